@@ -1,0 +1,55 @@
+# segcert: `make run` and `make test` set everything up in .venv by themselves.
+
+PYTHON ?= $(firstword $(shell command -v python3.11 python3))
+TORCH ?= auto
+VENV := .venv
+BIN := $(VENV)/bin
+LOCKS := envs/lock-common.txt envs/lock-torch-cpu.txt envs/lock-torch-cuda.txt
+INSTALL = $(BIN)/pip install --quiet --no-deps --require-hashes -r envs/lock-common.txt -r
+
+.DEFAULT_GOAL := help
+.PHONY: help run test env lint format lock config clean
+
+help:  ## Show the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
+
+run: env  ## Run the whole pipeline on the embedded phantom; CONFIG=config/montgomery.yaml for another run
+	$(BIN)/snakemake $(if $(CONFIG),--configfile $(CONFIG))
+
+test: env  ## Run all tests
+	$(BIN)/pytest
+
+env: $(VENV)/complete  ## Set up .venv from the hash-locked files (TORCH=cpu|cuda chooses the build)
+
+$(VENV)/complete: $(LOCKS)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
+		{ echo "The locked packages need Python 3.11, found: $$($(PYTHON) --version). Write: make env PYTHON=/path/to/python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+ifeq ($(TORCH),auto)
+	$(INSTALL) envs/lock-torch-cpu.txt || $(INSTALL) envs/lock-torch-cuda.txt
+else
+	$(INSTALL) envs/lock-torch-$(TORCH).txt
+endif
+	$(BIN)/pip check
+	@touch $@
+
+lint: env  ## Check style, types and the workflow
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/mypy
+	$(BIN)/snakemake --lint || true
+
+format: env  ## Format Python and Snakemake files
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+	$(BIN)/snakefmt Snakefile rules
+
+lock: env  ## Resolve pyproject.toml anew into envs/lock-*.txt
+	$(BIN)/python envs/lock.py
+
+config: env  ## Write config/default.yaml and config/schema.json from the configuration model
+	PYTHONPATH=scripts $(BIN)/python -m segcert.config
+
+clean:  ## Delete what runs made (data, models, results, reports, logs); .venv and DVC's cache stay
+	rm -rf data models results .segcert .snakemake logs $(filter-out reports/captions,$(wildcard reports/*))

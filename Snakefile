@@ -1,0 +1,34 @@
+# segcert: certified robustness for medical image segmentation.
+# The default run is the embedded phantom; others: snakemake --configfile config/montgomery.yaml
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+configfile: "config/default.yaml"
+
+
+report: "reports/captions/workflow.rst"
+
+
+include: "rules/common.smk"
+include: "rules/data.smk"
+include: "rules/train.smk"
+include: "rules/sample.smk"
+include: "rules/certify.smk"
+include: "rules/report.smk"
+include: "rules/provenance.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        PAGE,
+        "data.dvc",
+        "models.dvc",
+        "results.dvc",
+
+
+onsuccess:
+    print(f"The report of the run {RUN}: {PAGE}")

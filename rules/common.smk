@@ -1,0 +1,59 @@
+# The configuration, checked; names of what the rules pass on; digests of the code they run.
+
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+SCRIPTS = Path(workflow.basedir, "scripts")
+sys.path.insert(0, str(SCRIPTS))
+
+from segcert.certification.feasibility import CertificationError, require_feasible
+from segcert.config import Config, ConfigError
+from segcert.provenance.code import code_digest
+
+try:
+    CONFIG = Config.read(config)
+    require_feasible(CONFIG.n, CONFIG.image_size**2, CONFIG.tau, CONFIG.alpha)
+except (ConfigError, CertificationError) as error:
+    raise WorkflowError(str(error)) from None
+
+RUN = CONFIG.run
+RESULTS = f"results/{RUN}"
+REPORT = f"reports/{RUN}"
+PAGE = f"{REPORT}/index.html"
+SIGMAS = [f"{sigma:g}" for sigma in CONFIG.sigmas]
+
+PREPARED = "data/prepared/{dataset}"
+INDEX = f"{PREPARED}/index.csv"
+SEGMENTER = "models/segmenter/{dataset}/{model}-{regime}"
+DENOISER = "models/denoiser/{dataset}"
+DENOISER_FILES = [
+    f"{DENOISER}/{name}"
+    for name in (
+        "unet/diffusion_pytorch_model.safetensors",
+        "unet/config.json",
+        "scheduler/scheduler_config.json",
+    )
+]
+STORE = ".segcert/blocks"
+
+
+wildcard_constraints:
+    dataset="|".join(CONFIG.datasets),
+    model="|".join(CONFIG.models),
+    regime="|".join(CONFIG.regimes),
+    denoiser="|".join(CONFIG.denoisers),
+    sigma=r"[0-9.e+-]+",
+    shard=r"\d+",
+
+
+def code(rule):
+    """Digest of the script of a rule and of all that it imports from scripts/."""
+    return code_digest(SCRIPTS / f"{rule}.py")
+
+
+def gpus():
+    """GPUs that a job with networks asks for: one where there is one, unless the configuration says cpu."""
+    found = CONFIG.device == "cuda" or Path("/dev/nvidia0").exists()
+    return int(found and CONFIG.device != "cpu")

@@ -1,0 +1,54 @@
+# in:  data/, models/, results/, reports/<run>/
+# out: data.dvc, models.dvc, results.dvc, reports/<run>.dvc: pointers into DVC's cache
+# Snakemake's records travel in results/trail; a clone that pulled the artifacts takes them up here.
+
+from segcert.provenance.trail import unpack_trail
+
+unpack_trail(workflow.workdir_init)
+
+
+rule version_data:
+    input:
+        expand(INDEX, dataset=CONFIG.datasets),
+    output:
+        update("data.dvc"),
+    resources:
+        dvc=1,
+    params:
+        folders=["data"],
+        trail=False,
+        code=code("version"),
+    script:
+        "../scripts/version.py"
+
+
+rule version_models:
+    input:
+        weights(),
+    output:
+        update("models.dvc"),
+    resources:
+        dvc=1,
+    params:
+        folders=["models"],
+        trail=False,
+        code=code("version"),
+    script:
+        "../scripts/version.py"
+
+
+rule version_results:
+    input:
+        PAGE,
+        rules.version_data.output,
+        rules.version_models.output,
+    output:
+        update("results.dvc"),
+    resources:
+        dvc=1,
+    params:
+        folders=["results", REPORT],
+        trail=True,
+        code=code("version"),
+    script:
+        "../scripts/version.py"

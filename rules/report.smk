@@ -1,0 +1,130 @@
+# in:  results/<run>/certificates.parquet, certificates, predictions, denoised examples
+# out: reports/<run>/index.html, tables/{main,classes}.csv, figures/certified_dice.{svg,png}, figures/gallery_<dataset>.{png,txt}
+
+MODELS = [(model, regime) for model in CONFIG.models for regime in CONFIG.regimes]
+PAIRINGS = [
+    (*model, denoiser, sigma)
+    for model in MODELS
+    for denoiser in CONFIG.denoisers
+    for sigma in CONFIG.sigmas
+]
+DENOISED_SIGMAS = [] if CONFIG.denoisers == ["none"] else CONFIG.sigmas
+
+
+def weights():
+    """The files of all models of the run."""
+    segmenters = expand(
+        f"{SEGMENTER}/model.safetensors",
+        dataset=CONFIG.datasets,
+        model=CONFIG.models,
+        regime=CONFIG.regimes,
+    )
+    denoisers = (
+        expand(DENOISER_FILES, dataset=CONFIG.datasets) if DENOISED_SIGMAS else []
+    )
+    return segmenters + denoisers
+
+
+rule tables:
+    input:
+        TABLE,
+    output:
+        main=report(
+            f"{REPORT}/tables/main.csv",
+            caption="../reports/captions/main.rst",
+            category="Tables",
+        ),
+        classes=report(
+            f"{REPORT}/tables/classes.csv",
+            caption="../reports/captions/classes.rst",
+            category="Tables",
+        ),
+    log:
+        f"logs/{RUN}/tables.log",
+    params:
+        resamples=CONFIG.report.bootstrap,
+        code=code("tables"),
+    script:
+        "../scripts/tables.py"
+
+
+rule curves:
+    input:
+        rules.tables.output.main,
+    output:
+        report(
+            f"{REPORT}/figures/certified_dice.svg",
+            caption="../reports/captions/certified_dice.rst",
+            category="Figures",
+        ),
+        f"{REPORT}/figures/certified_dice.png",
+    log:
+        f"logs/{RUN}/curves.log",
+    params:
+        code=code("curves"),
+    script:
+        "../scripts/curves.py"
+
+
+rule gallery:
+    input:
+        index=INDEX,
+        predictions=[
+            f"{RESULTS}/predictions/{{dataset}}/{model}-{regime}.npz"
+            for model, regime in MODELS
+        ],
+        denoised=[
+            f"{RESULTS}/denoised/{{dataset}}/sigma_{sigma:g}.npz"
+            for sigma in DENOISED_SIGMAS
+        ],
+        certificates=[
+            f"{RESULTS}/certificates/{{dataset}}/{model}-{regime}/{denoiser}/sigma_{sigma:g}.npz"
+            for model, regime, denoiser, sigma in PAIRINGS
+        ],
+    output:
+        picture=report(
+            f"{REPORT}/figures/gallery_{{dataset}}.png",
+            caption="../reports/captions/gallery.rst",
+            category="Figures",
+            labels={"figure": "gallery", "data set": "{dataset}"},
+        ),
+        caption=f"{REPORT}/figures/gallery_{{dataset}}.txt",
+    log:
+        f"logs/{RUN}/gallery/{{dataset}}.log",
+    params:
+        models=MODELS,
+        denoised=DENOISED_SIGMAS,
+        certificates=PAIRINGS,
+        examples=CONFIG.report.examples,
+        code=code("gallery"),
+    script:
+        "../scripts/gallery.py"
+
+
+rule page:
+    input:
+        main=rules.tables.output.main,
+        classes=rules.tables.output.classes,
+        curve=rules.curves.output[0],
+        pictures=expand(rules.gallery.output.picture, dataset=CONFIG.datasets),
+        captions=expand(rules.gallery.output.caption, dataset=CONFIG.datasets),
+        datasets=expand(f"{PREPARED}/dataset.json", dataset=CONFIG.datasets),
+        artifacts=[*expand(INDEX, dataset=CONFIG.datasets), *weights(), TABLE],
+        template=workflow.source_path(
+            "../scripts/segcert/reporting/templates/page.html.j2"
+        ),
+    output:
+        report(PAGE, caption="../reports/captions/page.rst", category="Report"),
+    log:
+        f"logs/{RUN}/page.log",
+    params:
+        configuration=CONFIG.model_dump(mode="json"),
+        folders=[
+            RESULTS,
+            *expand(PREPARED, dataset=CONFIG.datasets),
+            *expand("models/segmenter/{dataset}", dataset=CONFIG.datasets),
+            *expand(DENOISER, dataset=CONFIG.datasets),
+        ],
+        code=code("page"),
+    script:
+        "../scripts/page.py"

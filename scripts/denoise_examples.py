@@ -1,0 +1,16 @@
+from segcert.models.runtime import device_name, set_up_torch
+from segcert.provenance.records import recorded
+from segcert.smoothing.pictures import denoise_examples
+
+with recorded(snakemake) as found:
+    device = set_up_torch(snakemake.config["device"], snakemake.threads)
+    found["device"] = device_name(device)
+    denoise_examples(
+        snakemake.input.index,
+        snakemake.params.denoiser,
+        snakemake.output[0],
+        sigma=float(snakemake.wildcards.sigma),
+        examples=snakemake.params.examples,
+        seed=snakemake.params.seed,
+        device=device,
+    )

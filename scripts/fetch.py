@@ -1,0 +1,5 @@
+from segcert.data.fetch import fetch
+from segcert.provenance.records import recorded
+
+with recorded(snakemake):
+    fetch(snakemake.wildcards.dataset, snakemake.params.folder, mirror=snakemake.config["mirror"])

@@ -1,0 +1,24 @@
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from segcert.provenance.records import recorded
+from segcert.reporting.page import artifact_digests, read_records, render_page
+
+with recorded(snakemake):
+    render_page(
+        snakemake.output[0],
+        run=snakemake.params.configuration["run"],
+        table=pd.read_csv(snakemake.input.main),
+        classes=pd.read_csv(snakemake.input.classes),
+        datasets=[json.loads(Path(path).read_text()) for path in snakemake.input.datasets],
+        configuration=snakemake.params.configuration,
+        curve=snakemake.input.curve,
+        galleries={
+            picture: Path(caption).read_text().strip()
+            for picture, caption in zip(snakemake.input.pictures, snakemake.input.captions, strict=True)
+        },
+        digests=artifact_digests(snakemake.input.artifacts),
+        records=read_records(*snakemake.params.folders),
+    )

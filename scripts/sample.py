@@ -1,0 +1,24 @@
+from segcert.models.runtime import device_name, set_up_torch
+from segcert.provenance.records import recorded
+from segcert.smoothing.blocks import BlockStore
+from segcert.smoothing.shard import sample_shard
+
+with recorded(snakemake) as found:
+    device = set_up_torch(snakemake.config["device"], snakemake.threads)
+    found["device"] = device_name(device)
+    sample_shard(
+        snakemake.input.index,
+        snakemake.params.segmenter,
+        snakemake.params.denoiser,
+        snakemake.output[0],
+        sigma=float(snakemake.wildcards.sigma),
+        shard=int(snakemake.wildcards.shard),
+        shards=snakemake.params.shards,
+        settings=snakemake.params.settings,
+        n0=snakemake.params.n0,
+        n=snakemake.params.n,
+        seed=snakemake.params.seed,
+        device=device,
+        code=snakemake.params.code,
+        store=BlockStore(snakemake.params.store),
+    )

@@ -1,0 +1,28 @@
+"""segcert: certified robustness for medical image segmentation.
+
+The public names are handed on lazily (PEP 562), so that importing one part does not load the others.
+"""
+
+import importlib
+from typing import Any
+
+_HOME = {
+    "ABSTAIN": "segcert.certification.certificate",
+    "Certificate": "segcert.certification.certificate",
+    "OneShotDenoiser": "segcert.diffusion.denoiser",
+    "SmoothedSegmenter": "segcert.smoothing.segmenter",
+    "Votes": "segcert.votes",
+    "certify": "segcert.certification.certificate",
+}
+__all__ = sorted(_HOME)  # noqa: PLE0605
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'segcert' has no attribute {name!r}; it has {', '.join(__all__)}")
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

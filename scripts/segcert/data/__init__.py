@@ -1,0 +1,1 @@
+"""Data sets: catalogue, fetch, one reader a data set, the common format, splits, the phantom, loading."""

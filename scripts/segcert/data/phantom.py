@@ -1,0 +1,139 @@
+"""A synthetic chest X-ray with lungs and heart: the embedded default, so that the pipeline runs without any download.
+
+Image k depends on (split, k) alone. All arithmetic is float64 before it is rounded to 8 bits, so the files are
+the same on every machine. Coordinates: x from left to right and y from top to bottom of the picture, both in [0, 1].
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from segcert.data.images import Sample
+
+Field = npt.NDArray[np.float64]
+
+LUNGS, HEART = 1, 2
+OVERSAMPLING = 2
+
+
+def phantoms(counts: Mapping[str, int], size: int) -> Iterator[Sample]:
+    """Yield `counts[split]` phantoms of (size, size) pixels for each split; the group of each is its split."""
+    for split, count in counts.items():
+        for k in range(count):
+            name = f"phantom_{split}_{k:04d}"
+            yield draw_phantom(name, split, size)
+
+
+def draw_phantom(name: str, group: str, size: int) -> Sample:
+    """Draw the phantom of a name, (size, size) pixels, 8 bits; mask 0 background, 1 lungs, 2 heart (over the lungs).
+
+    Anatomy (position, size, tilt and outline of lungs and heart, ribs, spine, clavicles, diaphragm), exposure,
+    texture and noise vary with the name.
+    """
+    key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:16], "big")
+    rng = np.random.Generator(np.random.Philox(key=key))
+    fine = size * OVERSAMPLING
+    y, x = np.meshgrid(*2 * [(np.arange(fine) + 0.5) / fine], indexing="ij")
+    middle, top = rng.uniform(0.47, 0.53), rng.uniform(0.10, 0.18)
+
+    body = _blob(x, y, rng, (middle, 0.62), (rng.uniform(0.42, 0.48), 0.62), power=3.0, wobble=0.02)
+    base = rng.uniform(0.74, 0.84)
+    lungs = [_lung(x, y, rng, middle, side, top, base) for side in (-1, 1)]
+    heart = _blob(
+        x, y, rng,
+        (middle + rng.uniform(0.03, 0.08), base - rng.uniform(0.12, 0.18)),
+        (rng.uniform(0.12, 0.17), rng.uniform(0.11, 0.16)),
+        power=2.2, wobble=0.06, tilt=rng.uniform(0.2, 0.7),
+    )  # fmt: skip
+
+    air = np.maximum(*(_soft(lung, fine) for lung in lungs))
+    picture = 0.08 + rng.uniform(0.50, 0.60) * _soft(body, fine)
+    picture -= rng.uniform(0.26, 0.34) * air * (0.85 + 0.3 * y)
+    picture += rng.uniform(0.16, 0.24) * np.exp(-(((x - middle) / rng.uniform(0.045, 0.06)) ** 2))
+    picture += rng.uniform(0.20, 0.26) * _soft(heart, fine) * (0.35 + 0.65 * air)
+    picture += rng.uniform(0.05, 0.09) * _ribs(x, y, rng, middle) * _soft(body, fine)
+    picture += rng.uniform(0.06, 0.10) * _clavicles(x, y, rng, middle, top)
+    picture += 0.05 * air * _texture(rng, fine, scale=fine / 40) + 0.03 * _texture(rng, fine, scale=fine / 6)
+
+    exposure, gamma = rng.uniform(0.92, 1.10), rng.uniform(0.85, 1.2)
+    picture = np.clip(exposure * picture, 0.0, 1.0) ** gamma
+    picture = _shrink(picture) + rng.normal(0.0, 0.012, (size, size))
+
+    lung_share = _shrink((np.minimum(*lungs) < 1).astype(float))
+    heart_share = _shrink((heart < 1).astype(float))
+    mask = np.where(heart_share >= 0.5, HEART, np.where(lung_share >= 0.5, LUNGS, 0)).astype(np.uint8)
+    image = np.rint(255 * np.clip(picture, 0.0, 1.0)).astype(np.uint8)
+    return Sample(name=name, group=group, image=image, mask=mask)
+
+
+def _blob(
+    x: Field, y: Field, rng: np.random.Generator, center: tuple[float, float], radii: tuple[float, float],
+    power: float, wobble: float, tilt: float = 0.0,
+) -> Field:  # fmt: skip
+    """A superellipse whose outline waves a little: below 1 inside, above 1 outside."""
+    u, v = x - center[0], y - center[1]
+    u, v = np.cos(tilt) * u + np.sin(tilt) * v, np.cos(tilt) * v - np.sin(tilt) * u
+    angle = np.arctan2(v, u)
+    waves = sum(rng.normal() / order * np.cos(order * angle + rng.uniform(0, 2 * np.pi)) for order in (2, 3, 4, 5))
+    level = (np.abs(u / radii[0]) ** power + np.abs(v / radii[1]) ** power) ** (1 / power)
+    return np.asarray(level / (1 + wobble * waves))
+
+
+def _lung(x: Field, y: Field, rng: np.random.Generator, middle: float, side: int, top: float, base: float) -> Field:
+    """A lung: narrow at the apex, with a domed base; `side` is -1 for the left of the picture."""
+    height = (base + rng.uniform(-0.03, 0.03) - top) / 2
+    center = (middle + side * rng.uniform(0.19, 0.22), top + height)
+    narrowing = 1 - 0.45 * np.clip((center[1] - y) / height, 0, 1) ** 2
+    dome = (
+        np.clip((y - center[1]) / height, 0, None) ** 4
+        * np.exp(-(((x - center[0]) / 0.10) ** 2))
+        * rng.uniform(0.15, 0.35)
+    )
+    inner = (x - center[0]) / narrowing + center[0]
+    return (
+        _blob(
+            inner,
+            y,
+            rng,
+            center,
+            (rng.uniform(0.13, 0.165), height),
+            power=2.4,
+            wobble=0.04,
+            tilt=-side * rng.uniform(0.02, 0.12),
+        )
+        + dome
+    )
+
+
+def _ribs(x: Field, y: Field, rng: np.random.Generator, middle: float) -> Field:
+    """Bright arcs that fall away from the spine."""
+    spacing, bend, phase = rng.uniform(0.075, 0.095), rng.uniform(0.5, 0.9), rng.uniform(0, 1)
+    arc = y - bend * (x - middle) ** 2 - rng.uniform(0.1, 0.25) * np.abs(x - middle)
+    return np.asarray(np.clip(np.sin(2 * np.pi * (arc / spacing + phase)), 0.2, 1.0) * (np.abs(x - middle) > 0.05))
+
+
+def _clavicles(x: Field, y: Field, rng: np.random.Generator, middle: float, top: float) -> Field:
+    """Two bright slanting bars over the apices."""
+    slope, height = rng.uniform(0.15, 0.35), top + rng.uniform(0.03, 0.07)
+    line = y - height + slope * np.abs(x - middle)
+    return np.asarray(np.exp(-((line / 0.018) ** 2)) * (np.abs(x - middle) > 0.06) * (np.abs(x - middle) < 0.36))
+
+
+def _texture(rng: np.random.Generator, fine: int, scale: float) -> Field:
+    """Smooth noise of unit variance with structures of about `scale` pixels."""
+    noise = ndimage.gaussian_filter(rng.normal(size=(fine, fine)), scale, mode="wrap")
+    return np.asarray(noise / noise.std())
+
+
+def _soft(level: Field, fine: int) -> Field:
+    """1 inside, 0 outside, with an edge about two pixels wide."""
+    return np.asarray(1 / (1 + np.exp(np.clip((level - 1) * fine / 6, -60, 60))))
+
+
+def _shrink(picture: Field) -> Field:
+    """Mean over OVERSAMPLING x OVERSAMPLING blocks."""
+    size = picture.shape[0] // OVERSAMPLING
+    return np.asarray(picture.reshape(size, OVERSAMPLING, size, OVERSAMPLING).mean(axis=(1, 3)))

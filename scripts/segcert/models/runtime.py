@@ -1,0 +1,28 @@
+"""Where networks run: device, threads, determinism."""
+
+import os
+
+import torch
+
+
+def set_up_torch(device: str, threads: int, seed: int = 0) -> torch.device:
+    """Fix threads, seeds and deterministic algorithms; return the device (`auto`: the GPU if there is one).
+
+    Raises ValueError when `cuda` is asked for and there is none.
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError(
+            "`device`: found cuda, but torch finds no GPU; write `device: auto`, or check driver and torch build"
+        )
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.set_num_threads(threads)
+    torch.manual_seed(seed)
+    torch.use_deterministic_algorithms(True)
+    return torch.device(device)
+
+
+def device_name(device: torch.device) -> str:
+    """The hardware's name, for records."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu, {torch.get_num_threads()} threads"

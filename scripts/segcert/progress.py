@@ -1,0 +1,30 @@
+"""Progress: a bar on a terminal, plain lines in a log file."""
+
+import logging
+import sys
+from collections.abc import Iterable, Iterator, Sized
+from typing import TypeVar
+
+from tqdm import tqdm
+
+log = logging.getLogger("segcert")
+Item = TypeVar("Item")
+
+
+def log_to(path: str) -> None:
+    """Send the library's messages to the file at `path`, one line each with its time."""
+    handler = logging.FileHandler(path, mode="w", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+
+
+def track(items: Iterable[Item], what: str, total: int | None = None) -> Iterator[Item]:
+    """Iterate over `items`, saying how far it is: a bar if standard error is a terminal, and ten log lines."""
+    if total is None and isinstance(items, Sized):
+        total = len(items)
+    every = max(1, (total or 0) // 10)
+    for done, item in enumerate(tqdm(items, what, total, disable=not sys.stderr.isatty(), leave=False), start=1):
+        yield item
+        if done % every == 0 or done == total:
+            log.info("%s: %d of %s", what, done, total or "?")

@@ -1,0 +1,34 @@
+"""SHA-256 digests of files, values and arrays."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+def file_digest(path: str | Path) -> str:
+    """SHA-256 of a file's bytes (64 hexadecimal digits), read as a stream."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def folder_digest(folder: str | Path, pattern: str = "**/*") -> str:
+    """SHA-256 over the names and digests of a folder's files; records beside them do not count."""
+    folder = Path(folder)
+    files = sorted(path for path in folder.glob(pattern) if path.is_file() and not path.name.endswith(".record.json"))
+    return value_digest({path.relative_to(folder).as_posix(): file_digest(path) for path in files})
+
+
+def value_digest(value: Any) -> str:
+    """SHA-256 of a JSON value, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def array_digest(array: npt.NDArray[Any]) -> str:
+    """SHA-256 of an array: its type, shape and elements (little-endian, C order)."""
+    array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+    header = f"{array.dtype.str} {array.shape}\n".encode()
+    return hashlib.sha256(header + array.tobytes()).hexdigest()

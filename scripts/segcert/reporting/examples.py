@@ -1,0 +1,42 @@
+"""Gather the gallery's examples from the files of a run."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from segcert.data.loading import PreparedDataset
+from segcert.reporting.gallery import Example
+
+
+def read_examples(
+    index: str | Path,
+    predictions: Mapping[tuple[str, str], str],
+    denoised: Mapping[float, str],
+    certificates: Mapping[tuple[str, str, str, float], str],
+    count: int,
+) -> list[Example]:
+    """The first `count` certified test images, from the `.npz` files of each model, sigma and pairing."""
+    dataset = PreparedDataset(Path(index))
+    prefix = "Synthetic phantom" if dataset.about["synthetic"] else dataset.about["title"]
+    first = next(iter(predictions.values()))
+    return [
+        Example(
+            title=f"{prefix}, {name}",
+            image=dataset.image(name),
+            truth=dataset.mask(name),
+            predictions={model: _array(path, name) for model, path in predictions.items()},
+            denoised={sigma: _array(path, name) for sigma, path in denoised.items()},
+            certified={
+                sigma: {key[:3]: _array(path, name) for key, path in certificates.items() if key[3] == sigma}
+                for sigma in sorted({key[3] for key in certificates})
+            },
+        )
+        for name in list(np.load(first))[:count]
+    ]
+
+
+def _array(path: str, name: str) -> np.ndarray:
+    with np.load(path, allow_pickle=False) as arrays:
+        array: np.ndarray = arrays[name]
+        return array

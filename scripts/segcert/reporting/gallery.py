@@ -1,0 +1,103 @@
+"""Pictures of single images: truth, predictions, what is certified, what the denoiser makes of the noise."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import numpy.typing as npt
+from matplotlib.figure import Figure
+
+from segcert.certification.certificate import ABSTAIN
+from segcert.reporting.style import CLASS_COLORS, describe
+
+Array = npt.NDArray[Any]
+TINT = 0.55
+STRIPE = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Example:
+    """One test image and what was made of it.
+
+    image (C, H, W) 8 bits; truth (H, W); predictions (H, W) by (model, regime); per sigma: denoised (2, C, H, W),
+    the noisy and the denoised image, if there is a denoiser; certified (H, W) by (model, regime, denoiser).
+    """
+
+    title: str
+    image: Array
+    truth: Array
+    predictions: Mapping[tuple[str, str], Array]
+    denoised: Mapping[float, Array]
+    certified: Mapping[float, Mapping[tuple[str, str, str], Array]]
+
+
+def gallery_figure(examples: Sequence[Example]) -> Figure:
+    """The examples below each other: a row with image, truth and clean predictions, then the maps, a row per sigma."""
+    rows = 1 + len(examples[0].certified)
+    pairings = next(iter(examples[0].certified.values()))
+    columns = 2 + max(len(pairings), len(examples[0].predictions))
+    figure = Figure(figsize=(1.75 * columns, (2.05 * rows + 0.3) * len(examples)))
+    for part, example in zip(figure.subfigures(len(examples), squeeze=False)[:, 0], examples, strict=True):
+        _draw(part, example, rows, columns)
+    return figure
+
+
+def _draw(figure: Any, example: Example, rows: int, columns: int) -> None:
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for panel in axes.flat:
+        panel.axis("off")
+    gray = to_rgb(example.image / 255)
+    _show(axes[0, 0], gray, "image")
+    _show(axes[0, 1], paint(gray, example.truth), "ground truth")
+    for panel, ((model, regime), labels) in zip(axes[0, 2:], example.predictions.items(), strict=False):
+        _show(panel, paint(gray, labels), f"{model} ({regime})\nprediction, no noise")
+    for row, (sigma, certified) in zip(axes[1:], example.certified.items(), strict=True):
+        for panel, picture, title in zip(row, example.denoised.get(sigma, ()), ("noisy", "denoised"), strict=False):
+            _show(panel, to_rgb(np.clip(picture, 0, 1)), f"{title}, sigma {sigma:g}")
+        for panel, ((model, regime, denoiser), labels) in zip(row[2:], certified.items(), strict=False):
+            where = "no denoiser" if denoiser == "none" else "denoiser"
+            _show(panel, paint(gray, labels), f"{model} ({regime}), {where}\ncertified, sigma {sigma:g}")
+    figure.suptitle(f"{example.title}. Striped: abstains", fontsize=9)
+
+
+def caption(examples: Sequence[Example]) -> str:
+    """The figure in words, for those who cannot see it."""
+    text = "Image, ground truth, predictions, noisy and denoised copies, and certified maps; striped pixels abstain."
+    for example in examples:
+        shares = [
+            f"sigma {sigma:g}, {describe(*pairing)}: {np.mean(labels == ABSTAIN):.0%}"
+            for sigma, certified in example.certified.items()
+            for pairing, labels in certified.items()
+        ]
+        text += f" {example.title}, share of pixels that abstain: {'; '.join(shares)}."
+    return text
+
+
+def to_rgb(image: Array) -> Array:
+    """(C, H, W) in [0, 1] with one or three channels to (H, W, 3)."""
+    return np.broadcast_to(image.transpose(1, 2, 0), (*image.shape[1:], 3))
+
+
+def paint(image: Array, labels: Array) -> Array:
+    """Tint an image (H, W, 3) by class and stripe it where labels are ABSTAIN; enlarged by STRIPE: (4H, 4W, 3)."""
+    image, labels = _enlarge(image), _enlarge(labels)
+    painted = 0.9 * image
+    for class_id, color in enumerate(CLASS_COLORS, start=1):
+        painted = np.where(
+            (labels == class_id)[..., None], (1 - TINT) * image + TINT * np.array(mpl.colors.to_rgb(color)), painted
+        )
+    stripe = np.less(np.indices(labels.shape).sum(axis=0) % (2 * STRIPE), STRIPE)
+    return np.asarray(
+        np.where(labels[..., None] == ABSTAIN, np.where(np.expand_dims(stripe, -1), 0.35 + 0.3 * image, 1.0), painted)
+    )
+
+
+def _enlarge(array: Array) -> Array:
+    return array.repeat(STRIPE, axis=0).repeat(STRIPE, axis=1)
+
+
+def _show(axes: Any, picture: Array, title: str) -> None:
+    axes.imshow(picture, interpolation="nearest", vmin=0, vmax=1)
+    axes.set_title(title, fontsize=7)

@@ -1,0 +1,1 @@
+"""Noise and sampling: the only torch code that the GPU hours go through."""

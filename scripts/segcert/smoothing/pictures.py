@@ -1,0 +1,55 @@
+"""What the report shows of the networks: clean predictions, and one noisy and denoised copy per noise level."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from segcert.data.loading import PreparedDataset, to_unit
+from segcert.models.registry import load_segmenter
+from segcert.progress import track
+from segcert.provenance.atomic import atomic_file
+from segcert.smoothing.segmenter import SmoothedSegmenter
+from segcert.smoothing.shard import load_denoiser
+
+
+@torch.inference_mode()
+def predict_clean(
+    index: str | Path, segmenter: str | Path, output: str | Path, *, test_images: int | None, device: torch.device
+) -> None:
+    """Write the labels (H, W) of the unsmoothed model on each clean test image, by image name, to an `.npz` file."""
+    dataset = PreparedDataset(Path(index))
+    model, _ = load_segmenter(segmenter)
+    model.to(device)
+    labels = {}
+    for name in track(dataset.names("test", test_images), "predicting"):
+        image = torch.from_numpy(to_unit(dataset.image(name))).to(device)
+        labels[name] = model(image[None])[0].argmax(dim=0).to(torch.uint8).cpu().numpy()
+    with atomic_file(output) as path:
+        np.savez_compressed(path, allow_pickle=False, **labels)
+
+
+@torch.inference_mode()
+def denoise_examples(
+    index: str | Path,
+    denoiser: str | Path,
+    output: str | Path,
+    *,
+    sigma: float,
+    examples: int,
+    seed: int,
+    device: torch.device,
+) -> None:
+    """Write the first noisy copy of the first test images, and it denoised: (2, C, H, W) float32 by image name."""
+    dataset = PreparedDataset(Path(index))
+    denoise = load_denoiser(denoiser)
+    assert denoise is not None
+    source = SmoothedSegmenter(
+        lambda x: x, sigma, dataset.about["channels"], denoiser=denoise, batch_size=1, seed=seed, device=device
+    )
+    pictures = {}
+    for name in dataset.names("test", examples):
+        (x_noisy, _), *_ = source.draws(to_unit(dataset.image(name)), "estimation", 0, 1)
+        pictures[name] = torch.cat([x_noisy, denoise(x_noisy, sigma)]).cpu().numpy()
+    with atomic_file(output) as path:
+        np.savez_compressed(path, allow_pickle=False, **pictures)

@@ -1,0 +1,84 @@
+"""The votes of a shard of a data set's test images."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from segcert.data.loading import PreparedDataset, to_unit
+from segcert.models.registry import load_segmenter
+from segcert.progress import log, track
+from segcert.provenance.digests import file_digest, value_digest
+from segcert.smoothing.blocks import BlockStore
+from segcert.smoothing.segmenter import Denoise, SmoothedSegmenter
+from segcert.votes import save_votes
+
+WEIGHTS = {"segmenter": ("model.safetensors", "config.json"), "denoiser": ("unet/*", "scheduler/*")}
+
+
+def sample_shard(
+    index: str | Path,
+    segmenter: str | Path,
+    denoiser: str | Path | None,
+    output: str | Path,
+    *,
+    sigma: float,
+    shard: int,
+    shards: int,
+    settings: dict[str, Any],
+    n0: int,
+    n: int,
+    seed: int,
+    device: torch.device,
+    code: str,
+    store: BlockStore,
+) -> None:
+    """Draw the votes of test images number `shard`, `shard` + `shards`, ... and write them to one file.
+
+    `segmenter` and `denoiser` are model folders; `settings` are the keys of the section `sampling` of the
+    configuration; `code` is the digest of the code that draws, a part of what names a block.
+    """
+    dataset = PreparedDataset(Path(index))
+    model, config = load_segmenter(segmenter)
+    smoothed = SmoothedSegmenter(
+        model,
+        sigma,
+        len(config["classes"]),
+        denoiser=load_denoiser(denoiser),
+        batch_size=settings["batch_size"],
+        block_size=settings["block_size"],
+        seed=seed,
+        device=device,
+        store=store,
+        identity={
+            "segmenter": weights_digest("segmenter", segmenter),
+            "denoiser": weights_digest("denoiser", denoiser),
+            "code": code,
+        },
+    )
+    names = dataset.names("test", settings["test_images"])[shard::shards]
+    log.info("%d images, sigma %g, %d + %d draws each", len(names), sigma, n0, n)
+    save_votes(
+        output,
+        {
+            name: smoothed.sample(to_unit(dataset.image(name)), n0, n)
+            for name in track(names, f"sampling sigma {sigma:g}")
+        },
+    )
+
+
+def load_denoiser(folder: str | Path | None) -> Denoise | None:
+    """The denoiser of a folder, or None for None (then diffusers, which takes seconds, is not imported)."""
+    if folder is None:
+        return None
+    from segcert.diffusion.denoiser import OneShotDenoiser
+
+    return OneShotDenoiser.load(folder)
+
+
+def weights_digest(kind: str, folder: str | Path | None) -> str | None:
+    """SHA-256 over what a model folder computes with: weights and configuration."""
+    if folder is None:
+        return None
+    files = sorted(path for pattern in WEIGHTS[kind] for path in Path(folder).glob(pattern))
+    return value_digest({path.relative_to(folder).as_posix(): file_digest(path) for path in files})

@@ -1,0 +1,16 @@
+from segcert.models.runtime import device_name, set_up_torch
+from segcert.provenance.records import recorded
+from segcert.training.segmenter import train_segmenter
+
+with recorded(snakemake) as found:
+    device = set_up_torch(snakemake.config["device"], snakemake.threads, snakemake.params.seed)
+    found["device"] = device_name(device)
+    train_segmenter(
+        snakemake.input.index,
+        snakemake.params.folder,
+        architecture=snakemake.wildcards.model,
+        regime=snakemake.wildcards.regime,
+        settings=snakemake.params.settings,
+        seed=snakemake.params.seed,
+        device=device,
+    )

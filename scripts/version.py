@@ -1,0 +1,6 @@
+from segcert.provenance.pointers import add_to_dvc
+from segcert.provenance.trail import pack_trail
+
+if snakemake.params.trail:
+    pack_trail()
+add_to_dvc(snakemake.params.folders)
