@@ -74,11 +74,6 @@ class Denoiser(Section):
     schedule: Literal["linear", "squaredcos_cap_v2"] = Field(
         "linear", description="Noise schedule (DDPMScheduler's beta_schedule)"
     )
-    sigma_max: Sigma = Field(
-        1.0,
-        description="Train on the diffusion steps up to this noise level, in units of pixels in [0, 1]. Keep it at the "
-        "largest of `sigmas` or above",
-    )
     steps: int = Field(250, ge=1, description="Optimiser steps")
     batch_size: Count = Field(8, description="Images per step")
     learning_rate: float = Field(

@@ -15,7 +15,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from segcert.provenance.atomic import atomic_file
+from segcert.provenance.atomic import save_arrays
 from segcert.provenance.digests import array_digest
 
 Counts = npt.NDArray[np.unsignedinteger[Any]]
@@ -120,8 +120,7 @@ def save_votes(path: str | Path, votes: Mapping[str, Votes]) -> None:
             f"{image}/estimation": vote.estimation,
             f"{image}/areas": vote.areas,
         }
-    with atomic_file(path) as temporary:
-        np.savez_compressed(temporary, allow_pickle=False, **arrays)
+    save_arrays(path, arrays)
 
 
 def load_votes(path: str | Path) -> dict[str, Votes]:

@@ -11,7 +11,7 @@ from segcert.certification.certificate import Certificate, certify, radius_in_gr
 from segcert.certification.metrics import class_metrics
 from segcert.data.loading import PreparedDataset
 from segcert.progress import track
-from segcert.provenance.atomic import atomic_file
+from segcert.provenance.atomic import save_arrays
 from segcert.votes import load_votes
 
 
@@ -22,10 +22,7 @@ def certify_images(
     drawn = {image: vote for path in votes for image, vote in load_votes(path).items()}
     order = [row["image"] for row in PreparedDataset(Path(index)).rows if row["image"] in drawn]
     certificates = {image: certify(drawn[image], tau, alpha, method) for image in track(order, "certifying")}
-    with atomic_file(labels) as path:
-        np.savez_compressed(
-            path, allow_pickle=False, **{image: certificate.labels for image, certificate in certificates.items()}
-        )
+    save_arrays(labels, {image: certificate.labels for image, certificate in certificates.items()})
     return certificates
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segcert.progress import log
-from segcert.provenance.atomic import atomic_file
+from segcert.provenance.atomic import save_arrays
 from segcert.provenance.digests import array_digest, value_digest
 
 
@@ -63,8 +63,7 @@ class BlockStore:
 
     def put(self, key: dict[str, Any], block: Block) -> None:
         """Keep a block, whole or not at all, in place of what stands under its key."""
-        with atomic_file(self.path(key)) as path:
-            np.savez_compressed(path, counts=block.counts, areas=block.areas, digest=np.array(block.digest))
+        save_arrays(self.path(key), {"counts": block.counts, "areas": block.areas, "digest": np.array(block.digest)})
 
     def path(self, key: dict[str, Any]) -> Path:
         """Where the block of a key stands."""

@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from segcert.data.loading import PreparedDataset, to_unit
 from segcert.models.registry import load_segmenter
 from segcert.progress import track
-from segcert.provenance.atomic import atomic_file
+from segcert.provenance.atomic import save_arrays
 from segcert.smoothing.segmenter import SmoothedSegmenter
 from segcert.smoothing.shard import load_denoiser
 
@@ -25,8 +24,7 @@ def predict_clean(
     for name in track(dataset.names("test", test_images), "predicting"):
         image = torch.from_numpy(to_unit(dataset.image(name))).to(device)
         labels[name] = model(image[None])[0].argmax(dim=0).to(torch.uint8).cpu().numpy()
-    with atomic_file(output) as path:
-        np.savez_compressed(path, allow_pickle=False, **labels)
+    save_arrays(output, labels)
 
 
 @torch.inference_mode()
@@ -51,5 +49,4 @@ def denoise_examples(
     for name in dataset.names("test", examples):
         (x_noisy, _), *_ = source.draws(to_unit(dataset.image(name)), "estimation", 0, 1)
         pictures[name] = torch.cat([x_noisy, denoise(x_noisy, sigma)]).cpu().numpy()
-    with atomic_file(output) as path:
-        np.savez_compressed(path, allow_pickle=False, **pictures)
+    save_arrays(output, pictures)

@@ -11,7 +11,6 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from segcert.data.loading import PreparedDataset, to_unit
-from segcert.diffusion.denoiser import closest_timestep
 from segcert.provenance.atomic import atomic_folder
 from segcert.training.augment import similarity_grid, warp
 from segcert.training.loop import shuffled_batches, train
@@ -35,7 +34,6 @@ def train_denoiser(
         num_train_timesteps=settings["train_timesteps"], beta_schedule=settings["schedule"], prediction_type="epsilon"
     )
     average = AveragedModel(unet, multi_avg_fn=get_ema_multi_avg_fn(settings["ema_decay"]))  # type: ignore[no-untyped-call]
-    last_step = closest_timestep(scheduler.alphas_cumprod, settings["sigma_max"])
     generator = torch.Generator().manual_seed(seed)
 
     def epsilon_loss(model: torch.nn.Module, z_0: Tensor, t: Tensor, epsilon: Tensor) -> Tensor:
@@ -43,7 +41,7 @@ def train_denoiser(
         return F.mse_loss(model(z_t, t.to(device)).sample, epsilon.to(device))
 
     def draw(z_0: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        t = torch.randint(last_step + 1, (len(z_0),), generator=generator)
+        t = torch.randint(settings["train_timesteps"], (len(z_0),), generator=generator)
         return t, torch.randn(z_0.shape, generator=generator)
 
     def loss_of(batch: Tensor) -> Tensor:

@@ -1,0 +1,75 @@
+import json
+
+import pytest
+import yaml
+
+from segcert.certification.feasibility import CertificationError, require_feasible, smallest_n
+from segcert.config import FOLDER, Config, ConfigError, default_yaml, schema_json
+from segcert.data.catalogue import CATALOGUE
+
+
+def test_default_yaml_is_generated_from_the_model():
+    assert (FOLDER / "default.yaml").read_text() == default_yaml(), "run `make config`"
+
+
+def test_schema_is_generated_from_the_model():
+    assert (FOLDER / "schema.json").read_text() == schema_json(), "run `make config`"
+
+
+def test_default_yaml_holds_the_defaults():
+    assert Config.read(yaml.safe_load(default_yaml())) == Config()
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda path: path.name)
+def test_every_configuration_can_be_read(path):
+    config = Config.read(yaml.safe_load(path.read_text()))
+    require_feasible(config.n, config.image_size**2, config.tau, config.alpha)
+
+
+def test_every_data_set_of_the_configuration_is_in_the_catalogue():
+    schema = json.loads(schema_json())
+    assert set(schema["properties"]["datasets"]["items"]["enum"]) == set(CATALOGUE)
+
+
+@pytest.mark.parametrize(
+    ("values", "parts"),
+    [
+        ({"taus": 0.8}, ["`taus`", "did you mean `tau`", "`tau: 0.75`"]),
+        ({"nonsense": 1}, ["`nonsense`", "no such key"]),
+        ({"segmenter": {"step": 3}}, ["`segmenter.step`", "`segmenter: {steps: 200}`"]),
+        ({"sigmas": [-1]}, ["`sigmas.0`", "found -1", "greater than 0", "`sigmas: [0.25, 0.5, 1.0]`"]),
+        ({"sigmas": [float("nan")]}, ["`sigmas.0`", "finite"]),
+        ({"sigmas": []}, ["`sigmas`", "found []"]),
+        ({"sigmas": [0.5, 0.5]}, ["twice", "`sigmas: [0.5]`"]),
+        ({"tau": 0.4}, ["`tau`", "found 0.4", "greater than 0.5", "`tau: 0.75`"]),
+        ({"tau": 1}, ["less than 1"]),
+        ({"alpha": 0}, ["`alpha`"]),
+        ({"n0": 0}, ["`n0`", "`n0: 10`"]),
+        ({"datasets": ["x"]}, ["`datasets.0`", "'phantom'"]),
+        ({"image_size": 62}, ["`image_size`", "found 62", "`image_size: 64`"]),
+        ({"run": "../elsewhere"}, ["`run`"]),
+        ({"denoiser": {"channels": [12]}}, ["`denoiser.channels.0`", "multiple of 8"]),
+    ],
+)
+def test_refusals_name_key_value_and_the_line_to_write(values, parts):
+    with pytest.raises(ConfigError) as error:
+        Config.read(values)
+    for part in parts:
+        assert part in str(error.value)
+
+
+def test_draws_is_n_on_the_command_line():
+    assert Config.read({"n": 100, "draws": 300}).n == 300
+
+
+def test_an_infeasible_n_is_refused_with_the_least_that_works():
+    with pytest.raises(CertificationError, match=r"`n: 120` or more"):
+        require_feasible(100, 512**2, 0.85, 0.001)
+    require_feasible(120, 512**2, 0.85, 0.001)
+
+
+@pytest.mark.parametrize(("pixels", "tau", "alpha"), [(1, 0.51, 0.4), (4096, 0.75, 0.001), (512**2, 0.99, 1e-6)])
+def test_smallest_n_is_smallest(pixels, tau, alpha):
+    n = smallest_n(pixels, tau, alpha)
+    assert tau**n <= alpha / pixels
+    assert n == 1 or tau ** (n - 1) > alpha / pixels

@@ -1,0 +1,69 @@
+"""Imports run one way, from the scripts down to votes, provenance and config (CONTRIBUTING.md)."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+LAYERS = [
+    {"votes", "provenance", "config", "progress"},
+    {"models", "diffusion", "data"},
+    {"training", "smoothing", "certification"},
+    {"reporting"},
+]
+LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
+MODULES = sorted((SCRIPTS / "segcert").rglob("*.py"))
+
+
+def imported_modules(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield node.module
+
+
+def part_of(path):
+    relative = path.relative_to(SCRIPTS / "segcert")
+    return relative.parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SCRIPTS)))
+def test_no_import_runs_back_up(path):
+    part = part_of(path)
+    if part == "__init__":
+        return
+    for module in imported_modules(path):
+        if module.startswith("segcert."):
+            imported = module.split(".")[1]
+            assert LEVEL[imported] <= LEVEL[part], f"{path} imports {module}, which stands above it"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SCRIPTS)))
+def test_library_imports_neither_snakemake_nor_dvc(path):
+    assert not {module.split(".")[0] for module in imported_modules(path)} & {"snakemake", "dvc"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SCRIPTS)))
+def test_files_are_short(path):
+    assert len(path.read_text().splitlines()) <= 400
+
+
+def test_certification_needs_no_torch():
+    program = (
+        "import sys, segcert.certification.evaluate; assert not {'torch', 'pandas', 'matplotlib'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=SCRIPTS, check=True)
+
+
+def test_public_names_are_lazy():
+    program = "import sys, segcert; assert 'numpy' not in sys.modules; assert segcert.ABSTAIN == 255; segcert.Votes"
+    subprocess.run([sys.executable, "-c", program], cwd=SCRIPTS, check=True)
+
+
+def test_snakefile_is_a_table_of_contents():
+    assert len((SCRIPTS.parent / "Snakefile").read_text().splitlines()) <= 80

@@ -1,0 +1,174 @@
+import json
+import os
+import resource
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from segcert.provenance.atomic import atomic_file, atomic_folder
+from segcert.provenance.code import SILENT, code_digest, import_closure
+from segcert.provenance.digests import array_digest, file_digest, folder_digest
+from segcert.provenance.records import read_record, record_path, recorded
+
+
+def test_a_file_is_whole_or_absent(tmp_path):
+    target = tmp_path / "new" / "file.txt"
+    with pytest.raises(RuntimeError), atomic_file(target) as path:
+        path.write_text("half")
+        raise RuntimeError
+    assert list(target.parent.iterdir()) == []
+    with atomic_file(target) as path:
+        path.write_text("whole")
+    assert target.read_text() == "whole"
+
+
+def test_an_error_leaves_the_old_file(tmp_path):
+    target = tmp_path / "file.txt"
+    target.write_text("old")
+    with pytest.raises(RuntimeError), atomic_file(target) as path:
+        path.write_text("new")
+        raise RuntimeError
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_folder_takes_the_place_of_the_old_one(tmp_path):
+    target = tmp_path / "folder"
+    target.mkdir()
+    (target / "old").touch()
+    with pytest.raises(RuntimeError), atomic_folder(target) as path:
+        (path / "new").touch()
+        raise RuntimeError
+    assert [path.name for path in target.iterdir()] == ["old"]
+    with atomic_folder(target) as path:
+        (path / "new").touch()
+    assert [path.name for path in target.iterdir()] == ["new"]
+
+
+FULL_DISK = """
+import resource, signal, sys
+sys.path.insert(0, sys.argv[1])
+import numpy as np
+from segcert.votes import Votes
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+counts = np.zeros((2, 300, 300), np.uint16)
+counts[0] = np.random.default_rng(0).integers(0, 60000, (300, 300))
+counts[1] = 60000 - counts[0]
+Votes(counts, counts, 0.5).save(sys.argv[2])
+"""
+
+
+def test_a_full_disk_leaves_no_half_written_file(tmp_path, scripts):
+    """The kernel refuses to let a file grow beyond 20 kB, as a full disk would."""
+    target = tmp_path / "votes.npz"
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, scripts, target], capture_output=True, text=True, check=False
+    )
+    assert done.returncode != 0
+    assert str(target) in done.stderr, done.stderr
+    assert "nothing was written" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_digests_tell_values_apart(tmp_path):
+    array = np.arange(6, dtype=np.float32)
+    assert array_digest(array) == array_digest(array.copy())
+    assert array_digest(array) != array_digest(array.reshape(2, 3))
+    assert array_digest(array) != array_digest(array.astype(np.float64))
+    (tmp_path / "a").write_text("1")
+    before = folder_digest(tmp_path)
+    (tmp_path / "a.record.json").write_text("{}")
+    assert folder_digest(tmp_path) == before
+    (tmp_path / "a").write_text("2")
+    assert folder_digest(tmp_path) != before
+    assert file_digest(tmp_path / "a") == "d4735e3a265e16eee03f59718b9b5d03019c07d8b6c51f90da3a666eec13ab35"
+
+
+@pytest.fixture
+def house(tmp_path):
+    """A script that imports a library of three modules, one of which nobody needs."""
+    library = tmp_path / "segcert"
+    library.mkdir()
+    (library / "__init__.py").write_text("")
+    (library / "used.py").write_text('"""Used."""\nfrom segcert import deeper\n\n\ndef f(x):\n    return x + 1\n')
+    (library / "deeper.py").write_text("VALUE = 1\n")
+    (library / "dead.py").write_text("VALUE = 1\n")
+    (tmp_path / "stage.py").write_text("from segcert.used import f\n\nf(1)\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "counts"),
+    [
+        ("segcert/used.py", "x + 1", "x + 2", True),
+        ("segcert/deeper.py", "1", "2", True),
+        ("stage.py", "f(1)", "f(2)", True),
+        ("segcert/used.py", "x + 1", "(x  +  1)  # a comment", False),
+        ("segcert/used.py", '"""Used."""', '"""Another docstring."""', False),
+        ("segcert/used.py", '"""Used."""\n', "", False),
+        ("segcert/dead.py", "1", "2", False),
+    ],
+)
+def test_code_digest_sees_what_runs_and_nothing_else(house, file, old, new, counts):
+    before = code_digest(house / "stage.py")
+    path = house / file
+    path.write_text(path.read_text().replace(old, new))
+    os.utime(path, ns=(1, path.stat().st_mtime_ns + 1))
+    assert (code_digest(house / "stage.py") != before) == counts
+
+
+def test_code_digest_follows_imports_inside_functions(house):
+    (house / "stage.py").write_text("def f():\n    import segcert.dead\n")
+    assert "segcert/dead.py" in import_closure(house / "stage.py")
+
+
+@pytest.mark.parametrize(
+    ("rule", "inside", "outside"),
+    [
+        ("certify", "segcert/certification/certificate.py", "segcert/training/loop.py"),
+        ("train_segmenter", "segcert/training/loop.py", "segcert/certification/certificate.py"),
+        ("train_segmenter", "segcert/models/unet.py", "segcert/smoothing/noise.py"),
+        ("sample", "segcert/smoothing/noise.py", "segcert/certification/certificate.py"),
+        ("page", "segcert/reporting/page.py", "segcert/smoothing/noise.py"),
+    ],
+)
+def test_closures_of_the_real_scripts(scripts, rule, inside, outside):
+    closure = import_closure(scripts / f"{rule}.py")
+    assert inside in closure
+    assert outside not in closure
+    assert "segcert/config.py" not in closure
+    assert not SILENT & set(closure)
+
+
+def job(tmp_path, **changes):
+    (tmp_path / "in").write_text("1")
+    names = {"rule": "stage", "wildcards": {"sigma": "0.5"}, "params": {"code": "abc", "seed": 3}}
+    names |= {"input": [tmp_path / "in"], "output": [tmp_path / "out"], "threads": 1, "log": []}
+    return SimpleNamespace(**(names | changes))
+
+
+def test_a_record_says_what_was_read_run_and_made(tmp_path):
+    with recorded(job(tmp_path)) as found:
+        (tmp_path / "out").write_text("2")
+        found["device"] = "cpu"
+    record = read_record(tmp_path / "out")
+    assert record["inputs"] == {str(tmp_path / "in"): file_digest(tmp_path / "in")}
+    assert record["outputs"] == {str(tmp_path / "out"): file_digest(tmp_path / "out")}
+    assert (record["rule"], record["params"]["seed"], record["device"]) == ("stage", 3, "cpu")
+    assert record["packages"]["numpy"] == np.__version__
+    assert record["seconds"] > 0
+    assert record["peak_memory_mib"] <= resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 + 1
+    assert set(record["git"]) == {"commit", "clean"}
+    json.dumps(record)
+
+
+def test_a_failed_job_says_why_in_one_line_and_leaves_no_record(tmp_path):
+    log = tmp_path / "log.txt"
+    with pytest.raises(SystemExit, match="segcert: rule stage: too bad"), recorded(job(tmp_path, log=[log])):
+        raise ValueError("too bad")
+    assert not record_path(tmp_path / "out").exists()
+    assert "Traceback" in log.read_text()
