@@ -7,13 +7,21 @@
 VOTES = f"{RESULTS}/votes/{{dataset}}/{{model}}-{{regime}}/{{denoiser}}/sigma_{{sigma}}"
 
 
+def denoiser_files(wildcards):
+    """The files of the denoiser in front of the segmenter, if there is one."""
+    return [] if wildcards.denoiser == "none" else expand(DENOISER_FILES, dataset=wildcards.dataset)
+
+
+def denoiser_folder(wildcards):
+    """The folder of the denoiser in front of the segmenter, or None."""
+    return None if wildcards.denoiser == "none" else DENOISER.format(dataset=wildcards.dataset)
+
+
 rule sample:
     input:
         index=INDEX,
         segmenter=[f"{SEGMENTER}/model.safetensors", f"{SEGMENTER}/config.json"],
-        denoiser=branch(
-            lambda wildcards: wildcards.denoiser != "none", then=DENOISER_FILES
-        ),
+        denoiser=denoiser_files,
     output:
         f"{VOTES}/shard_{{shard}}.npz",
     log:
@@ -24,9 +32,7 @@ rule sample:
         runtime=720,
     params:
         segmenter=SEGMENTER,
-        denoiser=branch(
-            lambda wildcards: wildcards.denoiser != "none", then=DENOISER, otherwise=""
-        ),
+        denoiser=denoiser_folder,
         shards=CONFIG.sampling.shards,
         settings=CONFIG.sampling.model_dump(),
         n0=CONFIG.n0,
