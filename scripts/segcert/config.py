@@ -35,7 +35,7 @@ class Phantom(Section):
 
     train: int = Field(96, ge=2, description="Training images")
     val: int = Field(16, ge=1, description="Validation images")
-    test: int = Field(12, ge=1, description="Test images: the ones that are certified")
+    test: int = Field(8, ge=1, description="Test images: the ones that are certified")
 
 
 class Segmenter(Section):

@@ -1,0 +1,118 @@
+"""A checkout of its own for each test, and one finished tiny run that tests copy."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TINY = "tests/workflow/tiny.yaml"
+
+
+class Checkout:
+    """A copy of the repository in which Snakemake is run."""
+
+    def __init__(self, path):
+        self.path = Path(path)
+
+    def command(self, *arguments, configfile=TINY):
+        return [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", configfile, *arguments]
+
+    def snakemake(self, *arguments, configfile=TINY, check=True):
+        done = subprocess.run(
+            self.command(*arguments, configfile=configfile), cwd=self.path, capture_output=True, text=True, check=False
+        )
+        done.output = done.stdout + done.stderr
+        assert not check or done.returncode == 0, done.output
+        return done
+
+    def stale(self, *arguments, **options):
+        """What `snakemake -n` would do: number of jobs by rule, without the final `all`."""
+        output = self.snakemake("-n", *arguments, **options).output
+        if "Nothing to be done" in output:
+            return {}
+        table = output.split("Job stats:")[1].split("total")[0]
+        return {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", table, re.M) if rule != "all"}
+
+    def edit(self, file, old, new):
+        path = self.path / file
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new, 1))
+
+    def start(self, *arguments):
+        """Start Snakemake in a process group of its own."""
+        return subprocess.Popen(
+            self.command(*arguments),
+            cwd=self.path,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def files(self, pattern):
+        return sorted(self.path.glob(pattern))
+
+
+def kill(process):
+    """kill -9 of Snakemake and all its jobs."""
+    for _ in range(50):
+        children = subprocess.run(
+            ["ps", "-eo", "pid=,sess="], capture_output=True, text=True, check=True
+        ).stdout.splitlines()
+        alive = [int(line.split()[0]) for line in children if int(line.split()[1]) == process.pid]
+        for pid in alive:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        if not alive:
+            break
+        time.sleep(0.1)
+    process.wait()
+
+
+def make_checkout(path):
+    files = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    ).stdout.split()  # fmt: skip
+    if not files:  # an unpacked source archive
+        skip = shutil.ignore_patterns(".venv", "data", "models", "results", ".snakemake", ".segcert", "cache", "tmp")
+        shutil.copytree(ROOT, path, ignore=skip)
+        return Checkout(path)
+    for name in files:
+        if (ROOT / name).is_file():
+            target = Path(path) / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, target)
+    return Checkout(path)
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A fresh checkout, nothing run."""
+    return make_checkout(tmp_path / "repo")
+
+
+@pytest.fixture(scope="session")
+def finished_once(tmp_path_factory):
+    finished = make_checkout(tmp_path_factory.mktemp("finished") / "repo")
+    git = ["git", "-c", "user.name=test", "-c", "user.email=test@example.org"]
+    for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "start"]):
+        subprocess.run([*git, *command], cwd=finished.path, check=True)
+    finished.first_output = finished.snakemake().output
+    return finished
+
+
+@pytest.fixture
+def finished(finished_once, tmp_path):
+    """A copy, with all its times, of a checkout in which the tiny run has finished."""
+    shutil.copytree(finished_once.path, tmp_path / "repo", symlinks=True)
+    return Checkout(tmp_path / "repo")

@@ -1,0 +1,147 @@
+"""The whole way, on a tiny run."""
+
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from PIL import Image
+
+from segcert.certification.certificate import certify
+from segcert.certification.metrics import class_metrics
+from segcert.votes import load_votes
+from tests.archives import mirror_of, montgomery_archive
+from tests.workflow.conftest import TINY
+
+COLUMNS = (
+    "dataset image group model regime denoiser sigma tau alpha n0 n method class_id class_name dice iou certified_dice "
+    "certified_iou worst_case_dice abstain area area_low area_high radius"
+).split()
+
+
+@pytest.fixture(scope="module")
+def table(finished_once):
+    return pd.read_parquet(finished_once.path / "results/tiny/certificates.parquet")
+
+
+def test_certificates_have_the_columns_and_rows_of_the_design(table):
+    assert set(COLUMNS) <= set(table.columns)
+    assert len(table) == 3 * 2 * 2 * 2 * 2  # images, regimes, denoisers, sigmas, classes
+    assert set(table["denoiser"]) == {"none", "ddpm"}
+    assert table["abstain"].between(0, 1).all()
+    assert (table["area_low"] <= table["area_high"]).all()
+
+
+def test_every_row_can_be_recomputed_from_votes_and_masks(finished_once, table):
+    root = finished_once.path
+    for (regime, denoiser, sigma), rows in table.groupby(["regime", "denoiser", "sigma"]):
+        folder = root / f"results/tiny/votes/phantom/unet-{regime}/{denoiser}/sigma_{sigma:g}"
+        votes = {image: vote for path in sorted(folder.glob("*.npz")) for image, vote in load_votes(path).items()}
+        predictions = np.load(root / f"results/tiny/predictions/phantom/unet-{regime}.npz")
+        assert len(votes) == 3
+        for row in rows.to_dict("records"):
+            vote = votes[row["image"]]
+            assert (vote.n0, vote.n, vote.sigma) == (5, 50, sigma)
+            certificate = certify(vote, row["tau"], row["alpha"])
+            truth = np.asarray(Image.open(root / f"data/prepared/phantom/masks/{row['image']}.png"))
+            metrics = class_metrics(truth, predictions[row["image"]], certificate.labels, row["class_id"])
+            for name, value in metrics.items():
+                assert row[name] == value or (math.isnan(row[name]) and math.isnan(value))
+            assert row["abstain"] == certificate.abstain
+            assert row["radius"] == certificate.radius
+
+
+def test_every_artifact_has_a_record(finished_once):
+    patterns = ("data/prepared/*/index.csv", "models/**/*.safetensors", "results/tiny/votes/**/*.npz")
+    artifacts = [path for pattern in patterns for path in finished_once.files(pattern)]
+    artifacts += finished_once.files("results/tiny/certificates.parquet") + finished_once.files("reports/tiny/*.html")
+    assert len(artifacts) == 1 + 3 + 16 + 1 + 1
+    for path in artifacts:
+        record = json.loads((path.parent / f"{path.name}.record.json").read_text())
+        assert len(record["params"]["code"]) == 64
+        assert str(path.relative_to(finished_once.path)) in record["outputs"]
+        assert record["git"]["commit"]
+
+
+def test_the_page_opens_offline_and_shows_the_numbers_of_the_table(finished_once, table):
+    page = (finished_once.path / "reports/tiny/index.html").read_text()
+    assert "http://" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
+        "http://creativecommons.org", ""
+    ).replace("http://openi.nlm.nih.gov", "")
+    assert "synthetic images" in page
+    per_image = table.groupby(["regime", "denoiser", "sigma", "image"])["certified_dice"].mean()
+    for mean in per_image.groupby(["regime", "denoiser", "sigma"]).mean():
+        assert f"{mean:.3f}" in page
+    for stage in ("prepare_phantom", "train_denoiser", "sample", "certify"):
+        assert f">{stage}</td>" in page
+    main = pd.read_csv(finished_once.path / "reports/tiny/tables/main.csv")
+    assert len(main) == 8
+    assert (finished_once.path / "reports/tiny/figures/certified_dice.svg").stat().st_size > 1000
+
+
+def test_snakemake_report_works(finished_once, tmp_path):
+    finished_once.snakemake("--report", tmp_path / "report.html")
+    assert (tmp_path / "report.html").stat().st_size > 10_000
+
+
+def test_shards_do_not_change_votes(finished_once, finished):
+    finished.edit(TINY, "shards: 2", "shards: 1")
+    target = "results/tiny/votes/phantom/unet-noise/none/sigma_0.5/shard_0.npz"
+    finished.snakemake(target)
+    one = load_votes(finished.path / target)
+    two = {}
+    for path in (finished_once.path / target).parent.glob("*.npz"):
+        two |= load_votes(path)
+    assert {name: vote.digest for name, vote in one.items()} == {name: vote.digest for name, vote in two.items()}
+
+
+def test_two_trainings_on_one_machine_give_the_same_bytes(finished_once, finished):
+    for target in (
+        "models/segmenter/phantom/unet-noise/model.safetensors",
+        "models/denoiser/phantom/unet/diffusion_pytorch_model.safetensors",
+    ):
+        before = (finished_once.path / target).read_bytes()
+        finished.snakemake("--force", target)
+        assert (finished.path / target).read_bytes() == before
+
+
+def test_montgomery_from_a_mirror_without_denoiser(checkout, tmp_path):
+    mirror = tmp_path / "mirror"
+    mirror.mkdir()
+    montgomery_archive(mirror / "NLM-MontgomeryCXRSet.zip", patients=24)
+    mirror_of(mirror)
+    config = yaml.safe_load((checkout.path / TINY).read_text())
+    config |= {"run": "xray", "datasets": ["montgomery"], "denoisers": ["none"], "regimes": ["clean"], "sigmas": [0.5]}
+    (checkout.path / "xray.yaml").write_text(yaml.safe_dump(config))
+    checkout.snakemake("--config", f"mirror={mirror}", configfile="xray.yaml")
+    table = pd.read_parquet(checkout.path / "results/xray/certificates.parquet")
+    assert set(table["class_name"]) == {"lungs"}
+    splits = {split: (checkout.path / f"data/prepared/montgomery/splits/{split}.txt") for split in ("train", "test")}
+    assert set(table["image"]) == set(splits["test"].read_text().split())
+    assert not set(splits["train"].read_text().split()) & set(table["image"])
+    assert checkout.stale(configfile="xray.yaml") == {"page": 1, "version_results": 1}, "the mirror is in the page only"
+
+
+def test_a_wrong_checksum_stops_the_run_with_one_clear_line(checkout, tmp_path):
+    mirror = tmp_path / "mirror"
+    mirror.mkdir()
+    archive = montgomery_archive(mirror / "NLM-MontgomeryCXRSet.zip")
+    mirror_of(mirror)
+    archive.write_bytes(archive.read_bytes()[:-7])
+    done = checkout.snakemake("--config", f"mirror={mirror}", "datasets=[montgomery]", check=False)
+    assert done.returncode != 0
+    assert "segcert: rule fetch: " in done.output
+    assert "put aside as" in done.output
+    assert not (checkout.path / "data/raw/montgomery/manifest.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("setting", "line"),
+    [("sigmas=[-1]", "`sigmas: [0.25, 0.5, 1.0]`"), ("draws=20", "`n: 43` or more"), ("taus=1", "did you mean `tau`")],
+)
+def test_a_bad_configuration_is_refused_at_once(checkout, setting, line):
+    done = checkout.snakemake("-n", "--config", setting, check=False)
+    assert done.returncode != 0
+    assert line in done.output

@@ -1,0 +1,99 @@
+"""What is done again, and what is not."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+AFTER_CERTIFY = {"certify": 8, "collect": 1, "tables": 1, "curves": 1, "gallery": 1, "page": 1, "version_results": 1}
+
+
+def test_a_finished_run_says_where_the_report_is_and_has_nothing_left_to_do(finished_once):
+    assert "reports/tiny/index.html" in finished_once.first_output
+    assert "Nothing to be done" in finished_once.snakemake().output
+
+
+def test_a_new_sigma_runs_its_own_sampling_certification_and_the_report(finished):
+    finished.edit("tests/workflow/tiny.yaml", "[0.25, 0.5]", "[0.25, 0.5, 2.0]")
+    assert finished.stale() == AFTER_CERTIFY | {"sample": 8, "certify": 4, "denoise_examples": 1}
+
+
+def test_tau_runs_no_sampling(finished):
+    assert finished.stale("--config", "tau=0.8") == AFTER_CERTIFY
+
+
+def test_more_draws_train_nothing(finished):
+    assert finished.stale("--config", "draws=60") == AFTER_CERTIFY | {"sample": 16}
+
+
+@pytest.mark.parametrize("key", ["device=cpu", "mirror=elsewhere"])
+def test_where_things_run_and_come_from_makes_nothing_stale_but_the_page(finished, key):
+    assert finished.stale("--config", key) == {"page": 1, "version_results": 1}
+
+
+def test_a_comment_or_a_docstring_in_the_library_runs_nothing(finished):
+    finished.edit("scripts/segcert/training/loop.py", "model.train()", "model.train()  # a comment")
+    finished.edit("scripts/segcert/certification/certificate.py", '"""Decide each', '"""Judge each')
+    finished.edit("scripts/certify.py", "import numpy as np", "# a comment\nimport numpy as np")
+    assert finished.stale() == {}
+
+
+def test_code_of_certification_runs_certification_and_what_follows(finished):
+    finished.edit("scripts/segcert/certification/multiple_testing.py", "n + 1", "1 + n")
+    finished.edit("scripts/segcert/certification/multiple_testing.py", "len(histogram) - 1", "len(histogram) - 2 + 1")
+    assert finished.stale() == AFTER_CERTIFY
+
+
+def test_code_of_the_loop_trains_again_and_code_of_the_phantom_starts_over(finished):
+    finished.edit("scripts/segcert/training/loop.py", "WARM_UP = 0.05", "WARM_UP = 0.06")
+    stale = finished.stale()
+    assert stale["train_segmenter"] == 2
+    assert stale["train_denoiser"] == 1
+    assert "prepare_phantom" not in stale
+    finished.edit("scripts/segcert/data/phantom.py", "OVERSAMPLING = 2", "OVERSAMPLING = 3")
+    assert finished.stale()["prepare_phantom"] == 1
+
+
+def test_touched_files_run_nothing(finished):
+    for pattern in ("data/prepared/phantom/index.csv", "models/**/*.safetensors", "results/**/*.npz", "scripts/**/*.py"):
+        for path in finished.files(pattern):
+            os.utime(path)
+    assert finished.stale() == {}
+
+
+def test_a_changed_model_is_noticed(finished):
+    path = finished.path / "models/segmenter/phantom/unet-clean/config.json"
+    path.write_text(path.read_text() + "\n")
+    stale = finished.stale()
+    assert stale["sample"] == 8
+    assert stale["predict"] == 1
+
+
+def test_a_clone_that_pulls_has_nothing_to_do_and_still_notices_changes(finished, tmp_path):
+    subprocess.run(
+        [sys.executable, "-m", "dvc", "remote", "modify", "--local", "store", "url", tmp_path / "store"],
+        cwd=finished.path, check=True,
+    )  # fmt: skip
+    subprocess.run([sys.executable, "-m", "dvc", "push", "-q"], cwd=finished.path, check=True)
+    clone = type(finished)(tmp_path / "clone")
+    git = ["git", "-c", "user.name=test", "-c", "user.email=test@example.org"]
+    pointers = ["data.dvc", "models.dvc", "results.dvc", "reports/tiny.dvc"]
+    subprocess.run([*git, "add", "-f", *pointers], cwd=finished.path, check=True)
+    subprocess.run([*git, "commit", "-qm", "publish"], cwd=finished.path, check=True)
+    subprocess.run(["git", "clone", "-q", finished.path, clone.path], check=True)
+    shutil.copy(finished.path / ".dvc/config.local", clone.path / ".dvc/config.local")
+    subprocess.run([sys.executable, "-m", "dvc", "pull", "-q"], cwd=clone.path, check=True)
+    assert clone.stale() == {}
+    assert clone.stale("--config", "tau=0.8") == AFTER_CERTIFY
+    votes = clone.files("results/tiny/votes/phantom/unet-clean/none/sigma_0.5/*.npz")[0]
+    votes.write_bytes(votes.read_bytes() + b"x")
+    assert clone.stale()["certify"] == 1
+
+
+def test_git_status_is_clean_after_a_run(finished_once):
+    status = subprocess.run(
+        ["git", "status", "--porcelain"], cwd=finished_once.path, capture_output=True, text=True, check=True
+    )
+    assert status.stdout.replace(" M data.dvc\n", "") == ""
