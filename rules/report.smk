@@ -1,13 +1,10 @@
 # in:  results/<run>/certificates.parquet, certificates, predictions, denoised examples
 # out: reports/<run>/index.html, tables/{main,classes}.csv, figures/certified_dice.{svg,png}, figures/gallery_<dataset>.{png,txt}
 
+from segcert.provenance.digests import file_digest
+
 MODELS = [(model, regime) for model in CONFIG.models for regime in CONFIG.regimes]
-PAIRINGS = [
-    (*model, denoiser, sigma)
-    for model in MODELS
-    for denoiser in CONFIG.denoisers
-    for sigma in CONFIG.sigmas
-]
+PAIRINGS = [(*model, denoiser, sigma) for model in MODELS for denoiser in CONFIG.denoisers for sigma in CONFIG.sigmas]
 DENOISED_SIGMAS = [] if CONFIG.denoisers == ["none"] else CONFIG.sigmas
 
 
@@ -19,9 +16,7 @@ def weights():
         model=CONFIG.models,
         regime=CONFIG.regimes,
     )
-    denoisers = (
-        expand(DENOISER_FILES, dataset=CONFIG.datasets) if DENOISED_SIGMAS else []
-    )
+    denoisers = expand(DENOISER_FILES, dataset=CONFIG.datasets) if DENOISED_SIGMAS else []
     return segmenters + denoisers
 
 
@@ -69,14 +64,8 @@ rule curves:
 rule gallery:
     input:
         index=INDEX,
-        predictions=[
-            f"{RESULTS}/predictions/{{dataset}}/{model}-{regime}.npz"
-            for model, regime in MODELS
-        ],
-        denoised=[
-            f"{RESULTS}/denoised/{{dataset}}/sigma_{sigma:g}.npz"
-            for sigma in DENOISED_SIGMAS
-        ],
+        predictions=[f"{RESULTS}/predictions/{{dataset}}/{model}-{regime}.npz" for model, regime in MODELS],
+        denoised=[f"{RESULTS}/denoised/{{dataset}}/sigma_{sigma:g}.npz" for sigma in DENOISED_SIGMAS],
         certificates=[
             f"{RESULTS}/certificates/{{dataset}}/{model}-{regime}/{denoiser}/sigma_{sigma:g}.npz"
             for model, regime, denoiser, sigma in PAIRINGS
@@ -110,15 +99,13 @@ rule page:
         captions=expand(rules.gallery.output.caption, dataset=CONFIG.datasets),
         datasets=expand(f"{PREPARED}/dataset.json", dataset=CONFIG.datasets),
         artifacts=[*expand(INDEX, dataset=CONFIG.datasets), *weights(), TABLE],
-        template=workflow.source_path(
-            "../scripts/segcert/reporting/templates/page.html.j2"
-        ),
     output:
         report(PAGE, caption="../reports/captions/page.rst", category="Report"),
     log:
         f"logs/{RUN}/page.log",
     params:
-        configuration=CONFIG.model_dump(mode="json"),
+        configuration=CONFIG.model_dump(mode="json", exclude={"mirror", "device"}),
+        template=file_digest(SCRIPTS / "segcert/reporting/templates/page.html.j2"),
         folders=[
             RESULTS,
             *expand(PREPARED, dataset=CONFIG.datasets),

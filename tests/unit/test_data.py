@@ -4,6 +4,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from tests.archives import montgomery_archive, png_bytes, rewrite
 
 from segcert.data.errors import DataError
 from segcert.data.images import resize_image, resize_mask
@@ -12,7 +13,6 @@ from segcert.data.montgomery import read_montgomery
 from segcert.data.phantom import draw_phantom, phantoms
 from segcert.data.prepare import prepare
 from segcert.data.splits import SPLITS, split_of
-from tests.archives import montgomery_archive, png_bytes, rewrite
 
 
 def prepare_phantom(folder, size=32):

@@ -4,11 +4,11 @@ import json
 import threading
 
 import pytest
+from tests.archives import mirror_of, montgomery_archive
 
 from segcert.data.errors import DataError
 from segcert.data.fetch import fetch, open_archives
 from segcert.provenance.digests import file_digest
-from tests.archives import mirror_of, montgomery_archive
 
 NAME = "NLM-MontgomeryCXRSet.zip"
 

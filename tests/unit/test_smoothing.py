@@ -48,7 +48,8 @@ def test_votes_do_not_depend_on_batches_and_blocks(options):
     torch.manual_seed(0)
     model = nn.Conv2d(1, 3, 3, padding=1).eval()
     assert_equal(
-        smoothed(model, num_classes=3, **options).sample(IMAGE, 5, 20), smoothed(model, num_classes=3).sample(IMAGE, 5, 20)
+        smoothed(model, num_classes=3, **options).sample(IMAGE, 5, 20),
+        smoothed(model, num_classes=3).sample(IMAGE, 5, 20),
     )
 
 

@@ -22,7 +22,7 @@ class Checkout:
         self.path = Path(path)
 
     def command(self, *arguments, configfile=TINY):
-        return [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", configfile, *arguments]
+        return [sys.executable, "-m", "snakemake", "--configfile", configfile, "--cores", "2", *arguments]
 
     def snakemake(self, *arguments, configfile=TINY, check=True):
         done = subprocess.run(
@@ -61,7 +61,7 @@ class Checkout:
 
 
 def kill(process):
-    """kill -9 of Snakemake and all its jobs."""
+    """Kill -9 Snakemake and all its jobs."""
     for _ in range(50):
         children = subprocess.run(
             ["ps", "-eo", "pid=,sess="], capture_output=True, text=True, check=True

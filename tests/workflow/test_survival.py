@@ -2,32 +2,33 @@
 
 import time
 
-from segcert.votes import load_votes
 from tests.workflow.conftest import kill
 
+from segcert.votes import load_votes
+
+BLOCKS = ".segcert/blocks/*/[!.]*.npz"
 TARGET = "results/tiny/votes/phantom/unet-clean/ddpm/sigma_0.5/shard_0.npz"
 
 
 def test_finished_blocks_are_not_drawn_again_after_kill_9(finished, finished_once):
-    for path in finished.files(".segcert/blocks/*/*.npz"):
+    for path in finished.files(BLOCKS):
         path.unlink()
-    process = finished.start("--force", TARGET, "--config", "sampling={block_size: 2, shards: 2}")
+    process = finished.start("--force", TARGET, "--config", "sampling={block_size: 2}")
     deadline = time.monotonic() + 120
-    while len(finished.files(".segcert/blocks/*/*.npz")) < 5:
+    while len(finished.files(BLOCKS)) < 5:
         assert time.monotonic() < deadline, "no blocks were written"
         assert process.poll() is None, "sampling ended before it could be killed"
         time.sleep(0.01)
     kill(process)
     assert not (finished.path / TARGET).exists(), "killed too late"
-    blocks = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in finished.files(".segcert/blocks/*/*.npz")}
+    blocks = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in finished.files(BLOCKS)}
     assert len(blocks) >= 5
 
     assert "--unlock" in finished.snakemake(TARGET, check=False).output, "the lock says what to do"
     finished.snakemake("--unlock")
-    finished.snakemake(TARGET, "--config", "sampling={block_size: 2, shards: 2}")
+    finished.snakemake(TARGET, "--config", "sampling={block_size: 2}")
     for path, (written, content) in blocks.items():
         assert (path.stat().st_mtime_ns, path.read_bytes()) == (written, content), "drawn again"
-    assert not finished.files(".segcert/blocks/*/.*.part*.npz") or True
     votes, undisturbed = load_votes(finished.path / TARGET), load_votes(finished_once.path / TARGET)
     assert {name: vote.digest for name, vote in votes.items()} == {
         name: vote.digest for name, vote in undisturbed.items()
