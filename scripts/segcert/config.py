@@ -163,6 +163,11 @@ class Config(Section):
                     f"`{key}`: found {_flow(values)}; an entry stands twice. "
                     f"Write `{key}: {_flow(list(dict.fromkeys(values)))}`"
                 )
+        rounded = [float(f"{sigma:g}") for sigma in self.sigmas]  # as in file names
+        if rounded != self.sigmas:
+            raise ValueError(
+                f"`sigmas`: found {_flow(self.sigmas)}, of more than six digits. Write `sigmas: {_flow(rounded)}`"
+            )
         halvings = {
             "segmenter.depth": self.segmenter.depth,
             "the levels of denoiser.channels": len(self.denoiser.channels) - 1,

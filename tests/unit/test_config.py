@@ -41,6 +41,7 @@ def test_every_data_set_of_the_configuration_is_in_the_catalogue():
         ({"sigmas": [float("nan")]}, ["`sigmas.0`", "finite"]),
         ({"sigmas": []}, ["`sigmas`", "found []"]),
         ({"sigmas": [0.5, 0.5]}, ["twice", "`sigmas: [0.5]`"]),
+        ({"sigmas": [0.12345678]}, ["six digits", "`sigmas: [0.123457]`"]),
         ({"tau": 0.4}, ["`tau`", "found 0.4", "greater than 0.5", "`tau: 0.75`"]),
         ({"tau": 1}, ["less than 1"]),
         ({"alpha": 0}, ["`alpha`"]),

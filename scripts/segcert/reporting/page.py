@@ -15,7 +15,7 @@ from markupsafe import Markup
 from segcert.provenance.atomic import atomic_file
 from segcert.provenance.digests import file_digest
 from segcert.provenance.records import SUFFIX, git_state
-from segcert.reporting.style import describe
+from segcert.reporting.style import TRAINED
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -41,10 +41,7 @@ def render_page(
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined
     )
-    environment.filters |= {
-        "number": _number,
-        "describe": lambda row: describe(row["model"], row["regime"], row["denoiser"]),
-    }
+    environment.filters |= {"number": _number, "trained": lambda row: TRAINED[row["regime"]]}
     text = environment.get_template("page.html.j2").render(
         run=run,
         rows=_rows(table),

@@ -10,6 +10,7 @@ from segcert.provenance.atomic import atomic_file
 
 # Okabe and Ito's palette
 CLASS_COLORS = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#F0E442", "#D55E00", "#0072B2")
+TRAINED = {"clean": "on clean images", "noise": "with noise"}
 LINES: dict[tuple[str, str], dict[str, Any]] = {
     ("clean", "none"): {"color": "#D55E00", "linestyle": "--", "marker": "o"},
     ("clean", "ddpm"): {"color": "#0072B2", "linestyle": "-", "marker": "o"},
@@ -31,8 +32,7 @@ mpl.rcParams.update(
 
 def describe(model: str, regime: str, denoiser: str) -> str:
     """A model, its training regime and its denoiser in words."""
-    trained = {"clean": "trained on clean images", "noise": "trained with noise"}[regime]
-    return f"{model}, {trained}, {'no denoiser' if denoiser == 'none' else 'behind the denoiser'}"
+    return f"{model}, trained {TRAINED[regime]}, {'no denoiser' if denoiser == 'none' else 'behind the denoiser'}"
 
 
 def save_figure(figure: Figure, *paths: str | Path) -> None:
