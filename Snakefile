@@ -31,4 +31,5 @@ rule all:
 
 
 onsuccess:
-    print(f"The report of the run {RUN}: {PAGE}")
+    if Path(PAGE).exists():
+        print(f"The report of the run {RUN}: {PAGE}")

@@ -6,16 +6,18 @@ CERTIFICATES = f"{RESULTS}/certificates/{{dataset}}/{{model}}-{{regime}}/{{denoi
 TABLE = f"{RESULTS}/certificates.parquet"
 
 
-def grid(pattern):
-    """A pattern filled with every combination of the configuration."""
-    return expand(
+def grid(pattern, **more):
+    """A pattern filled with every combination of the configuration, each file once."""
+    files = expand(
         pattern,
         dataset=CONFIG.datasets,
         model=CONFIG.models,
         regime=CONFIG.regimes,
         denoiser=CONFIG.denoisers,
         sigma=SIGMAS,
+        **more,
     )
+    return list(dict.fromkeys(files))
 
 
 rule certify:

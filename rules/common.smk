@@ -1,6 +1,7 @@
 # The configuration, checked; names of what the rules pass on; digests of the code they run.
 
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -17,6 +18,12 @@ try:
     require_feasible(CONFIG.n, CONFIG.image_size**2, CONFIG.tau, CONFIG.alpha)
 except (ConfigError, CertificationError) as error:
     raise WorkflowError(str(error)) from None
+
+if "noise" in CONFIG.regimes and max(CONFIG.sigmas) > CONFIG.segmenter.sigma_max:
+    logger.warning(
+        f"The regime `noise` trains up to sigma {CONFIG.segmenter.sigma_max:g} only. To train it up to the largest "
+        f"of `sigmas`, write `segmenter: {{sigma_max: {max(CONFIG.sigmas):g}}}`"
+    )
 
 RUN = CONFIG.run
 RESULTS = f"results/{RUN}"
@@ -55,5 +62,5 @@ def code(rule):
 
 def gpus():
     """GPUs that a job with networks asks for: one where there is one, unless the configuration says cpu."""
-    found = CONFIG.device == "cuda" or Path("/dev/nvidia0").exists()
-    return int(found and CONFIG.device != "cpu")
+    found = Path("/dev/nvidia0").exists() and not version("torch").endswith("+cpu")
+    return int(CONFIG.device == "cuda" or (CONFIG.device == "auto" and found))

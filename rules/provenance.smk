@@ -1,6 +1,6 @@
 # in:  data/, models/, results/, reports/<run>/
 # out: data.dvc, models.dvc, results.dvc, reports/<run>.dvc: pointers into DVC's cache
-# Snakemake's records travel in results/trail; a clone that pulled the artifacts takes them up here.
+# Snakemake's records travel in results/.trail; a clone that pulled the artifacts takes them up here.
 
 from segcert.provenance.trail import unpack_trail
 
@@ -12,6 +12,8 @@ rule version_data:
         expand(INDEX, dataset=CONFIG.datasets),
     output:
         update("data.dvc"),
+    log:
+        "logs/version/data.log",
     resources:
         dvc=1,
     params:
@@ -27,6 +29,8 @@ rule version_models:
         weights(),
     output:
         update("models.dvc"),
+    log:
+        "logs/version/models.log",
     resources:
         dvc=1,
     params:
@@ -44,6 +48,8 @@ rule version_results:
         rules.version_models.output,
     output:
         update("results.dvc"),
+    log:
+        "logs/version/results.log",
     resources:
         dvc=1,
     params:

@@ -1,11 +1,12 @@
 # in:  results/<run>/certificates.parquet, certificates, predictions, denoised examples
 # out: reports/<run>/index.html, tables/{main,classes}.csv, figures/certified_dice.{svg,png}, figures/gallery_<dataset>.{png,txt}
 
+from segcert.data.catalogue import CATALOGUE
 from segcert.provenance.digests import file_digest
 
 MODELS = [(model, regime) for model in CONFIG.models for regime in CONFIG.regimes]
-PAIRINGS = [(*model, denoiser, sigma) for model in MODELS for denoiser in CONFIG.denoisers for sigma in CONFIG.sigmas]
-DENOISED_SIGMAS = [] if CONFIG.denoisers == ["none"] else CONFIG.sigmas
+PAIRINGS = [(*model, denoiser, sigma) for model in MODELS for denoiser in CONFIG.denoisers for sigma in SIGMAS]
+DENOISED_SIGMAS = [] if CONFIG.denoisers == ["none"] else SIGMAS
 
 
 def weights():
@@ -18,6 +19,24 @@ def weights():
     )
     denoisers = expand(DENOISER_FILES, dataset=CONFIG.datasets) if DENOISED_SIGMAS else []
     return segmenters + denoisers
+
+
+def recorded_artifacts():
+    """An output of every job of the run but the page: what has a run record."""
+    fetched = [dataset for dataset in CONFIG.datasets if CATALOGUE[dataset].archives]
+    return [
+        *expand("data/raw/{dataset}/manifest.json", dataset=fetched),
+        *expand(INDEX, dataset=CONFIG.datasets),
+        *(path for path in weights() if path.endswith(".safetensors")),
+        *grid(f"{VOTES}/shard_{{shard}}.npz", shard=range(CONFIG.sampling.shards)),
+        *grid(rules.predict.output[0]),
+        *(grid(rules.denoise_examples.output[0]) if DENOISED_SIGMAS else []),
+        *grid(f"{CERTIFICATES}.npz"),
+        TABLE,
+        rules.tables.output.main,
+        rules.curves.output[0],
+        *expand(rules.gallery.output.picture, dataset=CONFIG.datasets),
+    ]
 
 
 rule tables:
@@ -65,9 +84,9 @@ rule gallery:
     input:
         index=INDEX,
         predictions=[f"{RESULTS}/predictions/{{dataset}}/{model}-{regime}.npz" for model, regime in MODELS],
-        denoised=[f"{RESULTS}/denoised/{{dataset}}/sigma_{sigma:g}.npz" for sigma in DENOISED_SIGMAS],
+        denoised=[f"{RESULTS}/denoised/{{dataset}}/sigma_{sigma}.npz" for sigma in DENOISED_SIGMAS],
         certificates=[
-            f"{RESULTS}/certificates/{{dataset}}/{model}-{regime}/{denoiser}/sigma_{sigma:g}.npz"
+            f"{RESULTS}/certificates/{{dataset}}/{model}-{regime}/{denoiser}/sigma_{sigma}.npz"
             for model, regime, denoiser, sigma in PAIRINGS
         ],
     output:
@@ -106,12 +125,7 @@ rule page:
     params:
         configuration=CONFIG.model_dump(mode="json", exclude={"mirror", "device"}),
         template=file_digest(SCRIPTS / "segcert/reporting/templates/page.html.j2"),
-        folders=[
-            RESULTS,
-            *expand(PREPARED, dataset=CONFIG.datasets),
-            *expand("models/segmenter/{dataset}", dataset=CONFIG.datasets),
-            *expand(DENOISER, dataset=CONFIG.datasets),
-        ],
+        recorded=recorded_artifacts(),
         code=code("page"),
     script:
         "../scripts/page.py"

@@ -26,6 +26,7 @@ rule sample:
         f"{VOTES}/shard_{{shard}}.npz",
     log:
         f"logs/{RUN}/sample/{{dataset}}/{{model}}-{{regime}}/{{denoiser}}/sigma_{{sigma}}/{{shard}}.log",
+    threads: 1
     resources:
         gpu=gpus(),
         mem_mb=4000,
@@ -52,6 +53,7 @@ rule predict:
         f"{RESULTS}/predictions/{{dataset}}/{{model}}-{{regime}}.npz",
     log:
         f"logs/{RUN}/predict/{{dataset}}/{{model}}-{{regime}}.log",
+    threads: 1
     resources:
         gpu=gpus(),
         mem_mb=4000,
@@ -71,6 +73,7 @@ rule denoise_examples:
         f"{RESULTS}/denoised/{{dataset}}/sigma_{{sigma}}.npz",
     log:
         f"logs/{RUN}/denoise_examples/{{dataset}}/sigma_{{sigma}}.log",
+    threads: 1
     resources:
         gpu=gpus(),
         mem_mb=4000,

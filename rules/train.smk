@@ -12,6 +12,7 @@ rule train_segmenter:
         f"{SEGMENTER}/history.csv",
     log:
         "logs/train/{dataset}/{model}-{regime}.log",
+    threads: 1
     resources:
         gpu=gpus(),
         mem_mb=4000,
@@ -34,6 +35,7 @@ rule train_denoiser:
     log:
         "logs/train/{dataset}/denoiser.log",
     priority: 1  # the longest job of a small run: it starts first
+    threads: 1
     resources:
         gpu=gpus(),
         mem_mb=4000,

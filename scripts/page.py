@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from segcert.provenance.records import recorded
-from segcert.reporting.page import artifact_digests, read_records, render_page
+from segcert.provenance.records import read_record, recorded
+from segcert.reporting.page import artifact_digests, render_page
 
 with recorded(snakemake):
     render_page(
@@ -20,5 +20,5 @@ with recorded(snakemake):
             for picture, caption in zip(snakemake.input.pictures, snakemake.input.captions, strict=True)
         },
         digests=artifact_digests(snakemake.input.artifacts),
-        records=read_records(*snakemake.params.folders),
+        records=[read_record(path) for path in snakemake.params.recorded],
     )

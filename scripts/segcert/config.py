@@ -15,7 +15,7 @@ ALIASES = {"draws": "n"}
 
 FOLDER = Path(__file__).parents[2] / "config"
 
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.]*(-[A-Za-z0-9_.]+)*$", max_length=60)]
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=60)]
 Sigma = Annotated[float, Field(gt=0, le=10)]
 Count = Annotated[int, Field(ge=1)]
 
@@ -27,7 +27,7 @@ class ConfigError(ValueError):
 class Section(BaseModel):
     """A mapping of the configuration: unknown keys are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, coerce_numbers_to_str=True)
 
 
 class Phantom(Section):
@@ -70,10 +70,6 @@ class Denoiser(Section):
         description="Channels of each level of diffusers' UNet2DModel; each level but the first halves the resolution",
     )
     layers_per_block: int = Field(1, ge=1, le=4, description="Residual layers per level")
-    train_timesteps: int = Field(1000, ge=10, description="Diffusion steps T of the noise schedule")
-    schedule: Literal["linear", "squaredcos_cap_v2"] = Field(
-        "linear", description="Noise schedule (DDPMScheduler's beta_schedule)"
-    )
     steps: int = Field(250, ge=1, description="Optimiser steps")
     batch_size: Count = Field(8, description="Images per step")
     learning_rate: float = Field(
@@ -86,7 +82,7 @@ class Denoiser(Section):
 
 
 class Sampling(Section):
-    """How votes are drawn. None of this changes what a vote means."""
+    """How votes are drawn: a matter of speed and resumption, not of what a vote means."""
 
     batch_size: Count = Field(10, description="Noisy copies per network call; the last batch is padded to this size")
     block_size: Count = Field(50, description="Draws per block: the unit of resumption and of reuse")
@@ -163,6 +159,8 @@ class Config(Section):
                     f"`{key}`: found {_flow(values)}; an entry stands twice. "
                     f"Write `{key}: {_flow(list(dict.fromkeys(values)))}`"
                 )
+        if self.run == "captions":
+            raise ValueError("`run`: found captions, a folder of reports/ in the repository. Write `run: my-run`")
         rounded = [float(f"{sigma:g}") for sigma in self.sigmas]  # as in file names
         if rounded != self.sigmas:
             raise ValueError(

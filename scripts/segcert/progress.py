@@ -20,10 +20,10 @@ def log_to(path: str) -> None:
 
 
 def track(items: Iterable[Item], what: str, total: int | None = None) -> Iterator[Item]:
-    """Iterate over `items`, saying how far it is: a bar if standard error is a terminal, and ten log lines."""
+    """Iterate over `items`, saying how far it is: a bar on a terminal, and some ten log lines."""
     if total is None and isinstance(items, Sized):
         total = len(items)
-    every = max(1, (total or 0) // 10)
+    every = max(1, total // 10) if total else 100
     for done, item in enumerate(tqdm(items, what, total, disable=not sys.stderr.isatty(), leave=False), start=1):
         yield item
         if done % every == 0 or done == total:

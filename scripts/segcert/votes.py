@@ -6,6 +6,7 @@ integers; alpha, tau and every metric are decided from them later, without touch
 
 import dataclasses
 import json
+import math
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -67,7 +68,7 @@ class Votes:
             raise VotesError(
                 f"selection has shape {self.selection.shape}, estimation {self.estimation.shape}; expected the same"
             )
-        if not self.sigma > 0:
+        if not 0 < self.sigma < math.inf:
             raise VotesError(f"sigma: found {self.sigma}; expected a noise level above 0, in units of pixels in [0, 1]")
 
     @property

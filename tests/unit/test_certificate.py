@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 from scipy.stats import binomtest, norm
 from statsmodels.stats.multitest import multipletests
@@ -13,7 +14,7 @@ from segcert.certification.feasibility import CertificationError
 from segcert.certification.multiple_testing import holm_threshold
 from segcert.votes import Votes
 
-PROBLEMS = 600
+PROBLEMS = 150
 
 
 def oracle(selection, estimation, tau, alpha):
@@ -68,6 +69,7 @@ def test_p_values_are_binomtest_s(n, tau):
     assert (np.diff(table) <= 0).all()
 
 
+@examples(max_examples=60, deadline=None)
 @given(st.data())
 def test_holm_by_histogram_is_statsmodels_holm(data):
     counts = np.array(data.draw(st.lists(st.integers(0, 60), min_size=1, max_size=40)))

@@ -49,6 +49,7 @@ def test_every_data_set_of_the_configuration_is_in_the_catalogue():
         ({"datasets": ["x"]}, ["`datasets.0`", "'phantom'"]),
         ({"image_size": 62}, ["`image_size`", "found 62", "`image_size: 64`"]),
         ({"run": "../elsewhere"}, ["`run`"]),
+        ({"run": "captions"}, ["`run: my-run`"]),
         ({"denoiser": {"channels": [12]}}, ["`denoiser.channels.0`", "multiple of 8"]),
     ],
 )

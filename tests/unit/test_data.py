@@ -155,3 +155,11 @@ def test_an_empty_split_is_refused(tmp_path):
     archive = montgomery_archive(tmp_path / "a.zip")
     with pytest.raises(DataError, match="split 'val'"):
         prepare("montgomery", read_montgomery(archive), tmp_path / "prepared", 32, lambda sample: "train")
+
+
+@pytest.mark.parametrize("full", [4095, 65535])
+def test_sixteen_bit_images_are_scaled_and_not_clipped(tmp_path, full):
+    pixels = np.linspace(0, full, 40 * 48).reshape(40, 48).astype(np.uint16)
+    archive = rewrite(montgomery_archive(tmp_path / "a.zip"), IMAGE, png_bytes(pixels))
+    image = next(sample.image for sample in read_montgomery(archive) if sample.group == "0002")
+    assert np.abs(image / 255 - pixels / full).max() < 0.003

@@ -25,7 +25,10 @@ def test_fetch_from_a_folder(tmp_path, mirror):
     fetch("montgomery", tmp_path / "raw", str(mirror))
     manifest = json.loads((tmp_path / "raw" / "manifest.json").read_text())
     digest, size = file_digest(mirror / NAME), (mirror / NAME).stat().st_size
-    assert manifest == {"dataset": "montgomery", "archives": [{"name": NAME, "bytes": size, "sha256": digest}]}
+    assert manifest == {
+        "dataset": "montgomery",
+        "archives": [{"name": NAME, "bytes": size, "sha256": digest, "official": False}],
+    }
     assert open_archives("montgomery", tmp_path / "raw")[NAME].read_bytes() == (mirror / NAME).read_bytes()
 
 

@@ -102,3 +102,9 @@ def test_cuda_without_a_gpu_is_refused():
     with pytest.raises(ValueError, match="`device`: found cuda"):
         set_up_torch("cuda", 1)
     assert set_up_torch("auto", torch.get_num_threads()).type == "cpu"
+
+
+def test_a_sigma_beyond_the_schedule_is_refused():
+    abar = DDPMScheduler(100, beta_schedule="linear").alphas_cumprod
+    with pytest.raises(ValueError, match=r"sigma: found 1\.0; the noise schedule of this denoiser ends at 0\.6"):
+        closest_timestep(abar, 1.0)

@@ -129,7 +129,7 @@ def test_finished_blocks_are_not_drawn_again(tmp_path):
 
 def test_a_block_that_was_cut_short_is_extended_and_a_longer_one_stays(tmp_path):
     model, store = Counting(), BlockStore(tmp_path)
-    options = {"batch_size": 5, "block_size": 50, "store": store}
+    options = {"batch_size": 5, "block_size": 50, "store": store, "identity": {"model": "m"}}
     smoothed(model, **options).sample(IMAGE, 5, 20)
     calls = model.calls
     assert_equal(smoothed(model, **options).sample(IMAGE, 5, 30), smoothed().sample(IMAGE, 5, 30))
@@ -154,7 +154,7 @@ def test_a_block_of_another_function_is_not_reused(tmp_path, changed):
 
 @pytest.mark.parametrize("damage", [lambda data: data[:50], lambda data: b"", lambda data: data[:-60] + bytes(60)])
 def test_a_damaged_block_is_drawn_again(tmp_path, damage):
-    model, options = Counting(), {"store": BlockStore(tmp_path), "batch_size": 5}
+    model, options = Counting(), {"store": BlockStore(tmp_path), "batch_size": 5, "identity": {"model": "m"}}
     first = smoothed(model, **options).sample(IMAGE, 5, 5)
     for path in tmp_path.rglob("*.npz"):
         path.write_bytes(damage(path.read_bytes()))
@@ -195,9 +195,18 @@ class TrainMode(nn.Module):
         (IMAGE, {"sigma": -0.5}, "sigma: found -0.5"),
         (IMAGE, {"precision": "float8"}, "precision"),
         (IMAGE, {"model": TrainMode().train()}, "train mode"),
+        (IMAGE, {"model": nn.Sequential(TrainMode().train()).eval().append(TrainMode().train())}, "train mode"),
+        (IMAGE, {"block_size": 0}, "block_size 0"),
+        (IMAGE, {"sigma": float("inf")}, "sigma: found inf"),
+        (IMAGE, {"store": BlockStore("nowhere")}, "identity: missing"),
         (IMAGE, {"denoiser": TrainMode().train()}, "denoiser: is in train mode"),
     ],
 )
 def test_bad_input_is_refused(image, options, message):
     with pytest.raises(SamplingError, match=message):
         smoothed(batch_size=10, **options).sample(image, 2, 4)
+
+
+def test_no_draws_are_refused():
+    with pytest.raises(SamplingError, match="n0 0, n 4"):
+        smoothed().sample(IMAGE, 0, 4)

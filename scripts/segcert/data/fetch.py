@@ -22,7 +22,9 @@ TIMEOUT_S = 60
 
 
 def fetch(dataset: str, folder: str | Path, mirror: str | None = None) -> None:
-    """Put the archives of `dataset` into `folder` and write `folder`/manifest.json (name, size, SHA-256 of each).
+    """Put the archives of `dataset` into `folder` and write `folder`/manifest.json.
+
+    The manifest has name, size and SHA-256 of each, and whether that is the official one: a mirror may hold others.
 
     An archive that already lies there with the right checksum is not fetched again. Raises DataError when an
     archive cannot be had or its checksum is wrong.
@@ -41,7 +43,11 @@ def fetch(dataset: str, folder: str | Path, mirror: str | None = None) -> None:
         target = folder / archive.name
         if not (target.exists() and file_digest(target) == expected):
             _transfer(archive, f"{str(mirror).rstrip('/')}/{archive.name}" if mirror else archive.url, target, expected)
-        manifest.append({"name": archive.name, "bytes": target.stat().st_size, "sha256": file_digest(target)})
+        digest = file_digest(target)
+        official = archive.sha256 is None or digest == archive.sha256
+        if not official:
+            log.warning("%s: not the official release, but what the mirror's SHA256SUMS lists", archive.name)
+        manifest.append({"name": archive.name, "bytes": target.stat().st_size, "sha256": digest, "official": official})
     with atomic_file(folder / "manifest.json") as path:
         path.write_text(json.dumps({"dataset": dataset, "archives": manifest}, indent=2) + "\n")
 
@@ -86,9 +92,7 @@ def _read(source: str) -> Iterator[bytes]:
     if not source.startswith(("http://", "https://")):
         path = Path(source).expanduser()
         if not path.is_file():
-            raise DataError(
-                f"{source}: no such file in the mirror; put the official archive there or leave `mirror` out"
-            )
+            raise DataError(f"{source}: no such file in the mirror; put it there, or leave `mirror` out")
         with path.open("rb") as file:
             while chunk := file.read(CHUNK):
                 yield chunk
@@ -107,5 +111,10 @@ def _read(source: str) -> Iterator[bytes]:
 def _published_sums(mirror: str) -> dict[str, str]:
     """The checksums of a mirror's SHA256SUMS, by file name."""
     text = b"".join(_read(f"{mirror.rstrip('/')}/SHA256SUMS")).decode()
-    pairs = (line.split(maxsplit=1) for line in text.splitlines() if line.strip())
-    return {name.strip().removeprefix("*").removeprefix("./"): digest for digest, name in pairs}
+    sums = {}
+    for line in filter(str.strip, text.splitlines()):
+        digest, _, name = line.strip().partition(" ")
+        if not name:
+            raise DataError(f"{mirror}/SHA256SUMS: found the line {line!r}; expected `<SHA-256>  <file name>`")
+        sums[name.strip().removeprefix("*").removeprefix("./")] = digest.lower()
+    return sums

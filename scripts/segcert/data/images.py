@@ -3,7 +3,9 @@
 import dataclasses
 import io
 import zipfile
+import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -39,11 +41,21 @@ def read_gray(archive: zipfile.ZipFile, member: str) -> Pixels:
                 raise DataError(
                     f"{archive.filename}: {member} is {image.width}x{image.height}; the limit is {MAX_PIXELS} pixels"
                 )
+            if image.mode.startswith("I"):
+                return _eight_bits(np.asarray(image))
             return np.asarray(image.convert("L"))
-    except (OSError, Image.DecompressionBombError, SyntaxError) as error:
+    except (OSError, ValueError, RuntimeError, SyntaxError, zlib.error, Image.DecompressionBombError) as error:
+        if isinstance(error, DataError):
+            raise
         raise DataError(
             f"{archive.filename}: {member} cannot be read as an image ({error}); fetch the archive again"
         ) from error
+
+
+def _eight_bits(pixels: npt.NDArray[Any]) -> Pixels:
+    """16-bit gray to 8 bits; a file with no value above 4095 holds 12 bits."""
+    full = 4095 if pixels.max() <= 4095 else 65535
+    return np.rint(pixels * (255 / full)).astype(np.uint8)
 
 
 def resize_image(image: Pixels, size: int) -> Pixels:

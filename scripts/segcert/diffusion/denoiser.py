@@ -49,6 +49,9 @@ class OneShotDenoiser(nn.Module):
 
 
 def closest_timestep(alphas_cumprod: Tensor, sigma: float) -> int:
-    """The step t whose (1 - abar_t) / abar_t is closest to (2 sigma)^2."""
+    """The step t whose (1 - abar_t) / abar_t is closest to (2 sigma)^2. Raises ValueError above the last one."""
     noise_to_signal = (1 - alphas_cumprod.double()) / alphas_cumprod.double()
+    largest = float(noise_to_signal.max().sqrt()) / 2
+    if sigma > largest:
+        raise ValueError(f"sigma: found {sigma}; the noise schedule of this denoiser ends at {largest:.3g}")
     return int(torch.argmin((noise_to_signal - (2 * sigma) ** 2).abs()))

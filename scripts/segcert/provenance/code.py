@@ -10,7 +10,7 @@ import functools
 import hashlib
 from pathlib import Path
 
-SILENT = frozenset({"segcert/progress.py", "segcert/provenance/records.py"})
+SILENT = frozenset({"segcert/__init__.py", "segcert/progress.py", "segcert/provenance/records.py"})
 
 
 def code_digest(script: str | Path) -> str:

@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import importlib.metadata
 import json
 import platform
 import resource
@@ -76,8 +77,10 @@ def read_record(artifact: str | Path) -> dict[str, Any]:
 
 
 def git_state() -> dict[str, Any]:
-    """The commit that is checked out and whether the tree is clean; None for both outside a repository."""
+    """The commit that is checked out here and whether the tree is clean; None for both where no checkout is."""
     try:
+        if Path(_git("rev-parse", "--show-toplevel")) != Path.cwd().resolve():  # an archive within another checkout
+            return {"commit": None, "clean": None}
         commit = _git("rev-parse", "HEAD")
         return {"commit": commit, "clean": not _git("status", "--porcelain", "--untracked-files=no")}
     except (OSError, subprocess.CalledProcessError):
@@ -85,10 +88,10 @@ def git_state() -> dict[str, Any]:
 
 
 def imported_packages() -> dict[str, str]:
-    """Name and version of every top-level package that this process has imported and that states a version."""
-    top = {name: module for name, module in list(sys.modules.items()) if "." not in name and not name.startswith("_")}
-    versions = {name: vars(module).get("__version__") for name, module in sorted(top.items())}
-    return {name: version for name, version in versions.items() if isinstance(version, str)}
+    """Name and version of every installed package that this process has imported."""
+    distributions = importlib.metadata.packages_distributions()
+    imported = {distribution for name in list(sys.modules) for distribution in distributions.get(name, ())}
+    return {name.lower(): importlib.metadata.version(name) for name in sorted(imported)}
 
 
 def _git(*arguments: str) -> str:

@@ -1,7 +1,7 @@
 """The trail travels with the artifacts: Snakemake's records, and the run records that `data.dvc` leaves out.
 
 Snakemake decides from `.snakemake/metadata` what is stale; a clone that pulls the artifacts has no such records
-and would do everything again. So they are packed into results/trail, which `results.dvc` covers, and unpacked
+and would do everything again. So they are packed into results/.trail, which `results.dvc` covers, and unpacked
 in a clone that has none. Run records hold times; data.dvc leaves them out (.dvcignore) so that the same data give
 the same pointer, and they are packed as well.
 """
@@ -13,12 +13,12 @@ from segcert.provenance.atomic import atomic_folder
 from segcert.provenance.records import SUFFIX
 
 METADATA = Path(".snakemake/metadata")
-TRAIL = Path("results/trail")
+TRAIL = Path("results/.trail")
 POINTERS = ("data.dvc", "models.dvc", "results.dvc")
 
 
 def pack_trail(root: str | Path = ".") -> None:
-    """Copy Snakemake's records and the data's run records to results/trail."""
+    """Copy Snakemake's records and the data's run records to results/.trail."""
     root = Path(root)
     with atomic_folder(root / TRAIL) as new:
         shutil.copytree(root / METADATA, new / "snakemake")
@@ -34,7 +34,8 @@ def unpack_trail(root: str | Path = ".") -> bool:
     The pointers become newer than what they point at, as after the run that wrote them.
     """
     root = Path(root)
-    if not (root / TRAIL / "snakemake").exists() or (root / METADATA).exists():
+    known = (root / METADATA).exists() and any((root / METADATA).iterdir())
+    if known or not (root / TRAIL / "snakemake").exists():
         return False
     if (root / TRAIL / "data").exists():
         shutil.copytree(root / TRAIL / "data", root / "data", dirs_exist_ok=True)

@@ -12,8 +12,8 @@ from segcert.reporting.gallery import Example
 def read_examples(
     index: str | Path,
     predictions: Mapping[tuple[str, str], str],
-    denoised: Mapping[float, str],
-    certificates: Mapping[tuple[str, str, str, float], str],
+    denoised: Mapping[str, str],
+    certificates: Mapping[tuple[str, str, str, str], str],
     count: int,
 ) -> list[Example]:
     """The first `count` certified test images, from the `.npz` files of each model, sigma and pairing."""
@@ -29,7 +29,7 @@ def read_examples(
             denoised={sigma: _array(path, name) for sigma, path in denoised.items()},
             certified={
                 sigma: {key[:3]: _array(path, name) for key, path in certificates.items() if key[3] == sigma}
-                for sigma in sorted({key[3] for key in certificates})
+                for sigma in dict.fromkeys(key[3] for key in certificates)
             },
         )
         for name in list(np.load(first))[:count]

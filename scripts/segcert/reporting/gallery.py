@@ -29,8 +29,8 @@ class Example:
     image: Array
     truth: Array
     predictions: Mapping[tuple[str, str], Array]
-    denoised: Mapping[float, Array]
-    certified: Mapping[float, Mapping[tuple[str, str, str], Array]]
+    denoised: Mapping[str, Array]
+    certified: Mapping[str, Mapping[tuple[str, str, str], Array]]
 
 
 def gallery_figure(examples: Sequence[Example]) -> Figure:
@@ -55,10 +55,10 @@ def _draw(figure: Any, example: Example, rows: int, columns: int) -> None:
         _show(panel, paint(gray, labels), f"{model} ({regime})\nprediction, no noise")
     for row, (sigma, certified) in zip(axes[1:], example.certified.items(), strict=True):
         for panel, picture, title in zip(row, example.denoised.get(sigma, ()), ("noisy", "denoised"), strict=False):
-            _show(panel, to_rgb(np.clip(picture, 0, 1)), f"{title}, sigma {sigma:g}")
+            _show(panel, to_rgb(np.clip(picture, 0, 1)), f"{title}, sigma {sigma}")
         for panel, ((model, regime, denoiser), labels) in zip(row[2:], certified.items(), strict=False):
             where = "no denoiser" if denoiser == "none" else "denoiser"
-            _show(panel, paint(gray, labels), f"{model} ({regime}), {where}\ncertified, sigma {sigma:g}")
+            _show(panel, paint(gray, labels), f"{model} ({regime}), {where}\ncertified, sigma {sigma}")
     figure.suptitle(f"{example.title}. Striped: abstains", fontsize=9)
 
 
@@ -67,7 +67,7 @@ def caption(examples: Sequence[Example]) -> str:
     text = "Image, ground truth, predictions, noisy and denoised copies, and certified maps; striped pixels abstain."
     for example in examples:
         shares = [
-            f"sigma {sigma:g}, {describe(*pairing)}: {np.mean(labels == ABSTAIN):.0%}"
+            f"sigma {sigma}, {describe(*pairing)}: {np.mean(labels == ABSTAIN):.0%}"
             for sigma, certified in example.certified.items()
             for pairing, labels in certified.items()
         ]

@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from segcert.provenance.atomic import atomic_file
 from segcert.provenance.digests import file_digest
-from segcert.provenance.records import SUFFIX, git_state
+from segcert.provenance.records import git_state
 from segcert.reporting.style import TRAINED
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -56,15 +56,10 @@ def render_page(
         versions=_versions(records),
         devices=sorted({record["device"] for record in records if "device" in record}),
         git=git_state(),
+        sigma_max=configuration["segmenter"]["sigma_max"],
     )
     with atomic_file(output) as path:
         path.write_text(text, encoding="utf-8")
-
-
-def read_records(*folders: str | Path) -> list[dict[str, Any]]:
-    """All run records below some folders."""
-    paths = sorted(path for folder in folders for path in Path(folder).rglob(f"*{SUFFIX}"))
-    return [json.loads(path.read_text()) for path in paths]
 
 
 def stage_times(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -87,7 +82,7 @@ def artifact_digests(paths: Sequence[str | Path]) -> dict[str, str]:
 
 
 def _versions(records: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    shown = ("segcert", "torch", "diffusers", "monai", "numpy", "scipy", "pandas")
+    shown = ("torch", "diffusers", "monai", "numpy", "scipy", "pandas")
     found = {name: version for record in records for name, version in record["packages"].items()}
     return {"python": platform.python_version()} | {name: found[name] for name in shown if name in found}
 

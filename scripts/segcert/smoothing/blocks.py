@@ -36,7 +36,7 @@ class Block:
 
 
 class BlockStore:
-    """Blocks on disk, each in a file named by the digest of all that its votes depend on.
+    """Blocks on disk, each in a file named by the digest of what was drawn (image, networks, code, sigma, seed, ...).
 
     The store stands outside the outputs that Snakemake declares, so it outlives a killed or failed job. It is a
     cache: deleting it loses nothing but time. Several processes may share it.

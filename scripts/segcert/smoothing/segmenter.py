@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import math
 import operator
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -71,13 +72,17 @@ class SmoothedSegmenter:
         store: BlockStore | None = None,
         identity: dict[str, Any] | None = None,
     ) -> None:
-        if not sigma > 0:
+        if not 0 < sigma < math.inf:
             raise SamplingError(f"sigma: found {sigma}; expected a noise level above 0, in units of pixels in [0, 1]")
+        if min(batch_size, block_size) < 1:
+            raise SamplingError(f"batch_size {batch_size}, block_size {block_size}: expected at least 1")
+        if store and not identity:
+            raise SamplingError("identity: missing; a store needs to know what names the model, such as its digest")
         if precision not in PRECISIONS:
             raise SamplingError(f"precision: found {precision!r}; expected one of {', '.join(PRECISIONS)}")
         for name, part in (("model", model), ("denoiser", denoiser)):
             if isinstance(part, nn.Module):
-                if part.training:
+                if any(module.training for module in part.modules()):
                     raise SamplingError(
                         f"{name}: is in train mode, so its output depends on the batch; call .eval() first"
                     )
@@ -104,6 +109,8 @@ class SmoothedSegmenter:
 
         Raises SamplingError for an image of another shape or range and for a model whose output does not fit.
         """
+        if min(n0, n) < 1:
+            raise SamplingError(f"n0 {n0}, n {n}: expected at least one draw of each")
         pixels = checked_image(image)
         selection, estimation = self._stream(pixels, "selection", n0), self._stream(pixels, "estimation", n)
         return Votes(

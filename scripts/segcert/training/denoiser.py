@@ -15,6 +15,7 @@ from segcert.provenance.atomic import atomic_folder
 from segcert.training.augment import similarity_grid, warp
 from segcert.training.loop import shuffled_batches, train
 
+TIMESTEPS = 1000
 NORM_GROUPS = 8
 
 
@@ -30,9 +31,7 @@ def train_denoiser(
     images, val_images = (_scaled(dataset, split) for split in ("train", "val"))
     unet = build_unet(settings, dataset.about["channels"], dataset.about["image_size"])
     unet = unet.to(device, memory_format=torch.channels_last)
-    scheduler = DDPMScheduler(
-        num_train_timesteps=settings["train_timesteps"], beta_schedule=settings["schedule"], prediction_type="epsilon"
-    )
+    scheduler = DDPMScheduler(num_train_timesteps=TIMESTEPS, beta_schedule="linear", prediction_type="epsilon")
     average = AveragedModel(unet, multi_avg_fn=get_ema_multi_avg_fn(settings["ema_decay"]))  # type: ignore[no-untyped-call]
     generator = torch.Generator().manual_seed(seed)
 
@@ -41,7 +40,7 @@ def train_denoiser(
         return F.mse_loss(model(z_t, t.to(device)).sample, epsilon.to(device))
 
     def draw(z_0: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        t = torch.randint(settings["train_timesteps"], (len(z_0),), generator=generator)
+        t = torch.randint(TIMESTEPS, (len(z_0),), generator=generator)
         return t, torch.randn(z_0.shape, generator=generator)
 
     def loss_of(batch: Tensor) -> Tensor:

@@ -42,7 +42,8 @@ def train_segmenter(
         "depth": settings["depth"],
     }
     model = build_segmenter(architecture, arguments).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    criterion = DiceCELoss(to_onehot_y=True, softmax=True, include_background=False)
+    criterion = DiceCELoss(softmax=True, include_background=False)
+    class_ids = torch.arange(len(classes)).view(1, -1, 1, 1)
     generator = torch.Generator().manual_seed(seed)
     sigma_max = settings["sigma_max"] if regime == "noise" else 0.0
     val_noisy = add_noise(val_images, sigma_max, torch.Generator().manual_seed(seed + 1))
@@ -50,7 +51,8 @@ def train_segmenter(
     def loss_of(batch: Tensor) -> Tensor:
         x, y = augment(images[batch], masks[batch], generator)
         logits = model(add_noise(x, sigma_max, generator).to(device, memory_format=torch.channels_last))
-        loss: Tensor = criterion(logits, y[:, None].to(device))
+        one_hot = (y[:, None] == class_ids).to(logits)  # of ids, cross-entropy is not deterministic on CUDA
+        loss: Tensor = criterion(logits, one_hot)
         return loss
 
     def score_of() -> dict[str, float]:
