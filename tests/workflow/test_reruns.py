@@ -89,12 +89,28 @@ def test_a_clone_that_pulls_has_nothing_to_do_and_still_notices_changes(finished
     subprocess.run([*git, "commit", "-qm", "publish"], cwd=finished.path, check=True)
     subprocess.run(["git", "clone", "-q", finished.path, clone.path], check=True)
     shutil.copy(finished.path / ".dvc/config.local", clone.path / ".dvc/config.local")
+    assert clone.stale()["train_denoiser"] == 1, "a look before the pull must not spoil it"
     subprocess.run([sys.executable, "-m", "dvc", "pull", "-q"], cwd=clone.path, check=True)
     assert clone.stale() == {}
     assert clone.stale("--config", "tau=0.7") == AFTER_CERTIFY
     votes = clone.files("results/tiny/votes/phantom/unet-clean/none/sigma_0.5/*.npz")[0]
     votes.write_bytes(votes.read_bytes() + b"x")
     assert clone.stale()["certify"] == 1
+
+
+def test_leftovers_and_records_do_not_change_the_pointer(finished):
+    before = (finished.path / "data.dvc").read_text()
+    for leftover in (
+        "data/prepared/.phantom.x1.part/images/a.png",
+        "data/raw/.a.x2.part.zip",
+        "data/raw/a.zip.rejected",
+    ):
+        path = finished.path / leftover
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("left by a killed job")
+    finished.edit("data/prepared/phantom/index.csv.record.json", '"seconds"', '"second"')
+    finished.snakemake("--force", "data.dvc")
+    assert (finished.path / "data.dvc").read_text() == before
 
 
 def test_git_status_is_clean_after_a_run(finished_once):

@@ -1,0 +1,28 @@
+"""Put the README's two pictures into docs/images, from the finished runs `phantom` and `montgomery`.
+
+python docs/pictures.py reports/phantom reports/montgomery
+"""
+
+import shutil
+import sys
+from pathlib import Path
+
+from PIL import Image
+
+IMAGES = Path(__file__).parent / "images"
+
+
+def main(phantom: str, montgomery: str) -> None:
+    """The first example of the phantom's gallery, and the curve (numbers only) of the Montgomery run."""
+    IMAGES.mkdir(exist_ok=True)
+    shutil.copy(Path(montgomery, "figures/certified_dice.png"), IMAGES / "montgomery_certified_dice.png")
+    with Image.open(Path(phantom, "figures/gallery_phantom.png")) as gallery:
+        examples = round(gallery.height / gallery.width * 10.5 / 8.5)  # as gallery_figure lays them out
+        first = gallery.crop((0, 0, gallery.width, gallery.height // examples))
+        first.convert("P", palette=Image.Palette.ADAPTIVE, colors=128).save(
+            IMAGES / "phantom_gallery.png", optimize=True
+        )
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
