@@ -12,8 +12,6 @@ rule version_data:
         expand(INDEX, dataset=CONFIG.datasets),
     output:
         update("data.dvc"),
-    log:
-        "logs/version/data.log",
     resources:
         dvc=1,
     params:
@@ -29,8 +27,6 @@ rule version_models:
         weights(),
     output:
         update("models.dvc"),
-    log:
-        "logs/version/models.log",
     resources:
         dvc=1,
     params:
@@ -48,8 +44,6 @@ rule version_results:
         rules.version_models.output,
     output:
         update("results.dvc"),
-    log:
-        "logs/version/results.log",
     resources:
         dvc=1,
     params:

@@ -41,6 +41,6 @@ def unpack_trail(root: str | Path = ".") -> bool:
         shutil.copytree(root / TRAIL / "data", root / "data", dirs_exist_ok=True)
     with atomic_folder(root / METADATA) as new:
         shutil.copytree(root / TRAIL / "snakemake", new, dirs_exist_ok=True)
-    for pointer in POINTERS:
-        (root / pointer).touch()
+    for pointer in filter(Path.exists, (root / name for name in POINTERS)):
+        pointer.touch()
     return True
