@@ -82,7 +82,10 @@ def git_state() -> dict[str, Any]:
         if Path(_git("rev-parse", "--show-toplevel")) != Path.cwd().resolve():  # an archive within another checkout
             return {"commit": None, "clean": None}
         commit = _git("rev-parse", "HEAD")
-        return {"commit": commit, "clean": not _git("status", "--porcelain", "--untracked-files=no")}
+        changed = _git(
+            "status", "--porcelain", "--untracked-files=no", "--", ":!*.dvc"
+        )  # the run writes pointers itself
+        return {"commit": commit, "clean": not changed}
     except (OSError, subprocess.CalledProcessError):
         return {"commit": None, "clean": None}
 
