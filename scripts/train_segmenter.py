@@ -3,7 +3,7 @@ from segcert.provenance.records import recorded
 from segcert.training.segmenter import train_segmenter
 
 with recorded(snakemake) as found:
-    device = set_up_torch(snakemake.config["device"], snakemake.threads, snakemake.params.seed)
+    device = set_up_torch(snakemake.config["device"], snakemake.threads)
     found["device"] = device_name(device)
     train_segmenter(
         snakemake.input.index,

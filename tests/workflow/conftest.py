@@ -1,14 +1,13 @@
 """A checkout of its own for each test, and one finished tiny run that tests copy."""
 
-import os
+import contextlib
 import re
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -47,13 +46,12 @@ class Checkout:
         path.write_text(text.replace(old, new, 1))
 
     def start(self, *arguments):
-        """Start Snakemake in a process group of its own."""
+        """Start Snakemake and do not wait for it."""
         return subprocess.Popen(
             self.command(*arguments),
             cwd=self.path,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            start_new_session=True,
         )
 
     def files(self, pattern):
@@ -62,20 +60,12 @@ class Checkout:
 
 def kill(process):
     """Kill -9 Snakemake and all its jobs."""
-    for _ in range(50):
-        children = subprocess.run(
-            ["ps", "-eo", "pid=,sess="], capture_output=True, text=True, check=True
-        ).stdout.splitlines()
-        alive = [int(line.split()[0]) for line in children if int(line.split()[1]) == process.pid]
-        for pid in alive:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-        if not alive:
-            break
-        time.sleep(0.1)
+    jobs = psutil.Process(process.pid).children(recursive=True)
+    for job in [psutil.Process(process.pid), *jobs]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            job.kill()
     process.wait()
+    psutil.wait_procs(jobs, timeout=30)
 
 
 def make_checkout(path):

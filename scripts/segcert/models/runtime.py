@@ -5,8 +5,8 @@ import os
 import torch
 
 
-def set_up_torch(device: str, threads: int, seed: int = 0) -> torch.device:
-    """Fix threads, seeds and deterministic algorithms; return the device (`auto`: the GPU if there is one).
+def set_up_torch(device: str, threads: int) -> torch.device:
+    """Fix threads and deterministic algorithms; return the device (`auto`: the GPU if there is one).
 
     Raises ValueError when `cuda` is asked for and there is none.
     """
@@ -18,7 +18,6 @@ def set_up_torch(device: str, threads: int, seed: int = 0) -> torch.device:
         )
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
-    torch.manual_seed(seed)
     torch.use_deterministic_algorithms(True)
     return torch.device(device)
 

@@ -29,6 +29,7 @@ def train_denoiser(
     """
     dataset = PreparedDataset(Path(index))
     images, val_images = (_scaled(dataset, split) for split in ("train", "val"))
+    torch.manual_seed(seed)
     unet = build_unet(settings, dataset.about["channels"], dataset.about["image_size"])
     unet = unet.to(device, memory_format=torch.channels_last)
     scheduler = DDPMScheduler(num_train_timesteps=TIMESTEPS, beta_schedule="linear", prediction_type="epsilon")

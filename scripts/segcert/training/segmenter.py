@@ -41,6 +41,7 @@ def train_segmenter(
         "width": settings["width"],
         "depth": settings["depth"],
     }
+    torch.manual_seed(seed)
     model = build_segmenter(architecture, arguments).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     criterion = DiceCELoss(softmax=True, include_background=False)
     class_ids = torch.arange(len(classes)).view(1, -1, 1, 1)
