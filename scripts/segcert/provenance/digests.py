@@ -15,13 +15,6 @@ def file_digest(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def folder_digest(folder: str | Path, pattern: str = "**/*") -> str:
-    """SHA-256 over the names and digests of a folder's files; records beside them do not count."""
-    folder = Path(folder)
-    files = sorted(path for path in folder.glob(pattern) if path.is_file() and not path.name.endswith(".record.json"))
-    return value_digest({path.relative_to(folder).as_posix(): file_digest(path) for path in files})
-
-
 def value_digest(value: Any) -> str:
     """SHA-256 of a JSON value, whatever the order of its keys."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

@@ -13,7 +13,10 @@ from segcert.smoothing.blocks import BlockStore
 from segcert.smoothing.segmenter import Denoise, SmoothedSegmenter
 from segcert.votes import save_votes
 
-WEIGHTS = {"segmenter": ("model.safetensors", "config.json"), "denoiser": ("unet/*", "scheduler/*")}
+WEIGHTS = {
+    "segmenter": ("model.safetensors", "config.json"),
+    "denoiser": ("unet/diffusion_pytorch_model.safetensors", "unet/config.json", "scheduler/scheduler_config.json"),
+}
 
 
 def sample_shard(
@@ -80,5 +83,4 @@ def weights_digest(kind: str, folder: str | Path | None) -> str | None:
     """SHA-256 over what a model folder computes with: weights and configuration."""
     if folder is None:
         return None
-    files = sorted(path for pattern in WEIGHTS[kind] for path in Path(folder).glob(pattern))
-    return value_digest({path.relative_to(folder).as_posix(): file_digest(path) for path in files})
+    return value_digest({name: file_digest(Path(folder, name)) for name in WEIGHTS[kind]})
