@@ -141,7 +141,7 @@ def load_votes(path: str | Path) -> dict[str, Votes]:
                 )
                 for image, about in header["images"].items()
             }
-    except (zipfile.BadZipFile, KeyError, EOFError, TypeError, json.JSONDecodeError, ValueError, zlib.error) as error:
+    except (zipfile.BadZipFile, KeyError, EOFError, TypeError, ValueError, zlib.error) as error:
         raise VotesError(f"{path}: not a whole votes file ({error}); delete it and run snakemake again") from error
     for image, vote in votes.items():
         if vote.digest != header["images"][image]["digest"]:

@@ -49,7 +49,7 @@ class SmoothedSegmenter:
     block_size
         Draws per block: the unit that a store keeps.
     store
-        Where finished blocks are kept between runs ; None: nowhere.
+        Where finished blocks are kept between runs; None: nowhere.
     identity
         What names the function that is sampled (digests of model, denoiser and code), as plain JSON. With a
         store it is the caller's promise that two models of the same identity are the same.
@@ -112,13 +112,14 @@ class SmoothedSegmenter:
         if min(n0, n) < 1:
             raise SamplingError(f"n0 {n0}, n {n}: expected at least one draw of each")
         pixels = checked_image(image)
-        selection, estimation = self._stream(pixels, "selection", n0), self._stream(pixels, "estimation", n)
+        key = self._key(pixels)
+        selection, estimation = self._stream(pixels, key, "selection", n0), self._stream(pixels, key, "estimation", n)
         return Votes(
             selection=narrow(selection.counts, n0),
             estimation=narrow(estimation.counts, n),
             sigma=self.sigma,
             areas=np.concatenate([selection.areas, estimation.areas]).astype(np.uint32),
-            origin=self._key(pixels),
+            origin=key,
         )
 
     def draws(
@@ -147,22 +148,24 @@ class SmoothedSegmenter:
             )
         return logits.argmax(dim=1), logits.isfinite().all()
 
-    def _stream(self, image: npt.NDArray[np.float32], stream: Stream, draws: int) -> Block:
+    def _stream(self, image: npt.NDArray[np.float32], key: dict[str, Any], stream: Stream, draws: int) -> Block:
         blocks = [
-            self._block(image, stream, start, min(start + self.block_size, draws))
+            self._block(image, key, stream, start, min(start + self.block_size, draws))
             for start in range(0, draws, self.block_size)
         ]
         return functools.reduce(operator.add, blocks)
 
-    def _block(self, image: npt.NDArray[np.float32], stream: Stream, start: int, stop: int) -> Block:
-        key = {**self._key(image), "stream": stream, "start": start}
-        kept = self.store.get(key) if self.store else None
-        if self.store is None or (
-            kept and kept.draws > stop - start
-        ):  # a longer block cannot be split: it stays as it is
+    def _block(
+        self, image: npt.NDArray[np.float32], key: dict[str, Any], stream: Stream, start: int, stop: int
+    ) -> Block:
+        if self.store is None:
             return self._draw_block(image, stream, start, stop)
+        key = {**key, "stream": stream, "start": start}
+        kept = self.store.get(key)
         if kept and kept.draws == stop - start:
             return kept
+        if kept and kept.draws > stop - start:  # it cannot be split, and stays as it is
+            return self._draw_block(image, stream, start, stop)
         block = self._draw_block(image, stream, start + (kept.draws if kept else 0), stop)
         block = kept + block if kept else block
         self.store.put(key, block)
