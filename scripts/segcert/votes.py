@@ -1,7 +1,8 @@
 """The counts: what sampling writes and certification reads. Numpy only.
 
 Votes are sufficient statistics: for each pixel and class, in how many draws the model chose the class. They are
-integers; alpha, tau and every metric are decided from them later, without touching a network.
+integers; alpha, tau and every metric are decided from them later, without touching a network. What is read off the
+label map of each draw (areas, overlaps with the ground truth, measurements, the map itself) stands beside them.
 """
 
 import dataclasses
@@ -16,12 +17,14 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from segcert.draws import unpack_labels
 from segcert.provenance.atomic import save_arrays
-from segcert.provenance.digests import array_digest
+from segcert.provenance.digests import array_digest, value_digest
 
 Counts = npt.NDArray[np.unsignedinteger[Any]]
 
-FORMAT = "segcert-votes-1"
+FORMAT = "segcert-votes-2"
+PER_DRAW = ("areas", "overlaps", "draws")
 
 
 class VotesError(ValueError):
@@ -42,6 +45,13 @@ class Votes:
         Standard deviation of the noise, in units of pixels in [0, 1].
     areas
         (n0 + n, num_classes) pixels of each class in each draw, selection draws first; empty if not kept.
+    overlaps, truth_areas
+        (n0 + n, num_classes) pixels of each class in each draw that have the same class in the ground truth, and
+        (num_classes,) pixels of each class there; empty if no ground truth was given.
+    measurements
+        By name, one value per draw: (n0 + n,) float64, selection draws first.
+    draws
+        The label map of each draw, packed (segcert.draws); empty if not kept.
     origin
         What the votes were drawn from (digests of image and networks, seed, batch size, ...), as plain JSON.
     """
@@ -50,6 +60,10 @@ class Votes:
     estimation: Counts
     sigma: float
     areas: Counts = dataclasses.field(default_factory=lambda: np.zeros((0, 0), np.uint32))
+    overlaps: Counts = dataclasses.field(default_factory=lambda: np.zeros((0, 0), np.uint32))
+    truth_areas: Counts = dataclasses.field(default_factory=lambda: np.zeros(0, np.uint32))
+    measurements: Mapping[str, npt.NDArray[np.float64]] = dataclasses.field(default_factory=dict)
+    draws: npt.NDArray[np.uint8] = dataclasses.field(default_factory=lambda: np.zeros((0, 1, 0), np.uint8))
     origin: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -70,6 +84,10 @@ class Votes:
             )
         if not 0 < self.sigma < math.inf:
             raise VotesError(f"sigma: found {self.sigma}; expected a noise level above 0, in units of pixels in [0, 1]")
+        per_draw = {name: getattr(self, name) for name in PER_DRAW} | dict(self.measurements)
+        for name, values in per_draw.items():
+            if len(values) not in (0, self.n0 + self.n):
+                raise VotesError(f"{name}: found {len(values)} draws; expected {self.n0} + {self.n}, or none")
 
     @property
     def n0(self) -> int:
@@ -83,8 +101,31 @@ class Votes:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the counts."""
-        return array_digest(np.stack([self.selection, self.estimation]).astype(np.uint32))
+        """SHA-256 over all arrays."""
+        return value_digest({name: array_digest(array) for name, array in self.arrays().items()})
+
+    @property
+    def dice(self) -> npt.NDArray[np.float64]:
+        """(n0 + n, num_classes) Dice of each draw's label map with the ground truth; NaN where both lack the class.
+
+        Raises VotesError if no ground truth was given when the votes were drawn.
+        """
+        if not self.overlaps.size:
+            raise VotesError("overlaps: missing; sample with `truth` to have the Dice of each draw")
+        sizes = self.areas.astype(np.float64) + self.truth_areas
+        return np.divide(2.0 * self.overlaps, sizes, out=np.full(sizes.shape, np.nan), where=sizes > 0)
+
+    def label_maps(self) -> npt.NDArray[np.uint8]:
+        """(n0 + n, H, W) the label map of each draw. Raises VotesError if they were not kept."""
+        if not len(self.draws):
+            raise VotesError("draws: missing; sample with `keep_draws` to have the label map of each draw")
+        return unpack_labels(self.draws, self.estimation.shape[1:])
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """All arrays by name, as they are stored."""
+        names = ("selection", "estimation", *PER_DRAW, "truth_areas")
+        measured = {f"measurement/{name}": values for name, values in self.measurements.items()}
+        return {name: getattr(self, name) for name in names} | measured
 
     @classmethod
     def from_counts(cls, selection: npt.ArrayLike, estimation: npt.ArrayLike, sigma: float) -> Self:
@@ -110,17 +151,18 @@ def save_votes(path: str | Path, votes: Mapping[str, Votes]) -> None:
     header = {
         "format": FORMAT,
         "images": {
-            image: {"sigma": vote.sigma, "digest": vote.digest, "origin": dict(vote.origin)}
+            image: {
+                "sigma": vote.sigma,
+                "digest": vote.digest,
+                "measurements": list(vote.measurements),
+                "origin": dict(vote.origin),
+            }
             for image, vote in votes.items()
         },
     }
     arrays: dict[str, npt.NDArray[Any]] = {"header": np.array(json.dumps(header, sort_keys=True))}
     for image, vote in votes.items():
-        arrays |= {
-            f"{image}/selection": vote.selection,
-            f"{image}/estimation": vote.estimation,
-            f"{image}/areas": vote.areas,
-        }
+        arrays |= {f"{image}/{name}": array for name, array in vote.arrays().items()}
     save_arrays(path, arrays)
 
 
@@ -131,24 +173,27 @@ def load_votes(path: str | Path) -> dict[str, Votes]:
             header = json.loads(str(arrays["header"]))
             if header["format"] != FORMAT:
                 raise ValueError(f"format {header['format']!r} instead of {FORMAT!r}")
-            votes = {
-                image: Votes(
-                    arrays[f"{image}/selection"],
-                    arrays[f"{image}/estimation"],
-                    about["sigma"],
-                    arrays[f"{image}/areas"],
-                    about["origin"],
-                )
-                for image, about in header["images"].items()
-            }
+            votes = {image: _read_votes(arrays, image, about) for image, about in header["images"].items()}
     except (zipfile.BadZipFile, KeyError, EOFError, TypeError, ValueError, zlib.error) as error:
         raise VotesError(f"{path}: not a whole votes file ({error}); delete it and run snakemake again") from error
     for image, vote in votes.items():
         if vote.digest != header["images"][image]["digest"]:
             raise VotesError(
-                f"{path}: the counts of {image} differ from their digest; delete the file and run snakemake again"
+                f"{path}: the votes of {image} differ from their digest; delete the file and run snakemake again"
             )
     return votes
+
+
+def _read_votes(arrays: Mapping[str, npt.NDArray[Any]], image: str, about: Mapping[str, Any]) -> Votes:
+    return Votes(
+        selection=arrays[f"{image}/selection"],
+        estimation=arrays[f"{image}/estimation"],
+        sigma=about["sigma"],
+        truth_areas=arrays[f"{image}/truth_areas"],
+        measurements={name: arrays[f"{image}/measurement/{name}"] for name in about["measurements"]},
+        origin=about["origin"],
+        **{name: arrays[f"{image}/{name}"] for name in PER_DRAW},
+    )
 
 
 def narrow(counts: npt.NDArray[np.integer[Any]], n: int) -> Counts:

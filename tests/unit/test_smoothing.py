@@ -5,8 +5,9 @@ from scipy import stats
 from torch import nn
 
 from segcert.smoothing.blocks import Block, BlockStore
-from segcert.smoothing.noise import draw_key, standard_normal_
-from segcert.smoothing.segmenter import SamplingError, SmoothedSegmenter
+from segcert.smoothing.noise import Noise, draw_key, standard_normal_
+from segcert.smoothing.errors import SamplingError
+from segcert.smoothing.segmenter import SmoothedSegmenter
 
 IMAGE = np.random.default_rng(0).random((1, 8, 6), dtype=np.float32)
 
@@ -72,7 +73,7 @@ def test_seeds_images_streams_and_draws_have_noise_of_their_own():
 
 def test_the_same_normals_serve_every_sigma():
     image = torch.from_numpy(IMAGE)
-    pictures = [next(smoothed(sigma=s).draws(IMAGE, "estimation", 0, 1))[0][0] - image for s in (0.25, 1.0)]
+    pictures = [Noise(sigma).copies(image, "x", [("estimation", 0)], 1)[0] - image for sigma in (0.25, 1.0)]
     torch.testing.assert_close(4 * pictures[0], pictures[1], rtol=1e-5, atol=1e-6)
 
 
@@ -164,7 +165,7 @@ def test_a_damaged_block_is_drawn_again(tmp_path, damage):
 
 def test_a_block_whose_counts_were_changed_is_drawn_again(tmp_path):
     store, key = BlockStore(tmp_path), {"k": 1}
-    store.put(key, Block(np.ones((2, 3, 3), np.int64), np.ones((4, 2), np.int64)))
+    store.put(key, Block(np.ones((2, 3, 3), np.int64), {"areas": np.ones((4, 2), np.int64)}))
     with np.load(store.path(key)) as arrays:
         content = dict(arrays)
     content["counts"] = content["counts"] + 1

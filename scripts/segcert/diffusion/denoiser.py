@@ -21,6 +21,7 @@ class OneShotDenoiser(nn.Module):
         super().__init__()
         self.unet = unet
         self.register_buffer("alphas_cumprod", alphas_cumprod)
+        self._schedule = alphas_cumprod.detach().cpu()  # read without waiting for a GPU
         self.eval()
 
     @classmethod
@@ -35,14 +36,15 @@ class OneShotDenoiser(nn.Module):
 
     def timestep(self, sigma: float) -> int:
         """t*: the step whose noise level is closest to `sigma`, which is in units of pixels in [0, 1]."""
-        return closest_timestep(self.alphas_cumprod, sigma)
+        return closest_timestep(self._schedule, sigma)
 
     def forward(self, x_noisy: Tensor, sigma: float) -> Tensor:
         """x_noisy (B, C, H, W) = x + sigma * normal, x in [0, 1]; returns the estimate of x, (B, C, H, W) in [0, 1]."""
         t = self.timestep(sigma)
         abar = self.alphas_cumprod[t]
+        step = torch.full((), t, device=x_noisy.device)
         z_t = abar.sqrt() * (2 * x_noisy - 1)
-        epsilon = self.unet(z_t, t).sample
+        epsilon = self.unet(z_t, step).sample
         z_0 = (z_t - (1 - abar).sqrt() * epsilon) / abar.sqrt()
         x: Tensor = (z_0.clamp(-1, 1) + 1) / 2
         return x

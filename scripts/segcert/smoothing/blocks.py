@@ -1,8 +1,10 @@
 """Blocks of draws: the unit of resumption and of reuse."""
 
 import dataclasses
+import json
 import zipfile
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,29 +12,40 @@ import numpy as np
 import numpy.typing as npt
 
 from segcert.progress import log
-from segcert.provenance.atomic import save_arrays
+from segcert.provenance.atomic import atomic_file, save_arrays
 from segcert.provenance.digests import array_digest, value_digest
 
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """The counts of some consecutive draws: counts (num_classes, H, W), areas (draws, num_classes) in pixels."""
+    """Some consecutive draws: their counts (num_classes, H, W), and columns of one value or row per draw.
+
+    The column "areas", (draws, num_classes) pixels, is always there.
+    """
 
     counts: npt.NDArray[np.integer[Any]]
-    areas: npt.NDArray[np.integer[Any]]
+    columns: Mapping[str, npt.NDArray[Any]]
 
     @property
     def draws(self) -> int:
         """Number of draws."""
-        return len(self.areas)
+        return len(self.columns["areas"])
 
     def __add__(self, later: "Block") -> "Block":
-        return Block(counts=self.counts + later.counts, areas=np.concatenate([self.areas, later.areas]))
+        """Both, one after the other, with the columns that both have."""
+        shared = sorted(set(self.columns) & set(later.columns))
+        columns = {name: np.concatenate([self.columns[name], later.columns[name]]) for name in shared}
+        return Block(self.counts + later.counts, columns)
+
+    def with_columns(self, more: Mapping[str, npt.NDArray[Any]]) -> "Block":
+        """The block with more columns."""
+        return dataclasses.replace(self, columns={**self.columns, **more})
 
     @property
     def digest(self) -> str:
-        """SHA-256 over counts and areas."""
-        return value_digest([array_digest(array.astype(np.int64)) for array in (self.counts, self.areas)])
+        """SHA-256 over counts and columns."""
+        columns = {name: array_digest(column) for name, column in self.columns.items()}
+        return value_digest([array_digest(self.counts.astype(np.int64)), columns])
 
 
 class BlockStore:
@@ -50,7 +63,8 @@ class BlockStore:
         path = self.path(key)
         try:
             with np.load(path, allow_pickle=False) as arrays:
-                block, digest = Block(arrays["counts"], arrays["areas"]), str(arrays["digest"])
+                columns = {name: arrays[name] for name in arrays.files if name not in ("counts", "digest")}
+                block, digest = Block(arrays["counts"], columns), str(arrays["digest"])
             if block.digest != digest:
                 raise ValueError("the counts differ from their digest")
         except FileNotFoundError:
@@ -62,8 +76,25 @@ class BlockStore:
         return block
 
     def put(self, key: dict[str, Any], block: Block) -> None:
-        """Keep a block, whole or not at all, in place of what stands under its key."""
-        save_arrays(self.path(key), {"counts": block.counts, "areas": block.areas, "digest": np.array(block.digest)})
+        """Keep a block, whole or not at all. One of more draws under the same key stays, columns of as many are added."""
+        there = self.get(key)
+        if there and there.draws > block.draws:
+            return
+        if there and there.draws == block.draws:
+            block = there.with_columns(block.columns)
+        save_arrays(self.path(key), {"counts": block.counts, "digest": np.array(block.digest), **block.columns})
+
+    def finished(self, key: dict[str, Any], n: int) -> list[int]:
+        """Note that the votes of a key were finished with n estimation draws; return the smaller n of earlier times.
+
+        Raising n after a look at the certificates is not covered by alpha, so votes say whether it was done.
+        """
+        path = self.path(key).with_suffix(".json")
+        known: list[int] = json.loads(path.read_text()) if path.exists() else []
+        if n not in known:
+            with atomic_file(path) as temporary:
+                temporary.write_text(json.dumps(sorted([*known, n])))
+        return [earlier for earlier in known if earlier < n]
 
     def path(self, key: dict[str, Any]) -> Path:
         """Where the block of a key stands."""

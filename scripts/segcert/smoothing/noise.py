@@ -1,18 +1,97 @@
 """Noise keyed by what it is for: draw k of an image depends on (seed, image digest, stream, k) alone."""
 
+import dataclasses
 import hashlib
+import math
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
-Stream = Literal["selection", "estimation"]
+from segcert.provenance.digests import array_digest
+from segcert.smoothing.errors import SamplingError
+from segcert.smoothing.exact_noise import rounded_gaussian_
+
+Stream = Literal["selection", "estimation", "attack"]
+Draw = tuple[Stream, int]
+KINDS = ("normal", "exact")
+ON_GRID = 1e-2  # grid steps that a pixel may lie beside the grid: float32 rounding of k / 65535 needs 0.004
 
 
-def draw_key(seed: int, image_digest: str, stream: Stream, k: int) -> bytes:
-    """16 bytes that name one draw."""
-    return hashlib.sha256(f"segcert-noise-1 {seed} {image_digest} {stream} {k}".encode()).digest()[:16]
+@dataclasses.dataclass(frozen=True)
+class Noise:
+    """Where noisy copies come from.
+
+    Attributes
+    ----------
+    sigma
+        Standard deviation, above 0, in units of pixels in [0, 1].
+    seed
+        The same seed, image and draw give the same standard normal numbers at every sigma.
+    kind
+        "normal": sigma times standard normal float32 numbers. "exact": normal noise rounded to the image's own grid,
+        drawn by integer arithmetic, so that the guarantee holds in floating point too (segcert.smoothing.exact_noise).
+    bits
+        Of the image's grid, k / (2^bits - 1), for "exact": 8, 12 or 16.
+
+    Raises SamplingError for values out of range.
+    """
+
+    sigma: float
+    seed: int = 0
+    kind: str = "normal"
+    bits: int = 8
+
+    def __post_init__(self) -> None:
+        if not 0 < self.sigma < math.inf:
+            raise SamplingError(
+                f"sigma: found {self.sigma}; expected a noise level above 0, in units of pixels in [0, 1]"
+            )
+        if self.kind not in KINDS:
+            raise SamplingError(f"noise: found {self.kind!r}; expected one of {', '.join(KINDS)}")
+        if not 1 <= self.bits <= 16:
+            raise SamplingError(f"bits: found {self.bits}; expected 1 to 16, such as 8, 12 or 16")
+
+    @property
+    def levels(self) -> int:
+        """Grid steps from 0 to 1."""
+        return 2**self.bits - 1
+
+    def check(self, image: npt.NDArray[np.float32]) -> None:
+        """Raise SamplingError if exact noise is asked for and the image does not lie on the grid."""
+        if self.kind == "exact":
+            steps = image.astype(np.float64) * self.levels
+            if np.abs(steps - np.rint(steps)).max() > ON_GRID:
+                raise SamplingError(
+                    f"image: its values are not multiples of 1/{self.levels}; noise `exact` needs the image on its own "
+                    f"{self.bits}-bit grid: round it, or give its number of bits"
+                )
+
+    def copies(self, image: Tensor, digest: str, draws: Sequence[Draw], batch_size: int) -> Tensor:
+        """Noisy copies (batch_size, C, H, W) of an image (C, H, W), on its device; the rows after `draws` are padding."""
+        noise = torch.zeros((batch_size, *image.shape), device=image.device)
+        for row, (stream, k) in zip(noise, draws, strict=False):
+            key = draw_key(self.seed, digest, stream, k)
+            if self.kind == "exact":
+                rounded_gaussian_(row, self.sigma * self.levels, key)
+            else:
+                standard_normal_(row, key)
+        if self.kind == "exact":
+            return noise.add_(image.mul(self.levels).round_()).div_(self.levels)  # integers until the division
+        return torch.add(image, noise, alpha=self.sigma)
+
+
+def image_digest(image: npt.NDArray[np.float32]) -> str:
+    """SHA-256 that names an image, (C, H, W) float32."""
+    return array_digest(image)
+
+
+def draw_key(seed: int, digest: str, stream: Stream, k: int) -> bytes:
+    """16 bytes that name one draw of the image of a digest."""
+    return hashlib.sha256(f"segcert-noise-1 {seed} {digest} {stream} {k}".encode()).digest()[:16]
 
 
 def standard_normal_(out: Tensor, key: bytes) -> Tensor:

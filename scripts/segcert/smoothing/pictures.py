@@ -8,8 +8,7 @@ from segcert.data.loading import PreparedDataset, to_unit
 from segcert.models.registry import load_segmenter
 from segcert.progress import track
 from segcert.provenance.atomic import save_arrays
-from segcert.smoothing.segmenter import SmoothedSegmenter
-from segcert.smoothing.shard import load_denoiser
+from segcert.smoothing.noise import Noise, image_digest
 
 
 @torch.inference_mode()
@@ -39,14 +38,15 @@ def denoise_examples(
     device: torch.device,
 ) -> None:
     """Write the first noisy copy of the first test images, and it denoised: (2, C, H, W) float32 by image name."""
+    from segcert.diffusion.denoiser import OneShotDenoiser
+
     dataset = PreparedDataset(Path(index))
-    denoise = load_denoiser(denoiser)
-    assert denoise is not None
-    source = SmoothedSegmenter(
-        lambda x: x, sigma, dataset.about["channels"], denoiser=denoise, batch_size=1, seed=seed, device=device
-    )
+    denoise = OneShotDenoiser.load(denoiser)
+    denoise.to(device)
+    noise = Noise(sigma, seed)
     pictures = {}
     for name in dataset.names("test", examples):
-        (x_noisy, _), *_ = source.draws(to_unit(dataset.image(name)), "estimation", 0, 1)
+        image = to_unit(dataset.image(name))
+        x_noisy = noise.copies(torch.from_numpy(image).to(device), image_digest(image), [("estimation", 0)], 1)
         pictures[name] = torch.cat([x_noisy, denoise(x_noisy, sigma)]).cpu().numpy()
     save_arrays(output, pictures)

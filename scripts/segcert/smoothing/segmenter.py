@@ -1,29 +1,36 @@
 """The smoothed segmenter: a segmentation model asked for its labels on many noisy copies of an image."""
 
 import contextlib
-import functools
-import math
-import operator
-from collections.abc import Callable, Iterator
-from typing import Any
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from segcert.provenance.digests import array_digest
+from segcert.measurements import Measurement
+from segcert.models.identity import module_digest
 from segcert.smoothing.blocks import Block, BlockStore
-from segcert.smoothing.noise import Stream, draw_key, standard_normal_
+from segcert.smoothing.errors import SamplingError
+from segcert.smoothing.noise import Draw, Noise, Stream, image_digest
+from segcert.smoothing.readings import Readings
 from segcert.votes import Votes, narrow
 
 Model = Callable[[Tensor], Tensor]
 Denoise = Callable[[Tensor, float], Tensor]
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+MOST_CLASSES = 254
+NOT_FINITE = 255
 
 
-class SamplingError(ValueError):
-    """An image or a model that cannot be sampled."""
+class Span(NamedTuple):
+    """Consecutive draws of a stream: one block."""
+
+    stream: Stream
+    start: int
+    stop: int
 
 
 class SmoothedSegmenter:
@@ -36,7 +43,7 @@ class SmoothedSegmenter:
     sigma
         Standard deviation of the noise, above 0, in units of pixels in [0, 1].
     num_classes
-        Number of classes, background included.
+        Number of classes, background included: at most 254.
     denoiser
         Any callable (x_noisy in [0, 1] units, sigma) -> x in [0, 1], or None.
     batch_size
@@ -46,15 +53,38 @@ class SmoothedSegmenter:
         Key of the noise. The same seed, image and draw give the same noise at every sigma.
     device, precision
         Where and in which arithmetic the networks run: "cpu", "cuda"; "float32", "bfloat16".
+    noise, bits
+        "normal", or "exact": Gaussian noise rounded to the image's own grid, k / (2^bits - 1), so that the guarantee
+        holds in floating point too (docs/noise.md).
+    compiled
+        Run modules through torch.compile (CUDA graphs on a GPU).
     block_size
         Draws per block: the unit that a store keeps.
     store
         Where finished blocks are kept between runs; None: nowhere.
     identity
-        What names the function that is sampled (digests of model, denoiser and code), as plain JSON. With a
-        store it is the caller's promise that two models of the same identity are the same.
+        What names the function that is sampled (digests of model, denoiser and code), as plain JSON. By default
+        digests of the weights of modules. With a store it is the caller's promise that two models of the same
+        identity are the same.
 
     Raises SamplingError for arguments out of range and modules in train mode.
+
+    Example
+    -------
+    >>> import numpy as np, torch, segcert
+    >>> def model(x):  # class 1 where the image is bright
+    ...     return torch.cat([torch.full_like(x, 0.5), x], dim=1)
+    >>> image = np.zeros((1, 4, 4), np.float32)
+    >>> image[:, :, 2:] = 1.0
+    >>> smoothed = segcert.SmoothedSegmenter(model, sigma=0.1, num_classes=2)
+    >>> votes = smoothed.sample(image, n0=10, n=100)
+    >>> votes.estimation.shape, votes.areas.shape
+    ((2, 4, 4), (110, 2))
+    >>> segcert.certify(votes, tau=0.75, alpha=0.001).labels
+    array([[0, 0, 1, 1],
+           [0, 0, 1, 1],
+           [0, 0, 1, 1],
+           [0, 0, 1, 1]], dtype=uint8)
     """
 
     def __init__(
@@ -68,18 +98,22 @@ class SmoothedSegmenter:
         device: str | torch.device = "cpu",
         precision: str = "float32",
         *,
+        noise: str = "normal",
+        bits: int = 8,
+        compiled: bool = False,
         block_size: int = 50,
         store: BlockStore | None = None,
         identity: dict[str, Any] | None = None,
     ) -> None:
-        if not 0 < sigma < math.inf:
-            raise SamplingError(f"sigma: found {sigma}; expected a noise level above 0, in units of pixels in [0, 1]")
+        self.noise = Noise(float(sigma), seed, noise, bits)
         if min(batch_size, block_size) < 1:
             raise SamplingError(f"batch_size {batch_size}, block_size {block_size}: expected at least 1")
-        if store and not identity:
-            raise SamplingError("identity: missing; a store needs to know what names the model, such as its digest")
+        if not 1 <= num_classes <= MOST_CLASSES:
+            raise SamplingError(f"num_classes: found {num_classes}; expected 1 to {MOST_CLASSES}")
         if precision not in PRECISIONS:
             raise SamplingError(f"precision: found {precision!r}; expected one of {', '.join(PRECISIONS)}")
+        if store and not identity:
+            raise SamplingError("identity: missing; a store needs to know what names the model, such as its digest")
         for name, part in (("model", model), ("denoiser", denoiser)):
             if isinstance(part, nn.Module):
                 if any(module.training for module in part.modules()):
@@ -87,13 +121,27 @@ class SmoothedSegmenter:
                         f"{name}: is in train mode, so its output depends on the batch; call .eval() first"
                     )
                 part.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.model, self.denoiser = model, denoiser
-        self.sigma, self.num_classes = float(sigma), num_classes
-        self.batch_size, self.block_size, self.seed = batch_size, block_size, seed
+        self.identity = identity or {"segmenter": module_digest(model), "denoiser": module_digest(denoiser)}
         self.device, self.precision = torch.device(device), precision
-        self.store, self.identity = store, identity or {}
+        self.model, self.denoiser = (self._compiled(part) if compiled else part for part in (model, denoiser))
+        self.num_classes, self.batch_size, self.compiled = num_classes, batch_size, compiled
+        self.block_size, self.store = block_size, store
 
-    def sample(self, image: npt.ArrayLike, n0: int = 10, n: int = 100) -> Votes:
+    @property
+    def sigma(self) -> float:
+        """Standard deviation of the noise, in units of pixels in [0, 1]."""
+        return self.noise.sigma
+
+    def sample(
+        self,
+        image: npt.ArrayLike,
+        n0: int = 10,
+        n: int = 100,
+        *,
+        truth: npt.ArrayLike | None = None,
+        measurements: Sequence[Measurement] = (),
+        keep_draws: bool = False,
+    ) -> Votes:
         """Draw the votes of one image.
 
         Parameters
@@ -102,102 +150,125 @@ class SmoothedSegmenter:
             (C, H, W) float32 in [0, 1].
         n0, n
             Numbers of selection and estimation draws; the two streams are independent.
+        truth
+            (H, W) class ids of the ground truth, to have the overlap of each draw with it.
+        measurements
+            What to measure on the label map of each draw (segcert.measurements).
+        keep_draws
+            Keep the label map of each draw, ceil(log2(num_classes)) bits per pixel before compression, so that a new
+            measurement needs no new sampling.
 
         Returns
         -------
         Votes with counts (num_classes, H, W) of both streams and class areas (n0 + n, num_classes).
+
+        Draw k of a stream depends on the seed, the image and k alone, so votes are the same for any order, shard and
+        block size and after resumption. Memory does not grow with n (but for a few bytes per draw, and for its label
+        map where it is kept). Of a store, blocks that are there are used, and what is missing is drawn.
 
         Raises SamplingError for an image of another shape or range and for a model whose output does not fit.
         """
         if min(n0, n) < 1:
             raise SamplingError(f"n0 {n0}, n {n}: expected at least one draw of each")
         pixels = checked_image(image)
-        key = self._key(pixels)
-        selection, estimation = self._stream(pixels, key, "selection", n0), self._stream(pixels, key, "estimation", n)
+        self.noise.check(pixels)
+        readings = Readings(
+            self.num_classes,
+            pixels.shape[1:],
+            None if truth is None else np.ascontiguousarray(truth, dtype=np.uint8),
+            measurements,
+            keep_draws,
+        )
+        key = self.key(pixels)
+        streams: dict[Stream, Block] = {}
+        for span, block in self._blocks(pixels, key, readings, spans_of(n0, n, self.block_size)):
+            streams[span.stream] = streams[span.stream] + block if span.stream in streams else block
+        both = (streams["selection"] + streams["estimation"]).columns
+        earlier = self.store.finished(key, n) if self.store else []
         return Votes(
-            selection=narrow(selection.counts, n0),
-            estimation=narrow(estimation.counts, n),
+            selection=narrow(streams["selection"].counts, n0),
+            estimation=narrow(streams["estimation"].counts, n),
             sigma=self.sigma,
-            areas=np.concatenate([selection.areas, estimation.areas]).astype(np.uint32),
-            origin=key,
+            areas=both["areas"],
+            measurements={each.name: both[readings.measurement_column(each)] for each in measurements},
+            origin=key | ({"earlier_n": earlier} if earlier else {}),
+            **({"overlaps": both[readings.overlap_column], "truth_areas": readings.truth_areas} if truth is not None else {}),
+            **({"draws": both["draws"]} if keep_draws else {}),
         )
 
-    def draws(
-        self, image: npt.NDArray[np.float32], stream: Stream, start: int, stop: int
-    ) -> Iterator[tuple[Tensor, int]]:
-        """Noisy copies `start` to `stop` of an image: batches (batch_size, C, H, W), and how many are not padding."""
-        digest = array_digest(image)
-        x = torch.from_numpy(image).to(self.device)
-        noise = torch.zeros((self.batch_size, *image.shape), device=self.device)
-        for first in range(start, stop, self.batch_size):
-            valid = min(self.batch_size, stop - first)
-            for row in range(valid):
-                standard_normal_(noise[row], draw_key(self.seed, digest, stream, first + row))
-            yield torch.add(x, noise, alpha=self.sigma), valid
+    @torch.inference_mode()
+    def label_maps(self, image: npt.NDArray[np.float32], draws: Iterable[Draw]) -> Iterator[Tensor]:
+        """The label map (H, W) uint8 of each of some draws of a checked image; NOT_FINITE = 255 where logits are not."""
+        x, digest = torch.from_numpy(image).to(self.device), image_digest(image)
+        rest = iter(draws)
+        while batch := list(itertools.islice(rest, self.batch_size)):
+            logits = self.logits(self.noise.copies(x, digest, batch, self.batch_size))
+            finite = logits.sum(dim=1).isfinite()
+            yield from torch.where(finite, logits.argmax(dim=1), NOT_FINITE).to(torch.uint8)[: len(batch)]
 
-    def labels(self, x_noisy: Tensor) -> tuple[Tensor, Tensor]:
-        """Labels (B, H, W) of noisy copies (B, C, H, W), and whether all logits were finite (a tensor: no waiting)."""
-        with self._autocast():
-            x = self.denoiser(x_noisy, self.sigma) if self.denoiser else x_noisy
-            logits = self.model(x.contiguous(memory_format=torch.channels_last))
+    def logits(self, x_noisy: Tensor) -> Tensor:
+        """Logits (B, num_classes, H, W) of noisy copies (B, C, H, W). Raises SamplingError if the model does not fit."""
+        try:
+            with self._autocast():
+                x = self.denoiser(x_noisy, self.sigma) if self.denoiser else x_noisy
+                logits = self.model(x.contiguous(memory_format=torch.channels_last))
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            raise SamplingError(
+                f"model: cannot take images of shape {tuple(x_noisy.shape)}: {str(error).splitlines()[0]}; "
+                "check the number of channels and the size of the image"
+            ) from error
         expected = (len(x_noisy), self.num_classes, *x_noisy.shape[2:])
         if not isinstance(logits, Tensor) or tuple(logits.shape) != expected:
             found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
             raise SamplingError(
                 f"model: returned {found} for images {tuple(x_noisy.shape)}; expected logits {expected}"
             )
-        return logits.argmax(dim=1), logits.isfinite().all()
+        return logits
 
-    def _stream(self, image: npt.NDArray[np.float32], key: dict[str, Any], stream: Stream, draws: int) -> Block:
-        blocks = [
-            self._block(image, key, stream, start, min(start + self.block_size, draws))
-            for start in range(0, draws, self.block_size)
-        ]
-        return functools.reduce(operator.add, blocks)
-
-    def _block(
-        self, image: npt.NDArray[np.float32], key: dict[str, Any], stream: Stream, start: int, stop: int
-    ) -> Block:
-        if self.store is None:
-            return self._draw_block(image, stream, start, stop)
-        key = {**key, "stream": stream, "start": start}
-        kept = self.store.get(key)
-        if kept and kept.draws == stop - start:
-            return kept
-        if kept and kept.draws > stop - start:  # it cannot be split, and stays as it is
-            return self._draw_block(image, stream, start, stop)
-        block = self._draw_block(image, stream, start + (kept.draws if kept else 0), stop)
-        block = kept + block if kept else block
-        self.store.put(key, block)
-        return block
-
-    @torch.inference_mode()
-    def _draw_block(self, image: npt.NDArray[np.float32], stream: Stream, start: int, stop: int) -> Block:
-        classes = torch.arange(self.num_classes, device=self.device).view(-1, 1, 1, 1)
-        counts = torch.zeros((self.num_classes, *image.shape[1:]), dtype=torch.int32, device=self.device)
-        areas, finite = [], torch.ones((), dtype=torch.bool, device=self.device)
-        for x_noisy, valid in self.draws(image, stream, start, stop):
-            labels, batch_finite = self.labels(x_noisy)
-            chosen = labels[:valid] == classes  # (num_classes, valid, H, W)
-            counts += chosen.sum(dim=1, dtype=torch.int32)
-            areas.append(chosen.sum(dim=(2, 3)).T)  # (valid, num_classes)
-            finite &= batch_finite
-        if not finite:
-            raise SamplingError("model: returned logits that are not finite; a label from them would mean nothing")
-        return Block(counts=counts.cpu().numpy(), areas=torch.cat(areas).cpu().numpy())
-
-    def _key(self, image: npt.NDArray[np.float32]) -> dict[str, Any]:
+    def key(self, image: npt.NDArray[np.float32]) -> dict[str, Any]:
         """All that a vote depends on, but for stream and draw."""
         return {
             **self.identity,
-            "image": array_digest(image),
+            "image": image_digest(image),
             "sigma": self.sigma,
             "num_classes": self.num_classes,
-            "seed": self.seed,
+            "seed": self.noise.seed,
+            "noise": self.noise.kind if self.noise.kind == "normal" else f"{self.noise.kind}, {self.noise.bits} bits",
             "batch_size": self.batch_size,
             "precision": self.precision,
+            "compiled": self.compiled,
             "device": self.device.type,
         }
+
+    def _blocks(
+        self, image: npt.NDArray[np.float32], key: dict[str, Any], readings: Readings, spans: Iterable[Span]
+    ) -> Iterator[tuple[Span, Block]]:
+        """The block of each span: from the store, or drawn. Batches run on from one span to the next."""
+        ahead, behind = itertools.tee((span, self._kept(key, span, readings)) for span in spans)
+        missing = ((span.stream, k) for span, kept in ahead for k in range(span.start + kept.draws, span.stop))
+        label_maps = self.label_maps(image, missing)
+        for span, kept in behind:
+            lacking = span.stop - span.start - kept.draws
+            if not lacking:
+                yield span, kept
+                continue
+            drawn = readings.read(torch.stack(list(itertools.islice(label_maps, lacking))))
+            block = kept + drawn if kept.draws else drawn
+            if self.store:
+                self.store.put({**key, "stream": span.stream, "start": span.start}, block)
+            yield span, block
+
+    def _kept(self, key: dict[str, Any], span: Span, readings: Readings) -> Block:
+        """What the store has of a span; no draws if it has none, too many (they cannot be parted), or too little said."""
+        kept = self.store.get({**key, "stream": span.stream, "start": span.start}) if self.store else None
+        complete = readings.complete(kept) if kept and kept.draws <= span.stop - span.start else None
+        return complete or readings.empty()
+
+    def _compiled(self, part: Any) -> Any:
+        mode = "reduce-overhead" if self.device.type == "cuda" else "default"
+        return torch.compile(part, mode=mode) if isinstance(part, nn.Module) else part
 
     def _autocast(self) -> contextlib.AbstractContextManager[Any]:
         if self.precision == "float32":
@@ -205,10 +276,19 @@ class SmoothedSegmenter:
         return torch.autocast(self.device.type, PRECISIONS[self.precision])
 
 
+def spans_of(n0: int, n: int, block_size: int) -> list[Span]:
+    """The blocks of n0 selection and n estimation draws."""
+    return [
+        Span(stream, start, min(start + block_size, draws))
+        for stream, draws in (("selection", n0), ("estimation", n))
+        for start in range(0, draws, block_size)
+    ]
+
+
 def checked_image(image: npt.ArrayLike) -> npt.NDArray[np.float32]:
     """The image as contiguous float32 (C, H, W). Raises SamplingError when its shape or range is another."""
     pixels = np.ascontiguousarray(image, dtype=np.float32)
-    if pixels.ndim != 3:
+    if pixels.ndim != 3 or not pixels.size:
         raise SamplingError(f"image: found shape {pixels.shape}; expected (C, H, W)")
     if not np.isfinite(pixels).all():
         raise SamplingError("image: holds values that are not finite; expected float32 in [0, 1]")

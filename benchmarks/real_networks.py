@@ -1,0 +1,40 @@
+"""Train the networks whose votes the benchmarks replay: python benchmarks/real_networks.py ARCHIVES WORK."""
+
+import sys
+from pathlib import Path
+
+import torch
+from real_sets import prepare_real
+
+from segcert.config import Denoiser, Segmenter
+from segcert.progress import log
+from segcert.training.denoiser import train_denoiser
+from segcert.training.segmenter import train_segmenter
+
+SETS = {"montgomery_128": 128, "isic2018_128": 128, "cvc_clinicdb_128": 128, "montgomery_256": 256}
+SEGMENTER = Segmenter(width=8, depth=4, steps=300).model_dump()
+DENOISER = Denoiser(channels=[16, 32, 64], steps=300).model_dump()
+TRAIN = [  # the cheap ones first
+    *((name, "noise") for name in SETS),
+    ("montgomery_128", "clean"), ("montgomery_128", "denoiser"),
+    ("isic2018_128", "clean"), ("isic2018_128", "denoiser"),
+    ("cvc_clinicdb_128", "clean"), ("cvc_clinicdb_128", "denoiser"),
+]  # fmt: skip
+
+
+def train(name: str, what: str, archives: Path, work: Path) -> None:
+    """Train one network unless it is there."""
+    folder = work / name / what
+    index = prepare_real(name.rsplit("_", 1)[0], archives, work / name / "data", SETS[name])
+    options = {"seed": 0, "device": torch.device("cpu")}
+    if what == "denoiser" and not (folder / "scheduler").exists():
+        train_denoiser(index, folder, settings=DENOISER, **options)
+    if what != "denoiser" and not (folder / "config.json").exists():
+        train_segmenter(index, folder, architecture="unet", regime=what, settings=SEGMENTER, **options)
+    log.info("%s is there", folder)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    for name, what in TRAIN:
+        train(name, what, Path(sys.argv[1]), Path(sys.argv[2]))

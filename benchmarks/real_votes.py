@@ -1,0 +1,80 @@
+"""Draw the votes that the benchmarks replay, label maps kept: python benchmarks/real_votes.py ARCHIVES WORK.
+
+Trains the networks where they are missing (an hour on two cores); what is there is used again.
+"""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from real_networks import SETS, train
+
+from segcert.data.loading import PreparedDataset, to_unit
+from segcert.models.registry import load_segmenter
+from segcert.progress import log, track
+from segcert.smoothing.segmenter import SmoothedSegmenter
+from segcert.smoothing.shard import load_denoiser
+from segcert.votes import Votes, load_votes, save_votes
+
+IMAGES = 12
+N0 = 10
+
+
+class Case(NamedTuple):
+    """One set of votes: a data set, how the segmenter was trained, whether a denoiser is in front, sigma, draws."""
+
+    name: str
+    regime: str
+    denoiser: str
+    sigma: float
+    draws: int
+
+    @property
+    def file(self) -> str:
+        """Name of its votes file."""
+        return f"votes/{self.name}-{self.regime}-{self.denoiser}-{self.sigma:g}.npz"
+
+
+CASES = [
+    *(Case(name, "noise", "none", sigma, 1000) for name in SETS if SETS[name] == 128 for sigma in (0.5, 0.25)),
+    Case("montgomery_256", "noise", "none", 0.5, 300),
+    Case("montgomery_256", "noise", "none", 0.25, 300),
+    *(Case(name, "clean", "ddpm", 0.5, 300) for name in SETS if SETS[name] == 128),
+]
+
+
+def draw(case: Case, archives: Path, work: Path) -> Mapping[str, Votes]:
+    """The votes of a case by image, drawn unless they are there."""
+    path = work / case.file
+    if not path.exists():
+        train(case.name, case.regime, archives, work)
+        if case.denoiser != "none":
+            train(case.name, "denoiser", archives, work)
+        dataset = PreparedDataset(work / case.name / "data" / "index.csv")
+        model, _ = load_segmenter(work / case.name / case.regime)
+        denoiser = load_denoiser(None if case.denoiser == "none" else work / case.name / "denoiser")
+        smoothed = SmoothedSegmenter(model, case.sigma, 2, denoiser=denoiser, batch_size=10)
+        names = dataset.names("test", IMAGES)
+        save_votes(
+            path,
+            {
+                name: smoothed.sample(
+                    to_unit(dataset.image(name)),
+                    N0,
+                    case.draws - N0,
+                    truth=dataset.mask(name),
+                    keep_draws=True,
+                )
+                for name in track(names, f"drawing {case.file}")
+            },
+        )
+    log.info("%s is there", path)
+    return load_votes(path)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    for case in CASES:
+        draw(case, Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,153 @@
+"""What a clinician reads off a mask: functions of one label map, in pixels or, where the pixel size is known, in mm."""
+
+import dataclasses
+import functools
+import hashlib
+import importlib
+import inspect
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+from scipy.spatial import ConvexHull
+from scipy.spatial.distance import pdist
+
+Labels = npt.NDArray[np.uint8]
+PixelSize = tuple[float, float]
+
+BUILT_IN = ("area", "diameter", "cardiothoracic_ratio")
+
+
+class MeasurementError(ValueError):
+    """A measurement that is not known, cannot be imported, or does not fit the classes."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Measurement:
+    """A scalar function of a label map.
+
+    Attributes
+    ----------
+    name
+        What tables call it: "area_lungs", "diameter_lesion", "cardiothoracic_ratio", "function".
+    unit
+        "pixels", "mm2", "mm", or "" for a plain number.
+    function
+        From labels (H, W) uint8 to a float. NaN means that it is not defined for this label map; a certified
+        interval then counts the draw on whichever side is worse.
+    digest
+        SHA-256 of what computes it, so that stored values are those of this very function.
+    """
+
+    name: str
+    unit: str
+    function: Callable[[Labels], float]
+    digest: str
+
+
+def measurements_of(
+    specifications: Sequence[str], classes: Sequence[str], pixel_size: PixelSize | None = None
+) -> tuple[Measurement, ...]:
+    """The measurements that some specifications ask for.
+
+    Parameters
+    ----------
+    specifications
+        "area" and "diameter" (of each class but the background), "cardiothoracic_ratio" (needs classes named lungs
+        and heart), and "package.module:function": any importable function(labels, pixel_size) -> float.
+    classes
+        Names of the class ids 0, 1, ...; class 0 is the background.
+    pixel_size
+        Height and width of a pixel in mm, if they are known.
+
+    Raises MeasurementError.
+    """
+    return tuple(
+        measurement for name in specifications for measurement in _measurements_of(name, tuple(classes), pixel_size)
+    )
+
+
+def area(labels: Labels, class_id: int, pixel_size: PixelSize | None = None) -> float:
+    """Area of a class: pixels, or mm2."""
+    height, width = pixel_size or (1.0, 1.0)
+    return float(np.count_nonzero(labels == class_id)) * height * width
+
+
+def diameter(labels: Labels, class_id: int, pixel_size: PixelSize | None = None) -> float:
+    """Largest diameter of the largest 8-connected piece of a class: pixels, or mm; 0 where there is none.
+
+    It is the longest distance between two corners of its pixels, so one pixel has the diameter sqrt(2).
+    """
+    pieces, count = ndimage.label(labels == class_id, structure=np.ones((3, 3)))
+    if count == 0:
+        return 0.0
+    rows, columns = np.nonzero(pieces == np.bincount(pieces.ravel())[1:].argmax() + 1)
+    corners = np.concatenate([np.stack([rows + i, columns + j], axis=1) for i in (0, 1) for j in (0, 1)])
+    corners = corners * np.array(pixel_size or (1.0, 1.0))
+    return float(pdist(corners[ConvexHull(corners).vertices]).max())
+
+
+def cardiothoracic_ratio(labels: Labels, lungs: int, heart: int) -> float:
+    """Width of the heart over the width of the lungs, from the leftmost to the rightmost pixel of each.
+
+    0 without a heart, NaN without lungs.
+    """
+    return _width(labels == heart) / _width(labels == lungs) if (labels == lungs).any() else math.nan
+
+
+def _width(mask: npt.NDArray[np.bool_]) -> int:
+    columns = np.flatnonzero(mask.any(axis=0))
+    return int(columns[-1] - columns[0] + 1) if len(columns) else 0
+
+
+def _measurements_of(name: str, classes: tuple[str, ...], pixel_size: PixelSize | None) -> list[Measurement]:
+    if name in ("area", "diameter"):
+        function, unit = (area, "mm2") if name == "area" else (diameter, "mm")
+        return [
+            _built_in(f"{name}_{title}", unit if pixel_size else "pixels", function, class_id, pixel_size)
+            for class_id, title in enumerate(classes)
+            if class_id > 0
+        ]
+    if name == "cardiothoracic_ratio":
+        if not {"lungs", "heart"} <= set(classes):
+            raise MeasurementError(
+                f"measurements: cardiothoracic_ratio needs the classes lungs and heart; found {', '.join(classes)}. "
+                "Take it out of `measurements`"
+            )
+        return [_built_in(name, "", cardiothoracic_ratio, classes.index("lungs"), classes.index("heart"))]
+    if ":" in name:
+        return [_imported(name, pixel_size)]
+    raise MeasurementError(
+        f"measurements: found {name!r}; expected one of {', '.join(BUILT_IN)}, or package.module:function"
+    )
+
+
+def _built_in(name: str, unit: str, function: Callable[..., float], *arguments: Any) -> Measurement:
+    text = f"{inspect.getsource(function)} {inspect.getsource(_width)} {arguments}"
+    return Measurement(name, unit, lambda labels: function(labels, *arguments), _digest(text))
+
+
+def _imported(specification: str, pixel_size: PixelSize | None) -> Measurement:
+    module_name, _, attribute = specification.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+        function = functools.reduce(getattr, attribute.split("."), module)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise MeasurementError(
+            f"measurements: {specification} cannot be imported ({error}); expected package.module:function, with the "
+            "module on PYTHONPATH"
+        ) from error
+    if not callable(function):
+        raise MeasurementError(f"measurements: {specification} is no function; found {type(function).__name__}")
+    source = Path(module.__file__).read_text() if module.__file__ else ""
+    return Measurement(
+        attribute, "", lambda labels: float(function(labels, pixel_size)), _digest(f"{specification} {pixel_size} {source}")
+    )
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
