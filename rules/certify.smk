@@ -1,9 +1,11 @@
 # in:  votes, predictions, data/prepared/<dataset>/index.csv
-# out: results/<run>/certificates/<dataset>/<model>-<regime>/<denoiser>/sigma_<sigma>.{npz,parquet}
+# out: results/<run>/certificates/<dataset>/<model>-<regime>/<denoiser>/sigma_<sigma>.{npz,parquet}, .intervals.parquet
 #      results/<run>/certificates.parquet    one row per image x model x denoiser x sigma x class
+#      results/<run>/intervals.parquet       one row per image x model x denoiser x sigma x measurement
 
 CERTIFICATES = f"{RESULTS}/certificates/{{dataset}}/{{model}}-{{regime}}/{{denoiser}}/sigma_{{sigma}}"
 TABLE = f"{RESULTS}/certificates.parquet"
+INTERVALS = f"{RESULTS}/intervals.parquet"
 
 
 def grid(pattern, **more):
@@ -32,12 +34,13 @@ rule certify:
     output:
         labels=f"{CERTIFICATES}.npz",
         metrics=f"{CERTIFICATES}.parquet",
+        intervals=f"{CERTIFICATES}.intervals.parquet",
     log:
         f"logs/{RUN}/certify/{{dataset}}/{{model}}-{{regime}}/{{denoiser}}/sigma_{{sigma}}.log",
     params:
-        tau=CONFIG.tau,
-        alpha=CONFIG.alpha,
-        method=CONFIG.method,
+        settings={"tau": CONFIG.tau, "alpha": CONFIG.alpha, "method": CONFIG.method, "k": CONFIG.kfwer_k},
+        measurements=measurements,
+        thresholds=dict(parse_decision(decision) for decision in CONFIG.decisions),
         code=code("certify"),
     script:
         "../scripts/certify.py"
@@ -45,9 +48,11 @@ rule certify:
 
 rule collect:
     input:
-        grid(f"{CERTIFICATES}.parquet"),
+        metrics=grid(f"{CERTIFICATES}.parquet"),
+        intervals=grid(f"{CERTIFICATES}.intervals.parquet"),
     output:
-        TABLE,
+        metrics=TABLE,
+        intervals=INTERVALS,
     log:
         f"logs/{RUN}/collect.log",
     params:

@@ -11,12 +11,17 @@ sys.path.insert(0, str(SCRIPTS))
 
 from segcert.certification.feasibility import CertificationError, require_feasible
 from segcert.config import Config, ConfigError
+from segcert.data.catalogue import CATALOGUE
+from segcert.measurements import MeasurementError, applicable, check_measurements, parse_decision
 from segcert.provenance.code import code_digest
 
 try:
     CONFIG = Config.read(config)
-    require_feasible(CONFIG.n, CONFIG.image_size**2, CONFIG.tau, CONFIG.alpha)
-except (ConfigError, CertificationError) as error:
+    require_feasible(
+        CONFIG.n, CONFIG.image_size**2, CONFIG.tau, CONFIG.alpha, CONFIG.method, CONFIG.n0, CONFIG.kfwer_k
+    )
+    check_measurements(CONFIG.measurements, CONFIG.decisions, [CATALOGUE[dataset].classes for dataset in CONFIG.datasets])
+except (ConfigError, CertificationError, MeasurementError) as error:
     raise WorkflowError(str(error)) from None
 
 if "noise" in CONFIG.regimes and max(CONFIG.sigmas) > CONFIG.segmenter.sigma_max:
@@ -58,6 +63,11 @@ wildcard_constraints:
 def code(rule):
     """Digest of the script of a rule and of all that it imports from scripts/."""
     return code_digest(SCRIPTS / f"{rule}.py")
+
+
+def measurements(wildcards):
+    """The measurements that fit the classes of the data set."""
+    return applicable(CONFIG.measurements, CATALOGUE[wildcards.dataset].classes)
 
 
 def gpus():

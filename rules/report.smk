@@ -1,7 +1,6 @@
 # in:  results/<run>/certificates.parquet, certificates, predictions, denoised examples
 # out: reports/<run>/index.html, tables/{main,classes}.csv, figures/certified_dice.{svg,png}, figures/gallery_<dataset>.{png,txt}
 
-from segcert.data.catalogue import CATALOGUE
 from segcert.provenance.digests import file_digest
 
 MODELS = [(model, regime) for model in CONFIG.models for regime in CONFIG.regimes]

@@ -1,21 +1,34 @@
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
-from segcert.certification.evaluate import certify_images, metric_rows
-from segcert.provenance.atomic import atomic_file
+from segcert.certification.certificate import certify
+from segcert.certification.evaluate import interval_rows, metric_rows, read_votes
+from segcert.data.loading import PreparedDataset
+from segcert.measurements import measurements_of
+from segcert.progress import track
+from segcert.provenance.atomic import atomic_file, save_arrays
 from segcert.provenance.records import recorded
 
 with recorded(snakemake):
-    certificates = certify_images(
-        snakemake.input.index,
-        snakemake.input.votes,
-        snakemake.output.labels,
-        tau=snakemake.params.tau,
-        alpha=snakemake.params.alpha,
-        method=snakemake.params.method,
-    )
+    index, settings = snakemake.input.index, snakemake.params.settings
+    drawn = read_votes(index, snakemake.input.votes)
+    certificates = {image: certify(votes, **settings) for image, votes in track(drawn.items(), "certifying")}
     about = {key: snakemake.wildcards[key] for key in ("model", "regime", "denoiser")}
     with np.load(snakemake.input.predictions) as predictions:
-        rows = metric_rows(snakemake.input.index, predictions, certificates, about)
-    with atomic_file(snakemake.output.metrics) as path:
-        pd.DataFrame(rows).to_parquet(path, index=False)
+        rows = metric_rows(index, predictions, certificates, about)
+        intervals = interval_rows(
+            index,
+            drawn,
+            predictions,
+            about,
+            measurements=measurements_of(snakemake.params.measurements, PreparedDataset(Path(index)).about["classes"]),
+            thresholds=snakemake.params.thresholds,
+            tau=settings["tau"],
+            alpha=settings["alpha"],
+        )
+    save_arrays(snakemake.output.labels, {image: certificate.labels for image, certificate in certificates.items()})
+    for table, output in ((rows, snakemake.output.metrics), (intervals, snakemake.output.intervals)):
+        with atomic_file(output) as path:
+            pd.DataFrame(table).to_parquet(path, index=False)

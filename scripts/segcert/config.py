@@ -18,6 +18,7 @@ FOLDER = Path(__file__).parents[2] / "config"
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=60)]
 Sigma = Annotated[float, Field(gt=0, le=10)]
 Count = Annotated[int, Field(ge=1)]
+Measure = Annotated[str, StringConstraints(pattern=r"^(area|diameter|cardiothoracic_ratio|[\w.]+:[\w.]+)$")]
 
 
 class ConfigError(ValueError):
@@ -85,11 +86,27 @@ class Sampling(Section):
     """How votes are drawn: a matter of speed and resumption, not of what a vote means."""
 
     batch_size: Count = Field(10, description="Noisy copies per network call; the last batch is padded to this size")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="Arithmetic of the networks; bfloat16 is for GPUs (a CPU without it is far slower)"
+    )
+    compile: bool = Field(False, description="Run the networks through torch.compile (CUDA graphs on a GPU)")
     block_size: Count = Field(50, description="Draws per block: the unit of resumption and of reuse")
     shards: Count = Field(
         1, description="Jobs per segmenter, denoiser and sigma, among which the test images are dealt out"
     )
     test_images: Count | None = Field(None, description="Certify only the first so many test images; null: all")
+
+
+class Attack(Section):
+    """The attack that tries the certificates: PGD on the smoothed model, inside and outside the radius."""
+
+    images: int = Field(1, ge=0, description="Test images that are attacked, per data set; 0: none")
+    factors: list[Annotated[float, Field(gt=0, le=100)]] = Field(
+        [1.0, 4.0], min_length=1, description="l2 norms of the attacks, as multiples of the certified radius"
+    )
+    steps: Count = Field(10, description="Steps of projected gradient ascent")
+    copies: Count = Field(8, description="Noisy copies per step, over which the gradient is averaged")
+    draws: Count = Field(100, description="Noisy copies of the attacked image that decide whether a pixel has changed")
 
 
 class Report(Section):
@@ -141,18 +158,44 @@ class Config(Section):
         description="Share of the noisy copies on which the class must win; the radius is sigma * Phi^-1(tau)",
     )
     alpha: float = Field(0.001, gt=0, lt=0.5, description="Probability that any pixel of an image is certified wrongly")
-    method: Literal["segcertify"] = Field(
-        "segcertify", description="Statistics: segcertify (n0/n split, Holm over all pixels)"
+    method: Literal["segcertify", "holm", "kfwer", "by"] = Field(
+        "segcertify",
+        description="Statistics: segcertify (n0/n split, Holm over all pixels), holm (the same guarantee from all "
+        "n0 + n draws, more area); weaker guarantees: kfwer (kfwer_k or more wrong pixels are improbable), by (the "
+        "expected share of wrong pixels is bounded)",
+    )
+    kfwer_k: Count = Field(
+        10, description="Method `kfwer`: alpha bounds the probability of this many wrong pixels in an image"
+    )
+    noise: Literal["normal", "exact"] = Field(
+        "normal",
+        description="normal: float32 Gaussian noise; exact: Gaussian noise rounded to the grid of the 8-bit image, by "
+        "integer arithmetic, so that the guarantee holds in floating point too",
+    )
+    measurements: list[Measure] = Field(
+        ["area", "cardiothoracic_ratio"],
+        description="What is measured on the label map of each draw, to certify intervals: area, diameter (of each "
+        "class), cardiothoracic_ratio (of data sets with lungs and heart), or package.module:function",
+    )
+    decisions: list[str] = Field(
+        ["cardiothoracic_ratio > 0.5"],
+        description="Thresholds on measurements: certified where the whole interval lies on one side",
+    )
+    keep_draws: bool = Field(
+        False,
+        description="Keep the label map of every draw, packed, so that a new measurement needs no new sampling; "
+        "costs, before compression, pixels * ceil(log2(classes)) / 8 bytes per draw",
     )
     phantom: Phantom = Field(Phantom(), description=str(Phantom.__doc__))
     segmenter: Segmenter = Field(Segmenter(), description=str(Segmenter.__doc__))
     denoiser: Denoiser = Field(Denoiser(), description=str(Denoiser.__doc__))
     sampling: Sampling = Field(Sampling(), description=str(Sampling.__doc__))
+    attack: Attack = Field(Attack(), description=str(Attack.__doc__))
     report: Report = Field(Report(), description=str(Report.__doc__))
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        for key in ("sigmas", "datasets", "models", "regimes", "denoisers"):
+        for key in ("sigmas", "datasets", "models", "regimes", "denoisers", "measurements", "decisions"):
             values = getattr(self, key)
             if len(set(values)) < len(values):
                 raise ValueError(

@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import inspect
 import math
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ Labels = npt.NDArray[np.uint8]
 PixelSize = tuple[float, float]
 
 BUILT_IN = ("area", "diameter", "cardiothoracic_ratio")
+DECISION = re.compile(r"([\w.]+) *> *(-?[0-9.]+(?:[eE][+-]?[0-9]+)?)")
 
 
 class MeasurementError(ValueError):
@@ -71,6 +73,44 @@ def measurements_of(
     )
 
 
+def applicable(specifications: Sequence[str], classes: Sequence[str]) -> list[str]:
+    """Those of the specifications that fit the classes of a data set."""
+    heart = {"lungs", "heart"} <= set(classes)
+    return [name for name in specifications if name != "cardiothoracic_ratio" or heart]
+
+
+def check_measurements(
+    specifications: Sequence[str], decisions: Sequence[str], classes: Sequence[Sequence[str]]
+) -> None:
+    """Raise MeasurementError for a measurement that fits no data set, or a decision on what is not measured.
+
+    `classes` are those of each data set.
+    """
+    names: set[str] = set()
+    for of_dataset in classes:
+        names |= {each.name for each in measurements_of(applicable(specifications, of_dataset), of_dataset)}
+    for specification in specifications:
+        if not any(applicable([specification], of_dataset) for of_dataset in classes):
+            measurements_of([specification], classes[0])
+    for decision in decisions:
+        name, _ = parse_decision(decision)
+        if name not in names:
+            raise MeasurementError(
+                f"`decisions`: found {decision!r}; {name} is not measured (measured: {', '.join(sorted(names)) or 'nothing'})."
+                " Add it to `measurements`, or write `decisions: []`"
+            )
+
+
+def parse_decision(text: str) -> tuple[str, float]:
+    """Name and threshold of a decision such as "cardiothoracic_ratio > 0.5". Raises MeasurementError."""
+    match = DECISION.fullmatch(text.strip())
+    if not match:
+        raise MeasurementError(
+            f'`decisions`: found {text!r}; expected a measurement, > and a number: "cardiothoracic_ratio > 0.5"'
+        )
+    return match[1], float(match[2])
+
+
 def area(labels: Labels, class_id: int, pixel_size: PixelSize | None = None) -> float:
     """Area of a class: pixels, or mm2."""
     height, width = pixel_size or (1.0, 1.0)
@@ -115,19 +155,19 @@ def _measurements_of(name: str, classes: tuple[str, ...], pixel_size: PixelSize 
     if name == "cardiothoracic_ratio":
         if not {"lungs", "heart"} <= set(classes):
             raise MeasurementError(
-                f"measurements: cardiothoracic_ratio needs the classes lungs and heart; found {', '.join(classes)}. "
+                f"`measurements`: cardiothoracic_ratio needs the classes lungs and heart; found {', '.join(classes)}. "
                 "Take it out of `measurements`"
             )
         return [_built_in(name, "", cardiothoracic_ratio, classes.index("lungs"), classes.index("heart"))]
     if ":" in name:
         return [_imported(name, pixel_size)]
     raise MeasurementError(
-        f"measurements: found {name!r}; expected one of {', '.join(BUILT_IN)}, or package.module:function"
+        f"`measurements`: found {name!r}; expected one of {', '.join(BUILT_IN)}, or package.module:function"
     )
 
 
 def _built_in(name: str, unit: str, function: Callable[..., float], *arguments: Any) -> Measurement:
-    text = f"{inspect.getsource(function)} {inspect.getsource(_width)} {arguments}"
+    text = f"{name} {inspect.getsource(function)} {inspect.getsource(_width)} {arguments}"
     return Measurement(name, unit, lambda labels: function(labels, *arguments), _digest(text))
 
 
@@ -138,11 +178,11 @@ def _imported(specification: str, pixel_size: PixelSize | None) -> Measurement:
         function = functools.reduce(getattr, attribute.split("."), module)
     except (ImportError, AttributeError, ValueError) as error:
         raise MeasurementError(
-            f"measurements: {specification} cannot be imported ({error}); expected package.module:function, with the "
+            f"`measurements`: {specification} cannot be imported ({error}); expected package.module:function, with the "
             "module on PYTHONPATH"
         ) from error
     if not callable(function):
-        raise MeasurementError(f"measurements: {specification} is no function; found {type(function).__name__}")
+        raise MeasurementError(f"`measurements`: {specification} is no function; found {type(function).__name__}")
     source = Path(module.__file__).read_text() if module.__file__ else ""
     return Measurement(
         attribute, "", lambda labels: float(function(labels, pixel_size)), _digest(f"{specification} {pixel_size} {source}")

@@ -1,27 +1,40 @@
-"""From votes to a certificate (SegCertify: Fischer et al., ICML 2021, algorithm 2)."""
+"""From votes to a certificate (SegCertify: Fischer et al., ICML 2021, algorithm 2; and other corrections)."""
 
 import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import norm
 
 from segcert.certification.binomial import p_value_table
-from segcert.certification.feasibility import CertificationError, require_feasible
-from segcert.certification.multiple_testing import holm_threshold
-from segcert.votes import Votes
+from segcert.certification.feasibility import CertificationError, check_settings, require_feasible
+from segcert.certification.multiple_testing import (
+    by_threshold,
+    holm_threshold,
+    kfwer_threshold,
+    selection_free_threshold,
+)
+from segcert.votes import Counts, Votes
 
 ABSTAIN = 255
-METHODS = ("segcertify",)
+GUARANTEES = {
+    "segcertify": "with probability at least 1 - alpha, no pixel of the image is certified wrongly",
+    "holm": "with probability at least 1 - alpha, no pixel of the image is certified wrongly",
+    "kfwer": "with probability at least 1 - alpha, fewer than k pixels of the image are certified wrongly",
+    "by": "of the certified pixels of the image, at most the share alpha is expected to be certified wrongly",
+}
+WEAKER = ("kfwer", "by")
 
 
 @dataclasses.dataclass(frozen=True)
 class Certificate:
     """What is certified of one image.
 
-    With probability at least 1 - alpha over the draws, every pixel of `labels` that is not ABSTAIN keeps its
-    label under every perturbation of the image with an l2 norm below `radius`.
+    A pixel of `labels` that is not ABSTAIN is certified rightly if the smoothed model gives it this label under
+    every perturbation of the image with an l2 norm below `radius`. `guarantee` says how sure that is; the
+    probability is over the draws of the noise, with n fixed before they were looked at.
 
     Attributes
     ----------
@@ -29,8 +42,11 @@ class Certificate:
         (H, W) uint8: class ids, and ABSTAIN = 255 where nothing is certified.
     radius
         l2 radius, in units of pixels in [0, 1].
-    sigma, tau, alpha, n0, n, method
-        The settings behind it.
+    sigma, tau, alpha, n0, n, method, k
+        The settings behind it (k: of `kfwer`; 1 otherwise).
+    earlier_n
+        Smaller numbers of draws with which this image had been certified before. alpha covers one decision with n
+        fixed beforehand, not raising n after a look until the certificate pleases.
     """
 
     labels: npt.NDArray[np.uint8]
@@ -41,20 +57,33 @@ class Certificate:
     n0: int
     n: int
     method: str
+    k: int = 1
+    earlier_n: tuple[int, ...] = ()
 
     @property
     def abstain(self) -> float:
         """Share of the pixels that abstain, in [0, 1]."""
         return float(np.mean(self.labels == ABSTAIN))
 
+    @property
+    def guarantee(self) -> str:
+        """How sure the labels are, in words."""
+        return GUARANTEES[self.method]
 
-def certify(votes: Votes, tau: float = 0.75, alpha: float = 0.001, method: str = "segcertify") -> Certificate:
+    def settings(self) -> dict[str, Any]:
+        """All but the labels, as plain values."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {name: value for name, value in values.items() if name != "labels"}
+
+
+def certify(
+    votes: Votes, tau: float = 0.75, alpha: float = 0.001, method: str = "segcertify", *, k: int = 10
+) -> Certificate:
     """Decide each pixel of an image from its votes.
 
-    The n0 selection draws choose each pixel's class c (the lower id in a tie). The n estimation draws test
-    H: P(f(x + noise) = c) <= tau with the exact one-sided binomial test, and Holm's procedure over all pixels
-    bounds the probability of any false rejection by alpha, whatever the dependence between pixels. A rejected
-    pixel is certified with radius sigma * Phi^-1(tau); the others abstain.
+    For the pixel's chosen class c, the hypothesis H: P(f(x + noise) = c) <= tau is tested with the exact one-sided
+    binomial test. Where it is rejected, the pixel is certified with radius sigma * Phi^-1(tau) (Cohen et al., ICML
+    2019); the others abstain. Exact under any dependence between pixels, and whatever the model is.
 
     Parameters
     ----------
@@ -63,27 +92,86 @@ def certify(votes: Votes, tau: float = 0.75, alpha: float = 0.001, method: str =
     tau
         In (0.5, 1).
     alpha
-        Family-wise error rate of the image, in (0, 0.5).
+        Error rate of the image, in (0, 0.5).
     method
-        "segcertify".
+        "segcertify": the n0 selection draws choose c (the lower id in a tie), the n estimation draws test it; Holm's
+        procedure over all pixels bounds the probability of any wrong pixel by alpha (Fischer et al., ICML 2021).
+        "holm": the same guarantee, but all n0 + n draws choose and test (`selection_free_threshold` has the proof).
+        Weaker: "kfwer": k or more wrong pixels have probability <= alpha (Lehmann and Romano 2005); "by": the
+        expected share of wrong pixels among the certified is <= alpha (Benjamini and Yekutieli 2001).
+    k
+        Of "kfwer" alone.
+
+    Returns
+    -------
+    Certificate. Decisions are those of scipy's `binomtest` at each pixel and the correction of statsmodels, by table
+    and histogram instead of by pixel.
 
     Raises CertificationError for settings out of range, and for settings with which no pixel could be
     certified whatever the votes (`smallest_n`).
+
+    Example
+    -------
+    >>> import numpy as np, segcert
+    >>> selection = np.array([[[10, 1]], [[0, 9]]])  # 2 classes, 1 x 2 pixels, n0 = 10
+    >>> estimation = np.array([[[100, 30]], [[0, 70]]])  # n = 100
+    >>> votes = segcert.Votes.from_counts(selection, estimation, sigma=0.25)
+    >>> certificate = segcert.certify(votes, tau=0.75, alpha=0.001)
+    >>> certificate.labels  # the second pixel abstains
+    array([[  0, 255]], dtype=uint8)
+    >>> round(certificate.radius, 3)
+    0.169
     """
-    check_settings(tau, alpha, method)
-    require_feasible(votes.n, math.prod(votes.estimation.shape[1:]), tau, alpha)
-    if votes.n0 < 1:
-        raise CertificationError("votes: hold no selection draws; expected n0 >= 1")
+    check_votes(votes, tau, alpha, method, k)
+    chosen, counts = chosen_class(votes, method)
+    histogram = np.bincount(counts.ravel(), minlength=tested_draws(votes, method) + 1)
+    p_values = p_value_table(votes.n, tau)
+    if method == "segcertify":
+        threshold = holm_threshold(histogram, p_values, alpha)
+    elif method == "holm":
+        threshold = selection_free_threshold(histogram, votes.n0 + votes.n, tau, alpha)
+    elif method == "kfwer":
+        threshold = kfwer_threshold(histogram, p_values, alpha, k)
+    else:
+        threshold = by_threshold(histogram, p_values, alpha)
+    return Certificate(
+        labels=np.where(counts >= threshold, chosen, ABSTAIN).astype(np.uint8),
+        radius=certified_radius(votes.sigma, tau),
+        sigma=votes.sigma,
+        tau=tau,
+        alpha=alpha,
+        n0=votes.n0,
+        n=votes.n,
+        method=method,
+        k=k if method == "kfwer" else 1,
+        earlier_n=tuple(votes.origin.get("earlier_n", ())),
+    )
+
+
+def check_votes(votes: Votes, tau: float, alpha: float, method: str, k: int = 1) -> None:
+    """Raise CertificationError for settings out of range, and where these votes could not certify anything."""
+    check_settings(tau, alpha, method, k)
+    require_feasible(votes.n, math.prod(votes.estimation.shape[1:]), tau, alpha, method, votes.n0, k)
+    if votes.n0 < 1 and method != "holm":
+        raise CertificationError("votes: hold no selection draws; expected n0 >= 1, or method `holm`")
     if votes.selection.shape[0] > ABSTAIN:
         raise CertificationError(
             f"votes: {votes.selection.shape[0]} classes; expected at most {ABSTAIN}, which means abstain"
         )
-    chosen = votes.selection.argmax(axis=0)  # (H, W)
-    counts = np.take_along_axis(votes.estimation, chosen[None], axis=0)[0]  # (H, W)
-    histogram = np.bincount(counts.ravel(), minlength=votes.n + 1)
-    threshold = holm_threshold(histogram, p_value_table(votes.n, tau), alpha)
-    labels = np.where(counts >= threshold, chosen, ABSTAIN).astype(np.uint8)
-    return Certificate(labels, certified_radius(votes.sigma, tau), votes.sigma, tau, alpha, votes.n0, votes.n, method)
+
+
+def tested_draws(votes: Votes, method: str) -> int:
+    """Number of draws that the test of a method counts."""
+    return votes.n0 + votes.n if method == "holm" else votes.n
+
+
+def chosen_class(votes: Votes, method: str) -> tuple[npt.NDArray[np.intp], Counts]:
+    """The class that a method tests at each pixel, (H, W), and its votes among the tested draws, (H, W)."""
+    if method == "holm":
+        total = votes.selection.astype(np.uint32) + votes.estimation
+        return total.argmax(axis=0), total.max(axis=0)
+    chosen = votes.selection.argmax(axis=0)
+    return chosen, np.take_along_axis(votes.estimation, chosen[None], axis=0)[0]
 
 
 def certified_radius(sigma: float, tau: float) -> float:
@@ -94,13 +182,3 @@ def certified_radius(sigma: float, tau: float) -> float:
 def radius_in_gray_levels(radius: float, values: int) -> float:
     """A radius as root-mean-square change in 8-bit gray levels per value: 255 R / sqrt(values of the image)."""
     return 255 * radius / math.sqrt(values)
-
-
-def check_settings(tau: float, alpha: float, method: str) -> None:
-    """Raise CertificationError for settings out of range."""
-    if not 0.5 < tau < 1:
-        raise CertificationError(f"tau: found {tau}; expected above 0.5 and below 1, for example 0.75")
-    if not 0 < alpha < 0.5:
-        raise CertificationError(f"alpha: found {alpha}; expected above 0 and below 0.5, for example 0.001")
-    if method not in METHODS:
-        raise CertificationError(f"method: found {method!r}; expected one of {', '.join(METHODS)}")

@@ -1,34 +1,98 @@
 """Certificates and their metrics for the test images of one model at one noise level."""
 
-from collections.abc import Iterable, Mapping
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from segcert.certification.certificate import Certificate, certify, radius_in_gray_levels
+from segcert.certification.certificate import Certificate, radius_in_gray_levels
+from segcert.certification.median_smoothing import CertifiedInterval, certify_measurements
 from segcert.certification.metrics import class_metrics
-from segcert.data.loading import PreparedDataset
-from segcert.progress import track
-from segcert.provenance.atomic import save_arrays
-from segcert.votes import load_votes
+from segcert.data.loading import PreparedDataset, to_unit
+from segcert.measurements import Measurement
+from segcert.provenance.digests import array_digest
+from segcert.votes import Votes, VotesError, load_votes
+
+Labels = npt.NDArray[np.uint8]
 
 
-def certify_images(
-    index: str | Path, votes: Iterable[str | Path], labels: str | Path, *, tau: float, alpha: float, method: str
-) -> dict[str, Certificate]:
-    """Certify every image of the votes files; write the labels (H, W), ABSTAIN = 255, by image name to `labels`."""
-    drawn = {image: vote for path in votes for image, vote in load_votes(path).items()}
-    order = [row["image"] for row in PreparedDataset(Path(index)).rows if row["image"] in drawn]
-    certificates = {image: certify(drawn[image], tau, alpha, method) for image in track(order, "certifying")}
-    save_arrays(labels, {image: certificate.labels for image, certificate in certificates.items()})
-    return certificates
+def read_votes(index: str | Path, files: Iterable[str | Path]) -> dict[str, Votes]:
+    """The votes of some files by image, in the order of the index. Raises VotesError for votes of other images."""
+    dataset = PreparedDataset(Path(index))
+    drawn = {image: vote for path in files for image, vote in load_votes(path).items()}
+    order = [row["image"] for row in dataset.rows if row["image"] in drawn]
+    if len(order) < len(drawn):
+        raise VotesError(f"votes of {', '.join(sorted(set(drawn) - set(order)))}: {index} has no such image; sample again")
+    for image in order:
+        if drawn[image].origin.get("image") != array_digest(to_unit(dataset.image(image))):
+            raise VotesError(f"votes of {image}: drawn from another image than {index} names; sample again")
+    return {image: drawn[image] for image in order}
+
+
+def interval_rows(
+    index: str | Path,
+    drawn: Mapping[str, Votes],
+    predictions: Mapping[str, Labels],
+    about: Mapping[str, Any],
+    *,
+    measurements: Sequence[Measurement],
+    thresholds: Mapping[str, float],
+    tau: float,
+    alpha: float,
+) -> list[dict[str, Any]]:
+    """A row per image and measurement: its value in the ground truth and on the clean prediction, and its interval.
+
+    The Dice of each foreground class counts as a measurement (without a value in the ground truth). alpha is shared
+    among all measurements of an image; the column alpha is the share of the row.
+    """
+    dataset = PreparedDataset(Path(index))
+    rows = []
+    for image, votes in drawn.items():
+        truth, clean = dataset.mask(image), predictions[image]
+        intervals = certify_measurements(votes, all_measurements(votes, dataset.about["classes"]), tau, alpha)
+        values = {each.name: (each.unit, each.function(truth), each.function(clean)) for each in measurements}
+        for class_id, title in enumerate(dataset.about["classes"]):
+            values[f"dice_{title}"] = ("", math.nan, class_metrics(truth, clean, clean, class_id)["dice"])
+        for name, interval in intervals.items():
+            unit, in_truth, on_clean = values[name]
+            rows.append(
+                {
+                    "dataset": dataset.about["name"],
+                    "image": image,
+                    "group": dataset.group(image),
+                    **about,
+                    "sigma": votes.sigma,
+                    "tau": tau,
+                    "measurement": name,
+                    "unit": unit,
+                    "truth": in_truth,
+                    "clean": on_clean,
+                    **{key: value for key, value in dataclasses.asdict(interval).items() if key != "name"},
+                    "threshold": thresholds.get(name, math.nan),
+                    "decision": _decision(interval, thresholds),
+                }
+            )
+    return rows
+
+
+def all_measurements(votes: Votes, classes: Sequence[str]) -> dict[str, npt.NDArray[np.float64]]:
+    """The measurements of each draw, and its Dice with the ground truth per foreground class."""
+    dice = {f"dice_{title}": votes.dice[:, class_id] for class_id, title in enumerate(classes) if class_id > 0}
+    return dict(votes.measurements) | dice
+
+
+def _decision(interval: CertifiedInterval, thresholds: Mapping[str, float]) -> str:
+    """above, below, open (the interval holds the threshold), or nothing where none was asked for."""
+    return (interval.decide(thresholds[interval.name]) or "open") if interval.name in thresholds else ""
 
 
 def metric_rows(
     index: str | Path,
-    predictions: Mapping[str, npt.NDArray[np.uint8]],
+    predictions: Mapping[str, Labels],
     certificates: Mapping[str, Certificate],
     about: Mapping[str, Any],
 ) -> list[dict[str, Any]]:
@@ -49,6 +113,8 @@ def metric_rows(
             "n0": certificate.n0,
             "n": certificate.n,
             "method": certificate.method,
+            "k": certificate.k,
+            "extended": len(certificate.earlier_n) > 0,
             "abstain": certificate.abstain,
             "radius": certificate.radius,
             "radius_gray_levels": radius_in_gray_levels(certificate.radius, truth.size * dataset.about["channels"]),

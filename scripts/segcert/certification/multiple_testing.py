@@ -1,32 +1,88 @@
-"""Corrections for testing every pixel, on the histogram of the counts instead of on the pixels."""
+"""Corrections for testing every pixel, on the histogram of the counts instead of on the pixels.
+
+Each function returns the smallest count that is rejected; n + 1 means none. `histogram` is (n + 1,): the number of
+hypotheses (pixels) with each count 0, ..., n. `p_values` is (n + 1,): the p-value of each count, not increasing.
+Equal counts are equal p-values, and the first of them faces the hardest threshold, so they are rejected together or
+not at all. All hold under arbitrary dependence between the hypotheses.
+"""
+
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 
+from segcert.certification.binomial import p_value_table
+from segcert.certification.feasibility import harmonic
 
-def holm_threshold(histogram: npt.NDArray[np.integer], p_values: npt.NDArray[np.float64], alpha: float) -> int:
-    """The smallest count that Holm's step-down procedure rejects (Holm 1979, Scand. J. Stat. 6, 65-70).
+Histogram = npt.NDArray[np.integer]
+PValues = npt.NDArray[np.float64]
 
-    Parameters
-    ----------
-    histogram
-        (n + 1,) number of hypotheses (pixels) with each count 0, ..., n.
-    p_values
-        (n + 1,) p-value of each count, not increasing.
-    alpha
-        Family-wise error rate, under arbitrary dependence between the hypotheses.
 
-    Returns
-    -------
-    The hypotheses with a count of at least this are rejected; n + 1 means none. Equal counts are equal p-values,
-    and the first of them faces the hardest threshold, alpha / (K - r) with r rejected before, so they are
-    rejected together or not at all.
+def holm_threshold(histogram: Histogram, p_values: PValues, alpha: float) -> int:
+    """Holm's step-down procedure (Holm 1979, Scand. J. Stat. 6, 65-70): any false rejection has probability <= alpha.
+
+    With r of K hypotheses rejected, the next is rejected if its p-value is at most alpha / (K - r).
     """
-    remaining = int(histogram.sum())
-    n = len(histogram) - 1
-    for count in range(n, -1, -1):
+    pixels = int(histogram.sum())
+    return _step_down(histogram, lambda count, rejected: p_values[count] <= alpha / (pixels - rejected))
+
+
+def selection_free_threshold(histogram: Histogram, n: int, tau: float, alpha: float) -> int:
+    """Holm's procedure for the class with the most votes, when the same n draws choose the class and test it.
+
+    A pixel is wrongly certified if a class with p <= tau reaches the count c. Let A be the pixel's most probable
+    class, and c > n tau > n / 2, so that one class at most reaches c.
+
+    - p_A > tau: the wrong classes together have at most Bin(n, 1 - tau) votes: delta(c) = P(Bin(n, 1 - tau) >= c).
+    - p_A <= tau: no class has p > tau. The sum of P(Bin(n, p_j) >= c) over the classes is convex in the p_j while
+      p_j <= (c - 1) / (n - 1), so it is largest at (tau, 1 - tau): P(Bin(n, tau) >= c) + delta(c).
+
+    By Holm's argument, with r of K pixels rejected, the next is rejected if its count satisfies
+    (K - r) P(Bin(n, tau) >= c) + K delta(c) <= alpha; any wrong certificate has probability <= alpha.
+    """
+    pixels = int(histogram.sum())
+    p_values, deltas = p_value_table(n, tau), p_value_table(n, 1 - tau)
+
+    def rejects(count: int, rejected: int) -> bool:
+        convex = count - 1 >= tau * (n - 1)
+        return bool(convex and (pixels - rejected) * p_values[count] + pixels * deltas[count] <= alpha)
+
+    return _step_down(histogram, rejects)
+
+
+def kfwer_threshold(histogram: Histogram, p_values: PValues, alpha: float, k: int) -> int:
+    """The step-down procedure of Lehmann and Romano (2005, Ann. Stat. 33, 1138-1154, theorem 2.2).
+
+    k or more false rejections have probability <= alpha. The i-th smallest p-value is compared with
+    k alpha / K for i <= k and with k alpha / (K + k - i) after.
+    """
+    pixels = int(histogram.sum())
+
+    def rejects(count: int, rejected: int) -> bool:
+        rank = rejected + 1
+        return bool(p_values[count] <= k * alpha / (pixels + k - max(rank, k)))
+
+    return _step_down(histogram, rejects)
+
+
+def by_threshold(histogram: Histogram, p_values: PValues, alpha: float) -> int:
+    """The step-up procedure of Benjamini and Yekutieli (2001, Ann. Stat. 29, 1165-1188, theorem 1.3).
+
+    The expected share of false rejections among the rejections is <= alpha. The largest i is sought whose i-th
+    smallest p-value is at most i alpha / (K H_K), H_K = 1 + 1/2 + ... + 1/K.
+    """
+    pixels = int(histogram.sum())
+    at_least = np.cumsum(histogram[::-1])[::-1]  # (n + 1,) hypotheses with at least each count
+    passing = np.flatnonzero((histogram > 0) & (p_values <= at_least * (alpha / (pixels * harmonic(pixels)))))
+    return int(passing[0]) if len(passing) else len(histogram)
+
+
+def _step_down(histogram: Histogram, rejects: Callable[[int, int], bool]) -> int:
+    """Reject counts from the highest down while `rejects(count, rejected so far)` holds."""
+    rejected = 0
+    for count in range(len(histogram) - 1, -1, -1):
         if histogram[count]:
-            if p_values[count] > alpha / remaining:
+            if not rejects(count, rejected):
                 return count + 1
-            remaining -= int(histogram[count])
+            rejected += int(histogram[count])
     return 0

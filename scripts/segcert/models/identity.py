@@ -12,12 +12,6 @@ def module_digest(part: Any) -> str | None:
     """SHA-256 over a module's structure, weights and buffers; None for what is no module."""
     if not isinstance(part, nn.Module):
         return None
-    weights = {
-        name: array_digest(tensor.detach().cpu().contiguous().view(torch.uint8).numpy())
-        for name, tensor in part.state_dict().items()
-        if isinstance(tensor, torch.Tensor) and tensor.ndim
-    }
-    scalars = {
-        name: float(tensor) for name, tensor in part.state_dict().items() if name not in weights
-    }
-    return value_digest([str(part), weights, scalars])
+    tensors = {name: value for name, value in part.state_dict().items() if isinstance(value, torch.Tensor)}
+    digests = {name: array_digest(tensor.detach().cpu().double().numpy()) for name, tensor in tensors.items()}
+    return value_digest([str(part), digests])

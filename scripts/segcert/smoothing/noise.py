@@ -71,7 +71,22 @@ class Noise:
                 )
 
     def copies(self, image: Tensor, digest: str, draws: Sequence[Draw], batch_size: int) -> Tensor:
-        """Noisy copies (batch_size, C, H, W) of an image (C, H, W), on its device; the rows after `draws` are padding."""
+        """Noisy copies (batch_size, C, H, W) of an image (C, H, W), on its device; the rows after `draws` are padding.
+
+        For "exact" the arithmetic is on whole numbers until the last division.
+        """
+        noise = self._noise(image, digest, draws, batch_size)
+        if self.kind == "exact":
+            return noise.add_(image.mul(self.levels).round_()).div_(self.levels)
+        return torch.add(image, noise, alpha=self.sigma)
+
+    def perturbed(self, image: Tensor, digest: str, draws: Sequence[Draw]) -> Tensor:
+        """Noisy copies (draws, C, H, W) of any image, on the grid or not, with a gradient: what an attack follows."""
+        scale = 1 / self.levels if self.kind == "exact" else self.sigma
+        return image + scale * self._noise(image.detach(), digest, draws, len(draws))
+
+    def _noise(self, image: Tensor, digest: str, draws: Sequence[Draw], batch_size: int) -> Tensor:
+        """Standard normal numbers, or for "exact" whole grid steps: (batch_size, C, H, W)."""
         noise = torch.zeros((batch_size, *image.shape), device=image.device)
         for row, (stream, k) in zip(noise, draws, strict=False):
             key = draw_key(self.seed, digest, stream, k)
@@ -79,9 +94,7 @@ class Noise:
                 rounded_gaussian_(row, self.sigma * self.levels, key)
             else:
                 standard_normal_(row, key)
-        if self.kind == "exact":
-            return noise.add_(image.mul(self.levels).round_()).div_(self.levels)  # integers until the division
-        return torch.add(image, noise, alpha=self.sigma)
+        return noise
 
 
 def image_digest(image: npt.NDArray[np.float32]) -> str:

@@ -1,11 +1,13 @@
 """The votes of a shard of a data set's test images."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from segcert.data.loading import PreparedDataset, to_unit
+from segcert.measurements import measurements_of
 from segcert.models.registry import load_segmenter
 from segcert.progress import log, track
 from segcert.provenance.digests import file_digest, value_digest
@@ -29,6 +31,9 @@ def sample_shard(
     shard: int,
     shards: int,
     settings: dict[str, Any],
+    measurements: Sequence[str],
+    keep_draws: bool,
+    noise: str,
     n0: int,
     n: int,
     seed: int,
@@ -39,7 +44,8 @@ def sample_shard(
     """Draw the votes of test images number `shard`, `shard` + `shards`, ... and write them to one file.
 
     `segmenter` and `denoiser` are model folders; `settings` are the keys of the section `sampling` of the
-    configuration; `code` is the digest of the code that draws, a part of what names a block.
+    configuration; `measurements` those of its key that fit the data set; `code` is the digest of the code that
+    draws, a part of what names a block.
     """
     dataset = PreparedDataset(Path(index))
     model, config = load_segmenter(segmenter)
@@ -49,7 +55,10 @@ def sample_shard(
         len(config["classes"]),
         denoiser=load_denoiser(denoiser),
         batch_size=settings["batch_size"],
+        precision=settings["precision"],
+        compiled=settings["compile"],
         block_size=settings["block_size"],
+        noise=noise,
         seed=seed,
         device=device,
         store=store,
@@ -61,13 +70,22 @@ def sample_shard(
     )
     names = dataset.names("test", settings["test_images"])[shard::shards]
     log.info("%d images, sigma %g, %d + %d draws each", len(names), sigma, n0, n)
-    save_votes(
-        output,
-        {
-            name: smoothed.sample(to_unit(dataset.image(name)), n0, n)
-            for name in track(names, f"sampling sigma {sigma:g}")
-        },
-    )
+    measured = measurements_of(measurements, config["classes"])
+    votes = {
+        name: smoothed.sample(
+            to_unit(dataset.image(name)),
+            n0,
+            n,
+            truth=dataset.mask(name),
+            measurements=measured,
+            keep_draws=keep_draws,
+        )
+        for name in track(names, f"sampling sigma {sigma:g}")
+    }
+    save_votes(output, votes)
+    if keep_draws:
+        size = Path(output).stat().st_size / len(names)
+        log.info("with the label maps of all draws, %.0f bytes per image", size)
 
 
 def load_denoiser(folder: str | Path | None) -> Denoise | None:

@@ -1,0 +1,105 @@
+"""Certified radii pixel by pixel, at once for a whole grid of tau."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from segcert.certification.binomial import p_value_table
+from segcert.certification.certificate import ABSTAIN, certified_radius, check_votes, chosen_class, tested_draws
+from segcert.certification.feasibility import CertificationError, check_settings
+from segcert.certification.multiple_testing import holm_threshold, selection_free_threshold
+from segcert.votes import Votes
+
+WRONG_CLASS = 0.01  # share of alpha
+TAUS = (0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
+
+
+@dataclasses.dataclass(frozen=True)
+class RadiusMap:
+    """How far each pixel of one image is certified.
+
+    With probability at least 1 - alpha over the draws, all pixels at once: no pixel changes its label under any
+    perturbation of the image with an l2 norm below its radius.
+
+    Attributes
+    ----------
+    labels
+        (H, W) uint8: class ids, and ABSTAIN = 255 where nothing is certified.
+    radius
+        (H, W) float64, in units of pixels in [0, 1]; 0 where nothing is certified.
+    taus, alpha, method
+        The grid and the settings; the grid shares the one alpha.
+    """
+
+    labels: npt.NDArray[np.uint8]
+    radius: npt.NDArray[np.float64]
+    taus: tuple[float, ...]
+    alpha: float
+    method: str
+
+
+def radius_map(
+    votes: Votes, taus: Sequence[float] = TAUS, alpha: float = 0.001, method: str = "segcertify"
+) -> RadiusMap:
+    """Certify each pixel at the largest tau of a grid that its votes allow, simultaneously over pixels and grid.
+
+    The whole grid shares one error budget alpha, and its length costs nothing. The hypotheses of a pixel are nested:
+    if p is the probability of its class, H(tau): p <= tau is true from one tau* of the grid on, and since the
+    threshold rises with tau, the pixel is certified too far only if its count reaches the threshold of tau*. So each
+    pixel can be wrong in one way, with probability a, if each threshold is the least count with
+    P(Bin(n, tau) >= c) <= a. Holm's procedure at the largest tau rejects r of K pixels, for which, unless an error
+    has been made already, no hypothesis is true; so a = alpha / (K - r) is enough. With "holm" (class and test from
+    the same draws) a hundredth of alpha is set aside for wrong classes: no threshold lies below the least count c
+    with K P(Bin(n, 1 - tau_min) >= c) <= alpha / 100.
+
+    Parameters
+    ----------
+    votes
+        The counts of the image.
+    taus
+        Increasing, in (0.5, 1).
+    alpha
+        Family-wise error rate of the whole map, in (0, 0.5).
+    method
+        "segcertify" or "holm".
+
+    Raises CertificationError for settings out of range, and where the smallest tau could not certify any pixel.
+
+    Example
+    -------
+    >>> import numpy as np, segcert
+    >>> counts = np.array([[[100, 90, 60]], [[0, 10, 40]]])  # 2 classes, 1 x 3 pixels, n = 100
+    >>> votes = segcert.Votes.from_counts(counts // 10, counts, sigma=1.0)
+    >>> segcert.radius_map(votes, taus=[0.6, 0.75, 0.9], alpha=0.05).radius.round(2)
+    array([[1.28, 0.67, 0.  ]])
+    """
+    if method not in ("segcertify", "holm"):
+        raise CertificationError(f"method: found {method!r}; a radius map needs segcertify or holm")
+    if not taus or any(low >= high for low, high in zip(taus, taus[1:], strict=False)):
+        raise CertificationError(f"taus: found {list(taus)}; expected increasing values, for example [0.6, 0.75, 0.9]")
+    for tau in taus:
+        check_settings(tau, alpha, method)
+    check_votes(votes, taus[0], alpha, method)
+    chosen, counts = chosen_class(votes, method)
+    n = tested_draws(votes, method)
+    histogram = np.bincount(counts.ravel(), minlength=n + 1)
+    floor, budget = 0, alpha
+    if method == "holm":
+        floor = _wrong_class_floor(n, taus[0], WRONG_CLASS * alpha / counts.size)
+        budget = (1 - WRONG_CLASS) * alpha
+    threshold = max(floor, holm_threshold(histogram, p_value_table(n, taus[-1]), budget))
+    level = budget / max(1, int(histogram[:threshold].sum()))
+    radius = np.zeros(counts.shape)
+    for tau in taus:
+        threshold = max(floor, int(np.argmax(np.append(p_value_table(n, tau), 0.0) <= level)))
+        radius[counts >= threshold] = certified_radius(votes.sigma, tau)
+    labels = np.where(radius > 0, chosen, ABSTAIN).astype(np.uint8)
+    return RadiusMap(labels, radius, tuple(taus), alpha, method)
+
+
+def _wrong_class_floor(n: int, tau: float, level: float) -> int:
+    """The least count that a pixel's wrong classes reach with probability <= level, and that is in the convex range."""
+    convex = np.arange(n + 2) - 1 >= tau * (n - 1)
+    return int(np.argmax(convex & (np.append(p_value_table(n, 1 - tau), 0.0) <= level)))
