@@ -34,6 +34,7 @@ ifeq ($(TORCH),auto)
 else
 	$(INSTALL) envs/lock-torch-$(TORCH).txt
 endif
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	$(BIN)/pip check
 	@echo $(TORCH) > $@
 

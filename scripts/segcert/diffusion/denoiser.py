@@ -6,6 +6,8 @@ import torch
 from diffusers import DDPMScheduler, UNet2DModel
 from torch import Tensor, nn
 
+from segcert.models.registry import ModelError
+
 
 class OneShotDenoiser(nn.Module):
     """A denoiser for images in [0, 1]: one call of a diffusion model that predicts the noise.
@@ -26,7 +28,10 @@ class OneShotDenoiser(nn.Module):
 
     @classmethod
     def load(cls, folder: str | Path) -> "OneShotDenoiser":
-        """Read the diffusers folders `unet` and `scheduler` under `folder`."""
+        """Read the diffusers folders `unet` and `scheduler` under `folder`. Raises ModelError if they are not there."""
+        for name in ("unet/config.json", "unet/diffusion_pytorch_model.safetensors", "scheduler/scheduler_config.json"):
+            if not Path(folder, name).is_file():
+                raise ModelError(f"{Path(folder, name)}: missing; a denoiser's folder holds unet/ and scheduler/")
         unet = UNet2DModel.from_pretrained(
             Path(folder) / "unet", local_files_only=True, use_safetensors=True, low_cpu_mem_usage=False
         )

@@ -36,6 +36,9 @@ def save_segmenter(folder: str | Path, model: nn.Module, config: dict[str, Any])
 def load_segmenter(folder: str | Path) -> tuple[nn.Module, dict[str, Any]]:
     """A segmenter in eval mode, and its config. Raises ModelError if weights and config do not belong together."""
     folder = Path(folder)
+    for name in ("model.safetensors", "config.json"):
+        if not (folder / name).is_file():
+            raise ModelError(f"{folder / name}: missing; a segmenter's folder holds model.safetensors and config.json")
     config: dict[str, Any] = json.loads((folder / "config.json").read_text())
     model = build_segmenter(config["architecture"], config["arguments"])
     try:

@@ -5,15 +5,19 @@ import os
 import torch
 
 
+class DeviceError(ValueError):
+    """A device that is not there."""
+
+
 def set_up_torch(device: str, threads: int) -> torch.device:
     """Fix threads and deterministic algorithms; return the device (`auto`: the GPU if there is one).
 
-    Raises ValueError when `cuda` is asked for and there is none.
+    Raises DeviceError when `cuda` is asked for and there is none.
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cuda" and not torch.cuda.is_available():
-        raise ValueError(
+        raise DeviceError(
             "`device`: found cuda, but torch finds no GPU; write `device: auto`, or check driver and torch build"
         )
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")

@@ -85,7 +85,7 @@ def attack(
         logits = smoothed.logits(smoothed.noise.perturbed(x + delta, digest, draws))
         shares = logits.float().softmax(dim=1).mean(dim=0)  # (num_classes, H, W)
         share = shares.gather(0, chosen[None])[0]
-        kept = torch.sigmoid((share - 0.5) / SOFTNESS)[certified].sum()
+        kept = (torch.sigmoid((share - 0.5) / SOFTNESS) * certified).sum()
         (gradient,) = torch.autograd.grad(kept, delta)
         with torch.no_grad():
             downhill = gradient / gradient.norm().clamp(min=1e-12)

@@ -1,0 +1,25 @@
+import pandas as pd
+
+from segcert.models.runtime import device_name, set_up_torch
+from segcert.provenance.atomic import atomic_file
+from segcert.provenance.records import recorded
+from segcert.smoothing.trials import attack_rows
+
+with recorded(snakemake) as found:
+    device = set_up_torch(snakemake.config["device"], snakemake.threads)
+    found["device"] = device_name(device)
+    rows = attack_rows(
+        snakemake.input.index,
+        snakemake.params.segmenter,
+        snakemake.params.denoiser,
+        dict(zip(snakemake.params.sigmas, snakemake.input.certificates, strict=True)),
+        {key: snakemake.wildcards[key] for key in ("model", "regime", "denoiser")},
+        settings=snakemake.params.settings,
+        tau=snakemake.params.tau,
+        batch_size=snakemake.params.batch_size,
+        noise=snakemake.params.noise,
+        seed=snakemake.params.seed,
+        device=device,
+    )
+    with atomic_file(snakemake.output[0]) as path:
+        pd.DataFrame(rows).to_parquet(path, index=False)

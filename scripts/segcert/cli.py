@@ -1,0 +1,157 @@
+"""The `segcert` command: certify, explain, verify, plan."""
+
+import enum
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from segcert.certification.feasibility import METHODS, CertificationError
+from segcert.data.errors import DataError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+
+Method = enum.StrEnum("Method", list(METHODS))
+NoiseKind = enum.StrEnum("NoiseKind", ["normal", "exact"])
+DeviceName = enum.StrEnum("DeviceName", ["auto", "cpu", "cuda"])
+Precision = enum.StrEnum("Precision", ["float32", "bfloat16"])
+
+Sigma = Annotated[float, typer.Option(help="Standard deviation of the noise, in units of pixels in [0, 1].")]
+Tau = Annotated[float, typer.Option(help="Share of the noisy copies on which a class must win.")]
+Alpha = Annotated[float, typer.Option(help="Error rate of an image.")]
+Selection = Annotated[int, typer.Option("--n0", min=1, help="Selection draws.")]
+MethodOption = Annotated[Method, typer.Option(help="Statistics: kfwer and by have weaker guarantees.")]
+DeviceOption = Annotated[DeviceName, typer.Option(help="Where networks run.")]
+
+
+@app.command()
+def certify(
+    images: Annotated[list[Path], typer.Argument(help="PNG, TIFF or DICOM files.")],
+    segmenter: Annotated[Path, typer.Option(help="Folder with model.safetensors and config.json.")],
+    sigma: Sigma,
+    out: Annotated[Path, typer.Option(help="Folder for the results.")],
+    denoiser: Annotated[Path | None, typer.Option(help="Folder with unet/ and scheduler/ (diffusers).")] = None,
+    n0: Selection = 10,
+    n: Annotated[int, typer.Option("--n", min=1, help="Estimation draws.")] = 100,
+    tau: Tau = 0.75,
+    alpha: Alpha = 0.001,
+    method: MethodOption = Method.segcertify,  # type: ignore[attr-defined]
+    k: Annotated[int, typer.Option("--k", min=1, help="Of method kfwer: so many wrong pixels are improbable.")] = 10,
+    measure: Annotated[
+        list[str] | None,
+        typer.Option(help="area, diameter, cardiothoracic_ratio or package.module:function; may be repeated."),
+    ] = None,
+    decide: Annotated[
+        list[str] | None, typer.Option(help='A threshold: "cardiothoracic_ratio > 0.5"; may be repeated.')
+    ] = None,
+    pixel_size: Annotated[
+        tuple[float, float] | None, typer.Option(help="Height and width of a pixel in mm, where the file does not say.")
+    ] = None,
+    size: Annotated[int | None, typer.Option(help="Resize to this height and width [as the segmenter was trained].")] = None,
+    noise: Annotated[NoiseKind, typer.Option(help="exact: sound in floating point too.")] = NoiseKind.normal,  # type: ignore[attr-defined]
+    keep_draws: Annotated[bool, typer.Option("--keep-draws", help="Keep the label map of each draw.")] = False,
+    radius_map: Annotated[bool, typer.Option("--radius-map", help="Write certified radii pixel by pixel.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the noise.")] = 0,
+    batch_size: Annotated[int, typer.Option(min=1, help="Noisy copies per network call.")] = 10,
+    precision: Annotated[Precision, typer.Option(help="bfloat16 is for GPUs.")] = Precision.float32,  # type: ignore[attr-defined]
+    device: DeviceOption = DeviceName.auto,  # type: ignore[attr-defined]
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 2,
+    store: Annotated[Path | None, typer.Option(help="Folder where blocks of draws are kept for later runs.")] = None,
+) -> None:
+    """Certify images: writes a label map (255 abstains), an overlay, votes and a JSON certificate for each."""
+    from segcert.documents.case import Networks, Sampling
+    from segcert.documents.write import Decision, check_decision, write_certificate
+    from segcert.measurements import check_measurements, measurements_of, parse_decision
+    from segcert.models.runtime import set_up_torch
+    from segcert.smoothing.blocks import BlockStore
+
+    if len({path.stem for path in images}) < len(images):
+        raise DataError("two images have the same name, and so would their results; certify them into two folders")
+    networks = Networks.load(segmenter, denoiser)
+    sampling = Sampling(sigma, n0, n, seed, batch_size, precision.value, noise.value)
+    decision = Decision(tau, alpha, method.value, k)
+    check_measurements(measure or [], decide or [], [networks.config["classes"]])
+    target = set_up_torch(device.value, threads)
+    for path in images:
+        image = networks.read_image(path, size, pixel_size)
+        check_decision(image, sampling, decision)
+        asked = measurements_of(measure or [], networks.config["classes"], image.pixel_size)
+        smoothed = networks.smoothed(image, sampling, target, BlockStore(store) if store else None)
+        votes = smoothed.sample(image.unit(), n0, n, measurements=asked, keep_draws=keep_draws)
+        document = write_certificate(
+            path, out, image=image, votes=votes, networks=networks, sampling=sampling, decision=decision,
+            measurements=asked, thresholds=dict(map(parse_decision, decide or [])), radii=radius_map,
+        )  # fmt: skip
+        typer.echo(f"{path}: {1 - document['abstain']:.1%} certified at radius {document['certificate']['radius']:.4g}")
+    typer.echo(f"Written to {out}; in words: segcert explain {out / images[0].stem}.certificate.json")
+
+
+@app.command()
+def explain(certificate: Annotated[Path, typer.Argument(help="NAME.certificate.json")]) -> None:
+    """Say in plain words what a certificate guarantees."""
+    from segcert.documents.explain import explain as in_words
+    from segcert.documents.explain import read_certificate
+
+    typer.echo(in_words(read_certificate(certificate)))
+
+
+@app.command()
+def verify(
+    certificate: Annotated[Path, typer.Argument(help="NAME.certificate.json")],
+    draws: Annotated[int, typer.Option(min=1, help="How many draws to draw again.")] = 20,
+    image: Annotated[Path | None, typer.Option(help="The image, if it lies elsewhere now.")] = None,
+    segmenter: Annotated[Path | None, typer.Option(help="The segmenter, if it lies elsewhere now.")] = None,
+    denoiser: Annotated[Path | None, typer.Option(help="The denoiser, if it lies elsewhere now.")] = None,
+    device: DeviceOption = DeviceName.auto,  # type: ignore[attr-defined]
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 2,
+) -> None:
+    """Check digests and decision of a certificate, and draw some of its votes again."""
+    from segcert.documents.explain import read_certificate
+    from segcert.documents.verify import verify as check
+    from segcert.models.runtime import set_up_torch
+
+    document = read_certificate(certificate)
+    for line in check(
+        certificate, document, draws=draws, device=set_up_torch(device.value, threads),
+        image_path=image, segmenter=segmenter, denoiser=denoiser,
+    ):  # fmt: skip
+        typer.echo(f"agrees: {line}")
+
+
+@app.command()
+def plan(
+    sigma: Sigma,
+    shape: Annotated[str, typer.Option(help="HxW or CxHxW, such as 256x256.")],
+    tau: Tau = 0.75,
+    alpha: Alpha = 0.001,
+    method: MethodOption = Method.segcertify,  # type: ignore[attr-defined]
+    n0: Selection = 10,
+) -> None:
+    """Say how many draws are needed and what radius is possible."""
+    from segcert.certification.planning import plan as plan_for
+
+    if not re.fullmatch(r"(\d+x)?\d+x\d+", shape) or "0" in shape.split("x"):
+        raise CertificationError(f"--shape: found {shape!r}; expected HxW or CxHxW, such as 256x256 or 3x256x256")
+    planned = plan_for(tuple(map(int, shape.split("x"))), sigma, tau, alpha, method.value, n0)
+    typer.echo(f"Radius: {planned.radius:.4g} (l2, pixels in [0, 1]), {planned.gray_levels:.3g} gray levels RMS per value")
+    typer.echo(f"Any pixel at all: n >= {planned.least_n}. Any measurement: n0 + n >= {planned.least_draws}")
+    typer.echo("A pixel that has its class on this share of the noisy copies is certified with probability 0.95 by")
+    for share, needed in planned.needed.items():
+        text = "no number of draws (share <= tau)" if needed is None else f"n = {needed[1]} to {needed[0]}"
+        typer.echo(f"  {share:5.0%}  {text}")
+    typer.echo("(first number: nine tenths of the pixels are certified before it; second: none is)")
+
+
+def main() -> None:
+    """Run the command; errors of input are one line, without a traceback."""
+    try:
+        app()
+    except ValueError as error:  # of the library's own kinds; a bare one is a mistake of segcert's and shows its trace
+        if type(error).__module__.split(".")[0] != "segcert":
+            raise
+        raise SystemExit(f"segcert: {error}") from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Certificates of one's own images as files: writing them, putting them in words, checking them."""

@@ -1,0 +1,98 @@
+"""Check a certificate: digests, the decision, and a sample of the votes drawn again."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from segcert.certification.certificate import certify
+from segcert.documents.case import Networks, Sampling
+from segcert.documents.explain import DocumentError
+from segcert.provenance.digests import file_digest
+from segcert.smoothing.noise import Draw, image_digest
+from segcert.votes import Votes
+
+
+def verify(
+    path: str | Path,
+    document: dict[str, Any],
+    *,
+    draws: int,
+    device: torch.device,
+    image_path: str | Path | None = None,
+    segmenter: str | Path | None = None,
+    denoiser: str | Path | None = None,
+) -> list[str]:
+    """What was checked of a certificate, a line each.
+
+    The files beside the certificate, the image and the networks are compared with their digests; the decision is
+    made again from the votes; and `draws` of the draws (spread over both streams) are drawn again from the recorded
+    seed and compared, class by class, with the areas in the votes (with the label maps, where they were kept).
+
+    Raises DocumentError for the first thing that does not agree.
+    """
+    folder = Path(path).parent
+    for kind, file in document["files"].items():
+        _same(f"{folder / file['path']}", _file_digest(folder / file["path"]), file["sha256"])
+    image_path = Path(image_path or document["image"]["path"])
+    _same(str(image_path), _file_digest(image_path), document["image"]["sha256"])
+    recorded = document["networks"]
+    networks = Networks.load(
+        segmenter or recorded["segmenter"]["path"],
+        denoiser or (recorded["denoiser"] and recorded["denoiser"]["path"]),
+    )
+    for name, digest in networks.digests.items():
+        _same(f"the {name}", digest, recorded[name] and recorded[name]["digest"])
+    votes = Votes.load(folder / document["files"]["votes.npz"]["path"])
+    checked = ["the files, the image and the networks are those of the certificate"]
+
+    settings = document["certificate"]
+    again = certify(votes, settings["tau"], settings["alpha"], settings["method"], k=settings["k"])
+    labels = np.asarray(Image.open(folder / document["files"]["labels.png"]["path"]))
+    if not np.array_equal(again.labels, labels) or json.loads(json.dumps(again.settings())) != {
+        key: settings[key] for key in again.settings()
+    }:
+        raise DocumentError(f"{path}: the votes give another certificate than is written; certify the image again")
+    checked.append("the votes give the certified labels")
+
+    sampling = Sampling(**{key: value for key, value in document["sampling"].items() if key != "device"})
+    if device.type != document["sampling"]["device"]:
+        raise DocumentError(f"the votes were drawn on {document['sampling']['device']}, whose noise differs; use its kind")
+    image = networks.read_image(image_path, document["image"]["shape"][-1])
+    smoothed = networks.smoothed(image, sampling, device)
+    if votes.origin.get("image") != image_digest(image.unit()):
+        raise DocumentError(f"{path}: the votes were drawn from another image; certify the image again")
+    for name, digest in networks.digests.items():
+        _same(f"{path}: the {name} that the votes were drawn with", votes.origin.get(name), digest)
+    chosen = _spread(votes.n0, votes.n, draws)
+    kept = votes.label_maps() if len(votes.draws) else None
+    for (row, (stream, k)), drawn in zip(chosen, smoothed.label_maps(image.unit(), (draw for _, draw in chosen)), strict=True):
+        label_map = drawn.cpu().numpy()
+        areas = np.bincount(label_map.ravel(), minlength=votes.areas.shape[1])
+        if not np.array_equal(areas, votes.areas[row]) or (kept is not None and not np.array_equal(label_map, kept[row])):
+            raise DocumentError(
+                f"{path}: draw {k} of the {stream} draws gives areas {areas.tolist()}, "
+                f"the votes say {votes.areas[row].tolist()} (another machine may round a few pixels otherwise)"
+            )
+    checked.append(f"{len(chosen)} of {votes.n0 + votes.n} draws, drawn again, agree")
+    return checked
+
+
+def _spread(n0: int, n: int, draws: int) -> list[tuple[int, Draw]]:
+    """Some of the n0 + n draws, spread evenly: their row, and stream and number."""
+    rows = np.unique(np.linspace(0, n0 + n - 1, min(draws, n0 + n)).round().astype(int)).tolist()
+    return [(row, ("selection", row) if row < n0 else ("estimation", row - n0)) for row in rows]
+
+
+def _file_digest(path: Path) -> str:
+    if not path.is_file():
+        raise DocumentError(f"{path}: missing; it belongs to the certificate")
+    return file_digest(path)
+
+
+def _same(what: str, found: str | None, expected: str | None) -> None:
+    if found != expected:
+        raise DocumentError(f"{what}: found SHA-256 {found}; the certificate names {expected}")

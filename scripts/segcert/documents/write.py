@@ -1,0 +1,135 @@
+"""Certify an image file: label map, overlay, votes, and a certificate as JSON."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib.image
+import numpy as np
+import tifffile
+from PIL import Image
+
+import segcert
+from segcert.certification.certificate import ABSTAIN, Certificate, certify, radius_in_gray_levels
+from segcert.certification.feasibility import require_feasible
+from segcert.certification.median_smoothing import certify_measurements
+from segcert.certification.radius_map import radius_map
+from segcert.data.own_images import OwnImage
+from segcert.documents.case import Networks, Sampling
+from segcert.measurements import Measurement
+from segcert.provenance.atomic import atomic_file
+from segcert.provenance.digests import file_digest
+from segcert.reporting.gallery import paint, to_rgb
+from segcert.votes import Votes
+
+FORMAT = "segcert-certificate-1"
+
+
+@dataclasses.dataclass(frozen=True)
+class Decision:
+    """How votes are decided."""
+
+    tau: float = 0.75
+    alpha: float = 0.001
+    method: str = "segcertify"
+    k: int = 10
+
+
+def write_certificate(
+    path: str | Path,
+    out: str | Path,
+    *,
+    image: OwnImage,
+    votes: Votes,
+    networks: Networks,
+    sampling: Sampling,
+    decision: Decision,
+    measurements: Sequence[Measurement] = (),
+    thresholds: Mapping[str, float] | None = None,
+    radii: bool = False,
+) -> dict[str, Any]:
+    """Decide the votes of an image file and write four files to `out`, named after it.
+
+    <name>.labels.png (class ids, ABSTAIN = 255), <name>.overlay.png, <name>.votes.npz and <name>.certificate.json;
+    with `radii` also <name>.radius.tif, float32 certified radii in units of pixels in [0, 1]. Returns what the JSON
+    file holds.
+    """
+    path, out = Path(path), Path(out)
+    certificate = certify(votes, decision.tau, decision.alpha, decision.method, k=decision.k)
+    files = {kind: out / f"{path.stem}.{kind}" for kind in ("labels.png", "overlay.png", "votes.npz")}
+    with atomic_file(files["labels.png"]) as part:
+        Image.fromarray(certificate.labels).save(part, format="PNG")
+    with atomic_file(files["overlay.png"]) as part:
+        matplotlib.image.imsave(part, np.clip(paint(to_rgb(image.unit()), certificate.labels), 0, 1))
+    votes.save(files["votes.npz"])
+    if radii:
+        files["radius.tif"] = out / f"{path.stem}.radius.tif"
+        with atomic_file(files["radius.tif"]) as part:
+            tifffile.imwrite(part, radius_map(votes, alpha=decision.alpha, method=decision.method).radius.astype("f4"))
+    document = {
+        "format": FORMAT,
+        "segcert": segcert.__version__,
+        "image": {
+            "path": str(path),
+            "sha256": file_digest(path),
+            "shape": list(image.pixels.shape),
+            "bits": image.bits,
+            "pixel_size_mm": image.pixel_size,
+        },
+        "networks": {
+            name: {"path": str(folder), "digest": networks.digests[name]} if folder else None
+            for name, folder in (("segmenter", networks.segmenter), ("denoiser", networks.denoiser))
+        },
+        "sampling": dataclasses.asdict(sampling) | {"device": votes.origin["device"]},
+        "certificate": certificate.settings() | {"guarantee": certificate.guarantee},
+        "radius_gray_levels": radius_in_gray_levels(certificate.radius, image.pixels.size),
+        "abstain": certificate.abstain,
+        "classes": _classes(certificate, networks.config["classes"]),
+        "measurements": _measurements(votes, decision, measurements, thresholds or {}),
+        "files": {kind: {"path": file.name, "sha256": file_digest(file)} for kind, file in files.items()},
+    }
+    with atomic_file(out / f"{path.stem}.certificate.json") as part:
+        part.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n")
+    return document
+
+
+def check_decision(image: OwnImage, sampling: Sampling, decision: Decision) -> None:
+    """Raise CertificationError before anything is drawn if nothing could be certified."""
+    pixels = math.prod(image.pixels.shape[1:])
+    require_feasible(
+        sampling.n, pixels, decision.tau, decision.alpha, decision.method, sampling.n0, decision.k
+    )
+
+
+def _classes(certificate: Certificate, titles: Sequence[str]) -> list[dict[str, Any]]:
+    unsure = int((certificate.labels == ABSTAIN).sum())
+    sizes = [int((certificate.labels == class_id).sum()) for class_id in range(len(titles))]
+    return [
+        {"id": class_id, "name": title, "certified_pixels": size, "area_low": size, "area_high": size + unsure}
+        for class_id, (title, size) in enumerate(zip(titles, sizes, strict=True))
+    ]
+
+
+def _measurements(
+    votes: Votes, decision: Decision, measurements: Sequence[Measurement], thresholds: Mapping[str, float]
+) -> list[dict[str, Any]]:
+    if not measurements:
+        return []
+    intervals = certify_measurements(votes, tau=decision.tau, alpha=decision.alpha)
+    documents = []
+    for measurement in measurements:
+        interval = intervals[measurement.name]
+        document = dataclasses.asdict(interval) | {"unit": measurement.unit}
+        if measurement.name in thresholds:
+            threshold = thresholds[measurement.name]
+            document |= {"threshold": threshold, "decision": interval.decide(threshold) or "open"}
+        documents.append({key: _finite(value) for key, value in document.items()})
+    return documents
+
+
+def _finite(value: Any) -> Any:
+    """Infinite and undefined values as null: JSON has no word for them."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
