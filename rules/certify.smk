@@ -1,11 +1,16 @@
 # in:  votes, predictions, data/prepared/<dataset>/index.csv
-# out: results/<run>/certificates/<dataset>/<model>-<regime>/<denoiser>/sigma_<sigma>.{npz,parquet}, .intervals.parquet
+# out: results/<run>/certificates/<dataset>/<model>-<regime>/<denoiser>/sigma_<sigma>.{npz,parquet}, .intervals.parquet, .budget.parquet
+#      results/<run>/attacks/<dataset>/<model>-<regime>/<denoiser>.parquet
 #      results/<run>/certificates.parquet    one row per image x model x denoiser x sigma x class
 #      results/<run>/intervals.parquet       one row per image x model x denoiser x sigma x measurement
+#      results/<run>/budget.parquet          certified Dice forecast for other numbers of draws
+#      results/<run>/attacks.parquet         one row per attacked image x model x denoiser x sigma x multiple of the radius
 
 CERTIFICATES = f"{RESULTS}/certificates/{{dataset}}/{{model}}-{{regime}}/{{denoiser}}/sigma_{{sigma}}"
 TABLE = f"{RESULTS}/certificates.parquet"
 INTERVALS = f"{RESULTS}/intervals.parquet"
+BUDGET = f"{RESULTS}/budget.parquet"
+ATTACKS = f"{RESULTS}/attacks.parquet"
 
 
 def grid(pattern, **more):
@@ -35,6 +40,7 @@ rule certify:
         labels=f"{CERTIFICATES}.npz",
         metrics=f"{CERTIFICATES}.parquet",
         intervals=f"{CERTIFICATES}.intervals.parquet",
+        budget=f"{CERTIFICATES}.budget.parquet",
     log:
         f"logs/{RUN}/certify/{{dataset}}/{{model}}-{{regime}}/{{denoiser}}/sigma_{{sigma}}.log",
     params:
@@ -46,13 +52,46 @@ rule certify:
         "../scripts/certify.py"
 
 
+rule attack:
+    input:
+        index=INDEX,
+        segmenter=[f"{SEGMENTER}/model.safetensors", f"{SEGMENTER}/config.json"],
+        denoiser=denoiser_files,
+        certificates=expand(f"{CERTIFICATES}.npz", sigma=SIGMAS, allow_missing=True),
+    output:
+        f"{RESULTS}/attacks/{{dataset}}/{{model}}-{{regime}}/{{denoiser}}.parquet",
+    log:
+        f"logs/{RUN}/attack/{{dataset}}/{{model}}-{{regime}}/{{denoiser}}.log",
+    threads: 1
+    resources:
+        gpu=gpus(),
+        mem_mb=4000,
+        runtime=240,
+    params:
+        segmenter=SEGMENTER,
+        denoiser=denoiser_folder,
+        sigmas=CONFIG.sigmas,
+        settings=CONFIG.attack.model_dump(),
+        tau=CONFIG.tau,
+        batch_size=CONFIG.sampling.batch_size,
+        noise=CONFIG.noise,
+        seed=CONFIG.seed,
+        code=code("attack"),
+    script:
+        "../scripts/attack.py"
+
+
 rule collect:
     input:
         metrics=grid(f"{CERTIFICATES}.parquet"),
         intervals=grid(f"{CERTIFICATES}.intervals.parquet"),
+        budget=grid(f"{CERTIFICATES}.budget.parquet"),
+        attacks=grid(rules.attack.output[0]) if CONFIG.attack.images else [],
     output:
         metrics=TABLE,
         intervals=INTERVALS,
+        budget=BUDGET,
+        attacks=ATTACKS,
     log:
         f"logs/{RUN}/collect.log",
     params:

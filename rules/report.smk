@@ -1,5 +1,6 @@
-# in:  results/<run>/certificates.parquet, certificates, predictions, denoised examples
-# out: reports/<run>/index.html, tables/{main,classes}.csv, figures/certified_dice.{svg,png}, figures/gallery_<dataset>.{png,txt}
+# in:  results/<run>/{certificates,intervals,budget,attacks}.parquet, certificates, predictions, denoised examples
+# out: reports/<run>/index.html, tables/{main,classes,measurements,attacks,budget}.csv,
+#      figures/{certified_dice,budget}.{svg,png}, figures/gallery_<dataset>.{png,txt}
 
 from segcert.provenance.digests import file_digest
 
@@ -31,27 +32,37 @@ def recorded_artifacts():
         *grid(rules.predict.output[0]),
         *(grid(rules.denoise_examples.output[0]) if DENOISED_SIGMAS else []),
         *grid(f"{CERTIFICATES}.npz"),
+        *(grid(rules.attack.output[0]) if CONFIG.attack.images else []),
         TABLE,
         rules.tables.output.main,
-        rules.curves.output[0],
+        rules.curves.output.dice[0],
         *expand(rules.gallery.output.picture, dataset=CONFIG.datasets),
     ]
 
 
+def table(name):
+    """A table of the report, with its caption for Snakemake's own report."""
+    return report(f"{REPORT}/tables/{name}.csv", caption=f"../reports/captions/{name}.rst", category="Tables")
+
+
+def figure(name):
+    """A figure of the report, for the page (SVG) and for papers (PNG)."""
+    svg = report(f"{REPORT}/figures/{name}.svg", caption=f"../reports/captions/{name}.rst", category="Figures")
+    return [svg, f"{REPORT}/figures/{name}.png"]
+
+
 rule tables:
     input:
-        TABLE,
+        metrics=TABLE,
+        intervals=INTERVALS,
+        attacks=ATTACKS,
+        budget=BUDGET,
     output:
-        main=report(
-            f"{REPORT}/tables/main.csv",
-            caption="../reports/captions/main.rst",
-            category="Tables",
-        ),
-        classes=report(
-            f"{REPORT}/tables/classes.csv",
-            caption="../reports/captions/classes.rst",
-            category="Tables",
-        ),
+        main=table("main"),
+        classes=table("classes"),
+        measurements=table("measurements"),
+        attacks=table("attacks"),
+        budget=table("budget"),
     log:
         f"logs/{RUN}/tables.log",
     params:
@@ -63,14 +74,11 @@ rule tables:
 
 rule curves:
     input:
-        rules.tables.output.main,
+        main=rules.tables.output.main,
+        budget=rules.tables.output.budget,
     output:
-        report(
-            f"{REPORT}/figures/certified_dice.svg",
-            caption="../reports/captions/certified_dice.rst",
-            category="Figures",
-        ),
-        f"{REPORT}/figures/certified_dice.png",
+        dice=figure("certified_dice"),
+        budget=figure("budget"),
     log:
         f"logs/{RUN}/curves.log",
     params:
@@ -112,7 +120,9 @@ rule page:
     input:
         main=rules.tables.output.main,
         classes=rules.tables.output.classes,
-        curve=rules.curves.output[0],
+        measurements=rules.tables.output.measurements,
+        attacks=rules.tables.output.attacks,
+        curves=[rules.curves.output.dice[0], rules.curves.output.budget[0]],
         pictures=expand(rules.gallery.output.picture, dataset=CONFIG.datasets),
         captions=expand(rules.gallery.output.caption, dataset=CONFIG.datasets),
         datasets=expand(f"{PREPARED}/dataset.json", dataset=CONFIG.datasets),

@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from segcert.certification.budget import budget_rows
 from segcert.certification.certificate import certify
 from segcert.certification.evaluate import interval_rows, metric_rows, read_votes
 from segcert.data.loading import PreparedDataset
@@ -28,7 +29,8 @@ with recorded(snakemake):
             tau=settings["tau"],
             alpha=settings["alpha"],
         )
+    budget = budget_rows(index, drawn, about, settings=settings)
     save_arrays(snakemake.output.labels, {image: certificate.labels for image, certificate in certificates.items()})
-    for table, output in ((rows, snakemake.output.metrics), (intervals, snakemake.output.intervals)):
-        with atomic_file(output) as path:
+    for kind, table in (("metrics", rows), ("intervals", intervals), ("budget", budget)):
+        with atomic_file(snakemake.output[kind]) as path:
             pd.DataFrame(table).to_parquet(path, index=False)

@@ -4,7 +4,8 @@ from segcert.provenance.atomic import atomic_file
 from segcert.provenance.records import recorded
 
 with recorded(snakemake):
-    for kind in ("metrics", "intervals"):
-        rows = pd.concat([pd.read_parquet(path) for path in snakemake.input[kind]], ignore_index=True)
+    for kind in ("metrics", "intervals", "budget", "attacks"):
+        tables = [pd.read_parquet(path) for path in snakemake.input[kind]]
+        rows = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
         with atomic_file(snakemake.output[kind]) as path:
             rows.to_parquet(path, index=False)

@@ -14,7 +14,9 @@ with recorded(snakemake):
         classes=pd.read_csv(snakemake.input.classes),
         datasets=[json.loads(Path(path).read_text()) for path in snakemake.input.datasets],
         configuration=snakemake.params.configuration,
-        curve=snakemake.input.curve,
+        measurements=pd.read_csv(snakemake.input.measurements, keep_default_na=False, na_values=[""]),
+        attacks=pd.read_csv(snakemake.input.attacks),
+        curves=snakemake.input.curves,
         galleries={
             picture: Path(caption).read_text().strip()
             for picture, caption in zip(snakemake.input.pictures, snakemake.input.captions, strict=True)

@@ -2,10 +2,19 @@ import pandas as pd
 
 from segcert.provenance.atomic import atomic_file
 from segcert.provenance.records import recorded
-from segcert.reporting.tables import class_table, main_table
+from segcert.reporting.tables import attack_table, class_table, main_table, measurement_table
 
 with recorded(snakemake):
-    rows = pd.read_parquet(snakemake.input[0])
-    for summarise, output in ((main_table, snakemake.output.main), (class_table, snakemake.output.classes)):
-        with atomic_file(output) as path:
-            summarise(rows, snakemake.params.resamples).to_csv(path, index=False)
+    metrics, intervals, attacks, budget = (
+        pd.read_parquet(snakemake.input[kind]) for kind in ("metrics", "intervals", "attacks", "budget")
+    )
+    tables = {
+        "main": main_table(metrics, snakemake.params.resamples),
+        "classes": class_table(metrics, snakemake.params.resamples),
+        "measurements": measurement_table(intervals),
+        "attacks": attack_table(attacks),
+        "budget": budget,
+    }
+    for name, table in tables.items():
+        with atomic_file(snakemake.output[name]) as path:
+            table.to_csv(path, index=False)

@@ -1,4 +1,4 @@
-"""Certified Dice and abstention against sigma."""
+"""Certified Dice and abstention against sigma, and against the number of draws."""
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,31 @@ def certified_dice_figure(table: pd.DataFrame) -> Figure:
         ):
             _panel(panel, of_dataset, metric)
             panel.set(title=f"{dataset}: {title}", xlabel="sigma (pixels in [0, 1])", ylim=(-0.02, 1.02))
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
+    return figure
+
+
+def budget_figure(table: pd.DataFrame) -> Figure:
+    """From the forecast of budgets: a panel per data set and sigma, certified Dice against the number of draws."""
+    panels = table[["dataset", "sigma"]].drop_duplicates().to_dict("records")
+    columns = table["sigma"].nunique()
+    rows = table["dataset"].nunique()
+    figure = Figure(figsize=(max(3.6, 2.6 * columns), 2.6 * rows + 0.6))
+    axes = np.atleast_2d(figure.subplots(rows, columns, squeeze=False, sharey=True))
+    draws = sorted(table["draws"].unique())
+    for panel, about in zip(axes.flat, panels, strict=True):
+        chosen = table[(table["dataset"] == about["dataset"]) & (table["sigma"] == about["sigma"])]
+        for key, of_model in chosen.groupby(["model", "regime", "denoiser"], sort=False):
+            model, regime, denoiser = map(str, key)
+            label = describe(model, regime, denoiser)
+            panel.plot(of_model["draws"], of_model["certified_dice"], label=label, **LINES[regime, denoiser])
+        panel.set(title=f"{about['dataset']}, sigma {about['sigma']:g}", xscale="log", xlabel="draws, n0 + n")
+        panel.set_ylim(-0.02, 1.02)
+        panel.set_xticks(draws, [str(number) for number in draws], rotation=45)
+        panel.minorticks_off()
+        panel.grid(axis="y", alpha=0.3)
+    axes[0, 0].set_ylabel("certified Dice (forecast)")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
     return figure

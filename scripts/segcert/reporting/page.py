@@ -4,6 +4,7 @@ import base64
 import json
 import math
 import platform
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
+from segcert.certification.certificate import GUARANTEES, WEAKER
 from segcert.provenance.atomic import atomic_file
 from segcert.provenance.digests import file_digest
 from segcert.provenance.records import git_state
@@ -27,21 +29,23 @@ def render_page(
     table: pd.DataFrame,
     classes: pd.DataFrame,
     datasets: Sequence[Mapping[str, Any]],
+    measurements: pd.DataFrame,
+    attacks: pd.DataFrame,
     configuration: Mapping[str, Any],
-    curve: str | Path,
+    curves: Sequence[str | Path],
     galleries: Mapping[str, str],
     digests: Mapping[str, str],
     records: Sequence[Mapping[str, Any]],
 ) -> None:
     """Render the report of a run to one HTML file.
 
-    table, classes: the main table and the table by class. datasets: what their dataset.json say. curve: an SVG
-    file. galleries: caption by PNG file. digests: SHA-256 by file. records: run records, for times and versions.
+    table, classes, measurements, attacks: the tables (segcert.reporting.tables). datasets: what their dataset.json
+    say. curves: SVG files, certified Dice against sigma and against draws. galleries: caption by PNG file. digests: SHA-256 by file. records: run records, for times and versions.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined
     )
-    environment.filters |= {"number": _number, "trained": lambda row: TRAINED[row["regime"]]}
+    environment.filters |= {"number": _number, "digits": _digits, "trained": lambda row: TRAINED[row["regime"]]}
     text = environment.get_template("page.html.j2").render(
         run=run,
         rows=_rows(table),
@@ -49,7 +53,12 @@ def render_page(
         datasets=datasets,
         settings=table.iloc[0].to_dict(),
         configuration=json.dumps(configuration, indent=2),
-        curve=Markup(_inline_svg(Path(curve))),
+        measurement_rows=_rows(measurements),
+        attack_rows=_rows(attacks),
+        extended=bool(table["extended"].any()),
+        weaker=table.iloc[0]["method"] in WEAKER,
+        guarantee=GUARANTEES[table.iloc[0]["method"]],
+        curves=[Markup(_inline_svg(Path(curve), number)) for number, curve in enumerate(curves)],
         galleries=[(_data_uri(Path(path)), caption) for path, caption in galleries.items()],
         digests=digests,
         stages=stage_times(records),
@@ -95,9 +104,16 @@ def _number(value: float, digits: int = 3) -> str:
     return "n/a" if math.isnan(value) else f"{value:.{digits}f}"
 
 
-def _inline_svg(path: Path) -> str:
+def _digits(value: float) -> str:
+    """Three digits for small numbers, whole numbers from 100 on."""
+    return "n/a" if math.isnan(value) else f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
+
+
+def _inline_svg(path: Path, number: int) -> str:
+    """The SVG element of a file, its ids made different from those of other figures on the page."""
     text = path.read_text(encoding="utf-8")
-    return text[text.index("<svg") :]
+    text = text[text.index("<svg") :]
+    return re.sub(r'(id="|xlink:href="#|url\(#)', rf"\g<1>f{number}-", text)
 
 
 def _data_uri(path: Path) -> str:

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from segcert.certification.intervals import mean_interval
 
 MODEL = ["dataset", "model", "regime", "denoiser", "sigma"]
-SETTINGS = ["tau", "alpha", "n0", "n", "method", "radius", "radius_gray_levels"]
+SETTINGS = ["tau", "alpha", "n0", "n", "method", "k", "radius", "radius_gray_levels"]
+DECISIONS = ("above", "below", "open")
 METRICS = ["dice", "iou", "certified_dice", "certified_iou", "worst_case_dice", "abstain"]
 
 
@@ -16,7 +18,9 @@ def main_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
 
     Each metric has its 95% bootstrap interval over images in the columns <metric>_low and <metric>_high.
     """
-    per_image = rows.groupby([*MODEL, *SETTINGS, "image"], sort=False, as_index=False)[METRICS].mean()
+    per_image = rows.groupby([*MODEL, *SETTINGS, "image"], sort=False, as_index=False)[
+        [*METRICS, "extended"]
+    ].mean()
     return _summarise(per_image, MODEL, resamples)
 
 
@@ -29,6 +33,36 @@ def class_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
     return table.merge(areas, on=[*MODEL, "class_id", "class_name"])
 
 
+def measurement_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """A row per model, sigma and measurement: means over images of its value and of its certified interval.
+
+    width is the mean of (high - low) / |median|. above, below, open: number of images whose certified interval lies
+    above or below the threshold, or holds it; zeros where none was asked for.
+    """
+    keys = [*MODEL, "measurement", "unit"]
+    finite = rows.replace([np.inf, -np.inf], np.nan)
+    finite["width"] = (finite["high"] - finite["low"]) / finite["median"].abs().replace(0, np.nan)
+    for decision in DECISIONS:
+        finite[decision] = finite["decision"] == decision
+    grouped = finite.groupby(keys, sort=False, as_index=False)
+    means = grouped[["radius", "alpha", "truth", "clean", "low", "median", "high", "width", "threshold"]].mean()
+    return means.merge(grouped[list(DECISIONS)].sum(), on=keys).merge(grouped["image"].nunique(), on=keys)
+
+
+def attack_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """A row per model, sigma and multiple of the radius: certified, changed and refuted pixels of all attacked images."""
+    if rows.empty:
+        return pd.DataFrame(columns=[*MODEL, "factor", "images", "certified", "changed", "refuted"])
+    grouped = rows.groupby([*MODEL, "factor"], sort=False, as_index=False)
+    return grouped.agg(
+        images=("image", "nunique"),
+        norm=("norm", "max"),
+        certified=("certified", "sum"),
+        changed=("changed", "sum"),
+        refuted=("refuted", "sum"),
+    )
+
+
 def _summarise(rows: pd.DataFrame, keys: Sequence[str], resamples: int) -> pd.DataFrame:
     summaries = []
     for values, group in rows.groupby([*keys, *SETTINGS], sort=False):
@@ -36,5 +70,6 @@ def _summarise(rows: pd.DataFrame, keys: Sequence[str], resamples: int) -> pd.Da
         for metric in METRICS:
             mean, low, high = mean_interval(group[metric].to_numpy(), resamples)
             summary |= {metric: mean, f"{metric}_low": low, f"{metric}_high": high}
+        summary["extended"] = bool(group["extended"].any())
         summaries.append(summary)
     return pd.DataFrame(summaries)

@@ -1,0 +1,84 @@
+"""What a number of draws buys: certified Dice at other budgets, forecast from the votes at hand."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import betabinom, hypergeom
+
+from segcert.certification.certificate import ABSTAIN, certify, chosen_class, tested_draws
+from segcert.certification.feasibility import CertificationError
+from segcert.certification.metrics import class_metrics
+from segcert.data.loading import PreparedDataset
+from segcert.votes import Votes, narrow
+
+BUDGETS = (70, 110, 200, 500, 1000)
+
+
+def forecast_votes(votes: Votes, n: int, method: str, seed: int = 0) -> Votes:
+    """Votes as n estimation draws would give them, guessed from those at hand; no certificate follows from them.
+
+    Fewer draws than there are: a random part of them, hypergeometric at each pixel. More: those there are, and for
+    the rest each pixel's share is drawn from its posterior under Jeffreys' prior (beta-binomial). The class that
+    `method` tests keeps its count; all other votes are given to one other class. Pixels are drawn independently: the
+    expected certified area does not depend on their dependence, but for Holm's threshold.
+    """
+    rng = np.random.default_rng(seed)
+    chosen, counts = chosen_class(votes, method)
+    drawn = tested_draws(votes, method)
+    wanted = n + drawn - votes.n
+    won = counts.astype(np.int64)
+    if wanted <= drawn:
+        won = hypergeom.rvs(drawn, won, wanted, random_state=rng) if wanted < drawn else won
+    else:
+        won = won + betabinom.rvs(wanted - drawn, won + 0.5, drawn - won + 0.5, random_state=rng)
+    others = (chosen == 0).astype(np.intp)  # some other class
+    estimation = np.zeros(votes.estimation.shape, np.int64)
+    np.put_along_axis(estimation, chosen[None], won[None], axis=0)
+    np.put_along_axis(estimation, others[None], (wanted - won)[None], axis=0)
+    selection = np.zeros(votes.selection.shape, np.int64)
+    if method != "holm":
+        np.put_along_axis(selection, chosen[None], votes.n0, axis=0)
+    return Votes(narrow(selection, votes.n0), narrow(estimation, wanted), votes.sigma)
+
+
+def budget_rows(
+    index: str | Path,
+    drawn: Mapping[str, Votes],
+    about: Mapping[str, Any],
+    *,
+    settings: Mapping[str, Any],
+    budgets: Sequence[int] = BUDGETS,
+) -> list[dict[str, Any]]:
+    """A row per budget n0 + n: the forecast certified Dice and abstention, means over images and foreground classes.
+
+    `settings` are those of `certify`. A budget that could not certify anything has certified Dice 0.
+    """
+    dataset = PreparedDataset(Path(index))
+    rows = []
+    for budget in budgets:
+        dice: list[float] = []
+        abstain: list[float] = []
+        for image, votes in drawn.items():
+            labels = _forecast_labels(votes, budget, settings)
+            truth = dataset.mask(image)
+            dice += [
+                class_metrics(truth, labels, labels, class_id)["certified_dice"]
+                for class_id in range(1, len(dataset.about["classes"]))
+            ]
+            abstain.append(float(np.mean(labels == ABSTAIN)))
+        shared = {"dataset": dataset.about["name"], **about, "sigma": next(iter(drawn.values())).sigma}
+        rows.append({**shared, "draws": budget, "certified_dice": np.nanmean(dice), "abstain": np.mean(abstain)})
+    return rows
+
+
+def _forecast_labels(votes: Votes, budget: int, settings: Mapping[str, Any]) -> npt.NDArray[np.uint8]:
+    method = settings["method"]
+    if budget <= votes.n0:
+        return np.full(votes.estimation.shape[1:], ABSTAIN, np.uint8)
+    try:
+        return certify(forecast_votes(votes, budget - votes.n0, method), **settings).labels
+    except CertificationError:
+        return np.full(votes.estimation.shape[1:], ABSTAIN, np.uint8)
