@@ -1,4 +1,4 @@
-"""Draw the votes that the benchmarks replay, label maps kept: python benchmarks/real_votes.py ARCHIVES WORK.
+"""Draw the votes that the benchmarks replay, label maps kept: python -m benchmarks.real_votes ARCHIVES WORK.
 
 Trains the networks where they are missing (an hour on two cores); what is there is used again.
 """
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from real_networks import SETS, train
+from benchmarks.real_networks import SETS, train
 
 from segcert.data.loading import PreparedDataset, to_unit
 from segcert.models.registry import load_segmenter

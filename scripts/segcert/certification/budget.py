@@ -62,7 +62,7 @@ def budget_rows(
         dice: list[float] = []
         abstain: list[float] = []
         for image, votes in drawn.items():
-            labels = _forecast_labels(votes, budget, settings)
+            labels = forecast_labels(votes, budget, settings)
             truth = dataset.mask(image)
             dice += [
                 class_metrics(truth, labels, labels, class_id)["certified_dice"]
@@ -74,7 +74,8 @@ def budget_rows(
     return rows
 
 
-def _forecast_labels(votes: Votes, budget: int, settings: Mapping[str, Any]) -> npt.NDArray[np.uint8]:
+def forecast_labels(votes: Votes, budget: int, settings: Mapping[str, Any]) -> npt.NDArray[np.uint8]:
+    """Labels (H, W) that n0 + n = budget draws would certify; all ABSTAIN where they could certify nothing."""
     method = settings["method"]
     if budget <= votes.n0:
         return np.full(votes.estimation.shape[1:], ABSTAIN, np.uint8)

@@ -117,16 +117,19 @@ def gaussian_thresholds(s: float) -> Int:
     so small that its rounding stays below the last bit. The upper half follows by symmetry.
     """
     reach = math.ceil(TAIL * s)
-    x = (np.arange(-reach, 1) - 0.5) / s  # P(Z < k) = Phi((k - 1/2) / s), lower half: (reach + 1,)
-    knot, place = np.unique(np.rint(x * KNOTS).astype(np.int64), return_inverse=True)
+    k = np.arange(-reach, 1)  # lower half: P(Z < k) = Phi((k - 1/2) / s)
+    nearest = np.rint((k - 0.5) / s * KNOTS)
+    high = float(np.float32(s))  # s in two parts, whose products with a knot's number are exact
+    d = ((k - 0.5) * KNOTS - nearest * high - nearest * (s - high)) / (KNOTS * s)  # from knot to threshold
+    knot, place = np.unique(nearest.astype(np.int64), return_inverse=True)
     with mpmath.workprec(120):
         at_knot = np.array([int(mpmath.nint(mpmath.ncdf(mpmath.mpf(int(k)) / KNOTS) * 2**BITS)) for k in knot])
-    x_0 = (knot / KNOTS)[place]
-    d = x - x_0
+    x_0 = nearest / KNOTS
     density = np.exp(-(x_0**2) / 2) / math.sqrt(2 * math.pi)
     hermite = (1.0, -x_0, x_0**2 - 1, -(x_0**3) + 3 * x_0, x_0**4 - 6 * x_0**2 + 3)
     added = density * sum(h * d ** (order + 1) / math.factorial(order + 1) for order, h in enumerate(hermite))
     lower = at_knot[place] + np.rint(added * 2.0**BITS).astype(np.int64)
+    lower = np.maximum.accumulate(lower)  # rounding may swap neighbours that differ by the last bit
     lower[0] = 0
     return np.concatenate([lower, 2**BITS - lower[::-1]])
 

@@ -1,0 +1,119 @@
+import math
+
+import numpy as np
+import pytest
+
+from segcert.measurements import (
+    MeasurementError,
+    applicable,
+    cardiothoracic_ratio,
+    check_measurements,
+    diameter,
+    measurements_of,
+    parse_decision,
+)
+
+CHEST = ["background", "lungs", "heart"]
+
+
+def chest():
+    labels = np.zeros((20, 30), np.uint8)
+    labels[5:15, 3:10] = labels[5:15, 18:27] = 1  # from column 3 to 26: 24 pixels wide
+    labels[8:14, 11:17] = 2  # 6 pixels wide
+    return labels
+
+
+def brute_force_diameter(mask, pixel_size):
+    corners = {(r + i, c + j) for r, c in np.argwhere(mask) for i in (0, 1) for j in (0, 1)}
+    scaled = np.array(sorted(corners)) * np.array(pixel_size)
+    return max(math.dist(a, b) for a in scaled for b in scaled)
+
+
+def test_areas_and_ratio_of_a_known_chest():
+    values = {each.name: each.function(chest()) for each in measurements_of(["area", "cardiothoracic_ratio"], CHEST)}
+    assert values == {"area_lungs": 160, "area_heart": 36, "cardiothoracic_ratio": 6 / 24}
+
+
+def test_areas_and_diameters_in_mm():
+    area, width = (
+        next(each for each in measurements_of([name], CHEST, (0.5, 2.0)) if each.name.endswith("heart"))
+        for name in ("area", "diameter")
+    )
+    assert (area.unit, area.function(chest())) == ("mm2", 36)
+    assert (width.unit, width.function(chest())) == ("mm", pytest.approx(math.hypot(6 * 0.5, 6 * 2)))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_diameter_is_that_of_all_pairs_of_corners(seed):
+    rng = np.random.default_rng(seed)
+    mask = np.zeros((12, 9), np.uint8)
+    mask[2:9, 1:8] = rng.random((7, 7)) < 0.8
+    mask[3:8, 2:7] = 1  # one piece, whatever the edge looks like
+    mask[0, 8] = 0
+    pixel_size = (0.7, 1.3)
+    pieces_aside = mask.copy()
+    assert diameter(pieces_aside, 1, pixel_size) <= brute_force_diameter(mask == 1, pixel_size) + 1e-9
+    mask = np.zeros((12, 9), np.uint8)
+    mask[2 : 4 + seed % 5, 1 : 3 + seed % 4] = 1
+    assert diameter(mask, 1, pixel_size) == pytest.approx(brute_force_diameter(mask == 1, pixel_size))
+
+
+def test_diameter_is_of_the_largest_piece_and_of_single_pixels():
+    labels = np.zeros((10, 10), np.uint8)
+    assert diameter(labels, 1) == 0
+    labels[0, 0] = 1
+    assert diameter(labels, 1) == pytest.approx(math.sqrt(2))
+    labels[5:8, 5:9] = 1
+    assert diameter(labels, 1) == pytest.approx(5)
+
+
+def test_ratio_without_heart_or_lungs():
+    empty = np.zeros((4, 4), np.uint8)
+    assert math.isnan(cardiothoracic_ratio(empty, 1, 2))
+    empty[1, 1] = 1
+    assert cardiothoracic_ratio(empty, 1, 2) == 0
+
+
+def test_any_function_can_be_imported():
+    (measurement,) = measurements_of(["tests.unit.test_measurements:count_of_twos"], CHEST)
+    assert measurement.name == "count_of_twos"
+    assert measurement.function(chest()) == 36.0
+    assert measurement.digest != measurements_of(["tests.unit.test_measurements:count_of_ones"], CHEST)[0].digest
+
+
+def count_of_twos(labels, pixel_size):
+    return (labels == 2).sum()
+
+
+def count_of_ones(labels, pixel_size):
+    return (labels == 1).sum()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("volume", "found 'volume'; expected one of area"),
+        ("no.such.module:f", "cannot be imported"),
+        ("math:no_such", "cannot be imported"),
+        ("math:pi", "is no function"),
+    ],
+)
+def test_what_cannot_be_measured_is_named(name, message):
+    with pytest.raises(MeasurementError, match=message):
+        measurements_of([name], CHEST)
+
+
+def test_the_ratio_needs_lungs_and_heart():
+    assert applicable(["area", "cardiothoracic_ratio"], ["background", "lungs"]) == ["area"]
+    with pytest.raises(MeasurementError, match="needs the classes lungs and heart; found background, lungs"):
+        check_measurements(["cardiothoracic_ratio"], [], [["background", "lungs"]])
+    check_measurements(["cardiothoracic_ratio"], ["cardiothoracic_ratio > 0.5"], [["background", "lungs"], CHEST])
+
+
+def test_decisions():
+    assert parse_decision("diameter_lesion > 6") == ("diameter_lesion", 6.0)
+    for bad in ("ratio", "ratio > much", "a < 3"):
+        with pytest.raises(MeasurementError, match="expected a measurement, > and a number"):
+            parse_decision(bad)
+    with pytest.raises(MeasurementError, match="area_liver is not measured"):
+        check_measurements(["area"], ["area_liver > 3"], [CHEST])
