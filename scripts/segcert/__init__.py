@@ -9,10 +9,18 @@ from typing import Any
 _HOME = {
     "ABSTAIN": "segcert.certification.certificate",
     "Certificate": "segcert.certification.certificate",
+    "CertifiedInterval": "segcert.certification.median_smoothing",
+    "Measurement": "segcert.measurements",
     "OneShotDenoiser": "segcert.diffusion.denoiser",
+    "RadiusMap": "segcert.certification.radius_map",
     "SmoothedSegmenter": "segcert.smoothing.segmenter",
     "Votes": "segcert.votes",
+    "attack": "segcert.smoothing.attack",
     "certify": "segcert.certification.certificate",
+    "certify_measurements": "segcert.certification.median_smoothing",
+    "measurements_of": "segcert.measurements",
+    "median_interval": "segcert.certification.median_smoothing",
+    "radius_map": "segcert.certification.radius_map",
 }
 __all__ = sorted(_HOME)  # noqa: PLE0605
 __version__ = "0.1.0"

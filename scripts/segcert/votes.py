@@ -129,7 +129,17 @@ class Votes:
 
     @classmethod
     def from_counts(cls, selection: npt.ArrayLike, estimation: npt.ArrayLike, sigma: float) -> Self:
-        """Votes drawn elsewhere: integer counts of shape (num_classes, H, W)."""
+        """Votes drawn elsewhere: integer counts of shape (num_classes, H, W).
+
+        The guarantee of a certificate holds if they come from independent draws of x + sigma * normal, those of
+        `selection` independent of those of `estimation`. Raises VotesError for anything but such counts.
+
+        Example
+        -------
+        >>> votes = Votes.from_counts([[[9]], [[1]]], [[[97]], [[3]]], sigma=0.25)
+        >>> votes.n0, votes.n
+        (10, 100)
+        """
         return cls(_as_counts("selection", selection), _as_counts("estimation", estimation), sigma)
 
     def save(self, path: str | Path) -> None:

@@ -1,0 +1,22 @@
+"""The examples in docstrings run."""
+
+import doctest
+import importlib
+
+import pytest
+
+MODULES = [
+    "segcert.certification.certificate",
+    "segcert.certification.median_smoothing",
+    "segcert.certification.planning",
+    "segcert.certification.radius_map",
+    "segcert.smoothing.segmenter",
+    "segcert.votes",
+]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_run(name):
+    results = doctest.testmod(importlib.import_module(name))
+    assert results.attempted > 0
+    assert results.failed == 0
