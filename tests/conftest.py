@@ -1,3 +1,4 @@
+import gc
 from pathlib import Path
 
 import pytest
@@ -9,3 +10,9 @@ ROOT = Path(__file__).parents[1]
 def scripts():
     """The folder of the scripts and the library."""
     return ROOT / "scripts"
+
+
+@pytest.fixture
+def no_collection(monkeypatch):
+    """statsmodels' multipletests collects garbage at every call: 60 ms in a large process."""
+    monkeypatch.setattr(gc, "collect", lambda *_: 0)

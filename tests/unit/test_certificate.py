@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 from scipy.stats import binomtest, norm
@@ -14,7 +14,7 @@ from segcert.certification.feasibility import CertificationError
 from segcert.certification.multiple_testing import holm_threshold
 from segcert.votes import Votes
 
-PROBLEMS = 150
+PROBLEMS = 5000
 
 
 def oracle(selection, estimation, tau, alpha):
@@ -43,6 +43,7 @@ def random_problem(rng):
     return selection, estimation, tau, alpha
 
 
+@pytest.mark.usefixtures("no_collection")
 def test_decisions_equal_those_of_scipy_and_statsmodels():
     rng = np.random.default_rng(0)
     compared = certified = 0
@@ -69,7 +70,8 @@ def test_p_values_are_binomtest_s(n, tau):
     assert (np.diff(table) <= 0).all()
 
 
-@examples(max_examples=60, deadline=None)
+@pytest.mark.usefixtures("no_collection")
+@examples(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_holm_by_histogram_is_statsmodels_holm(data):
     counts = np.array(data.draw(st.lists(st.integers(0, 60), min_size=1, max_size=40)))

@@ -23,6 +23,7 @@ def problems(count, seed=0):
         yield rng, rng.binomial(n, share), n, tau, alpha
 
 
+@pytest.mark.usefixtures("no_collection")
 def test_by_is_statsmodels_benjamini_yekutieli():
     rejections = 0
     for _, counts, n, tau, alpha in problems(600):

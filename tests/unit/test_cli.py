@@ -1,0 +1,238 @@
+"""The `segcert` command on images of one's own, with a tiny segmenter."""
+
+import json
+
+import numpy as np
+import pydicom
+import pytest
+import tifffile
+import torch
+from PIL import Image
+from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
+
+from segcert.certification.certificate import ABSTAIN, certify
+from segcert.cli import main
+from segcert.data.errors import DataError
+from segcert.data.own_images import read_own_image
+from segcert.models.registry import build_segmenter, save_segmenter
+from segcert.smoothing.segmenter import SmoothedSegmenter
+from segcert.votes import Votes
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (24, 20)).astype(np.uint8)
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    def run(*arguments):
+        monkeypatch.setattr("sys.argv", ["segcert", *map(str, arguments)])
+        code = 0
+        try:
+            main()
+        except SystemExit as stopped:
+            code = stopped.code
+        output = capsys.readouterr().out
+        return output if code in (0, None) else str(code)
+
+    threads = torch.get_num_threads()
+    yield run
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.fixture(scope="module")
+def segmenter(tmp_path_factory):
+    return save_tiny(tmp_path_factory.mktemp("segmenter"), 1)
+
+
+def save_tiny(folder, channels):
+    torch.manual_seed(0)
+    arguments = {"in_channels": channels, "num_classes": 3, "width": 4, "depth": 1}
+    classes = ["background", "lungs", "heart"]
+    config = {"architecture": "unet", "arguments": arguments, "classes": classes, "image_size": 16}
+    model = build_segmenter("unet", arguments)
+    with torch.no_grad():
+        model.head.bias.zero_()  # so that all classes occur
+    save_segmenter(folder, model, config)
+    return folder
+
+
+@pytest.fixture
+def image(tmp_path):
+    Image.fromarray(PIXELS).save(tmp_path / "chest.png")
+    return tmp_path / "chest.png"
+
+
+def certified(run, image, segmenter, out, *more):
+    return run("certify", image, "--segmenter", segmenter, "--sigma", 0.25, "--out", out, "--n", 60, *more)
+
+
+def test_certify_writes_labels_overlay_votes_and_certificate(run, image, segmenter, tmp_path):
+    out = tmp_path / "out"
+    output = certified(run, image, segmenter, out, "--measure", "area", "--measure", "cardiothoracic_ratio",
+                       "--decide", "area_lungs > 1", "--pixel-size", "0.5", "0.4", "--radius-map")  # fmt: skip
+    assert "chest.certificate.json" in output
+    document = json.loads((out / "chest.certificate.json").read_text())
+    labels = np.asarray(Image.open(out / "chest.labels.png"))
+    votes = Votes.load(out / "chest.votes.npz")
+    assert np.array_equal(labels, certify(votes, 0.75, 0.001).labels)
+    assert labels.shape == (16, 16)
+    assert document["abstain"] == (labels == ABSTAIN).mean()
+    assert Image.open(out / "chest.overlay.png").size == (64, 64)
+    assert tifffile.imread(out / "chest.radius.tif").shape == (16, 16)
+    assert document["image"]["pixel_size_mm"] == [0.5 * 24 / 16, 0.4 * 20 / 16]
+    lungs, heart, _ = document["measurements"]
+    assert (lungs["name"], lungs["unit"], lungs["threshold"]) == ("area_lungs", "mm2", 1.0)
+    assert lungs["decision"] in ("above", "below", "open")
+    assert heart["alpha"] == pytest.approx(0.001 / 3)
+
+
+def test_certificate_and_library_agree(run, image, segmenter, tmp_path):
+    from segcert.models.registry import load_segmenter
+
+    certified(run, image, segmenter, tmp_path / "out", "--size", 24, "--seed", 5)
+    resized = read_own_image(image).resized(24)
+    model, _ = load_segmenter(segmenter)
+    expected = SmoothedSegmenter(model, 0.25, 3, batch_size=10, seed=5).sample(resized.unit(), 10, 60)
+    assert np.array_equal(Votes.load(tmp_path / "out/chest.votes.npz").estimation, expected.estimation)
+
+
+@pytest.mark.parametrize("noise", ["normal", "exact"])
+def test_explain_says_what_is_guaranteed(run, image, segmenter, tmp_path, noise):
+    certified(run, image, segmenter, tmp_path, "--noise", noise, "--method", "kfwer", "--k", 5)
+    text = run("explain", tmp_path / "chest.certificate.json")
+    for part in ("l2 norm below 0.1686", "black is 0 and white is 1", "fewer than 5 pixels", "probability at least 0.999",
+                 "weaker than the guarantee", "10 + 60 noisy copies", "no medical device"):  # fmt: skip
+        assert part in text
+    assert ("on the image's own grid" in text) == (noise == "exact")
+
+
+def test_explain_says_when_draws_were_added(run, image, segmenter, tmp_path):
+    store = ("--store", tmp_path / "store")
+    certified(run, image, segmenter, tmp_path, *store)
+    certified(run, image, segmenter, tmp_path, *store, "--n", 80)
+    assert "certified before with n = 60" in run("explain", tmp_path / "chest.certificate.json")
+
+
+def test_verify_draws_again_and_notices_every_change(run, image, segmenter, tmp_path):
+    out = tmp_path / "out"
+    certified(run, image, segmenter, out, "--keep-draws", "--noise", "exact")
+    certificate = out / "chest.certificate.json"
+    assert "20 of 70 draws, drawn again, agree" in run("verify", certificate)
+    whole = certificate.read_text()
+
+    certificate.write_text(whole.replace('"tau": 0.75', '"tau": 0.7'))
+    assert "the votes give another certificate" in run("verify", certificate)
+    certificate.write_text(whole.replace('"seed": 0', '"seed": 1'))
+    assert "gives areas" in run("verify", certificate)
+    certificate.write_text(whole)
+    other = save_tiny(tmp_path / "other", 1)
+    config = (other / "config.json").read_text()
+    (other / "config.json").write_text(config + "\n")
+    assert "the segmenter: found SHA-256" in run("verify", certificate, "--segmenter", other)
+    labels = out / "chest.labels.png"
+    content = labels.read_bytes()
+    labels.write_bytes(content + b"x")
+    assert "chest.labels.png: found SHA-256" in run("verify", certificate)
+    labels.unlink()
+    assert "chest.labels.png: missing" in run("verify", certificate)
+    labels.write_bytes(content)
+    image.write_bytes(image.read_bytes() + b"x")
+    assert "chest.png: found SHA-256" in run("verify", certificate)
+
+
+def test_a_gray_image_goes_through_a_colour_network(run, image, tmp_path):
+    """One channel of noise, replicated: not three."""
+    colour = save_tiny(tmp_path / "colour", 3)
+    certified(run, image, colour, tmp_path / "out")
+    assert json.loads((tmp_path / "out/chest.certificate.json").read_text())["image"]["shape"] == [1, 16, 16]
+
+
+def test_plan(run):
+    output = run("plan", "--sigma", 0.25, "--alpha", 0.001, "--tau", 0.75, "--shape", "256x256")
+    assert "n >= 63" in output
+    assert "Radius: 0.1686" in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--n", 20], "Write `n: "),
+        (["--tau", 0.5], "tau: found 0.5"),
+        (["--sigma", 0], "sigma: found 0"),
+        (["--measure", "volume"], "found 'volume'"),
+        (["--decide", "area_lungs > 3"], "is not measured"),
+        (["--denoiser", "nowhere"], "unet/config.json: missing"),
+        (["--segmenter", "nowhere"], "model.safetensors: missing"),
+        (["--size", 15], "cannot take images of shape"),
+    ],
+)
+def test_bad_input_is_one_clear_line(run, image, segmenter, tmp_path, arguments, message):
+    output = certified(run, image, segmenter, tmp_path / "out", *arguments)
+    assert output.startswith("segcert: ")
+    assert message in output
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("command", ["explain", "verify"])
+def test_other_files_are_no_certificates(run, image, tmp_path, command):
+    (tmp_path / "x.json").write_text('{"format": "other"}')
+    assert "found the format 'other'" in run(command, tmp_path / "x.json")
+    assert "is no certificate" in run(command, image)
+    assert "no such file" in run(command, tmp_path / "y.json")
+
+
+def write_dicom(path, pixels, stored=12, interpretation="MONOCHROME2", signed=0):
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = SecondaryCaptureImageStorage, generate_uid()
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    file = FileDataset(path, {}, file_meta=meta, preamble=b"\0" * 128)
+    file.SOPClassUID, file.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
+    file.Rows, file.Columns, file.SamplesPerPixel = *pixels.shape, 1
+    file.BitsAllocated, file.BitsStored, file.HighBit, file.PixelRepresentation = 16, stored, stored - 1, signed
+    file.PhotometricInterpretation, file.PixelSpacing = interpretation, [0.2, 0.3]
+    file.PixelData = pixels.astype("<u2").tobytes()
+    pydicom.dcmwrite(path, file)
+    return path
+
+
+def test_dicom_images(tmp_path):
+    pixels = np.random.default_rng(1).integers(0, 4096, (6, 5))
+    image = read_own_image(write_dicom(tmp_path / "a.dcm", pixels))
+    assert (image.bits, image.pixel_size) == (12, (0.2, 0.3))
+    assert np.array_equal(image.pixels[0], pixels)
+    inverted = read_own_image(write_dicom(tmp_path / "b.dcm", pixels, interpretation="MONOCHROME1"))
+    assert np.array_equal(inverted.pixels[0], 4095 - pixels)
+    with pytest.raises(DataError, match=r"c\.dcm: holds signed pixel values"):
+        read_own_image(write_dicom(tmp_path / "c.dcm", pixels, signed=1))
+
+
+def test_png_and_tiff_images(tmp_path):
+    rgb = np.random.default_rng(2).integers(0, 256, (6, 5, 3)).astype(np.uint8)
+    deep = np.random.default_rng(3).integers(0, 65536, (6, 5)).astype(np.uint16)
+    Image.fromarray(rgb).save(tmp_path / "rgb.png")
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    tifffile.imwrite(tmp_path / "rgb.tif", rgb)
+    tifffile.imwrite(tmp_path / "deep.tif", deep // 16)
+    for name, expected, bits in (("rgb.png", rgb.transpose(2, 0, 1), 8), ("deep.png", deep[None], 16),
+                                 ("rgb.tif", rgb.transpose(2, 0, 1), 8), ("deep.tif", deep[None] // 16, 12)):  # fmt: skip
+        image = read_own_image(tmp_path / name)
+        assert np.array_equal(image.pixels, expected)
+        assert image.bits == bits
+        assert image.unit().max() <= 1
+    gray_as_rgb = read_own_image(tmp_path / "rgb.png")
+    with pytest.raises(DataError, match="found 3 channels; the segmenter takes 1"):
+        gray_as_rgb.with_channels(1)
+    Image.fromarray(np.repeat(PIXELS[..., None], 3, axis=2)).save(tmp_path / "gray.png")
+    assert len(read_own_image(tmp_path / "gray.png").with_channels(1).pixels) == 1
+
+
+def test_what_is_no_image_is_named(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
+    (tmp_path / "b.txt").write_text("no image")
+    tifffile.imwrite(tmp_path / "c.tif", np.zeros((4, 5), np.float32))
+    tifffile.imwrite(tmp_path / "d.tif", np.zeros((3, 4, 5, 6), np.uint8))
+    for name, message in (("a.png", "cannot be read"), ("b.txt", "no PNG, TIFF or DICOM"), ("c.tif", "unsigned"),
+                          ("d.tif", "one picture"), ("e.png", "no such file")):  # fmt: skip
+        with pytest.raises(DataError, match=rf"{name}.*{message}"):
+            read_own_image(tmp_path / name)
