@@ -4,8 +4,8 @@ import sys
 from pathlib import Path
 
 import torch
-from benchmarks.real_sets import prepare_real
 
+from benchmarks.real_sets import prepare_real
 from segcert.config import Denoiser, Segmenter
 from segcert.progress import log
 from segcert.training.denoiser import train_denoiser

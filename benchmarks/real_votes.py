@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from benchmarks.real_networks import SETS, train
 
+from benchmarks.real_networks import SETS, train
 from segcert.data.loading import PreparedDataset, to_unit
 from segcert.models.registry import load_segmenter
 from segcert.progress import log, track

@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from benchmarks.real_votes import CASES, Case, draw
 from scipy.stats import binom
 
+from benchmarks.real_votes import CASES, Case, draw
 from segcert.certification.budget import forecast_labels
 from segcert.certification.certificate import ABSTAIN, certify
 from segcert.certification.feasibility import CertificationError
@@ -140,7 +140,9 @@ def summarise(case: Case, results: dict[str, dict[str, Array]]) -> dict[str, Any
         "certified_area": {method: values.mean(axis=0).round(5).tolist() for method, values in area.items()},
         "certified_dice": {method: values.mean(axis=0).round(5).tolist() for method, values in dice.items()},
         "fewer_draws_at_equal_area": {
-            method: {str(at): bootstrap(fewer_draws(area, totals, method, at), images) for at in (90, 110, 150, 200, 250)}
+            method: {
+                str(at): bootstrap(fewer_draws(area, totals, method, at), images) for at in (90, 110, 150, 200, 250)
+            }
             for method in ("holm", "segcertify_n0_4", "uncorrected")
         },
         "certified_dice_at_budget": {
@@ -150,7 +152,10 @@ def summarise(case: Case, results: dict[str, dict[str, Array]]) -> dict[str, Any
             }
             for budget in budgets
         },
-        "forecast_from_110": dict(zip(map(str, BUDGETS), results["forecast"]["segcertify"].mean(axis=0).round(5).tolist(), strict=True)),
+        "forecast_from_110": {
+            str(budget): float(value)
+            for budget, value in zip(BUDGETS, results["forecast"]["segcertify"].mean(axis=0).round(5), strict=True)
+        },
         "area_interval": {
             "pixelwise_at_110": float(widths[:, 0].mean()),
             "median_at_50": float(widths[:, 1].mean()),
@@ -170,7 +175,10 @@ def main(archives: Path, work: Path, output: Path) -> None:
         results = replay_case(case, drawn, {name: dataset.mask(name) for name in drawn})
         summary = summarise(case, results)
         summaries.append(summary)
-        fewer, narrower = summary["fewer_draws_at_equal_area"]["holm"]["110"], summary["area_interval"]["times_narrower"]
+        fewer, narrower = (
+            summary["fewer_draws_at_equal_area"]["holm"]["110"],
+            summary["area_interval"]["times_narrower"],
+        )
         print(
             f"{case.file}: certified Dice {summary['certified_dice_at_budget']['110']['segcertify']['value']:.3f}, "
             f"holm {fewer['value']:.3f} [{fewer['low']:.3f}, {fewer['high']:.3f}] times fewer draws, "

@@ -186,7 +186,11 @@ def main() -> None:
     options = parser.parse_args()
     device = set_up_torch(options.device, options.threads)
     cases = CPU_CASES if device.type == "cpu" else GPU_CASES
-    results: dict[str, Any] = {"hardware": device_name(device), "processor": platform.processor(), "torch": torch.__version__}
+    results: dict[str, Any] = {
+        "hardware": device_name(device),
+        "processor": platform.processor(),
+        "torch": torch.__version__,
+    }
     results["loop"] = [report(loop_ratio(case, device, options.rounds)) for case in cases]
     slow = [Case(size, 10, denoiser) for size in (64, 256) for denoiser in (False, True)]
     results["reference"] = [report(reference_ratio(case, device)) for case in slow]

@@ -17,10 +17,10 @@ from segcert.provenance.code import code_digest
 
 try:
     CONFIG = Config.read(config)
-    require_feasible(
-        CONFIG.n, CONFIG.image_size**2, CONFIG.tau, CONFIG.alpha, CONFIG.method, CONFIG.n0, CONFIG.kfwer_k
+    require_feasible(CONFIG.n, CONFIG.image_size**2, CONFIG.tau, CONFIG.alpha, CONFIG.method, CONFIG.n0, CONFIG.kfwer_k)
+    check_measurements(
+        CONFIG.measurements, CONFIG.decisions, [CATALOGUE[dataset].classes for dataset in CONFIG.datasets]
     )
-    check_measurements(CONFIG.measurements, CONFIG.decisions, [CATALOGUE[dataset].classes for dataset in CONFIG.datasets])
 except (ConfigError, CertificationError, MeasurementError) as error:
     raise WorkflowError(str(error)) from None
 

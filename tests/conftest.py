@@ -14,5 +14,5 @@ def scripts():
 
 @pytest.fixture
 def no_collection(monkeypatch):
-    """statsmodels' multipletests collects garbage at every call: 60 ms in a large process."""
+    """Statsmodels' multipletests collects garbage at every call: 60 ms in a large process."""
     monkeypatch.setattr(gc, "collect", lambda *_: 0)

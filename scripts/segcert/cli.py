@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from segcert.certification.feasibility import METHODS, CertificationError
+from segcert.certification.feasibility import CertificationError
 from segcert.data.errors import DataError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
-Method = enum.StrEnum("Method", list(METHODS))
+Method = enum.StrEnum("Method", ["segcertify", "holm", "kfwer", "by"])
 NoiseKind = enum.StrEnum("NoiseKind", ["normal", "exact"])
 DeviceName = enum.StrEnum("DeviceName", ["auto", "cpu", "cuda"])
 Precision = enum.StrEnum("Precision", ["float32", "bfloat16"])
@@ -36,7 +36,7 @@ def certify(
     n: Annotated[int, typer.Option("--n", min=1, help="Estimation draws.")] = 100,
     tau: Tau = 0.75,
     alpha: Alpha = 0.001,
-    method: MethodOption = Method.segcertify,  # type: ignore[attr-defined]
+    method: MethodOption = Method.segcertify,
     k: Annotated[int, typer.Option("--k", min=1, help="Of method kfwer: so many wrong pixels are improbable.")] = 10,
     measure: Annotated[
         list[str] | None,
@@ -48,14 +48,16 @@ def certify(
     pixel_size: Annotated[
         tuple[float, float] | None, typer.Option(help="Height and width of a pixel in mm, where the file does not say.")
     ] = None,
-    size: Annotated[int | None, typer.Option(help="Resize to this height and width [as the segmenter was trained].")] = None,
-    noise: Annotated[NoiseKind, typer.Option(help="exact: sound in floating point too.")] = NoiseKind.normal,  # type: ignore[attr-defined]
+    size: Annotated[
+        int | None, typer.Option(help="Resize to this height and width [as the segmenter was trained].")
+    ] = None,
+    noise: Annotated[NoiseKind, typer.Option(help="exact: sound in floating point too.")] = NoiseKind.normal,
     keep_draws: Annotated[bool, typer.Option("--keep-draws", help="Keep the label map of each draw.")] = False,
     radius_map: Annotated[bool, typer.Option("--radius-map", help="Write certified radii pixel by pixel.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the noise.")] = 0,
     batch_size: Annotated[int, typer.Option(min=1, help="Noisy copies per network call.")] = 10,
-    precision: Annotated[Precision, typer.Option(help="bfloat16 is for GPUs.")] = Precision.float32,  # type: ignore[attr-defined]
-    device: DeviceOption = DeviceName.auto,  # type: ignore[attr-defined]
+    precision: Annotated[Precision, typer.Option(help="bfloat16 is for GPUs.")] = Precision.float32,
+    device: DeviceOption = DeviceName.auto,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 2,
     store: Annotated[Path | None, typer.Option(help="Folder where blocks of draws are kept for later runs.")] = None,
 ) -> None:
@@ -103,7 +105,7 @@ def verify(
     image: Annotated[Path | None, typer.Option(help="The image, if it lies elsewhere now.")] = None,
     segmenter: Annotated[Path | None, typer.Option(help="The segmenter, if it lies elsewhere now.")] = None,
     denoiser: Annotated[Path | None, typer.Option(help="The denoiser, if it lies elsewhere now.")] = None,
-    device: DeviceOption = DeviceName.auto,  # type: ignore[attr-defined]
+    device: DeviceOption = DeviceName.auto,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 2,
 ) -> None:
     """Check digests and decision of a certificate, and draw some of its votes again."""
@@ -125,7 +127,7 @@ def plan(
     shape: Annotated[str, typer.Option(help="HxW or CxHxW, such as 256x256.")],
     tau: Tau = 0.75,
     alpha: Alpha = 0.001,
-    method: MethodOption = Method.segcertify,  # type: ignore[attr-defined]
+    method: MethodOption = Method.segcertify,
     n0: Selection = 10,
 ) -> None:
     """Say how many draws are needed and what radius is possible."""
@@ -134,7 +136,9 @@ def plan(
     if not re.fullmatch(r"(\d+x)?\d+x\d+", shape) or "0" in shape.split("x"):
         raise CertificationError(f"--shape: found {shape!r}; expected HxW or CxHxW, such as 256x256 or 3x256x256")
     planned = plan_for(tuple(map(int, shape.split("x"))), sigma, tau, alpha, method.value, n0)
-    typer.echo(f"Radius: {planned.radius:.4g} (l2, pixels in [0, 1]), {planned.gray_levels:.3g} gray levels RMS per value")
+    typer.echo(
+        f"Radius: {planned.radius:.4g} (l2, pixels in [0, 1]), {planned.gray_levels:.3g} gray levels RMS per value"
+    )
     typer.echo(f"Any pixel at all: n >= {planned.least_n}. Any measurement: n0 + n >= {planned.least_draws}")
     typer.echo("A pixel that has its class on this share of the noisy copies is certified with probability 0.95 by")
     for share, needed in planned.needed.items():

@@ -96,8 +96,8 @@ def check_measurements(
         name, _ = parse_decision(decision)
         if name not in names:
             raise MeasurementError(
-                f"`decisions`: found {decision!r}; {name} is not measured (measured: {', '.join(sorted(names)) or 'nothing'})."
-                " Add it to `measurements`, or write `decisions: []`"
+                f"`decisions`: found {decision!r}; {name} is not measured (measured: "
+                f"{', '.join(sorted(names)) or 'nothing'}). Add it to `measurements`, or write `decisions: []`"
             )
 
 
@@ -185,7 +185,10 @@ def _imported(specification: str, pixel_size: PixelSize | None) -> Measurement:
         raise MeasurementError(f"`measurements`: {specification} is no function; found {type(function).__name__}")
     source = Path(module.__file__).read_text() if module.__file__ else ""
     return Measurement(
-        attribute, "", lambda labels: float(function(labels, pixel_size)), _digest(f"{specification} {pixel_size} {source}")
+        attribute,
+        "",
+        lambda labels: float(function(labels, pixel_size)),
+        _digest(f"{specification} {pixel_size} {source}"),
     )
 
 

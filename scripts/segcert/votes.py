@@ -113,7 +113,9 @@ class Votes:
         if not self.overlaps.size:
             raise VotesError("overlaps: missing; sample with `truth` to have the Dice of each draw")
         sizes = self.areas.astype(np.float64) + self.truth_areas
-        return np.divide(2.0 * self.overlaps, sizes, out=np.full(sizes.shape, np.nan), where=sizes > 0)
+        dice: npt.NDArray[np.float64] = np.full(sizes.shape, np.nan)
+        np.divide(2.0 * self.overlaps, sizes, out=dice, where=sizes > 0)
+        return dice
 
     def label_maps(self) -> npt.NDArray[np.uint8]:
         """(n0 + n, H, W) the label map of each draw. Raises VotesError if they were not kept."""

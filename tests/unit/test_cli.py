@@ -101,7 +101,8 @@ def test_certificate_and_library_agree(run, image, segmenter, tmp_path):
 def test_explain_says_what_is_guaranteed(run, image, segmenter, tmp_path, noise):
     certified(run, image, segmenter, tmp_path, "--noise", noise, "--method", "kfwer", "--k", 5)
     text = run("explain", tmp_path / "chest.certificate.json")
-    for part in ("l2 norm below 0.1686", "black is 0 and white is 1", "fewer than 5 pixels", "probability at least 0.999",
+    for part in ("l2 norm below 0.1686", "black is 0 and white is 1", "fewer than 5 pixels",
+                 "probability at least 0.999",
                  "weaker than the guarantee", "10 + 60 noisy copies", "no medical device"):  # fmt: skip
         assert part in text
     assert ("on the image's own grid" in text) == (noise == "exact")
@@ -214,8 +215,13 @@ def test_png_and_tiff_images(tmp_path):
     Image.fromarray(deep).save(tmp_path / "deep.png")
     tifffile.imwrite(tmp_path / "rgb.tif", rgb)
     tifffile.imwrite(tmp_path / "deep.tif", deep // 16)
-    for name, expected, bits in (("rgb.png", rgb.transpose(2, 0, 1), 8), ("deep.png", deep[None], 16),
-                                 ("rgb.tif", rgb.transpose(2, 0, 1), 8), ("deep.tif", deep[None] // 16, 12)):  # fmt: skip
+    cases = [
+        ("rgb.png", rgb.transpose(2, 0, 1), 8),
+        ("deep.png", deep[None], 16),
+        ("rgb.tif", rgb.transpose(2, 0, 1), 8),
+        ("deep.tif", deep[None] // 16, 12),
+    ]
+    for name, expected, bits in cases:
         image = read_own_image(tmp_path / name)
         assert np.array_equal(image.pixels, expected)
         assert image.bits == bits

@@ -76,8 +76,8 @@ def test_a_single_pixel_is_wrong_with_the_bounded_probability(n, tau):
     outcomes = [(a, b, n - a - b) for a in range(n + 1) for b in range(n + 1 - a)]
     bound = binom.sf(np.arange(-1, n), n, tau) + binom.sf(np.arange(-1, n), n, 1 - tau)
     grid = [(p, q, 1 - p - q) for p in np.linspace(0, 1, 21) for q in np.linspace(0, 1 - p, 11)]
-    for shares in [*grid, (tau, 1 - tau, 0.0), (tau, (1 - tau) / 2, (1 - tau) / 2)]:
-        shares = np.clip(shares, 0, 1)
+    for case in [*grid, (tau, 1 - tau, 0.0), (tau, (1 - tau) / 2, (1 - tau) / 2)]:
+        shares = np.clip(case, 0, 1)
         probability = multinomial.pmf(outcomes, n, shares / shares.sum())
         for c in range(math.ceil(tau * (n - 1) + 1), n + 1):
             wrong = [any(x >= c and s <= tau + 1e-12 for x, s in zip(o, shares, strict=True)) for o in outcomes]

@@ -5,8 +5,8 @@ from scipy import stats
 from torch import nn
 
 from segcert.smoothing.blocks import Block, BlockStore
-from segcert.smoothing.noise import Noise, draw_key, standard_normal_
 from segcert.smoothing.errors import SamplingError
+from segcert.smoothing.noise import Noise, draw_key, standard_normal_
 from segcert.smoothing.segmenter import SmoothedSegmenter
 
 IMAGE = np.random.default_rng(0).random((1, 8, 6), dtype=np.float32)

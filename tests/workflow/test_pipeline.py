@@ -13,6 +13,7 @@ from tests.archives import mirror_of, montgomery_archive
 from tests.workflow.conftest import TINY
 
 from segcert.certification.certificate import certify
+from segcert.certification.median_smoothing import median_interval
 from segcert.certification.metrics import class_metrics
 from segcert.votes import load_votes
 
@@ -52,6 +53,42 @@ def test_every_row_can_be_recomputed_from_votes_and_masks(finished_once, table):
                 assert row[name] == value or (math.isnan(row[name]) and math.isnan(value))
             assert row["abstain"] == certificate.abstain
             assert row["radius"] == certificate.radius
+
+
+def test_every_interval_can_be_recomputed_from_votes(finished_once):
+    root = finished_once.path
+    intervals = pd.read_parquet(root / "results/tiny/intervals.parquet")
+    assert len(intervals) == 3 * 2 * 2 * 2 * 5  # images, regimes, denoisers, sigmas; 2 areas, ratio, 2 Dice
+    rows = intervals[(intervals["regime"] == "noise") & (intervals["denoiser"] == "ddpm") & (intervals["sigma"] == 0.5)]
+    votes = load_votes(root / "results/tiny/votes/phantom/unet-noise/ddpm/sigma_0.5/shard_0.npz")
+    for row in rows.to_dict("records"):
+        vote = votes[row["image"]]
+        values = vote.measurements | {"dice_lungs": vote.dice[:, 1], "dice_heart": vote.dice[:, 2]}
+        expected = median_interval(values[row["measurement"]], 0.5, row["tau"], 0.001 / 5)
+        assert (row["low"], row["high"], row["alpha"]) == (expected.low, expected.high, expected.alpha)
+        if row["measurement"] == "area_lungs":
+            truth = np.asarray(Image.open(root / f"data/prepared/phantom/masks/{row['image']}.png"))
+            assert row["truth"] == (truth == 1).sum()
+
+
+def test_no_attack_refutes_a_certified_pixel_within_the_radius(finished_once):
+    attacks = pd.read_parquet(finished_once.path / "results/tiny/attacks.parquet")
+    assert len(attacks) == 2 * 2 * 2 * 2  # regimes, denoisers, sigmas, multiples of the radius
+    inside = attacks[attacks["factor"] <= 1]
+    assert inside["certified"].sum() > 0
+    assert inside["refuted"].sum() == 0
+    assert (attacks["norm"] <= attacks["factor"] * attacks["radius"]).all()
+
+
+def test_a_weaker_method_says_so_on_the_page(finished):
+    finished.snakemake("--config", "method=kfwer", "kfwer_k=3", "attack={images: 0}", "noise=normal")
+    page = (finished.path / "reports/tiny/index.html").read_text()
+    assert "A weaker guarantee than the paper" in page
+    assert "fewer than k pixels of the image are certified wrongly" in page
+    assert 'id="attacks"' not in page
+    table = pd.read_parquet(finished.path / "results/tiny/certificates.parquet")
+    assert set(table["method"]) == {"kfwer"}
+    assert set(table["k"]) == {3}
 
 
 def test_every_artifact_has_a_record(finished_once):
@@ -147,7 +184,13 @@ def test_a_wrong_checksum_stops_the_run_with_one_clear_line(checkout, tmp_path):
 
 @pytest.mark.parametrize(
     ("setting", "line"),
-    [("sigmas=[-1]", "`sigmas: [0.25, 0.5, 1.0]`"), ("draws=20", "`n: 44` or more"), ("taus=1", "did you mean `tau`")],
+    [
+        ("sigmas=[-1]", "`sigmas: [0.25, 0.5, 1.0]`"),
+        ("draws=20", "`n: 44` or more"),
+        ("taus=1", "did you mean `tau`"),
+        ("measurements=[volume]", "`measurements.0`: found 'volume'"),
+        ("decisions=[area_liver > 3]", "is not measured"),
+    ],
 )
 def test_a_bad_configuration_is_refused_at_once(checkout, setting, line):
     done = checkout.snakemake("-n", "--config", setting, check=False)

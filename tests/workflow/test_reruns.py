@@ -7,7 +7,9 @@ import sys
 
 import pytest
 
-AFTER_CERTIFY = {"certify": 8, "collect": 1, "tables": 1, "curves": 1, "gallery": 1, "page": 1, "version_results": 1}
+AFTER_CERTIFY = {
+    "certify": 8, "attack": 4, "collect": 1, "tables": 1, "curves": 1, "gallery": 1, "page": 1, "version_results": 1,
+}  # fmt: skip
 
 
 def test_a_finished_run_says_where_the_report_is_and_has_nothing_left_to_do(finished_once):
@@ -28,6 +30,16 @@ def test_more_draws_train_nothing(finished):
     assert finished.stale("--config", "draws=60") == AFTER_CERTIFY | {"sample": 8}
 
 
+def test_a_method_and_a_decision_run_no_sampling(finished):
+    assert finished.stale("--config", "method=holm") == AFTER_CERTIFY
+    assert finished.stale("--config", "decisions=[]") == AFTER_CERTIFY
+
+
+def test_attack_settings_run_attacks_and_the_report(finished):
+    after = {rule: jobs for rule, jobs in AFTER_CERTIFY.items() if rule not in ("certify", "gallery")}
+    assert finished.stale("--config", "attack={steps: 3}") == after
+
+
 @pytest.mark.parametrize("key", ["device=cpu", "mirror=elsewhere"])
 def test_where_things_run_and_come_from_makes_nothing_stale(finished, key):
     assert finished.stale("--config", key) == {}
@@ -41,7 +53,7 @@ def test_a_comment_or_a_docstring_in_the_library_runs_nothing(finished):
 
 
 def test_code_of_certification_runs_certification_and_what_follows(finished):
-    finished.edit("scripts/segcert/certification/multiple_testing.py", "n + 1", "1 + n")
+    finished.edit("scripts/segcert/certification/multiple_testing.py", "n + 1 means", "1 + n means")
     finished.edit("scripts/segcert/certification/multiple_testing.py", "len(histogram) - 1", "len(histogram) - 2 + 1")
     assert finished.stale() == AFTER_CERTIFY
 

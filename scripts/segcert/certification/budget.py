@@ -31,9 +31,9 @@ def forecast_votes(votes: Votes, n: int, method: str, seed: int = 0) -> Votes:
     wanted = n + drawn - votes.n
     won = counts.astype(np.int64)
     if wanted <= drawn:
-        won = hypergeom.rvs(drawn, won, wanted, random_state=rng) if wanted < drawn else won
+        won = np.asarray(hypergeom.rvs(drawn, won, wanted, random_state=rng)) if wanted < drawn else won
     else:
-        won = won + betabinom.rvs(wanted - drawn, won + 0.5, drawn - won + 0.5, random_state=rng)
+        won = won + np.asarray(betabinom.rvs(wanted - drawn, won + 0.5, drawn - won + 0.5, random_state=rng))
     others = (chosen == 0).astype(np.intp)  # some other class
     estimation = np.zeros(votes.estimation.shape, np.int64)
     np.put_along_axis(estimation, chosen[None], won[None], axis=0)

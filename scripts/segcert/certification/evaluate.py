@@ -26,7 +26,9 @@ def read_votes(index: str | Path, files: Iterable[str | Path]) -> dict[str, Vote
     drawn = {image: vote for path in files for image, vote in load_votes(path).items()}
     order = [row["image"] for row in dataset.rows if row["image"] in drawn]
     if len(order) < len(drawn):
-        raise VotesError(f"votes of {', '.join(sorted(set(drawn) - set(order)))}: {index} has no such image; sample again")
+        raise VotesError(
+            f"votes of {', '.join(sorted(set(drawn) - set(order)))}: {index} has no such image; sample again"
+        )
     for image in order:
         if drawn[image].origin.get("image") != array_digest(to_unit(dataset.image(image))):
             raise VotesError(f"votes of {image}: drawn from another image than {index} names; sample again")

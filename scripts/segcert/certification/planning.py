@@ -39,7 +39,12 @@ class Plan:
 
 
 def plan(
-    shape: tuple[int, ...], sigma: float, tau: float = 0.75, alpha: float = 0.001, method: str = "segcertify", n0: int = 10
+    shape: tuple[int, ...],
+    sigma: float,
+    tau: float = 0.75,
+    alpha: float = 0.001,
+    method: str = "segcertify",
+    n0: int = 10,
 ) -> Plan:
     """Plan the certification of an image of a shape, (H, W) or (C, H, W).
 
@@ -57,17 +62,17 @@ def plan(
     check_settings(tau, alpha, method)
     pixels = math.prod(shape[-2:])
     used = n0 if method == "holm" else 0
+
+    def needed(share: float) -> tuple[int, int]:
+        first, last = (max(1, draws_needed(share, tau, alpha / tests) - used) for tests in (pixels, pixels / 10))
+        return first, last
+
     return Plan(
         radius=certified_radius(sigma, tau),
         gray_levels=radius_in_gray_levels(certified_radius(sigma, tau), math.prod(shape)),
         least_n=smallest_n(pixels, tau, alpha, method, n0),
         least_draws=smallest_draws(tau, alpha),
-        needed={
-            share: tuple(max(1, draws_needed(share, tau, alpha / tests) - used) for tests in (pixels, pixels / 10))
-            if share > tau
-            else None
-            for share in SHARES
-        },
+        needed={share: needed(share) if share > tau else None for share in SHARES},
     )
 
 

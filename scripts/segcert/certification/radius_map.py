@@ -1,6 +1,7 @@
 """Certified radii pixel by pixel, at once for a whole grid of tau."""
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy.typing as npt
 from segcert.certification.binomial import p_value_table
 from segcert.certification.certificate import ABSTAIN, certified_radius, check_votes, chosen_class, tested_draws
 from segcert.certification.feasibility import CertificationError, check_settings
-from segcert.certification.multiple_testing import holm_threshold, selection_free_threshold
+from segcert.certification.multiple_testing import holm_threshold
 from segcert.votes import Votes
 
 WRONG_CLASS = 0.01  # share of alpha
@@ -77,7 +78,7 @@ def radius_map(
     """
     if method not in ("segcertify", "holm"):
         raise CertificationError(f"method: found {method!r}; a radius map needs segcertify or holm")
-    if not taus or any(low >= high for low, high in zip(taus, taus[1:], strict=False)):
+    if not taus or any(low >= high for low, high in itertools.pairwise(taus)):
         raise CertificationError(f"taus: found {list(taus)}; expected increasing values, for example [0.6, 0.75, 0.9]")
     for tau in taus:
         check_settings(tau, alpha, method)

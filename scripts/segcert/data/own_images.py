@@ -50,7 +50,7 @@ class OwnImage:
         return OwnImage(np.rint(np.stack(planes)).astype(np.uint16), self.bits, scaled)
 
     def with_channels(self, channels: int) -> "OwnImage":
-        """With one channel, if that is wanted and the three are equal (gray saved as RGB). Raises DataError otherwise."""
+        """With the wanted channels: gray saved as RGB becomes one channel. Raises DataError where it cannot."""
         found = len(self.pixels)
         if found == channels:
             return self

@@ -19,10 +19,14 @@ def read_certificate(path: str | Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise DocumentError(f"{path}: no such file; `segcert certify` writes NAME.certificate.json") from error
     except (OSError, ValueError) as error:
-        raise DocumentError(f"{path}: is no certificate ({error}); expected a file that `segcert certify` wrote") from error
+        raise DocumentError(
+            f"{path}: is no certificate ({error}); expected a file that `segcert certify` wrote"
+        ) from error
     found = document.get("format") if isinstance(document, dict) else None
     if found != FORMAT:
-        raise DocumentError(f"{path}: found the format {found!r}; expected {FORMAT!r}, a file that `segcert certify` wrote")
+        raise DocumentError(
+            f"{path}: found the format {found!r}; expected {FORMAT!r}, a file that `segcert certify` wrote"
+        )
     return document
 
 
@@ -40,19 +44,21 @@ def explain(document: dict[str, Any]) -> str:
         "  A certified pixel keeps the label that the smoothed model gives it.",
         "",
         "For which perturbations",
-        f"  Any change of the image, however chosen, with an l2 norm below {settings['radius']:.4g}: the square root of the",
-        "  sum over all pixels (and channels) of the squared change, in units where black is 0 and white is 1, at",
-        f"  {width}x{height} pixels. Spread evenly, that is {document['radius_gray_levels']:.3g} of 255 gray levels at every "
-        "value; a single value",
-        f"  may change by {255 * settings['radius']:.3g} gray levels. Rotations, other scanners and larger changes are not covered.",
+        f"  Any change of the image, however chosen, with an l2 norm below {settings['radius']:.4g}: the square root of",
+        "  the sum over all pixels (and channels) of the squared change, in units where black is 0 and white is 1,",
+        f"  at {width}x{height} pixels. Spread evenly, that is {document['radius_gray_levels']:.3g} of 255 gray levels at",
+        f"  every value; a single value may change by {255 * settings['radius']:.3g} gray levels.",
+        "  Rotations, other scanners and larger changes are not covered.",
         "",
         "How sure that is",
         f"  Method {settings['method']}: {_guarantee(settings)}.",
-        f"  (alpha = {settings['alpha']:g}; {settings['n0']} + {settings['n']} noisy copies at sigma {settings['sigma']:g}, "
-        f"tau = {settings['tau']:g}.)",
+        f"  (alpha = {settings['alpha']:g}; {settings['n0']} + {settings['n']} noisy copies at sigma "
+        f"{settings['sigma']:g}, tau = {settings['tau']:g}.)",
     ]
     if settings["method"] in WEAKER:
-        lines.append("  This is weaker than the guarantee of segcertify and holm, under which no pixel at all is wrong.")
+        lines.append(
+            "  This is weaker than the guarantee of segcertify and holm, under which no pixel at all is wrong."
+        )
     if settings["earlier_n"]:
         earlier = ", ".join(map(str, settings["earlier_n"]))
         lines += [
@@ -60,12 +66,19 @@ def explain(document: dict[str, Any]) -> str:
             "  beforehand; raising n after a look at the result until it pleases is not covered.",
         ]
     if sampling["noise"] == "exact":
-        lines.append("  The noise was drawn on the image's own grid, so rounding in floating point does not undo the guarantee.")
+        lines += [
+            "  The noise was drawn on the image's own grid, so rounding in floating point does not undo the guarantee",
+            f"  (for changed images on that grid, of {image['bits']} bits).",
+        ]
     else:
-        lines.append("  The noise was float32: exact in real numbers; `--noise exact` also excludes rounding effects.")
+        lines.append(
+            "  The noise was float32: sound in real numbers; `--noise exact` also excludes effects of rounding."
+        )
     lines += ["", "The structures (pixels certified, and at most with all that abstain)"]
     lines += [
-        f"  {each['name']}: {each['area_low']} to {each['area_high']} pixels" for each in document["classes"] if each["id"]
+        f"  {each['name']}: {each['area_low']} to {each['area_high']} pixels"
+        for each in document["classes"]
+        if each["id"]
     ]
     if document["measurements"]:
         alpha = document["measurements"][0]["alpha"]
@@ -84,8 +97,10 @@ def explain(document: dict[str, Any]) -> str:
 def _guarantee(settings: dict[str, Any]) -> str:
     text: str = settings["guarantee"]
     sure = f"{1 - settings['alpha']:.12g}"
-    return text.replace("1 - alpha", sure).replace("fewer than k", f"fewer than {settings['k']}").replace(
-        "the share alpha", f"the share {settings['alpha']:g}"
+    return (
+        text.replace("1 - alpha", sure)
+        .replace("fewer than k", f"fewer than {settings['k']}")
+        .replace("the share alpha", f"the share {settings['alpha']:g}")
     )
 
 

@@ -35,7 +35,7 @@ def verify(
     Raises DocumentError for the first thing that does not agree.
     """
     folder = Path(path).parent
-    for kind, file in document["files"].items():
+    for file in document["files"].values():
         _same(f"{folder / file['path']}", _file_digest(folder / file["path"]), file["sha256"])
     image_path = Path(image_path or document["image"]["path"])
     _same(str(image_path), _file_digest(image_path), document["image"]["sha256"])
@@ -60,7 +60,9 @@ def verify(
 
     sampling = Sampling(**{key: value for key, value in document["sampling"].items() if key != "device"})
     if device.type != document["sampling"]["device"]:
-        raise DocumentError(f"the votes were drawn on {document['sampling']['device']}, whose noise differs; use its kind")
+        raise DocumentError(
+            f"the votes were drawn on {document['sampling']['device']}, whose noise differs; use its kind"
+        )
     image = networks.read_image(image_path, document["image"]["shape"][-1])
     smoothed = networks.smoothed(image, sampling, device)
     if votes.origin.get("image") != image_digest(image.unit()):
@@ -69,10 +71,14 @@ def verify(
         _same(f"{path}: the {name} that the votes were drawn with", votes.origin.get(name), digest)
     chosen = _spread(votes.n0, votes.n, draws)
     kept = votes.label_maps() if len(votes.draws) else None
-    for (row, (stream, k)), drawn in zip(chosen, smoothed.label_maps(image.unit(), (draw for _, draw in chosen)), strict=True):
+    for (row, (stream, k)), drawn in zip(
+        chosen, smoothed.label_maps(image.unit(), (draw for _, draw in chosen)), strict=True
+    ):
         label_map = drawn.cpu().numpy()
         areas = np.bincount(label_map.ravel(), minlength=votes.areas.shape[1])
-        if not np.array_equal(areas, votes.areas[row]) or (kept is not None and not np.array_equal(label_map, kept[row])):
+        if not np.array_equal(areas, votes.areas[row]) or (
+            kept is not None and not np.array_equal(label_map, kept[row])
+        ):
             raise DocumentError(
                 f"{path}: draw {k} of the {stream} draws gives areas {areas.tolist()}, "
                 f"the votes say {votes.areas[row].tolist()} (another machine may round a few pixels otherwise)"

@@ -99,9 +99,7 @@ def write_certificate(
 def check_decision(image: OwnImage, sampling: Sampling, decision: Decision) -> None:
     """Raise CertificationError before anything is drawn if nothing could be certified."""
     pixels = math.prod(image.pixels.shape[1:])
-    require_feasible(
-        sampling.n, pixels, decision.tau, decision.alpha, decision.method, sampling.n0, decision.k
-    )
+    require_feasible(sampling.n, pixels, decision.tau, decision.alpha, decision.method, sampling.n0, decision.k)
 
 
 def _classes(certificate: Certificate, titles: Sequence[str]) -> list[dict[str, Any]]:

@@ -40,7 +40,8 @@ def render_page(
     """Render the report of a run to one HTML file.
 
     table, classes, measurements, attacks: the tables (segcert.reporting.tables). datasets: what their dataset.json
-    say. curves: SVG files, certified Dice against sigma and against draws. galleries: caption by PNG file. digests: SHA-256 by file. records: run records, for times and versions.
+    say. curves: SVG files, certified Dice against sigma and against draws. galleries: caption by PNG file. digests:
+    SHA-256 by file. records: run records, for times and versions.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined

@@ -18,9 +18,7 @@ def main_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
 
     Each metric has its 95% bootstrap interval over images in the columns <metric>_low and <metric>_high.
     """
-    per_image = rows.groupby([*MODEL, *SETTINGS, "image"], sort=False, as_index=False)[
-        [*METRICS, "extended"]
-    ].mean()
+    per_image = rows.groupby([*MODEL, *SETTINGS, "image"], sort=False, as_index=False)[[*METRICS, "extended"]].mean()
     return _summarise(per_image, MODEL, resamples)
 
 
@@ -50,7 +48,7 @@ def measurement_table(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def attack_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """A row per model, sigma and multiple of the radius: certified, changed and refuted pixels of all attacked images."""
+    """A row per model, sigma and multiple of the radius: certified, changed and refuted pixels of attacked images."""
     if rows.empty:
         return pd.DataFrame(columns=[*MODEL, "factor", "images", "certified", "changed", "refuted"])
     grouped = rows.groupby([*MODEL, "factor"], sort=False, as_index=False)

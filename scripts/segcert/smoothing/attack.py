@@ -11,7 +11,7 @@ from torch import Tensor
 from segcert.certification.binomial import p_value_table
 from segcert.certification.certificate import ABSTAIN
 from segcert.smoothing.errors import SamplingError
-from segcert.smoothing.noise import image_digest
+from segcert.smoothing.noise import Draw, image_digest
 from segcert.smoothing.segmenter import SmoothedSegmenter, checked_image
 
 Image = npt.NDArray[np.float32]
@@ -81,7 +81,7 @@ def attack(
     delta = torch.zeros_like(x)
     for step in range(steps):
         delta.requires_grad_(True)
-        draws = [("attack", step * copies + k) for k in range(copies)]
+        draws: list[Draw] = [("attack", step * copies + k) for k in range(copies)]
         logits = smoothed.logits(smoothed.noise.perturbed(x + delta, digest, draws))
         shares = logits.float().softmax(dim=1).mean(dim=0)  # (num_classes, H, W)
         share = shares.gather(0, chosen[None])[0]
@@ -93,7 +93,8 @@ def attack(
     perturbation = delta.detach().cpu().numpy()
     if smoothed.noise.kind == "exact":
         return _on_grid(pixels, perturbation, norm * INSIDE, smoothed.noise.levels)
-    return np.clip(pixels + perturbation, 0, 1)
+    attacked: Image = np.clip(pixels + perturbation, 0, 1)
+    return attacked
 
 
 def damage(

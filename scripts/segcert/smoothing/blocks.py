@@ -85,7 +85,7 @@ class BlockStore:
         save_arrays(self.path(key), {"counts": block.counts, "digest": np.array(block.digest), **block.columns})
 
     def finished(self, key: dict[str, Any], n: int) -> list[int]:
-        """Note that the votes of a key were finished with n estimation draws; return the smaller n of earlier times.
+        """Note that the votes of a key were finished with n estimation draws; return smaller n of earlier times.
 
         Raising n after a look at the certificates is not covered by alpha, so votes say whether it was done.
         """

@@ -58,7 +58,7 @@ class Noise:
     @property
     def levels(self) -> int:
         """Grid steps from 0 to 1."""
-        return 2**self.bits - 1
+        return (1 << self.bits) - 1
 
     def check(self, image: npt.NDArray[np.float32]) -> None:
         """Raise SamplingError if exact noise is asked for and the image does not lie on the grid."""

@@ -62,7 +62,9 @@ class Readings:
         """The block of some label maps (draws, H, W) uint8. Raises SamplingError where a label is no class id."""
         chosen = [label_maps == class_id for class_id in range(self.num_classes)]
         counts = torch.stack([of_class.sum(dim=0, dtype=torch.int32) for of_class in chosen])
-        areas = torch.stack([of_class.flatten(1).count_nonzero(dim=1) for of_class in chosen], dim=1)  # (draws, classes)
+        areas = torch.stack(
+            [of_class.flatten(1).count_nonzero(dim=1) for of_class in chosen], dim=1
+        )  # (draws, classes)
         if int(areas.sum()) < label_maps.numel():
             raise SamplingError("model: returned logits that are not finite; a label from them would mean nothing")
         block = Block(counts.cpu().numpy(), {"areas": areas.cpu().numpy().astype(np.uint32)})

@@ -123,7 +123,8 @@ class SmoothedSegmenter:
                 part.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.identity = identity or {"segmenter": module_digest(model), "denoiser": module_digest(denoiser)}
         self.device, self.precision = torch.device(device), precision
-        self.model, self.denoiser = (self._compiled(part) if compiled else part for part in (model, denoiser))
+        self.model: Model = self._compiled(model) if compiled else model
+        self.denoiser: Denoise | None = self._compiled(denoiser) if compiled else denoiser
         self.num_classes, self.batch_size, self.compiled = num_classes, batch_size, compiled
         self.block_size, self.store = block_size, store
 
@@ -192,7 +193,11 @@ class SmoothedSegmenter:
             areas=both["areas"],
             measurements={each.name: both[readings.measurement_column(each)] for each in measurements},
             origin=key | ({"earlier_n": earlier} if earlier else {}),
-            **({"overlaps": both[readings.overlap_column], "truth_areas": readings.truth_areas} if truth is not None else {}),
+            **(
+                {"overlaps": both[readings.overlap_column], "truth_areas": readings.truth_areas}
+                if truth is not None
+                else {}
+            ),
             **({"draws": both["draws"]} if keep_draws else {}),
         )
 
@@ -208,7 +213,10 @@ class SmoothedSegmenter:
             yield from labels[: len(batch)]
 
     def logits(self, x_noisy: Tensor) -> Tensor:
-        """Logits (B, num_classes, H, W) of noisy copies (B, C, H, W). Raises SamplingError if the model does not fit."""
+        """Logits (B, num_classes, H, W) of noisy copies (B, C, H, W).
+
+        Raises SamplingError if the model does not fit.
+        """
         try:
             with self._autocast():
                 x = self.denoiser(x_noisy, self.sigma) if self.denoiser else x_noisy
@@ -262,7 +270,10 @@ class SmoothedSegmenter:
             yield span, block
 
     def _kept(self, key: dict[str, Any], span: Span, readings: Readings) -> Block:
-        """What the store has of a span; no draws if it has none, too many (they cannot be parted), or too little said."""
+        """What the store has of a span.
+
+        No draws if it has none, too many (they cannot be parted), or too few columns.
+        """
         kept = self.store.get({**key, "stream": span.stream, "start": span.start}) if self.store else None
         complete = readings.complete(kept) if kept and kept.draws <= span.stop - span.start else None
         return complete or readings.empty()
@@ -279,9 +290,10 @@ class SmoothedSegmenter:
 
 def spans_of(n0: int, n: int, block_size: int) -> list[Span]:
     """The blocks of n0 selection and n estimation draws."""
+    streams: tuple[tuple[Stream, int], ...] = (("selection", n0), ("estimation", n))
     return [
         Span(stream, start, min(start + block_size, draws))
-        for stream, draws in (("selection", n0), ("estimation", n))
+        for stream, draws in streams
         for start in range(0, draws, block_size)
     ]
 
