@@ -75,6 +75,7 @@ rule attack:
         tau=CONFIG.tau,
         batch_size=CONFIG.sampling.batch_size,
         noise=CONFIG.noise,
+        pool=CONFIG.pool,
         seed=CONFIG.seed,
         code=code("attack"),
     script:

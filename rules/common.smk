@@ -30,6 +30,11 @@ if "noise" in CONFIG.regimes and max(CONFIG.sigmas) > CONFIG.segmenter.sigma_max
         f"of `sigmas`, write `segmenter: {{sigma_max: {max(CONFIG.sigmas):g}}}`"
     )
 
+for dataset in CONFIG.datasets:
+    left_out = set(CONFIG.measurements) - set(applicable(CONFIG.measurements, CATALOGUE[dataset].classes))
+    if left_out:
+        logger.warning(f"{', '.join(left_out)}: not measured on {dataset}, which lacks the classes for it")
+
 RUN = CONFIG.run
 RESULTS = f"results/{RUN}"
 REPORT = f"reports/{RUN}"

@@ -39,6 +39,7 @@ rule sample:
         measurements=measurements,
         keep_draws=CONFIG.keep_draws,
         noise=CONFIG.noise,
+        pool=CONFIG.pool,
         n0=CONFIG.n0,
         n=CONFIG.n,
         seed=CONFIG.seed,
@@ -63,6 +64,7 @@ rule predict:
     params:
         segmenter=SEGMENTER,
         test_images=CONFIG.sampling.test_images,
+        pool=CONFIG.pool,
         code=code("predict"),
     script:
         "../scripts/predict.py"
@@ -83,6 +85,7 @@ rule denoise_examples:
     params:
         denoiser=DENOISER,
         examples=CONFIG.report.examples,
+        pool=CONFIG.pool,
         seed=CONFIG.seed,
         code=code("denoise_examples"),
     script:

@@ -20,6 +20,7 @@ rule train_segmenter:
     params:
         folder=subpath(output[0], parent=True),
         settings=CONFIG.segmenter.model_dump(),
+        pool=CONFIG.pool,
         seed=CONFIG.seed,
         code=code("train_segmenter"),
     script:
@@ -43,6 +44,7 @@ rule train_denoiser:
     params:
         folder=DENOISER,
         settings=CONFIG.denoiser.model_dump(),
+        pool=CONFIG.pool,
         seed=CONFIG.seed,
         code=code("train_denoiser"),
     script:

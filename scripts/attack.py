@@ -18,6 +18,7 @@ with recorded(snakemake) as found:
         tau=snakemake.params.tau,
         batch_size=snakemake.params.batch_size,
         noise=snakemake.params.noise,
+        pool=snakemake.params.pool,
         seed=snakemake.params.seed,
         device=device,
     )

@@ -11,6 +11,7 @@ with recorded(snakemake) as found:
         snakemake.output[0],
         sigma=float(snakemake.wildcards.sigma),
         examples=snakemake.params.examples,
+        pool=snakemake.params.pool,
         seed=snakemake.params.seed,
         device=device,
     )

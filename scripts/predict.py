@@ -10,5 +10,6 @@ with recorded(snakemake) as found:
         snakemake.params.segmenter,
         snakemake.output[0],
         test_images=snakemake.params.test_images,
+        pool=snakemake.params.pool,
         device=device,
     )

@@ -18,6 +18,7 @@ with recorded(snakemake) as found:
         measurements=snakemake.params.measurements,
         keep_draws=snakemake.params.keep_draws,
         noise=snakemake.params.noise,
+        pool=snakemake.params.pool,
         n0=snakemake.params.n0,
         n=snakemake.params.n,
         seed=snakemake.params.seed,

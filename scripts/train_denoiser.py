@@ -9,6 +9,7 @@ with recorded(snakemake) as found:
         snakemake.input.index,
         snakemake.params.folder,
         settings=snakemake.params.settings,
+        pool=snakemake.params.pool,
         seed=snakemake.params.seed,
         device=device,
     )

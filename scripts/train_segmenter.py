@@ -11,6 +11,7 @@ with recorded(snakemake) as found:
         architecture=snakemake.wildcards.model,
         regime=snakemake.wildcards.regime,
         settings=snakemake.params.settings,
+        pool=snakemake.params.pool,
         seed=snakemake.params.seed,
         device=device,
     )

@@ -133,6 +133,14 @@ class Config(Section):
     image_size: int = Field(
         64, ge=16, le=2048, description="Height and width, in pixels, at which noise is added and labels are certified"
     )
+    pool: int = Field(
+        1,
+        ge=1,
+        le=32,
+        description="The networks see the noisy image averaged over pool x pool pixels, at a fraction of the cost; "
+        "noise, radius and certificate stay at image_size. Pays at high sigma and large image_size "
+        "(docs/what-moves-certified-dice.md)",
+    )
     models: list[Literal["unet"]] = Field(["unet"], min_length=1, description="Segmentation networks")
     regimes: list[Literal["clean", "noise"]] = Field(
         ["clean", "noise"],
@@ -214,10 +222,12 @@ class Config(Section):
             "the levels of denoiser.channels": len(self.denoiser.channels) - 1,
         }
         for reason, halving in halvings.items():
-            nearest = max(1, round(self.image_size / 2**halving)) * 2**halving
+            unit = self.pool * 2**halving
+            nearest = max(1, round(self.image_size / unit)) * unit
             if nearest != self.image_size:
+                pooled = f"divided by `pool: {self.pool}` and " if self.pool > 1 else ""
                 raise ValueError(
-                    f"`image_size`: found {self.image_size}, to be halved {halving} times by {reason}. "
+                    f"`image_size`: found {self.image_size}, to be {pooled}halved {halving} times by {reason}. "
                     f"Write `image_size: {nearest}`"
                 )
         return self

@@ -106,7 +106,8 @@ def test_what_cannot_be_measured_is_named(name, message):
 def test_the_ratio_needs_lungs_and_heart():
     assert applicable(["area", "cardiothoracic_ratio"], ["background", "lungs"]) == ["area"]
     with pytest.raises(MeasurementError, match="needs the classes lungs and heart; found background, lungs"):
-        check_measurements(["cardiothoracic_ratio"], [], [["background", "lungs"]])
+        measurements_of(["cardiothoracic_ratio"], ["background", "lungs"])
+    check_measurements(["cardiothoracic_ratio"], ["cardiothoracic_ratio > 0.5"], [["background", "lungs"]])
     check_measurements(["cardiothoracic_ratio"], ["cardiothoracic_ratio > 0.5"], [["background", "lungs"], CHEST])
 
 

@@ -80,6 +80,7 @@ class Networks:
             device=device,
             precision=sampling.precision,
             noise=sampling.noise,
+            pool=self.config.get("pool", 1),
             bits=image.bits,
             store=store,
             identity={**self.digests, "segcert": segcert.__version__},

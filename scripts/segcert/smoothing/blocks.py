@@ -76,7 +76,7 @@ class BlockStore:
         return block
 
     def put(self, key: dict[str, Any], block: Block) -> None:
-        """Keep a block, whole or not at all. One of more draws under the same key stays, columns of as many are added."""
+        """Keep a block, whole or not at all. One of more draws stays; to one of as many, columns are added."""
         there = self.get(key)
         if there and there.draws > block.draws:
             return

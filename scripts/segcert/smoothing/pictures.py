@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 
 from segcert.data.loading import PreparedDataset, to_unit
 from segcert.models.registry import load_segmenter
@@ -13,7 +14,13 @@ from segcert.smoothing.noise import Noise, image_digest
 
 @torch.inference_mode()
 def predict_clean(
-    index: str | Path, segmenter: str | Path, output: str | Path, *, test_images: int | None, device: torch.device
+    index: str | Path,
+    segmenter: str | Path,
+    output: str | Path,
+    *,
+    test_images: int | None,
+    pool: int,
+    device: torch.device,
 ) -> None:
     """Write the labels (H, W) of the unsmoothed model on each clean test image, by image name, to an `.npz` file."""
     dataset = PreparedDataset(Path(index))
@@ -21,8 +28,9 @@ def predict_clean(
     model.to(device)
     labels = {}
     for name in track(dataset.names("test", test_images), "predicting"):
-        image = torch.from_numpy(to_unit(dataset.image(name))).to(device)
-        labels[name] = model(image[None])[0].argmax(dim=0).to(torch.uint8).cpu().numpy()
+        x = torch.from_numpy(to_unit(dataset.image(name))).to(device)[None]
+        logits = F.interpolate(model(F.avg_pool2d(x, pool)), scale_factor=pool, mode="bilinear")
+        labels[name] = logits[0].argmax(dim=0).to(torch.uint8).cpu().numpy()
     save_arrays(output, labels)
 
 
@@ -34,10 +42,14 @@ def denoise_examples(
     *,
     sigma: float,
     examples: int,
+    pool: int,
     seed: int,
     device: torch.device,
 ) -> None:
-    """Write the first noisy copy of the first test images, and it denoised: (2, C, H, W) float32 by image name."""
+    """Write the first noisy copy of the first test images, as the networks see it, and it denoised.
+
+    (2, C, H / pool, W / pool) float32 by image name.
+    """
     from segcert.diffusion.denoiser import OneShotDenoiser
 
     dataset = PreparedDataset(Path(index))
@@ -48,5 +60,6 @@ def denoise_examples(
     for name in dataset.names("test", examples):
         image = to_unit(dataset.image(name))
         x_noisy = noise.copies(torch.from_numpy(image).to(device), image_digest(image), [("estimation", 0)], 1)
-        pictures[name] = torch.cat([x_noisy, denoise(x_noisy, sigma)]).cpu().numpy()
+        x_seen = F.avg_pool2d(x_noisy, pool)
+        pictures[name] = torch.cat([x_seen, denoise(x_seen, sigma / pool)]).cpu().numpy()
     save_arrays(output, pictures)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segcert.measurements import Measurement
@@ -56,6 +57,9 @@ class SmoothedSegmenter:
     noise, bits
         "normal", or "exact": Gaussian noise rounded to the image's own grid, k / (2^bits - 1), so that the guarantee
         holds in floating point too (docs/noise.md).
+    pool
+        The networks see the noisy image averaged over pool x pool pixels, where the noise has the level sigma / pool,
+        and their logits are enlarged again. Pixels, noise, radius and certificate stay those of the image.
     compiled
         Run modules through torch.compile (CUDA graphs on a GPU).
     block_size
@@ -100,14 +104,15 @@ class SmoothedSegmenter:
         *,
         noise: str = "normal",
         bits: int = 8,
+        pool: int = 1,
         compiled: bool = False,
         block_size: int = 50,
         store: BlockStore | None = None,
         identity: dict[str, Any] | None = None,
     ) -> None:
         self.noise = Noise(float(sigma), seed, noise, bits)
-        if min(batch_size, block_size) < 1:
-            raise SamplingError(f"batch_size {batch_size}, block_size {block_size}: expected at least 1")
+        if min(batch_size, block_size, pool) < 1:
+            raise SamplingError(f"batch_size {batch_size}, block_size {block_size}, pool {pool}: expected at least 1")
         if not 1 <= num_classes <= MOST_CLASSES:
             raise SamplingError(f"num_classes: found {num_classes}; expected 1 to {MOST_CLASSES}")
         if precision not in PRECISIONS:
@@ -126,7 +131,7 @@ class SmoothedSegmenter:
         self.model: Model = self._compiled(model) if compiled else model
         self.denoiser: Denoise | None = self._compiled(denoiser) if compiled else denoiser
         self.num_classes, self.batch_size, self.compiled = num_classes, batch_size, compiled
-        self.block_size, self.store = block_size, store
+        self.block_size, self.store, self.pool = block_size, store, pool
 
     @property
     def sigma(self) -> float:
@@ -217,9 +222,16 @@ class SmoothedSegmenter:
 
         Raises SamplingError if the model does not fit.
         """
+        if any(side % self.pool for side in x_noisy.shape[2:]):
+            raise SamplingError(
+                f"image: found {tuple(x_noisy.shape[2:])} pixels; expected a height and width divisible by pool "
+                f"{self.pool}"
+            )
+        x = F.avg_pool2d(x_noisy, self.pool) if self.pool > 1 else x_noisy
         try:
             with self._autocast():
-                x = self.denoiser(x_noisy, self.sigma) if self.denoiser else x_noisy
+                if self.denoiser:
+                    x = self.denoiser(x, self.sigma / self.pool)
                 logits = self.model(x.contiguous(memory_format=torch.channels_last))
         except torch.OutOfMemoryError:
             raise
@@ -228,13 +240,11 @@ class SmoothedSegmenter:
                 f"model: cannot take images of shape {tuple(x_noisy.shape)}: {str(error).splitlines()[0]}; "
                 "check the number of channels and the size of the image"
             ) from error
-        expected = (len(x_noisy), self.num_classes, *x_noisy.shape[2:])
+        expected = (len(x), self.num_classes, *(side // self.pool for side in x_noisy.shape[2:]))
         if not isinstance(logits, Tensor) or tuple(logits.shape) != expected:
             found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-            raise SamplingError(
-                f"model: returned {found} for images {tuple(x_noisy.shape)}; expected logits {expected}"
-            )
-        return logits
+            raise SamplingError(f"model: returned {found} for images {tuple(x.shape)}; expected logits {expected}")
+        return F.interpolate(logits, scale_factor=self.pool, mode="bilinear") if self.pool > 1 else logits
 
     def key(self, image: npt.NDArray[np.float32]) -> dict[str, Any]:
         """All that a vote depends on, but for stream and draw."""
@@ -245,6 +255,7 @@ class SmoothedSegmenter:
             "num_classes": self.num_classes,
             "seed": self.noise.seed,
             "noise": self.noise.kind if self.noise.kind == "normal" else f"{self.noise.kind}, {self.noise.bits} bits",
+            "pool": self.pool,
             "batch_size": self.batch_size,
             "precision": self.precision,
             "compiled": self.compiled,

@@ -27,6 +27,7 @@ def attack_rows(
     tau: float,
     batch_size: int,
     noise: str,
+    pool: int,
     seed: int,
     device: torch.device,
 ) -> list[dict[str, Any]]:
@@ -41,7 +42,7 @@ def attack_rows(
     rows = []
     for sigma, path in track(certificates.items(), "attacking"):
         smoothed = SmoothedSegmenter(
-            model, sigma, len(config["classes"]), denoise, batch_size, seed, device, noise=noise
+            model, sigma, len(config["classes"]), denoise, batch_size, seed, device, noise=noise, pool=pool
         )
         radius = certified_radius(sigma, tau)
         with np.load(path, allow_pickle=False) as labels:

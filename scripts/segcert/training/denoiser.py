@@ -20,17 +20,18 @@ NORM_GROUPS = 8
 
 
 def train_denoiser(
-    index: str | Path, folder: str | Path, *, settings: dict[str, Any], seed: int, device: torch.device
+    index: str | Path, folder: str | Path, *, settings: dict[str, Any], pool: int = 1, seed: int, device: torch.device
 ) -> None:
     """Train on the split `train` of a prepared data set; keep the averaged weights that are best on `val`.
 
-    `settings` are the keys of the section `denoiser` of the configuration. Writes the diffusers folders `unet`
+    `settings` are the keys of the section `denoiser` of the configuration; with `pool` the images are averaged over
+    pool x pool pixels. Writes the diffusers folders `unet`
     and `scheduler`, and history.csv, to `folder`.
     """
     dataset = PreparedDataset(Path(index))
-    images, val_images = (_scaled(dataset, split) for split in ("train", "val"))
+    images, val_images = (_scaled(dataset, split, pool) for split in ("train", "val"))
     torch.manual_seed(seed)
-    unet = build_unet(settings, dataset.about["channels"], dataset.about["image_size"])
+    unet = build_unet(settings, dataset.about["channels"], dataset.about["image_size"] // pool)
     unet = unet.to(device, memory_format=torch.channels_last)
     scheduler = DDPMScheduler(num_train_timesteps=TIMESTEPS, beta_schedule="linear", prediction_type="epsilon")
     average = AveragedModel(unet, multi_avg_fn=get_ema_multi_avg_fn(settings["ema_decay"]))  # type: ignore[no-untyped-call]
@@ -91,7 +92,7 @@ def build_unet(settings: dict[str, Any], channels: int, image_size: int) -> UNet
     )
 
 
-def _scaled(dataset: PreparedDataset, split: str) -> Tensor:
-    """Images of a split in [-1, 1], the diffusion model's range: (N, C, H, W)."""
+def _scaled(dataset: PreparedDataset, split: str, pool: int) -> Tensor:
+    """Images of a split in [-1, 1], the diffusion model's range: (N, C, H / pool, W / pool)."""
     images, _ = dataset.stack(dataset.names(split))
-    return torch.from_numpy(2 * to_unit(images) - 1)
+    return F.avg_pool2d(torch.from_numpy(2 * to_unit(images) - 1), pool)

@@ -3,10 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+import torch.nn.functional as F
 from monai.losses import DiceCELoss
 from torch import Tensor
 
+from segcert.data.images import resize_mask
 from segcert.data.loading import PreparedDataset, to_unit
 from segcert.models.registry import build_segmenter, save_segmenter
 from segcert.training.augment import augment
@@ -22,6 +25,7 @@ def train_segmenter(
     architecture: str,
     regime: str,
     settings: dict[str, Any],
+    pool: int = 1,
     seed: int,
     device: torch.device,
 ) -> None:
@@ -29,12 +33,13 @@ def train_segmenter(
 
     `settings` are the keys of the section `segmenter` of the configuration. In the regime `noise` each training
     image gets Gaussian noise of a level drawn uniformly from [0, sigma_max], and so does each validation image
-    (fixed noise). Writes model.safetensors, config.json and history.csv to `folder`.
+    (fixed noise). With `pool` the network learns on images averaged over pool x pool pixels, where noise of the level
+    sigma is noise of the level sigma / pool. Writes model.safetensors, config.json and history.csv to `folder`.
     """
     dataset = PreparedDataset(Path(index))
     classes = dataset.about["classes"]
-    images, masks = _tensors(dataset, "train")
-    val_images, val_masks = _tensors(dataset, "val")
+    images, masks = _tensors(dataset, "train", pool)
+    val_images, val_masks = _tensors(dataset, "val", pool)
     arguments = {
         "in_channels": dataset.about["channels"],
         "num_classes": len(classes),
@@ -47,11 +52,12 @@ def train_segmenter(
     class_ids = torch.arange(len(classes)).view(1, -1, 1, 1)
     generator = torch.Generator().manual_seed(seed)
     sigma_max = settings["sigma_max"] if regime == "noise" else 0.0
-    val_noisy = add_noise(val_images, sigma_max, torch.Generator().manual_seed(seed + 1))
+    sigma_seen = sigma_max / pool
+    val_noisy = add_noise(val_images, sigma_seen, torch.Generator().manual_seed(seed + 1))
 
     def loss_of(batch: Tensor) -> Tensor:
         x, y = augment(images[batch], masks[batch], generator)
-        logits = model(add_noise(x, sigma_max, generator).to(device, memory_format=torch.channels_last))
+        logits = model(add_noise(x, sigma_seen, generator).to(device, memory_format=torch.channels_last))
         one_hot = (y[:, None] == class_ids).to(logits)  # of ids, cross-entropy is not deterministic on CUDA
         loss: Tensor = criterion(logits, one_hot)
         return loss
@@ -78,6 +84,7 @@ def train_segmenter(
         "arguments": arguments,
         "classes": classes,
         "image_size": dataset.about["image_size"],
+        "pool": pool,
         "pixel_range": [0, 1],
         "dataset": dataset.about["name"],
         "regime": regime,
@@ -103,6 +110,7 @@ def mean_dice(labels: Tensor, masks: Tensor, num_classes: int) -> float:
     return sum(scores) / len(scores)
 
 
-def _tensors(dataset: PreparedDataset, split: str) -> tuple[Tensor, Tensor]:
+def _tensors(dataset: PreparedDataset, split: str, pool: int) -> tuple[Tensor, Tensor]:
     images, masks = dataset.stack(dataset.names(split))
-    return torch.from_numpy(to_unit(images)), torch.from_numpy(masks).long()
+    small = [resize_mask(mask, mask.shape[0] // pool, len(dataset.about["classes"])) for mask in masks]
+    return F.avg_pool2d(torch.from_numpy(to_unit(images)), pool), torch.from_numpy(np.stack(small)).long()
