@@ -13,7 +13,7 @@ from segcert.training.segmenter import train_segmenter
 
 SETS = {"montgomery_128": 128, "isic2018_128": 128, "cvc_clinicdb_128": 128, "montgomery_256": 256}
 SEGMENTER = Segmenter(width=8, depth=4, steps=300).model_dump()
-PHOTOGRAPHS = Segmenter(width=8, depth=4, steps=1500, sigma_max=0.5, evaluate_every=150).model_dump()  # harder
+LESIONS = Segmenter(width=8, depth=4, steps=1500, sigma_max=0.5, evaluate_every=150).model_dump()
 DENOISER = Denoiser(channels=[16, 32, 64], steps=300).model_dump()
 TRAIN = [  # the cheap ones first
     *((name, "noise") for name in SETS),
@@ -31,8 +31,7 @@ def train(name: str, what: str, archives: Path, work: Path) -> None:
     if what == "denoiser" and not (folder / "scheduler").exists():
         train_denoiser(index, folder, settings=DENOISER, **options)
     if what != "denoiser" and not (folder / "config.json").exists():
-        hard = what == "noise" and not name.startswith("montgomery")
-        settings = PHOTOGRAPHS if hard else SEGMENTER
+        settings = LESIONS if (name, what) == ("isic2018_128", "noise") else SEGMENTER
         train_segmenter(index, folder, architecture="unet", regime=what, settings=settings, **options)
     log.info("%s is there", folder)
 
