@@ -1,5 +1,6 @@
 """The `segcert` command on images of one's own, with a tiny segmenter."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -16,6 +17,7 @@ from segcert.cli import main
 from segcert.data.errors import DataError
 from segcert.data.own_images import read_own_image
 from segcert.models.registry import build_segmenter, save_segmenter
+from segcert.provenance.digests import file_digest
 from segcert.smoothing.segmenter import SmoothedSegmenter
 from segcert.votes import Votes
 
@@ -125,7 +127,7 @@ def test_verify_draws_again_and_notices_every_change(run, image, segmenter, tmp_
     certificate.write_text(whole.replace('"tau": 0.75', '"tau": 0.7'))
     assert "the votes give another certificate" in run("verify", certificate)
     certificate.write_text(whole.replace('"seed": 0', '"seed": 1'))
-    assert "gives areas" in run("verify", certificate)
+    assert "votes: drawn with seed 0; this is seed 1" in run("verify", certificate)
     certificate.write_text(whole)
     other = save_tiny(tmp_path / "other", 1)
     config = (other / "config.json").read_text()
@@ -242,3 +244,15 @@ def test_what_is_no_image_is_named(tmp_path):
                           ("d.tif", "one picture"), ("e.png", "no such file")):  # fmt: skip
         with pytest.raises(DataError, match=rf"{name}.*{message}"):
             read_own_image(tmp_path / name)
+
+
+def test_verify_notices_votes_that_were_made_up(run, image, segmenter, tmp_path):
+    """Votes with another draw's areas, and every digest beside them put right."""
+    certified(run, image, segmenter, tmp_path)
+    path, certificate = tmp_path / "chest.votes.npz", tmp_path / "chest.certificate.json"
+    votes = Votes.load(path)
+    dataclasses.replace(votes, areas=votes.areas[::-1].copy()).save(path)
+    document = json.loads(certificate.read_text())
+    document["files"]["votes.npz"]["sha256"] = file_digest(path)
+    certificate.write_text(json.dumps(document))
+    assert "gives areas" in run("verify", certificate)

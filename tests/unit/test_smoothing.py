@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -211,3 +213,49 @@ def test_bad_input_is_refused(image, options, message):
 def test_no_draws_are_refused():
     with pytest.raises(SamplingError, match="n0 0, n 4"):
         smoothed().sample(IMAGE, 0, 4)
+
+
+def test_votes_of_another_model_image_or_seed_are_refused():
+    model = nn.Conv2d(1, 2, 1).eval()
+    votes = smoothed(model).sample(IMAGE, 2, 4)
+    smoothed(model).check(votes, IMAGE)
+    with pytest.raises(SamplingError, match="votes: drawn with segmenter"):
+        smoothed(nn.Conv2d(1, 2, 1).eval()).check(votes, IMAGE)
+    with pytest.raises(SamplingError, match="votes: drawn with image"):
+        smoothed(model).check(votes, 1 - IMAGE)
+    with pytest.raises(SamplingError, match="votes: drawn with seed 0; this is seed 1"):
+        smoothed(model, seed=1).check(votes, IMAGE)
+
+
+def test_pooled_networks_see_averages_of_the_same_noise():
+    """Labels at (H, W) from a network and a denoiser that see (H / 2, W / 2) and noise of half the level."""
+    seen = []
+
+    def denoiser(x_noisy, sigma):
+        seen.append((tuple(x_noisy.shape), sigma))
+        return x_noisy
+
+    model = nn.Conv2d(1, 2, 3, padding=1).eval()
+    votes = smoothed(model, denoiser=denoiser, pool=2, batch_size=5).sample(IMAGE, 1, 10, keep_draws=True)
+    assert set(seen) == {((5, 1, 4, 3), 0.15)}
+    copies = Noise(0.3).copies(torch.from_numpy(IMAGE), votes.origin["image"], [("estimation", 9)], 1)
+    with torch.inference_mode():
+        logits = nn.functional.interpolate(model(nn.functional.avg_pool2d(copies, 2)), scale_factor=2, mode="bilinear")
+    assert np.array_equal(votes.label_maps()[10], logits[0].argmax(dim=0))
+
+
+def test_pool_must_divide_the_image():
+    with pytest.raises(SamplingError, match=r"found \(8, 6\) pixels; expected a height and width divisible by pool 4"):
+        smoothed(pool=4).sample(IMAGE, 1, 2)
+    with pytest.raises(SamplingError, match="pool 0: expected at least 1"):
+        smoothed(pool=0)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on the CPU")
+def test_compiled_networks_give_the_same_votes():
+    torch.manual_seed(0)
+    model = nn.Conv2d(1, 3, 3, padding=1).eval()
+    assert_equal(
+        smoothed(model, num_classes=3, compiled=True).sample(IMAGE, 2, 5),
+        smoothed(model, num_classes=3).sample(IMAGE, 2, 5),
+    )

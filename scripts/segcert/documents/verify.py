@@ -12,7 +12,7 @@ from segcert.certification.certificate import certify
 from segcert.documents.case import Networks, Sampling
 from segcert.documents.explain import DocumentError
 from segcert.provenance.digests import file_digest
-from segcert.smoothing.noise import Draw, image_digest
+from segcert.smoothing.noise import Draw
 from segcert.votes import Votes
 
 
@@ -65,10 +65,7 @@ def verify(
         )
     image = networks.read_image(image_path, document["image"]["shape"][-1])
     smoothed = networks.smoothed(image, sampling, device)
-    if votes.origin.get("image") != image_digest(image.unit()):
-        raise DocumentError(f"{path}: the votes were drawn from another image; certify the image again")
-    for name, digest in networks.digests.items():
-        _same(f"{path}: the {name} that the votes were drawn with", votes.origin.get(name), digest)
+    smoothed.check(votes, image.unit())
     chosen = _spread(votes.n0, votes.n, draws)
     kept = votes.label_maps() if len(votes.draws) else None
     for (row, (stream, k)), drawn in zip(

@@ -246,6 +246,15 @@ class SmoothedSegmenter:
             raise SamplingError(f"model: returned {found} for images {tuple(x.shape)}; expected logits {expected}")
         return F.interpolate(logits, scale_factor=self.pool, mode="bilinear") if self.pool > 1 else logits
 
+    def check(self, votes: Votes, image: npt.ArrayLike) -> None:
+        """Raise SamplingError, naming what differs, unless votes were drawn from this model, image and settings."""
+        for name, expected in self.key(checked_image(image)).items():
+            if votes.origin.get(name) != expected:
+                raise SamplingError(
+                    f"votes: drawn with {name} {votes.origin.get(name)}; this is {name} {expected}. Draw them again, "
+                    "or take the model, image and settings that they belong to"
+                )
+
     def key(self, image: npt.NDArray[np.float32]) -> dict[str, Any]:
         """All that a vote depends on, but for stream and draw."""
         return {
