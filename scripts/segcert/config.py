@@ -102,10 +102,10 @@ class Attack(Section):
 
     images: int = Field(1, ge=0, description="Test images that are attacked, per data set; 0: none")
     factors: list[Annotated[float, Field(gt=0, le=100)]] = Field(
-        [1.0, 4.0], min_length=1, description="l2 norms of the attacks, as multiples of the certified radius"
+        [1.0, 2.0, 4.0], min_length=1, description="l2 norms of the attacks, as multiples of the certified radius"
     )
     steps: Count = Field(10, description="Steps of projected gradient ascent")
-    copies: Count = Field(8, description="Noisy copies per step, over which the gradient is averaged")
+    copies: Count = Field(4, description="Noisy copies per step, over which the gradient is averaged")
     draws: Count = Field(100, description="Noisy copies of the attacked image that decide whether a pixel has changed")
 
 

@@ -49,6 +49,16 @@ def test_a_segmenter_learns(index, tmp_path):
     assert not model.training
 
 
+def test_pooled_training_sees_smaller_images_and_less_noise(index, tmp_path):
+    """In (16, 16) instead of (32, 32); noise of the level sigma / 2 there, which a pooled copy has too."""
+    settings = settings_of("segmenter", width=4, depth=2, steps=2)
+    train_segmenter(index, tmp_path, architecture="unet", regime="noise", settings=settings, pool=2, seed=0, device=CPU)
+    _, config = load_segmenter(tmp_path)
+    assert (config["image_size"], config["pool"], config["sigma_max"]) == (32, 2, 1.0)
+    noisy = torch.zeros(64, 1, 32, 32) + torch.randn((64, 1, 32, 32), generator=torch.Generator().manual_seed(0))
+    assert nn.functional.avg_pool2d(noisy, 2).std() == pytest.approx(0.5, abs=0.01)
+
+
 def test_the_same_seed_gives_the_same_bytes_and_another_others(index, tmp_path):
     runs = {
         name: segmenter(index, tmp_path / name, "noise", seed, steps=4) for name, seed in (("a", 0), ("b", 0), ("c", 1))

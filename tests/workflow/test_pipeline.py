@@ -196,3 +196,16 @@ def test_a_bad_configuration_is_refused_at_once(checkout, setting, line):
     done = checkout.snakemake("-n", "--config", setting, check=False)
     assert done.returncode != 0
     assert line in done.output
+
+
+def test_pooled_networks_go_all_the_way(checkout):
+    """Networks at 8x8, certificates at 16x16; exact noise and kept draws on the way."""
+    checkout.snakemake("--config", "pool=2", "noise=exact", "keep_draws=true", "regimes=[noise]", "sigmas=[0.5]")
+    config = json.loads((checkout.path / "models/segmenter/phantom/unet-noise/config.json").read_text())
+    assert (config["image_size"], config["pool"]) == (16, 2)
+    (path,) = checkout.files("results/tiny/votes/phantom/unet-noise/ddpm/sigma_0.5/*.npz")
+    for vote in load_votes(path).values():
+        assert vote.estimation.shape == (3, 16, 16)
+        assert vote.origin["noise"] == "exact, 8 bits"
+        assert np.array_equal((vote.label_maps()[5:] == 1).sum(axis=0), vote.estimation[1])
+    assert (checkout.path / "reports/tiny/index.html").exists()
