@@ -99,8 +99,8 @@ def replay_case(case: Case, drawn: dict[str, Votes], truths: dict[str, Array]) -
                     area[method][row, column] += np.mean(labels != ABSTAIN) / ORDERS
                     dice[method][row, column] += class_metrics(truth, truth, labels, 1)["certified_dice"] / ORDERS
             for column, budget in enumerate(BUDGETS):
-                settings = {"tau": TAU, "alpha": ALPHA, "method": "segcertify"}
-                labels = forecast_labels(replay.votes(10, PAPER), budget, settings)
+                forecasted = replay.votes(10, PAPER)
+                labels = forecast_labels(forecasted, budget, tau=TAU, alpha=ALPHA, method="segcertify")
                 forecast[row, column] += class_metrics(truth, truth, labels, 1)["certified_dice"] / ORDERS
             pixelwise = certify(replay.votes(10, PAPER), TAU, ALPHA).labels
             areas = (shuffled[:PAPER] == 1).sum(axis=(1, 2))

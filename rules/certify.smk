@@ -46,6 +46,7 @@ rule certify:
     params:
         settings={"tau": CONFIG.tau, "alpha": CONFIG.alpha, "method": CONFIG.method, "k": CONFIG.kfwer_k},
         measurements=measurements,
+        measured_code=measured_code,
         thresholds=dict(parse_decision(decision) for decision in CONFIG.decisions),
         code=code("certify"),
     script:
@@ -74,6 +75,7 @@ rule attack:
         settings=CONFIG.attack.model_dump(),
         tau=CONFIG.tau,
         batch_size=CONFIG.sampling.batch_size,
+        precision=CONFIG.sampling.precision,
         noise=CONFIG.noise,
         pool=CONFIG.pool,
         seed=CONFIG.seed,

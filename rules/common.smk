@@ -9,15 +9,20 @@ from snakemake.exceptions import WorkflowError
 SCRIPTS = Path(workflow.basedir, "scripts")
 sys.path.insert(0, str(SCRIPTS))
 
-from segcert.certification.feasibility import CertificationError, require_feasible
+from segcert.certification.feasibility import CertificationError, require_feasible, require_intervals
 from segcert.config import Config, ConfigError
 from segcert.data.catalogue import CATALOGUE
-from segcert.measurements import MeasurementError, applicable, check_measurements, parse_decision
+from segcert.measurements import MeasurementError, applicable, check_measurements, measurements_of, parse_decision
 from segcert.provenance.code import code_digest
 
 try:
     CONFIG = Config.read(config)
     require_feasible(CONFIG.n, CONFIG.image_size**2, CONFIG.tau, CONFIG.alpha, CONFIG.method, CONFIG.n0, CONFIG.kfwer_k)
+    for dataset in CONFIG.datasets:
+        classes = CATALOGUE[dataset].classes
+        dice = len(classes) - 1
+        count = dice + len(measurements_of(applicable(CONFIG.measurements, classes), classes))
+        require_intervals(CONFIG.n0 + CONFIG.n, count, CONFIG.tau, CONFIG.alpha)
     check_measurements(
         CONFIG.measurements, CONFIG.decisions, [CATALOGUE[dataset].classes for dataset in CONFIG.datasets]
     )
@@ -73,6 +78,12 @@ def code(rule):
 def measurements(wildcards):
     """The measurements that fit the classes of the data set."""
     return applicable(CONFIG.measurements, CATALOGUE[wildcards.dataset].classes)
+
+
+def measured_code(wildcards):
+    """Digests of the functions of one's own among the measurements: an edit measures again."""
+    own = [name for name in CONFIG.measurements if ":" in name]
+    return [each.digest for each in measurements_of(own, CATALOGUE[wildcards.dataset].classes)]
 
 
 def gpus():

@@ -37,6 +37,7 @@ rule sample:
         shards=CONFIG.sampling.shards,
         settings=CONFIG.sampling.model_dump(),
         measurements=measurements,
+        measured_code=measured_code,
         keep_draws=CONFIG.keep_draws,
         noise=CONFIG.noise,
         pool=CONFIG.pool,

@@ -17,6 +17,7 @@ with recorded(snakemake) as found:
         settings=snakemake.params.settings,
         tau=snakemake.params.tau,
         batch_size=snakemake.params.batch_size,
+        precision=snakemake.params.precision,
         noise=snakemake.params.noise,
         pool=snakemake.params.pool,
         seed=snakemake.params.seed,

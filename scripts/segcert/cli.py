@@ -48,8 +48,9 @@ def certify(
     pixel_size: Annotated[
         tuple[float, float] | None, typer.Option(help="Height and width of a pixel in mm, where the file does not say.")
     ] = None,
+    bits: Annotated[int | None, typer.Option(help="Bits of the grid, where the file does not say.")] = None,
     size: Annotated[
-        int | None, typer.Option(help="Resize to this height and width [as the segmenter was trained].")
+        int | None, typer.Option(min=1, help="Resize to this height and width [as the segmenter was trained].")
     ] = None,
     noise: Annotated[NoiseKind, typer.Option(help="exact: sound in floating point too.")] = NoiseKind.normal,
     keep_draws: Annotated[bool, typer.Option("--keep-draws", help="Keep the label map of each draw.")] = False,
@@ -63,11 +64,13 @@ def certify(
 ) -> None:
     """Certify images: writes a label map (255 abstains), an overlay, votes and a JSON certificate for each."""
     from segcert.documents.case import Networks, Sampling
-    from segcert.documents.write import Decision, check_decision, write_certificate
+    from segcert.documents.write import Decision, check_decision, remember, write_certificate
     from segcert.measurements import check_measurements, measurements_of, parse_decision
     from segcert.models.runtime import set_up_torch
     from segcert.smoothing.blocks import BlockStore
 
+    if pixel_size and min(pixel_size) <= 0:
+        raise DataError(f"--pixel-size: found {pixel_size[0]} {pixel_size[1]}; expected mm, above 0")
     if len({path.stem for path in images}) < len(images):
         raise DataError("two images have the same name, and so would their results; certify them into two folders")
     networks = Networks.load(segmenter, denoiser)
@@ -75,15 +78,18 @@ def certify(
     decision = Decision(tau, alpha, method.value, k)
     check_measurements(measure or [], decide or [], [networks.config["classes"]])
     target = set_up_torch(device.value, threads)
-    for path in images:
-        image = networks.read_image(path, size, pixel_size)
-        check_decision(image, sampling, decision)
+    cases = []
+    for path in images:  # all are checked before the first is drawn
+        image = networks.read_image(path, size, pixel_size, bits)
         asked = measurements_of(measure or [], networks.config["classes"], image.pixel_size)
+        check_decision(image, sampling, decision, asked, radius_map)
+        cases.append((path, image, asked))
+    for path, image, asked in cases:
         smoothed = networks.smoothed(image, sampling, target, BlockStore(store) if store else None)
         votes = smoothed.sample(image.unit(), n0, n, measurements=asked, keep_draws=keep_draws)
         document = write_certificate(
-            path, out, image=image, votes=votes, networks=networks, sampling=sampling, decision=decision,
-            measurements=asked, thresholds=dict(map(parse_decision, decide or [])), radii=radius_map,
+            path, out, image=image, votes=remember(votes, out, path), networks=networks, sampling=sampling,
+            decision=decision, measurements=asked, thresholds=dict(map(parse_decision, decide or [])), radii=radius_map,
         )  # fmt: skip
         typer.echo(f"{path}: {1 - document['abstain']:.1%} certified at radius {document['certificate']['radius']:.4g}")
     typer.echo(f"Written to {out}; in words: segcert explain {out / images[0].stem}.certificate.json")
@@ -129,13 +135,14 @@ def plan(
     alpha: Alpha = 0.001,
     method: MethodOption = Method.segcertify,
     n0: Selection = 10,
+    k: Annotated[int, typer.Option("--k", min=1, help="Of method kfwer.")] = 10,
 ) -> None:
     """Say how many draws are needed and what radius is possible."""
     from segcert.certification.planning import plan as plan_for
 
     if not re.fullmatch(r"(\d+x)?\d+x\d+", shape) or "0" in shape.split("x"):
         raise CertificationError(f"--shape: found {shape!r}; expected HxW or CxHxW, such as 256x256 or 3x256x256")
-    planned = plan_for(tuple(map(int, shape.split("x"))), sigma, tau, alpha, method.value, n0)
+    planned = plan_for(tuple(map(int, shape.split("x"))), sigma, tau, alpha, method.value, n0, k)
     typer.echo(
         f"Radius: {planned.radius:.4g} (l2, pixels in [0, 1]), {planned.gray_levels:.3g} gray levels RMS per value"
     )
@@ -155,6 +162,8 @@ def main() -> None:
         if type(error).__module__.split(".")[0] != "segcert":
             raise
         raise SystemExit(f"segcert: {error}") from None
+    except OSError as error:
+        raise SystemExit(f"segcert: {error.filename or ''}: {error.strerror or error}") from None
 
 
 if __name__ == "__main__":

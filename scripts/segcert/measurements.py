@@ -21,7 +21,7 @@ Labels = npt.NDArray[np.uint8]
 PixelSize = tuple[float, float]
 
 BUILT_IN = ("area", "diameter", "cardiothoracic_ratio")
-DECISION = re.compile(r"([\w.]+) *> *(-?[0-9.]+(?:[eE][+-]?[0-9]+)?)")
+DECISION = re.compile(r"([\w.]+) *> *(-?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)(?:[eE][+-]?[0-9]+)?)")
 
 
 class MeasurementError(ValueError):
@@ -180,7 +180,8 @@ def _imported(specification: str, pixel_size: PixelSize | None) -> Measurement:
         ) from error
     if not callable(function):
         raise MeasurementError(f"`measurements`: {specification} is no function; found {type(function).__name__}")
-    source = Path(module.__file__).read_text() if module.__file__ else ""
+    file = getattr(module, "__file__", None)
+    source = Path(file).read_text(errors="replace") if file else ""
     return Measurement(
         attribute,
         "",

@@ -88,6 +88,13 @@ class Votes:
         for name, values in per_draw.items():
             if len(values) not in (0, self.n0 + self.n):
                 raise VotesError(f"{name}: found {len(values)} draws; expected {self.n0} + {self.n}, or none")
+        for name, counts, part in (
+            ("selection", self.selection, slice(self.n0)),
+            ("estimation", self.estimation, slice(self.n0, None)),
+        ):
+            areas = self.areas[part].sum(axis=0, dtype=np.int64)
+            if len(self.areas) and not np.array_equal(areas, counts.sum(axis=(1, 2), dtype=np.int64)):
+                raise VotesError(f"areas: those of the {name} draws do not add up to the counts; draw the votes again")
 
     @property
     def n0(self) -> int:
@@ -101,8 +108,9 @@ class Votes:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over all arrays."""
-        return value_digest({name: array_digest(array) for name, array in self.arrays().items()})
+        """SHA-256 over everything: all arrays, sigma and origin."""
+        arrays = {name: array_digest(array) for name, array in self.arrays().items()}
+        return value_digest([arrays, self.sigma, dict(self.origin)])
 
     @property
     def dice(self) -> npt.NDArray[np.float64]:

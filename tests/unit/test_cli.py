@@ -12,7 +12,7 @@ from PIL import Image
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
 
-from segcert.certification.certificate import ABSTAIN, certify
+from segcert.certification.certificate import ABSTAIN, certify, radius_in_gray_levels
 from segcert.cli import main
 from segcert.data.errors import DataError
 from segcert.data.own_images import read_own_image
@@ -119,13 +119,17 @@ def test_explain_says_when_draws_were_added(run, image, segmenter, tmp_path):
 
 def test_verify_draws_again_and_notices_every_change(run, image, segmenter, tmp_path):
     out = tmp_path / "out"
-    certified(run, image, segmenter, out, "--keep-draws", "--noise", "exact")
+    certified(run, image, segmenter, out, "--keep-draws", "--noise", "exact", "--measure", "area")
     certificate = out / "chest.certificate.json"
     assert "20 of 70 draws, drawn again, agree" in run("verify", certificate)
     whole = certificate.read_text()
 
     certificate.write_text(whole.replace('"tau": 0.75', '"tau": 0.7'))
-    assert "the votes give another certificate" in run("verify", certificate)
+    assert "the votes give another certificate, radius_gray_levels" in run("verify", certificate)
+    certificate.write_text(whole.replace('"low": ', '"low": 1'))
+    assert "the votes give another measurements" in run("verify", certificate)
+    certificate.write_text(whole.replace('"abstain": ', '"abstain": 1'))
+    assert "the votes give another abstain" in run("verify", certificate)
     certificate.write_text(whole.replace('"seed": 0', '"seed": 1'))
     assert "votes: drawn with seed 0; this is seed 1" in run("verify", certificate)
     certificate.write_text(whole)
@@ -168,6 +172,13 @@ def test_plan(run):
         (["--denoiser", "nowhere"], "unet/config.json: missing"),
         (["--segmenter", "nowhere"], "model.safetensors: missing"),
         (["--size", 15], "cannot take images of shape"),
+        (["--tau", 1.5], "tau: found 1.5"),
+        (["--alpha", 0], "alpha: found 0.0"),
+        (["--radius-map", "--method", "by"], "a radius map needs segcertify or holm"),
+        (["--pixel-size", 0, 1], "--pixel-size: found 0.0 1.0"),
+        (["--bits", 4], "bits 4 cannot hold them"),
+        (["--measure", "area", "--decide", "area_lungs > 1.2.3"], "expected a measurement, > and a number"),
+        (["--method", "kfwer", "--k", 200, "--n", 25, "--n0", 1, "--measure", "area"], "cannot bound 2 of them"),
     ],
 )
 def test_bad_input_is_one_clear_line(run, image, segmenter, tmp_path, arguments, message):
@@ -235,6 +246,22 @@ def test_png_and_tiff_images(tmp_path):
     assert len(read_own_image(tmp_path / "gray.png").with_channels(1).pixels) == 1
 
 
+def test_grids_and_inverted_or_indexed_files(tmp_path):
+    pixels = np.random.default_rng(1).integers(0, 1024, (6, 5))
+    assert read_own_image(write_dicom(tmp_path / "a.dcm", pixels, stored=10)).bits == 10
+    with pytest.raises(DataError, match="photometric interpretation PALETTE COLOR"):
+        read_own_image(write_dicom(tmp_path / "b.dcm", pixels, interpretation="PALETTE COLOR"))
+    eight = pixels.astype(np.uint16) // 4
+    tifffile.imwrite(tmp_path / "c.tif", eight)
+    assert (read_own_image(tmp_path / "c.tif").bits, read_own_image(tmp_path / "c.tif", bits=8).bits) == (12, 8)
+    tifffile.imwrite(tmp_path / "d.tif", eight.astype(np.uint8), photometric="miniswhite")
+    assert np.array_equal(read_own_image(tmp_path / "d.tif").pixels[0], 255 - eight)
+    header = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(8) + bytes([16, 2]) + bytes(20)
+    (tmp_path / "e.png").write_bytes(header)
+    with pytest.raises(DataError, match="16-bit colour PNG"):
+        read_own_image(tmp_path / "e.png")
+
+
 def test_what_is_no_image_is_named(tmp_path):
     (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
     (tmp_path / "b.txt").write_text("no image")
@@ -246,13 +273,58 @@ def test_what_is_no_image_is_named(tmp_path):
             read_own_image(tmp_path / name)
 
 
-def test_verify_notices_votes_that_were_made_up(run, image, segmenter, tmp_path):
-    """Votes with another draw's areas, and every digest beside them put right."""
-    certified(run, image, segmenter, tmp_path)
-    path, certificate = tmp_path / "chest.votes.npz", tmp_path / "chest.certificate.json"
-    votes = Votes.load(path)
-    dataclasses.replace(votes, areas=votes.areas[::-1].copy()).save(path)
+def forge(folder, votes, **settings):
+    """Write other votes, and put right all that is written about them but what was drawn."""
+    path, certificate = folder / "chest.votes.npz", folder / "chest.certificate.json"
+    votes.save(path)
     document = json.loads(certificate.read_text())
-    document["files"]["votes.npz"]["sha256"] = file_digest(path)
+    found = certify(votes)
+    Image.fromarray(found.labels).save(folder / "chest.labels.png")
+    for name in ("votes.npz", "labels.png"):
+        document["files"][name]["sha256"] = file_digest(folder / f"chest.{name}")
+    unsure = int((found.labels == ABSTAIN).sum())
+    document["certificate"] |= found.settings()
+    document["abstain"] = found.abstain
+    document["radius_gray_levels"] = radius_in_gray_levels(found.radius, 256)
+    for each in document["classes"]:
+        size = int((found.labels == each["id"]).sum())
+        each |= {"certified_pixels": size, "area_low": size, "area_high": size + unsure}
     certificate.write_text(json.dumps(document))
-    assert "gives areas" in run("verify", certificate)
+    return certificate
+
+
+def test_verify_notices_votes_that_were_made_up(run, image, segmenter, tmp_path):
+    certified(run, image, segmenter, tmp_path)
+    votes = Votes.load(tmp_path / "chest.votes.npz")
+    assert "20 of 70 draws" in run("verify", forge(tmp_path, votes)), "the forger changes nothing else"
+    order = np.r_[:10, 69:9:-1]
+    areas = forge(tmp_path, dataclasses.replace(votes, areas=votes.areas[order]))
+    assert "gives areas" in run("verify", areas)
+    mixed = np.random.default_rng(0).permutation(256)
+    moved = votes.estimation.reshape(3, -1)[:, mixed].reshape(votes.estimation.shape)
+    counts = forge(tmp_path, dataclasses.replace(votes, estimation=moved))
+    assert "votes that the counts lack" in run("verify", counts, "--draws", 70)
+    sigma = forge(tmp_path, dataclasses.replace(votes, sigma=0.5))
+    assert "votes: drawn at sigma 0.5; this is sigma 0.25" in run("verify", sigma)
+
+
+def test_certifying_again_with_more_draws_is_remembered_without_a_store(run, image, segmenter, tmp_path):
+    certified(run, image, segmenter, tmp_path)
+    certified(run, image, segmenter, tmp_path)
+    assert "certified before" not in run("explain", tmp_path / "chest.certificate.json")
+    certified(run, image, segmenter, tmp_path, "--n", 90)
+    assert "certified before with n = 60" in run("explain", tmp_path / "chest.certificate.json")
+    certified(run, image, segmenter, tmp_path, "--n", 120)
+    assert "certified before with n = 60, 90" in run("explain", tmp_path / "chest.certificate.json")
+    assert "20 of 130 draws" in run("verify", tmp_path / "chest.certificate.json")
+
+
+def test_damaged_networks_are_named(run, image, segmenter, tmp_path):
+    for name, content, message in (
+        ("model.safetensors", b"broken", "does not fit"),
+        ("config.json", b"{", "describes no segmenter"),
+        ("config.json", b"{}", "describes no segmenter"),
+    ):
+        folder = save_tiny(tmp_path / "damaged", 1)
+        (folder / name).write_bytes(content)
+        assert message in certified(run, image, folder, tmp_path / "out")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom, norm
 
-from segcert.certification.budget import forecast_votes
+from segcert.certification.budget import forecast_counts, forecast_labels
 from segcert.certification.certificate import ABSTAIN, certify
 from segcert.certification.feasibility import CertificationError
 from segcert.certification.median_smoothing import certify_measurements, median_interval, smallest_draws
@@ -113,16 +113,46 @@ def test_a_plan_keeps_its_word():
     assert draws_needed(1.0, 0.75, 0.001 / 4096) == planned.least_n
 
 
+@pytest.mark.parametrize("method", ["segcertify", "holm", "kfwer", "by"])
+def test_plans_speak_of_the_method_s_own_level(method):
+    planned = plan((64, 64), 0.25, 0.75, 0.001, method, n0=10, k=10)
+    counts = np.zeros((2, 64, 64), int)
+    counts[1] = 1
+    first, last = planned.needed[1.0]
+    for n, certified in ((planned.least_n, True), (last, True), (planned.least_n - 1, False)):
+        if certified:
+            votes = Votes.from_counts(10 * counts, n * counts, sigma=0.25)
+            assert (certify(votes, 0.75, 0.001, method, k=10).labels == 1).all()
+        else:
+            with pytest.raises(CertificationError):
+                certify(Votes.from_counts(10 * counts, n * counts, sigma=0.25), 0.75, 0.001, method, k=10)
+    assert last <= first
+    with pytest.raises(CertificationError, match="sigma: found -1"):
+        plan((64, 64), -1)
+
+
 def test_forecasts_keep_what_is_known():
     rng = np.random.default_rng(5)
     wins = rng.binomial(100, rng.uniform(0.5, 1, (50, 50)))
     votes = Votes.from_counts(np.stack([0 * wins, 0 * wins + 10]), np.stack([100 - wins, wins]), sigma=0.5)
-    same = forecast_votes(votes, 100, "segcertify")
-    assert np.array_equal(same.estimation[1], votes.estimation[1])
-    fewer, more = (forecast_votes(votes, n, "segcertify") for n in (40, 1000))
-    assert (fewer.n, more.n, fewer.n0) == (40, 1000, 10)
-    assert (fewer.estimation[1] <= votes.estimation[1]).all()
-    assert (more.estimation[1] >= votes.estimation[1]).all()
-    assert fewer.estimation[1].mean() / 40 == pytest.approx(wins.mean() / 100, abs=0.005)
-    assert more.estimation[1].mean() / 1000 == pytest.approx(wins.mean() / 100, abs=0.005)
-    assert forecast_votes(votes, 190, "holm").n == 200
+    same, drawn = forecast_counts(votes, 100, "segcertify")
+    assert drawn == 100
+    assert np.array_equal(same, wins)
+    assert np.array_equal(
+        forecast_labels(votes, 110, tau=0.75, alpha=0.001, method="segcertify"), certify(votes).labels
+    )
+    (fewer, forty), (more, thousand) = (forecast_counts(votes, n, "segcertify") for n in (40, 1000))
+    assert (forty, thousand) == (40, 1000)
+    assert (fewer <= wins).all()
+    assert (more >= wins).all()
+    assert fewer.mean() / 40 == pytest.approx(wins.mean() / 100, abs=0.005)
+    assert more.mean() / 1000 == pytest.approx(wins.mean() / 100, abs=0.005)
+    assert forecast_counts(votes, 190, "holm")[1] == 200
+
+
+def test_a_forecast_certifies_no_class_that_did_not_win():
+    counts = np.array([20, 16, 16, 16, 16, 16])[:, None, None] * np.ones((6, 8, 8), int)
+    votes = Votes.from_counts(counts // 10, counts, sigma=0.5)
+    for budget in (5, 70, 1000):
+        labels = forecast_labels(votes, budget, tau=0.75, alpha=0.001, method="holm")
+        assert (labels == ABSTAIN).all()

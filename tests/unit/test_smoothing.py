@@ -145,7 +145,7 @@ def test_a_block_that_was_cut_short_is_extended_and_a_longer_one_stays(tmp_path)
 
 @pytest.mark.parametrize(
     "changed",
-    [{"sigma": 0.4}, {"seed": 1}, {"batch_size": 4}, {"identity": {"model": "other"}}, {"precision": "bfloat16"}],
+    [{"sigma": 0.4}, {"seed": 1}, {"pool": 2}, {"identity": {"model": "other"}}, {"precision": "bfloat16"}],
     ids=lambda changed: next(iter(changed)),
 )
 def test_a_block_of_another_function_is_not_reused(tmp_path, changed):

@@ -8,40 +8,32 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import betabinom, hypergeom
 
-from segcert.certification.certificate import ABSTAIN, certify, chosen_class, tested_draws
-from segcert.certification.feasibility import CertificationError
+from segcert.certification.certificate import ABSTAIN, chosen_class, rejection_threshold, tested_draws
 from segcert.certification.metrics import class_metrics
 from segcert.data.loading import PreparedDataset
-from segcert.votes import Votes, narrow
+from segcert.votes import Counts, Votes, narrow
 
 BUDGETS = (70, 110, 200, 500, 1000)
 
 
-def forecast_votes(votes: Votes, n: int, method: str, seed: int = 0) -> Votes:
-    """Votes as n estimation draws would give them, guessed from those at hand; no certificate follows from them.
+def forecast_counts(votes: Votes, n: int, method: str, seed: int = 0) -> tuple[Counts, int]:
+    """The counts (H, W) of the tested classes as n estimation draws would give them, and the number of tested draws.
 
-    Fewer draws than there are: a random part of them, hypergeometric at each pixel. More: those there are, and for
-    the rest each pixel's share is drawn from its posterior under Jeffreys' prior (beta-binomial). The class that
-    `method` tests keeps its count; all other votes are given to one other class. Pixels are drawn independently: the
-    expected certified area does not depend on their dependence, but for Holm's threshold.
+    Guessed from the votes at hand; no certificate follows from them. Fewer draws than there are: a random part of
+    them, hypergeometric at each pixel. More: those there are, and for the rest each pixel's share is drawn from its
+    posterior under Jeffreys' prior (beta-binomial). Pixels are drawn independently: but for Holm's threshold, the
+    expected certified area does not depend on their dependence.
     """
     rng = np.random.default_rng(seed)
-    chosen, counts = chosen_class(votes, method)
+    _, counts = chosen_class(votes, method)
     drawn = tested_draws(votes, method)
     wanted = n + drawn - votes.n
     won = counts.astype(np.int64)
-    if wanted <= drawn:
-        won = np.asarray(hypergeom.rvs(drawn, won, wanted, random_state=rng)) if wanted < drawn else won
-    else:
+    if wanted < drawn:
+        won = np.asarray(hypergeom.rvs(drawn, won, wanted, random_state=rng))
+    elif wanted > drawn:
         won = won + np.asarray(betabinom.rvs(wanted - drawn, won + 0.5, drawn - won + 0.5, random_state=rng))
-    others = (chosen == 0).astype(np.intp)  # some other class
-    estimation = np.zeros(votes.estimation.shape, np.int64)
-    np.put_along_axis(estimation, chosen[None], won[None], axis=0)
-    np.put_along_axis(estimation, others[None], (wanted - won)[None], axis=0)
-    selection = np.zeros(votes.selection.shape, np.int64)
-    if method != "holm":
-        np.put_along_axis(selection, chosen[None], votes.n0, axis=0)
-    return Votes(narrow(selection, votes.n0), narrow(estimation, wanted), votes.sigma)
+    return narrow(won, wanted), wanted
 
 
 def budget_rows(
@@ -62,7 +54,7 @@ def budget_rows(
         dice: list[float] = []
         abstain: list[float] = []
         for image, votes in drawn.items():
-            labels = forecast_labels(votes, budget, settings)
+            labels = forecast_labels(votes, budget, **settings)
             truth = dataset.mask(image)
             dice += [
                 class_metrics(truth, labels, labels, class_id)["certified_dice"]
@@ -74,12 +66,13 @@ def budget_rows(
     return rows
 
 
-def forecast_labels(votes: Votes, budget: int, settings: Mapping[str, Any]) -> npt.NDArray[np.uint8]:
+def forecast_labels(
+    votes: Votes, budget: int, *, tau: float, alpha: float, method: str, k: int = 1
+) -> npt.NDArray[np.uint8]:
     """Labels (H, W) that n0 + n = budget draws would certify; all ABSTAIN where they could certify nothing."""
-    method = settings["method"]
+    chosen, _ = chosen_class(votes, method)
     if budget <= votes.n0:
-        return np.full(votes.estimation.shape[1:], ABSTAIN, np.uint8)
-    try:
-        return certify(forecast_votes(votes, budget - votes.n0, method), **settings).labels
-    except CertificationError:
-        return np.full(votes.estimation.shape[1:], ABSTAIN, np.uint8)
+        return np.full(chosen.shape, ABSTAIN, np.uint8)
+    counts, drawn = forecast_counts(votes, budget - votes.n0, method)
+    threshold = rejection_threshold(counts, drawn, tau, alpha, method, k)
+    return np.where(counts >= threshold, chosen, ABSTAIN).astype(np.uint8)

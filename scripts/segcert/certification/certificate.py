@@ -124,16 +124,7 @@ def certify(
     """
     check_votes(votes, tau, alpha, method, k)
     chosen, counts = chosen_class(votes, method)
-    histogram = np.bincount(counts.ravel(), minlength=tested_draws(votes, method) + 1)
-    p_values = p_value_table(votes.n, tau)
-    if method == "segcertify":
-        threshold = holm_threshold(histogram, p_values, alpha)
-    elif method == "holm":
-        threshold = selection_free_threshold(histogram, votes.n0 + votes.n, tau, alpha)
-    elif method == "kfwer":
-        threshold = kfwer_threshold(histogram, p_values, alpha, k)
-    else:
-        threshold = by_threshold(histogram, p_values, alpha)
+    threshold = rejection_threshold(counts, tested_draws(votes, method), tau, alpha, method, k)
     return Certificate(
         labels=np.where(counts >= threshold, chosen, ABSTAIN).astype(np.uint8),
         radius=certified_radius(votes.sigma, tau),
@@ -146,6 +137,17 @@ def certify(
         k=k if method == "kfwer" else 1,
         earlier_n=tuple(votes.origin.get("earlier_n", ())),
     )
+
+
+def rejection_threshold(counts: Counts, n: int, tau: float, alpha: float, method: str, k: int = 1) -> int:
+    """The least count, of n draws, with which a method certifies a pixel of an image with these counts (H, W)."""
+    histogram = np.bincount(counts.ravel(), minlength=n + 1)
+    if method == "holm":
+        return selection_free_threshold(histogram, n, tau, alpha)
+    p_values = p_value_table(n, tau)
+    if method == "kfwer":
+        return kfwer_threshold(histogram, p_values, alpha, k)
+    return (by_threshold if method == "by" else holm_threshold)(histogram, p_values, alpha)
 
 
 def check_votes(votes: Votes, tau: float, alpha: float, method: str, k: int = 1) -> None:

@@ -34,7 +34,7 @@ def smallest_n(pixels: int, tau: float, alpha: float, method: str = "segcertify"
         return max(1, draws - n0)
     level = {
         "segcertify": alpha / pixels,
-        "kfwer": alpha * min(1.0, k / pixels),
+        "kfwer": k * alpha / pixels,
         "by": alpha / harmonic(pixels),
     }[method]
     return _first(lambda n: tau**n <= level, level, tau)
@@ -43,13 +43,33 @@ def smallest_n(pixels: int, tau: float, alpha: float, method: str = "segcertify"
 def require_feasible(
     n: int, pixels: int, tau: float, alpha: float, method: str = "segcertify", n0: int = 0, k: int = 1
 ) -> None:
-    """Raise CertificationError when no votes whatever could certify a pixel."""
+    """Raise CertificationError for settings out of range, and when no votes whatever could certify a pixel."""
+    check_settings(tau, alpha, method, k)
+    if method == "kfwer" and k >= pixels:
+        raise CertificationError(
+            f"k: found {k}; with {pixels} pixels that allows every one to be wrong. Write a `kfwer_k` below {pixels}"
+        )
     least = smallest_n(pixels, tau, alpha, method, n0, k)
     if n < least:
         raise CertificationError(
             f"`n`: found {n}; with method {method}, tau {tau} and alpha {alpha} over {pixels} pixels no pixel could "
             f"ever be certified (even {n} of {n} votes are too few). Write `n: {least}` or more"
         )
+
+
+def require_intervals(draws: int, measurements: int, tau: float, alpha: float) -> None:
+    """Raise CertificationError when n0 + n draws cannot bound so many measurements at once."""
+    least = smallest_draws(tau, alpha / measurements) if measurements else 0
+    if draws < least:
+        raise CertificationError(
+            f"`measurements`: {draws} draws (n0 + n) cannot bound {measurements} of them at tau {tau} and alpha "
+            f"{alpha}. Raise `n` by {least - draws}, or ask for fewer"
+        )
+
+
+def smallest_draws(tau: float, alpha: float) -> int:
+    """The least number of draws with which a median-smoothed interval exists: tau^n <= alpha / 2."""
+    return math.ceil(math.log(alpha / 2) / math.log(tau))
 
 
 def harmonic(count: int) -> float:

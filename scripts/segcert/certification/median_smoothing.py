@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from segcert.certification.binomial import p_value_table
 from segcert.certification.certificate import certified_radius
-from segcert.certification.feasibility import CertificationError, check_settings
+from segcert.certification.feasibility import CertificationError, check_settings, smallest_draws
 from segcert.votes import Votes
 
 
@@ -101,11 +101,6 @@ def median_interval(
     high = np.sort(np.where(np.isnan(draws), np.inf, draws))[upper - 1]
     median = float(np.nanmedian(draws)) if not np.isnan(draws).all() else math.nan
     return CertifiedInterval(name, float(low), median, float(high), certified_radius(sigma, tau), alpha, n)
-
-
-def smallest_draws(tau: float, alpha: float) -> int:
-    """The least number of draws with which an interval exists: tau^n <= alpha / 2."""
-    return math.ceil(math.log(alpha / 2) / math.log(tau))
 
 
 def certify_measurements(

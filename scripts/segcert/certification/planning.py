@@ -6,8 +6,14 @@ import math
 from scipy.stats import binom
 
 from segcert.certification.certificate import certified_radius, radius_in_gray_levels
-from segcert.certification.feasibility import check_settings, smallest_n
-from segcert.certification.median_smoothing import smallest_draws
+from segcert.certification.feasibility import (
+    CertificationError,
+    check_settings,
+    harmonic,
+    require_feasible,
+    smallest_draws,
+    smallest_n,
+)
 
 SHARES = (1.0, 0.99, 0.97, 0.95, 0.9)
 POWER = 0.95
@@ -26,9 +32,8 @@ class Plan:
     least_draws
         The least number of draws with which a measurement could be certified.
     needed
-        By share p of the noisy copies on which a pixel has its class: the least n with which such a pixel is certified
-        with probability 0.95, as the first (`alpha / pixels`), and once nine tenths of the pixels are. None: never,
-        because p <= tau.
+        By share p of the noisy copies on which a pixel has its class: the n with which such a pixel is certified with
+        probability 0.95 while no other pixel is, and once nine tenths of the pixels are. None: never, because p <= tau.
     """
 
     radius: float
@@ -45,6 +50,7 @@ def plan(
     alpha: float = 0.001,
     method: str = "segcertify",
     n0: int = 10,
+    k: int = 10,
 ) -> Plan:
     """Plan the certification of an image of a shape, (H, W) or (C, H, W).
 
@@ -59,21 +65,37 @@ def plan(
     >>> planned.needed[0.97]
     (124, 114)
     """
-    check_settings(tau, alpha, method)
+    check_settings(tau, alpha, method, k)
+    if not 0 < sigma < math.inf:
+        raise CertificationError(f"sigma: found {sigma}; expected above 0, in units of pixels in [0, 1]")
     pixels = math.prod(shape[-2:])
+    least_n = smallest_n(pixels, tau, alpha, method, n0, k)
+    require_feasible(least_n, pixels, tau, alpha, method, n0, k)
     used = n0 if method == "holm" else 0
 
     def needed(share: float) -> tuple[int, int]:
-        first, last = (max(1, draws_needed(share, tau, alpha / tests) - used) for tests in (pixels, pixels / 10))
+        first, last = (
+            max(least_n, draws_needed(share, tau, _level(method, pixels, certified, alpha, k)) - used)
+            for certified in (0, int(0.9 * pixels))
+        )
         return first, last
 
     return Plan(
         radius=certified_radius(sigma, tau),
         gray_levels=radius_in_gray_levels(certified_radius(sigma, tau), math.prod(shape)),
-        least_n=smallest_n(pixels, tau, alpha, method, n0),
+        least_n=least_n,
         least_draws=smallest_draws(tau, alpha),
         needed={share: needed(share) if share > tau else None for share in SHARES},
     )
+
+
+def _level(method: str, pixels: int, certified: int, alpha: float, k: int) -> float:
+    """The level at which a method tests the next pixel once some are certified (`holm`: but for wrong classes)."""
+    if method == "kfwer":
+        return k * alpha / (pixels + k - max(certified + 1, k))
+    if method == "by":
+        return (certified + 1) * alpha / (pixels * harmonic(pixels))
+    return alpha / (pixels - certified)
 
 
 def draws_needed(share: float, tau: float, level: float) -> int:

@@ -76,20 +76,17 @@ def radius_map(
     >>> segcert.radius_map(votes, taus=[0.6, 0.75, 0.9], alpha=0.05).radius.round(2)
     array([[1.28, 0.67, 0.  ]])
     """
-    if method not in ("segcertify", "holm"):
-        raise CertificationError(f"method: found {method!r}; a radius map needs segcertify or holm")
+    check_radius_map(method)
     if not taus or any(low >= high for low, high in itertools.pairwise(taus)):
         raise CertificationError(f"taus: found {list(taus)}; expected increasing values, for example [0.6, 0.75, 0.9]")
     for tau in taus:
         check_settings(tau, alpha, method)
-    check_votes(votes, taus[0], alpha, method)
+    budget = (1 - WRONG_CLASS) * alpha if method == "holm" else alpha
+    check_votes(votes, taus[0], budget, method)
     chosen, counts = chosen_class(votes, method)
     n = tested_draws(votes, method)
     histogram = np.bincount(counts.ravel(), minlength=n + 1)
-    floor, budget = 0, alpha
-    if method == "holm":
-        floor = _wrong_class_floor(n, taus[0], WRONG_CLASS * alpha / counts.size)
-        budget = (1 - WRONG_CLASS) * alpha
+    floor = _wrong_class_floor(n, taus[0], WRONG_CLASS * alpha / counts.size) if method == "holm" else 0
     threshold = max(floor, holm_threshold(histogram, p_value_table(n, taus[-1]), budget))
     level = budget / max(1, int(histogram[:threshold].sum()))
     radius = np.zeros(counts.shape)
@@ -98,6 +95,12 @@ def radius_map(
         radius[counts >= threshold] = certified_radius(votes.sigma, tau)
     labels = np.where(radius > 0, chosen, ABSTAIN).astype(np.uint8)
     return RadiusMap(labels, radius, tuple(taus), alpha, method)
+
+
+def check_radius_map(method: str) -> None:
+    """Raise CertificationError for a method of which there is no radius map."""
+    if method not in ("segcertify", "holm"):
+        raise CertificationError(f"method: found {method!r}; a radius map needs segcertify or holm")
 
 
 def _wrong_class_floor(n: int, tau: float, level: float) -> int:

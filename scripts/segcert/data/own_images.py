@@ -11,6 +11,7 @@ from PIL import Image
 from segcert.data.errors import DataError
 
 DICOM_PREAMBLE = 128
+PNG_DEPTH, PNG_COLOUR_TYPE, PNG_COLOUR = 24, 25, 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +23,7 @@ class OwnImage:
     pixels
         (C, H, W) uint16, from 0 to 2^bits - 1; one channel or three.
     bits
-        8, 12 or 16. (A 16-bit file with no value above 4095 holds 12 bits.)
+        1 to 16.
     pixel_size
         Height and width of a pixel in mm, where the file says so.
     """
@@ -59,25 +60,41 @@ class OwnImage:
         raise DataError(f"image: found {found} channels; the segmenter takes {channels}")
 
 
-def read_own_image(path: str | Path) -> OwnImage:
-    """Read a PNG, TIFF or DICOM file. Raises DataError, naming the file, for anything that is no such image."""
+def read_own_image(path: str | Path, bits: int | None = None) -> OwnImage:
+    """Read a PNG, TIFF or DICOM file.
+
+    bits: of its grid, where the file does not say it (8 bits in a 16-bit file, say); by default DICOM's BitsStored, and
+    of other 16-bit files 12 if no value is above 4095.
+
+    Raises DataError, naming the file, for anything that is no such image.
+    """
     path = Path(path)
     if not path.is_file():
         raise DataError(f"{path}: no such file")
     readers = {b"\x89PNG": _read_png, b"II*\0": _read_tiff, b"MM\0*": _read_tiff}
-    head = path.open("rb").read(DICOM_PREAMBLE + 4)
+    with path.open("rb") as file:
+        head = file.read(DICOM_PREAMBLE + 4)
     reader = _read_dicom if head[DICOM_PREAMBLE:] == b"DICM" else readers.get(head[:4])
     if reader is None:
         raise DataError(f"{path}: is no PNG, TIFF or DICOM file; convert it (JPEG loses what certificates speak of)")
     try:
-        return reader(path)
+        image = reader(path)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
-    except (OSError, ValueError, KeyError, AttributeError, NotImplementedError, RuntimeError, SyntaxError) as error:
+    except Exception as error:  # decoders fail in many ways
         raise DataError(f"{path}: cannot be read as an image ({error}); write it anew as PNG") from error
+    if bits is None:
+        return image
+    if not 1 <= bits <= 16 or image.pixels.max() >= 1 << bits:
+        raise DataError(f"{path}: found values up to {image.pixels.max()}; bits {bits} cannot hold them")
+    return dataclasses.replace(image, bits=bits)
 
 
 def _read_png(path: Path) -> OwnImage:
+    with path.open("rb") as file:
+        header = file.read(PNG_COLOUR_TYPE + 1)
+    if header[PNG_DEPTH] == 16 and header[PNG_COLOUR_TYPE] & PNG_COLOUR:
+        raise DataError("is a 16-bit colour PNG, of which Pillow reads 8 bits; write it as 16-bit TIFF")
     with Image.open(path) as image:
         if image.mode.startswith("I"):
             return _own_image(np.asarray(image))
@@ -88,7 +105,13 @@ def _read_png(path: Path) -> OwnImage:
 def _read_tiff(path: Path) -> OwnImage:
     import tifffile
 
-    return _own_image(tifffile.imread(path))
+    with tifffile.TiffFile(path) as file:
+        if file.pages.first.photometric == tifffile.PHOTOMETRIC.PALETTE:
+            raise DataError("holds palette indices; convert it to gray or RGB")
+        inverted = file.pages.first.photometric == tifffile.PHOTOMETRIC.MINISWHITE
+        image = _own_image(file.asarray())
+    full = np.uint16((1 << image.bits) - 1)
+    return dataclasses.replace(image, pixels=full - image.pixels) if inverted else image
 
 
 def _read_dicom(path: Path) -> OwnImage:
@@ -98,11 +121,14 @@ def _read_dicom(path: Path) -> OwnImage:
     pixels = file.pixel_array
     if file.PixelRepresentation:
         raise DataError("holds signed pixel values; export a window of it as 16-bit PNG")
-    bits = next(bits for bits in (8, 12, 16) if bits >= file.BitsStored)
+    if file.PhotometricInterpretation not in ("MONOCHROME1", "MONOCHROME2", "RGB"):
+        raise DataError(
+            f"has the photometric interpretation {file.PhotometricInterpretation}; expected MONOCHROME or RGB"
+        )
     if file.PhotometricInterpretation == "MONOCHROME1":
         pixels = 2**file.BitsStored - 1 - pixels
     spacing = file.get("PixelSpacing") or file.get("ImagerPixelSpacing")
-    image = _own_image(pixels, bits)
+    image = _own_image(pixels, int(file.BitsStored))
     return dataclasses.replace(image, pixel_size=(float(spacing[0]), float(spacing[1])) if spacing else None)
 
 

@@ -52,14 +52,18 @@ class Networks:
         }
 
     def read_image(
-        self, path: str | Path, size: int | None = None, pixel_size: tuple[float, float] | None = None
+        self,
+        path: str | Path,
+        size: int | None = None,
+        pixel_size: tuple[float, float] | None = None,
+        bits: int | None = None,
     ) -> OwnImage:
         """The image as the segmenter takes it: its channels, at (size, size) pixels; by default as it was trained.
 
         `pixel_size` (height and width in mm) is that of the file's pixels, and goes before what the file says.
         """
         channels = self.config["arguments"]["in_channels"]
-        image = read_own_image(path)
+        image = read_own_image(path, bits)
         if pixel_size:
             image = dataclasses.replace(image, pixel_size=pixel_size)
         if not (channels == 3 and len(image.pixels) == 1):  # gray in front of a colour network: see `_model`

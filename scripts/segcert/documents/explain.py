@@ -84,9 +84,15 @@ def explain(document: dict[str, Any]) -> str:
         alpha = document["measurements"][0]["alpha"]
         lines += [
             "",
-            f"Measurements: the median over the noise, for the same perturbations; error probability {alpha:.3g} each",
+            f"Measurements: the median over the noise, for the same perturbations; error probability {alpha:.3g} each,",
+            f"all together {settings['alpha']:g}, on top of that of the labels",
         ]
         lines += [_measurement(each) for each in document["measurements"]]
+    if "radius.tif" in document["files"]:
+        lines += [
+            "",
+            f"Radius map: all its radii at once with error probability {settings['alpha']:g}, on top of the above.",
+        ]
     lines += [
         "",
         "It says nothing about whether a label is medically right, and segcert is no medical device.",

@@ -5,12 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from PIL import Image
 
 from segcert.certification.certificate import certify
 from segcert.documents.case import Networks, Sampling
 from segcert.documents.explain import DocumentError
+from segcert.documents.write import describe
+from segcert.measurements import Measurement
 from segcert.provenance.digests import file_digest
 from segcert.smoothing.noise import Draw
 from segcert.votes import Votes
@@ -29,8 +32,9 @@ def verify(
     """What was checked of a certificate, a line each.
 
     The files beside the certificate, the image and the networks are compared with their digests; the decision is
-    made again from the votes; and `draws` of the draws (spread over both streams) are drawn again from the recorded
-    seed and compared, class by class, with the areas in the votes (with the label maps, where they were kept).
+    made again from the votes, and with it all that the certificate says; and `draws` of the draws (spread over both
+    streams) are drawn again from the recorded seed and compared with the areas and counts in the votes (with the label
+    maps, where they were kept). All draws together leave nothing unchecked.
 
     Raises DocumentError for the first thing that does not agree.
     """
@@ -49,39 +53,54 @@ def verify(
     votes = Votes.load(folder / document["files"]["votes.npz"]["path"])
     checked = ["the files, the image and the networks are those of the certificate"]
 
-    settings = document["certificate"]
-    again = certify(votes, settings["tau"], settings["alpha"], settings["method"], k=settings["k"])
+    image = networks.read_image(image_path, document["image"]["shape"][-1], bits=document["image"]["bits"])
+    settings, asked = document["certificate"], document["measurements"]
+    certificate = certify(votes, settings["tau"], settings["alpha"], settings["method"], k=settings["k"])
+    units = [Measurement(each["name"], each["unit"], lambda _: 0.0, "") for each in asked]
+    thresholds = {each["name"]: each["threshold"] for each in asked if "threshold" in each}
+    body = describe(certificate, votes, image, networks.config["classes"], units, thresholds)
     labels = np.asarray(Image.open(folder / document["files"]["labels.png"]["path"]))
-    if not np.array_equal(again.labels, labels) or json.loads(json.dumps(again.settings())) != {
-        key: settings[key] for key in again.settings()
-    }:
-        raise DocumentError(f"{path}: the votes give another certificate than is written; certify the image again")
-    checked.append("the votes give the certified labels")
+    wrong = [name for name, value in json.loads(json.dumps(body)).items() if document[name] != value]
+    if wrong or not np.array_equal(certificate.labels, labels):
+        raise DocumentError(
+            f"{path}: the votes give another {', '.join(wrong) or 'label map'} than is written; certify the image again"
+        )
+    checked.append("the votes give the labels and all that the certificate says")
 
     sampling = Sampling(**{key: value for key, value in document["sampling"].items() if key != "device"})
     if device.type != document["sampling"]["device"]:
         raise DocumentError(
             f"the votes were drawn on {document['sampling']['device']}, whose noise differs; use its kind"
         )
-    image = networks.read_image(image_path, document["image"]["shape"][-1])
     smoothed = networks.smoothed(image, sampling, device)
     smoothed.check(votes, image.unit())
+    if (votes.n0, votes.n) != (sampling.n0, sampling.n):
+        raise DocumentError(f"{path}: {votes.n0} + {votes.n} votes, but {sampling.n0} + {sampling.n} are written")
     chosen = _spread(votes.n0, votes.n, draws)
+    drawn = smoothed.label_maps(image.unit(), (draw for _, draw in chosen))
+    label_maps = {row: label_map.cpu().numpy() for (row, _), label_map in zip(chosen, drawn, strict=True)}
+    _compare(votes, label_maps, path)
+    checked.append(f"{len(chosen)} of {votes.n0 + votes.n} draws, drawn again, agree")
+    return checked
+
+
+def _compare(votes: Votes, label_maps: dict[int, npt.NDArray[np.uint8]], path: str | Path) -> None:
+    """Raise DocumentError unless label maps drawn again, by row, agree with areas, counts and kept label maps."""
     kept = votes.label_maps() if len(votes.draws) else None
-    for (row, (stream, k)), drawn in zip(
-        chosen, smoothed.label_maps(image.unit(), (draw for _, draw in chosen)), strict=True
-    ):
-        label_map = drawn.cpu().numpy()
-        areas = np.bincount(label_map.ravel(), minlength=votes.areas.shape[1])
+    class_ids = np.arange(votes.areas.shape[1])[:, None, None]
+    left = {"selection": votes.selection.astype(np.int64), "estimation": votes.estimation.astype(np.int64)}
+    for row, label_map in label_maps.items():
+        areas = np.bincount(label_map.ravel(), minlength=len(class_ids))
+        left["selection" if row < votes.n0 else "estimation"] -= label_map == class_ids
         if not np.array_equal(areas, votes.areas[row]) or (
             kept is not None and not np.array_equal(label_map, kept[row])
         ):
             raise DocumentError(
-                f"{path}: draw {k} of the {stream} draws gives areas {areas.tolist()}, "
-                f"the votes say {votes.areas[row].tolist()} (another machine may round a few pixels otherwise)"
+                f"{path}: draw {row} gives areas {areas.tolist()}, the votes say {votes.areas[row].tolist()} "
+                "(another machine may round a few pixels otherwise)"
             )
-    checked.append(f"{len(chosen)} of {votes.n0 + votes.n} draws, drawn again, agree")
-    return checked
+    if min(counts.min() for counts in left.values()) < 0:
+        raise DocumentError(f"{path}: the draws, drawn again, hold votes that the counts lack")
 
 
 def _spread(n0: int, n: int, draws: int) -> list[tuple[int, Draw]]:

@@ -14,9 +14,9 @@ from PIL import Image
 
 import segcert
 from segcert.certification.certificate import ABSTAIN, Certificate, certify, radius_in_gray_levels
-from segcert.certification.feasibility import require_feasible
+from segcert.certification.feasibility import require_feasible, require_intervals
 from segcert.certification.median_smoothing import certify_measurements
-from segcert.certification.radius_map import radius_map
+from segcert.certification.radius_map import check_radius_map, radius_map
 from segcert.data.own_images import OwnImage
 from segcert.documents.case import Networks, Sampling
 from segcert.measurements import Measurement
@@ -59,16 +59,22 @@ def write_certificate(
     """
     path, out = Path(path), Path(out)
     certificate = certify(votes, decision.tau, decision.alpha, decision.method, k=decision.k)
+    body = describe(certificate, votes, image, networks.config["classes"], measurements, thresholds or {})
+    map_of_radii = radius_map(votes, alpha=decision.alpha, method=decision.method).radius if radii else None
+    picture = np.clip(
+        paint(to_rgb(image.unit()), certificate.labels, 4 if max(certificate.labels.shape) <= 512 else 1), 0, 1
+    )
+
     files = {kind: out / f"{path.stem}.{kind}" for kind in ("labels.png", "overlay.png", "votes.npz")}
     with atomic_file(files["labels.png"]) as part:
         Image.fromarray(certificate.labels).save(part, format="PNG")
     with atomic_file(files["overlay.png"]) as part:
-        matplotlib.image.imsave(part, np.clip(paint(to_rgb(image.unit()), certificate.labels), 0, 1))
+        matplotlib.image.imsave(part, picture)
     votes.save(files["votes.npz"])
-    if radii:
+    if map_of_radii is not None:
         files["radius.tif"] = out / f"{path.stem}.radius.tif"
         with atomic_file(files["radius.tif"]) as part:
-            tifffile.imwrite(part, radius_map(votes, alpha=decision.alpha, method=decision.method).radius.astype("f4"))
+            tifffile.imwrite(part, map_of_radii.astype("f4"))
     document = {
         "format": FORMAT,
         "segcert": segcert.__version__,
@@ -84,11 +90,7 @@ def write_certificate(
             for name, folder in (("segmenter", networks.segmenter), ("denoiser", networks.denoiser))
         },
         "sampling": dataclasses.asdict(sampling) | {"device": votes.origin["device"]},
-        "certificate": certificate.settings() | {"guarantee": certificate.guarantee},
-        "radius_gray_levels": radius_in_gray_levels(certificate.radius, image.pixels.size),
-        "abstain": certificate.abstain,
-        "classes": _classes(certificate, networks.config["classes"]),
-        "measurements": _measurements(votes, decision, measurements, thresholds or {}),
+        **body,
         "files": {kind: {"path": file.name, "sha256": file_digest(file)} for kind, file in files.items()},
     }
     with atomic_file(out / f"{path.stem}.certificate.json") as part:
@@ -96,10 +98,48 @@ def write_certificate(
     return document
 
 
-def check_decision(image: OwnImage, sampling: Sampling, decision: Decision) -> None:
-    """Raise CertificationError before anything is drawn if nothing could be certified."""
+def remember(votes: Votes, out: str | Path, image: str | Path) -> Votes:
+    """The votes, with a note if a certificate of the same image in `out` came from fewer draws (`earlier_n`)."""
+    before = Path(out) / f"{Path(image).stem}.certificate.json"
+    if not before.is_file():
+        return votes
+    try:
+        document = json.loads(before.read_text())
+        same = document["image"]["sha256"] == file_digest(image)
+        known = {document["certificate"]["n"], *document["certificate"]["earlier_n"]} if same else set()
+    except (KeyError, TypeError, ValueError):
+        return votes
+    earlier = sorted({n for n in known if n < votes.n} | set(votes.origin.get("earlier_n", ())))
+    return dataclasses.replace(votes, origin={**votes.origin, "earlier_n": earlier}) if earlier else votes
+
+
+def describe(
+    certificate: Certificate,
+    votes: Votes,
+    image: OwnImage,
+    classes: Sequence[str],
+    measurements: Sequence[Measurement],
+    thresholds: Mapping[str, float],
+) -> dict[str, Any]:
+    """The part of the document that follows from the votes: what is certified."""
+    return {
+        "certificate": certificate.settings() | {"guarantee": certificate.guarantee},
+        "radius_gray_levels": radius_in_gray_levels(certificate.radius, image.pixels.size),
+        "abstain": certificate.abstain,
+        "classes": _classes(certificate, classes),
+        "measurements": _measurements(votes, certificate, measurements, thresholds),
+    }
+
+
+def check_decision(
+    image: OwnImage, sampling: Sampling, decision: Decision, measurements: Sequence[Measurement], radii: bool
+) -> None:
+    """Raise CertificationError before anything is drawn if something asked for could not be certified."""
     pixels = math.prod(image.pixels.shape[1:])
     require_feasible(sampling.n, pixels, decision.tau, decision.alpha, decision.method, sampling.n0, decision.k)
+    require_intervals(sampling.n0 + sampling.n, len(measurements), decision.tau, decision.alpha)
+    if radii:
+        check_radius_map(decision.method)
 
 
 def _classes(certificate: Certificate, titles: Sequence[str]) -> list[dict[str, Any]]:
@@ -112,11 +152,11 @@ def _classes(certificate: Certificate, titles: Sequence[str]) -> list[dict[str, 
 
 
 def _measurements(
-    votes: Votes, decision: Decision, measurements: Sequence[Measurement], thresholds: Mapping[str, float]
+    votes: Votes, certificate: Certificate, measurements: Sequence[Measurement], thresholds: Mapping[str, float]
 ) -> list[dict[str, Any]]:
     if not measurements:
         return []
-    intervals = certify_measurements(votes, tau=decision.tau, alpha=decision.alpha)
+    intervals = certify_measurements(votes, tau=certificate.tau, alpha=certificate.alpha)
     documents = []
     for measurement in measurements:
         interval = intervals[measurement.name]

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -39,11 +40,14 @@ def load_segmenter(folder: str | Path) -> tuple[nn.Module, dict[str, Any]]:
     for name in ("model.safetensors", "config.json"):
         if not (folder / name).is_file():
             raise ModelError(f"{folder / name}: missing; a segmenter's folder holds model.safetensors and config.json")
-    config: dict[str, Any] = json.loads((folder / "config.json").read_text())
-    model = build_segmenter(config["architecture"], config["arguments"])
+    try:
+        config: dict[str, Any] = json.loads((folder / "config.json").read_text())
+        model = build_segmenter(config["architecture"], config["arguments"])
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise ModelError(f"{folder / 'config.json'}: describes no segmenter ({error!r}); train it again") from error
     try:
         model.load_state_dict(load_file(folder / "model.safetensors"))
-    except (RuntimeError, ValueError) as error:
+    except (RuntimeError, ValueError, SafetensorError) as error:
         raise ModelError(
             f"{folder / 'model.safetensors'}: does not fit {folder / 'config.json'} ({error}); train it again"
         ) from error

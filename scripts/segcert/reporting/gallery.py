@@ -80,9 +80,9 @@ def to_rgb(image: Array) -> Array:
     return np.broadcast_to(image.transpose(1, 2, 0), (*image.shape[1:], 3))
 
 
-def paint(image: Array, labels: Array) -> Array:
-    """Tint an image (H, W, 3) by class and stripe it where labels are ABSTAIN; enlarged by STRIPE: (4H, 4W, 3)."""
-    image, labels = _enlarge(image), _enlarge(labels)
+def paint(image: Array, labels: Array, scale: int = STRIPE) -> Array:
+    """Tint an image (H, W, 3) by class and stripe it where labels are ABSTAIN; enlarged: (scale H, scale W, 3)."""
+    image, labels = (array.repeat(scale, axis=0).repeat(scale, axis=1) for array in (image, labels))
     painted = 0.9 * image
     for class_id, color in enumerate(CLASS_COLORS, start=1):
         painted = np.where(
@@ -92,10 +92,6 @@ def paint(image: Array, labels: Array) -> Array:
     return np.asarray(
         np.where(labels[..., None] == ABSTAIN, np.where(np.expand_dims(stripe, -1), 0.35 + 0.3 * image, 1.0), painted)
     )
-
-
-def _enlarge(array: Array) -> Array:
-    return array.repeat(STRIPE, axis=0).repeat(STRIPE, axis=1)
 
 
 def _show(axes: Any, picture: Array, title: str) -> None:

@@ -34,17 +34,20 @@ def class_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
 def measurement_table(rows: pd.DataFrame) -> pd.DataFrame:
     """A row per model, sigma and measurement: means over images of its value and of its certified interval.
 
-    width is the mean of (high - low) / |median|. above, below, open: number of images whose certified interval lies
-    above or below the threshold, or holds it; zeros where none was asked for.
+    unbounded: number of images whose interval is open at an end (the measurement is not defined on too many draws);
+    the means are over the ends that are there. width is the mean of (high - low) / |median|. above, below, open:
+    number of images whose certified interval lies above or below the threshold, or holds it; zeros where none was
+    asked for.
     """
     keys = [*MODEL, "measurement", "unit"]
     finite = rows.replace([np.inf, -np.inf], np.nan)
+    finite["unbounded"] = ~np.isfinite(rows["low"]) | ~np.isfinite(rows["high"])
     finite["width"] = (finite["high"] - finite["low"]) / finite["median"].abs().replace(0, np.nan)
     for decision in DECISIONS:
         finite[decision] = finite["decision"] == decision
     grouped = finite.groupby(keys, sort=False, as_index=False)
     means = grouped[["radius", "alpha", "truth", "clean", "low", "median", "high", "width", "threshold"]].mean()
-    return means.merge(grouped[list(DECISIONS)].sum(), on=keys).merge(grouped["image"].nunique(), on=keys)
+    return means.merge(grouped[["unbounded", *DECISIONS]].sum(), on=keys).merge(grouped["image"].nunique(), on=keys)
 
 
 def attack_table(rows: pd.DataFrame) -> pd.DataFrame:

@@ -78,7 +78,7 @@ class Noise:
         noise = self._noise(image, digest, draws, batch_size)
         if self.kind == "exact":
             return noise.add_(image.mul(self.levels).round_()).div_(self.levels)
-        return torch.add(image, noise, alpha=self.sigma)
+        return noise.mul_(self.sigma).add_(image)
 
     def perturbed(self, image: Tensor, digest: str, draws: Sequence[Draw]) -> Tensor:
         """Noisy copies (draws, C, H, W) of any image, on the grid or not, with a gradient: what an attack follows."""
@@ -87,7 +87,8 @@ class Noise:
 
     def _noise(self, image: Tensor, digest: str, draws: Sequence[Draw], batch_size: int) -> Tensor:
         """Standard normal numbers, or for "exact" whole grid steps: (batch_size, C, H, W)."""
-        noise = torch.zeros((batch_size, *image.shape), device=image.device)
+        noise = torch.empty((batch_size, *image.shape), device=image.device)
+        noise[len(draws) :] = 0
         for row, (stream, k) in zip(noise, draws, strict=False):
             key = draw_key(self.seed, digest, stream, k)
             if self.kind == "exact":

@@ -24,6 +24,7 @@ Denoise = Callable[[Tensor, float], Tensor]
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 MOST_CLASSES = 254
 NOT_FINITE = 255
+RUNTIME = "runtime"
 
 
 class Span(NamedTuple):
@@ -191,13 +192,14 @@ class SmoothedSegmenter:
             streams[span.stream] = streams[span.stream] + block if span.stream in streams else block
         both = (streams["selection"] + streams["estimation"]).columns
         earlier = self.store.finished(key, n) if self.store else []
+        about = {"batch_size": self.batch_size} | ({"earlier_n": earlier} if earlier else {})
         return Votes(
             selection=narrow(streams["selection"].counts, n0),
             estimation=narrow(streams["estimation"].counts, n),
             sigma=self.sigma,
             areas=both["areas"],
             measurements={each.name: both[readings.measurement_column(each)] for each in measurements},
-            origin=key | ({"earlier_n": earlier} if earlier else {}),
+            origin=key | about,
             **(
                 {"overlaps": both[readings.overlap_column], "truth_areas": readings.truth_areas}
                 if truth is not None
@@ -212,10 +214,14 @@ class SmoothedSegmenter:
         x, digest = torch.from_numpy(image).to(self.device), image_digest(image)
         rest = iter(draws)
         while batch := list(itertools.islice(rest, self.batch_size)):
-            logits = self.logits(self.noise.copies(x, digest, batch, self.batch_size))
-            labels = logits.argmax(dim=1).to(torch.uint8)
-            labels.masked_fill_(~logits.sum().isfinite(), NOT_FINITE)  # the sum says it for the batch, without waiting
-            yield from labels[: len(batch)]
+            yield from self._labels(self.noise.copies(x, digest, batch, self.batch_size))[: len(batch)]
+
+    def _labels(self, x_noisy: Tensor) -> Tensor:
+        """Labels (B, H, W) uint8; NOT_FINITE if a logit is not, which the sum says without waiting for a GPU."""
+        logits = self.logits(x_noisy)
+        two = self.num_classes == 2  # a comparison is many times faster than argmax, and the same
+        labels = logits[:, 1] > logits[:, 0] if two else logits.argmax(dim=1)
+        return labels.to(torch.uint8).masked_fill_(~logits.sum().isfinite(), NOT_FINITE)
 
     def logits(self, x_noisy: Tensor) -> Tensor:
         """Logits (B, num_classes, H, W) of noisy copies (B, C, H, W).
@@ -248,15 +254,21 @@ class SmoothedSegmenter:
 
     def check(self, votes: Votes, image: npt.ArrayLike) -> None:
         """Raise SamplingError, naming what differs, unless votes were drawn from this model, image and settings."""
+        if votes.sigma != self.sigma:
+            raise SamplingError(f"votes: drawn at sigma {votes.sigma}; this is sigma {self.sigma}")
         for name, expected in self.key(checked_image(image)).items():
-            if votes.origin.get(name) != expected:
+            if name != RUNTIME and votes.origin.get(name) != expected:
                 raise SamplingError(
                     f"votes: drawn with {name} {votes.origin.get(name)}; this is {name} {expected}. Draw them again, "
                     "or take the model, image and settings that they belong to"
                 )
 
     def key(self, image: npt.NDArray[np.float32]) -> dict[str, Any]:
-        """All that a vote depends on, but for stream and draw."""
+        """All that a vote depends on, but for stream and draw.
+
+        The batch size is not among it: it changes logits by float32 rounding at most.
+        """
+        gpu = f", {torch.cuda.get_device_name(self.device)}" if self.device.type == "cuda" else ""
         return {
             **self.identity,
             "image": image_digest(image),
@@ -265,28 +277,30 @@ class SmoothedSegmenter:
             "seed": self.noise.seed,
             "noise": self.noise.kind if self.noise.kind == "normal" else f"{self.noise.kind}, {self.noise.bits} bits",
             "pool": self.pool,
-            "batch_size": self.batch_size,
             "precision": self.precision,
             "compiled": self.compiled,
             "device": self.device.type,
+            RUNTIME: f"torch {torch.__version__}{gpu}",
         }
 
     def _blocks(
         self, image: npt.NDArray[np.float32], key: dict[str, Any], readings: Readings, spans: Iterable[Span]
     ) -> Iterator[tuple[Span, Block]]:
         """The block of each span: from the store, or drawn. Batches run on from one span to the next."""
-        ahead, behind = itertools.tee((span, self._kept(key, span, readings)) for span in spans)
-        missing = ((span.stream, k) for span, kept in ahead for k in range(span.start + kept.draws, span.stop))
+        ahead, behind = itertools.tee((span, self._kept(key, span, readings).draws) for span in spans)
+        missing = ((span.stream, k) for span, kept in ahead for k in range(span.start + kept, span.stop))
         label_maps = self.label_maps(image, missing)
-        for span, kept in behind:
-            lacking = span.stop - span.start - kept.draws
-            if not lacking:
-                yield span, kept
-                continue
-            drawn = readings.read(torch.stack(list(itertools.islice(label_maps, lacking))))
-            block = kept + drawn if kept.draws else drawn
-            if self.store:
-                self.store.put({**key, "stream": span.stream, "start": span.start}, block)
+        for span, kept_draws in behind:  # blocks are read again, not held: memory does not grow with n
+            block = self._kept(key, span, readings) if kept_draws else readings.empty()
+            if block.draws != kept_draws:  # another process has changed it since
+                again = ((span.stream, k) for k in range(span.start, span.start + kept_draws))
+                block = readings.read(torch.stack(list(self.label_maps(image, again))))
+            lacking = span.stop - span.start - kept_draws
+            if lacking:
+                drawn = readings.read(torch.stack(list(itertools.islice(label_maps, lacking))))
+                block = block + drawn if kept_draws else drawn
+                if self.store:
+                    self.store.put({**key, "stream": span.stream, "start": span.start}, block)
             yield span, block
 
     def _kept(self, key: dict[str, Any], span: Span, readings: Readings) -> Block:

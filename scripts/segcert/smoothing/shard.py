@@ -85,7 +85,7 @@ def sample_shard(
         for name in track(names, f"sampling sigma {sigma:g}")
     }
     save_votes(output, votes)
-    if keep_draws:
+    if keep_draws and names:
         size = Path(output).stat().st_size / len(names)
         log.info("with the label maps of all draws, %.0f bytes per image", size)
 

@@ -26,6 +26,7 @@ def attack_rows(
     settings: Mapping[str, Any],
     tau: float,
     batch_size: int,
+    precision: str,
     noise: str,
     pool: int,
     seed: int,
@@ -42,7 +43,7 @@ def attack_rows(
     rows = []
     for sigma, path in track(certificates.items(), "attacking"):
         smoothed = SmoothedSegmenter(
-            model, sigma, len(config["classes"]), denoise, batch_size, seed, device, noise=noise, pool=pool
+            model, sigma, len(config["classes"]), denoise, batch_size, seed, device, precision, noise=noise, pool=pool
         )
         radius = certified_radius(sigma, tau)
         with np.load(path, allow_pickle=False) as labels:
