@@ -73,7 +73,7 @@ def test_every_interval_can_be_recomputed_from_votes(finished_once):
 
 def test_no_attack_refutes_a_certified_pixel_within_the_radius(finished_once):
     attacks = pd.read_parquet(finished_once.path / "results/tiny/attacks.parquet")
-    assert len(attacks) == 2 * 2 * 2 * 2  # regimes, denoisers, sigmas, multiples of the radius
+    assert len(attacks) == 2 * 2 * 2 * 3  # regimes, denoisers, sigmas, multiples of the radius
     inside = attacks[attacks["factor"] <= 1]
     assert inside["certified"].sum() > 0
     assert inside["refuted"].sum() == 0

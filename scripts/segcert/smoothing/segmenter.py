@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -213,8 +214,14 @@ class SmoothedSegmenter:
         """The label map (H, W) uint8 of each of some draws of a checked image; NOT_FINITE = 255 if a logit is not."""
         x, digest = torch.from_numpy(image).to(self.device), image_digest(image)
         rest = iter(draws)
-        while batch := list(itertools.islice(rest, self.batch_size)):
-            yield from self._labels(self.noise.copies(x, digest, batch, self.batch_size))[: len(batch)]
+        batches = iter(lambda: list(itertools.islice(rest, self.batch_size)), [])
+        with ThreadPoolExecutor(1) as ahead:  # the next batch's noise is drawn while the networks see this one's
+            copies = ((batch, ahead.submit(self.noise.copies, x, digest, batch, self.batch_size)) for batch in batches)
+            current = next(copies, None)
+            while current:
+                batch, noisy = current
+                x_noisy, current = noisy.result(), next(copies, None)
+                yield from self._labels(x_noisy)[: len(batch)]
 
     def _labels(self, x_noisy: Tensor) -> Tensor:
         """Labels (B, H, W) uint8; NOT_FINITE if a logit is not, which the sum says without waiting for a GPU."""
