@@ -108,7 +108,8 @@ def main(archives: Path, work: Path, output: Path) -> None:
         results.append(result)
     pools = [pooled(work, sigma) for sigma in (0.25, 0.5, 1.0)]
     print(json.dumps(pools))
-    output.write_text(json.dumps({"replayed": results, "pool": pools}, indent=1) + "\n")
+    lines = ",\n".join(map(json.dumps, results))  # a case a line
+    output.write_text(f'{{"replayed": [\n{lines}\n],\n"pool": {json.dumps(pools)}}}\n')
 
 
 if __name__ == "__main__":

@@ -189,7 +189,8 @@ def main(archives: Path, work: Path, output: Path) -> None:
             flush=True,
         )
         settings = {"tau": TAU, "alpha": ALPHA, "kfwer_k": KFWER, "orders": ORDERS}
-        output.write_text(json.dumps({"settings": settings, "cases": summaries}, indent=1) + "\n")
+        lines = ",\n".join(map(json.dumps, summaries))  # a case a line
+        output.write_text(f'{{"settings": {json.dumps(settings)},\n"cases": [\n{lines}\n]}}\n')
 
 
 if __name__ == "__main__":

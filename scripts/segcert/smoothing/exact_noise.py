@@ -29,7 +29,7 @@ BITS = 62
 CELL_BITS = 16
 TAIL = 9.2  # standard deviations: beyond lies less than 2^-62
 KNOTS = 1024  # per standard deviation: from one to the next, the Taylor series errs by less than 2^-62
-FINEST = 128  # groups of equal probability are no narrower than this part of a standard deviation
+FINEST = 64  # groups of equal probability are no narrower than this part of a standard deviation
 
 Int = npt.NDArray[np.int64]
 
@@ -105,10 +105,12 @@ class RoundedGaussian:
         """The number of the value that each u stands for; `within` chooses it where u lies in an even part."""
         group = np.searchsorted(self.starts, u, side="right") - 1
         offset = u - self.starts[group]
-        even_part = self.evens[group] << self.shift
-        before = self.rests[group << self.shift]  # rests of the groups before
-        rest = np.searchsorted(self.rests, before + offset - even_part, side="right") - 1
-        return np.where(offset < even_part, (group << self.shift) + within, rest)
+        beyond = offset - (self.evens[group] << self.shift)
+        value = (group << self.shift) + within
+        (rest,) = np.nonzero(beyond >= 0)
+        before = self.rests[group[rest] << self.shift]  # rests of the groups before
+        value[rest] = np.searchsorted(self.rests, before + beyond[rest], side="right") - 1
+        return value
 
 
 def gaussian_thresholds(s: float) -> Int:
