@@ -1,5 +1,6 @@
-"""Where networks run: device, threads, determinism."""
+"""Where networks run: device, threads, determinism, memory."""
 
+import ctypes
 import os
 
 import torch
@@ -22,8 +23,22 @@ def set_up_torch(device: str, threads: int) -> torch.device:
         )
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
+    keep_freed_memory()
     torch.use_deterministic_algorithms(True)
     return torch.device(device)
+
+
+def keep_freed_memory() -> None:
+    """Let the C library keep freed memory for the next tensor, where it is glibc.
+
+    By default glibc hands large tensors back to the system at once, and every layer of every batch pays for new pages:
+    of a denoiser at 256x256 pixels, batches of 10 on a CPU, that is a third of the time.
+    """
+    m_trim_threshold, m_mmap_max = -1, -4  # malloc.h
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt:
+        mallopt(m_mmap_max, 0)
+        mallopt(m_trim_threshold, 2**31 - 1)
 
 
 def device_name(device: torch.device) -> str:
