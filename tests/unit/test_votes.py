@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -72,3 +74,18 @@ def test_a_pickle_is_never_loaded(tmp_path):
 def test_contradictions_are_refused(selection, estimation, sigma, message):
     with pytest.raises(VotesError, match=message):
         Votes.from_counts(selection, estimation, sigma=sigma)
+
+
+def test_areas_that_contradict_the_counts_are_refused():
+    counts = np.array([[[3, 1]], [[1, 3]]], np.uint16)
+    Votes(counts, counts, 0.5, areas=np.array([[1, 1]] * 8, np.uint32))
+    with pytest.raises(VotesError, match="areas: those of the estimation draws do not add up"):
+        Votes(counts, counts, 0.5, areas=np.array([[1, 1]] * 4 + [[2, 0]] * 4, np.uint32))
+    with pytest.raises(VotesError, match=r"areas: found 3 draws; expected 4 \+ 4, or none"):
+        Votes(counts, counts, 0.5, areas=np.ones((3, 2), np.uint32))
+
+
+def test_the_digest_covers_sigma_and_origin():
+    votes = make_votes()
+    assert dataclasses.replace(votes, sigma=0.5).digest != votes.digest
+    assert dataclasses.replace(votes, origin={"seed": 1}).digest != votes.digest
