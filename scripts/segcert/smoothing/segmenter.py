@@ -212,16 +212,26 @@ class SmoothedSegmenter:
     @torch.inference_mode()
     def label_maps(self, image: npt.NDArray[np.float32], draws: Iterable[Draw]) -> Iterator[Tensor]:
         """The label map (H, W) uint8 of each of some draws of a checked image; NOT_FINITE = 255 if a logit is not."""
+        for x_noisy, valid in self._noisy_batches(image, iter(draws)):
+            yield from self._labels(x_noisy)[:valid]
+
+    def _noisy_batches(self, image: npt.NDArray[np.float32], draws: Iterator[Draw]) -> Iterator[tuple[Tensor, int]]:
+        """Noisy copies (batch_size, C, H, W), and how many of them are not padding.
+
+        On a CPU the next batch is drawn while the networks see this one; on a GPU its stream does that by itself.
+        """
         x, digest = torch.from_numpy(image).to(self.device), image_digest(image)
-        rest = iter(draws)
-        batches = iter(lambda: list(itertools.islice(rest, self.batch_size)), [])
-        with ThreadPoolExecutor(1) as ahead:  # the next batch's noise is drawn while the networks see this one's
-            copies = ((batch, ahead.submit(self.noise.copies, x, digest, batch, self.batch_size)) for batch in batches)
-            current = next(copies, None)
+        batches = iter(lambda: list(itertools.islice(draws, self.batch_size)), [])
+        if self.device.type != "cpu":
+            yield from ((self.noise.copies(x, digest, batch, self.batch_size), len(batch)) for batch in batches)
+            return
+        with ThreadPoolExecutor(1) as ahead:
+            drawn = ((ahead.submit(self.noise.copies, x, digest, each, self.batch_size), len(each)) for each in batches)
+            current = next(drawn, None)
             while current:
-                batch, noisy = current
-                x_noisy, current = noisy.result(), next(copies, None)
-                yield from self._labels(x_noisy)[: len(batch)]
+                x_noisy, valid = current[0].result(), current[1]
+                current = next(drawn, None)
+                yield x_noisy, valid
 
     def _labels(self, x_noisy: Tensor) -> Tensor:
         """Labels (B, H, W) uint8; NOT_FINITE if a logit is not, which the sum says without waiting for a GPU."""
