@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+from segcert.models.runtime import keep_freed_memory
 from segcert.smoothing.exact_noise import rounded_gaussian_
 from segcert.smoothing.noise import draw_key, standard_normal_
 
@@ -23,6 +24,7 @@ ROUNDS = 30
 def main() -> None:
     """Measure 8, 12 and 16 bits at three noise levels."""
     torch.set_num_threads(1)
+    keep_freed_memory()
     out = torch.empty(SHAPE)
     key = draw_key(0, "benchmark", "estimation", 0)
     results = []
