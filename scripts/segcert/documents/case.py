@@ -1,6 +1,7 @@
 """A case: an image, networks and settings, as the command gives them and a certificate records them."""
 
 import dataclasses
+import functools
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,7 +12,7 @@ import segcert
 from segcert.data.own_images import OwnImage, read_own_image
 from segcert.models.registry import load_segmenter
 from segcert.smoothing.blocks import BlockStore
-from segcert.smoothing.segmenter import SmoothedSegmenter
+from segcert.smoothing.segmenter import Denoise, SmoothedSegmenter
 from segcert.smoothing.shard import load_denoiser, weights_digest
 
 
@@ -43,7 +44,12 @@ class Networks:
         model, config = load_segmenter(segmenter)
         return cls(Path(segmenter), Path(denoiser) if denoiser else None, model, config)
 
-    @property
+    @functools.cached_property
+    def denoise(self) -> Denoise | None:
+        """The denoiser, or None."""
+        return load_denoiser(self.denoiser)
+
+    @functools.cached_property
     def digests(self) -> dict[str, str | None]:
         """SHA-256 of what each network computes with."""
         return {
@@ -78,7 +84,7 @@ class Networks:
             self._model(image),
             sampling.sigma,
             len(self.config["classes"]),
-            denoiser=load_denoiser(self.denoiser),
+            denoiser=self.denoise,
             batch_size=sampling.batch_size,
             seed=sampling.seed,
             device=device,
