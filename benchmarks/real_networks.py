@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.real_sets import prepare_real
-from segcert.config import Denoiser, Segmenter
+from segcert.config.sections import Denoiser, Segmenter
 from segcert.progress import log
 from segcert.training.denoiser import train_denoiser
 from segcert.training.segmenter import train_segmenter

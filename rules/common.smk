@@ -11,22 +11,32 @@ sys.path.insert(0, str(SCRIPTS))
 
 from segcert.certification.feasibility import CertificationError, require_feasible, require_intervals
 from segcert.config import Config, ConfigError
-from segcert.data.catalogue import CATALOGUE
+from segcert.data import catalogue
+from segcert.data.errors import DataError
+from segcert.data.own_folder import OwnFolder
+from segcert.data.splits import rule_of
 from segcert.measurements import MeasurementError, applicable, check_measurements, measurements_of, parse_decision
 from segcert.provenance.code import code_digest
 
 try:
     CONFIG = Config.read(config)
     require_feasible(CONFIG.n, CONFIG.image_size**2, CONFIG.tau, CONFIG.alpha, CONFIG.method, CONFIG.n0, CONFIG.kfwer_k)
-    for dataset in CONFIG.datasets:
-        classes = CATALOGUE[dataset].classes
+    OWN_FOLDERS = {
+        name: OwnFolder(name, settings.model_dump())
+        for name, settings in CONFIG.own_data.items()
+        if name in CONFIG.datasets
+    }
+    ABOUT = {
+        name: OWN_FOLDERS[name].about if name in OWN_FOLDERS else catalogue.dataset(name) for name in CONFIG.datasets
+    }
+    for dataset, about in ABOUT.items():
+        rule_of(about, CONFIG.splits.get(dataset))
+        classes = about.classes
         dice = len(classes) - 1
         count = dice + len(measurements_of(applicable(CONFIG.measurements, classes), classes))
         require_intervals(CONFIG.n0 + CONFIG.n, count, CONFIG.tau, CONFIG.alpha)
-    check_measurements(
-        CONFIG.measurements, CONFIG.decisions, [CATALOGUE[dataset].classes for dataset in CONFIG.datasets]
-    )
-except (ConfigError, CertificationError, MeasurementError) as error:
+    check_measurements(CONFIG.measurements, CONFIG.decisions, [about.classes for about in ABOUT.values()])
+except (ConfigError, CertificationError, DataError, MeasurementError) as error:
     raise WorkflowError(str(error)) from None
 
 if "noise" in CONFIG.regimes and max(CONFIG.sigmas) > CONFIG.segmenter.sigma_max:
@@ -35,8 +45,8 @@ if "noise" in CONFIG.regimes and max(CONFIG.sigmas) > CONFIG.segmenter.sigma_max
         f"of `sigmas`, write `segmenter: {{sigma_max: {max(CONFIG.sigmas):g}}}`"
     )
 
-for dataset in CONFIG.datasets:
-    left_out = set(CONFIG.measurements) - set(applicable(CONFIG.measurements, CATALOGUE[dataset].classes))
+for dataset, about in ABOUT.items():
+    left_out = set(CONFIG.measurements) - set(applicable(CONFIG.measurements, about.classes))
     if left_out:
         logger.warning(f"{', '.join(left_out)}: not measured on {dataset}, which lacks the classes for it")
 
@@ -70,20 +80,20 @@ wildcard_constraints:
     shard=r"\d+",
 
 
-def code(rule):
-    """Digest of the script of a rule and of all that it imports from scripts/."""
-    return code_digest(SCRIPTS / f"{rule}.py")
+def code(rule, *loaded):
+    """Digest of the script of a rule and of all that it imports from scripts/, or loads there by name."""
+    return code_digest(SCRIPTS / f"{rule}.py", *(SCRIPTS / module for module in loaded))
 
 
 def measurements(wildcards):
     """The measurements that fit the classes of the data set."""
-    return applicable(CONFIG.measurements, CATALOGUE[wildcards.dataset].classes)
+    return applicable(CONFIG.measurements, ABOUT[wildcards.dataset].classes)
 
 
 def measured_code(wildcards):
     """Digests of the functions of one's own among the measurements: an edit measures again."""
     own = [name for name in CONFIG.measurements if ":" in name]
-    return [each.digest for each in measurements_of(own, CATALOGUE[wildcards.dataset].classes)]
+    return [each.digest for each in measurements_of(own, ABOUT[wildcards.dataset].classes)]
 
 
 def gpus():

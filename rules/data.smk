@@ -1,58 +1,128 @@
-# in:  official archives (or a mirror of them); nothing for the phantom
+# in:  official archives (or a mirror of them, or what lies in data/raw/<dataset>/); folders of one's own
 # out: data/raw/<dataset>/manifest.json and the archives beside it
-#      data/prepared/<dataset>/{index.csv,dataset.json,splits/*.txt}, images/*.png and masks/*.png beside them
+#      data/prepared/<dataset>/{index.csv,dataset.json,splits.json,left_out.csv}, images/*.png and masks/*.png beside them
+
+RELEASES = [name for name in CONFIG.datasets if ABOUT[name].archives]
+PREPARED_FILES = [f"{PREPARED}/{name}" for name in ("index.csv", "dataset.json", "splits.json", "left_out.csv")]
+FORM = {"image_size": CONFIG.image_size, "keep_aspect": CONFIG.keep_aspect}
+MANIFEST = "data/raw/{dataset}/manifest.json"
 
 
-def prepared_files(dataset):
-    names = (
-        "index.csv",
-        "dataset.json",
-        "splits/train.txt",
-        "splits/val.txt",
-        "splits/test.txt",
-    )
-    return [f"data/prepared/{dataset}/{name}" for name in names]
+def only(names):
+    """A constraint on the wildcard `dataset`: one of some names."""
+    return "|".join(names) or "none"
+
+
+def release(rule):
+    """Digest of the script of a rule and of what it loads of the data set: its own module alone."""
+    return lambda wildcards: code(rule, f"segcert/data/sets/{wildcards.dataset}.py")
+
+
+def choice(wildcards):
+    """Who trains, validates and tests, and which images are left out."""
+    return {"split": CONFIG.splits.get(wildcards.dataset), "exclude": CONFIG.exclude.get(wildcards.dataset, [])}
+
+
+def split_file(wildcards):
+    """The file that states the split, if one does."""
+    split = CONFIG.splits.get(wildcards.dataset, "")
+    return [split] if split.endswith(".json") else []
 
 
 rule fetch:
     output:
-        "data/raw/{dataset}/manifest.json",
+        MANIFEST,
     log:
         "logs/fetch/{dataset}.log",
+    wildcard_constraints:
+        dataset=only(RELEASES),
     resources:
-        runtime=240,
+        runtime=720,
     params:
         folder=subpath(output[0], parent=True),
-        code=code("fetch"),
+        code=release("fetch"),
     script:
         "../scripts/fetch.py"
 
 
-rule prepare_phantom:
+rule record_folder:
+    input:
+        lambda wildcards: OWN_FOLDERS[wildcards.dataset].files(),
     output:
-        prepared_files("phantom"),
+        MANIFEST,
     log:
-        "logs/prepare/phantom.log",
+        "logs/record_folder/{dataset}.log",
+    wildcard_constraints:
+        dataset=only(OWN_FOLDERS),
+    params:
+        folder=subpath(output[0], parent=True),
+        code=code("record_folder"),
+    script:
+        "../scripts/record_folder.py"
+
+
+rule prepare_phantom:
+    input:
+        split_file,
+    output:
+        PREPARED_FILES,
+    log:
+        "logs/prepare/{dataset}.log",
+    wildcard_constraints:
+        dataset="phantom",
+    threads: 8
     params:
         folder=subpath(output[0], parent=True),
         counts=CONFIG.phantom.model_dump(),
-        image_size=CONFIG.image_size,
+        form=FORM,
+        choice=choice,
         code=code("prepare_phantom"),
     script:
         "../scripts/prepare_phantom.py"
 
 
-rule prepare_montgomery:
+rule prepare_release:
     input:
-        "data/raw/montgomery/manifest.json",
+        MANIFEST,
+        split_file,
     output:
-        prepared_files("montgomery"),
+        PREPARED_FILES,
     log:
-        "logs/prepare/montgomery.log",
+        "logs/prepare/{dataset}.log",
+    wildcard_constraints:
+        dataset=only(RELEASES),
+    threads: 8
+    resources:
+        mem_mb=4000,
     params:
         raw=subpath(input[0], parent=True),
         folder=subpath(output[0], parent=True),
-        image_size=CONFIG.image_size,
-        code=code("prepare_montgomery"),
+        form=FORM,
+        choice=choice,
+        code=release("prepare_release"),
     script:
-        "../scripts/prepare_montgomery.py"
+        "../scripts/prepare_release.py"
+
+
+rule prepare_folder:
+    input:
+        MANIFEST,
+        split_file,
+    output:
+        PREPARED_FILES,
+    log:
+        "logs/prepare/{dataset}.log",
+    wildcard_constraints:
+        dataset=only(OWN_FOLDERS),
+    threads: 8
+    resources:
+        mem_mb=4000,
+    params:
+        raw=subpath(input[0], parent=True),
+        folder=subpath(output[0], parent=True),
+        settings=lambda wildcards: CONFIG.own_data[wildcards.dataset].model_dump(),
+        form=FORM,
+        choice=choice,
+        code=code("prepare_folder"),
+    script:
+        "../scripts/prepare_folder.py"

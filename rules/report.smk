@@ -23,9 +23,8 @@ def weights():
 
 def recorded_artifacts():
     """An output of every job of the run but the page: what has a run record."""
-    fetched = [dataset for dataset in CONFIG.datasets if CATALOGUE[dataset].archives]
     return [
-        *expand("data/raw/{dataset}/manifest.json", dataset=fetched),
+        *expand(MANIFEST, dataset=[*RELEASES, *OWN_FOLDERS]),
         *expand(INDEX, dataset=CONFIG.datasets),
         *(path for path in weights() if path.endswith(".safetensors")),
         *grid(f"{VOTES}/shard_{{shard}}.npz", shard=range(CONFIG.sampling.shards)),

@@ -1,13 +1,9 @@
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 
 from segcert.certification.budget import budget_rows
 from segcert.certification.certificate import certify
 from segcert.certification.evaluate import interval_rows, metric_rows, read_votes
-from segcert.data.loading import PreparedDataset
-from segcert.measurements import measurements_of
 from segcert.progress import track
 from segcert.provenance.atomic import atomic_file, save_arrays
 from segcert.provenance.records import recorded
@@ -24,7 +20,7 @@ with recorded(snakemake):
             drawn,
             predictions,
             about,
-            measurements=measurements_of(snakemake.params.measurements, PreparedDataset(Path(index)).about["classes"]),
+            measurements=snakemake.params.measurements,
             thresholds=snakemake.params.thresholds,
             tau=settings["tau"],
             alpha=settings["alpha"],

@@ -1,7 +1,9 @@
-from segcert.data.phantom import phantoms
-from segcert.data.prepare import prepare
+from segcert.data.phantom import find_phantoms
+from segcert.data.prepare import Form, prepare
+from segcert.data.sets.phantom import DATASET
 from segcert.provenance.records import recorded
 
 with recorded(snakemake):
-    samples = phantoms(snakemake.params.counts, snakemake.params.image_size)
-    prepare("phantom", samples, snakemake.params.folder, snakemake.params.image_size, lambda sample: sample.group)
+    form = Form(**snakemake.params.form)
+    found = find_phantoms(snakemake.params.counts, form.image_size)
+    prepare(DATASET, found, snakemake.params.folder, form, workers=snakemake.threads, **snakemake.params.choice)

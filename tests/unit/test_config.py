@@ -4,7 +4,8 @@ import pytest
 import yaml
 
 from segcert.certification.feasibility import CertificationError, require_feasible, smallest_n
-from segcert.config import FOLDER, Config, ConfigError, default_yaml, schema_json
+from segcert.config import Config, ConfigError
+from segcert.config.files import FOLDER, default_yaml, schema_json
 from segcert.data.catalogue import CATALOGUE
 
 

@@ -136,7 +136,7 @@ def test_closures_of_the_real_scripts(scripts, rule, inside, outside):
     closure = import_closure(scripts / f"{rule}.py")
     assert inside in closure
     assert outside not in closure
-    assert "segcert/config.py" not in closure
+    assert "segcert/config/model.py" not in closure
     assert not SILENT & set(closure)
 
 

@@ -12,8 +12,8 @@ import numpy.typing as npt
 from segcert.certification.certificate import Certificate, radius_in_gray_levels
 from segcert.certification.median_smoothing import CertifiedInterval, certify_measurements
 from segcert.certification.metrics import class_metrics
-from segcert.data.loading import PreparedDataset, to_unit
-from segcert.measurements import Measurement
+from segcert.data.loading import PreparedDataset
+from segcert.measurements import measurements_of
 from segcert.provenance.digests import array_digest
 from segcert.votes import Votes, VotesError, load_votes
 
@@ -24,13 +24,13 @@ def read_votes(index: str | Path, files: Iterable[str | Path]) -> dict[str, Vote
     """The votes of some files by image, in the order of the index. Raises VotesError for votes of other images."""
     dataset = PreparedDataset(Path(index))
     drawn = {image: vote for path in files for image, vote in load_votes(path).items()}
-    order = [row["image"] for row in dataset.rows if row["image"] in drawn]
+    order = [image for image in dataset.rows if image in drawn]
     if len(order) < len(drawn):
         raise VotesError(
             f"votes of {', '.join(sorted(set(drawn) - set(order)))}: {index} has no such image; sample again"
         )
     for image in order:
-        if drawn[image].origin.get("image") != array_digest(to_unit(dataset.image(image))):
+        if drawn[image].origin.get("image") != array_digest(dataset.image(image)):
             raise VotesError(f"votes of {image}: drawn from another image than {index} names; sample again")
     return {image: drawn[image] for image in order}
 
@@ -41,13 +41,14 @@ def interval_rows(
     predictions: Mapping[str, Labels],
     about: Mapping[str, Any],
     *,
-    measurements: Sequence[Measurement],
+    measurements: Sequence[str],
     thresholds: Mapping[str, float],
     tau: float,
     alpha: float,
 ) -> list[dict[str, Any]]:
     """A row per image and measurement: its value in the ground truth and on the clean prediction, and its interval.
 
+    `measurements` are specifications (segcert.measurements), taken in mm where the pixel size of an image is known.
     The Dice of each foreground class counts as a measurement (without a value in the ground truth). alpha is shared
     among all measurements of an image; the column alpha is the share of the row.
     """
@@ -56,7 +57,8 @@ def interval_rows(
     for image, votes in drawn.items():
         truth, clean = dataset.mask(image), predictions[image]
         intervals = certify_measurements(votes, all_measurements(votes, dataset.about["classes"]), tau, alpha)
-        values = {each.name: (each.unit, each.function(truth), each.function(clean)) for each in measurements}
+        asked = measurements_of(measurements, dataset.about["classes"], dataset.pixel_size(image))
+        values = {each.name: (each.unit, each.function(truth), each.function(clean)) for each in asked}
         for class_id, title in enumerate(dataset.about["classes"]):
             values[f"dice_{title}"] = ("", math.nan, class_metrics(truth, clean, clean, class_id)["dice"])
         for name, interval in intervals.items():

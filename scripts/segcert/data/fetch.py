@@ -1,120 +1,158 @@
 """Bring the official archives of a data set into data/raw, checked before use.
 
-An archive comes from its official address or from a mirror: a folder or URL that holds files of the official
-names and a `SHA256SUMS`. Nothing stands under its final name before its checksum was compared.
+What lies there already is taken: an archive, under any name, or its unpacked folder. Else an archive comes from a
+mirror (a folder or URL that holds files of the official names and a `SHA256SUMS`) or from its official address. Nothing
+stands under its final name before its checksum was compared; what has another is put aside as <name>.rejected.
 """
 
 import hashlib
-import json
-from collections.abc import Iterator
+import re
+import shutil
+import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-import requests
-
-from segcert.data.catalogue import CATALOGUE, Archive
+from segcert.data.archives import KINDS, is_archive, list_archive, list_folder
+from segcert.data.catalogue import Archive, Dataset
+from segcert.data.download import download, read_small
 from segcert.data.errors import DataError
-from segcert.progress import log, track
-from segcert.provenance.atomic import atomic_file
+from segcert.data.instructions import how_to_get, terms
+from segcert.data.raw import MANIFEST, write_manifest
+from segcert.progress import log
 from segcert.provenance.digests import file_digest
 
-CHUNK = 1 << 20
-TIMEOUT_S = 60
+UNFINISHED = (".part", ".unverified", ".rejected", ".record.json", MANIFEST)
 
 
-def fetch(dataset: str, folder: str | Path, mirror: str | None = None) -> None:
-    """Put the archives of `dataset` into `folder` and write `folder`/manifest.json.
+def fetch(about: Dataset, folder: str | Path, mirror: str | None = None) -> None:
+    """Put the archives of a data set into `folder`, or find them there, and write `folder`/manifest.json.
 
-    The manifest has name, size and SHA-256 of each, and whether that is the official one: a mirror may hold others.
+    The manifest says of each whether it is the official release: true, false (a mirror may hold another), or null where
+    no checksum was published.
 
-    An archive that already lies there with the right checksum is not fetched again. Raises DataError when an
-    archive cannot be had or its checksum is wrong.
+    Raises DataError when an archive cannot be had or its checksum is wrong; it says what to do.
     """
     folder = Path(folder)
-    about = CATALOGUE[dataset]
-    log.info("%s: %s Cite: %s", about.title, about.terms, about.citation)
-    published = _published_sums(mirror) if mirror else {}
-    manifest = []
-    for archive in about.archives:
-        expected = published.get(archive.name) if mirror else archive.sha256
-        if mirror and expected is None:
-            raise DataError(
-                f"{mirror}/SHA256SUMS: has no line for {archive.name}; add `sha256sum {archive.name}` to it"
-            )
-        target = folder / archive.name
-        if not (target.exists() and file_digest(target) == expected):
-            _transfer(archive, f"{str(mirror).rstrip('/')}/{archive.name}" if mirror else archive.url, target, expected)
-        digest = file_digest(target)
-        official = archive.sha256 is None or digest == archive.sha256
-        if not official:
-            log.warning("%s: not the official release, but what the mirror's SHA256SUMS lists", archive.name)
-        manifest.append({"name": archive.name, "bytes": target.stat().st_size, "sha256": digest, "official": official})
-    with atomic_file(folder / "manifest.json") as path:
-        path.write_text(json.dumps({"dataset": dataset, "archives": manifest}, indent=2) + "\n")
-
-
-def open_archives(dataset: str, folder: str | Path) -> dict[str, Path]:
-    """The fetched archives of a data set by name, each compared with the manifest. Raises DataError on a difference."""
-    folder = Path(folder)
-    archives = {}
-    for entry in json.loads((folder / "manifest.json").read_text())["archives"]:
-        path = folder / entry["name"]
-        if not path.exists():
-            raise DataError(f"{path}: missing; delete {folder / 'manifest.json'} and run snakemake again to fetch it")
-        if (found := file_digest(path)) != entry["sha256"]:
-            raise DataError(
-                f"{path}: SHA-256 is {found}, the manifest says {entry['sha256']}; it changed after it was fetched: "
-                f"delete it and {folder / 'manifest.json'} and run snakemake again"
-            )
-        archives[entry["name"]] = path
-    return archives
-
-
-def _transfer(archive: Archive, source: str, target: Path, expected: str | None) -> None:
-    rejected = target.with_name(f"{target.name}.rejected")
-    with atomic_file(target) as temporary:
-        digest = hashlib.sha256()
-        with temporary.open("wb") as file:
-            for chunk in track(_read(source), f"fetching {archive.name}"):
-                file.write(chunk)
-                digest.update(chunk)
-        if expected is None:
-            log.info("%s: no published checksum; recorded SHA-256 %s", archive.name, digest.hexdigest())
-        elif digest.hexdigest() != expected:
-            temporary.replace(rejected)
-            raise DataError(
-                f"{source}: SHA-256 is {digest.hexdigest()}, expected {expected}; put aside as {rejected}, not used. "
-                "A truncated download? Run snakemake again. A new release? Check it and change the catalogue"
-            )
-
-
-def _read(source: str) -> Iterator[bytes]:
-    """The bytes of a local path or a URL, in chunks."""
-    if not source.startswith(("http://", "https://")):
-        path = Path(source).expanduser()
-        if not path.is_file():
-            raise DataError(f"{source}: no such file in the mirror; put it there, or leave `mirror` out")
-        with path.open("rb") as file:
-            while chunk := file.read(CHUNK):
-                yield chunk
-        return
-    try:
-        with requests.get(source, stream=True, timeout=TIMEOUT_S) as response:
-            response.raise_for_status()
-            yield from response.iter_content(CHUNK)
-    except requests.RequestException as error:
+    folder.mkdir(parents=True, exist_ok=True)
+    print(terms(about), file=sys.stderr)
+    log.info("%s", terms(about))
+    sums = _published_sums(mirror) if mirror else {}
+    there = {archive.name: _lying_there(archive, folder, sums) for archive in about.archives}
+    lacking = [archive for archive in about.archives if not there[archive.name]]
+    by_hand = [archive for archive in lacking if not archive.url and not _in_mirror(archive, sums)]
+    if by_hand:
         raise DataError(
-            f"{source}: cannot be fetched ({error}); check the network, "
-            "or name a folder or URL that has the archive: --config mirror=..."
-        ) from error
+            f"{about.title}: {', '.join(archive.name for archive in by_hand)} cannot be fetched without a person. "
+            f"{how_to_get(about, by_hand)}"
+        )
+    for archive in lacking:
+        there[archive.name] = [_bring(archive, folder, mirror, sums)]
+    found = {path: archive for archive in about.archives for path in there[archive.name]}
+    write_manifest(
+        folder,
+        about.name,
+        [_entry(archive, path) for path, archive in found.items() if is_archive(path)],
+        {path.relative_to(folder).as_posix(): path for path in found if not is_archive(path)},
+    )
+
+
+def _lying_there(archive: Archive, folder: Path, sums: Mapping[str, str]) -> list[Path]:
+    """What was put into the folder of an archive, under its own name or another, or unpacked; empty if nothing was."""
+    target = folder / archive.name
+    if target.exists():
+        published = [sums.get(archive.name), archive.sha256]
+        if any(published) or archive.md5:
+            if file_digest(target) in published or (archive.md5 and _md5(target) == archive.md5):
+                return [target]
+            log.warning("%s: not what was published; put aside as %s", target, _put_aside(target))
+        else:
+            return [target]
+    loose = [folder / file.path for file in list_folder(folder) if not file.path.endswith(UNFINISHED)]
+    for path in loose:
+        if is_archive(path) and any(_holds(archive, member.name) for member in list_archive(path)):
+            log.info("%s: taken for %s", path, archive.name)
+            return [path]
+    return [path for path in loose if _holds(archive, path.relative_to(folder).as_posix())]
+
+
+def _bring(archive: Archive, folder: Path, mirror: str | None, sums: Mapping[str, str]) -> Path:
+    """Fetch an archive from the mirror or its address; return where it stands."""
+    name = _in_mirror(archive, sums)
+    if mirror and not name:
+        raise DataError(f"{mirror}/SHA256SUMS: has no line for {archive.name}; add `sha256sum {archive.name}` to it")
+    source = f"{str(mirror).rstrip('/')}/{name}" if name else str(archive.url)
+    target = folder / (name or archive.name)
+    unverified = target.with_name(f"{target.name}.unverified")
+    if not unverified.exists():
+        _transfer(source, unverified)
+    digest = file_digest(unverified)
+    expected = sums[name] if name else archive.sha256
+    if expected is None:
+        log.info("%s: no published checksum; recorded SHA-256 %s", target.name, digest)
+    elif digest != expected:
+        raise DataError(
+            f"{source}: SHA-256 is {digest}, expected {expected}; put aside as {_put_aside(unverified, target)}, not "
+            "used. A damaged download? Run snakemake again. A new release? Check it and change the catalogue"
+        )
+    unverified.replace(target)
+    return target
+
+
+def _transfer(source: str, target: Path) -> None:
+    if source.startswith(("http://", "https://")):
+        download(source, target, target.stem)
+        return
+    path = Path(source).expanduser()
+    if not path.is_file():
+        raise DataError(f"{source}: no such file in the mirror; put it there, or leave `mirror` out")
+    part = target.with_name(f"{target.name}.part")
+    shutil.copyfile(path, part)
+    part.replace(target)
+
+
+def _entry(archive: Archive, path: Path) -> dict[str, Any]:
+    digest = file_digest(path)
+    official = digest == archive.sha256 if archive.sha256 else _md5(path) == archive.md5 if archive.md5 else None
+    if official is False:
+        log.warning("%s: not the official release", path)
+    return {"name": path.name, "bytes": path.stat().st_size, "sha256": digest, "official": official}
+
+
+def _holds(archive: Archive, path: str) -> bool:
+    return re.fullmatch(f"(?:.*/)?{archive.holds}", path) is not None
+
+
+def _in_mirror(archive: Archive, sums: Mapping[str, str]) -> str | None:
+    """The name under which a mirror lists an archive: its own, or with the ending of another kind of archive."""
+    stem = archive.name.rsplit(".", 1)[0]
+    return next((name for name in (archive.name, *(f"{stem}{suffix}" for suffix in KINDS)) if name in sums), None)
+
+
+def _put_aside(path: Path, named: Path | None = None) -> Path:
+    rejected = (named or path).with_name(f"{(named or path).name}.rejected")
+    path.replace(rejected)
+    return rejected
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def _published_sums(mirror: str) -> dict[str, str]:
     """The checksums of a mirror's SHA256SUMS, by file name."""
-    text = b"".join(_read(f"{mirror.rstrip('/')}/SHA256SUMS")).decode()
+    address = f"{mirror.rstrip('/')}/SHA256SUMS"
+    if mirror.startswith(("http://", "https://")):
+        text = read_small(address).decode()
+    elif Path(address).expanduser().is_file():
+        text = Path(address).expanduser().read_text()
+    else:
+        raise DataError(f"{address}: no such file; put it there (`sha256sum * > SHA256SUMS`), or leave `mirror` out")
     sums = {}
     for line in filter(str.strip, text.splitlines()):
         digest, _, name = line.strip().partition(" ")
         if not name:
-            raise DataError(f"{mirror}/SHA256SUMS: found the line {line!r}; expected `<SHA-256>  <file name>`")
+            raise DataError(f"{address}: found the line {line!r}; expected `<SHA-256>  <file name>`")
         sums[name.strip().removeprefix("*").removeprefix("./")] = digest.lower()
     return sums

@@ -1,9 +1,6 @@
-"""Pictures in and out: decoding, area-averaging resize, and PNG files whose bytes are the same on every machine."""
+"""An image as whole numbers on its own grid: resizing, padding, and PNG files with the same bytes on every machine."""
 
 import dataclasses
-import io
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -13,64 +10,109 @@ from PIL import Image
 
 from segcert.data.errors import DataError
 
-Pixels = npt.NDArray[np.uint8]
+Labels = npt.NDArray[np.uint8]
+PixelSize = tuple[float, float]
 
-MAX_MEMBER_BYTES = 256 << 20
-MAX_PIXELS = 64_000_000
+LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in JPEG
 
 
 @dataclasses.dataclass(frozen=True)
-class Sample:
-    """An image (H, W) or (H, W, 3) of 8 bits, its mask (H, W) of class ids, its name, and the group it belongs to."""
+class Raster:
+    """An image.
 
-    name: str
-    group: str
-    image: Pixels
-    mask: Pixels
+    Attributes
+    ----------
+    pixels
+        (C, H, W) uint16, from 0 to 2^bits - 1; one channel or three.
+    bits
+        1 to 16.
+    pixel_size
+        Height and width of a pixel in mm, where it is known.
+    """
+
+    pixels: npt.NDArray[np.uint16]
+    bits: int
+    pixel_size: PixelSize | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        height, width = self.pixels.shape[1:]
+        return height, width
+
+    def unit(self) -> npt.NDArray[np.float32]:
+        """(C, H, W) float32 in [0, 1], on the grid k / (2^bits - 1)."""
+        return to_unit(self.pixels, self.bits)
+
+    def resized(self, size: int) -> "Raster":
+        """Area-averaging resize to (size, size), rounded to the same grid; the pixel size follows."""
+        height, width = self.size
+        if height == width == size:
+            return self
+        planes = [_area_average(plane, size) for plane in self.pixels]
+        scaled = None
+        if self.pixel_size:
+            scaled = (self.pixel_size[0] * height / size, self.pixel_size[1] * width / size)
+        return Raster(np.rint(np.stack(planes)).astype(np.uint16), self.bits, scaled)
+
+    def padded(self) -> "Raster":
+        """With black on both sides of the shorter axis, so that it is square."""
+        return dataclasses.replace(self, pixels=np.stack([pad_to_square(plane) for plane in self.pixels]))
+
+    def with_channels(self, channels: int) -> "Raster":
+        """With the wanted channels: gray saved as RGB becomes one channel. Raises DataError where it cannot."""
+        found = len(self.pixels)
+        if found == channels:
+            return self
+        if channels == 1 and (self.pixels == self.pixels[:1]).all():
+            return dataclasses.replace(self, pixels=self.pixels[:1])
+        raise DataError(f"image: found {found} channels; expected {channels}")
+
+    def gray(self) -> "Raster":
+        """One channel: the luminance of a colour image."""
+        if len(self.pixels) == 1:
+            return self
+        luminance = np.tensordot(LUMINANCE, self.pixels, axes=1)[None]
+        return dataclasses.replace(self, pixels=np.rint(luminance).astype(np.uint16))
+
+    def windowed(self, low: float, high: float) -> "Raster":
+        """With the values from `low` to `high` spread over the whole grid, and what lies outside at its ends."""
+        full = (1 << self.bits) - 1
+        spread = (np.clip(self.pixels, low, high) - low) * (full / (high - low))
+        return dataclasses.replace(self, pixels=np.rint(spread).astype(np.uint16))
+
+    def with_bits(self, bits: int) -> "Raster":
+        """On another grid: 0 stays 0, the largest value the largest."""
+        if bits == self.bits:
+            return self
+        scale = ((1 << bits) - 1) / ((1 << self.bits) - 1)
+        return dataclasses.replace(self, pixels=np.rint(self.pixels * scale).astype(np.uint16), bits=bits)
 
 
-def read_gray(archive: zipfile.ZipFile, member: str) -> Pixels:
-    """Decode a member of an archive as 8-bit gray (H, W). Raises DataError when it is no image or too large."""
-    if archive.getinfo(member).file_size > MAX_MEMBER_BYTES:
-        raise DataError(
-            f"{archive.filename}: {member} unpacks to over {MAX_MEMBER_BYTES >> 20} MiB; no image of this set does"
-        )
-    try:
-        with Image.open(io.BytesIO(archive.read(member))) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise DataError(
-                    f"{archive.filename}: {member} is {image.width}x{image.height}; the limit is {MAX_PIXELS} pixels"
-                )
-            if image.mode.startswith("I"):
-                return _eight_bits(np.asarray(image))
-            return np.asarray(image.convert("L"))
-    except (OSError, ValueError, RuntimeError, SyntaxError, zlib.error, Image.DecompressionBombError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(
-            f"{archive.filename}: {member} cannot be read as an image ({error}); fetch the archive again"
-        ) from error
+def to_unit(pixels: npt.NDArray[Any], bits: int) -> npt.NDArray[np.float32]:
+    """Whole numbers from 0 to 2^bits - 1 as float32 in [0, 1]."""
+    return pixels.astype(np.float32) / np.float32((1 << bits) - 1)
 
 
-def _eight_bits(pixels: npt.NDArray[Any]) -> Pixels:
-    """16-bit gray to 8 bits; a file with no value above 4095 holds 12 bits."""
-    full = 4095 if pixels.max() <= 4095 else 65535
-    return np.rint(pixels * (255 / full)).astype(np.uint8)
-
-
-def resize_image(image: Pixels, size: int) -> Pixels:
-    """Area-averaging resize to (size, size): each new pixel is the mean of what it covers."""
-    return np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BOX), dtype=np.uint8)
-
-
-def resize_mask(mask: Pixels, size: int, num_classes: int) -> Pixels:
-    """Class-preserving resize: each new pixel takes the class that covers most of it (the lower id in a tie)."""
-    cover = np.stack(
-        [resize_image(np.where(mask == class_id, 255, 0).astype(np.uint8), size) for class_id in range(num_classes)]
-    )
+def resize_mask(mask: Labels, size: int, num_classes: int) -> Labels:
+    """Class-preserving resize: each pixel of (size, size) takes the class that covers most of it (lower id if tied)."""
+    if mask.shape == (size, size):
+        return mask
+    cover = np.stack([_area_average(mask == class_id, size) for class_id in range(num_classes)])
     return np.asarray(cover.argmax(axis=0), dtype=np.uint8)
 
 
-def write_png(path: Path, pixels: Pixels) -> None:
+def pad_to_square(plane: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Zeros on both sides of the shorter axis of (H, W)."""
+    lacking = [max(plane.shape) - length for length in plane.shape]
+    return np.pad(plane, [(length // 2, length - length // 2) for length in lacking])
+
+
+def write_png(path: Path, pixels: npt.NDArray[Any]) -> None:
     """Write a PNG without compression: compressors differ between machines, and the bytes are part of the digest."""
     Image.fromarray(pixels).save(path, format="PNG", compress_level=0)
+
+
+def _area_average(plane: npt.NDArray[Any], size: int) -> npt.NDArray[np.float32]:
+    """Mean over what each pixel of (size, size) covers of (H, W)."""
+    return np.asarray(Image.fromarray(plane.astype(np.float32)).resize((size, size), Image.Resampling.BOX))

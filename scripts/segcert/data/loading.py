@@ -1,6 +1,5 @@
 """Read the common format back, every file compared with its digest."""
 
-import csv
 import dataclasses
 import functools
 import io
@@ -13,7 +12,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from segcert.data.errors import DataError
-from segcert.data.images import Pixels
+from segcert.data.images import Labels, PixelSize, to_unit
+from segcert.data.index import Row, read_index
 from segcert.provenance.digests import file_digest
 
 
@@ -25,52 +25,51 @@ class PreparedDataset:
 
     @functools.cached_property
     def about(self) -> dict[str, Any]:
-        """What dataset.json says: name, title, classes, channels, image_size, terms, citation, ..."""
+        """What dataset.json says: name, title, classes, channels, bits, image_size, terms, citation, ..."""
         about: dict[str, Any] = json.loads((self.index.parent / "dataset.json").read_text())
         return about
 
     @functools.cached_property
-    def rows(self) -> list[dict[str, str]]:
-        """The rows of index.csv."""
-        with self.index.open(newline="") as file:
-            return list(csv.DictReader(file))
+    def rows(self) -> dict[str, Row]:
+        """The rows of index.csv by image."""
+        return {row.image: row for row in read_index(self.index)}
 
     def names(self, split: str, most: int | None = None) -> list[str]:
         """Names of the images of a split, in order; at most the first `most`."""
-        return [row["image"] for row in self.rows if row["split"] == split][:most]
+        return [row.image for row in self.rows.values() if row.split == split][:most]
 
     def group(self, name: str) -> str:
         """The patient or sequence that an image belongs to."""
-        return self._row(name)["group"]
+        return self.rows[name].group
 
-    def image(self, name: str) -> Pixels:
-        """Pixels of an image, (C, H, W), 8 bits."""
-        pixels = self._read("images", name, "digest")
-        return pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+    def pixel_size(self, name: str) -> PixelSize | None:
+        """Height and width of a prepared pixel in mm, where they are known."""
+        row = self.rows[name]
+        return (row.pixel_height, row.pixel_width) if row.pixel_height and row.pixel_width else None
 
-    def mask(self, name: str) -> Pixels:
+    def image(self, name: str) -> npt.NDArray[np.float32]:
+        """An image, (C, H, W) in [0, 1], on the grid k / (2^bits - 1)."""
+        pixels = self._read("images", name, self.rows[name].digest)
+        planes = pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+        return to_unit(planes, self.about["bits"])
+
+    def mask(self, name: str) -> Labels:
         """Class ids of an image's mask, (H, W)."""
-        return self._read("masks", name, "mask_digest")
+        mask: Labels = self._read("masks", name, self.rows[name].mask_digest)
+        return mask
 
-    def stack(self, names: list[str]) -> tuple[Pixels, Pixels]:
-        """Images (N, C, H, W) and masks (N, H, W) of several names."""
+    def stack(self, split: str) -> tuple[npt.NDArray[np.float32], Labels]:
+        """Images (N, C, H, W) and masks (N, H, W) of a split."""
+        names = self.names(split)
         return np.stack([self.image(name) for name in names]), np.stack([self.mask(name) for name in names])
 
-    def _row(self, name: str) -> dict[str, str]:
-        return next(row for row in self.rows if row["image"] == name)
-
-    def _read(self, kind: str, name: str, column: str) -> Pixels:
+    def _read(self, kind: str, name: str, digest: str) -> npt.NDArray[Any]:
         path = self.index.parent / kind / f"{name}.png"
         if not path.exists():
             raise DataError(f"{path}: missing, but {self.index} names it; delete {self.index} and run snakemake again")
-        if file_digest(path) != self._row(name)[column]:
+        if file_digest(path) != digest:
             raise DataError(
                 f"{path}: differs from its digest in {self.index}; delete {self.index} and run snakemake again"
             )
         with Image.open(io.BytesIO(path.read_bytes())) as image:
             return np.asarray(image)
-
-
-def to_unit(pixels: Pixels) -> npt.NDArray[np.float32]:
-    """8-bit pixels as float32 in [0, 1]."""
-    return pixels.astype(np.float32) / np.float32(255)

@@ -4,14 +4,16 @@ Image k depends on (split, k) alone. All arithmetic is float64 before it is roun
 the same on every machine. Coordinates: x from left to right and y from top to bottom of the picture, both in [0, 1].
 """
 
+import functools
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from segcert.data.images import Sample
+from segcert.data.images import Labels, Raster
+from segcert.data.pairs import Found, Pair
 
 Field = npt.NDArray[np.float64]
 
@@ -19,15 +21,15 @@ LUNGS, HEART = 1, 2
 OVERSAMPLING = 2
 
 
-def phantoms(counts: Mapping[str, int], size: int) -> Iterator[Sample]:
-    """Yield `counts[split]` phantoms of (size, size) pixels for each split; the group of each is its split."""
-    for split, count in counts.items():
-        for k in range(count):
-            name = f"phantom_{split}_{k:04d}"
-            yield draw_phantom(name, split, size)
+def find_phantoms(counts: Mapping[str, int], size: int) -> Found:
+    """`counts[split]` phantoms of (size, size) pixels for each split; each is a group of its own."""
+    names = {f"phantom_{split}_{k:04d}": split for split, count in counts.items() for k in range(count)}
+    return Found(
+        [Pair(name, name, functools.partial(draw_phantom, name, size), split) for name, split in sorted(names.items())]
+    )
 
 
-def draw_phantom(name: str, group: str, size: int) -> Sample:
+def draw_phantom(name: str, size: int) -> tuple[Raster, Labels]:
     """Draw the phantom of a name, (size, size) pixels, 8 bits; mask 0 background, 1 lungs, 2 heart (over the lungs).
 
     Anatomy (position, size, tilt and outline of lungs and heart, ribs, spine, clavicles, diaphragm), exposure,
@@ -65,8 +67,8 @@ def draw_phantom(name: str, group: str, size: int) -> Sample:
     lung_share = _shrink((np.minimum(*lungs) < 1).astype(float))
     heart_share = _shrink((heart < 1).astype(float))
     mask = np.where(heart_share >= 0.5, HEART, np.where(lung_share >= 0.5, LUNGS, 0)).astype(np.uint8)
-    image = np.rint(255 * np.clip(picture, 0.0, 1.0)).astype(np.uint8)
-    return Sample(name=name, group=group, image=image, mask=mask)
+    image = np.rint(255 * np.clip(picture, 0.0, 1.0)).astype(np.uint16)
+    return Raster(image[None], 8), mask
 
 
 def _blob(

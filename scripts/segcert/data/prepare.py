@@ -1,53 +1,193 @@
-"""The common format: data/prepared/<dataset>/ with images/*.png, masks/*.png, index.csv, dataset.json, splits/*.txt."""
+"""The common format: data/prepared/<dataset>/ with images/*.png, masks/*.png, index.csv and what goes with it."""
 
+import collections
+import concurrent.futures
 import csv
 import dataclasses
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
-from segcert.data.catalogue import CATALOGUE
+import numpy as np
+
+from segcert.data.catalogue import Dataset, Named, SplitRule
 from segcert.data.errors import DataError
-from segcert.data.images import Sample, resize_image, resize_mask, write_png
-from segcert.data.splits import SPLITS
+from segcert.data.images import pad_to_square, resize_mask, write_png
+from segcert.data.index import Row, write_index
+from segcert.data.pairs import Found, LeftOut, Pair
+from segcert.data.splits import SPLITS, check_groups, rule_of
 from segcert.progress import log, track
 from segcert.provenance.atomic import atomic_folder
-from segcert.provenance.digests import file_digest
+from segcert.provenance.digests import array_digest, file_digest
 
-COLUMNS = ("image", "group", "split", "digest", "mask_digest")
+SHOWN = 10  # of a list of problems
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclasses.dataclass(frozen=True)
+class Form:
+    """Prepared images have (image_size, image_size) pixels: stretched, or padded with black to keep their aspect."""
+
+    image_size: int
+    keep_aspect: bool = False
 
 
 def prepare(
-    dataset: str, samples: Iterable[Sample], folder: str | Path, size: int, split_of: Callable[[Sample], str]
+    about: Dataset,
+    found: Found,
+    folder: str | Path,
+    form: Form,
+    *,
+    split: str | None = None,
+    exclude: Collection[str] = (),
+    workers: int = 1,
 ) -> None:
-    """Write `samples` in the common format, at (size, size) pixels, in place of `folder`.
+    """Write what a reader found in the common format, in place of `folder`, which appears whole or not at all.
 
-    index.csv has a row per image: its name, group, split, and the SHA-256 of its PNG and of its mask's PNG.
-    The folder appears whole or not at all. Raises DataError when a split would be empty.
+    index.csv has a row per image (segcert.data.index); splits.json says who trains, validates and tests, and by what
+    rule; left_out.csv says what was left out and why; dataset.json repeats the catalogue. `split` chooses the rule
+    (segcert.data.splits.rule_of); `exclude` names images to leave out.
+
+    Raises DataError, with all that is wrong, when more lack a partner than the data set's limit, an image cannot be
+    used (unreadable, of another size than its mask, with an empty mask, the same as another), a group falls into two
+    splits, or a split is empty.
     """
-    about = CATALOGUE[dataset]
-    rows: list[dict[str, str]] = []
+    rule_name, rule = rule_of(about, split)
+    _check_partners(about, found)
+    pairs, splits, left_out = _dealt_out(about, found, rule, exclude)
     with atomic_folder(folder) as new:
-        for kind in ("images", "masks", "splits"):
-            (new / kind).mkdir()
-        for sample in track(samples, f"preparing {dataset}"):
-            image_path, mask_path = new / "images" / f"{sample.name}.png", new / "masks" / f"{sample.name}.png"
-            write_png(image_path, resize_image(sample.image, size))
-            write_png(mask_path, resize_mask(sample.mask, size, len(about.classes)))
-            values = (sample.name, sample.group, split_of(sample), file_digest(image_path), file_digest(mask_path))
-            rows.append(dict(zip(COLUMNS, values, strict=True)))
-        rows.sort(key=lambda row: row["image"])
-        with (new / "index.csv").open("w", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-        for split in SPLITS:
-            names = [row["image"] for row in rows if row["split"] == split]
-            if not names:
-                raise DataError(
-                    f"{dataset}: none of {len(rows)} images falls into the split {split!r}; more images are needed"
-                )
-            (new / "splits" / f"{split}.txt").write_text("".join(f"{name}\n" for name in names))
-            log.info("%s: %d images in %s", dataset, len(names), split)
-        card = {"name": dataset, "image_size": size, **dataclasses.asdict(about)}
+        rows = _write_images(about, pairs, splits, new, form, workers)
+        write_index(new / "index.csv", rows)
+        _write_splits(about, rows, rule_name, rule, new / "splits.json")
+        with (new / "left_out.csv").open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file, lineterminator="\n").writerows([("name", "reason"), *map(dataclasses.astuple, left_out)])
+        card = {field.name: getattr(about, field.name) for field in dataclasses.fields(about) if field.name != "splits"}
+        card |= {"archives": [dataclasses.asdict(archive) for archive in about.archives], **dataclasses.asdict(form)}
         (new / "dataset.json").write_text(json.dumps(card, indent=2) + "\n")
+    log.info("%s: %d images prepared, %d left out", about.name, len(rows), len(left_out))
+
+
+def _check_partners(about: Dataset, found: Found) -> None:
+    """Raise DataError if too many images lack a mask, or masks an image."""
+    total = len(found.pairs) + len(found.left_out)
+    if len(found.left_out) > about.left_out_limit * total:
+        raise DataError(
+            f"{about.name}: {len(found.left_out)} of {total} lack a partner, more than {about.left_out_limit:.0%}: "
+            f"{_listed([each.reason for each in found.left_out])}\nMend the data, or leave them out knowingly: "
+            f"{_exclude_line(about, [each.name for each in found.left_out])}"
+        )
+
+
+def _dealt_out(
+    about: Dataset, found: Found, rule: SplitRule, exclude: Collection[str]
+) -> tuple[list[Pair], dict[str, str], list[LeftOut]]:
+    """The pairs that are used, the split of each, and what is left out."""
+    known = {pair.name for pair in found.pairs} | {each.name for each in found.left_out}
+    if unknown := sorted(set(exclude) - known):
+        raise DataError(f"`exclude`: {about.name} has no image {unknown[0]}; its first is {min(known)}. Mend the name")
+    splits = {pair.name: rule.split_of(Named(about.name, pair.name, pair.group, pair.part)) for pair in found.pairs}
+    left_out = list(found.left_out)
+    left_out += [LeftOut(pair.name, "excluded in the configuration") for pair in found.pairs if pair.name in exclude]
+    left_out += [
+        LeftOut(pair.name, f"in no split ({rule.description})")
+        for pair in found.pairs
+        if not splits[pair.name] and pair.name not in exclude
+    ]
+    pairs = [pair for pair in found.pairs if splits[pair.name] and pair.name not in exclude]
+    if not rule.leaks:
+        check_groups(about.name, [(pair.name, pair.group, splits[pair.name]) for pair in pairs], about.group)
+    for split in SPLITS:
+        if split not in {splits[pair.name] for pair in pairs}:
+            raise DataError(
+                f"{about.name}: none of {len(pairs)} images falls into the split {split!r} ({rule.description}); more "
+                "images are needed, or a split of your own: `splits`"
+            )
+    return pairs, splits, left_out
+
+
+def _write_images(
+    about: Dataset, pairs: Sequence[Pair], splits: Mapping[str, str], folder: Path, form: Form, workers: int
+) -> list[Row]:
+    """Write images and masks; return their rows. Raises DataError with all that cannot be used."""
+    for kind in ("images", "masks"):
+        (folder / kind).mkdir()
+    rows: list[Row] = []
+    problems: dict[str, str] = {}
+    first: dict[str, str] = {}
+
+    def prepared(pair: Pair) -> tuple[Row, str] | DataError:
+        try:
+            return _prepared(about, pair, splits[pair.name], folder, form)
+        except DataError as error:
+            return error
+
+    results = _in_parallel(prepared, pairs, workers)
+    for pair, result in zip(pairs, track(results, f"preparing {about.name}", len(pairs)), strict=True):
+        if isinstance(result, DataError):
+            problems[pair.name] = str(result)
+            continue
+        row, digest = result
+        twin = first.setdefault(digest, pair.name)
+        if twin != pair.name:
+            problems[pair.name] = f"{pair.name} is the same image as {twin}, under another name"
+        rows.append(row)
+    if problems:
+        raise DataError(
+            f"{about.name}: {len(problems)} of {len(pairs)} images cannot be used: {_listed(list(problems.values()))}\n"
+            f"Mend the data, or leave them out: {_exclude_line(about, problems)}"
+        )
+    return rows
+
+
+def _prepared(about: Dataset, pair: Pair, split: str, folder: Path, form: Form) -> tuple[Row, str]:
+    """Write an image and its mask; return its row and a digest of its pixels as they were found."""
+    image, mask = pair.load()
+    if not mask.any() and not about.allow_empty:
+        raise DataError(f"{pair.name} has an empty mask: no pixel of {', '.join(about.classes[1:])}")
+    height, width = image.size
+    digest = array_digest(image.pixels)
+    if form.keep_aspect:
+        image, mask = image.padded(), pad_to_square(mask)
+    image, mask = image.resized(form.image_size), resize_mask(mask, form.image_size, len(about.classes))
+    pixels = image.pixels[0] if len(image.pixels) == 1 else image.pixels.transpose(1, 2, 0)
+    paths = [folder / kind / f"{pair.name}.png" for kind in ("images", "masks")]
+    write_png(paths[0], np.ascontiguousarray(pixels, np.uint8 if about.bits <= 8 else np.uint16))
+    write_png(paths[1], mask)
+    pixel_height, pixel_width = image.pixel_size or (None, None)
+    row = Row(
+        image=pair.name, group=pair.group, split=split,
+        digest=file_digest(paths[0]), mask_digest=file_digest(paths[1]),
+        height=height, width=width, pixel_height=pixel_height, pixel_width=pixel_width,
+    )  # fmt: skip
+    return row, digest
+
+
+def _write_splits(about: Dataset, rows: Sequence[Row], name: str, rule: SplitRule, path: Path) -> None:
+    names = {split: [row.image for row in rows if row.split == split] for split in SPLITS}
+    stated = {"dataset": about.name, "rule": name, "description": rule.description, "group": about.group}
+    path.write_text(json.dumps({**stated, "leaks": rule.leaks, **names}, indent=1) + "\n")
+    for split in SPLITS:
+        log.info("%s: %d images in %s", about.name, len(names[split]), split)
+
+
+def _in_parallel(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
+    """The results in order, no more than a few items ahead of the one that is taken."""
+    waiting: collections.deque[concurrent.futures.Future[Result]] = collections.deque()
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > 2 * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _listed(reasons: Sequence[str]) -> str:
+    more = f"\n  - and {len(reasons) - SHOWN} more" if len(reasons) > SHOWN else ""
+    return "".join(f"\n  - {reason}" for reason in reasons[:SHOWN]) + more
+
+
+def _exclude_line(about: Dataset, names: Iterable[str]) -> str:
+    return f"`exclude: {{{about.name}: [{', '.join(names)}]}}`"

@@ -1,21 +1,79 @@
 """Which images train, which validate, which are certified: by group, from names alone."""
 
 import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from segcert.data.catalogue import Dataset, Named, SplitRule
+from segcert.data.errors import DataError
 
 SPLITS = ("train", "val", "test")
 SHARES = {"train": 0.65, "val": 0.10, "test": 0.25}
 
 
-def split_of(dataset: str, group: str) -> str:
-    """The split of a group (a patient, a video sequence): train 65%, val 10%, test 25%.
-
-    The rule is a hash of the names of data set and group, so all images of a group fall on one side, and adding
-    or removing images moves no other.
-    """
-    digest = hashlib.sha256(f"{dataset}/{group}".encode()).digest()
-    position = int.from_bytes(digest[:8], "big") / 2**64
-    for split, share in SHARES.items():
+def by_hash(key: str, shares: Mapping[str, float] = SHARES) -> str:
+    """The split of a key, by a hash of it: adding or removing keys moves no other."""
+    position = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") / 2**64
+    for split, share in shares.items():
         if position < share:
             return split
         position -= share
-    return "test"
+    return list(shares)[-1]
+
+
+def by_group(named: Named) -> str:
+    """The split of an image's group, so that all images of a patient or sequence fall on one side."""
+    return by_hash(f"{named.dataset}/{named.group}")
+
+
+GROUPS = SplitRule("by group, from a hash of its name: 65% train, 10% val, 25% test", by_group)
+
+
+def rule_of(about: Dataset, chosen: str | None) -> tuple[str, SplitRule]:
+    """The rule of a name, by default the first of the data set's, or that of a .json file (see `read_split_file`).
+
+    Raises DataError for a name that the data set does not have.
+    """
+    if chosen and chosen.endswith(".json"):
+        return "file", read_split_file(Path(chosen))
+    name = chosen or next(iter(about.splits))
+    if name not in about.splits:
+        raise DataError(
+            f"`splits`: found {name!r} for {about.name}; expected {' or '.join(about.splits)}, or a .json file"
+        )
+    return name, about.splits[name]
+
+
+def read_split_file(path: Path) -> SplitRule:
+    """The split that a JSON file states, in the form of a prepared data set's splits.json.
+
+    It gives "" to an image that it does not name. Raises DataError when it cannot be read or names an image twice.
+    """
+    try:
+        stated: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        pairs = [(str(image), split) for split in SPLITS for image in stated[split]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{path}: cannot be read as a split ({error!r}); expected JSON with the keys train, val and test, each a "
+            "list of image names"
+        ) from error
+    split_of = dict(pairs)
+    if len(split_of) < len(pairs):
+        twice = next(image for image, count in Counter(image for image, _ in pairs).items() if count > 1)
+        raise DataError(f"{path}: names {twice} twice; each image has one split")
+    return SplitRule(f"as {path.name} states", lambda named: split_of.get(named.image, ""), bool(stated.get("leaks")))
+
+
+def check_groups(what: str, rows: Iterable[tuple[str, str, str]], group: str) -> None:
+    """Raise DataError if a group is on two sides; rows of (image, group, split)."""
+    seen: dict[str, tuple[str, str]] = {}
+    for image, name, split in rows:
+        first, side = seen.setdefault(name, (image, split))
+        if side != split:
+            raise DataError(
+                f"{what}: {group} {name} is in two splits: {first} in {side}, {image} in {split}. Put all of its "
+                "images into one split; a published split that leaks has to say so with `leaks: true`"
+            )

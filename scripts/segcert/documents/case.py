@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 import segcert
-from segcert.data.own_images import OwnImage, read_own_image
+from segcert.data.images import Raster
+from segcert.data.own_images import read_own_image
 from segcert.models.registry import load_segmenter
 from segcert.smoothing.blocks import BlockStore
 from segcert.smoothing.segmenter import Denoise, SmoothedSegmenter
@@ -63,7 +64,7 @@ class Networks:
         size: int | None = None,
         pixel_size: tuple[float, float] | None = None,
         bits: int | None = None,
-    ) -> OwnImage:
+    ) -> Raster:
         """The image as the segmenter takes it: its channels, at (size, size) pixels; by default as it was trained.
 
         `pixel_size` (height and width in mm) is that of the file's pixels, and goes before what the file says.
@@ -77,7 +78,7 @@ class Networks:
         return image.resized(size or self.config["image_size"])
 
     def smoothed(
-        self, image: OwnImage, sampling: Sampling, device: torch.device, store: BlockStore | None = None
+        self, image: Raster, sampling: Sampling, device: torch.device, store: BlockStore | None = None
     ) -> SmoothedSegmenter:
         """The smoothed segmenter for an image."""
         return SmoothedSegmenter(
@@ -96,7 +97,7 @@ class Networks:
             identity={**self.digests, "segcert": segcert.__version__},
         )
 
-    def _model(self, image: OwnImage) -> nn.Module:
+    def _model(self, image: Raster) -> nn.Module:
         wanted = self.config["arguments"]["in_channels"]
         return self.model if len(image.pixels) == wanted else Replicated(self.model, wanted).eval()
 

@@ -17,7 +17,7 @@ from segcert.certification.certificate import ABSTAIN, Certificate, certify, rad
 from segcert.certification.feasibility import require_feasible, require_intervals
 from segcert.certification.median_smoothing import certify_measurements
 from segcert.certification.radius_map import check_radius_map, radius_map
-from segcert.data.own_images import OwnImage
+from segcert.data.images import Raster
 from segcert.documents.case import Networks, Sampling
 from segcert.measurements import Measurement
 from segcert.provenance.atomic import atomic_file
@@ -42,7 +42,7 @@ def write_certificate(
     path: str | Path,
     out: str | Path,
     *,
-    image: OwnImage,
+    image: Raster,
     votes: Votes,
     networks: Networks,
     sampling: Sampling,
@@ -116,7 +116,7 @@ def remember(votes: Votes, out: str | Path, image: str | Path) -> Votes:
 def describe(
     certificate: Certificate,
     votes: Votes,
-    image: OwnImage,
+    image: Raster,
     classes: Sequence[str],
     measurements: Sequence[Measurement],
     thresholds: Mapping[str, float],
@@ -132,7 +132,7 @@ def describe(
 
 
 def check_decision(
-    image: OwnImage, sampling: Sampling, decision: Decision, measurements: Sequence[Measurement], radii: bool
+    image: Raster, sampling: Sampling, decision: Decision, measurements: Sequence[Measurement], radii: bool
 ) -> None:
     """Raise CertificationError before anything is drawn if something asked for could not be certified."""
     pixels = math.prod(image.pixels.shape[1:])

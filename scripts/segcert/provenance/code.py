@@ -13,20 +13,22 @@ from pathlib import Path
 SILENT = frozenset({"segcert/__init__.py", "segcert/progress.py", "segcert/provenance/records.py"})
 
 
-def code_digest(script: str | Path) -> str:
-    """SHA-256 over the syntax trees of `script` and of all that it imports from its own folder."""
-    lines = (
-        f"{name} {_syntax_digest(path, path.stat().st_mtime_ns)}\n" for name, path in import_closure(script).items()
-    )
+def code_digest(script: str | Path, *loaded: str | Path) -> str:
+    """SHA-256 over the syntax trees of `script` and of all that it imports from its own folder.
+
+    `loaded` are modules in that folder that it loads by name.
+    """
+    closure = import_closure(script, *loaded)
+    lines = (f"{name} {_syntax_digest(path, path.stat().st_mtime_ns)}\n" for name, path in closure.items())
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def import_closure(script: str | Path) -> dict[str, Path]:
-    """The script and the modules in its folder that it imports, by relative name, sorted."""
+def import_closure(script: str | Path, *loaded: str | Path) -> dict[str, Path]:
+    """The script and the modules in its folder that it imports (or loads by name), by relative name, sorted."""
     script = Path(script).resolve()
     root = script.parent
     closure: dict[str, Path] = {}
-    pending = [script]
+    pending = [script, *(Path(module).resolve() for module in loaded)]
     while pending:
         path = pending.pop()
         name = path.relative_to(root).as_posix()

@@ -21,7 +21,7 @@ STRIPE = 4
 class Example:
     """One test image and what was made of it.
 
-    image (C, H, W) 8 bits; truth (H, W); predictions (H, W) by (model, regime); per sigma: denoised (2, C, H, W),
+    image (C, H, W) in [0, 1]; truth (H, W); predictions (H, W) by (model, regime); per sigma: denoised (2, C, H, W),
     the noisy and the denoised image, if there is a denoiser; certified (H, W) by (model, regime, denoiser).
     """
 
@@ -48,7 +48,7 @@ def _draw(figure: Any, example: Example, rows: int, columns: int) -> None:
     axes = figure.subplots(rows, columns, squeeze=False)
     for panel in axes.flat:
         panel.axis("off")
-    gray = to_rgb(example.image / 255)
+    gray = to_rgb(example.image)
     _show(axes[0, 0], gray, "image")
     _show(axes[0, 1], paint(gray, example.truth), "ground truth")
     for panel, ((model, regime), labels) in zip(axes[0, 2:], example.predictions.items(), strict=False):

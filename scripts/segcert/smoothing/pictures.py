@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from segcert.data.loading import PreparedDataset, to_unit
+from segcert.data.loading import PreparedDataset
 from segcert.models.registry import load_segmenter
 from segcert.progress import track
 from segcert.provenance.atomic import save_arrays
@@ -28,7 +28,7 @@ def predict_clean(
     model.to(device)
     labels = {}
     for name in track(dataset.names("test", test_images), "predicting"):
-        x = torch.from_numpy(to_unit(dataset.image(name))).to(device)[None]
+        x = torch.from_numpy(dataset.image(name)).to(device)[None]
         logits = F.interpolate(model(F.avg_pool2d(x, pool)), scale_factor=pool, mode="bilinear")
         labels[name] = logits[0].argmax(dim=0).to(torch.uint8).cpu().numpy()
     save_arrays(output, labels)
@@ -58,7 +58,7 @@ def denoise_examples(
     noise = Noise(sigma, seed)
     pictures = {}
     for name in dataset.names("test", examples):
-        image = to_unit(dataset.image(name))
+        image = dataset.image(name)
         x_noisy = noise.copies(torch.from_numpy(image).to(device), image_digest(image), [("estimation", 0)], 1)
         x_seen = F.avg_pool2d(x_noisy, pool)
         pictures[name] = torch.cat([x_seen, denoise(x_seen, sigma / pool)]).cpu().numpy()

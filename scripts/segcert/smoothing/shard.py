@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from segcert.data.loading import PreparedDataset, to_unit
+from segcert.data.loading import PreparedDataset
 from segcert.measurements import measurements_of
 from segcert.models.registry import load_segmenter
 from segcert.progress import log, track
@@ -60,6 +60,7 @@ def sample_shard(
         compiled=settings["compile"],
         block_size=settings["block_size"],
         noise=noise,
+        bits=dataset.about["bits"],
         pool=pool,
         seed=seed,
         device=device,
@@ -72,14 +73,13 @@ def sample_shard(
     )
     names = dataset.names("test", settings["test_images"])[shard::shards]
     log.info("%d images, sigma %g, %d + %d draws each", len(names), sigma, n0, n)
-    measured = measurements_of(measurements, config["classes"])
     votes = {
         name: smoothed.sample(
-            to_unit(dataset.image(name)),
+            dataset.image(name),
             n0,
             n,
             truth=dataset.mask(name),
-            measurements=measured,
+            measurements=measurements_of(measurements, config["classes"], dataset.pixel_size(name)),
             keep_draws=keep_draws,
         )
         for name in track(names, f"sampling sigma {sigma:g}")

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from segcert.certification.certificate import certified_radius
-from segcert.data.loading import PreparedDataset, to_unit
+from segcert.data.loading import PreparedDataset
 from segcert.models.registry import load_segmenter
 from segcert.progress import track
 from segcert.smoothing.attack import attack, damage
@@ -43,12 +43,22 @@ def attack_rows(
     rows = []
     for sigma, path in track(certificates.items(), "attacking"):
         smoothed = SmoothedSegmenter(
-            model, sigma, len(config["classes"]), denoise, batch_size, seed, device, precision, noise=noise, pool=pool
+            model,
+            sigma,
+            len(config["classes"]),
+            denoise,
+            batch_size,
+            seed,
+            device,
+            precision,
+            noise=noise,
+            pool=pool,
+            bits=dataset.about["bits"],
         )
         radius = certified_radius(sigma, tau)
         with np.load(path, allow_pickle=False) as labels:
             for name in list(labels)[: settings["images"]]:
-                image = to_unit(dataset.image(name))
+                image = dataset.image(name)
                 for factor in settings["factors"]:
                     attacked = attack(
                         smoothed, image, labels[name], factor * radius,

@@ -10,7 +10,7 @@ from diffusers import DDPMScheduler, UNet2DModel
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from segcert.data.loading import PreparedDataset, to_unit
+from segcert.data.loading import PreparedDataset
 from segcert.provenance.atomic import atomic_folder
 from segcert.training.augment import similarity_grid, warp
 from segcert.training.loop import shuffled_batches, train
@@ -94,5 +94,5 @@ def build_unet(settings: dict[str, Any], channels: int, image_size: int) -> UNet
 
 def _scaled(dataset: PreparedDataset, split: str, pool: int) -> Tensor:
     """Images of a split in [-1, 1], the diffusion model's range: (N, C, H / pool, W / pool)."""
-    images, _ = dataset.stack(dataset.names(split))
-    return F.avg_pool2d(torch.from_numpy(2 * to_unit(images) - 1), pool)
+    images, _ = dataset.stack(split)
+    return F.avg_pool2d(torch.from_numpy(2 * images - 1), pool)

@@ -10,7 +10,7 @@ from monai.losses import DiceCELoss
 from torch import Tensor
 
 from segcert.data.images import resize_mask
-from segcert.data.loading import PreparedDataset, to_unit
+from segcert.data.loading import PreparedDataset
 from segcert.models.registry import build_segmenter, save_segmenter
 from segcert.training.augment import augment
 from segcert.training.loop import shuffled_batches, train
@@ -111,6 +111,6 @@ def mean_dice(labels: Tensor, masks: Tensor, num_classes: int) -> float:
 
 
 def _tensors(dataset: PreparedDataset, split: str, pool: int) -> tuple[Tensor, Tensor]:
-    images, masks = dataset.stack(dataset.names(split))
+    images, masks = dataset.stack(split)
     small = [resize_mask(mask, mask.shape[0] // pool, len(dataset.about["classes"])) for mask in masks]
-    return F.avg_pool2d(torch.from_numpy(to_unit(images)), pool), torch.from_numpy(np.stack(small)).long()
+    return F.avg_pool2d(torch.from_numpy(images), pool), torch.from_numpy(np.stack(small)).long()

@@ -1,0 +1,15 @@
+from segcert.data.catalogue import module_of
+from segcert.data.prepare import Form, prepare
+from segcert.data.raw import open_raw
+from segcert.provenance.records import recorded
+
+with recorded(snakemake), open_raw(snakemake.params.raw) as files:
+    release = module_of(snakemake.wildcards.dataset)
+    prepare(
+        release.DATASET,
+        release.LAYOUT.find(files, release.DATASET),
+        snakemake.params.folder,
+        Form(**snakemake.params.form),
+        workers=snakemake.threads,
+        **snakemake.params.choice,
+    )

@@ -1,0 +1,183 @@
+"""The configuration: one closed, typed model."""
+
+import difflib
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+
+from pydantic import Field, ValidationError, model_validator
+
+from segcert.config.problems import ConfigError, explain, in_yaml
+from segcert.config.sections import (
+    Attack,
+    Count,
+    Denoiser,
+    Measure,
+    Name,
+    OwnData,
+    Phantom,
+    Report,
+    Sampling,
+    Section,
+    Segmenter,
+    Sigma,
+)
+
+# Snakemake takes no one-letter key on its command line, so `--config draws=1000` means n.
+ALIASES = {"draws": "n"}
+
+DATASETS = ("phantom", "montgomery", "shenzhen", "jsrt", "isic2018", "cvc_clinicdb", "kvasir_seg")
+
+
+class Config(Section):
+    """Everything that a run can vary."""
+
+    run: Name = Field("phantom", description="Name of the run: results/<run>/ and reports/<run>/")
+    mirror: str | None = Field(
+        None, description="Folder or URL with the official archives and a SHA256SUMS; null: the official addresses"
+    )
+    seed: int = Field(0, ge=0, lt=2**63, description="Seed of training and sampling")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="Where networks run; auto: the GPU if there is one"
+    )
+    datasets: list[Name] = Field(
+        ["phantom"],
+        min_length=1,
+        description="Data sets: phantom (synthetic), montgomery, shenzhen, jsrt, isic2018, cvc_clinicdb, kvasir_seg "
+        "(`segcert datasets`), and those of one's own in `own_data`",
+    )
+    own_data: dict[Name, OwnData] = Field(
+        {}, description="Data sets of one's own by name, such as {clinic: {images: ..., masks: ...}}; see docs/data.md"
+    )
+    splits: dict[Name, str] = Field(
+        {},
+        description="By data set: the rule of its split (`segcert datasets NAME` lists them), or a .json file with the "
+        "lists train, val and test; without an entry its first rule",
+    )
+    exclude: dict[Name, list[str]] = Field({}, description="By data set: images to leave out")
+    image_size: int = Field(
+        64, ge=16, le=2048, description="Height and width, in pixels, at which noise is added and labels are certified"
+    )
+    keep_aspect: bool = Field(
+        False, description="Pad images with black to a square before they are resized, instead of stretching them"
+    )
+    pool: int = Field(
+        1,
+        ge=1,
+        le=32,
+        description="The networks see the noisy image averaged over pool x pool pixels, at a fraction of the cost; "
+        "noise, radius and certificate stay at image_size. Pays at high sigma and large image_size "
+        "(docs/what-moves-certified-dice.md)",
+    )
+    models: list[Literal["unet"]] = Field(["unet"], min_length=1, description="Segmentation networks")
+    regimes: list[Literal["clean", "noise"]] = Field(
+        ["clean", "noise"],
+        min_length=1,
+        description="How segmenters are trained: on clean images, or with Gaussian noise (the SegCertify baseline)",
+    )
+    denoisers: list[Literal["none", "ddpm"]] = Field(
+        ["none", "ddpm"],
+        min_length=1,
+        description="In front of the segmenter: nothing, or the one-shot diffusion denoiser",
+    )
+    sigmas: list[Sigma] = Field(
+        [0.25, 0.5, 1.0], min_length=1, description="Noise levels to certify at, in units of pixels in [0, 1]"
+    )
+    n0: Count = Field(10, description="Selection draws per image: they choose each pixel's class")
+    n: Count = Field(
+        100, description="Estimation draws per image: they test it. On the command line: --config draws=1000"
+    )
+    tau: float = Field(
+        0.75,
+        gt=0.5,
+        lt=1,
+        description="Share of the noisy copies on which the class must win; the radius is sigma * Phi^-1(tau)",
+    )
+    alpha: float = Field(0.001, gt=0, lt=0.5, description="Probability that any pixel of an image is certified wrongly")
+    method: Literal["segcertify", "holm", "kfwer", "by"] = Field(
+        "segcertify",
+        description="Statistics: segcertify (n0/n split, Holm over all pixels), holm (the same guarantee from all "
+        "n0 + n draws, more area); weaker guarantees: kfwer (kfwer_k or more wrong pixels are improbable), by (the "
+        "expected share of wrong pixels is bounded)",
+    )
+    kfwer_k: Count = Field(
+        10, description="Method `kfwer`: alpha bounds the probability of this many wrong pixels in an image"
+    )
+    noise: Literal["normal", "exact"] = Field(
+        "normal",
+        description="normal: float32 Gaussian noise; exact: Gaussian noise rounded to the grid of the 8-bit image, by "
+        "integer arithmetic, so that the guarantee holds in floating point too",
+    )
+    measurements: list[Measure] = Field(
+        ["area", "cardiothoracic_ratio"],
+        description="What is measured on the label map of each draw, to certify intervals: area, diameter (of each "
+        "class), cardiothoracic_ratio (of data sets with lungs and heart), or package.module:function",
+    )
+    decisions: list[str] = Field(
+        ["cardiothoracic_ratio > 0.5"],
+        description="Thresholds on measurements: certified where the whole interval lies on one side",
+    )
+    keep_draws: bool = Field(
+        False,
+        description="Keep the label map of every draw, packed, so that a new measurement needs no new sampling; "
+        "costs, before compression, pixels * ceil(log2(classes)) / 8 bytes per draw",
+    )
+    phantom: Phantom = Field(Phantom(), description=str(Phantom.__doc__))
+    segmenter: Segmenter = Field(Segmenter(), description=str(Segmenter.__doc__))
+    denoiser: Denoiser = Field(Denoiser(), description=str(Denoiser.__doc__))
+    sampling: Sampling = Field(Sampling(), description=str(Sampling.__doc__))
+    attack: Attack = Field(Attack(), description=str(Attack.__doc__))
+    report: Report = Field(Report(), description=str(Report.__doc__))
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        for key in ("sigmas", "datasets", "models", "regimes", "denoisers", "measurements", "decisions"):
+            values = getattr(self, key)
+            if len(set(values)) < len(values):
+                raise ValueError(
+                    f"`{key}`: found {in_yaml(values)}; an entry stands twice. "
+                    f"Write `{key}: {in_yaml(list(dict.fromkeys(values)))}`"
+                )
+        known = (*DATASETS, *self.own_data)
+        for key in ("datasets", "splits", "exclude"):
+            for name in getattr(self, key):
+                if name not in known:
+                    near = difflib.get_close_matches(name, known, n=1)
+                    raise ValueError(
+                        f"`{key}`: found {name!r}; expected one of {', '.join(known)}"
+                        + (f". Did you mean `{near[0]}`?" if near else ", or an entry of `own_data`")
+                    )
+        if taken := set(DATASETS) & set(self.own_data):
+            raise ValueError(f"`own_data`: found {min(taken)}, the name of a public data set. Choose another name")
+        if self.run == "captions":
+            raise ValueError("`run`: found captions, a folder of reports/ in the repository. Write `run: my-run`")
+        rounded = [float(f"{sigma:g}") for sigma in self.sigmas]  # as in file names
+        if rounded != self.sigmas:
+            raise ValueError(
+                f"`sigmas`: found {in_yaml(self.sigmas)}, of more than six digits. Write `sigmas: {in_yaml(rounded)}`"
+            )
+        halvings = {
+            "segmenter.depth": self.segmenter.depth,
+            "the levels of denoiser.channels": len(self.denoiser.channels) - 1,
+        }
+        for reason, halving in halvings.items():
+            unit = self.pool * 2**halving
+            nearest = max(1, round(self.image_size / unit)) * unit
+            if nearest != self.image_size:
+                pooled = f"divided by `pool: {self.pool}` and " if self.pool > 1 else ""
+                raise ValueError(
+                    f"`image_size`: found {self.image_size}, to be {pooled}halved {halving} times by {reason}. "
+                    f"Write `image_size: {nearest}`"
+                )
+        return self
+
+    @classmethod
+    def read(cls, values: Mapping[str, Any]) -> Self:
+        """Check plain values (of a YAML file and the command line). Raises ConfigError with all that is wrong."""
+        try:
+            return cls.model_validate(
+                {key: value for key, value in values.items() if key not in ALIASES}
+                | {name: values[alias] for alias, name in ALIASES.items() if alias in values}
+            )
+        except ValidationError as error:
+            problems = "\n".join(f"  - {explain(cls, dict(problem))}" for problem in error.errors())
+            raise ConfigError(f"the configuration cannot be used:\n{problems}") from None

@@ -1,0 +1,222 @@
+"""What an archive or a folder holds, by name. Archives are hostile until shown otherwise.
+
+A zip archive is read in place; tar, 7z and rar, which cannot be read in any order, are unpacked beside themselves for
+as long as they are read. Nothing is read of an archive with a name that leads out of the folder, a link, or too many
+bytes.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import hashlib
+import re
+import stat
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from segcert.data.errors import DataError
+
+MAX_MEMBER_BYTES = 128 << 20
+MAX_MEMBERS = 200_000
+MAX_GROWTH = 20  # an archive may unpack to so many times its own size,
+FREE_BYTES = 4 << 30  # or to this, whichever is more
+
+STRAY = ("thumbs.db", "desktop.ini", "__macosx")
+
+
+@dataclasses.dataclass(frozen=True)
+class File:
+    """A file in an archive or a folder.
+
+    path: its path there, with "/". source: the archive or folder, for messages. load: gives its bytes. sha256: what its
+    bytes must have, if they were recorded.
+    """
+
+    path: str
+    source: str
+    load: Callable[[], bytes]
+    sha256: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.path}"
+
+    def read(self) -> bytes:
+        """Its bytes. Raises DataError, naming it, when it cannot be read or is not what was recorded."""
+        try:
+            data = self.load()
+        except Exception as error:  # each library of archives has errors of its own
+            raise DataError(f"{self} cannot be read ({error}); get it again") from error
+        if self.sha256 and hashlib.sha256(data).hexdigest() != self.sha256:
+            raise DataError(f"{self} changed after it was recorded; delete manifest.json and run snakemake again")
+        return data
+
+
+class Member(NamedTuple):
+    """What an archive says of one of its files; `plain` is False for links and devices."""
+
+    name: str
+    bytes: int
+    plain: bool
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a file has the name of an archive that can be opened."""
+    return path.name.lower().endswith(tuple(KINDS))
+
+
+@contextlib.contextmanager
+def open_archive(path: Path) -> Iterator[list[File]]:
+    """The files of a zip, tar, 7z or rar archive, stray ones left out; valid while the context is open.
+
+    Raises DataError for an archive that is damaged, cut short or hostile: names that lead out of the folder, links,
+    devices, a member of over 128 MiB, or more bytes in all than 20 times the archive (4 GiB at least).
+    """
+    _check(path, list_archive(path))
+    kind = _kind(path)
+    if kind.unpack is None:
+        with zipfile.ZipFile(path) as archive:
+            yield [
+                File(info.filename.replace("\\", "/"), str(path), functools.partial(archive.read, info))
+                for info in archive.infolist()
+                if not info.is_dir() and not is_stray(info.filename)
+            ]
+        return
+    with tempfile.TemporaryDirectory(prefix=f".{path.stem}.", suffix=".part", dir=path.parent) as folder:
+        with _named(path):
+            kind.unpack(path, Path(folder))
+        yield [dataclasses.replace(file, source=str(path)) for file in list_folder(Path(folder))]
+
+
+def list_archive(path: Path) -> list[Member]:
+    """The files of an archive, nothing unpacked. Raises DataError when it is damaged or cut short."""
+    with _named(path):
+        return _kind(path).members(path)
+
+
+def list_folder(folder: Path) -> list[File]:
+    """The files under a folder, sorted, stray ones left out."""
+    relative = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return [File(path, str(folder), (folder / path).read_bytes) for path in relative if not is_stray(path)]
+
+
+def is_stray(path: str) -> bool:
+    """Whether a file is one that file managers leave behind."""
+    return any(part.startswith(".") or part.lower() in STRAY for part in PurePosixPath(path.replace("\\", "/")).parts)
+
+
+def _check(path: Path, members: Sequence[Member]) -> None:
+    limit = max(FREE_BYTES, MAX_GROWTH * path.stat().st_size)
+    for member in members:
+        name = PurePosixPath(member.name.replace("\\", "/"))
+        if name.is_absolute() or ".." in name.parts or re.match("[A-Za-z]:", member.name):
+            raise DataError(f"{path}: holds {member.name!r}, a name that leads out of the folder; {_REFUSED}")
+        if not member.plain:
+            raise DataError(f"{path}: holds {member.name!r}, a link or device; {_REFUSED}")
+        if member.bytes > MAX_MEMBER_BYTES:
+            raise DataError(
+                f"{path}: {member.name} unpacks to {member.bytes >> 20} MiB; no image does, the limit is "
+                f"{MAX_MEMBER_BYTES >> 20} MiB; {_REFUSED}"
+            )
+    unpacked = sum(member.bytes for member in members)
+    if len(members) > MAX_MEMBERS or unpacked > limit:
+        raise DataError(
+            f"{path}: holds {len(members)} files that unpack to {unpacked >> 20} MiB; the limits are {MAX_MEMBERS} and "
+            f"{limit >> 20} MiB; {_REFUSED}"
+        )
+
+
+_REFUSED = "it is not opened: get it from the official address"
+
+
+def _zip_members(path: Path) -> list[Member]:
+    with zipfile.ZipFile(path) as archive:
+        return [
+            Member(info.orig_filename, info.file_size, not stat.S_ISLNK(info.external_attr >> 16))
+            for info in archive.infolist()
+            if not info.is_dir() or ".." in info.orig_filename
+        ]
+
+
+def _tar_members(path: Path) -> list[Member]:
+    with tarfile.open(path) as archive:
+        return [Member(info.name, info.size, info.isfile()) for info in archive if not info.isdir()]
+
+
+def _unpack_tar(path: Path, folder: Path) -> None:
+    with tarfile.open(path) as archive:
+        archive.extractall(folder, filter="data")
+
+
+def _seven_zip_members(path: Path) -> list[Member]:
+    import py7zr
+
+    with py7zr.SevenZipFile(path) as archive:
+        return [
+            Member(file.filename, file.uncompressed, not (file.is_symlink or file.is_junction or file.is_socket))
+            for file in archive.files
+            if not file.is_directory
+        ]
+
+
+def _unpack_seven_zip(path: Path, folder: Path) -> None:
+    import py7zr
+
+    with py7zr.SevenZipFile(path) as archive:
+        archive.extractall(folder)
+
+
+def _rar_members(path: Path) -> list[Member]:
+    from unrar.cffi.rarfile import RarFile
+
+    return [Member(info.filename, info.file_size, True) for info in RarFile(path).infolist() if not info.is_dir()]
+
+
+def _unpack_rar(path: Path, folder: Path) -> None:
+    """In one pass, each member written from its bytes: links are never made."""
+    from unrar.cffi.rarfile import RarInfo
+    from unrar.cffi.unrarlib import RarArchive
+
+    with RarArchive.open_for_processing(path) as archive:
+        for header in archive.iterate_headers():
+            if RarInfo(header).is_dir():
+                header.skip()
+                continue
+            target = folder / header.FileNameW.replace("\\", "/")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with target.open("wb") as file:
+                header.test(file.write)
+
+
+class _Kind(NamedTuple):
+    """How a kind of archive is listed and, unless it can be read in place, unpacked."""
+
+    members: Callable[[Path], list[Member]]
+    unpack: Callable[[Path, Path], None] | None
+
+
+_TAR = _Kind(_tar_members, _unpack_tar)
+KINDS = {
+    ".zip": _Kind(_zip_members, None),
+    ".7z": _Kind(_seven_zip_members, _unpack_seven_zip),
+    ".rar": _Kind(_rar_members, _unpack_rar),
+    **dict.fromkeys((".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz"), _TAR),
+}
+
+
+def _kind(path: Path) -> _Kind:
+    return next(kind for suffix, kind in KINDS.items() if path.name.lower().endswith(suffix))
+
+
+@contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Turn the errors of the libraries, which are of many kinds, into one that names the archive."""
+    try:
+        yield
+    except DataError:
+        raise
+    except Exception as error:
+        raise DataError(f"{path}: not a whole archive ({error}); delete it and run snakemake again") from error

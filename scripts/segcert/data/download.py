@@ -1,0 +1,199 @@
+"""Bring the file of a URL onto the disk, going on where an earlier attempt, or an earlier process, broke off.
+
+What was received waits beside the target in `<target>.part`; `<target>.part.json` remembers of which URL and which
+version (ETag or Last-Modified) it is, so that bytes of two releases are never mixed.
+"""
+
+import contextlib
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import requests
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential, wait_random
+from tqdm import tqdm
+from urllib3.exceptions import HTTPError
+
+from segcert.data.errors import DataError
+from segcert.progress import log
+from segcert.provenance.atomic import atomic_file
+
+CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 30, 60
+FIRST_WAIT_S, LONGEST_WAIT_S, LONGEST_RETRY_AFTER_S = 0.5, 30, 60
+ATTEMPTS = 8  # in a row that bring no new byte
+PASSING = {408, 425, 429}  # HTTP statuses that another attempt may not meet, besides 5xx
+CHUNK, SMALL_LIMIT, LOG_EVERY = 1 << 20, 4 << 20, 256 << 20  # bytes
+RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+)")  # the Content-Range of a 206, and of a 416
+ADVICE = "or name a folder or URL that has the file: --config mirror=..."
+Result = TypeVar("Result")
+
+
+def download(url: str, target: Path, what: str) -> None:
+    """Bring the whole file at `url` to `target`, which appears once it is complete; `what` names it in messages.
+
+    Called again after an error, Ctrl-C or kill, it fetches what is missing, if the server can tell that its file is
+    still the same. Compares no checksum. Raises DataError when the file cannot be had after many attempts, and OSError
+    when it cannot be written; what was received waits for the next call.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    transfer = _Transfer(url, target, what)
+    try:
+        _persist(url, transfer.attempt, lambda: transfer.reached)
+    except _FetchError as error:
+        raise DataError(
+            f"{url}: cannot be fetched ({error}); it came to {transfer.reached} of {transfer.total or '?'} bytes. "
+            f"Check the network, run snakemake again to go on from {transfer.held()[0]} bytes, {ADVICE}"
+        ) from None
+    with transfer.part.open("rb") as file:
+        os.fsync(file.fileno())
+    transfer.part.replace(target)
+    transfer.sidecar.unlink(missing_ok=True)
+
+
+def read_small(url: str) -> bytes:
+    """The content of a small file at `url`, at most 4 MiB. Raises DataError when it cannot be had or is larger."""
+
+    def attempt() -> bytes:
+        content = b""
+        with _answer(url, {}) as response:
+            for chunk in _chunks(response):
+                content += chunk
+                if len(content) > SMALL_LIMIT:
+                    raise _FetchError(f"more than {SMALL_LIMIT} bytes, expected a small text file", passing=False)
+        return content
+
+    try:
+        return _persist(url, attempt, lambda: 0)
+    except _FetchError as error:
+        raise DataError(
+            f"{url}: cannot be fetched ({error}). Check the network and run snakemake again, {ADVICE}"
+        ) from None
+
+
+class _FetchError(Exception):
+    """Why an attempt failed; if `passing`, another one is worth it, after `retry_after` seconds at the least."""
+
+    def __init__(self, why: str, passing: bool, retry_after: int = 0) -> None:
+        super().__init__(why)
+        self.passing, self.retry_after = passing, retry_after
+
+
+class _Transfer:
+    """A file on its way, at the present attempt with `reached` of `total` bytes."""
+
+    def __init__(self, url: str, target: Path, what: str) -> None:
+        self.url, self.what = url, what
+        self.part = target.with_name(f"{target.name}.part")
+        self.sidecar = target.with_name(f"{target.name}.part.json")
+        self.reached, _ = self.held()
+        self.total: int | None = None
+
+    def held(self) -> tuple[int, str]:
+        """How many bytes there are to go on from, and of which version of the file they are."""
+        try:
+            match json.loads(self.sidecar.read_bytes()):
+                case {"url": self.url, "validator": str(validator)}:
+                    return self.part.stat().st_size, validator
+        except (FileNotFoundError, ValueError):
+            pass
+        return 0, ""
+
+    def attempt(self) -> None:
+        """Ask for what is missing and append it, or start over if the server does not go on from there."""
+        offset, version = self.held()
+        with _answer(self.url, {"Range": f"bytes={offset}-", "If-Range": version} if offset else {}) as response:
+            if response.status_code == 200:
+                self._receive(response, 0, response.raw.length_remaining)
+                return
+            place = RANGE.fullmatch(found := response.headers.get("Content-Range", ""))
+            # A server may ignore If-Range, so the version is compared here as well, where the answer names one.
+            if not place or int(place[1] or place[2]) != offset or _validator(response) not in ("", version):
+                self.sidecar.unlink()
+                raise _FetchError(f"HTTP {response.status_code} {found!r} does not go on from {offset} bytes", True)
+            if response.status_code == 206:
+                self._receive(response, offset, int(place[2]))
+
+    def _receive(self, response: requests.Response, offset: int, total: int | None) -> None:
+        self.reached, self.total = offset, total
+        every, quiet = max(1, total // 10) if total else LOG_EVERY, not sys.stderr.isatty()
+        if offset:
+            log.info("%s: going on from %d of %s bytes", self.what, offset, total)
+        else:
+            self.sidecar.unlink(missing_ok=True)  # first, for what comes now may have no validator to replace it
+        with (
+            self.part.open("ab" if offset else "wb") as file,
+            tqdm(None, self.what, total, leave=False, initial=offset, unit="B", unit_scale=True, disable=quiet) as bar,
+        ):
+            if not offset and (version := _validator(response)):
+                with atomic_file(self.sidecar) as path:
+                    path.write_text(json.dumps({"url": self.url, "validator": version}) + "\n")
+            for chunk in _chunks(response):
+                file.write(chunk)
+                file.flush()
+                bar.update(len(chunk))
+                self.reached += len(chunk)
+                if self.reached // every > (self.reached - len(chunk)) // every:
+                    log.info("%s: %d of %s bytes", self.what, self.reached, total or "?")
+        if total not in (None, self.reached):
+            raise _FetchError(f"the stream ended at {self.reached} of {total} bytes", passing=True)
+
+
+def _persist(url: str, attempt: Callable[[], Result], reached: Callable[[], int]) -> Result:
+    """The result of `attempt`, made again until ATTEMPTS in a row did not get beyond the farthest byte reached."""
+    farthest = reached()
+    back_off = wait_exponential(FIRST_WAIT_S, LONGEST_WAIT_S) + wait_random(0, FIRST_WAIT_S)
+
+    def begin_anew_after_progress(state: RetryCallState) -> None:
+        nonlocal farthest
+        if reached() > farthest:
+            farthest, state.attempt_number = reached(), 0  # the wait and the stop go by this number
+
+    return Retrying(
+        retry=retry_if_exception(lambda error: isinstance(error, _FetchError) and error.passing),
+        after=begin_anew_after_progress,
+        wait=lambda state: max(min(back_off(state), LONGEST_WAIT_S), _error(state).retry_after),
+        stop=stop_after_attempt(ATTEMPTS),
+        before_sleep=lambda state: log.info("%s: %s; again in %.1f s", url, _error(state), state.upcoming_sleep),
+        reraise=True,
+    )(attempt)
+
+
+def _error(state: RetryCallState) -> _FetchError:
+    error = state.outcome.exception() if state.outcome else None
+    assert isinstance(error, _FetchError)
+    return error
+
+
+@contextlib.contextmanager
+def _answer(url: str, headers: dict[str, str]) -> Iterator[requests.Response]:
+    """The answer with the file, or where `headers` ask for a range with that or none. Raises _FetchError else."""
+    headers = {"Accept-Encoding": "identity", **headers}
+    expected = {200, 206, 416} if "Range" in headers else {200}
+    try:
+        with requests.get(url, headers=headers, stream=True, timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S)) as response:
+            if (status := response.status_code) not in expected:
+                after = response.headers.get("Retry-After", "")
+                retry_after = min(int(after), LONGEST_RETRY_AFTER_S) if after.isdecimal() else 0
+                raise _FetchError(f"HTTP {status} {response.reason}", status in PASSING or status >= 500, retry_after)
+            yield response
+    except (requests.RequestException, HTTPError) as error:
+        passing = isinstance(error, requests.ConnectionError | requests.Timeout | HTTPError)
+        cause = error.args[0] if error.args else error
+        raise _FetchError(str(getattr(cause, "reason", cause)), passing) from None
+
+
+def _chunks(response: requests.Response) -> Iterator[bytes]:
+    """The bytes as they come and as they are sent: offsets count these, whatever Content-Encoding says."""
+    # read1, because read and iter_content lose up to a whole chunk when the connection is reset.
+    while chunk := response.raw.read1(CHUNK, decode_content=False):
+        yield chunk
+
+
+def _validator(response: requests.Response) -> str:
+    """What tells one version of the file from the next: a strong ETag, else the date of change, else nothing."""
+    etag = response.headers.get("ETag", "W/")
+    return response.headers.get("Last-Modified", "") if etag.startswith("W/") else etag

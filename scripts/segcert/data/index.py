@@ -1,0 +1,55 @@
+"""The rows of index.csv and their schema."""
+
+import csv
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from segcert.data.errors import DataError
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Millimetres = Annotated[
+    Annotated[float, Field(gt=0)] | None, BeforeValidator(lambda cell: None if cell == "" else cell)
+]
+
+
+class Row(BaseModel):
+    """A prepared image: its group, split, digests, the size it had, and the size of a prepared pixel where known."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    image: str = Field(pattern=r"^[^/\\]+$", description="Name: images/<image>.png and masks/<image>.png")
+    group: str = Field(min_length=1, description="Patient or sequence; the image itself where nothing is known")
+    split: Literal["train", "val", "test"]
+    digest: Sha256 = Field(description="SHA-256 of the image file")
+    mask_digest: Sha256 = Field(description="SHA-256 of the mask file")
+    height: int = Field(gt=0, description="Of the image as it was found, in pixels")
+    width: int = Field(gt=0)
+    pixel_height: Millimetres = Field(None, description="Of a prepared pixel, in mm; empty where it is not known")
+    pixel_width: Millimetres = None
+
+
+def write_index(path: Path, rows: Iterable[Row]) -> None:
+    """Write index.csv."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(Row.model_fields), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(row.model_dump() for row in rows)
+
+
+def read_index(path: Path) -> list[Row]:
+    """The rows of index.csv. Raises DataError, naming file, line and column, where one does not fit the schema."""
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = []
+        for number, cells in enumerate(csv.DictReader(file), start=2):
+            try:
+                rows.append(Row.model_validate(cells))
+            except ValidationError as error:
+                problem = error.errors()[0]
+                raise DataError(
+                    f"{path}: line {number}, column {'.'.join(map(str, problem['loc']))}: found {problem['input']!r}; "
+                    f"{problem['msg']}. Delete {path} and run snakemake again"
+                ) from error
+    return rows

@@ -1,0 +1,56 @@
+"""data/raw/<dataset>/: what was fetched or put there, and the manifest that says what it was."""
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from segcert.data.archives import File, open_archive
+from segcert.data.errors import DataError
+from segcert.progress import track
+from segcert.provenance.atomic import atomic_file
+from segcert.provenance.digests import file_digest
+
+MANIFEST = "manifest.json"
+
+
+def write_manifest(
+    folder: Path, dataset: str, archives: Sequence[Mapping[str, Any]], files: Mapping[str, Path]
+) -> None:
+    """Write the manifest of a data set: its archives (name, bytes, sha256, official), and loose files (SHA-256)."""
+    digests = {name: file_digest(path) for name, path in track(files.items(), f"digests of {dataset}", len(files))}
+    manifest = {"dataset": dataset, "archives": list(archives), "files": digests}
+    with atomic_file(folder / MANIFEST) as path:
+        path.write_text(json.dumps(manifest, indent=2) + "\n")
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a data set."""
+    manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
+    return manifest
+
+
+@contextlib.contextmanager
+def open_raw(folder: str | Path) -> Iterator[list[File]]:
+    """Every file of a data set's archives and unpacked folders, compared with the manifest; valid in the context.
+
+    Archives are compared at once, loose files when they are read. Raises DataError on a difference.
+    """
+    folder = Path(folder)
+    manifest = read_manifest(folder)
+    with contextlib.ExitStack() as stack:
+        files = []
+        for entry in manifest["archives"]:
+            path = folder / entry["name"]
+            if not path.exists():
+                raise DataError(f"{path}: missing; put it back, or delete {folder / MANIFEST} and run snakemake again")
+            if (found := file_digest(path)) != entry["sha256"]:
+                raise DataError(
+                    f"{path}: SHA-256 is {found}, the manifest says {entry['sha256']}; it changed after it was "
+                    f"fetched: delete it and {folder / MANIFEST} and run snakemake again"
+                )
+            files += stack.enter_context(open_archive(path))
+        for name, sha256 in manifest["files"].items():
+            files.append(File(name, str(folder), (folder / name).read_bytes, sha256))
+        yield files

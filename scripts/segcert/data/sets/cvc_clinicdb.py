@@ -1,0 +1,75 @@
+"""CVC-ClinicDB: polyps in colonoscopy (Bernal et al. 2015)."""
+
+import bisect
+import hashlib
+
+from segcert.data.catalogue import Archive, Dataset, Named, SplitRule
+from segcert.data.errors import DataError
+from segcert.data.layout import Layout
+from segcert.data.splits import GROUPS
+
+FRAMES = 612
+# The last frames of the 29 video sequences
+LAST_FRAMES = (25, 50, 67, 78, 103, 126, 151, 177, 199, 205, 227, 252, 277, 297, 317, 342, 363, 383, 408, 428, 447, 466,
+               478, 503, 528, 546, 571, 591, 612)  # fmt: skip
+TRAIN, VAL = 490, 61  # of the paper's code; the other 61 test
+
+
+def frame_name(number: str) -> str:
+    """The name of a frame: "7" becomes "cvc_007"."""
+    return f"cvc_{int(number):03d}"
+
+
+def sequence(name: str) -> str:
+    """The video sequence of a frame, by its name. Raises DataError for a frame that the release does not have."""
+    number = int(name.removeprefix("cvc_"))
+    if not 1 <= number <= FRAMES:
+        raise DataError(f"cvc_clinicdb: found frame {number}; expected 1 to {FRAMES}. Take it away")
+    return f"sequence_{bisect.bisect_left(LAST_FRAMES, number) + 1:02d}"
+
+
+def by_frame(named: Named) -> str:
+    """490, 61 and 61 of the 612 frames in an arbitrary order: neighbouring frames fall on both sides."""
+    order = sorted(
+        map(frame_name, map(str, range(1, FRAMES + 1))), key=lambda name: hashlib.sha256(name.encode()).digest()
+    )
+    rank = order.index(named.image)
+    return "train" if rank < TRAIN else "val" if rank < TRAIN + VAL else "test"
+
+
+DATASET = Dataset(
+    name="cvc_clinicdb",
+    title="CVC-ClinicDB polyps",
+    modality="colonoscopy",
+    channels=3,
+    classes=("background", "polyp"),
+    citation="Bernal J, Sanchez FJ, Fernandez-Esparrach G, Gil D, Rodriguez C, Vilarino F. WM-DOVA maps for accurate "
+    "polyp highlighting in colonoscopy. Comput Med Imaging Graph 2015;43:99-111.",
+    licence="Research and education only",
+    terms="For research and education; cite the source.",
+    splits={
+        "groups": GROUPS,
+        "frames": SplitRule(
+            "490/61/61 frames, the sizes of the paper's code, in an order of our own (its order was never published)",
+            by_frame,
+            leaks=True,
+        ),
+    },
+    group="video sequence",
+    archives=(
+        Archive(
+            name="CVC-ClinicDB.rar",
+            holds=r"Original/\d+\.tif",
+            page="https://polyp.grand-challenge.org/CVCClinicDB/",
+        ),
+    ),
+    images=FRAMES,
+    native_sizes=((288, 384),),
+)
+
+LAYOUT = Layout(
+    images=r"Original/(?P<name>\d+)\.tif",
+    masks={"polyp": [r"Ground Truth/(?P<name>\d+)\.tif"]},
+    name=frame_name,
+    group_of=sequence,
+)

@@ -1,0 +1,83 @@
+"""JSRT chest X-rays (Shiraishi et al. 2000) with the SCR masks (van Ginneken et al. 2006)."""
+
+import numpy as np
+
+from segcert.data.catalogue import Archive, Dataset, Named, SplitRule
+from segcert.data.errors import DataError
+from segcert.data.images import Raster
+from segcert.data.layout import Layout
+from segcert.data.splits import GROUPS, by_hash
+
+SIZE = 2048
+BITS = 12
+IMAGES = r"(?P<name>JPC(?:LN|NN)\d{3})\.(?:IMG|img)"
+STRUCTURES = {
+    "lungs": ("left lung", "right lung"),
+    "heart": ("heart",),
+    "clavicles": ("left clavicle", "right clavicle"),
+}
+
+
+def decode_img(data: bytes) -> Raster:
+    """A raw JSRT image: 2048x2048, 12 bits in two bytes, big-endian, no header; high is dark, and turned round here.
+
+    The window is the whole range of 12 bits, so that a gray level means the same in every image.
+    """
+    if len(data) != 2 * SIZE**2:
+        raise DataError(f"has {len(data)} bytes; expected {2 * SIZE**2}: {SIZE}x{SIZE}, two bytes each, no header")
+    stored = np.frombuffer(data, ">u2").reshape(1, SIZE, SIZE)
+    white = (1 << BITS) - 1
+    if stored.max() > white:
+        raise DataError(f"holds values up to {stored.max()}; expected {white} at most (12 bits, big-endian)")
+    return Raster(white - stored.astype(np.uint16), BITS)
+
+
+def by_fold(named: Named) -> str:
+    """SCR's two folds: the second is certified, the first trains but for a tenth of all that validates."""
+    if named.part == "2":
+        return "test"
+    return by_hash(f"{named.dataset}/{named.group}", {"train": 0.8, "val": 0.2})
+
+
+DATASET = Dataset(
+    name="jsrt",
+    title="JSRT chest X-rays with SCR masks",
+    modality="X-ray",
+    channels=1,
+    classes=("background", *STRUCTURES),
+    citation="Shiraishi J, Katsuragawa S, Ikezoe J, et al. Development of a digital image database for chest "
+    "radiographs with and without a lung nodule. AJR 2000;174(1):71-74. Masks: van Ginneken B, Stegmann MB, Loog M. "
+    "Segmentation of anatomical structures in chest radiographs using supervised methods. Med Image Anal "
+    "2006;10(1):19-40.",
+    licence="No redistribution (images and masks)",
+    terms="For research and education after a registration; redistribution and commercial use are forbidden.",
+    splits={
+        "folds": SplitRule("the two folds of SCR: the first trains (80%) and validates, the second tests", by_fold),
+        "groups": GROUPS,
+    },
+    group="patient",
+    archives=(
+        Archive(name="All247images.zip", holds=IMAGES, page="http://db.jsrt.or.jp/eng.php (register there)"),
+        Archive(
+            name="masks.zip",
+            holds=r"fold[12]/masks/heart/JPC(?:LN|NN)\d{3}\.gif",
+            page="https://zenodo.org/records/7056076 (SCR; ask for access there)",
+            md5="3e9bb1c4bc1f5b2672ac4bfeabab16f4",
+        ),
+    ),
+    images=247,
+    native_sizes=((SIZE, SIZE),),
+    pixel_size=(0.175, 0.175),
+    bits=BITS,
+)
+
+LAYOUT = Layout(
+    images=IMAGES,
+    # SCR's masks overlap: heart and clavicles lie over the lungs, the clavicles over the heart
+    masks={
+        title: [rf"fold(?P<part>[12])/masks/{organ}/(?P<name>JPC(?:LN|NN)\d{{3}})\.gif" for organ in organs]
+        for title, organs in STRUCTURES.items()
+    },
+    decode=decode_img,
+    mask_scale=2,
+)

@@ -1,0 +1,199 @@
+"""A local HTTP server that misbehaves on demand, and remembers what it was asked and what it sent."""
+
+import contextlib
+import email.utils
+import hashlib
+import http.server
+import os
+import re
+import socket
+import struct
+import threading
+import urllib.parse
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Self
+
+BLOCK = 4096
+Status = int | tuple[int, Mapping[str, str]]
+
+
+@dataclass
+class Request:
+    """What the server was asked, and how it answered; `sent` counts the bytes of the file that left the server."""
+
+    path: str
+    headers: dict[str, str]
+    status: int = 0
+    sent: int = 0
+
+    @property
+    def range(self) -> str | None:
+        return self.headers.get("Range")
+
+
+class FlakyServer:
+    """Serves the files of `folder` at `url` while the `with` block lasts; every switch may be turned in between.
+
+    ranges       heed Range, or ignore it and send the whole file; "blindly": heed it, but ignore If-Range
+    validators   which of ETag, W/ETag (a weak one), Last-Modified to send; they are made of the content
+    drop_after   break off an answer after that many bytes of the file (None: never)
+    drops        how many answers to break off so (None: all)
+    manner       how to break off: "close" the connection, "reset" it, or "stall" until the server ends
+    statuses     by path, the answers to give first: a status, or a status and headers, 200 for a regular answer
+    contents     by path, what the file holds at each regular answer in turn, the last from then on; before `folder`
+    content_range   the Content-Range to send with 206 and 416, instead of the right one
+    framing      how the end is told: "length" (Content-Length), "chunked", or "close" (end of the connection)
+    requests     what came so far, in order
+    """
+
+    def __init__(
+        self,
+        folder: str | Path = ".",
+        *,
+        ranges: bool | Literal["blindly"] = True,
+        validators: Iterable[str] = ("ETag", "Last-Modified"),
+        drop_after: int | None = None,
+        drops: int | None = None,
+        manner: Literal["close", "reset", "stall"] = "close",
+        statuses: Mapping[str, Iterable[Status]] | None = None,
+        contents: Mapping[str, Iterable[bytes]] | None = None,
+        content_range: str | None = None,
+        framing: Literal["length", "chunked", "close"] = "length",
+    ) -> None:
+        self.folder = Path(folder)
+        self.ranges = ranges
+        self.validators = tuple(validators)
+        self.drop_after = drop_after
+        self.drops = drops
+        self.manner = manner
+        self.statuses = {path: list(answers) for path, answers in (statuses or {}).items()}
+        self.contents = {path: list(versions) for path, versions in (contents or {}).items()}
+        self.content_range = content_range
+        self.framing = framing
+        self.requests: list[Request] = []
+        self.ended = threading.Event()
+        self._http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+        self._http.flaky = self  # type: ignore[attr-defined]
+        self.url = f"http://127.0.0.1:{self._http.server_port}"
+
+    def __enter__(self) -> Self:
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.ended.set()
+        self._http.shutdown()
+        self._http.server_close()
+        self._thread.join()
+
+    def content(self, path: str) -> bytes | None:
+        """What the file at `path` holds for this request; None if there is none."""
+        if versions := self.contents.get(path):
+            return versions.pop(0) if len(versions) > 1 else versions[0]
+        file = self.folder / path.lstrip("/")
+        return file.read_bytes() if file.is_file() else None
+
+    def version(self, content: bytes) -> dict[str, str]:
+        """The validators of a content."""
+        digest = hashlib.sha256(content).hexdigest()
+        about = {
+            "ETag": f'"{digest[:16]}"',
+            "W/ETag": f'W/"{digest[:16]}"',
+            "Last-Modified": email.utils.formatdate(1.6e9 + int(digest[:7], 16) // 10, usegmt=True),
+        }
+        return {name.removeprefix("W/"): about[name] for name in self.validators}
+
+    def next_status(self, path: str) -> Status:
+        answers = self.statuses.get(path)
+        return answers.pop(0) if answers else 200
+
+    def next_drop(self) -> int | None:
+        """After how many bytes to break off this answer."""
+        if self.drop_after is None or self.drops == 0:
+            return None
+        if self.drops is not None:
+            self.drops -= 1
+        return self.drop_after
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        self.close_connection = True
+        self.flaky: FlakyServer = self.server.flaky  # type: ignore[attr-defined]
+        path = urllib.parse.unquote(urllib.parse.urlsplit(self.path).path)
+        self.request_seen = Request(path, dict(self.headers))
+        self.flaky.requests.append(self.request_seen)
+        with contextlib.suppress(ConnectionError):
+            self._answer(path)
+
+    def _answer(self, path: str) -> None:
+        status = self.flaky.next_status(path)
+        status, headers = status if isinstance(status, tuple) else (status, {})
+        content = self.flaky.content(path) if status == 200 else None
+        if content is None:
+            self._refuse(404 if status == 200 else status, headers)
+            return
+        about = self.flaky.version(content)
+        start = self._start(about)
+        if start is None:
+            self._send(200, about, content)
+            return
+        if start < len(content):
+            status, place = 206, f"bytes {start}-{len(content) - 1}/{len(content)}"
+        else:
+            status, place = 416, f"bytes */{len(content)}"
+        headers = {**about, "Content-Range": self.flaky.content_range or place}
+        if status == 206:
+            self._send(status, headers, content[start:])
+        else:
+            self._refuse(status, headers)
+
+    def _start(self, about: Mapping[str, str]) -> int | None:
+        """Where the answer begins; None for the whole file without a range."""
+        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        if not asked or not self.flaky.ranges:
+            return None
+        condition = self.headers.get("If-Range")
+        changed = condition is not None and condition not in about.values()
+        return None if changed and self.flaky.ranges != "blindly" else int(asked[1])
+
+    def _send(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        framing = {
+            "length": {"Content-Length": str(len(body))},
+            "chunked": {"Transfer-Encoding": "chunked"},
+            "close": {},
+        }[self.flaky.framing]
+        drop = self.flaky.next_drop()
+        sent = body if drop is None else body[:drop]
+        self.request_seen.sent = len(sent)  # before the client can have it, so that a test may look at once
+        self._head(status, {**headers, **framing})
+        chunked = self.flaky.framing == "chunked"
+        for at in range(0, len(sent), BLOCK):
+            block = sent[at : at + BLOCK]
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(block), block) if chunked else block)
+        if drop is None or drop >= len(body):
+            self.wfile.write(b"0\r\n\r\n" if chunked else b"")
+        elif self.flaky.manner == "stall":
+            self.flaky.ended.wait(60)
+        elif self.flaky.manner == "reset":
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            os.close(self.connection.detach())
+
+    def _refuse(self, status: int, headers: Mapping[str, str]) -> None:
+        self._head(status, {**headers, "Content-Length": "6"})
+        self.wfile.write(b"sorry\n")
+
+    def _head(self, status: int, headers: Mapping[str, str]) -> None:
+        self.request_seen.status = status
+        self.send_response(status)
+        for name, value in {**headers, "Connection": "close"}.items():
+            self.send_header(name, value)
+        self.end_headers()
