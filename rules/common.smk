@@ -1,5 +1,6 @@
 # The configuration, checked; names of what the rules pass on; digests of the code they run.
 
+import os
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -8,6 +9,8 @@ from snakemake.exceptions import WorkflowError
 
 SCRIPTS = Path(workflow.basedir, "scripts")
 sys.path.insert(0, str(SCRIPTS))
+# Jobs run the library of this checkout, which is what code digests speak of, also where another one is installed.
+os.environ["PYTHONPATH"] = os.pathsep.join([str(SCRIPTS), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 from segcert.certification.feasibility import CertificationError, require_feasible, require_intervals
 from segcert.config import Config, ConfigError

@@ -1,12 +1,15 @@
 # in:  results/<run>/{certificates,intervals,budget,attacks}.parquet, certificates, predictions, denoised examples
 # out: reports/<run>/index.html, tables/{main,classes,measurements,attacks,budget}.csv,
 #      figures/{certified_dice,budget}.{svg,png}, figures/gallery_<dataset>.{png,txt}
+#      data.html, tables/data_<dataset>.json, figures/data_<dataset>_{contact.png,intensity.svg,areas.svg}: of the data alone
 
-from segcert.provenance.digests import file_digest
+from segcert.provenance.digests import file_digest, value_digest
 
 MODELS = [(model, regime) for model in CONFIG.models for regime in CONFIG.regimes]
 PAIRINGS = [(*model, denoiser, sigma) for model in MODELS for denoiser in CONFIG.denoisers for sigma in SIGMAS]
 DENOISED_SIGMAS = [] if CONFIG.denoisers == ["none"] else SIGMAS
+MANIFESTS = expand(MANIFEST, dataset=[*RELEASES, *OWN_FOLDERS])
+TEMPLATES = SCRIPTS / "segcert/reporting/templates"
 
 
 def weights():
@@ -24,7 +27,7 @@ def weights():
 def recorded_artifacts():
     """An output of every job of the run but the page: what has a run record."""
     return [
-        *expand(MANIFEST, dataset=[*RELEASES, *OWN_FOLDERS]),
+        *MANIFESTS,
         *expand(INDEX, dataset=CONFIG.datasets),
         *(path for path in weights() if path.endswith(".safetensors")),
         *grid(f"{VOTES}/shard_{{shard}}.npz", shard=range(CONFIG.sampling.shards)),
@@ -36,7 +39,14 @@ def recorded_artifacts():
         rules.tables.output.main,
         rules.curves.output.dice[0],
         *expand(rules.gallery.output.picture, dataset=CONFIG.datasets),
+        *expand(rules.look_at_data.output.summary, dataset=CONFIG.datasets),
+        rules.data_page.output[0],
     ]
+
+
+def templates(page):
+    """Digest of the templates of a page."""
+    return value_digest([file_digest(TEMPLATES / name) for name in ("base.html.j2", "notices.html.j2", page)])
 
 
 def table(name):
@@ -115,6 +125,51 @@ rule gallery:
         "../scripts/gallery.py"
 
 
+def data_figure(name, suffix):
+    """A figure of a data set."""
+    return report(
+        f"{REPORT}/figures/data_{{dataset}}_{name}.{suffix}",
+        caption=f"../reports/captions/data_{name}.rst",
+        category="Data",
+        labels={"figure": name, "data set": "{dataset}"},
+    )
+
+
+rule look_at_data:
+    input:
+        PREPARED_FILES,
+    output:
+        summary=f"{REPORT}/tables/data_{{dataset}}.json",
+        contact=data_figure("contact", "png"),
+        intensity=data_figure("intensity", "svg"),
+        areas=data_figure("areas", "svg"),
+    log:
+        f"logs/{RUN}/look_at_data/{{dataset}}.log",
+    params:
+        code=code("look_at_data"),
+    script:
+        "../scripts/look_at_data.py"
+
+
+rule data_page:
+    input:
+        summaries=expand(rules.look_at_data.output.summary, dataset=CONFIG.datasets),
+        contacts=expand(rules.look_at_data.output.contact, dataset=CONFIG.datasets),
+        intensities=expand(rules.look_at_data.output.intensity, dataset=CONFIG.datasets),
+        areas=expand(rules.look_at_data.output.areas, dataset=CONFIG.datasets),
+        manifests=MANIFESTS,
+    output:
+        report(f"{REPORT}/data.html", caption="../reports/captions/data_page.rst", category="Report"),
+    log:
+        f"logs/{RUN}/data_page.log",
+    params:
+        run=RUN,
+        template=templates("data.html.j2"),
+        code=code("data_page"),
+    script:
+        "../scripts/data_page.py"
+
+
 rule page:
     input:
         main=rules.tables.output.main,
@@ -124,7 +179,9 @@ rule page:
         curves=[rules.curves.output.dice[0], rules.curves.output.budget[0]],
         pictures=expand(rules.gallery.output.picture, dataset=CONFIG.datasets),
         captions=expand(rules.gallery.output.caption, dataset=CONFIG.datasets),
-        datasets=expand(f"{PREPARED}/dataset.json", dataset=CONFIG.datasets),
+        summaries=expand(rules.look_at_data.output.summary, dataset=CONFIG.datasets),
+        manifests=MANIFESTS,
+        data=rules.data_page.output,  # the page links to it
         artifacts=[*expand(INDEX, dataset=CONFIG.datasets), *weights(), TABLE],
     output:
         report(PAGE, caption="../reports/captions/page.rst", category="Report"),
@@ -132,7 +189,7 @@ rule page:
         f"logs/{RUN}/page.log",
     params:
         configuration=CONFIG.model_dump(mode="json", exclude={"mirror", "device"}),
-        template=file_digest(SCRIPTS / "segcert/reporting/templates/page.html.j2"),
+        template=templates("page.html.j2"),
         recorded=recorded_artifacts(),
         code=code("page"),
     script:

@@ -1,9 +1,9 @@
-import json
 from pathlib import Path
 
 import pandas as pd
 
 from segcert.provenance.records import read_record, recorded
+from segcert.reporting.data_summary import read_manifests, read_summary
 from segcert.reporting.page import artifact_digests, render_page
 
 with recorded(snakemake):
@@ -12,7 +12,8 @@ with recorded(snakemake):
         run=snakemake.params.configuration["run"],
         table=pd.read_csv(snakemake.input.main),
         classes=pd.read_csv(snakemake.input.classes),
-        datasets=[json.loads(Path(path).read_text()) for path in snakemake.input.datasets],
+        datasets=[read_summary(path) for path in snakemake.input.summaries],
+        manifests=read_manifests(snakemake.input.manifests),
         configuration=snakemake.params.configuration,
         measurements=pd.read_csv(snakemake.input.measurements, keep_default_na=False, na_values=[""]),
         attacks=pd.read_csv(snakemake.input.attacks),

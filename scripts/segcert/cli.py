@@ -1,4 +1,4 @@
-"""The `segcert` command: certify, explain, verify, plan."""
+"""The `segcert` command: certify, explain, verify, plan, datasets."""
 
 import enum
 import re
@@ -152,6 +152,20 @@ def plan(
         text = "no number of draws (share <= tau)" if needed is None else f"n = {needed[1]} to {needed[0]}"
         typer.echo(f"  {share:5.0%}  {text}")
     typer.echo("(first number: nine tenths of the pixels are certified before it; second: none is)")
+
+
+@app.command()
+def datasets(
+    name: Annotated[str | None, typer.Argument(help="One of them: its terms, and how to get it.")] = None,
+) -> None:
+    """List the data sets that are known, or say all about one and how to get it."""
+    from segcert.data.catalogue import NAMES, dataset
+    from segcert.data.instructions import OWN_FOLDER, describe, overview
+
+    if name == "folder":
+        typer.echo(OWN_FOLDER)
+    else:
+        typer.echo(describe(dataset(name)) if name else overview(map(dataset, NAMES)))
 
 
 def main() -> None:

@@ -240,7 +240,7 @@ def test_png_and_tiff_images(tmp_path):
         assert image.bits == bits
         assert image.unit().max() <= 1
     gray_as_rgb = read_own_image(tmp_path / "rgb.png")
-    with pytest.raises(DataError, match="found 3 channels; the segmenter takes 1"):
+    with pytest.raises(DataError, match="found 3 channels; expected 1"):
         gray_as_rgb.with_channels(1)
     Image.fromarray(np.repeat(PIXELS[..., None], 3, axis=2)).save(tmp_path / "gray.png")
     assert len(read_own_image(tmp_path / "gray.png").with_channels(1).pixels) == 1

@@ -1,13 +1,29 @@
-import functools
-import http.server
+"""Fetching: from a mirror, from an address, or what a person put into data/raw."""
+
+import dataclasses
+import hashlib
 import json
-import threading
+import zipfile
 
 import pytest
-from tests.archives import mirror_of, montgomery_archive
+from tests.archives import (
+    cvc_members,
+    jsrt_archives,
+    mirror_of,
+    montgomery_archive,
+    shenzhen_archives,
+    write_rar,
+)
+from tests.flaky import FlakyServer
 
+from segcert.data import download
 from segcert.data.errors import DataError
-from segcert.data.fetch import fetch, open_archives
+from segcert.data.fetch import fetch
+from segcert.data.raw import open_raw
+from segcert.data.sets.cvc_clinicdb import DATASET as CVC
+from segcert.data.sets.jsrt import DATASET as JSRT
+from segcert.data.sets.montgomery import DATASET as MONTGOMERY
+from segcert.data.sets.shenzhen import DATASET as SHENZHEN
 from segcert.provenance.digests import file_digest
 
 NAME = "NLM-MontgomeryCXRSet.zip"
@@ -21,71 +37,155 @@ def mirror(tmp_path):
     return mirror_of(folder)
 
 
-def test_fetch_from_a_folder(tmp_path, mirror):
-    fetch("montgomery", tmp_path / "raw", str(mirror))
-    manifest = json.loads((tmp_path / "raw" / "manifest.json").read_text())
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch):
+    monkeypatch.setattr(download, "FIRST_WAIT_S", 0.001)
+    monkeypatch.setattr(download, "LONGEST_WAIT_S", 0.002)
+
+
+def manifest(folder):
+    return json.loads((folder / "manifest.json").read_text())
+
+
+def published(about, path, **sums):
+    """A data set whose one archive has another checksum, or address."""
+    return dataclasses.replace(about, archives=(dataclasses.replace(about.archives[0], **sums),))
+
+
+def unzip(archive, folder):
+    with zipfile.ZipFile(archive) as file:
+        file.extractall(folder)
+
+
+def test_fetch_from_a_folder(tmp_path, mirror, capsys):
+    fetch(MONTGOMERY, tmp_path / "raw", str(mirror))
     digest, size = file_digest(mirror / NAME), (mirror / NAME).stat().st_size
-    assert manifest == {
+    assert manifest(tmp_path / "raw") == {
         "dataset": "montgomery",
         "archives": [{"name": NAME, "bytes": size, "sha256": digest, "official": False}],
+        "files": {},
     }
-    assert open_archives("montgomery", tmp_path / "raw")[NAME].read_bytes() == (mirror / NAME).read_bytes()
+    with open_raw(tmp_path / "raw") as files:
+        assert len(files) == 3 * 3, "stray files are passed over"
+    shown = capsys.readouterr().err
+    assert "Licence: Open for research" in shown, "the terms are shown before anything is fetched"
+    assert "Jaeger S" in shown
 
 
-def test_fetch_over_http(tmp_path, mirror):
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *arguments):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=mirror))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        address = f"http://127.0.0.1:{server.server_port}"
-        fetch("montgomery", tmp_path / "raw", address)
+@pytest.mark.parametrize("ranges", [True, False])
+def test_fetch_from_a_server_that_drops_connections_and_answers_500(tmp_path, mirror, ranges):
+    with FlakyServer(mirror, ranges=ranges, drop_after=3000, drops=4, statuses={f"/{NAME}": [500, 200, 503]}) as server:
+        fetch(MONTGOMERY, tmp_path / "raw", server.url)
         assert (tmp_path / "raw" / NAME).read_bytes() == (mirror / NAME).read_bytes()
-        (mirror / NAME).unlink()
-        with pytest.raises(DataError, match=f"{NAME}: cannot be fetched .*404"):
-            fetch("montgomery", tmp_path / "other", address)
-    finally:
-        server.shutdown()
-        server.server_close()
+        assert len(server.requests) > 5
+    assert sorted(path.name for path in (tmp_path / "raw").iterdir()) == [NAME, "manifest.json"]
+
+
+def test_an_address_that_does_not_have_it_is_named(tmp_path, mirror):
+    (mirror / NAME).unlink()
+    with FlakyServer(mirror) as server, pytest.raises(DataError, match=f"{NAME}: cannot be fetched .*404"):
+        fetch(MONTGOMERY, tmp_path / "raw", server.url)
+
+
+def test_without_a_mirror_the_official_address_and_checksum_count(tmp_path, mirror):
+    with FlakyServer(mirror) as server:
+        address = f"{server.url}/{NAME}"
+        with pytest.raises(DataError, match=f"expected {MONTGOMERY.archives[0].sha256}"):
+            fetch(published(MONTGOMERY, mirror, url=address), tmp_path / "raw")
+        good = published(MONTGOMERY, mirror, url=address, sha256=file_digest(mirror / NAME))
+        fetch(good, tmp_path / "raw")
+        assert manifest(tmp_path / "raw")["archives"][0]["official"] is True
+        unknown = published(MONTGOMERY, mirror, url=address, sha256=None)
+        fetch(unknown, tmp_path / "other")
+        assert manifest(tmp_path / "other")["archives"][0]["official"] is None
 
 
 def test_what_is_there_is_not_fetched_again(tmp_path, mirror):
-    fetch("montgomery", tmp_path / "raw", str(mirror))
+    fetch(MONTGOMERY, tmp_path / "raw", str(mirror))
     (mirror / NAME).unlink()
-    fetch("montgomery", tmp_path / "raw", str(mirror))
+    fetch(MONTGOMERY, tmp_path / "raw", str(mirror))
 
 
 def test_a_wrong_checksum_is_refused_and_the_file_put_aside(tmp_path, mirror):
     (mirror / NAME).write_bytes((mirror / NAME).read_bytes()[:-10])
     with pytest.raises(DataError, match=r"SHA-256 is .*, expected .*\.rejected, not used"):
-        fetch("montgomery", tmp_path / "raw", str(mirror))
+        fetch(MONTGOMERY, tmp_path / "raw", str(mirror))
     assert [path.name for path in (tmp_path / "raw").iterdir()] == [f"{NAME}.rejected"]
+
+
+def test_an_archive_that_is_not_what_was_published_is_put_aside_and_fetched_anew(tmp_path, mirror):
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / NAME).write_bytes(b"half of it")
+    fetch(MONTGOMERY, tmp_path / "raw", str(mirror))
+    assert (tmp_path / "raw" / f"{NAME}.rejected").read_bytes() == b"half of it"
+    assert file_digest(tmp_path / "raw" / NAME) == file_digest(mirror / NAME)
 
 
 def test_an_archive_that_the_mirror_does_not_list_is_refused(tmp_path, mirror):
     (mirror / "SHA256SUMS").write_text("")
     with pytest.raises(DataError, match=f"has no line for {NAME}"):
-        fetch("montgomery", tmp_path / "raw", str(mirror))
+        fetch(MONTGOMERY, tmp_path / "raw", str(mirror))
 
 
 def test_a_mirror_that_is_not_there_is_named(tmp_path):
     with pytest.raises(DataError, match="no-such-folder/SHA256SUMS: no such file"):
-        fetch("montgomery", tmp_path / "raw", str(tmp_path / "no-such-folder"))
+        fetch(MONTGOMERY, tmp_path / "raw", str(tmp_path / "no-such-folder"))
 
 
-def test_the_official_checksum_counts_without_a_mirror(tmp_path, mirror, monkeypatch):
-    monkeypatch.setattr("segcert.data.fetch._read", lambda source: [(mirror / NAME).read_bytes()])
-    with pytest.raises(DataError, match="expected 54601e952315d8f67383e9202a6e145997ade429f54f7e0af44b4e158714f424"):
-        fetch("montgomery", tmp_path / "raw")
+def test_what_a_person_has_to_get_is_said_with_where_to_put_it(tmp_path):
+    with pytest.raises(DataError) as error:
+        fetch(JSRT, tmp_path / "raw")
+    for part in ("All247images.zip, masks.zip cannot be fetched", "http://db.jsrt.or.jp/eng.php", "zenodo.org/records"):
+        assert part in str(error.value)
+    assert "Put into data/raw/jsrt/, as downloaded or unpacked" in str(error.value)
+    with pytest.raises(DataError, match=r"polyp\.grand-challenge\.org/CVCClinicDB"):
+        fetch(CVC, tmp_path / "raw")
+    with FlakyServer(tmp_path) as server:
+        images = dataclasses.replace(SHENZHEN.archives[0], url=f"{server.url}/ChinaSet_AllFiles.zip")
+        with pytest.raises(DataError, match="kaggle"):
+            fetch(dataclasses.replace(SHENZHEN, archives=(images, SHENZHEN.archives[1])), tmp_path / "raw")
+        assert server.requests == [], "not before gigabytes were fetched"
+
+
+def test_an_archive_that_was_put_there_is_taken_under_any_name(tmp_path):
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    shenzhen_archives(raw, 4)
+    (raw / "shcxr-lung-mask.zip").rename(raw / "archive (1).zip")  # as Kaggle calls it
+    fetch(SHENZHEN, raw)
+    assert {entry["name"] for entry in manifest(raw)["archives"]} == {"ChinaSet_AllFiles.zip", "archive (1).zip"}
+    (tmp_path / "cvc").mkdir()
+    write_rar(tmp_path / "cvc" / "CVC-ClinicDB.rar", cvc_members([1, 2]))
+    fetch(CVC, tmp_path / "cvc")
+    with open_raw(tmp_path / "cvc") as files:
+        assert len(files) == 4
+
+
+@pytest.mark.parametrize("inside", ["", "unpacked"])
+def test_an_unpacked_folder_is_taken_wherever_it_lies(tmp_path, inside):
+    raw = tmp_path / "raw"
+    jsrt_archives(tmp_path, 2)
+    for name in ("All247images.zip", "masks.zip"):
+        unzip(tmp_path / name, raw / inside)
+    fetch(JSRT, raw)
+    files = manifest(raw)["files"]
+    assert sum(name.endswith(".IMG") for name in files) == 2
+    with open_raw(raw) as found:
+        path = next(file for file in found if file.path.endswith(".IMG"))
+        assert hashlib.sha256(path.read()).hexdigest() == files[path.path]
+        (raw / path.path).write_bytes(b"changed")
+        with pytest.raises(DataError, match="changed after it was recorded"):
+            path.read()
+        (raw / path.path).unlink()
+        with pytest.raises(DataError, match="cannot be read"):
+            path.read()
 
 
 def test_an_archive_that_changed_after_it_was_fetched_is_refused(tmp_path, mirror):
-    fetch("montgomery", tmp_path / "raw", str(mirror))
+    fetch(MONTGOMERY, tmp_path / "raw", str(mirror))
     (tmp_path / "raw" / NAME).write_bytes(b"changed")
-    with pytest.raises(DataError, match="changed after it was fetched"):
-        open_archives("montgomery", tmp_path / "raw")
+    with pytest.raises(DataError, match="changed after it was fetched"), open_raw(tmp_path / "raw"):
+        pass
     (tmp_path / "raw" / NAME).unlink()
-    with pytest.raises(DataError, match="missing"):
-        open_archives("montgomery", tmp_path / "raw")
+    with pytest.raises(DataError, match="missing"), open_raw(tmp_path / "raw"):
+        pass

@@ -8,8 +8,9 @@ import torch
 from torch import nn
 
 from segcert.config import Config
-from segcert.data.phantom import phantoms
-from segcert.data.prepare import prepare
+from segcert.data.phantom import find_phantoms
+from segcert.data.prepare import Form, prepare
+from segcert.data.sets.phantom import DATASET
 from segcert.diffusion.denoiser import OneShotDenoiser
 from segcert.models.registry import load_segmenter
 from segcert.training.augment import augment
@@ -23,7 +24,7 @@ CPU = torch.device("cpu")
 @pytest.fixture(scope="module")
 def index(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data") / "phantom"
-    prepare("phantom", phantoms({"train": 12, "val": 4, "test": 2}, 32), folder, 32, lambda sample: sample.group)
+    prepare(DATASET, find_phantoms({"train": 12, "val": 4, "test": 2}, 32), folder, Form(32))
     return folder / "index.csv"
 
 
@@ -71,7 +72,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_others(index, tmp_path):
 def test_a_denoiser_removes_noise(index, tmp_path):
     settings = settings_of("denoiser", channels=[8, 16], steps=120, evaluate_every=60)
     train_denoiser(index, tmp_path, settings=settings, seed=0, device=CPU)
-    images = np.stack([sample.image for sample in phantoms({"test": 4}, 32)])[:, None]
+    images = np.stack([pair.load()[0].pixels for pair in find_phantoms({"test": 4}, 32).pairs])
     x = torch.from_numpy(images.astype(np.float32) / 255)
     generator = torch.Generator().manual_seed(0)
     denoiser = OneShotDenoiser.load(tmp_path)

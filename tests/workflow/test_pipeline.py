@@ -155,7 +155,7 @@ def test_a_second_run_gives_the_same_bytes(finished_once, finished):
 def test_montgomery_from_a_mirror_without_denoiser(checkout, tmp_path):
     mirror = tmp_path / "mirror"
     mirror.mkdir()
-    montgomery_archive(mirror / "NLM-MontgomeryCXRSet.zip", patients=24)
+    montgomery_archive(mirror / "NLM-MontgomeryCXRSet.zip", patients=40)
     mirror_of(mirror)
     config = yaml.safe_load((checkout.path / TINY).read_text())
     config |= {"run": "xray", "datasets": ["montgomery"], "denoisers": ["none"], "regimes": ["clean"], "sigmas": [0.5]}
@@ -163,9 +163,9 @@ def test_montgomery_from_a_mirror_without_denoiser(checkout, tmp_path):
     checkout.snakemake("--config", f"mirror={mirror}", configfile="xray.yaml")
     table = pd.read_parquet(checkout.path / "results/xray/certificates.parquet")
     assert set(table["class_name"]) == {"lungs"}
-    splits = {split: (checkout.path / f"data/prepared/montgomery/splits/{split}.txt") for split in ("train", "test")}
-    assert set(table["image"]) == set(splits["test"].read_text().split())
-    assert not set(splits["train"].read_text().split()) & set(table["image"])
+    splits = json.loads((checkout.path / "data/prepared/montgomery/splits.json").read_text())
+    assert set(table["image"]) == set(splits["test"])
+    assert not set(splits["train"]) & set(table["image"])
     assert checkout.stale(configfile="xray.yaml") == {}, "not even without the mirror"
 
 

@@ -4,6 +4,35 @@ from collections.abc import Iterable, Iterator
 
 from segcert.data.catalogue import Archive, Dataset
 
+OWN_FOLDER = """\
+folder: images of your own, in a folder, with their masks in another. In the configuration:
+
+  datasets: [clinic]
+  own_data:
+    clinic:
+      kind: folder
+      images: data/raw/clinic/images      # PNG, JPEG, TIFF, GIF, BMP or DICOM
+      masks: data/raw/clinic/masks        # of the same name, but for the suffixes
+      mask_suffix: _mask.png
+      values: {0: background, 255: lesion}
+      group_pattern: ^(\\d+)_              # finds the patient in an image's name, so that none is split up
+
+or `table: clinic.csv` with the columns image, mask, group, split. All keys: docs/data.md. What lies in data/raw/ is
+versioned with the run; folders elsewhere are read where they are."""
+
+
+def overview(all_known: Iterable[Dataset]) -> str:
+    """A line for each data set, and how to name one of one's own."""
+    rows = [("name", "images", "modality", "classes", "to get", "licence")]
+    for about in all_known:
+        by_hand = any(archive.page for archive in about.archives if not archive.url)
+        how = "by hand" if by_hand else "fetched" if about.archives else "made here"
+        count = f"{about.images}" if about.images else "any"
+        rows.append((about.name, count, about.modality, ", ".join(about.classes[1:]), how, about.licence))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join([*lines, "", "More of one: segcert datasets NAME. Images of your own: segcert datasets folder"])
+
 
 def terms(about: Dataset) -> str:
     """Title, licence, terms and citation on a few lines."""

@@ -55,7 +55,7 @@ def prepare(
     splits, or a split is empty.
     """
     rule_name, rule = rule_of(about, split)
-    _check_partners(about, found)
+    _check_partners(about, found, exclude)
     pairs, splits, left_out = _dealt_out(about, found, rule, exclude)
     with atomic_folder(folder) as new:
         rows = _write_images(about, pairs, splits, new, form, workers)
@@ -69,14 +69,15 @@ def prepare(
     log.info("%s: %d images prepared, %d left out", about.name, len(rows), len(left_out))
 
 
-def _check_partners(about: Dataset, found: Found) -> None:
-    """Raise DataError if too many images lack a mask, or masks an image."""
-    total = len(found.pairs) + len(found.left_out)
-    if len(found.left_out) > about.left_out_limit * total:
+def _check_partners(about: Dataset, found: Found, exclude: Collection[str]) -> None:
+    """Raise DataError if too many images lack a mask, or masks an image, that nobody excluded."""
+    alone = [each for each in found.left_out if each.name not in exclude]
+    total = len(found.pairs) + len(alone)
+    if len(alone) > about.left_out_limit * total:
         raise DataError(
-            f"{about.name}: {len(found.left_out)} of {total} lack a partner, more than {about.left_out_limit:.0%}: "
-            f"{_listed([each.reason for each in found.left_out])}\nMend the data, or leave them out knowingly: "
-            f"{_exclude_line(about, [each.name for each in found.left_out])}"
+            f"{about.name}: {len(alone)} of {total} lack a partner, more than {about.left_out_limit:.0%}: "
+            f"{_listed([each.reason for each in alone])}\nMend the data, or leave them out knowingly: "
+            f"{_exclude_line(about, [each.name for each in alone])}"
         )
 
 

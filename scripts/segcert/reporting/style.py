@@ -10,6 +10,7 @@ from segcert.provenance.atomic import atomic_file
 
 # Okabe and Ito's palette
 CLASS_COLORS = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#F0E442", "#D55E00", "#0072B2")
+DPI = 150  # of PNG files
 TRAINED = {"clean": "on clean images", "noise": "with noise"}
 LINES: dict[tuple[str, str], dict[str, Any]] = {
     ("clean", "none"): {"color": "#D55E00", "linestyle": "--", "marker": "o"},
@@ -39,4 +40,4 @@ def save_figure(figure: Figure, *paths: str | Path) -> None:
     """Write a figure to each path, in the format of its suffix (.svg, .png), without dates."""
     for path in map(Path, paths):
         with atomic_file(path) as temporary:
-            figure.savefig(temporary, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else {"Software": None})
+            figure.savefig(temporary, dpi=DPI, metadata={"Date": None} if path.suffix == ".svg" else {"Software": None})

@@ -1,0 +1,15 @@
+from pathlib import Path
+
+from segcert.data.loading import PreparedDataset
+from segcert.provenance.records import recorded
+from segcert.reporting.data_figures import area_figure, contact_sheet, intensity_figure
+from segcert.reporting.data_summary import summarise, write_summary
+from segcert.reporting.style import save_figure
+
+with recorded(snakemake):
+    dataset = PreparedDataset(Path(snakemake.input[0]))
+    summary = summarise(dataset)
+    write_summary(summary, snakemake.output.summary)
+    save_figure(contact_sheet(dataset), snakemake.output.contact)
+    save_figure(intensity_figure(summary), snakemake.output.intensity)
+    save_figure(area_figure(summary), snakemake.output.areas)

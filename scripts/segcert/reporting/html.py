@@ -1,0 +1,59 @@
+"""What the pages share: their templates, how numbers are written, figures that travel inside the file."""
+
+import base64
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from segcert.provenance.atomic import atomic_file
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def render(output: str | Path, template: str, **values: Any) -> None:
+    """Render a template of the folder `templates` to one HTML file."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    environment.filters |= {"number": number, "digits": digits, "file_size": file_size}
+    text = environment.get_template(template).render(**values)
+    with atomic_file(output) as path:
+        path.write_text(text, encoding="utf-8")
+
+
+def number(value: float, decimals: int = 3) -> str:
+    """A number with so many decimals."""
+    return "n/a" if math.isnan(value) else f"{value:.{decimals}f}"
+
+
+def digits(value: float) -> str:
+    """Three digits for small numbers, whole numbers from 100 on."""
+    return "n/a" if math.isnan(value) else f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
+
+
+def file_size(count: int) -> str:
+    """A number of bytes in kB, MB or GB (powers of 1000).
+
+    >>> file_size(16859307), file_size(38399), file_size(10400000000)
+    ('16.9 MB', '38.4 kB', '10.4 GB')
+    """
+    unit = next((unit for unit in ("kB", "MB") if count < 1000 * _BYTES[unit]), "GB")
+    return f"{count / _BYTES[unit]:.1f} {unit}"
+
+
+_BYTES = {"kB": 10**3, "MB": 10**6, "GB": 10**9}
+
+
+def inline_svg(path: Path, prefix: int | str) -> str:
+    """The SVG element of a file, its ids made different from those of other figures on the page."""
+    text = path.read_text(encoding="utf-8")
+    text = text[text.index("<svg") :]
+    return re.sub(r'(id="|xlink:href="#|url\(#)', rf"\g<1>f{prefix}-", text)
+
+
+def data_uri(path: Path) -> str:
+    """A PNG file as the address of an image."""
+    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"

@@ -1,0 +1,151 @@
+"""Archives: what is read, and what hostile ones cannot do."""
+
+import io
+import stat
+import tarfile
+import zipfile
+
+import py7zr
+import pytest
+from tests.archives import cvc_members, write_rar, write_zip
+
+from segcert.data import archives
+from segcert.data.archives import is_stray, list_archive, open_archive
+from segcert.data.errors import DataError
+
+MEMBERS = {"set/Original/1.tif": b"one" * 1000, "set/Ground Truth/1.tif": b"two", "set/Thumbs.db": b"stray"}
+
+
+def write_tar(path, members, mode="w"):
+    with tarfile.open(path, mode) as file:
+        for name, data in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            file.addfile(info, io.BytesIO(data))
+    return path
+
+
+def write_seven_zip(path, members):
+    with py7zr.SevenZipFile(path, "w") as file:
+        for name, data in members.items():
+            file.writestr(data, name)
+    return path
+
+
+WRITERS = {
+    "a.zip": write_zip,
+    "a.tar": write_tar,
+    "a.tar.gz": lambda path, members: write_tar(path, members, "w:gz"),
+    "a.7z": write_seven_zip,
+    "a.rar": write_rar,
+}
+
+
+def contents(path):
+    with open_archive(path) as files:
+        return {file.path: file.read() for file in files}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_every_kind_is_read_and_stray_files_are_passed_over(tmp_path, name):
+    path = WRITERS[name](tmp_path / name, MEMBERS)
+    assert contents(path) == {key: value for key, value in MEMBERS.items() if "Thumbs" not in key}
+    assert {member.name.replace("\\", "/"): member.bytes for member in list_archive(path)} == {
+        key: len(value) for key, value in MEMBERS.items()
+    }
+    assert [entry.name for entry in tmp_path.iterdir()] == [name], "nothing is left behind"
+
+
+@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize("evil", ["../evil.png", "a/../../evil.png", "/evil.png"])
+def test_no_name_leads_out_of_the_folder(tmp_path, name, evil):
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    try:
+        path = WRITERS[name](inner / name, {"good.png": b"x", evil: b"evil"})
+    except ValueError:
+        pytest.skip("this library does not write such a name")
+    before = set(tmp_path.rglob("*"))
+    stored = [member.name for member in list_archive(path)]
+    if all(".." not in each and not each.startswith(("/", "\\")) for each in stored):
+        assert set(contents(path)) <= {"good.png", "evil.png"}, "the library made the name harmless"
+    else:
+        with pytest.raises(DataError, match=r"a name that leads out of the folder; it is not opened"):
+            contents(path)
+    assert set(tmp_path.rglob("*")) == before
+
+
+def test_windows_paths_do_not_lead_out_either(tmp_path):
+    for name in ("..\\evil.png", "C:\\evil.png", "C:evil.png"):
+        with pytest.raises(DataError, match="leads out of the folder"):
+            contents(write_zip(tmp_path / "a.zip", {name: b"evil"}))
+
+
+def test_links_and_devices_are_refused(tmp_path):
+    link = zipfile.ZipInfo("images/link.png")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
+        file.writestr(link, "/etc/passwd")
+    with pytest.raises(DataError, match="a link or device"):
+        contents(tmp_path / "a.zip")
+    for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE):
+        info = tarfile.TarInfo("images/link.png")
+        info.type, info.linkname = kind, "/etc/passwd"
+        with tarfile.open(tmp_path / "a.tar", "w") as file:
+            file.addfile(info)
+        with pytest.raises(DataError, match="a link or device"):
+            contents(tmp_path / "a.tar")
+
+
+@pytest.mark.parametrize("name", ["a.zip", "a.tar.gz", "a.7z"])
+def test_a_bomb_is_not_unpacked(tmp_path, name, monkeypatch):
+    monkeypatch.setattr(archives, "MAX_MEMBER_BYTES", 1 << 20)
+    path = WRITERS[name](tmp_path / name, {"a.png": bytes(2 << 20)})
+    assert path.stat().st_size < 10_000
+    with pytest.raises(DataError, match=r"a\.png unpacks to 2 MiB; no image does"):
+        contents(path)
+
+
+def test_a_real_zip_bomb_is_refused_by_its_directory_alone(tmp_path):
+    with (
+        zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as file,
+        file.open("a.png", "w", force_zip64=True) as member,
+    ):
+        for _ in range(200):
+            member.write(bytes(1 << 20))
+    with pytest.raises(DataError, match=r"a\.png unpacks to 200 MiB"):
+        contents(tmp_path / "a.zip")
+
+
+def test_many_members_make_no_bomb_either(tmp_path, monkeypatch):
+    monkeypatch.setattr(archives, "FREE_BYTES", 1 << 20)
+    with pytest.raises(DataError, match="holds 8 files that unpack to 4 MiB"):
+        contents(write_zip(tmp_path / "a.zip", {f"{k}.png": bytes(1 << 19) for k in range(8)}))
+    monkeypatch.setattr(archives, "MAX_MEMBERS", 5)
+    with pytest.raises(DataError, match="the limits are 5"):
+        contents(write_zip(tmp_path / "a.zip", {f"{k}.png": b"" for k in range(8)}))
+
+
+def test_a_zip_that_lies_about_a_size_is_not_believed(tmp_path):
+    path = write_zip(tmp_path / "a.zip", {"a.png": bytes(100_000)})
+    data = path.read_bytes()
+    path.write_bytes(data.replace((100_000).to_bytes(4, "little"), (100).to_bytes(4, "little")))
+    with open_archive(path) as files, pytest.raises(DataError, match=r"a\.zip: a\.png cannot be read"):
+        files[0].read()
+
+
+@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize("keep", [0.7, 0.5, 0.0])
+def test_an_archive_that_was_cut_short_is_named(tmp_path, name, keep):
+    path = WRITERS[name](tmp_path / name, cvc_members([1, 2, 3]))
+    data = path.read_bytes()
+    path.write_bytes(data[: int(keep * len(data))])
+    with pytest.raises(DataError, match=name):
+        contents(path)
+    assert [entry.name for entry in tmp_path.iterdir()] == [name]
+
+
+def test_what_file_managers_leave_behind():
+    for path in ("a/Thumbs.db", ".DS_Store", "__MACOSX/a/b.png", "a/._b.png", "desktop.ini", "a\\Thumbs.db"):
+        assert is_stray(path)
+    assert not is_stray("a/b.png")
