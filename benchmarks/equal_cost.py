@@ -26,7 +26,7 @@ from benchmarks.real_votes import CASES, IMAGES, Case, draw
 from segcert.certification.certificate import ABSTAIN, certify
 from segcert.certification.feasibility import CertificationError
 from segcert.certification.metrics import class_metrics
-from segcert.data.loading import PreparedDataset, to_unit
+from segcert.data.loading import PreparedDataset
 from segcert.models.registry import load_segmenter
 from segcert.smoothing.segmenter import SmoothedSegmenter
 from segcert.votes import Votes
@@ -75,7 +75,7 @@ def pooled(work: Path, sigma: float) -> dict[str, Any]:
         smoothed = SmoothedSegmenter(model, sigma, 2, batch_size=10, pool=pool)
         rows, start = [], time.perf_counter()
         for image in dataset.names("test", IMAGES):
-            labels = certify(smoothed.sample(to_unit(dataset.image(image)), N0, 100), alpha=ALPHA).labels
+            labels = certify(smoothed.sample(dataset.image(image), N0, 100), alpha=ALPHA).labels
             metrics = class_metrics(dataset.mask(image), dataset.mask(image), labels, 1)
             rows.append((metrics["certified_dice"], metrics["worst_case_dice"], np.mean(labels == ABSTAIN)))
         means = np.mean(rows, axis=0).round(4).tolist()

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 
 from benchmarks.real_networks import SETS, train
-from segcert.data.loading import PreparedDataset, to_unit
+from segcert.data.loading import PreparedDataset
 from segcert.models.registry import load_segmenter
 from segcert.progress import log, track
 from segcert.smoothing.segmenter import SmoothedSegmenter
@@ -61,7 +61,7 @@ def draw(case: Case, archives: Path, work: Path) -> Mapping[str, Votes]:
             path,
             {
                 name: smoothed.sample(
-                    to_unit(dataset.image(name)),
+                    dataset.image(name),
                     N0,
                     case.draws - N0,
                     truth=dataset.mask(name),

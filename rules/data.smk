@@ -47,7 +47,7 @@ rule fetch:
 
 rule record_folder:
     input:
-        lambda wildcards: OWN_FOLDERS[wildcards.dataset].files(),
+        lambda wildcards: OWN_FILES[wildcards.dataset],
     output:
         MANIFEST,
     log:

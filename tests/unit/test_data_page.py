@@ -58,7 +58,7 @@ def prepared(folder, about=DATASET, pixel_size=(0.5, 2.0), size=SIZE, **form):
         Pair(name, group, functools.partial(draw, side, dot, level, pixel_size), split)
         for name, (group, split, side, dot, level) in IMAGES.items()
     ]
-    left_out = [LeftOut("f", "raw/squares.zip: img/f.png has no mask"), LeftOut("g", "raw/g.png has no mask")]
+    left_out = [LeftOut("f", "no mask", "raw/squares.zip: img/f.png"), LeftOut("g", "no mask", "raw/g.png")]
     prepare(about, Found(pairs, left_out), folder, Form(size, **form), workers=1)
     return PreparedDataset(folder / "index.csv")
 
@@ -121,7 +121,7 @@ def test_square_millimetres_only_where_all_sizes_are_known(tmp_path):
 
 
 def test_what_was_left_out_is_counted_by_kind_and_shared_groups_are_seen(summary):
-    assert summary.left_out_by_kind == {"has no mask": 2}
+    assert summary.left_out_by_kind == {"no mask": 2}
     assert summary.shared_groups == 1  # p1
 
 
@@ -191,7 +191,7 @@ def page(dataset, summary, tmp_path_factory):
         "1 of its groups (patient) have images in more than one split",
         "not the official release.</strong> The SHA-256 of squares.zip is not the published one",
         "checksum not published, recorded", "12.3 MB", "ab" * 32, "7 loose files",
-        "<code>f</code>: raw/squares.zip: img/f.png has no mask", '<td class="text">has no mask</td><td>2</td>',
+        "<code>f</code>: no mask", "(raw/squares.zip: img/f.png)", '<td class="text">no mask</td><td>2</td>',
         "Nothing was left out.", "train: all 3 images", "Squares &amp; dots",
     ],
 )  # fmt: skip

@@ -102,9 +102,9 @@ def test_a_table_that_cannot_be_right_is_refused(folder, line, message):
 def test_images_without_mask_and_masks_without_image_are_counted(folder):
     (folder / "masks/00_000_mask.png").unlink()
     (folder / "images/01_001.png").unlink()
-    left_out = {each.name: each.reason for each in find(own(folder)).left_out}
-    assert left_out["00_000"].endswith("images/00_000.png has no mask")
-    assert left_out["01_001"].endswith("masks/01_001_mask.png has no image")
+    left_out = {each.name: str(each) for each in find(own(folder)).left_out}
+    assert left_out["00_000"].endswith("images/00_000.png: no mask")
+    assert left_out["01_001"].endswith("masks/01_001_mask.png: a mask without an image")
 
 
 def test_jpeg_masks_take_the_nearest_value(folder):

@@ -73,7 +73,7 @@ def test_common_format(tmp_path):
     assert masks.shape == (3, 32, 32)
     card = json.loads((tmp_path / "phantom" / "dataset.json").read_text())
     assert (card["synthetic"], card["image_size"], card["keep_aspect"]) == (True, 32, False)
-    assert (tmp_path / "phantom" / "left_out.csv").read_text() == "name,reason\n"
+    assert (tmp_path / "phantom" / "left_out.csv").read_text() == "name,reason,file\n"
 
 
 def test_preparing_twice_with_any_number_of_workers_gives_the_same_bytes(tmp_path):
@@ -126,17 +126,15 @@ def test_aspect_may_be_kept_by_padding(tmp_path):
 
 
 def test_a_few_without_partner_are_left_out_by_name(tmp_path):
-    found = Found(pairs(40), [LeftOut("x1", "a.zip: x1.png has no mask of the lungs")])
+    found = Found(pairs(40), [LeftOut("x1", "no mask of the lungs", "a.zip: x1.png")])
     prepare(ABOUT, found, tmp_path / "a", Form(16))
-    assert (tmp_path / "a" / "left_out.csv").read_text().splitlines()[1] == (
-        "x1,a.zip: x1.png has no mask of the lungs"
-    )
+    assert (tmp_path / "a/left_out.csv").read_text().splitlines()[1] == "x1,no mask of the lungs,a.zip: x1.png"
 
 
 def test_too_many_without_partner_are_refused(tmp_path):
-    left_out = [LeftOut(f"x{k}", f"a.zip: x{k}.png has no mask of the lungs") for k in range(15)]
+    left_out = [LeftOut(f"x{k}", "no mask of the lungs", f"a.zip: x{k}.png") for k in range(15)]
     message = refused(tmp_path, Found(pairs(40), left_out), "15 of 55 lack a partner, more than 5%")
-    assert "x0.png has no mask" in message
+    assert "a.zip: x0.png: no mask of the lungs" in message
     assert "and 5 more" in message
     assert "`exclude: {montgomery: [x0, x1," in message
 
@@ -154,7 +152,7 @@ def test_an_empty_mask_is_refused_and_may_be_allowed(tmp_path):
     assert "`exclude: {montgomery: [p03]}`" in message
     prepare(dataclasses.replace(ABOUT, allow_empty=True), found, tmp_path / "a", Form(16))
     prepare(ABOUT, found, tmp_path / "b", Form(16), exclude=["p03"])
-    assert "p03,excluded in the configuration" in (tmp_path / "b" / "left_out.csv").read_text()
+    assert "p03,excluded in the configuration," in (tmp_path / "b" / "left_out.csv").read_text()
 
 
 def test_the_same_image_under_two_names_is_refused(tmp_path):
@@ -201,7 +199,7 @@ def test_a_split_of_ones_own_is_followed(tmp_path):
     prepare(ABOUT, Found(pairs()), tmp_path / "a", Form(16), split=str(path))
     dataset = PreparedDataset(tmp_path / "a" / "index.csv")
     assert dataset.names("test") == names[30:39]
-    assert "p39,in no split (as split.json states)" in (tmp_path / "a" / "left_out.csv").read_text()
+    assert "p39,in no split (as split.json states)," in (tmp_path / "a" / "left_out.csv").read_text()
     prepare(ABOUT, Found(pairs()), tmp_path / "b", Form(16), split=str(tmp_path / "a" / "splits.json"))
     assert PreparedDataset(tmp_path / "b" / "index.csv").names("test") == names[30:39], "what a run wrote can be read"
 

@@ -134,7 +134,7 @@ def test_what_cannot_be_used_stops_the_run_with_all_names_and_nothing_half_writt
 
 
 def test_a_folder_that_is_not_there_is_said_before_anything_runs(checkout):
-    configfile = configure(checkout, **OWN)
+    configfile = configure(checkout, **(OWN | {"splits": {}}))
     done = checkout.snakemake("-n", configfile=configfile, check=False)
     assert done.returncode != 0
     assert "own_data.clinic: found no folder 'data/raw/clinic/images'" in done.output

@@ -11,6 +11,7 @@ from segcert.data.errors import DataError
 from segcert.data.images import Raster
 
 DICOM_PREAMBLE = 128
+PNG, JPEG = b"\x89PNG", b"\xff\xd8"
 PNG_DEPTH, PNG_COLOUR_TYPE, PNG_COLOUR = 24, 25, 2
 MAX_PIXELS = 64_000_000
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".dcm", ".dicom")
@@ -20,7 +21,7 @@ def file_format(head: bytes) -> str:
     """The format that the first 132 bytes of a file tell: "PNG", "TIFF", "DICOM", or "" for any other."""
     if head[DICOM_PREAMBLE : DICOM_PREAMBLE + 4] == b"DICM":
         return "DICOM"
-    return {b"\x89PNG": "PNG", b"II*\0": "TIFF", b"MM\0*": "TIFF"}.get(head[:4], "")
+    return {PNG: "PNG", b"II*\0": "TIFF", b"MM\0*": "TIFF"}.get(head[:4], "")
 
 
 def decode(data: bytes, bits: int | None = None) -> Raster:
@@ -57,29 +58,24 @@ def decode_binary(data: bytes) -> npt.NDArray[np.bool_]:
 def decode_values(data: bytes) -> tuple[npt.NDArray[np.uint16], bool]:
     """The values (H, W) of a mask of several classes, and whether they are exact (JPEG's are not).
 
-    Of a palette image: the indices, unless all of its colours are gray. Raises DataError for a colour image.
+    Of a palette image: the indices, unless the palette is gray. Raises DataError for a colour image.
     """
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            lossy = image.format == "JPEG"
-            if image.mode == "P" and len(image.getcolors() or ()) and not _gray_palette(image):
-                return np.asarray(ImageOps.exif_transpose(image), dtype=np.uint16), True
-    except OSError:  # TIFF and DICOM, which Pillow need not know
-        lossy = False
-    try:
-        return (decode(data).gray() if lossy else decode(data).with_channels(1)).pixels[0], not lossy
-    except DataError as error:
-        raise DataError(
-            f"{error}: a mask has one channel (or a palette) whose values are listed under `values`"
-            if "channels" in str(error)
-            else str(error)
-        ) from error
+    image = decode(data)
+    if not file_format(data[: DICOM_PREAMBLE + 4]) or data[:4] == PNG:
+        with Image.open(io.BytesIO(data)) as file:
+            if file.mode == "P" and not _gray_palette(file):
+                return np.asarray(ImageOps.exif_transpose(file), dtype=np.uint16), True
+    if data[:2] == JPEG:
+        return image.gray().pixels[0], False
+    if len(image.pixels) > 1:
+        raise DataError("is a colour image; a mask has one channel or a palette, with the values that `values` lists")
+    return image.pixels[0], True
 
 
 def _decode_picture(data: bytes) -> Raster:
     """Whatever Pillow reads."""
     header = data[: PNG_COLOUR_TYPE + 1]
-    if header[:4] == b"\x89PNG" and header[PNG_DEPTH] == 16 and header[PNG_COLOUR_TYPE] & PNG_COLOUR:
+    if header[:4] == PNG and header[PNG_DEPTH] == 16 and header[PNG_COLOUR_TYPE] & PNG_COLOUR:
         raise DataError("is a 16-bit colour PNG, of which Pillow reads 8 bits; write it as 16-bit TIFF")
     with Image.open(io.BytesIO(data)) as file:
         _check_size(file.height, file.width)
@@ -149,8 +145,8 @@ def _one_plane_if_gray(image: Raster) -> Raster:
 
 
 def _gray_palette(image: Image.Image) -> bool:
-    colours = np.asarray(image.convert("RGB"))
-    return bool((colours == colours[..., :1]).all())
+    colours = np.reshape(image.getpalette("RGB") or [], (-1, 3))
+    return bool((colours == colours[:, :1]).all())
 
 
 def _check_size(height: int, width: int) -> None:

@@ -65,7 +65,7 @@ class Layout:
             name = self.name(key)
             lacking = [title for title in self.masks if any((key, each) not in masks for each in self.masks[title])]
             if lacking:
-                left_out.append(LeftOut(name, f"{file} has no mask of the {lacking[0]}"))
+                left_out.append(LeftOut(name, f"no mask of the {lacking[0]}", str(file)))
                 continue
             of_image = {title: [masks[key, each] for each in self.masks[title]] for title in self.masks}
             matches = [match, *(found for of_class in of_image.values() for _, found in of_class)]
@@ -75,7 +75,7 @@ class Layout:
             group = match.groupdict().get("group") or self.group_of(name)
             pairs.append(Pair(name, group, load, next(filter(None, parts), None)))
         alone = {key: file for (key, _), (file, _) in masks.items() if key not in images}
-        left_out += [LeftOut(self.name(key), f"{file} is a mask without an image") for key, file in alone.items()]
+        left_out += [LeftOut(self.name(key), "a mask without an image", str(file)) for key, file in alone.items()]
         return Found(sorted(pairs, key=lambda pair: pair.name), left_out)
 
     def _load(self, about: Dataset, file: File, masks: Mapping[str, Sequence[File]]) -> tuple[Raster, Labels]:

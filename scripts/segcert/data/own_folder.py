@@ -77,8 +77,8 @@ class OwnFolder:
         for name, row in rows.items():
             lacking = next((kind for kind in ("image", "mask") if not row[kind]), None)
             if lacking:
-                there = row["image"] or row["mask"]
-                left_out.append(LeftOut(name, f"{there} has no {lacking}"))
+                reason = {"image": "a mask without an image", "mask": "no mask"}[lacking]
+                left_out.append(LeftOut(name, reason, row["image"] or row["mask"]))
                 continue
             image, mask = (self._file(row[kind], sha256) for kind in ("image", "mask"))
             load = functools.partial(self._load, image, mask)

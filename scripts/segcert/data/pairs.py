@@ -22,10 +22,14 @@ class Pair:
 
 @dataclasses.dataclass(frozen=True)
 class LeftOut:
-    """An image or a mask that is not used, and why."""
+    """An image or a mask that is not used, why, and in which file it was found."""
 
     name: str
     reason: str
+    file: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.file or self.name}: {self.reason}"
 
 
 @dataclasses.dataclass(frozen=True)

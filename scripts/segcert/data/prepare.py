@@ -61,8 +61,7 @@ def prepare(
         rows = _write_images(about, pairs, splits, new, form, workers)
         write_index(new / "index.csv", rows)
         _write_splits(about, rows, rule_name, rule, new / "splits.json")
-        with (new / "left_out.csv").open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file, lineterminator="\n").writerows([("name", "reason"), *map(dataclasses.astuple, left_out)])
+        _write_left_out(left_out, new / "left_out.csv")
         card = {field.name: getattr(about, field.name) for field in dataclasses.fields(about) if field.name != "splits"}
         card |= {"archives": [dataclasses.asdict(archive) for archive in about.archives], **dataclasses.asdict(form)}
         (new / "dataset.json").write_text(json.dumps(card, indent=2) + "\n")
@@ -76,7 +75,7 @@ def _check_partners(about: Dataset, found: Found, exclude: Collection[str]) -> N
     if len(alone) > about.left_out_limit * total:
         raise DataError(
             f"{about.name}: {len(alone)} of {total} lack a partner, more than {about.left_out_limit:.0%}: "
-            f"{_listed([each.reason for each in alone])}\nMend the data, or leave them out knowingly: "
+            f"{_listed(list(map(str, alone)))}\nMend the data, or leave them out knowingly: "
             f"{_exclude_line(about, [each.name for each in alone])}"
         )
 
@@ -171,6 +170,12 @@ def _write_splits(about: Dataset, rows: Sequence[Row], name: str, rule: SplitRul
     path.write_text(json.dumps({**stated, "leaks": rule.leaks, **names}, indent=1) + "\n")
     for split in SPLITS:
         log.info("%s: %d images in %s", about.name, len(names[split]), split)
+
+
+def _write_left_out(left_out: Iterable[LeftOut], path: Path) -> None:
+    columns = [field.name for field in dataclasses.fields(LeftOut)]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows([columns, *map(dataclasses.astuple, left_out)])
 
 
 def _in_parallel(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:

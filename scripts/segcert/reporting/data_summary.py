@@ -4,7 +4,6 @@ import collections
 import csv
 import dataclasses
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -60,8 +59,8 @@ class DataSummary:
     """A prepared data set.
 
     about: what dataset.json says. rule, description, leaks: of the split. shared_groups: in more than one split.
-    sizes: heights and widths as they were found, least and greatest. left_out: names and reasons. ranges: least and
-    greatest area of each class where it occurs, in % of the image; (0, 0) if it never does.
+    sizes: heights and widths as they were found, least and greatest. left_out: names, reasons and files. ranges: least
+    and greatest area of each class where it occurs, in % of the image; (0, 0) if it never does.
     """
 
     about: dict[str, Any]
@@ -70,7 +69,7 @@ class DataSummary:
     leaks: bool
     shared_groups: int
     sizes: tuple[tuple[int, int], ...]
-    left_out: tuple[tuple[str, str], ...]
+    left_out: tuple[tuple[str, str, str], ...]
     splits: dict[str, SplitSummary]
     ranges: dict[str, tuple[float, float]]
 
@@ -81,9 +80,8 @@ class DataSummary:
 
     @property
     def left_out_by_kind(self) -> dict[str, int]:
-        """How many were left out, by the reason without the file's name; the most frequent first."""
-        kinds = (re.sub(r"^.* (?=has no |is a mask )", "", reason) for _, reason in self.left_out)
-        return dict(collections.Counter(kinds).most_common())
+        """How many were left out, by reason; the most frequent first."""
+        return dict(collections.Counter(reason for _, reason, _ in self.left_out).most_common())
 
 
 def summarise(dataset: PreparedDataset) -> DataSummary:
@@ -91,7 +89,7 @@ def summarise(dataset: PreparedDataset) -> DataSummary:
     folder, rows = dataset.index.parent, dataset.rows
     stated = json.loads((folder / "splits.json").read_text(encoding="utf-8"))
     with (folder / "left_out.csv").open(newline="", encoding="utf-8") as file:
-        left_out = tuple((row["name"], row["reason"]) for row in csv.DictReader(file))
+        left_out = tuple((row["name"], row["reason"], row["file"]) for row in csv.DictReader(file))
     areas = {name: np.bincount(dataset.mask(name).ravel(), minlength=len(dataset.about["classes"])) for name in rows}
     percent = {name: 100 * counts / counts.sum() for name, counts in areas.items()}
     ranges = {}
