@@ -22,6 +22,7 @@ from segcert.data.fetch import fetch
 from segcert.data.raw import open_raw
 from segcert.data.sets.cvc_clinicdb import DATASET as CVC
 from segcert.data.sets.jsrt import DATASET as JSRT
+from segcert.data.sets.jsrt import LAYOUT
 from segcert.data.sets.montgomery import DATASET as MONTGOMERY
 from segcert.data.sets.shenzhen import DATASET as SHENZHEN
 from segcert.provenance.digests import file_digest
@@ -171,6 +172,7 @@ def test_an_unpacked_folder_is_taken_wherever_it_lies(tmp_path, inside):
     files = manifest(raw)["files"]
     assert sum(name.endswith(".IMG") for name in files) == 2
     with open_raw(raw) as found:
+        assert len(LAYOUT.find(found, JSRT).pairs) == 2, "with all of their masks"
         path = next(file for file in found if file.path.endswith(".IMG"))
         assert hashlib.sha256(path.read()).hexdigest() == files[path.path]
         (raw / path.path).write_bytes(b"changed")

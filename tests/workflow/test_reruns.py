@@ -116,6 +116,7 @@ def test_leftovers_and_records_do_not_change_the_pointer(finished):
         "data/prepared/.phantom.x1.part/images/a.png",
         "data/raw/.a.x2.part.zip",
         "data/raw/a.zip.rejected",
+        "data/raw/a.zip.unverified.part",
     ):
         path = finished.path / leftover
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -40,7 +40,7 @@ class OwnData(Section):
     table: str | None = Field(
         None,
         description="CSV with a row per image and the columns image, mask (paths, relative to the folders above or to "
-        "the table), and where known a group column and split (train, val, test)",
+        "the table), and where known name, a group column and split (train, val, test)",
     )
     values: dict[int, Name] = Field(
         {0: "background", 255: "foreground"},

@@ -13,6 +13,7 @@ import re
 import stat
 import tarfile
 import tempfile
+import threading
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
@@ -79,8 +80,9 @@ def open_archive(path: Path) -> Iterator[list[File]]:
     kind = _kind(path)
     if kind.unpack is None:
         with zipfile.ZipFile(path) as archive:
+            lock = threading.Lock()
             yield [
-                File(info.filename.replace("\\", "/"), str(path), functools.partial(archive.read, info))
+                File(info.filename.replace("\\", "/"), str(path), functools.partial(_read_zip, archive, lock, info))
                 for info in archive.infolist()
                 if not info.is_dir() and not is_stray(info.filename)
             ]
@@ -139,6 +141,11 @@ def _zip_members(path: Path) -> list[Member]:
             for info in archive.infolist()
             if not info.is_dir() or ".." in info.orig_filename
         ]
+
+
+def _read_zip(archive: zipfile.ZipFile, lock: threading.Lock, info: zipfile.ZipInfo) -> bytes:
+    with lock:  # zipfile counts its open members without one
+        return archive.read(info)
 
 
 def _tar_members(path: Path) -> list[Member]:

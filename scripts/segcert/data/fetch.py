@@ -61,19 +61,17 @@ def _lying_there(archive: Archive, folder: Path, sums: Mapping[str, str]) -> lis
     """What was put into the folder of an archive, under its own name or another, or unpacked; empty if nothing was."""
     target = folder / archive.name
     if target.exists():
-        published = [sums.get(archive.name), archive.sha256]
-        if any(published) or archive.md5:
-            if file_digest(target) in published or (archive.md5 and _md5(target) == archive.md5):
-                return [target]
-            log.warning("%s: not what was published; put aside as %s", target, _put_aside(target))
-        else:
+        digest = file_digest(target)
+        if digest == sums.get(archive.name) or _is_official(archive, target, digest) is not False:
             return [target]
+        log.warning("%s: not what was published; put aside as %s", target, _put_aside(target))
     loose = [folder / file.path for file in list_folder(folder) if not file.path.endswith(UNFINISHED)]
     for path in loose:
         if is_archive(path) and any(_holds(archive, member.name) for member in list_archive(path)):
             log.info("%s: taken for %s", path, archive.name)
             return [path]
-    return [path for path in loose if _holds(archive, path.relative_to(folder).as_posix())]
+    files = [path for path in loose if not is_archive(path)]
+    return files if any(_holds(archive, path.relative_to(folder).as_posix()) for path in files) else []
 
 
 def _bring(archive: Archive, folder: Path, mirror: str | None, sums: Mapping[str, str]) -> Path:
@@ -87,10 +85,11 @@ def _bring(archive: Archive, folder: Path, mirror: str | None, sums: Mapping[str
     if not unverified.exists():
         _transfer(source, unverified)
     digest = file_digest(unverified)
-    expected = sums[name] if name else archive.sha256
-    if expected is None:
+    official = digest == sums[name] if name else _is_official(archive, unverified, digest)
+    if official is None:
         log.info("%s: no published checksum; recorded SHA-256 %s", target.name, digest)
-    elif digest != expected:
+    elif not official:
+        expected = sums[name] if name else archive.sha256 or f"MD5 {archive.md5}"
         raise DataError(
             f"{source}: SHA-256 is {digest}, expected {expected}; put aside as {_put_aside(unverified, target)}, not "
             "used. A damaged download? Run snakemake again. A new release? Check it and change the catalogue"
@@ -113,10 +112,17 @@ def _transfer(source: str, target: Path) -> None:
 
 def _entry(archive: Archive, path: Path) -> dict[str, Any]:
     digest = file_digest(path)
-    official = digest == archive.sha256 if archive.sha256 else _md5(path) == archive.md5 if archive.md5 else None
+    official = _is_official(archive, path, digest)
     if official is False:
         log.warning("%s: not the official release", path)
     return {"name": path.name, "bytes": path.stat().st_size, "sha256": digest, "official": official}
+
+
+def _is_official(archive: Archive, path: Path, digest: str) -> bool | None:
+    """Whether a file, of this SHA-256, is what was published; None where no checksum was."""
+    if archive.sha256:
+        return digest == archive.sha256
+    return _md5(path) == archive.md5 if archive.md5 else None
 
 
 def _holds(archive: Archive, path: str) -> bool:

@@ -101,8 +101,8 @@ class OwnFolder:
         """An image file in the channels and at the depth that are asked for."""
         chosen = self.settings
         image = decode(data)
-        if image.bits > 8 and file_format(data[:132]) != "DICOM":  # 16 bits in which 12 may be meant
-            image = decode(data, max(chosen["bits"], image.bits if chosen["bits"] == 8 else 0))
+        if min(image.bits, chosen["bits"]) > 8 and file_format(data[:132]) != "DICOM":
+            image = decode(data, chosen["bits"])  # such files do not say how many of their 16 bits are meant
         if chosen["window"]:
             image = image.windowed(*chosen["window"])
         elif image.bits > chosen["bits"]:
@@ -118,7 +118,7 @@ class OwnFolder:
     def _labels(self, file: File, values: np.ndarray, exact: bool) -> Labels:
         known = np.array(sorted(self.settings["values"]))
         if not exact:  # JPEG: the nearest of the values
-            values = known[np.abs(values[..., None] - known).argmin(axis=-1)]
+            values = known[np.abs(np.arange(256)[:, None] - known).argmin(axis=1)][values]
         unknown = np.setdiff1d(values, known)
         if len(unknown):
             raise DataError(
@@ -164,9 +164,12 @@ class OwnFolder:
         rows: dict[str, dict[str, str]] = {}
         for number, listed in enumerate(_read_table(path), start=2):
             image, mask = (self._listed(path, listed.get(kind) or "", f"{kind}s") for kind in ("image", "mask"))
-            name = Path(image or mask).stem
+            name = listed.get("name") or Path(image or mask).stem
             if not name or name in rows:
-                raise DataError(f"{path}: line {number}: found {name or 'no image'}{' twice' if name else ''}")
+                found = f"{name} twice" if name else "neither image nor mask"
+                raise DataError(
+                    f"{path}: line {number}: found {found}; expected one line an image, each of its own name"
+                )
             split = listed.get("split") or ""
             if split and split not in SPLITS:
                 raise DataError(f"{path}: line {number}: found the split {split!r}; expected {', '.join(SPLITS)}")

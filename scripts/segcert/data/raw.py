@@ -26,9 +26,13 @@ def write_manifest(
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a data set."""
-    manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
-    return manifest
+    """The manifest of a data set. Raises DataError when it is damaged."""
+    path = folder / MANIFEST
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text())
+        return {key: manifest[key] for key in ("dataset", "archives", "files")}
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: is no manifest ({error!r}); delete it and run snakemake again") from error
 
 
 @contextlib.contextmanager
