@@ -130,6 +130,11 @@ def test_code_digest_follows_imports_inside_functions(house):
         ("train_segmenter", "segcert/models/unet.py", "segcert/smoothing/noise.py"),
         ("sample", "segcert/smoothing/noise.py", "segcert/certification/certificate.py"),
         ("page", "segcert/reporting/page.py", "segcert/smoothing/noise.py"),
+        ("look_at_data", "segcert/reporting/data_figures.py", "segcert/certification/certificate.py"),
+        ("data_page", "segcert/reporting/data_page.py", "segcert/certification/certificate.py"),
+        ("prepare_release", "segcert/data/prepare.py", "segcert/data/phantom.py"),
+        ("prepare_phantom", "segcert/data/phantom.py", "segcert/data/layout.py"),
+        ("fetch", "segcert/data/download.py", "segcert/data/prepare.py"),
     ],
 )
 def test_closures_of_the_real_scripts(scripts, rule, inside, outside):
@@ -138,6 +143,15 @@ def test_closures_of_the_real_scripts(scripts, rule, inside, outside):
     assert outside not in closure
     assert "segcert/config/model.py" not in closure
     assert not SILENT & set(closure)
+
+
+def test_a_module_that_is_loaded_by_name_counts_with_all_that_it_imports(scripts):
+    closure = import_closure(scripts / "prepare_release.py", scripts / "segcert/data/sets/jsrt.py")
+    assert {"segcert/data/sets/jsrt.py", "segcert/data/layout.py"} <= set(closure)
+    assert "segcert/data/sets/isic2018.py" not in closure
+    digests = {code_digest(scripts / "prepare_release.py", scripts / f"segcert/data/sets/{name}.py")
+               for name in ("jsrt", "isic2018")}  # fmt: skip
+    assert len(digests) == 2
 
 
 def job(tmp_path, **changes):

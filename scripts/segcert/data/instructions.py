@@ -60,7 +60,8 @@ def _facts(about: Dataset) -> Iterator[str]:
     sizes = ", ".join(f"{width}x{height}" for height, width in about.native_sizes) or "vary"
     spacing = f"{about.pixel_size[0]:g} x {about.pixel_size[1]:g} mm" if about.pixel_size else "unknown"
     yield f"Native size (width x height): {sizes}; pixel size: {spacing}"
-    yield f"Classes: {', '.join(about.classes)} (where they overlap, the later one counts)"
+    order = " (where they overlap, the later one counts)" if len(about.classes) > 2 else ""
+    yield f"Classes: {', '.join(about.classes)}{order}"
     yield f"Grouped by: {about.group}"
     for number, (name, rule) in enumerate(about.splits.items()):
         notes = " (the default)" * (number == 0) + " (LEAKS between the splits)" * rule.leaks
@@ -70,11 +71,11 @@ def _facts(about: Dataset) -> Iterator[str]:
 def _archives(about: Dataset) -> Iterator[str]:
     by_hand = [archive for archive in about.archives if not archive.url]
     for archive in about.archives:
-        size = f"{archive.bytes / 1e9:.1f} GB, " if archive.bytes else ""
+        size = f"{archive.bytes / 1e6:,.0f} MB" if archive.bytes else "size not known"
         known = {"sha256": archive.sha256, "md5": archive.md5}
         sums = [f"{kind} {value}" for kind, value in known.items() if value]
         checked = sums[0] if sums else "checksum not published: recorded when first seen"
-        yield f"  {archive.name}: {archive.url or 'by hand'} ({size}{checked})"
+        yield f"  {archive.name}: {archive.url or 'by hand'} ({size}, {checked})"
     if by_hand:
         yield how_to_get(about, by_hand)
     elif about.archives:

@@ -22,7 +22,8 @@ from segcert.documents.case import Networks, Sampling
 from segcert.measurements import Measurement
 from segcert.provenance.atomic import atomic_file
 from segcert.provenance.digests import file_digest
-from segcert.reporting.gallery import paint, to_rgb
+from segcert.reporting.gallery import paint
+from segcert.reporting.style import to_rgb
 from segcert.votes import Votes
 
 FORMAT = "segcert-certificate-1"

@@ -18,8 +18,7 @@ from segcert.data.images import Labels
 from segcert.data.loading import PreparedDataset
 from segcert.data.splits import SPLITS
 from segcert.reporting.data_summary import DataSummary
-from segcert.reporting.gallery import to_rgb
-from segcert.reporting.style import CLASS_COLORS, DPI
+from segcert.reporting.style import CLASS_COLORS, DPI, to_rgb
 
 Picture = npt.NDArray[np.uint8]
 THUMBNAILS, COLUMNS = 24, 8

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from segcert.certification.certificate import ABSTAIN
-from segcert.reporting.style import CLASS_COLORS, describe
+from segcert.reporting.style import CLASS_COLORS, describe, to_rgb
 
 Array = npt.NDArray[Any]
 TINT = 0.55
@@ -73,11 +73,6 @@ def caption(examples: Sequence[Example]) -> str:
         ]
         text += f" {example.title}, share of pixels that abstain: {'; '.join(shares)}."
     return text
-
-
-def to_rgb(image: Array) -> Array:
-    """(C, H, W) in [0, 1] with one or three channels to (H, W, 3)."""
-    return np.broadcast_to(image.transpose(1, 2, 0), (*image.shape[1:], 3))
 
 
 def paint(image: Array, labels: Array, scale: int = STRIPE) -> Array:

@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
+import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from segcert.provenance.atomic import atomic_file
@@ -34,6 +36,11 @@ mpl.rcParams.update(
 def describe(model: str, regime: str, denoiser: str) -> str:
     """A model, its training regime and its denoiser in words."""
     return f"{model}, trained {TRAINED[regime]}, {'no denoiser' if denoiser == 'none' else 'behind the denoiser'}"
+
+
+def to_rgb(image: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """(C, H, W) in [0, 1] with one or three channels to (H, W, 3)."""
+    return np.broadcast_to(image.transpose(1, 2, 0), (*image.shape[1:], 3))
 
 
 def save_figure(figure: Figure, *paths: str | Path) -> None:

@@ -22,6 +22,7 @@ DATASET = Dataset(
             holds=r"images/\w+\.jpg",
             page="https://datasets.simula.no/kvasir-seg/",
             url="https://datasets.simula.no/downloads/kvasir-seg.zip",
+            bytes=46_200_000,
             sha256="03b30e21d584e04facf49397a2576738fd626815771afbbf788f74a7153478f7",
         ),
     ),
