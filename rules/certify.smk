@@ -45,6 +45,7 @@ rule certify:
         f"logs/{RUN}/certify/{{dataset}}/{{model}}-{{regime}}/{{denoiser}}/sigma_{{sigma}}.log",
     params:
         settings={"tau": CONFIG.tau, "alpha": CONFIG.alpha, "method": CONFIG.method, "k": CONFIG.kfwer_k},
+        classes=classes,
         measurements=measurements,
         measured_code=measured_code,
         thresholds=dict(parse_decision(decision) for decision in CONFIG.decisions),

@@ -29,15 +29,17 @@ try:
         for name, settings in CONFIG.own_data.items()
         if name in CONFIG.datasets
     }
-    OWN_FILES = {name: folder.files() for name, folder in OWN_FOLDERS.items()}
+    OWN_FILES = {
+        name: [str(path).replace("{", "{{").replace("}", "}}") for path in folder.files()]
+        for name, folder in OWN_FOLDERS.items()
+    }
     ABOUT = {
         name: OWN_FOLDERS[name].about if name in OWN_FOLDERS else catalogue.dataset(name) for name in CONFIG.datasets
     }
     for dataset, about in ABOUT.items():
         rule_of(about, CONFIG.splits.get(dataset))
-        classes = about.classes
-        dice = len(classes) - 1
-        count = dice + len(measurements_of(applicable(CONFIG.measurements, classes), classes))
+        dice = len(about.classes) - 1
+        count = dice + len(measurements_of(applicable(CONFIG.measurements, about.classes), about.classes))
         require_intervals(CONFIG.n0 + CONFIG.n, count, CONFIG.tau, CONFIG.alpha)
     check_measurements(CONFIG.measurements, CONFIG.decisions, [about.classes for about in ABOUT.values()])
 except (ConfigError, CertificationError, DataError, MeasurementError) as error:
@@ -87,6 +89,11 @@ wildcard_constraints:
 def code(rule, *loaded):
     """Digest of the script of a rule and of all that it imports from scripts/, or loads there by name."""
     return code_digest(SCRIPTS / f"{rule}.py", *(SCRIPTS / module for module in loaded))
+
+
+def classes(wildcards):
+    """Names of the class ids: they stand in dataset.json, which is no input, so that a citation trains nothing."""
+    return ABOUT[wildcards.dataset].classes
 
 
 def measurements(wildcards):

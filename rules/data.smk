@@ -2,6 +2,8 @@
 # out: data/raw/<dataset>/manifest.json and the archives beside it
 #      data/prepared/<dataset>/{index.csv,dataset.json,splits.json,left_out.csv}, images/*.png and masks/*.png beside them
 
+import dataclasses
+
 RELEASES = [name for name in CONFIG.datasets if ABOUT[name].archives]
 PREPARED_FILES = [f"{PREPARED}/{name}" for name in ("index.csv", "dataset.json", "splits.json", "left_out.csv")]
 FORM = {"image_size": CONFIG.image_size, "keep_aspect": CONFIG.keep_aspect}
@@ -10,12 +12,7 @@ MANIFEST = "data/raw/{dataset}/manifest.json"
 
 def only(names):
     """A constraint on the wildcard `dataset`: one of some names."""
-    return "|".join(names) or "none"
-
-
-def release(rule):
-    """Digest of the script of a rule and of what it loads of the data set: its own module alone."""
-    return lambda wildcards: code(rule, f"segcert/data/sets/{wildcards.dataset}.py")
+    return "|".join(names) or "(?!)"
 
 
 def choice(wildcards):
@@ -40,7 +37,8 @@ rule fetch:
         runtime=720,
     params:
         folder=subpath(output[0], parent=True),
-        code=release("fetch"),
+        archives=lambda wildcards: [dataclasses.asdict(archive) for archive in ABOUT[wildcards.dataset].archives],
+        code=code("fetch"),
     script:
         "../scripts/fetch.py"
 
@@ -99,7 +97,7 @@ rule prepare_release:
         folder=subpath(output[0], parent=True),
         form=FORM,
         choice=choice,
-        code=release("prepare_release"),
+        code=lambda wildcards: code("prepare_release", f"segcert/data/sets/{wildcards.dataset}.py"),
     script:
         "../scripts/prepare_release.py"
 

@@ -19,6 +19,7 @@ rule train_segmenter:
         runtime=720,
     params:
         folder=subpath(output[0], parent=True),
+        classes=classes,
         settings=CONFIG.segmenter.model_dump(),
         pool=CONFIG.pool,
         seed=CONFIG.seed,

@@ -9,7 +9,7 @@ with recorded(snakemake):
     own = OwnFolder(snakemake.wildcards.dataset, snakemake.params.settings)
     prepare(
         own.about,
-        own.find(read_manifest(Path(snakemake.params.raw))["files"]),
+        own.find(read_manifest(Path(snakemake.params.raw)).files),
         snakemake.params.folder,
         Form(**snakemake.params.form),
         workers=snakemake.threads,

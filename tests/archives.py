@@ -149,8 +149,8 @@ def kvasir_archive(path, count=4):
     return write_zip(path, members)
 
 
-def write_rar(path, members):
-    """A RAR 4 archive of stored (uncompressed) members: there is no free program that writes one."""
+def write_rar(path, members, mode=0o100644):
+    """A RAR 4 archive of stored (uncompressed) members, written on Unix: there is no free program that writes one."""
 
     def block(kind, flags, body, data=b""):
         head = struct.pack("<BHH", kind, flags, 7 + len(body)) + body
@@ -160,7 +160,7 @@ def write_rar(path, members):
     for name, data in members.items():
         title = name.replace("/", "\\").encode()
         size, date = len(data), 0x5A21_0000
-        sizes = struct.pack("<IIBIIBBHI", size, size, 3, zlib.crc32(data), date, 29, 0x30, len(title), 0x20)
+        sizes = struct.pack("<IIBIIBBHI", size, size, 3, zlib.crc32(data), date, 29, 0x30, len(title), mode)
         parts.append(block(0x74, 0x8000, sizes + title, data))
     path.write_bytes(b"".join([*parts, block(0x7B, 0x4000, b"")]))
     return path

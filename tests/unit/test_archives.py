@@ -3,6 +3,7 @@
 import io
 import stat
 import tarfile
+import tracemalloc
 import zipfile
 
 import py7zr
@@ -132,6 +133,41 @@ def test_a_zip_that_lies_about_a_size_is_not_believed(tmp_path):
     path.write_bytes(data.replace((100_000).to_bytes(4, "little"), (100).to_bytes(4, "little")))
     with open_archive(path) as files, pytest.raises(DataError, match=r"a\.zip: a\.png cannot be read"):
         files[0].read()
+
+
+def test_no_more_is_unpacked_than_a_zip_claims_to_hold(tmp_path):
+    size = 64 << 20
+    path = write_zip(tmp_path / "a.zip", {"a.png": bytes(size)})
+    path.write_bytes(path.read_bytes().replace(size.to_bytes(4, "little"), (1000).to_bytes(4, "little")))
+    with open_archive(path) as files:
+        tracemalloc.start()
+        with pytest.raises(DataError, match=r"a\.png cannot be read"):
+            files[0].read()
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak < 8 << 20
+
+
+def test_a_tar_header_that_asks_for_gigabytes_is_refused(tmp_path):
+    with tarfile.open(tmp_path / "a.tar.gz", "w:gz", format=tarfile.PAX_FORMAT) as file:
+        info = tarfile.TarInfo("a.png")
+        info.pax_headers = {"comment": "x" * (archives.MAX_MEMBER_BYTES + 1000)}
+        file.addfile(info)
+    with pytest.raises(DataError, match="MiB at once; the limit is 128 MiB"):
+        contents(tmp_path / "a.tar.gz")
+
+
+def test_links_in_a_rar_archive_are_refused(tmp_path):
+    data = write_rar(tmp_path / "a.rar", {"link.png": b"/etc/passwd"}, mode=stat.S_IFLNK | 0o777)
+    with pytest.raises(DataError, match="a link or device"):
+        contents(data)
+
+
+def test_what_a_killed_job_left_is_cleared_away(tmp_path):
+    path = write_tar(tmp_path / "a.tar", MEMBERS)
+    (tmp_path / ".a.xyz.part/set").mkdir(parents=True)
+    assert len(contents(path)) == 2
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.tar"]
 
 
 @pytest.mark.parametrize("name", WRITERS)

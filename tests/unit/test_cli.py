@@ -258,7 +258,7 @@ def test_grids_and_inverted_or_indexed_files(tmp_path):
     assert np.array_equal(read_own_image(tmp_path / "d.tif").pixels[0], 255 - eight)
     header = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(8) + bytes([16, 2]) + bytes(20)
     (tmp_path / "e.png").write_bytes(header)
-    with pytest.raises(DataError, match="16-bit colour PNG"):
+    with pytest.raises(DataError, match="16-bit PNG with colour"):
         read_own_image(tmp_path / "e.png")
 
 

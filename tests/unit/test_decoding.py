@@ -5,6 +5,7 @@ import io
 import numpy as np
 import pydicom
 import pytest
+import tifffile
 from PIL import Image
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
@@ -169,6 +170,7 @@ def test_rescaling_windows_and_channels():
     assert image.pixel_size == image.windowed(0, 9).pixel_size == (0.1, 0.1)
     gray = Raster(np.array([[[100]], [[100]], [[100]]], np.uint16), 8).gray()
     assert gray.pixels.tolist() == [[[100]]]
+    assert gray.with_channels(3).pixels.tolist() == [[[100]]] * 3
 
 
 def test_padding_keeps_the_aspect_and_the_pixel_size():
@@ -176,6 +178,60 @@ def test_padding_keeps_the_aspect_and_the_pixel_size():
     assert image.pixels[0].tolist() == [[0, 200, 200, 0]] * 4
     assert image.resized(2).pixel_size == (1.0, 1.0)
     assert pad_to_square(np.ones((1, 4))).tolist() == [[0] * 4, [1] * 4, [0] * 4, [0] * 4]
+
+
+@pytest.mark.parametrize(("length", "size"), [(3, 2), (288, 128), (300, 256), (7, 16), (2048, 1000)])
+def test_resize_is_the_mean_of_what_a_pixel_covers_in_whole_or_in_part(length, size):
+    """Against an oracle: the picture enlarged until old and new pixels have common edges."""
+    rng = np.random.default_rng(0)
+    line = rng.integers(0, 4096, length).astype(np.uint16)
+    fine = np.repeat(line.astype(float), size).reshape(size, length).mean(axis=1)
+    image = Raster(np.tile(line, (length, 1))[None], 12)
+    assert np.abs(image.resized(size).pixels[0] - fine).max() <= 0.51
+    assert np.abs(Raster(image.pixels.transpose(0, 2, 1), 12).resized(size).pixels[0].T - fine).max() <= 0.51
+    classes = (line % 2).astype(np.uint8)
+    share = np.repeat(classes.astype(float), size).reshape(size, length).mean(axis=1)
+    clear = np.abs(share - 0.5) > 1e-6
+    assert np.array_equal(resize_mask(np.tile(classes, (length, 1)), size, 2)[0][clear], (share > 0.5)[clear])
+
+
+def test_white_is_zero_is_turned_round_at_the_depth_that_is_stated():
+    buffer = io.BytesIO()
+    deep = GRAY.astype(np.uint16) * 10
+    tifffile.imwrite(buffer, deep, photometric="miniswhite")
+    assert np.array_equal(decode(buffer.getvalue(), bits=16).pixels[0], 65535 - deep)
+    assert np.array_equal(decode(buffer.getvalue()).pixels[0], 4095 - deep)
+
+
+def test_a_window_speaks_of_stored_values():
+    stored = np.array([[100, 1550, 3000, 4000]], np.uint16)
+    for interpretation, expected in (("MONOCHROME2", [0, 2048, 4095, 4095]), ("MONOCHROME1", [4095, 2047, 0, 0])):
+        image = decode(dicom_bytes(stored, interpretation=interpretation), window=(100, 3000))
+        assert np.abs(image.pixels[0, 0].astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_deflate", "jpeg", "packbits"])
+def test_compressed_tiff_files_are_read(compression):
+    buffer = io.BytesIO()
+    Image.fromarray(GRAY).save(buffer, "TIFF", compression=compression)
+    data = buffer.getvalue()
+    assert np.abs(decode(data).pixels[0].astype(int) - GRAY).max() <= (20 if compression == "jpeg" else 0)
+
+
+def test_odd_tiff_files_are_read():
+    buffer = io.BytesIO()
+    Image.fromarray(GRAY > 100).save(buffer, "TIFF")
+    assert np.array_equal(decode(buffer.getvalue()).pixels[0], np.where(GRAY > 100, 255, 0))
+    buffer = io.BytesIO()
+    Image.fromarray(np.rot90(GRAY).copy()).save(buffer, "TIFF", tiffinfo={274: 6})
+    assert np.array_equal(decode(buffer.getvalue()).pixels[0], GRAY)
+
+
+def test_files_of_several_pictures_are_refused():
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, np.stack([GRAY, GRAY]), photometric="minisblack")
+    with pytest.raises(DataError, match="has 2 pages; expected one picture"):
+        decode(buffer.getvalue())
 
 
 def test_resize_averages_images_and_keeps_classes():

@@ -13,10 +13,12 @@ from tests.archives import (
     montgomery_archive,
     shenzhen_archives,
     write_rar,
+    write_zip,
 )
 from tests.flaky import FlakyServer
 
 from segcert.data import download
+from segcert.data.catalogue import module_of
 from segcert.data.errors import DataError
 from segcert.data.fetch import fetch
 from segcert.data.raw import open_raw
@@ -146,6 +148,70 @@ def test_what_a_person_has_to_get_is_said_with_where_to_put_it(tmp_path):
         with pytest.raises(DataError, match="kaggle"):
             fetch(dataclasses.replace(SHENZHEN, archives=(images, SHENZHEN.archives[1])), tmp_path / "raw")
         assert server.requests == [], "not before gigabytes were fetched"
+
+
+def test_an_archive_that_a_person_got_wrong_is_put_aside_with_both_checksums(tmp_path):
+    jsrt_archives(tmp_path, 2)
+    digest = file_digest(tmp_path / "masks.zip")
+    for name in ("masks.zip", "masks (1).zip"):
+        raw = tmp_path / name.replace(".zip", "")
+        raw.mkdir()
+        (raw / "All247images.zip").write_bytes((tmp_path / "All247images.zip").read_bytes())
+        (raw / name).write_bytes((tmp_path / "masks.zip").read_bytes())
+        with pytest.raises(DataError, match=f"SHA-256 is {digest}, expected MD5 3e9bb1c4bc1f5b2672ac4bfeabab16f4"):
+            fetch(JSRT, raw)
+        assert file_digest(raw / f"{name}.rejected") == digest, "under any name"
+        assert not (raw / "manifest.json").exists()
+
+
+def test_nothing_that_was_put_aside_is_lost(tmp_path, mirror):
+    (tmp_path / "raw").mkdir()
+    for content in (b"first", b"second"):
+        (tmp_path / "raw" / NAME).write_bytes(content)
+        with pytest.raises(DataError, match="not used"):
+            fetch(MONTGOMERY, tmp_path / "raw")
+    assert (tmp_path / "raw" / f"{NAME}.rejected").read_bytes() == b"first"
+    assert (tmp_path / "raw" / f"{NAME}.2.rejected").read_bytes() == b"second"
+
+
+def test_an_archive_of_another_kind_is_compared_with_the_mirror_too(tmp_path):
+    mirror = tmp_path / "mirror"
+    mirror.mkdir()
+    write_zip(mirror / "CVC-ClinicDB.zip", cvc_members([1, 2]))
+    fetch(CVC, tmp_path / "raw", str(mirror_of(mirror)))
+    write_zip(tmp_path / "raw/CVC-ClinicDB.zip", cvc_members([3]))
+    fetch(CVC, tmp_path / "raw", str(mirror))
+    assert file_digest(tmp_path / "raw/CVC-ClinicDB.zip") == file_digest(mirror / "CVC-ClinicDB.zip")
+
+
+def test_an_archive_and_its_unpacked_folder_side_by_side_are_taken_once(tmp_path):
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    shenzhen_archives(raw, 4)
+    for name in ("ChinaSet_AllFiles.zip", "shcxr-lung-mask.zip"):
+        unzip(raw / name, raw)
+    (raw / "shcxr-lung-mask.zip").unlink()
+    fetch(SHENZHEN, raw)
+    with open_raw(raw) as files:
+        assert len(module_of("shenzhen").LAYOUT.find(files, SHENZHEN).pairs) == 3
+
+
+def test_a_link_to_an_unpacked_folder_is_followed(tmp_path):
+    jsrt_archives(tmp_path, 2)
+    for name in ("All247images.zip", "masks.zip"):
+        unzip(tmp_path / name, tmp_path / "elsewhere")
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw/link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere/loop").symlink_to(tmp_path / "elsewhere")
+    fetch(JSRT, tmp_path / "raw")
+    assert sum(name.endswith(".IMG") for name in manifest(tmp_path / "raw")["files"]) == 2
+
+
+@pytest.mark.parametrize("text", ["{", "null", '{"dataset": "x", "archives": [{}]}', '{"dataset": "x", "files": []}'])
+def test_a_damaged_manifest_is_named(tmp_path, text):
+    (tmp_path / "manifest.json").write_text(text)
+    with pytest.raises(DataError, match=r"manifest\.json: is no manifest"), open_raw(tmp_path):
+        pass
 
 
 def test_an_archive_that_was_put_there_is_taken_under_any_name(tmp_path):

@@ -82,6 +82,58 @@ def test_a_table_with_paths_groups_and_splits(folder):
         prepare(data.about, find(data), folder / "prepared", Form(16))
 
 
+def test_a_group_column_that_is_mistyped_or_empty_does_not_split_patients_up(folder):
+    table = folder / "clinic.csv"
+    row = "images/00_000.png,masks/00_000_mask.png"
+    settings = {"images": None, "masks": None, "table": str(table)}
+    table.write_text(f"image,mask,patient\n{row},1\n")
+    with pytest.raises(DataError, match="found the columns image, mask, patient; expected image, mask, pateint"):
+        own(folder, **settings, group_column="pateint").files()
+    assert own(folder, **settings).about.group == "image"
+    assert own(folder, **settings, group_column="patient").about.group == "group"
+    table.write_text(f"image,mask,patient\n{row},\n")
+    with pytest.raises(DataError, match="line 2: the column patient is empty; expected the group of 00_000"):
+        own(folder, **settings, group_column="patient").files()
+
+
+def test_a_table_may_name_images_and_leave_a_split_open(folder):
+    lines = ["image,mask,name,split"]
+    for k in range(COUNT):
+        split = ["train", "val", "test", ""][k % 4]
+        lines.append(f"images/{k % 10:02d}_{k:03d}.png,masks/{k % 10:02d}_{k:03d}_mask.png,case {k},{split}")
+    (folder / "clinic.csv").write_text("\n".join(lines))
+    data = own(folder, images=None, masks=None, table=str(folder / "clinic.csv"))
+    prepare(data.about, find(data), folder / "prepared", Form(16))
+    assert PreparedDataset(folder / "prepared/index.csv").names("val", 2) == ["case 1", "case 13"]
+    assert "case 3,in no split" in (folder / "prepared/left_out.csv").read_text()
+
+
+def test_images_and_masks_may_lie_side_by_side(folder):
+    for path in (folder / "masks").iterdir():
+        path.rename(folder / "images" / path.name)
+    data = own(folder, masks=str(folder / "images"))
+    assert len(find(data).pairs) == COUNT
+    assert find(data).left_out == []
+    with pytest.raises(DataError, match="lie in the same folder; expected a `mask_suffix`"):
+        own(folder, masks=str(folder / "images"), mask_suffix="").files()
+
+
+def test_jpeg_masks_whose_values_lie_too_close_are_refused(folder):
+    (folder / "masks/00_000_mask.png").write_bytes(encoded(np.zeros((32, 32), np.uint8), "JPEG"))
+    with pytest.raises(
+        DataError, match=r"00_000_mask\.png is a JPEG file, which does not keep values as close as 0, 1"
+    ):
+        loaded(own(folder, values={0: "background", 1: "lungs"}), "00_000")
+
+
+def test_a_window_makes_a_deeper_file_fit(folder):
+    deep = np.arange(1024, dtype=np.uint16).reshape(32, 32) * 50
+    (folder / "images/00_000.png").write_bytes(encoded(deep))
+    image, _ = loaded(own(folder, bits=12, window=[0, 40000]), "00_000")
+    assert (image.bits, image.pixels.max()) == (12, 4095)
+    assert np.abs(image.pixels[0] - np.clip(deep / 40000, 0, 1) * 4095).max() <= 0.51
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
@@ -192,6 +244,7 @@ def test_a_folder_that_is_not_there_is_named(folder):
         ({"window": [5, 5]}, "expected .low, high. with low below high"),
         ({"group_pattern": "["}, "expected a regular expression"),
         ({"pixel_size": [0, 1]}, "expected mm, above 0"),
+        ({"values": {0: "background", 70000: "lungs"}}, "own_data.clinic.values"),
         ({"kind": "archive"}, "own_data.clinic.kind`: found 'archive'"),
     ],
 )

@@ -9,13 +9,13 @@ import pytest
 
 from segcert.data.errors import DataError
 from segcert.data.images import Raster
+from segcert.data.index import SPLITS
 from segcert.data.loading import PreparedDataset
 from segcert.data.pairs import Found, LeftOut, Pair
 from segcert.data.phantom import draw_phantom, find_phantoms
 from segcert.data.prepare import Form, prepare
 from segcert.data.sets.montgomery import DATASET as MONTGOMERY
 from segcert.data.sets.phantom import DATASET as PHANTOM
-from segcert.data.splits import SPLITS
 
 ABOUT = dataclasses.replace(MONTGOMERY, classes=("background", "lungs", "heart"))
 
@@ -136,7 +136,7 @@ def test_too_many_without_partner_are_refused(tmp_path):
     message = refused(tmp_path, Found(pairs(40), left_out), "15 of 55 lack a partner, more than 5%")
     assert "a.zip: x0.png: no mask of the lungs" in message
     assert "and 5 more" in message
-    assert "`exclude: {montgomery: [x0, x1," in message
+    assert '`exclude: {montgomery: ["x0", "x1",' in message
 
 
 def test_left_out_knowingly_does_not_count(tmp_path):
@@ -149,7 +149,7 @@ def test_an_empty_mask_is_refused_and_may_be_allowed(tmp_path):
     image, mask = draw_phantom("x", 32)
     found = Found(pairs(p03=lambda: (image, 0 * mask)))
     message = refused(tmp_path, found, "p03 has an empty mask: no pixel of lungs, heart")
-    assert "`exclude: {montgomery: [p03]}`" in message
+    assert '`exclude: {montgomery: ["p03"]}`' in message
     prepare(dataclasses.replace(ABOUT, allow_empty=True), found, tmp_path / "a", Form(16))
     prepare(ABOUT, found, tmp_path / "b", Form(16), exclude=["p03"])
     assert "p03,excluded in the configuration," in (tmp_path / "b" / "left_out.csv").read_text()
@@ -168,11 +168,11 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path):
     found = Found(pairs(p03=lambda: (image, 0 * mask), p05=lambda: draw_phantom("p02", 32), p07=broken))
     message = refused(tmp_path, found, "3 of 40 images cannot be used")
     assert "p07.png cannot be read as an image" in message
-    assert "`exclude: {montgomery: [p03, p05, p07]}`" in message
+    assert '`exclude: {montgomery: ["p03", "p05", "p07"]}`' in message
 
 
 def test_an_unknown_name_to_exclude_is_refused(tmp_path):
-    refused(tmp_path, Found(pairs()), "`exclude`: montgomery has no image p99", exclude=["p99"])
+    refused(tmp_path, Found(pairs()), "`exclude`: montgomery has no image 'p99'", exclude=["p99"])
 
 
 def test_an_empty_split_is_refused(tmp_path):
@@ -217,6 +217,51 @@ def test_a_bad_split_file_is_refused(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(DataError, match=message):
         prepare(ABOUT, Found(pairs()), tmp_path / "a", Form(16), split=str(path))
+
+
+def test_a_split_file_that_names_images_which_are_not_there_is_refused(tmp_path):
+    names = [pair.name for pair in pairs()]
+    path = tmp_path / "split.json"
+    path.write_text(json.dumps({"train": [*names[:20], "p99"], "val": names[20:30], "test": names[30:]}))
+    with pytest.raises(DataError, match="`splits`: montgomery has no image 'p99'"):
+        prepare(ABOUT, Found(pairs()), tmp_path / "a", Form(16), split=str(path))
+
+
+@pytest.mark.parametrize("name", ["../p00", "a/p00", ".p00", "a\\b", ""])
+def test_a_name_that_leads_elsewhere_is_refused(tmp_path, name):
+    found = Found([*pairs(), Pair(name, "x", lambda: draw_phantom("x", 32))])
+    refused(tmp_path, found, "found the image name")
+
+
+def test_a_structure_that_vanishes_at_the_prepared_size_is_refused(tmp_path):
+    image, mask = draw_phantom("x", 32)
+    small = np.zeros_like(mask)
+    small[0, 0] = 1
+    refused(tmp_path, Found(pairs(p03=lambda: (image, small))), "p03 has an empty mask at 16x16; raise `image_size`")
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_everything_is_checked_before_training(tmp_path, split):
+    dataset = prepare_phantom(tmp_path / "phantom")
+    dataset.check()
+    mask = tmp_path / f"phantom/masks/phantom_{split}_0000.png"
+    whole = mask.read_bytes()
+    mask.write_bytes(whole[:-1] + b"x")
+    with pytest.raises(DataError, match=rf"masks/phantom_{split}_0000\.png: differs"):
+        dataset.check()
+    mask.write_bytes(whole)
+    text = dataset.index.read_text()
+    dataset.index.write_text(text.replace(",test,", ",train,", 1))
+    with pytest.raises(DataError, match=r"are not those of splits\.json"):
+        PreparedDataset(dataset.index).check()
+    dataset.index.write_text(
+        text.replace("phantom_test_0000,phantom_test_0000,", "phantom_test_0000,phantom_val_0000,")
+    )
+    with pytest.raises(DataError, match="group phantom_val_0000 is in two splits"):
+        PreparedDataset(dataset.index).check()
+    (tmp_path / "phantom/splits.json").write_text("{")
+    with pytest.raises(DataError, match=r"splits\.json: cannot be read"):
+        dataset.check()
 
 
 def test_an_unknown_rule_is_refused(tmp_path):

@@ -42,19 +42,22 @@ class OwnData(Section):
         description="CSV with a row per image and the columns image, mask (paths, relative to the folders above or to "
         "the table), and where known name, a group column and split (train, val, test)",
     )
-    values: dict[int, Name] = Field(
+    values: dict[Annotated[int, Field(ge=0, le=65535)], Name] = Field(
         {0: "background", 255: "foreground"},
         min_length=2,
+        max_length=254,
         description="Class of each value in the masks; JPEG masks take the nearest value",
     )
-    group_column: str = Field("group", description="Column of the table with the patient, so that none is split up")
+    group_column: str | None = Field(
+        None, description="Column of the table with the patient, so that none is split up; null: group, if there is one"
+    )
     group_pattern: str | None = Field(
         None, description="Instead: a regular expression that finds the patient in an image's name, such as ^(\\d+)_"
     )
     channels: Literal[1, 3] = Field(1, description="1 for gray images, 3 for colour")
     bits: int = Field(8, ge=1, le=16, description="Depth that is kept, such as 12 for most DICOM X-rays")
     window: tuple[float, float] | None = Field(
-        None, description="Stored values that become black and white; null: all that the depth can hold"
+        None, description="Stored values that are spread from black to white; null: all that the depth can hold"
     )
     pixel_size: tuple[float, float] | None = Field(
         None, description="Height and width of a pixel in mm, where the files do not say (DICOM does)"

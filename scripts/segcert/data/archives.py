@@ -5,11 +5,17 @@ as long as they are read. Nothing is read of an archive with a name that leads o
 bytes.
 """
 
+import bz2
 import contextlib
 import dataclasses
 import functools
+import glob
+import gzip
 import hashlib
+import lzma
+import os
 import re
+import shutil
 import stat
 import tarfile
 import tempfile
@@ -17,7 +23,7 @@ import threading
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import IO, Any, NamedTuple, cast
 
 from segcert.data.errors import DataError
 
@@ -25,6 +31,8 @@ MAX_MEMBER_BYTES = 128 << 20
 MAX_MEMBERS = 200_000
 MAX_GROWTH = 20  # an archive may unpack to so many times its own size,
 FREE_BYTES = 4 << 30  # or to this, whichever is more
+
+RAR_UNIX = 3  # the system that wrote a member, whose attributes are then a Unix mode
 
 STRAY = ("thumbs.db", "desktop.ini", "__macosx")
 
@@ -87,6 +95,8 @@ def open_archive(path: Path) -> Iterator[list[File]]:
                 if not info.is_dir() and not is_stray(info.filename)
             ]
         return
+    for leftover in path.parent.glob(f".{glob.escape(path.stem)}.*.part"):  # of a job that was killed
+        shutil.rmtree(leftover)
     with tempfile.TemporaryDirectory(prefix=f".{path.stem}.", suffix=".part", dir=path.parent) as folder:
         with _named(path):
             kind.unpack(path, Path(folder))
@@ -100,8 +110,13 @@ def list_archive(path: Path) -> list[Member]:
 
 
 def list_folder(folder: Path) -> list[File]:
-    """The files under a folder, sorted, stray ones left out."""
-    relative = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    """The files under a folder, sorted, links followed, stray ones left out."""
+    relative, seen = [], set()
+    for root, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = [name for name in folders if os.path.realpath(os.path.join(root, name)) not in seen]
+        seen |= {os.path.realpath(os.path.join(root, name)) for name in folders}
+        relative += [Path(root, name).relative_to(folder).as_posix() for name in names if Path(root, name).is_file()]
+    relative.sort()
     return [File(path, str(folder), (folder / path).read_bytes) for path in relative if not is_stray(path)]
 
 
@@ -144,17 +159,47 @@ def _zip_members(path: Path) -> list[Member]:
 
 
 def _read_zip(archive: zipfile.ZipFile, lock: threading.Lock, info: zipfile.ZipInfo) -> bytes:
-    with lock:  # zipfile counts its open members without one
-        return archive.read(info)
+    """A member's bytes; no more are unpacked than it claims to have."""
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise DataError(f"compression method {info.compress_type}; expected stored or deflated")
+    with lock, archive.open(info) as member:  # zipfile counts its open members without a lock
+        return member.read(info.file_size + 1)
+
+
+class _Bounded:
+    """A stream of which no reader takes more at once than a member may have: a tar header could ask for gigabytes."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self.stream = stream
+        self.seek, self.tell, self.close = stream.seek, stream.tell, stream.close
+
+    def read(self, size: int = -1) -> bytes:
+        """At most `size` bytes."""
+        if not 0 <= size <= MAX_MEMBER_BYTES:
+            raise DataError(f"asks for {size >> 20} MiB at once; the limit is {MAX_MEMBER_BYTES >> 20} MiB; {_REFUSED}")
+        return self.stream.read(size)
+
+
+@contextlib.contextmanager
+def _open_tar(path: Path) -> Iterator[tarfile.TarFile]:
+    openers: dict[str, Callable[[Path], Any]] = {
+        ".gz": gzip.open,
+        ".tgz": gzip.open,
+        ".bz2": bz2.open,
+        ".xz": lzma.open,
+    }
+    opener = openers.get(path.suffix.lower(), functools.partial(open, mode="rb"))
+    with opener(path) as stream, tarfile.open(fileobj=cast("IO[bytes]", _Bounded(stream)), mode="r:") as archive:
+        yield archive
 
 
 def _tar_members(path: Path) -> list[Member]:
-    with tarfile.open(path) as archive:
+    with _open_tar(path) as archive:
         return [Member(info.name, info.size, info.isfile()) for info in archive if not info.isdir()]
 
 
 def _unpack_tar(path: Path, folder: Path) -> None:
-    with tarfile.open(path) as archive:
+    with _open_tar(path) as archive:
         archive.extractall(folder, filter="data")
 
 
@@ -179,7 +224,15 @@ def _unpack_seven_zip(path: Path, folder: Path) -> None:
 def _rar_members(path: Path) -> list[Member]:
     from unrar.cffi.rarfile import RarFile
 
-    return [Member(info.filename, info.file_size, True) for info in RarFile(path).infolist() if not info.is_dir()]
+    return [
+        Member(info.filename, info.file_size, not _is_rar_link(info._header.headerDataEx))
+        for info in RarFile(path).infolist()
+        if not info.is_dir()
+    ]
+
+
+def _is_rar_link(header: Any) -> bool:
+    return bool(header.RedirType) or (header.HostOS == RAR_UNIX and stat.S_ISLNK(header.FileAttr))
 
 
 def _unpack_rar(path: Path, folder: Path) -> None:

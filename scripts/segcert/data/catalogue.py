@@ -36,12 +36,14 @@ class Archive:
 class SplitRule:
     """A rule of which images train, validate and are certified.
 
-    leaks: whether images of one patient or video fall on several sides, so that test numbers are too good.
+    split_of: "" for an image that is in none. leaks: whether images of one patient or video fall on several sides, so
+    that test numbers are too good. names: the images that the rule speaks of, if it lists them.
     """
 
     description: str
     split_of: Callable[["Named"], str]
     leaks: bool = False
+    names: frozenset[str] = frozenset()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,6 +6,7 @@ stands under its final name before its checksum was compared; what has another i
 """
 
 import hashlib
+import itertools
 import re
 import shutil
 import sys
@@ -20,6 +21,7 @@ from segcert.data.errors import DataError
 from segcert.data.instructions import how_to_get, terms
 from segcert.data.raw import MANIFEST, write_manifest
 from segcert.progress import log
+from segcert.provenance.atomic import atomic_file
 from segcert.provenance.digests import file_digest
 
 UNFINISHED = (".part", ".unverified", ".rejected", ".record.json", MANIFEST)
@@ -38,7 +40,7 @@ def fetch(about: Dataset, folder: str | Path, mirror: str | None = None) -> None
     print(terms(about), file=sys.stderr)
     log.info("%s", terms(about))
     sums = _published_sums(mirror) if mirror else {}
-    there = {archive.name: _lying_there(archive, folder, sums) for archive in about.archives}
+    there = {archive.name: _lying_there(archive, folder, mirror, sums) for archive in about.archives}
     lacking = [archive for archive in about.archives if not there[archive.name]]
     by_hand = [archive for archive in lacking if not archive.url and not _in_mirror(archive, sums)]
     if by_hand:
@@ -57,21 +59,35 @@ def fetch(about: Dataset, folder: str | Path, mirror: str | None = None) -> None
     )
 
 
-def _lying_there(archive: Archive, folder: Path, sums: Mapping[str, str]) -> list[Path]:
+def _lying_there(archive: Archive, folder: Path, mirror: str | None, sums: Mapping[str, str]) -> list[Path]:
     """What was put into the folder of an archive, under its own name or another, or unpacked; empty if nothing was."""
-    target = folder / archive.name
-    if target.exists():
-        digest = file_digest(target)
-        if digest == sums.get(archive.name) or _is_official(archive, target, digest) is not False:
-            return [target]
-        log.warning("%s: not what was published; put aside as %s", target, _put_aside(target))
     loose = [folder / file.path for file in list_folder(folder) if not file.path.endswith(UNFINISHED)]
-    for path in loose:
-        if is_archive(path) and any(_holds(archive, member.name) for member in list_archive(path)):
+    archives = sorted(filter(is_archive, loose), key=lambda path: path.name != archive.name)
+    for path in archives:
+        if path != folder / archive.name and not any(_holds(archive, member.name) for member in list_archive(path)):
+            continue
+        if _is_wrong(archive, path, sums):
+            rejected = _put_aside(path)
+            if not mirror:
+                raise DataError(
+                    f"{path}: SHA-256 is {file_digest(rejected)}, expected {_expected(archive)}; put aside as "
+                    f"{rejected}, not used. A damaged download? Get it again. From a mirror? Name it again: "
+                    "--config mirror=..."
+                )
+            log.warning("%s: not what was published; put aside as %s", path, rejected)
+            continue
+        if path.name != archive.name:
             log.info("%s: taken for %s", path, archive.name)
-            return [path]
-    files = [path for path in loose if not is_archive(path)]
-    return files if any(_holds(archive, path.relative_to(folder).as_posix()) for path in files) else []
+        return [path]
+    return [path for path in loose if _holds(archive, path.relative_to(folder).as_posix())]
+
+
+def _is_wrong(archive: Archive, path: Path, sums: Mapping[str, str]) -> bool:
+    """Whether a file differs from what the mirror lists and from what was published; without either, it does not."""
+    digest = file_digest(path)
+    official = _is_official(archive, path, digest)
+    listed = sums.get(path.name)
+    return digest != listed and not official and not (official is None and listed is None)
 
 
 def _bring(archive: Archive, folder: Path, mirror: str | None, sums: Mapping[str, str]) -> Path:
@@ -89,7 +105,7 @@ def _bring(archive: Archive, folder: Path, mirror: str | None, sums: Mapping[str
     if official is None:
         log.info("%s: no published checksum; recorded SHA-256 %s", target.name, digest)
     elif not official:
-        expected = sums[name] if name else archive.sha256 or f"MD5 {archive.md5}"
+        expected = sums[name] if name else _expected(archive)
         raise DataError(
             f"{source}: SHA-256 is {digest}, expected {expected}; put aside as {_put_aside(unverified, target)}, not "
             "used. A damaged download? Run snakemake again. A new release? Check it and change the catalogue"
@@ -105,9 +121,8 @@ def _transfer(source: str, target: Path) -> None:
     path = Path(source).expanduser()
     if not path.is_file():
         raise DataError(f"{source}: no such file in the mirror; put it there, or leave `mirror` out")
-    part = target.with_name(f"{target.name}.part")
-    shutil.copyfile(path, part)
-    part.replace(target)
+    with atomic_file(target) as temporary:
+        shutil.copyfile(path, temporary)
 
 
 def _entry(archive: Archive, path: Path) -> dict[str, Any]:
@@ -125,6 +140,10 @@ def _is_official(archive: Archive, path: Path, digest: str) -> bool | None:
     return _md5(path) == archive.md5 if archive.md5 else None
 
 
+def _expected(archive: Archive) -> str:
+    return archive.sha256 or f"MD5 {archive.md5}"
+
+
 def _holds(archive: Archive, path: str) -> bool:
     return re.fullmatch(f"(?:.*/)?{archive.holds}", path) is not None
 
@@ -136,7 +155,10 @@ def _in_mirror(archive: Archive, sums: Mapping[str, str]) -> str | None:
 
 
 def _put_aside(path: Path, named: Path | None = None) -> Path:
-    rejected = (named or path).with_name(f"{(named or path).name}.rejected")
+    """Rename a file to <name>.rejected (or, so that nothing is lost, <name>.2.rejected and so on)."""
+    name = (named or path).name
+    names = itertools.chain([f"{name}.rejected"], (f"{name}.{number}.rejected" for number in itertools.count(2)))
+    rejected = next(candidate for each in names if not (candidate := path.with_name(each)).exists())
     path.replace(rejected)
     return rejected
 
@@ -150,9 +172,9 @@ def _published_sums(mirror: str) -> dict[str, str]:
     """The checksums of a mirror's SHA256SUMS, by file name."""
     address = f"{mirror.rstrip('/')}/SHA256SUMS"
     if mirror.startswith(("http://", "https://")):
-        text = read_small(address).decode()
+        text = read_small(address).decode(errors="replace")
     elif Path(address).expanduser().is_file():
-        text = Path(address).expanduser().read_text()
+        text = Path(address).expanduser().read_text(errors="replace")
     else:
         raise DataError(f"{address}: no such file; put it there (`sha256sum * > SHA256SUMS`), or leave `mirror` out")
     sums = {}

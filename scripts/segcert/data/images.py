@@ -1,12 +1,14 @@
 """An image as whole numbers on its own grid: resizing, padding, and PNG files with the same bytes on every machine."""
 
 import dataclasses
+import functools
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+from scipy.sparse import csr_array
 
 from segcert.data.errors import DataError
 
@@ -60,10 +62,12 @@ class Raster:
         return dataclasses.replace(self, pixels=np.stack([pad_to_square(plane) for plane in self.pixels]))
 
     def with_channels(self, channels: int) -> "Raster":
-        """With the wanted channels: gray saved as RGB becomes one channel. Raises DataError where it cannot."""
+        """With one channel or three: gray is replicated, gray saved as RGB becomes one. Raises DataError for colour."""
         found = len(self.pixels)
         if found == channels:
             return self
+        if found == 1:
+            return dataclasses.replace(self, pixels=np.repeat(self.pixels, channels, axis=0))
         if channels == 1 and (self.pixels == self.pixels[:1]).all():
             return dataclasses.replace(self, pixels=self.pixels[:1])
         raise DataError(f"image: found {found} channels; expected {channels}")
@@ -80,6 +84,10 @@ class Raster:
         full = (1 << self.bits) - 1
         spread = (np.clip(self.pixels, low, high) - low) * (full / (high - low))
         return dataclasses.replace(self, pixels=np.rint(spread).astype(np.uint16))
+
+    def inverted(self) -> "Raster":
+        """With black and white exchanged."""
+        return dataclasses.replace(self, pixels=np.uint16((1 << self.bits) - 1) - self.pixels)
 
     def with_bits(self, bits: int) -> "Raster":
         """On another grid: 0 stays 0, the largest value the largest."""
@@ -114,5 +122,20 @@ def write_png(path: Path, pixels: npt.NDArray[Any]) -> None:
 
 
 def _area_average(plane: npt.NDArray[Any], size: int) -> npt.NDArray[np.float32]:
-    """Mean over what each pixel of (size, size) covers of (H, W)."""
-    return np.asarray(Image.fromarray(plane.astype(np.float32)).resize((size, size), Image.Resampling.BOX))
+    """Mean over what each pixel of (size, size) covers of (H, W), pixels that it covers in part counted in part."""
+    height, width = plane.shape
+    rows = _overlaps(height, size) @ plane.astype(np.float32)
+    return np.asarray((_overlaps(width, size) @ rows.T).T)
+
+
+@functools.lru_cache(maxsize=64)
+def _overlaps(length: int, size: int) -> csr_array:
+    """(size, length): how much of new pixel i each old pixel j covers, where `size` pixels replace `length`."""
+    edges = np.arange(size + 1) * (length / size)
+    first = np.floor(edges[:-1]).astype(int)
+    covered = np.ceil(edges[1:] - 1e-9).astype(int) - first
+    i = np.repeat(np.arange(size), covered)
+    j = np.concatenate([np.arange(start, start + count) for start, count in zip(first, covered, strict=True)])
+    overlap = np.minimum(edges[i + 1], j + 1) - np.maximum(edges[i], j)
+    weights = (overlap * (size / length)).astype(np.float32)
+    return csr_array((weights, (i, np.minimum(j, length - 1))), shape=(size, length))

@@ -1,4 +1,4 @@
-"""The rows of index.csv and their schema."""
+"""The rows of index.csv: their schema, and the rule that a group has one split."""
 
 import csv
 from collections.abc import Iterable
@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from segcert.data.errors import DataError
+
+SPLITS = ("train", "val", "test")
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Millimetres = Annotated[
@@ -41,15 +43,31 @@ def write_index(path: Path, rows: Iterable[Row]) -> None:
 
 def read_index(path: Path) -> list[Row]:
     """The rows of index.csv. Raises DataError, naming file, line and column, where one does not fit the schema."""
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = []
-        for number, cells in enumerate(csv.DictReader(file), start=2):
-            try:
-                rows.append(Row.model_validate(cells))
-            except ValidationError as error:
-                problem = error.errors()[0]
-                raise DataError(
-                    f"{path}: line {number}, column {'.'.join(map(str, problem['loc']))}: found {problem['input']!r}; "
-                    f"{problem['msg']}. Delete {path} and run snakemake again"
-                ) from error
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            lines = list(csv.DictReader(file, restkey="more"))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: cannot be read ({error}). Delete it and run snakemake again") from error
+    rows = []
+    for number, cells in enumerate(lines, start=2):
+        try:
+            rows.append(Row.model_validate(cells))
+        except ValidationError as error:
+            problem = error.errors()[0]
+            raise DataError(
+                f"{path}: line {number}, column {'.'.join(map(str, problem['loc']))}: found {problem['input']!r}; "
+                f"{problem['msg']}. Delete {path} and run snakemake again"
+            ) from error
     return rows
+
+
+def check_groups(what: str, rows: Iterable[tuple[str, str, str]], group: str) -> None:
+    """Raise DataError if a group is on two sides; rows of (image, group, split)."""
+    seen: dict[str, tuple[str, str]] = {}
+    for image, name, split in rows:
+        first, side = seen.setdefault(name, (image, split))
+        if side != split:
+            raise DataError(
+                f"{what}: {group} {name} is in two splits: {first} in {side}, {image} in {split}. Put all of its "
+                "images into one split; a published split that leaks has to say so with `leaks: true`"
+            )

@@ -25,10 +25,12 @@ def overview(all_known: Iterable[Dataset]) -> str:
     """A line for each data set, and how to name one of one's own."""
     rows = [("name", "images", "modality", "classes", "to get", "licence")]
     for about in all_known:
-        by_hand = any(archive.page for archive in about.archives if not archive.url)
-        how = "by hand" if by_hand else "fetched" if about.archives else "made here"
+        by_hand = [archive for archive in about.archives if not archive.url]
+        partly = "partly " * (len(by_hand) < len(about.archives))
+        how = f"{partly}by hand" if by_hand else "fetched" if about.archives else "made here"
         count = f"{about.images}" if about.images else "any"
         rows.append((about.name, count, about.modality, ", ".join(about.classes[1:]), how, about.licence))
+    rows.append(("folder", "any", "your own", "your own", "yours", "yours"))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return "\n".join([*lines, "", "More of one: segcert datasets NAME. Images of your own: segcert datasets folder"])

@@ -52,30 +52,29 @@ class Layout:
         patterns = [pattern for of_class in self.masks.values() for pattern in of_class]
         for file in files:
             if match := _ends_with(self.images, file.path):
-                _put(images, match["name"], file, match)
+                _put(images, self.name(match["name"]), file, match)
             for pattern in patterns:
                 if match := _ends_with(pattern, file.path):
-                    _put(masks, (match["name"], pattern), file, match)
+                    _put(masks, (self.name(match["name"]), pattern), file, match)
         if not images:
             raise DataError(
                 f"{about.title}: none of {len(files)} files is an image (.../{self.images}): is it the official one?"
             )
         pairs, left_out = [], []
-        for key, (file, match) in images.items():
-            name = self.name(key)
-            lacking = [title for title in self.masks if any((key, each) not in masks for each in self.masks[title])]
+        for name, (file, match) in images.items():
+            lacking = [title for title in self.masks if any((name, each) not in masks for each in self.masks[title])]
             if lacking:
                 left_out.append(LeftOut(name, f"no mask of the {lacking[0]}", str(file)))
                 continue
-            of_image = {title: [masks[key, each] for each in self.masks[title]] for title in self.masks}
+            of_image = {title: [masks[name, each] for each in self.masks[title]] for title in self.masks}
             matches = [match, *(found for of_class in of_image.values() for _, found in of_class)]
             parts = [found.groupdict().get("part") for found in matches]
             mask_files = {title: [mask for mask, _ in found] for title, found in of_image.items()}
             load = functools.partial(self._load, about, file, mask_files)
             group = match.groupdict().get("group") or self.group_of(name)
             pairs.append(Pair(name, group, load, next(filter(None, parts), None)))
-        alone = {key: file for (key, _), (file, _) in masks.items() if key not in images}
-        left_out += [LeftOut(self.name(key), "a mask without an image", str(file)) for key, file in alone.items()]
+        alone = {name: file for (name, _), (file, _) in masks.items() if name not in images}
+        left_out += [LeftOut(name, "a mask without an image", str(file)) for name, file in alone.items()]
         return Found(sorted(pairs, key=lambda pair: pair.name), left_out)
 
     def _load(self, about: Dataset, file: File, masks: Mapping[str, Sequence[File]]) -> tuple[Raster, Labels]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import hashlib
 import io
 import json
 from pathlib import Path
@@ -13,8 +14,7 @@ from PIL import Image
 
 from segcert.data.errors import DataError
 from segcert.data.images import Labels, PixelSize, to_unit
-from segcert.data.index import Row, read_index
-from segcert.provenance.digests import file_digest
+from segcert.data.index import SPLITS, Row, check_groups, read_index
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,13 +26,30 @@ class PreparedDataset:
     @functools.cached_property
     def about(self) -> dict[str, Any]:
         """What dataset.json says: name, title, classes, channels, bits, image_size, terms, citation, ..."""
-        about: dict[str, Any] = json.loads((self.index.parent / "dataset.json").read_text())
-        return about
+        return self._json("dataset.json")
 
     @functools.cached_property
     def rows(self) -> dict[str, Row]:
         """The rows of index.csv by image."""
         return {row.image: row for row in read_index(self.index)}
+
+    def check(self) -> None:
+        """Compare every image and mask with its digest, and the index with splits.json: before anything is trained.
+
+        Raises DataError, naming what is missing or was changed.
+        """
+        stated = self._json("splits.json")
+        for split in SPLITS:
+            if stated.get(split) != self.names(split):
+                raise DataError(
+                    f"{self.index}: its images in {split} are not those of splits.json beside it; delete {self.index} "
+                    "and run snakemake again"
+                )
+        if not stated.get("leaks"):
+            check_groups(str(self.index), [(row.image, row.group, row.split) for row in self.rows.values()], "group")
+        for name, row in self.rows.items():
+            self._checked("images", name, row.digest)
+            self._checked("masks", name, row.mask_digest)
 
     def names(self, split: str, most: int | None = None) -> list[str]:
         """Names of the images of a split, in order; at most the first `most`."""
@@ -64,12 +81,24 @@ class PreparedDataset:
         return np.stack([self.image(name) for name in names]), np.stack([self.mask(name) for name in names])
 
     def _read(self, kind: str, name: str, digest: str) -> npt.NDArray[Any]:
+        with Image.open(io.BytesIO(self._checked(kind, name, digest))) as image:
+            return np.asarray(image)
+
+    def _checked(self, kind: str, name: str, digest: str) -> bytes:
         path = self.index.parent / kind / f"{name}.png"
         if not path.exists():
             raise DataError(f"{path}: missing, but {self.index} names it; delete {self.index} and run snakemake again")
-        if file_digest(path) != digest:
+        data = path.read_bytes()
+        if hashlib.sha256(data).hexdigest() != digest:
             raise DataError(
                 f"{path}: differs from its digest in {self.index}; delete {self.index} and run snakemake again"
             )
-        with Image.open(io.BytesIO(path.read_bytes())) as image:
-            return np.asarray(image)
+        return data
+
+    def _json(self, name: str) -> dict[str, Any]:
+        path = self.index.parent / name
+        try:
+            content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path}: cannot be read ({error}); delete {self.index} and run snakemake again") from error
+        return content

@@ -16,7 +16,7 @@ def read_own_image(path: str | Path, bits: int | None = None) -> Raster:
     if not path.is_file():
         raise DataError(f"{path}: no such file")
     data = path.read_bytes()
-    if not file_format(data[:132]):
+    if not file_format(data):
         raise DataError(f"{path}: is no PNG, TIFF or DICOM file; convert it (JPEG loses what certificates speak of)")
     try:
         return decode(data, bits)

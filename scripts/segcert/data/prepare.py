@@ -5,6 +5,7 @@ import concurrent.futures
 import csv
 import dataclasses
 import json
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -14,14 +15,15 @@ import numpy as np
 from segcert.data.catalogue import Dataset, Named, SplitRule
 from segcert.data.errors import DataError
 from segcert.data.images import pad_to_square, resize_mask, write_png
-from segcert.data.index import Row, write_index
+from segcert.data.index import SPLITS, Row, check_groups, write_index
 from segcert.data.pairs import Found, LeftOut, Pair
-from segcert.data.splits import SPLITS, check_groups, rule_of
+from segcert.data.splits import rule_of
 from segcert.progress import log, track
 from segcert.provenance.atomic import atomic_folder
 from segcert.provenance.digests import array_digest, file_digest
 
 SHOWN = 10  # of a list of problems
+NAME = re.compile(r"[^./\\\0][^/\\\0]*")  # a file of the prepared folder is called so
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -85,8 +87,15 @@ def _dealt_out(
 ) -> tuple[list[Pair], dict[str, str], list[LeftOut]]:
     """The pairs that are used, the split of each, and what is left out."""
     known = {pair.name for pair in found.pairs} | {each.name for each in found.left_out}
-    if unknown := sorted(set(exclude) - known):
-        raise DataError(f"`exclude`: {about.name} has no image {unknown[0]}; its first is {min(known)}. Mend the name")
+    for key, names in (("exclude", exclude), ("splits", rule.names)):
+        if unknown := sorted(set(names) - known):
+            raise DataError(
+                f"`{key}`: {about.name} has no image {unknown[0]!r}; its first is {min(known)!r}. Mend the name (in "
+                "YAML, put quotes round a name that is a number)"
+            )
+    for pair in found.pairs:
+        if not NAME.fullmatch(pair.name):
+            raise DataError(f"{about.name}: found the image name {pair.name!r}; expected no / and no leading dot")
     splits = {pair.name: rule.split_of(Named(about.name, pair.name, pair.group, pair.part)) for pair in found.pairs}
     left_out = list(found.left_out)
     left_out += [LeftOut(pair.name, "excluded in the configuration") for pair in found.pairs if pair.name in exclude]
@@ -151,6 +160,8 @@ def _prepared(about: Dataset, pair: Pair, split: str, folder: Path, form: Form) 
     if form.keep_aspect:
         image, mask = image.padded(), pad_to_square(mask)
     image, mask = image.resized(form.image_size), resize_mask(mask, form.image_size, len(about.classes))
+    if not mask.any() and not about.allow_empty:
+        raise DataError(f"{pair.name} has an empty mask at {form.image_size}x{form.image_size}; raise `image_size`")
     pixels = image.pixels[0] if len(image.pixels) == 1 else image.pixels.transpose(1, 2, 0)
     paths = [folder / kind / f"{pair.name}.png" for kind in ("images", "masks")]
     write_png(paths[0], np.ascontiguousarray(pixels, np.uint8 if about.bits <= 8 else np.uint16))
@@ -196,4 +207,4 @@ def _listed(reasons: Sequence[str]) -> str:
 
 
 def _exclude_line(about: Dataset, names: Iterable[str]) -> str:
-    return f"`exclude: {{{about.name}: [{', '.join(names)}]}}`"
+    return f"`exclude: {{{about.name}: {json.dumps(list(names))}}}`"

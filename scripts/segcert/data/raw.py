@@ -1,10 +1,11 @@
 """data/raw/<dataset>/: what was fetched or put there, and the manifest that says what it was."""
 
 import contextlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from pydantic import BaseModel
 
 from segcert.data.archives import File, open_archive
 from segcert.data.errors import DataError
@@ -15,24 +16,40 @@ from segcert.provenance.digests import file_digest
 MANIFEST = "manifest.json"
 
 
+class ArchiveEntry(BaseModel):
+    """An archive: its name, size, SHA-256, and whether it is the official release (None: no checksum was published)."""
+
+    name: str
+    bytes: int
+    sha256: str
+    official: bool | None
+
+
+class Manifest(BaseModel):
+    """What lies in the folder: archives, and the SHA-256 of loose files by path."""
+
+    dataset: str
+    archives: list[ArchiveEntry] = []
+    files: dict[str, str] = {}
+
+
 def write_manifest(
     folder: Path, dataset: str, archives: Sequence[Mapping[str, Any]], files: Mapping[str, Path]
 ) -> None:
-    """Write the manifest of a data set: its archives (name, bytes, sha256, official), and loose files (SHA-256)."""
+    """Write the manifest of a data set: its archives (as ArchiveEntry), and loose files by what they are called."""
     digests = {name: file_digest(path) for name, path in track(files.items(), f"digests of {dataset}", len(files))}
-    manifest = {"dataset": dataset, "archives": list(archives), "files": digests}
+    manifest = Manifest.model_validate({"dataset": dataset, "archives": archives, "files": digests})
     with atomic_file(folder / MANIFEST) as path:
-        path.write_text(json.dumps(manifest, indent=2) + "\n")
+        path.write_text(manifest.model_dump_json(indent=2) + "\n")
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
+def read_manifest(folder: Path) -> Manifest:
     """The manifest of a data set. Raises DataError when it is damaged."""
     path = folder / MANIFEST
     try:
-        manifest: dict[str, Any] = json.loads(path.read_text())
-        return {key: manifest[key] for key in ("dataset", "archives", "files")}
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: is no manifest ({error!r}); delete it and run snakemake again") from error
+        return Manifest.model_validate_json(path.read_bytes())
+    except ValueError as error:
+        raise DataError(f"{path}: is no manifest ({error}); delete it and run snakemake again") from error
 
 
 @contextlib.contextmanager
@@ -45,16 +62,16 @@ def open_raw(folder: str | Path) -> Iterator[list[File]]:
     manifest = read_manifest(folder)
     with contextlib.ExitStack() as stack:
         files = []
-        for entry in manifest["archives"]:
-            path = folder / entry["name"]
+        for entry in manifest.archives:
+            path = folder / entry.name
             if not path.exists():
                 raise DataError(f"{path}: missing; put it back, or delete {folder / MANIFEST} and run snakemake again")
-            if (found := file_digest(path)) != entry["sha256"]:
+            if (found := file_digest(path)) != entry.sha256:
                 raise DataError(
-                    f"{path}: SHA-256 is {found}, the manifest says {entry['sha256']}; it changed after it was "
+                    f"{path}: SHA-256 is {found}, the manifest says {entry.sha256}; it changed after it was "
                     f"fetched: delete it and {folder / MANIFEST} and run snakemake again"
                 )
             files += stack.enter_context(open_archive(path))
-        for name, sha256 in manifest["files"].items():
+        for name, sha256 in manifest.files.items():
             files.append(File(name, str(folder), (folder / name).read_bytes, sha256))
         yield files

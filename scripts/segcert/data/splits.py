@@ -3,14 +3,14 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from segcert.data.catalogue import Dataset, Named, SplitRule
 from segcert.data.errors import DataError
+from segcert.data.index import SPLITS
 
-SPLITS = ("train", "val", "test")
 SHARES = {"train": 0.65, "val": 0.10, "test": 0.25}
 
 
@@ -64,16 +64,9 @@ def read_split_file(path: Path) -> SplitRule:
     if len(split_of) < len(pairs):
         twice = next(image for image, count in Counter(image for image, _ in pairs).items() if count > 1)
         raise DataError(f"{path}: names {twice} twice; each image has one split")
-    return SplitRule(f"as {path.name} states", lambda named: split_of.get(named.image, ""), bool(stated.get("leaks")))
-
-
-def check_groups(what: str, rows: Iterable[tuple[str, str, str]], group: str) -> None:
-    """Raise DataError if a group is on two sides; rows of (image, group, split)."""
-    seen: dict[str, tuple[str, str]] = {}
-    for image, name, split in rows:
-        first, side = seen.setdefault(name, (image, split))
-        if side != split:
-            raise DataError(
-                f"{what}: {group} {name} is in two splits: {first} in {side}, {image} in {split}. Put all of its "
-                "images into one split; a published split that leaks has to say so with `leaks: true`"
-            )
+    return SplitRule(
+        f"as {path.name} states",
+        lambda named: split_of.get(named.image, ""),
+        bool(stated.get("leaks")),
+        frozenset(split_of),
+    )

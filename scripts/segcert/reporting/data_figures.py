@@ -15,8 +15,8 @@ from PIL import Image
 from scipy import ndimage
 
 from segcert.data.images import Labels
+from segcert.data.index import SPLITS
 from segcert.data.loading import PreparedDataset
-from segcert.data.splits import SPLITS
 from segcert.reporting.data_summary import DataSummary
 from segcert.reporting.style import CLASS_COLORS, DPI, to_rgb
 

@@ -7,7 +7,7 @@ from typing import Any
 from markupsafe import Markup
 from PIL import Image
 
-from segcert.data.splits import SPLITS
+from segcert.data.index import SPLITS
 from segcert.reporting.data_figures import share_shown
 from segcert.reporting.data_summary import DataSummary
 from segcert.reporting.html import data_uri, inline_svg, render

@@ -12,9 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import TypeAdapter
 
-from segcert.data.index import Row
+from segcert.data.index import SPLITS, Row
 from segcert.data.loading import PreparedDataset
-from segcert.data.splits import SPLITS
 from segcert.provenance.atomic import atomic_file
 
 INTENSITY_BINS = 64

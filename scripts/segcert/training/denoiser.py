@@ -29,6 +29,7 @@ def train_denoiser(
     and `scheduler`, and history.csv, to `folder`.
     """
     dataset = PreparedDataset(Path(index))
+    dataset.check()
     images, val_images = (_scaled(dataset, split, pool) for split in ("train", "val"))
     torch.manual_seed(seed)
     unet = build_unet(settings, dataset.about["channels"], dataset.about["image_size"] // pool)

@@ -37,6 +37,7 @@ def train_segmenter(
     sigma is noise of the level sigma / pool. Writes model.safetensors, config.json and history.csv to `folder`.
     """
     dataset = PreparedDataset(Path(index))
+    dataset.check()
     classes = dataset.about["classes"]
     images, masks = _tensors(dataset, "train", pool)
     val_images, val_masks = _tensors(dataset, "val", pool)

@@ -65,7 +65,7 @@ DATASET = Dataset(
     archives=(
         Archive(
             name="CVC-ClinicDB.rar",
-            holds=r"Original/\d+\.tif",
+            holds=r"(?:Original|Ground Truth)/\d+\.tif",
             page="https://polyp.grand-challenge.org/CVCClinicDB/",
         ),
     ),

@@ -60,7 +60,7 @@ DATASET = Dataset(
         Archive(name="All247images.zip", holds=IMAGES, page="http://db.jsrt.or.jp/eng.php (register there)"),
         Archive(
             name="masks.zip",
-            holds=r"fold[12]/masks/heart/JPC(?:LN|NN)\d{3}\.gif",
+            holds=r"fold[12]/masks/[^/]+/JPC(?:LN|NN)\d{3}\.gif",
             page="https://zenodo.org/records/7056076 (SCR)",
             md5="3e9bb1c4bc1f5b2672ac4bfeabab16f4",
         ),

@@ -19,7 +19,7 @@ DATASET = Dataset(
     archives=(
         Archive(
             name="kvasir-seg.zip",
-            holds=r"images/\w+\.jpg",
+            holds=r"(?:images|masks)/\w+\.jpg",
             page="https://datasets.simula.no/kvasir-seg/",
             url="https://datasets.simula.no/downloads/kvasir-seg.zip",
             bytes=46_200_000,

@@ -21,7 +21,7 @@ DATASET = Dataset(
     archives=(
         Archive(
             name="NLM-MontgomeryCXRSet.zip",
-            holds=IMAGES,
+            holds=r"(?:CXR_png|ManualMask/(?:left|right)Mask)/MCUCXR_\d{4}_[01]\.png",
             page="http://openi.nlm.nih.gov/faq#collection",
             url="http://openi.nlm.nih.gov/imgs/collections/NLM-MontgomeryCXRSet.zip",
             sha256="54601e952315d8f67383e9202a6e145997ade429f54f7e0af44b4e158714f424",
