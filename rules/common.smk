@@ -29,10 +29,7 @@ try:
         for name, settings in CONFIG.own_data.items()
         if name in CONFIG.datasets
     }
-    OWN_FILES = {
-        name: [str(path).replace("{", "{{").replace("}", "}}") for path in folder.files()]
-        for name, folder in OWN_FOLDERS.items()
-    }
+    OWN_FILES = {name: folder.files() for name, folder in OWN_FOLDERS.items()}
     ABOUT = {
         name: OWN_FOLDERS[name].about if name in OWN_FOLDERS else catalogue.dataset(name) for name in CONFIG.datasets
     }

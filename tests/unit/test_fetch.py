@@ -218,9 +218,12 @@ def test_an_archive_that_was_put_there_is_taken_under_any_name(tmp_path):
     raw = tmp_path / "raw"
     raw.mkdir()
     shenzhen_archives(raw, 4)
-    (raw / "shcxr-lung-mask.zip").rename(raw / "archive (1).zip")  # as Kaggle calls it
+    (raw / "kaggle").mkdir()
+    (raw / "shcxr-lung-mask.zip").rename(raw / "kaggle/archive.zip")
     fetch(SHENZHEN, raw)
-    assert {entry["name"] for entry in manifest(raw)["archives"]} == {"ChinaSet_AllFiles.zip", "archive (1).zip"}
+    assert {entry["name"] for entry in manifest(raw)["archives"]} == {"ChinaSet_AllFiles.zip", "kaggle/archive.zip"}
+    with open_raw(raw) as files:
+        assert len(module_of("shenzhen").LAYOUT.find(files, SHENZHEN).pairs) == 3
     (tmp_path / "cvc").mkdir()
     write_rar(tmp_path / "cvc" / "CVC-ClinicDB.rar", cvc_members([1, 2]))
     fetch(CVC, tmp_path / "cvc")

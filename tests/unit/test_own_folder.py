@@ -228,6 +228,12 @@ def test_a_file_that_changed_after_it_was_recorded_is_refused(folder):
         data.find({str(path): "0" * 64 for path in data.files() if "99_999" not in str(path)})
 
 
+def test_a_brace_in_a_name_is_refused(folder):
+    (folder / "images/a{b}.png").write_bytes((folder / "images/00_000.png").read_bytes())
+    with pytest.raises(DataError, match=r"a\{b\}\.png: found a brace in the path"):
+        own(folder).files()
+
+
 def test_a_folder_that_is_not_there_is_named(folder):
     with pytest.raises(DataError, match=r"own_data\.clinic: found no folder '.*nowhere'; expected `masks: /path/to"):
         own(folder, masks=str(folder / "nowhere")).files()

@@ -54,7 +54,7 @@ def fetch(about: Dataset, folder: str | Path, mirror: str | None = None) -> None
     write_manifest(
         folder,
         about.name,
-        [_entry(archive, path) for path, archive in found.items() if is_archive(path)],
+        [_entry(archive, path, folder) for path, archive in found.items() if is_archive(path)],
         {path.relative_to(folder).as_posix(): path for path in found if not is_archive(path)},
     )
 
@@ -125,12 +125,13 @@ def _transfer(source: str, target: Path) -> None:
         shutil.copyfile(path, temporary)
 
 
-def _entry(archive: Archive, path: Path) -> dict[str, Any]:
+def _entry(archive: Archive, path: Path, folder: Path) -> dict[str, Any]:
+    name = path.relative_to(folder).as_posix()
     digest = file_digest(path)
     official = _is_official(archive, path, digest)
     if official is False:
         log.warning("%s: not the official release", path)
-    return {"name": path.name, "bytes": path.stat().st_size, "sha256": digest, "official": official}
+    return {"name": name, "bytes": path.stat().st_size, "sha256": digest, "official": official}
 
 
 def _is_official(archive: Archive, path: Path, digest: str) -> bool | None:

@@ -61,6 +61,8 @@ class OwnFolder:
     def files(self) -> list[Path]:
         """Every file that belongs to the data set: table, images and masks. Raises DataError."""
         listed = [path for row in list_own(self.name, self.settings).values() for path in (row.image, row.mask) if path]
+        if bad := next((path for path in listed if "{" in path or "}" in path), None):
+            raise DataError(f"{bad}: found a brace in the path, which Snakemake takes for a wildcard; rename the file")
         table = self.settings["table"]
         return sorted({*map(Path, listed), *([Path(table).expanduser()] if table else [])})
 
