@@ -328,3 +328,15 @@ def test_damaged_networks_are_named(run, image, segmenter, tmp_path):
         folder = save_tiny(tmp_path / "damaged", 1)
         (folder / name).write_bytes(content)
         assert message in certified(run, image, folder, tmp_path / "out")
+
+
+def test_data_sets_are_listed_and_explained(run):
+    listed = run("datasets")
+    for name in ("phantom", "montgomery", "shenzhen", "jsrt", "isic2018", "cvc_clinicdb", "kvasir_seg", "folder"):
+        assert f"\n{name} " in listed
+    about = run("datasets", "jsrt")
+    for part in ("Licence: No redistribution", "db.jsrt.or.jp", "data/raw/jsrt/", "0.175 x 0.175 mm", "Cite: Shiraishi"):
+        assert part in about
+    assert "LEAKS between the splits" in run("datasets", "cvc_clinicdb")
+    assert "kind: folder" in run("datasets", "folder")
+    assert "found the data set 'nope'; expected one of phantom, montgomery" in run("datasets", "nope")

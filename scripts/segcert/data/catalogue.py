@@ -19,8 +19,8 @@ class Archive:
     """A file of an official release.
 
     name: its official file name. holds: a pattern of what lies in it, by which an archive of another name or an
-    unpacked folder is recognised. url: where it is fetched; None: a person has to get it, from `page`. sha256, md5: as
-    published; None: unknown, recorded when it is first seen. bytes: about.
+    unpacked folder is recognised. page: where it is described. url: where it is fetched; None: a person has to get it,
+    from `page`, as `note` says. sha256, md5: as published; None: unknown, recorded when it is first seen. bytes: about.
     """
 
     name: str
@@ -30,6 +30,7 @@ class Archive:
     sha256: str | None = None
     md5: str | None = None
     bytes: int | None = None
+    note: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

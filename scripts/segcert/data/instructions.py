@@ -43,7 +43,7 @@ def terms(about: Dataset) -> str:
 
 def how_to_get(about: Dataset, archives: Iterable[Archive]) -> str:
     """Where some archives are to be had by hand, and where to put them."""
-    lines = [f"{archive.name}: from {archive.page}" for archive in archives]
+    lines = [f"{archive.name}: from {archive.page} {archive.note}".rstrip() for archive in archives]
     return (
         f"Put into data/raw/{about.name}/, as downloaded or unpacked, under any name:\n  "
         + "\n  ".join(lines)

@@ -57,11 +57,12 @@ DATASET = Dataset(
     },
     group="patient",
     archives=(
-        Archive(name="All247images.zip", holds=IMAGES, page="http://db.jsrt.or.jp/eng.php (register there)"),
+        Archive(name="All247images.zip", holds=IMAGES, page="http://db.jsrt.or.jp/eng.php", note="(register there)"),
         Archive(
             name="masks.zip",
             holds=r"fold[12]/masks/[^/]+/JPC(?:LN|NN)\d{3}\.gif",
-            page="https://zenodo.org/records/7056076 (SCR)",
+            page="https://zenodo.org/records/7056076",
+            note="(the SCR masks)",
             md5="3e9bb1c4bc1f5b2672ac4bfeabab16f4",
         ),
     ),

@@ -32,7 +32,8 @@ DATASET = Dataset(
         Archive(
             name="shcxr-lung-mask.zip",
             holds=MASKS,
-            page="https://www.kaggle.com/datasets/yoctoman/shcxr-lung-mask (a Kaggle account is needed)",
+            page="https://www.kaggle.com/datasets/yoctoman/shcxr-lung-mask",
+            note="(with a Kaggle account)",
         ),
     ),
     images=662,
