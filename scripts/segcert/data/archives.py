@@ -120,6 +120,11 @@ def list_folder(folder: Path) -> list[File]:
     return [File(path, str(folder), (folder / path).read_bytes) for path in relative if not is_stray(path)]
 
 
+def ends_with(pattern: str, path: str) -> re.Match[str] | None:
+    """The match of a pattern with the last parts of a path, whatever folders stand before them."""
+    return re.fullmatch(f"(?:.*/)?{pattern}", path)
+
+
 def is_stray(path: str) -> bool:
     """Whether a file is one that file managers leave behind."""
     return any(part.startswith(".") or part.lower() in STRAY for part in PurePosixPath(path.replace("\\", "/")).parts)

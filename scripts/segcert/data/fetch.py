@@ -7,14 +7,13 @@ stands under its final name before its checksum was compared; what has another i
 
 import hashlib
 import itertools
-import re
 import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from segcert.data.archives import KINDS, is_archive, list_archive, list_folder
+from segcert.data.archives import KINDS, ends_with, is_archive, list_archive, list_folder
 from segcert.data.catalogue import Archive, Dataset
 from segcert.data.download import download, read_small
 from segcert.data.errors import DataError
@@ -64,7 +63,9 @@ def _lying_there(archive: Archive, folder: Path, mirror: str | None, sums: Mappi
     loose = [folder / file.path for file in list_folder(folder) if not file.path.endswith(UNFINISHED)]
     archives = sorted(filter(is_archive, loose), key=lambda path: path.name != archive.name)
     for path in archives:
-        if path != folder / archive.name and not any(_holds(archive, member.name) for member in list_archive(path)):
+        if path != folder / archive.name and not any(
+            ends_with(archive.holds, member.name) for member in list_archive(path)
+        ):
             continue
         if _is_wrong(archive, path, sums):
             rejected = _put_aside(path)
@@ -79,7 +80,7 @@ def _lying_there(archive: Archive, folder: Path, mirror: str | None, sums: Mappi
         if path.name != archive.name:
             log.info("%s: taken for %s", path, archive.name)
         return [path]
-    return [path for path in loose if _holds(archive, path.relative_to(folder).as_posix())]
+    return [path for path in loose if ends_with(archive.holds, path.relative_to(folder).as_posix())]
 
 
 def _is_wrong(archive: Archive, path: Path, sums: Mapping[str, str]) -> bool:
@@ -143,10 +144,6 @@ def _is_official(archive: Archive, path: Path, digest: str) -> bool | None:
 
 def _expected(archive: Archive) -> str:
     return archive.sha256 or f"MD5 {archive.md5}"
-
-
-def _holds(archive: Archive, path: str) -> bool:
-    return re.fullmatch(f"(?:.*/)?{archive.holds}", path) is not None
 
 
 def _in_mirror(archive: Archive, sums: Mapping[str, str]) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from segcert.data.archives import File
+from segcert.data.archives import File, ends_with
 from segcert.data.catalogue import Dataset
 from segcert.data.decoding import decode, decode_binary
 from segcert.data.errors import DataError
@@ -51,10 +51,10 @@ class Layout:
         masks: dict[tuple[str, str], tuple[File, re.Match[str]]] = {}
         patterns = [pattern for of_class in self.masks.values() for pattern in of_class]
         for file in files:
-            if match := _ends_with(self.images, file.path):
+            if match := ends_with(self.images, file.path):
                 _put(images, self.name(match["name"]), file, match)
             for pattern in patterns:
-                if match := _ends_with(pattern, file.path):
+                if match := ends_with(pattern, file.path):
                     _put(masks, (self.name(match["name"]), pattern), file, match)
         if not images:
             raise DataError(
@@ -103,10 +103,6 @@ def decoded(file: File, decode_with: Callable[[bytes], Any]) -> Any:
         return decode_with(data)
     except DataError as error:
         raise DataError(f"{file} {error}") from error
-
-
-def _ends_with(pattern: str, path: str) -> re.Match[str] | None:
-    return re.fullmatch(f"(?:.*/)?{pattern}", path)
 
 
 def _put(found: dict[Any, tuple[File, re.Match[str]]], key: Any, file: File, match: re.Match[str]) -> None:

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 
 from segcert.data.index import SPLITS, Row
 from segcert.data.loading import PreparedDataset
+from segcert.data.raw import read_manifest
 from segcert.provenance.atomic import atomic_file
 
 INTENSITY_BINS = 64
@@ -123,8 +124,8 @@ def read_summary(path: str | Path) -> DataSummary:
 
 def read_manifests(paths: Iterable[str | Path]) -> dict[str, dict[str, Any]]:
     """What is recorded of the raw files (segcert.data.raw), by data set."""
-    manifests = [json.loads(Path(path).read_text(encoding="utf-8")) for path in paths]
-    return {manifest["dataset"]: manifest for manifest in manifests}
+    manifests = [read_manifest(Path(path).parent) for path in paths]
+    return {manifest.dataset: manifest.model_dump() for manifest in manifests}
 
 
 def _classes(dataset: PreparedDataset) -> list[tuple[int, str]]:
