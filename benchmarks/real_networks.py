@@ -6,14 +6,16 @@ from pathlib import Path
 import torch
 
 from benchmarks.real_sets import prepare_real
-from segcert.config.sections import Denoiser, Segmenter
+from segcert.config.training import Denoiser, Segmenter
+from segcert.data.loading import PreparedDataset
 from segcert.progress import log
 from segcert.training.denoiser import train_denoiser
 from segcert.training.segmenter import train_segmenter
 
 SETS = {"montgomery_128": 128, "isic2018_128": 128, "cvc_clinicdb_128": 128, "montgomery_256": 256}
-SEGMENTER = Segmenter(width=8, depth=4, steps=300).model_dump()
-LESIONS = Segmenter(width=8, depth=4, steps=1500, sigma_max=0.5, evaluate_every=150).model_dump()
+UNET = {"width": 8, "depth": 4}
+SEGMENTER = Segmenter(steps=300, augmentation={"flips": False}).model_dump()
+LESIONS = SEGMENTER | {"steps": 1500, "sigma_max": 0.5, "evaluate_every": 150}
 DENOISER = Denoiser(channels=[16, 32, 64], steps=300).model_dump()
 TRAIN = [  # the cheap ones first
     *((name, "noise") for name in SETS),
@@ -27,12 +29,15 @@ def train(name: str, what: str, archives: Path, work: Path) -> None:
     """Train one network unless it is there."""
     folder = work / name / what
     index = prepare_real(name.rsplit("_", 1)[0], archives, work / name / "data", SETS[name])
-    options = {"seed": 0, "device": torch.device("cpu")}
+    options = {"seed": 0, "device": torch.device("cpu"), "checkpoint": folder / "checkpoint.pt"}
     if what == "denoiser" and not (folder / "scheduler").exists():
-        train_denoiser(index, folder, settings=DENOISER, **options)
+        train_denoiser([index], folder, settings=DENOISER, **options)
     if what != "denoiser" and not (folder / "config.json").exists():
         settings = LESIONS if (name, what) == ("isic2018_128", "noise") else SEGMENTER
-        train_segmenter(index, folder, architecture="unet", regime=what, settings=settings, **options)
+        arguments = {"in_channels": PreparedDataset(index).about["channels"], "num_classes": 2} | UNET
+        train_segmenter(
+            index, folder, architecture="unet", arguments=arguments, regime=what, settings=settings, **options
+        )
     log.info("%s is there", folder)
 
 

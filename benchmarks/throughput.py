@@ -30,7 +30,7 @@ import torch
 from scipy.stats import binomtest, norm
 
 from segcert.certification.certificate import certify
-from segcert.diffusion.denoiser import OneShotDenoiser
+from segcert.diffusion.denoiser import DiffusionDenoiser
 from segcert.models.runtime import device_name, set_up_torch
 from segcert.models.unet import UNet
 from segcert.smoothing.segmenter import SmoothedSegmenter
@@ -67,7 +67,7 @@ GPU_CASES = [
 ]
 
 
-def networks(case: Case, device: torch.device) -> tuple[UNet, OneShotDenoiser | None]:
+def networks(case: Case, device: torch.device) -> tuple[UNet, DiffusionDenoiser | None]:
     """A U-Net and a diffusion model of the default widths (wider on a GPU)."""
     torch.manual_seed(0)
     wide = 8 if device.type == "cuda" else 1
@@ -76,7 +76,7 @@ def networks(case: Case, device: torch.device) -> tuple[UNet, OneShotDenoiser | 
         return model, None
     settings = {"channels": [16 * wide, 32 * wide, 64 * wide], "layers_per_block": 1}
     betas = torch.linspace(1e-4, 0.02, 1000)
-    return model, OneShotDenoiser(build_unet(settings, case.channels, case.size), torch.cumprod(1 - betas, 0))
+    return model, DiffusionDenoiser(build_unet(settings, case.channels, case.size), torch.cumprod(1 - betas, 0))
 
 
 def smoothed_of(case: Case, device: torch.device) -> SmoothedSegmenter:

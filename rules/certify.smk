@@ -14,16 +14,20 @@ ATTACKS = f"{RESULTS}/attacks.parquet"
 
 
 def grid(pattern, **more):
-    """A pattern filled with every combination of the configuration, each file once."""
-    files = expand(
-        pattern,
-        dataset=CONFIG.datasets,
-        model=CONFIG.models,
-        regime=CONFIG.regimes,
-        denoiser=CONFIG.denoisers,
-        sigma=SIGMAS,
-        **more,
-    )
+    """A pattern filled for every data set, pairing and sigma of the configuration, each file once."""
+    files = [
+        path
+        for model, regime, denoiser in PAIRINGS
+        for path in expand(
+            pattern,
+            dataset=CONFIG.datasets,
+            model=model,
+            regime=regime,
+            denoiser=denoiser,
+            sigma=SIGMAS,
+            **more,
+        )
+    ]
     return list(dict.fromkeys(files))
 
 
@@ -57,8 +61,8 @@ rule certify:
 rule attack:
     input:
         index=INDEX,
-        segmenter=[f"{SEGMENTER}/model.safetensors", f"{SEGMENTER}/config.json"],
-        denoiser=denoiser_files,
+        segmenter=chosen_segmenter,
+        denoiser=chosen_denoiser,
         certificates=expand(f"{CERTIFICATES}.npz", sigma=SIGMAS, allow_missing=True),
     output:
         f"{RESULTS}/attacks/{{dataset}}/{{model}}-{{regime}}/{{denoiser}}.parquet",
@@ -71,7 +75,8 @@ rule attack:
         runtime=240,
     params:
         segmenter=SEGMENTER,
-        denoiser=denoiser_folder,
+        denoiser=chosen_denoiser_folder,
+        denoising_steps=chosen_steps,
         sigmas=CONFIG.sigmas,
         settings=CONFIG.attack.model_dump(),
         tau=CONFIG.tau,

@@ -1,6 +1,7 @@
 # The configuration, checked; names of what the rules pass on; digests of the code they run.
 
 import os
+import re
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -19,7 +20,8 @@ from segcert.data.errors import DataError
 from segcert.data.own_folder import OwnFolder
 from segcert.data.splits import rule_of
 from segcert.measurements import MeasurementError, applicable, check_measurements, measurements_of, parse_decision
-from segcert.provenance.code import code_digest
+from segcert.provenance.code import code_digest, target_digest
+from segcert.provenance.digests import file_digest, value_digest
 
 try:
     CONFIG = Config.read(config)
@@ -42,11 +44,15 @@ try:
 except (ConfigError, CertificationError, DataError, MeasurementError) as error:
     raise WorkflowError(str(error)) from None
 
-if "noise" in CONFIG.regimes and max(CONFIG.sigmas) > CONFIG.segmenter.sigma_max:
-    logger.warning(
-        f"The regime `noise` trains up to sigma {CONFIG.segmenter.sigma_max:g} only. To train it up to the largest "
-        f"of `sigmas`, write `segmenter: {{sigma_max: {max(CONFIG.sigmas):g}}}`"
-    )
+for condition, key, top in (
+    ("noise" in CONFIG.regimes, "segmenter", CONFIG.segmenter.sigma_max),
+    ("ddpm" in CONFIG.denoisers and CONFIG.denoiser.levels == "range", "denoiser", CONFIG.denoiser.sigma_max),
+):
+    if condition and max(CONFIG.sigmas) > top:
+        logger.warning(
+            f"The {key} is trained with noise up to sigma {top:g} only. To train it up to the largest of `sigmas`, "
+            f"write `{key}: {{sigma_max: {max(CONFIG.sigmas):g}}}`"
+        )
 
 for dataset, about in ABOUT.items():
     left_out = set(CONFIG.measurements) - set(applicable(CONFIG.measurements, about.classes))
@@ -62,22 +68,34 @@ SIGMAS = [f"{sigma:g}" for sigma in CONFIG.sigmas]
 PREPARED = "data/prepared/{dataset}"
 INDEX = f"{PREPARED}/index.csv"
 SEGMENTER = "models/segmenter/{dataset}/{model}-{regime}"
-DENOISER = "models/denoiser/{dataset}"
-DENOISER_FILES = [
-    f"{DENOISER}/{name}"
-    for name in (
-        "unet/diffusion_pytorch_model.safetensors",
-        "unet/config.json",
-        "scheduler/scheduler_config.json",
-    )
-]
+DENOISER = "models/denoiser/{source}"
+DIFFUSERS = (
+    "unet/diffusion_pytorch_model.safetensors",
+    "unet/config.json",
+    "scheduler/scheduler_config.json",
+)
+DENOISER_FILES = [f"{DENOISER}/{name}" for name in DIFFUSERS]
 STORE = ".segcert/blocks"
+CHECKPOINTS = ".segcert/checkpoints"
+
+GIVEN = {name: own.given for name, own in CONFIG.own_models.items() if own.given}
+PROGRAMS = [name for name, own in CONFIG.own_models.items() if own.program]
+MODELS = [(model, regime) for model in CONFIG.models for regime in (["given"] if model in GIVEN else CONFIG.regimes)]
+PAIRINGS = [
+    (model, regime, denoiser)
+    for model, regime in MODELS
+    for denoiser in CONFIG.denoisers
+    if (regime, denoiser) != ("denoised", "none")
+]
+DIFFUSION = [denoiser for denoiser in CONFIG.denoisers if denoiser != "none"]
+SHARED = "+".join(CONFIG.denoiser.shared)
+TRAINED_DENOISERS = {dataset: SHARED if dataset in CONFIG.denoiser.shared else dataset for dataset in CONFIG.datasets}
 
 
 wildcard_constraints:
     dataset="|".join(CONFIG.datasets),
     model="|".join(CONFIG.models),
-    regime="|".join(CONFIG.regimes),
+    regime="clean|noise|denoised|given",
     denoiser="|".join(CONFIG.denoisers),
     sigma=r"[0-9.e+-]+",
     shard=r"\d+",
@@ -88,9 +106,53 @@ def code(rule, *loaded):
     return code_digest(SCRIPTS / f"{rule}.py", *(SCRIPTS / module for module in loaded))
 
 
+def templates(*names):
+    """Digest of templates of the report."""
+    return value_digest([file_digest(SCRIPTS / "segcert/reporting/templates" / name) for name in names])
+
+
 def classes(wildcards):
     """Names of the class ids: they stand in dataset.json, which is no input, so that a citation trains nothing."""
     return ABOUT[wildcards.dataset].classes
+
+
+def segmenter_files(model):
+    """The files of a segmenter: what holds its weights, and its configuration."""
+    held = "program.pt" if model in PROGRAMS else "model.safetensors"
+    return [f"{SEGMENTER}/{held}", f"{SEGMENTER}/config.json"]
+
+
+def denoiser_folder(dataset, denoiser):
+    """The folder of the denoiser in front of the segmenters of a data set, or None."""
+    if denoiser == "none":
+        return None
+    return DENOISER.format(source=TRAINED_DENOISERS[dataset] if denoiser == "ddpm" else denoiser)
+
+
+def denoiser_files(dataset, denoiser):
+    """The files of the denoiser in front of the segmenters of a data set, if there is one."""
+    folder = denoiser_folder(dataset, denoiser)
+    return [f"{folder}/{name}" for name in DIFFUSERS] if folder else []
+
+
+def chosen_segmenter(wildcards):
+    """The files of the segmenter that the wildcards name."""
+    return [path.format(**wildcards) for path in segmenter_files(wildcards.model)]
+
+
+def chosen_denoiser(wildcards):
+    """The files of the denoiser that the wildcards name, if there is one."""
+    return denoiser_files(wildcards.dataset, wildcards.denoiser)
+
+
+def chosen_denoiser_folder(wildcards):
+    """The folder of the denoiser that the wildcards name, or None."""
+    return denoiser_folder(wildcards.dataset, wildcards.denoiser)
+
+
+def chosen_steps(wildcards):
+    """Network calls of the denoiser that the wildcards name."""
+    return 1 if wildcards.denoiser == "none" else CONFIG.denoising_steps
 
 
 def measurements(wildcards):

@@ -9,8 +9,8 @@ MANIFEST = "data/raw/{dataset}/manifest.json"
 
 
 def only(names):
-    """A constraint on the wildcard `dataset`: one of some names."""
-    return "|".join(names) or "(?!)"
+    """A constraint on a wildcard: one of some names."""
+    return "|".join(map(re.escape, names)) or "(?!)"
 
 
 def archives(wildcards):

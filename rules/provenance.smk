@@ -25,6 +25,7 @@ rule version_data:
 rule version_models:
     input:
         weights(),
+        cards(),
     output:
         update("models.dvc"),
     resources:

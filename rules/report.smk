@@ -1,27 +1,38 @@
-# in:  results/<run>/{certificates,intervals,budget,attacks}.parquet, certificates, predictions, denoised examples
-# out: reports/<run>/index.html, tables/{main,classes,measurements,attacks,budget}.csv,
-#      figures/{certified_dice,budget}.{svg,png}, figures/gallery_<dataset>.{png,txt}
+# in:  results/<run>/{certificates,intervals,budget,attacks}.parquet, certificates, predictions, denoised examples,
+#      results/<run>/{denoiser_scores,costs}/<dataset>.csv, history.csv of the models
+# out: reports/<run>/index.html, tables/{main,classes,pairings,measurements,attacks,denoisers,budget,costs}.csv,
+#      figures/{certified_dice,budget,denoisers,training,costs}.{svg,png}, figures/gallery_<dataset>.{png,txt}
 #      data.html, tables/data_<dataset>.json, figures/data_<dataset>_{contact.png,intensity.svg,areas.svg}: of the data alone
 
-from segcert.provenance.digests import file_digest, value_digest
+from itertools import product
 
-MODELS = [(model, regime) for model in CONFIG.models for regime in CONFIG.regimes]
-PAIRINGS = [(*model, denoiser, sigma) for model in MODELS for denoiser in CONFIG.denoisers for sigma in SIGMAS]
-DENOISED_SIGMAS = [] if CONFIG.denoisers == ["none"] else SIGMAS
+LEARNED_SEGMENTERS = [
+    {"dataset": dataset, "model": model, "regime": regime}
+    for dataset, (model, regime) in product(CONFIG.datasets, TRAINED)
+]
+LEARNED_DENOISERS = [
+    {"dataset": dataset, "source": source} for dataset, source in TRAINED_DENOISERS.items() if "ddpm" in DIFFUSION
+]
+LEARNED = LEARNED_SEGMENTERS + LEARNED_DENOISERS
+CURVES = [
+    *("certified_dice", "budget", "costs"),
+    *(["denoisers"] if DIFFUSION else []),
+    *(["training"] if LEARNED else []),
+]
+SCORES = expand(rules.score_denoisers.output[0], dataset=CONFIG.datasets) if DIFFUSION else []
+SHOWN = [pairing for pairing in PAIRINGS if pairing[0] == CONFIG.models[0]]  # in the gallery
 MANIFESTS = expand(MANIFEST, dataset=[*RELEASES, *OWN_FOLDERS])
-TEMPLATES = SCRIPTS / "segcert/reporting/templates"
 
 
 def weights():
     """The files of all models of the run."""
-    segmenters = expand(
-        f"{SEGMENTER}/model.safetensors",
-        dataset=CONFIG.datasets,
-        model=CONFIG.models,
-        regime=CONFIG.regimes,
-    )
-    denoisers = expand(DENOISER_FILES, dataset=CONFIG.datasets) if DENOISED_SIGMAS else []
-    return segmenters + denoisers
+    files = []
+    for dataset in CONFIG.datasets:
+        for model, regime, denoiser in PAIRINGS:
+            segmenter, _ = segmenter_files(model)
+            files += [segmenter.format(dataset=dataset, model=model, regime=regime)]
+            files += denoiser_files(dataset, denoiser)[:1]
+    return list(dict.fromkeys(files))
 
 
 def recorded_artifacts():
@@ -29,24 +40,23 @@ def recorded_artifacts():
     return [
         *MANIFESTS,
         *expand(INDEX, dataset=CONFIG.datasets),
-        *(path for path in weights() if path.endswith(".safetensors")),
+        *weights(),
+        *cards(),
         *grid(f"{VOTES}/shard_{{shard}}.npz", shard=range(CONFIG.sampling.shards)),
         *grid(rules.predict.output[0]),
-        *(grid(rules.denoise_examples.output[0]) if DENOISED_SIGMAS else []),
+        *expand(rules.denoise_examples.output[0], dataset=CONFIG.datasets, denoiser=DIFFUSION, sigma=SIGMAS),
+        *SCORES,
+        *expand(rules.measure_costs.output[0], dataset=CONFIG.datasets),
         *grid(f"{CERTIFICATES}.npz"),
         *(grid(rules.attack.output[0]) if CONFIG.attack.images else []),
         TABLE,
         rules.tables.output.main,
         rules.curves.output.dice[0],
+        rules.costs.output.table,
         *expand(rules.gallery.output.picture, dataset=CONFIG.datasets),
         *expand(rules.look_at_data.output.summary, dataset=CONFIG.datasets),
         rules.data_page.output[0],
     ]
-
-
-def templates(page):
-    """Digest of the templates of a page."""
-    return value_digest([file_digest(TEMPLATES / name) for name in ("base.html.j2", "notices.html.j2", page)])
 
 
 def table(name):
@@ -66,11 +76,14 @@ rule tables:
         intervals=INTERVALS,
         attacks=ATTACKS,
         budget=BUDGET,
+        scores=SCORES,
     output:
         main=table("main"),
         classes=table("classes"),
+        pairings=table("pairings"),
         measurements=table("measurements"),
         attacks=table("attacks"),
+        denoisers=table("denoisers"),
         budget=table("budget"),
     log:
         f"logs/{RUN}/tables.log",
@@ -85,25 +98,50 @@ rule curves:
     input:
         main=rules.tables.output.main,
         budget=rules.tables.output.budget,
+        denoisers=rules.tables.output.denoisers,
+        segmenters=[f"{SEGMENTER.format(**each)}/history.csv" for each in LEARNED_SEGMENTERS],
+        denoiser_histories=[f"{DENOISER.format(**each)}/history.csv" for each in LEARNED_DENOISERS],
     output:
         dice=figure("certified_dice"),
         budget=figure("budget"),
+        denoisers=figure("denoisers") if DIFFUSION else [],
+        training=figure("training") if LEARNED else [],
     log:
         f"logs/{RUN}/curves.log",
     params:
+        segmenters=[tuple(each.values()) for each in LEARNED_SEGMENTERS],
+        denoisers=[tuple(each.values()) for each in LEARNED_DENOISERS],
         code=code("curves"),
     script:
         "../scripts/curves.py"
 
 
+rule costs:
+    input:
+        main=rules.tables.output.main,
+        costs=expand(rules.measure_costs.output[0], dataset=CONFIG.datasets),
+    output:
+        table=table("costs"),
+        figure=figure("costs"),
+    log:
+        f"logs/{RUN}/costs.log",
+    params:
+        code=code("costs"),
+    script:
+        "../scripts/costs.py"
+
+
 rule gallery:
     input:
         index=INDEX,
-        predictions=[f"{RESULTS}/predictions/{{dataset}}/{model}-{regime}.npz" for model, regime in MODELS],
-        denoised=[f"{RESULTS}/denoised/{{dataset}}/sigma_{sigma}.npz" for sigma in DENOISED_SIGMAS],
+        predictions=[
+            f"{RESULTS}/predictions/{{dataset}}/{model}-{regime}.npz"
+            for model, regime in dict.fromkeys(pairing[:2] for pairing in SHOWN)
+        ],
+        denoised=expand(rules.denoise_examples.output[0], denoiser=DIFFUSION[:1], sigma=SIGMAS, allow_missing=True),
         certificates=[
             f"{RESULTS}/certificates/{{dataset}}/{model}-{regime}/{denoiser}/sigma_{sigma}.npz"
-            for model, regime, denoiser, sigma in PAIRINGS
+            for (model, regime, denoiser), sigma in product(SHOWN, SIGMAS)
         ],
     output:
         picture=report(
@@ -116,9 +154,9 @@ rule gallery:
     log:
         f"logs/{RUN}/gallery/{{dataset}}.log",
     params:
-        models=MODELS,
-        denoised=DENOISED_SIGMAS,
-        certificates=PAIRINGS,
+        models=list(dict.fromkeys(pairing[:2] for pairing in SHOWN)),
+        denoised=SIGMAS if DIFFUSION else [],
+        certificates=[(*pairing, sigma) for pairing, sigma in product(SHOWN, SIGMAS)],
         examples=CONFIG.report.examples,
         code=code("gallery"),
     script:
@@ -164,7 +202,7 @@ rule data_page:
         f"logs/{RUN}/data_page.log",
     params:
         run=RUN,
-        template=templates("data.html.j2"),
+        template=templates("base.html.j2", "notices.html.j2", "data.html.j2"),
         code=code("data_page"),
     script:
         "../scripts/data_page.py"
@@ -175,21 +213,25 @@ rule page:
         main=rules.tables.output.main,
         classes=rules.tables.output.classes,
         measurements=rules.tables.output.measurements,
+        pairings=rules.tables.output.pairings,
         attacks=rules.tables.output.attacks,
-        curves=[rules.curves.output.dice[0], rules.curves.output.budget[0]],
+        denoisers=rules.tables.output.denoisers,
+        costs=rules.costs.output.table,
+        curves=[f"{REPORT}/figures/{name}.svg" for name in CURVES],
         pictures=expand(rules.gallery.output.picture, dataset=CONFIG.datasets),
         captions=expand(rules.gallery.output.caption, dataset=CONFIG.datasets),
         summaries=expand(rules.look_at_data.output.summary, dataset=CONFIG.datasets),
         manifests=MANIFESTS,
         data=rules.data_page.output,  # the page links to it
         artifacts=[*expand(INDEX, dataset=CONFIG.datasets), *weights(), TABLE],
+        cards=cards(),  # their records are read
     output:
         report(PAGE, caption="../reports/captions/page.rst", category="Report"),
     log:
         f"logs/{RUN}/page.log",
     params:
         configuration=CONFIG.model_dump(mode="json", exclude={"mirror", "device"}),
-        template=templates("page.html.j2"),
+        template=templates("base.html.j2", "notices.html.j2", "page.html.j2"),
         recorded=recorded_artifacts(),
         code=code("page"),
     script:

@@ -1,27 +1,47 @@
 # in:  data/prepared/<dataset>/index.csv, a segmenter, a denoiser or none
 # out: results/<run>/votes/<dataset>/<model>-<regime>/<denoiser>/sigma_<sigma>/shard_<shard>.npz
 #      results/<run>/predictions/<dataset>/<model>-<regime>.npz   labels of the unsmoothed model
-#      results/<run>/denoised/<dataset>/sigma_<sigma>.npz         examples for the gallery
+#      results/<run>/denoised/<dataset>/<denoiser>/sigma_<sigma>.npz   examples for the gallery
+#      results/<run>/denoiser_scores/<dataset>.csv   PSNR and SSIM of denoised validation images
+#      results/<run>/costs/<dataset>.csv   what a draw costs: evaluations, parameters, GFLOP, seconds
 # Finished blocks of draws stand in .segcert/blocks, outside the declared outputs: a killed job goes on from there.
 
 VOTES = f"{RESULTS}/votes/{{dataset}}/{{model}}-{{regime}}/{{denoiser}}/sigma_{{sigma}}"
 
 
-def denoiser_files(wildcards):
-    """The files of the denoiser in front of the segmenter, if there is one."""
-    return [] if wildcards.denoiser == "none" else expand(DENOISER_FILES, dataset=wildcards.dataset)
+def all_segmenters(wildcards):
+    """The files of all segmenters of the data set."""
+    return [
+        path.format(dataset=wildcards.dataset, model=model, regime=regime)
+        for model, regime in MODELS
+        for path in segmenter_files(model)
+    ]
 
 
-def denoiser_folder(wildcards):
-    """The folder of the denoiser in front of the segmenter, or None."""
-    return None if wildcards.denoiser == "none" else DENOISER.format(dataset=wildcards.dataset)
+def all_denoisers(wildcards):
+    """The files of all denoisers in front of the segmenters of the data set."""
+    return [path for denoiser in DIFFUSION for path in denoiser_files(wildcards.dataset, denoiser)]
+
+
+def paired_folders(wildcards):
+    """Each pairing, and the folders of its segmenter and its denoiser."""
+    return [
+        [
+            [model, regime, denoiser],
+            [
+                SEGMENTER.format(dataset=wildcards.dataset, model=model, regime=regime),
+                denoiser_folder(wildcards.dataset, denoiser),
+            ],
+        ]
+        for model, regime, denoiser in PAIRINGS
+    ]
 
 
 rule sample:
     input:
         index=INDEX,
-        segmenter=[f"{SEGMENTER}/model.safetensors", f"{SEGMENTER}/config.json"],
-        denoiser=denoiser_files,
+        segmenter=chosen_segmenter,
+        denoiser=chosen_denoiser,
     output:
         f"{VOTES}/shard_{{shard}}.npz",
     log:
@@ -33,7 +53,8 @@ rule sample:
         runtime=720,
     params:
         segmenter=SEGMENTER,
-        denoiser=denoiser_folder,
+        denoiser=chosen_denoiser_folder,
+        denoising_steps=chosen_steps,
         shards=CONFIG.sampling.shards,
         settings=CONFIG.sampling.model_dump(),
         measurements=measurements,
@@ -53,7 +74,7 @@ rule sample:
 rule predict:
     input:
         index=INDEX,
-        segmenter=[f"{SEGMENTER}/model.safetensors", f"{SEGMENTER}/config.json"],
+        segmenter=chosen_segmenter,
     output:
         f"{RESULTS}/predictions/{{dataset}}/{{model}}-{{regime}}.npz",
     log:
@@ -74,20 +95,67 @@ rule predict:
 rule denoise_examples:
     input:
         index=INDEX,
-        denoiser=DENOISER_FILES,
+        denoiser=chosen_denoiser,
     output:
-        f"{RESULTS}/denoised/{{dataset}}/sigma_{{sigma}}.npz",
+        f"{RESULTS}/denoised/{{dataset}}/{{denoiser}}/sigma_{{sigma}}.npz",
     log:
-        f"logs/{RUN}/denoise_examples/{{dataset}}/sigma_{{sigma}}.log",
+        f"logs/{RUN}/denoise_examples/{{dataset}}/{{denoiser}}/sigma_{{sigma}}.log",
     threads: 1
     resources:
         gpu=gpus(),
         mem_mb=4000,
     params:
-        denoiser=DENOISER,
+        denoiser=chosen_denoiser_folder,
+        denoising_steps=chosen_steps,
         examples=CONFIG.report.examples,
         pool=CONFIG.pool,
         seed=CONFIG.seed,
         code=code("denoise_examples"),
     script:
         "../scripts/denoise_examples.py"
+
+
+rule score_denoisers:
+    input:
+        index=INDEX,
+        denoisers=all_denoisers,
+    output:
+        f"{RESULTS}/denoiser_scores/{{dataset}}.csv",
+    log:
+        f"logs/{RUN}/score_denoisers/{{dataset}}.log",
+    threads: 1
+    resources:
+        gpu=gpus(),
+        mem_mb=4000,
+    params:
+        denoisers=lambda wildcards: {name: denoiser_folder(wildcards.dataset, name) for name in DIFFUSION},
+        denoising_steps=CONFIG.denoising_steps,
+        sigmas=CONFIG.sigmas,
+        pool=CONFIG.pool,
+        seed=CONFIG.seed,
+        code=code("score_denoisers"),
+    script:
+        "../scripts/score_denoisers.py"
+
+
+rule measure_costs:
+    input:
+        index=INDEX,
+        segmenters=all_segmenters,
+        denoisers=all_denoisers,
+    output:
+        f"{RESULTS}/costs/{{dataset}}.csv",
+    log:
+        f"logs/{RUN}/measure_costs/{{dataset}}.log",
+    threads: 1
+    resources:
+        gpu=gpus(),
+        mem_mb=4000,
+    params:
+        pairings=paired_folders,
+        denoising_steps=CONFIG.denoising_steps,
+        settings=CONFIG.sampling.model_dump(include={"batch_size", "precision", "compile"}),
+        pool=CONFIG.pool,
+        code=code("measure_costs"),
+    script:
+        "../scripts/measure_costs.py"

@@ -14,6 +14,7 @@ with recorded(snakemake) as found:
         snakemake.params.denoiser,
         dict(zip(snakemake.params.sigmas, snakemake.input.certificates, strict=True)),
         {key: snakemake.wildcards[key] for key in ("model", "regime", "denoiser")},
+        denoising_steps=snakemake.params.denoising_steps,
         settings=snakemake.params.settings,
         tau=snakemake.params.tau,
         batch_size=snakemake.params.batch_size,

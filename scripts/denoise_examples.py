@@ -9,6 +9,7 @@ with recorded(snakemake) as found:
         snakemake.input.index,
         snakemake.params.denoiser,
         snakemake.output[0],
+        denoising_steps=snakemake.params.denoising_steps,
         sigma=float(snakemake.wildcards.sigma),
         examples=snakemake.params.examples,
         pool=snakemake.params.pool,

@@ -17,6 +17,9 @@ with recorded(snakemake):
         configuration=snakemake.params.configuration,
         measurements=pd.read_csv(snakemake.input.measurements, keep_default_na=False, na_values=[""]),
         attacks=pd.read_csv(snakemake.input.attacks),
+        pairings=pd.read_csv(snakemake.input.pairings),
+        denoisers=pd.read_csv(snakemake.input.denoisers),
+        costs=pd.read_csv(snakemake.input.costs),
         curves=snakemake.input.curves,
         galleries={
             picture: Path(caption).read_text().strip()

@@ -11,6 +11,7 @@ with recorded(snakemake) as found:
         snakemake.params.segmenter,
         snakemake.params.denoiser,
         snakemake.output[0],
+        denoising_steps=snakemake.params.denoising_steps,
         sigma=float(snakemake.wildcards.sigma),
         shard=int(snakemake.wildcards.shard),
         shards=snakemake.params.shards,

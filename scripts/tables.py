@@ -2,17 +2,27 @@ import pandas as pd
 
 from segcert.provenance.atomic import atomic_file
 from segcert.provenance.records import recorded
-from segcert.reporting.tables import attack_table, class_table, main_table, measurement_table
+from segcert.reporting.tables import (
+    attack_table,
+    class_table,
+    denoiser_table,
+    main_table,
+    measurement_table,
+    pairing_table,
+)
 
 with recorded(snakemake):
     metrics, intervals, attacks, budget = (
         pd.read_parquet(snakemake.input[kind]) for kind in ("metrics", "intervals", "attacks", "budget")
     )
+    resamples = snakemake.params.resamples
     tables = {
-        "main": main_table(metrics, snakemake.params.resamples),
-        "classes": class_table(metrics, snakemake.params.resamples),
+        "main": main_table(metrics, resamples),
+        "classes": class_table(metrics, resamples),
+        "pairings": pairing_table(metrics, resamples),
         "measurements": measurement_table(intervals),
         "attacks": attack_table(attacks),
+        "denoisers": denoiser_table([pd.read_csv(path) for path in snakemake.input.scores]),
         "budget": budget,
     }
     for name, table in tables.items():

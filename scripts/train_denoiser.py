@@ -1,15 +1,22 @@
-from segcert.models.runtime import device_name, set_up_torch
 from segcert.provenance.records import recorded
 from segcert.training.denoiser import train_denoiser
+from segcert.training.launch import launch
 
 with recorded(snakemake) as found:
-    device = set_up_torch(snakemake.config["device"], snakemake.threads)
-    found["device"] = device_name(device)
-    train_denoiser(
-        snakemake.input.index,
-        snakemake.params.folder,
-        settings=snakemake.params.settings,
-        pool=snakemake.params.pool,
-        seed=snakemake.params.seed,
-        device=device,
+    params = snakemake.params
+    arguments = {
+        "indexes": list(snakemake.input),
+        "folder": params.folder,
+        "settings": params.settings,
+        "pool": params.pool,
+        "seed": params.seed,
+        "checkpoint": params.checkpoint,
+        "code": params.code,
+    }
+    found["device"] = launch(
+        train_denoiser,
+        arguments,
+        device=snakemake.config["device"],
+        threads=snakemake.threads,
+        processes=max(1, snakemake.resources.gpu),
     )

@@ -1,17 +1,25 @@
-from segcert.models.runtime import device_name, set_up_torch
 from segcert.provenance.records import recorded
+from segcert.training.launch import launch
 from segcert.training.segmenter import train_segmenter
 
 with recorded(snakemake) as found:
-    device = set_up_torch(snakemake.config["device"], snakemake.threads)
-    found["device"] = device_name(device)
-    train_segmenter(
-        snakemake.input.index,
-        snakemake.params.folder,
-        architecture=snakemake.wildcards.model,
-        regime=snakemake.wildcards.regime,
-        settings=snakemake.params.settings,
-        pool=snakemake.params.pool,
-        seed=snakemake.params.seed,
-        device=device,
+    params = snakemake.params
+    arguments = {
+        "index": snakemake.input.index,
+        "folder": params.folder,
+        "regime": snakemake.wildcards.regime,
+        **params.network,
+        "settings": params.settings,
+        **params.tuning,
+        "pool": params.pool,
+        "seed": params.seed,
+        "checkpoint": params.checkpoint,
+        "code": params.code,
+    }
+    found["device"] = launch(
+        train_segmenter,
+        arguments,
+        device=snakemake.config["device"],
+        threads=snakemake.threads,
+        processes=max(1, snakemake.resources.gpu),
     )

@@ -11,7 +11,7 @@ _HOME = {
     "Certificate": "segcert.certification.certificate",
     "CertifiedInterval": "segcert.certification.median_smoothing",
     "Measurement": "segcert.measurements",
-    "OneShotDenoiser": "segcert.diffusion.denoiser",
+    "DiffusionDenoiser": "segcert.diffusion.denoiser",
     "RadiusMap": "segcert.certification.radius_map",
     "SmoothedSegmenter": "segcert.smoothing.segmenter",
     "Votes": "segcert.votes",

@@ -264,5 +264,5 @@ def test_names_are_checked_when_the_configuration_is_read():
         Config.read({"datasets": ["montgomry"]})
     with pytest.raises(ConfigError, match="`splits`: found 'cvc'"):
         Config.read({"splits": {"cvc": "frames"}})
-    with pytest.raises(ConfigError, match="`own_data`: found jsrt, the name of a public data set"):
+    with pytest.raises(ConfigError, match="`own_data`: found jsrt, a name segcert has given already"):
         Config.read({"own_data": {"jsrt": {"images": "a", "masks": "b"}}})

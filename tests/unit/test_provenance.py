@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from segcert.provenance.atomic import atomic_file, atomic_folder
-from segcert.provenance.code import SILENT, code_digest, import_closure
+from segcert.provenance.code import SILENT, code_digest, import_closure, target_digest
 from segcert.provenance.digests import array_digest, file_digest
 from segcert.provenance.records import read_record, record_path, recorded
 
@@ -182,3 +182,21 @@ def test_a_failed_job_says_why_in_one_line_and_leaves_no_record(tmp_path):
         raise ValueError("too bad")
     assert not record_path(tmp_path / "out").exists()
     assert "Traceback" in log.read_text()
+
+
+def test_the_code_of_a_target_of_ones_own_counts_and_is_not_imported(tmp_path, monkeypatch):
+    package = tmp_path / "our_networks"
+    package.mkdir()
+    (package / "__init__.py").write_text("raise RuntimeError('imported')\n")
+    (package / "lungs.py").write_text("class LungNet: ...\n")
+    (tmp_path / "single.py").write_text("class Net: ...\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    digests = [target_digest("our_networks.lungs:LungNet"), target_digest("single:Net")]
+    assert all(digests)
+    assert digests[0] != digests[1]
+    (package / "lungs.py").write_text("class LungNet: depth = 3\n")
+    assert target_digest("our_networks.lungs:LungNet") != digests[0]
+    (tmp_path / "single.py").write_text("class Net: ...  # a comment\n")
+    assert target_digest("single:Net") == digests[1]
+    for installed_or_missing in ("monai.networks.nets:UNet", "no_such_package:Net", "our_networks.other:Net"):
+        assert target_digest(installed_or_missing) is None

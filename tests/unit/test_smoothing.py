@@ -259,3 +259,18 @@ def test_compiled_networks_give_the_same_votes():
         smoothed(model, num_classes=3, compiled=True).sample(IMAGE, 2, 5),
         smoothed(model, num_classes=3).sample(IMAGE, 2, 5),
     )
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:114] DefaultCPUAllocator: can't allocate memory: you tried"),
+    ],
+)
+def test_out_of_memory_names_the_batch_size_to_try(error):
+    def model(x):
+        raise error
+
+    with pytest.raises(SamplingError, match=r"batches of 10 noisy copies\. .*`sampling: {batch_size: 5}`"):
+        smoothed(model, batch_size=10).sample(IMAGE, n0=2, n=4)

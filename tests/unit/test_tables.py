@@ -1,7 +1,9 @@
 import numpy as np
 import pandas as pd
+import pytest
 
-from segcert.reporting.tables import attack_table, measurement_table
+from segcert.certification.intervals import mean_interval
+from segcert.reporting.tables import attack_table, denoiser_table, measurement_table, pairing_table
 
 MODEL = {"dataset": "d", "model": "unet", "regime": "clean", "denoiser": "none", "sigma": 0.5}
 
@@ -27,3 +29,45 @@ def test_attacks_are_summed_over_images():
     (row,) = attack_table(pd.DataFrame(rows)).to_dict("records")
     assert (row["images"], row["certified"], row["changed"], row["refuted"]) == (2, 20, 4, 2)
     assert attack_table(pd.DataFrame()).empty
+
+
+def certified(pairing, dice, sigma=0.5):
+    """Rows of one pairing: a certified Dice per image, for each of two classes 0.1 above and below it."""
+    keys = MODEL | dict(zip(("regime", "denoiser"), pairing, strict=True)) | {"sigma": sigma}
+    return [
+        keys | {"image": f"i{number}", "class_id": class_id, "certified_dice": value + change}
+        for number, value in enumerate(dice)
+        for class_id, change in ((1, 0.1), (2, -0.1))
+    ]
+
+
+def test_pairings_are_compared_with_the_noise_trained_baseline_image_by_image():
+    rng = np.random.default_rng(0)
+    baseline = rng.uniform(0.2, 0.8, 30)
+    better = baseline + 0.05 + rng.normal(0, 0.01, 30)  # images differ far more than the two do on one image
+    rows = certified(("clean", "none"), baseline - 0.3) + certified(("noise", "none"), baseline)
+    rows = pd.DataFrame(rows + certified(("clean", "ddpm"), better))
+    table = pairing_table(rows, 1000).set_index(["regime", "denoiser"])
+    assert set(table.index) == {("clean", "none"), ("clean", "ddpm")}
+    assert set(table["baseline"]) == {"noise"}
+    row = table.loc[("clean", "ddpm")]
+    assert row["images"] == 30
+    assert row["difference"] == pytest.approx((better - baseline).mean())
+    assert row["difference_low"] > 0
+    _, low, high = mean_interval(better, 1000)
+    assert row["difference_high"] - row["difference_low"] < (high - low) / 5
+    exact = table.loc[("clean", "none")]
+    assert (exact["difference_low"], exact["difference_high"]) == pytest.approx((-0.3, -0.3))
+
+
+def test_without_noise_training_the_clean_segmenter_is_the_baseline():
+    rows = pd.DataFrame(certified(("clean", "ddpm"), [0.5, 0.6]) + certified(("clean", "none"), [0.2, 0.5]))
+    (row,) = pairing_table(rows, 100).to_dict("records")
+    assert (row["baseline"], row["denoiser"], row["difference"]) == ("clean", "ddpm", pytest.approx(0.2))
+
+
+def test_without_anything_to_compare_there_is_a_header_only():
+    alone = pairing_table(pd.DataFrame(certified(("clean", "ddpm"), [0.5])), 100)
+    assert alone.empty
+    assert "difference" in alone
+    assert list(denoiser_table([])) == ["dataset", "sigma", "method", "images", "psnr", "ssim"]

@@ -1,5 +1,5 @@
 import json
-import math
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -8,15 +8,15 @@ import torch
 from torch import nn
 
 from segcert.config import Config
+from segcert.data.errors import DataError
 from segcert.data.phantom import find_phantoms
 from segcert.data.prepare import Form, prepare
 from segcert.data.sets.phantom import DATASET
-from segcert.diffusion.denoiser import OneShotDenoiser
+from segcert.diffusion.denoiser import DiffusionDenoiser, noise_levels
 from segcert.models.registry import load_segmenter
-from segcert.training.augment import augment
-from segcert.training.denoiser import train_denoiser
-from segcert.training.loop import TrainingError, shuffled_batches, train, warm_up_then_cosine
-from segcert.training.segmenter import add_noise, mean_dice, train_segmenter
+from segcert.training.augment import augment, flipped
+from segcert.training.denoiser import build_scheduler, steps_drawer, train_denoiser
+from segcert.training.segmenter import denoised_at, mean_dice, memory_layout, noisy_up_to, train_segmenter
 
 CPU = torch.device("cpu")
 
@@ -29,17 +29,30 @@ def index(tmp_path_factory):
 
 
 def settings_of(section, **changes):
-    return getattr(Config(), section).model_dump() | {"batch_size": 4} | changes
+    values = Config().model_dump()[section]
+    values["augmentation"]["flips"] = False
+    return values | {"batch_size": 4} | changes
 
 
-def segmenter(index, folder, regime="clean", seed=0, **changes):
-    settings = settings_of("segmenter", **({"width": 4, "depth": 2} | changes))
-    train_segmenter(index, folder, architecture="unet", regime=regime, settings=settings, seed=seed, device=CPU)
+def segmenter(index, folder, regime="clean", seed=0, network=(4, 2), pool=1, behind=None, **changes):
+    width, depth = network
+    train_segmenter(
+        index, folder, architecture="unet",
+        arguments={"in_channels": 1, "num_classes": 3, "width": width, "depth": depth},
+        regime=regime, settings=settings_of("segmenter", **changes), **(behind or {}), pool=pool, seed=seed, device=CPU,
+        checkpoint=folder / "checkpoint.pt",
+    )  # fmt: skip
+    return folder
+
+
+def denoiser(indexes, folder, seed=0, **changes):
+    settings = settings_of("denoiser", **({"channels": [8, 16]} | changes))
+    train_denoiser(indexes, folder, settings=settings, seed=seed, device=CPU, checkpoint=folder / "checkpoint.pt")
     return folder
 
 
 def test_a_segmenter_learns(index, tmp_path):
-    segmenter(index, tmp_path, width=8, depth=3, batch_size=12, steps=120, evaluate_every=40)
+    segmenter(index, tmp_path, network=(8, 3), batch_size=12, steps=120, evaluate_every=40)
     history = pd.read_csv(tmp_path / "history.csv")
     assert list(history["step"]) == [40, 80, 120]
     assert history["val_dice"].max() > 0.7
@@ -52,8 +65,7 @@ def test_a_segmenter_learns(index, tmp_path):
 
 def test_pooled_training_sees_smaller_images_and_less_noise(index, tmp_path):
     """In (16, 16) instead of (32, 32); noise of the level sigma / 2 there, which a pooled copy has too."""
-    settings = settings_of("segmenter", width=4, depth=2, steps=2)
-    train_segmenter(index, tmp_path, architecture="unet", regime="noise", settings=settings, pool=2, seed=0, device=CPU)
+    segmenter(index, tmp_path, "noise", pool=2, steps=2)
     _, config = load_segmenter(tmp_path)
     assert (config["image_size"], config["pool"], config["sigma_max"]) == (32, 2, 1.0)
     noisy = torch.zeros(64, 1, 32, 32) + torch.randn((64, 1, 32, 32), generator=torch.Generator().manual_seed(0))
@@ -69,82 +81,131 @@ def test_the_same_seed_gives_the_same_bytes_and_another_others(index, tmp_path):
     assert json.loads((tmp_path / "a" / "config.json").read_text())["sigma_max"] == 1.0
 
 
-def test_a_denoiser_removes_noise(index, tmp_path):
-    settings = settings_of("denoiser", channels=[8, 16], steps=120, evaluate_every=60)
-    train_denoiser(index, tmp_path, settings=settings, seed=0, device=CPU)
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"prediction": "epsilon", "noise_schedule": "cosine"}, {"levels": "all"}],
+    ids=lambda changes: "-".join(changes.values()) or "default",
+)
+def test_a_denoiser_removes_noise(index, tmp_path, changes):
+    denoiser([index], tmp_path, steps=120, evaluate_every=60, **changes)
     images = np.stack([pair.load()[0].pixels for pair in find_phantoms({"test": 4}, 32).pairs])
     x = torch.from_numpy(images.astype(np.float32) / 255)
     generator = torch.Generator().manual_seed(0)
-    denoiser = OneShotDenoiser.load(tmp_path)
+    denoise = DiffusionDenoiser.load(tmp_path)
     for sigma in (0.25, 0.5, 1.0):
         x_noisy = x + sigma * torch.randn(x.shape, generator=generator)
         with torch.inference_mode():
-            error = (denoiser(x_noisy, sigma) - x).square().mean()
+            error = (denoise(x_noisy, sigma) - x).square().mean()
         assert error < 0.3 * sigma**2, "less than a third of the noise is left"
+    history = pd.read_csv(tmp_path / "history.csv")
+    assert list(history["step"]) == [60, 120]
+    assert history["val_psnr"].iloc[-1] > 13
 
 
-def test_the_best_weights_are_kept(tmp_path):
-    """The score falls after the first evaluation, so the weights of that one come back."""
-    model = nn.Linear(1, 1, bias=False)
-    seen = []
-
-    def score_of():
-        seen.append(model.weight.item())
-        return {"score": -len(seen)}
-
-    x = torch.ones(4, 1)
-    train(
-        model, lambda batch: model(x[batch]).mean(), score_of, shuffled_batches(4, 2, torch.Generator()),
-        what="test", steps=6, learning_rate=0.1, weight_decay=0.0, evaluate_every=2, history=tmp_path / "h.csv",
-    )  # fmt: skip
-    assert model.weight.item() == seen[0] != seen[-1]
+def test_a_denoiser_is_shared_by_data_sets_of_equal_channels(index, tmp_path, tmp_path_factory):
+    twice = denoiser([index, index], tmp_path / "shared", steps=3, batch_size=24)
+    once = denoiser([index], tmp_path / "one", steps=3, batch_size=24)
+    weights = [(folder / "unet" / "diffusion_pytorch_model.safetensors").read_bytes() for folder in (twice, once)]
+    assert weights[0] != weights[1], "a batch of 24 of 24 images differs from one of 12 images twice"
+    folder = tmp_path_factory.mktemp("colour")
+    shutil.copytree(index.parent, folder, dirs_exist_ok=True)
+    about = json.loads((folder / "dataset.json").read_text())
+    (folder / "dataset.json").write_text(json.dumps(about | {"name": "colour", "channels": 3}))
+    with pytest.raises(DataError, match=r"denoiser\.shared: found channels {'phantom': 1, 'colour': 3}"):
+        denoiser([index, folder / "index.csv"], tmp_path / "neither", steps=1)
 
 
-def test_a_loss_that_is_not_finite_stops_the_training(tmp_path):
-    model = nn.Linear(1, 1)
-    with pytest.raises(TrainingError, match="the loss is nan at step 1; lower the learning rate"):
-        train(
-            model, lambda batch: model.bias.sum() * math.nan, dict, shuffled_batches(4, 2, torch.Generator()),
-            what="test", steps=6, learning_rate=0.1, weight_decay=0.0, evaluate_every=2, history=tmp_path / "h.csv",
-        )  # fmt: skip
-    assert not (tmp_path / "h.csv").exists()
+def test_a_segmenter_is_tuned_behind_the_denoiser(index, tmp_path):
+    """It goes on from the clean one, sees denoised images, and gets better at them."""
+    clean = segmenter(index, tmp_path / "clean", network=(8, 2), steps=60, evaluate_every=60)
+    behind = {
+        "start": clean, "denoiser": denoiser([index], tmp_path / "denoiser", steps=60), "sigmas": [0.5, 1.0],
+        "denoising_steps": 1,
+    }  # fmt: skip
+    tuned = segmenter(index, tmp_path / "tuned", "denoised", behind=behind, network=(8, 2), steps=40, evaluate_every=1)
+    scores = pd.read_csv(tmp_path / "tuned" / "history.csv")["val_dice"]
+    assert scores.iloc[-5:].mean() > scores.iloc[0] > 0.2
+    _, config = load_segmenter(tuned)
+    assert (config["regime"], config["sigma_max"]) == ("denoised", 1.0)
+    with pytest.raises(ValueError, match="needs a denoiser"):
+        denoised_at([0.5], None, 1, 1, CPU)
 
 
-def test_batches_pass_over_everything():
-    batches = shuffled_batches(10, 4, torch.Generator().manual_seed(0))
-    indices = torch.cat([next(batches) for _ in range(5)])
-    assert sorted(indices.tolist()) == sorted(2 * list(range(10)))
+def test_what_a_tuned_segmenter_sees_is_what_it_meets_when_it_is_certified(index, tmp_path):
+    """Of noise at full resolution that is averaged over 2 x 2 pixels: sigma / 2 at half the size."""
+    folder = denoiser([index], tmp_path, steps=20)
+    x = torch.rand(3, 1, 16, 16)
+    seen = denoised_at([0.5], folder, 1, 2, CPU)(x, torch.Generator().manual_seed(0))
+    generator = torch.Generator().manual_seed(0)
+    torch.randint(1, (3,), generator=generator)
+    with torch.inference_mode():
+        expected = DiffusionDenoiser.load(folder)(x + 0.25 * torch.randn(x.shape, generator=generator), 0.25)
+    torch.testing.assert_close(seen, expected)
 
 
-def test_learning_rate_warms_up_and_ends_at_zero():
-    factors = [warm_up_then_cosine(step, 100) for step in range(101)]
-    assert factors[0] == pytest.approx(0.2)
-    assert max(factors) == factors[5] == 1.0
-    assert factors[100] == pytest.approx(0.0, abs=1e-9)
+AUGMENTATION = settings_of("segmenter")["augmentation"]
 
 
-def test_augmentation_moves_images_and_masks_alike():
+@pytest.mark.parametrize("flips", [False, True])
+def test_augmentation_moves_images_and_masks_alike(flips):
     masks = torch.zeros(8, 64, 64, dtype=torch.long)
     masks[:, 20:40, 10:30] = 1
     images = 0.2 + 0.6 * masks[:, None].float()
-    moved, moved_masks = augment(images, masks, torch.Generator().manual_seed(0))
-    assert moved_masks.dtype == torch.long
-    assert not torch.equal(moved_masks, masks)
-    for image, mask in zip(moved[:, 0], moved_masks, strict=True):
+    settings = AUGMENTATION | {"flips": flips, "colour": 0.1}
+    changed, changed_masks = augment(images, masks, settings, torch.Generator().manual_seed(0))
+    assert changed_masks.dtype == torch.long
+    assert not torch.equal(changed_masks, masks)
+    for image, mask in zip(changed[:, 0], changed_masks, strict=True):
         middle = (image.max() + image.min()) / 2
         assert ((image > middle) == (mask == 1)).float().mean() > 0.98
-    assert moved.min() >= 0
-    assert moved.max() <= 1
+    assert changed.min() >= 0
+    assert changed.max() <= 1
+
+
+def test_flips_make_all_eight_of_an_image():
+    image = torch.arange(9.0).view(1, 1, 3, 3).expand(200, 1, 3, 3)
+    found = {tuple(each.flatten().tolist()) for each in flipped(image, torch.Generator().manual_seed(0))}
+    turns = [np.rot90(face, k) for face in (image[0, 0].numpy(), image[0, 0].numpy()[:, ::-1]) for k in range(4)]
+    assert found == {tuple(turn.flatten()) for turn in turns}
+
+
+def test_no_augmentation_leaves_images_alone():
+    images, masks = torch.rand(2, 3, 16, 16), torch.randint(3, (2, 16, 16))
+    still = dict.fromkeys(AUGMENTATION, 0) | {"flips": False}
+    changed, changed_masks = augment(images, masks, still, torch.Generator())
+    torch.testing.assert_close(changed, images)
+    assert torch.equal(changed_masks, masks)
 
 
 def test_noise_levels_are_uniform_up_to_the_largest():
     images = torch.zeros(400, 1, 32, 32)
-    assert torch.equal(add_noise(images, 0.0, torch.Generator()), images)
-    levels = add_noise(images, 0.8, torch.Generator().manual_seed(0)).std(dim=(1, 2, 3))
+    assert torch.equal(noisy_up_to(0.0)(images, torch.Generator()), images)
+    levels = noisy_up_to(0.8)(images, torch.Generator().manual_seed(0)).std(dim=(1, 2, 3))
     assert levels.max() < 0.85
     assert levels.mean() == pytest.approx(0.4, abs=0.04)
+
+
+@pytest.mark.parametrize("pool", [1, 2])
+def test_trained_levels_are_log_uniform_in_their_range(pool):
+    settings = settings_of("denoiser", levels="range", sigma_min=0.2, sigma_max=0.8)
+    alphas_cumprod = build_scheduler(settings).alphas_cumprod
+    steps = steps_drawer(settings, alphas_cumprod, pool)(4000, torch.Generator().manual_seed(0))
+    sigmas = pool * noise_levels(alphas_cumprod)[steps]
+    assert 0.195 < sigmas.min() < 0.205
+    assert 0.79 < sigmas.max() < 0.802
+    assert (sigmas < 0.4).double().mean() == pytest.approx(0.5, abs=0.03)
+    everywhere = steps_drawer(settings | {"levels": "all"}, alphas_cumprod, pool)(4000, torch.Generator())
+    assert everywhere.min() < 10
+    assert everywhere.max() > 989
 
 
 def test_mean_dice():
     labels, masks = torch.tensor([[[1, 1, 0, 2]]]), torch.tensor([[[1, 0, 0, 2]]])
     assert mean_dice(labels, masks, 3) == pytest.approx((2 / 3 + 1) / 2)
+
+
+def test_networks_of_others_keep_the_plain_layout_on_a_cpu():
+    target = "monai.networks.nets:UNet"
+    assert memory_layout("resunetpp", CPU) == torch.channels_last
+    assert memory_layout(target, CPU) == torch.contiguous_format
+    assert memory_layout(target, torch.device("cuda")) == torch.channels_last

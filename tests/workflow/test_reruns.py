@@ -8,7 +8,8 @@ import sys
 import pytest
 
 AFTER_CERTIFY = {
-    "certify": 8, "attack": 4, "collect": 1, "tables": 1, "curves": 1, "gallery": 1, "page": 1, "version_results": 1,
+    "certify": 8, "attack": 4, "collect": 1, "tables": 1, "curves": 1, "costs": 1, "gallery": 1, "page": 1,
+    "version_results": 1,
 }  # fmt: skip
 
 
@@ -19,7 +20,7 @@ def test_a_finished_run_says_where_the_report_is_and_has_nothing_left_to_do(fini
 
 def test_a_new_sigma_runs_its_own_sampling_certification_and_the_report(finished):
     finished.edit("tests/workflow/tiny.yaml", "[0.25, 0.5]", "[0.25, 0.5, 2.0]")
-    assert finished.stale() == AFTER_CERTIFY | {"sample": 4, "certify": 4, "denoise_examples": 1}
+    assert finished.stale() == AFTER_CERTIFY | {"sample": 4, "certify": 4, "denoise_examples": 1, "score_denoisers": 1}
 
 
 def test_tau_runs_no_sampling(finished):
@@ -46,7 +47,7 @@ def test_where_things_run_and_come_from_makes_nothing_stale(finished, key):
 
 
 def test_a_comment_or_a_docstring_in_the_library_runs_nothing(finished):
-    finished.edit("scripts/segcert/training/loop.py", "model.train()", "model.train()  # a comment")
+    finished.edit("scripts/segcert/training/loop.py", "prepared.train()", "prepared.train()  # a comment")
     finished.edit("scripts/segcert/certification/certificate.py", '"""Decide each', '"""Judge each')
     finished.edit("scripts/certify.py", "import numpy as np", "# a comment\nimport numpy as np")
     assert finished.stale() == {}
@@ -59,13 +60,20 @@ def test_code_of_certification_runs_certification_and_what_follows(finished):
 
 
 def test_code_of_the_loop_trains_again_and_code_of_the_phantom_starts_over(finished):
-    finished.edit("scripts/segcert/training/loop.py", "WARM_UP = 0.05", "WARM_UP = 0.06")
+    finished.edit("scripts/segcert/training/loop.py", "MAX_GRADIENT_NORM = 1.0", "MAX_GRADIENT_NORM = 2.0")
     stale = finished.stale()
     assert stale["train_segmenter"] == 2
     assert stale["train_denoiser"] == 1
     assert "prepare_phantom" not in stale
     finished.edit("scripts/segcert/data/phantom.py", "OVERSAMPLING = 2", "OVERSAMPLING = 3")
     assert finished.stale()["prepare_phantom"] == 1
+
+
+def test_the_words_of_a_card_train_nothing(finished):
+    finished.edit("scripts/segcert/reporting/templates/segmenter_card.md.j2", "Limits", "Bounds")
+    stale = finished.stale()
+    assert stale["segmenter_card"] == 2
+    assert not any(rule.startswith(("train", "sample")) for rule in stale)
 
 
 def test_touched_files_run_nothing(finished):
@@ -85,7 +93,7 @@ def test_a_changed_model_is_noticed(finished):
     path.write_text(path.read_text() + "\n")
     stale = finished.stale()
     assert stale["sample"] == 4
-    assert stale["predict"] == 1
+    assert stale["predict"] == stale["segmenter_card"] == 1
 
 
 def test_a_clone_that_pulls_has_nothing_to_do_and_still_notices_changes(finished, tmp_path):

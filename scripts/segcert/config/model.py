@@ -1,7 +1,7 @@
 """The configuration: one closed, typed model."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
@@ -10,7 +10,6 @@ from segcert.config.problems import ConfigError, explain, in_yaml
 from segcert.config.sections import (
     Attack,
     Count,
-    Denoiser,
     Measure,
     Name,
     OwnData,
@@ -18,13 +17,14 @@ from segcert.config.sections import (
     Report,
     Sampling,
     Section,
-    Segmenter,
     Sigma,
 )
+from segcert.config.training import Denoiser, OwnModel, Segmenter
 
 # Snakemake takes no one-letter key on its command line, so `--config draws=1000` means n.
 ALIASES = {"draws": "n"}
 
+ARCHITECTURES = ("unet", "resunetpp", "deeplabv3plus")
 DATASETS = ("phantom", "montgomery", "shenzhen", "jsrt", "isic2018", "cvc_clinicdb", "kvasir_seg")
 
 
@@ -68,17 +68,34 @@ class Config(Section):
         "noise, radius and certificate stay at image_size. Pays at high sigma and large image_size "
         "(docs/what-moves-certified-dice.md)",
     )
-    models: list[Literal["unet"]] = Field(["unet"], min_length=1, description="Segmentation networks")
-    regimes: list[Literal["clean", "noise"]] = Field(
+    models: list[Name] = Field(
+        ["unet"],
+        min_length=1,
+        description="Segmentation networks: unet, resunetpp, deeplabv3plus (the paper's), and those of one's own in "
+        "`own_models`",
+    )
+    own_models: dict[Name, OwnModel] = Field(
+        {},
+        description="Networks of one's own by name, such as {net: {target: package.module:factory, arguments: {...}}} "
+        "or {net: {program: network.pt2}}; see docs/models.md",
+    )
+    regimes: list[Literal["clean", "noise", "denoised"]] = Field(
         ["clean", "noise"],
         min_length=1,
-        description="How segmenters are trained: on clean images, or with Gaussian noise (the SegCertify baseline)",
+        description="How segmenters are trained: on clean images, with Gaussian noise (the SegCertify baseline), or "
+        "fine-tuned on what the first of `denoisers` makes of noisy images; the latter stand behind a denoiser only",
     )
-    denoisers: list[Literal["none", "ddpm"]] = Field(
+    denoisers: list[Literal["none", "ddpm", "adm256"]] = Field(
         ["none", "ddpm"],
         min_length=1,
-        description="In front of the segmenter: nothing, or the one-shot diffusion denoiser",
+        description="In front of the segmenter: nothing, the diffusion denoiser trained here (ddpm), or OpenAI's of "
+        "256x256 ImageNet pictures, the paper's (adm256; 2.2 GB are fetched)",
     )
+    denoising_steps: Count = Field(
+        1,
+        description="Network calls per denoised image: 1 is one-shot denoising; k descend from t* by DDIM",
+    )
+    gpus: Count = Field(1, description="GPUs on one node among which each training is dealt out, where there are any")
     sigmas: list[Sigma] = Field(
         [0.25, 0.5, 1.0], min_length=1, description="Noise levels to certify at, in units of pixels in [0, 1]"
     )
@@ -129,36 +146,56 @@ class Config(Section):
     report: Report = Field(Report(), description=str(Report.__doc__))
 
     @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        for key in ("sigmas", "datasets", "models", "regimes", "denoisers", "measurements", "decisions"):
+    def _names_are_known(self) -> Self:
+        lists = ("sigmas", "datasets", "models", "regimes", "denoisers", "measurements", "decisions")
+        for key in lists:
             values = getattr(self, key)
             if len(set(values)) < len(values):
                 raise ValueError(
                     f"`{key}`: found {in_yaml(values)}; an entry stands twice. "
                     f"Write `{key}: {in_yaml(list(dict.fromkeys(values)))}`"
                 )
-        known = (*DATASETS, *self.own_data)
+        for own, built_in in (("own_data", (*DATASETS, "adm256")), ("own_models", ARCHITECTURES)):
+            if taken := set(built_in) & set(getattr(self, own)):
+                raise ValueError(f"`{own}`: found {min(taken)}, a name segcert has given already. Choose another name")
+        datasets, models = (*DATASETS, *self.own_data), (*ARCHITECTURES, *self.own_models)
         for key in ("datasets", "splits", "exclude"):
-            for name in getattr(self, key):
-                if name not in known:
-                    near = difflib.get_close_matches(name, known, n=1)
-                    raise ValueError(
-                        f"`{key}`: found {name!r}; expected one of {', '.join(known)}"
-                        + (f". Did you mean `{near[0]}`?" if near else ", or an entry of `own_data`")
-                    )
-        if taken := set(DATASETS) & set(self.own_data):
-            raise ValueError(f"`own_data`: found {min(taken)}, the name of a public data set. Choose another name")
+            _require_known(key, getattr(self, key), datasets, "own_data")
+        _require_known("denoiser.shared", self.denoiser.shared, self.datasets, "datasets")
+        _require_known("models", self.models, models, "own_models")
         if self.run == "captions":
             raise ValueError("`run`: found captions, a folder of reports/ in the repository. Write `run: my-run`")
+        return self
+
+    @model_validator(mode="after")
+    def _sigmas_are_short(self) -> Self:
         rounded = [float(f"{sigma:g}") for sigma in self.sigmas]  # as in file names
         if rounded != self.sigmas:
             raise ValueError(
                 f"`sigmas`: found {in_yaml(self.sigmas)}, of more than six digits. Write `sigmas: {in_yaml(rounded)}`"
             )
-        halvings = {
-            "segmenter.depth": self.segmenter.depth,
-            "the levels of denoiser.channels": len(self.denoiser.channels) - 1,
-        }
+        return self
+
+    @model_validator(mode="after")
+    def _denoised_has_a_denoiser(self) -> Self:
+        if "denoised" in self.regimes and self.denoisers == ["none"]:
+            raise ValueError("`regimes`: found denoised, but no denoiser. Write `denoisers: [none, ddpm]`")
+        if self.denoiser.sigma_min >= self.denoiser.sigma_max:
+            raise ValueError(
+                f"`denoiser.sigma_min`: found {self.denoiser.sigma_min:g}; expected less than `denoiser.sigma_max`, "
+                f"{self.denoiser.sigma_max:g}. Write `denoiser: {{sigma_min: {self.denoiser.sigma_max / 5:g}}}`"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _image_can_be_halved(self) -> Self:
+        halvings = {f"the network {name}": 5 for name in self.models if name in ("resunetpp", "deeplabv3plus")}
+        if "unet" in self.models:
+            halvings["segmenter.depth"] = self.segmenter.depth
+        if "ddpm" in self.denoisers:
+            halvings["the levels of denoiser.channels"] = len(self.denoiser.layout[0]) - 1
+        if "adm256" in self.denoisers:
+            halvings["the denoiser adm256"] = 5
         for reason, halving in halvings.items():
             unit = self.pool * 2**halving
             nearest = max(1, round(self.image_size / unit)) * unit
@@ -181,3 +218,13 @@ class Config(Section):
         except ValidationError as error:
             problems = "\n".join(f"  - {explain(cls, dict(problem))}" for problem in error.errors())
             raise ConfigError(f"the configuration cannot be used:\n{problems}") from None
+
+
+def _require_known(key: str, names: Iterable[str], known: Sequence[str], own: str) -> None:
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            raise ValueError(
+                f"`{key}`: found {name!r}; expected one of {', '.join(known)}"
+                + (f". Did you mean `{near[0]}`?" if near else f", or an entry of `{own}`")
+            )

@@ -7,6 +7,9 @@ import yaml
 from pydantic import BaseModel
 
 from segcert.config.sections import OwnData
+from segcert.config.training import OwnModel
+
+OWN: dict[str, type[BaseModel]] = {"own_data": OwnData, "own_models": OwnModel}
 
 
 class ConfigError(ValueError):
@@ -18,8 +21,8 @@ def explain(config: type[BaseModel], problem: dict[str, Any]) -> str:
     keys = [key for key in problem["loc"] if isinstance(key, str)]
     if problem["type"] == "value_error":
         return f"{'.'.join(keys)}: {problem['msg']}".removeprefix(": ").replace("Value error, ", "")
-    if keys[0] == "own_data":
-        return _explain_own_data(keys, problem)
+    if keys[0] in OWN:
+        return _explain_own(OWN[keys[0]], keys, problem)
     model = config
     for depth, key in enumerate(keys):
         if key not in model.model_fields:
@@ -34,14 +37,14 @@ def explain(config: type[BaseModel], problem: dict[str, Any]) -> str:
     return f"`{where}`: found {problem['input']!r}; expected {expected}. {_field_help(config, keys)}"
 
 
-def _explain_own_data(keys: list[str], problem: dict[str, Any]) -> str:
+def _explain_own(section: type[BaseModel], keys: list[str], problem: dict[str, Any]) -> str:
     where, key = ".".join(map(str, problem["loc"])), keys[min(2, len(keys) - 1)]
     if problem["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(key, OwnData.model_fields, n=1)
+        near = difflib.get_close_matches(key, section.model_fields, n=1)
         return f"`{where}`: there is no such key; " + (
-            f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(OwnData.model_fields)}"
+            f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(section.model_fields)}"
         )
-    field = OwnData.model_fields.get(key)
+    field = section.model_fields.get(key)
     example = f" ({field.description})" if field else ""
     return f"`{where}`: found {problem['input']!r}; expected {problem['msg'].removeprefix('Input should be ')}{example}"
 

@@ -63,6 +63,9 @@ class OwnData(Section):
         None, description="Height and width of a pixel in mm, where the files do not say (DICOM does)"
     )
     allow_empty: bool = Field(False, description="Whether a mask may hold nothing but background")
+    any_orientation: bool = Field(
+        False, description="Whether a mirrored or turned image could be one of this set (skin yes, chest X-rays no)"
+    )
     left_out_limit: float = Field(0.05, ge=0, le=1, description="Share of images and masks that may lack a partner")
     title: str = Field("", description="What the report calls it; empty: its name")
     modality: str = Field("image", description="Modality, for the report")
@@ -93,49 +96,6 @@ def _has_group(pattern: str) -> bool:
         return re.compile(pattern).groups > 0
     except re.error:
         return False
-
-
-class Segmenter(Section):
-    """The segmentation networks and how they are trained."""
-
-    width: int = Field(8, ge=4, description="Channels at full resolution; each of the deeper levels doubles them")
-    depth: int = Field(
-        3, ge=1, le=6, description="How often the resolution is halved; image_size must be divisible by 2^depth"
-    )
-    steps: int = Field(200, ge=1, description="Optimiser steps")
-    batch_size: Count = Field(16, description="Images per step")
-    learning_rate: float = Field(
-        2e-3, gt=0, le=1, description="Peak learning rate of AdamW (warm-up, then cosine to 0)"
-    )
-    weight_decay: float = Field(1e-2, ge=0, le=1, description="Weight decay of AdamW")
-    evaluate_every: Count = Field(
-        50, description="Steps between validations; the best checkpoint on validation Dice is kept"
-    )
-    sigma_max: Sigma = Field(
-        1.0,
-        description="Regime `noise`: each training image gets Gaussian noise of a level drawn uniformly from 0 to "
-        "this, in units of pixels in [0, 1]. Keep it at the largest of `sigmas`",
-    )
-
-
-class Denoiser(Section):
-    """The diffusion model in front of the segmenters and how it is trained."""
-
-    channels: list[Annotated[int, Field(ge=8, multiple_of=8)]] = Field(
-        [16, 32, 64],
-        min_length=1,
-        description="Channels of each level of diffusers' UNet2DModel; each level but the first halves the resolution",
-    )
-    layers_per_block: int = Field(1, ge=1, le=4, description="Residual layers per level")
-    steps: int = Field(250, ge=1, description="Optimiser steps")
-    batch_size: Count = Field(8, description="Images per step")
-    learning_rate: float = Field(
-        2e-3, gt=0, le=1, description="Peak learning rate of AdamW (warm-up, then cosine to 0)"
-    )
-    ema_decay: float = Field(
-        0.99, ge=0, lt=1, description="Decay of the exponential moving average of the weights, which is what is saved"
-    )
-    evaluate_every: Count = Field(50, description="Steps between validations (loss on fixed noise)")
 
 
 class Sampling(Section):

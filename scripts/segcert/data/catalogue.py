@@ -81,6 +81,8 @@ class Dataset:
         Share of images and masks that may lack a partner.
     allow_empty
         Whether a mask may hold nothing but background.
+    any_orientation
+        Whether a mirrored or turned image could be one of this set: how training may change its images.
     """
 
     name: str
@@ -100,6 +102,7 @@ class Dataset:
     bits: int = 8
     left_out_limit: float = 0.05
     allow_empty: bool = False
+    any_orientation: bool = False
     synthetic: bool = False
 
 

@@ -56,6 +56,7 @@ class OwnFolder:
             bits=chosen["bits"],
             left_out_limit=chosen["left_out_limit"],
             allow_empty=chosen["allow_empty"],
+            any_orientation=chosen["any_orientation"],
         )
 
     def files(self) -> list[Path]:

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 import segcert
 from segcert.data.images import Raster
 from segcert.data.own_images import read_own_image
-from segcert.models.registry import load_segmenter
+from segcert.models.registry import input_channels, load_segmenter
 from segcert.smoothing.blocks import BlockStore
 from segcert.smoothing.segmenter import Denoise, SmoothedSegmenter
-from segcert.smoothing.shard import load_denoiser, weights_digest
+from segcert.smoothing.shard import denoiser_digest, load_denoiser, segmenter_digest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,8 +54,8 @@ class Networks:
     def digests(self) -> dict[str, str | None]:
         """SHA-256 of what each network computes with."""
         return {
-            "segmenter": weights_digest("segmenter", self.segmenter),
-            "denoiser": weights_digest("denoiser", self.denoiser),
+            "segmenter": segmenter_digest(self.segmenter),
+            "denoiser": denoiser_digest(self.denoiser),
         }
 
     def read_image(
@@ -69,7 +69,7 @@ class Networks:
 
         `pixel_size` (height and width in mm) is that of the file's pixels, and goes before what the file says.
         """
-        channels = self.config["arguments"]["in_channels"]
+        channels = input_channels(self.config)
         image = read_own_image(path, bits)
         if pixel_size:
             image = dataclasses.replace(image, pixel_size=pixel_size)
@@ -98,7 +98,7 @@ class Networks:
         )
 
     def _model(self, image: Raster) -> nn.Module:
-        wanted = self.config["arguments"]["in_channels"]
+        wanted = input_channels(self.config)
         return self.model if len(image.pixels) == wanted else Replicated(self.model, wanted).eval()
 
 

@@ -1,54 +1,186 @@
-"""Segmenters by name, on disk as model.safetensors and config.json."""
+"""Segmenters by name, on disk as model.safetensors (or a program) and config.json."""
 
+import functools
+import importlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
+from segcert.models.deeplabv3plus import DeepLabV3Plus
+from segcert.models.errors import ModelError
+from segcert.models.programs import PROGRAM, load_program
+from segcert.models.resunetpp import ResUNetPlusPlus
 from segcert.models.unet import UNet
 from segcert.provenance.atomic import atomic_file
 
-ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {"unet": UNet}
+__all__ = [
+    "ARCHITECTURES",
+    "ModelError",
+    "build_segmenter",
+    "fill",
+    "input_channels",
+    "load_segmenter",
+    "save_segmenter",
+    "segmenter_files",
+    "write_config",
+]
+
+ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
+    "unet": UNet,
+    "resunetpp": ResUNetPlusPlus,
+    "deeplabv3plus": DeepLabV3Plus,
+}
+WEIGHTS, CONFIG = "model.safetensors", "config.json"
+NAMED = 3  # tensors that an error names
 
 
-class ModelError(ValueError):
-    """A model folder that cannot be used."""
+def build_segmenter(architecture: str, arguments: Mapping[str, Any]) -> nn.Module:
+    """A new network: a registered architecture, or `package.module:factory`, called with keyword arguments.
+
+    The factory is a class or function that can be imported and gives a torch network from images (B, C, H, W) to
+    logits (B, num_classes, H, W), such as `monai.networks.nets:UNet`. Raises ModelError for one that is not known,
+    cannot be imported, does not take the arguments, or gives something else.
+    """
+    factory = _imported(architecture) if ":" in architecture else ARCHITECTURES.get(architecture)
+    if factory is None:
+        raise ModelError(
+            f"architecture {architecture!r} is not known; expected one of {', '.join(ARCHITECTURES)}, or "
+            "package.module:factory"
+        )
+    try:
+        model = factory(**arguments)
+    except (TypeError, ValueError) as error:
+        raise ModelError(
+            f"architecture {architecture!r}: cannot be built with {dict(arguments)} ({error}); correct its arguments"
+        ) from error
+    if not isinstance(model, nn.Module):
+        raise ModelError(
+            f"architecture {architecture!r}: gave a {type(model).__name__}; expected a torch.nn.Module. Write the name "
+            "of a class derived from it, or of a function that returns one"
+        )
+    return model
 
 
-def build_segmenter(architecture: str, arguments: dict[str, Any]) -> nn.Module:
-    """A new network of a registered architecture."""
-    if architecture not in ARCHITECTURES:
-        raise ModelError(f"architecture {architecture!r} is not known; expected one of {', '.join(ARCHITECTURES)}")
-    return ARCHITECTURES[architecture](**arguments)
+def save_segmenter(folder: str | Path, model: nn.Module, config: Mapping[str, Any]) -> None:
+    """Write a segmenter; `config` holds `architecture`, `arguments`, `classes` and what else describes it.
+
+    Tensors that the network shares are written under each of their names.
+    """
+    with atomic_file(Path(folder) / WEIGHTS) as path:
+        own_memory = torch.contiguous_format
+        save_file({name: tensor.clone(memory_format=own_memory) for name, tensor in model.state_dict().items()}, path)
+    write_config(folder, config)
 
 
-def save_segmenter(folder: str | Path, model: nn.Module, config: dict[str, Any]) -> None:
-    """Write a segmenter; `config` holds `architecture`, `arguments`, `classes` and what else describes it."""
-    with atomic_file(Path(folder) / "model.safetensors") as path:
-        save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, path)
-    with atomic_file(Path(folder) / "config.json") as path:
+def write_config(folder: str | Path, config: Mapping[str, Any]) -> None:
+    """Write what describes the segmenter of a folder."""
+    with atomic_file(Path(folder) / CONFIG) as path:
         path.write_text(json.dumps(config, indent=2) + "\n")
 
 
+def input_channels(config: Mapping[str, Any]) -> int:
+    """Channels of the images that a segmenter takes, as its config says."""
+    channels: int = config["in_channels"] if "in_channels" in config else config["arguments"]["in_channels"]
+    return channels
+
+
 def load_segmenter(folder: str | Path) -> tuple[nn.Module, dict[str, Any]]:
-    """A segmenter in eval mode, and its config. Raises ModelError if weights and config do not belong together."""
+    """A segmenter in eval mode, and its config. Raises ModelError if its files do not belong together."""
     folder = Path(folder)
-    for name in ("model.safetensors", "config.json"):
-        if not (folder / name).is_file():
-            raise ModelError(f"{folder / name}: missing; a segmenter's folder holds model.safetensors and config.json")
+    held, about = segmenter_files(folder)
+    config = _read_config(about)
+    if "program" in config:
+        program = load_program(held)
+        if program.kind != config["program"]:
+            raise ModelError(
+                f"{held}: found a program of {program.kind}; expected one of {config['program']}, as {about} says. "
+                "Import it again"
+            )
+        return program, config
     try:
-        config: dict[str, Any] = json.loads((folder / "config.json").read_text())
         model = build_segmenter(config["architecture"], config["arguments"])
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise ModelError(f"{folder / 'config.json'}: describes no segmenter ({error!r}); train it again") from error
+    except (KeyError, TypeError) as error:
+        raise ModelError(f"{about}: describes no segmenter ({error!r}); train it again") from error
+    except ModelError as error:
+        raise ModelError(f"{about}: {error}") from error
     try:
-        model.load_state_dict(load_file(folder / "model.safetensors"))
-    except (RuntimeError, ValueError, SafetensorError) as error:
+        fill(model, load_file(held))
+    except (ModelError, SafetensorError) as error:
         raise ModelError(
-            f"{folder / 'model.safetensors'}: does not fit {folder / 'config.json'} ({error}); train it again"
+            f"{held}: does not fit {about} ({error}); train it again, or put back the config.json that it came with"
         ) from error
     return model.eval(), config
+
+
+def segmenter_files(folder: str | Path) -> list[Path]:
+    """The files that make up a segmenter: weights or program, and config. Raises ModelError if one is missing."""
+    folder = Path(folder)
+    kinds = f"{WEIGHTS} and {CONFIG}, or {PROGRAM} and {CONFIG}"
+    config = folder / CONFIG
+    held = folder / (PROGRAM if config.is_file() and "program" in _read_config(config) else WEIGHTS)
+    for path in (held, config):
+        if not path.is_file():
+            raise ModelError(f"{path}: missing; a segmenter's folder holds {kinds}")
+    return [held, config]
+
+
+def fill(model: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Load a state dict, of which tensors that the network shares may be left out.
+
+    Raises ModelError, naming the first tensors that are missing, unexpected, or of another shape.
+    """
+    expected = model.state_dict()
+    held = {_memory(tensor) for name, tensor in expected.items() if name in state}
+    missing = [name for name, tensor in expected.items() if name not in state and _memory(tensor) not in held]
+    unexpected = sorted(state.keys() - expected.keys())
+    of_another_shape = [
+        f"{name} {tuple(state[name].shape)} instead of {tuple(tensor.shape)}"
+        for name, tensor in expected.items()
+        if name in state and state[name].shape != tensor.shape
+    ]
+    problems = {"missing": missing, "unexpected": unexpected, "of another shape": of_another_shape}
+    if any(problems.values()):
+        raise ModelError("; ".join(f"{kind}: {_first(names)}" for kind, names in problems.items() if names))
+    model.load_state_dict(state, strict=False)
+
+
+def _first(names: list[str]) -> str:
+    more = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _memory(tensor: Tensor) -> tuple[Any, ...]:
+    return tensor.data_ptr(), tensor.shape, tensor.stride()
+
+
+def _imported(target: str) -> Callable[..., Any]:
+    module, _, factory = target.partition(":")
+    try:
+        found: Any = functools.reduce(getattr, factory.split("."), importlib.import_module(module))
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"architecture {target!r}: cannot be imported ({error}). Write package.module:factory, such as "
+            "monai.networks.nets:UNet, and install the package, or add its folder to PYTHONPATH"
+        ) from error
+    if not callable(found):
+        raise ModelError(
+            f"architecture {target!r}: is a {type(found).__name__}; expected a class or function that gives a network"
+        )
+    factory_found: Callable[..., Any] = found
+    return factory_found
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        config = json.loads(path.read_text())
+    except ValueError as error:
+        raise ModelError(f"{path}: describes no segmenter ({error!r}); train it again") from error
+    if not isinstance(config, dict):
+        raise ModelError(f"{path}: describes no segmenter (found a {type(config).__name__}); train it again")
+    return config

@@ -41,6 +41,11 @@ def keep_freed_memory() -> None:
         mallopt(m_trim_threshold, 2**31 - 1)
 
 
+def ran_out_of_memory(error: Exception) -> bool:
+    """Whether an error of torch says that the memory of GPU or CPU is used up."""
+    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator: can't allocate memory" in str(error)
+
+
 def device_name(device: torch.device) -> str:
     """The hardware's name, for records."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu, {torch.get_num_threads()} threads"

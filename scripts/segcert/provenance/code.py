@@ -8,6 +8,7 @@ directly or not, docstrings left out. Modules that cannot change an artifact do 
 import ast
 import functools
 import hashlib
+import importlib.util
 from pathlib import Path
 
 SILENT = frozenset({"segcert/__init__.py", "segcert/progress.py", "segcert/provenance/records.py"})
@@ -21,6 +22,21 @@ def code_digest(script: str | Path, *loaded: str | Path) -> str:
     closure = import_closure(script, *loaded)
     lines = (f"{name} {_syntax_digest(path, path.stat().st_mtime_ns)}\n" for name, path in closure.items())
     return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def target_digest(target: str) -> str | None:
+    """The code digest of the module of a `package.module:name` of one's own, which is found but not imported.
+
+    None for what is installed, which the locked environment stands for, and for what cannot be found.
+    """
+    package, *modules = target.partition(":")[0].split(".")
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None or "site-packages" in spec.origin:
+        return None
+    origin = Path(spec.origin)
+    inner = origin.parent.joinpath(*modules)
+    files = (inner.with_suffix(".py"), inner / "__init__.py") if modules else (origin,)
+    return next((code_digest(file) for file in files if file.is_file()), None)
 
 
 def import_closure(script: str | Path, *loaded: str | Path) -> dict[str, Path]:

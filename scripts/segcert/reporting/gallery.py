@@ -13,6 +13,7 @@ from segcert.certification.certificate import ABSTAIN
 from segcert.reporting.style import CLASS_COLORS, describe, to_rgb
 
 Array = npt.NDArray[Any]
+WHERE = {"none": "no denoiser", "ddpm": "denoiser", "adm256": "adm256"}
 TINT = 0.55
 STRIPE = 4
 
@@ -57,8 +58,7 @@ def _draw(figure: Any, example: Example, rows: int, columns: int) -> None:
         for panel, picture, title in zip(row, example.denoised.get(sigma, ()), ("noisy", "denoised"), strict=False):
             _show(panel, to_rgb(np.clip(picture, 0, 1)), f"{title}, sigma {sigma}")
         for panel, ((model, regime, denoiser), labels) in zip(row[2:], certified.items(), strict=False):
-            where = "no denoiser" if denoiser == "none" else "denoiser"
-            _show(panel, paint(gray, labels), f"{model} ({regime}), {where}\ncertified, sigma {sigma}")
+            _show(panel, paint(gray, labels), f"{model} ({regime}), {WHERE[denoiser]}\ncertified, sigma {sigma}")
     figure.suptitle(f"{example.title}. Striped: abstains", fontsize=9)
 
 

@@ -18,7 +18,7 @@ def render(output: str | Path, template: str, **values: Any) -> None:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined
     )
-    environment.filters |= {"number": number, "digits": digits, "file_size": file_size}
+    environment.filters |= {"number": number, "signed": signed, "digits": digits, "file_size": file_size}
     text = environment.get_template(template).render(**values)
     with atomic_file(output) as path:
         path.write_text(text, encoding="utf-8")
@@ -27,6 +27,11 @@ def render(output: str | Path, template: str, **values: Any) -> None:
 def number(value: float, decimals: int = 3) -> str:
     """A number with so many decimals."""
     return "n/a" if math.isnan(value) else f"{value:.{decimals}f}"
+
+
+def signed(value: float, decimals: int = 3) -> str:
+    """A difference with its sign and so many decimals."""
+    return "n/a" if math.isnan(value) else f"{value:+.{decimals}f}"
 
 
 def digits(value: float) -> str:

@@ -27,6 +27,9 @@ def render_page(
     manifests: Mapping[str, Mapping[str, Any]],
     measurements: pd.DataFrame,
     attacks: pd.DataFrame,
+    pairings: pd.DataFrame,
+    denoisers: pd.DataFrame,
+    costs: pd.DataFrame,
     configuration: Mapping[str, Any],
     curves: Sequence[str | Path],
     galleries: Mapping[str, str],
@@ -35,9 +38,10 @@ def render_page(
 ) -> None:
     """Render the report of a run to one HTML file.
 
-    table, classes, measurements, attacks: the tables (segcert.reporting.tables). manifests: of the raw files, by data
-    set, where there are any. curves: SVG files, certified Dice against sigma and against draws. galleries: caption by
-    PNG file. digests: SHA-256 by file. records: run records, for times and versions.
+    table, classes, measurements, attacks, pairings, denoisers, costs: the tables (segcert.reporting.tables and .costs).
+    manifests: of the raw files, by data set, where there are any. curves: SVG files; certified_dice, budget and costs,
+    and where there is something to show denoisers and training. galleries: caption by PNG file. digests: SHA-256 by
+    file. records: run records, for times and versions.
     """
     render(
         output,
@@ -52,10 +56,13 @@ def render_page(
         configuration=json.dumps(configuration, indent=2),
         measurement_rows=_rows(measurements),
         attack_rows=_rows(attacks),
+        pairing_rows=_rows(pairings),
+        denoiser_rows=_rows(denoisers),
+        cost_rows=_rows(costs),
         extended=bool(table["extended"].any()),
         weaker=table.iloc[0]["method"] in WEAKER,
         guarantee=GUARANTEES[table.iloc[0]["method"]],
-        curves=[Markup(inline_svg(Path(curve), number)) for number, curve in enumerate(curves)],
+        curves={Path(curve).stem: Markup(inline_svg(Path(curve), number)) for number, curve in enumerate(curves)},
         galleries=[(data_uri(Path(path)), caption) for path, caption in galleries.items()],
         digests=digests,
         stages=stage_times(records),

@@ -13,13 +13,25 @@ from segcert.provenance.atomic import atomic_file
 # Okabe and Ito's palette
 CLASS_COLORS = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#F0E442", "#D55E00", "#0072B2")
 DPI = 150  # of PNG files
-TRAINED = {"clean": "on clean images", "noise": "with noise"}
-LINES: dict[tuple[str, str], dict[str, Any]] = {
-    ("clean", "none"): {"color": "#D55E00", "linestyle": "--", "marker": "o"},
-    ("clean", "ddpm"): {"color": "#0072B2", "linestyle": "-", "marker": "o"},
-    ("noise", "none"): {"color": "#009E73", "linestyle": "--", "marker": "s"},
-    ("noise", "ddpm"): {"color": "#CC79A7", "linestyle": "-", "marker": "s"},
+TRAINED = {"clean": "on clean images", "noise": "with noise", "denoised": "on denoised images", "given": "elsewhere"}
+BEHIND = {"none": "no denoiser", "ddpm": "behind the denoiser", "adm256": "behind adm256"}
+COLORS = {
+    ("clean", "none"): "#D55E00",
+    ("clean", "ddpm"): "#0072B2",
+    ("clean", "adm256"): "#56B4E9",
+    ("noise", "none"): "#009E73",
+    ("noise", "ddpm"): "#CC79A7",
+    ("noise", "adm256"): "#7B3294",
+    ("denoised", "ddpm"): "#E69F00",
+    ("denoised", "adm256"): "#8C510A",
+    ("given", "none"): "#000000",
+    ("given", "ddpm"): "#5B6570",
+    ("given", "adm256"): "#A3ACB5",
 }
+DASHES = {"none": "--", "ddpm": "-", "adm256": "-."}
+REGIME_MARKERS = {"clean": "o", "noise": "s", "denoised": "^", "given": "D"}
+MODEL_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+MODEL_DASHES = ("-", "--", "-.", ":")
 
 mpl.rcParams.update(
     {
@@ -33,9 +45,34 @@ mpl.rcParams.update(
 )
 
 
+def line(regime: str, denoiser: str) -> dict[str, Any]:
+    """How a pairing is drawn where there is a panel per model: no two look alike, not in gray either."""
+    return {
+        "color": COLORS[regime, denoiser],
+        "linestyle": DASHES[denoiser],
+        "marker": REGIME_MARKERS[regime],
+        "label": describe_pairing(regime, denoiser),
+    }
+
+
 def describe(model: str, regime: str, denoiser: str) -> str:
     """A model, its training regime and its denoiser in words."""
-    return f"{model}, trained {TRAINED[regime]}, {'no denoiser' if denoiser == 'none' else 'behind the denoiser'}"
+    return f"{model}, {describe_pairing(regime, denoiser)}"
+
+
+def describe_pairing(regime: str, denoiser: str) -> str:
+    """A training regime and a denoiser in words."""
+    return f"trained {TRAINED[regime]}, {BEHIND[denoiser]}"
+
+
+def shared_legend(figure: Figure, width: float = 3.4) -> None:
+    """One legend below all panels, with an entry, `width` inches wide, for each label that occurs in any of them."""
+    entries: dict[str, Any] = {}
+    for axes in figure.axes:
+        handles, labels = axes.get_legend_handles_labels()
+        entries |= dict(zip(labels, handles, strict=True))
+    columns = max(1, int(figure.get_figwidth() / width))
+    figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=columns, frameon=False)
 
 
 def to_rgb(image: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -11,6 +11,8 @@ MODEL = ["dataset", "model", "regime", "denoiser", "sigma"]
 SETTINGS = ["tau", "alpha", "n0", "n", "method", "k", "radius", "radius_gray_levels"]
 DECISIONS = ("above", "below", "open")
 METRICS = ["dice", "iou", "certified_dice", "certified_iou", "worst_case_dice", "abstain"]
+BASELINES = [("noise", "none"), ("clean", "none"), ("given", "none")]  # the first that a model has
+DIFFERENCE = ["images", "difference", "difference_low", "difference_high"]
 
 
 def main_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
@@ -20,6 +22,37 @@ def main_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
     """
     per_image = rows.groupby([*MODEL, *SETTINGS, "image"], sort=False, as_index=False)[[*METRICS, "extended"]].mean()
     return _summarise(per_image, MODEL, resamples)
+
+
+def pairing_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
+    """Certified Dice of each pairing less that of the baseline, on the same images: a row per model, sigma and pairing.
+
+    The baseline is the model trained with noise, without denoiser (SegCertify); where a run has none, the clean or the
+    given one without denoiser (column `baseline`: its regime). Means over images of the mean over classes, and 95%
+    intervals from a paired bootstrap: of the differences, image by image.
+    """
+    per_image = rows.groupby([*MODEL, "image"], sort=False)["certified_dice"].mean()
+    compared = []
+    for (dataset, model, sigma), group in per_image.groupby(["dataset", "model", "sigma"], sort=False):
+        by_pairing = {
+            pairing: values.set_axis(values.index.get_level_values("image"))
+            for pairing, values in group.groupby(["regime", "denoiser"], sort=False)
+        }
+        baseline = next((pairing for pairing in BASELINES if pairing in by_pairing), None)
+        for pairing, values in by_pairing.items():
+            if baseline is None or pairing == baseline:
+                continue
+            differences = (values - by_pairing[baseline]).dropna().to_numpy()
+            interval = mean_interval(differences, resamples)
+            compared.append((dataset, model, *pairing, sigma, baseline[0], len(differences), *interval))
+    return pd.DataFrame(compared, columns=[*MODEL, "baseline", *DIFFERENCE])
+
+
+def denoiser_table(scores: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """PSNR and SSIM of denoised validation images, of all data sets (segcert.smoothing.denoiser_scores)."""
+    if not scores:
+        return pd.DataFrame(columns=["dataset", "sigma", "method", "images", "psnr", "ssim"])
+    return pd.concat(scores, ignore_index=True)
 
 
 def class_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:

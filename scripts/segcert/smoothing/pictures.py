@@ -40,6 +40,7 @@ def denoise_examples(
     denoiser: str | Path,
     output: str | Path,
     *,
+    denoising_steps: int,
     sigma: float,
     examples: int,
     pool: int,
@@ -50,10 +51,10 @@ def denoise_examples(
 
     (2, C, H / pool, W / pool) float32 by image name.
     """
-    from segcert.diffusion.denoiser import OneShotDenoiser
+    from segcert.diffusion.denoiser import DiffusionDenoiser
 
     dataset = PreparedDataset(Path(index))
-    denoise = OneShotDenoiser.load(denoiser)
+    denoise = DiffusionDenoiser.load(denoiser, denoising_steps)
     denoise.to(device)
     noise = Noise(sigma, seed)
     pictures = {}

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from segcert.measurements import Measurement
 from segcert.models.identity import module_digest
+from segcert.models.runtime import ran_out_of_memory
 from segcert.smoothing.blocks import Block, BlockStore
 from segcert.smoothing.errors import SamplingError
 from segcert.smoothing.noise import Draw, Noise, Stream, image_digest
@@ -256,9 +257,12 @@ class SmoothedSegmenter:
                 if self.denoiser:
                     x = self.denoiser(x, self.sigma / self.pool)
                 logits = self.model(x.contiguous(memory_format=torch.channels_last))
-        except torch.OutOfMemoryError:
-            raise
         except RuntimeError as error:
+            if ran_out_of_memory(error):
+                raise SamplingError(
+                    f"memory ran out with batches of {len(x_noisy)} noisy copies. Write, for example: "
+                    f"`sampling: {{batch_size: {max(1, len(x_noisy) // 2)}}}` (segcert certify --batch-size)"
+                ) from error
             raise SamplingError(
                 f"model: cannot take images of shape {tuple(x_noisy.shape)}: {str(error).splitlines()[0]}; "
                 "check the number of channels and the size of the image"

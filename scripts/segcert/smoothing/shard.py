@@ -8,17 +8,14 @@ import torch
 
 from segcert.data.loading import PreparedDataset
 from segcert.measurements import measurements_of
-from segcert.models.registry import load_segmenter
+from segcert.models.registry import load_segmenter, segmenter_files
 from segcert.progress import log, track
 from segcert.provenance.digests import file_digest, value_digest
 from segcert.smoothing.blocks import BlockStore
 from segcert.smoothing.segmenter import Denoise, SmoothedSegmenter
 from segcert.votes import save_votes
 
-WEIGHTS = {
-    "segmenter": ("model.safetensors", "config.json"),
-    "denoiser": ("unet/diffusion_pytorch_model.safetensors", "unet/config.json", "scheduler/scheduler_config.json"),
-}
+DENOISER_FILES = ("unet/diffusion_pytorch_model.safetensors", "unet/config.json", "scheduler/scheduler_config.json")
 
 
 def sample_shard(
@@ -27,6 +24,7 @@ def sample_shard(
     denoiser: str | Path | None,
     output: str | Path,
     *,
+    denoising_steps: int,
     sigma: float,
     shard: int,
     shards: int,
@@ -44,9 +42,9 @@ def sample_shard(
 ) -> None:
     """Draw the votes of test images number `shard`, `shard` + `shards`, ... and write them to one file.
 
-    `segmenter` and `denoiser` are model folders; `settings` are the keys of the section `sampling` of the
-    configuration; `measurements` those of its key that fit the data set; `code` is the digest of the code that
-    draws, a part of what names a block.
+    `segmenter` and `denoiser` are model folders, `denoising_steps` the calls of the denoiser's network; `settings` are
+    the keys of the section `sampling` of the configuration; `measurements` those of its key that fit the data set;
+    `code` is the digest of the code that draws, a part of what names a block.
     """
     dataset = PreparedDataset(Path(index))
     model, config = load_segmenter(segmenter)
@@ -54,7 +52,7 @@ def sample_shard(
         model,
         sigma,
         len(config["classes"]),
-        denoiser=load_denoiser(denoiser),
+        denoiser=load_denoiser(denoiser, denoising_steps),
         batch_size=settings["batch_size"],
         precision=settings["precision"],
         compiled=settings["compile"],
@@ -66,8 +64,8 @@ def sample_shard(
         device=device,
         store=store,
         identity={
-            "segmenter": weights_digest("segmenter", segmenter),
-            "denoiser": weights_digest("denoiser", denoiser),
+            "segmenter": segmenter_digest(segmenter),
+            "denoiser": denoiser_digest(denoiser, denoising_steps),
             "code": code,
         },
     )
@@ -90,17 +88,22 @@ def sample_shard(
         log.info("with the label maps of all draws, %.0f bytes per image", size)
 
 
-def load_denoiser(folder: str | Path | None) -> Denoise | None:
+def load_denoiser(folder: str | Path | None, steps: int = 1) -> Denoise | None:
     """The denoiser of a folder, or None for None (then diffusers, which takes seconds, is not imported)."""
     if folder is None:
         return None
-    from segcert.diffusion.denoiser import OneShotDenoiser
+    from segcert.diffusion.denoiser import DiffusionDenoiser
 
-    return OneShotDenoiser.load(folder)
+    return DiffusionDenoiser.load(folder, steps)
 
 
-def weights_digest(kind: str, folder: str | Path | None) -> str | None:
-    """SHA-256 over what a model folder computes with: weights and configuration."""
+def segmenter_digest(folder: str | Path) -> str:
+    """SHA-256 over what a segmenter computes with: weights (or program) and configuration."""
+    return value_digest({path.name: file_digest(path) for path in segmenter_files(folder)})
+
+
+def denoiser_digest(folder: str | Path | None, steps: int = 1) -> str | None:
+    """SHA-256 over what a denoiser computes with: weights, configuration, noise schedule and number of steps."""
     if folder is None:
         return None
-    return value_digest({name: file_digest(Path(folder, name)) for name in WEIGHTS[kind]})
+    return value_digest({name: file_digest(Path(folder, name)) for name in DENOISER_FILES} | {"steps": steps})

@@ -23,6 +23,7 @@ def attack_rows(
     certificates: Mapping[float, str | Path],
     about: Mapping[str, Any],
     *,
+    denoising_steps: int,
     settings: Mapping[str, Any],
     tau: float,
     batch_size: int,
@@ -39,7 +40,7 @@ def attack_rows(
     """
     dataset = PreparedDataset(Path(index))
     model, config = load_segmenter(segmenter)
-    denoise = load_denoiser(denoiser)
+    denoise = load_denoiser(denoiser, denoising_steps)
     rows = []
     for sigma, path in track(certificates.items(), "attacking"):
         smoothed = SmoothedSegmenter(

@@ -1,35 +1,55 @@
-"""Augmentation of a batch: a random similarity transform and a random exposure."""
+"""Augmentation of a batch: a random similarity transform, flips where they make sense, and a random exposure."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-ROTATION = math.radians(12)
-SCALE = 0.12
-SHIFT = 0.12
-CONTRAST = 0.2
-BRIGHTNESS = 0.1
 
+def augment(
+    images: Tensor, masks: Tensor, settings: Mapping[str, Any], generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Move images and masks alike (`moved`), then change contrast, colour and brightness of the images.
 
-def augment(images: Tensor, masks: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Rotate, scale, shift (images and masks alike), then change contrast and brightness (images).
-
-    images (B, C, H, W) float in [0, 1]; masks (B, H, W) integers.
+    images (B, C, H, W) float in [0, 1]; masks (B, H, W) integers. settings: the keys of the section `augmentation` of
+    the configuration, `flips` only where the data set allows it.
     """
-    grid = similarity_grid(images, generator)
-    images, masks = warp(images, grid, "bilinear"), warp(masks[:, None].to(images), grid, "nearest")[:, 0].to(masks)
-    contrast = 1 + CONTRAST * _uniform(images, generator)
-    brightness = BRIGHTNESS * _uniform(images, generator)
-    return ((images - 0.5) * contrast + 0.5 + brightness).clamp(0, 1), masks
+    both = torch.cat([images, masks[:, None].to(images)], dim=1)
+    moved_images, moved_masks = moved(both, settings, generator, nearest=1).split([images.shape[1], 1], dim=1)  # type: ignore[no-untyped-call]
+    contrast = 1 + settings["contrast"] * _uniform(images, generator)
+    if settings["colour"]:
+        contrast = contrast * (1 + settings["colour"] * _uniform(images, generator, images.shape[1]))
+    brightness = settings["brightness"] * _uniform(images, generator)
+    changed = ((moved_images - 0.5) * contrast + 0.5 + brightness).clamp(0, 1)
+    return changed, moved_masks[:, 0].to(masks)
 
 
-def similarity_grid(images: Tensor, generator: torch.Generator) -> Tensor:
+def moved(images: Tensor, settings: Mapping[str, Any], generator: torch.Generator, nearest: int = 0) -> Tensor:
+    """Rotate, scale and shift each image (B, C, H, W) at random, and flip and turn it by quarters if `flips`.
+
+    The last `nearest` channels are label maps: they are sampled at the nearest pixel, the others bilinearly. What comes
+    in from outside repeats the border.
+    """
+    grid = similarity_grid(images, settings, generator)
+    smooth, labels = images.split([images.shape[1] - nearest, nearest], dim=1)  # type: ignore[no-untyped-call]
+    images = torch.cat([warp(smooth, grid, "bilinear"), warp(labels, grid, "nearest")], dim=1)
+    return flipped(images, generator) if settings["flips"] else images
+
+
+def flipped(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Each square image (B, C, H, H) in one of the eight ways that flips and quarter turns make of it."""
+    ways = torch.randint(8, (len(images),), generator=generator).tolist()
+    mirrored = (image.flip(-1) if way >= 4 else image for image, way in zip(images, ways, strict=True))
+    return torch.stack([torch.rot90(image, way % 4, (-2, -1)) for image, way in zip(mirrored, ways, strict=True)])
+
+
+def similarity_grid(images: Tensor, settings: Mapping[str, Any], generator: torch.Generator) -> Tensor:
     """A random rotation, scale and shift for each image of the batch, as a sampling grid (B, H, W, 2)."""
-    angle, log_scale, shift_x, shift_y = (
-        most * _uniform(images, generator)[:, 0, 0, 0] for most in (ROTATION, SCALE, SHIFT, SHIFT)
-    )
+    most = (math.radians(settings["rotation"]), settings["scale"], settings["shift"], settings["shift"])
+    angle, log_scale, shift_x, shift_y = (each * _uniform(images, generator)[:, 0, 0, 0] for each in most)
     cos, sin = angle.cos() * log_scale.exp(), angle.sin() * log_scale.exp()
     theta = torch.stack([cos, -sin, shift_x, sin, cos, shift_y], dim=1).view(-1, 2, 3)  # (B, 2, 3)
     return F.affine_grid(theta, list(images.shape), align_corners=False)
@@ -40,6 +60,6 @@ def warp(images: Tensor, grid: Tensor, mode: str) -> Tensor:
     return F.grid_sample(images, grid, mode=mode, padding_mode="border", align_corners=False)
 
 
-def _uniform(images: Tensor, generator: torch.Generator) -> Tensor:
-    """(B, 1, 1, 1) numbers in [-1, 1)."""
-    return 2 * torch.rand((len(images), 1, 1, 1), generator=generator) - 1
+def _uniform(images: Tensor, generator: torch.Generator, channels: int = 1) -> Tensor:
+    """(B, channels, 1, 1) numbers in [-1, 1)."""
+    return 2 * torch.rand((len(images), channels, 1, 1), generator=generator) - 1

@@ -1,83 +1,111 @@
-"""Train the denoiser: a DDPM (Ho et al., NeurIPS 2020) that predicts the noise, saved in diffusers' format."""
+"""Train the denoiser: a DDPM (Ho et al., NeurIPS 2020) that predicts noise or velocity, saved in diffusers' format."""
 
 import math
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from diffusers import DDPMScheduler, UNet2DModel
-from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch import Tensor, nn
 
+from segcert.data.errors import DataError
 from segcert.data.loading import PreparedDataset
+from segcert.diffusion.denoiser import DiffusionDenoiser, noise_levels
 from segcert.provenance.atomic import atomic_folder
-from segcert.training.augment import similarity_grid, warp
-from segcert.training.loop import shuffled_batches, train
+from segcert.training.augment import moved
+from segcert.training.checkpoints import Checkpoint
+from segcert.training.devices import accelerator_on
+from segcert.training.loop import train
 
 TIMESTEPS = 1000
 NORM_GROUPS = 8
+SCHEDULES = {"linear": "linear", "cosine": "squaredcos_cap_v2"}
+VALIDATION_LEVELS = 3
 
 
 def train_denoiser(
-    index: str | Path, folder: str | Path, *, settings: dict[str, Any], pool: int = 1, seed: int, device: torch.device
+    indexes: Sequence[str | Path],
+    folder: str | Path,
+    *,
+    settings: Mapping[str, Any],
+    pool: int = 1,
+    seed: int,
+    device: torch.device,
+    checkpoint: str | Path,
+    code: str = "",
 ) -> None:
-    """Train on the split `train` of a prepared data set; keep the averaged weights that are best on `val`.
+    """Train on the split `train` of prepared data sets; keep the weights with the best PSNR on their split `val`.
 
     `settings` are the keys of the section `denoiser` of the configuration; with `pool` the images are averaged over
-    pool x pool pixels. Writes the diffusers folders `unet`
-    and `scheduler`, and history.csv, to `folder`.
+    pool x pool pixels, where noise of the level sigma is noise of the level sigma / pool. `checkpoint` is the file from
+    which a killed training goes on, `code` the digest of the code that trains. Writes the diffusers folders `unet` and
+    `scheduler`, last.safetensors and history.csv to `folder`.
+
+    Raises DataError for data sets that differ in their channels, TrainingError as segcert.training.loop.train.
     """
-    dataset = PreparedDataset(Path(index))
-    dataset.check()
-    images, val_images = (_scaled(dataset, split, pool) for split in ("train", "val"))
+    datasets = [PreparedDataset(Path(index)) for index in indexes]
+    for dataset in datasets:
+        dataset.check()
+    channels = _channels(datasets)
+    names, images = _scaled(datasets, "train", pool)
+    _, val_images = _scaled(datasets, "val", pool)
+    accelerator = accelerator_on(device, settings["precision"])
     torch.manual_seed(seed)
-    unet = build_unet(settings, dataset.about["channels"], dataset.about["image_size"] // pool)
-    unet = unet.to(device, memory_format=torch.channels_last)
-    scheduler = DDPMScheduler(num_train_timesteps=TIMESTEPS, beta_schedule="linear", prediction_type="epsilon")
-    average = AveragedModel(unet, multi_avg_fn=get_ema_multi_avg_fn(settings["ema_decay"]))  # type: ignore[no-untyped-call]
-    generator = torch.Generator().manual_seed(seed)
+    unet = build_unet(settings, channels, images.shape[-1])
+    unet = unet.to(accelerator.device, memory_format=torch.channels_last)
+    scheduler = build_scheduler(settings)
+    draw_steps = steps_drawer(settings, scheduler.alphas_cumprod, pool)
 
-    def epsilon_loss(model: torch.nn.Module, z_0: Tensor, t: Tensor, epsilon: Tensor) -> Tensor:
-        z_t = scheduler.add_noise(z_0, epsilon, t).to(device, memory_format=torch.channels_last)
-        return F.mse_loss(model(z_t, t.to(device)).sample, epsilon.to(device))
+    def loss_of(model: nn.Module, batch: Tensor, generator: torch.Generator) -> Tensor:
+        z_0 = moved(images[batch], settings["augmentation"], generator)
+        t = draw_steps(len(batch), generator)
+        epsilon = torch.randn(z_0.shape, generator=generator)
+        of_velocity = settings["prediction"] == "v_prediction"
+        target = scheduler.get_velocity(z_0, epsilon, t) if of_velocity else epsilon
+        z_t = scheduler.add_noise(z_0, epsilon, t).to(accelerator.device, memory_format=torch.channels_last)
+        predicted = model(z_t, t.to(accelerator.device), return_dict=False)[0]
+        return F.mse_loss(predicted, target.to(accelerator.device))
 
-    def draw(z_0: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        t = torch.randint(TIMESTEPS, (len(z_0),), generator=generator)
-        return t, torch.randn(z_0.shape, generator=generator)
+    levels = np.geomspace(settings["sigma_min"], settings["sigma_max"], VALIDATION_LEVELS) / pool
+    noise = torch.randn(val_images.shape, generator=torch.Generator().manual_seed(seed + 1))
 
-    def loss_of(batch: Tensor) -> Tensor:
-        z_0 = warp(images[batch], similarity_grid(images[batch], generator), "bilinear")
-        return epsilon_loss(unet, z_0, *draw(z_0, generator))
+    def score_of(kept: nn.Module) -> dict[str, float]:
+        denoiser = DiffusionDenoiser(kept, scheduler.alphas_cumprod.to(accelerator.device), settings["prediction"])
+        x = (val_images + 1) / 2
+        scores = {}
+        for sigma in levels:
+            batches = zip(x.split(settings["batch_size"]), noise.split(settings["batch_size"]), strict=True)  # type: ignore[no-untyped-call]
+            denoised = torch.cat(
+                [denoiser((each + sigma * epsilon).to(accelerator.device), sigma).cpu() for each, epsilon in batches]
+            )
+            scores[f"val_psnr_{sigma * pool:.3g}"] = mean_psnr(denoised, x)
+        return {"val_psnr": sum(scores.values()) / len(scores), **scores}
 
-    t_val, epsilon_val = draw(val_images, torch.Generator().manual_seed(seed + 1))
-
-    def score_of() -> dict[str, float]:
-        parts = torch.arange(len(val_images)).tensor_split(math.ceil(len(val_images) / settings["batch_size"]))
-        losses = (epsilon_loss(average, val_images[i], t_val[i], epsilon_val[i]).item() * len(i) for i in parts)
-        return {"negative_val_loss": -sum(losses) / len(val_images)}
-
+    saved = Checkpoint.of(checkpoint, indexes, settings=settings, pool=pool, seed=seed, code=code)
     train(
         unet,
         loss_of,
         score_of,
-        shuffled_batches(len(images), settings["batch_size"], generator),
-        what=f"training the denoiser on {dataset.about['name']}",
-        steps=settings["steps"],
-        learning_rate=settings["learning_rate"],
-        weight_decay=0.0,
-        evaluate_every=settings["evaluate_every"],
-        history=Path(folder) / "history.csv",
-        after_step=lambda: average.update_parameters(unet),
-        keep=average,
+        names,
+        what=f"training the denoiser on {', '.join(dataset.about['name'] for dataset in datasets)}",
+        section="denoiser",
+        settings=settings,
+        seed=seed,
+        accelerator=accelerator,
+        folder=folder,
+        checkpoint=saved,
     )
-    unet.load_state_dict(average.module.state_dict())
-    for name, part in (("unet", unet), ("scheduler", scheduler)):
-        with atomic_folder(Path(folder) / name) as new:
-            part.save_pretrained(new)
+    if accelerator.is_main_process:
+        for name, part in (("unet", unet), ("scheduler", scheduler)):
+            with atomic_folder(Path(folder) / name) as new:
+                part.save_pretrained(new)
+        saved.discard()
 
 
-def build_unet(settings: dict[str, Any], channels: int, image_size: int) -> UNet2DModel:
+def build_unet(settings: Mapping[str, Any], channels: int, image_size: int) -> UNet2DModel:
     """The diffusion model's network: residual blocks at each level, no attention (small images, few levels)."""
     levels = settings["channels"]
     return UNet2DModel(
@@ -93,7 +121,49 @@ def build_unet(settings: dict[str, Any], channels: int, image_size: int) -> UNet
     )
 
 
-def _scaled(dataset: PreparedDataset, split: str, pool: int) -> Tensor:
-    """Images of a split in [-1, 1], the diffusion model's range: (N, C, H / pool, W / pool)."""
-    images, _ = dataset.stack(split)
-    return F.avg_pool2d(torch.from_numpy(2 * images - 1), pool)
+def build_scheduler(settings: Mapping[str, Any]) -> DDPMScheduler:
+    """The noise schedule and what is predicted, in diffusers' form."""
+    return DDPMScheduler(
+        num_train_timesteps=TIMESTEPS,
+        beta_schedule=SCHEDULES[settings["noise_schedule"]],
+        prediction_type=settings["prediction"],
+    )
+
+
+def steps_drawer(
+    settings: Mapping[str, Any], alphas_cumprod: Tensor, pool: int
+) -> Callable[[int, torch.Generator], Tensor]:
+    """A function that draws steps of the schedule for a batch, as `levels` says.
+
+    "all": uniformly. "range": with sigma log-uniform from sigma_min to sigma_max (of full resolution; the network sees
+    sigma / pool), so that all of the training goes to the noise levels that one-shot denoising meets.
+    """
+    if settings["levels"] == "all":
+        return lambda count, generator: torch.randint(TIMESTEPS, (count,), generator=generator)
+    lowest, highest = (math.log(settings[key] / pool) for key in ("sigma_min", "sigma_max"))
+    log_levels = noise_levels(alphas_cumprod).log()
+
+    def draw(count: int, generator: torch.Generator) -> Tensor:
+        log_sigma = lowest + (highest - lowest) * torch.rand(count, generator=generator, dtype=torch.float64)
+        return (log_levels[None] - log_sigma[:, None]).abs().argmin(dim=1)
+
+    return draw
+
+
+def mean_psnr(x: Tensor, truth: Tensor) -> float:
+    """Peak signal-to-noise ratio in dB of images (N, C, H, W) in [0, 1], averaged over images."""
+    return float((-10 * ((x - truth) ** 2).mean(dim=(1, 2, 3)).log10()).mean())
+
+
+def _channels(datasets: Sequence[PreparedDataset]) -> int:
+    found = {dataset.about["name"]: int(dataset.about["channels"]) for dataset in datasets}
+    if len(set(found.values())) > 1:
+        raise DataError(f"denoiser.shared: found channels {found}; one denoiser needs data sets of equal channels")
+    return next(iter(found.values()))
+
+
+def _scaled(datasets: Sequence[PreparedDataset], split: str, pool: int) -> tuple[list[str], Tensor]:
+    """Names of a split's images, and the images in [-1, 1], the diffusion model's range: (N, C, H / pool, W / pool)."""
+    names = [name for dataset in datasets for name in dataset.names(split)]
+    images = np.concatenate([dataset.stack(split)[0] for dataset in datasets])
+    return names, F.avg_pool2d(torch.from_numpy(2 * images - 1), pool)

@@ -1,18 +1,29 @@
-"""The one training loop: AdamW, warm-up and cosine, history, the best weights."""
+"""The one training loop, on one device or several: a checkpoint after each validation, the best weights kept."""
 
 import csv
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from segcert.models.runtime import ran_out_of_memory
 from segcert.progress import log, track
 from segcert.provenance.atomic import atomic_file
+from segcert.training.average import Average
+from segcert.training.batches import batch_of, steps_of, stream
+from segcert.training.checkpoints import Checkpoint
+from segcert.training.optimizer import build_optimizer, learning_rate
 
-WARM_UP = 0.05
 MAX_GRADIENT_NORM = 1.0
+
+Loss = Callable[[nn.Module, Tensor, torch.Generator], Tensor]
+Score = Callable[[nn.Module], dict[str, float]]
 
 
 class TrainingError(RuntimeError):
@@ -21,90 +32,172 @@ class TrainingError(RuntimeError):
 
 def train(
     model: nn.Module,
-    loss_of: Callable[[Tensor], Tensor],
-    score_of: Callable[[], dict[str, float]],
-    batches: Iterator[Tensor],
+    loss_of: Loss,
+    score_of: Score,
+    names: Sequence[str],
     *,
     what: str,
-    steps: int,
-    learning_rate: float,
-    weight_decay: float,
-    evaluate_every: int,
-    history: Path,
-    after_step: Callable[[], None] = lambda: None,
-    keep: nn.Module | None = None,
+    section: str,
+    settings: Mapping[str, Any],
+    seed: int,
+    accelerator: Accelerator,
+    folder: str | Path,
+    checkpoint: Checkpoint,
 ) -> None:
-    """Train `model` and leave the best weights in `keep` (by default, in the model itself).
+    """Train `model` and leave the weights of the best validation in it, in eval mode.
+
+    Writes history.csv, a row per validation (step, learning rate, mean training loss, the figures of `score_of`), and
+    last.safetensors, the last weights, to `folder`.
 
     Parameters
     ----------
+    model
+        On the device of `accelerator`.
     loss_of
-        From the indices of a batch to the scalar loss.
+        From the model, the indices of a batch and a generator to the scalar loss. All that is random in a step comes
+        from the generator, which depends on the seed, the step and the rank of the process alone, or from torch's
+        global one, which is seeded alike: so a resumed training goes on as if nothing had happened.
     score_of
-        Called every `evaluate_every` steps and at the end; a dictionary of validation figures, of which the
-        first is the one to maximise. They become columns of the CSV file `history`.
-    batches
-        Endless batches of indices.
-    after_step, keep
-        A hook after each optimiser step (moving averages), and the network whose weights are scored and kept.
+        Called every `evaluate_every` steps and at the end with the network that is kept (the moving average, if there
+        is one) in eval mode; a dictionary of validation figures, the first of which is the one to maximise.
+    names
+        Names of the training images.
+    section
+        The section of the configuration that `settings` come from, for messages.
 
-    Raises TrainingError when the loss stops being finite.
+    Raises TrainingError when the loss stops being finite, which names the images of the batch, and when memory runs
+    out, which names the batch size to try. The checkpoint of the last validation is left in place then.
     """
-    keep = keep or model
-    optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=weight_decay)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warm_up_then_cosine(step, steps))
-    best_score = -math.inf
-    best: dict[str, Tensor] = {}
-    rows: list[dict[str, float]] = []
-    running = 0.0
-    model.train()
-    for step in track(range(1, steps + 1), what):
-        loss = loss_of(next(batches))
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(model.parameters(), MAX_GRADIENT_NORM)
-        optimizer.step()
-        schedule.step()
-        after_step()
-        running += loss.item()
-        if not math.isfinite(running):
+    learner = _Learner(model, settings, accelerator, checkpoint, what)
+    learner.resume()
+    steps = steps_of(settings, len(names))
+    todo = range(learner.step + 1, steps + 1)
+    losses: list[float] = []
+    for step in track(todo, what) if accelerator.is_main_process else todo:
+        if learner.patience_is_over():
+            break
+        rate = learning_rate(step, steps, settings)
+        batch = batch_of(step, len(names), settings["batch_size"], seed)
+        batch = batch[accelerator.process_index :: accelerator.num_processes]
+        try:
+            loss = loss_of(learner.prepared, batch, stream(seed, step, accelerator.process_index))
+            losses.append(loss.item())
+            if math.isfinite(losses[-1]):
+                learner.learn(loss, step, rate)
+        except Exception as error:
+            if not ran_out_of_memory(error):
+                raise
             raise TrainingError(
-                f"{what}: the loss is {loss.item()} at step {step}; lower the learning rate ({learning_rate})"
+                f"{what}: memory ran out with batches of {settings['batch_size']}. {learner.left()}. "
+                f"Write, for example: `{section}: {{batch_size: {max(1, settings['batch_size'] // 2)}}}`"
+            ) from error
+        if not math.isfinite(losses[-1]):
+            images = ", ".join(names[index] for index in batch)
+            raise TrainingError(
+                f"{what}: the loss is {losses[-1]} at step {step}, of the images {images}. {learner.left()}. Look at "
+                f"these images, or lower the learning rate: `{section}: {{learning_rate: {rate / 3:.2g}}}`"
             )
-        if step % evaluate_every == 0 or step == steps:
-            since = (step - 1) % evaluate_every + 1
-            keep.eval()
+        if step % settings["evaluate_every"] == 0 or step == steps:
+            learner.validate(score_of, {"step": step, "learning_rate": rate, "train_loss": sum(losses) / len(losses)})
+            losses = []
+    learner.finish(Path(folder))
+
+
+class _Learner:
+    """A network that learns, and all that a checkpoint holds of it."""
+
+    def __init__(
+        self, model: nn.Module, settings: Mapping[str, Any], accelerator: Accelerator, checkpoint: Checkpoint, what: str
+    ) -> None:
+        self.model, self.settings, self.accelerator = model, settings, accelerator
+        self.checkpoint, self.what = checkpoint, what
+        self.optimizer = build_optimizer(model, settings)
+        self.average = Average(model, settings["ema_decay"]) if settings["ema_decay"] else None
+        self.kept = self.average.module if self.average else model
+        self.step, self.rows = 0, list[dict[str, float]]()
+        self.best: dict[str, Tensor] = {}
+
+    def resume(self) -> None:
+        """Take up the state of the checkpoint, if there is one of this training, and get ready to learn."""
+        state = self.checkpoint.load(self.accelerator.device)
+        if state:
+            self.step, self.rows, self.best = state["step"], state["rows"], state["best"]
+            self.model.load_state_dict(state["model"])
+            self.kept.load_state_dict(state["kept"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            log.info("%s: goes on from step %d (%s)", self.what, self.step, self.checkpoint.path)
+        self.prepared, self.prepared_optimizer = self.accelerator.prepare(self.model, self.optimizer)
+        if state and self.accelerator.scaler:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
+        self.prepared.train()
+
+    def learn(self, loss: Tensor, step: int, rate: float) -> None:
+        """One step down the gradient."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.prepared_optimizer.zero_grad(set_to_none=True)
+        self.accelerator.backward(loss)
+        self.accelerator.clip_grad_norm_(self.prepared.parameters(), MAX_GRADIENT_NORM)
+        self.prepared_optimizer.step()
+        if self.average:
+            self.average.update(self.model, step)
+
+    def validate(self, score_of: Score, row: dict[str, float]) -> None:
+        """Score the network that is kept (the first process does, and tells the others), and write a checkpoint."""
+        scores: list[dict[str, float]] = [{}]
+        if self.accelerator.is_main_process:
+            self.kept.eval()
             with torch.inference_mode():
-                scores = score_of()
-            model.train()
-            rate = float(schedule.get_last_lr()[0])
-            rows.append({"step": step, "learning_rate": rate, "train_loss": running / since, **scores})
-            log.info("%s: %s", what, ", ".join(f"{name} {value:.4g}" for name, value in rows[-1].items()))
-            running = 0.0
-            if (score := next(iter(scores.values()))) > best_score:
-                best_score = score
-                best = {name: value.detach().clone() for name, value in keep.state_dict().items()}
-    keep.load_state_dict(best)
-    keep.eval()
-    with atomic_file(history) as path, path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+                scores = [score_of(self.kept)]
+            self.prepared.train()
+        if self.accelerator.num_processes > 1:
+            broadcast_object_list(scores)
+        self.step = int(row["step"])
+        self.rows.append(row | scores[0])
+        log.info("%s: %s", self.what, ", ".join(f"{name} {figure:.4g}" for name, figure in self.rows[-1].items()))
+        if self.best_row() is self.rows[-1]:
+            self.best = {name: value.detach().clone() for name, value in self.kept.state_dict().items()}
+        if self.accelerator.is_main_process:
+            state = {
+                "step": self.step,
+                "rows": self.rows,
+                "best": self.best,
+                "model": self.model.state_dict(),
+                "kept": self.kept.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "scaler": self.accelerator.scaler.state_dict() if self.accelerator.scaler else None,
+            }
+            self.checkpoint.save(state)
 
+    def best_row(self) -> dict[str, float]:
+        """The validation with the highest score (the figure after the training loss); the first of equals."""
+        return max(self.rows, key=lambda row: list(row.values())[3])
 
-def warm_up_then_cosine(step: int, steps: int) -> float:
-    """The factor on the learning rate: linear warm-up over the first 5% of the steps, then a half cosine to 0."""
-    warm_up = max(1, round(WARM_UP * steps))
-    if step < warm_up:
-        return (step + 1) / warm_up
-    return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, steps - warm_up)))
+    def patience_is_over(self) -> bool:
+        """Whether `patience` validations have passed without a better one."""
+        if not self.settings["patience"] or not self.rows:
+            return False
+        since = sum(row["step"] > self.best_row()["step"] for row in self.rows)
+        if since >= self.settings["patience"]:
+            log.info("%s: stops, no better validation since step %d", self.what, self.best_row()["step"])
+        return since >= int(self.settings["patience"])
 
+    def left(self) -> str:
+        """Where the last good state is, in words."""
+        return (
+            f"The checkpoint of step {self.step} is kept in {self.checkpoint.path}"
+            if self.step
+            else ("There was no validation yet, so there is no checkpoint")
+        )
 
-def shuffled_batches(count: int, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Endless batches of indices below `count`: shuffled passes, joined end to end."""
-    pending = torch.empty(0, dtype=torch.long)
-    while True:
-        while len(pending) < batch_size:
-            pending = torch.cat([pending, torch.randperm(count, generator=generator)])
-        yield pending[:batch_size]
-        pending = pending[batch_size:]
+    def finish(self, folder: Path) -> None:
+        """Write history and last weights; put the best ones into the model."""
+        if self.accelerator.is_main_process:
+            with atomic_file(folder / "history.csv") as path, path.open("w", newline="") as file:
+                writer = csv.DictWriter(file, self.rows[0].keys(), lineterminator="\n")
+                writer.writeheader()
+                writer.writerows(self.rows)
+            with atomic_file(folder / "last.safetensors") as path:
+                save_file({name: value.contiguous() for name, value in self.kept.state_dict().items()}, path)
+        self.model.load_state_dict(self.best)
+        self.model.eval()

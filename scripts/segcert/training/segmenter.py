@@ -1,5 +1,6 @@
-"""Train a segmenter: Dice and cross-entropy, on clean images or with Gaussian noise."""
+"""Train a segmenter: Dice and cross-entropy, on clean images, with Gaussian noise, or behind the denoiser."""
 
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -7,15 +8,19 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from monai.losses import DiceCELoss
-from torch import Tensor
+from torch import Tensor, nn
 
 from segcert.data.images import resize_mask
 from segcert.data.loading import PreparedDataset
-from segcert.models.registry import build_segmenter, save_segmenter
+from segcert.models.registry import ARCHITECTURES, build_segmenter, load_segmenter, save_segmenter
 from segcert.training.augment import augment
-from segcert.training.loop import shuffled_batches, train
+from segcert.training.checkpoints import Checkpoint
+from segcert.training.devices import accelerator_on
+from segcert.training.loop import train
 
 EVALUATION_BATCH = 32
+
+Corrupt = Callable[[Tensor, torch.Generator], Tensor]
 
 
 def train_segmenter(
@@ -23,83 +28,149 @@ def train_segmenter(
     folder: str | Path,
     *,
     architecture: str,
+    arguments: Mapping[str, Any],
+    target_code: str | None = None,
     regime: str,
-    settings: dict[str, Any],
+    settings: Mapping[str, Any],
+    start: str | Path | None = None,
+    denoiser: str | Path | None = None,
+    denoising_steps: int = 1,
+    sigmas: Sequence[float] = (),
     pool: int = 1,
     seed: int,
     device: torch.device,
+    checkpoint: str | Path,
+    code: str = "",
 ) -> None:
     """Train on the split `train` of a prepared data set; keep the weights with the best Dice on `val`.
 
-    `settings` are the keys of the section `segmenter` of the configuration. In the regime `noise` each training
-    image gets Gaussian noise of a level drawn uniformly from [0, sigma_max], and so does each validation image
-    (fixed noise). With `pool` the network learns on images averaged over pool x pool pixels, where noise of the level
-    sigma is noise of the level sigma / pool. Writes model.safetensors, config.json and history.csv to `folder`.
+    In the regime `noise` each training image gets Gaussian noise of a level drawn uniformly from [0, sigma_max]; in the
+    regime `denoised` the segmenter goes on from the one in the folder `start` and sees what the model in the folder
+    `denoiser` makes of images noisy at one of `sigmas`. Validation images are treated alike (fixed noise). With `pool`
+    the network learns on images averaged over pool x pool pixels, where noise of the level sigma is noise of the level
+    sigma / pool.
+
+    `architecture` and `arguments` as in segcert.models.registry; `target_code` is the digest of the code of an
+    architecture of one's own: it is a part of config.json, and so of what names votes. `settings` are the keys of the
+    section `segmenter` of the configuration. `checkpoint` is the file from which a killed training goes on, `code` the
+    digest of the code that trains. Writes model.safetensors, last.safetensors, config.json and history.csv to `folder`.
+
+    Raises ModelError for a network that cannot be built, TrainingError as segcert.training.loop.train.
     """
     dataset = PreparedDataset(Path(index))
     dataset.check()
     classes = dataset.about["classes"]
     images, masks = _tensors(dataset, "train", pool)
     val_images, val_masks = _tensors(dataset, "val", pool)
-    arguments = {
-        "in_channels": dataset.about["channels"],
-        "num_classes": len(classes),
-        "width": settings["width"],
-        "depth": settings["depth"],
-    }
+    accelerator = accelerator_on(device, settings["precision"])
     torch.manual_seed(seed)
-    model = build_segmenter(architecture, arguments).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = load_segmenter(start)[0] if start else build_segmenter(architecture, dict(arguments))
+    layout = memory_layout(architecture, accelerator.device)
+    model = model.to(accelerator.device, memory_format=layout)  # type: ignore[call-overload]
+    if regime == "denoised":
+        corrupt = denoised_at(sigmas, denoiser, denoising_steps, pool, accelerator.device)
+    else:
+        corrupt = noisy_up_to(settings["sigma_max"] / pool if regime == "noise" else 0.0)
     criterion = DiceCELoss(softmax=True, include_background=False)
     class_ids = torch.arange(len(classes)).view(1, -1, 1, 1)
-    generator = torch.Generator().manual_seed(seed)
-    sigma_max = settings["sigma_max"] if regime == "noise" else 0.0
-    sigma_seen = sigma_max / pool
-    val_noisy = add_noise(val_images, sigma_seen, torch.Generator().manual_seed(seed + 1))
 
-    def loss_of(batch: Tensor) -> Tensor:
-        x, y = augment(images[batch], masks[batch], generator)
-        logits = model(add_noise(x, sigma_seen, generator).to(device, memory_format=torch.channels_last))
+    def loss_of(model: nn.Module, batch: Tensor, generator: torch.Generator) -> Tensor:
+        x, y = augment(images[batch], masks[batch], settings["augmentation"], generator)
+        logits = model(corrupt(x, generator).to(accelerator.device, memory_format=layout))
         one_hot = (y[:, None] == class_ids).to(logits)  # of ids, cross-entropy is not deterministic on CUDA
         loss: Tensor = criterion(logits, one_hot)
         return loss
 
-    def score_of() -> dict[str, float]:
-        batches = val_noisy.split(EVALUATION_BATCH)  # type: ignore[no-untyped-call]
-        labels = torch.cat([model(batch.to(device)).argmax(dim=1).cpu() for batch in batches])
+    generator = torch.Generator().manual_seed(seed + 1)
+    seen = torch.cat([corrupt(x, generator).cpu() for x in val_images.split(EVALUATION_BATCH)])  # type: ignore[no-untyped-call]
+
+    def score_of(kept: nn.Module) -> dict[str, float]:
+        batches = seen.split(EVALUATION_BATCH)  # type: ignore[no-untyped-call]
+        labels = torch.cat([kept(batch.to(accelerator.device)).argmax(dim=1).cpu() for batch in batches])
         return {"val_dice": mean_dice(labels, val_masks, len(classes))}
 
+    networks = [path for each in (start, denoiser) if each for path in sorted(Path(each).rglob("*.safetensors"))]
+    saved = Checkpoint.of(
+        checkpoint, [index, *networks], architecture=architecture, arguments=arguments, regime=regime,
+        settings=settings, sigmas=sigmas, denoising_steps=denoising_steps, pool=pool, seed=seed,
+        code=[code, target_code],
+    )  # fmt: skip
     train(
         model,
         loss_of,
         score_of,
-        shuffled_batches(len(images), settings["batch_size"], generator),
-        what=f"training {architecture} ({regime}) on {dataset.about['name']}",
-        steps=settings["steps"],
-        learning_rate=settings["learning_rate"],
-        weight_decay=settings["weight_decay"],
-        evaluate_every=settings["evaluate_every"],
-        history=Path(folder) / "history.csv",
+        dataset.names("train"),
+        what=f"training {Path(folder).name} on {dataset.about['name']}",
+        section="segmenter",
+        settings=settings,
+        seed=seed,
+        accelerator=accelerator,
+        folder=folder,
+        checkpoint=saved,
     )
-    about = {
-        "architecture": architecture,
-        "arguments": arguments,
-        "classes": classes,
-        "image_size": dataset.about["image_size"],
-        "pool": pool,
-        "pixel_range": [0, 1],
-        "dataset": dataset.about["name"],
-        "regime": regime,
-        "sigma_max": sigma_max,
-    }
-    save_segmenter(folder, model, about)
+    if accelerator.is_main_process:
+        about = {
+            "architecture": architecture,
+            "arguments": arguments,
+            "target_code": target_code,
+            "classes": classes,
+            "in_channels": dataset.about["channels"],
+            "image_size": dataset.about["image_size"],
+            "pool": pool,
+            "pixel_range": [0, 1],
+            "dataset": dataset.about["name"],
+            "regime": regime,
+            "sigma_max": settings["sigma_max"] if regime == "noise" else max(sigmas, default=0.0),
+        }
+        save_segmenter(folder, model, about)
+        saved.discard()
 
 
-def add_noise(images: Tensor, sigma_max: float, generator: torch.Generator) -> Tensor:
+def memory_layout(architecture: str, device: torch.device) -> torch.memory_format:
+    """channels_last, the faster layout, but for networks of others on a CPU.
+
+    There the backward pass of strided 1x1 convolutions of few channels is wrong or crashes (uxlfoundation/oneDNN, issue
+    6035); segcert's own networks avoid it.
+    """
+    trusted = device.type != "cpu" or architecture in ARCHITECTURES
+    return torch.channels_last if trusted else torch.contiguous_format
+
+
+def noisy_up_to(sigma_max: float) -> Corrupt:
     """Gaussian noise, each image's level drawn uniformly from [0, sigma_max]."""
-    if sigma_max == 0:
-        return images
-    sigma = sigma_max * torch.rand((len(images), 1, 1, 1), generator=generator)
-    return images + sigma * torch.randn(images.shape, generator=generator)
+
+    def corrupt(images: Tensor, generator: torch.Generator) -> Tensor:
+        if sigma_max == 0:
+            return images
+        sigma = sigma_max * torch.rand((len(images), 1, 1, 1), generator=generator)
+        return images + sigma * torch.randn(images.shape, generator=generator)
+
+    return corrupt
+
+
+def denoised_at(
+    sigmas: Sequence[float], denoiser: str | Path | None, steps: int, pool: int, device: torch.device
+) -> Corrupt:
+    """What a denoiser makes of images noisy at one of `sigmas` (of full resolution; it sees sigma / pool), in turn."""
+    from segcert.diffusion.denoiser import DiffusionDenoiser
+
+    if denoiser is None or not sigmas:
+        raise ValueError("the regime `denoised` needs a denoiser and the sigmas to be certified")
+    denoise = DiffusionDenoiser.load(denoiser, steps).to(device)
+
+    @torch.no_grad()
+    def corrupt(images: Tensor, generator: torch.Generator) -> Tensor:
+        levels = torch.randint(len(sigmas), (len(images),), generator=generator)
+        noise = torch.randn(images.shape, generator=generator)
+        denoised = torch.empty_like(images, device=device)
+        for number, sigma in enumerate(sigmas):
+            chosen = levels == number
+            if chosen.any():
+                noisy = images[chosen] + sigma / pool * noise[chosen]
+                denoised[chosen.to(device)] = denoise(noisy.to(device), sigma / pool)
+        return denoised
+
+    return corrupt
 
 
 def mean_dice(labels: Tensor, masks: Tensor, num_classes: int) -> float:

@@ -46,6 +46,7 @@ def by_frame(named: Named) -> str:
 DATASET = Dataset(
     name="cvc_clinicdb",
     title="CVC-ClinicDB polyps",
+    any_orientation=True,
     modality="colonoscopy",
     channels=3,
     classes=("background", "polyp"),

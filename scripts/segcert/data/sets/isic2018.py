@@ -44,6 +44,7 @@ def official(named: Named) -> str:
 DATASET = Dataset(
     name="isic2018",
     title="ISIC 2018 skin lesions (Task 1)",
+    any_orientation=True,
     modality="dermoscopy",
     channels=3,
     classes=("background", "lesion"),

@@ -7,6 +7,7 @@ from segcert.data.splits import GROUPS
 DATASET = Dataset(
     name="kvasir_seg",
     title="Kvasir-SEG polyps",
+    any_orientation=True,
     modality="colonoscopy",
     channels=3,
     classes=("background", "polyp"),

@@ -1,0 +1,9 @@
+from segcert.provenance.atomic import atomic_file
+from segcert.provenance.records import recorded
+from segcert.reporting.model_card import denoiser_card
+
+with recorded(snakemake):
+    params = snakemake.params
+    card = denoiser_card(params.folder, snakemake.input.indexes, params.settings)
+    with atomic_file(snakemake.output[0]) as path:
+        path.write_text(card, encoding="utf-8")

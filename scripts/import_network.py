@@ -1,0 +1,13 @@
+from segcert.models.given import import_given
+from segcert.provenance.records import recorded
+
+with recorded(snakemake):
+    import_given(
+        snakemake.input[0],
+        snakemake.params.folder,
+        **snakemake.params.network,
+        classes=snakemake.params.classes,
+        in_channels=snakemake.params.in_channels,
+        image_size=snakemake.params.image_size,
+        pool=snakemake.params.pool,
+    )

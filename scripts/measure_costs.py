@@ -1,0 +1,20 @@
+import pandas as pd
+
+from segcert.models.runtime import device_name, set_up_torch
+from segcert.provenance.atomic import atomic_file
+from segcert.provenance.records import recorded
+from segcert.smoothing.costs import Pairing, measure_costs
+
+with recorded(snakemake) as found:
+    device = set_up_torch(snakemake.config["device"], snakemake.threads)
+    found["device"] = device_name(device)
+    rows = measure_costs(
+        snakemake.input.index,
+        {tuple(names): Pairing(*folders) for names, folders in snakemake.params.pairings},
+        denoising_steps=snakemake.params.denoising_steps,
+        settings=snakemake.params.settings,
+        pool=snakemake.params.pool,
+        device=device,
+    )
+    with atomic_file(snakemake.output[0]) as path:
+        pd.DataFrame(rows).to_csv(path, index=False)

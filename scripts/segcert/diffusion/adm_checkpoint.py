@@ -1,0 +1,29 @@
+"""OpenAI's checkpoint of the unconditional 256x256 ADM (Dhariwal and Nichol 2021): where it comes from."""
+
+from pathlib import Path
+
+from segcert.data.download import download
+from segcert.data.errors import DataError
+from segcert.provenance.digests import file_digest
+
+URL = "https://openaipublic.blob.core.windows.net/diffusion/jul-2021/256x256_diffusion_uncond.pt"
+SHA256 = "a37c32fffd316cd494cf3f35b339936debdc1576dad13fe57c42399a5dbc78b1"  # of Hugging Face's deepinv/diffunet
+
+
+def fetch_checkpoint(target: str | Path, url: str = URL, sha256: str = SHA256) -> None:
+    """Bring the checkpoint (2.2 GB) to `target`, unless it lies there; either way compare its SHA-256.
+
+    Raises DataError when it cannot be had or is another file.
+    """
+    target = Path(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    unverified = target if target.exists() else target.with_name(f"{target.name}.unverified")
+    if not unverified.exists():
+        download(url, unverified, target.stem)
+    digest = file_digest(unverified)
+    if digest != sha256:
+        raise DataError(
+            f"{unverified}: SHA-256 is {digest}, expected {sha256}: not OpenAI's checkpoint. Remove it and run "
+            f"snakemake again, or get the file from elsewhere and put it there as {target.name}"
+        )
+    unverified.replace(target)

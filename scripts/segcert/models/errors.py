@@ -1,0 +1,5 @@
+"""What goes wrong with networks."""
+
+
+class ModelError(ValueError):
+    """A network, or a model folder, that cannot be used."""

@@ -1,0 +1,57 @@
+"""Start a training: here on one device, or through accelerate on several GPUs of this node."""
+
+import importlib
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from segcert.models.runtime import device_name, set_up_torch
+
+
+class LaunchError(RuntimeError):
+    """A training on several GPUs that failed; its processes have said why."""
+
+
+def launch(train: Callable[..., None], arguments: dict[str, Any], *, device: str, threads: int, processes: int) -> str:
+    """Call `train(**arguments, device=...)` and return the hardware's name.
+
+    `arguments` are plain JSON values. With several `processes` each batch is dealt out among them: accelerate starts
+    them, one per GPU (or on the CPU, if `device` is cpu), and each runs this module.
+    """
+    target = set_up_torch(device, threads)
+    if processes == 1:
+        train(**arguments, device=target)
+        return device_name(target)
+    job = {
+        "train": f"{train.__module__}:{train.__name__}",
+        "arguments": arguments,
+        "device": device,
+        "threads": threads,
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "job.json")
+        path.write_text(json.dumps(job))
+        options = ["--num_processes", str(processes), "--num_machines", "1", "--mixed_precision", "no"]
+        options += ["--dynamo_backend", "no", "--main_process_port", "0"]
+        options += ["--cpu"] if target.type == "cpu" else ["--multi_gpu"]
+        command = [sys.executable, "-m", "accelerate.commands.launch", *options, "--module", __name__, str(path)]
+        done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise LaunchError(f"{processes} processes: {done.stderr.strip()[-4000:]}")
+    return f"{processes} x {device_name(target)}"
+
+
+def run_job(path: str) -> None:
+    """Be one of the processes: call the training function that a job file names."""
+    job = json.loads(Path(path).read_text())
+    module, name = job["train"].split(":")
+    device = set_up_torch(job["device"], job["threads"])
+    getattr(importlib.import_module(module), name)(**job["arguments"], device=device)
+
+
+if __name__ == "__main__":
+    run_job(sys.argv[1])

@@ -1,0 +1,107 @@
+"""Figures stay readable with many models and pairings."""
+
+import itertools
+from typing import get_args
+
+import pandas as pd
+import pytest
+
+from segcert.config.model import Config
+from segcert.reporting.curves import budget_figure, certified_dice_figure
+from segcert.reporting.denoiser_curves import LINES, denoiser_figure
+from segcert.reporting.style import line
+from segcert.reporting.training_curves import Histories, read_histories, training_figure
+
+MODELS = ("unet", "resunetpp", "deeplabv3plus")
+PAIRINGS = [("clean", "none"), ("noise", "none"), ("clean", "ddpm"), ("noise", "ddpm"), ("denoised", "ddpm")]
+SIGMAS = (0.25, 0.5)
+
+
+def options(key):
+    return get_args(get_args(Config.model_fields[key].annotation)[0])
+
+
+def main_table(models, datasets=("phantom",)):
+    rows = []
+    grid = itertools.product(datasets, models, PAIRINGS, SIGMAS)
+    for number, (dataset, model, (regime, denoiser), sigma) in enumerate(grid):
+        keys = {"dataset": dataset, "model": model, "regime": regime, "denoiser": denoiser, "sigma": sigma}
+        dice = number / 100
+        rows.append(
+            keys
+            | {"certified_dice": dice, "certified_dice_low": dice - 0.1, "certified_dice_high": dice + 0.1}
+            | {"abstain": 1 - dice, "abstain_low": 1 - dice, "abstain_high": 1 - dice}
+        )
+    return pd.DataFrame(rows)
+
+
+def test_every_pairing_that_a_configuration_allows_has_a_look_of_its_own():
+    pairings = [*itertools.product((*options("regimes"), "given"), options("denoisers"))]
+    pairings.remove(("denoised", "none"))
+    looks = [line(*pairing) for pairing in pairings]
+    for keys in (["color"], ["linestyle", "marker"], ["label"]):
+        assert len({tuple(look[key] for key in keys) for look in looks}) == len(pairings), keys
+    assert set(LINES) == {"noisy", "nl_means", "wavelet", *options("denoisers")} - {"none"}
+
+
+@pytest.mark.parametrize(("models", "shape"), [(MODELS[:1], (2, 2)), (MODELS, (4, 3))])
+def test_each_model_has_panels_of_its_own(models, shape):
+    table = main_table(models, ("phantom", "montgomery"))
+    figure = certified_dice_figure(table)
+    rows, columns = figure.axes[0].get_gridspec().get_geometry()
+    assert (rows, columns) == shape
+    titles = [panel.get_title() for panel in figure.axes]
+    assert sorted(titles) == sorted(
+        2 * [f"{dataset}, {model}" for dataset in set(table["dataset"]) for model in models]
+    )
+    for panel in figure.axes:
+        dataset, model = panel.get_title().split(", ")
+        metric = "certified_dice" if panel.get_ylabel() == "certified Dice" else "abstain"
+        drawn = {container.get_label(): list(container[0].get_ydata()) for container in panel.containers}
+        chosen = table[(table["dataset"] == dataset) & (table["model"] == model)]
+        assert drawn == {
+            line(*pairing)["label"]: list(values) for pairing, values in chosen.groupby(["regime", "denoiser"])[metric]
+        }
+    (legend,) = figure.legends
+    assert len(legend.texts) == len(PAIRINGS)
+
+
+def test_budgets_have_a_row_per_model():
+    table = pd.concat([main_table(MODELS).assign(draws=draws) for draws in (20, 50)])
+    figure = budget_figure(table)
+    assert figure.axes[0].get_gridspec().get_geometry() == (3, 2)
+    assert all(len(panel.lines) == len(PAIRINGS) for panel in figure.axes)
+    assert len(figure.legends[0].texts) == len(PAIRINGS)
+
+
+def test_denoisers_have_a_line_per_method():
+    keys = itertools.product(("a", "b"), SIGMAS, LINES)
+    rows = [
+        {"dataset": dataset, "sigma": sigma, "method": name, "psnr": 20, "ssim": 0.5} for dataset, sigma, name in keys
+    ]
+    figure = denoiser_figure(pd.DataFrame(rows))
+    assert [len(panel.lines) for panel in figure.axes] == [len(LINES)] * 4
+
+
+def history(score, values):
+    steps = range(10, 10 * len(values) + 1, 10)
+    return pd.DataFrame({"step": steps, "learning_rate": 1e-3, "train_loss": 0.5, score: values})
+
+
+def test_training_curves_mark_the_validation_that_was_kept(tmp_path):
+    history("val_dice", [0.2, 0.9, 0.9]).to_csv(tmp_path / "segmenter.csv", index=False)
+    history("val_psnr", [20.0, 25.0]).to_csv(tmp_path / "denoiser.csv", index=False)
+    histories = read_histories(
+        {("a", "unet", "clean"): tmp_path / "segmenter.csv"}, {("a", "a+b"): tmp_path / "denoiser.csv"}
+    )
+    panels = training_figure(histories).axes
+    assert len(panels) == 4
+    curve, kept = panels[1].lines
+    assert list(curve.get_ydata()) == [0.2, 0.9, 0.9]
+    assert (kept.get_xdata(), kept.get_ydata()) == ([20], [0.9])
+    assert panels[3].lines[0].get_label() == "denoiser of a and b"
+
+
+def test_kinds_of_networks_that_were_not_trained_are_left_out():
+    only = {"a": Histories({("unet", "noise"): history("val_dice", [0.5])}, {})}
+    assert len(training_figure(only).axes) == 2
