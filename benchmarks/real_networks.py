@@ -16,7 +16,7 @@ SETS = {"montgomery_128": 128, "isic2018_128": 128, "cvc_clinicdb_128": 128, "mo
 UNET = {"width": 8, "depth": 4}
 SEGMENTER = Segmenter(steps=300, augmentation={"flips": False}).model_dump()
 LESIONS = SEGMENTER | {"steps": 1500, "sigma_max": 0.5, "evaluate_every": 150}
-DENOISER = Denoiser(channels=[16, 32, 64], steps=300).model_dump()
+DENOISER = Denoiser(channels=[16, 32, 64], steps=300, augmentation={"flips": False}).model_dump()
 TRAIN = [  # the cheap ones first
     *((name, "noise") for name in SETS),
     ("montgomery_128", "clean"), ("montgomery_128", "denoiser"),

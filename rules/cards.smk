@@ -64,6 +64,7 @@ rule denoiser_card:
     params:
         folder=DENOISER,
         settings=denoiser_settings,
+        pool=CONFIG.pool,
         template=templates("card_parts.md.j2", "denoiser_card.md.j2"),
         code=code("denoiser_card"),
     script:

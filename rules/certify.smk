@@ -71,7 +71,7 @@ rule attack:
     threads: 1
     resources:
         gpu=gpus(),
-        mem_mb=4000,
+        mem_mb=memory,
         runtime=240,
     params:
         segmenter=SEGMENTER,

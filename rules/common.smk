@@ -44,15 +44,8 @@ try:
 except (ConfigError, CertificationError, DataError, MeasurementError) as error:
     raise WorkflowError(str(error)) from None
 
-for condition, key, top in (
-    ("noise" in CONFIG.regimes, "segmenter", CONFIG.segmenter.sigma_max),
-    ("ddpm" in CONFIG.denoisers and CONFIG.denoiser.levels == "range", "denoiser", CONFIG.denoiser.sigma_max),
-):
-    if condition and max(CONFIG.sigmas) > top:
-        logger.warning(
-            f"The {key} is trained with noise up to sigma {top:g} only. To train it up to the largest of `sigmas`, "
-            f"write `{key}: {{sigma_max: {max(CONFIG.sigmas):g}}}`"
-        )
+for warning in CONFIG.warnings():
+    logger.warning(warning)
 
 for dataset, about in ABOUT.items():
     left_out = set(CONFIG.measurements) - set(applicable(CONFIG.measurements, about.classes))
@@ -153,6 +146,16 @@ def chosen_denoiser_folder(wildcards):
 def chosen_steps(wildcards):
     """Network calls of the denoiser that the wildcards name."""
     return 1 if wildcards.denoiser == "none" else CONFIG.denoising_steps
+
+
+def memory_of(denoisers):
+    """MiB of memory that a job with these denoisers asks for."""
+    return 12000 if "adm256" in denoisers else 4000
+
+
+def memory(wildcards):
+    """MiB of memory that a job with the denoiser of the wildcards asks for."""
+    return memory_of([wildcards.denoiser])
 
 
 def measurements(wildcards):

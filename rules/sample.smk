@@ -49,7 +49,7 @@ rule sample:
     threads: 1
     resources:
         gpu=gpus(),
-        mem_mb=4000,
+        mem_mb=memory,
         runtime=720,
     params:
         segmenter=SEGMENTER,
@@ -103,7 +103,7 @@ rule denoise_examples:
     threads: 1
     resources:
         gpu=gpus(),
-        mem_mb=4000,
+        mem_mb=memory,
     params:
         denoiser=chosen_denoiser_folder,
         denoising_steps=chosen_steps,
@@ -126,7 +126,7 @@ rule score_denoisers:
     threads: 1
     resources:
         gpu=gpus(),
-        mem_mb=4000,
+        mem_mb=memory_of(DIFFUSION),
     params:
         denoisers=lambda wildcards: {name: denoiser_folder(wildcards.dataset, name) for name in DIFFUSION},
         denoising_steps=CONFIG.denoising_steps,
@@ -150,7 +150,7 @@ rule measure_costs:
     threads: 1
     resources:
         gpu=gpus(),
-        mem_mb=4000,
+        mem_mb=memory_of(DIFFUSION),
     params:
         pairings=paired_folders,
         denoising_steps=CONFIG.denoising_steps,

@@ -84,7 +84,7 @@ rule train_segmenter:
     threads: 1
     resources:
         gpu=gpus() * CONFIG.gpus,
-        mem_mb=4000,
+        mem_mb=lambda wildcards: memory_of(DIFFUSION[:1] if wildcards.regime == "denoised" else []),
         runtime=720,
     params:
         folder=subpath(output[0], parent=True),
@@ -166,7 +166,7 @@ rule import_adm:
     log:
         "logs/train/denoiser/adm256.log",
     resources:
-        mem_mb=6000,
+        mem_mb=memory_of(["adm256"]),
     params:
         checkpoint="data/raw/adm256/256x256_diffusion_uncond.pt",
         folder=DENOISER.format(source="adm256"),

@@ -4,6 +4,6 @@ from segcert.reporting.model_card import denoiser_card
 
 with recorded(snakemake):
     params = snakemake.params
-    card = denoiser_card(params.folder, snakemake.input.indexes, params.settings)
+    card = denoiser_card(params.folder, snakemake.input.indexes, params.settings, params.pool)
     with atomic_file(snakemake.output[0]) as path:
         path.write_text(card, encoding="utf-8")

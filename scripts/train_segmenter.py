@@ -21,5 +21,6 @@ with recorded(snakemake) as found:
         arguments,
         device=snakemake.config["device"],
         threads=snakemake.threads,
-        processes=max(1, snakemake.resources.gpu),
+        processes=snakemake.config["gpus"] if snakemake.resources.gpu else 1,
+        log=snakemake.log[0],
     )

@@ -32,6 +32,7 @@ def certify(
     sigma: Sigma,
     out: Annotated[Path, typer.Option(help="Folder for the results.")],
     denoiser: Annotated[Path | None, typer.Option(help="Folder with unet/ and scheduler/ (diffusers).")] = None,
+    denoising_steps: Annotated[int, typer.Option(min=1, help="Network calls of the denoiser per noisy copy.")] = 1,
     n0: Selection = 10,
     n: Annotated[int, typer.Option("--n", min=1, help="Estimation draws.")] = 100,
     tau: Tau = 0.75,
@@ -73,7 +74,7 @@ def certify(
         raise DataError(f"--pixel-size: found {pixel_size[0]} {pixel_size[1]}; expected mm, above 0")
     if len({path.stem for path in images}) < len(images):
         raise DataError("two images have the same name, and so would their results; certify them into two folders")
-    networks = Networks.load(segmenter, denoiser)
+    networks = Networks.load(segmenter, denoiser, denoising_steps)
     sampling = Sampling(sigma, n0, n, seed, batch_size, precision.value, noise.value)
     decision = Decision(tau, alpha, method.value, k)
     check_measurements(measure or [], decide or [], [networks.config["classes"]])

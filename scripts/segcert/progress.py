@@ -12,8 +12,8 @@ Item = TypeVar("Item")
 
 
 def log_to(path: str) -> None:
-    """Send the library's messages to the file at `path`, one line each with its time."""
-    handler = logging.FileHandler(path, mode="w", encoding="utf-8")
+    """Append the library's messages to the file at `path`, one line each with its time."""
+    handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     log.addHandler(handler)
     log.setLevel(logging.INFO)

@@ -14,11 +14,14 @@ from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, ge
 
 from segcert.certification.certificate import ABSTAIN, certify, radius_in_gray_levels
 from segcert.cli import main
+from segcert.config import Config
 from segcert.data.errors import DataError
 from segcert.data.own_images import read_own_image
+from segcert.documents.explain import read_certificate
 from segcert.models.registry import build_segmenter, save_segmenter
 from segcert.provenance.digests import file_digest
 from segcert.smoothing.segmenter import SmoothedSegmenter
+from segcert.training.denoiser import build_scheduler, build_unet
 from segcert.votes import Votes
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (24, 20)).astype(np.uint8)
@@ -340,3 +343,19 @@ def test_data_sets_are_listed_and_explained(run):
     assert "LEAKS between the splits" in run("datasets", "cvc_clinicdb")
     assert "kind: folder" in run("datasets", "folder")
     assert "found the data set 'nope'; expected one of phantom, montgomery" in run("datasets", "nope")
+
+
+def test_a_denoiser_of_several_steps_is_recorded_and_drawn_again(run, image, segmenter, tmp_path):
+    torch.manual_seed(0)
+    settings = Config().denoiser.model_dump() | {"channels": [8, 16]}
+    build_unet(settings, 1, 16).save_pretrained(tmp_path / "denoiser/unet")
+    build_scheduler(settings).save_pretrained(tmp_path / "denoiser/scheduler")
+    behind = ("--denoiser", tmp_path / "denoiser")
+    votes = {}
+    for steps in (1, 2):
+        certified(run, image, segmenter, tmp_path / str(steps), *behind, "--denoising-steps", steps)
+        votes[steps] = Votes.load(tmp_path / str(steps) / "chest.votes.npz")
+    assert not np.array_equal(votes[1].estimation, votes[2].estimation)
+    certificate = tmp_path / "2" / "chest.certificate.json"
+    assert read_certificate(certificate)["networks"]["denoiser"]["steps"] == 2
+    assert "draws" in run("verify", certificate, "--draws", 3)

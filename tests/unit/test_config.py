@@ -1,3 +1,5 @@
+import re
+
 import pytest
 import yaml
 
@@ -47,7 +49,23 @@ def test_every_data_set_of_the_configuration_is_in_the_catalogue():
         ({"datasets": ["x"]}, ["`datasets`: found 'x'", "phantom, montgomery"]),
         ({"image_size": 62}, ["`image_size`", "found 62", "`image_size: 64`"]),
         ({"image_size": 64, "pool": 3}, ["divided by `pool: 3`", "`image_size: 72`"]),
+        (
+            {
+                "image_size": 65,
+                "pool": 2,
+                "models": ["net"],
+                "own_models": {"net": {"program": "net.pt2"}},
+                "denoisers": ["none"],
+            },
+            ["found 65", "divided by `pool: 2`", "`image_size: 64`"],
+        ),
         ({"pool": 0}, ["`pool`", "found 0"]),
+        ({"gpus": 16}, ["`denoiser.batch_size`: found 8", "`gpus: 16`", "`denoiser: {batch_size: 16}`"]),
+        (
+            {"models": ["deeplabv3plus"], "segmenter": {"batch_size": 1}},
+            ["`segmenter.batch_size`: found 1", "no single image", "`segmenter: {batch_size: 2}`"],
+        ),
+        ({"denoiser": {"augmentation": {"colour": 0.1}}}, ["`denoiser.augmentation.colour`", "no such key"]),
         ({"method": "guess"}, ["`method`", "found 'guess'", "'holm'"]),
         ({"measurements": ["volume"]}, ["`measurements.0`", "found 'volume'"]),
         ({"noise": "uniform"}, ["`noise`", "'exact'"]),
@@ -62,6 +80,31 @@ def test_refusals_name_key_value_and_the_line_to_write(values, parts):
         Config.read(values)
     for part in parts:
         assert part in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "lines"),
+    [
+        ({}, []),
+        (
+            {"sigmas": [0.5, 2]},
+            [
+                "found 2, at which the segmenter is not trained. Write `segmenter: {sigma_max: 2}`",
+                "denoiser: {sigma_max",
+            ],
+        ),
+        ({"sigmas": [0.1]}, ["found 0.1, at which the denoiser is not trained. Write `denoiser: {sigma_min: 0.1}`"]),
+        ({"sigmas": [0.1, 2], "denoiser": {"levels": "all"}, "regimes": ["clean"]}, []),
+        ({"sigmas": [0.1, 2], "denoisers": ["none"], "regimes": ["clean"]}, []),
+        ({"denoising_steps": 3}, ["`denoising_steps`: found 3; .* Write `denoiser: {levels: all}`"]),
+        ({"denoising_steps": 3, "denoiser": {"levels": "all"}}, []),
+    ],
+)
+def test_noise_that_no_network_has_learned_is_warned_of(values, lines):
+    warnings = Config.read(values).warnings()
+    assert len(warnings) == len(lines)
+    for warning, line in zip(warnings, lines, strict=True):
+        assert re.search(line, warning)
 
 
 def test_draws_is_n_on_the_command_line():

@@ -161,6 +161,32 @@ def test_out_of_memory_names_the_batch_size_to_try(tmp_path, error):
         run(tmp_path, linear(), loss_of)
 
 
+def test_out_of_memory_in_a_validation_is_explained_too(tmp_path):
+    def score_of(_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(TrainingError, match=r"batches of 1\. .* Take a smaller `image_size`"):
+        run(tmp_path, linear(), score_of=score_of, batch_size=1)
+
+
+def test_a_validation_that_is_no_number_is_not_the_best(tmp_path):
+    scores = iter([math.nan, 1.0, 0.5])
+    seen = []
+    model = run(
+        tmp_path, linear(), score_of=lambda kept: seen.append(kept[0].weight.clone()) or {"score": next(scores)}
+    )
+    assert torch.equal(model[0].weight, seen[1])
+
+
+def test_weights_that_are_shared_within_a_network_are_kept(tmp_path):
+    model = linear()
+    model.append(nn.Linear(1, 1))
+    model.append(model[3])
+    run(tmp_path, model)
+    last = load_file(tmp_path / "last.safetensors")
+    assert torch.equal(last["3.weight"], last["4.weight"])
+
+
 def test_other_errors_pass(tmp_path):
     def loss_of(*_):
         raise RuntimeError("something else")
@@ -238,8 +264,14 @@ def test_two_processes_share_a_training(index, tmp_path):  # noqa: F811
     }  # fmt: skip
     from segcert.training.denoiser import train_denoiser
 
-    device = launch(train_denoiser, arguments, device="cpu", threads=1, processes=2)
+    log = tmp_path / "log.txt"
+    device = launch(train_denoiser, arguments, device="cpu", threads=1, processes=2, log=str(log))
     assert device.startswith("2 x cpu")
+    assert log.read_text().count("val_psnr_") == 2 * 3, "a line of each validation, of one process"
+    alone = arguments | {"folder": str(tmp_path / "alone"), "checkpoint": str(tmp_path / "alone.pt")}
+    launch(train_denoiser, alone, device="cpu", threads=1, processes=1, log=str(log))
+    of_two, of_one = (load_file(tmp_path / name / "last.safetensors") for name in ("model", "alone"))
+    assert any(not torch.equal(of_two[name], tensor) for name, tensor in of_one.items()), "each drew noise of its own"
     assert list(pd.read_csv(tmp_path / "model" / "history.csv")["step"]) == [2, 4]
     assert (tmp_path / "model" / "unet" / "diffusion_pytorch_model.safetensors").exists()
     assert not (tmp_path / "checkpoint.pt").exists()

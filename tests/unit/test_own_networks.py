@@ -235,17 +235,12 @@ def test_programs_are_told_apart_by_more_than_their_weights(network, tmp_path):
     assert len(digests) == 2
 
 
-def test_an_exported_program_with_a_static_batch_says_which(programs, network, tmp_path):
+@pytest.mark.parametrize("count", [1, 3, 4, 9])
+def test_an_exported_program_with_a_static_batch_takes_any(programs, network, tmp_path, count):
     import_given(programs / "static.pt2", tmp_path, **DATA)
     program, _ = load_segmenter(tmp_path)
-    assert program(torch.zeros(4, 1, 16, 16)).shape == (4, 2, 16, 16)
-    with pytest.raises(ModelError, match=r"batches of 4 images only, found 3\. .* `sampling: \{batch_size: 4\}`"):
-        program(torch.zeros(3, 1, 16, 16))
-    image = np.zeros((1, 16, 16), np.float32)
-    with pytest.raises(ModelError, match="batches of 4 images only, found 32"):
-        segcert.SmoothedSegmenter(program, sigma=0.25, num_classes=2).sample(image)
-    votes = segcert.SmoothedSegmenter(program, sigma=0.25, num_classes=2, batch_size=4).sample(image)
-    assert votes.estimation.shape == (2, 16, 16)
+    images = torch.rand(count, 1, 16, 16)
+    torch.testing.assert_close(program(images), network(images))
     with pytest.raises(ModelError, match=r"does not take images of shape \(4, 1, 8, 8\) \(Guard failed"):
         program(torch.zeros(4, 1, 8, 8))
 
@@ -345,6 +340,13 @@ def test_weights_from_elsewhere_are_imported_as_they_are(network, tmp_path, suff
     assert config["regime"] == "given"
     assert len(config["source_digest"]) == 64
     assert [each.name for each in segmenter_files(tmp_path / "model")] == ["model.safetensors", "config.json"]
+
+
+def test_two_networks_in_one_file_are_not_taken_for_one(network, tmp_path):
+    state = {f"{who}.{name}": tensor for who in ("student", "teacher") for name, tensor in network.state_dict().items()}
+    torch.save(state, tmp_path / "both.pt")
+    with pytest.raises(ModelError, match=r"both\.pt: does not fit unet .* unexpected: student\."):
+        import_given(tmp_path / "both.pt", tmp_path / "model", **UNET, **DATA)
 
 
 def test_networks_that_do_not_fit_the_data_are_refused(programs, network, tmp_path):

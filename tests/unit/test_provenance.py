@@ -200,3 +200,18 @@ def test_the_code_of_a_target_of_ones_own_counts_and_is_not_imported(tmp_path, m
     assert target_digest("single:Net") == digests[1]
     for installed_or_missing in ("monai.networks.nets:UNet", "no_such_package:Net", "our_networks.other:Net"):
         assert target_digest(installed_or_missing) is None
+
+
+def test_the_code_of_a_target_reaches_its_package_and_its_neighbours(tmp_path, monkeypatch):
+    """As imports do: from the folder that holds the package, with or without __init__.py."""
+    package = tmp_path / "our_package"
+    package.mkdir()
+    (package / "networks.py").write_text("from our_package.blocks import Block\nimport neighbour\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    digests = set()
+    for change in ("", "depth = 3\n"):
+        for imported in (package / "blocks.py", tmp_path / "neighbour.py"):
+            imported.write_text(f"class Block: ...\n{change}")
+            digests.add(target_digest("our_package.networks:Net"))
+    assert len(digests) == 4, "the neighbour appears, then each of the two changes"
+    assert None not in digests

@@ -5,7 +5,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from torch import nn
 
 from segcert.config import Config
 from segcert.data.errors import DataError
@@ -13,7 +12,7 @@ from segcert.data.phantom import find_phantoms
 from segcert.data.prepare import Form, prepare
 from segcert.data.sets.phantom import DATASET
 from segcert.diffusion.denoiser import DiffusionDenoiser, noise_levels
-from segcert.models.registry import load_segmenter
+from segcert.models.registry import ModelError, load_segmenter
 from segcert.training.augment import augment, flipped
 from segcert.training.denoiser import build_scheduler, steps_drawer, train_denoiser
 from segcert.training.segmenter import denoised_at, mean_dice, memory_layout, noisy_up_to, train_segmenter
@@ -63,13 +62,35 @@ def test_a_segmenter_learns(index, tmp_path):
     assert not model.training
 
 
-def test_pooled_training_sees_smaller_images_and_less_noise(index, tmp_path):
-    """In (16, 16) instead of (32, 32); noise of the level sigma / 2 there, which a pooled copy has too."""
+def test_pooled_training_sees_smaller_images_and_less_noise(index, tmp_path, monkeypatch):
+    """In (16, 16) instead of (32, 32), noise of half the level, as averages over 2 x 2 pixels have it."""
+    seen = []
+
+    def spied(sigma_max):
+        corrupt = noisy_up_to(sigma_max)
+        return lambda images, generator: seen.append((sigma_max, images.shape[1:])) or corrupt(images, generator)
+
+    monkeypatch.setattr("segcert.training.segmenter.noisy_up_to", spied)
     segmenter(index, tmp_path, "noise", pool=2, steps=2)
+    assert set(seen) == {(0.5, (1, 16, 16))}
     _, config = load_segmenter(tmp_path)
     assert (config["image_size"], config["pool"], config["sigma_max"]) == (32, 2, 1.0)
-    noisy = torch.zeros(64, 1, 32, 32) + torch.randn((64, 1, 32, 32), generator=torch.Generator().manual_seed(0))
-    assert nn.functional.avg_pool2d(noisy, 2).std() == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"out_channels": 2}, r"BasicUNet' with {.*: gives \(2, 2, 32, 32\) .* lungs, heart"),
+        ({"in_channels": 3}, r"BasicUNet' with {.*: cannot take images of shape \(2, 1, 32, 32\)"),
+    ],
+)
+def test_a_network_of_ones_own_that_does_not_fit_the_data_is_not_trained(index, tmp_path, arguments, message):
+    fitting = {"spatial_dims": 2, "in_channels": 1, "out_channels": 3, "features": [4] * 6}
+    with pytest.raises(ModelError, match=message):
+        train_segmenter(
+            index, tmp_path, architecture="monai.networks.nets:BasicUNet", arguments=fitting | arguments,
+            regime="clean", settings=settings_of("segmenter"), seed=0, device=CPU, checkpoint=tmp_path / "checkpoint",
+        )  # fmt: skip
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_others(index, tmp_path):
@@ -96,10 +117,12 @@ def test_a_denoiser_removes_noise(index, tmp_path, changes):
         x_noisy = x + sigma * torch.randn(x.shape, generator=generator)
         with torch.inference_mode():
             error = (denoise(x_noisy, sigma) - x).square().mean()
-        assert error < 0.3 * sigma**2, "less than a third of the noise is left"
+        clipped = (x_noisy.clip(0, 1) - x).square().mean()
+        assert error < 0.4 * clipped, sigma
+        if sigma == 0.25:
+            assert error < 0.6 * x.var(correction=0), "the best constant image, which is far better at 1.0"
     history = pd.read_csv(tmp_path / "history.csv")
     assert list(history["step"]) == [60, 120]
-    assert history["val_psnr"].iloc[-1] > 13
 
 
 def test_a_denoiser_is_shared_by_data_sets_of_equal_channels(index, tmp_path, tmp_path_factory):

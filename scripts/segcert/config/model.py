@@ -188,7 +188,7 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
-    def _image_can_be_halved(self) -> Self:
+    def _image_can_be_divided(self) -> Self:
         halvings = {f"the network {name}": 5 for name in self.models if name in ("resunetpp", "deeplabv3plus")}
         if "unet" in self.models:
             halvings["segmenter.depth"] = self.segmenter.depth
@@ -196,16 +196,49 @@ class Config(Section):
             halvings["the levels of denoiser.channels"] = len(self.denoiser.layout[0]) - 1
         if "adm256" in self.denoisers:
             halvings["the denoiser adm256"] = 5
-        for reason, halving in halvings.items():
-            unit = self.pool * 2**halving
-            nearest = max(1, round(self.image_size / unit)) * unit
+        pooled = f"divided by `pool: {self.pool}`"
+        divisors = {
+            f"{pooled} and halved {halving} times by {reason}": self.pool * 2**halving
+            for reason, halving in halvings.items()
+        }
+        divisors[pooled] = self.pool
+        for reason, divisor in divisors.items():
+            nearest = max(1, round(self.image_size / divisor)) * divisor
             if nearest != self.image_size:
-                pooled = f"divided by `pool: {self.pool}` and " if self.pool > 1 else ""
                 raise ValueError(
-                    f"`image_size`: found {self.image_size}, to be {pooled}halved {halving} times by {reason}. "
-                    f"Write `image_size: {nearest}`"
+                    f"`image_size`: found {self.image_size}, to be {reason}. Write `image_size: {nearest}`"
                 )
         return self
+
+    @model_validator(mode="after")
+    def _batches_can_be_dealt_out(self) -> Self:
+        normalised = 2 if "deeplabv3plus" in self.models else 1  # it normalises one number per image and channel
+        for key, section, least in (("segmenter", self.segmenter, normalised), ("denoiser", self.denoiser, 1)):
+            if section.batch_size < least * self.gpus:
+                raise ValueError(
+                    f"`{key}.batch_size`: found {section.batch_size}; expected {least} or more for each of `gpus: "
+                    f"{self.gpus}`" + (", as deeplabv3plus learns from no single image" if least > 1 else "") + ". "
+                    f"Write `{key}: {{batch_size: {least * self.gpus}}}`"
+                )
+        return self
+
+    def warnings(self) -> list[str]:
+        """What a run can do, and is probably not meant to do: certify at noise that no network has learned."""
+        lowest, highest = min(self.sigmas), max(self.sigmas)
+        warnings = []
+        if "noise" in self.regimes and highest > self.segmenter.sigma_max:
+            warnings.append(_untrained(highest, "segmenter: {sigma_max"))
+        if "ddpm" in self.denoisers and self.denoiser.levels == "range":
+            if highest > self.denoiser.sigma_max:
+                warnings.append(_untrained(highest, "denoiser: {sigma_max"))
+            if lowest < self.denoiser.sigma_min:
+                warnings.append(_untrained(lowest, "denoiser: {sigma_min"))
+            if self.denoising_steps > 1:
+                warnings.append(
+                    f"`denoising_steps`: found {self.denoising_steps}; they descend below `denoiser.sigma_min`, where "
+                    "the denoiser is not trained. Write `denoiser: {levels: all}`"
+                )
+        return warnings
 
     @classmethod
     def read(cls, values: Mapping[str, Any]) -> Self:
@@ -218,6 +251,11 @@ class Config(Section):
         except ValidationError as error:
             problems = "\n".join(f"  - {explain(cls, dict(problem))}" for problem in error.errors())
             raise ConfigError(f"the configuration cannot be used:\n{problems}") from None
+
+
+def _untrained(sigma: float, key: str) -> str:
+    network = key.partition(":")[0]
+    return f"`sigmas`: found {sigma:g}, at which the {network} is not trained. Write `{key}: {sigma:g}}}`"
 
 
 def _require_known(key: str, names: Iterable[str], known: Sequence[str], own: str) -> None:

@@ -17,8 +17,8 @@ SIZES: dict[str, tuple[list[int], int]] = {
 }
 
 
-class Augmentation(Section):
-    """Random changes of training images; masks move along."""
+class Movement(Section):
+    """Random movements of training images."""
 
     rotation: float = Field(12, ge=0, le=180, description="Largest rotation, degrees")
     scale: float = Field(0.12, ge=0, le=1, description="Largest change of the logarithm of the size")
@@ -28,11 +28,14 @@ class Augmentation(Section):
         description="Mirror images and turn them by quarters, of data sets where that gives an image that could be one "
         "of theirs: skin lesions and polyps, not chest X-rays (`any_orientation` for data of one's own)",
     )
-    contrast: float = Field(0.2, ge=0, lt=1, description="Largest change of contrast, around 1 (segmenters only)")
-    brightness: float = Field(0.1, ge=0, le=1, description="Largest change of brightness (segmenters only)")
-    colour: float = Field(
-        0.0, ge=0, lt=1, description="Largest change of the contrast of single channels, around 1 (segmenters only)"
-    )
+
+
+class Augmentation(Movement):
+    """Random movements and exposures of training images; masks move along."""
+
+    contrast: float = Field(0.2, ge=0, lt=1, description="Largest change of contrast, around 1")
+    brightness: float = Field(0.1, ge=0, le=1, description="Largest change of brightness")
+    colour: float = Field(0.0, ge=0, lt=1, description="Largest change of the contrast of single channels, around 1")
 
 
 class Training(Section):
@@ -58,7 +61,6 @@ class Training(Section):
     precision: Literal["float32", "bfloat16", "float16"] = Field(
         "float32", description="Mixed precision on GPUs (a CPU without bfloat16 is far slower with it)"
     )
-    augmentation: Augmentation = Field(Augmentation(), description=str(Augmentation.__doc__))
 
 
 class Segmenter(Training):
@@ -77,6 +79,7 @@ class Segmenter(Training):
     fine_tuning: float = Field(
         0.5, gt=0, le=10, description="Regime `denoised`: steps of fine-tuning, as a share of `steps` (or `epochs`)"
     )
+    augmentation: Augmentation = Field(Augmentation(), description=str(Augmentation.__doc__))
 
 
 class Denoiser(Training):
@@ -109,6 +112,7 @@ class Denoiser(Training):
     ema_decay: float = Field(
         0.99, ge=0, lt=1, description="Decay of the exponential moving average of the weights, which is kept; 0: none"
     )
+    augmentation: Movement = Field(Movement(), description=str(Movement.__doc__))
 
     @property
     def layout(self) -> tuple[list[int], int]:

@@ -32,8 +32,9 @@ ADVICE = "or name a folder or URL that has the file: --config mirror=..."
 Result = TypeVar("Result")
 
 
-def download(url: str, target: Path, what: str) -> None:
-    """Bring the whole file at `url` to `target`, which appears once it is complete; `what` names it in messages.
+def download(url: str, target: Path, what: str, advice: str = ADVICE) -> None:
+    """Bring the whole file at `url` to `target`, which appears once it is complete; `what` names it in messages,
+    `advice` says in them what else can be done.
 
     Called again after an error, Ctrl-C or kill, it fetches what is missing, if the server can tell that its file is
     still the same. Compares no checksum. Raises DataError when the file cannot be had after many attempts, and OSError
@@ -46,7 +47,7 @@ def download(url: str, target: Path, what: str) -> None:
     except _FetchError as error:
         raise DataError(
             f"{url}: cannot be fetched ({error}); it came to {transfer.reached} of {transfer.total or '?'} bytes. "
-            f"Check the network, run snakemake again to go on from {transfer.held()[0]} bytes, {ADVICE}"
+            f"Check the network, run snakemake again to go on from {transfer.held()[0]} bytes, {advice}"
         ) from None
     with transfer.part.open("rb") as file:
         os.fsync(file.fileno())

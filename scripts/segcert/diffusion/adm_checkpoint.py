@@ -19,7 +19,7 @@ def fetch_checkpoint(target: str | Path, url: str = URL, sha256: str = SHA256) -
     target.parent.mkdir(parents=True, exist_ok=True)
     unverified = target if target.exists() else target.with_name(f"{target.name}.unverified")
     if not unverified.exists():
-        download(url, unverified, target.stem)
+        download(url, unverified, target.stem, f"or get the file from elsewhere and put it there as {target}")
     digest = file_digest(unverified)
     if digest != sha256:
         raise DataError(

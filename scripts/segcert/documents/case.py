@@ -32,30 +32,31 @@ class Sampling:
 
 @dataclasses.dataclass(frozen=True)
 class Networks:
-    """The networks in their folders."""
+    """The networks in their folders; the denoiser is called `denoising_steps` times."""
 
     segmenter: Path
     denoiser: Path | None
     model: nn.Module
     config: dict[str, Any]
+    denoising_steps: int = 1
 
     @classmethod
-    def load(cls, segmenter: str | Path, denoiser: str | Path | None) -> Self:
+    def load(cls, segmenter: str | Path, denoiser: str | Path | None, denoising_steps: int = 1) -> Self:
         """Read the folders. Raises ModelError."""
         model, config = load_segmenter(segmenter)
-        return cls(Path(segmenter), Path(denoiser) if denoiser else None, model, config)
+        return cls(Path(segmenter), Path(denoiser) if denoiser else None, model, config, denoising_steps)
 
     @functools.cached_property
     def denoise(self) -> Denoise | None:
         """The denoiser, or None."""
-        return load_denoiser(self.denoiser)
+        return load_denoiser(self.denoiser, self.denoising_steps)
 
     @functools.cached_property
     def digests(self) -> dict[str, str | None]:
         """SHA-256 of what each network computes with."""
         return {
             "segmenter": segmenter_digest(self.segmenter),
-            "denoiser": denoiser_digest(self.denoiser),
+            "denoiser": denoiser_digest(self.denoiser, self.denoising_steps),
         }
 
     def read_image(

@@ -47,6 +47,7 @@ def verify(
     networks = Networks.load(
         segmenter or recorded["segmenter"]["path"],
         denoiser or (recorded["denoiser"] and recorded["denoiser"]["path"]),
+        recorded["denoiser"].get("steps", 1) if recorded["denoiser"] else 1,
     )
     for name, digest in networks.digests.items():
         _same(f"the {name}", digest, recorded[name] and recorded[name]["digest"])

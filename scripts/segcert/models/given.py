@@ -12,12 +12,11 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from segcert.models.errors import ModelError
-from segcert.models.programs import PROGRAM, Program, load_program
+from segcert.models.output import check_output
+from segcert.models.programs import PROGRAM, load_program
 from segcert.models.registry import build_segmenter, fill, save_segmenter, write_config
 from segcert.provenance.atomic import atomic_file
 from segcert.provenance.digests import file_digest
-
-BATCH = 2
 
 
 def import_given(
@@ -66,7 +65,7 @@ def import_given(
     }
     if architecture is None:
         program = load_program(source)
-        _check_output(program, source, shape, classes)
+        check_output(program, str(source), shape, classes)
         with atomic_file(folder / PROGRAM) as path:
             shutil.copyfile(source, path)
         write_config(folder, {"program": program.kind, **about})
@@ -80,7 +79,7 @@ def import_given(
             f"{source}: does not fit {architecture} with {dict(arguments or {})} ({error}). Write the target and "
             "arguments that it was trained with"
         ) from error
-    _check_output(model, source, shape, classes)
+    check_output(model, str(source), shape, classes)
     save_segmenter(folder, model, {"architecture": architecture, "arguments": dict(arguments or {}), **about})
 
 
@@ -113,36 +112,8 @@ def _without_wrapper(state: dict[str, Tensor], model: nn.Module) -> dict[str, Te
     """The state of a network that was saved from within a wrapper, DataParallel (`module.`) or Lightning (`model.`)."""
     names = model.state_dict().keys()
     inner = {name.partition(".")[2]: tensor for name, tensor in state.items()}
-    return inner if inner.keys() <= names and not state.keys() <= names else state
-
-
-def _check_output(model: nn.Module, source: Path, shape: tuple[int, int, int], classes: Sequence[str]) -> None:
-    batch = model.batch_size if isinstance(model, Program) and model.batch_size else BATCH
-    images = torch.zeros(batch, *shape)
-    companions = images.clone()
-    companions[1:] = 1.0
-    try:
-        with torch.inference_mode():
-            logits, beside_others = model(images), model(companions)
-    except Exception as error:  # a network of others' raises what it likes; of TorchScript the last line says what
-        last = str(error).strip().rpartition("\n")[2]
-        raise ModelError(
-            f"{source}: cannot take images of shape {tuple(images.shape)} ({last}). Take a network for this number of "
-            "channels, and an `image_size` that it can halve as often as it does"
-        ) from error
-    expected = (batch, len(classes), *shape[1:])
-    found = tuple(logits.shape) if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
-    if found != expected:
-        raise ModelError(
-            f"{source}: gives {found} for images of shape {tuple(images.shape)}; expected logits {expected}, a channel "
-            f"for each of the classes {', '.join(classes)}. Give a network with these classes, in this order, whose "
-            "forward returns the logits alone"
-        )
-    if not torch.allclose(logits[0], beside_others[0], rtol=1e-3, atol=1e-4):
-        raise ModelError(
-            f"{source}: its logits of an image change from call to call, or with the other images of the batch; "
-            "expected a network in eval mode. Call model.eval() before you export it"
-        )
+    wrappers = {name.partition(".")[0] for name in state}
+    return inner if len(wrappers) == 1 and inner.keys() <= names and not state.keys() <= names else state
 
 
 def _in_words(state: Any) -> str:

@@ -28,7 +28,7 @@ class Program(nn.Module):
     kind
         "torchscript" or "torch.export".
     batch_size
-        The only B that the program takes; None: any that it does not refuse.
+        The only B that the program itself takes: other batches are cut and filled up to it. None: any.
 
     Raises ModelError for images of a shape that a torch.export program was not made for.
     """
@@ -40,12 +40,14 @@ class Program(nn.Module):
             module.training = False
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.batch_size not in (None, len(x)):
-            raise ModelError(
-                f"program: takes batches of {self.batch_size} images only, found {len(x)}. Export it with a dynamic "
-                'batch dimension, dynamic_shapes=({0: torch.export.Dim("batch")},), or write '
-                f"`sampling: {{batch_size: {self.batch_size}}}`"
-            )
+        if self.batch_size is None:
+            return self._run(x)
+        batches: tuple[Tensor, ...] = x.split(self.batch_size)  # type: ignore[no-untyped-call]
+        filling = x.new_zeros(self.batch_size - len(batches[-1]), *x.shape[1:])
+        full = (*batches[:-1], torch.cat([batches[-1], filling]))
+        return torch.cat([self._run(batch) for batch in full])[: len(x)]
+
+    def _run(self, x: Tensor) -> Tensor:
         try:
             with _as_written() if self.kind == TORCHSCRIPT else contextlib.nullcontext():
                 output: Tensor = self.program(x)

@@ -68,14 +68,17 @@ def build_segmenter(architecture: str, arguments: Mapping[str, Any]) -> nn.Modul
 
 
 def save_segmenter(folder: str | Path, model: nn.Module, config: Mapping[str, Any]) -> None:
-    """Write a segmenter; `config` holds `architecture`, `arguments`, `classes` and what else describes it.
-
-    Tensors that the network shares are written under each of their names.
-    """
-    with atomic_file(Path(folder) / WEIGHTS) as path:
-        own_memory = torch.contiguous_format
-        save_file({name: tensor.clone(memory_format=own_memory) for name, tensor in model.state_dict().items()}, path)
+    """Write a segmenter; `config` holds `architecture`, `arguments`, `classes` and what else describes it."""
+    save_weights(Path(folder) / WEIGHTS, model)
     write_config(folder, config)
+
+
+def save_weights(path: Path, model: nn.Module) -> None:
+    """Write the state dict of a network to a safetensors file; what it shares stands there under each of its names."""
+    own_memory = torch.contiguous_format
+    state = {name: tensor.clone(memory_format=own_memory) for name, tensor in model.state_dict().items()}
+    with atomic_file(path) as temporary:
+        save_file(state, temporary)
 
 
 def write_config(folder: str | Path, config: Mapping[str, Any]) -> None:

@@ -14,12 +14,12 @@ from pathlib import Path
 SILENT = frozenset({"segcert/__init__.py", "segcert/progress.py", "segcert/provenance/records.py"})
 
 
-def code_digest(script: str | Path, *loaded: str | Path) -> str:
-    """SHA-256 over the syntax trees of `script` and of all that it imports from its own folder.
+def code_digest(script: str | Path, *loaded: str | Path, root: str | Path | None = None) -> str:
+    """SHA-256 over the syntax trees of `script` and of all that it imports from under `root`, by default its folder.
 
-    `loaded` are modules in that folder that it loads by name.
+    `loaded` are modules there that it loads by name.
     """
-    closure = import_closure(script, *loaded)
+    closure = import_closure(script, *loaded, root=root)
     lines = (f"{name} {_syntax_digest(path, path.stat().st_mtime_ns)}\n" for name, path in closure.items())
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
@@ -29,20 +29,28 @@ def target_digest(target: str) -> str | None:
 
     None for what is installed, which the locked environment stands for, and for what cannot be found.
     """
-    package, *modules = target.partition(":")[0].split(".")
-    spec = importlib.util.find_spec(package)
-    if spec is None or spec.origin is None or "site-packages" in spec.origin:
+    modules = target.partition(":")[0].split(".")
+    spec = importlib.util.find_spec(modules[0])
+    if spec is None:
         return None
-    origin = Path(spec.origin)
-    inner = origin.parent.joinpath(*modules)
-    files = (inner.with_suffix(".py"), inner / "__init__.py") if modules else (origin,)
-    return next((code_digest(file) for file in files if file.is_file()), None)
+    for place in spec.submodule_search_locations or filter(None, [spec.origin]):
+        root = Path(place).parent
+        if "site-packages" in root.parts:
+            continue
+        inner = root.joinpath(*modules)
+        for file in (inner.with_suffix(".py"), inner / "__init__.py"):
+            if file.is_file():
+                return code_digest(file, root=root)
+    return None
 
 
-def import_closure(script: str | Path, *loaded: str | Path) -> dict[str, Path]:
-    """The script and the modules in its folder that it imports (or loads by name), by relative name, sorted."""
+def import_closure(script: str | Path, *loaded: str | Path, root: str | Path | None = None) -> dict[str, Path]:
+    """The script and the modules under `root` that it imports (or loads by name), by relative name, sorted.
+
+    `root` is where imports start from, by default the folder of the script.
+    """
     script = Path(script).resolve()
-    root = script.parent
+    root = Path(root).resolve() if root else script.parent
     closure: dict[str, Path] = {}
     pending = [script, *(Path(module).resolve() for module in loaded)]
     while pending:

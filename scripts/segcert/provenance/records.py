@@ -36,6 +36,7 @@ def recorded(job: Any) -> Iterator[dict[str, Any]]:
     A dictionary for what only the block can know (the device it ran on, say); it goes into the record.
     """
     if job.log:
+        Path(job.log[0]).unlink(missing_ok=True)
         log_to(job.log[0])
     start = psutil.Process().create_time()  # not now: loading the libraries is part of the job
     found: dict[str, Any] = {}

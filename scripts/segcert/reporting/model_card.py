@@ -64,16 +64,18 @@ def segmenter_card(
     )
 
 
-def denoiser_card(folder: str | Path, indexes: Sequence[str | Path], settings: Mapping[str, Any]) -> str:
+def denoiser_card(folder: str | Path, indexes: Sequence[str | Path], settings: Mapping[str, Any], pool: int = 1) -> str:
     """The card of a denoiser that was trained here, on one data set or several.
 
-    settings: the keys of the section `denoiser` of the configuration that it was trained with.
+    settings: the keys of the section `denoiser` of the configuration that it was trained with. pool: it saw images
+    averaged over pool x pool pixels.
     """
     return _render(
         "denoiser_card.md.j2",
         **_denoiser(Path(folder)),
         sources=[read_source(index) for index in indexes],
         settings=settings,
+        pool=pool,
         validations=best_and_last(Path(folder) / "history.csv"),
     )
 

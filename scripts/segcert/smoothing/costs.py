@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -49,36 +51,43 @@ def measure_costs(
     """
     dataset = PreparedDataset(Path(index))
     image = dataset.image(dataset.names("test", 1)[0])
-    rows = []
-    for (model_name, regime, denoiser_name), pairing in track(pairings.items(), "measuring costs", len(pairings)):
-        model, config = load_segmenter(pairing.segmenter)
-        denoiser = load_denoiser(pairing.denoiser, denoising_steps)
-        smoothed = SmoothedSegmenter(
-            model,
-            SIGMA,
-            len(config["classes"]),
-            denoiser=denoiser,
-            batch_size=settings["batch_size"],
-            precision=settings["precision"],
-            compiled=settings["compile"],
-            pool=pool,
-            device=device,
-        )
-        draws: list[Draw] = [("selection", k) for k in range(smoothed.batch_size)]
-        x_noisy = smoothed.noise.copies(
-            torch.from_numpy(image).to(device), image_digest(image), draws, smoothed.batch_size
-        )
-        x = F.avg_pool2d(x_noisy, pool)
-        rows.append(
-            {"dataset": dataset.about["name"], "model": model_name, "regime": regime, "denoiser": denoiser_name}
-            | {
-                "evaluations": 1 + (denoising_steps if denoiser else 0),
-                "parameters": parameters_of(model) + (parameters_of(denoiser) if denoiser else 0),
-                "gflop": gflop_of(model, x) + (gflop_of(denoiser, x, SIGMA / pool) if denoiser else 0),
-                "seconds": seconds_of(smoothed, x_noisy),
-            }
-        )
-    return rows
+    return [
+        {"dataset": dataset.about["name"], "model": model, "regime": regime, "denoiser": denoiser}
+        | _cost(image, pairing, denoising_steps, settings, pool, device)
+        for (model, regime, denoiser), pairing in track(pairings.items(), "measuring costs", len(pairings))
+    ]
+
+
+def _cost(
+    image: npt.NDArray[np.float32],
+    pairing: Pairing,
+    denoising_steps: int,
+    settings: Mapping[str, Any],
+    pool: int,
+    device: torch.device,
+) -> dict[str, float]:
+    model, config = load_segmenter(pairing.segmenter)
+    denoiser = load_denoiser(pairing.denoiser, denoising_steps)
+    smoothed = SmoothedSegmenter(
+        model,
+        SIGMA,
+        len(config["classes"]),
+        denoiser=denoiser,
+        batch_size=settings["batch_size"],
+        precision=settings["precision"],
+        compiled=settings["compile"],
+        pool=pool,
+        device=device,
+    )
+    draws: list[Draw] = [("selection", k) for k in range(smoothed.batch_size)]
+    x_noisy = smoothed.noise.copies(torch.from_numpy(image).to(device), image_digest(image), draws, smoothed.batch_size)
+    x = F.avg_pool2d(x_noisy, pool)
+    return {
+        "evaluations": 1 + (denoising_steps if denoiser else 0),
+        "parameters": parameters_of(model) + (parameters_of(denoiser) if denoiser else 0),
+        "gflop": gflop_of(model, x) + (gflop_of(denoiser, x, SIGMA / pool) if denoiser else 0),
+        "seconds": seconds_of(smoothed, x_noisy),
+    }
 
 
 def parameters_of(network: Any) -> float:

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -10,17 +11,21 @@ from pathlib import Path
 from typing import Any
 
 from segcert.models.runtime import device_name, set_up_torch
+from segcert.progress import log_to
 
 
 class LaunchError(RuntimeError):
     """A training on several GPUs that failed; its processes have said why."""
 
 
-def launch(train: Callable[..., None], arguments: dict[str, Any], *, device: str, threads: int, processes: int) -> str:
+def launch(
+    train: Callable[..., None], arguments: dict[str, Any], *, device: str, threads: int, processes: int, log: str
+) -> str:
     """Call `train(**arguments, device=...)` and return the hardware's name.
 
-    `arguments` are plain JSON values. With several `processes` each batch is dealt out among them: accelerate starts
-    them, one per GPU (or on the CPU, if `device` is cpu), and each runs this module.
+    `arguments` are plain JSON values. With several `processes` each batch is dealt out among them: torchrun starts
+    them, one per GPU (or on the CPU, if `device` is cpu), and each runs this module; the first appends to the file
+    `log`.
     """
     target = set_up_torch(device, threads)
     if processes == 1:
@@ -31,14 +36,13 @@ def launch(train: Callable[..., None], arguments: dict[str, Any], *, device: str
         "arguments": arguments,
         "device": device,
         "threads": threads,
+        "log": log,
     }
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "job.json")
         path.write_text(json.dumps(job))
-        options = ["--num_processes", str(processes), "--num_machines", "1", "--mixed_precision", "no"]
-        options += ["--dynamo_backend", "no", "--main_process_port", "0"]
-        options += ["--cpu"] if target.type == "cpu" else ["--multi_gpu"]
-        command = [sys.executable, "-m", "accelerate.commands.launch", *options, "--module", __name__, str(path)]
+        options = ["--standalone", "--nproc-per-node", str(processes), "--module", __name__]
+        command = [sys.executable, "-m", "torch.distributed.run", *options, str(path)]
         done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         raise LaunchError(f"{processes} processes: {done.stderr.strip()[-4000:]}")
@@ -48,6 +52,8 @@ def launch(train: Callable[..., None], arguments: dict[str, Any], *, device: str
 def run_job(path: str) -> None:
     """Be one of the processes: call the training function that a job file names."""
     job = json.loads(Path(path).read_text())
+    if os.environ["RANK"] == "0":
+        log_to(job["log"])
     module, name = job["train"].split(":")
     device = set_up_torch(job["device"], job["threads"])
     getattr(importlib.import_module(module), name)(**job["arguments"], device=device)

@@ -1,17 +1,18 @@
 """The one training loop, on one device or several: a checkpoint after each validation, the best weights kept."""
 
+import contextlib
 import csv
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from segcert.models.registry import save_weights
 from segcert.models.runtime import ran_out_of_memory
 from segcert.progress import log, track
 from segcert.provenance.atomic import atomic_file
@@ -79,18 +80,11 @@ def train(
         rate = learning_rate(step, steps, settings)
         batch = batch_of(step, len(names), settings["batch_size"], seed)
         batch = batch[accelerator.process_index :: accelerator.num_processes]
-        try:
+        with memory_explained(what, section, settings["batch_size"]):
             loss = loss_of(learner.prepared, batch, stream(seed, step, accelerator.process_index))
             losses.append(loss.item())
             if math.isfinite(losses[-1]):
                 learner.learn(loss, step, rate)
-        except Exception as error:
-            if not ran_out_of_memory(error):
-                raise
-            raise TrainingError(
-                f"{what}: memory ran out with batches of {settings['batch_size']}. {learner.left()}. "
-                f"Write, for example: `{section}: {{batch_size: {max(1, settings['batch_size'] // 2)}}}`"
-            ) from error
         if not math.isfinite(losses[-1]):
             images = ", ".join(names[index] for index in batch)
             raise TrainingError(
@@ -98,9 +92,28 @@ def train(
                 f"these images, or lower the learning rate: `{section}: {{learning_rate: {rate / 3:.2g}}}`"
             )
         if step % settings["evaluate_every"] == 0 or step == steps:
-            learner.validate(score_of, {"step": step, "learning_rate": rate, "train_loss": sum(losses) / len(losses)})
+            with memory_explained(what, section, settings["batch_size"]):
+                row = {"step": step, "learning_rate": rate, "train_loss": sum(losses) / len(losses)}
+                learner.validate(score_of, row)
             losses = []
     learner.finish(Path(folder))
+
+
+@contextlib.contextmanager
+def memory_explained(what: str, section: str, batch_size: int) -> Iterator[None]:
+    """Raise TrainingError where torch runs out of memory: it names the batch size to try."""
+    try:
+        yield
+    except Exception as error:
+        if not ran_out_of_memory(error):
+            raise
+        advice = "Take a smaller `image_size`, or a larger `pool`"
+        if batch_size > 1:
+            advice = f"Write, for example: `{section}: {{batch_size: {batch_size // 2}}}`"
+        raise TrainingError(
+            f"{what}: memory ran out with batches of {batch_size}. "
+            f"The checkpoint of the last validation, if there was one, is kept. {advice}"
+        ) from error
 
 
 class _Learner:
@@ -171,7 +184,12 @@ class _Learner:
 
     def best_row(self) -> dict[str, float]:
         """The validation with the highest score (the figure after the training loss); the first of equals."""
-        return max(self.rows, key=lambda row: list(row.values())[3])
+
+        def score(row: dict[str, float]) -> float:
+            figure = list(row.values())[3]
+            return -math.inf if math.isnan(figure) else figure
+
+        return max(self.rows, key=score)
 
     def patience_is_over(self) -> bool:
         """Whether `patience` validations have passed without a better one."""
@@ -197,7 +215,6 @@ class _Learner:
                 writer = csv.DictWriter(file, self.rows[0].keys(), lineterminator="\n")
                 writer.writeheader()
                 writer.writerows(self.rows)
-            with atomic_file(folder / "last.safetensors") as path:
-                save_file({name: value.contiguous() for name, value in self.kept.state_dict().items()}, path)
+            save_weights(folder / "last.safetensors", self.kept)
         self.model.load_state_dict(self.best)
         self.model.eval()

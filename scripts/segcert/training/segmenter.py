@@ -12,13 +12,12 @@ from torch import Tensor, nn
 
 from segcert.data.images import resize_mask
 from segcert.data.loading import PreparedDataset
+from segcert.models.output import check_output
 from segcert.models.registry import ARCHITECTURES, build_segmenter, load_segmenter, save_segmenter
 from segcert.training.augment import augment
 from segcert.training.checkpoints import Checkpoint
 from segcert.training.devices import accelerator_on
-from segcert.training.loop import train
-
-EVALUATION_BATCH = 32
+from segcert.training.loop import memory_explained, train
 
 Corrupt = Callable[[Tensor, torch.Generator], Tensor]
 
@@ -55,7 +54,8 @@ def train_segmenter(
     section `segmenter` of the configuration. `checkpoint` is the file from which a killed training goes on, `code` the
     digest of the code that trains. Writes model.safetensors, last.safetensors, config.json and history.csv to `folder`.
 
-    Raises ModelError for a network that cannot be built, TrainingError as segcert.training.loop.train.
+    Raises ModelError for a network that cannot be built or that is no segmenter of the data, TrainingError as
+    segcert.training.loop.train.
     """
     dataset = PreparedDataset(Path(index))
     dataset.check()
@@ -64,7 +64,8 @@ def train_segmenter(
     val_images, val_masks = _tensors(dataset, "val", pool)
     accelerator = accelerator_on(device, settings["precision"])
     torch.manual_seed(seed)
-    model = load_segmenter(start)[0] if start else build_segmenter(architecture, dict(arguments))
+    model = load_segmenter(start)[0] if start else build_segmenter(architecture, dict(arguments)).eval()
+    check_output(model, f"architecture {architecture!r} with {dict(arguments)}", images.shape[1:], classes)
     layout = memory_layout(architecture, accelerator.device)
     model = model.to(accelerator.device, memory_format=layout)  # type: ignore[call-overload]
     if regime == "denoised":
@@ -81,11 +82,13 @@ def train_segmenter(
         loss: Tensor = criterion(logits, one_hot)
         return loss
 
+    what = f"training {Path(folder).name} on {dataset.about['name']}"
     generator = torch.Generator().manual_seed(seed + 1)
-    seen = torch.cat([corrupt(x, generator).cpu() for x in val_images.split(EVALUATION_BATCH)])  # type: ignore[no-untyped-call]
+    with memory_explained(what, "segmenter", settings["batch_size"]):
+        seen = torch.cat([corrupt(x, generator).cpu() for x in val_images.split(settings["batch_size"])])  # type: ignore[no-untyped-call]
 
     def score_of(kept: nn.Module) -> dict[str, float]:
-        batches = seen.split(EVALUATION_BATCH)  # type: ignore[no-untyped-call]
+        batches = seen.split(settings["batch_size"])  # type: ignore[no-untyped-call]
         labels = torch.cat([kept(batch.to(accelerator.device)).argmax(dim=1).cpu() for batch in batches])
         return {"val_dice": mean_dice(labels, val_masks, len(classes))}
 
@@ -100,7 +103,7 @@ def train_segmenter(
         loss_of,
         score_of,
         dataset.names("train"),
-        what=f"training {Path(folder).name} on {dataset.about['name']}",
+        what=what,
         section="segmenter",
         settings=settings,
         seed=seed,
