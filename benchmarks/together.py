@@ -1,7 +1,8 @@
 """Can a denoiser beat noise training? python -m benchmarks.together RUN DATASET.
 
-RUN is the folder in which `snakemake --configfile config/models.yaml` has run. Its networks are trained on, for equally
-many steps on the same noisy images (noise levels: the run's sigmas), as four variants:
+RUN is the folder in which config/models-xray.yaml (of montgomery) or config/models-colour.yaml (of the others) has run.
+Its networks are trained on, for equally many steps on the same noisy images (noise levels: the run's sigmas), as four
+variants:
 
 - noise_on: the noise-trained segmenter, without denoiser. The control.
 - tuned: the noise-trained segmenter on the outputs of the frozen denoiser.
@@ -21,6 +22,7 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
+import yaml
 from monai.losses import DiceCELoss
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -28,6 +30,7 @@ from torch import Tensor, nn
 from segcert.certification.certificate import certify
 from segcert.certification.intervals import mean_interval
 from segcert.certification.metrics import class_metrics
+from segcert.config import Config
 from segcert.data.images import resize_mask
 from segcert.data.loading import PreparedDataset
 from segcert.diffusion.denoiser import DiffusionDenoiser
@@ -38,10 +41,8 @@ from segcert.smoothing.segmenter import SmoothedSegmenter
 from segcert.training.augment import augment
 from segcert.training.batches import batch_of, stream
 
-SIGMAS, POOL, STEPS, BATCH, RATE, CONSISTENCY = (0.25, 0.5, 1.0), 2, 300, 8, 5e-4, 2.0
-AUGMENTATION = {
-    "rotation": 12, "scale": 0.12, "shift": 0.12, "contrast": 0.2, "brightness": 0.1, "colour": 0.1,
-}  # fmt: skip
+ROOT = Path(__file__).parents[1]
+STEPS, BATCH, RATE, CONSISTENCY = 400, 8, 5e-4, 2.0
 
 
 class Pairing(nn.Module):
@@ -56,10 +57,18 @@ class Pairing(nn.Module):
         return logits
 
 
-def tune(pairing: Pairing, data: PreparedDataset, trained: list[nn.Module], consistency: float, flips: bool) -> None:
+def config_of(dataset: str) -> Config:
+    """The configuration of the run with the data set."""
+    name = "models-xray" if dataset == "montgomery" else "models-colour"
+    return Config.read(yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text()))
+
+
+def tune(pairing: Pairing, data: PreparedDataset, trained: list[nn.Module], consistency: float, config: Config) -> None:
     """Train the parameters of `trained` for STEPS steps, one noise level a step."""
+    augmentation = config.segmenter.augmentation.model_dump()
+    augmentation["flips"] &= data.about["name"] != "montgomery"
     images, masks = data.stack("train")
-    x = F.avg_pool2d(torch.from_numpy(images), POOL)
+    x = F.avg_pool2d(torch.from_numpy(images), config.pool)
     y = torch.from_numpy(np.stack([resize_mask(mask, x.shape[-1], 2) for mask in masks])).long()
     parameters = [each for module in trained for each in module.parameters()]
     for module in trained:
@@ -69,8 +78,8 @@ def tune(pairing: Pairing, data: PreparedDataset, trained: list[nn.Module], cons
     for step in range(1, STEPS + 1):
         generator = stream(0, step, 0)
         index = batch_of(step, len(x), BATCH, 0)
-        clean, truth = augment(x[index], y[index], AUGMENTATION | {"flips": flips}, generator)
-        sigma = SIGMAS[step % len(SIGMAS)] / POOL
+        clean, truth = augment(x[index], y[index], augmentation, generator)
+        sigma = config.sigmas[step % len(config.sigmas)] / config.pool
         copies = 2 if consistency else 1
         noisy = clean.repeat(copies, 1, 1, 1)
         noisy = noisy + sigma * torch.randn(noisy.shape, generator=generator)
@@ -94,14 +103,15 @@ def tune(pairing: Pairing, data: PreparedDataset, trained: list[nn.Module], cons
     pairing.eval()
 
 
-def certified_dice(pairing: Pairing, data: PreparedDataset, names: list[str], sigma: float) -> list[float]:
+def certified_dice(
+    pairing: Pairing, data: PreparedDataset, names: list[str], sigma: float, config: Config
+) -> list[float]:
     """Certified Dice of class 1 of each image."""
-    denoiser = pairing.denoiser
-    smoothed = SmoothedSegmenter(pairing.segmenter, sigma, 2, denoiser, 10, pool=POOL)
+    smoothed = SmoothedSegmenter(pairing.segmenter, sigma, 2, pairing.denoiser, 10, pool=config.pool)
     scores = []
     for name in names:
-        votes = smoothed.sample(data.image(name), 10, 100)
-        certificate = certify(votes, tau=0.75, alpha=0.001)
+        votes = smoothed.sample(data.image(name), config.n0, config.n)
+        certificate = certify(votes, tau=config.tau, alpha=config.alpha)
         metrics = class_metrics(data.mask(name), certificate.labels, certificate.labels, 1)
         scores.append(metrics["certified_dice"])
     return scores
@@ -110,7 +120,7 @@ def certified_dice(pairing: Pairing, data: PreparedDataset, names: list[str], si
 VARIANTS = ("noise_on", "joint_consistent", "tuned", "joint")
 
 
-def variant_of(variant: str, run: Path, dataset: str, data: PreparedDataset) -> Pairing:
+def variant_of(variant: str, run: Path, dataset: str, data: PreparedDataset, config: Config) -> Pairing:
     """A variant: trained, unless its weights are kept in RUN/together."""
     noise, _ = load_segmenter(run / "models" / "segmenter" / dataset / "unet-noise")
     alone = variant == "noise_on"
@@ -123,7 +133,7 @@ def variant_of(variant: str, run: Path, dataset: str, data: PreparedDataset) -> 
     if variant.startswith("joint") and pairing.denoiser:
         trained.append(pairing.denoiser.unet)
     print(dataset, variant, flush=True)
-    tune(pairing, data, trained, CONSISTENCY if variant == "joint_consistent" else 0.0, dataset != "montgomery")
+    tune(pairing, data, trained, CONSISTENCY if variant == "joint_consistent" else 0.0, config)
     with atomic_file(path) as temporary:
         save_file({name: value.contiguous() for name, value in pairing.state_dict().items()}, temporary)
     return pairing
@@ -133,8 +143,9 @@ def main(run: Path, dataset: str) -> None:
     """Train the variants, certify them, and write the table."""
     set_up_torch("cpu", 1)
     data = PreparedDataset(run / "data" / "prepared" / dataset / "index.csv")
-    variants = {variant: variant_of(variant, run, dataset, data) for variant in VARIANTS}
-    rows = pd.read_parquet(run / "results" / "models" / "certificates.parquet")
+    config = config_of(dataset)
+    variants = {variant: variant_of(variant, run, dataset, data, config) for variant in VARIANTS}
+    rows = pd.read_parquet(run / "results" / config.run / "certificates.parquet")
     rows = rows[rows["dataset"] == dataset]
     names = list(rows["image"].unique())
     results: dict[str, dict[str, list[float]]] = {}
@@ -143,15 +154,15 @@ def main(run: Path, dataset: str) -> None:
         results.setdefault(f"{regime}, {front}", {})[f"{sigma:g}"] = by_image.reindex(names).tolist()
     for variant, pairing in variants.items():
         results[variant] = {}
-        for sigma in SIGMAS:
-            scores = certified_dice(pairing, data, names, sigma)
+        for sigma in config.sigmas:
+            scores = certified_dice(pairing, data, names, sigma, config)
             results[variant][f"{sigma:g}"] = scores
             mean, low, high = mean_interval(np.subtract(scores, results["noise, none"][f"{sigma:g}"]), 2000)
             print(
                 f"{dataset} {variant} {sigma:g}: {np.mean(scores):.4f}, {mean:+.4f} [{low:+.4f}, {high:+.4f}]",
                 flush=True,
             )
-        path = Path(__file__).parent / "results" / f"together-{dataset}.json"
+        path = ROOT / "benchmarks" / "results" / f"together-{dataset}.json"
         path.write_text(json.dumps({"images": len(names), "certified_dice": results}, indent=1) + "\n")
 
 
