@@ -1,6 +1,7 @@
 """Which denoiser certifies most after equal training: python -m benchmarks.denoisers RUN DATASET [STEPS].
 
-RUN is the folder in which config/models-xray.yaml or config/models-colour.yaml has run. Each variant of the section `denoiser`
+RUN is the folder in which config/models-xray.yaml or config/models-colour.yaml has run. Each variant of the section
+`denoiser`
 is trained on DATASET (as the run's networks see it: 128x128 averaged to 64x64) for as many floating-point operations as
 the default takes for STEPS steps. Written to benchmarks/results/denoisers-DATASET.json: PSNR on the validation images
 (mean over sigma 0.2, 0.47 and 1.1), and the certified Dice of the run's clean segmenter behind it on test images.
