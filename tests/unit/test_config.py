@@ -60,7 +60,7 @@ def test_every_data_set_of_the_configuration_is_in_the_catalogue():
             ["found 65", "divided by `pool: 2`", "`image_size: 64`"],
         ),
         ({"pool": 0}, ["`pool`", "found 0"]),
-        ({"gpus": 16}, ["`denoiser.batch_size`: found 8", "`gpus: 16`", "`denoiser: {batch_size: 16}`"]),
+        ({"gpus": 16}, ["`denoiser.batch_size`: found 4", "`gpus: 16`", "`denoiser: {batch_size: 16}`"]),
         (
             {"models": ["deeplabv3plus"], "segmenter": {"batch_size": 1}},
             ["`segmenter.batch_size`: found 1", "no single image", "`segmenter: {batch_size: 2}`"],

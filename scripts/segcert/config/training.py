@@ -107,8 +107,11 @@ class Denoiser(Training):
     shared: list[Name] = Field(
         [], description="Data sets that share one denoiser, trained on all of them; the others have one each"
     )
-    steps: Count = Field(250, description="Optimiser steps")
-    batch_size: Count = Field(8, description="Images per step, over all GPUs")
+    steps: Count = Field(500, description="Optimiser steps")
+    batch_size: Count = Field(4, description="Images per step, over all GPUs")
+    evaluate_every: Count = Field(
+        100, description="Steps between validations, after each of which a checkpoint is written; the best one is kept"
+    )
     ema_decay: float = Field(
         0.99, ge=0, lt=1, description="Decay of the exponential moving average of the weights, which is kept; 0: none"
     )
