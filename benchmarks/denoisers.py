@@ -2,8 +2,9 @@
 
 RUN is the folder in which config/models-xray.yaml or config/models-colour.yaml has run. Each variant is trained on
 DATASET (as the run's networks see it: 128x128 averaged to 64x64) for as many floating-point operations as the first one
-takes for STEPS steps. Written to benchmarks/results/denoisers-DATASET.json: seconds on one thread, PSNR on the validation
-images (mean over sigma 0.2, 0.47 and 1.1), and the certified Dice of the run's clean segmenter behind it on test images.
+takes for STEPS steps. Written to benchmarks/results/denoisers-DATASET.json: seconds on one thread, PSNR on the
+validation images (mean over sigma 0.2, 0.47 and 1.1), and the certified Dice of the run's clean segmenter behind it on
+test images.
 """
 
 import json

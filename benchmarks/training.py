@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
+sys.path[:1] = [str(ROOT), str(ROOT / "scripts")]  # without this folder, whose statistics.py is not Python's
 
 import json
 import platform
