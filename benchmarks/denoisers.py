@@ -73,12 +73,11 @@ def main(run: Path, dataset: str, steps: int) -> None:
     index = run / "data" / "prepared" / dataset / "index.csv"
     data = PreparedDataset(index)
     channels, size = data.about["channels"], data.about["image_size"] // POOL
-    first = Denoiser(batch_size=8).model_dump()
+    first = Denoiser(batch_size=8, augmentation={"flips": dataset != "montgomery"}).model_dump()
     budget = steps * first["batch_size"] * flop_of(first, channels, size)
     rows = []
     for name, changes in VARIANTS.items():
         settings = first | changes
-        settings["augmentation"]["flips"] = dataset != "montgomery"
         flop = flop_of(settings, channels, size)
         settings["steps"] = round(budget / settings["batch_size"] / flop)
         settings["evaluate_every"] = settings["steps"]
@@ -95,9 +94,16 @@ def main(run: Path, dataset: str, steps: int) -> None:
         )
         seconds = time.perf_counter() - start
         psnr = pd.read_csv(folder / "history.csv")["val_psnr"].iloc[-1]
-        row = {"variant": name, "steps": settings["steps"], "mflop": round(flop / 1e6), "seconds": round(seconds)}
-        row["val_psnr"] = round(float(psnr), 2)
-        rows.append(row | {"certified_dice": certified_dice(run, dataset, data, DiffusionDenoiser.load(folder))})
+        rows.append(
+            {
+                "variant": name,
+                "steps": settings["steps"],
+                "mflop": round(flop / 1e6),
+                "seconds": round(seconds),
+                "val_psnr": round(float(psnr), 2),
+                "certified_dice": certified_dice(run, dataset, data, DiffusionDenoiser.load(folder)),
+            }
+        )
         print(rows[-1], flush=True)
         path = Path(__file__).parent / "results" / f"denoisers-{dataset}.json"
         path.write_text(json.dumps(rows, indent=1) + "\n")

@@ -105,3 +105,9 @@ def test_training_curves_mark_the_validation_that_was_kept(tmp_path):
 def test_kinds_of_networks_that_were_not_trained_are_left_out():
     only = {"a": Histories({("unet", "noise"): history("val_dice", [0.5])}, {})}
     assert len(training_figure(only).axes) == 2
+
+
+def test_a_validation_that_is_no_number_is_not_marked():
+    only = {"a": Histories({("unet", "noise"): history("val_dice", [float("nan"), 0.5, 0.4])}, {})}
+    _, kept = training_figure(only).axes[1].lines
+    assert kept.get_ydata() == [0.5]

@@ -15,7 +15,14 @@ from segcert.diffusion.denoiser import DiffusionDenoiser
 from segcert.models.given import import_given
 from segcert.models.registry import build_segmenter, load_segmenter, save_segmenter
 from segcert.provenance.digests import file_digest
-from segcert.reporting.model_card import adm_card, denoiser_card, parameters_of, segmenter_card
+from segcert.reporting.model_card import (
+    Validation,
+    adm_card,
+    best_and_last,
+    denoiser_card,
+    parameters_of,
+    segmenter_card,
+)
 
 SIZE = 16
 CLASSES = list(DATASET.classes)
@@ -151,3 +158,8 @@ def test_a_split_that_leaks_is_a_limit(tmp_path, index):
     segmenter(tmp_path / "unet-clean", "clean")
     card = segmenter_card(tmp_path / "unet-clean", leaking / "index.csv", {}, {})
     assert card.count("split leaks") == 2
+
+
+def test_a_validation_that_is_no_number_is_not_the_best(tmp_path):
+    (tmp_path / "history.csv").write_text("step,learning_rate,train_loss,val_dice\n1,1,1,nan\n2,1,1,0.5\n3,1,1,0.4\n")
+    assert best_and_last(tmp_path / "history.csv") == (Validation(2, 0.5), Validation(3, 0.4))

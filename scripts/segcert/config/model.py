@@ -227,12 +227,12 @@ class Config(Section):
         lowest, highest = min(self.sigmas), max(self.sigmas)
         warnings = []
         if "noise" in self.regimes and highest > self.segmenter.sigma_max:
-            warnings.append(_untrained(highest, "segmenter: {sigma_max"))
+            warnings.append(_untrained(highest, "segmenter", "sigma_max"))
         if "ddpm" in self.denoisers and self.denoiser.levels == "range":
             if highest > self.denoiser.sigma_max:
-                warnings.append(_untrained(highest, "denoiser: {sigma_max"))
+                warnings.append(_untrained(highest, "denoiser", "sigma_max"))
             if lowest < self.denoiser.sigma_min:
-                warnings.append(_untrained(lowest, "denoiser: {sigma_min"))
+                warnings.append(_untrained(lowest, "denoiser", "sigma_min"))
             if self.denoising_steps > 1:
                 warnings.append(
                     f"`denoising_steps`: found {self.denoising_steps}; they descend below `denoiser.sigma_min`, where "
@@ -253,9 +253,8 @@ class Config(Section):
             raise ConfigError(f"the configuration cannot be used:\n{problems}") from None
 
 
-def _untrained(sigma: float, key: str) -> str:
-    network = key.partition(":")[0]
-    return f"`sigmas`: found {sigma:g}, at which the {network} is not trained. Write `{key}: {sigma:g}}}`"
+def _untrained(sigma: float, section: str, key: str) -> str:
+    return f"`sigmas`: found {sigma:g}, at which the {section} is not trained. Write `{section}: {{{key}: {sigma:g}}}`"
 
 
 def _require_known(key: str, names: Iterable[str], known: Sequence[str], own: str) -> None:

@@ -44,10 +44,11 @@ def verify(
     image_path = Path(image_path or document["image"]["path"])
     _same(str(image_path), _file_digest(image_path), document["image"]["sha256"])
     recorded = document["networks"]
+    in_front = recorded["denoiser"] or {}
     networks = Networks.load(
         segmenter or recorded["segmenter"]["path"],
-        denoiser or (recorded["denoiser"] and recorded["denoiser"]["path"]),
-        recorded["denoiser"].get("steps", 1) if recorded["denoiser"] else 1,
+        denoiser or in_front.get("path"),
+        in_front.get("steps", 1),
     )
     for name, digest in networks.digests.items():
         _same(f"the {name}", digest, recorded[name] and recorded[name]["digest"])

@@ -76,12 +76,6 @@ def write_certificate(
         files["radius.tif"] = out / f"{path.stem}.radius.tif"
         with atomic_file(files["radius.tif"]) as part:
             tifffile.imwrite(part, map_of_radii.astype("f4"))
-    used: dict[str, Any] = {
-        name: {"path": str(folder), "digest": networks.digests[name]} if folder else None
-        for name, folder in (("segmenter", networks.segmenter), ("denoiser", networks.denoiser))
-    }
-    if networks.denoiser:
-        used["denoiser"]["steps"] = networks.denoising_steps
     document = {
         "format": FORMAT,
         "segcert": segcert.__version__,
@@ -92,7 +86,15 @@ def write_certificate(
             "bits": image.bits,
             "pixel_size_mm": image.pixel_size,
         },
-        "networks": used,
+        "networks": {
+            "segmenter": {"path": str(networks.segmenter), "digest": networks.digests["segmenter"]},
+            "denoiser": networks.denoiser
+            and {
+                "path": str(networks.denoiser),
+                "digest": networks.digests["denoiser"],
+                "steps": networks.denoising_steps,
+            },
+        },
         "sampling": dataclasses.asdict(sampling) | {"device": votes.origin["device"]},
         **body,
         "files": {kind: {"path": file.name, "sha256": file_digest(file)} for kind, file in files.items()},

@@ -40,7 +40,7 @@ class Program(nn.Module):
             module.training = False
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.batch_size is None:
+        if self.batch_size in (None, len(x)):
             return self._run(x)
         batches: tuple[Tensor, ...] = x.split(self.batch_size)  # type: ignore[no-untyped-call]
         filling = x.new_zeros(self.batch_size - len(batches[-1]), *x.shape[1:])

@@ -98,7 +98,7 @@ def best_and_last(history: Path) -> tuple[Validation, Validation]:
     with history.open(newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))[1:]
     validations = [Validation(int(step), float(score)) for step, _, _, score, *_ in rows]
-    return max(validations, key=lambda each: each.score), validations[-1]
+    return max(validations, key=lambda each: (not math.isnan(each.score), each.score)), validations[-1]
 
 
 def parameters_of(weights: str | Path) -> int:

@@ -1,5 +1,6 @@
 """How the networks of a run learned: loss and validation score against the step."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -73,7 +74,7 @@ def _denoisers(panels: Sequence[Axes], histories: Mapping[str, pd.DataFrame]) ->
 
 
 def _draw(panels: Sequence[Axes], history: pd.DataFrame, score: str, color: str, dashes: str, label: str) -> None:
-    best = history.iloc[int(history[score].to_numpy().argmax())]
+    best = history.iloc[int(history[score].fillna(-math.inf).to_numpy().argmax())]
     for panel, column in zip(panels, ("train_loss", score), strict=True):
         panel.plot(history["step"], history[column], color=color, linestyle=dashes, label=label)
         panel.plot(best["step"], best[column], color=color, marker="o", markersize=4)

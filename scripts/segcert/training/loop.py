@@ -74,28 +74,27 @@ def train(
     steps = steps_of(settings, len(names))
     todo = range(learner.step + 1, steps + 1)
     losses: list[float] = []
-    for step in track(todo, what) if accelerator.is_main_process else todo:
-        if learner.patience_is_over():
-            break
-        rate = learning_rate(step, steps, settings)
-        batch = batch_of(step, len(names), settings["batch_size"], seed)
-        batch = batch[accelerator.process_index :: accelerator.num_processes]
-        with memory_explained(what, section, settings["batch_size"]):
+    with memory_explained(what, section, settings["batch_size"]):
+        for step in track(todo, what) if accelerator.is_main_process else todo:
+            if learner.patience_is_over():
+                break
+            rate = learning_rate(step, steps, settings)
+            batch = batch_of(step, len(names), settings["batch_size"], seed)
+            batch = batch[accelerator.process_index :: accelerator.num_processes]
             loss = loss_of(learner.prepared, batch, stream(seed, step, accelerator.process_index))
             losses.append(loss.item())
-            if math.isfinite(losses[-1]):
-                learner.learn(loss, step, rate)
-        if not math.isfinite(losses[-1]):
-            images = ", ".join(names[index] for index in batch)
-            raise TrainingError(
-                f"{what}: the loss is {losses[-1]} at step {step}, of the images {images}. {learner.left()}. Look at "
-                f"these images, or lower the learning rate: `{section}: {{learning_rate: {rate / 3:.2g}}}`"
-            )
-        if step % settings["evaluate_every"] == 0 or step == steps:
-            with memory_explained(what, section, settings["batch_size"]):
-                row = {"step": step, "learning_rate": rate, "train_loss": sum(losses) / len(losses)}
-                learner.validate(score_of, row)
-            losses = []
+            if not math.isfinite(losses[-1]):
+                images = ", ".join(names[index] for index in batch)
+                raise TrainingError(
+                    f"{what}: the loss is {losses[-1]} at step {step}, of the images {images}. {learner.left()}. "
+                    f"Look at these images, or lower the learning rate: `{section}: {{learning_rate: {rate / 3:.2g}}}`"
+                )
+            learner.learn(loss, step, rate)
+            if step % settings["evaluate_every"] == 0 or step == steps:
+                learner.validate(
+                    score_of, {"step": step, "learning_rate": rate, "train_loss": sum(losses) / len(losses)}
+                )
+                losses = []
     learner.finish(Path(folder))
 
 
