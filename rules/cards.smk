@@ -45,6 +45,7 @@ rule segmenter_card:
         tuning=tuning,
         template=templates("card_parts.md.j2", "segmenter_card.md.j2"),
         code=code("segmenter_card"),
+        environment=environment("segmenter_card"),
     script:
         "../scripts/segmenter_card.py"
 
@@ -67,6 +68,7 @@ rule denoiser_card:
         pool=CONFIG.pool,
         template=templates("card_parts.md.j2", "denoiser_card.md.j2"),
         code=code("denoiser_card"),
+        environment=environment("denoiser_card"),
     script:
         "../scripts/denoiser_card.py"
 
@@ -82,5 +84,6 @@ rule adm_card:
         folder=DENOISER.format(source="adm256"),
         template=templates("card_parts.md.j2", "adm_card.md.j2"),
         code=code("adm_card"),
+        environment=environment("adm_card"),
     script:
         "../scripts/adm_card.py"

@@ -54,6 +54,7 @@ rule certify:
         measured_code=measured_code,
         thresholds=dict(parse_decision(decision) for decision in CONFIG.decisions),
         code=code("certify"),
+        environment=environment("certify"),
     script:
         "../scripts/certify.py"
 
@@ -86,6 +87,7 @@ rule attack:
         pool=CONFIG.pool,
         seed=CONFIG.seed,
         code=code("attack"),
+        environment=environment("attack"),
     script:
         "../scripts/attack.py"
 
@@ -105,5 +107,6 @@ rule collect:
         f"logs/{RUN}/collect.log",
     params:
         code=code("collect"),
+        environment=environment("collect"),
     script:
         "../scripts/collect.py"

@@ -20,8 +20,12 @@ from segcert.data.errors import DataError
 from segcert.data.own_folder import OwnFolder
 from segcert.data.splits import rule_of
 from segcert.measurements import MeasurementError, applicable, check_measurements, measurements_of, parse_decision
-from segcert.provenance.code import code_digest, target_digest
+from segcert.provenance.code import code_files, target_digest
+from segcert.provenance.contents import disturbed, notice_changes
 from segcert.provenance.digests import file_digest, value_digest
+from segcert.provenance.environment import locked_environment
+from segcert.provenance.known import remember
+from segcert.provenance.trail import unpack_trail
 
 try:
     CONFIG = Config.read(config)
@@ -51,6 +55,14 @@ for dataset, about in ABOUT.items():
     left_out = set(CONFIG.measurements) - set(applicable(CONFIG.measurements, about.classes))
     if left_out:
         logger.warning(f"{', '.join(left_out)}: not measured on {dataset}, which lacks the classes for it")
+
+if workflow.is_main_process:
+    unpack_trail()
+    for artifact in notice_changes():
+        logger.warning(
+            f"{artifact}: is not what its job made (see its run record). What is made from it is made again. To undo "
+            "the change: dvc checkout, or delete the file and run snakemake again"
+        )
 
 RUN = CONFIG.run
 RESULTS = f"results/{RUN}"
@@ -96,7 +108,13 @@ wildcard_constraints:
 
 def code(rule, *loaded):
     """Digest of the script of a rule and of all that it imports from scripts/, or loads there by name."""
-    return code_digest(SCRIPTS / f"{rule}.py", *(SCRIPTS / module for module in loaded))
+    return remember(code_files(SCRIPTS / f"{rule}.py", *(SCRIPTS / module for module in loaded)))
+
+
+def environment(rule, *loaded):
+    """Digest of the locked packages that the script of a rule can import."""
+    modules = (SCRIPTS / module for module in loaded)
+    return remember(locked_environment(SCRIPTS / f"{rule}.py", *modules, root=workflow.basedir))
 
 
 def templates(*names):

@@ -24,6 +24,16 @@ def choice(wildcards):
     return {"split": CONFIG.splits.get(wildcards.dataset), "exclude": CONFIG.exclude.get(wildcards.dataset, [])}
 
 
+def disturbed_raw(wildcards):
+    """Archives that changed since they were fetched; one that is gone is missed only where it is needed."""
+    return disturbed(MANIFEST.format(**wildcards), missing=False)
+
+
+def disturbed_images(wildcards):
+    """Prepared images and masks that changed since they were made, or are gone."""
+    return disturbed(INDEX.format(**wildcards), missing=True)
+
+
 def split_file(wildcards):
     """The file that states the split, if one does."""
     split = CONFIG.splits.get(wildcards.dataset, "")
@@ -42,7 +52,9 @@ rule fetch:
     params:
         folder=subpath(output[0], parent=True),
         archives=archives,
+        disturbed=disturbed_raw,
         code=code("fetch"),
+        environment=environment("fetch"),
     script:
         "../scripts/fetch.py"
 
@@ -59,6 +71,7 @@ rule record_folder:
     params:
         folder=subpath(output[0], parent=True),
         code=code("record_folder"),
+        environment=environment("record_folder"),
     script:
         "../scripts/record_folder.py"
 
@@ -78,7 +91,9 @@ rule prepare_phantom:
         counts=CONFIG.phantom.model_dump(),
         form=FORM,
         choice=choice,
+        disturbed=disturbed_images,
         code=code("prepare_phantom"),
+        environment=environment("prepare_phantom"),
     script:
         "../scripts/prepare_phantom.py"
 
@@ -101,7 +116,9 @@ rule prepare_release:
         folder=subpath(output[0], parent=True),
         form=FORM,
         choice=choice,
+        disturbed=disturbed_images,
         code=lambda wildcards: code("prepare_release", f"segcert/data/sets/{wildcards.dataset}.py"),
+        environment=lambda wildcards: environment("prepare_release", f"segcert/data/sets/{wildcards.dataset}.py"),
     script:
         "../scripts/prepare_release.py"
 
@@ -125,6 +142,8 @@ rule prepare_folder:
         settings=lambda wildcards: CONFIG.own_data[wildcards.dataset].model_dump(),
         form=FORM,
         choice=choice,
+        disturbed=disturbed_images,
         code=code("prepare_folder"),
+        environment=environment("prepare_folder"),
     script:
         "../scripts/prepare_folder.py"

@@ -1,10 +1,6 @@
 # in:  data/, models/, results/, reports/<run>/
 # out: data.dvc, models.dvc, results.dvc, reports/<run>.dvc: pointers into DVC's cache
-# Snakemake's records travel in results/.trail; a clone that pulled the artifacts takes them up here.
-
-from segcert.provenance.trail import unpack_trail
-
-unpack_trail(workflow.workdir_init)
+# Snakemake's records travel in results/.trail; a clone that pulled the artifacts takes them up (rules/common.smk).
 
 
 rule version_data:
@@ -18,6 +14,7 @@ rule version_data:
         folders=["data"],
         trail=False,
         code=code("version"),
+        environment=environment("version"),
     script:
         "../scripts/version.py"
 
@@ -34,6 +31,7 @@ rule version_models:
         folders=["models"],
         trail=False,
         code=code("version"),
+        environment=environment("version"),
     script:
         "../scripts/version.py"
 
@@ -51,5 +49,6 @@ rule version_results:
         folders=["results", REPORT],
         trail=True,
         code=code("version"),
+        environment=environment("version"),
     script:
         "../scripts/version.py"

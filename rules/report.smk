@@ -46,7 +46,7 @@ def recorded_artifacts():
         *grid(rules.predict.output[0]),
         *expand(rules.denoise_examples.output[0], dataset=CONFIG.datasets, denoiser=DIFFUSION, sigma=SIGMAS),
         *SCORES,
-        *expand(rules.measure_costs.output[0], dataset=CONFIG.datasets),
+        *expand(rules.measure_costs.output.costs, dataset=CONFIG.datasets),
         *grid(f"{CERTIFICATES}.npz"),
         *(grid(rules.attack.output[0]) if CONFIG.attack.images else []),
         TABLE,
@@ -90,6 +90,7 @@ rule tables:
     params:
         resamples=CONFIG.report.bootstrap,
         code=code("tables"),
+        environment=environment("tables"),
     script:
         "../scripts/tables.py"
 
@@ -112,6 +113,7 @@ rule curves:
         segmenters=[tuple(each.values()) for each in LEARNED_SEGMENTERS],
         denoisers=[tuple(each.values()) for each in LEARNED_DENOISERS],
         code=code("curves"),
+        environment=environment("curves"),
     script:
         "../scripts/curves.py"
 
@@ -119,7 +121,7 @@ rule curves:
 rule costs:
     input:
         main=rules.tables.output.main,
-        costs=expand(rules.measure_costs.output[0], dataset=CONFIG.datasets),
+        costs=expand(rules.measure_costs.output.costs, dataset=CONFIG.datasets),
     output:
         table=table("costs"),
         figure=figure("costs"),
@@ -127,6 +129,7 @@ rule costs:
         f"logs/{RUN}/costs.log",
     params:
         code=code("costs"),
+        environment=environment("costs"),
     script:
         "../scripts/costs.py"
 
@@ -159,6 +162,7 @@ rule gallery:
         certificates=[(*pairing, sigma) for pairing, sigma in product(SHOWN, SIGMAS)],
         examples=CONFIG.report.examples,
         code=code("gallery"),
+        environment=environment("gallery"),
     script:
         "../scripts/gallery.py"
 
@@ -185,6 +189,7 @@ rule look_at_data:
         f"logs/{RUN}/look_at_data/{{dataset}}.log",
     params:
         code=code("look_at_data"),
+        environment=environment("look_at_data"),
     script:
         "../scripts/look_at_data.py"
 
@@ -204,6 +209,7 @@ rule data_page:
         run=RUN,
         template=templates("base.html.j2", "notices.html.j2", "data.html.j2"),
         code=code("data_page"),
+        environment=environment("data_page"),
     script:
         "../scripts/data_page.py"
 
@@ -217,6 +223,7 @@ rule page:
         attacks=rules.tables.output.attacks,
         denoisers=rules.tables.output.denoisers,
         costs=rules.costs.output.table,
+        seconds=expand(rules.measure_costs.output.seconds, dataset=CONFIG.datasets),
         curves=[f"{REPORT}/figures/{name}.svg" for name in CURVES],
         pictures=expand(rules.gallery.output.picture, dataset=CONFIG.datasets),
         captions=expand(rules.gallery.output.caption, dataset=CONFIG.datasets),
@@ -234,5 +241,6 @@ rule page:
         template=templates("base.html.j2", "notices.html.j2", "page.html.j2"),
         recorded=recorded_artifacts(),
         code=code("page"),
+        environment=environment("page"),
     script:
         "../scripts/page.py"

@@ -3,7 +3,7 @@
 #      results/<run>/predictions/<dataset>/<model>-<regime>.npz   labels of the unsmoothed model
 #      results/<run>/denoised/<dataset>/<denoiser>/sigma_<sigma>.npz   examples for the gallery
 #      results/<run>/denoiser_scores/<dataset>.csv   PSNR and SSIM of denoised validation images
-#      results/<run>/costs/<dataset>.csv   what a draw costs: evaluations, parameters, GFLOP, seconds
+#      results/<run>/{costs,seconds}/<dataset>.csv   what a draw costs: evaluations, parameters, GFLOP; wall time
 # Finished blocks of draws stand in .segcert/blocks, outside the declared outputs: a killed job goes on from there.
 
 VOTES = f"{RESULTS}/votes/{{dataset}}/{{model}}-{{regime}}/{{denoiser}}/sigma_{{sigma}}"
@@ -67,6 +67,7 @@ rule sample:
         seed=CONFIG.seed,
         store=STORE,
         code=code("sample"),
+        environment=environment("sample"),
     script:
         "../scripts/sample.py"
 
@@ -88,6 +89,7 @@ rule predict:
         test_images=CONFIG.sampling.test_images,
         pool=CONFIG.pool,
         code=code("predict"),
+        environment=environment("predict"),
     script:
         "../scripts/predict.py"
 
@@ -111,6 +113,7 @@ rule denoise_examples:
         pool=CONFIG.pool,
         seed=CONFIG.seed,
         code=code("denoise_examples"),
+        environment=environment("denoise_examples"),
     script:
         "../scripts/denoise_examples.py"
 
@@ -134,6 +137,7 @@ rule score_denoisers:
         pool=CONFIG.pool,
         seed=CONFIG.seed,
         code=code("score_denoisers"),
+        environment=environment("score_denoisers"),
     script:
         "../scripts/score_denoisers.py"
 
@@ -144,7 +148,8 @@ rule measure_costs:
         segmenters=all_segmenters,
         denoisers=all_denoisers,
     output:
-        f"{RESULTS}/costs/{{dataset}}.csv",
+        costs=f"{RESULTS}/costs/{{dataset}}.csv",
+        seconds=f"{RESULTS}/seconds/{{dataset}}.csv",
     log:
         f"logs/{RUN}/measure_costs/{{dataset}}.log",
     threads: 1
@@ -157,5 +162,6 @@ rule measure_costs:
         settings=CONFIG.sampling.model_dump(include={"batch_size", "precision", "compile"}),
         pool=CONFIG.pool,
         code=code("measure_costs"),
+        environment=environment("measure_costs"),
     script:
         "../scripts/measure_costs.py"

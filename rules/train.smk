@@ -96,6 +96,7 @@ rule train_segmenter:
         seed=CONFIG.seed,
         checkpoint=f"{CHECKPOINTS}/{SEGMENTER}.pt",
         code=code("train_segmenter"),
+        environment=environment("train_segmenter"),
     script:
         "../scripts/train_segmenter.py"
 
@@ -119,6 +120,7 @@ rule import_network:
         image_size=CONFIG.image_size,
         pool=CONFIG.pool,
         code=code("import_network"),
+        environment=environment("import_network"),
     script:
         "../scripts/import_network.py"
 
@@ -156,6 +158,7 @@ rule train_denoiser:
         seed=CONFIG.seed,
         checkpoint=f"{CHECKPOINTS}/{DENOISER}.pt",
         code=code("train_denoiser"),
+        environment=environment("train_denoiser"),
     script:
         "../scripts/train_denoiser.py"
 
@@ -171,5 +174,6 @@ rule import_adm:
         checkpoint="data/raw/adm256/256x256_diffusion_uncond.pt",
         folder=DENOISER.format(source="adm256"),
         code=code("import_adm"),
+        environment=environment("import_adm"),
     script:
         "../scripts/import_adm.py"

@@ -1,6 +1,11 @@
+from pathlib import Path
+
 from segcert.data.catalogue import dataset
 from segcert.data.fetch import fetch
+from segcert.data.raw import read_manifest
 from segcert.provenance.records import recorded
 
-with recorded(snakemake):
-    fetch(dataset(snakemake.wildcards.dataset), snakemake.params.folder, mirror=snakemake.config["mirror"])
+with recorded(snakemake) as found:
+    folder = snakemake.params.folder
+    fetch(dataset(snakemake.wildcards.dataset), folder, mirror=snakemake.config["mirror"])
+    found["holds"] = read_manifest(Path(folder)).digests(folder)

@@ -3,7 +3,7 @@ import pandas as pd
 from segcert.models.runtime import device_name, set_up_torch
 from segcert.provenance.atomic import atomic_file
 from segcert.provenance.records import recorded
-from segcert.smoothing.costs import Pairing, measure_costs
+from segcert.smoothing.costs import PAIRING, Pairing, measure_costs
 
 with recorded(snakemake) as found:
     device = set_up_torch(snakemake.config["device"], snakemake.threads)
@@ -16,5 +16,8 @@ with recorded(snakemake) as found:
         pool=snakemake.params.pool,
         device=device,
     )
-    with atomic_file(snakemake.output[0]) as path:
-        pd.DataFrame(rows).to_csv(path, index=False)
+    table = pd.DataFrame(rows)
+    seconds = table[[*PAIRING, "seconds"]]
+    for each, output in ((table.drop(columns="seconds"), "costs"), (seconds, "seconds")):
+        with atomic_file(snakemake.output[output]) as path:
+            each.to_csv(path, index=False)

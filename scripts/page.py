@@ -3,10 +3,12 @@ from pathlib import Path
 import pandas as pd
 
 from segcert.provenance.records import read_record, recorded
+from segcert.reporting.costs import with_seconds
 from segcert.reporting.data_summary import read_manifests, read_summary
 from segcert.reporting.page import artifact_digests, render_page
 
 with recorded(snakemake):
+    seconds = pd.concat([pd.read_csv(path) for path in snakemake.input.seconds], ignore_index=True)
     render_page(
         snakemake.output[0],
         run=snakemake.params.configuration["run"],
@@ -19,7 +21,7 @@ with recorded(snakemake):
         attacks=pd.read_csv(snakemake.input.attacks),
         pairings=pd.read_csv(snakemake.input.pairings),
         denoisers=pd.read_csv(snakemake.input.denoisers),
-        costs=pd.read_csv(snakemake.input.costs),
+        costs=with_seconds(pd.read_csv(snakemake.input.costs), seconds),
         curves=snakemake.input.curves,
         galleries={
             picture: Path(caption).read_text().strip()

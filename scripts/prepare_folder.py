@@ -5,9 +5,9 @@ from segcert.data.prepare import Form, prepare
 from segcert.data.raw import read_manifest
 from segcert.provenance.records import recorded
 
-with recorded(snakemake):
+with recorded(snakemake) as found:
     own = OwnFolder(snakemake.wildcards.dataset, snakemake.params.settings)
-    prepare(
+    found["holds"] = prepare(
         own.about,
         own.find(read_manifest(Path(snakemake.params.raw)).files),
         snakemake.params.folder,

@@ -3,7 +3,9 @@ from segcert.data.prepare import Form, prepare
 from segcert.data.sets.phantom import DATASET
 from segcert.provenance.records import recorded
 
-with recorded(snakemake):
+with recorded(snakemake) as found:
     form = Form(**snakemake.params.form)
-    found = find_phantoms(snakemake.params.counts, form.image_size)
-    prepare(DATASET, found, snakemake.params.folder, form, workers=snakemake.threads, **snakemake.params.choice)
+    phantoms = find_phantoms(snakemake.params.counts, form.image_size)
+    found["holds"] = prepare(
+        DATASET, phantoms, snakemake.params.folder, form, workers=snakemake.threads, **snakemake.params.choice
+    )

@@ -3,9 +3,9 @@ from segcert.data.prepare import Form, prepare
 from segcert.data.raw import open_raw
 from segcert.provenance.records import recorded
 
-with recorded(snakemake), open_raw(snakemake.params.raw) as files:
+with recorded(snakemake) as found, open_raw(snakemake.params.raw) as files:
     release = module_of(snakemake.wildcards.dataset)
-    prepare(
+    found["holds"] = prepare(
         release.DATASET,
         release.LAYOUT.find(files, release.DATASET),
         snakemake.params.folder,

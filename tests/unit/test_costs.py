@@ -11,8 +11,8 @@ from segcert.data.phantom import find_phantoms
 from segcert.data.prepare import Form, prepare
 from segcert.data.sets.phantom import DATASET
 from segcert.models.registry import build_segmenter, save_segmenter
-from segcert.reporting.costs import cost_figure, cost_table
-from segcert.smoothing.costs import Pairing, gflop_of, measure_costs, parameters_of
+from segcert.reporting.costs import cost_figure, cost_table, with_seconds
+from segcert.smoothing.costs import PAIRING, Pairing, gflop_of, measure_costs, parameters_of
 
 SIZE = 16
 SAMPLING = {"batch_size": 3, "precision": "float32", "compile": False}
@@ -83,11 +83,13 @@ def test_costs_are_joined_to_certified_dice_and_multiplied_by_draws(costs):
             for sigma, denoiser, dice in [(0.5, "none", 0.4), (0.5, "ddpm", 0.8), (1, "none", 0.1), (1, "ddpm", 0.7)]
         ]
     )  # fmt: skip
-    table = cost_table(main, costs[0])
+    table = cost_table(main, costs[0].drop(columns="seconds"))
     assert list(table["certified_dice"]) == [0.4, 0.8, 0.1, 0.7]
     assert list(table["evaluations"]) == [1, 4, 1, 4]
     assert np.allclose(table["gflop_per_image"], 100 * table["gflop_per_draw"])
-    assert np.allclose(table["seconds_per_image"], 100 * table["seconds_per_draw"])
+    timed = with_seconds(table, costs[0][[*PAIRING, "seconds"]])
+    assert list(timed["seconds_per_draw"]) == [*costs[0]["seconds"]] * 2
+    assert np.allclose(timed["seconds_per_image"], 100 * timed["seconds_per_draw"])
     panels = cost_figure(table).axes
     drawn = [
         [(*line.get_xdata(), *line.get_ydata()) for line in panel.lines if len(line.get_xdata())] for panel in panels

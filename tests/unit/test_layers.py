@@ -12,7 +12,7 @@ LAYERS = [
     {"votes", "draws", "measurements", "provenance", "config", "progress"},
     {"models", "diffusion", "data"},
     {"training", "smoothing", "certification"},
-    {"reporting", "documents", "cli"},
+    {"reporting", "documents", "audit", "cli"},
 ]
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
 MODULES = sorted((SCRIPTS / "segcert").rglob("*.py"))

@@ -157,7 +157,7 @@ def test_a_module_that_is_loaded_by_name_counts_with_all_that_it_imports(scripts
 def job(tmp_path, **changes):
     (tmp_path / "in").write_text("1")
     names = {"rule": "stage", "wildcards": {"sigma": "0.5"}, "params": {"code": "abc", "seed": 3}}
-    names |= {"input": [tmp_path / "in"], "output": [tmp_path / "out"], "threads": 1, "log": []}
+    names |= {"input": [tmp_path / "in"], "output": [tmp_path / "out"], "threads": 1, "log": [], "scriptdir": tmp_path}
     return SimpleNamespace(**(names | changes))
 
 
@@ -172,7 +172,7 @@ def test_a_record_says_what_was_read_run_and_made(tmp_path):
     assert record["packages"]["numpy"] == np.__version__
     assert record["seconds"] > 0
     assert record["peak_memory_mib"] <= resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 + 1
-    assert set(record["git"]) == {"commit", "clean"}
+    assert set(record["git"]) == {"commit", "clean", "changed"}
     json.dumps(record)
 
 

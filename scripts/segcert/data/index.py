@@ -61,6 +61,15 @@ def read_index(path: Path) -> list[Row]:
     return rows
 
 
+def digests_of(rows: Iterable[Row], folder: str | Path) -> dict[str, str]:
+    """SHA-256 of the image and mask of each row, by path; `folder` holds index.csv."""
+    return {
+        f"{folder}/{kind}/{row.image}.png": digest
+        for row in rows
+        for kind, digest in (("images", row.digest), ("masks", row.mask_digest))
+    }
+
+
 def check_groups(what: str, rows: Iterable[tuple[str, str, str]], group: str) -> None:
     """Raise DataError if a group is on two sides; rows of (image, group, split)."""
     seen: dict[str, tuple[str, str]] = {}

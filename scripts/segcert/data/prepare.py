@@ -15,7 +15,7 @@ import numpy as np
 from segcert.data.catalogue import Dataset, Named, SplitRule
 from segcert.data.errors import DataError
 from segcert.data.images import pad_to_square, resize_mask, write_png
-from segcert.data.index import SPLITS, Row, check_groups, write_index
+from segcert.data.index import SPLITS, Row, check_groups, digests_of, write_index
 from segcert.data.pairs import Found, LeftOut, Pair
 from segcert.data.splits import rule_of
 from segcert.progress import log, track
@@ -45,8 +45,10 @@ def prepare(
     split: str | None = None,
     exclude: Collection[str] = (),
     workers: int = 1,
-) -> None:
+) -> dict[str, str]:
     """Write what a reader found in the common format, in place of `folder`, which appears whole or not at all.
+
+    Returns the SHA-256 of every image and mask, by path.
 
     index.csv has a row per image (segcert.data.index); splits.json says who trains, validates and tests, and by what
     rule; left_out.csv says what was left out and why; dataset.json repeats the catalogue. `split` chooses the rule
@@ -68,6 +70,7 @@ def prepare(
         card |= {"archives": [dataclasses.asdict(archive) for archive in about.archives], **dataclasses.asdict(form)}
         (new / "dataset.json").write_text(json.dumps(card, indent=2) + "\n")
     log.info("%s: %d images prepared, %d left out", about.name, len(rows), len(left_out))
+    return digests_of(rows, folder)
 
 
 def _check_partners(about: Dataset, found: Found, exclude: Collection[str]) -> None:

@@ -32,6 +32,11 @@ class Manifest(BaseModel):
     archives: list[ArchiveEntry] = []
     files: dict[str, str] = {}
 
+    def digests(self, folder: str | Path) -> dict[str, str]:
+        """SHA-256 of each archive and loose file in `folder`, by path."""
+        named = {archive.name: archive.sha256 for archive in self.archives} | self.files
+        return {f"{folder}/{name}": sha256 for name, sha256 in named.items()}
+
 
 def write_manifest(
     folder: Path, dataset: str, archives: Sequence[Mapping[str, Any]], files: Mapping[str, Path]

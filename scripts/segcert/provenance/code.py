@@ -6,22 +6,50 @@ directly or not, docstrings left out. Modules that cannot change an artifact do 
 """
 
 import ast
+import dataclasses
 import functools
 import hashlib
 import importlib.util
+import sys
 from pathlib import Path
+from typing import Self
 
-SILENT = frozenset({"segcert/__init__.py", "segcert/progress.py", "segcert/provenance/records.py"})
+from segcert.provenance.digests import value_digest
+
+SILENT = frozenset(
+    {
+        "segcert/__init__.py",
+        "segcert/progress.py",
+        "segcert/provenance/environment.py",
+        "segcert/provenance/known.py",
+        "segcert/provenance/records.py",
+    }
+)
 
 
 def code_digest(script: str | Path, *loaded: str | Path, root: str | Path | None = None) -> str:
-    """SHA-256 over the syntax trees of `script` and of all that it imports from under `root`, by default its folder.
+    """SHA-256 over `code_files`: one digest for all the code that a script runs."""
+    return value_digest(code_files(script, *loaded, root=root))
 
-    `loaded` are modules there that it loads by name.
+
+def code_files(script: str | Path, *loaded: str | Path, root: str | Path | None = None) -> dict[str, str]:
+    """SHA-256 of the syntax trees of `script` and of all that it imports from under `root`, by relative name.
+
+    `root` is by default the folder of the script; `loaded` are modules there that it loads by name.
     """
     closure = import_closure(script, *loaded, root=root)
-    lines = (f"{name} {_syntax_digest(path, path.stat().st_mtime_ns)}\n" for name, path in closure.items())
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    return {name: CodeFile.read(path).digest for name, path in closure.items()}
+
+
+def syntax_digest(source: bytes, name: str) -> str:
+    """SHA-256 of the syntax tree of a Python file's text, docstrings left out. Raises SyntaxError, naming `name`."""
+    tree = ast.parse(source, name)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and _has_docstring(
+            node
+        ):
+            node.body = node.body[1:]
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
 
 
 def target_digest(target: str) -> str | None:
@@ -63,16 +91,43 @@ def import_closure(script: str | Path, *loaded: str | Path, root: str | Path | N
     return dict(sorted(closure.items()))
 
 
+@dataclasses.dataclass(frozen=True)
+class CodeFile:
+    """A Python file: the digest of its syntax tree, and what it imports, as (levels up, dotted name)."""
+
+    digest: str
+    imports: frozenset[tuple[int, tuple[str, ...]]]
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Parse a file, or take it from memory where it was parsed and has not changed since."""
+        status = path.stat()
+        return cls._parse(path, status.st_mtime_ns, status.st_size)
+
+    @property
+    def packages(self) -> set[str]:
+        """The top names that are imported and do not belong to Python itself."""
+        return {name[0] for level, name in self.imports if not level and name} - set(sys.stdlib_module_names)
+
+    @classmethod
+    @functools.cache
+    def _parse(cls, path: Path, _mtime_ns: int, _size: int) -> Self:
+        source = path.read_bytes()
+        imports: set[tuple[int, tuple[str, ...]]] = set()
+        for node in ast.walk(ast.parse(source, str(path))):
+            if isinstance(node, ast.Import):
+                imports |= {(0, tuple(alias.name.split("."))) for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                module = tuple(node.module.split(".")) if node.module else ()
+                imports |= {(node.level, module), *((node.level, (*module, alias.name)) for alias in node.names)}
+        return cls(syntax_digest(source, str(path)), frozenset(imports))
+
+
 def _imported_files(path: Path, root: Path) -> list[Path]:
     package = path.relative_to(root).parent.parts
-    modules: set[tuple[str, ...]] = set()
-    for node in ast.walk(ast.parse(path.read_bytes(), str(path))):
-        if isinstance(node, ast.Import):
-            modules |= {tuple(alias.name.split(".")) for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            above = package[: len(package) - node.level + 1] if node.level else ()
-            base = above + tuple(node.module.split(".")) if node.module else above
-            modules |= {base, *((*base, alias.name) for alias in node.names)}
+    modules = {
+        (*(package[: len(package) - level + 1] if level else ()), *name) for level, name in CodeFile.read(path).imports
+    }
     candidates = {
         candidate
         for module in modules
@@ -83,17 +138,6 @@ def _imported_files(path: Path, root: Path) -> list[Path]:
         )
     }
     return sorted(candidate for candidate in candidates if candidate.is_file())
-
-
-@functools.cache
-def _syntax_digest(path: Path, _mtime_ns: int) -> str:
-    tree = ast.parse(path.read_bytes(), str(path))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and _has_docstring(
-            node
-        ):
-            node.body = node.body[1:]
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
 
 
 def _has_docstring(node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> bool:

@@ -2,11 +2,16 @@
 
 import hashlib
 import json
+import os
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+CACHE = Path(".segcert/digests.txt")
+CACHE_LIMIT = 2**24  # bytes; then it starts afresh
 
 
 def file_digest(path: str | Path) -> str:
@@ -25,3 +30,43 @@ def array_digest(array: npt.NDArray[Any]) -> str:
     array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
     header = f"{array.dtype.str} {array.shape}\n".encode()
     return hashlib.sha256(header + array.tobytes()).hexdigest()
+
+
+class DigestCache:
+    """SHA-256 of files, each read once while its inode, size and times stay as they are.
+
+    The kernel sets the time of the last status change (ctime) itself, so a file whose size and mtime were put back
+    after an edit is read again all the same. Several processes may share the file of the cache, which only grows by
+    whole lines. Plans and run records rest on it; an audit reads every file.
+    """
+
+    def __init__(self, root: str | Path = ".") -> None:
+        self.file = Path(root, CACHE)
+        text = self.file.read_text(errors="replace") if self.file.exists() else ""
+        if len(text) > CACHE_LIMIT:
+            self.file.unlink(missing_ok=True)
+        self.known: dict[str, str] = dict(re.findall(r"^(\d+ \d+ \d+ \d+ \d+) ([0-9a-f]{64})$", text, re.MULTILINE))
+
+    def digest(self, path: str | Path) -> str:
+        """SHA-256 of a file. Raises OSError if it cannot be read."""
+        before = _identity(path)
+        if before not in self.known:
+            digest = file_digest(path)
+            if _identity(path) != before:  # written while it was read
+                return digest
+            self.known[before] = digest
+            self._append(f"{before} {digest}\n")
+        return self.known[before]
+
+    def _append(self, line: str) -> None:
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(self.file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+        try:
+            os.write(handle, line.encode())
+        finally:
+            os.close(handle)
+
+
+def _identity(path: str | Path) -> str:
+    status = os.stat(path)
+    return f"{status.st_dev} {status.st_ino} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"

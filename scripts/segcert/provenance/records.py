@@ -2,14 +2,11 @@
 
 import contextlib
 import datetime
-import importlib.metadata
 import json
 import platform
 import resource
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,52 +14,76 @@ import psutil
 
 from segcert.progress import log, log_to
 from segcert.provenance.atomic import atomic_file
-from segcert.provenance.digests import file_digest
+from segcert.provenance.code import syntax_digest
+from segcert.provenance.digests import DigestCache, file_digest
+from segcert.provenance.environment import LOCKS, imported_packages
+from segcert.provenance.git import git_state
+from segcert.provenance.known import recall
 
 SUFFIX = ".record.json"
+FORMAT = "segcert-record-2"
+DRIVER = Path("/proc/driver/nvidia/version")
+
+
+class RecordError(ValueError):
+    """Code that changed between the plan and the job, or a file that is no run record."""
 
 
 @contextlib.contextmanager
 def recorded(job: Any) -> Iterator[dict[str, Any]]:
     """Run the block as the work of one Snakemake job and leave its run record beside the first output.
 
+    The record of a job that failed stands beside its log.
+
     Parameters
     ----------
     job
-        The `snakemake` object of a script: rule, wildcards, params, input, output, threads, log.
+        The `snakemake` object of a script: rule, wildcards, params, input, output, threads, log, scriptdir.
 
     Yields
     ------
-    A dictionary for what only the block can know (the device it ran on, say); it goes into the record.
+    A dictionary for what only the block can know; it goes into the record: `device`, the hardware it ran on; `holds`,
+    SHA-256 of files that it made beside those that the rule declares, by path.
     """
     if job.log:
         Path(job.log[0]).unlink(missing_ok=True)
         log_to(job.log[0])
+    failure = record_path(job.log[0]) if job.log else None
     start = psutil.Process().create_time()  # not now: loading the libraries is part of the job
-    found: dict[str, Any] = {}
-    try:
-        yield found
-    except Exception as error:
-        log.exception("rule %s failed", job.rule)
-        raise SystemExit(f"segcert: rule {job.rule}: {error}") from error
+    digests = DigestCache()
     record = {
+        "format": FORMAT,
         "rule": job.rule,
         "wildcards": dict(job.wildcards.items()),
         "params": dict(job.params.items()),
-        "inputs": {path: file_digest(path) for path in sorted(set(map(str, job.input)))},
-        "outputs": {path: file_digest(path) for path in sorted(set(map(str, job.output)))},
+        "seed": job.params.get("seed"),
         "threads": job.threads,
-        **found,
+        "code": recall(job.params.get("code")) or {},
+        "environment": recall(job.params.get("environment")) or {},
+        "locks": {lock: file_digest(lock) for lock in LOCKS if Path(lock).exists()},
         "git": git_state(),
-        "packages": imported_packages(),
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
         "started": datetime.datetime.fromtimestamp(start, datetime.UTC).isoformat(timespec="seconds"),
-        "seconds": round(time.time() - start, 2),
-        "peak_memory_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
     }
-    with atomic_file(record_path(job.output[0])) as path:
-        path.write_text(json.dumps(record, indent=2, default=str) + "\n")
+    found: dict[str, Any] = {}
+    try:
+        _require_planned(record["code"], Path(job.scriptdir))
+        record["inputs"] = {path: digests.digest(path) for path in sorted(set(map(str, job.input)))}
+        yield found
+    except Exception as error:
+        log.exception("rule %s failed", job.rule)
+        if failure:
+            _write(failure, record | found | _end(start) | {"exit": "failed", "error": str(error)})
+        raise SystemExit(f"segcert: rule {job.rule}: {error}") from error
+    outputs = {path: digests.digest(path) for path in sorted(set(map(str, job.output)))}
+    driver = DRIVER.read_text().splitlines()[0] if DRIVER.exists() and "cpu" not in found.get("device", "cpu") else None
+    _write(
+        record_path(job.output[0]),
+        record | {"outputs": outputs, "driver": driver} | found | _end(start) | {"exit": "finished"},
+    )
+    if failure:
+        failure.unlink(missing_ok=True)
 
 
 def record_path(artifact: str | Path) -> Path:
@@ -71,32 +92,41 @@ def record_path(artifact: str | Path) -> Path:
 
 
 def read_record(artifact: str | Path) -> dict[str, Any]:
-    """The run record of an artifact; empty if it has none."""
+    """The run record of an artifact; empty if it has none. Raises RecordError if it cannot be read."""
     path = record_path(artifact)
-    record: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    return load_record(path) if path.exists() else {}
+
+
+def load_record(path: str | Path) -> dict[str, Any]:
+    """A run record, by its own path. Raises RecordError for a file that is none."""
+    try:
+        record: dict[str, Any] = json.loads(Path(path).read_text())
+        if record["format"] != FORMAT:
+            raise ValueError(f"format {record['format']!r} instead of {FORMAT!r}")
+    except (KeyError, TypeError, ValueError) as error:
+        raise RecordError(f"{path}: not a run record ({error}); delete what it stands beside, run snakemake") from error
     return record
 
 
-def git_state() -> dict[str, Any]:
-    """The commit that is checked out here and whether the tree is clean; None for both where no checkout is."""
-    try:
-        if Path(_git("rev-parse", "--show-toplevel")) != Path.cwd().resolve():  # an archive within another checkout
-            return {"commit": None, "clean": None}
-        commit = _git("rev-parse", "HEAD")
-        changed = _git(
-            "status", "--porcelain", "--untracked-files=no", "--", ":!*.dvc"
-        )  # the run writes pointers itself
-        return {"commit": commit, "clean": not changed}
-    except (OSError, subprocess.CalledProcessError):
-        return {"commit": None, "clean": None}
+def _require_planned(code: Mapping[str, str], scripts: Path) -> None:
+    """Raise RecordError unless a job's code is what the plan took it for: a record speaks of the code that ran."""
+    for name, digest in code.items():
+        path = scripts / name
+        if not path.exists() or syntax_digest(path.read_bytes(), name) != digest:
+            raise RecordError(f"scripts/{name}: changed since this run was planned; run snakemake again")
 
 
-def imported_packages() -> dict[str, str]:
-    """Name and version of every installed package that this process has imported."""
-    distributions = importlib.metadata.packages_distributions()
-    imported = {distribution for name in list(sys.modules) for distribution in distributions.get(name, ())}
-    return {name.lower(): importlib.metadata.version(name) for name in sorted(imported)}
+def _end(start: float) -> dict[str, Any]:
+    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    now = time.time()
+    return {
+        "packages": imported_packages(),
+        "ended": datetime.datetime.fromtimestamp(now, datetime.UTC).isoformat(timespec="seconds"),
+        "seconds": round(now - start, 2),
+        "peak_memory_mib": round(peak / 1024),
+    }
 
 
-def _git(*arguments: str) -> str:
-    return subprocess.run(["git", *arguments], check=True, capture_output=True, text=True).stdout.strip()
+def _write(path: Path, record: Mapping[str, Any]) -> None:
+    with atomic_file(path) as temporary:
+        temporary.write_text(json.dumps(record, indent=2, default=str) + "\n")

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from segcert.certification.certificate import GUARANTEES, WEAKER
 from segcert.provenance.digests import file_digest
-from segcert.provenance.records import git_state
+from segcert.provenance.git import git_state
 from segcert.reporting.data_summary import DataSummary
 from segcert.reporting.html import data_uri, inline_svg, render
 from segcert.reporting.style import TRAINED

@@ -23,6 +23,7 @@ from segcert.smoothing.shard import load_denoiser
 
 SIGMA = 0.5  # of the noise on which costs are measured; they do not depend on it
 BATCHES = 3
+PAIRING = ["dataset", "model", "regime", "denoiser"]
 GIGA = 1e9
 
 

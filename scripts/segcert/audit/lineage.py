@@ -1,0 +1,162 @@
+"""The lineage of a run: which job made each file, from what, back to the archives. Read from the run records."""
+
+import dataclasses
+import functools
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Self
+
+import networkx
+
+from segcert.provenance.contents import find_records
+from segcert.provenance.records import SUFFIX, RecordError, load_record
+
+
+class LineageError(ValueError):
+    """A run that is not there."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """A job by its run record; `path` is that of the record, relative to the checkout."""
+
+    path: str
+    record: dict[str, Any]
+
+    @property
+    def rule(self) -> str:
+        """The rule that it ran."""
+        return str(self.record["rule"])
+
+    @property
+    def name(self) -> str:
+        """The rule and its wildcards: `certify phantom unet clean ddpm 0.5`."""
+        return " ".join([self.rule, *map(str, self.record["wildcards"].values())])
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """SHA-256 of what it read, by path."""
+        return dict(self.record["inputs"])
+
+    @property
+    def outputs(self) -> dict[str, str]:
+        """SHA-256 of its declared outputs, by path."""
+        return dict(self.record["outputs"])
+
+    @property
+    def holds(self) -> dict[str, str]:
+        """SHA-256 of what it made or found beside its declared outputs (images and masks, archives), by path."""
+        return dict(self.record.get("holds", {}))
+
+    @property
+    def clean(self) -> bool | None:
+        """Whether it ran from a clean commit; None where no git was."""
+        clean: bool | None = self.record["git"]["clean"]
+        return clean
+
+
+@dataclasses.dataclass(frozen=True)
+class Lineage:
+    """The jobs that a run's report comes from, those that made something before those that read it.
+
+    Attributes
+    ----------
+    root, run
+        The checkout, and the name of the run.
+    jobs
+        In the order of their work.
+    beside
+        Jobs of the run that its report does not come from: of a noise level that was taken out, for example.
+    unreadable
+        Files that should be run records and are none, with the reason.
+    """
+
+    root: Path
+    run: str
+    jobs: list[Job]
+    beside: list[Job]
+    unreadable: dict[str, str]
+
+    @classmethod
+    def read(cls, run: str, root: str | Path = ".") -> Self:
+        """Read the lineage of a run of a checkout. Raises LineageError where nothing of it is there."""
+        root = Path(root)
+        known, unreadable = [], {}
+        for path in sorted(find_records(root)):
+            name = path.relative_to(root).as_posix()
+            try:
+                known.append(Job(name, load_record(path)))
+            except RecordError as error:
+                unreadable[name] = str(error)
+        of_run = [job for job in known if job.path.startswith((f"results/{run}/", f"reports/{run}/"))]
+        if not of_run:
+            runs = sorted({path.name for path in root.glob("results/[!.]*") if path.is_dir()})
+            raise LineageError(
+                f"{root / 'results' / run}: holds no run records; the runs here: {', '.join(runs) or 'none'}"
+            )
+        page = [job for job in of_run if f"reports/{run}/index.html" in job.outputs]
+        reached = _ancestors(page or of_run, makers(known))
+        jobs = [job for job in known if job.path in reached]
+        beside = [job for job in of_run if job.path not in reached]
+        return cls(root, run, _in_order(jobs), beside, unreadable)
+
+    @functools.cached_property
+    def makers(self) -> dict[str, Job]:
+        """The job that made each file, by path, files that it holds included."""
+        return makers(self.jobs, held=True)
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """SHA-256 of the files that were read and that no job of the run made, by path: what came from outside."""
+        return {path: sha256 for job in self.jobs for path, sha256 in job.inputs.items() if path not in self.makers}
+
+    @property
+    def record_of(self) -> dict[str, Job]:
+        """The jobs by the path of the artifact that their record stands beside."""
+        return {job.path.removesuffix(SUFFIX): job for job in self.jobs}
+
+    def downstream(self, path: str) -> list[str]:
+        """Every file that was made from a file, directly or not, in the order of the work."""
+        touched = {path}
+        if (maker := self.makers.get(path)) and path not in maker.outputs:  # an image stands for its index
+            touched |= set(maker.outputs)
+        below = [file for file in touched if file != path]
+        for job in self.jobs:
+            if touched & set(job.inputs):
+                below += [file for file in job.outputs if file not in touched]
+                touched |= set(job.outputs)
+        return below
+
+
+def makers(jobs: Iterable[Job], held: bool = False) -> dict[str, Job]:
+    """The job that made each file, by path; with `held`, also of the files beside its declared outputs."""
+    return {path: job for job in jobs for path in (*job.outputs, *(job.holds if held else ()))}
+
+
+def graph_of(jobs: Iterable[Job]) -> "networkx.DiGraph[str]":
+    """Jobs by the paths of their records; an edge from the job that made a file to each that read it."""
+    jobs = list(jobs)
+    made_by = makers(jobs)
+    graph: networkx.DiGraph[str] = networkx.DiGraph()
+    graph.add_nodes_from(job.path for job in jobs)
+    graph.add_edges_from((made_by[path].path, job.path) for job in jobs for path in job.inputs if path in made_by)
+    return graph
+
+
+def _ancestors(jobs: Iterable[Job], made_by: dict[str, Job]) -> set[str]:
+    reached: set[str] = set()
+    pending = list(jobs)
+    while pending:
+        job = pending.pop()
+        if job.path not in reached:
+            reached.add(job.path)
+            pending += [made_by[path] for path in job.inputs if path in made_by]
+    return reached
+
+
+def _in_order(jobs: list[Job]) -> list[Job]:
+    by_path = {job.path: job for job in jobs}
+    try:
+        return [by_path[path] for path in networkx.lexicographical_topological_sort(graph_of(jobs))]
+    except networkx.NetworkXUnfeasible as error:
+        raise LineageError("run records: a file was made from itself, directly or not; records were edited") from error

@@ -1,0 +1,78 @@
+"""What has changed since it was read or made? Contents decide, and Snakemake is told in its own terms.
+
+Snakemake compares the checksum of an input only where the input is newer than the output. An input that changed and is
+older (copied with its times, restored from a backup) goes unseen, and so does a file that a job made beside those that
+its rule declares (images, archives). Both are looked for here, before a plan is made: run records say what was read and
+made, and the cache of digests makes it cheap to ask again.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from segcert.progress import log
+from segcert.provenance.digests import DigestCache
+from segcert.provenance.records import SUFFIX, RecordError, load_record, read_record
+
+KEPT = ("data", "models", "results", "reports")
+
+
+def find_records(root: str | Path = ".") -> Iterator[Path]:
+    """The run records of everything that runs made below `root`."""
+    for top in KEPT:
+        for folder, folders, files in os.walk(Path(root, top)):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            yield from (Path(folder, name) for name in files if name.endswith(SUFFIX))
+
+
+def notice_changes(root: str | Path = ".") -> list[str]:
+    """Let Snakemake see every input that is not what a job read; return the artifacts that are not what their job made.
+
+    Of a job whose input changed though it is not newer, the first output is made older than the input, so that
+    Snakemake compares them. Times decide nothing else.
+    """
+    root, digests, changed = Path(root), DigestCache(root), []
+    for path in find_records(root):
+        try:
+            record = load_record(path)
+        except RecordError as error:
+            log.warning("%s", error)
+            continue
+        made = {name: sha256 for name, sha256 in record["outputs"].items() if (root / name).exists()}
+        changed += [name for name, sha256 in made.items() if digests.digest(root / name) != sha256]
+        others = [
+            root / name
+            for name, sha256 in record["inputs"].items()
+            if (root / name).is_file() and digests.digest(root / name) != sha256
+        ]
+        if others and made:
+            _make_older(root / next(iter(made)), min(path.stat().st_mtime for path in others))
+    return changed
+
+
+def disturbed(output: str | Path, *, missing: bool) -> dict[str, str | None]:
+    """Files that a job made beside its declared outputs and that changed since: their SHA-256 now, None if missing.
+
+    For a rule's parameters: while nothing has changed it is what the record of the job says it was then, so that the
+    job runs again once for a change, and not for being well again. `missing`: whether files that are gone count.
+    """
+    try:
+        record: dict[str, Any] = read_record(output)
+    except RecordError:
+        return {}
+    digests, now = DigestCache(), dict[str, str | None]()
+    for name, sha256 in record.get("holds", {}).items():
+        there = digests.digest(name) if Path(name).is_file() else None
+        if there != sha256 and (there or missing):
+            now[name] = there
+    before: dict[str, str | None] = record.get("params", {}).get("disturbed", {})
+    return now or before
+
+
+def _make_older(output: Path, than: float) -> None:
+    if output.stat().st_mtime >= than:
+        try:
+            os.utime(output, (than - 1, than - 1))
+        except OSError as error:
+            log.warning("%s: its time cannot be set (%s); a changed input of it may go unseen", output, error)

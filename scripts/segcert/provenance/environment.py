@@ -1,0 +1,100 @@
+"""Which locked packages does a script run with? For Snakemake's `params`, as `provenance.code` is for its own code.
+
+A stage is stale when its locked environment changed: when the lock files give another version or other hashes of a
+package that the script can import, itself or through another. Packages of other stages, and the tools of development,
+do not count. Which build of torch is installed here (CPU or CUDA) does not count either: it says where networks run.
+"""
+
+import functools
+import hashlib
+import importlib.metadata
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from segcert.provenance.code import CodeFile, import_closure
+
+LOCKS = ("envs/lock-common.txt", "envs/lock-torch-cpu.txt", "envs/lock-torch-cuda.txt")
+# What a package takes up where it is installed, though it does not require it, and what can change an artifact.
+OPTIONAL = {"diffusers": ("accelerate",), "pandas": ("pyarrow",), "scikit-image": ("pywavelets",)}
+
+
+def locked_environment(script: str | Path, *loaded: str | Path, root: str | Path = ".") -> dict[str, str]:
+    """The locked packages that a script and all that it imports from its folder can import, by name, sorted.
+
+    `loaded` are modules that it loads by name; `root` is the folder with the lock files. A value is the version and a
+    digest of the lines of the lock files: `2.4.6 9f86d081884c7d65`.
+    """
+    locked = read_locks(root)
+    imported = {name for file in import_closure(script, *loaded).values() for name in CodeFile.read(file).packages}
+    provided = _distributions()
+    pending = {distribution for name in imported for distribution in provided.get(name, ())}
+    needed: set[str] = set()
+    while pending:
+        name = pending.pop()
+        if name in locked and name not in needed:
+            needed.add(name)
+            pending |= _required(name)
+    if "torch" in needed:
+        needed |= {name for lock in LOCKS[1:] for name in _entries(Path(root, lock))}
+    return {name: locked[name] for name in sorted(needed)}
+
+
+def read_locks(root: str | Path = ".") -> dict[str, str]:
+    """Version and digest of every package of the lock files below `root`, by canonical name."""
+    entries: dict[str, list[str]] = {}
+    for lock in LOCKS:
+        for name, entry in _entries(Path(root, lock)).items():
+            entries.setdefault(name, []).append(entry)
+    return {name: ", ".join(entry) for name, entry in entries.items()}
+
+
+def not_as_locked(packages: Mapping[str, str], root: str | Path = ".") -> dict[str, tuple[str, str]]:
+    """Of installed packages (name: version), those of which the lock files name another: (installed, locked)."""
+    locked = {name: [entry.split()[0] for entry in entries.split(", ")] for name, entries in read_locks(root).items()}
+    return {
+        name: (version, " or ".join(locked[name]))
+        for name, version in packages.items()
+        if version not in locked.get(canonicalize_name(name), [version])
+    }
+
+
+@functools.cache
+def _entries(lock: Path) -> dict[str, str]:
+    """Version and digest of the entry of each package of a lock file."""
+    text = lock.read_text() if lock.exists() else ""
+    entries: dict[str, str] = {}
+    for entry in re.split(r"\n(?=[A-Za-z0-9])", "\n".join(line for line in text.splitlines() if line[:1] != "#")):
+        name, _, rest = entry.partition("==")
+        if rest:
+            digest = hashlib.sha256(" ".join(sorted(rest.replace("\\", " ").split())).encode()).hexdigest()
+            entries[canonicalize_name(name)] = f"{rest.split()[0]} {digest[:16]}"
+    return entries
+
+
+@functools.cache
+def _distributions() -> Mapping[str, Iterable[str]]:
+    """The installed distributions that provide each importable name."""
+    provided = importlib.metadata.packages_distributions()
+    return {name: sorted(map(canonicalize_name, each)) for name, each in provided.items()}
+
+
+@functools.cache
+def _required(name: str) -> frozenset[str]:
+    """The distributions that an installed one requires here."""
+    try:
+        stated = map(Requirement, importlib.metadata.requires(name) or ())
+    except importlib.metadata.PackageNotFoundError:
+        return frozenset()
+    here = (each for each in stated if not each.marker or each.marker.evaluate({"extra": ""}))
+    return frozenset({*(canonicalize_name(each.name) for each in here), *OPTIONAL.get(name, ())})
+
+
+def imported_packages() -> dict[str, str]:
+    """Name and version of every installed package that this process has imported."""
+    names = {distribution for name in list(sys.modules) for distribution in _distributions().get(name, ())}
+    return {name: importlib.metadata.version(name) for name in sorted(names)}

@@ -1,0 +1,30 @@
+"""What git says of a checkout."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+CODE = ("Snakefile", "rules/", "scripts/", "envs/", "config/", "profiles/")
+
+
+def git(*arguments: str, root: str | Path = ".") -> str:
+    """What a git command prints. Raises OSError or CalledProcessError."""
+    done = subprocess.run(["git", *arguments], cwd=root, check=True, capture_output=True, text=True)
+    return done.stdout.rstrip("\n")
+
+
+def git_state(root: str | Path = ".") -> dict[str, Any]:
+    """The commit that is checked out here, whether the tree is clean, and the files that differ from the commit.
+
+    Pointers to data do not count, which a run writes itself; of files that git does not track, those count that lie
+    where code and configuration do. None for commit and clean where no checkout is.
+    """
+    try:
+        if Path(git("rev-parse", "--show-toplevel", root=root)) != Path(root).resolve():  # within another checkout
+            return {"commit": None, "clean": None, "changed": []}
+        commit = git("rev-parse", "HEAD", root=root)
+        lines = git("status", "--porcelain", "--untracked-files=all", "--", ":!*.dvc", root=root).splitlines()
+    except (OSError, subprocess.CalledProcessError):
+        return {"commit": None, "clean": None, "changed": []}
+    changed = [line[3:] for line in lines if line[:2] != "??" or line[3:].strip('"').startswith(CODE)]
+    return {"commit": commit, "clean": not changed, "changed": changed}
