@@ -9,13 +9,16 @@ LOCKS := envs/lock-common.txt envs/lock-torch-cpu.txt envs/lock-torch-cuda.txt
 INSTALL = $(BIN)/pip install --quiet --no-deps --require-hashes -r envs/lock-common.txt -r
 
 .DEFAULT_GOAL := help
-.PHONY: help run test env lint format lock config clean
+.PHONY: help run test status env lint format lock config clean
 
 help:  ## Show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
 
 run: env  ## Run the whole pipeline on the embedded phantom; CONFIG=config/montgomery.yaml for another run
 	$(BIN)/snakemake $(if $(CONFIG),--configfile $(CONFIG))
+
+status: env  ## Say what is stale, stage by stage, and why; CONFIG as for run
+	$(BIN)/segcert status $(if $(CONFIG),--configfile $(CONFIG))
 
 test: env  ## Run all tests
 	$(BIN)/pytest

@@ -22,7 +22,7 @@ from segcert.data.splits import rule_of
 from segcert.measurements import MeasurementError, applicable, check_measurements, measurements_of, parse_decision
 from segcert.provenance.code import code_files, target_digest
 from segcert.provenance.contents import disturbed, notice_changes
-from segcert.provenance.digests import file_digest, value_digest
+from segcert.provenance.digests import file_digest
 from segcert.provenance.environment import locked_environment
 from segcert.provenance.known import remember
 from segcert.provenance.trail import unpack_trail
@@ -119,7 +119,7 @@ def environment(rule, *loaded):
 
 def templates(*names):
     """Digest of templates of the report."""
-    return value_digest([file_digest(SCRIPTS / "segcert/reporting/templates" / name) for name in names])
+    return remember({name: file_digest(SCRIPTS / "segcert/reporting/templates" / name) for name in names})
 
 
 def classes(wildcards):

@@ -172,6 +172,14 @@ def audit(
     raise typer.Exit(not done.passed)
 
 
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def status(context: typer.Context) -> None:
+    """Say what `snakemake` would run again and why; arguments are those of snakemake (--configfile, --config, ...)."""
+    from segcert.audit.status import status
+
+    typer.echo(status(context.args))
+
+
 @app.command()
 def trace(
     run: Annotated[str, typer.Argument(help="Name of the run.")],

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from segcert.audit.findings import Evidence, Finding, Findings, unless
+from segcert.audit.findings import Evidence, Finding, Findings, other_code, unless
 from segcert.audit.lineage import Job
 from segcert.certification.certificate import certify
 from segcert.certification.evaluate import interval_rows, metric_rows, votes_of
@@ -27,7 +27,7 @@ def check_decisions(evidence: Evidence) -> Findings:
     for job in evidence.lineage.jobs:
         if job.rule == "certify":
             try:
-                yield from _decided_again(evidence, job)
+                yield from [notice] if (notice := other_code(job)) else _decided_again(evidence, job)
             except (OSError, ValueError, KeyError) as error:
                 yield Finding(_labels_of(job), f"cannot be decided again: {error}")
 

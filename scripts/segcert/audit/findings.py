@@ -5,7 +5,9 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from segcert.audit.lineage import Lineage
+import segcert
+from segcert.audit.lineage import Job, Lineage
+from segcert.provenance.code import CodeFile
 
 CHUNK = 2**20
 
@@ -52,6 +54,21 @@ class FreshDigests:
         if path not in self._known:
             self._known[path] = _read(self.root / path) if (self.root / path).is_file() else None
         return self._known[path]
+
+
+def other_code(job: Job) -> Finding | None:
+    """A notice if the library at hand is not the code that a job ran, so that nothing can be made again by it."""
+    library = Path(segcert.__file__).parents[1]
+    changed = [
+        name
+        for name, digest in job.record["code"].items()
+        if name.startswith("segcert/")
+        and not ((library / name).exists() and CodeFile.read(library / name).digest == digest)
+    ]
+    if not changed:
+        return None
+    words = f"`{job.name}` ran with another {changed[0]} than is here, so it was not done again"
+    return Finding(next(iter(job.outputs)), words, broken=False)
 
 
 @dataclasses.dataclass(frozen=True)

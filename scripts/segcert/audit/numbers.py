@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from segcert.audit.findings import Evidence, Finding, Findings, unless
+from segcert.audit.findings import Evidence, Finding, Findings, other_code, unless
 from segcert.audit.lineage import Job
 from segcert.reporting.costs import cost_table
 from segcert.reporting.tables import (
@@ -31,7 +31,9 @@ def check_collection(evidence: Evidence) -> Findings:
         if job.rule == "collect":
             for output in job.outputs:
                 parts = [path for path in job.inputs if _kind(path) == _kind(output)]
-                yield _compared(evidence.root, output, functools.partial(_concatenated, evidence.root, parts))
+                yield other_code(job) or _compared(
+                    evidence.root, output, functools.partial(_concatenated, evidence.root, parts)
+                )
 
 
 def check_tables(evidence: Evidence) -> Findings:
@@ -41,7 +43,7 @@ def check_tables(evidence: Evidence) -> Findings:
             recipes = _of_tables(evidence.root, job) if job.rule == "tables" else _of_costs(evidence.root, job)
             for name, made in recipes.items():
                 output = next(path for path in job.outputs if path.endswith(f"/{name}.csv"))
-                yield _compared(evidence.root, output, made)
+                yield other_code(job) or _compared(evidence.root, output, made)
 
 
 def check_page(evidence: Evidence) -> Findings:
@@ -67,25 +69,27 @@ Recipes = dict[str, Callable[[], pd.DataFrame]]
 
 
 def _of_tables(root: Path, job: Job) -> Recipes:
-    results = {Path(path).stem: path for path in job.inputs if path.endswith(".parquet")}
-    read = {name: pd.read_parquet(root / path) for name, path in results.items()}
+    results = {Path(path).stem: root / path for path in job.inputs if path.endswith(".parquet")}
+    read = functools.cache(lambda name: pd.read_parquet(results[name]))
     resamples = job.record["params"]["resamples"]
     scores = [path for path in job.inputs if "/denoiser_scores/" in path]
     return {
-        "main": lambda: main_table(read["certificates"], resamples),
-        "classes": lambda: class_table(read["certificates"], resamples),
-        "pairings": lambda: pairing_table(read["certificates"], resamples),
-        "measurements": lambda: measurement_table(read["intervals"]),
-        "attacks": lambda: attack_table(read["attacks"]),
+        "main": lambda: main_table(read("certificates"), resamples),
+        "classes": lambda: class_table(read("certificates"), resamples),
+        "pairings": lambda: pairing_table(read("certificates"), resamples),
+        "measurements": lambda: measurement_table(read("intervals")),
+        "attacks": lambda: attack_table(read("attacks")),
         "denoisers": lambda: denoiser_table([pd.read_csv(root / path) for path in scores]),
-        "budget": lambda: read["budget"],
+        "budget": lambda: read("budget"),
     }
 
 
 def _of_costs(root: Path, job: Job) -> Recipes:
     main = next(path for path in job.inputs if path.endswith("/main.csv"))
-    costs = [pd.read_csv(root / path) for path in job.inputs if "/costs/" in path]
-    return {"costs": lambda: cost_table(pd.read_csv(root / main), pd.concat(costs, ignore_index=True))}
+    costs = [root / path for path in job.inputs if "/costs/" in path]
+    return {
+        "costs": lambda: cost_table(pd.read_csv(root / main), pd.concat(map(pd.read_csv, costs), ignore_index=True))
+    }
 
 
 def _compared(root: Path, output: str, make: Callable[[], pd.DataFrame]) -> Finding | None:

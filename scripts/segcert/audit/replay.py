@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from segcert.audit.findings import Evidence, Finding, Findings
+from segcert.audit.findings import Evidence, Finding, Findings, other_code
 from segcert.audit.lineage import Job
 from segcert.data.loading import PreparedDataset
 from segcert.measurements import measurements_of
@@ -28,7 +28,8 @@ def check_votes(evidence: Evidence, images: int, seed: int) -> Findings:
     names = {job.path: _images_of(evidence.root, job) for job in jobs}
     drawn = [(job, image) for job in jobs for image in names[job.path]]
     for choice in sorted(np.random.default_rng(seed).permutation(len(drawn))[:images]):
-        yield _drawn_again(evidence.root, *drawn[choice])
+        job, image = drawn[choice]
+        yield other_code(job) or _drawn_again(evidence.root, job, image)
 
 
 def _images_of(root: Path, job: Job) -> list[str]:
