@@ -75,6 +75,25 @@ class Contents:
         return {str(dataset): json.loads((self.lineage.root / path).read_text()) for dataset, path in paths.items()}
 
     @functools.cached_property
+    def cards(self) -> dict[str, dict[str, Any]]:
+        """What data/prepared/<dataset>/dataset.json says, by data set."""
+        paths = [path for path in self.files if path.startswith("data/prepared/") and path.endswith("/dataset.json")]
+        return {path.split("/")[2]: json.loads((self.lineage.root / path).read_text()) for path in paths}
+
+    @functools.cached_property
+    def archives(self) -> dict[str, dict[str, Any]]:
+        """What was found (bytes, sha256, official) and published (url, page) of each archive, by path."""
+        known = {}
+        for dataset, manifest in self.manifests.items():
+            published = self.cards[dataset]["archives"]
+            for entry in manifest["archives"]:
+                same = [
+                    each for each in published if each["name"] == entry["name"] or each["sha256"] == entry["sha256"]
+                ]
+                known[f"data/raw/{dataset}/{entry['name']}"] = (same[0] if same else {}) | entry
+        return known
+
+    @functools.cached_property
     def described(self) -> dict[str, str]:
         """SHA-256 of single files that are not contained, by path: archives, sources, denoised examples."""
         outside = {path: sha256 for job in self.lineage.jobs for path, sha256 in (job.outputs | job.holds).items()}
@@ -87,8 +106,11 @@ class Contents:
 
     @functools.cached_property
     def identifiers(self) -> dict[str, str]:
-        """The @id of every file of the run, by path; files of a group share one."""
-        single = {path: digest_uri(sha256) for path, sha256 in self.described.items()}
+        """The @id of every file of the run, by path; files of a group share one.
+
+        An archive that is the official release goes by its address; other files that are not contained by their digest.
+        """
+        single = {path: self._address(path) or digest_uri(sha256) for path, sha256 in self.described.items()}
         grouped = {path: group.identifier for group in self.groups for path in group.files}
         return {path: quote(path) for path in self.files} | single | grouped
 
@@ -134,6 +156,10 @@ class Contents:
         if path not in known:
             known[path] = syntax_digest(path.read_bytes(), path.name) if path.is_file() else None
         return known[path]
+
+    def _address(self, path: str) -> str | None:
+        archive = self.archives.get(path, {})
+        return archive.get("url") if archive.get("official") else None
 
     def _shows_images(self, path: str) -> bool:
         return path.startswith(f"results/{self.lineage.run}/denoised/")

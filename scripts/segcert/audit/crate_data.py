@@ -1,6 +1,5 @@
 """The data sets of a run in a crate: title, licence, terms, citation, and by digest what is not contained."""
 
-import json
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -11,14 +10,12 @@ from segcert.audit.crate_contents import Contents, Group
 
 Entity = dict[str, Any]
 
+OFFICIAL = {True: "The official release.", False: "Not the official release.", None: "No checksum was published."}
+
 
 def add_data(crate: ROCrate, contents: Contents) -> list[str]:
     """Describe the data sets of a run and what the crate does not contain; return the @id of each data entity."""
-    cards = {
-        path.split("/")[2]: json.loads((contents.lineage.root / path).read_text())
-        for path in contents.files
-        if path.startswith("data/prepared/") and path.endswith("/dataset.json")
-    }
+    cards = contents.cards
     parts: dict[str, list[str]] = {name: [] for name in cards}
     for group in contents.groups:
         crate.add_jsonld(_group(group, contents.lineage.root) | _terms(group.dataset))
@@ -28,7 +25,7 @@ def add_data(crate: ROCrate, contents: Contents) -> list[str]:
         if path not in contents.described or crate.get(identifier):
             continue
         dataset = _dataset_of(path, contents)
-        entity = _file(path, contents, cards.get(dataset, {}))
+        entity = _file(path, contents)
         crate.add_jsonld({"@id": identifier, **entity, **(_terms(dataset) if dataset in cards else {})})
         (parts[dataset] if dataset in cards else others).append(identifier)
     for name, card in cards.items():
@@ -50,7 +47,7 @@ def _add_dataset(crate: ROCrate, name: str, card: Entity, parts: list[str]) -> N
         "@type": "Dataset",
         "name": card["title"],
         "description": f"{card['modality']}; classes {', '.join(card['classes'])}. Images are not part of this crate; "
-        f"{folder}/index.csv lists them with the SHA-256 of their pixels.",
+        f"{folder}/index.csv lists them.",
         "hasPart": [{"@id": part} for part in contained + parts],
         **({"url": one_or_many(pages)} if pages else {}),
         **_terms(name),
@@ -77,30 +74,22 @@ def _group(group: Group, root: Path) -> Entity:
     }
 
 
-def _file(path: str, contents: Contents, card: Entity) -> Entity:
-    """A file that is not contained; an archive names where it is published, and says if it is that very release."""
-    sha256, file = contents.described[path], contents.lineage.root / path
-    name = Path(path).name
+def _file(path: str, contents: Contents) -> Entity:
+    """A file that is not contained; an archive names where it is published, and whether it is that very release."""
+    file = contents.lineage.root / path
     entity: Entity = {
         "@type": "File",
-        "name": name,
-        "sha256": sha256,
+        "name": path if path in contents.lineage.makers else Path(path).name,
+        "sha256": contents.described[path],
         "encodingFormat": "application/octet-stream",
         "description": "Not part of this crate; named by its SHA-256.",
         **({"contentSize": str(file.stat().st_size)} if file.is_file() else {}),
     }
-    entries = contents.manifests.get(card.get("name", ""), {}).get("archives", [])
-    for entry in entries:
-        if entry["sha256"] == sha256:
-            official = {
-                True: "The official release.",
-                False: "Not the official release.",
-                None: "No checksum was published.",
-            }
-            entity["description"] += f" {official[entry['official']]}"
-            entity["contentSize"] = str(entry["bytes"])
-    if published := [archive for archive in card.get("archives", []) if archive["name"] == name]:
-        entity["url"] = published[0]["url"] or published[0]["page"]
+    if archive := contents.archives.get(path):
+        entity["description"] += f" {OFFICIAL[archive['official']]}"
+        entity["contentSize"] = str(archive["bytes"])
+        if address := archive.get("url") or archive.get("page"):
+            entity["url"] = address
     return entity
 
 
