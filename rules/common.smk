@@ -49,6 +49,8 @@ try:
 except (ConfigError, CertificationError, DataError, MeasurementError) as error:
     raise WorkflowError(str(error)) from None
 
+config.update(mirror=CONFIG.mirror, device=CONFIG.device)  # scripts read them; a deployed configuration may leave them out
+
 for warning in CONFIG.warnings():
     logger.warning(warning)
 

@@ -58,5 +58,6 @@ rule version_results:
 rule crate:  # of what is there: it has no inputs, so that packing a run never makes anything of it again
     params:
         run=RUN,
+        software=SOURCE,
     script:
         "../scripts/crate.py"

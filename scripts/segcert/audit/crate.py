@@ -23,17 +23,21 @@ not here. The licences and terms of the data sets hold for the images that the r
 """
 
 
-def write_crate(run: str, out: str | Path | None = None, root: str | Path = ".") -> Path:
-    """Pack a run of a checkout as an RO-Crate (Provenance Run Crate 0.5); it is written whole or not at all.
+def write_crate(
+    run: str, out: str | Path | None = None, root: str | Path = ".", software: str | Path | None = None
+) -> Path:
+    """Pack a run as an RO-Crate (Provenance Run Crate 0.5); it is written whole or not at all.
 
     Parameters
     ----------
     run
         Name of the run.
     out
-        Folder of the crate, which replaces an older crate; reports/<run>.crate in the checkout if left out.
+        Folder of the crate, which replaces an older crate; reports/<run>.crate in `root` if left out.
     root
-        The checkout.
+        Where data/, models/, results/ and reports/ lie.
+    software
+        Where segcert's Snakefile and scripts/ lie; `root` if left out, as in a checkout.
 
     Returns
     -------
@@ -49,10 +53,10 @@ def write_crate(run: str, out: str | Path | None = None, root: str | Path = ".")
     out = Path(out) if out else root / "reports" / f"{run}.crate"
     if out.exists() and not (out / CRATE).exists() and not (out.is_dir() and not any(out.iterdir())):
         raise CrateError(f"{out}: is there and is no crate; expected an older crate or nothing. Name another --out")
-    contents = Contents(Lineage.read(run, root))
+    contents = Contents(Lineage.read(run, root), Path(software or root))
     contents.check()
     with atomic_folder(out) as folder:
-        _copy_software(root, folder)
+        _copy_software(contents.software, folder)
         for path in [*contents.files, *(job.path for job in contents.lineage.jobs)]:
             _link(root / path, folder / path)
         configuration = contents.page.record["params"]["configuration"]
@@ -64,14 +68,14 @@ def write_crate(run: str, out: str | Path | None = None, root: str | Path = ".")
     return out
 
 
-def _copy_software(root: Path, folder: Path) -> None:
+def _copy_software(source: Path, folder: Path) -> None:
     for name in SOFTWARE:
-        if (root / name).is_file():
-            shutil.copy2(root / name, folder / name)
+        if (source / name).is_file():
+            shutil.copy2(source / name, folder / name)
     for name in SOFTWARE_FOLDERS:
-        if (root / name).is_dir():
+        if (source / name).is_dir():
             shutil.copytree(
-                root / name, folder / name, ignore=shutil.ignore_patterns(".*", "__pycache__", "*.egg-info")
+                source / name, folder / name, ignore=shutil.ignore_patterns(".*", "__pycache__", "*.egg-info")
             )
 
 

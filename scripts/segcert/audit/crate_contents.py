@@ -41,9 +41,10 @@ class Group:
 
 @dataclasses.dataclass(frozen=True)
 class Contents:
-    """What a crate holds of a run. Read from a lineage whose run is finished."""
+    """What a crate holds of a finished run, read from its lineage. `software`: where segcert's sources lie."""
 
     lineage: Lineage
+    software: Path
 
     @functools.cached_property
     def files(self) -> dict[str, str]:
@@ -141,8 +142,8 @@ class Contents:
                 )
 
     def later_code(self, job: Job) -> list[str]:
-        """Files of the code that a job ran which the checkout, and so the crate, holds otherwise or not at all."""
-        scripts = self.lineage.root / "scripts"
+        """Files of the code that a job ran which the sources, and so the crate, hold otherwise or not at all."""
+        scripts = self.software / "scripts"
         return [
             f"scripts/{name}" for name, digest in job.record["code"].items() if self._syntax(scripts / name) != digest
         ]

@@ -86,7 +86,7 @@ def _add_root(crate: ROCrate, contents: Contents, software: dict[str, Any], acti
 
 
 def _add_workflow(crate: ROCrate, work: Work, folder: Path, software: dict[str, Any]) -> None:
-    address = public_address(work.contents.lineage.root)
+    address = public_address(work.contents.software)
     crate.add_workflow(
         folder / WORKFLOW, WORKFLOW, main=True, lang="snakemake",
         properties={
