@@ -49,7 +49,8 @@ try:
 except (ConfigError, CertificationError, DataError, MeasurementError) as error:
     raise WorkflowError(str(error)) from None
 
-config.update(mirror=CONFIG.mirror, device=CONFIG.device)  # scripts read them; a deployed configuration may leave them out
+# What scripts read from the configuration and not from params; a deployed configuration may leave it to the defaults.
+config.update(CONFIG.model_dump(include={"mirror", "device", "gpus"}))
 
 for warning in CONFIG.warnings():
     logger.warning(warning)
