@@ -136,6 +136,39 @@ def test_an_archive_from_a_mirror_does_not_go_by_the_official_address(run):
     assert "Not the official release" in described[digest_uri(run.sha256(ARCHIVE))]["description"]
 
 
+def test_images_of_ones_own_are_named_and_not_contained(run):
+    own = {name: run.write(name, name) or run.sha256(name) for name in ("own/images/a.tif", "own/masks/a.tif")}
+    run.write("scripts/record_folder.py", "print('record_folder')\n")
+    run.write("data/raw/set/manifest.json", json.dumps({"dataset": "set", "archives": [], "files": own}))
+    run.job("record_folder", list(own), ["data/raw/set/manifest.json"], {"dataset": "set"})
+    run.job("prepare_release", ["data/raw/set/manifest.json"], PREPARED, {"dataset": "set"}, holds=IMAGES)
+    crate = run.crate()
+    assert not (crate / "own").exists()
+    described = entities(crate)
+    listing = digest_uri(hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest())
+    assert described[listing]["name"] == "set: 2 raw files"
+    assert ids(described["#job/data/raw/set/manifest.json"]["object"])[0] == listing
+    assert listing in ids(described["#run"]["object"])
+
+
+def test_a_file_from_outside_is_named_and_not_contained(run):
+    run.write("weights.safetensors", "trained elsewhere")
+    run.job("train_segmenter", [PREPARED[0], "weights.safetensors"], [MODEL], {"dataset": "set"})
+    crate = run.crate()
+    weights = digest_uri(run.sha256("weights.safetensors"))
+    assert not (crate / "weights.safetensors").exists()
+    assert entities(crate)[weights]["name"] == "weights.safetensors"
+    assert weights in ids(entities(crate)[f"#job/{MODEL}"]["object"])
+
+
+def test_the_software_may_lie_elsewhere(run, tmp_path):
+    software = tmp_path / "software"
+    software.mkdir()
+    for name in ("Snakefile", "CITATION.cff", "LICENSE", "scripts"):
+        shutil.move(run.root / name, software / name)
+    assert (run.crate(software=software) / "scripts/page.py").exists()
+
+
 def test_actions_say_what_was_read_and_made_by_what_and_when(run):
     described = entities(run.crate())
     action = described[f"#job/{TABLE}"]
