@@ -50,7 +50,7 @@ except (ConfigError, CertificationError, DataError, MeasurementError) as error:
     raise WorkflowError(str(error)) from None
 
 # What scripts read from the configuration and not from params; a deployed configuration may leave it to the defaults.
-config.update(CONFIG.model_dump(include={"mirror", "device", "gpus"}))
+config.update(CONFIG.model_dump(include={"mirror", "device", "gpus", "replay"}))
 
 for warning in CONFIG.warnings():
     logger.warning(warning)

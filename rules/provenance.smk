@@ -1,5 +1,6 @@
 # in:  data/, models/, results/, reports/<run>/
 # out: data.dvc, models.dvc, results.dvc, reports/<run>.dvc: pointers into DVC's cache
+#      reports/<run>/audit.{html,json}   `snakemake audit`
 #      reports/<run>.crate/: the run as an RO-Crate, on demand (`snakemake crate`)
 # Snakemake's records travel in results/.trail; a clone that pulled the artifacts takes them up (rules/common.smk).
 
@@ -53,6 +54,13 @@ rule version_results:
         environment=environment("version"),
     script:
         "../scripts/version.py"
+
+
+rule audit:
+    params:
+        run=RUN,
+    script:
+        "../scripts/audit.py"
 
 
 rule crate:  # of what is there: it has no inputs, so that packing a run never makes anything of it again

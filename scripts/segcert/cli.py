@@ -1,4 +1,4 @@
-"""The `segcert` command: certify, explain, verify, plan, datasets, crate."""
+"""The `segcert` command: certify, explain, verify, plan images of one's own; datasets; audit, trace, crate of runs."""
 
 import enum
 import re
@@ -153,6 +153,35 @@ def plan(
         text = "no number of draws (share <= tau)" if needed is None else f"n = {needed[1]} to {needed[0]}"
         typer.echo(f"  {share:5.0%}  {text}")
     typer.echo("(first number: nine tenths of the pixels are certified before it; second: none is)")
+
+
+@app.command()
+def audit(
+    run: Annotated[str, typer.Argument(help="Name of the run.")],
+    replay: Annotated[int, typer.Option(min=0, help="Images whose votes are drawn again.")] = 0,
+    seed: Annotated[int | None, typer.Option(min=0, help="Which images [chance decides].")] = None,
+) -> None:
+    """Check every link from the numbers of a report back to the archives; exit status 1 if one is broken."""
+    from segcert.audit.audit import audit, with_replay
+    from segcert.audit.page import write_audit
+    from segcert.audit.words import audit_in_words
+
+    done = audit(run, checks=with_replay(replay, seed))
+    page = write_audit(done)
+    typer.echo(f"{audit_in_words(done)}\nThe page: {page}")
+    raise typer.Exit(not done.passed)
+
+
+@app.command()
+def trace(
+    run: Annotated[str, typer.Argument(help="Name of the run.")],
+    row: Annotated[str, typer.Argument(help="dataset/model/regime/denoiser/sigma")],
+) -> None:
+    """Show the way of a row of the report back to the archives: every job, file and digest that it rests on."""
+    from segcert.audit.lineage import Lineage
+    from segcert.audit.words import way_of
+
+    typer.echo(way_of(Lineage.read(run), row))
 
 
 @app.command()
