@@ -53,6 +53,11 @@ def write_crate(
     out = Path(out) if out else root / "reports" / f"{run}.crate"
     if out.exists() and not (out / CRATE).exists() and not (out.is_dir() and not any(out.iterdir())):
         raise CrateError(f"{out}: is there and is no crate; expected an older crate or nothing. Name another --out")
+    if not Path(software or root, "Snakefile").exists():
+        raise CrateError(
+            f"{Path(software or root)}: holds no Snakefile; expected segcert's sources. In a folder that snakedeploy made: "
+            "snakemake crate"
+        )
     contents = Contents(Lineage.read(run, root), Path(software or root))
     contents.check()
     with atomic_folder(out) as folder:
