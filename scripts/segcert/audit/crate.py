@@ -55,7 +55,7 @@ def write_crate(
         raise CrateError(f"{out}: is there and is no crate; expected an older crate or nothing. Name another --out")
     if not Path(software or root, "Snakefile").exists():
         raise CrateError(
-            f"{Path(software or root)}: holds no Snakefile; expected segcert's sources. In a folder that snakedeploy made: "
+            f"{Path(software or root)}: holds no Snakefile; expected segcert's sources. In a folder of snakedeploy: "
             "snakemake crate"
         )
     contents = Contents(Lineage.read(run, root), Path(software or root))
