@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 from prov.model import ProvActivity, ProvDocument, ProvEntity
+from typer.testing import CliRunner
 
 from segcert.audit.agent import find_agent, public_address
 from segcert.audit.crate import write_crate
 from segcert.audit.crate_contents import CrateError, digest_uri
 from segcert.audit.lineage import Lineage, LineageError
+from segcert.cli import app
 from segcert.provenance.code import syntax_digest
 from segcert.provenance.git import git
 
@@ -167,6 +169,20 @@ def test_the_software_may_lie_elsewhere(run, tmp_path):
     for name in ("Snakefile", "CITATION.cff", "LICENSE", "scripts"):
         shutil.move(run.root / name, software / name)
     assert (run.crate(software=software) / "scripts/page.py").exists()
+
+
+def test_a_folder_without_the_software_is_refused(run):
+    (run.root / "Snakefile").unlink()
+    with pytest.raises(CrateError, match="holds no Snakefile"):
+        run.crate()
+
+
+def test_the_command_packs_a_run(run, monkeypatch):
+    monkeypatch.chdir(run.root)
+    done = CliRunner().invoke(app, ["crate", "small", "--out", "shared"])
+    assert done.exit_code == 0
+    assert done.output.strip() == "shared"
+    assert (run.root / "shared/ro-crate-metadata.json").exists()
 
 
 def test_actions_say_what_was_read_and_made_by_what_and_when(run):
