@@ -1,6 +1,7 @@
 # in:  data/, models/, results/, reports/<run>/
 # out: data.dvc, models.dvc, results.dvc, reports/<run>.dvc: pointers into DVC's cache
 #      reports/<run>/audit.{html,json}   `snakemake audit`
+#      reports/<run>.crate/: the run as an RO-Crate, on demand (`snakemake crate`)
 # Snakemake's records travel in results/.trail; a clone that pulled the artifacts takes them up (rules/common.smk).
 
 
@@ -60,3 +61,11 @@ rule audit:
         run=RUN,
     script:
         "../scripts/audit.py"
+
+
+rule crate:  # of what is there: it has no inputs, so that packing a run never makes anything of it again
+    params:
+        run=RUN,
+        software=SOURCE,
+    script:
+        "../scripts/crate.py"

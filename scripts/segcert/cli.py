@@ -1,4 +1,4 @@
-"""The `segcert` command: certify, explain, verify, plan for images of one's own; datasets; audit and trace of runs."""
+"""The `segcert` command: certify, explain, verify, plan images of one's own; datasets; audit, trace, crate of runs."""
 
 import enum
 import re
@@ -204,6 +204,17 @@ def datasets(
         typer.echo(OWN_FOLDER)
     else:
         typer.echo(describe(dataset(name)) if name else overview(map(dataset, NAMES)))
+
+
+@app.command()
+def crate(
+    run: Annotated[str, typer.Argument(help="Name of a finished run of this checkout.")],
+    out: Annotated[Path | None, typer.Option(help="Folder of the crate [reports/RUN.crate].")] = None,
+) -> None:
+    """Pack a run as a Workflow Run RO-Crate with PROV-JSON: what was made, by what, when, from what."""
+    from segcert.audit.crate import write_crate
+
+    typer.echo(write_crate(run, out))
 
 
 def main() -> None:
