@@ -1,7 +1,8 @@
 """A checkout of its own for each test, and one finished tiny run that tests copy."""
 
+import collections
 import contextlib
-import re
+import os
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,9 @@ from pathlib import Path
 
 import psutil
 import pytest
+
+from segcert.audit.audit import audit
+from segcert.audit.plan import read_plan
 
 ROOT = Path(__file__).parents[2]
 TINY = "tests/workflow/tiny.yaml"
@@ -31,13 +35,34 @@ class Checkout:
         assert not check or done.returncode == 0, done.output
         return done
 
-    def stale(self, *arguments, **options):
-        """What `snakemake -n` would do: number of jobs by rule, without the final `all`."""
-        output = self.snakemake("-n", *arguments, **options).output
-        if "Nothing to be done" in output:
-            return {}
-        table = output.split("Job stats:")[1].split("total")[0]
-        return {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", table, re.M) if rule != "all"}
+    def stale(self, *arguments, configfile=TINY):
+        """What `snakemake -n` would do: number of jobs by rule. Planned in this process, which saves the imports."""
+        with self.inside():
+            jobs = read_plan(["--configfile", configfile, *arguments])
+        return dict(collections.Counter(job.rule for job in jobs if job.stale))
+
+    def audit(self, run="tiny", **options):
+        with self.inside():
+            return audit(run, **options)
+
+    def broken(self, **options):
+        """The files at which an audit finds broken links."""
+        return {finding.path for outcome in self.audit(**options).outcomes for finding in outcome.broken}
+
+    @contextlib.contextmanager
+    def inside(self):
+        """In the checkout; what a plan leaves in the environment of this process is undone."""
+        environment = os.environ.copy()
+        with contextlib.chdir(self.path):
+            try:
+                yield
+            finally:
+                os.environ.clear()
+                os.environ.update(environment)
+
+    def git(self, *arguments):
+        command = ["git", "-c", "user.name=test", "-c", "user.email=test@example.org", *arguments]
+        subprocess.run(command, cwd=self.path, check=True, capture_output=True)
 
     def edit(self, file, old, new):
         path = self.path / file
@@ -94,9 +119,8 @@ def checkout(tmp_path):
 @pytest.fixture(scope="session")
 def finished_once(tmp_path_factory):
     finished = make_checkout(tmp_path_factory.mktemp("finished") / "repo")
-    git = ["git", "-c", "user.name=test", "-c", "user.email=test@example.org"]
     for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "start"]):
-        subprocess.run([*git, *command], cwd=finished.path, check=True)
+        finished.git(*command)
     finished.first_output = finished.snakemake().output
     return finished
 
