@@ -174,7 +174,7 @@ def test_another_commit_alone_is_told_and_is_no_difference(a, b):
     found = compared(a, b)
     assert found.same
     text, _ = in_words(a, b)
-    assert f"commit {'1' * 12} -> {'2' * 12} with changes (1 jobs)" in text
+    assert f"commit {'1' * 12} -> {'2' * 12} with changes (1 job)" in text
     assert "settings: the same" in text
 
 
@@ -193,6 +193,16 @@ def test_jobs_that_only_one_has_are_named_and_their_paths_are_no_parameter(a, b)
     text, document = in_words(a, b)
     assert "only in B" in text
     assert document["numbers"]["only_b"] == [MODEL | {"sigma": 0.5}]
+
+
+def test_a_page_that_shows_the_name_of_the_run_is_compared_where_the_names_are_the_same(tmp_path):
+    a, same, renamed = Checkout(tmp_path / "a"), Checkout(tmp_path / "same"), Checkout(tmp_path / "renamed", "other")
+    for each in (a, same, renamed):
+        path = f"reports/{each.run}/data.html"
+        each.jobs["data_page"] = each.job("data_page", {}, {}, {path: f"page of {each.root}"})
+        each.jobs["page"]["inputs"][path] = f"page of {each.root}"
+    assert compared(a, renamed).same
+    assert [job.rule for job in compared(a, same).moved] == ["data_page"]
 
 
 def test_a_difference_without_a_cause_is_said_to_have_none(a, b):

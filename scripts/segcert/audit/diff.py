@@ -18,8 +18,10 @@ ABSENT = "absent"
 RUN = "RUN"
 KINDS = ("source", "input", "parameter", "code", "package", "setting", "git")
 SETTINGS = ("python", "machine", "device", "driver", "threads")
-# They hold measured times, which no two runs share; whatever else the page shows stands in files that are compared.
+# Not compared: what holds measured times, which no two runs share, and what shows the run's name where names differ.
+# What else the pages show stands in files that are compared.
 TIMED = (f"results/{RUN}/seconds/", f"reports/{RUN}/index.html")
+NAMED = (f"reports/{RUN}/data.html",)
 THROUGH_RECORDS = {"code", "environment"}  # digests of what records say in full
 JobKey = tuple[str, tuple[tuple[str, str], ...]]
 
@@ -137,7 +139,8 @@ def find_run(name: str) -> Lineage:
 
 def diff_records(a: Lineage, b: Lineage) -> RecordsDiff:
     """Compare two runs by their records."""
-    side_a, side_b = _Side(a), _Side(b)
+    skipped = TIMED if a.run == b.run else TIMED + NAMED
+    side_a, side_b = _Side(a, skipped), _Side(b, skipped)
     touched: dict[tuple[str, str, str], list[tuple[Change, JobKey]]] = {}
     moved: dict[JobKey, MovedJob] = {}
     keys = [key for key in side_b.jobs if key in side_a.jobs]
@@ -161,10 +164,10 @@ def diff_records(a: Lineage, b: Lineage) -> RecordsDiff:
 
 
 class _Side:
-    """A run with its own name taken out of paths."""
+    """A run with its own name taken out of paths, and without files that are not compared."""
 
-    def __init__(self, lineage: Lineage) -> None:
-        self.run = lineage.run
+    def __init__(self, lineage: Lineage, skipped: tuple[str, ...]) -> None:
+        self.run, self._skipped = lineage.run, skipped
         self._own = re.compile(rf"\b(results|reports|logs)/{re.escape(lineage.run)}(?=/|$)")
         self.jobs: dict[JobKey, Job] = {
             (job.rule, tuple(sorted(job.record["wildcards"].items()))): job for job in lineage.jobs
@@ -172,16 +175,16 @@ class _Side:
         self.maker: dict[str, JobKey] = {path: key for key in self.jobs for path in self.made(key)}
 
     def made(self, key: JobKey) -> dict[str, str]:
-        """SHA-256 of what a job made, without what holds times and without archives, which come from outside."""
+        """SHA-256 of what a job made, without archives, which come from outside."""
         job = self.jobs[key]
         files = self.named(job.outputs | ({} if job.rule == "fetch" else job.holds))
-        return {path: sha256 for path, sha256 in files.items() if not path.startswith(TIMED)}
+        return {path: sha256 for path, sha256 in files.items() if not path.startswith(self._skipped)}
 
     def read(self, key: JobKey) -> dict[str, str]:
-        """SHA-256 of what a job read or fetched, without what holds times."""
+        """SHA-256 of what a job read or fetched."""
         job = self.jobs[key]
         files = self.named(job.inputs | (job.holds if job.rule == "fetch" else {}))
-        return {path: sha256 for path, sha256 in files.items() if not path.startswith(TIMED)}
+        return {path: sha256 for path, sha256 in files.items() if not path.startswith(self._skipped)}
 
     def named(self, value: Any) -> Any:
         """A value with the run's own name taken out of paths."""

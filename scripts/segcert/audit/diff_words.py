@@ -49,7 +49,7 @@ def _causes(records: RecordsDiff) -> Iterator[str]:
     for cause in records.causes:
         if cause.kind == "git":
             yield from _wrapped(
-                "  git       ", f"commit {_commit(cause.old)} -> {_commit(cause.new)} ({cause.jobs} jobs)"
+                "  git       ", f"commit {_commit(cause.old)} -> {_commit(cause.new)} ({_jobs(cause.jobs)})"
             )
 
 
@@ -66,7 +66,11 @@ def _alone(side: str, jobs: Sequence[Job], others: Sequence[Job]) -> Iterator[st
 
 
 def _counted(counts: dict[str, int]) -> str:
-    return ", ".join(f"{name} ({count} {'job' if count == 1 else 'jobs'})" for name, count in counts.items())
+    return ", ".join(f"{name} ({_jobs(count)})" for name, count in counts.items())
+
+
+def _jobs(count: int) -> str:
+    return f"{count} {'job' if count == 1 else 'jobs'}"
 
 
 def _change(cause: Cause) -> str:
