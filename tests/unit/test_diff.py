@@ -52,7 +52,8 @@ class Checkout:
             "format": "segcert-record-2", "rule": rule, "wildcards": wildcards, "params": {"seed": 0}, "threads": 1,
             "code": {f"{rule}.py": rule, "segcert/votes.py": "v"}, "environment": {"numpy": "2.4 aa"},
             "git": {"commit": "1" * 40, "clean": True, "changed": []}, "python": "3.11.7", "machine": "Linux",
-            "inputs": dict(inputs), "outputs": dict(outputs), "driver": None, "device": "cpu", "packages": {"numpy": "2.4"},
+            "inputs": dict(inputs), "outputs": dict(outputs),
+            "driver": None, "device": "cpu", "packages": {"numpy": "2.4"},
             "ended": "2026-01-01T00:00:00+00:00",
         }  # fmt: skip
 

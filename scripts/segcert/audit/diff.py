@@ -146,7 +146,7 @@ def diff_records(a: Lineage, b: Lineage) -> RecordsDiff:
     keys = [key for key in side_b.jobs if key in side_a.jobs]
     for key in keys:
         changes, follows = _compare(key, side_a, side_b)
-        files = dict(_differing(side_a.made(key), side_b.made(key)))
+        files = dict(_differing(side_a.made[key], side_b.made[key]))
         if files:
             own = list(dict.fromkeys(change.name for change in changes if change.kind != "git"))
             moved[key] = MovedJob(side_b.jobs[key].name, key[0], files, own, follows)
@@ -159,12 +159,15 @@ def diff_records(a: Lineage, b: Lineage) -> RecordsDiff:
         only_a=[job for key, job in side_a.jobs.items() if key not in side_b.jobs],
         only_b=[job for key, job in side_b.jobs.items() if key not in side_a.jobs],
         matched=dict(collections.Counter(rule for rule, _ in keys)),
-        files=sum(len(side_a.made(key).keys() | side_b.made(key).keys()) for key in keys),
+        files=sum(len(side_a.made[key].keys() | side_b.made[key].keys()) for key in keys),
     )
 
 
 class _Side:
-    """A run with its own name taken out of paths, and without files that are not compared."""
+    """A run with its own name taken out of paths, and without files that are not compared.
+
+    `made` and `read` hold SHA-256 by path of what each job made and read; `maker` the job that made each path.
+    """
 
     def __init__(self, lineage: Lineage, skipped: tuple[str, ...]) -> None:
         self.run, self._skipped = lineage.run, skipped
@@ -172,19 +175,20 @@ class _Side:
         self.jobs: dict[JobKey, Job] = {
             (job.rule, tuple(sorted(job.record["wildcards"].items()))): job for job in lineage.jobs
         }
-        self.maker: dict[str, JobKey] = {path: key for key in self.jobs for path in self.made(key)}
+        # Archives that were fetched come from outside: they were read.
+        self.made = {
+            key: self._compared(job.outputs | ({} if job.rule == "fetch" else job.holds))
+            for key, job in self.jobs.items()
+        }
+        self.read = {
+            key: self._compared(job.inputs | (job.holds if job.rule == "fetch" else {}))
+            for key, job in self.jobs.items()
+        }
+        self.maker = {path: key for key, files in self.made.items() for path in files}
 
-    def made(self, key: JobKey) -> dict[str, str]:
-        """SHA-256 of what a job made, without archives, which come from outside."""
-        job = self.jobs[key]
-        files = self.named(job.outputs | ({} if job.rule == "fetch" else job.holds))
-        return {path: sha256 for path, sha256 in files.items() if not path.startswith(self._skipped)}
-
-    def read(self, key: JobKey) -> dict[str, str]:
-        """SHA-256 of what a job read or fetched."""
-        job = self.jobs[key]
-        files = self.named(job.inputs | (job.holds if job.rule == "fetch" else {}))
-        return {path: sha256 for path, sha256 in files.items() if not path.startswith(self._skipped)}
+    def _compared(self, files: Mapping[str, str]) -> dict[str, str]:
+        named = {self.named(path): sha256 for path, sha256 in files.items()}
+        return {path: sha256 for path, sha256 in named.items() if not path.startswith(self._skipped)}
 
     def named(self, value: Any) -> Any:
         """A value with the run's own name taken out of paths."""
@@ -218,7 +222,7 @@ def _compare(key: JobKey, a: _Side, b: _Side) -> tuple[list[Change], list[str]]:
     old, new = a.jobs[key].record, b.jobs[key].record
     files: list[Change] = []
     follows: dict[str, None] = {}
-    for path, digests in _differing(a.read(key), b.read(key)):
+    for path, digests in _differing(a.read[key], b.read[key]):
         makers = [side.jobs[side.maker[path]].name for side in (a, b) if path in side.maker]
         if not makers:
             files.append(Change("source", path, *digests, path))
@@ -239,7 +243,7 @@ def _compare(key: JobKey, a: _Side, b: _Side) -> tuple[list[Change], list[str]]:
 
 
 def _made(side: _Side, path: str) -> str:
-    return side.made(side.maker[path])[path] if path in side.maker else ABSENT
+    return side.made[side.maker[path]][path] if path in side.maker else ABSENT
 
 
 def _recorded(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, str]]]:
