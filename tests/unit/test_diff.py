@@ -196,6 +196,13 @@ def test_jobs_that_only_one_has_are_named_and_their_paths_are_no_parameter(a, b)
     assert document["numbers"]["only_b"] == [MODEL | {"sigma": 0.5}]
 
 
+def test_of_what_only_the_page_reads_no_effect_is_denied(a, b):
+    b.jobs["page"]["params"]["configuration"]["tau"] = 0.7
+    (cause,) = compared(a, b).causes
+    assert (cause.jobs, cause.moved) == (1, None)
+    assert "no file differs by it" not in in_words(a, b)[0]
+
+
 def test_a_page_that_shows_the_name_of_the_run_is_compared_where_the_names_are_the_same(tmp_path):
     a, same, renamed = Checkout(tmp_path / "a"), Checkout(tmp_path / "same"), Checkout(tmp_path / "renamed", "other")
     for each in (a, same, renamed):

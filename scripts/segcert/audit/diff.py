@@ -8,7 +8,7 @@ import collections
 import dataclasses
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,7 @@ class Cause:
     places
         Number of jobs by rule and place: `certify settings.tau`.
     jobs, moved
-        Number of jobs that it touches, and of those that made other files.
+        Number of jobs that it touches, and of those that made other files; None where no file of theirs is compared.
     """
 
     kind: str
@@ -60,7 +60,7 @@ class Cause:
     new: Any
     places: dict[str, int]
     jobs: int
-    moved: int
+    moved: int | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,7 +154,7 @@ def diff_records(a: Lineage, b: Lineage) -> RecordsDiff:
             same = (change.kind, change.name, json.dumps([change.old, change.new]))
             touched.setdefault(same, []).append((change, key))
     return RecordsDiff(
-        causes=[_cause(each, moved) for each in sorted(touched.values(), key=_is_git)],
+        causes=[_cause(each, moved, side_b.made) for each in sorted(touched.values(), key=_is_git)],
         moved=list(moved.values()),
         only_a=[job for key, job in side_a.jobs.items() if key not in side_b.jobs],
         only_b=[job for key, job in side_b.jobs.items() if key not in side_a.jobs],
@@ -292,14 +292,18 @@ def _differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[tuple[str
             yield name, values
 
 
-def _cause(touched: Iterable[tuple[Change, JobKey]], moved: Mapping[JobKey, MovedJob]) -> Cause:
-    touched = list(touched)
+def _cause(
+    touched: Sequence[tuple[Change, JobKey]],
+    moved: Mapping[JobKey, MovedJob],
+    made: Mapping[JobKey, Mapping[str, str]],
+) -> Cause:
     change = touched[0][0]
     places = collections.Counter(
         f"{key[0]} {each.place}" if each.place not in ("", each.name) else key[0] for each, key in touched
     )
     jobs = {key for _, key in touched}
-    return Cause(change.kind, change.name, change.old, change.new, dict(places), len(jobs), len(jobs & moved.keys()))
+    effect = len(jobs & moved.keys()) if any(made[key] for key in jobs) else None
+    return Cause(change.kind, change.name, change.old, change.new, dict(places), len(jobs), effect)
 
 
 def _is_git(touched: list[tuple[Change, JobKey]]) -> bool:

@@ -43,7 +43,7 @@ def _causes(records: RecordsDiff) -> Iterator[str]:
         yield "What differs, first cause first"
     for cause in causes:
         yield from _wrapped(f"  {cause.kind:<10}", f"{cause.name}: {_change(cause)}")
-        effect = "" if cause.moved else "; no file differs by it"
+        effect = "; no file differs by it" if cause.moved == 0 else ""
         yield from _wrapped(" " * 14, f"in {_counted(cause.places)}{effect}")
     yield from alone
     for cause in records.causes:
@@ -135,10 +135,12 @@ def _numbers(metrics: Numbers, intervals: Numbers) -> Iterator[str]:
         notes = [f"{left} more (--json)"] * bool(left) + [f"identical in {same} more rows"] * bool(same)
         yield from (f"    {note}" for note in notes)
     for side, only in (("A", metrics.only_a), ("B", metrics.only_b)):
-        for values in only.itertuples(index=False):
+        for values in only[:MOST_ROWS].itertuples(index=False):
             yield f"  only in {side}: {' '.join(map(_cell, values))}"
-    if intervals.identical:
-        yield f"Measurement intervals: identical in all {measured}"
+        if len(only) > MOST_ROWS:
+            yield f"  only in {side}: {len(only) - MOST_ROWS} more (--json)"
+    if intervals.moved.empty:
+        yield f"Measurement intervals: identical in all {measured} that both runs have"
     else:
         yield f"Measurement intervals: {len(intervals.moved.drop_duplicates(keys))} of {measured} moved (--json)"
 
