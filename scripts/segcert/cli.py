@@ -177,8 +177,8 @@ def diff(
 ) -> None:
     """Say which inputs, parameters, code and packages differ between two runs, and which numbers moved by how much.
 
-    Exit status: 0 where nothing differs (another commit with the same code, and measured times, do not count), 1
-    where something does, 2 where a run cannot be read. Run records are compared as they stand.
+    Exit status: 0 same, 1 different, 2 a run cannot be read. Another commit with the same code, and measured times, do
+    not count. Run records are compared as they stand.
     """
     from segcert.audit.diff import diff_records, find_run
     from segcert.audit.diff_document import as_document

@@ -14,6 +14,7 @@ from segcert.audit.moved import MODEL, Numbers
 
 WIDTH = 100
 MOST_ROWS = 24  # of a metric; the largest differences are shown
+MOST_NAMES = 3  # of jobs that only one run has
 SHORT = 40  # characters of a value
 
 
@@ -36,7 +37,7 @@ def _about(lineage: Lineage) -> str:
 
 def _causes(records: RecordsDiff) -> Iterator[str]:
     causes = [cause for cause in records.causes if cause.kind != "git"]
-    alone = [*_alone("A", records.only_a, records.only_b), *_alone("B", records.only_b, records.only_a)]
+    alone = [*_alone("A", records.only_a), *_alone("B", records.only_b)]
     if not (causes or alone):
         yield "Inputs, parameters, code, packages and settings: the same"
     else:
@@ -58,11 +59,11 @@ def _commit(state: str) -> str:
     return f"{commit[:12]} {more}".rstrip()
 
 
-def _alone(side: str, jobs: Sequence[Job], others: Sequence[Job]) -> Iterator[str]:
+def _alone(side: str, jobs: Sequence[Job]) -> Iterator[str]:
     if jobs:
         counts = collections.Counter(job.rule for job in jobs)
-        yield from _wrapped(f"  only in {side} ", f"{_counted(counts)}: {', '.join(job.name for job in jobs[:3])}, ..."
-                            if len(jobs) > 3 else ", ".join(job.name for job in jobs))  # fmt: skip
+        names = [*(job.name for job in jobs[:MOST_NAMES]), *(["..."] if len(jobs) > MOST_NAMES else [])]
+        yield from _wrapped(f"  only in {side} ", f"{_counted(counts)}: {', '.join(names)}")
 
 
 def _counted(counts: dict[str, int]) -> str:
