@@ -1,4 +1,4 @@
-"""The `segcert` command: certify, explain, verify, plan images of one's own; audit, trace, diff, crate runs; datasets."""
+"""The `segcert` command: certify, explain, verify and plan images; audit, trace, diff and crate of runs; datasets."""
 
 import enum
 import re

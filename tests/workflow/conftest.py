@@ -38,7 +38,7 @@ class Checkout:
     def stale(self, *arguments, configfile=TINY):
         """What `snakemake -n` would do: number of jobs by rule. Planned in this process, which saves the imports."""
         with self.inside():
-            jobs = read_plan(["--configfile", configfile, *arguments])
+            jobs = read_plan([*arguments, "--configfile", configfile])
         return dict(collections.Counter(job.rule for job in jobs if job.stale))
 
     def audit(self, run="tiny", **options):
