@@ -52,3 +52,17 @@ rule version_results:
         environment=environment("version"),
     script:
         "../scripts/version.py"
+
+
+rule push:
+    input:
+        rules.version_data.output,
+        rules.version_models.output,
+        rules.version_results.output,
+    localrule: True
+    resources:
+        dvc=1,
+    params:
+        folders=["data", "models", "results", REPORT],
+    script:
+        "../scripts/push.py"

@@ -39,6 +39,13 @@ class Checkout:
         table = output.split("Job stats:")[1].split("total")[0]
         return {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", table, re.M) if rule != "all"}
 
+    def dvc(self, *arguments):
+        subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=self.path, check=True, stdout=subprocess.DEVNULL)
+
+    def git(self, *arguments):
+        identity = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
+        subprocess.run(["git", *identity, *arguments], cwd=self.path, check=True)
+
     def edit(self, file, old, new):
         path = self.path / file
         text = path.read_text()
@@ -94,9 +101,8 @@ def checkout(tmp_path):
 @pytest.fixture(scope="session")
 def finished_once(tmp_path_factory):
     finished = make_checkout(tmp_path_factory.mktemp("finished") / "repo")
-    git = ["git", "-c", "user.name=test", "-c", "user.email=test@example.org"]
     for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "start"]):
-        subprocess.run([*git, *command], cwd=finished.path, check=True)
+        finished.git(*command)
     finished.first_output = finished.snakemake().output
     return finished
 
