@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -64,8 +63,6 @@ def use_s3(checkout, endpoint, environ):
     environ("AWS_ACCESS_KEY_ID", KEY)
     environ("AWS_SECRET_ACCESS_KEY", SECRET)
     environ("NO_PROXY", "127.0.0.1")
-    environ("AWS_CONFIG_FILE", os.devnull)
-    environ("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
 
 
 @contextlib.contextmanager

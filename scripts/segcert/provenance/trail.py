@@ -3,7 +3,7 @@
 Snakemake decides from `.snakemake/metadata` what is stale; a clone that pulls the artifacts has no such records
 and would do everything again. So they are packed into results/.trail, which `results.dvc` covers, and taken up again
 wherever it was pulled: for those artifacts whose content is what it was when the trail was packed. Of any other
-artifact this checkout's own record stays; where it has none, the trail's says what the artifact should be.
+artifact this checkout's own record stays; where it has none, the trail's says what the artifact was, or should be.
 Run records hold times; data.dvc and models.dvc leave them out (.dvcignore) so that the same data and models give the
 same pointers, and they are packed as well.
 """
@@ -24,7 +24,8 @@ INCOMPLETE = Path(".snakemake/incomplete")
 TRAIL = Path("results/.trail")
 CONTENTS = TRAIL / "contents.json"
 TAKEN = Path(".snakemake/trail.json")  # which trail this checkout has packed or taken up last, and what of it waits
-POINTERS = {"data.dvc": ("data/",), "models.dvc": ("models/",), "results.dvc": ("results/", "reports/")}
+POINTER = "results.dvc"  # points at the trail too, so what Snakemake knows of it cannot be in there
+POINTERS = {"data.dvc": ("data/",), "models.dvc": ("models/",), POINTER: ("results/", "reports/")}
 PACKED = ("data", "models")  # folders whose pointers leave run records out
 
 
@@ -36,20 +37,16 @@ def pack_trail(root: str | Path = ".") -> None:
             _copy(record, new / "records" / record.relative_to(root))
         for path in _files(root / METADATA):
             code = path.relative_to(root / METADATA)
-            if (root / _artifact(code)).is_file():
-                packed = Path("snakemake", code)
+            name, packed = _artifact(code), Path("snakemake", code)
+            if (root / name).is_file() and name != POINTER:
                 _copy(path, new / packed)
-                contents[_artifact(code)] = (
-                    digests.digest(root / _artifact(code)),
-                    file_digest(new / packed),
-                    packed.as_posix(),
-                )
+                contents[name] = (digests.digest(root / name), file_digest(new / packed), packed.as_posix())
         (new / CONTENTS.name).write_text(json.dumps(dict(sorted(contents.items())), indent=1) + "\n")
     _note(root, file_digest(root / CONTENTS), {})
 
 
 def unpack_trail(root: str | Path = ".") -> list[str]:
-    """Take up the records of a trail that was pulled; return the artifacts of which they were taken.
+    """Take up the records of a trail that was pulled; return the artifacts that were found as it knows them.
 
     What was not pulled yet waits for a later call, unless a job makes it here in the meantime. The pointers become
     newer than what they point at, as after the run that wrote them, unless some of it is not what they point at.
@@ -64,7 +61,7 @@ def unpack_trail(root: str | Path = ".") -> list[str]:
     try:
         contents: dict[str, tuple[str, str, str]] = json.loads((root / CONTENTS).read_text())
     except ValueError as error:
-        log.warning("%s: not a trail (%s); to bring it back: dvc checkout --force results.dvc", CONTENTS, error)
+        log.warning("%s: not a trail (%s); to bring it back: dvc checkout --force %s", CONTENTS, error, POINTER)
         return []
     taken, left, other = list[str](), dict[str, str | None](), set[str]()
     for name, (sha256, packed_sha256, packed) in contents.items():
@@ -76,11 +73,13 @@ def unpack_trail(root: str | Path = ".") -> list[str]:
         same = there and digests.digest(root / name) == sha256
         if there and not same:
             other.add(name)
-        if (same or (there and own is None)) and _is(root / TRAIL / packed, packed_sha256):
+        if (same or own is None) and _is(root / TRAIL / packed, packed_sha256):
             _copy(root / TRAIL / packed, root / METADATA / code)
-            (root / INCOMPLETE / code).unlink(missing_ok=True)
-            if packed_record(name, root).exists():
+            own = packed_sha256
+            if there and packed_record(name, root).exists():
                 _copy(packed_record(name, root), root / record_path(name))
+        if same and own == packed_sha256:
+            (root / INCOMPLETE / code).unlink(missing_ok=True)
             taken.append(name)
         else:
             left[name] = own
@@ -96,7 +95,7 @@ def packed_record(artifact: str | Path, root: str | Path = ".") -> Path:
 
 
 def _waiting(root: Path, trail: str) -> dict[str, str | None] | None:
-    """Of a trail met before, the artifacts that wait, with the digest of Snakemake's record of each; None if it is new."""
+    """Of a trail met before, the artifacts that wait, with the digest of their record of Snakemake; None: new."""
     noted: dict[str, Any] = json.loads((root / TAKEN).read_text()) if (root / TAKEN).exists() else {}
     return noted["waiting"] if noted.get("trail") == trail else None
 
