@@ -41,8 +41,10 @@ def resolve(*wanted: str, kept: Sequence[Path], pins: Sequence[str] = ()) -> dic
 
 
 def write(lock: Path, blocks: dict[str, str]) -> None:
-    """Write the requirement lines of a lock file, sorted by package."""
-    lock.write_text("\n".join(blocks[package] for package in sorted(blocks)) + "\n")
+    """Write the requirement lines of a lock file, sorted by package; leave a file that says the same as it is."""
+    text = "\n".join(blocks[package] for package in sorted(blocks)) + "\n"
+    if not lock.exists() or lock.read_text() != text:
+        lock.write_text(text)
 
 
 def main() -> None:
