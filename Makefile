@@ -11,13 +11,16 @@ LOCKED = pip install --quiet --no-deps --require-hashes -r
 INSTALL = $(BIN)/$(LOCKED) envs/lock-common.txt -r
 
 .DEFAULT_GOAL := help
-.PHONY: help run push test env lint format lock config clean
+.PHONY: help run status push test env lint format lock config clean
 
 help:  ## Show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
 
 run: env  ## Run the whole pipeline on the embedded phantom; CONFIG=config/montgomery.yaml for another run
 	$(BIN)/snakemake $(if $(CONFIG),--configfile $(CONFIG))
+
+status: env  ## Say what is stale, stage by stage, and why; CONFIG as for run
+	$(BIN)/segcert status $(if $(CONFIG),--configfile $(CONFIG))
 
 push: env  ## Push data, models and results of the run to the DVC remote
 	$(BIN)/snakemake push $(if $(CONFIG),--configfile $(CONFIG))

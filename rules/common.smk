@@ -8,7 +8,8 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-SCRIPTS = Path(workflow.basedir, "scripts")
+SOURCE = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent
+SCRIPTS = SOURCE / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 # Jobs run the library of this checkout, which is what code digests speak of, also where another one is installed.
 os.environ["PYTHONPATH"] = os.pathsep.join([str(SCRIPTS), *filter(None, [os.environ.get("PYTHONPATH")])])
@@ -22,7 +23,7 @@ from segcert.data.splits import rule_of
 from segcert.measurements import MeasurementError, applicable, check_measurements, measurements_of, parse_decision
 from segcert.provenance.code import code_files, target_digest
 from segcert.provenance.contents import disturbed, notice_changes
-from segcert.provenance.digests import file_digest, value_digest
+from segcert.provenance.digests import file_digest
 from segcert.provenance.environment import locked_environment
 from segcert.provenance.known import remember
 from segcert.provenance.trail import unpack_trail
@@ -47,6 +48,9 @@ try:
     check_measurements(CONFIG.measurements, CONFIG.decisions, [about.classes for about in ABOUT.values()])
 except (ConfigError, CertificationError, DataError, MeasurementError) as error:
     raise WorkflowError(str(error)) from None
+
+# What scripts read from the configuration and not from params; a deployed configuration may leave it to the defaults.
+config.update(CONFIG.model_dump(include={"mirror", "device", "gpus", "replay"}))
 
 for warning in CONFIG.warnings():
     logger.warning(warning)
@@ -114,12 +118,12 @@ def code(rule, *loaded):
 def environment(rule, *loaded):
     """Digest of the locked packages that the script of a rule can import."""
     modules = (SCRIPTS / module for module in loaded)
-    return remember(locked_environment(SCRIPTS / f"{rule}.py", *modules, root=workflow.basedir))
+    return remember(locked_environment(SCRIPTS / f"{rule}.py", *modules, root=SOURCE))
 
 
 def templates(*names):
     """Digest of templates of the report."""
-    return value_digest([file_digest(SCRIPTS / "segcert/reporting/templates" / name) for name in names])
+    return remember({name: file_digest(SCRIPTS / "segcert/reporting/templates" / name) for name in names})
 
 
 def classes(wildcards):

@@ -1,5 +1,7 @@
 # in:  data/, models/, results/, reports/<run>/
 # out: data.dvc, models.dvc, results.dvc, reports/<run>.dvc: pointers into DVC's cache
+#      reports/<run>/audit.{html,json}   `snakemake audit`
+#      reports/<run>.crate/: the run as an RO-Crate, on demand (`snakemake crate`)
 # Snakemake's records travel in results/.trail; a clone that pulled the artifacts takes them up (rules/common.smk).
 
 
@@ -66,3 +68,18 @@ rule push:
         folders=["data", "models", "results", REPORT],
     script:
         "../scripts/push.py"
+
+
+rule audit:
+    params:
+        run=RUN,
+    script:
+        "../scripts/audit.py"
+
+
+rule crate:  # of what is there: it has no inputs, so that packing a run never makes anything of it again
+    params:
+        run=RUN,
+        software=SOURCE,
+    script:
+        "../scripts/crate.py"

@@ -1,4 +1,4 @@
-"""The `segcert` command: certify, explain, verify, plan, datasets."""
+"""The `segcert` command: certify, explain, verify, plan images of one's own; datasets; audit, trace, crate of runs."""
 
 import enum
 import re
@@ -156,6 +156,43 @@ def plan(
 
 
 @app.command()
+def audit(
+    run: Annotated[str, typer.Argument(help="Name of the run.")],
+    replay: Annotated[int, typer.Option(min=0, help="Images whose votes are drawn again.")] = 0,
+    seed: Annotated[int | None, typer.Option(min=0, help="Which images [chance decides].")] = None,
+) -> None:
+    """Check every link from the numbers of a report back to the archives; exit status 1 if one is broken."""
+    from segcert.audit.audit import audit, with_replay
+    from segcert.audit.page import write_audit
+    from segcert.audit.words import audit_in_words
+
+    done = audit(run, checks=with_replay(replay, seed))
+    page = write_audit(done)
+    typer.echo(f"{audit_in_words(done)}\nThe page: {page}")
+    raise typer.Exit(not done.passed)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def status(context: typer.Context) -> None:
+    """Say what `snakemake` would run again and why; arguments are those of snakemake (--configfile, --config, ...)."""
+    from segcert.audit.status import status
+
+    typer.echo(status(context.args))
+
+
+@app.command()
+def trace(
+    run: Annotated[str, typer.Argument(help="Name of the run.")],
+    row: Annotated[str, typer.Argument(help="dataset/model/regime/denoiser/sigma")],
+) -> None:
+    """Show the way of a row of the report back to the archives: every job, file and digest that it rests on."""
+    from segcert.audit.lineage import Lineage
+    from segcert.audit.words import way_of
+
+    typer.echo(way_of(Lineage.read(run), row))
+
+
+@app.command()
 def datasets(
     name: Annotated[str | None, typer.Argument(help="One of them: its terms, and how to get it.")] = None,
 ) -> None:
@@ -167,6 +204,17 @@ def datasets(
         typer.echo(OWN_FOLDER)
     else:
         typer.echo(describe(dataset(name)) if name else overview(map(dataset, NAMES)))
+
+
+@app.command()
+def crate(
+    run: Annotated[str, typer.Argument(help="Name of a finished run of this checkout.")],
+    out: Annotated[Path | None, typer.Option(help="Folder of the crate [reports/RUN.crate].")] = None,
+) -> None:
+    """Pack a run as a Workflow Run RO-Crate with PROV-JSON: what was made, by what, when, from what."""
+    from segcert.audit.crate import write_crate
+
+    typer.echo(write_crate(run, out))
 
 
 def main() -> None:

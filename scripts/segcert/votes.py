@@ -10,7 +10,7 @@ import json
 import math
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -188,20 +188,23 @@ def save_votes(path: str | Path, votes: Mapping[str, Votes]) -> None:
 
 def load_votes(path: str | Path) -> dict[str, Votes]:
     """Read a file that `save_votes` wrote. Raises VotesError if it is damaged or holds anything else."""
+    return dict(iterate_votes(path))
+
+
+def iterate_votes(path: str | Path) -> Iterator[tuple[str, Votes]]:
+    """The votes of a file that `save_votes` wrote, image by image: no more than one is held. Raises VotesError."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
             header = json.loads(str(arrays["header"]))
             if header["format"] != FORMAT:
                 raise ValueError(f"format {header['format']!r} instead of {FORMAT!r}")
-            votes = {image: _read_votes(arrays, image, about) for image, about in header["images"].items()}
+            for image, about in header["images"].items():
+                votes = _read_votes(arrays, image, about)
+                if votes.digest != about["digest"]:
+                    raise ValueError(f"the votes of {image} differ from their digest")
+                yield image, votes
     except (zipfile.BadZipFile, KeyError, EOFError, TypeError, ValueError, zlib.error) as error:
         raise VotesError(f"{path}: not a whole votes file ({error}); delete it and run snakemake again") from error
-    for image, vote in votes.items():
-        if vote.digest != header["images"][image]["digest"]:
-            raise VotesError(
-                f"{path}: the votes of {image} differ from their digest; delete the file and run snakemake again"
-            )
-    return votes
 
 
 def _read_votes(arrays: Mapping[str, npt.NDArray[Any]], image: str, about: Mapping[str, Any]) -> Votes:

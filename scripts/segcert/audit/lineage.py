@@ -115,6 +115,11 @@ class Lineage:
         """The jobs by the path of the artifact that their record stands beside."""
         return {job.path.removesuffix(SUFFIX): job for job in self.jobs}
 
+    def upstream(self, job: Job) -> list[Job]:
+        """The jobs whose files a job rests on, directly or not, in the order of the work."""
+        reached = _ancestors([job], makers(self.jobs)) - {job.path}
+        return [each for each in self.jobs if each.path in reached]
+
     def downstream(self, path: str) -> list[str]:
         """Every file that was made from a file, directly or not, in the order of the work."""
         touched = {path}

@@ -1,7 +1,6 @@
 """What a number of draws buys: certified Dice at other budgets, forecast from the votes at hand."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,7 +36,7 @@ def forecast_counts(votes: Votes, n: int, method: str, seed: int = 0) -> tuple[C
 
 
 def budget_rows(
-    index: str | Path,
+    dataset: PreparedDataset,
     drawn: Mapping[str, Votes],
     about: Mapping[str, Any],
     *,
@@ -48,7 +47,6 @@ def budget_rows(
 
     `settings` are those of `certify`. A budget that could not certify anything has certified Dice 0.
     """
-    dataset = PreparedDataset(Path(index))
     rows = []
     for budget in budgets:
         dice: list[float] = []

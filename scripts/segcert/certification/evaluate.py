@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,28 +15,31 @@ from segcert.certification.metrics import class_metrics
 from segcert.data.loading import PreparedDataset
 from segcert.measurements import measurements_of
 from segcert.provenance.digests import array_digest
-from segcert.votes import Votes, VotesError, load_votes
+from segcert.votes import Votes, VotesError, iterate_votes
 
 Labels = npt.NDArray[np.uint8]
 
 
-def read_votes(index: str | Path, files: Iterable[str | Path]) -> dict[str, Votes]:
+def read_votes(dataset: PreparedDataset, files: Iterable[str | Path]) -> dict[str, Votes]:
     """The votes of some files by image, in the order of the index. Raises VotesError for votes of other images."""
-    dataset = PreparedDataset(Path(index))
-    drawn = {image: vote for path in files for image, vote in load_votes(path).items()}
-    order = [image for image in dataset.rows if image in drawn]
-    if len(order) < len(drawn):
-        raise VotesError(
-            f"votes of {', '.join(sorted(set(drawn) - set(order)))}: {index} has no such image; sample again"
-        )
-    for image in order:
-        if drawn[image].origin.get("image") != array_digest(dataset.image(image)):
-            raise VotesError(f"votes of {image}: drawn from another image than {index} names; sample again")
-    return {image: drawn[image] for image in order}
+    drawn = {image: votes for path in files for image, votes in votes_of(dataset, path)}
+    return {image: drawn[image] for image in dataset.rows if image in drawn}
+
+
+def votes_of(dataset: PreparedDataset, path: str | Path) -> Iterator[tuple[str, Votes]]:
+    """The votes of a file, image by image, each compared with the image. Raises VotesError for those of others."""
+    for image, votes in iterate_votes(path):
+        if image not in dataset.rows:
+            raise VotesError(f"{path}: holds votes of {image}, but {dataset.index} has no such image; sample again")
+        if votes.origin.get("image") != array_digest(dataset.image(image)):
+            raise VotesError(
+                f"{path}: the votes of {image} were drawn from another image than {dataset.index} names; sample again"
+            )
+        yield image, votes
 
 
 def interval_rows(
-    index: str | Path,
+    dataset: PreparedDataset,
     drawn: Mapping[str, Votes],
     predictions: Mapping[str, Labels],
     about: Mapping[str, Any],
@@ -52,7 +55,6 @@ def interval_rows(
     The Dice of each foreground class counts as a measurement (without a value in the ground truth). alpha is shared
     among all measurements of an image; the column alpha is the share of the row.
     """
-    dataset = PreparedDataset(Path(index))
     rows = []
     for image, votes in drawn.items():
         truth, clean = dataset.mask(image), predictions[image]
@@ -95,13 +97,12 @@ def _decision(interval: CertifiedInterval, thresholds: Mapping[str, float]) -> s
 
 
 def metric_rows(
-    index: str | Path,
+    dataset: PreparedDataset,
     predictions: Mapping[str, Labels],
     certificates: Mapping[str, Certificate],
     about: Mapping[str, Any],
 ) -> list[dict[str, Any]]:
     """A row per image and foreground class: `about` (model, regime, denoiser), the settings, and the metrics."""
-    dataset = PreparedDataset(Path(index))
     classes = dataset.about["classes"]
     rows = []
     for image, certificate in certificates.items():

@@ -39,6 +39,7 @@ class Config(Section):
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="Where networks run; auto: the GPU if there is one"
     )
+    replay: int = Field(0, ge=0, description="Images whose votes `snakemake audit` draws again")
     datasets: list[Name] = Field(
         ["phantom"],
         min_length=1,

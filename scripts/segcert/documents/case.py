@@ -11,10 +11,11 @@ from torch import Tensor, nn
 import segcert
 from segcert.data.images import Raster
 from segcert.data.own_images import read_own_image
+from segcert.models.folders import denoiser_digest, segmenter_digest
 from segcert.models.registry import input_channels, load_segmenter
 from segcert.smoothing.blocks import BlockStore
 from segcert.smoothing.segmenter import Denoise, SmoothedSegmenter
-from segcert.smoothing.shard import denoiser_digest, load_denoiser, segmenter_digest
+from segcert.smoothing.shard import load_denoiser
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,8 +12,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from segcert.models.errors import ModelError
+from segcert.models.folders import PROGRAM
 from segcert.models.output import check_output
-from segcert.models.programs import PROGRAM, load_program
+from segcert.models.programs import load_program
 from segcert.models.registry import build_segmenter, fill, save_segmenter, write_config
 from segcert.provenance.atomic import atomic_file
 from segcert.provenance.digests import file_digest

@@ -15,7 +15,6 @@ from torch.export import ExportedProgram
 from segcert.models.errors import ModelError
 from segcert.provenance.digests import file_digest
 
-PROGRAM = "program.pt"  # the name of either kind in a model folder
 TORCHSCRIPT, EXPORT = "torchscript", "torch.export"
 OBJECTS = ("data/constants/custom_obj", "data/constants/opaque_obj", "data/aotinductor/")
 

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from segcert.models.deeplabv3plus import DeepLabV3Plus
 from segcert.models.errors import ModelError
-from segcert.models.programs import PROGRAM, load_program
+from segcert.models.folders import CONFIG, WEIGHTS, read_config, segmenter_files
+from segcert.models.programs import load_program
 from segcert.models.resunetpp import ResUNetPlusPlus
 from segcert.models.unet import UNet
 from segcert.provenance.atomic import atomic_file
@@ -36,7 +37,6 @@ ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     "resunetpp": ResUNetPlusPlus,
     "deeplabv3plus": DeepLabV3Plus,
 }
-WEIGHTS, CONFIG = "model.safetensors", "config.json"
 NAMED = 3  # tensors that an error names
 
 
@@ -97,7 +97,7 @@ def load_segmenter(folder: str | Path) -> tuple[nn.Module, dict[str, Any]]:
     """A segmenter in eval mode, and its config. Raises ModelError if its files do not belong together."""
     folder = Path(folder)
     held, about = segmenter_files(folder)
-    config = _read_config(about)
+    config = read_config(about)
     if "program" in config:
         program = load_program(held)
         if program.kind != config["program"]:
@@ -119,18 +119,6 @@ def load_segmenter(folder: str | Path) -> tuple[nn.Module, dict[str, Any]]:
             f"{held}: does not fit {about} ({error}); train it again, or put back the config.json that it came with"
         ) from error
     return model.eval(), config
-
-
-def segmenter_files(folder: str | Path) -> list[Path]:
-    """The files that make up a segmenter: weights or program, and config. Raises ModelError if one is missing."""
-    folder = Path(folder)
-    kinds = f"{WEIGHTS} and {CONFIG}, or {PROGRAM} and {CONFIG}"
-    config = folder / CONFIG
-    held = folder / (PROGRAM if config.is_file() and "program" in _read_config(config) else WEIGHTS)
-    for path in (held, config):
-        if not path.is_file():
-            raise ModelError(f"{path}: missing; a segmenter's folder holds {kinds}")
-    return [held, config]
 
 
 def fill(model: nn.Module, state: Mapping[str, Tensor]) -> None:
@@ -177,13 +165,3 @@ def _imported(target: str) -> Callable[..., Any]:
         )
     factory_found: Callable[..., Any] = found
     return factory_found
-
-
-def _read_config(path: Path) -> dict[str, Any]:
-    try:
-        config = json.loads(path.read_text())
-    except ValueError as error:
-        raise ModelError(f"{path}: describes no segmenter ({error!r}); train it again") from error
-    if not isinstance(config, dict):
-        raise ModelError(f"{path}: describes no segmenter (found a {type(config).__name__}); train it again")
-    return config

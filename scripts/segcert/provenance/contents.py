@@ -16,12 +16,16 @@ from segcert.provenance.digests import DigestCache
 from segcert.provenance.records import SUFFIX, RecordError, load_record, read_record
 
 KEPT = ("data", "models", "results", "reports")
+CRATE = "ro-crate-metadata.json"
 
 
 def find_records(root: str | Path = ".") -> Iterator[Path]:
-    """The run records of everything that runs made below `root`."""
+    """The run records of everything that runs made below `root`; those in a crate there are copies, and left out."""
     for top in KEPT:
         for folder, folders, files in os.walk(Path(root, top)):
+            if CRATE in files:
+                folders.clear()
+                continue
             folders[:] = [name for name in folders if not name.startswith(".")]
             yield from (Path(folder, name) for name in files if name.endswith(SUFFIX))
 

@@ -22,7 +22,7 @@ from segcert.provenance.known import recall
 
 SUFFIX = ".record.json"
 FORMAT = "segcert-record-2"
-DRIVER = Path("/proc/driver/nvidia/version")
+DRIVER, CPU = Path("/proc/driver/nvidia/version"), Path("/proc/cpuinfo")
 
 
 class RecordError(ValueError):
@@ -64,19 +64,20 @@ def recorded(job: Any) -> Iterator[dict[str, Any]]:
         "git": git_state(),
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
+        "processor": processor(),
         "started": datetime.datetime.fromtimestamp(start, datetime.UTC).isoformat(timespec="seconds"),
     }
     found: dict[str, Any] = {}
     try:
         _require_planned(record["code"], Path(job.scriptdir))
-        record["inputs"] = {path: digests.digest(path) for path in sorted(set(map(str, job.input)))}
+        record["inputs"] = {path: digests.digest(path) for path in map(str, job.input)}
         yield found
     except Exception as error:
         log.exception("rule %s failed", job.rule)
         if failure:
             _write(failure, record | found | _end(start) | {"exit": "failed", "error": str(error)})
         raise SystemExit(f"segcert: rule {job.rule}: {error}") from error
-    outputs = {path: digests.digest(path) for path in sorted(set(map(str, job.output)))}
+    outputs = {path: digests.digest(path) for path in map(str, job.output)}
     driver = DRIVER.read_text().splitlines()[0] if DRIVER.exists() and "cpu" not in found.get("device", "cpu") else None
     _write(
         record_path(job.output[0]),
@@ -106,6 +107,12 @@ def load_record(path: str | Path) -> dict[str, Any]:
     except (KeyError, TypeError, ValueError) as error:
         raise RecordError(f"{path}: not a run record ({error}); delete what it stands beside, run snakemake") from error
     return record
+
+
+def processor() -> str:
+    """The model of this machine's processor, on which the rounding of sums may depend."""
+    lines = CPU.read_text().splitlines() if CPU.exists() else []
+    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.processor())
 
 
 def _require_planned(code: Mapping[str, str], scripts: Path) -> None:

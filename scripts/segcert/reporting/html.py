@@ -3,10 +3,12 @@
 import base64
 import math
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
 from segcert.provenance.atomic import atomic_file
 
@@ -18,7 +20,7 @@ def render(output: str | Path, template: str, **values: Any) -> None:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined
     )
-    environment.filters |= {"number": number, "signed": signed, "digits": digits, "file_size": file_size}
+    environment.filters |= {each.__name__: each for each in (cell, number, signed, digits, percent, file_size)}
     text = environment.get_template(template).render(**values)
     with atomic_file(output) as path:
         path.write_text(text, encoding="utf-8")
@@ -37,6 +39,23 @@ def signed(value: float, decimals: int = 3) -> str:
 def digits(value: float) -> str:
     """Three digits for small numbers, whole numbers from 100 on."""
     return "n/a" if math.isnan(value) else f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
+
+
+def percent(value: float, decimals: int = 0) -> str:
+    """A share in per cent, with so many decimals."""
+    return "n/a" if math.isnan(value) else f"{100 * value:.{decimals}f}%"
+
+
+def whole(value: float) -> str:
+    """A count."""
+    return f"{value:.0f}"
+
+
+def cell(row: Mapping[str, Any], column: str, style: str = "number", *decimals: int) -> Markup:
+    """A number of a table as a page shows it, with its column and exact value, so that an audit can compare them."""
+    shown = {"number": number, "signed": signed, "digits": digits, "percent": percent, "whole": whole}[style]
+    text = shown(row[column], *decimals)
+    return Markup('<data value="{}" data-column="{}">{}</data>').format(row[column], column, text)
 
 
 def file_size(count: int) -> str:

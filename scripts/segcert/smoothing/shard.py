@@ -1,6 +1,6 @@
 """The votes of a shard of a data set's test images."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +8,12 @@ import torch
 
 from segcert.data.loading import PreparedDataset
 from segcert.measurements import measurements_of
-from segcert.models.registry import load_segmenter, segmenter_files
+from segcert.models.folders import denoiser_digest, segmenter_digest
+from segcert.models.registry import load_segmenter
 from segcert.progress import log, track
-from segcert.provenance.digests import file_digest, value_digest
 from segcert.smoothing.blocks import BlockStore
 from segcert.smoothing.segmenter import Denoise, SmoothedSegmenter
 from segcert.votes import save_votes
-
-DENOISER_FILES = ("unet/diffusion_pytorch_model.safetensors", "unet/config.json", "scheduler/scheduler_config.json")
 
 
 def sample_shard(
@@ -47,8 +45,47 @@ def sample_shard(
     `code` is the digest of the code that draws, a part of what names a block.
     """
     dataset = PreparedDataset(Path(index))
+    smoothed = smoothed_segmenter(
+        dataset, segmenter, denoiser, denoising_steps=denoising_steps, sigma=sigma, settings=settings, noise=noise,
+        pool=pool, seed=seed, device=device, code=code, store=store,
+    )  # fmt: skip
+    names = dataset.names("test", settings["test_images"])[shard::shards]
+    log.info("%d images, sigma %g, %d + %d draws each", len(names), sigma, n0, n)
+    votes = {
+        name: smoothed.sample(
+            dataset.image(name),
+            n0,
+            n,
+            truth=dataset.mask(name),
+            measurements=measurements_of(measurements, dataset.about["classes"], dataset.pixel_size(name)),
+            keep_draws=keep_draws,
+        )
+        for name in track(names, f"sampling sigma {sigma:g}")
+    }
+    save_votes(output, votes)
+    if keep_draws and names:
+        size = Path(output).stat().st_size / len(names)
+        log.info("with the label maps of all draws, %.0f bytes per image", size)
+
+
+def smoothed_segmenter(
+    dataset: PreparedDataset,
+    segmenter: str | Path,
+    denoiser: str | Path | None,
+    *,
+    denoising_steps: int,
+    sigma: float,
+    settings: Mapping[str, Any],
+    noise: str,
+    pool: int,
+    seed: int,
+    device: torch.device,
+    code: str,
+    store: BlockStore | None = None,
+) -> SmoothedSegmenter:
+    """The smoothed segmenter that draws the votes of a data set; the arguments are those of `sample_shard`."""
     model, config = load_segmenter(segmenter)
-    smoothed = SmoothedSegmenter(
+    return SmoothedSegmenter(
         model,
         sigma,
         len(config["classes"]),
@@ -69,23 +106,6 @@ def sample_shard(
             "code": code,
         },
     )
-    names = dataset.names("test", settings["test_images"])[shard::shards]
-    log.info("%d images, sigma %g, %d + %d draws each", len(names), sigma, n0, n)
-    votes = {
-        name: smoothed.sample(
-            dataset.image(name),
-            n0,
-            n,
-            truth=dataset.mask(name),
-            measurements=measurements_of(measurements, config["classes"], dataset.pixel_size(name)),
-            keep_draws=keep_draws,
-        )
-        for name in track(names, f"sampling sigma {sigma:g}")
-    }
-    save_votes(output, votes)
-    if keep_draws and names:
-        size = Path(output).stat().st_size / len(names)
-        log.info("with the label maps of all draws, %.0f bytes per image", size)
 
 
 def load_denoiser(folder: str | Path | None, steps: int = 1) -> Denoise | None:
@@ -95,15 +115,3 @@ def load_denoiser(folder: str | Path | None, steps: int = 1) -> Denoise | None:
     from segcert.diffusion.denoiser import DiffusionDenoiser
 
     return DiffusionDenoiser.load(folder, steps)
-
-
-def segmenter_digest(folder: str | Path) -> str:
-    """SHA-256 over what a segmenter computes with: weights (or program) and configuration."""
-    return value_digest({path.name: file_digest(path) for path in segmenter_files(folder)})
-
-
-def denoiser_digest(folder: str | Path | None, steps: int = 1) -> str | None:
-    """SHA-256 over what a denoiser computes with: weights, configuration, noise schedule and number of steps."""
-    if folder is None:
-        return None
-    return value_digest({name: file_digest(Path(folder, name)) for name in DENOISER_FILES} | {"steps": steps})

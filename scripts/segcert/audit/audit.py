@@ -1,0 +1,144 @@
+"""Audit a run: from every number of its report back to the archives."""
+
+import dataclasses
+import secrets
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from segcert.audit.archives import check_archives
+from segcert.audit.decisions import check_decisions
+from segcert.audit.files import check_files, check_indexes, check_links
+from segcert.audit.findings import Evidence, Finding, Findings, FreshDigests
+from segcert.audit.lineage import Lineage
+from segcert.audit.numbers import check_collection, check_page, check_tables
+from segcert.audit.origins import check_code, check_environment
+from segcert.audit.pointers import check_pointers, check_trail
+
+Check = Callable[[Evidence], Findings]
+
+CHECKS: dict[str, Check] = {
+    "files are what their jobs made": check_files,
+    "jobs read what others made": check_links,
+    "indexes name the prepared images": check_indexes,
+    "archives are those published": check_archives,
+    "records agree with git": check_code,
+    "packages are those locked": check_environment,
+    "pointers name the artifacts": check_pointers,
+    "records that travel agree": check_trail,
+    "votes give the certificates": check_decisions,
+    "certificates give the collection": check_collection,
+    "the collection gives the tables": check_tables,
+    "the page shows the tables": check_page,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What a check looked at and found; seconds of wall time."""
+
+    title: str
+    count: int
+    findings: list[Finding]
+    seconds: float
+
+    @property
+    def broken(self) -> list[Finding]:
+        """The links that do not hold."""
+        return [finding for finding in self.findings if finding.broken]
+
+    @property
+    def notices(self) -> list[Finding]:
+        """What a reader of the numbers should know."""
+        return [finding for finding in self.findings if not finding.broken]
+
+
+@dataclasses.dataclass(frozen=True)
+class Audit:
+    """An audit of a run.
+
+    Attributes
+    ----------
+    lineage
+        Of the run.
+    outcomes
+        Of the checks.
+    first
+        The first broken link, in the order of the work; None where every link holds.
+    downstream
+        Every file that was made from it, directly or not.
+    """
+
+    lineage: Lineage
+    outcomes: list[Outcome]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every link holds."""
+        return self.first is None
+
+    @property
+    def first(self) -> Finding | None:
+        """The first broken link in the order of the work."""
+        broken = [finding for outcome in self.outcomes for finding in outcome.broken]
+        return min(broken, key=lambda finding: self._place(finding.path), default=None)
+
+    @property
+    def downstream(self) -> list[str]:
+        """Every file that was made from the first broken link, directly or not."""
+        return self.lineage.downstream(_artifact(self.first.path)) if self.first else []
+
+    def as_json(self) -> dict[str, Any]:
+        """The audit as plain JSON."""
+        return {
+            "run": self.lineage.run,
+            "passed": self.passed,
+            "jobs": len(self.lineage.jobs),
+            "checks": [dataclasses.asdict(outcome) for outcome in self.outcomes],
+            "first_broken": self.first and dataclasses.asdict(self.first),
+            "downstream": self.downstream,
+        }
+
+    def _place(self, path: str) -> int:
+        """Where in the order of the work a file stands; what no job made comes before the first that read it."""
+        artifact = _artifact(path)
+        for place, job in enumerate(self.lineage.jobs):
+            if artifact in job.inputs and artifact not in self.lineage.makers:
+                return 2 * place
+            if artifact in job.outputs or artifact in job.holds:
+                return 2 * place + 1
+        return 2 * len(self.lineage.jobs)
+
+
+def with_replay(images: int, seed: int | None = None) -> dict[str, Check]:
+    """The checks, and votes of some images drawn again: which ones, chance decides, or `seed`."""
+    if not images:
+        return CHECKS
+    chosen = secrets.randbelow(2**32) if seed is None else seed
+
+    def check_votes_again(evidence: Evidence) -> Findings:
+        from segcert.audit.replay import check_votes
+
+        return check_votes(evidence, images, chosen)
+
+    return CHECKS | {f"votes drawn again (seed {chosen})": check_votes_again}
+
+
+def audit(run: str, root: str | Path = ".", checks: dict[str, Check] = CHECKS) -> Audit:
+    """Audit a run of a checkout. Every file is read, no cache trusted. Raises LineageError if the run is not there."""
+    lineage = Lineage.read(run, root)
+    evidence = Evidence(lineage, FreshDigests(lineage.root))
+    outcomes = []
+    for title, check in checks.items():
+        start, found = time.monotonic(), list[Finding]()
+        count = 0
+        for count, finding in enumerate(check(evidence), start=1):  # noqa: B007
+            found += [finding] if finding else []
+        outcomes.append(Outcome(title, count, found, round(time.monotonic() - start, 2)))
+    return Audit(lineage, outcomes)
+
+
+def _artifact(path: str) -> str:
+    """The artifact that a file speaks of: a run record stands for what it stands beside."""
+    return path.removesuffix(".record.json")

@@ -1,0 +1,175 @@
+"""Do the numbers of the report follow from the certificates? Tables are made again, the page is read."""
+
+import decimal
+import functools
+import io
+import math
+from collections.abc import Callable, Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+
+from segcert.audit.findings import Evidence, Finding, Findings, other_code, unless
+from segcert.audit.lineage import Job
+from segcert.reporting.costs import cost_table
+from segcert.reporting.tables import (
+    attack_table,
+    class_table,
+    denoiser_table,
+    main_table,
+    measurement_table,
+    pairing_table,
+)
+
+TOLERANCE = 1e-9  # relative: of another version of pandas or numpy on another machine
+
+
+def check_collection(evidence: Evidence) -> Findings:
+    """The rows of certificates.parquet and its siblings are those of the certificates that they were collected from."""
+    for job in evidence.lineage.jobs:
+        if job.rule == "collect":
+            for output in job.outputs:
+                parts = [path for path in job.inputs if _kind(path) == _kind(output)]
+                yield other_code(job) or _compared(
+                    evidence.root, output, functools.partial(_concatenated, evidence.root, parts)
+                )
+
+
+def check_tables(evidence: Evidence) -> Findings:
+    """The tables of the report follow from certificates.parquet and its siblings."""
+    for job in evidence.lineage.jobs:
+        if job.rule in ("tables", "costs"):
+            recipes = _of_tables(evidence.root, job) if job.rule == "tables" else _of_costs(evidence.root, job)
+            for name, made in recipes.items():
+                output = next(path for path in job.outputs if path.endswith(f"/{name}.csv"))
+                yield other_code(job) or _compared(evidence.root, output, made)
+
+
+def check_page(evidence: Evidence) -> Findings:
+    """Each number in a table of the page is that of the CSV file, to the digits that are shown."""
+    page = f"reports/{evidence.lineage.run}/index.html"
+    if page not in evidence.lineage.makers or not (evidence.root / page).exists():
+        return
+    tables: dict[str, pd.DataFrame] = {}
+    for shown in _Shown.read(evidence.root / page):
+        name, row, column, value, text = shown
+        if name not in tables:
+            tables[name] = _read_csv(evidence.root / f"reports/{evidence.lineage.run}/tables/{name}.csv")
+        table = tables[name]
+        if row >= len(table) or column not in table:
+            yield Finding(page, f"shows {column} of row {row} of {name}.csv, which has none")
+            continue
+        stated = float(table[column].iloc[row])
+        agrees = _equal(float(value), stated) and _rounds_to(text, stated)
+        yield unless(agrees, page, f"shows {text} ({value}) where row {row} of {name}.csv has {column} {stated}")
+
+
+Recipes = dict[str, Callable[[], pd.DataFrame]]
+
+
+def _of_tables(root: Path, job: Job) -> Recipes:
+    results = {Path(path).stem: root / path for path in job.inputs if path.endswith(".parquet")}
+    read = functools.cache(lambda name: pd.read_parquet(results[name]))
+    resamples = job.record["params"]["resamples"]
+    scores = [path for path in job.inputs if "/denoiser_scores/" in path]
+    return {
+        "main": lambda: main_table(read("certificates"), resamples),
+        "classes": lambda: class_table(read("certificates"), resamples),
+        "pairings": lambda: pairing_table(read("certificates"), resamples),
+        "measurements": lambda: measurement_table(read("intervals")),
+        "attacks": lambda: attack_table(read("attacks")),
+        "denoisers": lambda: denoiser_table([pd.read_csv(root / path) for path in scores]),
+        "budget": lambda: read("budget"),
+    }
+
+
+def _of_costs(root: Path, job: Job) -> Recipes:
+    main = next(path for path in job.inputs if path.endswith("/main.csv"))
+    costs = [root / path for path in job.inputs if "/costs/" in path]
+    return {
+        "costs": lambda: cost_table(pd.read_csv(root / main), pd.concat(map(pd.read_csv, costs), ignore_index=True))
+    }
+
+
+def _compared(root: Path, output: str, make: Callable[[], pd.DataFrame]) -> Finding | None:
+    """Whether a table is what it should be."""
+    try:
+        written = pd.read_parquet(root / output) if output.endswith(".parquet") else _read_csv(root / output)
+        made = make()
+        if output.endswith(".csv"):
+            made = _read_csv(io.StringIO(made.to_csv(index=False)))
+        pd.testing.assert_frame_equal(made, written, rtol=TOLERANCE, atol=0)
+    except AssertionError as error:
+        difference = " ".join(str(error).partition("[index]")[0].split())
+        return Finding(output, f"does not follow from what it was made from: {difference}")
+    except (OSError, ValueError, KeyError) as error:
+        return Finding(output, f"cannot be made again: {error}")
+    return None
+
+
+def _kind(path: str) -> str:
+    """What a parquet file holds: certificates, intervals, budget or attacks."""
+    if "/certificates/" not in path:
+        return "attacks" if "/attacks/" in path else Path(path).stem
+    return next((kind for kind in ("intervals", "budget") if path.endswith(f".{kind}.parquet")), "certificates")
+
+
+def _concatenated(root: Path, parts: list[str]) -> pd.DataFrame:
+    frames = [pd.read_parquet(root / path) for path in parts if path.endswith(".parquet")]
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+
+def _read_csv(source: Path | io.StringIO) -> pd.DataFrame:
+    try:
+        return pd.read_csv(source, keep_default_na=False, na_values=[""])
+    except pd.errors.EmptyDataError:
+        return pd.DataFrame()
+
+
+def _equal(one: float, other: float) -> bool:
+    return one == other or (math.isnan(one) and math.isnan(other))
+
+
+def _rounds_to(text: str, value: float) -> bool:
+    """Whether a text shows a value, rounded to the digits of the text."""
+    if math.isnan(value) or math.isinf(value):
+        return text == ("n/a" if math.isnan(value) else f"{value:g}")
+    share = 100 if text.endswith("%") else 1
+    shown = decimal.Decimal(text.removesuffix("%"))
+    half = decimal.Decimal(5).scaleb(int(shown.as_tuple().exponent) - 1)
+    return abs(shown - share * decimal.Decimal(value)) <= half * (1 + decimal.Decimal(TOLERANCE))
+
+
+class _Shown(HTMLParser):
+    """The numbers in the tables of a page: table, row, column, exact value, text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.row: tuple[str, int] | None = None
+        self.cell: list[str] | None = None
+        self.found: list[tuple[str, int, str, str, str]] = []
+
+    @classmethod
+    def read(cls, path: Path) -> Iterator[tuple[str, int, str, str, str]]:
+        """The numbers of a file."""
+        parser = cls()
+        parser.feed(path.read_text(encoding="utf-8"))
+        return iter(parser.found)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        about = {name: value or "" for name, value in attrs}
+        if tag == "tr":
+            self.row = (about["data-table"], int(about["data-row"])) if "data-table" in about else None
+        elif tag == "data" and self.row:
+            self.cell = [about["data-column"], about["value"], ""]
+
+    def handle_data(self, data: str) -> None:
+        if self.cell:
+            self.cell[-1] += data
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "data" and self.cell and self.row:
+            column, value, text = self.cell
+            self.found.append((*self.row, column, value, text))
+            self.cell = None
