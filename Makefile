@@ -5,11 +5,13 @@ VENV := .venv
 INSTALLED := $(shell cat $(VENV)/complete 2>/dev/null)
 TORCH ?= $(or $(INSTALLED),auto)
 BIN := $(VENV)/bin
+CHECKERS := .venv-checkers
 LOCKS := envs/lock-common.txt envs/lock-torch-cpu.txt envs/lock-torch-cuda.txt
-INSTALL = $(BIN)/pip install --quiet --no-deps --require-hashes -r envs/lock-common.txt -r
+LOCKED = pip install --quiet --no-deps --require-hashes -r
+INSTALL = $(BIN)/$(LOCKED) envs/lock-common.txt -r
 
 .DEFAULT_GOAL := help
-.PHONY: help run test status env lint format lock config clean
+.PHONY: help run status push test env lint format lock config clean
 
 help:  ## Show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
@@ -20,7 +22,10 @@ run: env  ## Run the whole pipeline on the embedded phantom; CONFIG=config/montg
 status: env  ## Say what is stale, stage by stage, and why; CONFIG as for run
 	$(BIN)/segcert status $(if $(CONFIG),--configfile $(CONFIG))
 
-test: env  ## Run all tests
+push: env  ## Push data, models and results of the run to the DVC remote
+	$(BIN)/snakemake push $(if $(CONFIG),--configfile $(CONFIG))
+
+test: env $(CHECKERS)/complete  ## Run all tests
 	$(BIN)/pytest
 
 env: $(VENV)/complete  ## Set up .venv from the hash-locked files (TORCH=cpu|cuda chooses the build)
@@ -41,19 +46,25 @@ endif
 	$(BIN)/pip check
 	@echo $(TORCH) > $@
 
+$(CHECKERS)/complete: envs/lock-checkers.txt | env
+	$(PYTHON) -m venv --clear $(CHECKERS)
+	$(CHECKERS)/bin/$(LOCKED) $<
+	$(CHECKERS)/bin/pip check
+	@touch $@
+
 lint: env  ## Check style and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/snakefmt --check Snakefile rules workflow
 	$(BIN)/mypy
 
 format: env  ## Format Python and Snakemake files
 	$(BIN)/ruff check --fix-only
 	$(BIN)/ruff format
-	$(BIN)/snakefmt Snakefile rules
+	$(BIN)/snakefmt Snakefile rules workflow
 
-lock: env  ## Resolve pyproject.toml anew into envs/lock-*.txt
-	$(BIN)/python envs/lock.py
+lock: env  ## Resolve pyproject.toml into envs/lock-*.txt; UPGRADE=1 takes the newest versions
+	$(BIN)/python envs/lock.py $(if $(UPGRADE),--upgrade)
 
 config: env  ## Write config/default.yaml and config/schema.json from the configuration model
 	PYTHONPATH=scripts $(BIN)/python -m segcert.config

@@ -1,54 +1,75 @@
-"""Write the three hash-locked requirement files from pyproject.toml (`make lock`).
+"""Write the four hash-locked requirement files from pyproject.toml (`make lock`).
 
 uv resolves the project twice, for the CPU and for the CUDA build of the same torch. What both need is
 `lock-common.txt`; the rest of each is `lock-torch-cpu.txt` and `lock-torch-cuda.txt`. The CPU build is looked
-for where pip looks for it: set PIP_FIND_LINKS or PIP_EXTRA_INDEX_URL to a place that has it.
+for where pip looks for it: set PIP_FIND_LINKS or PIP_EXTRA_INDEX_URL to a place that has it. The dependency group
+`checkers` is resolved on its own, into `lock-checkers.txt`: it does not fit beside DVC.
+
+Versions that stand in the lock files stay while they fit; `--upgrade` (`make lock UPGRADE=1`) takes the newest.
 """
 
+import argparse
 import os
 import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 TORCH = "2.13.0"
 ENVS = Path(__file__).parent
 PYPROJECT = ENVS.parent / "pyproject.toml"
+COMMON, CPU, CUDA, CHECKERS = (ENVS / f"lock-{name}.txt" for name in ("common", "torch-cpu", "torch-cuda", "checkers"))
+PROJECT = (str(PYPROJECT), "--all-extras")
 
 
-def resolve(torch: str, *options: str) -> dict[str, str]:
-    """One resolution: package name -> its requirement line with hashes."""
+def resolve(*wanted: str, kept: Sequence[Path], pins: Sequence[str] = ()) -> dict[str, str]:
+    """One resolution: package name -> its requirement line with hashes.
+
+    `wanted` is what uv compiles, `kept` the lock files whose versions stay while they fit, `pins` what must hold.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        constraint, output = Path(folder, "torch.txt"), Path(folder, "lock.txt")
-        constraint.write_text(f"torch=={torch}\n")
-        command = ["uv", "pip", "compile", str(PYPROJECT), "--all-extras", "--generate-hashes", "--no-header"]
-        command += ["--no-annotate", "--python-version", "3.11", "--constraint", str(constraint)]
-        subprocess.run([sys.executable, "-m", *command, "-q", *options, "-o", str(output)], check=True)
+        constraint, output = Path(folder, "pins.txt"), Path(folder, "lock.txt")
+        constraint.write_text("\n".join(pins) + "\n")
+        output.write_text("".join(lock.read_text() for lock in kept if lock.exists()))  # uv prefers what it finds there
+        command = ["uv", "pip", "compile", *wanted, "--generate-hashes", "--no-header", "--no-annotate"]
+        command += ["--python-version", "3.11", "--constraint", str(constraint), *_places()]
+        subprocess.run([sys.executable, "-m", *command, "-q", "-o", str(output)], check=True)
         blocks = re.split(r"\n(?=[A-Za-z0-9])", output.read_text().strip())
     return {block.split("==")[0]: block for block in blocks}
 
 
-def write(name: str, blocks: dict[str, str]) -> None:
-    """Write the requirement lines of a lock file, sorted by package."""
-    (ENVS / name).write_text("\n".join(blocks[package] for package in sorted(blocks)) + "\n")
+def write(lock: Path, blocks: dict[str, str]) -> None:
+    """Write the requirement lines of a lock file, sorted by package; leave a file that says the same as it is."""
+    text = "\n".join(blocks[package] for package in sorted(blocks)) + "\n"
+    if not lock.exists() or lock.read_text() != text:
+        lock.write_text(text)
 
 
 def main() -> None:
-    """Resolve both builds and write what they share and what they do not."""
+    """Resolve both builds, write what they share and what they do not; then the checkers."""
+    parser = argparse.ArgumentParser(description="Write the hash-locked requirement files from pyproject.toml.")
+    parser.add_argument("--upgrade", action="store_true", help="take the newest versions, not those of the lock files")
+    keep = not parser.parse_args().upgrade
+    cpu = resolve(*PROJECT, kept=[COMMON, CPU] if keep else [], pins=[f"torch=={TORCH}+cpu"])
+    common = {package: block for package, block in cpu.items() if package != "torch"}
+    pins = [f"torch=={TORCH}", *(block.split(" ")[0] for block in common.values())]
+    cuda = resolve(*PROJECT, kept=[CUDA] if keep else [], pins=pins)
+    checkers = resolve("--group", f"{PYPROJECT}:checkers", kept=[CHECKERS] if keep else [])
+    write(COMMON, common)
+    write(CPU, {"torch": cpu["torch"]})
+    write(CUDA, {package: block for package, block in cuda.items() if package not in common})
+    write(CHECKERS, checkers)
+
+
+def _places() -> list[str]:
+    """Where pip looks for packages beside the index, as options of uv."""
     where = [
         ("--find-links", os.environ.get("PIP_FIND_LINKS")),
         ("--extra-index-url", os.environ.get("PIP_EXTRA_INDEX_URL")),
     ]
-    cpu = resolve(f"{TORCH}+cpu", *(word for option, value in where if value for word in (option, value)))
-    common = {package: block for package, block in cpu.items() if package != "torch"}
-    with tempfile.NamedTemporaryFile("w", suffix=".txt") as pins:
-        pins.write("\n".join(block.split(" ")[0] for block in common.values()) + "\n")
-        pins.flush()
-        cuda = resolve(TORCH, "--constraint", pins.name)
-    write("lock-common.txt", common)
-    write("lock-torch-cpu.txt", {"torch": cpu["torch"]})
-    write("lock-torch-cuda.txt", {package: block for package, block in cuda.items() if package not in common})
+    return [word for option, value in where if value for word in (option, value)]
 
 
 if __name__ == "__main__":

@@ -56,6 +56,20 @@ rule version_results:
         "../scripts/version.py"
 
 
+rule push:
+    input:
+        rules.version_data.output,
+        rules.version_models.output,
+        rules.version_results.output,
+    localrule: True
+    resources:
+        dvc=1,
+    params:
+        folders=["data", "models", "results", REPORT],
+    script:
+        "../scripts/push.py"
+
+
 rule audit:
     params:
         run=RUN,

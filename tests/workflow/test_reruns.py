@@ -1,9 +1,7 @@
 """What is done again, and what is not."""
 
 import os
-import shutil
 import subprocess
-import sys
 
 import pytest
 
@@ -94,28 +92,6 @@ def test_a_changed_model_is_noticed(finished):
     stale = finished.stale()
     assert stale["sample"] == 4
     assert stale["predict"] == stale["segmenter_card"] == 1
-
-
-def test_a_clone_that_pulls_has_nothing_to_do_and_still_notices_changes(finished, tmp_path):
-    subprocess.run(
-        [sys.executable, "-m", "dvc", "remote", "modify", "--local", "store", "url", tmp_path / "store"],
-        cwd=finished.path, check=True,
-    )  # fmt: skip
-    subprocess.run([sys.executable, "-m", "dvc", "push", "-q"], cwd=finished.path, check=True)
-    clone = type(finished)(tmp_path / "clone")
-    git = ["git", "-c", "user.name=test", "-c", "user.email=test@example.org"]
-    pointers = ["data.dvc", "models.dvc", "results.dvc", "reports/tiny.dvc"]
-    subprocess.run([*git, "add", "-f", *pointers], cwd=finished.path, check=True)
-    subprocess.run([*git, "commit", "-qm", "publish"], cwd=finished.path, check=True)
-    subprocess.run(["git", "clone", "-q", finished.path, clone.path], check=True)
-    shutil.copy(finished.path / ".dvc/config.local", clone.path / ".dvc/config.local")
-    assert clone.stale()["train_denoiser"] == 1, "a look before the pull must not spoil it"
-    subprocess.run([sys.executable, "-m", "dvc", "pull", "-q"], cwd=clone.path, check=True)
-    assert clone.stale() == {}
-    assert clone.stale("--config", "tau=0.7") == AFTER_CERTIFY
-    votes = clone.files("results/tiny/votes/phantom/unet-clean/none/sigma_0.5/*.npz")[0]
-    votes.write_bytes(votes.read_bytes() + b"x")
-    assert clone.stale()["certify"] == 1
 
 
 def test_leftovers_and_records_do_not_change_the_pointer(finished):

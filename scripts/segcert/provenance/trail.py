@@ -2,7 +2,8 @@
 
 Snakemake decides from `.snakemake/metadata` what is stale; a clone that pulls the artifacts has no such records
 and would do everything again. So they are packed into results/.trail, which `results.dvc` covers, and taken up again
-wherever it was pulled: for those artifacts whose content is what it was when the trail was packed, and for no others.
+wherever it was pulled: for those artifacts whose content is what it was when the trail was packed. Of any other
+artifact this checkout's own record stays; where it has none, the trail's says what the artifact was, or should be.
 Run records hold times; data.dvc and models.dvc leave them out (.dvcignore) so that the same data and models give the
 same pointers, and they are packed as well.
 """
@@ -11,57 +12,80 @@ import json
 import shutil
 from base64 import urlsafe_b64decode
 from pathlib import Path
+from typing import Any
 
+from segcert.progress import log
 from segcert.provenance.atomic import atomic_file, atomic_folder
 from segcert.provenance.digests import DigestCache, file_digest
 from segcert.provenance.records import SUFFIX, record_path
 
 METADATA = Path(".snakemake/metadata")
+INCOMPLETE = Path(".snakemake/incomplete")
 TRAIL = Path("results/.trail")
 CONTENTS = TRAIL / "contents.json"
-TAKEN = Path(".snakemake/trail")  # which trail this checkout has packed or taken up last
-POINTERS = ("data.dvc", "models.dvc", "results.dvc")
+TAKEN = Path(".snakemake/trail.json")  # which trail this checkout has packed or taken up last, and what of it waits
+POINTER = "results.dvc"  # points at the trail too, so what Snakemake knows of it cannot be in there
+POINTERS = {"data.dvc": ("data/",), "models.dvc": ("models/",), POINTER: ("results/", "reports/")}
 PACKED = ("data", "models")  # folders whose pointers leave run records out
 
 
 def pack_trail(root: str | Path = ".") -> None:
-    """Copy Snakemake's records, and the run records of data and models, to results/.trail."""
-    root, digests = Path(root), DigestCache(root)
+    """Copy Snakemake's records of what is there, and the run records of data and models, to results/.trail."""
+    root, digests, contents = Path(root), DigestCache(root), dict[str, tuple[str, str, str]]()
     with atomic_folder(root / TRAIL) as new:
-        shutil.copytree(root / METADATA, new / "snakemake")
         for record in (path for top in PACKED for path in (root / top).rglob(f"*{SUFFIX}")):
-            copy = new / "records" / record.relative_to(root)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(record, copy)
-        artifacts = {_artifact(path, new / "snakemake"): path for path in _files(new / "snakemake")}
-        contents = {
-            name: [digests.digest(root / name), file_digest(path), path.relative_to(new).as_posix()]
-            for name, path in sorted(artifacts.items())
-            if (root / name).is_file()
-        }
-        (new / CONTENTS.name).write_text(json.dumps(contents, indent=1) + "\n")
-    _take(root)
+            _copy(record, new / "records" / record.relative_to(root))
+        for path in _files(root / METADATA):
+            code = path.relative_to(root / METADATA)
+            name, packed = _artifact(code), Path("snakemake", code)
+            if (root / name).is_file() and name != POINTER:
+                _copy(path, new / packed)
+                contents[name] = (digests.digest(root / name), file_digest(new / packed), packed.as_posix())
+        (new / CONTENTS.name).write_text(json.dumps(dict(sorted(contents.items())), indent=1) + "\n")
+    _note(root, file_digest(root / CONTENTS), {})
 
 
 def unpack_trail(root: str | Path = ".") -> list[str]:
-    """Take the records of a trail that was pulled; return the artifacts of which they were taken.
+    """Take up the records of a trail that was pulled; return the artifacts that were found as it knows them.
 
-    The pointers become newer than what they point at, as after the run that wrote them.
+    What was not pulled yet waits for a later call, unless a job makes it here in the meantime. The pointers become
+    newer than what they point at, as after the run that wrote them, unless some of it is not what they point at.
     """
     root, digests = Path(root), DigestCache(root)
-    if not (root / CONTENTS).exists() or _taken(root) == file_digest(root / CONTENTS):
+    if not (root / CONTENTS).exists():
         return []
-    taken = []
-    for name, (sha256, _, packed) in json.loads((root / CONTENTS).read_text()).items():
-        if (root / name).is_file() and digests.digest(root / name) == sha256:
-            record = record_path(name)
-            _copy(root / TRAIL / packed, root / METADATA / Path(packed).relative_to("snakemake"))
-            if (root / TRAIL / "records" / record).exists():
-                _copy(root / TRAIL / "records" / record, root / record)
+    trail = file_digest(root / CONTENTS)
+    waiting = _waiting(root, trail)
+    if waiting == {}:
+        return []
+    try:
+        contents: dict[str, tuple[str, str, str]] = json.loads((root / CONTENTS).read_text())
+    except ValueError as error:
+        log.warning("%s: not a trail (%s); to bring it back: dvc checkout --force %s", CONTENTS, error, POINTER)
+        return []
+    taken, left, other = list[str](), dict[str, str | None](), set[str]()
+    for name, (sha256, packed_sha256, packed) in contents.items():
+        code = Path(packed).relative_to("snakemake")
+        own = file_digest(root / METADATA / code) if (root / METADATA / code).exists() else None
+        if waiting is not None and (name not in waiting or waiting[name] != own):
+            continue  # taken before, or made here since
+        there = (root / name).is_file()
+        same = there and digests.digest(root / name) == sha256
+        if there and not same:
+            other.add(name)
+        if (same or own is None) and _is(root / TRAIL / packed, packed_sha256):
+            _copy(root / TRAIL / packed, root / METADATA / code)
+            own = packed_sha256
+            if there and packed_record(name, root).exists():
+                _copy(packed_record(name, root), root / record_path(name))
+        if same and own == packed_sha256:
+            (root / INCOMPLETE / code).unlink(missing_ok=True)
             taken.append(name)
-    for pointer in filter(Path.exists, (root / name for name in POINTERS)):
-        pointer.touch()
-    _take(root)
+        else:
+            left[name] = own
+    if taken:
+        _touch_pointers(root, other)
+    _note(root, trail, left)
     return taken
 
 
@@ -70,23 +94,35 @@ def packed_record(artifact: str | Path, root: str | Path = ".") -> Path:
     return Path(root, TRAIL, "records", record_path(artifact))
 
 
-def _taken(root: Path) -> str:
-    return (root / TAKEN).read_text() if (root / TAKEN).exists() else ""
+def _waiting(root: Path, trail: str) -> dict[str, str | None] | None:
+    """Of a trail met before, the artifacts that wait, with the digest of their record of Snakemake; None: new."""
+    noted: dict[str, Any] = json.loads((root / TAKEN).read_text()) if (root / TAKEN).exists() else {}
+    return noted["waiting"] if noted.get("trail") == trail else None
 
 
-def _take(root: Path) -> None:
+def _note(root: Path, trail: str, waiting: dict[str, str | None]) -> None:
     with atomic_file(root / TAKEN) as path:
-        path.write_text(file_digest(root / CONTENTS))
+        path.write_text(json.dumps({"trail": trail, "waiting": waiting}))
+
+
+def _touch_pointers(root: Path, other: set[str]) -> None:
+    """Make each pointer newer than what it points at, unless that holds one of the artifacts `other`."""
+    for pointer, folders in POINTERS.items():
+        if (root / pointer).exists() and not any(name.startswith(folders) for name in other):
+            (root / pointer).touch()
 
 
 def _files(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
-def _artifact(path: Path, metadata: Path) -> str:
+def _is(path: Path, sha256: str) -> bool:
+    return path.is_file() and file_digest(path) == sha256
+
+
+def _artifact(code: Path) -> str:
     """The artifact that a file of Snakemake's records speaks of: Snakemake names it by the base64 of the path."""
-    code = "".join(part.removeprefix("@") for part in path.relative_to(metadata).parts)
-    return urlsafe_b64decode(code).decode()
+    return urlsafe_b64decode("".join(part.removeprefix("@") for part in code.parts)).decode()
 
 
 def _copy(source: Path, target: Path) -> None:

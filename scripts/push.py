@@ -1,0 +1,3 @@
+from segcert.provenance.pointers import push_to_remote
+
+push_to_remote(snakemake.params.folders)
