@@ -1,4 +1,4 @@
-"""The `segcert` command: certify, explain, verify, plan images of one's own; datasets; audit, trace, crate of runs."""
+"""The `segcert` command: certify, explain, verify and plan images; audit, trace, diff and crate of runs; datasets."""
 
 import enum
 import re
@@ -215,6 +215,33 @@ def crate(
     from segcert.audit.crate import write_crate
 
     typer.echo(write_crate(run, out))
+
+
+@app.command()
+def diff(
+    a: Annotated[str, typer.Argument(metavar="RUN_A", help="A run's name, CHECKOUT:run, or CHECKOUT/results/run.")],
+    b: Annotated[str, typer.Argument(metavar="RUN_B", help="The run to compare it with.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Everything, for machines.")] = False,
+) -> None:
+    """Say which inputs, parameters, code and packages differ between two runs, and which numbers moved by how much.
+
+    Exit status: 0 same, 1 different, 2 a run cannot be read. Another commit with the same code, and measured times, do
+    not count. Run records are compared as they stand.
+    """
+    from segcert.audit.diff import diff_records, find_run
+    from segcert.audit.diff_document import as_document
+    from segcert.audit.diff_words import describe
+    from segcert.audit.lineage import LineageError
+    from segcert.audit.moved import moved_intervals, moved_metrics
+
+    try:
+        runs = find_run(a), find_run(b)
+        records, metrics, intervals = diff_records(*runs), moved_metrics(*runs), moved_intervals(*runs)
+    except LineageError as error:
+        typer.echo(f"segcert: {error}", err=True)
+        raise typer.Exit(2) from None
+    typer.echo((as_document if as_json else describe)(*runs, records, metrics, intervals))
+    raise typer.Exit(0 if records.same and metrics.identical and intervals.identical else 1)
 
 
 def main() -> None:

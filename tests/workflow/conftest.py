@@ -1,7 +1,8 @@
 """A checkout of its own for each test, and one finished tiny run that tests copy."""
 
+import collections
 import contextlib
-import re
+import os
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,9 @@ from pathlib import Path
 
 import psutil
 import pytest
+
+from segcert.audit.audit import audit
+from segcert.audit.plan import read_plan
 
 ROOT = Path(__file__).parents[2]
 TINY = "tests/workflow/tiny.yaml"
@@ -31,20 +35,37 @@ class Checkout:
         assert not check or done.returncode == 0, done.output
         return done
 
-    def stale(self, *arguments, **options):
-        """What `snakemake -n` would do: number of jobs by rule, without the final `all`."""
-        output = self.snakemake("-n", *arguments, **options).output
-        if "Nothing to be done" in output:
-            return {}
-        table = output.split("Job stats:")[1].split("total")[0]
-        return {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", table, re.M) if rule != "all"}
+    def stale(self, *arguments, configfile=TINY):
+        """What `snakemake -n` would do: number of jobs by rule. Planned in this process, which saves the imports."""
+        with self.inside():
+            jobs = read_plan([*arguments, "--configfile", configfile])
+        return dict(collections.Counter(job.rule for job in jobs if job.stale))
+
+    def audit(self, run="tiny", **options):
+        with self.inside():
+            return audit(run, **options)
+
+    def broken(self, **options):
+        """The files at which an audit finds broken links."""
+        return {finding.path for outcome in self.audit(**options).outcomes for finding in outcome.broken}
+
+    @contextlib.contextmanager
+    def inside(self):
+        """In the checkout; what a plan leaves in the environment of this process is undone."""
+        environment = os.environ.copy()
+        with contextlib.chdir(self.path):
+            try:
+                yield
+            finally:
+                os.environ.clear()
+                os.environ.update(environment)
+
+    def git(self, *arguments):
+        command = ["git", "-c", "user.name=test", "-c", "user.email=test@example.org", *arguments]
+        subprocess.run(command, cwd=self.path, check=True, capture_output=True)
 
     def dvc(self, *arguments):
         subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=self.path, check=True, stdout=subprocess.DEVNULL)
-
-    def git(self, *arguments):
-        identity = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
-        subprocess.run(["git", *identity, *arguments], cwd=self.path, check=True)
 
     def edit(self, file, old, new):
         path = self.path / file

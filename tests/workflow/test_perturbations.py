@@ -4,19 +4,12 @@ Every row of the table in docs/provenance.md is a test here. Plans and audits ru
 imports; what they say is what the commands say.
 """
 
-import collections
-import contextlib
 import json
 import os
 import re
-import subprocess
 
 import pytest
-from tests.workflow.conftest import TINY
 from tests.workflow.test_reruns import AFTER_CERTIFY
-
-from segcert.audit.audit import audit
-from segcert.audit.plan import read_plan
 
 RUN = "tiny"
 MODEL = "models/segmenter/phantom/unet-clean/model.safetensors"
@@ -37,39 +30,6 @@ AFTER_THE_CLEAN_MODEL = AFTER_CERTIFY | {
     "sample": 4, "predict": 1, "measure_costs": 1, "segmenter_card": 1, "version_models": 1, "certify": 4, "attack": 2
 }  # fmt: skip
 REPORT = {"tables": 1, "curves": 1, "costs": 1, "page": 1, "version_results": 1}
-
-
-@contextlib.contextmanager
-def inside(path):
-    """In a checkout, with what a plan leaves in this process undone after."""
-    environment = os.environ.copy()
-    with contextlib.chdir(path):
-        try:
-            yield
-        finally:
-            os.environ.clear()
-            os.environ.update(environment)
-
-
-def plan(checkout, *arguments):
-    """How many jobs of each rule would run."""
-    with inside(checkout.path):
-        jobs = read_plan(["--configfile", TINY, *arguments])
-    return dict(collections.Counter(job.rule for job in jobs if job.stale))
-
-
-def audited(checkout, run=RUN):
-    with inside(checkout.path):
-        return audit(run)
-
-
-def broken(checkout):
-    """The files at which the audit finds broken links."""
-    return {finding.path for outcome in audited(checkout).outcomes for finding in outcome.broken}
-
-
-def notices(checkout):
-    return [finding for outcome in audited(checkout).outcomes for finding in outcome.notices]
 
 
 def flip_a_bit(path, position=-20):
@@ -111,19 +71,14 @@ def lock(name, change):
     return perturb
 
 
-def git(checkout, *arguments):
-    command = ["git", "-c", "user.name=test", "-c", "user.email=test@example.org", *arguments]
-    subprocess.run(command, cwd=checkout.path, check=True, capture_output=True)
-
-
 def branch_and_back(checkout):
     """Another branch, with other code, is checked out and left again; git writes the files anew each time."""
-    git(checkout, "stash")  # data.dvc
-    git(checkout, "checkout", "-qb", "other")
+    checkout.git("stash")  # data.dvc
+    checkout.git("checkout", "-qb", "other")
     checkout.edit("scripts/segcert/training/loop.py", "MAX_GRADIENT_NORM = 1.0", "MAX_GRADIENT_NORM = 2.0")
-    git(checkout, "commit", "-qam", "other")
-    git(checkout, "checkout", "-q", "-")
-    git(checkout, "stash", "pop")
+    checkout.git("commit", "-qam", "other")
+    checkout.git("checkout", "-q", "-")
+    checkout.git("stash", "pop")
 
 
 # What changes nothing, or something else than an artifact: (perturbation, plan arguments, what would run again).
@@ -174,8 +129,7 @@ HARMLESS = {
     }),
     "a tool of development in the lock file": (lock("ruff", r"ruff==99.0 \1"), (), NOTHING),
     "a comment in the lock file": (
-        lambda checkout: [path.write_text(f"# by hand\n{path.read_text()}") for path in checkout.files("envs/lock-*.txt")],
-        (), NOTHING,
+        edit("envs/lock-common.txt", "accelerate==", "# by hand\naccelerate=="), (), NOTHING,
     ),
     "another branch and back": (branch_and_back, (), NOTHING),
 }  # fmt: skip
@@ -186,8 +140,8 @@ def test_what_is_honest_breaks_no_link_and_runs_what_it_must(finished, name):
     perturb, arguments, stale = HARMLESS[name]
     if perturb:
         perturb(finished)
-    assert plan(finished, *arguments) == stale
-    assert broken(finished) == set()
+    assert finished.stale(*arguments) == stale
+    assert finished.broken() == set()
 
 
 def tamper(path, position=-20):
@@ -211,7 +165,9 @@ def delete(path):
 # What breaks a link: (perturbation, what would run again, the first broken link, a file made from it).
 HARMFUL = {
     "one byte of a model": (tamper(MODEL), AFTER_THE_CLEAN_MODEL, MODEL, PAGE),
-    "one byte of a votes file": (tamper(VOTES), AFTER_CERTIFY | {"certify": 1, "attack": 1}, VOTES, f"{CERTIFICATE}.npz"),
+    "one byte of a votes file": (
+        tamper(VOTES), AFTER_CERTIFY | {"certify": 1, "attack": 1}, VOTES, f"{CERTIFICATE}.npz",
+    ),
     "one byte of a certificate": (tamper(f"{CERTIFICATE}.parquet"), {
         "collect": 1, **REPORT,
     }, f"{CERTIFICATE}.parquet", ROWS),
@@ -263,8 +219,8 @@ HARMFUL = {
 def test_what_is_tampered_with_is_named_with_all_that_was_made_from_it(finished, name):
     perturb, stale, first, below = HARMFUL[name]
     perturb(finished)
-    assert plan(finished) == stale
-    found = audited(finished)
+    assert finished.stale() == stale
+    found = finished.audit()
     assert found.first.path.removesuffix(".record.json") == first
     assert below is None or below in found.downstream
     assert first not in found.downstream

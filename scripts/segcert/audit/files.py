@@ -49,7 +49,8 @@ def _link(evidence: Evidence, job: Job, path: str, sha256: str) -> Finding | Non
             f"`{job.name}` read another {path} (SHA-256 {sha256}) than `{maker.name}` made ({made}): it is stale, or a "
             "record was edited",
         )
-    if path.split("/", maxsplit=1)[0] in KEPT:
+    brought = path.startswith("data/raw/") and not path.endswith("/manifest.json")
+    if path.split("/", maxsplit=1)[0] in KEPT and not brought:
         return Finding(path, f"no run record says what made it, and `{job.name}` read it")
     found = evidence.digests.sha256(path)
     if found is None:

@@ -85,10 +85,10 @@ def _of_tables(root: Path, job: Job) -> Recipes:
 
 
 def _of_costs(root: Path, job: Job) -> Recipes:
-    main = next(path for path in job.inputs if path.endswith("/main.csv"))
+    main = root / next(path for path in job.inputs if path.endswith("/main.csv"))
     costs = [root / path for path in job.inputs if "/costs/" in path]
     return {
-        "costs": lambda: cost_table(pd.read_csv(root / main), pd.concat(map(pd.read_csv, costs), ignore_index=True))
+        "costs": lambda: cost_table(pd.read_csv(main), pd.concat([pd.read_csv(path) for path in costs])),
     }
 
 

@@ -1,0 +1,189 @@
+"""Audits as commands, of forged runs, of dirty trees, and with votes drawn again."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from tests.workflow.test_perturbations import CERTIFICATE, MODEL, PAGE, ROWS, VOTES
+
+from segcert.audit.audit import with_replay
+from segcert.audit.lineage import Lineage, LineageError
+from segcert.audit.page import write_audit
+from segcert.audit.words import way_of
+from segcert.provenance.digests import file_digest
+from segcert.votes import Votes, load_votes, save_votes
+
+
+def test_snakemake_audit_prints_a_table_writes_json_and_a_page_and_fails_for_a_broken_link(finished):
+    done = finished.snakemake("audit")
+    assert "votes give the certificates" in done.output
+    assert "The audit of tiny passed: every link holds." in done.output
+    found = json.loads((finished.path / "reports/tiny/audit.json").read_text())
+    assert found["passed"]
+    assert all(check["count"] for check in found["checks"] if "archives" not in check["title"])
+    assert "<svg" in (finished.path / "reports/tiny/audit.html").read_text()
+    assert finished.stale() == {}, "an audit makes nothing stale"
+
+    path = finished.path / MODEL
+    path.write_bytes(path.read_bytes() + b"x")
+    done = finished.snakemake("audit", check=False)
+    assert done.returncode == 1
+    assert (
+        f"The first broken link:\n  {MODEL}: was changed after `train_segmenter phantom unet clean` made it"
+        in done.output
+    )
+    found = json.loads((finished.path / "reports/tiny/audit.json").read_text())
+    assert not found["passed"]
+    assert found["first_broken"]["path"] == MODEL
+    assert {VOTES, ROWS, PAGE} <= set(found["downstream"])
+    assert "results/tiny/predictions/phantom/unet-noise.npz" not in found["downstream"]
+    page = (finished.path / "reports/tiny/audit.html").read_text()
+    assert "made from what is broken" in page
+    assert MODEL in page
+
+
+def sign(checkout, output, **changes):
+    """Write a record that fits forged outputs, as a forger would."""
+    path = checkout.path / f"{output}.record.json"
+    record = json.loads(path.read_text())
+    for name in record["outputs"]:
+        record["outputs"][name] = file_digest(checkout.path / name)
+    for name in record["inputs"]:
+        record["inputs"][name] = file_digest(checkout.path / name)
+    path.write_text(json.dumps(record | changes, indent=2) + "\n")
+
+
+def sign_all(checkout):
+    """Make every record fit what is there, and the pointers too."""
+    for path in checkout.files("**/*.record.json"):
+        if ".trail" not in path.parts and "logs" not in path.parts:
+            sign(checkout, path.relative_to(checkout.path).as_posix().removesuffix(".record.json"))
+    checkout.snakemake("--touch")
+    for folders in ("data", "models", "results", "reports/tiny"):
+        subprocess.run([sys.executable, "-m", "dvc", "add", "-q", folders], cwd=checkout.path, check=True)
+
+
+def forge_votes(checkout):
+    """Votes that are one more certain than the networks were, with digests of their own that fit."""
+    path = checkout.path / VOTES
+    votes = load_votes(path)
+    image, honest = next(iter(votes.items()))
+    estimation, areas = honest.estimation.copy(), honest.areas.astype(np.int64)
+    least = np.unravel_index(estimation[1].argmin(), estimation[1].shape)
+    assert estimation[0][least] > 0
+    estimation[0][least] -= 1
+    estimation[1][least] += 1
+    areas[-1] += [-1, 1] + [0] * (areas.shape[1] - 2)
+    values = {name: getattr(honest, name) for name in Votes.__dataclass_fields__}
+    votes[image] = Votes(**(values | {"estimation": estimation, "areas": areas.astype(honest.areas.dtype)}))
+    save_votes(path, votes)
+    return image
+
+
+def forge_labels(checkout):
+    """One pixel of one certificate has another label."""
+    path = checkout.path / f"{CERTIFICATE}.npz"
+    with np.load(path) as labels:
+        forged = {name: labels[name] for name in labels.files}
+    next(iter(forged.values()))[0, 0] ^= 1
+    np.savez_compressed(path, **forged)
+
+
+def forge_rows(checkout):
+    """A better certified Dice, in the rows of the certificate and in all that were collected from them."""
+    for name in (f"{CERTIFICATE}.parquet", ROWS):
+        rows = pd.read_parquet(checkout.path / name)
+        chosen = (rows["regime"] == "clean") & (rows["denoiser"] == "none") & (rows["sigma"] == 0.5)
+        rows.loc[chosen, "certified_dice"] += 0.1
+        rows.to_parquet(checkout.path / name, index=False)
+
+
+def forge_table(checkout):
+    """A better certified Dice in the table alone."""
+    path = checkout.path / "reports/tiny/tables/main.csv"
+    table = pd.read_csv(path)
+    table.loc[0, "certified_dice"] += 0.1
+    table.to_csv(path, index=False)
+
+
+@pytest.mark.parametrize(
+    ("forge", "where"),
+    [(forge_labels, f"{CERTIFICATE}.npz"), (forge_rows, f"{CERTIFICATE}.npz"),
+     (forge_table, "reports/tiny/tables/main.csv")],
+)  # fmt: skip
+def test_numbers_that_do_not_follow_are_found_though_every_digest_was_made_to_fit(finished, forge, where):
+    forge(finished)
+    sign_all(finished)
+    audit = finished.audit()
+    assert audit.first.path == where
+    digests_fit = ("files are what their jobs made", "jobs read what others made", "pointers name the artifacts")
+    assert not any(outcome.broken for outcome in audit.outcomes if outcome.title in digests_fit)
+
+
+def test_votes_drawn_again_agree_and_show_forged_ones(finished):
+    everything = with_replay(1000, seed=1)
+    honest = finished.audit(checks=everything).outcomes[-1]
+    assert (honest.count, honest.findings) == (4 * 2 * 3, [])
+
+    image = forge_votes(finished)
+    sign_all(finished)
+    found = finished.audit(checks=everything).outcomes[-1]
+    assert [finding.path for finding in found.broken] == [VOTES]
+    assert f"the votes of {image}, drawn again, give other areas, estimation" in found.broken[0].message
+
+
+def test_certificates_of_a_dirty_tree_are_shown_as_such(finished):
+    clean = finished.audit()
+    assert not [finding for outcome in clean.outcomes for finding in outcome.notices if "dirty" in finding.message]
+    finished.edit("scripts/segcert/certification/multiple_testing.py", "len(histogram) - 1", "len(histogram) - 2 + 1")
+    (finished.path / "scripts/segcert/certification/new.py").write_text("VALUE = 1\n")
+    finished.snakemake(f"{CERTIFICATE}.npz")
+    audit = finished.audit()
+    with finished.inside():
+        page = write_audit(audit).read_text()
+    dirty = [finding for outcome in audit.outcomes for finding in outcome.notices if "dirty" in finding.message]
+    assert [finding.path for finding in dirty] == [f"{CERTIFICATE}.npz"]
+    assert "multiple_testing.py, scripts/segcert/certification/new.py" in dirty[0].message
+    assert "1 certificates come from a dirty tree" in page
+
+
+def test_a_record_that_names_a_commit_with_other_code_is_found(finished):
+    """Uncommitted code ran, and the record was edited to say that the tree was clean."""
+    finished.edit("scripts/segcert/certification/multiple_testing.py", "len(histogram) - 1", "len(histogram) - 2 + 1")
+    finished.snakemake(f"{CERTIFICATE}.npz")
+    path = finished.path / f"{CERTIFICATE}.npz.record.json"
+    record = json.loads(path.read_text())
+    record["git"] |= {"clean": True, "changed": []}
+    path.write_text(json.dumps(record, indent=2) + "\n")
+    found = next(outcome for outcome in finished.audit().outcomes if outcome.title == "records agree with git")
+    assert [finding.path for finding in found.broken] == [f"{CERTIFICATE}.npz"]
+    assert "which holds another scripts/segcert/certification/multiple_testing.py than ran" in found.broken[0].message
+
+
+def test_what_a_run_no_longer_needs_is_left_over_and_no_broken_link(finished):
+    finished.snakemake("--config", "sigmas=[0.25]")
+    audit = finished.audit()
+    assert audit.passed
+    left = {finding.path for outcome in audit.outcomes for finding in outcome.notices if "left over" in finding.message}
+    assert f"{CERTIFICATE}.npz" in left
+    assert not any("sigma_0.25" in path for path in left)
+
+
+def test_the_way_of_a_row_leads_back_to_the_data(finished):
+    with finished.inside():
+        way = way_of(Lineage.read("tiny"), "phantom/unet/clean/ddpm/0.5")
+        with pytest.raises(LineageError, match="no such row in the run tiny; expected dataset/model"):
+            way_of(Lineage.read("tiny"), "phantom/unet/clean/ddpm/7")
+        with pytest.raises(LineageError, match="holds no run records; the runs here: tiny"):
+            Lineage.read("other")
+    jobs = [line.split("  (")[0] for line in way.splitlines() if not line.startswith(" ")]
+    assert jobs[0] == "prepare_phantom phantom"
+    assert jobs[-1] == "certify phantom unet clean ddpm 0.5"
+    assert set(jobs) == {
+        "prepare_phantom phantom", "train_denoiser phantom", "train_segmenter phantom unet clean",
+        "predict phantom unet clean", "sample phantom unet clean ddpm 0.5 0", "certify phantom unet clean ddpm 0.5",
+    }  # fmt: skip
+    assert f"made  {file_digest(finished.path / MODEL)[:16]}  {MODEL}" in way
