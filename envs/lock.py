@@ -34,7 +34,7 @@ def resolve(*wanted: str, kept: Sequence[Path], pins: Sequence[str] = ()) -> dic
         constraint.write_text("\n".join(pins) + "\n")
         output.write_text("".join(lock.read_text() for lock in kept if lock.exists()))  # uv prefers what it finds there
         command = ["uv", "pip", "compile", *wanted, "--generate-hashes", "--no-header", "--no-annotate"]
-        command += ["--python-version", "3.11", "--constraint", str(constraint), *_places()]
+        command += ["--python-version", "3.11", "--constraint", str(constraint)]
         subprocess.run([sys.executable, "-m", *command, "-q", "-o", str(output)], check=True)
         blocks = re.split(r"\n(?=[A-Za-z0-9])", output.read_text().strip())
     return {block.split("==")[0]: block for block in blocks}
@@ -52,7 +52,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Write the hash-locked requirement files from pyproject.toml.")
     parser.add_argument("--upgrade", action="store_true", help="take the newest versions, not those of the lock files")
     keep = not parser.parse_args().upgrade
-    cpu = resolve(*PROJECT, kept=[COMMON, CPU] if keep else [], pins=[f"torch=={TORCH}+cpu"])
+    cpu = resolve(*PROJECT, *_places(), kept=[COMMON, CPU] if keep else [], pins=[f"torch=={TORCH}+cpu"])
     common = {package: block for package, block in cpu.items() if package != "torch"}
     pins = [f"torch=={TORCH}", *(block.split(" ")[0] for block in common.values())]
     cuda = resolve(*PROJECT, kept=[CUDA] if keep else [], pins=pins)
@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def _places() -> list[str]:
-    """Where pip looks for packages beside the index, as options of uv."""
+    """Where pip looks for packages beside the index, as options of uv; the CPU build of torch may be there."""
     where = [
         ("--find-links", os.environ.get("PIP_FIND_LINKS")),
         ("--extra-index-url", os.environ.get("PIP_EXTRA_INDEX_URL")),

@@ -63,10 +63,6 @@ class Checkout:
     def dvc(self, *arguments):
         subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=self.path, check=True, stdout=subprocess.DEVNULL)
 
-    def git(self, *arguments):
-        identity = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
-        subprocess.run(["git", *identity, *arguments], cwd=self.path, check=True)
-
     def edit(self, file, old, new):
         path = self.path / file
         text = path.read_text()

@@ -1,0 +1,195 @@
+"""How long an audit takes, and how much memory: python -m benchmarks.audit [OUTPUT].
+
+A run of 10,000 test images of 64x64 pixels and three classes: phantoms, prepared as the pipeline prepares them; votes
+that were not drawn but made up (each image's mask with noise at its edges, 10 + 100 draws); and from them, by the
+library's own functions, certificates, tables and run records. The audit runs in a process of its own, as the command.
+"""
+
+import contextlib
+import json
+import os
+import resource
+import runpy
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+from scipy import ndimage
+
+from segcert.certification.certificate import certify
+from segcert.certification.evaluate import interval_rows, metric_rows, read_votes
+from segcert.data.loading import PreparedDataset
+from segcert.data.phantom import find_phantoms
+from segcert.data.prepare import Form, prepare
+from segcert.data.sets.phantom import DATASET
+from segcert.models.folders import denoiser_digest, segmenter_digest
+from segcert.provenance.atomic import atomic_file, save_arrays
+from segcert.provenance.code import code_files
+from segcert.provenance.digests import array_digest
+from segcert.provenance.environment import locked_environment
+from segcert.provenance.known import remember
+from segcert.provenance.records import recorded
+from segcert.votes import Votes, save_votes
+
+ROOT = Path(__file__).parents[1]
+IMAGES, SHARDS, SIZE, N0, N = 10_000, 20, 64, 10, 100
+INDEX = "data/prepared/phantom/index.csv"
+SEGMENTER = "models/segmenter/phantom/unet-clean"
+WILDCARDS = {"dataset": "phantom", "model": "unet", "regime": "clean", "denoiser": "none", "sigma": "0.5"}
+PREDICTIONS = "results/large/predictions/phantom/unet-clean.npz"
+CERTIFICATE = "results/large/certificates/phantom/unet-clean/none/sigma_0.5"
+SETTINGS = {"tau": 0.75, "alpha": 0.001, "method": "segcertify", "k": 10}
+KINDS = ("metrics", "intervals", "budget", "attacks")
+
+
+def main() -> None:
+    """Make the run, audit it, print and write the figures."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        (Path(folder) / "envs").symlink_to(ROOT / "envs")
+        simulate()
+        start = time.monotonic()
+        command = [sys.executable, "-m", "segcert.cli", "audit", "large"]
+        environment = os.environ | {"PYTHONPATH": str(ROOT / "scripts")}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        seconds = time.monotonic() - start
+        print(done.stdout, done.stderr)
+        audit = json.loads(Path("reports/large/audit.json").read_text())
+    found = {
+        "images": IMAGES,
+        "size": SIZE,
+        "seconds": round(seconds, 1),
+        "peak_memory_mib": round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024),
+        "passed": audit["passed"],
+        "checks": {check["title"]: [check["count"], check["seconds"]] for check in audit["checks"]},
+    }
+    print(json.dumps(found, indent=1))
+    if sys.argv[1:]:
+        Path(sys.argv[1]).write_text(json.dumps(found, indent=1) + "\n")
+
+
+def simulate() -> None:
+    """Make everything from the prepared images to the tables, each with its run record."""
+    counts = {"train": 1, "val": 1, "test": IMAGES}
+    with recorded(job("prepare_phantom", [], [INDEX])) as found:
+        found["holds"] = prepare(DATASET, find_phantoms(counts, SIZE), Path(INDEX).parent, Form(SIZE), workers=2)
+    with recorded(job("train_segmenter", [INDEX], [f"{SEGMENTER}/model.safetensors", f"{SEGMENTER}/config.json"])):
+        Path(SEGMENTER).mkdir(parents=True)
+        Path(SEGMENTER, "model.safetensors").write_bytes(b"weights")
+        Path(SEGMENTER, "config.json").write_text("{}")
+    dataset = PreparedDataset(Path(INDEX))
+    names = dataset.names("test")
+    models = [f"{SEGMENTER}/model.safetensors", f"{SEGMENTER}/config.json"]
+    files = [f"results/large/votes/phantom/unet-clean/none/sigma_0.5/shard_{shard}.npz" for shard in range(SHARDS)]
+    for shard, file in enumerate(files):
+        of_shard = job("sample", [INDEX, *models], [file], WILDCARDS | {"shard": str(shard)},
+                       segmenter=SEGMENTER, denoiser=None, denoising_steps=1)  # fmt: skip
+        with recorded(of_shard):
+            save_votes(file, {name: made_up(dataset, name, of_shard.params["code"]) for name in names[shard::SHARDS]})
+    with recorded(job("predict", [INDEX, *models], [PREDICTIONS], WILDCARDS)):
+        save_arrays(PREDICTIONS, {name: dataset.mask(name) for name in names})
+    certify_all(dataset, files)
+    collect_and_tabulate()
+
+
+def made_up(dataset: PreparedDataset, name: str, code: str) -> Votes:
+    """Votes of an image: each draw is its mask, shifted by up to a pixel."""
+    mask = dataset.mask(name)
+    rng = np.random.default_rng(len(name) + int(name[-4:]))
+    maps = np.stack([ndimage.shift(mask, rng.integers(-1, 2, 2), order=0) for _ in range(N0 + N)])
+    one_hot = maps[:, None] == np.arange(3)[:, None, None]
+    networks = {"segmenter": segmenter_digest(SEGMENTER), "denoiser": denoiser_digest(None), "code": code}
+    return Votes(
+        selection=one_hot[:N0].sum(axis=0).astype(np.uint16),
+        estimation=one_hot[N0:].sum(axis=0).astype(np.uint16),
+        sigma=0.5,
+        areas=one_hot.sum(axis=(2, 3)).astype(np.uint32),
+        overlaps=(one_hot & (mask == np.arange(3)[:, None, None])).sum(axis=(2, 3)).astype(np.uint32),
+        truth_areas=np.bincount(mask.ravel(), minlength=3).astype(np.uint32),
+        origin=networks | {"image": array_digest(dataset.image(name))},
+    )
+
+
+def certify_all(dataset: PreparedDataset, files: list[str]) -> None:
+    """What rule certify makes, without the forecast, which an audit does not make again."""
+    outputs = [f"{CERTIFICATE}{suffix}" for suffix in (".npz", ".parquet", ".intervals.parquet", ".budget.parquet")]
+    about = {key: WILDCARDS[key] for key in ("model", "regime", "denoiser")}
+    asked = {"settings": SETTINGS, "measurements": [], "thresholds": {}}
+    deciding = job("certify", [INDEX, *files, PREDICTIONS], outputs, WILDCARDS, **asked)
+    with recorded(deciding), np.load(PREDICTIONS) as predictions:
+        drawn = read_votes(dataset, files)
+        certificates = {name: certify(votes, **SETTINGS) for name, votes in drawn.items()}
+        rows = metric_rows(dataset, predictions, certificates, about)
+        intervals = interval_rows(
+            dataset, drawn, predictions, about, measurements=[], thresholds={}, tau=0.75, alpha=0.001
+        )
+        save_arrays(outputs[0], {name: certificate.labels for name, certificate in certificates.items()})
+        budget = [{"dataset": "phantom", **about, "sigma": 0.5, "draws": N0 + N, "certified_dice": 0.5, "abstain": 0.1}]
+        for path, table in zip(outputs[1:], (rows, intervals, budget), strict=True):
+            with atomic_file(path) as temporary:
+                pd.DataFrame(table).to_parquet(temporary, index=False)
+
+
+def collect_and_tabulate() -> None:
+    """Run the scripts of the rules collect and tables."""
+    results = {
+        "metrics": "results/large/certificates.parquet", "intervals": "results/large/intervals.parquet",
+        "budget": "results/large/budget.parquet", "attacks": "results/large/attacks.parquet",
+    }  # fmt: skip
+    parts = {
+        "metrics": [f"{CERTIFICATE}.parquet"], "intervals": [f"{CERTIFICATE}.intervals.parquet"],
+        "budget": [f"{CERTIFICATE}.budget.parquet"], "attacks": [],
+    }  # fmt: skip
+    run("collect", parts, results)
+    names = ("main", "classes", "pairings", "measurements", "attacks", "denoisers", "budget")
+    tables = {name: f"reports/large/tables/{name}.csv" for name in names}
+    run("tables", results | {"scores": []}, tables, resamples=1000)
+
+
+class Files(list[str]):
+    """Paths in order and by name, as Snakemake hands them to a script."""
+
+    def __init__(self, named: dict[str, str | list[str]]) -> None:
+        super().__init__(path for each in named.values() for path in ([each] if isinstance(each, str) else each))
+        self.named = named
+
+    def __getitem__(self, key: str) -> str | list[str]:  # type: ignore[override]
+        return self.named[key] if isinstance(key, str) else super().__getitem__(key)
+
+    def __getattr__(self, key: str) -> str | list[str]:
+        return self.named[key]
+
+
+class Params(dict[str, object]):
+    """Parameters by key and by attribute."""
+
+    __getattr__ = dict.__getitem__
+
+
+def run(rule: str, inputs: dict[str, str | list[str]], outputs: dict[str, str | list[str]], **params: object) -> None:
+    """Run the script of a rule as Snakemake would."""
+    work = job(rule, Files(inputs), Files(outputs), **params)
+    runpy.run_path(str(ROOT / f"scripts/{rule}.py"), init_globals={"snakemake": work})
+
+
+def job(
+    rule: str, inputs: list[str], outputs: list[str], wildcards: dict[str, str] | None = None, **params: object
+) -> SimpleNamespace:
+    """A job as a script sees it."""
+    script = ROOT / f"scripts/{rule}.py"
+    digests = {
+        "code": remember(code_files(script)),
+        "environment": remember(locked_environment(script, root=ROOT)),
+    }
+    return SimpleNamespace(
+        rule=rule, wildcards=wildcards or {"dataset": "phantom"}, params=Params(params | digests),
+        input=inputs, output=outputs, threads=1, log=[], scriptdir=ROOT / "scripts",
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
