@@ -63,6 +63,10 @@ class Checkout:
     def dvc(self, *arguments):
         subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=self.path, check=True, stdout=subprocess.DEVNULL)
 
+    def git(self, *arguments):
+        command = ["git", "-c", "user.name=test", "-c", "user.email=test@example.org", *arguments]
+        subprocess.run(command, cwd=self.path, check=True, capture_output=True)
+
     def edit(self, file, old, new):
         path = self.path / file
         text = path.read_text()

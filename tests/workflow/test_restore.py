@@ -64,6 +64,7 @@ def test_a_clone_that_pulls_has_nothing_to_do_and_still_notices_changes(finished
         assert restored.stale()["train_denoiser"] == 1, "a look before the pull must not spoil it"
         restored.dvc("pull", "-q")
     assert "Nothing to be done" in restored.snakemake("-n").output
+    assert restored.broken() == set()
     assert restored.stale("--config", "tau=0.7") == AFTER_CERTIFY
     votes = restored.files("results/tiny/votes/phantom/unet-clean/none/sigma_0.5/*.npz")[0]
     votes.write_bytes(votes.read_bytes() + b"x")

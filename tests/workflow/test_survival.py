@@ -33,3 +33,36 @@ def test_finished_blocks_are_not_drawn_again_after_kill_9(finished, finished_onc
     assert {name: vote.digest for name, vote in votes.items()} == {
         name: vote.digest for name, vote in undisturbed.items()
     }
+
+
+def wait_for(condition, what):
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline, f"{what}: did not happen"
+        time.sleep(0.01)
+
+
+def test_an_interrupted_job_runs_again_and_until_then_the_audit_names_what_is_gone(finished):
+    process = finished.start("--force", TARGET)
+    wait_for(lambda: not (finished.path / TARGET).exists(), "the job began")
+    kill(process)
+    finished.snakemake("--unlock")
+    (finished.path / TARGET).write_bytes(b"half of it")
+    stale = finished.stale()
+    assert (stale["sample"], stale["certify"]) == (1, 1)
+    assert not any(rule.startswith("train") for rule in stale)
+    assert finished.audit().first.path == TARGET
+    finished.snakemake()
+    assert finished.stale() == {}
+    assert finished.broken() == set()
+
+
+def test_of_two_runs_at_once_the_second_is_refused_and_the_first_is_whole(finished):
+    first = finished.start("--config", "tau=0.7")
+    wait_for(lambda: finished.files(".snakemake/locks/*"), "the first run began")
+    second = finished.snakemake("--config", "tau=0.8", check=False)
+    assert second.returncode != 0
+    assert "locked" in second.output
+    assert first.wait() == 0
+    assert finished.stale("--config", "tau=0.7") == {}
+    assert finished.broken() == set()
