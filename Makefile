@@ -55,13 +55,13 @@ $(CHECKERS)/complete: envs/lock-checkers.txt | env
 lint: env  ## Check style and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/snakefmt --check Snakefile rules workflow
 	$(BIN)/mypy
 
 format: env  ## Format Python and Snakemake files
 	$(BIN)/ruff check --fix-only
 	$(BIN)/ruff format
-	$(BIN)/snakefmt Snakefile rules
+	$(BIN)/snakefmt Snakefile rules workflow
 
 lock: env  ## Resolve pyproject.toml into envs/lock-*.txt; UPGRADE=1 takes the newest versions
 	$(BIN)/python envs/lock.py $(if $(UPGRADE),--upgrade)

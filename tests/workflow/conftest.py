@@ -60,10 +60,6 @@ class Checkout:
                 os.environ.clear()
                 os.environ.update(environment)
 
-    def git(self, *arguments):
-        command = ["git", "-c", "user.name=test", "-c", "user.email=test@example.org", *arguments]
-        subprocess.run(command, cwd=self.path, check=True, capture_output=True)
-
     def dvc(self, *arguments):
         subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=self.path, check=True, stdout=subprocess.DEVNULL)
 

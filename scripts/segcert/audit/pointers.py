@@ -11,6 +11,7 @@ from pathspec import GitIgnoreSpec
 
 from segcert.audit.findings import Evidence, Finding, Findings, unless
 from segcert.provenance.git import git
+from segcert.provenance.records import RecordError, load_record
 from segcert.provenance.trail import POINTERS, packed_record
 
 CACHE = Path(".dvc/cache/files/md5")
@@ -30,13 +31,26 @@ def check_pointers(evidence: Evidence) -> Findings:
 
 
 def check_trail(evidence: Evidence) -> Findings:
-    """The run records of data and models are those that were packed into results/.trail, which results.dvc covers."""
+    """The run records of data and models are those that were packed into results/.trail, which results.dvc covers.
+
+    A job that ran after that and made the same again has a newer record: a notice.
+    """
     for artifact, job in evidence.lineage.record_of.items():
         packed = packed_record(artifact, evidence.root)
-        if packed.exists():
-            same = packed.read_bytes() == (evidence.root / job.path).read_bytes()
-            where = packed.relative_to(evidence.root)
-            yield unless(same, job.path, f"differs from {where}: it was edited, or is newer than results.dvc")
+        if not packed.exists() or packed.read_bytes() == (evidence.root / job.path).read_bytes():
+            yield None
+            continue
+        where = packed.relative_to(evidence.root)
+        try:
+            before = load_record(packed)
+        except RecordError as error:
+            yield Finding(where.as_posix(), str(error))
+            continue
+        if before["outputs"] == job.outputs and before["ended"] < job.record["ended"]:
+            words = f"is newer than {where}; `snakemake -R version_results` brings them together"
+            yield Finding(job.path, words, broken=False)
+        else:
+            yield Finding(job.path, f"differs from {where}: it was edited, or its files were made again since")
 
 
 def _pointer(evidence: Evidence, pointer: str, ignored: GitIgnoreSpec) -> Findings:
