@@ -38,9 +38,13 @@ def seaweedfs(checkout, place, environ):
     command += ["-volume.max=20", "-s3.port.iceberg=0", "-s3.port.lance=0"]
     command += [f"-{service}.port={port}" for service, port in zip(services, ports[::2], strict=True)]
     command += [f"-{service}.port.grpc={port}" for service, port in zip(services, ports[1::2], strict=True)]
-    with server(command, place, ports[-2]) as endpoint:
-        use_s3(checkout, endpoint, environ)
-        yield
+    try:
+        with server(command, place, ports[-2]) as endpoint:
+            use_s3(checkout, endpoint, environ)
+            yield
+    finally:
+        for socket_file in (each for port in ports for each in Path("/tmp").glob(f"seaweedfs-*-{port}.sock")):
+            socket_file.unlink()  # weed makes them there, and a kill leaves them
 
 
 @contextlib.contextmanager
