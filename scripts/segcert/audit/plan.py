@@ -97,6 +97,6 @@ def _planned(dag: Any, job: Any) -> Planned:
         changed_inputs=sorted(map(str, reason.updated_input)),
         params_changed=bool(reason.params_changed),
         inputs_changed=bool(reason.input_changed),
-        incomplete=bool(reason.incomplete_output),
+        incomplete=bool(reason.incomplete_output or reason.forced),  # so it forces what was interrupted
         follows=sorted({other.rule.name for other in dag.dependencies[job] if dag.needrun(other)}),
     )

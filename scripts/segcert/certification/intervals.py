@@ -7,6 +7,7 @@ import numpy.typing as npt
 from scipy.stats import bootstrap
 
 CONFIDENCE = 0.95
+IN_MEMORY = 10**6  # values that are resampled at a time; the intervals do not depend on it
 
 
 def mean_interval(values: npt.ArrayLike, resamples: int, seed: int = 0) -> tuple[float, float, float]:
@@ -25,6 +26,7 @@ def mean_interval(values: npt.ArrayLike, resamples: int, seed: int = 0) -> tuple
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*degenerate.*")
         result = bootstrap(
-            (sample,), np.mean, n_resamples=resamples, confidence_level=CONFIDENCE, method="percentile", rng=rng
-        )
+            (sample,), np.mean, n_resamples=resamples, batch=max(1, IN_MEMORY // len(sample)),
+            confidence_level=CONFIDENCE, method="percentile", rng=rng,
+        )  # fmt: skip
     return float(sample.mean()), float(result.confidence_interval.low), float(result.confidence_interval.high)
