@@ -1,4 +1,4 @@
-"""Put the README's two pictures into docs/images, from the finished runs `phantom` and `montgomery`.
+"""Put the pictures of README and docs into docs/images, from the finished runs `phantom` and `montgomery`.
 
 python docs/pictures.py reports/phantom reports/montgomery
 """
@@ -9,12 +9,17 @@ from pathlib import Path
 
 from PIL import Image
 
+from segcert.audit.audit import audit
+from segcert.audit.page import figure_of
+from segcert.reporting.style import save_figure
+
 IMAGES = Path(__file__).parent / "images"
 
 
 def main(phantom: str, montgomery: str) -> None:
-    """The first example of the phantom's gallery, and the curve (numbers only) of the Montgomery run."""
+    """The lineage and the first example of the gallery of the phantom; the curve (numbers only) of Montgomery."""
     IMAGES.mkdir(exist_ok=True)
+    save_figure(figure_of(audit("phantom", Path(phantom).parents[1])), IMAGES / "phantom_lineage.png")
     shutil.copy(Path(montgomery, "figures/certified_dice.png"), IMAGES / "montgomery_certified_dice.png")
     with Image.open(Path(phantom, "figures/gallery_phantom.png")) as gallery:
         examples = round(gallery.height / gallery.width * 10.5 / 8.5)  # as gallery_figure lays them out

@@ -9,6 +9,7 @@ import os
 import re
 
 import pytest
+from tests.workflow.conftest import ROOT
 from tests.workflow.test_reruns import AFTER_CERTIFY
 
 RUN = "tiny"
@@ -224,3 +225,9 @@ def test_what_is_tampered_with_is_named_with_all_that_was_made_from_it(finished,
     assert found.first.path.removesuffix(".record.json") == first
     assert below is None or below in found.downstream
     assert first not in found.downstream
+
+
+def test_the_documentation_has_a_row_for_each():
+    rows = re.findall(r"^\| ([^|`]+?) \|", (ROOT / "docs/provenance.md").read_text(), re.MULTILINE)
+    named = [*HARMLESS, *HARMFUL]
+    assert [row for row in rows if row in named] == named

@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 
 from markupsafe import Markup
+from matplotlib.figure import Figure
 
 from segcert.audit.audit import Audit
 from segcert.audit.lineage import Lineage
@@ -19,14 +20,18 @@ def write_audit(audit: Audit) -> Path:
     folder = audit.lineage.root / "reports" / audit.lineage.run
     with atomic_file(folder / "audit.json") as path:
         path.write_text(json.dumps(audit.as_json(), indent=1) + "\n")
-    stages, reads = _stages(audit)
     with tempfile.TemporaryDirectory() as temporary:
         svg = Path(temporary, "lineage.svg")
-        save_figure(lineage_figure(stages, reads), svg)
+        save_figure(figure_of(audit), svg)
         figure = Markup(inline_svg(svg, 0))
     page = folder / "audit.html"
-    render(page, "audit.html.j2", audit=audit, figure=figure, stages=stages, dirty=_dirty(audit.lineage))
+    render(page, "audit.html.j2", audit=audit, figure=figure, dirty=_dirty(audit.lineage))
     return page
+
+
+def figure_of(audit: Audit) -> Figure:
+    """The lineage of the audited run as a figure."""
+    return lineage_figure(*_stages(audit))
 
 
 def _stages(audit: Audit) -> tuple[dict[str, Stage], set[tuple[str, str]]]:

@@ -1,0 +1,93 @@
+"""Run records of a real run: what they hold, and that the locked environment of a stage is all that it imported."""
+
+import importlib.metadata
+import json
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from segcert.audit.lineage import Lineage
+from segcert.provenance.digests import file_digest, value_digest
+from segcert.provenance.environment import LOCKS
+
+FIELDS = {
+    "format", "rule", "wildcards", "params", "inputs", "outputs", "code", "environment", "locks", "packages", "git",
+    "python", "machine", "processor", "driver", "seed", "threads", "started", "ended", "seconds", "peak_memory_mib",
+    "exit",
+}  # fmt: skip
+# Imported where they are installed, by packages that can do without, and of no influence on what is made.
+WITHOUT_INFLUENCE = {"backports-zstd", "brotli", "colorama", "pydot", "segcert", "setuptools", "tqdm"}
+PROBED_BY_MONAI = {
+    "cycler", "fonttools", "kiwisolver", "lazy-loader", "matplotlib", "pandas", "pyarrow", "pydicom", "pyparsing",
+    "python-dateutil", "pywavelets", "scikit-image", "six", "tifffile",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def jobs(finished_once):
+    return Lineage.read("tiny", finished_once.path).jobs
+
+
+def required(name):
+    """What an installed package requires, directly or not."""
+    found, pending = set(), {name}
+    while pending:
+        each = pending.pop()
+        if each in found:
+            continue
+        found.add(each)
+        try:
+            stated = [Requirement(line) for line in importlib.metadata.requires(each) or ()]
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        pending |= {canonicalize_name(need.name) for need in stated if not need.marker or need.marker.evaluate()}
+    return found
+
+
+def test_every_job_says_all(jobs, finished_once):
+    assert len(jobs) > 30
+    for job in jobs:
+        record = job.record
+        assert set(record) - {"device", "holds"} == FIELDS
+        assert record["exit"] == "finished"
+        assert record["git"] | {"commit": ""} == {"commit": "", "clean": True, "changed": []}
+        assert value_digest(record["code"]) == record["params"]["code"]
+        assert value_digest(record["environment"]) == record["params"]["environment"]
+        assert record["locks"] == {lock: file_digest(finished_once.path / lock) for lock in LOCKS}
+        assert record["started"] <= record["ended"]
+        assert record["peak_memory_mib"] > 20
+    assert {job.record["device"] for job in jobs if job.rule == "sample"} == {"cpu, 1 threads"}
+    assert {job.record["seed"] for job in jobs if job.rule == "train_denoiser"} == {0}
+
+
+def test_what_a_stage_imported_is_in_its_locked_environment(jobs):
+    tools = required("snakemake") | WITHOUT_INFLUENCE
+    for job in jobs:
+        allowed = tools | (PROBED_BY_MONAI if job.rule == "train_segmenter" else set())
+        assert set(job.record["packages"]) - set(job.record["environment"]) <= allowed, job.name
+        assert not {"ruff", "mypy", "pytest", "snakemake", "dvc"} & set(job.record["environment"])
+
+
+def test_a_job_that_failed_leaves_its_record_beside_its_log(finished):
+    (finished.path / "models/segmenter/phantom/unet-clean/config.json").write_text("[]")
+    output = "results/tiny/predictions/phantom/unet-clean.npz"
+    assert finished.snakemake(output, check=False).returncode
+    failure = finished.path / "logs/tiny/predict/phantom/unet-clean.log.record.json"
+    record = json.loads(failure.read_text())
+    assert (record["rule"], record["exit"]) == ("predict", "failed")
+    assert "describes no segmenter" in record["error"]
+    finished.dvc("checkout", "--force", "-q", "models.dvc")
+    finished.snakemake(output)
+    assert not failure.exists()
+
+
+def test_code_that_is_edited_after_the_plan_stops_the_job(finished):
+    """The record would speak of other code than ran."""
+    rules = finished.path / "rules/provenance.smk"  # the last to be read: by then the digests are taken
+    edit = "(SCRIPTS / 'predict.py').open('a').write('VALUE = 1\\n')"
+    rules.write_text(f"{rules.read_text()}\n\n{edit}\n")
+    output = "results/tiny/predictions/phantom/unet-clean.npz"
+    done = finished.snakemake("--force", output, check=False)
+    assert done.returncode
+    assert "scripts/predict.py: changed since this run was planned; run snakemake again" in done.output
