@@ -43,7 +43,7 @@ WILDCARDS = {"dataset": "phantom", "model": "unet", "regime": "clean", "denoiser
 PREDICTIONS = "results/large/predictions/phantom/unet-clean.npz"
 CERTIFICATE = "results/large/certificates/phantom/unet-clean/none/sigma_0.5"
 SETTINGS = {"tau": 0.75, "alpha": 0.001, "method": "segcertify", "k": 10}
-KINDS = ("metrics", "intervals", "budget", "attacks")
+DRAWN = {"n0": N0, "n": N, "seed": 0, "noise": "normal", "pool": 1}
 
 
 def main() -> None:
@@ -86,7 +86,8 @@ def simulate() -> None:
     files = [f"results/large/votes/phantom/unet-clean/none/sigma_0.5/shard_{shard}.npz" for shard in range(SHARDS)]
     for shard, file in enumerate(files):
         of_shard = job("sample", [INDEX, *models], [file], WILDCARDS | {"shard": str(shard)},
-                       segmenter=SEGMENTER, denoiser=None, denoising_steps=1)  # fmt: skip
+                       segmenter=SEGMENTER, denoiser=None, denoising_steps=1, shards=SHARDS,
+                       settings={"test_images": None}, **DRAWN)  # fmt: skip
         with recorded(of_shard):
             save_votes(file, {name: made_up(dataset, name, of_shard.params["code"]) for name in names[shard::SHARDS]})
     with recorded(job("predict", [INDEX, *models], [PREDICTIONS], WILDCARDS)):
@@ -109,7 +110,7 @@ def made_up(dataset: PreparedDataset, name: str, code: str) -> Votes:
         areas=one_hot.sum(axis=(2, 3)).astype(np.uint32),
         overlaps=(one_hot & (mask == np.arange(3)[:, None, None])).sum(axis=(2, 3)).astype(np.uint32),
         truth_areas=np.bincount(mask.ravel(), minlength=3).astype(np.uint32),
-        origin=networks | {"image": array_digest(dataset.image(name))},
+        origin=networks | DRAWN | {"image": array_digest(dataset.image(name))},
     )
 
 

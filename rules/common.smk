@@ -64,8 +64,8 @@ if workflow.is_main_process:
     unpack_trail()
     for artifact in notice_changes():
         logger.warning(
-            f"{artifact}: is not what its job made (see its run record). What is made from it is made again. To undo "
-            "the change: dvc checkout, or delete the file and run snakemake again"
+            f"{artifact}: is not what its job made (see its run record). What is made from it is made again. To have "
+            f"it back: dvc checkout. To make it again: snakemake --force {artifact}"
         )
 
 RUN = CONFIG.run

@@ -7,7 +7,8 @@
 
 rule version_data:
     input:
-        expand(INDEX, dataset=CONFIG.datasets),
+        MANIFESTS,
+        expand(PREPARED_FILES, dataset=CONFIG.datasets),
     output:
         update("data.dvc"),
     resources:
@@ -23,7 +24,7 @@ rule version_data:
 
 rule version_models:
     input:
-        weights(),
+        models(),
         cards(),
     output:
         update("models.dvc"),

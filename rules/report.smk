@@ -35,6 +35,27 @@ def weights():
     return list(dict.fromkeys(files))
 
 
+def models():
+    """Every file of all models of the run."""
+    segmenters = [
+        path.format(dataset=dataset, model=model, regime=regime)
+        for dataset, (model, regime) in product(CONFIG.datasets, MODELS)
+        for path in (
+            *segmenter_files(model),
+            *([f"{SEGMENTER}/last.safetensors", f"{SEGMENTER}/history.csv"] if (model, regime) in TRAINED else []),
+        )
+    ]
+    denoisers = [
+        path for dataset, denoiser in product(CONFIG.datasets, DIFFUSION) for path in denoiser_files(dataset, denoiser)
+    ]
+    learned = [
+        f"{DENOISER.format(**each)}/{name}"
+        for each in LEARNED_DENOISERS
+        for name in ("last.safetensors", "history.csv")
+    ]
+    return list(dict.fromkeys([*segmenters, *denoisers, *learned]))
+
+
 def recorded_artifacts():
     """An output of every job of the run but the page: what has a run record."""
     return [

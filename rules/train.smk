@@ -163,15 +163,20 @@ rule train_denoiser:
         "../scripts/train_denoiser.py"
 
 
+ADM_FILES = expand(DENOISER_FILES, source="adm256")
+ADM_CHECKPOINT = "data/raw/adm256/256x256_diffusion_uncond.pt"
+
+
 rule import_adm:
     output:
-        expand(DENOISER_FILES, source="adm256"),
+        ADM_FILES,
     log:
         "logs/train/denoiser/adm256.log",
     resources:
         mem_mb=memory_of(["adm256"]),
     params:
-        checkpoint="data/raw/adm256/256x256_diffusion_uncond.pt",
+        checkpoint=ADM_CHECKPOINT,
+        disturbed=lambda wildcards: disturbed(ADM_FILES[0], missing=False),
         folder=DENOISER.format(source="adm256"),
         code=code("import_adm"),
         environment=environment("import_adm"),

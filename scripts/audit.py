@@ -1,8 +1,12 @@
 from segcert.audit.audit import audit, with_replay
+from segcert.audit.lineage import LineageError
 from segcert.audit.page import write_audit
 from segcert.audit.words import audit_in_words
 
-done = audit(snakemake.params.run, checks=with_replay(snakemake.config["replay"]))
+try:
+    done = audit(snakemake.params.run, checks=with_replay(snakemake.config["replay"]))
+except LineageError as error:
+    raise SystemExit(f"segcert: {error}") from None
 page = write_audit(done)
 print(audit_in_words(done), f"The page: {page}", sep="\n")
 if not done.passed:

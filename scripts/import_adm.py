@@ -1,7 +1,10 @@
 from segcert.diffusion.adm import import_adm
 from segcert.diffusion.adm_checkpoint import fetch_checkpoint
+from segcert.provenance.digests import file_digest
 from segcert.provenance.records import recorded
 
-with recorded(snakemake):
-    fetch_checkpoint(snakemake.params.checkpoint)
-    import_adm(snakemake.params.checkpoint, snakemake.params.folder)
+with recorded(snakemake) as found:
+    checkpoint = snakemake.params.checkpoint
+    fetch_checkpoint(checkpoint)
+    found["holds"] = {checkpoint: file_digest(checkpoint)}
+    import_adm(checkpoint, snakemake.params.folder)

@@ -1,6 +1,9 @@
 """Audits as commands, of forged runs, of dirty trees, and with votes drawn again."""
 
 import json
+import os
+import re
+import shutil
 import subprocess
 import sys
 
@@ -15,6 +18,8 @@ from segcert.audit.page import write_audit
 from segcert.audit.words import way_of
 from segcert.provenance.digests import file_digest
 from segcert.votes import Votes, load_votes, save_votes
+
+PREDICTIONS = "results/tiny/predictions/phantom/unet-clean.npz"
 
 
 def test_snakemake_audit_prints_a_table_writes_json_and_a_page_and_fails_for_a_broken_link(finished):
@@ -109,9 +114,37 @@ def forge_table(checkout):
     table.to_csv(path, index=False)
 
 
+def forge_ghosts(checkout):
+    """Rows of images that nobody has certified."""
+    for name in (f"{CERTIFICATE}.parquet", ROWS):
+        rows = pd.read_parquet(checkout.path / name)
+        ghosts = rows[(rows["regime"] == "clean") & (rows["denoiser"] == "none") & (rows["sigma"] == 0.5)]
+        ghosts = ghosts.assign(image="ghost_" + ghosts["image"], certified_dice=1.0)
+        pd.concat([rows, ghosts], ignore_index=True).to_parquet(checkout.path / name, index=False)
+
+
+def forge_the_choice_of_images(checkout):
+    """The votes of an image are left out."""
+    votes = load_votes(checkout.path / VOTES)
+    votes.popitem()
+    save_votes(checkout.path / VOTES, votes)
+
+
+def forge_the_sigma(checkout):
+    """Votes of less noise stand in for those of more."""
+    shutil.copy(checkout.path / VOTES.replace("sigma_0.5", "sigma_0.25"), checkout.path / VOTES)
+
+
+def forge_the_page(checkout):
+    """A row of the main table is not shown."""
+    page = checkout.path / PAGE
+    page.write_text(re.sub(r'<tr data-table="main" data-row="2">.*?</tr>', "", page.read_text(), flags=re.DOTALL))
+
+
 @pytest.mark.parametrize(
     ("forge", "where"),
-    [(forge_labels, f"{CERTIFICATE}.npz"), (forge_rows, f"{CERTIFICATE}.npz"),
+    [(forge_labels, f"{CERTIFICATE}.npz"), (forge_rows, f"{CERTIFICATE}.npz"), (forge_ghosts, f"{CERTIFICATE}.npz"),
+     (forge_the_choice_of_images, VOTES), (forge_the_sigma, VOTES), (forge_the_page, PAGE),
      (forge_table, "reports/tiny/tables/main.csv")],
 )  # fmt: skip
 def test_numbers_that_do_not_follow_are_found_though_every_digest_was_made_to_fit(finished, forge, where):
@@ -123,15 +156,88 @@ def test_numbers_that_do_not_follow_are_found_though_every_digest_was_made_to_fi
     assert not any(outcome.broken for outcome in audit.outcomes if outcome.title in digests_fit)
 
 
+def test_settings_other_than_those_of_the_page_are_found(finished):
+    finished.snakemake(f"{CERTIFICATE}.npz", "--config", "tau=0.7")
+    found = {finding.message for outcome in finished.audit().outcomes for finding in outcome.broken}
+    assert "`certify phantom unet clean none 0.5` ran with tau 0.7, and the page says 0.75" in found
+
+
+def empty(path):
+    return lambda checkout: (checkout.path / path).write_bytes(b"")
+
+
+SPOILED = {
+    "an empty certificate": (empty(f"{CERTIFICATE}.npz"), f"{CERTIFICATE}.npz"),
+    "half a certificate": (
+        lambda checkout: os.truncate(checkout.path / f"{CERTIFICATE}.npz", 300), f"{CERTIFICATE}.npz",
+    ),
+    "empty predictions": (empty(PREDICTIONS), PREDICTIONS),
+    "a table that is gone": (
+        lambda checkout: (checkout.path / "reports/tiny/tables/main.csv").unlink(), "reports/tiny/tables/main.csv",
+    ),
+    "a page of no text": (lambda checkout: (checkout.path / PAGE).write_bytes(b'<tr data-table="main">\xff'), PAGE),
+    "an empty pointer": (empty("models.dvc"), "models.dvc"),
+    "a pointer with marks of a conflict": (
+        lambda checkout: (checkout.path / "models.dvc").write_text("<<<<<<< HEAD\nouts:\n"), "models.dvc",
+    ),
+    "a pointer that is gone": (lambda checkout: (checkout.path / "results.dvc").unlink(), "results.dvc"),
+    "a record without its fields": (
+        lambda checkout: (checkout.path / f"{VOTES}.record.json").write_text('{"format": "segcert-record-2"}'),
+        VOTES,
+    ),
+    "a folder in place of a model": (
+        lambda checkout: ((checkout.path / MODEL).unlink(), (checkout.path / MODEL).mkdir()), MODEL,
+    ),
+    "a record and its copy in the trail edited": (
+        lambda checkout: [
+            path.write_text(path.read_text().replace('"seconds"', '"seed": 7, "seconds"', 1))
+            for root in ("", "results/.trail/records/")
+            for path in checkout.files(f"{root}{MODEL}.record.json")
+        ],
+        MODEL,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SPOILED)
+def test_what_is_spoiled_in_any_way_is_named_and_stops_no_plan(finished, name):
+    spoil, where = SPOILED[name]
+    spoil(finished)
+    finished.stale()
+    assert finished.audit().first.path.removesuffix(".record.json") == where
+
+
+def test_backups_and_stray_records_count_for_nothing(finished):
+    shutil.copytree(finished.path / "results/tiny", finished.path / "results/tiny_before")
+    record = json.loads((finished.path / f"{MODEL}.record.json").read_text())
+    (finished.path / "models/stray.record.json").write_text(json.dumps(record | {"seed": 7}))
+    audit = finished.audit()
+    assert finished.stale() == {}
+    assert audit.passed
+    assert "models/stray.record.json" in audit.lineage.astray
+    assert audit.lineage.makers[MODEL].record["seed"] == 0
+
+
+def test_a_job_that_ran_again_and_made_the_same_is_a_notice(finished):
+    finished.snakemake("--force", PREDICTIONS)
+    assert finished.stale() == {}
+    audit = finished.audit()
+    assert audit.passed
+    newer = [finding.path for outcome in audit.outcomes for finding in outcome.notices if "newer" in finding.message]
+    assert newer == [f"{PREDICTIONS}.record.json"]
+
+
 def test_votes_drawn_again_agree_and_show_forged_ones(finished):
     everything = with_replay(1000, seed=1)
     honest = finished.audit(checks=everything).outcomes[-1]
-    assert (honest.count, honest.findings) == (4 * 2 * 3, [])
+    assert (honest.count, honest.findings) == (4 * 2 * 3 + 2, [])
 
     image = forge_votes(finished)
     sign_all(finished)
+    with np.load(finished.path / PREDICTIONS) as labels:
+        np.savez_compressed(finished.path / PREDICTIONS, **{name: labels[name] ^ 1 for name in labels.files})
     found = finished.audit(checks=everything).outcomes[-1]
-    assert [finding.path for finding in found.broken] == [VOTES]
+    assert [finding.path for finding in found.broken] == [VOTES, PREDICTIONS]
     assert f"the votes of {image}, drawn again, give other areas, estimation" in found.broken[0].message
 
 

@@ -154,3 +154,10 @@ def test_results_without_data_and_models_have_nothing_to_do(published, tmp_path)
     partial = clone(published, tmp_path / "clone")
     partial.dvc("pull", "-q", "results", "reports/tiny.dvc")
     assert partial.stale() == {}
+
+
+def test_what_was_made_with_other_settings_is_stale_though_the_records_of_snakemake_are_gone(finished):
+    certificate = "results/tiny/certificates/phantom/unet-clean/none/sigma_0.5.npz"
+    finished.snakemake(certificate, "--config", "tau=0.7")
+    shutil.rmtree(finished.path / ".snakemake")
+    assert finished.stale()["certify"] == 1

@@ -15,6 +15,8 @@ from segcert.audit.lineage import Lineage
 from segcert.audit.numbers import check_collection, check_page, check_tables
 from segcert.audit.origins import check_code, check_environment
 from segcert.audit.pointers import check_pointers, check_trail
+from segcert.audit.settings import check_settings
+from segcert.provenance.records import SUFFIX
 
 Check = Callable[[Evidence], Findings]
 
@@ -23,6 +25,7 @@ CHECKS: dict[str, Check] = {
     "jobs read what others made": check_links,
     "indexes name the prepared images": check_indexes,
     "archives are those published": check_archives,
+    "jobs ran with the settings that the page names": check_settings,
     "records agree with git": check_code,
     "packages are those locked": check_environment,
     "pointers name the artifacts": check_pointers,
@@ -133,12 +136,15 @@ def audit(run: str, root: str | Path = ".", checks: dict[str, Check] = CHECKS) -
     for title, check in checks.items():
         start, found = time.monotonic(), list[Finding]()
         count = 0
-        for count, finding in enumerate(check(evidence), start=1):  # noqa: B007
-            found += [finding] if finding else []
+        try:
+            for count, finding in enumerate(check(evidence), start=1):  # noqa: B007
+                found += [finding] if finding else []
+        except Exception as error:  # of a file that is spoiled in a way of its own: what others find has to be said
+            found.append(Finding(f"results/{run}", f"the check that {title} ended early: {error!r}"))
         outcomes.append(Outcome(title, count, found, round(time.monotonic() - start, 2)))
     return Audit(lineage, outcomes)
 
 
 def _artifact(path: str) -> str:
     """The artifact that a file speaks of: a run record stands for what it stands beside."""
-    return path.removesuffix(".record.json")
+    return path.removesuffix(SUFFIX)

@@ -12,8 +12,8 @@ from segcert.audit.crate_metadata import describe
 from segcert.audit.lineage import Lineage
 from segcert.audit.prov import prov_document
 from segcert.provenance.atomic import atomic_folder
-from segcert.provenance.contents import CRATE
 
+CRATE = "ro-crate-metadata.json"
 README = """# segcert: the run {run}
 
 A finished run of segcert as an RO-Crate (Provenance Run Crate 0.5). `ro-crate-metadata.json` describes every file and

@@ -1,6 +1,8 @@
 """Do the votes give the certificates? Every one is decided again, and measured again."""
 
 import math
+import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from segcert.models.folders import denoiser_digest, segmenter_digest
 from segcert.votes import Votes
 
 WILDCARDS = ("model", "regime", "denoiser")
+DAMAGED = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error)  # what a spoiled file may give
 
 
 def check_decisions(evidence: Evidence) -> Findings:
@@ -28,8 +31,8 @@ def check_decisions(evidence: Evidence) -> Findings:
         if job.rule == "certify":
             try:
                 yield from [notice] if (notice := other_code(job)) else _decided_again(evidence, job)
-            except (OSError, ValueError, KeyError) as error:
-                yield Finding(_labels_of(job), f"cannot be decided again: {error}")
+            except DAMAGED as error:
+                yield Finding(_labels_of(job), f"cannot be decided again: {error!r}")
 
 
 def _decided_again(evidence: Evidence, job: Job) -> Findings:
@@ -40,12 +43,14 @@ def _decided_again(evidence: Evidence, job: Job) -> Findings:
     written = {kind: _rows_of(root, job, suffix) for kind, suffix in (("metrics", ""), ("intervals", ".intervals"))}
     predicted = next(path for path in job.inputs if "/predictions/" in path)
     with np.load(root / _labels_of(job)) as labels, np.load(root / predicted) as predictions:
-        left = set(labels.files)
+        left = {image for names in (labels.files, written["metrics"], written["intervals"]) for image in names}
         for path in (path for path in job.inputs if "/votes/" in path):
-            networks = networks_of(evidence.lineage.makers[path], root)
+            sampling = evidence.lineage.makers[path]
+            expected, lacking = drawn_from(sampling, root), set(images_of(sampling, root))
             for image, votes in votes_of(dataset, root / path):
                 left.discard(image)
-                yield _origin(path, image, votes, networks)
+                lacking.discard(image)
+                yield _origin(path, image, votes, expected)
                 certificate = certify(votes, **params["settings"])
                 if image not in labels.files or not np.array_equal(certificate.labels, labels[image]):
                     yield Finding(_labels_of(job), f"the votes of {image} give other labels than are written")
@@ -62,24 +67,42 @@ def _decided_again(evidence: Evidence, job: Job) -> Findings:
                 other = [kind for kind, made in rows.items() if not same_rows(made, written[kind].get(image, []))]
                 message = f"the votes of {image} give other {' and '.join(other)} than are written"
                 yield unless(not other, _labels_of(job), message)
+            for image in sorted(lacking):
+                yield Finding(path, f"lacks votes of {image}, which the index puts into this shard")
         for image in sorted(left):
-            yield Finding(_labels_of(job), f"holds labels of {image}, of which there are no votes")
+            yield Finding(_labels_of(job), f"holds labels or numbers of {image}, of which there are no votes")
 
 
-def networks_of(sampling: Job, root: Path) -> dict[str, str | None]:
-    """The digests that votes name their networks by, of the networks that a sampling job names."""
+def images_of(sampling: Job, root: Path) -> list[str]:
+    """The images whose votes a sampling job has to hold: those of its shard, as the index lists them."""
+    params = sampling.record["params"]
+    dataset = PreparedDataset(root / next(path for path in sampling.inputs if path.endswith("/index.csv")))
+    shard = int(sampling.record["wildcards"]["shard"])
+    return dataset.names("test", params["settings"]["test_images"])[shard :: params["shards"]]
+
+
+def drawn_from(sampling: Job, root: Path) -> dict[str, Any]:
+    """What the votes of a sampling job have to be drawn with: networks, code, sigma, n0, n, seed, noise, pool."""
     params = sampling.record["params"]
     denoiser = params["denoiser"] and root / params["denoiser"]
     return {
         "segmenter": segmenter_digest(root / params["segmenter"]),
         "denoiser": denoiser_digest(denoiser, params["denoising_steps"]),
         "code": params["code"],
+        "sigma": float(sampling.record["wildcards"]["sigma"]),
+        "n0": params["n0"],
+        "n": params["n"],
+        "seed": params["seed"],
+        "noise": params["noise"],
+        "pool": params["pool"],
     }
 
 
-def _origin(path: str, image: str, votes: Votes, networks: Mapping[str, str | None]) -> Finding | None:
-    other = [name for name, digest in networks.items() if votes.origin.get(name) != digest]
-    message = f"the votes of {image} come from another {' and '.join(other)} than their run record names"
+def _origin(path: str, image: str, votes: Votes, expected: Mapping[str, Any]) -> Finding | None:
+    found = dict(votes.origin) | {"sigma": votes.sigma, "n0": votes.n0, "n": votes.n}
+    found["noise"] = str(found.get("noise")).partition(",")[0]  # "exact, 8 bits"
+    other = [name for name, value in expected.items() if found.get(name) != value]
+    message = f"the votes of {image} were drawn with another {', '.join(other)} than their run record names"
     return unless(not other, path, message)
 
 

@@ -4,7 +4,6 @@ from segcert.audit.findings import Evidence, Finding, Findings, unless
 from segcert.audit.lineage import Job
 from segcert.data.errors import DataError
 from segcert.data.index import digests_of, read_index
-from segcert.provenance.contents import KEPT
 
 
 def check_files(evidence: Evidence) -> Findings:
@@ -13,7 +12,7 @@ def check_files(evidence: Evidence) -> Findings:
         for path, sha256 in (job.outputs | job.holds).items():
             found = evidence.digests.sha256(path)
             if found is None:
-                archive = job.rule == "fetch" and path in job.holds  # may be deleted once its data are prepared
+                archive = path in job.holds and path.startswith("data/raw/")  # may be deleted once it was used
                 yield Finding(path, "is not here, so its checksum cannot be compared", broken=not archive)
             elif found != sha256:
                 yield Finding(
@@ -28,6 +27,8 @@ def check_links(evidence: Evidence) -> Findings:
     lineage = evidence.lineage
     for path, reason in lineage.unreadable.items():
         yield Finding(path, reason)
+    for path, reason in lineage.astray.items():
+        yield Finding(path, reason, broken=False)
     page = f"reports/{lineage.run}/index.html"
     if page not in lineage.makers and (evidence.root / page).exists():
         yield Finding(page, "no run record says what made it; delete it and run snakemake again")
@@ -49,8 +50,7 @@ def _link(evidence: Evidence, job: Job, path: str, sha256: str) -> Finding | Non
             f"`{job.name}` read another {path} (SHA-256 {sha256}) than `{maker.name}` made ({made}): it is stale, or a "
             "record was edited",
         )
-    brought = path.startswith("data/raw/") and not path.endswith("/manifest.json")
-    if path.split("/", maxsplit=1)[0] in KEPT and not brought:
+    if path in evidence.made_by_jobs:
         return Finding(path, f"no run record says what made it, and `{job.name}` read it")
     found = evidence.digests.sha256(path)
     if found is None:

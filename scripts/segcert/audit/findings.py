@@ -1,6 +1,7 @@
 """What checks have to say, and the files that they read."""
 
 import dataclasses
+import functools
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import segcert
 from segcert.audit.lineage import Job, Lineage
 from segcert.provenance.code import CodeFile
+from segcert.provenance.trail import known_artifacts
 
 CHUNK = 2**20
 
@@ -77,6 +79,11 @@ class Evidence:
 
     lineage: Lineage
     digests: FreshDigests
+
+    @functools.cached_property
+    def made_by_jobs(self) -> frozenset[str]:
+        """The files that jobs made, as Snakemake knows them here or the trail does: those need a run record."""
+        return known_artifacts(self.root)
 
     @property
     def root(self) -> Path:

@@ -8,8 +8,8 @@ from typing import Any, Self
 
 import networkx
 
-from segcert.provenance.contents import find_records
-from segcert.provenance.records import SUFFIX, RecordError, load_record
+from segcert.provenance.contents import AstrayError, find_records
+from segcert.provenance.records import SUFFIX, RecordError
 
 
 class LineageError(ValueError):
@@ -67,8 +67,9 @@ class Lineage:
         In the order of their work.
     beside
         Jobs of the run that its report does not come from: of a noise level that was taken out, for example.
-    unreadable
-        Files that should be run records and are none, with the reason.
+    unreadable, astray
+        Files that should be run records and are none, and records that do not stand beside what they speak of, with
+        the reason.
     """
 
     root: Path
@@ -76,18 +77,19 @@ class Lineage:
     jobs: list[Job]
     beside: list[Job]
     unreadable: dict[str, str]
+    astray: dict[str, str]
 
     @classmethod
     def read(cls, run: str, root: str | Path = ".") -> Self:
         """Read the lineage of a run of a checkout. Raises LineageError where nothing of it is there."""
         root = Path(root)
-        known, unreadable = [], {}
-        for path in sorted(find_records(root)):
+        known, unreadable, astray = list[Job](), dict[str, str](), dict[str, str]()
+        for path, record in sorted(find_records(root), key=lambda found: found[0]):
             name = path.relative_to(root).as_posix()
-            try:
-                known.append(Job(name, load_record(path)))
-            except RecordError as error:
-                unreadable[name] = str(error)
+            if isinstance(record, RecordError):
+                (astray if isinstance(record, AstrayError) else unreadable)[name] = str(record)
+            else:
+                known.append(Job(name, record))
         of_run = [job for job in known if job.path.startswith((f"results/{run}/", f"reports/{run}/"))]
         if not of_run:
             runs = sorted({path.name for path in root.glob("results/[!.]*") if path.is_dir()})
@@ -98,7 +100,7 @@ class Lineage:
         reached = _ancestors(page or of_run, makers(known))
         jobs = [job for job in known if job.path in reached]
         beside = [job for job in of_run if job.path not in reached]
-        return cls(root, run, _in_order(jobs), beside, unreadable)
+        return cls(root, run, _in_order(jobs), beside, unreadable, astray)
 
     @functools.cached_property
     def makers(self) -> dict[str, Job]:

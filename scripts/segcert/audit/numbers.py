@@ -47,22 +47,27 @@ def check_tables(evidence: Evidence) -> Findings:
 
 
 def check_page(evidence: Evidence) -> Findings:
-    """Each number in a table of the page is that of the CSV file, to the digits that are shown."""
+    """Each number in a table of the page is that of the CSV file, to the digits that are shown; no row is left out."""
     page = f"reports/{evidence.lineage.run}/index.html"
     if page not in evidence.lineage.makers or not (evidence.root / page).exists():
         return
     tables: dict[str, pd.DataFrame] = {}
-    for shown in _Shown.read(evidence.root / page):
-        name, row, column, value, text = shown
+    seen: dict[str, list[int]] = {"main": []}
+    for name, row, column, value, text in _Shown.read(evidence.root / page):
         if name not in tables:
             tables[name] = _read_csv(evidence.root / f"reports/{evidence.lineage.run}/tables/{name}.csv")
         table = tables[name]
-        if row >= len(table) or column not in table:
+        if row not in seen.setdefault(name, []):
+            seen[name].append(row)
+        if not 0 <= row < len(table) or column not in table:
             yield Finding(page, f"shows {column} of row {row} of {name}.csv, which has none")
             continue
         stated = float(table[column].iloc[row])
-        agrees = _equal(float(value), stated) and _rounds_to(text, stated)
+        agrees = _equal(value, stated) and _rounds_to(text, stated)
         yield unless(agrees, page, f"shows {text} ({value}) where row {row} of {name}.csv has {column} {stated}")
+    for name, rows in seen.items():
+        complete = rows == list(range(len(tables.get(name, ()))))
+        yield unless(complete and rows, page, f"does not show every row of {name}.csv once, in order")
 
 
 Recipes = dict[str, Callable[[], pd.DataFrame]]
@@ -128,8 +133,11 @@ def _read_csv(source: Path | io.StringIO) -> pd.DataFrame:
         return pd.DataFrame()
 
 
-def _equal(one: float, other: float) -> bool:
-    return one == other or (math.isnan(one) and math.isnan(other))
+def _equal(text: str, value: float) -> bool:
+    try:
+        return float(text) == value or (math.isnan(float(text)) and math.isnan(value))
+    except ValueError:
+        return False
 
 
 def _rounds_to(text: str, value: float) -> bool:
@@ -137,8 +145,11 @@ def _rounds_to(text: str, value: float) -> bool:
     if math.isnan(value) or math.isinf(value):
         return text == ("n/a" if math.isnan(value) else f"{value:g}")
     share = 100 if text.endswith("%") else 1
-    shown = decimal.Decimal(text.removesuffix("%"))
-    half = decimal.Decimal(5).scaleb(int(shown.as_tuple().exponent) - 1)
+    try:
+        shown = decimal.Decimal(text.removesuffix("%"))
+        half = decimal.Decimal(5).scaleb(int(shown.as_tuple().exponent) - 1)
+    except (decimal.InvalidOperation, ValueError):
+        return False
     return abs(shown - share * decimal.Decimal(value)) <= half * (1 + decimal.Decimal(TOLERANCE))
 
 
@@ -155,7 +166,7 @@ class _Shown(HTMLParser):
     def read(cls, path: Path) -> Iterator[tuple[str, int, str, str, str]]:
         """The numbers of a file."""
         parser = cls()
-        parser.feed(path.read_text(encoding="utf-8"))
+        parser.feed(path.read_text(encoding="utf-8", errors="replace"))
         return iter(parser.found)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from segcert.audit.audit import Audit
 from segcert.audit.lineage import Lineage
 from segcert.provenance.atomic import atomic_file
+from segcert.provenance.records import SUFFIX
 from segcert.reporting.html import inline_svg, render
 from segcert.reporting.lineage_figure import Stage, lineage_figure
 from segcert.reporting.style import save_figure
@@ -37,7 +38,7 @@ def figure_of(audit: Audit) -> Figure:
 def _stages(audit: Audit) -> tuple[dict[str, Stage], set[tuple[str, str]]]:
     """The rules of the run in the order of the work, and which of them read what which others made."""
     lineage = audit.lineage
-    broken = {finding.path.removesuffix(".record.json") for each in audit.outcomes for finding in each.broken}
+    broken = {finding.path.removesuffix(SUFFIX) for each in audit.outcomes for finding in each.broken}
     below = {path for each in broken for path in lineage.downstream(each)}
     stages: dict[str, Stage] = {}
     for job in lineage.jobs:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,47 +11,53 @@ import yaml
 from pathspec import GitIgnoreSpec
 
 from segcert.audit.findings import Evidence, Finding, Findings, unless
+from segcert.audit.lineage import Job
 from segcert.provenance.git import git
 from segcert.provenance.records import RecordError, load_record
-from segcert.provenance.trail import POINTERS, packed_record
+from segcert.provenance.trail import CONTENTS, POINTERS, TRAIL, packed_record
 
 CACHE = Path(".dvc/cache/files/md5")
+AGAIN = "to version what is there: snakemake -R version_data version_models version_results"
 
 
 def check_pointers(evidence: Evidence) -> Findings:
     """Each pointer names the files of its folder; differences in other runs of the folder are notices."""
     ignored = _ignored(evidence.root)
+    versioned = (evidence.root / CONTENTS).exists()  # packed by the job that writes the pointers
     for pointer in (*POINTERS, f"reports/{evidence.lineage.run}.dvc"):
-        path = evidence.root / pointer
-        if not path.exists():
-            yield Finding(pointer, "is not here: this run is not versioned", broken=False)
+        if not (evidence.root / pointer).exists():
+            lost = versioned or _committed(evidence.root, pointer) is not None
+            words = f"is gone; {AGAIN}" if lost else "is not here: this run is not versioned"
+            yield Finding(pointer, words, broken=lost)
             continue
-        yield from _pointer(evidence, pointer, ignored)
-        published = _committed(evidence.root, pointer)
+        try:
+            yield from _pointer(evidence, pointer, ignored)
+        except (KeyError, IndexError, TypeError, ValueError, yaml.YAMLError) as error:
+            yield Finding(pointer, f"cannot be read ({' '.join(str(error).split())}); {AGAIN}")
+            continue
+        published = _committed(evidence.root, pointer) == (evidence.root / pointer).read_text().rstrip("\n")
         yield unless(published, pointer, "is not what the commit holds: this run is not published", broken=False)
 
 
 def check_trail(evidence: Evidence) -> Findings:
-    """The run records of data and models are those that were packed into results/.trail, which results.dvc covers.
-
-    A job that ran after that and made the same again has a newer record: a notice.
-    """
+    """The run records of data and models are those that were packed into results/.trail, which results.dvc covers."""
     for artifact, job in evidence.lineage.record_of.items():
         packed = packed_record(artifact, evidence.root)
         if not packed.exists() or packed.read_bytes() == (evidence.root / job.path).read_bytes():
             yield None
-            continue
-        where = packed.relative_to(evidence.root)
-        try:
-            before = load_record(packed)
-        except RecordError as error:
-            yield Finding(where.as_posix(), str(error))
-            continue
-        if before["outputs"] == job.outputs and before["ended"] < job.record["ended"]:
-            words = f"is newer than {where}; `snakemake -R version_results` brings them together"
-            yield Finding(job.path, words, broken=False)
         else:
-            yield Finding(job.path, f"differs from {where}: it was edited, or its files were made again since")
+            yield _other_record(job, packed, f"{packed.relative_to(evidence.root)}")
+
+
+def _other_record(job: Job, before: Path, where: str) -> Finding:
+    """A record that is not the one that was versioned: a notice, if its job ran again since and made the same."""
+    try:
+        record = load_record(before)
+    except RecordError as error:
+        return Finding(job.path, str(error))
+    if record["outputs"] == job.outputs and record["ended"] < job.record["ended"]:
+        return Finding(job.path, f"is newer than {where}: its job ran again and made the same; {AGAIN}", broken=False)
+    return Finding(job.path, f"differs from {where}: it was edited, or its files were made again since; {AGAIN}")
 
 
 def _pointer(evidence: Evidence, pointer: str, ignored: GitIgnoreSpec) -> Findings:
@@ -66,15 +73,21 @@ def _pointer(evidence: Evidence, pointer: str, ignored: GitIgnoreSpec) -> Findin
         return
     there = _listing(evidence.root, stated["md5"])
     if there is None:
-        yield Finding(pointer, f"names another content than {folder}/ holds; which, DVC's cache does not say")
+        yield Finding(pointer, f"names another content than {folder}/ holds; which, DVC's cache does not say; {AGAIN}")
         return
+    records = {job.path: job for job in evidence.lineage.jobs}
     for path in sorted(here.keys() | there.keys()):
+        file = f"{folder}/{path}"
         if here.get(path) == there.get(path):
             yield None
-            continue
-        word = "lacks" if path not in here else "names nothing of" if path not in there else "names another"
-        message = f"{folder}/ lacks {path}, which {pointer} names" if word == "lacks" else f"{pointer} {word} {path}"
-        yield Finding(f"{folder}/{path}", message, broken=_is_of_run(evidence, f"{folder}/{path}"))
+        elif path not in here:
+            yield Finding(file, f"is gone, and {pointer} names it", broken=_is_of_run(evidence, file))
+        elif path not in there:
+            yield Finding(file, f"is not in {pointer}; {AGAIN}", broken=_is_of_run(evidence, file))
+        elif file in records and _cached(evidence.root, there[path]).exists():
+            yield _other_record(records[file], _cached(evidence.root, there[path]), f"the one that {pointer} names")
+        else:
+            yield Finding(file, f"is another than {pointer} names; {AGAIN}", broken=_is_of_run(evidence, file))
 
 
 def _is_of_run(evidence: Evidence, path: str) -> bool:
@@ -82,13 +95,15 @@ def _is_of_run(evidence: Evidence, path: str) -> bool:
     lineage = evidence.lineage
     return (
         path in lineage.makers
-        or path.startswith((f"results/{lineage.run}/", f"reports/{lineage.run}/"))
+        or path.startswith((f"results/{lineage.run}/", f"reports/{lineage.run}/", f"{TRAIL}/"))
         or path in {job.path for job in lineage.jobs}
     )
 
 
 def _files(folder: Path) -> Iterator[str]:
-    return (path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file())
+    """The files below a folder, by relative path; folders that are links are followed."""
+    for place, _, names in os.walk(folder, followlinks=True):
+        yield from (Path(place, name).relative_to(folder).as_posix() for name in names)
 
 
 def _directory_digest(files: dict[str, str]) -> str:
@@ -99,11 +114,16 @@ def _directory_digest(files: dict[str, str]) -> str:
 
 def _listing(root: Path, name: str) -> dict[str, str] | None:
     """MD5 of the files of a folder as DVC's cache lists them; None without a list, or with one that is not its own."""
-    path = root / CACHE / name[:2] / name[2:]
-    if not path.exists():
+    path = _cached(root, name)
+    try:
+        files = {each["relpath"]: each["md5"] for each in json.loads(path.read_bytes())}
+    except (OSError, KeyError, TypeError, ValueError):
         return None
-    files = {each["relpath"]: each["md5"] for each in json.loads(path.read_bytes())}
     return files if _directory_digest(files) == name else None
+
+
+def _cached(root: Path, md5: str) -> Path:
+    return root / CACHE / md5[:2] / md5[2:]
 
 
 def _ignored(root: Path) -> GitIgnoreSpec:
@@ -111,8 +131,9 @@ def _ignored(root: Path) -> GitIgnoreSpec:
     return GitIgnoreSpec.from_lines(path.read_text().splitlines() if path.exists() else [])
 
 
-def _committed(root: Path, pointer: str) -> bool:
+def _committed(root: Path, pointer: str) -> str | None:
+    """What git's commit holds of a pointer; None if it holds none."""
     try:
-        return git("show", f"HEAD:{pointer}", root=root) == (root / pointer).read_text().rstrip("\n")
+        return git("show", f"HEAD:{pointer}", root=root)
     except (OSError, subprocess.CalledProcessError):
-        return False
+        return None

@@ -1,17 +1,20 @@
-"""Draw votes again: some images, all their draws, compared count by count."""
+"""Draw votes again (some images, all their draws, compared count by count), and predict the clean images again."""
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from segcert.audit.decisions import images_of
 from segcert.audit.findings import Evidence, Finding, Findings, other_code
 from segcert.audit.lineage import Job
 from segcert.data.loading import PreparedDataset
 from segcert.measurements import measurements_of
 from segcert.models.runtime import device_name, set_up_torch
 from segcert.provenance.records import processor
+from segcert.smoothing.pictures import predict_clean
 from segcert.smoothing.shard import smoothed_segmenter
 from segcert.votes import Votes, load_votes
 
@@ -22,31 +25,61 @@ def check_votes(evidence: Evidence, images: int, seed: int) -> Findings:
     """Votes of `images` images, chosen at random by `seed` from all noise levels and pairings, drawn again.
 
     On the processor (or GPU) of the first time every count has to be the same. On another processor single counts may
-    differ by one, where two logits are as good as equal; votes of a GPU are drawn again on its like alone.
+    differ by one, where two logits are as good as equal; votes of a GPU are drawn again on its like alone. Then every
+    prediction on clean images is made again.
     """
-    jobs = [job for job in evidence.lineage.jobs if job.rule == "sample"]
-    names = {job.path: _images_of(evidence.root, job) for job in jobs}
-    drawn = [(job, image) for job in jobs for image in names[job.path]]
+    root = evidence.root
+    drawn = [(job, image) for job in evidence.lineage.jobs if job.rule == "sample" for image in images_of(job, root)]
     for choice in sorted(np.random.default_rng(seed).permutation(len(drawn))[:images]):
         job, image = drawn[choice]
-        yield other_code(job) or _drawn_again(evidence.root, job, image)
+        yield other_code(job) or _drawn_again(root, job, image)
+    for job in evidence.lineage.jobs:
+        if job.rule == "predict":
+            yield other_code(job) or _predicted_again(root, job)
 
 
-def _images_of(root: Path, job: Job) -> list[str]:
-    """The images of a shard, as the index lists them."""
-    params = job.record["params"]
-    dataset = PreparedDataset(root / _index_of(job))
-    shard = int(job.record["wildcards"]["shard"])
-    return dataset.names("test", params["settings"]["test_images"])[shard :: params["shards"]]
+def _device_of(job: Job) -> tuple[torch.device, bool] | None:
+    """Where to run a job again, and whether the hardware is that of the first time; None: it ran on a GPU."""
+    record = job.record
+    on_gpu = not record["device"].startswith("cpu")
+    if on_gpu and not torch.cuda.is_available():
+        return None
+    device = set_up_torch("cuda" if on_gpu else "cpu", record["threads"])
+    here, then = (device_name(device), record["device"]) if on_gpu else (processor(), record["processor"])
+    return device, here == then
+
+
+def _predicted_again(root: Path, job: Job) -> Finding | None:
+    """Labels of the unsmoothed model on the clean test images, made again."""
+    params, (output,) = job.record["params"], job.outputs
+    where = _device_of(job)
+    if where is None:
+        return Finding(output, f"was made on {job.record['device']}, and cannot be made again here", broken=False)
+    with tempfile.TemporaryDirectory() as folder:
+        again = Path(folder, "again.npz")
+        predict_clean(
+            root / _index_of(job), root / params["segmenter"], again,
+            test_images=params["test_images"], pool=params["pool"], device=where[0],
+        )  # fmt: skip
+        with np.load(again) as made, np.load(root / output) as written:
+            if set(made.files) != set(written.files):
+                return Finding(output, "holds labels of other images than the index names")
+            shares = {image: float(np.mean(made[image] != written[image])) for image in made.files}
+    worst = max(shares, key=shares.__getitem__)
+    if shares[worst] == 0:
+        return None
+    rounding = not where[1] and shares[worst] <= ROUNDING
+    return Finding(
+        output, f"the prediction of {worst}, made again, differs in {shares[worst]:.2%} of its pixels", not rounding
+    )
 
 
 def _drawn_again(root: Path, job: Job, image: str) -> Finding | None:
     record, params, (output,) = job.record, job.record["params"], job.outputs
-    was_on_gpu = not record["device"].startswith("cpu")
-    if was_on_gpu and not torch.cuda.is_available():
+    where = _device_of(job)
+    if where is None:
         return Finding(output, f"was drawn on {record['device']}, and cannot be drawn again here", broken=False)
-    device = set_up_torch("cuda" if was_on_gpu else "cpu", record["threads"])
-    here, then = (device_name(device), record["device"]) if was_on_gpu else (processor(), record["processor"])
+    device, same_hardware = where
     votes = load_votes(root / output)
     if image not in votes:
         return Finding(output, f"holds no votes of {image}, which the index names")
@@ -61,7 +94,7 @@ def _drawn_again(root: Path, job: Job, image: str) -> Finding | None:
         dataset.image(image), params["n0"], params["n"], truth=dataset.mask(image), keep_draws=params["keep_draws"],
         measurements=measurements_of(params["measurements"], dataset.about["classes"], dataset.pixel_size(image)),
     )  # fmt: skip
-    return _compared(output, image, votes[image], again, same_hardware=here == then)
+    return _compared(output, image, votes[image], again, same_hardware=same_hardware)
 
 
 def _compared(output: str, image: str, votes: Votes, again: Votes, *, same_hardware: bool) -> Finding | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from segcert.audit.plan import Planned, read_plan
+from segcert.provenance.contents import notice_changes
 from segcert.provenance.known import recall
 from segcert.provenance.records import read_record
 
@@ -28,10 +29,13 @@ def status(arguments: Sequence[str]) -> str:
         reasons = collections.Counter(reason for job in stale for reason in _reasons(job))
         lines += [f"  {reason}{f'  ({count} jobs)' if count > 1 else ''}" for reason, count in reasons.items()][:SHOWN]
         lines += [f"  and {len(reasons) - SHOWN} reasons more"] if len(reasons) > SHOWN else []
+    changed = [f"  {artifact}" for artifact in notice_changes()]
+    warning = ["", "Not what their jobs made (dvc checkout, or snakemake --force FILE):", *changed] if changed else []
     fresh = [f"{rule} ({len(jobs)})" for rule, jobs in stages.items() if not any(job.stale for job in jobs)]
     if not lines:
-        return f"Nothing is stale: {sum(map(len, stages.values()))} jobs in {len(stages)} stages are up to date."
-    return "\n".join(["Stale:", *lines, "", f"Up to date: {', '.join(fresh) or 'nothing'}"])
+        count = sum(map(len, stages.values()))
+        return "\n".join([f"Nothing is stale: {count} jobs in {len(stages)} stages are up to date.", *warning])
+    return "\n".join(["Stale:", *lines, "", f"Up to date: {', '.join(fresh) or 'nothing'}", *warning])
 
 
 def _reasons(job: Planned) -> Iterator[str]:
@@ -74,7 +78,7 @@ def _differences(record: Mapping[str, Any], params: Mapping[str, Any]) -> Iterat
         if old and new:
             yield f"{WORDS.get(name, name)}: {_listed(_changed(old, new, versions=name == 'environment'))}"
         elif name == "disturbed":
-            yield f"changed after it was made: {_listed(sorted(value))}"
+            yield f"changed after it was made: {_listed(sorted(value.get('files', {})))}"
         else:
             yield from _values(name, before.get(name), value)
 

@@ -1,5 +1,6 @@
 """An audit, and the way of a number, in words for a terminal."""
 
+import contextlib
 from collections.abc import Iterator
 
 from segcert.audit.audit import Audit
@@ -26,7 +27,9 @@ def audit_in_words(audit: Audit) -> str:
 
 def _verdict(audit: Audit) -> Iterator[str]:
     if audit.first is None:
-        yield f"The audit of {audit.lineage.run} passed: every link holds."
+        undone = sum("was not done again" in notice.message for each in audit.outcomes for notice in each.notices)
+        but = f", but {undone} results were made by other code than is here and not made again" if undone else ""
+        yield f"The audit of {audit.lineage.run} passed: every link holds{but}."
         return
     yield f"The audit of {audit.lineage.run} FAILED. The first broken link:"
     yield f"  {audit.first.path}: {audit.first.message}"
@@ -49,6 +52,8 @@ def way_of(lineage: Lineage, key: str) -> str:
     LineageError for a row that the run does not have.
     """
     named = dict(zip(MODEL, key.split("/"), strict=False))
+    with contextlib.suppress(KeyError, ValueError):
+        named["sigma"] = f"{float(named['sigma']):g}"
     rows = {
         tuple(str(job.record["wildcards"][name]) for name in MODEL): job
         for job in lineage.jobs

@@ -13,21 +13,47 @@ from typing import Any
 
 from segcert.progress import log
 from segcert.provenance.digests import DigestCache
-from segcert.provenance.records import SUFFIX, RecordError, load_record, read_record
+from segcert.provenance.records import SUFFIX, RecordError, load_record, read_record, record_path
 
 KEPT = ("data", "models", "results", "reports")
-CRATE = "ro-crate-metadata.json"
+CRATES = ".crate"  # the ending of folders that hold copies of a run
 
 
-def find_records(root: str | Path = ".") -> Iterator[Path]:
-    """The run records of everything that runs made below `root`; those in a crate there are copies, and left out."""
+class AstrayError(RecordError):
+    """A run record that does not stand beside what it speaks of."""
+
+
+def find_records(root: str | Path = ".") -> Iterator[tuple[Path, dict[str, Any] | RecordError]]:
+    """The run records of everything that runs made below `root`, with the path of each; an error for one that is none.
+
+    A record speaks of what it stands beside: in a copy of a folder (a backup, say) it counts for nothing, which is an
+    AstrayError. Folders that are links are followed; crates and hidden folders are passed over.
+    """
+    seen = set[str]()
     for top in KEPT:
-        for folder, folders, files in os.walk(Path(root, top)):
-            if CRATE in files:
+        for folder, folders, files in os.walk(Path(root, top), followlinks=True):
+            real = os.path.realpath(folder)
+            folders[:] = [name for name in folders if not name.startswith(".") and not name.endswith(CRATES)]
+            if real in seen:
                 folders.clear()
                 continue
-            folders[:] = [name for name in folders if not name.startswith(".")]
-            yield from (Path(folder, name) for name in files if name.endswith(SUFFIX))
+            seen.add(real)
+            yield from (
+                (Path(folder, name), _read(Path(folder, name), root)) for name in files if name.endswith(SUFFIX)
+            )
+
+
+def _read(path: Path, root: str | Path) -> dict[str, Any] | RecordError:
+    try:
+        record = load_record(path)
+    except RecordError as error:
+        return error
+    first = next(iter(record["outputs"]))
+    if path.relative_to(root) != record_path(first):
+        return AstrayError(
+            f"{path}: is the run record of {first} and does not stand beside it, so it counts for nothing"
+        )
+    return record
 
 
 def notice_changes(root: str | Path = ".") -> list[str]:
@@ -37,13 +63,10 @@ def notice_changes(root: str | Path = ".") -> list[str]:
     Snakemake compares them. Times decide nothing else.
     """
     root, digests, changed = Path(root), DigestCache(root), []
-    for path in find_records(root):
-        try:
-            record = load_record(path)
-        except RecordError as error:
-            log.warning("%s", error)
+    for _, record in find_records(root):
+        if isinstance(record, RecordError):
             continue
-        made = {name: sha256 for name, sha256 in record["outputs"].items() if (root / name).exists()}
+        made = {name: sha256 for name, sha256 in record["outputs"].items() if (root / name).is_file()}
         changed += [name for name, sha256 in made.items() if digests.digest(root / name) != sha256]
         others = [
             root / name
@@ -55,11 +78,11 @@ def notice_changes(root: str | Path = ".") -> list[str]:
     return changed
 
 
-def disturbed(output: str | Path, *, missing: bool) -> dict[str, str | None]:
+def disturbed(output: str | Path, *, missing: bool) -> dict[str, Any]:
     """Files that a job made beside its declared outputs and that changed since: their SHA-256 now, None if missing.
 
     For a rule's parameters: while nothing has changed it is what the record of the job says it was then, so that the
-    job runs again once for a change, and not for being well again. `missing`: whether files that are gone count.
+    job runs again once for each change, and not for being well again. `missing`: whether files that are gone count.
     """
     try:
         record: dict[str, Any] = read_record(output)
@@ -70,8 +93,8 @@ def disturbed(output: str | Path, *, missing: bool) -> dict[str, str | None]:
         there = digests.digest(name) if Path(name).is_file() else None
         if there != sha256 and (there or missing):
             now[name] = there
-    before: dict[str, str | None] = record.get("params", {}).get("disturbed", {})
-    return now or before
+    before: dict[str, Any] = record.get("params", {}).get("disturbed", {})
+    return {"since": record["ended"], "files": now} if now else before
 
 
 def _make_older(output: Path, than: float) -> None:

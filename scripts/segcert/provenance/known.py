@@ -17,7 +17,7 @@ def remember(value: Any) -> str:
     """Keep a JSON value; return its digest."""
     digest = value_digest(value)
     path = FOLDER / f"{digest}.json"
-    if not path.exists():
+    if recall(digest) is None:
         with atomic_file(path) as temporary:
             temporary.write_text(json.dumps(value))
     return digest
@@ -25,8 +25,8 @@ def remember(value: Any) -> str:
 
 def recall(digest: str | None) -> Any:
     """The value of a digest; None where it was not kept, or is not what the digest says."""
-    path = FOLDER / f"{digest}.json"
-    if digest is None or not path.exists():
+    try:
+        value = json.loads((FOLDER / f"{digest}.json").read_text())
+    except (OSError, ValueError):
         return None
-    value = json.loads(path.read_text())
     return value if value_digest(value) == digest else None

@@ -22,6 +22,12 @@ from segcert.provenance.known import recall
 
 SUFFIX = ".record.json"
 FORMAT = "segcert-record-2"
+SCHEMA = {
+    **dict.fromkeys(("rule", "started", "ended"), str),
+    **dict.fromkeys(("wildcards", "params", "inputs", "outputs", "code", "environment", "locks", "packages"), dict),
+    **dict.fromkeys(("seconds", "peak_memory_mib", "threads"), int | float),
+    "git": dict,
+}
 DRIVER, CPU = Path("/proc/driver/nvidia/version"), Path("/proc/cpuinfo")
 
 
@@ -104,8 +110,14 @@ def load_record(path: str | Path) -> dict[str, Any]:
         record: dict[str, Any] = json.loads(Path(path).read_text())
         if record["format"] != FORMAT:
             raise ValueError(f"format {record['format']!r} instead of {FORMAT!r}")
-    except (KeyError, TypeError, ValueError) as error:
-        raise RecordError(f"{path}: not a run record ({error}); delete what it stands beside, run snakemake") from error
+        wrong = [name for name, kind in SCHEMA.items() if not isinstance(record[name], kind)]
+        if wrong or not record["outputs"] or not {"commit", "clean", "changed"} <= record["git"].keys():
+            raise ValueError(f"the fields {', '.join(wrong) or 'outputs, git'} do not hold what they should")
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise RecordError(
+            f"{path}: not a run record ({error!r}); bring it back with dvc checkout, or make what it stands beside "
+            f"again: snakemake --force {str(path).removesuffix(SUFFIX)}"
+        ) from error
     return record
 
 

@@ -3,7 +3,8 @@
 Snakemake decides from `.snakemake/metadata` what is stale; a clone that pulls the artifacts has no such records
 and would do everything again. So they are packed into results/.trail, which `results.dvc` covers, and taken up again
 wherever it was pulled: for those artifacts whose content is what it was when the trail was packed. Of any other
-artifact this checkout's own record stays; where it has none, the trail's says what the artifact was, or should be.
+artifact this checkout's own record stays; where it has none, the trail's says what the artifact should be, unless the
+run record beside it says that a job made just this: then nobody knows with what settings, and the job runs again.
 Run records hold times; data.dvc and models.dvc leave them out (.dvcignore) so that the same data and models give the
 same pointers, and they are packed as well.
 """
@@ -17,7 +18,7 @@ from typing import Any
 from segcert.progress import log
 from segcert.provenance.atomic import atomic_file, atomic_folder
 from segcert.provenance.digests import DigestCache, file_digest
-from segcert.provenance.records import SUFFIX, record_path
+from segcert.provenance.records import SUFFIX, RecordError, read_record, record_path
 
 METADATA = Path(".snakemake/metadata")
 INCOMPLETE = Path(".snakemake/incomplete")
@@ -58,11 +59,7 @@ def unpack_trail(root: str | Path = ".") -> list[str]:
     waiting = _waiting(root, trail)
     if waiting == {}:
         return []
-    try:
-        contents: dict[str, tuple[str, str, str]] = json.loads((root / CONTENTS).read_text())
-    except ValueError as error:
-        log.warning("%s: not a trail (%s); to bring it back: dvc checkout --force %s", CONTENTS, error, POINTER)
-        return []
+    contents = _contents(root)
     taken, left, other = list[str](), dict[str, str | None](), set[str]()
     for name, (sha256, packed_sha256, packed) in contents.items():
         code = Path(packed).relative_to("snakemake")
@@ -73,7 +70,11 @@ def unpack_trail(root: str | Path = ".") -> list[str]:
         same = there and digests.digest(root / name) == sha256
         if there and not same:
             other.add(name)
-        if (same or own is None) and _is(root / TRAIL / packed, packed_sha256):
+        if there and not same and own is None and _made_here(root, name, digests):
+            _mark_incomplete(
+                root, code
+            )  # by a job of which Snakemake's record is gone: nobody knows with what settings
+        elif (same or own is None) and _is(root / TRAIL / packed, packed_sha256):
             _copy(root / TRAIL / packed, root / METADATA / code)
             own = packed_sha256
             if there and packed_record(name, root).exists():
@@ -89,15 +90,52 @@ def unpack_trail(root: str | Path = ".") -> list[str]:
     return taken
 
 
+def known_artifacts(root: str | Path = ".") -> frozenset[str]:
+    """What jobs made, by Snakemake's records here and by those in the trail."""
+    metadata = Path(root, METADATA)
+    return frozenset(_contents(Path(root))) | {_artifact(path.relative_to(metadata)) for path in _files(metadata)}
+
+
 def packed_record(artifact: str | Path, root: str | Path = ".") -> Path:
     """Where the trail keeps the run record of an artifact whose pointer leaves it out."""
     return Path(root, TRAIL, "records", record_path(artifact))
 
 
+def _contents(root: Path) -> dict[str, tuple[str, str, str]]:
+    """What the trail says of each artifact: its SHA-256, that of Snakemake's record of it, and where that is packed."""
+    try:
+        contents: dict[str, tuple[str, str, str]] = json.loads((root / CONTENTS).read_text())
+        if not all(Path(packed).parts[0] == "snakemake" and ".." not in packed for _, _, packed in contents.values()):
+            raise ValueError("it names files outside of itself")
+    except FileNotFoundError:
+        return {}
+    except (AttributeError, TypeError, ValueError) as error:
+        log.warning("%s: not a trail (%s); to bring it back: dvc checkout --force %s", CONTENTS, error, POINTER)
+        return {}
+    return contents
+
+
+def _made_here(root: Path, name: str, digests: DigestCache) -> bool:
+    """Whether the run record beside an artifact says that its job made just this."""
+    try:
+        record = read_record(root / name)
+    except RecordError:
+        return False
+    return bool(record) and record["outputs"].get(name) == digests.digest(root / name)
+
+
+def _mark_incomplete(root: Path, code: Path) -> None:
+    with atomic_file(root / INCOMPLETE / code) as path:
+        path.write_text(json.dumps({"external_jobid": None}))
+
+
 def _waiting(root: Path, trail: str) -> dict[str, str | None] | None:
     """Of a trail met before, the artifacts that wait, with the digest of their record of Snakemake; None: new."""
-    noted: dict[str, Any] = json.loads((root / TAKEN).read_text()) if (root / TAKEN).exists() else {}
-    return noted["waiting"] if noted.get("trail") == trail else None
+    try:
+        noted: dict[str, Any] = json.loads((root / TAKEN).read_text())
+        return noted["waiting"] if noted["trail"] == trail else None
+    except (OSError, KeyError, TypeError, ValueError):
+        return None
 
 
 def _note(root: Path, trail: str, waiting: dict[str, str | None]) -> None:
