@@ -80,7 +80,7 @@ class Run:
             "started": f"2026-11-26T13:{self.minute:02}:00+00:00", "ended": f"2026-11-26T13:{self.minute:02}:30+00:00",
             "inputs": {name: self.sha256(name) for name in inputs},
             "outputs": {name: self.sha256(name) for name in outputs},
-            "seconds": 30.0, "peak_memory_mib": 100, "exit": "finished",
+            "environment": {}, "locks": {}, "seconds": 30.0, "peak_memory_mib": 100, "exit": "finished",
         }  # fmt: skip
         if holds:
             record["holds"] = {name: self.sha256(name) for name in holds}

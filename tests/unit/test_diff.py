@@ -54,7 +54,8 @@ class Checkout:
             "git": {"commit": "1" * 40, "clean": True, "changed": []}, "python": "3.11.7", "machine": "Linux",
             "inputs": dict(inputs), "outputs": dict(outputs),
             "driver": None, "device": "cpu", "packages": {"numpy": "2.4"},
-            "ended": "2026-01-01T00:00:00+00:00",
+            "started": "2026-01-01T00:00:00+00:00", "ended": "2026-01-01T00:00:00+00:00",
+            "locks": {}, "seconds": 1.0, "peak_memory_mib": 1,
         }  # fmt: skip
 
     def differs(self, *names):

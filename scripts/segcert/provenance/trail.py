@@ -17,8 +17,9 @@ from typing import Any
 
 from segcert.progress import log
 from segcert.provenance.atomic import atomic_file, atomic_folder
+from segcert.provenance.contents import find_records
 from segcert.provenance.digests import DigestCache, file_digest
-from segcert.provenance.records import SUFFIX, RecordError, read_record, record_path
+from segcert.provenance.records import SUFFIX, RecordError, record_path
 
 METADATA = Path(".snakemake/metadata")
 INCOMPLETE = Path(".snakemake/incomplete")
@@ -59,7 +60,7 @@ def unpack_trail(root: str | Path = ".") -> list[str]:
     waiting = _waiting(root, trail)
     if waiting == {}:
         return []
-    contents = _contents(root)
+    contents, made_here = _contents(root), _stated(root)
     taken, left, other = list[str](), dict[str, str | None](), set[str]()
     for name, (sha256, packed_sha256, packed) in contents.items():
         code = Path(packed).relative_to("snakemake")
@@ -70,7 +71,7 @@ def unpack_trail(root: str | Path = ".") -> list[str]:
         same = there and digests.digest(root / name) == sha256
         if there and not same:
             other.add(name)
-        if there and not same and own is None and _made_here(root, name, digests):
+        if there and not same and own is None and made_here.get(name) == digests.digest(root / name):
             _mark_incomplete(
                 root, code
             )  # by a job of which Snakemake's record is gone: nobody knows with what settings
@@ -115,13 +116,10 @@ def _contents(root: Path) -> dict[str, tuple[str, str, str]]:
     return contents
 
 
-def _made_here(root: Path, name: str, digests: DigestCache) -> bool:
-    """Whether the run record beside an artifact says that its job made just this."""
-    try:
-        record = read_record(root / name)
-    except RecordError:
-        return False
-    return bool(record) and record["outputs"].get(name) == digests.digest(root / name)
+def _stated(root: Path) -> dict[str, str]:
+    """SHA-256 of what jobs made, by the run records in place."""
+    records = (record for _, record in find_records(root) if not isinstance(record, RecordError))
+    return {name: sha256 for record in records for name, sha256 in record["outputs"].items()}
 
 
 def _mark_incomplete(root: Path, code: Path) -> None:
