@@ -20,6 +20,8 @@ def main(phantom: str, montgomery: str) -> None:
     """The lineage and the first example of the gallery of the phantom; the curve (numbers only) of Montgomery."""
     IMAGES.mkdir(exist_ok=True)
     save_figure(figure_of(audit("phantom", Path(phantom).parents[1])), IMAGES / "phantom_lineage.png")
+    with Image.open(IMAGES / "phantom_lineage.png") as lineage:
+        lineage.convert("RGB").quantize(64).save(IMAGES / "phantom_lineage.png", optimize=True)
     shutil.copy(Path(montgomery, "figures/certified_dice.png"), IMAGES / "montgomery_certified_dice.png")
     with Image.open(Path(phantom, "figures/gallery_phantom.png")) as gallery:
         examples = round(gallery.height / gallery.width * 10.5 / 8.5)  # as gallery_figure lays them out

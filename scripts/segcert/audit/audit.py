@@ -25,7 +25,7 @@ CHECKS: dict[str, Check] = {
     "jobs read what others made": check_links,
     "indexes name the prepared images": check_indexes,
     "archives are those published": check_archives,
-    "jobs ran with the settings that the page names": check_settings,
+    "settings are those of the page": check_settings,
     "records agree with git": check_code,
     "packages are those locked": check_environment,
     "pointers name the artifacts": check_pointers,
