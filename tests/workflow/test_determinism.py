@@ -1,7 +1,7 @@
 """Two fresh checkouts of one commit make the same bytes."""
 
 from tests.workflow.conftest import make_checkout
-from tests.workflow.test_diff import diff
+from tests.workflow.test_runs_compared import diff
 
 from segcert.provenance.digests import file_digest
 

@@ -1,6 +1,7 @@
 """Audit a run: from every number of its report back to the archives."""
 
 import dataclasses
+import functools
 import secrets
 import time
 from collections.abc import Callable
@@ -59,19 +60,7 @@ class Outcome:
 
 @dataclasses.dataclass(frozen=True)
 class Audit:
-    """An audit of a run.
-
-    Attributes
-    ----------
-    lineage
-        Of the run.
-    outcomes
-        Of the checks.
-    first
-        The first broken link, in the order of the work; None where every link holds.
-    downstream
-        Every file that was made from it, directly or not.
-    """
+    """An audit of a run: its lineage, and what each check found."""
 
     lineage: Lineage
     outcomes: list[Outcome]
@@ -81,13 +70,13 @@ class Audit:
         """Whether every link holds."""
         return self.first is None
 
-    @property
+    @functools.cached_property
     def first(self) -> Finding | None:
-        """The first broken link in the order of the work."""
+        """The first broken link in the order of the work; None where every link holds."""
         broken = [finding for outcome in self.outcomes for finding in outcome.broken]
-        return min(broken, key=lambda finding: self._place(finding.path), default=None)
+        return min(broken, key=lambda finding: self.lineage.place(_artifact(finding.path)), default=None)
 
-    @property
+    @functools.cached_property
     def downstream(self) -> list[str]:
         """Every file that was made from the first broken link, directly or not."""
         return self.lineage.downstream(_artifact(self.first.path)) if self.first else []
@@ -102,16 +91,6 @@ class Audit:
             "first_broken": self.first and dataclasses.asdict(self.first),
             "downstream": self.downstream,
         }
-
-    def _place(self, path: str) -> int:
-        """Where in the order of the work a file stands; what no job made comes before the first that read it."""
-        artifact = _artifact(path)
-        for place, job in enumerate(self.lineage.jobs):
-            if artifact in job.inputs and artifact not in self.lineage.makers:
-                return 2 * place
-            if artifact in job.outputs or artifact in job.holds:
-                return 2 * place + 1
-        return 2 * len(self.lineage.jobs)
 
 
 def with_replay(images: int, seed: int | None = None) -> dict[str, Check]:

@@ -33,20 +33,23 @@ class Job:
         """The rule and its wildcards: `certify phantom unet clean ddpm 0.5`."""
         return " ".join([self.rule, *map(str, self.record["wildcards"].values())])
 
-    @property
+    @functools.cached_property
     def inputs(self) -> dict[str, str]:
         """SHA-256 of what it read, by path."""
-        return dict(self.record["inputs"])
+        inputs: dict[str, str] = self.record["inputs"]
+        return inputs
 
-    @property
+    @functools.cached_property
     def outputs(self) -> dict[str, str]:
         """SHA-256 of its declared outputs, by path."""
-        return dict(self.record["outputs"])
+        outputs: dict[str, str] = self.record["outputs"]
+        return outputs
 
-    @property
+    @functools.cached_property
     def holds(self) -> dict[str, str]:
         """SHA-256 of what it made or found beside its declared outputs (images and masks, archives), by path."""
-        return dict(self.record.get("holds", {}))
+        holds: dict[str, str] = self.record.get("holds", {})
+        return holds
 
     @property
     def clean(self) -> bool | None:
@@ -122,17 +125,32 @@ class Lineage:
         reached = _ancestors([job], makers(self.jobs)) - {job.path}
         return [each for each in self.jobs if each.path in reached]
 
-    def downstream(self, path: str) -> list[str]:
-        """Every file that was made from a file, directly or not, in the order of the work."""
-        touched = {path}
-        if (maker := self.makers.get(path)) and path not in maker.outputs:  # an image stands for its index
-            touched |= set(maker.outputs)
-        below = [file for file in touched if file != path]
+    def downstream(self, *paths: str) -> list[str]:
+        """Every file that was made from some files, directly or not, in the order of the work."""
+        touched = set(paths)
+        for path in paths:
+            maker = self.makers.get(path)
+            if maker and path not in maker.outputs:  # an image stands for its index
+                touched |= set(maker.outputs)
         for job in self.jobs:
-            if touched & set(job.inputs):
-                below += [file for file in job.outputs if file not in touched]
+            if not touched.isdisjoint(job.inputs):
                 touched |= set(job.outputs)
-        return below
+        return sorted(touched - set(paths), key=lambda path: (self.place(path), path))
+
+    def place(self, path: str) -> int:
+        """Where in the order of the work a file stands; behind everything, if no job made or read it."""
+        return self._places.get(path, 2 * len(self.jobs))
+
+    @functools.cached_property
+    def _places(self) -> dict[str, int]:
+        """What no job made comes before the first job that read it."""
+        places: dict[str, int] = {}
+        for place, job in enumerate(self.jobs):
+            for path in job.inputs:
+                places.setdefault(path, 2 * place)
+            for path in (*job.outputs, *job.holds):
+                places.setdefault(path, 2 * place + 1)
+        return places
 
 
 def makers(jobs: Iterable[Job], held: bool = False) -> dict[str, Job]:

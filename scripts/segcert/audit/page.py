@@ -39,7 +39,7 @@ def _stages(audit: Audit) -> tuple[dict[str, Stage], set[tuple[str, str]]]:
     """The rules of the run in the order of the work, and which of them read what which others made."""
     lineage = audit.lineage
     broken = {finding.path.removesuffix(SUFFIX) for each in audit.outcomes for finding in each.broken}
-    below = {path for each in broken for path in lineage.downstream(each)}
+    below = set(lineage.downstream(*broken))
     stages: dict[str, Stage] = {}
     for job in lineage.jobs:
         made = set(job.outputs) | set(job.holds)
