@@ -10,7 +10,8 @@ import pandas as pd
 
 from segcert.audit.diff import Cause, MovedJob, RecordsDiff
 from segcert.audit.lineage import Job, Lineage
-from segcert.audit.moved import MODEL, Numbers
+from segcert.audit.moved import Numbers
+from segcert.reporting.tables import MODEL
 
 WIDTH = 100
 MOST_ROWS = 24  # of a metric; the largest differences are shown

@@ -9,8 +9,8 @@ import pandas as pd
 
 from segcert.audit.lineage import Lineage, LineageError
 from segcert.certification.intervals import mean_interval
+from segcert.reporting.tables import MODEL
 
-MODEL = ["dataset", "model", "regime", "denoiser", "sigma"]
 METRICS = ["dice", "certified_dice", "certified_iou", "worst_case_dice", "abstain", "radius"]
 ENDS = ["low", "median", "high"]
 RESAMPLES = 1000

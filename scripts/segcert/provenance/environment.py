@@ -53,16 +53,6 @@ def read_locks(root: str | Path = ".") -> dict[str, str]:
     return {name: ", ".join(entry) for name, entry in entries.items()}
 
 
-def not_as_locked(packages: Mapping[str, str], root: str | Path = ".") -> dict[str, tuple[str, str]]:
-    """Of installed packages (name: version), those of which the lock files name another: (installed, locked)."""
-    locked = {name: [entry.split()[0] for entry in entries.split(", ")] for name, entries in read_locks(root).items()}
-    return {
-        name: (version, " or ".join(locked[name]))
-        for name, version in packages.items()
-        if version not in locked.get(canonicalize_name(name), [version])
-    }
-
-
 def _entries(lock: Path) -> dict[str, str]:
     """Version and digest of the entry of each package of a lock file."""
     return _parsed(lock, lock.stat().st_mtime_ns) if lock.exists() else {}
