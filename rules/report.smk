@@ -1,7 +1,9 @@
-# in:  results/<run>/{certificates,intervals,budget,attacks}.parquet, certificates, predictions, denoised examples,
+# in:  results/<run>/{certificates,intervals,budget,radii,attacks}.parquet, certificates, predictions, denoised examples,
 #      results/<run>/{denoiser_scores,costs}/<dataset>.csv, history.csv of the models
-# out: reports/<run>/index.html, tables/{main,classes,pairings,measurements,attacks,denoisers,budget,costs}.csv,
-#      figures/{certified_dice,budget,denoisers,training,costs}.{svg,png}, figures/gallery_<dataset>.{png,txt}
+# out: reports/<run>/index.html,
+#      tables/{main,classes,pairings,measurements,attacks,denoisers,budget,radii,claims,costs,stages}.csv,
+#      figures/{certified_dice,radius,area,budget,denoisers,training,costs,stages}.{svg,png},
+#      figures/gallery_<dataset>.{png,txt}
 #      data.html, tables/data_<dataset>.json, figures/data_<dataset>_{contact.png,intensity.svg,areas.svg}: of the data alone
 
 from itertools import product
@@ -15,7 +17,7 @@ LEARNED_DENOISERS = [
 ]
 LEARNED = LEARNED_SEGMENTERS + LEARNED_DENOISERS
 CURVES = [
-    *("certified_dice", "budget", "costs"),
+    *("certified_dice", "radius", "area", "budget", "costs"),
     *(["denoisers"] if DIFFUSION else []),
     *(["training"] if LEARNED else []),
 ]
@@ -57,7 +59,7 @@ def models():
 
 
 def recorded_artifacts():
-    """An output of every job of the run but the page: what has a run record."""
+    """An output of every job of the run but stages and the page: what has a run record."""
     return [
         *MANIFESTS,
         *expand(INDEX, dataset=CONFIG.datasets),
@@ -97,6 +99,7 @@ rule tables:
         intervals=INTERVALS,
         attacks=ATTACKS,
         budget=BUDGET,
+        radii=RADII,
         scores=SCORES,
     output:
         main=table("main"),
@@ -106,8 +109,12 @@ rule tables:
         attacks=table("attacks"),
         denoisers=table("denoisers"),
         budget=table("budget"),
+        radii=table("radii"),
+        claims=table("claims"),
     log:
         f"logs/{RUN}/tables.log",
+    benchmark:
+        f"logs/{RUN}/tables.tsv"
     params:
         resamples=CONFIG.report.bootstrap,
         code=code("tables"),
@@ -120,16 +127,21 @@ rule curves:
     input:
         main=rules.tables.output.main,
         budget=rules.tables.output.budget,
+        radii=rules.tables.output.radii,
         denoisers=rules.tables.output.denoisers,
         segmenters=[f"{SEGMENTER.format(**each)}/history.csv" for each in LEARNED_SEGMENTERS],
         denoiser_histories=[f"{DENOISER.format(**each)}/history.csv" for each in LEARNED_DENOISERS],
     output:
         dice=figure("certified_dice"),
+        radius=figure("radius"),
+        area=figure("area"),
         budget=figure("budget"),
         denoisers=figure("denoisers") if DIFFUSION else [],
         training=figure("training") if LEARNED else [],
     log:
         f"logs/{RUN}/curves.log",
+    benchmark:
+        f"logs/{RUN}/curves.tsv"
     params:
         segmenters=[tuple(each.values()) for each in LEARNED_SEGMENTERS],
         denoisers=[tuple(each.values()) for each in LEARNED_DENOISERS],
@@ -148,6 +160,8 @@ rule costs:
         figure=figure("costs"),
     log:
         f"logs/{RUN}/costs.log",
+    benchmark:
+        f"logs/{RUN}/costs.tsv"
     params:
         code=code("costs"),
         environment=environment("costs"),
@@ -177,6 +191,8 @@ rule gallery:
         caption=f"{REPORT}/figures/gallery_{{dataset}}.txt",
     log:
         f"logs/{RUN}/gallery/{{dataset}}.log",
+    benchmark:
+        f"logs/{RUN}/gallery/{{dataset}}.tsv"
     params:
         models=list(dict.fromkeys(pairing[:2] for pairing in SHOWN)),
         denoised=SIGMAS if DIFFUSION else [],
@@ -208,6 +224,8 @@ rule look_at_data:
         areas=data_figure("areas", "svg"),
     log:
         f"logs/{RUN}/look_at_data/{{dataset}}.log",
+    benchmark:
+        f"logs/{RUN}/look_at_data/{{dataset}}.tsv"
     params:
         code=code("look_at_data"),
         environment=environment("look_at_data"),
@@ -226,6 +244,8 @@ rule data_page:
         report(f"{REPORT}/data.html", caption="../reports/captions/data_page.rst", category="Report"),
     log:
         f"logs/{RUN}/data_page.log",
+    benchmark:
+        f"logs/{RUN}/data_page.tsv"
     params:
         run=RUN,
         template=templates("base.html.j2", "notices.html.j2", "data.html.j2"),
@@ -233,6 +253,35 @@ rule data_page:
         environment=environment("data_page"),
     script:
         "../scripts/data_page.py"
+
+
+def benchmarks():
+    """Where the benchmark files of the rules stand, with wildcards. They are no inputs: without one nothing is stale."""
+    return {rule.name: str(getattr(rules, rule.name).benchmark) for rule in workflow.rules if rule.benchmark}
+
+
+rule stages:
+    input:  # after every job of the run: each leads to one of these
+        main=rules.tables.output.main,
+        curves=rules.curves.output.dice,
+        costs=rules.costs.output.table,
+        pictures=expand(rules.gallery.output.picture, dataset=CONFIG.datasets),
+        data=rules.data_page.output,
+        cards=cards(),
+    output:
+        table=table("stages"),
+        figure=figure("stages"),
+    log:
+        f"logs/{RUN}/stages.log",
+    benchmark:
+        f"logs/{RUN}/stages.tsv"
+    params:
+        recorded=recorded_artifacts(),
+        benchmarks=benchmarks(),
+        code=code("stages"),
+        environment=environment("stages"),
+    script:
+        "../scripts/stages.py"
 
 
 rule page:
@@ -244,8 +293,11 @@ rule page:
         attacks=rules.tables.output.attacks,
         denoisers=rules.tables.output.denoisers,
         costs=rules.costs.output.table,
+        radii=rules.tables.output.radii,
+        claims=rules.tables.output.claims,
+        stages=rules.stages.output.table,
         seconds=expand(rules.measure_costs.output.seconds, dataset=CONFIG.datasets),
-        curves=[f"{REPORT}/figures/{name}.svg" for name in CURVES],
+        curves=[f"{REPORT}/figures/{name}.svg" for name in [*CURVES, "stages"]],
         pictures=expand(rules.gallery.output.picture, dataset=CONFIG.datasets),
         captions=expand(rules.gallery.output.caption, dataset=CONFIG.datasets),
         summaries=expand(rules.look_at_data.output.summary, dataset=CONFIG.datasets),
@@ -257,6 +309,8 @@ rule page:
         report(PAGE, caption="../reports/captions/page.rst", category="Report"),
     log:
         f"logs/{RUN}/page.log",
+    benchmark:
+        f"logs/{RUN}/page.tsv"
     params:
         configuration=CONFIG.model_dump(mode="json", exclude={"mirror", "device", "replay"}),
         template=templates("base.html.j2", "notices.html.j2", "page.html.j2"),
