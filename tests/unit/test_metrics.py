@@ -3,6 +3,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import bootstrap
 
 from segcert.certification.certificate import ABSTAIN
 from segcert.certification.intervals import mean_interval
@@ -57,3 +58,15 @@ def test_interval_leaves_nan_out_and_has_none_for_one_value():
     assert np.isnan(mean_interval([0.5], 200)[1:]).all()
     assert np.isnan(mean_interval([np.nan], 200)).all()
     assert mean_interval([0.5, 0.5, 0.5], 200) == (0.5, 0.5, 0.5)
+
+
+@pytest.mark.parametrize(("images", "resamples"), [(2, 100), (8, 2000), (60, 999), (3000, 400)])
+def test_intervals_are_those_of_scipy(images, resamples):
+    """To the last bit: also where what is drawn is kept from call to call, or drawn in several batches."""
+    for seed in range(3):
+        sample = np.random.default_rng(images + seed).random(images)
+        expected = bootstrap(
+            (sample,), np.mean, n_resamples=resamples, batch=10**6 // images, method="percentile",
+            rng=np.random.default_rng(0),
+        ).confidence_interval  # fmt: skip
+        assert mean_interval(sample, resamples) == (sample.mean(), expected.low, expected.high)

@@ -97,6 +97,33 @@ def forge_labels(checkout):
     np.savez_compressed(path, **forged)
 
 
+def forge_radii(checkout):
+    """A pixel of a radius map is certified a little further."""
+    path = checkout.path / f"{CERTIFICATE}.radii.npz"
+    with np.load(path) as maps:
+        forged = {name: maps[name] for name in maps.files}
+    next(levels for name, levels in forged.items() if not name.startswith("grid/"))[0, 0] += 1
+    np.savez_compressed(path, **forged)
+
+
+def forge_a_better_radius(checkout):
+    """A better worst-case Dice at each radius, in the rows of the certificate and in those collected from them."""
+    for name in (f"{CERTIFICATE}.radii.parquet", "results/tiny/radii.parquet"):
+        rows = pd.read_parquet(checkout.path / name)
+        chosen = (rows["regime"] == "clean") & (rows["denoiser"] == "none") & (rows["sigma"] == 0.5)
+        rows.loc[chosen, "worst_case_dice"] += 0.1
+        rows.to_parquet(checkout.path / name, index=False)
+
+
+def forge_a_verdict(checkout):
+    """A claim holds, as the table says and nothing else does."""
+    path = checkout.path / "reports/tiny/tables/claims.csv"
+    table = pd.read_csv(path, keep_default_na=False)
+    assert table.loc[0, "verdict"] != "it holds"
+    table.loc[0, "verdict"] = "it holds"
+    table.to_csv(path, index=False)
+
+
 def forge_rows(checkout):
     """A better certified Dice, in the rows of the certificate and in all that were collected from them."""
     for name in (f"{CERTIFICATE}.parquet", ROWS):
@@ -143,7 +170,9 @@ def forge_the_page(checkout):
 
 @pytest.mark.parametrize(
     ("forge", "where"),
-    [(forge_labels, f"{CERTIFICATE}.npz"), (forge_rows, f"{CERTIFICATE}.npz"), (forge_ghosts, f"{CERTIFICATE}.npz"),
+    [(forge_labels, f"{CERTIFICATE}.npz"), (forge_rows, f"{CERTIFICATE}.npz"), (forge_radii, f"{CERTIFICATE}.npz"),
+     (forge_a_better_radius, f"{CERTIFICATE}.npz"), (forge_a_verdict, "reports/tiny/tables/claims.csv"),
+     (forge_ghosts, f"{CERTIFICATE}.npz"),
      (forge_the_choice_of_images, VOTES), (forge_the_sigma, VOTES), (forge_the_page, PAGE),
      (forge_table, "reports/tiny/tables/main.csv")],
 )  # fmt: skip

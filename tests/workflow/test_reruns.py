@@ -3,6 +3,7 @@
 import os
 import subprocess
 
+import pandas as pd
 import pytest
 
 AFTER_CERTIFY = {
@@ -84,6 +85,23 @@ def test_touched_files_run_nothing(finished):
         for path in finished.files(pattern):
             os.utime(path)
     assert finished.stale() == {}
+
+
+def test_every_job_is_measured_and_no_benchmark_file_makes_a_job_stale(finished):
+    stages = pd.read_csv(finished.path / "reports/tiny/tables/stages.csv")
+    assert (stages["measured"] == stages["jobs"]).all()
+    jobs = stages.set_index("rule")["jobs"]
+    assert (jobs["certify"], jobs["sample"], jobs["train_segmenter"], jobs["curves"]) == (8, 8, 2, 1)
+    for path in finished.files("logs/**/*.tsv"):
+        if "certify" in path.parts:
+            path.unlink()
+        else:
+            path.write_text("spoiled")
+    assert finished.stale() == {}
+    finished.snakemake("--force", "reports/tiny/tables/stages.csv")
+    stages = pd.read_csv(finished.path / "reports/tiny/tables/stages.csv")
+    assert (stages["measured"] == 0).all()
+    assert (stages["seconds"] > 0).all()
 
 
 def test_a_changed_model_is_noticed(finished):

@@ -1,10 +1,11 @@
 """Bootstrap intervals over images."""
 
-import warnings
+import functools
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import bootstrap
+from scipy.stats import quantile
 
 CONFIDENCE = 0.95
 IN_MEMORY = 10**6  # values that are resampled at a time; the intervals do not depend on it
@@ -14,7 +15,8 @@ def mean_interval(values: npt.ArrayLike, resamples: int, seed: int = 0) -> tuple
     """Mean of one value per image, and its 95% percentile bootstrap interval over images: (mean, low, high).
 
     NaN values (a structure absent from truth and prediction) are left out; with no value all three are NaN, with
-    one the interval is NaN.
+    one the interval is NaN. The same images are drawn for every sample of one size, as `scipy.stats.bootstrap` draws
+    them with `rng=np.random.default_rng(seed)`.
     """
     sample = np.asarray(values, dtype=np.float64)
     sample = sample[~np.isnan(sample)]
@@ -22,11 +24,23 @@ def mean_interval(values: npt.ArrayLike, resamples: int, seed: int = 0) -> tuple
         return np.nan, np.nan, np.nan
     if len(sample) == 1:
         return float(sample[0]), np.nan, np.nan
+    means = np.concatenate([sample[drawn].mean(axis=-1) for drawn in _drawn(len(sample), resamples, seed)])
+    low, high = quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return float(sample.mean()), float(low), float(high)
+
+
+def _drawn(images: int, resamples: int, seed: int) -> Iterable[npt.NDArray[np.int64]]:
+    """Places of the drawn images, (resamples, images) in batches; kept from call to call where they are few."""
+    return (_kept if images * resamples <= IN_MEMORY else _batches)(images, resamples, seed)
+
+
+@functools.lru_cache(maxsize=4)
+def _kept(images: int, resamples: int, seed: int) -> list[npt.NDArray[np.int64]]:
+    return list(_batches(images, resamples, seed))
+
+
+def _batches(images: int, resamples: int, seed: int) -> Iterator[npt.NDArray[np.int64]]:
     rng = np.random.default_rng(seed)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*degenerate.*")
-        result = bootstrap(
-            (sample,), np.mean, n_resamples=resamples, batch=max(1, IN_MEMORY // len(sample)),
-            confidence_level=CONFIDENCE, method="percentile", rng=rng,
-        )  # fmt: skip
-    return float(sample.mean()), float(result.confidence_interval.low), float(result.confidence_interval.high)
+    batch = max(1, IN_MEMORY // images)
+    for start in range(0, resamples, batch):
+        yield rng.integers(0, images, (min(batch, resamples - start), images))

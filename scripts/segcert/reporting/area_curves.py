@@ -34,11 +34,13 @@ def area_figure(table: pd.DataFrame) -> Figure:
                 name = str(method)
                 label = f"{name} (weaker guarantee)" if name in WEAKER else name
                 panel.plot(rows["draws"], rows["certified_area"], label=label, markersize=4, **LINES[name])
-            panel.set(title=f"{dataset}, {model}, sigma {sigma:g}", xscale="log", xlabel="draws, n0 + n")
+            panel.set_title(f"sigma {sigma:g}", fontsize="medium")
+            panel.set(xscale="log", xlabel="draws, n0 + n")
             panel.set_xticks(draws, [str(number) for number in draws], rotation=45)
             panel.minorticks_off()
             panel.grid(axis="y", alpha=0.3)
         panels[0].set_ylabel("certified area (forecast)")
+        panels[0].set_title(f"{dataset}, {model}", loc="left", fontweight="bold", fontsize="medium", y=1.1)
     figure.suptitle(_named(pairings))
     shared_legend(figure, width=1.9)
     return figure
