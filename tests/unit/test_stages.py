@@ -25,6 +25,7 @@ def jobs(tmp_path):
     benchmark(tmp_path / "certify/b/0.5.tsv", 9.0, 100.0, 3.0)
     benchmark(tmp_path / "tables.tsv", 1.5, "NA", "NA")  # ended before it was looked at
     benchmark(tmp_path / "sample/a.tsv", 2000.0, 900.0, 800.0)  # of another run of the job: it took 50 s this time
+    benchmark(tmp_path / "predict/a.tsv", 20.0, 900.0, 800.0)  # of another run as well
     (tmp_path / "collect.tsv").write_text("")
     (tmp_path / "costs.tsv").write_text(HEADER + "1.5")
     records = [
@@ -36,9 +37,11 @@ def jobs(tmp_path):
         record("collect", 2.0, 70),
         record("costs", 3.0, 60),
         record("unheard_of", 4.0, 50),
+        record("predict", 50.0, 500, dataset="a"),
         {},  # an artifact without a record
     ]
     patterns = {"certify": "certify/{dataset}/{sigma}.tsv", "sample": "sample/{dataset}.tsv"}
+    patterns |= {"predict": "predict/{dataset}.tsv"}
     patterns |= {rule: f"{rule}.tsv" for rule in ("tables", "collect", "costs", "not_run")}
     return read_jobs(records, {rule: f"{tmp_path}/{pattern}" for rule, pattern in patterns.items()})
 
@@ -52,7 +55,8 @@ def test_benchmark_files_are_taken_where_they_are_and_records_elsewhere(jobs):
     assert (certify["seconds"], certify["longest"], certify["cpu_seconds"]) == (121.0, 100.0, 9.0)
     assert certify["mean_load"] == pytest.approx(9 / 21)
     assert certify["peak_memory_mib"] == 300.5
-    assert (rows["sample"]["measured"], rows["sample"]["seconds"]) == (0, 50.0)
+    for rule in ("sample", "predict"):
+        assert (rows[rule]["measured"], rows[rule]["seconds"], rows[rule]["peak_memory_mib"]) == (0, 50.0, 500)
     assert (rows["tables"]["measured"], rows["tables"]["seconds"], rows["tables"]["peak_memory_mib"]) == (1, 1.5, 80)
     for rule in ("sample", "tables", "collect", "costs", "unheard_of"):
         assert math.isnan(rows[rule]["cpu_seconds"])

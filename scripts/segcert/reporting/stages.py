@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 COLUMNS = ["rule", "jobs", "measured", "seconds", "longest", "cpu_seconds", "mean_load", "peak_memory_mib"]
-OVERHEAD = 30.0  # seconds that a job may take longer than its script: the start of Snakemake and of the libraries
+OVERHEAD, STRETCH = 60.0, 3.0  # a job starts Snakemake before its script: on a busy machine that can take long
 MISSING = ["NA", "-"]  # what Snakemake writes where a job ended before it was looked at, or the system does not say
 
 
@@ -19,8 +19,8 @@ def read_jobs(records: Iterable[Mapping[str, Any]], benchmarks: Mapping[str, str
     `benchmarks` are the paths of the benchmark files by rule, with wildcards. Where the file of a job is there, its
     seconds and CPU seconds are taken, and as peak memory the larger of its `max_rss` (all processes of the job, looked
     at every half second, later every half minute) and that of the record (the largest process, as the kernel counts).
-    Without it, as for what was pulled from a store, seconds and memory are those of the record. A benchmark file whose
-    seconds do not fit the record is of another run of the job, and counts as missing.
+    Without it, as for what was pulled from a store, seconds and memory are those of the record. A benchmark file with
+    fewer seconds than the record, or far more, is of another run of the job, and counts as missing.
     """
     rows = []
     for record in records:
@@ -73,7 +73,7 @@ def stage_figure(table: pd.DataFrame) -> Figure:
 
 def _of_job(record: Mapping[str, Any], measured: "pd.Series[float] | None") -> dict[str, Any]:
     peak, seconds = float(record["peak_memory_mib"]), float(record["seconds"])
-    if measured is None or not -1 <= measured["s"] - seconds <= OVERHEAD:
+    if measured is None or not seconds - 1 <= measured["s"] <= OVERHEAD + STRETCH * seconds:
         return {"measured": False, "seconds": seconds, "cpu_seconds": None, "peak_memory_mib": peak}
     return {
         "measured": True,
