@@ -18,6 +18,7 @@ include: "rules/train.smk"
 include: "rules/cards.smk"
 include: "rules/sample.smk"
 include: "rules/certify.smk"
+include: "rules/viewer.smk"
 include: "rules/report.smk"
 include: "rules/provenance.smk"
 

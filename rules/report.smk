@@ -4,8 +4,6 @@
 #      figures/{certified_dice,budget,denoisers,training,costs}.{svg,png}, figures/gallery_<dataset>.{png,txt}
 #      data.html, tables/data_<dataset>.json, figures/data_<dataset>_{contact.png,intensity.svg,areas.svg}: of the data alone
 
-from itertools import product
-
 LEARNED_SEGMENTERS = [
     {"dataset": dataset, "model": model, "regime": regime}
     for dataset, (model, regime) in product(CONFIG.datasets, TRAINED)
@@ -65,7 +63,8 @@ def recorded_artifacts():
         *cards(),
         *grid(f"{VOTES}/shard_{{shard}}.npz", shard=range(CONFIG.sampling.shards)),
         *grid(rules.predict.output[0]),
-        *expand(rules.denoise_examples.output[0], dataset=CONFIG.datasets, denoiser=DIFFUSION, sigma=SIGMAS),
+        *expand(rules.denoise_examples.output[0], dataset=CONFIG.datasets, denoiser=PICTURED, sigma=SIGMAS),
+        *expand(rules.viewer.output.images, dataset=CONFIG.datasets),
         *SCORES,
         *expand(rules.measure_costs.output.costs, dataset=CONFIG.datasets),
         *grid(f"{CERTIFICATES}.npz"),

@@ -21,9 +21,15 @@ def render(output: str | Path, template: str, **values: Any) -> None:
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined
     )
     environment.filters |= {each.__name__: each for each in (cell, number, signed, digits, percent, file_size)}
+    environment.globals["asset"] = asset
     text = environment.get_template(template).render(**values)
     with atomic_file(output) as path:
         path.write_text(text, encoding="utf-8")
+
+
+def asset(name: str) -> Markup:
+    """A style or script of the folder `templates`, as it is."""
+    return Markup((TEMPLATES / name).read_text(encoding="utf-8"))
 
 
 def number(value: float, decimals: int = 3) -> str:
