@@ -27,6 +27,11 @@ class SimulatedRun:
         """Where the pages, tables and figures stand."""
         return self.checkout / "reports" / self.name
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment in which commands of this run run: its own library, one thread a job."""
+        return _environment(self.checkout)
+
     def command(self, *targets: str, cores: int = 2) -> list[str]:
         """The command that renders the report, or other targets."""
         return [
@@ -63,9 +68,14 @@ def _configfile(name: str) -> str:
 
 def _run(command: list[str], checkout: Path) -> str:
     """Run a command in a checkout; return what it printed. Raises RuntimeError with all that it said if it fails."""
-    paths = [str(checkout / "scripts"), str(checkout)]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=checkout, env=_environment(checkout), capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
     return done.stdout
+
+
+def _environment(checkout: Path) -> dict[str, str]:
+    paths = [str(checkout / "scripts"), str(checkout)]
+    return os.environ | {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
