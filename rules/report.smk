@@ -13,7 +13,7 @@ LEARNED_DENOISERS = [
 ]
 LEARNED = LEARNED_SEGMENTERS + LEARNED_DENOISERS
 CURVES = [
-    *("certified_dice", "budget", "costs"),
+    *("headline", "certified_dice", "radius", "area", "budget", "costs", "stages", "lineage"),
     *(["denoisers"] if DIFFUSION else []),
     *(["training"] if LEARNED else []),
 ]
@@ -52,31 +52,6 @@ def models():
         for name in ("last.safetensors", "history.csv")
     ]
     return list(dict.fromkeys([*segmenters, *denoisers, *learned]))
-
-
-def recorded_artifacts():
-    """An output of every job of the run but the page: what has a run record."""
-    return [
-        *MANIFESTS,
-        *expand(INDEX, dataset=CONFIG.datasets),
-        *weights(),
-        *cards(),
-        *grid(f"{VOTES}/shard_{{shard}}.npz", shard=range(CONFIG.sampling.shards)),
-        *grid(rules.predict.output[0]),
-        *expand(rules.denoise_examples.output[0], dataset=CONFIG.datasets, denoiser=PICTURED, sigma=SIGMAS),
-        *expand(rules.viewer.output.images, dataset=CONFIG.datasets),
-        *SCORES,
-        *expand(rules.measure_costs.output.costs, dataset=CONFIG.datasets),
-        *grid(f"{CERTIFICATES}.npz"),
-        *(grid(rules.attack.output[0]) if CONFIG.attack.images else []),
-        TABLE,
-        rules.tables.output.main,
-        rules.curves.output.dice[0],
-        rules.costs.output.table,
-        *expand(rules.gallery.output.picture, dataset=CONFIG.datasets),
-        *expand(rules.look_at_data.output.summary, dataset=CONFIG.datasets),
-        rules.data_page.output[0],
-    ]
 
 
 def table(name):
@@ -232,35 +207,3 @@ rule data_page:
         environment=environment("data_page"),
     script:
         "../scripts/data_page.py"
-
-
-rule page:
-    input:
-        main=rules.tables.output.main,
-        classes=rules.tables.output.classes,
-        measurements=rules.tables.output.measurements,
-        pairings=rules.tables.output.pairings,
-        attacks=rules.tables.output.attacks,
-        denoisers=rules.tables.output.denoisers,
-        costs=rules.costs.output.table,
-        seconds=expand(rules.measure_costs.output.seconds, dataset=CONFIG.datasets),
-        curves=[f"{REPORT}/figures/{name}.svg" for name in CURVES],
-        pictures=expand(rules.gallery.output.picture, dataset=CONFIG.datasets),
-        captions=expand(rules.gallery.output.caption, dataset=CONFIG.datasets),
-        summaries=expand(rules.look_at_data.output.summary, dataset=CONFIG.datasets),
-        manifests=MANIFESTS,
-        data=rules.data_page.output,  # the page links to it
-        artifacts=[*expand(INDEX, dataset=CONFIG.datasets), *weights(), TABLE],
-        cards=cards(),  # their records are read
-    output:
-        report(PAGE, caption="../reports/captions/page.rst", category="Report"),
-    log:
-        f"logs/{RUN}/page.log",
-    params:
-        configuration=CONFIG.model_dump(mode="json", exclude={"mirror", "device", "replay"}),
-        template=templates("base.html.j2", "notices.html.j2", "page.html.j2"),
-        recorded=recorded_artifacts(),
-        code=code("page"),
-        environment=environment("page"),
-    script:
-        "../scripts/page.py"

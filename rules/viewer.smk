@@ -14,6 +14,15 @@ def certified(suffix):
     return [f"{folder}/{segmenter}/{denoiser}/sigma_{sigma}.{suffix}" for segmenter, denoiser, sigma in CERTIFIED]
 
 
+def viewer_parts():
+    """The files of the viewer's parts, by data set and name."""
+    names = ["images", *(f"sigma_{sigma}" for sigma in SIGMAS), *SEGMENTERS]
+    return {
+        (dataset, name.removeprefix("sigma_")): f"{VIEWER.format(dataset=dataset)}/{name}.js"
+        for dataset, name in product(CONFIG.datasets, names)
+    }
+
+
 rule viewer:
     input:
         index=INDEX,
@@ -28,13 +37,14 @@ rule viewer:
         levels=certified("radii.npz"),
         metrics=certified("parquet"),
         intervals=certified("intervals.parquet"),
-        radii=certified("radii.parquet"),
     output:
         images=f"{VIEWER}/images.js",
         noise=[f"{VIEWER}/sigma_{sigma}.js" for sigma in SIGMAS],
         maps=[f"{VIEWER}/{segmenter}.js" for segmenter in SEGMENTERS],
     log:
         f"logs/{RUN}/viewer/{{dataset}}.log",
+    benchmark:
+        f"logs/{RUN}/viewer/{{dataset}}.tsv"
     params:
         sigmas=SIGMAS,
         models=SEGMENTERS,

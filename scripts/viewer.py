@@ -15,6 +15,6 @@ with recorded(snakemake):
         pictures={key: np.load(path) for key, path in zip(params.pictures, files.pictures, strict=True)},
         labels={key: np.load(path) for key, path in zip(params.certificates, files.labels, strict=True)},
         levels={key: np.load(path) for key, path in zip(params.certificates, files.levels, strict=True)},
-        **{kind: pd.concat(map(pd.read_parquet, files[kind])) for kind in ("metrics", "intervals", "radii")},
+        **{kind: pd.concat(map(pd.read_parquet, files[kind])) for kind in ("metrics", "intervals")},
         most=params.most,
     )

@@ -111,9 +111,7 @@ def with_replay(images: int, seed: int | None = None) -> dict[str, Check]:
     return CHECKS | {f"votes drawn again (seed {chosen})": check_votes_again}
 
 
-def audit(
-    run: str, root: str | Path = ".", checks: dict[str, Check] = CHECKS, of: Collection[str] = ()
-) -> Audit:
+def audit(run: str, root: str | Path = ".", checks: dict[str, Check] = CHECKS, of: Collection[str] = ()) -> Audit:
     """Audit a run of a checkout, or what some files `of` it rest on. Every file is read, no cache trusted.
 
     Raises LineageError if the run is not there.

@@ -130,6 +130,8 @@ class Report(Section):
 
     examples: int = Field(3, ge=1, le=20, description="Test images in the gallery, per data set")
     viewer: int = Field(
-        60, ge=1, description="Test images in the viewer, per data set; those with the least and most certified Dice join"
+        60,
+        ge=1,
+        description="Test images in the viewer, per data set; those with the least and most certified Dice join",
     )
     bootstrap: int = Field(2000, ge=100, description="Bootstrap resamples over images behind each 95% interval")

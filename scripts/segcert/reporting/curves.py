@@ -24,7 +24,7 @@ def certified_dice_figure(table: pd.DataFrame) -> Figure:
     figure = Figure(figsize=(3.6 * columns, 3.0 * rows + 0.5))
     axes = figure.subplots(rows, columns, squeeze=False)
     for panel, (dataset, metric, model) in zip(axes.flat, panels, strict=True):
-        _panel(panel, table[(table["dataset"] == dataset) & (table["model"] == model)], metric)
+        draw_metric(panel, table[(table["dataset"] == dataset) & (table["model"] == model)], metric)
         panel.set(title=f"{dataset}, {model}", ylabel=METRICS[metric], xlabel="sigma (pixels in [0, 1])")
         panel.set_ylim(-0.02, 1.02)
     shared_legend(figure)
@@ -56,7 +56,7 @@ def budget_figure(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def _panel(axes: Axes, table: pd.DataFrame, metric: str) -> None:
+def draw_metric(axes: Axes, table: pd.DataFrame, metric: str) -> None:
     sigmas = sorted(table["sigma"].unique())
     for (regime, denoiser), rows in table.groupby(["regime", "denoiser"], sort=False):
         group = rows.sort_values("sigma")

@@ -79,7 +79,9 @@ def render_page(
         guarantee=GUARANTEES[settings["method"]],
         weaker=settings["method"] in WEAKER,
         extended=bool(main["extended"].any()),
-        beyond_training=bool((main["sigma"] > configuration["segmenter"]["sigma_max"]).loc[main["regime"] == "noise"].any()),
+        beyond_training=bool(
+            (main["sigma"] > configuration["segmenter"]["sigma_max"]).loc[main["regime"] == "noise"].any()
+        ),
         sigma_max=configuration["segmenter"]["sigma_max"],
         scope=_scope(main),
         finding=_finding(main),
@@ -117,36 +119,35 @@ def artifact_digests(paths: Sequence[str | Path]) -> dict[str, str]:
 
 def _scope(main: pd.DataFrame) -> dict[str, Any]:
     """What was certified: how many images of which data sets, by which models, at which noise levels."""
-    images = main.groupby("dataset", sort=False)["images"].max()
-    levels = main.drop_duplicates("sigma").sort_values("sigma")
     return {
-        "images": {str(name): int(count) for name, count in images.items()},
+        "datasets": _stated(main.drop_duplicates("dataset")),
         "models": list(main["model"].unique()),
-        "sigmas": [f"{sigma:g}" for sigma in levels["sigma"]],
-        "radii": [f"{radius:.2f}" for radius in levels["radius"]],
+        "levels": _stated(main.drop_duplicates("sigma").sort_values("sigma")),
     }
 
 
 def _finding(main: pd.DataFrame) -> dict[str, Any] | None:
-    """Certified Dice of the first clean-trained model at the middle sigma, without and behind its denoiser.
-
-    Each with its row in main.csv; None for a run without one of them.
-    """
+    """The first clean-trained model at the middle sigma, without and behind its denoiser; None without one of them."""
     sigmas = sorted(main["sigma"].unique())
     at_sigma = main[(main["regime"] == "clean") & (main["sigma"] == sigmas[len(sigmas) // 2])]
     bare = at_sigma[at_sigma["denoiser"] == "none"]
     behind = at_sigma[at_sigma["denoiser"] != "none"]
     if bare.empty or behind.empty:
         return None
-    return {which: {"row": int(rows.index[0])} | rows.iloc[0].to_dict() for which, rows in
-            (("bare", bare), ("behind", behind))}  # fmt: skip
+    return {"bare": _stated(bare)[0], "behind": _stated(behind)[0]}
+
+
+def _stated(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows of the main table that sentences speak of (see segcert.reporting.html.cell)."""
+    return [{"_table": "main", "_row": number} | row.to_dict() for number, row in rows.iterrows()]
 
 
 def _claims(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Each claim in words, on how many cases it holds, and the cases."""
     return [
         {
-            "text": CLAIMS[str(claim)],
+            "text": CLAIMS[str(claim)].sentence,
+            "source": CLAIMS[str(claim)].source,
             "verdicts": cases["verdict"].value_counts().to_dict(),
             "cases": len(cases),
             "table": page_table("claims", cases),

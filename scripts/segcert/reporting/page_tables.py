@@ -96,7 +96,12 @@ class Decided:
 Column = Text | Level | Number | Span | Decided
 
 DATASET = Text("data set", "dataset")
-MODEL = (Text("model", "model"), Text("trained", "regime", TRAINED), Text("denoiser", "denoiser"), Level("sigma", "sigma"))
+MODEL = (
+    Text("model", "model"),
+    Text("trained", "regime", TRAINED),
+    Text("denoiser", "denoiser"),
+    Level("sigma", "sigma"),
+)
 IMAGES = Number("images", "images", "whole")
 CERTIFIED_DICE = Number("certified Dice", "certified_dice", interval=True)
 
@@ -109,7 +114,8 @@ TABLES: dict[str, tuple[Column, ...]] = {
         Number("radius (l2, [0, 1])", "radius"), Number("radius (gray levels RMS)", "radius_gray_levels", decimals=2),
     ),
     "claims": (
-        DATASET, Text("model", "model"), Level("sigma", "sigma"), Text("compared", "compared"), IMAGES,
+        DATASET, Text("model", "model"), Text("denoiser", "denoiser"), Level("from sigma", "sigma_low"),
+        Level("at sigma", "sigma"), Text("compared", "compared"), IMAGES,
         Number("difference", "difference", "signed", interval=True), Text("verdict", "verdict"), Text("why", "why"),
     ),
     "classes": (
@@ -133,6 +139,11 @@ TABLES: dict[str, tuple[Column, ...]] = {
     "denoisers": (
         DATASET, Text("method", "method"), Level("sigma", "sigma"), IMAGES, Number("PSNR (dB)", "psnr", decimals=1),
         Number("SSIM", "ssim"),
+    ),
+    "stages": (
+        Text("rule", "rule"), Number("jobs", "jobs", "whole"), Number("measured here", "measured", "whole"),
+        Number("seconds in all", "seconds", decimals=1), Number("longest job (s)", "longest", decimals=1),
+        Number("seconds of processor", "cpu_seconds", decimals=1), Number("peak memory (MiB)", "peak_memory_mib", "whole"),
     ),
     "costs": (
         DATASET, *MODEL, CERTIFIED_DICE, Number("parameters", "parameters", decimals=0),

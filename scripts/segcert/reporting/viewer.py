@@ -19,6 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 from PIL import Image
 
+from segcert.certification.radii import GRID_RADII
 from segcert.data.loading import PreparedDataset
 from segcert.provenance.atomic import atomic_file
 from segcert.reporting.style import to_rgb
@@ -27,7 +28,17 @@ Array = npt.NDArray[Any]
 Maps = Mapping[str, Array]  # by image
 Key = tuple[str, str, str]  # segmenter, denoiser, sigma
 EXTREMES = 5  # images with the least and with the greatest certified Dice
-CLASS_NUMBERS = ["class_name", "dice", "iou", "certified_dice", "certified_iou", "worst_case_dice", "area", "area_low", "area_high"]
+CLASS_NUMBERS = [
+    "class_name",
+    "dice",
+    "iou",
+    "certified_dice",
+    "certified_iou",
+    "worst_case_dice",
+    "area",
+    "area_low",
+    "area_high",
+]
 IMAGE_NUMBERS = ["abstain", "radius", "radius_gray_levels"]
 INTERVAL = ["measurement", "unit", "truth", "clean", "low", "median", "high", "threshold", "decision"]
 
@@ -55,15 +66,14 @@ def write_viewer(
     levels: Mapping[Key, Maps],
     metrics: pd.DataFrame,
     intervals: pd.DataFrame,
-    radii: pd.DataFrame,
     most: int,
 ) -> None:
     """Write the parts of a data set: `images`, `noise` by sigma and `maps` by segmenter, each to its file.
 
     Segmenters are named <model>-<regime>. predictions: labels (H, W) without noise, by segmenter and image. pictures:
     (1 or 2, C, H, W) uint8, noisy and denoised, of some images, by (denoiser, sigma). labels: certified, by
-    (segmenter, denoiser, sigma); levels: 0 where nothing is certified, i where the radius is the i-th in `radii`.
-    metrics, intervals, radii: the rows of the data set in certificates.parquet and its siblings. most: images shown.
+    (segmenter, denoiser, sigma); levels: as segcert.certification.radii saves them. metrics, intervals: the rows of the
+    data set in certificates.parquet and intervals.parquet. most: images shown, beside the extremes.
     """
     dataset = PreparedDataset(Path(index))
     names = chosen_images(metrics, most)
@@ -75,11 +85,11 @@ def write_viewer(
     for model, path in maps.items():
         behind = {}
         for key in (key for key in labels if key[0] == model):
-            rows, measured, grid = (_of(frame, *key) for frame in (metrics, intervals, radii))
+            rows, measured = (_of(frame, *key) for frame in (metrics, intervals))
             behind["/".join(key[1:])] = {
                 "certified": _deflated(labels[key][image] for image in names),
                 "levels": _deflated(levels[key][image] for image in names),
-                "radii": sorted(grid["radius"].unique()),
+                "radii": levels[key][GRID_RADII].tolist(),
                 "numbers": _numbers(names, rows),
                 "intervals": _intervals(names, measured),
             }

@@ -229,6 +229,7 @@ const segcertViewer = (() => {
 
     async function draw({ ranked = false } = {}) {
       const mine = ++turn;
+      root.dataset.drawing = "";
       at("error").hidden = true;
       try {
         const view = await look();
@@ -255,12 +256,12 @@ const segcertViewer = (() => {
         legend(view);
         numbers(view);
         remember();
-        root.dataset.drawn = location.hash;
       } catch (error) {
         if (mine !== turn) return;
         at("error").textContent = error.message;
         at("error").hidden = false;
       }
+      root.dataset.drawing = "done";
     }
 
     function legend(view) {
@@ -388,6 +389,7 @@ const segcertViewer = (() => {
     controls.left.value = "image";
     controls.right.value = "certified";
     controls.model.value = manifest.first;
+    controls.sigma.value = manifest.sigmas[Math.floor(manifest.sigmas.length / 2)];
     divide(50);
     const linked = recall();
     root.hidden = false;

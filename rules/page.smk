@@ -1,0 +1,82 @@
+# in:  all of the report: tables, figures, galleries, parts of the viewer, data page, summary; run records
+# out: reports/<run>/index.html
+#      reports/<run>/checks.json, figures/lineage.{svg,png}   what the audit of all below the page found, and the way there
+
+
+def recorded_artifacts():
+    """An output of every job of the run but the page: what has a run record."""
+    return [
+        *MANIFESTS,
+        *expand(INDEX, dataset=CONFIG.datasets),
+        *weights(),
+        *cards(),
+        *grid(f"{VOTES}/shard_{{shard}}.npz", shard=range(CONFIG.sampling.shards)),
+        *grid(rules.predict.output[0]),
+        *expand(rules.denoise_examples.output[0], dataset=CONFIG.datasets, denoiser=PICTURED, sigma=SIGMAS),
+        *expand(rules.viewer.output.images, dataset=CONFIG.datasets),
+        *SCORES,
+        *expand(rules.measure_costs.output.costs, dataset=CONFIG.datasets),
+        *grid(f"{CERTIFICATES}.npz"),
+        *(grid(rules.attack.output[0]) if CONFIG.attack.images else []),
+        TABLE,
+        rules.tables.output.main,
+        rules.curves.output.dice[0],
+        rules.costs.output.table,
+        *expand(rules.gallery.output.picture, dataset=CONFIG.datasets),
+        *expand(rules.look_at_data.output.summary, dataset=CONFIG.datasets),
+        rules.data_page.output[0],
+    ]
+
+
+rule check:  # the audit of all that the page rests on, which the page shows
+    input:
+        rules.tables.output,
+        rules.costs.output.table,
+    output:
+        checks=f"{REPORT}/checks.json",
+        lineage=figure("lineage"),
+    log:
+        f"logs/{RUN}/check.log",
+    benchmark:
+        f"logs/{RUN}/check.tsv"
+    params:
+        run=RUN,
+        code=code("check"),
+        environment=environment("check"),
+    script:
+        "../scripts/check.py"
+
+
+rule page:
+    input:
+        tables=[*rules.tables.output, rules.costs.output.table, rules.stages.output.table],
+        latex=rules.latex.output,
+        seconds=expand(rules.measure_costs.output.seconds, dataset=CONFIG.datasets),
+        curves=[f"{REPORT}/figures/{name}.svg" for name in CURVES],
+        pictures=expand(rules.gallery.output.picture, dataset=CONFIG.datasets),
+        captions=expand(rules.gallery.output.caption, dataset=CONFIG.datasets),
+        viewer=viewer_parts().values(),
+        checks=rules.check.output.checks,
+        summaries=expand(rules.look_at_data.output.summary, dataset=CONFIG.datasets),
+        manifests=MANIFESTS,
+        artifacts=[*expand(INDEX, dataset=CONFIG.datasets), *weights(), TABLE],
+        beside=[rules.data_page.output, rules.summary.output],  # the page links to them
+        cards=cards(),  # their records are read
+    output:
+        report(PAGE, caption="../reports/captions/page.rst", category="Report"),
+    log:
+        f"logs/{RUN}/page.log",
+    benchmark:
+        f"logs/{RUN}/page.tsv"
+    params:
+        configuration=CONFIG.model_dump(mode="json", exclude={"mirror", "device", "replay"}),
+        viewer=list(viewer_parts()),
+        template=templates(
+            "base.html.j2", "notices.html.j2", "page.html.j2", "page_parts.html.j2", "page_provenance.html.j2",
+            "viewer.html.j2", "page.css", "page.js", "viewer.js",
+        ),
+        recorded=recorded_artifacts(),
+        code=code("page"),
+        environment=environment("page"),
+    script:
+        "../scripts/page.py"
