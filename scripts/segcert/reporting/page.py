@@ -17,7 +17,7 @@ from segcert.provenance.git import git_state
 from segcert.reporting.claims import CLAIMS
 from segcert.reporting.data_summary import DataSummary
 from segcert.reporting.html import data_uri, inline_svg, render
-from segcert.reporting.page_tables import TABLES, Table, page_table
+from segcert.reporting.page_tables import TABLES, page_table
 from segcert.reporting.style import describe
 
 INLINE = 8_000_000  # bytes of the viewer's parts up to which the page holds them all
@@ -139,7 +139,10 @@ def _finding(main: pd.DataFrame) -> dict[str, Any] | None:
 
 def _stated(rows: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows of the main table that sentences speak of (see segcert.reporting.html.cell)."""
-    return [{"_table": "main", "_row": number} | row.to_dict() for number, row in rows.iterrows()]
+    records = zip(rows.index, rows.to_dict("records"), strict=True)
+    return [
+        {"_table": "main", "_row": number} | {str(key): value for key, value in row.items()} for number, row in records
+    ]
 
 
 def _claims(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -54,11 +54,10 @@ class Number:
 
     def of(self, row: Row) -> Markup:
         """The number of a row."""
-        how = (self.style, *([] if self.decimals is None else [self.decimals]))
-        if not self.interval:
-            return cell(row, self.column, *how)
-        low, high = (cell(row, f"{self.column}_{end}", *how) for end in ("low", "high"))
-        return Markup("{} <small>[{}, {}]</small>").format(cell(row, self.column, *how), low, high)
+        decimals = () if self.decimals is None else (self.decimals,)
+        names = (self.column, *((f"{self.column}_{end}" for end in ("low", "high")) if self.interval else ()))
+        shown = [cell(row, name, self.style, *decimals) for name in names]
+        return Markup("{} <small>[{}, {}]</small>" if self.interval else "{}").format(*shown)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,7 +142,8 @@ TABLES: dict[str, tuple[Column, ...]] = {
     "stages": (
         Text("rule", "rule"), Number("jobs", "jobs", "whole"), Number("measured here", "measured", "whole"),
         Number("seconds in all", "seconds", decimals=1), Number("longest job (s)", "longest", decimals=1),
-        Number("seconds of processor", "cpu_seconds", decimals=1), Number("peak memory (MiB)", "peak_memory_mib", "whole"),
+        Number("seconds of processor", "cpu_seconds", decimals=1),
+        Number("peak memory (MiB)", "peak_memory_mib", "whole"),
     ),
     "costs": (
         DATASET, *MODEL, CERTIFIED_DICE, Number("parameters", "parameters", decimals=0),

@@ -150,7 +150,7 @@ def _of(rows: pd.DataFrame, segmenter: str, denoiser: str, sigma: str) -> pd.Dat
 
 
 def _records(rows: pd.DataFrame, columns: Sequence[str]) -> list[dict[str, Any]]:
-    return [{key: _plain(value) for key, value in row.items()} for row in rows[columns].to_dict("records")]
+    return [{str(key): _plain(value) for key, value in row.items()} for row in rows[columns].to_dict("records")]
 
 
 def _plain(value: Any) -> Any:
