@@ -1,10 +1,11 @@
 # in:  all of the report: tables, figures, galleries, parts of the viewer, data page, summary; run records
 # out: reports/<run>/index.html
+#      reports/<run>/tables/stages.csv, figures/stages.{svg,png}   time and memory of all jobs before
 #      reports/<run>/checks.json, figures/lineage.{svg,png}   what the audit of all below the page found, and the way there
 
 
 def recorded_artifacts():
-    """An output of every job of the run but the page: what has a run record."""
+    """An output of every job of the run but stages and the page: what has a run record."""
     return [
         *MANIFESTS,
         *expand(INDEX, dataset=CONFIG.datasets),
@@ -25,6 +26,7 @@ def recorded_artifacts():
         *expand(rules.gallery.output.picture, dataset=CONFIG.datasets),
         *expand(rules.look_at_data.output.summary, dataset=CONFIG.datasets),
         rules.data_page.output[0],
+        rules.check.output.checks,
     ]
 
 
@@ -47,12 +49,43 @@ rule check:  # the audit of all that the page rests on, which the page shows
         "../scripts/check.py"
 
 
+def benchmarks():
+    """Where the benchmark files of the rules stand, with wildcards. They are no inputs: without one nothing is stale."""
+    return {rule.name: str(getattr(rules, rule.name).benchmark) for rule in workflow.rules if rule.benchmark}
+
+
+rule stages:
+    input:  # after every job of the run: each leads to one of these
+        main=rules.tables.output.main,
+        curves=rules.curves.output.dice,
+        costs=rules.costs.output.table,
+        pictures=expand(rules.gallery.output.picture, dataset=CONFIG.datasets),
+        viewer=viewer_parts().values(),
+        checks=rules.check.output.checks,
+        data=rules.data_page.output,
+        cards=cards(),
+    output:
+        table=table("stages"),
+        figure=figure("stages"),
+    log:
+        f"logs/{RUN}/stages.log",
+    benchmark:
+        f"logs/{RUN}/stages.tsv"
+    params:
+        recorded=recorded_artifacts(),
+        benchmarks=benchmarks(),
+        code=code("stages"),
+        environment=environment("stages"),
+    script:
+        "../scripts/stages.py"
+
+
 rule page:
     input:
         tables=[*rules.tables.output, rules.costs.output.table, rules.stages.output.table],
         latex=rules.latex.output,
         seconds=expand(rules.measure_costs.output.seconds, dataset=CONFIG.datasets),
-        curves=[f"{REPORT}/figures/{name}.svg" for name in CURVES],
+        curves=[f"{REPORT}/figures/{name}.svg" for name in (*CURVES, "stages", "lineage")],
         pictures=expand(rules.gallery.output.picture, dataset=CONFIG.datasets),
         captions=expand(rules.gallery.output.caption, dataset=CONFIG.datasets),
         viewer=viewer_parts().values(),

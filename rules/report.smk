@@ -1,7 +1,8 @@
-# in:  results/<run>/{certificates,intervals,budget,attacks}.parquet, certificates, predictions, denoised examples,
+# in:  results/<run>/{certificates,intervals,budget,radii,attacks}.parquet, certificates, predictions, denoised examples,
 #      results/<run>/{denoiser_scores,costs}/<dataset>.csv, history.csv of the models
-# out: reports/<run>/index.html, tables/{main,classes,pairings,measurements,attacks,denoisers,budget,costs}.csv,
-#      figures/{certified_dice,budget,denoisers,training,costs}.{svg,png}, figures/gallery_<dataset>.{png,txt}
+# out: reports/<run>/tables/{main,classes,pairings,measurements,attacks,denoisers,budget,radii,claims,costs}.csv,
+#      figures/{headline,certified_dice,radius,area,budget,denoisers,training,costs}.{svg,png},
+#      figures/gallery_<dataset>.{png,txt}
 #      data.html, tables/data_<dataset>.json, figures/data_<dataset>_{contact.png,intensity.svg,areas.svg}: of the data alone
 
 LEARNED_SEGMENTERS = [
@@ -13,7 +14,7 @@ LEARNED_DENOISERS = [
 ]
 LEARNED = LEARNED_SEGMENTERS + LEARNED_DENOISERS
 CURVES = [
-    *("headline", "certified_dice", "radius", "area", "budget", "costs", "stages", "lineage"),
+    *("headline", "certified_dice", "radius", "area", "budget", "costs"),
     *(["denoisers"] if DIFFUSION else []),
     *(["training"] if LEARNED else []),
 ]
@@ -71,6 +72,7 @@ rule tables:
         intervals=INTERVALS,
         attacks=ATTACKS,
         budget=BUDGET,
+        radii=RADII,
         scores=SCORES,
     output:
         main=table("main"),
@@ -80,8 +82,12 @@ rule tables:
         attacks=table("attacks"),
         denoisers=table("denoisers"),
         budget=table("budget"),
+        radii=table("radii"),
+        claims=table("claims"),
     log:
         f"logs/{RUN}/tables.log",
+    benchmark:
+        f"logs/{RUN}/tables.tsv"
     params:
         resamples=CONFIG.report.bootstrap,
         code=code("tables"),
@@ -94,16 +100,22 @@ rule curves:
     input:
         main=rules.tables.output.main,
         budget=rules.tables.output.budget,
+        radii=rules.tables.output.radii,
         denoisers=rules.tables.output.denoisers,
         segmenters=[f"{SEGMENTER.format(**each)}/history.csv" for each in LEARNED_SEGMENTERS],
         denoiser_histories=[f"{DENOISER.format(**each)}/history.csv" for each in LEARNED_DENOISERS],
     output:
+        headline=figure("headline"),
         dice=figure("certified_dice"),
+        radius=figure("radius"),
+        area=figure("area"),
         budget=figure("budget"),
         denoisers=figure("denoisers") if DIFFUSION else [],
         training=figure("training") if LEARNED else [],
     log:
         f"logs/{RUN}/curves.log",
+    benchmark:
+        f"logs/{RUN}/curves.tsv"
     params:
         segmenters=[tuple(each.values()) for each in LEARNED_SEGMENTERS],
         denoisers=[tuple(each.values()) for each in LEARNED_DENOISERS],
@@ -122,6 +134,8 @@ rule costs:
         figure=figure("costs"),
     log:
         f"logs/{RUN}/costs.log",
+    benchmark:
+        f"logs/{RUN}/costs.tsv"
     params:
         code=code("costs"),
         environment=environment("costs"),
@@ -151,6 +165,8 @@ rule gallery:
         caption=f"{REPORT}/figures/gallery_{{dataset}}.txt",
     log:
         f"logs/{RUN}/gallery/{{dataset}}.log",
+    benchmark:
+        f"logs/{RUN}/gallery/{{dataset}}.tsv"
     params:
         models=list(dict.fromkeys(pairing[:2] for pairing in SHOWN)),
         denoised=SIGMAS if DIFFUSION else [],
@@ -182,6 +198,8 @@ rule look_at_data:
         areas=data_figure("areas", "svg"),
     log:
         f"logs/{RUN}/look_at_data/{{dataset}}.log",
+    benchmark:
+        f"logs/{RUN}/look_at_data/{{dataset}}.tsv"
     params:
         code=code("look_at_data"),
         environment=environment("look_at_data"),
@@ -200,6 +218,8 @@ rule data_page:
         report(f"{REPORT}/data.html", caption="../reports/captions/data_page.rst", category="Report"),
     log:
         f"logs/{RUN}/data_page.log",
+    benchmark:
+        f"logs/{RUN}/data_page.tsv"
     params:
         run=RUN,
         template=templates("base.html.j2", "notices.html.j2", "data.html.j2"),

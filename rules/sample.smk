@@ -46,6 +46,8 @@ rule sample:
         f"{VOTES}/shard_{{shard}}.npz",
     log:
         f"logs/{RUN}/sample/{{dataset}}/{{model}}-{{regime}}/{{denoiser}}/sigma_{{sigma}}/{{shard}}.log",
+    benchmark:
+        f"logs/{RUN}/sample/{{dataset}}/{{model}}-{{regime}}/{{denoiser}}/sigma_{{sigma}}/{{shard}}.tsv"
     threads: 1
     resources:
         gpu=gpus(),
@@ -80,6 +82,8 @@ rule predict:
         f"{RESULTS}/predictions/{{dataset}}/{{model}}-{{regime}}.npz",
     log:
         f"logs/{RUN}/predict/{{dataset}}/{{model}}-{{regime}}.log",
+    benchmark:
+        f"logs/{RUN}/predict/{{dataset}}/{{model}}-{{regime}}.tsv"
     threads: 1
     resources:
         gpu=gpus(),
@@ -102,6 +106,8 @@ rule denoise_examples:
         f"{RESULTS}/denoised/{{dataset}}/{{denoiser}}/sigma_{{sigma}}.npz",
     log:
         f"logs/{RUN}/denoise_examples/{{dataset}}/{{denoiser}}/sigma_{{sigma}}.log",
+    benchmark:
+        f"logs/{RUN}/denoise_examples/{{dataset}}/{{denoiser}}/sigma_{{sigma}}.tsv"
     threads: 1
     resources:
         gpu=gpus(),
@@ -126,6 +132,8 @@ rule score_denoisers:
         f"{RESULTS}/denoiser_scores/{{dataset}}.csv",
     log:
         f"logs/{RUN}/score_denoisers/{{dataset}}.log",
+    benchmark:
+        f"logs/{RUN}/score_denoisers/{{dataset}}.tsv"
     threads: 1
     resources:
         gpu=gpus(),
@@ -152,6 +160,8 @@ rule measure_costs:
         seconds=f"{RESULTS}/seconds/{{dataset}}.csv",
     log:
         f"logs/{RUN}/measure_costs/{{dataset}}.log",
+    benchmark:
+        f"logs/{RUN}/measure_costs/{{dataset}}.tsv"
     threads: 1
     resources:
         gpu=gpus(),

@@ -13,6 +13,7 @@ import pandas as pd
 
 from segcert.audit.findings import Evidence, Finding, Findings, other_code, unless
 from segcert.audit.lineage import Job
+from segcert.reporting.claims import claim_table
 from segcert.reporting.costs import cost_table
 from segcert.reporting.tables import (
     attack_table,
@@ -21,6 +22,7 @@ from segcert.reporting.tables import (
     main_table,
     measurement_table,
     pairing_table,
+    radius_table,
 )
 
 TOLERANCE = 1e-9  # relative: of another version of pandas or numpy on another machine
@@ -88,6 +90,8 @@ def _of_tables(root: Path, job: Job) -> Recipes:
         "attacks": lambda: attack_table(read("attacks")),
         "denoisers": lambda: denoiser_table([pd.read_csv(root / path) for path in scores]),
         "budget": lambda: read("budget"),
+        "radii": lambda: radius_table(read("radii"), resamples),
+        "claims": lambda: claim_table(read("certificates"), resamples),
     }
 
 
@@ -117,10 +121,11 @@ def _compared(root: Path, output: str, make: Callable[[], pd.DataFrame]) -> Find
 
 
 def _kind(path: str) -> str:
-    """What a parquet file holds: certificates, intervals, budget or attacks."""
+    """What a parquet file holds: certificates, intervals, budget, radii or attacks."""
     if "/certificates/" not in path:
         return "attacks" if "/attacks/" in path else Path(path).stem
-    return next((kind for kind in ("intervals", "budget") if path.endswith(f".{kind}.parquet")), "certificates")
+    beside = ("intervals", "budget", "radii")
+    return next((kind for kind in beside if path.endswith(f".{kind}.parquet")), "certificates")
 
 
 def _concatenated(root: Path, parts: list[str]) -> pd.DataFrame:

@@ -32,10 +32,11 @@ def certified_dice_figure(table: pd.DataFrame) -> Figure:
 
 
 def budget_figure(table: pd.DataFrame) -> Figure:
-    """From the forecast of budgets: certified Dice against the number of draws.
+    """From the forecast of budgets: certified Dice against the number of draws, by the method of the run.
 
     A column per sigma, a row per data set and model.
     """
+    table = table[table["method"] == table["method"].iloc[0]]
     sigmas = list(table["sigma"].unique())
     rows = list(itertools.product(table["dataset"].unique(), table["model"].unique()))
     figure = Figure(figsize=(max(3.6, 2.6 * len(sigmas)), 2.6 * len(rows) + 0.6))
