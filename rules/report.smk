@@ -1,7 +1,8 @@
 # in:  results/<run>/{certificates,intervals,budget,attacks}.parquet, certificates, predictions, denoised examples,
 #      results/<run>/{denoiser_scores,costs}/<dataset>.csv, history.csv of the models
 # out: reports/<run>/index.html, tables/{main,classes,pairings,measurements,attacks,denoisers,budget,costs}.csv,
-#      figures/{certified_dice,budget,denoisers,training,costs}.{svg,png}, figures/gallery_<dataset>.{png,txt}
+#      figures/{certified_dice,budget,denoisers,training,costs}.{svg,png,pdf}, figures/gallery_<dataset>.{png,txt},
+#      figures/example_<dataset>.{png,txt}: one example, for the summary (rules/paper.smk)
 #      data.html, tables/data_<dataset>.json, figures/data_<dataset>_{contact.png,intensity.svg,areas.svg}: of the data alone
 
 from itertools import product
@@ -21,6 +22,7 @@ CURVES = [
 ]
 SCORES = expand(rules.score_denoisers.output[0], dataset=CONFIG.datasets) if DIFFUSION else []
 SHOWN = [pairing for pairing in PAIRINGS if pairing[0] == CONFIG.models[0]]  # in the gallery
+PAPER = [f"{REPORT}/tables/main.tex", f"{REPORT}/summary.pdf"]  # an output of each rule of rules/paper.smk
 MANIFESTS = expand(MANIFEST, dataset=[*RELEASES, *OWN_FOLDERS])
 
 
@@ -77,6 +79,7 @@ def recorded_artifacts():
         *expand(rules.gallery.output.picture, dataset=CONFIG.datasets),
         *expand(rules.look_at_data.output.summary, dataset=CONFIG.datasets),
         rules.data_page.output[0],
+        *PAPER,
     ]
 
 
@@ -86,9 +89,12 @@ def table(name):
 
 
 def figure(name):
-    """A figure of the report, for the page (SVG) and for papers (PNG)."""
-    svg = report(f"{REPORT}/figures/{name}.svg", caption=f"../reports/captions/{name}.rst", category="Figures")
-    return [svg, f"{REPORT}/figures/{name}.png"]
+    """A figure of the report, for the page (SVG), for slides (PNG) and for a column of a paper (PDF)."""
+    caption = f"../reports/captions/{name}.rst"
+    svg = report(f"{REPORT}/figures/{name}.svg", caption=caption, category="Figures")
+    labels = {"figure": name, "format": "PDF"}
+    pdf = report(f"{REPORT}/figures/{name}.pdf", caption=caption, category="Paper", labels=labels)
+    return [svg, f"{REPORT}/figures/{name}.png", pdf]
 
 
 rule tables:
@@ -175,6 +181,8 @@ rule gallery:
             labels={"figure": "gallery", "data set": "{dataset}"},
         ),
         caption=f"{REPORT}/figures/gallery_{{dataset}}.txt",
+        example=f"{REPORT}/figures/example_{{dataset}}.png",
+        example_caption=f"{REPORT}/figures/example_{{dataset}}.txt",
     log:
         f"logs/{RUN}/gallery/{{dataset}}.log",
     params:
@@ -252,7 +260,8 @@ rule page:
         manifests=MANIFESTS,
         data=rules.data_page.output,  # the page links to it
         artifacts=[*expand(INDEX, dataset=CONFIG.datasets), *weights(), TABLE],
-        cards=cards(),  # their records are read
+        cards=cards(),  # their records are read, and those of what papers take up
+        paper=PAPER,
     output:
         report(PAGE, caption="../reports/captions/page.rst", category="Report"),
     log:
