@@ -20,6 +20,7 @@ include: "rules/sample.smk"
 include: "rules/certify.smk"
 include: "rules/viewer.smk"
 include: "rules/report.smk"
+include: "rules/paper.smk"
 include: "rules/page.smk"
 include: "rules/provenance.smk"
 

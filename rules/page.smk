@@ -7,25 +7,16 @@
 def recorded_artifacts():
     """An output of every job of the run but stages and the page: what has a run record."""
     return [
-        *MANIFESTS,
-        *expand(INDEX, dataset=CONFIG.datasets),
-        *weights(),
-        *cards(),
-        *grid(f"{VOTES}/shard_{{shard}}.npz", shard=range(CONFIG.sampling.shards)),
-        *grid(rules.predict.output[0]),
-        *expand(rules.denoise_examples.output[0], dataset=CONFIG.datasets, denoiser=PICTURED, sigma=SIGMAS),
+        *made_before_the_report(),
         *expand(rules.viewer.output.images, dataset=CONFIG.datasets),
-        *SCORES,
-        *expand(rules.measure_costs.output.costs, dataset=CONFIG.datasets),
-        *grid(f"{CERTIFICATES}.npz"),
-        *(grid(rules.attack.output[0]) if CONFIG.attack.images else []),
-        TABLE,
         rules.tables.output.main,
         rules.curves.output.dice[0],
         rules.costs.output.table,
         *expand(rules.gallery.output.picture, dataset=CONFIG.datasets),
         *expand(rules.look_at_data.output.summary, dataset=CONFIG.datasets),
         rules.data_page.output[0],
+        rules.latex.output.main,
+        rules.summary.output[0],
         rules.check.output.checks,
     ]
 
@@ -36,7 +27,7 @@ rule check:  # the audit of all that the page rests on, which the page shows
         rules.costs.output.table,
     output:
         checks=f"{REPORT}/checks.json",
-        lineage=figure("lineage"),
+        lineage=picture("lineage"),
     log:
         f"logs/{RUN}/check.log",
     benchmark:
@@ -63,10 +54,11 @@ rule stages:
         viewer=viewer_parts().values(),
         checks=rules.check.output.checks,
         data=rules.data_page.output,
+        papers=[rules.latex.output.main, rules.summary.output],
         cards=cards(),
     output:
         table=table("stages"),
-        figure=figure("stages"),
+        figure=picture("stages"),
     log:
         f"logs/{RUN}/stages.log",
     benchmark:

@@ -1,8 +1,8 @@
 # in:  results/<run>/{certificates,intervals,budget,radii,attacks}.parquet, certificates, predictions, denoised examples,
 #      results/<run>/{denoiser_scores,costs}/<dataset>.csv, history.csv of the models
 # out: reports/<run>/tables/{main,classes,pairings,measurements,attacks,denoisers,budget,radii,claims,costs}.csv,
-#      figures/{headline,certified_dice,radius,area,budget,denoisers,training,costs}.{svg,png},
-#      figures/gallery_<dataset>.{png,txt}
+#      figures/{headline,certified_dice,radius,area,budget,denoisers,training,costs}.{svg,png}, most of them .pdf too,
+#      figures/gallery_<dataset>.{png,txt}, figures/example_<dataset>.{png,txt}: one example, for the summary
 #      data.html, tables/data_<dataset>.json, figures/data_<dataset>_{contact.png,intensity.svg,areas.svg}: of the data alone
 
 LEARNED_SEGMENTERS = [
@@ -55,15 +55,41 @@ def models():
     return list(dict.fromkeys([*segmenters, *denoisers, *learned]))
 
 
+def made_before_the_report():
+    """An output of every job up to the collection of the certificates: what has a run record."""
+    return [
+        *MANIFESTS,
+        *expand(INDEX, dataset=CONFIG.datasets),
+        *weights(),
+        *cards(),
+        *grid(f"{VOTES}/shard_{{shard}}.npz", shard=range(CONFIG.sampling.shards)),
+        *grid(rules.predict.output[0]),
+        *expand(rules.denoise_examples.output[0], dataset=CONFIG.datasets, denoiser=PICTURED, sigma=SIGMAS),
+        *SCORES,
+        *expand(rules.measure_costs.output.costs, dataset=CONFIG.datasets),
+        *grid(f"{CERTIFICATES}.npz"),
+        *(grid(rules.attack.output[0]) if CONFIG.attack.images else []),
+        TABLE,
+    ]
+
+
 def table(name):
     """A table of the report, with its caption for Snakemake's own report."""
     return report(f"{REPORT}/tables/{name}.csv", caption=f"../reports/captions/{name}.rst", category="Tables")
 
 
 def figure(name):
-    """A figure of the report, for the page (SVG) and for papers (PNG)."""
-    svg = report(f"{REPORT}/figures/{name}.svg", caption=f"../reports/captions/{name}.rst", category="Figures")
-    return [svg, f"{REPORT}/figures/{name}.png"]
+    """A figure of the report, for the page (SVG), for slides (PNG) and for a column of a paper (PDF)."""
+    caption = f"../reports/captions/{name}.rst"
+    svg = report(f"{REPORT}/figures/{name}.svg", caption=caption, category="Figures")
+    labels = {"figure": name, "format": "PDF"}
+    pdf = report(f"{REPORT}/figures/{name}.pdf", caption=caption, category="Paper", labels=labels)
+    return [svg, f"{REPORT}/figures/{name}.png", pdf]
+
+
+def picture(name):
+    """A figure of the page alone."""
+    return figure(name)[:2]
 
 
 rule tables:
@@ -105,7 +131,7 @@ rule curves:
         segmenters=[f"{SEGMENTER.format(**each)}/history.csv" for each in LEARNED_SEGMENTERS],
         denoiser_histories=[f"{DENOISER.format(**each)}/history.csv" for each in LEARNED_DENOISERS],
     output:
-        headline=figure("headline"),
+        headline=picture("headline"),
         dice=figure("certified_dice"),
         radius=figure("radius"),
         area=figure("area"),
@@ -163,6 +189,8 @@ rule gallery:
             labels={"figure": "gallery", "data set": "{dataset}"},
         ),
         caption=f"{REPORT}/figures/gallery_{{dataset}}.txt",
+        example=f"{REPORT}/figures/example_{{dataset}}.png",
+        example_caption=f"{REPORT}/figures/example_{{dataset}}.txt",
     log:
         f"logs/{RUN}/gallery/{{dataset}}.log",
     benchmark:
