@@ -70,6 +70,8 @@ class Lineage:
         In the order of their work.
     beside
         Jobs of the run that its report does not come from: of a noise level that was taken out, for example.
+    of
+        The files that the lineage leads to, if not to the whole report.
     unreadable, astray
         Files that should be run records and are none, and records that do not stand beside what they speak of, with
         the reason.
@@ -81,6 +83,7 @@ class Lineage:
     beside: list[Job]
     unreadable: dict[str, str]
     astray: dict[str, str]
+    of: Collection[str] = ()
 
     @classmethod
     def read(cls, run: str, root: str | Path = ".", of: Collection[str] = ()) -> Self:
@@ -106,8 +109,8 @@ class Lineage:
         last = [job for job in of_run if not wanted.isdisjoint(job.outputs)]
         reached = _ancestors(last or of_run, makers(known))
         jobs = [job for job in known if job.path in reached]
-        beside = [job for job in of_run if job.path not in reached]
-        return cls(root, run, _in_order(jobs), beside, unreadable, astray)
+        beside = [job for job in of_run if job.path not in reached and not of]
+        return cls(root, run, _in_order(jobs), beside, unreadable, astray, of)
 
     @functools.cached_property
     def makers(self) -> dict[str, Job]:

@@ -23,7 +23,8 @@ class Example:
     """One test image and what was made of it.
 
     image (C, H, W) in [0, 1]; truth (H, W); predictions (H, W) by (model, regime); per sigma: denoised
-    (2, C, H, W) uint8, the noisy and the denoised image, if there is a denoiser; certified (H, W) by (model, regime, denoiser).
+    (2, C, H, W) uint8, the noisy and the denoised image, if there is a denoiser; certified (H, W) by (model, regime,
+    denoiser).
     """
 
     title: str
