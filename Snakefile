@@ -19,6 +19,7 @@ include: "rules/cards.smk"
 include: "rules/sample.smk"
 include: "rules/certify.smk"
 include: "rules/report.smk"
+include: "rules/compare.smk"
 include: "rules/provenance.smk"
 
 

@@ -258,7 +258,7 @@ rule page:
     log:
         f"logs/{RUN}/page.log",
     params:
-        configuration=CONFIG.model_dump(mode="json", exclude={"mirror", "device", "replay"}),
+        configuration=CONFIG.model_dump(mode="json", exclude={"mirror", "device", "replay", "compare"}),
         template=templates("base.html.j2", "notices.html.j2", "page.html.j2"),
         recorded=recorded_artifacts(),
         code=code("page"),
