@@ -15,9 +15,10 @@ BOTH = ("--config", "compare=[tiny,other]")
 
 
 def made(checkout):
+    """SHA-256 of all that runs made; folders of comparisons have a + in their names."""
     paths = [path for top in ("data", "models", "results", "reports") for path in (checkout.path / top).rglob("*")]
-    files = [path for path in paths if path.is_file() and "+" not in path.parts[-3:][0] + path.parts[-2]]
-    return {str(path): file_digest(path) for path in files}
+    files = {path.relative_to(checkout.path).as_posix(): path for path in paths if path.is_file()}
+    return {name: file_digest(path) for name, path in files.items() if "+" not in name}
 
 
 def by_image(checkout, run):
