@@ -22,6 +22,7 @@ include: "rules/viewer.smk"
 include: "rules/report.smk"
 include: "rules/paper.smk"
 include: "rules/page.smk"
+include: "rules/compare.smk"
 include: "rules/provenance.smk"
 
 

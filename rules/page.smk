@@ -88,13 +88,13 @@ rule page:
         beside=[rules.data_page.output, rules.summary.output],  # the page links to them
         cards=cards(),  # their records are read
     output:
-        report(PAGE, caption="../reports/captions/page.rst", category="Report"),
+        whole_page(PAGE, "results", "page"),
     log:
         f"logs/{RUN}/page.log",
     benchmark:
         f"logs/{RUN}/page.tsv"
     params:
-        configuration=CONFIG.model_dump(mode="json", exclude={"mirror", "device", "replay"}),
+        configuration=CONFIG.model_dump(mode="json", exclude={"mirror", "device", "replay", "compare"}),
         viewer=list(viewer_parts()),
         template=templates(
             "base.html.j2",

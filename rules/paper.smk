@@ -13,21 +13,11 @@ TABLES = {
 CONFIGURATION = f"config/{RUN}.yaml"
 
 
-def latex(name):
-    """A table of the report in LaTeX."""
-    return report(
-        f"{REPORT}/tables/{name}.tex",
-        caption="../reports/captions/latex.rst",
-        category="Paper",
-        labels={"table": name, "format": "LaTeX"},
-    )
-
-
 rule latex:
     input:
         **TABLES,
     output:
-        **{name: latex(name) for name in TABLES},
+        **{name: table(name, "tex") for name in TABLES},
     log:
         f"logs/{RUN}/latex.log",
     benchmark:
@@ -59,7 +49,12 @@ rule summary:
         caption=rules.gallery.output.example_caption.format(dataset=CONFIG.datasets[0]),
         certificates=TABLE,
     output:
-        report(f"{REPORT}/summary.pdf", caption="../reports/captions/summary.rst", category="Paper"),
+        report(
+            f"{REPORT}/summary.pdf",
+            caption="../reports/captions/summary.rst",
+            category="Report",
+            labels={"page": "summary", "format": "PDF"},
+        ),
     log:
         f"logs/{RUN}/summary.log",
     benchmark:

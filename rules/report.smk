@@ -73,23 +73,47 @@ def made_before_the_report():
     ]
 
 
-def table(name):
-    """A table of the report, with its caption for Snakemake's own report."""
-    return report(f"{REPORT}/tables/{name}.csv", caption=f"../reports/captions/{name}.rst", category="Tables")
+SUBCATEGORIES = {
+    **dict.fromkeys(("budget", "area", "costs", "stages"), "Costs"),
+    **dict.fromkeys(("denoisers", "training"), "Networks"),
+    "lineage": "Provenance",
+}
+
+
+def in_report(kind, name, suffix):
+    """A table or a figure with its caption, place and labels in Snakemake's own report."""
+    return report(
+        f"{REPORT}/{kind}s/{name}.{suffix}",
+        caption=f"../reports/captions/{name}.rst",
+        category=f"{kind.title()}s",
+        subcategory=SUBCATEGORIES.get(name, "Certificates"),
+        labels={kind: name.replace("_", " "), "format": suffix.upper()},
+    )
+
+
+def table(name, suffix="csv"):
+    """A table of the report."""
+    return in_report("table", name, suffix)
 
 
 def figure(name):
     """A figure of the report, for the page (SVG), for slides (PNG) and for a column of a paper (PDF)."""
-    caption = f"../reports/captions/{name}.rst"
-    svg = report(f"{REPORT}/figures/{name}.svg", caption=caption, category="Figures")
-    labels = {"figure": name, "format": "PDF"}
-    pdf = report(f"{REPORT}/figures/{name}.pdf", caption=caption, category="Paper", labels=labels)
-    return [svg, f"{REPORT}/figures/{name}.png", pdf]
+    return [in_report("figure", name, "svg"), f"{REPORT}/figures/{name}.png", in_report("figure", name, "pdf")]
 
 
 def picture(name):
     """A figure of the page alone."""
     return figure(name)[:2]
+
+
+def whole_page(path, title, caption):
+    """A page of the report, which opens as it is."""
+    return report(
+        path,
+        caption=f"../reports/captions/{caption}.rst",
+        category="Report",
+        labels={"page": title, "format": "HTML"},
+    )
 
 
 rule tables:
@@ -186,7 +210,8 @@ rule gallery:
             f"{REPORT}/figures/gallery_{{dataset}}.png",
             caption="../reports/captions/gallery.rst",
             category="Figures",
-            labels={"figure": "gallery", "data set": "{dataset}"},
+            subcategory="Gallery",
+            labels={"figure": "gallery of {dataset}", "format": "PNG"},
         ),
         caption=f"{REPORT}/figures/gallery_{{dataset}}.txt",
         example=f"{REPORT}/figures/example_{{dataset}}.png",
@@ -206,13 +231,17 @@ rule gallery:
         "../scripts/gallery.py"
 
 
+DATA_FIGURES = {"contact": "images and masks", "intensity": "gray levels", "areas": "areas of the structures"}
+
+
 def data_figure(name, suffix):
     """A figure of a data set."""
     return report(
         f"{REPORT}/figures/data_{{dataset}}_{name}.{suffix}",
         caption=f"../reports/captions/data_{name}.rst",
         category="Data",
-        labels={"figure": name, "data set": "{dataset}"},
+        subcategory="{dataset}",
+        labels={"figure": DATA_FIGURES[name], "format": suffix.upper()},
     )
 
 
@@ -243,7 +272,7 @@ rule data_page:
         areas=expand(rules.look_at_data.output.areas, dataset=CONFIG.datasets),
         manifests=MANIFESTS,
     output:
-        report(f"{REPORT}/data.html", caption="../reports/captions/data_page.rst", category="Report"),
+        whole_page(f"{REPORT}/data.html", "data", "data_page"),
     log:
         f"logs/{RUN}/data_page.log",
     benchmark:

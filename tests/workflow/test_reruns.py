@@ -39,7 +39,7 @@ def test_attack_settings_run_attacks_and_the_report(finished):
     assert finished.stale("--config", "attack={steps: 3}") == after
 
 
-@pytest.mark.parametrize("key", ["device=cpu", "mirror=elsewhere"])
+@pytest.mark.parametrize("key", ["device=cpu", "mirror=elsewhere", "compare=[tiny,other]"])
 def test_where_things_run_and_come_from_makes_nothing_stale(finished, key):
     assert finished.stale("--config", key) == {}
 
