@@ -16,7 +16,6 @@ import time
 from pathlib import Path
 
 import psutil
-
 from tests.simulated import SimulatedRun, make_run
 from tests.simulated.variants import large
 from tests.workflow.conftest import make_checkout
