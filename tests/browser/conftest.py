@@ -23,9 +23,7 @@ def browser() -> Iterator[Browser]:
         try:
             launched = launch(playwright)
         except Error as error:
-            reason = (
-                f"no Chromium could be started ({str(error).splitlines()[0]}); install one: apt-get install chromium"
-            )
+            reason = f"no Chromium could be started ({str(error).splitlines()[0]}): apt-get install chromium"
             if os.environ.get("CI"):
                 pytest.fail(reason)
             pytest.skip(reason)
@@ -55,8 +53,9 @@ def simulated(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Calla
         with filelock.FileLock(f"{folder}.lock"):
             if not done.exists():
                 checkout = make_checkout(folder).path
-                run = make_run(checkout, VARIANTS[variant](checkout))
-                run.render()
+                run = make_run(checkout, VARIANTS[variant](checkout), "work" if variant == "usual" else "all")
+                if variant == "usual":
+                    run.render()
                 run.audit()
                 done.write_bytes(pickle.dumps(run))
             made: SimulatedRun = pickle.loads(done.read_bytes())

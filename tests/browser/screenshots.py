@@ -1,6 +1,6 @@
 """Pictures of every page of a run, to look at: python -m tests.browser.screenshots REPORT FOLDER.
 
-REPORT is a folder such as reports/phantom. Of each page: 390 and 1280 pixels wide, light and dark, and as it is printed.
+REPORT is a folder such as reports/phantom. Of each page: 390 and 1280 pixels wide, light and dark, and as it prints.
 """
 
 import sys

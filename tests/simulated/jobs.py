@@ -1,7 +1,7 @@
-"""The jobs of a run as Snakemake plans them, done in two processes: python -m tests.simulated.jobs CONFIGFILE TARGET...
+"""The jobs of a run as Snakemake plans them, in two processes: python -m tests.simulated.jobs WHAT CONFIG TARGET...
 
-Rules with networks are done by stand-ins, the others by their own scripts; rules of the report are left to Snakemake.
-Prints the names of those rules, one a line.
+Rules with networks are done by stand-ins, the others by their own scripts. WHAT is `work`, which leaves the rules of
+the report to Snakemake, or `all`, which does them too. Prints the names of the report's rules, one a line.
 """
 
 import concurrent.futures
@@ -42,9 +42,9 @@ class Job:
 LEVELS: list[list[Job]] = []  # workers are forked and find the jobs here
 
 
-def main(configfile: str, *targets: str) -> None:
-    """Do all jobs before the report's; print the rules that are left."""
-    rules, levels = plan(configfile, targets)
+def main(what: str, configfile: str, *targets: str) -> None:
+    """Do the jobs; print the rules of the report."""
+    rules, levels = plan(what, configfile, targets)
     LEVELS.extend(levels)
     with concurrent.futures.ProcessPoolExecutor(PROCESSES, multiprocessing.get_context("fork")) as pool:
         for number, level in enumerate(levels):
@@ -53,8 +53,8 @@ def main(configfile: str, *targets: str) -> None:
     print("\n".join(rules))
 
 
-def plan(configfile: str, targets: tuple[str, ...]) -> tuple[list[str], list[list[Job]]]:
-    """Names of the rules of the report, and the jobs before it: lists of jobs, each list after those before."""
+def plan(what: str, configfile: str, targets: tuple[str, ...]) -> tuple[list[str], list[list[Job]]]:
+    """Names of the rules of the report, and the jobs: lists of them, each to be done after the one before."""
     with (
         contextlib.redirect_stdout(io.StringIO()),
         SnakemakeApi(OutputSettings(dryrun=True, quiet={Quietness.ALL})) as api,
@@ -67,7 +67,8 @@ def plan(configfile: str, targets: tuple[str, ...]) -> tuple[list[str], list[lis
         workflow.dag(DAGSettings(targets=set(targets))).execute_workflow(pseudo_executor="dryrun")
         inner = workflow._workflow
         rules = [rule.name for rule in inner.rules if Path(rule.snakefile).name not in WORK]
-        levels = [[_job(job) for job in level if job.rule.name not in rules] for level in inner.dag.toposorted()]
+        left = rules if what == "work" else []
+        levels = [[_job(job) for job in level if job.rule.name not in left] for level in inner.dag.toposorted()]
     return rules, levels
 
 

@@ -35,7 +35,7 @@ def one_class(checkout: Path) -> dict[str, Any]:
 
 
 def one_image(checkout: Path) -> dict[str, Any]:
-    """A single test image: no spread over images, so no interval means anything."""
+    """A single test image: no spread over images, so that no interval means anything."""
     phantom = {"train": 4, "val": 2, "test": 1}
     return {**SMALL, "run": "one_image", "phantom": phantom, "sampling": {"test_images": 1}}
 
