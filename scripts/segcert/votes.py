@@ -144,8 +144,8 @@ class Votes:
         The guarantee of a certificate holds if they come from independent draws of x + sigma * normal, those of
         `selection` independent of those of `estimation`. Raises VotesError for anything but such counts.
 
-        Example
-        -------
+        Examples
+        --------
         >>> votes = Votes.from_counts([[[9]], [[1]]], [[[97]], [[3]]], sigma=0.25)
         >>> votes.n0, votes.n
         (10, 100)

@@ -104,14 +104,18 @@ def certify(
 
     Returns
     -------
-    Certificate. Decisions are those of scipy's `binomtest` at each pixel and the correction of statsmodels, by table
-    and histogram instead of by pixel.
+    Certificate
+        Decisions are those of scipy's `binomtest` at each pixel and the correction of statsmodels, by table and
+        histogram instead of by pixel.
 
-    Raises CertificationError for settings out of range, and for settings with which no pixel could be
-    certified whatever the votes (`smallest_n`).
+    Raises
+    ------
+    CertificationError
+        For settings out of range, and for settings with which no pixel could be certified whatever the votes
+        (`smallest_n`).
 
-    Example
-    -------
+    Examples
+    --------
     >>> import numpy as np, segcert
     >>> selection = np.array([[[10, 1]], [[0, 9]]])  # 2 classes, 1 x 2 pixels, n0 = 10
     >>> estimation = np.array([[[100, 30]], [[0, 70]]])  # n = 100

@@ -73,10 +73,13 @@ def median_interval(
     alpha
         Error probability of the interval, in (0, 0.5).
 
-    Raises CertificationError for settings out of range, and where n draws cannot bound the quantiles.
+    Raises
+    ------
+    CertificationError
+        For settings out of range, and where n draws cannot bound the quantiles.
 
-    Example
-    -------
+    Examples
+    --------
     >>> import numpy as np, segcert
     >>> areas = np.arange(100.0, 200.0)  # of 100 draws
     >>> interval = segcert.median_interval(areas, sigma=0.25, tau=0.75, alpha=0.05)
@@ -119,7 +122,8 @@ def certify_measurements(
 
     Returns
     -------
-    By name, the intervals; with probability at least 1 - alpha all of them hold.
+    dict
+        The intervals by name; with probability at least 1 - alpha all of them hold.
     """
     values = dict(votes.measurements if measurements is None else measurements)
     return {

@@ -66,10 +66,13 @@ def radius_map(
     method
         "segcertify" or "holm".
 
-    Raises CertificationError for settings out of range, and where the smallest tau could not certify any pixel.
+    Raises
+    ------
+    CertificationError
+        For settings out of range, and where the smallest tau could not certify any pixel.
 
-    Example
-    -------
+    Examples
+    --------
     >>> import numpy as np, segcert
     >>> counts = np.array([[[100, 90, 60]], [[0, 10, 40]]])  # 2 classes, 1 x 3 pixels, n = 100
     >>> votes = segcert.Votes.from_counts(counts // 10, counts, sigma=1.0)

@@ -67,9 +67,13 @@ def attack(
 
     Returns
     -------
-    The perturbed image, (C, H, W) float32 in [0, 1]; for `noise="exact"` on the image's own grid.
+    ndarray
+        The perturbed image, (C, H, W) float32 in [0, 1]; for `noise="exact"` on the image's own grid.
 
-    Raises SamplingError for an image of another shape or range, and labels of another shape.
+    Raises
+    ------
+    SamplingError
+        For an image of another shape or range, and labels of another shape.
     """
     pixels = checked_image(image)
     if labels.shape != pixels.shape[1:]:

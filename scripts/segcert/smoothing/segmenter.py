@@ -74,10 +74,13 @@ class SmoothedSegmenter:
         digests of the weights of modules. With a store it is the caller's promise that two models of the same
         identity are the same.
 
-    Raises SamplingError for arguments out of range and modules in train mode.
+    Raises
+    ------
+    SamplingError
+        For arguments out of range and modules in train mode.
 
-    Example
-    -------
+    Examples
+    --------
     >>> import numpy as np, torch, segcert
     >>> def model(x):  # class 1 where the image is bright
     ...     return torch.cat([torch.full_like(x, 0.5), x], dim=1)
@@ -169,13 +172,19 @@ class SmoothedSegmenter:
 
         Returns
         -------
-        Votes with counts (num_classes, H, W) of both streams and class areas (n0 + n, num_classes).
+        Votes
+            Counts (num_classes, H, W) of both streams and class areas (n0 + n, num_classes).
 
+        Raises
+        ------
+        SamplingError
+            For an image of another shape or range and for a model whose output does not fit.
+
+        Notes
+        -----
         Draw k of a stream depends on the seed, the image and k alone, so votes are the same for any order, shard and
         block size and after resumption. Memory does not grow with n (but for a few bytes per draw, and for its label
         map where it is kept). Of a store, blocks that are there are used, and what is missing is drawn.
-
-        Raises SamplingError for an image of another shape or range and for a model whose output does not fit.
         """
         if min(n0, n) < 1:
             raise SamplingError(f"n0 {n0}, n {n}: expected at least one draw of each")
