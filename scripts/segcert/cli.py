@@ -51,7 +51,7 @@ def certify(
     ] = None,
     bits: Annotated[int | None, typer.Option(help="Bits of the grid, where the file does not say.")] = None,
     size: Annotated[
-        int | None, typer.Option(min=1, help="Resize to this height and width; without it, that the segmenter was trained at.")
+        int | None, typer.Option(min=1, help="Resize to this height and width; without it: as in training.")
     ] = None,
     noise: Annotated[NoiseKind, typer.Option(help="exact: sound in floating point too.")] = NoiseKind.normal,
     keep_draws: Annotated[bool, typer.Option("--keep-draws", help="Keep the label map of each draw.")] = False,

@@ -47,7 +47,9 @@ class Config(Section):
         "(`segcert datasets`), and those of one's own in `own_data`",
     )
     own_data: dict[Name, OwnData] = Field(
-        {}, description="Data sets of one's own by name, such as {clinic: {images: ..., masks: ...}}; see docs/how-to/own-data.md"
+        {},
+        description="Data sets of one's own by name, such as {clinic: {images: ..., masks: ...}}; see "
+        "docs/how-to/own-data.md",
     )
     splits: dict[Name, str] = Field(
         {},
