@@ -11,6 +11,7 @@ PAGES = [*OTHERS, *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs"
 
 FENCE = re.compile(r'^```(\w*)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"!?\[(?:[^\[\]]|\[[^\]]*\])*\]\(([^)\s]+)\)")
+COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 INLINE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 BARE_URL = re.compile(r"<(https?:[^>]+)>")
 
@@ -41,8 +42,8 @@ def blocks(page: str, *languages: str) -> list[Block]:
 
 
 def prose(page: str) -> str:
-    """The page without its blocks of code."""
-    return FENCE.sub("", text_of(page))
+    """The page without its blocks of code and its comments."""
+    return COMMENT.sub("", FENCE.sub("", text_of(page)))
 
 
 def links(page: str) -> list[str]:

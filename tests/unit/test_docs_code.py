@@ -20,7 +20,7 @@ from segcert.training.denoiser import build_scheduler, build_unet
 
 MADE_BY_THE_READER = {"config/clinic.yaml"}
 RULES = set(re.findall(r"^rule (\w+):", "\n".join(p.read_text() for p in (ROOT / "rules").glob("*.smk")), re.MULTILINE))
-FILES = re.compile(r"(data|models|results|reports)/\S+")
+FILES = re.compile(r"(data|models|results|reports)(/\S+|\.dvc)$")
 
 
 def a_model():

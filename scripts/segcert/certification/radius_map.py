@@ -30,8 +30,12 @@ class RadiusMap:
         (H, W) uint8: class ids, and ABSTAIN = 255 where nothing is certified.
     radius
         (H, W) float64, in units of pixels in [0, 1]; 0 where nothing is certified.
-    taus, alpha, method
-        The grid and the settings; the grid shares the one alpha.
+    taus
+        The grid.
+    alpha
+        Error rate of the image, which the grid shares.
+    method
+        The statistics.
     """
 
     labels: npt.NDArray[np.uint8]

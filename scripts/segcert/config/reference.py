@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from segcert.config.model import Config
 from segcert.config.problems import OWN, in_yaml
 from segcert.config.sections import Section
@@ -39,8 +41,8 @@ def configuration_page() -> str:
     parts = [HEAD, "## Top level\n", _table(Config, "")]
     for path, section in _sections(Config, ""):
         parts += [f"{'#' * (2 + path.count('.'))} `{path}`\n", f"{section.__doc__}\n", _table(section, f"{path}.")]
-    for key, section in OWN.items():
-        parts += [f"## An entry of `{key}`\n", f"{section.__doc__}\n", _table(section, f"{key}.NAME.")]
+    for key, entry in OWN.items():
+        parts += [f"## An entry of `{key}`\n", f"{entry.__doc__}\n", _table(entry, f"{key}.NAME.")]
     return "\n".join(parts)
 
 
@@ -52,10 +54,10 @@ def _sections(model: type[Section], prefix: str) -> Iterator[tuple[str, type[Sec
             yield from _sections(field.annotation, f"{prefix}{name}.")
 
 
-def _table(model: type[Any], prefix: str) -> str:
+def _table(model: type[BaseModel], prefix: str) -> str:
     """A row for each key that is no section, in the order of the model."""
     schema = model.model_json_schema()
-    rows = ["| key | takes | default | meaning |", "|---|---|---|---|"]
+    rows = ['<div class="keys" markdown>\n', "| key | takes | default | meaning |", "|---|---|---|---|"]
     for name, field in model.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
             continue
@@ -64,7 +66,7 @@ def _table(model: type[Any], prefix: str) -> str:
             f'| <span id="{prefix}{name}">`{name}`</span> | {takes} | `{in_yaml(field.default)}` '
             f"| {_meaning(str(field.description))} |"
         )
-    return "\n".join(rows) + "\n"
+    return "\n".join([*rows, "\n</div>\n"])
 
 
 def _kind(schema: Mapping[str, Any]) -> str:

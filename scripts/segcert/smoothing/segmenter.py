@@ -55,11 +55,15 @@ class SmoothedSegmenter:
         same shape.
     seed
         Key of the noise. The same seed, image and draw give the same noise at every sigma.
-    device, precision
-        Where and in which arithmetic the networks run: "cpu", "cuda"; "float32", "bfloat16".
-    noise, bits
+    device
+        Where the networks run: "cpu", "cuda".
+    precision
+        In which arithmetic they run: "float32", "bfloat16".
+    noise
         "normal", or "exact": Gaussian noise rounded to the image's own grid, k / (2^bits - 1), so that the guarantee
         holds in floating point too (docs/noise.md).
+    bits
+        Of the image's grid, for "exact": 1 to 16.
     pool
         The networks see the noisy image averaged over pool x pool pixels, where the noise has the level sigma / pool,
         and their logits are enlarged again. Pixels, noise, radius and certificate stay those of the image.
@@ -160,8 +164,10 @@ class SmoothedSegmenter:
         ----------
         image
             (C, H, W) float32 in [0, 1].
-        n0, n
-            Numbers of selection and estimation draws; the two streams are independent.
+        n0
+            Number of selection draws.
+        n
+            Number of estimation draws; the two streams are independent.
         truth
             (H, W) class ids of the ground truth, to have the overlap of each draw with it.
         measurements
