@@ -60,6 +60,15 @@ def anchors(page: str) -> set[str]:
     return {re.sub(r"[-\s]+", "-", word) for word in words} | set(re.findall(r'id="([^"]+)"', text))
 
 
+def described(page: str) -> dict[str, list[str]]:
+    """By the file in the heading of a section: the names in the first column of its table."""
+    sections = re.findall(r"^### `([^`]+)`$(.*?)(?=^##|\Z)", text_of(page), re.MULTILINE | re.DOTALL)
+    return {
+        path: [name for row in re.findall(r"^\| (`[^|]+) \|", body, re.MULTILINE) for name in INLINE.findall(row)]
+        for path, body in sections
+    }
+
+
 def inline(page: str) -> list[str]:
     """The pieces of code within the text."""
     return INLINE.findall(prose(page))

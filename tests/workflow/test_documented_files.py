@@ -6,16 +6,12 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from tests.pages import text_of
+from tests.pages import described, text_of
 
 from segcert.provenance.records import load_record
 
 PAGE = text_of("docs/reference/files.md")
-SECTION = re.compile(r"^### `([^`]+)`$(.*?)(?=^##|\Z)", re.MULTILINE | re.DOTALL)
-DESCRIBED = {
-    path: [name for row in re.findall(r"^\| (`[^|]+) \|", body, re.MULTILINE) for name in re.findall(r"`([^`]+)`", row)]
-    for path, body in SECTION.findall(PAGE)
-}
+DESCRIBED = described("docs/reference/files.md")
 TABLES = [path for path in DESCRIBED if path.endswith((".csv", ".parquet"))]
 
 
@@ -41,9 +37,7 @@ def test_every_table_of_a_run_is_described(finished_once):
     for folder in ("data", "models", "results", "reports"):
         for file in finished_once.files(f"{folder}/**/*"):
             name = str(file.relative_to(finished_once.path))
-            beside = re.search(
-                r"/certificates/.*\.parquet$|/attacks/.*\.parquet$", name
-            )  # rows of the tables of the run
+            beside = re.search(r"/(certificates|attacks)/.*\.parquet$", name)  # rows of the tables of the run
             if file.suffix in (".csv", ".parquet", ".npz") and not beside:
                 assert any(pattern.match(name) for pattern in patterns), f"{name} is not described"
 
@@ -72,6 +66,7 @@ def test_keys_of_records_and_certificates_are_described(finished_once):
 
 def test_what_is_said_of_splits_is_there(finished_once):
     path = "data/prepared/<dataset>/splits.json"
+    section = PAGE.partition(f"### `{path}`")[2].partition("###")[0]
     (file,) = found(finished_once, path)
     for key in json.loads(file.read_text()):
-        assert f"`{key}`" in dict(SECTION.findall(PAGE))[path]
+        assert f"`{key}`" in section

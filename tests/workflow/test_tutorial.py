@@ -4,6 +4,7 @@ What differs from what a reader does: `make run` is the tiny run that has finish
 configuration mean that run; `config/clinic.yaml` gets the sizes and steps of the tiny run, and one noise level.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -11,11 +12,12 @@ from pathlib import Path
 
 import pandas as pd
 import yaml
-from tests.pages import blocks
+from tests.pages import blocks, described
 from tests.workflow.conftest import TINY
 
 PAGE = "docs/tutorial.md"
 CONFIG = "config/clinic.yaml"
+FIELDS = described("docs/reference/files.md")["<name>.certificate.json"]
 BIN = Path(sys.executable).parent
 
 COMMANDS = {
@@ -63,6 +65,8 @@ def test_every_step_of_the_tutorial_works(finished):
     assert "agrees: " in said
     assert (finished.path / "reports/clinic/data.html").is_file()
     assert (finished.path / "reports/clinic/index.html").is_file()
+    for certificate in finished.files("certified/*.certificate.json"):
+        assert set(json.loads(certificate.read_text())) == set(FIELDS)
     rows = pd.read_parquet(finished.path / "results/clinic/certificates.parquet")
     assert set(rows["model"]) == {"lungnet"}
     assert set(rows["class_name"]) == {"lungs", "heart"}
