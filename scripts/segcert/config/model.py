@@ -50,7 +50,9 @@ class Config(Section):
         "(`segcert datasets`), and those of one's own in `own_data`",
     )
     own_data: dict[Name, OwnData] = Field(
-        {}, description="Data sets of one's own by name, such as {clinic: {images: ..., masks: ...}}; see docs/data.md"
+        {},
+        description="Data sets of one's own by name, such as {clinic: {images: ..., masks: ...}}; see "
+        "docs/how-to/own-data.md",
     )
     splits: dict[Name, str] = Field(
         {},
@@ -81,7 +83,7 @@ class Config(Section):
     own_models: dict[Name, OwnModel] = Field(
         {},
         description="Networks of one's own by name, such as {net: {target: package.module:factory, arguments: {...}}} "
-        "or {net: {program: network.pt2}}; see docs/models.md",
+        "or {net: {program: network.pt2}}; see docs/how-to/own-network.md",
     )
     regimes: list[Literal["clean", "noise", "denoised"]] = Field(
         ["clean", "noise"],
