@@ -4,6 +4,7 @@ import os
 import re
 import sys
 from importlib.metadata import version
+from itertools import product
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError

@@ -6,8 +6,8 @@ import subprocess
 import pytest
 
 AFTER_CERTIFY = {
-    "certify": 8, "attack": 4, "collect": 1, "tables": 1, "curves": 1, "costs": 1, "gallery": 1, "page": 1,
-    "version_results": 1,
+    "certify": 8, "attack": 4, "collect": 1, "tables": 1, "curves": 1, "costs": 1, "gallery": 1, "viewer": 1,
+    "latex": 1, "summary": 1, "check": 1, "stages": 1, "page": 1, "version_results": 1,
 }  # fmt: skip
 
 

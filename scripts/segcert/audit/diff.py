@@ -18,9 +18,13 @@ ABSENT = "absent"
 RUN = "RUN"
 KINDS = ("source", "input", "parameter", "code", "package", "setting", "git")
 SETTINGS = ("python", "machine", "device", "driver", "threads")
-# Not compared: what holds measured times, which no two runs share, and what shows the run's name where names differ.
+# Not compared: what holds measured times or names the commit, and what shows the run's name where names differ.
 # What else the pages show stands in files that are compared.
-TIMED = (f"results/{RUN}/seconds/", f"reports/{RUN}/index.html")
+TIMED = (
+    f"results/{RUN}/seconds/", f"reports/{RUN}/index.html", f"reports/{RUN}/summary.pdf",
+    f"reports/{RUN}/tables/stages.csv", f"reports/{RUN}/figures/stages.",
+    f"reports/{RUN}/checks.json", f"reports/{RUN}/figures/lineage.",
+)  # fmt: skip
 NAMED = (f"reports/{RUN}/data.html",)
 THROUGH_RECORDS = {"code", "environment"}  # digests of what records say in full
 JobKey = tuple[str, tuple[tuple[str, str], ...]]

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any, Self
 
@@ -83,8 +83,11 @@ class Lineage:
     astray: dict[str, str]
 
     @classmethod
-    def read(cls, run: str, root: str | Path = ".") -> Self:
-        """Read the lineage of a run of a checkout. Raises LineageError where nothing of it is there."""
+    def read(cls, run: str, root: str | Path = ".", of: Collection[str] = ()) -> Self:
+        """Read the lineage of a run of a checkout: of some files, else of its page, else of all that is there.
+
+        Raises LineageError where nothing of it is there.
+        """
         root = Path(root)
         known, unreadable, astray = list[Job](), dict[str, str](), dict[str, str]()
         for path, record in sorted(find_records(root), key=lambda found: found[0]):
@@ -99,8 +102,9 @@ class Lineage:
             raise LineageError(
                 f"{root / 'results' / run}: holds no run records; the runs here: {', '.join(runs) or 'none'}"
             )
-        page = [job for job in of_run if f"reports/{run}/index.html" in job.outputs]
-        reached = _ancestors(page or of_run, makers(known))
+        wanted = set(of or [f"reports/{run}/index.html"])
+        last = [job for job in of_run if not wanted.isdisjoint(job.outputs)]
+        reached = _ancestors(last or of_run, makers(known))
         jobs = [job for job in known if job.path in reached]
         beside = [job for job in of_run if job.path not in reached]
         return cls(root, run, _in_order(jobs), beside, unreadable, astray)
