@@ -13,11 +13,22 @@ TABLES = {
 CONFIGURATION = f"config/{RUN}.yaml"
 
 
+def latex(name):
+    """A table of the report in LaTeX."""
+    return report(
+        f"{REPORT}/tables/{name}.tex",
+        caption="../reports/captions/latex.rst",
+        category="Paper",
+        subcategory="Tables",
+        labels={"table": name, "format": "LaTeX"},
+    )
+
+
 rule latex:
     input:
         **TABLES,
     output:
-        **{name: table(name, "tex") for name in TABLES},
+        **{name: latex(name) for name in TABLES},
     log:
         f"logs/{RUN}/latex.log",
     benchmark:
@@ -52,8 +63,9 @@ rule summary:
         report(
             f"{REPORT}/summary.pdf",
             caption="../reports/captions/summary.rst",
-            category="Report",
-            labels={"page": "summary", "format": "PDF"},
+            category="Paper",
+            subcategory="Summary",
+            labels={"document": "summary of two pages", "format": "PDF"},
         ),
     log:
         f"logs/{RUN}/summary.log",

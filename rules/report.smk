@@ -98,12 +98,19 @@ def table(name, suffix="csv"):
 
 def figure(name):
     """A figure of the report, for the page (SVG), for slides (PNG) and for a column of a paper (PDF)."""
-    return [in_report("figure", name, "svg"), f"{REPORT}/figures/{name}.png", in_report("figure", name, "pdf")]
+    pdf = report(
+        f"{REPORT}/figures/{name}.pdf",
+        caption=f"../reports/captions/{name}.rst",
+        category="Paper",
+        subcategory="Figures",
+        labels={"figure": name.replace("_", " "), "format": "PDF"},
+    )
+    return [*picture(name), pdf]
 
 
 def picture(name):
     """A figure of the page alone."""
-    return figure(name)[:2]
+    return [in_report("figure", name, "svg"), f"{REPORT}/figures/{name}.png"]
 
 
 def whole_page(path, title, caption):
