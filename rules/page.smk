@@ -10,7 +10,7 @@ def recorded_artifacts():
         *made_before_the_report(),
         *expand(rules.viewer.output.images, dataset=CONFIG.datasets),
         rules.tables.output.main,
-        rules.curves.output.dice[0],
+        rules.curves.output.headline[0],
         rules.costs.output.table,
         *expand(rules.gallery.output.picture, dataset=CONFIG.datasets),
         *expand(rules.look_at_data.output.summary, dataset=CONFIG.datasets),
