@@ -176,7 +176,8 @@ def measured_table(measurements: pd.DataFrame, main: pd.DataFrame) -> Condensed:
     keys = ["dataset", "measurement"]
     means = main.groupby(PAIRING, sort=False)["certified_dice"].mean()
     best = {key[0]: key for key in means.sort_values(kind="stable").dropna().index}
-    chosen = measurements[[best.get(row[0]) == tuple(row) for row in measurements[PAIRING].itertuples(index=False)]]
+    of_best = [best.get(row[0]) == tuple(row) for row in measurements[PAIRING].itertuples(index=False)]
+    chosen = measurements[pd.Series(of_best, index=measurements.index, dtype=bool)]
     sigmas = list(chosen["sigma"].drop_duplicates())[:FULL_SIGMAS]
     groups = list(chosen.groupby(keys, sort=False))
     order = list(main["dataset"].drop_duplicates())
