@@ -261,7 +261,7 @@ rule page:
         data=rules.data_page.output,  # the page links to it
         artifacts=[*expand(INDEX, dataset=CONFIG.datasets), *weights(), TABLE],
         cards=cards(),  # their records are read, and those of what papers take up
-        paper=PAPER,
+        paper=[*PAPER, *(f"{REPORT}/figures/{name}.pdf" for name in CURVES)],
     output:
         report(PAGE, caption="../reports/captions/page.rst", category="Report"),
     log:
