@@ -86,6 +86,7 @@ rule page:
         manifests=MANIFESTS,
         artifacts=[*expand(INDEX, dataset=CONFIG.datasets), *weights(), TABLE],
         beside=[rules.data_page.output, rules.summary.output],  # the page links to them
+        papers=[f"{REPORT}/figures/{name}.pdf" for name in CURVES if name != "headline"],
         cards=cards(),  # their records are read
     output:
         whole_page(PAGE, "results", "page"),

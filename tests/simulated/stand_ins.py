@@ -99,7 +99,8 @@ def denoise_examples(job: Any, found: dict[str, Any]) -> None:
         image = dataset.image(name)
         noisy = image + sigma * np.random.default_rng(seed_of("noisy", name)).normal(size=image.shape)
         blurred = ndimage.gaussian_filter(image, (0, 2 * sigma, 2 * sigma))
-        pictures[name] = np.stack([noisy, blurred]).astype(np.float32)
+        seen = [noisy, blurred] if job.params.denoiser else [noisy]
+        pictures[name] = np.round(255 * np.clip(seen, 0, 1)).astype(np.uint8)
     save_arrays(job.output[0], pictures)
 
 

@@ -10,8 +10,8 @@ from segcert.certification.certificate import GUARANTEES, WEAKER
 from segcert.reporting.claims import CLAIMS
 from segcert.reporting.html import digits, number, percent, signed, whole
 from segcert.reporting.latex import Column, Row, Table, Tex, fitted, label, tex
+from segcert.reporting.style import REGIMES
 
-TRAINED = {"clean": "clean", "noise": "noise", "denoised": "denoised", "given": "elsewhere"}
 ACROSS = 3  # noise levels beside each other in the main table
 SIGMA = Tex(r"$\sigma$")
 
@@ -122,7 +122,7 @@ def _main(rows: pd.DataFrame, title: str, about: Tex, name: str) -> Iterator[Tab
 
 def _main_lines(regime: str, denoiser: str, rows: pd.DataFrame, sigmas: Sequence[float]) -> tuple[list[str], list[str]]:
     by_sigma = {row["sigma"]: row for row in _records(rows)}
-    first = [TRAINED[regime], denoiser, _minus(number(rows.iloc[0]["dice"]))]
+    first = [REGIMES[regime], denoiser, _minus(number(rows.iloc[0]["dice"]))]
     second = [Tex("")] * 3
     for sigma in sigmas:
         row = by_sigma.get(sigma)
@@ -192,7 +192,7 @@ def _bounded(row: Row) -> str:
     return Tex.fill(r"{interval}$^{{{count}}}$", interval=interval, count=row["unbounded"])
 
 
-_TRAINED = Column("trained", lambda row: TRAINED[row["regime"]], "l")
+_TRAINED = Column("trained", lambda row: REGIMES[row["regime"]], "l")
 _DENOISER = Column("denoiser", lambda row: row["denoiser"], "l")
 _SIGMA = Column(SIGMA, lambda row: f"{row['sigma']:g}")
 _PAIRING = (_TRAINED, _DENOISER, _SIGMA)
@@ -218,7 +218,7 @@ CONTENTS = {
     "pairings": Contents(
         columns=[
             *_PAIRING,
-            Column("baseline: trained", lambda row: TRAINED[row["baseline"]], "l"),
+            Column("baseline: trained", lambda row: REGIMES[row["baseline"]], "l"),
             _IMAGES,
             Column("difference", _interval("difference", signed)),
         ],

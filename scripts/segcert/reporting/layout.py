@@ -63,14 +63,16 @@ class Layout:
 
     def title(self, *parts: str, columns: int) -> str:
         """What a panel shows, on as many lines as its width takes when there are so many beside each other."""
-        text = ", ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in parts)
+        parts = tuple(part.replace("$", r"\$") for part in parts)  # which would begin a formula
         if self.width_mm is None:
             return ", ".join(parts)
+        text = ", ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in parts)
         points = (self.width_mm / columns - 7) * MM * 72
         return textwrap.fill(text, max(8, int(points / (CHARACTER * PRINT["font.size"]))), break_long_words=False)
 
     def label(self, text: str) -> str:
         """What stands beside an axis: in print on as many lines as the height of a panel takes."""
+        text = text.replace("$", r"\$")
         return textwrap.fill(text, LABEL, break_long_words=False) if self.narrow else text
 
     @contextlib.contextmanager

@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from segcert.reporting.html import digits, number, percent, signed
+from segcert.reporting.style import REGIMES
 
-TRAINED = {"clean": "clean", "noise": "noise", "denoised": "denoised", "given": "elsewhere"}
 PAIRING = ["dataset", "model", "regime", "denoiser"]
 FULL_ROWS, FULL_SIGMAS = 12, 3  # up to which the main table is shown as it is
 BLOCK_COLUMNS, BLOCK_ROWS, BLOCKS = 15, 16, 2  # of the condensed one
@@ -62,7 +62,7 @@ def _full(main: pd.DataFrame, sigmas: Sequence[float]) -> Condensed:
         first, by_sigma = rows_of.iloc[0], {row["sigma"]: row for row in rows_of.to_dict("records")}
         cells = [
             *(shorten(first[name]) for name in names),
-            TRAINED[first["regime"]],
+            REGIMES[first["regime"]],
             first["denoiser"],
             number(first["dice"]),
         ]
@@ -123,7 +123,7 @@ def _condensed(main: pd.DataFrame, sigmas: Sequence[float]) -> Condensed:
         table = Condensed(
             heads=["model", "trained", "denoiser", *(f"{sigma:g}" for _ in block for sigma in sigmas)],
             rows=[
-                [shorten(model) if model != before else "", TRAINED[regime], denoiser]
+                [shorten(model) if model != before else "", REGIMES[regime], denoiser]
                 + [
                     number(values[key], 2) if (key := (dataset, model, regime, denoiser, sigma)) in values else "–"
                     for dataset in block
@@ -176,7 +176,8 @@ def measured_table(measurements: pd.DataFrame, main: pd.DataFrame) -> Condensed:
     keys = ["dataset", "measurement"]
     means = main.groupby(PAIRING, sort=False)["certified_dice"].mean()
     best = {key[0]: key for key in means.sort_values(kind="stable").dropna().index}
-    chosen = measurements[[best.get(row[0]) == tuple(row) for row in measurements[PAIRING].itertuples(index=False)]]
+    of_best = [best.get(row[0]) == tuple(row) for row in measurements[PAIRING].itertuples(index=False)]
+    chosen = measurements[pd.Series(of_best, index=measurements.index, dtype=bool)]
     sigmas = list(chosen["sigma"].drop_duplicates())[:FULL_SIGMAS]
     groups = list(chosen.groupby(keys, sort=False))
     order = list(main["dataset"].drop_duplicates())
@@ -193,7 +194,7 @@ def measured_table(measurements: pd.DataFrame, main: pd.DataFrame) -> Condensed:
             for sigma in sigmas
         ]
         pairing = best[dataset]
-        rows.append([shorten(dataset), f"{shorten(pairing[1])}, {TRAINED[pairing[2]]}, {pairing[3]}", shorten(name, 34),
+        rows.append([shorten(dataset), f"{shorten(pairing[1])}, {REGIMES[pairing[2]]}, {pairing[3]}", shorten(name, 34),
                      digits(of_both.iloc[0]["truth"]), *cells])  # fmt: skip
     left_out = (
         f" {len(groups) - len(shown)} of {len(groups)} measurements are left out." if len(groups) > len(shown) else ""
