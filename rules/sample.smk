@@ -1,7 +1,7 @@
 # in:  data/prepared/<dataset>/index.csv, a segmenter, a denoiser or none
 # out: results/<run>/votes/<dataset>/<model>-<regime>/<denoiser>/sigma_<sigma>/shard_<shard>.npz
 #      results/<run>/predictions/<dataset>/<model>-<regime>.npz   labels of the unsmoothed model
-#      results/<run>/denoised/<dataset>/<denoiser>/sigma_<sigma>.npz   examples for the gallery
+#      results/<run>/denoised/<dataset>/<denoiser>/sigma_<sigma>.npz   examples for the gallery and the viewer
 #      results/<run>/denoiser_scores/<dataset>.csv   PSNR and SSIM of denoised validation images
 #      results/<run>/{costs,seconds}/<dataset>.csv   what a draw costs: evaluations, parameters, GFLOP; wall time
 # Finished blocks of draws stand in .segcert/blocks, outside the declared outputs: a killed job goes on from there.
@@ -115,7 +115,7 @@ rule denoise_examples:
     params:
         denoiser=chosen_denoiser_folder,
         denoising_steps=chosen_steps,
-        examples=CONFIG.report.examples,
+        examples=max(CONFIG.report.examples, CONFIG.report.viewer),
         pool=CONFIG.pool,
         seed=CONFIG.seed,
         code=code("denoise_examples"),

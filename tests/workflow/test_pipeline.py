@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pandas as pd
+import pypdf
 import pytest
 import yaml
 from PIL import Image
@@ -95,7 +96,8 @@ def test_every_artifact_has_a_record(finished_once):
     patterns = ("data/prepared/*/index.csv", "models/**/[!l]*.safetensors", "results/tiny/votes/**/*.npz")
     artifacts = [path for pattern in patterns for path in finished_once.files(pattern)]
     artifacts += finished_once.files("results/tiny/certificates.parquet") + finished_once.files("reports/tiny/*.html")
-    assert len(artifacts) == 1 + 3 + 8 + 1 + 2
+    artifacts += finished_once.files("reports/tiny/summary.pdf") + finished_once.files("reports/tiny/tables/main.tex")
+    assert len(artifacts) == 1 + 3 + 8 + 1 + 2 + 2
     for path in artifacts:
         record = json.loads((path.parent / f"{path.name}.record.json").read_text())
         assert len(record["params"]["code"]) == 64
@@ -117,6 +119,21 @@ def test_the_page_opens_offline_and_shows_the_numbers_of_the_table(finished_once
     main = pd.read_csv(finished_once.path / "reports/tiny/tables/main.csv")
     assert len(main) == 8
     assert (finished_once.path / "reports/tiny/figures/certified_dice.svg").stat().st_size > 1000
+
+
+def test_a_run_makes_what_papers_take_up(finished_once):
+    report = finished_once.path / "reports/tiny"
+    summary = pypdf.PdfReader(report / "summary.pdf")
+    assert len(summary.pages) == 2
+    assert "syntheticimages" in "".join(summary.pages[0].extract_text().split())
+    main = pd.read_csv(report / "tables/main.csv")
+    text = (report / "tables/main.tex").read_text()
+    assert all(f"{value:.3f}" in text for value in main["certified_dice"])
+    figures = {path.stem for path in report.glob("figures/*.pdf")}
+    assert figures == {"certified_dice", "budget", "denoisers", "training", "costs"}
+    for name in figures:
+        (page,) = pypdf.PdfReader(report / f"figures/{name}.pdf").pages
+        assert float(page.mediabox.width) == pytest.approx(88 / 25.4 * 72, abs=0.01)
 
 
 def test_snakemake_report_works(finished_once, tmp_path):

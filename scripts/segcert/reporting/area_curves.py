@@ -4,6 +4,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from segcert.certification.certificate import WEAKER
+from segcert.reporting.layout import PAGE, Layout
 from segcert.reporting.style import describe_pairing, shared_legend
 
 LINES = {
@@ -14,7 +15,7 @@ LINES = {
 }
 
 
-def area_figure(table: pd.DataFrame) -> Figure:
+def area_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
     """From tables/budget.csv: the forecast certified area against n0 + n, a line per method.
 
     A column per sigma, a row per data set and model, each with one pairing (`shown_pairing`), which the title names.
@@ -24,7 +25,8 @@ def area_figure(table: pd.DataFrame) -> Figure:
     pairings = {key: shown_pairing(group) for key, group in groups.items()}
     sigmas = sorted(table["sigma"].unique())
     draws = sorted(table["draws"].unique())
-    figure = Figure(figsize=(max(3.6, 2.6 * len(sigmas)), 2.6 * len(groups) + 1.1))
+    width, height = max(3.6, 2.6 * len(sigmas)), 2.6 * len(groups) + 1.1
+    figure = layout.figure(width, height, 1.4 * len(groups), len(LINES))
     axes = figure.subplots(len(groups), len(sigmas), squeeze=False, sharey="row")
     for panels, ((dataset, model), group) in zip(axes, groups.items(), strict=True):
         regime, denoiser = pairings[dataset, model]
@@ -34,13 +36,12 @@ def area_figure(table: pd.DataFrame) -> Figure:
                 name = str(method)
                 label = f"{name} (weaker guarantee)" if name in WEAKER else name
                 panel.plot(rows["draws"], rows["certified_area"], label=label, markersize=4, **LINES[name])
-            panel.set_title(f"sigma {sigma:g}", fontsize="medium")
-            panel.set(xscale="log", xlabel="draws, n0 + n")
+            title = layout.title(dataset, model, f"sigma {sigma:g}", columns=len(sigmas))
+            panel.set(title=title, xscale="log", xlabel="draws, n0 + n")
             panel.set_xticks(draws, [str(number) for number in draws], rotation=45)
             panel.minorticks_off()
             panel.grid(axis="y", alpha=0.3)
-        panels[0].set_ylabel("certified area (forecast)")
-        panels[0].set_title(f"{dataset}, {model}", loc="left", fontweight="bold", fontsize="medium", y=1.1)
+        panels[0].set_ylabel(layout.label("certified area (forecast)"))
     figure.suptitle(_named(pairings))
     shared_legend(figure, width=1.9)
     return figure

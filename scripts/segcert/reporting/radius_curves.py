@@ -8,23 +8,27 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from segcert.reporting.layout import PAGE, Layout
 from segcert.reporting.style import line, shared_legend
 
 METRICS = {"certified_dice": "certified Dice", "abstain": "share that abstains"}
 
 
-def radius_figure(table: pd.DataFrame) -> Figure:
+def radius_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
     """From tables/radii.csv: what is certified at each radius, a row of panels per data set and model.
 
     A column per metric and sigma, each sigma with its own range of radii; a line per pairing. Above the panels: the
-    radius as RMS change in gray levels.
+    radius as RMS change in gray levels. In print abstention stands below.
     """
     sigmas = sorted(table["sigma"].unique())
     groups = list(table.groupby(["dataset", "model"], sort=False))
     columns = list(itertools.product(METRICS, sigmas))
-    figure = Figure(figsize=(max(7.2, 2.1 * len(columns)), 2.4 * len(groups) + 0.6))
-    axes = figure.subplots(len(groups), len(columns), squeeze=False, sharey=True)
-    for panels, ((dataset, model), of_model) in zip(axes, groups, strict=True):
+    below = len(METRICS) if layout.narrow else 1  # rows of a data set and model
+    pairings = len(table[["regime", "denoiser"]].drop_duplicates())
+    width, height = max(7.2, 2.1 * len(columns)), 2.4 * len(groups) + 0.6
+    figure = layout.figure(width, height, 1.2 * below * len(groups), pairings)
+    axes = figure.subplots(below * len(groups), len(columns) // below, squeeze=False, sharey=True)
+    for panels, ((dataset, model), of_model) in zip(axes.reshape(len(groups), -1), groups, strict=True):
         for panel, (metric, sigma) in zip(panels, columns, strict=True):
             rows = of_model[of_model["sigma"] == sigma]
             if rows.empty:
@@ -33,10 +37,11 @@ def radius_figure(table: pd.DataFrame) -> Figure:
             _draw(panel, rows, metric)
             panel.set_title(f"sigma {sigma:g}", fontsize="medium")
             if sigma == sigmas[0]:
-                panel.set_ylabel(METRICS[metric])
+                panel.set_ylabel(layout.label(METRICS[metric]))
+            if panel is panels[0]:
                 panel.set_title(f"{dataset}, {model}\n", loc="left", fontweight="bold", fontsize="medium")
     for panel in axes[-1]:
-        panel.set_xlabel("radius: l2, in [0, 1]\nabove: RMS gray levels")
+        panel.set_xlabel("radius: l2, in [0, 1]" if layout.narrow else "radius: l2, in [0, 1]\nabove: RMS gray levels")
     shared_legend(figure)
     return figure
 
