@@ -177,3 +177,12 @@ def test_a_validation_that_is_no_number_is_not_marked():
     only = {"a": Histories({("unet", "noise"): history("val_dice", [float("nan"), 0.5, 0.4])}, {})}
     _, kept = training_figure(only).axes[1].lines
     assert kept.get_ydata() == [0.5]
+
+
+def test_long_names_above_neighbouring_panels_do_not_run_into_each_other():
+    table = budget_table(["deeplabv3plus"]).assign(dataset="cvc_clinicdb")
+    for draw in (area_figure, budget_figure):
+        figure = draw(table)
+        figure.draw_without_rendering()
+        left, right = (panel.title.get_window_extent() for panel in figure.axes)
+        assert left.x1 < right.x0

@@ -33,6 +33,7 @@ PRINT: dict[Any, Any] = {
 }
 CHARACTER = 0.6  # mean width of a character, as a share of the size of the text
 LABEL = 20  # characters beside a panel
+TITLE = 28  # characters that fit above a panel of the page, of which the narrowest are 2.6 inches wide
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,9 +65,11 @@ class Layout:
     def title(self, *parts: str, columns: int) -> str:
         """What a panel shows, on as many lines as its width takes when there are so many beside each other."""
         parts = tuple(part.replace("$", r"\$") for part in parts)  # which would begin a formula
-        if self.width_mm is None:
+        if self.width_mm is None and len(", ".join(parts)) <= TITLE:
             return ", ".join(parts)
         text = ", ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in parts)
+        if self.width_mm is None:
+            return textwrap.fill(text, TITLE, break_long_words=False)
         points = (self.width_mm / columns - 7) * MM * 72
         return textwrap.fill(text, max(8, int(points / (CHARACTER * PRINT["font.size"]))), break_long_words=False)
 
