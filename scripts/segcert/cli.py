@@ -1,4 +1,4 @@
-"""The `segcert` command: certify, explain, verify and plan images; audit, trace, diff and crate of runs; datasets."""
+"""The `segcert` command: certify, explain, verify, plan; audit, trace, diff, compare, crate of runs; datasets."""
 
 import enum
 import re
@@ -242,6 +242,24 @@ def diff(
         raise typer.Exit(2) from None
     typer.echo((as_document if as_json else describe)(*runs, records, metrics, intervals))
     raise typer.Exit(0 if records.same and metrics.identical and intervals.identical else 1)
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[str], typer.Argument(help="Names of two to eight finished runs of this checkout.")],
+) -> None:
+    """Set finished runs side by side on one page, each against the first: what `snakemake compare` does.
+
+    Exit status: 0 where the page is written, whatever it says; 2 where runs cannot be compared.
+    """
+    from segcert.reporting.compare import write_comparison
+    from segcert.reporting.compare_runs import CompareError
+
+    try:
+        typer.echo(f"The comparison: {write_comparison(runs)}")
+    except CompareError as error:
+        typer.echo(f"segcert: {error}", err=True)
+        raise typer.Exit(2) from None
 
 
 def main() -> None:

@@ -40,6 +40,9 @@ class Config(Section):
         "auto", description="Where networks run; auto: the GPU if there is one"
     )
     replay: int = Field(0, ge=0, description="Images whose votes `snakemake audit` draws again")
+    compare: list[Name] = Field(
+        [], description="Finished runs that `snakemake compare` sets side by side, such as [phantom, phantom-holm]"
+    )
     datasets: list[Name] = Field(
         ["phantom"],
         min_length=1,

@@ -1,0 +1,99 @@
+"""How long the report of a large run takes to render, and how much memory: python -m benchmarks.report [OUTPUT].
+
+5 data sets x 3 models x 3 regimes x 3 noise levels x 60 images of 64x64 pixels, behind a denoiser and (but for the
+regime `denoised`) without one. Its networks are made up (tests/simulated); certificates, tables and pages are not.
+Snakemake renders the report with two cores. Memory is the resident set of Snakemake and all its jobs together, sampled
+ten times a second; pages that several of them share count each time.
+"""
+
+import collections
+import contextlib
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+from tests.simulated import SimulatedRun, make_run
+from tests.simulated.variants import large
+from tests.workflow.conftest import make_checkout
+
+LIMITS = {"seconds": 120, "peak_memory_mib": 2048}
+EVERY = 0.1  # seconds
+
+
+def main() -> None:
+    """Make the run, render it, print and write the figures."""
+    with tempfile.TemporaryDirectory() as folder:
+        checkout = make_checkout(Path(folder, "repo")).path
+        start = time.monotonic()
+        run = make_run(checkout, large(checkout))
+        made = time.monotonic() - start
+        seconds, memory = rendered(run)
+        found = {
+            "configuration": {key: value for key, value in large(checkout).items() if key != "run"},
+            "seconds_to_simulate": round(made),
+            "seconds": round(seconds, 1),
+            "peak_memory_mib": round(memory / 2**20),
+            "within_limits": seconds <= LIMITS["seconds"] and memory <= LIMITS["peak_memory_mib"] * 2**20,
+            "limits": LIMITS,
+            "mb": sizes(run.report),
+            "jobs": jobs(run.report),
+        }
+    print(json.dumps(found, indent=1))
+    if sys.argv[1:]:
+        Path(sys.argv[1]).write_text(json.dumps(found, indent=1) + "\n")
+
+
+def rendered(run: SimulatedRun) -> tuple[float, int]:
+    """Wall seconds, and the greatest sum of resident sets (bytes). Raises CalledProcessError if it fails."""
+    peak, start = 0, time.monotonic()
+    with tempfile.TemporaryFile() as said:
+        rendering = subprocess.Popen(
+            run.command(), cwd=run.checkout, env=run.environment, stdout=said, stderr=subprocess.STDOUT
+        )
+        while rendering.poll() is None:
+            peak = max(peak, resident(psutil.Process(rendering.pid)))
+            time.sleep(EVERY)
+        seconds = time.monotonic() - start
+        said.seek(0)
+        if rendering.returncode:
+            raise subprocess.CalledProcessError(rendering.returncode, run.command(), said.read().decode())
+    return seconds, peak
+
+
+def resident(process: psutil.Process) -> int:
+    """Bytes of a process and all that it started."""
+    total = 0
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for each in [process, *process.children(recursive=True)]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                total += each.memory_info().rss
+    return total
+
+
+def sizes(report: Path) -> dict[str, float]:
+    """MB (10^6 bytes) of each page, and of each folder beside them."""
+    total: dict[str, int] = collections.defaultdict(int)
+    for path in report.rglob("*"):
+        if path.is_file() and not path.name.endswith(".record.json"):
+            total[path.relative_to(report).parts[0]] += path.stat().st_size
+    return {name: round(size / 1e6, 2) for name, size in sorted(total.items())}
+
+
+def jobs(report: Path) -> dict[str, dict[str, float]]:
+    """By rule: how many jobs, their seconds in all, and the greatest peak memory (MiB), from their records."""
+    found: dict[str, dict[str, float]] = {}
+    for path in sorted(report.rglob("*.record.json")):
+        record = json.loads(path.read_text())
+        of_rule = found.setdefault(record["rule"], {"jobs": 0, "seconds": 0.0, "peak_memory_mib": 0})
+        of_rule["jobs"] += 1
+        of_rule["seconds"] = round(of_rule["seconds"] + record["seconds"], 2)
+        of_rule["peak_memory_mib"] = max(of_rule["peak_memory_mib"], record["peak_memory_mib"])
+    return dict(sorted(found.items(), key=lambda item: -item[1]["seconds"]))
+
+
+if __name__ == "__main__":
+    main()

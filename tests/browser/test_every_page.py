@@ -1,0 +1,66 @@
+"""What holds for every page of a run: it is whole, silent, offline, and everyone can read it."""
+
+import io
+
+import pypdf
+import pytest
+
+PAGES = ("index.html", "data.html", "audit.html")
+RUNS = ("usual", "two_sets", "hostile_names", "one_image", "empty_structure", "no_denoiser", "one_class")
+EVERY = [*(("usual", name) for name in PAGES), *((run, name) for run in RUNS[1:3] for name in PAGES[:2])]
+EVERY += [(run, "index.html") for run in RUNS[3:]]
+LOOKS = [(width, scheme) for width in (390, 1280) for scheme in ("light", "dark")]
+SKIPS = """() => {
+  const headings = [...document.querySelectorAll('h1, h2, h3, h4, h5, h6')];
+  const level = heading => heading ? Number(heading.tagName[1]) : 0;
+  return headings.filter((each, k) => level(each) > level(headings[k - 1]) + 1).map(each => each.outerHTML);
+}"""
+FOLDED = """() => [...document.querySelectorAll('details *:not(svg *)')]
+  .filter(each => each.children.length === 0 && each.textContent.trim() && !each.getClientRects().length)
+  .map(each => each.textContent.trim().slice(0, 80))"""
+
+
+def every(*parameters):
+    return pytest.mark.parametrize(("run", "name", *parameters), EVERY if not parameters else LOOKED)
+
+
+# Every look of the usual run; of the others, whose styles are the same, the narrow one, into which all texts must fit.
+LOOKED = [(run, name, *look) for run, name in EVERY for look in (LOOKS if run == "usual" else LOOKS[:1])]
+
+
+@every()
+def test_silent_offline_and_in_order(simulated, open_page, run, name):
+    opened = open_page(simulated(run).report / name)
+    assert opened.complaints == []
+    page = opened.page
+    assert page.evaluate("document.documentElement.lang") == "en"
+    assert page.title()
+    assert page.locator("h1").count() == 1
+    assert page.evaluate(SKIPS) == []
+    assert page.evaluate("[...document.images].filter(each => !each.alt.trim()).length") == 0
+    assert page.evaluate("[...document.images].filter(each => each.complete && !each.naturalWidth).length") == 0
+
+
+@every("width", "color_scheme")
+def test_everyone_can_read_it(simulated, open_page, run, name, width, color_scheme):
+    opened = open_page(simulated(run).report / name, width, color_scheme=color_scheme)
+    opened.open_details()
+    assert opened.faults() == []
+    assert opened.overflow() <= 0
+
+
+@every()
+def test_prints_whole(simulated, open_page, run, name):
+    opened = open_page(simulated(run).report / name)
+    opened.page.emulate_media(media="print")
+    assert opened.page.evaluate(FOLDED) == []
+    headings = opened.page.locator("h1, h2").all_inner_texts()
+    pdf = pypdf.PdfReader(io.BytesIO(opened.page.pdf(format="A4")))
+    text = squeezed("".join(page.extract_text() for page in pdf.pages))
+    assert 1 <= len(pdf.pages) <= 40
+    assert [heading for heading in headings if squeezed(heading) not in text] == []
+
+
+def squeezed(text):
+    """Without white space, of which a PDF has none of its own, and without what its fonts may lack."""
+    return "".join(each for each in text if each.isascii() and not each.isspace())
