@@ -12,7 +12,7 @@ from segcert.provenance.records import load_record
 
 PAGE = text_of("docs/reference/files.md")
 DESCRIBED = described("docs/reference/files.md")
-TABLES = [path for path in DESCRIBED if path.endswith((".csv", ".parquet"))]
+TABLES = [path for path, names in DESCRIBED.items() if names and path.endswith((".csv", ".parquet"))]
 
 
 def found(checkout, path):
