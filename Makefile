@@ -11,7 +11,7 @@ LOCKED = pip install --quiet --no-deps --require-hashes -r
 INSTALL = $(BIN)/$(LOCKED) envs/lock-common.txt -r
 
 .DEFAULT_GOAL := help
-.PHONY: help run status push test screenshots env lint format lock config clean
+.PHONY: help run status push test screenshots env lint format lock config docs clean
 
 help:  ## Show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
@@ -69,8 +69,12 @@ format: env  ## Format Python and Snakemake files
 lock: env  ## Resolve pyproject.toml into envs/lock-*.txt; UPGRADE=1 takes the newest versions
 	$(BIN)/python envs/lock.py $(if $(UPGRADE),--upgrade)
 
-config: env  ## Write config/default.yaml and config/schema.json from the configuration model
+config: env  ## Write config/default.yaml, schema.json and the page of all keys from the configuration model
 	PYTHONPATH=scripts $(BIN)/python -m segcert.config
+
+docs: env config  ## Build the documentation into site/, which opens without a server
+	$(BIN)/python -m typer scripts/segcert/cli.py utils docs --name segcert --title Command --output docs/reference/command.md
+	$(BIN)/mkdocs build --clean
 
 clean:  ## Delete what runs made (data, models, results, reports, logs); .venv and DVC's cache stay
 	rm -rf data models results .segcert .snakemake logs $(filter-out reports/captions,$(wildcard reports/*))

@@ -18,7 +18,11 @@ include: "rules/train.smk"
 include: "rules/cards.smk"
 include: "rules/sample.smk"
 include: "rules/certify.smk"
+include: "rules/viewer.smk"
 include: "rules/report.smk"
+include: "rules/paper.smk"
+include: "rules/page.smk"
+include: "rules/compare.smk"
 include: "rules/provenance.smk"
 
 

@@ -39,6 +39,8 @@ rule segmenter_card:
         f"{SEGMENTER}/README.md",
     log:
         "logs/card/{dataset}/{model}-{regime}.log",
+    benchmark:
+        "logs/card/{dataset}/{model}-{regime}.tsv"
     params:
         folder=SEGMENTER,
         settings=card_settings,
@@ -60,6 +62,8 @@ rule denoiser_card:
         f"{DENOISER}/README.md",
     log:
         "logs/card/denoiser/{source}.log",
+    benchmark:
+        "logs/card/denoiser/{source}.tsv"
     wildcard_constraints:
         source=only(TRAINED_DENOISERS.values()),
     params:
@@ -80,6 +84,8 @@ rule adm_card:
         f"{DENOISER.format(source='adm256')}/README.md",
     log:
         "logs/card/denoiser/adm256.log",
+    benchmark:
+        "logs/card/denoiser/adm256.tsv"
     params:
         folder=DENOISER.format(source="adm256"),
         template=templates("card_parts.md.j2", "adm_card.md.j2"),

@@ -1,15 +1,18 @@
 # in:  votes, predictions, data/prepared/<dataset>/index.csv
-# out: results/<run>/certificates/<dataset>/<model>-<regime>/<denoiser>/sigma_<sigma>.{npz,parquet}, .intervals.parquet, .budget.parquet
+# out: results/<run>/certificates/<dataset>/<model>-<regime>/<denoiser>/sigma_<sigma>.{npz,parquet}, .intervals.parquet, .budget.parquet,
+#      .radii.npz (radius maps by image, segcert.certification.radii), .radii.parquet
 #      results/<run>/attacks/<dataset>/<model>-<regime>/<denoiser>.parquet
 #      results/<run>/certificates.parquet    one row per image x model x denoiser x sigma x class
 #      results/<run>/intervals.parquet       one row per image x model x denoiser x sigma x measurement
-#      results/<run>/budget.parquet          certified Dice forecast for other numbers of draws
+#      results/<run>/budget.parquet          certified Dice and area forecast for other numbers of draws, by method
+#      results/<run>/radii.parquet           one row per image x model x denoiser x sigma x class x radius of the grid
 #      results/<run>/attacks.parquet         one row per attacked image x model x denoiser x sigma x multiple of the radius
 
 CERTIFICATES = f"{RESULTS}/certificates/{{dataset}}/{{model}}-{{regime}}/{{denoiser}}/sigma_{{sigma}}"
 TABLE = f"{RESULTS}/certificates.parquet"
 INTERVALS = f"{RESULTS}/intervals.parquet"
 BUDGET = f"{RESULTS}/budget.parquet"
+RADII = f"{RESULTS}/radii.parquet"
 ATTACKS = f"{RESULTS}/attacks.parquet"
 
 
@@ -45,8 +48,12 @@ rule certify:
         metrics=f"{CERTIFICATES}.parquet",
         intervals=f"{CERTIFICATES}.intervals.parquet",
         budget=f"{CERTIFICATES}.budget.parquet",
+        maps=f"{CERTIFICATES}.radii.npz",
+        radii=f"{CERTIFICATES}.radii.parquet",
     log:
         f"logs/{RUN}/certify/{{dataset}}/{{model}}-{{regime}}/{{denoiser}}/sigma_{{sigma}}.log",
+    benchmark:
+        f"logs/{RUN}/certify/{{dataset}}/{{model}}-{{regime}}/{{denoiser}}/sigma_{{sigma}}.tsv"
     params:
         settings={"tau": CONFIG.tau, "alpha": CONFIG.alpha, "method": CONFIG.method, "k": CONFIG.kfwer_k},
         classes=classes,
@@ -69,6 +76,8 @@ rule attack:
         f"{RESULTS}/attacks/{{dataset}}/{{model}}-{{regime}}/{{denoiser}}.parquet",
     log:
         f"logs/{RUN}/attack/{{dataset}}/{{model}}-{{regime}}/{{denoiser}}.log",
+    benchmark:
+        f"logs/{RUN}/attack/{{dataset}}/{{model}}-{{regime}}/{{denoiser}}.tsv"
     threads: 1
     resources:
         gpu=gpus(),
@@ -97,14 +106,18 @@ rule collect:
         metrics=grid(f"{CERTIFICATES}.parquet"),
         intervals=grid(f"{CERTIFICATES}.intervals.parquet"),
         budget=grid(f"{CERTIFICATES}.budget.parquet"),
+        radii=grid(f"{CERTIFICATES}.radii.parquet"),
         attacks=grid(rules.attack.output[0]) if CONFIG.attack.images else [],
     output:
         metrics=TABLE,
         intervals=INTERVALS,
         budget=BUDGET,
+        radii=RADII,
         attacks=ATTACKS,
     log:
         f"logs/{RUN}/collect.log",
+    benchmark:
+        f"logs/{RUN}/collect.tsv"
     params:
         code=code("collect"),
         environment=environment("collect"),

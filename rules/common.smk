@@ -4,6 +4,7 @@ import os
 import re
 import sys
 from importlib.metadata import version
+from itertools import product
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -49,8 +50,10 @@ try:
 except (ConfigError, CertificationError, DataError, MeasurementError) as error:
     raise WorkflowError(str(error)) from None
 
-# What scripts read from the configuration and not from params; a deployed configuration may leave it to the defaults.
-config.update(CONFIG.model_dump(include={"mirror", "device", "gpus", "replay"}))
+# What scripts and captions read from the configuration and not from params; a deployed one may leave it to the defaults.
+BY_SCRIPTS = {"mirror", "device", "gpus", "replay"}
+BY_CAPTIONS = {"run", "sigmas", "n0", "n", "tau", "alpha", "method", "kfwer_k"}
+config.update(CONFIG.model_dump(include=BY_SCRIPTS | BY_CAPTIONS))
 
 for warning in CONFIG.warnings():
     logger.warning(warning)

@@ -45,6 +45,8 @@ rule fetch:
         MANIFEST,
     log:
         "logs/fetch/{dataset}.log",
+    benchmark:
+        "logs/fetch/{dataset}.tsv"
     wildcard_constraints:
         dataset=only(RELEASES),
     resources:
@@ -66,6 +68,8 @@ rule record_folder:
         MANIFEST,
     log:
         "logs/record_folder/{dataset}.log",
+    benchmark:
+        "logs/record_folder/{dataset}.tsv"
     wildcard_constraints:
         dataset=only(OWN_FOLDERS),
     params:
@@ -83,6 +87,8 @@ rule prepare_phantom:
         PREPARED_FILES,
     log:
         "logs/prepare/{dataset}.log",
+    benchmark:
+        "logs/prepare/{dataset}.tsv"
     wildcard_constraints:
         dataset="phantom",
     threads: 8
@@ -106,6 +112,8 @@ rule prepare_release:
         PREPARED_FILES,
     log:
         "logs/prepare/{dataset}.log",
+    benchmark:
+        "logs/prepare/{dataset}.tsv"
     wildcard_constraints:
         dataset=only(RELEASES),
     threads: 8
@@ -131,6 +139,8 @@ rule prepare_folder:
         PREPARED_FILES,
     log:
         "logs/prepare/{dataset}.log",
+    benchmark:
+        "logs/prepare/{dataset}.tsv"
     wildcard_constraints:
         dataset=only(OWN_FOLDERS),
     threads: 8

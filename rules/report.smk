@@ -1,10 +1,9 @@
-# in:  results/<run>/{certificates,intervals,budget,attacks}.parquet, certificates, predictions, denoised examples,
+# in:  results/<run>/{certificates,intervals,budget,radii,attacks}.parquet, certificates, predictions, denoised examples,
 #      results/<run>/{denoiser_scores,costs}/<dataset>.csv, history.csv of the models
-# out: reports/<run>/index.html, tables/{main,classes,pairings,measurements,attacks,denoisers,budget,costs}.csv,
-#      figures/{certified_dice,budget,denoisers,training,costs}.{svg,png}, figures/gallery_<dataset>.{png,txt}
+# out: reports/<run>/tables/{main,classes,pairings,measurements,attacks,denoisers,budget,radii,claims,costs}.csv,
+#      figures/{headline,certified_dice,radius,area,budget,denoisers,training,costs}.{svg,png}, most of them .pdf too,
+#      figures/gallery_<dataset>.{png,txt}, figures/example_<dataset>.{png,txt}: one example, for the summary
 #      data.html, tables/data_<dataset>.json, figures/data_<dataset>_{contact.png,intensity.svg,areas.svg}: of the data alone
-
-from itertools import product
 
 LEARNED_SEGMENTERS = [
     {"dataset": dataset, "model": model, "regime": regime}
@@ -15,7 +14,7 @@ LEARNED_DENOISERS = [
 ]
 LEARNED = LEARNED_SEGMENTERS + LEARNED_DENOISERS
 CURVES = [
-    *("certified_dice", "budget", "costs"),
+    *("headline", "certified_dice", "radius", "area", "budget", "costs"),
     *(["denoisers"] if DIFFUSION else []),
     *(["training"] if LEARNED else []),
 ]
@@ -56,8 +55,8 @@ def models():
     return list(dict.fromkeys([*segmenters, *denoisers, *learned]))
 
 
-def recorded_artifacts():
-    """An output of every job of the run but the page: what has a run record."""
+def made_before_the_report():
+    """An output of every job up to the collection of the certificates: what has a run record."""
     return [
         *MANIFESTS,
         *expand(INDEX, dataset=CONFIG.datasets),
@@ -65,30 +64,63 @@ def recorded_artifacts():
         *cards(),
         *grid(f"{VOTES}/shard_{{shard}}.npz", shard=range(CONFIG.sampling.shards)),
         *grid(rules.predict.output[0]),
-        *expand(rules.denoise_examples.output[0], dataset=CONFIG.datasets, denoiser=DIFFUSION, sigma=SIGMAS),
+        *expand(rules.denoise_examples.output[0], dataset=CONFIG.datasets, denoiser=PICTURED, sigma=SIGMAS),
         *SCORES,
         *expand(rules.measure_costs.output.costs, dataset=CONFIG.datasets),
         *grid(f"{CERTIFICATES}.npz"),
         *(grid(rules.attack.output[0]) if CONFIG.attack.images else []),
         TABLE,
-        rules.tables.output.main,
-        rules.curves.output.dice[0],
-        rules.costs.output.table,
-        *expand(rules.gallery.output.picture, dataset=CONFIG.datasets),
-        *expand(rules.look_at_data.output.summary, dataset=CONFIG.datasets),
-        rules.data_page.output[0],
     ]
 
 
-def table(name):
-    """A table of the report, with its caption for Snakemake's own report."""
-    return report(f"{REPORT}/tables/{name}.csv", caption=f"../reports/captions/{name}.rst", category="Tables")
+SUBCATEGORIES = {
+    **dict.fromkeys(("budget", "area", "costs", "stages"), "Costs"),
+    **dict.fromkeys(("denoisers", "training"), "Networks"),
+    "lineage": "Provenance",
+}
+
+
+def in_report(kind, name, suffix):
+    """A table or a figure with its caption, place and labels in Snakemake's own report."""
+    return report(
+        f"{REPORT}/{kind}s/{name}.{suffix}",
+        caption=f"../reports/captions/{name}.rst",
+        category=f"{kind.title()}s",
+        subcategory=SUBCATEGORIES.get(name, "Certificates"),
+        labels={kind: name.replace("_", " "), "format": suffix.upper()},
+    )
+
+
+def table(name, suffix="csv"):
+    """A table of the report."""
+    return in_report("table", name, suffix)
 
 
 def figure(name):
-    """A figure of the report, for the page (SVG) and for papers (PNG)."""
-    svg = report(f"{REPORT}/figures/{name}.svg", caption=f"../reports/captions/{name}.rst", category="Figures")
-    return [svg, f"{REPORT}/figures/{name}.png"]
+    """A figure of the report, for the page (SVG), for slides (PNG) and for a column of a paper (PDF)."""
+    pdf = report(
+        f"{REPORT}/figures/{name}.pdf",
+        caption=f"../reports/captions/{name}.rst",
+        category="Paper",
+        subcategory="Figures",
+        labels={"figure": name.replace("_", " "), "format": "PDF"},
+    )
+    return [*picture(name), pdf]
+
+
+def picture(name):
+    """A figure of the page alone."""
+    return [in_report("figure", name, "svg"), f"{REPORT}/figures/{name}.png"]
+
+
+def whole_page(path, title, caption):
+    """A page of the report, which opens as it is."""
+    return report(
+        path,
+        caption=f"../reports/captions/{caption}.rst",
+        category="Report",
+        labels={"page": title, "format": "HTML"},
+    )
 
 
 rule tables:
@@ -97,6 +129,7 @@ rule tables:
         intervals=INTERVALS,
         attacks=ATTACKS,
         budget=BUDGET,
+        radii=RADII,
         scores=SCORES,
     output:
         main=table("main"),
@@ -106,8 +139,12 @@ rule tables:
         attacks=table("attacks"),
         denoisers=table("denoisers"),
         budget=table("budget"),
+        radii=table("radii"),
+        claims=table("claims"),
     log:
         f"logs/{RUN}/tables.log",
+    benchmark:
+        f"logs/{RUN}/tables.tsv"
     params:
         resamples=CONFIG.report.bootstrap,
         code=code("tables"),
@@ -120,16 +157,22 @@ rule curves:
     input:
         main=rules.tables.output.main,
         budget=rules.tables.output.budget,
+        radii=rules.tables.output.radii,
         denoisers=rules.tables.output.denoisers,
         segmenters=[f"{SEGMENTER.format(**each)}/history.csv" for each in LEARNED_SEGMENTERS],
         denoiser_histories=[f"{DENOISER.format(**each)}/history.csv" for each in LEARNED_DENOISERS],
     output:
+        headline=picture("headline"),
         dice=figure("certified_dice"),
+        radius=figure("radius"),
+        area=figure("area"),
         budget=figure("budget"),
         denoisers=figure("denoisers") if DIFFUSION else [],
         training=figure("training") if LEARNED else [],
     log:
         f"logs/{RUN}/curves.log",
+    benchmark:
+        f"logs/{RUN}/curves.tsv"
     params:
         segmenters=[tuple(each.values()) for each in LEARNED_SEGMENTERS],
         denoisers=[tuple(each.values()) for each in LEARNED_DENOISERS],
@@ -148,6 +191,8 @@ rule costs:
         figure=figure("costs"),
     log:
         f"logs/{RUN}/costs.log",
+    benchmark:
+        f"logs/{RUN}/costs.tsv"
     params:
         code=code("costs"),
         environment=environment("costs"),
@@ -172,11 +217,16 @@ rule gallery:
             f"{REPORT}/figures/gallery_{{dataset}}.png",
             caption="../reports/captions/gallery.rst",
             category="Figures",
-            labels={"figure": "gallery", "data set": "{dataset}"},
+            subcategory="Gallery",
+            labels={"figure": "gallery of {dataset}", "format": "PNG"},
         ),
         caption=f"{REPORT}/figures/gallery_{{dataset}}.txt",
+        example=f"{REPORT}/figures/example_{{dataset}}.png",
+        example_caption=f"{REPORT}/figures/example_{{dataset}}.txt",
     log:
         f"logs/{RUN}/gallery/{{dataset}}.log",
+    benchmark:
+        f"logs/{RUN}/gallery/{{dataset}}.tsv"
     params:
         models=list(dict.fromkeys(pairing[:2] for pairing in SHOWN)),
         denoised=SIGMAS if DIFFUSION else [],
@@ -188,13 +238,17 @@ rule gallery:
         "../scripts/gallery.py"
 
 
+DATA_FIGURES = {"contact": "images and masks", "intensity": "gray levels", "areas": "areas of the structures"}
+
+
 def data_figure(name, suffix):
     """A figure of a data set."""
     return report(
         f"{REPORT}/figures/data_{{dataset}}_{name}.{suffix}",
         caption=f"../reports/captions/data_{name}.rst",
         category="Data",
-        labels={"figure": name, "data set": "{dataset}"},
+        subcategory="{dataset}",
+        labels={"figure": DATA_FIGURES[name], "format": suffix.upper()},
     )
 
 
@@ -208,6 +262,8 @@ rule look_at_data:
         areas=data_figure("areas", "svg"),
     log:
         f"logs/{RUN}/look_at_data/{{dataset}}.log",
+    benchmark:
+        f"logs/{RUN}/look_at_data/{{dataset}}.tsv"
     params:
         code=code("look_at_data"),
         environment=environment("look_at_data"),
@@ -223,9 +279,11 @@ rule data_page:
         areas=expand(rules.look_at_data.output.areas, dataset=CONFIG.datasets),
         manifests=MANIFESTS,
     output:
-        report(f"{REPORT}/data.html", caption="../reports/captions/data_page.rst", category="Report"),
+        whole_page(f"{REPORT}/data.html", "data", "data_page"),
     log:
         f"logs/{RUN}/data_page.log",
+    benchmark:
+        f"logs/{RUN}/data_page.tsv"
     params:
         run=RUN,
         template=templates("base.html.j2", "notices.html.j2", "data.html.j2"),
@@ -233,35 +291,3 @@ rule data_page:
         environment=environment("data_page"),
     script:
         "../scripts/data_page.py"
-
-
-rule page:
-    input:
-        main=rules.tables.output.main,
-        classes=rules.tables.output.classes,
-        measurements=rules.tables.output.measurements,
-        pairings=rules.tables.output.pairings,
-        attacks=rules.tables.output.attacks,
-        denoisers=rules.tables.output.denoisers,
-        costs=rules.costs.output.table,
-        seconds=expand(rules.measure_costs.output.seconds, dataset=CONFIG.datasets),
-        curves=[f"{REPORT}/figures/{name}.svg" for name in CURVES],
-        pictures=expand(rules.gallery.output.picture, dataset=CONFIG.datasets),
-        captions=expand(rules.gallery.output.caption, dataset=CONFIG.datasets),
-        summaries=expand(rules.look_at_data.output.summary, dataset=CONFIG.datasets),
-        manifests=MANIFESTS,
-        data=rules.data_page.output,  # the page links to it
-        artifacts=[*expand(INDEX, dataset=CONFIG.datasets), *weights(), TABLE],
-        cards=cards(),  # their records are read
-    output:
-        report(PAGE, caption="../reports/captions/page.rst", category="Report"),
-    log:
-        f"logs/{RUN}/page.log",
-    params:
-        configuration=CONFIG.model_dump(mode="json", exclude={"mirror", "device", "replay"}),
-        template=templates("base.html.j2", "notices.html.j2", "page.html.j2"),
-        recorded=recorded_artifacts(),
-        code=code("page"),
-        environment=environment("page"),
-    script:
-        "../scripts/page.py"

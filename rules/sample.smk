@@ -1,7 +1,7 @@
 # in:  data/prepared/<dataset>/index.csv, a segmenter, a denoiser or none
 # out: results/<run>/votes/<dataset>/<model>-<regime>/<denoiser>/sigma_<sigma>/shard_<shard>.npz
 #      results/<run>/predictions/<dataset>/<model>-<regime>.npz   labels of the unsmoothed model
-#      results/<run>/denoised/<dataset>/<denoiser>/sigma_<sigma>.npz   examples for the gallery
+#      results/<run>/denoised/<dataset>/<denoiser>/sigma_<sigma>.npz   examples for the gallery and the viewer
 #      results/<run>/denoiser_scores/<dataset>.csv   PSNR and SSIM of denoised validation images
 #      results/<run>/{costs,seconds}/<dataset>.csv   what a draw costs: evaluations, parameters, GFLOP; wall time
 # Finished blocks of draws stand in .segcert/blocks, outside the declared outputs: a killed job goes on from there.
@@ -46,6 +46,8 @@ rule sample:
         f"{VOTES}/shard_{{shard}}.npz",
     log:
         f"logs/{RUN}/sample/{{dataset}}/{{model}}-{{regime}}/{{denoiser}}/sigma_{{sigma}}/{{shard}}.log",
+    benchmark:
+        f"logs/{RUN}/sample/{{dataset}}/{{model}}-{{regime}}/{{denoiser}}/sigma_{{sigma}}/{{shard}}.tsv"
     threads: 1
     resources:
         gpu=gpus(),
@@ -80,6 +82,8 @@ rule predict:
         f"{RESULTS}/predictions/{{dataset}}/{{model}}-{{regime}}.npz",
     log:
         f"logs/{RUN}/predict/{{dataset}}/{{model}}-{{regime}}.log",
+    benchmark:
+        f"logs/{RUN}/predict/{{dataset}}/{{model}}-{{regime}}.tsv"
     threads: 1
     resources:
         gpu=gpus(),
@@ -102,6 +106,8 @@ rule denoise_examples:
         f"{RESULTS}/denoised/{{dataset}}/{{denoiser}}/sigma_{{sigma}}.npz",
     log:
         f"logs/{RUN}/denoise_examples/{{dataset}}/{{denoiser}}/sigma_{{sigma}}.log",
+    benchmark:
+        f"logs/{RUN}/denoise_examples/{{dataset}}/{{denoiser}}/sigma_{{sigma}}.tsv"
     threads: 1
     resources:
         gpu=gpus(),
@@ -109,7 +115,7 @@ rule denoise_examples:
     params:
         denoiser=chosen_denoiser_folder,
         denoising_steps=chosen_steps,
-        examples=CONFIG.report.examples,
+        examples=max(CONFIG.report.examples, CONFIG.report.viewer),
         pool=CONFIG.pool,
         seed=CONFIG.seed,
         code=code("denoise_examples"),
@@ -126,6 +132,8 @@ rule score_denoisers:
         f"{RESULTS}/denoiser_scores/{{dataset}}.csv",
     log:
         f"logs/{RUN}/score_denoisers/{{dataset}}.log",
+    benchmark:
+        f"logs/{RUN}/score_denoisers/{{dataset}}.tsv"
     threads: 1
     resources:
         gpu=gpus(),
@@ -152,6 +160,8 @@ rule measure_costs:
         seconds=f"{RESULTS}/seconds/{{dataset}}.csv",
     log:
         f"logs/{RUN}/measure_costs/{{dataset}}.log",
+    benchmark:
+        f"logs/{RUN}/measure_costs/{{dataset}}.tsv"
     threads: 1
     resources:
         gpu=gpus(),

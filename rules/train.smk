@@ -79,6 +79,8 @@ rule train_segmenter:
         f"{SEGMENTER}/history.csv",
     log:
         "logs/train/{dataset}/{model}-{regime}.log",
+    benchmark:
+        "logs/train/{dataset}/{model}-{regime}.tsv"
     wildcard_constraints:
         regime="clean|noise|denoised",
     threads: 1
@@ -109,6 +111,8 @@ rule import_network:
         f"{SEGMENTER}/config.json",
     log:
         "logs/train/{dataset}/{model}-{regime}.log",
+    benchmark:
+        "logs/train/{dataset}/{model}-{regime}.tsv"
     wildcard_constraints:
         model=only(set(GIVEN) - set(PROGRAMS)),
         regime="given",
@@ -143,6 +147,8 @@ rule train_denoiser:
         f"{DENOISER}/history.csv",
     log:
         "logs/train/denoiser/{source}.log",
+    benchmark:
+        "logs/train/denoiser/{source}.tsv"
     wildcard_constraints:
         source=only(TRAINED_DENOISERS.values()),
     priority: 1  # the longest job of a small run: it starts first
@@ -172,6 +178,8 @@ rule import_adm:
         ADM_FILES,
     log:
         "logs/train/denoiser/adm256.log",
+    benchmark:
+        "logs/train/denoiser/adm256.tsv"
     resources:
         mem_mb=memory_of(["adm256"]),
     params:

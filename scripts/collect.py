@@ -4,7 +4,7 @@ from segcert.provenance.atomic import atomic_file
 from segcert.provenance.records import recorded
 
 with recorded(snakemake):
-    for kind in ("metrics", "intervals", "budget", "attacks"):
+    for kind in ("metrics", "intervals", "budget", "radii", "attacks"):
         tables = [pd.read_parquet(path) for path in snakemake.input[kind]]
         rows = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
         with atomic_file(snakemake.output[kind]) as path:

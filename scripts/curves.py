@@ -1,20 +1,33 @@
 import pandas as pd
 
 from segcert.provenance.records import recorded
-from segcert.reporting.curves import budget_figure, certified_dice_figure
+from segcert.reporting.area_curves import area_figure
+from segcert.reporting.curves import budget_figure, certified_dice_figure, overview_figure
 from segcert.reporting.denoiser_curves import denoiser_figure
+from segcert.reporting.layout import PAGE, by_dataset, save_for_page_and_paper
+from segcert.reporting.radius_curves import radius_figure
 from segcert.reporting.style import save_figure
 from segcert.reporting.training_curves import read_histories, training_figure
 
 with recorded(snakemake):
     files, figures = snakemake.input, snakemake.output
-    save_figure(certified_dice_figure(pd.read_csv(files.main)), *figures.dice)
-    save_figure(budget_figure(pd.read_csv(files.budget)), *figures.budget)
-    if figures.denoisers:
-        save_figure(denoiser_figure(pd.read_csv(files.denoisers)), *figures.denoisers)
+    tables = {name: pd.read_csv(files[name]) for name in ("main", "radii", "budget", "denoisers")}
+    main = tables["main"]
+    first = main[main["model"] == main["model"].iloc[0]]
+    save_figure(overview_figure(first, PAGE), *figures.headline)
+    for draw, table, paths in (
+        (certified_dice_figure, "main", figures.dice),
+        (radius_figure, "radii", figures.radius),
+        (area_figure, "budget", figures.area),
+        (budget_figure, "budget", figures.budget),
+        (denoiser_figure, "denoisers", figures.denoisers),
+    ):
+        if paths:
+            save_for_page_and_paper(draw, tables[table], by_dataset(tables[table]), paths)
     if figures.training:
         histories = read_histories(
             dict(zip(snakemake.params.segmenters, files.segmenters, strict=True)),
             dict(zip(snakemake.params.denoisers, files.denoiser_histories, strict=True)),
         )
-        save_figure(training_figure(histories), *figures.training)
+        parts = [{dataset: of_dataset} for dataset, of_dataset in histories.items()]
+        save_for_page_and_paper(training_figure, histories, parts, figures.training)

@@ -1,5 +1,6 @@
 from segcert.provenance.atomic import atomic_file
 from segcert.provenance.records import recorded
+from segcert.reporting.example_figure import example_caption, example_figure
 from segcert.reporting.examples import read_examples
 from segcert.reporting.gallery import caption, gallery_figure
 from segcert.reporting.style import save_figure
@@ -13,5 +14,8 @@ with recorded(snakemake):
         snakemake.params.examples,
     )
     save_figure(gallery_figure(examples), snakemake.output.picture)
-    with atomic_file(snakemake.output.caption) as path:
-        path.write_text(caption(examples) + "\n")
+    save_figure(example_figure(examples[0]), snakemake.output.example)
+    captions = {"caption": caption(examples), "example_caption": example_caption(examples[0])}
+    for name, text in captions.items():
+        with atomic_file(snakemake.output[name]) as path:
+            path.write_text(text + "\n", encoding="utf-8")

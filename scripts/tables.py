@@ -2,6 +2,7 @@ import pandas as pd
 
 from segcert.provenance.atomic import atomic_file
 from segcert.provenance.records import recorded
+from segcert.reporting.claims import claim_table
 from segcert.reporting.tables import (
     attack_table,
     class_table,
@@ -9,11 +10,12 @@ from segcert.reporting.tables import (
     main_table,
     measurement_table,
     pairing_table,
+    radius_table,
 )
 
 with recorded(snakemake):
-    metrics, intervals, attacks, budget = (
-        pd.read_parquet(snakemake.input[kind]) for kind in ("metrics", "intervals", "attacks", "budget")
+    metrics, intervals, attacks, budget, radii = (
+        pd.read_parquet(snakemake.input[kind]) for kind in ("metrics", "intervals", "attacks", "budget", "radii")
     )
     resamples = snakemake.params.resamples
     tables = {
@@ -24,6 +26,8 @@ with recorded(snakemake):
         "attacks": attack_table(attacks),
         "denoisers": denoiser_table([pd.read_csv(path) for path in snakemake.input.scores]),
         "budget": budget,
+        "radii": radius_table(radii, resamples),
+        "claims": claim_table(metrics, resamples),
     }
     for name, table in tables.items():
         with atomic_file(snakemake.output[name]) as path:

@@ -1,4 +1,4 @@
-"""The `segcert` command: certify, explain, verify and plan images; audit, trace, diff and crate of runs; datasets."""
+"""The `segcert` command: certify, explain, verify, plan; audit, trace, diff, compare, crate of runs; datasets."""
 
 import enum
 import re
@@ -51,7 +51,7 @@ def certify(
     ] = None,
     bits: Annotated[int | None, typer.Option(help="Bits of the grid, where the file does not say.")] = None,
     size: Annotated[
-        int | None, typer.Option(min=1, help="Resize to this height and width [as the segmenter was trained].")
+        int | None, typer.Option(min=1, help="Resize to this height and width; without it: as in training.")
     ] = None,
     noise: Annotated[NoiseKind, typer.Option(help="exact: sound in floating point too.")] = NoiseKind.normal,
     keep_draws: Annotated[bool, typer.Option("--keep-draws", help="Keep the label map of each draw.")] = False,
@@ -159,7 +159,7 @@ def plan(
 def audit(
     run: Annotated[str, typer.Argument(help="Name of the run.")],
     replay: Annotated[int, typer.Option(min=0, help="Images whose votes are drawn again.")] = 0,
-    seed: Annotated[int | None, typer.Option(min=0, help="Which images [chance decides].")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Which images; without it, chance decides.")] = None,
 ) -> None:
     """Check every link from the numbers of a report back to the archives; exit status 1 if one is broken."""
     from segcert.audit.audit import audit, with_replay
@@ -209,7 +209,7 @@ def datasets(
 @app.command()
 def crate(
     run: Annotated[str, typer.Argument(help="Name of a finished run of this checkout.")],
-    out: Annotated[Path | None, typer.Option(help="Folder of the crate [reports/RUN.crate].")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the crate; without it, reports/RUN.crate.")] = None,
 ) -> None:
     """Pack a run as a Workflow Run RO-Crate with PROV-JSON: what was made, by what, when, from what."""
     from segcert.audit.crate import write_crate
@@ -242,6 +242,24 @@ def diff(
         raise typer.Exit(2) from None
     typer.echo((as_document if as_json else describe)(*runs, records, metrics, intervals))
     raise typer.Exit(0 if records.same and metrics.identical and intervals.identical else 1)
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[str], typer.Argument(help="Names of two to eight finished runs of this checkout.")],
+) -> None:
+    """Set finished runs side by side on one page, each against the first: what `snakemake compare` does.
+
+    Exit status: 0 where the page is written, whatever it says; 2 where runs cannot be compared.
+    """
+    from segcert.reporting.compare import write_comparison
+    from segcert.reporting.compare_runs import CompareError
+
+    try:
+        typer.echo(f"The comparison: {write_comparison(runs)}")
+    except CompareError as error:
+        typer.echo(f"segcert: {error}", err=True)
+        raise typer.Exit(2) from None
 
 
 def main() -> None:

@@ -66,7 +66,10 @@ def measurements_of(
     pixel_size
         Height and width of a pixel in mm, if they are known.
 
-    Raises MeasurementError.
+    Raises
+    ------
+    MeasurementError
+        For one that is not known, cannot be imported, or does not fit the classes.
     """
     return tuple(
         measurement for name in specifications for measurement in _measurements_of(name, tuple(classes), pixel_size)

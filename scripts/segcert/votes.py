@@ -45,9 +45,11 @@ class Votes:
         Standard deviation of the noise, in units of pixels in [0, 1].
     areas
         (n0 + n, num_classes) pixels of each class in each draw, selection draws first; empty if not kept.
-    overlaps, truth_areas
-        (n0 + n, num_classes) pixels of each class in each draw that have the same class in the ground truth, and
-        (num_classes,) pixels of each class there; empty if no ground truth was given.
+    overlaps
+        (n0 + n, num_classes) pixels of each class in each draw that have the same class in the ground truth; empty if
+        no ground truth was given.
+    truth_areas
+        (num_classes,) pixels of each class in the ground truth; empty if none was given.
     measurements
         By name, one value per draw: (n0 + n,) float64, selection draws first.
     draws
@@ -144,8 +146,8 @@ class Votes:
         The guarantee of a certificate holds if they come from independent draws of x + sigma * normal, those of
         `selection` independent of those of `estimation`. Raises VotesError for anything but such counts.
 
-        Example
-        -------
+        Examples
+        --------
         >>> votes = Votes.from_counts([[[9]], [[1]]], [[[97]], [[3]]], sigma=0.25)
         >>> votes.n0, votes.n
         (10, 100)

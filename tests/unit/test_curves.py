@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 
 from segcert.config.model import Config
+from segcert.reporting.area_curves import area_figure, shown_pairing
 from segcert.reporting.curves import budget_figure, certified_dice_figure
 from segcert.reporting.denoiser_curves import LINES, denoiser_figure
+from segcert.reporting.radius_curves import radius_figure
 from segcert.reporting.style import line
 from segcert.reporting.training_curves import Histories, read_histories, training_figure
 
@@ -33,6 +35,14 @@ def main_table(models, datasets=("phantom",)):
             | {"abstain": 1 - dice, "abstain_low": 1 - dice, "abstain_high": 1 - dice}
         )
     return pd.DataFrame(rows)
+
+
+def budget_table(models):
+    """The own method, holm, first; certified areas that tell the rows apart."""
+    grid = itertools.product(("holm", "segcertify", "kfwer", "by"), (20, 50))
+    tables = [main_table(models).assign(method=method, draws=draws) for method, draws in grid]
+    table = pd.concat(tables, ignore_index=True)
+    return table.assign(certified_area=table.index / len(table))
 
 
 def test_every_pairing_that_a_configuration_allows_has_a_look_of_its_own():
@@ -67,10 +77,66 @@ def test_each_model_has_panels_of_its_own(models, shape):
 
 
 def test_budgets_have_a_row_per_model():
-    table = pd.concat([main_table(MODELS).assign(draws=draws) for draws in (20, 50)])
+    table = budget_table(MODELS)
     figure = budget_figure(table)
     assert figure.axes[0].get_gridspec().get_geometry() == (3, 2)
     assert all(len(panel.lines) == len(PAIRINGS) for panel in figure.axes)
+    assert len(figure.legends[0].texts) == len(PAIRINGS)
+    own = table[(table["method"] == "holm") & (table["model"] == "unet") & (table["sigma"] == SIGMAS[0])]
+    drawn = [list(each.get_ydata()) for each in figure.axes[0].lines]
+    assert drawn == [list(rows["certified_dice"]) for _, rows in own.groupby(["regime", "denoiser"], sort=False)]
+
+
+def test_areas_have_a_line_per_method_for_the_pairing_that_the_title_names():
+    table = budget_table(MODELS)
+    figure = area_figure(table)
+    assert figure.axes[0].get_gridspec().get_geometry() == (3, 2)
+    assert figure.get_suptitle() == "trained on clean images, behind the denoiser"
+    assert [text.get_text() for text in figure.legends[0].texts] == [
+        "holm", "segcertify", "kfwer (weaker guarantee)", "by (weaker guarantee)",
+    ]  # fmt: skip
+    for panel, (model, sigma) in zip(figure.axes, itertools.product(MODELS, SIGMAS), strict=True):
+        shown = table[(table["regime"] == "clean") & (table["denoiser"] == "ddpm") & (table["model"] == model)]
+        by_method = shown[shown["sigma"] == sigma].groupby("method", sort=False)
+        expected = [list(rows["certified_area"]) for _, rows in by_method]
+        assert [list(each.get_ydata()) for each in panel.lines] == expected
+
+
+@pytest.mark.parametrize(
+    ("pairings", "shown"),
+    [
+        ([("noise", "none"), ("clean", "none"), ("clean", "adm256"), ("clean", "ddpm")], ("clean", "adm256")),
+        ([("clean", "none"), ("noise", "none")], ("noise", "none")),
+        ([("clean", "none")], ("clean", "none")),
+        ([("given", "none"), ("given", "ddpm")], ("given", "none")),
+    ],
+)
+def test_the_pairing_whose_area_is_shown(pairings, shown):
+    assert shown_pairing(pd.DataFrame(pairings, columns=["regime", "denoiser"])) == shown
+
+
+def test_models_with_other_pairings_are_named():
+    mine = budget_table(["mine"]).query("regime == 'clean' and denoiser == 'none'").assign(regime="given")
+    figure = area_figure(pd.concat([budget_table(["unet"]), mine]))
+    assert figure.get_suptitle().splitlines() == [
+        "unet: trained on clean images, behind the denoiser", "mine: trained elsewhere, no denoiser",
+    ]  # fmt: skip
+
+
+def test_radii_have_a_row_of_panels_per_model_and_each_pairing_a_line_at_each_sigma():
+    radii = (0.1, 0.2, 0.4)
+    table = pd.concat([main_table(MODELS).assign(radius=radius, radius_gray_levels=10 * radius) for radius in radii])
+    figure = radius_figure(table)
+    assert figure.axes[0].get_gridspec().get_geometry() == (len(MODELS), 2 * len(SIGMAS))
+    figure.draw_without_rendering()  # places the axes above
+    panels = iter(figure.axes)
+    for model, metric, sigma in itertools.product(MODELS, ("certified_dice", "abstain"), SIGMAS):
+        panel = next(panels)
+        rows = table[(table["model"] == model) & (table["sigma"] == sigma)]
+        expected = [list(group[metric]) for _, group in rows.groupby(["regime", "denoiser"], sort=False)]
+        assert [list(each.get_ydata()) for each in panel.lines] == expected
+        (above,) = panel.child_axes
+        assert above.get_xlim() == pytest.approx([10 * end for end in panel.get_xlim()])
     assert len(figure.legends[0].texts) == len(PAIRINGS)
 
 

@@ -60,7 +60,7 @@ def moto(checkout, place, environ):
 
 
 def use_s3(checkout, endpoint, environ):
-    """Name an S3 store as the README does: the place in git, the credentials in the environment."""
+    """Name an S3 store as docs/how-to/s3.md does: the place in git, the credentials in the environment."""
     checkout.dvc("remote", "modify", "store", "url", f"s3://{BUCKET}/runs")
     checkout.dvc("remote", "modify", "store", "endpointurl", endpoint)
     checkout.git("commit", "-qam", "Another store")

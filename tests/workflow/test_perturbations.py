@@ -30,7 +30,10 @@ FROM_THE_DATA = EVERYTHING | {"prepare_phantom": 1, "look_at_data": 1, "data_pag
 AFTER_THE_CLEAN_MODEL = AFTER_CERTIFY | {
     "sample": 4, "predict": 1, "measure_costs": 1, "segmenter_card": 1, "version_models": 1, "certify": 4, "attack": 2
 }  # fmt: skip
-REPORT = {"tables": 1, "curves": 1, "costs": 1, "page": 1, "version_results": 1}
+REPORT = {
+    "tables": 1, "curves": 1, "costs": 1, "latex": 1, "summary": 1, "check": 1, "stages": 1, "page": 1,
+    "version_results": 1,
+}  # fmt: skip
 
 
 def flip_a_bit(path, position=-20):

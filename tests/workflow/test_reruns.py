@@ -6,8 +6,8 @@ import subprocess
 import pytest
 
 AFTER_CERTIFY = {
-    "certify": 8, "attack": 4, "collect": 1, "tables": 1, "curves": 1, "costs": 1, "gallery": 1, "page": 1,
-    "version_results": 1,
+    "certify": 8, "attack": 4, "collect": 1, "tables": 1, "curves": 1, "costs": 1, "gallery": 1, "viewer": 1,
+    "latex": 1, "summary": 1, "check": 1, "stages": 1, "page": 1, "version_results": 1,
 }  # fmt: skip
 
 
@@ -39,7 +39,7 @@ def test_attack_settings_run_attacks_and_the_report(finished):
     assert finished.stale("--config", "attack={steps: 3}") == after
 
 
-@pytest.mark.parametrize("key", ["device=cpu", "mirror=elsewhere"])
+@pytest.mark.parametrize("key", ["device=cpu", "mirror=elsewhere", "compare=[tiny,other]"])
 def test_where_things_run_and_come_from_makes_nothing_stale(finished, key):
     assert finished.stale("--config", key) == {}
 

@@ -233,5 +233,5 @@ def _type_of(value: Any) -> str:
 
 
 def _results(run: str) -> tuple[str, ...]:
-    tables = ("certificates", "intervals", "attacks", "budget")
+    tables = ("certificates", "intervals", "attacks", "budget", "radii")
     return (f"reports/{run}/", *(f"results/{run}/{table}.parquet" for table in tables))

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from segcert.audit.findings import Evidence, Finding, Findings, other_code, unless
 from segcert.audit.lineage import Job
-from segcert.certification.certificate import certify
+from segcert.certification.certificate import certified_radius, certify
 from segcert.certification.evaluate import interval_rows, metric_rows, votes_of
+from segcert.certification.radii import SavedRadii, load_radii, radius_levels, radius_rows, tau_grid
 from segcert.data.loading import PreparedDataset
 from segcert.models.folders import denoiser_digest, segmenter_digest
 from segcert.votes import Votes
@@ -23,7 +25,7 @@ DAMAGED = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.err
 
 
 def check_decisions(evidence: Evidence) -> Findings:
-    """Labels, metrics and intervals of each image follow from its votes, and the votes from the networks at hand.
+    """Labels, radii and numbers of each image follow from its votes, and the votes from the networks at hand.
 
     Images are taken one by one, so that memory does not grow with their number.
     """
@@ -40,10 +42,13 @@ def _decided_again(evidence: Evidence, job: Job) -> Findings:
     index = next(path for path in job.inputs if path.endswith("/index.csv"))
     dataset = PreparedDataset(root / index)
     about = {key: job.record["wildcards"][key] for key in WILDCARDS}
-    written = {kind: _rows_of(root, job, suffix) for kind, suffix in (("metrics", ""), ("intervals", ".intervals"))}
+    suffixes = {"metrics": "", "intervals": ".intervals", "radii": ".radii"}
+    written = {kind: _rows_of(root, job, suffix) for kind, suffix in suffixes.items()}
+    maps = load_radii(root / f"{_labels_of(job).removesuffix('.npz')}.radii.npz")
+    alpha, taus = params["settings"]["alpha"], tau_grid(params["settings"]["tau"])
     predicted = next(path for path in job.inputs if "/predictions/" in path)
     with np.load(root / _labels_of(job)) as labels, np.load(root / predicted) as predictions:
-        left = {image for names in (labels.files, written["metrics"], written["intervals"]) for image in names}
+        left = {image for names in (labels.files, maps.levels, *written.values()) for image in names}
         for path in (path for path in job.inputs if "/votes/" in path):
             sampling = evidence.lineage.makers[path]
             expected, lacking = drawn_from(sampling, root), set(images_of(sampling, root))
@@ -55,14 +60,19 @@ def _decided_again(evidence: Evidence, job: Job) -> Findings:
                 if image not in labels.files or not np.array_equal(certificate.labels, labels[image]):
                     yield Finding(_labels_of(job), f"the votes of {image} give other labels than are written")
                     continue
+                radii = radius_levels(votes, taus, alpha, params["settings"]["method"])
+                if not _same_map(maps, image, radii.levels, taus, votes.sigma):
+                    yield Finding(_labels_of(job), f"the votes of {image} give another radius map than is written")
+                    continue
                 seen = {image: predictions[image]}
                 rows = {
                     "metrics": metric_rows(dataset, seen, {image: certificate}, about),
                     "intervals": interval_rows(
                         dataset, {image: votes}, seen, about,
                         measurements=params["measurements"], thresholds=params["thresholds"],
-                        tau=params["settings"]["tau"], alpha=params["settings"]["alpha"],
+                        tau=params["settings"]["tau"], alpha=alpha,
                     ),
+                    "radii": radius_rows(dataset, {image: radii}, about, taus=taus, sigma=votes.sigma, alpha=alpha),
                 }  # fmt: skip
                 other = [kind for kind, made in rows.items() if not same_rows(made, written[kind].get(image, []))]
                 message = f"the votes of {image} give other {' and '.join(other)} than are written"
@@ -104,6 +114,13 @@ def _origin(path: str, image: str, votes: Votes, expected: Mapping[str, Any]) ->
     other = [name for name, value in expected.items() if found.get(name) != value]
     message = f"the votes of {image} were drawn with another {', '.join(other)} than their run record names"
     return unless(not other, path, message)
+
+
+def _same_map(maps: SavedRadii, image: str, levels: npt.NDArray[np.uint8], taus: Sequence[float], sigma: float) -> bool:
+    """Whether the radius map of an image is written as it should be, its grid included."""
+    radii = [certified_radius(sigma, tau) for tau in taus]
+    same_grid = np.array_equal(maps.taus, taus) and np.array_equal(maps.radii, radii)
+    return same_grid and image in maps.levels and np.array_equal(maps.levels[image], levels)
 
 
 def _labels_of(job: Job) -> str:

@@ -18,9 +18,13 @@ ABSENT = "absent"
 RUN = "RUN"
 KINDS = ("source", "input", "parameter", "code", "package", "setting", "git")
 SETTINGS = ("python", "machine", "device", "driver", "threads")
-# Not compared: what holds measured times, which no two runs share, and what shows the run's name where names differ.
+# Not compared: what holds measured times or names the commit, and what shows the run's name where names differ.
 # What else the pages show stands in files that are compared.
-TIMED = (f"results/{RUN}/seconds/", f"reports/{RUN}/index.html")
+TIMED = (
+    f"results/{RUN}/seconds/", f"reports/{RUN}/index.html", f"reports/{RUN}/summary.pdf",
+    f"reports/{RUN}/tables/stages.csv", f"reports/{RUN}/figures/stages.",
+    f"reports/{RUN}/checks.json", f"reports/{RUN}/figures/lineage.",
+)  # fmt: skip
 NAMED = (f"reports/{RUN}/data.html",)
 THROUGH_RECORDS = {"code", "environment"}  # digests of what records say in full
 JobKey = tuple[str, tuple[tuple[str, str], ...]]
@@ -204,7 +208,7 @@ class _Side:
         Of lists, files of jobs that the other run (`elsewhere`: its makers) lacks are left out: the jobs say it.
         """
         flat = {}
-        for name, value in _leaves(self.jobs[key].record["params"]):
+        for name, value in leaves(self.jobs[key].record["params"]):
             if name.split(".")[0] in THROUGH_RECORDS or (name.split(".")[-1] == "run" and value == self.run):
                 continue
             found = self.named(value)
@@ -277,10 +281,11 @@ def _commit(record: Mapping[str, Any]) -> dict[str, str]:
     return {"commit": git["commit"] + ("" if git["clean"] else " with changes")}
 
 
-def _leaves(params: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(params: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    """The values of nested mappings, by their dotted names."""
     for name, value in params.items():
         if isinstance(value, Mapping):
-            yield from _leaves(value, f"{before}{name}.")
+            yield from leaves(value, f"{before}{name}.")
         else:
             yield f"{before}{name}", value
 

@@ -30,7 +30,7 @@ def check_links(evidence: Evidence) -> Findings:
     for path, reason in lineage.astray.items():
         yield Finding(path, reason, broken=False)
     page = f"reports/{lineage.run}/index.html"
-    if page not in lineage.makers and (evidence.root / page).exists():
+    if not lineage.of and page not in lineage.makers and (evidence.root / page).exists():
         yield Finding(page, "no run record says what made it; delete it and run snakemake again")
     for job in lineage.jobs:
         for path, sha256 in job.inputs.items():

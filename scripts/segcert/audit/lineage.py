@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any, Self
 
@@ -70,6 +70,8 @@ class Lineage:
         In the order of their work.
     beside
         Jobs of the run that its report does not come from: of a noise level that was taken out, for example.
+    of
+        The files that the lineage leads to, if not to the whole report.
     unreadable, astray
         Files that should be run records and are none, and records that do not stand beside what they speak of, with
         the reason.
@@ -81,10 +83,14 @@ class Lineage:
     beside: list[Job]
     unreadable: dict[str, str]
     astray: dict[str, str]
+    of: Collection[str] = ()
 
     @classmethod
-    def read(cls, run: str, root: str | Path = ".") -> Self:
-        """Read the lineage of a run of a checkout. Raises LineageError where nothing of it is there."""
+    def read(cls, run: str, root: str | Path = ".", of: Collection[str] = ()) -> Self:
+        """Read the lineage of a run of a checkout: of some files, else of its page, else of all that is there.
+
+        Raises LineageError where nothing of it is there.
+        """
         root = Path(root)
         known, unreadable, astray = list[Job](), dict[str, str](), dict[str, str]()
         for path, record in sorted(find_records(root), key=lambda found: found[0]):
@@ -99,11 +105,12 @@ class Lineage:
             raise LineageError(
                 f"{root / 'results' / run}: holds no run records; the runs here: {', '.join(runs) or 'none'}"
             )
-        page = [job for job in of_run if f"reports/{run}/index.html" in job.outputs]
-        reached = _ancestors(page or of_run, makers(known))
+        wanted = set(of or [f"reports/{run}/index.html"])
+        last = [job for job in of_run if not wanted.isdisjoint(job.outputs)]
+        reached = _ancestors(last or of_run, makers(known))
         jobs = [job for job in known if job.path in reached]
-        beside = [job for job in of_run if job.path not in reached]
-        return cls(root, run, _in_order(jobs), beside, unreadable, astray)
+        beside = [job for job in of_run if job.path not in reached and not of]
+        return cls(root, run, _in_order(jobs), beside, unreadable, astray, of)
 
     @functools.cached_property
     def makers(self) -> dict[str, Job]:

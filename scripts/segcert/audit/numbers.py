@@ -4,14 +4,16 @@ import decimal
 import functools
 import io
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
 from segcert.audit.findings import Evidence, Finding, Findings, other_code, unless
 from segcert.audit.lineage import Job
+from segcert.reporting.claims import claim_table
 from segcert.reporting.costs import cost_table
 from segcert.reporting.tables import (
     attack_table,
@@ -20,6 +22,7 @@ from segcert.reporting.tables import (
     main_table,
     measurement_table,
     pairing_table,
+    radius_table,
 )
 
 TOLERANCE = 1e-9  # relative: of another version of pandas or numpy on another machine
@@ -53,11 +56,12 @@ def check_page(evidence: Evidence) -> Findings:
         return
     tables: dict[str, pd.DataFrame] = {}
     seen: dict[str, list[int]] = {"main": []}
-    for name, row, column, value, text in _Shown.read(evidence.root / page):
+    for shown in _Shown.read(evidence.root / page):
+        name, row, column, value, text = shown.table, shown.row, shown.column, shown.value, shown.text
         if name not in tables:
             tables[name] = _read_csv(evidence.root / f"reports/{evidence.lineage.run}/tables/{name}.csv")
         table = tables[name]
-        if row not in seen.setdefault(name, []):
+        if shown.in_table and row not in seen.setdefault(name, []):
             seen[name].append(row)
         if not 0 <= row < len(table) or column not in table:
             yield Finding(page, f"shows {column} of row {row} of {name}.csv, which has none")
@@ -86,6 +90,8 @@ def _of_tables(root: Path, job: Job) -> Recipes:
         "attacks": lambda: attack_table(read("attacks")),
         "denoisers": lambda: denoiser_table([pd.read_csv(root / path) for path in scores]),
         "budget": lambda: read("budget"),
+        "radii": lambda: radius_table(read("radii"), resamples),
+        "claims": lambda: claim_table(read("certificates"), resamples),
     }
 
 
@@ -115,10 +121,11 @@ def _compared(root: Path, output: str, make: Callable[[], pd.DataFrame]) -> Find
 
 
 def _kind(path: str) -> str:
-    """What a parquet file holds: certificates, intervals, budget or attacks."""
+    """What a parquet file holds: certificates, intervals, budget, radii or attacks."""
     if "/certificates/" not in path:
         return "attacks" if "/attacks/" in path else Path(path).stem
-    return next((kind for kind in ("intervals", "budget") if path.endswith(f".{kind}.parquet")), "certificates")
+    beside = ("intervals", "budget", "radii")
+    return next((kind for kind in beside if path.endswith(f".{kind}.parquet")), "certificates")
 
 
 def _concatenated(root: Path, parts: list[str]) -> pd.DataFrame:
@@ -153,35 +160,46 @@ def _rounds_to(text: str, value: float) -> bool:
     return abs(shown - share * decimal.Decimal(value)) <= half * (1 + decimal.Decimal(TOLERANCE))
 
 
-class _Shown(HTMLParser):
-    """The numbers in the tables of a page: table, row, column, exact value, text."""
+class _Shown(NamedTuple):
+    """A number of a page: of which row and column of which table, its exact value and its text."""
+
+    table: str
+    row: int
+    column: str
+    value: str
+    text: str
+    in_table: bool  # and not in a sentence
+
+    @classmethod
+    def read(cls, path: Path) -> list["_Shown"]:
+        """The numbers of a file."""
+        parser = _Reader()
+        parser.feed(path.read_text(encoding="utf-8", errors="replace"))
+        return parser.found
+
+
+class _Reader(HTMLParser):
+    """Reads <data> in the rows of tables, and those in sentences that name their row themselves."""
 
     def __init__(self) -> None:
         super().__init__()
         self.row: tuple[str, int] | None = None
-        self.cell: list[str] | None = None
-        self.found: list[tuple[str, int, str, str, str]] = []
-
-    @classmethod
-    def read(cls, path: Path) -> Iterator[tuple[str, int, str, str, str]]:
-        """The numbers of a file."""
-        parser = cls()
-        parser.feed(path.read_text(encoding="utf-8", errors="replace"))
-        return iter(parser.found)
+        self.number: _Shown | None = None
+        self.found: list[_Shown] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         about = {name: value or "" for name, value in attrs}
+        named = (about["data-table"], int(about["data-row"])) if "data-table" in about else None
         if tag == "tr":
-            self.row = (about["data-table"], int(about["data-row"])) if "data-table" in about else None
-        elif tag == "data" and self.row:
-            self.cell = [about["data-column"], about["value"], ""]
+            self.row = named
+        elif tag == "data" and (place := named or self.row):
+            self.number = _Shown(*place, about["data-column"], about["value"], "", in_table=not named)
 
     def handle_data(self, data: str) -> None:
-        if self.cell:
-            self.cell[-1] += data
+        if self.number:
+            self.number = self.number._replace(text=self.number.text + data)
 
     def handle_endtag(self, tag: str) -> None:
-        if tag == "data" and self.cell and self.row:
-            column, value, text = self.cell
-            self.found.append((*self.row, column, value, text))
-            self.cell = None
+        if tag == "data" and self.number:
+            self.found.append(self.number)
+            self.number = None

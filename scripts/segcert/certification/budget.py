@@ -1,5 +1,6 @@
 """What a number of draws buys: certified Dice at other budgets, forecast from the votes at hand."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy.typing as npt
 from scipy.stats import betabinom, hypergeom
 
 from segcert.certification.certificate import ABSTAIN, chosen_class, rejection_threshold, tested_draws
+from segcert.certification.feasibility import METHODS
 from segcert.certification.metrics import class_metrics
 from segcert.data.loading import PreparedDataset
 from segcert.votes import Counts, Votes, narrow
@@ -43,34 +45,61 @@ def budget_rows(
     settings: Mapping[str, Any],
     budgets: Sequence[int] = BUDGETS,
 ) -> list[dict[str, Any]]:
-    """A row per budget n0 + n: the forecast certified Dice and abstention, means over images and foreground classes.
+    """A row per method and budget n0 + n: the forecast certified Dice, abstention and certified area.
 
-    `settings` are those of `certify`. A budget that could not certify anything has certified Dice 0.
+    Means over images and foreground classes. `settings` are those of `certify`; their method comes first, and each
+    other beside it. The certified area is the share of pixels that do not abstain. A budget that could not certify
+    anything has certified Dice 0.
     """
+    classes = range(1, len(dataset.about["classes"]))
+    truths = {image: dataset.mask(image) for image in drawn}
+    methods = compared_methods(settings, next(iter(truths.values())).size)
+    shared = {"dataset": dataset.about["name"], **about, "sigma": next(iter(drawn.values())).sigma}
     rows = []
     for budget in budgets:
-        dice: list[float] = []
-        abstain: list[float] = []
+        dice: dict[str, list[float]] = {method: [] for method in methods}
+        abstain: dict[str, list[float]] = {method: [] for method in methods}
         for image, votes in drawn.items():
-            labels = forecast_labels(votes, budget, **settings)
-            truth = dataset.mask(image)
-            dice += [
-                class_metrics(truth, labels, labels, class_id)["certified_dice"]
-                for class_id in range(1, len(dataset.about["classes"]))
-            ]
-            abstain.append(float(np.mean(labels == ABSTAIN)))
-        shared = {"dataset": dataset.about["name"], **about, "sigma": next(iter(drawn.values())).sigma}
-        rows.append({**shared, "draws": budget, "certified_dice": np.nanmean(dice), "abstain": np.mean(abstain)})
-    return rows
+            for method, labels in _forecasts(votes, budget, methods, settings).items():
+                of_image = [class_metrics(truths[image], labels, labels, each)["certified_dice"] for each in classes]
+                dice[method] += of_image
+                abstain[method].append(float(np.mean(labels == ABSTAIN)))
+        for method in methods:
+            mean = math.nan if np.isnan(dice[method]).all() else float(np.nanmean(dice[method]))
+            share = float(np.mean(abstain[method]))
+            values = {"certified_dice": mean, "abstain": share, "certified_area": 1 - share}
+            rows.append({**shared, "method": method, "draws": budget, **values})
+    return sorted(rows, key=lambda row: methods.index(row["method"]))
+
+
+def compared_methods(settings: Mapping[str, Any], pixels: int) -> list[str]:
+    """The methods of a forecast, that of the settings first; no kfwer where k would allow all pixels to be wrong."""
+    methods = dict.fromkeys([settings["method"], *METHODS])
+    return [method for method in methods if method != "kfwer" or settings.get("k", 1) < pixels]
 
 
 def forecast_labels(
     votes: Votes, budget: int, *, tau: float, alpha: float, method: str, k: int = 1
 ) -> npt.NDArray[np.uint8]:
     """Labels (H, W) that n0 + n = budget draws would certify; all ABSTAIN where they could certify nothing."""
-    chosen, _ = chosen_class(votes, method)
+    return _forecasts(votes, budget, [method], {"tau": tau, "alpha": alpha, "k": k})[method]
+
+
+def _forecasts(
+    votes: Votes, budget: int, methods: Sequence[str], settings: Mapping[str, Any]
+) -> dict[str, npt.NDArray[np.uint8]]:
+    """The forecast labels by method; methods that test the same draws share one forecast of the counts."""
     if budget <= votes.n0:
-        return np.full(chosen.shape, ABSTAIN, np.uint8)
-    counts, drawn = forecast_counts(votes, budget - votes.n0, method)
-    threshold = rejection_threshold(counts, drawn, tau, alpha, method, k)
-    return np.where(counts >= threshold, chosen, ABSTAIN).astype(np.uint8)
+        nothing = np.full(votes.selection.shape[1:], ABSTAIN, np.uint8)
+        return dict.fromkeys(methods, nothing)
+    counted: dict[bool, tuple[Counts, int]] = {}
+    found = {}
+    for method in methods:
+        together = method == "holm"
+        if together not in counted:
+            counted[together] = forecast_counts(votes, budget - votes.n0, method)
+        counts, drawn = counted[together]
+        chosen, _ = chosen_class(votes, method)
+        threshold = rejection_threshold(counts, drawn, settings["tau"], settings["alpha"], method, settings.get("k", 1))
+        found[method] = np.where(counts >= threshold, chosen, ABSTAIN).astype(np.uint8)
+    return found

@@ -42,8 +42,20 @@ class Certificate:
         (H, W) uint8: class ids, and ABSTAIN = 255 where nothing is certified.
     radius
         l2 radius, in units of pixels in [0, 1].
-    sigma, tau, alpha, n0, n, method, k
-        The settings behind it (k: of `kfwer`; 1 otherwise).
+    sigma
+        Noise level of the votes, in units of pixels in [0, 1].
+    tau
+        Share of the noisy copies on which a class had to win.
+    alpha
+        Error rate of the image.
+    n0
+        Number of selection draws.
+    n
+        Number of estimation draws.
+    method
+        The statistics; `guarantee` says what they promise.
+    k
+        Of `kfwer`; 1 otherwise.
     earlier_n
         Smaller numbers of draws with which this image had been certified before. alpha covers one decision with n
         fixed beforehand, not raising n after a look until the certificate pleases.
@@ -104,14 +116,18 @@ def certify(
 
     Returns
     -------
-    Certificate. Decisions are those of scipy's `binomtest` at each pixel and the correction of statsmodels, by table
-    and histogram instead of by pixel.
+    Certificate
+        Decisions are those of scipy's `binomtest` at each pixel and the correction of statsmodels, by table and
+        histogram instead of by pixel.
 
-    Raises CertificationError for settings out of range, and for settings with which no pixel could be
-    certified whatever the votes (`smallest_n`).
+    Raises
+    ------
+    CertificationError
+        For settings out of range, and for settings with which no pixel could be certified whatever the votes
+        (`smallest_n`).
 
-    Example
-    -------
+    Examples
+    --------
     >>> import numpy as np, segcert
     >>> selection = np.array([[[10, 1]], [[0, 9]]])  # 2 classes, 1 x 2 pixels, n0 = 10
     >>> estimation = np.array([[[100, 30]], [[0, 70]]])  # n = 100

@@ -26,8 +26,12 @@ class CertifiedInterval:
     ----------
     name
         Of the measurement.
-    low, median, high
-        The interval, and the sample median, in the unit of the measurement. Infinite where NaN draws leave it open.
+    low
+        Lower end of the interval, in the unit of the measurement; minus infinity where NaN draws leave it open.
+    median
+        Sample median of the draws.
+    high
+        Upper end; infinity where NaN draws leave it open.
     radius
         l2 radius, in units of pixels in [0, 1].
     alpha
@@ -72,11 +76,16 @@ def median_interval(
         In (0.5, 1); the radius is sigma * Phi^-1(tau).
     alpha
         Error probability of the interval, in (0, 0.5).
+    name
+        What the interval is called.
 
-    Raises CertificationError for settings out of range, and where n draws cannot bound the quantiles.
+    Raises
+    ------
+    CertificationError
+        For settings out of range, and where n draws cannot bound the quantiles.
 
-    Example
-    -------
+    Examples
+    --------
     >>> import numpy as np, segcert
     >>> areas = np.arange(100.0, 200.0)  # of 100 draws
     >>> interval = segcert.median_interval(areas, sigma=0.25, tau=0.75, alpha=0.05)
@@ -114,12 +123,15 @@ def certify_measurements(
         All their n0 + n draws are used: there is nothing to select.
     measurements
         By name, the value on each draw's label map, (n0 + n,); by default `votes.measurements`.
-    tau, alpha
-        As in `median_interval`; each interval gets alpha / (number of measurements).
+    tau
+        In (0.5, 1); the radius is sigma * Phi^-1(tau).
+    alpha
+        Error probability of all intervals; each gets alpha / (number of measurements).
 
     Returns
     -------
-    By name, the intervals; with probability at least 1 - alpha all of them hold.
+    dict
+        The intervals by name; with probability at least 1 - alpha all of them hold.
     """
     values = dict(votes.measurements if measurements is None else measurements)
     return {

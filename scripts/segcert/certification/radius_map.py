@@ -30,8 +30,12 @@ class RadiusMap:
         (H, W) uint8: class ids, and ABSTAIN = 255 where nothing is certified.
     radius
         (H, W) float64, in units of pixels in [0, 1]; 0 where nothing is certified.
-    taus, alpha, method
-        The grid and the settings; the grid shares the one alpha.
+    taus
+        The grid.
+    alpha
+        Error rate of the image, which the grid shares.
+    method
+        The statistics.
     """
 
     labels: npt.NDArray[np.uint8]
@@ -66,10 +70,13 @@ def radius_map(
     method
         "segcertify" or "holm".
 
-    Raises CertificationError for settings out of range, and where the smallest tau could not certify any pixel.
+    Raises
+    ------
+    CertificationError
+        For settings out of range, and where the smallest tau could not certify any pixel.
 
-    Example
-    -------
+    Examples
+    --------
     >>> import numpy as np, segcert
     >>> counts = np.array([[[100, 90, 60]], [[0, 10, 40]]])  # 2 classes, 1 x 3 pixels, n = 100
     >>> votes = segcert.Votes.from_counts(counts // 10, counts, sigma=1.0)

@@ -40,6 +40,9 @@ class Config(Section):
         "auto", description="Where networks run; auto: the GPU if there is one"
     )
     replay: int = Field(0, ge=0, description="Images whose votes `snakemake audit` draws again")
+    compare: list[Name] = Field(
+        [], description="Finished runs that `snakemake compare` sets side by side, such as [phantom, phantom-holm]"
+    )
     datasets: list[Name] = Field(
         ["phantom"],
         min_length=1,
@@ -47,7 +50,9 @@ class Config(Section):
         "(`segcert datasets`), and those of one's own in `own_data`",
     )
     own_data: dict[Name, OwnData] = Field(
-        {}, description="Data sets of one's own by name, such as {clinic: {images: ..., masks: ...}}; see docs/data.md"
+        {},
+        description="Data sets of one's own by name, such as {clinic: {images: ..., masks: ...}}; see "
+        "docs/how-to/own-data.md",
     )
     splits: dict[Name, str] = Field(
         {},
@@ -78,7 +83,7 @@ class Config(Section):
     own_models: dict[Name, OwnModel] = Field(
         {},
         description="Networks of one's own by name, such as {net: {target: package.module:factory, arguments: {...}}} "
-        "or {net: {program: network.pt2}}; see docs/models.md",
+        "or {net: {program: network.pt2}}; see docs/how-to/own-network.md",
     )
     regimes: list[Literal["clean", "noise", "denoised"]] = Field(
         ["clean", "noise"],

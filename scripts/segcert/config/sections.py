@@ -129,4 +129,9 @@ class Report(Section):
     """What the report shows."""
 
     examples: int = Field(3, ge=1, le=20, description="Test images in the gallery, per data set")
+    viewer: int = Field(
+        60,
+        ge=1,
+        description="Test images in the viewer, per data set; those with the least and most certified Dice join",
+    )
     bootstrap: int = Field(2000, ge=100, description="Bootstrap resamples over images behind each 95% interval")

@@ -17,8 +17,8 @@ folder: images of your own, in a folder, with their masks in another. In the con
       values: {0: background, 255: lesion}
       group_pattern: ^(\\d+)_              # finds the patient in an image's name, so that none is split up
 
-or `table: clinic.csv` with the columns image, mask, group, split. All keys: docs/data.md. What lies in data/raw/ is
-versioned with the run; folders elsewhere are read where they are."""
+or `table: clinic.csv` with the columns image, mask, group, split. More: docs/how-to/own-data.md. What lies in data/raw/
+is versioned with the run; folders elsewhere are read where they are."""
 
 
 def overview(all_known: Iterable[Dataset]) -> str:

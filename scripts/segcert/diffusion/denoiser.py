@@ -32,6 +32,8 @@ class DiffusionDenoiser(nn.Module):
         (T,) abar of each step.
     prediction
         What the network predicts: "epsilon" (Ho et al. 2020) or "v_prediction" (Salimans and Ho 2022).
+    steps
+        Network calls per image; 1 is one-shot denoising.
     """
 
     alphas_cumprod: Tensor

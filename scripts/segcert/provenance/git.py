@@ -1,5 +1,6 @@
 """What git says of a checkout."""
 
+import datetime
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -28,3 +29,9 @@ def git_state(root: str | Path = ".") -> dict[str, Any]:
         return {"commit": None, "clean": None, "changed": []}
     changed = [line[3:] for line in lines if line[:2] != "??" or line[3:].strip('"').startswith(CODE)]
     return {"commit": commit, "clean": not changed, "changed": changed}
+
+
+def commit_time(root: str | Path = ".") -> datetime.datetime:
+    """When the commit was made that is checked out, in UTC. Raises OSError or CalledProcessError."""
+    seconds = int(git("log", "-1", "--format=%ct", root=root))
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC)

@@ -23,5 +23,5 @@ def push_to_remote(folders: Sequence[str], root: str | Path = ".") -> None:
     if subprocess.run([*COMMAND, "push", *(f"{folder}.dvc" for folder in folders)], cwd=root, check=False).returncode:
         raise SystemExit(
             "segcert: dvc push failed, for the reason that DVC gives above. Where it pushes to: dvc remote list; "
-            "how to name another place and who may write there: README, 'Publish a run'"
+            "how to name another place and who may write there: docs/how-to/s3.md"
         )

@@ -6,6 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
+from segcert.reporting.layout import PAGE, Layout
 from segcert.reporting.style import COLORS, MODEL_MARKERS, describe_pairing, shared_legend
 
 PAIRING = ["dataset", "model", "regime", "denoiser"]
@@ -28,14 +29,16 @@ def with_seconds(table: pd.DataFrame, seconds: pd.DataFrame) -> pd.DataFrame:
     return timed.assign(seconds_per_image=(timed["n0"] + timed["n"]) * timed["seconds_per_draw"])
 
 
-def cost_figure(table: pd.DataFrame) -> Figure:
+def cost_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
     """Certified Dice against GFLOP per image: a row per data set, a column per sigma.
 
     Colours tell the pairings of regime and denoiser apart, markers the models. Networks whose GFLOP are not known are
     left out.
     """
     datasets, sigmas, models = (list(table[key].unique()) for key in ("dataset", "sigma", "model"))
-    figure = Figure(figsize=(max(3.6, 2.6 * len(sigmas)), 2.6 * len(datasets) + 0.8))
+    pairings = list(dict.fromkeys(zip(table["regime"], table["denoiser"], strict=True)))
+    entries = len(pairings) + len(models)
+    figure = layout.figure(max(3.6, 2.6 * len(sigmas)), 2.6 * len(datasets) + 0.8, len(datasets), entries)
     axes = figure.subplots(len(datasets), len(sigmas), squeeze=False, sharex=True, sharey=True)
     known = table.dropna(subset=["gflop_per_image", "certified_dice"])
     for panel, (dataset, sigma) in zip(axes.flat, itertools.product(datasets, sigmas), strict=True):
@@ -45,7 +48,8 @@ def cost_figure(table: pd.DataFrame) -> Figure:
                 row["gflop_per_image"], row["certified_dice"], linestyle="none",
                 color=COLORS[regime, denoiser], marker=_marker(model, models),
             )  # fmt: skip
-        panel.set(title=f"{dataset}, sigma {sigma:g}", xscale="log", ylim=(-0.02, 1.02))
+        title = layout.title(dataset, f"sigma {sigma:g}", columns=len(sigmas))
+        panel.set(title=title, xscale="log", ylim=(-0.02, 1.02))
         panel.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
         panel.xaxis.set_major_formatter("{x:g}")
         panel.minorticks_off()
@@ -54,7 +58,7 @@ def cost_figure(table: pd.DataFrame) -> Figure:
         panel.set_xlabel("GFLOP per image")
     for panel in axes[:, 0]:
         panel.set_ylabel("certified Dice")
-    for regime, denoiser in dict.fromkeys(zip(table["regime"], table["denoiser"], strict=True)):
+    for regime, denoiser in pairings:
         label = describe_pairing(regime, denoiser)
         axes[0, 0].plot([], [], linestyle="none", color=COLORS[regime, denoiser], marker="o", label=label)
     for model in models if len(models) > 1 else ():

@@ -3,6 +3,7 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
+from segcert.reporting.layout import PAGE, Layout
 from segcert.reporting.style import shared_legend
 
 LINES = {
@@ -15,10 +16,11 @@ LINES = {
 SCORES = {"psnr": "PSNR (dB)", "ssim": "SSIM"}
 
 
-def denoiser_figure(table: pd.DataFrame) -> Figure:
+def denoiser_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
     """From the scores of the denoisers: a row of two panels per data set, PSNR and SSIM, a line per method."""
     datasets = list(table["dataset"].unique())
-    figure = Figure(figsize=(7.2, 2.8 * len(datasets) + 0.5))
+    methods = table["method"].nunique()
+    figure = layout.figure(7.2, 2.8 * len(datasets) + 0.5, len(datasets), methods)
     axes = figure.subplots(len(datasets), len(SCORES), squeeze=False)
     sigmas = sorted(table["sigma"].unique())
     for row, dataset in zip(axes, datasets, strict=True):

@@ -22,8 +22,9 @@ STRIPE = 4
 class Example:
     """One test image and what was made of it.
 
-    image (C, H, W) in [0, 1]; truth (H, W); predictions (H, W) by (model, regime); per sigma: denoised (2, C, H, W),
-    the noisy and the denoised image, if there is a denoiser; certified (H, W) by (model, regime, denoiser).
+    image (C, H, W) in [0, 1]; truth (H, W); predictions (H, W) by (model, regime); per sigma: denoised
+    (2, C, H, W) uint8, the noisy and the denoised image, if there is a denoiser; certified (H, W) by (model, regime,
+    denoiser).
     """
 
     title: str
@@ -56,7 +57,7 @@ def _draw(figure: Any, example: Example, rows: int, columns: int) -> None:
         _show(panel, paint(gray, labels), f"{model} ({regime})\nprediction, no noise")
     for row, (sigma, certified) in zip(axes[1:], example.certified.items(), strict=True):
         for panel, picture, title in zip(row, example.denoised.get(sigma, ()), ("noisy", "denoised"), strict=False):
-            _show(panel, to_rgb(np.clip(picture, 0, 1)), f"{title}, sigma {sigma}")
+            _show(panel, to_rgb(picture / 255), f"{title}, sigma {sigma}")
         for panel, ((model, regime, denoiser), labels) in zip(row[2:], certified.items(), strict=False):
             _show(panel, paint(gray, labels), f"{model} ({regime}), {WHERE[denoiser]}\ncertified, sigma {sigma}")
     figure.suptitle(f"{example.title}. Striped: abstains", fontsize=9)

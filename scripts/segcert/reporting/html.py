@@ -21,9 +21,15 @@ def render(output: str | Path, template: str, **values: Any) -> None:
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined
     )
     environment.filters |= {each.__name__: each for each in (cell, number, signed, digits, percent, file_size)}
+    environment.globals["asset"] = asset
     text = environment.get_template(template).render(**values)
     with atomic_file(output) as path:
         path.write_text(text, encoding="utf-8")
+
+
+def asset(name: str) -> Markup:
+    """A style or script of the folder `templates`, as it is."""
+    return Markup((TEMPLATES / name).read_text(encoding="utf-8"))
 
 
 def number(value: float, decimals: int = 3) -> str:
@@ -52,10 +58,14 @@ def whole(value: float) -> str:
 
 
 def cell(row: Mapping[str, Any], column: str, style: str = "number", *decimals: int) -> Markup:
-    """A number of a table as a page shows it, with its column and exact value, so that an audit can compare them."""
+    """A number of a table as a page shows it, with its column and exact value, so that an audit can compare them.
+
+    In a sentence the number says itself where it stands: `row` has its table and number under `_table` and `_row`.
+    """
     shown = {"number": number, "signed": signed, "digits": digits, "percent": percent, "whole": whole}[style]
+    place = Markup(' data-table="{}" data-row="{}"').format(row["_table"], row["_row"]) if "_table" in row else ""
     text = shown(row[column], *decimals)
-    return Markup('<data value="{}" data-column="{}">{}</data>').format(row[column], column, text)
+    return Markup('<data value="{}" data-column="{}"{}>{}</data>').format(row[column], column, place, text)
 
 
 def file_size(count: int) -> str:

@@ -1,5 +1,7 @@
 """The page: one HTML file that opens offline."""
 
+import base64
+import dataclasses
 import json
 import platform
 from collections.abc import Mapping, Sequence
@@ -12,79 +14,102 @@ from markupsafe import Markup
 from segcert.certification.certificate import GUARANTEES, WEAKER
 from segcert.provenance.digests import file_digest
 from segcert.provenance.git import git_state
+from segcert.reporting.claims import CLAIMS
 from segcert.reporting.data_summary import DataSummary
 from segcert.reporting.html import data_uri, inline_svg, render
-from segcert.reporting.style import TRAINED
+from segcert.reporting.page_tables import TABLES, page_table
+from segcert.reporting.style import describe
+
+INLINE = 8_000_000  # bytes of the viewer's parts up to which the page holds them all
+VERSIONS = ("torch", "diffusers", "monai", "numpy", "scipy", "pandas")
+TYPES = {".csv": "text/csv", ".tex": "application/x-tex", ".yaml": "application/yaml"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """A part of what the viewer shows: the text of its script, or the file beside the page that holds it."""
+
+    dataset: str
+    part: str
+    file: str | None
+    script: Markup
+
+
+@dataclasses.dataclass(frozen=True)
+class Download:
+    """A file that travels inside the page."""
+
+    name: str
+    address: str
 
 
 def render_page(
     output: str | Path,
     *,
-    run: str,
-    table: pd.DataFrame,
-    classes: pd.DataFrame,
+    configuration: Mapping[str, Any],
+    tables: Mapping[str, str | Path],
+    downloads: Sequence[str | Path],
     datasets: Sequence[DataSummary],
     manifests: Mapping[str, Mapping[str, Any]],
-    measurements: pd.DataFrame,
-    attacks: pd.DataFrame,
-    pairings: pd.DataFrame,
-    denoisers: pd.DataFrame,
-    costs: pd.DataFrame,
-    configuration: Mapping[str, Any],
     curves: Sequence[str | Path],
     galleries: Mapping[str, str],
+    viewer: Mapping[tuple[str, str], str | Path],
+    seconds: pd.DataFrame,
+    checks: Mapping[str, Any],
     digests: Mapping[str, str],
     records: Sequence[Mapping[str, Any]],
 ) -> None:
     """Render the report of a run to one HTML file.
 
-    table, classes, measurements, attacks, pairings, denoisers, costs: the tables (segcert.reporting.tables and .costs).
-    manifests: of the raw files, by data set, where there are any. curves: SVG files; certified_dice, budget and costs,
-    and where there is something to show denoisers and training. galleries: caption by PNG file. digests: SHA-256 by
-    file. records: run records, for times and versions.
+    tables: CSV files by name (segcert.reporting.page_tables). downloads: files that travel inside the page. manifests:
+    of the raw files, by data set, where there are any. curves: SVG files, by stem; where there is nothing to show, one
+    is not there. galleries: caption by PNG file. viewer: its parts by data set and name (segcert.reporting.viewer).
+    seconds: wall time per draw of each pairing. checks: what the audit of all that the page rests on found. digests:
+    SHA-256 by file. records: run records, for versions and devices.
     """
+    frames = {name: read_table(path) for name, path in tables.items()}
+    main = frames["main"]
+    settings = main.iloc[0].to_dict()
+    parts = _parts(Path(output), viewer)
     render(
         output,
         "page.html.j2",
-        run=run,
-        rows=_rows(table),
-        class_rows=_rows(classes),
+        run=configuration["run"],
+        settings=settings,
+        guarantee=GUARANTEES[settings["method"]],
+        weaker=settings["method"] in WEAKER,
+        extended=bool(main["extended"].any()),
+        beyond_training=bool(
+            (main["sigma"] > configuration["segmenter"]["sigma_max"]).loc[main["regime"] == "noise"].any()
+        ),
+        sigma_max=configuration["segmenter"]["sigma_max"],
+        scope=_scope(main),
+        finding=_finding(main),
+        tables={name: page_table(name, frames[name]) for name in TABLES if name in frames and name != "claims"},
+        claims=_claims(frames["claims"]),
+        downloads={Path(path).name: _download(Path(path)) for path in downloads},
+        alpha_each=None if frames["measurements"].empty else frames["measurements"]["alpha"].iloc[0],
+        refuted_inside=_refuted_inside(frames["attacks"]),
+        seconds=seconds.to_dict("records"),
         datasets=datasets,
         manifests=manifests,
-        trained=TRAINED,
-        settings=table.iloc[0].to_dict(),
-        configuration=json.dumps(configuration, indent=2),
-        measurement_rows=_rows(measurements),
-        attack_rows=_rows(attacks),
-        pairing_rows=_rows(pairings),
-        denoiser_rows=_rows(denoisers),
-        cost_rows=_rows(costs),
-        extended=bool(table["extended"].any()),
-        weaker=table.iloc[0]["method"] in WEAKER,
-        guarantee=GUARANTEES[table.iloc[0]["method"]],
         curves={Path(curve).stem: Markup(inline_svg(Path(curve), number)) for number, curve in enumerate(curves)},
         galleries=[(data_uri(Path(path)), caption) for path, caption in galleries.items()],
+        parts_of_viewer=parts,
+        viewer=_manifest(main, datasets, parts),
+        checks=checks,
         digests=digests,
-        stages=stage_times(records),
         versions=_versions(records),
-        devices=sorted({record["device"] for record in records if "device" in record}),
+        devices=_devices(records),
         git=git_state(),
-        sigma_max=configuration["segmenter"]["sigma_max"],
+        configuration=json.dumps(configuration, indent=2),
+        configuration_file=_inside("configuration.yaml", json.dumps(configuration, indent=1).encode()),
     )
 
 
-def stage_times(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Jobs, seconds in all, longest job and peak memory of each rule, longest first."""
-    if not records:
-        return []
-    frame = pd.DataFrame([{key: record[key] for key in ("rule", "seconds", "peak_memory_mib")} for record in records])
-    grouped = frame.groupby("rule").agg(
-        jobs=("seconds", "size"),
-        seconds=("seconds", "sum"),
-        longest=("seconds", "max"),
-        peak_memory_mib=("peak_memory_mib", "max"),
-    )
-    return _rows(grouped.sort_values("seconds", ascending=False).reset_index())
+def read_table(path: str | Path) -> pd.DataFrame:
+    """A CSV file of the report; only what is empty is missing, for a class may be called `null`."""
+    return pd.read_csv(path, keep_default_na=False, na_values=[""])
 
 
 def artifact_digests(paths: Sequence[str | Path]) -> dict[str, str]:
@@ -92,11 +117,94 @@ def artifact_digests(paths: Sequence[str | Path]) -> dict[str, str]:
     return {str(path): file_digest(path) for path in paths}
 
 
+def _scope(main: pd.DataFrame) -> dict[str, Any]:
+    """What was certified: how many images of which data sets, by which models, at which noise levels."""
+    return {
+        "datasets": _stated(main.drop_duplicates("dataset")),
+        "models": list(main["model"].unique()),
+        "levels": _stated(main.drop_duplicates("sigma").sort_values("sigma")),
+    }
+
+
+def _finding(main: pd.DataFrame) -> dict[str, Any] | None:
+    """The first clean-trained model at the middle sigma, without and behind its denoiser; None without one of them."""
+    sigmas = sorted(main["sigma"].unique())
+    at_sigma = main[(main["regime"] == "clean") & (main["sigma"] == sigmas[len(sigmas) // 2])]
+    bare = at_sigma[at_sigma["denoiser"] == "none"]
+    behind = at_sigma[at_sigma["denoiser"] != "none"]
+    if bare.empty or behind.empty:
+        return None
+    return {"bare": _stated(bare)[0], "behind": _stated(behind)[0]}
+
+
+def _stated(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows of the main table that sentences speak of (see segcert.reporting.html.cell)."""
+    records = zip(rows.index, rows.to_dict("records"), strict=True)
+    return [
+        {"_table": "main", "_row": number} | {str(key): value for key, value in row.items()} for number, row in records
+    ]
+
+
+def _claims(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Each claim in words, on how many cases it holds, and the cases."""
+    return [
+        {
+            "text": CLAIMS[str(claim)].sentence,
+            "source": CLAIMS[str(claim)].source,
+            "verdicts": cases["verdict"].value_counts().to_dict(),
+            "cases": len(cases),
+            "table": page_table("claims", cases),
+        }
+        for claim, cases in frame.groupby("claim", sort=False)
+    ]
+
+
+def _refuted_inside(attacks: pd.DataFrame) -> bool:
+    return not attacks.empty and bool((attacks["refuted"][attacks["factor"] <= 1] > 0).any())
+
+
+def _parts(page: Path, viewer: Mapping[tuple[str, str], str | Path]) -> list[Part]:
+    """The parts of the viewer: inside the page while they are small together, else beside it."""
+    inside = sum(Path(path).stat().st_size for path in viewer.values()) <= INLINE
+    return [
+        Part(
+            dataset,
+            part,
+            None if inside else Path(path).relative_to(page.parent).as_posix(),
+            Markup(Path(path).read_text(encoding="ascii")) if inside else Markup(""),
+        )
+        for (dataset, part), path in viewer.items()
+    ]
+
+
+def _manifest(main: pd.DataFrame, datasets: Sequence[DataSummary], parts: Sequence[Part]) -> Markup:
+    """What the viewer can show, as a script may hold it; first: the pairing that it opens with."""
+    pairings = list(main[["model", "regime", "denoiser"]].drop_duplicates().itertuples(index=False, name=None))
+    keys = {pairing: "{}-{}/{}".format(*pairing) for pairing in pairings}
+    behind = [pairing for pairing in pairings if pairing[2] != "none"]
+    content = {
+        "datasets": [{"name": each.about["name"], "title": each.about["title"]} for each in datasets],
+        "models": [{"key": keys[pairing], "words": describe(*pairing)} for pairing in pairings],
+        "sigmas": [f"{sigma:g}" for sigma in main["sigma"].unique()],
+        "parts": [{"dataset": each.dataset, "part": each.part, "file": each.file} for each in parts],
+        "first": keys[(behind or pairings)[0]],
+    }
+    return Markup(json.dumps(content).replace("<", "\\u003c"))
+
+
+def _download(path: Path) -> Download:
+    return _inside(path.name, path.read_bytes())
+
+
+def _inside(name: str, content: bytes) -> Download:
+    return Download(name, f"data:{TYPES[Path(name).suffix]};base64,{base64.b64encode(content).decode()}")
+
+
 def _versions(records: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    shown = ("torch", "diffusers", "monai", "numpy", "scipy", "pandas")
     found = {name: version for record in records for name, version in record["packages"].items()}
-    return {"python": platform.python_version()} | {name: found[name] for name in shown if name in found}
+    return {"python": platform.python_version()} | {name: found[name] for name in VERSIONS if name in found}
 
 
-def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
+def _devices(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The processors and devices that jobs ran on."""
+    return sorted({str(record[key]) for record in records for key in ("device", "processor") if record.get(key)})

@@ -83,6 +83,26 @@ def measurement_table(rows: pd.DataFrame) -> pd.DataFrame:
     return means.merge(grouped[["unbounded", *DECISIONS]].sum(), on=keys).merge(grouped["image"].nunique(), on=keys)
 
 
+def radius_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
+    """A row per data set, model, regime, denoiser, sigma and radius: means over images of means over classes.
+
+    Certified Dice with its 95% bootstrap interval over images, worst-case Dice and abstention: of what is certified at
+    this radius or beyond, one alpha for all pixels and the whole grid. `method` is that of the radius map.
+    """
+    keys = [*MODEL, "tau", "alpha", "method", "radius", "radius_gray_levels"]
+    metrics = ["certified_dice", "worst_case_dice", "abstain"]
+    per_image = rows.groupby([*keys, "image"], sort=False, as_index=False)[metrics].mean()
+    summaries = []
+    for values, group in per_image.groupby(keys, sort=False):
+        mean, low, high = mean_interval(group["certified_dice"].to_numpy(), resamples)
+        summaries.append(
+            dict(zip(keys, values, strict=True))
+            | {"images": len(group), "certified_dice": mean, "certified_dice_low": low, "certified_dice_high": high}
+            | {metric: group[metric].mean() for metric in metrics[1:]}
+        )
+    return pd.DataFrame(summaries)
+
+
 def attack_table(rows: pd.DataFrame) -> pd.DataFrame:
     """A row per model, sigma and multiple of the radius: certified, changed and refuted pixels of attacked images."""
     if rows.empty:

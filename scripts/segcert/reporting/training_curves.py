@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from segcert.reporting.layout import PAGE, Layout
 from segcert.reporting.style import MODEL_DASHES, TRAINED, shared_legend
 
 COLORS = {"clean": "#D55E00", "noise": "#009E73", "denoised": "#E69F00"}
@@ -38,21 +39,27 @@ def read_histories(
     }
 
 
-def training_figure(histories: Mapping[str, Histories]) -> Figure:
+def training_figure(histories: Mapping[str, Histories], layout: Layout = PAGE) -> Figure:
     """A row per data set: loss and Dice of its segmenters, loss and PSNR of its denoiser; dots: the best validations.
 
-    A kind of network of which none was trained is left out.
+    A kind of network of which none was trained is left out. In print each kind has a row of its own.
     """
     learned = [kind for kind in Histories._fields if any(getattr(each, kind) for each in histories.values())]
-    figure = Figure(figsize=(2.7 * 2 * len(learned), 2.5 * len(histories) + 0.6))
-    axes = figure.subplots(len(histories), 2 * len(learned), squeeze=False)
-    for row, (dataset, of_dataset) in zip(axes, histories.items(), strict=True):
+    rows, columns = len(histories), 2 * len(learned)
+    if layout.narrow:
+        rows, columns = rows * len(learned), 2
+    entries = max(len(each.segmenters) + len(each.denoisers) for each in histories.values())
+    figure = layout.figure(2.7 * columns, 2.5 * rows + 0.6, rows, entries)
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for row, (dataset, of_dataset) in zip(axes.reshape(len(histories), -1), histories.items(), strict=True):
         row[0].set_title(dataset, loc="left")
         for panels, kind in zip(row.reshape(-1, 2), learned, strict=True):
             if kind == "segmenters":
-                _segmenters(panels, of_dataset.segmenters)
+                _segmenters(list(panels), of_dataset.segmenters)
             else:
-                _denoisers(panels, of_dataset.denoisers)
+                _denoisers(list(panels), of_dataset.denoisers)
+    for panel in figure.axes:
+        panel.set_ylabel(layout.label(panel.get_ylabel()))
     shared_legend(figure)
     return figure
 

@@ -56,20 +56,28 @@ def attack(
 
     Parameters
     ----------
+    smoothed
+        The segmenter under attack; its networks have to be differentiable.
     image
         (C, H, W) float32 in [0, 1].
     labels
         (H, W) certified labels, ABSTAIN = 255: the other pixels are attacked.
     norm
         Largest l2 norm of the perturbation, in units of pixels in [0, 1].
-    steps, copies
-        Gradient steps, and noisy copies in each.
+    steps
+        Gradient steps.
+    copies
+        Noisy copies in each step.
 
     Returns
     -------
-    The perturbed image, (C, H, W) float32 in [0, 1]; for `noise="exact"` on the image's own grid.
+    ndarray
+        The perturbed image, (C, H, W) float32 in [0, 1]; for `noise="exact"` on the image's own grid.
 
-    Raises SamplingError for an image of another shape or range, and labels of another shape.
+    Raises
+    ------
+    SamplingError
+        For an image of another shape or range, and labels of another shape.
     """
     pixels = checked_image(image)
     if labels.shape != pixels.shape[1:]:

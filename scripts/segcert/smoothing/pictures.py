@@ -37,7 +37,7 @@ def predict_clean(
 @torch.inference_mode()
 def denoise_examples(
     index: str | Path,
-    denoiser: str | Path,
+    denoiser: str | Path | None,
     output: str | Path,
     *,
     denoising_steps: int,
@@ -49,18 +49,18 @@ def denoise_examples(
 ) -> None:
     """Write the first noisy copy of the first test images, as the networks see it, and it denoised.
 
-    (2, C, H / pool, W / pool) float32 by image name.
+    (2, C, H / pool, W / pool) uint8 by image name, clipped to [0, 255]; without a denoiser (1, C, H / pool, W / pool).
     """
     from segcert.diffusion.denoiser import DiffusionDenoiser
 
     dataset = PreparedDataset(Path(index))
-    denoise = DiffusionDenoiser.load(denoiser, denoising_steps)
-    denoise.to(device)
+    denoise = DiffusionDenoiser.load(denoiser, denoising_steps).to(device) if denoiser else None
     noise = Noise(sigma, seed)
     pictures = {}
     for name in dataset.names("test", examples):
         image = dataset.image(name)
         x_noisy = noise.copies(torch.from_numpy(image).to(device), image_digest(image), [("estimation", 0)], 1)
         x_seen = F.avg_pool2d(x_noisy, pool)
-        pictures[name] = torch.cat([x_seen, denoise(x_seen, sigma / pool)]).cpu().numpy()
+        seen = torch.cat([x_seen, denoise(x_seen, sigma / pool)]) if denoise else x_seen
+        pictures[name] = seen.clamp(0, 1).mul(255).round().to(torch.uint8).cpu().numpy()
     save_arrays(output, pictures)

@@ -55,11 +55,15 @@ class SmoothedSegmenter:
         same shape.
     seed
         Key of the noise. The same seed, image and draw give the same noise at every sigma.
-    device, precision
-        Where and in which arithmetic the networks run: "cpu", "cuda"; "float32", "bfloat16".
-    noise, bits
+    device
+        Where the networks run: "cpu", "cuda".
+    precision
+        In which arithmetic they run: "float32", "bfloat16".
+    noise
         "normal", or "exact": Gaussian noise rounded to the image's own grid, k / (2^bits - 1), so that the guarantee
         holds in floating point too (docs/noise.md).
+    bits
+        Of the image's grid, for "exact": 1 to 16.
     pool
         The networks see the noisy image averaged over pool x pool pixels, where the noise has the level sigma / pool,
         and their logits are enlarged again. Pixels, noise, radius and certificate stay those of the image.
@@ -74,10 +78,13 @@ class SmoothedSegmenter:
         digests of the weights of modules. With a store it is the caller's promise that two models of the same
         identity are the same.
 
-    Raises SamplingError for arguments out of range and modules in train mode.
+    Raises
+    ------
+    SamplingError
+        For arguments out of range and modules in train mode.
 
-    Example
-    -------
+    Examples
+    --------
     >>> import numpy as np, torch, segcert
     >>> def model(x):  # class 1 where the image is bright
     ...     return torch.cat([torch.full_like(x, 0.5), x], dim=1)
@@ -157,8 +164,10 @@ class SmoothedSegmenter:
         ----------
         image
             (C, H, W) float32 in [0, 1].
-        n0, n
-            Numbers of selection and estimation draws; the two streams are independent.
+        n0
+            Number of selection draws.
+        n
+            Number of estimation draws; the two streams are independent.
         truth
             (H, W) class ids of the ground truth, to have the overlap of each draw with it.
         measurements
@@ -169,13 +178,19 @@ class SmoothedSegmenter:
 
         Returns
         -------
-        Votes with counts (num_classes, H, W) of both streams and class areas (n0 + n, num_classes).
+        Votes
+            Counts (num_classes, H, W) of both streams and class areas (n0 + n, num_classes).
 
+        Raises
+        ------
+        SamplingError
+            For an image of another shape or range and for a model whose output does not fit.
+
+        Notes
+        -----
         Draw k of a stream depends on the seed, the image and k alone, so votes are the same for any order, shard and
         block size and after resumption. Memory does not grow with n (but for a few bytes per draw, and for its label
         map where it is kept). Of a store, blocks that are there are used, and what is missing is drawn.
-
-        Raises SamplingError for an image of another shape or range and for a model whose output does not fit.
         """
         if min(n0, n) < 1:
             raise SamplingError(f"n0 {n0}, n {n}: expected at least one draw of each")

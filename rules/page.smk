@@ -1,0 +1,114 @@
+# in:  all of the report: tables, figures, galleries, parts of the viewer, data page, summary; run records
+# out: reports/<run>/index.html
+#      reports/<run>/tables/stages.csv, figures/stages.{svg,png}   time and memory of all jobs before
+#      reports/<run>/checks.json, figures/lineage.{svg,png}   what the audit of all below the page found, and the way there
+
+
+def recorded_artifacts():
+    """An output of every job of the run but stages and the page: what has a run record."""
+    return [
+        *made_before_the_report(),
+        *expand(rules.viewer.output.images, dataset=CONFIG.datasets),
+        rules.tables.output.main,
+        rules.curves.output.dice[0],
+        rules.costs.output.table,
+        *expand(rules.gallery.output.picture, dataset=CONFIG.datasets),
+        *expand(rules.look_at_data.output.summary, dataset=CONFIG.datasets),
+        rules.data_page.output[0],
+        rules.latex.output.main,
+        rules.summary.output[0],
+        rules.check.output.checks,
+    ]
+
+
+rule check:  # the audit of all that the page rests on, which the page shows
+    input:
+        rules.tables.output,
+        rules.costs.output.table,
+    output:
+        checks=f"{REPORT}/checks.json",
+        lineage=picture("lineage"),
+    log:
+        f"logs/{RUN}/check.log",
+    benchmark:
+        f"logs/{RUN}/check.tsv"
+    params:
+        run=RUN,
+        code=code("check"),
+        environment=environment("check"),
+    script:
+        "../scripts/check.py"
+
+
+def benchmarks():
+    """Where the benchmark files of the rules stand, with wildcards. They are no inputs: without one nothing is stale."""
+    return {rule.name: str(getattr(rules, rule.name).benchmark) for rule in workflow.rules if rule.benchmark}
+
+
+rule stages:
+    input:  # after every job of the run: each leads to one of these
+        main=rules.tables.output.main,
+        curves=rules.curves.output.dice,
+        costs=rules.costs.output.table,
+        pictures=expand(rules.gallery.output.picture, dataset=CONFIG.datasets),
+        viewer=viewer_parts().values(),
+        checks=rules.check.output.checks,
+        data=rules.data_page.output,
+        papers=[rules.latex.output.main, rules.summary.output],
+        cards=cards(),
+    output:
+        table=table("stages"),
+        figure=picture("stages"),
+    log:
+        f"logs/{RUN}/stages.log",
+    benchmark:
+        f"logs/{RUN}/stages.tsv"
+    params:
+        recorded=recorded_artifacts(),
+        benchmarks=benchmarks(),
+        code=code("stages"),
+        environment=environment("stages"),
+    script:
+        "../scripts/stages.py"
+
+
+rule page:
+    input:
+        tables=[*rules.tables.output, rules.costs.output.table, rules.stages.output.table],
+        latex=rules.latex.output,
+        seconds=expand(rules.measure_costs.output.seconds, dataset=CONFIG.datasets),
+        curves=[f"{REPORT}/figures/{name}.svg" for name in (*CURVES, "stages", "lineage")],
+        pictures=expand(rules.gallery.output.picture, dataset=CONFIG.datasets),
+        captions=expand(rules.gallery.output.caption, dataset=CONFIG.datasets),
+        viewer=viewer_parts().values(),
+        checks=rules.check.output.checks,
+        summaries=expand(rules.look_at_data.output.summary, dataset=CONFIG.datasets),
+        manifests=MANIFESTS,
+        artifacts=[*expand(INDEX, dataset=CONFIG.datasets), *weights(), TABLE],
+        beside=[rules.data_page.output, rules.summary.output],  # the page links to them
+        cards=cards(),  # their records are read
+    output:
+        whole_page(PAGE, "results", "page"),
+    log:
+        f"logs/{RUN}/page.log",
+    benchmark:
+        f"logs/{RUN}/page.tsv"
+    params:
+        configuration=CONFIG.model_dump(mode="json", exclude={"mirror", "device", "replay", "compare"}),
+        viewer=list(viewer_parts()),
+        template=templates(
+            "base.html.j2",
+            "notices.html.j2",
+            "page.html.j2",
+            "page_parts.html.j2",
+            "page_provenance.html.j2",
+            "viewer.html.j2",
+            "page.css",
+            "page.js",
+            "viewer.js",
+        ),
+        recorded=recorded_artifacts(),
+        code=code("page"),
+        environment=environment("page"),
+    script:
+        "../scripts/page.py"

@@ -1,0 +1,7 @@
+from segcert.reporting.compare import write_comparison
+from segcert.reporting.compare_runs import CompareError
+
+try:
+    print(f"The comparison: {write_comparison(snakemake.params.runs)}")
+except CompareError as error:
+    raise SystemExit(f"segcert: {error}") from None

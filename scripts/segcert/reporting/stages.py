@@ -1,0 +1,94 @@
+"""Time and memory by stage of the pipeline, from Snakemake's benchmark files and the run records."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+COLUMNS = ["rule", "jobs", "measured", "seconds", "longest", "cpu_seconds", "mean_load", "peak_memory_mib"]
+OVERHEAD = 30.0  # seconds that a job may take longer than its script: the start of Snakemake and of the libraries
+MISSING = ["NA", "-"]  # what Snakemake writes where a job ended before it was looked at, or the system does not say
+
+
+def read_jobs(records: Iterable[Mapping[str, Any]], benchmarks: Mapping[str, str]) -> pd.DataFrame:
+    """A row per job that has a run record: rule, measured, seconds, cpu_seconds, peak_memory_mib.
+
+    `benchmarks` are the paths of the benchmark files by rule, with wildcards. Where the file of a job is there, its
+    seconds and CPU seconds are taken, and as peak memory the larger of its `max_rss` (all processes of the job, looked
+    at every half second, later every half minute) and that of the record (the largest process, as the kernel counts).
+    Without it, as for what was pulled from a store, seconds and memory are those of the record. A benchmark file whose
+    seconds do not fit the record is of another run of the job, and counts as missing.
+    """
+    rows = []
+    for record in records:
+        if not record:
+            continue
+        rule = record["rule"]
+        file = Path(benchmarks[rule].format(**record["wildcards"])) if rule in benchmarks else None
+        rows.append({"rule": rule, **_of_job(record, _read_benchmark(file))})
+    return pd.DataFrame(rows, columns=["rule", "measured", "seconds", "cpu_seconds", "peak_memory_mib"])
+
+
+def stage_table(jobs: pd.DataFrame) -> pd.DataFrame:
+    """A row per rule, longest first.
+
+    measured: jobs whose benchmark file is here. seconds: of wall time, in all; longest: of one job; cpu_seconds, and
+    mean_load in processors: of the measured jobs; peak_memory_mib: of one job.
+    """
+    stages = jobs.groupby("rule", sort=False).agg(
+        jobs=("seconds", "size"),
+        measured=("measured", "sum"),
+        seconds=("seconds", "sum"),
+        longest=("seconds", "max"),
+        cpu_seconds=("cpu_seconds", lambda values: values.sum(min_count=1)),
+        peak_memory_mib=("peak_memory_mib", "max"),
+    )
+    looked_at = jobs[jobs["cpu_seconds"].notna()].groupby("rule")["seconds"].sum()
+    stages["mean_load"] = stages["cpu_seconds"] / looked_at
+    return stages.sort_values("seconds", ascending=False, kind="stable").reset_index()[COLUMNS]
+
+
+def stage_figure(table: pd.DataFrame) -> Figure:
+    """From the table of stages: seconds in all and of the longest job beside peak memory, a bar per rule."""
+    figure = Figure(figsize=(7.2, 0.27 * len(table) + 1.0))
+    seconds, memory = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
+    places = range(len(table))
+    seconds.barh(places, table["seconds"], color="#56B4E9", label="all jobs")
+    seconds.barh(places, table["longest"], height=0.35, color="#0072B2", label="the longest job")
+    names = [f"{row['rule']} ({row['jobs']})" for row in table.to_dict("records")]
+    seconds.set_yticks(places, names)
+    seconds.set_ylim(len(table) - 0.4, -0.6)  # the first on top
+    seconds.set_xlabel("seconds of wall time")
+    seconds.legend(frameon=False, fontsize="small", loc="lower right")
+    memory.barh(places, table["peak_memory_mib"], color="#E69F00")
+    memory.set_xlabel("peak memory of a job (MiB)")
+    for panel in (seconds, memory):
+        panel.grid(axis="x", alpha=0.3)
+        panel.set_axisbelow(True)
+    return figure
+
+
+def _of_job(record: Mapping[str, Any], measured: "pd.Series[float] | None") -> dict[str, Any]:
+    peak, seconds = float(record["peak_memory_mib"]), float(record["seconds"])
+    if measured is None or not -1 <= measured["s"] - seconds <= OVERHEAD:
+        return {"measured": False, "seconds": seconds, "cpu_seconds": None, "peak_memory_mib": peak}
+    return {
+        "measured": True,
+        "seconds": measured["s"],
+        "cpu_seconds": measured["cpu_time"],
+        "peak_memory_mib": float(np.fmax(peak, measured["max_rss"])),
+    }
+
+
+def _read_benchmark(path: Path | None) -> "pd.Series[float] | None":
+    """The one row of a benchmark file; None where there is none, or none that can be read."""
+    if path is None or not path.exists():
+        return None
+    try:
+        row = pd.read_csv(path, sep="\t", na_values=MISSING)[["s", "max_rss", "cpu_time"]].iloc[0]
+        return row.astype(float)
+    except (KeyError, IndexError, ValueError):  # cut off by a full disk, say: it holds times and no results
+        return None

@@ -1,0 +1,50 @@
+// Tables can be sorted by a column and filtered; before printing everything is opened.
+"use strict";
+
+(() => {
+  const value = (row, column) => {
+    const cell = row.cells[column];
+    const number = cell.querySelector("data")?.value ?? cell.textContent.trim();
+    return number !== "" && !Number.isNaN(Number(number)) ? Number(number) : number;
+  };
+
+  const compare = (a, b) =>
+    typeof a === "number" && typeof b === "number" ? a - b
+      : typeof a === "number" ? -1 : typeof b === "number" ? 1 : a.localeCompare(b);
+
+  function sortBy(table, head) {
+    const descending = head.getAttribute("aria-sort") === "ascending";
+    for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
+    head.setAttribute("aria-sort", descending ? "descending" : "ascending");
+    const body = table.tBodies[0];
+    const rows = [...body.rows].sort((a, b) => compare(value(a, head.cellIndex), value(b, head.cellIndex)));
+    body.append(...(descending ? rows.reverse() : rows));
+  }
+
+  for (const table of document.querySelectorAll("table.sortable")) {
+    for (const head of table.tHead.rows[0].cells) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.append(...head.childNodes);
+      button.addEventListener("click", () => sortBy(table, head));
+      head.append(button);
+    }
+    if (table.tBodies[0].rows.length <= 12) continue;
+    const label = document.createElement("label");
+    label.className = "filter";
+    label.append("Show rows with");
+    const input = document.createElement("input");
+    input.type = "search";
+    label.append(input);
+    table.parentElement.before(label);
+    input.addEventListener("input", () => {
+      const words = input.value.toLowerCase().split(/\s+/);
+      for (const row of table.tBodies[0].rows) {
+        const text = row.textContent.toLowerCase();
+        row.hidden = !words.every((word) => text.includes(word));
+      }
+    });
+  }
+
+  addEventListener("beforeprint", () => { for (const each of document.querySelectorAll("details")) each.open = true; });
+})();

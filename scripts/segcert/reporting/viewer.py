@@ -1,0 +1,184 @@
+"""What the viewer of the page shows, packed into scripts that a page can hold or load from a file beside it.
+
+A data set becomes several parts: `images` (pictures, ground truth, names), one for each sigma (noisy and denoised
+pictures) and one for each segmenter (its predictions, certified labels, radii and numbers). Pictures are tiled into one
+PNG; labels and levels of radii are bytes, an image after the other in row-major order, deflated and in base64.
+"""
+
+import base64
+import io
+import json
+import math
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from PIL import Image
+
+from segcert.certification.radii import GRID_RADII
+from segcert.data.loading import PreparedDataset
+from segcert.provenance.atomic import atomic_file
+from segcert.reporting.style import to_rgb
+
+Array = npt.NDArray[Any]
+Maps = Mapping[str, Array]  # by image
+Key = tuple[str, str, str]  # segmenter, denoiser, sigma
+EXTREMES = 5  # images with the least and with the greatest certified Dice
+CLASS_NUMBERS = [
+    "class_name",
+    "dice",
+    "iou",
+    "certified_dice",
+    "certified_iou",
+    "worst_case_dice",
+    "area",
+    "area_low",
+    "area_high",
+]
+IMAGE_NUMBERS = ["abstain", "radius", "radius_gray_levels"]
+INTERVAL = ["measurement", "unit", "truth", "clean", "low", "median", "high", "threshold", "decision"]
+
+
+def chosen_images(rows: pd.DataFrame, count: int) -> list[str]:
+    """The first `count` certified images and, of all, the five with the least and the greatest certified Dice.
+
+    Ranked by the mean over models, sigmas and classes; in the order of the rows.
+    """
+    names = list(rows["image"].unique())
+    ranked = list(rows.groupby("image", sort=False)["certified_dice"].mean().dropna().sort_values(kind="stable").index)
+    chosen = {*names[:count], *ranked[:EXTREMES], *ranked[-EXTREMES:]}
+    return [name for name in names if name in chosen]
+
+
+def write_viewer(
+    index: str | Path,
+    *,
+    images: str | Path,
+    noise: Mapping[str, str | Path],
+    maps: Mapping[str, str | Path],
+    predictions: Mapping[str, Maps],
+    pictures: Mapping[tuple[str, str], Maps],
+    labels: Mapping[Key, Maps],
+    levels: Mapping[Key, Maps],
+    metrics: pd.DataFrame,
+    intervals: pd.DataFrame,
+    most: int,
+) -> None:
+    """Write the parts of a data set: `images`, `noise` by sigma and `maps` by segmenter, each to its file.
+
+    Segmenters are named <model>-<regime>. predictions: labels (H, W) without noise, by segmenter and image. pictures:
+    (1 or 2, C, H, W) uint8, noisy and denoised, of some images, by (denoiser, sigma). labels: certified, by
+    (segmenter, denoiser, sigma); levels: as segcert.certification.radii saves them. metrics, intervals: the rows of the
+    data set in certificates.parquet and intervals.parquet. most: images shown, beside the extremes.
+    """
+    dataset = PreparedDataset(Path(index))
+    names = chosen_images(metrics, most)
+    name = dataset.about["name"]
+    _write(images, name, "images", _images(dataset, names))
+    for sigma, path in noise.items():
+        of_sigma = {denoiser: files for (denoiser, of), files in pictures.items() if of == sigma}
+        _write(path, name, sigma, _noise(names, of_sigma))
+    for model, path in maps.items():
+        behind = {}
+        for key in (key for key in labels if key[0] == model):
+            rows, measured = (_of(frame, *key) for frame in (metrics, intervals))
+            behind["/".join(key[1:])] = {
+                "certified": _deflated(labels[key][image] for image in names),
+                "levels": _deflated(levels[key][image] for image in names),
+                "radii": levels[key][GRID_RADII].tolist(),
+                "numbers": _numbers(names, rows),
+                "intervals": _intervals(names, measured),
+            }
+        prediction = _deflated(predictions[model][image] for image in names)
+        _write(path, name, model, {"prediction": prediction, "behind": behind})
+
+
+def _images(dataset: PreparedDataset, names: Sequence[str]) -> dict[str, Any]:
+    return {
+        "names": list(names),
+        "groups": [dataset.group(name) for name in names],
+        "classes": dataset.about["classes"],
+        "size": list(dataset.mask(names[0]).shape),
+        "image": _sprite(dataset.image(name) for name in names),
+        "truth": _deflated(dataset.mask(name) for name in names),
+    }
+
+
+def _noise(names: Sequence[str], pictures: Mapping[str, Maps]) -> dict[str, Any]:
+    """Of each image the number of its tile, or None: noisy copies are kept of some only."""
+    first = next(iter(pictures.values()))
+    kept = [name for name in names if name in first]
+    return {
+        "tile": [kept.index(name) if name in kept else None for name in names],
+        "noisy": _sprite(first[name][0] / 255 for name in kept),
+        "denoised": {
+            denoiser: _sprite(of_denoiser[name][1] / 255 for name in kept)
+            for denoiser, of_denoiser in pictures.items()
+            if denoiser != "none"
+        },
+    }
+
+
+def _write(path: str | Path, dataset: str, part: str, content: Mapping[str, Any]) -> None:
+    """Write a part as a script that hands it to the viewer. Names in it cannot end the script or begin another."""
+    call = ", ".join(json.dumps(value, allow_nan=False) for value in (dataset, part, content))
+    with atomic_file(path) as temporary:
+        temporary.write_text(f"segcertViewer.take({call});\n".replace("<", "\\u003c"), encoding="ascii")
+
+
+def _numbers(names: Sequence[str], rows: pd.DataFrame) -> list[dict[str, Any]]:
+    by_image = dict(list(rows.groupby("image", sort=False)))
+    return [
+        {column: _plain(by_image[name].iloc[0][column]) for column in IMAGE_NUMBERS}
+        | {"classes": _records(by_image[name], CLASS_NUMBERS)}
+        for name in names
+    ]
+
+
+def _intervals(names: Sequence[str], rows: pd.DataFrame) -> list[list[dict[str, Any]]]:
+    by_image = dict(list(rows.groupby("image", sort=False)))
+    return [_records(by_image[name], INTERVAL) if name in by_image else [] for name in names]
+
+
+def _of(rows: pd.DataFrame, segmenter: str, denoiser: str, sigma: str) -> pd.DataFrame:
+    of_model = rows["model"] + "-" + rows["regime"] == segmenter
+    return rows[of_model & (rows["denoiser"] == denoiser) & (rows["sigma"] == float(sigma))]
+
+
+def _records(rows: pd.DataFrame, columns: Sequence[str]) -> list[dict[str, Any]]:
+    return [{str(key): _plain(value) for key, value in row.items()} for row in rows[columns].to_dict("records")]
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it: null for what is not defined, words for what has no end."""
+    value = value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else f"{value:+}"
+    return value
+
+
+def _sprite(pictures: Iterable[Array]) -> dict[str, Any] | None:
+    """Pictures (C, H, W) in [0, 1] tiled into one PNG of about as many columns as rows; None for none."""
+    tiles = [np.round(255 * np.clip(to_rgb(picture), 0, 1)).astype(np.uint8) for picture in pictures]
+    if not tiles:
+        return None
+    columns = math.ceil(math.sqrt(len(tiles)))
+    height, width, _ = tiles[0].shape
+    sheet = np.zeros((math.ceil(len(tiles) / columns) * height, columns * width, 3), np.uint8)
+    for number, tile in enumerate(tiles):
+        row, column = divmod(number, columns)
+        sheet[row * height :, column * width :][:height, :width] = tile
+    gray = bool((sheet == sheet[..., :1]).all())
+    file = io.BytesIO()
+    Image.fromarray(sheet[..., 0] if gray else sheet).save(file, "PNG", optimize=True)
+    png = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+    return {"png": png, "columns": columns, "width": width, "height": height}
+
+
+def _deflated(maps: Iterable[Array]) -> str:
+    stacked = np.stack([np.asarray(each, np.uint8) for each in maps])
+    return base64.b64encode(zlib.compress(stacked.tobytes(), 9)).decode()

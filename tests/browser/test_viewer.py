@@ -1,0 +1,241 @@
+"""The viewer of the page: every control, deep links, pictures that are not blank, numbers that are those of the run."""
+
+import itertools
+import math
+from urllib.parse import parse_qs
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from segcert.data.loading import PreparedDataset
+
+PIXELS = "canvas => Array.from(canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data)"
+LAYERS = ["image", "noisy", "denoised", "truth", "prediction", "certified", "radius", "difference"]
+
+
+@pytest.fixture
+def view(simulated, open_page):
+    """Opens the viewer of a simulated run, optionally at a link."""
+
+    def look(variant, fragment="", **options):
+        return Viewer(
+            simulated(variant), open_page(simulated(variant).report / "index.html", fragment=fragment, **options)
+        )
+
+    return look
+
+
+class Viewer:
+    """The viewer in an open page, and the run behind it."""
+
+    def __init__(self, run, opened):
+        self.run, self.opened, self.page = run, opened, opened.page
+        self.root = self.page.locator("#view")
+        self.wait()
+
+    def wait(self):
+        self.page.wait_for_function("document.getElementById('view').dataset.drawing === 'done'")
+
+    def part(self, name):
+        return self.root.locator(f"[data-viewer='{name}']")
+
+    def choose(self, name, value):
+        self.part(name).select_option(value)
+        self.wait()
+
+    def chosen(self, name):
+        return self.part(name).input_value()
+
+    def options(self, name):
+        return [option.get_attribute("value") for option in self.part(name).locator("option").all()]
+
+    def pixels(self, canvas):
+        height, width = canvas.evaluate("canvas => [canvas.height, canvas.width]")
+        return np.array(canvas.evaluate(PIXELS), np.uint8).reshape(height, width, 4)
+
+    def layer(self, name):
+        return self.root.locator(f"[data-layer='{name}']")
+
+    def address(self):
+        return {key: values[0] for key, values in parse_qs(self.page.url.partition("#view?")[2]).items()}
+
+    def rows(self):
+        """The rows of certificates.parquet that the view shows."""
+        rows = pd.read_parquet(self.run.checkout / "results" / self.run.name / "certificates.parquet")
+        segmenter, denoiser = self.chosen("model").split("/")
+        return rows[
+            (rows["dataset"] == self.chosen("dataset"))
+            & (rows["model"] + "-" + rows["regime"] == segmenter)
+            & (rows["denoiser"] == denoiser)
+            & (rows["sigma"] == float(self.chosen("sigma")))
+        ]
+
+
+def test_every_layer_is_painted_and_no_two_are_the_same(view):
+    viewer = view("usual")
+    pictures = {name: viewer.pixels(viewer.layer(name).locator("canvas")) for name in LAYERS}
+    for name, picture in pictures.items():
+        assert picture[..., :3].std() > 5, f"{name} is blank"
+        assert (picture[..., 3] == 255).all(), f"{name} is not painted everywhere"
+    for one, other in itertools.combinations(LAYERS, 2):
+        assert (pictures[one] != pictures[other]).any(), f"{one} and {other} are the same"
+
+
+def test_pictures_are_the_prepared_images_and_maps_the_certificates(view):
+    viewer = view("usual")
+    name = viewer.chosen("image")
+    dataset = PreparedDataset(viewer.run.checkout / "data/prepared/phantom/index.csv")
+    picture = viewer.pixels(viewer.layer("image").locator("canvas"))
+    scale = picture.shape[0] // dataset.mask(name).shape[0]
+    expected = np.round(255 * dataset.image(name)[0]).repeat(scale, 0).repeat(scale, 1)
+    np.testing.assert_array_equal(picture[..., 0], expected)
+    segmenter, denoiser = viewer.chosen("model").split("/")
+    results = viewer.run.checkout / "results" / viewer.run.name / "certificates/phantom"
+    labels = np.load(results / segmenter / denoiser / f"sigma_{viewer.chosen('sigma')}.npz")[name]
+    certified = viewer.pixels(viewer.layer("certified").locator("canvas"))
+    changed = (certified != picture).any(axis=-1).reshape(labels.shape[0], scale, labels.shape[1], scale)
+    np.testing.assert_array_equal(changed.any(axis=(1, 3)), labels != 0)  # tinted or hatched, and nothing else is
+    blue = np.array([0x56, 0xB4, 0xE9])
+    first = certified[::scale, ::scale, :3][labels == 1]
+    base = picture[::scale, ::scale, :3][labels == 1]
+    np.testing.assert_allclose(first, base + (blue - base.astype(float)) * 140 / 255, atol=2)
+
+
+def test_numbers_of_an_image_are_those_of_the_certificates(view):
+    viewer = view("usual")
+    shown = 0
+    for model, sigma in itertools.product(viewer.options("model"), viewer.options("sigma")):
+        viewer.choose("model", model)
+        viewer.choose("sigma", sigma)
+        for image in viewer.options("image")[:3]:
+            viewer.choose("image", image)
+            rows = viewer.rows().query("image == @image")
+            for row, line in zip(rows.to_dict("records"), viewer.part("numbers").locator("tr").all(), strict=True):
+                assert line.locator("th").text_content() == row["class_name"]
+                columns = [
+                    "dice",
+                    "iou",
+                    "certified_dice",
+                    "certified_iou",
+                    "worst_case_dice",
+                    "area",
+                    "area_low",
+                    "area_high",
+                ]
+                values = [data.get_attribute("value") for data in line.locator("data").all()]
+                assert [float(value) for value in values] == [row[column] for column in columns]
+                texts = line.locator("td data").all_text_contents()[:5]
+                assert [float(text) for text in texts] == pytest.approx(
+                    [row[column] for column in columns[:5]], abs=5.1e-4
+                )
+                shown += 1
+            facts = [data.get_attribute("value") for data in viewer.part("facts").locator("data").all()]
+            expected = rows.iloc[0][["abstain", "radius", "radius_gray_levels"]]
+            assert [float(value) for value in facts] == list(expected)
+    assert shown >= 3 * 2 * 4
+
+
+def test_worst_and_best_images_come_first(view):
+    viewer = view("usual")
+    for model in viewer.options("model"):
+        viewer.choose("model", model)
+        dice = viewer.rows().groupby("image")["certified_dice"].mean()
+        groups = {
+            group.get_attribute("label"): [option.get_attribute("value") for option in group.locator("option").all()]
+            for group in viewer.part("image").locator("optgroup").all()
+        }
+        worst = next(images for label, images in groups.items() if label.startswith("worst"))
+        assert list(dice[worst]) == sorted(dice)[:5]
+        best = next((images for label, images in groups.items() if label.startswith("best")), [])
+        assert list(dice[best]) == sorted(dice, reverse=True)[: len(best)]
+        assert sorted(itertools.chain(*groups.values())) == sorted(dice.index)
+
+
+def test_every_control_changes_the_view_and_its_address(view):
+    viewer = view("two_sets")
+    for name in ("dataset", "model", "sigma", "image", "left", "right"):
+        before = viewer.pixels(viewer.part("right-canvas" if name != "left" else "left-canvas"))
+        other = next(value for value in viewer.options(name) if value != viewer.chosen(name))
+        viewer.choose(name, other)
+        assert viewer.address()[name] == other
+        after = viewer.pixels(viewer.part("right-canvas" if name != "left" else "left-canvas"))
+        assert before.shape != after.shape or (before != after).any(), name
+    for layer in LAYERS:
+        viewer.layer(layer).click()
+        viewer.wait()
+        assert viewer.chosen("right") == layer
+        assert viewer.layer(layer).get_attribute("aria-pressed") == "true"
+        assert viewer.root.locator("[aria-pressed='true']").count() == 1
+    seen = [viewer.chosen("image")]
+    for _ in viewer.options("image"):
+        viewer.part("next").click()
+        viewer.wait()
+        seen.append(viewer.chosen("image"))
+    assert seen[0] == seen[-1]
+    assert set(seen) == set(viewer.options("image"))
+    viewer.part("previous").click()
+    viewer.wait()
+    assert viewer.chosen("image") == seen[-2]
+    assert not viewer.opened.complaints
+
+
+def test_the_divider_moves_by_keyboard_and_by_pointer(view):
+    viewer = view("usual")
+    clip = "element => element.style.clipPath"
+    viewer.part("divider").focus()
+    viewer.page.keyboard.press("Home")
+    assert viewer.part("over").evaluate(clip) == "inset(0px 0px 0px 0%)"
+    viewer.page.keyboard.press("End")
+    assert viewer.part("over").evaluate(clip) == "inset(0px 0px 0px 100%)"
+    box = viewer.part("stage").bounding_box()
+    viewer.page.mouse.move(box["x"] + box["width"] * 0.9, box["y"] + box["height"] / 2)
+    viewer.page.mouse.down()
+    viewer.page.mouse.move(box["x"] + box["width"] * 0.25, box["y"] + box["height"] / 2)
+    viewer.page.mouse.up()
+    assert math.isclose(float(viewer.part("divider").input_value()), 25, abs_tol=1)
+    assert viewer.address()["at"] == viewer.part("divider").input_value()
+
+
+def test_a_link_opens_the_same_view(view):
+    viewer = view("two_sets")
+    for name, value in (
+        ("dataset", "isic2018"),
+        ("model", "resunetpp-noise/ddpm"),
+        ("sigma", "1"),
+        ("right", "radius"),
+        ("left", "truth"),
+    ):
+        viewer.choose(name, value)
+    viewer.choose("image", viewer.options("image")[2])
+    fragment = viewer.part("link").get_attribute("href")
+    again = view("two_sets", fragment)
+    names = ("dataset", "model", "sigma", "image", "left", "right")
+    assert [again.chosen(name) for name in names] == [viewer.chosen(name) for name in names]
+    np.testing.assert_array_equal(again.pixels(again.part("right-canvas")), viewer.pixels(viewer.part("right-canvas")))
+    assert again.page.evaluate("scrollY") > 0
+
+
+def test_a_link_to_what_is_not_there_opens_what_is(view):
+    viewer = view("usual", "#view?dataset=elsewhere&image=gone&model=x/y&sigma=9&right=nothing&at=abc")
+    assert viewer.chosen("dataset") == "phantom"
+    assert viewer.chosen("image") in viewer.options("image")
+    assert not viewer.opened.complaints
+
+
+def test_what_is_missing_is_said(view):
+    bare = view("no_denoiser")
+    assert "no denoiser" in bare.layer("denoised").text_content()
+    assert bare.pixels(bare.layer("noisy").locator("canvas"))[..., :3].std() > 5  # the noisy copy is there
+    empty = view("empty_structure")
+    assert "n/a" in empty.part("numbers").text_content()
+    assert len(view("one_image").options("image")) == 1
+
+
+def test_hostile_names_are_words(view):
+    viewer = view("hostile_names")
+    assert "<img" in viewer.part("image").text_content()
+    viewer.part("next").click()
+    viewer.wait()
+    assert viewer.page.locator("img[src='x']").count() == 0
+    assert not viewer.opened.complaints

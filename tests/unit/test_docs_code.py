@@ -1,0 +1,165 @@
+"""What the pages say to type: Python runs, commands parse, and keys of the configuration exist."""
+
+import contextlib
+import re
+
+import numpy as np
+import pytest
+import torch
+import typer.main
+import yaml
+from snakemake.cli import get_argument_parser
+from tests.pages import PAGES, ROOT, blocks, commands, inline
+
+from segcert.cli import app
+from segcert.config import Config
+from segcert.config.model import ALIASES
+from segcert.config.sections import OwnData, Section
+from segcert.config.training import Denoiser, OwnModel
+from segcert.training.denoiser import build_scheduler, build_unet
+
+MADE_BY_THE_READER = {"config/clinic.yaml"}
+RULES = set(re.findall(r"^rule (\w+):", "\n".join(p.read_text() for p in (ROOT / "rules").glob("*.smk")), re.MULTILINE))
+FILES = re.compile(r"(data|models|results|reports)(/\S+|\.dvc)$")
+
+
+def a_model():
+    """What the pages call `model` and `image`: a differentiable network of two classes, and an image in [0, 1]."""
+    torch.manual_seed(0)
+    model = torch.nn.Conv2d(1, 2, 3, padding=1).eval()
+    with torch.no_grad():
+        model.bias.copy_(torch.tensor([5.0, 0.0]))
+    return {"model": model, "image": np.random.default_rng(0).random((1, 16, 16), np.float32)}
+
+
+def a_denoiser(folder):
+    """A tiny one where the pages expect that of Montgomery."""
+    path = folder / "models/denoiser/montgomery"
+    settings = Denoiser(channels=[8, 8]).model_dump()
+    build_unet(settings, 1, 16).save_pretrained(path / "unet")
+    build_scheduler(settings).save_pretrained(path / "scheduler")
+
+
+WITH_PYTHON = [page for page in PAGES if blocks(page, "python")]
+
+
+@pytest.mark.parametrize("page", WITH_PYTHON)
+def test_blocks_of_python_run(page, tmp_path):
+    """In order, in one namespace, in an empty folder. Hidden from the reader: `a_model` and `a_denoiser`."""
+    a_denoiser(tmp_path)
+    names = a_model()
+    with contextlib.chdir(tmp_path):
+        for block in blocks(page, "python"):
+            code = "\n" * block.line + block.text
+            exec(compile(code, str(ROOT / page), "exec"), names)
+    if "smoothed" in names:
+        assert 0 < names["certificate"].radius < 1
+        assert (names["certificate"].labels == 0).any(), "something is certified"
+
+
+def test_the_pages_that_should_show_python_do():
+    assert {"README.md", "docs/how-to/certify.md", "docs/tutorial.md", "docs/noise.md"} <= set(WITH_PYTHON)
+
+
+def called(name):
+    """Every command line of a program, with its page."""
+    found = [(page, words) for page in PAGES for words in commands(page) if words[0].rsplit("/", 1)[-1] == name]
+    assert found
+    return found
+
+
+def refusal(words):
+    """What kind of error a command line of segcert gives; None if it parses."""
+    commands = typer.main.get_command(app).commands
+    try:
+        commands[words[1]].make_context(words[1], words[2:])
+    except Exception as error:
+        return type(error).__name__
+    return None
+
+
+def test_segcert_command_lines_parse():
+    for page, words in called("segcert"):
+        within_the_text = " ".join(words) in inline(
+            page
+        )  # as in `segcert certify --noise exact`: arguments are missing
+        allowed = (None, "MissingParameter", "NoArgsIsHelpError") if within_the_text else (None,)
+        assert len(words) == 1 or refusal(words) in allowed, f"{page}: {' '.join(words)}"
+
+
+def test_a_wrong_segcert_command_line_does_not_parse():
+    assert refusal(["segcert", "certify", "a.png", "--sgima", "1"]) == "NoSuchOption"
+    assert refusal(["segcert", "certfy", "a.png"]) == "KeyError"
+
+
+def test_snakemake_command_lines_parse_and_their_settings_are_valid():
+    for page, words in called("snakemake"):
+        line = f"{page}: {' '.join(words)}"
+        if "--executor" in words:  # an executor that is not installed here
+            at = words.index("--executor")
+            words[at : at + 2] = []
+        options = get_argument_parser().parse_args(words[1:])
+        read = {}
+        for path in options.configfile or []:
+            name = str(path).removeprefix(f"{ROOT}/")
+            if name not in MADE_BY_THE_READER and "/path/to" not in name:
+                read |= yaml.safe_load((ROOT / name).read_text())
+        settings = dict(setting.split("=", 1) for setting in options.config or [])
+        Config.read(read | {key: yaml.safe_load(str(value)) for key, value in settings.items()})
+        for target in options.targets:
+            assert target in RULES or FILES.match(str(target)) or str(target) in ("FILE",), line
+
+
+def test_targets_of_make_exist():
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for page, words in called("make"):
+        for word in words[1:]:
+            key, _, value = word.partition("=")
+            assert word in targets or key in ("CONFIG", "TORCH", "UPGRADE", "PYTHON"), f"{page}: {' '.join(words)}"
+            assert key != "CONFIG" or value in MADE_BY_THE_READER or (ROOT / value).is_file(), f"{page}: {word}"
+
+
+def test_benchmarks_that_are_named_exist():
+    for page, words in called("python"):
+        if words[1] == "-m":
+            assert (ROOT / f"{words[2].replace('.', '/')}.py").is_file(), f"{page}: {' '.join(words)}"
+        elif words[1].endswith(".py"):
+            assert (ROOT / words[1]).is_file(), f"{page}: {' '.join(words)}"
+
+
+def keys_of(model, prefix=()):
+    """All paths of keys of a model."""
+    for name, field in model.model_fields.items():
+        yield (*prefix, name)
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            yield from keys_of(field.annotation, (*prefix, name))
+
+
+KEYS = {path for model in (Config, OwnData, OwnModel) for path in keys_of(model)} | {(alias,) for alias in ALIASES}
+FLAT = {path[-1] for path in KEYS}
+FREE = ("own_data", "own_models", "splits", "exclude")  # below them stand names of one's own
+
+
+def paths_in(value, prefix=()):
+    for key, inner in value.items():
+        yield (*prefix, key)
+        if isinstance(inner, dict) and key not in FREE and key not in ("values", "arguments"):
+            yield from paths_in(inner, (*prefix, key))
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "yaml") or inline(page)])
+def test_keys_of_the_configuration_exist(page):
+    """In blocks of YAML, and in pieces such as `sampling: {shards: 4}`; of a section, its keys may stand alone."""
+    found = [(block.text, yaml.safe_load(block.text)) for block in blocks(page, "yaml")]
+    for piece in inline(page):
+        if re.match(r"[a-z_0-9]+: [\w{\[./]", piece):
+            with contextlib.suppress(yaml.YAMLError):
+                found.append((piece, yaml.safe_load(piece.replace("{...}", "{}"))))
+    for text, value in found:
+        if isinstance(value, dict):
+            for path in paths_in(value):
+                known = path in KEYS if len(path) > 1 else path[0] in FLAT
+                assert known or path[-1] in NOT_KEYS, f"{page}: {text}: there is no key {'.'.join(map(str, path))}"
+
+
+NOT_KEYS = ("resources", "params")  # of Snakemake

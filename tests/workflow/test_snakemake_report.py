@@ -1,0 +1,122 @@
+"""`snakemake --report` of a finished run, made and opened without a network."""
+
+import os
+import re
+import shutil
+import zipfile
+from pathlib import Path
+
+import pytest
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+OFFLINE = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
+PICTURES = ("figures/gallery_*.png", "figures/data_*.png")  # the others are SVG as well, or of another file
+CATEGORIES = {
+    "Report": {"Other"},
+    "Tables": {"Certificates", "Costs", "Networks"},
+    "Figures": {"Certificates", "Costs", "Networks", "Gallery", "Provenance"},
+    "Data": {"phantom"},
+    "Paper": {"Figures", "Tables", "Summary"},
+}
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if not CHROMIUM and not os.environ.get("CI"):
+        pytest.skip("no chromium here")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture(params=["html", "zip"])
+def report(request, finished_once, tmp_path, monkeypatch):
+    """The report as a file to open: one HTML file, or that of an unpacked archive."""
+    for name, value in OFFLINE.items():
+        monkeypatch.setenv(name, value)
+    path = tmp_path / f"report.{request.param}"
+    finished_once.snakemake("--report", str(path))
+    if request.param == "zip":
+        with zipfile.ZipFile(path) as archive:
+            archive.extractall(tmp_path)
+        path = tmp_path / "report/report.html"
+    return path
+
+
+def open_report(browser, path):
+    """The page of a report, its errors, and what it asked of a network; no such request succeeds."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    errors, requests = [], []
+
+    def offline(route):
+        if re.match(r"(file|data|blob):", route.request.url):
+            route.continue_()
+        else:
+            requests.append(route.request.url)
+            route.abort()
+
+    page.route("**/*", offline)
+    page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(Path(path).as_uri())
+    return page, errors, requests
+
+
+def test_a_report_opens_offline_with_all_that_the_run_made(browser, report, finished_once):
+    page, errors, requests = open_report(browser, report)
+    page.get_by_text("The run tiny: randomized smoothing at sigma 0.25, 0.5").wait_for()
+    found = page.evaluate("categories")
+    assert {name: set(each) for name, each in found.items()} == CATEGORIES
+    assert {path for each in found.values() for paths in each.values() for path in paths} == rendered(finished_once)
+    for category, subcategories in found.items():
+        for subcategory, paths in subcategories.items():
+            for path in paths:
+                look_at(page, category, subcategory if len(subcategories) > 1 else None, path)
+    assert errors == []
+    assert requests == []
+
+
+def rendered(checkout):
+    """Pages, documents, tables and figures of the run."""
+    kinds = ("*.html", "*.pdf", "tables/*.csv", "tables/*.tex", "figures/*.svg", "figures/*.pdf", *PICTURES)
+    files = [path for kind in kinds for path in checkout.files(f"reports/tiny/{kind}") if path.name != "audit.html"]
+    return {path.relative_to(checkout.path).as_posix() for path in files}
+
+
+def look_at(page, category, subcategory, path):
+    """Walk to a result as a reader does: its labels, its caption, itself. An only subcategory is passed over."""
+    result = page.evaluate("path => results[path]", path)
+    page.evaluate("name => app.showCategory(name)", category)
+    if subcategory:
+        page.get_by_text(subcategory, exact=True).last.click()
+    for label in result["labels"].values():
+        page.get_by_text(label, exact=True).first.wait_for()
+    page.evaluate("path => app.showResultInfo(path)", path)
+    caption = re.sub(r"<[^>]+>", " ", result["caption"]).split()
+    assert len(caption) > 8, path
+    assert "{" not in result["caption"], path
+    page.get_by_text(" ".join(caption[:3])).first.wait_for()
+    if path.endswith((".svg", ".png")):
+        shown = [path, result["data_uri"]]
+        page.evaluate("([path, data]) => app.setView({content: 'img', contentPath: data, resultPath: path})", shown)
+        page.wait_for_function(
+            "([path, data]) => [...document.images].some("
+            "image => image.getAttribute('src') === data && image.complete && image.naturalWidth > 100)",
+            arg=shown,
+        )
+
+
+def test_the_page_of_the_run_opens_in_the_report(browser, report):
+    page, errors, requests = open_report(browser, report)
+    page.get_by_text("Report", exact=True).last.click()
+    row = page.locator("tr", has_text="results").first
+    row.locator("a").first.click()
+    page.wait_for_function("document.querySelector('iframe') !== null")
+    frame = page.frame_locator("iframe")
+    frame.get_by_role("heading", name="Certified segmentation: tiny").wait_for()
+    assert frame.locator("#curve svg").count() == 1
+    assert errors == []
+    assert requests == []
