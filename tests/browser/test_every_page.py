@@ -16,7 +16,8 @@ SKIPS = """() => {
   const level = heading => heading ? Number(heading.tagName[1]) : 0;
   return headings.filter((each, k) => level(each) > level(headings[k - 1]) + 1).map(each => each.outerHTML);
 }"""
-FOLDED = """() => [...document.querySelectorAll('details *:not(svg *)')]
+# What can only be used on a screen does not print: links to downloads, and controls.
+FOLDED = """() => [...document.querySelectorAll('details *:not(svg *, .downloads *, .controls *, .filter *, script)')]
   .filter(each => each.children.length === 0 && each.textContent.trim() && !each.getClientRects().length)
   .map(each => each.textContent.trim().slice(0, 80))"""
 
