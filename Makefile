@@ -11,7 +11,7 @@ LOCKED = pip install --quiet --no-deps --require-hashes -r
 INSTALL = $(BIN)/$(LOCKED) envs/lock-common.txt -r
 
 .DEFAULT_GOAL := help
-.PHONY: help run status push test env lint format lock config docs clean
+.PHONY: help run status push test screenshots env lint format lock config docs clean
 
 help:  ## Show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
@@ -26,7 +26,10 @@ push: env  ## Push data, models and results of the run to the DVC remote
 	$(BIN)/snakemake push $(if $(CONFIG),--configfile $(CONFIG))
 
 test: env $(CHECKERS)/complete  ## Run all tests
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadscope
+
+screenshots: env  ## Picture every page of a run at several widths and on paper, to look at; RUN=phantom
+	$(BIN)/python -m tests.browser.screenshots reports/$(or $(RUN),phantom) build/screenshots
 
 env: $(VENV)/complete  ## Set up .venv from the hash-locked files (TORCH=cpu|cuda chooses the build)
 

@@ -6,11 +6,11 @@ import pickle
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import filelock
 import pytest
 from playwright.sync_api import Browser, Error, sync_playwright
 
 from tests.browser.opened import Opened, launch, opened
+from tests.shared import made_once
 from tests.simulated import SimulatedRun, make_run
 from tests.simulated.variants import VARIANTS
 from tests.workflow.conftest import make_checkout
@@ -43,22 +43,20 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Opened]]:
 
 
 @pytest.fixture(scope="session")
-def simulated(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Callable[[str], SimulatedRun]:
-    """A function that renders a variant of tests/simulated/variants.py, audited, once for all processes of pytest."""
-    base = tmp_path_factory.getbasetemp()
-    shared = base if worker_id == "master" else base.parent
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], SimulatedRun]:
+    """A function that gives a variant of tests/simulated/variants.py, rendered and audited; the usual by Snakemake."""
 
     def simulate(variant: str) -> SimulatedRun:
-        folder, done = shared / f"simulated-{variant}", shared / f"simulated-{variant}.pickle"
-        with filelock.FileLock(f"{folder}.lock"):
-            if not done.exists():
-                checkout = make_checkout(folder).path
-                run = make_run(checkout, VARIANTS[variant](checkout), "work" if variant == "usual" else "all")
-                if variant == "usual":
-                    run.render()
-                run.audit()
-                done.write_bytes(pickle.dumps(run))
-            made: SimulatedRun = pickle.loads(done.read_bytes())
-            return made
+        def make(folder: Path) -> None:
+            checkout = make_checkout(folder / "repo").path
+            run = make_run(checkout, VARIANTS[variant](checkout), "work" if variant == "usual" else "all")
+            if variant == "usual":
+                run.render()
+            run.audit()
+            (folder / "run.pickle").write_bytes(pickle.dumps(run))
+
+        folder = made_once(tmp_path_factory, f"simulated-{variant}", make)
+        made: SimulatedRun = pickle.loads((folder / "run.pickle").read_bytes())
+        return made
 
     return simulate

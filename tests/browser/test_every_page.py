@@ -1,6 +1,7 @@
 """What holds for every page of a run: it is whole, silent, offline, and everyone can read it."""
 
 import io
+import unicodedata
 
 import pypdf
 import pytest
@@ -15,7 +16,8 @@ SKIPS = """() => {
   const level = heading => heading ? Number(heading.tagName[1]) : 0;
   return headings.filter((each, k) => level(each) > level(headings[k - 1]) + 1).map(each => each.outerHTML);
 }"""
-FOLDED = """() => [...document.querySelectorAll('details *:not(svg *)')]
+# What can only be used on a screen does not print: links to downloads, and controls.
+FOLDED = """() => [...document.querySelectorAll('details *:not(svg *, .downloads *, .controls *, .filter *, script)')]
   .filter(each => each.children.length === 0 && each.textContent.trim() && !each.getClientRects().length)
   .map(each => each.textContent.trim().slice(0, 80))"""
 
@@ -62,5 +64,5 @@ def test_prints_whole(simulated, open_page, run, name):
 
 
 def squeezed(text):
-    """Without white space, of which a PDF has none of its own, and without what its fonts may lack."""
-    return "".join(each for each in text if each.isascii() and not each.isspace())
+    """Letters and digits alone, no ligatures: a PDF has no white space of its own, and its fonts may lack the rest."""
+    return "".join(each for each in unicodedata.normalize("NFKC", text) if each.isascii() and each.isalnum())

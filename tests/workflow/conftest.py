@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tests.shared import made_once
 
 from segcert.audit.audit import audit
 from segcert.audit.plan import read_plan
@@ -121,11 +122,20 @@ def checkout(tmp_path):
 
 @pytest.fixture(scope="session")
 def finished_once(tmp_path_factory):
-    finished = make_checkout(tmp_path_factory.mktemp("finished") / "repo")
-    for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "start"]):
-        finished.git(*command)
-    finished.first_output = finished.snakemake().output
+    """The tiny run, finished: this process's copy of the one that all processes of pytest share."""
+    shared = made_once(tmp_path_factory, "finished", finish)
+    finished = Checkout(tmp_path_factory.mktemp("finished") / "repo")
+    shutil.copytree(shared / "repo", finished.path, symlinks=True)
+    finished.first_output = (shared / "output").read_text()
     return finished
+
+
+def finish(folder):
+    """Run the tiny configuration in a checkout with a commit; keep what Snakemake said."""
+    checkout = make_checkout(folder / "repo")
+    for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "start"]):
+        checkout.git(*command)
+    (folder / "output").write_text(checkout.snakemake().output)
 
 
 @pytest.fixture
