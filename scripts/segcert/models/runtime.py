@@ -32,7 +32,7 @@ def set_up_torch(device: str, threads: int) -> torch.device:
 
 def on_device(values: npt.NDArray[Any], device: torch.device) -> torch.Tensor:
     """An array as a tensor on a device; a GPU need not finish its work before it gets it."""
-    host = torch.from_numpy(values)
+    host = torch.from_numpy(values if values.flags.writeable else values.copy())  # torch warns of read-only memory
     return host if device.type == "cpu" else host.pin_memory().to(device, non_blocking=True)
 
 
