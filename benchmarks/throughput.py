@@ -7,7 +7,9 @@ Two ratios, each measured inside one run, in turns, as the median over rounds:
 - reference: the whole certification of an image over the reference way of doing it, written here on its own: one copy
   at a time, noise from numpy, labels to the host, a binomial test for each pixel.
 
-Networks have random weights: speed does not depend on them. On a GPU also bfloat16 and the agreement of CPU and GPU.
+Networks have random weights: speed does not depend on them. On a GPU they have the widths of config/paper.yaml, and
+bfloat16, torch.compile and the GPU's utilisation are measured, too. A case that is `stored` is what a job of the
+pipeline does: with the ground truth's overlaps, and every block kept on disk.
 """
 
 import sys
@@ -18,10 +20,14 @@ sys.path.insert(1, str(Path(__file__).parents[1] / "scripts"))
 
 import argparse
 import dataclasses
+import itertools
 import json
 import platform
 import statistics
+import tempfile
+import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -30,14 +36,18 @@ import torch
 from scipy.stats import binomtest, norm
 
 from segcert.certification.certificate import certify
+from segcert.config.training import SIZES
 from segcert.diffusion.denoiser import DiffusionDenoiser
 from segcert.models.runtime import device_name, set_up_torch
 from segcert.models.unet import UNet
-from segcert.smoothing.segmenter import SmoothedSegmenter
+from segcert.smoothing.blocks import BlockStore
+from segcert.smoothing.segmenter import PRECISIONS, SmoothedSegmenter
 from segcert.training.denoiser import build_unet
+from segcert.votes import Votes
 
 SIGMA, N0, N, TAU, ALPHA = 0.5, 10, 100, 0.75, 0.001
 LEAST_S = 10.0  # measured for so long, and for so many rounds
+WATCHED_S = 2.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +61,7 @@ class Case:
     precision: str = "float32"
     compiled: bool = False
     channels: int = 1
+    stored: bool = False
 
 
 CPU_CASES = [
@@ -59,24 +70,26 @@ CPU_CASES = [
     Case(64, 10, False, noise="exact"),
 ]
 GPU_CASES = [
-    Case(256, batch, denoiser, precision=precision, compiled=compiled)
-    for denoiser in (False, True)
-    for batch in (32, 128)
-    for precision in ("float32", "bfloat16")
-    for compiled in (False, True)
+    *(Case(256, 55, denoiser, precision=precision) for denoiser in (False, True) for precision in PRECISIONS),
+    *(Case(256, 55, False, precision=precision, stored=True) for precision in PRECISIONS),
+    Case(256, 55, True, precision="bfloat16", stored=True),
+    *(Case(256, batch, True, precision="bfloat16") for batch in (10, 50)),
+    Case(256, 55, False, noise="exact", precision="bfloat16"),
+    *(Case(256, 55, denoiser, precision="bfloat16", compiled=True) for denoiser in (False, True)),
 ]
 
 
 def networks(case: Case, device: torch.device) -> tuple[UNet, DiffusionDenoiser | None]:
-    """A U-Net and a diffusion model of the default widths (wider on a GPU)."""
+    """A U-Net and a diffusion model of the default widths (on a GPU: of the paper's)."""
     torch.manual_seed(0)
-    wide = 8 if device.type == "cuda" else 1
-    model = UNet(case.channels, 2, width=8 * wide, depth=3).eval()
+    paper = device.type == "cuda"
+    model = UNet(case.channels, 2, width=64 if paper else 8, depth=4 if paper else 3).eval()
     if not case.denoiser:
         return model, None
-    settings = {"channels": [16 * wide, 32 * wide, 64 * wide], "layers_per_block": 1}
+    channels, layers_per_block = SIZES["base"] if paper else ([16, 32, 64], 1)
+    unet = build_unet({"channels": channels, "layers_per_block": layers_per_block}, case.channels, case.size)
     betas = torch.linspace(1e-4, 0.02, 1000)
-    return model, DiffusionDenoiser(build_unet(settings, case.channels, case.size), torch.cumprod(1 - betas, 0))
+    return model, DiffusionDenoiser(unet, torch.cumprod(1 - betas, 0))
 
 
 def smoothed_of(case: Case, device: torch.device) -> SmoothedSegmenter:
@@ -85,6 +98,28 @@ def smoothed_of(case: Case, device: torch.device) -> SmoothedSegmenter:
     return SmoothedSegmenter(
         model, SIGMA, 2, denoiser, case.batch_size, 0, device, case.precision, noise=case.noise, compiled=case.compiled
     )
+
+
+def sampler_of(case: Case, smoothed: SmoothedSegmenter, image: np.ndarray, folder: Path) -> Callable[[int], Any]:
+    """What draws the votes of some images as a job does: one is read and stored while the next is on its way.
+
+    If they are stored, in a store below `folder` and each image another one, so that there is nothing of it yet.
+    """
+    numbers = itertools.count()
+    if case.stored:
+        smoothed.identity, smoothed.store = {"segmenter": "of the benchmark"}, BlockStore(folder)
+
+    def sample(images: int) -> None:
+        started: deque[Callable[[], Votes]] = deque()
+        for _ in range(images):
+            another = np.roll(image, next(numbers), axis=2)
+            truth = (another[0] > 0.5).astype(np.uint8) if case.stored else None
+            started.append(smoothed.start(another, N0, N, truth=truth))
+            if len(started) > 1:
+                started.popleft()()
+        started.popleft()()
+
+    return sample
 
 
 def image_of(case: Case) -> np.ndarray:
@@ -122,20 +157,56 @@ def seconds(run: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
-def loop_ratio(case: Case, device: torch.device, rounds: int) -> dict[str, Any]:
+def loop_ratio(case: Case, device: torch.device, rounds: int, least_s: float) -> dict[str, Any]:
     """The loop's share of the bare networks' speed, and both in draws per second."""
     smoothed, image = smoothed_of(case, device), image_of(case)
     alone = bare(smoothed, image)
-    alone()
-    smoothed.sample(image, N0, N)
-    pairs: list[tuple[float, float]] = []
-    while len(pairs) < rounds or sum(map(sum, pairs)) < LEAST_S:
-        pairs.append((seconds(alone), seconds(lambda: smoothed.sample(image, N0, N))))
+    with tempfile.TemporaryDirectory() as folder:
+        sample = sampler_of(case, smoothed, image, Path(folder))
+        images = 1 if device.type == "cpu" else 2 if case.denoiser else 6
+        alone()
+        sample(1)
+        pairs: list[tuple[float, float]] = []
+        while len(pairs) < rounds or sum(map(sum, pairs)) < least_s:
+            pairs.append((seconds(lambda: [alone() for _ in range(images)]), seconds(lambda: sample(images))))
+        busy = utilisation(lambda: sample(images)) if device.type == "cuda" else {}
     alone_s, loop_s = (statistics.median(column) for column in zip(*pairs, strict=True))
-    return dataclasses.asdict(case) | {
-        "ratio": statistics.median(a / b for a, b in pairs),
-        "loop_draws_per_s": (N0 + N) / loop_s,
-        "bare_draws_per_s": (N0 + N) / alone_s,
+    return (
+        dataclasses.asdict(case)
+        | {
+            "ratio": statistics.median(a / b for a, b in pairs),
+            "loop_draws_per_s": images * (N0 + N) / loop_s,
+            "bare_draws_per_s": images * (N0 + N) / alone_s,
+            "seconds_per_image": loop_s / images,
+            "rounds": len(pairs),
+        }
+        | busy
+    )
+
+
+def utilisation(sample: Callable[[], Any]) -> dict[str, float]:
+    """While images are sampled one after the other: in how many percent of the time the GPU was busy, and its memory.
+
+    Read from the driver ten times a second for two seconds; peak memory is that of torch's allocator.
+    """
+    torch.cuda.reset_peak_memory_stats()
+    readings: list[int] = []
+    stop = threading.Event()
+
+    def watch() -> None:
+        while not stop.wait(0.1):
+            readings.append(torch.cuda.utilization())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    start = time.perf_counter()
+    while time.perf_counter() - start < WATCHED_S:
+        sample()
+    stop.set()
+    watcher.join()
+    return {
+        "utilisation_percent": statistics.mean(readings[len(readings) // 3 :]),  # the driver looks back for up to 1 s
+        "peak_memory_mib": torch.cuda.max_memory_allocated() / 2**20,
     }
 
 
@@ -169,22 +240,13 @@ def reference_ratio(case: Case, device: torch.device) -> dict[str, Any]:
     return dataclasses.asdict(case) | {"times_faster": slow / fast, "reference_s": slow, "segcert_s": fast}
 
 
-def agreement(case: Case) -> dict[str, Any]:
-    """Share of labels on which CPU and GPU agree, given the same noisy copies (their noise differs)."""
-    on_cpu, on_gpu = (smoothed_of(case, torch.device(name)) for name in ("cpu", "cuda"))
-    x = torch.from_numpy(image_of(case))
-    batch = on_cpu.noise.copies(x, "x", [("estimation", k) for k in range(case.batch_size)], case.batch_size)
-    with torch.inference_mode():
-        labels = [each.logits(batch.to(each.device)).argmax(dim=1).cpu() for each in (on_cpu, on_gpu)]
-    return dataclasses.asdict(case) | {"labels_equal": float((labels[0] == labels[1]).double().mean())}
-
-
 def main() -> None:
     """Measure all cases and write the numbers."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--least", type=float, default=LEAST_S, help="seconds measured at least, for each case")
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
     device = set_up_torch(options.device, options.threads)
@@ -194,11 +256,14 @@ def main() -> None:
         "processor": platform.processor(),
         "torch": torch.__version__,
     }
-    results["loop"] = [report(loop_ratio(case, device, options.rounds)) for case in cases]
-    slow = [Case(size, 10, denoiser) for size in (64, 256) for denoiser in (False, True)]
+    results["loop"] = []
+    for case in cases:
+        results["loop"].append(report(loop_ratio(case, device, options.rounds, options.least)))
+        if options.output:
+            options.output.write_text(json.dumps(results, indent=1) + "\n")
+    sizes, batch = ((64, 256), 10) if device.type == "cpu" else ((256,), 55)
+    slow = [Case(size, batch, denoiser) for size in sizes for denoiser in (False, True)]
     results["reference"] = [report(reference_ratio(case, device)) for case in slow]
-    if device.type == "cuda":
-        results["agreement"] = [report(agreement(Case(64, 32, denoiser))) for denoiser in (False, True)]
     if options.output:
         options.output.write_text(json.dumps(results, indent=1) + "\n")
 

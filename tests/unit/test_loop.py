@@ -7,13 +7,14 @@ import pytest
 import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file
-from tests.unit.test_training import CPU, denoiser, index, segmenter, settings_of  # noqa: F401
+from tests.unit.test_training import denoiser, index, segmenter, settings_of  # noqa: F401
 from torch import nn
 
 from segcert.config import Config
 from segcert.training.average import Average
 from segcert.training.batches import batch_of, steps_of, stream
 from segcert.training.checkpoints import Checkpoint
+from segcert.training.devices import accelerator_on
 from segcert.training.launch import launch
 from segcert.training.loop import TrainingError, train
 from segcert.training.optimizer import build_optimizer, learning_rate
@@ -118,6 +119,25 @@ def _save_and_die_at_step_4(save):
     return saved
 
 
+def test_a_training_has_its_own_device_and_arithmetic_whatever_came_before():
+    cpu = torch.device("cpu")
+    assert [accelerator_on(cpu, each).mixed_precision for each in ("float32", "bfloat16")] == ["no", "bf16"]
+    if torch.cuda.is_available():
+        assert accelerator_on(torch.device("cuda"), "float32").device.type == "cuda"
+        assert accelerator_on(cpu, "float32").device.type == "cpu"
+
+
+def test_a_checkpoint_is_read_to_the_cpu(tmp_path, monkeypatch):
+    """Where an optimiser keeps the number of steps of each weight: on a GPU each step would wait for it."""
+    seen = {}
+    load = torch.load
+    monkeypatch.setattr(torch, "load", lambda *args, **options: seen.update(options) or load(*args, **options))
+    checkpoint = Checkpoint(tmp_path / "checkpoint.pt", "key")
+    checkpoint.save({"step": torch.tensor(1.0)})
+    assert checkpoint.load()["step"].device.type == "cpu"
+    assert seen == {"map_location": "cpu", "weights_only": True}
+
+
 def test_a_checkpoint_of_another_training_is_not_gone_on_from(tmp_path):
     run(tmp_path, linear(), key="another")
     seen = []
@@ -140,7 +160,7 @@ def test_a_loss_that_is_not_finite_names_the_images_and_keeps_the_checkpoint(tmp
         "lower the learning rate: `segmenter: {learning_rate: ",
     ):
         assert part in str(error.value)
-    state = Checkpoint(tmp_path / "checkpoint.pt", "key").load(CPU)
+    state = Checkpoint(tmp_path / "checkpoint.pt", "key").load()
     assert state["step"] == 2
     assert all(value.isfinite().all() for value in state["model"].values())
     assert not (tmp_path / "history.csv").exists()

@@ -1,4 +1,5 @@
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -54,6 +55,31 @@ def test_votes_do_not_depend_on_batches_and_blocks(options):
         smoothed(model, num_classes=3, **options).sample(IMAGE, 5, 20),
         smoothed(model, num_classes=3).sample(IMAGE, 5, 20),
     )
+
+
+def test_blocks_that_are_read_beside_the_networks_give_the_same_votes(tmp_path):
+    """As on a GPU: several images are started before the first is finished, and their blocks stored."""
+    images = [IMAGE, IMAGE[:, ::-1].copy(), IMAGE[:, :, ::-1].copy()]
+    with ThreadPoolExecutor(1) as reader:
+        beside = smoothed(batch_size=4, block_size=3, store=BlockStore(tmp_path), identity={"segmenter": "a"})
+        beside._reader = reader
+        for finish, image in zip([beside.start(image, 5, 20) for image in images], images, strict=True):
+            assert_equal(finish(), smoothed(batch_size=4).sample(image, 5, 20))
+    assert len(list(tmp_path.rglob("*.npz"))) == 3 * (2 + 7)
+
+
+def test_a_compiled_denoiser_is_asked():
+    """A module that torch.compile wraps has no truth value: it has __len__ and raises (torch 2.11)."""
+
+    class NoTruthValue(nn.Module):
+        def __len__(self):
+            raise TypeError
+
+        def forward(self, x, sigma):
+            return torch.zeros_like(x)
+
+    votes = smoothed(denoiser=NoTruthValue().eval()).sample(IMAGE, 5, 20)
+    assert (votes.estimation[0] == 20).all()
 
 
 def test_more_draws_extend_the_ones_before():

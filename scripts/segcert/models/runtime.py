@@ -2,7 +2,9 @@
 
 import ctypes
 import os
+from typing import Any
 
+import numpy.typing as npt
 import torch
 
 
@@ -26,6 +28,12 @@ def set_up_torch(device: str, threads: int) -> torch.device:
     keep_freed_memory()
     torch.use_deterministic_algorithms(True)
     return torch.device(device)
+
+
+def on_device(values: npt.NDArray[Any], device: torch.device) -> torch.Tensor:
+    """An array as a tensor on a device; a GPU need not finish its work before it gets it."""
+    host = torch.from_numpy(values if values.flags.writeable else values.copy())  # torch warns of read-only memory
+    return host if device.type == "cpu" else host.pin_memory().to(device, non_blocking=True)
 
 
 def keep_freed_memory() -> None:

@@ -12,7 +12,8 @@ from segcert.certification.binomial import p_value_table
 from segcert.certification.certificate import ABSTAIN
 from segcert.smoothing.errors import SamplingError
 from segcert.smoothing.noise import Draw, image_digest
-from segcert.smoothing.segmenter import SmoothedSegmenter, checked_image
+from segcert.smoothing.pixels import checked_image
+from segcert.smoothing.segmenter import SmoothedSegmenter
 
 Image = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.uint8]

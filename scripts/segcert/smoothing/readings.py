@@ -11,6 +11,7 @@ from torch import Tensor
 
 from segcert.draws import pack_labels, unpack_labels
 from segcert.measurements import Measurement
+from segcert.models.runtime import on_device
 from segcert.provenance.digests import array_digest
 from segcert.smoothing.blocks import Block
 from segcert.smoothing.errors import SamplingError
@@ -68,7 +69,7 @@ class Readings:
         if int(areas.sum()) < label_maps.numel():
             raise SamplingError("model: returned logits that are not finite; a label from them would mean nothing")
         block = Block(counts.cpu().numpy(), {"areas": areas.cpu().numpy().astype(np.uint32)})
-        return block.with_columns(self._columns(label_maps.cpu().numpy(), block))
+        return block.with_columns(self._columns(label_maps, block))
 
     def complete(self, block: Block) -> Block | None:
         """The block with all columns that are asked for, or None if they cannot be had without drawing again."""
@@ -76,30 +77,36 @@ class Readings:
             return None
         if not self.missing(block):
             return block
-        return block.with_columns(self._columns(unpack_labels(block.columns["draws"], self.shape), block))
+        label_maps = torch.from_numpy(unpack_labels(block.columns["draws"], self.shape))
+        return block.with_columns(self._columns(label_maps, block))
 
     def missing(self, block: Block) -> set[str]:
         """The columns that are asked for and that the block lacks."""
         return set(self._readers()) - set(block.columns)
 
-    def _columns(self, label_maps: Array, block: Block) -> dict[str, Array]:
+    def _columns(self, label_maps: Tensor, block: Block) -> dict[str, Array]:
         readers = self._readers()
         return {name: readers[name](label_maps) for name in sorted(self.missing(block))}
 
-    def _readers(self) -> dict[str, Callable[[Array], Array]]:
-        readers: dict[str, Callable[[Array], Array]] = {
+    def _readers(self) -> dict[str, Callable[[Tensor], Array]]:
+        readers: dict[str, Callable[[Tensor], Array]] = {
             self.measurement_column(measurement): _reader_of(measurement) for measurement in self.measurements
         }
         if self.truth is not None:
             readers[self.overlap_column] = self._overlaps
         if self.keep_draws:
-            readers["draws"] = lambda label_maps: pack_labels(label_maps, self.num_classes)
+            readers["draws"] = lambda label_maps: pack_labels(label_maps.cpu().numpy(), self.num_classes)
         return readers
 
-    def _overlaps(self, label_maps: Array) -> Array:
-        hits = [((label_maps == k) & (self.truth == k)).sum(axis=(1, 2)) for k in range(self.num_classes)]
-        return np.stack(hits, axis=1).astype(np.uint32)
+    def _overlaps(self, label_maps: Tensor) -> Array:
+        assert self.truth is not None
+        truth = on_device(self.truth, label_maps.device)
+        hits = [((label_maps == k) & (truth == k)).flatten(1).count_nonzero(dim=1) for k in range(self.num_classes)]
+        return torch.stack(hits, dim=1).cpu().numpy().astype(np.uint32)
 
 
-def _reader_of(measurement: Measurement) -> Callable[[Array], Array]:
-    return lambda label_maps: np.array([measurement.function(labels) for labels in label_maps], dtype=np.float64)
+def _reader_of(measurement: Measurement) -> Callable[[Tensor], Array]:
+    def read(label_maps: Tensor) -> Array:
+        return np.array([measurement.function(labels) for labels in label_maps.cpu().numpy()], dtype=np.float64)
+
+    return read

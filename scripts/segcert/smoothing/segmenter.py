@@ -1,10 +1,12 @@
 """The smoothed segmenter: a segmentation model asked for its labels on many noisy copies of an image."""
 
 import contextlib
+import functools
 import itertools
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,11 +16,13 @@ from torch import Tensor, nn
 
 from segcert.measurements import Measurement
 from segcert.models.identity import module_digest
-from segcert.models.runtime import ran_out_of_memory
+from segcert.models.runtime import on_device, ran_out_of_memory
 from segcert.smoothing.blocks import Block, BlockStore
 from segcert.smoothing.errors import SamplingError
 from segcert.smoothing.noise import Draw, Noise, Stream, image_digest
+from segcert.smoothing.pixels import checked_image
 from segcert.smoothing.readings import Readings
+from segcert.smoothing.spans import Span, spans_of
 from segcert.votes import Votes, narrow
 
 Model = Callable[[Tensor], Tensor]
@@ -27,14 +31,7 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 MOST_CLASSES = 254
 NOT_FINITE = 255
 RUNTIME = "runtime"
-
-
-class Span(NamedTuple):
-    """Consecutive draws of a stream: one block."""
-
-    stream: Stream
-    start: int
-    stop: int
+READ_LATER = 2  # blocks whose labels wait on a GPU to be read
 
 
 class SmoothedSegmenter:
@@ -58,7 +55,8 @@ class SmoothedSegmenter:
     device
         Where the networks run: "cpu", "cuda".
     precision
-        In which arithmetic they run: "float32", "bfloat16".
+        In which arithmetic they run: "float32", "bfloat16". On GPUs that have it, convolutions in "float32" multiply
+        in TF32, as torch has it by default (torch.backends.cudnn.allow_tf32).
     noise
         "normal", or "exact": Gaussian noise rounded to the image's own grid, k / (2^bits - 1), so that the guarantee
         holds in floating point too (docs/noise.md).
@@ -142,6 +140,7 @@ class SmoothedSegmenter:
         self.denoiser: Denoise | None = self._compiled(denoiser) if compiled else denoiser
         self.num_classes, self.batch_size, self.compiled = num_classes, batch_size, compiled
         self.block_size, self.store, self.pool = block_size, store, pool
+        self._reader = None if self.device.type == "cpu" else ThreadPoolExecutor(1, "reader")
 
     @property
     def sigma(self) -> float:
@@ -192,6 +191,23 @@ class SmoothedSegmenter:
         block size and after resumption. Memory does not grow with n (but for a few bytes per draw, and for its label
         map where it is kept). Of a store, blocks that are there are used, and what is missing is drawn.
         """
+        return self.start(image, n0, n, truth=truth, measurements=measurements, keep_draws=keep_draws)()
+
+    def start(
+        self,
+        image: npt.ArrayLike,
+        n0: int = 10,
+        n: int = 100,
+        *,
+        truth: npt.ArrayLike | None = None,
+        measurements: Sequence[Measurement] = (),
+        keep_draws: bool = False,
+    ) -> Callable[[], Votes]:
+        """Ask the networks for all draws of one image; the function that is returned waits for the votes.
+
+        The arguments are those of `sample`. A GPU goes on with the next image, started in the same thread, while a
+        thread beside it reads and stores what the networks said of this one. On a CPU all is done at once.
+        """
         if min(n0, n) < 1:
             raise SamplingError(f"n0 {n0}, n {n}: expected at least one draw of each")
         pixels = checked_image(image)
@@ -205,25 +221,42 @@ class SmoothedSegmenter:
         )
         key = self.key(pixels)
         streams: dict[Stream, Block] = {}
-        for span, block in self._blocks(pixels, key, readings, spans_of(n0, n, self.block_size)):
+        pending: deque[Future[None]] = deque()
+
+        def take(span: Span, block_of: Callable[[], Block]) -> None:
+            block = block_of()
             streams[span.stream] = streams[span.stream] + block if span.stream in streams else block
-        both = (streams["selection"] + streams["estimation"]).columns
-        earlier = self.store.finished(key, n) if self.store else []
-        about = {"batch_size": self.batch_size} | ({"earlier_n": earlier} if earlier else {})
-        return Votes(
-            selection=narrow(streams["selection"].counts, n0),
-            estimation=narrow(streams["estimation"].counts, n),
-            sigma=self.sigma,
-            areas=both["areas"],
-            measurements={each.name: both[readings.measurement_column(each)] for each in measurements},
-            origin=key | about,
-            **(
-                {"overlaps": both[readings.overlap_column], "truth_areas": readings.truth_areas}
-                if truth is not None
-                else {}
-            ),
-            **({"draws": both["draws"]} if keep_draws else {}),
-        )
+
+        for span, block_of in self._blocks(pixels, key, readings, spans_of(n0, n, self.block_size)):
+            if self._reader is None:
+                take(span, block_of)
+                continue
+            pending.append(self._reader.submit(take, span, block_of))
+            if len(pending) > READ_LATER:  # memory does not grow with n
+                pending.popleft().result()
+
+        def votes() -> Votes:
+            while pending:
+                pending.popleft().result()
+            both = (streams["selection"] + streams["estimation"]).columns
+            earlier = self.store.finished(key, n) if self.store else []
+            about = {"batch_size": self.batch_size} | ({"earlier_n": earlier} if earlier else {})
+            return Votes(
+                selection=narrow(streams["selection"].counts, n0),
+                estimation=narrow(streams["estimation"].counts, n),
+                sigma=self.sigma,
+                areas=both["areas"],
+                measurements={each.name: both[readings.measurement_column(each)] for each in measurements},
+                origin=key | about,
+                **(
+                    {"overlaps": both[readings.overlap_column], "truth_areas": readings.truth_areas}
+                    if truth is not None
+                    else {}
+                ),
+                **({"draws": both["draws"]} if keep_draws else {}),
+            )
+
+        return votes
 
     @torch.inference_mode()
     def label_maps(self, image: npt.NDArray[np.float32], draws: Iterable[Draw]) -> Iterator[Tensor]:
@@ -236,7 +269,7 @@ class SmoothedSegmenter:
 
         On a CPU the next batch is drawn while the networks see this one; on a GPU its stream does that by itself.
         """
-        x, digest = torch.from_numpy(image).to(self.device), image_digest(image)
+        x, digest = on_device(image, self.device), image_digest(image)
         batches = iter(lambda: list(itertools.islice(draws, self.batch_size)), [])
         if self.device.type != "cpu":
             yield from ((self.noise.copies(x, digest, batch, self.batch_size), len(batch)) for batch in batches)
@@ -269,7 +302,7 @@ class SmoothedSegmenter:
         x = F.avg_pool2d(x_noisy, self.pool) if self.pool > 1 else x_noisy
         try:
             with self._autocast():
-                if self.denoiser:
+                if self.denoiser is not None:  # a compiled one has no truth value
                     x = self.denoiser(x, self.sigma / self.pool)
                 logits = self.model(x.contiguous(memory_format=torch.channels_last))
         except RuntimeError as error:
@@ -302,7 +335,7 @@ class SmoothedSegmenter:
     def key(self, image: npt.NDArray[np.float32]) -> dict[str, Any]:
         """All that a vote depends on, but for stream and draw.
 
-        The batch size is not among it: it changes logits by float32 rounding at most.
+        The batch size is not among it: it changes logits by rounding at most.
         """
         gpu = f", {torch.cuda.get_device_name(self.device)}" if self.device.type == "cuda" else ""
         return {
@@ -321,23 +354,31 @@ class SmoothedSegmenter:
 
     def _blocks(
         self, image: npt.NDArray[np.float32], key: dict[str, Any], readings: Readings, spans: Iterable[Span]
-    ) -> Iterator[tuple[Span, Block]]:
-        """The block of each span: from the store, or drawn. Batches run on from one span to the next."""
+    ) -> Iterator[tuple[Span, Callable[[], Block]]]:
+        """For each span what gives its block, from the store or drawn: networks are asked before it is yielded.
+
+        Batches run on from one span to the next.
+        """
         ahead, behind = itertools.tee((span, self._kept(key, span, readings).draws) for span in spans)
         missing = ((span.stream, k) for span, kept in ahead for k in range(span.start + kept, span.stop))
         label_maps = self.label_maps(image, missing)
         for span, kept_draws in behind:  # blocks are read again, not held: memory does not grow with n
-            block = self._kept(key, span, readings) if kept_draws else readings.empty()
-            if block.draws != kept_draws:  # another process has changed it since
+            kept = self._kept(key, span, readings) if kept_draws else readings.empty()
+            if kept.draws != kept_draws:  # another process has changed it since
                 again = ((span.stream, k) for k in range(span.start, span.start + kept_draws))
-                block = readings.read(torch.stack(list(self.label_maps(image, again))))
+                kept = readings.read(torch.stack(list(self.label_maps(image, again))))
             lacking = span.stop - span.start - kept_draws
-            if lacking:
-                drawn = readings.read(torch.stack(list(itertools.islice(label_maps, lacking))))
-                block = block + drawn if kept_draws else drawn
-                if self.store:
-                    self.store.put({**key, "stream": span.stream, "start": span.start}, block)
-            yield span, block
+            drawn = torch.stack(list(itertools.islice(label_maps, lacking))) if lacking else None
+            yield span, functools.partial(self._whole, key, span, readings, kept, drawn)
+
+    def _whole(self, key: dict[str, Any], span: Span, readings: Readings, kept: Block, drawn: Tensor | None) -> Block:
+        """The block of a span: what was kept of it and what was drawn, which is stored."""
+        if drawn is None:
+            return kept
+        block = kept + readings.read(drawn) if kept.draws else readings.read(drawn)
+        if self.store:
+            self.store.put({**key, "stream": span.stream, "start": span.start}, block)
+        return block
 
     def _kept(self, key: dict[str, Any], span: Span, readings: Readings) -> Block:
         """What the store has of a span.
@@ -356,27 +397,3 @@ class SmoothedSegmenter:
         if self.precision == "float32":
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, PRECISIONS[self.precision])
-
-
-def spans_of(n0: int, n: int, block_size: int) -> list[Span]:
-    """The blocks of n0 selection and n estimation draws."""
-    streams: tuple[tuple[Stream, int], ...] = (("selection", n0), ("estimation", n))
-    return [
-        Span(stream, start, min(start + block_size, draws))
-        for stream, draws in streams
-        for start in range(0, draws, block_size)
-    ]
-
-
-def checked_image(image: npt.ArrayLike) -> npt.NDArray[np.float32]:
-    """The image as contiguous float32 (C, H, W). Raises SamplingError when its shape or range is another."""
-    pixels = np.ascontiguousarray(image, dtype=np.float32)
-    if pixels.ndim != 3 or not pixels.size:
-        raise SamplingError(f"image: found shape {pixels.shape}; expected (C, H, W)")
-    if not np.isfinite(pixels).all():
-        raise SamplingError("image: holds values that are not finite; expected float32 in [0, 1]")
-    if pixels.min() < 0 or pixels.max() > 1:
-        raise SamplingError(
-            f"image: values from {pixels.min():g} to {pixels.max():g}; expected [0, 1]: divide 8-bit pixels by 255"
-        )
-    return pixels

@@ -1,6 +1,6 @@
 """The votes of a shard of a data set's test images."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from segcert.models.registry import load_segmenter
 from segcert.progress import log, track
 from segcert.smoothing.blocks import BlockStore
 from segcert.smoothing.segmenter import Denoise, SmoothedSegmenter
-from segcert.votes import save_votes
+from segcert.votes import Votes, save_votes
 
 
 def sample_shard(
@@ -51,8 +51,10 @@ def sample_shard(
     )  # fmt: skip
     names = dataset.names("test", settings["test_images"])[shard::shards]
     log.info("%d images, sigma %g, %d + %d draws each", len(names), sigma, n0, n)
-    votes = {
-        name: smoothed.sample(
+    started: dict[str, Callable[[], Votes]] = {}
+    votes: dict[str, Votes] = {}
+    for name in track(names, f"sampling sigma {sigma:g}"):
+        started[name] = smoothed.start(
             dataset.image(name),
             n0,
             n,
@@ -60,8 +62,8 @@ def sample_shard(
             measurements=measurements_of(measurements, dataset.about["classes"], dataset.pixel_size(name)),
             keep_draws=keep_draws,
         )
-        for name in track(names, f"sampling sigma {sigma:g}")
-    }
+        votes |= {earlier: started.pop(earlier)() for earlier in list(started)[:-1]}  # while a GPU is at this one
+    votes |= {last: finish() for last, finish in started.items()}
     save_votes(output, votes)
     if keep_draws and names:
         size = Path(output).stat().st_size / len(names)

@@ -27,11 +27,15 @@ class Checkpoint:
         """The checkpoint of a training that is decided by the contents of some files and by JSON values."""
         return cls(Path(path), value_digest([[file_digest(each) for each in files], decides]))
 
-    def load(self, device: torch.device) -> dict[str, Any] | None:
-        """The state, or None if there is none of this key."""
+    def load(self) -> dict[str, Any] | None:
+        """The state, its tensors on the CPU, or None if there is none of this key.
+
+        From there networks and optimisers copy what belongs on a GPU to it. Of an optimiser that is not the number of
+        steps of each weight: on a GPU every step would wait for every one of them.
+        """
         if not self.path.exists():
             return None
-        saved = torch.load(self.path, map_location=device, weights_only=True)
+        saved = torch.load(self.path, map_location="cpu", weights_only=True)
         return saved["state"] if saved["key"] == self.key else None
 
     def save(self, state: dict[str, Any]) -> None:

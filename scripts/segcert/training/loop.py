@@ -131,7 +131,7 @@ class _Learner:
 
     def resume(self) -> None:
         """Take up the state of the checkpoint, if there is one of this training, and get ready to learn."""
-        state = self.checkpoint.load(self.accelerator.device)
+        state = self.checkpoint.load()
         if state:
             self.step, self.rows, self.best = state["step"], state["rows"], state["best"]
             self.model.load_state_dict(state["model"])
