@@ -10,7 +10,12 @@ import pytest
 
 from segcert.data.loading import PreparedDataset
 
-PIXELS = "canvas => Array.from(canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data)"
+PIXELS = """canvas => {  // through a copy: to be read often is no use of the canvas of the page
+    const copy = Object.assign(document.createElement('canvas'), {width: canvas.width, height: canvas.height});
+    const context = copy.getContext('2d', {willReadFrequently: true});
+    context.drawImage(canvas, 0, 0);
+    return Array.from(context.getImageData(0, 0, copy.width, copy.height).data);
+}"""
 LAYERS = ["image", "noisy", "denoised", "truth", "prediction", "certified", "radius", "difference"]
 
 
