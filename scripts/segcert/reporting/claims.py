@@ -152,6 +152,11 @@ def claim_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
     return pd.DataFrame(made, columns=COLUMNS)
 
 
+def in_sentences(table: pd.DataFrame) -> pd.DataFrame:
+    """The table of claims with the sentence of each in the place of its short name."""
+    return table.assign(claim=table["claim"].map(lambda name: CLAIMS[name].sentence))
+
+
 def verdict(sign: int, low: float, high: float) -> str:
     """What a 95% interval of a difference says of a claim with this sign (see Claim)."""
     if math.isnan(low) or math.isnan(high):

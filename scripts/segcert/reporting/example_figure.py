@@ -22,7 +22,7 @@ def example_figure(example: Example) -> Figure:
     sigma, gray = middle_sigma(example), to_rgb(example.image)
     panels = {"image": gray, "ground truth": paint(gray, example.truth)}
     for picture, title in zip(example.denoised.get(sigma, ()), ("noisy", "denoised"), strict=False):
-        panels[title] = to_rgb(np.clip(picture, 0, 1))
+        panels[title] = to_rgb(picture / 255)
     for (model, regime, denoiser), labels in list(example.certified[sigma].items())[:MOST]:
         panels[f"{model} ({regime}),\n{WHERE[denoiser]}"] = paint(gray, labels)
     with TEXT.text():

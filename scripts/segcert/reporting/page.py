@@ -19,6 +19,7 @@ from segcert.reporting.data_summary import DataSummary
 from segcert.reporting.html import data_uri, inline_svg, render
 from segcert.reporting.page_tables import TABLES, page_table
 from segcert.reporting.style import describe
+from segcert.reporting.tables import read_table
 
 INLINE = 8_000_000  # bytes of the viewer's parts up to which the page holds them all
 VERSIONS = ("torch", "diffusers", "monai", "numpy", "scipy", "pandas")
@@ -105,11 +106,6 @@ def render_page(
         configuration=json.dumps(configuration, indent=2),
         configuration_file=_inside("configuration.yaml", json.dumps(configuration, indent=1).encode()),
     )
-
-
-def read_table(path: str | Path) -> pd.DataFrame:
-    """A CSV file of the report; only what is empty is missing, for a class may be called `null`."""
-    return pd.read_csv(path, keep_default_na=False, na_values=[""])
 
 
 def artifact_digests(paths: Sequence[str | Path]) -> dict[str, str]:

@@ -31,7 +31,7 @@ CURVES = (5, 4)  # data sets and models whose curves are drawn
 
 @dataclasses.dataclass(frozen=True)
 class Tables:
-    """The tables of the report that the summary condenses. claims: None where the run has none."""
+    """The tables of the report that the summary condenses. claims: in sentences, or None where the run has none."""
 
     main: pd.DataFrame
     measurements: pd.DataFrame

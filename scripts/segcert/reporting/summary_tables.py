@@ -14,7 +14,7 @@ PAIRING = ["dataset", "model", "regime", "denoiser"]
 FULL_ROWS, FULL_SIGMAS = 12, 3  # up to which the main table is shown as it is
 BLOCK_COLUMNS, BLOCK_ROWS, BLOCKS = 15, 16, 2  # of the condensed one
 CLAIMS, MEASURED = 8, 8  # rows
-NAME = 24  # characters
+NAME, SENTENCE = 24, 110  # characters
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,7 +146,7 @@ def claims_table(claims: pd.DataFrame) -> Condensed:
     """Each claim with its difference and verdict; of many rows, how often each verdict was given."""
     if len(claims) <= CLAIMS:
         rows = [
-            [shorten(row["claim"], 90), shorten(row["dataset"]), shorten(row["model"]), _sigma(row["sigma"]),
+            [shorten(row["claim"], SENTENCE), shorten(row["dataset"]), shorten(row["model"]), _sigma(row["sigma"]),
              f"{row['images']:.0f}",
              _with_interval(row, "difference", signed),
              shorten(row["verdict"])]
@@ -163,7 +163,8 @@ def claims_table(claims: pd.DataFrame) -> Condensed:
     return Condensed(
         heads=["claim", *(shorten(verdict) for verdict in verdicts)],
         rows=[
-            [shorten(name, 90), *(str(counts.loc[name, verdict]) for verdict in verdicts)] for name in names[:CLAIMS]
+            [shorten(name, SENTENCE), *(str(counts.loc[name, verdict]) for verdict in verdicts)]
+            for name in names[:CLAIMS]
         ],
         left=1,
         note=f"In how many of the tests (data set, model, σ) each verdict was given, by 95% intervals from a paired"

@@ -1,6 +1,7 @@
 """The tables of the report, from certificates.parquet."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,11 @@ DECISIONS = ("above", "below", "open")
 METRICS = ["dice", "iou", "certified_dice", "certified_iou", "worst_case_dice", "abstain"]
 BASELINES = [("noise", "none"), ("clean", "none"), ("given", "none")]  # the first that a model has
 DIFFERENCE = ["images", "difference", "difference_low", "difference_high"]
+
+
+def read_table(path: str | Path) -> pd.DataFrame:
+    """A table of the report from its CSV file; only what is empty is missing, for a class may be called `null`."""
+    return pd.read_csv(path, keep_default_na=False, na_values=[""])
 
 
 def main_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
