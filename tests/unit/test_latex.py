@@ -118,7 +118,8 @@ def test_a_document_with_all_tables_compiles_and_nothing_is_too_wide(tmp_path):
         "attacks": main.assign(factor=2.0, certified=20000, changed=100, refuted=10),
         "costs": main.assign(parameters=123456.0, evaluations=2, gflop_per_draw=0.123, gflop_per_image=12345.0),
         "denoisers": main.assign(method="nl_means", psnr=21.3, ssim=0.61),
-        "claims": claim_table().assign(dataset="b", claim=HOSTILE),
+        "claims": claim_table().assign(dataset="b", claim="no_worse_than_noise_trained", sigma_low=[0.25, 0.5, None]),
+        "radii": main,
     }
     for name, frame in frames.items():
         written(tmp_path, name, frame, main)

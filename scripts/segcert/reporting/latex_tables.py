@@ -290,7 +290,7 @@ CONTENTS = {
     ),
     "claims": Contents(
         columns=[
-            Column("claim", lambda row: CLAIMS[row["claim"]].sentence, "p{5cm}"),
+            Column("claim", lambda row: CLAIMS[row["claim"]].sentence, "p{4cm}"),
             Column(SIGMA, _levels),
             _IMAGES,
             Column("difference", _interval("difference", signed)),
@@ -300,7 +300,7 @@ CONTENTS = {
             r"claims of the paper, and ours, tested on this run: mean differences over images with 95\% intervals from"
             r" a paired bootstrap, not corrected for their number."
         ),
-        height=3,
+        height=5,
     ),
     "radii": Contents(
         columns=[
