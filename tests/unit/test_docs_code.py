@@ -115,14 +115,15 @@ def test_targets_of_make_exist():
     for page, words in called("make"):
         for word in words[1:]:
             key, _, value = word.partition("=")
-            assert word in targets or key in ("CONFIG", "TORCH", "UPGRADE", "PYTHON"), f"{page}: {' '.join(words)}"
+            assert word in targets or key in ("CONFIG", "RUN", "TORCH", "UPGRADE", "PYTHON"), f"{page}: {' '.join(words)}"
             assert key != "CONFIG" or value in MADE_BY_THE_READER or (ROOT / value).is_file(), f"{page}: {word}"
 
 
 def test_benchmarks_that_are_named_exist():
     for page, words in called("python"):
         if words[1] == "-m":
-            assert (ROOT / f"{words[2].replace('.', '/')}.py").is_file(), f"{page}: {' '.join(words)}"
+            module = ROOT / words[2].replace(".", "/")
+            assert module.with_suffix(".py").is_file() or (module / "__main__.py").is_file(), f"{page}: {words}"
         elif words[1].endswith(".py"):
             assert (ROOT / words[1]).is_file(), f"{page}: {' '.join(words)}"
 
