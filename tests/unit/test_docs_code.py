@@ -110,12 +110,15 @@ def test_snakemake_command_lines_parse_and_their_settings_are_valid():
             assert target in RULES or FILES.match(str(target)) or str(target) in ("FILE",), line
 
 
+VARIABLES = ("CONFIG", "RUN", "TORCH", "UPGRADE", "PYTHON")
+
+
 def test_targets_of_make_exist():
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for page, words in called("make"):
         for word in words[1:]:
             key, _, value = word.partition("=")
-            assert word in targets or key in ("CONFIG", "RUN", "TORCH", "UPGRADE", "PYTHON"), f"{page}: {' '.join(words)}"
+            assert word in targets or key in VARIABLES, f"{page}: {' '.join(words)}"
             assert key != "CONFIG" or value in MADE_BY_THE_READER or (ROOT / value).is_file(), f"{page}: {word}"
 
 

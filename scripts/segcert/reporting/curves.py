@@ -40,7 +40,7 @@ def certified_dice_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
 def overview_figure(table: pd.DataFrame, layout: Layout) -> Figure:
     """From the main table: certified Dice with 95% intervals, a row per model, a column per data set.
 
-    Of one data set: a column each for certified Dice and abstention. Heads stand above, models on the left.
+    Of one data set, which is not named: a column each for certified Dice and abstention. Models stand on the left.
     """
     datasets, models = list(table["dataset"].unique()), list(table["model"].unique())
     across = [(dataset, metric) for dataset in datasets for metric in METRICS]
@@ -52,8 +52,7 @@ def overview_figure(table: pd.DataFrame, layout: Layout) -> Figure:
         _panel(panel, table[(table["dataset"] == dataset) & (table["model"] == model)], metric)
         panel.set_ylim(-0.02, 1.02)
     for panel, (dataset, metric) in zip(axes[0], across, strict=True):
-        parts = [dataset] if len(datasets) > 1 else [dataset, METRICS[metric]]
-        panel.set_title(layout.title(*parts, columns=len(across)))
+        panel.set_title(layout.title(dataset if len(datasets) > 1 else METRICS[metric], columns=len(across)))
     for panel in axes[-1]:
         panel.set_xlabel("sigma" if len(across) > 3 else "sigma (pixels in [0, 1])")
     for panel, model in zip(axes[:, 0], models, strict=True):
