@@ -107,6 +107,7 @@ rule page:
             "page.css",
             "page.js",
             "viewer.js",
+            "viewer_pictures.js",
         ),
         recorded=recorded_artifacts(),
         code=code("page"),

@@ -244,3 +244,44 @@ def test_hostile_names_are_words(view):
     viewer.wait()
     assert viewer.page.locator("img[src='x']").count() == 0
     assert not viewer.opened.complaints
+
+
+PICK = """const pick = (name, value) => {
+    const select = document.querySelector(`#view [data-viewer='${name}']`);
+    select.value = value;
+    select.dispatchEvent(new Event('change'));
+};"""
+
+
+def test_the_last_choice_is_shown_however_long_an_earlier_one_takes(view):
+    viewer = view("usual")
+    viewer.choose("right", "noisy")
+    expected, facts = viewer.pixels(viewer.part("right-canvas")), viewer.part("facts").text_content()
+    chosen = viewer.chosen("sigma")
+    other = next(value for value in viewer.options("sigma") if value != chosen)
+    viewer.page.evaluate(
+        f"""async ([chosen, other]) => {{
+        {PICK}
+        const later = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+        const decode = Image.prototype.decode;
+        Image.prototype.decode = async function () {{ await later(200); return decode.call(this); }};
+        pick('sigma', other);
+        await later(20);  // it is being painted
+        pick('sigma', chosen);
+        await later(700);
+        }}""",
+        [chosen, other],
+    )
+    np.testing.assert_array_equal(viewer.pixels(viewer.part("right-canvas")), expected)
+    assert viewer.part("facts").text_content() == facts
+    assert viewer.chosen("sigma") == chosen
+
+
+def test_a_choice_made_while_a_data_set_comes_does_not_lose_its_images(view):
+    viewer = view("two_sets")
+    viewer.page.evaluate(f"() => {{ {PICK} pick('dataset', 'isic2018'); pick('right', 'truth'); }}")
+    viewer.wait()
+    assert viewer.chosen("dataset") == "isic2018"
+    assert viewer.chosen("image") in set(viewer.rows()["image"])
+    assert not viewer.part("error").is_visible()
+    assert not viewer.opened.complaints
