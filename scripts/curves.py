@@ -1,5 +1,3 @@
-import pandas as pd
-
 from segcert.provenance.records import recorded
 from segcert.reporting.area_curves import area_figure
 from segcert.reporting.curves import budget_figure, certified_dice_figure, overview_figure
@@ -7,11 +5,12 @@ from segcert.reporting.denoiser_curves import denoiser_figure
 from segcert.reporting.layout import PAGE, by_dataset, save_for_page_and_paper
 from segcert.reporting.radius_curves import radius_figure
 from segcert.reporting.style import save_figure
+from segcert.reporting.tables import read_table
 from segcert.reporting.training_curves import read_histories, training_figure
 
 with recorded(snakemake):
     files, figures = snakemake.input, snakemake.output
-    tables = {name: pd.read_csv(files[name]) for name in ("main", "radii", "budget", "denoisers")}
+    tables = {name: read_table(files[name]) for name in ("main", "radii", "budget", "denoisers")}
     main = tables["main"]
     first = main[main["model"] == main["model"].iloc[0]]
     save_figure(overview_figure(first, PAGE), *figures.headline)

@@ -6,6 +6,7 @@ import pandas as pd
 from segcert.provenance.records import read_record, recorded
 from segcert.reporting.data_summary import read_manifests, read_summary
 from segcert.reporting.page import artifact_digests, render_page
+from segcert.reporting.tables import read_table
 
 with recorded(snakemake):
     files, params = snakemake.input, snakemake.params
@@ -22,7 +23,7 @@ with recorded(snakemake):
             for picture, caption in zip(files.pictures, files.captions, strict=True)
         },
         viewer=dict(zip(map(tuple, params.viewer), files.viewer, strict=True)),
-        seconds=pd.concat(map(pd.read_csv, files.seconds)),
+        seconds=pd.concat(map(read_table, files.seconds)),
         checks=json.loads(Path(files.checks).read_text()),
         digests=artifact_digests(files.artifacts),
         records=[read_record(path) for path in params.recorded],

@@ -11,6 +11,7 @@ from segcert.reporting.tables import (
     measurement_table,
     pairing_table,
     radius_table,
+    read_table,
 )
 
 with recorded(snakemake):
@@ -24,7 +25,7 @@ with recorded(snakemake):
         "pairings": pairing_table(metrics, resamples),
         "measurements": measurement_table(intervals),
         "attacks": attack_table(attacks),
-        "denoisers": denoiser_table([pd.read_csv(path) for path in snakemake.input.scores]),
+        "denoisers": denoiser_table([read_table(path) for path in snakemake.input.scores]),
         "budget": budget,
         "radii": radius_table(radii, resamples),
         "claims": claim_table(metrics, resamples),

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from segcert.certification.intervals import mean_interval
-from segcert.reporting.tables import attack_table, denoiser_table, measurement_table, pairing_table
+from segcert.reporting.tables import attack_table, denoiser_table, measurement_table, pairing_table, read_table
 
 MODEL = {"dataset": "d", "model": "unet", "regime": "clean", "denoiser": "none", "sigma": 0.5}
 
@@ -71,3 +71,14 @@ def test_without_anything_to_compare_there_is_a_header_only():
     assert alone.empty
     assert "difference" in alone
     assert list(denoiser_table([])) == ["dataset", "sigma", "method", "images", "psnr", "ssim"]
+
+
+def test_names_stay_text(tmp_path):
+    names = ["007", "null", "True", "1e5", "NA"]
+    numbers = np.random.default_rng(0).random(5) / 3
+    written = pd.DataFrame({"dataset": names, "class_name": names, "unit": "", "dice": numbers})
+    written.to_csv(tmp_path / "table.csv", index=False)
+    read = read_table(tmp_path / "table.csv")
+    assert list(read["dataset"]) == list(read["class_name"]) == names
+    assert read["unit"].isna().all()
+    assert list(read["dice"]) == list(numbers)

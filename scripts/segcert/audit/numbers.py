@@ -23,6 +23,7 @@ from segcert.reporting.tables import (
     measurement_table,
     pairing_table,
     radius_table,
+    read_table,
 )
 
 TOLERANCE = 1e-9  # relative: of another version of pandas or numpy on another machine
@@ -88,7 +89,7 @@ def _of_tables(root: Path, job: Job) -> Recipes:
         "pairings": lambda: pairing_table(read("certificates"), resamples),
         "measurements": lambda: measurement_table(read("intervals")),
         "attacks": lambda: attack_table(read("attacks")),
-        "denoisers": lambda: denoiser_table([pd.read_csv(root / path) for path in scores]),
+        "denoisers": lambda: denoiser_table([read_table(root / path) for path in scores]),
         "budget": lambda: read("budget"),
         "radii": lambda: radius_table(read("radii"), resamples),
         "claims": lambda: claim_table(read("certificates"), resamples),
@@ -99,7 +100,7 @@ def _of_costs(root: Path, job: Job) -> Recipes:
     main = root / next(path for path in job.inputs if path.endswith("/main.csv"))
     costs = [root / path for path in job.inputs if "/costs/" in path]
     return {
-        "costs": lambda: cost_table(pd.read_csv(main), pd.concat([pd.read_csv(path) for path in costs])),
+        "costs": lambda: cost_table(read_table(main), pd.concat(map(read_table, costs))),
     }
 
 
@@ -135,7 +136,7 @@ def _concatenated(root: Path, parts: list[str]) -> pd.DataFrame:
 
 def _read_csv(source: Path | io.StringIO) -> pd.DataFrame:
     try:
-        return pd.read_csv(source, keep_default_na=False, na_values=[""])
+        return read_table(source)
     except pd.errors.EmptyDataError:
         return pd.DataFrame()
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 import pandas as pd
@@ -11,14 +12,19 @@ from segcert.certification.intervals import mean_interval
 MODEL = ["dataset", "model", "regime", "denoiser", "sigma"]
 SETTINGS = ["tau", "alpha", "n0", "n", "method", "k", "radius", "radius_gray_levels"]
 DECISIONS = ("above", "below", "open")
+NAMES = ["dataset", "model", "regime", "denoiser", "class_name", "measurement", "unit"]
 METRICS = ["dice", "iou", "certified_dice", "certified_iou", "worst_case_dice", "abstain"]
 BASELINES = [("noise", "none"), ("clean", "none"), ("given", "none")]  # the first that a model has
 DIFFERENCE = ["images", "difference", "difference_low", "difference_high"]
 
 
-def read_table(path: str | Path) -> pd.DataFrame:
-    """A table of the report from its CSV file; only what is empty is missing, for a class may be called `null`."""
-    return pd.read_csv(path, keep_default_na=False, na_values=[""])
+def read_table(path: str | Path | TextIO) -> pd.DataFrame:
+    """A table of the report from its CSV file.
+
+    Only what is empty is missing, and names are text: a class may be called `null`, a data set `007`.
+    """
+    names = dict.fromkeys(NAMES, "str")
+    return pd.read_csv(path, dtype=names, keep_default_na=False, na_values=[""])
 
 
 def main_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
