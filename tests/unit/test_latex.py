@@ -91,6 +91,13 @@ def test_captions_say_how_it_was_certified_and_what_is_weaker(tmp_path):
         assert said in text
 
 
+def test_radii_say_by_which_method_they_are_where_it_is_not_that_of_the_run(tmp_path):
+    main = main_table()
+    assert "no radii by" not in written(tmp_path, "radii", main, main)
+    said = r"by \texttt{segcertify}, for there are no radii by \texttt{by}."
+    assert said in written(tmp_path, "radii", main, main_table(method="by"))
+
+
 def test_a_table_without_rows_says_so(tmp_path):
     text = written(tmp_path, "attacks", pd.DataFrame(columns=["dataset"]), main_table())
     assert "no rows" in text

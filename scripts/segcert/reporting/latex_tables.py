@@ -40,6 +40,8 @@ def latex_tables(name: str, table: pd.DataFrame, main: pd.DataFrame, titles: Map
     floats: list[Table] = []
     for dataset, rows in table.groupby("dataset", sort=False):
         about = _settings(main[main["dataset"] == dataset]) if name != "denoisers" else Tex(UNITS)
+        if name == "radii":
+            about = _with_map_method(about, rows["method"].iloc[0], main["method"].iloc[0])
         title = titles[str(dataset)]
         if name == "main":
             floats += _main(rows, title, about, label(name, str(dataset)))
@@ -87,6 +89,16 @@ def _settings(main: pd.DataFrame) -> Tex:
             text=text,
         )
     return text
+
+
+def _with_map_method(about: Tex, of_map: str, of_run: str) -> Tex:
+    """The settings of the certificates, and by which method the radii are where it is another one."""
+    if of_map == of_run:
+        return about
+    return Tex.fill(
+        r"{about} The numbers of this table are by \texttt{{{of_map}}}, for there are no radii by \texttt{{{of_run}}}.",
+        about=about, of_map=of_map, of_run=of_run,
+    )  # fmt: skip
 
 
 def _main(rows: pd.DataFrame, title: str, about: Tex, name: str) -> Iterator[Table]:
