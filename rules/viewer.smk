@@ -16,10 +16,14 @@ def certified(suffix):
 
 def viewer_parts():
     """The files of the viewer's parts, by data set and name."""
-    names = ["images", *(f"sigma_{sigma}" for sigma in SIGMAS), *SEGMENTERS]
+    files = {
+        "images": "images",
+        **{sigma: f"sigma_{sigma}" for sigma in SIGMAS},
+        **{segmenter: segmenter for segmenter in SEGMENTERS},
+    }
     return {
-        (dataset, name.removeprefix("sigma_")): f"{VIEWER.format(dataset=dataset)}/{name}.js"
-        for dataset, name in product(CONFIG.datasets, names)
+        (dataset, name): f"{VIEWER.format(dataset=dataset)}/{file}.js"
+        for dataset, (name, file) in product(CONFIG.datasets, files.items())
     }
 
 
