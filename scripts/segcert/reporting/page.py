@@ -12,13 +12,14 @@ import pandas as pd
 from markupsafe import Markup
 
 from segcert.certification.certificate import GUARANTEES, WEAKER
+from segcert.certification.radii import map_method
 from segcert.provenance.digests import file_digest
 from segcert.provenance.git import git_state
 from segcert.reporting.claims import CLAIMS
 from segcert.reporting.data_summary import DataSummary
 from segcert.reporting.html import data_uri, inline_svg, render
 from segcert.reporting.page_tables import TABLES, page_table
-from segcert.reporting.style import describe
+from segcert.reporting.style import BEHIND, TRAINED, describe
 from segcert.reporting.tables import read_table
 
 INLINE = 8_000_000  # bytes of the viewer's parts up to which the page holds them all
@@ -79,6 +80,7 @@ def render_page(
         settings=settings,
         guarantee=GUARANTEES[settings["method"]],
         weaker=settings["method"] in WEAKER,
+        map_method=map_method(settings["method"]),
         extended=bool(main["extended"].any()),
         beyond_training=bool(
             (main["sigma"] > configuration["segmenter"]["sigma_max"]).loc[main["regime"] == "noise"].any()
@@ -89,9 +91,9 @@ def render_page(
         tables={name: page_table(name, frames[name]) for name in TABLES if name in frames and name != "claims"},
         claims=_claims(frames["claims"]),
         downloads={Path(path).name: _download(Path(path)) for path in downloads},
-        alpha_each=None if frames["measurements"].empty else frames["measurements"]["alpha"].iloc[0],
+        alphas_each=sorted(frames["measurements"]["alpha"].unique()),
         refuted_inside=_refuted_inside(frames["attacks"]),
-        seconds=seconds.to_dict("records"),
+        seconds=seconds.assign(regime=seconds["regime"].map(TRAINED)).to_dict("records"),
         datasets=datasets,
         manifests=manifests,
         curves={Path(curve).stem: Markup(inline_svg(Path(curve), number)) for number, curve in enumerate(curves)},
@@ -130,7 +132,7 @@ def _finding(main: pd.DataFrame) -> dict[str, Any] | None:
     behind = at_sigma[at_sigma["denoiser"] != "none"]
     if bare.empty or behind.empty:
         return None
-    return {"bare": _stated(bare)[0], "behind": _stated(behind)[0]}
+    return {"bare": _stated(bare)[0], "behind": _stated(behind)[0], "front": BEHIND[behind["denoiser"].iloc[0]]}
 
 
 def _stated(rows: pd.DataFrame) -> list[dict[str, Any]]:

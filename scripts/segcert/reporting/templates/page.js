@@ -5,7 +5,8 @@
   const value = (row, column) => {
     const cell = row.cells[column];
     const number = cell.querySelector("data")?.value ?? cell.textContent.trim();
-    return number !== "" && !Number.isNaN(Number(number)) ? Number(number) : number;
+    const known = Number(number.replace(/inf$/, "Infinity"));
+    return number === "" || Number.isNaN(known) ? number : known;
   };
 
   const compare = (a, b) =>
