@@ -55,7 +55,8 @@ class ModelOfRun:
 
     def _values(self, metric: str, regime: str, denoiser: str, sigma: float) -> "pd.Series[float]":
         if (regime, denoiser, sigma) not in self.by_pairing:
-            raise MissingPieceError(f"this run has {WITHOUT[regime]}, {BEHIND[denoiser]}, of this model")
+            where = "without a denoiser in front" if denoiser == "none" else BEHIND[denoiser]
+            raise MissingPieceError(f"of this model the run has {WITHOUT[regime]} {where}")
         return self.by_pairing[regime, denoiser, sigma][metric]
 
 
