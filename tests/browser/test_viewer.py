@@ -225,6 +225,10 @@ def test_a_link_to_what_is_not_there_opens_what_is(view):
     viewer = view("usual", "#view?dataset=elsewhere&image=gone&model=x/y&sigma=9&right=nothing&at=abc")
     assert viewer.chosen("dataset") == "phantom"
     assert viewer.chosen("image") in viewer.options("image")
+    assert all(name in viewer.part("error").text_content() for name in ("elsewhere", "gone", "x/y", "9", "nothing"))
+    viewer.part("next").click()
+    viewer.wait()
+    assert not viewer.part("error").is_visible()
     assert not viewer.opened.complaints
 
 

@@ -33,7 +33,7 @@ const segcertViewer = (() => {
     for (const { dataset, part, file } of manifest.parts) if (file) place(dataset, part, file);
     const at = (name) => root.querySelector(`[data-viewer="${name}"]`);
     const controls = Object.fromEntries(["dataset", "model", "sigma", "image", "left", "right"].map((name) => [name, at(name)]));
-    const state = { at: 50, unranked: true };
+    const state = { at: 50, unranked: true, lost: [] }; // lost: what a link names and is not here
     let turn = 0; // of the latest drawing: an earlier one that ends late shows nothing
 
     const fill = (select, options) => select.replaceChildren(...options.map(([value, text]) => new Option(text, value)));
@@ -72,6 +72,11 @@ const segcertViewer = (() => {
       if (!choose("image", before)) controls.image.selectedIndex = 0;
     }
 
+    function say(words) {
+      at("error").textContent = words;
+      at("error").hidden = !words;
+    }
+
     async function look() {
       const { dataset, model, sigma } = Object.fromEntries(Object.entries(controls).map(([name, select]) => [name, select.value]));
       const [segmenter, denoiser] = model.split("/");
@@ -82,13 +87,13 @@ const segcertViewer = (() => {
     async function draw() {
       const mine = ++turn;
       root.dataset.drawing = "";
-      at("error").hidden = true;
+      say("");
       try {
         const view = await look();
         if (mine !== turn) return;
         if (state.unranked) rank(view.images, view.behind);
         state.unranked = false;
-        if (state.image) choose("image", state.image);
+        if (state.image && !choose("image", state.image)) state.lost.push(state.image);
         state.image = controls.image.value;
         view.number = view.images.names.indexOf(controls.image.value);
         view.name = controls.image.value;
@@ -107,10 +112,11 @@ const segcertViewer = (() => {
         legend(view);
         numbers(view);
         remember();
+        if (state.lost.length) say(`The link names what is not here: ${state.lost.join(", ")}. Something else is shown.`);
+        state.lost = [];
       } catch (error) {
         if (mine !== turn) return;
-        at("error").textContent = error.message;
-        at("error").hidden = false;
+        say(error.message);
       }
       root.dataset.drawing = "done";
     }
@@ -179,7 +185,8 @@ const segcertViewer = (() => {
     function recall() {
       if (!location.hash.startsWith("#view?")) return false;
       const query = new URLSearchParams(location.hash.slice("#view?".length));
-      for (const name of Object.keys(controls)) if (name !== "image" && query.has(name)) choose(name, query.get(name));
+      const named = Object.keys(controls).filter((name) => name !== "image" && query.has(name));
+      state.lost = named.map((name) => [name, query.get(name)]).filter((each) => !choose(...each)).map(([, value]) => value);
       state.image = query.get("image");
       state.unranked = true;
       divide(Number(query.get("at") ?? 50));
