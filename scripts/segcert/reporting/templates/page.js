@@ -36,6 +36,7 @@
     label.append("Show rows with");
     const input = document.createElement("input");
     input.type = "search";
+    input.setAttribute("aria-label", `Show rows with: ${table.caption.textContent}`);
     label.append(input);
     table.parentElement.before(label);
     input.addEventListener("input", () => {
