@@ -5,7 +5,9 @@ const segcertPictures = (() => {
   const parts = new Map();     // "dataset/part": what was taken
   const loading = new Map();   // "dataset/part": the promise of one that is on its way
   const sources = new Map();   // "dataset/part": the file beside the page that holds it
-  const opened = new WeakMap(); // compressed strings of a part that were unpacked already, and decoded pictures
+  const opened = new WeakMap(); // by their owner: strings of a part that were unpacked already, and decoded pictures
+  const kept = [];             // where they are, the oldest first
+  const MOST = 24;             // of them: those of all views of a large run would fill the memory
 
   const CLASS_COLORS = ["#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#F0E442", "#D55E00", "#0072B2"];
   const WRONG = "#D55E00";
@@ -46,7 +48,11 @@ const segcertPictures = (() => {
   function once(owner, name, make) {
     if (!opened.has(owner)) opened.set(owner, new Map());
     const known = opened.get(owner);
-    if (!known.has(name)) known.set(name, make());
+    if (!known.has(name)) {
+      known.set(name, make());
+      kept.push(() => known.delete(name));
+      if (kept.length > MOST) kept.shift()();
+    }
     return known.get(name);
   }
 
