@@ -54,7 +54,7 @@ def percent(value: float, decimals: int = 0) -> str:
 
 def whole(value: float) -> str:
     """A count."""
-    return f"{value:.0f}"
+    return "n/a" if math.isnan(value) else f"{value:.0f}"
 
 
 def cell(row: Mapping[str, Any], column: str, style: str = "number", *decimals: int) -> Markup:
