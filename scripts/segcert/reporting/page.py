@@ -199,7 +199,7 @@ def _inside(name: str, content: bytes) -> Download:
 
 
 def _versions(records: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    found = {name: version for record in records for name, version in record["packages"].items()}
+    found = {name: version for record in records for name, version in record.get("packages", {}).items()}
     return {"python": platform.python_version()} | {name: found[name] for name in VERSIONS if name in found}
 
 
