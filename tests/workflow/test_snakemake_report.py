@@ -117,6 +117,6 @@ def test_the_page_of_the_run_opens_in_the_report(browser, report):
     page.wait_for_function("document.querySelector('iframe') !== null")
     frame = page.frame_locator("iframe")
     frame.get_by_role("heading", name="Certified segmentation: tiny").wait_for()
-    assert frame.locator("#curve svg").count() == 1
+    assert frame.locator(".first figure svg").count() == 1
     assert errors == []
     assert requests == []

@@ -179,7 +179,7 @@ const segcertViewer = (() => {
       query.set("at", state.at);
       const hash = `#view?${query}`;
       at("link").href = hash;
-      if (state.touched) history.replaceState(null, "", hash);
+      if (state.touched && location.protocol !== "about:") history.replaceState(null, "", hash); // embedded: no address
     }
 
     function recall() {
