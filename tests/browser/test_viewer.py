@@ -1,5 +1,7 @@
 """The viewer of the page: every control, deep links, pictures that are not blank, numbers that are those of the run."""
 
+import base64
+import io
 import itertools
 import math
 from urllib.parse import parse_qs
@@ -7,15 +9,10 @@ from urllib.parse import parse_qs
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from segcert.data.loading import PreparedDataset
 
-PIXELS = """canvas => {  // through a copy: to be read often is no use of the canvas of the page
-    const copy = Object.assign(document.createElement('canvas'), {width: canvas.width, height: canvas.height});
-    const context = copy.getContext('2d', {willReadFrequently: true});
-    context.drawImage(canvas, 0, 0);
-    return Array.from(context.getImageData(0, 0, copy.width, copy.height).data);
-}"""
 LAYERS = ["image", "noisy", "denoised", "truth", "prediction", "certified", "radius", "difference"]
 
 
@@ -56,8 +53,8 @@ class Viewer:
         return [option.get_attribute("value") for option in self.part(name).locator("option").all()]
 
     def pixels(self, canvas):
-        height, width = canvas.evaluate("canvas => [canvas.height, canvas.width]")
-        return np.array(canvas.evaluate(PIXELS), np.uint8).reshape(height, width, 4)
+        png = base64.b64decode(canvas.evaluate("canvas => canvas.toDataURL()").partition("base64,")[2])
+        return np.asarray(Image.open(io.BytesIO(png)).convert("RGBA"))
 
     def layer(self, name):
         return self.root.locator(f"[data-layer='{name}']")
