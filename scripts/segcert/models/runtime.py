@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+from collections.abc import Callable
 from typing import Any
 
 import numpy.typing as npt
@@ -34,6 +35,12 @@ def on_device(values: npt.NDArray[Any], device: torch.device) -> torch.Tensor:
     """An array as a tensor on a device; a GPU need not finish its work before it gets it."""
     host = torch.from_numpy(values if values.flags.writeable else values.copy())  # torch warns of read-only memory
     return host if device.type == "cpu" else host.pin_memory().to(device, non_blocking=True)
+
+
+def in_stream(stream: torch.cuda.Stream, work: Callable[..., None], *arguments: Any) -> None:
+    """Do some work in the stream of another thread: after what that thread has queued."""
+    with torch.cuda.stream(stream):
+        work(*arguments)
 
 
 def keep_freed_memory() -> None:
