@@ -238,6 +238,23 @@ def test_what_is_missing_is_said(view):
     assert len(view("one_image").options("image")) == 1
 
 
+def test_images_beyond_those_with_copies_and_parts_beside_the_page(view):
+    viewer = view("weaker")
+    page = (viewer.run.report / "index.html").read_text()
+    assert "segcertViewer.take(" not in page
+    rows = viewer.rows().groupby("image")["certified_dice"].mean().sort_values()
+    shown = viewer.options("image")
+    assert {*rows.index[:5], *rows.index[-5:], "phantom_test_0000", "phantom_test_0001"} == set(shown)
+    without = next(name for name in shown if name not in ("phantom_test_0000", "phantom_test_0001"))
+    viewer.choose("image", without)
+    assert "No noisy copy" in viewer.layer("noisy").text_content()
+    assert "No denoised copy" in viewer.layer("denoised").text_content()
+    viewer.choose("image", "phantom_test_0000")
+    assert viewer.pixels(viewer.layer("noisy").locator("canvas"))[..., :3].std() > 5
+    assert "weaker guarantee" in viewer.page.locator("main").text_content()
+    assert not viewer.opened.complaints
+
+
 def test_hostile_names_are_words(view):
     viewer = view("hostile_names")
     assert "<img" in viewer.part("image").text_content()

@@ -97,6 +97,8 @@ def denoise_examples(job: Any, found: dict[str, Any]) -> None:
     pictures = {}
     for name in dataset.names("test", job.params.examples):
         image = dataset.image(name)
+        height, width = (size // job.params.pool for size in image.shape[1:])
+        image = image.reshape(len(image), height, job.params.pool, width, job.params.pool).mean(axis=(2, 4))
         noisy = image + sigma * np.random.default_rng(seed_of("noisy", name)).normal(size=image.shape)
         blurred = ndimage.gaussian_filter(image, (0, 2 * sigma, 2 * sigma))
         seen = [noisy, blurred] if job.params.denoiser else [noisy]

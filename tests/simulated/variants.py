@@ -1,6 +1,7 @@
 """Configurations of simulated runs: the usual one, and those that lack something or are meant badly."""
 
 import csv
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,17 @@ def hostile_names(checkout: Path) -> dict[str, Any]:
     return _own_run("Hostile-run_1", "hostile", own, values)
 
 
+def weaker(checkout: Path) -> dict[str, Any]:
+    """A weaker guarantee, one noise level, pooling; more images than have copies, and the viewer beside the page."""
+    page = checkout / "scripts/segcert/reporting/page.py"
+    page.write_text(re.sub(r"^INLINE = .*$", "INLINE = 0", page.read_text(), flags=re.MULTILINE))
+    return {
+        **SMALL, "run": "weaker", "method": "kfwer", "sigmas": [0.125], "pool": 2,
+        "phantom": {"train": 4, "val": 2, "test": 14}, "sampling": {"test_images": 14},
+        "report": {"bootstrap": 200, "examples": 1, "viewer": 2},
+    }  # fmt: skip
+
+
 def two_sets(checkout: Path) -> dict[str, Any]:
     """A gray data set of two classes and one in colour of one class, two models, all regimes."""
     return {
@@ -78,7 +90,7 @@ def large(checkout: Path) -> dict[str, Any]:
 Variant = Callable[[Path], dict[str, Any]]
 VARIANTS: dict[str, Variant] = {
     each.__name__: each
-    for each in (usual, no_denoiser, one_class, one_image, empty_structure, hostile_names, two_sets, large)
+    for each in (usual, no_denoiser, one_class, one_image, empty_structure, hostile_names, weaker, two_sets, large)
 }
 
 
