@@ -173,7 +173,7 @@ HARMFUL = {
         tamper(VOTES), AFTER_CERTIFY | {"certify": 1, "attack": 1}, VOTES, f"{CERTIFICATE}.npz",
     ),
     "one byte of a certificate": (tamper(f"{CERTIFICATE}.parquet"), {
-        "collect": 1, **REPORT,
+        "collect": 1, "viewer": 1, **REPORT,
     }, f"{CERTIFICATE}.parquet", ROWS),
     "one byte of certificates.parquet": (tamper(ROWS), REPORT, ROWS, "reports/tiny/tables/main.csv"),
     "one digit of a table": (

@@ -36,7 +36,7 @@ def test_a_method_and_a_decision_run_no_sampling(finished):
 
 
 def test_attack_settings_run_attacks_and_the_report(finished):
-    after = {rule: jobs for rule, jobs in AFTER_CERTIFY.items() if rule not in ("certify", "gallery")}
+    after = {rule: jobs for rule, jobs in AFTER_CERTIFY.items() if rule not in ("certify", "gallery", "viewer")}
     assert finished.stale("--config", "attack={steps: 3}") == after
 
 
