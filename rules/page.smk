@@ -32,6 +32,7 @@ rule check:  # the audit of all that the page rests on, which the page shows
         f"logs/{RUN}/check.log",
     benchmark:
         f"logs/{RUN}/check.tsv"
+    priority: 1  # the longest job of a large report, so it begins first
     params:
         run=RUN,
         code=code("check"),

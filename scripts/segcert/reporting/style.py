@@ -83,6 +83,8 @@ def to_rgb(image: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 def save_figure(figure: Figure, *paths: str | Path) -> None:
     """Write a figure to each path, in the format of its suffix (.svg, .png), without dates."""
-    for path in map(Path, paths):
+    for number, path in enumerate(map(Path, paths)):
+        if number:
+            figure.set_layout_engine("none")  # panels stay where the first format has put them
         with atomic_file(path) as temporary:
             figure.savefig(temporary, dpi=DPI, metadata={"Date": None} if path.suffix == ".svg" else {"Software": None})

@@ -27,6 +27,7 @@ from segcert.reporting.style import to_rgb
 Array = npt.NDArray[Any]
 Maps = Mapping[str, Array]  # by image
 Key = tuple[str, str, str]  # segmenter, denoiser, sigma
+Rows = list[dict[str, Any]]
 EXTREMES = 5  # images with the least and with the greatest certified Dice
 CLASS_NUMBERS = [
     "class_name",
@@ -82,16 +83,16 @@ def write_viewer(
     for sigma, path in noise.items():
         of_sigma = {denoiser: files for (denoiser, of), files in pictures.items() if of == sigma}
         _write(path, name, sigma, _noise(names, of_sigma))
+    numbers, measured = _by_image(metrics), _by_image(intervals)
     for model, path in maps.items():
         behind = {}
         for key in (key for key in labels if key[0] == model):
-            rows, measured = (_of(frame, *key) for frame in (metrics, intervals))
             behind["/".join(key[1:])] = {
                 "certified": _deflated(labels[key][image] for image in names),
                 "levels": _deflated(levels[key][image] for image in names),
                 "radii": levels[key][GRID_RADII].tolist(),
-                "numbers": _numbers(names, rows),
-                "intervals": _intervals(names, measured),
+                "numbers": _numbers(names, numbers[key]),
+                "intervals": _intervals(names, measured.get(key, {})),
             }
         prediction = _deflated(predictions[model][image] for image in names)
         _write(path, name, model, {"prediction": prediction, "behind": behind})
@@ -130,27 +131,25 @@ def _write(path: str | Path, dataset: str, part: str, content: Mapping[str, Any]
         temporary.write_text(f"segcertViewer.take({call});\n".replace("<", "\\u003c"), encoding="ascii")
 
 
-def _numbers(names: Sequence[str], rows: pd.DataFrame) -> list[dict[str, Any]]:
-    by_image = dict(list(rows.groupby("image", sort=False)))
+def _numbers(names: Sequence[str], rows: Mapping[str, Rows]) -> list[dict[str, Any]]:
     return [
-        {column: _plain(by_image[name].iloc[0][column]) for column in IMAGE_NUMBERS}
-        | {"classes": _records(by_image[name], CLASS_NUMBERS)}
+        {column: _plain(rows[name][0][column]) for column in IMAGE_NUMBERS}
+        | {"classes": [{column: _plain(row[column]) for column in CLASS_NUMBERS} for row in rows[name]]}
         for name in names
     ]
 
 
-def _intervals(names: Sequence[str], rows: pd.DataFrame) -> list[list[dict[str, Any]]]:
-    by_image = dict(list(rows.groupby("image", sort=False)))
-    return [_records(by_image[name], INTERVAL) if name in by_image else [] for name in names]
+def _intervals(names: Sequence[str], rows: Mapping[str, Rows]) -> list[Rows]:
+    return [[{column: _plain(row[column]) for column in INTERVAL} for row in rows.get(name, ())] for name in names]
 
 
-def _of(rows: pd.DataFrame, segmenter: str, denoiser: str, sigma: str) -> pd.DataFrame:
-    of_model = rows["model"] + "-" + rows["regime"] == segmenter
-    return rows[of_model & (rows["denoiser"] == denoiser) & (rows["sigma"] == float(sigma))]
-
-
-def _records(rows: pd.DataFrame, columns: Sequence[str]) -> list[dict[str, Any]]:
-    return [{str(key): _plain(value) for key, value in row.items()} for row in rows[columns].to_dict("records")]
+def _by_image(frame: pd.DataFrame) -> dict[Key, dict[str, Rows]]:
+    """The rows of a table by segmenter, denoiser and sigma, and within these by image."""
+    found: dict[Key, dict[str, Rows]] = {}
+    for row in frame.to_dict("records"):
+        key = (f"{row['model']}-{row['regime']}", str(row["denoiser"]), f"{row['sigma']:g}")
+        found.setdefault(key, {}).setdefault(row["image"], []).append({str(name): value for name, value in row.items()})
+    return found
 
 
 def _plain(value: Any) -> Any:
@@ -181,4 +180,4 @@ def _sprite(pictures: Iterable[Array]) -> dict[str, Any] | None:
 
 def _deflated(maps: Iterable[Array]) -> str:
     stacked = np.stack([np.asarray(each, np.uint8) for each in maps])
-    return base64.b64encode(zlib.compress(stacked.tobytes(), 9)).decode()
+    return base64.b64encode(zlib.compress(stacked.tobytes())).decode()
