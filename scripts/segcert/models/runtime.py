@@ -1,5 +1,6 @@
 """Where networks run: device, threads, determinism, memory."""
 
+import contextlib
 import ctypes
 import os
 from collections.abc import Callable
@@ -37,10 +38,15 @@ def on_device(values: npt.NDArray[Any], device: torch.device) -> torch.Tensor:
     return host if device.type == "cpu" else host.pin_memory().to(device, non_blocking=True)
 
 
-def in_stream(stream: torch.cuda.Stream, work: Callable[..., None], *arguments: Any) -> None:
-    """Do some work in the stream of another thread: after what that thread has queued."""
-    with torch.cuda.stream(stream):
-        work(*arguments)
+def after_this(device: torch.device, work: Callable[..., None], *arguments: Any) -> Callable[[], None]:
+    """The work, for another thread to do after all that this one has queued on a GPU."""
+    stream = torch.cuda.current_stream(device) if device.type == "cuda" else None
+
+    def do() -> None:
+        with torch.cuda.stream(stream) if stream else contextlib.nullcontext():
+            work(*arguments)
+
+    return do
 
 
 def keep_freed_memory() -> None:

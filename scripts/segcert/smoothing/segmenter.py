@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from segcert.measurements import Measurement
 from segcert.models.identity import module_digest
-from segcert.models.runtime import in_stream, on_device, ran_out_of_memory
+from segcert.models.runtime import after_this, on_device, ran_out_of_memory
 from segcert.smoothing.blocks import Block, BlockStore
 from segcert.smoothing.errors import SamplingError
 from segcert.smoothing.noise import Draw, Noise, Stream, image_digest
@@ -231,8 +231,7 @@ class SmoothedSegmenter:
             if self._reader is None:
                 take(span, block_of)
                 continue
-            stream = torch.cuda.current_stream(self.device)
-            pending.append(self._reader.submit(in_stream, stream, take, span, block_of))
+            pending.append(self._reader.submit(after_this(self.device, take, span, block_of)))
             if len(pending) > READ_LATER:  # memory does not grow with n
                 pending.popleft().result()
 
