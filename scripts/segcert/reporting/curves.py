@@ -46,7 +46,8 @@ def overview_figure(table: pd.DataFrame, layout: Layout) -> Figure:
     across = [(dataset, metric) for dataset in datasets for metric in METRICS]
     if len(datasets) > 1:
         across = [(dataset, "certified_dice") for dataset in datasets]
-    figure = layout.figure(2.4 * len(across), 2.4 * len(models) + 0.5, len(models), math.ceil(_pairings(table) / 2))
+    width = max(7.0, 2.4 * len(across))
+    figure = layout.figure(width, 2.4 * len(models) + 0.5, len(models), math.ceil(_pairings(table) / 2))
     axes = figure.subplots(len(models), len(across), squeeze=False, sharex=True, sharey=True)
     for panel, (model, (dataset, metric)) in zip(axes.flat, itertools.product(models, across), strict=True):
         _panel(panel, table[(table["dataset"] == dataset) & (table["model"] == model)], metric)
