@@ -78,7 +78,7 @@ rule page:
         tables=[*rules.tables.output, rules.costs.output.table, rules.stages.output.table],
         latex=rules.latex.output,
         seconds=expand(rules.measure_costs.output.seconds, dataset=CONFIG.datasets),
-        curves=[f"{REPORT}/figures/{name}.svg" for name in (*CURVES, "stages", "lineage")],
+        curves=[f"{REPORT}/figures/{name}.svg" for name in ("headline", *CURVES, "stages", "lineage")],
         pictures=expand(rules.gallery.output.picture, dataset=CONFIG.datasets),
         captions=expand(rules.gallery.output.caption, dataset=CONFIG.datasets),
         viewer=viewer_parts().values(),
@@ -87,7 +87,7 @@ rule page:
         manifests=MANIFESTS,
         artifacts=[*expand(INDEX, dataset=CONFIG.datasets), *weights(), TABLE],
         beside=[rules.data_page.output, rules.summary.output],  # the page links to them
-        papers=[f"{REPORT}/figures/{name}.pdf" for name in CURVES if name != "headline"],
+        papers=[f"{REPORT}/figures/{name}.pdf" for name in CURVES],
         cards=cards(),  # their records are read
     output:
         whole_page(PAGE, "results", "page"),

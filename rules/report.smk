@@ -14,7 +14,7 @@ LEARNED_DENOISERS = [
 ]
 LEARNED = LEARNED_SEGMENTERS + LEARNED_DENOISERS
 CURVES = [
-    *("headline", "certified_dice", "radius", "area", "budget", "costs"),
+    *("certified_dice", "radius", "area", "budget", "costs"),
     *(["denoisers"] if DIFFUSION else []),
     *(["training"] if LEARNED else []),
 ]

@@ -13,9 +13,9 @@ import pandas as pd
 
 from segcert.audit.findings import Evidence, Finding, Findings, other_code, unless
 from segcert.audit.lineage import Job
-from segcert.certification.certificate import certified_radius, certify
+from segcert.certification.certificate import certify
 from segcert.certification.evaluate import interval_rows, metric_rows, votes_of
-from segcert.certification.radii import SavedRadii, load_radii, radius_levels, radius_rows, tau_grid
+from segcert.certification.radii import SavedRadii, grid_radii, load_radii, radius_levels, radius_rows, tau_grid
 from segcert.data.loading import PreparedDataset
 from segcert.models.folders import denoiser_digest, segmenter_digest
 from segcert.votes import Votes
@@ -118,8 +118,7 @@ def _origin(path: str, image: str, votes: Votes, expected: Mapping[str, Any]) ->
 
 def _same_map(maps: SavedRadii, image: str, levels: npt.NDArray[np.uint8], taus: Sequence[float], sigma: float) -> bool:
     """Whether the radius map of an image is written as it should be, its grid included."""
-    radii = [certified_radius(sigma, tau) for tau in taus]
-    same_grid = np.array_equal(maps.taus, taus) and np.array_equal(maps.radii, radii)
+    same_grid = np.array_equal(maps.taus, taus) and np.array_equal(maps.radii, grid_radii(taus, sigma))
     return same_grid and image in maps.levels and np.array_equal(maps.levels[image], levels)
 
 

@@ -1,19 +1,16 @@
 """An audit as a page of the report, and as JSON beside it."""
 
 import json
-import tempfile
 from pathlib import Path
 
-from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from segcert.audit.audit import Audit
 from segcert.audit.lineage import Lineage
 from segcert.provenance.atomic import atomic_file
 from segcert.provenance.records import SUFFIX
-from segcert.reporting.html import inline_svg, render
+from segcert.reporting.html import inline_figure, render
 from segcert.reporting.lineage_figure import Stage, lineage_figure
-from segcert.reporting.style import save_figure
 
 
 def write_audit(audit: Audit) -> Path:
@@ -21,12 +18,8 @@ def write_audit(audit: Audit) -> Path:
     folder = audit.lineage.root / "reports" / audit.lineage.run
     with atomic_file(folder / "audit.json") as path:
         path.write_text(json.dumps(audit.as_json(), indent=1) + "\n")
-    with tempfile.TemporaryDirectory() as temporary:
-        svg = Path(temporary, "lineage.svg")
-        save_figure(figure_of(audit), svg)
-        figure = Markup(inline_svg(svg, 0))
     page = folder / "audit.html"
-    render(page, "audit.html.j2", audit=audit, figure=figure, dirty=_dirty(audit.lineage))
+    render(page, "audit.html.j2", audit=audit, figure=inline_figure(figure_of(audit)), dirty=_dirty(audit.lineage))
     return page
 
 

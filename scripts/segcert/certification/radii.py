@@ -10,7 +10,7 @@ import numpy.typing as npt
 from segcert.certification.certificate import ABSTAIN, certified_radius, radius_in_gray_levels
 from segcert.certification.feasibility import smallest_n
 from segcert.certification.metrics import class_metrics
-from segcert.certification.radius_map import TAUS, WRONG_CLASS, radius_map
+from segcert.certification.radius_map import TAUS, map_budget, radius_map
 from segcert.data.loading import PreparedDataset
 from segcert.provenance.atomic import save_arrays
 from segcert.votes import Votes
@@ -42,6 +42,11 @@ def tau_grid(tau: float) -> tuple[float, ...]:
     return tuple(sorted({*TAUS, tau}))
 
 
+def grid_radii(taus: Sequence[float], sigma: float) -> list[float]:
+    """The radius of each tau of a grid, in units of pixels in [0, 1]."""
+    return [certified_radius(sigma, tau) for tau in taus]
+
+
 def map_method(method: str) -> str:
     """The method of the radius map of a run: its own, or segcertify's where there is none of its own (kfwer, by)."""
     return "holm" if method == "holm" else "segcertify"
@@ -55,13 +60,11 @@ def radius_levels(votes: Votes, taus: Sequence[float], alpha: float, method: str
     """
     own = map_method(method)
     pixels = votes.estimation[0].size
-    budget = (1 - WRONG_CLASS) * alpha if own == "holm" else alpha
-    if votes.n < smallest_n(pixels, taus[0], budget, own, votes.n0):
+    if votes.n < smallest_n(pixels, taus[0], map_budget(alpha, own), own, votes.n0):
         shape = votes.estimation.shape[1:]
         return RadiusLevels(np.full(shape, ABSTAIN, np.uint8), np.zeros(shape, np.uint8), own)
     found = radius_map(votes, taus, alpha, own)
-    radii = [certified_radius(votes.sigma, tau) for tau in taus]
-    levels = np.searchsorted(radii, found.radius, side="right").astype(np.uint8)
+    levels = np.searchsorted(grid_radii(taus, votes.sigma), found.radius, side="right").astype(np.uint8)
     return RadiusLevels(found.labels, levels, own)
 
 
@@ -70,8 +73,7 @@ def save_radii(path: str | Path, maps: Mapping[str, RadiusLevels], taus: Sequenc
 
     `grid/taus` and `grid/radii` are float64, in the order of the levels from 1 on; radii in units of pixels in [0, 1].
     """
-    radii = [certified_radius(sigma, tau) for tau in taus]
-    grid = {GRID_TAUS: np.array(taus, np.float64), GRID_RADII: np.array(radii, np.float64)}
+    grid = {GRID_TAUS: np.array(taus, np.float64), GRID_RADII: np.array(grid_radii(taus, sigma), np.float64)}
     save_arrays(path, grid | {image: each.levels for image, each in maps.items()})
 
 
@@ -114,9 +116,8 @@ def radius_rows(
         truth = dataset.mask(image)
         values = truth.size * dataset.about["channels"]
         shared = {"dataset": dataset.about["name"], "image": image, "group": dataset.group(image), **about}
-        for level, tau in enumerate(taus, start=1):
+        for level, (tau, radius) in enumerate(zip(taus, grid_radii(taus, sigma), strict=True), start=1):
             labels = np.where(found.levels >= level, found.labels, ABSTAIN)
-            radius = certified_radius(sigma, tau)
             of_image = {
                 **shared,
                 "sigma": sigma,

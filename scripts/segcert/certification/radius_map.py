@@ -88,7 +88,7 @@ def radius_map(
         raise CertificationError(f"taus: found {list(taus)}; expected increasing values, for example [0.6, 0.75, 0.9]")
     for tau in taus:
         check_settings(tau, alpha, method)
-    budget = (1 - WRONG_CLASS) * alpha if method == "holm" else alpha
+    budget = map_budget(alpha, method)
     check_votes(votes, taus[0], budget, method)
     chosen, counts = chosen_class(votes, method)
     n = tested_draws(votes, method)
@@ -102,6 +102,11 @@ def radius_map(
         radius[counts >= threshold] = certified_radius(votes.sigma, tau)
     labels = np.where(radius > 0, chosen, ABSTAIN).astype(np.uint8)
     return RadiusMap(labels, radius, tuple(taus), alpha, method)
+
+
+def map_budget(alpha: float, method: str) -> float:
+    """What is left of alpha for pixels that are certified too far, once wrong classes have their share."""
+    return (1 - WRONG_CLASS) * alpha if method == "holm" else alpha
 
 
 def check_radius_map(method: str) -> None:

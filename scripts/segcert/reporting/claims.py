@@ -7,14 +7,13 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from segcert.certification.intervals import mean_interval
 from segcert.reporting.style import BEHIND
+from segcert.reporting.tables import DIFFERENCE, paired_difference
 
 PAPER, OURS = "Laousy et al. 2023", "ours"
 HOLDS, FAILS, OPEN = "holds", "does not hold", "cannot be said"
 COLUMNS = [
-    "claim", "dataset", "model", "denoiser", "sigma_low", "sigma", "compared", "images", "difference", "difference_low",
-    "difference_high", "verdict", "why",
+    "claim", "dataset", "model", "denoiser", "sigma_low", "sigma", "compared", *DIFFERENCE, "verdict", "why",
 ]  # fmt: skip
 METRICS = ["dice", "certified_dice", "abstain"]
 WITHOUT = {
@@ -146,7 +145,7 @@ def claim_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
         for (dataset, model), of_run in models.items():
             about = {"claim": slug, "dataset": dataset, "model": model, "denoiser": behind or "none"}
             try:
-                made += [about | tested for tested in list(_tested(claim, of_run, resamples))]
+                made += [about | tested for tested in _tested(claim, of_run, resamples)]
             except MissingPieceError as missing:
                 missed = {"compared": claim.compared, "images": 0, "verdict": OPEN, "why": str(missing)}
                 made.append(about | missed)
@@ -179,17 +178,15 @@ def _tested(claim: Claim, model: ModelOfRun, resamples: int) -> Iterator[dict[st
     else:
         cases = [(math.nan, sigma, difference) for sigma, difference in values.items()]
     for low, sigma, by_image in cases:
-        differences = by_image.dropna().to_numpy()
-        interval = mean_interval(differences, resamples)
-        found = verdict(claim.sign, *interval[1:])
+        tested = paired_difference(by_image, resamples)
+        found = verdict(claim.sign, tested["difference_low"], tested["difference_high"])
         yield {
             "sigma_low": low,
             "sigma": sigma,
             "compared": claim.compared,
-            "images": len(differences),
-            **dict(zip(("difference", "difference_low", "difference_high"), interval, strict=True)),
+            **tested,
             "verdict": found,
-            "why": _reason(len(differences)) if found == OPEN else "",
+            "why": _reason(int(tested["images"])) if found == OPEN else "",
         }
 
 

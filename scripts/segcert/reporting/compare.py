@@ -1,13 +1,11 @@
 """Several finished runs of a checkout side by side: one page that opens offline, and its table."""
 
 import hashlib
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from markupsafe import Markup
 
 from segcert.provenance.atomic import atomic_file
 from segcert.reporting.compare_figure import compare_figure
@@ -15,8 +13,8 @@ from segcert.reporting.compare_runs import ComparedRun, read_runs
 from segcert.reporting.compare_settings import differing_settings, notices, promise
 from segcert.reporting.compare_table import MISSING, NO_REFERENCE, NOT_PAIRED, REFERENCE, compare_table
 from segcert.reporting.data_summary import DataSummary, read_summary
-from segcert.reporting.html import inline_svg, render
-from segcert.reporting.style import TRAINED, save_figure
+from segcert.reporting.html import inline_figure, render
+from segcert.reporting.style import TRAINED
 from segcert.reporting.tables import MODEL
 
 LONGEST = 200  # characters of a folder's name; file systems end at 255
@@ -33,10 +31,6 @@ def write_comparison(names: Sequence[str], root: str | Path = ".") -> Path:
     folder = Path(root, "reports", folder_name(names))
     with atomic_file(folder / "tables" / "compare.csv") as path:
         table.to_csv(path, index=False)
-    with tempfile.TemporaryDirectory() as temporary:
-        svg = Path(temporary, "compare.svg")
-        save_figure(compare_figure(table), svg)
-        figure = Markup(inline_svg(svg, 0))
     page = folder / "index.html"
     render(
         page,
@@ -46,7 +40,7 @@ def write_comparison(names: Sequence[str], root: str | Path = ".") -> Path:
         datasets=_summaries(runs, Path(root)),
         settings=differing_settings(runs),
         blocks=_blocks(table),
-        figure=figure,
+        figure=inline_figure(compare_figure(table)),
         trained=TRAINED,
         missing=MISSING,
         without_difference=(REFERENCE, NO_REFERENCE, *NOT_PAIRED),

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from segcert.reporting.compare_table import MISSING
-from segcert.reporting.style import BEHIND, MODEL_MARKERS, TRAINED, shared_legend
+from segcert.reporting.style import BEHIND, MODEL_MARKERS, TRAINED, error_bars, shared_legend
 
 # Okabe and Ito's palette without yellow, which no white paper shows; black and purple make it eight.
 RUN_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7B3294")
@@ -28,11 +28,9 @@ def compare_figure(table: pd.DataFrame) -> Figure:
         for panel, ((dataset, model, regime, denoiser), chosen) in zip(axes.flat, panels, strict=False):
             for number, run in enumerate(runs):
                 group = chosen[chosen["run"] == run]
-                low = group["certified_dice"] - group["certified_dice_low"]
-                high = group["certified_dice_high"] - group["certified_dice"]
                 panel.errorbar(
                     group["sigma"] + step * (number - (len(runs) - 1) / 2), group["certified_dice"],
-                    yerr=np.nan_to_num([low, high]).clip(min=0), capsize=2, markersize=5, linewidth=1,
+                    yerr=error_bars(group, "certified_dice"), capsize=2, markersize=5, linewidth=1,
                     color=RUN_COLORS[number], marker=MODEL_MARKERS[number], label=run,
                 )  # fmt: skip
             sigmas = sorted(chosen["sigma"].unique())

@@ -3,13 +3,12 @@
 import itertools
 import math
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from segcert.reporting.layout import PAGE, Layout
-from segcert.reporting.style import line, shared_legend
+from segcert.reporting.style import error_bars, line, shared_legend
 
 METRICS = {"certified_dice": "certified Dice", "abstain": "share of pixels that abstain"}
 
@@ -97,9 +96,8 @@ def _panel(axes: Axes, table: pd.DataFrame, metric: str) -> None:
     sigmas = sorted(table["sigma"].unique())
     for (regime, denoiser), rows in table.groupby(["regime", "denoiser"], sort=False):
         group = rows.sort_values("sigma")
-        low, high = group[metric] - group[f"{metric}_low"], group[f"{metric}_high"] - group[metric]
         axes.errorbar(
-            group["sigma"], group[metric], yerr=np.nan_to_num([low, high]).clip(min=0),
+            group["sigma"], group[metric], yerr=error_bars(group, metric),
             capsize=2, **line(str(regime), str(denoiser)),
         )  # fmt: skip
     axes.set_xticks(sigmas, [f"{sigma:g}" for sigma in sigmas])

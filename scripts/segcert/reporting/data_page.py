@@ -56,7 +56,7 @@ def render_data_page(
 def _picture(path: Path) -> dict[str, Any]:
     """A PNG file and its width and height on the page: two of its pixels for each of CSS."""
     with Image.open(path) as image:
-        return {"uri": data_uri(path), "width": image.width // 2, "height": image.height // 2}
+        return {"uri": data_uri(path.read_bytes()), "width": image.width // 2, "height": image.height // 2}
 
 
 def _in_words(summary: DataSummary) -> str:

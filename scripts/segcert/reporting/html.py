@@ -1,16 +1,20 @@
 """What the pages share: their templates, how numbers are written, figures that travel inside the file."""
 
 import base64
+import json
 import math
 import re
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jinja2
 from markupsafe import Markup
+from matplotlib.figure import Figure
 
 from segcert.provenance.atomic import atomic_file
+from segcert.reporting.style import save_figure
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -88,6 +92,19 @@ def inline_svg(path: Path, prefix: int | str) -> str:
     return re.sub(r'(id="|xlink:href="#|url\(#)', rf"\g<1>f{prefix}-", text)
 
 
-def data_uri(path: Path) -> str:
-    """A PNG file as the address of an image."""
-    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
+def inline_figure(figure: Figure) -> Markup:
+    """A figure as the one SVG element of a page."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "figure.svg")
+        save_figure(figure, path)
+        return Markup(inline_svg(path, 0))
+
+
+def data_uri(content: bytes, kind: str = "image/png") -> str:
+    """What a file holds as an address, of a picture or a download."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def script_value(value: Any) -> Markup:
+    """A value as a script inside a page may hold it: no name in it can end the script or begin another."""
+    return Markup(json.dumps(value, allow_nan=False).replace("<", "\\u003c"))

@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 
 import pandas as pd
 
@@ -11,6 +10,7 @@ from segcert.reporting.claims import CLAIMS
 from segcert.reporting.html import digits, number, percent, signed, whole
 from segcert.reporting.latex import Column, Row, Table, Tex, fitted, label, tex
 from segcert.reporting.style import REGIMES
+from segcert.reporting.tables import records
 
 ACROSS = 3  # noise levels beside each other in the main table
 SIGMA = Tex(r"$\sigma$")
@@ -48,7 +48,7 @@ def latex_tables(name: str, table: pd.DataFrame, main: pd.DataFrame, titles: Map
             continue
         contents = CONTENTS[name]
         groups = {
-            str(model): [[column.text(row) for column in contents.columns] for row in _records(of_model)]
+            str(model): [[column.text(row) for column in contents.columns] for row in records(of_model)]
             for model, of_model in (rows.groupby("model", sort=False) if contents.by_model else [("", rows)])
         }
         whole_table = Table(
@@ -133,7 +133,7 @@ def _main(rows: pd.DataFrame, title: str, about: Tex, name: str) -> Iterator[Tab
 
 
 def _main_lines(regime: str, denoiser: str, rows: pd.DataFrame, sigmas: Sequence[float]) -> tuple[list[str], list[str]]:
-    by_sigma = {row["sigma"]: row for row in _records(rows)}
+    by_sigma = {row["sigma"]: row for row in records(rows)}
     first = [REGIMES[regime], denoiser, _minus(number(rows.iloc[0]["dice"]))]
     second = [Tex("")] * 3
     for sigma in sigmas:
@@ -145,10 +145,6 @@ def _main_lines(regime: str, denoiser: str, rows: pd.DataFrame, sigmas: Sequence
             first += [_minus(number(row["certified_dice"])), _percent(row, "abstain", 1)]
             second += [Tex.fill(r"\scriptsize{range}", range=_bracket(row, "certified_dice", number)), Tex("")]
     return first, [*second]
-
-
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
 
 
 def _minus(text: str) -> Tex:

@@ -1,6 +1,5 @@
 """The page: one HTML file that opens offline."""
 
-import base64
 import dataclasses
 import json
 import platform
@@ -17,10 +16,10 @@ from segcert.provenance.digests import file_digest
 from segcert.provenance.git import git_state
 from segcert.reporting.claims import CLAIMS
 from segcert.reporting.data_summary import DataSummary
-from segcert.reporting.html import data_uri, inline_svg, render
+from segcert.reporting.html import data_uri, inline_svg, render, script_value
 from segcert.reporting.page_tables import TABLES, page_table
-from segcert.reporting.style import BEHIND, TRAINED, describe
-from segcert.reporting.tables import read_table
+from segcert.reporting.style import BEHIND, CLASS_COLORS, TRAINED, describe
+from segcert.reporting.tables import read_table, records
 
 INLINE = 8_000_000  # bytes of the viewer's parts up to which the page holds them all
 VERSIONS = ("torch", "diffusers", "monai", "numpy", "scipy", "pandas")
@@ -97,9 +96,10 @@ def render_page(
         datasets=datasets,
         manifests=manifests,
         curves={Path(curve).stem: Markup(inline_svg(Path(curve), number)) for number, curve in enumerate(curves)},
-        galleries=[(data_uri(Path(path)), caption) for path, caption in galleries.items()],
+        galleries=[(data_uri(Path(path).read_bytes()), caption) for path, caption in galleries.items()],
         parts_of_viewer=parts,
         viewer=_manifest(main, datasets, parts),
+        class_colors=script_value(CLASS_COLORS),
         checks=checks,
         digests=digests,
         versions=_versions(records),
@@ -137,10 +137,8 @@ def _finding(main: pd.DataFrame) -> dict[str, Any] | None:
 
 def _stated(rows: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows of the main table that sentences speak of (see segcert.reporting.html.cell)."""
-    records = zip(rows.index, rows.to_dict("records"), strict=True)
-    return [
-        {"_table": "main", "_row": number} | {str(key): value for key, value in row.items()} for number, row in records
-    ]
+    numbered = zip(rows.index, records(rows), strict=True)
+    return [{"_table": "main", "_row": number} | row for number, row in numbered]
 
 
 def _claims(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -187,7 +185,7 @@ def _manifest(main: pd.DataFrame, datasets: Sequence[DataSummary], parts: Sequen
         "parts": [{"dataset": each.dataset, "part": each.part, "file": each.file} for each in parts],
         "first": keys[(behind or pairings)[0]],
     }
-    return Markup(json.dumps(content).replace("<", "\\u003c"))
+    return script_value(content)
 
 
 def _download(path: Path) -> Download:
@@ -195,7 +193,7 @@ def _download(path: Path) -> Download:
 
 
 def _inside(name: str, content: bytes) -> Download:
-    return Download(name, f"data:{TYPES[Path(name).suffix]};base64,{base64.b64encode(content).decode()}")
+    return Download(name, data_uri(content, TYPES[Path(name).suffix]))
 
 
 def _versions(records: Sequence[Mapping[str, Any]]) -> dict[str, str]:

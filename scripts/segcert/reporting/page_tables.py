@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from segcert.reporting.html import cell
 from segcert.reporting.style import TRAINED
+from segcert.reporting.tables import records
 
 Row = Mapping[str, Any]
 
@@ -162,12 +163,8 @@ class Table:
     rows: Sequence[tuple[int, Sequence[Any]]]
 
 
-def page_table(name: str, frame: pd.DataFrame, columns: Sequence[Column] | None = None) -> Table:
+def page_table(name: str, frame: pd.DataFrame) -> Table:
     """A table as the page shows it: the rows of `frame`, whose index numbers the rows of tables/<name>.csv."""
-    columns = columns or TABLES[name]
-    records = frame.to_dict("records")
-    rows = [
-        (int(number), [column.of({str(key): value for key, value in row.items()}) for column in columns])
-        for number, row in zip(frame.index, records, strict=True)
-    ]
-    return Table(name, columns, rows)
+    columns = TABLES[name]
+    rows = zip(frame.index, records(frame), strict=True)
+    return Table(name, columns, [(int(number), [column.of(row) for column in columns]) for number, row in rows])

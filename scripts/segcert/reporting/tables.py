@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import numpy as np
 import pandas as pd
@@ -25,6 +25,11 @@ def read_table(path: str | Path | TextIO) -> pd.DataFrame:
     """
     names = dict.fromkeys(NAMES, "str")
     return pd.read_csv(path, dtype=names, keep_default_na=False, na_values=[""])
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a table as mappings by column."""
+    return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
 
 
 def main_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
@@ -54,10 +59,15 @@ def pairing_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
         for pairing, values in by_pairing.items():
             if baseline is None or pairing == baseline:
                 continue
-            differences = (values - by_pairing[baseline]).dropna().to_numpy()
-            interval = mean_interval(differences, resamples)
-            compared.append((dataset, model, *pairing, sigma, baseline[0], len(differences), *interval))
+            difference = paired_difference(values - by_pairing[baseline], resamples)
+            compared.append((dataset, model, *pairing, sigma, baseline[0], *difference.values()))
     return pd.DataFrame(compared, columns=[*MODEL, "baseline", *DIFFERENCE])
+
+
+def paired_difference(by_image: "pd.Series[float]", resamples: int) -> dict[str, float]:
+    """Differences by image as the columns DIFFERENCE: how many are defined, their mean, its 95% paired interval."""
+    differences = by_image.dropna().to_numpy()
+    return dict(zip(DIFFERENCE, (len(differences), *mean_interval(differences, resamples)), strict=True))
 
 
 def denoiser_table(scores: Sequence[pd.DataFrame]) -> pd.DataFrame:

@@ -7,7 +7,6 @@ PNG; labels and levels of radii are bytes, an image after the other in row-major
 
 import base64
 import io
-import json
 import math
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,7 +21,9 @@ from PIL import Image
 from segcert.certification.radii import GRID_RADII
 from segcert.data.loading import PreparedDataset
 from segcert.provenance.atomic import atomic_file
+from segcert.reporting.html import data_uri, script_value
 from segcert.reporting.style import to_rgb
+from segcert.reporting.tables import records
 
 Array = npt.NDArray[Any]
 Maps = Mapping[str, Array]  # by image
@@ -125,10 +126,10 @@ def _noise(names: Sequence[str], pictures: Mapping[str, Maps]) -> dict[str, Any]
 
 
 def _write(path: str | Path, dataset: str, part: str, content: Mapping[str, Any]) -> None:
-    """Write a part as a script that hands it to the viewer. Names in it cannot end the script or begin another."""
-    call = ", ".join(json.dumps(value, allow_nan=False) for value in (dataset, part, content))
+    """Write a part as a script that hands it to the viewer."""
+    call = ", ".join(map(script_value, (dataset, part, content)))
     with atomic_file(path) as temporary:
-        temporary.write_text(f"segcertViewer.take({call});\n".replace("<", "\\u003c"), encoding="ascii")
+        temporary.write_text(f"segcertViewer.take({call});\n", encoding="ascii")
 
 
 def _numbers(names: Sequence[str], rows: Mapping[str, Rows]) -> list[dict[str, Any]]:
@@ -146,9 +147,9 @@ def _intervals(names: Sequence[str], rows: Mapping[str, Rows]) -> list[Rows]:
 def _by_image(frame: pd.DataFrame) -> dict[Key, dict[str, Rows]]:
     """The rows of a table by segmenter, denoiser and sigma, and within these by image."""
     found: dict[Key, dict[str, Rows]] = {}
-    for row in frame.to_dict("records"):
+    for row in records(frame):
         key = (f"{row['model']}-{row['regime']}", str(row["denoiser"]), f"{row['sigma']:g}")
-        found.setdefault(key, {}).setdefault(row["image"], []).append({str(name): value for name, value in row.items()})
+        found.setdefault(key, {}).setdefault(row["image"], []).append(row)
     return found
 
 
@@ -174,8 +175,7 @@ def _sprite(pictures: Iterable[Array]) -> dict[str, Any] | None:
     gray = bool((sheet == sheet[..., :1]).all())
     file = io.BytesIO()
     Image.fromarray(sheet[..., 0] if gray else sheet).save(file, "PNG", optimize=True)
-    png = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
-    return {"png": png, "columns": columns, "width": width, "height": height}
+    return {"png": data_uri(file.getvalue()), "columns": columns, "width": width, "height": height}
 
 
 def _deflated(maps: Iterable[Array]) -> str:

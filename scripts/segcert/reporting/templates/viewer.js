@@ -34,6 +34,7 @@ const segcertViewer = (() => {
     const at = (name) => root.querySelector(`[data-viewer="${name}"]`);
     const controls = Object.fromEntries(["dataset", "model", "sigma", "image", "left", "right"].map((name) => [name, at(name)]));
     const state = { at: 50, unranked: true, lost: [] }; // lost: what a link names and is not here
+    let drawn = null; // the view whose layers are painted, and these
     let turn = 0; // of the latest drawing: an earlier one that ends late shows nothing
 
     const fill = (select, options) => select.replaceChildren(...options.map(([value, text]) => new Option(text, value)));
@@ -86,6 +87,7 @@ const segcertViewer = (() => {
 
     async function draw() {
       const mine = ++turn;
+      drawn = null;
       root.dataset.drawing = "";
       say("");
       try {
@@ -104,14 +106,13 @@ const segcertViewer = (() => {
         const painted = {};
         for (const layer of Object.keys(LAYERS)) painted[layer] = await paint(layer, view);
         if (mine !== turn) return;
-        for (const side of ["left", "right"]) show(painted[controls[side].value], view, at(`${side}-canvas`), at(`${side}-missing`));
         for (const button of root.querySelectorAll("[data-layer]")) {
           show(painted[button.dataset.layer], view, button.querySelector("canvas"), button.querySelector(".missing"));
-          button.setAttribute("aria-pressed", String(controls.right.value === button.dataset.layer));
         }
+        drawn = { view, painted };
         legend(view);
         numbers(view);
-        remember();
+        compare();
         if (state.lost.length) say(`The link names what is not here: ${state.lost.join(", ")}. Something else is shown.`);
         state.lost = [];
       } catch (error) {
@@ -119,6 +120,18 @@ const segcertViewer = (() => {
         say(error.message);
       }
       root.dataset.drawing = "done";
+    }
+
+    // The two chosen layers of what is drawn; to choose others paints nothing anew.
+    function compare() {
+      if (!drawn) return draw();
+      for (const side of ["left", "right"]) {
+        show(drawn.painted[controls[side].value], drawn.view, at(`${side}-canvas`), at(`${side}-missing`));
+      }
+      for (const button of root.querySelectorAll("[data-layer]")) {
+        button.setAttribute("aria-pressed", String(controls.right.value === button.dataset.layer));
+      }
+      remember();
     }
 
     function legend(view) {
@@ -219,7 +232,13 @@ const segcertViewer = (() => {
         draw();
       });
     }
-    for (const name of ["image", "left", "right"]) controls[name].addEventListener("change", change);
+    controls.image.addEventListener("change", change);
+    for (const side of ["left", "right"]) {
+      controls[side].addEventListener("change", () => {
+        state.touched = true;
+        compare();
+      });
+    }
     at("previous").addEventListener("click", () => step(-1));
     at("next").addEventListener("click", () => step(1));
     at("divider").addEventListener("input", (event) => {
@@ -230,7 +249,8 @@ const segcertViewer = (() => {
     for (const button of root.querySelectorAll("[data-layer]")) {
       button.addEventListener("click", () => {
         controls.right.value = button.dataset.layer;
-        change();
+        state.touched = true;
+        compare();
       });
     }
     const stage = at("stage");

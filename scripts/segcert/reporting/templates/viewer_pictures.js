@@ -9,7 +9,7 @@ const segcertPictures = (() => {
   const kept = [];             // where they are, the oldest first
   const MOST = 24;             // of them: those of all views of a large run would fill the memory
 
-  const CLASS_COLORS = ["#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#F0E442", "#D55E00", "#0072B2"];
+  const CLASS_COLORS = segcertColors; // of the page
   const WRONG = "#D55E00";
   const ABSTAIN = 255;
   const [LIGHT, DARK] = [[255, 255, 255, 242], [70, 70, 70, 191]]; // stripes
