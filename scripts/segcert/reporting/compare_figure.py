@@ -6,7 +6,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from segcert.reporting.compare_table import MISSING
-from segcert.reporting.style import BEHIND, MODEL_MARKERS, TRAINED, error_bars, shared_legend
+from segcert.reporting.style import BEHIND, MODEL_MARKERS, TRAINED, shared_legend
+from segcert.reporting.tables import error_bars
 
 # Okabe and Ito's palette without yellow, which no white paper shows; black and purple make it eight.
 RUN_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7B3294")

@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from segcert.reporting.layout import PAGE, Layout
-from segcert.reporting.style import error_bars, line, shared_legend
+from segcert.reporting.style import line, shared_legend
+from segcert.reporting.tables import error_bars
 
 METRICS = {"certified_dice": "certified Dice", "abstain": "share of pixels that abstain"}
 

@@ -6,7 +6,6 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from matplotlib.figure import Figure
 
 from segcert.provenance.atomic import atomic_file
@@ -65,13 +64,6 @@ def describe(model: str, regime: str, denoiser: str) -> str:
 def describe_pairing(regime: str, denoiser: str) -> str:
     """A training regime and a denoiser in words."""
     return f"trained {TRAINED[regime]}, {BEHIND[denoiser]}"
-
-
-def error_bars(rows: pd.DataFrame, metric: str) -> npt.NDArray[Any]:
-    """How far the 95% interval of a metric reaches below and above it, (2, rows); 0 where there is none."""
-    low, high = rows[metric] - rows[f"{metric}_low"], rows[f"{metric}_high"] - rows[metric]
-    bars: npt.NDArray[Any] = np.nan_to_num([low, high]).clip(min=0)
-    return bars
 
 
 def shared_legend(figure: Figure, width: float = 3.4) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from segcert.certification.intervals import mean_interval
@@ -68,6 +69,13 @@ def paired_difference(by_image: "pd.Series[float]", resamples: int) -> dict[str,
     """Differences by image as the columns DIFFERENCE: how many are defined, their mean, its 95% paired interval."""
     differences = by_image.dropna().to_numpy()
     return dict(zip(DIFFERENCE, (len(differences), *mean_interval(differences, resamples)), strict=True))
+
+
+def error_bars(rows: pd.DataFrame, metric: str) -> npt.NDArray[Any]:
+    """How far the 95% interval of a metric reaches below and above it, (2, rows); 0 where there is none."""
+    low, high = rows[metric] - rows[f"{metric}_low"], rows[f"{metric}_high"] - rows[metric]
+    bars: npt.NDArray[Any] = np.nan_to_num([low, high]).clip(min=0)
+    return bars
 
 
 def denoiser_table(scores: Sequence[pd.DataFrame]) -> pd.DataFrame:
