@@ -6,12 +6,13 @@ INSTALLED := $(shell cat $(VENV)/complete 2>/dev/null)
 TORCH ?= $(or $(INSTALLED),auto)
 BIN := $(VENV)/bin
 CHECKERS := .venv-checkers
+CLUSTER := .venv-cluster
 LOCKS := envs/lock-common.txt envs/lock-torch-cpu.txt envs/lock-torch-cuda.txt
 LOCKED = pip install --quiet --no-deps --require-hashes -r
 INSTALL = $(BIN)/$(LOCKED) envs/lock-common.txt -r
 
 .DEFAULT_GOAL := help
-.PHONY: help run status push test screenshots env lint format lock config docs clean
+.PHONY: help run status push test screenshots env cluster lint format lock config docs clean
 
 help:  ## Show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
@@ -53,6 +54,18 @@ $(CHECKERS)/complete: envs/lock-checkers.txt | env
 	$(PYTHON) -m venv --clear $(CHECKERS)
 	$(CHECKERS)/bin/$(LOCKED) $<
 	$(CHECKERS)/bin/pip check
+	@touch $@
+
+cluster: $(CLUSTER)/complete  ## Set up .venv-cluster: .venv with Snakemake's plugins for SLURM, Kubernetes and S3 on top
+
+$(CLUSTER)/complete: envs/lock-cluster.txt | env
+	$(PYTHON) -m venv --clear --without-pip $(CLUSTER)
+	$(BIN)/pip --python $(CLUSTER) install --quiet --no-deps --require-hashes -r $<
+	cd $(CLUSTER)/lib/python3*/site-packages && \
+		echo "import site; site.addsitedir('$$(cd $(abspath $(VENV))/lib/python3*/site-packages && pwd)')" > segcert.pth
+	sed '1s|.*|#!$(abspath $(CLUSTER))/bin/python|' $(BIN)/snakemake > $(CLUSTER)/bin/snakemake
+	chmod +x $(CLUSTER)/bin/snakemake
+	$(BIN)/pip --python $(CLUSTER) check
 	@touch $@
 
 lint: env  ## Check style and types

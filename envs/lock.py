@@ -1,9 +1,10 @@
-"""Write the four hash-locked requirement files from pyproject.toml (`make lock`).
+"""Write the five hash-locked requirement files from pyproject.toml (`make lock`).
 
 uv resolves the project twice, for the CPU and for the CUDA build of the same torch. What both need is
 `lock-common.txt`; the rest of each is `lock-torch-cpu.txt` and `lock-torch-cuda.txt`. The CPU build is looked
 for where pip looks for it: set PIP_FIND_LINKS or PIP_EXTRA_INDEX_URL to a place that has it. The dependency group
-`checkers` is resolved on its own, into `lock-checkers.txt`: it does not fit beside DVC.
+`checkers` is resolved on its own, into `lock-checkers.txt`: it does not fit beside DVC. The group `cluster` comes on top
+of what both builds need: `lock-cluster.txt` holds what is not in `lock-common.txt`.
 
 Versions that stand in the lock files stay while they fit; `--upgrade` (`make lock UPGRADE=1`) takes the newest.
 """
@@ -20,7 +21,8 @@ from pathlib import Path
 TORCH = "2.13.0"
 ENVS = Path(__file__).parent
 PYPROJECT = ENVS.parent / "pyproject.toml"
-COMMON, CPU, CUDA, CHECKERS = (ENVS / f"lock-{name}.txt" for name in ("common", "torch-cpu", "torch-cuda", "checkers"))
+NAMES = ("common", "torch-cpu", "torch-cuda", "checkers", "cluster")
+COMMON, CPU, CUDA, CHECKERS, CLUSTER = (ENVS / f"lock-{name}.txt" for name in NAMES)
 PROJECT = (str(PYPROJECT), "--all-extras")
 
 
@@ -48,19 +50,21 @@ def write(lock: Path, blocks: dict[str, str]) -> None:
 
 
 def main() -> None:
-    """Resolve both builds, write what they share and what they do not; then the checkers."""
+    """Resolve both builds, write what they share and what they do not; then the checkers and the cluster."""
     parser = argparse.ArgumentParser(description="Write the hash-locked requirement files from pyproject.toml.")
     parser.add_argument("--upgrade", action="store_true", help="take the newest versions, not those of the lock files")
     keep = not parser.parse_args().upgrade
     cpu = resolve(*PROJECT, *_places(), kept=[COMMON, CPU] if keep else [], pins=[f"torch=={TORCH}+cpu"])
     common = {package: block for package, block in cpu.items() if package != "torch"}
-    pins = [f"torch=={TORCH}", *(block.split(" ")[0] for block in common.values())]
-    cuda = resolve(*PROJECT, kept=[CUDA] if keep else [], pins=pins)
+    versions = [block.split(" ")[0] for block in common.values()]
+    cuda = resolve(*PROJECT, kept=[CUDA] if keep else [], pins=[f"torch=={TORCH}", *versions])
     checkers = resolve("--group", f"{PYPROJECT}:checkers", kept=[CHECKERS] if keep else [])
+    cluster = resolve("--group", f"{PYPROJECT}:cluster", kept=[CLUSTER] if keep else [], pins=versions)
     write(COMMON, common)
     write(CPU, {"torch": cpu["torch"]})
     write(CUDA, {package: block for package, block in cuda.items() if package not in common})
     write(CHECKERS, checkers)
+    write(CLUSTER, {package: block for package, block in cluster.items() if package not in common})
 
 
 def _places() -> list[str]:
