@@ -54,6 +54,8 @@ rule certify:
         f"logs/{RUN}/certify/{{dataset}}/{{model}}-{{regime}}/{{denoiser}}/sigma_{{sigma}}.log",
     benchmark:
         f"logs/{RUN}/certify/{{dataset}}/{{model}}-{{regime}}/{{denoiser}}/sigma_{{sigma}}.tsv"
+    conda:
+        software("certify")
     params:
         settings={"tau": CONFIG.tau, "alpha": CONFIG.alpha, "method": CONFIG.method, "k": CONFIG.kfwer_k},
         classes=classes,
@@ -78,6 +80,8 @@ rule attack:
         f"logs/{RUN}/attack/{{dataset}}/{{model}}-{{regime}}/{{denoiser}}.log",
     benchmark:
         f"logs/{RUN}/attack/{{dataset}}/{{model}}-{{regime}}/{{denoiser}}.tsv"
+    conda:
+        software("networks")
     threads: 1
     resources:
         gpu=gpus(),
@@ -118,6 +122,8 @@ rule collect:
         f"logs/{RUN}/collect.log",
     benchmark:
         f"logs/{RUN}/collect.tsv"
+    conda:
+        software("certify")
     params:
         code=code("collect"),
         environment=environment("collect"),

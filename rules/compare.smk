@@ -3,6 +3,8 @@
 
 
 rule compare:  # what is there: it has no inputs, so that comparing runs never makes anything of them again
+    conda:
+        software("report")
     params:
         runs=CONFIG.compare,
     script:

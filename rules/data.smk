@@ -49,6 +49,8 @@ rule fetch:
         "logs/fetch/{dataset}.tsv"
     wildcard_constraints:
         dataset=only(RELEASES),
+    conda:
+        software("data")
     resources:
         runtime=720,
     params:
@@ -72,6 +74,8 @@ rule record_folder:
         "logs/record_folder/{dataset}.tsv"
     wildcard_constraints:
         dataset=only(OWN_FOLDERS),
+    conda:
+        software("data")
     params:
         folder=subpath(output[0], parent=True),
         code=code("record_folder"),
@@ -91,6 +95,8 @@ rule prepare_phantom:
         "logs/prepare/{dataset}.tsv"
     wildcard_constraints:
         dataset="phantom",
+    conda:
+        software("data")
     threads: 8
     params:
         folder=subpath(output[0], parent=True),
@@ -116,6 +122,8 @@ rule prepare_release:
         "logs/prepare/{dataset}.tsv"
     wildcard_constraints:
         dataset=only(RELEASES),
+    conda:
+        software("data")
     threads: 8
     resources:
         mem_mb=4000,
@@ -143,6 +151,8 @@ rule prepare_folder:
         "logs/prepare/{dataset}.tsv"
     wildcard_constraints:
         dataset=only(OWN_FOLDERS),
+    conda:
+        software("data")
     threads: 8
     resources:
         mem_mb=4000,

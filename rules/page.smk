@@ -33,6 +33,8 @@ rule check:  # the audit of all that the page rests on, which the page shows
     benchmark:
         f"logs/{RUN}/check.tsv"
     priority: 1  # the longest job of a large report, so it begins first
+    conda:
+        software("networks")
     params:
         run=RUN,
         code=code("check"),
@@ -64,6 +66,8 @@ rule stages:
         f"logs/{RUN}/stages.log",
     benchmark:
         f"logs/{RUN}/stages.tsv"
+    conda:
+        software("report")
     params:
         recorded=recorded_artifacts(),
         benchmarks=benchmarks(),
@@ -95,6 +99,8 @@ rule page:
         f"logs/{RUN}/page.log",
     benchmark:
         f"logs/{RUN}/page.tsv"
+    conda:
+        software("report")
     params:
         configuration=CONFIG.model_dump(mode="json", exclude={"mirror", "device", "replay", "compare"}),
         viewer=list(viewer_parts()),

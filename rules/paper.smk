@@ -33,6 +33,8 @@ rule latex:
         f"logs/{RUN}/latex.log",
     benchmark:
         f"logs/{RUN}/latex.tsv"
+    conda:
+        software("report")
     params:
         titles={
             name: (
@@ -71,6 +73,8 @@ rule summary:
         f"logs/{RUN}/summary.log",
     benchmark:
         f"logs/{RUN}/summary.tsv"
+    conda:
+        software("report")
     params:
         run=RUN,
         configuration=CONFIGURATION if (SOURCE / CONFIGURATION).exists() else None,

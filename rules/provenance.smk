@@ -11,6 +11,8 @@ rule version_data:
         expand(PREPARED_FILES, dataset=CONFIG.datasets),
     output:
         update("data.dvc"),
+    conda:
+        software("store")
     resources:
         dvc=1,
     params:
@@ -28,6 +30,8 @@ rule version_models:
         cards(),
     output:
         update("models.dvc"),
+    conda:
+        software("store")
     resources:
         dvc=1,
     params:
@@ -46,6 +50,8 @@ rule version_results:
         rules.version_models.output,
     output:
         update("results.dvc"),
+    conda:
+        software("store")
     resources:
         dvc=1,
     params:
@@ -63,6 +69,8 @@ rule push:
         rules.version_models.output,
         rules.version_results.output,
     localrule: True
+    conda:
+        software("store")
     resources:
         dvc=1,
     params:
@@ -72,6 +80,8 @@ rule push:
 
 
 rule audit:
+    conda:
+        software("networks")
     params:
         run=RUN,
     script:
@@ -79,6 +89,8 @@ rule audit:
 
 
 rule crate:  # of what is there: it has no inputs, so that packing a run never makes anything of it again
+    conda:
+        software("store")
     params:
         run=RUN,
         software=SOURCE,

@@ -145,6 +145,8 @@ rule tables:
         f"logs/{RUN}/tables.log",
     benchmark:
         f"logs/{RUN}/tables.tsv"
+    conda:
+        software("report")
     params:
         resamples=CONFIG.report.bootstrap,
         code=code("tables"),
@@ -173,6 +175,8 @@ rule curves:
         f"logs/{RUN}/curves.log",
     benchmark:
         f"logs/{RUN}/curves.tsv"
+    conda:
+        software("report")
     params:
         segmenters=[tuple(each.values()) for each in LEARNED_SEGMENTERS],
         denoisers=[tuple(each.values()) for each in LEARNED_DENOISERS],
@@ -193,6 +197,8 @@ rule costs:
         f"logs/{RUN}/costs.log",
     benchmark:
         f"logs/{RUN}/costs.tsv"
+    conda:
+        software("report")
     params:
         code=code("costs"),
         environment=environment("costs"),
@@ -227,6 +233,8 @@ rule gallery:
         f"logs/{RUN}/gallery/{{dataset}}.log",
     benchmark:
         f"logs/{RUN}/gallery/{{dataset}}.tsv"
+    conda:
+        software("report")
     params:
         models=list(dict.fromkeys(pairing[:2] for pairing in SHOWN)),
         denoised=SIGMAS if DIFFUSION else [],
@@ -264,6 +272,8 @@ rule look_at_data:
         f"logs/{RUN}/look_at_data/{{dataset}}.log",
     benchmark:
         f"logs/{RUN}/look_at_data/{{dataset}}.tsv"
+    conda:
+        software("report")
     params:
         code=code("look_at_data"),
         environment=environment("look_at_data"),
@@ -284,6 +294,8 @@ rule data_page:
         f"logs/{RUN}/data_page.log",
     benchmark:
         f"logs/{RUN}/data_page.tsv"
+    conda:
+        software("report")
     params:
         run=RUN,
         template=templates("base.html.j2", "notices.html.j2", "data.html.j2"),

@@ -83,6 +83,8 @@ rule train_segmenter:
         "logs/train/{dataset}/{model}-{regime}.tsv"
     wildcard_constraints:
         regime="clean|noise|denoised",
+    conda:
+        software("networks")
     threads: 1
     resources:
         gpu=gpus() * CONFIG.gpus,
@@ -116,6 +118,8 @@ rule import_network:
     wildcard_constraints:
         model=only(set(GIVEN) - set(PROGRAMS)),
         regime="given",
+    conda:
+        software("networks")
     params:
         folder=subpath(output[0], parent=True),
         network=network,
@@ -152,6 +156,8 @@ rule train_denoiser:
     wildcard_constraints:
         source=only(TRAINED_DENOISERS.values()),
     priority: 1  # the longest job of a small run: it starts first
+    conda:
+        software("networks")
     threads: 1
     resources:
         gpu=gpus() * CONFIG.gpus,
@@ -180,6 +186,8 @@ rule import_adm:
         "logs/train/denoiser/adm256.log",
     benchmark:
         "logs/train/denoiser/adm256.tsv"
+    conda:
+        software("networks")
     resources:
         mem_mb=memory_of(["adm256"]),
     params:
