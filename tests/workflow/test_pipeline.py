@@ -142,7 +142,7 @@ def test_snakemake_report_works(finished_once, tmp_path):
 
 
 def test_shards_do_not_change_votes(finished_once, finished):
-    finished.edit(TINY, "block_size: 10", "block_size: 10, shards: 2")
+    finished.edit(TINY, "block_size: 10", "block_size: 10, shard_size: 2")
     folder = "results/tiny/votes/phantom/unet-noise/none/sigma_0.5"
     finished.snakemake(f"{folder}/shard_0.npz", f"{folder}/shard_1.npz")
     parts = [load_votes(finished.path / folder / f"shard_{shard}.npz") for shard in (0, 1)]
