@@ -43,6 +43,10 @@ rule segmenter_card:
         "logs/card/{dataset}/{model}-{regime}.tsv"
     conda:
         software("report")
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=60,
     params:
         folder=SEGMENTER,
         settings=card_settings,
@@ -70,6 +74,10 @@ rule denoiser_card:
         source=only(TRAINED_DENOISERS.values()),
     conda:
         software("report")
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=60,
     params:
         folder=DENOISER,
         settings=denoiser_settings,
@@ -92,6 +100,10 @@ rule adm_card:
         "logs/card/denoiser/adm256.tsv"
     conda:
         software("report")
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=60,
     params:
         folder=DENOISER.format(source="adm256"),
         template=templates("card_parts.md.j2", "adm_card.md.j2"),

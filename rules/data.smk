@@ -51,7 +51,9 @@ rule fetch:
         dataset=only(RELEASES),
     conda:
         software("data")
+    threads: 1
     resources:
+        mem_mb=growing(1000),
         runtime=720,
     params:
         folder=subpath(output[0], parent=True),
@@ -76,6 +78,10 @@ rule record_folder:
         dataset=only(OWN_FOLDERS),
     conda:
         software("data")
+    threads: 1
+    resources:
+        mem_mb=growing(1000),
+        runtime=60,
     params:
         folder=subpath(output[0], parent=True),
         code=code("record_folder"),
@@ -98,6 +104,9 @@ rule prepare_phantom:
     conda:
         software("data")
     threads: 8
+    resources:
+        mem_mb=growing(2000),
+        runtime=60,
     params:
         folder=subpath(output[0], parent=True),
         counts=CONFIG.phantom.model_dump(),
@@ -126,7 +135,8 @@ rule prepare_release:
         software("data")
     threads: 8
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
+        runtime=240,
     params:
         raw=subpath(input[0], parent=True),
         folder=subpath(output[0], parent=True),
@@ -155,7 +165,8 @@ rule prepare_folder:
         software("data")
     threads: 8
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
+        runtime=240,
     params:
         raw=subpath(input[0], parent=True),
         folder=subpath(output[0], parent=True),

@@ -35,6 +35,10 @@ rule check:  # the audit of all that the page rests on, which the page shows
     priority: 1  # the longest job of a large report, so it begins first
     conda:
         software("networks")
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=240,
     params:
         run=RUN,
         code=code("check"),
@@ -68,6 +72,10 @@ rule stages:
         f"logs/{RUN}/stages.tsv"
     conda:
         software("report")
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=60,
     params:
         recorded=recorded_artifacts(),
         benchmarks=benchmarks(),
@@ -101,6 +109,10 @@ rule page:
         f"logs/{RUN}/page.tsv"
     conda:
         software("report")
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=60,
     params:
         configuration=CONFIG.model_dump(mode="json", exclude={"mirror", "device", "replay", "compare"}),
         viewer=list(viewer_parts()),

@@ -35,6 +35,10 @@ rule latex:
         f"logs/{RUN}/latex.tsv"
     conda:
         software("report")
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=60,
     params:
         titles={
             name: (
@@ -75,6 +79,10 @@ rule summary:
         f"logs/{RUN}/summary.tsv"
     conda:
         software("report")
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=60,
     params:
         run=RUN,
         configuration=CONFIGURATION if (SOURCE / CONFIGURATION).exists() else None,

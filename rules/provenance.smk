@@ -13,8 +13,11 @@ rule version_data:
         update("data.dvc"),
     conda:
         software("store")
+    threads: 1
     resources:
         dvc=1,
+        mem_mb=growing(2000),
+        runtime=720,
     params:
         folders=["data"],
         trail=False,
@@ -32,8 +35,11 @@ rule version_models:
         update("models.dvc"),
     conda:
         software("store")
+    threads: 1
     resources:
         dvc=1,
+        mem_mb=growing(2000),
+        runtime=720,
     params:
         folders=["models"],
         trail=False,
@@ -52,8 +58,11 @@ rule version_results:
         update("results.dvc"),
     conda:
         software("store")
+    threads: 1
     resources:
         dvc=1,
+        mem_mb=growing(2000),
+        runtime=720,
     params:
         folders=["results", REPORT],
         trail=True,
@@ -71,8 +80,11 @@ rule push:
     localrule: True
     conda:
         software("store")
+    threads: 1
     resources:
         dvc=1,
+        mem_mb=growing(2000),
+        runtime=720,
     params:
         folders=["data", "models", "results", REPORT],
     script:
@@ -80,6 +92,7 @@ rule push:
 
 
 rule audit:
+    localrule: True
     conda:
         software("networks")
     params:
@@ -89,6 +102,7 @@ rule audit:
 
 
 rule crate:  # of what is there: it has no inputs, so that packing a run never makes anything of it again
+    localrule: True
     conda:
         software("store")
     params:

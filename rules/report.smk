@@ -62,7 +62,11 @@ def made_before_the_report():
         *expand(INDEX, dataset=CONFIG.datasets),
         *weights(),
         *cards(),
-        *grid(f"{VOTES}/shard_{{shard}}.npz", shard=range(CONFIG.sampling.shards)),
+        *(
+            path
+            for dataset in CONFIG.datasets
+            for path in grid(f"{VOTES}/shard_{{shard}}.npz", [dataset], shard=range(SHARDS[dataset]))
+        ),
         *grid(rules.predict.output[0]),
         *expand(rules.denoise_examples.output[0], dataset=CONFIG.datasets, denoiser=PICTURED, sigma=SIGMAS),
         *SCORES,
@@ -147,6 +151,10 @@ rule tables:
         f"logs/{RUN}/tables.tsv"
     conda:
         software("report")
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=60,
     params:
         resamples=CONFIG.report.bootstrap,
         code=code("tables"),
@@ -177,6 +185,10 @@ rule curves:
         f"logs/{RUN}/curves.tsv"
     conda:
         software("report")
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=60,
     params:
         segmenters=[tuple(each.values()) for each in LEARNED_SEGMENTERS],
         denoisers=[tuple(each.values()) for each in LEARNED_DENOISERS],
@@ -199,6 +211,10 @@ rule costs:
         f"logs/{RUN}/costs.tsv"
     conda:
         software("report")
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=60,
     params:
         code=code("costs"),
         environment=environment("costs"),
@@ -235,6 +251,10 @@ rule gallery:
         f"logs/{RUN}/gallery/{{dataset}}.tsv"
     conda:
         software("report")
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=60,
     params:
         models=list(dict.fromkeys(pairing[:2] for pairing in SHOWN)),
         denoised=SIGMAS if DIFFUSION else [],
@@ -274,6 +294,10 @@ rule look_at_data:
         f"logs/{RUN}/look_at_data/{{dataset}}.tsv"
     conda:
         software("report")
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=60,
     params:
         code=code("look_at_data"),
         environment=environment("look_at_data"),
@@ -296,6 +320,10 @@ rule data_page:
         f"logs/{RUN}/data_page.tsv"
     conda:
         software("report")
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=60,
     params:
         run=RUN,
         template=templates("base.html.j2", "notices.html.j2", "data.html.j2"),

@@ -51,6 +51,10 @@ rule viewer:
         f"logs/{RUN}/viewer/{{dataset}}.tsv"
     conda:
         software("report")
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=60,
     params:
         sigmas=SIGMAS,
         models=SEGMENTERS,
