@@ -9,7 +9,6 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from pathspec import GitIgnoreSpec
 from tests.pages import ROOT
 
 ENVS = ROOT / "envs"
@@ -137,10 +136,8 @@ def test_all_that_the_recipes_copy_is_there():
     copied = [word for line in lines if line.startswith("COPY") for word in line.split()[1:-1]]
     files = re.search(r"^%files\n(.*?)^$", (ENVS / "apptainer.def").read_text(), re.MULTILINE | re.DOTALL)[1]
     assert copied == [line.split()[0] for line in files.strip().splitlines()]
-    context = GitIgnoreSpec.from_lines((ROOT / ".dockerignore").read_text().splitlines())
     for name in copied:
         assert (ROOT / name).is_file(), name
-        assert not context.match_file(name), name
 
 
 def test_the_image_runs_as_nobody_special():
@@ -150,15 +147,7 @@ def test_the_image_runs_as_nobody_special():
     assert stages == {"common", "torch-cpu", "torch-cuda", "plugins-none", "plugins-cluster"}
 
 
-def test_neither_data_nor_results_nor_secrets_reach_an_image():
-    context = GitIgnoreSpec.from_lines((ROOT / ".dockerignore").read_text().splitlines())
-    made = (
-        "data/raw/x.zip",
-        "models/m",
-        "results/r",
-        "reports/phantom/index.html",
-        ".segcert/blocks/b",
-        "envs/segcert.sif",
-    )
-    for path in (*made, ".venv/bin/python", ".git/HEAD", ".dvc/config.local", ".env", "config/paper.yaml"):
-        assert context.match_file(path), path
+def test_nothing_but_lock_files_reaches_an_image():
+    """No data, models, results, environments or credentials."""
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    assert [line for line in lines if line[:1] != "#"] == ["*", "!envs/lock-*.txt"]
