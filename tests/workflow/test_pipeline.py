@@ -128,10 +128,15 @@ def test_snakemake_report_works(finished_once, tmp_path):
     assert (tmp_path / "report.html").stat().st_size > 10_000
 
 
-def test_shards_do_not_change_votes(finished_once, finished):
+def test_shards_do_not_change_votes_and_certificates(finished_once, finished):
     finished.edit(TINY, "block_size: 10", "block_size: 10, shard_size: 2")
+    assert finished.stale()["sample"] == 2 * 8
     folder = "results/tiny/votes/phantom/unet-noise/none/sigma_0.5"
-    finished.snakemake(f"{folder}/shard_0.npz", f"{folder}/shard_1.npz")
+    certificates = "results/tiny/certificates/phantom/unet-noise/none/sigma_0.5"
+    finished.snakemake(f"{certificates}.npz")
+    for suffix in ("npz", "parquet", "intervals.parquet", "budget.parquet", "radii.npz", "radii.parquet"):
+        written = [(each.path / f"{certificates}.{suffix}").read_bytes() for each in (finished_once, finished)]
+        assert written[0] == written[1], suffix
     parts = [load_votes(finished.path / folder / f"shard_{shard}.npz") for shard in (0, 1)]
     whole = load_votes(finished_once.path / folder / "shard_0.npz")
     assert [len(part) for part in parts] == [2, 1]
