@@ -161,7 +161,10 @@ def _prepared(about: Dataset, pair: Pair, split: str, folder: Path, form: Form) 
     height, width = image.size
     digest = array_digest(image.pixels)
     if form.keep_aspect:
-        image, mask = image.padded(), pad_to_square(mask)
+        try:
+            image, mask = image.padded(), pad_to_square(mask)
+        except DataError as error:
+            raise DataError(f"{pair.name} {error}") from error
     image, mask = image.resized(form.image_size), resize_mask(mask, form.image_size, len(about.classes))
     if not mask.any() and not about.allow_empty:
         raise DataError(f"{pair.name} has an empty mask at {form.image_size}x{form.image_size}; raise `image_size`")

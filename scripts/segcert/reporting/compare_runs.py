@@ -1,18 +1,17 @@
 """What a comparison reads of each run: certificates, the settings on its page, and which images they speak of."""
 
 import dataclasses
-import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from segcert.audit.moved import RESAMPLES
+from segcert.provenance.arrays import StoredArrays
 from segcert.provenance.records import RecordError, read_record
 from segcert.reporting.tables import main_table
+from segcert.votes import read_header
 
 FEWEST, MOST = 2, 8  # runs side by side: more have no marker of their own
 DECIDING = ("tau", "alpha", "n0", "n", "method")  # of a certificate, by their names in the configuration
@@ -118,10 +117,10 @@ def _images(folder: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for path in sorted(shards.glob("shard_*.npz")) if shards else ():
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                images = json.loads(str(arrays["header"]))["images"]
+            with StoredArrays(path) as arrays:
+                images = read_header(arrays)
             found |= {image: about["origin"]["image"] for image, about in images.items()}
-        except (OSError, zipfile.BadZipFile, KeyError, ValueError) as error:
+        except (OSError, KeyError, ValueError) as error:
             raise CompareError(
                 f"{path}: not a whole votes file ({error}); delete it and run snakemake again"
             ) from error
