@@ -61,7 +61,7 @@ class Raster:
     def padded(self) -> "Raster":
         """With black on both sides of the shorter axis, so that it is square. Raises DataError if it gets too large."""
         if max(self.size) > MAX_SIDE:
-            raise DataError(f"is {self.size[1]}x{self.size[0]}; to be padded to a square it may have {MAX_SIDE} at most")
+            raise DataError(f"is {self.size[1]}x{self.size[0]}; padded to a square it may have {MAX_SIDE} at most")
         return dataclasses.replace(self, pixels=np.stack([pad_to_square(plane) for plane in self.pixels]))
 
     def with_channels(self, channels: int) -> "Raster":

@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import hashlib
 import io
-import json
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from PIL import Image
 from segcert.data.errors import DataError
 from segcert.data.images import Labels, PixelSize, to_unit
 from segcert.data.index import SPLITS, Row, check_groups, read_index
+from segcert.provenance.parsing import parse_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +98,9 @@ class PreparedDataset:
     def _json(self, name: str) -> dict[str, Any]:
         path = self.index.parent / name
         try:
-            content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            content: dict[str, Any] = parse_json(path.read_bytes())
+            if not isinstance(content, dict):
+                raise ValueError(f"found a {type(content).__name__}")
         except (OSError, ValueError) as error:
             raise DataError(f"{path}: cannot be read ({error}); delete {self.index} and run snakemake again") from error
         return content
