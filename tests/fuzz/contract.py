@@ -76,11 +76,11 @@ class Guard:
             raise BrokenContractError(f"{event} {arguments!r}"[:300])
         if event == "open":
             path, mode, flags = arguments
-            writes = any(c in mode for c in "wax+") if isinstance(mode, str) else bool(flags & (os.O_WRONLY | os.O_RDWR))
+            writes = set(mode) & set("wax+") if isinstance(mode, str) else flags & (os.O_WRONLY | os.O_RDWR)
             paths = [path] if writes else []
         elif event in WRITING:
-            paths = [each for each in arguments[: 2 if event in ("os.rename", "shutil.move") else 1]]
-            paths = list(arguments[1:2]) if event in ("os.link", "os.symlink", "shutil.copyfile") else paths
+            made = slice(1, 2) if event in ("os.link", "os.symlink", "shutil.copyfile") else slice(0, 1)
+            paths = list(arguments[:2] if event in ("os.rename", "shutil.move") else arguments[made])
         else:
             return
         at = arguments[-1] if event != "open" and type(arguments[-1]) is int and arguments[-1] >= 0 else None

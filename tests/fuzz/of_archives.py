@@ -1,10 +1,9 @@
 """Archives of data sets: zip, tar, 7z, rar; and a data set's own reader on what is in them."""
 
+import contextlib
 import io
 import tempfile
 from pathlib import Path
-
-import numpy as np
 
 from tests.fuzz.containers import as_tar, as_zip, packed
 from tests.fuzz.contract import Target
@@ -22,10 +21,8 @@ def _read(path):
 
     with open_archive(path) as files:
         for file in files:
-            try:
+            with contextlib.suppress(DataError):
                 file.read()
-            except DataError as error:
-                assert path.name in str(error)
 
 
 def _target(name, seeds, build=None):
@@ -117,15 +114,13 @@ def releases():
             packed({"CXR_png/MCUCXR_0001_0.png": gray, "ManualMask/leftMask/MCUCXR_0001_0.png": truth,
                     "ManualMask/rightMask/MCUCXR_0001_0.png": truth}),
             packed({"CXR_png/CHNCXR_0001_0.png": gray, "mask/CHNCXR_0001_0_mask.png": truth}),
-            packed({"Original/7.tif": encoded(colour(image), "TIFF"), "Ground Truth/7.tif": encoded(truth_of(mask), "TIFF")}),
+            packed({"Original/7.tif": encoded(colour(image), "TIFF"),
+                    "Ground Truth/7.tif": encoded(binary(mask, 1), "TIFF")}),
             packed({"images/cju1.jpg": encoded(colour(image), "JPEG"), "masks/cju1.jpg": encoded(image, "JPEG")}),
             packed({"ISIC2018_Task1-2_Test_Input/ISIC_0000001.jpg": encoded(colour(image), "JPEG"),
                     "ISIC2018_Task1_Test_GroundTruth/ISIC_0000001_segmentation.png": truth}),
             packed({"JPCLN001.IMG": b"\0" * 64, "fold1/masks/heart/JPCLN001.gif": encoded(image, "GIF")}),
             packed({"images/cju1.jpg": rgb, "masks/cju1.jpg": truth}),
         ]  # fmt: skip
-
-    def truth_of(mask):
-        return np.where(mask == 1, 255, 0).astype(np.uint8)
 
     return Target(read, seeds, (DataError,), "set.zip", build=as_zip)

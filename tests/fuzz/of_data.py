@@ -1,6 +1,5 @@
 """Prepared data sets, tables and folders of one's own, split files, manifests, checksums of mirrors."""
 
-import csv
 import json
 
 import numpy as np
@@ -80,15 +79,40 @@ def prepared():
         from segcert.data.index import Row
 
         image, mask = _png(9), _png(1)
-        row = Row(image="one", group="p", split="test", digest=hashlib.sha256(image).hexdigest(),
-                  mask_digest=hashlib.sha256(mask).hexdigest(), height=8, width=8, pixel_height=0.5, pixel_width=0.5)
+        row = Row(
+            image="one",
+            group="p",
+            split="test",
+            digest=hashlib.sha256(image).hexdigest(),
+            mask_digest=hashlib.sha256(mask).hexdigest(),
+            height=8,
+            width=8,
+            pixel_height=0.5,
+            pixel_width=0.5,
+        )
         cells = row.model_dump()
         table = ",".join(cells) + "\n" + ",".join(map(str, cells.values())) + "\n"
-        about = {"name": "own", "title": "t", "classes": ["background", "organ"], "channels": 1, "bits": 8,
-                 "image_size": 8, "terms": "", "citation": "", "licence": "", "synthetic": False, "modality": "x"}
+        about = {
+            "name": "own",
+            "title": "t",
+            "classes": ["background", "organ"],
+            "channels": 1,
+            "bits": 8,
+            "image_size": 8,
+            "terms": "",
+            "citation": "",
+            "licence": "",
+            "synthetic": False,
+            "modality": "x",
+        }
         splits = {"dataset": "own", "leaks": False, "train": [], "val": [], "test": ["one"]}
-        members = {"index.csv": table.encode(), "splits.json": json.dumps(splits).encode(),
-                   "dataset.json": json.dumps(about).encode(), "images/one.png": image, "masks/one.png": mask}
+        members = {
+            "index.csv": table.encode(),
+            "splits.json": json.dumps(splits).encode(),
+            "dataset.json": json.dumps(about).encode(),
+            "images/one.png": image,
+            "masks/one.png": mask,
+        }
         return [packed(members)]  # fmt: skip
 
     return Target(read, seeds, _errors(), "in/given", named=False)

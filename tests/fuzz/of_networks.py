@@ -34,8 +34,14 @@ def segmenters():
     def seeds():
         torch.manual_seed(0)
         weights = save({"weight": torch.ones(1, 2), "bias": torch.zeros(1)})
-        linear = {"architecture": "torch.nn:Linear", "arguments": {"in_features": 2, "out_features": 1},
-                  "classes": ["background", "x"], "image_size": 8, "in_channels": 1, "regime": "clean"}
+        linear = {
+            "architecture": "torch.nn:Linear",
+            "arguments": {"in_features": 2, "out_features": 1},
+            "classes": ["background", "x"],
+            "image_size": 8,
+            "in_channels": 1,
+            "regime": "clean",
+        }
         call = linear | {"architecture": "os:system", "arguments": {"command": "true"}}
         unet = linear | {"architecture": "unet", "arguments": {"in_channels": 1, "num_classes": 2}}
         return [packed({"config.json": json.dumps(each).encode(), "model.safetensors": weights})
@@ -127,8 +133,11 @@ def programs():
         buffer = io.BytesIO()
         torch.save({"w": torch.ones(2)}, buffer)
         weights = {"weights_config": {"w": {"path_name": "weight_0", "use_pickle": False}}}
-        exported = {"p/archive_format": b"pt2", "p/data/weights/model_weights_config.json": json.dumps(
-            {"config": weights["weights_config"]}).encode(), "p/data/weights/x.pt": buffer.getvalue()}
+        exported = {
+            "p/archive_format": b"pt2",
+            "p/data/weights/model_weights_config.json": json.dumps({"config": weights["weights_config"]}).encode(),
+            "p/data/weights/x.pt": buffer.getvalue(),
+        }
         assert zipfile
         return [packed(exported), packed({"p/constants.pkl": b"x", "p/data.pkl": b"y"}), buffer.getvalue()]  # fmt: skip
 
@@ -155,8 +164,16 @@ def denoisers():
 
         from diffusers import DDPMScheduler, UNet2DModel
 
-        unet = UNet2DModel(sample_size=8, in_channels=1, out_channels=1, block_out_channels=(4,), layers_per_block=1,
-                           norm_num_groups=2, down_block_types=("DownBlock2D",), up_block_types=("UpBlock2D",))
+        unet = UNet2DModel(
+            sample_size=8,
+            in_channels=1,
+            out_channels=1,
+            block_out_channels=(4,),
+            layers_per_block=1,
+            norm_num_groups=2,
+            down_block_types=("DownBlock2D",),
+            up_block_types=("UpBlock2D",),
+        )
         with tempfile.TemporaryDirectory() as folder:
             unet.save_pretrained(Path(folder, "unet"))
             DDPMScheduler(num_train_timesteps=10).save_pretrained(Path(folder, "scheduler"))

@@ -33,13 +33,18 @@ def _errors():
 def records():
     """Run records through the checks of an audit that ask neither git nor DVC, and a diff of a run with itself."""
     from segcert.audit.archives import check_archives
+    from segcert.audit.audit import audit
     from segcert.audit.diff import diff_records
     from segcert.audit.files import check_files, check_indexes, check_links
-    from segcert.audit.findings import Evidence, FreshDigests
     from segcert.audit.lineage import Lineage
-    from segcert.audit.words import way_of
+    from segcert.audit.origins import check_environment
+    from segcert.audit.words import audit_in_words, way_of
     from segcert.provenance.contents import disturbed, notice_changes
     from segcert.provenance.records import load_record
+
+    checks = {
+        each.__name__: each for each in (check_files, check_links, check_indexes, check_archives, check_environment)
+    }
 
     def read(path):
         root = path.parents[2]
@@ -51,9 +56,7 @@ def records():
         notice_changes(root)
         disturbed(root / "results/run/x.csv", missing=True)
         lineage = Lineage.read("run", root)
-        evidence = Evidence(lineage, FreshDigests(root))
-        for check in (check_files, check_links, check_indexes, check_archives):
-            assert list(check(evidence)) is not None
+        assert audit_in_words(audit("run", root, checks))
         assert diff_records(lineage, lineage).same
         for job in lineage.jobs:
             assert job.name
@@ -97,7 +100,8 @@ def trails():
             packed_file.parent.mkdir(parents=True, exist_ok=True)
             packed_file.write_bytes(members.get("record", b""))
             digests = [hashlib.sha256(each).hexdigest() for each in (b"a\n1\n", members.get("record", b""))]
-            path.write_text(path.read_text(errors="replace").replace("A" * 64, digests[0]).replace("B" * 64, digests[1]))
+            contents = path.read_text(errors="replace")
+            path.write_text(contents.replace("A" * 64, digests[0]).replace("B" * 64, digests[1]))
         unpack_trail(root)
         known_artifacts(root)
 
@@ -122,11 +126,35 @@ def comparisons():
             run.settings, run.outdated(), run.table()
 
     def seeds():
-        row = {"dataset": "d", "image": "i", "group": "g", "model": "unet", "regime": "clean", "denoiser": "none",
-               "sigma": 0.25, "tau": 0.75, "alpha": 0.001, "n0": 10, "n": 100, "method": "holm", "k": 1, "class_id": 1,
-               "class_name": "c", "dice": 0.5, "iou": 0.5, "certified_dice": 0.5, "certified_iou": 0.5,
-               "worst_case_dice": 0.5, "abstain": 0.1, "area": 3, "area_low": 1, "area_high": 4, "radius": 0.17,
-               "radius_gray_levels": 5.0, "extended": False}
+        row = {
+            "dataset": "d",
+            "image": "i",
+            "group": "g",
+            "model": "unet",
+            "regime": "clean",
+            "denoiser": "none",
+            "sigma": 0.25,
+            "tau": 0.75,
+            "alpha": 0.001,
+            "n0": 10,
+            "n": 100,
+            "method": "holm",
+            "k": 1,
+            "class_id": 1,
+            "class_name": "c",
+            "dice": 0.5,
+            "iou": 0.5,
+            "certified_dice": 0.5,
+            "certified_iou": 0.5,
+            "worst_case_dice": 0.5,
+            "abstain": 0.1,
+            "area": 3,
+            "area_low": 1,
+            "area_high": 4,
+            "radius": 0.17,
+            "radius_gray_levels": 5.0,
+            "extended": False,
+        }
         buffer = io.BytesIO()
         pd.DataFrame([row, row | {"image": "j"}]).to_parquet(buffer, compression=None)
         return [buffer.getvalue()]  # fmt: skip
@@ -149,5 +177,5 @@ def pointers():
         module._committed = lambda *_: None  # asks git
         assert list(module.check_pointers(evidence)) is not None
 
-    seeds = [b"outs:\n- md5: 0123456789abcdef0123456789abcdef.dir\n  size: 3\n  nfiles: 1\n  hash: md5\n  path: results\n"]
+    seeds = [b"outs:\n- md5: 0123456789abcdef0123456789abcdef.dir\n  size: 3\n  hash: md5\n  path: results\n"]
     return Target(read, lambda: seeds, _errors(), "results.dvc", named=False)
