@@ -10,12 +10,13 @@ import json
 import re
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
-from tests.fuzz.contract import Guard, Target, broken, kind_of, limit_memory
+from tests.fuzz.contract import Guard, broken, kind_of, limit_memory
+from tests.fuzz.sample import sampled
 from tests.fuzz.targets import TARGETS
+from tests.fuzz.warming import warm_up
 
 HANG_S, ROOM_MIB = 120, 4000
 
@@ -27,11 +28,16 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, default=Path("build/fuzz/corpus"))
     parser.add_argument("--findings", type=Path, default=Path("build/fuzz/findings"))
     parser.add_argument("--record", type=Path)
+    parser.add_argument("--sample", type=int, help="no fuzzing: the seeds and so many mutations of them, for the tests")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     names = chosen.targets or list(TARGETS)
     if unknown := set(names) - set(TARGETS):
         parser.error(f"found {min(unknown)!r}; expected {', '.join(TARGETS)}")
+    if chosen.sample is not None:
+        guard = Guard()
+        problems = [problem for name in names for problem in sampled(name, chosen.sample, guard)]
+        raise SystemExit("\n".join(problems) or 0)
     if chosen.child:
         fuzz(names[0], chosen.minutes, chosen.corpus / names[0], chosen.findings / names[0])
     found = sum(run(name, chosen) for name in names)
@@ -95,18 +101,6 @@ def fuzz(name: str, minutes: float, corpus: Path, findings: Path) -> None:
         once,
     )  # fmt: skip
     atheris.Fuzz()
-
-
-def warm_up(target: Target, seed: bytes) -> None:
-    """Read a seed with nothing watched, so that what a reader loads while it reads (pydicom, py7zr, ...) is loaded."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "given", target.file)
-        path.parent.mkdir(parents=True)
-        path.write_bytes(target.build(seed) if target.build else seed)
-        try:
-            target.read(path)
-        except target.errors as error:
-            print(f"a seed is refused: {error}")
 
 
 def _findings(folder: Path) -> set[str]:

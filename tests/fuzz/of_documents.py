@@ -4,6 +4,7 @@ import contextlib
 import json
 
 from tests.fuzz.contract import Target
+from tests.fuzz.edits import MARK, edited
 
 
 def document():
@@ -20,7 +21,7 @@ def document():
         "radius_gray_levels": 5.0, "abstain": 0.25,
         "classes": [{"id": 0, "name": "background", "certified_pixels": 3, "area_low": 3, "area_high": 9}],
         "measurements": [interval | {"threshold": 2.0, "decision": "open"}],
-        "files": {"labels.png": {"path": "chest.labels.png", "sha256": "0" * 64}},
+        "files": {kind: {"path": f"chest.{kind}", "sha256": "0" * 64} for kind in ("labels.png", "votes.npz")},
     }  # fmt: skip
 
 
@@ -38,6 +39,7 @@ def certificates():
         with contextlib.suppress(DocumentError, ModelError, VotesError):
             verify(path, found, draws=1, device=torch.device("cpu"))
 
-    texts = [document()]
-    texts.append(texts[0] | {"measurements": []})
-    return Target(read, lambda: [json.dumps(each).encode() for each in texts], (DocumentError,), "a.certificate.json")
+    return Target(
+        read, lambda: [json.dumps(document()).encode(), MARK, MARK + bytes(range(12))], (DocumentError,),
+        "a.certificate.json", build=lambda data: edited(document(), data) or data,
+    )  # fmt: skip

@@ -5,6 +5,7 @@ import json
 
 from tests.fuzz.containers import as_zip, members_of, packed, unpacked
 from tests.fuzz.contract import Target
+from tests.fuzz.edits import MARK, edited
 
 
 def _unet():
@@ -22,30 +23,27 @@ def segmenters():
     from segcert.models.folders import segmenter_digest
     from segcert.models.registry import input_channels, load_segmenter
 
+    weights = save({"weight": torch.ones(1, 2), "bias": torch.zeros(1)})
+    linear = {
+        "architecture": "torch.nn:Linear", "arguments": {"in_features": 2, "out_features": 1},
+        "classes": ["background", "x"], "image_size": 8, "in_channels": 1, "regime": "clean",
+    }  # fmt: skip
+
     def read(path):
         members = members_of(path.read_bytes()) or {}
-        folder = path.parent
-        (folder / "config.json").write_bytes(members.get("config.json", b""))
-        (folder / "model.safetensors").write_bytes(members.get("model.safetensors", b""))
+        folder, config = path.parent, edited(linear, path.read_bytes())
+        (folder / "config.json").write_bytes(config or members.get("config.json", b""))
+        (folder / "model.safetensors").write_bytes(weights if config else members.get("model.safetensors", b""))
         segmenter_digest(folder)
         _, config = load_segmenter(folder)
         input_channels(config)
 
     def seeds():
-        torch.manual_seed(0)
-        weights = save({"weight": torch.ones(1, 2), "bias": torch.zeros(1)})
-        linear = {
-            "architecture": "torch.nn:Linear",
-            "arguments": {"in_features": 2, "out_features": 1},
-            "classes": ["background", "x"],
-            "image_size": 8,
-            "in_channels": 1,
-            "regime": "clean",
-        }
         call = linear | {"architecture": "os:system", "arguments": {"command": "true"}}
         unet = linear | {"architecture": "unet", "arguments": {"in_channels": 1, "num_classes": 2}}
-        return [packed({"config.json": json.dumps(each).encode(), "model.safetensors": weights})
-                for each in (linear, call, unet)]  # fmt: skip
+        folders = [packed({"config.json": json.dumps(each).encode(), "model.safetensors": weights})
+                   for each in (linear, call, unet)]  # fmt: skip
+        return [*folders, MARK + bytes(4), MARK + bytes(range(12))]
 
     return Target(read, seeds, (ModelError,), "given", named=False)
 

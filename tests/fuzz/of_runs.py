@@ -4,9 +4,10 @@ import json
 
 from tests.fuzz.containers import members_of, packed
 from tests.fuzz.contract import Target
+from tests.fuzz.edits import MARK, edited
 
 SHA = "0" * 64
-PAGE = "reports/run/index.html"
+PAGE, OWN = "reports/run/index.html", "results/run/x.csv.record.json"
 
 
 def record(output="results/run/x.csv", **changes):
@@ -49,8 +50,10 @@ def records():
     def read(path):
         root = path.parents[2]
         (root / "results/run/x.csv").write_text("a\n1\n")
-        members = members_of(path.read_bytes()) or {"results/run/x.csv.record.json": path.read_bytes()}
-        for name in ("results/run/x.csv.record.json", f"{PAGE}.record.json"):
+        given = path.read_bytes()
+        one, page = edited(held(), given), edited(of_page(), given[:6] + given[18:])
+        members = members_of(given) or {OWN: one or given, f"{PAGE}.record.json": page or b""}
+        for name in (OWN, f"{PAGE}.record.json"):
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).write_bytes(members.get(name, b""))
         notice_changes(root)
@@ -67,16 +70,17 @@ def records():
             pass
         load_record(path)
 
-    def seeds():
-        one, page = record(), record(PAGE, rule="page", inputs={"results/run/x.csv": SHA})
-        held = record(rule="fetch", holds={"data/raw/phantom/a.zip": SHA})
-        return [
-            json.dumps(one).encode(),
-            packed({"results/run/x.csv.record.json": json.dumps(held).encode(),
-                    f"{PAGE}.record.json": json.dumps(page).encode()}),
-        ]  # fmt: skip
+    def held():
+        return record(rule="fetch", holds={"data/raw/phantom/a.zip": SHA})
 
-    return Target(read, seeds, _errors(), "results/run/x.csv.record.json", named=False, longest=6000)
+    def of_page():
+        return record(PAGE, rule="page", inputs={"results/run/x.csv": SHA})
+
+    def seeds():
+        whole = {OWN: json.dumps(held()).encode(), f"{PAGE}.record.json": json.dumps(of_page()).encode()}
+        return [json.dumps(record()).encode(), packed(whole), MARK, MARK + bytes(range(24))]
+
+    return Target(read, seeds, _errors(), OWN, named=False, longest=6000)
 
 
 def trails():

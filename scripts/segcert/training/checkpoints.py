@@ -40,7 +40,7 @@ class Checkpoint:
             saved = torch.load(self.path, map_location="cpu", weights_only=True)
             key, state = saved["key"], saved["state"]
         except Exception as error:  # torch's unpickler meets foreign bytes with errors of many kinds
-            log.warning("%s: damaged (%s); training begins anew", self.path, str(error).partition("\n")[0])
+            log.warning("%s: damaged (%s); training begins anew", self.path, type(error).__name__)
             self.discard()
             return None
         return state if key == self.key else None
