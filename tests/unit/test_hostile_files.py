@@ -44,7 +44,8 @@ from segcert.votes import Votes, VotesError, load_votes, save_votes
 
 ROOT = Path(__file__).parents[2]
 FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-NAMES = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), min_size=1, max_size=30)
+ANY = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), min_size=1, max_size=30)
+NAMES = ANY.filter(lambda name: not any(char < " " or char in "\x7f" for char in name))
 
 
 def votes():
@@ -111,7 +112,7 @@ def test_flipped_bytes_of_votes_and_radii_are_noticed(tmp_path, data):
 
 
 @FEW
-@given(st.dictionaries(NAMES, st.integers(0, 255), min_size=1, max_size=5))
+@given(st.dictionaries(ANY, st.integers(0, 255), min_size=1, max_size=5))
 def test_arrays_come_back_under_any_name(tmp_path, values):
     arrays = {name: np.full((2, 2), value, np.uint8) for name, value in values.items()}
     save_arrays(tmp_path / "a.npz", arrays)
@@ -143,7 +144,7 @@ def npz(path, header, content=b"\0" * 64, compression=zipfile.ZIP_DEFLATED):
         ({"descr": "|O", "fortran_order": False, "shape": (8,)}, "expected numbers or text"),
         ({"descr": [("a", "<f8")], "fortran_order": False, "shape": (8,)}, "expected numbers or text"),
         ({"descr": "<f8"}, "keys"),
-        ("(" * 90, "Cannot parse header"),
+        ("(" * 90, "a:"),
     ],
 )
 def test_no_header_of_an_array_is_believed(tmp_path, header, words):
