@@ -261,6 +261,20 @@ def test_json_nested_too_deeply_is_refused_everywhere(tmp_path):
             read()
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("{}", "says nothing of bits"),
+        ('{"bits": 8.0}', "bits: found 8.0"),
+        ('{"classes": [1]}', r"classes: found \[1\]"),
+    ],
+)
+def test_what_a_prepared_data_set_does_not_state_is_named(tmp_path, content, words):
+    (tmp_path / "dataset.json").write_text(content)
+    with pytest.raises(DataError, match=f"dataset.json: .*{words}"):
+        PreparedDataset(tmp_path / "index.csv").about["bits"]
+
+
 @FEW
 @given(st.lists(st.tuples(NAMES.filter(lambda name: not set(name) & set("/\\")), NAMES), max_size=5))
 def test_an_index_keeps_every_name_of_images_and_groups(tmp_path, names):
