@@ -9,6 +9,7 @@ import typer
 
 from segcert.certification.feasibility import CertificationError
 from segcert.data.errors import DataError
+from segcert.progress import printable
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
@@ -92,8 +93,8 @@ def certify(
             path, out, image=image, votes=remember(votes, out, path), networks=networks, sampling=sampling,
             decision=decision, measurements=asked, thresholds=dict(map(parse_decision, decide or [])), radii=radius_map,
         )  # fmt: skip
-        typer.echo(f"{path}: {1 - document['abstain']:.1%} certified at radius {document['certificate']['radius']:.4g}")
-    typer.echo(f"Written to {out}; in words: segcert explain {out / images[0].stem}.certificate.json")
+        _say(f"{path}: {1 - document['abstain']:.1%} certified at radius {document['certificate']['radius']:.4g}")
+    _say(f"Written to {out}; in words: segcert explain {out / images[0].stem}.certificate.json")
 
 
 @app.command()
@@ -102,7 +103,7 @@ def explain(certificate: Annotated[Path, typer.Argument(help="NAME.certificate.j
     from segcert.documents.explain import explain as in_words
     from segcert.documents.explain import read_certificate
 
-    typer.echo(in_words(read_certificate(certificate)))
+    _say(in_words(read_certificate(certificate)))
 
 
 @app.command()
@@ -125,7 +126,7 @@ def verify(
         certificate, document, draws=draws, device=set_up_torch(device.value, threads),
         image_path=image, segmenter=segmenter, denoiser=denoiser,
     ):  # fmt: skip
-        typer.echo(f"agrees: {line}")
+        _say(f"agrees: {line}")
 
 
 @app.command()
@@ -144,15 +145,13 @@ def plan(
     if not re.fullmatch(r"(\d+x)?\d+x\d+", shape) or "0" in shape.split("x"):
         raise CertificationError(f"--shape: found {shape!r}; expected HxW or CxHxW, such as 256x256 or 3x256x256")
     planned = plan_for(tuple(map(int, shape.split("x"))), sigma, tau, alpha, method.value, n0, k)
-    typer.echo(
-        f"Radius: {planned.radius:.4g} (l2, pixels in [0, 1]), {planned.gray_levels:.3g} gray levels RMS per value"
-    )
-    typer.echo(f"Any pixel at all: n >= {planned.least_n}. Any measurement: n0 + n >= {planned.least_draws}")
-    typer.echo("A pixel that has its class on this share of the noisy copies is certified with probability 0.95 by")
+    _say(f"Radius: {planned.radius:.4g} (l2, pixels in [0, 1]), {planned.gray_levels:.3g} gray levels RMS per value")
+    _say(f"Any pixel at all: n >= {planned.least_n}. Any measurement: n0 + n >= {planned.least_draws}")
+    _say("A pixel that has its class on this share of the noisy copies is certified with probability 0.95 by")
     for share, needed in planned.needed.items():
         text = "no number of draws (share <= tau)" if needed is None else f"n = {needed[1]} to {needed[0]}"
-        typer.echo(f"  {share:5.0%}  {text}")
-    typer.echo("(first number: nine tenths of the pixels are certified before it; second: none is)")
+        _say(f"  {share:5.0%}  {text}")
+    _say("(first number: nine tenths of the pixels are certified before it; second: none is)")
 
 
 @app.command()
@@ -168,7 +167,7 @@ def audit(
 
     done = audit(run, checks=with_replay(replay, seed))
     page = write_audit(done)
-    typer.echo(f"{audit_in_words(done)}\nThe page: {page}")
+    _say(f"{audit_in_words(done)}\nThe page: {page}")
     raise typer.Exit(not done.passed)
 
 
@@ -177,7 +176,7 @@ def status(context: typer.Context) -> None:
     """Say what `snakemake` would run again and why; arguments are those of snakemake (--configfile, --config, ...)."""
     from segcert.audit.status import status
 
-    typer.echo(status(context.args))
+    _say(status(context.args))
 
 
 @app.command()
@@ -189,7 +188,7 @@ def trace(
     from segcert.audit.lineage import Lineage
     from segcert.audit.words import way_of
 
-    typer.echo(way_of(Lineage.read(run), row))
+    _say(way_of(Lineage.read(run), row))
 
 
 @app.command()
@@ -201,9 +200,9 @@ def datasets(
     from segcert.data.instructions import OWN_FOLDER, describe, overview
 
     if name == "folder":
-        typer.echo(OWN_FOLDER)
+        _say(OWN_FOLDER)
     else:
-        typer.echo(describe(dataset(name)) if name else overview(map(dataset, NAMES)))
+        _say(describe(dataset(name)) if name else overview(map(dataset, NAMES)))
 
 
 @app.command()
@@ -214,7 +213,7 @@ def crate(
     """Pack a run as a Workflow Run RO-Crate with PROV-JSON: what was made, by what, when, from what."""
     from segcert.audit.crate import write_crate
 
-    typer.echo(write_crate(run, out))
+    _say(write_crate(run, out))
 
 
 @app.command()
@@ -238,9 +237,9 @@ def diff(
         runs = find_run(a), find_run(b)
         records, metrics, intervals = diff_records(*runs), moved_metrics(*runs), moved_intervals(*runs)
     except LineageError as error:
-        typer.echo(f"segcert: {error}", err=True)
+        _say(f"segcert: {error}", err=True)
         raise typer.Exit(2) from None
-    typer.echo((as_document if as_json else describe)(*runs, records, metrics, intervals))
+    _say((as_document if as_json else describe)(*runs, records, metrics, intervals))
     raise typer.Exit(0 if records.same and metrics.identical and intervals.identical else 1)
 
 
@@ -256,10 +255,15 @@ def compare(
     from segcert.reporting.compare_runs import CompareError
 
     try:
-        typer.echo(f"The comparison: {write_comparison(runs)}")
+        _say(f"The comparison: {write_comparison(runs)}")
     except CompareError as error:
-        typer.echo(f"segcert: {error}", err=True)
+        _say(f"segcert: {error}", err=True)
         raise typer.Exit(2) from None
+
+
+def _say(text: object, err: bool = False) -> None:
+    """Print what may hold names from files of others."""
+    typer.echo(printable(str(text)), err=err)
 
 
 def main() -> None:
@@ -269,9 +273,9 @@ def main() -> None:
     except ValueError as error:  # of the library's own kinds; a bare one is a mistake of segcert's and shows its trace
         if type(error).__module__.split(".")[0] != "segcert":
             raise
-        raise SystemExit(f"segcert: {error}") from None
+        raise SystemExit(printable(f"segcert: {error}")) from None
     except OSError as error:
-        raise SystemExit(f"segcert: {error.filename or ''}: {error.strerror or error}") from None
+        raise SystemExit(printable(f"segcert: {error.filename or ''}: {error.strerror or error}")) from None
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from typing import Any
 
 from segcert.progress import log
 from segcert.provenance.digests import DigestCache
+from segcert.provenance.record_fields import leads_out
 from segcert.provenance.records import SUFFIX, RecordError, load_record, read_record, record_path
 
 KEPT = ("data", "models", "results", "reports")
@@ -48,6 +49,8 @@ def _read(path: Path, root: str | Path) -> dict[str, Any] | RecordError:
         record = load_record(path)
     except RecordError as error:
         return error
+    if outside := next(filter(leads_out, (*record["outputs"], *record.get("holds", {}))), None):
+        return AstrayError(f"{path}: says that {outside} was made, outside of the checkout, so it counts for nothing")
     first = next(iter(record["outputs"]))
     if path.relative_to(root) != record_path(first):
         return AstrayError(

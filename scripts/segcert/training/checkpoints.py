@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from segcert.progress import log
 from segcert.provenance.atomic import atomic_file
 from segcert.provenance.digests import file_digest, value_digest
 
@@ -28,15 +29,21 @@ class Checkpoint:
         return cls(Path(path), value_digest([[file_digest(each) for each in files], decides]))
 
     def load(self) -> dict[str, Any] | None:
-        """The state, its tensors on the CPU, or None if there is none of this key.
+        """The state, its tensors on the CPU, or None if there is none of this key; a damaged one is deleted.
 
         From there networks and optimisers copy what belongs on a GPU to it. Of an optimiser that is not the number of
         steps of each weight: on a GPU every step would wait for every one of them.
         """
         if not self.path.exists():
             return None
-        saved = torch.load(self.path, map_location="cpu", weights_only=True)
-        return saved["state"] if saved["key"] == self.key else None
+        try:
+            saved = torch.load(self.path, map_location="cpu", weights_only=True)
+            key, state = saved["key"], saved["state"]
+        except Exception as error:  # torch's unpickler meets foreign bytes with errors of many kinds
+            log.warning("%s: damaged (%s); training begins anew", self.path, type(error).__name__)
+            self.discard()
+            return None
+        return state if key == self.key else None
 
     def save(self, state: dict[str, Any]) -> None:
         """Write the state in the place of the one before."""
