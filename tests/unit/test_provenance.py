@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import resource
@@ -72,6 +73,39 @@ def test_a_full_disk_leaves_no_half_written_file(tmp_path, scripts):
     assert str(target) in done.stderr, done.stderr
     assert "nothing was written" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+class RustError(Exception):
+    """As safetensors' errors: the number stands in the text."""
+
+
+def refused_by_rust():
+    raise RustError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+
+def refused_by_torch():
+    try:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    except OSError:
+        raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 704 vs 598")  # noqa: B904
+
+
+@pytest.mark.parametrize("refused", [refused_by_rust, refused_by_torch])
+@pytest.mark.parametrize("atomic", [atomic_file, atomic_folder])
+def test_a_full_disk_is_named_whatever_the_library_that_met_it(tmp_path, refused, atomic):
+    target = tmp_path / "weights"
+    with pytest.raises(OSError, match="No space left on device; nothing was written") as caught, atomic(target):
+        refused()
+    assert "make room there" in str(caught.value)
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(target))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_about_another_file_stays_as_it_is(tmp_path):
+    with pytest.raises(FileNotFoundError) as caught, atomic_file(tmp_path / "file.txt"):
+        (tmp_path / "other.txt").read_text()
+    assert caught.value.filename == str(tmp_path / "other.txt")
+    assert "nothing was written" not in str(caught.value)
 
 
 def test_digests_tell_values_apart(tmp_path):

@@ -81,7 +81,8 @@ def recorded(job: Any) -> Iterator[dict[str, Any]]:
     except Exception as error:
         log.exception("rule %s failed", job.rule)
         if failure:
-            _write(failure, record | found | _end(start) | {"exit": "failed", "error": str(error)})
+            with contextlib.suppress(OSError):  # a full disk, which the error may be about
+                _write(failure, record | found | _end(start) | {"exit": "failed", "error": str(error)})
         raise SystemExit(f"segcert: rule {job.rule}: {error}") from error
     outputs = {path: digests.digest(path) for path in map(str, job.output)}
     driver = DRIVER.read_text().splitlines()[0] if DRIVER.exists() and "cpu" not in found.get("device", "cpu") else None

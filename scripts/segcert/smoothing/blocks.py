@@ -1,9 +1,8 @@
 """Blocks of draws: the unit of resumption and of reuse."""
 
 import dataclasses
+import io
 import json
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -62,14 +61,16 @@ class BlockStore:
         """The block of a key, or None. A damaged file is deleted and counts as none."""
         path = self.path(key)
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                columns = {name: arrays[name] for name in arrays.files if name not in ("counts", "digest")}
-                block, digest = Block(arrays["counts"], columns), str(arrays["digest"])
-            if block.digest != digest:
-                raise ValueError("the counts differ from their digest")
+            content = path.read_bytes()
         except FileNotFoundError:
             return None
-        except (zipfile.BadZipFile, zlib.error, KeyError, EOFError, ValueError) as error:
+        try:
+            with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+                columns = {name: arrays[name] for name in arrays.files if name not in ("counts", "digest")}
+                block, digest = Block(arrays["counts"], columns), str(arrays["digest"])
+            if _checksum(key, block) != digest:
+                raise ValueError("the counts differ from their digest, or are those of another block")
+        except Exception as error:  # a damaged file can make numpy and zipfile raise anything
             log.warning("%s: damaged (%s); drawn again", path, error)
             path.unlink(missing_ok=True)
             return None
@@ -82,15 +83,17 @@ class BlockStore:
             return
         if there and there.draws == block.draws:
             block = there.with_columns(block.columns)
-        save_arrays(self.path(key), {"counts": block.counts, "digest": np.array(block.digest), **block.columns})
+        digest = np.array(_checksum(key, block))
+        save_arrays(self.path(key), {"counts": block.counts, "digest": digest, **block.columns})
 
     def finished(self, key: dict[str, Any], n: int) -> list[int]:
         """Note that the votes of a key were finished with n estimation draws; return smaller n of earlier times.
 
-        Raising n after a look at the certificates is not covered by alpha, so votes say whether it was done.
+        Raising n after a look at the certificates is not covered by alpha, so votes say whether it was done. A damaged
+        note counts as none.
         """
         path = self.path(key).with_suffix(".json")
-        known: list[int] = json.loads(path.read_text()) if path.exists() else []
+        known = _read_numbers(path)
         if n not in known:
             with atomic_file(path) as temporary:
                 temporary.write_text(json.dumps(sorted([*known, n])))
@@ -100,3 +103,21 @@ class BlockStore:
         """Where the block of a key stands."""
         digest = value_digest(key)
         return self.folder / digest[:2] / f"{digest}.npz"
+
+
+def _checksum(key: dict[str, Any], block: Block) -> str:
+    """SHA-256 over a block and what was drawn, so that a block under the name of another one is found out."""
+    return value_digest([key, block.digest])
+
+
+def _read_numbers(path: Path) -> list[int]:
+    try:
+        numbers: list[int] = json.loads(path.read_text())
+        if not all(type(number) is int for number in numbers):
+            raise ValueError(f"holds {numbers}")
+    except FileNotFoundError:
+        return []
+    except (TypeError, ValueError) as error:
+        log.warning("%s: damaged (%s); counts as none", path, error)
+        return []
+    return numbers
