@@ -8,7 +8,7 @@ from tests.faults.digests import differences, digests, half_written, left_behind
 from tests.faults.outcomes import Fault
 from tests.faults.runs import PATIENCE, jobs_of, kill, send, wait_for_job
 
-LONGEST = 4.0  # seconds between the beginning of a job and the kill: about what the longest job takes
+LONGEST = 8.0  # seconds between the beginning of a job and the kill: more than most jobs take
 
 
 def power_loss(process, _random):
@@ -85,7 +85,7 @@ def interrupted(run, whole, random):
     kind = random.choices(list(KINDS), WEIGHTS)[0]
     run.unlock()
     process, seen = run.start(), set()
-    if not wait_for_job(process, seen, random.choice((1, 1, 2, 3))):
+    if not wait_for_job(process, seen, random.choice((1, 2, 3, 4))):
         return None if process.returncode == 0 else Fault(kind, [], wrong=[f"does not go on: {run.output[-3000:]}"])
     time.sleep(random.uniform(0, LONGEST))
     jobs = jobs_of(process)
