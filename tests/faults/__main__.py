@@ -7,11 +7,21 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.faults import kills
+from tests.faults.clock import clock_jumps
+from tests.faults.damaged_blocks import damaged_blocks
+from tests.faults.damaged_checkpoints import damaged_checkpoints
+from tests.faults.damaged_state import damaged_state
+from tests.faults.full_disk import full_disk
+from tests.faults.kills import kills
 from tests.faults.outcomes import Fault, save, text
+from tests.faults.read_only import read_only
 from tests.faults.runs import Run, fresh
+from tests.faults.twice import two_runs_at_once
 
-KINDS = {"kills": kills.chain}
+ALL = (
+    kills, damaged_blocks, damaged_checkpoints, damaged_state, full_disk, read_only, clock_jumps, two_runs_at_once
+)  # fmt: skip
+KINDS = {each.__name__: each for each in ALL}
 
 
 def main():

@@ -40,7 +40,7 @@ def half_written(run, whole):
     return sorted(name for name, digest in digests(run).items() if whole.get(name) != digest)
 
 
-def differences(run, plain, *arguments):
+def differences(run, plain):
     """All that is wrong with a finished run: other or missing files, broken links, work that is still to be done."""
     whole, found = digests(plain), digests(run)
     wrong = [f"differs: {name}" for name in sorted(whole.keys() | found.keys()) if whole.get(name) != found.get(name)]
@@ -48,6 +48,6 @@ def differences(run, plain, *arguments):
         if file_digest(run.path / pointer) != file_digest(plain.path / pointer):
             wrong.append(f"differs: {pointer}")
     wrong += [f"broken: {path}" for path in run.broken()]
-    stale = run.stale(*arguments, configfile="tests/faults/small.yaml")
+    stale = run.stale(configfile=run.configfile)
     wrong += [f"still to be done: {stale}"] if stale else []
     return wrong

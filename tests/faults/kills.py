@@ -59,7 +59,7 @@ WEIGHTS = (5, 3, 2, 2, 1, 2)
 OF_ONE_JOB = (out_of_memory, job_terminated)
 
 
-def chain(base, plain, work, random, count, say):
+def kills(base, plain, work, random, count, say):
     """Start the run, kill it, go on, kill again, ... until `count` kills have met it; new runs as long as it takes."""
     whole, faults = digests(plain), []
     while len(faults) < count:

@@ -21,9 +21,9 @@ PATIENCE = 900  # seconds; a run that takes longer hangs
 class Run(Checkout):
     """A checkout in which the small run is started, disturbed, and gone on with. It keeps what Snakemake said last."""
 
-    def __init__(self, path, prefix=()):
+    def __init__(self, path, configfile=SMALL):
         super().__init__(path)
-        self.prefix = list(prefix)
+        self.configfile = configfile
         self.said = Path(f"{path}.said")
         self.environment = os.environ | {"OMP_NUM_THREADS": "1"}
 
@@ -31,13 +31,13 @@ class Run(Checkout):
         """A copy of this checkout with all times; an older one there is deleted."""
         shutil.rmtree(path, ignore_errors=True)
         shutil.copytree(self.path, path, symlinks=True)
-        return Run(path)
+        return Run(path, self.configfile)
 
     def start(self, *arguments):
         """Start Snakemake in a process group of its own, as a shell does, and do not wait for it."""
         with self.said.open("w") as said:
             return subprocess.Popen(
-                [*self.prefix, *self.command(*arguments, configfile=SMALL)],
+                self.command(*arguments, configfile=self.configfile),
                 cwd=self.path, stdout=said, stderr=said, env=self.environment, process_group=0,
             )  # fmt: skip
 
