@@ -1,12 +1,15 @@
+import datetime
 import errno
 import json
 import os
 import resource
 import subprocess
 import sys
+import time
 from types import SimpleNamespace
 
 import numpy as np
+import psutil
 import pytest
 
 from segcert.provenance.atomic import atomic_file, atomic_folder
@@ -193,6 +196,28 @@ def job(tmp_path, **changes):
     names = {"rule": "stage", "wildcards": {"sigma": "0.5"}, "params": {"code": "abc", "seed": 3}}
     names |= {"input": [tmp_path / "in"], "output": [tmp_path / "out"], "threads": 1, "log": [], "scriptdir": tmp_path}
     return SimpleNamespace(**(names | changes))
+
+
+@pytest.mark.parametrize("seconds", [-86400, 365 * 86400], ids=["back", "forward"])
+def test_a_job_takes_as_long_as_it_takes_whatever_the_clock_says(tmp_path, monkeypatch, seconds):
+    with recorded(job(tmp_path)):
+        (tmp_path / "out").write_text("2")
+        clock = time.time
+        monkeypatch.setattr(time, "time", lambda: clock() + seconds)
+    record = read_record(tmp_path / "out")
+    lived = clock() - psutil.Process().create_time()
+    assert 0 < record["seconds"] <= lived + 1
+    started, ended = (datetime.datetime.fromisoformat(record[name]) for name in ("started", "ended"))
+    assert 0 <= (ended - started).total_seconds() <= lived + 1
+
+
+def test_a_full_disk_does_not_hide_why_a_job_failed(tmp_path, monkeypatch):
+    def full(*_arguments):
+        raise OSError(errno.ENOSPC, "No space left on device", "out.record.json")
+
+    monkeypatch.setattr("segcert.provenance.records._write", full)
+    with pytest.raises(SystemExit, match="rule stage: what was wrong"), recorded(job(tmp_path, log=[tmp_path / "log"])):
+        raise ValueError("what was wrong")
 
 
 def test_a_record_says_what_was_read_run_and_made(tmp_path):
