@@ -11,9 +11,10 @@ from tests.faults.outcomes import Fault, table
 from tests.faults.runs import Run
 from tests.workflow.conftest import TINY
 
-SOME_STAGES = (
-    {"predict": "results/tiny/predictions/phantom/unet-clean.npz", "score_denoisers": "results/tiny/denoiser_scores/phantom.csv"},
-)  # fmt: skip
+SOME_STAGES = {
+    "predict": "results/tiny/predictions/phantom/unet-clean.npz",
+    "score_denoisers": "results/tiny/denoiser_scores/phantom.csv",
+}
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def test_damaged_blocks_are_found_and_drawn_again(plain, tmp_path):
 def test_jobs_that_meet_a_full_disk_say_so_and_go_on_once_there_is_room(plain, tmp_path, monkeypatch):
     if os.getuid() or subprocess.run(["unshare", "--mount", "true"], check=False).returncode:
         pytest.skip("needs root, to mount a small disk")
-    monkeypatch.setattr(full_disk, "LEVELS", SOME_STAGES)
+    monkeypatch.setattr(full_disk, "LEVELS", (SOME_STAGES,))
     assert len(faults_of(full_disk.full_disk, plain, tmp_path)) == 2
 
 
