@@ -100,6 +100,8 @@ def interrupted(run, whole, random):
     except IndexError:  # the job ended in this very moment
         process.wait(PATIENCE)
         return None if process.returncode == 0 else Fault(kind, [], wrong=[f"does not go on: {run.output[-3000:]}"])
+    if process.returncode == 0:  # nothing was left to be killed
+        return None
     wrong = [f"half-written: {name}" for name in half_written(run, whole)]
     said = "Snakemake said so; " if process.returncode > 0 and "rror" in run.output else ""
     return Fault(kind, stages, said, wrong)
