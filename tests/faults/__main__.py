@@ -3,6 +3,7 @@
 import argparse
 import datetime
 import random
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -33,6 +34,7 @@ def main():
     parser.add_argument("--output", type=Path, help="a JSON file for the table")
     options = parser.parse_args()
     folder = options.folder or Path(tempfile.mkdtemp(prefix="segcert-faults-"))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a process in the background, and its own, ignore
     folder.mkdir(parents=True, exist_ok=True)
     base, plain = undisturbed(folder)
     faults: list[Fault] = []

@@ -39,7 +39,6 @@ class Run(Checkout):
             return subprocess.Popen(
                 self.command(*arguments, configfile=self.configfile),
                 cwd=self.path, stdout=said, stderr=said, env=self.environment, process_group=0,
-                preexec_fn=heed_ctrl_c,
             )  # fmt: skip
 
     def run(self, *arguments):
@@ -63,11 +62,6 @@ class Run(Checkout):
     @property
     def output(self):
         return self.said.read_text(errors="replace")
-
-
-def heed_ctrl_c():
-    """What a shell starts in the background ignores SIGINT, and so does all that it starts."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def fresh(path):
