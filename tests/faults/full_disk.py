@@ -13,6 +13,7 @@ from tests.faults.damaged_blocks import VOTES
 from tests.faults.damaged_checkpoints import MODELS
 from tests.faults.digests import differences, left_behind
 from tests.faults.outcomes import Fault
+from tests.faults.runs import PATIENCE, wait_for_job
 
 PLACES = ("models", "results", "reports", ".segcert")
 CERTIFICATES = "results/tiny/certificates/phantom/unet-clean"
@@ -40,8 +41,10 @@ def full_disk(_base, plain, work, _random, _count, say):
     with small_disk(run) as disk:
         for level in LEVELS:
             targets = level.values()
+            process = run.start("--keep-going", "--force", *targets)
+            wait_for_job(process, set(), 1)
             with filled(disk):
-                failed = run.run("--keep-going", "--force", *targets)
+                failed = process.wait(PATIENCE)
             said, left = run.output, left_behind(run)
             again = run.run(*targets)
             for stage, target in level.items():

@@ -14,7 +14,7 @@ import pytest
 
 from segcert.provenance.atomic import atomic_file, atomic_folder
 from segcert.provenance.code import SILENT, code_digest, import_closure, target_digest
-from segcert.provenance.digests import array_digest, file_digest
+from segcert.provenance.digests import CACHE, DigestCache, array_digest, file_digest
 from segcert.provenance.records import read_record, record_path, recorded
 
 
@@ -109,6 +109,13 @@ def test_an_error_about_another_file_stays_as_it_is(tmp_path):
         (tmp_path / "other.txt").read_text()
     assert caught.value.filename == str(tmp_path / "other.txt")
     assert "nothing was written" not in str(caught.value)
+
+
+def test_a_digest_is_had_where_the_cache_of_digests_cannot_be_written(tmp_path):
+    file = tmp_path / "file"
+    file.write_text("1")
+    (tmp_path / CACHE).parent.touch()  # a file where the folder should be
+    assert DigestCache(tmp_path).digest(file) == file_digest(file)
 
 
 def test_digests_tell_values_apart(tmp_path):
