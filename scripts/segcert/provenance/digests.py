@@ -38,8 +38,8 @@ class DigestCache:
 
     The kernel sets the time of the last status change (ctime) itself, so a file whose size and mtime were put back
     after an edit is read again all the same. Several processes may share the file of the cache, which only grows by
-    whole lines; where it cannot be written, files are read again. Plans and run records rest on it; an audit reads every
-    file.
+    whole lines; where it cannot be written, files are read again. Plans and run records rest on it; an audit reads
+    every file.
     """
 
     def __init__(self, root: str | Path = ".") -> None:
