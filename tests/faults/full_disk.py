@@ -29,7 +29,8 @@ LEVELS = (
         "certify": f"{CERTIFICATES}/none/sigma_0.5.parquet",
         "attack": "results/tiny/attacks/phantom/unet-clean/ddpm.parquet",
     },
-    {"tables": "reports/tiny/tables/main.csv", "summary": "reports/tiny/summary.pdf"},
+    {"tables": "reports/tiny/tables/main.csv"},
+    {"summary": "reports/tiny/summary.pdf"},
     {"page": "reports/tiny/index.html"},
 )
 SAID = "No space left on device"
