@@ -32,6 +32,7 @@ from segcert.provenance.contents import disturbed, notice_changes
 from segcert.provenance.digests import file_digest
 from segcert.provenance.environment import locked_environment
 from segcert.provenance.known import remember
+from segcert.provenance.leftovers import sweep_leftovers
 from segcert.provenance.trail import unpack_trail
 
 try:
@@ -69,6 +70,7 @@ for dataset, about in ABOUT.items():
         logger.warning(f"{', '.join(left_out)}: not measured on {dataset}, which lacks the classes for it")
 
 if workflow.is_main_process:
+    sweep_leftovers()
     unpack_trail()
     for artifact in notice_changes():
         logger.warning(

@@ -52,6 +52,7 @@ def recorded(job: Any) -> Iterator[dict[str, Any]]:
         log_to(job.log[0])
     failure = record_path(job.log[0]) if job.log else None
     start = psutil.Process().create_time()  # not now: loading the libraries is part of the job
+    begun = time.monotonic() - max(0.0, time.time() - start)  # the clock may jump while the job runs
     digests = DigestCache()
     record = {
         "format": FORMAT,
@@ -77,13 +78,14 @@ def recorded(job: Any) -> Iterator[dict[str, Any]]:
     except Exception as error:
         log.exception("rule %s failed", job.rule)
         if failure:
-            _write(failure, record | found | _end(start) | {"exit": "failed", "error": str(error)})
+            with contextlib.suppress(OSError):  # a full disk, which the error may be about
+                _write(failure, record | found | _end(start, begun) | {"exit": "failed", "error": str(error)})
         raise SystemExit(f"segcert: rule {job.rule}: {error}") from error
     outputs = {path: digests.digest(path) for path in map(str, job.output)}
     driver = DRIVER.read_text().splitlines()[0] if DRIVER.exists() and "cpu" not in found.get("device", "cpu") else None
     _write(
         record_path(job.output[0]),
-        record | {"outputs": outputs, "driver": driver} | found | _end(start) | {"exit": "finished"},
+        record | {"outputs": outputs, "driver": driver} | found | _end(start, begun) | {"exit": "finished"},
     )
     if failure:
         failure.unlink(missing_ok=True)
@@ -131,13 +133,14 @@ def _require_planned(code: Mapping[str, str], scripts: Path) -> None:
             raise RecordError(f"scripts/{name}: changed since this run was planned; run snakemake again")
 
 
-def _end(start: float) -> dict[str, Any]:
+def _end(start: float, begun: float) -> dict[str, Any]:
+    """What is known at the end of a job: `start` is its beginning by the clock, `begun` that by time.monotonic."""
     peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    now = time.time()
+    seconds = time.monotonic() - begun
     return {
         "packages": imported_packages(),
-        "ended": datetime.datetime.fromtimestamp(now, datetime.UTC).isoformat(timespec="seconds"),
-        "seconds": round(now - start, 2),
+        "ended": datetime.datetime.fromtimestamp(start + seconds, datetime.UTC).isoformat(timespec="seconds"),
+        "seconds": round(seconds, 2),
         "peak_memory_mib": round(peak / 1024),
     }
 
