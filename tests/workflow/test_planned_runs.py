@@ -17,7 +17,7 @@ def forecast(checkout, *changes):
 
 
 def test_all_of_a_run_that_has_not_begun_is_planned(checkout):
-    graph, found = forecast(checkout, "sampling={shards: 2, block_size: 10}")
+    graph, found = forecast(checkout, "sampling={shard_size: 2, block_size: 10}")
     assert found.todo == found.jobs == len(graph.jobs)
     jobs = collections.Counter(job.rule for job in graph.jobs)
     assert jobs["sample"] == 2 * jobs["certify"] == 16

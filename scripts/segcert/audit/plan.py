@@ -14,7 +14,8 @@ from snakemake.settings.types import ConfigSettings, DAGSettings, OutputSettings
 
 from segcert.planning.jobs import JobGraph, Planned
 
-ANY_NUMBER = 1_000_000  # of cores: a job's threads are those that its rule asks for
+ANY_NUMBER = 1_000_000_000  # of cores, GPUs, MiB: a job gets what its rule asks for
+OF_A_MACHINE = ("gpu", "mem_mb")
 
 
 class PlanError(ValueError):
@@ -50,9 +51,11 @@ def _graph(arguments: Sequence[str], *, gpus_elsewhere: bool) -> JobGraph:
 
 
 def _plan(api: SnakemakeApi, args: Namespace, gpus_elsewhere: bool) -> JobGraph:
-    config, resources = parse_config(args.config), {name: each.value for name, each in args.resources.items()}
+    config, limits = parse_config(args.config), {name: each.value for name, each in args.resources.items()}
+    resources = limits
     if gpus_elsewhere:
-        resources.pop("gpu", None)
+        limits = {name: limit for name, limit in limits.items() if name not in OF_A_MACHINE}
+        resources = limits | dict.fromkeys(OF_A_MACHINE, ANY_NUMBER)
         if _device(args, config) != "cpu":
             config["device"] = "cuda"
     workflow = api.workflow(
@@ -75,7 +78,7 @@ def _plan(api: SnakemakeApi, args: Namespace, gpus_elsewhere: bool) -> JobGraph:
     return JobGraph(
         [_planned(dag, job, places) for job in jobs],
         dict(workflow._workflow.globals["config"]),
-        {name: limit for name, limit in resources.items() if isinstance(limit, int)},
+        {name: limit for name, limit in limits.items() if isinstance(limit, int)},
     )
 
 

@@ -38,8 +38,8 @@ class SplitRule:
     """A rule of which images train, validate and are certified.
 
     split_of: "" for an image that is in none. leaks: whether images of one patient or video fall on several sides, so
-    that test numbers are too good. names: the images that the rule speaks of, if it lists them. counts: images of each
-    split in the official release, where they are known without it.
+    that test numbers are too good. names: the images that the rule speaks of, if it lists them. counts: how many it
+    puts into each split, where that is known before the images are there.
     """
 
     description: str
@@ -47,6 +47,11 @@ class SplitRule:
     leaks: bool = False
     names: frozenset[str] = frozenset()
     counts: Mapping[str, int] = dataclasses.field(default_factory=dict)
+
+    @property
+    def tests(self) -> int | None:
+        """How many it tests, where that is known before the images are there."""
+        return self.counts.get("test")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -65,11 +65,9 @@ def _all_images(name: str, config: Config, index: Path) -> Images:
     less = f"; {left_out} of `exclude` are still among them" if left_out else ""
     if name in config.own_data:
         return _of_one_own(name, config, rule)
-    if rule.names:
-        listed = collections.Counter(rule.split_of(Named(name, image, image)) for image in rule.names)
-        return _images(listed, f"the split file {config.splits[name]}{less}")
     if rule.counts:
-        return _images(rule.counts, f"the catalogue, split {chosen!r}{less}")
+        source = config.splits[name] if chosen == "file" else f"the catalogue, split {chosen!r}"
+        return _images(rule.counts, source + less)
     usable = dataset.masked or dataset.images
     if rule is not GROUPS or usable is None:
         raise ForecastError(
