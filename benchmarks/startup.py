@@ -5,8 +5,8 @@ that what else the machine does matters little (all of it runs in one thread and
 an idle machine wall time is the same):
 
 - `imports`: seconds in which a fresh Python imports what the script of a rule does, by rule;
-- `job`: what a sample job takes whose blocks are all there (of three, less one, by halves), less the imports of its
-  script: what is left is its start, its record and its files;
+- `job`: what a job takes besides its imports, which are subtracted: its start, its record and its files. Of jobs with
+  networks, a sample job whose blocks are all there; of the others, the certification of eight small images;
 - `work`: seconds for an image and a million pixels, in jobs that go over images without networks, on images of two
   sizes: the certification of the run's own votes, and of votes enlarged;
 - `bytes`: of the run's files, for each value that they hold (a count, a label, a pixel).
@@ -40,10 +40,10 @@ from segcert.votes import Votes, load_votes
 
 ROUNDS = 3
 ENLARGED = 4  # images of 64x64 become images of 256x256
-JOB = "phantom/unet-clean/none/sigma_1"
+JOB = "phantom/unet-clean/none/sigma"
 SETTINGS: dict[str, Any] = {"tau": 0.75, "alpha": 0.001, "method": "segcertify", "k": 10}
 DIFFUSERS = "segcert.diffusion.denoiser"
-LAZY = {"denoise_examples": DIFFUSERS, "score_denoisers": DIFFUSERS, "attack": DIFFUSERS, "measure_costs": DIFFUSERS}
+LAZY = {"score_denoisers": DIFFUSERS, "measure_costs": DIFFUSERS}  # of the others, jobs with a denoiser alone
 
 
 def environment() -> dict[str, str]:
@@ -66,7 +66,7 @@ def import_seconds(modules: Iterable[str]) -> float:
 
 
 def modules_of(script: Path) -> list[str]:
-    """What a script imports, and what its library imports first when it has a denoiser."""
+    """What a script imports, and what its library imports later."""
     found = []
     for node in ast.parse(script.read_text()).body:
         if isinstance(node, ast.Import):
@@ -76,13 +76,13 @@ def modules_of(script: Path) -> list[str]:
     return found + ([LAZY[script.stem]] if script.stem in LAZY else [])
 
 
-def stored_job(checkout: Path) -> float:
-    """Seconds of a sample job whose blocks are in the store: half of what three of them take longer than one."""
-    votes = [f"results/phantom/votes/{JOB.rpartition('_')[0]}_{sigma}/shard_0.npz" for sigma in ("1", "0.5", "0.25")]
+def job_seconds(checkout: Path, pattern: str) -> float:
+    """Seconds of a job that has next to nothing to do: half of what three of them take longer than one."""
+    outputs = [f"results/phantom/{pattern.format(sigma)}" for sigma in ("1", "0.5", "0.25")]
     command = [sys.executable, "-m", "snakemake", "--cores", "1", "--force"]
-    processor_seconds([*command, *votes], checkout)  # may draw
-    one = min(processor_seconds([*command, votes[0]], checkout) for _ in range(ROUNDS))
-    three = min(processor_seconds([*command, *votes], checkout) for _ in range(ROUNDS))
+    processor_seconds([*command, *outputs], checkout)  # may draw
+    one = min(processor_seconds([*command, outputs[0]], checkout) for _ in range(ROUNDS))
+    three = min(processor_seconds([*command, *outputs], checkout) for _ in range(ROUNDS))
     return (three - one) / 2
 
 
@@ -149,7 +149,7 @@ def main() -> None:
     scripts = sorted((ROOT / "scripts").glob("*.py"))
     imports = {script.stem: import_seconds(modules_of(script)) for script in scripts}
     dataset = checkout / "data/prepared/phantom/index.csv"
-    drawn = load_votes(checkout / f"results/phantom/votes/{JOB}/shard_0.npz")
+    drawn = load_votes(checkout / f"results/phantom/votes/{JOB}_1/shard_0.npz")
     large = {
         name: Votes.from_counts(enlarged(votes.selection), enlarged(votes.estimation), votes.sigma)
         for name, votes in list(drawn.items())[:2]
@@ -160,7 +160,10 @@ def main() -> None:
         "python": platform.python_version(),
         "unit": "seconds of processor time, the least of rounds; bytes for a value of a phantom run at 64x64",
         "imports": imports | {"a denoiser": round(import_seconds([DIFFUSERS]) - import_seconds(["torch"]), 2)},
-        "job": round(stored_job(checkout) - imports["sample"], 2),
+        "job": {
+            "networks": round(job_seconds(checkout, f"votes/{JOB}_{{}}/shard_0.npz") - imports["sample"], 2),
+            "others": round(job_seconds(checkout, f"certificates/{JOB}_{{}}.npz") - imports["certify"], 2),
+        },
         "work": {
             "certify": {
                 "64": certify_seconds(PreparedDataset(dataset), drawn),

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from segcert.certification.feasibility import CertificationError
+from segcert.cli import main
 from segcert.config import Config
 from segcert.data.catalogue import Named, dataset
 from segcert.data.index import Row, write_index
@@ -300,3 +301,16 @@ def test_mistakes_on_the_command_line_are_explained(monkeypatch):
         planned("config/none.yaml")
     with pytest.raises(CertificationError, match="--shape: found '256'"):
         plan_image(0.25, "256", tau=0.75, alpha=0.001, method="segcertify", n0=10, k=10)
+
+
+def test_one_command_plans_images_and_runs(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["segcert", "plan", "--sigma", "0.25", "--shape", "64x64", "--tau", "0.75"])
+    with pytest.raises(SystemExit):
+        main()
+    assert "Any pixel at all: n >= 53." in capsys.readouterr().out
+    monkeypatch.setattr("sys.argv", ["segcert", "plan", "--config", "config/default.yaml", "--shape", "64x64"])
+    with pytest.raises(SystemExit, match="found --shape beside the configuration of a run"):
+        main()
+    monkeypatch.setattr("sys.argv", ["segcert", "plan"])
+    with pytest.raises(SystemExit, match="found no options; expected the configuration of a run, or sigma and shape"):
+        main()

@@ -12,6 +12,9 @@ from segcert.planning.jobs import ForecastError, Planned
 from segcert.planning.throughput import Basis, Estimate, Hardware
 
 STARTUP = "startup-cpu.json"
+SCRIPTS = {"import_program": "import_network"} | dict.fromkeys(
+    ("version_data", "version_models", "version_results"), "version"
+)  # of the rules that are not named like their script
 REPORT = "report.json"
 PREPARE = "prepare.json"
 
@@ -20,14 +23,15 @@ PREPARE = "prepare.json"
 class Overheads:
     """What jobs cost besides their networks, as benchmarks/{startup,report,prepare}.py have measured it.
 
-    hardware: on what. start: seconds until the script of a rule works. certify: seconds for an image and 10^6 pixels.
+    hardware: on what. imports: seconds of a rule's script. job: seconds of what else it takes to start and end one, of
+    "networks" and "others"; denoiser: seconds of the imports of one. certify: seconds for an image and 10^6 pixels.
     report: seconds of a job of the report on `rows` rows (images x pairings x sigmas). prepare: for 10^6 pixels of an
     image as it comes, by workers. bytes: see segcert.planning.disk.
     """
 
     hardware: str
-    start: Mapping[str, float]
-    other_start: float
+    imports: Mapping[str, float]
+    job: Mapping[str, float]
     denoiser: float
     certify: float
     report: Mapping[str, float]
@@ -75,12 +79,11 @@ def read_overheads(folder: Path) -> Overheads:
             )
         documents[name] = json.loads(path.read_text())
     startup, report, prepare = documents[STARTUP], documents[REPORT], documents[PREPARE]
-    imports = {rule: seconds + startup["job"] for rule, seconds in startup["imports"].items()}
     largest = max(startup["work"]["certify"], key=int)
     return Overheads(
         hardware=startup["hardware"],
-        start=imports,
-        other_start=max(imports.values()),
+        imports=startup["imports"],
+        job=startup["job"],
         denoiser=startup["imports"]["a denoiser"],
         certify=startup["work"]["certify"][largest],
         report={rule: jobs["seconds"] / jobs["jobs"] for rule, jobs in report["jobs"].items()},
@@ -96,7 +99,8 @@ def read_overheads(folder: Path) -> Overheads:
 def duration(work: Work, job: Planned, hardware: Hardware, overheads: Overheads, rows: int) -> Duration:
     """How long a job takes. `rows`: of the run's tables, images x pairings x sigmas."""
     estimates = [(passes, hardware.estimate(passes)) for passes in work.of(job)]
-    start = overheads.start.get(job.rule, overheads.other_start)
+    imports = overheads.imports.get(SCRIPTS.get(job.rule, job.rule), max(overheads.imports.values()))
+    start = imports + overheads.job["networks" if estimates else "others"]
     if job.params.get("denoiser"):
         start += overheads.denoiser
     other = _other(work, job, overheads, rows, start)

@@ -57,7 +57,8 @@ class Forecast:
 
     hardware, others: short names; why: how the hardware was chosen. arithmetic: least and most 10^9 operations per
     second over what was measured on it. cores: CPU cores beside each GPU, 0 where the hardware is a CPU. device:
-    seconds that devices are held. rests_on: seconds by measured case and by in what they differ from it.
+    seconds that devices are held. rests_on: seconds by measured case and by in what they differ from it. n: of the
+    configuration.
     """
 
     run: str
@@ -77,6 +78,7 @@ class Forecast:
     walls: list[Wall]
     rests_on: dict[str, dict[str, float]]
     disk: list[Space]
+    n: int
     draws: list[Draws]
     forecast_file: str
 
@@ -143,6 +145,7 @@ def make_forecast(
         walls=walls,
         rests_on=_rests_on(todo),
         disk=disk_of(work, graph.jobs, overheads.bytes),
+        n=config.n,
         draws=draws_table(config, lambda n: cost_of_draws(work, graph.jobs, chosen, n), budget),
         forecast_file=str(budget) if budget.exists() else "",
     )

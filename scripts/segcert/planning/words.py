@@ -125,18 +125,21 @@ def _disk(forecast: Forecast) -> str:
 
 def _draws(forecast: Forecast) -> str:
     unit = "GPU" if forecast.gpu else "core"
+    now = next(each.hours for each in forecast.draws if each.n == forecast.n)
     rows = [
         (
             str(each.n),
             f"{each.evaluations:,}",
             hours(3600 * each.hours),
+            f"{each.hours / now:.2f}" if now else "-",
             "yes" if each.feasible else "nothing",
             *(_share(value) for value in (each.area, each.dice)),
         )
         for each in forecast.draws
     ]
-    head = ("n", "network calls", f"{unit} time of networks", "can certify", "certified area", "certified Dice")
-    columns = len(head) if forecast.forecast_file else 4
+    cost = ("n", "network calls", f"{unit} time of networks", f"of that at n = {forecast.n}", "can certify")
+    head = (*cost, "certified area", "certified Dice")
+    columns = len(head) if forecast.forecast_file else len(cost)
     source = (
         f"Area and Dice: forecast from this run's votes, means over its rows ({forecast.forecast_file})."
         if forecast.forecast_file
