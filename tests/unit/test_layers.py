@@ -12,6 +12,7 @@ LAYERS = [
     {"votes", "draws", "measurements", "provenance", "config", "progress"},
     {"models", "diffusion", "data"},
     {"training", "smoothing", "certification"},
+    {"planning"},
     {"reporting", "documents", "audit", "cli"},
 ]
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}

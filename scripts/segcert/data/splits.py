@@ -80,5 +80,5 @@ def read_split_file(path: Path) -> SplitRule:
         lambda named: split_of.get(named.image, ""),
         bool(stated.get("leaks")),
         frozenset(split_of),
-        len(stated["test"]),
+        {split: len(stated[split]) for split in SPLITS},
     )
