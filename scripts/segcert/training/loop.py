@@ -88,7 +88,8 @@ def train(
                 images = ", ".join(names[index] for index in batch)
                 raise TrainingError(
                     f"{what}: the loss is {learner.losses[-1]} at step {step}, of the images {images}. "
-                    f"{learner.left()}. Look at these images, or lower the learning rate: `{section}: {{learning_rate: {rate / 3:.2g}}}`"
+                    f"{learner.left()}. Look at these images, or lower the learning rate: "
+                    f"`{section}: {{learning_rate: {rate / 3:.2g}}}`"
                 )
             last = learner.is_to_stop() and step < steps
             learner.learn(loss, step, rate)
