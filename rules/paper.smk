@@ -33,6 +33,12 @@ rule latex:
         f"logs/{RUN}/latex.log",
     benchmark:
         f"logs/{RUN}/latex.tsv"
+    conda:
+        software("report")
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=60,
     params:
         titles={
             name: (
@@ -71,6 +77,12 @@ rule summary:
         f"logs/{RUN}/summary.log",
     benchmark:
         f"logs/{RUN}/summary.tsv"
+    conda:
+        software("report")
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=60,
     params:
         run=RUN,
         configuration=CONFIGURATION if (SOURCE / CONFIGURATION).exists() else None,
