@@ -1,4 +1,4 @@
-"""Jobs of a run sent to a SLURM cluster on this machine, one of them requeued while it runs: the same bytes come back."""
+"""Jobs of a run on a SLURM cluster on this machine, one of them requeued while it runs: the same bytes come back."""
 
 import os
 import shutil
