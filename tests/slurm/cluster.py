@@ -134,7 +134,7 @@ def cluster(folder: Path, *, cores: int = 1, memory: int = 20000, kill_wait: int
             f"NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs={cores} RealMemory={memory} "
             "State=UNKNOWN\n"
         )
-    lines.append(f"PartitionName=all Nodes={','.join(NODES)} Default=YES MaxTime=INFINITE State=UP\n")
+    lines.append(f"PartitionName=main Nodes={','.join(NODES)} Default=YES MaxTime=INFINITE State=UP\n")
     (folder / "slurm.conf").write_text("".join(lines))
     found = Cluster(folder, environment(folder))
     try:

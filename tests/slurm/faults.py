@@ -100,7 +100,7 @@ def disturbed(cluster: Cluster, fault: str, finished: Path, checkout: Path, *, l
     for name in (MODEL, "results", ".segcert", "logs"):
         shutil.rmtree(checkout / name, ignore_errors=True)
     log, started, jobs, said = checkout.with_suffix(".log"), time.monotonic(), list[str](), set[str]()
-    with run_on(cluster, checkout, "--configfile", CONFIGURATION, VOTES, log=log) as process:
+    with run_on(cluster, checkout, VOTES, "--configfile", CONFIGURATION, log=log) as process:
         while process.poll() is None:
             assert time.monotonic() - started < limit, f"{fault}: no end; see {log}"
             for rule, path in LOGS.items():
@@ -116,6 +116,8 @@ def disturbed(cluster: Cluster, fault: str, finished: Path, checkout: Path, *, l
                     jobs.append(rule)
             time.sleep(0.05)
     seconds = time.monotonic() - started
+    if process.returncode:
+        print(log.read_text(), file=sys.stderr)
     return Outcome(fault, jobs, process.returncode == 0, differing(made(finished), made(checkout)), said, seconds)
 
 

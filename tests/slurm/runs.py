@@ -12,15 +12,18 @@ from tests.slurm.cluster import Cluster
 ROOT = Path(__file__).parents[2]
 SNAKEMAKE = ROOT / ".venv-cluster/bin/snakemake"
 # The cluster of the tests has no accounting and nodes of one core; its file system is this machine's.
-HERE = ["--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "1", "--latency-wait", "5"]
-HERE += ["--max-threads", "1", "--default-resources", "slurm_partition=all"]
+HERE = ["--default-resources", "slurm_partition=main", "--slurm-status-command", "squeue", "--latency-wait", "5"]
+HERE += ["--slurm-init-seconds-before-status-checks", "1", "--max-threads", "1"]
 COMPARED = ("models/*", "results/*/votes/*", "results/*/certificates*", "reports/*/tables/*")
 TIMES = ("reports/*/tables/stages.csv", "*.record.json")
 
 
 @contextlib.contextmanager
 def run_on(cluster: Cluster, checkout: Path, *arguments: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Snakemake in a checkout, its jobs going to the cluster; it appends to `log`. Killed where the block fails."""
+    """Snakemake in a checkout, its jobs going to the cluster; it appends to `log`. Killed where the block fails.
+
+    Targets stand before options in `arguments`, which may take all that follows.
+    """
     command = [SNAKEMAKE, "--workflow-profile", "profiles/slurm", *HERE, *arguments]
     with log.open("ab") as out:
         process = subprocess.Popen(command, cwd=checkout, env=cluster.environment, stdout=out, stderr=out)

@@ -32,7 +32,7 @@ def test_training_sampling_and_certifying_on_a_cluster_make_the_same_bytes(finis
     requeued = []
     with (
         cluster(tmp_path / "slurm") as found,
-        run_on(found, finished.path, "--configfile", "tests/workflow/tiny.yaml", TARGET, log=tmp_path / "log") as run,
+        run_on(found, finished.path, TARGET, "--configfile", "tests/workflow/tiny.yaml", log=tmp_path / "log") as run,
     ):
         deadline = time.monotonic() + 600
         while run.poll() is None:
