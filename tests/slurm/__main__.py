@@ -21,11 +21,12 @@ def compare(configfile: str, local: Path | None, folder: Path) -> bool:
         started = time.monotonic()
         with run_on(found, there.path, "--configfile", configfile, log=folder / "cluster.log") as process:
             process.wait()
-        seconds, jobs = time.monotonic() - started, len(found.jobs())
+        seconds = time.monotonic() - started
+    said = (folder / "cluster.log").read_text()
     if process.returncode:
-        print((folder / "cluster.log").read_text())
+        print(said)
         return False
-    print(f"On the cluster: {seconds:.0f} s, {jobs} SLURM jobs", flush=True)
+    print(f"On the cluster: {seconds:.0f} s, {said.count('submitted with SLURM jobid')} SLURM jobs", flush=True)
     if not local:
         local = make_checkout(folder / "local").path
         started = time.monotonic()

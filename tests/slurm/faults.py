@@ -21,7 +21,7 @@ LOGS = {
     "train_segmenter": "logs/train/phantom/unet-clean.log",
     "sample": "logs/faults/sample/phantom/unet-clean/none/sigma_0.5/0.log",
 }
-BEGUN = {"train_segmenter": " of 4000", "sample": "sampling sigma 0.5: 1 of 3"}
+BEGUN = {"train_segmenter": " of 1200", "sample": "sampling sigma 0.5: 1 of 3"}
 PATIENCE = 90
 
 
