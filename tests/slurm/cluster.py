@@ -74,6 +74,14 @@ class Cluster:
         listed = self.command("squeue", "--noheader", f"--states={state}", "--format=%i|%T|%N|%k")
         return [tuple(line.split("|")) for line in listed.splitlines()]
 
+    def hasten(self, job: str) -> None:
+        """Let a job that SLURM has put back in the queue start at once, which it does after two minutes."""
+        deadline = time.monotonic() + 60
+        while "PENDING" not in self.command("squeue", "--noheader", f"--jobs={job}", "--format=%T"):
+            assert time.monotonic() < deadline, f"job {job} is not in the queue again"
+            time.sleep(0.1)
+        self.command("scontrol", "update", f"jobid={job}", "starttime=now")
+
     def start(self, name: str, *command: str) -> None:
         """Start a daemon in the foreground. It ends with this process, even if that is killed."""
         path = shutil.which(command[0], path=SEARCHED)

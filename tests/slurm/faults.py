@@ -28,6 +28,7 @@ PATIENCE = 90
 def requeue(cluster: Cluster, job: str, _node: str) -> None:
     """As preemption does, or who runs the cluster."""
     cluster.command("scontrol", "requeue", job)
+    cluster.hasten(job)
 
 
 def cancel(cluster: Cluster, job: str, _node: str) -> None:
@@ -43,10 +44,10 @@ def out_of_time(cluster: Cluster, job: str, _node: str) -> None:
             process.send_signal(signal.SIGSTOP)  # SLURM sends SIGCONT before SIGTERM
 
 
-def take_down(cluster: Cluster, _job: str, node: str) -> None:
+def take_down(cluster: Cluster, job: str, node: str) -> None:
     """As who runs the cluster does to a node; it comes back."""
     cluster.command("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
-    time.sleep(3)
+    cluster.hasten(job)
     cluster.command("scontrol", "update", f"nodename={node}", "state=resume")
 
 
@@ -58,6 +59,7 @@ def lose(cluster: Cluster, job: str, node: str) -> None:
     wait_for(
         lambda: "down" in cluster.command("sinfo", "--noheader", "--format=%t", f"--nodes={node}"), "node is missed"
     )
+    cluster.hasten(job)
     cluster.start_node(node)
 
 

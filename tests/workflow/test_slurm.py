@@ -40,6 +40,7 @@ def test_training_sampling_and_certifying_on_a_cluster_make_the_same_bytes(finis
             training = [job for job, _, _, about in found.jobs("running") if "train_segmenter" in about]
             if training and not requeued:
                 found.command("scontrol", "requeue", training[0])
+                found.hasten(training[0])
                 requeued += training
             time.sleep(0.2)
         jobs = {about.split("_wildcards")[0] for _, _, _, about in found.jobs()}
