@@ -53,9 +53,10 @@ def take_down(cluster: Cluster, job: str, node: str) -> None:
 
 def lose(cluster: Cluster, job: str, node: str) -> None:
     """The node's daemon and its job end as when the power is cut; it comes back when SLURM has missed it."""
-    for process in processes_of(job):
-        process.kill()
+    running = processes_of(job)
     cluster.end(node, signal.SIGKILL)
+    for process in running:
+        process.kill()
     wait_for(
         lambda: "down" in cluster.command("sinfo", "--noheader", "--format=%t", f"--nodes={node}"), "node is missed"
     )
