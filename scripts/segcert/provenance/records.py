@@ -12,6 +12,7 @@ from typing import Any
 
 import psutil
 
+from segcert.interruption import Interrupted, interruptible
 from segcert.progress import log, log_to
 from segcert.provenance.atomic import atomic_file
 from segcert.provenance.code import syntax_digest
@@ -35,7 +36,7 @@ class RecordError(ValueError):
 def recorded(job: Any) -> Iterator[dict[str, Any]]:
     """Run the block as the work of one Snakemake job and leave its run record beside the first output.
 
-    The record of a job that failed stands beside its log.
+    The record of a job that failed stands beside its log. SIGTERM ends the block, with a line in the log.
 
     Parameters
     ----------
@@ -74,7 +75,11 @@ def recorded(job: Any) -> Iterator[dict[str, Any]]:
     try:
         _require_planned(record["code"], Path(job.scriptdir))
         record["inputs"] = {path: digests.digest(path) for path in map(str, job.input)}
-        yield found
+        with interruptible():
+            yield found
+    except Interrupted as stop:
+        log.warning("rule %s: interrupted by %s; run snakemake again, unless the cluster does", job.rule, stop)
+        raise SystemExit(f"segcert: rule {job.rule}: interrupted by {stop}") from stop
     except Exception as error:
         log.exception("rule %s failed", job.rule)
         if failure:
