@@ -39,7 +39,7 @@ def pack_trail(root: str | Path = ".") -> None:
             _copy(record, new / "records" / record.relative_to(root))
         for path in _files(root / METADATA):
             code = path.relative_to(root / METADATA)
-            name, packed = _artifact(code), Path("snakemake", code)
+            name, packed = artifact_of(code), Path("snakemake", code)
             if (root / name).is_file() and name != POINTER:
                 _copy(path, new / packed)
                 contents[name] = (digests.digest(root / name), file_digest(new / packed), packed.as_posix())
@@ -94,7 +94,7 @@ def unpack_trail(root: str | Path = ".") -> list[str]:
 def known_artifacts(root: str | Path = ".") -> frozenset[str]:
     """What jobs made, by Snakemake's records here and by those in the trail."""
     metadata = Path(root, METADATA)
-    return frozenset(_contents(Path(root))) | {_artifact(path.relative_to(metadata)) for path in _files(metadata)}
+    return frozenset(_contents(Path(root))) | {artifact_of(path.relative_to(metadata)) for path in _files(metadata)}
 
 
 def packed_record(artifact: str | Path, root: str | Path = ".") -> Path:
@@ -156,7 +156,7 @@ def _is(path: Path, sha256: str) -> bool:
     return path.is_file() and file_digest(path) == sha256
 
 
-def _artifact(code: Path) -> str:
+def artifact_of(code: Path) -> str:
     """The artifact that a file of Snakemake's records speaks of: Snakemake names it by the base64 of the path."""
     return urlsafe_b64decode("".join(part.removeprefix("@") for part in code.parts)).decode()
 
