@@ -3,6 +3,7 @@
 
 
 rule compare:  # what is there: it has no inputs, so that comparing runs never makes anything of them again
+    localrule: True
     params:
         runs=CONFIG.compare,
     script:

@@ -49,7 +49,9 @@ rule fetch:
         "logs/fetch/{dataset}.tsv"
     wildcard_constraints:
         dataset=only(RELEASES),
+    threads: 1
     resources:
+        mem_mb=growing(1000),
         runtime=720,
     params:
         folder=subpath(output[0], parent=True),
@@ -72,6 +74,10 @@ rule record_folder:
         "logs/record_folder/{dataset}.tsv"
     wildcard_constraints:
         dataset=only(OWN_FOLDERS),
+    threads: 1
+    resources:
+        mem_mb=growing(1000),
+        runtime=60,
     params:
         folder=subpath(output[0], parent=True),
         code=code("record_folder"),
@@ -92,6 +98,9 @@ rule prepare_phantom:
     wildcard_constraints:
         dataset="phantom",
     threads: 8
+    resources:
+        mem_mb=growing(2000),
+        runtime=60,
     params:
         folder=subpath(output[0], parent=True),
         counts=CONFIG.phantom.model_dump(),
@@ -118,7 +127,8 @@ rule prepare_release:
         dataset=only(RELEASES),
     threads: 8
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
+        runtime=240,
     params:
         raw=subpath(input[0], parent=True),
         folder=subpath(output[0], parent=True),
@@ -145,7 +155,8 @@ rule prepare_folder:
         dataset=only(OWN_FOLDERS),
     threads: 8
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
+        runtime=240,
     params:
         raw=subpath(input[0], parent=True),
         folder=subpath(output[0], parent=True),

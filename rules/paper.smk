@@ -33,6 +33,10 @@ rule latex:
         f"logs/{RUN}/latex.log",
     benchmark:
         f"logs/{RUN}/latex.tsv"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=60,
     params:
         titles={
             name: (
@@ -71,6 +75,10 @@ rule summary:
         f"logs/{RUN}/summary.log",
     benchmark:
         f"logs/{RUN}/summary.tsv"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=60,
     params:
         run=RUN,
         configuration=CONFIGURATION if (SOURCE / CONFIGURATION).exists() else None,

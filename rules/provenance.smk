@@ -11,8 +11,11 @@ rule version_data:
         expand(PREPARED_FILES, dataset=CONFIG.datasets),
     output:
         update("data.dvc"),
+    threads: 1
     resources:
         dvc=1,
+        mem_mb=growing(2000),
+        runtime=720,
     params:
         folders=["data"],
         trail=False,
@@ -28,8 +31,11 @@ rule version_models:
         cards(),
     output:
         update("models.dvc"),
+    threads: 1
     resources:
         dvc=1,
+        mem_mb=growing(2000),
+        runtime=720,
     params:
         folders=["models"],
         trail=False,
@@ -46,8 +52,11 @@ rule version_results:
         rules.version_models.output,
     output:
         update("results.dvc"),
+    threads: 1
     resources:
         dvc=1,
+        mem_mb=growing(2000),
+        runtime=720,
     params:
         folders=["results", REPORT],
         trail=True,
@@ -63,8 +72,11 @@ rule push:
         rules.version_models.output,
         rules.version_results.output,
     localrule: True
+    threads: 1
     resources:
         dvc=1,
+        mem_mb=growing(2000),
+        runtime=720,
     params:
         folders=["data", "models", "results", REPORT],
     script:
@@ -72,6 +84,7 @@ rule push:
 
 
 rule audit:
+    localrule: True
     params:
         run=RUN,
     script:
@@ -79,6 +92,7 @@ rule audit:
 
 
 rule crate:  # of what is there: it has no inputs, so that packing a run never makes anything of it again
+    localrule: True
     params:
         run=RUN,
         software=SOURCE,

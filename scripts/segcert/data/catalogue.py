@@ -38,13 +38,15 @@ class SplitRule:
     """A rule of which images train, validate and are certified.
 
     split_of: "" for an image that is in none. leaks: whether images of one patient or video fall on several sides, so
-    that test numbers are too good. names: the images that the rule speaks of, if it lists them.
+    that test numbers are too good. names: the images that the rule speaks of, if it lists them. tests: how many it
+    tests, where that is known before the images are there.
     """
 
     description: str
     split_of: Callable[["Named"], str]
     leaks: bool = False
     names: frozenset[str] = frozenset()
+    tests: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)

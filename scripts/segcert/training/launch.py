@@ -27,7 +27,7 @@ def launch(
     them, one per GPU (or on the CPU, if `device` is cpu), and each runs this module; the first appends to the file
     `log`.
     """
-    target = set_up_torch(device, threads)
+    target = set_up_torch(device, threads, processes)
     if processes == 1:
         train(**arguments, device=target)
         return device_name(target)
@@ -55,7 +55,7 @@ def run_job(path: str) -> None:
     if os.environ["RANK"] == "0":
         log_to(job["log"])
     module, name = job["train"].split(":")
-    device = set_up_torch(job["device"], job["threads"])
+    device = set_up_torch(job["device"], job["threads"], gpus=0)
     getattr(importlib.import_module(module), name)(**job["arguments"], device=device)
 
 

@@ -60,6 +60,7 @@ DATASET = Dataset(
             "490/61/61 frames, the sizes of the paper's code, in an order of our own (its order was never published)",
             by_frame,
             leaks=True,
+            tests=FRAMES - TRAIN - VAL,
         ),
     },
     group="video sequence",

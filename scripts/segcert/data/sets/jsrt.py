@@ -52,7 +52,9 @@ DATASET = Dataset(
     licence="No redistribution (images and masks)",
     terms="For research and education after a registration; redistribution and commercial use are forbidden.",
     splits={
-        "folds": SplitRule("the two folds of SCR: the first trains (80%) and validates, the second tests", by_fold),
+        "folds": SplitRule(
+            "the two folds of SCR: the first trains (80%) and validates, the second tests", by_fold, tests=123
+        ),
         "groups": GROUPS,
     },
     group="patient",
