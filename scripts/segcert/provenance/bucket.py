@@ -2,8 +2,9 @@
 
 Snakemake fetches the files that a job declares, to a folder of its own. That folder is made to lead to the working
 directory (`lead_here`), so a file lies where it lies in a run without a bucket. A job may begin in an empty folder, so
-with each input travels the run record of the job that made it and, where that job made files beside its outputs (images,
-archives), one tar file of these. Only rules/companions.smk declares such companions; elsewhere all this does nothing.
+with each input travels the run record of the job that made it and, where that job made files beside its outputs
+(images, archives), one tar file of these. Only rules/companions.smk declares such companions; elsewhere all this does
+nothing.
 """
 
 import contextlib
