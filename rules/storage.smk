@@ -26,6 +26,8 @@ if STORED:
     except BucketError as error:
         raise WorkflowError(str(error)) from None
 
+    config["bucket"] = PREFIX  # for scripts/version.py
+
     if workflow.is_main_process:
         os.environ[GIT] = json.dumps(git_state())
         records = stored(bucket_trail.NAME)

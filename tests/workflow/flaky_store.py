@@ -80,7 +80,8 @@ class Proxy(http.server.BaseHTTPRequestHandler):
         content = answer.read()
         headers = {name: value for name, value in answer.getheaders() if name.lower() not in HOP_BY_HOP}
         if kind == "damaged" and content:
-            content = content[:-1] + bytes([content[-1] ^ 1])
+            at = min(600, len(content) // 2)
+            content = content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
         self.answer(answer.status, headers, content, cut=kind == "cut")
         connection.close()
 

@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import shutil
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import Any
 from segcert.provenance.atomic import atomic_file
 from segcert.provenance.digests import DigestCache
 from segcert.provenance.git import git_state
-from segcert.provenance.records import SUFFIX, load_record
+from segcert.provenance.records import SUFFIX, RecordError, load_record
 
 PACKED = ".held.tar"
 GIT = "SEGCERT_GIT"  # environment variable: what git said where the run was planned
@@ -47,11 +48,15 @@ def lead_here(copies: str | Path, here: str | Path = ".") -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Companions:
-    """What travels with the inputs of a job, and where to pack what it makes beside its outputs."""
+    """What travels with the inputs of a job, and where to pack what it makes beside its outputs.
+
+    `copies` is the folder where Snakemake keeps its copies of the bucket's files; None in a run without one.
+    """
 
     records: tuple[Path, ...] = ()
     packed: tuple[Path, ...] = ()
     to_pack: Path | None = None
+    copies: Path | None = None
 
     def unpack(self, inputs: list[str]) -> None:
         """Unpack what travelled with the inputs, and compare them all with the run records of the jobs that made them.
@@ -59,7 +64,7 @@ class Companions:
         What is not what its record says is put aside as <file>.rejected, to be fetched anew; raises BucketError.
         """
         digests, wanted = DigestCache(), set(inputs)
-        records = {path: load_record(path) for path in self.records}
+        records = {path: _load(path) for path in self.records}
         for path, record in records.items():
             wrong = [
                 name
@@ -110,6 +115,7 @@ def rename(job: Any) -> Companions:
         records=tuple(Path(path) for path in brought if path.endswith(SUFFIX)),
         packed=tuple(Path(path) for path in brought if path.endswith(PACKED)),
         to_pack=next((Path(path) for path in left if path.endswith(PACKED)), None),
+        copies=copies,
     )
 
 
@@ -137,19 +143,26 @@ def unpack_held(path: str | Path, holds: Mapping[str, str], digests: DigestCache
     missing = {name for name, sha256 in holds.items() if not Path(name).is_file() or digests.digest(name) != sha256}
     if not missing:
         return
-    with tarfile.open(path) as archive:
+    with contextlib.suppress(tarfile.TarError), tarfile.open(path) as archive:
         for member in archive:
             content = archive.extractfile(member) if member.name in missing and member.isreg() else None
             if content is not None:
                 with atomic_file(member.name) as temporary, temporary.open("wb") as file:
-                    for chunk in iter(lambda: content.read(2**20), b""):  # noqa: B023
-                        file.write(chunk)
+                    shutil.copyfileobj(content, file)
     wrong = [name for name in sorted(missing) if not Path(name).is_file() or digests.digest(name) != holds[name]]
     if wrong:
         Path(path).unlink()
         raise BucketError(
             f"{path}: does not hold {', '.join(wrong[:3])} as the run record says; the next try fetches it anew"
         )
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        return load_record(path)
+    except RecordError as error:
+        path.unlink(missing_ok=True)
+        raise BucketError(f"{error}; the next try fetches it anew") from error
 
 
 def _leads_here(path: Path) -> bool:

@@ -7,12 +7,15 @@ taken up before each plan, it tells every machine what is stale.
 
 import json
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from segcert.progress import log
 from segcert.provenance.atomic import atomic_file
-from segcert.provenance.bucket import pack_files
+from segcert.provenance.bucket import PACKED, pack_files
+from segcert.provenance.contents import find_records
+from segcert.provenance.records import SUFFIX, RecordError
 from segcert.provenance.trail import METADATA, artifact_of
 
 NAME = "snakemake-records.tar"  # in the bucket, beside data, models, results and reports
@@ -47,6 +50,34 @@ def take_up_records(path: str | Path, bucket: str, root: str | Path = ".") -> in
                     temporary.write_bytes(text)
                 taken += 1
     return taken
+
+
+def without_bucket(bucket: str, copies: str) -> Callable[[str, bytes], tuple[str, bytes] | None]:
+    """What `pack_trail` needs so that a run of the same files without a bucket finds nothing to be done.
+
+    `bucket` is what names in the bucket begin with, `copies` the folder where Snakemake keeps copies of them. What
+    travels with the inputs of a job is left out.
+    """
+
+    records = [record for _, record in find_records() if not isinstance(record, RecordError)]
+    inputs = {artifact: record["inputs"] for record in records for artifact in record["outputs"]}
+
+    def translate(name: str, text: bytes) -> tuple[str, bytes] | None:
+        if not name.startswith(f"{bucket}/"):
+            return None
+        artifact = name.removeprefix(f"{bucket}/")
+        record = json.loads(text.decode().replace(f"{bucket}/", "").replace(f"{copies}/", ""))
+        read = inputs.get(artifact, {})
+        record["input"] = [path for path in record["input"] if path in read or not (read or _travels(path))]
+        checksums = {path: f"sha256:{sha256}" for path, sha256 in read.items()} or record["input_checksums"]
+        record["input_checksums"] = {path: checksums[path] for path in record["input"] if path in checksums}
+        return artifact, json.dumps(record).encode()
+
+    return translate
+
+
+def _travels(path: str) -> bool:
+    return path.endswith((SUFFIX, PACKED))
 
 
 def _ended(record: bytes) -> float:
