@@ -53,7 +53,11 @@ if STORED:
 
 def leave_records():
     """Leave what Snakemake knows of a run in a bucket there, for the machine that goes on with it."""
-    if STORED:
-        bucket_trail.pack_records(bucket_trail.NAME, PREFIX)
+    if not STORED:
+        return
+    bucket_trail.pack_records(bucket_trail.NAME, PREFIX)
+    try:
         asyncio.run(stored(bucket_trail.NAME).managed_store())
-        Path(bucket_trail.NAME).unlink()
+    except WorkflowError as error:
+        logger.warning(f"Snakemake's records could not be left in the bucket; go on from this checkout: {error}")
+    Path(bucket_trail.NAME).unlink()
