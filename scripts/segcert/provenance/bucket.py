@@ -108,8 +108,8 @@ def rename(job: Any) -> Companions:
     for kind in ("input", "output", "log"):
         files = getattr(job, kind)
         setattr(job, kind, type(files)(toclone=files, custom_map=here))
-    for name, value in list(job.params.items()):
-        setattr(job.params, name, here(value))
+    parameters = job._params_store  # of which `job.params` gives a copy each time
+    parameters[:] = map(here, parameters)
     brought, left = (_cut_off(files) for files in (job.input, job.output))
     return Companions(
         records=tuple(Path(path) for path in brought if path.endswith(SUFFIX)),
