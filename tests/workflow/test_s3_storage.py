@@ -7,8 +7,10 @@ import pytest
 from tests.workflow import stores
 from tests.workflow.flaky_store import Fault, flaky
 from tests.workflow.machines import MODEL, PREDICTIONS, SNAKEMAKE, bucket, clone, contents, fresh, with_a_copy
+from tests.workflow.pods import cluster
 
 from segcert.provenance.bucket import PACKED
+from segcert.provenance.git import git
 from segcert.provenance.records import SUFFIX
 
 pytestmark = [
@@ -108,7 +110,7 @@ def test_faults_of_s3_that_pass_are_got_over(first, tmp_path, monkeypatch):
     assert f"{MODEL}/model.safetensors: the copy that came from the bucket is not what its job made" in output
 
 
-def test_a_fault_of_s3_that_stays_ends_the_run_with_nothing_half_written(first, finished_once, tmp_path, monkeypatch):
+def test_a_fault_of_s3_that_stays_ends_the_run_with_nothing_half_written(first, second, tmp_path, monkeypatch):
     machine = with_a_copy(first, tmp_path / "staying")
     fault = Fault("503", "PUT", "predictions")
     with flaky(os.environ["AWS_ENDPOINT_URL"], fault) as endpoint, monkeypatch.context() as patch:
@@ -119,4 +121,24 @@ def test_a_fault_of_s3_that_stays_ends_the_run_with_nothing_half_written(first, 
     assert "SlowDown" in done.output
     assert not contents("staying/results/")
     machine.snakemake(PREDICTIONS)
-    assert contents("staying/results/")[f"staying/{PREDICTIONS}"] == (finished_once.path / PREDICTIONS).read_bytes()
+    assert contents("staying/results/")[f"staying/{PREDICTIONS}"] == (second.path / PREDICTIONS).read_bytes()
+
+
+def test_pods_of_kubernetes_make_a_model_from_nothing_but_the_bucket(first, tmp_path, monkeypatch):
+    """Against a stand-in for the API server: what the executor asks it for, run as a pod would be."""
+    image, weights = "registry.example.org/segcert:1", f"{MODEL}/model.safetensors"
+    machine = clone(first, tmp_path / "pods")
+    machine.profile, machine.prefix = "profiles/kubernetes", f"s3://{stores.BUCKET}/pods"
+    with cluster(tmp_path / "cluster", monkeypatch.setenv) as pods:
+        done = machine.snakemake(weights, "--container-image", image, check=False)
+    logs = [pods.log(name).read_text() for name in pods.jobs]
+    assert not done.returncode, "\n".join([done.output, *logs])
+    assert len(pods.jobs) == 2
+    assert not machine.files(f"{MODEL}/*"), "what pods make stays in the bucket"
+    stored = contents("pods/")
+    assert stored[f"pods/{weights}"] == contents("tiny/models/")[f"tiny/{weights}"]
+    assert json.loads(stored[f"pods/{weights}{SUFFIX}"])["git"]["commit"] == git("rev-parse", "HEAD", root=machine.path)
+    specifications = json.dumps(list(pods.jobs.values()))
+    assert image in specifications
+    for text in (specifications, done.output, *logs, *map(str, stored.values())):
+        assert stores.SECRET not in text
