@@ -5,7 +5,7 @@ from functools import cache
 
 from segcert.provenance.bucket import PACKED
 from segcert.provenance.records import SUFFIX
-from snakemake.io import is_callable, strip_wildcard_constraints
+from snakemake.io import apply_wildcards, is_callable, strip_wildcard_constraints
 
 PACKING = {"fetch", "prepare_phantom", "prepare_release", "prepare_folder", "import_adm"}  # their records have `holds`
 RECORDED = [rule for rule in workflow.rules if rule.output and rule.benchmark]
@@ -30,8 +30,9 @@ def made_with(path):
 
 
 def companions(paths):
-    """What travels with files of the run."""
-    return list(dict.fromkeys(each for path in paths for each in made_with(path) if each.endswith((SUFFIX, PACKED))))
+    """What travels with files: run records; all of a job that packs files, whose readers look beside their input."""
+    made = map(made_with, paths)
+    return [each for files in made for each in files if each.endswith(SUFFIX) or files[-1].endswith(PACKED)]
 
 
 def benchmark_of(path):
@@ -44,7 +45,8 @@ def declared(its, items, wildcards):
     """Names of inputs that a rule declares, input functions called."""
     for item in items:
         if is_callable(item):
-            yield from strings(its.apply_input_function(item, wildcards)[0])
+            values = strings(its.apply_input_function(item, wildcards)[0])
+            yield from (plain(apply_wildcards(str(path), wildcards)) for path in values)
         else:
             yield named(item, wildcards)
 
@@ -57,11 +59,16 @@ def strings(value):
 
 
 def bring_along(its, more):
-    """Let what travels with its inputs be inputs of a rule, and the companions or files that `more` names."""
+    """Let what travels with its inputs be inputs of a rule, and the files that `more` names: records first.
+
+    Whether a job is stale is for the inputs alone that it has without a bucket: the rest is `ancient`.
+    """
     items = list(its.input)
 
     def brought(wildcards):
-        return list(dict.fromkeys([*companions(declared(its, items, wildcards)), *more()]))
+        own = list(declared(its, items, wildcards))
+        others = dict.fromkeys(each for each in [*companions(own), *more()] if each not in own)
+        return [ancient(each) for each in sorted(others, key=lambda path: not path.endswith(SUFFIX))]
 
     its.set_input(brought)
 
