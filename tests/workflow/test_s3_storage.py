@@ -5,8 +5,9 @@ import os
 
 import pytest
 from tests.workflow import stores
+from tests.workflow.conftest import Checkout
 from tests.workflow.flaky_store import Fault, flaky
-from tests.workflow.machines import MODEL, PREDICTIONS, SNAKEMAKE, bucket, clone, contents, fresh, with_a_copy
+from tests.workflow.machines import MODEL, PART, PREDICTIONS, SNAKEMAKE, bucket, clone, contents, fresh, with_a_copy
 from tests.workflow.pods import cluster
 
 from segcert.provenance.bucket import PACKED
@@ -82,6 +83,7 @@ def test_the_dvc_remote_is_in_the_same_bucket(second, tmp_path):
     pulled.dvc("pull", "-q")
     assert (pulled.path / PREDICTIONS).read_bytes() == (second.path / PREDICTIONS).read_bytes()
     assert pulled.broken() == set()
+    assert Checkout(pulled.path).stale(*PART) == {}, "also in a run without a bucket"
 
 
 def test_credentials_are_nowhere(second):
