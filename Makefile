@@ -79,8 +79,9 @@ format: env  ## Format Python and Snakemake files
 	$(BIN)/ruff format
 	$(BIN)/snakefmt Snakefile rules workflow
 
-lock: env  ## Resolve pyproject.toml into envs/lock-*.txt; UPGRADE=1 takes the newest versions
+lock: env  ## Resolve pyproject.toml into envs/lock-*.txt and the conda files; UPGRADE=1 takes the newest versions
 	$(BIN)/python envs/lock.py $(if $(UPGRADE),--upgrade)
+	PYTHONPATH=scripts $(BIN)/python envs/conda.py
 
 config: env  ## Write config/default.yaml, schema.json and the page of all keys from the configuration model
 	PYTHONPATH=scripts $(BIN)/python -m segcert.config

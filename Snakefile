@@ -12,6 +12,9 @@ configfile: "config/default.yaml"
 report: "reports/captions/workflow.rst"
 
 
+container: "envs/segcert.sif"  # for `--sdm apptainer` (docs/how-to/environments.md)
+
+
 include: "rules/common.smk"
 include: "rules/storage.smk"
 include: "rules/data.smk"

@@ -41,6 +41,8 @@ rule segmenter_card:
         "logs/card/{dataset}/{model}-{regime}.log",
     benchmark:
         "logs/card/{dataset}/{model}-{regime}.tsv"
+    conda:
+        software("report")
     threads: 1
     resources:
         mem_mb=growing(2000),
@@ -70,6 +72,8 @@ rule denoiser_card:
         "logs/card/denoiser/{source}.tsv"
     wildcard_constraints:
         source=only(TRAINED_DENOISERS.values()),
+    conda:
+        software("report")
     threads: 1
     resources:
         mem_mb=growing(2000),
@@ -94,6 +98,8 @@ rule adm_card:
         "logs/card/denoiser/adm256.log",
     benchmark:
         "logs/card/denoiser/adm256.tsv"
+    conda:
+        software("report")
     threads: 1
     resources:
         mem_mb=growing(2000),

@@ -50,6 +50,8 @@ rule certify:
         f"logs/{RUN}/certify/{{dataset}}/{{model}}-{{regime}}/{{denoiser}}/sigma_{{sigma}}.log",
     benchmark:
         f"logs/{RUN}/certify/{{dataset}}/{{model}}-{{regime}}/{{denoiser}}/sigma_{{sigma}}.tsv"
+    conda:
+        software("certify")
     threads: 1
     resources:
         mem_mb=growing(4000),
@@ -78,6 +80,8 @@ rule attack:
         f"logs/{RUN}/attack/{{dataset}}/{{model}}-{{regime}}/{{denoiser}}.log",
     benchmark:
         f"logs/{RUN}/attack/{{dataset}}/{{model}}-{{regime}}/{{denoiser}}.tsv"
+    conda:
+        software("networks")
     threads: 1
     resources:
         gpu=gpus(),
@@ -118,6 +122,8 @@ rule collect:
         f"logs/{RUN}/collect.log",
     benchmark:
         f"logs/{RUN}/collect.tsv"
+    conda:
+        software("certify")
     threads: 1
     resources:
         mem_mb=growing(4000),

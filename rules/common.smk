@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import DeploymentMethod
 
 SOURCE = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent
 SCRIPTS = SOURCE / "scripts"
@@ -138,6 +139,17 @@ def environment(rule, *loaded):
     """Digest of the locked packages that the script of a rule can import."""
     modules = (SCRIPTS / module for module in loaded)
     return remember(locked_environment(SCRIPTS / f"{rule}.py", *modules, root=SOURCE))
+
+
+def software(group):
+    """The conda file of a group of rules, where conda is asked for (`--sdm conda`), for the build of torch that plans.
+
+    Snakemake keeps a copy of the file in the record of each output, also of those made without conda: hence a function.
+    """
+    build = "cpu" if "cpu" in version("torch") else "cuda"
+    file = f"../envs/{group}-{build}.yaml" if group == "networks" else f"../envs/{group}.yaml"
+    used = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
+    return lambda wildcards: file if used else None
 
 
 def templates(*names):

@@ -49,6 +49,8 @@ rule fetch:
         "logs/fetch/{dataset}.tsv"
     wildcard_constraints:
         dataset=only(RELEASES),
+    conda:
+        software("data")
     threads: 1
     resources:
         mem_mb=growing(1000),
@@ -74,6 +76,8 @@ rule record_folder:
         "logs/record_folder/{dataset}.tsv"
     wildcard_constraints:
         dataset=only(OWN_FOLDERS),
+    conda:
+        software("data")
     threads: 1
     resources:
         mem_mb=growing(1000),
@@ -97,6 +101,8 @@ rule prepare_phantom:
         "logs/prepare/{dataset}.tsv"
     wildcard_constraints:
         dataset="phantom",
+    conda:
+        software("data")
     threads: 8
     resources:
         mem_mb=growing(2000),
@@ -125,6 +131,8 @@ rule prepare_release:
         "logs/prepare/{dataset}.tsv"
     wildcard_constraints:
         dataset=only(RELEASES),
+    conda:
+        software("data")
     threads: 8
     resources:
         mem_mb=growing(4000),
@@ -153,6 +161,8 @@ rule prepare_folder:
         "logs/prepare/{dataset}.tsv"
     wildcard_constraints:
         dataset=only(OWN_FOLDERS),
+    conda:
+        software("data")
     threads: 8
     resources:
         mem_mb=growing(4000),

@@ -33,6 +33,8 @@ rule check:  # the audit of all that the page rests on, which the page shows
     benchmark:
         f"logs/{RUN}/check.tsv"
     priority: 1  # the longest job of a large report, so it begins first
+    conda:
+        software("networks")
     threads: 1
     resources:
         mem_mb=growing(4000),
@@ -68,6 +70,8 @@ rule stages:
         f"logs/{RUN}/stages.log",
     benchmark:
         f"logs/{RUN}/stages.tsv"
+    conda:
+        software("report")
     threads: 1
     resources:
         mem_mb=growing(2000),
@@ -103,6 +107,8 @@ rule page:
         f"logs/{RUN}/page.log",
     benchmark:
         f"logs/{RUN}/page.tsv"
+    conda:
+        software("report")
     threads: 1
     resources:
         mem_mb=growing(4000),

@@ -33,6 +33,8 @@ rule latex:
         f"logs/{RUN}/latex.log",
     benchmark:
         f"logs/{RUN}/latex.tsv"
+    conda:
+        software("report")
     threads: 1
     resources:
         mem_mb=growing(2000),
@@ -75,6 +77,8 @@ rule summary:
         f"logs/{RUN}/summary.log",
     benchmark:
         f"logs/{RUN}/summary.tsv"
+    conda:
+        software("report")
     threads: 1
     resources:
         mem_mb=growing(2000),

@@ -11,6 +11,8 @@ rule version_data:
         expand(PREPARED_FILES, dataset=CONFIG.datasets),
     output:
         update("data.dvc"),
+    conda:
+        software("store")
     threads: 1
     resources:
         dvc=1,
@@ -31,6 +33,8 @@ rule version_models:
         cards(),
     output:
         update("models.dvc"),
+    conda:
+        software("store")
     threads: 1
     resources:
         dvc=1,
@@ -52,6 +56,8 @@ rule version_results:
         rules.version_models.output,
     output:
         update("results.dvc"),
+    conda:
+        software("store")
     threads: 1
     resources:
         dvc=1,
@@ -72,6 +78,8 @@ rule push:
         rules.version_models.output,
         rules.version_results.output,
     localrule: True
+    conda:
+        software("store")
     threads: 1
     resources:
         dvc=1,
@@ -85,6 +93,8 @@ rule push:
 
 rule audit:
     localrule: True
+    conda:
+        software("networks")
     params:
         run=RUN,
     script:
@@ -93,6 +103,8 @@ rule audit:
 
 rule crate:  # of what is there: it has no inputs, so that packing a run never makes anything of it again
     localrule: True
+    conda:
+        software("store")
     params:
         run=RUN,
         software=SOURCE,

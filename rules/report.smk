@@ -149,6 +149,8 @@ rule tables:
         f"logs/{RUN}/tables.log",
     benchmark:
         f"logs/{RUN}/tables.tsv"
+    conda:
+        software("report")
     threads: 1
     resources:
         mem_mb=growing(2000),
@@ -181,6 +183,8 @@ rule curves:
         f"logs/{RUN}/curves.log",
     benchmark:
         f"logs/{RUN}/curves.tsv"
+    conda:
+        software("report")
     threads: 1
     resources:
         mem_mb=growing(2000),
@@ -205,6 +209,8 @@ rule costs:
         f"logs/{RUN}/costs.log",
     benchmark:
         f"logs/{RUN}/costs.tsv"
+    conda:
+        software("report")
     threads: 1
     resources:
         mem_mb=growing(2000),
@@ -243,6 +249,8 @@ rule gallery:
         f"logs/{RUN}/gallery/{{dataset}}.log",
     benchmark:
         f"logs/{RUN}/gallery/{{dataset}}.tsv"
+    conda:
+        software("report")
     threads: 1
     resources:
         mem_mb=growing(4000),
@@ -284,6 +292,8 @@ rule look_at_data:
         f"logs/{RUN}/look_at_data/{{dataset}}.log",
     benchmark:
         f"logs/{RUN}/look_at_data/{{dataset}}.tsv"
+    conda:
+        software("report")
     threads: 1
     resources:
         mem_mb=growing(4000),
@@ -308,6 +318,8 @@ rule data_page:
         f"logs/{RUN}/data_page.log",
     benchmark:
         f"logs/{RUN}/data_page.tsv"
+    conda:
+        software("report")
     threads: 1
     resources:
         mem_mb=growing(2000),

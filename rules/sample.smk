@@ -68,6 +68,8 @@ rule sample:
         f"logs/{RUN}/sample/{{dataset}}/{{model}}-{{regime}}/{{denoiser}}/sigma_{{sigma}}/{{shard}}.log",
     benchmark:
         f"logs/{RUN}/sample/{{dataset}}/{{model}}-{{regime}}/{{denoiser}}/sigma_{{sigma}}/{{shard}}.tsv"
+    conda:
+        software("networks")
     threads: 1
     resources:
         gpu=gpus(),
@@ -104,6 +106,8 @@ rule predict:
         f"logs/{RUN}/predict/{{dataset}}/{{model}}-{{regime}}.log",
     benchmark:
         f"logs/{RUN}/predict/{{dataset}}/{{model}}-{{regime}}.tsv"
+    conda:
+        software("networks")
     threads: 1
     resources:
         gpu=gpus(),
@@ -129,6 +133,8 @@ rule denoise_examples:
         f"logs/{RUN}/denoise_examples/{{dataset}}/{{denoiser}}/sigma_{{sigma}}.log",
     benchmark:
         f"logs/{RUN}/denoise_examples/{{dataset}}/{{denoiser}}/sigma_{{sigma}}.tsv"
+    conda:
+        software("networks")
     threads: 1
     resources:
         gpu=gpus(),
@@ -156,6 +162,8 @@ rule score_denoisers:
         f"logs/{RUN}/score_denoisers/{{dataset}}.log",
     benchmark:
         f"logs/{RUN}/score_denoisers/{{dataset}}.tsv"
+    conda:
+        software("networks")
     threads: 1
     resources:
         gpu=gpus(),
@@ -185,6 +193,8 @@ rule measure_costs:
         f"logs/{RUN}/measure_costs/{{dataset}}.log",
     benchmark:
         f"logs/{RUN}/measure_costs/{{dataset}}.tsv"
+    conda:
+        software("networks")
     threads: 1
     resources:
         gpu=gpus(),

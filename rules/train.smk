@@ -88,6 +88,8 @@ rule train_segmenter:
         "logs/train/{dataset}/{model}-{regime}.tsv"
     wildcard_constraints:
         regime="clean|noise|denoised",
+    conda:
+        software("networks")
     threads: 1
     resources:
         gpu=gpus() * CONFIG.gpus,
@@ -121,6 +123,8 @@ rule import_network:
     wildcard_constraints:
         model=only(set(GIVEN) - set(PROGRAMS)),
         regime="given",
+    conda:
+        software("networks")
     threads: 1
     resources:
         mem_mb=growing(4000),
@@ -161,6 +165,8 @@ rule train_denoiser:
     wildcard_constraints:
         source=only(TRAINED_DENOISERS.values()),
     priority: 1  # the longest job of a small run: it starts first
+    conda:
+        software("networks")
     threads: 1
     resources:
         gpu=gpus() * CONFIG.gpus,
@@ -189,6 +195,8 @@ rule import_adm:
         "logs/train/denoiser/adm256.log",
     benchmark:
         "logs/train/denoiser/adm256.tsv"
+    conda:
+        software("networks")
     threads: 1
     resources:
         mem_mb=growing(memory_of(["adm256"])),
