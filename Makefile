@@ -26,7 +26,7 @@ status: env  ## Say what is stale, stage by stage, and why; CONFIG as for run
 push: env  ## Push data, models and results of the run to the DVC remote
 	$(BIN)/snakemake push $(if $(CONFIG),--configfile $(CONFIG))
 
-test: env $(CHECKERS)/complete  ## Run all tests
+test: env $(CHECKERS)/complete $(CLUSTER)/complete  ## Run all tests
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadscope
 
 screenshots: env  ## Picture every page of a run at several widths and on paper, to look at; RUN=phantom

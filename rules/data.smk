@@ -30,8 +30,8 @@ def disturbed_raw(wildcards):
 
 
 def disturbed_images(wildcards):
-    """Prepared images and masks that changed since they were made, or are gone."""
-    return disturbed(INDEX.format(**wildcards), missing=True)
+    """Prepared images and masks that changed since they were made, or are gone; in a bucket they travel packed."""
+    return disturbed(INDEX.format(**wildcards), missing=not STORED)
 
 
 def split_file(wildcards):

@@ -62,8 +62,8 @@ rule summary:
         claims=TABLES["claims"],
         summaries=expand(rules.look_at_data.output.summary, dataset=CONFIG.datasets),
         manifests=MANIFESTS,
-        example=rules.gallery.output.example.format(dataset=CONFIG.datasets[0]),
-        caption=rules.gallery.output.example_caption.format(dataset=CONFIG.datasets[0]),
+        example=expand(rules.gallery.output.example, dataset=CONFIG.datasets[:1])[0],
+        caption=expand(rules.gallery.output.example_caption, dataset=CONFIG.datasets[:1])[0],
         certificates=TABLE,
     output:
         report(

@@ -21,6 +21,7 @@ SILENT = frozenset(
         "segcert/__init__.py",
         "segcert/interruption.py",
         "segcert/progress.py",
+        "segcert/provenance/bucket.py",
         "segcert/provenance/environment.py",
         "segcert/provenance/known.py",
         "segcert/provenance/records.py",

@@ -18,7 +18,6 @@ from segcert.provenance.atomic import atomic_file
 from segcert.provenance.code import syntax_digest
 from segcert.provenance.digests import DigestCache, file_digest
 from segcert.provenance.environment import LOCKS, imported_packages
-from segcert.provenance.git import git_state
 from segcert.provenance.known import recall
 from segcert.provenance.parsing import parse_json
 from segcert.provenance.record_fields import wrong_fields
@@ -48,6 +47,9 @@ def recorded(job: Any) -> Iterator[dict[str, Any]]:
     A dictionary for what only the block can know; it goes into the record: `device`, the hardware it ran on; `holds`,
     SHA-256 of files that it made beside those that the rule declares, by path.
     """
+    from segcert.provenance.bucket import git_of_run, rename  # imports this module
+
+    companions = rename(job)
     if job.log:
         Path(job.log[0]).unlink(missing_ok=True)
         log_to(job.log[0])
@@ -65,7 +67,7 @@ def recorded(job: Any) -> Iterator[dict[str, Any]]:
         "code": recall(job.params.get("code")) or {},
         "environment": recall(job.params.get("environment")) or {},
         "locks": {lock: file_digest(lock) for lock in LOCKS if Path(lock).exists()},
-        "git": git_state(),
+        "git": git_of_run(),
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
         "processor": processor(),
@@ -73,6 +75,7 @@ def recorded(job: Any) -> Iterator[dict[str, Any]]:
     }
     found: dict[str, Any] = {}
     try:
+        companions.unpack(list(job.input))
         _require_planned(record["code"], Path(job.scriptdir))
         record["inputs"] = {path: digests.digest(path) for path in map(str, job.input)}
         with interruptible():
@@ -86,6 +89,7 @@ def recorded(job: Any) -> Iterator[dict[str, Any]]:
             with contextlib.suppress(OSError):  # a full disk, which the error may be about
                 _write(failure, record | found | _end(start, begun) | {"exit": "failed", "error": str(error)})
         raise SystemExit(f"segcert: rule {job.rule}: {error}") from error
+    companions.pack(found.get("holds", {}))
     outputs = {path: digests.digest(path) for path in map(str, job.output)}
     driver = DRIVER.read_text().splitlines()[0] if DRIVER.exists() and "cpu" not in found.get("device", "cpu") else None
     _write(
