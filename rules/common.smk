@@ -15,8 +15,8 @@ from snakemake.settings.types import DeploymentMethod
 SOURCE = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent
 SCRIPTS = SOURCE / "scripts"
 sys.path.insert(0, str(SCRIPTS))
-# Jobs run the library of this checkout, which is what code digests speak of, also where another one is installed.
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # jobs run side by side; networks set their threads from the rule's
+# Jobs run the library of this checkout, which is what code digests speak of, also where another one is installed.
 os.environ["PYTHONPATH"] = os.pathsep.join([str(SCRIPTS), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 from segcert.certification.feasibility import CertificationError, require_feasible, require_intervals
