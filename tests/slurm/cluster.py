@@ -75,12 +75,14 @@ class Cluster:
         return [tuple(line.split("|")) for line in listed.splitlines()]
 
     def hasten(self, job: str) -> None:
-        """Let a job that SLURM has put back in the queue start at once, which it does after two minutes."""
-        deadline = time.monotonic() + 60
-        while "PENDING" not in self.command("squeue", "--noheader", f"--jobs={job}", "--format=%T"):
-            assert time.monotonic() < deadline, f"job {job} is not in the queue again"
-            time.sleep(0.1)
-        self.command("scontrol", "update", f"jobid={job}", "starttime=now")
+        """Wait until a job that SLURM puts back in the queue runs again, at once and not after two minutes."""
+        deadline, waited = time.monotonic() + 60, False
+        while not waited or "RUNNING" not in self.command("squeue", "--noheader", f"--jobs={job}", "--format=%T"):
+            assert time.monotonic() < deadline, f"job {job} does not run again: {self.jobs()}"
+            if "PENDING" in self.command("squeue", "--noheader", f"--jobs={job}", "--format=%T"):
+                self.command("scontrol", "update", f"jobid={job}", "starttime=now")
+                waited = True
+            time.sleep(0.2)
 
     def start(self, name: str, *command: str) -> None:
         """Start a daemon in the foreground. It ends with this process, even if that is killed."""
