@@ -48,7 +48,9 @@ def test_training_sampling_and_certifying_on_a_cluster_make_the_same_bytes(finis
         jobs = {about.split("_wildcards")[0] for _, _, _, about in found.jobs()}
     assert run.returncode == 0, (tmp_path / "log").read_text()
     assert requeued
-    assert jobs == {"rule_train_segmenter", "rule_sample", "rule_decide_certify"}, "what was there is not made again"
+    assert jobs == {"rule_train_segmenter", "rule_sample", "rule_predict", "rule_decide_certify"}, (
+        "what was there is not made again"
+    )
     assert before.stat().st_mtime_ns == prepared
     first, second = made(finished_once.path), made(finished.path)
     assert differing(first, second) == []
