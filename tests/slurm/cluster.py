@@ -13,6 +13,8 @@ import subprocess
 import time
 from pathlib import Path
 
+import psutil
+
 from tests.workflow.stores import free_ports
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scontrol")
@@ -75,11 +77,16 @@ class Cluster:
         return [tuple(line.split("|")) for line in listed.splitlines()]
 
     def hasten(self, job: str) -> None:
-        """Wait until a job that SLURM puts back in the queue runs again, at once and not after two minutes."""
+        """Wait until a job that SLURM puts back in the queue runs again, at once and not after two minutes.
+
+        But not before it has ended: of a job that still runs on its node SLURM holds the second attempt back for ever.
+        """
         deadline, waited = time.monotonic() + 60, False
         while not waited or "RUNNING" not in self.command("squeue", "--noheader", f"--jobs={job}", "--format=%T"):
             assert time.monotonic() < deadline, f"job {job} does not run again: {self.jobs()}"
-            if "PENDING" in self.command("squeue", "--noheader", f"--jobs={job}", "--format=%T"):
+            if not processes_of(job) and "PENDING" in self.command(
+                "squeue", "--noheader", f"--jobs={job}", "--format=%T"
+            ):
                 self.command("scontrol", "update", f"jobid={job}", "starttime=now")
                 waited = True
             time.sleep(0.2)
@@ -116,6 +123,16 @@ class Cluster:
             logs = {path.name: path.read_text()[-1500:] for path in self.folder.glob("*.log")}
             assert time.monotonic() < deadline, f"nodes are {states}: {logs}"
             time.sleep(0.1)
+
+
+def processes_of(job: str) -> list[psutil.Process]:
+    """The processes of a job on this host."""
+    steps = [
+        each
+        for each in psutil.process_iter(["cmdline"])
+        if " ".join(each.info["cmdline"] or []).startswith(f"slurmstepd: [{job}.")
+    ]
+    return [process for step in steps for process in [step, *step.children(recursive=True)]]
 
 
 def missing_programs() -> list[str]:
