@@ -97,7 +97,7 @@ class Cluster:
         with (self.folder / f"{name}.out").open("ab") as out:
             self.daemons[name] = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "TERM", path, *command[1:]],
-                stdout=out, stderr=out, env=self.environment, start_new_session=True,
+                stdout=out, stderr=out, env=self.environment, cwd=self.folder, start_new_session=True,
             )  # fmt: skip
 
     def start_node(self, name: str) -> None:
