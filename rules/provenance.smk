@@ -10,7 +10,7 @@ rule version_data:
         MANIFESTS,
         expand(PREPARED_FILES, dataset=CONFIG.datasets),
     output:
-        update("data.dvc"),
+        "data.dvc",
     resources:
         dvc=1,
     params:
@@ -27,7 +27,7 @@ rule version_models:
         models(),
         cards(),
     output:
-        update("models.dvc"),
+        "models.dvc",
     resources:
         dvc=1,
     params:
@@ -45,7 +45,7 @@ rule version_results:
         rules.version_data.output,
         rules.version_models.output,
     output:
-        update("results.dvc"),
+        "results.dvc",
     resources:
         dvc=1,
     params:
