@@ -10,7 +10,7 @@ rule version_data:
         MANIFESTS,
         expand(PREPARED_FILES, dataset=CONFIG.datasets),
     output:
-        update("data.dvc"),
+        "data.dvc",
     conda:
         software("store")
     threads: 1
@@ -32,7 +32,7 @@ rule version_models:
         models(),
         cards(),
     output:
-        update("models.dvc"),
+        "models.dvc",
     conda:
         software("store")
     threads: 1
@@ -55,7 +55,7 @@ rule version_results:
         rules.version_data.output,
         rules.version_models.output,
     output:
-        update("results.dvc"),
+        "results.dvc",
     conda:
         software("store")
     threads: 1
