@@ -60,7 +60,7 @@ def test_an_interrupted_job_runs_again_and_until_then_the_audit_names_what_is_go
 
 
 def test_of_two_runs_at_once_the_second_is_refused_and_the_first_is_whole(finished):
-    first = finished.start(CERTIFICATE, "--config", "tau=0.7")
+    first = finished.start(CERTIFICATE, "--forcerun", "train_denoiser", "--config", "tau=0.7")
     wait_for(lambda: finished.files(".snakemake/locks/*"), "the first run began")
     second = finished.snakemake("--config", "tau=0.72", check=False)
     assert second.returncode != 0

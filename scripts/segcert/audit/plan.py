@@ -109,6 +109,6 @@ def _planned(dag: Any, job: Any, places: Mapping[Any, int]) -> Planned:
         wildcards=dict(job.wildcards.items()),
         threads=job.threads,
         resources=dict(job.resources.items()),
-        priority=job.priority,
+        priority=job.rule.priority,  # the job has one only where it will run
         after=sorted(places[other] for other in dag.dependencies[job] if other in places),
     )
