@@ -27,7 +27,8 @@ from segcert.data.phantom import find_phantoms
 from segcert.data.prepare import Form, prepare
 from segcert.data.sets.phantom import DATASET
 from segcert.models.folders import denoiser_digest, segmenter_digest
-from segcert.provenance.atomic import atomic_file, save_arrays
+from segcert.provenance.arrays import save_arrays
+from segcert.provenance.atomic import atomic_file
 from segcert.provenance.code import code_files
 from segcert.provenance.digests import array_digest
 from segcert.provenance.environment import locked_environment

@@ -15,8 +15,8 @@ from snakemake.settings.types import DeploymentMethod
 SOURCE = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent
 SCRIPTS = SOURCE / "scripts"
 sys.path.insert(0, str(SCRIPTS))
-# Jobs run the library of this checkout, which is what code digests speak of, also where another one is installed.
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # jobs run side by side; networks set their threads from the rule's
+# Jobs run the library of this checkout, which is what code digests speak of, also where another one is installed.
 os.environ["PYTHONPATH"] = os.pathsep.join([str(SCRIPTS), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 from segcert.certification.feasibility import CertificationError, require_feasible, require_intervals
@@ -32,6 +32,7 @@ from segcert.provenance.contents import disturbed, notice_changes
 from segcert.provenance.digests import file_digest
 from segcert.provenance.environment import locked_environment
 from segcert.provenance.known import remember
+from segcert.provenance.leftovers import sweep_leftovers
 from segcert.provenance.trail import unpack_trail
 
 try:
@@ -69,6 +70,7 @@ for dataset, about in ABOUT.items():
         logger.warning(f"{', '.join(left_out)}: not measured on {dataset}, which lacks the classes for it")
 
 if workflow.is_main_process:
+    sweep_leftovers()
     unpack_trail()
     for artifact in notice_changes():
         logger.warning(

@@ -49,6 +49,7 @@ rule fetch:
         "logs/fetch/{dataset}.tsv"
     wildcard_constraints:
         dataset=only(RELEASES),
+    localrule: True  # the nodes of many clusters have no network
     conda:
         software("data")
     threads: 1

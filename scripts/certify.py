@@ -1,6 +1,5 @@
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from segcert.certification.budget import budget_rows
@@ -9,7 +8,8 @@ from segcert.certification.evaluate import interval_rows, metric_rows, read_vote
 from segcert.certification.radii import radius_levels, radius_rows, save_radii, tau_grid
 from segcert.data.loading import PreparedDataset
 from segcert.progress import track
-from segcert.provenance.atomic import atomic_file, save_arrays
+from segcert.provenance.arrays import StoredArrays, save_arrays
+from segcert.provenance.atomic import atomic_file
 from segcert.provenance.records import recorded
 
 with recorded(snakemake):
@@ -18,7 +18,7 @@ with recorded(snakemake):
     drawn = read_votes(dataset, snakemake.input.votes)
     certificates = {image: certify(votes, **settings) for image, votes in track(drawn.items(), "certifying")}
     about = {key: snakemake.wildcards[key] for key in ("model", "regime", "denoiser")}
-    with np.load(snakemake.input.predictions) as predictions:
+    with StoredArrays(snakemake.input.predictions) as predictions:
         rows = metric_rows(dataset, predictions, certificates, about)
         intervals = interval_rows(
             dataset,

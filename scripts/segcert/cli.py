@@ -1,14 +1,13 @@
 """The `segcert` command: certify, explain, verify, plan; audit, trace, diff, compare, crate of runs; datasets."""
 
 import enum
-import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from segcert.certification.feasibility import CertificationError
 from segcert.data.errors import DataError
+from segcert.progress import printable
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
@@ -92,8 +91,8 @@ def certify(
             path, out, image=image, votes=remember(votes, out, path), networks=networks, sampling=sampling,
             decision=decision, measurements=asked, thresholds=dict(map(parse_decision, decide or [])), radii=radius_map,
         )  # fmt: skip
-        typer.echo(f"{path}: {1 - document['abstain']:.1%} certified at radius {document['certificate']['radius']:.4g}")
-    typer.echo(f"Written to {out}; in words: segcert explain {out / images[0].stem}.certificate.json")
+        _say(f"{path}: {1 - document['abstain']:.1%} certified at radius {document['certificate']['radius']:.4g}")
+    _say(f"Written to {out}; in words: segcert explain {out / images[0].stem}.certificate.json")
 
 
 @app.command()
@@ -102,7 +101,7 @@ def explain(certificate: Annotated[Path, typer.Argument(help="NAME.certificate.j
     from segcert.documents.explain import explain as in_words
     from segcert.documents.explain import read_certificate
 
-    typer.echo(in_words(read_certificate(certificate)))
+    _say(in_words(read_certificate(certificate)))
 
 
 @app.command()
@@ -125,34 +124,49 @@ def verify(
         certificate, document, draws=draws, device=set_up_torch(device.value, threads),
         image_path=image, segmenter=segmenter, denoiser=denoiser,
     ):  # fmt: skip
-        typer.echo(f"agrees: {line}")
+        _say(f"agrees: {line}")
 
 
 @app.command()
 def plan(
-    sigma: Sigma,
-    shape: Annotated[str, typer.Option(help="HxW or CxHxW, such as 256x256.")],
+    context: typer.Context,
+    sigma: Annotated[float | None, typer.Option(help="Of an image: standard deviation of the noise.")] = None,
+    shape: Annotated[str | None, typer.Option(help="Of an image: HxW or CxHxW, such as 256x256.")] = None,
     tau: Tau = 0.75,
     alpha: Alpha = 0.001,
     method: MethodOption = Method.segcertify,
     n0: Selection = 10,
     k: Annotated[int, typer.Option("--k", min=1, help="Of method kfwer.")] = 10,
+    config: Annotated[
+        list[str] | None,
+        typer.Option("--config", "--configfile", help="Of a run: configuration file or KEY=VALUE; may be repeated."),
+    ] = None,
+    changes: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="More of --config.")] = None,
+    hardware: Annotated[str | None, typer.Option(help="What was measured: h100, cpu; without it, a guess.")] = None,
+    devices: Annotated[str, typer.Option(help="Numbers of GPUs, or cores, for the wall time.")] = "1,2,4,8",
+    cores: Annotated[int, typer.Option(min=1, help="CPU cores beside each GPU.")] = 8,
+    images: Annotated[int | None, typer.Option(min=1, help="Test images of each data set, instead of all.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Of a run: everything, for machines.")] = False,
 ) -> None:
-    """Say how many draws are needed and what radius is possible."""
-    from segcert.certification.planning import plan as plan_for
+    """Say what a run will cost, or what an image needs.
 
-    if not re.fullmatch(r"(\d+x)?\d+x\d+", shape) or "0" in shape.split("x"):
-        raise CertificationError(f"--shape: found {shape!r}; expected HxW or CxHxW, such as 256x256 or 3x256x256")
-    planned = plan_for(tuple(map(int, shape.split("x"))), sigma, tau, alpha, method.value, n0, k)
-    typer.echo(
-        f"Radius: {planned.radius:.4g} (l2, pixels in [0, 1]), {planned.gray_levels:.3g} gray levels RMS per value"
-    )
-    typer.echo(f"Any pixel at all: n >= {planned.least_n}. Any measurement: n0 + n >= {planned.least_draws}")
-    typer.echo("A pixel that has its class on this share of the noisy copies is certified with probability 0.95 by")
-    for share, needed in planned.needed.items():
-        text = "no number of draws (share <= tau)" if needed is None else f"n = {needed[1]} to {needed[0]}"
-        typer.echo(f"  {share:5.0%}  {text}")
-    typer.echo("(first number: nine tenths of the pixels are certified before it; second: none is)")
+    Of a run jobs, network calls, hours, wall time and disk: segcert plan --config config/paper.yaml, in the folder
+    where snakemake runs; what is up to date does not count. Of an image draws and radius: segcert plan --sigma 0.25
+    --shape 256x256.
+    """
+    from segcert.planning.command import plan_image, plan_run, which_plan
+
+    given = [name for name in context.params if str(context.get_parameter_source(name)).endswith("COMMANDLINE")]
+    if which_plan(given) == "image":
+        _say(plan_image(sigma, shape, tau=tau, alpha=alpha, method=method.value, n0=n0, k=k))
+        return
+    from segcert.audit.plan import read_graph
+
+    text = plan_run(
+        read_graph, [*(config or []), *(changes or [])], hardware=hardware, devices=devices, cores=cores, images=images,
+        as_json=as_json,
+    )  # fmt: skip
+    typer.echo(text)
 
 
 @app.command()
@@ -168,7 +182,7 @@ def audit(
 
     done = audit(run, checks=with_replay(replay, seed))
     page = write_audit(done)
-    typer.echo(f"{audit_in_words(done)}\nThe page: {page}")
+    _say(f"{audit_in_words(done)}\nThe page: {page}")
     raise typer.Exit(not done.passed)
 
 
@@ -177,7 +191,7 @@ def status(context: typer.Context) -> None:
     """Say what `snakemake` would run again and why; arguments are those of snakemake (--configfile, --config, ...)."""
     from segcert.audit.status import status
 
-    typer.echo(status(context.args))
+    _say(status(context.args))
 
 
 @app.command()
@@ -189,7 +203,7 @@ def trace(
     from segcert.audit.lineage import Lineage
     from segcert.audit.words import way_of
 
-    typer.echo(way_of(Lineage.read(run), row))
+    _say(way_of(Lineage.read(run), row))
 
 
 @app.command()
@@ -201,9 +215,9 @@ def datasets(
     from segcert.data.instructions import OWN_FOLDER, describe, overview
 
     if name == "folder":
-        typer.echo(OWN_FOLDER)
+        _say(OWN_FOLDER)
     else:
-        typer.echo(describe(dataset(name)) if name else overview(map(dataset, NAMES)))
+        _say(describe(dataset(name)) if name else overview(map(dataset, NAMES)))
 
 
 @app.command()
@@ -214,7 +228,7 @@ def crate(
     """Pack a run as a Workflow Run RO-Crate with PROV-JSON: what was made, by what, when, from what."""
     from segcert.audit.crate import write_crate
 
-    typer.echo(write_crate(run, out))
+    _say(write_crate(run, out))
 
 
 @app.command()
@@ -238,9 +252,9 @@ def diff(
         runs = find_run(a), find_run(b)
         records, metrics, intervals = diff_records(*runs), moved_metrics(*runs), moved_intervals(*runs)
     except LineageError as error:
-        typer.echo(f"segcert: {error}", err=True)
+        _say(f"segcert: {error}", err=True)
         raise typer.Exit(2) from None
-    typer.echo((as_document if as_json else describe)(*runs, records, metrics, intervals))
+    _say((as_document if as_json else describe)(*runs, records, metrics, intervals))
     raise typer.Exit(0 if records.same and metrics.identical and intervals.identical else 1)
 
 
@@ -256,10 +270,15 @@ def compare(
     from segcert.reporting.compare_runs import CompareError
 
     try:
-        typer.echo(f"The comparison: {write_comparison(runs)}")
+        _say(f"The comparison: {write_comparison(runs)}")
     except CompareError as error:
-        typer.echo(f"segcert: {error}", err=True)
+        _say(f"segcert: {error}", err=True)
         raise typer.Exit(2) from None
+
+
+def _say(text: object, err: bool = False) -> None:
+    """Print what may hold names from files of others."""
+    typer.echo(printable(str(text)), err=err)
 
 
 def main() -> None:
@@ -269,9 +288,9 @@ def main() -> None:
     except ValueError as error:  # of the library's own kinds; a bare one is a mistake of segcert's and shows its trace
         if type(error).__module__.split(".")[0] != "segcert":
             raise
-        raise SystemExit(f"segcert: {error}") from None
+        raise SystemExit(printable(f"segcert: {error}")) from None
     except OSError as error:
-        raise SystemExit(f"segcert: {error.filename or ''}: {error.strerror or error}") from None
+        raise SystemExit(printable(f"segcert: {error.filename or ''}: {error.strerror or error}")) from None
 
 
 if __name__ == "__main__":

@@ -2,13 +2,26 @@
 
 import logging
 import sys
+import unicodedata
 from collections.abc import Iterable, Iterator, Sized
 from typing import TypeVar
 
 from tqdm import tqdm
 
+HIDDEN = ("Cc", "Cf", "Cs", "Zl", "Zp")  # Unicode's categories of characters that steer and are not seen
 log = logging.getLogger("segcert")
 Item = TypeVar("Item")
+
+
+def printable(text: str) -> str:
+    """Text for a terminal or a log, with what would steer it (escape codes, turned writing) spelled out.
+
+    Names come from files of others. Ends of lines and tabs stay.
+    """
+    return "".join(
+        char.encode("unicode_escape").decode() if char not in "\n\t" and unicodedata.category(char) in HIDDEN else char
+        for char in text
+    )
 
 
 def log_to(path: str) -> None:

@@ -8,8 +8,6 @@ label map of each draw (areas, overlaps with the ground truth, measurements, the
 import dataclasses
 import json
 import math
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -17,9 +15,10 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from segcert.draws import unpack_labels
-from segcert.provenance.atomic import save_arrays
+from segcert.draws import bits_per_pixel, unpack_labels
+from segcert.provenance.arrays import ArraysError, StoredArrays, save_arrays
 from segcert.provenance.digests import array_digest, value_digest
+from segcert.provenance.parsing import parse_json
 
 Counts = npt.NDArray[np.unsignedinteger[Any]]
 
@@ -70,7 +69,7 @@ class Votes:
 
     def __post_init__(self) -> None:
         for name, counts in (("selection", self.selection), ("estimation", self.estimation)):
-            if counts.ndim != 3 or counts.dtype.kind != "u":
+            if counts.ndim != 3 or counts.dtype.kind != "u" or not counts.size:
                 raise VotesError(
                     f"{name}: found an array of shape {counts.shape} and type {counts.dtype}; "
                     "expected unsigned counts of shape (num_classes, H, W)"
@@ -86,10 +85,11 @@ class Votes:
             )
         if not 0 < self.sigma < math.inf:
             raise VotesError(f"sigma: found {self.sigma}; expected a noise level above 0, in units of pixels in [0, 1]")
-        per_draw = {name: getattr(self, name) for name in PER_DRAW} | dict(self.measurements)
-        for name, values in per_draw.items():
-            if len(values) not in (0, self.n0 + self.n):
+        for name, values, shape in self._expected():
+            if len(values) not in (0, self.n0 + self.n) and name != "truth_areas":
                 raise VotesError(f"{name}: found {len(values)} draws; expected {self.n0} + {self.n}, or none")
+            if values.size and values.shape != shape:
+                raise VotesError(f"{name}: found an array of shape {values.shape}; expected {shape}, or none")
         for name, counts, part in (
             ("selection", self.selection, slice(self.n0)),
             ("estimation", self.estimation, slice(self.n0, None)),
@@ -97,6 +97,16 @@ class Votes:
             areas = self.areas[part].sum(axis=0, dtype=np.int64)
             if len(self.areas) and not np.array_equal(areas, counts.sum(axis=(1, 2), dtype=np.int64)):
                 raise VotesError(f"areas: those of the {name} draws do not add up to the counts; draw the votes again")
+
+    def _expected(self) -> Iterator[tuple[str, npt.NDArray[Any], tuple[int, ...]]]:
+        """What stands beside the counts, and the shape that it has if it is there."""
+        draws, (classes, height, width) = self.n0 + self.n, self.selection.shape
+        yield "areas", self.areas, (draws, classes)
+        yield "overlaps", self.overlaps, (draws, classes)
+        yield "truth_areas", self.truth_areas, (classes,)
+        yield "draws", self.draws, (draws, bits_per_pixel(classes), -(-height * width // 8))
+        for name, values in self.measurements.items():
+            yield name, values, (draws,)
 
     @property
     def n0(self) -> int:
@@ -196,17 +206,34 @@ def load_votes(path: str | Path) -> dict[str, Votes]:
 def iterate_votes(path: str | Path) -> Iterator[tuple[str, Votes]]:
     """The votes of a file that `save_votes` wrote, image by image: no more than one is held. Raises VotesError."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            header = json.loads(str(arrays["header"]))
-            if header["format"] != FORMAT:
-                raise ValueError(f"format {header['format']!r} instead of {FORMAT!r}")
-            for image, about in header["images"].items():
+        with StoredArrays(path) as arrays:
+            for image, about in read_header(arrays).items():
                 votes = _read_votes(arrays, image, about)
                 if votes.digest != about["digest"]:
                     raise ValueError(f"the votes of {image} differ from their digest")
                 yield image, votes
-    except (zipfile.BadZipFile, KeyError, EOFError, TypeError, ValueError, zlib.error) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise VotesError(f"{path}: not a whole votes file ({error}); delete it and run snakemake again") from error
+
+
+def read_header(arrays: StoredArrays) -> dict[str, dict[str, Any]]:
+    """What a file of votes says of each of its images: sigma, digest, measurements, origin.
+
+    Raises VotesError for a file of something else.
+    """
+    try:
+        header = parse_json(str(arrays["header"]))
+        if header["format"] != FORMAT:
+            raise ValueError(f"format {header['format']!r} instead of {FORMAT!r}")
+        images: dict[str, dict[str, Any]] = header["images"]
+        for about in images.values():
+            if not isinstance(about["origin"], dict) or not isinstance(about["measurements"], list):
+                raise TypeError("origin or measurements of an image are none")
+            if isinstance(about["sigma"], bool) or not isinstance(about["sigma"], int | float):
+                raise TypeError(f"the noise level {about['sigma']!r}")
+    except (ArraysError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise VotesError(f"{arrays.path}: holds no votes ({error!r})") from error
+    return images
 
 
 def _read_votes(arrays: Mapping[str, npt.NDArray[Any]], image: str, about: Mapping[str, Any]) -> Votes:

@@ -19,7 +19,8 @@ from segcert.data.raw import write_manifest
 from segcert.draws import pack_labels
 from segcert.measurements import measurements_of
 from segcert.models.folders import denoiser_digest, segmenter_digest
-from segcert.provenance.atomic import atomic_file, save_arrays
+from segcert.provenance.arrays import save_arrays
+from segcert.provenance.atomic import atomic_file
 from segcert.provenance.digests import array_digest
 from segcert.votes import Votes, narrow, save_votes
 from tests.simulated.images import find_images, seed_of

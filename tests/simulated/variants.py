@@ -19,7 +19,11 @@ SMALL = {
     "phantom": {"train": 4, "val": 2, "test": 6},
     "report": {"bootstrap": 200, "examples": 3},
 }
-HOSTILE = "<script>alert(\"title\")</script> & 'quotes' ü 中 {{ 7 * 7 }}"
+HOSTILE = (
+    "<script>alert(\"title\")</script> & 'quotes' ü 中 {{ 7 * 7 }} $(touch canary) `touch canary` ; touch canary "
+    "\\input{/etc/passwd} #read(\"/etc/passwd\") [x](javascript:alert(1)) | *a* \u202ecod\u202c =cmd|' /C calc'!A1"
+)
+SECRET = "s3cr3t-0f-the-mirror"  # noqa: S105 (nobody's)
 
 
 def usual(checkout: Path) -> dict[str, Any]:
@@ -52,11 +56,12 @@ def hostile_names(checkout: Path) -> dict[str, Any]:
     """Markup wherever the configuration or a file takes free text: titles, citations, names of images and patients."""
     values = {0: "background", 255: "lesion"}
     own = write_own(
-        checkout / "own" / "hostile", values, name='<img src=x onerror="alert(1)">&amp; \'é\' %7B #{k}',
-        group="</script><script>alert({k})</script>",
+        checkout / "own" / "hostile", values,
+        name='=1+1 <img src=x onerror="alert(1)">&amp; \'é\' %7B $(touch canary) `touch canary`; #{k}',
+        group="</script><script>alert({k})</script> \\input{x} $(touch canary)",
     )  # fmt: skip
     own |= dict.fromkeys(("title", "modality", "licence", "citation"), HOSTILE)
-    return _own_run("Hostile-run_1", "hostile", own, values)
+    return _own_run("Hostile-run_1", "hostile", own, values) | {"mirror": f"https://ward:{SECRET}@mirror.invalid/sets"}
 
 
 def weaker(checkout: Path) -> dict[str, Any]:

@@ -40,8 +40,9 @@ class Root:
         if votes:
             shard = results / f"votes/{dataset}/unet-noise/none/sigma_0.5/shard_0.npz"
             shard.parent.mkdir(parents=True)
-            images = {row["image"]: {"origin": {"image": row["image"] + pixels}} for row in rows}
-            np.savez(shard, header=np.array(json.dumps({"images": images})))
+            about = {"sigma": 0.5, "measurements": []}
+            images = {row["image"]: about | {"origin": {"image": row["image"] + pixels}} for row in rows}
+            np.savez(shard, header=np.array(json.dumps({"format": "segcert-votes-2", "images": images})))
         configuration = {"run": run, **decided, "report": {"bootstrap": 500}} | (told or {})
         record = {
             "format": "segcert-record-2", "rule": "page", "wildcards": {}, "params": {"configuration": configuration},

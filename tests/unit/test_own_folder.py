@@ -231,8 +231,19 @@ def test_a_file_that_changed_after_it_was_recorded_is_refused(folder):
 
 def test_a_brace_in_a_name_is_refused(folder):
     (folder / "images/a{b}.png").write_bytes((folder / "images/00_000.png").read_bytes())
-    with pytest.raises(DataError, match=r"a\{b\}\.png: found a brace in the path"):
+    with pytest.raises(DataError, match=r"a\{b\}\.png': found a brace, which"):
         own(folder).files()
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("a <b>", "a name in angle brackets"), ("a\nb", "a line end"), ("a\udc80", "bytes that are no UTF-8")],
+)
+def test_a_path_that_snakemake_would_read_otherwise_is_refused_by_name(folder, name, words):
+    (folder / f"images/{name}.png").write_bytes((folder / "images/00_000.png").read_bytes())
+    with pytest.raises(DataError, match=f"found {words}") as refusal:
+        own(folder).files()
+    assert repr(f"{name}.png")[1:-1] in str(refusal.value)
 
 
 def test_a_folder_that_is_not_there_is_named(folder):

@@ -9,6 +9,7 @@ import base64
 import dataclasses
 import functools
 import json
+import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -130,6 +131,7 @@ class Contents:
             )
         made = {path: sha256 for job in self.lineage.jobs for path, sha256 in (job.outputs | job.holds).items()}
         for job in self.lineage.jobs:
+            _require_digests(job)
             for path, sha256 in job.inputs.items():
                 if made.get(path, sha256) != sha256:
                     raise CrateError(f"{path}: was made again after {job.name} read it; run snakemake first")
@@ -170,6 +172,12 @@ class Contents:
         folder = f"data/raw/{dataset}"
         known = self.lineage.makers.keys() | self.lineage.sources.keys()
         return {(name if name in known else f"{folder}/{name}"): sha256 for name, sha256 in names.items()}
+
+
+def _require_digests(job: Job) -> None:
+    for path, sha256 in (job.inputs | job.outputs | job.holds).items():
+        if not re.fullmatch("[0-9a-f]{64}", sha256):
+            raise CrateError(f"{job.path}: says {sha256!r} of {path}; expected a SHA-256. The record was edited")
 
 
 def digest_uri(sha256: str) -> str:

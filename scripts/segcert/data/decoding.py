@@ -64,7 +64,8 @@ def decode(data: bytes, bits: int | None = None, window: tuple[float, float] | N
 def decode_binary(data: bytes) -> npt.NDArray[np.bool_]:
     """A mask of one structure, (H, W): where the file is brighter than half of its range. Raises DataError."""
     image = decode(data)
-    return np.asarray(image.pixels.mean(axis=0) > ((1 << image.bits) - 1) / 2)
+    white = (1 << image.bits) - 1
+    return np.asarray(2 * image.pixels.sum(axis=0, dtype=np.uint32) > len(image.pixels) * white)
 
 
 def decode_values(data: bytes) -> tuple[npt.NDArray[np.uint16], bool]:

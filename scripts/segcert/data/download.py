@@ -18,6 +18,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_at
 from tqdm import tqdm
 from urllib3.exceptions import HTTPError
 
+from segcert.data.addresses import public, without_secrets
 from segcert.data.errors import DataError
 from segcert.progress import log
 from segcert.provenance.atomic import atomic_file
@@ -46,7 +47,8 @@ def download(url: str, target: Path, what: str, advice: str = ADVICE) -> None:
         _persist(url, transfer.attempt, lambda: transfer.reached)
     except _FetchError as error:
         raise DataError(
-            f"{url}: cannot be fetched ({error}); it came to {transfer.reached} of {transfer.total or '?'} bytes. "
+            f"{transfer.stated}: cannot be fetched ({error}); it came to {transfer.reached} of "
+            f"{transfer.total or '?'} bytes. "
             f"Check the network, run snakemake again to go on from {transfer.held()[0]} bytes, {advice}"
         ) from None
     with transfer.part.open("rb") as file:
@@ -71,7 +73,7 @@ def read_small(url: str) -> bytes:
         return _persist(url, attempt, lambda: 0)
     except _FetchError as error:
         raise DataError(
-            f"{url}: cannot be fetched ({error}). Check the network and run snakemake again, {ADVICE}"
+            f"{public(url)}: cannot be fetched ({error}). Check the network and run snakemake again, {ADVICE}"
         ) from None
 
 
@@ -87,7 +89,7 @@ class _Transfer:
     """A file on its way, at the present attempt with `reached` of `total` bytes."""
 
     def __init__(self, url: str, target: Path, what: str) -> None:
-        self.url, self.what = url, what
+        self.url, self.stated, self.what = url, public(url), what
         self.part = target.with_name(f"{target.name}.part")
         self.sidecar = target.with_name(f"{target.name}.part.json")
         self.reached, _ = self.held()
@@ -97,7 +99,7 @@ class _Transfer:
         """How many bytes there are to go on from, and of which version of the file they are."""
         try:
             match json.loads(self.sidecar.read_bytes()):
-                case {"url": self.url, "validator": str(validator)}:
+                case {"url": self.stated, "validator": str(validator)}:
                     return self.part.stat().st_size, validator
         except (FileNotFoundError, ValueError):
             pass
@@ -131,7 +133,7 @@ class _Transfer:
         ):
             if not offset and (version := _validator(response)):
                 with atomic_file(self.sidecar) as path:
-                    path.write_text(json.dumps({"url": self.url, "validator": version}) + "\n")
+                    path.write_text(json.dumps({"url": self.stated, "validator": version}) + "\n")
             for chunk in _chunks(response):
                 file.write(chunk)
                 file.flush()
@@ -158,7 +160,9 @@ def _persist(url: str, attempt: Callable[[], Result], reached: Callable[[], int]
         after=begin_anew_after_progress,
         wait=lambda state: max(min(back_off(state), LONGEST_WAIT_S), _error(state).retry_after),
         stop=stop_after_attempt(ATTEMPTS),
-        before_sleep=lambda state: log.info("%s: %s; again in %.1f s", url, _error(state), state.upcoming_sleep),
+        before_sleep=lambda state: log.info(
+            "%s: %s; again in %.1f s", public(url), _error(state), state.upcoming_sleep
+        ),
         reraise=True,
     )(attempt)
 
@@ -184,7 +188,7 @@ def _answer(url: str, headers: dict[str, str]) -> Iterator[requests.Response]:
     except (requests.RequestException, HTTPError) as error:
         passing = isinstance(error, requests.ConnectionError | requests.Timeout | HTTPError)
         cause = error.args[0] if error.args else error
-        raise _FetchError(str(getattr(cause, "reason", cause)), passing) from None
+        raise _FetchError(without_secrets(str(getattr(cause, "reason", cause)), url), passing) from None
 
 
 def _chunks(response: requests.Response) -> Iterator[bytes]:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from segcert.data.addresses import public
 from segcert.data.archives import KINDS, ends_with, is_archive, list_archive, list_folder
 from segcert.data.catalogue import Archive, Dataset
 from segcert.data.download import download, read_small
@@ -95,7 +96,9 @@ def _bring(archive: Archive, folder: Path, mirror: str | None, sums: Mapping[str
     """Fetch an archive from the mirror or its address; return where it stands."""
     name = _in_mirror(archive, sums)
     if mirror and not name:
-        raise DataError(f"{mirror}/SHA256SUMS: has no line for {archive.name}; add `sha256sum {archive.name}` to it")
+        raise DataError(
+            f"{public(mirror)}/SHA256SUMS: has no line for {archive.name}; add `sha256sum {archive.name}` to it"
+        )
     source = f"{str(mirror).rstrip('/')}/{name}" if name else str(archive.url)
     target = folder / (name or archive.name)
     unverified = target.with_name(f"{target.name}.unverified")
@@ -108,8 +111,9 @@ def _bring(archive: Archive, folder: Path, mirror: str | None, sums: Mapping[str
     elif not official:
         expected = sums[name] if name else _expected(archive)
         raise DataError(
-            f"{source}: SHA-256 is {digest}, expected {expected}; put aside as {_put_aside(unverified, target)}, not "
-            "used. A damaged download? Run snakemake again. A new release? Check it and change the catalogue"
+            f"{public(source)}: SHA-256 is {digest}, expected {expected}; put aside as "
+            f"{_put_aside(unverified, target)}, not used. A damaged download? Run snakemake again. "
+            "A new release? Check it and change the catalogue"
         )
     unverified.replace(target)
     return target
@@ -121,7 +125,7 @@ def _transfer(source: str, target: Path) -> None:
         return
     path = Path(source).expanduser()
     if not path.is_file():
-        raise DataError(f"{source}: no such file in the mirror; put it there, or leave `mirror` out")
+        raise DataError(f"{public(source)}: no such file in the mirror; put it there, or leave `mirror` out")
     with atomic_file(target) as temporary:
         shutil.copyfile(path, temporary)
 
@@ -174,11 +178,13 @@ def _published_sums(mirror: str) -> dict[str, str]:
     elif Path(address).expanduser().is_file():
         text = Path(address).expanduser().read_text(errors="replace")
     else:
-        raise DataError(f"{address}: no such file; put it there (`sha256sum * > SHA256SUMS`), or leave `mirror` out")
+        raise DataError(
+            f"{public(address)}: no such file; put it there (`sha256sum * > SHA256SUMS`), or leave `mirror` out"
+        )
     sums = {}
     for line in filter(str.strip, text.splitlines()):
         digest, _, name = line.strip().partition(" ")
         if not name:
-            raise DataError(f"{address}: found the line {line!r}; expected `<SHA-256>  <file name>`")
+            raise DataError(f"{public(address)}: found the line {line!r}; expected `<SHA-256>  <file name>`")
         sums[name.strip().removeprefix("*").removeprefix("./")] = digest.lower()
     return sums

@@ -15,6 +15,7 @@ from segcert.data.errors import DataError
 Labels = npt.NDArray[np.uint8]
 PixelSize = tuple[float, float]
 
+MAX_SIDE = 16_384  # of an image that is padded: a strip of few pixels would grow without bounds
 LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in JPEG
 
 
@@ -58,7 +59,9 @@ class Raster:
         return Raster(np.rint(np.stack(planes)).astype(np.uint16), self.bits, scaled)
 
     def padded(self) -> "Raster":
-        """With black on both sides of the shorter axis, so that it is square."""
+        """With black on both sides of the shorter axis, so that it is square. Raises DataError if it gets too large."""
+        if max(self.size) > MAX_SIDE:
+            raise DataError(f"is {self.size[1]}x{self.size[0]}; padded to a square it may have {MAX_SIDE} at most")
         return dataclasses.replace(self, pixels=np.stack([pad_to_square(plane) for plane in self.pixels]))
 
     def with_channels(self, channels: int) -> "Raster":

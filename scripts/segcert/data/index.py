@@ -22,8 +22,10 @@ class Row(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    image: str = Field(pattern=r"^[^/\\]+$", description="Name: images/<image>.png and masks/<image>.png")
-    group: str = Field(min_length=1, description="Patient or sequence; the image itself where nothing is known")
+    image: str = Field(pattern=r"^[^/\\\x00-\x1f\x7f]+$", description="Name: images/<image>.png and masks/<image>.png")
+    group: str = Field(
+        pattern=r"^[^\x00-\x1f\x7f]+$", description="Patient or sequence; the image itself where nothing is known"
+    )
     split: Literal["train", "val", "test"]
     digest: Sha256 = Field(description="SHA-256 of the image file")
     mask_digest: Sha256 = Field(description="SHA-256 of the mask file")

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import hashlib
 import io
-import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,28 @@ from PIL import Image
 from segcert.data.errors import DataError
 from segcert.data.images import Labels, PixelSize, to_unit
 from segcert.data.index import SPLITS, Row, check_groups, read_index
+from segcert.provenance.parsing import parse_json
+
+
+class _Stated(dict[str, Any]):
+    """What a file states; DataError, naming it, for what it does not."""
+
+    path: Path | None = None
+
+    def __missing__(self, key: str) -> Any:
+        raise DataError(f"{self.path}: says nothing of {key}; delete it and run snakemake again")
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
+
+
+HOLDS: dict[str, Callable[[Any], bool]] = {
+    "bits": lambda value: type(value) is int and 1 <= value <= 16,
+    "channels": lambda value: type(value) is int and value in (1, 3),
+    "classes": lambda value: _texts(value) and bool(value),
+    **dict.fromkeys(SPLITS, _texts),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +120,13 @@ class PreparedDataset:
     def _json(self, name: str) -> dict[str, Any]:
         path = self.index.parent / name
         try:
-            content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            stated = parse_json(path.read_bytes())
+            if not isinstance(stated, dict):
+                raise ValueError(f"found a {type(stated).__name__}")
+            content = _Stated(stated)
+            content.path = path
+            if wrong := [key for key, holds in HOLDS.items() if key in content and not holds(content[key])]:
+                raise ValueError(f"{wrong[0]}: found {content[wrong[0]]!r}")
         except (OSError, ValueError) as error:
             raise DataError(f"{path}: cannot be read ({error}); delete {self.index} and run snakemake again") from error
         return content

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,12 @@ from segcert.data.pairs import Found, LeftOut, Pair
 from segcert.data.splits import GROUPS
 
 BACKGROUND = "background"
+NOT_IN_PATHS = {
+    "a brace, which Snakemake takes for a wildcard,": "[{}]",
+    "a name in angle brackets, which Snakemake takes for a variable,": "<[^>]*>",
+    "a line end or other control character": r"[\0-\x1f\x7f]",
+    "bytes that are no UTF-8": r"[\ud800-\udfff]",
+}
 JPEG_GAP = 32  # values closer to each other than this cannot be told apart after JPEG
 
 
@@ -62,10 +69,12 @@ class OwnFolder:
     def files(self) -> list[Path]:
         """Every file that belongs to the data set: table, images and masks. Raises DataError."""
         listed = [path for row in list_own(self.name, self.settings).values() for path in (row.image, row.mask) if path]
-        if bad := next((path for path in listed if "{" in path or "}" in path), None):
-            raise DataError(f"{bad}: found a brace in the path, which Snakemake takes for a wildcard; rename the file")
         table = self.settings["table"]
-        return sorted({*map(Path, listed), *([Path(table).expanduser()] if table else [])})
+        files = sorted({*map(Path, listed), *([Path(table).expanduser()] if table else [])})
+        for path in map(str, files):
+            if found := next((kind for kind, pattern in NOT_IN_PATHS.items() if re.search(pattern, path)), None):
+                raise DataError(f"{path!r}: found {found} in the path; rename the file or its folder")
+        return files
 
     def tests(self, rule: SplitRule) -> int:
         """How many of its images a rule tests."""

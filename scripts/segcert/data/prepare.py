@@ -23,7 +23,9 @@ from segcert.provenance.atomic import atomic_folder
 from segcert.provenance.digests import array_digest, file_digest
 
 SHOWN = 10  # of a list of problems
-NAME = re.compile(r"[^./\\\0][^/\\\0]*")  # a file of the prepared folder is called so
+NAME = re.compile(r"(?!\.)[^/\\\0-\x1f\x7f\ud800-\udfff]+")  # a file of the prepared folder is called so,
+GROUP = re.compile(r"[^\0-\x1f\x7f\ud800-\udfff]+")  # and a line of its index holds both
+LONGEST = 200  # bytes of a name: file systems have 255, of which endings and temporary files take some
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -97,8 +99,16 @@ def _dealt_out(
                 "YAML, put quotes round a name that is a number)"
             )
     for pair in found.pairs:
-        if not NAME.fullmatch(pair.name):
-            raise DataError(f"{about.name}: found the image name {pair.name!r}; expected no / and no leading dot")
+        if not NAME.fullmatch(pair.name) or len(pair.name.encode()) > LONGEST:
+            raise DataError(
+                f"{about.name}: found the image name {pair.name!r}; expected no slash, leading dot, line end or other "
+                f"control character, and at most {LONGEST} bytes of UTF-8. Rename the file, or name it in a `table`"
+            )
+        if not GROUP.fullmatch(pair.group):
+            raise DataError(
+                f"{about.name}: found the {about.group} {pair.group!r} of {pair.name}; expected no line end or other "
+                "control character"
+            )
     splits = {pair.name: rule.split_of(Named(about.name, pair.name, pair.group, pair.part)) for pair in found.pairs}
     left_out = list(found.left_out)
     left_out += [LeftOut(pair.name, "excluded in the configuration") for pair in found.pairs if pair.name in exclude]
@@ -161,7 +171,10 @@ def _prepared(about: Dataset, pair: Pair, split: str, folder: Path, form: Form) 
     height, width = image.size
     digest = array_digest(image.pixels)
     if form.keep_aspect:
-        image, mask = image.padded(), pad_to_square(mask)
+        try:
+            image, mask = image.padded(), pad_to_square(mask)
+        except DataError as error:
+            raise DataError(f"{pair.name} {error}") from error
     image, mask = image.resized(form.image_size), resize_mask(mask, form.image_size, len(about.classes))
     if not mask.any() and not about.allow_empty:
         raise DataError(f"{pair.name} has an empty mask at {form.image_size}x{form.image_size}; raise `image_size`")

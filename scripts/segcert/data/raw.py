@@ -12,6 +12,7 @@ from segcert.data.errors import DataError
 from segcert.progress import track
 from segcert.provenance.atomic import atomic_file
 from segcert.provenance.digests import file_digest
+from segcert.provenance.record_fields import leads_out
 
 MANIFEST = "manifest.json"
 
@@ -49,11 +50,14 @@ def write_manifest(
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The manifest of a data set. Raises DataError when it is damaged."""
+    """The manifest of a data set. Raises DataError when it is missing or damaged, or names files elsewhere."""
     path = folder / MANIFEST
     try:
-        return Manifest.model_validate_json(path.read_bytes())
-    except ValueError as error:
+        manifest = Manifest.model_validate_json(path.read_bytes())
+        if outside := next((each.name for each in manifest.archives if leads_out(each.name)), None):
+            raise ValueError(f"it names {outside!r}, outside of its folder")
+        return manifest
+    except (OSError, ValueError) as error:
         raise DataError(f"{path}: is no manifest ({error}); delete it and run snakemake again") from error
 
 

@@ -1,7 +1,6 @@
 """Which images train, which validate, which are certified: by group, from names alone."""
 
 import hashlib
-import json
 import math
 from collections import Counter
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from typing import Any
 from segcert.data.catalogue import Dataset, Named, SplitRule
 from segcert.data.errors import DataError
 from segcert.data.index import SPLITS
+from segcert.provenance.parsing import parse_json
 
 SHARES = {"train": 0.65, "val": 0.10, "test": 0.25}
 
@@ -64,7 +64,7 @@ def read_split_file(path: Path) -> SplitRule:
     It gives "" to an image that it does not name. Raises DataError when it cannot be read or names an image twice.
     """
     try:
-        stated: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        stated: dict[str, Any] = parse_json(path.read_bytes())
         pairs = [(str(image), split) for split in SPLITS for image in stated[split]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
@@ -80,5 +80,5 @@ def read_split_file(path: Path) -> SplitRule:
         lambda named: split_of.get(named.image, ""),
         bool(stated.get("leaks")),
         frozenset(split_of),
-        len(stated["test"]),
+        {split: len(stated[split]) for split in SPLITS},
     )

@@ -54,10 +54,13 @@ class DiffusionDenoiser(nn.Module):
         for name in ("unet/config.json", "unet/diffusion_pytorch_model.safetensors", "scheduler/scheduler_config.json"):
             if not Path(folder, name).is_file():
                 raise ModelError(f"{Path(folder, name)}: missing; a denoiser's folder holds unet/ and scheduler/")
-        unet = UNet2DModel.from_pretrained(
-            Path(folder) / "unet", local_files_only=True, use_safetensors=True, low_cpu_mem_usage=False
-        )
-        scheduler = DDPMScheduler.from_pretrained(Path(folder) / "scheduler", local_files_only=True)
+        try:
+            unet = UNet2DModel.from_pretrained(
+                Path(folder) / "unet", local_files_only=True, use_safetensors=True, low_cpu_mem_usage=False
+            )
+            scheduler = DDPMScheduler.from_pretrained(Path(folder) / "scheduler", local_files_only=True)
+        except Exception as error:  # diffusers builds what the files say, and fails as that does
+            raise ModelError(f"{folder}: holds no denoiser ({error}); train it again") from error
         return cls(unet, scheduler.alphas_cumprod, scheduler.config.prediction_type, steps)
 
     def timestep(self, sigma: float) -> int:

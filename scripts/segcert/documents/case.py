@@ -11,7 +11,8 @@ from torch import Tensor, nn
 import segcert
 from segcert.data.images import Raster
 from segcert.data.own_images import read_own_image
-from segcert.models.folders import denoiser_digest, segmenter_digest
+from segcert.models.errors import ModelError
+from segcert.models.folders import CONFIG, denoiser_digest, segmenter_digest
 from segcert.models.registry import input_channels, load_segmenter
 from segcert.smoothing.blocks import BlockStore
 from segcert.smoothing.segmenter import Denoise, SmoothedSegmenter
@@ -45,6 +46,8 @@ class Networks:
     def load(cls, segmenter: str | Path, denoiser: str | Path | None, denoising_steps: int = 1) -> Self:
         """Read the folders. Raises ModelError."""
         model, config = load_segmenter(segmenter)
+        if lacking := {"classes", "image_size"} - config.keys():
+            raise ModelError(f"{Path(segmenter, CONFIG)}: lacks {min(lacking)}; train it again")
         return cls(Path(segmenter), Path(denoiser) if denoiser else None, model, config, denoising_steps)
 
     @functools.cached_property

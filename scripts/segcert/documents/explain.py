@@ -1,11 +1,16 @@
 """A certificate in plain words."""
 
-import json
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from segcert.certification.certificate import WEAKER
+from segcert.documents.form import Certificate
 from segcert.documents.write import FORMAT
+from segcert.provenance.parsing import parse_json
+
+SHOWN = 80  # characters of what an error found
 
 
 class DocumentError(ValueError):
@@ -15,7 +20,7 @@ class DocumentError(ValueError):
 def read_certificate(path: str | Path) -> dict[str, Any]:
     """Read a certificate that `segcert certify` wrote. Raises DocumentError for anything else."""
     try:
-        document: dict[str, Any] = json.loads(Path(path).read_text())
+        document: dict[str, Any] = parse_json(Path(path).read_bytes())
     except FileNotFoundError as error:
         raise DocumentError(f"{path}: no such file; `segcert certify` writes NAME.certificate.json") from error
     except (OSError, ValueError) as error:
@@ -27,6 +32,14 @@ def read_certificate(path: str | Path) -> dict[str, Any]:
         raise DocumentError(
             f"{path}: found the format {found!r}; expected {FORMAT!r}, a file that `segcert certify` wrote"
         )
+    try:
+        Certificate.model_validate(document)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise DocumentError(
+            f"{path}: {'.'.join(map(str, problem['loc']))}: found {str(problem['input'])[:SHOWN]!r}; {problem['msg']}. "
+            "It was edited: certify the image again"
+        ) from error
     return document
 
 

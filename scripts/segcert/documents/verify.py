@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
 
 from segcert.certification.certificate import certify
+from segcert.data.decoding import decode_values
+from segcert.data.errors import DataError
 from segcert.documents.case import Networks, Sampling
 from segcert.documents.explain import DocumentError
 from segcert.documents.write import describe
@@ -61,7 +62,7 @@ def verify(
     units = [Measurement(each["name"], each["unit"], lambda _: 0.0, "") for each in asked]
     thresholds = {each["name"]: each["threshold"] for each in asked if "threshold" in each}
     body = describe(certificate, votes, image, networks.config["classes"], units, thresholds)
-    labels = np.asarray(Image.open(folder / document["files"]["labels.png"]["path"]))
+    labels = _labels(folder / document["files"]["labels.png"]["path"])
     wrong = [name for name, value in json.loads(json.dumps(body)).items() if document[name] != value]
     if wrong or not np.array_equal(certificate.labels, labels):
         raise DocumentError(
@@ -84,6 +85,14 @@ def verify(
     _compare(votes, label_maps, path)
     checked.append(f"{len(chosen)} of {votes.n0 + votes.n} draws, drawn again, agree")
     return checked
+
+
+def _labels(path: Path) -> npt.NDArray[np.uint16]:
+    """The label map of a certificate, (H, W)."""
+    try:
+        return decode_values(path.read_bytes())[0]
+    except DataError as error:
+        raise DocumentError(f"{path}: {error}") from error
 
 
 def _compare(votes: Votes, label_maps: dict[int, npt.NDArray[np.uint8]], path: str | Path) -> None:

@@ -22,6 +22,7 @@ from segcert.documents.case import Networks, Sampling
 from segcert.measurements import Measurement
 from segcert.provenance.atomic import atomic_file
 from segcert.provenance.digests import file_digest
+from segcert.provenance.parsing import parse_json
 from segcert.reporting.gallery import paint
 from segcert.reporting.style import to_rgb
 from segcert.votes import Votes
@@ -110,9 +111,11 @@ def remember(votes: Votes, out: str | Path, image: str | Path) -> Votes:
     if not before.is_file():
         return votes
     try:
-        document = json.loads(before.read_text())
+        document = parse_json(before.read_bytes())
         same = document["image"]["sha256"] == file_digest(image)
         known = {document["certificate"]["n"], *document["certificate"]["earlier_n"]} if same else set()
+        if not all(type(n) is int for n in known):
+            return votes
     except (KeyError, TypeError, ValueError):
         return votes
     earlier = sorted({n for n in known if n < votes.n} | set(votes.origin.get("earlier_n", ())))

@@ -1,14 +1,31 @@
 """What the folders of networks hold, and the digests that name the networks. No torch."""
 
-import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from segcert.models.errors import ModelError
 from segcert.provenance.digests import file_digest, value_digest
+from segcert.provenance.parsing import parse_json
 
 WEIGHTS, PROGRAM, CONFIG = "model.safetensors", "program.pt", "config.json"  # of a segmenter: one of two, and CONFIG
 DENOISER_FILES = ("unet/diffusion_pytorch_model.safetensors", "unet/config.json", "scheduler/scheduler_config.json")
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+FIELDS: dict[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(("program", "architecture"), _text),
+    **dict.fromkeys(("image_size", "in_channels", "pool"), _count),
+    "arguments": lambda value: isinstance(value, dict),
+    "classes": lambda value: isinstance(value, list) and bool(value) and all(map(_text, value)),
+}
 
 
 def segmenter_files(folder: str | Path) -> list[Path]:
@@ -26,11 +43,15 @@ def segmenter_files(folder: str | Path) -> list[Path]:
 def read_config(path: Path) -> dict[str, Any]:
     """The config.json of a segmenter. Raises ModelError for a file that is none."""
     try:
-        config = json.loads(path.read_text())
+        config = parse_json(path.read_bytes())
+        if not isinstance(config, dict):
+            raise ValueError(f"found a {type(config).__name__}")
+        if lacking := () if "program" in config else {"architecture", "arguments"} - config.keys():
+            raise ValueError(f"lacks {min(lacking)}")
+        if wrong := [name for name, holds in FIELDS.items() if name in config and not holds(config[name])]:
+            raise ValueError(f"{wrong[0]}: found {config[wrong[0]]!r}")
     except ValueError as error:
-        raise ModelError(f"{path}: describes no segmenter ({error!r}); train it again") from error
-    if not isinstance(config, dict):
-        raise ModelError(f"{path}: describes no segmenter (found a {type(config).__name__}); train it again")
+        raise ModelError(f"{path}: describes no segmenter ({error}); train it again") from error
     return config
 
 

@@ -4,7 +4,6 @@ import collections
 import contextlib
 import io
 import json
-import pickle
 import zipfile
 from pathlib import Path
 
@@ -90,7 +89,9 @@ def load_program(path: str | Path) -> Program:
             kind = _kind(archive, path)
     except FileNotFoundError as error:
         raise ModelError(f"{path}: missing; expected a TorchScript or torch.export file") from error
-    except (zipfile.BadZipFile, OSError) as error:
+    except ModelError:
+        raise
+    except Exception as error:  # zipfile, JSON and torch fail in many ways
         raise ModelError(
             f"{path}: is neither a TorchScript nor a torch.export file ({error}). Write one with "
             "torch.export.save(torch.export.export(model, (images,)), path)"
@@ -152,7 +153,7 @@ def _holds_tensors(content: bytes) -> bool:
     try:
         if content:
             torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError):
+    except Exception:  # torch's unpickler meets foreign bytes with errors of many kinds
         return False
     return True
 

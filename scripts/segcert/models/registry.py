@@ -2,7 +2,10 @@
 
 import functools
 import importlib
+import inspect
 import json
+import math
+import typing
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -38,14 +41,17 @@ ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     "deeplabv3plus": DeepLabV3Plus,
 }
 NAMED = 3  # tensors that an error names
+LARGEST = 10_000  # argument of a built-in architecture
+ALWAYS = 1 << 26  # weights that are made before their file is looked at
 
 
 def build_segmenter(architecture: str, arguments: Mapping[str, Any]) -> nn.Module:
     """A new network: a registered architecture, or `package.module:factory`, called with keyword arguments.
 
-    The factory is a class or function that can be imported and gives a torch network from images (B, C, H, W) to
-    logits (B, num_classes, H, W), such as `monai.networks.nets:UNet`. Raises ModelError for one that is not known,
-    cannot be imported, does not take the arguments, or gives something else.
+    The factory is a class of networks, or a function that says it returns one, that can be imported and gives a torch
+    network from images (B, C, H, W) to logits (B, num_classes, H, W), such as `monai.networks.nets:UNet`. Raises
+    ModelError for one that is not known, cannot be imported, says it gives something else, or does not take the
+    arguments. Nothing else is called: the name may come with a model folder of others.
     """
     factory = _imported(architecture) if ":" in architecture else ARCHITECTURES.get(architecture)
     if factory is None:
@@ -55,7 +61,7 @@ def build_segmenter(architecture: str, arguments: Mapping[str, Any]) -> nn.Modul
         )
     try:
         model = factory(**arguments)
-    except (TypeError, ValueError) as error:
+    except Exception as error:  # a network of others' raises what it likes
         raise ModelError(
             f"architecture {architecture!r}: cannot be built with {dict(arguments)} ({error}); correct its arguments"
         ) from error
@@ -88,8 +94,10 @@ def write_config(folder: str | Path, config: Mapping[str, Any]) -> None:
 
 
 def input_channels(config: Mapping[str, Any]) -> int:
-    """Channels of the images that a segmenter takes, as its config says."""
-    channels: int = config["in_channels"] if "in_channels" in config else config["arguments"]["in_channels"]
+    """Channels of the images that a segmenter takes, as its config says. Raises ModelError if it does not."""
+    channels = config.get("in_channels", config.get("arguments", {}).get("in_channels"))
+    if not isinstance(channels, int):
+        raise ModelError(f"{CONFIG}: says nothing of in_channels; train the segmenter again")
     return channels
 
 
@@ -107,9 +115,8 @@ def load_segmenter(folder: str | Path) -> tuple[nn.Module, dict[str, Any]]:
             )
         return program, config
     try:
+        _require_room(config, held)
         model = build_segmenter(config["architecture"], config["arguments"])
-    except (KeyError, TypeError) as error:
-        raise ModelError(f"{about}: describes no segmenter ({error!r}); train it again") from error
     except ModelError as error:
         raise ModelError(f"{about}: {error}") from error
     try:
@@ -119,6 +126,23 @@ def load_segmenter(folder: str | Path) -> tuple[nn.Module, dict[str, Any]]:
             f"{held}: does not fit {about} ({error}); train it again, or put back the config.json that it came with"
         ) from error
     return model.eval(), config
+
+
+def _require_room(config: Mapping[str, Any], weights: Path) -> None:
+    """Raise ModelError for a built-in architecture of more weights than their file can hold, before they are made."""
+    factory = ARCHITECTURES.get(config["architecture"])
+    if factory is None:
+        return
+    try:
+        if any(isinstance(value, int) and value > LARGEST for value in config["arguments"].values()):
+            raise ValueError(f"more than {LARGEST}")
+        with torch.device("meta"):
+            state = factory(**config["arguments"]).state_dict()
+    except Exception as error:
+        raise ModelError(f"cannot be built with {config['arguments']} ({error}); correct its arguments") from error
+    size = sum(math.prod(tensor.shape) for tensor in state.values())
+    if size > max(weights.stat().st_size, ALWAYS):  # a weight takes a byte at least
+        raise ModelError(f"describes {size} weights, more than {weights.name} can hold")
 
 
 def fill(model: nn.Module, state: Mapping[str, Tensor]) -> None:
@@ -154,7 +178,7 @@ def _imported(target: str) -> Callable[..., Any]:
     module, _, factory = target.partition(":")
     try:
         found: Any = functools.reduce(getattr, factory.split("."), importlib.import_module(module))
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
+    except Exception as error:  # a module of others' raises what it likes
         raise ModelError(
             f"architecture {target!r}: cannot be imported ({error}). Write package.module:factory, such as "
             "monai.networks.nets:UNet, and install the package, or add its folder to PYTHONPATH"
@@ -163,5 +187,21 @@ def _imported(target: str) -> Callable[..., Any]:
         raise ModelError(
             f"architecture {target!r}: is a {type(found).__name__}; expected a class or function that gives a network"
         )
+    if not _gives_networks(found):
+        raise ModelError(
+            f"architecture {target!r}: is not known to give a network, and is not called. Name a class derived from "
+            "torch.nn.Module, or a function that says so: `def factory(...) -> torch.nn.Module:`"
+        )
     factory_found: Callable[..., Any] = found
     return factory_found
+
+
+def _gives_networks(factory: Callable[..., Any]) -> bool:
+    """Whether it is a class of networks, or a plain function whose annotation says that it returns one."""
+    gives: Any = factory
+    if inspect.isfunction(factory):
+        try:
+            gives = typing.get_type_hints(factory).get("return")
+        except Exception:  # a name in an annotation that is not there
+            return False
+    return inspect.isclass(gives) and issubclass(gives, nn.Module)

@@ -19,6 +19,7 @@ from segcert.provenance.digests import value_digest
 SILENT = frozenset(
     {
         "segcert/__init__.py",
+        "segcert/interruption.py",
         "segcert/progress.py",
         "segcert/provenance/bucket.py",
         "segcert/provenance/environment.py",

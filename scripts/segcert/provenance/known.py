@@ -9,6 +9,7 @@ from typing import Any
 
 from segcert.provenance.atomic import atomic_file
 from segcert.provenance.digests import value_digest
+from segcert.provenance.parsing import parse_json
 
 FOLDER = Path(".segcert/known")
 
@@ -26,7 +27,7 @@ def remember(value: Any) -> str:
 def recall(digest: str | None) -> Any:
     """The value of a digest; None where it was not kept, or is not what the digest says."""
     try:
-        value = json.loads((FOLDER / f"{digest}.json").read_text())
+        value = parse_json((FOLDER / f"{digest}.json").read_bytes())
     except (OSError, ValueError):
         return None
     return value if value_digest(value) == digest else None

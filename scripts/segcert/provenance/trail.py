@@ -20,6 +20,8 @@ from segcert.progress import log
 from segcert.provenance.atomic import atomic_file, atomic_folder
 from segcert.provenance.contents import find_records
 from segcert.provenance.digests import DigestCache, file_digest
+from segcert.provenance.parsing import parse_json
+from segcert.provenance.record_fields import leads_out
 from segcert.provenance.records import SUFFIX, RecordError, record_path
 
 METADATA = Path(".snakemake/metadata")
@@ -50,7 +52,7 @@ def pack_trail(root: str | Path = ".", translate: Callable[[str, bytes], tuple[s
             translated = translate(artifact_of(path.relative_to(root / METADATA)), path.read_bytes())
             name, text = translated or ("", b"")
             packed = Path("snakemake", code_of(name))
-            if (root / name).is_file() and name != POINTER:
+            if (root / name).is_file() and name != POINTER and not leads_out(name):
                 with atomic_file(new / packed) as temporary:
                     temporary.write_bytes(text)
                 contents[name] = (digests.digest(root / name), file_digest(new / packed), packed.as_posix())
@@ -116,12 +118,17 @@ def packed_record(artifact: str | Path, root: str | Path = ".") -> Path:
 def _contents(root: Path) -> dict[str, tuple[str, str, str]]:
     """What the trail says of each artifact: its SHA-256, that of Snakemake's record of it, and where that is packed."""
     try:
-        contents: dict[str, tuple[str, str, str]] = json.loads((root / CONTENTS).read_text())
-        if not all(Path(packed).parts[0] == "snakemake" and ".." not in packed for _, _, packed in contents.values()):
-            raise ValueError("it names files outside of itself")
+        contents: dict[str, tuple[str, str, str]] = parse_json((root / CONTENTS).read_bytes())
+        for name, (sha256, packed_sha256, packed) in contents.items():
+            if leads_out(name) or leads_out(packed) or Path(packed).parts[:1] != ("snakemake",):
+                raise ValueError(f"it names files outside of itself: {name!r}, {packed!r}")
+            if not (isinstance(sha256, str) and isinstance(packed_sha256, str)):
+                raise ValueError(f"the digests of {name!r} are none")
+            if artifact_of(Path(packed).relative_to("snakemake")) != name:
+                raise ValueError(f"{packed!r} is no record of {name!r}")
     except FileNotFoundError:
         return {}
-    except (AttributeError, TypeError, ValueError) as error:
+    except (OSError, AttributeError, TypeError, ValueError) as error:
         log.warning("%s: not a trail (%s); to bring it back: dvc checkout --force %s", CONTENTS, error, POINTER)
         return {}
     return contents
@@ -141,7 +148,7 @@ def _mark_incomplete(root: Path, code: Path) -> None:
 def _waiting(root: Path, trail: str) -> dict[str, str | None] | None:
     """Of a trail met before, the artifacts that wait, with the digest of their record of Snakemake; None: new."""
     try:
-        noted: dict[str, Any] = json.loads((root / TAKEN).read_text())
+        noted: dict[str, Any] = parse_json((root / TAKEN).read_bytes())
         return noted["waiting"] if noted["trail"] == trail else None
     except (OSError, KeyError, TypeError, ValueError):
         return None

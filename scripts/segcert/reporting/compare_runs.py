@@ -1,20 +1,21 @@
 """What a comparison reads of each run: certificates, the settings on its page, and which images they speak of."""
 
 import dataclasses
-import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from segcert.audit.moved import RESAMPLES
+from segcert.provenance.arrays import StoredArrays
 from segcert.provenance.records import RecordError, read_record
-from segcert.reporting.tables import main_table
+from segcert.reporting.tables import METRICS, MODEL, SETTINGS, ResultsError, main_table, read_results
+from segcert.votes import read_header
 
 FEWEST, MOST = 2, 8  # runs side by side: more have no marker of their own
+TEXT = ("dataset", "model", "regime", "denoiser", "method", "image")
+NUMBERS = [name for name in (*MODEL, *SETTINGS, *METRICS, "extended") if name not in TEXT]
 DECIDING = ("tau", "alpha", "n0", "n", "method")  # of a certificate, by their names in the configuration
 
 
@@ -92,7 +93,10 @@ def _read(root: Path, name: str) -> ComparedRun:
             f"{path}: is not there, the run {name} is not finished. Run: snakemake --config run={name} (and its other "
             "settings); where its pointers are in git: dvc pull"
         )
-    certificates = pd.read_parquet(path)
+    try:
+        certificates = read_results(path, TEXT, NUMBERS)
+    except ResultsError as error:
+        raise CompareError(str(error)) from error
     if certificates.empty:
         raise CompareError(f"{path}: holds no certificates; run snakemake --force {path}")
     page = root / "reports" / name / "index.html"
@@ -118,10 +122,10 @@ def _images(folder: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for path in sorted(shards.glob("shard_*.npz")) if shards else ():
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                images = json.loads(str(arrays["header"]))["images"]
+            with StoredArrays(path) as arrays:
+                images = read_header(arrays)
             found |= {image: about["origin"]["image"] for image, about in images.items()}
-        except (OSError, zipfile.BadZipFile, KeyError, ValueError) as error:
+        except (OSError, KeyError, ValueError) as error:
             raise CompareError(
                 f"{path}: not a whole votes file ({error}); delete it and run snakemake again"
             ) from error

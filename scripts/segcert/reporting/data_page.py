@@ -45,8 +45,8 @@ def render_data_page(
                 "manifest": manifests.get(summary.about["name"]),
                 "contact": _picture(Path(contact)),
                 "alt": _in_words(summary),
-                "intensity": Markup(inline_svg(Path(intensity), f"{number}i")),
-                "areas": Markup(inline_svg(Path(area), f"{number}a")),
+                "intensity": Markup(inline_svg(Path(intensity), f"{number}i")),  # noqa: S704
+                "areas": Markup(inline_svg(Path(area), f"{number}a")),  # noqa: S704
             }
             for number, (summary, contact, intensity, area) in enumerate(files)
         ],

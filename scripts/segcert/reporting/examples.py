@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-import numpy as np
+import numpy.typing as npt
 
 from segcert.data.loading import PreparedDataset
+from segcert.provenance.arrays import StoredArrays
 from segcert.reporting.gallery import Example
 
 
@@ -19,7 +21,8 @@ def read_examples(
     """The first `count` certified test images, from the `.npz` files of each model, sigma and pairing."""
     dataset = PreparedDataset(Path(index))
     prefix = "Synthetic phantom" if dataset.about["synthetic"] else dataset.about["title"]
-    first = next(iter(predictions.values()))
+    with StoredArrays(next(iter(predictions.values()))) as first:
+        names = list(first)[:count]
     return [
         Example(
             title=f"{prefix}, {name}",
@@ -32,11 +35,10 @@ def read_examples(
                 for sigma in dict.fromkeys(key[3] for key in certificates)
             },
         )
-        for name in list(np.load(first))[:count]
+        for name in names
     ]
 
 
-def _array(path: str, name: str) -> np.ndarray:
-    with np.load(path, allow_pickle=False) as arrays:
-        array: np.ndarray = arrays[name]
-        return array
+def _array(path: str, name: str) -> npt.NDArray[Any]:
+    with StoredArrays(path) as arrays:
+        return arrays[name]

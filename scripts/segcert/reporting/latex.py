@@ -128,7 +128,7 @@ def write_latex(output: str | Path, tables: Iterable[Table], about: str) -> None
     """Write tables to a file that a document takes up with \\input; without any, it holds a comment that says so."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=False,
+        autoescape=False,  # noqa: S701 (no HTML: `finalize` escapes for LaTeX)
         finalize=tex,
         undefined=jinja2.StrictUndefined,
         block_start_string="<%", block_end_string="%>",

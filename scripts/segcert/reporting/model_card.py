@@ -2,8 +2,10 @@
 
 import csv
 import dataclasses
+import html
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -126,14 +128,20 @@ def _json(path: Path) -> dict[str, Any]:
     return content
 
 
+def plain(text: str) -> str:
+    """Free text as Markdown shows it: no markup in it, of HTML or Markdown, is any; one line."""
+    return re.sub(r"([\\`*_\[\]|~$#])", r"\\\1", html.escape(" ".join(text.split()), quote=False))
+
+
 def _render(template: str, **values: Any) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=False,
+        autoescape=False,  # noqa: S701 (Markdown: free text goes through `plain`)
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters["plain"] = plain
     environment.filters["indented"] = lambda value: json.dumps(value, indent=2)
     return environment.get_template(template).render(**values)

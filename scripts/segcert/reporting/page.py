@@ -95,7 +95,7 @@ def render_page(
         seconds=seconds.assign(regime=seconds["regime"].map(TRAINED)).to_dict("records"),
         datasets=datasets,
         manifests=manifests,
-        curves={Path(curve).stem: Markup(inline_svg(Path(curve), number)) for number, curve in enumerate(curves)},
+        curves={Path(curve).stem: Markup(inline_svg(Path(curve), number)) for number, curve in enumerate(curves)},  # noqa: S704
         galleries=[(data_uri(Path(path).read_bytes()), caption) for path, caption in galleries.items()],
         parts_of_viewer=parts,
         viewer=_manifest(main, datasets, parts),
@@ -167,7 +167,7 @@ def _parts(page: Path, viewer: Mapping[tuple[str, str], str | Path]) -> list[Par
             dataset,
             part,
             None if inside else Path(path).relative_to(page.parent).as_posix(),
-            Markup(Path(path).read_text(encoding="ascii")) if inside else Markup(""),
+            Markup(Path(path).read_text(encoding="ascii")) if inside else Markup(""),  # noqa: S704
         )
         for (dataset, part), path in viewer.items()
     ]

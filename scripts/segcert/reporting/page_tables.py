@@ -58,7 +58,7 @@ class Number:
         decimals = () if self.decimals is None else (self.decimals,)
         names = (self.column, *((f"{self.column}_{end}" for end in ("low", "high")) if self.interval else ()))
         shown = [cell(row, name, self.style, *decimals) for name in names]
-        return Markup("{} <small>[{}, {}]</small>" if self.interval else "{}").format(*shown)
+        return Markup("{} <small>[{}, {}]</small>" if self.interval else "{}").format(*shown)  # noqa: S704
 
 
 @dataclasses.dataclass(frozen=True)

@@ -42,6 +42,7 @@ mpl.rcParams.update(
         "svg.hashsalt": "segcert",
         "svg.fonttype": "none",
         "figure.constrained_layout.use": True,
+        "text.parse_math": False,  # a title with two dollar signs is no formula
     }
 )
 

@@ -19,6 +19,27 @@ BASELINES = [("noise", "none"), ("clean", "none"), ("given", "none")]  # the fir
 DIFFERENCE = ["images", "difference", "difference_low", "difference_high"]
 
 
+class ResultsError(ValueError):
+    """A file of results that is damaged, or lacks columns; the message names it."""
+
+
+def read_results(path: str | Path, names: Sequence[str], numbers: Sequence[str]) -> pd.DataFrame:
+    """A parquet file of results that has these columns, of text and of numbers. Raises ResultsError for another."""
+    try:
+        results = pd.read_parquet(path)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # Arrow fails in many ways
+        raise ResultsError(f"{path}: cannot be read ({error}); run snakemake --force {path}") from error
+    lacking = [name for name in (*names, *numbers) if name not in results.columns]
+    of_text = {name for name in names if name not in lacking and all(type(each) is str for each in results[name])}
+    of_numbers = {name for name in numbers if name not in lacking and results[name].dtype.kind in "biuf"}
+    if lacking or (wrong := [name for name in (*names, *numbers) if name not in of_text | of_numbers]):
+        words = f"lacks the column {lacking[0]}" if lacking else f"the column {wrong[0]} holds something else"
+        raise ResultsError(f"{path}: {words}; run snakemake --force {path}")
+    return results
+
+
 def read_table(path: str | Path | TextIO) -> pd.DataFrame:
     """A table of the report from its CSV file.
 

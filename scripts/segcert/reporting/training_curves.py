@@ -8,6 +8,7 @@ from typing import NamedTuple
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
 from segcert.reporting.layout import PAGE, Layout
 from segcert.reporting.style import MODEL_DASHES, TRAINED, shared_legend
@@ -77,6 +78,8 @@ def _denoisers(panels: Sequence[Axes], histories: Mapping[str, pd.DataFrame]) ->
     for source, history in histories.items():
         _draw(panels, history, "val_psnr", "#0072B2", "-", f"denoiser of {source.replace('+', ' and ')}")
     panels[0].set(ylabel="denoiser: training loss", yscale="log")
+    panels[0].yaxis.set_major_formatter("{x:g}")  # powers of ten are formulas, of which figures have none
+    panels[0].yaxis.set_minor_formatter(LogFormatter(labelOnlyBase=False))
     panels[1].set_ylabel("denoiser: validation PSNR (dB)")
 
 

@@ -2,8 +2,6 @@
 
 import dataclasses
 import json
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,8 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from segcert.progress import log
-from segcert.provenance.atomic import atomic_file, save_arrays
+from segcert.provenance.arrays import StoredArrays, save_arrays
+from segcert.provenance.atomic import atomic_file
 from segcert.provenance.digests import array_digest, value_digest
+from segcert.provenance.parsing import parse_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +41,14 @@ class Block:
         """The block with more columns."""
         return dataclasses.replace(self, columns={**self.columns, **more})
 
+    def check(self) -> None:
+        """Raise ValueError unless counts and columns are of one number of draws."""
+        if self.counts.ndim != 3 or self.counts.dtype.kind not in "iu" or self.counts.size == 0:
+            raise ValueError(f"has counts of shape {self.counts.shape} and type {self.counts.dtype}")
+        lengths = {name: len(column) if column.ndim else None for name, column in self.columns.items()}
+        if wrong := [name for name, length in lengths.items() if length is None or length != lengths["areas"]]:
+            raise ValueError(f"has {lengths[wrong[0]]} draws of {wrong[0]}, and {lengths['areas']} areas")
+
     @property
     def digest(self) -> str:
         """SHA-256 over counts and columns."""
@@ -62,14 +70,17 @@ class BlockStore:
         """The block of a key, or None. A damaged file is deleted and counts as none."""
         path = self.path(key)
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                columns = {name: arrays[name] for name in arrays.files if name not in ("counts", "digest")}
+            with StoredArrays(path) as arrays:
+                if missing := {"counts", "digest", "areas"} - arrays.keys():
+                    raise ValueError(f"holds no {min(missing)}")
+                columns = {name: arrays[name] for name in arrays.keys() - {"counts", "digest"}}
                 block, digest = Block(arrays["counts"], columns), str(arrays["digest"])
-            if block.digest != digest:
-                raise ValueError("the counts differ from their digest")
+            block.check()
+            if _checksum(key, block) != digest:
+                raise ValueError("the counts differ from their digest, or are those of another block")
         except FileNotFoundError:
             return None
-        except (zipfile.BadZipFile, zlib.error, KeyError, EOFError, ValueError) as error:
+        except ValueError as error:
             log.warning("%s: damaged (%s); drawn again", path, error)
             path.unlink(missing_ok=True)
             return None
@@ -82,15 +93,17 @@ class BlockStore:
             return
         if there and there.draws == block.draws:
             block = there.with_columns(block.columns)
-        save_arrays(self.path(key), {"counts": block.counts, "digest": np.array(block.digest), **block.columns})
+        digest = np.array(_checksum(key, block))
+        save_arrays(self.path(key), {"counts": block.counts, "digest": digest, **block.columns})
 
     def finished(self, key: dict[str, Any], n: int) -> list[int]:
         """Note that the votes of a key were finished with n estimation draws; return smaller n of earlier times.
 
-        Raising n after a look at the certificates is not covered by alpha, so votes say whether it was done.
+        Raising n after a look at the certificates is not covered by alpha, so votes say whether it was done. A damaged
+        note counts as none.
         """
         path = self.path(key).with_suffix(".json")
-        known: list[int] = json.loads(path.read_text()) if path.exists() else []
+        known = _numbers(path)
         if n not in known:
             with atomic_file(path) as temporary:
                 temporary.write_text(json.dumps(sorted([*known, n])))
@@ -100,3 +113,22 @@ class BlockStore:
         """Where the block of a key stands."""
         digest = value_digest(key)
         return self.folder / digest[:2] / f"{digest}.npz"
+
+
+def _checksum(key: dict[str, Any], block: Block) -> str:
+    """SHA-256 over a block and what was drawn, so that a block under the name of another one is found out."""
+    return value_digest([key, block.digest])
+
+
+def _numbers(path: Path) -> list[int]:
+    """Whole numbers from a file of JSON; none if it is not there, or damaged."""
+    try:
+        numbers = parse_json(path.read_bytes())
+        if not isinstance(numbers, list) or not all(type(number) is int for number in numbers):
+            raise ValueError("no list of whole numbers")
+    except FileNotFoundError:
+        return []
+    except ValueError as error:
+        log.warning("%s: damaged (%s); what it said of earlier numbers of draws is lost", path, error)
+        return []
+    return numbers

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from segcert.data.loading import PreparedDataset
 from segcert.models.registry import load_segmenter
 from segcert.progress import track
-from segcert.provenance.atomic import save_arrays
+from segcert.provenance.arrays import save_arrays
 from segcert.smoothing.noise import Noise, image_digest
 
 

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from segcert.certification.certificate import certified_radius
 from segcert.data.loading import PreparedDataset
 from segcert.models.registry import load_segmenter
 from segcert.progress import track
+from segcert.provenance.arrays import StoredArrays
 from segcert.smoothing.attack import attack, damage
 from segcert.smoothing.segmenter import SmoothedSegmenter
 from segcert.smoothing.shard import load_denoiser
@@ -57,7 +57,7 @@ def attack_rows(
             bits=dataset.about["bits"],
         )
         radius = certified_radius(sigma, tau)
-        with np.load(path, allow_pickle=False) as labels:
+        with StoredArrays(path) as labels:
             for name in list(labels)[: settings["images"]]:
                 image = dataset.image(name)
                 for factor in settings["factors"]:

@@ -53,7 +53,9 @@ DATASET = Dataset(
     terms="For research and education after a registration; redistribution and commercial use are forbidden.",
     splits={
         "folds": SplitRule(
-            "the two folds of SCR: the first trains (80%) and validates, the second tests", by_fold, tests=123
+            "the two folds of SCR: the first trains (80%) and validates, the second tests",
+            by_fold,
+            counts={"train": 99, "val": 25, "test": 123},  # the first holds the 124 of odd number
         ),
         "groups": GROUPS,
     },

@@ -1,0 +1,145 @@
+"""What reading hostile bytes may do: give a result or the reader's own error that names the file; nothing else."""
+
+import dataclasses
+import os
+import re
+import resource
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+CPU_SECONDS = 5.0  # that one input may take, a hundred times what any seed takes
+MEMORY_MIB = 500  # by which one input may raise the peak
+FORBIDDEN = (
+    "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "os.forkpty", "subprocess.Popen",
+    "pickle.find_class", "socket.connect", "socket.getaddrinfo",
+    "urllib.Request", "ctypes.dlopen", "webbrowser.open", "shutil.unpack_archive", "os.setxattr",
+)  # fmt: skip
+WRITING = (
+    "os.chmod", "os.chown", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.symlink", "os.truncate",
+    "os.utime", "shutil.copyfile", "shutil.move", "shutil.rmtree", "tempfile.mkstemp", "tempfile.mkdtemp",
+)  # fmt: skip
+RELATIVE = ("os.remove", "os.rmdir", "os.mkdir", "os.chmod", "os.utime")  # may be told so by the folder's descriptor
+
+
+class BrokenContractError(Exception):
+    """Something that reading a file must not do."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """A reader that is fuzzed.
+
+    Attributes
+    ----------
+    read
+        Called with a path of the hostile file, in an otherwise empty folder; what it returns does not matter.
+    seeds
+        Valid files, made by the writers.
+    errors
+        The reader's own errors.
+    file
+        The name that the bytes get.
+    named
+        Whether an error must name the file.
+    build
+        From the fuzzer's bytes to those of the file: so that mutations get behind checksums. None: as they are.
+    longest
+        Bytes of the longest input.
+    """
+
+    read: Callable[[Path], Any]
+    seeds: Callable[[], Sequence[bytes]]
+    errors: tuple[type[Exception], ...]
+    file: str = "input"
+    named: bool = True
+    build: Callable[[bytes], bytes] | None = None
+    longest: int = 4096
+
+
+class Guard:
+    """Watches, while armed, over what Python does: no process, pickle or connection, no write outside of a folder."""
+
+    def __init__(self) -> None:
+        self.folder: str | None = None
+        sys.dont_write_bytecode = True
+        sys.addaudithook(self._hook)
+
+    def _hook(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if self.folder is None:
+            return
+        if event in FORBIDDEN:
+            raise BrokenContractError(f"{event} {arguments!r}"[:300])
+        if event == "open":
+            path, mode, flags = arguments
+            writes = set(mode) & set("wax+") if isinstance(mode, str) else flags & (os.O_WRONLY | os.O_RDWR)
+            paths = [path] if writes else []
+        elif event in WRITING:
+            made = slice(1, 2) if event in ("os.link", "os.symlink", "shutil.copyfile") else slice(0, 1)
+            paths = list(arguments[:2] if event in ("os.rename", "shutil.move") else arguments[made])
+        else:
+            return
+        at = arguments[-1] if event != "open" and type(arguments[-1]) is int and arguments[-1] >= 0 else None
+        base = os.readlink(f"/proc/self/fd/{at}") if at is not None and event in RELATIVE else ""
+        for each in paths:
+            if isinstance(each, str | bytes):
+                path = os.path.realpath(os.path.join(base, os.fsdecode(each)))
+                if path != os.devnull and not path.startswith(self.folder):
+                    raise BrokenContractError(f"{event} outside of the folder: {each!r}")
+
+
+def broken(target: Target, data: bytes, guard: Guard) -> str | None:
+    """What is wrong with how a target reads some bytes; None where it keeps the contract."""
+    with tempfile.TemporaryDirectory(prefix="fuzz-") as name:
+        folder = Path(os.path.realpath(name), "given")
+        folder.mkdir()
+        path = folder / target.file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(target.build(data) if target.build else data)
+        here, before, start = os.getcwd(), _peak_mib(), time.process_time()
+        guard.folder = str(folder.parent)
+        try:
+            target.read(path)
+        except target.errors as error:
+            guard.folder = None
+            if target.named and str(path) not in str(error) and path.name not in str(error):
+                return f"the error does not name the file: {type(error).__name__}: {error}"
+        except BaseException as error:
+            guard.folder = None
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            return _signature(error)
+        finally:
+            guard.folder = None
+            os.chdir(here)
+        if (seconds := time.process_time() - start) > CPU_SECONDS:
+            return f"took {seconds:.0f} s"
+        if (grown := _peak_mib() - before) > MEMORY_MIB:
+            return f"took {grown} MiB"
+    return None
+
+
+def kind_of(problem: str) -> str:
+    """A problem without what differs between inputs that cause it."""
+    return re.sub(r"/\S*|'[^']*'|\"[^\"]*\"|\d+", "?", problem.partition("\n")[0])[:100]
+
+
+def limit_memory(mib: int) -> None:
+    """Let the process have no more than so many MiB beyond what it has now; what asks for more gets MemoryError."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limit = pages * resource.getpagesize() + (mib << 20)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+def _signature(error: BaseException) -> str:
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if "/segcert/" in f.filename]
+    where = f"{frames[-1].filename.rpartition('/segcert/')[2]}:{frames[-1].name}" if frames else "?"
+    return f"{type(error).__name__} in {where}: {str(error)[:200]}"
+
+
+def _peak_mib() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10

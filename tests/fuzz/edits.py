@@ -1,0 +1,43 @@
+"""A valid document with some of its values exchanged: what mutations of bytes hardly ever reach behind a schema.
+
+An input that begins with MARK stands for edits, two bytes each: which value, and by what it is replaced.
+"""
+
+import copy
+import json
+from typing import Any
+
+MARK = b"edits\n"
+MOST = 6
+VALUES: list[Any] = [
+    None, True, False, 0, 1, -1, 2**31, 2**63, 10**30, 0.5, -0.0, 1e308, float("nan"), float("inf"), "", "x", "..",
+    "../../x", "/etc/passwd", "a\0b", "\x1b[2J", "\u202eabc", "0" * 64, "f" * 64, "$(touch x)", "<script>", "1e5",
+    [], [0], ["x"], [[[]]], {}, {"x": 1}, {"../x": "0" * 64}, {"x": {"x": {}}}, "x" * 5000, "é\udc80",
+    "results/run/x.csv", "os:system", "subprocess:run", "torch.nn:Linear", "unet", "DELETE",
+]  # fmt: skip
+
+
+def edited(document: dict[str, Any], data: bytes) -> bytes | None:
+    """The JSON of a document after the edits that an input stands for; None where it stands for none."""
+    if not data.startswith(MARK):
+        return None
+    document, edits = copy.deepcopy(document), data.removeprefix(MARK)[: 2 * MOST]
+    for which, value in zip(edits[::2], edits[1::2], strict=False):
+        places = list(_places(document))
+        if not places:
+            break
+        holder, key = places[which % len(places)]
+        chosen = VALUES[value % len(VALUES)]
+        if chosen == "DELETE":
+            del holder[key]
+        else:
+            holder[key] = copy.deepcopy(chosen)
+    return json.dumps(document).encode()
+
+
+def _places(value: Any):
+    """Every value within a document, by what holds it and under which key."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, each in list(items):
+        yield value, key
+        yield from _places(each)

@@ -1,0 +1,372 @@
+"""Files of others: any bytes give what was written, or the reader's own error that names the file.
+
+What is asserted here is sampled; `python -m tests.fuzz` looks for more (SECURITY.md).
+"""
+
+import io
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors.torch import save_file
+from tests.fuzz.edits import MARK, edited
+from tests.fuzz.of_documents import document
+from tests.fuzz.of_runs import record
+from torch import nn
+
+from segcert.certification.radii import RadiusLevels, load_radii, save_radii
+from segcert.data.decoding import decode, decode_binary
+from segcert.data.errors import DataError
+from segcert.data.index import Row, read_index, write_index
+from segcert.data.loading import PreparedDataset
+from segcert.data.raw import read_manifest
+from segcert.diffusion.denoiser import DiffusionDenoiser
+from segcert.documents.explain import DocumentError, explain, read_certificate
+from segcert.models.errors import ModelError
+from segcert.models.registry import build_segmenter, load_segmenter
+from segcert.progress import printable
+from segcert.provenance.arrays import ArraysError, StoredArrays, save_arrays
+from segcert.provenance.contents import AstrayError, find_records
+from segcert.provenance.digests import file_digest
+from segcert.provenance.parsing import parse_json
+from segcert.provenance.records import RecordError, load_record
+from segcert.provenance.trail import unpack_trail
+from segcert.smoothing.blocks import Block, BlockStore
+from segcert.training.checkpoints import Checkpoint
+from segcert.votes import Votes, VotesError, load_votes, save_votes
+
+ROOT = Path(__file__).parents[2]
+FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+ANY = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), min_size=1, max_size=30)
+NAMES = ANY.filter(lambda name: not any(char < " " or char in "\x7f" for char in name))
+
+
+def votes():
+    labels = np.random.default_rng(0).integers(0, 2, (6, 2, 3))
+    counts = np.stack([labels == 0, labels == 1], axis=1)  # (6, 2, 2, 3)
+    return Votes(
+        counts[:2].sum(axis=0).astype(np.uint16), counts[2:].sum(axis=0).astype(np.uint16), 0.25,
+        areas=counts.sum(axis=(2, 3)).astype(np.uint32), measurements={"area": np.arange(6.0)}, origin={"seed": 1},
+    )  # fmt: skip
+
+
+def refused(read, error):
+    """What was read, or the error."""
+    try:
+        return read()
+    except error as refusal:
+        return refusal
+
+
+def same_or_refused(path, content, read, expected, error):
+    """Bytes in the place of a file give what was written, or an error that names it."""
+    path.write_bytes(content)
+    refusal = refused(lambda: read(path) == expected, error)
+    assert refusal is True or path.name in str(refusal)
+    return refusal is not True
+
+
+def test_a_sample_of_every_target_of_the_fuzzer_keeps_the_contract():
+    command = [sys.executable, "-m", "tests.fuzz", "--sample", "12"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "scripts"), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def test_votes_cut_short_anywhere_are_refused(tmp_path):
+    path = tmp_path / "a.npz"
+    save_votes(path, {"one": votes()})
+    whole, digest = path.read_bytes(), votes().digest
+    cuts = [*range(0, len(whole), 7), *range(len(whole) - 80, len(whole))]
+    refused = [
+        same_or_refused(path, whole[:k], lambda p: load_votes(p)["one"].digest, digest, VotesError) for k in cuts
+    ]
+    assert sum(refused) >= len(cuts) - 1
+
+
+@FEW
+@given(st.data())
+def test_flipped_bytes_of_votes_and_radii_are_noticed(tmp_path, data):
+    save_votes(tmp_path / "a.npz", {"one": votes()})
+    levels = RadiusLevels(np.zeros((2, 2), np.uint8), np.ones((2, 2), np.uint8), "holm")
+    save_radii(tmp_path / "a.radii.npz", {"one": levels}, (0.6, 0.75), 0.25)
+    for name, read, error in (
+        ("a.npz", lambda p: load_votes(p)["one"].digest, VotesError),
+        ("a.radii.npz", lambda p: load_radii(p).radii_of("one").tolist(), ArraysError),
+    ):
+        path = tmp_path / name
+        expected, content = read(path), bytearray(path.read_bytes())
+        for place in data.draw(st.lists(st.integers(0, len(content) - 1), min_size=1, max_size=3, unique=True)):
+            content[place] ^= data.draw(st.integers(1, 255))
+        try:
+            same_or_refused(path, bytes(content), read, expected, error)
+        except KeyError:  # the name of a map was changed: of the image nothing is said
+            assert name == "a.radii.npz"
+
+
+@FEW
+@given(st.dictionaries(ANY, st.integers(0, 255), min_size=1, max_size=5))
+def test_arrays_come_back_under_any_name(tmp_path, values):
+    arrays = {name: np.full((2, 2), value, np.uint8) for name, value in values.items()}
+    save_arrays(tmp_path / "a.npz", arrays)
+    with StoredArrays(tmp_path / "a.npz") as stored:
+        assert {name: int(stored[name][0, 0]) for name in stored} == values
+
+
+@pytest.mark.parametrize("name", ["file", "allow_pickle", "a.npy", "x"])
+def test_an_image_may_be_called_like_an_argument_of_numpy(tmp_path, name):
+    save_arrays(tmp_path / "a.npz", {name: np.ones(2), "x.npy": np.zeros(2)})
+    with StoredArrays(tmp_path / "a.npz") as stored:
+        assert set(stored) == {name, "x.npy"}
+        assert stored[name].sum() == 2
+
+
+def npz(path, header, content=b"\0" * 64, compression=zipfile.ZIP_DEFLATED):
+    """A file of one array, whose header says what it likes."""
+    text = (header if isinstance(header, str) else repr(header)).encode().ljust(117) + b"\n"
+    with zipfile.ZipFile(path, "w", compression) as file:
+        file.writestr("a.npy", b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [
+        ({"descr": "<f8", "fortran_order": False, "shape": (1 << 40,)}, "takes 8796093022208 bytes; found 64"),
+        ({"descr": "<f8", "fortran_order": False, "shape": (-8, -1)}, "a:"),
+        ({"descr": "|O", "fortran_order": False, "shape": (8,)}, "expected numbers or text"),
+        ({"descr": [("a", "<f8")], "fortran_order": False, "shape": (8,)}, "expected numbers or text"),
+        ({"descr": "<f8"}, "keys"),
+        ("(" * 90, "a:"),
+    ],
+)
+def test_no_header_of_an_array_is_believed(tmp_path, header, words):
+    with StoredArrays(npz(tmp_path / "a.npz", header)) as stored, pytest.raises(ArraysError, match=words) as refusal:
+        stored["a"]
+    assert "a.npz" in str(refusal.value)
+
+
+def test_an_array_that_does_not_fit_into_memory_is_not_begun(tmp_path, monkeypatch):
+    save_arrays(tmp_path / "a.npz", {"a": np.zeros(1000)})
+    memory = type("Memory", (), {"available": 7999})
+    monkeypatch.setattr("segcert.provenance.arrays.psutil.virtual_memory", lambda: memory)
+    with StoredArrays(tmp_path / "a.npz") as stored, pytest.raises(ArraysError, match="more than are free here"):
+        stored["a"]
+
+
+def test_votes_whose_parts_are_of_other_shapes_are_refused():
+    one = votes()
+    for changes, words in (
+        ({"areas": np.ones((6, 3), np.uint32)}, r"areas: found an array of shape \(6, 3\); expected \(6, 2\)"),
+        ({"measurements": {"area": np.ones((6, 2))}}, r"area: found an array of shape \(6, 2\)"),
+        ({"draws": np.ones((6, 4, 9), np.uint8)}, r"draws: .* expected \(6, 1, 1\)"),
+        ({"truth_areas": np.ones(7, np.uint32)}, "truth_areas"),
+    ):
+        with pytest.raises(VotesError, match=words):
+            Votes(one.selection, one.estimation, 0.25, **changes)
+    with pytest.raises(VotesError, match="expected unsigned counts"):
+        Votes.from_counts(np.zeros((2, 0, 3), int), np.zeros((2, 0, 3), int), 0.25)
+
+
+def test_a_damaged_block_counts_as_none_and_a_damaged_note_as_empty(tmp_path, caplog):
+    store, key = BlockStore(tmp_path), {"image": "a"}
+    store.put(key, Block(np.ones((2, 2, 2), np.uint16), {"areas": np.ones((3, 2), np.uint32)}))
+    whole = store.path(key).read_bytes()
+    for place in range(0, len(whole), 5):
+        content = bytearray(whole)
+        content[place] ^= 0xFF
+        store.path(key).write_bytes(content)
+        found = store.get(key)
+        assert found is None or found.draws == 3
+    assert store.finished(key, 10) == []
+    for note in (b"[5, ", b'{"a": 1}', b'["5"]', b"[" * 100_000):
+        store.path(key).with_suffix(".json").write_bytes(note)
+        assert store.finished(key, 10) == []
+    assert "is lost" in caplog.text
+
+
+@FEW
+@given(st.binary(max_size=12))
+def test_an_edited_certificate_is_explained_or_refused_by_name(tmp_path, edits):
+    path = tmp_path / "a.certificate.json"
+    path.write_bytes(edited(document(), MARK + edits))
+    found = str(refused(lambda: explain(read_certificate(path)), DocumentError))
+    assert "Certificate of" in found or str(path) in found
+
+
+def test_a_certificate_names_no_file_elsewhere(tmp_path):
+    path = tmp_path / "a.certificate.json"
+    stated = document()
+    stated["files"]["votes.npz"]["path"] = "../../votes.npz"
+    path.write_text(json.dumps(stated))
+    with pytest.raises(DocumentError, match=r"files\.votes\.npz\.path"):
+        read_certificate(path)
+
+
+@FEW
+@given(st.binary(max_size=12))
+def test_an_edited_record_is_a_record_or_refused_by_name(tmp_path, edits):
+    path = tmp_path / "a.record.json"
+    path.write_bytes(edited(record(), MARK + edits))
+    found = refused(lambda: load_record(path), RecordError)
+    assert found["outputs"] if isinstance(found, dict) else str(path) in str(found)
+
+
+@pytest.mark.parametrize("outside", ["/etc/passwd", "../outside", "results/../../x"])
+def test_a_record_makes_nothing_outside_of_the_checkout(tmp_path, outside):
+    path = tmp_path / "results/run/x.csv.record.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(record(outputs={"results/run/x.csv": "0" * 64, outside: "0" * 64})))
+    ((found, error),) = find_records(tmp_path)
+    assert found == path
+    assert isinstance(error, AstrayError)
+    assert "outside of the checkout" in str(error)
+
+
+def test_a_trail_of_others_writes_nothing_outside_of_the_checkout(tmp_path, caplog):
+    """What it names as an artifact is where a run record would be copied to."""
+    root = tmp_path / "checkout"
+    outside = tmp_path / "evil"
+    outside.write_text("there")
+    packed = root / "results/.trail/snakemake/Li4vZXZpbA=="  # ../evil
+    packed.parent.mkdir(parents=True)
+    packed.write_text("{}")
+    (root / "results/.trail/evil.record.json").write_text("hostile")  # is records/../evil.record.json
+    contents = {"../evil": [file_digest(outside), file_digest(packed), "snakemake/Li4vZXZpbA=="]}
+    (root / "results/.trail/contents.json").write_text(json.dumps(contents))
+    assert unpack_trail(root) == []
+    assert "outside of itself" in caplog.text
+    assert not (tmp_path / "evil.record.json").exists()
+
+
+def test_json_nested_too_deeply_is_refused_everywhere(tmp_path):
+    deep = b"[" * 200_000
+    with pytest.raises(ValueError, match="too deeply"):
+        parse_json(deep)
+    for name, read, error in (
+        ("config.json", lambda: load_segmenter(tmp_path), ModelError),
+        ("manifest.json", lambda: read_manifest(tmp_path), DataError),
+        ("dataset.json", lambda: PreparedDataset(tmp_path / "index.csv").about, DataError),
+        ("a.certificate.json", lambda: read_certificate(tmp_path / "a.certificate.json"), DocumentError),
+    ):
+        (tmp_path / name).write_bytes(deep)
+        with pytest.raises(error, match=name):
+            read()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("{}", "says nothing of bits"),
+        ('{"bits": 8.0}', "bits: found 8.0"),
+        ('{"classes": [1]}', r"classes: found \[1\]"),
+    ],
+)
+def test_what_a_prepared_data_set_does_not_state_is_named(tmp_path, content, words):
+    (tmp_path / "dataset.json").write_text(content)
+    with pytest.raises(DataError, match=f"dataset.json: .*{words}"):
+        PreparedDataset(tmp_path / "index.csv").about["bits"]
+
+
+@FEW
+@given(st.lists(st.tuples(NAMES.filter(lambda name: not set(name) & set("/\\")), NAMES), max_size=5))
+def test_an_index_keeps_every_name_of_images_and_groups(tmp_path, names):
+    rows = [
+        Row(image=image, group=group, split="test", digest="0" * 64, mask_digest="1" * 64, height=2, width=3)
+        for image, group in names
+    ]
+    write_index(tmp_path / "index.csv", rows)
+    assert read_index(tmp_path / "index.csv") == rows
+
+
+@FEW
+@given(st.binary(max_size=300))
+def test_an_index_of_any_bytes_is_read_or_refused_by_name(tmp_path, content):
+    path = tmp_path / "index.csv"
+    path.write_bytes(b"image,group,split,digest,mask_digest,height,width,pixel_height,pixel_width\n" + content)
+    found = refused(lambda: read_index(path), DataError)
+    assert isinstance(found, list) or str(path) in str(found)
+
+
+class CalledError(Exception):
+    """Something was called that must not be."""
+
+
+def canary(**_):
+    raise CalledError
+
+
+def network() -> nn.Module:
+    return nn.Linear(2, 1)
+
+
+HERE = sys.modules[__name__]
+
+
+@pytest.mark.parametrize(
+    "target", ["os:system", "subprocess:run", "builtins:exec", "hostile_files:canary", "torch:load"]
+)
+def test_a_model_folder_calls_nothing_but_networks(tmp_path, monkeypatch, target):
+    """The name in config.json comes with the weights, which may be of others."""
+    monkeypatch.setitem(sys.modules, "hostile_files", HERE)
+    save_file({}, tmp_path / "model.safetensors")
+    config = {"architecture": target, "arguments": {"command": f"touch {tmp_path / 'touched'}"}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError, match="not known to give a network, and is not called"):
+        load_segmenter(tmp_path)
+    assert not (tmp_path / "touched").exists()
+
+
+def test_a_function_that_says_it_returns_a_network_is_called(monkeypatch):
+    monkeypatch.setitem(sys.modules, "hostile_files", HERE)
+    assert isinstance(build_segmenter("hostile_files:network", {}), nn.Linear)
+
+
+def test_a_model_folder_of_a_few_bytes_makes_no_network_of_gigabytes(tmp_path):
+    save_file({}, tmp_path / "model.safetensors")
+    arguments = {"in_channels": 1, "num_classes": 2, "width": 4096, "depth": 4}
+    (tmp_path / "config.json").write_text(json.dumps({"architecture": "unet", "arguments": arguments}))
+    with pytest.raises(ModelError, match=r"weights, more than model\.safetensors can hold"):
+        load_segmenter(tmp_path)
+
+
+def test_a_damaged_denoiser_and_a_damaged_checkpoint_are_named(tmp_path, caplog):
+    for name in ("unet/config.json", "unet/diffusion_pytorch_model.safetensors", "scheduler/scheduler_config.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"{")
+    with pytest.raises(ModelError, match="holds no denoiser"):
+        DiffusionDenoiser.load(tmp_path)
+    (tmp_path / "a.pt").write_bytes(b"\x80\x02}q\0.")
+    assert Checkpoint(tmp_path / "a.pt", "key").load() is None
+    assert "training begins anew" in caplog.text
+
+
+def test_a_strip_of_pixels_is_not_padded_to_a_square():
+    buffer = io.BytesIO()
+    from PIL import Image
+
+    Image.new("L", (40_000, 2)).save(buffer, "PNG")
+    with pytest.raises(DataError, match="40000x2; padded to a square"):
+        decode(buffer.getvalue()).padded()
+
+
+def test_a_mask_is_cut_at_half_of_its_range_whatever_its_channels():
+    from tests.archives import encoded
+
+    gray = np.array([[0, 127, 128, 255]], np.uint8)
+    assert decode_binary(encoded(gray)).tolist() == [[False, False, True, True]]
+    colour = np.array([[[255, 127, 0], [255, 128, 0], [0, 0, 0]]], np.uint8)  # 382 and 383 of 765
+    assert decode_binary(encoded(colour)).tolist() == [[False, True, False]]
+
+
+def test_names_of_others_do_not_steer_a_terminal():
+    assert printable("\x1b]0;title\x07 \u202ecod \ud800\n\ttext é 中") == (
+        "\\x1b]0;title\\x07 \\u202ecod \\ud800\n\ttext é 中"
+    )
