@@ -17,7 +17,7 @@ rule version_data:
     resources:
         dvc=1,
         mem_mb=growing(2000),
-        runtime=720,
+        runtime=60,
     params:
         folders=["data"],
         trail=False,
@@ -39,7 +39,7 @@ rule version_models:
     resources:
         dvc=1,
         mem_mb=growing(2000),
-        runtime=720,
+        runtime=60,
     params:
         folders=["models"],
         trail=False,
@@ -62,7 +62,7 @@ rule version_results:
     resources:
         dvc=1,
         mem_mb=growing(2000),
-        runtime=720,
+        runtime=60,
     params:
         folders=["results", REPORT],
         trail=True,
