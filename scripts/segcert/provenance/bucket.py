@@ -53,8 +53,7 @@ class Companions:
     `copies` is the folder where Snakemake keeps its copies of the bucket's files; None in a run without one.
     """
 
-    records: tuple[Path, ...] = ()
-    packed: tuple[Path, ...] = ()
+    brought: tuple[str, ...] = ()
     to_pack: Path | None = None
     copies: Path | None = None
 
@@ -63,8 +62,8 @@ class Companions:
 
         What is not what its record says is put aside as <file>.rejected, to be fetched anew; raises BucketError.
         """
-        digests, wanted = DigestCache(), set(inputs)
-        records = {path: _load(path) for path in self.records}
+        digests, wanted = DigestCache(), {*inputs, *self.brought}
+        records = {Path(path): _load(Path(path)) for path in self.brought if path.endswith(SUFFIX)}
         for path, record in records.items():
             wrong = [
                 name
@@ -79,9 +78,8 @@ class Companions:
                     f"{', '.join(wrong)}: the copy that came from the bucket is not what its job made (see {path}); it "
                     "was put aside as *.rejected, and the next try fetches it anew"
                 )
-        for path in self.packed:
-            holds = records[path.with_name(path.name.removesuffix(PACKED) + SUFFIX)].get("holds", {})
-            unpack_held(path, holds, digests)
+        for packed in (path for path in self.brought if path.endswith(PACKED)):
+            unpack_held(packed, records[Path(packed.removesuffix(PACKED) + SUFFIX)].get("holds", {}), digests)
 
     def pack(self, holds: Mapping[str, str]) -> None:
         """Pack the files that a job made beside its outputs, by path, where they have to travel."""
@@ -112,8 +110,7 @@ def rename(job: Any) -> Companions:
     parameters[:] = map(here, parameters)
     brought, left = (_cut_off(files) for files in (job.input, job.output))
     return Companions(
-        records=tuple(Path(path) for path in brought if path.endswith(SUFFIX)),
-        packed=tuple(Path(path) for path in brought if path.endswith(PACKED)),
+        brought=tuple(brought),
         to_pack=next((Path(path) for path in left if path.endswith(PACKED)), None),
         copies=copies,
     )
