@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
@@ -29,6 +30,7 @@ from segcert.data.loading import PreparedDataset
 from segcert.data.raw import read_manifest
 from segcert.diffusion.denoiser import DiffusionDenoiser
 from segcert.documents.explain import DocumentError, explain, read_certificate
+from segcert.documents.verify import verify
 from segcert.models.errors import ModelError
 from segcert.models.registry import build_segmenter, load_segmenter
 from segcert.progress import printable
@@ -250,6 +252,9 @@ def test_json_nested_too_deeply_is_refused_everywhere(tmp_path):
     deep = b"[" * 200_000
     with pytest.raises(ValueError, match="too deeply"):
         parse_json(deep)
+    for text in ("NaN", "[-Infinity]", '{"a": Infinity}'):
+        with pytest.raises(ValueError, match="no number of JSON"):
+            parse_json(text)
     for name, read, error in (
         ("config.json", lambda: load_segmenter(tmp_path), ModelError),
         ("manifest.json", lambda: read_manifest(tmp_path), DataError),
@@ -322,6 +327,21 @@ def test_a_model_folder_calls_nothing_but_networks(tmp_path, monkeypatch, target
     with pytest.raises(ModelError, match="not known to give a network, and is not called"):
         load_segmenter(tmp_path)
     assert not (tmp_path / "touched").exists()
+
+
+def test_a_certificate_of_others_starts_no_program(tmp_path, monkeypatch):
+    """The folder that it names holds code, which only somebody who names it runs."""
+    (tmp_path / "config.json").write_text('{"program": "torchscript"}')
+    (tmp_path / "chest.png").write_bytes(b"x")
+    stated = document()
+    for kind, file in stated["files"].items():
+        (tmp_path / file["path"]).write_text(kind)
+        file["sha256"] = file_digest(tmp_path / file["path"])
+    stated["image"] |= {"path": str(tmp_path / "chest.png"), "sha256": file_digest(tmp_path / "chest.png")}
+    stated["networks"]["segmenter"]["path"] = str(tmp_path)
+    monkeypatch.setattr("segcert.models.registry.load_program", canary)
+    with pytest.raises(DocumentError, match="is a program, which is code; if you would run it: --segmenter"):
+        verify(tmp_path / "a.certificate.json", stated, draws=1, device=torch.device("cpu"))
 
 
 def test_a_function_that_says_it_returns_a_network_is_called(monkeypatch):
