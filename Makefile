@@ -26,7 +26,7 @@ status: env  ## Say what is stale, stage by stage, and why; CONFIG as for run
 push: env  ## Push data, models and results of the run to the DVC remote
 	$(BIN)/snakemake push $(if $(CONFIG),--configfile $(CONFIG))
 
-test: env $(CHECKERS)/complete  ## Run all tests
+test: env $(CHECKERS)/complete $(CLUSTER)/complete  ## Run all tests
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadscope
 
 screenshots: env  ## Picture every page of a run at several widths and on paper, to look at; RUN=phantom
@@ -79,8 +79,9 @@ format: env  ## Format Python and Snakemake files
 	$(BIN)/ruff format
 	$(BIN)/snakefmt Snakefile rules workflow
 
-lock: env  ## Resolve pyproject.toml into envs/lock-*.txt; UPGRADE=1 takes the newest versions
+lock: env  ## Resolve pyproject.toml into envs/lock-*.txt and the conda files; UPGRADE=1 takes the newest versions
 	$(BIN)/python envs/lock.py $(if $(UPGRADE),--upgrade)
+	PYTHONPATH=scripts $(BIN)/python envs/conda.py
 
 config: env  ## Write config/default.yaml, schema.json and the page of all keys from the configuration model
 	PYTHONPATH=scripts $(BIN)/python -m segcert.config

@@ -12,7 +12,11 @@ configfile: "config/default.yaml"
 report: "reports/captions/workflow.rst"
 
 
+container: "envs/segcert.sif"  # for `--sdm apptainer` (docs/how-to/environments.md)
+
+
 include: "rules/common.smk"
+include: "rules/storage.smk"
 include: "rules/data.smk"
 include: "rules/train.smk"
 include: "rules/cards.smk"
@@ -24,6 +28,7 @@ include: "rules/paper.smk"
 include: "rules/page.smk"
 include: "rules/compare.smk"
 include: "rules/provenance.smk"
+include: "rules/companions.smk"
 
 
 rule all:
@@ -38,3 +43,8 @@ rule all:
 onsuccess:
     if Path(PAGE).exists():
         print(f"The report of the run {RUN}: {PAGE}")
+    leave_records()
+
+
+onerror:
+    leave_records()

@@ -15,6 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import pandas as pd
 import psutil
 from tests.simulated import SimulatedRun, make_run
 from tests.simulated.variants import large
@@ -34,6 +35,7 @@ def main() -> None:
         seconds, memory = rendered(run)
         found = {
             "configuration": {key: value for key, value in large(checkout).items() if key != "run"},
+            "rows": rows(checkout / "results" / run.report.name),
             "seconds_to_simulate": round(made),
             "seconds": round(seconds, 1),
             "peak_memory_mib": round(memory / 2**20),
@@ -45,6 +47,12 @@ def main() -> None:
     print(json.dumps(found, indent=1))
     if sys.argv[1:]:
         Path(sys.argv[1]).write_text(json.dumps(found, indent=1) + "\n")
+
+
+def rows(results: Path) -> int:
+    """Images x pairings x noise levels of the run."""
+    table = pd.read_parquet(results / "certificates.parquet")
+    return len(table[["dataset", "image", "model", "regime", "denoiser", "sigma"]].drop_duplicates())
 
 
 def rendered(run: SimulatedRun) -> tuple[float, int]:

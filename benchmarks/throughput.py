@@ -79,15 +79,24 @@ GPU_CASES = [
 ]
 
 
-def networks(case: Case, device: torch.device) -> tuple[UNet, DiffusionDenoiser | None]:
-    """A U-Net and a diffusion model of the default widths (on a GPU: of the paper's)."""
-    torch.manual_seed(0)
+def sizes_on(device: torch.device) -> dict[str, dict[str, Any]]:
+    """What is measured: a U-Net and a diffusion model of the default widths (on a GPU: of the paper's)."""
     paper = device.type == "cuda"
-    model = UNet(case.channels, 2, width=64 if paper else 8, depth=4 if paper else 3).eval()
+    channels, layers_per_block = SIZES["base"] if paper else ([16, 32, 64], 1)
+    return {
+        "segmenter": {"architecture": "unet", "width": 64 if paper else 8, "depth": 4 if paper else 3},
+        "denoiser": {"channels": channels, "layers_per_block": layers_per_block},
+    }
+
+
+def networks(case: Case, device: torch.device) -> tuple[UNet, DiffusionDenoiser | None]:
+    """The networks of a case, with random weights."""
+    torch.manual_seed(0)
+    sizes = sizes_on(device)
+    model = UNet(case.channels, 2, width=sizes["segmenter"]["width"], depth=sizes["segmenter"]["depth"]).eval()
     if not case.denoiser:
         return model, None
-    channels, layers_per_block = SIZES["base"] if paper else ([16, 32, 64], 1)
-    unet = build_unet({"channels": channels, "layers_per_block": layers_per_block}, case.channels, case.size)
+    unet = build_unet(sizes["denoiser"], case.channels, case.size)
     betas = torch.linspace(1e-4, 0.02, 1000)
     return model, DiffusionDenoiser(unet, torch.cumprod(1 - betas, 0))
 
@@ -255,6 +264,7 @@ def main() -> None:
         "hardware": device_name(device),
         "processor": platform.processor(),
         "torch": torch.__version__,
+        "networks": sizes_on(device),
     }
     results["loop"] = []
     for case in cases:

@@ -43,10 +43,11 @@ def case(kind: str, precision: str, device: torch.device) -> dict[str, Any]:
     wide = 8 if on_gpu else 1
     torch.manual_seed(0)
     if kind == "denoiser":
-        model = build_unet({"channels": [16 * wide, 32 * wide, 64 * wide], "layers_per_block": 1}, 1, size)
+        sizes = {"channels": [16 * wide, 32 * wide, 64 * wide], "layers_per_block": 1}
+        model = build_unet(sizes, 1, size)
     else:
-        depth = {"depth": 4} if kind == "unet" else {}
-        model = build_segmenter(kind, {"in_channels": 1, "num_classes": 2, "width": 8 * wide, **depth})
+        sizes = {"width": 8 * wide} | ({"depth": 4} if kind == "unet" else {})
+        model = build_segmenter(kind, {"in_channels": 1, "num_classes": 2, **sizes})
     accelerator = accelerator_on(device, precision)
     model = model.to(device, memory_format=torch.channels_last)
     x = torch.rand(batch, 1, size, size).to(device, memory_format=torch.channels_last)
@@ -78,6 +79,7 @@ def case(kind: str, precision: str, device: torch.device) -> dict[str, Any]:
     return {
         "network": kind, "precision": precision, "size": size, "batch_size": batch,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        **sizes,
         "images_per_second": round(batch / statistics.median(steps_s), 1),
         "peak_memory_mib" if on_gpu else "peak_memory_mib_of_the_process": round(used),
     }  # fmt: skip

@@ -3,8 +3,8 @@
 uv resolves the project twice, for the CPU and for the CUDA build of the same torch. What both need is
 `lock-common.txt`; the rest of each is `lock-torch-cpu.txt` and `lock-torch-cuda.txt`. The CPU build is looked
 for where pip looks for it: set PIP_FIND_LINKS or PIP_EXTRA_INDEX_URL to a place that has it. The dependency group
-`checkers` is resolved on its own, into `lock-checkers.txt`: it does not fit beside DVC. The group `cluster` comes on top
-of what both builds need: `lock-cluster.txt` holds what is not in `lock-common.txt`.
+`checkers` is resolved on its own, into `lock-checkers.txt`: it does not fit beside DVC. The group `cluster` comes on
+top of what both builds need: `lock-cluster.txt` holds what is not in `lock-common.txt`.
 
 Versions that stand in the lock files stay while they fit; `--upgrade` (`make lock UPGRADE=1`) takes the newest.
 """

@@ -41,6 +41,12 @@ rule segmenter_card:
         "logs/card/{dataset}/{model}-{regime}.log",
     benchmark:
         "logs/card/{dataset}/{model}-{regime}.tsv"
+    conda:
+        software("report")
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=60,
     params:
         folder=SEGMENTER,
         settings=card_settings,
@@ -66,6 +72,12 @@ rule denoiser_card:
         "logs/card/denoiser/{source}.tsv"
     wildcard_constraints:
         source=only(TRAINED_DENOISERS.values()),
+    conda:
+        software("report")
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=60,
     params:
         folder=DENOISER,
         settings=denoiser_settings,
@@ -86,6 +98,12 @@ rule adm_card:
         "logs/card/denoiser/adm256.log",
     benchmark:
         "logs/card/denoiser/adm256.tsv"
+    conda:
+        software("report")
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=60,
     params:
         folder=DENOISER.format(source="adm256"),
         template=templates("card_parts.md.j2", "adm_card.md.j2"),

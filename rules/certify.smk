@@ -16,14 +16,14 @@ RADII = f"{RESULTS}/radii.parquet"
 ATTACKS = f"{RESULTS}/attacks.parquet"
 
 
-def grid(pattern, **more):
+def grid(pattern, datasets=CONFIG.datasets, **more):
     """A pattern filled for every data set, pairing and sigma of the configuration, each file once."""
     files = [
         path
         for model, regime, denoiser in PAIRINGS
         for path in expand(
             pattern,
-            dataset=CONFIG.datasets,
+            dataset=datasets,
             model=model,
             regime=regime,
             denoiser=denoiser,
@@ -37,11 +37,7 @@ def grid(pattern, **more):
 rule certify:
     input:
         index=INDEX,
-        votes=expand(
-            f"{VOTES}/shard_{{shard}}.npz",
-            shard=range(CONFIG.sampling.shards),
-            allow_missing=True,
-        ),
+        votes=votes,
         predictions=rules.predict.output[0],
     output:
         labels=f"{CERTIFICATES}.npz",
@@ -54,6 +50,12 @@ rule certify:
         f"logs/{RUN}/certify/{{dataset}}/{{model}}-{{regime}}/{{denoiser}}/sigma_{{sigma}}.log",
     benchmark:
         f"logs/{RUN}/certify/{{dataset}}/{{model}}-{{regime}}/{{denoiser}}/sigma_{{sigma}}.tsv"
+    conda:
+        software("certify")
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=240,
     params:
         settings={"tau": CONFIG.tau, "alpha": CONFIG.alpha, "method": CONFIG.method, "k": CONFIG.kfwer_k},
         classes=classes,
@@ -78,6 +80,8 @@ rule attack:
         f"logs/{RUN}/attack/{{dataset}}/{{model}}-{{regime}}/{{denoiser}}.log",
     benchmark:
         f"logs/{RUN}/attack/{{dataset}}/{{model}}-{{regime}}/{{denoiser}}.tsv"
+    conda:
+        software("networks")
     threads: 1
     resources:
         gpu=gpus(),
@@ -118,6 +122,12 @@ rule collect:
         f"logs/{RUN}/collect.log",
     benchmark:
         f"logs/{RUN}/collect.tsv"
+    conda:
+        software("certify")
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=60,
     params:
         code=code("collect"),
         environment=environment("collect"),

@@ -1,5 +1,6 @@
 # The configuration, checked; names of what the rules pass on; digests of the code they run.
 
+import math
 import os
 import re
 import sys
@@ -7,11 +8,14 @@ from importlib.metadata import version
 from itertools import product
 from pathlib import Path
 
+import psutil
 from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import DeploymentMethod
 
 SOURCE = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent
 SCRIPTS = SOURCE / "scripts"
 sys.path.insert(0, str(SCRIPTS))
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # jobs run side by side; networks set their threads from the rule's
 # Jobs run the library of this checkout, which is what code digests speak of, also where another one is installed.
 os.environ["PYTHONPATH"] = os.pathsep.join([str(SCRIPTS), *filter(None, [os.environ.get("PYTHONPATH")])])
 
@@ -20,13 +24,15 @@ from segcert.config import Config, ConfigError
 from segcert.data import catalogue
 from segcert.data.errors import DataError
 from segcert.data.own_folder import OwnFolder
-from segcert.data.splits import rule_of
+from segcert.data.splits import expected_tests, rule_of
 from segcert.measurements import MeasurementError, applicable, check_measurements, measurements_of, parse_decision
+from segcert.models.gpus import visible_gpus
 from segcert.provenance.code import code_files, target_digest
 from segcert.provenance.contents import disturbed, notice_changes
 from segcert.provenance.digests import file_digest
 from segcert.provenance.environment import locked_environment
 from segcert.provenance.known import remember
+from segcert.provenance.leftovers import sweep_leftovers
 from segcert.provenance.trail import unpack_trail
 
 try:
@@ -41,8 +47,8 @@ try:
     ABOUT = {
         name: OWN_FOLDERS[name].about if name in OWN_FOLDERS else catalogue.dataset(name) for name in CONFIG.datasets
     }
+    SPLITS = {dataset: rule_of(about, CONFIG.splits.get(dataset))[1] for dataset, about in ABOUT.items()}
     for dataset, about in ABOUT.items():
-        rule_of(about, CONFIG.splits.get(dataset))
         dice = len(about.classes) - 1
         count = dice + len(measurements_of(applicable(CONFIG.measurements, about.classes), about.classes))
         require_intervals(CONFIG.n0 + CONFIG.n, count, CONFIG.tau, CONFIG.alpha)
@@ -64,6 +70,7 @@ for dataset, about in ABOUT.items():
         logger.warning(f"{', '.join(left_out)}: not measured on {dataset}, which lacks the classes for it")
 
 if workflow.is_main_process:
+    sweep_leftovers()
     unpack_trail()
     for artifact in notice_changes():
         logger.warning(
@@ -101,6 +108,7 @@ PAIRINGS = [
 ]
 DIFFUSION = [denoiser for denoiser in CONFIG.denoisers if denoiser != "none"]
 SHARED = "+".join(CONFIG.denoiser.shared)
+GPUS = 0 if version("torch").endswith("+cpu") else len(visible_gpus())
 TRAINED_DENOISERS = {dataset: SHARED if dataset in CONFIG.denoiser.shared else dataset for dataset in CONFIG.datasets}
 
 
@@ -113,6 +121,17 @@ wildcard_constraints:
     shard=r"\d+",
 
 
+def limit(name, amount):
+    """How much of a resource all jobs of this machine may hold at once, unless a profile or the command line says."""
+    on_this_machine = workflow.resource_settings.nodes is None
+    if on_this_machine and workflow.global_resources.get(name).value is None:
+        workflow.register_resource(name, amount)
+
+
+limit("mem_mb", psutil.virtual_memory().total // 2**20)
+limit("gpu", max(GPUS, 1))
+
+
 def code(rule, *loaded):
     """Digest of the script of a rule and of all that it imports from scripts/, or loads there by name."""
     return remember(code_files(SCRIPTS / f"{rule}.py", *(SCRIPTS / module for module in loaded)))
@@ -122,6 +141,17 @@ def environment(rule, *loaded):
     """Digest of the locked packages that the script of a rule can import."""
     modules = (SCRIPTS / module for module in loaded)
     return remember(locked_environment(SCRIPTS / f"{rule}.py", *modules, root=SOURCE))
+
+
+def software(group):
+    """The conda file of a group of rules, where conda is asked for (`--sdm conda`), for the build of torch that plans.
+
+    Snakemake keeps a copy of the file in the record of each output, also of those made without conda: hence a function.
+    """
+    build = "cpu" if "cpu" in version("torch") else "cuda"
+    file = f"../envs/{group}-{build}.yaml" if group == "networks" else f"../envs/{group}.yaml"
+    used = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
+    return lambda wildcards: file if used else None
 
 
 def templates(*names):
@@ -173,14 +203,19 @@ def chosen_steps(wildcards):
     return 1 if wildcards.denoiser == "none" else CONFIG.denoising_steps
 
 
+def growing(mib):
+    """MiB of memory that a job asks for: `mib` at first, as much again at every retry."""
+    return lambda wildcards, attempt: attempt * mib
+
+
 def memory_of(denoisers):
-    """MiB of memory that a job with these denoisers asks for."""
+    """MiB of memory that these denoisers need beside a segmenter."""
     return 12000 if "adm256" in denoisers else 4000
 
 
-def memory(wildcards):
+def memory(wildcards, attempt):
     """MiB of memory that a job with the denoiser of the wildcards asks for."""
-    return memory_of([wildcards.denoiser])
+    return attempt * memory_of([wildcards.denoiser])
 
 
 def measurements(wildcards):
@@ -196,5 +231,4 @@ def measured_code(wildcards):
 
 def gpus():
     """GPUs that a job with networks asks for: one where there is one, unless the configuration says cpu."""
-    found = Path("/dev/nvidia0").exists() and not version("torch").endswith("+cpu")
-    return int(CONFIG.device == "cuda" or (CONFIG.device == "auto" and found))
+    return int(CONFIG.device == "cuda" or (CONFIG.device == "auto" and GPUS > 0))

@@ -3,6 +3,9 @@
 
 
 rule compare:  # what is there: it has no inputs, so that comparing runs never makes anything of them again
+    localrule: True
+    conda:
+        software("report")
     params:
         runs=CONFIG.compare,
     script:

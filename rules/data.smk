@@ -30,8 +30,8 @@ def disturbed_raw(wildcards):
 
 
 def disturbed_images(wildcards):
-    """Prepared images and masks that changed since they were made, or are gone."""
-    return disturbed(INDEX.format(**wildcards), missing=True)
+    """Prepared images and masks that changed since they were made, or are gone; in a bucket they travel packed."""
+    return disturbed(INDEX.format(**wildcards), missing=not STORED)
 
 
 def split_file(wildcards):
@@ -49,7 +49,12 @@ rule fetch:
         "logs/fetch/{dataset}.tsv"
     wildcard_constraints:
         dataset=only(RELEASES),
+    localrule: True  # the nodes of many clusters have no network
+    conda:
+        software("data")
+    threads: 1
     resources:
+        mem_mb=growing(1000),
         runtime=720,
     params:
         folder=subpath(output[0], parent=True),
@@ -72,6 +77,12 @@ rule record_folder:
         "logs/record_folder/{dataset}.tsv"
     wildcard_constraints:
         dataset=only(OWN_FOLDERS),
+    conda:
+        software("data")
+    threads: 1
+    resources:
+        mem_mb=growing(1000),
+        runtime=60,
     params:
         folder=subpath(output[0], parent=True),
         code=code("record_folder"),
@@ -91,7 +102,12 @@ rule prepare_phantom:
         "logs/prepare/{dataset}.tsv"
     wildcard_constraints:
         dataset="phantom",
+    conda:
+        software("data")
     threads: 8
+    resources:
+        mem_mb=growing(2000),
+        runtime=60,
     params:
         folder=subpath(output[0], parent=True),
         counts=CONFIG.phantom.model_dump(),
@@ -116,9 +132,12 @@ rule prepare_release:
         "logs/prepare/{dataset}.tsv"
     wildcard_constraints:
         dataset=only(RELEASES),
+    conda:
+        software("data")
     threads: 8
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
+        runtime=240,
     params:
         raw=subpath(input[0], parent=True),
         folder=subpath(output[0], parent=True),
@@ -143,9 +162,12 @@ rule prepare_folder:
         "logs/prepare/{dataset}.tsv"
     wildcard_constraints:
         dataset=only(OWN_FOLDERS),
+    conda:
+        software("data")
     threads: 8
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
+        runtime=240,
     params:
         raw=subpath(input[0], parent=True),
         folder=subpath(output[0], parent=True),

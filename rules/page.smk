@@ -33,6 +33,12 @@ rule check:  # the audit of all that the page rests on, which the page shows
     benchmark:
         f"logs/{RUN}/check.tsv"
     priority: 1  # the longest job of a large report, so it begins first
+    conda:
+        software("networks")
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=240,
     params:
         run=RUN,
         code=code("check"),
@@ -64,6 +70,12 @@ rule stages:
         f"logs/{RUN}/stages.log",
     benchmark:
         f"logs/{RUN}/stages.tsv"
+    conda:
+        software("report")
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=60,
     params:
         recorded=recorded_artifacts(),
         benchmarks=benchmarks(),
@@ -95,6 +107,12 @@ rule page:
         f"logs/{RUN}/page.log",
     benchmark:
         f"logs/{RUN}/page.tsv"
+    conda:
+        software("report")
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=60,
     params:
         configuration=CONFIG.model_dump(mode="json", exclude={"mirror", "device", "replay", "compare"}),
         viewer=list(viewer_parts()),

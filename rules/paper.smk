@@ -33,6 +33,12 @@ rule latex:
         f"logs/{RUN}/latex.log",
     benchmark:
         f"logs/{RUN}/latex.tsv"
+    conda:
+        software("report")
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=60,
     params:
         titles={
             name: (
@@ -56,8 +62,8 @@ rule summary:
         claims=TABLES["claims"],
         summaries=expand(rules.look_at_data.output.summary, dataset=CONFIG.datasets),
         manifests=MANIFESTS,
-        example=rules.gallery.output.example.format(dataset=CONFIG.datasets[0]),
-        caption=rules.gallery.output.example_caption.format(dataset=CONFIG.datasets[0]),
+        example=expand(rules.gallery.output.example, dataset=CONFIG.datasets[:1])[0],
+        caption=expand(rules.gallery.output.example_caption, dataset=CONFIG.datasets[:1])[0],
         certificates=TABLE,
     output:
         report(
@@ -71,6 +77,12 @@ rule summary:
         f"logs/{RUN}/summary.log",
     benchmark:
         f"logs/{RUN}/summary.tsv"
+    conda:
+        software("report")
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=60,
     params:
         run=RUN,
         configuration=CONFIGURATION if (SOURCE / CONFIGURATION).exists() else None,

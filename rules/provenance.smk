@@ -11,8 +11,13 @@ rule version_data:
         expand(PREPARED_FILES, dataset=CONFIG.datasets),
     output:
         update("data.dvc"),
+    conda:
+        software("store")
+    threads: 1
     resources:
         dvc=1,
+        mem_mb=growing(2000),
+        runtime=720,
     params:
         folders=["data"],
         trail=False,
@@ -28,8 +33,13 @@ rule version_models:
         cards(),
     output:
         update("models.dvc"),
+    conda:
+        software("store")
+    threads: 1
     resources:
         dvc=1,
+        mem_mb=growing(2000),
+        runtime=720,
     params:
         folders=["models"],
         trail=False,
@@ -46,8 +56,13 @@ rule version_results:
         rules.version_models.output,
     output:
         update("results.dvc"),
+    conda:
+        software("store")
+    threads: 1
     resources:
         dvc=1,
+        mem_mb=growing(2000),
+        runtime=720,
     params:
         folders=["results", REPORT],
         trail=True,
@@ -63,8 +78,13 @@ rule push:
         rules.version_models.output,
         rules.version_results.output,
     localrule: True
+    conda:
+        software("store")
+    threads: 1
     resources:
         dvc=1,
+        mem_mb=growing(2000),
+        runtime=720,
     params:
         folders=["data", "models", "results", REPORT],
     script:
@@ -72,6 +92,9 @@ rule push:
 
 
 rule audit:
+    localrule: True
+    conda:
+        software("networks")
     params:
         run=RUN,
     script:
@@ -79,6 +102,9 @@ rule audit:
 
 
 rule crate:  # of what is there: it has no inputs, so that packing a run never makes anything of it again
+    localrule: True
+    conda:
+        software("store")
     params:
         run=RUN,
         software=SOURCE,

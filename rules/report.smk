@@ -62,7 +62,11 @@ def made_before_the_report():
         *expand(INDEX, dataset=CONFIG.datasets),
         *weights(),
         *cards(),
-        *grid(f"{VOTES}/shard_{{shard}}.npz", shard=range(CONFIG.sampling.shards)),
+        *(
+            path
+            for dataset in CONFIG.datasets
+            for path in grid(f"{VOTES}/shard_{{shard}}.npz", [dataset], shard=range(SHARDS[dataset]))
+        ),
         *grid(rules.predict.output[0]),
         *expand(rules.denoise_examples.output[0], dataset=CONFIG.datasets, denoiser=PICTURED, sigma=SIGMAS),
         *SCORES,
@@ -145,6 +149,12 @@ rule tables:
         f"logs/{RUN}/tables.log",
     benchmark:
         f"logs/{RUN}/tables.tsv"
+    conda:
+        software("report")
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=60,
     params:
         resamples=CONFIG.report.bootstrap,
         code=code("tables"),
@@ -173,6 +183,12 @@ rule curves:
         f"logs/{RUN}/curves.log",
     benchmark:
         f"logs/{RUN}/curves.tsv"
+    conda:
+        software("report")
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=60,
     params:
         segmenters=[tuple(each.values()) for each in LEARNED_SEGMENTERS],
         denoisers=[tuple(each.values()) for each in LEARNED_DENOISERS],
@@ -193,6 +209,12 @@ rule costs:
         f"logs/{RUN}/costs.log",
     benchmark:
         f"logs/{RUN}/costs.tsv"
+    conda:
+        software("report")
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=60,
     params:
         code=code("costs"),
         environment=environment("costs"),
@@ -227,6 +249,12 @@ rule gallery:
         f"logs/{RUN}/gallery/{{dataset}}.log",
     benchmark:
         f"logs/{RUN}/gallery/{{dataset}}.tsv"
+    conda:
+        software("report")
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=60,
     params:
         models=list(dict.fromkeys(pairing[:2] for pairing in SHOWN)),
         denoised=SIGMAS if DIFFUSION else [],
@@ -264,6 +292,12 @@ rule look_at_data:
         f"logs/{RUN}/look_at_data/{{dataset}}.log",
     benchmark:
         f"logs/{RUN}/look_at_data/{{dataset}}.tsv"
+    conda:
+        software("report")
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=60,
     params:
         code=code("look_at_data"),
         environment=environment("look_at_data"),
@@ -284,6 +318,12 @@ rule data_page:
         f"logs/{RUN}/data_page.log",
     benchmark:
         f"logs/{RUN}/data_page.tsv"
+    conda:
+        software("report")
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=60,
     params:
         run=RUN,
         template=templates("base.html.j2", "notices.html.j2", "data.html.j2"),

@@ -37,6 +37,26 @@ def paired_folders(wildcards):
     ]
 
 
+def shards_of(dataset):
+    """How many jobs the test images of a data set are dealt out among: planned before the images are there."""
+    if dataset in OWN_FOLDERS:
+        images = OWN_FOLDERS[dataset].tests(SPLITS[dataset])
+    elif dataset == "phantom":
+        images = CONFIG.phantom.test
+    else:
+        images = expected_tests(ABOUT[dataset], SPLITS[dataset])
+    images = min(images, CONFIG.sampling.test_images or images)
+    return max(1, math.ceil(images / (CONFIG.sampling.shard_size or images or 1)))
+
+
+SHARDS = {dataset: shards_of(dataset) for dataset in CONFIG.datasets}
+
+
+def votes(wildcards):
+    """The votes of all test images of a data set, for a pairing and a sigma."""
+    return expand(f"{VOTES}/shard_{{shard}}.npz", shard=range(SHARDS[wildcards.dataset]), **wildcards)
+
+
 rule sample:
     input:
         index=INDEX,
@@ -48,6 +68,8 @@ rule sample:
         f"logs/{RUN}/sample/{{dataset}}/{{model}}-{{regime}}/{{denoiser}}/sigma_{{sigma}}/{{shard}}.log",
     benchmark:
         f"logs/{RUN}/sample/{{dataset}}/{{model}}-{{regime}}/{{denoiser}}/sigma_{{sigma}}/{{shard}}.tsv"
+    conda:
+        software("networks")
     threads: 1
     resources:
         gpu=gpus(),
@@ -57,8 +79,8 @@ rule sample:
         segmenter=SEGMENTER,
         denoiser=chosen_denoiser_folder,
         denoising_steps=chosen_steps,
-        shards=CONFIG.sampling.shards,
-        settings=CONFIG.sampling.model_dump(),
+        shards=lambda wildcards: SHARDS[wildcards.dataset],
+        settings=CONFIG.sampling.model_dump(exclude={"shard_size"}),
         measurements=measurements,
         measured_code=measured_code,
         keep_draws=CONFIG.keep_draws,
@@ -84,10 +106,13 @@ rule predict:
         f"logs/{RUN}/predict/{{dataset}}/{{model}}-{{regime}}.log",
     benchmark:
         f"logs/{RUN}/predict/{{dataset}}/{{model}}-{{regime}}.tsv"
+    conda:
+        software("networks")
     threads: 1
     resources:
         gpu=gpus(),
-        mem_mb=4000,
+        mem_mb=growing(4000),
+        runtime=240,
     params:
         segmenter=SEGMENTER,
         test_images=CONFIG.sampling.test_images,
@@ -108,10 +133,13 @@ rule denoise_examples:
         f"logs/{RUN}/denoise_examples/{{dataset}}/{{denoiser}}/sigma_{{sigma}}.log",
     benchmark:
         f"logs/{RUN}/denoise_examples/{{dataset}}/{{denoiser}}/sigma_{{sigma}}.tsv"
+    conda:
+        software("networks")
     threads: 1
     resources:
         gpu=gpus(),
         mem_mb=memory,
+        runtime=240,
     params:
         denoiser=chosen_denoiser_folder,
         denoising_steps=chosen_steps,
@@ -134,10 +162,13 @@ rule score_denoisers:
         f"logs/{RUN}/score_denoisers/{{dataset}}.log",
     benchmark:
         f"logs/{RUN}/score_denoisers/{{dataset}}.tsv"
+    conda:
+        software("networks")
     threads: 1
     resources:
         gpu=gpus(),
-        mem_mb=memory_of(DIFFUSION),
+        mem_mb=growing(memory_of(DIFFUSION)),
+        runtime=240,
     params:
         denoisers=lambda wildcards: {name: denoiser_folder(wildcards.dataset, name) for name in DIFFUSION},
         denoising_steps=CONFIG.denoising_steps,
@@ -162,10 +193,13 @@ rule measure_costs:
         f"logs/{RUN}/measure_costs/{{dataset}}.log",
     benchmark:
         f"logs/{RUN}/measure_costs/{{dataset}}.tsv"
+    conda:
+        software("networks")
     threads: 1
     resources:
         gpu=gpus(),
-        mem_mb=memory_of(DIFFUSION),
+        mem_mb=growing(memory_of(DIFFUSION)),
+        runtime=240,
     params:
         pairings=paired_folders,
         denoising_steps=CONFIG.denoising_steps,

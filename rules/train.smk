@@ -69,6 +69,11 @@ def tuning(wildcards):
     }
 
 
+def tuning_memory(wildcards, attempt):
+    """MiB of memory that a training asks for; in the regime `denoised` the denoiser is there, too."""
+    return attempt * memory_of(DIFFUSION[:1] if wildcards.regime == "denoised" else [])
+
+
 rule train_segmenter:
     input:
         unpack(start_of),
@@ -83,10 +88,12 @@ rule train_segmenter:
         "logs/train/{dataset}/{model}-{regime}.tsv"
     wildcard_constraints:
         regime="clean|noise|denoised",
+    conda:
+        software("networks")
     threads: 1
     resources:
         gpu=gpus() * CONFIG.gpus,
-        mem_mb=lambda wildcards: memory_of(DIFFUSION[:1] if wildcards.regime == "denoised" else []),
+        mem_mb=tuning_memory,
         runtime=720,
     params:
         folder=subpath(output[0], parent=True),
@@ -116,6 +123,12 @@ rule import_network:
     wildcard_constraints:
         model=only(set(GIVEN) - set(PROGRAMS)),
         regime="given",
+    conda:
+        software("networks")
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=60,
     params:
         folder=subpath(output[0], parent=True),
         network=network,
@@ -152,10 +165,12 @@ rule train_denoiser:
     wildcard_constraints:
         source=only(TRAINED_DENOISERS.values()),
     priority: 1  # the longest job of a small run: it starts first
+    conda:
+        software("networks")
     threads: 1
     resources:
         gpu=gpus() * CONFIG.gpus,
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=1440,
     params:
         folder=DENOISER,
@@ -180,8 +195,12 @@ rule import_adm:
         "logs/train/denoiser/adm256.log",
     benchmark:
         "logs/train/denoiser/adm256.tsv"
+    conda:
+        software("networks")
+    threads: 1
     resources:
-        mem_mb=memory_of(["adm256"]),
+        mem_mb=growing(memory_of(["adm256"])),
+        runtime=240,
     params:
         checkpoint=ADM_CHECKPOINT,
         disturbed=lambda wildcards: disturbed(ADM_FILES[0], missing=False),

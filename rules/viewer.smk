@@ -49,6 +49,12 @@ rule viewer:
         f"logs/{RUN}/viewer/{{dataset}}.log",
     benchmark:
         f"logs/{RUN}/viewer/{{dataset}}.tsv"
+    conda:
+        software("report")
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=60,
     params:
         sigmas=SIGMAS,
         models=SEGMENTERS,

@@ -1,6 +1,12 @@
+from segcert.provenance.bucket import rename
+from segcert.provenance.bucket_trail import without_bucket
 from segcert.provenance.pointers import add_to_dvc
 from segcert.provenance.trail import pack_trail
 
-if snakemake.params.trail:
+companions = rename(snakemake)
+companions.unpack(snakemake.input)
+if snakemake.params.trail and companions.copies:
+    pack_trail(translate=without_bucket(snakemake.config["bucket"], str(companions.copies)))
+elif snakemake.params.trail:
     pack_trail()
 add_to_dvc(snakemake.params.folders)

@@ -1,13 +1,11 @@
 """The `segcert` command: certify, explain, verify, plan; audit, trace, diff, compare, crate of runs; datasets."""
 
 import enum
-import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from segcert.certification.feasibility import CertificationError
 from segcert.data.errors import DataError
 from segcert.progress import printable
 
@@ -131,27 +129,44 @@ def verify(
 
 @app.command()
 def plan(
-    sigma: Sigma,
-    shape: Annotated[str, typer.Option(help="HxW or CxHxW, such as 256x256.")],
+    context: typer.Context,
+    sigma: Annotated[float | None, typer.Option(help="Of an image: standard deviation of the noise.")] = None,
+    shape: Annotated[str | None, typer.Option(help="Of an image: HxW or CxHxW, such as 256x256.")] = None,
     tau: Tau = 0.75,
     alpha: Alpha = 0.001,
     method: MethodOption = Method.segcertify,
     n0: Selection = 10,
     k: Annotated[int, typer.Option("--k", min=1, help="Of method kfwer.")] = 10,
+    config: Annotated[
+        list[str] | None,
+        typer.Option("--config", "--configfile", help="Of a run: configuration file or KEY=VALUE; may be repeated."),
+    ] = None,
+    changes: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="More of --config.")] = None,
+    hardware: Annotated[str | None, typer.Option(help="What was measured: h100, cpu; without it, a guess.")] = None,
+    devices: Annotated[str, typer.Option(help="Numbers of GPUs, or cores, for the wall time.")] = "1,2,4,8",
+    cores: Annotated[int, typer.Option(min=1, help="CPU cores beside each GPU.")] = 8,
+    images: Annotated[int | None, typer.Option(min=1, help="Test images of each data set, instead of all.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Of a run: everything, for machines.")] = False,
 ) -> None:
-    """Say how many draws are needed and what radius is possible."""
-    from segcert.certification.planning import plan as plan_for
+    """Say what a run will cost, or what an image needs.
 
-    if not re.fullmatch(r"(\d+x)?\d+x\d+", shape) or "0" in shape.split("x"):
-        raise CertificationError(f"--shape: found {shape!r}; expected HxW or CxHxW, such as 256x256 or 3x256x256")
-    planned = plan_for(tuple(map(int, shape.split("x"))), sigma, tau, alpha, method.value, n0, k)
-    _say(f"Radius: {planned.radius:.4g} (l2, pixels in [0, 1]), {planned.gray_levels:.3g} gray levels RMS per value")
-    _say(f"Any pixel at all: n >= {planned.least_n}. Any measurement: n0 + n >= {planned.least_draws}")
-    _say("A pixel that has its class on this share of the noisy copies is certified with probability 0.95 by")
-    for share, needed in planned.needed.items():
-        text = "no number of draws (share <= tau)" if needed is None else f"n = {needed[1]} to {needed[0]}"
-        _say(f"  {share:5.0%}  {text}")
-    _say("(first number: nine tenths of the pixels are certified before it; second: none is)")
+    Of a run jobs, network calls, hours, wall time and disk: segcert plan --config config/paper.yaml, in the folder
+    where snakemake runs; what is up to date does not count. Of an image draws and radius: segcert plan --sigma 0.25
+    --shape 256x256.
+    """
+    from segcert.planning.command import plan_image, plan_run, which_plan
+
+    given = [name for name in context.params if str(context.get_parameter_source(name)).endswith("COMMANDLINE")]
+    if which_plan(given) == "image":
+        _say(plan_image(sigma, shape, tau=tau, alpha=alpha, method=method.value, n0=n0, k=k))
+        return
+    from segcert.audit.plan import read_graph
+
+    text = plan_run(
+        read_graph, [*(config or []), *(changes or [])], hardware=hardware, devices=devices, cores=cores, images=images,
+        as_json=as_json,
+    )  # fmt: skip
+    typer.echo(text)
 
 
 @app.command()

@@ -9,9 +9,10 @@ import pytest
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 LAYERS = [
-    {"votes", "draws", "measurements", "provenance", "config", "progress"},
+    {"votes", "draws", "measurements", "provenance", "config", "progress", "interruption"},
     {"models", "diffusion", "data"},
     {"training", "smoothing", "certification"},
+    {"planning"},
     {"reporting", "documents", "audit", "cli"},
 ]
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -136,6 +137,27 @@ def test_a_checkpoint_is_read_to_the_cpu(tmp_path, monkeypatch):
     checkpoint.save({"step": torch.tensor(1.0)})
     assert checkpoint.load()["step"].device.type == "cpu"
     assert seen == {"map_location": "cpu", "weights_only": True}
+
+
+def flip_a_weight(content):
+    return content.replace(np.float32(0.5).tobytes(), np.float32(0.25).tobytes())
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda content: b"", lambda content: b"garbage", lambda content: content[: len(content) // 2], flip_a_weight],
+    ids=["empty", "garbage", "truncated", "flipped"],
+)
+def test_a_damaged_checkpoint_counts_as_none(tmp_path, damage, caplog):
+    checkpoint = Checkpoint(tmp_path / "checkpoint.pt", "key")
+    checkpoint.save({"weight": torch.full((1000,), 0.5)})
+    content = checkpoint.path.read_bytes()
+    assert damage(content) != content
+    checkpoint.path.write_bytes(damage(content))
+    assert checkpoint.load() is None
+    assert "checkpoint.pt: damaged" in caplog.text
+    checkpoint.save({"weight": torch.ones(3)})
+    assert torch.equal(checkpoint.load()["weight"], torch.ones(3))
 
 
 def test_a_checkpoint_of_another_training_is_not_gone_on_from(tmp_path):

@@ -76,6 +76,7 @@ def test_a_table_with_paths_groups_and_splits(folder):
     prepare(data.about, find(data), folder / "prepared", Form(16))
     dataset = PreparedDataset(folder / "prepared/index.csv")
     assert [len(dataset.names(split)) for split in ("train", "val", "test")] == [18, 3, 9]
+    assert data.tests(data.about.splits["table"]) == 9
     assert dataset.group("03_013") == "3"
     (folder / "clinic.csv").write_text("\n".join(lines).replace("00_000_mask.png,0,train", "00_000_mask.png,0,test"))
     with pytest.raises(DataError, match="group 0 is in two splits"):

@@ -1,16 +1,20 @@
+import datetime
+import errno
 import json
 import os
 import resource
 import subprocess
 import sys
+import time
 from types import SimpleNamespace
 
 import numpy as np
+import psutil
 import pytest
 
 from segcert.provenance.atomic import atomic_file, atomic_folder
 from segcert.provenance.code import SILENT, code_digest, import_closure, target_digest
-from segcert.provenance.digests import array_digest, file_digest
+from segcert.provenance.digests import CACHE, DigestCache, array_digest, file_digest
 from segcert.provenance.records import read_record, record_path, recorded
 
 
@@ -72,6 +76,46 @@ def test_a_full_disk_leaves_no_half_written_file(tmp_path, scripts):
     assert str(target) in done.stderr, done.stderr
     assert "nothing was written" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+class RustError(Exception):
+    """As safetensors' errors: the number stands in the text."""
+
+
+def refused_by_rust():
+    raise RustError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+
+def refused_by_torch():
+    try:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    except OSError:
+        raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 704 vs 598")  # noqa: B904
+
+
+@pytest.mark.parametrize("refused", [refused_by_rust, refused_by_torch])
+@pytest.mark.parametrize("atomic", [atomic_file, atomic_folder])
+def test_a_full_disk_is_named_whatever_the_library_that_met_it(tmp_path, refused, atomic):
+    target = tmp_path / "weights"
+    with pytest.raises(OSError, match="No space left on device; nothing was written") as caught, atomic(target):
+        refused()
+    assert "make room there" in str(caught.value)
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(target))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_about_another_file_stays_as_it_is(tmp_path):
+    with pytest.raises(FileNotFoundError) as caught, atomic_file(tmp_path / "file.txt"):
+        (tmp_path / "other.txt").read_text()
+    assert caught.value.filename == str(tmp_path / "other.txt")
+    assert "nothing was written" not in str(caught.value)
+
+
+def test_a_digest_is_had_where_the_cache_of_digests_cannot_be_written(tmp_path):
+    file = tmp_path / "file"
+    file.write_text("1")
+    (tmp_path / CACHE).parent.touch()  # a file where the folder should be
+    assert DigestCache(tmp_path).digest(file) == file_digest(file)
 
 
 def test_digests_tell_values_apart(tmp_path):
@@ -159,6 +203,28 @@ def job(tmp_path, **changes):
     names = {"rule": "stage", "wildcards": {"sigma": "0.5"}, "params": {"code": "abc", "seed": 3}}
     names |= {"input": [tmp_path / "in"], "output": [tmp_path / "out"], "threads": 1, "log": [], "scriptdir": tmp_path}
     return SimpleNamespace(**(names | changes))
+
+
+@pytest.mark.parametrize("seconds", [-86400, 365 * 86400], ids=["back", "forward"])
+def test_a_job_takes_as_long_as_it_takes_whatever_the_clock_says(tmp_path, monkeypatch, seconds):
+    with recorded(job(tmp_path)):
+        (tmp_path / "out").write_text("2")
+        clock = time.time
+        monkeypatch.setattr(time, "time", lambda: clock() + seconds)
+    record = read_record(tmp_path / "out")
+    lived = clock() - psutil.Process().create_time()
+    assert 0 < record["seconds"] <= lived + 1
+    started, ended = (datetime.datetime.fromisoformat(record[name]) for name in ("started", "ended"))
+    assert 0 <= (ended - started).total_seconds() <= lived + 1
+
+
+def test_a_full_disk_does_not_hide_why_a_job_failed(tmp_path, monkeypatch):
+    def full(*_arguments):
+        raise OSError(errno.ENOSPC, "No space left on device", "out.record.json")
+
+    monkeypatch.setattr("segcert.provenance.records._write", full)
+    with pytest.raises(SystemExit, match="rule stage: what was wrong"), recorded(job(tmp_path, log=[tmp_path / "log"])):
+        raise ValueError("what was wrong")
 
 
 def test_a_record_says_what_was_read_run_and_made(tmp_path):

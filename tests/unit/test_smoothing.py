@@ -201,6 +201,39 @@ def test_a_block_whose_counts_were_changed_is_drawn_again(tmp_path):
     assert store.get(key) is None
 
 
+def test_a_block_with_any_bit_flipped_is_right_or_none(tmp_path):
+    store, key = BlockStore(tmp_path), {"k": 1}
+    block = Block(np.ones((2, 3, 3), np.int64), {"areas": np.ones((4, 2), np.int64)})
+    store.put(key, block)
+    whole, found = store.path(key).read_bytes(), []
+    for bit in range(0, 8 * len(whole), 11):
+        flipped = bytearray(whole)
+        flipped[bit // 8] ^= 1 << bit % 8
+        store.path(key).write_bytes(flipped)
+        found.append(store.get(key))
+    assert {each.digest for each in found if each} == {block.digest}, "times and the like"
+    assert found.count(None) > len(found) / 2
+
+
+def test_a_block_under_the_name_of_another_one_is_drawn_again(tmp_path):
+    store, ours, theirs = BlockStore(tmp_path), {"k": 1}, {"k": 2}
+    store.put(theirs, Block(np.ones((2, 3, 3), np.int64), {"areas": np.ones((4, 2), np.int64)}))
+    store.path(ours).parent.mkdir(exist_ok=True)
+    store.path(ours).write_bytes(store.path(theirs).read_bytes())
+    assert store.get(ours) is None
+    assert store.get(theirs)
+
+
+@pytest.mark.parametrize("content", ["", "[50", "{}x", '["50"]', "7", "\0\0"])
+def test_a_damaged_note_of_finished_votes_counts_as_none(tmp_path, content):
+    store, key = BlockStore(tmp_path), {"k": 1}
+    assert store.finished(key, 50) == []
+    assert store.finished(key, 100) == [50]
+    store.path(key).with_suffix(".json").write_text(content)
+    assert store.finished(key, 100) == []
+    assert store.finished(key, 200) == [100]
+
+
 def nan_model(x):
     return threshold_model(x) * float("nan")
 

@@ -3,7 +3,7 @@
 import pytest
 
 from segcert.data.catalogue import NAMES, Named, module_of
-from segcert.data.splits import by_group
+from segcert.data.splits import by_group, expected_tests, read_split_file
 
 
 def test_the_shares_are_as_stated_and_repeat():
@@ -29,3 +29,13 @@ def test_another_image_moves_no_other():
     before = {k: by_group(Named("shenzhen", f"{k}", f"{k}")) for k in range(100)}
     after = {k: by_group(Named("shenzhen", f"{k}", f"{k}")) for k in range(-50, 200)}
     assert before.items() <= after.items()
+
+
+def test_how_many_images_are_tested_is_known_before_they_are_there(tmp_path):
+    cvc, jsrt, shenzhen = (module_of(name).DATASET for name in ("cvc_clinicdb", "jsrt", "shenzhen"))
+    frames = [cvc.splits["frames"].split_of(Named("cvc_clinicdb", f"cvc_{k:03d}", f"{k}")) for k in range(1, 613)]
+    assert expected_tests(cvc, cvc.splits["frames"]) == frames.count("test") == 61
+    assert expected_tests(jsrt, jsrt.splits["folds"]) == 123
+    assert expected_tests(shenzhen, shenzhen.splits["groups"]) == 166, "a quarter of 662, rounded up"
+    (tmp_path / "split.json").write_text('{"train": ["a"], "val": ["b"], "test": ["c", "d"]}')
+    assert expected_tests(shenzhen, read_split_file(tmp_path / "split.json")) == 2

@@ -4,7 +4,9 @@ import math
 
 import pandas as pd
 import pytest
+from matplotlib.text import Annotation
 
+from segcert.reporting.lineage_figure import Stage, lineage_figure
 from segcert.reporting.stages import COLUMNS, read_jobs, stage_figure, stage_table
 
 HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
@@ -79,3 +81,14 @@ def test_without_any_record_there_is_an_empty_table(tmp_path):
     assert list(table) == COLUMNS
     table.to_csv(tmp_path / "stages.csv", index=False)
     assert pd.read_csv(tmp_path / "stages.csv").empty
+
+
+def test_arrows_of_the_lineage_are_drawn_in_one_order():
+    """Networkx leaves them in the order of a set, which is another in every process."""
+    readers = [f"reader_{letter}" for letter in "abcdefg"]
+    figure = lineage_figure(
+        dict.fromkeys(["maker", *readers], Stage(1, 1, "")), {("maker", reader) for reader in readers}
+    )
+    arrows = [artist.xy[1] for artist in figure.axes[0].texts if isinstance(artist, Annotation)]
+    assert len(arrows) == len(readers)
+    assert arrows == sorted(arrows)

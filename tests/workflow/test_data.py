@@ -21,6 +21,8 @@ from tests.archives import (
 )
 from tests.workflow.conftest import TINY
 
+from segcert.votes import load_votes
+
 SHORT = {"denoisers": ["none"], "regimes": ["clean"], "sigmas": [0.5], "attack": {"images": 0}}
 
 
@@ -62,7 +64,10 @@ OWN = {
 
 
 def test_jsrt_goes_all_the_way_with_three_structures(checkout):
-    """From archives that a person put into data/raw, in the official format, at 12 bits."""
+    """From archives that a person put into data/raw, in the official format, at 12 bits.
+
+    Networks at 8x8, certificates at 16x16 with a weaker guarantee; exact noise and kept draws on the way.
+    """
     raw = checkout.path / "data/raw/jsrt"
     raw.mkdir(parents=True)
     jsrt_archives(raw, 8)
@@ -70,7 +75,10 @@ def test_jsrt_goes_all_the_way_with_three_structures(checkout):
     with zipfile.ZipFile(raw / "masks.zip") as masks:  # unpacked: the archive is not the published one
         masks.extractall(raw / "SCR")
     (raw / "masks.zip").unlink()
-    configfile = configure(checkout, run="jsrt", datasets=["jsrt"], noise="exact", regimes=["clean"], sigmas=[0.5])
+    configfile = configure(
+        checkout, run="jsrt", datasets=["jsrt"], noise="exact", regimes=["clean"], sigmas=[0.5], pool=2,
+        keep_draws=True, method="kfwer", kfwer_k=3,
+    )  # fmt: skip
     checkout.snakemake(configfile=configfile)
     table = pd.read_parquet(checkout.path / "results/jsrt/certificates.parquet")
     assert set(table["class_name"]) == {"lungs", "heart", "clavicles"}
@@ -84,6 +92,19 @@ def test_jsrt_goes_all_the_way_with_three_structures(checkout):
     page = (checkout.path / "reports/jsrt/data.html").read_text()
     assert "No redistribution (images and masks)" in page
     assert "Shiraishi J" in page
+    assert (
+        "fewer than k pixels of the image are certified wrongly"
+        in (checkout.path / "reports/jsrt/index.html").read_text()
+    )
+    assert set(table["method"]) == {"kfwer"}
+    assert set(table["k"]) == {3}
+    config = json.loads((checkout.path / "models/segmenter/jsrt/unet-clean/config.json").read_text())
+    assert (config["image_size"], config["pool"]) == (16, 2)
+    (path,) = checkout.files("results/jsrt/votes/jsrt/unet-clean/ddpm/sigma_0.5/*.npz")
+    for vote in load_votes(path).values():
+        assert vote.estimation.shape == (4, 16, 16)
+        assert vote.origin["noise"] == "exact, 12 bits"
+        assert np.array_equal((vote.label_maps()[5:] == 1).sum(axis=0), vote.estimation[1])
     assert checkout.stale(configfile=configfile) == {}
 
 
@@ -105,6 +126,7 @@ def test_a_folder_of_ones_own_goes_all_the_way_is_versioned_and_noticed_when_it_
     assert set(table["group"]) == {"6", "7"}
     manifest = json.loads((own.path / "data/raw/clinic/manifest.json").read_text())
     assert len(manifest["files"]) == 48
+    assert "No image was attacked" in (own.path / "reports/own/index.html").read_text()
     assert own.stale(configfile=own.configfile) == {}
 
     shutil.rmtree(own.path / "data")

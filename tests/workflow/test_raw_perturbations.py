@@ -1,8 +1,10 @@
 """What happens to a finished run when the files that it began with change: archives, and images of one's own."""
 
+import json
 import shutil
 import zipfile
 
+import pandas as pd
 import pytest
 from tests.archives import encoded, mirror_of, montgomery_archive, picture, rewrite
 from tests.workflow.conftest import Checkout, make_checkout
@@ -38,6 +40,15 @@ def finished_raw_once(tmp_path_factory):
 def raw(finished_raw_once, tmp_path):
     shutil.copytree(finished_raw_once.path, tmp_path / "repo", symlinks=True)
     return Checkout(tmp_path / "repo")
+
+
+def test_a_release_from_a_mirror_is_certified_on_its_test_images(finished_raw_once):
+    table = pd.read_parquet(finished_raw_once.path / "results/raw/certificates.parquet")
+    table = table[table["dataset"] == "montgomery"]
+    assert set(table["class_name"]) == {"lungs"}
+    splits = json.loads((finished_raw_once.path / "data/prepared/montgomery/splits.json").read_text())
+    assert set(table["image"]) == set(splits["test"])
+    assert not set(splits["train"]) & set(table["image"])
 
 
 def one_pixel(pixels):

@@ -1,53 +1,25 @@
 """What Snakemake would do, and why: its plan as plain values. The only module that imports Snakemake."""
 
 import contextlib
-import dataclasses
 import io
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from snakemake.api import SnakemakeApi
 from snakemake.cli import parse_args, parse_config
+from snakemake.common.configfile import load_configfile
 from snakemake.settings.enums import Quietness
 from snakemake.settings.types import ConfigSettings, DAGSettings, OutputSettings, ResourceSettings
+
+from segcert.planning.jobs import JobGraph, Planned
+
+ANY_NUMBER = 1_000_000_000  # of cores, GPUs, MiB: a job gets what its rule asks for
+OF_A_MACHINE = ("gpu", "mem_mb")
 
 
 class PlanError(ValueError):
     """A plan that Snakemake cannot make; the message holds its words."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Planned:
-    """A job of a plan.
-
-    Attributes
-    ----------
-    rule, outputs, inputs, params
-        What it is; `params` by name.
-    stale
-        Whether it would run.
-    missing, changed_inputs
-        Outputs that are not there, and inputs whose content is another than it read.
-    params_changed, inputs_changed
-        Whether Snakemake's records hold other parameters, or another set of inputs.
-    incomplete
-        Whether it was interrupted.
-    follows
-        The rules of the jobs that would run and whose files it reads.
-    """
-
-    rule: str
-    outputs: list[str]
-    inputs: list[str]
-    params: dict[str, Any]
-    stale: bool
-    missing: list[str]
-    changed_inputs: list[str]
-    params_changed: bool
-    inputs_changed: bool
-    incomplete: bool
-    follows: list[str]
 
 
 def read_plan(arguments: Sequence[str]) -> list[Planned]:
@@ -55,21 +27,40 @@ def read_plan(arguments: Sequence[str]) -> list[Planned]:
 
     The profile of the checkout is read as the command reads it.
     """
+    return _graph(arguments, gpus_elsewhere=False).jobs
+
+
+def read_graph(arguments: Sequence[str]) -> JobGraph:
+    """The plan for a machine with any number of GPUs, whatever this one has, unless the configuration says cpu.
+
+    Raises PlanError.
+    """
+    return _graph(arguments, gpus_elsewhere=True)
+
+
+def _graph(arguments: Sequence[str], *, gpus_elsewhere: bool) -> JobGraph:
     said = io.StringIO()
     with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
         _, args = parse_args(["--dry-run", *arguments])
         with SnakemakeApi(OutputSettings(dryrun=True, quiet={Quietness.ALL})) as api:
             try:
-                return _plan(api, args)
+                return _plan(api, args, gpus_elsewhere)
             except Exception as error:
                 api.print_exception(error)
                 raise PlanError(f"snakemake cannot make a plan:\n{said.getvalue().strip()}") from error
 
 
-def _plan(api: SnakemakeApi, args: Namespace) -> list[Planned]:
+def _plan(api: SnakemakeApi, args: Namespace, gpus_elsewhere: bool) -> JobGraph:
+    config, limits = parse_config(args.config), {name: each.value for name, each in args.resources.items()}
+    resources = limits
+    if gpus_elsewhere:
+        limits = {name: limit for name, limit in limits.items() if name not in OF_A_MACHINE}
+        resources = limits | dict.fromkeys(OF_A_MACHINE, ANY_NUMBER)
+        if _device(args, config) != "cpu":
+            config["device"] = "cuda"
     workflow = api.workflow(
-        resource_settings=ResourceSettings(cores=1, resources=args.resources),
-        config_settings=ConfigSettings(config=parse_config(args.config), configfiles=args.configfile),
+        resource_settings=ResourceSettings(cores=ANY_NUMBER, resources=resources),
+        config_settings=ConfigSettings(config=config, configfiles=args.configfile),
         snakefile=args.snakefile,
     )
     plan = workflow.dag(
@@ -82,10 +73,26 @@ def _plan(api: SnakemakeApi, args: Namespace) -> list[Planned]:
     )
     plan.execute_workflow(pseudo_executor="dryrun")
     dag = workflow._workflow.dag
-    return [_planned(dag, job) for level in dag.toposorted() for job in level if not job.is_norun]
+    jobs = [job for level in dag.toposorted() for job in sorted(level, key=_name) if not job.is_norun]
+    places = {job: place for place, job in enumerate(jobs)}
+    return JobGraph(
+        [_planned(dag, job, places) for job in jobs],
+        dict(workflow._workflow.globals["config"]),
+        {name: limit for name, limit in limits.items() if isinstance(limit, int)},
+    )
 
 
-def _planned(dag: Any, job: Any) -> Planned:
+def _name(job: Any) -> tuple[str, list[str]]:
+    return job.rule.name, list(map(str, job.output))
+
+
+def _device(args: Namespace, config: Mapping[str, Any]) -> Any:
+    """The device that command line or configuration files ask for."""
+    files = [load_configfile(path).get("device") for path in args.configfile or []]
+    return config.get("device") or next(filter(None, reversed(files)), None)
+
+
+def _planned(dag: Any, job: Any, places: Mapping[Any, int]) -> Planned:
     reason, stale = dag.reason(job), dag.needrun(job)
     return Planned(
         rule=job.rule.name,
@@ -99,4 +106,9 @@ def _planned(dag: Any, job: Any) -> Planned:
         inputs_changed=bool(reason.input_changed),
         incomplete=bool(reason.incomplete_output or reason.forced),  # so it forces what was interrupted
         follows=sorted({other.rule.name for other in dag.dependencies[job] if dag.needrun(other)}),
+        wildcards=dict(job.wildcards.items()),
+        threads=job.threads,
+        resources=dict(job.resources.items()),
+        priority=job.priority,
+        after=sorted(places[other] for other in dag.dependencies[job] if other in places),
     )

@@ -5,7 +5,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from segcert.audit.plan import Planned, read_plan
+from segcert.audit.plan import read_plan
+from segcert.planning.jobs import Planned
 from segcert.provenance.contents import notice_changes
 from segcert.provenance.known import recall
 from segcert.provenance.records import read_record

@@ -107,8 +107,10 @@ class Sampling(Section):
     )
     compile: bool = Field(False, description="Run the networks through torch.compile (CUDA graphs on a GPU)")
     block_size: Count = Field(50, description="Draws per block: the unit of resumption and of reuse")
-    shards: Count = Field(
-        1, description="Jobs per segmenter, denoiser and sigma, among which the test images are dealt out"
+    shard_size: Count | None = Field(
+        None,
+        description="Test images per job, about: those of a segmenter, a denoiser and a sigma are dealt out among so "
+        "many jobs as the images that the data set is known for call for; null: one job. Results do not depend on it",
     )
     test_images: Count | None = Field(None, description="Certify only the first so many test images; null: all")
 

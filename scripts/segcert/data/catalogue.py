@@ -38,13 +38,20 @@ class SplitRule:
     """A rule of which images train, validate and are certified.
 
     split_of: "" for an image that is in none. leaks: whether images of one patient or video fall on several sides, so
-    that test numbers are too good. names: the images that the rule speaks of, if it lists them.
+    that test numbers are too good. names: the images that the rule speaks of, if it lists them. counts: how many it
+    puts into each split, where that is known before the images are there.
     """
 
     description: str
     split_of: Callable[["Named"], str]
     leaks: bool = False
     names: frozenset[str] = frozenset()
+    counts: Mapping[str, int] = dataclasses.field(default_factory=dict)
+
+    @property
+    def tests(self) -> int | None:
+        """How many it tests, where that is known before the images are there."""
+        return self.counts.get("test")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,6 +78,8 @@ class Dataset:
         Rules by name; the first is the default.
     images
         How many the official release has; None: any number.
+    masked
+        How many of them have a mask; None: all.
     native_sizes
         Heights and widths of the official images; empty where they vary.
     pixel_size
@@ -97,6 +106,7 @@ class Dataset:
     group: str
     archives: tuple[Archive, ...] = ()
     images: int | None = None
+    masked: int | None = None
     native_sizes: tuple[tuple[int, int], ...] = ()
     pixel_size: PixelSize | None = None
     bits: int = 8

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segcert.data.archives import File
-from segcert.data.catalogue import Dataset, SplitRule
+from segcert.data.catalogue import Dataset, Named, SplitRule
 from segcert.data.decoding import decode, decode_values, file_format
 from segcert.data.errors import DataError
 from segcert.data.images import Labels, Raster
@@ -75,6 +75,12 @@ class OwnFolder:
             if found := next((kind for kind, pattern in NOT_IN_PATHS.items() if re.search(pattern, path)), None):
                 raise DataError(f"{path!r}: found {found} in the path; rename the file or its folder")
         return files
+
+    def tests(self, rule: SplitRule) -> int:
+        """How many of its images a rule tests."""
+        rows = list_own(self.name, self.settings).items()
+        named = (Named(self.name, name, row.group or name, row.split or None) for name, row in rows if row.image)
+        return sum(rule.split_of(each) == "test" for each in named)
 
     def find(self, sha256: Mapping[str, str]) -> Found:
         """Every image with its mask, and what lacks a partner. `sha256`: of each file, as recorded.

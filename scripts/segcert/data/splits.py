@@ -1,6 +1,7 @@
 """Which images train, which validate, which are certified: by group, from names alone."""
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,6 +28,16 @@ def by_hash(key: str, shares: Mapping[str, float] = SHARES) -> str:
 def by_group(named: Named) -> str:
     """The split of an image's group, so that all images of a patient or sequence fall on one side."""
     return by_hash(f"{named.dataset}/{named.group}")
+
+
+def expected_tests(about: Dataset, rule: SplitRule) -> int | None:
+    """How many images a rule tests of all that a data set has: known, or by its share; None where neither is.
+
+    For plans that are made before the images are there; what is certified goes by the index alone.
+    """
+    if rule.tests is None and about.images:
+        return math.ceil(SHARES["test"] * about.images)
+    return rule.tests
 
 
 GROUPS = SplitRule("by group, from a hash of its name: 65% train, 10% val, 25% test", by_group)
@@ -69,4 +80,5 @@ def read_split_file(path: Path) -> SplitRule:
         lambda named: split_of.get(named.image, ""),
         bool(stated.get("leaks")),
         frozenset(split_of),
+        {split: len(stated[split]) for split in SPLITS},
     )

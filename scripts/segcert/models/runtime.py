@@ -9,16 +9,21 @@ from typing import Any
 import numpy.typing as npt
 import torch
 
+from segcert.models.gpus import claim_gpus
+
 
 class DeviceError(ValueError):
     """A device that is not there."""
 
 
-def set_up_torch(device: str, threads: int) -> torch.device:
+def set_up_torch(device: str, threads: int, gpus: int = 1) -> torch.device:
     """Fix threads and deterministic algorithms; return the device (`auto`: the GPU if there is one).
 
-    Raises DeviceError when `cuda` is asked for and there is none.
+    Of several GPUs it takes `gpus` that no other job holds (0: those that CUDA shows, as another process has claimed
+    them for this one). Raises DeviceError when `cuda` is asked for and there is none.
     """
+    if device != "cpu":
+        claim_gpus(gpus)
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cuda" and not torch.cuda.is_available():

@@ -1,11 +1,20 @@
 """Files that are either whole or absent."""
 
 import contextlib
+import errno
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+ADVICE = {
+    errno.ENOSPC: "make room there and run the same command again",
+    errno.EDQUOT: "make room there and run the same command again",
+    errno.EROFS: "make it writable and run the same command again",
+    errno.EACCES: "make it writable and run the same command again",
+}
 
 
 @contextlib.contextmanager
@@ -16,39 +25,67 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
     disk included, it is removed and an existing `path` stays as it was.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=f".part{path.suffix}", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        _flush_to_disk(temporary)
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-    except OSError as error:
-        if error.filename in (None, name):
-            raise OSError(
-                error.errno, f"{error.strerror or error}; nothing was written under its name", str(path)
-            ) from error
-        raise
-    finally:
-        temporary.unlink(missing_ok=True)
+    with _refusals_named(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=f".part{path.suffix}", dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            _flush_to_disk(temporary)
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
 def atomic_folder(path: str | Path) -> Iterator[Path]:
     """Yield an empty folder beside `path`; let it take the place of `path` once the block ends without an error."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+    with _refusals_named(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+        try:
+            yield temporary
+            temporary.chmod(0o777 & ~_umask())
+            if path.exists():
+                shutil.rmtree(path)
+            temporary.replace(path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _refusals_named(path: Path) -> Iterator[None]:
+    """Let an error of the file system name the file that was to be written, whatever the library that met it."""
     try:
-        yield temporary
-        temporary.chmod(0o777 & ~_umask())
-        if path.exists():
-            shutil.rmtree(path)
-        temporary.replace(path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        yield
+    except Exception as error:
+        refused, number = isinstance(error, OSError), _refusal(error)
+        about = str(getattr(error, "filename", None) or path)
+        if not (refused or number) or not about.startswith((str(path), str(path.parent / f".{path.stem}."))):
+            raise  # not of the file system, or about another file
+        what = os.strerror(number) if number else str(error)
+        advice = f"; {ADVICE[number]}" if number in ADVICE else ""
+        raise OSError(number, f"{what}; nothing was written under its name{advice}", str(path)) from error
+
+
+def _refusal(error: BaseException) -> int | None:
+    """The number of the file system's error behind an error, if there is one.
+
+    An OSError has it; torch raises errors of its own while it handles one, and what is written in Rust (safetensors)
+    puts it into the text. Only numbers with advice count there: they can come from nothing else.
+    """
+    if isinstance(error, OSError):
+        return error.errno
+    stated = re.search(r"\(os error (\d+)\)", str(error))
+    number = int(stated[1]) if stated else None
+    behind = error.__cause__ or error.__context__
+    while number is None and behind is not None:
+        number = behind.errno if isinstance(behind, OSError) else None
+        behind = behind.__cause__ or behind.__context__
+    return number if number in ADVICE else None
 
 
 def _flush_to_disk(path: Path) -> None:

@@ -19,7 +19,9 @@ from segcert.provenance.digests import value_digest
 SILENT = frozenset(
     {
         "segcert/__init__.py",
+        "segcert/interruption.py",
         "segcert/progress.py",
+        "segcert/provenance/bucket.py",
         "segcert/provenance/environment.py",
         "segcert/provenance/known.py",
         "segcert/provenance/records.py",

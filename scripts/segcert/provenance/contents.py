@@ -7,6 +7,7 @@ made, and the cache of digests makes it cheap to ask again.
 """
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -63,13 +64,18 @@ def notice_changes(root: str | Path = ".") -> list[str]:
     """Let Snakemake see every input that is not what a job read; return the artifacts that are not what their job made.
 
     Of a job whose input changed though it is not newer, the first output is made older than the input, so that
-    Snakemake compares them. Times decide nothing else.
+    Snakemake compares them. Times decide nothing else. What was made in the future, by a clock that was set back since,
+    is made now: Snakemake refuses what a job makes if it is older than what the job read.
     """
     root, digests, changed = Path(root), DigestCache(root), []
+    for pointer in root.glob("*.dvc"):
+        _not_in_the_future(pointer)
     for _, record in find_records(root):
         if isinstance(record, RecordError):
             continue
         made = {name: sha256 for name, sha256 in record["outputs"].items() if (root / name).is_file()}
+        for name in made:
+            _not_in_the_future(root / name)
         changed += [name for name, sha256 in made.items() if digests.digest(root / name) != sha256]
         others = [
             root / name
@@ -102,7 +108,17 @@ def disturbed(output: str | Path, *, missing: bool) -> dict[str, Any]:
 
 def _make_older(output: Path, than: float) -> None:
     if output.stat().st_mtime >= than:
-        try:
-            os.utime(output, (than - 1, than - 1))
-        except OSError as error:
-            log.warning("%s: its time cannot be set (%s); a changed input of it may go unseen", output, error)
+        _set_time(output, than - 1, "a changed input of it may go unseen")
+
+
+def _not_in_the_future(path: Path) -> None:
+    now = time.time()
+    if path.stat().st_mtime > now:
+        _set_time(path, now, "it is of the future, and Snakemake may refuse what is made from it")
+
+
+def _set_time(path: Path, to: float, otherwise: str) -> None:
+    try:
+        os.utime(path, (to, to))
+    except OSError as error:
+        log.warning("%s: its time cannot be set (%s); %s", path, error, otherwise)

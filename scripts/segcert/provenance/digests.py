@@ -1,5 +1,6 @@
 """SHA-256 digests of files, values and arrays."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -37,7 +38,8 @@ class DigestCache:
 
     The kernel sets the time of the last status change (ctime) itself, so a file whose size and mtime were put back
     after an edit is read again all the same. Several processes may share the file of the cache, which only grows by
-    whole lines. Plans and run records rest on it; an audit reads every file.
+    whole lines; where it cannot be written, files are read again. Plans and run records rest on it; an audit reads
+    every file.
     """
 
     def __init__(self, root: str | Path = ".") -> None:
@@ -55,7 +57,8 @@ class DigestCache:
             if _identity(path) != before:  # written while it was read
                 return digest
             self.known[before] = digest
-            self._append(f"{before} {digest}\n")
+            with contextlib.suppress(OSError):  # a full disk or a read-only one: the file is read again next time
+                self._append(f"{before} {digest}\n")
         return self.known[before]
 
     def _append(self, line: str) -> None:

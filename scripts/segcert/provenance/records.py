@@ -12,12 +12,12 @@ from typing import Any
 
 import psutil
 
+from segcert.interruption import Interrupted, interruptible
 from segcert.progress import log, log_to
 from segcert.provenance.atomic import atomic_file
 from segcert.provenance.code import syntax_digest
 from segcert.provenance.digests import DigestCache, file_digest
 from segcert.provenance.environment import LOCKS, imported_packages
-from segcert.provenance.git import git_state
 from segcert.provenance.known import recall
 from segcert.provenance.parsing import parse_json
 from segcert.provenance.record_fields import wrong_fields
@@ -35,7 +35,7 @@ class RecordError(ValueError):
 def recorded(job: Any) -> Iterator[dict[str, Any]]:
     """Run the block as the work of one Snakemake job and leave its run record beside the first output.
 
-    The record of a job that failed stands beside its log.
+    The record of a job that failed stands beside its log. SIGTERM ends the block, with a line in the log.
 
     Parameters
     ----------
@@ -47,11 +47,15 @@ def recorded(job: Any) -> Iterator[dict[str, Any]]:
     A dictionary for what only the block can know; it goes into the record: `device`, the hardware it ran on; `holds`,
     SHA-256 of files that it made beside those that the rule declares, by path.
     """
+    from segcert.provenance.bucket import git_of_run, rename  # imports this module
+
+    companions = rename(job)
     if job.log:
         Path(job.log[0]).unlink(missing_ok=True)
         log_to(job.log[0])
     failure = record_path(job.log[0]) if job.log else None
     start = psutil.Process().create_time()  # not now: loading the libraries is part of the job
+    begun = time.monotonic() - max(0.0, time.time() - start)  # the clock may jump while the job runs
     digests = DigestCache()
     record = {
         "format": FORMAT,
@@ -63,7 +67,7 @@ def recorded(job: Any) -> Iterator[dict[str, Any]]:
         "code": recall(job.params.get("code")) or {},
         "environment": recall(job.params.get("environment")) or {},
         "locks": {lock: file_digest(lock) for lock in LOCKS if Path(lock).exists()},
-        "git": git_state(),
+        "git": git_of_run(),
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
         "processor": processor(),
@@ -71,19 +75,26 @@ def recorded(job: Any) -> Iterator[dict[str, Any]]:
     }
     found: dict[str, Any] = {}
     try:
+        companions.unpack(list(job.input))
         _require_planned(record["code"], Path(job.scriptdir))
         record["inputs"] = {path: digests.digest(path) for path in map(str, job.input)}
-        yield found
+        with interruptible():
+            yield found
+    except Interrupted as stop:
+        log.warning("rule %s: interrupted by %s; run snakemake again, unless the cluster does", job.rule, stop)
+        raise SystemExit(f"segcert: rule {job.rule}: interrupted by {stop}") from stop
     except Exception as error:
         log.exception("rule %s failed", job.rule)
         if failure:
-            _write(failure, record | found | _end(start) | {"exit": "failed", "error": str(error)})
+            with contextlib.suppress(OSError):  # a full disk, which the error may be about
+                _write(failure, record | found | _end(start, begun) | {"exit": "failed", "error": str(error)})
         raise SystemExit(f"segcert: rule {job.rule}: {error}") from error
+    companions.pack(found.get("holds", {}))
     outputs = {path: digests.digest(path) for path in map(str, job.output)}
     driver = DRIVER.read_text().splitlines()[0] if DRIVER.exists() and "cpu" not in found.get("device", "cpu") else None
     _write(
         record_path(job.output[0]),
-        record | {"outputs": outputs, "driver": driver} | found | _end(start) | {"exit": "finished"},
+        record | {"outputs": outputs, "driver": driver} | found | _end(start, begun) | {"exit": "finished"},
     )
     if failure:
         failure.unlink(missing_ok=True)
@@ -131,13 +142,14 @@ def _require_planned(code: Mapping[str, str], scripts: Path) -> None:
             raise RecordError(f"scripts/{name}: changed since this run was planned; run snakemake again")
 
 
-def _end(start: float) -> dict[str, Any]:
+def _end(start: float, begun: float) -> dict[str, Any]:
+    """What is known at the end of a job: `start` is its beginning by the clock, `begun` that by time.monotonic."""
     peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    now = time.time()
+    seconds = time.monotonic() - begun
     return {
         "packages": imported_packages(),
-        "ended": datetime.datetime.fromtimestamp(now, datetime.UTC).isoformat(timespec="seconds"),
-        "seconds": round(now - start, 2),
+        "ended": datetime.datetime.fromtimestamp(start + seconds, datetime.UTC).isoformat(timespec="seconds"),
+        "seconds": round(seconds, 2),
         "peak_memory_mib": round(peak / 1024),
     }
 

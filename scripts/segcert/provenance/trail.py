@@ -11,7 +11,8 @@ same pointers, and they are packed as well.
 
 import json
 import shutil
-from base64 import urlsafe_b64decode
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,20 +31,30 @@ CONTENTS = TRAIL / "contents.json"
 TAKEN = Path(".snakemake/trail.json")  # which trail this checkout has packed or taken up last, and what of it waits
 POINTER = "results.dvc"  # points at the trail too, so what Snakemake knows of it cannot be in there
 POINTERS = {"data.dvc": ("data/",), "models.dvc": ("models/",), POINTER: ("results/", "reports/")}
+LONGEST = 255  # bytes of a file's name
 PACKED = ("data", "models")  # folders whose pointers leave run records out
 
 
-def pack_trail(root: str | Path = ".") -> None:
-    """Copy Snakemake's records of what is there, and the run records of data and models, to results/.trail."""
+def _as_it_is(artifact: str, record: bytes) -> tuple[str, bytes]:
+    return artifact, record
+
+
+def pack_trail(root: str | Path = ".", translate: Callable[[str, bytes], tuple[str, bytes] | None] = _as_it_is) -> None:
+    """Copy Snakemake's records of what is there, and the run records of data and models, to results/.trail.
+
+    `translate` gives the artifact and the record to pack for those that are here; None for one that is passed over.
+    """
     root, digests, contents = Path(root), DigestCache(root), dict[str, tuple[str, str, str]]()
     with atomic_folder(root / TRAIL) as new:
         for record in (path for top in PACKED for path in (root / top).rglob(f"*{SUFFIX}")):
             _copy(record, new / "records" / record.relative_to(root))
         for path in _files(root / METADATA):
-            code = path.relative_to(root / METADATA)
-            name, packed = _artifact(code), Path("snakemake", code)
+            translated = translate(artifact_of(path.relative_to(root / METADATA)), path.read_bytes())
+            name, text = translated or ("", b"")
+            packed = Path("snakemake", code_of(name))
             if (root / name).is_file() and name != POINTER and not leads_out(name):
-                _copy(path, new / packed)
+                with atomic_file(new / packed) as temporary:
+                    temporary.write_bytes(text)
                 contents[name] = (digests.digest(root / name), file_digest(new / packed), packed.as_posix())
         (new / CONTENTS.name).write_text(json.dumps(dict(sorted(contents.items())), indent=1) + "\n")
     _note(root, file_digest(root / CONTENTS), {})
@@ -96,7 +107,7 @@ def unpack_trail(root: str | Path = ".") -> list[str]:
 def known_artifacts(root: str | Path = ".") -> frozenset[str]:
     """What jobs made, by Snakemake's records here and by those in the trail."""
     metadata = Path(root, METADATA)
-    return frozenset(_contents(Path(root))) | {_artifact(path.relative_to(metadata)) for path in _files(metadata)}
+    return frozenset(_contents(Path(root))) | {artifact_of(path.relative_to(metadata)) for path in _files(metadata)}
 
 
 def packed_record(artifact: str | Path, root: str | Path = ".") -> Path:
@@ -113,7 +124,7 @@ def _contents(root: Path) -> dict[str, tuple[str, str, str]]:
                 raise ValueError(f"it names files outside of itself: {name!r}, {packed!r}")
             if not (isinstance(sha256, str) and isinstance(packed_sha256, str)):
                 raise ValueError(f"the digests of {name!r} are none")
-            if _artifact(Path(packed).relative_to("snakemake")) != name:
+            if artifact_of(Path(packed).relative_to("snakemake")) != name:
                 raise ValueError(f"{packed!r} is no record of {name!r}")
     except FileNotFoundError:
         return {}
@@ -163,9 +174,16 @@ def _is(path: Path, sha256: str) -> bool:
     return path.is_file() and file_digest(path) == sha256
 
 
-def _artifact(code: Path) -> str:
+def artifact_of(code: Path) -> str:
     """The artifact that a file of Snakemake's records speaks of: Snakemake names it by the base64 of the path."""
     return urlsafe_b64decode("".join(part.removeprefix("@") for part in code.parts)).decode()
+
+
+def code_of(artifact: str) -> Path:
+    """Where in Snakemake's records an artifact stands; a long name goes over several folders."""
+    code = urlsafe_b64encode(artifact.encode()).decode()
+    parts = [code[start : start + LONGEST - 1] for start in range(0, len(code), LONGEST - 1)]
+    return Path(*(f"@{part}" for part in parts[:-1]), *parts[-1:])
 
 
 def _copy(source: Path, target: Path) -> None:

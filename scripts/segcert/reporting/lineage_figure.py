@@ -39,7 +39,7 @@ def lineage_figure(stages: Mapping[str, Stage], reads: set[tuple[str, str]]) -> 
     axes = figure.subplots()
     axes.set(xlim=(-0.55, len(layers) - 0.45), ylim=(tallest, 0))
     axes.axis("off")
-    for source, target in graph.edges:
+    for source, target in sorted(graph.edges):  # networkx leaves them in the order of a set, which no two runs share
         axes.annotate(
             "", places[target], places[source], zorder=1,
             arrowprops={"arrowstyle": "-|>", "color": "#7a828a", "shrinkA": 26, "shrinkB": 30, "lw": 0.8},

@@ -75,9 +75,9 @@ class BlockStore:
                     raise ValueError(f"holds no {min(missing)}")
                 columns = {name: arrays[name] for name in arrays.keys() - {"counts", "digest"}}
                 block, digest = Block(arrays["counts"], columns), str(arrays["digest"])
-            if block.digest != digest:
-                raise ValueError("the counts differ from their digest")
             block.check()
+            if _checksum(key, block) != digest:
+                raise ValueError("the counts differ from their digest, or are those of another block")
         except FileNotFoundError:
             return None
         except ValueError as error:
@@ -93,12 +93,14 @@ class BlockStore:
             return
         if there and there.draws == block.draws:
             block = there.with_columns(block.columns)
-        save_arrays(self.path(key), {"counts": block.counts, "digest": np.array(block.digest), **block.columns})
+        digest = np.array(_checksum(key, block))
+        save_arrays(self.path(key), {"counts": block.counts, "digest": digest, **block.columns})
 
     def finished(self, key: dict[str, Any], n: int) -> list[int]:
         """Note that the votes of a key were finished with n estimation draws; return smaller n of earlier times.
 
-        Raising n after a look at the certificates is not covered by alpha, so votes say whether it was done.
+        Raising n after a look at the certificates is not covered by alpha, so votes say whether it was done. A damaged
+        note counts as none.
         """
         path = self.path(key).with_suffix(".json")
         known = _numbers(path)
@@ -111,6 +113,11 @@ class BlockStore:
         """Where the block of a key stands."""
         digest = value_digest(key)
         return self.folder / digest[:2] / f"{digest}.npz"
+
+
+def _checksum(key: dict[str, Any], block: Block) -> str:
+    """SHA-256 over a block and what was drawn, so that a block under the name of another one is found out."""
+    return value_digest([key, block.digest])
 
 
 def _numbers(path: Path) -> list[int]:

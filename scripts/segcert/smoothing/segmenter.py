@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from segcert.interruption import until_interrupted
 from segcert.measurements import Measurement
 from segcert.models.identity import module_digest
 from segcert.models.runtime import after_this, on_device, ran_out_of_memory
@@ -227,7 +228,7 @@ class SmoothedSegmenter:
             block = block_of()
             streams[span.stream] = streams[span.stream] + block if span.stream in streams else block
 
-        for span, block_of in self._blocks(pixels, key, readings, spans_of(n0, n, self.block_size)):
+        for span, block_of in until_interrupted(self._blocks(pixels, key, readings, spans_of(n0, n, self.block_size))):
             if self._reader is None:
                 take(span, block_of)
                 continue

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from segcert.data.loading import PreparedDataset
+from segcert.interruption import interrupted_between_steps
 from segcert.measurements import measurements_of
 from segcert.models.folders import denoiser_digest, segmenter_digest
 from segcert.models.registry import load_segmenter
@@ -42,7 +43,8 @@ def sample_shard(
 
     `segmenter` and `denoiser` are model folders, `denoising_steps` the calls of the denoiser's network; `settings` are
     the keys of the section `sampling` of the configuration; `measurements` those of its key that fit the data set;
-    `code` is the digest of the code that draws, a part of what names a block.
+    `code` is the digest of the code that draws, a part of what names a block. Raises Interrupted after the block in
+    which SIGTERM comes: the blocks that are finished are in `store`.
     """
     dataset = PreparedDataset(Path(index))
     smoothed = smoothed_segmenter(
@@ -53,17 +55,18 @@ def sample_shard(
     log.info("%d images, sigma %g, %d + %d draws each", len(names), sigma, n0, n)
     started: dict[str, Callable[[], Votes]] = {}
     votes: dict[str, Votes] = {}
-    for name in track(names, f"sampling sigma {sigma:g}"):
-        started[name] = smoothed.start(
-            dataset.image(name),
-            n0,
-            n,
-            truth=dataset.mask(name),
-            measurements=measurements_of(measurements, dataset.about["classes"], dataset.pixel_size(name)),
-            keep_draws=keep_draws,
-        )
-        votes |= {earlier: started.pop(earlier)() for earlier in list(started)[:-1]}  # while a GPU is at this one
-    votes |= {last: finish() for last, finish in started.items()}
+    with interrupted_between_steps():
+        for name in track(names, f"sampling sigma {sigma:g}"):
+            started[name] = smoothed.start(
+                dataset.image(name),
+                n0,
+                n,
+                truth=dataset.mask(name),
+                measurements=measurements_of(measurements, dataset.about["classes"], dataset.pixel_size(name)),
+                keep_draws=keep_draws,
+            )
+            votes |= {earlier: started.pop(earlier)() for earlier in list(started)[:-1]}  # while a GPU is at this one
+        votes |= {last: finish() for last, finish in started.items()}
     save_votes(output, votes)
     if keep_draws and names:
         size = Path(output).stat().st_size / len(names)

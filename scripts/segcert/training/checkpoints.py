@@ -1,9 +1,10 @@
 """What an interrupted training goes on from."""
 
 import dataclasses
+import zipfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 
@@ -29,27 +30,36 @@ class Checkpoint:
         return cls(Path(path), value_digest([[file_digest(each) for each in files], decides]))
 
     def load(self) -> dict[str, Any] | None:
-        """The state, its tensors on the CPU, or None if there is none of this key; a damaged one is deleted.
+        """The state, its tensors on the CPU, or None if there is none of this key. A damaged file counts as none.
 
         From there networks and optimisers copy what belongs on a GPU to it. Of an optimiser that is not the number of
         steps of each weight: on a GPU every step would wait for every one of them.
         """
         if not self.path.exists():
             return None
-        try:
-            saved = torch.load(self.path, map_location="cpu", weights_only=True)
-            key, state = saved["key"], saved["state"]
-        except Exception as error:  # torch's unpickler meets foreign bytes with errors of many kinds
-            log.warning("%s: damaged (%s); training begins anew", self.path, type(error).__name__)
-            self.discard()
-            return None
-        return state if key == self.key else None
+        with self.path.open("rb") as file:
+            try:
+                _require_whole(file)
+                saved = torch.load(file, map_location="cpu", weights_only=True)
+                return saved["state"] if saved["key"] == self.key else None
+            except Exception as error:  # a damaged file can make torch raise anything
+                log.warning("%s: damaged (%s); training starts again", self.path, str(error).partition("\n")[0])
+                return None
 
     def save(self, state: dict[str, Any]) -> None:
         """Write the state in the place of the one before."""
-        with atomic_file(self.path) as path:
-            torch.save({"key": self.key, "state": state}, path)
+        with atomic_file(self.path) as path, path.open("wb") as file:  # to a path, torch does not say why it failed
+            torch.save({"key": self.key, "state": state}, file)
 
     def discard(self) -> None:
         """Remove it: what was trained is written."""
         self.path.unlink(missing_ok=True)
+
+
+def _require_whole(file: IO[bytes]) -> None:
+    """Raise unless every part of the file has its checksum (CRC-32), which torch writes and does not look at."""
+    with zipfile.ZipFile(file) as parts:
+        wrong = parts.testzip()
+    if wrong:
+        raise zipfile.BadZipFile(f"{wrong} differs from its checksum")
+    file.seek(0)

@@ -10,7 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from segcert.interruption import Interrupted, interrupted_between_steps, is_interrupted
 from segcert.models.runtime import device_name, set_up_torch
+from segcert.progress import log as messages
 from segcert.progress import log_to
 
 
@@ -25,9 +27,9 @@ def launch(
 
     `arguments` are plain JSON values. With several `processes` each batch is dealt out among them: torchrun starts
     them, one per GPU (or on the CPU, if `device` is cpu), and each runs this module; the first appends to the file
-    `log`.
+    `log`. SIGTERM is passed on to them, and Interrupted raised when they have ended.
     """
-    target = set_up_torch(device, threads)
+    target = set_up_torch(device, threads, processes)
     if processes == 1:
         train(**arguments, device=target)
         return device_name(target)
@@ -43,10 +45,27 @@ def launch(
         path.write_text(json.dumps(job))
         options = ["--standalone", "--nproc-per-node", str(processes), "--module", __name__]
         command = [sys.executable, "-m", "torch.distributed.run", *options, str(path)]
-        done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
-    if done.returncode:
-        raise LaunchError(f"{processes} processes: {done.stderr.strip()[-4000:]}")
+        returncode, said = _run(command)
+    if returncode:
+        raise LaunchError(f"{processes} processes: {said.strip()[-4000:]}")
     return f"{processes} x {device_name(target)}"
+
+
+def _run(command: list[str]) -> tuple[int, str]:
+    """Exit status and standard error of a command, which gets SIGTERM when this process does."""
+    with interrupted_between_steps(), subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        told = False
+        while True:
+            try:
+                _, said = process.communicate(timeout=1)
+                break
+            except subprocess.TimeoutExpired:
+                if is_interrupted() and not told:
+                    process.terminate()
+                    told = True
+        if process.returncode and is_interrupted():
+            raise Interrupted("SIGTERM")
+    return process.returncode, said
 
 
 def run_job(path: str) -> None:
@@ -55,8 +74,12 @@ def run_job(path: str) -> None:
     if os.environ["RANK"] == "0":
         log_to(job["log"])
     module, name = job["train"].split(":")
-    device = set_up_torch(job["device"], job["threads"])
-    getattr(importlib.import_module(module), name)(**job["arguments"], device=device)
+    device = set_up_torch(job["device"], job["threads"], gpus=0)
+    try:
+        getattr(importlib.import_module(module), name)(**job["arguments"], device=device)
+    except Interrupted as stop:
+        messages.warning("interrupted by %s", stop)
+        raise SystemExit(str(stop)) from stop
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The one training loop, on one device or several: a checkpoint after each validation, the best weights kept."""
+"""The one training loop, on one device or several: checkpoints at validations and at SIGTERM, the best weights kept."""
 
 import contextlib
 import csv
@@ -12,6 +12,7 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 
+from segcert.interruption import Interrupted, interrupted_between_steps, is_interrupted
 from segcert.models.registry import save_weights
 from segcert.models.runtime import ran_out_of_memory
 from segcert.progress import log, track
@@ -67,14 +68,14 @@ def train(
         The section of the configuration that `settings` come from, for messages.
 
     Raises TrainingError when the loss stops being finite, which names the images of the batch, and when memory runs
-    out, which names the batch size to try. The checkpoint of the last validation is left in place then.
+    out, which names the batch size to try. The checkpoint of the last validation is left in place then. Raises
+    Interrupted at the end of the step in which SIGTERM comes, with a checkpoint of that step.
     """
     learner = _Learner(model, settings, accelerator, checkpoint, what)
     learner.resume()
     steps = steps_of(settings, len(names))
     todo = range(learner.step + 1, steps + 1)
-    losses: list[float] = []
-    with memory_explained(what, section, settings["batch_size"]):
+    with memory_explained(what, section, settings["batch_size"]), interrupted_between_steps():
         for step in track(todo, what) if accelerator.is_main_process else todo:
             if learner.patience_is_over():
                 break
@@ -82,19 +83,20 @@ def train(
             batch = batch_of(step, len(names), settings["batch_size"], seed)
             batch = batch[accelerator.process_index :: accelerator.num_processes]
             loss = loss_of(learner.prepared, batch, stream(seed, step, accelerator.process_index))
-            losses.append(loss.item())
-            if not math.isfinite(losses[-1]):
+            learner.losses.append(loss.item())
+            if not math.isfinite(learner.losses[-1]):
                 images = ", ".join(names[index] for index in batch)
                 raise TrainingError(
-                    f"{what}: the loss is {losses[-1]} at step {step}, of the images {images}. {learner.left()}. "
-                    f"Look at these images, or lower the learning rate: `{section}: {{learning_rate: {rate / 3:.2g}}}`"
+                    f"{what}: the loss is {learner.losses[-1]} at step {step}, of the images {images}. "
+                    f"{learner.left()}. Look at these images, or lower the learning rate: "
+                    f"`{section}: {{learning_rate: {rate / 3:.2g}}}`"
                 )
+            last = learner.is_to_stop() and step < steps
             learner.learn(loss, step, rate)
             if step % settings["evaluate_every"] == 0 or step == steps:
-                learner.validate(
-                    score_of, {"step": step, "learning_rate": rate, "train_loss": sum(losses) / len(losses)}
-                )
-                losses = []
+                learner.validate(score_of, step, rate)
+            if last:
+                learner.stop(step)
     learner.finish(Path(folder))
 
 
@@ -127,6 +129,7 @@ class _Learner:
         self.average = Average(model, settings["ema_decay"]) if settings["ema_decay"] else None
         self.kept = self.average.module if self.average else model
         self.step, self.rows = 0, list[dict[str, float]]()
+        self.losses: list[float] = []  # since the last validation
         self.best: dict[str, Tensor] = {}
 
     def resume(self) -> None:
@@ -134,6 +137,7 @@ class _Learner:
         state = self.checkpoint.load()
         if state:
             self.step, self.rows, self.best = state["step"], state["rows"], state["best"]
+            self.losses = state["losses"]
             self.model.load_state_dict(state["model"])
             self.kept.load_state_dict(state["kept"])
             self.optimizer.load_state_dict(state["optimizer"])
@@ -154,7 +158,7 @@ class _Learner:
         if self.average:
             self.average.update(self.model, step)
 
-    def validate(self, score_of: Score, row: dict[str, float]) -> None:
+    def validate(self, score_of: Score, step: int, rate: float) -> None:
         """Score the network that is kept (the first process does, and tells the others), and write a checkpoint."""
         scores: list[dict[str, float]] = [{}]
         if self.accelerator.is_main_process:
@@ -164,15 +168,37 @@ class _Learner:
             self.prepared.train()
         if self.accelerator.num_processes > 1:
             broadcast_object_list(scores)
-        self.step = int(row["step"])
+        row = {"step": step, "learning_rate": rate, "train_loss": sum(self.losses) / len(self.losses)}
+        self.losses = []
         self.rows.append(row | scores[0])
         log.info("%s: %s", self.what, ", ".join(f"{name} {figure:.4g}" for name, figure in self.rows[-1].items()))
         if self.best_row() is self.rows[-1]:
             self.best = {name: value.detach().clone() for name, value in self.kept.state_dict().items()}
+        self.save(step)
+
+    def is_to_stop(self) -> bool:
+        """Whether SIGTERM came, to any of the processes: all have to leave at the same step."""
+        if self.accelerator.num_processes == 1:
+            return is_interrupted()
+        if is_interrupted():
+            self.accelerator.set_trigger()
+        return bool(self.accelerator.check_trigger())
+
+    def stop(self, step: int) -> None:
+        """Write a checkpoint, unless this step has one, and raise Interrupted."""
+        if self.step < step:
+            self.save(step)
+        self.accelerator.wait_for_everyone()
+        raise Interrupted(f"SIGTERM. {self.left()}")
+
+    def save(self, step: int) -> None:
+        """Write the checkpoint of a step."""
+        self.step = step
         if self.accelerator.is_main_process:
             state = {
                 "step": self.step,
                 "rows": self.rows,
+                "losses": self.losses,
                 "best": self.best,
                 "model": self.model.state_dict(),
                 "kept": self.kept.state_dict(),

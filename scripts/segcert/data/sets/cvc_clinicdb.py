@@ -1,6 +1,7 @@
 """CVC-ClinicDB: polyps in colonoscopy (Bernal et al. 2015)."""
 
 import bisect
+import dataclasses
 import functools
 import hashlib
 
@@ -55,11 +56,12 @@ DATASET = Dataset(
     licence="Research and education only",
     terms="For research and education; cite the source.",
     splits={
-        "groups": GROUPS,
+        "groups": dataclasses.replace(GROUPS, counts={"train": 454, "val": 44, "test": 114}),
         "frames": SplitRule(
             "490/61/61 frames, the sizes of the paper's code, in an order of our own (its order was never published)",
             by_frame,
             leaks=True,
+            counts={"train": TRAIN, "val": VAL, "test": FRAMES - TRAIN - VAL},
         ),
     },
     group="video sequence",

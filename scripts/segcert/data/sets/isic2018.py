@@ -53,7 +53,11 @@ DATASET = Dataset(
     licence="CC-0 or CC BY-NC, image by image",
     terms="Attribution as LICENSE.txt and ATTRIBUTION.txt in the archives ask for; cite both papers.",
     splits={
-        "official": SplitRule("the challenge's own: 2594 train, 100 validate, 1000 test", official),
+        "official": SplitRule(
+            "the challenge's own: 2594 train, 100 validate, 1000 test",
+            official,
+            counts={"train": 2594, "val": 100, "test": 1000},
+        ),
         "groups": GROUPS,
     },
     group="image",

@@ -52,7 +52,11 @@ DATASET = Dataset(
     licence="No redistribution (images and masks)",
     terms="For research and education after a registration; redistribution and commercial use are forbidden.",
     splits={
-        "folds": SplitRule("the two folds of SCR: the first trains (80%) and validates, the second tests", by_fold),
+        "folds": SplitRule(
+            "the two folds of SCR: the first trains (80%) and validates, the second tests",
+            by_fold,
+            counts={"train": 99, "val": 25, "test": 123},  # the first holds the 124 of odd number
+        ),
         "groups": GROUPS,
     },
     group="patient",

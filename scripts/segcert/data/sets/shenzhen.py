@@ -37,7 +37,8 @@ DATASET = Dataset(
         ),
     ),
     images=662,
-    left_out_limit=0.2,  # 566 of the 662 have a mask
+    masked=566,
+    left_out_limit=0.2,
 )
 
 LAYOUT = Layout(images=IMAGES, masks={"lungs": [MASKS]})

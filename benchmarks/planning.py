@@ -1,0 +1,51 @@
+"""How long, and in how much memory, Snakemake plans the paper's grid: python -m benchmarks.planning
+
+Nothing of the grid is there, so every job is planned. `shard_size` is about how many test images a job samples.
+`ratio` is to a plan of the default run, which is mostly the imports.
+"""
+
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+RESULT = ROOT / "benchmarks/results/planning.json"
+SHARD_SIZES = (250, 60, 20)
+
+
+def plan(*arguments: str) -> dict[str, float]:
+    """Jobs, seconds and peak memory (MiB) of `snakemake -n`."""
+    command = [sys.executable, "-m", "snakemake", "--dry-run", "--forceall", "--quiet", "rules", *arguments]
+    start = time.perf_counter()
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        assert process.stdout
+        said = process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    seconds = time.perf_counter() - start
+    assert process.returncode == 0, said
+    total = re.search(r"(?m)^total +(\d+)", said)
+    assert total, said
+    return {"jobs": int(total[1]), "seconds": round(seconds, 1), "peak_memory_mib": usage.ru_maxrss // 1024}
+
+
+def main() -> None:
+    """Plan the default run and the paper's grid with shards of several sizes; write the figures."""
+    default = plan()
+    rows = []
+    for size in SHARD_SIZES:
+        config = ["--configfile", "config/paper.yaml", "--config", f"sampling={{shard_size: {size}}}"]
+        row = plan(*config)
+        rows.append({"shard_size": size, **row, "ratio": round(row["seconds"] / default["seconds"], 2)})
+        print(rows[-1])
+    figures = {"processor": platform.processor() or platform.machine(), "default": default, "paper": rows}
+    RESULT.write_text(json.dumps(figures, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,181 @@
+"""What a job costs besides its networks, as `segcert plan` counts it: python -m benchmarks.startup CHECKOUT.
+
+CHECKOUT is one in which the default run has finished. Measured in it, as processor time, the least of some rounds, so
+that what else the machine does matters little (all of it runs in one thread and reads files that are in memory, so on
+an idle machine wall time is the same):
+
+- `imports`: seconds in which a fresh Python imports what the script of a rule does, by rule;
+- `job`: what a job takes besides its imports, which are subtracted: its start, its record and its files. Of jobs with
+  networks, a sample job whose blocks are all there; of the others, the certification of eight small images;
+- `work`: seconds for an image and a million pixels, in jobs that go over images without networks, on images of two
+  sizes: the certification of the run's own votes, and of votes enlarged;
+- `bytes`: of the run's files, for each value that they hold (a count, a label, a pixel).
+"""
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path[:1] = [str(ROOT), str(ROOT / "scripts")]
+
+import argparse
+import ast
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from segcert.certification.budget import budget_rows
+from segcert.certification.certificate import certify
+from segcert.certification.radii import radius_levels, tau_grid
+from segcert.data.loading import PreparedDataset
+from segcert.votes import Votes, load_votes
+
+ROUNDS = 3
+ENLARGED = 4  # images of 64x64 become images of 256x256
+JOB = "phantom/unet-clean/none/sigma"
+SETTINGS: dict[str, Any] = {"tau": 0.75, "alpha": 0.001, "method": "segcertify", "k": 10}
+DIFFUSERS = "segcert.diffusion.denoiser"
+LAZY = {"score_denoisers": DIFFUSERS, "measure_costs": DIFFUSERS}  # of the others, jobs with a denoiser alone
+
+
+def environment() -> dict[str, str]:
+    """One thread, and the library of this checkout."""
+    return os.environ | {"PYTHONPATH": str(ROOT / "scripts"), "OMP_NUM_THREADS": "1"}
+
+
+def processor_seconds(command: list[str], folder: Path) -> float:
+    """Processor time of a process and all that it starts."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, cwd=folder, env=environment(), check=True, capture_output=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def import_seconds(modules: Iterable[str]) -> float:
+    """Seconds in which a fresh Python imports some modules."""
+    command = [sys.executable, "-c", "; ".join(f"import {module}" for module in modules)]
+    return round(min(processor_seconds(command, ROOT) for _ in range(ROUNDS)), 2)
+
+
+def modules_of(script: Path) -> list[str]:
+    """What a script imports, and what its library imports later."""
+    found = []
+    for node in ast.parse(script.read_text()).body:
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            found.append(str(node.module))
+    return found + ([LAZY[script.stem]] if script.stem in LAZY else [])
+
+
+def job_seconds(checkout: Path, pattern: str) -> float:
+    """Seconds of a job that has next to nothing to do: half of what three of them take longer than one."""
+    outputs = [f"results/phantom/{pattern.format(sigma)}" for sigma in ("1", "0.5", "0.25")]
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--force"]
+    processor_seconds([*command, *outputs], checkout)  # may draw
+    one = min(processor_seconds([*command, outputs[0]], checkout) for _ in range(ROUNDS))
+    three = min(processor_seconds([*command, *outputs], checkout) for _ in range(ROUNDS))
+    return (three - one) / 2
+
+
+class Enlarged(PreparedDataset):
+    """A prepared data set with masks enlarged."""
+
+    def mask(self, name: str) -> np.ndarray:
+        return enlarged(super().mask(name))
+
+
+def enlarged(array: np.ndarray) -> np.ndarray:
+    """Every pixel of the last two axes as a square of them."""
+    return array.repeat(ENLARGED, axis=-1).repeat(ENLARGED, axis=-2)
+
+
+def certify_seconds(dataset: PreparedDataset, drawn: dict[str, Votes]) -> float:
+    """Seconds for an image and a million pixels: what scripts/certify.py does of each but for reading and writing."""
+    about = {"model": "unet", "regime": "clean", "denoiser": "none"}
+    times = []
+    for _ in range(ROUNDS):
+        start = time.process_time()
+        for votes in drawn.values():
+            certify(votes, **SETTINGS)
+            radius_levels(votes, tau_grid(SETTINGS["tau"]), SETTINGS["alpha"], SETTINGS["method"])
+        budget_rows(dataset, drawn, about, settings=SETTINGS)
+        times.append(time.process_time() - start)
+    pixels = sum(votes.selection[0].size for votes in drawn.values())
+    return round(min(times) / pixels * 1e6, 2)
+
+
+def bytes_per_value(checkout: Path) -> dict[str, float]:
+    """Bytes on disk for a value: of votes and blocks a count, of certificates and predictions a pixel's label."""
+    kinds = {
+        "votes": ("results/phantom/votes", lambda key: key.endswith(("selection", "estimation"))),
+        "blocks": (".segcert/blocks", lambda key: key == "counts"),
+        "certificates": ("results/phantom/certificates", lambda key: key.startswith("phantom_")),
+        "predictions": ("results/phantom/predictions", lambda key: True),
+        "pictures": ("results/phantom/denoised", lambda key: True),
+    }
+    found = {}
+    for kind, (folder, counts) in kinds.items():
+        files = [path for path in (checkout / folder).rglob("*.npz") if not path.name.endswith(".radii.npz")]
+        values = 0
+        for path in files:
+            with np.load(path, allow_pickle=False) as arrays:
+                values += sum(arrays[key].size for key in arrays.files if counts(key))
+        found[kind] = round(sum(path.stat().st_size for path in files) / values, 4)
+    radii = list((checkout / "results/phantom/certificates").rglob("*.radii.npz"))
+    prepared = list((checkout / "data/prepared/phantom/images").glob("*.png"))
+    pixels = 64**2
+    images = len(json.loads((checkout / "data/prepared/phantom/splits.json").read_text())["test"])
+    found["radii"] = round(statistics.mean(path.stat().st_size for path in radii) / images / pixels, 4)
+    for kind in ("images", "masks"):
+        sizes = [path.stat().st_size for path in prepared[0].parents[1].joinpath(kind).glob("*.png")]
+        found[kind] = round(statistics.mean(sizes) / pixels, 4)
+    return found
+
+
+def main() -> None:
+    """Measure and write benchmarks/results/startup-cpu.json."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkout", type=Path)
+    checkout = parser.parse_args().checkout.resolve()
+    scripts = sorted((ROOT / "scripts").glob("*.py"))
+    imports = {script.stem: import_seconds(modules_of(script)) for script in scripts}
+    dataset = checkout / "data/prepared/phantom/index.csv"
+    drawn = load_votes(checkout / f"results/phantom/votes/{JOB}_1/shard_0.npz")
+    large = {
+        name: Votes.from_counts(enlarged(votes.selection), enlarged(votes.estimation), votes.sigma)
+        for name, votes in list(drawn.items())[:2]
+    }
+    results = {
+        "hardware": f"{platform.machine()}, one core",
+        "load_average": round(os.getloadavg()[1]),  # what else the machine did; much of it makes a processor slower
+        "python": platform.python_version(),
+        "unit": "seconds of processor time, the least of rounds; bytes for a value of a phantom run at 64x64",
+        "imports": imports | {"a denoiser": round(import_seconds([DIFFUSERS]) - import_seconds(["torch"]), 2)},
+        "job": {
+            "networks": round(job_seconds(checkout, f"votes/{JOB}_{{}}/shard_0.npz") - imports["sample"], 2),
+            "others": round(job_seconds(checkout, f"certificates/{JOB}_{{}}.npz") - imports["certify"], 2),
+        },
+        "work": {
+            "certify": {
+                "64": certify_seconds(PreparedDataset(dataset), drawn),
+                "256": certify_seconds(Enlarged(dataset), large),
+            }
+        },
+        "bytes": bytes_per_value(checkout),
+    }
+    text = json.dumps(results, indent=1) + "\n"
+    print(text)
+    (ROOT / "benchmarks/results/startup-cpu.json").write_text(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""Write the conda files of the rules, `envs/<group>.yaml`, from the hash-locked files (`make lock`).
+
+A rule names its group: `conda: software("report")`. The file of a group holds Python from conda-forge and, for pip, all
+that the scripts of its rules can import, themselves or through another package, in the locked versions. The group
+`networks` has a file for each build of torch.
+
+Every requirement has the hashes of the files that fit Python 3.11 on Linux x86_64, so pip takes no other file and, as
+hashes are then required of all, no package that is not named here. The lock files have the hashes of all platforms,
+which would make a file fifty times as long; Snakemake copies it into the record of each output.
+"""
+
+import functools
+import re
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import yaml
+from packaging.tags import Tag, compatible_tags, cpython_tags
+from packaging.utils import canonicalize_name, parse_wheel_filename
+
+from segcert.provenance.code import SILENT, CodeFile
+from segcert.provenance.environment import locked_environment
+
+ENVS = Path(__file__).parent
+ROOT = ENVS.parent
+SCRIPTS = ROOT / "scripts"
+
+COMMON, CPU, CUDA = (ENVS / f"lock-{name}.txt" for name in ("common", "torch-cpu", "torch-cuda"))
+BUILDS = {"cpu": CPU, "cuda": CUDA}
+CPU_INDEX = "--extra-index-url https://download.pytorch.org/whl/cpu"
+PYTHON = (3, 11)
+# Programs that a script starts and does not import.
+STARTED = {"version": {"dvc", "dvc-s3"}, "push": {"dvc", "dvc-s3"}}
+
+
+def read_rules(rules: Path = ROOT / "rules") -> Iterator[tuple[str, str, str, list[Path]]]:
+    """Each rule with a script: its name, its group, the script, the modules that this may load by name."""
+    for file in sorted(rules.glob("*.smk")):
+        for block in re.split(r"^(?=rule )", file.read_text(), flags=re.MULTILINE)[1:]:
+            script = re.search(r'"\.\./scripts/(\w+)\.py"', block)
+            if script:
+                group = re.search(r'^    conda:\n        software\("(\w+)"\)$', block, re.MULTILINE)
+                loaded = re.findall(rf'environment\("{script[1]}", f?"([^"]+)"', block)
+                modules = [path for each in loaded for path in SCRIPTS.glob(re.sub(r"\{[^}]*\}", "*", each))]
+                yield block.split()[1].rstrip(":"), group[1] if group else "", script[1], modules
+
+
+def needed_packages(script: str, loaded: Iterable[Path] = ()) -> set[str]:
+    """The locked packages that a script runs with: those of its environment, of its log and run record, of programs."""
+    needed = {*locked_environment(SCRIPTS / f"{script}.py", *loaded, root=ROOT), *STARTED.get(script, ())}
+    for module in SILENT:  # what cannot change an artifact is no part of its environment, but is imported
+        needed |= {canonicalize_name(name) for name in CodeFile.read(SCRIPTS / module).packages}
+    return needed & read_lock(COMMON, CUDA).keys()
+
+
+@functools.cache
+def read_lock(*locks: Path) -> dict[str, tuple[str, frozenset[str]]]:
+    """Version and hashes of each package of lock files, by canonical name."""
+    found = {}
+    for lock in locks:
+        for name, version, hashes in re.findall(r"^([\w.-]+)==(\S+) ((?:\\\n *--hash=\S+ ?)+)", lock.read_text(), re.M):
+            found[canonicalize_name(name)] = version, frozenset(re.findall(r"--hash=(\S+)", hashes))
+    return found
+
+
+def linux_tags() -> frozenset[Tag]:
+    """The tags of wheels that the locked Python takes on Linux x86_64, whatever the C library's age."""
+    platforms = [f"manylinux_2_{minor}_x86_64" for minor in range(5, 40)]
+    platforms += ["manylinux2014_x86_64", "manylinux2010_x86_64", "manylinux1_x86_64", "linux_x86_64"]
+    return frozenset([*cpython_tags(PYTHON, platforms=platforms), *compatible_tags(PYTHON, "cp311", platforms)])
+
+
+def fitting_hashes(packages: Iterable[str], *locks: Path) -> dict[str, list[str]]:
+    """For packages and all that they require: the hashes of the wheels that fit, or of the source where none does."""
+    versions = read_lock(*locks)
+    with tempfile.TemporaryDirectory() as folder:
+        wanted, pins, output = (Path(folder, name) for name in ("wanted.in", "pins.txt", "pylock.toml"))
+        wanted.write_text("\n".join(sorted(packages)) + "\n")
+        pins.write_text("".join(f"{name}=={version}\n" for name, (version, _) in versions.items()))
+        command = ["uv", "pip", "compile", str(wanted), "--constraint", str(pins), "--format", "pylock.toml"]
+        command += ["--python-version", "3.11", "--python-platform", "x86_64-unknown-linux-gnu", "--no-header"]
+        subprocess.run([sys.executable, "-m", *command, "-q", "-o", str(output)], check=True)
+        entries = tomllib.loads(output.read_text())["packages"]
+    tags = linux_tags()
+    fitting = {}
+    for entry in entries:
+        wheels = [each for each in entry.get("wheels", []) if _tags(each["url"]) & tags]
+        fitting[entry["name"]] = [f"sha256:{each['hashes']['sha256']}" for each in wheels or [entry["sdist"]]]
+    return fitting
+
+
+def _tags(url: str) -> frozenset[Tag]:
+    return parse_wheel_filename(url.rsplit("/", 1)[-1].replace("%2B", "+"))[3]
+
+
+def write(file: Path, packages: dict[str, list[str]], locks: dict[str, tuple[str, frozenset[str]]]) -> None:
+    """Write a conda file. Raises SystemExit where a package or a hash is not that of the lock files."""
+    lines = []
+    for name, hashes in sorted(packages.items()):
+        if name not in locks or not locks[name][1].issuperset(hashes):
+            raise SystemExit(f"{file.name}: {name} is not in the lock files as the index has it: run `make lock` again")
+        lines.append(" ".join([f"{name}=={locks[name][0]}", *(f"--hash={each}" for each in sorted(hashes))]))
+    if any("+cpu " in line for line in lines):
+        lines.insert(0, CPU_INDEX)
+    content = {"channels": ["conda-forge", "nodefaults"], "dependencies": ["python=3.11", "pip", {"pip": lines}]}
+    text = "# Written by envs/conda.py (`make lock`) from the lock files, for Linux on x86_64.\n"
+    file.write_text(text + yaml.safe_dump(content, sort_keys=False, width=float("inf")))
+
+
+def main() -> None:
+    """Write the file of each group, or two where torch is among its packages."""
+    groups: dict[str, set[str]] = {}
+    for rule, group, script, loaded in read_rules():
+        if not group:
+            raise SystemExit(f'rule {rule}: no group. Write: conda: software("report")')
+        groups.setdefault(group, set()).update(needed_packages(script, loaded))
+    of_torch = read_lock(CUDA).keys()
+    for group, needed in sorted(groups.items()):
+        if "torch" not in needed:
+            write(ENVS / f"{group}.yaml", fitting_hashes(needed, COMMON), read_lock(COMMON))
+            continue
+        cuda = fitting_hashes(needed, COMMON, CUDA)
+        shared = {name: hashes for name, hashes in cuda.items() if name not in of_torch}
+        builds = {"cuda": cuda, "cpu": shared | {"torch": sorted(read_lock(CPU)["torch"][1])}}
+        for build, packages in builds.items():
+            write(ENVS / f"{group}-{build}.yaml", packages, read_lock(COMMON, BUILDS[build]))
+
+
+if __name__ == "__main__":
+    main()
