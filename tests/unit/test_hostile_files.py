@@ -365,7 +365,7 @@ def test_a_damaged_denoiser_and_a_damaged_checkpoint_are_named(tmp_path, caplog)
         DiffusionDenoiser.load(tmp_path)
     (tmp_path / "a.pt").write_bytes(b"\x80\x02}q\0.")
     assert Checkpoint(tmp_path / "a.pt", "key").load() is None
-    assert "training begins anew" in caplog.text
+    assert "a.pt: damaged" in caplog.text
 
 
 def test_a_strip_of_pixels_is_not_padded_to_a_square():
