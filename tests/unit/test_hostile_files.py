@@ -22,6 +22,9 @@ from tests.fuzz.of_documents import document
 from tests.fuzz.of_runs import record
 from torch import nn
 
+from segcert.audit.findings import Evidence, FreshDigests
+from segcert.audit.lineage import Lineage
+from segcert.audit.pointers import check_pointers
 from segcert.certification.radii import RadiusLevels, load_radii, save_radii
 from segcert.data.decoding import decode, decode_binary
 from segcert.data.errors import DataError
@@ -264,6 +267,15 @@ def test_json_nested_too_deeply_is_refused_everywhere(tmp_path):
         (tmp_path / name).write_bytes(deep)
         with pytest.raises(error, match=name):
             read()
+
+
+def test_a_pointer_nested_too_deeply_is_a_finding(tmp_path):
+    path = tmp_path / "results/run/x.csv.record.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(record()))
+    (tmp_path / "results.dvc").write_text("[" * 5000)
+    found = list(check_pointers(Evidence(Lineage.read("run", tmp_path), FreshDigests(tmp_path))))
+    assert [each.message for each in found if each.path == "results.dvc" and "cannot be read" in each.message]
 
 
 @pytest.mark.parametrize(
