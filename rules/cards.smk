@@ -46,7 +46,7 @@ rule segmenter_card:
     threads: 1
     resources:
         mem_mb=growing(2000),
-        runtime=60,
+        runtime=15,
     params:
         folder=SEGMENTER,
         settings=card_settings,
@@ -77,7 +77,7 @@ rule denoiser_card:
     threads: 1
     resources:
         mem_mb=growing(2000),
-        runtime=60,
+        runtime=15,
     params:
         folder=DENOISER,
         settings=denoiser_settings,
@@ -103,7 +103,7 @@ rule adm_card:
     threads: 1
     resources:
         mem_mb=growing(2000),
-        runtime=60,
+        runtime=15,
     params:
         folder=DENOISER.format(source="adm256"),
         template=templates("card_parts.md.j2", "adm_card.md.j2"),

@@ -55,7 +55,7 @@ rule certify:
     threads: 1
     resources:
         mem_mb=growing(4000),
-        runtime=240,
+        runtime=30,
     params:
         settings={"tau": CONFIG.tau, "alpha": CONFIG.alpha, "method": CONFIG.method, "k": CONFIG.kfwer_k},
         classes=classes,
@@ -127,7 +127,7 @@ rule collect:
     threads: 1
     resources:
         mem_mb=growing(4000),
-        runtime=60,
+        runtime=15,
     params:
         code=code("collect"),
         environment=environment("collect"),

@@ -93,7 +93,7 @@ if STORED:
         each.set_output(f"{first}{SUFFIX}", *([f"{first}{PACKED}"] if each.name in PACKING else []))
     for name in [*(each.name for each in RECORDED), "version_data", "version_models", "version_results"]:
         bring_along(workflow.get_rule(name), MORE.get(name, list))
-    workflow.get_rule("version_results").set_output(update(f"{REPORT}.dvc"))
+    workflow.get_rule("version_results").set_output(f"{REPORT}.dvc")
 
     localrules:
         version_data,

@@ -82,7 +82,7 @@ rule record_folder:
     threads: 1
     resources:
         mem_mb=growing(1000),
-        runtime=60,
+        runtime=15,
     params:
         folder=subpath(output[0], parent=True),
         code=code("record_folder"),

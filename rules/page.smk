@@ -38,7 +38,7 @@ rule check:  # the audit of all that the page rests on, which the page shows
     threads: 1
     resources:
         mem_mb=growing(4000),
-        runtime=240,
+        runtime=60,
     params:
         run=RUN,
         code=code("check"),
@@ -75,7 +75,7 @@ rule stages:
     threads: 1
     resources:
         mem_mb=growing(2000),
-        runtime=60,
+        runtime=15,
     params:
         recorded=recorded_artifacts(),
         benchmarks=benchmarks(),
@@ -112,7 +112,7 @@ rule page:
     threads: 1
     resources:
         mem_mb=growing(4000),
-        runtime=60,
+        runtime=15,
     params:
         configuration=CONFIG.model_dump(mode="json", exclude={"mirror", "device", "replay", "compare"}),
         viewer=list(viewer_parts()),

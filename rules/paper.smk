@@ -38,7 +38,7 @@ rule latex:
     threads: 1
     resources:
         mem_mb=growing(2000),
-        runtime=60,
+        runtime=15,
     params:
         titles={
             name: (
@@ -82,7 +82,7 @@ rule summary:
     threads: 1
     resources:
         mem_mb=growing(2000),
-        runtime=60,
+        runtime=15,
     params:
         run=RUN,
         configuration=CONFIGURATION if (SOURCE / CONFIGURATION).exists() else None,

@@ -10,14 +10,14 @@ rule version_data:
         MANIFESTS,
         expand(PREPARED_FILES, dataset=CONFIG.datasets),
     output:
-        update("data.dvc"),
+        "data.dvc",
     conda:
         software("store")
     threads: 1
     resources:
         dvc=1,
         mem_mb=growing(2000),
-        runtime=720,
+        runtime=60,
     params:
         folders=["data"],
         trail=False,
@@ -32,14 +32,14 @@ rule version_models:
         models(),
         cards(),
     output:
-        update("models.dvc"),
+        "models.dvc",
     conda:
         software("store")
     threads: 1
     resources:
         dvc=1,
         mem_mb=growing(2000),
-        runtime=720,
+        runtime=60,
     params:
         folders=["models"],
         trail=False,
@@ -55,14 +55,14 @@ rule version_results:
         rules.version_data.output,
         rules.version_models.output,
     output:
-        update("results.dvc"),
+        "results.dvc",
     conda:
         software("store")
     threads: 1
     resources:
         dvc=1,
         mem_mb=growing(2000),
-        runtime=720,
+        runtime=60,
     params:
         folders=["results", REPORT],
         trail=True,

@@ -154,7 +154,7 @@ rule tables:
     threads: 1
     resources:
         mem_mb=growing(2000),
-        runtime=60,
+        runtime=15,
     params:
         resamples=CONFIG.report.bootstrap,
         code=code("tables"),
@@ -188,7 +188,7 @@ rule curves:
     threads: 1
     resources:
         mem_mb=growing(2000),
-        runtime=60,
+        runtime=15,
     params:
         segmenters=[tuple(each.values()) for each in LEARNED_SEGMENTERS],
         denoisers=[tuple(each.values()) for each in LEARNED_DENOISERS],
@@ -214,7 +214,7 @@ rule costs:
     threads: 1
     resources:
         mem_mb=growing(2000),
-        runtime=60,
+        runtime=15,
     params:
         code=code("costs"),
         environment=environment("costs"),
@@ -254,7 +254,7 @@ rule gallery:
     threads: 1
     resources:
         mem_mb=growing(4000),
-        runtime=60,
+        runtime=15,
     params:
         models=list(dict.fromkeys(pairing[:2] for pairing in SHOWN)),
         denoised=SIGMAS if DIFFUSION else [],
@@ -297,7 +297,7 @@ rule look_at_data:
     threads: 1
     resources:
         mem_mb=growing(4000),
-        runtime=60,
+        runtime=15,
     params:
         code=code("look_at_data"),
         environment=environment("look_at_data"),
@@ -323,7 +323,7 @@ rule data_page:
     threads: 1
     resources:
         mem_mb=growing(2000),
-        runtime=60,
+        runtime=15,
     params:
         run=RUN,
         template=templates("base.html.j2", "notices.html.j2", "data.html.j2"),

@@ -54,7 +54,7 @@ rule viewer:
     threads: 1
     resources:
         mem_mb=growing(4000),
-        runtime=60,
+        runtime=15,
     params:
         sigmas=SIGMAS,
         models=SEGMENTERS,

@@ -58,14 +58,15 @@ def between_runs(plain, work, name, seconds):
 def within_a_run(plain, work, random, name, seconds):
     """The clock jumps while votes are drawn again, or what is made from them."""
     fault, run = Fault(f"the clock jumps {name} in a run", []), plain.copy(work)
-    process = run.start("--forcerun", "predict", "tables")
+    arguments = ("--forcerun", "predict", "tables")
+    process = run.start(*arguments)
     wait_for_job(process, set(), random.choice((1, 2, 3)))
     fault.stages = sorted(set(jobs_of(process).values())) or ["between jobs"]
     jump(run, seconds)
     said = "" if process.wait(PATIENCE) == 0 else "Snakemake said so; "
     if said and "clock skew" not in run.output:
         fault.wrong.append(f"no clear error: {run.output[-3000:]}")
-    return judged(fault, run, plain, run.go_on(), f"{said}went on")
+    return judged(fault, run, plain, run.go_on(*arguments), f"{said}went on")
 
 
 def within_jobs(plain, work, name, seconds):
@@ -75,7 +76,7 @@ def within_jobs(plain, work, name, seconds):
     stamp.write_text("+0\n")
     run.environment |= {
         "LD_PRELOAD": str(FAKETIME[-1]), "FAKETIME_TIMESTAMP_FILE": str(stamp), "FAKETIME_NO_CACHE": "1",
-        "NO_FAKE_STAT": "1", "DONT_FAKE_MONOTONIC": "1",
+        "NO_FAKE_STAT": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1",
     }  # fmt: skip
     for block in run.files(".segcert/blocks/*/*.npz"):
         block.unlink()
@@ -86,7 +87,7 @@ def within_jobs(plain, work, name, seconds):
     said = "" if process.wait(PATIENCE) == 0 else "Snakemake said so; "
     run.environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     stamp.unlink()
-    ended = run.go_on()
+    ended = run.go_on(*VOTES, SCORES)
     for target in (*VOTES, SCORES):
         record = read_record(run.path / target)
         if not 0 < record["seconds"] < PATIENCE or record["ended"] < record["started"]:

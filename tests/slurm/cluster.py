@@ -13,6 +13,8 @@ import subprocess
 import time
 from pathlib import Path
 
+import psutil
+
 from tests.workflow.stores import free_ports
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scontrol")
@@ -75,12 +77,19 @@ class Cluster:
         return [tuple(line.split("|")) for line in listed.splitlines()]
 
     def hasten(self, job: str) -> None:
-        """Let a job that SLURM has put back in the queue start at once, which it does after two minutes."""
-        deadline = time.monotonic() + 60
-        while "PENDING" not in self.command("squeue", "--noheader", f"--jobs={job}", "--format=%T"):
-            assert time.monotonic() < deadline, f"job {job} is not in the queue again"
-            time.sleep(0.1)
-        self.command("scontrol", "update", f"jobid={job}", "starttime=now")
+        """Wait until a job that SLURM puts back in the queue runs again, at once and not after two minutes.
+
+        But not before it has ended: of a job that still runs on its node SLURM holds the second attempt back for ever.
+        """
+        deadline, waited = time.monotonic() + 60, False
+        while not waited or "RUNNING" not in self.command("squeue", "--noheader", f"--jobs={job}", "--format=%T"):
+            assert time.monotonic() < deadline, f"job {job} does not run again: {self.jobs()}"
+            if not processes_of(job) and "PENDING" in self.command(
+                "squeue", "--noheader", f"--jobs={job}", "--format=%T"
+            ):
+                self.command("scontrol", "update", f"jobid={job}", "starttime=now")
+                waited = True
+            time.sleep(0.2)
 
     def start(self, name: str, *command: str) -> None:
         """Start a daemon in the foreground. It ends with this process, even if that is killed."""
@@ -88,7 +97,7 @@ class Cluster:
         with (self.folder / f"{name}.out").open("ab") as out:
             self.daemons[name] = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "TERM", path, *command[1:]],
-                stdout=out, stderr=out, env=self.environment, start_new_session=True,
+                stdout=out, stderr=out, env=self.environment, cwd=self.folder, start_new_session=True,
             )  # fmt: skip
 
     def start_node(self, name: str) -> None:
@@ -114,6 +123,16 @@ class Cluster:
             logs = {path.name: path.read_text()[-1500:] for path in self.folder.glob("*.log")}
             assert time.monotonic() < deadline, f"nodes are {states}: {logs}"
             time.sleep(0.1)
+
+
+def processes_of(job: str) -> list[psutil.Process]:
+    """The processes of a job on this host."""
+    steps = [
+        each
+        for each in psutil.process_iter(["cmdline"])
+        if " ".join(each.info["cmdline"] or []).startswith(f"slurmstepd: [{job}.")
+    ]
+    return [process for step in steps for process in [step, *step.children(recursive=True)]]
 
 
 def missing_programs() -> list[str]:

@@ -9,9 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import psutil
-
-from tests.slurm.cluster import Cluster
+from tests.slurm.cluster import Cluster, processes_of
 from tests.slurm.runs import differing, made, run_on
 
 CONFIGURATION = "tests/slurm/faults.yaml"
@@ -48,7 +46,7 @@ def take_down(cluster: Cluster, job: str, node: str) -> None:
     """As who runs the cluster does to a node; it comes back."""
     cluster.command("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
     cluster.hasten(job)
-    cluster.command("scontrol", "update", f"nodename={node}", "state=resume")
+    cluster.command("scontrol", "update", f"nodename={node}", "state=resume", check=False)  # or it is back by itself
 
 
 def lose(cluster: Cluster, job: str, node: str) -> None:
@@ -122,16 +120,6 @@ def disturbed(cluster: Cluster, fault: str, finished: Path, checkout: Path, *, l
     if process.returncode:
         print(log.read_text(), file=sys.stderr)
     return Outcome(fault, jobs, process.returncode == 0, differing(made(finished), made(checkout)), said, seconds)
-
-
-def processes_of(job: str) -> list[psutil.Process]:
-    """The processes of a job on this host."""
-    steps = [
-        each
-        for each in psutil.process_iter(["cmdline"])
-        if " ".join(each.info["cmdline"] or []).startswith(f"slurmstepd: [{job}.")
-    ]
-    return [process for step in steps for process in [step, *step.children(recursive=True)]]
 
 
 def wait_for(condition: Callable[[], bool], what: str) -> None:

@@ -45,3 +45,15 @@ def test_the_table_counts_what_was_wrong():
         {"kind": "a", "faults": 2, "stages": ["x", "y"], "outcomes": {"well": 2}, "lost_or_wrong": 0},
         {"kind": "b", "faults": 1, "stages": [], "outcomes": {"wrong": 1}, "lost_or_wrong": 1},
     ]
+
+
+def test_a_pointer_whose_job_failed_is_written_again(finished):
+    """Of a file that a job updates, Snakemake restores the old one when the job fails, and takes it for the new one."""
+    config, pointer = finished.path / ".dvc/config", finished.path / "data.dvc"
+    stated, whole = config.read_text(), pointer.read_text()
+    config.write_text("no configuration")
+    assert finished.snakemake("--force", "data.dvc", check=False).returncode
+    config.write_text(stated)
+    assert finished.stale("data.dvc") == {"version_data": 1}
+    finished.snakemake("data.dvc")
+    assert pointer.read_text() == whole

@@ -15,6 +15,8 @@ from segcert.models.runtime import device_name, set_up_torch
 from segcert.progress import log as messages
 from segcert.progress import log_to
 
+LIBRARY = Path(__file__).parents[2]
+
 
 class LaunchError(RuntimeError):
     """A training on several GPUs that failed; its processes have said why."""
@@ -52,8 +54,13 @@ def launch(
 
 
 def _run(command: list[str]) -> tuple[int, str]:
-    """Exit status and standard error of a command, which gets SIGTERM when this process does."""
-    with interrupted_between_steps(), subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    """Exit status and standard error of a command that imports this library; it gets SIGTERM when this process does."""
+    places = os.pathsep.join([str(LIBRARY), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {**os.environ, "PYTHONPATH": places}
+    with (
+        interrupted_between_steps(),
+        subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process,
+    ):
         told = False
         while True:
             try:
