@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 from tests.fuzz.contract import Guard, broken, kind_of, limit_memory
+from tests.fuzz.corpus import keep, kept
 from tests.fuzz.sample import sampled
 from tests.fuzz.targets import TARGETS
 from tests.fuzz.warming import warm_up
@@ -29,11 +30,15 @@ def main() -> None:
     parser.add_argument("--findings", type=Path, default=Path("build/fuzz/findings"))
     parser.add_argument("--record", type=Path)
     parser.add_argument("--sample", type=int, help="no fuzzing: the seeds and so many mutations of them, for the tests")
+    parser.add_argument("--keep", action="store_true", help="no fuzzing: pack --corpus into the one that is committed")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     names = chosen.targets or list(TARGETS)
     if unknown := set(names) - set(TARGETS):
         parser.error(f"found {min(unknown)!r}; expected {', '.join(TARGETS)}")
+    if chosen.keep:
+        keep(chosen.corpus)
+        return
     if chosen.sample is not None:
         guard = Guard()
         problems = [problem for name in names for problem in sampled(name, chosen.sample, guard)]
@@ -81,12 +86,17 @@ def fuzz(name: str, minutes: float, corpus: Path, findings: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     with atheris.instrument_imports(include=["segcert"]):
         target = TARGETS[name]()
-        for seed in target.seeds():
+        for seed in (*target.seeds(), *kept(name)):
             (corpus / hashlib.sha256(seed).hexdigest()[:16]).write_bytes(seed)
+        for seed in target.seeds():
             warm_up(target, seed)
     guard = Guard()
     limit_memory(ROOM_MIB)
-    seen = set(_findings(findings))
+    for path in findings.glob("*.bin"):  # mended since it was found
+        if not broken(target, path.read_bytes(), guard):
+            path.unlink()
+            path.with_suffix(".txt").unlink(missing_ok=True)
+    seen = _findings(findings)
 
     def once(data: bytes) -> None:
         if (problem := broken(target, data, guard)) and (kind := kind_of(problem)) not in seen:

@@ -89,7 +89,7 @@ def votes():
 
 
 def blocks():
-    from segcert.smoothing.blocks import Block, BlockStore
+    from segcert.smoothing.blocks import Block, BlockStore, _checksum
 
     key = {"image": "a"}
 
@@ -117,7 +117,7 @@ def blocks():
         try:
             with np.load(io.BytesIO(whole), allow_pickle=False) as arrays:
                 columns = {name: arrays[name] for name in arrays.files if name not in ("counts", "digest")}
-                members["digest.npy"] = _npy(np.array(Block(arrays["counts"], columns).digest))
+                members["digest.npy"] = _npy(np.array(_checksum(key, Block(arrays["counts"], columns))))
             return as_zip(packed(members))
         except Exception:
             return whole

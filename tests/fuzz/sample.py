@@ -3,17 +3,19 @@
 import random
 
 from tests.fuzz.contract import Guard, broken
+from tests.fuzz.corpus import kept
 from tests.fuzz.targets import TARGETS
 from tests.fuzz.warming import warm_up
 
 
 def sampled(name: str, count: int, guard: Guard) -> list[str]:
-    """What is wrong with how a target reads its seeds and `count` mutations of them."""
+    """What is wrong with how a target reads its seeds, the corpus, and `count` mutations of them."""
     target, chance = TARGETS[name](), random.Random(name)
     seeds = target.seeds()
     for seed in seeds:
         warm_up(target, seed)
-    inputs = [*seeds, b"", *(_mutated(chance.choice(seeds), chance) for _ in range(count))]
+    inputs = [*seeds, *kept(name)]
+    inputs += [b"", *(_mutated(chance.choice(inputs), chance) for _ in range(count))]
     return [f"{name}: {problem}" for data in inputs if (problem := broken(target, data, guard))]
 
 

@@ -15,22 +15,22 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from safetensors.torch import save_file
 from tests.fuzz.edits import MARK, edited
 from tests.fuzz.of_documents import document
 from tests.fuzz.of_runs import record
-from torch import nn
 
+from segcert.audit.findings import Evidence, FreshDigests
+from segcert.audit.lineage import Lineage
+from segcert.audit.pointers import check_pointers
 from segcert.certification.radii import RadiusLevels, load_radii, save_radii
 from segcert.data.decoding import decode, decode_binary
 from segcert.data.errors import DataError
 from segcert.data.index import Row, read_index, write_index
 from segcert.data.loading import PreparedDataset
 from segcert.data.raw import read_manifest
-from segcert.diffusion.denoiser import DiffusionDenoiser
 from segcert.documents.explain import DocumentError, explain, read_certificate
 from segcert.models.errors import ModelError
-from segcert.models.registry import build_segmenter, load_segmenter
+from segcert.models.registry import load_segmenter
 from segcert.progress import printable
 from segcert.provenance.arrays import ArraysError, StoredArrays, save_arrays
 from segcert.provenance.contents import AstrayError, find_records
@@ -39,7 +39,6 @@ from segcert.provenance.parsing import parse_json
 from segcert.provenance.records import RecordError, load_record
 from segcert.provenance.trail import unpack_trail
 from segcert.smoothing.blocks import Block, BlockStore
-from segcert.training.checkpoints import Checkpoint
 from segcert.votes import Votes, VotesError, load_votes, save_votes
 
 ROOT = Path(__file__).parents[2]
@@ -250,6 +249,9 @@ def test_json_nested_too_deeply_is_refused_everywhere(tmp_path):
     deep = b"[" * 200_000
     with pytest.raises(ValueError, match="too deeply"):
         parse_json(deep)
+    for text in ("NaN", "[-Infinity]", '{"a": Infinity}'):
+        with pytest.raises(ValueError, match="no number of JSON"):
+            parse_json(text)
     for name, read, error in (
         ("config.json", lambda: load_segmenter(tmp_path), ModelError),
         ("manifest.json", lambda: read_manifest(tmp_path), DataError),
@@ -259,6 +261,15 @@ def test_json_nested_too_deeply_is_refused_everywhere(tmp_path):
         (tmp_path / name).write_bytes(deep)
         with pytest.raises(error, match=name):
             read()
+
+
+def test_a_pointer_nested_too_deeply_is_a_finding(tmp_path):
+    path = tmp_path / "results/run/x.csv.record.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(record()))
+    (tmp_path / "results.dvc").write_text("[" * 5000)
+    found = list(check_pointers(Evidence(Lineage.read("run", tmp_path), FreshDigests(tmp_path))))
+    assert [each.message for each in found if each.path == "results.dvc" and "cannot be read" in each.message]
 
 
 @pytest.mark.parametrize(
@@ -293,59 +304,6 @@ def test_an_index_of_any_bytes_is_read_or_refused_by_name(tmp_path, content):
     path.write_bytes(b"image,group,split,digest,mask_digest,height,width,pixel_height,pixel_width\n" + content)
     found = refused(lambda: read_index(path), DataError)
     assert isinstance(found, list) or str(path) in str(found)
-
-
-class CalledError(Exception):
-    """Something was called that must not be."""
-
-
-def canary(**_):
-    raise CalledError
-
-
-def network() -> nn.Module:
-    return nn.Linear(2, 1)
-
-
-HERE = sys.modules[__name__]
-
-
-@pytest.mark.parametrize(
-    "target", ["os:system", "subprocess:run", "builtins:exec", "hostile_files:canary", "torch:load"]
-)
-def test_a_model_folder_calls_nothing_but_networks(tmp_path, monkeypatch, target):
-    """The name in config.json comes with the weights, which may be of others."""
-    monkeypatch.setitem(sys.modules, "hostile_files", HERE)
-    save_file({}, tmp_path / "model.safetensors")
-    config = {"architecture": target, "arguments": {"command": f"touch {tmp_path / 'touched'}"}}
-    (tmp_path / "config.json").write_text(json.dumps(config))
-    with pytest.raises(ModelError, match="not known to give a network, and is not called"):
-        load_segmenter(tmp_path)
-    assert not (tmp_path / "touched").exists()
-
-
-def test_a_function_that_says_it_returns_a_network_is_called(monkeypatch):
-    monkeypatch.setitem(sys.modules, "hostile_files", HERE)
-    assert isinstance(build_segmenter("hostile_files:network", {}), nn.Linear)
-
-
-def test_a_model_folder_of_a_few_bytes_makes_no_network_of_gigabytes(tmp_path):
-    save_file({}, tmp_path / "model.safetensors")
-    arguments = {"in_channels": 1, "num_classes": 2, "width": 4096, "depth": 4}
-    (tmp_path / "config.json").write_text(json.dumps({"architecture": "unet", "arguments": arguments}))
-    with pytest.raises(ModelError, match=r"weights, more than model\.safetensors can hold"):
-        load_segmenter(tmp_path)
-
-
-def test_a_damaged_denoiser_and_a_damaged_checkpoint_are_named(tmp_path, caplog):
-    for name in ("unet/config.json", "unet/diffusion_pytorch_model.safetensors", "scheduler/scheduler_config.json"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_bytes(b"{")
-    with pytest.raises(ModelError, match="holds no denoiser"):
-        DiffusionDenoiser.load(tmp_path)
-    (tmp_path / "a.pt").write_bytes(b"\x80\x02}q\0.")
-    assert Checkpoint(tmp_path / "a.pt", "key").load() is None
-    assert "training begins anew" in caplog.text
 
 
 def test_a_strip_of_pixels_is_not_padded_to_a_square():

@@ -33,7 +33,7 @@ def check_pointers(evidence: Evidence) -> Findings:
             continue
         try:
             yield from _pointer(evidence, pointer, ignored)
-        except (KeyError, IndexError, TypeError, ValueError, yaml.YAMLError) as error:
+        except (KeyError, IndexError, RecursionError, TypeError, ValueError, yaml.YAMLError) as error:
             yield Finding(pointer, f"cannot be read ({' '.join(str(error).split())}); {AGAIN}")
             continue
         published = _committed(evidence.root, pointer) == (evidence.root / pointer).read_text().rstrip("\n")

@@ -15,6 +15,7 @@ from segcert.documents.case import Networks, Sampling
 from segcert.documents.explain import DocumentError
 from segcert.documents.write import describe
 from segcert.measurements import Measurement
+from segcert.models.folders import is_program
 from segcert.provenance.digests import file_digest
 from segcert.smoothing.noise import Draw
 from segcert.votes import Votes
@@ -45,6 +46,11 @@ def verify(
     image_path = Path(image_path or document["image"]["path"])
     _same(str(image_path), _file_digest(image_path), document["image"]["sha256"])
     recorded = document["networks"]
+    if segmenter is None and is_program(recorded["segmenter"]["path"]):
+        raise DocumentError(
+            f"{recorded['segmenter']['path']}: is a program, which is code; if you would run it: --segmenter "
+            f"{recorded['segmenter']['path']}"
+        )
     in_front = recorded["denoiser"] or {}
     networks = Networks.load(
         segmenter or recorded["segmenter"]["path"],

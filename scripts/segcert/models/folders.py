@@ -33,7 +33,7 @@ def segmenter_files(folder: str | Path) -> list[Path]:
     folder = Path(folder)
     kinds = f"{WEIGHTS} and {CONFIG}, or {PROGRAM} and {CONFIG}"
     config = folder / CONFIG
-    held = folder / (PROGRAM if config.is_file() and "program" in read_config(config) else WEIGHTS)
+    held = folder / (PROGRAM if is_program(folder) else WEIGHTS)
     for path in (held, config):
         if not path.is_file():
             raise ModelError(f"{path}: missing; a segmenter's folder holds {kinds}")
@@ -53,6 +53,12 @@ def read_config(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise ModelError(f"{path}: describes no segmenter ({error}); train it again") from error
     return config
+
+
+def is_program(folder: str | Path) -> bool:
+    """Whether the segmenter of a folder is a program, which is code. Raises ModelError for a damaged config.json."""
+    config = Path(folder) / CONFIG
+    return config.is_file() and "program" in read_config(config)
 
 
 def segmenter_digest(folder: str | Path) -> str:

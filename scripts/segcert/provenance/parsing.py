@@ -7,9 +7,14 @@ from typing import Any
 def parse_json(text: str | bytes) -> Any:
     """The value that JSON (UTF-8, where it comes as bytes) stands for.
 
-    Raises ValueError for anything else, values nested too deeply for the parser among it.
+    Raises ValueError for anything else: values nested too deeply for the parser, and NaN and Infinity, which Python
+    would take and which are not equal to themselves.
     """
     try:
-        return json.loads(text)
+        return json.loads(text, parse_constant=_no_number)
     except RecursionError:
         raise ValueError("values are nested too deeply") from None
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"found {name}, which is no number of JSON")

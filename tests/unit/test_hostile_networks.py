@@ -1,0 +1,86 @@
+"""Networks of others: their folders, weights and checkpoints run no code and are refused by name."""
+
+import json
+import sys
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from tests.fuzz.of_documents import document
+from torch import nn
+
+from segcert.diffusion.denoiser import DiffusionDenoiser
+from segcert.documents.explain import DocumentError
+from segcert.documents.verify import verify
+from segcert.models.errors import ModelError
+from segcert.models.registry import build_segmenter, load_segmenter
+from segcert.provenance.digests import file_digest
+from segcert.training.checkpoints import Checkpoint
+
+
+class CalledError(Exception):
+    """Something was called that must not be."""
+
+
+def canary(**_):
+    raise CalledError
+
+
+def network() -> nn.Module:
+    return nn.Linear(2, 1)
+
+
+HERE = sys.modules[__name__]
+
+
+@pytest.mark.parametrize(
+    "target", ["os:system", "subprocess:run", "builtins:exec", "hostile_networks:canary", "torch:load"]
+)
+def test_a_model_folder_calls_nothing_but_networks(tmp_path, monkeypatch, target):
+    """The name in config.json comes with the weights, which may be of others."""
+    monkeypatch.setitem(sys.modules, "hostile_networks", HERE)
+    save_file({}, tmp_path / "model.safetensors")
+    config = {"architecture": target, "arguments": {"command": f"touch {tmp_path / 'touched'}"}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError, match="not known to give a network, and is not called"):
+        load_segmenter(tmp_path)
+    assert not (tmp_path / "touched").exists()
+
+
+def test_a_certificate_of_others_starts_no_program(tmp_path, monkeypatch):
+    """The folder that it names holds code, which only somebody who names it runs."""
+    (tmp_path / "config.json").write_text('{"program": "torchscript"}')
+    (tmp_path / "chest.png").write_bytes(b"x")
+    stated = document()
+    for kind, file in stated["files"].items():
+        (tmp_path / file["path"]).write_text(kind)
+        file["sha256"] = file_digest(tmp_path / file["path"])
+    stated["image"] |= {"path": str(tmp_path / "chest.png"), "sha256": file_digest(tmp_path / "chest.png")}
+    stated["networks"]["segmenter"]["path"] = str(tmp_path)
+    monkeypatch.setattr("segcert.models.registry.load_program", canary)
+    with pytest.raises(DocumentError, match="is a program, which is code; if you would run it: --segmenter"):
+        verify(tmp_path / "a.certificate.json", stated, draws=1, device=torch.device("cpu"))
+
+
+def test_a_function_that_says_it_returns_a_network_is_called(monkeypatch):
+    monkeypatch.setitem(sys.modules, "hostile_networks", HERE)
+    assert isinstance(build_segmenter("hostile_networks:network", {}), nn.Linear)
+
+
+def test_a_model_folder_of_a_few_bytes_makes_no_network_of_gigabytes(tmp_path):
+    save_file({}, tmp_path / "model.safetensors")
+    arguments = {"in_channels": 1, "num_classes": 2, "width": 4096, "depth": 4}
+    (tmp_path / "config.json").write_text(json.dumps({"architecture": "unet", "arguments": arguments}))
+    with pytest.raises(ModelError, match=r"weights, more than model\.safetensors can hold"):
+        load_segmenter(tmp_path)
+
+
+def test_a_damaged_denoiser_and_a_damaged_checkpoint_are_named(tmp_path, caplog):
+    for name in ("unet/config.json", "unet/diffusion_pytorch_model.safetensors", "scheduler/scheduler_config.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"{")
+    with pytest.raises(ModelError, match="holds no denoiser"):
+        DiffusionDenoiser.load(tmp_path)
+    (tmp_path / "a.pt").write_bytes(b"\x80\x02}q\0.")
+    assert Checkpoint(tmp_path / "a.pt", "key").load() is None
+    assert "a.pt: damaged" in caplog.text
