@@ -22,8 +22,12 @@ class CalledError(Exception):
     """Something was called that must not be."""
 
 
-def canary(**_):
+def canary(**_) -> int:
     raise CalledError
+
+
+def unannotated():
+    return nn.Linear(2, 1)
 
 
 def network() -> nn.Module:
@@ -62,9 +66,10 @@ def test_a_certificate_of_others_starts_no_program(tmp_path, monkeypatch):
         verify(tmp_path / "a.certificate.json", stated, draws=1, device=torch.device("cpu"))
 
 
-def test_a_function_that_says_it_returns_a_network_is_called(monkeypatch):
+@pytest.mark.parametrize("name", ["network", "unannotated"])
+def test_a_function_that_says_it_returns_a_network_and_ones_own_that_says_nothing_are_called(monkeypatch, name):
     monkeypatch.setitem(sys.modules, "hostile_networks", HERE)
-    assert isinstance(build_segmenter("hostile_networks:network", {}), nn.Linear)
+    assert isinstance(build_segmenter(f"hostile_networks:{name}", {}), nn.Linear)
 
 
 def test_a_model_folder_of_a_few_bytes_makes_no_network_of_gigabytes(tmp_path):

@@ -149,7 +149,7 @@ def test_placeholders_are_filled_wherever_they_stand():
             {"channels": 3},
             r"'torch\.nn:Conv2d': cannot be built with .* keyword argument 'channels'",
         ),
-        ("own_networks:number", {"in_channels": 3}, "is not known to give a network, and is not called"),
+        ("own_networks:number", {"in_channels": 3}, r"gave a int; expected a torch\.nn\.Module"),
         ("own_networks:promised", {}, r"gave a int; expected a torch\.nn\.Module"),
         ("own_networks:CLASSES", {}, "is a list; expected a class or function"),
         ("unet", {"depht": 2}, r"'unet': cannot be built with .*'depht'"),

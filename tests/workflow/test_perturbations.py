@@ -93,7 +93,7 @@ HARMLESS = {
     "white space in a module": (
         edit("scripts/segcert/training/loop.py", "MAX_GRADIENT_NORM = 1.0", "MAX_GRADIENT_NORM  =  1.0\n"), (), NOTHING,
     ),
-    "a comment in a script": (edit("scripts/certify.py", "import numpy", "# a comment\nimport numpy"), (), NOTHING),
+    "a comment in a script": (edit("scripts/certify.py", "import pandas", "# a comment\nimport pandas"), (), NOTHING),
     "a docstring": (edit("scripts/segcert/votes.py", '"""The counts', '"""Counts'), (), NOTHING),
     "a module that nothing imports": (new_module, (), NOTHING),
     "a module of another stage": (

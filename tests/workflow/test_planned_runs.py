@@ -49,9 +49,9 @@ def test_only_what_is_left_is_planned(finished):
     files = list((finished.path / "results/tiny/votes").rglob("*.npz"))
     assert votes < 4 * sum(file.stat().st_size for file in files)
 
-    graph, found = forecast(finished, "tau=0.8")
+    graph, found = forecast(finished, "tau=0.7")
     stale = collections.Counter(job.rule for job in graph.jobs if job.stale)
-    assert {stage.rule: stage.jobs for stage in found.stages} == stale == finished.stale("--config", "tau=0.8")
+    assert {stage.rule: stage.jobs for stage in found.stages} == stale == finished.stale("--config", "tau=0.7")
     assert "sample" not in stale
     assert stale["certify"] == 8
     assert found.device == pytest.approx(sum(s.measured + s.scaled + s.start for s in found.stages if s.evaluations))

@@ -5,9 +5,11 @@ import importlib
 import inspect
 import json
 import math
+import sysconfig
 import typing
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import torch
@@ -48,10 +50,10 @@ ALWAYS = 1 << 26  # weights that are made before their file is looked at
 def build_segmenter(architecture: str, arguments: Mapping[str, Any]) -> nn.Module:
     """A new network: a registered architecture, or `package.module:factory`, called with keyword arguments.
 
-    The factory is a class of networks, or a function that says it returns one, that can be imported and gives a torch
-    network from images (B, C, H, W) to logits (B, num_classes, H, W), such as `monai.networks.nets:UNet`. Raises
-    ModelError for one that is not known, cannot be imported, says it gives something else, or does not take the
-    arguments. Nothing else is called: the name may come with a model folder of others.
+    The factory is a class of networks or a function that returns one, that can be imported and gives a torch network
+    from images (B, C, H, W) to logits (B, num_classes, H, W), such as `monai.networks.nets:UNet`. Raises ModelError for
+    one that is not known, cannot be imported, says it gives something else, or does not take the arguments. Of what is
+    installed nothing is called but what says that it gives a network: the name may come with a model folder of others.
     """
     factory = _imported(architecture) if ":" in architecture else ARCHITECTURES.get(architecture)
     if factory is None:
@@ -197,11 +199,20 @@ def _imported(target: str) -> Callable[..., Any]:
 
 
 def _gives_networks(factory: Callable[..., Any]) -> bool:
-    """Whether it is a class of networks, or a plain function whose annotation says that it returns one."""
+    """Whether it is a class of networks, or a function of networks: by its annotation, or one's own without any."""
     gives: Any = factory
     if inspect.isfunction(factory):
+        if "return" not in factory.__annotations__:
+            return _is_own(factory)
         try:
-            gives = typing.get_type_hints(factory).get("return")
+            gives = typing.get_type_hints(factory)["return"]
         except Exception:  # a name in an annotation that is not there
             return False
     return inspect.isclass(gives) and issubclass(gives, nn.Module)
+
+
+def _is_own(function: FunctionType) -> bool:
+    """Whether a function stands in a file of one's own: neither Python's nor that of an installed package."""
+    file, python = Path(function.__code__.co_filename), Path(sysconfig.get_path("stdlib"))
+    installed = {"site-packages", "dist-packages"} & set(file.parts)
+    return file.exists() and not installed and not file.is_relative_to(python)
