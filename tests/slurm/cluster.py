@@ -81,6 +81,7 @@ class Cluster:
 
         But not before it has ended: of a job that still runs on its node SLURM holds the second attempt back for ever.
         """
+        time.sleep(2)  # what starts in the second of the requeue is taken for what was requeued, and refused
         deadline, waited = time.monotonic() + 60, False
         while not waited or "RUNNING" not in self.command("squeue", "--noheader", f"--jobs={job}", "--format=%T"):
             assert time.monotonic() < deadline, f"job {job} does not run again: {self.jobs()}"
