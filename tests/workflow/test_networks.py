@@ -26,7 +26,7 @@ own_models:
 
 
 def test_the_papers_networks_and_those_of_ones_own_go_all_the_way(checkout):
-    """Trained, described, certified, tabulated: the paper's three, one of MONAI's, weights and a program from elsewhere."""
+    """Trained, described, in the table: the paper's three, one of MONAI's, weights and a program from elsewhere."""
     torch.manual_seed(0)
     network = UNet(1, 3, width=4, depth=2).eval()
     save_file(network.state_dict(), checkout.path / "weights.safetensors")
