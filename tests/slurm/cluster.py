@@ -88,7 +88,7 @@ class Cluster:
             if not processes_of(job) and "PENDING" in self.command(
                 "squeue", "--noheader", f"--jobs={job}", "--format=%T"
             ):
-                self.command("scontrol", "update", f"jobid={job}", "starttime=now")
+                self.command("scontrol", "update", f"jobid={job}", "starttime=now", check=False)  # unless it just did
                 waited = True
             time.sleep(0.2)
 
