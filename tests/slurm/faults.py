@@ -46,7 +46,13 @@ def take_down(cluster: Cluster, job: str, node: str) -> None:
     """As who runs the cluster does to a node; it comes back."""
     cluster.command("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
     cluster.hasten(job)
-    cluster.command("scontrol", "update", f"nodename={node}", "state=resume", check=False)  # or it is back by itself
+    wait_for(lambda: _resumed(cluster, node), "node is back")
+
+
+def _resumed(cluster: Cluster, node: str) -> bool:
+    """Take a node into service again; SLURM refuses it while what ran there is being ended."""
+    cluster.command("scontrol", "update", f"nodename={node}", "state=resume", check=False)
+    return "down" not in cluster.command("sinfo", "--noheader", "--format=%t", f"--nodes={node}")
 
 
 def lose(cluster: Cluster, job: str, node: str) -> None:
