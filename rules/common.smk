@@ -108,7 +108,8 @@ PAIRINGS = [
 ]
 DIFFUSION = [denoiser for denoiser in CONFIG.denoisers if denoiser != "none"]
 SHARED = "+".join(CONFIG.denoiser.shared)
-GPUS = 0 if version("torch").endswith("+cpu") else len(visible_gpus())
+BUILD = "cpu" if version("torch").endswith("+cpu") else "cuda"  # of torch
+GPUS = 0 if BUILD == "cpu" else len(visible_gpus())
 TRAINED_DENOISERS = {dataset: SHARED if dataset in CONFIG.denoiser.shared else dataset for dataset in CONFIG.datasets}
 
 
@@ -148,8 +149,7 @@ def software(group):
 
     Snakemake keeps a copy of the file in the record of each output, also of those made without conda: hence a function.
     """
-    build = "cpu" if "cpu" in version("torch") else "cuda"
-    file = f"../envs/{group}-{build}.yaml" if group == "networks" else f"../envs/{group}.yaml"
+    file = f"../envs/{group}-{BUILD}.yaml" if group == "networks" else f"../envs/{group}.yaml"
     used = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
     return lambda wildcards: file if used else None
 

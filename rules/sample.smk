@@ -39,6 +39,8 @@ def paired_folders(wildcards):
 
 def shards_of(dataset):
     """How many jobs the test images of a data set are dealt out among: planned before the images are there."""
+    if CONFIG.sampling.shard_size is None:
+        return 1
     if dataset in OWN_FOLDERS:
         images = OWN_FOLDERS[dataset].tests(SPLITS[dataset])
     elif dataset == "phantom":
@@ -46,7 +48,7 @@ def shards_of(dataset):
     else:
         images = expected_tests(ABOUT[dataset], SPLITS[dataset])
     images = min(images, CONFIG.sampling.test_images or images)
-    return max(1, math.ceil(images / (CONFIG.sampling.shard_size or images or 1)))
+    return max(1, math.ceil(images / CONFIG.sampling.shard_size))
 
 
 SHARDS = {dataset: shards_of(dataset) for dataset in CONFIG.datasets}
