@@ -11,11 +11,15 @@ LOCKS := envs/lock-common.txt envs/lock-torch-cpu.txt envs/lock-torch-cuda.txt
 LOCKED = pip install --quiet --no-deps --require-hashes -r
 INSTALL = $(BIN)/$(LOCKED) envs/lock-common.txt -r
 
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist worksteal
+QUICK := tests/unit tests/statistics tests/golden tests/pipeline
+SYSTEM := tests/system
+
 .DEFAULT_GOAL := help
-.PHONY: help run status push test screenshots env cluster lint format lock config docs clean
+.PHONY: help run status push test test-rest test-all screenshots env cluster lint format lock config docs clean
 
 help:  ## Show the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
 
 run: env  ## Run the whole pipeline on the embedded phantom; CONFIG=config/montgomery.yaml for another run
 	$(BIN)/snakemake $(if $(CONFIG),--configfile $(CONFIG))
@@ -26,11 +30,16 @@ status: env  ## Say what is stale, stage by stage, and why; CONFIG as for run
 push: env  ## Push data, models and results of the run to the DVC remote
 	$(BIN)/snakemake push $(if $(CONFIG),--configfile $(CONFIG))
 
-test: env $(CHECKERS)/complete $(CLUSTER)/complete  ## Run all tests
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadscope
+test: env  ## Run the tests of a newcomer: units, statistics, one tiny run
+	$(PYTEST) $(QUICK)
+
+test-rest: env $(CHECKERS)/complete $(CLUSTER)/complete  ## Run all other tests: storage, clusters, browser, deployment, faults
+	$(PYTEST) $(SYSTEM)
+
+test-all: test test-rest  ## Run all tests
 
 screenshots: env  ## Picture every page of a run at several widths and on paper, to look at; RUN=phantom
-	$(BIN)/python -m tests.browser.screenshots reports/$(or $(RUN),phantom) build/screenshots
+	$(BIN)/python -m tests.tools.screenshots reports/$(or $(RUN),phantom) build/screenshots
 
 env: $(VENV)/complete  ## Set up .venv from the hash-locked files (TORCH=cpu|cuda chooses the build)
 

@@ -8,7 +8,7 @@ import zipfile
 
 import py7zr
 import pytest
-from tests.archives import cvc_members, write_rar, write_zip
+from tests.support.archives import cvc_members, write_rar, write_zip
 
 from segcert.data import archives
 from segcert.data.archives import is_stray, list_archive, open_archive

@@ -9,7 +9,7 @@ import tifffile
 from PIL import Image
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
-from tests.archives import colour, encoded
+from tests.support.archives import colour, encoded
 
 from segcert.data import decoding
 from segcert.data.decoding import decode, decode_binary, decode_values

@@ -10,7 +10,7 @@ import urllib.parse
 from pathlib import Path
 
 import pytest
-from tests.pages import PAGES, ROOT, anchors, blocks, links, text_of
+from tests.support.pages import PAGES, ROOT, anchors, blocks, links, text_of
 
 import segcert
 from segcert.config.reference import REFERENCE, configuration_page

@@ -9,7 +9,7 @@ import torch
 import typer.main
 import yaml
 from snakemake.cli import get_argument_parser
-from tests.pages import PAGES, ROOT, blocks, commands, inline
+from tests.support.pages import PAGES, ROOT, blocks, commands, inline
 
 from segcert.cli import app
 from segcert.config import Config

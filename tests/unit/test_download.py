@@ -11,7 +11,7 @@ import time
 from itertools import pairwise
 
 import pytest
-from tests.flaky import FlakyServer
+from tests.support.flaky_server import FlakyServer
 
 from segcert.data import download as module
 from segcert.data.download import download, read_small

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from tests.pages import ROOT
+from tests.support.pages import ROOT
 
 ENVS = ROOT / "envs"
 SPEC = importlib.util.spec_from_file_location("conda_files", ENVS / "conda.py")

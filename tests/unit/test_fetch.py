@@ -6,7 +6,7 @@ import json
 import zipfile
 
 import pytest
-from tests.archives import (
+from tests.support.archives import (
     cvc_members,
     jsrt_archives,
     mirror_of,
@@ -15,7 +15,7 @@ from tests.archives import (
     write_rar,
     write_zip,
 )
-from tests.flaky import FlakyServer
+from tests.support.flaky_server import FlakyServer
 
 from segcert.data import download
 from segcert.data.catalogue import module_of

@@ -1,6 +1,6 @@
 """Files of others: any bytes give what was written, or the reader's own error that names the file.
 
-What is asserted here is sampled; `python -m tests.fuzz` looks for more (SECURITY.md).
+What is asserted here is sampled; `python -m tests.tools.fuzz` looks for more (SECURITY.md).
 """
 
 import io
@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.fuzz.edits import MARK, edited
-from tests.fuzz.of_documents import document
-from tests.fuzz.of_runs import record
+from tests.tools.fuzz.edits import MARK, edited
+from tests.tools.fuzz.of_documents import document
+from tests.tools.fuzz.of_runs import record
 
 from segcert.audit.findings import Evidence, FreshDigests
 from segcert.audit.lineage import Lineage
@@ -73,7 +73,7 @@ def same_or_refused(path, content, read, expected, error):
 
 
 def test_a_sample_of_every_target_of_the_fuzzer_keeps_the_contract():
-    command = [sys.executable, "-m", "tests.fuzz", "--sample", "12"]
+    command = [sys.executable, "-m", "tests.tools.fuzz", "--sample", "12"]
     environment = os.environ | {"PYTHONPATH": str(ROOT / "scripts"), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -316,7 +316,7 @@ def test_a_strip_of_pixels_is_not_padded_to_a_square():
 
 
 def test_a_mask_is_cut_at_half_of_its_range_whatever_its_channels():
-    from tests.archives import encoded
+    from tests.support.archives import encoded
 
     gray = np.array([[0, 127, 128, 255]], np.uint8)
     assert decode_binary(encoded(gray)).tolist() == [[False, False, True, True]]

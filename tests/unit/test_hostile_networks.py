@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 from safetensors.torch import save_file
-from tests.fuzz.of_documents import document
+from tests.tools.fuzz.of_documents import document
 from torch import nn
 
 from segcert.diffusion.denoiser import DiffusionDenoiser

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from tests.archives import colour, encoded
+from tests.support.archives import colour, encoded
 from tests.unit.test_decoding import dicom_bytes
 
 from segcert.config import Config, ConfigError

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.flaky import FlakyServer
+from tests.support.flaky_server import FlakyServer
 
 from segcert.data import download
 from segcert.data.catalogue import module_of

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from tests.archives import (
+from tests.support.archives import (
     cvc_members,
     encoded,
     isic_archives,

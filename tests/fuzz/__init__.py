@@ -1,1 +1,0 @@
-"""Coverage-guided fuzzing (atheris) of what reads files of others: `python -m tests.fuzz TARGET --minutes 5`."""

@@ -1,0 +1,174 @@
+"""The whole way, on a tiny run."""
+
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pypdf
+import pytest
+from PIL import Image
+from tests.support.archives import mirror_of, montgomery_archive
+from tests.support.checkout import TINY
+
+from segcert.certification.certificate import certify
+from segcert.certification.median_smoothing import median_interval
+from segcert.certification.metrics import class_metrics
+from segcert.votes import load_votes
+
+COLUMNS = """
+dataset image group model regime denoiser sigma tau alpha n0 n method class_id class_name dice iou certified_dice
+certified_iou worst_case_dice abstain area area_low area_high radius
+"""
+
+
+@pytest.fixture(scope="module")
+def table(finished_once):
+    return pd.read_parquet(finished_once.path / "results/tiny/certificates.parquet")
+
+
+def test_certificates_have_the_columns_and_rows_of_the_design(table):
+    assert set(COLUMNS.split()) <= set(table.columns)
+    assert len(table) == 3 * 2 * 2 * 2 * 2  # images, regimes, denoisers, sigmas, classes
+    assert set(table["denoiser"]) == {"none", "ddpm"}
+    assert table["abstain"].between(0, 1).all()
+    assert (table["area_low"] <= table["area_high"]).all()
+
+
+def test_every_row_can_be_recomputed_from_votes_and_masks(finished_once, table):
+    root = finished_once.path
+    for (regime, denoiser, sigma), rows in table.groupby(["regime", "denoiser", "sigma"]):
+        folder = root / f"results/tiny/votes/phantom/unet-{regime}/{denoiser}/sigma_{sigma:g}"
+        votes = {image: vote for path in sorted(folder.glob("*.npz")) for image, vote in load_votes(path).items()}
+        predictions = np.load(root / f"results/tiny/predictions/phantom/unet-{regime}.npz")
+        assert len(votes) == 3
+        for row in rows.to_dict("records"):
+            vote = votes[row["image"]]
+            assert (vote.n0, vote.n, vote.sigma) == (5, 50, sigma)
+            certificate = certify(vote, row["tau"], row["alpha"])
+            truth = np.asarray(Image.open(root / f"data/prepared/phantom/masks/{row['image']}.png"))
+            metrics = class_metrics(truth, predictions[row["image"]], certificate.labels, row["class_id"])
+            for name, value in metrics.items():
+                assert row[name] == value or (math.isnan(row[name]) and math.isnan(value))
+            assert row["abstain"] == certificate.abstain
+            assert row["radius"] == certificate.radius
+
+
+def test_every_interval_can_be_recomputed_from_votes(finished_once):
+    root = finished_once.path
+    intervals = pd.read_parquet(root / "results/tiny/intervals.parquet")
+    assert len(intervals) == 3 * 2 * 2 * 2 * 5  # images, regimes, denoisers, sigmas; 2 areas, ratio, 2 Dice
+    rows = intervals[(intervals["regime"] == "noise") & (intervals["denoiser"] == "ddpm") & (intervals["sigma"] == 0.5)]
+    votes = load_votes(root / "results/tiny/votes/phantom/unet-noise/ddpm/sigma_0.5/shard_0.npz")
+    for row in rows.to_dict("records"):
+        vote = votes[row["image"]]
+        values = vote.measurements | {"dice_lungs": vote.dice[:, 1], "dice_heart": vote.dice[:, 2]}
+        expected = median_interval(values[row["measurement"]], 0.5, row["tau"], 0.001 / 5)
+        assert (row["low"], row["high"], row["alpha"]) == (expected.low, expected.high, expected.alpha)
+        if row["measurement"] == "area_lungs":
+            truth = np.asarray(Image.open(root / f"data/prepared/phantom/masks/{row['image']}.png"))
+            assert row["truth"] == (truth == 1).sum()
+
+
+def test_no_attack_refutes_a_certified_pixel_within_the_radius(finished_once):
+    attacks = pd.read_parquet(finished_once.path / "results/tiny/attacks.parquet")
+    assert len(attacks) == 2 * 2 * 2 * 3  # regimes, denoisers, sigmas, multiples of the radius
+    inside = attacks[attacks["factor"] <= 1]
+    assert inside["certified"].sum() > 0
+    assert inside["refuted"].sum() == 0
+    assert (attacks["norm"] <= attacks["factor"] * attacks["radius"]).all()
+
+
+def test_every_artifact_has_a_record(finished_once):
+    patterns = ("data/prepared/*/index.csv", "models/**/[!l]*.safetensors", "results/tiny/votes/**/*.npz")
+    artifacts = [path for pattern in patterns for path in finished_once.files(pattern)]
+    artifacts += finished_once.files("results/tiny/certificates.parquet") + finished_once.files("reports/tiny/*.html")
+    artifacts += finished_once.files("reports/tiny/summary.pdf") + finished_once.files("reports/tiny/tables/main.tex")
+    assert len(artifacts) == 1 + 3 + 8 + 1 + 2 + 2
+    for path in artifacts:
+        record = json.loads((path.parent / f"{path.name}.record.json").read_text())
+        assert len(record["params"]["code"]) == 64
+        assert str(path.relative_to(finished_once.path)) in record["outputs"]
+        assert record["git"]["commit"]
+
+
+def test_the_page_opens_offline_and_shows_the_numbers_of_the_table(finished_once, table):
+    page = (finished_once.path / "reports/tiny/index.html").read_text()
+    assert "http://" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
+        "http://creativecommons.org", ""
+    ).replace("http://openi.nlm.nih.gov", "")
+    assert "synthetic images" in page
+    per_image = table.groupby(["regime", "denoiser", "sigma", "image"])["certified_dice"].mean()
+    for mean in per_image.groupby(["regime", "denoiser", "sigma"]).mean():
+        assert f"{mean:.3f}" in page
+    for stage in ("prepare_phantom", "train_denoiser", "sample", "certify"):
+        assert f">{stage}</td>" in page
+    main = pd.read_csv(finished_once.path / "reports/tiny/tables/main.csv")
+    assert len(main) == 8
+    assert (finished_once.path / "reports/tiny/figures/certified_dice.svg").stat().st_size > 1000
+
+
+def test_a_run_makes_what_papers_take_up(finished_once):
+    report = finished_once.path / "reports/tiny"
+    summary = pypdf.PdfReader(report / "summary.pdf")
+    assert len(summary.pages) == 2
+    assert "syntheticimages" in "".join(summary.pages[0].extract_text().split())
+    main = pd.read_csv(report / "tables/main.csv")
+    text = (report / "tables/main.tex").read_text()
+    assert all(f"{value:.3f}" in text for value in main["certified_dice"])
+    figures = {path.stem for path in report.glob("figures/*.pdf")}
+    assert figures == {"certified_dice", "radius", "area", "budget", "denoisers", "training", "costs"}
+    for name in figures:
+        (page,) = pypdf.PdfReader(report / f"figures/{name}.pdf").pages
+        assert float(page.mediabox.width) == pytest.approx(88 / 25.4 * 72, abs=0.01)
+
+
+def test_snakemake_report_works(finished_once, tmp_path):
+    finished_once.snakemake("--report", tmp_path / "report.html")
+    assert (tmp_path / "report.html").stat().st_size > 10_000
+
+
+def test_shards_do_not_change_votes_and_certificates(finished_once, finished):
+    finished.edit(TINY, "block_size: 10", "block_size: 10, shard_size: 2")
+    assert finished.stale()["sample"] == 2 * 8
+    folder = "results/tiny/votes/phantom/unet-noise/none/sigma_0.5"
+    certificates = "results/tiny/certificates/phantom/unet-noise/none/sigma_0.5"
+    finished.snakemake(f"{certificates}.npz")
+    for suffix in ("npz", "parquet", "intervals.parquet", "budget.parquet", "radii.npz", "radii.parquet"):
+        written = [(each.path / f"{certificates}.{suffix}").read_bytes() for each in (finished_once, finished)]
+        assert written[0] == written[1], suffix
+    parts = [load_votes(finished.path / folder / f"shard_{shard}.npz") for shard in (0, 1)]
+    whole = load_votes(finished_once.path / folder / "shard_0.npz")
+    assert [len(part) for part in parts] == [2, 1]
+    assert {name: vote.digest for part in parts for name, vote in part.items()} == {
+        name: vote.digest for name, vote in whole.items()
+    }
+
+
+def test_a_wrong_checksum_stops_the_run_with_one_clear_line(checkout, tmp_path):
+    mirror = tmp_path / "mirror"
+    mirror.mkdir()
+    archive = montgomery_archive(mirror / "NLM-MontgomeryCXRSet.zip")
+    mirror_of(mirror)
+    archive.write_bytes(archive.read_bytes()[:-7])
+    done = checkout.snakemake("--config", f"mirror={mirror}", "datasets=[montgomery]", check=False)
+    assert done.returncode != 0
+    assert "segcert: rule fetch: " in done.output
+    assert "put aside as" in done.output
+    assert not (checkout.path / "data/raw/montgomery/manifest.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("setting", "line"),
+    [
+        ("sigmas=[-1]", "`sigmas: [0.25, 0.5, 1.0]`"),
+        ("draws=20", "`n: 44` or more"),
+        ("taus=1", "did you mean `tau`"),
+        ("measurements=[volume]", "`measurements.0`: found 'volume'"),
+        ("decisions=[area_liver > 3]", "is not measured"),
+    ],
+)
+def test_a_bad_configuration_is_refused_at_once(checkout, setting, line):
+    done = checkout.snakemake("-n", "--config", setting, check=False)
+    assert done.returncode != 0
+    assert line in done.output

@@ -1,0 +1,56 @@
+"""What jobs ask for: threads, memory, time, GPUs."""
+
+import re
+
+import psutil
+import pytest
+import yaml
+from tests.support.checkout import ROOT
+
+from segcert.audit.plan import read_plan
+
+TRAINING = {"train_segmenter", "train_denoiser"}
+NETWORKS = TRAINING | {"sample", "predict", "denoise_examples", "score_denoisers", "measure_costs", "attack"}
+INDEX = "data/prepared/phantom/index.csv"
+
+
+def test_every_rule_states_threads_memory_and_time_and_those_with_networks_a_gpu():
+    for file in sorted((ROOT / "rules").glob("*.smk")):
+        for rule in re.split(r"(?m)^(?=rule )", file.read_text())[1:]:
+            name = re.match(r"rule (\w+)", rule)[1]
+            if "localrule: True" not in rule:
+                assert all(f"{key}" in rule for key in ("threads:", "mem_mb=", "runtime=")), name
+            assert ("gpu=" in rule) == (name in NETWORKS), name
+
+
+def test_a_job_that_failed_is_tried_again_with_more_memory(checkout):
+    checkout.edit(
+        "scripts/prepare_phantom.py", "with recorded", "assert snakemake.resources.mem_mb == 4000\nwith recorded"
+    )
+    assert checkout.snakemake(INDEX, check=False).returncode != 0
+    checkout.snakemake(INDEX, "--retries", "1")
+
+
+def test_jobs_at_once_are_limited_to_the_memory_and_the_gpus_that_are_there(checkout):
+    said = checkout.snakemake(INDEX).output
+    (provided,) = re.findall("Provided resources: (.*)", said)
+    assert int(re.search(r"mem_mb\D+(\d+)", provided)[1]) == psutil.virtual_memory().total // 2**20
+    assert re.search(r"gpu\D+1\b", provided)
+    said = checkout.snakemake(INDEX, "--force", "--resources", "mem_mb=900", "gpu=3").output
+    (provided,) = re.findall("Provided resources: (.*)", said)
+    assert re.search(r"mem_mb\D+900\b", provided)
+    assert re.search(r"gpu\D+3\b", provided)
+
+
+@pytest.mark.parametrize("profile", ["default", "gpu"])
+def test_profiles_agree_on_what_makes_a_job_stale(profile):
+    settings = [yaml.safe_load((ROOT / f"profiles/{name}/config.yaml").read_text()) for name in ("default", profile)]
+    assert len({str([each[key] for key in ("rerun-triggers", "max-checksum-file-size")]) for each in settings}) == 1
+
+
+def test_the_profile_for_gpus_asks_for_one_each(checkout):
+    with checkout.inside():
+        jobs = read_plan(["--workflow-profile", "profiles/gpu", "--configfile", "tests/support/tiny.yaml"])
+    assert {job.rule for job in jobs if job.stale} >= NETWORKS
+    said = checkout.snakemake("-n", "--workflow-profile", "profiles/gpu").output
+    assert len(re.findall(r"resources: .*\bgpu=1", said)) >= len(NETWORKS)

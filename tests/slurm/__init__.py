@@ -1,5 +1,0 @@
-"""A SLURM cluster on this machine, and runs of the workflow on it.
-
-`.venv/bin/python -m tests.slurm --configfile config/default.yaml` runs a configuration on it, case by case:
-undisturbed, and with jobs cancelled, requeued, out of time, and on a node that is lost.
-"""

@@ -1,0 +1,120 @@
+"""A copy of the repository in which a test runs Snakemake, and the finished tiny run that tests share."""
+
+import collections
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+
+from segcert.audit.audit import audit
+from segcert.audit.plan import read_plan
+
+ROOT = Path(__file__).parents[2]
+TINY = "tests/support/tiny.yaml"
+
+
+class Checkout:
+    """A copy of the repository in which Snakemake is run."""
+
+    def __init__(self, path):
+        self.path = Path(path)
+
+    def command(self, *arguments, configfile=TINY):
+        return [sys.executable, "-m", "snakemake", "--configfile", configfile, "--cores", "2", *arguments]
+
+    def snakemake(self, *arguments, configfile=TINY, check=True):
+        done = subprocess.run(
+            self.command(*arguments, configfile=configfile), cwd=self.path, capture_output=True, text=True, check=False
+        )
+        done.output = done.stdout + done.stderr
+        assert not check or done.returncode == 0, done.output
+        return done
+
+    def stale(self, *arguments, configfile=TINY):
+        """What `snakemake -n` would do: number of jobs by rule. Planned in this process, which saves the imports."""
+        with self.inside():
+            jobs = read_plan([*arguments, "--configfile", configfile])
+        return dict(collections.Counter(job.rule for job in jobs if job.stale))
+
+    def audit(self, run="tiny", **options):
+        with self.inside():
+            return audit(run, **options)
+
+    def broken(self, **options):
+        """The files at which an audit finds broken links."""
+        return {finding.path for outcome in self.audit(**options).outcomes for finding in outcome.broken}
+
+    @contextlib.contextmanager
+    def inside(self):
+        """In the checkout; what a plan leaves in the environment of this process is undone."""
+        environment = os.environ.copy()
+        with contextlib.chdir(self.path):
+            try:
+                yield
+            finally:
+                os.environ.clear()
+                os.environ.update(environment)
+
+    def dvc(self, *arguments):
+        subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=self.path, check=True, stdout=subprocess.DEVNULL)
+
+    def git(self, *arguments):
+        command = ["git", "-c", "user.name=test", "-c", "user.email=test@example.org", *arguments]
+        subprocess.run(command, cwd=self.path, check=True, capture_output=True)
+
+    def edit(self, file, old, new):
+        path = self.path / file
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new, 1))
+
+    def start(self, *arguments):
+        """Start Snakemake and do not wait for it."""
+        return subprocess.Popen(
+            self.command(*arguments),
+            cwd=self.path,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def files(self, pattern):
+        return sorted(self.path.glob(pattern))
+
+
+def kill(process):
+    """Kill -9 Snakemake and all its jobs."""
+    jobs = psutil.Process(process.pid).children(recursive=True)
+    for job in [psutil.Process(process.pid), *jobs]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            job.kill()
+    process.wait()
+    psutil.wait_procs(jobs, timeout=30)
+
+
+def make_checkout(path):
+    files = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    ).stdout.split()  # fmt: skip
+    if not files:  # an unpacked source archive
+        skip = shutil.ignore_patterns(".venv", "data", "models", "results", ".snakemake", ".segcert", "cache", "tmp")
+        shutil.copytree(ROOT, path, ignore=skip)
+        return Checkout(path)
+    for name in files:
+        if (ROOT / name).is_file():
+            target = Path(path) / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, target)
+    return Checkout(path)
+
+
+def finish(folder):
+    """Run the tiny configuration in a checkout with a commit; keep what Snakemake said."""
+    checkout = make_checkout(folder / "repo")
+    for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "start"]):
+        checkout.git(*command)
+    (folder / "output").write_text(checkout.snakemake().output)

@@ -1,0 +1,92 @@
+"""The pages of the documentation as tests read them: links, anchors, blocks of code, command lines."""
+
+import dataclasses
+import re
+import shlex
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+OTHERS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "config/README.md", "benchmarks/README.md")
+PAGES = [*OTHERS, *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md"))]
+
+FENCE = re.compile(r'^```(\w*)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"!?\[(?:[^\[\]]|\[[^\]]*\])*\]\(([^)\s]+)\)")
+COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+INLINE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
+BARE_URL = re.compile(r"<(https?:[^>]+)>")
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+    """A fenced block of code, where it stands, and the name of the file that it is to become."""
+
+    page: str
+    line: int
+    language: str
+    title: str
+    text: str
+
+
+def text_of(page: str) -> str:
+    return (ROOT / page).read_text()
+
+
+def blocks(page: str, *languages: str) -> list[Block]:
+    """The fenced blocks of some languages, in order."""
+    text = text_of(page)
+    found = [
+        Block(page, text[: match.start()].count("\n") + 1, match[1], match[2] or "", match[3])
+        for match in FENCE.finditer(text)
+    ]
+    return [block for block in found if not languages or block.language in languages]
+
+
+def prose(page: str) -> str:
+    """The page without its blocks of code and its comments."""
+    return COMMENT.sub("", FENCE.sub("", text_of(page)))
+
+
+def links(page: str) -> list[str]:
+    """The targets of all links and pictures outside of code."""
+    text = INLINE.sub("", prose(page))
+    return LINK.findall(text) + BARE_URL.findall(text)
+
+
+def anchors(page: str) -> set[str]:
+    """What a link can point to: headings by their slug (that of GitHub and of MkDocs), and ids."""
+    text = prose(page)
+    headings = re.findall(r"^#+ +(.+?)(?: *\{#.*\})?$", text, re.MULTILINE)
+    words = [re.sub(r"[^\w\s-]", "", heading).strip().lower() for heading in headings]
+    return {re.sub(r"[-\s]+", "-", word) for word in words} | set(re.findall(r'id="([^"]+)"', text))
+
+
+def described(page: str) -> dict[str, list[str]]:
+    """By the file in the heading of a section: the names in the first column of its table."""
+    sections = re.findall(r"^### `([^`]+)`$(.*?)(?=^##|\Z)", text_of(page), re.MULTILINE | re.DOTALL)
+    return {
+        path: [name for row in re.findall(r"^\| (`[^|]+) \|", body, re.MULTILINE) for name in INLINE.findall(row)]
+        for path, body in sections
+    }
+
+
+def inline(page: str) -> list[str]:
+    """The pieces of code within the text."""
+    return INLINE.findall(prose(page))
+
+
+def commands(page: str) -> list[list[str]]:
+    """The command lines of blocks of shell and of pieces of code within the text, in words.
+
+    `NAME=value` before a command is left out; a line goes on after a backslash.
+    """
+    text = "".join(block.text for block in blocks(page, "sh", "bash"))
+    lines = text.replace("\\\n", " ").splitlines()
+    lines += [piece for piece in inline(page) if re.match(r"(\.venv/bin/|snakemake |segcert |make )", piece)]
+    words = []
+    for line in lines:
+        for part in re.split(r" (?:&&|\|\|) ", line):
+            split = shlex.split(part, comments=True)
+            while split and re.fullmatch(r"[A-Z_]+=\S*", split[0]):
+                split = split[1:]
+            words += [split] if split else []
+    return words

@@ -1,0 +1,324 @@
+"""Audits as commands, of forged runs, of dirty trees, and with votes drawn again."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from tests.pipeline.test_perturbations import CERTIFICATE, MODEL, PAGE, ROWS, VOTES
+
+from segcert.audit.audit import with_replay
+from segcert.audit.lineage import Lineage, LineageError
+from segcert.audit.page import write_audit
+from segcert.audit.words import way_of
+from segcert.provenance.digests import file_digest
+from segcert.votes import Votes, load_votes, save_votes
+
+PREDICTIONS = "results/tiny/predictions/phantom/unet-clean.npz"
+
+
+def test_snakemake_audit_prints_a_table_writes_json_and_a_page_and_fails_for_a_broken_link(finished):
+    done = finished.snakemake("audit")
+    assert "votes give the certificates" in done.output
+    assert "The audit of tiny passed: every link holds." in done.output
+    found = json.loads((finished.path / "reports/tiny/audit.json").read_text())
+    assert found["passed"]
+    assert all(check["count"] for check in found["checks"] if "archives" not in check["title"])
+    assert "<svg" in (finished.path / "reports/tiny/audit.html").read_text()
+    assert finished.stale() == {}, "an audit makes nothing stale"
+
+    path = finished.path / MODEL
+    path.write_bytes(path.read_bytes() + b"x")
+    done = finished.snakemake("audit", check=False)
+    assert done.returncode == 1
+    assert (
+        f"The first broken link:\n  {MODEL}: was changed after `train_segmenter phantom unet clean` made it"
+        in done.output
+    )
+    found = json.loads((finished.path / "reports/tiny/audit.json").read_text())
+    assert not found["passed"]
+    assert found["first_broken"]["path"] == MODEL
+    assert {VOTES, ROWS, PAGE} <= set(found["downstream"])
+    assert "results/tiny/predictions/phantom/unet-noise.npz" not in found["downstream"]
+    page = (finished.path / "reports/tiny/audit.html").read_text()
+    assert "made from what is broken" in page
+    assert MODEL in page
+
+
+def sign(checkout, output, **changes):
+    """Write a record that fits forged outputs, as a forger would."""
+    path = checkout.path / f"{output}.record.json"
+    record = json.loads(path.read_text())
+    for name in record["outputs"]:
+        record["outputs"][name] = file_digest(checkout.path / name)
+    for name in record["inputs"]:
+        record["inputs"][name] = file_digest(checkout.path / name)
+    path.write_text(json.dumps(record | changes, indent=2) + "\n")
+
+
+def sign_all(checkout):
+    """Make every record fit what is there, and the pointers too."""
+    for path in checkout.files("**/*.record.json"):
+        if ".trail" not in path.parts and "logs" not in path.parts:
+            sign(checkout, path.relative_to(checkout.path).as_posix().removesuffix(".record.json"))
+    checkout.snakemake("--touch")
+    for folders in ("data", "models", "results", "reports/tiny"):
+        subprocess.run([sys.executable, "-m", "dvc", "add", "-q", folders], cwd=checkout.path, check=True)
+
+
+def forge_votes(checkout):
+    """Votes that are one more certain than the networks were, with digests of their own that fit."""
+    path = checkout.path / VOTES
+    votes = load_votes(path)
+    image, honest = next(iter(votes.items()))
+    estimation, areas = honest.estimation.copy(), honest.areas.astype(np.int64)
+    least = np.unravel_index(estimation[1].argmin(), estimation[1].shape)
+    assert estimation[0][least] > 0
+    estimation[0][least] -= 1
+    estimation[1][least] += 1
+    areas[-1] += [-1, 1] + [0] * (areas.shape[1] - 2)
+    values = {name: getattr(honest, name) for name in Votes.__dataclass_fields__}
+    votes[image] = Votes(**(values | {"estimation": estimation, "areas": areas.astype(honest.areas.dtype)}))
+    save_votes(path, votes)
+    return image
+
+
+def forge_labels(checkout):
+    """One pixel of one certificate has another label."""
+    path = checkout.path / f"{CERTIFICATE}.npz"
+    with np.load(path) as labels:
+        forged = {name: labels[name] for name in labels.files}
+    next(iter(forged.values()))[0, 0] ^= 1
+    np.savez_compressed(path, **forged)
+
+
+def forge_radii(checkout):
+    """A pixel of a radius map is certified a little further."""
+    path = checkout.path / f"{CERTIFICATE}.radii.npz"
+    with np.load(path) as maps:
+        forged = {name: maps[name] for name in maps.files}
+    next(levels for name, levels in forged.items() if not name.startswith("grid/"))[0, 0] += 1
+    np.savez_compressed(path, **forged)
+
+
+def forge_a_better_radius(checkout):
+    """A better worst-case Dice at each radius, in the rows of the certificate and in those collected from them."""
+    for name in (f"{CERTIFICATE}.radii.parquet", "results/tiny/radii.parquet"):
+        rows = pd.read_parquet(checkout.path / name)
+        chosen = (rows["regime"] == "clean") & (rows["denoiser"] == "none") & (rows["sigma"] == 0.5)
+        rows.loc[chosen, "worst_case_dice"] += 0.1
+        rows.to_parquet(checkout.path / name, index=False)
+
+
+def forge_a_verdict(checkout):
+    """A claim holds, as the table says and nothing else does."""
+    path = checkout.path / "reports/tiny/tables/claims.csv"
+    table = pd.read_csv(path, keep_default_na=False)
+    assert table.loc[0, "verdict"] != "it holds"
+    table.loc[0, "verdict"] = "it holds"
+    table.to_csv(path, index=False)
+
+
+def forge_rows(checkout):
+    """A better certified Dice, in the rows of the certificate and in all that were collected from them."""
+    for name in (f"{CERTIFICATE}.parquet", ROWS):
+        rows = pd.read_parquet(checkout.path / name)
+        chosen = (rows["regime"] == "clean") & (rows["denoiser"] == "none") & (rows["sigma"] == 0.5)
+        rows.loc[chosen, "certified_dice"] += 0.1
+        rows.to_parquet(checkout.path / name, index=False)
+
+
+def forge_table(checkout):
+    """A better certified Dice in the table alone."""
+    path = checkout.path / "reports/tiny/tables/main.csv"
+    table = pd.read_csv(path)
+    table.loc[0, "certified_dice"] += 0.1
+    table.to_csv(path, index=False)
+
+
+def forge_ghosts(checkout):
+    """Rows of images that nobody has certified."""
+    for name in (f"{CERTIFICATE}.parquet", ROWS):
+        rows = pd.read_parquet(checkout.path / name)
+        ghosts = rows[(rows["regime"] == "clean") & (rows["denoiser"] == "none") & (rows["sigma"] == 0.5)]
+        ghosts = ghosts.assign(image="ghost_" + ghosts["image"], certified_dice=1.0)
+        pd.concat([rows, ghosts], ignore_index=True).to_parquet(checkout.path / name, index=False)
+
+
+def forge_the_choice_of_images(checkout):
+    """The votes of an image are left out."""
+    votes = load_votes(checkout.path / VOTES)
+    votes.popitem()
+    save_votes(checkout.path / VOTES, votes)
+
+
+def forge_the_sigma(checkout):
+    """Votes of less noise stand in for those of more."""
+    shutil.copy(checkout.path / VOTES.replace("sigma_0.5", "sigma_0.25"), checkout.path / VOTES)
+
+
+def forge_the_page(checkout):
+    """A row of the main table is not shown."""
+    page = checkout.path / PAGE
+    page.write_text(re.sub(r'<tr data-table="main" data-row="2">.*?</tr>', "", page.read_text(), flags=re.DOTALL))
+
+
+@pytest.mark.parametrize(
+    ("forge", "where"),
+    [(forge_labels, f"{CERTIFICATE}.npz"), (forge_rows, f"{CERTIFICATE}.npz"), (forge_radii, f"{CERTIFICATE}.npz"),
+     (forge_a_better_radius, f"{CERTIFICATE}.npz"), (forge_a_verdict, "reports/tiny/tables/claims.csv"),
+     (forge_ghosts, f"{CERTIFICATE}.npz"),
+     (forge_the_choice_of_images, VOTES), (forge_the_sigma, VOTES), (forge_the_page, PAGE),
+     (forge_table, "reports/tiny/tables/main.csv")],
+)  # fmt: skip
+def test_numbers_that_do_not_follow_are_found_though_every_digest_was_made_to_fit(finished, forge, where):
+    forge(finished)
+    sign_all(finished)
+    audit = finished.audit()
+    assert audit.first.path == where
+    digests_fit = ("files are what their jobs made", "jobs read what others made", "pointers name the artifacts")
+    assert not any(outcome.broken for outcome in audit.outcomes if outcome.title in digests_fit)
+
+
+def test_settings_other_than_those_of_the_page_are_found(finished):
+    finished.snakemake(f"{CERTIFICATE}.npz", "--config", "tau=0.7")
+    found = {finding.message for outcome in finished.audit().outcomes for finding in outcome.broken}
+    assert "`certify phantom unet clean none 0.5` ran with tau 0.7, and the page says 0.75" in found
+
+
+def empty(path):
+    return lambda checkout: (checkout.path / path).write_bytes(b"")
+
+
+SPOILED = {
+    "an empty certificate": (empty(f"{CERTIFICATE}.npz"), f"{CERTIFICATE}.npz"),
+    "half a certificate": (
+        lambda checkout: os.truncate(checkout.path / f"{CERTIFICATE}.npz", 300), f"{CERTIFICATE}.npz",
+    ),
+    "empty predictions": (empty(PREDICTIONS), PREDICTIONS),
+    "a table that is gone": (
+        lambda checkout: (checkout.path / "reports/tiny/tables/main.csv").unlink(), "reports/tiny/tables/main.csv",
+    ),
+    "a page of no text": (lambda checkout: (checkout.path / PAGE).write_bytes(b'<tr data-table="main">\xff'), PAGE),
+    "an empty pointer": (empty("models.dvc"), "models.dvc"),
+    "a pointer with marks of a conflict": (
+        lambda checkout: (checkout.path / "models.dvc").write_text("<<<<<<< HEAD\nouts:\n"), "models.dvc",
+    ),
+    "a pointer that is gone": (lambda checkout: (checkout.path / "results.dvc").unlink(), "results.dvc"),
+    "a record without its fields": (
+        lambda checkout: (checkout.path / f"{VOTES}.record.json").write_text('{"format": "segcert-record-2"}'),
+        VOTES,
+    ),
+    "a folder in place of a model": (
+        lambda checkout: ((checkout.path / MODEL).unlink(), (checkout.path / MODEL).mkdir()), MODEL,
+    ),
+    "a record and its copy in the trail edited": (
+        lambda checkout: [
+            path.write_text(path.read_text().replace('"seconds"', '"seed": 7, "seconds"', 1))
+            for root in ("", "results/.trail/records/")
+            for path in checkout.files(f"{root}{MODEL}.record.json")
+        ],
+        MODEL,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SPOILED)
+def test_what_is_spoiled_in_any_way_is_named_and_stops_no_plan(finished, name):
+    spoil, where = SPOILED[name]
+    spoil(finished)
+    finished.stale()
+    assert finished.audit().first.path.removesuffix(".record.json") == where
+
+
+def test_backups_and_stray_records_count_for_nothing(finished):
+    shutil.copytree(finished.path / "results/tiny", finished.path / "results/tiny_before")
+    record = json.loads((finished.path / f"{MODEL}.record.json").read_text())
+    (finished.path / "models/stray.record.json").write_text(json.dumps(record | {"seed": 7}))
+    audit = finished.audit()
+    assert finished.stale() == {}
+    assert audit.passed
+    assert "models/stray.record.json" in audit.lineage.astray
+    assert audit.lineage.makers[MODEL].record["seed"] == 0
+
+
+def test_a_job_that_ran_again_and_made_the_same_is_a_notice(finished):
+    finished.snakemake("--force", PREDICTIONS)
+    assert finished.stale() == {}
+    audit = finished.audit()
+    assert audit.passed
+    newer = [finding.path for outcome in audit.outcomes for finding in outcome.notices if "newer" in finding.message]
+    assert newer == [f"{PREDICTIONS}.record.json"]
+
+
+def test_votes_drawn_again_agree_and_show_forged_ones(finished):
+    everything = with_replay(1000, seed=1)
+    honest = finished.audit(checks=everything).outcomes[-1]
+    assert (honest.count, honest.findings) == (4 * 2 * 3 + 2, [])
+
+    image = forge_votes(finished)
+    sign_all(finished)
+    with np.load(finished.path / PREDICTIONS) as labels:
+        np.savez_compressed(finished.path / PREDICTIONS, **{name: labels[name] ^ 1 for name in labels.files})
+    found = finished.audit(checks=everything).outcomes[-1]
+    assert [finding.path for finding in found.broken] == [VOTES, PREDICTIONS]
+    assert f"the votes of {image}, drawn again, give other areas, estimation" in found.broken[0].message
+
+
+def test_certificates_of_a_dirty_tree_are_shown_as_such(finished):
+    clean = finished.audit()
+    assert not [finding for outcome in clean.outcomes for finding in outcome.notices if "dirty" in finding.message]
+    finished.edit("scripts/segcert/certification/multiple_testing.py", "len(histogram) - 1", "len(histogram) - 2 + 1")
+    (finished.path / "scripts/segcert/certification/new.py").write_text("VALUE = 1\n")
+    finished.snakemake(f"{CERTIFICATE}.npz")
+    audit = finished.audit()
+    with finished.inside():
+        page = write_audit(audit).read_text()
+    dirty = [finding for outcome in audit.outcomes for finding in outcome.notices if "dirty" in finding.message]
+    assert [finding.path for finding in dirty] == [f"{CERTIFICATE}.npz"]
+    assert "multiple_testing.py, scripts/segcert/certification/new.py" in dirty[0].message
+    assert "1 certificates come from a dirty tree" in page
+
+
+def test_a_record_that_names_a_commit_with_other_code_is_found(finished):
+    """Uncommitted code ran, and the record was edited to say that the tree was clean."""
+    finished.edit("scripts/segcert/certification/multiple_testing.py", "len(histogram) - 1", "len(histogram) - 2 + 1")
+    finished.snakemake(f"{CERTIFICATE}.npz")
+    path = finished.path / f"{CERTIFICATE}.npz.record.json"
+    record = json.loads(path.read_text())
+    record["git"] |= {"clean": True, "changed": []}
+    path.write_text(json.dumps(record, indent=2) + "\n")
+    found = next(outcome for outcome in finished.audit().outcomes if outcome.title == "records agree with git")
+    assert [finding.path for finding in found.broken] == [f"{CERTIFICATE}.npz"]
+    assert "which holds another scripts/segcert/certification/multiple_testing.py than ran" in found.broken[0].message
+
+
+def test_what_a_run_no_longer_needs_is_left_over_and_no_broken_link(finished):
+    finished.snakemake("--config", "sigmas=[0.25]")
+    audit = finished.audit()
+    assert audit.passed
+    left = {finding.path for outcome in audit.outcomes for finding in outcome.notices if "left over" in finding.message}
+    assert f"{CERTIFICATE}.npz" in left
+    assert not any("sigma_0.25" in path for path in left)
+
+
+def test_the_way_of_a_row_leads_back_to_the_data(finished):
+    with finished.inside():
+        way = way_of(Lineage.read("tiny"), "phantom/unet/clean/ddpm/0.5")
+        with pytest.raises(LineageError, match="no such row in the run tiny; expected dataset/model"):
+            way_of(Lineage.read("tiny"), "phantom/unet/clean/ddpm/7")
+        with pytest.raises(LineageError, match="holds no run records; the runs here: tiny"):
+            Lineage.read("other")
+    jobs = [line.split("  (")[0] for line in way.splitlines() if not line.startswith(" ")]
+    assert jobs[0] == "prepare_phantom phantom"
+    assert jobs[-1] == "certify phantom unet clean ddpm 0.5"
+    assert set(jobs) == {
+        "prepare_phantom phantom", "train_denoiser phantom", "train_segmenter phantom unet clean",
+        "predict phantom unet clean", "sample phantom unet clean ddpm 0.5 0", "certify phantom unet clean ddpm 0.5",
+    }  # fmt: skip
+    assert f"made  {file_digest(finished.path / MODEL)[:16]}  {MODEL}" in way

@@ -1,0 +1,71 @@
+"""Names, titles and addresses that mean harm, in every file that a run writes: words are words, and secrets stay out.
+
+What browsers make of the pages is in test_every_page.py and test_viewer.py; no browser is needed here.
+"""
+
+import html
+import json
+import re
+
+import pytest
+
+from tests.tools.simulated.variants import HOSTILE, SECRET
+
+TEXT = {".html", ".tex", ".csv", ".md", ".json", ".svg", ".yaml", ".yml", ".log", ".tsv", ".dvc", ".txt", ".typ"}
+
+
+@pytest.fixture(scope="module")
+def run(simulated):
+    return simulated("hostile_names")
+
+
+def written(run, *endings):
+    """The files that the run wrote, by path."""
+    tops = [run.checkout / name for name in ("data", "models", "results", "reports", "logs", ".segcert")]
+    files = [path for top in tops for path in top.rglob("*") if path.is_file()]
+    return [path for path in files if not endings or path.suffix in endings]
+
+
+def test_nothing_of_a_name_was_run(run):
+    assert not list(run.checkout.rglob("canary"))
+
+
+def test_no_page_holds_markup_of_a_name(run):
+    pages = written(run, ".html")
+    assert len(pages) > 2
+    for page in pages:
+        text = page.read_text()
+        for markup in ("<script>alert", "<img src=x", 'onerror="alert', "</script><script>alert"):
+            assert markup not in text, f"{page.name}: {markup}"
+    assert html.escape(HOSTILE, quote=False)[:30] in (run.report / "data.html").read_text().replace("&#34;", '"')
+
+
+def test_no_latex_or_markdown_holds_commands_of_a_name(run):
+    for path in written(run, ".tex"):
+        assert "\\input{/etc" not in path.read_text(), path
+        assert "\\input{x}" not in path.read_text(), path
+    cards = [path for path in written(run, ".md") if "models" in path.parts]
+    assert cards
+    for card in cards:
+        text = card.read_text()
+        assert "<script>" not in text, card
+        assert "[x](" not in text, card
+        assert "&lt;script&gt;" in text, card
+
+
+def test_secrets_stand_in_nothing_that_was_written(run):
+    files = written(run)
+    assert len(files) > 50
+    holding = [str(path) for path in files if SECRET.encode() in path.read_bytes()]
+    assert not holding
+
+
+def test_a_crate_keeps_names_and_no_secrets(run, monkeypatch):
+    from segcert.audit.crate import write_crate
+
+    crate = write_crate(run.name, run.checkout / "a.crate", root=run.checkout)
+    described = json.loads((crate / "ro-crate-metadata.json").read_text())
+    assert any(each.get("name") == HOSTILE for each in described["@graph"])
+    assert all(re.fullmatch(r"[^\s<>\"{}|\\^`]*", each["@id"]) for each in described["@graph"])
+    for path in crate.rglob("*"):
+        assert not (path.is_file() and SECRET.encode() in path.read_bytes()), path

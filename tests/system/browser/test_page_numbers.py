@@ -1,0 +1,216 @@
+"""Every number that the page shows, as a browser reads it, against the results of the run, recomputed here."""
+
+import base64
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import bootstrap
+
+READ = """() => Array.from(document.querySelectorAll('data')).filter(each => !each.closest('#view')).map(each => {
+    const owner = each.dataset.table ? each : each.closest('tr');
+    return [owner?.dataset.table, owner?.dataset.row, each.dataset.column, each.value, each.textContent];
+})"""
+MODEL = ["dataset", "model", "regime", "denoiser", "sigma"]
+METRICS = ["dice", "iou", "certified_dice", "certified_iou", "worst_case_dice", "abstain"]
+RESAMPLES = 200  # tests/tools/simulated/variants.py
+VARIANTS = ["usual", "two_sets", "no_denoiser", "one_class", "one_image", "empty_structure", "weaker"]
+
+
+def interval(values):
+    """Mean and 95% percentile bootstrap interval over images; NaN is left out."""
+    values = np.asarray(values, float)
+    values = values[~np.isnan(values)]
+    if len(values) < 2:
+        return [*(values if len(values) else [math.nan]), math.nan, math.nan]
+    made = bootstrap(
+        (values,), np.mean, n_resamples=RESAMPLES, method="percentile", rng=np.random.default_rng(0), vectorized=True
+    )
+    return [values.mean(), *made.confidence_interval]
+
+
+def summarised(rows, keys, metrics):
+    """By the keys: mean and interval of each metric, over images of the mean over classes."""
+    per_image = rows.groupby([*keys, "image"], sort=False)[metrics].mean()
+    for key, group in per_image.groupby(keys, sort=False):
+        yield (
+            key,
+            {
+                f"{metric}{end}": value
+                for metric in metrics
+                for end, value in zip(("", "_low", "_high"), interval(group[metric]), strict=True)
+            }
+            | {"images": len(group)},
+        )
+
+
+class Results:
+    """The results of a run, and what tables should follow from them."""
+
+    def __init__(self, run):
+        results = run.checkout / "results" / run.name
+        self.rows, self.intervals, self.attacks = (
+            pd.read_parquet(results / f"{kind}.parquet") for kind in ("certificates", "intervals", "attacks")
+        )
+        self.scores, self.costs = (
+            pd.concat([pd.read_csv(path) for path in sorted(results.glob(f"{kind}/*.csv"))] or [pd.DataFrame()])
+            for kind in ("denoiser_scores", "costs")
+        )
+
+    def expected(self, table, row):
+        """The values that a row of a table should hold, by column; the row says what it speaks of."""
+        return getattr(self, table)(row)
+
+    def of(self, frame, row, keys):
+        """The rows of a frame that agree with a row of a table in some keys."""
+        for key in keys:
+            frame = frame[frame[key] == row[key]]
+        return frame
+
+    def main(self, row):
+        rows = self.of(self.rows, row, MODEL)
+        ((_, values),) = summarised(rows, MODEL, METRICS)
+        return values | {"radius": rows["radius"].iloc[0], "radius_gray_levels": rows["radius_gray_levels"].iloc[0]}
+
+    def classes(self, row):
+        rows = self.of(self.rows, row, [*MODEL, "class_name"])
+        ((_, values),) = summarised(rows, MODEL, METRICS)
+        return values | rows[["area", "area_low", "area_high"]].mean().to_dict()
+
+    def per_image(self, row, metric, regime, denoiser, sigma):
+        wanted = {
+            "dataset": row["dataset"],
+            "model": row["model"],
+            "regime": regime,
+            "denoiser": denoiser,
+            "sigma": sigma,
+        }
+        return self.of(self.rows, wanted, MODEL).groupby("image", sort=False)[metric].mean()
+
+    def difference(self, values):
+        values = values.dropna()
+        return {
+            "images": len(values),
+            **dict(zip(("difference", "difference_low", "difference_high"), interval(values), strict=True)),
+        }
+
+    def pairings(self, row):
+        own = self.per_image(row, "certified_dice", row["regime"], row["denoiser"], row["sigma"])
+        return self.difference(own - self.per_image(row, "certified_dice", row["baseline"], "none", row["sigma"]))
+
+    def claims(self, row):
+        if row["images"] == 0 and math.isnan(row["sigma"]):
+            return {"images": 0, "difference": math.nan, "difference_low": math.nan, "difference_high": math.nan}
+
+        def of(metric, regime, denoiser, sigma):
+            return self.per_image(row, metric, regime, denoiser, sigma)
+
+        def gain(metric, sigma):
+            return of(metric, "clean", row["denoiser"], sigma) - of(metric, "clean", "none", sigma)
+
+        behind, sigma, low = row["denoiser"], row["sigma"], row["sigma_low"]
+        return self.difference({
+            "collapse": lambda: of("certified_dice", "clean", "none", sigma) - of("dice", "clean", "none", sigma),
+            "denoiser_raises": lambda: gain("certified_dice", sigma),
+            "gain_grows": lambda: gain("certified_dice", sigma) - gain("certified_dice", low),
+            "fewer_abstain": lambda: gain("abstain", sigma),
+            "no_worse_than_noise_trained": lambda: (
+                of("certified_dice", "clean", behind, sigma) - of("certified_dice", "noise", "none", sigma)
+            ),
+            "falls_with_sigma": lambda: (
+                of("certified_dice", "clean", behind, sigma) - of("certified_dice", "clean", behind, low)
+            ),
+            "tuning_raises": lambda: (
+                of("certified_dice", "denoised", behind, sigma) - of("certified_dice", "clean", behind, sigma)
+            ),
+        }[row["claim"]]())  # fmt: skip
+
+    def measurements(self, row):
+        rows = self.of(self.intervals, row, [*MODEL, "measurement"]).replace([np.inf, -np.inf], np.nan)
+        width = (rows["high"] - rows["low"]) / rows["median"].abs().replace(0, np.nan)
+        return rows[["truth", "clean", "low", "high"]].mean().to_dict() | {"width": width.mean()}
+
+    def attacks_of(self, row):
+        rows = self.of(self.attacks, row, [*MODEL, "factor"])
+        return {"images": rows["image"].nunique()} | rows[["certified", "changed", "refuted"]].sum().to_dict()
+
+    def denoisers(self, row):
+        ((values),) = self.of(self.scores, row, ["dataset", "method", "sigma"]).to_dict("records")
+        return values
+
+    def costs_of(self, row):
+        ((values),) = self.of(self.costs, row, MODEL[:4]).to_dict("records")
+        draws = self.of(self.rows, row, MODEL)[["n0", "n"]].iloc[0].sum()
+        dice = {key: value for key, value in self.main(row).items() if key.startswith("certified_dice")}
+        return values | {"gflop_per_draw": values["gflop"], "gflop_per_image": values["gflop"] * draws} | dice
+
+
+def rounded(text):
+    """A shown number, and half a unit of its last digit."""
+    if text == "n/a":
+        return math.nan, 0.0
+    share = 100 if text.endswith("%") else 1
+    text = text.removesuffix("%")
+    mantissa, _, exponent = text.partition("e")
+    unit = 10.0 ** (int(exponent or 0) - len(mantissa.partition(".")[2]))
+    return float(text) / share, 0.5001 * unit / share
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_number_of_the_page_follows_from_the_results(variant, simulated, open_page):
+    run = simulated(variant)
+    results = Results(run)
+    shown = open_page(run.report / "index.html").page.evaluate(READ)
+    tables, known = {}, {}
+    for table, row, column, value, text in shown:
+        assert table, f"{text} does not say of which table it is"
+        if table == "stages":  # measured times: there is nothing to compute them from
+            continue
+        if table not in tables:
+            tables[table] = pd.read_csv(run.report / f"tables/{table}.csv", keep_default_na=False, na_values=[""])
+        if (table, row) not in known:
+            about = tables[table].iloc[int(row)].to_dict()
+            known[table, row] = (getattr(results, f"{table}_of", None) or getattr(results, table))(about)
+        expected = known[table, row][column]
+        assert float(value) == pytest.approx(expected, rel=1e-9, nan_ok=True), (table, row, column)
+        number, half = rounded(text)
+        assert number == pytest.approx(expected, abs=half, rel=0, nan_ok=True), (table, row, column, text)
+    assert {"main", "classes", "claims", "costs"} <= set(tables)
+    for table, frame in tables.items():
+        assert {int(row) for of, row in known if of == table} == set(range(len(frame))), f"{table}: rows are left out"
+
+
+def test_downloads_are_the_very_files(simulated, open_page):
+    run = simulated("usual")
+    page = open_page(run.report / "index.html").page
+    links = {
+        link.get_attribute("download"): base64.b64decode(link.get_attribute("href").partition("base64,")[2])
+        for link in page.locator("a[download]").all()
+    }
+    for suffix in ("csv", "tex"):
+        names = [path.name for path in run.report.glob(f"tables/*.{suffix}")]
+        assert len(names) > 8
+        for name in names:
+            assert links[name] == (run.report / "tables" / name).read_bytes()
+    configuration = json.loads(links["configuration.yaml"])
+    assert configuration["run"] == "usual"
+
+
+def test_tables_are_sorted_and_filtered(simulated, open_page):
+    opened = open_page(simulated("two_sets").report / "index.html")
+    page = opened.page
+    table = page.locator("table", has=page.locator("tr[data-table='main']"))
+    column = "td:nth-child(8) > data"
+    head = table.locator("th", has_text="certified Dice").first
+    for direction in ("ascending", "descending"):
+        head.locator("button").press("Enter")
+        assert head.get_attribute("aria-sort") == direction
+        values = [float(each.get_attribute("value")) for each in table.locator(column).all()]
+        assert values == sorted(values, reverse=direction == "descending")
+    page.locator("input[type=search]").first.fill("isic2018 resunetpp")
+    visible = [row.text_content() for row in table.locator("tbody tr").all() if row.is_visible()]
+    assert visible
+    assert all("isic2018" in text and "resunetpp" in text for text in visible)
+    assert not opened.complaints

@@ -1,0 +1,78 @@
+"""`snakemake compare` on a finished run and another that was made from its votes."""
+
+import os
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+from tests.tools.simulated import make_run
+from tests.tools.simulated.variants import usual
+from tests.support.checkout import ROOT, make_checkout
+
+from segcert.provenance.digests import file_digest
+
+MODEL = ["dataset", "model", "regime", "denoiser", "sigma"]
+BOTH = ("--config", "compare=[tiny,other]")
+
+
+def made(checkout):
+    """SHA-256 of all that runs made; folders of comparisons have a + in their names."""
+    paths = [path for top in ("data", "models", "results", "reports") for path in (checkout.path / top).rglob("*")]
+    files = {path.relative_to(checkout.path).as_posix(): path for path in paths if path.is_file()}
+    return {name: file_digest(path) for name, path in files.items() if "+" not in name}
+
+
+def by_image(checkout, run):
+    rows = pd.read_parquet(checkout.path / f"results/{run}/certificates.parquet")
+    return rows.groupby([*MODEL, "image"])["certified_dice"].mean()
+
+
+@pytest.fixture(scope="module")
+def two_runs(tmp_path_factory):
+    """Two simulated runs in one checkout: the same votes, decided in two ways."""
+    checkout = make_checkout(tmp_path_factory.mktemp("compared") / "repo")
+    for run, method in (("tiny", "segcertify"), ("other", "holm")):
+        make_run(checkout.path, {**usual(checkout.path), "run": run, "method": method}, "all")
+    return checkout
+
+
+def test_a_comparison_makes_no_run_stale_and_names_what_is_not_there(finished):
+    assert finished.stale(*BOTH) == {}
+    done = finished.snakemake("compare", *BOTH, check=False)
+    assert done.returncode == 1
+    assert "no run 'other' in results; the runs here: tiny" in done.output
+
+
+def test_two_runs_are_compared_as_they_are(two_runs):
+    before = made(two_runs)
+    output = two_runs.snakemake("compare", *BOTH, configfile="simulated-tiny.yaml").output
+    assert "1 of 1 steps (100%) done" in output
+    assert "The comparison: reports/tiny+other/index.html" in output
+    assert made(two_runs) == before
+
+    folder = two_runs.path / "reports/tiny+other"
+    table = pd.read_csv(folder / "tables/compare.csv", keep_default_na=False, na_values=[""])
+    assert list(table["run"]) == ["tiny", "other"] * 12
+    for run, rows in table.groupby("run"):
+        main = pd.read_csv(two_runs.path / f"reports/{run}/tables/main.csv", keep_default_na=False)
+        for column in ("images", "certified_dice", "certified_dice_low", "worst_case_dice_high", "abstain", "radius"):
+            assert list(rows.sort_values(MODEL)[column]) == list(main.sort_values(MODEL)[column]), column
+    difference = (by_image(two_runs, "other") - by_image(two_runs, "tiny")).groupby(MODEL).mean()
+    found = table[table["run"] == "other"].set_index(MODEL)
+    assert set(found["paired_images"]) == {6}
+    assert dict(found["difference"]) == pytest.approx(dict(difference))
+    assert (difference > 0).any()
+
+    page = (folder / "index.html").read_text()
+    settings = page[page.index('id="settings"') : page.index('id="results"')]
+    assert settings.count("<tr><td") == 1
+    assert (
+        '<code>method</code></td><td class="text"><code>segcertify</code></td><td class="text"><code>holm' in settings
+    )
+    assert 'href="../other/index.html"' in page
+
+    command = [sys.executable, "-m", "segcert.cli", "compare", "tiny", "other"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "scripts")}
+    subprocess.run(command, cwd=two_runs.path, env=environment, check=True, capture_output=True)
+    assert (folder / "index.html").read_text() == page

@@ -1,0 +1,51 @@
+"""`segcert diff` on finished runs."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+from tests.support.checkout import ROOT
+
+MODEL = ["dataset", "model", "regime", "denoiser", "sigma"]
+
+
+def diff(checkout, *arguments):
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "scripts")}
+    return subprocess.run(
+        [sys.executable, "-m", "segcert.cli", "diff", *arguments],
+        cwd=checkout.path, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def means(checkout, metric):
+    rows = pd.read_parquet(checkout.path / "results/tiny/certificates.parquet")
+    return rows.groupby([*MODEL, "image"])[metric].mean().groupby(MODEL).mean()
+
+
+def test_another_tau_is_the_only_cause_and_the_numbers_that_it_moved_are_right(finished, finished_once):
+    finished.snakemake("--config", "tau=0.7")
+    runs = f"{finished_once.path}:tiny", "results/tiny"
+    done = diff(finished, *runs, "--json")
+    assert done.returncode == 1, done.stderr
+    found = json.loads(done.stdout)
+    (cause,) = [cause for cause in found["causes"] if cause["kind"] != "git"]
+    assert (cause["kind"], cause["name"], cause["old"], cause["new"]) == ("parameter", "tau", 0.75, 0.7)
+    assert cause["places"] == {"certify settings.tau": 8, "attack": 4, "page configuration.tau": 1}
+    assert found["only_a"] == found["only_b"] == []
+    for job in found["moved"]:
+        assert job["causes"] == (["tau"] if job["rule"] in ("certify", "attack") else [])
+        assert job["causes"] or job["follows"]
+    assert not {"sample", "predict", "train_segmenter"} & {job["rule"] for job in found["moved"]}
+    for metric in ("dice", "certified_dice", "worst_case_dice", "abstain", "radius"):
+        rows = {tuple(row[key] for key in MODEL): row for row in found["numbers"]["rows"] if row["number"] == metric}
+        a, b = means(finished_once, metric), means(finished, metric)
+        assert len(rows) == len(a) == 8
+        for key, row in rows.items():
+            assert (row["a"], row["b"]) == pytest.approx((a[key], b[key]))
+            assert row["difference"] == pytest.approx(b[key] - a[key])
+            assert (row["moved"] > 0) >= (a[key] != b[key])
+            assert row["moved"] == 3 or metric != "radius"
+    assert "tau: 0.75 -> 0.7" in diff(finished, *runs).stdout

@@ -1,0 +1,222 @@
+"""Data sets of every kind through the pipeline, and what is done again when data change."""
+
+import json
+import shutil
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from tests.support.archives import (
+    cvc_members,
+    encoded,
+    jsrt_archives,
+    mirror_of,
+    montgomery_archive,
+    picture,
+    write_rar,
+)
+from tests.support.checkout import TINY
+
+from segcert.votes import load_votes
+
+SHORT = {"denoisers": ["none"], "regimes": ["clean"], "sigmas": [0.5], "attack": {"images": 0}}
+
+
+def configure(checkout, **keys):
+    """Write a configuration of a tiny run; return its name."""
+    config = yaml.safe_load((checkout.path / TINY).read_text()) | keys
+    (checkout.path / "own.yaml").write_text(yaml.safe_dump(config))
+    return "own.yaml"
+
+
+def write_own_images(folder, count=24):
+    """Phantoms as PNG images and masks of eight patients."""
+    for k in range(count):
+        image, mask = picture(f"own {k}")
+        for kind, name, pixels in (
+            ("images", f"{k % 8}_{k:03d}.png", image),
+            ("masks", f"{k % 8}_{k:03d}_mask.png", np.array([0, 128, 255], np.uint8)[mask]),
+        ):
+            (folder / kind).mkdir(parents=True, exist_ok=True)
+            (folder / kind / name).write_bytes(encoded(pixels))
+
+
+OWN = {
+    "run": "own",
+    "datasets": ["clinic"],
+    "own_data": {
+        "clinic": {
+            "kind": "folder",
+            "images": "data/raw/clinic/images",
+            "masks": "data/raw/clinic/masks",
+            "mask_suffix": "_mask.png",
+            "values": {0: "background", 128: "lungs", 255: "heart"},
+            "group_pattern": r"^(\d+)_",
+            "pixel_size": [0.5, 0.5],
+        }
+    },
+    "splits": {"clinic": "split.json"},
+}
+
+
+def test_jsrt_goes_all_the_way_with_three_structures(checkout):
+    """From archives that a person put into data/raw, in the official format, at 12 bits.
+
+    Networks at 8x8, certificates at 16x16 with a weaker guarantee; exact noise and kept draws on the way.
+    """
+    raw = checkout.path / "data/raw/jsrt"
+    raw.mkdir(parents=True)
+    jsrt_archives(raw, 8)
+    (raw / "All247images.zip").rename(raw / "jsrt download.zip")
+    with zipfile.ZipFile(raw / "masks.zip") as masks:  # unpacked: the archive is not the published one
+        masks.extractall(raw / "SCR")
+    (raw / "masks.zip").unlink()
+    configfile = configure(
+        checkout, run="jsrt", datasets=["jsrt"], noise="exact", regimes=["clean"], sigmas=[0.5], pool=2,
+        keep_draws=True, method="kfwer", kfwer_k=3,
+    )  # fmt: skip
+    checkout.snakemake(configfile=configfile)
+    table = pd.read_parquet(checkout.path / "results/jsrt/certificates.parquet")
+    assert set(table["class_name"]) == {"lungs", "heart", "clavicles"}
+    assert set(table["image"]) == {f"JPC{kind}" for kind in ("LN002", "LN004", "NN006", "LN008")}
+    intervals = pd.read_parquet(checkout.path / "results/jsrt/intervals.parquet")
+    units = dict(zip(intervals["measurement"], intervals["unit"], strict=True))
+    assert units["area_heart"] == "mm2"
+    assert "cardiothoracic_ratio" in units
+    truth = intervals[intervals["measurement"] == "area_lungs"]["truth"]
+    assert truth.between(0.02 * (2048 * 0.175) ** 2, 0.6 * (2048 * 0.175) ** 2).all()
+    page = (checkout.path / "reports/jsrt/data.html").read_text()
+    assert "No redistribution (images and masks)" in page
+    assert "Shiraishi J" in page
+    assert (
+        "fewer than k pixels of the image are certified wrongly"
+        in (checkout.path / "reports/jsrt/index.html").read_text()
+    )
+    assert set(table["method"]) == {"kfwer"}
+    assert set(table["k"]) == {3}
+    config = json.loads((checkout.path / "models/segmenter/jsrt/unet-clean/config.json").read_text())
+    assert (config["image_size"], config["pool"]) == (16, 2)
+    (path,) = checkout.files("results/jsrt/votes/jsrt/unet-clean/ddpm/sigma_0.5/*.npz")
+    for vote in load_votes(path).values():
+        assert vote.estimation.shape == (4, 16, 16)
+        assert vote.origin["noise"] == "exact, 12 bits"
+        assert np.array_equal((vote.label_maps()[5:] == 1).sum(axis=0), vote.estimation[1])
+    assert checkout.stale(configfile=configfile) == {}
+
+
+@pytest.fixture
+def own(checkout):
+    write_own_images(checkout.path / "data/raw/clinic")
+    names = sorted(path.stem for path in (checkout.path / "data/raw/clinic/images").iterdir())
+    split = {side: [name for name in names if name[0] in groups] for side, groups in
+             (("train", "01234"), ("val", "5"), ("test", "67"))}  # fmt: skip
+    (checkout.path / "split.json").write_text(json.dumps(split))
+    checkout.configfile = configure(checkout, **(OWN | SHORT))
+    return checkout
+
+
+def test_a_folder_of_ones_own_goes_all_the_way_is_versioned_and_noticed_when_it_changes(own):
+    own.snakemake(configfile=own.configfile)
+    table = pd.read_parquet(own.path / "results/own/certificates.parquet")
+    assert set(table["class_name"]) == {"lungs", "heart"}
+    assert set(table["group"]) == {"6", "7"}
+    manifest = json.loads((own.path / "data/raw/clinic/manifest.json").read_text())
+    assert len(manifest["files"]) == 48
+    assert "No image was attacked" in (own.path / "reports/own/index.html").read_text()
+    assert own.stale(configfile=own.configfile) == {}
+
+    shutil.rmtree(own.path / "data")
+    subprocess.run([sys.executable, "-m", "dvc", "checkout", "-q", "data.dvc"], cwd=own.path, check=True)
+    assert own.stale(configfile=own.configfile) == {}, "raw and prepared data come back from the store"
+
+    swapped = {"clinic": OWN["own_data"]["clinic"] | {"values": {0: "background", 128: "heart", 255: "lungs"}}}
+    renamed = configure(own, **(OWN | SHORT | {"own_data": swapped}))
+    assert {"prepare_folder", "train_segmenter", "certify"} <= set(own.stale(configfile=renamed)), "other classes"
+    configure(own, **(OWN | SHORT))
+
+    image = own.path / "data/raw/clinic/images/0_000.png"
+    image.write_bytes(encoded(255 - picture("own 0")[0]))
+    assert {"record_folder", "prepare_folder", "train_segmenter"} <= set(own.stale(configfile=own.configfile))
+    own.snakemake("data/prepared/clinic/index.csv", configfile=own.configfile)
+    for kind, suffix in (("images", ""), ("masks", "_mask")):
+        folder = own.path / "data/raw/clinic" / kind
+        shutil.copy(folder / f"1_001{suffix}.png", folder / f"1_099{suffix}.png")
+    assert {"record_folder", "prepare_folder"} <= set(own.stale(configfile=own.configfile)), "a new image counts"
+
+
+def test_what_cannot_be_used_stops_the_run_with_all_names_and_nothing_half_written(own):
+    folder = own.path / "data/raw/clinic"
+    shutil.copy(folder / "images/0_000.png", folder / "images/1_001.png")
+    (folder / "masks/2_002_mask.png").write_bytes(encoded(np.full((48, 48), 77, np.uint8)))
+    done = own.snakemake("data/prepared/clinic/index.csv", configfile=own.configfile, check=False)
+    assert done.returncode != 0
+    assert "segcert: rule prepare_folder: clinic: 2 of 24 images cannot be used" in done.output
+    assert "1_001 is the same image as 0_000" in done.output
+    assert "2_002_mask.png holds the value 77; expected 0, 128, 255" in done.output
+    assert '`exclude: {clinic: ["1_001", "2_002"]}`' in done.output
+    assert not (own.path / "data/prepared").exists() or not list((own.path / "data/prepared").iterdir())
+    own.configfile = configure(own, **(OWN | SHORT), exclude={"clinic": ["1_001", "2_002"]})
+    own.snakemake("data/prepared/clinic/index.csv", configfile=own.configfile)
+    assert "excluded in the configuration" in (own.path / "data/prepared/clinic/left_out.csv").read_text()
+
+
+def test_a_folder_that_is_not_there_is_said_before_anything_runs(checkout):
+    configfile = configure(checkout, **(OWN | {"splits": {}}))
+    done = checkout.snakemake("-n", configfile=configfile, check=False)
+    assert done.returncode != 0
+    assert "own_data.clinic: found no folder 'data/raw/clinic/images'" in done.output
+
+
+def test_a_changed_or_missing_prepared_image_is_made_again_each_time(finished):
+    index = "data/prepared/phantom/index.csv"
+    image = finished.files("data/prepared/phantom/images/phantom_train_*.png")[0]
+    before = image.read_bytes()
+    for spoil in (lambda: image.write_bytes(before[:-1] + b"x"), image.unlink, image.unlink):
+        spoil()
+        finished.snakemake(index)
+        assert image.read_bytes() == before
+        assert finished.stale(index) == {}
+
+
+@pytest.fixture
+def two_sets(checkout, tmp_path):
+    """Montgomery and CVC-ClinicDB, fetched and prepared from a mirror."""
+    mirror = tmp_path / "mirror"
+    mirror.mkdir()
+    montgomery_archive(mirror / "NLM-MontgomeryCXRSet.zip", patients=40)
+    write_rar(mirror / "CVC-ClinicDB.rar", cvc_members(range(1, 613, 20)))
+    checkout.configfile = configure(checkout, run="two", datasets=["montgomery", "cvc_clinicdb"], **SHORT)
+    checkout.targets = [f"data/prepared/{name}/index.csv" for name in ("montgomery", "cvc_clinicdb")]
+    checkout.snakemake(*checkout.targets, "--config", f"mirror={mirror_of(mirror)}", configfile=checkout.configfile)
+    return checkout
+
+
+def test_the_module_of_a_data_set_makes_its_own_data_stale_alone(two_sets):
+    def stale():
+        return two_sets.stale(*two_sets.targets, configfile=two_sets.configfile)
+
+    assert stale() == {}
+    two_sets.edit("scripts/segcert/data/sets/cvc_clinicdb.py", "number = int(", "number = 0 + int(")
+    assert stale() == {"prepare_release": 1}
+    two_sets.edit("scripts/segcert/data/phantom.py", "OVERSAMPLING = 2", "OVERSAMPLING = 3")
+    two_sets.edit("scripts/segcert/data/own_folder.py", 'BACKGROUND = "background"', 'BACKGROUND = "back" + "ground"')
+    assert stale() == {"prepare_release": 1}
+    two_sets.edit("scripts/segcert/data/layout.py", "labels = np.zeros(", "labels = 0 + np.zeros(")
+    assert stale() == {"prepare_release": 2}
+
+
+def test_another_split_or_an_exclusion_prepares_one_set_again(two_sets):
+    for keys in ({"splits": {"cvc_clinicdb": "frames"}}, {"exclude": {"cvc_clinicdb": ["cvc_001"]}}):
+        configfile = configure(two_sets, run="two", datasets=["montgomery", "cvc_clinicdb"], **SHORT, **keys)
+        assert two_sets.stale(*two_sets.targets, configfile=configfile) == {"prepare_release": 1}
+
+
+def test_jobs_run_the_library_of_their_own_checkout(two_sets):
+    """Also where another one is installed, as it is here: code digests speak of what stands beside the Snakefile."""
+    two_sets.edit("scripts/segcert/data/prepare.py", "images prepared", "images of this very checkout prepared")
+    two_sets.snakemake(two_sets.targets[0], configfile=two_sets.configfile)
+    assert "of this very checkout" in (two_sets.path / "logs/prepare/montgomery.log").read_text()

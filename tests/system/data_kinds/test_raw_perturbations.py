@@ -1,0 +1,122 @@
+"""What happens to a finished run when the files that it began with change: archives, and images of one's own."""
+
+import json
+import shutil
+import zipfile
+
+import pandas as pd
+import pytest
+from tests.support.archives import encoded, mirror_of, montgomery_archive, picture, rewrite
+from tests.support.checkout import Checkout, make_checkout
+from tests.system.data_kinds.test_data import OWN, SHORT, configure, write_own_images
+
+RUN = {"run": "raw", "datasets": ["montgomery", "clinic"], "own_data": OWN["own_data"]}
+ARCHIVE = "data/raw/montgomery/NLM-MontgomeryCXRSet.zip"
+MEMBER = "MontgomerySet/CXR_png/MCUCXR_0001_1.png"
+OWN_IMAGE = "data/raw/clinic/images/0_000.png"
+AFTER_ONE_SET = {
+    "train_segmenter": 1, "segmenter_card": 1, "sample": 1, "predict": 1, "measure_costs": 1, "certify": 1,
+    "denoise_examples": 1, "viewer": 1, "check": 1, "stages": 1,
+    "look_at_data": 1, "gallery": 1, "collect": 1, "tables": 1, "curves": 1, "costs": 1, "data_page": 1, "latex": 1,
+    "summary": 1, "page": 1, "version_data": 1, "version_models": 1, "version_results": 1,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def finished_raw_once(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("raw")
+    checkout = make_checkout(folder / "repo")
+    (folder / "mirror").mkdir()
+    montgomery_archive(folder / "mirror/NLM-MontgomeryCXRSet.zip", patients=40)
+    write_own_images(checkout.path / "data/raw/clinic")
+    checkout.configfile = configure(checkout, **(RUN | SHORT), mirror=str(mirror_of(folder / "mirror")))
+    for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "start"]):
+        checkout.git(*command)
+    checkout.snakemake(configfile=checkout.configfile)
+    return checkout
+
+
+@pytest.fixture
+def raw(finished_raw_once, tmp_path):
+    shutil.copytree(finished_raw_once.path, tmp_path / "repo", symlinks=True)
+    return Checkout(tmp_path / "repo")
+
+
+def test_a_release_from_a_mirror_is_certified_on_its_test_images(finished_raw_once):
+    table = pd.read_parquet(finished_raw_once.path / "results/raw/certificates.parquet")
+    table = table[table["dataset"] == "montgomery"]
+    assert set(table["class_name"]) == {"lungs"}
+    splits = json.loads((finished_raw_once.path / "data/prepared/montgomery/splits.json").read_text())
+    assert set(table["image"]) == set(splits["test"])
+    assert not set(splits["train"]) & set(table["image"])
+
+
+def one_pixel(pixels):
+    changed = pixels.copy()
+    changed[3, 5] ^= 1
+    return changed
+
+
+def one_pixel_in_the_archive(checkout):
+    rewrite(checkout.path / ARCHIVE, MEMBER, encoded(one_pixel(picture("MCUCXR_0001_1", 48, 40)[0])))
+
+
+def the_archive_of_fewer_patients(checkout):
+    montgomery_archive(checkout.path / ARCHIVE, patients=39)
+
+
+def one_pixel_of_an_own_image(checkout):
+    (checkout.path / OWN_IMAGE).write_bytes(encoded(one_pixel(picture("own 0")[0])))
+
+
+# (perturbation, what would run again, the first broken link of the audit)
+CHANGES = {
+    "one pixel of an image in an archive": (
+        one_pixel_in_the_archive, AFTER_ONE_SET | {"fetch": 1, "prepare_release": 1}, ARCHIVE,
+    ),
+    "an archive replaced": (
+        the_archive_of_fewer_patients, AFTER_ONE_SET | {"fetch": 1, "prepare_release": 1}, ARCHIVE,
+    ),
+    "one pixel of an image of one's own": (
+        one_pixel_of_an_own_image, AFTER_ONE_SET | {"record_folder": 1, "prepare_folder": 1}, OWN_IMAGE,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_raw_image_that_changed_is_noticed_and_named(raw, name):
+    perturb, stale, first = CHANGES[name]
+    assert raw.stale(configfile="own.yaml") == {}
+    assert raw.broken(run="raw") == set()
+    perturb(raw)
+    assert raw.stale(configfile="own.yaml") == stale
+    audit = raw.audit(run="raw")
+    assert audit.first.path == first
+    assert "reports/raw/index.html" in audit.downstream
+
+
+def test_an_archive_that_is_gone_is_missed_only_where_it_is_needed(raw):
+    (raw.path / ARCHIVE).unlink()
+    assert raw.stale(configfile="own.yaml") == {}
+    audit = raw.audit(run="raw")
+    notices = [finding for outcome in audit.outcomes for finding in outcome.notices]
+    assert f"{ARCHIVE}: is not here, so its checksum cannot be compared" in {
+        f"{finding.path}: {finding.message}" for finding in notices
+    }
+
+
+def test_a_mirror_is_said_to_be_no_official_release(raw):
+    notices = [finding for outcome in raw.audit(run="raw").outcomes for finding in outcome.notices]
+    assert [finding.path for finding in notices if "not the official release" in finding.message] == [ARCHIVE]
+
+
+def test_a_changed_archive_is_fetched_again_and_then_all_is_well(raw):
+    """The one that was changed is put aside; what was made stays the same, for the mirror has the same archive."""
+    before = (raw.path / "data/prepared/montgomery/index.csv").read_bytes()
+    one_pixel_in_the_archive(raw)
+    raw.snakemake("data/prepared/montgomery/index.csv", configfile="own.yaml")
+    assert (raw.path / "data/prepared/montgomery/index.csv").read_bytes() == before
+    assert zipfile.is_zipfile(raw.path / f"{ARCHIVE}.rejected")
+    assert raw.stale("data/prepared/montgomery/index.csv", configfile="own.yaml") == {}
+    assert raw.stale(configfile="own.yaml") == {}, "the same data train nothing anew"
+    assert raw.broken(run="raw") == set()

@@ -1,0 +1,85 @@
+"""Deployment with snakedeploy: its workflow/Snakefile uses segcert as a module, from a git host or a local path."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+import yaml
+from tests.support.checkout import ROOT, TINY
+
+MODULE = """
+configfile: "config/config.yaml"
+
+
+module segcert:
+    snakefile:
+        {snakefile}
+    config:
+        config
+
+
+use rule * from segcert
+"""
+ON_A_HOST = 'github("acme/segcert", path="workflow/Snakefile", branch="main")'
+
+
+@pytest.fixture
+def deployed(checkout, tmp_path):
+    """A folder as snakedeploy leaves it, run by Snakemake with a repository here in place of the git host."""
+    git = ["git", "-c", "user.name=test", "-c", "user.email=test@example.org"]
+    for command in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-qm", "start"]):
+        subprocess.run([*git, *command], cwd=checkout.path, check=True)
+    subprocess.run([*git, "clone", "-q", "--bare", checkout.path, tmp_path / "host/acme/segcert"], check=True)
+    folder = tmp_path / "deployed"
+    for name in ("config", "profiles"):
+        shutil.copytree(checkout.path / name, folder / name)
+    shutil.copy(checkout.path / TINY, folder / "config/tiny.yaml")
+    redirect = {"KEY_0": f"url.file://{tmp_path}/host/.insteadOf", "VALUE_0": "https://github.com/", "COUNT": "1"}
+    environment = {f"GIT_CONFIG_{name}": value for name, value in redirect.items()}
+
+    def run(snakefile, *arguments):
+        (folder / "workflow").mkdir(exist_ok=True)
+        (folder / "workflow/Snakefile").write_text(MODULE.format(snakefile=snakefile))
+        done = subprocess.run(
+            [sys.executable, "-m", "snakemake", *arguments, "--configfile", "config/tiny.yaml"],
+            cwd=folder, env=os.environ | environment | {"XDG_CACHE_HOME": str(tmp_path / "cache")},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    run.folder = folder
+    return run
+
+
+def planned(output):
+    table = output.split("Job stats:")[1].split("total")[0]
+    return dict(re.findall(r"^(\w+) +(\d+)$", table, re.M))
+
+
+def test_a_deployed_workflow_plans_the_whole_run(deployed, checkout):
+    on_host = planned(deployed(ON_A_HOST, "-n"))
+    assert on_host["sample"] == "8"
+    assert on_host["version_results"] == "1"
+    assert planned(deployed(f'"{checkout.path}/workflow/Snakefile"', "-n")) == on_host
+
+
+def test_a_deployed_workflow_runs_from_the_sources_of_its_version(deployed, checkout):
+    deployed(ON_A_HOST, "data/prepared/phantom/index.csv", "--cores", "1")
+    commit = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=checkout.path, check=True, capture_output=True, text=True
+    ).stdout.strip()
+    assert [path.name for path in (deployed.folder / ".segcert/source").iterdir()] == [commit]
+    assert len(list((deployed.folder / "data/prepared/phantom/images").iterdir())) == 13
+    assert not (checkout.path / "data/prepared").exists()
+
+
+def test_the_catalog_names_a_configuration_that_is_there():
+    usage = yaml.safe_load((ROOT / ".snakemake-workflow-catalog.yml").read_text())["usage"]
+    flag, configuration = usage["mandatory-flags"]["flags"].split()
+    assert flag == "--configfile"
+    assert (ROOT / configuration).exists()
+    assert usage["report"] is True

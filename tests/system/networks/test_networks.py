@@ -1,0 +1,139 @@
+"""Networks by name, of one's own, and denoisers: through the whole pipeline, and what a change of them runs again."""
+
+import re
+import time
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors.torch import save_file
+from tests.support.checkout import kill
+
+from segcert.data.loading import PreparedDataset
+from segcert.models.unet import UNet
+from segcert.votes import load_votes
+
+VOTES = "results/tiny/votes/phantom"
+
+OWN = """
+own_models:
+  monai: {target: monai.networks.nets:UNet, arguments: {spatial_dims: 2, in_channels: $in_channels,
+    out_channels: $num_classes, channels: [4, 8], strides: [2]}}
+  elsewhere: {target: segcert.models.unet:UNet, weights: weights.safetensors,
+    arguments: {in_channels: 1, num_classes: $num_classes, width: 4, depth: 2}}
+  program: {program: network.pt2}
+"""
+
+
+def test_the_papers_networks_and_those_of_ones_own_go_all_the_way(checkout):
+    """Trained, described, in the table: the paper's three, one of MONAI's, weights and a program from elsewhere."""
+    torch.manual_seed(0)
+    network = UNet(1, 3, width=4, depth=2).eval()
+    save_file(network.state_dict(), checkout.path / "weights.safetensors")
+    batch = {0: torch.export.Dim("batch")}
+    exported = torch.export.export(network, (torch.zeros(4, 1, 32, 32),), dynamic_shapes=(batch,))
+    torch.export.save(exported, checkout.path / "network.pt2")
+    settings = (checkout.path / "tests/support/tiny.yaml").read_text()
+    settings = settings.replace("image_size: 16", "image_size: 32").replace("sigmas: [0.25, 0.5]", "sigmas: [0.25]")
+    names = ["unet", "resunetpp", "deeplabv3plus", "monai", "elsewhere", "program"]
+    (checkout.path / "networks.yaml").write_text(
+        settings + OWN + f"models: [{', '.join(names)}]\nregimes: [clean]\ndenoisers: [none]\nattack: {{images: 0}}\n"
+    )
+    cards = [
+        f"models/segmenter/phantom/{name}-{'given' if name in ('elsewhere', 'program') else 'clean'}/README.md"
+        for name in names
+    ]
+    checkout.snakemake("reports/tiny/tables/main.csv", *cards, configfile="networks.yaml")
+    again = checkout.snakemake("reports/tiny/tables/main.csv", *cards, configfile="networks.yaml")
+    assert "Nothing to be done" in again.output
+    rows = pd.read_parquet(checkout.path / "results/tiny/certificates.parquet")
+    found = rows.drop_duplicates(["model", "regime"])[["model", "regime"]].itertuples(index=False)
+    assert [tuple(each) for each in found] == [
+        (name, "given" if name in ("elsewhere", "program") else "clean") for name in names
+    ]
+    files = {name: checkout.files(f"{VOTES}/{name}-*/*/*/*.npz")[0] for name in names}
+    counts = {name: np.stack([vote.estimation for vote in load_votes(path).values()]) for name, path in files.items()}
+    assert np.array_equal(counts["elsewhere"], counts["program"]), "the same network, as weights and as a program"
+    assert not any(np.array_equal(counts["elsewhere"], counts[name]) for name in names[1:4])
+    assert set(pd.read_csv(checkout.path / "reports/tiny/tables/main.csv")["model"]) == set(names)
+
+
+def test_a_network_of_other_classes_is_refused_with_file_and_numbers(checkout):
+    save_file(UNet(1, 2, width=4, depth=2).state_dict(), checkout.path / "weights.safetensors")
+    settings = (checkout.path / "tests/support/tiny.yaml").read_text()
+    two = OWN.replace("num_classes: $num_classes", "num_classes: 2")
+    (checkout.path / "networks.yaml").write_text(settings + two + "models: [elsewhere]\n")
+    target = "models/segmenter/phantom/elsewhere-given/config.json"
+    output = checkout.snakemake(target, configfile="networks.yaml", check=False).output
+    assert re.search(r"weights\.safetensors: gives \(2, 2, 16, 16\) .*expected logits \(2, 3, 16, 16\)", output)
+    assert not checkout.files("models/segmenter/phantom/elsewhere-given/config.json")
+
+
+def test_a_tuned_segmenter_stands_behind_the_denoiser_only(checkout):
+    plan = checkout.stale("--config", "regimes=[clean,noise,denoised]")
+    assert plan["train_segmenter"] == 3
+    assert plan["sample"] == 2 * 5
+    assert checkout.stale("--config", "regimes=[denoised]")["train_segmenter"] == 2, "it goes on from the clean one"
+    refused = checkout.snakemake("-n", "--config", "regimes=[denoised]", "denoisers=[none]", check=False)
+    assert "Write `denoisers: [none, ddpm]`" in refused.output
+
+
+def test_a_setting_of_one_network_trains_that_one(finished):
+    def trained(*config):
+        plan = finished.stale("--config", *config)
+        return {rule: jobs for rule, jobs in plan.items() if rule.startswith("train")}
+
+    assert trained("denoiser={prediction: epsilon}") == {"train_denoiser": 1}
+    assert trained("segmenter={sigma_max: 0.5}") == {"train_segmenter": 1}, "the noise-trained one"
+    assert trained("segmenter={fine_tuning: 0.1}") == {}
+    assert trained("segmenter={patience: 3}") == {"train_segmenter": 2}
+    assert trained("gpus=2") == {}
+    steps = finished.stale("--config", "denoising_steps=2")
+    assert steps["sample"] == 4, "behind the denoiser"
+    assert not any(rule.startswith("train") for rule in steps)
+
+
+def test_one_denoiser_for_several_sets_and_that_of_the_paper_are_planned(checkout):
+    sets = ["datasets=[montgomery,shenzhen,isic2018]", "image_size=64", "draws=60", "regimes=[clean]"]
+    shared = "denoiser={shared: [montgomery, shenzhen]}"
+    output = checkout.snakemake("-n", "--config", *sets, shared).output
+    folders = set(re.findall(r"models/denoiser/([^/,\s]+)/unet/config\.json", output))
+    assert folders == {"montgomery+shenzhen", "isic2018"}
+    output = checkout.snakemake("-n", "--config", *sets, "denoisers=[none,adm256]").output
+    assert set(re.findall(r"models/denoiser/([^/,\s]+)/unet/config\.json", output)) == {"adm256"}
+    refused = checkout.snakemake("-n", "--config", "denoiser={shared: [jsrt]}", check=False).output
+    assert "`denoiser.shared`: found 'jsrt'; expected one of phantom" in refused
+
+
+def test_a_training_that_is_killed_goes_on_from_its_checkpoint(finished):
+    model = "models/segmenter/phantom/unet-clean/model.safetensors"
+    longer = ("--config", "segmenter={steps: 600, evaluate_every: 10, batch_size: 2, width: 4, depth: 2}")
+    checkpoint = finished.path / ".segcert/checkpoints/models/segmenter/phantom/unet-clean.pt"
+    process = finished.start(model, *longer)
+    deadline = time.monotonic() + 120
+    while not checkpoint.exists():
+        assert time.monotonic() < deadline, "no checkpoint was written"
+        assert process.poll() is None, "training ended before it could be killed"
+        time.sleep(0.01)
+    kill(process)
+    assert checkpoint.exists(), "killed too late"
+    finished.snakemake("--unlock", *longer)
+    finished.snakemake("--rerun-incomplete", model, *longer)
+    log = (finished.path / "logs/train/phantom/unet-clean.log").read_text()
+    assert int(re.search(r"goes on from step (\d+)", log)[1]) >= 10
+    history = pd.read_csv(finished.path / "models/segmenter/phantom/unet-clean/history.csv")
+    assert list(history["step"]) == list(range(10, 601, 10))
+    assert not checkpoint.exists()
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_images(finished):
+    finished.edit(
+        "scripts/segcert/training/segmenter.py",
+        "criterion(logits, one_hot)",
+        "criterion(logits, one_hot) * float('nan')",
+    )
+    output = finished.snakemake("models/segmenter/phantom/unet-clean/model.safetensors", check=False).output
+    names = PreparedDataset(finished.path / "data/prepared/phantom/index.csv").names("train")
+    assert re.search(r"training unet-clean on phantom: the loss is nan at step 1, of the images (\w+)", output)
+    assert re.search(r"of the images (\w+),", output)[1] in names
+    assert "lower the learning rate: `segmenter: {learning_rate:" in output

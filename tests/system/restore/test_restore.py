@@ -1,0 +1,163 @@
+"""A published run comes back elsewhere with nothing to do, and with nothing stale that passes for fresh."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+from PIL import Image
+from tests.system.storage import stores
+from tests.support.checkout import Checkout
+from tests.pipeline.test_reruns import AFTER_CERTIFY
+
+POINTERS = ("data.dvc", "models.dvc", "results.dvc", "reports/tiny.dvc")
+SEGMENTER = "models/segmenter/phantom/unet-clean"
+
+
+def publish(checkout, words):
+    output = checkout.snakemake("push").output
+    checkout.git("add", "-f", *POINTERS)
+    checkout.git("commit", "-qam", words)
+    return output
+
+
+def clone(published, path):
+    subprocess.run(["git", "clone", "-q", published.path, path], check=True)
+    store = published.path.with_name("segcert-store")
+    if store.exists() and path.parent != published.path.parent:
+        shutil.copytree(store, path.with_name(store.name))
+    return Checkout(path)
+
+
+def copy(checkout, path):
+    shutil.copytree(checkout.path, path, symlinks=True)
+    return Checkout(path)
+
+
+@pytest.fixture(scope="session")
+def published(finished_once, tmp_path_factory):
+    """A checkout that has pushed the tiny run to the folder beside it."""
+    published = copy(finished_once, tmp_path_factory.mktemp("published") / "repo")
+    publish(published, "A run")
+    return published
+
+
+@pytest.fixture(scope="session")
+def pulled_once(published):
+    """A clone that has pulled, and has planned nothing yet."""
+    pulled = clone(published, published.path.with_name("clone"))
+    pulled.dvc("pull", "-q")
+    return pulled
+
+
+@pytest.fixture
+def pulled(pulled_once, tmp_path):
+    return copy(pulled_once, tmp_path / "clone")
+
+
+@pytest.mark.parametrize("store", [stores.folder, stores.seaweedfs, stores.moto], ids=lambda store: store.__name__)
+def test_a_clone_that_pulls_has_nothing_to_do_and_still_notices_changes(finished, store, tmp_path, monkeypatch):
+    with store(finished, tmp_path / "store", monkeypatch.setenv):
+        publish(finished, "A run")
+        restored = clone(finished, tmp_path / "clone")
+        assert restored.stale()["train_denoiser"] == 1, "a look before the pull must not spoil it"
+        restored.dvc("pull", "-q")
+    assert "Nothing to be done" in restored.snakemake("-n").output
+    assert restored.broken() == set()
+    assert restored.stale("--config", "tau=0.7") == AFTER_CERTIFY
+    votes = restored.files("results/tiny/votes/phantom/unet-clean/none/sigma_0.5/*.npz")[0]
+    votes.write_bytes(votes.read_bytes() + b"x")
+    assert restored.stale()["certify"] == 1
+
+
+def test_a_store_that_cannot_be_reached_is_said_in_the_words_of_dvc(finished, monkeypatch):
+    (port,) = stores.free_ports(1)
+    stores.use_s3(finished, f"http://127.0.0.1:{port}", monkeypatch.setenv)
+    done = finished.snakemake("push", check=False)
+    assert done.returncode
+    assert f"http://127.0.0.1:{port}" in done.output
+    assert "segcert: dvc push failed" in done.output
+
+
+def new_tau(checkout):
+    checkout.edit("tests/support/tiny.yaml", "n: 50", "n: 50\ntau: 0.7")
+
+
+def new_loop(checkout):
+    checkout.edit("scripts/segcert/training/loop.py", "MAX_GRADIENT_NORM = 1.0", "MAX_GRADIENT_NORM = 2.0")
+
+
+def new_scipy(checkout):
+    checkout.edit("envs/lock-common.txt", "scipy==", "scipy==0")
+
+
+def other_model(checkout):
+    (checkout.path / SEGMENTER / "config.json").write_text("{}")
+
+
+def other_image(checkout):
+    image = checkout.files("data/prepared/phantom/images/*_test_*.png")[0]
+    Image.new("L", Image.open(image).size).save(image)
+
+
+def lost_page(checkout):
+    (checkout.path / "reports/tiny/index.html").unlink()
+
+
+@pytest.mark.parametrize("change", [new_tau, new_loop, new_scipy, other_model, other_image, lost_page])
+def test_what_changed_before_the_first_plan_is_as_stale_as_after_the_run(pulled, finished, change):
+    change(pulled)
+    change(finished)
+    stale = pulled.stale()
+    assert stale
+    assert stale == finished.stale()
+
+
+def test_what_was_tampered_with_before_the_first_plan_is_named(pulled):
+    other_model(pulled)
+    assert f"{SEGMENTER}/config.json: is not what its job made" in pulled.snakemake("-n").output
+
+
+def test_a_colleague_with_an_older_run_takes_up_the_newer_one(published, tmp_path):
+    anna, bert = copy(published, tmp_path / "anna"), copy(published, tmp_path / "bert")
+    new_tau(anna)
+    anna.edit("tests/support/tiny.yaml", "attack: {", "attack: { images: 0,")  # quicker
+    publish(anna, "Another tau")
+    bert.git("pull", "-q", str(anna.path), "HEAD")
+    assert bert.stale()["certify"] == 8
+    bert.dvc("pull", "-q")
+    assert bert.stale() == {}
+    bert.git("checkout", "-q", "HEAD~1")
+    bert.dvc("checkout", "-q")
+    assert bert.stale() == {}, "and back to the older one"
+
+
+def test_a_single_data_set_and_a_single_model_are_pulled(published, tmp_path):
+    partial = clone(published, tmp_path / "clone")
+    everything = partial.stale()
+    partial.dvc("pull", "-q", "data/prepared/phantom", SEGMENTER)
+    image = partial.files("data/prepared/phantom/images/*_test_*.png")[0]
+    certify = [sys.executable, "-m", "segcert.cli", "certify", image, "--segmenter", SEGMENTER, "--sigma", "0.25"]
+    subprocess.run([*certify, "--out", "own"], cwd=partial.path, check=True)
+    assert (partial.path / f"own/{image.stem}.certificate.json").exists()
+    partial.dvc("pull", "-q", "results/.trail")
+    assert everything["prepare_phantom"] == 1
+    assert "prepare_phantom" not in partial.stale()
+    record = json.loads((partial.path / "data/prepared/phantom/index.csv.record.json").read_text())
+    assert record["rule"] == "prepare_phantom"
+    partial.dvc("pull", "-q")
+    assert partial.stale() == {}, "what is pulled later is taken up later"
+
+
+def test_results_without_data_and_models_have_nothing_to_do(published, tmp_path):
+    partial = clone(published, tmp_path / "clone")
+    partial.dvc("pull", "-q", "results", "reports/tiny.dvc")
+    assert partial.stale() == {}
+
+
+def test_what_was_made_with_other_settings_is_stale_though_the_records_of_snakemake_are_gone(finished):
+    certificate = "results/tiny/certificates/phantom/unet-clean/none/sigma_0.5.npz"
+    finished.snakemake(certificate, "--config", "tau=0.7")
+    shutil.rmtree(finished.path / ".snakemake")
+    assert finished.stale()["certify"] == 1

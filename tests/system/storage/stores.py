@@ -1,0 +1,111 @@
+"""Places that a run is published to: the folder beside the checkout, and two S3 servers on this machine."""
+
+import contextlib
+import json
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import botocore.config
+import botocore.exceptions
+import botocore.session
+import pytest
+
+ROOT = Path(__file__).parents[3]
+MOTO = ROOT / ".venv-checkers/bin/moto_server"
+KEY, SECRET = "test-key", "test-secret"
+BUCKET = "segcert"
+
+
+@contextlib.contextmanager
+def folder(_checkout, _place, _environ):
+    """DVC's default remote of this repository."""
+    yield
+
+
+@contextlib.contextmanager
+def seaweedfs(checkout, place, environ):
+    """SeaweedFS, which asks for the credentials."""
+    place.mkdir()
+    identity = {"name": "test", "credentials": [{"accessKey": KEY, "secretKey": SECRET}], "actions": ["Admin"]}
+    (place / "s3.json").write_text(json.dumps({"identities": [identity]}))
+    services = ("master", "volume", "filer", "s3")
+    ports = free_ports(2 * len(services))
+    command = [Path(sys.executable).with_name("weed"), "server", "-s3", "-s3.config=s3.json", f"-dir={place}"]
+    command += ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false", "-master.volumeSizeLimitMB=64"]
+    command += ["-volume.max=20", "-s3.port.iceberg=0", "-s3.port.lance=0"]
+    command += [f"-{service}.port={port}" for service, port in zip(services, ports[::2], strict=True)]
+    command += [f"-{service}.port.grpc={port}" for service, port in zip(services, ports[1::2], strict=True)]
+    try:
+        with server(command, place, ports[-2]) as endpoint:
+            use_s3(checkout, endpoint, environ)
+            yield
+    finally:
+        for socket_file in (each for port in ports for each in Path("/tmp").glob(f"seaweedfs-*-{port}.sock")):
+            socket_file.unlink()  # weed makes them there, and a kill leaves them
+
+
+@contextlib.contextmanager
+def moto(checkout, place, environ):
+    """Moto's S3."""
+    if not MOTO.exists():
+        pytest.skip(f"{MOTO.relative_to(ROOT)} is missing; `make test` sets it up")
+    place.mkdir()
+    (port,) = free_ports(1)
+    with server([MOTO, "-H", "127.0.0.1", "-p", str(port)], place, port) as endpoint:
+        use_s3(checkout, endpoint, environ)
+        yield
+
+
+def use_s3(checkout, endpoint, environ):
+    """Name an S3 store as docs/how-to/s3.md does: the place in git, the credentials in the environment."""
+    checkout.dvc("remote", "modify", "store", "url", f"s3://{BUCKET}/runs")
+    checkout.dvc("remote", "modify", "store", "endpointurl", endpoint)
+    checkout.git("commit", "-qam", "Another store")
+    environ("AWS_ACCESS_KEY_ID", KEY)
+    environ("AWS_SECRET_ACCESS_KEY", SECRET)
+    environ("NO_PROXY", "127.0.0.1")
+
+
+@contextlib.contextmanager
+def server(command, place, port):
+    """Run an S3 server until the block ends; yield its address once it has made the bucket."""
+    endpoint = f"http://127.0.0.1:{port}"
+    with (place / "log").open("w") as log:
+        process = subprocess.Popen(command, cwd=place, stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + 60
+        while not has_bucket(endpoint):
+            waiting = process.poll() is None and time.monotonic() < deadline
+            assert waiting, f"{command[0]} does not serve S3: {(place / 'log').read_text()[-2000:]}"
+            time.sleep(0.2)
+        yield endpoint
+    finally:
+        process.kill()
+        process.wait()
+
+
+def has_bucket(endpoint):
+    client = botocore.session.get_session().create_client(
+        "s3",
+        endpoint_url=endpoint,
+        region_name="us-east-1",
+        aws_access_key_id=KEY,
+        aws_secret_access_key=SECRET,
+        config=botocore.config.Config(retries={"max_attempts": 0}, proxies={}),
+    )
+    try:
+        client.create_bucket(Bucket=BUCKET)
+    except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError):
+        return False
+    return True
+
+
+def free_ports(count):
+    with contextlib.ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]

@@ -1,0 +1,101 @@
+"""The clock jumps: between runs, in the middle of a run, and in the middle of a job (libfaketime).
+
+That the clock jumped forward by a day is, for a file system, that all files are a day older than they were: so times
+of files are moved, and the machine's clock, which others use too, stays as it is.
+"""
+
+import os
+import time
+from pathlib import Path
+
+from segcert.provenance.records import read_record
+from tests.tools.faults.damaged_blocks import VOTES
+from tests.tools.faults.digests import differences
+from tests.tools.faults.outcomes import Fault
+from tests.tools.faults.runs import PATIENCE, jobs_of, wait_for_job
+
+DAY, YEAR = 86400, 365 * 86400
+FAKETIME = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+TOPS = ("data", "models", "results", "reports", ".snakemake", ".segcert")
+JUMPS = {"forward by a year": YEAR, "back by a day": -DAY}
+SCORES = "results/tiny/denoiser_scores/phantom.csv"
+
+
+def clock_jumps(_base, plain, work, random, _count, say):
+    """Let the clock jump between runs, in a run, and in a job."""
+    faults = []
+    for name, seconds in JUMPS.items():
+        faults += [between_runs(plain, work, name, seconds), within_a_run(plain, work, random, name, seconds)]
+        if FAKETIME:
+            faults.append(within_jobs(plain, work, name, seconds))
+    for fault in faults:
+        say(fault)
+    return faults
+
+
+def jump(run, seconds):
+    """The clock jumps forward by so many seconds: all files are as much older."""
+    names = [name for name in ("data.dvc", "models.dvc", "results.dvc") if (run.path / name).exists()]
+    for path in (*(run.path / name for name in names), *(each for top in TOPS for each in (run.path / top).rglob("*"))):
+        try:
+            then = path.stat()
+            os.utime(path, ns=(then.st_atime_ns, then.st_mtime_ns - seconds * 10**9))
+        except FileNotFoundError:  # a job has just renamed it
+            continue
+
+
+def between_runs(plain, work, name, seconds):
+    """Nothing is to be done after a jump, and a run that has something to do does it."""
+    fault, run = Fault(f"the clock jumps {name} between runs", ["between runs"]), plain.copy(work)
+    jump(run, seconds)
+    stale = run.stale(configfile=run.configfile)
+    fault.wrong += [f"to be done after the jump: {stale}"] if stale else []
+    (run.path / SCORES).unlink()
+    ended = run.run(SCORES)
+    return judged(fault, run, plain, ended, "nothing made again")
+
+
+def within_a_run(plain, work, random, name, seconds):
+    """The clock jumps while votes are drawn again, or what is made from them."""
+    fault, run = Fault(f"the clock jumps {name} in a run", []), plain.copy(work)
+    arguments = ("--forcerun", "predict", "tables")
+    process = run.start(*arguments)
+    wait_for_job(process, set(), random.choice((1, 2, 3)))
+    fault.stages = sorted(set(jobs_of(process).values())) or ["between jobs"]
+    jump(run, seconds)
+    said = "" if process.wait(PATIENCE) == 0 else "Snakemake said so; "
+    if said and "clock skew" not in run.output:
+        fault.wrong.append(f"no clear error: {run.output[-3000:]}")
+    return judged(fault, run, plain, run.go_on(*arguments), f"{said}went on")
+
+
+def within_jobs(plain, work, name, seconds):
+    """The clock that a job sees jumps while it runs."""
+    fault, run = Fault(f"the clock jumps {name} in a job", ["sample", "score_denoisers"]), plain.copy(work)
+    stamp = run.path / ".segcert/clock"
+    stamp.write_text("+0\n")
+    run.environment |= {
+        "LD_PRELOAD": str(FAKETIME[-1]), "FAKETIME_TIMESTAMP_FILE": str(stamp), "FAKETIME_NO_CACHE": "1",
+        "NO_FAKE_STAT": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }  # fmt: skip
+    for block in run.files(".segcert/blocks/*/*.npz"):
+        block.unlink()
+    process = run.start("--force", *VOTES, SCORES)
+    wait_for_job(process, set(), 1)
+    time.sleep(1)
+    stamp.write_text(f"{seconds:+d}\n")
+    said = "" if process.wait(PATIENCE) == 0 else "Snakemake said so; "
+    run.environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    stamp.unlink()
+    ended = run.go_on(*VOTES, SCORES)
+    for target in (*VOTES, SCORES):
+        record = read_record(run.path / target)
+        if not 0 < record["seconds"] < PATIENCE or record["ended"] < record["started"]:
+            fault.wrong.append(f"{target}: took {record['seconds']} s, from {record['started']} to {record['ended']}")
+    return judged(fault, run, plain, ended, f"{said}went on, durations right")
+
+
+def judged(fault, run, plain, ended, outcome):
+    fault.wrong += differences(run, plain) if ended == 0 else [f"does not go on: {run.output[-3000:]}"]
+    fault.outcome = f"{outcome}; digests equal" if not fault.wrong else "wrong"
+    return fault

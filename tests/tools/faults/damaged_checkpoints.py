@@ -1,0 +1,73 @@
+"""Damaged: checkpoints of trainings. A good one is gone on from, any other is found and training starts again."""
+
+import shutil
+import threading
+import time
+
+from tests.tools.faults.damaged_blocks import empty, flipped, garbage, truncated
+from tests.tools.faults.digests import differences
+from tests.tools.faults.outcomes import Fault
+
+MODELS = {
+    "train_segmenter": "models/segmenter/phantom/unet-clean/model.safetensors",
+    "train_denoiser": "models/denoiser/phantom/unet/diffusion_pytorch_model.safetensors",
+}
+CHECKPOINTS = {
+    "train_segmenter": ".segcert/checkpoints/models/segmenter/phantom/unet-clean.pt",
+    "train_denoiser": ".segcert/checkpoints/models/denoiser/phantom.pt",
+}
+LOGS = {"train_segmenter": "logs/train/phantom/unet-clean.log", "train_denoiser": "logs/train/denoiser/phantom.log"}
+ROUNDS = ((flipped, flipped), (truncated, garbage), (empty, None))
+
+
+def damaged_checkpoints(_base, plain, work, random, _count, say):
+    """Train both networks again and again, each time from a checkpoint that is damaged in another way."""
+    run, faults = plain.copy(work), []
+    kept = caught(run, work.with_name(f"{work.name}-kept"))
+    for damages in ROUNDS:
+        of_this_round = []
+        for (stage, path), damage in zip(CHECKPOINTS.items(), damages, strict=True):
+            content = kept[stage].read_bytes()
+            target = run.path / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(damage(content, random, b"") if damage else content)
+            name = damage.__name__ if damage else "none, a whole one"
+            of_this_round.append((stage, damage, Fault(f"a damaged checkpoint: {name}", [stage])))
+        ended = run.run("--force", *MODELS.values())
+        wrong = differences(run, plain) if ended == 0 else [f"fails: {run.output[-3000:]}"]
+        for stage, damage, fault in of_this_round:
+            said = (run.path / LOGS[stage]).read_text()
+            fault.wrong = list(wrong)
+            if (": damaged (" if damage else ": goes on from step") not in said:
+                fault.wrong.append(f"not found: {said}")
+            how = "found, named in the log, training started again" if damage else "training went on from it"
+            fault.outcome = f"{how}; digests equal" if not fault.wrong else "wrong"
+            say(fault)
+            faults.append(fault)
+    return faults
+
+
+def caught(run, folder):
+    """Copies of the checkpoints that the trainings write on their way."""
+    folder.mkdir(exist_ok=True)
+    kept, ended = {}, threading.Event()
+
+    def watch():
+        while not ended.is_set():
+            for stage in CHECKPOINTS.keys() - kept.keys():
+                try:
+                    shutil.copy(run.path / CHECKPOINTS[stage], folder / f"{stage}.pt")
+                    kept[stage] = folder / f"{stage}.pt"
+                except FileNotFoundError:
+                    continue
+            time.sleep(0.005)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        assert run.run("--force", *MODELS.values()) == 0, run.output
+    finally:
+        ended.set()
+        watcher.join()
+    assert kept.keys() == CHECKPOINTS.keys(), "no checkpoint was caught"
+    return kept

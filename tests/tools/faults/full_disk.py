@@ -1,0 +1,112 @@
+"""The disk is full, for real: what runs write lies on a small file system of its own, which something else fills up.
+
+Needs root, to mount a tmpfs.
+"""
+
+import contextlib
+import shutil
+import subprocess
+import threading
+import time
+
+from tests.tools.faults.damaged_blocks import VOTES
+from tests.tools.faults.damaged_checkpoints import MODELS
+from tests.tools.faults.digests import differences, left_behind
+from tests.tools.faults.outcomes import Fault
+from tests.tools.faults.runs import PATIENCE, wait_for_job
+
+PLACES = ("models", "results", "reports", ".segcert")
+CERTIFICATES = "results/tiny/certificates/phantom/unet-clean"
+# Jobs that do not wait for each other, so that each of them meets the full disk; first those that others wait for
+LEVELS = (
+    MODELS,
+    {
+        "sample": VOTES[1],
+        "predict": "results/tiny/predictions/phantom/unet-clean.npz",
+        "score_denoisers": "results/tiny/denoiser_scores/phantom.csv",
+    },
+    {
+        "certify": f"{CERTIFICATES}/none/sigma_0.5.parquet",
+        "attack": "results/tiny/attacks/phantom/unet-clean/ddpm.parquet",
+    },
+    {"tables": "reports/tiny/tables/main.csv"},
+    {"summary": "reports/tiny/summary.pdf"},
+    {"page": "reports/tiny/index.html"},
+)
+SAID = "No space left on device"
+
+
+def full_disk(_base, plain, work, _random, _count, say):
+    """Let jobs of every level meet a full disk, make room, and run the same command again."""
+    run, faults = plain.copy(work), []
+    with small_disk(run) as disk:
+        for level in LEVELS:
+            targets = level.values()
+            process = run.start("--keep-going", "--force", *targets)
+            wait_for_job(process, set(), 1)
+            with filled(disk):
+                failed = process.wait(PATIENCE)
+            said, left = run.output, left_behind(run)
+            again = run.run(*targets)
+            for stage, target in level.items():
+                fault = Fault("disk full", [stage], f"error names it: {SAID!r}, went on; digests equal")
+                lines = [line for line in said.splitlines() if f"segcert: rule {stage}:" in line and SAID in line]
+                if not failed or not lines:
+                    fault.wrong.append(f"{stage}: no clear error: {said[-3000:]}")
+                fault.wrong += [f"left: {name}" for name in left]
+                if again or not (run.path / target).exists():
+                    fault.wrong.append(f"{stage}: does not go on: {run.output[-3000:]}")
+                say(f"{stage}: {lines[:1]}")
+                faults.append(fault)
+        ended = run.go_on()
+        wrong = differences(run, plain) if ended == 0 else [f"does not go on: {run.output[-3000:]}"]
+    for fault in faults:
+        fault.wrong += wrong
+        fault.outcome = fault.outcome if not fault.wrong else "wrong"
+        say(fault)
+    return faults
+
+
+@contextlib.contextmanager
+def small_disk(run, size="64m"):
+    """Put what a run makes on a file system of 64 MiB; yield where it is mounted."""
+    disk = run.path.with_name(f"{run.path.name}-disk")
+    disk.mkdir(exist_ok=True)
+    with contextlib.ExitStack() as mounted:
+        mount(mounted, disk, "-t", "tmpfs", "-o", f"size={size}", "tmpfs")
+        for place in PLACES:
+            shutil.copytree(run.path / place, disk / place, symlinks=True)
+            mount(mounted, run.path / place, "--bind", disk / place)
+        yield disk
+
+
+def mount(stack, place, *arguments):
+    """Mount something at a place, until the stack is left."""
+    subprocess.run(["mount", *arguments, place], check=True)
+    stack.callback(subprocess.run, ["umount", "--lazy", place], check=True)
+
+
+@contextlib.contextmanager
+def filled(disk):
+    """While the block runs, another file takes all room on a disk, also what is freed meanwhile."""
+    ballast, ended = disk / "ballast", threading.Event()
+
+    def fill():
+        with ballast.open("wb", buffering=0) as file:
+            while not ended.is_set():
+                try:
+                    file.write(bytes(2**16))
+                except OSError:
+                    with contextlib.suppress(OSError):
+                        file.write(bytes(2**12))
+                        continue
+                    time.sleep(0.002)
+
+    filler = threading.Thread(target=fill)
+    filler.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        filler.join()
+        ballast.unlink()

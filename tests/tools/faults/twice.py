@@ -1,0 +1,75 @@
+"""Two runs at once: in one checkout, in one checkout without its lock, and in two that share their blocks of draws."""
+
+import shutil
+import time
+
+from tests.tools.faults.damaged_blocks import VOTES
+from tests.tools.faults.digests import differences
+from tests.tools.faults.outcomes import Fault
+from tests.tools.faults.runs import PATIENCE, Run, wait_for_job
+
+
+def two_runs_at_once(_base, plain, work, _random, _count, say):
+    """All three ways."""
+    faults = [refused(plain, work), without_lock(plain, work), *shared_blocks(plain, work)]
+    for fault in faults:
+        say(fault)
+    return faults
+
+
+def refused(plain, work):
+    """The second run in a checkout is refused; the first one ends well."""
+    run = plain.copy(work)
+    first = run.start("--force", *VOTES)
+    wait_for_job(first, set(), 1)
+    second = beside(run)
+    fault = Fault("two runs at once in one checkout", ["sample"])
+    if second.run("--force", *VOTES) == 0 or "lock" not in second.output:
+        fault.wrong.append(f"not refused: {second.output[-2000:]}")
+    return judged(fault, run, plain, first.wait(PATIENCE), "the second refused, the first whole")
+
+
+def without_lock(plain, work):
+    """Two runs with --nolock make the same files at the same time."""
+    run = plain.copy(work)
+    for block in run.files(".segcert/blocks/*/*.npz"):
+        block.unlink()
+    second = beside(run)
+    processes = [each.start("--nolock", "--force", *VOTES) for each in (run, second)]
+    ended = [process.wait(PATIENCE) for process in processes]
+    said = "one of them said that files were gone, " if any(ended) else ""
+    fault = Fault("two runs at once in one checkout with --nolock", ["sample"])
+    return judged(fault, run, plain, run.go_on(), f"{said}went on")
+
+
+def shared_blocks(plain, work):
+    """Two checkouts with other settings draw the same votes at the same time, into one store of blocks."""
+    runs = [plain.copy(work), plain.copy(work.with_name(f"{work.name}-second"))]
+    store = work.with_name(f"{work.name}-blocks")
+    shutil.rmtree(store, ignore_errors=True)
+    store.mkdir()
+    for run in runs:
+        shutil.rmtree(run.path / ".segcert/blocks")
+        (run.path / ".segcert/blocks").symlink_to(store)
+    settings = (), ("--config", "tau=0.7", "attack={images: 0}")
+    processes = [run.start("--force", *VOTES, *more) for run, more in zip(runs, settings, strict=True)]
+    while any(process.poll() is None for process in processes):
+        time.sleep(0.1)
+    faults = []
+    for run, process in zip(runs, processes, strict=True):
+        fault = Fault("two checkouts at once with one store of blocks", ["sample"])
+        faults.append(judged(fault, run, plain, process.returncode, "both whole"))
+    return faults
+
+
+def beside(run):
+    """The same checkout, for another run."""
+    second = Run(run.path, run.configfile)
+    second.said = run.said.with_suffix(".second")
+    return second
+
+
+def judged(fault, run, plain, ended, outcome):
+    fault.wrong += differences(run, plain) if ended == 0 else [f"fails: {run.output[-3000:]}"]
+    fault.outcome = f"{outcome}; digests equal" if not fault.wrong else "wrong"
+    return fault

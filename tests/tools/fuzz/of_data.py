@@ -1,0 +1,161 @@
+"""Prepared data sets, tables and folders of one's own, split files, manifests, checksums of mirrors."""
+
+import json
+
+import numpy as np
+
+from tests.tools.fuzz.containers import members_of, packed
+from tests.tools.fuzz.contract import Target
+
+OWN = {
+    "images": None, "masks": None, "image_suffix": "", "mask_suffix": "", "table": None, "group_column": None,
+    "group_pattern": None, "values": {0: "background", 255: "organ"}, "channels": 1, "bits": 8, "window": None,
+    "pixel_size": None, "title": "", "modality": "", "licence": "", "citation": "", "left_out_limit": 0.5,
+    "allow_empty": True, "any_orientation": False,
+}  # fmt: skip
+
+
+def _errors():
+    from segcert.data.errors import DataError
+
+    return (DataError,)
+
+
+def _files(path, names):
+    """The members that an input stands for, written beside it under the names that are expected."""
+    members = members_of(path.read_bytes()) or {}
+    for name in names:
+        target = path.parent / name
+        target.parent.mkdir(exist_ok=True)
+        target.write_bytes(members.get(name, b""))
+
+
+def _png(value):
+    from tests.support.archives import encoded
+
+    return encoded(np.full((8, 8), value, np.uint8))
+
+
+def tables():
+    """The table of a data set of one's own, and the pictures that it names."""
+
+    def read(path):
+        from segcert.data.own_folder import OwnFolder
+        from segcert.provenance.digests import file_digest
+
+        _files(path, ["a.png", "b.png"])
+        table = path.with_name("table.csv")
+        table.write_bytes((members_of(path.read_bytes()) or {"table.csv": path.read_bytes()}).get("table.csv", b""))
+        own = OwnFolder("own", OWN | {"table": str(table)})
+        assert own.about.classes
+        found = own.find({str(file): file_digest(file) for file in own.files()})
+        for pair in found.pairs:
+            pair.load()
+
+    def seeds():
+        table = b"image,mask,name,group,split\na.png,b.png,one,p1,test\nb.png,,two,p2,train\n"
+        return [packed({"table.csv": table, "a.png": _png(9), "b.png": _png(255)}), table]
+
+    return Target(read, seeds, _errors(), "in/given", named=False)
+
+
+def prepared():
+    """index.csv, splits.json and dataset.json of a prepared data set, and a picture of it."""
+
+    def read(path):
+        from segcert.data.loading import PreparedDataset
+
+        names = ["index.csv", "splits.json", "dataset.json", "images/one.png", "masks/one.png"]
+        _files(path, names)
+        dataset = PreparedDataset(path.with_name("index.csv"))
+        assert dataset.about is not None
+        dataset.check()
+        for name in dataset.rows:
+            dataset.image(name), dataset.mask(name), dataset.pixel_size(name)
+
+    def seeds():
+        import hashlib
+
+        from segcert.data.index import Row
+
+        image, mask = _png(9), _png(1)
+        row = Row(
+            image="one",
+            group="p",
+            split="test",
+            digest=hashlib.sha256(image).hexdigest(),
+            mask_digest=hashlib.sha256(mask).hexdigest(),
+            height=8,
+            width=8,
+            pixel_height=0.5,
+            pixel_width=0.5,
+        )
+        cells = row.model_dump()
+        table = ",".join(cells) + "\n" + ",".join(map(str, cells.values())) + "\n"
+        about = {
+            "name": "own",
+            "title": "t",
+            "classes": ["background", "organ"],
+            "channels": 1,
+            "bits": 8,
+            "image_size": 8,
+            "terms": "",
+            "citation": "",
+            "licence": "",
+            "synthetic": False,
+            "modality": "x",
+        }
+        splits = {"dataset": "own", "leaks": False, "train": [], "val": [], "test": ["one"]}
+        members = {
+            "index.csv": table.encode(),
+            "splits.json": json.dumps(splits).encode(),
+            "dataset.json": json.dumps(about).encode(),
+            "images/one.png": image,
+            "masks/one.png": mask,
+        }
+        return [packed(members)]  # fmt: skip
+
+    return Target(read, seeds, _errors(), "in/given", named=False)
+
+
+def split_files():
+    def read(path):
+        from segcert.data.catalogue import Named
+        from segcert.data.splits import read_split_file
+
+        rule = read_split_file(path)
+        rule.split_of(Named("own", "one", "one"))
+
+    seeds = [b'{"train": ["one"], "val": ["two"], "test": [3], "leaks": false}']
+    return Target(read, lambda: seeds, _errors(), "splits.json")
+
+
+def manifests():
+    def read(path):
+        from segcert.data.raw import open_raw
+
+        with open_raw(path.parent) as files:
+            for file in files:
+                file.read()
+
+    def seeds():
+        import hashlib
+
+        entry = {"name": "a.zip", "bytes": 3, "sha256": hashlib.sha256(b"one").hexdigest(), "official": None}
+        return [
+            json.dumps({"dataset": "own", "archives": [entry], "files": {"x.png": "0" * 64}}).encode(),
+            json.dumps({"dataset": "own", "archives": [], "files": {"manifest.json": "0" * 64}}).encode(),
+        ]
+
+    return Target(read, seeds, _errors(), "manifest.json", named=False)
+
+
+def sums():
+    """SHA256SUMS of a mirror."""
+
+    def read(path):
+        from segcert.data import fetch
+
+        fetch._published_sums(str(path.parent))
+
+    return Target(read, lambda: [b"0" * 64 + b"  a.zip\n" + b"1" * 64 + b" *./b.zip\n"], _errors(), "SHA256SUMS")

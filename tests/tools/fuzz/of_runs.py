@@ -1,0 +1,185 @@
+"""Run records, the trail, DVC pointers, certificates of runs: what an audit, a diff and a comparison read."""
+
+import json
+
+from tests.tools.fuzz.containers import members_of, packed
+from tests.tools.fuzz.contract import Target
+from tests.tools.fuzz.edits import MARK, edited
+
+SHA = "0" * 64
+PAGE, OWN = "reports/run/index.html", "results/run/x.csv.record.json"
+
+
+def record(output="results/run/x.csv", **changes):
+    """A run record as jobs write it."""
+    return {
+        "format": "segcert-record-2", "rule": "certify", "wildcards": {"dataset": "phantom", "model": "unet"},
+        "params": {"code": SHA, "environment": SHA, "settings": {"tau": 0.75}, "configuration": {"run": "run"}},
+        "seed": 0, "threads": 1, "code": {"certify.py": SHA}, "environment": {"numpy": "2.0 abc"},
+        "locks": {"envs/lock-common.txt": SHA}, "git": {"commit": "0" * 40, "clean": False, "changed": ["Snakefile"]},
+        "python": "3.11", "machine": "Linux", "processor": "x", "started": "2026-01-01T00:00:00+00:00",
+        "inputs": {"data/prepared/phantom/index.csv": SHA}, "outputs": {output: SHA}, "driver": None, "device": "cpu",
+        "packages": {"numpy": "2.0"}, "ended": "2026-01-01T00:00:01+00:00", "seconds": 1.5, "peak_memory_mib": 100,
+        "exit": "finished",
+    } | changes  # fmt: skip
+
+
+def _errors():
+    from segcert.audit.lineage import LineageError
+    from segcert.provenance.records import RecordError
+
+    return (LineageError, RecordError)
+
+
+def records():
+    """Run records through the checks of an audit that ask neither git nor DVC, and a diff of a run with itself."""
+    from segcert.audit.archives import check_archives
+    from segcert.audit.audit import audit
+    from segcert.audit.diff import diff_records
+    from segcert.audit.files import check_files, check_indexes, check_links
+    from segcert.audit.lineage import Lineage
+    from segcert.audit.origins import check_environment
+    from segcert.audit.words import audit_in_words, way_of
+    from segcert.provenance.contents import disturbed, notice_changes
+    from segcert.provenance.records import load_record
+
+    checks = {
+        each.__name__: each for each in (check_files, check_links, check_indexes, check_archives, check_environment)
+    }
+
+    def read(path):
+        root = path.parents[2]
+        (root / "results/run/x.csv").write_text("a\n1\n")
+        given = path.read_bytes()
+        one, page = edited(held(), given), edited(of_page(), given[:6] + given[18:])
+        members = members_of(given) or {OWN: one or given, f"{PAGE}.record.json": page or b""}
+        for name in (OWN, f"{PAGE}.record.json"):
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_bytes(members.get(name, b""))
+        notice_changes(root)
+        disturbed(root / "results/run/x.csv", missing=True)
+        lineage = Lineage.read("run", root)
+        assert audit_in_words(audit("run", root, checks))
+        assert diff_records(lineage, lineage).same
+        for job in lineage.jobs:
+            assert job.name
+            lineage.upstream(job), lineage.downstream(*job.outputs)
+        try:
+            way_of(lineage, "phantom/unet/clean/none/0.25")
+        except _errors():
+            pass
+        load_record(path)
+
+    def held():
+        return record(rule="fetch", holds={"data/raw/phantom/a.zip": SHA})
+
+    def of_page():
+        return record(PAGE, rule="page", inputs={"results/run/x.csv": SHA})
+
+    def seeds():
+        whole = {OWN: json.dumps(held()).encode(), f"{PAGE}.record.json": json.dumps(of_page()).encode()}
+        return [json.dumps(record()).encode(), packed(whole), MARK, MARK + bytes(range(24))]
+
+    return Target(read, seeds, _errors(), OWN, named=False, longest=6000)
+
+
+def trails():
+    """The trail that travels with results: its contents, and the records in it."""
+    from base64 import urlsafe_b64encode
+
+    from segcert.provenance.trail import known_artifacts, unpack_trail
+
+    code = urlsafe_b64encode(b"results/run/x.csv").decode()
+
+    def read(path):
+        import hashlib
+
+        root = path.parents[2]
+        (root / "results/run").mkdir(parents=True, exist_ok=True)
+        (root / "results/run/x.csv").write_text("a\n1\n")
+        members = members_of(path.read_bytes())
+        if members:
+            path.write_bytes(members.get("contents.json", b""))
+            packed_file = root / "results/.trail/snakemake" / code
+            packed_file.parent.mkdir(parents=True, exist_ok=True)
+            packed_file.write_bytes(members.get("record", b""))
+            digests = [hashlib.sha256(each).hexdigest() for each in (b"a\n1\n", members.get("record", b""))]
+            contents = path.read_text(errors="replace")
+            path.write_text(contents.replace("A" * 64, digests[0]).replace("B" * 64, digests[1]))
+        unpack_trail(root)
+        known_artifacts(root)
+
+    contents = {"results/run/x.csv": ["A" * 64, "B" * 64, f"snakemake/{code}"]}
+    seeds = [packed({"contents.json": json.dumps(contents).encode(), "record": b"{}"}), json.dumps(contents).encode()]
+    return Target(read, lambda: seeds, (), "results/.trail/contents.json")
+
+
+def comparisons():
+    """certificates.parquet of a run, and the head of its votes."""
+    import io
+
+    import pandas as pd
+
+    from segcert.reporting.compare_runs import CompareError, read_runs
+
+    def read(path):
+        root = path.parents[2]
+        (root / "results/b").mkdir(parents=True, exist_ok=True)
+        (root / "results/b/certificates.parquet").write_bytes(path.read_bytes())
+        for run in read_runs(["a", "b"], root):
+            run.settings, run.outdated(), run.table()
+
+    def seeds():
+        row = {
+            "dataset": "d",
+            "image": "i",
+            "group": "g",
+            "model": "unet",
+            "regime": "clean",
+            "denoiser": "none",
+            "sigma": 0.25,
+            "tau": 0.75,
+            "alpha": 0.001,
+            "n0": 10,
+            "n": 100,
+            "method": "holm",
+            "k": 1,
+            "class_id": 1,
+            "class_name": "c",
+            "dice": 0.5,
+            "iou": 0.5,
+            "certified_dice": 0.5,
+            "certified_iou": 0.5,
+            "worst_case_dice": 0.5,
+            "abstain": 0.1,
+            "area": 3,
+            "area_low": 1,
+            "area_high": 4,
+            "radius": 0.17,
+            "radius_gray_levels": 5.0,
+            "extended": False,
+        }
+        buffer = io.BytesIO()
+        pd.DataFrame([row, row | {"image": "j"}]).to_parquet(buffer, compression=None)
+        return [buffer.getvalue()]  # fmt: skip
+
+    return Target(read, seeds, (CompareError,), "results/a/certificates.parquet", longest=20000)
+
+
+def pointers():
+    """DVC's pointers, read by an audit (where nothing is committed)."""
+    from segcert.audit import pointers as module
+    from segcert.audit.findings import Evidence, FreshDigests
+    from segcert.audit.lineage import Lineage
+
+    def read(path):
+        root = path.parent
+        for name in ("results/run/x.csv.record.json",):
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_text(json.dumps(record()))
+        evidence = Evidence(Lineage.read("run", root), FreshDigests(root))
+        module._committed = lambda *_: None  # asks git
+        assert list(module.check_pointers(evidence)) is not None
+
+    seeds = [b"outs:\n- md5: 0123456789abcdef0123456789abcdef.dir\n  size: 3\n  hash: md5\n  path: results\n"]
+    return Target(read, lambda: seeds, _errors(), "results.dvc", named=False)

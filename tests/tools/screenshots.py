@@ -1,0 +1,35 @@
+"""Pictures of every page of a run, to look at: python -m tests.tools.screenshots REPORT FOLDER.
+
+REPORT is a folder such as reports/phantom. Of each page: 390 and 1280 pixels wide, light and dark, and as it prints.
+"""
+
+import sys
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+from tests.system.browser.opened import launch, opened
+
+WIDTHS = (390, 1280)
+SCHEMES = ("light", "dark")
+PAPER = 794  # pixels of CSS across A4
+
+
+def main(report: Path, folder: Path) -> None:
+    """Write PNG files, and the PDF of each page."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright, launch(playwright) as browser:
+        for path in sorted(report.glob("*.html")):
+            for width in WIDTHS:
+                for scheme in SCHEMES:
+                    with opened(browser, path, width, color_scheme=scheme) as shown:
+                        shown.page.screenshot(path=folder / f"{path.stem}-{width}-{scheme}.png", full_page=True)
+            with opened(browser, path, PAPER) as shown:
+                shown.page.emulate_media(media="print")
+                shown.page.screenshot(path=folder / f"{path.stem}-print.png", full_page=True)
+                shown.page.pdf(path=folder / f"{path.stem}.pdf", format="A4")
+    print(f"The pictures: {folder}")
+
+
+if __name__ == "__main__":
+    main(*map(Path, sys.argv[1:]))

@@ -1,0 +1,14 @@
+"""Render a variant: python -m tests.tools.simulated VARIANT FOLDER; FOLDER becomes a checkout with the run in it."""
+
+import sys
+from pathlib import Path
+
+from tests.tools.simulated.run import make_run
+from tests.tools.simulated.variants import VARIANTS
+from tests.support.checkout import make_checkout
+
+variant, folder = sys.argv[1:]
+checkout = make_checkout(Path(folder).resolve()).path
+run = make_run(checkout, VARIANTS[variant](checkout))
+run.render()
+print(f"The report: {run.report / 'index.html'}")

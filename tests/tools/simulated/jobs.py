@@ -1,0 +1,109 @@
+"""The jobs of a run as Snakemake plans them, in two processes: python -m tests.tools.simulated.jobs WHAT CONFIG TARGET...
+
+Rules with networks are done by stand-ins, the others by their own scripts. WHAT is `work`, which leaves the rules of
+the report to Snakemake, or `all`, which does them too. Prints the names of the report's rules, one a line.
+"""
+
+import concurrent.futures
+import contextlib
+import dataclasses
+import io
+import json
+import multiprocessing
+import runpy
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd  # noqa: F401 - once, before the workers are forked
+from snakemake.api import SnakemakeApi
+from snakemake.script import Snakemake
+from snakemake.settings.enums import Quietness
+from snakemake.settings.types import ConfigSettings, DAGSettings, OutputSettings, ResourceSettings
+
+from segcert.provenance.records import record_path, recorded
+from tests.tools.simulated.stand_ins import STAND_INS
+
+WORK = {"common.smk", "data.smk", "train.smk", "cards.smk", "sample.smk", "certify.smk", "provenance.smk", "Snakefile"}
+SECONDS = {"train_segmenter": 640, "train_denoiser": 2400, "sample": 95, "attack": 40, "measure_costs": 12}
+PROCESSES = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """A job: its script, where its benchmark goes, and what the script sees."""
+
+    script: Path
+    benchmark: str | None
+    seen: Snakemake
+
+
+LEVELS: list[list[Job]] = []  # workers are forked and find the jobs here
+
+
+def main(what: str, configfile: str, *targets: str) -> None:
+    """Do the jobs; print the rules of the report."""
+    rules, levels = plan(what, configfile, targets)
+    LEVELS.extend(levels)
+    with concurrent.futures.ProcessPoolExecutor(PROCESSES, multiprocessing.get_context("fork")) as pool:
+        for number, level in enumerate(levels):
+            for _ in pool.map(do, [(number, k) for k in range(len(level))]):
+                pass
+    print("\n".join(rules))
+
+
+def plan(what: str, configfile: str, targets: tuple[str, ...]) -> tuple[list[str], list[list[Job]]]:
+    """Names of the rules of the report, and the jobs: lists of them, each to be done after the one before."""
+    with (
+        contextlib.redirect_stdout(io.StringIO()),
+        SnakemakeApi(OutputSettings(dryrun=True, quiet={Quietness.ALL})) as api,
+    ):
+        workflow = api.workflow(
+            resource_settings=ResourceSettings(cores=1),
+            config_settings=ConfigSettings(configfiles=[Path(configfile)]),
+            snakefile=Path("Snakefile"),
+        )
+        workflow.dag(DAGSettings(targets=set(targets))).execute_workflow(pseudo_executor="dryrun")
+        inner = workflow._workflow
+        rules = [rule.name for rule in inner.rules if Path(rule.snakefile).name not in WORK]
+        left = rules if what == "work" else []
+        levels = [[_job(job) for job in level if job.rule.name not in left] for level in inner.dag.toposorted()]
+    return rules, levels
+
+
+def do(place: tuple[int, int]) -> None:
+    """Do the job at a place in LEVELS. Its record states the seconds that it took here, or that networks would take."""
+    job = LEVELS[place[0]][place[1]]
+    start = time.monotonic()
+    for path in job.seen.output:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+    stand_in = STAND_INS.get(job.seen.rule)
+    if stand_in:
+        with recorded(job.seen) as found:
+            found["device"] = "made up"
+            stand_in(job.seen, found)
+    else:
+        runpy.run_path(str(job.script), init_globals={"snakemake": job.seen})
+    seconds = SECONDS.get(job.seen.rule, round(time.monotonic() - start, 2))
+    path = record_path(job.seen.output[0])
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"seconds": seconds}, indent=2) + "\n")
+    if job.benchmark:
+        columns = {"s": seconds, "h:m:s": f"0:00:{seconds:02.0f}", "max_rss": 800.0, "mean_load": 98.0}
+        Path(job.benchmark).parent.mkdir(parents=True, exist_ok=True)
+        Path(job.benchmark).write_text("\t".join(columns) + "\n" + "\t".join(map(str, columns.values())) + "\n")
+
+
+def _job(job: Any) -> Job:
+    rule = job.rule
+    folder = Path(rule.snakefile).parent
+    seen = Snakemake(
+        job.input, job.output, job.params, job.wildcards, 1, job.resources, job.log, rule.workflow.config, rule.name,
+        None, Path(folder, rule.script).resolve().parent,
+    )  # fmt: skip
+    seen.log = []  # hundreds of jobs in a process would keep hundreds of files open
+    return Job(Path(folder, rule.script), str(job.benchmark) if job.benchmark else None, seen)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

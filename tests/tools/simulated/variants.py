@@ -1,0 +1,138 @@
+"""Configurations of simulated runs: the usual one, and those that lack something or are meant badly."""
+
+import csv
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from segcert.data.catalogue import Dataset
+from tests.tools.simulated.images import draw_image
+
+SMALL = {
+    "image_size": 32,
+    "segmenter": {"depth": 3},
+    "sampling": {"test_images": 6},
+    "phantom": {"train": 4, "val": 2, "test": 6},
+    "report": {"bootstrap": 200, "examples": 3},
+}
+HOSTILE = (
+    "<script>alert(\"title\")</script> & 'quotes' ü 中 {{ 7 * 7 }} $(touch canary) `touch canary` ; touch canary "
+    "\\input{/etc/passwd} #read(\"/etc/passwd\") [x](javascript:alert(1)) | *a* \u202ecod\u202c =cmd|' /C calc'!A1"
+)
+SECRET = "s3cr3t-0f-the-mirror"  # noqa: S105 (nobody's)
+
+
+def usual(checkout: Path) -> dict[str, Any]:
+    """Two classes, two regimes, with and without the denoiser, three noise levels."""
+    return {**SMALL, "run": "usual"}
+
+
+def no_denoiser(checkout: Path) -> dict[str, Any]:
+    return {**SMALL, "run": "no_denoiser", "denoisers": ["none"]}
+
+
+def one_class(checkout: Path) -> dict[str, Any]:
+    return {**SMALL, "run": "one_class", "datasets": ["montgomery"], "measurements": ["area"], "decisions": []}
+
+
+def one_image(checkout: Path) -> dict[str, Any]:
+    """A single test image: no spread over images, so that no interval means anything."""
+    phantom = {"train": 4, "val": 2, "test": 1}
+    return {**SMALL, "run": "one_image", "phantom": phantom, "sampling": {"test_images": 1}}
+
+
+def empty_structure(checkout: Path) -> dict[str, Any]:
+    """Structures that are missing from some images, one of them from all test images: their Dice is not defined."""
+    values = {0: "background", 1: "organ", 2: "lesion", 3: "device"}
+    own = write_own(checkout / "own" / "sparse", values, missing={1: {2}, 3: {2}}, never={3})
+    return {**_own_run("empty_structure", "sparse", own, values)}
+
+
+def hostile_names(checkout: Path) -> dict[str, Any]:
+    """Markup wherever the configuration or a file takes free text: titles, citations, names of images and patients."""
+    values = {0: "background", 255: "lesion"}
+    own = write_own(
+        checkout / "own" / "hostile", values,
+        name='=1+1 <img src=x onerror="alert(1)">&amp; \'é\' %7B $(touch canary) `touch canary`; #{k}',
+        group="</script><script>alert({k})</script> \\input{x} $(touch canary)",
+    )  # fmt: skip
+    own |= dict.fromkeys(("title", "modality", "licence", "citation"), HOSTILE)
+    return _own_run("Hostile-run_1", "hostile", own, values) | {"mirror": f"https://ward:{SECRET}@mirror.invalid/sets"}
+
+
+def weaker(checkout: Path) -> dict[str, Any]:
+    """A weaker guarantee, one noise level, pooling; more images than have copies, and the viewer beside the page."""
+    page = checkout / "scripts/segcert/reporting/page.py"
+    page.write_text(re.sub(r"^INLINE = .*$", "INLINE = 0", page.read_text(), flags=re.MULTILINE))
+    return {
+        **SMALL, "run": "weaker", "method": "kfwer", "sigmas": [0.125], "pool": 2,
+        "phantom": {"train": 4, "val": 2, "test": 14}, "sampling": {"test_images": 14},
+        "report": {"bootstrap": 200, "examples": 1, "viewer": 2},
+    }  # fmt: skip
+
+
+def two_sets(checkout: Path) -> dict[str, Any]:
+    """A gray data set of two classes and one in colour of one class, two models, all regimes."""
+    return {
+        **SMALL, "run": "two_sets", "datasets": ["phantom", "isic2018"], "models": ["unet", "resunetpp"],
+        "regimes": ["clean", "noise", "denoised"], "sigmas": [0.25, 1.0],
+    }  # fmt: skip
+
+
+def large(checkout: Path) -> dict[str, Any]:
+    """Five data sets, three models, three regimes, three noise levels, 60 test images each."""
+    return {
+        "run": "large", "datasets": ["jsrt", "montgomery", "shenzhen", "isic2018", "cvc_clinicdb"],
+        "models": ["unet", "resunetpp", "deeplabv3plus"], "regimes": ["clean", "noise", "denoised"],
+        "sampling": {"test_images": 60},
+    }  # fmt: skip
+
+
+Variant = Callable[[Path], dict[str, Any]]
+VARIANTS: dict[str, Variant] = {
+    each.__name__: each
+    for each in (usual, no_denoiser, one_class, one_image, empty_structure, hostile_names, weaker, two_sets, large)
+}
+
+
+def write_own(
+    folder: Path,
+    values: Mapping[int, str],
+    *,
+    test: int = 5,
+    missing: Mapping[int, set[int]] | None = None,
+    never: set[int] = frozenset(),  # type: ignore[assignment]
+    name: str = "image {k}",
+    group: str = "patient {k}",
+) -> dict[str, Any]:
+    """Write a data set of one's own in gray; return its entry of `own_data`.
+
+    missing: class ids that an image lacks, by its number. never: those that no test image has.
+    """
+    classes = tuple(values.values())
+    about = Dataset("own", "", "", 1, classes, "", "", "", {}, "image")
+    rows = []
+    (folder / "files").mkdir(parents=True)
+    for k in range(test + 4):
+        image, mask = draw_image(f"{folder.name}_{k}", about, SMALL["image_size"])
+        lacking = (missing or {}).get(k, set()) | (never if k < test else set())
+        mask = np.where(np.isin(mask, list(lacking)), 0, mask)
+        files = [f"files/{k}.png", f"files/{k}_mask.png"]
+        Image.fromarray(image.pixels[0].astype(np.uint8)).save(folder / files[0])
+        Image.fromarray(np.array(list(values), np.uint8)[mask]).save(folder / files[1])
+        split = "test" if k < test else "val" if k == test else "train"
+        rows.append([*files, name.replace("{k}", str(k)), group.replace("{k}", str(k)), split])
+    with (folder / "table.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([["image", "mask", "name", "group", "split"], *rows])
+    return {"table": f"own/{folder.name}/table.csv", "values": dict(values)}
+
+
+def _own_run(run: str, dataset: str, own: Mapping[str, Any], values: Mapping[int, str]) -> dict[str, Any]:
+    return {
+        **SMALL, "run": run, "datasets": [dataset], "own_data": {dataset: dict(own)}, "measurements": ["area"],
+        "decisions": [],
+    }  # fmt: skip

@@ -1,0 +1,70 @@
+"""`.venv/bin/python -m tests.tools.slurm`: a configuration on the cluster against the same here; or faults, case by case."""
+
+import argparse
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.tools.slurm.cluster import cluster
+from tests.tools.slurm.faults import FAULTS, disturbed, undisturbed
+from tests.tools.slurm.runs import differing, made, run_on
+from tests.support.checkout import make_checkout
+
+
+def compare(configfile: str, local: Path | None, folder: Path) -> bool:
+    """Run a configuration on the cluster, and here unless `local` is a checkout where it has finished."""
+    there = make_checkout(folder / "cluster")
+    with cluster(folder / "slurm") as found:
+        started = time.monotonic()
+        with run_on(found, there.path, "--configfile", configfile, log=folder / "cluster.log") as process:
+            process.wait()
+        seconds = time.monotonic() - started
+    said = (folder / "cluster.log").read_text()
+    if process.returncode:
+        print(said)
+        return False
+    print(f"On the cluster: {seconds:.0f} s, {said.count('submitted with SLURM jobid')} SLURM jobs", flush=True)
+    if not local:
+        local = make_checkout(folder / "local").path
+        started = time.monotonic()
+        command = [sys.executable, "-m", "snakemake", "--configfile", configfile, "--cores", "2"]
+        subprocess.run(command, cwd=local, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        print(f"Here: {time.monotonic() - started:.0f} s")
+    first, second = made(local), made(there.path)
+    different = differing(first, second)
+    print(
+        f"{len(second)} files of models, votes, certificates and tables, {len(different)} of them different", *different
+    )
+    return not different
+
+
+def inject(names: list[str], folder: Path) -> bool:
+    """Each of some faults, in a run of its own: a row of the table each."""
+    finished = make_checkout(folder / "finished").path
+    undisturbed(finished)
+    print("| Fault | Jobs | Outcome | Their logs | Time |\n|---|---|---|---|---|", flush=True)
+    outcomes = []
+    for number, name in enumerate(names):
+        with cluster(folder / f"slurm-{number}") as found:
+            outcomes.append(disturbed(found, name, finished, folder / f"run-{number}"))
+        print(outcomes[-1], flush=True)
+    return all(each.finished and not each.differing and len(each.jobs) == 2 for each in outcomes)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m tests.tools.slurm", description=__doc__)
+    parser.add_argument("--configfile", default="config/default.yaml")
+    parser.add_argument("--local", type=Path, help="a checkout of this state where the configuration has finished")
+    parser.add_argument("--faults", nargs="*", metavar="WORD", help="inject these, by a word of each; by default all")
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
+    with tempfile.TemporaryDirectory(prefix="segcert-slurm-") as name:
+        if options.faults is None:
+            well = compare(options.configfile, options.local, Path(name))
+        else:
+            chosen = [fault for fault in FAULTS if not options.faults or any(word in fault for word in options.faults)]
+            well = inject(chosen, Path(name))
+    sys.exit(not well)

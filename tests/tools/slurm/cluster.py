@@ -1,0 +1,216 @@
+"""One SLURM cluster on loopback, from Debian's packages slurm-wlm and munge: no accounting, two nodes on one host.
+
+All that it writes stands below one folder, its ports are free ones, and its daemons run as whoever starts it.
+"""
+
+import contextlib
+import getpass
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import psutil
+
+from tests.system.storage.stores import free_ports
+
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scontrol")
+SEARCHED = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
+NODES = ("node1", "node2")
+CONFIGURATION = """\
+ClusterName=segcert
+SlurmctldHost={host}(127.0.0.1)
+SlurmUser={user}
+SlurmdUser={user}
+SlurmctldPort={controller}
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge.socket
+CredType=cred/munge
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/%n
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/%n.pid
+SlurmctldLogFile={folder}/slurmctld.log
+SlurmdLogFile={folder}/%n.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+JobAcctGatherType=jobacct_gather/none
+AccountingStorageType=accounting_storage/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core_Memory
+SchedulerType=sched/backfill
+SchedulerParameters=batch_sched_delay=0,bf_interval=1,sched_interval=1,sched_min_interval=0
+JobRequeue=1
+ReturnToService=2
+MpiDefault=none
+SwitchType=switch/none
+# Times in seconds. What has finished is remembered for five minutes, which is SLURM's default: squeue is asked for it
+MinJobAge=300
+KillWait={kill_wait}
+SlurmctldTimeout=10
+SlurmdTimeout=10
+InactiveLimit=0
+MessageTimeout=10
+OverTimeLimit=0
+"""
+
+
+class Cluster:
+    """A cluster that runs: the environment in which SLURM's commands find it, and its daemons by name."""
+
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        self.folder, self.environment = folder, environment
+        self.daemons: dict[str, subprocess.Popen[bytes]] = {}
+
+    def command(self, *arguments: str, check: bool = True) -> str:
+        """What a command of SLURM's prints."""
+        done = subprocess.run(arguments, env=self.environment, capture_output=True, text=True, check=False)
+        assert not check or done.returncode == 0, f"{' '.join(arguments)}: {done.stderr}"
+        return done.stdout
+
+    def jobs(self, state: str = "all") -> list[tuple[str, str, str, str]]:
+        """Id, state, node and comment (rule and wildcards) of the jobs, without those of a job array."""
+        listed = self.command("squeue", "--noheader", f"--states={state}", "--format=%i|%T|%N|%k")
+        return [tuple(line.split("|")) for line in listed.splitlines()]
+
+    def hasten(self, job: str) -> None:
+        """Wait until a job that SLURM puts back in the queue runs again, at once and not after two minutes.
+
+        But not before it has ended: of a job that still runs on its node SLURM holds the second attempt back for ever.
+        """
+        time.sleep(2)  # what starts in the second of the requeue is taken for what was requeued, and refused
+        deadline, waited = time.monotonic() + 60, False
+        while not waited or "RUNNING" not in self.command("squeue", "--noheader", f"--jobs={job}", "--format=%T"):
+            assert time.monotonic() < deadline, f"job {job} does not run again: {self.jobs()}"
+            if not processes_of(job) and "PENDING" in self.command(
+                "squeue", "--noheader", f"--jobs={job}", "--format=%T"
+            ):
+                self.command("scontrol", "update", f"jobid={job}", "starttime=now", check=False)  # unless it just did
+                waited = True
+            time.sleep(0.2)
+
+    def start(self, name: str, *command: str) -> None:
+        """Start a daemon in the foreground. It ends with this process, even if that is killed."""
+        path = shutil.which(command[0], path=SEARCHED)
+        with (self.folder / f"{name}.out").open("ab") as out:
+            self.daemons[name] = subprocess.Popen(
+                ["setpriv", "--pdeathsig", "TERM", path, *command[1:]],
+                stdout=out, stderr=out, env=self.environment, cwd=self.folder, start_new_session=True,
+            )  # fmt: skip
+
+    def start_node(self, name: str) -> None:
+        """Start the daemon of a node."""
+        self.start(name, "slurmd", "-D", "-N", name)
+
+    def end(self, name: str, how: int = signal.SIGTERM) -> None:
+        """End a daemon and wait for it."""
+        process = self.daemons.pop(name)
+        process.send_signal(how)
+        try:
+            process.wait(timeout=15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def wait_for_nodes(self) -> None:
+        """Wait until all nodes are idle."""
+        deadline = time.monotonic() + 60
+        while (states := self.command("sinfo", "--noheader", "--format=%t", "-N", check=False).split()) != [
+            "idle" for _ in NODES
+        ]:
+            logs = {path.name: path.read_text()[-1500:] for path in self.folder.glob("*.log")}
+            assert time.monotonic() < deadline, f"nodes are {states}: {logs}"
+            time.sleep(0.1)
+
+
+def processes_of(job: str) -> list[psutil.Process]:
+    """The processes of a job on this host."""
+    steps = [
+        each
+        for each in psutil.process_iter(["cmdline"])
+        if " ".join(each.info["cmdline"] or []).startswith(f"slurmstepd: [{job}.")
+    ]
+    return [process for step in steps for process in [step, *step.children(recursive=True)]]
+
+
+def missing_programs() -> list[str]:
+    """The programs of slurm-wlm and munge that this machine lacks."""
+    return [name for name in PROGRAMS if not shutil.which(name, path=SEARCHED)]
+
+
+@contextlib.contextmanager
+def cluster(folder: Path, *, cores: int = 1, memory: int = 20000, kill_wait: int = 10):
+    """Run a cluster below `folder` until the block ends, whatever happens.
+
+    Each of its two nodes has `cores` cores and `memory` MiB; between SIGTERM and SIGKILL a job has `kill_wait` seconds.
+    """
+    folder = folder.resolve()
+    for name in ("state", *NODES):
+        (folder / name).mkdir(parents=True)
+    folder.chmod(0o755)  # munged refuses a socket that others cannot reach
+    write_key(folder / "munge.key")
+    controller, *ports = free_ports(1 + len(NODES))
+    host = socket.gethostname().partition(".")[0]
+    lines = [CONFIGURATION.format(
+        host=host, user=getpass.getuser(), controller=controller, folder=folder, kill_wait=kill_wait
+    )]  # fmt: skip
+    for name, port in zip(NODES, ports, strict=True):
+        lines.append(
+            f"NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs={cores} RealMemory={memory} "
+            "State=UNKNOWN\n"
+        )
+    lines.append(f"PartitionName=main Nodes={','.join(NODES)} Default=YES MaxTime=INFINITE State=UP\n")
+    (folder / "slurm.conf").write_text("".join(lines))
+    found = Cluster(folder, environment(folder))
+    try:
+        found.start(
+            "munged", "munged", "--foreground", "--force", f"--key-file={folder}/munge.key",
+            f"--socket={folder}/munge.socket", f"--pid-file={folder}/munged.pid", f"--log-file={folder}/munged.log",
+            f"--seed-file={folder}/munged.seed",
+        )  # fmt: skip
+        deadline = time.monotonic() + 20
+        while not (folder / "munge.socket").exists():
+            assert time.monotonic() < deadline, (folder / "munged.out").read_text()
+            time.sleep(0.05)
+        found.start("slurmctld", "slurmctld", "-D", "-c")
+        for name in NODES:
+            found.start_node(name)
+        found.wait_for_nodes()
+        yield found
+    finally:
+        stop(found)
+
+
+def stop(found: Cluster) -> None:
+    """Cancel what runs, then end the daemons."""
+    if "slurmctld" in found.daemons:
+        found.command("scancel", "--user", getpass.getuser(), check=False)
+        deadline = time.monotonic() + 20
+        while found.jobs("running,completing") and time.monotonic() < deadline:
+            time.sleep(0.2)
+    for name in reversed(list(found.daemons)):
+        found.end(name)
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """The environment in which SLURM's commands find the cluster below `folder`.
+
+    The SLURM plugin takes the variables SLURM_* from its jobs, and where slurm.conf is with them: so the `srun` that
+    they find first says it again.
+    """
+    configuration = folder / "slurm.conf"
+    srun = folder / "bin/srun"
+    srun.parent.mkdir()
+    srun.write_text(f'#!/bin/sh\nSLURM_CONF="{configuration}" exec "{shutil.which("srun")}" "$@"\n')
+    srun.chmod(0o755)
+    path = os.pathsep.join([str(srun.parent), os.environ["PATH"]])
+    return os.environ | {"SLURM_CONF": str(configuration), "PATH": path}
+
+
+def write_key(path: Path) -> None:
+    """A key of munge's own: random bytes that nobody else may read."""
+    path.write_bytes(os.urandom(1024))
+    path.chmod(0o400)

@@ -1,0 +1,136 @@
+"""What befalls the jobs of a cluster, done once to a training and once to sampling while they run."""
+
+import dataclasses
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.tools.slurm.cluster import Cluster, processes_of
+from tests.tools.slurm.runs import differing, made, run_on
+
+CONFIGURATION = "tests/tools/slurm/faults.yaml"
+MODEL = "models/segmenter/phantom/unet-clean"
+VOTES = "results/faults/votes/phantom/unet-clean/none/sigma_0.5/shard_0.npz"
+LOGS = {
+    "train_segmenter": "logs/train/phantom/unet-clean.log",
+    "sample": "logs/faults/sample/phantom/unet-clean/none/sigma_0.5/0.log",
+}
+BEGUN = {"train_segmenter": " of 1200", "sample": "sampling sigma 0.5: 1 of 3"}
+PATIENCE = 90
+
+
+def requeue(cluster: Cluster, job: str, _node: str) -> None:
+    """As preemption does, or who runs the cluster."""
+    cluster.command("scontrol", "requeue", job)
+    cluster.hasten(job)
+
+
+def cancel(cluster: Cluster, job: str, _node: str) -> None:
+    """As a user does."""
+    cluster.command("scancel", job)
+
+
+def out_of_time(cluster: Cluster, job: str, _node: str) -> None:
+    """The time limit passes. SLURM counts it in minutes: until then the job stands still, so that work is left."""
+    cluster.command("scontrol", "update", f"jobid={job}", "timelimit=1")
+    for process in processes_of(job):
+        if any(".snakemake/scripts/" in argument for argument in process.cmdline()):
+            process.send_signal(signal.SIGSTOP)  # SLURM sends SIGCONT before SIGTERM
+
+
+def take_down(cluster: Cluster, job: str, node: str) -> None:
+    """As who runs the cluster does to a node; it comes back."""
+    cluster.command("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
+    cluster.hasten(job)
+    wait_for(lambda: _resumed(cluster, node), "node is back")
+
+
+def _resumed(cluster: Cluster, node: str) -> bool:
+    """Take a node into service again; SLURM refuses it while what ran there is being ended."""
+    cluster.command("scontrol", "update", f"nodename={node}", "state=resume", check=False)
+    return "down" not in cluster.command("sinfo", "--noheader", "--format=%t", f"--nodes={node}")
+
+
+def lose(cluster: Cluster, job: str, node: str) -> None:
+    """The node's daemon and its job end as when the power is cut; it comes back when SLURM has missed it."""
+    running = processes_of(job)
+    cluster.end(node, signal.SIGKILL)
+    for process in running:
+        process.kill()
+    wait_for(
+        lambda: "down" in cluster.command("sinfo", "--noheader", "--format=%t", f"--nodes={node}"), "node is missed"
+    )
+    cluster.hasten(job)
+    cluster.start_node(node)
+
+
+FAULTS: dict[str, Callable[[Cluster, str, str], None]] = {
+    "requeued (scontrol requeue)": requeue,
+    "cancelled (scancel)": cancel,
+    "time limit": out_of_time,
+    "node down (scontrol update state=down)": take_down,
+    "node lost (kill -9 of slurmd and the job)": lose,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """A row of the table of faults: what was injected, into which jobs, and what came of it."""
+
+    fault: str
+    jobs: list[str]
+    finished: bool
+    differing: list[str]
+    said: set[str]
+    seconds: float
+
+    def __str__(self) -> str:
+        files = "digests identical" if not self.differing else f"DIFFERENT: {', '.join(self.differing)}"
+        said = "; ".join(sorted(self.said))
+        outcome = f"{'finished' if self.finished else 'FAILED'}, {files}"
+        return f"| {self.fault} | {', '.join(self.jobs)} | {outcome} | {said} | {self.seconds:.0f} s |"
+
+
+def undisturbed(checkout: Path) -> None:
+    """Make the votes and the model behind them, with no cluster."""
+    command = [sys.executable, "-m", "snakemake", "--configfile", CONFIGURATION, "--cores", "2", VOTES]
+    subprocess.run(command, cwd=checkout, check=True, capture_output=True)
+
+
+def disturbed(cluster: Cluster, fault: str, finished: Path, checkout: Path, *, limit: float = 900) -> Outcome:
+    """Make them again on the cluster, in a copy of the finished checkout; the fault comes once to each job."""
+    shutil.copytree(finished, checkout, symlinks=True)
+    for name in (MODEL, "results", ".segcert", "logs"):
+        shutil.rmtree(checkout / name, ignore_errors=True)
+    log, started, jobs, said = checkout.with_suffix(".log"), time.monotonic(), list[str](), set[str]()
+    with run_on(cluster, checkout, VOTES, "--configfile", CONFIGURATION, log=log) as process:
+        while process.poll() is None:
+            assert time.monotonic() - started < limit, f"{fault}: no end; see {log}"
+            for rule, path in LOGS.items():
+                text = (checkout / path).read_text() if (checkout / path).exists() else ""
+                said |= {
+                    line.partition(" ")[2].replace(f"{checkout}/", "")
+                    for line in text.splitlines()
+                    if "interrupted by" in line or "goes on from" in line
+                }
+                if rule not in jobs and BEGUN[rule] in text:
+                    job, node = next((job, node) for job, _, node, about in cluster.jobs("running") if rule in about)
+                    FAULTS[fault](cluster, job, node)
+                    jobs.append(rule)
+            time.sleep(0.05)
+    seconds = time.monotonic() - started
+    if process.returncode:
+        print(log.read_text(), file=sys.stderr)
+    return Outcome(fault, jobs, process.returncode == 0, differing(made(finished), made(checkout)), said, seconds)
+
+
+def wait_for(condition: Callable[[], bool], what: str) -> None:
+    """Wait until something is so. Fails where that takes too long."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, f"it did not come that {what}"
+        time.sleep(0.2)
