@@ -34,22 +34,22 @@ def grid(pattern, datasets=CONFIG.datasets, **more):
     return list(dict.fromkeys(files))
 
 
-rule certify:
+rule certify:  # all noise levels in one job: it takes longer to start than to decide one of them
     input:
         index=INDEX,
         votes=votes,
         predictions=rules.predict.output[0],
     output:
-        labels=f"{CERTIFICATES}.npz",
-        metrics=f"{CERTIFICATES}.parquet",
-        intervals=f"{CERTIFICATES}.intervals.parquet",
-        budget=f"{CERTIFICATES}.budget.parquet",
-        maps=f"{CERTIFICATES}.radii.npz",
-        radii=f"{CERTIFICATES}.radii.parquet",
+        labels=at_each_sigma(f"{CERTIFICATES}.npz"),
+        metrics=at_each_sigma(f"{CERTIFICATES}.parquet"),
+        intervals=at_each_sigma(f"{CERTIFICATES}.intervals.parquet"),
+        budget=at_each_sigma(f"{CERTIFICATES}.budget.parquet"),
+        maps=at_each_sigma(f"{CERTIFICATES}.radii.npz"),
+        radii=at_each_sigma(f"{CERTIFICATES}.radii.parquet"),
     log:
-        f"logs/{RUN}/certify/{{dataset}}/{{model}}-{{regime}}/{{denoiser}}/sigma_{{sigma}}.log",
+        f"logs/{RUN}/certify/{{dataset}}/{{model}}-{{regime}}/{{denoiser}}.log",
     benchmark:
-        f"logs/{RUN}/certify/{{dataset}}/{{model}}-{{regime}}/{{denoiser}}/sigma_{{sigma}}.tsv"
+        f"logs/{RUN}/certify/{{dataset}}/{{model}}-{{regime}}/{{denoiser}}.tsv"
     conda:
         software("certify")
     threads: 1
@@ -57,6 +57,7 @@ rule certify:
         mem_mb=growing(4000),
         runtime=30,
     params:
+        shards=lambda wildcards: SHARDS[wildcards.dataset],
         settings={"tau": CONFIG.tau, "alpha": CONFIG.alpha, "method": CONFIG.method, "k": CONFIG.kfwer_k},
         classes=classes,
         measurements=measurements,
@@ -73,7 +74,7 @@ rule attack:
         index=INDEX,
         segmenter=chosen_segmenter,
         denoiser=chosen_denoiser,
-        certificates=expand(f"{CERTIFICATES}.npz", sigma=SIGMAS, allow_missing=True),
+        certificates=at_each_sigma(f"{CERTIFICATES}.npz"),
     output:
         f"{RESULTS}/attacks/{{dataset}}/{{model}}-{{regime}}/{{denoiser}}.parquet",
     log:

@@ -68,10 +68,10 @@ def made_before_the_report():
             for path in grid(f"{VOTES}/shard_{{shard}}.npz", [dataset], shard=range(SHARDS[dataset]))
         ),
         *grid(rules.predict.output[0]),
-        *expand(rules.denoise_examples.output[0], dataset=CONFIG.datasets, denoiser=PICTURED, sigma=SIGMAS),
+        *expand(rules.denoise_examples.output[0], dataset=CONFIG.datasets, denoiser=PICTURED),
         *SCORES,
         *expand(rules.measure_costs.output.costs, dataset=CONFIG.datasets),
-        *grid(f"{CERTIFICATES}.npz"),
+        *grid(rules.certify.output.labels[0]),
         *(grid(rules.attack.output[0]) if CONFIG.attack.images else []),
         TABLE,
     ]
@@ -229,7 +229,7 @@ rule gallery:
             f"{RESULTS}/predictions/{{dataset}}/{model}-{regime}.npz"
             for model, regime in dict.fromkeys(pairing[:2] for pairing in SHOWN)
         ],
-        denoised=expand(rules.denoise_examples.output[0], denoiser=DIFFUSION[:1], sigma=SIGMAS, allow_missing=True),
+        denoised=expand(DENOISED, denoiser=DIFFUSION[:1], sigma=SIGMAS, allow_missing=True),
         certificates=[
             f"{RESULTS}/certificates/{{dataset}}/{model}-{regime}/{denoiser}/sigma_{sigma}.npz"
             for (model, regime, denoiser), sigma in product(SHOWN, SIGMAS)

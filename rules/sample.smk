@@ -7,6 +7,12 @@
 # Finished blocks of draws stand in .segcert/blocks, outside the declared outputs: a killed job goes on from there.
 
 VOTES = f"{RESULTS}/votes/{{dataset}}/{{model}}-{{regime}}/{{denoiser}}/sigma_{{sigma}}"
+DENOISED = f"{RESULTS}/denoised/{{dataset}}/{{denoiser}}/sigma_{{sigma}}.npz"
+
+
+def at_each_sigma(pattern):
+    """A file of each noise level, in their order."""
+    return expand(pattern, sigma=SIGMAS, allow_missing=True)
 
 
 def all_segmenters(wildcards):
@@ -55,8 +61,8 @@ SHARDS = {dataset: shards_of(dataset) for dataset in CONFIG.datasets}
 
 
 def votes(wildcards):
-    """The votes of all test images of a data set, for a pairing and a sigma."""
-    return expand(f"{VOTES}/shard_{{shard}}.npz", shard=range(SHARDS[wildcards.dataset]), **wildcards)
+    """The votes of all test images of a data set, for a pairing: those of a sigma follow one another."""
+    return expand(f"{VOTES}/shard_{{shard}}.npz", sigma=SIGMAS, shard=range(SHARDS[wildcards.dataset]), **wildcards)
 
 
 rule sample:
@@ -130,11 +136,11 @@ rule denoise_examples:
         index=INDEX,
         denoiser=chosen_denoiser,
     output:
-        f"{RESULTS}/denoised/{{dataset}}/{{denoiser}}/sigma_{{sigma}}.npz",
+        at_each_sigma(DENOISED),
     log:
-        f"logs/{RUN}/denoise_examples/{{dataset}}/{{denoiser}}/sigma_{{sigma}}.log",
+        f"logs/{RUN}/denoise_examples/{{dataset}}/{{denoiser}}.log",
     benchmark:
-        f"logs/{RUN}/denoise_examples/{{dataset}}/{{denoiser}}/sigma_{{sigma}}.tsv"
+        f"logs/{RUN}/denoise_examples/{{dataset}}/{{denoiser}}.tsv"
     conda:
         software("networks")
     threads: 1
@@ -145,6 +151,7 @@ rule denoise_examples:
     params:
         denoiser=chosen_denoiser_folder,
         denoising_steps=chosen_steps,
+        sigmas=CONFIG.sigmas,
         examples=max(CONFIG.report.examples, CONFIG.report.viewer),
         pool=CONFIG.pool,
         seed=CONFIG.seed,

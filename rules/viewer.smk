@@ -31,12 +31,7 @@ rule viewer:
     input:
         index=INDEX,
         predictions=[f"{RESULTS}/predictions/{{dataset}}/{segmenter}.npz" for segmenter in SEGMENTERS],
-        pictures=expand(
-            rules.denoise_examples.output[0],
-            denoiser=PICTURED,
-            sigma=SIGMAS,
-            allow_missing=True,
-        ),
+        pictures=expand(DENOISED, denoiser=PICTURED, sigma=SIGMAS, allow_missing=True),
         labels=certified("npz"),
         levels=certified("radii.npz"),
         metrics=certified("parquet"),

@@ -8,9 +8,8 @@ with recorded(snakemake) as found:
     denoise_examples(
         snakemake.input.index,
         snakemake.params.denoiser,
-        snakemake.output[0],
         denoising_steps=snakemake.params.denoising_steps,
-        sigma=float(snakemake.wildcards.sigma),
+        outputs=dict(zip(snakemake.params.sigmas, snakemake.output, strict=True)),
         examples=snakemake.params.examples,
         pool=snakemake.params.pool,
         seed=snakemake.params.seed,

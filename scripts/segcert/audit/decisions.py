@@ -1,6 +1,7 @@
 """Do the votes give the certificates? Every one is decided again, and measured again."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from segcert.provenance.arrays import StoredArrays
 from segcert.votes import Votes
 
 WILDCARDS = ("model", "regime", "denoiser")
+KINDS = re.compile(r"(\.(intervals|budget|radii))?\.(npz|parquet)$")  # of files of certificates
 DAMAGED = (OSError, ValueError, KeyError)  # what a spoiled file may give
 
 
@@ -29,26 +31,33 @@ def check_decisions(evidence: Evidence) -> Findings:
     Images are taken one by one, so that memory does not grow with their number.
     """
     for job in evidence.lineage.jobs:
-        if job.rule == "certify":
+        if job.rule != "certify":
+            continue
+        if notice := other_code(job):
+            yield notice
+            continue
+        for level in dict.fromkeys(KINDS.sub("", path) for path in job.outputs):
             try:
-                yield from [notice] if (notice := other_code(job)) else _decided_again(evidence, job)
+                yield from _decided_again(evidence, job, level)
             except DAMAGED as error:
-                yield Finding(_labels_of(job), f"cannot be decided again: {error!r}")
+                yield Finding(f"{level}.npz", f"cannot be decided again: {error!r}")
 
 
-def _decided_again(evidence: Evidence, job: Job) -> Findings:
+def _decided_again(evidence: Evidence, job: Job, level: str) -> Findings:
+    """Decide the votes of one noise level of a job again; `level` is what the names of its files begin with."""
     root, params = evidence.root, job.record["params"]
+    written_labels = f"{level}.npz"
     index = next(path for path in job.inputs if path.endswith("/index.csv"))
     dataset = PreparedDataset(root / index)
     about = {key: job.record["wildcards"][key] for key in WILDCARDS}
     suffixes = {"metrics": "", "intervals": ".intervals", "radii": ".radii"}
-    written = {kind: _rows_of(root, job, suffix) for kind, suffix in suffixes.items()}
-    maps = load_radii(root / f"{_labels_of(job).removesuffix('.npz')}.radii.npz")
+    written = {kind: _rows_of(root / f"{level}{suffix}.parquet") for kind, suffix in suffixes.items()}
+    maps = load_radii(root / f"{level}.radii.npz")
     alpha, taus = params["settings"]["alpha"], tau_grid(params["settings"]["tau"])
     predicted = next(path for path in job.inputs if "/predictions/" in path)
-    with StoredArrays(root / _labels_of(job)) as labels, StoredArrays(root / predicted) as predictions:
+    with StoredArrays(root / written_labels) as labels, StoredArrays(root / predicted) as predictions:
         left = {image for names in (labels, maps.levels, *written.values()) for image in names}
-        for path in (path for path in job.inputs if "/votes/" in path):
+        for path in (path for path in job.inputs if "/votes/" in path and f"/{Path(level).name}/" in path):
             sampling = evidence.lineage.makers[path]
             expected, lacking = drawn_from(sampling, root), set(images_of(sampling, root))
             for image, votes in votes_of(dataset, root / path):
@@ -57,11 +66,11 @@ def _decided_again(evidence: Evidence, job: Job) -> Findings:
                 yield _origin(path, image, votes, expected)
                 certificate = certify(votes, **params["settings"])
                 if image not in labels or not np.array_equal(certificate.labels, labels[image]):
-                    yield Finding(_labels_of(job), f"the votes of {image} give other labels than are written")
+                    yield Finding(written_labels, f"the votes of {image} give other labels than are written")
                     continue
                 radii = radius_levels(votes, taus, alpha, params["settings"]["method"])
                 if not _same_map(maps, image, radii.levels, taus, votes.sigma):
-                    yield Finding(_labels_of(job), f"the votes of {image} give another radius map than is written")
+                    yield Finding(written_labels, f"the votes of {image} give another radius map than is written")
                     continue
                 seen = {image: predictions[image]}
                 rows = {
@@ -75,11 +84,11 @@ def _decided_again(evidence: Evidence, job: Job) -> Findings:
                 }  # fmt: skip
                 other = [kind for kind, made in rows.items() if not same_rows(made, written[kind].get(image, []))]
                 message = f"the votes of {image} give other {' and '.join(other)} than are written"
-                yield unless(not other, _labels_of(job), message)
+                yield unless(not other, written_labels, message)
             for image in sorted(lacking):
                 yield Finding(path, f"lacks votes of {image}, which the index puts into this shard")
         for image in sorted(left):
-            yield Finding(_labels_of(job), f"holds labels or numbers of {image}, of which there are no votes")
+            yield Finding(written_labels, f"holds labels or numbers of {image}, of which there are no votes")
 
 
 def images_of(sampling: Job, root: Path) -> list[str]:
@@ -121,14 +130,9 @@ def _same_map(maps: SavedRadii, image: str, levels: npt.NDArray[np.uint8], taus:
     return same_grid and image in maps.levels and np.array_equal(maps.levels[image], levels)
 
 
-def _labels_of(job: Job) -> str:
-    return next(path for path in job.outputs if path.endswith(".npz"))
-
-
-def _rows_of(root: Path, job: Job, suffix: str) -> dict[str, list[dict[str, Any]]]:
-    """The rows of a table of a job, by image."""
-    path = _labels_of(job).removesuffix(".npz") + f"{suffix}.parquet"
-    frame = pd.read_parquet(root / path)
+def _rows_of(path: Path) -> dict[str, list[dict[str, Any]]]:
+    """The rows of a table, by image."""
+    frame = pd.read_parquet(path)
     rows: dict[str, list[dict[str, Any]]] = {}
     for row in frame.to_dict("records"):
         rows.setdefault(row["image"], []).append({str(key): value for key, value in row.items()})

@@ -46,7 +46,7 @@ def disk_of(work: Work, jobs: Sequence[Planned], per_value: Mapping[str, float])
                 bits = math.ceil(math.log2(classes))
                 draws += 2 * images * (job.params["n0"] + job.params["n"]) * math.ceil(pixels * bits / 8)
         elif job.rule == "certify":
-            certificates += images * pixels * (per_value["certificates"] + per_value["radii"])
+            certificates += work.certified(job) * pixels * (per_value["certificates"] + per_value["radii"])
         else:
             predictions += images * pixels * per_value["predictions"]
     kept = [Space("label maps of draws (keep_draws), in votes and blocks", draws, "at most: before compression")]

@@ -110,7 +110,7 @@ def duration(work: Work, job: Planned, hardware: Hardware, overheads: Overheads,
 def _other(work: Work, job: Planned, overheads: Overheads, rows: int, start: float) -> float | None:
     """Seconds of what is no network; None where only the start is known."""
     if job.rule == "certify":
-        return work.images_of(job) * work.config.image_size**2 / 1e6 * overheads.certify
+        return work.certified(job) * work.config.image_size**2 / 1e6 * overheads.certify
     if job.rule == "prepare_release":
         name = job.wildcards["dataset"]
         sizes = work.about[name].native_sizes

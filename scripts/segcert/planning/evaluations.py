@@ -92,6 +92,10 @@ class Work:
         shards = self.shards[shard_key(job)]
         return len(range(int(job.wildcards["shard"]) % shards, count, shards))
 
+    def certified(self, job: Planned) -> int:
+        """How many certificates a job decides: one for each of its images and noise levels."""
+        return self.images_of(job) * len(self.config.sigmas)
+
     def side(self, job: Planned) -> int:
         """Height and width of what the networks see."""
         return int(self.config.image_size // job.params.get("pool", 1))
@@ -138,7 +142,8 @@ def _attack(work: Work, job: Planned) -> Iterator[Passes]:
 
 def _denoise_examples(work: Work, job: Planned) -> Iterator[Passes]:
     if job.params["denoiser"]:
-        yield _pair(work, job, min(job.params["examples"], work.images[job.wildcards["dataset"]].test), 1)
+        examples = min(job.params["examples"], work.images[job.wildcards["dataset"]].test)
+        yield _pair(work, job, examples * len(job.params["sigmas"]), 1)
 
 
 def _score_denoisers(work: Work, job: Planned) -> Iterator[Passes]:

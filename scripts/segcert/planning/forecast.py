@@ -118,7 +118,7 @@ def make_forecast(
     work = work_of(graph, config, images)
     known, overheads = read_hardware(measured), read_overheads(measured)
     chosen, why = choose(known, hardware, work, graph.jobs, cpu_only=config.device == "cpu")
-    rows = sum(work.images_of(job) for job in graph.jobs if job.rule == "certify")
+    rows = sum(work.certified(job) for job in graph.jobs if job.rule == "certify")
     timed = [(job, duration(work, job, chosen, overheads, rows)) for job in graph.jobs]
     todo = [(job, each) for job, each in timed if job.stale]
     tasks = tasks_of(timed, chosen, graph.limits)

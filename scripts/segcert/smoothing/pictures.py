@@ -1,5 +1,6 @@
 """What the report shows of the networks: clean predictions, and one noisy and denoised copy per noise level."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -38,16 +39,15 @@ def predict_clean(
 def denoise_examples(
     index: str | Path,
     denoiser: str | Path | None,
-    output: str | Path,
     *,
     denoising_steps: int,
-    sigma: float,
+    outputs: Mapping[float, str | Path],
     examples: int,
     pool: int,
     seed: int,
     device: torch.device,
 ) -> None:
-    """Write the first noisy copy of the first test images, as the networks see it, and it denoised.
+    """Write the first noisy copy of the first test images, as the networks see it, and it denoised: a file per sigma.
 
     (2, C, H / pool, W / pool) uint8 by image name, clipped to [0, 255]; without a denoiser (1, C, H / pool, W / pool).
     """
@@ -55,12 +55,13 @@ def denoise_examples(
 
     dataset = PreparedDataset(Path(index))
     denoise = DiffusionDenoiser.load(denoiser, denoising_steps).to(device) if denoiser else None
-    noise = Noise(sigma, seed)
-    pictures = {}
-    for name in dataset.names("test", examples):
-        image = dataset.image(name)
-        x_noisy = noise.copies(torch.from_numpy(image).to(device), image_digest(image), [("estimation", 0)], 1)
-        x_seen = F.avg_pool2d(x_noisy, pool)
-        seen = torch.cat([x_seen, denoise(x_seen, sigma / pool)]) if denoise else x_seen
-        pictures[name] = seen.clamp(0, 1).mul(255).round().to(torch.uint8).cpu().numpy()
-    save_arrays(output, pictures)
+    for sigma, output in outputs.items():
+        noise = Noise(sigma, seed)
+        pictures = {}
+        for name in dataset.names("test", examples):
+            image = dataset.image(name)
+            x_noisy = noise.copies(torch.from_numpy(image).to(device), image_digest(image), [("estimation", 0)], 1)
+            x_seen = F.avg_pool2d(x_noisy, pool)
+            seen = torch.cat([x_seen, denoise(x_seen, sigma / pool)]) if denoise else x_seen
+            pictures[name] = seen.clamp(0, 1).mul(255).round().to(torch.uint8).cpu().numpy()
+        save_arrays(output, pictures)
