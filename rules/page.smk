@@ -4,18 +4,18 @@
 #      reports/<run>/checks.json, figures/lineage.{svg,png}   what the audit of all below the page found, and the way there
 
 
+CSV_TABLES = [path for path in rules.tables.output if path.endswith(".csv")]
+
+
 def recorded_artifacts():
     """An output of every job of the run but stages and the page: what has a run record."""
     return [
         *made_before_the_report(),
-        *expand(rules.viewer.output.images, dataset=CONFIG.datasets),
+        *expand(rules.pictures.output.images, dataset=CONFIG.datasets),
         rules.tables.output.main,
         rules.curves.output.headline[0],
-        rules.costs.output.table,
-        *expand(rules.gallery.output.picture, dataset=CONFIG.datasets),
         *expand(rules.look_at_data.output.summary, dataset=CONFIG.datasets),
         rules.data_page.output[0],
-        rules.latex.output.main,
         rules.summary.output[0],
         rules.check.output.checks,
     ]
@@ -23,8 +23,7 @@ def recorded_artifacts():
 
 rule check:  # the audit of all that the page rests on, which the page shows
     input:
-        rules.tables.output,
-        rules.costs.output.table,
+        CSV_TABLES,
     output:
         checks=f"{REPORT}/checks.json",
         lineage=picture("lineage"),
@@ -56,12 +55,10 @@ rule stages:
     input:  # after every job of the run: each leads to one of these
         main=rules.tables.output.main,
         curves=rules.curves.output.dice,
-        costs=rules.costs.output.table,
-        pictures=expand(rules.gallery.output.picture, dataset=CONFIG.datasets),
-        viewer=viewer_parts().values(),
+        pictures=expand(rules.pictures.output.gallery, dataset=CONFIG.datasets),
         checks=rules.check.output.checks,
         data=rules.data_page.output,
-        papers=[rules.latex.output.main, rules.summary.output],
+        summary=rules.summary.output,
         cards=cards(),
     output:
         table=table("stages"),
@@ -87,12 +84,12 @@ rule stages:
 
 rule page:
     input:
-        tables=[*rules.tables.output, rules.costs.output.table, rules.stages.output.table],
-        latex=rules.latex.output,
+        tables=[*CSV_TABLES, rules.stages.output.table],
+        latex=rules.tables.output.latex,
         seconds=expand(rules.measure_costs.output.seconds, dataset=CONFIG.datasets),
         curves=[f"{REPORT}/figures/{name}.svg" for name in ("headline", *CURVES, "stages", "lineage")],
-        pictures=expand(rules.gallery.output.picture, dataset=CONFIG.datasets),
-        captions=expand(rules.gallery.output.caption, dataset=CONFIG.datasets),
+        pictures=expand(rules.pictures.output.gallery, dataset=CONFIG.datasets),
+        captions=expand(rules.pictures.output.caption, dataset=CONFIG.datasets),
         viewer=viewer_parts().values(),
         checks=rules.check.output.checks,
         summaries=expand(rules.look_at_data.output.summary, dataset=CONFIG.datasets),

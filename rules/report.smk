@@ -1,8 +1,8 @@
-# in:  results/<run>/{certificates,intervals,budget,radii,attacks}.parquet, certificates, predictions, denoised examples,
+# in:  results/<run>/{certificates,intervals,budget,radii,attacks}.parquet,
 #      results/<run>/{denoiser_scores,costs}/<dataset>.csv, history.csv of the models
 # out: reports/<run>/tables/{main,classes,pairings,measurements,attacks,denoisers,budget,radii,claims,costs}.csv,
-#      figures/{headline,certified_dice,radius,area,budget,denoisers,training,costs}.{svg,png}, most of them .pdf too,
-#      figures/gallery_<dataset>.{png,txt}, figures/example_<dataset>.{png,txt}: one example, for the summary
+#      all but budget as .tex too: for papers
+#      figures/{headline,certified_dice,radius,area,budget,denoisers,training,costs}.{svg,png}, most of them .pdf too
 #      data.html, tables/data_<dataset>.json, figures/data_<dataset>_{contact.png,intensity.svg,areas.svg}: of the data alone
 
 LEARNED_SEGMENTERS = [
@@ -19,7 +19,6 @@ CURVES = [
     *(["training"] if LEARNED else []),
 ]
 SCORES = expand(rules.score_denoisers.output[0], dataset=CONFIG.datasets) if DIFFUSION else []
-SHOWN = [pairing for pairing in PAIRINGS if pairing[0] == CONFIG.models[0]]  # in the gallery
 MANIFESTS = expand(MANIFEST, dataset=[*RELEASES, *OWN_FOLDERS])
 
 
@@ -127,6 +126,24 @@ def whole_page(path, title, caption):
     )
 
 
+def latex(name):
+    """A table of the report in LaTeX."""
+    return report(
+        f"{REPORT}/tables/{name}.tex",
+        caption="../reports/captions/latex.rst",
+        category="Paper",
+        subcategory="Tables",
+        labels={"table": name, "format": "LaTeX"},
+    )
+
+
+IN_LATEX = ["main", "claims", "classes", "pairings", "measurements", "radii", "attacks", "denoisers", "costs"]
+TITLES = {
+    name: about.title if not about.synthetic or "synthetic" in about.title.lower() else f"{about.title} (synthetic)"
+    for name, about in ABOUT.items()
+}
+
+
 rule tables:
     input:
         metrics=TABLE,
@@ -135,6 +152,7 @@ rule tables:
         budget=BUDGET,
         radii=RADII,
         scores=SCORES,
+        costs=expand(rules.measure_costs.output.costs, dataset=CONFIG.datasets),
     output:
         main=table("main"),
         classes=table("classes"),
@@ -145,6 +163,8 @@ rule tables:
         budget=table("budget"),
         radii=table("radii"),
         claims=table("claims"),
+        costs=table("costs"),
+        latex=[latex(name) for name in IN_LATEX],
     log:
         f"logs/{RUN}/tables.log",
     benchmark:
@@ -157,6 +177,8 @@ rule tables:
         runtime=15,
     params:
         resamples=CONFIG.report.bootstrap,
+        titles=TITLES,
+        template=templates("table.tex.j2"),
         code=code("tables"),
         environment=environment("tables"),
     script:
@@ -169,6 +191,7 @@ rule curves:
         budget=rules.tables.output.budget,
         radii=rules.tables.output.radii,
         denoisers=rules.tables.output.denoisers,
+        costs=rules.tables.output.costs,
         segmenters=[f"{SEGMENTER.format(**each)}/history.csv" for each in LEARNED_SEGMENTERS],
         denoiser_histories=[f"{DENOISER.format(**each)}/history.csv" for each in LEARNED_DENOISERS],
     output:
@@ -177,6 +200,7 @@ rule curves:
         radius=figure("radius"),
         area=figure("area"),
         budget=figure("budget"),
+        costs=figure("costs"),
         denoisers=figure("denoisers") if DIFFUSION else [],
         training=figure("training") if LEARNED else [],
     log:
@@ -196,74 +220,6 @@ rule curves:
         environment=environment("curves"),
     script:
         "../scripts/curves.py"
-
-
-rule costs:
-    input:
-        main=rules.tables.output.main,
-        costs=expand(rules.measure_costs.output.costs, dataset=CONFIG.datasets),
-    output:
-        table=table("costs"),
-        figure=figure("costs"),
-    log:
-        f"logs/{RUN}/costs.log",
-    benchmark:
-        f"logs/{RUN}/costs.tsv"
-    conda:
-        software("report")
-    threads: 1
-    resources:
-        mem_mb=growing(2000),
-        runtime=15,
-    params:
-        code=code("costs"),
-        environment=environment("costs"),
-    script:
-        "../scripts/costs.py"
-
-
-rule gallery:
-    input:
-        index=INDEX,
-        predictions=[
-            f"{RESULTS}/predictions/{{dataset}}/{model}-{regime}.npz"
-            for model, regime in dict.fromkeys(pairing[:2] for pairing in SHOWN)
-        ],
-        denoised=expand(DENOISED, denoiser=DIFFUSION[:1], sigma=SIGMAS, allow_missing=True),
-        certificates=[
-            f"{RESULTS}/certificates/{{dataset}}/{model}-{regime}/{denoiser}/sigma_{sigma}.npz"
-            for (model, regime, denoiser), sigma in product(SHOWN, SIGMAS)
-        ],
-    output:
-        picture=report(
-            f"{REPORT}/figures/gallery_{{dataset}}.png",
-            caption="../reports/captions/gallery.rst",
-            category="Figures",
-            subcategory="Gallery",
-            labels={"figure": "gallery of {dataset}", "format": "PNG"},
-        ),
-        caption=f"{REPORT}/figures/gallery_{{dataset}}.txt",
-        example=f"{REPORT}/figures/example_{{dataset}}.png",
-        example_caption=f"{REPORT}/figures/example_{{dataset}}.txt",
-    log:
-        f"logs/{RUN}/gallery/{{dataset}}.log",
-    benchmark:
-        f"logs/{RUN}/gallery/{{dataset}}.tsv"
-    conda:
-        software("report")
-    threads: 1
-    resources:
-        mem_mb=growing(4000),
-        runtime=15,
-    params:
-        models=list(dict.fromkeys(pairing[:2] for pairing in SHOWN)),
-        denoised=SIGMAS if DIFFUSION else [],
-        certificates=[(*pairing, sigma) for pairing, sigma in product(SHOWN, SIGMAS)],
-        examples=CONFIG.report.examples,
-        code=code("gallery"),
-        environment=environment("gallery"),
-    script:
-        "../scripts/gallery.py"
 
 
 DATA_FIGURES = {"contact": "images and masks", "intensity": "gray levels", "areas": "areas of the structures"}

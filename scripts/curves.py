@@ -1,5 +1,6 @@
 from segcert.provenance.records import recorded
 from segcert.reporting.area_curves import area_figure
+from segcert.reporting.costs import cost_figure
 from segcert.reporting.curves import budget_figure, certified_dice_figure, overview_figure
 from segcert.reporting.denoiser_curves import denoiser_figure
 from segcert.reporting.layout import PAGE, by_dataset, save_for_page_and_paper
@@ -10,7 +11,7 @@ from segcert.reporting.training_curves import read_histories, training_figure
 
 with recorded(snakemake):
     files, figures = snakemake.input, snakemake.output
-    tables = {name: read_table(files[name]) for name in ("main", "radii", "budget", "denoisers")}
+    tables = {name: read_table(files[name]) for name in ("main", "radii", "budget", "denoisers", "costs")}
     main = tables["main"]
     first = main[main["model"] == main["model"].iloc[0]]
     save_figure(overview_figure(first, PAGE), *figures.headline)
@@ -19,6 +20,7 @@ with recorded(snakemake):
         (radius_figure, "radii", figures.radius),
         (area_figure, "budget", figures.area),
         (budget_figure, "budget", figures.budget),
+        (cost_figure, "costs", figures.costs),
         (denoiser_figure, "denoisers", figures.denoisers),
     ):
         if paths:

@@ -43,9 +43,8 @@ def check_collection(evidence: Evidence) -> Findings:
 def check_tables(evidence: Evidence) -> Findings:
     """The tables of the report follow from certificates.parquet and its siblings."""
     for job in evidence.lineage.jobs:
-        if job.rule in ("tables", "costs"):
-            recipes = _of_tables(evidence.root, job) if job.rule == "tables" else _of_costs(evidence.root, job)
-            for name, made in recipes.items():
+        if job.rule == "tables":
+            for name, made in _of_tables(evidence.root, job).items():
                 output = next(path for path in job.outputs if path.endswith(f"/{name}.csv"))
                 yield other_code(job) or _compared(evidence.root, output, made)
 
@@ -82,24 +81,20 @@ def _of_tables(root: Path, job: Job) -> Recipes:
     results = {Path(path).stem: root / path for path in job.inputs if path.endswith(".parquet")}
     read = functools.cache(lambda name: pd.read_parquet(results[name]))
     resamples = job.record["params"]["resamples"]
-    scores = [path for path in job.inputs if "/denoiser_scores/" in path]
+    scores, costs = (
+        [root / path for path in job.inputs if f"/{folder}/" in path] for folder in ("denoiser_scores", "costs")
+    )
+    main = root / next(path for path in job.outputs if path.endswith("/main.csv"))
     return {
         "main": lambda: main_table(read("certificates"), resamples),
         "classes": lambda: class_table(read("certificates"), resamples),
         "pairings": lambda: pairing_table(read("certificates"), resamples),
         "measurements": lambda: measurement_table(read("intervals")),
         "attacks": lambda: attack_table(read("attacks")),
-        "denoisers": lambda: denoiser_table([read_table(root / path) for path in scores]),
+        "denoisers": lambda: denoiser_table([read_table(path) for path in scores]),
         "budget": lambda: read("budget"),
         "radii": lambda: radius_table(read("radii"), resamples),
         "claims": lambda: claim_table(read("certificates"), resamples),
-    }
-
-
-def _of_costs(root: Path, job: Job) -> Recipes:
-    main = root / next(path for path in job.inputs if path.endswith("/main.csv"))
-    costs = [root / path for path in job.inputs if "/costs/" in path]
-    return {
         "costs": lambda: cost_table(read_table(main), pd.concat(map(read_table, costs))),
     }
 

@@ -35,7 +35,9 @@ def write_certificates(
     drawn = read_votes(dataset, votes)
     tau, alpha, taus = settings["tau"], settings["alpha"], tau_grid(settings["tau"])
     sigma = next(iter(drawn.values())).sigma
-    certificates = {image: certify(each, **settings) for image, each in track(drawn.items(), f"certifying at {sigma:g}")}
+    certificates = {
+        image: certify(each, **settings) for image, each in track(drawn.items(), f"certifying at {sigma:g}")
+    }
     maps = {image: radius_levels(each, taus, alpha, settings["method"]) for image, each in drawn.items()}
     save_arrays(files["labels"], {image: certificate.labels for image, certificate in certificates.items()})
     save_radii(files["maps"], maps, taus, sigma)

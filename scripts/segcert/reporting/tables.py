@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from segcert.certification.intervals import mean_interval
+from segcert.provenance.atomic import atomic_file
 
 MODEL = ["dataset", "model", "regime", "denoiser", "sigma"]
 SETTINGS = ["tau", "alpha", "n0", "n", "method", "k", "radius", "radius_gray_levels"]
@@ -47,6 +48,12 @@ def read_table(path: str | Path | TextIO) -> pd.DataFrame:
     """
     names = dict.fromkeys(NAMES, "str")
     return pd.read_csv(path, dtype=names, keep_default_na=False, na_values=[""])
+
+
+def write_table(table: pd.DataFrame, path: str | Path) -> None:
+    """Write a table of the report to its CSV file."""
+    with atomic_file(path) as temporary:
+        table.to_csv(temporary, index=False)
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:

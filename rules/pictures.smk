@@ -1,11 +1,13 @@
 # in:  certificates, predictions, noisy and denoised copies, data/prepared/<dataset>/index.csv
 # out: reports/<run>/viewer/<dataset>/{images,sigma_<sigma>,<model>-<regime>}.js
-# What the viewer of the page shows, in parts: the page holds them all, or loads those that it needs.
+#      reports/<run>/figures/gallery_<dataset>.{png,txt}, example_<dataset>.{png,txt}: one example, for the summary
+# What the page shows of images. The viewer is in parts: the page holds them all, or loads those that it needs.
 
 VIEWER = f"{REPORT}/viewer/{{dataset}}"
 SEGMENTERS = [f"{model}-{regime}" for model, regime in MODELS]
 PICTURED = DIFFUSION or ["none"]
 CERTIFIED = [(f"{model}-{regime}", denoiser, sigma) for (model, regime, denoiser), sigma in product(PAIRINGS, SIGMAS)]
+SHOWN = [pairing for pairing in PAIRINGS if pairing[0] == CONFIG.models[0]]  # in the gallery
 
 
 def certified(suffix):
@@ -27,7 +29,7 @@ def viewer_parts():
     }
 
 
-rule viewer:
+rule pictures:
     input:
         index=INDEX,
         predictions=[f"{RESULTS}/predictions/{{dataset}}/{segmenter}.npz" for segmenter in SEGMENTERS],
@@ -40,23 +42,36 @@ rule viewer:
         images=f"{VIEWER}/images.js",
         noise=[f"{VIEWER}/sigma_{sigma}.js" for sigma in SIGMAS],
         maps=[f"{VIEWER}/{segmenter}.js" for segmenter in SEGMENTERS],
+        gallery=report(
+            f"{REPORT}/figures/gallery_{{dataset}}.png",
+            caption="../reports/captions/gallery.rst",
+            category="Figures",
+            subcategory="Gallery",
+            labels={"figure": "gallery of {dataset}", "format": "PNG"},
+        ),
+        caption=f"{REPORT}/figures/gallery_{{dataset}}.txt",
+        example=f"{REPORT}/figures/example_{{dataset}}.png",
+        example_caption=f"{REPORT}/figures/example_{{dataset}}.txt",
     log:
-        f"logs/{RUN}/viewer/{{dataset}}.log",
+        f"logs/{RUN}/pictures/{{dataset}}.log",
     benchmark:
-        f"logs/{RUN}/viewer/{{dataset}}.tsv"
+        f"logs/{RUN}/pictures/{{dataset}}.tsv"
     conda:
         software("report")
     threads: 1
     resources:
         mem_mb=growing(4000),
-        runtime=15,
+        runtime=30,
     params:
         sigmas=SIGMAS,
-        models=SEGMENTERS,
+        segmenters=SEGMENTERS,
         pictures=list(product(PICTURED, SIGMAS)),
         certificates=CERTIFIED,
-        most=CONFIG.report.viewer,
-        code=code("viewer"),
-        environment=environment("viewer"),
+        viewer=CONFIG.report.viewer,
+        shown=SHOWN,
+        denoiser=DIFFUSION[:1],
+        examples=CONFIG.report.examples,
+        code=code("pictures"),
+        environment=environment("pictures"),
     script:
-        "../scripts/viewer.py"
+        "../scripts/pictures.py"

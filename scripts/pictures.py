@@ -1,0 +1,45 @@
+import pandas as pd
+
+from segcert.provenance.arrays import StoredArrays
+from segcert.provenance.atomic import atomic_file
+from segcert.provenance.records import recorded
+from segcert.reporting.example_figure import example_caption, example_figure
+from segcert.reporting.examples import read_examples
+from segcert.reporting.gallery import caption, gallery_figure
+from segcert.reporting.style import save_figure
+from segcert.reporting.viewer import write_viewer
+
+with recorded(snakemake):
+    files, params, output = snakemake.input, snakemake.params, snakemake.output
+    predictions = dict(zip(params.segmenters, files.predictions, strict=True))
+    pictures = dict(zip(params.pictures, files.pictures, strict=True))
+    labels = dict(zip(params.certificates, files.labels, strict=True))
+    levels = dict(zip(params.certificates, files.levels, strict=True))
+    write_viewer(
+        files.index,
+        images=output.images,
+        noise=dict(zip(params.sigmas, output.noise, strict=True)),
+        maps=dict(zip(params.segmenters, output.maps, strict=True)),
+        predictions={segmenter: StoredArrays(path) for segmenter, path in predictions.items()},
+        pictures={key: StoredArrays(path) for key, path in pictures.items()},
+        labels={key: StoredArrays(path) for key, path in labels.items()},
+        levels={key: StoredArrays(path) for key, path in levels.items()},
+        **{kind: pd.concat(map(pd.read_parquet, files[kind])) for kind in ("metrics", "intervals")},
+        most=params.viewer,
+    )
+    examples = read_examples(
+        files.index,
+        {(model, regime): predictions[f"{model}-{regime}"] for model, regime, _ in params.shown},
+        {sigma: pictures[denoiser, sigma] for denoiser in params.denoiser for sigma in params.sigmas},
+        {
+            (model, regime, denoiser, sigma): labels[f"{model}-{regime}", denoiser, sigma]
+            for model, regime, denoiser in params.shown
+            for sigma in params.sigmas
+        },
+        params.examples,
+    )
+    save_figure(gallery_figure(examples), output.gallery)
+    save_figure(example_figure(examples[0]), output.example)
+    for text, path in ((caption(examples), output.caption), (example_caption(examples[0]), output.example_caption)):
+        with atomic_file(path) as temporary:
+            temporary.write_text(text + "\n", encoding="utf-8")
