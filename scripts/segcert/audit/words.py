@@ -7,7 +7,7 @@ from pathlib import Path
 
 from segcert.audit.audit import Audit
 from segcert.audit.findings import Finding
-from segcert.audit.lineage import Lineage, LineageError
+from segcert.audit.lineage import Job, Lineage, LineageError
 from segcert.reporting.tables import MODEL
 
 SHOWN = 5  # findings of a check, and files, that a terminal shows; JSON and page have all
@@ -56,7 +56,7 @@ def way_of(lineage: Lineage, key: str) -> str:
     named = dict(zip(MODEL, key.split("/"), strict=False))
     with contextlib.suppress(KeyError, ValueError):
         named["sigma"] = f"{float(named['sigma']):g}"
-    rows = {}
+    rows: dict[tuple[str, ...], Job] = {}
     for job in lineage.jobs:
         if job.rule == "certify":
             pairing = [str(job.record["wildcards"].get(name, "")) for name in MODEL if name != "sigma"]
