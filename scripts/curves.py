@@ -1,6 +1,6 @@
 from segcert.provenance.records import recorded
 from segcert.reporting.area_curves import area_figure
-from segcert.reporting.costs import cost_figure
+from segcert.reporting.cost_figure import cost_figure
 from segcert.reporting.curves import budget_figure, certified_dice_figure, overview_figure
 from segcert.reporting.denoiser_curves import denoiser_figure
 from segcert.reporting.layout import PAGE, by_dataset, save_for_page_and_paper

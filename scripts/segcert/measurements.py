@@ -13,9 +13,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
-from scipy.spatial import ConvexHull
-from scipy.spatial.distance import pdist
 
 Labels = npt.NDArray[np.uint8]
 PixelSize = tuple[float, float]
@@ -122,6 +119,10 @@ def diameter(labels: Labels, class_id: int, pixel_size: PixelSize | None = None)
 
     It is the longest distance between two corners of its pixels, so one pixel has the diameter sqrt(2).
     """
+    from scipy import ndimage  # here, for most runs measure no diameter
+    from scipy.spatial import ConvexHull
+    from scipy.spatial.distance import pdist
+
     pieces, count = ndimage.label(labels == class_id, structure=np.ones((3, 3)))
     if count == 0:
         return 0.0

@@ -11,7 +11,8 @@ from segcert.data.phantom import find_phantoms
 from segcert.data.prepare import Form, prepare
 from segcert.data.sets.phantom import DATASET
 from segcert.models.registry import build_segmenter, save_segmenter
-from segcert.reporting.costs import cost_figure, cost_table, with_seconds
+from segcert.reporting.cost_figure import cost_figure
+from segcert.reporting.costs import cost_table, with_seconds
 from segcert.smoothing.costs import PAIRING, Pairing, gflop_of, measure_costs, parameters_of
 
 SIZE = 16

@@ -17,7 +17,8 @@ from segcert.data.prepare import Form, prepare
 from segcert.reporting.data_figures import area_figure, contact_sheet, evenly_spread, intensity_figure, outlined
 from segcert.reporting.data_page import render_data_page
 from segcert.reporting.data_summary import AREA_BINS, INTENSITY_BINS, read_summary, summarise, write_summary
-from segcert.reporting.style import CLASS_COLORS, save_figure
+from segcert.reporting.labels import CLASS_COLORS
+from segcert.reporting.style import save_figure
 
 SIZE = 32
 DATASET = Dataset(

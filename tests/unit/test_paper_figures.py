@@ -8,7 +8,7 @@ import pypdf
 import pytest
 from tests.unit.report_tables import PAIRINGS, SIGMAS, main_table
 
-from segcert.reporting.costs import cost_figure
+from segcert.reporting.cost_figure import cost_figure
 from segcert.reporting.curves import budget_figure, certified_dice_figure, overview_figure
 from segcert.reporting.denoiser_curves import LINES, denoiser_figure
 from segcert.reporting.layout import (
@@ -22,7 +22,7 @@ from segcert.reporting.layout import (
     save_for_page_and_paper,
     save_print,
 )
-from segcert.reporting.style import describe_pairing
+from segcert.reporting.labels import describe_pairing
 from segcert.reporting.training_curves import Histories, training_figure
 
 DATASETS = ("montgomery", "cvc_clinicdb")

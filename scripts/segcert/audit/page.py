@@ -9,8 +9,9 @@ from segcert.audit.audit import Audit
 from segcert.audit.lineage import Lineage
 from segcert.provenance.atomic import atomic_file
 from segcert.provenance.records import SUFFIX
-from segcert.reporting.html import inline_figure, render
+from segcert.reporting.html import render
 from segcert.reporting.lineage_figure import Stage, lineage_figure
+from segcert.reporting.style import inline_figure
 
 
 def write_audit(audit: Audit) -> Path:

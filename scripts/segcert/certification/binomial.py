@@ -2,7 +2,6 @@
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binom
 
 
 def p_value_table(n: int, tau: float) -> npt.NDArray[np.float64]:
@@ -10,4 +9,6 @@ def p_value_table(n: int, tau: float) -> npt.NDArray[np.float64]:
 
     The same numbers as `scipy.stats.binomtest(k, n, tau, alternative="greater").pvalue`.
     """
+    from scipy.stats import binom  # takes a second, and many import this module for its neighbours alone
+
     return np.asarray(binom.sf(np.arange(-1, n), n, tau), dtype=np.float64)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from segcert.certification.binomial import p_value_table
 from segcert.certification.feasibility import CertificationError, check_settings, require_feasible
@@ -194,7 +194,7 @@ def chosen_class(votes: Votes, method: str) -> tuple[npt.NDArray[np.intp], Count
 
 def certified_radius(sigma: float, tau: float) -> float:
     """sigma * Phi^-1(tau): the l2 radius, in the units of sigma."""
-    return float(sigma * norm.ppf(tau))
+    return float(sigma * ndtri(tau))
 
 
 def radius_in_gray_levels(radius: float, values: int) -> float:

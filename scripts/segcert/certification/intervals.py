@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import quantile
 
 CONFIDENCE = 0.95
 IN_MEMORY = 10**6  # values that are resampled at a time; the intervals do not depend on it
@@ -24,6 +23,8 @@ def mean_interval(values: npt.ArrayLike, resamples: int, seed: int = 0) -> tuple
         return np.nan, np.nan, np.nan
     if len(sample) == 1:
         return float(sample[0]), np.nan, np.nan
+    from scipy.stats import quantile  # takes a second, which tables without intervals need not wait
+
     means = np.concatenate([sample[drawn].mean(axis=-1) for drawn in _drawn(len(sample), resamples, seed)])
     low, high = quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return float(sample.mean()), float(low), float(high)

@@ -5,9 +5,11 @@ package that the script can import, itself or through another. Packages of other
 do not count. Which build of torch is installed here (CPU or CUDA) does not count either: it says where networks run.
 """
 
+import contextlib
 import functools
 import hashlib
 import importlib.metadata
+import json
 import re
 import sys
 from collections.abc import Iterable, Mapping
@@ -16,9 +18,13 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from segcert.provenance.atomic import atomic_file
 from segcert.provenance.code import CodeFile, import_closure
+from segcert.provenance.digests import value_digest
+from segcert.provenance.parsing import parse_json
 
 LOCKS = ("envs/lock-common.txt", "envs/lock-torch-cpu.txt", "envs/lock-torch-cuda.txt")
+INSTALLED = Path(".segcert/installed")
 # What a package takes up where it is installed, though it does not require it, and what can change an artifact.
 OPTIONAL = {"diffusers": ("accelerate",), "pandas": ("pyarrow",), "scikit-image": ("pywavelets",)}
 
@@ -72,9 +78,21 @@ def _parsed(lock: Path, _mtime_ns: int) -> dict[str, str]:
 
 @functools.cache
 def _distributions() -> Mapping[str, Iterable[str]]:
-    """The installed distributions that provide each importable name."""
+    """The installed distributions that provide each importable name.
+
+    To look them up reads a file of each, which takes longer than many a job works: it is done once for what is installed.
+    """
+    installed = {folder: sorted(path.name for path in Path(folder).glob("*-info")) for folder in sys.path}
+    file = INSTALLED / f"{value_digest([each for each in installed.items() if each[1]])}.json"
+    with contextlib.suppress(OSError, ValueError):
+        digest, kept = parse_json(file.read_bytes())
+        if value_digest(kept) == digest:
+            return dict(kept)
     provided = importlib.metadata.packages_distributions()
-    return {name: sorted(map(canonicalize_name, each)) for name, each in provided.items()}
+    found = {name: sorted(map(canonicalize_name, each)) for name, each in provided.items()}
+    with contextlib.suppress(OSError), atomic_file(file) as temporary:  # a full disk: it is looked up again
+        temporary.write_text(json.dumps([value_digest(found), found]))
+    return found
 
 
 @functools.cache

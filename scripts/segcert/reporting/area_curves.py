@@ -4,8 +4,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from segcert.certification.certificate import WEAKER
+from segcert.reporting.labels import describe_pairing
 from segcert.reporting.layout import PAGE, Layout
-from segcert.reporting.style import describe_pairing, shared_legend
+from segcert.reporting.style import shared_legend
 
 LINES = {
     "segcertify": {"color": "#0072B2", "linestyle": "-", "marker": "o"},

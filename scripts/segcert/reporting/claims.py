@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from segcert.reporting.style import BEHIND
+from segcert.reporting.labels import BEHIND
 from segcert.reporting.tables import DIFFERENCE, paired_difference
 
 PAPER, OURS = "Laousy et al. 2023", "ours"

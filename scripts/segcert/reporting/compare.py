@@ -13,8 +13,9 @@ from segcert.reporting.compare_runs import ComparedRun, read_runs
 from segcert.reporting.compare_settings import differing_settings, notices, promise
 from segcert.reporting.compare_table import MISSING, NO_REFERENCE, NOT_PAIRED, REFERENCE, compare_table
 from segcert.reporting.data_summary import DataSummary, read_summary
-from segcert.reporting.html import inline_figure, render
-from segcert.reporting.style import TRAINED
+from segcert.reporting.html import render
+from segcert.reporting.labels import TRAINED
+from segcert.reporting.style import inline_figure
 from segcert.reporting.tables import MODEL
 
 LONGEST = 200  # characters of a folder's name; file systems end at 255

@@ -6,7 +6,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from segcert.reporting.compare_table import MISSING
-from segcert.reporting.style import BEHIND, MODEL_MARKERS, TRAINED, shared_legend
+from segcert.reporting.labels import BEHIND, TRAINED
+from segcert.reporting.style import MODEL_MARKERS, shared_legend
 from segcert.reporting.tables import error_bars
 
 # Okabe and Ito's palette without yellow, which no white paper shows; black and purple make it eight.

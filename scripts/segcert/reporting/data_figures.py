@@ -18,7 +18,8 @@ from segcert.data.images import Labels
 from segcert.data.index import SPLITS
 from segcert.data.loading import PreparedDataset
 from segcert.reporting.data_summary import DataSummary
-from segcert.reporting.style import CLASS_COLORS, DPI, to_rgb
+from segcert.reporting.labels import CLASS_COLORS
+from segcert.reporting.style import DPI, to_rgb
 
 Picture = npt.NDArray[np.uint8]
 THUMBNAILS, COLUMNS = 24, 8

@@ -11,7 +11,7 @@ from segcert.data.index import SPLITS
 from segcert.reporting.data_figures import share_shown
 from segcert.reporting.data_summary import DataSummary
 from segcert.reporting.html import data_uri, inline_svg, render
-from segcert.reporting.style import CLASS_COLORS
+from segcert.reporting.labels import CLASS_COLORS
 
 Manifest = Mapping[str, Any]
 OFFICIAL = {True: "yes", False: "no", None: "checksum not published, recorded"}

@@ -5,8 +5,9 @@ from matplotlib.figure import Figure
 
 from segcert.certification.certificate import ABSTAIN
 from segcert.reporting.gallery import WHERE, Example, paint
+from segcert.reporting.labels import describe_pairing
 from segcert.reporting.layout import MM, TEXT, TEXT_MM
-from segcert.reporting.style import describe_pairing, to_rgb
+from segcert.reporting.style import to_rgb
 
 MOST = 5  # certified maps beside each other
 

@@ -10,7 +10,8 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from segcert.certification.certificate import ABSTAIN
-from segcert.reporting.style import CLASS_COLORS, describe, to_rgb
+from segcert.reporting.labels import CLASS_COLORS, describe
+from segcert.reporting.style import to_rgb
 
 Array = npt.NDArray[Any]
 WHERE = {"none": "no denoiser", "ddpm": "denoiser", "adm256": "adm256"}

@@ -4,17 +4,14 @@ import base64
 import json
 import math
 import re
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jinja2
 from markupsafe import Markup
-from matplotlib.figure import Figure
 
 from segcert.provenance.atomic import atomic_file
-from segcert.reporting.style import save_figure
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -90,14 +87,6 @@ def inline_svg(path: Path, prefix: int | str) -> str:
     text = path.read_text(encoding="utf-8")
     text = text[text.index("<svg") :]
     return re.sub(r'(id="|xlink:href="#|url\(#)', rf"\g<1>f{prefix}-", text)
-
-
-def inline_figure(figure: Figure) -> Markup:
-    """A figure as the one SVG element of a page."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "figure.svg")
-        save_figure(figure, path)
-        return Markup(inline_svg(path, 0))  # noqa: S704
 
 
 def data_uri(content: bytes, kind: str = "image/png") -> str:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import networkx
 from matplotlib.figure import Figure
 
-from segcert.reporting.style import CLASS_COLORS
+from segcert.reporting.labels import CLASS_COLORS
 
 STATES = {  # colours that the colour-blind can tell apart; the words stand in the boxes as well
     "": "#FFFFFF",

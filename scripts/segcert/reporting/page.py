@@ -17,8 +17,8 @@ from segcert.provenance.git import git_state
 from segcert.reporting.claims import CLAIMS
 from segcert.reporting.data_summary import DataSummary
 from segcert.reporting.html import data_uri, inline_svg, render, script_value
+from segcert.reporting.labels import BEHIND, CLASS_COLORS, TRAINED, describe
 from segcert.reporting.page_tables import TABLES, page_table
-from segcert.reporting.style import BEHIND, CLASS_COLORS, TRAINED, describe
 from segcert.reporting.tables import read_table, records
 
 INLINE = 8_000_000  # bytes of the viewer's parts up to which the page holds them all

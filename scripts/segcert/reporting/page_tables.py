@@ -8,7 +8,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from segcert.reporting.html import cell
-from segcert.reporting.style import TRAINED
+from segcert.reporting.labels import TRAINED
 from segcert.reporting.tables import records
 
 Row = Mapping[str, Any]

@@ -1,21 +1,20 @@
 """How figures look: colours that the colour-blind can tell apart, and files whose bytes repeat."""
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
+from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from segcert.provenance.atomic import atomic_file
+from segcert.reporting.html import inline_svg
+from segcert.reporting.labels import describe_pairing
 
-# Okabe and Ito's palette
-CLASS_COLORS = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#F0E442", "#D55E00", "#0072B2")
 DPI = 150  # of PNG files
-TRAINED = {"clean": "on clean images", "noise": "with noise", "denoised": "on denoised images", "given": "elsewhere"}
-REGIMES = {"clean": "clean", "noise": "noise", "denoised": "denoised", "given": "elsewhere"}  # in narrow columns
-BEHIND = {"none": "no denoiser", "ddpm": "behind the denoiser", "adm256": "behind adm256"}
 COLORS = {
     ("clean", "none"): "#D55E00",
     ("clean", "ddpm"): "#0072B2",
@@ -57,16 +56,6 @@ def line(regime: str, denoiser: str) -> dict[str, Any]:
     }
 
 
-def describe(model: str, regime: str, denoiser: str) -> str:
-    """A model, its training regime and its denoiser in words."""
-    return f"{model}, {describe_pairing(regime, denoiser)}"
-
-
-def describe_pairing(regime: str, denoiser: str) -> str:
-    """A training regime and a denoiser in words."""
-    return f"trained {TRAINED[regime]}, {BEHIND[denoiser]}"
-
-
 def shared_legend(figure: Figure, width: float = 3.4) -> None:
     """One legend below all panels, with an entry, `width` inches wide, for each label that occurs in any of them."""
     entries: dict[str, Any] = {}
@@ -89,3 +78,11 @@ def save_figure(figure: Figure, *paths: str | Path) -> None:
             figure.set_layout_engine("none")  # panels stay where the first format has put them
         with atomic_file(path) as temporary:
             figure.savefig(temporary, dpi=DPI, metadata={"Date": None} if path.suffix == ".svg" else {"Software": None})
+
+
+def inline_figure(figure: Figure) -> Markup:
+    """A figure as the one SVG element of a page."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "figure.svg")
+        save_figure(figure, path)
+        return Markup(inline_svg(path, 0))  # noqa: S704

@@ -10,8 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter
 
+from segcert.reporting.labels import TRAINED
 from segcert.reporting.layout import PAGE, Layout
-from segcert.reporting.style import MODEL_DASHES, TRAINED, shared_legend
+from segcert.reporting.style import MODEL_DASHES, shared_legend
 
 COLORS = {"clean": "#D55E00", "noise": "#009E73", "denoised": "#E69F00"}
 
