@@ -1,9 +1,10 @@
 """Is every file what its job made, and did every job read what another made?"""
 
 from segcert.audit.findings import Evidence, Finding, Findings, unless
-from segcert.audit.lineage import Job
+from segcert.audit.lineage import Job, Lineage
 from segcert.data.errors import DataError
 from segcert.data.index import digests_of, read_index
+from segcert.provenance.records import SUFFIX
 
 
 def check_files(evidence: Evidence) -> Findings:
@@ -35,8 +36,19 @@ def check_links(evidence: Evidence) -> Findings:
     for job in lineage.jobs:
         for path, sha256 in job.inputs.items():
             yield _link(evidence, job, path, sha256)
-    for job in lineage.beside:
-        yield Finding(next(iter(job.outputs)), "is left over: the report does not come from it", broken=False)
+    for path in _left_over(lineage):
+        yield Finding(path, "is left over: the report does not come from it", broken=False)
+
+
+def _left_over(lineage: Lineage) -> list[str]:
+    """The first output of each job beside the lineage, and results of which no run record speaks any more."""
+    if lineage.of:
+        return []
+    made = {path for job in (*lineage.jobs, *lineage.beside) for path in job.outputs}
+    files = (path for path in (lineage.root / "results" / lineage.run).rglob("*") if path.is_file())
+    names = (path.relative_to(lineage.root).as_posix() for path in files if not path.name.startswith("."))
+    unknown = [name for name in names if name not in made and not name.endswith(SUFFIX)]
+    return [*(next(iter(job.outputs)) for job in lineage.beside), *sorted(unknown)]
 
 
 def _link(evidence: Evidence, job: Job, path: str, sha256: str) -> Finding | None:

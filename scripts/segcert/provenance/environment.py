@@ -80,7 +80,7 @@ def _parsed(lock: Path, _mtime_ns: int) -> dict[str, str]:
 def _distributions() -> Mapping[str, Iterable[str]]:
     """The installed distributions that provide each importable name.
 
-    To look them up reads a file of each, which takes longer than many a job works: it is done once for what is installed.
+    To look them up reads a file of each, which takes longer than many jobs work: it is done once for what is installed.
     """
     installed = {folder: sorted(path.name for path in Path(folder).glob("*-info")) for folder in sys.path}
     file = INSTALLED / f"{value_digest([each for each in installed.items() if each[1]])}.json"

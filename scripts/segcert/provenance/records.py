@@ -96,6 +96,7 @@ def recorded(job: Any) -> Iterator[dict[str, Any]]:
         record_path(job.output[0]),
         record | {"outputs": outputs, "driver": driver} | found | _end(start, begun) | {"exit": "finished"},
     )
+    _retract_others(record_path(job.output[0]), outputs)
     if failure:
         failure.unlink(missing_ok=True)
 
@@ -140,6 +141,15 @@ def _require_planned(code: Mapping[str, str], scripts: Path) -> None:
         path = scripts / name
         if not path.exists() or syntax_digest(path.read_bytes(), name) != digest:
             raise RecordError(f"scripts/{name}: changed since this run was planned; run snakemake again")
+
+
+def _retract_others(mine: Path, outputs: Mapping[str, str]) -> None:
+    """Delete other records that speak of these outputs: of a job for other noise levels, whose place this one takes."""
+    for folder in {Path(path).parent for path in outputs}:
+        for path in folder.glob(f"*{SUFFIX}"):
+            with contextlib.suppress(RecordError):
+                if path != mine and not outputs.keys().isdisjoint(load_record(path)["outputs"]):
+                    path.unlink(missing_ok=True)
 
 
 def _end(start: float, begun: float) -> dict[str, Any]:
