@@ -1,7 +1,6 @@
 """Do the votes give the certificates? Every one is decided again, and measured again."""
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from segcert.audit.certified import certificates_of
 from segcert.audit.findings import Evidence, Finding, Findings, other_code, unless
 from segcert.audit.lineage import Job
 from segcert.certification.certificate import certify
@@ -21,7 +21,6 @@ from segcert.provenance.arrays import StoredArrays
 from segcert.votes import Votes
 
 WILDCARDS = ("model", "regime", "denoiser")
-KINDS = re.compile(r"(\.(intervals|budget|radii))?\.(npz|parquet)$")  # of files of certificates
 DAMAGED = (OSError, ValueError, KeyError)  # what a spoiled file may give
 
 
@@ -36,28 +35,28 @@ def check_decisions(evidence: Evidence) -> Findings:
         if notice := other_code(job):
             yield notice
             continue
-        for level in dict.fromkeys(KINDS.sub("", path) for path in job.outputs):
+        for certificate in certificates_of(job):
             try:
-                yield from _decided_again(evidence, job, level)
+                yield from _decided_again(evidence, job, certificate)
             except DAMAGED as error:
-                yield Finding(f"{level}.npz", f"cannot be decided again: {error!r}")
+                yield Finding(f"{certificate}.npz", f"cannot be decided again: {error!r}")
 
 
-def _decided_again(evidence: Evidence, job: Job, level: str) -> Findings:
-    """Decide the votes of one noise level of a job again; `level` is what the names of its files begin with."""
+def _decided_again(evidence: Evidence, job: Job, name: str) -> Findings:
+    """Decide the votes of one noise level again; `name` is what the names of its certificate's files begin with."""
     root, params = evidence.root, job.record["params"]
-    written_labels = f"{level}.npz"
+    written_labels = f"{name}.npz"
     index = next(path for path in job.inputs if path.endswith("/index.csv"))
     dataset = PreparedDataset(root / index)
     about = {key: job.record["wildcards"][key] for key in WILDCARDS}
     suffixes = {"metrics": "", "intervals": ".intervals", "radii": ".radii"}
-    written = {kind: _rows_of(root / f"{level}{suffix}.parquet") for kind, suffix in suffixes.items()}
-    maps = load_radii(root / f"{level}.radii.npz")
+    written = {kind: _rows_of(root / f"{name}{suffix}.parquet") for kind, suffix in suffixes.items()}
+    maps = load_radii(root / f"{name}.radii.npz")
     alpha, taus = params["settings"]["alpha"], tau_grid(params["settings"]["tau"])
     predicted = next(path for path in job.inputs if "/predictions/" in path)
     with StoredArrays(root / written_labels) as labels, StoredArrays(root / predicted) as predictions:
         left = {image for names in (labels, maps.levels, *written.values()) for image in names}
-        for path in (path for path in job.inputs if "/votes/" in path and f"/{Path(level).name}/" in path):
+        for path in (path for path in job.inputs if "/votes/" in path and f"/{Path(name).name}/" in path):
             sampling = evidence.lineage.makers[path]
             expected, lacking = drawn_from(sampling, root), set(images_of(sampling, root))
             for image, votes in votes_of(dataset, root / path):

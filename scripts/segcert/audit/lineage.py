@@ -30,7 +30,7 @@ class Job:
 
     @property
     def name(self) -> str:
-        """The rule and its wildcards: `certify phantom unet clean ddpm 0.5`."""
+        """The rule and its wildcards: `sample phantom unet clean ddpm 0.5 0`."""
         return " ".join([self.rule, *map(str, self.record["wildcards"].values())])
 
     @functools.cached_property

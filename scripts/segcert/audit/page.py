@@ -6,6 +6,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from segcert.audit.audit import Audit
+from segcert.audit.certified import certificates_of, sigma_of
 from segcert.audit.lineage import Lineage
 from segcert.provenance.atomic import atomic_file
 from segcert.provenance.records import SUFFIX
@@ -56,4 +57,5 @@ def _stages(audit: Audit) -> tuple[dict[str, Stage], set[tuple[str, str]]]:
 def _dirty(lineage: Lineage) -> list[str]:
     """Names of the certificates that were made from uncommitted code, themselves or what they rest on."""
     jobs = [job for job in lineage.jobs if job.rule == "certify"]
-    return [job.name for job in jobs if any(each.clean is False for each in [*lineage.upstream(job), job])]
+    dirty = [job for job in jobs if any(each.clean is False for each in [*lineage.upstream(job), job])]
+    return [f"{job.name} {sigma_of(certificate)}" for job in dirty for certificate in certificates_of(job)]

@@ -1,11 +1,10 @@
 """An audit, and the way of a number, in words for a terminal."""
 
 import contextlib
-import re
 from collections.abc import Iterator
-from pathlib import Path
 
 from segcert.audit.audit import Audit
+from segcert.audit.certified import certificates_of, sigma_of
 from segcert.audit.findings import Finding
 from segcert.audit.lineage import Job, Lineage, LineageError
 from segcert.reporting.tables import MODEL
@@ -56,17 +55,18 @@ def way_of(lineage: Lineage, key: str) -> str:
     named = dict(zip(MODEL, key.split("/"), strict=False))
     with contextlib.suppress(KeyError, ValueError):
         named["sigma"] = f"{float(named['sigma']):g}"
-    rows: dict[tuple[str, ...], Job] = {}
+    rows: dict[tuple[str, ...], tuple[Job, str]] = {}
     for job in lineage.jobs:
         if job.rule == "certify":
             pairing = [str(job.record["wildcards"].get(name, "")) for name in MODEL if name != "sigma"]
-            rows |= {(*pairing, sigma): job for sigma in filter(None, map(_sigma_of, job.outputs))}
+            rows |= {(*pairing, sigma_of(certificate)): (job, certificate) for certificate in certificates_of(job)}
     row = rows.get(tuple(named.get(name, "") for name in MODEL))
     if row is None:
         known = ", ".join("/".join(each) for each in list(rows)[:SHOWN])
         raise LineageError(f"{key}: no such row in the run {lineage.run}; expected {'/'.join(MODEL)}, such as {known}")
+    deciding, certificate = row
     lines = []
-    for job in [*lineage.upstream(row), row]:
+    for job in [*lineage.upstream(deciding), deciding]:
         if job.record["wildcards"].get("sigma", named["sigma"]) != named["sigma"]:  # votes of another row
             continue
         git = job.record["git"]
@@ -76,14 +76,8 @@ def way_of(lineage: Lineage, key: str) -> str:
         lines += [
             f"  made  {sha256[:16]}  {path}"
             for path, sha256 in job.outputs.items()
-            if job is not row or _sigma_of(path) in (named["sigma"], None)
+            if job is not deciding or path.startswith(f"{certificate}.")
         ]
         if job.holds:
             lines.append(f"  holds {len(job.holds)} files, such as {next(iter(job.holds))}")
     return "\n".join(lines)
-
-
-def _sigma_of(path: str) -> str | None:
-    """The noise level in the name of a file, such as `sigma_0.5.radii.npz`, if there is one."""
-    named = re.fullmatch(r"sigma_(.+?)(\.[a-z]+)+", Path(path).name)
-    return named and named[1]
