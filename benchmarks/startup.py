@@ -6,7 +6,8 @@ an idle machine wall time is the same):
 
 - `imports`: seconds in which a fresh Python imports what the script of a rule does, by rule;
 - `job`: what a job takes besides its imports, which are subtracted: its start, its record and its files. Of jobs with
-  networks, a sample job whose blocks are all there; of the others, the certification of eight small images;
+  networks, a sample job whose blocks are all there; of the others, the certification of eight small images at three
+  noise levels;
 - `work`: seconds for an image and a million pixels, in jobs that go over images without networks, on images of two
   sizes: the certification of the run's own votes, and of votes enlarged;
 - `bytes`: of the run's files, for each value that they hold (a count, a label, a pixel).
@@ -40,7 +41,9 @@ from segcert.votes import Votes, load_votes
 
 ROUNDS = 3
 ENLARGED = 4  # images of 64x64 become images of 256x256
-JOB = "phantom/unet-clean/none/sigma"
+VOTES = [f"votes/phantom/unet-clean/none/sigma_{sigma}/shard_0.npz" for sigma in ("1", "0.5", "0.25")]
+PAIRINGS = ("unet-clean/none", "unet-noise/none", "unet-clean/ddpm")
+CERTIFICATES = [f"certificates/phantom/{pairing}/sigma_1.npz" for pairing in PAIRINGS]
 SETTINGS: dict[str, Any] = {"tau": 0.75, "alpha": 0.001, "method": "segcertify", "k": 10}
 DIFFUSERS = "segcert.diffusion.denoiser"
 LAZY = {"score_denoisers": DIFFUSERS, "measure_costs": DIFFUSERS}  # of the others, jobs with a denoiser alone
@@ -76,9 +79,9 @@ def modules_of(script: Path) -> list[str]:
     return found + ([LAZY[script.stem]] if script.stem in LAZY else [])
 
 
-def job_seconds(checkout: Path, pattern: str) -> float:
-    """Seconds of a job that has next to nothing to do: half of what three of them take longer than one."""
-    outputs = [f"results/phantom/{pattern.format(sigma)}" for sigma in ("1", "0.5", "0.25")]
+def job_seconds(checkout: Path, files: list[str]) -> float:
+    """Seconds of a job that has next to nothing to do: half of what three of them, which make `files`, add to one."""
+    outputs = [f"results/phantom/{file}" for file in files]
     command = [sys.executable, "-m", "snakemake", "--cores", "1", "--force"]
     processor_seconds([*command, *outputs], checkout)  # may draw
     one = min(processor_seconds([*command, outputs[0]], checkout) for _ in range(ROUNDS))
@@ -149,7 +152,7 @@ def main() -> None:
     scripts = sorted((ROOT / "scripts").glob("*.py"))
     imports = {script.stem: import_seconds(modules_of(script)) for script in scripts}
     dataset = checkout / "data/prepared/phantom/index.csv"
-    drawn = load_votes(checkout / f"results/phantom/votes/{JOB}_1/shard_0.npz")
+    drawn = load_votes(checkout / f"results/phantom/{VOTES[0]}")
     large = {
         name: Votes.from_counts(enlarged(votes.selection), enlarged(votes.estimation), votes.sigma)
         for name, votes in list(drawn.items())[:2]
@@ -161,8 +164,8 @@ def main() -> None:
         "unit": "seconds of processor time, the least of rounds; bytes for a value of a phantom run at 64x64",
         "imports": imports | {"a denoiser": round(import_seconds([DIFFUSERS]) - import_seconds(["torch"]), 2)},
         "job": {
-            "networks": round(job_seconds(checkout, f"votes/{JOB}_{{}}/shard_0.npz") - imports["sample"], 2),
-            "others": round(job_seconds(checkout, f"certificates/{JOB}_{{}}.npz") - imports["certify"], 2),
+            "networks": round(job_seconds(checkout, VOTES) - imports["sample"], 2),
+            "others": round(job_seconds(checkout, CERTIFICATES) - imports["certify"], 2),
         },
         "work": {
             "certify": {
