@@ -94,17 +94,18 @@ def predict(job: Any, found: dict[str, Any]) -> None:
 
 
 def denoise_examples(job: Any, found: dict[str, Any]) -> None:
-    dataset, sigma = PreparedDataset(Path(job.input.index)), float(job.wildcards.sigma)
-    pictures = {}
-    for name in dataset.names("test", job.params.examples):
-        image = dataset.image(name)
-        height, width = (size // job.params.pool for size in image.shape[1:])
-        image = image.reshape(len(image), height, job.params.pool, width, job.params.pool).mean(axis=(2, 4))
-        noisy = image + sigma * np.random.default_rng(seed_of("noisy", name)).normal(size=image.shape)
-        blurred = ndimage.gaussian_filter(image, (0, 2 * sigma, 2 * sigma))
-        seen = [noisy, blurred] if job.params.denoiser else [noisy]
-        pictures[name] = np.round(255 * np.clip(seen, 0, 1)).astype(np.uint8)
-    save_arrays(job.output[0], pictures)
+    dataset = PreparedDataset(Path(job.input.index))
+    for sigma, output in zip(job.params.sigmas, job.output, strict=True):
+        pictures = {}
+        for name in dataset.names("test", job.params.examples):
+            image = dataset.image(name)
+            height, width = (size // job.params.pool for size in image.shape[1:])
+            image = image.reshape(len(image), height, job.params.pool, width, job.params.pool).mean(axis=(2, 4))
+            noisy = image + sigma * np.random.default_rng(seed_of("noisy", name)).normal(size=image.shape)
+            blurred = ndimage.gaussian_filter(image, (0, 2 * sigma, 2 * sigma))
+            seen = [noisy, blurred] if job.params.denoiser else [noisy]
+            pictures[name] = np.round(255 * np.clip(seen, 0, 1)).astype(np.uint8)
+        save_arrays(output, pictures)
 
 
 def score_denoisers(job: Any, found: dict[str, Any]) -> None:
