@@ -9,7 +9,7 @@ import pytest
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 LAYERS = [
-    {"votes", "draws", "measurements", "provenance", "config", "progress", "interruption"},
+    {"votes", "draws", "measurements", "provenance", "config", "progress", "interruption", "lean_imports"},
     {"models", "diffusion", "data"},
     {"training", "smoothing", "certification"},
     {"planning"},

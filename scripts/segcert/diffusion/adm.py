@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import DDPMScheduler, UNet2DModel
 from torch import Tensor
 
+from segcert.diffusion.library import DDPMScheduler, UNet2DModel
 from segcert.models.registry import ModelError
 from segcert.provenance.atomic import atomic_folder
 

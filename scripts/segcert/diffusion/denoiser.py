@@ -4,10 +4,12 @@ import itertools
 from pathlib import Path
 
 import torch
-from diffusers import DDPMScheduler, UNet2DModel
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from segcert.diffusion.library import DDPMScheduler, UNet2DModel
 from segcert.models.registry import ModelError
+from segcert.provenance.parsing import parse_json
 
 PREDICTIONS = ("epsilon", "v_prediction")
 
@@ -55,9 +57,7 @@ class DiffusionDenoiser(nn.Module):
             if not Path(folder, name).is_file():
                 raise ModelError(f"{Path(folder, name)}: missing; a denoiser's folder holds unet/ and scheduler/")
         try:
-            unet = UNet2DModel.from_pretrained(
-                Path(folder) / "unet", local_files_only=True, use_safetensors=True, low_cpu_mem_usage=False
-            )
+            unet = _load_unet(Path(folder, "unet"))
             scheduler = DDPMScheduler.from_pretrained(Path(folder) / "scheduler", local_files_only=True)
         except Exception as error:  # diffusers builds what the files say, and fails as that does
             raise ModelError(f"{folder}: holds no denoiser ({error}); train it again") from error
@@ -113,3 +113,13 @@ def closest_timestep(alphas_cumprod: Tensor, sigma: float) -> int:
     if sigma > levels.max():
         raise ValueError(f"sigma: found {sigma}; the noise schedule of this denoiser ends at {float(levels.max()):.3g}")
     return int(torch.argmin((levels**2 - sigma**2).abs()))
+
+
+def _load_unet(folder: Path) -> UNet2DModel:
+    """A UNet2DModel as `from_pretrained` reads it, which imports the compiler of torch for it: for seconds."""
+    unet = UNet2DModel.from_config(parse_json((folder / "config.json").read_bytes()))
+    weights = load_file(folder / "diffusion_pytorch_model.safetensors")
+    if weights.keys() != unet.state_dict().keys():  # older versions of diffusers gave layers other names
+        return UNet2DModel.from_pretrained(folder, local_files_only=True, use_safetensors=True, low_cpu_mem_usage=False)
+    unet.load_state_dict(weights)
+    return unet

@@ -94,9 +94,8 @@ def _built(network: Network, size: int) -> Any:
         return None
     with torch.device("meta"):
         if network.architecture == ADM:
-            from diffusers import UNet2DModel
-
             from segcert.diffusion.adm import adm_config
+            from segcert.diffusion.library import UNet2DModel
 
             return UNet2DModel(**adm_config()).eval()
         if network.architecture == DENOISER:

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from diffusers import DDPMScheduler, UNet2DModel
 from torch import Tensor, nn
 
 from segcert.data.errors import DataError
 from segcert.data.loading import PreparedDataset
 from segcert.diffusion.denoiser import DiffusionDenoiser, noise_levels
+from segcert.diffusion.library import DDPMScheduler, UNet2DModel
 from segcert.provenance.atomic import atomic_folder
 from segcert.training.augment import moved
 from segcert.training.checkpoints import Checkpoint

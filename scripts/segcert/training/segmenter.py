@@ -7,17 +7,20 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from monai.losses import DiceCELoss
 from torch import Tensor, nn
 
 from segcert.data.images import resize_mask
 from segcert.data.loading import PreparedDataset
+from segcert.lean_imports import lean
 from segcert.models.output import check_output
 from segcert.models.registry import ARCHITECTURES, build_segmenter, load_segmenter, save_segmenter
 from segcert.training.augment import augment
 from segcert.training.checkpoints import Checkpoint
 from segcert.training.devices import accelerator_on
 from segcert.training.loop import memory_explained, train
+
+with lean(absent=["matplotlib", "pandas", "scipy.signal", "scipy.stats", "skimage"]):  # two seconds of imports
+    from monai.losses import DiceCELoss
 
 Corrupt = Callable[[Tensor, torch.Generator], Tensor]
 
