@@ -40,9 +40,7 @@ def differences(found: set[tuple[str, str]], known: set[tuple[str, str]]) -> lis
             said.append(f"{place}: {title}: mend it, or explain it in the table of {TABLE.name}")
     for title, pattern in sorted(known):
         if not any(title == other and fnmatchcase(place, pattern) for other, place in found):
-            said.append(
-                f"{pattern}: {title}: snakemake no longer complains; delete it from {TABLE.name}"
-            )
+            said.append(f"{pattern}: {title}: snakemake no longer complains; delete it from {TABLE.name}")
     return said
 
 
