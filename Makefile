@@ -82,6 +82,7 @@ lint: env  ## Check style and types
 	$(BIN)/ruff format --check
 	$(BIN)/snakefmt --check Snakefile rules workflow
 	$(BIN)/mypy
+	$(BIN)/python -m tests.tools.snakemake_lint
 
 format: env  ## Format Python and Snakemake files
 	$(BIN)/ruff check --fix-only

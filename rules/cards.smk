@@ -48,7 +48,7 @@ rule segmenter_card:
         mem_mb=growing(2000),
         runtime=15,
     params:
-        folder=SEGMENTER,
+        folder=subpath(output[0], parent=True),
         settings=card_settings,
         tuning=tuning,
         template=templates("card_parts.md.j2", "segmenter_card.md.j2"),
@@ -79,7 +79,7 @@ rule denoiser_card:
         mem_mb=growing(2000),
         runtime=15,
     params:
-        folder=DENOISER,
+        folder=subpath(output[0], parent=True),
         settings=denoiser_settings,
         pool=CONFIG.pool,
         template=templates("card_parts.md.j2", "denoiser_card.md.j2"),
@@ -105,7 +105,7 @@ rule adm_card:
         mem_mb=growing(2000),
         runtime=15,
     params:
-        folder=DENOISER.format(source="adm256"),
+        folder=subpath(output[0], parent=True),
         template=templates("card_parts.md.j2", "adm_card.md.j2"),
         code=code("adm_card"),
         environment=environment("adm_card"),

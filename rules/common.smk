@@ -17,7 +17,7 @@ SCRIPTS = SOURCE / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # jobs run side by side; networks set their threads from the rule's
 # Jobs run the library of this checkout, which is what code digests speak of, also where another one is installed.
-os.environ["PYTHONPATH"] = os.pathsep.join([str(SCRIPTS), *filter(None, [os.environ.get("PYTHONPATH")])])
+os.environ.update(PYTHONPATH=os.pathsep.join([str(SCRIPTS), *filter(None, [os.environ.get("PYTHONPATH")])]))
 
 from segcert.certification.feasibility import CertificationError, require_feasible, require_intervals
 from segcert.config import Config, ConfigError
@@ -108,7 +108,7 @@ PAIRINGS = [
 ]
 DIFFUSION = [denoiser for denoiser in CONFIG.denoisers if denoiser != "none"]
 SHARED = "+".join(CONFIG.denoiser.shared)
-BUILD = "cpu" if version("torch").endswith("+cpu") else "cuda"  # of torch
+BUILD = "cpu" if version("torch").endswith("cpu") else "cuda"  # of torch: 2.13.0+cpu
 GPUS = 0 if BUILD == "cpu" else len(visible_gpus())
 TRAINED_DENOISERS = {dataset: SHARED if dataset in CONFIG.denoiser.shared else dataset for dataset in CONFIG.datasets}
 

@@ -204,7 +204,7 @@ rule import_adm:
     params:
         checkpoint=ADM_CHECKPOINT,
         disturbed=lambda wildcards: disturbed(ADM_FILES[0], missing=False),
-        folder=DENOISER.format(source="adm256"),
+        folder=subpath(output[0], ancestor=2),
         code=code("import_adm"),
         environment=environment("import_adm"),
     script:

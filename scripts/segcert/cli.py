@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 
+import segcert
 from segcert.data.errors import DataError
 from segcert.progress import printable
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 Method = enum.StrEnum("Method", ["segcertify", "holm", "kfwer", "by"])
 NoiseKind = enum.StrEnum("NoiseKind", ["normal", "exact"])
@@ -22,6 +23,22 @@ Alpha = Annotated[float, typer.Option(help="Error rate of an image.")]
 Selection = Annotated[int, typer.Option("--n0", min=1, help="Selection draws.")]
 MethodOption = Annotated[Method, typer.Option(help="Statistics: kfwer and by have weaker guarantees.")]
 DeviceOption = Annotated[DeviceName, typer.Option(help="Where networks run.")]
+
+
+def print_version(asked: bool) -> None:
+    """Print the version and stop: of this source, installed or not."""
+    if asked:
+        typer.echo(f"segcert {segcert.__version__}")
+        raise typer.Exit
+
+
+@app.callback(help=__doc__)
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Take the options of the command itself; `print_version` does the work."""
 
 
 @app.command()

@@ -44,7 +44,7 @@ def test_jobs_at_once_are_limited_to_the_memory_and_the_gpus_that_are_there(chec
 
 @pytest.mark.parametrize("profile", ["default", "gpu"])
 def test_profiles_agree_on_what_makes_a_job_stale(profile):
-    settings = [yaml.safe_load((ROOT / f"profiles/{name}/config.yaml").read_text()) for name in ("default", profile)]
+    settings = [yaml.safe_load((ROOT / f"profiles/{name}/profile.yaml").read_text()) for name in ("default", profile)]
     assert len({str([each[key] for key in ("rerun-triggers", "max-checksum-file-size")]) for each in settings}) == 1
 
 

@@ -1,4 +1,4 @@
-"""Deployment with snakedeploy: its workflow/Snakefile uses segcert as a module, from a git host or a local path."""
+"""Deployment: snakedeploy's workflow/Snakefile uses segcert as a module, from a git host or a local path; or `gh:`."""
 
 import os
 import re
@@ -24,13 +24,14 @@ module segcert:
 use rule * from segcert
 """
 ON_A_HOST = 'github("acme/segcert", path="workflow/Snakefile", branch="main")'
+ADDRESS = "gh:acme/segcert@v1"
 
 
 @pytest.fixture
 def deployed(checkout, tmp_path):
     """A folder as snakedeploy leaves it, run by Snakemake with a repository here in place of the git host."""
     git = ["git", "-c", "user.name=test", "-c", "user.email=test@example.org"]
-    for command in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-qm", "start"]):
+    for command in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-qm", "start"], ["tag", "v1"]):
         subprocess.run([*git, *command], cwd=checkout.path, check=True)
     subprocess.run([*git, "clone", "-q", "--bare", checkout.path, tmp_path / "host/acme/segcert"], check=True)
     folder = tmp_path / "deployed"
@@ -41,8 +42,11 @@ def deployed(checkout, tmp_path):
     environment = {f"GIT_CONFIG_{name}": value for name, value in redirect.items()}
 
     def run(snakefile, *arguments):
-        (folder / "workflow").mkdir(exist_ok=True)
-        (folder / "workflow/Snakefile").write_text(MODULE.format(snakefile=snakefile))
+        if snakefile == ADDRESS:
+            arguments = (*arguments, "--snakefile", ADDRESS)
+        else:
+            (folder / "workflow").mkdir(exist_ok=True)
+            (folder / "workflow/Snakefile").write_text(MODULE.format(snakefile=snakefile))
         done = subprocess.run(
             [sys.executable, "-m", "snakemake", *arguments, "--configfile", "config/tiny.yaml"],
             cwd=folder, env=os.environ | environment | {"XDG_CACHE_HOME": str(tmp_path / "cache")},
@@ -67,8 +71,10 @@ def test_a_deployed_workflow_plans_the_whole_run(deployed, checkout):
     assert planned(deployed(f'"{checkout.path}/workflow/Snakefile"', "-n")) == on_host
 
 
-def test_a_deployed_workflow_runs_from_the_sources_of_its_version(deployed, checkout):
-    deployed(ON_A_HOST, "data/prepared/phantom/index.csv", "--cores", "1")
+@pytest.mark.parametrize("snakefile", [ON_A_HOST, ADDRESS], ids=["module", "address"])
+def test_a_deployed_workflow_runs_from_the_sources_of_its_version(deployed, checkout, snakefile):
+    said = deployed(snakefile, "data/prepared/phantom/index.csv", "--cores", "1")
+    assert "Using workflow specific profile profiles/default" in said
     commit = subprocess.run(
         ["git", "rev-parse", "HEAD"], cwd=checkout.path, check=True, capture_output=True, text=True
     ).stdout.strip()

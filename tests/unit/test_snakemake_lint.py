@@ -1,0 +1,41 @@
+"""The program that `make lint` holds Snakemake's linter with."""
+
+from pathlib import Path
+
+from tests.support.pages import text_of
+from tests.tools.snakemake_lint import complaints, differences, explained
+
+SAID = """Using workflow specific profile profiles/default for setting default command line arguments.
+Lints for snakefile /here/rules/data.smk:
+    * Mixed rules and functions in same snakefile.:
+      Small one-liner functions used only once should be defined as lambda
+    * Path composition with '+' in line 16:
+      This becomes quickly unreadable.
+
+Lints for rule push (line 75, /here/rules/storage.smk):
+    * No log directive defined:
+      Without a log directive, all output will be printed to the terminal.
+"""
+MIXED = "Mixed rules and functions in same snakefile."
+FOUND = {
+    (MIXED, "rules/data.smk"),
+    ("Path composition with '+' in line 16", "rules/data.smk"),
+    ("No log directive defined", "push"),
+}
+
+
+def test_complaints_are_read_with_the_file_or_rule_that_they_are_about():
+    assert complaints(SAID, Path("/here")) == FOUND
+
+
+def test_a_complaint_without_a_row_and_a_row_without_a_complaint_are_told():
+    table = f"| `{MIXED}` | `rules/*.smk` | why |\n| `No log directive defined` | `push`, `audit` | why |\n"
+    unexplained, unfounded = differences(FOUND, explained(table))
+    assert unexplained.startswith("rules/data.smk: Path composition with '+' in line 16: mend it")
+    assert unfounded.startswith("audit: No log directive defined: snakemake no longer complains")
+
+
+def test_the_table_of_the_page_is_read():
+    known = explained(text_of("CONTRIBUTING.md"))
+    assert (MIXED, "rules/*.smk") in known
+    assert len(known) > 2
