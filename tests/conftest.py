@@ -3,6 +3,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+
 from tests.support.checkout import Checkout, finish, make_checkout
 from tests.support.shared import made_once
 

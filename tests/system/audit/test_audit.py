@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from tests.pipeline.test_perturbations import CERTIFICATE, MODEL, PAGE, ROWS, VOTES
+from tests.pipeline.perturbations import CERTIFICATE, MODEL, PAGE, ROWS, VOTES
 
 from segcert.audit.audit import with_replay
 from segcert.audit.lineage import Lineage, LineageError

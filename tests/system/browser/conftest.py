@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Error, sync_playwright
-
-from tests.system.browser.opened import Opened, launch, opened
+from tests.support.checkout import make_checkout
 from tests.support.shared import made_once
+from tests.system.browser.opened import Opened, launch, opened
 from tests.tools.simulated import SimulatedRun, make_run
 from tests.tools.simulated.variants import VARIANTS
-from tests.support.checkout import make_checkout
 
 
 @pytest.fixture(scope="package")  # not session: while it runs, no other test of this process can start an event loop
@@ -44,7 +43,7 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Opened]]:
 
 @pytest.fixture(scope="session")
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], SimulatedRun]:
-    """A function that gives a variant of tests/tools/simulated/variants.py, rendered and audited; the usual by Snakemake."""
+    """A function that gives a variant of tests/tools/simulated/variants.py, rendered and audited; one by Snakemake."""
 
     def simulate(variant: str) -> SimulatedRun:
         def make(folder: Path) -> None:

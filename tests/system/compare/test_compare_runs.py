@@ -6,9 +6,9 @@ import sys
 
 import pandas as pd
 import pytest
+from tests.support.checkout import ROOT, make_checkout
 from tests.tools.simulated import make_run
 from tests.tools.simulated.variants import usual
-from tests.support.checkout import ROOT, make_checkout
 
 from segcert.provenance.digests import file_digest
 

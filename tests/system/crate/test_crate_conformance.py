@@ -1,4 +1,4 @@
-"""`snakemake crate`, held against the profiles of RO-Crate by roc-validator, offline (tests/support/crate_validator.py)."""
+"""`snakemake crate`, held against the profiles of RO-Crate by roc-validator, offline (`crate_validator.py`)."""
 
 import json
 import shutil

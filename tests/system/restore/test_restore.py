@@ -7,9 +7,9 @@ import sys
 
 import pytest
 from PIL import Image
-from tests.system.storage import stores
+from tests.pipeline.perturbations import AFTER_CERTIFY
 from tests.support.checkout import Checkout
-from tests.pipeline.test_reruns import AFTER_CERTIFY
+from tests.system.storage import stores
 
 POINTERS = ("data.dvc", "models.dvc", "results.dvc", "reports/tiny.dvc")
 SEGMENTER = "models/segmenter/phantom/unet-clean"
