@@ -133,6 +133,7 @@ class CodeFile:
         """The top names that are imported and do not belong to Python itself."""
         return {name[0] for level, name in self.imports if not level and name} - set(sys.stdlib_module_names)
 
+
 @functools.cache  # by the bytes: many rules run the same modules, and one process may plan in several checkouts
 def _parse(source: bytes) -> CodeFile:
     tree = ast.parse(source)
