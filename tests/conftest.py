@@ -1,4 +1,5 @@
 import gc
+import os
 import shutil
 from pathlib import Path
 
@@ -8,6 +9,38 @@ from tests.support.checkout import Checkout, finish, make_checkout
 from tests.support.shared import made_once
 
 ROOT = Path(__file__).parents[1]
+# What may be skipped in continuous integration (CI is set): what its machine cannot have, and cases that do not exist.
+MAY_SKIP = (
+    "needs a GPU",
+    "there is a GPU",
+    "the nodes of this cluster have no GPU to offer",
+    "pdflatex is not installed",
+    "needs the reduced real archives in ../shared/data",
+    "this library does not write such a name",
+)
+
+
+def not_skipped_in_ci(report):
+    """A report of a test or of a file; a skip for a reason that is not listed becomes a failure where CI is set."""
+    if report.outcome == "skipped" and not hasattr(report, "wasxfail") and "CI" in os.environ:
+        reason = report.longrepr[2].removeprefix("Skipped: ")
+        if reason not in MAY_SKIP:
+            report.outcome = "failed"
+            report.longrepr = (
+                f"skipped, and CI is set: {reason}. Install what is missing, or add the reason to MAY_SKIP in "
+                "tests/conftest.py"
+            )
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    return not_skipped_in_ci((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector):
+    return not_skipped_in_ci((yield))
 
 
 @pytest.fixture
