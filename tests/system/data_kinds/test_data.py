@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 import zipfile
 
 import numpy as np
@@ -108,44 +106,20 @@ def test_jsrt_goes_all_the_way_with_three_structures(checkout):
     assert checkout.stale(configfile=configfile) == {}
 
 
-@pytest.fixture
-def own(checkout):
-    write_own_images(checkout.path / "data/raw/clinic")
+def write_split(checkout):
+    """A split of the own images by their patients."""
     names = sorted(path.stem for path in (checkout.path / "data/raw/clinic/images").iterdir())
     split = {side: [name for name in names if name[0] in groups] for side, groups in
              (("train", "01234"), ("val", "5"), ("test", "67"))}  # fmt: skip
     (checkout.path / "split.json").write_text(json.dumps(split))
+
+
+@pytest.fixture
+def own(checkout):
+    write_own_images(checkout.path / "data/raw/clinic")
+    write_split(checkout)
     checkout.configfile = configure(checkout, **(OWN | SHORT))
     return checkout
-
-
-def test_a_folder_of_ones_own_goes_all_the_way_is_versioned_and_noticed_when_it_changes(own):
-    own.snakemake(configfile=own.configfile)
-    table = pd.read_parquet(own.path / "results/own/certificates.parquet")
-    assert set(table["class_name"]) == {"lungs", "heart"}
-    assert set(table["group"]) == {"6", "7"}
-    manifest = json.loads((own.path / "data/raw/clinic/manifest.json").read_text())
-    assert len(manifest["files"]) == 48
-    assert "No image was attacked" in (own.path / "reports/own/index.html").read_text()
-    assert own.stale(configfile=own.configfile) == {}
-
-    shutil.rmtree(own.path / "data")
-    subprocess.run([sys.executable, "-m", "dvc", "checkout", "-q", "data.dvc"], cwd=own.path, check=True)
-    assert own.stale(configfile=own.configfile) == {}, "raw and prepared data come back from the store"
-
-    swapped = {"clinic": OWN["own_data"]["clinic"] | {"values": {0: "background", 128: "heart", 255: "lungs"}}}
-    renamed = configure(own, **(OWN | SHORT | {"own_data": swapped}))
-    assert {"prepare_folder", "train_segmenter", "certify"} <= set(own.stale(configfile=renamed)), "other classes"
-    configure(own, **(OWN | SHORT))
-
-    image = own.path / "data/raw/clinic/images/0_000.png"
-    image.write_bytes(encoded(255 - picture("own 0")[0]))
-    assert {"record_folder", "prepare_folder", "train_segmenter"} <= set(own.stale(configfile=own.configfile))
-    own.snakemake("data/prepared/clinic/index.csv", configfile=own.configfile)
-    for kind, suffix in (("images", ""), ("masks", "_mask")):
-        folder = own.path / "data/raw/clinic" / kind
-        shutil.copy(folder / f"1_001{suffix}.png", folder / f"1_099{suffix}.png")
-    assert {"record_folder", "prepare_folder"} <= set(own.stale(configfile=own.configfile)), "a new image counts"
 
 
 def test_what_cannot_be_used_stops_the_run_with_all_names_and_nothing_half_written(own):
