@@ -8,6 +8,8 @@ import pytest
 from tests.support.checkout import Checkout, finish, make_checkout
 from tests.support.shared import made_once
 
+pytest.register_assert_rewrite("tests.pipeline.perturbations", "tests.pipeline.forgeries")
+
 ROOT = Path(__file__).parents[1]
 # What may be skipped in continuous integration (CI is set): what its machine cannot have, and cases that do not exist.
 MAY_SKIP = (

@@ -1,8 +1,9 @@
-"""One perturbation of each kind; the others are in tests/system/perturbations."""
+"""One perturbation of each kind and two forgeries; the others: tests/system/perturbations, tests/system/audit."""
 
 import re
 
 import pytest
+from tests.pipeline import forgeries
 from tests.pipeline.perturbations import (
     ASKED,
     HARMFUL,
@@ -43,6 +44,11 @@ def test_what_is_honest_breaks_no_link_and_runs_what_it_must(finished):
 @pytest.mark.parametrize("name", in_tier(HARMFUL, quick=True))
 def test_what_is_tampered_with_is_named_with_all_that_was_made_from_it(finished, name):
     check_harmful(finished, name)
+
+
+@pytest.mark.parametrize("name", forgeries.QUICK)
+def test_a_number_that_does_not_follow_is_found_though_every_digest_was_made_to_fit(finished, name):
+    forgeries.check_forgery(finished, name)
 
 
 def test_every_row_is_in_a_tier_and_in_the_documentation():
