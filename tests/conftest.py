@@ -1,11 +1,10 @@
 import gc
 import os
-import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.support.checkout import Checkout, finish, make_checkout
+from tests.support.checkout import Checkout, copy_checkout, finish, make_checkout
 from tests.support.shared import made_once
 
 pytest.register_assert_rewrite("tests.pipeline.perturbations", "tests.pipeline.forgeries")
@@ -67,8 +66,7 @@ def checkout(tmp_path):
 def finished_once(tmp_path_factory):
     """The tiny run, finished: this process's copy of the one that all processes of pytest share."""
     shared = made_once(tmp_path_factory, "finished", finish)
-    finished = Checkout(tmp_path_factory.mktemp("finished") / "repo")
-    shutil.copytree(shared / "repo", finished.path, symlinks=True)
+    finished = copy_checkout(Checkout(shared / "repo"), tmp_path_factory.mktemp("finished") / "repo")
     finished.first_output = (shared / "output").read_text()
     return finished
 
@@ -76,5 +74,4 @@ def finished_once(tmp_path_factory):
 @pytest.fixture
 def finished(finished_once, tmp_path):
     """A copy, with all its times, of a checkout in which the tiny run has finished."""
-    shutil.copytree(finished_once.path, tmp_path / "repo", symlinks=True)
-    return Checkout(tmp_path / "repo")
+    return copy_checkout(finished_once, tmp_path / "repo")

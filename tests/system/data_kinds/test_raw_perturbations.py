@@ -7,7 +7,7 @@ import zipfile
 import pandas as pd
 import pytest
 from tests.support.archives import encoded, mirror_of, montgomery_archive, picture, rewrite
-from tests.support.checkout import Checkout, make_checkout
+from tests.support.checkout import copy_checkout, make_checkout
 from tests.system.data_kinds.test_data import OWN, SHORT, configure, write_own_images, write_split
 
 RUN = OWN | {"run": "raw", "datasets": ["montgomery", "clinic"]}
@@ -40,8 +40,7 @@ def finished_raw_once(tmp_path_factory):
 
 @pytest.fixture
 def raw(finished_raw_once, tmp_path):
-    shutil.copytree(finished_raw_once.path, tmp_path / "repo", symlinks=True)
-    return Checkout(tmp_path / "repo")
+    return copy_checkout(finished_raw_once, tmp_path / "repo")
 
 
 def test_a_release_from_a_mirror_is_certified_on_its_test_images(finished_raw_once):

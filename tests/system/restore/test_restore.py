@@ -8,7 +8,7 @@ import sys
 import pytest
 from PIL import Image
 from tests.pipeline.perturbations import AFTER_CERTIFY
-from tests.support.checkout import Checkout
+from tests.support.checkout import Checkout, copy_checkout
 from tests.system.storage import stores
 
 POINTERS = ("data.dvc", "models.dvc", "results.dvc", "reports/tiny.dvc")
@@ -30,15 +30,10 @@ def clone(published, path):
     return Checkout(path)
 
 
-def copy(checkout, path):
-    shutil.copytree(checkout.path, path, symlinks=True)
-    return Checkout(path)
-
-
 @pytest.fixture(scope="session")
 def published(finished_once, tmp_path_factory):
     """A checkout that has pushed the tiny run to the folder beside it."""
-    published = copy(finished_once, tmp_path_factory.mktemp("published") / "repo")
+    published = copy_checkout(finished_once, tmp_path_factory.mktemp("published") / "repo")
     publish(published, "A run")
     return published
 
@@ -53,7 +48,7 @@ def pulled_once(published):
 
 @pytest.fixture
 def pulled(pulled_once, tmp_path):
-    return copy(pulled_once, tmp_path / "clone")
+    return copy_checkout(pulled_once, tmp_path / "clone")
 
 
 def check_restored(published, path):
@@ -140,7 +135,7 @@ def test_what_was_tampered_with_before_the_first_plan_is_named(pulled):
 
 
 def test_a_colleague_with_an_older_run_takes_up_the_newer_one(published, tmp_path):
-    anna, bert = copy(published, tmp_path / "anna"), copy(published, tmp_path / "bert")
+    anna, bert = copy_checkout(published, tmp_path / "anna"), copy_checkout(published, tmp_path / "bert")
     new_tau(anna)
     anna.edit("tests/support/tiny.yaml", "attack: {", "attack: { images: 0,")  # quicker
     publish(anna, "Another tau")
