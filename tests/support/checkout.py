@@ -97,7 +97,7 @@ def kill(process):
 
 
 def copy_checkout(source, path):
-    """A copy of a checkout with all its times. Read-only files (git's objects, DVC's cache) are linked; none is written."""
+    """A copy of a checkout with all its times; of read-only files, which nothing writes (git's objects), links."""
 
     def copy_or_link(file, copy):
         if os.stat(file).st_mode & stat.S_IWUSR:
