@@ -234,20 +234,17 @@ def check_plan(checkout, name):
 def check_harmless(checkout, names):
     """What is honest runs what it must, each alone, and breaks no link.
 
-    Between them git puts back what they edited: files with other times and the same content, which run nothing. There
-    are two audits: of all at once that runs nothing, and then of the rest too (certificates whose code has changed are
-    not decided again).
+    Between them git puts back what they edited: files with other times and the same content, which run nothing. The
+    audit is one, of all of them at once.
     """
     for name in names:
         perturb, _, stale = HARMLESS[name]
         perturb(checkout)
         assert checkout.stale() == stale, name
         checkout.git("checkout", "--", "scripts", "envs")
-    idle = [name for name in names if HARMLESS[name][2] == NOTHING]
-    for group in (idle, [name for name in names if name not in idle]):
-        for name in group:
-            HARMLESS[name][0](checkout)
-        assert checkout.broken() == set(), group
+    for name in names:
+        HARMLESS[name][0](checkout)
+    assert checkout.broken() == set()
 
 
 def check_harmful(checkout, name):
