@@ -17,7 +17,7 @@ from tests.support.archives import (
     picture,
     write_rar,
 )
-from tests.support.checkout import TINY
+from tests.support.checkout import TINY, copy_checkout, make_checkout
 
 from segcert.votes import load_votes
 
@@ -169,17 +169,25 @@ def test_a_changed_or_missing_prepared_image_is_made_again_each_time(finished):
         assert finished.stale(index) == {}
 
 
-@pytest.fixture
-def two_sets(checkout, tmp_path):
+@pytest.fixture(scope="module")
+def two_sets_once(tmp_path_factory):
     """Montgomery and CVC-ClinicDB, fetched and prepared from a mirror."""
-    mirror = tmp_path / "mirror"
+    mirror = tmp_path_factory.mktemp("two") / "mirror"
     mirror.mkdir()
+    checkout = make_checkout(mirror.with_name("repo"))
     montgomery_archive(mirror / "NLM-MontgomeryCXRSet.zip", patients=40)
     write_rar(mirror / "CVC-ClinicDB.rar", cvc_members(range(1, 613, 20)))
     checkout.configfile = configure(checkout, run="two", datasets=["montgomery", "cvc_clinicdb"], **SHORT)
     checkout.targets = [f"data/prepared/{name}/index.csv" for name in ("montgomery", "cvc_clinicdb")]
     checkout.snakemake(*checkout.targets, "--config", f"mirror={mirror_of(mirror)}", configfile=checkout.configfile)
     return checkout
+
+
+@pytest.fixture
+def two_sets(two_sets_once, tmp_path):
+    copy = copy_checkout(two_sets_once, tmp_path / "repo")
+    copy.configfile, copy.targets = two_sets_once.configfile, two_sets_once.targets
+    return copy
 
 
 def test_the_module_of_a_data_set_makes_its_own_data_stale_alone(two_sets):
