@@ -191,8 +191,8 @@ def test_what_a_run_no_longer_needs_is_left_over_and_no_broken_link(finished):
     assert not any("sigma_0.25" in path for path in left)
 
 
-def test_the_way_of_a_row_leads_back_to_the_data(finished):
-    with finished.inside():
+def test_the_way_of_a_row_leads_back_to_the_data(finished_once):
+    with finished_once.inside():
         way = way_of(Lineage.read("tiny"), "phantom/unet/clean/ddpm/0.5")
         with pytest.raises(LineageError, match="no such row in the run tiny; expected dataset/model"):
             way_of(Lineage.read("tiny"), "phantom/unet/clean/ddpm/7")
