@@ -205,4 +205,4 @@ def test_the_way_of_a_row_leads_back_to_the_data(finished_once):
         "prepare_phantom phantom", "train_denoiser phantom", "train_segmenter phantom unet clean",
         "predict phantom unet clean", "sample phantom unet clean ddpm 0.5 0", "certify phantom unet clean ddpm 0.5",
     }  # fmt: skip
-    assert f"made  {file_digest(finished.path / MODEL)[:16]}  {MODEL}" in way
+    assert f"made  {file_digest(finished_once.path / MODEL)[:16]}  {MODEL}" in way
