@@ -11,6 +11,7 @@ LOCKS := envs/lock-common.txt envs/lock-torch-cpu.txt envs/lock-torch-cuda.txt
 LOCKED = pip install --quiet --no-deps --require-hashes -r
 INSTALL = $(BIN)/$(LOCKED) envs/lock-common.txt -r
 
+# Quick tests go where a core is free (worksteal); of the others a module stays in one process, which makes its runs once.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses logical --maxprocesses 4
 QUICK := tests/unit tests/statistics tests/golden tests/pipeline
 SYSTEM := tests/system
@@ -34,7 +35,7 @@ test: env  ## Run the tests of a newcomer: units, statistics, one tiny run
 	$(PYTEST) --dist worksteal $(QUICK)
 
 test-rest: env $(CHECKERS)/complete $(CLUSTER)/complete  ## Run all other tests: storage, clusters, browser, deployment, faults
-	$(PYTEST) --dist loadscope $(SYSTEM)  # a module in one process, which makes its costly fixtures once
+	$(PYTEST) --dist loadscope $(SYSTEM)
 
 test-all: test test-rest  ## Run all tests
 
