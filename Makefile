@@ -11,7 +11,8 @@ LOCKS := envs/lock-common.txt envs/lock-torch-cpu.txt envs/lock-torch-cuda.txt
 LOCKED = pip install --quiet --no-deps --require-hashes -r
 INSTALL = $(BIN)/$(LOCKED) envs/lock-common.txt -r
 
-PYTEST = OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist worksteal
+# Quick tests go where a core is free (worksteal); of the others a module stays in one process, which makes its runs once.
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses logical --maxprocesses 4
 QUICK := tests/unit tests/statistics tests/golden tests/pipeline
 SYSTEM := tests/system
 
@@ -31,10 +32,10 @@ push: env  ## Push data, models and results of the run to the DVC remote
 	$(BIN)/snakemake push $(if $(CONFIG),--configfile $(CONFIG))
 
 test: env  ## Run the tests of a newcomer: units, statistics, one tiny run
-	$(PYTEST) $(QUICK)
+	$(PYTEST) --dist worksteal $(QUICK)
 
 test-rest: env $(CHECKERS)/complete $(CLUSTER)/complete  ## Run all other tests: storage, clusters, browser, deployment, faults
-	$(PYTEST) $(SYSTEM)
+	$(PYTEST) --dist loadscope $(SYSTEM)
 
 test-all: test test-rest  ## Run all tests
 

@@ -1,7 +1,7 @@
 """How long the report of a large run takes to render, and how much memory: python -m benchmarks.report [OUTPUT].
 
 5 data sets x 3 models x 3 regimes x 3 noise levels x 60 images of 64x64 pixels, behind a denoiser and (but for the
-regime `denoised`) without one. Its networks are made up (tests/tools/simulated); certificates, tables and pages are not.
+regime `denoised`) without one. Its networks are made up (`tests.tools.simulated`); the rest is not.
 Snakemake renders the report with two cores. Memory is the resident set of Snakemake and all its jobs together, sampled
 ten times a second; pages that several of them share count each time.
 """
@@ -17,9 +17,9 @@ from pathlib import Path
 
 import pandas as pd
 import psutil
+from tests.support.checkout import make_checkout
 from tests.tools.simulated import SimulatedRun, make_run
 from tests.tools.simulated.variants import large
-from tests.support.checkout import make_checkout
 
 LIMITS = {"seconds": 120, "peak_memory_mib": 2048}
 EVERY = 0.1  # seconds

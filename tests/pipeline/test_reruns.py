@@ -1,15 +1,10 @@
 """What is done again, and what is not."""
 
-import os
 import subprocess
 
 import pandas as pd
 import pytest
-
-AFTER_CERTIFY = {
-    "certify": 4, "attack": 4, "collect": 1, "tables": 1, "curves": 1, "pictures": 1, "summary": 1, "check": 1,
-    "stages": 1, "page": 1, "version_results": 1,
-}  # fmt: skip
+from tests.pipeline.perturbations import AFTER_CERTIFY
 
 
 def test_a_finished_run_says_where_the_report_is_and_has_nothing_left_to_do(finished_once):
@@ -17,45 +12,18 @@ def test_a_finished_run_says_where_the_report_is_and_has_nothing_left_to_do(fini
     assert "Nothing to be done" in finished_once.snakemake().output
 
 
-def test_a_new_sigma_samples_it_alone_and_decides_all_again(finished):
-    finished.edit("tests/support/tiny.yaml", "[0.25, 0.5]", "[0.25, 0.5, 2.0]")
-    assert finished.stale() == AFTER_CERTIFY | {"sample": 4, "denoise_examples": 1, "score_denoisers": 1}
+@pytest.mark.parametrize("change", ["method=holm", "decisions=[]"])
+def test_a_method_and_a_decision_run_no_sampling(finished_once, change):
+    assert finished_once.stale("--config", change) == AFTER_CERTIFY
 
 
-def test_tau_runs_no_sampling(finished):
-    assert finished.stale("--config", "tau=0.7") == AFTER_CERTIFY
-
-
-def test_more_draws_train_nothing(finished):
-    assert finished.stale("--config", "draws=60") == AFTER_CERTIFY | {"sample": 8}
-
-
-def test_a_method_and_a_decision_run_no_sampling(finished):
-    assert finished.stale("--config", "method=holm") == AFTER_CERTIFY
-    assert finished.stale("--config", "decisions=[]") == AFTER_CERTIFY
-
-
-def test_attack_settings_run_attacks_and_the_report(finished):
+def test_attack_settings_run_attacks_and_the_report(finished_once):
     after = {rule: jobs for rule, jobs in AFTER_CERTIFY.items() if rule not in ("certify", "pictures")}
-    assert finished.stale("--config", "attack={steps: 3}") == after
+    assert finished_once.stale("--config", "attack={steps: 3}") == after
 
 
-@pytest.mark.parametrize("key", ["device=cpu", "mirror=elsewhere", "compare=[tiny,other]"])
-def test_where_things_run_and_come_from_makes_nothing_stale(finished, key):
-    assert finished.stale("--config", key) == {}
-
-
-def test_a_comment_or_a_docstring_in_the_library_runs_nothing(finished):
-    finished.edit("scripts/segcert/training/loop.py", "prepared.train()", "prepared.train()  # a comment")
-    finished.edit("scripts/segcert/certification/certificate.py", '"""Decide each', '"""Judge each')
-    finished.edit("scripts/certify.py", "from pathlib", "# a comment\nfrom pathlib")
-    assert finished.stale() == {}
-
-
-def test_code_of_certification_runs_certification_and_what_follows(finished):
-    finished.edit("scripts/segcert/certification/multiple_testing.py", "n + 1 means", "1 + n means")
-    finished.edit("scripts/segcert/certification/multiple_testing.py", "len(histogram) - 1", "len(histogram) - 2 + 1")
-    assert finished.stale() == AFTER_CERTIFY
+def test_a_comparison_makes_nothing_stale(finished_once):
+    assert finished_once.stale("--config", "compare=[tiny,other]") == {}
 
 
 def test_code_of_the_loop_trains_again_and_code_of_the_phantom_starts_over(finished):
@@ -73,18 +41,6 @@ def test_the_words_of_a_card_train_nothing(finished):
     stale = finished.stale()
     assert stale["segmenter_card"] == 2
     assert not any(rule.startswith(("train", "sample")) for rule in stale)
-
-
-def test_touched_files_run_nothing(finished):
-    for pattern in (
-        "data/prepared/phantom/index.csv",
-        "models/**/*.safetensors",
-        "results/**/*.npz",
-        "scripts/**/*.py",
-    ):
-        for path in finished.files(pattern):
-            os.utime(path)
-    assert finished.stale() == {}
 
 
 def test_every_job_is_measured_and_no_benchmark_file_makes_a_job_stale(finished):

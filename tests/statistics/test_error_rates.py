@@ -47,7 +47,7 @@ def reaches_down_to_alpha(errors, runs=RUNS):
 @pytest.mark.parametrize("nulls", NULLS)
 def test_every_method_keeps_its_error_rate(nulls, dependence):
     """segcertify, holm: any wrong pixel. kfwer: K wrong pixels or more. by: the mean share of wrong pixels."""
-    rng = np.random.default_rng([len(nulls), len(dependence)])
+    rng = np.random.default_rng([1, list(NULLS).index(nulls), DEPENDENCE.index(dependence)])
     null = np.zeros((SIDE, SIDE), bool)
     null[NULLS[nulls]] = True
     share = np.where(null, TAU, 0.999)
@@ -91,7 +91,7 @@ def certify_single(votes):
 def test_radius_maps_keep_one_error_rate_over_the_whole_grid(method, dependence):
     """Every pixel's share is one of the grid's tau, where its hypothesis is just true."""
     taus = (0.6, 0.7, 0.75, 0.8)
-    rng = np.random.default_rng([len(method), len(dependence)])
+    rng = np.random.default_rng([2, METHODS.index(method), DEPENDENCE.index(dependence)])
     errors = 0
     for _ in range(RUNS // 2):
         share = rng.choice([*taus, 0.999], (SIDE, SIDE), p=[0.1, 0.1, 0.1, 0.1, 0.6])

@@ -4,6 +4,7 @@ import collections
 import contextlib
 import os
 import shutil
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -93,6 +94,19 @@ def kill(process):
             job.kill()
     process.wait()
     psutil.wait_procs(jobs, timeout=30)
+
+
+def copy_checkout(source, path):
+    """A copy of a checkout with all its times; of read-only files, which nothing writes (git's objects), links."""
+
+    def copy_or_link(file, copy):
+        if os.stat(file).st_mode & stat.S_IWUSR:
+            shutil.copy2(file, copy)
+        else:
+            os.link(file, copy)
+
+    shutil.copytree(source.path, path, symlinks=True, copy_function=copy_or_link)
+    return Checkout(path)
 
 
 def make_checkout(path):

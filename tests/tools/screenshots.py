@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 from playwright.sync_api import sync_playwright
-
 from tests.system.browser.opened import launch, opened
 
 WIDTHS = (390, 1280)

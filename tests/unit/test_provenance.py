@@ -161,6 +161,25 @@ def test_code_digest_sees_what_runs_and_nothing_else(house, file, old, new, coun
     assert (code_digest(house / "stage.py") != before) == counts
 
 
+def test_a_file_of_the_same_size_and_time_but_other_code_has_another_digest(house):
+    path = house / "stage.py"
+    before, status = code_digest(path), path.stat()
+    text = path.read_text()
+    assert "import" in text
+    path.write_text(text + "A = 1\n")
+    changed = code_digest(path)
+    path.write_text(text + "A = 2\n")
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert len({before, changed, code_digest(path)}) == 3
+
+
+def test_code_that_cannot_be_parsed_is_named(house):
+    (house / "stage.py").write_text("def half(:\n")
+    with pytest.raises(SyntaxError) as caught:
+        code_digest(house / "stage.py")
+    assert caught.value.filename == str(house / "stage.py")
+
+
 def test_code_digest_follows_imports_inside_functions(house):
     (house / "stage.py").write_text("def f():\n    import segcert.dead\n")
     assert "segcert/dead.py" in import_closure(house / "stage.py")

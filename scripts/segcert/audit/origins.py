@@ -2,8 +2,10 @@
 
 import functools
 import hashlib
+import io
+import re
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from segcert.audit.findings import Evidence, Finding, Findings, unless
@@ -11,13 +13,17 @@ from segcert.audit.lineage import Job
 from segcert.provenance.code import syntax_digest
 from segcert.provenance.digests import value_digest
 
+PLAIN = re.compile(r"[0-9a-f]+ \w[\w./-]*")  # a commit and a path; of other paths git has no files
 SHOWN = 3  # changed files that a finding names
 
 
 def check_code(evidence: Evidence) -> Findings:
     """The code that a job names is the code that its digest stands for, and that its commit holds."""
-    history = History(evidence.root)
-    for job in evidence.lineage.jobs:
+    jobs = evidence.lineage.jobs
+    clean = [job.record for job in jobs if job.clean]
+    wanted = {(record["git"]["commit"], f"scripts/{name}") for record in clean for name in record["code"]}
+    history = History(evidence.root, wanted)
+    for job in jobs:
         yield from _code_of(job, history)
 
 
@@ -50,8 +56,11 @@ def check_environment(evidence: Evidence) -> Findings:
 
     Packages that were imported in another version than the locked one are a notice.
     """
-    history = History(evidence.root)
-    for job in evidence.lineage.jobs:
+    jobs = evidence.lineage.jobs
+    clean = [job.record for job in jobs if job.clean]
+    wanted = {(record["git"]["commit"], lock) for record in clean for lock in record["locks"]}
+    history = History(evidence.root, wanted)
+    for job in jobs:
         record, output = job.record, next(iter(job.outputs))
         if value_digest(record["environment"]) != record["params"].get("environment"):
             yield Finding(output, f"the packages in the record of `{job.name}` are not what their digest stands for")
@@ -72,30 +81,48 @@ def _not_locked(job: Job) -> Iterable[str]:
 
 
 class History:
-    """Files of commits, from git; nothing where there is no git."""
+    """Files of commits, from git; nothing where there is no git.
 
-    def __init__(self, root: Path) -> None:
+    wanted: those that will be asked for, as (commit, path). One process of git reads them all.
+    """
+
+    def __init__(self, root: Path, wanted: Collection[tuple[str, str]]) -> None:
         self.root = root
         self.has = functools.cache(self._has)
-        self.code = functools.cache(self._code)
         self.file = functools.cache(self._file)
+        plain = [each for each in wanted if PLAIN.fullmatch(f"{each[0]} {each[1]}") and ".." not in each[1]]
+        self._files = self._read(sorted(f"{commit}:{path}" for commit, path in plain))
 
     def _has(self, commit: str) -> bool:
         return self._run("cat-file", "-e", f"{commit}^{{commit}}") is not None
 
-    def _code(self, commit: str, path: str) -> str | None:
+    def code(self, commit: str, path: str) -> str | None:
         """Digest of the syntax tree of a Python file of a commit."""
-        source = self._run("show", f"{commit}:{path}")
+        source = self._files.get(f"{commit}:{path}")
         return None if source is None else syntax_digest(source, path)
 
     def _file(self, commit: str, path: str) -> str | None:
         """SHA-256 of a file of a commit."""
-        content = self._run("show", f"{commit}:{path}")
+        content = self._files.get(f"{commit}:{path}")
         return None if content is None else hashlib.sha256(content).hexdigest()
 
-    def _run(self, *arguments: str) -> bytes | None:
+    def _read(self, names: list[str]) -> dict[str, bytes]:
+        """Contents by `commit:path`. Git answers each: `<id> blob <size>` and the content, or `<name> missing`."""
+        answers = io.BytesIO(self._run("cat-file", "--batch", said="".join(f"{name}\n" for name in names)) or b"")
+        files = {}
+        for name in names:
+            match answers.readline().split():
+                case [_, kind, size] if size.isdigit():
+                    content = answers.read(int(size))
+                    answers.readline()
+                    if kind == b"blob":
+                        files[name] = content
+        return files
+
+    def _run(self, *arguments: str, said: str = "") -> bytes | None:
+        command = ["git", *arguments]
         try:
-            done = subprocess.run(["git", *arguments], cwd=self.root, capture_output=True, check=False)
+            done = subprocess.run(command, cwd=self.root, input=said.encode(), capture_output=True, check=False)
         except OSError:
             return None
         return done.stdout if done.returncode == 0 else None

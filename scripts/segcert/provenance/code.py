@@ -10,9 +10,9 @@ import dataclasses
 import functools
 import hashlib
 import importlib.util
+import os
 import sys
 from pathlib import Path
-from typing import Self
 
 from segcert.provenance.digests import value_digest
 
@@ -45,13 +45,7 @@ def code_files(script: str | Path, *loaded: str | Path, root: str | Path | None 
 
 def syntax_digest(source: bytes, name: str) -> str:
     """SHA-256 of the syntax tree of a Python file's text, docstrings left out. Raises SyntaxError, naming `name`."""
-    tree = ast.parse(source, name)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and _has_docstring(
-            node
-        ):
-            node.body = node.body[1:]
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+    return CodeFile.parse(source, name).digest
 
 
 def target_digest(target: str) -> str | None:
@@ -82,15 +76,35 @@ def import_closure(script: str | Path, *loaded: str | Path, root: str | Path | N
     script = Path(script).resolve()
     root = Path(root).resolve() if root else script.parent
     closure: dict[str, Path] = {}
-    pending = [script, *(Path(module).resolve() for module in loaded)]
+    there: dict[str, bool] = {}
+    pending = [Path(module).resolve().relative_to(root).as_posix() for module in (script, *loaded)]
     while pending:
-        path = pending.pop()
-        name = path.relative_to(root).as_posix()
+        name = pending.pop()
         if name in closure or name in SILENT:
             continue
-        closure[name] = path
-        pending += _imported_files(path, root)
+        closure[name] = root / name
+        package = tuple(name.split("/")[:-1])
+        for candidate in _candidates(package, CodeFile.read(closure[name]).imports):
+            if candidate not in there:
+                there[candidate] = os.path.isfile(f"{root}/{candidate}")
+            if there[candidate]:
+                pending.append(candidate)
     return dict(sorted(closure.items()))
+
+
+@functools.cache
+def _candidates(package: tuple[str, ...], imports: frozenset[tuple[int, tuple[str, ...]]]) -> frozenset[str]:
+    """Files that a module of a package may mean by its imports: of every name, and of the packages around it.
+
+    Plain strings: a plan asks for tens of thousands, and paths would take most of its time.
+    """
+    candidates: set[str] = set()
+    for level, name in imports:
+        module = (*(package[: len(package) - level + 1] if level else ()), *name)
+        for depth in range(1, len(module) + 1):
+            file = "/".join(module[:depth])
+            candidates |= {f"{file}/__init__.py", f"{file}.py"}
+    return frozenset(candidates)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,45 +115,40 @@ class CodeFile:
     imports: frozenset[tuple[int, tuple[str, ...]]]
 
     @classmethod
-    def read(cls, path: Path) -> Self:
-        """Parse a file, or take it from memory where it was parsed and has not changed since."""
-        status = path.stat()
-        return cls._parse(path, status.st_mtime_ns, status.st_size)
+    def read(cls, path: Path) -> "CodeFile":
+        """Parse a file. Raises SyntaxError, naming it."""
+        return cls.parse(path.read_bytes(), str(path))
+
+    @classmethod
+    def parse(cls, source: bytes, name: str) -> "CodeFile":
+        """Parse the text of a file, or take it from memory. Raises SyntaxError, naming `name`."""
+        try:
+            return _parse(source)
+        except SyntaxError as error:
+            error.filename = name
+            raise
 
     @property
     def packages(self) -> set[str]:
         """The top names that are imported and do not belong to Python itself."""
         return {name[0] for level, name in self.imports if not level and name} - set(sys.stdlib_module_names)
 
-    @classmethod
-    @functools.cache
-    def _parse(cls, path: Path, _mtime_ns: int, _size: int) -> Self:
-        source = path.read_bytes()
-        imports: set[tuple[int, tuple[str, ...]]] = set()
-        for node in ast.walk(ast.parse(source, str(path))):
-            if isinstance(node, ast.Import):
-                imports |= {(0, tuple(alias.name.split("."))) for alias in node.names}
-            elif isinstance(node, ast.ImportFrom):
-                module = tuple(node.module.split(".")) if node.module else ()
-                imports |= {(node.level, module), *((node.level, (*module, alias.name)) for alias in node.names)}
-        return cls(syntax_digest(source, str(path)), frozenset(imports))
 
-
-def _imported_files(path: Path, root: Path) -> list[Path]:
-    package = path.relative_to(root).parent.parts
-    modules = {
-        (*(package[: len(package) - level + 1] if level else ()), *name) for level, name in CodeFile.read(path).imports
-    }
-    candidates = {
-        candidate
-        for module in modules
-        for depth in range(1, len(module) + 1)
-        for candidate in (
-            root.joinpath(*module[:depth], "__init__.py"),
-            root.joinpath(*module[:depth]).with_suffix(".py"),
-        )
-    }
-    return sorted(candidate for candidate in candidates if candidate.is_file())
+@functools.cache  # by the bytes: many rules run the same modules, and one process may plan in several checkouts
+def _parse(source: bytes) -> CodeFile:
+    tree = ast.parse(source)
+    imports: set[tuple[int, tuple[str, ...]]] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            imports |= {(0, tuple(alias.name.split("."))) for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            module = tuple(node.module.split(".")) if node.module else ()
+            imports |= {(node.level, module), *((node.level, (*module, alias.name)) for alias in node.names)}
+        elif isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and _has_docstring(
+            node
+        ):
+            node.body = node.body[1:]
+    return CodeFile(hashlib.sha256(ast.dump(tree).encode()).hexdigest(), frozenset(imports))
 
 
 def _has_docstring(node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> bool:

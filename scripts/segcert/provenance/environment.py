@@ -61,12 +61,11 @@ def read_locks(root: str | Path = ".") -> dict[str, str]:
 
 def _entries(lock: Path) -> dict[str, str]:
     """Version and digest of the entry of each package of a lock file."""
-    return _parsed(lock, lock.stat().st_mtime_ns) if lock.exists() else {}
+    return _parsed(lock.read_text()) if lock.exists() else {}
 
 
 @functools.cache
-def _parsed(lock: Path, _mtime_ns: int) -> dict[str, str]:
-    text = lock.read_text()
+def _parsed(text: str) -> dict[str, str]:
     entries: dict[str, str] = {}
     for entry in re.split(r"\n(?=[A-Za-z0-9])", "\n".join(line for line in text.splitlines() if line[:1] != "#")):
         name, _, rest = entry.partition("==")

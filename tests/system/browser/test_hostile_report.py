@@ -8,7 +8,6 @@ import json
 import re
 
 import pytest
-
 from tests.tools.simulated.variants import HOSTILE, SECRET
 
 TEXT = {".html", ".tex", ".csv", ".md", ".json", ".svg", ".yaml", ".yml", ".log", ".tsv", ".dvc", ".txt", ".typ"}

@@ -1,14 +1,14 @@
-"""`snakemake crate`, held against the profiles of RO-Crate by roc-validator, offline (tests/support/crate_validator.py)."""
+"""`snakemake crate`, held against the profiles of RO-Crate by roc-validator, offline (`crate_validator.py`)."""
 
 import json
 import shutil
 import subprocess
 
 import pytest
-from tests.support.checkout import ROOT
+from tests.support.checkout import ROOT, copy_checkout
 
 CHECKERS = ROOT / ".venv-checkers/bin"
-PROFILES = ["ro-crate-1.1", "process-run-crate-0.5", "workflow-run-crate-0.5", "provenance-run-crate-0.5"]
+PROFILES = ["ro-crate-1.1", "provenance-run-crate-0.5"]  # the second takes in those of processes and of workflows
 
 
 @pytest.fixture(scope="module")
@@ -36,12 +36,10 @@ def validator(tmp_path_factory):
 @pytest.fixture(scope="module")
 def crate(finished_once, tmp_path_factory):
     """The crate of the finished tiny run, made by Snakemake in a copy of the checkout."""
-    path = tmp_path_factory.mktemp("packed") / "repo"
-    shutil.copytree(finished_once.path, path, symlinks=True)
-    copy = type(finished_once)(path)
+    copy = copy_checkout(finished_once, tmp_path_factory.mktemp("packed") / "repo")
     assert "The crate of the run tiny: reports/tiny.crate" in copy.snakemake("crate").output
     assert copy.stale() == {}
-    return path / "reports/tiny.crate"
+    return copy.path / "reports/tiny.crate"
 
 
 @pytest.mark.parametrize("profile", PROFILES)

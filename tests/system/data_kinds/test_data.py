@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 import zipfile
 
 import numpy as np
@@ -19,7 +17,7 @@ from tests.support.archives import (
     picture,
     write_rar,
 )
-from tests.support.checkout import TINY
+from tests.support.checkout import TINY, copy_checkout, make_checkout
 
 from segcert.votes import load_votes
 
@@ -108,44 +106,20 @@ def test_jsrt_goes_all_the_way_with_three_structures(checkout):
     assert checkout.stale(configfile=configfile) == {}
 
 
-@pytest.fixture
-def own(checkout):
-    write_own_images(checkout.path / "data/raw/clinic")
+def write_split(checkout):
+    """A split of the own images by their patients."""
     names = sorted(path.stem for path in (checkout.path / "data/raw/clinic/images").iterdir())
     split = {side: [name for name in names if name[0] in groups] for side, groups in
              (("train", "01234"), ("val", "5"), ("test", "67"))}  # fmt: skip
     (checkout.path / "split.json").write_text(json.dumps(split))
+
+
+@pytest.fixture
+def own(checkout):
+    write_own_images(checkout.path / "data/raw/clinic")
+    write_split(checkout)
     checkout.configfile = configure(checkout, **(OWN | SHORT))
     return checkout
-
-
-def test_a_folder_of_ones_own_goes_all_the_way_is_versioned_and_noticed_when_it_changes(own):
-    own.snakemake(configfile=own.configfile)
-    table = pd.read_parquet(own.path / "results/own/certificates.parquet")
-    assert set(table["class_name"]) == {"lungs", "heart"}
-    assert set(table["group"]) == {"6", "7"}
-    manifest = json.loads((own.path / "data/raw/clinic/manifest.json").read_text())
-    assert len(manifest["files"]) == 48
-    assert "No image was attacked" in (own.path / "reports/own/index.html").read_text()
-    assert own.stale(configfile=own.configfile) == {}
-
-    shutil.rmtree(own.path / "data")
-    subprocess.run([sys.executable, "-m", "dvc", "checkout", "-q", "data.dvc"], cwd=own.path, check=True)
-    assert own.stale(configfile=own.configfile) == {}, "raw and prepared data come back from the store"
-
-    swapped = {"clinic": OWN["own_data"]["clinic"] | {"values": {0: "background", 128: "heart", 255: "lungs"}}}
-    renamed = configure(own, **(OWN | SHORT | {"own_data": swapped}))
-    assert {"prepare_folder", "train_segmenter", "certify"} <= set(own.stale(configfile=renamed)), "other classes"
-    configure(own, **(OWN | SHORT))
-
-    image = own.path / "data/raw/clinic/images/0_000.png"
-    image.write_bytes(encoded(255 - picture("own 0")[0]))
-    assert {"record_folder", "prepare_folder", "train_segmenter"} <= set(own.stale(configfile=own.configfile))
-    own.snakemake("data/prepared/clinic/index.csv", configfile=own.configfile)
-    for kind, suffix in (("images", ""), ("masks", "_mask")):
-        folder = own.path / "data/raw/clinic" / kind
-        shutil.copy(folder / f"1_001{suffix}.png", folder / f"1_099{suffix}.png")
-    assert {"record_folder", "prepare_folder"} <= set(own.stale(configfile=own.configfile)), "a new image counts"
 
 
 def test_what_cannot_be_used_stops_the_run_with_all_names_and_nothing_half_written(own):
@@ -162,6 +136,19 @@ def test_what_cannot_be_used_stops_the_run_with_all_names_and_nothing_half_writt
     own.configfile = configure(own, **(OWN | SHORT), exclude={"clinic": ["1_001", "2_002"]})
     own.snakemake("data/prepared/clinic/index.csv", configfile=own.configfile)
     assert "excluded in the configuration" in (own.path / "data/prepared/clinic/left_out.csv").read_text()
+
+
+def test_a_wrong_checksum_stops_the_run_with_one_clear_line(checkout, tmp_path):
+    mirror = tmp_path / "mirror"
+    mirror.mkdir()
+    archive = montgomery_archive(mirror / "NLM-MontgomeryCXRSet.zip")
+    mirror_of(mirror)
+    archive.write_bytes(archive.read_bytes()[:-7])
+    done = checkout.snakemake("--config", f"mirror={mirror}", "datasets=[montgomery]", check=False)
+    assert done.returncode != 0
+    assert "segcert: rule fetch: " in done.output
+    assert "put aside as" in done.output
+    assert not (checkout.path / "data/raw/montgomery/manifest.json").exists()
 
 
 def test_a_folder_that_is_not_there_is_said_before_anything_runs(checkout):
@@ -182,17 +169,25 @@ def test_a_changed_or_missing_prepared_image_is_made_again_each_time(finished):
         assert finished.stale(index) == {}
 
 
-@pytest.fixture
-def two_sets(checkout, tmp_path):
+@pytest.fixture(scope="module")
+def two_sets_once(tmp_path_factory):
     """Montgomery and CVC-ClinicDB, fetched and prepared from a mirror."""
-    mirror = tmp_path / "mirror"
+    mirror = tmp_path_factory.mktemp("two") / "mirror"
     mirror.mkdir()
+    checkout = make_checkout(mirror.with_name("repo"))
     montgomery_archive(mirror / "NLM-MontgomeryCXRSet.zip", patients=40)
     write_rar(mirror / "CVC-ClinicDB.rar", cvc_members(range(1, 613, 20)))
     checkout.configfile = configure(checkout, run="two", datasets=["montgomery", "cvc_clinicdb"], **SHORT)
     checkout.targets = [f"data/prepared/{name}/index.csv" for name in ("montgomery", "cvc_clinicdb")]
     checkout.snakemake(*checkout.targets, "--config", f"mirror={mirror_of(mirror)}", configfile=checkout.configfile)
     return checkout
+
+
+@pytest.fixture
+def two_sets(two_sets_once, tmp_path):
+    copy = copy_checkout(two_sets_once, tmp_path / "repo")
+    copy.configfile, copy.targets = two_sets_once.configfile, two_sets_once.targets
+    return copy
 
 
 def test_the_module_of_a_data_set_makes_its_own_data_stale_alone(two_sets):

@@ -1,4 +1,4 @@
-"""What happens to a finished run when the files that it began with change: archives, and images of one's own."""
+"""A run on an archive and a folder of images, and what happens to it when the files that it began with change."""
 
 import json
 import shutil
@@ -7,10 +7,10 @@ import zipfile
 import pandas as pd
 import pytest
 from tests.support.archives import encoded, mirror_of, montgomery_archive, picture, rewrite
-from tests.support.checkout import Checkout, make_checkout
-from tests.system.data_kinds.test_data import OWN, SHORT, configure, write_own_images
+from tests.support.checkout import copy_checkout, make_checkout
+from tests.system.data_kinds.test_data import OWN, SHORT, configure, write_own_images, write_split
 
-RUN = {"run": "raw", "datasets": ["montgomery", "clinic"], "own_data": OWN["own_data"]}
+RUN = OWN | {"run": "raw", "datasets": ["montgomery", "clinic"]}
 ARCHIVE = "data/raw/montgomery/NLM-MontgomeryCXRSet.zip"
 MEMBER = "MontgomerySet/CXR_png/MCUCXR_0001_1.png"
 OWN_IMAGE = "data/raw/clinic/images/0_000.png"
@@ -28,7 +28,9 @@ def finished_raw_once(tmp_path_factory):
     (folder / "mirror").mkdir()
     montgomery_archive(folder / "mirror/NLM-MontgomeryCXRSet.zip", patients=40)
     write_own_images(checkout.path / "data/raw/clinic")
-    checkout.configfile = configure(checkout, **(RUN | SHORT), mirror=str(mirror_of(folder / "mirror")))
+    write_split(checkout)
+    checkout.keys = RUN | SHORT | {"mirror": str(mirror_of(folder / "mirror"))}
+    checkout.configfile = configure(checkout, **checkout.keys)
     for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "start"]):
         checkout.git(*command)
     checkout.snakemake(configfile=checkout.configfile)
@@ -37,8 +39,7 @@ def finished_raw_once(tmp_path_factory):
 
 @pytest.fixture
 def raw(finished_raw_once, tmp_path):
-    shutil.copytree(finished_raw_once.path, tmp_path / "repo", symlinks=True)
-    return Checkout(tmp_path / "repo")
+    return copy_checkout(finished_raw_once, tmp_path / "repo")
 
 
 def test_a_release_from_a_mirror_is_certified_on_its_test_images(finished_raw_once):
@@ -48,6 +49,34 @@ def test_a_release_from_a_mirror_is_certified_on_its_test_images(finished_raw_on
     splits = json.loads((finished_raw_once.path / "data/prepared/montgomery/splits.json").read_text())
     assert set(table["image"]) == set(splits["test"])
     assert not set(splits["train"]) & set(table["image"])
+
+
+def test_a_folder_of_images_is_certified_on_the_test_images_of_its_split(finished_raw_once):
+    table = pd.read_parquet(finished_raw_once.path / "results/raw/certificates.parquet")
+    table = table[table["dataset"] == "clinic"]
+    assert set(table["class_name"]) == {"lungs", "heart"}
+    assert set(table["group"]) == {"6", "7"}
+    manifest = json.loads((finished_raw_once.path / "data/raw/clinic/manifest.json").read_text())
+    assert len(manifest["files"]) == 48
+    assert "No image was attacked" in (finished_raw_once.path / "reports/raw/index.html").read_text()
+
+
+def test_raw_and_prepared_data_come_back_from_the_store(raw):
+    shutil.rmtree(raw.path / "data")
+    raw.dvc("checkout", "-q", "data.dvc")
+    assert raw.stale(configfile="own.yaml") == {}
+
+
+def test_other_classes_and_a_new_image_of_a_folder_count(raw, finished_raw_once):
+    swapped = OWN["own_data"]["clinic"] | {"values": {0: "background", 128: "heart", 255: "lungs"}}
+    configure(raw, **(finished_raw_once.keys | {"own_data": {"clinic": swapped}}))
+    assert {"prepare_folder", "train_segmenter", "certify"} <= set(raw.stale(configfile="own.yaml"))
+    configure(raw, **finished_raw_once.keys)
+    assert raw.stale(configfile="own.yaml") == {}
+    for kind, suffix in (("images", ""), ("masks", "_mask")):
+        folder = raw.path / "data/raw/clinic" / kind
+        shutil.copy(folder / f"1_001{suffix}.png", folder / f"1_099{suffix}.png")
+    assert {"record_folder", "prepare_folder"} <= set(raw.stale(configfile="own.yaml"))
 
 
 def one_pixel(pixels):

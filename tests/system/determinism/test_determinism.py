@@ -1,9 +1,10 @@
-"""Two fresh checkouts of one commit make the same bytes."""
+"""Two fresh checkouts of one commit make the same bytes, and so do jobs of fewer images."""
 
-from tests.support.checkout import make_checkout
+from tests.support.checkout import TINY, make_checkout
 from tests.system.compare.test_runs_compared import diff
 
 from segcert.provenance.digests import file_digest
+from segcert.votes import load_votes
 
 TIMES = (
     "results/tiny/seconds/", "results/.trail/", "reports/tiny/index.html", "reports/tiny.dvc",
@@ -41,3 +42,20 @@ def test_a_second_run_in_another_fresh_checkout_makes_the_same_bytes(finished_on
     done = diff(again, f"{finished_once.path}:tiny", "tiny")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Numbers: identical in all 8 rows" in done.stdout
+
+
+def test_shards_do_not_change_votes_and_certificates(finished_once, finished):
+    finished.edit(TINY, "block_size: 10", "block_size: 10, shard_size: 2")
+    assert finished.stale()["sample"] == 2 * 8
+    folder = "results/tiny/votes/phantom/unet-noise/none/sigma_0.5"
+    certificates = "results/tiny/certificates/phantom/unet-noise/none/sigma_0.5"
+    finished.snakemake(f"{certificates}.npz")
+    for suffix in ("npz", "parquet", "intervals.parquet", "budget.parquet", "radii.npz", "radii.parquet"):
+        written = [(each.path / f"{certificates}.{suffix}").read_bytes() for each in (finished_once, finished)]
+        assert written[0] == written[1], suffix
+    parts = [load_votes(finished.path / folder / f"shard_{shard}.npz") for shard in (0, 1)]
+    whole = load_votes(finished_once.path / folder / "shard_0.npz")
+    assert [len(part) for part in parts] == [2, 1]
+    assert {name: vote.digest for part in parts for name, vote in part.items()} == {
+        name: vote.digest for name, vote in whole.items()
+    }

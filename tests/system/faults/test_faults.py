@@ -5,11 +5,11 @@ import random
 import subprocess
 
 import pytest
+from tests.support.checkout import TINY
 from tests.tools.faults import full_disk
 from tests.tools.faults.damaged_blocks import damaged_blocks
 from tests.tools.faults.outcomes import Fault, table
 from tests.tools.faults.runs import Run
-from tests.support.checkout import TINY
 
 SOME_STAGES = {
     "predict": "results/tiny/predictions/phantom/unet-clean.npz",

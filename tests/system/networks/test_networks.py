@@ -78,9 +78,9 @@ def test_a_tuned_segmenter_stands_behind_the_denoiser_only(checkout):
     assert "Write `denoisers: [none, ddpm]`" in refused.output
 
 
-def test_a_setting_of_one_network_trains_that_one(finished):
+def test_a_setting_of_one_network_trains_that_one(finished_once):
     def trained(*config):
-        plan = finished.stale("--config", *config)
+        plan = finished_once.stale("--config", *config)
         return {rule: jobs for rule, jobs in plan.items() if rule.startswith("train")}
 
     assert trained("denoiser={prediction: epsilon}") == {"train_denoiser": 1}
@@ -88,7 +88,7 @@ def test_a_setting_of_one_network_trains_that_one(finished):
     assert trained("segmenter={fine_tuning: 0.1}") == {}
     assert trained("segmenter={patience: 3}") == {"train_segmenter": 2}
     assert trained("gpus=2") == {}
-    steps = finished.stale("--config", "denoising_steps=2")
+    steps = finished_once.stale("--config", "denoising_steps=2")
     assert steps["sample"] == 4, "behind the denoiser"
     assert not any(rule.startswith("train") for rule in steps)
 

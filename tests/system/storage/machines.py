@@ -5,8 +5,8 @@ import re
 import subprocess
 
 import botocore.session
-from tests.system.storage import stores
 from tests.support.checkout import ROOT, TINY, Checkout, make_checkout
+from tests.system.storage import stores
 
 SNAKEMAKE = ROOT / ".venv-cluster/bin/snakemake"
 # A part of the tiny run, with the same files as in the whole of it.

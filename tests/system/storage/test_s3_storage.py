@@ -4,10 +4,20 @@ import json
 import os
 
 import pytest
-from tests.system.storage import stores
 from tests.support.checkout import Checkout
+from tests.system.storage import stores
 from tests.system.storage.flaky_store import Fault, flaky
-from tests.system.storage.machines import MODEL, PART, PREDICTIONS, SNAKEMAKE, bucket, clone, contents, fresh, with_a_copy
+from tests.system.storage.machines import (
+    MODEL,
+    PART,
+    PREDICTIONS,
+    SNAKEMAKE,
+    bucket,
+    clone,
+    contents,
+    fresh,
+    with_a_copy,
+)
 from tests.system.storage.pods import cluster
 
 from segcert.provenance.bucket import PACKED

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pandas as pd
 import yaml
-from tests.support.pages import blocks, described
 from tests.support.checkout import TINY
+from tests.support.pages import blocks, described
 
 PAGE = "docs/tutorial.md"
 CONFIG = "config/clinic.yaml"

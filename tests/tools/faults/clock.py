@@ -8,11 +8,12 @@ import os
 import time
 from pathlib import Path
 
-from segcert.provenance.records import read_record
 from tests.tools.faults.damaged_blocks import VOTES
 from tests.tools.faults.digests import differences
 from tests.tools.faults.outcomes import Fault
 from tests.tools.faults.runs import PATIENCE, jobs_of, wait_for_job
+
+from segcert.provenance.records import read_record
 
 DAY, YEAR = 86400, 365 * 86400
 FAKETIME = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))

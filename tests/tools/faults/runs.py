@@ -10,7 +10,6 @@ import time
 from pathlib import Path
 
 import psutil
-
 from tests.support.checkout import Checkout, make_checkout
 
 SMALL = "tests/tools/faults/small.yaml"

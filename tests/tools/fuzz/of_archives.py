@@ -87,10 +87,11 @@ def rars():
 
 def releases():
     """The readers of the releases on archives whose members are hostile pictures."""
+    from tests.support.archives import binary, colour, encoded, picture
+
     from segcert.data import catalogue
     from segcert.data.archives import open_archive
     from segcert.data.errors import DataError
-    from tests.support.archives import binary, colour, encoded, picture
 
     names = [name for name in catalogue.NAMES if name != "phantom"]
     modules = [catalogue.module_of(name) for name in names]

@@ -3,7 +3,6 @@
 import json
 
 import numpy as np
-
 from tests.tools.fuzz.containers import members_of, packed
 from tests.tools.fuzz.contract import Target
 

@@ -3,7 +3,6 @@
 import io
 
 import numpy as np
-
 from tests.tools.fuzz.contract import Target
 
 

@@ -7,7 +7,6 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-
 from tests.tools.fuzz.containers import as_zip, members_of, packed, unpacked
 from tests.tools.fuzz.contract import Target
 

@@ -3,9 +3,9 @@
 import sys
 from pathlib import Path
 
+from tests.support.checkout import make_checkout
 from tests.tools.simulated.run import make_run
 from tests.tools.simulated.variants import VARIANTS
-from tests.support.checkout import make_checkout
 
 variant, folder = sys.argv[1:]
 checkout = make_checkout(Path(folder).resolve()).path

@@ -1,4 +1,4 @@
-"""The jobs of a run as Snakemake plans them, in two processes: python -m tests.tools.simulated.jobs WHAT CONFIG TARGET...
+"""The jobs of a run as Snakemake plans them, in two processes: python -m tests.tools.simulated.jobs WHAT CONFIG ...
 
 Rules with networks are done by stand-ins, the others by their own scripts. WHAT is `work`, which leaves the rules of
 the report to Snakemake, or `all`, which does them too. Prints the names of the report's rules, one a line.
@@ -21,9 +21,9 @@ from snakemake.api import SnakemakeApi
 from snakemake.script import Snakemake
 from snakemake.settings.enums import Quietness
 from snakemake.settings.types import ConfigSettings, DAGSettings, OutputSettings, ResourceSettings
+from tests.tools.simulated.stand_ins import STAND_INS
 
 from segcert.provenance.records import record_path, recorded
-from tests.tools.simulated.stand_ins import STAND_INS
 
 WORK = {"common.smk", "data.smk", "train.smk", "cards.smk", "sample.smk", "certify.smk", "provenance.smk", "Snakefile"}
 SECONDS = {"train_segmenter": 640, "train_denoiser": 2400, "sample": 95, "attack": 40, "measure_costs": 12}

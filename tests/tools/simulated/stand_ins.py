@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 from safetensors.numpy import save_file
 from scipy import ndimage
+from tests.tools.simulated.images import find_images, seed_of
+from tests.tools.simulated.votes import label_maps
 
 from segcert.certification.certificate import ABSTAIN, certified_radius
 from segcert.data import catalogue
@@ -23,8 +25,6 @@ from segcert.provenance.arrays import save_arrays
 from segcert.provenance.atomic import atomic_file
 from segcert.provenance.digests import array_digest
 from segcert.votes import Votes, narrow, save_votes
-from tests.tools.simulated.images import find_images, seed_of
-from tests.tools.simulated.votes import label_maps
 
 COUNTS = {"train": 6, "val": 3}
 PARAMETERS = {"unet": 121_051, "resunetpp": 288_404, "deeplabv3plus": 22_437_000}

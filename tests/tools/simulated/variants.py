@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from tests.tools.simulated.images import draw_image
 
 from segcert.data.catalogue import Dataset
-from tests.tools.simulated.images import draw_image
 
 SMALL = {
     "image_size": 32,

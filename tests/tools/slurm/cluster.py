@@ -14,7 +14,6 @@ import time
 from pathlib import Path
 
 import psutil
-
 from tests.system.storage.stores import free_ports
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scontrol")

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
 
-from segcert.provenance.digests import file_digest
 from tests.tools.slurm.cluster import Cluster
+
+from segcert.provenance.digests import file_digest
 
 ROOT = Path(__file__).parents[3]
 SNAKEMAKE = ROOT / ".venv-cluster/bin/snakemake"

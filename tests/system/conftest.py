@@ -1,0 +1,31 @@
+"""Simulated runs (tests/tools/simulated), each made and rendered once for all tests."""
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.support.checkout import make_checkout
+from tests.support.shared import made_once
+from tests.tools.simulated import SimulatedRun, make_run
+from tests.tools.simulated.variants import VARIANTS
+
+
+@pytest.fixture(scope="session")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], SimulatedRun]:
+    """A function that gives a variant of tests/tools/simulated/variants.py, rendered and audited; one by Snakemake."""
+
+    def simulate(variant: str) -> SimulatedRun:
+        def make(folder: Path) -> None:
+            checkout = make_checkout(folder / "repo").path
+            run = make_run(checkout, VARIANTS[variant](checkout), "work" if variant == "usual" else "all")
+            if variant == "usual":
+                run.render()
+            run.audit()
+            (folder / "run.pickle").write_bytes(pickle.dumps(run))
+
+        folder = made_once(tmp_path_factory, f"simulated-{variant}", make)
+        made: SimulatedRun = pickle.loads((folder / "run.pickle").read_bytes())
+        return made
+
+    return simulate

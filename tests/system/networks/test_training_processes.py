@@ -1,0 +1,57 @@
+"""SIGTERM to a training of two processes, as from SLURM: both leave at one step, and the result is the same."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+from tests.support.checkout import ROOT
+from tests.unit.test_training import index, settings_of  # noqa: F401
+
+from segcert.training.denoiser import train_denoiser
+from segcert.training.launch import launch
+
+PROGRAM = """
+import json, sys
+from pathlib import Path
+from segcert.training.denoiser import train_denoiser
+from segcert.training.launch import launch
+launch(train_denoiser, json.loads(Path(sys.argv[1]).read_text()), device="cpu", threads=1, processes=2, log=sys.argv[2])
+"""
+
+
+def test_a_training_of_two_processes_leaves_at_one_step(index, tmp_path, monkeypatch):  # noqa: F811
+    """SIGTERM comes to all of them, as from SLURM, and is passed on by the first."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "scripts"))  # as Snakefile does for its jobs
+    settings = settings_of("denoiser", channels=[8, 16], steps=20, evaluate_every=20)
+
+    def arguments(name):
+        return {
+            "indexes": [str(index)], "folder": str(tmp_path / name), "seed": 0, "settings": settings,
+            "checkpoint": str(tmp_path / f"{name}.pt"),
+        }  # fmt: skip
+
+    log = tmp_path / "log.txt"
+    (tmp_path / "arguments.json").write_text(json.dumps(arguments("again")))
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, tmp_path / "arguments.json", log],
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while not (log.exists() and " of 20" in log.read_text()):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    for each in [*psutil.Process(process.pid).children(recursive=True), process]:
+        each.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert "Interrupted: SIGTERM" in said
+    assert "interrupted by SIGTERM. The checkpoint of step" in log.read_text()
+    for name in ("again", "whole"):
+        launch(train_denoiser, arguments(name), device="cpu", threads=1, processes=2, log=str(log))
+    assert "goes on from step" in log.read_text()
+    for name in ("unet/diffusion_pytorch_model.safetensors", "last.safetensors", "history.csv"):
+        assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name

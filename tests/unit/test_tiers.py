@@ -1,0 +1,98 @@
+"""The two tiers of the tests select every test between them, and a skip fails in continuous integration."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+MAKEFILE = (ROOT / "Makefile").read_text()
+SETTINGS = (ROOT / "pyproject.toml").read_text().partition("[tool.pytest.ini_options]")[2].partition("\n[")[0]
+TARGETS = {"test": "QUICK", "test-rest": "SYSTEM"}
+NEVER_ENTERED = {"build", "dist", "venv", "node_modules", "CVS"}  # pytest's norecursedirs
+
+
+def folders_of(tier):
+    (line,) = re.findall(rf"^{tier} := (.+)$", MAKEFILE, re.MULTILINE)
+    return [ROOT / folder for folder in line.split()]
+
+
+def tiers_of(file):
+    """The tiers that run a file."""
+    return [tier for tier in TARGETS.values() for folder in folders_of(tier) if folder in file.parents]
+
+
+def test_every_test_file_is_in_one_tier():
+    files = [*(ROOT / "tests").rglob("test_*.py"), *(ROOT / "tests").rglob("*_test.py")]
+    assert len(files) > 80
+    assert {file: tiers for file in files if len(tiers := tiers_of(file)) != 1} == {}
+    assert not [file for file in files if NEVER_ENTERED & {*file.relative_to(ROOT).parts}]
+    assert tiers_of(ROOT / "tests/elsewhere/test_new.py") == tiers_of(ROOT / "tests/test_new.py") == []
+    with_tests = {
+        file.relative_to(ROOT)
+        for file in (ROOT / "tests").rglob("*.py")
+        if re.search(r"^def test_", file.read_text(), re.MULTILINE) and file not in files
+    }
+    assert with_tests == set(), "a test in a file that pytest does not collect"
+
+
+def test_each_tier_is_run_whole():
+    for target, tier in TARGETS.items():
+        (recipe,) = re.findall(rf"^{target}:.*\n((?:\t.*\n)+)", MAKEFILE, re.MULTILINE)
+        assert len(re.findall(rf"^\t\$\(PYTEST\) (?:--dist \w+ )?\$\({tier}\)$", recipe, re.MULTILINE)) == 1
+    (command,) = re.findall(r"^PYTEST :?= (.+)$", MAKEFILE, re.MULTILINE)
+    (options,) = re.findall(r'^addopts = "(.*)"$', SETTINGS, re.MULTILINE)
+    left_out = {"-m", "-k", "--ignore", "--ignore-glob", "--deselect", "--lf", "--ff", "--sw", "-x", "--maxfail"}
+    assert not left_out & {option.partition("=")[0] for option in f"{command} {options}".split()}
+    assert not re.search(r"^(python_\w+|norecursedirs|collect_ignore\w*)", SETTINGS, re.MULTILINE)
+    for conftest in (ROOT / "tests").rglob("conftest.py"):
+        hooks = ("collect_ignore", "pytest_ignore_collect", "pytest_collection_modifyitems", "pytest_deselected")
+        assert not [hook for hook in hooks if hook in conftest.read_text()], conftest
+
+
+def test_continuous_integration_runs_both_tiers():
+    lines = (ROOT / ".ci/run").read_text().splitlines()
+    assert [line for line in lines if line.startswith("make test")] == ["make test", "make test-rest"]
+    assert "set -euo pipefail" in lines
+
+
+SKIPS = """
+import pytest
+
+def test_unlisted():
+    pytest.skip("the moon is full")
+
+@pytest.mark.skipif(True, reason="needs a GPU")
+def test_listed():
+    pass
+
+@pytest.mark.xfail(strict=True)
+def test_expected_to_fail():
+    assert False
+
+@pytest.mark.parametrize("name", [])
+def test_of_nothing(name):
+    pass
+"""
+
+
+@pytest.mark.parametrize("ci", [True, False])
+def test_in_continuous_integration_a_skip_fails_unless_its_reason_is_listed(tmp_path, ci):
+    (tmp_path / "test_skips.py").write_text(SKIPS)
+    (tmp_path / "test_file.py").write_text("import pytest\npytest.importorskip('no_such_module')\n")
+    environment = {key: value for key, value in os.environ.items() if key != "CI" and not key.startswith("PYTEST_")}
+    environment |= {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "scripts")])} | ({"CI": "true"} if ci else {})
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.conftest", "-p", "no:cacheprovider", "-rsf"]
+    done = subprocess.run(
+        [*command, "--continue-on-collection-errors", "--rootdir", tmp_path, tmp_path],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    (last,) = re.findall(r"^\d.* in [\d.]+s.*$", done.stdout, re.MULTILINE)
+    if ci:
+        assert last.startswith("1 failed, 1 skipped, 1 xfailed, 2 errors in"), done.stdout
+        assert "skipped, and CI is set: the moon is full. Install what is missing, or add the reason to" in done.stdout
+    else:
+        assert last.startswith("4 skipped, 1 xfailed in"), done.stdout
