@@ -34,7 +34,7 @@ BUILDS = {"cpu": CPU, "cuda": CUDA}
 CPU_INDEX = "--extra-index-url https://download.pytorch.org/whl/cpu"
 PYTHON = (3, 11)
 # Programs that a script starts and does not import.
-STARTED = {"version": {"dvc", "dvc-s3"}, "push": {"dvc", "dvc-s3"}}
+STARTED = {script: {"dvc", "dvc-s3"} for script in ("version", "push", "pull")}
 
 
 def read_rules(rules: Path = ROOT / "rules") -> Iterator[tuple[str, str, str, list[Path]]]:

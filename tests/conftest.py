@@ -1,4 +1,5 @@
 import gc
+import os
 import shutil
 from pathlib import Path
 
@@ -7,6 +8,9 @@ from tests.support.checkout import Checkout, finish, make_checkout
 from tests.support.shared import made_once
 
 ROOT = Path(__file__).parents[1]
+DVC = ROOT / ".venv-dvc/bin/dvc"
+if DVC.exists():  # copies of the repository have no environments
+    os.environ.setdefault("SEGCERT_DVC", str(DVC))
 
 
 @pytest.fixture

@@ -4,8 +4,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -68,7 +66,7 @@ def sign_all(checkout):
             sign(checkout, path.relative_to(checkout.path).as_posix().removesuffix(".record.json"))
     checkout.snakemake("--touch")
     for folders in ("data", "models", "results", "reports/tiny"):
-        subprocess.run([sys.executable, "-m", "dvc", "add", "-q", folders], cwd=checkout.path, check=True)
+        checkout.dvc("add", "-q", folders)
 
 
 def forge_votes(checkout):

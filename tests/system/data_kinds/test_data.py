@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 import zipfile
 
 import numpy as np
@@ -130,7 +128,7 @@ def test_a_folder_of_ones_own_goes_all_the_way_is_versioned_and_noticed_when_it_
     assert own.stale(configfile=own.configfile) == {}
 
     shutil.rmtree(own.path / "data")
-    subprocess.run([sys.executable, "-m", "dvc", "checkout", "-q", "data.dvc"], cwd=own.path, check=True)
+    own.dvc("checkout", "-q", "data.dvc")
     assert own.stale(configfile=own.configfile) == {}, "raw and prepared data come back from the store"
 
     swapped = {"clinic": OWN["own_data"]["clinic"] | {"values": {0: "background", 128: "heart", 255: "lungs"}}}

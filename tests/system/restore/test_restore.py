@@ -1,5 +1,6 @@
 """A published run comes back elsewhere with nothing to do, and with nothing stale that passes for fresh."""
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -7,9 +8,9 @@ import sys
 
 import pytest
 from PIL import Image
-from tests.system.storage import stores
-from tests.support.checkout import Checkout
 from tests.pipeline.test_reruns import AFTER_CERTIFY
+from tests.support.checkout import Checkout
+from tests.system.storage import stores
 
 POINTERS = ("data.dvc", "models.dvc", "results.dvc", "reports/tiny.dvc")
 SEGMENTER = "models/segmenter/phantom/unet-clean"
@@ -62,7 +63,7 @@ def test_a_clone_that_pulls_has_nothing_to_do_and_still_notices_changes(finished
         publish(finished, "A run")
         restored = clone(finished, tmp_path / "clone")
         assert restored.stale()["train_denoiser"] == 1, "a look before the pull must not spoil it"
-        restored.dvc("pull", "-q")
+        restored.snakemake("pull")
     assert "Nothing to be done" in restored.snakemake("-n").output
     assert restored.broken() == set()
     assert restored.stale("--config", "tau=0.7") == AFTER_CERTIFY
@@ -78,6 +79,19 @@ def test_a_store_that_cannot_be_reached_is_said_in_the_words_of_dvc(finished, mo
     assert done.returncode
     assert f"http://127.0.0.1:{port}" in done.output
     assert "segcert: dvc push failed" in done.output
+
+
+def test_a_push_fails_and_names_what_the_cache_lacks(finished):
+    votes = "results/tiny/votes/phantom/unet-clean/none/sigma_0.5/0.npz"
+    md5 = hashlib.md5((finished.path / votes).read_bytes()).hexdigest()
+    (finished.path / ".dvc/cache/files/md5" / md5[:2] / md5[2:]).unlink()
+    done = finished.snakemake("push", check=False)
+    assert done.returncode
+    assert f"missing from DVC's cache:\n  {votes}\n" in done.output
+    store = finished.path.with_name("segcert-store")
+    assert not store.exists()
+    finished.snakemake(*done.output.split("lie here in their folders: snakemake ")[1].splitlines()[0].split())
+    assert (store / "files/md5" / md5[:2] / md5[2:]).exists()
 
 
 def new_tau(checkout):
