@@ -109,6 +109,16 @@ def find_installer():
     return Uv(OWN / "bin/uv", pip_settings([str(OWN / "bin/python"), "-m", "pip"]))
 
 
+def uv_for_locks():
+    """uv without the extra indexes of pip's files, as few of them say when a file was published."""
+    found = find_installer()
+    if not isinstance(found, Uv):
+        raise SystemExit("`make lock` needs uv, which cannot be had from here")
+    if "PIP_EXTRA_INDEX_URL" not in os.environ:
+        found.environment.pop("UV_INDEX", None)
+    return found
+
+
 def create_with_pip(folder, python):
     """Make an environment with pip. Raises SystemExit where Python has none to give (Debian's without python3-venv)."""
     looked = subprocess.run([python, "-c", "import ensurepip"], capture_output=True, check=False)
@@ -124,8 +134,8 @@ def pip_settings(pip):
     listed = subprocess.run([*pip, "config", "list"], capture_output=True, text=True, check=True).stdout
     settings = {}
     for section in ("global", "install", ":env:"):  # a later one wins
-        for key, value in re.findall(rf"^{section}\.([\w-]*?[\w-]+)=(.*)$", listed, re.MULTILINE):
-            settings[key.lstrip(".")] = ast.literal_eval(value)
+        for key, value in re.findall(rf"^{section}\.([\w-]+)=(.*)$", listed, re.MULTILINE):
+            settings[key] = ast.literal_eval(value)
     return settings
 
 

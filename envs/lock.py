@@ -7,8 +7,7 @@
 | `lock-dev.txt`, `lock-cluster.txt` | what a group of pyproject.toml adds on top of `.venv` |
 | `lock-dvc.txt`, `lock-checkers.txt`, `lock-uv.txt` | a group on its own |
 
-The CPU build of torch comes from a place that pip knows: name it in PIP_FIND_LINKS or PIP_EXTRA_INDEX_URL. Other extra
-indexes of pip's configuration are left out here, as few of them say when a file was published.
+The CPU build of torch comes from a place that pip knows: name it in PIP_FIND_LINKS or PIP_EXTRA_INDEX_URL.
 
 Versions that stand in the lock files stay while they fit; `--upgrade` (`make lock UPGRADE=1`) takes the newest. None but
 torch's, which stands below, is younger than seven days: by then a release that was tampered with has mostly been found out.
@@ -16,13 +15,12 @@ torch's, which stands below, is younger than seven days: by then a release that 
 
 import argparse
 import datetime
-import os
 import re
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from installer import ENVS, ROOT, Uv, find_installer
+from installer import ENVS, ROOT, Uv, uv_for_locks
 
 TORCH = "2.13.0"
 AGE = datetime.timedelta(days=7)
@@ -67,11 +65,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Write the hash-locked requirement files from pyproject.toml.")
     parser.add_argument("--upgrade", action="store_true", help="take the newest versions, not those of the lock files")
     upgrade = parser.parse_args().upgrade
-    uv = find_installer()
-    if not isinstance(uv, Uv):
-        raise SystemExit("make lock needs uv, which cannot be had from here")
-    if "PIP_EXTRA_INDEX_URL" not in os.environ:
-        uv.environment.pop("UV_INDEX", None)
+    uv = uv_for_locks()
 
     def kept(*names: str) -> list[Path]:
         return [] if upgrade else [lock_file(name) for name in names]
@@ -86,7 +80,8 @@ def main() -> None:
     write(cuda, {package: block for package, block in of_cuda.items() if package not in common})
     for name in (*ON_TOP, *APART):
         group = ("--group", f"{PYPROJECT}:{name}")
-        blocks = resolve(uv, *group, kept=kept(name), pins=versions if name in ON_TOP else [])
+        near = ("run", name) if name == "dvc" else (name,)  # one conda file holds both
+        blocks = resolve(uv, *group, kept=kept(*near), pins=versions if name in ON_TOP else [])
         write(lock_file(name), {package: blocks[package] for package in blocks if name in APART or package not in common})
 
 
