@@ -30,6 +30,7 @@ from segcert.models.gpus import visible_gpus
 from segcert.provenance.code import code_files, target_digest
 from segcert.provenance.contents import disturbed, notice_changes
 from segcert.provenance.digests import file_digest
+from segcert.provenance.dvc import LinkError, refuse_links
 from segcert.provenance.environment import locked_environment
 from segcert.provenance.known import remember
 from segcert.provenance.leftovers import sweep_leftovers
@@ -37,6 +38,8 @@ from segcert.provenance.trail import unpack_trail
 
 try:
     CONFIG = Config.read(config)
+    VERSIONED = ["data", "models", "results", f"reports/{CONFIG.run}"]  # each has a pointer of DVC
+    refuse_links(VERSIONED)
     require_feasible(CONFIG.n, CONFIG.image_size**2, CONFIG.tau, CONFIG.alpha, CONFIG.method, CONFIG.n0, CONFIG.kfwer_k)
     OWN_FOLDERS = {
         name: OwnFolder(name, settings.model_dump())
@@ -53,7 +56,7 @@ try:
         count = dice + len(measurements_of(applicable(CONFIG.measurements, about.classes), about.classes))
         require_intervals(CONFIG.n0 + CONFIG.n, count, CONFIG.tau, CONFIG.alpha)
     check_measurements(CONFIG.measurements, CONFIG.decisions, [about.classes for about in ABOUT.values()])
-except (ConfigError, CertificationError, DataError, MeasurementError) as error:
+except (ConfigError, LinkError, CertificationError, DataError, MeasurementError) as error:
     raise WorkflowError(str(error)) from None
 
 # What scripts and captions read from the configuration and not from params; a deployed one may leave it to the defaults.

@@ -86,9 +86,24 @@ rule push:
         mem_mb=growing(2000),
         runtime=720,
     params:
-        folders=["data", "models", "results", REPORT],
+        folders=VERSIONED,
     script:
         "../scripts/push.py"
+
+
+rule pull:  # what the pointers here name; what a run makes of it is for the next plan
+    localrule: True
+    conda:
+        software("store")
+    threads: 1
+    resources:
+        dvc=1,
+        mem_mb=growing(2000),
+        runtime=720,
+    params:
+        folders=VERSIONED,
+    script:
+        "../scripts/pull.py"
 
 
 rule audit:

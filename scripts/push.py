@@ -1,3 +1,3 @@
-from segcert.provenance.pointers import push_to_remote
+from segcert.provenance.dvc import push_to_remote
 
 push_to_remote(snakemake.params.folders)

@@ -1,6 +1,6 @@
 from segcert.provenance.bucket import rename
 from segcert.provenance.bucket_trail import without_bucket
-from segcert.provenance.pointers import add_to_dvc
+from segcert.provenance.dvc import add_to_dvc
 from segcert.provenance.trail import pack_trail
 
 companions = rename(snakemake)

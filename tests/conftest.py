@@ -10,6 +10,9 @@ from tests.support.shared import made_once
 pytest.register_assert_rewrite("tests.pipeline.perturbations", "tests.pipeline.forgeries")
 
 ROOT = Path(__file__).parents[1]
+DVC = ROOT / ".venv-dvc/bin/dvc"
+if DVC.exists():  # copies of the repository have no environments
+    os.environ.setdefault("SEGCERT_DVC", str(DVC))
 # What may be skipped in continuous integration (CI is set): what its machine cannot have, and cases that do not exist.
 MAY_SKIP = (
     "needs a GPU",

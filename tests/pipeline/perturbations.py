@@ -132,7 +132,7 @@ HARMLESS = {
     }),
     "a tool of development in the lock file": (lock("ruff", r"ruff==99.0 \1"), (), NOTHING),
     "a comment in the lock file": (
-        edit("envs/lock-common.txt", "accelerate==", "# by hand\naccelerate=="), (), NOTHING,
+        edit("envs/lock-run.txt", "accelerate==", "# by hand\naccelerate=="), (), NOTHING,
     ),
     "another branch and back": (branch_and_back, (), NOTHING),
 }  # fmt: skip

@@ -13,6 +13,7 @@ import psutil
 
 from segcert.audit.audit import audit
 from segcert.audit.plan import read_plan
+from segcert.provenance.dvc import run_dvc
 
 ROOT = Path(__file__).parents[2]
 TINY = "tests/support/tiny.yaml"
@@ -61,7 +62,8 @@ class Checkout:
                 os.environ.update(environment)
 
     def dvc(self, *arguments):
-        subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=self.path, check=True, stdout=subprocess.DEVNULL)
+        done = run_dvc(*arguments, root=self.path, capture=True)
+        assert done.returncode == 0, done.stderr
 
     def git(self, *arguments):
         command = ["git", "-c", "user.name=test", "-c", "user.email=test@example.org", *arguments]

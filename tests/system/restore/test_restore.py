@@ -1,5 +1,6 @@
 """A published run comes back elsewhere with nothing to do, and with nothing stale that passes for fresh."""
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -55,7 +56,7 @@ def check_restored(published, path):
     """A clone that pulls has nothing to do, and still notices changes."""
     restored = clone(published, path)
     assert restored.stale()["train_denoiser"] == 1, "a look before the pull must not spoil it"
-    restored.dvc("pull", "-q")
+    restored.snakemake("pull")
     assert "Nothing to be done" in restored.snakemake("-n").output
     assert restored.broken() == set()
     assert restored.stale("--config", "tau=0.7") == AFTER_CERTIFY
@@ -95,6 +96,19 @@ def test_a_store_that_cannot_be_reached_is_said_in_the_words_of_dvc(finished, mo
     assert "segcert: dvc push failed" in done.output
 
 
+def test_a_push_fails_and_names_what_the_cache_lacks(finished):
+    votes = "results/tiny/votes/phantom/unet-clean/none/sigma_0.5/0.npz"
+    md5 = hashlib.md5((finished.path / votes).read_bytes()).hexdigest()
+    (finished.path / ".dvc/cache/files/md5" / md5[:2] / md5[2:]).unlink()
+    done = finished.snakemake("push", check=False)
+    assert done.returncode
+    assert f"missing from DVC's cache:\n  {votes}\n" in done.output
+    store = finished.path.with_name("segcert-store")
+    assert not store.exists()
+    finished.snakemake(*done.output.split("lie here in their folders: snakemake ")[1].splitlines()[0].split())
+    assert (store / "files/md5" / md5[:2] / md5[2:]).exists()
+
+
 def new_tau(checkout):
     checkout.edit("tests/support/tiny.yaml", "n: 50", "n: 50\ntau: 0.7")
 
@@ -104,7 +118,7 @@ def new_loop(checkout):
 
 
 def new_scipy(checkout):
-    checkout.edit("envs/lock-common.txt", "scipy==", "scipy==0")
+    checkout.edit("envs/lock-run.txt", "scipy==", "scipy==0")
 
 
 def other_model(checkout):

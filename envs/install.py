@@ -1,0 +1,125 @@
+"""Set up one environment of this checkout from its hash-locked files: `make env`, `make dvc` and so on call it.
+
+| environment | folder | holds |
+|---|---|---|
+| `run` | `.venv` | what the pipeline and `segcert` need; `--torch` chooses the build |
+| `dvc` | `.venv-dvc` | DVC, alone |
+| `dev`, `cluster` | `.venv-dev`, `.venv-cluster` | tests and lint; Snakemake's plugins: both see all of `.venv` as well |
+| `checkers` | `.venv-checkers` | programs that check what segcert writes |
+
+The file `complete` in its folder, written last, says that an environment is whole. Standard library only, from Python 3.9.
+"""
+
+import argparse
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from installer import ENVS, ROOT, Pip, Uv, find_installer
+
+PYTHON = "3.11"
+RUN = ROOT / ".venv"
+FOLDERS = {"run": RUN, **{name: ROOT / f".venv-{name}" for name in ("dvc", "dev", "cluster", "checkers")}}
+ON_TOP = {"dev", "cluster"}  # of .venv
+PROGRAMS = ("segcert", "snakemake")  # of .venv, which an environment on top has too
+
+
+def lock_file(name):
+    """The path of a lock file."""
+    return ENVS / f"lock-{name}.txt"
+
+
+def find_python(asked, installer):
+    """An interpreter of the locked version: the one that was asked for, one on the PATH, or one that uv has or gets."""
+    if asked:
+        found = version(asked)
+        if found != PYTHON:
+            raise SystemExit(f"PYTHON={asked} is {f'Python {found}' if found else 'no Python'}, expected: Python {PYTHON}")
+        return asked
+    for name in (f"python{PYTHON}", "python3", sys.executable):
+        path = shutil.which(name)
+        if path and version(path) == PYTHON:
+            return path
+    path = installer.find_python(PYTHON) if isinstance(installer, Uv) else None
+    if path is None:
+        raise SystemExit(
+            f"No Python {PYTHON} was found, and none could be downloaded. Install one, for instance with "
+            f"`conda create -n py311 -c conda-forge python={PYTHON}`, then write: make env PYTHON=/path/to/python{PYTHON}"
+        )
+    return path
+
+
+def version(python):
+    """Major and minor version of an interpreter; None for what is none."""
+    command = [python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def install_run(installer, folder, torch):
+    """Fill .venv: the build of torch that was asked for, or that for CPUs where pip's places have it; and segcert."""
+    builds = ["cpu", "cuda"] if torch == "auto" else [torch]
+    for build in builds:
+        try:
+            installer.install(folder, lock_file("run"), lock_file(f"torch-{build}"))
+            break
+        except subprocess.CalledProcessError:
+            if build == builds[-1]:
+                raise
+            print("The CPU build of torch is not to be had from here (see above): the CUDA build is taken.", flush=True)
+    installer.install_checkout(folder)
+
+
+def see_run(folder):
+    """Let an environment see the packages of .venv, and give it the programs of segcert and Snakemake."""
+    below, (own,) = next(RUN.glob("lib/python3*/site-packages")), folder.glob("lib/python3*/site-packages")
+    Path(own, "segcert.pth").write_text(f"import site; site.addsitedir({str(below)!r})\n")
+    for name in PROGRAMS:
+        program = folder / "bin" / name
+        program.write_text((RUN / "bin" / name).read_text().replace(f"{RUN}/bin/", f"{folder}/bin/"))
+        program.chmod(0o755)
+
+
+def set_up(name, asked, torch):
+    """Make an environment anew, and say last that it is complete."""
+    folder = FOLDERS[name]
+    installer = find_installer()
+    python = str(RUN / "bin/python") if name in ON_TOP else find_python(asked, installer)
+    print(f"Setting up {folder.name} with {installer.name}", flush=True)
+    (folder / "complete").unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    installer.create(folder, python)
+    if name == "run":
+        install_run(installer, folder, torch)
+    else:
+        installer.install(folder, lock_file(name))
+    if name in ON_TOP:
+        see_run(folder)
+    (folder / "complete").write_text(f"{torch}\n" if name == "run" else "")
+
+
+def main():
+    """Read the command line; leave errors of uv and pip as they print them."""
+    parser = argparse.ArgumentParser(description="Set up an environment of this checkout from its hash-locked files.")
+    parser.add_argument("name", choices=FOLDERS)
+    parser.add_argument("--torch", choices=("auto", "cpu", "cuda"), default="auto", help="the build of torch in .venv")
+    parser.add_argument("--python", help=f"a Python {PYTHON}; default: one on the PATH, or one that uv has or downloads")
+    arguments = parser.parse_args()
+    if sys.platform != "linux" or platform.machine() not in {"x86_64", "aarch64"}:
+        raise SystemExit(
+            f"The locked packages are for Linux on x86_64 and Arm, this is {platform.system()} on {platform.machine()}. "
+            "Run segcert in a container instead: docs/how-to/environments.md"
+        )
+    try:
+        set_up(arguments.name, arguments.python, arguments.torch)
+    except subprocess.CalledProcessError as error:
+        raise SystemExit(f"{arguments.name}: not set up, for the reason above ({Path(error.cmd[0]).name} failed)") from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,3 @@
+from segcert.provenance.dvc import pull_from_remote
+
+pull_from_remote(snakemake.params.folders)
