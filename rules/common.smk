@@ -21,6 +21,8 @@ os.environ["PYTHONPATH"] = os.pathsep.join([str(SCRIPTS), *filter(None, [os.envi
 
 from segcert.certification.feasibility import CertificationError, require_feasible, require_intervals
 from segcert.config import Config, ConfigError
+from segcert.console.command import command
+from segcert.console.handler import show_run
 from segcert.data import catalogue
 from segcert.data.errors import DataError
 from segcert.data.own_folder import OwnFolder
@@ -34,6 +36,17 @@ from segcert.provenance.environment import locked_environment
 from segcert.provenance.known import remember
 from segcert.provenance.leftovers import sweep_leftovers
 from segcert.provenance.trail import unpack_trail
+from segcert.reporting.headline import ending
+
+if workflow.is_main_process:
+    LOG = next((os.path.relpath(log) for log in workflow.logger_manager.get_logfile()), None)
+    show_run(
+        logger,
+        workflow.output_settings,
+        LOG,
+        is_target=lambda rule: workflow.get_rule(rule).norun,
+        local=lambda: workflow.local_exec,
+    )
 
 try:
     CONFIG = Config.read(config)

@@ -9,7 +9,7 @@ import pytest
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 LAYERS = [
-    {"votes", "draws", "measurements", "provenance", "config", "progress", "interruption"},
+    {"votes", "draws", "measurements", "provenance", "config", "console", "progress", "interruption"},
     {"models", "diffusion", "data"},
     {"training", "smoothing", "certification"},
     {"planning"},

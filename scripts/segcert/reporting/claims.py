@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from segcert.reporting.style import BEHIND
 from segcert.reporting.tables import DIFFERENCE, paired_difference
+from segcert.reporting.wording import BEHIND
 
 PAPER, OURS = "Laousy et al. 2023", "ours"
 HOLDS, FAILS, OPEN = "holds", "does not hold", "cannot be said"

@@ -14,8 +14,8 @@ from segcert.reporting.compare_settings import differing_settings, notices, prom
 from segcert.reporting.compare_table import MISSING, NO_REFERENCE, NOT_PAIRED, REFERENCE, compare_table
 from segcert.reporting.data_summary import DataSummary, read_summary
 from segcert.reporting.html import inline_figure, render
-from segcert.reporting.style import TRAINED
 from segcert.reporting.tables import MODEL
+from segcert.reporting.wording import TRAINED
 
 LONGEST = 200  # characters of a folder's name; file systems end at 255
 

@@ -6,8 +6,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from segcert.reporting.compare_table import MISSING
-from segcert.reporting.style import BEHIND, MODEL_MARKERS, TRAINED, shared_legend
+from segcert.reporting.style import MODEL_MARKERS, shared_legend
 from segcert.reporting.tables import error_bars
+from segcert.reporting.wording import BEHIND, TRAINED
 
 # Okabe and Ito's palette without yellow, which no white paper shows; black and purple make it eight.
 RUN_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7B3294")

@@ -9,8 +9,8 @@ from segcert.certification.certificate import GUARANTEES, WEAKER
 from segcert.reporting.claims import CLAIMS
 from segcert.reporting.html import digits, number, percent, signed, whole
 from segcert.reporting.latex import Column, Row, Table, Tex, fitted, label, tex
-from segcert.reporting.style import REGIMES
 from segcert.reporting.tables import records
+from segcert.reporting.wording import REGIMES
 
 ACROSS = 3  # noise levels beside each other in the main table
 SIGMA = Tex(r"$\sigma$")

@@ -18,8 +18,9 @@ from segcert.reporting.claims import CLAIMS
 from segcert.reporting.data_summary import DataSummary
 from segcert.reporting.html import data_uri, inline_svg, render, script_value
 from segcert.reporting.page_tables import TABLES, page_table
-from segcert.reporting.style import BEHIND, CLASS_COLORS, TRAINED, describe
+from segcert.reporting.style import CLASS_COLORS, describe
 from segcert.reporting.tables import read_table, records
+from segcert.reporting.wording import BEHIND, TRAINED
 
 INLINE = 8_000_000  # bytes of the viewer's parts up to which the page holds them all
 VERSIONS = ("torch", "diffusers", "monai", "numpy", "scipy", "pandas")

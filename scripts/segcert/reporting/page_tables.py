@@ -8,8 +8,8 @@ import pandas as pd
 from markupsafe import Markup
 
 from segcert.reporting.html import cell
-from segcert.reporting.style import TRAINED
 from segcert.reporting.tables import records
+from segcert.reporting.wording import TRAINED
 
 Row = Mapping[str, Any]
 

@@ -9,13 +9,11 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from segcert.provenance.atomic import atomic_file
+from segcert.reporting.wording import BEHIND, TRAINED
 
 # Okabe and Ito's palette
 CLASS_COLORS = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#F0E442", "#D55E00", "#0072B2")
 DPI = 150  # of PNG files
-TRAINED = {"clean": "on clean images", "noise": "with noise", "denoised": "on denoised images", "given": "elsewhere"}
-REGIMES = {"clean": "clean", "noise": "noise", "denoised": "denoised", "given": "elsewhere"}  # in narrow columns
-BEHIND = {"none": "no denoiser", "ddpm": "behind the denoiser", "adm256": "behind adm256"}
 COLORS = {
     ("clean", "none"): "#D55E00",
     ("clean", "ddpm"): "#0072B2",

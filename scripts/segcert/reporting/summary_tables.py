@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from segcert.reporting.html import digits, number, percent, signed
-from segcert.reporting.style import REGIMES
+from segcert.reporting.wording import REGIMES
 
 PAIRING = ["dataset", "model", "regime", "denoiser"]
 FULL_ROWS, FULL_SIGMAS = 12, 3  # up to which the main table is shown as it is

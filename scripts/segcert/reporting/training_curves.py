@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter
 
 from segcert.reporting.layout import PAGE, Layout
-from segcert.reporting.style import MODEL_DASHES, TRAINED, shared_legend
+from segcert.reporting.style import MODEL_DASHES, shared_legend
+from segcert.reporting.wording import TRAINED
 
 COLORS = {"clean": "#D55E00", "noise": "#009E73", "denoised": "#E69F00"}
 
