@@ -47,5 +47,5 @@ onsuccess:
 
 
 onerror:
-    print(f"What Snakemake said: {LOG}", f"To resume: {command()}", sep="\n", file=sys.stderr)
+    print(*how_to_resume(LOG), sep="\n", file=sys.stderr)
     leave_records()

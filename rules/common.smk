@@ -21,7 +21,7 @@ os.environ["PYTHONPATH"] = os.pathsep.join([str(SCRIPTS), *filter(None, [os.envi
 
 from segcert.certification.feasibility import CertificationError, require_feasible, require_intervals
 from segcert.config import Config, ConfigError
-from segcert.console.command import command
+from segcert.console.command import command, how_to_resume
 from segcert.console.handler import show_run
 from segcert.data import catalogue
 from segcert.data.errors import DataError
@@ -38,8 +38,8 @@ from segcert.provenance.leftovers import sweep_leftovers
 from segcert.provenance.trail import unpack_trail
 from segcert.reporting.headline import ending
 
+LOG = next(map(os.path.relpath, workflow.logger_manager.get_logfile()), None)  # what Snakemake writes of this run
 if workflow.is_main_process:
-    LOG = next((os.path.relpath(log) for log in workflow.logger_manager.get_logfile()), None)
     show_run(
         logger,
         workflow.output_settings,

@@ -14,11 +14,11 @@ from tests.support.checkout import ROOT
 SNAKEFILE = """
 import os, sys
 sys.path.insert(0, "SCRIPTS")
-from segcert.console.command import command
+from segcert.console.command import how_to_resume
 from segcert.console.handler import show_run
 
+LOG = next(map(os.path.relpath, workflow.logger_manager.get_logfile()), None)
 if workflow.is_main_process:
-    LOG = next((os.path.relpath(log) for log in workflow.logger_manager.get_logfile()), None)
     show_run(
         logger,
         workflow.output_settings,
@@ -32,7 +32,7 @@ onsuccess:
     print("The page")
 
 onerror:
-    print(f"What Snakemake said: {LOG}", f"To resume: {command()}", sep="\\n", file=sys.stderr)
+    print(*how_to_resume(LOG), sep="\\n", file=sys.stderr)
 
 rule all:
     input: expand("{x}.txt", x=["a", "b", "c"])

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -155,6 +156,9 @@ def test_a_wrong_checksum_stops_the_run_with_one_clear_line(checkout, tmp_path):
     assert done.returncode != 0
     assert "segcert: rule fetch: " in done.output
     assert "put aside as" in done.output
+    assert "FAILED: fetch montgomery, after " in done.output
+    assert "its log, logs/fetch/montgomery.log:\n" in done.output
+    assert re.search(r"^What Snakemake said: \S+\nTo resume: ", done.output, re.MULTILINE)
     assert not (checkout.path / "data/raw/montgomery/manifest.json").exists()
 
 
@@ -172,3 +176,4 @@ def test_a_bad_configuration_is_refused_at_once(checkout, setting, line):
     done = checkout.snakemake("-n", "--config", setting, check=False)
     assert done.returncode != 0
     assert line in done.output
+    assert "common.smk" not in done.output

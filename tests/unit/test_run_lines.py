@@ -6,6 +6,7 @@ import logging
 import pytest
 
 from segcert.console import screen
+from segcert.console.command import command
 from segcert.console.handler import PlainErrors, RunHandler
 from segcert.console.run_lines import TAIL, RunLines
 from segcert.console.screen import Screen
@@ -197,3 +198,17 @@ def test_ci_and_dumb_terminals_get_plain_lines(run, monkeypatch, name, value):
     shown.show_bar(0, 2, "sample")
     shown.write("a line")
     assert shown.stream.getvalue() == "a line\n"
+
+
+@pytest.mark.parametrize(
+    ("program", "typed"),
+    [
+        (".venv/bin/snakemake", ".venv/bin/snakemake"),
+        ("/usr/local/bin/snakemake", "snakemake"),
+        ("/x/snakemake/__main__.py", "python -m snakemake"),
+    ],
+)
+def test_a_command_can_be_typed_again(monkeypatch, program, typed):
+    monkeypatch.setattr("sys.argv", [program, "page", "--configfile", "a file.yaml"])
+    assert command() == f"{typed} page --configfile 'a file.yaml'"
+    assert command(without={"page"}, first="audit") == f"{typed} audit --configfile 'a file.yaml'"

@@ -19,3 +19,9 @@ def command(without: Container[str] = (), first: str | None = None) -> str:
         words = [os.path.basename(program) if inside.startswith("..") else inside]
     kept = [argument for argument in arguments if argument not in without]
     return shlex.join([*words, *([first] if first else []), *kept])
+
+
+def how_to_resume(log: str | None) -> list[str]:
+    """The last lines of a run that failed or was broken off; `log` is Snakemake's."""
+    said = [f"What Snakemake said: {log}"] if log else []
+    return [*said, f"To resume: {command()}"]

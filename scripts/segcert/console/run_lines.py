@@ -163,7 +163,7 @@ def tail(log: str) -> list[str]:
     """The end of a job's log under its name, indented."""
     path = Path(log)
     if not path.is_file():
-        return [f"  its log, {log}: not written"]
+        return [f"  its log, {log}: not on this machine"]
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - TAIL_BYTES))
         lines = printable(file.read().decode(errors="replace")).splitlines()
