@@ -41,10 +41,11 @@ rule all:
 
 
 onsuccess:
-    if Path(PAGE).exists():
-        print(f"The report of the run {RUN}: {PAGE}")
+    if any(str(path).endswith(PAGE) for job in workflow.dag.jobs for path in job.output):
+        print(*ending(RUN, PAGE, check=command(workflow.dag_settings.targets, first="audit")), sep="\n")
     leave_records()
 
 
 onerror:
+    print(*how_to_resume(LOG), sep="\n", file=sys.stderr)
     leave_records()

@@ -21,6 +21,8 @@ os.environ.update(PYTHONPATH=os.pathsep.join([str(SCRIPTS), *filter(None, [os.en
 
 from segcert.certification.feasibility import CertificationError, require_feasible, require_intervals
 from segcert.config import Config, ConfigError
+from segcert.console.command import command, how_to_resume
+from segcert.console.handler import show_run
 from segcert.data import catalogue
 from segcert.data.errors import DataError
 from segcert.data.own_folder import OwnFolder
@@ -35,6 +37,17 @@ from segcert.provenance.environment import locked_environment
 from segcert.provenance.known import remember
 from segcert.provenance.leftovers import sweep_leftovers
 from segcert.provenance.trail import unpack_trail
+from segcert.reporting.headline import ending
+
+LOG = next(map(os.path.relpath, workflow.logger_manager.get_logfile()), None)  # what Snakemake writes of this run
+if workflow.is_main_process:
+    show_run(
+        logger,
+        workflow.output_settings,
+        LOG,
+        is_target=lambda rule: workflow.get_rule(rule).norun,
+        local=lambda: workflow.local_exec,
+    )
 
 try:
     CONFIG = Config.read(config)

@@ -127,6 +127,7 @@ def test_a_bad_configuration_is_refused_at_once(checkout):
     done = checkout.snakemake("-n", "--config", "sigmas=[-1]", check=False)
     assert done.returncode != 0
     assert "`sigmas: [0.25, 0.5, 1.0]`" in done.output
+    assert "common.smk" not in done.output
     for setting, line in (
         ("draws=20", "`n: 44` or more"),
         ("taus=1", "did you mean `tau`"),

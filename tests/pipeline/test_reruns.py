@@ -1,14 +1,24 @@
 """What is done again, and what is not."""
 
+import re
 import subprocess
 
 import pandas as pd
 import pytest
 from tests.pipeline.perturbations import AFTER_CERTIFY
+from tests.support.checkout import TINY
 
 
 def test_a_finished_run_says_where_the_report_is_and_has_nothing_left_to_do(finished_once):
-    assert "reports/tiny/index.html" in finished_once.first_output
+    said = finished_once.first_output
+    jobs = int(re.search(r"^(\d+) jobs to run", said, re.MULTILINE)[1])
+    assert len(said.splitlines()) < jobs + 15
+    assert len(re.findall(rf"^ *\d+/{jobs} +[\d.]+ s  \w", said, re.MULTILINE)) == jobs, "a line per job"
+    assert re.search(
+        r"^phantom, unet, sigma 0.5:\n(  certified Dice, .* \d\.\d{3}\n){2}  pixels .*%$", said, re.MULTILINE
+    )
+    assert "The report of the run tiny: reports/tiny/index.html" in said
+    assert f"snakemake audit --configfile {TINY}" in said
     assert "Nothing to be done" in finished_once.snakemake().output
 
 

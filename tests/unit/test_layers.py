@@ -7,7 +7,7 @@ from pathlib import Path
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 LAYERS = [
-    {"votes", "draws", "measurements", "provenance", "config", "progress", "interruption", "lean_imports"},
+    {"votes", "draws", "measurements", "provenance", "config", "console", "progress", "interruption", "lean_imports"},
     {"models", "diffusion", "data"},
     {"training", "smoothing", "certification"},
     {"planning"},

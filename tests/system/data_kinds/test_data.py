@@ -1,6 +1,7 @@
 """Data sets of every kind through the pipeline, and what is done again when data change."""
 
 import json
+import re
 import shutil
 import zipfile
 
@@ -148,6 +149,9 @@ def test_a_wrong_checksum_stops_the_run_with_one_clear_line(checkout, tmp_path):
     assert done.returncode != 0
     assert "segcert: rule fetch: " in done.output
     assert "put aside as" in done.output
+    assert "FAILED: fetch montgomery, after " in done.output
+    assert "its log, logs/fetch/montgomery.log:\n" in done.output
+    assert re.search(r"^What Snakemake said: \S+\nTo resume: ", done.output, re.MULTILINE)
     assert not (checkout.path / "data/raw/montgomery/manifest.json").exists()
 
 

@@ -31,7 +31,8 @@ def test_a_job_that_failed_is_tried_again_with_more_memory(checkout):
     checkout.snakemake(INDEX, "--retries", "1")
 
 
-def test_jobs_at_once_are_limited_to_the_memory_and_the_gpus_that_are_there(checkout):
+def test_jobs_at_once_are_limited_to_the_memory_and_the_gpus_that_are_there(checkout, monkeypatch):
+    monkeypatch.setenv("VERBOSE", "1")
     said = checkout.snakemake(INDEX).output
     (provided,) = re.findall("Provided resources: (.*)", said)
     assert int(re.search(r"mem_mb\D+(\d+)", provided)[1]) == psutil.virtual_memory().total // 2**20

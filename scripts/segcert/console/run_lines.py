@@ -1,0 +1,178 @@
+"""Records of Snakemake's log in, a line per finished job out."""
+
+import logging
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from segcert.progress import printable
+
+TAIL = 15  # lines of a failed job's log
+TAIL_BYTES = 1 << 16
+# Messages without an event that say nothing to who runs the pipeline. All others are shown, so that none is lost.
+NOISE = re.compile(
+    r"Assuming unrestricted shared|Building DAG|Using shell|Select jobs|Conda environments: ignored|"
+    r"Singularity containers: ignored|Group jobs: inactive|Shutting down|Complete log|Elapsed time|"
+    r"Exiting because a job|WorkflowError:\nAt least one job"
+)
+INTERRUPTED = ("Terminating processes", "Will exit after finishing")
+SILENT = {"workflow_started", "resources_info", "job_started", "shellcmd", "group_info", "rulegraph", "debug_dag"}
+RETRY = re.compile(r"Trying to restart job (\d+)\.")
+FRAME = re.compile(r'WorkflowError in file ".*", line \d+:\n|\n  File ".*", line \d+, in <module>$')
+
+
+@dataclass
+class Job:
+    """A job as it is shown. `begun` is the time of its first record, in seconds."""
+
+    stage: str
+    item: str
+    begun: float
+
+    @property
+    def name(self) -> str:
+        """Stage and item."""
+        return f"{self.stage} {self.item}".strip()
+
+
+@dataclass
+class RunLines:
+    """The state of a run, told by its records.
+
+    Parameters
+    ----------
+    log
+        The file of Snakemake's whole log, or None.
+    is_target
+        Tells a rule that only names files, like `all`: it runs nothing and is not counted.
+    """
+
+    log: str | None
+    is_target: Callable[[str], bool]
+    total: int | None = None
+    done: int = 0
+    ended: bool = False
+    running: dict[int, Job] = field(default_factory=dict)
+    failed: dict[int, Job] = field(default_factory=dict)
+    width: int = 0  # of the longest stage
+    begun: float = 0.0
+    interrupted: bool = False  # the jobs that run are being ended
+
+    def read(self, record: logging.LogRecord) -> list[str]:
+        """Take up a record; return the lines to show for it."""
+        event = str(getattr(record, "event", None) or "")
+        reader: Callable[[Any], list[str]] | None = getattr(self, f"_{event}", None)
+        if reader:
+            return reader(record)
+        return [] if event in SILENT else self._message(record)
+
+    @property
+    def stages(self) -> str:
+        """The stages of the jobs that run now, each once."""
+        return ", ".join(dict.fromkeys(job.stage for job in self.running.values()))
+
+    def _run_info(self, record: Any) -> list[str]:
+        counts = {rule: count for rule, count in record.stats.items() if rule != "total" and not self.is_target(rule)}
+        self.total, self.begun = sum(counts.values()), record.created
+        self.width = max(map(len, counts), default=0)
+        jobs = "1 job" if self.total == 1 else f"{self.total} jobs"
+        return [f"{jobs} to run." + (f" Snakemake's whole log: {self.log}" if self.log else "")]
+
+    def _job_info(self, record: Any) -> list[str]:
+        if not self.is_target(record.rule_name):
+            stage, item = record.rule_name.replace("_", " "), item_of(record.wildcards)
+            self.running[record.jobid] = Job(stage, item, record.created)
+        return []
+
+    def _job_finished(self, record: Any) -> list[str]:
+        job = self.running.pop(record.job_id, None)
+        if job is None:
+            return []
+        self.done += 1
+        total = "?" if self.total is None else str(self.total)
+        seconds = f"{record.created - job.begun:.1f} s"
+        return [f"{self.done:>{len(total)}}/{total} {seconds:>9}  {job.stage:<{self.width}}  {job.item}".rstrip()]
+
+    def _progress(self, record: Any) -> list[str]:
+        if record.done < record.total:
+            return []
+        self.ended = True
+        return [f"Finished in {record.created - self.begun:.0f} s."]
+
+    def _job_error(self, record: Any) -> list[str]:
+        if record.indent or self.interrupted:  # indent: one of a group, whose error named it
+            return []
+        unknown = Job(record.rule_name.replace("_", " "), "", record.created)
+        job = self.failed[record.jobid] = self.running.pop(record.jobid, unknown)
+        lines = [f"FAILED: {job.name}, after {record.created - job.begun:.1f} s"]
+        for log in record.log:  # the rule's, and on a cluster its executor's
+            lines += tail(log)
+        return lines
+
+    def _group_error(self, record: Any) -> list[str]:
+        jobs = {}
+        for info in record.job_error_info:
+            unknown = Job(info["rule_name"].replace("_", " "), "", record.created)
+            jobs[info["jobid"]] = self.running.pop(info["jobid"], unknown)
+        self.failed |= jobs
+        lines = [f"FAILED: one of a group of {len(jobs)} jobs: {names(jobs.values())}"]
+        logs = [log for info in record.job_error_info for log in info["log"]]
+        for log in [*record.aux_logs, *filter(os.path.exists, logs)]:  # those after the one that failed have none
+            lines += tail(log)
+        return lines
+
+    def _error(self, record: Any) -> list[str]:
+        text = record.getMessage()
+        if getattr(record, "exception", "") == "RuleException" and "CalledProcessError" in text:
+            return []  # the job's own words are on the screen and in its log, and a job_error follows
+        return self._message(record)
+
+    def _message(self, record: logging.LogRecord) -> list[str]:
+        text = record.getMessage() if record.msg else ""
+        if retried := RETRY.match(text):
+            again = self.failed.pop(int(retried[1]), None)
+            return [f"Tried again: {again.name}"] if again else [text]
+        if text.startswith(INTERRUPTED) and (self.interrupted or text.startswith("Terminating")):
+            said, self.ended = self.ended, True
+            return [] if said else ["Interrupted: ending the jobs that run."]
+        if text.startswith("Exiting because a job"):
+            self.ended = True
+            if len(self.failed) > 1:
+                return [f"{len(self.failed)} jobs failed: {names(self.failed.values())}"]
+        return [] if not text or NOISE.match(text) else without_frame(printable(text)).splitlines()
+
+
+def names(jobs: Iterable[Job]) -> str:
+    """The names of jobs, in one line."""
+    return "; ".join(job.name for job in jobs)
+
+
+def item_of(wildcards: Mapping[str, Any] | None) -> str:
+    """The values of a job's wildcards; a number has its name before it."""
+    words = []
+    for name, value in (wildcards or {}).items():
+        text = printable(str(value)).replace("\n", "\\n")
+        words.append(f"{name} {text}" if text[:1].isdigit() else text)
+    return " ".join(words)
+
+
+def tail(log: str) -> list[str]:
+    """The end of a job's log under its name, indented."""
+    path = Path(log)
+    if not path.is_file():
+        return [f"  its log, {log}: not on this machine"]
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - TAIL_BYTES))
+        lines = printable(file.read().decode(errors="replace")).splitlines()
+    if not lines:
+        return [f"  its log, {log}: empty"]
+    whole = f"its log, {log}:" if len(lines) <= TAIL else f"the end of its log, {log}:"
+    return [f"  {whole}", *(f"    {line}" for line in lines[-TAIL:])]
+
+
+def without_frame(text: str) -> str:
+    """A WorkflowError without the line of our rules that raised it: the message says what to write, and where."""
+    return FRAME.sub("", text)
