@@ -17,7 +17,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from installer import ENVS, ROOT, Pip, Uv, find_installer
+from installer import ENVS, ROOT, Uv, find_installer
 
 PYTHON = "3.11"
 RUN = ROOT / ".venv"
@@ -36,7 +36,9 @@ def find_python(asked, installer):
     if asked:
         found = version(asked)
         if found != PYTHON:
-            raise SystemExit(f"PYTHON={asked} is {f'Python {found}' if found else 'no Python'}, expected: Python {PYTHON}")
+            raise SystemExit(
+                f"PYTHON={asked} is {f'Python {found}' if found else 'no Python'}, expected: Python {PYTHON}"
+            )
         return asked
     for name in (f"python{PYTHON}", "python3", sys.executable):
         path = shutil.which(name)
@@ -108,7 +110,9 @@ def main():
     parser = argparse.ArgumentParser(description="Set up an environment of this checkout from its hash-locked files.")
     parser.add_argument("name", choices=FOLDERS)
     parser.add_argument("--torch", choices=("auto", "cpu", "cuda"), default="auto", help="the build of torch in .venv")
-    parser.add_argument("--python", help=f"a Python {PYTHON}; default: one on the PATH, or one that uv has or downloads")
+    parser.add_argument(
+        "--python", help=f"a Python {PYTHON}; default: one on the PATH, or one that uv has or downloads"
+    )
     arguments = parser.parse_args()
     if sys.platform != "linux" or platform.machine() not in {"x86_64", "aarch64"}:
         raise SystemExit(
@@ -118,7 +122,9 @@ def main():
     try:
         set_up(arguments.name, arguments.python, arguments.torch)
     except subprocess.CalledProcessError as error:
-        raise SystemExit(f"{arguments.name}: not set up, for the reason above ({Path(error.cmd[0]).name} failed)") from None
+        raise SystemExit(
+            f"{arguments.name}: not set up, for the reason above ({Path(error.cmd[0]).name} failed)"
+        ) from None
 
 
 if __name__ == "__main__":

@@ -89,7 +89,7 @@ class Pip:
 
 
 def find_installer():
-    """uv where it is or can be had, else pip."""
+    """Uv where it is or can be had, else pip."""
     found = shutil.which("uv")
     if found and _version(found) >= OLDEST:
         return Uv(found, pip_settings(_pip()))
@@ -110,7 +110,7 @@ def find_installer():
 
 
 def uv_for_locks():
-    """uv without the extra indexes of pip's files, as few of them say when a file was published."""
+    """Uv without the extra indexes of pip's files, as few of them say when a file was published."""
     found = find_installer()
     if not isinstance(found, Uv):
         raise SystemExit("`make lock` needs uv, which cannot be had from here")
@@ -123,7 +123,9 @@ def create_with_pip(folder, python):
     """Make an environment with pip. Raises SystemExit where Python has none to give (Debian's without python3-venv)."""
     looked = subprocess.run([python, "-c", "import ensurepip"], capture_output=True, check=False)
     if looked.returncode:
-        raise SystemExit(f"{python} makes no environments: it has no ensurepip. On Debian and Ubuntu write: apt install python3-venv")
+        raise SystemExit(
+            f"{python} makes no environments: it has no ensurepip. On Debian and Ubuntu write: apt install python3-venv"
+        )
     subprocess.run([python, "-m", "venv", "--clear", str(folder)], check=True)
 
 

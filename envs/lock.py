@@ -82,7 +82,9 @@ def main() -> None:
         group = ("--group", f"{PYPROJECT}:{name}")
         near = ("run", name) if name == "dvc" else (name,)  # one conda file holds both
         blocks = resolve(uv, *group, kept=kept(*near), pins=versions if name in ON_TOP else [])
-        write(lock_file(name), {package: blocks[package] for package in blocks if name in APART or package not in common})
+        write(
+            lock_file(name), {package: blocks[package] for package in blocks if name in APART or package not in common}
+        )
 
 
 if __name__ == "__main__":

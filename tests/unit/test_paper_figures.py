@@ -11,6 +11,7 @@ from tests.unit.report_tables import PAIRINGS, SIGMAS, main_table
 from segcert.reporting.cost_figure import cost_figure
 from segcert.reporting.curves import budget_figure, certified_dice_figure, overview_figure
 from segcert.reporting.denoiser_curves import LINES, denoiser_figure
+from segcert.reporting.labels import describe_pairing
 from segcert.reporting.layout import (
     COLUMN,
     COLUMN_MM,
@@ -22,7 +23,6 @@ from segcert.reporting.layout import (
     save_for_page_and_paper,
     save_print,
 )
-from segcert.reporting.labels import describe_pairing
 from segcert.reporting.training_curves import Histories, training_figure
 
 DATASETS = ("montgomery", "cvc_clinicdb")

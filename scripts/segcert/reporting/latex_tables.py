@@ -11,7 +11,6 @@ from segcert.reporting.html import digits, number, percent, signed, whole
 from segcert.reporting.labels import REGIMES
 from segcert.reporting.latex import Column, Row, Table, Tex, fitted, label, tex
 from segcert.reporting.tables import records
-from segcert.reporting.labels import REGIMES
 
 ACROSS = 3  # noise levels beside each other in the main table
 SIGMA = Tex(r"$\sigma$")
