@@ -8,6 +8,7 @@ import time
 
 import pandas as pd
 import psutil
+import torch
 from safetensors.torch import load_file
 from tests.support.checkout import ROOT
 from tests.unit.test_training import index, settings_of  # noqa: F401
