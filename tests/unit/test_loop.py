@@ -16,7 +16,6 @@ from segcert.training.average import Average
 from segcert.training.batches import batch_of, steps_of, stream
 from segcert.training.checkpoints import Checkpoint
 from segcert.training.devices import accelerator_on
-from segcert.training.launch import launch
 from segcert.training.loop import TrainingError, train
 from segcert.training.optimizer import build_optimizer, learning_rate
 
@@ -295,25 +294,3 @@ def test_the_average_follows_the_weights_and_takes_the_last_buffers():
         expected = decay * expected + (1 - decay) * value
     torch.testing.assert_close(average.module.weight, torch.full((2,), expected))
     torch.testing.assert_close(average.module.running_mean, torch.full((2,), 3.0))
-
-
-def test_two_processes_share_a_training(index, tmp_path):  # noqa: F811
-    """On a CPU, through accelerate: one history, one set of weights, in the common formats."""
-    arguments = {
-        "indexes": [str(index)], "folder": str(tmp_path / "model"), "seed": 0,
-        "settings": settings_of("denoiser", channels=[8, 16], steps=4, evaluate_every=2),
-        "checkpoint": str(tmp_path / "checkpoint.pt"),
-    }  # fmt: skip
-    from segcert.training.denoiser import train_denoiser
-
-    log = tmp_path / "log.txt"
-    device = launch(train_denoiser, arguments, device="cpu", threads=1, processes=2, log=str(log))
-    assert device.startswith("2 x cpu")
-    assert log.read_text().count("val_psnr_") == 2 * 3, "a line of each validation, of one process"
-    alone = arguments | {"folder": str(tmp_path / "alone"), "checkpoint": str(tmp_path / "alone.pt")}
-    launch(train_denoiser, alone, device="cpu", threads=1, processes=1, log=str(log))
-    of_two, of_one = (load_file(tmp_path / name / "last.safetensors") for name in ("model", "alone"))
-    assert any(not torch.equal(of_two[name], tensor) for name, tensor in of_one.items()), "each drew noise of its own"
-    assert list(pd.read_csv(tmp_path / "model" / "history.csv")["step"]) == [2, 4]
-    assert (tmp_path / "model" / "unet" / "diffusion_pytorch_model.safetensors").exists()
-    assert not (tmp_path / "checkpoint.pt").exists()

@@ -4,9 +4,10 @@ import os
 import re
 import subprocess
 import sys
+import types
 from pathlib import Path
 
-import pytest
+from tests.conftest import not_skipped_in_ci
 
 ROOT = Path(__file__).parents[2]
 MAKEFILE = (ROOT / "Makefile").read_text()
@@ -79,20 +80,24 @@ def test_of_nothing(name):
 """
 
 
-@pytest.mark.parametrize("ci", [True, False])
-def test_in_continuous_integration_a_skip_fails_unless_its_reason_is_listed(tmp_path, ci):
+def test_in_continuous_integration_a_skip_fails_unless_its_reason_is_listed(tmp_path):
     (tmp_path / "test_skips.py").write_text(SKIPS)
     (tmp_path / "test_file.py").write_text("import pytest\npytest.importorskip('no_such_module')\n")
-    environment = {key: value for key, value in os.environ.items() if key != "CI" and not key.startswith("PYTEST_")}
-    environment |= {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "scripts")])} | ({"CI": "true"} if ci else {})
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
+    environment |= {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "scripts")]), "CI": "true"}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.conftest", "-p", "no:cacheprovider", "-rsf"]
     done = subprocess.run(
         [*command, "--continue-on-collection-errors", "--rootdir", tmp_path, tmp_path],
         cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     (last,) = re.findall(r"^\d.* in [\d.]+s.*$", done.stdout, re.MULTILINE)
-    if ci:
-        assert last.startswith("1 failed, 1 skipped, 1 xfailed, 2 errors in"), done.stdout
-        assert "skipped, and CI is set: the moon is full. Install what is missing, or add the reason to" in done.stdout
-    else:
-        assert last.startswith("4 skipped, 1 xfailed in"), done.stdout
+    assert last.startswith("1 failed, 1 skipped, 1 xfailed, 2 errors in"), done.stdout
+    assert "skipped, and CI is set: the moon is full. Install what is missing, or add the reason to" in done.stdout
+
+
+def test_elsewhere_a_skip_is_a_skip(monkeypatch):
+    monkeypatch.delenv("CI", raising=False)
+    report = types.SimpleNamespace(outcome="skipped", longrepr=("test.py", 1, "Skipped: the moon is full"))
+    assert not_skipped_in_ci(report).outcome == "skipped"
+    monkeypatch.setenv("CI", "true")
+    assert not_skipped_in_ci(report).outcome == "failed"

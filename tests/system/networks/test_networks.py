@@ -1,13 +1,11 @@
 """Networks by name, of one's own, and denoisers: through the whole pipeline, and what a change of them runs again."""
 
 import re
-import time
 
 import numpy as np
 import pandas as pd
 import torch
 from safetensors.torch import save_file
-from tests.support.checkout import kill
 
 from segcert.data.loading import PreparedDataset
 from segcert.models.unet import UNet
@@ -103,27 +101,6 @@ def test_one_denoiser_for_several_sets_and_that_of_the_paper_are_planned(checkou
     assert set(re.findall(r"models/denoiser/([^/,\s]+)/unet/config\.json", output)) == {"adm256"}
     refused = checkout.snakemake("-n", "--config", "denoiser={shared: [jsrt]}", check=False).output
     assert "`denoiser.shared`: found 'jsrt'; expected one of phantom" in refused
-
-
-def test_a_training_that_is_killed_goes_on_from_its_checkpoint(finished):
-    model = "models/segmenter/phantom/unet-clean/model.safetensors"
-    longer = ("--config", "segmenter={steps: 600, evaluate_every: 10, batch_size: 2, width: 4, depth: 2}")
-    checkpoint = finished.path / ".segcert/checkpoints/models/segmenter/phantom/unet-clean.pt"
-    process = finished.start(model, *longer)
-    deadline = time.monotonic() + 120
-    while not checkpoint.exists():
-        assert time.monotonic() < deadline, "no checkpoint was written"
-        assert process.poll() is None, "training ended before it could be killed"
-        time.sleep(0.01)
-    kill(process)
-    assert checkpoint.exists(), "killed too late"
-    finished.snakemake("--unlock", *longer)
-    finished.snakemake("--rerun-incomplete", model, *longer)
-    log = (finished.path / "logs/train/phantom/unet-clean.log").read_text()
-    assert int(re.search(r"goes on from step (\d+)", log)[1]) >= 10
-    history = pd.read_csv(finished.path / "models/segmenter/phantom/unet-clean/history.csv")
-    assert list(history["step"]) == list(range(10, 601, 10))
-    assert not checkpoint.exists()
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_images(finished):

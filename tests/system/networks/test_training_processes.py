@@ -1,4 +1,4 @@
-"""SIGTERM to a training of two processes, as from SLURM: both leave at one step, and the result is the same."""
+"""A training of two processes: one history and one set of weights, also after SIGTERM, as from SLURM."""
 
 import json
 import signal
@@ -6,7 +6,10 @@ import subprocess
 import sys
 import time
 
+import pandas as pd
 import psutil
+import torch
+from safetensors.torch import load_file
 from tests.support.checkout import ROOT
 from tests.unit.test_training import index, settings_of  # noqa: F401
 
@@ -55,3 +58,23 @@ def test_a_training_of_two_processes_leaves_at_one_step(index, tmp_path, monkeyp
     assert "goes on from step" in log.read_text()
     for name in ("unet/diffusion_pytorch_model.safetensors", "last.safetensors", "history.csv"):
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+
+
+def test_two_processes_share_a_training(index, tmp_path):  # noqa: F811
+    """On a CPU, through accelerate: one history, one set of weights, in the common formats."""
+    arguments = {
+        "indexes": [str(index)], "folder": str(tmp_path / "model"), "seed": 0,
+        "settings": settings_of("denoiser", channels=[8, 16], steps=4, evaluate_every=2),
+        "checkpoint": str(tmp_path / "checkpoint.pt"),
+    }  # fmt: skip
+    log = tmp_path / "log.txt"
+    device = launch(train_denoiser, arguments, device="cpu", threads=1, processes=2, log=str(log))
+    assert device.startswith("2 x cpu")
+    assert log.read_text().count("val_psnr_") == 2 * 3, "a line of each validation, of one process"
+    alone = arguments | {"folder": str(tmp_path / "alone"), "checkpoint": str(tmp_path / "alone.pt")}
+    launch(train_denoiser, alone, device="cpu", threads=1, processes=1, log=str(log))
+    of_two, of_one = (load_file(tmp_path / name / "last.safetensors") for name in ("model", "alone"))
+    assert any(not torch.equal(of_two[name], tensor) for name, tensor in of_one.items()), "each drew noise of its own"
+    assert list(pd.read_csv(tmp_path / "model" / "history.csv")["step"]) == [2, 4]
+    assert (tmp_path / "model" / "unet" / "diffusion_pytorch_model.safetensors").exists()
+    assert not (tmp_path / "checkpoint.pt").exists()

@@ -13,7 +13,7 @@ from segcert.data.loading import PreparedDataset
 from segcert.data.prepare import Form, prepare
 from segcert.data.raw import open_raw
 
-ARCHIVES = Path(__file__).parents[3] / "shared" / "data"
+ARCHIVES = Path(__file__).parents[4] / "shared" / "data"
 COUNTS = {  # train, val, test; left out
     "montgomery": (63, 5, 22, 0),
     "shenzhen": (77, 8, 25, 12),
