@@ -1,5 +1,11 @@
 # segcert: `make run` and `make test` set everything up in .venv by themselves.
 
+# Snakemake and the programs of an environment write the path of this folder into command lines as it is.
+ODD := $(shell case "$$(pwd -P)" in (*[][:space:]\'\"\`\$$\&\;\|\<\>\(\){}[*?!\#%:\\]*) echo odd;; esac)
+ifneq ($(ODD),)
+$(error The path of this folder holds a character that the shell of a job would read (a space, a quote, $$, :, ...). Move the folder to a path of letters, digits and / . _ - + , @ = ~ ^, then write: make run)
+endif
+
 PYTHON ?= $(firstword $(shell command -v python3.11 python3))
 VENV := .venv
 INSTALLED := $(shell cat $(VENV)/complete 2>/dev/null)
