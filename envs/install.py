@@ -11,6 +11,7 @@ The file `complete` in its folder, written last, says that an environment is who
 """
 
 import argparse
+import os
 import platform
 import shutil
 import subprocess
@@ -24,6 +25,20 @@ RUN = ROOT / ".venv"
 FOLDERS = {"run": RUN, **{name: ROOT / f".venv-{name}" for name in ("dvc", "dev", "cluster", "checkers")}}
 ON_TOP = {"dev", "cluster"}  # of .venv
 PROGRAMS = ("segcert", "snakemake")  # of .venv, which an environment on top has too
+
+# What jobs import: compiled while .venv is set up, or each job would do it where Python may write no bytecode. Compiled as
+# a whole, the packages would take 350 MB and a minute more.
+COMPILED = {
+    "run": (
+        "accelerate, diffusers, monai.losses, safetensors.torch, torch; from diffusers import DDPMScheduler, UNet2DModel",
+        "jinja2, matplotlib.backends.backend_agg, matplotlib.backends.backend_pdf, matplotlib.backends.backend_svg, "
+        "matplotlib.figure, networkx, pandas, prov.model, psutil, py7zr, pyarrow.parquet, pydantic, pydicom, requests, "
+        "rocrate.rocrate, scipy.ndimage, scipy.spatial, scipy.stats, skimage.metrics, skimage.restoration, snakemake.api, "
+        "snakemake.cli, tifffile, tqdm, typer",
+    ),
+    "dvc": ("dvc.api, dvc.cli.parser, dvc_s3",),
+}
+UNUSED = ("torch/test", "torch/bin/test_*", "torch/bin/*Test", "torch/bin/protoc*")  # torch's own tests in C++: 130 MB
 
 
 def lock_file(name):
@@ -66,13 +81,30 @@ def install_run(installer, folder, torch):
     builds = ["cpu", "cuda"] if torch == "auto" else [torch]
     for build in builds:
         try:
-            installer.install(folder, lock_file("run"), lock_file(f"torch-{build}"))
+            installer.install(folder, lock_file("run"), lock_file(f"torch-{build}"), compiled=False)
             break
         except subprocess.CalledProcessError:
             if build == builds[-1]:
                 raise
             print("The CPU build of torch is not to be had from here (see above): the CUDA build is taken.", flush=True)
     installer.install_checkout(folder)
+
+
+def compile_imported(folder, groups):
+    """Let one process for each group import what jobs import, so that Python keeps the bytecode."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    commands = [[str(folder / "bin/python"), "-I", "-c", f"import {group}"] for group in groups]
+    running = [subprocess.Popen(command, env=environment) for command in commands]
+    for command, process in zip(commands, running):
+        if process.wait():
+            raise subprocess.CalledProcessError(process.returncode, command)
+
+
+def trim(folder):
+    """Delete what no job needs."""
+    for pattern in UNUSED:
+        for path in folder.glob(f"lib/python3*/site-packages/{pattern}"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def see_run(folder):
@@ -96,10 +128,12 @@ def set_up(name, asked, torch):
     installer.create(folder, python)
     if name == "run":
         install_run(installer, folder, torch)
+        trim(folder)
     else:
-        installer.install(folder, lock_file(name))
+        installer.install(folder, lock_file(name), compiled=name not in COMPILED)
     if name in ON_TOP:
         see_run(folder)
+    compile_imported(folder, COMPILED.get(name, ()))
     (folder / "complete").write_text(f"{torch}\n" if name == "run" else "")
 
 

@@ -47,9 +47,10 @@ class Uv:
         """Make an empty environment."""
         self._run("venv", "--quiet", "--no-project", "--python", python, folder)
 
-    def install(self, folder, *locks):
-        """Install what lock files hold."""
-        self._install(folder, *LOCKED, *(word for lock in locks for word in ("--requirement", lock)))
+    def install(self, folder, *locks, compiled=True):
+        """Install what lock files hold, with bytecode or without."""
+        options = ["--compile-bytecode"] if compiled else []
+        self._install(folder, *LOCKED, *options, *(word for lock in locks for word in ("--requirement", lock)))
 
     def install_checkout(self, folder):
         """Install segcert itself, as the files of this checkout."""
@@ -75,8 +76,8 @@ class Pip:
         """Make an environment with pip."""
         create_with_pip(folder, python)
 
-    def install(self, folder, *locks):
-        """Install what lock files hold."""
+    def install(self, folder, *locks, compiled=True):
+        """Install what lock files hold; pip compiles what it installs anyway."""
         self._install(folder, *LOCKED, *(word for lock in locks for word in ("--requirement", lock)))
 
     def install_checkout(self, folder):
