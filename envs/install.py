@@ -4,10 +4,12 @@
 |---|---|---|
 | `run` | `.venv` | what the pipeline and `segcert` need; `--torch` chooses the build |
 | `dvc` | `.venv-dvc` | DVC, alone |
-| `dev`, `cluster` | `.venv-dev`, `.venv-cluster` | tests and lint; Snakemake's plugins: both see all of `.venv` as well |
+| `dev`, `cluster` | `.venv-dev`, `.venv-cluster` | tests and lint; Snakemake's plugins: on top of `.venv` |
 | `checkers` | `.venv-checkers` | programs that check what segcert writes |
 
-The file `complete` in its folder, written last, says that an environment is whole. Standard library only, from Python 3.9.
+The file `complete` in its folder, written last, says that an environment is whole.
+
+Standard library only, from Python 3.9.
 """
 
 import argparse
@@ -18,7 +20,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from installer import ENVS, ROOT, Pip, Uv, find_installer
+from installer import ENVS, ROOT, Uv, find_installer
 
 PYTHON = "3.11"
 RUN = ROOT / ".venv"
@@ -26,15 +28,15 @@ FOLDERS = {"run": RUN, **{name: ROOT / f".venv-{name}" for name in ("dvc", "dev"
 ON_TOP = {"dev", "cluster"}  # of .venv
 PROGRAMS = ("segcert", "snakemake")  # of .venv, which an environment on top has too
 
-# What jobs import: compiled while .venv is set up, or each job would do it where Python may write no bytecode. Compiled as
-# a whole, the packages would take 350 MB and a minute more.
+# What jobs import is compiled now: where Python may write no bytecode, each job would do it again. Compiled as a whole,
+# the packages would take 350 MB and a minute more.
 COMPILED = {
     "run": (
-        "accelerate, diffusers, monai.losses, safetensors.torch, torch; from diffusers import DDPMScheduler, UNet2DModel",
+        "accelerate, monai.losses, safetensors.torch, torch; from diffusers import DDPMScheduler, UNet2DModel",
         "jinja2, matplotlib.backends.backend_agg, matplotlib.backends.backend_pdf, matplotlib.backends.backend_svg, "
         "matplotlib.figure, networkx, pandas, prov.model, psutil, py7zr, pyarrow.parquet, pydantic, pydicom, requests, "
-        "rocrate.rocrate, scipy.ndimage, scipy.spatial, scipy.stats, skimage.metrics, skimage.restoration, snakemake.api, "
-        "snakemake.cli, tifffile, tqdm, typer",
+        "rocrate.rocrate, scipy.ndimage, scipy.spatial, scipy.stats, skimage.metrics, skimage.restoration, "
+        "snakemake.api, snakemake.cli, tifffile, tqdm, typer",
     ),
     "dvc": ("dvc.api, dvc.cli.parser, dvc_s3",),
 }
@@ -51,7 +53,8 @@ def find_python(asked, installer):
     if asked:
         found = version(asked)
         if found != PYTHON:
-            raise SystemExit(f"PYTHON={asked} is {f'Python {found}' if found else 'no Python'}, expected: Python {PYTHON}")
+            what = f"Python {found}" if found else "no Python"
+            raise SystemExit(f"PYTHON={asked} is {what}, expected: Python {PYTHON}")
         return asked
     for name in (f"python{PYTHON}", "python3", sys.executable):
         path = shutil.which(name)
@@ -60,8 +63,8 @@ def find_python(asked, installer):
     path = installer.find_python(PYTHON) if isinstance(installer, Uv) else None
     if path is None:
         raise SystemExit(
-            f"No Python {PYTHON} was found, and none could be downloaded. Install one, for instance with "
-            f"`conda create -n py311 -c conda-forge python={PYTHON}`, then write: make env PYTHON=/path/to/python{PYTHON}"
+            f"No Python {PYTHON} was found, and none could be downloaded. Install one (conda create -n py311 -c "
+            f"conda-forge python={PYTHON}), then write: make env PYTHON=/path/to/python{PYTHON}"
         )
     return path
 
@@ -95,7 +98,7 @@ def compile_imported(folder, groups):
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     commands = [[str(folder / "bin/python"), "-I", "-c", f"import {group}"] for group in groups]
     running = [subprocess.Popen(command, env=environment) for command in commands]
-    for command, process in zip(commands, running):
+    for command, process in zip(commands, running):  # noqa: B905 (`strict` is younger than Python 3.9)
         if process.wait():
             raise subprocess.CalledProcessError(process.returncode, command)
 
@@ -142,17 +145,20 @@ def main():
     parser = argparse.ArgumentParser(description="Set up an environment of this checkout from its hash-locked files.")
     parser.add_argument("name", choices=FOLDERS)
     parser.add_argument("--torch", choices=("auto", "cpu", "cuda"), default="auto", help="the build of torch in .venv")
-    parser.add_argument("--python", help=f"a Python {PYTHON}; default: one on the PATH, or one that uv has or downloads")
+    parser.add_argument(
+        "--python", help=f"a Python {PYTHON}; default: one on the PATH, or one that uv has or downloads"
+    )
     arguments = parser.parse_args()
     if sys.platform != "linux" or platform.machine() not in {"x86_64", "aarch64"}:
         raise SystemExit(
-            f"The locked packages are for Linux on x86_64 and Arm, this is {platform.system()} on {platform.machine()}. "
-            "Run segcert in a container instead: docs/how-to/environments.md"
+            f"The locked packages are for Linux on x86_64 and Arm; this is {platform.system()}, {platform.machine()}: "
+            "run segcert in a container (docs/how-to/environments.md)"
         )
     try:
         set_up(arguments.name, arguments.python, arguments.torch)
     except subprocess.CalledProcessError as error:
-        raise SystemExit(f"{arguments.name}: not set up, for the reason above ({Path(error.cmd[0]).name} failed)") from None
+        program = Path(error.cmd[0]).name
+        raise SystemExit(f"{arguments.name}: not set up, for the reason above ({program} failed)") from None
 
 
 if __name__ == "__main__":

@@ -131,6 +131,9 @@ HARMLESS = {
     "other hashes in the lock file": (lock("pyarrow", r"pyarrow==26.0.1 --hash=sha256:1234 \1"), (), {
         **AFTER_CERTIFY, "score_denoisers": 1, "measure_costs": 1,
     }),
+    "DVC in its lock file": (lock("dvc", r"dvc==99.0 \1"), (), {
+        "version_data": 1, "version_models": 1, "version_results": 1,
+    }),
     "a tool of development in the lock file": (lock("ruff", r"ruff==99.0 \1"), (), NOTHING),
     "a comment in the lock file": (
         edit("envs/lock-run.txt", "accelerate==", "# by hand\naccelerate=="), (), NOTHING,
