@@ -56,7 +56,7 @@ def find_python(asked, installer):
             what = f"Python {found}" if found else "no Python"
             raise SystemExit(f"PYTHON={asked} is {what}, expected: Python {PYTHON}")
         return asked
-    for name in (f"python{PYTHON}", "python3", sys.executable):
+    for name in (f"python{PYTHON}", "python3"):
         path = shutil.which(name)
         if path and version(path) == PYTHON:
             return path

@@ -9,8 +9,8 @@ import os
 import re
 
 import pytest
-from tests.support.checkout import ROOT
 from tests.pipeline.test_reruns import AFTER_CERTIFY
+from tests.support.checkout import ROOT
 
 RUN = "tiny"
 MODEL = "models/segmenter/phantom/unet-clean/model.safetensors"
