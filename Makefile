@@ -1,5 +1,11 @@
 # segcert: every target sets up the environments that it needs, and no other.
 
+# Snakemake and the programs of an environment write the path of this folder into command lines as it is.
+ODD := $(shell case "$$(pwd -P)" in (*[][:space:]\'\"\`\$$\&\;\|\<\>\(\){}[*?!\#%:\\]*) echo odd;; esac)
+ifneq ($(ODD),)
+$(error The path of this folder holds a character that the shell of a job would read (a space, a quote, $$, :, ...). Move the folder to a path of letters, digits and / . _ - + , @ = ~ ^, then write: make run)
+endif
+
 PYTHON ?=
 INSTALLED := $(shell cat .venv/complete 2>/dev/null)
 TORCH ?= $(or $(INSTALLED),auto)

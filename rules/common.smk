@@ -3,6 +3,7 @@
 import math
 import os
 import re
+import string
 import sys
 from importlib.metadata import version
 from itertools import product
@@ -14,6 +15,16 @@ from snakemake.settings.types import DeploymentMethod
 
 SOURCE = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent
 SCRIPTS = SOURCE / "scripts"
+
+# Snakemake writes these paths into command lines unquoted, and lists of paths are parted by colons. The Makefile says so too.
+UNQUOTED = {*string.whitespace, *"'\"`$&;|<>(){}[]*?!#%:\\"}
+for place in (Path.cwd(), SOURCE, Path(sys.executable)):
+    if odd := sorted(UNQUOTED.intersection(str(place))):
+        raise WorkflowError(
+            f"{str(place)!r}: a path with {', '.join(map(repr, odd))}, which the shell of a job would read; move the "
+            "checkout, and the environment with it, to a path of letters, digits and / . _ - + , @ = ~ ^, then write: make run"
+        )
+
 sys.path.insert(0, str(SCRIPTS))
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # jobs run side by side; networks set their threads from the rule's
 # Jobs run the library of this checkout, which is what code digests speak of, also where another one is installed.

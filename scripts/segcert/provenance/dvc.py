@@ -53,7 +53,7 @@ def dvc_command(root: str | Path = ".") -> list[str]:
     python = Path(root, PYTHON).absolute()
     if python.exists():
         return [str(python), "-P", "-m", "dvc"]  # and not bin/dvc, whose first line cannot hold every path
-    raise SystemExit(f"segcert: DVC is neither installed here ({sys.executable}) nor in .venv-dvc; write: make env")
+    raise SystemExit(f"segcert: DVC is neither installed here ({sys.executable}) nor in .venv-dvc; write: make dvc")
 
 
 def private_cache(root: str | Path = ".") -> Path:

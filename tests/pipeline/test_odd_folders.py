@@ -1,0 +1,68 @@
+"""A checkout in a folder with an odd name runs, or the first command refuses it in one line."""
+
+import shutil
+import subprocess
+import sys
+import sysconfig
+
+import pytest
+from tests.support.checkout import ROOT, TINY, Checkout
+
+from segcert.audit.plan import PlanError
+
+REFUSED = " \t\n'\"`$&;|<>(){}[]*?!#%:\\"
+TAKEN = "Zoë+東京_-,@=~^"
+
+
+@pytest.fixture
+def in_folder(tmp_path):
+    """A function that makes a checkout in a folder with a name: as much of it as a plan reads."""
+
+    def make(name):
+        path = tmp_path / name / "repo"
+        for folder in ("rules", "scripts", "config", "profiles", "envs", "workflow"):
+            shutil.copytree(ROOT / folder, path / folder, ignore=shutil.ignore_patterns("__pycache__", "*.sif"))
+        for file in ("Snakefile", "Makefile", "pyproject.toml", TINY):
+            (path / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / file, path / file)
+        return Checkout(path)
+
+    return make
+
+
+def make_run(checkout):
+    return subprocess.run(["make", "-n", "run"], cwd=checkout.path, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("odd", REFUSED, ids=lambda odd: f"{ord(odd):#x}")
+def test_a_folder_that_a_shell_would_read_is_refused_by_make_and_by_a_plan(in_folder, odd):
+    checkout = in_folder(f"a{odd}b")
+    done = make_run(checkout)
+    assert done.returncode
+    (line,) = (done.stdout + done.stderr).splitlines()
+    assert "The path of this folder holds a character" in line
+    with pytest.raises(PlanError, match="a path with") as refused:
+        checkout.stale()
+    (line,) = (line for line in str(refused.value).splitlines() if "a path with" in line)
+    assert repr(odd) in line
+
+
+def test_a_folder_with_letters_of_any_language_is_taken(in_folder):
+    checkout = in_folder(TAKEN)
+    assert "bin/snakemake" in make_run(checkout).stdout
+    assert checkout.stale("data/prepared/phantom/index.csv") == {"prepare_phantom": 1}
+    checkout.snakemake("data/prepared/phantom/index.csv")
+    assert (checkout.path / "data/prepared/phantom/index.csv").exists()
+
+
+def test_an_environment_in_an_odd_folder_is_refused(in_folder, tmp_path):
+    checkout = in_folder("plain")
+    environment = tmp_path / "its environment"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
+    packages = next(environment.glob("lib/python3*/site-packages"))
+    (packages / "tests.pth").write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n")
+    command = [environment / "bin/python", *checkout.command("-n")[1:]]
+    done = subprocess.run(command, cwd=checkout.path, capture_output=True, text=True, check=False)
+    assert done.returncode
+    words = f"'{environment}/bin/python': a path with ' ', which the shell of a job would read"
+    assert words in done.stdout + done.stderr
