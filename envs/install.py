@@ -4,13 +4,16 @@
 |---|---|---|
 | `run` | `.venv` | what the pipeline and `segcert` need; `--torch` chooses the build |
 | `dvc` | `.venv-dvc` | DVC, alone |
-| `dev`, `cluster` | `.venv-dev`, `.venv-cluster` | tests and lint; Snakemake's plugins: both see all of `.venv` as well |
+| `dev`, `cluster` | `.venv-dev`, `.venv-cluster` | tests and lint; Snakemake's plugins: on top of `.venv` |
 | `checkers` | `.venv-checkers` | programs that check what segcert writes |
 
-The file `complete` in its folder, written last, says that an environment is whole. Standard library only, from Python 3.9.
+The file `complete` in its folder, written last, says that an environment is whole.
+
+Standard library only, from Python 3.9.
 """
 
 import argparse
+import os
 import platform
 import shutil
 import subprocess
@@ -25,6 +28,20 @@ FOLDERS = {"run": RUN, **{name: ROOT / f".venv-{name}" for name in ("dvc", "dev"
 ON_TOP = {"dev", "cluster"}  # of .venv
 PROGRAMS = ("segcert", "snakemake")  # of .venv, which an environment on top has too
 
+# What jobs import is compiled now: where Python may write no bytecode, each job would do it again. Compiled as a whole,
+# the packages would take 350 MB and a minute more.
+COMPILED = {
+    "run": (
+        "accelerate, monai.losses, safetensors.torch, torch; from diffusers import DDPMScheduler, UNet2DModel",
+        "jinja2, matplotlib.backends.backend_agg, matplotlib.backends.backend_pdf, matplotlib.backends.backend_svg, "
+        "matplotlib.figure, networkx, pandas, prov.model, psutil, py7zr, pyarrow.parquet, pydantic, pydicom, requests, "
+        "rocrate.rocrate, scipy.ndimage, scipy.spatial, scipy.stats, skimage.metrics, skimage.restoration, "
+        "snakemake.api, snakemake.cli, tifffile, tqdm, typer",
+    ),
+    "dvc": ("dvc.api, dvc.cli.parser, dvc_s3",),
+}
+UNUSED = ("torch/test", "torch/bin/test_*", "torch/bin/*Test", "torch/bin/protoc*")  # torch's own tests in C++: 130 MB
+
 
 def lock_file(name):
     """The path of a lock file."""
@@ -36,19 +53,18 @@ def find_python(asked, installer):
     if asked:
         found = version(asked)
         if found != PYTHON:
-            raise SystemExit(
-                f"PYTHON={asked} is {f'Python {found}' if found else 'no Python'}, expected: Python {PYTHON}"
-            )
+            what = f"Python {found}" if found else "no Python"
+            raise SystemExit(f"PYTHON={asked} is {what}, expected: Python {PYTHON}")
         return asked
-    for name in (f"python{PYTHON}", "python3", sys.executable):
+    for name in (f"python{PYTHON}", "python3"):
         path = shutil.which(name)
         if path and version(path) == PYTHON:
             return path
     path = installer.find_python(PYTHON) if isinstance(installer, Uv) else None
     if path is None:
         raise SystemExit(
-            f"No Python {PYTHON} was found, and none could be downloaded. Install one, for instance with "
-            f"`conda create -n py311 -c conda-forge python={PYTHON}`, then write: make env PYTHON=/path/to/python{PYTHON}"
+            f"No Python {PYTHON} was found, and none could be downloaded. Install one (conda create -n py311 -c "
+            f"conda-forge python={PYTHON}), then write: make env PYTHON=/path/to/python{PYTHON}"
         )
     return path
 
@@ -68,13 +84,30 @@ def install_run(installer, folder, torch):
     builds = ["cpu", "cuda"] if torch == "auto" else [torch]
     for build in builds:
         try:
-            installer.install(folder, lock_file("run"), lock_file(f"torch-{build}"))
+            installer.install(folder, lock_file("run"), lock_file(f"torch-{build}"), compiled=False)
             break
         except subprocess.CalledProcessError:
             if build == builds[-1]:
                 raise
             print("The CPU build of torch is not to be had from here (see above): the CUDA build is taken.", flush=True)
     installer.install_checkout(folder)
+
+
+def compile_imported(folder, groups):
+    """Let one process for each group import what jobs import, so that Python keeps the bytecode."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    commands = [[str(folder / "bin/python"), "-I", "-c", f"import {group}"] for group in groups]
+    running = [subprocess.Popen(command, env=environment) for command in commands]
+    for command, process in zip(commands, running):  # noqa: B905 (`strict` is younger than Python 3.9)
+        if process.wait():
+            raise subprocess.CalledProcessError(process.returncode, command)
+
+
+def trim(folder):
+    """Delete what no job needs."""
+    for pattern in UNUSED:
+        for path in folder.glob(f"lib/python3*/site-packages/{pattern}"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def see_run(folder):
@@ -98,10 +131,12 @@ def set_up(name, asked, torch):
     installer.create(folder, python)
     if name == "run":
         install_run(installer, folder, torch)
+        trim(folder)
     else:
-        installer.install(folder, lock_file(name))
+        installer.install(folder, lock_file(name), compiled=name not in COMPILED)
     if name in ON_TOP:
         see_run(folder)
+    compile_imported(folder, COMPILED.get(name, ()))
     (folder / "complete").write_text(f"{torch}\n" if name == "run" else "")
 
 
@@ -116,15 +151,14 @@ def main():
     arguments = parser.parse_args()
     if sys.platform != "linux" or platform.machine() not in {"x86_64", "aarch64"}:
         raise SystemExit(
-            f"The locked packages are for Linux on x86_64 and Arm, this is {platform.system()} on {platform.machine()}. "
-            "Run segcert in a container instead: docs/how-to/environments.md"
+            f"The locked packages are for Linux on x86_64 and Arm; this is {platform.system()}, {platform.machine()}: "
+            "run segcert in a container (docs/how-to/environments.md)"
         )
     try:
         set_up(arguments.name, arguments.python, arguments.torch)
     except subprocess.CalledProcessError as error:
-        raise SystemExit(
-            f"{arguments.name}: not set up, for the reason above ({Path(error.cmd[0]).name} failed)"
-        ) from None
+        program = Path(error.cmd[0]).name
+        raise SystemExit(f"{arguments.name}: not set up, for the reason above ({program} failed)") from None
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """What installs the packages of the lock files: uv, or pip where uv cannot be had.
 
-uv is the one on the PATH, else it comes from PyPI by `lock-uv.txt` into an environment of its own, `.venv-uv`. It takes the
-indexes, links, proxy and certificate of pip's configuration, so that both find the same files; hashes say that they are.
+uv is the one on the PATH, else it comes from PyPI by `lock-uv.txt` into an environment of its own, `.venv-uv`. It takes
+the indexes, links, proxy and certificate of pip's configuration, so that both find the same files.
 
 Standard library only, from Python 3.9: this runs before there is an environment.
 """
@@ -47,9 +47,10 @@ class Uv:
         """Make an empty environment."""
         self._run("venv", "--quiet", "--no-project", "--python", python, folder)
 
-    def install(self, folder, *locks):
-        """Install what lock files hold."""
-        self._install(folder, *LOCKED, *(word for lock in locks for word in ("--requirement", lock)))
+    def install(self, folder, *locks, compiled=True):
+        """Install what lock files hold, with bytecode or without."""
+        options = ["--compile-bytecode"] if compiled else []
+        self._install(folder, *LOCKED, *options, *(word for lock in locks for word in ("--requirement", lock)))
 
     def install_checkout(self, folder):
         """Install segcert itself, as the files of this checkout."""
@@ -75,8 +76,8 @@ class Pip:
         """Make an environment with pip."""
         create_with_pip(folder, python)
 
-    def install(self, folder, *locks):
-        """Install what lock files hold."""
+    def install(self, folder, *locks, compiled=True):
+        """Install what lock files hold; pip compiles what it installs anyway."""
         self._install(folder, *LOCKED, *(word for lock in locks for word in ("--requirement", lock)))
 
     def install_checkout(self, folder):
@@ -89,7 +90,7 @@ class Pip:
 
 
 def find_installer():
-    """Uv where it is or can be had, else pip."""
+    """Take uv where it is or can be had, else pip."""
     found = shutil.which("uv")
     if found and _version(found) >= OLDEST:
         return Uv(found, pip_settings(_pip()))
@@ -109,12 +110,18 @@ def find_installer():
     return Uv(OWN / "bin/uv", pip_settings([str(OWN / "bin/python"), "-m", "pip"]))
 
 
-def uv_for_locks():
-    """Uv without the extra indexes of pip's files, as few of them say when a file was published."""
+def uv_for_locks(places=False):
+    """The uv of `make lock`: with the main index alone, or with `places` where PIP_... variables say that more lies.
+
+    The places may have the CPU build of torch, which would otherwise be taken for the other one. Extra indexes of pip's
+    files are left out: few of them say when a file was published.
+    """
     found = find_installer()
     if not isinstance(found, Uv):
         raise SystemExit("`make lock` needs uv, which cannot be had from here")
-    if "PIP_EXTRA_INDEX_URL" not in os.environ:
+    if not places:
+        found.environment.pop("UV_FIND_LINKS", None)
+    if not places or "PIP_EXTRA_INDEX_URL" not in os.environ:
         found.environment.pop("UV_INDEX", None)
     return found
 
@@ -123,9 +130,7 @@ def create_with_pip(folder, python):
     """Make an environment with pip. Raises SystemExit where Python has none to give (Debian's without python3-venv)."""
     looked = subprocess.run([python, "-c", "import ensurepip"], capture_output=True, check=False)
     if looked.returncode:
-        raise SystemExit(
-            f"{python} makes no environments: it has no ensurepip. On Debian and Ubuntu write: apt install python3-venv"
-        )
+        raise SystemExit(f"{python} has no ensurepip, so it makes no environments. Write: apt install python3-venv")
     subprocess.run([python, "-m", "venv", "--clear", str(folder)], check=True)
 
 

@@ -9,8 +9,8 @@
 
 The CPU build of torch comes from a place that pip knows: name it in PIP_FIND_LINKS or PIP_EXTRA_INDEX_URL.
 
-Versions that stand in the lock files stay while they fit; `--upgrade` (`make lock UPGRADE=1`) takes the newest. None but
-torch's, which stands below, is younger than seven days: by then a release that was tampered with has mostly been found out.
+Versions that stand in the lock files stay while they fit; `--upgrade` (`make lock UPGRADE=1`) takes the newest. None
+but torch's, which stands below, is younger than seven days: by then most tampered releases are found out.
 """
 
 import argparse
@@ -71,7 +71,7 @@ def main() -> None:
         return [] if upgrade else [lock_file(name) for name in names]
 
     run, cpu, cuda = map(lock_file, ("run", "torch-cpu", "torch-cuda"))
-    found = resolve(uv, *PROJECT, kept=kept("run", "torch-cpu"), pins=[f"torch=={TORCH}+cpu"])
+    found = resolve(uv_for_locks(places=True), *PROJECT, kept=kept("run", "torch-cpu"), pins=[f"torch=={TORCH}+cpu"])
     common = {package: block for package, block in found.items() if package != "torch"}
     versions = [re.split(r"[ \\\n]", block)[0] for block in common.values()]
     of_cuda = resolve(uv, *PROJECT, kept=kept("torch-cuda"), pins=[f"torch=={TORCH}", *versions])

@@ -2,7 +2,8 @@
 
 A stage is stale when its locked environment changed: when the lock files give another version or other hashes of a
 package that the script can import, itself or through another. DVC, which has an environment of its own, counts for
-scripts that call it. Packages of other stages, and the tools of development, do not count. Which build of torch is installed here (CPU or CUDA) does not count either: it says where networks run.
+scripts that call it. Packages of other stages, and the tools of development, do not count. Which
+build of torch is installed here (CPU or CUDA) does not count either: it says where networks run.
 """
 
 import contextlib
