@@ -6,6 +6,7 @@ INSTALLED := $(shell cat $(VENV)/complete 2>/dev/null)
 TORCH ?= $(or $(INSTALLED),auto)
 BIN := $(VENV)/bin
 CHECKERS := .venv-checkers
+UV ?= $(BIN)/uv
 CLUSTER := .venv-cluster
 LOCKS := envs/lock-common.txt envs/lock-torch-cpu.txt envs/lock-torch-cuda.txt
 LOCKED = pip install --quiet --no-deps --require-hashes -r
@@ -16,7 +17,7 @@ QUICK := tests/unit tests/statistics tests/golden tests/pipeline
 SYSTEM := tests/system
 
 .DEFAULT_GOAL := help
-.PHONY: help run status push test test-rest test-all screenshots env cluster lint format lock config docs clean
+.PHONY: help run status push test test-rest test-pythons test-all screenshots env cluster lint format lock config docs clean
 
 help:  ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
@@ -35,6 +36,9 @@ test: env  ## Run the tests of a newcomer: units, statistics, one tiny run
 
 test-rest: env $(CHECKERS)/complete $(CLUSTER)/complete  ## Run all other tests: storage, clusters, browser, deployment, faults
 	$(PYTEST) $(SYSTEM)
+
+test-pythons: env  ## Run the tests of the parts without torch on each of Python 3.11, 3.12 and 3.13 that is found here
+	PYTHONPATH=scripts $(BIN)/python -m tests.tools.pythons $(UV)
 
 test-all: test test-rest  ## Run all tests
 
