@@ -40,8 +40,6 @@ def test_a_launcher_of_a_version_that_is_not_there_is_passed_over(tmp_path, monk
 def test_without_any_python_it_fails_and_says_what_to_write(monkeypatch, capsys):
     monkeypatch.setattr(pythons, "VERSIONS", ("3.97", "3.98"))
     monkeypatch.setattr(sys, "argv", ["pythons", "/bin/true"])
-    with pytest.raises(
-        SystemExit, match=r"none of Python 3\.97, 3\.98 was found; write: /bin/true python install"
-    ):
+    with pytest.raises(SystemExit, match=r"none of Python 3\.97, 3\.98 was found; write: /bin/true python install"):
         pythons.main()
     assert capsys.readouterr().out.splitlines()[0] == "Python 3.97: not found here, not tested"
