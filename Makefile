@@ -19,8 +19,8 @@ QUICK := tests/unit tests/statistics tests/golden tests/pipeline
 SYSTEM := tests/system
 
 .DEFAULT_GOAL := help
-.PHONY: help run status push pull test test-rest test-all screenshots env dvc dev checkers cluster lint format lock config \
-	docs clean
+.PHONY: help run status push pull test test-rest test-pythons test-all screenshots env dvc dev checkers cluster lint format \
+	lock config docs clean
 
 help:  ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 13
@@ -42,6 +42,9 @@ test: env dvc dev  ## Run the tests of a newcomer: units, statistics, one tiny r
 
 test-rest: env dvc dev checkers cluster  ## Run all other tests: storage, clusters, browser, deployment, faults
 	$(PYTEST) --dist loadscope $(SYSTEM)
+
+test-pythons: env  ## Run the tests of the parts without torch on each of Python 3.11, 3.12 and 3.13 that is found here
+	PYTHONPATH=scripts $(BIN)/python -m tests.tools.pythons
 
 test-all: test test-rest  ## Run all tests
 

@@ -11,8 +11,6 @@ from pathlib import Path
 
 import psutil
 
-from segcert.audit.audit import audit
-from segcert.audit.plan import read_plan
 from segcert.provenance.dvc import run_dvc
 
 ROOT = Path(__file__).parents[2]
@@ -38,11 +36,15 @@ class Checkout:
 
     def stale(self, *arguments, configfile=TINY):
         """What `snakemake -n` would do: number of jobs by rule. Planned in this process, which saves the imports."""
+        from segcert.audit.plan import read_plan  # here, so that tests without Snakemake do not need it
+
         with self.inside():
             jobs = read_plan([*arguments, "--configfile", configfile])
         return dict(collections.Counter(job.rule for job in jobs if job.stale))
 
     def audit(self, run="tiny", **options):
+        from segcert.audit.audit import audit  # here, so that tests without torch do not need it
+
         with self.inside():
             return audit(run, **options)
 

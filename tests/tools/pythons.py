@@ -1,0 +1,124 @@
+"""The parts without torch, tested on each Python that is found here: `make test-pythons`.
+
+For each version an environment, `.venv-py312` and so on, is made by uv from the lock files, with nothing but what these
+parts need. In it run the tests that import from these parts alone. An import of torch that finds its way into one of
+them fails there: torch is not installed.
+"""
+
+import ast
+import glob
+import hashlib
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "envs"))
+from installer import Uv, find_installer
+
+VERSIONS = ("3.11", "3.12", "3.13")
+# Certification, votes, data reading and tables, and what they rest on; modules of segcert.
+PARTS = (
+    "certification", "config", "data", "draws", "measurements", "provenance.arrays", "provenance.digests",
+    "reporting.claims", "reporting.tables", "votes",
+)  # fmt: skip
+TESTS = "tests/unit"
+LOCKS = ("envs/lock-run.txt", "envs/lock-dev.txt")
+PACKAGES = (
+    "filelock", "hypothesis", "matplotlib", "numpy", "packaging", "pandas", "pillow", "psutil", "py7zr", "pyarrow",
+    "pydantic", "pydicom", "pytest", "pyyaml", "requests", "scipy", "statsmodels", "tenacity", "tifffile", "tqdm",
+    "unrar2-cffi", "urllib3",
+)  # fmt: skip
+
+
+def imported(path: Path) -> Iterator[str]:
+    """The dotted names that a Python file imports, wherever the import stands."""
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def selected() -> list[str]:
+    """The files of tests that import something of segcert, and only from `PARTS`."""
+    files = []
+    for path in sorted((ROOT / TESTS).glob("test_*.py")):
+        names = [name for name in imported(path) if name.split(".")[0] == "segcert"]
+        within = [any(f"{name}.".startswith(f"segcert.{part}.") for part in PARTS) for name in names]
+        if names and all(within):
+            files.append(str(path.relative_to(ROOT)))
+    return files
+
+
+def find_python(version: str, uv: Uv) -> str | None:
+    """An interpreter of a version: on the PATH, of pyenv, or one that uv has; None if there is none."""
+    name = f"python{version}"
+    places = [str(Path(folder, name)) for folder in os.environ.get("PATH", "").split(os.pathsep)]
+    pyenv = os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")
+    places += sorted(glob.glob(f"{pyenv}/versions/{version}.*/bin/{name}"))
+    asked = [uv.program, "python", "find", "--managed-python", "--no-python-downloads", version]
+    places += subprocess.run(asked, capture_output=True, text=True, check=False).stdout.splitlines()
+    for place in places:
+        # A launcher of pyenv may lie on the PATH for a version that is not there.
+        program = "import sys; print('%d.%d' % sys.version_info[:2])"
+        try:
+            said = subprocess.run([place, "-c", program], capture_output=True, text=True, check=False).stdout.strip()
+        except OSError:
+            continue
+        if said == version:
+            return place
+    return None
+
+
+def pins() -> list[str]:
+    """`PACKAGES` in the versions of the lock files, as requirements."""
+    text = "".join((ROOT / lock).read_text() for lock in LOCKS)
+    locked = dict(re.findall(r"^([\w.-]+)==([^\s;]+)", text, re.MULTILINE))
+    return [f"{name}=={locked[name]}" for name in PACKAGES]
+
+
+def make_environment(version: str, python: str, uv: Uv) -> Path:
+    """The environment of a version, made anew where the interpreter or a lock file changed; returns its interpreter."""
+    folder = ROOT / f".venv-py{version.replace('.', '')}"
+    locks = hashlib.sha256(b"".join((ROOT / lock).read_bytes() for lock in LOCKS)).hexdigest()
+    wanted = "\n".join([python, locks, *pins(), ""])
+    complete, inside = folder / "complete", folder / "bin/python"
+    if not complete.exists() or complete.read_text() != wanted:
+        uv.create(folder, python)
+        # As constraints, the lock files give versions and hashes of what these packages require, too.
+        install = [uv.program, "pip", "install", "--quiet", "--python", inside, "--require-hashes", "--only-binary", ":all:"]
+        install += ["--requirements", "-"] + [word for lock in LOCKS for word in ("--constraints", ROOT / lock)]
+        subprocess.run(install, input="\n".join(pins()), text=True, cwd=ROOT, env=uv.environment, check=True)
+        complete.write_text(wanted)
+    return inside
+
+
+def main() -> None:
+    """Test each version that is found; exit with an error if a test failed, or if none is found."""
+    uv = find_installer()
+    if not isinstance(uv, Uv):
+        raise SystemExit("the environments of other Pythons need uv, which cannot be had from here")
+    files, results = selected(), {}
+    for version in VERSIONS:
+        python = find_python(version, uv)
+        if python is None:
+            print(f"Python {version}: not found here, not tested", flush=True)
+            continue
+        print(f"Python {version}: {python}, {len(files)} files of tests", flush=True)
+        inside = make_environment(version, python, uv)
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        command = [inside, "-m", "pytest", "--quiet", *files]
+        results[version] = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
+    if not results:
+        raise SystemExit(f"none of Python {', '.join(VERSIONS)} was found; write: {uv.program} python install {VERSIONS[-1]}")
+    if failed := [version for version, status in results.items() if status]:
+        raise SystemExit(f"tests failed on Python {', '.join(failed)}")
+    print(f"the parts without torch work on Python {', '.join(results)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""The choice of tests that run without torch, on several Pythons (tests/tools/pythons.py)."""
+
+import subprocess
+import sys
+
+import pytest
+from tests.tools import pythons
+from tests.tools.pythons import LOCKS, PACKAGES, ROOT, find_python, imported, pins, selected
+
+
+def test_the_parts_without_torch_are_tested_and_nothing_else():
+    files = selected()
+    for name in ("certificate", "votes", "decoding", "releases", "tables", "splits", "config"):
+        assert f"tests/unit/test_{name}.py" in files
+    for file in files:
+        assert not {name.split(".")[0] for name in imported(ROOT / file)} & {"torch", "snakemake", "diffusers"}, file
+
+
+def test_every_package_is_locked():
+    assert [pin.split("==")[0] for pin in pins()] == list(PACKAGES)
+    assert all((ROOT / lock).exists() for lock in LOCKS)
+
+
+def test_fixtures_of_all_tests_need_neither_torch_nor_snakemake():
+    program = "import sys, tests.conftest; assert not {'torch', 'snakemake'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
+
+
+def test_a_launcher_of_a_version_that_is_not_there_is_passed_over(tmp_path, monkeypatch):
+    (here := tmp_path / "here").mkdir()
+    monkeypatch.setenv("PATH", f"{tmp_path}:{here}")
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path / "pyenv"))
+    for folder, program in ((tmp_path, "exit 127"), (here, "echo 3.99")):
+        (folder / "python3.99").write_text(f"#!/bin/sh\n{program}\n")
+        (folder / "python3.99").chmod(0o755)
+    assert find_python("3.99", "/bin/true") == str(here / "python3.99")
+    assert find_python("3.98", "/bin/true") is None
+
+
+def test_without_any_python_it_fails_and_says_what_to_write(monkeypatch, capsys):
+    monkeypatch.setattr(pythons, "VERSIONS", ("3.97", "3.98"))
+    monkeypatch.setattr(sys, "argv", ["pythons", "/bin/true"])
+    with pytest.raises(SystemExit, match=r"none of Python 3\.97, 3\.98 was found; write: /bin/true python install"):
+        pythons.main()
+    assert capsys.readouterr().out.splitlines()[0] == "Python 3.97: not found here, not tested"
