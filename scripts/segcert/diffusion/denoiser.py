@@ -117,7 +117,10 @@ def closest_timestep(alphas_cumprod: Tensor, sigma: float) -> int:
 
 def _load_unet(folder: Path) -> UNet2DModel:
     """A UNet2DModel as `from_pretrained` reads it, which imports the compiler of torch for it: for seconds."""
-    unet = UNet2DModel.from_config(parse_json((folder / "config.json").read_bytes()))
+    config = parse_json((folder / "config.json").read_bytes())
+    if not isinstance(config, dict):  # diffusers takes a text for the address of a model, and asks for it
+        raise ValueError(f"unet/config.json: found {type(config).__name__}, expected a mapping")
+    unet = UNet2DModel.from_config(config)
     weights = load_file(folder / "diffusion_pytorch_model.safetensors")
     if weights.keys() != unet.state_dict().keys():  # older versions of diffusers gave layers other names
         return UNet2DModel.from_pretrained(folder, local_files_only=True, use_safetensors=True, low_cpu_mem_usage=False)
