@@ -10,6 +10,7 @@ import glob
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -88,10 +89,13 @@ def make_environment(version: str, python: str, uv: Uv) -> Path:
     wanted = "\n".join([python, locks, *pins(), ""])
     complete, inside = folder / "complete", folder / "bin/python"
     if not complete.exists() or complete.read_text() != wanted:
+        shutil.rmtree(folder, ignore_errors=True)
         uv.create(folder, python)
         # As constraints, the lock files give versions and hashes of what these packages require, too.
-        install = [uv.program, "pip", "install", "--quiet", "--python", inside, "--require-hashes", "--only-binary", ":all:"]
-        install += ["--requirements", "-"] + [word for lock in LOCKS for word in ("--constraints", ROOT / lock)]
+        install = [uv.program, "pip", "install", "--quiet", "--python", inside, "--require-hashes"]
+        install += ["--only-binary", ":all:", "--requirements", "-"] + [
+            word for lock in LOCKS for word in ("--constraints", ROOT / lock)
+        ]
         subprocess.run(install, input="\n".join(pins()), text=True, cwd=ROOT, env=uv.environment, check=True)
         complete.write_text(wanted)
     return inside
@@ -114,7 +118,9 @@ def main() -> None:
         command = [inside, "-m", "pytest", "--quiet", *files]
         results[version] = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
     if not results:
-        raise SystemExit(f"none of Python {', '.join(VERSIONS)} was found; write: {uv.program} python install {VERSIONS[-1]}")
+        raise SystemExit(
+            f"none of Python {', '.join(VERSIONS)} was found; write: {uv.program} python install {VERSIONS[-1]}"
+        )
     if failed := [version for version, status in results.items() if status]:
         raise SystemExit(f"tests failed on Python {', '.join(failed)}")
     print(f"the parts without torch work on Python {', '.join(results)}")

@@ -1,4 +1,4 @@
-"""`.venv-dev/bin/python -m tests.tools.slurm`: a configuration on the cluster against the same here; or faults, case by case."""
+"""`python -m tests.tools.slurm`: a configuration on the cluster against the same here; or faults, case by case."""
 
 import argparse
 import signal
@@ -8,10 +8,10 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.support.checkout import make_checkout
 from tests.tools.slurm.cluster import cluster
 from tests.tools.slurm.faults import FAULTS, disturbed, undisturbed
 from tests.tools.slurm.runs import differing, made, run_on
-from tests.support.checkout import make_checkout
 
 
 def compare(configfile: str, local: Path | None, folder: Path) -> bool:
