@@ -83,9 +83,9 @@ def test_a_remote_that_lost_a_list_of_files_gets_it_again(project):
 
 def test_a_remote_that_cannot_be_reached_fails_both_ways(project):
     project.with_name("segcert-store").write_text("a file where the folder should be")
-    with pytest.raises(SystemExit, match="^segcert: dvc push failed"):
+    with pytest.raises(SystemExit, match=r"^segcert: dvc push failed"):
         push_to_remote(FOLDERS, project)
-    with pytest.raises(SystemExit, match="^segcert: dvc pull failed"):
+    with pytest.raises(SystemExit, match=r"^segcert: dvc pull failed"):
         pull_from_remote(FOLDERS, cloned(project, project.with_name("clone")))
 
 
