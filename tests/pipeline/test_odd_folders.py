@@ -66,3 +66,10 @@ def test_an_environment_in_an_odd_folder_is_refused(in_folder, tmp_path):
     assert done.returncode
     words = f"'{environment}/bin/python': a path with ' ', which the shell of a job would read"
     assert words in done.stdout + done.stderr
+
+
+def test_data_behind_a_link_are_refused_by_a_plan(in_folder, tmp_path):
+    checkout = in_folder("plain")
+    (checkout.path / "data").symlink_to(tmp_path)
+    with pytest.raises(PlanError, match=r"data: is a link to .*mount --bind"):
+        checkout.stale()
