@@ -17,9 +17,7 @@ from segcert.provenance.digests import file_digest
 from segcert.votes import Votes, load_votes, save_votes
 
 PREDICTIONS = "results/tiny/predictions/phantom/unet-clean.npz"
-DECIDED = (
-    "results/tiny/certificates/phantom/unet-clean/none/sigma_0.25.npz"  # the first output of the job for both levels
-)
+DECIDED = "results/tiny/certificates/phantom/unet-clean/none/sigma_0.25.npz"  # whose record is that of both levels
 
 
 def test_snakemake_audit_prints_a_table_writes_json_and_a_page_and_fails_for_a_broken_link(finished):

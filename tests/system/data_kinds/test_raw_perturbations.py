@@ -16,9 +16,8 @@ MEMBER = "MontgomerySet/CXR_png/MCUCXR_0001_1.png"
 OWN_IMAGE = "data/raw/clinic/images/0_000.png"
 AFTER_ONE_SET = {
     "train_segmenter": 1, "segmenter_card": 1, "sample": 1, "predict": 1, "measure_costs": 1, "certify": 1,
-    "denoise_examples": 1, "pictures": 1, "check": 1, "stages": 1,
-    "look_at_data": 1, "collect": 1, "tables": 1, "curves": 1, "data_page": 1, "summary": 1, "page": 1,
-    "version_data": 1, "version_models": 1, "version_results": 1,
+    "denoise_examples": 1, "pictures": 1, "check": 1, "stages": 1, "look_at_data": 1, "collect": 1, "tables": 1,
+    "curves": 1, "data_page": 1, "summary": 1, "page": 1, "version_data": 1, "version_models": 1, "version_results": 1,
 }  # fmt: skip
 
 
