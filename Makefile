@@ -1,4 +1,4 @@
-# segcert: `make run` and `make test` set everything up in .venv by themselves.
+# segcert: every target sets up the environments that it needs, and no other.
 
 # Snakemake and the programs of an environment write the path of this folder into command lines as it is.
 ODD := $(shell case "$$(pwd -P)" in (*[][:space:]\'\"\`\$$\&\;\|\<\>\(\){}[*?!\#%:\\]*) echo odd;; esac)
@@ -6,93 +6,73 @@ ifneq ($(ODD),)
 $(error The path of this folder holds a character that the shell of a job would read (a space, a quote, $$, :, ...). Move the folder to a path of letters, digits and / . _ - + , @ = ~ ^, then write: make run)
 endif
 
-PYTHON ?= $(firstword $(shell command -v python3.11 python3))
-VENV := .venv
-INSTALLED := $(shell cat $(VENV)/complete 2>/dev/null)
+PYTHON ?=
+INSTALLED := $(shell cat .venv/complete 2>/dev/null)
 TORCH ?= $(or $(INSTALLED),auto)
-BIN := $(VENV)/bin
-CHECKERS := .venv-checkers
-CLUSTER := .venv-cluster
-LOCKS := envs/lock-common.txt envs/lock-torch-cpu.txt envs/lock-torch-cuda.txt
-LOCKED = pip install --quiet --no-deps --require-hashes -r
-INSTALL = $(BIN)/$(LOCKED) envs/lock-common.txt -r
+BIN := .venv/bin
+DEV := .venv-dev/bin
+SETUP = $(or $(PYTHON),python3) envs/install.py $(if $(PYTHON),--python $(PYTHON))
 
-PYTEST = OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist worksteal
+PYTEST = OMP_NUM_THREADS=1 $(DEV)/pytest --numprocesses logical --maxprocesses 4 --dist worksteal
 QUICK := tests/unit tests/statistics tests/golden tests/pipeline
 SYSTEM := tests/system
 
 .DEFAULT_GOAL := help
-.PHONY: help run status push test test-rest test-all screenshots env cluster lint format lock config docs clean
+.PHONY: help run status push pull test test-rest test-all screenshots env dvc dev checkers cluster lint format lock config \
+	docs clean
 
 help:  ## Show the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 13
 
-run: env  ## Run the whole pipeline on the embedded phantom; CONFIG=config/montgomery.yaml for another run
+run: env dvc  ## Run the whole pipeline on the embedded phantom; CONFIG=config/montgomery.yaml for another run
 	$(BIN)/snakemake $(if $(CONFIG),--configfile $(CONFIG))
 
 status: env  ## Say what is stale, stage by stage, and why; CONFIG as for run
 	$(BIN)/segcert status $(if $(CONFIG),--configfile $(CONFIG))
 
-push: env  ## Push data, models and results of the run to the DVC remote
+push: env dvc  ## Push data, models and results of the run to the DVC remote
 	$(BIN)/snakemake push $(if $(CONFIG),--configfile $(CONFIG))
 
-test: env  ## Run the tests of a newcomer: units, statistics, one tiny run
+pull: env dvc  ## Pull from the DVC remote what the pointers of this commit name
+	$(BIN)/snakemake pull $(if $(CONFIG),--configfile $(CONFIG))
+
+test: env dvc dev  ## Run the tests of a newcomer: units, statistics, one tiny run
 	$(PYTEST) $(QUICK)
 
-test-rest: env $(CHECKERS)/complete $(CLUSTER)/complete  ## Run all other tests: storage, clusters, browser, deployment, faults
+test-rest: env dvc dev checkers cluster  ## Run all other tests: storage, clusters, browser, deployment, faults
 	$(PYTEST) $(SYSTEM)
 
 test-all: test test-rest  ## Run all tests
 
-screenshots: env  ## Picture every page of a run at several widths and on paper, to look at; RUN=phantom
-	$(BIN)/python -m tests.tools.screenshots reports/$(or $(RUN),phantom) build/screenshots
+screenshots: dev  ## Picture every page of a run at several widths and on paper, to look at; RUN=phantom
+	$(DEV)/python -m tests.tools.screenshots reports/$(or $(RUN),phantom) build/screenshots
 
-env: $(VENV)/complete  ## Set up .venv from the hash-locked files (TORCH=cpu|cuda chooses the build)
+env: .venv/complete  ## Set up .venv: what the pipeline and segcert need (TORCH=cpu|cuda chooses the build)
+dvc: .venv-dvc/complete  ## Set up .venv-dvc: DVC
+dev: .venv-dev/complete  ## Set up .venv-dev: tests, lint and documentation on top of .venv
+cluster: .venv-cluster/complete  ## Set up .venv-cluster: Snakemake's plugins for SLURM, Kubernetes and S3 on top of .venv
+checkers: .venv-checkers/complete  ## Set up .venv-checkers: programs that check what segcert writes
 
 ifneq ($(TORCH),$(INSTALLED))
-.PHONY: $(VENV)/complete
+.PHONY: .venv/complete
 endif
-$(VENV)/complete: $(LOCKS)
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
-		{ echo "The locked packages need Python 3.11, found: $$($(PYTHON) --version). Write: make env PYTHON=/path/to/python3.11" >&2; exit 1; }
-	$(PYTHON) -m venv --clear $(VENV)
-ifeq ($(TORCH),auto)
-	$(INSTALL) envs/lock-torch-cpu.txt || $(INSTALL) envs/lock-torch-cuda.txt
-else
-	$(INSTALL) envs/lock-torch-$(TORCH).txt
-endif
-	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
-	$(BIN)/pip check
-	@echo $(TORCH) > $@
+.venv/complete: envs/lock-run.txt envs/lock-torch-cpu.txt envs/lock-torch-cuda.txt
+	@$(SETUP) run --torch $(TORCH)
 
-$(CHECKERS)/complete: envs/lock-checkers.txt | env
-	$(PYTHON) -m venv --clear $(CHECKERS)
-	$(CHECKERS)/bin/$(LOCKED) $<
-	$(CHECKERS)/bin/pip check
-	@touch $@
+.venv-dev/complete .venv-cluster/complete: .venv/complete
+.venv-%/complete: envs/lock-%.txt
+	@$(SETUP) $*
 
-cluster: $(CLUSTER)/complete  ## Set up .venv-cluster: .venv with Snakemake's plugins for SLURM, Kubernetes and S3 on top
+lint: dev  ## Check style and types
+	$(DEV)/ruff check
+	$(DEV)/ruff format --check
+	$(DEV)/snakefmt --check Snakefile rules workflow
+	$(DEV)/mypy
 
-$(CLUSTER)/complete: envs/lock-cluster.txt | env
-	$(PYTHON) -m venv --clear --without-pip $(CLUSTER)
-	$(BIN)/pip --python $(CLUSTER) install --quiet --no-deps --require-hashes -r $<
-	cd $(CLUSTER)/lib/python3*/site-packages && \
-		echo "import site; site.addsitedir('$$(cd $(abspath $(VENV))/lib/python3*/site-packages && pwd)')" > segcert.pth
-	sed '1s|.*|#!$(abspath $(CLUSTER))/bin/python|' $(BIN)/snakemake > $(CLUSTER)/bin/snakemake
-	chmod +x $(CLUSTER)/bin/snakemake
-	$(BIN)/pip --python $(CLUSTER) check
-	@touch $@
-
-lint: env  ## Check style and types
-	$(BIN)/ruff check
-	$(BIN)/ruff format --check
-	$(BIN)/snakefmt --check Snakefile rules workflow
-	$(BIN)/mypy
-
-format: env  ## Format Python and Snakemake files
-	$(BIN)/ruff check --fix-only
-	$(BIN)/ruff format
-	$(BIN)/snakefmt Snakefile rules workflow
+format: dev  ## Format Python and Snakemake files
+	$(DEV)/ruff check --fix-only
+	$(DEV)/ruff format
+	$(DEV)/snakefmt Snakefile rules workflow
 
 lock: env  ## Resolve pyproject.toml into envs/lock-*.txt and the conda files; UPGRADE=1 takes the newest versions
 	$(BIN)/python envs/lock.py $(if $(UPGRADE),--upgrade)
@@ -101,9 +81,9 @@ lock: env  ## Resolve pyproject.toml into envs/lock-*.txt and the conda files; U
 config: env  ## Write config/default.yaml, schema.json and the page of all keys from the configuration model
 	PYTHONPATH=scripts $(BIN)/python -m segcert.config
 
-docs: env config  ## Build the documentation into site/, which opens without a server
-	$(BIN)/python -m typer scripts/segcert/cli.py utils docs --name segcert --title Command --output docs/reference/command.md
-	$(BIN)/mkdocs build --clean
+docs: dev config  ## Build the documentation into site/, which opens without a server
+	$(DEV)/python -m typer scripts/segcert/cli.py utils docs --name segcert --title Command --output docs/reference/command.md
+	$(DEV)/mkdocs build --clean
 
-clean:  ## Delete what runs made (data, models, results, reports, logs); .venv and DVC's cache stay
+clean:  ## Delete what runs made (data, models, results, reports, logs); environments and DVC's cache stay
 	rm -rf data models results .segcert .snakemake logs $(filter-out reports/captions,$(wildcard reports/*))

@@ -11,14 +11,13 @@ which would make a file fifty times as long; Snakemake copies it into the record
 
 import functools
 import re
-import subprocess
-import sys
 import tempfile
 import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import yaml
+from installer import uv_for_locks
 from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
@@ -29,12 +28,10 @@ ENVS = Path(__file__).parent
 ROOT = ENVS.parent
 SCRIPTS = ROOT / "scripts"
 
-COMMON, CPU, CUDA = (ENVS / f"lock-{name}.txt" for name in ("common", "torch-cpu", "torch-cuda"))
+RUN, CPU, CUDA, DVC = (ENVS / f"lock-{name}.txt" for name in ("run", "torch-cpu", "torch-cuda", "dvc"))
 BUILDS = {"cpu": CPU, "cuda": CUDA}
 CPU_INDEX = "--extra-index-url https://download.pytorch.org/whl/cpu"
 PYTHON = (3, 11)
-# Programs that a script starts and does not import.
-STARTED = {script: {"dvc", "dvc-s3"} for script in ("version", "push", "pull")}
 
 
 def read_rules(rules: Path = ROOT / "rules") -> Iterator[tuple[str, str, str, list[Path]]]:
@@ -50,11 +47,11 @@ def read_rules(rules: Path = ROOT / "rules") -> Iterator[tuple[str, str, str, li
 
 
 def needed_packages(script: str, loaded: Iterable[Path] = ()) -> set[str]:
-    """The locked packages that a script runs with: those of its environment, of its log and run record, of programs."""
-    needed = {*locked_environment(SCRIPTS / f"{script}.py", *loaded, root=ROOT), *STARTED.get(script, ())}
+    """The locked packages that a script runs with: those that it imports or starts, those of its log and run record."""
+    needed = set(locked_environment(SCRIPTS / f"{script}.py", *loaded, root=ROOT))
     for module in SILENT:  # what cannot change an artifact is no part of its environment, but is imported
         needed |= {canonicalize_name(name) for name in CodeFile.read(SCRIPTS / module).packages}
-    return needed & read_lock(COMMON, CUDA).keys()
+    return needed & read_lock(DVC, RUN, CUDA).keys()
 
 
 @functools.cache
@@ -81,9 +78,9 @@ def fitting_hashes(packages: Iterable[str], *locks: Path) -> dict[str, list[str]
         wanted, pins, output = (Path(folder, name) for name in ("wanted.in", "pins.txt", "pylock.toml"))
         wanted.write_text("\n".join(sorted(packages)) + "\n")
         pins.write_text("".join(f"{name}=={version}\n" for name, (version, _) in versions.items()))
-        command = ["uv", "pip", "compile", str(wanted), "--constraint", str(pins), "--format", "pylock.toml"]
-        command += ["--python-version", "3.11", "--python-platform", "x86_64-unknown-linux-gnu", "--no-header"]
-        subprocess.run([sys.executable, "-m", *command, "-q", "-o", str(output)], check=True)
+        options = ["--constraint", str(pins), "--format", "pylock.toml", "--no-header", "--output-file", str(output)]
+        options += ["--python-version", "3.11", "--python-platform", "x86_64-unknown-linux-gnu"]
+        uv_for_locks().compile(str(wanted), *options)
         entries = tomllib.loads(output.read_text())["packages"]
     tags = linux_tags()
     fitting = {}
@@ -121,13 +118,14 @@ def main() -> None:
     of_torch = read_lock(CUDA).keys()
     for group, needed in sorted(groups.items()):
         if "torch" not in needed:
-            write(ENVS / f"{group}.yaml", fitting_hashes(needed, COMMON), read_lock(COMMON))
+            locks = (DVC, RUN) if "dvc" in needed else (RUN,)
+            write(ENVS / f"{group}.yaml", fitting_hashes(needed, *locks), read_lock(*locks))
             continue
-        cuda = fitting_hashes(needed, COMMON, CUDA)
+        cuda = fitting_hashes(needed, RUN, CUDA)
         shared = {name: hashes for name, hashes in cuda.items() if name not in of_torch}
         builds = {"cuda": cuda, "cpu": shared | {"torch": sorted(read_lock(CPU)["torch"][1])}}
         for build, packages in builds.items():
-            write(ENVS / f"{group}-{build}.yaml", packages, read_lock(COMMON, BUILDS[build]))
+            write(ENVS / f"{group}-{build}.yaml", packages, read_lock(RUN, BUILDS[build]))
 
 
 if __name__ == "__main__":

@@ -1,43 +1,54 @@
-"""Write the five hash-locked requirement files from pyproject.toml (`make lock`).
+"""Write the hash-locked requirement files of the environments from pyproject.toml (`make lock`).
 
-uv resolves the project twice, for the CPU and for the CUDA build of the same torch. What both need is
-`lock-common.txt`; the rest of each is `lock-torch-cpu.txt` and `lock-torch-cuda.txt`. The CPU build is looked
-for where pip looks for it: set PIP_FIND_LINKS or PIP_EXTRA_INDEX_URL to a place that has it. The dependency group
-`checkers` is resolved on its own, into `lock-checkers.txt`: it does not fit beside DVC. The group `cluster` comes on
-top of what both builds need: `lock-cluster.txt` holds what is not in `lock-common.txt`.
+| file | holds |
+|---|---|
+| `lock-run.txt` | what the pipeline and `segcert` need with either build of torch: `.venv` |
+| `lock-torch-cpu.txt`, `lock-torch-cuda.txt` | the rest of each build of the same torch |
+| `lock-dev.txt`, `lock-cluster.txt` | what a group of pyproject.toml adds on top of `.venv` |
+| `lock-dvc.txt`, `lock-checkers.txt`, `lock-uv.txt` | a group on its own |
 
-Versions that stand in the lock files stay while they fit; `--upgrade` (`make lock UPGRADE=1`) takes the newest.
+The CPU build of torch comes from a place that pip knows: name it in PIP_FIND_LINKS or PIP_EXTRA_INDEX_URL.
+
+Versions that stand in the lock files stay while they fit; `--upgrade` (`make lock UPGRADE=1`) takes the newest. None
+but torch's, which stands below, is younger than seven days: by then most tampered releases are found out.
 """
 
 import argparse
-import os
+import datetime
 import re
-import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from installer import ENVS, ROOT, Uv, uv_for_locks
+
 TORCH = "2.13.0"
-ENVS = Path(__file__).parent
-PYPROJECT = ENVS.parent / "pyproject.toml"
-NAMES = ("common", "torch-cpu", "torch-cuda", "checkers", "cluster")
-COMMON, CPU, CUDA, CHECKERS, CLUSTER = (ENVS / f"lock-{name}.txt" for name in NAMES)
+AGE = datetime.timedelta(days=7)
+ON_TOP = ("dev", "cluster")
+APART = ("dvc", "checkers", "uv")
+PYPROJECT = ROOT / "pyproject.toml"
 PROJECT = (str(PYPROJECT), "--all-extras")
 
 
-def resolve(*wanted: str, kept: Sequence[Path], pins: Sequence[str] = ()) -> dict[str, str]:
+def lock_file(name: str) -> Path:
+    """The path of a lock file."""
+    return ENVS / f"lock-{name}.txt"
+
+
+def resolve(uv: Uv, *wanted: str, kept: Sequence[Path], pins: Sequence[str] = ()) -> dict[str, str]:
     """One resolution: package name -> its requirement line with hashes.
 
     `wanted` is what uv compiles, `kept` the lock files whose versions stay while they fit, `pins` what must hold.
     """
+    newest = datetime.datetime.now(datetime.UTC) - AGE
     with tempfile.TemporaryDirectory() as folder:
         constraint, output = Path(folder, "pins.txt"), Path(folder, "lock.txt")
         constraint.write_text("\n".join(pins) + "\n")
         output.write_text("".join(lock.read_text() for lock in kept if lock.exists()))  # uv prefers what it finds there
-        command = ["uv", "pip", "compile", *wanted, "--generate-hashes", "--no-header", "--no-annotate"]
-        command += ["--python-version", "3.11", "--constraint", str(constraint)]
-        subprocess.run([sys.executable, "-m", *command, "-q", "-o", str(output)], check=True)
+        options = ["--generate-hashes", "--no-header", "--no-annotate", "--python-version", "3.11"]
+        options += ["--exclude-newer", newest.isoformat(timespec="seconds"), "--exclude-newer-package", "torch=false"]
+        options += ["--constraint", str(constraint)]
+        uv.compile(*wanted, *options, "--output-file", str(output))
         blocks = re.split(r"\n(?=[A-Za-z0-9])", output.read_text().strip())
     return {block.split("==")[0]: block for block in blocks}
 
@@ -50,30 +61,30 @@ def write(lock: Path, blocks: dict[str, str]) -> None:
 
 
 def main() -> None:
-    """Resolve both builds, write what they share and what they do not; then the checkers and the cluster."""
+    """Resolve both builds and write what they share and what they do not; then the groups on top, and those apart."""
     parser = argparse.ArgumentParser(description="Write the hash-locked requirement files from pyproject.toml.")
     parser.add_argument("--upgrade", action="store_true", help="take the newest versions, not those of the lock files")
-    keep = not parser.parse_args().upgrade
-    cpu = resolve(*PROJECT, *_places(), kept=[COMMON, CPU] if keep else [], pins=[f"torch=={TORCH}+cpu"])
-    common = {package: block for package, block in cpu.items() if package != "torch"}
-    versions = [block.split(" ")[0] for block in common.values()]
-    cuda = resolve(*PROJECT, kept=[CUDA] if keep else [], pins=[f"torch=={TORCH}", *versions])
-    checkers = resolve("--group", f"{PYPROJECT}:checkers", kept=[CHECKERS] if keep else [])
-    cluster = resolve("--group", f"{PYPROJECT}:cluster", kept=[CLUSTER] if keep else [], pins=versions)
-    write(COMMON, common)
-    write(CPU, {"torch": cpu["torch"]})
-    write(CUDA, {package: block for package, block in cuda.items() if package not in common})
-    write(CHECKERS, checkers)
-    write(CLUSTER, {package: block for package, block in cluster.items() if package not in common})
+    upgrade = parser.parse_args().upgrade
+    uv = uv_for_locks()
 
+    def kept(*names: str) -> list[Path]:
+        return [] if upgrade else [lock_file(name) for name in names]
 
-def _places() -> list[str]:
-    """Where pip looks for packages beside the index, as options of uv; the CPU build of torch may be there."""
-    where = [
-        ("--find-links", os.environ.get("PIP_FIND_LINKS")),
-        ("--extra-index-url", os.environ.get("PIP_EXTRA_INDEX_URL")),
-    ]
-    return [word for option, value in where if value for word in (option, value)]
+    run, cpu, cuda = map(lock_file, ("run", "torch-cpu", "torch-cuda"))
+    found = resolve(uv_for_locks(places=True), *PROJECT, kept=kept("run", "torch-cpu"), pins=[f"torch=={TORCH}+cpu"])
+    common = {package: block for package, block in found.items() if package != "torch"}
+    versions = [re.split(r"[ \\\n]", block)[0] for block in common.values()]
+    of_cuda = resolve(uv, *PROJECT, kept=kept("torch-cuda"), pins=[f"torch=={TORCH}", *versions])
+    write(run, common)
+    write(cpu, {"torch": found["torch"]})
+    write(cuda, {package: block for package, block in of_cuda.items() if package not in common})
+    for name in (*ON_TOP, *APART):
+        group = ("--group", f"{PYPROJECT}:{name}")
+        near = ("run", name) if name == "dvc" else (name,)  # one conda file holds both
+        blocks = resolve(uv, *group, kept=kept(*near), pins=versions if name in ON_TOP else [])
+        write(
+            lock_file(name), {package: blocks[package] for package in blocks if name in APART or package not in common}
+        )
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ import os
 import re
 
 import pytest
-from tests.support.checkout import ROOT
 from tests.pipeline.test_reruns import AFTER_CERTIFY
+from tests.support.checkout import ROOT
 
 RUN = "tiny"
 MODEL = "models/segmenter/phantom/unet-clean/model.safetensors"
@@ -131,9 +131,12 @@ HARMLESS = {
     "other hashes in the lock file": (lock("pyarrow", r"pyarrow==26.0.1 --hash=sha256:1234 \1"), (), {
         **AFTER_CERTIFY, "score_denoisers": 1, "measure_costs": 1,
     }),
+    "DVC in its lock file": (lock("dvc", r"dvc==99.0 \1"), (), {
+        "version_data": 1, "version_models": 1, "version_results": 1,
+    }),
     "a tool of development in the lock file": (lock("ruff", r"ruff==99.0 \1"), (), NOTHING),
     "a comment in the lock file": (
-        edit("envs/lock-common.txt", "accelerate==", "# by hand\naccelerate=="), (), NOTHING,
+        edit("envs/lock-run.txt", "accelerate==", "# by hand\naccelerate=="), (), NOTHING,
     ),
     "another branch and back": (branch_and_back, (), NOTHING),
 }  # fmt: skip

@@ -1,9 +1,15 @@
-"""Conda files and container recipes hold what the lock files hold."""
+"""Conda files and container recipes hold what the lock files hold; environments are set up as pip is configured."""
 
 import importlib.metadata
 import importlib.util
+import os
 import re
 import shlex
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
 
 import pytest
 import yaml
@@ -11,10 +17,14 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from tests.support.pages import ROOT
 
+from segcert.provenance.digests import file_digest
+
 ENVS = ROOT / "envs"
+sys.path.insert(0, str(ENVS))  # conda.py imports installer
 SPEC = importlib.util.spec_from_file_location("conda_files", ENVS / "conda.py")
 conda_files = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(conda_files)
+import installer  # noqa: E402
 
 RULES = list(conda_files.read_rules())
 GROUPS = sorted({group for _, group, _, _ in RULES})
@@ -40,7 +50,7 @@ def requirements(path):
 
 def locked(path):
     build = "cuda" if path.stem.endswith("-cuda") else "cpu"
-    return conda_files.read_lock(conda_files.COMMON, conda_files.BUILDS[build])
+    return conda_files.read_lock(conda_files.DVC, conda_files.RUN, conda_files.BUILDS[build])
 
 
 def recipe_lines(path):
@@ -51,7 +61,15 @@ def recipe_lines(path):
 def installs(path):
     """The calls of `pip install` of a recipe, in words, in order."""
     lines = [line.removeprefix("RUN ") for line in recipe_lines(path)]
-    return [shlex.split(line) for line in lines if line.startswith("pip install")]
+    return [shlex.split(line) for line in lines if re.match(r"(\S+/)?pip install", line)]
+
+
+def required(name):
+    """What a package requires, which is installed for a run or with DVC; nothing for the other build of torch."""
+    places = [*sys.path, *map(str, ROOT.glob(".venv-dvc/lib/python3*/site-packages"))]
+    found = next(importlib.metadata.distributions(name=name, path=places), None)
+    assert found or name in conda_files.read_lock(conda_files.CUDA), f"{name} is not installed; write: make env dvc"
+    return found.requires or [] if found else []
 
 
 def test_every_rule_with_a_script_has_a_conda_file():
@@ -101,27 +119,157 @@ def test_a_conda_file_has_what_its_packages_require(path):
         name, extra = pending.pop()
         seen.add((name, extra))
         assert name in wanted, f"{name}: {AGAIN}"
-        try:
-            stated = importlib.metadata.requires(name) or []
-        except importlib.metadata.PackageNotFoundError:  # the other build of torch
-            continue
-        for each in map(Requirement, stated):
+        for each in map(Requirement, required(name)):
             if not each.marker or each.marker.evaluate({"extra": extra}):
-                required = canonicalize_name(each.name)
-                pending |= {(required, more) for more in ("", *each.extras)} - seen
+                below = canonicalize_name(each.name)
+                pending |= {(below, more) for more in ("", *each.extras)} - seen
 
 
 def test_the_recipes_install_the_lock_files_as_make_does():
     docker, apptainer = installs(ENVS / "Dockerfile"), installs(ENVS / "apptainer.def")
     assert docker == apptainer
-    makefile = (ROOT / "Makefile").read_text()
-    options = shlex.split(re.search(r"^LOCKED = pip install --quiet (.*) -r$", makefile, re.MULTILINE)[1])
-    installed = [f"envs/lock-{name}.txt" for name in ("common", "torch-cpu", "torch-cuda", "cluster")]
-    assert [words[words.index("-r") + 1] for words in docker] == installed
-    assert all(set(options) < set(words) for words in docker)
-    assert set(installed) == set(re.findall(r"envs/lock-[\w-]+\.txt", makefile)) - {"envs/lock-checkers.txt"}
+    installed = {words[words.index("-r") + 1]: words[0] for words in docker}
+    dvc = {"envs/lock-dvc.txt": ".venv-dvc/bin/pip"}
+    assert installed == {f"envs/lock-{name}.txt": "pip" for name in ("run", "torch-cpu", "torch-cuda", "cluster")} | dvc
+    assert all(set(installer.LOCKED) < set(words) for words in docker)
     for name in ("Dockerfile", "apptainer.def"):
-        assert "pip check" in [line.removeprefix("RUN ") for line in recipe_lines(ENVS / name)]
+        lines = [re.sub("^(RUN|ENV|export) ", "", line) for line in recipe_lines(ENVS / name)]
+        assert {"pip check", ".venv-dvc/bin/pip check", "SEGCERT_DVC=/opt/segcert/.venv-dvc/bin/dvc"} <= set(lines)
+
+
+def test_an_environment_on_top_fits_what_is_below():
+    """No check of pip or uv looks at both folders."""
+    dev, run = (conda_files.read_lock(lock) for lock in (ENVS / "lock-dev.txt", conda_files.RUN))
+    locked = {name: version for name, (version, _) in (run | dev).items()}
+    wrong = []
+    for name in conda_files.read_lock(ENVS / "lock-dev.txt"):
+        for each in map(Requirement, required(name)):
+            applies = not each.marker or each.marker.evaluate({"extra": ""})
+            version = locked.get(canonicalize_name(each.name))
+            if applies and not (version and each.specifier.contains(version, prereleases=True)):
+                wrong.append(f"{name} requires {each}, locked: {version}")
+    assert wrong == []
+    assert not conda_files.read_lock(ENVS / "lock-dev.txt").keys() & conda_files.read_lock(conda_files.RUN).keys()
+
+
+def test_dvc_and_what_comes_with_it_reach_no_other_environment():
+    for lock in set(ENVS.glob("lock-*.txt")) - {conda_files.DVC}:
+        assert not {"dvc", "diskcache"} & conda_files.read_lock(lock).keys(), lock.name
+
+
+def test_uv_looks_where_pip_looks(tmp_path, monkeypatch):
+    for name in [name for name in os.environ if name.startswith(("PIP_", "UV_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
+    monkeypatch.setenv("PIP_FIND_LINKS", "/wheels /more")
+    (tmp_path / "pip.conf").write_text(
+        "[global]\nindex-url = https://first.test/simple\nfind-links = /elsewhere\ntimeout = 60\ncert = /ca.pem\n"
+        "extra-index-url =\n    file:///one/simple\n    https://two.test/simple\n"
+        "[install]\ntimeout = 90\ntrusted-host = two.test\nno-index = true\n"
+    )
+    settings = installer.pip_settings(installer._pip())
+    assert installer.as_uv_reads(settings) == {
+        "UV_DEFAULT_INDEX": "https://first.test/simple",
+        "UV_INDEX": "file:///one/simple https://two.test/simple",
+        "UV_FIND_LINKS": "/wheels,/more",  # the variable goes before the file, as in pip
+        "UV_INSECURE_HOST": "two.test",
+        "UV_HTTP_TIMEOUT": "90",
+        "SSL_CERT_FILE": "/ca.pem",
+        "UV_INDEX_STRATEGY": "unsafe-best-match",
+    }
+    assert installer.Uv("uv", settings).no_index == ["--no-index"]
+    monkeypatch.setenv("UV_HTTP_TIMEOUT", "5")
+    assert installer.Uv("uv", settings).environment["UV_HTTP_TIMEOUT"] == "5"
+
+
+def checkout_with(tmp_path, *programs):
+    """The real Makefile and installer in a folder without environments, and a PATH with few programs."""
+    shutil.copytree(ENVS, tmp_path / "checkout/envs")
+    shutil.copy(ROOT / "Makefile", tmp_path / "checkout")
+    (tmp_path / "bin").mkdir()
+    for program in ("sh", "cat", "make", *programs):
+        (tmp_path / "bin" / Path(program).name).symlink_to(shutil.which(program) or program)
+    return tmp_path / "checkout"
+
+
+def make(checkout, *arguments, **variables):
+    """`make`, with pip and uv cut off from every index."""
+    environment = {"PATH": str(checkout.parent / "bin"), "HOME": str(checkout.parent), "PIP_CONFIG_FILE": os.devnull}
+    environment |= {"PIP_NO_INDEX": "1", "UV_OFFLINE": "1", "UV_PYTHON_DOWNLOADS": "never"} | variables
+    done = subprocess.run(
+        ["make", *arguments], cwd=checkout, env=environment, capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def script(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o755)
+    return path
+
+
+NO_PYTHON = """#!/bin/sh
+case "$*" in
+--version) echo "uv 0.13.9" ;;
+"python find"*) exit 2 ;;
+"python install"*) echo "error: failed to download" >&2; exit 1 ;;
+*) exit 1 ;;
+esac
+"""
+
+
+def other_python(folder):
+    """A `python3` that runs the installer and, asked for its version, is none that the locks are for."""
+    real = sys.executable
+    text = f'#!/bin/sh\ncase "$*" in *version_info*) echo 3.13 ;; *) exec {shlex.quote(real)} "$@" ;; esac\n'
+    return script(folder / "python3", text)
+
+
+def test_without_a_python_one_line_says_what_to_type(tmp_path):
+    checkout = checkout_with(tmp_path)
+    python = other_python(tmp_path / "bin")
+    script(tmp_path / "bin/uv", NO_PYTHON)
+    code, output = make(checkout, "env", PYTHONPATH="")
+    assert code
+    assert "make env PYTHON=/path/to/python3.11" in output
+    code, output = make(checkout, "env", f"PYTHON={python}")
+    assert code
+    assert f"PYTHON={python} is Python 3.13, expected: Python 3.11" in output
+    assert "Traceback" not in output
+    assert not (checkout / ".venv").exists()
+
+
+def test_a_python_that_is_not_on_the_path_is_asked_from_uv(tmp_path):
+    checkout = checkout_with(tmp_path)
+    other_python(tmp_path / "bin")
+    asked = NO_PYTHON.replace('"python find"*) exit 2', '"python find"*) echo /hidden/python3.11')
+    script(tmp_path / "bin/uv", asked.replace("*) exit 1", 'venv*) echo "asked: $*" >&2; exit 1'))
+    code, output = make(checkout, "env")
+    assert code
+    assert "asked: venv --quiet --no-project --python /hidden/python3.11" in output
+    assert not (checkout / ".venv/complete").exists()
+
+
+def test_where_uv_cannot_be_had_pip_installs(tmp_path):
+    """A lock of one tiny wheel, in a folder that pip is told of; uv is not there."""
+    checkout = checkout_with(tmp_path)
+    (tmp_path / "bin/python3").symlink_to(Path(sys.base_prefix, "bin/python3"))
+    wheel = tmp_path / "wheels/tiny-1.0-py3-none-any.whl"
+    wheel.parent.mkdir()
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("tiny.py", "")
+        archive.writestr("tiny-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n")
+        archive.writestr("tiny-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr("tiny-1.0.dist-info/RECORD", "")
+    lock = checkout / "envs/lock-checkers.txt"
+    lock.write_text(f"tiny==1.0 --hash=sha256:{file_digest(wheel)}\n")
+    code, output = make(checkout, "checkers", PIP_FIND_LINKS=str(wheel.parent))
+    assert code == 0, output
+    assert "uv cannot be had from here" in output
+    assert list(checkout.glob(".venv-checkers/lib/python3*/site-packages/tiny.py"))
+    assert (checkout / ".venv-checkers/complete").exists()
+    assert not (checkout / ".venv-uv").exists()
 
 
 def test_the_recipes_start_from_the_python_of_the_locks():
@@ -144,7 +292,7 @@ def test_the_image_runs_as_nobody_special():
     lines = recipe_lines(ENVS / "Dockerfile")
     assert lines.index("USER segcert") < lines.index('ENTRYPOINT ["snakemake"]')
     stages = {line.split()[-1] for line in lines if line.startswith("FROM") and " AS " in line}
-    assert stages == {"common", "torch-cpu", "torch-cuda", "plugins-none", "plugins-cluster"}
+    assert stages == {"run", "torch-cpu", "torch-cuda", "plugins-none", "plugins-cluster"}
 
 
 def test_nothing_but_lock_files_reaches_an_image():

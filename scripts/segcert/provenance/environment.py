@@ -1,8 +1,9 @@
 """Which locked packages does a script run with? For Snakemake's `params`, as `provenance.code` is for its own code.
 
 A stage is stale when its locked environment changed: when the lock files give another version or other hashes of a
-package that the script can import, itself or through another. Packages of other stages, and the tools of development,
-do not count. Which build of torch is installed here (CPU or CUDA) does not count either: it says where networks run.
+package that the script can import, itself or through another. DVC, which has an environment of its own, counts for
+scripts that call it. Packages of other stages, and the tools of development, do not count. Which
+build of torch is installed here (CPU or CUDA) does not count either: it says where networks run.
 """
 
 import functools
@@ -18,19 +19,21 @@ from packaging.utils import canonicalize_name
 
 from segcert.provenance.code import CodeFile, import_closure
 
-LOCKS = ("envs/lock-common.txt", "envs/lock-torch-cpu.txt", "envs/lock-torch-cuda.txt")
+LOCKS = ("envs/lock-run.txt", "envs/lock-torch-cpu.txt", "envs/lock-torch-cuda.txt")
+STARTED = {"segcert/provenance/dvc.py": "envs/lock-dvc.txt"}  # a module that starts programs -> the lock file of these
 # What a package takes up where it is installed, though it does not require it, and what can change an artifact.
 OPTIONAL = {"diffusers": ("accelerate",), "pandas": ("pyarrow",), "scikit-image": ("pywavelets",)}
 
 
 def locked_environment(script: str | Path, *loaded: str | Path, root: str | Path = ".") -> dict[str, str]:
-    """The locked packages that a script and all that it imports from its folder can import, by name, sorted.
+    """The locked packages that a script and all that it imports from its folder can import or start, by name, sorted.
 
     `loaded` are modules that it loads by name; `root` is the folder with the lock files. A value is the version and a
     digest of the lines of the lock files: `2.4.6 9f86d081884c7d65`.
     """
     locked = read_locks(root)
-    imported = {name for file in import_closure(script, *loaded).values() for name in CodeFile.read(file).packages}
+    closure = import_closure(script, *loaded)
+    imported = {name for file in closure.values() for name in CodeFile.read(file).packages}
     provided = _distributions()
     pending = {distribution for name in imported for distribution in provided.get(name, ())}
     needed: set[str] = set()
@@ -41,13 +44,17 @@ def locked_environment(script: str | Path, *loaded: str | Path, root: str | Path
             pending |= _required(name)
     if "torch" in needed:
         needed |= {name for lock in LOCKS[1:] for name in _entries(Path(root, lock))}
-    return {name: locked[name] for name in sorted(needed)}
+    started = read_locks(root, [lock for module, lock in STARTED.items() if module in closure])
+    found = {name: {locked[name]} for name in needed}
+    for name, entry in started.items():
+        found.setdefault(name, set()).add(entry)
+    return {name: ", ".join(sorted(found[name])) for name in sorted(found)}
 
 
-def read_locks(root: str | Path = ".") -> dict[str, str]:
-    """Version and digest of every package of the lock files below `root`, by canonical name."""
+def read_locks(root: str | Path = ".", locks: Iterable[str] = LOCKS) -> dict[str, str]:
+    """Version and digest of every package of lock files below `root`, by canonical name."""
     entries: dict[str, list[str]] = {}
-    for lock in LOCKS:
+    for lock in locks:
         for name, entry in _entries(Path(root, lock)).items():
             entries.setdefault(name, []).append(entry)
     return {name: ", ".join(entry) for name, entry in entries.items()}

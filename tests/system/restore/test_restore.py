@@ -103,7 +103,7 @@ def new_loop(checkout):
 
 
 def new_scipy(checkout):
-    checkout.edit("envs/lock-common.txt", "scipy==", "scipy==0")
+    checkout.edit("envs/lock-run.txt", "scipy==", "scipy==0")
 
 
 def other_model(checkout):

@@ -16,7 +16,7 @@ def record(output="results/run/x.csv", **changes):
         "format": "segcert-record-2", "rule": "certify", "wildcards": {"dataset": "phantom", "model": "unet"},
         "params": {"code": SHA, "environment": SHA, "settings": {"tau": 0.75}, "configuration": {"run": "run"}},
         "seed": 0, "threads": 1, "code": {"certify.py": SHA}, "environment": {"numpy": "2.0 abc"},
-        "locks": {"envs/lock-common.txt": SHA}, "git": {"commit": "0" * 40, "clean": False, "changed": ["Snakefile"]},
+        "locks": {"envs/lock-run.txt": SHA}, "git": {"commit": "0" * 40, "clean": False, "changed": ["Snakefile"]},
         "python": "3.11", "machine": "Linux", "processor": "x", "started": "2026-01-01T00:00:00+00:00",
         "inputs": {"data/prepared/phantom/index.csv": SHA}, "outputs": {output: SHA}, "driver": None, "device": "cpu",
         "packages": {"numpy": "2.0"}, "ended": "2026-01-01T00:00:01+00:00", "seconds": 1.5, "peak_memory_mib": 100,

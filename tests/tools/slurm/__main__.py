@@ -1,4 +1,4 @@
-"""`.venv/bin/python -m tests.tools.slurm`: a configuration on the cluster against the same here; or faults, case by case."""
+"""`.venv-dev/bin/python -m tests.tools.slurm`: a configuration on the cluster against the same here; or faults, case by case."""
 
 import argparse
 import signal

@@ -1,0 +1,165 @@
+"""Set up one environment of this checkout from its hash-locked files: `make env`, `make dvc` and so on call it.
+
+| environment | folder | holds |
+|---|---|---|
+| `run` | `.venv` | what the pipeline and `segcert` need; `--torch` chooses the build |
+| `dvc` | `.venv-dvc` | DVC, alone |
+| `dev`, `cluster` | `.venv-dev`, `.venv-cluster` | tests and lint; Snakemake's plugins: on top of `.venv` |
+| `checkers` | `.venv-checkers` | programs that check what segcert writes |
+
+The file `complete` in its folder, written last, says that an environment is whole.
+
+Standard library only, from Python 3.9.
+"""
+
+import argparse
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from installer import ENVS, ROOT, Uv, find_installer
+
+PYTHON = "3.11"
+RUN = ROOT / ".venv"
+FOLDERS = {"run": RUN, **{name: ROOT / f".venv-{name}" for name in ("dvc", "dev", "cluster", "checkers")}}
+ON_TOP = {"dev", "cluster"}  # of .venv
+PROGRAMS = ("segcert", "snakemake")  # of .venv, which an environment on top has too
+
+# What jobs import is compiled now: where Python may write no bytecode, each job would do it again. Compiled as a whole,
+# the packages would take 350 MB and a minute more.
+COMPILED = {
+    "run": (
+        "accelerate, monai.losses, safetensors.torch, torch; from diffusers import DDPMScheduler, UNet2DModel",
+        "jinja2, matplotlib.backends.backend_agg, matplotlib.backends.backend_pdf, matplotlib.backends.backend_svg, "
+        "matplotlib.figure, networkx, pandas, prov.model, psutil, py7zr, pyarrow.parquet, pydantic, pydicom, requests, "
+        "rocrate.rocrate, scipy.ndimage, scipy.spatial, scipy.stats, skimage.metrics, skimage.restoration, "
+        "snakemake.api, snakemake.cli, tifffile, tqdm, typer",
+    ),
+    "dvc": ("dvc.api, dvc.cli.parser, dvc_s3",),
+}
+UNUSED = ("torch/test", "torch/bin/test_*", "torch/bin/*Test", "torch/bin/protoc*")  # torch's own tests in C++: 130 MB
+
+
+def lock_file(name):
+    """The path of a lock file."""
+    return ENVS / f"lock-{name}.txt"
+
+
+def find_python(asked, installer):
+    """An interpreter of the locked version: the one that was asked for, one on the PATH, or one that uv has or gets."""
+    if asked:
+        found = version(asked)
+        if found != PYTHON:
+            what = f"Python {found}" if found else "no Python"
+            raise SystemExit(f"PYTHON={asked} is {what}, expected: Python {PYTHON}")
+        return asked
+    for name in (f"python{PYTHON}", "python3"):
+        path = shutil.which(name)
+        if path and version(path) == PYTHON:
+            return path
+    path = installer.find_python(PYTHON) if isinstance(installer, Uv) else None
+    if path is None:
+        raise SystemExit(
+            f"No Python {PYTHON} was found, and none could be downloaded. Install one (conda create -n py311 -c "
+            f"conda-forge python={PYTHON}), then write: make env PYTHON=/path/to/python{PYTHON}"
+        )
+    return path
+
+
+def version(python):
+    """Major and minor version of an interpreter; None for what is none."""
+    command = [python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def install_run(installer, folder, torch):
+    """Fill .venv: the build of torch that was asked for, or that for CPUs where pip's places have it; and segcert."""
+    builds = ["cpu", "cuda"] if torch == "auto" else [torch]
+    for build in builds:
+        try:
+            installer.install(folder, lock_file("run"), lock_file(f"torch-{build}"), compiled=False)
+            break
+        except subprocess.CalledProcessError:
+            if build == builds[-1]:
+                raise
+            print("The CPU build of torch is not to be had from here (see above): the CUDA build is taken.", flush=True)
+    installer.install_checkout(folder)
+
+
+def compile_imported(folder, groups):
+    """Let one process for each group import what jobs import, so that Python keeps the bytecode."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    commands = [[str(folder / "bin/python"), "-I", "-c", f"import {group}"] for group in groups]
+    running = [subprocess.Popen(command, env=environment) for command in commands]
+    for command, process in zip(commands, running):  # noqa: B905 (`strict` is younger than Python 3.9)
+        if process.wait():
+            raise subprocess.CalledProcessError(process.returncode, command)
+
+
+def trim(folder):
+    """Delete what no job needs."""
+    for pattern in UNUSED:
+        for path in folder.glob(f"lib/python3*/site-packages/{pattern}"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def see_run(folder):
+    """Let an environment see the packages of .venv, and give it the programs of segcert and Snakemake."""
+    below, (own,) = next(RUN.glob("lib/python3*/site-packages")), folder.glob("lib/python3*/site-packages")
+    Path(own, "segcert.pth").write_text(f"import site; site.addsitedir({str(below)!r})\n")
+    for name in PROGRAMS:
+        program = folder / "bin" / name
+        program.write_text((RUN / "bin" / name).read_text().replace(f"{RUN}/bin/", f"{folder}/bin/"))
+        program.chmod(0o755)
+
+
+def set_up(name, asked, torch):
+    """Make an environment anew, and say last that it is complete."""
+    folder = FOLDERS[name]
+    installer = find_installer()
+    python = str(RUN / "bin/python") if name in ON_TOP else find_python(asked, installer)
+    print(f"Setting up {folder.name} with {installer.name}", flush=True)
+    (folder / "complete").unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    installer.create(folder, python)
+    if name == "run":
+        install_run(installer, folder, torch)
+        trim(folder)
+    else:
+        installer.install(folder, lock_file(name), compiled=name not in COMPILED)
+    if name in ON_TOP:
+        see_run(folder)
+    compile_imported(folder, COMPILED.get(name, ()))
+    (folder / "complete").write_text(f"{torch}\n" if name == "run" else "")
+
+
+def main():
+    """Read the command line; leave errors of uv and pip as they print them."""
+    parser = argparse.ArgumentParser(description="Set up an environment of this checkout from its hash-locked files.")
+    parser.add_argument("name", choices=FOLDERS)
+    parser.add_argument("--torch", choices=("auto", "cpu", "cuda"), default="auto", help="the build of torch in .venv")
+    parser.add_argument(
+        "--python", help=f"a Python {PYTHON}; default: one on the PATH, or one that uv has or downloads"
+    )
+    arguments = parser.parse_args()
+    if sys.platform != "linux" or platform.machine() not in {"x86_64", "aarch64"}:
+        raise SystemExit(
+            f"The locked packages are for Linux on x86_64 and Arm; this is {platform.system()}, {platform.machine()}: "
+            "run segcert in a container (docs/how-to/environments.md)"
+        )
+    try:
+        set_up(arguments.name, arguments.python, arguments.torch)
+    except subprocess.CalledProcessError as error:
+        program = Path(error.cmd[0]).name
+        raise SystemExit(f"{arguments.name}: not set up, for the reason above ({program} failed)") from None
+
+
+if __name__ == "__main__":
+    main()
