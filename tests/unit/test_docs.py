@@ -27,7 +27,7 @@ def test_the_page_of_the_configuration_is_generated_from_the_model():
 
 
 def test_the_page_of_the_command_is_generated_from_it(tmp_path):
-    (line,) = re.findall(r"^\t\$\(BIN\)/python (-m typer .*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    (line,) = re.findall(r"^\t\$\(DEV\)/python (-m typer .*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     *arguments, output = line.split()
     subprocess.run([sys.executable, *arguments, tmp_path / "page.md"], cwd=ROOT, check=True, capture_output=True)
     assert (ROOT / output).read_text() == (tmp_path / "page.md").read_text(), "run `make docs`"

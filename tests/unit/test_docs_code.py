@@ -110,7 +110,7 @@ def test_snakemake_command_lines_parse_and_their_settings_are_valid():
             assert target in RULES or FILES.match(str(target)) or str(target) in ("FILE",), line
 
 
-VARIABLES = ("CONFIG", "RUN", "TORCH", "UPGRADE", "PYTHON")
+VARIABLES = ("CONFIG", "RUN", "TORCH", "UPGRADE", "PYTHON", "VERBOSE")
 
 
 def test_targets_of_make_exist():

@@ -5,7 +5,9 @@ import sys
 
 import pytest
 from tests.tools import pythons
-from tests.tools.pythons import LOCKS, PACKAGES, ROOT, find_python, imported, pins, selected
+from tests.tools.pythons import LOCKS, PACKAGES, ROOT, Uv, find_python, imported, pins, selected
+
+SILENT = Uv("/bin/true", {})  # a uv that knows no interpreter
 
 
 def test_the_parts_without_torch_are_tested_and_nothing_else():
@@ -33,13 +35,13 @@ def test_a_launcher_of_a_version_that_is_not_there_is_passed_over(tmp_path, monk
     for folder, program in ((tmp_path, "exit 127"), (here, "echo 3.99")):
         (folder / "python3.99").write_text(f"#!/bin/sh\n{program}\n")
         (folder / "python3.99").chmod(0o755)
-    assert find_python("3.99", "/bin/true") == str(here / "python3.99")
-    assert find_python("3.98", "/bin/true") is None
+    assert find_python("3.99", SILENT) == str(here / "python3.99")
+    assert find_python("3.98", SILENT) is None
 
 
 def test_without_any_python_it_fails_and_says_what_to_write(monkeypatch, capsys):
     monkeypatch.setattr(pythons, "VERSIONS", ("3.97", "3.98"))
-    monkeypatch.setattr(sys, "argv", ["pythons", "/bin/true"])
+    monkeypatch.setattr(pythons, "find_installer", lambda: SILENT)
     with pytest.raises(SystemExit, match=r"none of Python 3\.97, 3\.98 was found; write: /bin/true python install"):
         pythons.main()
     assert capsys.readouterr().out.splitlines()[0] == "Python 3.97: not found here, not tested"
