@@ -120,6 +120,14 @@ def see_run(folder):
         program.chmod(0o755)
 
 
+def keep_cache_private(folder):
+    """Let DVC, also when it is typed by hand, keep what it unpickles in a private folder (SECURITY.md)."""
+    cache = str(ROOT / ".dvc/tmp/site-cache")
+    (own,) = folder.glob("lib/python3*/site-packages")
+    variable = f"os.environ.setdefault('DVC_SITE_CACHE_DIR', {cache!r})"
+    Path(own, "segcert.pth").write_text(f"import os; {variable}; os.makedirs({cache!r}, 0o700, exist_ok=True)\n")
+
+
 def set_up(name, asked, torch):
     """Make an environment anew, and say last that it is complete."""
     folder = FOLDERS[name]
@@ -136,6 +144,8 @@ def set_up(name, asked, torch):
         installer.install(folder, lock_file(name), compiled=name not in COMPILED)
     if name in ON_TOP:
         see_run(folder)
+    if name == "dvc":
+        keep_cache_private(folder)
     compile_imported(folder, COMPILED.get(name, ()))
     (folder / "complete").write_text(f"{torch}\n" if name == "run" else "")
 

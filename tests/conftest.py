@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.checkout import Checkout, copy_checkout, finish, make_checkout
-from tests.support.shared import made_once
+from tests.support.checkout import Checkout, copy_checkout, finish, make_checkout, tree_digest
+from tests.support.shared import kept
 
 pytest.register_assert_rewrite("tests.pipeline.perturbations", "tests.pipeline.forgeries")
 
@@ -67,8 +67,8 @@ def checkout(tmp_path):
 
 @pytest.fixture(scope="session")
 def finished_once(tmp_path_factory):
-    """The tiny run, finished: this process's copy of the one that all processes of pytest share."""
-    shared = made_once(tmp_path_factory, "finished", finish)
+    """The tiny run, finished: this process's copy of the one that is kept for this state of the repository."""
+    shared = kept("finished", tree_digest(), finish)
     finished = copy_checkout(Checkout(shared / "repo"), tmp_path_factory.mktemp("finished") / "repo")
     finished.first_output = (shared / "output").read_text()
     return finished

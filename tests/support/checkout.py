@@ -2,11 +2,14 @@
 
 import collections
 import contextlib
+import hashlib
+import json
 import os
 import shutil
 import stat
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 
 import psutil
@@ -104,29 +107,41 @@ def copy_checkout(source, path):
     """A copy of a checkout with all its times; of read-only files, which nothing writes (git's objects), links."""
 
     def copy_or_link(file, copy):
-        if os.stat(file).st_mode & stat.S_IWUSR:
+        try:
+            writable = os.stat(file).st_mode & stat.S_IWUSR
+            shutil.copy2(file, copy) if writable else os.link(file, copy)
+        except OSError:  # another file system
             shutil.copy2(file, copy)
-        else:
-            os.link(file, copy)
 
     shutil.copytree(source.path, path, symlinks=True, copy_function=copy_or_link)
     return Checkout(path)
 
 
+def repository_files():
+    """The files of the repository, as git lists them; none in an unpacked source archive."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
+    return [name for name in listed if (ROOT / name).is_file()]
+
+
+def tree_digest():
+    """A digest of all that a finished run is made from: the files but tests, and the environment."""
+    files = [name for name in repository_files() if not Path(name).name.startswith("test_")]
+    states = {name: hashlib.sha256((ROOT / name).read_bytes()).hexdigest() for name in files}
+    everything = [sys.prefix, str(ROOT), os.environ.get("SEGCERT_DVC"), states]
+    return hashlib.sha256(json.dumps(everything).encode()).hexdigest()[:16] if files else uuid.uuid4().hex
+
+
 def make_checkout(path):
-    files = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    ).stdout.split()  # fmt: skip
+    files = repository_files()
     if not files:  # an unpacked source archive
         skip = shutil.ignore_patterns(".venv", "data", "models", "results", ".snakemake", ".segcert", "cache", "tmp")
         shutil.copytree(ROOT, path, ignore=skip)
         return Checkout(path)
     for name in files:
-        if (ROOT / name).is_file():
-            target = Path(path) / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, target)
+        target = Path(path) / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, target)
     return Checkout(path)
 
 

@@ -2,11 +2,15 @@
 
 import os
 import shutil
+import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import filelock
 import pytest
+
+DAY = 24 * 3600
 
 
 def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
@@ -15,7 +19,23 @@ def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path],
     It must stay as it is: tests work on copies.
     """
     base = factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / f"once-{name}"
+    return _filled((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / f"once-{name}", make)
+
+
+def kept(name: str, key: str, make: Callable[[Path], None]) -> Path:
+    """A folder that `make` fills once for a `key`, a digest of all that it is made from; later calls of pytest find it.
+
+    What was kept for another key goes after a day.
+    """
+    root = Path(tempfile.gettempdir(), f"segcert-tests-{os.getuid()}")
+    root.mkdir(mode=0o700, exist_ok=True)
+    for old in root.glob(f"{name}-*"):
+        if not old.name.startswith(f"{name}-{key}") and time.time() - old.stat().st_mtime > DAY:
+            shutil.rmtree(old) if old.is_dir() else old.unlink()
+    return _filled(root / f"{name}-{key}", make)
+
+
+def _filled(folder: Path, make: Callable[[Path], None]) -> Path:
     whole = folder.with_name(f"{folder.name}.whole")
     with filelock.FileLock(f"{folder}.lock"):
         if not whole.exists():

@@ -106,17 +106,23 @@ def main() -> None:
     uv = find_installer()
     if not isinstance(uv, Uv):
         raise SystemExit("the environments of other Pythons need uv, which cannot be had from here")
-    files, results = selected(), {}
+    files, running = selected(), {}
     for version in VERSIONS:
         python = find_python(version, uv)
         if python is None:
             print(f"Python {version}: not found here, not tested", flush=True)
             continue
         print(f"Python {version}: {python}, {len(files)} files of tests", flush=True)
-        inside = make_environment(version, python, uv)
+        command = [make_environment(version, python, uv), "-m", "pytest", "--quiet", "-p", "no:cacheprovider", *files]
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
-        command = [inside, "-m", "pytest", "--quiet", *files]
-        results[version] = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
+        running[version] = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+    results = {}
+    for version, process in running.items():
+        output, _ = process.communicate()
+        results[version] = process.returncode
+        print(f"Python {version}:\n{output}", flush=True)
     if not results:
         raise SystemExit(
             f"none of Python {', '.join(VERSIONS)} was found; write: {uv.program} python install {VERSIONS[-1]}"

@@ -2,6 +2,7 @@
 
 import os
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,14 @@ def test_dvc_writes_what_it_knows_there(project, monkeypatch):
     add_to_dvc(["data"], project)
     assert "md5: " in (project / "data.dvc").read_text()
     assert list((project / ".dvc/tmp/site-cache/repo").glob("*/links/cache.db"))
+
+
+def test_dvc_that_is_typed_by_hand_takes_the_private_folder(monkeypatch):
+    monkeypatch.delenv("DVC_SITE_CACHE_DIR", raising=False)
+    command = [ROOT / ".venv-dvc/bin/python", "-c", "import os; print(os.environ['DVC_SITE_CACHE_DIR'])"]
+    place = Path(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
+    assert place == ROOT / ".dvc/tmp/site-cache"
+    assert place.stat().st_mode & 0o777 == 0o700
 
 
 def other_user(place, monkeypatch):
