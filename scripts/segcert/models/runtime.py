@@ -33,7 +33,7 @@ def set_up_torch(device: str, threads: int, gpus: int = 1) -> torch.device:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
     keep_freed_memory()
-    torch.use_deterministic_algorithms(True)
+    torch.set_deterministic_debug_mode("error")  # as use_deterministic_algorithms, which imports the compiler: 2 s
     return torch.device(device)
 
 

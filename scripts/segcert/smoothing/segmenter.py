@@ -387,11 +387,11 @@ class SmoothedSegmenter:
         No draws if it has none, too many (they cannot be parted), or too few columns.
         """
         kept = self.store.get({**key, "stream": span.stream, "start": span.start}) if self.store else None
-        complete = readings.complete(kept) if kept and kept.draws <= span.stop - span.start else None
-        return complete or readings.empty()
+        return (readings.complete(kept) if kept and kept.draws <= span.stop - span.start else None) or readings.empty()
 
     def _compiled(self, part: Any) -> Any:
-        mode = "reduce-overhead" if self.device.type == "cuda" else "default"
+        torch.use_deterministic_algorithms(torch.are_deterministic_algorithms_enabled())  # tells the compiler
+        mode = {"cuda": "reduce-overhead"}.get(self.device.type, "default")
         return torch.compile(part, mode=mode) if isinstance(part, nn.Module) else part
 
     def _autocast(self) -> contextlib.AbstractContextManager[Any]:
