@@ -15,7 +15,7 @@ PROFILES = ["ro-crate-1.1", "provenance-run-crate-0.5"]  # the second takes in t
 def validator(tmp_path_factory):
     """What the validator finds against a profile: messages of what is required and not there."""
     if not (CHECKERS / "rocrate-validator").exists():
-        pytest.skip(".venv-checkers is not set up (`make test` does): no roc-validator")
+        pytest.skip(".venv-checkers is not set up (`make test-rest` does): no roc-validator")
     cache = tmp_path_factory.mktemp("validator") / "http"
     subprocess.run([CHECKERS / "python", ROOT / "tests/support/crate_validator.py", cache], check=True)
 

@@ -51,7 +51,7 @@ def seaweedfs(checkout, place, environ):
 def moto(checkout, place, environ):
     """Moto's S3."""
     if not MOTO.exists():
-        pytest.skip(f"{MOTO.relative_to(ROOT)} is missing; `make test` sets it up")
+        pytest.skip(f"{MOTO.relative_to(ROOT)} is missing; `make test-rest` sets it up")
     place.mkdir()
     (port,) = free_ports(1)
     with server([MOTO, "-H", "127.0.0.1", "-p", str(port)], place, port) as endpoint:
