@@ -33,7 +33,7 @@ def test_another_tau_is_the_only_cause_and_the_numbers_that_it_moved_are_right(f
     found = json.loads(done.stdout)
     (cause,) = [cause for cause in found["causes"] if cause["kind"] != "git"]
     assert (cause["kind"], cause["name"], cause["old"], cause["new"]) == ("parameter", "tau", 0.75, 0.7)
-    assert cause["places"] == {"certify settings.tau": 8, "attack": 4, "page configuration.tau": 1}
+    assert cause["places"] == {"certify settings.tau": 4, "attack": 4, "page configuration.tau": 1}
     assert found["only_a"] == found["only_b"] == []
     for job in found["moved"]:
         assert job["causes"] == (["tau"] if job["rule"] in ("certify", "attack") else [])

@@ -8,7 +8,7 @@ from segcert.provenance.records import read_record
 from segcert.votes import load_votes
 
 BLOCKS = ".segcert/blocks/*/[!.]*.npz"
-CERTIFICATE = "results/tiny/certificates/phantom/unet-clean/ddpm/sigma_0.5.npz"
+CERTIFICATE = "results/tiny/certificates/phantom/unet-clean/ddpm/sigma_0.25.npz"  # beside it lies the record of its job
 TARGET = "results/tiny/votes/phantom/unet-clean/ddpm/sigma_0.5/shard_0.npz"
 
 
