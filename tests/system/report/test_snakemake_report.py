@@ -90,8 +90,11 @@ def look_at(page, category, subcategory, path):
     """Walk to a result as a reader does: its labels, its caption, itself. An only subcategory is passed over."""
     result = page.evaluate("path => results[path]", path)
     page.evaluate("name => app.showCategory(name)", category)
-    if subcategory:
-        page.get_by_text(subcategory, exact=True).last.click()
+    if subcategory:  # by the menu: the text beside it may hold the same word
+        page.evaluate(
+            "([category, subcategory]) => app.setView({navbarMode: 'subcategory', category, subcategory})",
+            [category, subcategory],
+        )
     for label in result["labels"].values():
         page.get_by_text(label, exact=True).first.wait_for()
     page.evaluate("path => app.showResultInfo(path)", path)
