@@ -70,9 +70,14 @@ def called(name):
 
 def refusal(words):
     """What kind of error a command line of segcert gives; None if it parses."""
-    commands = typer.main.get_command(app).commands
+    group = typer.main.get_command(app)
     try:
-        commands[words[1]].make_context(words[1], words[2:])
+        if words[1].startswith("-"):
+            group.make_context(words[0], words[1:])
+        else:
+            group.commands[words[1]].make_context(words[1], words[2:])
+    except typer.Exit:  # as --version does
+        return None
     except Exception as error:
         return type(error).__name__
     return None
@@ -90,6 +95,7 @@ def test_segcert_command_lines_parse():
 def test_a_wrong_segcert_command_line_does_not_parse():
     assert refusal(["segcert", "certify", "a.png", "--sgima", "1"]) == "NoSuchOption"
     assert refusal(["segcert", "certfy", "a.png"]) == "KeyError"
+    assert refusal(["segcert", "--verson"]) == "NoSuchOption"
 
 
 def test_snakemake_command_lines_parse_and_their_settings_are_valid():
