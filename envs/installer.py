@@ -1,4 +1,4 @@
-"""What installs the packages of the lock files: uv, or pip where uv cannot be had.
+"""The program that installs the packages of the lock files: uv, or pip where uv cannot be had.
 
 uv is the one on the PATH, else it comes from PyPI by `lock-uv.txt` into an environment of its own, `.venv-uv`. It takes
 the indexes, links, proxy and certificate of pip's configuration, so that both find the same files.

@@ -9,7 +9,7 @@ KIND = re.compile(r"(\.(intervals|budget|radii))?\.(npz|parquet)$")
 
 
 def certificates_of(job: Job) -> list[str]:
-    """What the names of the files of each certificate begin with: `.../unet-clean/none/sigma_0.5`."""
+    """The beginning of the names of each certificate's files: `.../unet-clean/none/sigma_0.5`."""
     return list(dict.fromkeys(KIND.sub("", path) for path in job.outputs))
 
 

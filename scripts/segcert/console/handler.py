@@ -1,4 +1,4 @@
-"""What shows a run in place of Snakemake's own log, which goes on in its file.
+"""The handler that shows a run in place of Snakemake's own log, which is still written to its file.
 
 Not a logger plugin: Snakemake refuses a profile that names one which is not installed, in each of its processes, and
 segcert need not be installed. Set up from the Snakefile it is found wherever the rules are.

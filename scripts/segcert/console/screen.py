@@ -12,7 +12,7 @@ BAR = "{n_fmt}/{total_fmt} {bar:20} {elapsed} {desc}"
 
 
 class Screen:
-    """Where a run is shown. What jobs write on a terminal goes above the bar as well, line by line."""
+    """The screen that shows a run. What jobs write on a terminal goes above the bar as well, line by line."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream

@@ -93,7 +93,7 @@ class Work:
         return len(range(int(job.wildcards["shard"]) % shards, count, shards))
 
     def certified(self, job: Planned) -> int:
-        """How many certificates a job decides: one for each of its images and noise levels."""
+        """The number of certificates that a job decides: one for each of its images and noise levels."""
         return self.images_of(job) * len(self.config.sigmas)
 
     def side(self, job: Planned) -> int:

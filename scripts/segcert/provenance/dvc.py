@@ -148,7 +148,7 @@ def refuse_links(folders: Iterable[str], root: str | Path = ".") -> None:
 
 
 def _missing(folders: Sequence[str], root: str | Path, *, remote: bool = False) -> list[str]:
-    """What the pointers of folders name and DVC's cache, or the remote, lacks. Each file is asked for by itself.
+    """Files that the pointers of folders name and DVC's cache, or the remote, lacks. Each file is asked for by itself.
 
     (`dvc status --cloud` and `dvc push` believe that all files of a folder are there if its list of files is.)
     """
@@ -172,6 +172,6 @@ def _pointer(folder: str) -> str:
 
 
 def _listing(folder: str, root: str | Path) -> str:
-    """Where a remote keeps the list of files of a folder."""
+    """The path at which a remote keeps the list of files of a folder."""
     name = "".join(re.findall(r"md5: (\w+\.dir)", Path(root, _pointer(folder)).read_text())[:1])
     return f"files/md5/{name[:2]}/{name[2:]}"

@@ -1,4 +1,4 @@
-"""What certified Dice costs, as a table."""
+"""A table of certified Dice and its costs."""
 
 import pandas as pd
 
