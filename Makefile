@@ -14,7 +14,8 @@ DEV := .venv-dev/bin
 SETUP = $(or $(PYTHON),python3) envs/install.py $(if $(PYTHON),--python $(PYTHON))
 
 # Quick tests go where a core is free (worksteal); of the others a module stays in one process, which makes its runs once.
-PYTEST = OMP_NUM_THREADS=1 $(DEV)/pytest --numprocesses logical --maxprocesses 4
+# Those wait for clusters, stores and browsers half of their time, so that a process more than cores keeps these busy.
+PYTEST = OMP_NUM_THREADS=1 $(DEV)/pytest
 QUICK := tests/unit tests/statistics tests/golden tests/pipeline
 SYSTEM := tests/system
 
@@ -38,10 +39,10 @@ pull: env dvc  ## Pull from the DVC remote what the pointers of this commit name
 	$(BIN)/snakemake pull $(if $(CONFIG),--configfile $(CONFIG))
 
 test: env dvc dev  ## Run the tests of a newcomer: units, statistics, one tiny run
-	$(PYTEST) --dist worksteal $(QUICK)
+	$(PYTEST) --numprocesses logical --maxprocesses 4 --dist worksteal $(QUICK)
 
 test-rest: env dvc dev checkers cluster  ## Run all other tests: storage, clusters, browser, deployment, faults
-	$(PYTEST) --dist loadscope $(SYSTEM)
+	$(PYTEST) --numprocesses $$(( $$(nproc) + 1 )) --maxprocesses 5 --dist loadscope --no-loadscope-reorder $(SYSTEM)
 
 test-pythons: env  ## Run the tests of the parts without torch on each of Python 3.11, 3.12 and 3.13 that is found here
 	PYTHONPATH=scripts $(BIN)/python -m tests.tools.pythons

@@ -1,4 +1,4 @@
-"""Simulated runs (tests/tools/simulated), each made and rendered once for all tests."""
+"""The order of these tests, and simulated runs (tests/tools/simulated), each made and rendered once for all tests."""
 
 import pickle
 from collections.abc import Callable
@@ -9,6 +9,14 @@ from tests.support.checkout import make_checkout
 from tests.support.shared import made_once
 from tests.tools.simulated import SimulatedRun, make_run
 from tests.tools.simulated.variants import VARIANTS
+
+# Modules run whole, each in one process: the long ones first, so that no process is left with one when others are done.
+LONG = ("tutorial", "slurm", "storage", "networks", "data_kinds", "determinism", "audit", "browser", "restore")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the rooms of `LONG` first, in its order."""
+    items.sort(key=lambda item: LONG.index(item.path.parent.name) if item.path.parent.name in LONG else len(LONG))
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import pypdf
 import pytest
 
 PAGES = ("index.html", "data.html", "audit.html")
-RUNS = ("usual", "two_sets", "hostile_names", "one_image", "empty_structure", "no_denoiser", "one_class", "weaker")
+RUNS = ("usual", "two_sets", "hostile_names", "one_image", "empty_structure", "one_class", "weaker")
 EVERY = [*(("usual", name) for name in PAGES), *((run, name) for run in RUNS[1:3] for name in PAGES[:2])]
 EVERY += [(run, "index.html") for run in RUNS[3:]]
 LOOKS = [(width, scheme) for width in (390, 1280) for scheme in ("light", "dark")]

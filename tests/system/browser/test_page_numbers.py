@@ -16,7 +16,7 @@ READ = """() => Array.from(document.querySelectorAll('data')).filter(each => !ea
 MODEL = ["dataset", "model", "regime", "denoiser", "sigma"]
 METRICS = ["dice", "iou", "certified_dice", "certified_iou", "worst_case_dice", "abstain"]
 RESAMPLES = 200  # tests/tools/simulated/variants.py
-VARIANTS = ["usual", "two_sets", "no_denoiser", "one_class", "one_image", "empty_structure", "weaker"]
+VARIANTS = ["usual", "two_sets", "one_class", "one_image", "empty_structure", "weaker"]
 
 
 def interval(values):

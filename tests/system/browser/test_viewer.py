@@ -230,7 +230,7 @@ def test_a_link_to_what_is_not_there_opens_what_is(view):
 
 
 def test_what_is_missing_is_said(view):
-    bare = view("no_denoiser")
+    bare = view("one_class")
     assert "no denoiser" in bare.layer("denoised").text_content()
     assert bare.pixels(bare.layer("noisy").locator("canvas"))[..., :3].std() > 5  # the noisy copy is there
     empty = view("empty_structure")
