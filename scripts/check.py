@@ -9,5 +9,5 @@ from segcert.reporting.style import save_figure
 with recorded(snakemake):
     found = audit(snakemake.params.run, checks=BEFORE_THE_PAGE, of=snakemake.input)
     with atomic_file(snakemake.output.checks) as path:
-        path.write_text(json.dumps(found.as_json(timed=False), indent=1) + "\n")
+        path.write_text(json.dumps(found.as_artifact(), indent=1) + "\n")
     save_figure(figure_of(found), *snakemake.output.lineage)

@@ -128,13 +128,26 @@ def test_digests_tell_values_apart(tmp_path):
     assert file_digest(tmp_path / "a") == "d4735e3a265e16eee03f59718b9b5d03019c07d8b6c51f90da3a666eec13ab35"
 
 
+USED = '''"""Used."""
+from segcert import deeper, log
+
+
+def f(x):
+    log.info("adding one to %d", x)
+    if x in ("two", 2):
+        raise ValueError(f"{x!r} is refused at {len('there')}")
+    said = log.info("a value")
+    return x + 1
+'''
+
+
 @pytest.fixture
 def house(tmp_path):
     """A script that imports a library of three modules, one of which nobody needs."""
     library = tmp_path / "segcert"
     library.mkdir()
     (library / "__init__.py").write_text("")
-    (library / "used.py").write_text('"""Used."""\nfrom segcert import deeper\n\n\ndef f(x):\n    return x + 1\n')
+    (library / "used.py").write_text(USED)
     (library / "deeper.py").write_text("VALUE = 1\n")
     (library / "dead.py").write_text("VALUE = 1\n")
     (tmp_path / "stage.py").write_text("from segcert.used import f\n\nf(1)\n")
@@ -151,6 +164,13 @@ def house(tmp_path):
         ("segcert/used.py", '"""Used."""', '"""Another docstring."""', False),
         ("segcert/used.py", '"""Used."""\n', "", False),
         ("segcert/dead.py", "1", "2", False),
+        ("segcert/used.py", "is refused", "cannot be taken", False),
+        ("segcert/used.py", "adding one to %d", "one more than %d", False),
+        ("segcert/used.py", "{x!r} is", "{x + 1!r} is", True),
+        ("segcert/used.py", 'to %d", x', 'to %d", x + 1', True),
+        ("segcert/used.py", "ValueError", "KeyError", True),
+        ("segcert/used.py", '"two"', '"three"', True),
+        ("segcert/used.py", "a value", "another value", True),
     ],
 )
 def test_code_digest_sees_what_runs_and_nothing_else(house, file, old, new, counts):
@@ -284,6 +304,13 @@ def test_the_code_of_a_target_of_ones_own_counts_and_is_not_imported(tmp_path, m
     assert target_digest("our_networks.lungs:LungNet") != digests[0]
     (tmp_path / "single.py").write_text("class Net: ...  # a comment\n")
     assert target_digest("single:Net") == digests[1]
+    words = set()
+    for text in ("1", "2"):  # code of one's own may read its own errors
+        (tmp_path / "single.py").write_text(
+            f"try:\n    raise ValueError('{text}')\nexcept ValueError as error:\n    n = str(error)\n"
+        )
+        words.add(target_digest("single:Net"))
+    assert len(words) == 2
     for installed_or_missing in ("monai.networks.nets:UNet", "no_such_package:Net", "our_networks.other:Net"):
         assert target_digest(installed_or_missing) is None
 

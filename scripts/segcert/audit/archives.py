@@ -16,7 +16,7 @@ def check_archives(evidence: Evidence) -> Findings:
         try:
             manifest = read_manifest(evidence.root / folder)
         except DataError as error:
-            yield Finding(path, str(error))
+            yield Finding(path, "is no manifest of raw files", error=str(error))
             continue
         if manifest.digests(folder) != job.holds:
             yield Finding(path, f"names other archives than the run record of `{job.name}`")

@@ -84,17 +84,26 @@ class Audit:
         """Every file that was made from the first broken link, directly or not."""
         return self.lineage.downstream(_artifact(self.first.path)) if self.first else []
 
-    def as_json(self, timed: bool = True) -> dict[str, Any]:
-        """The audit as plain JSON, with or without the seconds that it took."""
-        checks = [dataclasses.asdict(outcome) for outcome in self.outcomes]
+    def as_json(self) -> dict[str, Any]:
+        """The audit as plain JSON."""
         return {
             "run": self.lineage.run,
             "passed": self.passed,
             "jobs": len(self.lineage.jobs),
-            "checks": [{key: value for key, value in check.items() if timed or key != "seconds"} for check in checks],
+            "checks": [dataclasses.asdict(outcome) for outcome in self.outcomes],
             "first_broken": self.first and dataclasses.asdict(self.first),
             "downstream": self.downstream,
         }
+
+    def as_artifact(self) -> dict[str, Any]:
+        """The audit as plain JSON without the seconds that it took and the texts of errors: the same in each run."""
+        document = self.as_json()
+        findings = [finding for check in document["checks"] for finding in check["findings"]]
+        for check in document["checks"]:
+            del check["seconds"]
+        for finding in [*findings, *filter(None, [document["first_broken"]])]:
+            del finding["error"]
+        return document
 
 
 def with_replay(images: int, seed: int | None = None) -> dict[str, Check]:
@@ -126,7 +135,7 @@ def audit(run: str, root: str | Path = ".", checks: dict[str, Check] = CHECKS, o
             for count, finding in enumerate(check(evidence), start=1):  # noqa: B007
                 found += [finding] if finding else []
         except Exception as error:  # of a file that is spoiled in a way of its own: what others find has to be said
-            found.append(Finding(f"results/{run}", f"the check that {title} ended early: {error!r}"))
+            found.append(Finding(f"results/{run}", f"the check that {title} ended early", error=repr(error)))
         outcomes.append(Outcome(title, count, found, round(time.monotonic() - start, 2)))
     return Audit(lineage, outcomes)
 

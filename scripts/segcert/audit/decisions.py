@@ -39,7 +39,7 @@ def check_decisions(evidence: Evidence) -> Findings:
             try:
                 yield from _decided_again(evidence, job, certificate)
             except DAMAGED as error:
-                yield Finding(f"{certificate}.npz", f"cannot be decided again: {error!r}")
+                yield Finding(f"{certificate}.npz", "cannot be decided again", error=repr(error))
 
 
 def _decided_again(evidence: Evidence, job: Job, name: str) -> Findings:

@@ -27,7 +27,7 @@ def check_links(evidence: Evidence) -> Findings:
     """Each file that a job read is the one that another job made, or came from outside and is still the same."""
     lineage = evidence.lineage
     for path, reason in lineage.unreadable.items():
-        yield Finding(path, reason)
+        yield Finding(path, "is no run record; bring it back, or make what it stands beside again", error=reason)
     for path, reason in lineage.astray.items():
         yield Finding(path, reason, broken=False)
     page = f"reports/{lineage.run}/index.html"
@@ -81,7 +81,7 @@ def check_indexes(evidence: Evidence) -> Findings:
         try:
             listed = digests_of(read_index(evidence.root / index), index.rpartition("/")[0])
         except DataError as error:
-            yield Finding(index, str(error))
+            yield Finding(index, "is no index of prepared images", error=str(error))
             continue
         for path in sorted(listed.keys() | job.holds.keys()):
             same = listed.get(path) == job.holds.get(path)

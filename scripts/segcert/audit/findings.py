@@ -19,11 +19,19 @@ class Finding:
     """Something that a check found at a file.
 
     broken: a link of the chain does not hold. Otherwise a notice: what a reader of the numbers should know.
+    error: the text of the error that the check met, if it met one. It stays out of what jobs write: code digests do
+    not cover the wording of errors.
     """
 
     path: str
     message: str
     broken: bool = True
+    error: str = ""
+
+    @property
+    def text(self) -> str:
+        """The message, and the error in parentheses."""
+        return f"{self.message} ({' '.join(self.error.split())})" if self.error else self.message
 
 
 def unless(fine: object, path: str, message: str, *, broken: bool = True) -> Finding | None:

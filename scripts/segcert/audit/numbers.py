@@ -112,7 +112,7 @@ def _compared(root: Path, output: str, make: Callable[[], pd.DataFrame]) -> Find
         difference = " ".join(str(error).partition("[index]")[0].split())
         return Finding(output, f"does not follow from what it was made from: {difference}")
     except (OSError, ValueError, KeyError) as error:
-        return Finding(output, f"cannot be made again: {error}")
+        return Finding(output, "cannot be made again", error=str(error))
     return None
 
 

@@ -34,7 +34,7 @@ def check_pointers(evidence: Evidence) -> Findings:
         try:
             yield from _pointer(evidence, pointer, ignored)
         except (KeyError, IndexError, RecursionError, TypeError, ValueError, yaml.YAMLError) as error:
-            yield Finding(pointer, f"cannot be read ({' '.join(str(error).split())}); {AGAIN}")
+            yield Finding(pointer, f"cannot be read; {AGAIN}", error=str(error))
             continue
         published = _committed(evidence.root, pointer) == (evidence.root / pointer).read_text().rstrip("\n")
         yield unless(published, pointer, "is not what the commit holds: this run is not published", broken=False)
@@ -55,7 +55,7 @@ def _other_record(job: Job, before: Path, where: str) -> Finding:
     try:
         record = load_record(before)
     except RecordError as error:
-        return Finding(job.path, str(error))
+        return Finding(job.path, f"differs from {where}, which is no run record; {AGAIN}", error=str(error))
     if record["outputs"] == job.outputs and record["ended"] < job.record["ended"]:
         return Finding(job.path, f"is newer than {where}: its job ran again and made the same; {AGAIN}", broken=False)
     return Finding(job.path, f"differs from {where}: it was edited, or its files were made again since; {AGAIN}")

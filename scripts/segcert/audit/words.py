@@ -33,7 +33,7 @@ def _verdict(audit: Audit) -> Iterator[str]:
         yield f"The audit of {audit.lineage.run} passed: every link holds{but}."
         return
     yield f"The audit of {audit.lineage.run} FAILED. The first broken link:"
-    yield f"  {audit.first.path}: {audit.first.message}"
+    yield f"  {audit.first.path}: {audit.first.text}"
     yield f"Made from it, directly or not: {len(audit.downstream)} files"
     yield from (f"  {path}" for path in audit.downstream[:SHOWN])
     if len(audit.downstream) > SHOWN:
@@ -41,7 +41,7 @@ def _verdict(audit: Audit) -> Iterator[str]:
 
 
 def _first(findings: list[Finding]) -> Iterator[str]:
-    yield from (f"  {finding.path}: {finding.message}" for finding in findings[:SHOWN])
+    yield from (f"  {finding.path}: {finding.text}" for finding in findings[:SHOWN])
     if len(findings) > SHOWN:
         yield f"  and {len(findings) - SHOWN} more"
 

@@ -2,7 +2,9 @@
 
 Snakemake sees neither the modules that a script imports nor whether an edit changed more than a comment. The
 digest is taken over the syntax trees of the script and of every module of this repository that it imports,
-directly or not, docstrings left out. Modules that cannot change an artifact do not count (`SILENT`).
+directly or not. Left out are docstrings, and the words of errors and log lines: no artifact holds these (tests/unit/
+test_error_texts.py, tests/system/determinism). Modules that cannot change an artifact do not count (`SILENT`).
+A module of the user's own counts with all its words: it may read its own errors.
 """
 
 import ast
@@ -27,6 +29,9 @@ SILENT = frozenset(
         "segcert/provenance/records.py",
     }
 )
+
+
+LEVELS = frozenset({"debug", "info", "warning", "error", "exception", "critical", "log"})  # of a logger's methods
 
 
 def code_digest(script: str | Path, *loaded: str | Path, root: str | Path | None = None) -> str:
@@ -64,7 +69,8 @@ def target_digest(target: str) -> str | None:
         inner = root.joinpath(*modules)
         for file in (inner.with_suffix(".py"), inner / "__init__.py"):
             if file.is_file():
-                return code_digest(file, root=root)
+                closure = import_closure(file, root=root)
+                return value_digest({name: CodeFile.read(path).full_digest for name, path in closure.items()})
     return None
 
 
@@ -109,9 +115,13 @@ def _candidates(package: tuple[str, ...], imports: frozenset[tuple[int, tuple[st
 
 @dataclasses.dataclass(frozen=True)
 class CodeFile:
-    """A Python file: the digest of its syntax tree, and what it imports, as (levels up, dotted name)."""
+    """A Python file: the digest of its syntax tree, and what it imports, as (levels up, dotted name).
+
+    `full_digest` covers the words of errors and log lines too.
+    """
 
     digest: str
+    full_digest: str
     imports: frozenset[tuple[int, tuple[str, ...]]]
 
     @classmethod
@@ -148,7 +158,31 @@ def _parse(source: bytes) -> CodeFile:
             node
         ):
             node.body = node.body[1:]
-    return CodeFile(hashlib.sha256(ast.dump(tree).encode()).hexdigest(), frozenset(imports))
+    full_digest = _tree_digest(tree)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Raise) or _is_log_line(node):
+            _leave_out_words(node)
+    return CodeFile(_tree_digest(tree), full_digest, frozenset(imports))
+
+
+def _tree_digest(tree: ast.Module) -> str:
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+
+
+def _is_log_line(node: ast.AST) -> bool:
+    """True for a statement `log.info(...)`, `logging.warning(...)` and so on, whose value nothing uses."""
+    if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)):
+        return False
+    method = node.value.func
+    if not (isinstance(method, ast.Attribute) and isinstance(method.value, ast.Name)):
+        return False
+    return method.value.id in ("log", "logging") and method.attr in LEVELS
+
+
+def _leave_out_words(statement: ast.AST) -> None:
+    for node in ast.walk(statement):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            node.value = ""
 
 
 def _has_docstring(node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> bool:

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import pandas as pd
@@ -23,10 +23,6 @@ WITHOUT = {
 }
 
 
-class MissingPieceError(Exception):
-    """What a claim speaks of and a model of the run does not have, in words."""
-
-
 class ModelOfRun:
     """One model on one data set: metrics by image, means over classes, for each pairing and sigma."""
 
@@ -39,24 +35,24 @@ class ModelOfRun:
         self.denoiser = denoiser
 
     def alone(self, metric: str, regime: str, sigma: float) -> "pd.Series[float]":
-        """A metric without a denoiser, by image. Raises MissingPieceError."""
-        return self._values(metric, regime, "none", sigma)
+        """A metric without a denoiser, by image."""
+        return self.by_pairing[regime, "none", sigma][metric]
 
     def behind(self, metric: str, regime: str, sigma: float) -> "pd.Series[float]":
-        """A metric behind the denoiser, by image. Raises MissingPieceError."""
-        if self.denoiser is None:
-            raise MissingPieceError("this run has no denoiser")
-        return self._values(metric, regime, self.denoiser, sigma)
+        """A metric behind the denoiser, by image."""
+        return self.by_pairing[regime, self.denoiser, sigma][metric]
 
-    def gain(self, metric: str, sigma: float) -> "pd.Series[float]":
-        """What the denoiser adds to a metric of the network trained on clean images, by image."""
-        return self.behind(metric, "clean", sigma) - self.alone(metric, "clean", sigma)
-
-    def _values(self, metric: str, regime: str, denoiser: str, sigma: float) -> "pd.Series[float]":
-        if (regime, denoiser, sigma) not in self.by_pairing:
-            where = "without a denoiser in front" if denoiser == "none" else BEHIND[denoiser]
-            raise MissingPieceError(f"of this model the run has {WITHOUT[regime]} {where}")
-        return self.by_pairing[regime, denoiser, sigma][metric]
+    def missing(self, needs: Sequence[tuple[str, str]]) -> str:
+        """The first of the regimes that a claim needs, `alone` or `behind` the denoiser, that is not there; or ""."""
+        for regime, place in needs:
+            denoiser, where = "none", "without a denoiser in front"
+            if place == "behind":
+                if self.denoiser is None:
+                    return "this run has no denoiser"
+                denoiser, where = self.denoiser, BEHIND[self.denoiser]
+            if any((regime, denoiser, sigma) not in self.by_pairing for sigma in self.sigmas):
+                return f"of this model the run has {WITHOUT[regime]} {where}"
+        return ""
 
 
 class Claim(NamedTuple):
@@ -68,6 +64,8 @@ class Claim(NamedTuple):
         +1 or -1: the whole 95% interval of the difference has to lie above or below zero. 0: it must not reach below.
     compared
         The difference in words.
+    needs
+        The regimes that the difference is taken from, each `alone` or `behind` the denoiser.
     difference
         The difference by image at one sigma.
     between_sigmas
@@ -78,52 +76,99 @@ class Claim(NamedTuple):
     source: str
     sign: int
     compared: str
+    needs: Sequence[tuple[str, str]]
     difference: Callable[[ModelOfRun, float], "pd.Series[float]"]
     between_sigmas: bool = False
+
+
+CLEAN_ALONE, CLEAN_BEHIND = ("clean", "alone"), ("clean", "behind")
+
+
+def _loss_to_noise(model: ModelOfRun, sigma: float) -> "pd.Series[float]":
+    return model.alone("certified_dice", "clean", sigma) - model.alone("dice", "clean", sigma)
+
+
+def _gain_in_dice(model: ModelOfRun, sigma: float) -> "pd.Series[float]":
+    return model.behind("certified_dice", "clean", sigma) - model.alone("certified_dice", "clean", sigma)
+
+
+def _gain_in_abstention(model: ModelOfRun, sigma: float) -> "pd.Series[float]":
+    return model.behind("abstain", "clean", sigma) - model.alone("abstain", "clean", sigma)
+
+
+def _lead_over_noise_training(model: ModelOfRun, sigma: float) -> "pd.Series[float]":
+    return model.behind("certified_dice", "clean", sigma) - model.alone("certified_dice", "noise", sigma)
+
+
+def _dice_behind(model: ModelOfRun, sigma: float) -> "pd.Series[float]":
+    return model.behind("certified_dice", "clean", sigma)
+
+
+def _gain_from_tuning(model: ModelOfRun, sigma: float) -> "pd.Series[float]":
+    return model.behind("certified_dice", "denoised", sigma) - model.behind("certified_dice", "clean", sigma)
 
 
 CLAIMS = {
     "collapse": Claim(
         "Without a denoiser, certified Dice of a network trained on clean images lies below its Dice without noise.",
-        PAPER, -1, "certified Dice without a denoiser, less Dice without noise; trained on clean images",
-        lambda model, sigma: model.alone("certified_dice", "clean", sigma) - model.alone("dice", "clean", sigma),
+        PAPER,
+        -1,
+        "certified Dice without a denoiser, less Dice without noise; trained on clean images",
+        (CLEAN_ALONE,),
+        _loss_to_noise,
     ),
     "denoiser_raises": Claim(
         "The denoiser raises certified Dice of a network trained on clean images.",
-        PAPER, 1, "certified Dice behind the denoiser, less without; trained on clean images",
-        lambda model, sigma: model.gain("certified_dice", sigma),
+        PAPER,
+        1,
+        "certified Dice behind the denoiser, less without; trained on clean images",
+        (CLEAN_BEHIND, CLEAN_ALONE),
+        _gain_in_dice,
     ),
     "gain_grows": Claim(
         "What the denoiser adds to certified Dice grows with sigma.",
-        PAPER, 1, "gain in certified Dice from the denoiser at this sigma, less that at the one below",
-        lambda model, sigma: model.gain("certified_dice", sigma), between_sigmas=True,
+        PAPER,
+        1,
+        "gain in certified Dice from the denoiser at this sigma, less that at the one below",
+        (CLEAN_BEHIND, CLEAN_ALONE),
+        _gain_in_dice,
+        between_sigmas=True,
     ),
     "fewer_abstain": Claim(
         "Behind the denoiser fewer pixels abstain.",
-        PAPER, -1, "share of pixels that abstain behind the denoiser, less without; trained on clean images",
-        lambda model, sigma: model.gain("abstain", sigma),
+        PAPER,
+        -1,
+        "share of pixels that abstain behind the denoiser, less without; trained on clean images",
+        (CLEAN_BEHIND, CLEAN_ALONE),
+        _gain_in_abstention,
     ),
     "no_worse_than_noise_trained": Claim(
         "Behind the denoiser, a network trained on clean images certifies at least the Dice of one trained with noise "
         "and without a denoiser (tested without a margin: the interval must not reach below zero).",
-        OURS, 0, "certified Dice trained on clean images, behind the denoiser, less trained with noise, no denoiser",
-        lambda model, sigma: (
-            model.behind("certified_dice", "clean", sigma) - model.alone("certified_dice", "noise", sigma)
-        ),
+        OURS,
+        0,
+        "certified Dice trained on clean images, behind the denoiser, less trained with noise, no denoiser",
+        (CLEAN_BEHIND, ("noise", "alone")),
+        _lead_over_noise_training,
     ),
     "falls_with_sigma": Claim(
         "Behind the denoiser, certified Dice falls as sigma grows.",
-        PAPER, -1, "certified Dice behind the denoiser at this sigma, less that at the one below",
-        lambda model, sigma: model.behind("certified_dice", "clean", sigma), between_sigmas=True,
+        PAPER,
+        -1,
+        "certified Dice behind the denoiser at this sigma, less that at the one below",
+        (CLEAN_BEHIND,),
+        _dice_behind,
+        between_sigmas=True,
     ),
     "tuning_raises": Claim(
         "Behind the denoiser, a network tuned on denoised images certifies more Dice than one trained on clean images.",
-        OURS, 1, "certified Dice behind the denoiser, tuned on denoised images, less trained on clean ones",
-        lambda model, sigma: (
-            model.behind("certified_dice", "denoised", sigma) - model.behind("certified_dice", "clean", sigma)
-        ),
+        OURS,
+        1,
+        "certified Dice behind the denoiser, tuned on denoised images, less trained on clean ones",
+        (("denoised", "behind"), CLEAN_BEHIND),
+        _gain_from_tuning,
     ),
-}  # fmt: skip
+}
 
 
 def claim_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
@@ -144,11 +189,14 @@ def claim_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
     for slug, claim in CLAIMS.items():
         for (dataset, model), of_run in models.items():
             about = {"claim": slug, "dataset": dataset, "model": model, "denoiser": behind or "none"}
-            try:
-                made += [about | tested for tested in _tested(claim, of_run, resamples)]
-            except MissingPieceError as missing:
-                missed = {"compared": claim.compared, "images": 0, "verdict": OPEN, "why": str(missing)}
-                made.append(about | missed)
+            about["compared"] = claim.compared
+            missing = of_run.missing(claim.needs)
+            if not missing and claim.between_sigmas and len(of_run.sigmas) < 2:
+                missing = "this run has one sigma only"
+            if missing:
+                made.append({**about, "images": 0, "verdict": OPEN, "why": missing})
+                continue
+            made += [about | tested for tested in _tested(claim, of_run, resamples)]
     return pd.DataFrame(made, columns=COLUMNS)
 
 
@@ -170,8 +218,6 @@ def verdict(sign: int, low: float, high: float) -> str:
 
 def _tested(claim: Claim, model: ModelOfRun, resamples: int) -> Iterator[dict[str, object]]:
     values = {sigma: claim.difference(model, sigma) for sigma in model.sigmas}
-    if claim.between_sigmas and len(values) < 2:
-        raise MissingPieceError("this run has one sigma only")
     if claim.between_sigmas:
         steps = itertools.pairwise(model.sigmas)
         cases = [(low, high, values[high] - values[low]) for low, high in steps]
@@ -183,7 +229,6 @@ def _tested(claim: Claim, model: ModelOfRun, resamples: int) -> Iterator[dict[st
         yield {
             "sigma_low": low,
             "sigma": sigma,
-            "compared": claim.compared,
             **tested,
             "verdict": found,
             "why": _reason(int(tested["images"])) if found == OPEN else "",

@@ -1,0 +1,89 @@
+"""The words of errors and log lines reach no artifact, so that another wording makes nothing stale.
+
+Code digests leave them out (`segcert.provenance.code`). That is right only while the text of an error ends in another
+error, in a log, on a terminal or in what an audit says. Here every use of a caught error is looked at; that artifacts
+are the same bytes under other words is run in tests/system/determinism.
+"""
+
+import ast
+import shutil
+from pathlib import Path
+
+from tests.support.rewording import reword
+
+from segcert.provenance.code import CodeFile
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+# Uses of a caught error outside of `raise` and log lines, by module. Each was read: none gives an artifact its words.
+SEEN = {
+    "audit/plan.py": 1,  # on a terminal
+    "cli.py": 2,  # on a terminal
+    "config/model.py": 1,  # into an error
+    "data/download.py": 3,  # into an error
+    "data/index.py": 1,  # into an error
+    "data/prepare.py": 1,  # all of them are raised as one
+    "documents/explain.py": 1,  # into an error
+    "models/output.py": 1,  # of torch, into an error
+    "models/programs.py": 1,  # of torch, into an error
+    "provenance/atomic.py": 3,  # into an error
+    "provenance/code.py": 1,  # an error gets the name of its file
+    "provenance/contents.py": 1,  # of a file that is no run record: it counts for nothing
+    "provenance/records.py": 1,  # into the record of a failed job, beside its log
+    "training/launch.py": 1,  # on a terminal
+    # What an audit found: checks.json, which a job writes, leaves `Finding.error` out (`Audit.as_artifact`)
+    "audit/archives.py": 1,
+    "audit/audit.py": 1,
+    "audit/decisions.py": 1,
+    "audit/files.py": 1,
+    "audit/numbers.py": 2,  # one is of pandas
+    "audit/pointers.py": 2,
+}
+BRANCHES = ("isinstance", "ran_out_of_memory")  # an error is asked for its kind
+
+
+def statement_of(node, parents):
+    """The innermost statement around a node; None in the test of an `if`, a raise or a log line."""
+    while True:
+        parent = parents[node]
+        if isinstance(parent, ast.Raise):
+            return None
+        if isinstance(parent, ast.Call) and ast.unparse(parent.func).startswith(("log.", *BRANCHES)):
+            return None
+        if isinstance(parent, ast.stmt):
+            return parent
+        node = parent
+
+
+def uses(path):
+    """Statements of a file that use a caught error otherwise than in a raise, a log line or a question for its kind."""
+    tree = ast.parse(path.read_bytes())
+    parents = {child: parent for parent in ast.walk(tree) for child in ast.iter_child_nodes(parent)}
+    for handler in ast.walk(tree):
+        if not isinstance(handler, ast.ExceptHandler) or handler.name is None:
+            continue
+        for name in ast.walk(handler):
+            if isinstance(name, ast.Name) and name.id == handler.name:
+                statement = statement_of(name, parents)
+                if statement is not None and not isinstance(statement, ast.If):
+                    yield ast.unparse(statement)
+
+
+def test_the_text_of_an_error_reaches_no_artifact():
+    library = SCRIPTS / "segcert"
+    found = {path.relative_to(library).as_posix(): list(uses(path)) for path in library.rglob("*.py")}
+    for module, statements in found.items():
+        assert len(statements) == SEEN.get(module, 0), (
+            f"{module}: follow these texts, then count them in SEEN: {statements}"
+        )
+    assert SEEN.keys() <= found.keys()
+
+
+def test_other_words_give_every_module_the_same_digest(tmp_path):
+    copy = tmp_path / "scripts"
+    shutil.copytree(SCRIPTS, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    assert reword(copy) > 400
+    files = [path.relative_to(SCRIPTS) for path in SCRIPTS.rglob("*.py")]
+    before = {name: CodeFile.read(SCRIPTS / name) for name in files}
+    after = {name: CodeFile.read(copy / name) for name in files}
+    assert [name for name in files if after[name].digest != before[name].digest] == []
+    assert sum(after[name].full_digest != before[name].full_digest for name in files) > 80
