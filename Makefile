@@ -73,6 +73,7 @@ lint: dev  ## Check style and types
 	$(DEV)/ruff format --check
 	$(DEV)/snakefmt --check Snakefile rules workflow
 	$(DEV)/mypy
+	PYTHONPATH=scripts $(DEV)/lint-imports
 	$(DEV)/python -m tests.tools.snakemake_lint
 
 format: dev  ## Format Python and Snakemake files

@@ -33,15 +33,15 @@ from torch import Tensor
 
 from segcert.certification.certificate import ABSTAIN, certify
 from segcert.config import Config
-from segcert.data.loading import PreparedDataset
+from segcert.data.dataset import PreparedDataset
 from segcert.data.phantom import find_phantoms
 from segcert.data.prepare import Form, prepare
 from segcert.data.sets.phantom import DATASET
-from segcert.models.runtime import set_up_torch
+from segcert.networks.runtime import set_up_torch
 from segcert.smoothing.attack import attack, damage
 from segcert.smoothing.denoiser_scores import denoiser_scores
 from segcert.smoothing.noise import Draw, Noise
-from segcert.smoothing.segmenter import SmoothedSegmenter
+from segcert.smoothing.sampler import SmoothedSegmenter
 from segcert.smoothing.shard import smoothed_segmenter
 from segcert.training.denoiser import train_denoiser
 from segcert.training.segmenter import train_segmenter

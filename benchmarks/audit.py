@@ -21,19 +21,19 @@ import pandas as pd
 from scipy import ndimage
 
 from segcert.certification.certificate import certify
-from segcert.certification.evaluate import interval_rows, metric_rows, read_votes
-from segcert.data.loading import PreparedDataset
+from segcert.data.dataset import PreparedDataset
 from segcert.data.phantom import find_phantoms
 from segcert.data.prepare import Form, prepare
 from segcert.data.sets.phantom import DATASET
-from segcert.models.folders import denoiser_digest, segmenter_digest
-from segcert.provenance.arrays import save_arrays
-from segcert.provenance.atomic import atomic_file
+from segcert.io.arrays import save_arrays
+from segcert.io.atomic import atomic_file
+from segcert.networks.folders import denoiser_digest, segmenter_digest
 from segcert.provenance.code import code_files
+from segcert.provenance.digest_values import remember
 from segcert.provenance.digests import array_digest
 from segcert.provenance.environment import locked_environment
-from segcert.provenance.known import remember
-from segcert.provenance.records import recorded
+from segcert.provenance.recording import recorded
+from segcert.results.image_rows import interval_rows, metric_rows, read_votes
 from segcert.votes import Votes, save_votes
 
 ROOT = Path(__file__).parents[1]

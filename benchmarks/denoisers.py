@@ -20,12 +20,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from segcert.certification.certificate import certify
 from segcert.certification.metrics import class_metrics
-from segcert.config.training import Denoiser
-from segcert.data.loading import PreparedDataset
-from segcert.diffusion.denoiser import DiffusionDenoiser
-from segcert.models.registry import load_segmenter
-from segcert.models.runtime import set_up_torch
-from segcert.smoothing.segmenter import SmoothedSegmenter
+from segcert.config.networks import Denoiser
+from segcert.data.dataset import PreparedDataset
+from segcert.networks.denoiser import DiffusionDenoiser
+from segcert.networks.registry import load_segmenter
+from segcert.networks.runtime import set_up_torch
+from segcert.smoothing.sampler import SmoothedSegmenter
 from segcert.training.denoiser import build_unet, train_denoiser
 
 POOL, SIGMAS, IMAGES = 2, (0.25, 0.5, 1.0), 10

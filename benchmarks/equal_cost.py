@@ -24,11 +24,11 @@ from scipy.stats import norm
 
 from benchmarks.real_votes import CASES, IMAGES, Case, draw
 from segcert.certification.certificate import ABSTAIN, certify
-from segcert.certification.feasibility import CertificationError
+from segcert.certification.methods import CertificationError
 from segcert.certification.metrics import class_metrics
-from segcert.data.loading import PreparedDataset
-from segcert.models.registry import load_segmenter
-from segcert.smoothing.segmenter import SmoothedSegmenter
+from segcert.data.dataset import PreparedDataset
+from segcert.networks.registry import load_segmenter
+from segcert.smoothing.sampler import SmoothedSegmenter
 from segcert.votes import Votes
 
 Array = npt.NDArray[Any]

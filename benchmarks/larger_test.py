@@ -9,7 +9,7 @@ import json
 import sys
 from pathlib import Path
 
-from segcert.data.index import SPLITS, Row, read_index
+from segcert.data.dataset import SPLITS, Row, read_index
 
 
 def larger_test(rows: list[Row], count: int) -> dict[str, list[str]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from segcert.models.runtime import keep_freed_memory
+from segcert.networks.runtime import keep_freed_memory
 from segcert.smoothing.exact_noise import rounded_gaussian_
 from segcert.smoothing.noise import draw_key, standard_normal_
 

@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from segcert.data.manifest import open_raw, write_manifest
 from segcert.data.prepare import Form, prepare
-from segcert.data.raw import open_raw, write_manifest
 from segcert.data.sets.isic2018 import DATASET, LAYOUT
 from segcert.provenance.digests import file_digest
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import torch
 
 from benchmarks.real_sets import prepare_real
-from segcert.config.training import Denoiser, Segmenter
-from segcert.data.loading import PreparedDataset
-from segcert.progress import log
+from segcert.config.networks import Denoiser, Segmenter
+from segcert.data.dataset import PreparedDataset
+from segcert.io.progress import log
 from segcert.training.denoiser import train_denoiser
 from segcert.training.segmenter import train_segmenter
 

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from segcert.data.catalogue import module_of
+from segcert.data.catalog import module_of
 from segcert.data.fetch import fetch
+from segcert.data.manifest import open_raw
 from segcert.data.prepare import Form, prepare
-from segcert.data.raw import open_raw
 
 
 def prepare_real(dataset: str, archives: Path, folder: Path, size: int) -> Path:

@@ -11,10 +11,10 @@ from typing import NamedTuple
 import torch
 
 from benchmarks.real_networks import SETS, train
-from segcert.data.loading import PreparedDataset
-from segcert.models.registry import load_segmenter
-from segcert.progress import log, track
-from segcert.smoothing.segmenter import SmoothedSegmenter
+from segcert.data.dataset import PreparedDataset
+from segcert.io.progress import log, track
+from segcert.networks.registry import load_segmenter
+from segcert.smoothing.sampler import SmoothedSegmenter
 from segcert.smoothing.shard import load_denoiser
 from segcert.votes import Votes, load_votes, save_votes
 

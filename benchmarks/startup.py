@@ -33,10 +33,10 @@ from typing import Any
 
 import numpy as np
 
-from segcert.certification.budget import budget_rows
 from segcert.certification.certificate import certify
-from segcert.certification.radii import radius_levels, tau_grid
-from segcert.data.loading import PreparedDataset
+from segcert.data.dataset import PreparedDataset
+from segcert.results.budget_rows import budget_rows
+from segcert.results.radius_rows import radius_levels, tau_grid
 from segcert.votes import Votes, load_votes
 
 ROUNDS = 3
@@ -45,7 +45,7 @@ VOTES = [f"votes/phantom/unet-clean/none/sigma_{sigma}/shard_0.npz" for sigma in
 PAIRINGS = ("unet-clean/none", "unet-noise/none", "unet-clean/ddpm")
 CERTIFICATES = [f"certificates/phantom/{pairing}/sigma_1.npz" for pairing in PAIRINGS]
 SETTINGS: dict[str, Any] = {"tau": 0.75, "alpha": 0.001, "method": "segcertify", "k": 10}
-DIFFUSERS = "segcert.diffusion.denoiser"
+DIFFUSERS = "segcert.networks.denoiser"
 LAZY = {"score_denoisers": DIFFUSERS, "measure_costs": DIFFUSERS}  # of the others, jobs with a denoiser alone
 
 

@@ -20,13 +20,13 @@ import numpy.typing as npt
 from scipy.stats import binom
 
 from benchmarks.real_votes import CASES, Case, draw
-from segcert.certification.budget import forecast_labels
 from segcert.certification.certificate import ABSTAIN, certify
-from segcert.certification.feasibility import CertificationError
 from segcert.certification.median_smoothing import median_interval
+from segcert.certification.methods import CertificationError
 from segcert.certification.metrics import class_metrics
-from segcert.data.loading import PreparedDataset
-from segcert.progress import track
+from segcert.data.dataset import PreparedDataset
+from segcert.io.progress import track
+from segcert.results.budget_rows import forecast_labels
 from segcert.votes import Votes
 
 Array = npt.NDArray[Any]

@@ -36,12 +36,12 @@ import torch
 from scipy.stats import binomtest, norm
 
 from segcert.certification.certificate import certify
-from segcert.config.training import SIZES
-from segcert.diffusion.denoiser import DiffusionDenoiser
-from segcert.models.runtime import device_name, set_up_torch
-from segcert.models.unet import UNet
-from segcert.smoothing.blocks import BlockStore
-from segcert.smoothing.segmenter import PRECISIONS, SmoothedSegmenter
+from segcert.config.networks import SIZES
+from segcert.networks.denoiser import DiffusionDenoiser
+from segcert.networks.runtime import device_name, set_up_torch
+from segcert.networks.unet import UNet
+from segcert.smoothing.sampler import PRECISIONS, SmoothedSegmenter
+from segcert.smoothing.store import BlockStore
 from segcert.training.denoiser import build_unet
 from segcert.votes import Votes
 

@@ -28,18 +28,18 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from segcert.certification.certificate import certify
-from segcert.certification.intervals import mean_interval
 from segcert.certification.metrics import class_metrics
 from segcert.config import Config
-from segcert.data.images import resize_mask
-from segcert.data.loading import PreparedDataset
-from segcert.diffusion.denoiser import DiffusionDenoiser
-from segcert.models.registry import load_segmenter
-from segcert.models.runtime import set_up_torch
-from segcert.provenance.atomic import atomic_file
-from segcert.smoothing.segmenter import SmoothedSegmenter
+from segcert.data.dataset import PreparedDataset
+from segcert.data.raster import resize_mask
+from segcert.io.atomic import atomic_file
+from segcert.networks.denoiser import DiffusionDenoiser
+from segcert.networks.registry import load_segmenter
+from segcert.networks.runtime import set_up_torch
+from segcert.results.bootstrap import mean_interval
+from segcert.smoothing.sampler import SmoothedSegmenter
 from segcert.training.augment import augment
-from segcert.training.batches import batch_of, stream
+from segcert.training.schedule import batch_of, stream
 
 ROOT = Path(__file__).parents[1]
 STEPS, BATCH, RATE, CONSISTENCY = 400, 8, 5e-4, 2.0

@@ -23,13 +23,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segcert.config.training import Denoiser, Segmenter
-from segcert.models.registry import build_segmenter
-from segcert.models.runtime import device_name, set_up_torch
-from segcert.training.checkpoints import Checkpoint
+from segcert.config.networks import Denoiser, Segmenter
+from segcert.networks.registry import build_segmenter
+from segcert.networks.runtime import device_name, set_up_torch
 from segcert.training.denoiser import build_unet
-from segcert.training.devices import accelerator_on
+from segcert.training.launch import accelerator_on
 from segcert.training.loop import train
+from segcert.training.state import Checkpoint
 
 SEGMENTERS = ("unet", "resunetpp", "deeplabv3plus")
 WARM_UP = 3

@@ -14,9 +14,9 @@ from PIL import Image
 from segcert.audit.audit import audit
 from segcert.audit.page import figure_of
 from segcert.certification.certificate import ABSTAIN, certified_radius, radius_in_gray_levels
-from segcert.data.loading import PreparedDataset
-from segcert.reporting.gallery import paint
-from segcert.reporting.style import save_figure, to_rgb
+from segcert.data.dataset import PreparedDataset
+from segcert.report.gallery import paint
+from segcert.report.style import save_figure, to_rgb
 
 IMAGES = Path(__file__).parent / "images"
 EXAMPLE, SIGMA, TAU = "phantom_test_0000", 0.25, 0.75  # of the page for clinicians

@@ -1,6 +1,6 @@
 # in:  votes, predictions, data/prepared/<dataset>/index.csv
 # out: results/<run>/certificates/<dataset>/<model>-<regime>/<denoiser>/sigma_<sigma>.{npz,parquet}, .intervals.parquet, .budget.parquet,
-#      .radii.npz (radius maps by image, segcert.certification.radii), .radii.parquet
+#      .radii.npz (radius maps by image, segcert.results.radius_rows), .radii.parquet
 #      results/<run>/attacks/<dataset>/<model>-<regime>/<denoiser>.parquet
 #      results/<run>/certificates.parquet    one row per image x model x denoiser x sigma x class
 #      results/<run>/intervals.parquet       one row per image x model x denoiser x sigma x measurement

@@ -30,25 +30,25 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # jobs run side by side; networks
 # Jobs run the library of this checkout, which is what code digests speak of, also where another one is installed.
 os.environ.update(PYTHONPATH=os.pathsep.join([str(SCRIPTS), *filter(None, [os.environ.get("PYTHONPATH")])]))
 
-from segcert.certification.feasibility import CertificationError, require_feasible, require_intervals
+from segcert.certification.methods import CertificationError, require_feasible, require_intervals
 from segcert.config import Config, ConfigError
 from segcert.console.command import command, how_to_resume
 from segcert.console.handler import show_run
 from segcert.data import catalogue
 from segcert.data.errors import DataError
-from segcert.data.own_folder import OwnFolder
+from segcert.data.user_data import OwnFolder
 from segcert.data.splits import expected_tests, rule_of
 from segcert.measurements import MeasurementError, applicable, check_measurements, measurements_of, parse_decision
-from segcert.models.gpus import visible_gpus
+from segcert.networks.runtime import visible_gpus
 from segcert.provenance.code import code_files, target_digest
-from segcert.provenance.contents import disturbed, notice_changes
+from segcert.provenance.staleness import disturbed, notice_changes
 from segcert.provenance.digests import file_digest
 from segcert.provenance.dvc import LinkError, refuse_links
 from segcert.provenance.environment import locked_environment
-from segcert.provenance.known import remember
-from segcert.provenance.leftovers import sweep_leftovers
-from segcert.provenance.trail import unpack_trail
-from segcert.reporting.headline import ending
+from segcert.provenance.digest_values import remember
+from segcert.provenance.temp_files import sweep_leftovers
+from segcert.provenance.snakemake_metadata import unpack_trail
+from segcert.report.headline import ending
 
 LOG = next(map(os.path.relpath, workflow.logger_manager.get_logfile()), None)  # what Snakemake writes of this run
 if workflow.is_main_process:
@@ -183,7 +183,7 @@ def software(group):
 
 def templates(*names):
     """Digest of templates of the report."""
-    return remember({name: file_digest(SCRIPTS / "segcert/reporting/templates" / name) for name in names})
+    return remember({name: file_digest(SCRIPTS / "segcert/report/templates" / name) for name in names})
 
 
 def classes(wildcards):

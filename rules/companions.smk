@@ -3,7 +3,7 @@
 
 from functools import cache
 
-from segcert.provenance.bucket import PACKED
+from segcert.provenance.storage import PACKED
 from segcert.provenance.records import SUFFIX
 from snakemake.io import apply_wildcards, is_callable, strip_wildcard_constraints
 

@@ -5,7 +5,7 @@ import asyncio
 import json
 
 from segcert.provenance import bucket_trail
-from segcert.provenance.bucket import GIT, BucketError, lead_here
+from segcert.provenance.storage import GIT, BucketError, lead_here
 from segcert.provenance.git import git_state
 
 STORED = workflow.storage_settings is not None and workflow.storage_settings.default_storage_provider is not None

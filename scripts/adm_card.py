@@ -1,6 +1,6 @@
-from segcert.provenance.atomic import atomic_file
-from segcert.provenance.records import recorded
-from segcert.reporting.model_card import adm_card
+from segcert.io.atomic import atomic_file
+from segcert.provenance.recording import recorded
+from segcert.report.model_card import adm_card
 
 with recorded(snakemake):
     card = adm_card(snakemake.params.folder)

@@ -1,9 +1,9 @@
 import pandas as pd
 
-from segcert.models.runtime import device_name, set_up_torch
-from segcert.provenance.atomic import atomic_file
-from segcert.provenance.records import recorded
-from segcert.smoothing.trials import attack_rows
+from segcert.io.atomic import atomic_file
+from segcert.networks.runtime import device_name, set_up_torch
+from segcert.provenance.recording import recorded
+from segcert.smoothing.attack import attack_rows
 
 with recorded(snakemake) as found:
     device = set_up_torch(snakemake.config["device"], snakemake.threads)

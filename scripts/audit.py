@@ -1,7 +1,7 @@
 from segcert.audit.audit import audit, with_replay
-from segcert.audit.lineage import LineageError
 from segcert.audit.page import write_audit
-from segcert.audit.words import audit_in_words
+from segcert.audit.text import audit_in_words
+from segcert.provenance.lineage import LineageError
 
 try:
     done = audit(snakemake.params.run, checks=with_replay(snakemake.config["replay"]))

@@ -1,9 +1,9 @@
 from pathlib import Path
 
-from segcert.certification.files import write_certificates
-from segcert.data.loading import PreparedDataset
-from segcert.provenance.arrays import StoredArrays
-from segcert.provenance.records import recorded
+from segcert.data.dataset import PreparedDataset
+from segcert.io.arrays import StoredArrays
+from segcert.provenance.recording import recorded
+from segcert.results.certificate_files import write_certificates
 
 with recorded(snakemake):
     files, params = snakemake.input, snakemake.params

@@ -2,9 +2,9 @@ import json
 
 from segcert.audit.audit import BEFORE_THE_PAGE, audit
 from segcert.audit.page import figure_of
-from segcert.provenance.atomic import atomic_file
-from segcert.provenance.records import recorded
-from segcert.reporting.style import save_figure
+from segcert.io.atomic import atomic_file
+from segcert.provenance.recording import recorded
+from segcert.report.style import save_figure
 
 with recorded(snakemake):
     found = audit(snakemake.params.run, checks=BEFORE_THE_PAGE, of=snakemake.input)

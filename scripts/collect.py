@@ -1,7 +1,7 @@
 import pandas as pd
 
-from segcert.provenance.atomic import atomic_file
-from segcert.provenance.records import recorded
+from segcert.io.atomic import atomic_file
+from segcert.provenance.recording import recorded
 
 with recorded(snakemake):
     for kind in ("metrics", "intervals", "budget", "radii", "attacks"):

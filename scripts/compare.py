@@ -1,5 +1,5 @@
-from segcert.reporting.compare import write_comparison
-from segcert.reporting.compare_runs import CompareError
+from segcert.compare.page import write_comparison
+from segcert.compare.runs import CompareError
 
 try:
     print(f"The comparison: {write_comparison(snakemake.params.runs)}")

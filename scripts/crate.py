@@ -1,6 +1,6 @@
-from segcert.audit.crate import write_crate
-from segcert.audit.crate_contents import CrateError
-from segcert.audit.lineage import LineageError
+from segcert.exchange.crate import write_crate
+from segcert.exchange.crate_contents import CrateError
+from segcert.provenance.lineage import LineageError
 
 try:
     folder = write_crate(snakemake.params.run, software=snakemake.params.software)

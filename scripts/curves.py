@@ -1,13 +1,17 @@
-from segcert.provenance.records import recorded
-from segcert.reporting.area_curves import area_figure
-from segcert.reporting.cost_figure import cost_figure
-from segcert.reporting.curves import budget_figure, certified_dice_figure, overview_figure
-from segcert.reporting.denoiser_curves import denoiser_figure
-from segcert.reporting.layout import PAGE, by_dataset, save_for_page_and_paper
-from segcert.reporting.radius_curves import radius_figure
-from segcert.reporting.style import save_figure
-from segcert.reporting.tables import read_table
-from segcert.reporting.training_curves import read_histories, training_figure
+from segcert.provenance.recording import recorded
+from segcert.report.figures import (
+    area_figure,
+    budget_figure,
+    certified_dice_figure,
+    cost_figure,
+    denoiser_figure,
+    overview_figure,
+    radius_figure,
+    read_histories,
+    training_figure,
+)
+from segcert.report.style import PAGE, by_dataset, save_figure, save_for_page_and_paper
+from segcert.results.tables import read_table
 
 with recorded(snakemake):
     files, figures = snakemake.input, snakemake.output

@@ -1,6 +1,6 @@
-from segcert.provenance.records import recorded
-from segcert.reporting.data_page import render_data_page
-from segcert.reporting.data_summary import read_manifests, read_summary
+from segcert.provenance.recording import recorded
+from segcert.report.data_page import render_data_page
+from segcert.report.data_summary import read_manifests, read_summary
 
 with recorded(snakemake):
     render_data_page(

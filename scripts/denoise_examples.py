@@ -1,6 +1,6 @@
-from segcert.models.runtime import device_name, set_up_torch
-from segcert.provenance.records import recorded
-from segcert.smoothing.pictures import denoise_examples
+from segcert.networks.runtime import device_name, set_up_torch
+from segcert.provenance.recording import recorded
+from segcert.smoothing.examples import denoise_examples
 
 with recorded(snakemake) as found:
     device = set_up_torch(snakemake.config["device"], snakemake.threads)

@@ -1,9 +1,9 @@
 from pathlib import Path
 
-from segcert.data.catalogue import dataset
+from segcert.data.catalog import dataset
 from segcert.data.fetch import fetch
-from segcert.data.raw import read_manifest
-from segcert.provenance.records import recorded
+from segcert.data.manifest import read_manifest
+from segcert.provenance.recording import recorded
 
 with recorded(snakemake) as found:
     folder = snakemake.params.folder

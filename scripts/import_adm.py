@@ -1,7 +1,7 @@
-from segcert.diffusion.adm import import_adm
-from segcert.diffusion.adm_checkpoint import fetch_checkpoint
+from segcert.data.adm_checkpoint import fetch_checkpoint
+from segcert.networks.adm import import_adm
 from segcert.provenance.digests import file_digest
-from segcert.provenance.records import recorded
+from segcert.provenance.recording import recorded
 
 with recorded(snakemake) as found:
     checkpoint = snakemake.params.checkpoint

@@ -1,5 +1,5 @@
-from segcert.models.given import import_given
-from segcert.provenance.records import recorded
+from segcert.networks.pretrained import import_given
+from segcert.provenance.recording import recorded
 
 with recorded(snakemake):
     import_given(

@@ -1,10 +1,10 @@
 from pathlib import Path
 
-from segcert.data.loading import PreparedDataset
-from segcert.provenance.records import recorded
-from segcert.reporting.data_figures import area_figure, contact_sheet, intensity_figure
-from segcert.reporting.data_summary import summarise, write_summary
-from segcert.reporting.style import save_figure
+from segcert.data.dataset import PreparedDataset
+from segcert.provenance.recording import recorded
+from segcert.report.data_figures import area_figure, contact_sheet, intensity_figure
+from segcert.report.data_summary import summarise, write_summary
+from segcert.report.style import save_figure
 
 with recorded(snakemake):
     dataset = PreparedDataset(Path(snakemake.input[0]))

@@ -3,10 +3,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from segcert.provenance.records import read_record, recorded
-from segcert.reporting.data_summary import read_manifests, read_summary
-from segcert.reporting.page import artifact_digests, render_page
-from segcert.reporting.tables import read_table
+from segcert.provenance.recording import recorded
+from segcert.provenance.records import read_record
+from segcert.report.data_summary import read_manifests, read_summary
+from segcert.report.page import artifact_digests, render_page
+from segcert.results.tables import read_table
 
 with recorded(snakemake):
     files, params = snakemake.input, snakemake.params

@@ -1,13 +1,11 @@
 import pandas as pd
 
-from segcert.provenance.arrays import StoredArrays
-from segcert.provenance.atomic import atomic_file
-from segcert.provenance.records import recorded
-from segcert.reporting.example_figure import example_caption, example_figure
-from segcert.reporting.examples import read_examples
-from segcert.reporting.gallery import caption, gallery_figure
-from segcert.reporting.style import save_figure
-from segcert.reporting.viewer import write_viewer
+from segcert.io.arrays import StoredArrays
+from segcert.io.atomic import atomic_file
+from segcert.provenance.recording import recorded
+from segcert.report.gallery import caption, example_caption, example_figure, gallery_figure, read_examples
+from segcert.report.style import save_figure
+from segcert.report.viewer import write_viewer
 
 with recorded(snakemake):
     files, params, output = snakemake.input, snakemake.params, snakemake.output

@@ -1,6 +1,6 @@
-from segcert.models.runtime import device_name, set_up_torch
-from segcert.provenance.records import recorded
-from segcert.smoothing.pictures import predict_clean
+from segcert.networks.runtime import device_name, set_up_torch
+from segcert.provenance.recording import recorded
+from segcert.smoothing.examples import predict_clean
 
 with recorded(snakemake) as found:
     device = set_up_torch(snakemake.config["device"], snakemake.threads)

@@ -1,9 +1,9 @@
 from pathlib import Path
 
-from segcert.data.own_folder import OwnFolder
+from segcert.data.manifest import read_manifest
 from segcert.data.prepare import Form, prepare
-from segcert.data.raw import read_manifest
-from segcert.provenance.records import recorded
+from segcert.data.user_data import OwnFolder
+from segcert.provenance.recording import recorded
 
 with recorded(snakemake) as found:
     own = OwnFolder(snakemake.wildcards.dataset, snakemake.params.settings)

@@ -1,7 +1,7 @@
 from segcert.data.phantom import find_phantoms
 from segcert.data.prepare import Form, prepare
 from segcert.data.sets.phantom import DATASET
-from segcert.provenance.records import recorded
+from segcert.provenance.recording import recorded
 
 with recorded(snakemake) as found:
     form = Form(**snakemake.params.form)

@@ -1,7 +1,7 @@
-from segcert.data.catalogue import module_of
+from segcert.data.catalog import module_of
+from segcert.data.manifest import open_raw
 from segcert.data.prepare import Form, prepare
-from segcert.data.raw import open_raw
-from segcert.provenance.records import recorded
+from segcert.provenance.recording import recorded
 
 with recorded(snakemake) as found, open_raw(snakemake.params.raw) as files:
     release = module_of(snakemake.wildcards.dataset)

@@ -1,7 +1,7 @@
 from pathlib import Path
 
-from segcert.data.raw import write_manifest
-from segcert.provenance.records import recorded
+from segcert.data.manifest import write_manifest
+from segcert.provenance.recording import recorded
 
 with recorded(snakemake):
     files = {path: Path(path) for path in snakemake.input}

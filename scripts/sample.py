@@ -1,7 +1,7 @@
-from segcert.models.runtime import device_name, set_up_torch
-from segcert.provenance.records import recorded
-from segcert.smoothing.blocks import BlockStore
+from segcert.networks.runtime import device_name, set_up_torch
+from segcert.provenance.recording import recorded
 from segcert.smoothing.shard import sample_shard
+from segcert.smoothing.store import BlockStore
 
 with recorded(snakemake) as found:
     device = set_up_torch(snakemake.config["device"], snakemake.threads)

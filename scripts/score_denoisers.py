@@ -1,8 +1,8 @@
 import pandas as pd
 
-from segcert.models.runtime import device_name, set_up_torch
-from segcert.provenance.atomic import atomic_file
-from segcert.provenance.records import recorded
+from segcert.io.atomic import atomic_file
+from segcert.networks.runtime import device_name, set_up_torch
+from segcert.provenance.recording import recorded
 from segcert.smoothing.denoiser_scores import denoiser_scores
 
 with recorded(snakemake) as found:

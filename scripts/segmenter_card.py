@@ -1,6 +1,6 @@
-from segcert.provenance.atomic import atomic_file
-from segcert.provenance.records import recorded
-from segcert.reporting.model_card import segmenter_card
+from segcert.io.atomic import atomic_file
+from segcert.provenance.recording import recorded
+from segcert.report.model_card import segmenter_card
 
 with recorded(snakemake):
     params = snakemake.params

@@ -1,7 +1,8 @@
-from segcert.provenance.atomic import atomic_file
-from segcert.provenance.records import read_record, recorded
-from segcert.reporting.stages import read_jobs, stage_figure, stage_table
-from segcert.reporting.style import save_figure
+from segcert.io.atomic import atomic_file
+from segcert.provenance.recording import recorded
+from segcert.provenance.records import read_record
+from segcert.report.style import save_figure
+from segcert.report.timings import read_jobs, stage_figure, stage_table
 
 with recorded(snakemake):
     records = [read_record(artifact) for artifact in snakemake.params.recorded]

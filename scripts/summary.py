@@ -1,11 +1,12 @@
 from pathlib import Path
 
 from segcert.provenance.digests import file_digest
-from segcert.provenance.records import read_record, recorded
-from segcert.reporting.claims import in_sentences
-from segcert.reporting.data_summary import read_manifests, read_summary
-from segcert.reporting.summary import Provenance, Tables, write_summary
-from segcert.reporting.tables import read_table
+from segcert.provenance.recording import recorded
+from segcert.provenance.records import read_record
+from segcert.report.data_summary import read_manifests, read_summary
+from segcert.report.pdf import Provenance, Tables, write_summary
+from segcert.results.claims import in_sentences
+from segcert.results.tables import read_table
 
 with recorded(snakemake):
     files, params = snakemake.input, snakemake.params

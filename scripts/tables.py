@@ -2,14 +2,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from segcert.provenance.records import recorded
-from segcert.reporting.claims import claim_table
-from segcert.reporting.costs import cost_table
-from segcert.reporting.latex import write_latex
-from segcert.reporting.latex_tables import latex_tables
-from segcert.reporting.tables import (
+from segcert.provenance.recording import recorded
+from segcert.report.latex import write_latex
+from segcert.report.latex_tables import latex_tables
+from segcert.results.claims import claim_table
+from segcert.results.tables import (
     attack_table,
     class_table,
+    cost_table,
     denoiser_table,
     main_table,
     measurement_table,

@@ -1,4 +1,4 @@
-from segcert.provenance.records import recorded
+from segcert.provenance.recording import recorded
 from segcert.training.denoiser import train_denoiser
 from segcert.training.launch import launch
 

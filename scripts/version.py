@@ -1,7 +1,6 @@
-from segcert.provenance.bucket import rename
-from segcert.provenance.bucket_trail import without_bucket
 from segcert.provenance.dvc import add_to_dvc
-from segcert.provenance.trail import pack_trail
+from segcert.provenance.snakemake_metadata import pack_trail
+from segcert.provenance.storage import rename, without_bucket
 
 companions = rename(snakemake)
 companions.unpack(snakemake.input)

@@ -8,7 +8,7 @@ import typer
 
 import segcert
 from segcert.data.errors import DataError
-from segcert.progress import printable
+from segcert.io.progress import printable
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -80,11 +80,11 @@ def certify(
     store: Annotated[Path | None, typer.Option(help="Folder where blocks of draws are kept for later runs.")] = None,
 ) -> None:
     """Certify images: writes a label map (255 abstains), an overlay, votes and a JSON certificate for each."""
-    from segcert.documents.case import Networks, Sampling
-    from segcert.documents.write import Decision, check_decision, remember, write_certificate
     from segcert.measurements import check_measurements, measurements_of, parse_decision
-    from segcert.models.runtime import set_up_torch
-    from segcert.smoothing.blocks import BlockStore
+    from segcert.networks.runtime import set_up_torch
+    from segcert.single_image.certificate_file import Decision, check_decision, remember, write_certificate
+    from segcert.single_image.inputs import Networks, Sampling
+    from segcert.smoothing.store import BlockStore
 
     if pixel_size and min(pixel_size) <= 0:
         raise DataError(f"--pixel-size: found {pixel_size[0]} {pixel_size[1]}; expected mm, above 0")
@@ -115,8 +115,8 @@ def certify(
 @app.command()
 def explain(certificate: Annotated[Path, typer.Argument(help="NAME.certificate.json")]) -> None:
     """Say in plain words what a certificate guarantees."""
-    from segcert.documents.explain import explain as in_words
-    from segcert.documents.explain import read_certificate
+    from segcert.single_image.explain import explain as in_words
+    from segcert.single_image.explain import read_certificate
 
     _say(in_words(read_certificate(certificate)))
 
@@ -132,9 +132,9 @@ def verify(
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 2,
 ) -> None:
     """Check digests and decision of a certificate, and draw some of its votes again."""
-    from segcert.documents.explain import read_certificate
-    from segcert.documents.verify import verify as check
-    from segcert.models.runtime import set_up_torch
+    from segcert.networks.runtime import set_up_torch
+    from segcert.single_image.explain import read_certificate
+    from segcert.single_image.verify import verify as check
 
     document = read_certificate(certificate)
     for line in check(
@@ -171,13 +171,13 @@ def plan(
     where snakemake runs; what is up to date does not count. Of an image draws and radius: segcert plan --sigma 0.25
     --shape 256x256.
     """
-    from segcert.planning.command import plan_image, plan_run, which_plan
+    from segcert.plan.command import plan_image, plan_run, which_plan
 
     given = [name for name in context.params if str(context.get_parameter_source(name)).endswith("COMMANDLINE")]
     if which_plan(given) == "image":
         _say(plan_image(sigma, shape, tau=tau, alpha=alpha, method=method.value, n0=n0, k=k))
         return
-    from segcert.audit.plan import read_graph
+    from segcert.plan.snakemake_plan import read_graph
 
     text = plan_run(
         read_graph, [*(config or []), *(changes or [])], hardware=hardware, devices=devices, cores=cores, images=images,
@@ -195,7 +195,7 @@ def audit(
     """Check every link from the numbers of a report back to the archives; exit status 1 if one is broken."""
     from segcert.audit.audit import audit, with_replay
     from segcert.audit.page import write_audit
-    from segcert.audit.words import audit_in_words
+    from segcert.audit.text import audit_in_words
 
     done = audit(run, checks=with_replay(replay, seed))
     page = write_audit(done)
@@ -206,7 +206,7 @@ def audit(
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def status(context: typer.Context) -> None:
     """Say what `snakemake` would run again and why; arguments are those of snakemake (--configfile, --config, ...)."""
-    from segcert.audit.status import status
+    from segcert.plan.status import status
 
     _say(status(context.args))
 
@@ -217,8 +217,8 @@ def trace(
     row: Annotated[str, typer.Argument(help="dataset/model/regime/denoiser/sigma")],
 ) -> None:
     """Show the way of a row of the report back to the archives: every job, file and digest that it rests on."""
-    from segcert.audit.lineage import Lineage
-    from segcert.audit.words import way_of
+    from segcert.audit.text import way_of
+    from segcert.provenance.lineage import Lineage
 
     _say(way_of(Lineage.read(run), row))
 
@@ -228,8 +228,7 @@ def datasets(
     name: Annotated[str | None, typer.Argument(help="One of them: its terms, and how to get it.")] = None,
 ) -> None:
     """List the data sets that are known, or say all about one and how to get it."""
-    from segcert.data.catalogue import NAMES, dataset
-    from segcert.data.instructions import OWN_FOLDER, describe, overview
+    from segcert.data.catalog import NAMES, OWN_FOLDER, dataset, describe, overview
 
     if name == "folder":
         _say(OWN_FOLDER)
@@ -243,7 +242,7 @@ def crate(
     out: Annotated[Path | None, typer.Option(help="Folder of the crate; without it, reports/RUN.crate.")] = None,
 ) -> None:
     """Pack a run as a Workflow Run RO-Crate with PROV-JSON: what was made, by what, when, from what."""
-    from segcert.audit.crate import write_crate
+    from segcert.exchange.crate import write_crate
 
     _say(write_crate(run, out))
 
@@ -259,11 +258,11 @@ def diff(
     Exit status: 0 same, 1 different, 2 a run cannot be read. Another commit with the same code, and measured times, do
     not count. Run records are compared as they stand.
     """
-    from segcert.audit.diff import diff_records, find_run
-    from segcert.audit.diff_document import as_document
-    from segcert.audit.diff_words import describe
-    from segcert.audit.lineage import LineageError
-    from segcert.audit.moved import moved_intervals, moved_metrics
+    from segcert.compare.causes import diff_records, find_run
+    from segcert.compare.document import as_document
+    from segcert.compare.numbers import moved_intervals, moved_metrics
+    from segcert.compare.text import describe
+    from segcert.provenance.lineage import LineageError
 
     try:
         runs = find_run(a), find_run(b)
@@ -283,8 +282,8 @@ def compare(
 
     Exit status: 0 where the page is written, whatever it says; 2 where runs cannot be compared.
     """
-    from segcert.reporting.compare import write_comparison
-    from segcert.reporting.compare_runs import CompareError
+    from segcert.compare.page import write_comparison
+    from segcert.compare.runs import CompareError
 
     try:
         _say(f"The comparison: {write_comparison(runs)}")

@@ -1,4 +1,6 @@
-"""The counts: what sampling writes and certification reads. Numpy only.
+"""Label maps of single draws, packed: ceil(log2(num_classes)) bits per pixel.
+
+The counts: what sampling writes and certification reads. Numpy only.
 
 Votes are sufficient statistics: for each pixel and class, in how many draws the model chose the class. They are
 integers; alpha, tau and every metric are decided from them later, without touching a network. What is read off the
@@ -15,10 +17,32 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from segcert.draws import bits_per_pixel, unpack_labels
-from segcert.provenance.arrays import ArraysError, StoredArrays, save_arrays
+from segcert.io.arrays import ArraysError, StoredArrays, save_arrays
+from segcert.io.json_files import parse_json
 from segcert.provenance.digests import array_digest, value_digest
-from segcert.provenance.parsing import parse_json
+
+Bytes = npt.NDArray[np.uint8]
+
+
+def bits_per_pixel(num_classes: int) -> int:
+    """Bits that a class id takes."""
+    return max(1, (num_classes - 1).bit_length())
+
+
+def pack_labels(labels: Bytes, num_classes: int) -> Bytes:
+    """Label maps (draws, H, W) of ids below num_classes to (draws, bits, ceil(H W / 8)), one plane a bit."""
+    flat = labels.reshape(len(labels), 1, labels[0].size)
+    planes = (flat >> np.arange(bits_per_pixel(num_classes), dtype=np.uint8)[:, None]) & 1
+    return np.packbits(planes, axis=2)
+
+
+def unpack_labels(packed: Bytes, shape: tuple[int, int]) -> Bytes:
+    """Undo `pack_labels`: (draws, bits, bytes) to label maps (draws, H, W)."""
+    planes = np.unpackbits(packed, axis=2, count=shape[0] * shape[1])
+    weights = np.uint8(1) << np.arange(packed.shape[1], dtype=np.uint8)
+    labels: Bytes = (planes * weights[:, None]).sum(axis=1, dtype=np.uint8)
+    return labels.reshape(len(packed), *shape)
+
 
 Counts = npt.NDArray[np.unsignedinteger[Any]]
 
@@ -52,7 +76,7 @@ class Votes:
     measurements
         By name, one value per draw: (n0 + n,) float64, selection draws first.
     draws
-        The label map of each draw, packed (segcert.draws); empty if not kept.
+        The label map of each draw, packed (segcert.votes); empty if not kept.
     origin
         What the votes were drawn from (digests of image and networks, seed, batch size, ...), as plain JSON.
     """

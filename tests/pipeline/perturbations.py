@@ -96,21 +96,21 @@ HARMLESS = {
     "a docstring": (edit("scripts/segcert/votes.py", '"""The counts', '"""Counts'), (), NOTHING),
     "a module that nothing imports": (new_module, (), NOTHING),
     "a module of another stage": (
-        edit("scripts/segcert/documents/explain.py", "Any", "Any\n\nVALUE = 1\n"), (), NOTHING,
+        edit("scripts/segcert/single_image/explain.py", "Any", "Any\n\nVALUE = 1\n"), (), NOTHING,
     ),
     "a module that a stage runs": (
         edit("scripts/segcert/certification/multiple_testing.py", "len(histogram) - 1", "len(histogram) - 2 + 1"),
         (), AFTER_CERTIFY,
     ),
     "a module that everything runs": (
-        edit("scripts/segcert/provenance/atomic.py", "import tempfile", "import tempfile\n\nVALUE = 1\n"),
+        edit("scripts/segcert/io/atomic.py", "import tempfile", "import tempfile\n\nVALUE = 1\n"),
         (), FROM_THE_DATA,
     ),
     "a script": (edit("scripts/predict.py", "with recorded", "VALUE = 1\nwith recorded"), (), {
         **AFTER_CERTIFY, "predict": 2,
     }),
     "a template of the page": (
-        edit("scripts/segcert/reporting/templates/page.html.j2", "Certified segmentation", "Certificates"),
+        edit("scripts/segcert/report/templates/page.html.j2", "Certified segmentation", "Certificates"),
         (), {"page": 1, "version_results": 1},
     ),
     "a key that only the report reads": (None, ("--config", "report={bootstrap: 200, examples: 1}"), REPORT),

@@ -9,7 +9,7 @@ import sysconfig
 import pytest
 from tests.support.checkout import ROOT, TINY, Checkout
 
-from segcert.audit.plan import PlanError
+from segcert.plan.snakemake_plan import PlanError
 
 REFUSED = " \t\n'\"`$&;|<>(){}[]*?!#%:\\"
 TAKEN = "Zoë+東京_-,@=~^"

@@ -10,10 +10,10 @@ import pypdf
 import pytest
 from PIL import Image
 
-from segcert.audit.plan import PlanError
 from segcert.certification.certificate import certify
 from segcert.certification.median_smoothing import median_interval
 from segcert.certification.metrics import class_metrics
+from segcert.plan.snakemake_plan import PlanError
 from segcert.votes import load_votes
 
 COLUMNS = """

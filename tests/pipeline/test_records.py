@@ -7,9 +7,9 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from segcert.audit.lineage import Lineage
 from segcert.provenance.digests import file_digest, value_digest
 from segcert.provenance.environment import LOCKS
+from segcert.provenance.lineage import Lineage
 
 FIELDS = {
     "format", "rule", "wildcards", "params", "inputs", "outputs", "code", "environment", "locks", "packages", "git",

@@ -47,7 +47,7 @@ def test_code_of_the_loop_trains_again_and_code_of_the_phantom_starts_over(finis
 
 
 def test_the_words_of_a_card_train_nothing(finished):
-    finished.edit("scripts/segcert/reporting/templates/segmenter_card.md.j2", "Limits", "Bounds")
+    finished.edit("scripts/segcert/report/templates/segmenter_card.md.j2", "Limits", "Bounds")
     stale = finished.stale()
     assert stale["segmenter_card"] == 2
     assert not any(rule.startswith(("train", "sample")) for rule in stale)

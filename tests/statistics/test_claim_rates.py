@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from segcert.certification.intervals import mean_interval
-from segcert.reporting.claims import FAILS, HOLDS, verdict
+from segcert.results.bootstrap import mean_interval
+from segcert.results.claims import FAILS, HOLDS, verdict
 
 RUNS, IMAGES, RESAMPLES = 2000, 20, 400
 STATED = {"normal": 0.05, "heavy tails": 0.05, "skewed": 0.07}

@@ -10,8 +10,8 @@ from scipy.ndimage import gaussian_filter
 from scipy.stats import binomtest, norm
 
 from segcert.certification.certificate import ABSTAIN, certify
-from segcert.certification.feasibility import METHODS
 from segcert.certification.median_smoothing import median_interval
+from segcert.certification.methods import METHODS
 from segcert.certification.radius_map import radius_map
 from segcert.votes import Votes
 

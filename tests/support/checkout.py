@@ -39,7 +39,7 @@ class Checkout:
 
     def stale(self, *arguments, configfile=TINY):
         """What `snakemake -n` would do: number of jobs by rule. Planned in this process, which saves the imports."""
-        from segcert.audit.plan import read_plan  # here, so that tests without Snakemake do not need it
+        from segcert.plan.snakemake_plan import read_plan  # here, so that tests without Snakemake do not need it
 
         with self.inside():
             jobs = read_plan([*arguments, "--configfile", configfile])

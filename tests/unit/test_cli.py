@@ -16,11 +16,11 @@ from segcert.certification.certificate import ABSTAIN, certify, radius_in_gray_l
 from segcert.cli import main
 from segcert.config import Config
 from segcert.data.errors import DataError
-from segcert.data.own_images import read_own_image
-from segcert.documents.explain import read_certificate
-from segcert.models.registry import build_segmenter, save_segmenter
+from segcert.data.user_data import read_own_image
+from segcert.networks.registry import build_segmenter, save_segmenter
 from segcert.provenance.digests import file_digest
-from segcert.smoothing.segmenter import SmoothedSegmenter
+from segcert.single_image.explain import read_certificate
+from segcert.smoothing.sampler import SmoothedSegmenter
 from segcert.training.denoiser import build_scheduler, build_unet
 from segcert.votes import Votes
 
@@ -93,7 +93,7 @@ def test_certify_writes_labels_overlay_votes_and_certificate(run, image, segment
 
 
 def test_certificate_and_library_agree(run, image, segmenter, tmp_path):
-    from segcert.models.registry import load_segmenter
+    from segcert.networks.registry import load_segmenter
 
     certified(run, image, segmenter, tmp_path / "out", "--size", 24, "--seed", 5)
     resized = read_own_image(image).resized(24)

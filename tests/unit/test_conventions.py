@@ -2,6 +2,8 @@
 
 import datetime
 import importlib.metadata
+import subprocess
+import sys
 import tomllib
 
 import pytest
@@ -90,3 +92,12 @@ def test_snakemake_finds_the_file_of_each_profile(profile):
     assert [path.name for path in profile.iterdir()] == ["profile.yaml"]
     assert get_profile_dir(str(profile)) == (profile, profile / "profile.yaml")
     assert isinstance(settings(profile / "profile.yaml"), dict)
+
+
+def test_public_names_are_lazy():
+    program = "import sys, segcert; assert 'numpy' not in sys.modules; assert segcert.ABSTAIN == 255; segcert.Votes"
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT / "scripts", check=True)
+
+
+def test_snakefile_is_a_table_of_contents():
+    assert len((ROOT / "Snakefile").read_text().splitlines()) <= 80

@@ -4,19 +4,19 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
-from tests.unit.test_training import index, settings_of  # noqa: F401
+from tests.unit.training.test_segmenter import index, settings_of  # noqa: F401
 
 from segcert.certification.certificate import certify
-from segcert.diffusion.denoiser import DiffusionDenoiser
-from segcert.models.registry import build_segmenter
-from segcert.models.runtime import set_up_torch
+from segcert.networks.denoiser import DiffusionDenoiser
+from segcert.networks.registry import build_segmenter
+from segcert.networks.runtime import set_up_torch
 from segcert.smoothing.attack import attack
-from segcert.smoothing.blocks import BlockStore
 from segcert.smoothing.exact_noise import RoundedGaussian, rounded_gaussian_
 from segcert.smoothing.noise import Noise, draw_key, standard_normal_
-from segcert.smoothing.segmenter import SmoothedSegmenter
+from segcert.smoothing.sampler import SmoothedSegmenter
+from segcert.smoothing.store import BlockStore
 from segcert.training.denoiser import build_unet, train_denoiser
-from segcert.training.optimizer import learning_rate
+from segcert.training.schedule import learning_rate
 from segcert.training.segmenter import train_segmenter
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

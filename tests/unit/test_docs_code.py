@@ -13,9 +13,9 @@ from tests.support.pages import PAGES, ROOT, blocks, commands, inline
 
 from segcert.cli import app
 from segcert.config import Config
-from segcert.config.model import ALIASES
+from segcert.config.networks import Denoiser, OwnModel
+from segcert.config.schema import ALIASES
 from segcert.config.sections import OwnData, Section
-from segcert.config.training import Denoiser, OwnModel
 from segcert.training.denoiser import build_scheduler, build_unet
 
 MADE_BY_THE_READER = {"config/clinic.yaml"}

@@ -8,9 +8,9 @@ import pytest
 MODULES = [
     "segcert.certification.certificate",
     "segcert.certification.median_smoothing",
-    "segcert.certification.planning",
+    "segcert.certification.sample_size",
     "segcert.certification.radius_map",
-    "segcert.smoothing.segmenter",
+    "segcert.smoothing.sampler",
     "segcert.votes",
 ]
 

@@ -15,26 +15,25 @@ from tests.tools.fuzz.edits import MARK, edited
 from tests.tools.fuzz.of_documents import document
 from tests.tools.fuzz.of_runs import record
 
+from segcert.audit.checks.dvc import check_pointers
 from segcert.audit.findings import Evidence, FreshDigests
-from segcert.audit.lineage import Lineage
-from segcert.audit.pointers import check_pointers
-from segcert.certification.radii import RadiusLevels, load_radii, save_radii
-from segcert.data.decoding import decode, decode_binary
+from segcert.data.dataset import PreparedDataset, Row, read_index, write_index
+from segcert.data.decode import decode, decode_binary
 from segcert.data.errors import DataError
-from segcert.data.index import Row, read_index, write_index
-from segcert.data.loading import PreparedDataset
-from segcert.data.raw import read_manifest
-from segcert.documents.explain import DocumentError, explain, read_certificate
-from segcert.models.errors import ModelError
-from segcert.models.registry import load_segmenter
-from segcert.progress import printable
-from segcert.provenance.arrays import ArraysError, StoredArrays, save_arrays
-from segcert.provenance.contents import AstrayError, find_records
+from segcert.data.manifest import read_manifest
+from segcert.io.arrays import ArraysError, StoredArrays, save_arrays
+from segcert.io.json_files import parse_json
+from segcert.io.progress import printable
+from segcert.networks.folders import ModelError
+from segcert.networks.registry import load_segmenter
 from segcert.provenance.digests import file_digest
-from segcert.provenance.parsing import parse_json
+from segcert.provenance.lineage import Lineage
 from segcert.provenance.records import RecordError, load_record
-from segcert.provenance.trail import unpack_trail
-from segcert.smoothing.blocks import Block, BlockStore
+from segcert.provenance.snakemake_metadata import unpack_trail
+from segcert.provenance.staleness import AstrayError, find_records
+from segcert.results.radius_rows import RadiusLevels, load_radii, save_radii
+from segcert.single_image.explain import DocumentError, explain, read_certificate
+from segcert.smoothing.store import Block, BlockStore
 from segcert.votes import Votes, VotesError, load_votes, save_votes
 
 FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -143,7 +142,7 @@ def test_no_header_of_an_array_is_believed(tmp_path, header, words):
 def test_an_array_that_does_not_fit_into_memory_is_not_begun(tmp_path, monkeypatch):
     save_arrays(tmp_path / "a.npz", {"a": np.zeros(1000)})
     memory = type("Memory", (), {"available": 7999})
-    monkeypatch.setattr("segcert.provenance.arrays.psutil.virtual_memory", lambda: memory)
+    monkeypatch.setattr("segcert.io.arrays.psutil.virtual_memory", lambda: memory)
     with StoredArrays(tmp_path / "a.npz") as stored, pytest.raises(ArraysError, match="more than are free here"):
         stored["a"]
 

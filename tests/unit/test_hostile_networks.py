@@ -9,13 +9,13 @@ from safetensors.torch import save_file
 from tests.tools.fuzz.of_documents import document
 from torch import nn
 
-from segcert.diffusion.denoiser import DiffusionDenoiser
-from segcert.documents.explain import DocumentError
-from segcert.documents.verify import verify
-from segcert.models.errors import ModelError
-from segcert.models.registry import build_segmenter, load_segmenter
+from segcert.networks.denoiser import DiffusionDenoiser
+from segcert.networks.folders import ModelError
+from segcert.networks.registry import build_segmenter, load_segmenter
 from segcert.provenance.digests import file_digest
-from segcert.training.checkpoints import Checkpoint
+from segcert.single_image.explain import DocumentError
+from segcert.single_image.verify import verify
+from segcert.training.state import Checkpoint
 
 
 class CalledError(Exception):
@@ -61,7 +61,7 @@ def test_a_certificate_of_others_starts_no_program(tmp_path, monkeypatch):
         file["sha256"] = file_digest(tmp_path / file["path"])
     stated["image"] |= {"path": str(tmp_path / "chest.png"), "sha256": file_digest(tmp_path / "chest.png")}
     stated["networks"]["segmenter"]["path"] = str(tmp_path)
-    monkeypatch.setattr("segcert.models.registry.load_program", canary)
+    monkeypatch.setattr("segcert.networks.registry.load_program", canary)
     with pytest.raises(DocumentError, match="is a program, which is code; if you would run it: --segmenter"):
         verify(tmp_path / "a.certificate.json", stated, draws=1, device=torch.device("cpu"))
 

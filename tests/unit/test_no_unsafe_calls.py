@@ -12,8 +12,8 @@ SCRIPTS = sorted((ROOT / "scripts").rglob("*.py"))
 RULES = [ROOT / "Snakefile", *sorted(ROOT.glob("rules/*.smk")), *sorted(ROOT.glob("workflow/**/*.smk"))]
 UNPICKLING = {"pickle", "cPickle", "_pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "jsonpickle"}
 # Code by its name is loaded for networks and measurements of one's own; elsewhere by names that segcert gives itself.
-BY_NAME = {"models/registry.py", "measurements.py", "data/catalogue.py", "__init__.py", "training/launch.py"}
-PROGRAMS = {"models/programs.py"}  # TorchScript and torch.export: code, as its docstring says
+BY_NAME = {"networks/registry.py", "measurements.py", "data/catalog.py", "__init__.py", "training/launch.py"}
+PROGRAMS = {"networks/exported.py"}  # TorchScript and torch.export: code, as its docstring says
 
 
 @functools.cache
@@ -39,7 +39,7 @@ def problems(path, name):
             function in ("np.load", "numpy.load", "np.lib.format.open_memmap")
             and keyword(call, "allow_pickle") != "False"
         ):
-            yield f"{found} without allow_pickle=False; read with segcert.provenance.arrays"
+            yield f"{found} without allow_pickle=False; read with segcert.io.arrays"
         if last == "read_array" and keyword(call, "allow_pickle") != "False":
             yield f"{found} without allow_pickle=False"
         if function == "torch.load" and keyword(call, "weights_only") != "True":
@@ -48,7 +48,7 @@ def problems(path, name):
             function in ("torch.jit.load", "torch.export.load", "torch.package.PackageImporter")
             and name not in PROGRAMS
         ):
-            yield f"{found}: programs are code, and loaded by models/programs.py alone"
+            yield f"{found}: programs are code, and loaded by networks/exported.py alone"
         if function in ("importlib.import_module", "__import__") and name not in BY_NAME:
             yield f"{found}: code is loaded by a name that comes from data"
         if last in ("read_pickle", "to_pickle", "from_file") or function in (

@@ -12,8 +12,10 @@ SILENT = Uv("/bin/true", {})  # a uv that knows no interpreter
 
 def test_the_parts_without_torch_are_tested_and_nothing_else():
     files = selected()
-    for name in ("certificate", "votes", "decoding", "releases", "tables", "splits", "config"):
-        assert f"tests/unit/test_{name}.py" in files
+    for name in ("certification/test_certificate", "data/test_decode", "data/test_releases", "data/test_splits"):
+        assert f"tests/unit/{name}.py" in files
+    for name in ("results/test_tables", "results/test_claims", "config/test_schema", "test_votes"):
+        assert f"tests/unit/{name}.py" in files
     for file in files:
         assert not {name.split(".")[0] for name in imported(ROOT / file)} & {"torch", "snakemake", "diffusers"}, file
 

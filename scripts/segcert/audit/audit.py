@@ -8,15 +8,15 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
-from segcert.audit.archives import check_archives
-from segcert.audit.decisions import check_decisions
-from segcert.audit.files import check_files, check_indexes, check_links
+from segcert.audit.checks.archives import check_archives
+from segcert.audit.checks.certificates import check_decisions
+from segcert.audit.checks.code import check_code, check_environment
+from segcert.audit.checks.dvc import check_pointers, check_trail
+from segcert.audit.checks.files import check_files, check_indexes, check_links
+from segcert.audit.checks.settings import check_settings
+from segcert.audit.checks.tables import check_collection, check_page, check_tables
 from segcert.audit.findings import Evidence, Finding, Findings, FreshDigests
-from segcert.audit.lineage import Lineage
-from segcert.audit.numbers import check_collection, check_page, check_tables
-from segcert.audit.origins import check_code, check_environment
-from segcert.audit.pointers import check_pointers, check_trail
-from segcert.audit.settings import check_settings
+from segcert.provenance.lineage import Lineage
 from segcert.provenance.records import SUFFIX
 
 Check = Callable[[Evidence], Findings]
@@ -113,7 +113,7 @@ def with_replay(images: int, seed: int | None = None) -> dict[str, Check]:
     chosen = secrets.randbelow(2**32) if seed is None else seed
 
     def check_votes_again(evidence: Evidence) -> Findings:
-        from segcert.audit.replay import check_votes
+        from segcert.audit.checks.replay import check_votes
 
         return check_votes(evidence, images, chosen)
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import segcert
-from segcert.audit.lineage import Job, Lineage
 from segcert.provenance.code import CodeFile
-from segcert.provenance.trail import known_artifacts
+from segcert.provenance.lineage import Job, Lineage
+from segcert.provenance.snakemake_metadata import known_artifacts
 
 CHUNK = 2**20
 

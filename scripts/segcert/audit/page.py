@@ -6,13 +6,12 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from segcert.audit.audit import Audit
-from segcert.audit.certified import certificates_of, sigma_of
-from segcert.audit.lineage import Lineage
-from segcert.provenance.atomic import atomic_file
+from segcert.audit.lineage_figure import Stage, lineage_figure
+from segcert.io.atomic import atomic_file
+from segcert.provenance.lineage import Lineage, certificates_of, sigma_of
 from segcert.provenance.records import SUFFIX
-from segcert.reporting.html import render
-from segcert.reporting.lineage_figure import Stage, lineage_figure
-from segcert.reporting.style import inline_figure
+from segcert.report.html import render
+from segcert.report.style import inline_figure
 
 
 def write_audit(audit: Audit) -> Path:

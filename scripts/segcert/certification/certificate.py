@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
 
-from segcert.certification.binomial import p_value_table
-from segcert.certification.feasibility import CertificationError, check_settings, require_feasible
+from segcert.certification.methods import CertificationError, check_settings, require_feasible
 from segcert.certification.multiple_testing import (
     by_threshold,
     holm_threshold,
     kfwer_threshold,
+    p_value_table,
     selection_free_threshold,
 )
 from segcert.votes import Counts, Votes

@@ -8,9 +8,9 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from segcert.certification.binomial import p_value_table
 from segcert.certification.certificate import certified_radius
-from segcert.certification.feasibility import CertificationError, check_settings, smallest_draws
+from segcert.certification.methods import CertificationError, check_settings, smallest_draws
+from segcert.certification.multiple_testing import p_value_table
 from segcert.votes import Votes
 
 

@@ -1,4 +1,6 @@
-"""Corrections for testing every pixel, on the histogram of the counts instead of on the pixels.
+"""Exact binomial tests by table: with n draws there are only n + 1 p-values.
+
+Corrections for testing every pixel, on the histogram of the counts instead of on the pixels.
 
 Each function returns the smallest count that is rejected; n + 1 means none. `histogram` is (n + 1,): the number of
 hypotheses (pixels) with each count 0, ..., n. `p_values` is (n + 1,): the p-value of each count, not increasing.
@@ -11,8 +13,18 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from segcert.certification.binomial import p_value_table
-from segcert.certification.feasibility import harmonic
+from segcert.certification.methods import harmonic
+
+
+def p_value_table(n: int, tau: float) -> npt.NDArray[np.float64]:
+    """P(Bin(n, tau) >= k) for k = 0, ..., n: (n + 1,) p-values of the one-sided exact test of H: p <= tau.
+
+    The same numbers as `scipy.stats.binomtest(k, n, tau, alternative="greater").pvalue`.
+    """
+    from scipy.stats import binom  # takes a second, and many import this module for its neighbours alone
+
+    return np.asarray(binom.sf(np.arange(-1, n), n, tau), dtype=np.float64)
+
 
 Histogram = npt.NDArray[np.integer]
 PValues = npt.NDArray[np.float64]

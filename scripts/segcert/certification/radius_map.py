@@ -7,10 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from segcert.certification.binomial import p_value_table
 from segcert.certification.certificate import ABSTAIN, certified_radius, check_votes, chosen_class, tested_draws
-from segcert.certification.feasibility import CertificationError, check_settings
-from segcert.certification.multiple_testing import holm_threshold
+from segcert.certification.methods import CertificationError, check_settings
+from segcert.certification.multiple_testing import holm_threshold, p_value_table
 from segcert.votes import Votes
 
 WRONG_CLASS = 0.01  # share of alpha

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from segcert.progress import printable
+from segcert.io.progress import printable
 
 TAIL = 15  # lines of a failed job's log
 TAIL_BYTES = 1 << 16

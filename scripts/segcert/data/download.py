@@ -1,4 +1,6 @@
-"""Bring the file of a URL onto the disk, going on where an earlier attempt, or an earlier process, broke off.
+"""Addresses without what they keep secret: for messages, logs and records.
+
+Bring the file of a URL onto the disk, going on where an earlier attempt, or an earlier process, broke off.
 
 What was received waits beside the target in `<target>.part`; `<target>.part.json` remembers of which URL and which
 version (ETag or Last-Modified) it is, so that bytes of two releases are never mixed.
@@ -12,16 +14,47 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 import requests
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential, wait_random
 from tqdm import tqdm
 from urllib3.exceptions import HTTPError
 
-from segcert.data.addresses import public, without_secrets
 from segcert.data.errors import DataError
-from segcert.progress import log
-from segcert.provenance.atomic import atomic_file
+from segcert.io.atomic import atomic_file
+from segcert.io.progress import log
+
+
+def public(address: str) -> str:
+    """An address without user, password, query and fragment, where tokens stand; a path as it is.
+
+    Examples
+    --------
+    >>> public("https://user:secret@host:8443/sets/a.zip?X-Amz-Signature=abc")
+    'https://host:8443/sets/a.zip'
+    """
+    scheme, separator, rest = address.partition("://")
+    if not separator:
+        return address
+    place, slash, path = rest.partition("?")[0].partition("#")[0].partition("/")
+    return f"{scheme}://{place.rpartition('@')[2]}{slash}{path}"
+
+
+def without_secrets(text: str, address: str) -> str:
+    """A text with an address, and each of its secrets, in the form of `public`."""
+    if "://" not in address:
+        return text
+    text = text.replace(address, public(address))
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return text
+    secrets = (parts.netloc.rpartition("@")[0], parts.password, parts.query)
+    for secret in sorted(filter(None, secrets), key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return text
+
 
 CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 30, 60
 FIRST_WAIT_S, LONGEST_WAIT_S, LONGEST_RETRY_AFTER_S = 0.5, 30, 60

@@ -13,15 +13,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from segcert.data.addresses import public
 from segcert.data.archives import KINDS, ends_with, is_archive, list_archive, list_folder
-from segcert.data.catalogue import Archive, Dataset
-from segcert.data.download import download, read_small
+from segcert.data.catalog import Archive, Dataset, how_to_get, terms
+from segcert.data.download import download, public, read_small
 from segcert.data.errors import DataError
-from segcert.data.instructions import how_to_get, terms
-from segcert.data.raw import MANIFEST, write_manifest
-from segcert.progress import log
-from segcert.provenance.atomic import atomic_file
+from segcert.data.manifest import MANIFEST, write_manifest
+from segcert.io.atomic import atomic_file
+from segcert.io.progress import log
 from segcert.provenance.digests import file_digest
 
 UNFINISHED = (".part", ".unverified", ".rejected", ".record.json", MANIFEST)

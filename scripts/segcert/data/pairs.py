@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 
-from segcert.data.images import Labels, Raster
+from segcert.data.raster import Labels, Raster
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from segcert.data.images import Labels, Raster
 from segcert.data.pairs import Found, Pair
+from segcert.data.raster import Labels, Raster
 
 Field = npt.NDArray[np.float64]
 

@@ -12,14 +12,14 @@ from typing import TypeVar
 
 import numpy as np
 
-from segcert.data.catalogue import Dataset, Named, SplitRule
+from segcert.data.catalog import Dataset, Named, SplitRule
+from segcert.data.dataset import SPLITS, Row, check_groups, digests_of, write_index
 from segcert.data.errors import DataError
-from segcert.data.images import pad_to_square, resize_mask, write_png
-from segcert.data.index import SPLITS, Row, check_groups, digests_of, write_index
 from segcert.data.pairs import Found, LeftOut, Pair
+from segcert.data.raster import pad_to_square, resize_mask, write_png
 from segcert.data.splits import rule_of
-from segcert.progress import log, track
-from segcert.provenance.atomic import atomic_folder
+from segcert.io.atomic import atomic_folder
+from segcert.io.progress import log, track
 from segcert.provenance.digests import array_digest, file_digest
 
 SHOWN = 10  # of a list of problems
@@ -52,7 +52,7 @@ def prepare(
 
     Returns the SHA-256 of every image and mask, by path.
 
-    index.csv has a row per image (segcert.data.index); splits.json says who trains, validates and tests, and by what
+    index.csv has a row per image (segcert.data.dataset); splits.json says who trains, validates and tests, and by what
     rule; left_out.csv says what was left out and why; dataset.json repeats the catalogue. `split` chooses the rule
     (segcert.data.splits.rule_of); `exclude` names images to leave out.
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from segcert.data.catalogue import Dataset, Named, SplitRule
+from segcert.data.catalog import Dataset, Named, SplitRule
+from segcert.data.dataset import SPLITS
 from segcert.data.errors import DataError
-from segcert.data.index import SPLITS
-from segcert.provenance.parsing import parse_json
+from segcert.io.json_files import parse_json
 
 SHARES = {"train": 0.65, "val": 0.10, "test": 0.25}
 

@@ -21,16 +21,15 @@ from segcert.provenance.digests import value_digest
 SILENT = frozenset(
     {
         "segcert/__init__.py",
-        "segcert/interruption.py",
-        "segcert/progress.py",
-        "segcert/provenance/bucket.py",
+        "segcert/io/interruption.py",
+        "segcert/io/progress.py",
+        "segcert/provenance/digest_values.py",
         "segcert/provenance/environment.py",
-        "segcert/provenance/known.py",
+        "segcert/provenance/recording.py",
         "segcert/provenance/records.py",
+        "segcert/provenance/storage.py",
     }
 )
-
-
 LEVELS = frozenset({"debug", "info", "warning", "error", "exception", "critical", "log"})  # of a logger's methods
 
 

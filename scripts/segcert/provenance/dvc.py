@@ -17,7 +17,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from segcert.progress import log, printable
+from segcert.io.progress import log, printable
 
 PROGRAM = "SEGCERT_DVC"  # environment variable: the path of DVC's program
 SITE_CACHE = "DVC_SITE_CACHE_DIR"  # environment variable of DVC: the folder of what it knows of files

@@ -19,10 +19,10 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from segcert.provenance.atomic import atomic_file
+from segcert.io.atomic import atomic_file
+from segcert.io.json_files import parse_json
 from segcert.provenance.code import CodeFile, import_closure
 from segcert.provenance.digests import value_digest
-from segcert.provenance.parsing import parse_json
 
 LOCKS = ("envs/lock-run.txt", "envs/lock-torch-cpu.txt", "envs/lock-torch-cuda.txt")
 STARTED = {"segcert/provenance/dvc.py": "envs/lock-dvc.txt"}  # a module that starts programs -> the lock file of these

@@ -1,104 +1,22 @@
-"""Run records: what a job read, ran and made, in a JSON file beside its first output."""
+"""Run records: what a job read, ran and made, in a JSON file beside its first output.
 
-import contextlib
-import datetime
-import json
-import platform
-import resource
-import time
-from collections.abc import Iterator, Mapping
+A record may come with a run of others: none is believed before each of its fields holds what it should.
+"""
+
+import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import psutil
-
-from segcert.interruption import Interrupted, interruptible
-from segcert.progress import log, log_to
-from segcert.provenance.atomic import atomic_file
-from segcert.provenance.code import syntax_digest
-from segcert.provenance.digests import DigestCache, file_digest
-from segcert.provenance.environment import LOCKS, imported_packages
-from segcert.provenance.known import recall
-from segcert.provenance.parsing import parse_json
-from segcert.provenance.record_fields import wrong_fields
+from segcert.io.json_files import parse_json
 
 SUFFIX = ".record.json"
 FORMAT = "segcert-record-2"
-DRIVER, CPU = Path("/proc/driver/nvidia/version"), Path("/proc/cpuinfo")
+COMMIT = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 class RecordError(ValueError):
-    """Code that changed between the plan and the job, or a file that is no run record."""
-
-
-@contextlib.contextmanager
-def recorded(job: Any) -> Iterator[dict[str, Any]]:
-    """Run the block as the work of one Snakemake job and leave its run record beside the first output.
-
-    The record of a job that failed stands beside its log. SIGTERM ends the block, with a line in the log.
-
-    Parameters
-    ----------
-    job
-        The `snakemake` object of a script: rule, wildcards, params, input, output, threads, log, scriptdir.
-
-    Yields
-    ------
-    A dictionary for what only the block can know; it goes into the record: `device`, the hardware it ran on; `holds`,
-    SHA-256 of files that it made beside those that the rule declares, by path.
-    """
-    from segcert.provenance.bucket import git_of_run, rename  # imports this module
-
-    companions = rename(job)
-    if job.log:
-        Path(job.log[0]).unlink(missing_ok=True)
-        log_to(job.log[0])
-    failure = record_path(job.log[0]) if job.log else None
-    start = psutil.Process().create_time()  # not now: loading the libraries is part of the job
-    begun = time.monotonic() - max(0.0, time.time() - start)  # the clock may jump while the job runs
-    digests = DigestCache()
-    record = {
-        "format": FORMAT,
-        "rule": job.rule,
-        "wildcards": dict(job.wildcards.items()),
-        "params": dict(job.params.items()),
-        "seed": job.params.get("seed"),
-        "threads": job.threads,
-        "code": recall(job.params.get("code")) or {},
-        "environment": recall(job.params.get("environment")) or {},
-        "locks": {lock: file_digest(lock) for lock in LOCKS if Path(lock).exists()},
-        "git": git_of_run(),
-        "python": platform.python_version(),
-        "machine": f"{platform.system()} {platform.machine()}",
-        "processor": processor(),
-        "started": datetime.datetime.fromtimestamp(start, datetime.UTC).isoformat(timespec="seconds"),
-    }
-    found: dict[str, Any] = {}
-    try:
-        companions.unpack(list(job.input))
-        _require_planned(record["code"], Path(job.scriptdir))
-        record["inputs"] = {path: digests.digest(path) for path in map(str, job.input)}
-        with interruptible():
-            yield found
-    except Interrupted as stop:
-        log.warning("rule %s: interrupted by %s; run snakemake again, unless the cluster does", job.rule, stop)
-        raise SystemExit(f"segcert: rule {job.rule}: interrupted by {stop}") from stop
-    except Exception as error:
-        log.exception("rule %s failed", job.rule)
-        if failure:
-            with contextlib.suppress(OSError):  # a full disk, which the error may be about
-                _write(failure, record | found | _end(start, begun) | {"exit": "failed", "error": str(error)})
-        raise SystemExit(f"segcert: rule {job.rule}: {error}") from error
-    companions.pack(found.get("holds", {}))
-    outputs = {path: digests.digest(path) for path in map(str, job.output)}
-    driver = DRIVER.read_text().splitlines()[0] if DRIVER.exists() and "cpu" not in found.get("device", "cpu") else None
-    _write(
-        record_path(job.output[0]),
-        record | {"outputs": outputs, "driver": driver} | found | _end(start, begun) | {"exit": "finished"},
-    )
-    _retract_others(record_path(job.output[0]), outputs)
-    if failure:
-        failure.unlink(missing_ok=True)
+    """A file that is no run record, or code that changed between the plan and the job."""
 
 
 def record_path(artifact: str | Path) -> Path:
@@ -119,7 +37,7 @@ def load_record(path: str | Path) -> dict[str, Any]:
         if not isinstance(record, dict) or record.get("format") != FORMAT:
             found = record.get("format") if isinstance(record, dict) else type(record).__name__
             raise ValueError(f"format {found!r} instead of {FORMAT!r}")
-        if wrong := wrong_fields(record):
+        if wrong := _wrong_fields(record):
             raise ValueError(f"the fields {', '.join(wrong)} do not hold what they should")
     except (OSError, ValueError) as error:
         raise RecordError(
@@ -129,41 +47,56 @@ def load_record(path: str | Path) -> dict[str, Any]:
     return record
 
 
-def processor() -> str:
-    """The model of this machine's processor, on which the rounding of sums may depend."""
-    lines = CPU.read_text().splitlines() if CPU.exists() else []
-    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.processor())
+def _wrong_fields(record: Mapping[str, Any]) -> list[str]:
+    """The fields of a record that are missing or hold something else than they should."""
+    wrong = [name for name, holds in FIELDS.items() if name not in record or not holds(record[name])]
+    return wrong + [name for name, holds in OPTIONAL.items() if name in record and not holds(record[name])]
 
 
-def _require_planned(code: Mapping[str, str], scripts: Path) -> None:
-    """Raise RecordError unless a job's code is what the plan took it for: a record speaks of the code that ran."""
-    for name, digest in code.items():
-        path = scripts / name
-        if not path.exists() or syntax_digest(path.read_bytes(), name) != digest:
-            raise RecordError(f"scripts/{name}: changed since this run was planned; run snakemake again")
+def _text(value: Any) -> bool:
+    return isinstance(value, str)
 
 
-def _retract_others(mine: Path, outputs: Mapping[str, str]) -> None:
-    """Delete other records that speak of these outputs: of a job for other noise levels, whose place this one takes."""
-    for folder in {Path(path).parent for path in outputs}:
-        for path in folder.glob(f"*{SUFFIX}"):
-            with contextlib.suppress(RecordError):
-                if path != mine and not outputs.keys().isdisjoint(load_record(path)["outputs"]):
-                    path.unlink(missing_ok=True)
+def _texts(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_text, value.values()))
 
 
-def _end(start: float, begun: float) -> dict[str, Any]:
-    """What is known at the end of a job: `start` is its beginning by the clock, `begun` that by time.monotonic."""
-    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    seconds = time.monotonic() - begun
-    return {
-        "packages": imported_packages(),
-        "ended": datetime.datetime.fromtimestamp(start + seconds, datetime.UTC).isoformat(timespec="seconds"),
-        "seconds": round(seconds, 2),
-        "peak_memory_mib": round(peak / 1024),
-    }
+def _paths(value: Any) -> bool:
+    """Digests by path."""
+    return _texts(value) and not any("\0" in path for path in value)
 
 
-def _write(path: Path, record: Mapping[str, Any]) -> None:
-    with atomic_file(path) as temporary:
-        temporary.write_text(json.dumps(record, indent=2, default=str) + "\n")
+def _made(value: Any) -> bool:
+    return _paths(value) and bool(value)
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _git(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and {"commit", "clean", "changed"} <= value.keys()
+        and (value["commit"] is None or (_text(value["commit"]) and bool(COMMIT.fullmatch(value["commit"]))))
+        and value["clean"] in (None, True, False)
+        and isinstance(value["changed"], list)
+        and all(map(_text, value["changed"]))
+    )
+
+
+def _packages(value: Any) -> bool:
+    """Versions and digests by name, as of `provenance.environment`."""
+    return _texts(value) and all(entry.split() for text in value.values() for entry in text.split(", "))
+
+
+def _params(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(value.get(name), str | None) for name in ("code", "environment"))
+
+
+FIELDS: dict[str, Callable[[Any], bool]] = {
+    "rule": _text, "wildcards": _texts, "params": _params, "inputs": _paths, "outputs": _made, "code": _texts,
+    "environment": _packages, "locks": _texts, "packages": _packages, "git": _git, "started": _text, "ended": _text,
+    "seconds": _number, "peak_memory_mib": _number, "threads": _number,
+}  # fmt: skip
+OPTIONAL: dict[str, Callable[[Any], bool]] = {"holds": _paths, "device": _text, "processor": _text}

@@ -1,19 +1,28 @@
-"""Certificates put to the test: projected gradient descent on the smoothed model (Salman et al., NeurIPS 2019)."""
+"""Certificates put to the test: projected gradient descent on the smoothed model (Salman et al., NeurIPS 2019).
+
+The certificates of a run put to the test: attacks inside and outside the radius.
+"""
 
 import dataclasses
 import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from segcert.certification.binomial import p_value_table
-from segcert.certification.certificate import ABSTAIN
-from segcert.smoothing.errors import SamplingError
-from segcert.smoothing.noise import Draw, image_digest
-from segcert.smoothing.pixels import checked_image
-from segcert.smoothing.segmenter import SmoothedSegmenter
+from segcert.certification.certificate import ABSTAIN, certified_radius
+from segcert.certification.multiple_testing import p_value_table
+from segcert.data.dataset import PreparedDataset
+from segcert.io.arrays import StoredArrays
+from segcert.io.progress import track
+from segcert.networks.registry import load_segmenter
+from segcert.smoothing.noise import Draw, SamplingError, image_digest
+from segcert.smoothing.sampler import SmoothedSegmenter, checked_image
+from segcert.smoothing.shard import load_denoiser
 
 Image = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.uint8]
@@ -149,3 +158,71 @@ def _on_grid(pixels: Image, perturbation: Image, norm: float, levels: int) -> Im
         middle = (low + high) / 2
         low, high = (middle, high) if np.linalg.norm(rounded(middle)) <= norm else (low, middle)
     return (np.rint((pixels + rounded(low)) * levels) / levels).astype(np.float32)
+
+
+def attack_rows(
+    index: str | Path,
+    segmenter: str | Path,
+    denoiser: str | Path | None,
+    certificates: Mapping[float, str | Path],
+    about: Mapping[str, Any],
+    *,
+    denoising_steps: int,
+    settings: Mapping[str, Any],
+    tau: float,
+    batch_size: int,
+    precision: str,
+    noise: str,
+    pool: int,
+    seed: int,
+    device: torch.device,
+) -> list[dict[str, Any]]:
+    """A row per sigma, attacked image and multiple of the radius: what the attack did to the certified pixels.
+
+    `certificates` are the labels by sigma, `.npz` files by image name; `settings` are the keys of the section
+    `attack` of the configuration.
+    """
+    dataset = PreparedDataset(Path(index))
+    model, config = load_segmenter(segmenter)
+    denoise = load_denoiser(denoiser, denoising_steps)
+    rows = []
+    for sigma, path in track(certificates.items(), "attacking"):
+        smoothed = SmoothedSegmenter(
+            model,
+            sigma,
+            len(config["classes"]),
+            denoise,
+            batch_size,
+            seed,
+            device,
+            precision,
+            noise=noise,
+            pool=pool,
+            bits=dataset.about["bits"],
+        )
+        radius = certified_radius(sigma, tau)
+        with StoredArrays(path) as labels:
+            for name in list(labels)[: settings["images"]]:
+                image = dataset.image(name)
+                for factor in settings["factors"]:
+                    attacked = attack(
+                        smoothed, image, labels[name], factor * radius,
+                        steps=settings["steps"], copies=settings["copies"],
+                    )  # fmt: skip
+                    done = damage(smoothed, image, attacked, labels[name], draws=settings["draws"])
+                    rows.append(
+                        {
+                            "dataset": dataset.about["name"],
+                            "image": name,
+                            **about,
+                            "sigma": sigma,
+                            "tau": tau,
+                            "radius": radius,
+                            "factor": factor,
+                            "norm": done.norm,
+                            "certified": done.certified,
+                            "changed": done.changed,
+                            "refuted": done.refuted,
+                        }
+                    )
+    return rows

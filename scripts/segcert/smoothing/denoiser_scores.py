@@ -9,8 +9,8 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 
-from segcert.data.loading import PreparedDataset
-from segcert.progress import track
+from segcert.data.dataset import PreparedDataset
+from segcert.io.progress import track
 from segcert.smoothing.noise import Noise, image_digest
 
 Image = npt.NDArray[np.float32]
@@ -36,7 +36,7 @@ def denoiser_scores(
     averaged over pool x pool pixels. Methods: "noisy" (nothing is done), "nl_means" and "wavelet", which are told the
     noise level, and the denoisers by name, each a model folder. All results are clipped to [0, 1].
     """
-    from segcert.diffusion.denoiser import DiffusionDenoiser
+    from segcert.networks.denoiser import DiffusionDenoiser
 
     dataset = PreparedDataset(Path(index))
     methods: dict[str, Restore] = {"noisy": lambda x_noisy, sigma: x_noisy, "nl_means": nl_means, "wavelet": wavelet}

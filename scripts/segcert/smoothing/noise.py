@@ -1,4 +1,7 @@
-"""Noise keyed by what it is for: draw k of an image depends on (seed, image digest, stream, k) alone."""
+"""What can be wrong with an image, a model or votes that are to be drawn.
+
+Noise keyed by what it is for: draw k of an image depends on (seed, image digest, stream, k) alone.
+"""
 
 import dataclasses
 import hashlib
@@ -12,8 +15,12 @@ import torch
 from torch import Tensor
 
 from segcert.provenance.digests import array_digest
-from segcert.smoothing.errors import SamplingError
 from segcert.smoothing.exact_noise import rounded_gaussian_
+
+
+class SamplingError(ValueError):
+    """An image, a model or settings that cannot be sampled."""
+
 
 Stream = Literal["selection", "estimation", "attack"]
 Draw = tuple[Stream, int]

@@ -6,14 +6,14 @@ from typing import Any
 
 import torch
 
-from segcert.data.loading import PreparedDataset
-from segcert.interruption import interrupted_between_steps
+from segcert.data.dataset import PreparedDataset
+from segcert.io.interruption import interrupted_between_steps
+from segcert.io.progress import log, track
 from segcert.measurements import measurements_of
-from segcert.models.folders import denoiser_digest, segmenter_digest
-from segcert.models.registry import load_segmenter
-from segcert.progress import log, track
-from segcert.smoothing.blocks import BlockStore
-from segcert.smoothing.segmenter import Denoise, SmoothedSegmenter
+from segcert.networks.folders import denoiser_digest, segmenter_digest
+from segcert.networks.registry import load_segmenter
+from segcert.smoothing.sampler import Denoise, SmoothedSegmenter
+from segcert.smoothing.store import BlockStore
 from segcert.votes import Votes, save_votes
 
 
@@ -117,6 +117,6 @@ def load_denoiser(folder: str | Path | None, steps: int = 1) -> Denoise | None:
     """The denoiser of a folder, or None for None (then diffusers, which takes seconds, is not imported)."""
     if folder is None:
         return None
-    from segcert.diffusion.denoiser import DiffusionDenoiser
+    from segcert.networks.denoiser import DiffusionDenoiser
 
     return DiffusionDenoiser.load(folder, steps)

@@ -10,15 +10,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from segcert.data.dataset import PreparedDataset
 from segcert.data.errors import DataError
-from segcert.data.loading import PreparedDataset
-from segcert.diffusion.denoiser import DiffusionDenoiser, noise_levels
-from segcert.diffusion.library import DDPMScheduler, UNet2DModel
-from segcert.provenance.atomic import atomic_folder
+from segcert.io.atomic import atomic_folder
+from segcert.networks.denoiser import DiffusionDenoiser, noise_levels
+from segcert.networks.diffusers_classes import DDPMScheduler, UNet2DModel
 from segcert.training.augment import moved
-from segcert.training.checkpoints import Checkpoint
-from segcert.training.devices import accelerator_on
+from segcert.training.launch import accelerator_on
 from segcert.training.loop import train
+from segcert.training.state import Checkpoint
 
 TIMESTEPS = 1000
 NORM_GROUPS = 8

@@ -1,4 +1,7 @@
-"""Start a training: here on one device, or through accelerate on several GPUs of this node."""
+"""Where a training runs: one device, or the GPUs of a node.
+
+Start a training: here on one device, or through accelerate on several GPUs of this node.
+"""
 
 import importlib
 import json
@@ -10,10 +13,28 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from segcert.interruption import Interrupted, interrupted_between_steps, is_interrupted
-from segcert.models.runtime import device_name, set_up_torch
-from segcert.progress import log as messages
-from segcert.progress import log_to
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+
+from segcert.io.interruption import Interrupted, interrupted_between_steps, is_interrupted
+from segcert.io.progress import log as messages
+from segcert.io.progress import log_to
+from segcert.networks.runtime import device_name, set_up_torch
+
+MIXED_PRECISION = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}
+
+
+def accelerator_on(device: torch.device, precision: str) -> Accelerator:
+    """accelerate's view of a device, with the arithmetic that the configuration names.
+
+    It keeps the device and the arithmetic of the first training of a process for all that follow: they are forgotten
+    here, but by the processes of a launch, which hold one training each.
+    """
+    if AcceleratorState._shared_state and AcceleratorState().num_processes == 1:
+        AcceleratorState._reset_state(reset_partial_state=True)
+    return Accelerator(cpu=device.type == "cpu", mixed_precision=MIXED_PRECISION[precision])
+
 
 LIBRARY = Path(__file__).parents[2]
 

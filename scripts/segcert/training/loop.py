@@ -12,15 +12,13 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 
-from segcert.interruption import Interrupted, interrupted_between_steps, is_interrupted
-from segcert.models.registry import save_weights
-from segcert.models.runtime import ran_out_of_memory
-from segcert.progress import log, track
-from segcert.provenance.atomic import atomic_file
-from segcert.training.average import Average
-from segcert.training.batches import batch_of, steps_of, stream
-from segcert.training.checkpoints import Checkpoint
-from segcert.training.optimizer import build_optimizer, learning_rate
+from segcert.io.atomic import atomic_file
+from segcert.io.interruption import Interrupted, interrupted_between_steps, is_interrupted
+from segcert.io.progress import log, track
+from segcert.networks.registry import save_weights
+from segcert.networks.runtime import ran_out_of_memory
+from segcert.training.schedule import batch_of, build_optimizer, learning_rate, steps_of, stream
+from segcert.training.state import Average, Checkpoint
 
 MAX_GRADIENT_NORM = 1.0
 

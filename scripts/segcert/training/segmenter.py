@@ -9,15 +9,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segcert.data.images import resize_mask
-from segcert.data.loading import PreparedDataset
-from segcert.lean_imports import lean
-from segcert.models.output import check_output
-from segcert.models.registry import ARCHITECTURES, build_segmenter, load_segmenter, save_segmenter
+from segcert.data.dataset import PreparedDataset
+from segcert.data.raster import resize_mask
+from segcert.io.lean_imports import lean
+from segcert.networks.output_check import check_output
+from segcert.networks.registry import ARCHITECTURES, build_segmenter, load_segmenter, save_segmenter
 from segcert.training.augment import augment
-from segcert.training.checkpoints import Checkpoint
-from segcert.training.devices import accelerator_on
+from segcert.training.launch import accelerator_on
 from segcert.training.loop import memory_explained, train
+from segcert.training.state import Checkpoint
 
 with lean(absent=["matplotlib", "pandas", "scipy.signal", "scipy.stats", "skimage"]):  # two seconds of imports
     from monai.losses import DiceCELoss
@@ -52,7 +52,7 @@ def train_segmenter(
     the network learns on images averaged over pool x pool pixels, where noise of the level sigma is noise of the level
     sigma / pool.
 
-    `architecture` and `arguments` as in segcert.models.registry; `target_code` is the digest of the code of an
+    `architecture` and `arguments` as in segcert.networks.registry; `target_code` is the digest of the code of an
     architecture of one's own: it is a part of config.json, and so of what names votes. `settings` are the keys of the
     section `segmenter` of the configuration. `checkpoint` is the file from which a killed training goes on, `code` the
     digest of the code that trains. Writes model.safetensors, last.safetensors, config.json and history.csv to `folder`.
@@ -158,7 +158,7 @@ def denoised_at(
     sigmas: Sequence[float], denoiser: str | Path | None, steps: int, pool: int, device: torch.device
 ) -> Corrupt:
     """What a denoiser makes of images noisy at one of `sigmas` (of full resolution; it sees sigma / pool), in turn."""
-    from segcert.diffusion.denoiser import DiffusionDenoiser
+    from segcert.networks.denoiser import DiffusionDenoiser
 
     if denoiser is None or not sigmas:
         raise ValueError("the regime `denoised` needs a denoiser and the sigmas to be certified")

@@ -10,10 +10,10 @@ from tests.pipeline.forgeries import FORGERIES, QUICK, check_forgery, sign_all
 from tests.pipeline.perturbations import CERTIFICATE, MODEL, PAGE, ROWS, VOTES
 
 from segcert.audit.audit import with_replay
-from segcert.audit.lineage import Lineage, LineageError
 from segcert.audit.page import write_audit
-from segcert.audit.words import way_of
+from segcert.audit.text import way_of
 from segcert.provenance.digests import file_digest
+from segcert.provenance.lineage import Lineage, LineageError
 from segcert.votes import Votes, load_votes, save_votes
 
 PREDICTIONS = "results/tiny/predictions/phantom/unet-clean.npz"

@@ -60,7 +60,7 @@ def test_secrets_stand_in_nothing_that_was_written(run):
 
 
 def test_a_crate_keeps_names_and_no_secrets(run, monkeypatch):
-    from segcert.audit.crate import write_crate
+    from segcert.exchange.crate import write_crate
 
     crate = write_crate(run.name, run.checkout / "a.crate", root=run.checkout)
     described = json.loads((crate / "ro-crate-metadata.json").read_text())

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from segcert.data.loading import PreparedDataset
+from segcert.data.dataset import PreparedDataset
 
 LAYERS = ["image", "noisy", "denoised", "truth", "prediction", "certified", "radius", "difference"]
 

@@ -202,9 +202,9 @@ def test_the_module_of_a_data_set_makes_its_own_data_stale_alone(two_sets):
     two_sets.edit("scripts/segcert/data/sets/cvc_clinicdb.py", "number = int(", "number = 0 + int(")
     assert stale() == {"prepare_release": 1}
     two_sets.edit("scripts/segcert/data/phantom.py", "OVERSAMPLING = 2", "OVERSAMPLING = 3")
-    two_sets.edit("scripts/segcert/data/own_folder.py", 'BACKGROUND = "background"', 'BACKGROUND = "back" + "ground"')
+    two_sets.edit("scripts/segcert/data/user_data.py", 'BACKGROUND = "background"', 'BACKGROUND = "back" + "ground"')
     assert stale() == {"prepare_release": 1}
-    two_sets.edit("scripts/segcert/data/layout.py", "labels = np.zeros(", "labels = 0 + np.zeros(")
+    two_sets.edit("scripts/segcert/data/release.py", "labels = np.zeros(", "labels = 0 + np.zeros(")
     assert stale() == {"prepare_release": 2}
 
 

@@ -7,11 +7,11 @@ import pytest
 from tests.support.flaky_server import FlakyServer
 
 from segcert.data import download
-from segcert.data.catalogue import module_of
+from segcert.data.catalog import module_of
+from segcert.data.dataset import PreparedDataset
 from segcert.data.fetch import fetch
-from segcert.data.loading import PreparedDataset
+from segcert.data.manifest import open_raw
 from segcert.data.prepare import Form, prepare
-from segcert.data.raw import open_raw
 
 ARCHIVES = Path(__file__).parents[4] / "shared" / "data"
 COUNTS = {  # train, val, test; left out

@@ -7,8 +7,8 @@ import pandas as pd
 import torch
 from safetensors.torch import save_file
 
-from segcert.data.loading import PreparedDataset
-from segcert.models.unet import UNet
+from segcert.data.dataset import PreparedDataset
+from segcert.networks.unet import UNet
 from segcert.votes import load_votes
 
 VOTES = "results/tiny/votes/phantom"
@@ -17,7 +17,7 @@ OWN = """
 own_models:
   monai: {target: monai.networks.nets:UNet, arguments: {spatial_dims: 2, in_channels: $in_channels,
     out_channels: $num_classes, channels: [4, 8], strides: [2]}}
-  elsewhere: {target: segcert.models.unet:UNet, weights: weights.safetensors,
+  elsewhere: {target: segcert.networks.unet:UNet, weights: weights.safetensors,
     arguments: {in_channels: 1, num_classes: $num_classes, width: 4, depth: 2}}
   program: {program: network.pt2}
 """

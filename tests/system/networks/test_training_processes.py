@@ -11,7 +11,7 @@ import psutil
 import torch
 from safetensors.torch import load_file
 from tests.support.checkout import ROOT
-from tests.unit.test_training import index, settings_of  # noqa: F401
+from tests.unit.training.test_segmenter import index, settings_of  # noqa: F401
 
 from segcert.training.denoiser import train_denoiser
 from segcert.training.launch import launch

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from tests.support.checkout import ROOT, TINY
 
-from segcert.audit.plan import read_graph
-from segcert.planning.forecast import make_forecast
+from segcert.plan.forecast import make_forecast
+from segcert.plan.snakemake_plan import read_graph
 
 
 def forecast(checkout, *changes):

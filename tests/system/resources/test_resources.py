@@ -7,7 +7,7 @@ import pytest
 import yaml
 from tests.support.checkout import ROOT
 
-from segcert.audit.plan import read_plan
+from segcert.plan.snakemake_plan import read_plan
 
 TRAINING = {"train_segmenter", "train_denoiser"}
 NETWORKS = TRAINING | {"sample", "predict", "denoise_examples", "score_denoisers", "measure_costs", "attack"}

@@ -150,7 +150,7 @@ def test_what_was_tampered_with_before_the_first_plan_is_named(pulled):
 
 def test_a_colleague_with_an_older_run_takes_up_the_newer_one(published, tmp_path):
     anna, bert = copy_checkout(published, tmp_path / "anna"), copy_checkout(published, tmp_path / "bert")
-    anna.edit("tests/support/tiny.yaml", "bootstrap: 100", "bootstrap: 50")
+    anna.edit("tests/support/tiny.yaml", "bootstrap: 100", "bootstrap: 200")
     publish(anna, "Other intervals")
     bert.git("pull", "-q", str(anna.path), "HEAD")
     assert bert.stale() == REPORT

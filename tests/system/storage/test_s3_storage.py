@@ -20,9 +20,9 @@ from tests.system.storage.machines import (
 )
 from tests.system.storage.pods import cluster
 
-from segcert.provenance.bucket import PACKED
 from segcert.provenance.git import git
 from segcert.provenance.records import SUFFIX
+from segcert.provenance.storage import PACKED
 
 pytestmark = [
     pytest.mark.s3,

@@ -11,7 +11,7 @@ TIMES = (
     "reports/tiny/tables/stages.csv", "reports/tiny/figures/stages.",
 )  # fmt: skip
 POINTERS = ("data.dvc", "models.dvc")
-LEFT = re.compile(r"(^|/)\.[^/]*\.part(\.[^/]*)?(/|$)")  # what a killed writer left: segcert.provenance.atomic
+LEFT = re.compile(r"(^|/)\.[^/]*\.part(\.[^/]*)?(/|$)")  # what a killed writer left: segcert.io.atomic
 
 
 def digests(run):

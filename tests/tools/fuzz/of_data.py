@@ -39,7 +39,7 @@ def tables():
     """The table of a data set of one's own, and the pictures that it names."""
 
     def read(path):
-        from segcert.data.own_folder import OwnFolder
+        from segcert.data.user_data import OwnFolder
         from segcert.provenance.digests import file_digest
 
         _files(path, ["a.png", "b.png"])
@@ -62,7 +62,7 @@ def prepared():
     """index.csv, splits.json and dataset.json of a prepared data set, and a picture of it."""
 
     def read(path):
-        from segcert.data.loading import PreparedDataset
+        from segcert.data.dataset import PreparedDataset
 
         names = ["index.csv", "splits.json", "dataset.json", "images/one.png", "masks/one.png"]
         _files(path, names)
@@ -75,7 +75,7 @@ def prepared():
     def seeds():
         import hashlib
 
-        from segcert.data.index import Row
+        from segcert.data.dataset import Row
 
         image, mask = _png(9), _png(1)
         row = Row(
@@ -119,7 +119,7 @@ def prepared():
 
 def split_files():
     def read(path):
-        from segcert.data.catalogue import Named
+        from segcert.data.catalog import Named
         from segcert.data.splits import read_split_file
 
         rule = read_split_file(path)
@@ -131,7 +131,7 @@ def split_files():
 
 def manifests():
     def read(path):
-        from segcert.data.raw import open_raw
+        from segcert.data.manifest import open_raw
 
         with open_raw(path.parent) as files:
             for file in files:

@@ -28,9 +28,9 @@ def document():
 def certificates():
     import torch
 
-    from segcert.documents.explain import DocumentError, explain, read_certificate
-    from segcert.documents.verify import verify
-    from segcert.models.errors import ModelError
+    from segcert.networks.folders import ModelError
+    from segcert.single_image.explain import DocumentError, explain, read_certificate
+    from segcert.single_image.verify import verify
     from segcert.votes import VotesError
 
     def read(path):

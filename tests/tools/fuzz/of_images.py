@@ -7,7 +7,7 @@ from tests.tools.fuzz.contract import Target
 
 
 def _read(path):
-    from segcert.data.decoding import decode, decode_binary, decode_values
+    from segcert.data.decode import decode, decode_binary, decode_values
     from segcert.data.errors import DataError
 
     data, refused = path.read_bytes(), []
@@ -16,7 +16,7 @@ def _read(path):
             decoder(data)
         except DataError as error:
             refused.append(error)
-    from segcert.data.own_images import read_own_image
+    from segcert.data.user_data import read_own_image
 
     image = read_own_image(path)  # names the file
     image.resized(8), image.gray(), image.unit(), image.inverted(), image.with_bits(8)
@@ -114,7 +114,7 @@ def _dicom_seeds():
 
 
 def _of(seeds, suffix):
-    from segcert.data import decoding
+    from segcert.data import decode as decoding
     from segcert.data.errors import DataError
 
     decoding.MAX_PIXELS = 2_000_000  # so that a picture at the limit takes milliseconds

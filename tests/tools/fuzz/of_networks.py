@@ -9,7 +9,7 @@ from tests.tools.fuzz.edits import MARK, edited
 
 
 def _unet():
-    from segcert.models.unet import UNet
+    from segcert.networks.unet import UNet
 
     return {"in_channels": 1, "num_classes": 2, "channels": 2, "depth": 1}, UNet
 
@@ -19,9 +19,8 @@ def segmenters():
     import torch
     from safetensors.torch import save
 
-    from segcert.models.errors import ModelError
-    from segcert.models.folders import segmenter_digest
-    from segcert.models.registry import input_channels, load_segmenter
+    from segcert.networks.folders import ModelError, segmenter_digest
+    from segcert.networks.registry import input_channels, load_segmenter
 
     weights = save({"weight": torch.ones(1, 2), "bias": torch.zeros(1)})
     linear = {
@@ -52,8 +51,8 @@ def state_dicts():
     """What torch.save wrote, elsewhere."""
     import torch
 
-    from segcert.models.errors import ModelError
-    from segcert.models.given import read_state_dict
+    from segcert.networks.folders import ModelError
+    from segcert.networks.pretrained import read_state_dict
 
     def seeds():
         found = []
@@ -72,8 +71,8 @@ def safetensors():
     import torch
     from safetensors.torch import save
 
-    from segcert.models.errors import ModelError
-    from segcert.models.given import read_state_dict
+    from segcert.networks.folders import ModelError
+    from segcert.networks.pretrained import read_state_dict
 
     return Target(
         read_state_dict, lambda: [save({"weight": torch.ones(2), "b": torch.zeros(1, 3)})], (ModelError,),
@@ -85,8 +84,8 @@ def adm():
     """OpenAI's checkpoint."""
     import torch
 
-    from segcert.diffusion.adm import ADMLayout, import_adm
-    from segcert.models.errors import ModelError
+    from segcert.networks.adm import ADMLayout, import_adm
+    from segcert.networks.folders import ModelError
 
     layout = ADMLayout(image_size=8, model_channels=32, channel_mult=(1,), num_res_blocks=1, attention_resolutions=())
 
@@ -104,7 +103,7 @@ def checkpoints():
     """Of an interrupted training."""
     import torch
 
-    from segcert.training.checkpoints import Checkpoint
+    from segcert.training.state import Checkpoint
 
     def seeds():
         buffer = io.BytesIO()
@@ -120,8 +119,8 @@ def programs():
 
     import torch
 
-    from segcert.models import programs as module
-    from segcert.models.errors import ModelError
+    from segcert.networks import exported as module
+    from segcert.networks.folders import ModelError
 
     def read(path):
         module._torchscript = module._exported = lambda _: (torch.nn.Identity(), None)
@@ -144,8 +143,8 @@ def programs():
 
 def denoisers():
     """unet/config.json and scheduler/scheduler_config.json of a denoiser."""
-    from segcert.diffusion.denoiser import DiffusionDenoiser
-    from segcert.models.errors import ModelError
+    from segcert.networks.denoiser import DiffusionDenoiser
+    from segcert.networks.folders import ModelError
 
     names = ("unet/config.json", "scheduler/scheduler_config.json", "unet/diffusion_pytorch_model.safetensors")
 

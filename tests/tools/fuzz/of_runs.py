@@ -25,7 +25,7 @@ def record(output="results/run/x.csv", **changes):
 
 
 def _errors():
-    from segcert.audit.lineage import LineageError
+    from segcert.provenance.lineage import LineageError
     from segcert.provenance.records import RecordError
 
     return (LineageError, RecordError)
@@ -33,15 +33,15 @@ def _errors():
 
 def records():
     """Run records through the checks of an audit that ask neither git nor DVC, and a diff of a run with itself."""
-    from segcert.audit.archives import check_archives
     from segcert.audit.audit import audit
-    from segcert.audit.diff import diff_records
-    from segcert.audit.files import check_files, check_indexes, check_links
-    from segcert.audit.lineage import Lineage
-    from segcert.audit.origins import check_environment
-    from segcert.audit.words import audit_in_words, way_of
-    from segcert.provenance.contents import disturbed, notice_changes
+    from segcert.audit.checks.archives import check_archives
+    from segcert.audit.checks.code import check_environment
+    from segcert.audit.checks.files import check_files, check_indexes, check_links
+    from segcert.audit.text import audit_in_words, way_of
+    from segcert.compare.causes import diff_records
+    from segcert.provenance.lineage import Lineage
     from segcert.provenance.records import load_record
+    from segcert.provenance.staleness import disturbed, notice_changes
 
     checks = {
         each.__name__: each for each in (check_files, check_links, check_indexes, check_archives, check_environment)
@@ -87,7 +87,7 @@ def trails():
     """The trail that travels with results: its contents, and the records in it."""
     from base64 import urlsafe_b64encode
 
-    from segcert.provenance.trail import known_artifacts, unpack_trail
+    from segcert.provenance.snakemake_metadata import known_artifacts, unpack_trail
 
     code = urlsafe_b64encode(b"results/run/x.csv").decode()
 
@@ -120,7 +120,7 @@ def comparisons():
 
     import pandas as pd
 
-    from segcert.reporting.compare_runs import CompareError, read_runs
+    from segcert.compare.runs import CompareError, read_runs
 
     def read(path):
         root = path.parents[2]
@@ -168,9 +168,9 @@ def comparisons():
 
 def pointers():
     """DVC's pointers, read by an audit (where nothing is committed)."""
-    from segcert.audit import pointers as module
+    from segcert.audit.checks import dvc as module
     from segcert.audit.findings import Evidence, FreshDigests
-    from segcert.audit.lineage import Lineage
+    from segcert.provenance.lineage import Lineage
 
     def read(path):
         root = path.parent

@@ -16,7 +16,7 @@ SEEDS = (
 def settings():
     import yaml
 
-    from segcert.certification.feasibility import CertificationError, require_feasible
+    from segcert.certification.methods import CertificationError, require_feasible
     from segcert.config import Config, ConfigError
     from segcert.measurements import MeasurementError, check_measurements, parse_decision
 

@@ -62,8 +62,8 @@ def _seeds(write):
 
 def votes():
     from segcert.certification.certificate import certify
-    from segcert.certification.feasibility import CertificationError
     from segcert.certification.median_smoothing import certify_measurements
+    from segcert.certification.methods import CertificationError
     from segcert.certification.radius_map import radius_map
     from segcert.votes import Votes, VotesError, load_votes, save_votes
 
@@ -88,7 +88,7 @@ def votes():
 
 
 def blocks():
-    from segcert.smoothing.blocks import Block, BlockStore, _checksum
+    from segcert.smoothing.store import Block, BlockStore, _checksum
 
     key = {"image": "a"}
 
@@ -126,7 +126,7 @@ def blocks():
 
 def finished():
     """The note of a store of blocks of the numbers of draws that were asked for before."""
-    from segcert.smoothing.blocks import BlockStore
+    from segcert.smoothing.store import BlockStore
 
     def read(path):
         made = BlockStore(path.parent)
@@ -137,8 +137,8 @@ def finished():
 
 
 def radii():
-    from segcert.certification.radii import RadiusLevels, load_radii, save_radii
-    from segcert.provenance.arrays import ArraysError
+    from segcert.io.arrays import ArraysError
+    from segcert.results.radius_rows import RadiusLevels, load_radii, save_radii
 
     def read(path):
         saved = load_radii(path)

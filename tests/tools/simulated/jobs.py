@@ -23,7 +23,8 @@ from snakemake.settings.enums import Quietness
 from snakemake.settings.types import ConfigSettings, DAGSettings, OutputSettings, ResourceSettings
 from tests.tools.simulated.stand_ins import STAND_INS
 
-from segcert.provenance.records import record_path, recorded
+from segcert.provenance.recording import recorded
+from segcert.provenance.records import record_path
 
 WORK = {"common.smk", "data.smk", "train.smk", "cards.smk", "sample.smk", "certify.smk", "provenance.smk", "Snakefile"}
 SECONDS = {"train_segmenter": 640, "train_denoiser": 2400, "sample": 95, "attack": 40, "measure_costs": 12}

@@ -48,7 +48,7 @@ class SimulatedRun:
         """Leave audit.html and audit.json beside the page, as `segcert audit` does; in this process: quicker."""
         from segcert.audit.audit import audit  # here, so that tests that audit nothing do not pay for it
         from segcert.audit.page import write_audit
-        from segcert.audit.words import audit_in_words
+        from segcert.audit.text import audit_in_words
 
         with contextlib.chdir(self.checkout):
             done = audit(self.name)

@@ -13,18 +13,17 @@ from tests.tools.simulated.images import find_images, seed_of
 from tests.tools.simulated.votes import label_maps
 
 from segcert.certification.certificate import ABSTAIN, certified_radius
-from segcert.data import catalogue
-from segcert.data.catalogue import SplitRule
-from segcert.data.loading import PreparedDataset
+from segcert.data import catalog as catalogue
+from segcert.data.catalog import SplitRule
+from segcert.data.dataset import PreparedDataset
+from segcert.data.manifest import write_manifest
 from segcert.data.prepare import Form, prepare
-from segcert.data.raw import write_manifest
-from segcert.draws import pack_labels
+from segcert.io.arrays import save_arrays
+from segcert.io.atomic import atomic_file
 from segcert.measurements import measurements_of
-from segcert.models.folders import denoiser_digest, segmenter_digest
-from segcert.provenance.arrays import save_arrays
-from segcert.provenance.atomic import atomic_file
+from segcert.networks.folders import denoiser_digest, segmenter_digest
 from segcert.provenance.digests import array_digest
-from segcert.votes import Votes, narrow, save_votes
+from segcert.votes import Votes, narrow, pack_labels, save_votes
 
 COUNTS = {"train": 6, "val": 3}
 PARAMETERS = {"unet": 121_051, "resunetpp": 288_404, "deeplabv3plus": 22_437_000}

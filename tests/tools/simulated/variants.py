@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 from tests.tools.simulated.images import draw_image
 
-from segcert.data.catalogue import Dataset
+from segcert.data.catalog import Dataset
 
 SMALL = {
     "image_size": 32,
@@ -66,7 +66,7 @@ def hostile_names(checkout: Path) -> dict[str, Any]:
 
 def weaker(checkout: Path) -> dict[str, Any]:
     """A weaker guarantee, one noise level, pooling; more images than have copies, and the viewer beside the page."""
-    page = checkout / "scripts/segcert/reporting/page.py"
+    page = checkout / "scripts/segcert/report/page.py"
     page.write_text(re.sub(r"^INLINE = .*$", "INLINE = 0", page.read_text(), flags=re.MULTILINE))
     return {
         **SMALL, "run": "weaker", "method": "kfwer", "sigmas": [0.125], "pool": 2,

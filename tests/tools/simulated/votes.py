@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 from tests.tools.simulated.images import seed_of
 
-from segcert.data.loading import PreparedDataset
+from segcert.data.dataset import PreparedDataset
 
 # Pixels (of 64) by which an edge moves per unit of sigma, and by which structures shrink, by regime and denoiser.
 MOVES = {("clean", "none"): 9.0, ("noise", "none"): 3.0, ("clean", "ddpm"): 3.2, ("noise", "ddpm"): 2.6}

@@ -5,9 +5,9 @@ import dataclasses
 import functools
 import hashlib
 
-from segcert.data.catalogue import Archive, Dataset, Named, SplitRule
+from segcert.data.catalog import Archive, Dataset, Named, SplitRule
 from segcert.data.errors import DataError
-from segcert.data.layout import Layout
+from segcert.data.release import Layout
 from segcert.data.splits import GROUPS
 
 FRAMES = 612

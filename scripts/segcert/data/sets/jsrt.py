@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from segcert.data.catalogue import Archive, Dataset, Named, SplitRule
+from segcert.data.catalog import Archive, Dataset, Named, SplitRule
 from segcert.data.errors import DataError
-from segcert.data.images import Raster
-from segcert.data.layout import Layout
+from segcert.data.raster import Raster
+from segcert.data.release import Layout
 from segcert.data.splits import GROUPS, by_hash
 
 SIZE = 2048

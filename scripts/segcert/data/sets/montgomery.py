@@ -1,7 +1,7 @@
 """Montgomery County chest X-rays (Jaeger et al. 2014)."""
 
-from segcert.data.catalogue import Archive, Dataset
-from segcert.data.layout import Layout
+from segcert.data.catalog import Archive, Dataset
+from segcert.data.release import Layout
 from segcert.data.splits import GROUPS
 
 IMAGES = r"CXR_png/(?P<name>MCUCXR_(?P<group>\d{4})_[01])\.png"

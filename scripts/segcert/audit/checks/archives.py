@@ -1,0 +1,37 @@
+"""Are the raw files those that were published?"""
+
+from segcert.audit.findings import Evidence, Finding, Findings
+from segcert.data.catalog import dataset
+from segcert.data.errors import DataError
+from segcert.data.manifest import ArchiveEntry, read_manifest
+
+
+def check_archives(evidence: Evidence) -> Findings:
+    """The manifest of each release says rightly which archive is the official one, by its published checksum."""
+    for job in evidence.lineage.jobs:
+        if job.rule != "fetch":
+            continue
+        path = next(iter(job.outputs))
+        folder = path.rpartition("/")[0]
+        try:
+            manifest = read_manifest(evidence.root / folder)
+        except DataError as error:
+            yield Finding(path, "is no manifest of raw files", error=str(error))
+            continue
+        if manifest.digests(folder) != job.holds:
+            yield Finding(path, f"names other archives than the run record of `{job.name}`")
+        for entry in manifest.archives:
+            yield _archive(evidence, manifest.dataset, f"{folder}/{entry.name}", entry)
+
+
+def _archive(evidence: Evidence, name: str, path: str, entry: ArchiveEntry) -> Finding | None:
+    published = dataset(name).archives
+    checksums = {archive.sha256 or archive.md5 for archive in published} - {None}
+    official = {entry.sha256, evidence.digests.md5(path)} & checksums
+    if entry.official and evidence.digests.sha256(path) and not official:
+        return Finding(path, f"is called official in the manifest, but no archive of {name} was published like this")
+    if entry.official is False:
+        return Finding(path, f"is not the official release of {name}: it came from a mirror", broken=False)
+    if entry.official is None:
+        return Finding(path, f"has no published checksum: SHA-256 {entry.sha256} is what was found", broken=False)
+    return None

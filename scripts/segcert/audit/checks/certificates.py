@@ -1,0 +1,153 @@
+"""Do the votes give the certificates? Every one is decided again, and measured again."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from segcert.audit.findings import Evidence, Finding, Findings, other_code, unless
+from segcert.certification.certificate import certify
+from segcert.data.dataset import PreparedDataset
+from segcert.io.arrays import StoredArrays
+from segcert.networks.folders import denoiser_digest, segmenter_digest
+from segcert.provenance.lineage import Job, certificates_of
+from segcert.results.image_rows import interval_rows, metric_rows, votes_of
+from segcert.results.radius_rows import SavedRadii, grid_radii, load_radii, radius_levels, radius_rows, tau_grid
+from segcert.votes import Votes
+
+WILDCARDS = ("model", "regime", "denoiser")
+DAMAGED = (OSError, ValueError, KeyError)  # what a spoiled file may give
+
+
+def check_decisions(evidence: Evidence) -> Findings:
+    """Labels, radii and numbers of each image follow from its votes, and the votes from the networks at hand.
+
+    Images are taken one by one, so that memory does not grow with their number.
+    """
+    for job in evidence.lineage.jobs:
+        if job.rule != "certify":
+            continue
+        if notice := other_code(job):
+            yield notice
+            continue
+        for certificate in certificates_of(job):
+            try:
+                yield from _decided_again(evidence, job, certificate)
+            except DAMAGED as error:
+                yield Finding(f"{certificate}.npz", "cannot be decided again", error=repr(error))
+
+
+def _decided_again(evidence: Evidence, job: Job, name: str) -> Findings:
+    """Decide the votes of one noise level again; `name` is what the names of its certificate's files begin with."""
+    root, params = evidence.root, job.record["params"]
+    written_labels = f"{name}.npz"
+    index = next(path for path in job.inputs if path.endswith("/index.csv"))
+    dataset = PreparedDataset(root / index)
+    about = {key: job.record["wildcards"][key] for key in WILDCARDS}
+    suffixes = {"metrics": "", "intervals": ".intervals", "radii": ".radii"}
+    written = {kind: _rows_of(root / f"{name}{suffix}.parquet") for kind, suffix in suffixes.items()}
+    maps = load_radii(root / f"{name}.radii.npz")
+    alpha, taus = params["settings"]["alpha"], tau_grid(params["settings"]["tau"])
+    predicted = next(path for path in job.inputs if "/predictions/" in path)
+    with StoredArrays(root / written_labels) as labels, StoredArrays(root / predicted) as predictions:
+        left = {image for names in (labels, maps.levels, *written.values()) for image in names}
+        for path in (path for path in job.inputs if "/votes/" in path and f"/{Path(name).name}/" in path):
+            sampling = evidence.lineage.makers[path]
+            expected, lacking = drawn_from(sampling, root), set(images_of(sampling, root))
+            for image, votes in votes_of(dataset, root / path):
+                left.discard(image)
+                lacking.discard(image)
+                yield _origin(path, image, votes, expected)
+                certificate = certify(votes, **params["settings"])
+                if image not in labels or not np.array_equal(certificate.labels, labels[image]):
+                    yield Finding(written_labels, f"the votes of {image} give other labels than are written")
+                    continue
+                radii = radius_levels(votes, taus, alpha, params["settings"]["method"])
+                if not _same_map(maps, image, radii.levels, taus, votes.sigma):
+                    yield Finding(written_labels, f"the votes of {image} give another radius map than is written")
+                    continue
+                seen = {image: predictions[image]}
+                rows = {
+                    "metrics": metric_rows(dataset, seen, {image: certificate}, about),
+                    "intervals": interval_rows(
+                        dataset, {image: votes}, seen, about,
+                        measurements=params["measurements"], thresholds=params["thresholds"],
+                        tau=params["settings"]["tau"], alpha=alpha,
+                    ),
+                    "radii": radius_rows(dataset, {image: radii}, about, taus=taus, sigma=votes.sigma, alpha=alpha),
+                }  # fmt: skip
+                other = [kind for kind, made in rows.items() if not same_rows(made, written[kind].get(image, []))]
+                message = f"the votes of {image} give other {' and '.join(other)} than are written"
+                yield unless(not other, written_labels, message)
+            for image in sorted(lacking):
+                yield Finding(path, f"lacks votes of {image}, which the index puts into this shard")
+        for image in sorted(left):
+            yield Finding(written_labels, f"holds labels or numbers of {image}, of which there are no votes")
+
+
+def images_of(sampling: Job, root: Path) -> list[str]:
+    """The images whose votes a sampling job has to hold: those of its shard, as the index lists them."""
+    params = sampling.record["params"]
+    dataset = PreparedDataset(root / next(path for path in sampling.inputs if path.endswith("/index.csv")))
+    shard = int(sampling.record["wildcards"]["shard"])
+    return dataset.names("test", params["settings"]["test_images"])[shard :: params["shards"]]
+
+
+def drawn_from(sampling: Job, root: Path) -> dict[str, Any]:
+    """What the votes of a sampling job have to be drawn with: networks, code, sigma, n0, n, seed, noise, pool."""
+    params = sampling.record["params"]
+    denoiser = params["denoiser"] and root / params["denoiser"]
+    return {
+        "segmenter": segmenter_digest(root / params["segmenter"]),
+        "denoiser": denoiser_digest(denoiser, params["denoising_steps"]),
+        "code": params["code"],
+        "sigma": float(sampling.record["wildcards"]["sigma"]),
+        "n0": params["n0"],
+        "n": params["n"],
+        "seed": params["seed"],
+        "noise": params["noise"],
+        "pool": params["pool"],
+    }
+
+
+def _origin(path: str, image: str, votes: Votes, expected: Mapping[str, Any]) -> Finding | None:
+    found = dict(votes.origin) | {"sigma": votes.sigma, "n0": votes.n0, "n": votes.n}
+    found["noise"] = str(found.get("noise")).partition(",")[0]  # "exact, 8 bits"
+    other = [name for name, value in expected.items() if found.get(name) != value]
+    message = f"the votes of {image} were drawn with another {', '.join(other)} than their run record names"
+    return unless(not other, path, message)
+
+
+def _same_map(maps: SavedRadii, image: str, levels: npt.NDArray[np.uint8], taus: Sequence[float], sigma: float) -> bool:
+    """Whether the radius map of an image is written as it should be, its grid included."""
+    same_grid = np.array_equal(maps.taus, taus) and np.array_equal(maps.radii, grid_radii(taus, sigma))
+    return same_grid and image in maps.levels and np.array_equal(maps.levels[image], levels)
+
+
+def _rows_of(path: Path) -> dict[str, list[dict[str, Any]]]:
+    """The rows of a table, by image."""
+    frame = pd.read_parquet(path)
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for row in frame.to_dict("records"):
+        rows.setdefault(row["image"], []).append({str(key): value for key, value in row.items()})
+    return rows
+
+
+def same_rows(made: Sequence[Mapping[str, Any]], written: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether rows say the same, number by number; NaN is NaN."""
+    return len(made) == len(written) and all(
+        one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+        for one, other in zip(made, written, strict=True)
+    )
+
+
+def _same(one: Any, other: Any) -> bool:
+    return bool(one == other) or (_is_nan(one) and _is_nan(other))
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value)

@@ -1,0 +1,142 @@
+"""Do DVC's pointers name what lies in their folders, and do the records that travel agree with those in place?"""
+
+import hashlib
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+from pathspec import GitIgnoreSpec
+
+from segcert.audit.findings import Evidence, Finding, Findings, unless
+from segcert.io.json_files import parse_json
+from segcert.provenance.git import git
+from segcert.provenance.lineage import Job
+from segcert.provenance.records import RecordError, load_record
+from segcert.provenance.snakemake_metadata import CONTENTS, POINTERS, TRAIL, packed_record
+
+CACHE = Path(".dvc/cache/files/md5")
+AGAIN = "to version what is there: snakemake -R version_data version_models version_results"
+
+
+def check_pointers(evidence: Evidence) -> Findings:
+    """Each pointer names the files of its folder; differences in other runs of the folder are notices."""
+    ignored = _ignored(evidence.root)
+    versioned = (evidence.root / CONTENTS).exists()  # packed by the job that writes the pointers
+    for pointer in (*POINTERS, f"reports/{evidence.lineage.run}.dvc"):
+        if not (evidence.root / pointer).exists():
+            lost = versioned or _committed(evidence.root, pointer) is not None
+            words = f"is gone; {AGAIN}" if lost else "is not here: this run is not versioned"
+            yield Finding(pointer, words, broken=lost)
+            continue
+        try:
+            yield from _pointer(evidence, pointer, ignored)
+        except (KeyError, IndexError, RecursionError, TypeError, ValueError, yaml.YAMLError) as error:
+            yield Finding(pointer, f"cannot be read; {AGAIN}", error=str(error))
+            continue
+        published = _committed(evidence.root, pointer) == (evidence.root / pointer).read_text().rstrip("\n")
+        yield unless(published, pointer, "is not what the commit holds: this run is not published", broken=False)
+
+
+def check_trail(evidence: Evidence) -> Findings:
+    """The run records of data and models are those that were packed into results/.trail, which results.dvc covers."""
+    for artifact, job in evidence.lineage.record_of.items():
+        packed = packed_record(artifact, evidence.root)
+        if not packed.exists() or packed.read_bytes() == (evidence.root / job.path).read_bytes():
+            yield None
+        else:
+            yield _other_record(job, packed, f"{packed.relative_to(evidence.root)}")
+
+
+def _other_record(job: Job, before: Path, where: str) -> Finding:
+    """A record that is not the one that was versioned: a notice, if its job ran again since and made the same."""
+    try:
+        record = load_record(before)
+    except RecordError as error:
+        return Finding(job.path, f"differs from {where}, which is no run record; {AGAIN}", error=str(error))
+    if record["outputs"] == job.outputs and record["ended"] < job.record["ended"]:
+        return Finding(job.path, f"is newer than {where}: its job ran again and made the same; {AGAIN}", broken=False)
+    return Finding(job.path, f"differs from {where}: it was edited, or its files were made again since; {AGAIN}")
+
+
+def _pointer(evidence: Evidence, pointer: str, ignored: GitIgnoreSpec) -> Findings:
+    stated = yaml.safe_load((evidence.root / pointer).read_text())["outs"][0]
+    if stated["path"] != Path(pointer).stem or not isinstance(stated["md5"], str):
+        raise ValueError(f"it points at {stated['path']!r}")
+    folder = f"{Path(pointer).parent / stated['path']}"
+    here = {
+        path: str(evidence.digests.md5(f"{folder}/{path}"))
+        for path in _files(evidence.root / folder)
+        if not ignored.match_file(f"{folder}/{path}")
+    }
+    if _directory_digest(here) == stated["md5"]:
+        yield from (None for _ in here)
+        return
+    there = _listing(evidence.root, stated["md5"])
+    if there is None:
+        yield Finding(pointer, f"names another content than {folder}/ holds; which, DVC's cache does not say; {AGAIN}")
+        return
+    records = {job.path: job for job in evidence.lineage.jobs}
+    for path in sorted(here.keys() | there.keys()):
+        file = f"{folder}/{path}"
+        if here.get(path) == there.get(path):
+            yield None
+        elif path not in here:
+            yield Finding(file, f"is gone, and {pointer} names it", broken=_is_of_run(evidence, file))
+        elif path not in there:
+            yield Finding(file, f"is not in {pointer}; {AGAIN}", broken=_is_of_run(evidence, file))
+        elif file in records and _cached(evidence.root, there[path]).exists():
+            yield _other_record(records[file], _cached(evidence.root, there[path]), f"the one that {pointer} names")
+        else:
+            yield Finding(file, f"is another than {pointer} names; {AGAIN}", broken=_is_of_run(evidence, file))
+
+
+def _is_of_run(evidence: Evidence, path: str) -> bool:
+    """Whether a file belongs to the audited run, and not to another one in the same folder."""
+    lineage = evidence.lineage
+    return (
+        path in lineage.makers
+        or path.startswith((f"results/{lineage.run}/", f"reports/{lineage.run}/", f"{TRAIL}/"))
+        or path in {job.path for job in lineage.jobs}
+    )
+
+
+def _files(folder: Path) -> Iterator[str]:
+    """The files below a folder, by relative path; folders that are links are followed."""
+    for place, _, names in os.walk(folder, followlinks=True):
+        yield from (Path(place, name).relative_to(folder).as_posix() for name in names)
+
+
+def _directory_digest(files: dict[str, str]) -> str:
+    """How DVC names a folder: the MD5 of the list of its files, by path."""
+    listed = sorted(({"md5": md5, "relpath": path} for path, md5 in files.items()), key=lambda each: each["relpath"])
+    return f"{hashlib.md5(json.dumps(listed, sort_keys=True).encode(), usedforsecurity=False).hexdigest()}.dir"
+
+
+def _listing(root: Path, name: str) -> dict[str, str] | None:
+    """MD5 of the files of a folder as DVC's cache lists them; None without a list, or with one that is not its own."""
+    path = _cached(root, name)
+    try:
+        files = {each["relpath"]: each["md5"] for each in parse_json(path.read_bytes())}
+    except (OSError, KeyError, TypeError, ValueError):
+        return None
+    return files if _directory_digest(files) == name else None
+
+
+def _cached(root: Path, md5: str) -> Path:
+    return root / CACHE / md5[:2] / md5[2:]
+
+
+def _ignored(root: Path) -> GitIgnoreSpec:
+    path = root / ".dvcignore"
+    return GitIgnoreSpec.from_lines(path.read_text().splitlines() if path.exists() else [])
+
+
+def _committed(root: Path, pointer: str) -> str | None:
+    """What git's commit holds of a pointer; None if it holds none."""
+    try:
+        return git("show", f"HEAD:{pointer}", root=root)
+    except (OSError, subprocess.CalledProcessError):
+        return None

@@ -1,0 +1,88 @@
+"""Is every file what its job made, and did every job read what another made?"""
+
+from segcert.audit.findings import Evidence, Finding, Findings, unless
+from segcert.data.dataset import digests_of, read_index
+from segcert.data.errors import DataError
+from segcert.provenance.lineage import Job, Lineage
+from segcert.provenance.records import SUFFIX
+
+
+def check_files(evidence: Evidence) -> Findings:
+    """Each file that a job made is there, and its bytes are those of the run record."""
+    for job in evidence.lineage.jobs:
+        for path, sha256 in (job.outputs | job.holds).items():
+            found = evidence.digests.sha256(path)
+            if found is None:
+                archive = path in job.holds and path.startswith("data/raw/")  # may be deleted once it was used
+                yield Finding(path, "is not here, so its checksum cannot be compared", broken=not archive)
+            elif found != sha256:
+                yield Finding(
+                    path, f"was changed after `{job.name}` made it: SHA-256 is {found}, the run record says {sha256}"
+                )
+            else:
+                yield None
+
+
+def check_links(evidence: Evidence) -> Findings:
+    """Each file that a job read is the one that another job made, or came from outside and is still the same."""
+    lineage = evidence.lineage
+    for path, reason in lineage.unreadable.items():
+        yield Finding(path, "is no run record; bring it back, or make what it stands beside again", error=reason)
+    for path, reason in lineage.astray.items():
+        yield Finding(path, reason, broken=False)
+    page = f"reports/{lineage.run}/index.html"
+    if not lineage.of and page not in lineage.makers and (evidence.root / page).exists():
+        yield Finding(page, "no run record says what made it; delete it and run snakemake again")
+    for job in lineage.jobs:
+        for path, sha256 in job.inputs.items():
+            yield _link(evidence, job, path, sha256)
+    for path in _left_over(lineage):
+        yield Finding(path, "is left over: the report does not come from it", broken=False)
+
+
+def _left_over(lineage: Lineage) -> list[str]:
+    """The first output of each job beside the lineage, and results of which no run record speaks any more."""
+    if lineage.of:
+        return []
+    made = {path for job in (*lineage.jobs, *lineage.beside) for path in job.outputs}
+    files = (path for path in (lineage.root / "results" / lineage.run).rglob("*") if path.is_file())
+    names = (path.relative_to(lineage.root).as_posix() for path in files if not path.name.startswith("."))
+    unknown = [name for name in names if name not in made and not name.endswith(SUFFIX)]
+    return [*(next(iter(job.outputs)) for job in lineage.beside), *sorted(unknown)]
+
+
+def _link(evidence: Evidence, job: Job, path: str, sha256: str) -> Finding | None:
+    maker = evidence.lineage.makers.get(path)
+    if maker:
+        made = (maker.outputs | maker.holds)[path]
+        if made == sha256:
+            return None
+        return Finding(
+            next(iter(job.outputs)),
+            f"`{job.name}` read another {path} (SHA-256 {sha256}) than `{maker.name}` made ({made}): it is stale, or a "
+            "record was edited",
+        )
+    if path in evidence.made_by_jobs:
+        return Finding(path, f"no run record says what made it, and `{job.name}` read it")
+    found = evidence.digests.sha256(path)
+    if found is None:
+        return Finding(path, f"came from outside and is not here; `{job.name}` read SHA-256 {sha256}", broken=False)
+    if found != sha256:
+        return Finding(path, f"came from outside and has changed since `{job.name}` read it: {found}, then {sha256}")
+    return None
+
+
+def check_indexes(evidence: Evidence) -> Findings:
+    """The images and masks that a data set holds are those of its index.csv."""
+    for job in evidence.lineage.jobs:
+        index = next((path for path in job.outputs if path.endswith("/index.csv")), None)
+        if index is None:
+            continue
+        try:
+            listed = digests_of(read_index(evidence.root / index), index.rpartition("/")[0])
+        except DataError as error:
+            yield Finding(index, "is no index of prepared images", error=str(error))
+            continue
+        for path in sorted(listed.keys() | job.holds.keys()):
+            same = listed.get(path) == job.holds.get(path)
+            yield unless(same, index, f"names another {path} than the run record of `{job.name}`")

@@ -1,0 +1,126 @@
+"""Draw votes again (some images, all their draws, compared count by count), and predict the clean images again."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from segcert.audit.checks.certificates import images_of
+from segcert.audit.findings import Evidence, Finding, Findings, other_code
+from segcert.data.dataset import PreparedDataset
+from segcert.io.arrays import StoredArrays
+from segcert.measurements import measurements_of
+from segcert.networks.runtime import device_name, set_up_torch
+from segcert.provenance.lineage import Job
+from segcert.provenance.recording import processor
+from segcert.smoothing.examples import predict_clean
+from segcert.smoothing.shard import smoothed_segmenter
+from segcert.votes import Votes, load_votes
+
+ROUNDING = 0.001  # share of the counts that another processor, which rounds sums otherwise, may change by one
+
+
+def check_votes(evidence: Evidence, images: int, seed: int) -> Findings:
+    """Votes of `images` images, chosen at random by `seed` from all noise levels and pairings, drawn again.
+
+    On the processor (or GPU) of the first time every count has to be the same. On another processor single counts may
+    differ by one, where two logits are as good as equal; votes of a GPU are drawn again on its like alone. Then every
+    prediction on clean images is made again.
+    """
+    root = evidence.root
+    drawn = [(job, image) for job in evidence.lineage.jobs if job.rule == "sample" for image in images_of(job, root)]
+    for choice in sorted(np.random.default_rng(seed).permutation(len(drawn))[:images]):
+        job, image = drawn[choice]
+        yield other_code(job) or _drawn_again(root, job, image)
+    for job in evidence.lineage.jobs:
+        if job.rule == "predict":
+            yield other_code(job) or _predicted_again(root, job)
+
+
+def _device_of(job: Job) -> tuple[torch.device, bool] | None:
+    """Where to run a job again, and whether the hardware is that of the first time; None: it ran on a GPU."""
+    record = job.record
+    on_gpu = not record["device"].startswith("cpu")
+    if on_gpu and not torch.cuda.is_available():
+        return None
+    device = set_up_torch("cuda" if on_gpu else "cpu", record["threads"])
+    here, then = (device_name(device), record["device"]) if on_gpu else (processor(), record["processor"])
+    return device, here == then
+
+
+def _predicted_again(root: Path, job: Job) -> Finding | None:
+    """Labels of the unsmoothed model on the clean test images, made again."""
+    params, (output,) = job.record["params"], job.outputs
+    where = _device_of(job)
+    if where is None:
+        return Finding(output, f"was made on {job.record['device']}, and cannot be made again here", broken=False)
+    with tempfile.TemporaryDirectory() as folder:
+        again = Path(folder, "again.npz")
+        predict_clean(
+            root / _index_of(job), root / params["segmenter"], again,
+            test_images=params["test_images"], pool=params["pool"], device=where[0],
+        )  # fmt: skip
+        with StoredArrays(again) as made, StoredArrays(root / output) as written:
+            if made.keys() != written.keys():
+                return Finding(output, "holds labels of other images than the index names")
+            shares = {image: float(np.mean(made[image] != written[image])) for image in made}
+    worst = max(shares, key=shares.__getitem__)
+    if shares[worst] == 0:
+        return None
+    rounding = not where[1] and shares[worst] <= ROUNDING
+    return Finding(
+        output, f"the prediction of {worst}, made again, differs in {shares[worst]:.2%} of its pixels", not rounding
+    )
+
+
+def _drawn_again(root: Path, job: Job, image: str) -> Finding | None:
+    record, params, (output,) = job.record, job.record["params"], job.outputs
+    where = _device_of(job)
+    if where is None:
+        return Finding(output, f"was drawn on {record['device']}, and cannot be drawn again here", broken=False)
+    device, same_hardware = where
+    votes = load_votes(root / output)
+    if image not in votes:
+        return Finding(output, f"holds no votes of {image}, which the index names")
+    dataset = PreparedDataset(root / _index_of(job))
+    smoothed = smoothed_segmenter(
+        dataset, root / params["segmenter"], params["denoiser"] and root / params["denoiser"],
+        denoising_steps=params["denoising_steps"], sigma=float(record["wildcards"]["sigma"]),
+        settings=params["settings"], noise=params["noise"], pool=params["pool"], seed=params["seed"], device=device,
+        code=params["code"],
+    )  # fmt: skip
+    again = smoothed.sample(
+        dataset.image(image), params["n0"], params["n"], truth=dataset.mask(image), keep_draws=params["keep_draws"],
+        measurements=measurements_of(params["measurements"], dataset.about["classes"], dataset.pixel_size(image)),
+    )  # fmt: skip
+    return _compared(output, image, votes[image], again, same_hardware=same_hardware)
+
+
+def _compared(output: str, image: str, votes: Votes, again: Votes, *, same_hardware: bool) -> Finding | None:
+    written, made = votes.arrays(), again.arrays()
+    other = sorted(
+        name
+        for name in made.keys() | written.keys()
+        if name not in made or name not in written or not np.array_equal(made[name], written[name], equal_nan=True)
+    )
+    if not other:
+        return None
+    if same_hardware or not _by_rounding(votes, again):
+        return Finding(output, f"the votes of {image}, drawn again, give other {', '.join(other)}")
+    words = f"the votes of {image}, drawn again on another processor, differ by one in a few counts, as rounding may"
+    return Finding(output, words, broken=False)
+
+
+def _by_rounding(votes: Votes, again: Votes) -> bool:
+    """Whether counts differ by one at most, and few of them do."""
+    pairs = ((votes.selection, again.selection), (votes.estimation, again.estimation))
+    if any(one.shape != other.shape for one, other in pairs):
+        return False
+    differences: list[np.ndarray[Any, Any]] = [np.abs(one.astype(int) - other.astype(int)) for one, other in pairs]
+    return all(each.max() <= 1 and np.mean(each > 0) <= ROUNDING for each in differences)
+
+
+def _index_of(job: Job) -> str:
+    return next(path for path in job.inputs if path.endswith("/index.csv"))

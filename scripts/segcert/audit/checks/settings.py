@@ -1,0 +1,31 @@
+"""Did jobs run with the settings that the page names?"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from segcert.audit.findings import Evidence, Finding, Findings, unless
+from segcert.provenance.lineage import Job
+
+
+def check_settings(evidence: Evidence) -> Findings:
+    """What decides a certificate is in each job what the configuration on the page says; records repeat their seed."""
+    page = evidence.lineage.makers.get(f"reports/{evidence.lineage.run}/index.html")
+    configuration = page.record["params"].get("configuration", {}) if page else {}
+    for job in evidence.lineage.jobs:
+        output = next(iter(job.outputs))
+        if job.record.get("seed") != job.record["params"].get("seed"):
+            yield Finding(output, f"the run record of `{job.name}` contradicts itself about the seed")
+        for name, value in _deciding(job) if configuration else ():
+            stated = configuration.get(name)
+            words = f"`{job.name}` ran with {name} {value}, and the page says {stated}"
+            yield unless(value == stated, output, words)
+
+
+def _deciding(job: Job) -> Iterator[tuple[str, Any]]:
+    """The settings of a job that a certificate rests on, by their names in the configuration."""
+    params = job.record["params"]
+    if job.rule == "certify":
+        yield from ((name, params["settings"][name]) for name in ("tau", "alpha", "method"))
+        yield "kfwer_k", params["settings"]["k"]
+    if job.rule == "sample":
+        yield from ((name, params[name]) for name in ("n0", "n", "seed", "noise", "pool"))

@@ -1,0 +1,201 @@
+"""Do the numbers of the report follow from the certificates? Tables are made again, the page is read."""
+
+import decimal
+import functools
+import io
+import math
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from segcert.audit.findings import Evidence, Finding, Findings, other_code, unless
+from segcert.provenance.lineage import Job
+from segcert.results.claims import claim_table
+from segcert.results.tables import (
+    attack_table,
+    class_table,
+    cost_table,
+    denoiser_table,
+    main_table,
+    measurement_table,
+    pairing_table,
+    radius_table,
+    read_table,
+)
+
+TOLERANCE = 1e-9  # relative: of another version of pandas or numpy on another machine
+
+
+def check_collection(evidence: Evidence) -> Findings:
+    """The rows of certificates.parquet and its siblings are those of the certificates that they were collected from."""
+    for job in evidence.lineage.jobs:
+        if job.rule == "collect":
+            for output in job.outputs:
+                parts = [path for path in job.inputs if _kind(path) == _kind(output)]
+                yield other_code(job) or _compared(
+                    evidence.root, output, functools.partial(_concatenated, evidence.root, parts)
+                )
+
+
+def check_tables(evidence: Evidence) -> Findings:
+    """The tables of the report follow from certificates.parquet and its siblings."""
+    for job in evidence.lineage.jobs:
+        if job.rule == "tables":
+            for name, made in _of_tables(evidence.root, job).items():
+                output = next(path for path in job.outputs if path.endswith(f"/{name}.csv"))
+                yield other_code(job) or _compared(evidence.root, output, made)
+
+
+def check_page(evidence: Evidence) -> Findings:
+    """Each number in a table of the page is that of the CSV file, to the digits that are shown; no row is left out."""
+    page = f"reports/{evidence.lineage.run}/index.html"
+    if page not in evidence.lineage.makers or not (evidence.root / page).exists():
+        return
+    tables: dict[str, pd.DataFrame] = {}
+    seen: dict[str, list[int]] = {"main": []}
+    for shown in _Shown.read(evidence.root / page):
+        name, row, column, value, text = shown.table, shown.row, shown.column, shown.value, shown.text
+        if name not in tables:
+            tables[name] = _read_csv(evidence.root / f"reports/{evidence.lineage.run}/tables/{name}.csv")
+        table = tables[name]
+        if shown.in_table and row not in seen.setdefault(name, []):
+            seen[name].append(row)
+        if not 0 <= row < len(table) or column not in table:
+            yield Finding(page, f"shows {column} of row {row} of {name}.csv, which has none")
+            continue
+        stated = float(table[column].iloc[row])
+        agrees = _equal(value, stated) and _rounds_to(text, stated)
+        yield unless(agrees, page, f"shows {text} ({value}) where row {row} of {name}.csv has {column} {stated}")
+    for name, rows in seen.items():
+        complete = rows == list(range(len(tables.get(name, ()))))
+        yield unless(complete and rows, page, f"does not show every row of {name}.csv once, in order")
+
+
+Recipes = dict[str, Callable[[], pd.DataFrame]]
+
+
+def _of_tables(root: Path, job: Job) -> Recipes:
+    results = {Path(path).stem: root / path for path in job.inputs if path.endswith(".parquet")}
+    read = functools.cache(lambda name: pd.read_parquet(results[name]))
+    resamples = job.record["params"]["resamples"]
+    scores, costs = (
+        [root / path for path in job.inputs if f"/{folder}/" in path] for folder in ("denoiser_scores", "costs")
+    )
+    main = root / next(path for path in job.outputs if path.endswith("/main.csv"))
+    return {
+        "main": lambda: main_table(read("certificates"), resamples),
+        "classes": lambda: class_table(read("certificates"), resamples),
+        "pairings": lambda: pairing_table(read("certificates"), resamples),
+        "measurements": lambda: measurement_table(read("intervals")),
+        "attacks": lambda: attack_table(read("attacks")),
+        "denoisers": lambda: denoiser_table([read_table(path) for path in scores]),
+        "budget": lambda: read("budget"),
+        "radii": lambda: radius_table(read("radii"), resamples),
+        "claims": lambda: claim_table(read("certificates"), resamples),
+        "costs": lambda: cost_table(read_table(main), pd.concat(map(read_table, costs))),
+    }
+
+
+def _compared(root: Path, output: str, make: Callable[[], pd.DataFrame]) -> Finding | None:
+    """Whether a table is what it should be."""
+    try:
+        written = pd.read_parquet(root / output) if output.endswith(".parquet") else _read_csv(root / output)
+        made = make()
+        if output.endswith(".csv"):
+            made = _read_csv(io.StringIO(made.to_csv(index=False)))
+        if len(made) or len(written):
+            pd.testing.assert_frame_equal(made, written, rtol=TOLERANCE, atol=0)
+    except AssertionError as error:
+        difference = " ".join(str(error).partition("[index]")[0].split())
+        return Finding(output, f"does not follow from what it was made from: {difference}")
+    except (OSError, ValueError, KeyError) as error:
+        return Finding(output, "cannot be made again", error=str(error))
+    return None
+
+
+def _kind(path: str) -> str:
+    """What a parquet file holds: certificates, intervals, budget, radii or attacks."""
+    if "/certificates/" not in path:
+        return "attacks" if "/attacks/" in path else Path(path).stem
+    beside = ("intervals", "budget", "radii")
+    return next((kind for kind in beside if path.endswith(f".{kind}.parquet")), "certificates")
+
+
+def _concatenated(root: Path, parts: list[str]) -> pd.DataFrame:
+    frames = [pd.read_parquet(root / path) for path in parts if path.endswith(".parquet")]
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+
+def _read_csv(source: Path | io.StringIO) -> pd.DataFrame:
+    try:
+        return read_table(source)
+    except pd.errors.EmptyDataError:
+        return pd.DataFrame()
+
+
+def _equal(text: str, value: float) -> bool:
+    try:
+        return float(text) == value or (math.isnan(float(text)) and math.isnan(value))
+    except ValueError:
+        return False
+
+
+def _rounds_to(text: str, value: float) -> bool:
+    """Whether a text shows a value, rounded to the digits of the text."""
+    if math.isnan(value) or math.isinf(value):
+        return text == ("n/a" if math.isnan(value) else f"{value:g}")
+    share = 100 if text.endswith("%") else 1
+    try:
+        shown = decimal.Decimal(text.removesuffix("%"))
+        half = decimal.Decimal(5).scaleb(int(shown.as_tuple().exponent) - 1)
+    except (decimal.InvalidOperation, ValueError):
+        return False
+    return abs(shown - share * decimal.Decimal(value)) <= half * (1 + decimal.Decimal(TOLERANCE))
+
+
+class _Shown(NamedTuple):
+    """A number of a page: of which row and column of which table, its exact value and its text."""
+
+    table: str
+    row: int
+    column: str
+    value: str
+    text: str
+    in_table: bool  # and not in a sentence
+
+    @classmethod
+    def read(cls, path: Path) -> list["_Shown"]:
+        """The numbers of a file."""
+        parser = _Reader()
+        parser.feed(path.read_text(encoding="utf-8", errors="replace"))
+        return parser.found
+
+
+class _Reader(HTMLParser):
+    """Reads <data> in the rows of tables, and those in sentences that name their row themselves."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.row: tuple[str, int] | None = None
+        self.number: _Shown | None = None
+        self.found: list[_Shown] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        about = {name: value or "" for name, value in attrs}
+        named = (about["data-table"], int(about["data-row"])) if "data-table" in about else None
+        if tag == "tr":
+            self.row = named
+        elif tag == "data" and (place := named or self.row):
+            self.number = _Shown(*place, about["data-column"], about["value"], "", in_table=not named)
+
+    def handle_data(self, data: str) -> None:
+        if self.number:
+            self.number = self.number._replace(text=self.number.text + data)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "data" and self.number:
+            self.found.append(self.number)
+            self.number = None

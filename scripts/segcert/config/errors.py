@@ -1,0 +1,72 @@
+"""What is wrong with a configuration, in words that say what to write instead."""
+
+import difflib
+from typing import Any
+
+import yaml
+from pydantic import BaseModel
+
+from segcert.config.networks import OwnModel
+from segcert.config.sections import OwnData
+
+OWN: dict[str, type[BaseModel]] = {"own_data": OwnData, "own_models": OwnModel}
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used; the message names the key and the line to write instead."""
+
+
+def explain(config: type[BaseModel], problem: dict[str, Any]) -> str:
+    """A problem that pydantic found, in one line that names the key and what to write instead."""
+    keys = [key for key in problem["loc"] if isinstance(key, str)]
+    if problem["type"] == "value_error":
+        return f"{'.'.join(keys)}: {problem['msg']}".removeprefix(": ").replace("Value error, ", "")
+    if keys[0] in OWN:
+        return _explain_own(OWN[keys[0]], keys, problem)
+    model = config
+    for depth, key in enumerate(keys):
+        if key not in model.model_fields:
+            return _unknown(config, model, keys[: depth + 1])
+        annotation = model.model_fields[key].annotation
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            model = annotation
+        else:
+            break
+    where = ".".join(map(str, problem["loc"]))
+    expected = problem["msg"].removeprefix("Input should be ")
+    return f"`{where}`: found {problem['input']!r}; expected {expected}. {_field_help(config, keys)}"
+
+
+def _explain_own(section: type[BaseModel], keys: list[str], problem: dict[str, Any]) -> str:
+    where, key = ".".join(map(str, problem["loc"])), keys[min(2, len(keys) - 1)]
+    if problem["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(key, section.model_fields, n=1)
+        return f"`{where}`: there is no such key; " + (
+            f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(section.model_fields)}"
+        )
+    field = section.model_fields.get(key)
+    example = f" ({field.description})" if field else ""
+    return f"`{where}`: found {problem['input']!r}; expected {problem['msg'].removeprefix('Input should be ')}{example}"
+
+
+def _unknown(config: type[BaseModel], model: type[BaseModel], keys: list[str]) -> str:
+    near = difflib.get_close_matches(keys[-1], model.model_fields, n=1)
+    if not near:
+        return f"`{'.'.join(keys)}`: there is no such key; delete it (known here: {', '.join(model.model_fields)})"
+    line = _field_help(config, [*keys[:-1], near[0]])
+    return f"`{'.'.join(keys)}`: there is no such key; did you mean `{near[0]}`? {line}"
+
+
+def _field_help(config: type[BaseModel], keys: list[str]) -> str:
+    defaults: Any = config().model_dump()
+    for key in keys:
+        defaults = defaults[key] if isinstance(defaults, dict) and key in defaults else None
+    line = in_yaml(defaults)
+    for key in reversed(keys[1:]):
+        line = f"{{{key}: {line}}}"
+    return f"Write, for example: `{keys[0]}: {line}`"
+
+
+def in_yaml(value: Any) -> str:
+    """A value as YAML on one line."""
+    return str(yaml.safe_dump(value, default_flow_style=True, width=1000)).removesuffix("\n").removesuffix("\n...")

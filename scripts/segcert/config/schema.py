@@ -1,0 +1,273 @@
+"""The configuration: one closed, typed model."""
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, Self
+
+from pydantic import Field, ValidationError, model_validator
+
+from segcert.config.errors import ConfigError, explain, in_yaml
+from segcert.config.networks import Denoiser, OwnModel, Segmenter
+from segcert.config.sections import (
+    Attack,
+    Count,
+    Measure,
+    Name,
+    OwnData,
+    Phantom,
+    Report,
+    Sampling,
+    Section,
+    Sigma,
+)
+
+# Snakemake takes no one-letter key on its command line, so `--config draws=1000` means n.
+ALIASES = {"draws": "n"}
+
+ARCHITECTURES = ("unet", "resunetpp", "deeplabv3plus")
+DATASETS = ("phantom", "montgomery", "shenzhen", "jsrt", "isic2018", "cvc_clinicdb", "kvasir_seg")
+
+
+class Config(Section):
+    """Everything that a run can vary."""
+
+    run: Name = Field("phantom", description="Name of the run: results/<run>/ and reports/<run>/")
+    mirror: str | None = Field(
+        None, description="Folder or URL with the official archives and a SHA256SUMS; null: the official addresses"
+    )
+    seed: int = Field(0, ge=0, lt=2**63, description="Seed of training and sampling")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="Where networks run; auto: the GPU if there is one"
+    )
+    replay: int = Field(0, ge=0, description="Images whose votes `snakemake audit` draws again")
+    compare: list[Name] = Field(
+        [], description="Finished runs that `snakemake compare` sets side by side, such as [phantom, phantom-holm]"
+    )
+    datasets: list[Name] = Field(
+        ["phantom"],
+        min_length=1,
+        description="Data sets: phantom (synthetic), montgomery, shenzhen, jsrt, isic2018, cvc_clinicdb, kvasir_seg "
+        "(`segcert datasets`), and those of one's own in `own_data`",
+    )
+    own_data: dict[Name, OwnData] = Field(
+        {},
+        description="Data sets of one's own by name, such as {clinic: {images: ..., masks: ...}}; see "
+        "docs/how-to/own-data.md",
+    )
+    splits: dict[Name, str] = Field(
+        {},
+        description="By data set: the rule of its split (`segcert datasets NAME` lists them), or a .json file with the "
+        "lists train, val and test; without an entry its first rule",
+    )
+    exclude: dict[Name, list[str]] = Field({}, description="By data set: images to leave out")
+    image_size: int = Field(
+        64, ge=16, le=2048, description="Height and width, in pixels, at which noise is added and labels are certified"
+    )
+    keep_aspect: bool = Field(
+        False, description="Pad images with black to a square before they are resized, instead of stretching them"
+    )
+    pool: int = Field(
+        1,
+        ge=1,
+        le=32,
+        description="The networks see the noisy image averaged over pool x pool pixels, at a fraction of the cost; "
+        "noise, radius and certificate stay at image_size. Pays at high sigma and large image_size "
+        "(docs/what-moves-certified-dice.md)",
+    )
+    models: list[Name] = Field(
+        ["unet"],
+        min_length=1,
+        description="Segmentation networks: unet, resunetpp, deeplabv3plus (the paper's), and those of one's own in "
+        "`own_models`",
+    )
+    own_models: dict[Name, OwnModel] = Field(
+        {},
+        description="Networks of one's own by name, such as {net: {target: package.module:factory, arguments: {...}}} "
+        "or {net: {program: network.pt2}}; see docs/how-to/own-network.md",
+    )
+    regimes: list[Literal["clean", "noise", "denoised"]] = Field(
+        ["clean", "noise"],
+        min_length=1,
+        description="How segmenters are trained: on clean images, with Gaussian noise (the SegCertify baseline), or "
+        "fine-tuned on what the first of `denoisers` makes of noisy images; the latter stand behind a denoiser only",
+    )
+    denoisers: list[Literal["none", "ddpm", "adm256"]] = Field(
+        ["none", "ddpm"],
+        min_length=1,
+        description="In front of the segmenter: nothing, the diffusion denoiser trained here (ddpm), or OpenAI's of "
+        "256x256 ImageNet pictures, the paper's (adm256; 2.2 GB are fetched)",
+    )
+    denoising_steps: Count = Field(
+        1,
+        description="Network calls per denoised image: 1 is one-shot denoising; k descend from t* by DDIM",
+    )
+    gpus: Count = Field(1, description="GPUs on one node among which each training is dealt out, where there are any")
+    sigmas: list[Sigma] = Field(
+        [0.25, 0.5, 1.0], min_length=1, description="Noise levels to certify at, in units of pixels in [0, 1]"
+    )
+    n0: Count = Field(10, description="Selection draws per image: they choose each pixel's class")
+    n: Count = Field(
+        100, description="Estimation draws per image: they test it. On the command line: --config draws=1000"
+    )
+    tau: float = Field(
+        0.75,
+        gt=0.5,
+        lt=1,
+        description="Share of the noisy copies on which the class must win; the radius is sigma * Phi^-1(tau)",
+    )
+    alpha: float = Field(0.001, gt=0, lt=0.5, description="Probability that any pixel of an image is certified wrongly")
+    method: Literal["segcertify", "holm", "kfwer", "by"] = Field(
+        "segcertify",
+        description="Statistics: segcertify (n0/n split, Holm over all pixels), holm (the same guarantee from all "
+        "n0 + n draws, more area); weaker guarantees: kfwer (kfwer_k or more wrong pixels are improbable), by (the "
+        "expected share of wrong pixels is bounded)",
+    )
+    kfwer_k: Count = Field(
+        10, description="Method `kfwer`: alpha bounds the probability of this many wrong pixels in an image"
+    )
+    noise: Literal["normal", "exact"] = Field(
+        "normal",
+        description="normal: float32 Gaussian noise; exact: Gaussian noise rounded to the grid of the 8-bit image, by "
+        "integer arithmetic, so that the guarantee holds in floating point too",
+    )
+    measurements: list[Measure] = Field(
+        ["area", "cardiothoracic_ratio"],
+        description="What is measured on the label map of each draw, to certify intervals: area, diameter (of each "
+        "class), cardiothoracic_ratio (of data sets with lungs and heart), or package.module:function",
+    )
+    decisions: list[str] = Field(
+        ["cardiothoracic_ratio > 0.5"],
+        description="Thresholds on measurements: certified where the whole interval lies on one side",
+    )
+    keep_draws: bool = Field(
+        False,
+        description="Keep the label map of every draw, packed, so that a new measurement needs no new sampling; "
+        "costs, before compression, pixels * ceil(log2(classes)) / 8 bytes per draw",
+    )
+    phantom: Phantom = Field(Phantom(), description=str(Phantom.__doc__))
+    segmenter: Segmenter = Field(Segmenter(), description=str(Segmenter.__doc__))
+    denoiser: Denoiser = Field(Denoiser(), description=str(Denoiser.__doc__))
+    sampling: Sampling = Field(Sampling(), description=str(Sampling.__doc__))
+    attack: Attack = Field(Attack(), description=str(Attack.__doc__))
+    report: Report = Field(Report(), description=str(Report.__doc__))
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> Self:
+        lists = ("sigmas", "datasets", "models", "regimes", "denoisers", "measurements", "decisions")
+        for key in lists:
+            values = getattr(self, key)
+            if len(set(values)) < len(values):
+                raise ValueError(
+                    f"`{key}`: found {in_yaml(values)}; an entry stands twice. "
+                    f"Write `{key}: {in_yaml(list(dict.fromkeys(values)))}`"
+                )
+        for own, built_in in (("own_data", (*DATASETS, "adm256")), ("own_models", ARCHITECTURES)):
+            if taken := set(built_in) & set(getattr(self, own)):
+                raise ValueError(f"`{own}`: found {min(taken)}, a name segcert has given already. Choose another name")
+        datasets, models = (*DATASETS, *self.own_data), (*ARCHITECTURES, *self.own_models)
+        for key in ("datasets", "splits", "exclude"):
+            _require_known(key, getattr(self, key), datasets, "own_data")
+        _require_known("denoiser.shared", self.denoiser.shared, self.datasets, "datasets")
+        _require_known("models", self.models, models, "own_models")
+        if self.run == "captions":
+            raise ValueError("`run`: found captions, a folder of reports/ in the repository. Write `run: my-run`")
+        return self
+
+    @model_validator(mode="after")
+    def _sigmas_are_short(self) -> Self:
+        rounded = [float(f"{sigma:g}") for sigma in self.sigmas]  # as in file names
+        if rounded != self.sigmas:
+            raise ValueError(
+                f"`sigmas`: found {in_yaml(self.sigmas)}, of more than six digits. Write `sigmas: {in_yaml(rounded)}`"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _denoised_has_a_denoiser(self) -> Self:
+        if "denoised" in self.regimes and self.denoisers == ["none"]:
+            raise ValueError("`regimes`: found denoised, but no denoiser. Write `denoisers: [none, ddpm]`")
+        if self.denoiser.sigma_min >= self.denoiser.sigma_max:
+            raise ValueError(
+                f"`denoiser.sigma_min`: found {self.denoiser.sigma_min:g}; expected less than `denoiser.sigma_max`, "
+                f"{self.denoiser.sigma_max:g}. Write `denoiser: {{sigma_min: {self.denoiser.sigma_max / 5:g}}}`"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _image_can_be_divided(self) -> Self:
+        halvings = {f"the network {name}": 5 for name in self.models if name in ("resunetpp", "deeplabv3plus")}
+        if "unet" in self.models:
+            halvings["segmenter.depth"] = self.segmenter.depth
+        if "ddpm" in self.denoisers:
+            halvings["the levels of denoiser.channels"] = len(self.denoiser.layout[0]) - 1
+        if "adm256" in self.denoisers:
+            halvings["the denoiser adm256"] = 5
+        pooled = f"divided by `pool: {self.pool}`"
+        divisors = {
+            f"{pooled} and halved {halving} times by {reason}": self.pool * 2**halving
+            for reason, halving in halvings.items()
+        }
+        divisors[pooled] = self.pool
+        for reason, divisor in divisors.items():
+            nearest = max(1, round(self.image_size / divisor)) * divisor
+            if nearest != self.image_size:
+                raise ValueError(
+                    f"`image_size`: found {self.image_size}, to be {reason}. Write `image_size: {nearest}`"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _batches_can_be_dealt_out(self) -> Self:
+        normalised = 2 if "deeplabv3plus" in self.models else 1  # it normalises one number per image and channel
+        for key, section, least in (("segmenter", self.segmenter, normalised), ("denoiser", self.denoiser, 1)):
+            if section.batch_size < least * self.gpus:
+                raise ValueError(
+                    f"`{key}.batch_size`: found {section.batch_size}; expected {least} or more for each of `gpus: "
+                    f"{self.gpus}`" + (", as deeplabv3plus learns from no single image" if least > 1 else "") + ". "
+                    f"Write `{key}: {{batch_size: {least * self.gpus}}}`"
+                )
+        return self
+
+    def warnings(self) -> list[str]:
+        """What a run can do, and is probably not meant to do: certify at noise that no network has learned."""
+        lowest, highest = min(self.sigmas), max(self.sigmas)
+        warnings = []
+        if "noise" in self.regimes and highest > self.segmenter.sigma_max:
+            warnings.append(_untrained(highest, "segmenter", "sigma_max"))
+        if "ddpm" in self.denoisers and self.denoiser.levels == "range":
+            if highest > self.denoiser.sigma_max:
+                warnings.append(_untrained(highest, "denoiser", "sigma_max"))
+            if lowest < self.denoiser.sigma_min:
+                warnings.append(_untrained(lowest, "denoiser", "sigma_min"))
+            if self.denoising_steps > 1:
+                warnings.append(
+                    f"`denoising_steps`: found {self.denoising_steps}; they descend below `denoiser.sigma_min`, where "
+                    "the denoiser is not trained. Write `denoiser: {levels: all}`"
+                )
+        return warnings
+
+    @classmethod
+    def read(cls, values: Mapping[str, Any]) -> Self:
+        """Check plain values (of a YAML file and the command line). Raises ConfigError with all that is wrong."""
+        try:
+            return cls.model_validate(
+                {key: value for key, value in values.items() if key not in ALIASES}
+                | {name: values[alias] for alias, name in ALIASES.items() if alias in values}
+            )
+        except ValidationError as error:
+            problems = "\n".join(f"  - {explain(cls, dict(problem))}" for problem in error.errors())
+            raise ConfigError(f"the configuration cannot be used:\n{problems}") from None
+
+
+def _untrained(sigma: float, section: str, key: str) -> str:
+    return f"`sigmas`: found {sigma:g}, at which the {section} is not trained. Write `{section}: {{{key}: {sigma:g}}}`"
+
+
+def _require_known(key: str, names: Iterable[str], known: Sequence[str], own: str) -> None:
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            raise ValueError(
+                f"`{key}`: found {name!r}; expected one of {', '.join(known)}"
+                + (f". Did you mean `{near[0]}`?" if near else f", or an entry of `{own}`")
+            )

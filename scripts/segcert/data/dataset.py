@@ -1,0 +1,210 @@
+"""The rows of index.csv: their schema, and the rule that a group has one split.
+
+Read the common format back, every file compared with its digest.
+"""
+
+import csv
+import dataclasses
+import functools
+import hashlib
+import io
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from segcert.data.errors import DataError
+from segcert.data.raster import Labels, PixelSize, to_unit
+from segcert.io.json_files import parse_json
+
+SPLITS = ("train", "val", "test")
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Millimetres = Annotated[
+    Annotated[float, Field(gt=0)] | None, BeforeValidator(lambda cell: None if cell == "" else cell)
+]
+
+
+class Row(BaseModel):
+    """A prepared image: its group, split, digests, the size it had, and the size of a prepared pixel where known."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    image: str = Field(pattern=r"^[^/\\\x00-\x1f\x7f]+$", description="Name: images/<image>.png and masks/<image>.png")
+    group: str = Field(
+        pattern=r"^[^\x00-\x1f\x7f]+$", description="Patient or sequence; the image itself where nothing is known"
+    )
+    split: Literal["train", "val", "test"]
+    digest: Sha256 = Field(description="SHA-256 of the image file")
+    mask_digest: Sha256 = Field(description="SHA-256 of the mask file")
+    height: int = Field(gt=0, description="Of the image as it was found, in pixels")
+    width: int = Field(gt=0)
+    pixel_height: Millimetres = Field(None, description="Of a prepared pixel, in mm; empty where it is not known")
+    pixel_width: Millimetres = None
+
+
+def write_index(path: Path, rows: Iterable[Row]) -> None:
+    """Write index.csv."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(Row.model_fields), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(row.model_dump() for row in rows)
+
+
+def read_index(path: Path) -> list[Row]:
+    """The rows of index.csv. Raises DataError, naming file, line and column, where one does not fit the schema."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            lines = list(csv.DictReader(file, restkey="more"))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: cannot be read ({error}). Delete it and run snakemake again") from error
+    rows = []
+    for number, cells in enumerate(lines, start=2):
+        try:
+            rows.append(Row.model_validate(cells))
+        except ValidationError as error:
+            problem = error.errors()[0]
+            raise DataError(
+                f"{path}: line {number}, column {'.'.join(map(str, problem['loc']))}: found {problem['input']!r}; "
+                f"{problem['msg']}. Delete {path} and run snakemake again"
+            ) from error
+    return rows
+
+
+def digests_of(rows: Iterable[Row], folder: str | Path) -> dict[str, str]:
+    """SHA-256 of the image and mask of each row, by path; `folder` holds index.csv."""
+    return {
+        f"{folder}/{kind}/{row.image}.png": digest
+        for row in rows
+        for kind, digest in (("images", row.digest), ("masks", row.mask_digest))
+    }
+
+
+def check_groups(what: str, rows: Iterable[tuple[str, str, str]], group: str) -> None:
+    """Raise DataError if a group is on two sides; rows of (image, group, split)."""
+    seen: dict[str, tuple[str, str]] = {}
+    for image, name, split in rows:
+        first, side = seen.setdefault(name, (image, split))
+        if side != split:
+            raise DataError(
+                f"{what}: {group} {name} is in two splits: {first} in {side}, {image} in {split}. Put all of its "
+                "images into one split; a published split that leaks has to say so with `leaks: true`"
+            )
+
+
+class _Stated(dict[str, Any]):
+    """What a file states; DataError, naming it, for what it does not."""
+
+    path: Path | None = None
+
+    def __missing__(self, key: str) -> Any:
+        raise DataError(f"{self.path}: says nothing of {key}; delete it and run snakemake again")
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
+
+
+HOLDS: dict[str, Callable[[Any], bool]] = {
+    "bits": lambda value: type(value) is int and 1 <= value <= 16,
+    "channels": lambda value: type(value) is int and value in (1, 3),
+    "classes": lambda value: _texts(value) and bool(value),
+    **dict.fromkeys(SPLITS, _texts),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class PreparedDataset:
+    """A prepared data set, named by its index.csv."""
+
+    index: Path
+
+    @functools.cached_property
+    def about(self) -> dict[str, Any]:
+        """What dataset.json says: name, title, classes, channels, bits, image_size, terms, citation, ..."""
+        return self._json("dataset.json")
+
+    @functools.cached_property
+    def rows(self) -> dict[str, Row]:
+        """The rows of index.csv by image."""
+        return {row.image: row for row in read_index(self.index)}
+
+    def check(self) -> None:
+        """Compare every image and mask with its digest, and the index with splits.json: before anything is trained.
+
+        Raises DataError, naming what is missing or was changed.
+        """
+        stated = self._json("splits.json")
+        for split in SPLITS:
+            if stated.get(split) != self.names(split):
+                raise DataError(
+                    f"{self.index}: its images in {split} are not those of splits.json beside it; delete {self.index} "
+                    "and run snakemake again"
+                )
+        if not stated.get("leaks"):
+            check_groups(str(self.index), [(row.image, row.group, row.split) for row in self.rows.values()], "group")
+        for name, row in self.rows.items():
+            self._checked("images", name, row.digest)
+            self._checked("masks", name, row.mask_digest)
+
+    def names(self, split: str, most: int | None = None) -> list[str]:
+        """Names of the images of a split, in order; at most the first `most`."""
+        return [row.image for row in self.rows.values() if row.split == split][:most]
+
+    def group(self, name: str) -> str:
+        """The patient or sequence that an image belongs to."""
+        return self.rows[name].group
+
+    def pixel_size(self, name: str) -> PixelSize | None:
+        """Height and width of a prepared pixel in mm, where they are known."""
+        row = self.rows[name]
+        return (row.pixel_height, row.pixel_width) if row.pixel_height and row.pixel_width else None
+
+    def image(self, name: str) -> npt.NDArray[np.float32]:
+        """An image, (C, H, W) in [0, 1], on the grid k / (2^bits - 1)."""
+        pixels = self._read("images", name, self.rows[name].digest)
+        planes = pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+        return to_unit(planes, self.about["bits"])
+
+    def mask(self, name: str) -> Labels:
+        """Class ids of an image's mask, (H, W)."""
+        mask: Labels = self._read("masks", name, self.rows[name].mask_digest)
+        return mask
+
+    def stack(self, split: str) -> tuple[npt.NDArray[np.float32], Labels]:
+        """Images (N, C, H, W) and masks (N, H, W) of a split."""
+        names = self.names(split)
+        return np.stack([self.image(name) for name in names]), np.stack([self.mask(name) for name in names])
+
+    def _read(self, kind: str, name: str, digest: str) -> npt.NDArray[Any]:
+        with Image.open(io.BytesIO(self._checked(kind, name, digest))) as image:
+            return np.asarray(image)
+
+    def _checked(self, kind: str, name: str, digest: str) -> bytes:
+        path = self.index.parent / kind / f"{name}.png"
+        if not path.exists():
+            raise DataError(f"{path}: missing, but {self.index} names it; delete {self.index} and run snakemake again")
+        data = path.read_bytes()
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise DataError(
+                f"{path}: differs from its digest in {self.index}; delete {self.index} and run snakemake again"
+            )
+        return data
+
+    def _json(self, name: str) -> dict[str, Any]:
+        path = self.index.parent / name
+        try:
+            stated = parse_json(path.read_bytes())
+            if not isinstance(stated, dict):
+                raise ValueError(f"found a {type(stated).__name__}")
+            content = _Stated(stated)
+            content.path = path
+            if wrong := [key for key, holds in HOLDS.items() if key in content and not holds(content[key])]:
+                raise ValueError(f"{wrong[0]}: found {content[wrong[0]]!r}")
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path}: cannot be read ({error}); delete {self.index} and run snakemake again") from error
+        return content

@@ -1,0 +1,86 @@
+"""data/raw/<dataset>/: what was fetched or put there, and the manifest that says what it was."""
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from segcert.data.archives import File, open_archive
+from segcert.data.errors import DataError
+from segcert.io.atomic import atomic_file
+from segcert.io.json_files import leads_out
+from segcert.io.progress import track
+from segcert.provenance.digests import file_digest
+
+MANIFEST = "manifest.json"
+
+
+class ArchiveEntry(BaseModel):
+    """An archive: its name, size, SHA-256, and whether it is the official release (None: no checksum was published)."""
+
+    name: str
+    bytes: int
+    sha256: str
+    official: bool | None
+
+
+class Manifest(BaseModel):
+    """What lies in the folder: archives, and the SHA-256 of loose files by path."""
+
+    dataset: str
+    archives: list[ArchiveEntry] = []
+    files: dict[str, str] = {}
+
+    def digests(self, folder: str | Path) -> dict[str, str]:
+        """SHA-256 of each archive and loose file in `folder`, by path."""
+        named = {archive.name: archive.sha256 for archive in self.archives} | self.files
+        return {f"{folder}/{name}": sha256 for name, sha256 in named.items()}
+
+
+def write_manifest(
+    folder: Path, dataset: str, archives: Sequence[Mapping[str, Any]], files: Mapping[str, Path]
+) -> None:
+    """Write the manifest of a data set: its archives (as ArchiveEntry), and loose files by what they are called."""
+    digests = {name: file_digest(path) for name, path in track(files.items(), f"digests of {dataset}", len(files))}
+    manifest = Manifest.model_validate({"dataset": dataset, "archives": archives, "files": digests})
+    with atomic_file(folder / MANIFEST) as path:
+        path.write_text(manifest.model_dump_json(indent=2) + "\n")
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of a data set. Raises DataError when it is missing or damaged, or names files elsewhere."""
+    path = folder / MANIFEST
+    try:
+        manifest = Manifest.model_validate_json(path.read_bytes())
+        if outside := next((each.name for each in manifest.archives if leads_out(each.name)), None):
+            raise ValueError(f"it names {outside!r}, outside of its folder")
+        return manifest
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: is no manifest ({error}); delete it and run snakemake again") from error
+
+
+@contextlib.contextmanager
+def open_raw(folder: str | Path) -> Iterator[list[File]]:
+    """Every file of a data set's archives and unpacked folders, compared with the manifest; valid in the context.
+
+    Archives are compared at once, loose files when they are read. Raises DataError on a difference.
+    """
+    folder = Path(folder)
+    manifest = read_manifest(folder)
+    with contextlib.ExitStack() as stack:
+        files = []
+        for entry in manifest.archives:
+            path = folder / entry.name
+            if not path.exists():
+                raise DataError(f"{path}: missing; put it back, or delete {folder / MANIFEST} and run snakemake again")
+            if (found := file_digest(path)) != entry.sha256:
+                raise DataError(
+                    f"{path}: SHA-256 is {found}, the manifest says {entry.sha256}; it changed after it was "
+                    f"fetched: delete it and {folder / MANIFEST} and run snakemake again"
+                )
+            files += stack.enter_context(open_archive(path))
+        for name, sha256 in manifest.files.items():
+            files.append(File(name, str(folder), (folder / name).read_bytes, sha256))
+        yield files

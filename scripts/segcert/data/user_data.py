@@ -1,0 +1,304 @@
+"""Which files of one's own belong together: by their names in folders, or as a table lists them.
+
+Images of one's own that are certified one by one: PNG, TIFF and DICOM files.
+
+A data set of one's own (`kind: folder`): what its files mean.
+"""
+
+import csv
+import dataclasses
+import functools
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from segcert.data.archives import File, list_folder
+from segcert.data.catalog import Dataset, Named, SplitRule
+from segcert.data.dataset import SPLITS
+from segcert.data.decode import IMAGE_SUFFIXES, decode, decode_values, file_format
+from segcert.data.errors import DataError
+from segcert.data.pairs import Found, LeftOut, Pair
+from segcert.data.raster import Labels, Raster
+from segcert.data.release import decoded
+from segcert.data.splits import GROUPS
+
+
+@dataclasses.dataclass
+class Listed:
+    """An image of one's own: paths of image and mask ("" where there is none), group and split (where it is known)."""
+
+    image: str = ""
+    mask: str = ""
+    group: str = ""
+    split: str = ""
+
+
+def list_own(name: str, settings: Mapping[str, Any]) -> dict[str, Listed]:
+    """The images of an entry of `own_data`, by name. Raises DataError for folders and tables that cannot be used."""
+    rows = _in_table(name, settings) if settings["table"] else _in_folders(name, settings)
+    if pattern := settings["group_pattern"]:
+        for image, row in rows.items():
+            match = re.search(pattern, image)
+            if not match or not match[1]:
+                raise DataError(
+                    f"own_data.{name}: the image {image} does not match `group_pattern: {pattern}`; expected a pattern "
+                    "that finds the group in every name"
+                )
+            row.group = match[1]
+    return dict(sorted(rows.items()))
+
+
+def has_groups(settings: Mapping[str, Any]) -> bool:
+    """Whether the settings say which patient an image belongs to."""
+    return bool(settings["group_pattern"]) or bool(
+        settings["table"] and (settings["group_column"] or "group") in _read_table(settings)[0]
+    )
+
+
+def has_splits(settings: Mapping[str, Any]) -> bool:
+    """Whether a table says which split an image belongs to."""
+    return bool(settings["table"]) and "split" in _read_table(settings)[0]
+
+
+def _in_folders(name: str, settings: Mapping[str, Any]) -> dict[str, Listed]:
+    rows: dict[str, Listed] = {}
+    folders = {key: _folder(name, settings, key) for key in ("images", "masks")}
+    together = folders["images"].resolve() == folders["masks"].resolve()
+    if together and not settings["mask_suffix"]:
+        raise DataError(
+            f"own_data.{name}: images and masks lie in the same folder; expected a `mask_suffix` that tells them apart"
+        )
+    for kind, folder in (("image", folders["images"]), ("mask", folders["masks"])):
+        for file in list_folder(folder):
+            image = _without(file.path, settings[f"{kind}_suffix"])
+            is_mask = together and file.path.endswith(settings["mask_suffix"])
+            if image is None or (kind == "image" and is_mask) or not file.path.lower().endswith(IMAGE_SUFFIXES):
+                continue
+            row = rows.setdefault(image.replace("/", "_"), Listed())
+            if there := getattr(row, kind):
+                raise DataError(f"{there} and {folder / file.path} have the same name; take one of them away")
+            setattr(row, kind, str(folder / file.path))
+    return rows
+
+
+def _in_table(name: str, settings: Mapping[str, Any]) -> dict[str, Listed]:
+    table = Path(settings["table"]).expanduser()
+    columns, lines = _read_table(settings)
+    group_column = settings["group_column"] or "group"
+    if not {"image", "mask"} <= set(columns) or (settings["group_column"] and group_column not in columns):
+        wanted = ["image", "mask", *[group_column] * bool(settings["group_column"])]
+        raise DataError(f"{table}: found the columns {', '.join(columns)}; expected {', '.join(wanted)}")
+    rows: dict[str, Listed] = {}
+    for number, line in enumerate(lines, start=2):
+        files = [_path(settings, table, number, line[kind], f"{kind}s") for kind in ("image", "mask")]
+        image = line.get("name") or Path(files[0] or files[1]).stem
+        row = Listed(files[0], files[1], line.get(group_column, ""), line.get("split", ""))
+        if not image or image in rows:
+            found = f"{image} twice" if image else "neither image nor mask"
+            raise DataError(f"{table}: line {number}: found {found}; expected a line an image, each of its own name")
+        if group_column in columns and not row.group:
+            raise DataError(
+                f"{table}: line {number}: the column {group_column} is empty; expected the group of {image}"
+            )
+        if row.split not in ("", *SPLITS):
+            raise DataError(f"{table}: line {number}: found the split {row.split!r}; expected {', '.join(SPLITS)}")
+        rows[image] = row
+    return rows
+
+
+def _path(settings: Mapping[str, Any], table: Path, number: int, entry: str, key: str) -> str:
+    """A file of the table: relative to the folder `images` or `masks` if one is given, else to the table."""
+    if not entry:
+        return ""
+    path = Path(settings[key] or table.parent).expanduser() / entry
+    if not path.is_file():
+        raise DataError(
+            f"{table}: line {number}: names {entry}, but there is no {path}; mend the table or leave the cell empty"
+        )
+    return str(path)
+
+
+def _read_table(settings: Mapping[str, Any]) -> tuple[list[str], list[dict[str, str]]]:
+    """The columns and lines of the table."""
+    path = Path(settings["table"]).expanduser()
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, restval="")
+            lines = [{key: value.strip() for key, value in line.items() if key} for line in reader]
+            return list(reader.fieldnames or ()), lines
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: cannot be read as a CSV table ({error}); write it as UTF-8, with commas") from error
+
+
+def _folder(name: str, settings: Mapping[str, Any], key: str) -> Path:
+    folder = Path(settings[key] or "").expanduser()
+    if not settings[key] or not folder.is_dir():
+        raise DataError(
+            f"own_data.{name}: found no folder {settings[key] or ''!r}; expected `{key}: /path/to/{key}`, or a `table` "
+            "that lists the files"
+        )
+    return folder
+
+
+def _without(path: str, suffix: str) -> str | None:
+    """The name of a file without its suffix ("" is any file ending); None if it does not have it."""
+    if not suffix:
+        return str(Path(path).with_suffix(""))
+    return path[: -len(suffix)] if path.endswith(suffix) else None
+
+
+def read_own_image(path: str | Path, bits: int | None = None) -> Raster:
+    """Read a PNG, TIFF or DICOM file; `bits` of its grid, where the file does not say it (segcert.data.decode).
+
+    Raises DataError, naming the file, for anything that is no such image.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    data = path.read_bytes()
+    if not file_format(data):
+        raise DataError(f"{path}: is no PNG, TIFF or DICOM file; convert it (JPEG loses what certificates speak of)")
+    try:
+        return decode(data, bits)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+BACKGROUND = "background"
+NOT_IN_PATHS = {
+    "a brace, which Snakemake takes for a wildcard,": "[{}]",
+    "a name in angle brackets, which Snakemake takes for a variable,": "<[^>]*>",
+    "a line end or other control character": r"[\0-\x1f\x7f]",
+    "bytes that are no UTF-8": r"[\ud800-\udfff]",
+}
+JPEG_GAP = 32  # values closer to each other than this cannot be told apart after JPEG
+
+
+@dataclasses.dataclass(frozen=True)
+class OwnFolder:
+    """A data set by its name and the keys of its entry of `own_data` in the configuration."""
+
+    name: str
+    settings: Mapping[str, Any]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the class ids; the background first."""
+        named = dict.fromkeys(self.settings["values"].values())
+        return (BACKGROUND, *(name for name in named if name != BACKGROUND))
+
+    @property
+    def about(self) -> Dataset:
+        """The entry as a data set of the catalogue. Raises DataError for a table that cannot be read."""
+        chosen = self.settings
+        table = {"table": SplitRule("as the table states", lambda named: named.part or "")}
+        return Dataset(
+            name=self.name,
+            title=chosen["title"] or self.name,
+            modality=chosen["modality"],
+            channels=chosen["channels"],
+            classes=self.classes,
+            citation=chosen["citation"],
+            licence=chosen["licence"],
+            terms="Data of one's own.",
+            splits=(table if has_splits(chosen) else {}) | {"groups": GROUPS},
+            group="group" if has_groups(chosen) else "image",
+            pixel_size=chosen["pixel_size"],
+            bits=chosen["bits"],
+            left_out_limit=chosen["left_out_limit"],
+            allow_empty=chosen["allow_empty"],
+            any_orientation=chosen["any_orientation"],
+        )
+
+    def files(self) -> list[Path]:
+        """Every file that belongs to the data set: table, images and masks. Raises DataError."""
+        listed = [path for row in list_own(self.name, self.settings).values() for path in (row.image, row.mask) if path]
+        table = self.settings["table"]
+        files = sorted({*map(Path, listed), *([Path(table).expanduser()] if table else [])})
+        for path in map(str, files):
+            if found := next((kind for kind, pattern in NOT_IN_PATHS.items() if re.search(pattern, path)), None):
+                raise DataError(f"{path!r}: found {found} in the path; rename the file or its folder")
+        return files
+
+    def tests(self, rule: SplitRule) -> int:
+        """How many of its images a rule tests."""
+        rows = list_own(self.name, self.settings).items()
+        named = (Named(self.name, name, row.group or name, row.split or None) for name, row in rows if row.image)
+        return sum(rule.split_of(each) == "test" for each in named)
+
+    def find(self, sha256: Mapping[str, str]) -> Found:
+        """Every image with its mask, and what lacks a partner. `sha256`: of each file, as recorded.
+
+        Raises DataError for folders, tables or names that cannot be used.
+        """
+        pairs, left_out = [], []
+        for name, row in list_own(self.name, self.settings).items():
+            if not row.image or not row.mask:
+                reason = "no mask" if row.image else "a mask without an image"
+                left_out.append(LeftOut(name, reason, row.image or row.mask))
+                continue
+            load = functools.partial(self._load, *(self._file(path, sha256) for path in (row.image, row.mask)))
+            pairs.append(Pair(name, row.group or name, load, row.split or None))
+        if not pairs:
+            raise DataError(f"own_data.{self.name}: no image has a mask; check `images`, `masks` and their suffixes")
+        return Found(pairs, left_out)
+
+    def _load(self, image_file: File, mask_file: File) -> tuple[Raster, Labels]:
+        image: Raster = decoded(image_file, self._image)
+        labels: Labels = decoded(mask_file, self._labels)
+        if labels.shape != image.size:
+            raise DataError(
+                f"{mask_file} is {labels.shape[1]}x{labels.shape[0]}, its image {image.size[1]}x{image.size[0]}; "
+                "expected the same size"
+            )
+        return image, labels
+
+    def _image(self, data: bytes) -> Raster:
+        """An image file in the channels and at the depth that are asked for."""
+        chosen = self.settings
+        image = decode(data, window=chosen["window"])
+        if not chosen["window"] and min(image.bits, chosen["bits"]) > 8 and file_format(data) != "DICOM":
+            image = decode(data, chosen["bits"])  # such files do not say how many of their 16 bits are meant
+        if image.bits > chosen["bits"] and not chosen["window"]:
+            raise DataError(
+                f"holds {image.bits} bits; write `bits: {image.bits}` in own_data.{self.name} to keep them, or the "
+                "range of stored values to show: `window: [low, high]`"
+            )
+        if chosen["channels"] == 1 and (image.pixels != image.pixels[:1]).any():
+            raise DataError(f"is a colour image; write `channels: 3` in own_data.{self.name}, or make it gray")
+        image = image.with_channels(chosen["channels"]).with_bits(chosen["bits"])
+        return dataclasses.replace(image, pixel_size=chosen["pixel_size"] or image.pixel_size)
+
+    def _labels(self, data: bytes) -> Labels:
+        """The class ids of a mask file."""
+        found, exact = decode_values(data)
+        known = np.array(sorted(self.settings["values"]))
+        values = found if exact else _nearest(found, known)
+        if len(unknown := np.setdiff1d(values, known)):
+            raise DataError(
+                f"holds the value {unknown[0]}; expected {', '.join(map(str, known))}. Add it to `values` of "
+                f"own_data.{self.name}"
+            )
+        labels = np.zeros(values.shape, np.uint8)
+        for value, title in self.settings["values"].items():
+            labels[values == value] = self.classes.index(title)
+        return labels
+
+    def _file(self, path: str, sha256: Mapping[str, str]) -> File:
+        if path not in sha256:
+            manifest = f"data/raw/{self.name}/manifest.json"
+            raise DataError(f"{path}: is not in {manifest}; delete that and run snakemake again")
+        return File(Path(path).name, str(Path(path).parent), Path(path).read_bytes, sha256[path])
+
+
+def _nearest(values: npt.NDArray[np.uint16], known: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Of each of the values of a JPEG file, the nearest of those that are known."""
+    if np.diff(known).min() < JPEG_GAP:
+        raise DataError(
+            f"is a JPEG file, which does not keep values as close as {', '.join(map(str, known))}; write masks as PNG"
+        )
+    return np.asarray(known[np.abs(np.arange(256)[:, None] - known).argmin(axis=1)][values])

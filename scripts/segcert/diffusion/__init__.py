@@ -1,1 +1,0 @@
-"""The one-shot denoiser."""

@@ -1,1 +1,0 @@
-"""Certificates of one's own images as files: writing them, putting them in words, checking them."""

@@ -1,0 +1,102 @@
+"""DeepLabV3+ (Chen et al., ECCV 2018) on a ResNet-34 encoder."""
+
+import torch
+from torch import Tensor, nn
+
+from segcert.networks.resnet import ResNet34, he_initialise
+
+RATES = (12, 24, 36)
+DROPOUT = 0.5
+NARROWEST = 4
+
+
+class DeepLabV3Plus(nn.Module):
+    """Images (B, in_channels, H, W) in [0, 1] to logits (B, num_classes, H, W); H and W divisible by 16.
+
+    At `width` 64 structure and names of tensors are those of segmentation_models_pytorch's
+    `DeepLabV3Plus(encoder_name="resnet34")`, which the code of Laousy et al. (MICCAI 2023) takes, so that its state
+    dicts load; the weights to start from are drawn as in He et al. (ICCV 2015). Training takes batches of two or more
+    images (one has no variance for the batch normalisation of its mean).
+    """
+
+    def __init__(self, in_channels: int, num_classes: int, width: int = 64) -> None:
+        super().__init__()
+        self.encoder = ResNet34(in_channels, width, output_stride=16)
+        self.decoder = Decoder(self.encoder.channels[-1], self.encoder.channels[2], 4 * width, 3 * width // 4)
+        self.segmentation_head = nn.Sequential(nn.Conv2d(4 * width, num_classes, 1), nn.UpsamplingBilinear2d(None, 4))
+        for part in (self.decoder, self.segmentation_head):
+            he_initialise(part, "fan_in")
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.segmentation_head(self.decoder(self.encoder(x)))
+        return logits
+
+
+class Decoder(nn.Module):
+    """Features of the encoder to (B, out_channels, H / 4, W / 4): the context of the last, the edges of stride 4."""
+
+    def __init__(self, deep_channels: int, edge_channels: int, out_channels: int, reduced_channels: int) -> None:
+        super().__init__()
+        reduced_channels = max(NARROWEST, reduced_channels)
+        self.aspp = nn.Sequential(
+            ASPP(deep_channels, out_channels), *norm_relu(separable_conv(out_channels, out_channels), out_channels)
+        )
+        # Under torch.use_deterministic_algorithms, torch enlarges by indexing on CUDA, with a deterministic backward
+        # (torch.nn.functional.interpolate; the documentation still says that it raises).
+        self.up = nn.UpsamplingBilinear2d(scale_factor=4)
+        self.block1 = norm_relu(nn.Conv2d(edge_channels, reduced_channels, 1, bias=False), reduced_channels)
+        self.block2 = norm_relu(separable_conv(out_channels + reduced_channels, out_channels), out_channels)
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        edges = features[2]
+        merged: Tensor = self.block2(torch.cat([self.up(self.aspp(features[-1])), self.block1(edges)], dim=1))
+        return merged
+
+
+class ASPP(nn.Module):
+    """Atrous spatial pyramid pooling: (B, in_channels, H, W) to (B, out_channels, H, W).
+
+    A 1x1 convolution, separable convolutions at three rates of dilation and the mean of the image, side by side, and a
+    1x1 convolution over all of them (Chen et al. 2017, section 3.3), with dropout in training.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList([
+            norm_relu(nn.Conv2d(in_channels, out_channels, 1, bias=False), out_channels),
+            *(norm_relu(separable_conv(in_channels, out_channels, rate), out_channels) for rate in RATES),
+            ImageMean(in_channels, out_channels),
+        ])  # fmt: skip
+        projection = nn.Conv2d(len(self.convs) * out_channels, out_channels, 1, bias=False)
+        self.project = nn.Sequential(*norm_relu(projection, out_channels), nn.Dropout(DROPOUT))
+
+    def forward(self, x: Tensor) -> Tensor:
+        projected: Tensor = self.project(torch.cat([conv(x) for conv in self.convs], dim=1))
+        return projected
+
+
+class ImageMean(nn.Sequential):
+    """(B, in_channels, H, W) to (B, out_channels, H, W), the same at every pixel."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        convolution = nn.Conv2d(in_channels, out_channels, 1, bias=False)
+        super().__init__(nn.AdaptiveAvgPool2d(1), *norm_relu(convolution, out_channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        size = x.shape[2:]
+        for layer in self:
+            x = layer(x)
+        return x.expand(-1, -1, *size)
+
+
+def separable_conv(in_channels: int, out_channels: int, dilation: int = 1) -> nn.Sequential:
+    """3x3 convolution of each channel by itself, then a 1x1 convolution across them."""
+    return nn.Sequential(
+        nn.Conv2d(in_channels, in_channels, 3, 1, dilation, dilation, groups=in_channels, bias=False),
+        nn.Conv2d(in_channels, out_channels, 1, bias=False),
+    )
+
+
+def norm_relu(convolution: nn.Module, channels: int) -> nn.Sequential:
+    """A convolution, batch normalisation, ReLU."""
+    return nn.Sequential(convolution, nn.BatchNorm2d(channels), nn.ReLU())

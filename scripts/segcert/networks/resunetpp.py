@@ -1,0 +1,88 @@
+"""ResUNet++: a ResNet-34 encoder and the nested decoder of UNet++ (Zhou et al., DLMIA 2018)."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from segcert.networks.resnet import HALVINGS, ResNet34, he_initialise
+
+NARROWEST = 4
+
+
+class ResUNetPlusPlus(nn.Module):
+    """Images (B, in_channels, H, W) in [0, 1] to logits (B, num_classes, H, W); H and W divisible by 32.
+
+    "ResUNet++" is the name that Laousy et al. (MICCAI 2023) give to UNet++ with a ResNet-34 encoder, which their code
+    takes from segmentation_models_pytorch: `UnetPlusPlus(encoder_name="resnet34")`. It is not the network of that name
+    by Jha et al. (ISM 2019). At `width` 64 structure and names of tensors are that library's, so that its state dicts
+    load; the weights to start from are drawn as in He et al. (ICCV 2015).
+    """
+
+    def __init__(self, in_channels: int, num_classes: int, width: int = 64) -> None:
+        super().__init__()
+        self.encoder = ResNet34(in_channels, width)
+        self.decoder = NestedDecoder(self.encoder.channels[1:], width)
+        self.segmentation_head = nn.Sequential(nn.Conv2d(self.decoder.out_channels, num_classes, 3, padding=1))
+        for part in (self.decoder, self.segmentation_head):
+            he_initialise(part, "fan_in")
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.segmentation_head(self.decoder(self.encoder(x)[1:]))
+        return logits
+
+
+class NestedDecoder(nn.Module):
+    """Features at strides 2 to 32 to (B, out_channels, H, W).
+
+    Node `x_i_j` enlarges what lies below it to the resolution of feature j + 1, counted from the deepest one, and
+    merges it with that feature and with all nodes x_k_j, i < k <= j, of its resolution (the X^{i,j} of Zhou et al.,
+    eq. 1, with another order of the indices). The last node, without any of these, gives the full resolution.
+    """
+
+    def __init__(self, channels: tuple[int, ...], width: int) -> None:
+        super().__init__()
+        deepest, *skips = reversed(channels)
+        outputs = [max(NARROWEST, 4 * width // 2**level) for level in range(HALVINGS)]
+        below = [deepest, *outputs]
+        self.blocks = nn.ModuleDict()
+        for j, skip in enumerate(skips):
+            self.blocks[f"x_0_{j}"] = Node(below[j] + (j + 1) * skip, outputs[j])
+            for i in range(1, j + 1):
+                self.blocks[f"x_{i}_{j}"] = Node(skips[j - 1] + (j + 1 - i) * skip, skip)
+        self.last = len(skips)
+        self.out_channels = outputs[-1]
+        self.blocks[f"x_0_{self.last}"] = Node(below[self.last], self.out_channels)
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        deepest, *skips = reversed(features)
+        column = [deepest]  # the nodes of the last resolution: x_0_{j-1}, ..., x_{j-1}_{j-1} and the feature
+        for j, skip in enumerate(skips):
+            merged = [skip]
+            for i in reversed(range(j + 1)):
+                merged.insert(0, self.blocks[f"x_{i}_{j}"](column[i], merged))
+            column = merged
+        full: Tensor = self.blocks[f"x_0_{self.last}"](column[0], [])
+        return full
+
+
+class Node(nn.Module):
+    """(B, C, H, W) and skips (B, C', 2H, 2W) to (B, out_channels, 2H, 2W)."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.conv1 = conv_norm_relu(in_channels, out_channels)
+        self.conv2 = conv_norm_relu(out_channels, out_channels)
+
+    def forward(self, x: Tensor, skips: list[Tensor]) -> Tensor:
+        enlarged = F.interpolate(x, scale_factor=2, mode="nearest")
+        merged: Tensor = self.conv2(self.conv1(torch.cat([enlarged, *skips], dim=1)))
+        return merged
+
+
+def conv_norm_relu(in_channels: int, out_channels: int) -> nn.Sequential:
+    """3x3 convolution, batch normalisation, ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False),
+        nn.BatchNorm2d(out_channels),
+        nn.ReLU(inplace=True),
+    )

@@ -1,0 +1,133 @@
+"""A job leaves its run record."""
+
+import contextlib
+import datetime
+import json
+import platform
+import resource
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from segcert.io.atomic import atomic_file
+from segcert.io.interruption import Interrupted, interruptible
+from segcert.io.progress import log, log_to
+from segcert.provenance.code import syntax_digest
+from segcert.provenance.digest_values import recall
+from segcert.provenance.digests import DigestCache, file_digest
+from segcert.provenance.environment import LOCKS, imported_packages
+from segcert.provenance.records import FORMAT, SUFFIX, RecordError, load_record, record_path
+from segcert.provenance.storage import git_of_run, rename
+
+DRIVER, CPU = Path("/proc/driver/nvidia/version"), Path("/proc/cpuinfo")
+
+
+@contextlib.contextmanager
+def recorded(job: Any) -> Iterator[dict[str, Any]]:
+    """Run the block as the work of one Snakemake job and leave its run record beside the first output.
+
+    The record of a job that failed stands beside its log. SIGTERM ends the block, with a line in the log.
+
+    Parameters
+    ----------
+    job
+        The `snakemake` object of a script: rule, wildcards, params, input, output, threads, log, scriptdir.
+
+    Yields
+    ------
+    A dictionary for what only the block can know; it goes into the record: `device`, the hardware it ran on; `holds`,
+    SHA-256 of files that it made beside those that the rule declares, by path.
+    """
+    companions = rename(job)
+    if job.log:
+        Path(job.log[0]).unlink(missing_ok=True)
+        log_to(job.log[0])
+    failure = record_path(job.log[0]) if job.log else None
+    start = psutil.Process().create_time()  # not now: loading the libraries is part of the job
+    begun = time.monotonic() - max(0.0, time.time() - start)  # the clock may jump while the job runs
+    digests = DigestCache()
+    record = {
+        "format": FORMAT,
+        "rule": job.rule,
+        "wildcards": dict(job.wildcards.items()),
+        "params": dict(job.params.items()),
+        "seed": job.params.get("seed"),
+        "threads": job.threads,
+        "code": recall(job.params.get("code")) or {},
+        "environment": recall(job.params.get("environment")) or {},
+        "locks": {lock: file_digest(lock) for lock in LOCKS if Path(lock).exists()},
+        "git": git_of_run(),
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "processor": processor(),
+        "started": datetime.datetime.fromtimestamp(start, datetime.UTC).isoformat(timespec="seconds"),
+    }
+    found: dict[str, Any] = {}
+    try:
+        companions.unpack(list(job.input))
+        _require_planned(record["code"], Path(job.scriptdir))
+        record["inputs"] = {path: digests.digest(path) for path in map(str, job.input)}
+        with interruptible():
+            yield found
+    except Interrupted as stop:
+        log.warning("rule %s: interrupted by %s; run snakemake again, unless the cluster does", job.rule, stop)
+        raise SystemExit(f"segcert: rule {job.rule}: interrupted by {stop}") from stop
+    except Exception as error:
+        log.exception("rule %s failed", job.rule)
+        if failure:
+            with contextlib.suppress(OSError):  # a full disk, which the error may be about
+                _write(failure, record | found | _end(start, begun) | {"exit": "failed", "error": str(error)})
+        raise SystemExit(f"segcert: rule {job.rule}: {error}") from error
+    companions.pack(found.get("holds", {}))
+    outputs = {path: digests.digest(path) for path in map(str, job.output)}
+    driver = DRIVER.read_text().splitlines()[0] if DRIVER.exists() and "cpu" not in found.get("device", "cpu") else None
+    _write(
+        record_path(job.output[0]),
+        record | {"outputs": outputs, "driver": driver} | found | _end(start, begun) | {"exit": "finished"},
+    )
+    _retract_others(record_path(job.output[0]), outputs)
+    if failure:
+        failure.unlink(missing_ok=True)
+
+
+def processor() -> str:
+    """The model of this machine's processor, on which the rounding of sums may depend."""
+    lines = CPU.read_text().splitlines() if CPU.exists() else []
+    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.processor())
+
+
+def _require_planned(code: Mapping[str, str], scripts: Path) -> None:
+    """Raise RecordError unless a job's code is what the plan took it for: a record speaks of the code that ran."""
+    for name, digest in code.items():
+        path = scripts / name
+        if not path.exists() or syntax_digest(path.read_bytes(), name) != digest:
+            raise RecordError(f"scripts/{name}: changed since this run was planned; run snakemake again")
+
+
+def _retract_others(mine: Path, outputs: Mapping[str, str]) -> None:
+    """Delete other records that speak of these outputs: of a job for other noise levels, whose place this one takes."""
+    for folder in {Path(path).parent for path in outputs}:
+        for path in folder.glob(f"*{SUFFIX}"):
+            with contextlib.suppress(RecordError):
+                if path != mine and not outputs.keys().isdisjoint(load_record(path)["outputs"]):
+                    path.unlink(missing_ok=True)
+
+
+def _end(start: float, begun: float) -> dict[str, Any]:
+    """What is known at the end of a job: `start` is its beginning by the clock, `begun` that by time.monotonic."""
+    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    seconds = time.monotonic() - begun
+    return {
+        "packages": imported_packages(),
+        "ended": datetime.datetime.fromtimestamp(start + seconds, datetime.UTC).isoformat(timespec="seconds"),
+        "seconds": round(seconds, 2),
+        "peak_memory_mib": round(peak / 1024),
+    }
+
+
+def _write(path: Path, record: Mapping[str, Any]) -> None:
+    with atomic_file(path) as temporary:
+        temporary.write_text(json.dumps(record, indent=2, default=str) + "\n")

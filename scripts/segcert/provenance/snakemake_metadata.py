@@ -1,0 +1,190 @@
+"""The trail travels with the artifacts: Snakemake's records, and the run records that pointers leave out.
+
+Snakemake decides from `.snakemake/metadata` what is stale; a clone that pulls the artifacts has no such records
+and would do everything again. So they are packed into results/.trail, which `results.dvc` covers, and taken up again
+wherever it was pulled: for those artifacts whose content is what it was when the trail was packed. Of any other
+artifact this checkout's own record stays; where it has none, the trail's says what the artifact should be, unless the
+run record beside it says that a job made just this: then nobody knows with what settings, and the job runs again.
+Run records hold times; data.dvc and models.dvc leave them out (.dvcignore) so that the same data and models give the
+same pointers, and they are packed as well.
+"""
+
+import json
+import shutil
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from segcert.io.atomic import atomic_file, atomic_folder
+from segcert.io.json_files import leads_out, parse_json
+from segcert.io.progress import log
+from segcert.provenance.digests import DigestCache, file_digest
+from segcert.provenance.records import SUFFIX, RecordError, record_path
+from segcert.provenance.staleness import find_records
+
+METADATA = Path(".snakemake/metadata")
+INCOMPLETE = Path(".snakemake/incomplete")
+TRAIL = Path("results/.trail")
+CONTENTS = TRAIL / "contents.json"
+TAKEN = Path(".snakemake/trail.json")  # which trail this checkout has packed or taken up last, and what of it waits
+POINTER = "results.dvc"  # points at the trail too, so what Snakemake knows of it cannot be in there
+POINTERS = {"data.dvc": ("data/",), "models.dvc": ("models/",), POINTER: ("results/", "reports/")}
+LONGEST = 255  # bytes of a file's name
+PACKED = ("data", "models")  # folders whose pointers leave run records out
+
+
+def _as_it_is(artifact: str, record: bytes) -> tuple[str, bytes]:
+    return artifact, record
+
+
+def pack_trail(root: str | Path = ".", translate: Callable[[str, bytes], tuple[str, bytes] | None] = _as_it_is) -> None:
+    """Copy Snakemake's records of what is there, and the run records of data and models, to results/.trail.
+
+    `translate` gives the artifact and the record to pack for those that are here; None for one that is passed over.
+    """
+    root, digests, contents = Path(root), DigestCache(root), dict[str, tuple[str, str, str]]()
+    with atomic_folder(root / TRAIL) as new:
+        for record in (path for top in PACKED for path in (root / top).rglob(f"*{SUFFIX}")):
+            _copy(record, new / "records" / record.relative_to(root))
+        for path in _files(root / METADATA):
+            translated = translate(artifact_of(path.relative_to(root / METADATA)), path.read_bytes())
+            name, text = translated or ("", b"")
+            packed = Path("snakemake", code_of(name))
+            if (root / name).is_file() and name != POINTER and not leads_out(name):
+                with atomic_file(new / packed) as temporary:
+                    temporary.write_bytes(text)
+                contents[name] = (digests.digest(root / name), file_digest(new / packed), packed.as_posix())
+        (new / CONTENTS.name).write_text(json.dumps(dict(sorted(contents.items())), indent=1) + "\n")
+    _note(root, file_digest(root / CONTENTS), {})
+
+
+def unpack_trail(root: str | Path = ".") -> list[str]:
+    """Take up the records of a trail that was pulled; return the artifacts that were found as it knows them.
+
+    What was not pulled yet waits for a later call, unless a job makes it here in the meantime. The pointers become
+    newer than what they point at, as after the run that wrote them, unless some of it is not what they point at.
+    """
+    root, digests = Path(root), DigestCache(root)
+    if not (root / CONTENTS).exists():
+        return []
+    trail = file_digest(root / CONTENTS)
+    waiting = _waiting(root, trail)
+    if waiting == {}:
+        return []
+    contents, made_here = _contents(root), _stated(root)
+    taken, left, other = list[str](), dict[str, str | None](), set[str]()
+    for name, (sha256, packed_sha256, packed) in contents.items():
+        code = Path(packed).relative_to("snakemake")
+        own = file_digest(root / METADATA / code) if (root / METADATA / code).exists() else None
+        if waiting is not None and (name not in waiting or waiting[name] != own):
+            continue  # taken before, or made here since
+        there = (root / name).is_file()
+        same = there and digests.digest(root / name) == sha256
+        if there and not same:
+            other.add(name)
+        if there and not same and own is None and made_here.get(name) == digests.digest(root / name):
+            _mark_incomplete(
+                root, code
+            )  # by a job of which Snakemake's record is gone: nobody knows with what settings
+        elif (same or own is None) and _is(root / TRAIL / packed, packed_sha256):
+            _copy(root / TRAIL / packed, root / METADATA / code)
+            own = packed_sha256
+            if there and packed_record(name, root).exists():
+                _copy(packed_record(name, root), root / record_path(name))
+        if same and own == packed_sha256:
+            (root / INCOMPLETE / code).unlink(missing_ok=True)
+            taken.append(name)
+        else:
+            left[name] = own
+    if taken:
+        _touch_pointers(root, other)
+    _note(root, trail, left)
+    return taken
+
+
+def known_artifacts(root: str | Path = ".") -> frozenset[str]:
+    """What jobs made, by Snakemake's records here and by those in the trail."""
+    metadata = Path(root, METADATA)
+    return frozenset(_contents(Path(root))) | {artifact_of(path.relative_to(metadata)) for path in _files(metadata)}
+
+
+def packed_record(artifact: str | Path, root: str | Path = ".") -> Path:
+    """Where the trail keeps the run record of an artifact whose pointer leaves it out."""
+    return Path(root, TRAIL, "records", record_path(artifact))
+
+
+def _contents(root: Path) -> dict[str, tuple[str, str, str]]:
+    """What the trail says of each artifact: its SHA-256, that of Snakemake's record of it, and where that is packed."""
+    try:
+        contents: dict[str, tuple[str, str, str]] = parse_json((root / CONTENTS).read_bytes())
+        for name, (sha256, packed_sha256, packed) in contents.items():
+            if leads_out(name) or leads_out(packed) or Path(packed).parts[:1] != ("snakemake",):
+                raise ValueError(f"it names files outside of itself: {name!r}, {packed!r}")
+            if not (isinstance(sha256, str) and isinstance(packed_sha256, str)):
+                raise ValueError(f"the digests of {name!r} are none")
+            if artifact_of(Path(packed).relative_to("snakemake")) != name:
+                raise ValueError(f"{packed!r} is no record of {name!r}")
+    except FileNotFoundError:
+        return {}
+    except (OSError, AttributeError, TypeError, ValueError) as error:
+        log.warning("%s: not a trail (%s); to bring it back: dvc checkout --force %s", CONTENTS, error, POINTER)
+        return {}
+    return contents
+
+
+def _stated(root: Path) -> dict[str, str]:
+    """SHA-256 of what jobs made, by the run records in place."""
+    records = (record for _, record in find_records(root) if not isinstance(record, RecordError))
+    return {name: sha256 for record in records for name, sha256 in record["outputs"].items()}
+
+
+def _mark_incomplete(root: Path, code: Path) -> None:
+    with atomic_file(root / INCOMPLETE / code) as path:
+        path.write_text(json.dumps({"external_jobid": None}))
+
+
+def _waiting(root: Path, trail: str) -> dict[str, str | None] | None:
+    """Of a trail met before, the artifacts that wait, with the digest of their record of Snakemake; None: new."""
+    try:
+        noted: dict[str, Any] = parse_json((root / TAKEN).read_bytes())
+        return noted["waiting"] if noted["trail"] == trail else None
+    except (OSError, KeyError, TypeError, ValueError):
+        return None
+
+
+def _note(root: Path, trail: str, waiting: dict[str, str | None]) -> None:
+    with atomic_file(root / TAKEN) as path:
+        path.write_text(json.dumps({"trail": trail, "waiting": waiting}))
+
+
+def _touch_pointers(root: Path, other: set[str]) -> None:
+    """Make each pointer newer than what it points at, unless that holds one of the artifacts `other`."""
+    for pointer, folders in POINTERS.items():
+        if (root / pointer).exists() and not any(name.startswith(folders) for name in other):
+            (root / pointer).touch()
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def _is(path: Path, sha256: str) -> bool:
+    return path.is_file() and file_digest(path) == sha256
+
+
+def artifact_of(code: Path) -> str:
+    """The artifact that a file of Snakemake's records speaks of: Snakemake names it by the base64 of the path."""
+    return urlsafe_b64decode("".join(part.removeprefix("@") for part in code.parts)).decode()
+
+
+def code_of(artifact: str) -> Path:
+    """Where in Snakemake's records an artifact stands; a long name goes over several folders."""
+    code = urlsafe_b64encode(artifact.encode()).decode()
+    parts = [code[start : start + LONGEST - 1] for start in range(0, len(code), LONGEST - 1)]
+    return Path(*(f"@{part}" for part in parts[:-1]), *parts[-1:])
+
+
+def _copy(source: Path, target: Path) -> None:
+    with atomic_file(target) as temporary:
+        shutil.copyfile(source, temporary)

@@ -1,0 +1,167 @@
+"""A prepared data set in pictures: a contact sheet, histograms of gray levels and of areas."""
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
+from PIL import Image
+from scipy import ndimage
+
+from segcert.data.dataset import SPLITS, PreparedDataset
+from segcert.data.raster import Labels
+from segcert.report.data_summary import DataSummary
+from segcert.report.style import DPI, to_rgb
+from segcert.results.labels import CLASS_COLORS
+
+Picture = npt.NDArray[np.uint8]
+THUMBNAILS, COLUMNS = 24, 8
+# lengths on the contact sheet, in its own pixels; the page shows two of them per pixel of CSS
+SIDE, OUTLINE, GAP, LABEL, HEADING, MARGIN = 256, 3, 14, 40, 92, 24
+FRAME = 213  # gray level of the line around a thumbnail
+NAME = 22  # characters that fit below a thumbnail
+CHANNELS = {1: ("gray level",), 3: ("red", "green", "blue")}
+SPLIT_LINES: dict[str, dict[str, Any]] = {
+    "train": {"color": "#999999", "linestyle": "-", "linewidth": 3.0},
+    "val": {"color": "#D55E00", "linestyle": "--", "linewidth": 1.4},
+    "test": {"color": "#0072B2", "linestyle": "-", "linewidth": 1.4},
+}
+SPIKE = 9  # a peak that is narrower than half of so many bins is cut off
+
+
+def contact_sheet(dataset: PreparedDataset) -> Figure:
+    """Images of each split with the outlines of their classes: at most THUMBNAILS, evenly spread over the names."""
+    shown = {split: evenly_spread(sorted(dataset.names(split)), THUMBNAILS) for split in SPLITS}
+    columns = min(COLUMNS, max(map(len, shown.values())))
+    side = len(_tile(dataset, shown["train"][0]))
+    down, right = side + LABEL, side + GAP
+    heights = {split: HEADING + down * -(-len(names) // columns) for split, names in shown.items()}
+    canvas = np.full((MARGIN + sum(heights.values()), 2 * MARGIN + right * columns - GAP, 3), 255, np.uint8)
+    figure = Figure(figsize=(canvas.shape[1] / DPI, canvas.shape[0] / DPI))
+    figure.set_layout_engine("none")
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.axis("off")
+    top = 0
+    for split, names in shown.items():
+        heading = f"{split}: {share_shown(len(dataset.names(split)))}"
+        axes.text(MARGIN, top + HEADING / 2, heading, fontsize=14, fontweight="bold", verticalalignment="center")
+        for number, name in enumerate(names):
+            row, column = divmod(number, columns)
+            y, x = top + HEADING + row * down, MARGIN + column * right
+            canvas[y - 1 : y + side + 1, x - 1 : x + side + 1] = FRAME
+            canvas[y : y + side, x : x + side] = _tile(dataset, name)
+            axes.text(x, y + side + 5, _shortened(name), fontsize=8, color="#5b6570", verticalalignment="top")
+        top += heights[split]
+    axes.imshow(canvas, interpolation="nearest", aspect="auto", extent=(0, canvas.shape[1], canvas.shape[0], 0))
+    axes.legend(
+        handles=[
+            Patch(color=color, label=title)
+            for color, title in zip(CLASS_COLORS, dataset.about["classes"][1:], strict=False)
+        ],
+        loc="center right", bbox_to_anchor=(canvas.shape[1] - MARGIN, HEADING / 2), bbox_transform=axes.transData,
+        ncols=len(CLASS_COLORS), fontsize=12, frameon=False, borderaxespad=0, borderpad=0, handlelength=1,
+        handleheight=1,
+    )  # fmt: skip
+    return figure
+
+
+def evenly_spread(names: Sequence[str], most: int) -> list[str]:
+    """At most so many of some names, the first and the last among them.
+
+    >>> evenly_spread("abcdefg", 3)
+    ['a', 'd', 'g']
+    """
+    if len(names) <= most:
+        return list(names)
+    return [names[round(position)] for position in np.linspace(0, len(names) - 1, most)]
+
+
+def share_shown(images: int) -> str:
+    """How many images of a split the contact sheet shows.
+
+    >>> share_shown(63), share_shown(5)
+    ('24 of 63 images', 'all 5 images')
+    """
+    return f"{THUMBNAILS} of {images} images" if images > THUMBNAILS else f"all {images} images"
+
+
+def outlined(picture: Picture, mask: Labels, width: int = 1) -> Picture:
+    """A picture (H, W, 3) in which the outermost pixels of each class of the mask (H, W) have the class's colour."""
+    picture = picture.copy()
+    for class_id, color in enumerate(CLASS_COLORS, start=1):
+        inside = mask == class_id
+        border = inside & ~ndimage.binary_erosion(inside, iterations=width, border_value=1)
+        picture[border] = np.rint(255 * np.array(mpl.colors.to_rgb(color)))
+    return picture
+
+
+def intensity_figure(summary: DataSummary) -> Figure:
+    """A panel per channel, a curve per split: the density of gray levels; narrow peaks are cut off, and it says so."""
+    channels = CHANNELS[summary.about["channels"]]
+    figure = Figure(figsize=(7.2, 2.6))
+    densities = {split: np.array(about.intensity) for split, about in summary.splits.items()}
+    height = _height_without_spikes(np.concatenate(list(densities.values())))
+    panels = figure.subplots(1, len(channels), squeeze=False, sharey=True)[0]
+    for number, (panel, title) in enumerate(zip(panels, channels, strict=True)):
+        for split, density in densities.items():
+            edges = np.linspace(0, 1, density.shape[1] + 1)
+            panel.plot((edges[1:] + edges[:-1]) / 2, density[number], label=split, **SPLIT_LINES[split])
+        highest = max(density[number].max() for density in densities.values())
+        if highest > height:
+            panel.set_title(f"cut off; highest peak {highest:.0f}", fontsize=8, loc="left", color="#5b6570")
+        panel.set(xlabel=f"{title} (0 to 1)", xlim=(0, 1), ylim=(0, height))
+        panel.grid(axis="y", alpha=0.3)
+    panels[0].set_ylabel("density")
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper right", ncols=3, frameon=False)
+    return figure
+
+
+def _height_without_spikes(densities: npt.NDArray[np.float64]) -> float:
+    """Of curves (N, bins): what shows all of them but peaks of a few bins, such as black margins."""
+    highest = 1.05 * float(densities.max())
+    broad = 1.3 * float(ndimage.median_filter(densities, (1, SPIKE), mode="constant").max())
+    return min(highest, broad) if broad else highest
+
+
+def area_figure(summary: DataSummary) -> Figure:
+    """A row per class, a panel per split: number of images by the area of the class, and a line at the mean."""
+    figure = Figure(figsize=(7.2, 1.7 * len(summary.ranges) + 0.3))
+    grid = figure.subplots(len(summary.ranges), len(SPLITS), squeeze=False, sharex="row")
+    for row, (title, ends), color in zip(grid, summary.ranges.items(), itertools.cycle(CLASS_COLORS), strict=False):
+        for panel, (split, about) in zip(row, summary.splits.items(), strict=True):
+            _bars(panel, about.classes[title].histogram, ends, color)
+            if spread := about.classes[title].percent:
+                panel.axvline(spread.mean, color="#000000", linewidth=1.2, linestyle="--")
+            panel.set_title(f"{title}, {split}", fontsize=9)
+        row[0].set_ylabel("images")
+    for panel in grid[-1]:
+        panel.set_xlabel("area (% of the image)")
+    return figure
+
+
+def _bars(panel: Axes, counts: Sequence[int], ends: tuple[float, float], color: str) -> None:
+    edges = np.histogram_bin_edges([], len(counts), ends)
+    panel.bar(edges[:-1], counts, np.diff(edges), align="edge", color=color, edgecolor="#ffffff", linewidth=0.5)
+    panel.set_xlim(edges[0], edges[-1])
+    panel.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+
+
+def _tile(dataset: PreparedDataset, name: str) -> Picture:
+    """An image and the outlines of its mask, enlarged by a whole number, or shrunk, to about SIDE pixels."""
+    size = dataset.about["image_size"]
+    side = size * round(SIDE / size) if size <= SIDE else SIDE
+    shrink = Image.Resampling.BOX if side < size else Image.Resampling.NEAREST
+    picture = Image.fromarray(np.rint(255 * to_rgb(dataset.image(name))).astype(np.uint8))
+    mask = Image.fromarray(dataset.mask(name)).resize((side, side), Image.Resampling.NEAREST)
+    return outlined(np.asarray(picture.resize((side, side), shrink)), np.asarray(mask), OUTLINE)
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= NAME else f"{name[: NAME // 2 - 1]}\N{HORIZONTAL ELLIPSIS}{name[-NAME // 2 :]}"

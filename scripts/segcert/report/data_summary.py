@@ -1,0 +1,192 @@
+"""A prepared data set in numbers: counts, areas, gray levels, what was left out."""
+
+import collections
+import csv
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import TypeAdapter
+
+from segcert.data.dataset import SPLITS, PreparedDataset, Row
+from segcert.data.manifest import read_manifest
+from segcert.io.atomic import atomic_file
+
+INTENSITY_BINS = 64
+AREA_BINS = 15
+
+
+@dataclasses.dataclass(frozen=True)
+class Spread:
+    """Mean, least and greatest of some numbers."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassSummary:
+    """A class in the images of a split in which it occurs.
+
+    images: how many. percent, square_mm: its area in % of the prepared image, and in mm² where the size of a pixel is
+    known for every image of the data set. histogram: images by area, in equal bins of DataSummary.ranges.
+    """
+
+    images: int
+    percent: Spread | None
+    square_mm: Spread | None
+    histogram: tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitSummary:
+    """A split: images, groups; per channel the density of its gray levels in equal bins of [0, 1]; its classes."""
+
+    images: int
+    groups: int
+    intensity: tuple[tuple[float, ...], ...]
+    classes: dict[str, ClassSummary]
+
+
+@dataclasses.dataclass(frozen=True)
+class DataSummary:
+    """A prepared data set.
+
+    about: what dataset.json says. rule, description, leaks: of the split. shared_groups: in more than one split.
+    sizes: heights and widths as they were found, least and greatest. left_out: names, reasons and files. ranges: least
+    and greatest area of each class where it occurs, in % of the image; (0, 0) if it never does.
+    """
+
+    about: dict[str, Any]
+    rule: str
+    description: str
+    leaks: bool
+    shared_groups: int
+    sizes: tuple[tuple[int, int], ...]
+    left_out: tuple[tuple[str, str, str], ...]
+    splits: dict[str, SplitSummary]
+    ranges: dict[str, tuple[float, float]]
+
+    @property
+    def images(self) -> int:
+        """In all splits."""
+        return sum(split.images for split in self.splits.values())
+
+    @property
+    def left_out_by_kind(self) -> dict[str, int]:
+        """How many were left out, by reason; the most frequent first."""
+        return dict(collections.Counter(reason for _, reason, _ in self.left_out).most_common())
+
+
+def summarise(dataset: PreparedDataset) -> DataSummary:
+    """Read a prepared data set once, an image at a time."""
+    folder, rows = dataset.index.parent, dataset.rows
+    stated = json.loads((folder / "splits.json").read_text(encoding="utf-8"))
+    with (folder / "left_out.csv").open(newline="", encoding="utf-8") as file:
+        left_out = tuple((row["name"], row["reason"], row["file"]) for row in csv.DictReader(file))
+    areas = {name: np.bincount(dataset.mask(name).ravel(), minlength=len(dataset.about["classes"])) for name in rows}
+    percent = {name: 100 * counts / counts.sum() for name, counts in areas.items()}
+    ranges = {}
+    for class_id, title in _classes(dataset):
+        found = [float(of_image[class_id]) for of_image in percent.values() if of_image[class_id]]
+        ranges[title] = (min(found, default=0.0), max(found, default=0.0))
+    sizes = sorted({(row.height, row.width) for row in rows.values()}, key=lambda size: (size[0] * size[1], size))
+    splits_of_group = collections.Counter(group for group, _ in {(row.group, row.split) for row in rows.values()})
+    return DataSummary(
+        about=dataset.about,
+        rule=stated["rule"],
+        description=stated["description"],
+        leaks=stated["leaks"],
+        shared_groups=sum(splits > 1 for splits in splits_of_group.values()),
+        sizes=tuple(dict.fromkeys((sizes[0], sizes[-1]))),
+        left_out=left_out,
+        splits={split: _of_split(dataset, dataset.names(split), percent, ranges) for split in SPLITS},
+        ranges=ranges,
+    )
+
+
+def write_summary(summary: DataSummary, output: str | Path) -> None:
+    """Write a summary as JSON."""
+    with atomic_file(output) as path:
+        path.write_text(json.dumps(dataclasses.asdict(summary), indent=1) + "\n", encoding="utf-8")
+
+
+def read_summary(path: str | Path) -> DataSummary:
+    """A summary from its file."""
+    return TypeAdapter(DataSummary).validate_json(Path(path).read_bytes())
+
+
+def read_manifests(paths: Iterable[str | Path]) -> dict[str, dict[str, Any]]:
+    """What is recorded of the raw files (segcert.data.manifest), by data set."""
+    manifests = [read_manifest(Path(path).parent) for path in paths]
+    return {manifest.dataset: manifest.model_dump() for manifest in manifests}
+
+
+def _classes(dataset: PreparedDataset) -> list[tuple[int, str]]:
+    """Ids and names of the foreground classes."""
+    return list(enumerate(dataset.about["classes"]))[1:]
+
+
+def _of_split(
+    dataset: PreparedDataset,
+    names: Sequence[str],
+    percent: Mapping[str, npt.NDArray[np.float64]],
+    ranges: Mapping[str, tuple[float, float]],
+) -> SplitSummary:
+    full = _image_square_mm(dataset)
+    classes = {}
+    for class_id, title in _classes(dataset):
+        found = {name: float(percent[name][class_id]) for name in names if percent[name][class_id]}
+        histogram, _ = np.histogram(list(found.values()), AREA_BINS, ranges[title])
+        classes[title] = ClassSummary(
+            images=len(found),
+            percent=_spread(found.values()),
+            square_mm=_spread(full[name] * share / 100 for name, share in found.items()) if full else None,
+            histogram=tuple(histogram.tolist()),
+        )
+    return SplitSummary(
+        images=len(names),
+        groups=len({dataset.group(name) for name in names}),
+        intensity=_intensity(dataset, names),
+        classes=classes,
+    )
+
+
+def _image_square_mm(dataset: PreparedDataset) -> dict[str, float]:
+    """The area of each image in mm²; empty where it is not known for all."""
+    pixels = dataset.about["image_size"] ** 2
+    known = {name: dataset.pixel_size(name) for name in dataset.rows}
+    sizes = {name: size[0] * size[1] * pixels for name, size in known.items() if size}
+    return sizes if len(sizes) == len(known) else {}
+
+
+def _spread(values: Iterable[float]) -> Spread | None:
+    numbers = list(values)
+    return Spread(float(np.mean(numbers)), min(numbers), max(numbers)) if numbers else None
+
+
+def _intensity(dataset: PreparedDataset, names: Sequence[str]) -> tuple[tuple[float, ...], ...]:
+    """Per channel the density of gray levels in equal bins of [0, 1]; padding does not count."""
+    bins = min(INTENSITY_BINS, 1 << dataset.about["bits"])
+    counts = np.zeros((dataset.about["channels"], bins))
+    for name in names:
+        inside = _inside_padding(dataset.about, dataset.rows[name])
+        counts += [np.histogram(plane[inside], bins, (0, 1))[0] for plane in dataset.image(name)]
+    density = bins * counts / counts.sum(axis=1, keepdims=True).clip(min=1)
+    return tuple(tuple(channel) for channel in density.round(5).tolist())
+
+
+def _inside_padding(about: Mapping[str, Any], row: Row) -> tuple[slice, slice]:
+    """Rows and columns of a prepared image that no padding touches."""
+    if not about["keep_aspect"]:
+        return slice(None), slice(None)
+    side = max(row.height, row.width)
+    scale = about["image_size"] / side
+    starts = [((side - length) // 2, length) for length in (row.height, row.width)]
+    low_high = [(int(np.ceil(start * scale)), int((start + length) * scale)) for start, length in starts]
+    return slice(*low_high[0]), slice(*low_high[1])

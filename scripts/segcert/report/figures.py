@@ -1,0 +1,391 @@
+"""Certified Dice and abstention against sigma, and against the number of draws.
+
+Certified area against the number of draws, method by method.
+
+Certified Dice and abstention against the radius.
+
+PSNR and SSIM of denoised images against sigma.
+
+How the networks of a run learned: loss and validation score against the step.
+
+Certified Dice beside what it costs, as a figure.
+"""
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter, LogLocator, MaxNLocator
+
+from segcert.certification.certificate import WEAKER
+from segcert.report.style import COLORS, MODEL_DASHES, MODEL_MARKERS, PAGE, Layout, line, shared_legend
+from segcert.results.labels import TRAINED, describe_pairing
+from segcert.results.tables import error_bars
+
+METRICS = {"certified_dice": "certified Dice", "abstain": "share of pixels that abstain"}
+
+
+def certified_dice_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
+    """From the main table: certified Dice and abstention with 95% intervals, a panel each per data set and model.
+
+    One model: a row per data set. Several: two rows per data set, a column per model; in print a row per model.
+    """
+    models = list(table["model"].unique())
+    panels = list(itertools.product(table["dataset"].unique(), METRICS, models))
+    columns = max(2, len(models))
+    if layout.narrow:
+        panels.sort(key=lambda panel: models.index(panel[2]))
+        columns = 2
+    rows = len(panels) // columns
+    figure = layout.figure(3.6 * columns, 3.0 * rows + 0.5, rows, _pairings(table))
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for panel, (dataset, metric, model) in zip(axes.flat, panels, strict=True):
+        _panel(panel, table[(table["dataset"] == dataset) & (table["model"] == model)], metric)
+        title = layout.title(dataset, model, columns=columns)
+        panel.set(title=title, ylabel=layout.label(METRICS[metric]), xlabel="sigma (pixels in [0, 1])")
+        panel.set_ylim(-0.02, 1.02)
+    shared_legend(figure)
+    return figure
+
+
+def overview_figure(table: pd.DataFrame, layout: Layout) -> Figure:
+    """From the main table: certified Dice with 95% intervals, a row per model, a column per data set.
+
+    Of one data set, which is not named: a column each for certified Dice and abstention. Models stand on the left.
+    """
+    datasets, models = list(table["dataset"].unique()), list(table["model"].unique())
+    across = [(dataset, metric) for dataset in datasets for metric in METRICS]
+    if len(datasets) > 1:
+        across = [(dataset, "certified_dice") for dataset in datasets]
+    width = max(7.0, 2.4 * len(across))
+    figure = layout.figure(width, 2.4 * len(models) + 0.5, len(models), math.ceil(_pairings(table) / 2))
+    axes = figure.subplots(len(models), len(across), squeeze=False, sharex=True, sharey=True)
+    for panel, (model, (dataset, metric)) in zip(axes.flat, itertools.product(models, across), strict=True):
+        _panel(panel, table[(table["dataset"] == dataset) & (table["model"] == model)], metric)
+        panel.set_ylim(-0.02, 1.02)
+    for panel, (dataset, metric) in zip(axes[0], across, strict=True):
+        panel.set_title(layout.title(dataset if len(datasets) > 1 else METRICS[metric], columns=len(across)))
+    for panel in axes[-1]:
+        panel.set_xlabel("sigma" if len(across) > 3 else "sigma (pixels in [0, 1])")
+    for panel, model in zip(axes[:, 0], models, strict=True):
+        panel.set_ylabel(layout.label(model))
+    shared_legend(figure)
+    return figure
+
+
+def budget_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
+    """From the forecast of budgets: certified Dice against the number of draws, by the method of the run.
+
+    A column per sigma, a row per data set and model.
+    """
+    table = table[table["method"] == table["method"].iloc[0]]
+    sigmas = list(table["sigma"].unique())
+    rows = list(itertools.product(table["dataset"].unique(), table["model"].unique()))
+    figure = layout.figure(max(3.6, 2.6 * len(sigmas)), 2.6 * len(rows) + 0.6, 1.3 * len(rows), _pairings(table))
+    axes = figure.subplots(len(rows), len(sigmas), squeeze=False, sharey=True)
+    draws = sorted(table["draws"].unique())
+    for panel, ((dataset, model), sigma) in zip(axes.flat, itertools.product(rows, sigmas), strict=True):
+        chosen = table[(table["dataset"] == dataset) & (table["model"] == model) & (table["sigma"] == sigma)]
+        for (regime, denoiser), pairing in chosen.groupby(["regime", "denoiser"], sort=False):
+            panel.plot(pairing["draws"], pairing["certified_dice"], **line(str(regime), str(denoiser)))
+        title = layout.title(dataset, model, f"sigma {sigma:g}", columns=len(sigmas))
+        panel.set(title=title, xscale="log", xlabel="draws, n0 + n")
+        panel.set_ylim(-0.02, 1.02)
+        panel.set_xticks(draws, [str(number) for number in draws], rotation=45)
+        panel.minorticks_off()
+        panel.grid(axis="y", alpha=0.3)
+    for panel in axes[:, 0]:
+        panel.set_ylabel(layout.label("certified Dice (forecast)"))
+    shared_legend(figure)
+    return figure
+
+
+def _pairings(table: pd.DataFrame) -> int:
+    return len(table[["regime", "denoiser"]].drop_duplicates())
+
+
+def _panel(axes: Axes, table: pd.DataFrame, metric: str) -> None:
+    sigmas = sorted(table["sigma"].unique())
+    for (regime, denoiser), rows in table.groupby(["regime", "denoiser"], sort=False):
+        group = rows.sort_values("sigma")
+        axes.errorbar(
+            group["sigma"], group[metric], yerr=error_bars(group, metric),
+            capsize=2, **line(str(regime), str(denoiser)),
+        )  # fmt: skip
+    axes.set_xticks(sigmas, [f"{sigma:g}" for sigma in sigmas])
+    axes.grid(axis="y", alpha=0.3)
+
+
+LINES = {
+    "segcertify": {"color": "#0072B2", "linestyle": "-", "marker": "o"},
+    "holm": {"color": "#D55E00", "linestyle": "-", "marker": "s"},
+    "kfwer": {"color": "#009E73", "linestyle": "--", "marker": "^"},
+    "by": {"color": "#CC79A7", "linestyle": ":", "marker": "D"},
+}
+
+
+def area_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
+    """From tables/budget.csv: the forecast certified area against n0 + n, a line per method.
+
+    A column per sigma, a row per data set and model, each with one pairing (`shown_pairing`), which the title names.
+    """
+    models = table[["dataset", "model"]].drop_duplicates().itertuples(index=False, name=None)
+    groups = {key: table[(table["dataset"] == key[0]) & (table["model"] == key[1])] for key in models}
+    pairings = {key: shown_pairing(group) for key, group in groups.items()}
+    sigmas = sorted(table["sigma"].unique())
+    draws = sorted(table["draws"].unique())
+    width, height = max(3.6, 2.6 * len(sigmas)), 2.6 * len(groups) + 1.1
+    figure = layout.figure(width, height, 1.4 * len(groups), len(LINES))
+    axes = figure.subplots(len(groups), len(sigmas), squeeze=False, sharey="row")
+    for panels, ((dataset, model), group) in zip(axes, groups.items(), strict=True):
+        regime, denoiser = pairings[dataset, model]
+        chosen = group[(group["regime"] == regime) & (group["denoiser"] == denoiser)]
+        for panel, sigma in zip(panels, sigmas, strict=True):
+            for method, rows in chosen[chosen["sigma"] == sigma].groupby("method", sort=False):
+                name = str(method)
+                label = f"{name} (weaker guarantee)" if name in WEAKER else name
+                panel.plot(rows["draws"], rows["certified_area"], label=label, markersize=4, **LINES[name])
+            title = layout.title(dataset, model, f"sigma {sigma:g}", columns=len(sigmas))
+            panel.set(title=title, xscale="log", xlabel="draws, n0 + n")
+            panel.set_xticks(draws, [str(number) for number in draws], rotation=45)
+            panel.minorticks_off()
+            panel.grid(axis="y", alpha=0.3)
+        panels[0].set_ylabel(layout.label("certified area (forecast)"))
+    figure.suptitle(_named(pairings))
+    shared_legend(figure, width=1.9)
+    return figure
+
+
+def shown_pairing(rows: pd.DataFrame) -> tuple[str, str]:
+    """The pairing (regime, denoiser) of a model that the figure shows.
+
+    The network trained on clean images behind the first denoiser; without one the noise-trained network; else the first
+    pairing.
+    """
+    pairings = list(dict.fromkeys(zip(rows["regime"], rows["denoiser"], strict=True)))
+    behind = [pairing for pairing in pairings if pairing[0] == "clean" and pairing[1] != "none"]
+    alone = [pairing for pairing in pairings if pairing == ("noise", "none")]
+    return (*behind, *alone, *pairings)[0]
+
+
+def _named(pairings: dict[tuple[str, str], tuple[str, str]]) -> str:
+    """The pairings that are shown, in words, with their models where they differ."""
+    models: dict[tuple[str, str], list[str]] = {}
+    for (_, model), pairing in pairings.items():
+        models.setdefault(pairing, []).append(model)
+    words = {describe_pairing(*pairing): ", ".join(dict.fromkeys(names)) for pairing, names in models.items()}
+    if len(words) == 1:
+        return next(iter(words))
+    return "\n".join(f"{names}: {pairing}" for pairing, names in words.items())
+
+
+RADIUS_METRICS = {"certified_dice": "certified Dice", "abstain": "share that abstains"}
+
+
+def radius_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
+    """From tables/radii.csv: what is certified at each radius, a row of panels per data set and model.
+
+    A column per metric and sigma, each sigma with its own range of radii; a line per pairing. Above the panels: the
+    radius as RMS change in gray levels. In print abstention stands below.
+    """
+    sigmas = sorted(table["sigma"].unique())
+    groups = list(table.groupby(["dataset", "model"], sort=False))
+    columns = list(itertools.product(RADIUS_METRICS, sigmas))
+    below = len(RADIUS_METRICS) if layout.narrow else 1  # rows of a data set and model
+    pairings = len(table[["regime", "denoiser"]].drop_duplicates())
+    width, height = max(7.2, 2.1 * len(columns)), 2.4 * len(groups) + 0.6
+    figure = layout.figure(width, height, 1.2 * below * len(groups), pairings)
+    axes = figure.subplots(below * len(groups), len(columns) // below, squeeze=False, sharey=True)
+    for panels, ((dataset, model), of_model) in zip(axes.reshape(len(groups), -1), groups, strict=True):
+        for panel, (metric, sigma) in zip(panels, columns, strict=True):
+            rows = of_model[of_model["sigma"] == sigma]
+            if rows.empty:
+                panel.set_axis_off()
+                continue
+            _draw_radius(panel, rows, metric)
+            panel.set_title(f"sigma {sigma:g}", fontsize="medium")
+            if sigma == sigmas[0]:
+                panel.set_ylabel(layout.label(RADIUS_METRICS[metric]))
+            if panel is panels[0]:
+                panel.set_title(f"{dataset}, {model}\n", loc="left", fontweight="bold", fontsize="medium")
+    for panel in axes[-1]:
+        panel.set_xlabel("radius: l2, in [0, 1]" if layout.narrow else "radius: l2, in [0, 1]\nabove: RMS gray levels")
+    shared_legend(figure)
+    return figure
+
+
+def _draw_radius(panel: Axes, rows: pd.DataFrame, metric: str) -> None:
+    for (regime, denoiser), pairing in rows.groupby(["regime", "denoiser"], sort=False):
+        look = line(str(regime), str(denoiser))
+        panel.plot(pairing["radius"], pairing[metric], markersize=3.5, linewidth=1.2, **look)
+    panel.set_xlim(0, 1.04 * rows["radius"].max())
+    panel.set_ylim(-0.02, 1.02)
+    panel.grid(axis="y", alpha=0.3)
+    _few_ticks(panel.xaxis)
+    levels = rows["radius_gray_levels"].iloc[0] / rows["radius"].iloc[0]
+    above = panel.secondary_xaxis("top", functions=(lambda x: x * levels, lambda y: y / levels))
+    _few_ticks(above.xaxis)
+    above.tick_params(labelsize="small", color="gray", labelcolor="gray")
+
+
+def _few_ticks(axis: Axis) -> None:
+    axis.set_major_locator(MaxNLocator(3))
+    axis.set_major_formatter("{x:g}")
+
+
+DENOISER_LINES = {
+    "noisy": {"color": "#A3ACB5", "linestyle": ":", "marker": "x", "label": "noisy, as it is"},
+    "nl_means": {"color": "#E69F00", "linestyle": "--", "marker": "^", "label": "non-local means"},
+    "wavelet": {"color": "#009E73", "linestyle": "--", "marker": "s", "label": "wavelets (BayesShrink)"},
+    "ddpm": {"color": "#0072B2", "linestyle": "-", "marker": "o", "label": "the denoiser"},
+    "adm256": {"color": "#7B3294", "linestyle": "-.", "marker": "D", "label": "adm256"},
+}
+SCORES = {"psnr": "PSNR (dB)", "ssim": "SSIM"}
+
+
+def denoiser_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
+    """From the scores of the denoisers: a row of two panels per data set, PSNR and SSIM, a line per method."""
+    datasets = list(table["dataset"].unique())
+    methods = table["method"].nunique()
+    figure = layout.figure(7.2, 2.8 * len(datasets) + 0.5, len(datasets), methods)
+    axes = figure.subplots(len(datasets), len(SCORES), squeeze=False)
+    sigmas = sorted(table["sigma"].unique())
+    for row, dataset in zip(axes, datasets, strict=True):
+        of_dataset = table[table["dataset"] == dataset].sort_values("sigma")
+        for panel, (score, name) in zip(row, SCORES.items(), strict=True):
+            for method, scores in of_dataset.groupby("method", sort=False):
+                panel.plot(scores["sigma"], scores[score], **DENOISER_LINES[str(method)])
+            panel.set(title=dataset, xlabel="sigma (pixels in [0, 1])", ylabel=name)
+            panel.set_xticks(sigmas, [f"{sigma:g}" for sigma in sigmas])
+            panel.grid(axis="y", alpha=0.3)
+    shared_legend(figure, width=2.4)
+    return figure
+
+
+REGIME_COLORS = {"clean": "#D55E00", "noise": "#009E73", "denoised": "#E69F00"}
+
+
+class Histories(NamedTuple):
+    """The rows of history.csv of the networks that were trained on a data set.
+
+    segmenters: by (model, regime). denoisers: by the data set or data sets that they were trained on.
+    """
+
+    segmenters: Mapping[tuple[str, str], pd.DataFrame]
+    denoisers: Mapping[str, pd.DataFrame]
+
+
+def read_histories(
+    segmenters: Mapping[tuple[str, str, str], str | Path], denoisers: Mapping[tuple[str, str], str | Path]
+) -> dict[str, Histories]:
+    """Histories by data set, from the history.csv of each (data set, model, regime) and (data set, source)."""
+    datasets = dict.fromkeys(dataset for dataset, *_ in (*segmenters, *denoisers))
+    return {
+        dataset: Histories(
+            {(model, regime): pd.read_csv(path) for (of, model, regime), path in segmenters.items() if of == dataset},
+            {source: pd.read_csv(path) for (of, source), path in denoisers.items() if of == dataset},
+        )
+        for dataset in datasets
+    }
+
+
+def training_figure(histories: Mapping[str, Histories], layout: Layout = PAGE) -> Figure:
+    """A row per data set: loss and Dice of its segmenters, loss and PSNR of its denoiser; dots: the best validations.
+
+    A kind of network of which none was trained is left out. In print each kind has a row of its own.
+    """
+    learned = [kind for kind in Histories._fields if any(getattr(each, kind) for each in histories.values())]
+    rows, columns = len(histories), 2 * len(learned)
+    if layout.narrow:
+        rows, columns = rows * len(learned), 2
+    entries = max(len(each.segmenters) + len(each.denoisers) for each in histories.values())
+    figure = layout.figure(2.7 * columns, 2.5 * rows + 0.6, rows, entries)
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for row, (dataset, of_dataset) in zip(axes.reshape(len(histories), -1), histories.items(), strict=True):
+        row[0].set_title(dataset, loc="left")
+        for panels, kind in zip(row.reshape(-1, 2), learned, strict=True):
+            if kind == "segmenters":
+                _segmenters(list(panels), of_dataset.segmenters)
+            else:
+                _denoisers(list(panels), of_dataset.denoisers)
+    for panel in figure.axes:
+        panel.set_ylabel(layout.label(panel.get_ylabel()))
+    shared_legend(figure)
+    return figure
+
+
+def _segmenters(panels: Sequence[Axes], histories: Mapping[tuple[str, str], pd.DataFrame]) -> None:
+    models = list(dict.fromkeys(model for model, _ in histories))
+    for (model, regime), history in histories.items():
+        dashes = MODEL_DASHES[models.index(model) % len(MODEL_DASHES)]
+        _draw_history(panels, history, "val_dice", REGIME_COLORS[regime], dashes, f"{model}, trained {TRAINED[regime]}")
+    panels[0].set_ylabel("segmenter: training loss")
+    panels[1].set_ylabel("segmenter: validation Dice")
+
+
+def _denoisers(panels: Sequence[Axes], histories: Mapping[str, pd.DataFrame]) -> None:
+    for source, history in histories.items():
+        _draw_history(panels, history, "val_psnr", "#0072B2", "-", f"denoiser of {source.replace('+', ' and ')}")
+    panels[0].set(ylabel="denoiser: training loss", yscale="log")
+    panels[0].yaxis.set_major_formatter("{x:g}")  # powers of ten are formulas, of which figures have none
+    panels[0].yaxis.set_minor_formatter(LogFormatter(labelOnlyBase=False))
+    panels[1].set_ylabel("denoiser: validation PSNR (dB)")
+
+
+def _draw_history(
+    panels: Sequence[Axes], history: pd.DataFrame, score: str, color: str, dashes: str, label: str
+) -> None:
+    best = history.iloc[int(history[score].fillna(-math.inf).to_numpy().argmax())]
+    for panel, column in zip(panels, ("train_loss", score), strict=True):
+        panel.plot(history["step"], history[column], color=color, linestyle=dashes, label=label)
+        panel.plot(best["step"], best[column], color=color, marker="o", markersize=4)
+        panel.set_xlabel("step")
+        panel.grid(axis="y", alpha=0.3)
+
+
+def cost_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
+    """Certified Dice against GFLOP per image: a row per data set, a column per sigma.
+
+    Colours tell the pairings of regime and denoiser apart, markers the models. Networks whose GFLOP are not known are
+    left out.
+    """
+    datasets, sigmas, models = (list(table[key].unique()) for key in ("dataset", "sigma", "model"))
+    pairings = list(dict.fromkeys(zip(table["regime"], table["denoiser"], strict=True)))
+    entries = len(pairings) + len(models)
+    figure = layout.figure(max(3.6, 2.6 * len(sigmas)), 2.6 * len(datasets) + 0.8, len(datasets), entries)
+    axes = figure.subplots(len(datasets), len(sigmas), squeeze=False, sharex=True, sharey=True)
+    known = table.dropna(subset=["gflop_per_image", "certified_dice"])
+    for panel, (dataset, sigma) in zip(axes.flat, itertools.product(datasets, sigmas), strict=True):
+        for row in known[(known["dataset"] == dataset) & (known["sigma"] == sigma)].to_dict("records"):
+            model, regime, denoiser = row["model"], row["regime"], row["denoiser"]
+            panel.plot(
+                row["gflop_per_image"], row["certified_dice"], linestyle="none",
+                color=COLORS[regime, denoiser], marker=_marker(model, models),
+            )  # fmt: skip
+        title = layout.title(dataset, f"sigma {sigma:g}", columns=len(sigmas))
+        panel.set(title=title, xscale="log", ylim=(-0.02, 1.02))
+        panel.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+        panel.xaxis.set_major_formatter("{x:g}")
+        panel.minorticks_off()
+        panel.grid(alpha=0.3)
+    for panel in axes[-1]:
+        panel.set_xlabel("GFLOP per image")
+    for panel in axes[:, 0]:
+        panel.set_ylabel("certified Dice")
+    for regime, denoiser in pairings:
+        label = describe_pairing(regime, denoiser)
+        axes[0, 0].plot([], [], linestyle="none", color=COLORS[regime, denoiser], marker="o", label=label)
+    for model in models if len(models) > 1 else ():
+        axes[0, 0].plot([], [], linestyle="none", color="black", marker=_marker(model, models), label=model)
+    shared_legend(figure)
+    return figure
+
+
+def _marker(model: str, models: list[str]) -> str:
+    return MODEL_MARKERS[models.index(model) % len(MODEL_MARKERS)]

@@ -1,0 +1,177 @@
+"""Pictures of single images: truth, predictions, what is certified, what the denoiser makes of the noise.
+
+Gather the gallery's examples from the files of a run.
+
+One test image at one noise level, in a row that fits the text width of a page.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import numpy.typing as npt
+from matplotlib.figure import Figure
+
+from segcert.certification.certificate import ABSTAIN
+from segcert.data.dataset import PreparedDataset
+from segcert.io.arrays import StoredArrays
+from segcert.report.style import MM, TEXT, TEXT_MM, to_rgb
+from segcert.results.labels import CLASS_COLORS, describe, describe_pairing
+
+Array = npt.NDArray[Any]
+WHERE = {"none": "no denoiser", "ddpm": "denoiser", "adm256": "adm256"}
+TINT = 0.55
+STRIPE = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Example:
+    """One test image and what was made of it.
+
+    image (C, H, W) in [0, 1]; truth (H, W); predictions (H, W) by (model, regime); per sigma: denoised
+    (2, C, H, W) uint8, the noisy and the denoised image, if there is a denoiser; certified (H, W) by (model, regime,
+    denoiser).
+    """
+
+    title: str
+    image: Array
+    truth: Array
+    predictions: Mapping[tuple[str, str], Array]
+    denoised: Mapping[str, Array]
+    certified: Mapping[str, Mapping[tuple[str, str, str], Array]]
+
+
+def gallery_figure(examples: Sequence[Example]) -> Figure:
+    """The examples below each other: a row with image, truth and clean predictions, then the maps, a row per sigma."""
+    rows = 1 + len(examples[0].certified)
+    pairings = next(iter(examples[0].certified.values()))
+    columns = 2 + max(len(pairings), len(examples[0].predictions))
+    figure = Figure(figsize=(1.75 * columns, (2.05 * rows + 0.3) * len(examples)))
+    for part, example in zip(figure.subfigures(len(examples), squeeze=False)[:, 0], examples, strict=True):
+        _draw(part, example, rows, columns)
+    return figure
+
+
+def _draw(figure: Any, example: Example, rows: int, columns: int) -> None:
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for panel in axes.flat:
+        panel.axis("off")
+    gray = to_rgb(example.image)
+    _show(axes[0, 0], gray, "image")
+    _show(axes[0, 1], paint(gray, example.truth), "ground truth")
+    for panel, ((model, regime), labels) in zip(axes[0, 2:], example.predictions.items(), strict=False):
+        _show(panel, paint(gray, labels), f"{model} ({regime})\nprediction, no noise")
+    for row, (sigma, certified) in zip(axes[1:], example.certified.items(), strict=True):
+        for panel, picture, title in zip(row, example.denoised.get(sigma, ()), ("noisy", "denoised"), strict=False):
+            _show(panel, to_rgb(picture / 255), f"{title}, sigma {sigma}")
+        for panel, ((model, regime, denoiser), labels) in zip(row[2:], certified.items(), strict=False):
+            _show(panel, paint(gray, labels), f"{model} ({regime}), {WHERE[denoiser]}\ncertified, sigma {sigma}")
+    figure.suptitle(f"{example.title}. Striped: abstains", fontsize=9)
+
+
+def caption(examples: Sequence[Example]) -> str:
+    """The figure in words, for those who cannot see it."""
+    text = "Image, ground truth, predictions, noisy and denoised copies, and certified maps; striped pixels abstain."
+    for example in examples:
+        shares = [
+            f"sigma {sigma}, {describe(*pairing)}: {np.mean(labels == ABSTAIN):.0%}"
+            for sigma, certified in example.certified.items()
+            for pairing, labels in certified.items()
+        ]
+        text += f" {example.title}, share of pixels that abstain: {'; '.join(shares)}."
+    return text
+
+
+def paint(image: Array, labels: Array, scale: int = STRIPE) -> Array:
+    """Tint an image (H, W, 3) by class and stripe it where labels are ABSTAIN; enlarged: (scale H, scale W, 3)."""
+    image, labels = (array.repeat(scale, axis=0).repeat(scale, axis=1) for array in (image, labels))
+    painted = 0.9 * image
+    for class_id, color in enumerate(CLASS_COLORS, start=1):
+        painted = np.where(
+            (labels == class_id)[..., None], (1 - TINT) * image + TINT * np.array(mpl.colors.to_rgb(color)), painted
+        )
+    stripe = np.less(np.indices(labels.shape).sum(axis=0) % (2 * STRIPE), STRIPE)
+    return np.asarray(
+        np.where(labels[..., None] == ABSTAIN, np.where(np.expand_dims(stripe, -1), 0.35 + 0.3 * image, 1.0), painted)
+    )
+
+
+def _show(axes: Any, picture: Array, title: str) -> None:
+    axes.imshow(picture, interpolation="nearest", vmin=0, vmax=1)
+    axes.set_title(title, fontsize=7)
+
+
+def read_examples(
+    index: str | Path,
+    predictions: Mapping[tuple[str, str], str],
+    denoised: Mapping[str, str],
+    certificates: Mapping[tuple[str, str, str, str], str],
+    count: int,
+) -> list[Example]:
+    """The first `count` certified test images, from the `.npz` files of each model, sigma and pairing."""
+    dataset = PreparedDataset(Path(index))
+    prefix = "Synthetic phantom" if dataset.about["synthetic"] else dataset.about["title"]
+    with StoredArrays(next(iter(predictions.values()))) as first:
+        names = list(first)[:count]
+    return [
+        Example(
+            title=f"{prefix}, {name}",
+            image=dataset.image(name),
+            truth=dataset.mask(name),
+            predictions={model: _array(path, name) for model, path in predictions.items()},
+            denoised={sigma: _array(path, name) for sigma, path in denoised.items()},
+            certified={
+                sigma: {key[:3]: _array(path, name) for key, path in certificates.items() if key[3] == sigma}
+                for sigma in dict.fromkeys(key[3] for key in certificates)
+            },
+        )
+        for name in names
+    ]
+
+
+def _array(path: str, name: str) -> npt.NDArray[Any]:
+    with StoredArrays(path) as arrays:
+        return arrays[name]
+
+
+MOST = 5  # certified maps beside each other
+
+
+def middle_sigma(example: Example) -> str:
+    """The noise level that is shown: the one in the middle, the lower of two."""
+    sigmas = sorted(example.certified, key=float)
+    return sigmas[(len(sigmas) - 1) // 2]
+
+
+def example_figure(example: Example) -> Figure:
+    """Image, ground truth, noisy and denoised copy, and certified maps of the first pairings."""
+    sigma, gray = middle_sigma(example), to_rgb(example.image)
+    panels = {"image": gray, "ground truth": paint(gray, example.truth)}
+    for picture, title in zip(example.denoised.get(sigma, ()), ("noisy", "denoised"), strict=False):
+        panels[title] = to_rgb(picture / 255)
+    for (model, regime, denoiser), labels in list(example.certified[sigma].items())[:MOST]:
+        panels[f"{model} ({regime}),\n{WHERE[denoiser]}"] = paint(gray, labels)
+    with TEXT.text():
+        figure = Figure(figsize=(TEXT_MM * MM, (TEXT_MM / max(6, len(panels)) + 7) * MM))
+        for axes, (title, picture) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
+            axes.imshow(picture, interpolation="nearest", vmin=0, vmax=1)
+            axes.set_title(title, fontsize=6)
+            axes.axis("off")
+    return figure
+
+
+def example_caption(example: Example) -> str:
+    """The figure in words."""
+    sigma = middle_sigma(example)
+    shares = [
+        f"{describe_pairing(regime, denoiser)}: {np.mean(labels == ABSTAIN):.0%}"
+        for (_, regime, denoiser), labels in list(example.certified[sigma].items())[:MOST]
+    ]
+    return (
+        f"{example.title}, sigma {sigma}: image, ground truth, "
+        f"{'noisy and denoised copy, ' if sigma in example.denoised else ''}certified maps. Striped pixels abstain: "
+        f"{'; '.join(shares)}."
+    )

@@ -1,0 +1,223 @@
+"""The summary: two A4 pages in PDF, typeset by typst from plain data.
+
+The template reads data.json, and inserts its texts as texts: nothing in a name is markup.
+"""
+
+import dataclasses
+import datetime
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import typst
+
+from segcert.certification.certificate import GUARANTEES, WEAKER
+from segcert.io.atomic import atomic_file
+from segcert.provenance.git import commit_time, git_state
+from segcert.report.compact_tables import claims_table, measured_table, results_table, shorten
+from segcert.report.data_summary import DataSummary
+from segcert.report.figures import overview_figure
+from segcert.report.html import TEMPLATES
+from segcert.report.style import TEXT_MM, Layout, save_print
+
+VERSIONS = ("torch", "diffusers", "numpy", "scipy", "pandas", "snakemake")
+SETS = 8  # data sets whose sources are printed
+CURVES = (5, 4)  # data sets and models whose curves are drawn
+
+
+@dataclasses.dataclass(frozen=True)
+class Tables:
+    """The tables of the report that the summary condenses. claims: in sentences, or None where the run has none."""
+
+    main: pd.DataFrame
+    measurements: pd.DataFrame
+    claims: pd.DataFrame | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Provenance:
+    """Where the numbers come from.
+
+    certificates, digest: the file and its SHA-256. packages: versions by name. configuration: the file of the run's
+    name that holds what differs from the default, if there is one.
+    """
+
+    certificates: str
+    digest: str
+    packages: Mapping[str, str]
+    configuration: str | None = None
+
+
+def write_summary(
+    output: str | Path,
+    *,
+    run: str,
+    tables: Tables,
+    datasets: Sequence[DataSummary],
+    manifests: Mapping[str, Mapping[str, Any]],
+    example: tuple[str | Path, str],
+    provenance: Provenance,
+) -> None:
+    """Write the summary of a run.
+
+    manifests: of the raw files, by data set, where there are any. example: a picture (PNG) and its caption. The date is
+    that of the commit; the bytes are functions of the arguments and of it.
+    """
+    main = tables.main
+    curves = main[
+        main["dataset"].isin(main["dataset"].unique()[: CURVES[0]])
+        & main["model"].isin(main["model"].unique()[: CURVES[1]])
+    ]
+    commit = git_state()
+    made = commit_time() if commit["commit"] else None
+    data = {
+        "run": run,
+        "made": made.date().isoformat() if made else None,
+        "lead": _lead(main, datasets),
+        "guarantee": _guarantee(main),
+        "notices": _notices(main, datasets, manifests),
+        "curves": _curves_caption(main, curves),
+        "results": results_table(main).as_data(),
+        "claims": claims_table(tables.claims).as_data() if tables.claims is not None else None,
+        "measurements": measured_table(tables.measurements, main).as_data(),
+        "example": shorten(example[1], 700),
+        "sources": [_source(each) for each in datasets[:SETS]],
+        "sources_left_out": max(0, len(datasets) - SETS),
+        "commit": commit["commit"],
+        "clean": commit["clean"],
+        "versions": ", ".join(
+            f"{name} {provenance.packages[name]}" for name in VERSIONS if name in provenance.packages
+        ),
+        "certificates": provenance.certificates,
+        "digest": provenance.digest,
+        "commands": _commands(commit["commit"], run, provenance.configuration),
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        shutil.copy(example[0], root / "example.png")
+        save_print(
+            root / "figure.pdf", overview_figure, [curves], Layout(TEXT_MM, min(58.0, 84 / curves["model"].nunique()))
+        )
+        (root / "data.json").write_text(json.dumps(data), encoding="utf-8")
+        shutil.copy(TEMPLATES / "summary.typ", root / "summary.typ")
+        pdf = typst.compile(
+            root / "summary.typ", root=root, format="pdf", ignore_system_fonts=True, timestamp=made or EPOCH
+        )
+    with atomic_file(output) as path:
+        path.write_bytes(pdf)
+
+
+EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)  # of what is not run from a git checkout
+
+
+def _lead(main: pd.DataFrame, datasets: Sequence[DataSummary]) -> str:
+    images = {str(dataset): rows["images"].max() for dataset, rows in main.groupby("dataset", sort=False)}
+    shown = [
+        f"{images.get(each.about['name'], 0)} images of {shorten(each.about['title'], 60)}" for each in datasets[:SETS]
+    ]
+    if len(datasets) > SETS:
+        shown.append(f"{len(datasets) - SETS} further data sets")
+    denoisers = [each for each in main["denoiser"].unique() if each != "none"]
+    before = {
+        (True, True): "with and without a diffusion denoiser in front",
+        (True, False): "behind a diffusion denoiser",
+    }
+    front = before.get((bool(denoisers), "none" in set(main["denoiser"])), "without a denoiser")
+    return (
+        f"Segmentation networks ({_listed(main['model'])}), {front}, were smoothed with Gaussian noise of standard"
+        f" deviation σ = {_numbers(main['sigma'])} (in units of pixel values in [0, 1]) and certified on"
+        f" test images: {', '.join(shown)}."
+    )
+
+
+def _guarantee(main: pd.DataFrame) -> str:
+    first, radii = main.iloc[0], main.drop_duplicates("sigma")
+    k = f", k = {first['k']}" if first["method"] == "kfwer" else ""
+    return (
+        f"A certified pixel keeps the label that the smoothed network gives it under any change of the image with an l2"
+        f" norm below the radius, {', '.join(f'{radius:.3f}' for radius in radii['radius'])} at these σ, and"
+        f" {_greek(GUARANTEES[first['method']])} (method: {first['method']}{k}, α = {first['alpha']:g},"
+        f" τ = {first['tau']:g}, {first['n0']} + {first['n']} noisy copies of each image)."
+    )
+
+
+def _greek(text: str) -> str:
+    return text.replace("1 - alpha", "1 − α").replace("alpha", "α")
+
+
+def _notices(
+    main: pd.DataFrame, datasets: Sequence[DataSummary], manifests: Mapping[str, Mapping[str, Any]]
+) -> list[list[str]]:
+    """What a reader has to know, as pairs of what is said in bold and what follows."""
+    notices = []
+    synthetic = [each for each in datasets if each.about["synthetic"]]
+    if synthetic:
+        notices.append([
+            f"{_titles(synthetic)}: synthetic images.",
+            "They were generated by segcert and show no patient; the figures say nothing about any clinical use.",
+        ])  # fmt: skip
+    if main.iloc[0]["method"] in WEAKER:
+        notices.append([
+            "A weaker guarantee than the paper's.",
+            f"Under {main.iloc[0]['method']} single certified pixels may be wrong; every number here counts such"
+            " certificates.",
+        ])  # fmt: skip
+    if main["extended"].any():
+        notices.append([
+            "Draws were added after a look.",
+            "Some images had been certified before with fewer draws; α covers one decision with n fixed beforehand.",
+        ])  # fmt: skip
+    unofficial = [
+        each for each in datasets
+        if any(archive["official"] is False for archive in manifests.get(each.about["name"], {}).get("archives", ()))
+    ]  # fmt: skip
+    if unofficial:
+        notices.append([f"{_titles(unofficial)}: not the official release.", "Do not compare with numbers of others."])
+    leaky = [each for each in datasets if each.leaks]
+    if leaky:
+        notices.append(
+            [f"{_titles(leaky)}: the split leaks.", "Numbers are better than they would be on new patients."]
+        )
+    return notices
+
+
+def _curves_caption(main: pd.DataFrame, drawn: pd.DataFrame) -> str:
+    what = "Certified Dice" if drawn["dataset"].nunique() > 1 else "Certified Dice and share of abstaining pixels"
+    left_out = [
+        f"{drawn[key].nunique()} of {main[key].nunique()} {name}"
+        for key, name in {"dataset": "data sets", "model": "models"}.items()
+        if drawn[key].nunique() < main[key].nunique()
+    ]
+    return (
+        f"{what} against the noise level, with 95% bootstrap intervals over images."
+        f"{f' {chr(44).join(left_out)} are drawn; all: figures/certified_dice.pdf.' if left_out else ''}"
+    )
+
+
+def _commands(commit: str | None, run: str, configuration: str | None) -> list[str]:
+    made = f"snakemake --configfile {configuration}" if configuration else "snakemake"
+    return [*([f"git checkout {commit[:12]}"] if commit else []), made, "snakemake audit"]
+
+
+def _source(summary: DataSummary) -> dict[str, str]:
+    about = summary.about
+    return {
+        "title": shorten(about["title"], 60),
+        "text": shorten(f"{about['citation'].rstrip('.')}. Licence: {about['licence']}. {about['terms']}", 330),
+    }
+
+
+def _titles(datasets: Sequence[DataSummary]) -> str:
+    return shorten(", ".join(each.about["title"] for each in datasets), 160)
+
+
+def _listed(column: pd.Series) -> str:
+    return shorten(", ".join(map(str, column.unique())), 160)
+
+
+def _numbers(column: pd.Series) -> str:
+    return ", ".join(f"{value:g}" for value in column.unique())

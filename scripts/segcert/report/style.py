@@ -1,0 +1,199 @@
+"""How figures look: colours that the colour-blind can tell apart, and files whose bytes repeat.
+
+How large figures are: for the page, or for a column or the text width of a paper, in vectors.
+"""
+
+import contextlib
+import dataclasses
+import tempfile
+import textwrap
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import numpy.typing as npt
+from markupsafe import Markup
+from matplotlib.backends.backend_pdf import PdfPages
+from matplotlib.figure import Figure
+
+from segcert.io.atomic import atomic_file
+from segcert.report.html import inline_svg
+from segcert.results.labels import describe_pairing
+
+DPI = 150  # of PNG files
+COLORS = {
+    ("clean", "none"): "#D55E00",
+    ("clean", "ddpm"): "#0072B2",
+    ("clean", "adm256"): "#56B4E9",
+    ("noise", "none"): "#009E73",
+    ("noise", "ddpm"): "#CC79A7",
+    ("noise", "adm256"): "#7B3294",
+    ("denoised", "ddpm"): "#E69F00",
+    ("denoised", "adm256"): "#8C510A",
+    ("given", "none"): "#000000",
+    ("given", "ddpm"): "#5B6570",
+    ("given", "adm256"): "#A3ACB5",
+}
+DASHES = {"none": "--", "ddpm": "-", "adm256": "-."}
+REGIME_MARKERS = {"clean": "o", "noise": "s", "denoised": "^", "given": "D"}
+MODEL_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+MODEL_DASHES = ("-", "--", "-.", ":")
+
+mpl.rcParams.update(
+    {
+        "font.size": 9,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "svg.hashsalt": "segcert",
+        "svg.fonttype": "none",
+        "figure.constrained_layout.use": True,
+        "text.parse_math": False,  # a title with two dollar signs is no formula
+    }
+)
+
+
+def line(regime: str, denoiser: str) -> dict[str, Any]:
+    """How a pairing is drawn where there is a panel per model: no two look alike, not in gray either."""
+    return {
+        "color": COLORS[regime, denoiser],
+        "linestyle": DASHES[denoiser],
+        "marker": REGIME_MARKERS[regime],
+        "label": describe_pairing(regime, denoiser),
+    }
+
+
+def shared_legend(figure: Figure, width: float = 3.4) -> None:
+    """One legend below all panels, with an entry, `width` inches wide, for each label that occurs in any of them."""
+    entries: dict[str, Any] = {}
+    for axes in figure.axes:
+        handles, labels = axes.get_legend_handles_labels()
+        entries |= dict(zip(labels, handles, strict=True))
+    columns = max(1, int(figure.get_figwidth() / width))
+    figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=columns, frameon=False)
+
+
+def to_rgb(image: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """(C, H, W) in [0, 1] with one or three channels to (H, W, 3)."""
+    return np.broadcast_to(image.transpose(1, 2, 0), (*image.shape[1:], 3))
+
+
+def save_figure(figure: Figure, *paths: str | Path) -> None:
+    """Write a figure to each path, in the format of its suffix (.svg, .png), without dates."""
+    for number, path in enumerate(map(Path, paths)):
+        if number:
+            figure.set_layout_engine("none")  # panels stay where the first format has put them
+        with atomic_file(path) as temporary:
+            figure.savefig(temporary, dpi=DPI, metadata={"Date": None} if path.suffix == ".svg" else {"Software": None})
+
+
+def inline_figure(figure: Figure) -> Markup:
+    """A figure as the one SVG element of a page."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "figure.svg")
+        save_figure(figure, path)
+        return Markup(inline_svg(path, 0))  # noqa: S704
+
+
+MM = 1 / 25.4  # inches
+COLUMN_MM = 88.0  # a column of IEEE's and Elsevier's journals
+TEXT_MM = 174.0  # the text width of the summary: A4 with margins of 18 mm
+HIGHEST_MM = 230.0  # of a figure that has to fit a page with its caption
+PRINT: dict[Any, Any] = {
+    "font.size": 7,
+    "axes.titlesize": 7,
+    "axes.linewidth": 0.6,
+    "lines.linewidth": 1.0,
+    "lines.markersize": 3.2,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "grid.linewidth": 0.5,
+    "legend.handlelength": 2.4,
+    "legend.labelspacing": 0.25,
+    "pdf.fonttype": 42,  # TrueType: text that editors can change, as publishers ask
+}
+CHARACTER = 0.6  # mean width of a character, as a share of the size of the text
+LABEL = 20  # characters beside a panel
+TITLE = 28  # characters that fit above a panel of the page, of which the narrowest are 2.6 inches wide
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """Where a figure will stand.
+
+    width_mm: its width, of any number of panels; None on the page, where panels have a size and figures grow with
+    them. panel_mm: height of a row of panels in print.
+    """
+
+    width_mm: float | None = None
+    panel_mm: float = 36.0
+
+    @property
+    def narrow(self) -> bool:
+        """Whether there is room for two or three panels beside each other."""
+        return self.width_mm is not None
+
+    def figure(self, width: float, height: float, rows: float, entries: int = 0) -> Figure:
+        """A figure of `width` x `height` inches on the page; in print, of some rows of panels and entries of a legend.
+
+        In print it is never higher than HIGHEST_MM: many rows are lower. Rows with long titles count for more than one.
+        """
+        if self.width_mm is None:
+            return Figure(figsize=(width, height))
+        height_mm = min(HIGHEST_MM, self.panel_mm * rows + 3.4 * entries + 3)
+        return Figure(figsize=(self.width_mm * MM, height_mm * MM))
+
+    def title(self, *parts: str, columns: int) -> str:
+        """What a panel shows, on as many lines as its width takes when there are so many beside each other."""
+        parts = tuple(part.replace("$", r"\$") for part in parts)  # which would begin a formula
+        if self.width_mm is None and len(", ".join(parts)) <= TITLE:
+            return ", ".join(parts)
+        text = ", ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in parts)
+        if self.width_mm is None:
+            return textwrap.fill(text, TITLE, break_long_words=False)
+        points = (self.width_mm / columns - 7) * MM * 72
+        return textwrap.fill(text, max(8, int(points / (CHARACTER * PRINT["font.size"]))), break_long_words=False)
+
+    def label(self, text: str) -> str:
+        """What stands beside an axis: in print on as many lines as the height of a panel takes."""
+        text = text.replace("$", r"\$")
+        return textwrap.fill(text, LABEL, break_long_words=False) if self.narrow else text
+
+    @contextlib.contextmanager
+    def text(self) -> Iterator[None]:
+        """Within it, what is drawn and saved has the sizes of print."""
+        with mpl.rc_context(PRINT if self.narrow else None):
+            yield
+
+
+PAGE = Layout()
+COLUMN = Layout(COLUMN_MM)
+TEXT = Layout(TEXT_MM)
+
+Draw = Callable[[Any, Layout], Figure]
+
+
+def save_for_page_and_paper(draw: Draw, whole: Any, parts: Iterable[Any], paths: Iterable[str | Path]) -> None:
+    """Draw a figure twice: for the page (.svg, .png), and for a column of a paper (.pdf), a PDF page for each part.
+
+    draw: makes the figure of some data in a layout. whole: all the data. parts: those of each data set.
+    """
+    files = [Path(path) for path in paths]
+    save_figure(draw(whole, PAGE), *(path for path in files if path.suffix != ".pdf"))
+    for path in files:
+        if path.suffix == ".pdf":
+            save_print(path, draw, parts)
+
+
+def save_print(path: str | Path, draw: Draw, parts: Iterable[Any], layout: Layout = COLUMN) -> None:
+    """Write a vector figure to a PDF file, a page for each part; fonts embedded, no dates: the bytes repeat."""
+    metadata = {"Title": Path(path).stem.replace("_", " "), "CreationDate": None}
+    with layout.text(), atomic_file(path) as temporary, PdfPages(temporary, metadata=metadata) as pages:
+        for part in parts:
+            pages.savefig(draw(part, layout))
+
+
+def by_dataset(table: Any) -> list[Any]:
+    """The rows of each data set of a table."""
+    return [rows for _, rows in table.groupby("dataset", sort=False)]

@@ -1,0 +1,183 @@
+"""What the viewer of the page shows, packed into scripts that a page can hold or load from a file beside it.
+
+A data set becomes several parts: `images` (pictures, ground truth, names), one for each sigma (noisy and denoised
+pictures) and one for each segmenter (its predictions, certified labels, radii and numbers). Pictures are tiled into one
+PNG; labels and levels of radii are bytes, an image after the other in row-major order, deflated and in base64.
+"""
+
+import base64
+import io
+import math
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from PIL import Image
+
+from segcert.data.dataset import PreparedDataset
+from segcert.io.atomic import atomic_file
+from segcert.report.html import data_uri, script_value
+from segcert.report.style import to_rgb
+from segcert.results.radius_rows import GRID_RADII
+from segcert.results.tables import records
+
+Array = npt.NDArray[Any]
+Maps = Mapping[str, Array]  # by image
+Key = tuple[str, str, str]  # segmenter, denoiser, sigma
+Rows = list[dict[str, Any]]
+EXTREMES = 5  # images with the least and with the greatest certified Dice
+CLASS_NUMBERS = [
+    "class_name",
+    "dice",
+    "iou",
+    "certified_dice",
+    "certified_iou",
+    "worst_case_dice",
+    "area",
+    "area_low",
+    "area_high",
+]
+IMAGE_NUMBERS = ["abstain", "radius", "radius_gray_levels"]
+INTERVAL = ["measurement", "unit", "truth", "clean", "low", "median", "high", "threshold", "decision"]
+
+
+def chosen_images(rows: pd.DataFrame, count: int) -> list[str]:
+    """The first `count` certified images and, of all, the five with the least and the greatest certified Dice.
+
+    Ranked by the mean over models, sigmas and classes; in the order of the rows.
+    """
+    names = list(rows["image"].unique())
+    ranked = list(rows.groupby("image", sort=False)["certified_dice"].mean().dropna().sort_values(kind="stable").index)
+    chosen = {*names[:count], *ranked[:EXTREMES], *ranked[-EXTREMES:]}
+    return [name for name in names if name in chosen]
+
+
+def write_viewer(
+    index: str | Path,
+    *,
+    images: str | Path,
+    noise: Mapping[str, str | Path],
+    maps: Mapping[str, str | Path],
+    predictions: Mapping[str, Maps],
+    pictures: Mapping[tuple[str, str], Maps],
+    labels: Mapping[Key, Maps],
+    levels: Mapping[Key, Maps],
+    metrics: pd.DataFrame,
+    intervals: pd.DataFrame,
+    most: int,
+) -> None:
+    """Write the parts of a data set: `images`, `noise` by sigma and `maps` by segmenter, each to its file.
+
+    Segmenters are named <model>-<regime>. predictions: labels (H, W) without noise, by segmenter and image. pictures:
+    (1 or 2, C, H, W) uint8, noisy and denoised, of some images, by (denoiser, sigma). labels: certified, by
+    (segmenter, denoiser, sigma); levels: as segcert.results.radius_rows saves them. metrics, intervals: the rows of the
+    data set in certificates.parquet and intervals.parquet. most: images shown, beside the extremes.
+    """
+    dataset = PreparedDataset(Path(index))
+    names = chosen_images(metrics, most)
+    name = dataset.about["name"]
+    _write(images, name, "images", _images(dataset, names))
+    for sigma, path in noise.items():
+        of_sigma = {denoiser: files for (denoiser, of), files in pictures.items() if of == sigma}
+        _write(path, name, sigma, _noise(names, of_sigma))
+    numbers, measured = _by_image(metrics), _by_image(intervals)
+    for model, path in maps.items():
+        behind = {}
+        for key in (key for key in labels if key[0] == model):
+            behind["/".join(key[1:])] = {
+                "certified": _deflated(labels[key][image] for image in names),
+                "levels": _deflated(levels[key][image] for image in names),
+                "radii": levels[key][GRID_RADII].tolist(),
+                "numbers": _numbers(names, numbers[key]),
+                "intervals": _intervals(names, measured.get(key, {})),
+            }
+        prediction = _deflated(predictions[model][image] for image in names)
+        _write(path, name, model, {"prediction": prediction, "behind": behind})
+
+
+def _images(dataset: PreparedDataset, names: Sequence[str]) -> dict[str, Any]:
+    return {
+        "names": list(names),
+        "groups": [dataset.group(name) for name in names],
+        "classes": dataset.about["classes"],
+        "size": list(dataset.mask(names[0]).shape),
+        "image": _sprite(dataset.image(name) for name in names),
+        "truth": _deflated(dataset.mask(name) for name in names),
+    }
+
+
+def _noise(names: Sequence[str], pictures: Mapping[str, Maps]) -> dict[str, Any]:
+    """Of each image the number of its tile, or None: noisy copies are kept of some only."""
+    first = next(iter(pictures.values()))
+    kept = [name for name in names if name in first]
+    return {
+        "tile": [kept.index(name) if name in kept else None for name in names],
+        "noisy": _sprite(first[name][0] / 255 for name in kept),
+        "denoised": {
+            denoiser: _sprite(of_denoiser[name][1] / 255 for name in kept)
+            for denoiser, of_denoiser in pictures.items()
+            if denoiser != "none"
+        },
+    }
+
+
+def _write(path: str | Path, dataset: str, part: str, content: Mapping[str, Any]) -> None:
+    """Write a part as a script that hands it to the viewer."""
+    call = ", ".join(map(script_value, (dataset, part, content)))
+    with atomic_file(path) as temporary:
+        temporary.write_text(f"segcertViewer.take({call});\n", encoding="ascii")
+
+
+def _numbers(names: Sequence[str], rows: Mapping[str, Rows]) -> list[dict[str, Any]]:
+    return [
+        {column: _plain(rows[name][0][column]) for column in IMAGE_NUMBERS}
+        | {"classes": [{column: _plain(row[column]) for column in CLASS_NUMBERS} for row in rows[name]]}
+        for name in names
+    ]
+
+
+def _intervals(names: Sequence[str], rows: Mapping[str, Rows]) -> list[Rows]:
+    return [[{column: _plain(row[column]) for column in INTERVAL} for row in rows.get(name, ())] for name in names]
+
+
+def _by_image(frame: pd.DataFrame) -> dict[Key, dict[str, Rows]]:
+    """The rows of a table by segmenter, denoiser and sigma, and within these by image."""
+    found: dict[Key, dict[str, Rows]] = {}
+    for row in records(frame):
+        key = (f"{row['model']}-{row['regime']}", str(row["denoiser"]), f"{row['sigma']:g}")
+        found.setdefault(key, {}).setdefault(row["image"], []).append(row)
+    return found
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it: null for what is not defined, words for what has no end."""
+    value = value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else f"{value:+}"
+    return value
+
+
+def _sprite(pictures: Iterable[Array]) -> dict[str, Any] | None:
+    """Pictures (C, H, W) in [0, 1] tiled into one PNG of about as many columns as rows; None for none."""
+    tiles = [np.round(255 * np.clip(to_rgb(picture), 0, 1)).astype(np.uint8) for picture in pictures]
+    if not tiles:
+        return None
+    columns = math.ceil(math.sqrt(len(tiles)))
+    height, width, _ = tiles[0].shape
+    sheet = np.zeros((math.ceil(len(tiles) / columns) * height, columns * width, 3), np.uint8)
+    for number, tile in enumerate(tiles):
+        row, column = divmod(number, columns)
+        sheet[row * height :, column * width :][:height, :width] = tile
+    gray = bool((sheet == sheet[..., :1]).all())
+    file = io.BytesIO()
+    Image.fromarray(sheet[..., 0] if gray else sheet).save(file, "PNG", optimize=True)
+    return {"png": data_uri(file.getvalue()), "columns": columns, "width": width, "height": height}
+
+
+def _deflated(maps: Iterable[Array]) -> str:
+    stacked = np.stack([np.asarray(each, np.uint8) for each in maps])
+    return base64.b64encode(zlib.compress(stacked.tobytes())).decode()

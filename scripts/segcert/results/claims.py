@@ -1,0 +1,241 @@
+"""What the paper claims, and what we add, tested on a run: differences on the same images, with paired intervals."""
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import pandas as pd
+
+from segcert.results.labels import BEHIND
+from segcert.results.tables import DIFFERENCE, paired_difference
+
+PAPER, OURS = "Laousy et al. 2023", "ours"
+HOLDS, FAILS, OPEN = "holds", "does not hold", "cannot be said"
+COLUMNS = [
+    "claim", "dataset", "model", "denoiser", "sigma_low", "sigma", "compared", *DIFFERENCE, "verdict", "why",
+]  # fmt: skip
+METRICS = ["dice", "certified_dice", "abstain"]
+WITHOUT = {
+    "clean": "no network trained on clean images",
+    "noise": "no noise-trained network",
+    "denoised": "no network tuned on denoised images",
+}
+
+
+class ModelOfRun:
+    """One model on one data set: metrics by image, means over classes, for each pairing and sigma."""
+
+    def __init__(self, rows: pd.DataFrame, denoiser: str | None) -> None:
+        self.by_pairing = {
+            pairing: group.groupby("image", sort=False)[METRICS].mean()
+            for pairing, group in rows.groupby(["regime", "denoiser", "sigma"], sort=False)
+        }
+        self.sigmas: list[float] = sorted(rows["sigma"].unique())
+        self.denoiser = denoiser
+
+    def alone(self, metric: str, regime: str, sigma: float) -> "pd.Series[float]":
+        """A metric without a denoiser, by image."""
+        return self.by_pairing[regime, "none", sigma][metric]
+
+    def behind(self, metric: str, regime: str, sigma: float) -> "pd.Series[float]":
+        """A metric behind the denoiser, by image."""
+        return self.by_pairing[regime, self.denoiser, sigma][metric]
+
+    def missing(self, needs: Sequence[tuple[str, str]]) -> str:
+        """The first of the regimes that a claim needs, `alone` or `behind` the denoiser, that is not there; or ""."""
+        for regime, place in needs:
+            denoiser, where = "none", "without a denoiser in front"
+            if place == "behind":
+                if self.denoiser is None:
+                    return "this run has no denoiser"
+                denoiser, where = self.denoiser, BEHIND[self.denoiser]
+            if any((regime, denoiser, sigma) not in self.by_pairing for sigma in self.sigmas):
+                return f"of this model the run has {WITHOUT[regime]} {where}"
+        return ""
+
+
+class Claim(NamedTuple):
+    """A claim in one sentence, whose it is, and how it is tested.
+
+    Attributes
+    ----------
+    sign
+        +1 or -1: the whole 95% interval of the difference has to lie above or below zero. 0: it must not reach below.
+    compared
+        The difference in words.
+    needs
+        The regimes that the difference is taken from, each `alone` or `behind` the denoiser.
+    difference
+        The difference by image at one sigma.
+    between_sigmas
+        Whether that at a sigma, less that at the one below, is tested in its place.
+    """
+
+    sentence: str
+    source: str
+    sign: int
+    compared: str
+    needs: Sequence[tuple[str, str]]
+    difference: Callable[[ModelOfRun, float], "pd.Series[float]"]
+    between_sigmas: bool = False
+
+
+CLEAN_ALONE, CLEAN_BEHIND = ("clean", "alone"), ("clean", "behind")
+
+
+def _loss_to_noise(model: ModelOfRun, sigma: float) -> "pd.Series[float]":
+    return model.alone("certified_dice", "clean", sigma) - model.alone("dice", "clean", sigma)
+
+
+def _gain_in_dice(model: ModelOfRun, sigma: float) -> "pd.Series[float]":
+    return model.behind("certified_dice", "clean", sigma) - model.alone("certified_dice", "clean", sigma)
+
+
+def _gain_in_abstention(model: ModelOfRun, sigma: float) -> "pd.Series[float]":
+    return model.behind("abstain", "clean", sigma) - model.alone("abstain", "clean", sigma)
+
+
+def _lead_over_noise_training(model: ModelOfRun, sigma: float) -> "pd.Series[float]":
+    return model.behind("certified_dice", "clean", sigma) - model.alone("certified_dice", "noise", sigma)
+
+
+def _dice_behind(model: ModelOfRun, sigma: float) -> "pd.Series[float]":
+    return model.behind("certified_dice", "clean", sigma)
+
+
+def _gain_from_tuning(model: ModelOfRun, sigma: float) -> "pd.Series[float]":
+    return model.behind("certified_dice", "denoised", sigma) - model.behind("certified_dice", "clean", sigma)
+
+
+CLAIMS = {
+    "collapse": Claim(
+        "Without a denoiser, certified Dice of a network trained on clean images lies below its Dice without noise.",
+        PAPER,
+        -1,
+        "certified Dice without a denoiser, less Dice without noise; trained on clean images",
+        (CLEAN_ALONE,),
+        _loss_to_noise,
+    ),
+    "denoiser_raises": Claim(
+        "The denoiser raises certified Dice of a network trained on clean images.",
+        PAPER,
+        1,
+        "certified Dice behind the denoiser, less without; trained on clean images",
+        (CLEAN_BEHIND, CLEAN_ALONE),
+        _gain_in_dice,
+    ),
+    "gain_grows": Claim(
+        "What the denoiser adds to certified Dice grows with sigma.",
+        PAPER,
+        1,
+        "gain in certified Dice from the denoiser at this sigma, less that at the one below",
+        (CLEAN_BEHIND, CLEAN_ALONE),
+        _gain_in_dice,
+        between_sigmas=True,
+    ),
+    "fewer_abstain": Claim(
+        "Behind the denoiser fewer pixels abstain.",
+        PAPER,
+        -1,
+        "share of pixels that abstain behind the denoiser, less without; trained on clean images",
+        (CLEAN_BEHIND, CLEAN_ALONE),
+        _gain_in_abstention,
+    ),
+    "no_worse_than_noise_trained": Claim(
+        "Behind the denoiser, a network trained on clean images certifies at least the Dice of one trained with noise "
+        "and without a denoiser (tested without a margin: the interval must not reach below zero).",
+        OURS,
+        0,
+        "certified Dice trained on clean images, behind the denoiser, less trained with noise, no denoiser",
+        (CLEAN_BEHIND, ("noise", "alone")),
+        _lead_over_noise_training,
+    ),
+    "falls_with_sigma": Claim(
+        "Behind the denoiser, certified Dice falls as sigma grows.",
+        PAPER,
+        -1,
+        "certified Dice behind the denoiser at this sigma, less that at the one below",
+        (CLEAN_BEHIND,),
+        _dice_behind,
+        between_sigmas=True,
+    ),
+    "tuning_raises": Claim(
+        "Behind the denoiser, a network tuned on denoised images certifies more Dice than one trained on clean images.",
+        OURS,
+        1,
+        "certified Dice behind the denoiser, tuned on denoised images, less trained on clean ones",
+        (("denoised", "behind"), CLEAN_BEHIND),
+        _gain_from_tuning,
+    ),
+}
+
+
+def claim_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
+    """A row per claim, data set, model and sigma (`sigma_low`: the neighbour below), from certificates.parquet.
+
+    Differences are taken image by image (of means over classes), as in `pairing_table`; an image on which either value
+    is not defined drops out, and `images` counts those that are left. The 95% percentile bootstrap interval over images
+    decides: `holds`, `does not hold` (it lies on the other side of zero) or `cannot be said`, with the reason in `why`.
+    `denoiser` is the first of the run. A claim of which a model lacks a piece has one row, which says what is missing.
+
+    Each row stands alone: nothing is corrected for the number of rows. Where there is no difference, one seems to be
+    there to either side in 2.5% of cases with many images; with 20 images in up to 5%, and 7% for skewed differences
+    (tests/statistics/test_claim_rates.py).
+    """
+    behind = next((denoiser for denoiser in rows["denoiser"].unique() if denoiser != "none"), None)
+    models = {key: ModelOfRun(group, behind) for key, group in rows.groupby(["dataset", "model"], sort=False)}
+    made = []
+    for slug, claim in CLAIMS.items():
+        for (dataset, model), of_run in models.items():
+            about = {"claim": slug, "dataset": dataset, "model": model, "denoiser": behind or "none"}
+            about["compared"] = claim.compared
+            missing = of_run.missing(claim.needs)
+            if not missing and claim.between_sigmas and len(of_run.sigmas) < 2:
+                missing = "this run has one sigma only"
+            if missing:
+                made.append({**about, "images": 0, "verdict": OPEN, "why": missing})
+                continue
+            made += [about | tested for tested in _tested(claim, of_run, resamples)]
+    return pd.DataFrame(made, columns=COLUMNS)
+
+
+def in_sentences(table: pd.DataFrame) -> pd.DataFrame:
+    """The table of claims with the sentence of each in the place of its short name."""
+    return table.assign(claim=table["claim"].map(lambda name: CLAIMS[name].sentence))
+
+
+def verdict(sign: int, low: float, high: float) -> str:
+    """What a 95% interval of a difference says of a claim with this sign (see Claim)."""
+    if math.isnan(low) or math.isnan(high):
+        return OPEN
+    if sign < 0:
+        low, high = -high, -low
+    if low > 0 or (sign == 0 and low == 0):
+        return HOLDS
+    return FAILS if high < 0 else OPEN
+
+
+def _tested(claim: Claim, model: ModelOfRun, resamples: int) -> Iterator[dict[str, object]]:
+    values = {sigma: claim.difference(model, sigma) for sigma in model.sigmas}
+    if claim.between_sigmas:
+        steps = itertools.pairwise(model.sigmas)
+        cases = [(low, high, values[high] - values[low]) for low, high in steps]
+    else:
+        cases = [(math.nan, sigma, difference) for sigma, difference in values.items()]
+    for low, sigma, by_image in cases:
+        tested = paired_difference(by_image, resamples)
+        found = verdict(claim.sign, tested["difference_low"], tested["difference_high"])
+        yield {
+            "sigma_low": low,
+            "sigma": sigma,
+            **tested,
+            "verdict": found,
+            "why": _reason(int(tested["images"])) if found == OPEN else "",
+        }
+
+
+def _reason(images: int) -> str:
+    if images == 0:
+        return "certified Dice is not defined on any image"
+    return "one image only" if images == 1 else "the interval holds zero"

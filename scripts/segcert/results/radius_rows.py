@@ -1,0 +1,144 @@
+"""How much of a segmentation is certified at each radius of a grid: the radius maps of a run, as arrays and as rows."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from segcert.certification.certificate import ABSTAIN, certified_radius, radius_in_gray_levels
+from segcert.certification.methods import smallest_n
+from segcert.certification.metrics import class_metrics
+from segcert.certification.radius_map import TAUS, map_budget, radius_map
+from segcert.data.dataset import PreparedDataset
+from segcert.io.arrays import ArraysError, StoredArrays, save_arrays
+from segcert.votes import Votes
+
+GRID_TAUS, GRID_RADII = "grid/taus", "grid/radii"  # no image has a name with a slash
+METRICS = ("certified_dice", "certified_iou", "worst_case_dice")
+
+
+class RadiusLevels(NamedTuple):
+    """The radius map of one image, by place in the grid.
+
+    Attributes
+    ----------
+    labels
+        (H, W) uint8: class ids, and ABSTAIN = 255 where nothing is certified.
+    levels
+        (H, W) uint8: 0 where nothing is certified, i where the pixel is certified at the i-th tau of the grid (from 1).
+    method
+        Of the map.
+    """
+
+    labels: npt.NDArray[np.uint8]
+    levels: npt.NDArray[np.uint8]
+    method: str
+
+
+def tau_grid(tau: float) -> tuple[float, ...]:
+    """The grid of a run: that of every radius map, and the tau of the run, whether below, in or above it."""
+    return tuple(sorted({*TAUS, tau}))
+
+
+def grid_radii(taus: Sequence[float], sigma: float) -> list[float]:
+    """The radius of each tau of a grid, in units of pixels in [0, 1]."""
+    return [certified_radius(sigma, tau) for tau in taus]
+
+
+def map_method(method: str) -> str:
+    """The method of the radius map of a run: its own, or segcertify's where there is none of its own (kfwer, by)."""
+    return "holm" if method == "holm" else "segcertify"
+
+
+def radius_levels(votes: Votes, taus: Sequence[float], alpha: float, method: str) -> RadiusLevels:
+    """The radius map of an image for the method of a run (`map_method`), by place in the grid.
+
+    Nothing is certified where not even the least tau could be: a method with a weaker guarantee may make do with
+    fewer draws than the map.
+    """
+    own = map_method(method)
+    pixels = votes.estimation[0].size
+    if votes.n < smallest_n(pixels, taus[0], map_budget(alpha, own), own, votes.n0):
+        shape = votes.estimation.shape[1:]
+        return RadiusLevels(np.full(shape, ABSTAIN, np.uint8), np.zeros(shape, np.uint8), own)
+    found = radius_map(votes, taus, alpha, own)
+    levels = np.searchsorted(grid_radii(taus, votes.sigma), found.radius, side="right").astype(np.uint8)
+    return RadiusLevels(found.labels, levels, own)
+
+
+def save_radii(path: str | Path, maps: Mapping[str, RadiusLevels], taus: Sequence[float], sigma: float) -> None:
+    """Write radius maps to a compressed `.npz` file: the levels (H, W) uint8 by image, and the grid.
+
+    `grid/taus` and `grid/radii` are float64, in the order of the levels from 1 on; radii in units of pixels in [0, 1].
+    """
+    grid = {GRID_TAUS: np.array(taus, np.float64), GRID_RADII: np.array(grid_radii(taus, sigma), np.float64)}
+    save_arrays(path, grid | {image: each.levels for image, each in maps.items()})
+
+
+class SavedRadii(NamedTuple):
+    """What `save_radii` wrote; the certified radius of each pixel is `radii_of(image)`."""
+
+    taus: npt.NDArray[np.float64]
+    radii: npt.NDArray[np.float64]
+    levels: dict[str, npt.NDArray[np.uint8]]
+
+    def radii_of(self, image: str) -> npt.NDArray[np.float64]:
+        """(H, W) certified radius of each pixel of an image, in units of pixels in [0, 1]; 0 where nothing is."""
+        return np.concatenate([[0.0], self.radii])[self.levels[image]]
+
+
+def load_radii(path: str | Path) -> SavedRadii:
+    """Read back what `save_radii` wrote. Raises ArraysError for anything else."""
+    with StoredArrays(path) as file:
+        if not {GRID_TAUS, GRID_RADII} <= file.keys():
+            raise ArraysError(f"{path}: holds no {GRID_TAUS} and {GRID_RADII}; expected radius maps")
+        saved = SavedRadii(
+            file[GRID_TAUS], file[GRID_RADII], {image: file[image] for image in file.keys() - {GRID_TAUS, GRID_RADII}}
+        )
+    if saved.taus.ndim != 1 or saved.taus.shape != saved.radii.shape or saved.radii.dtype != np.float64:
+        raise ArraysError(f"{path}: has grids of shape {saved.taus.shape} and {saved.radii.shape}; expected the same")
+    for image, levels in saved.levels.items():
+        if levels.dtype != np.uint8 or levels.ndim != 2 or levels.max(initial=0) > len(saved.radii):
+            raise ArraysError(f"{path}: the levels of {image} are none of a grid of {len(saved.radii)} radii")
+    return saved
+
+
+def radius_rows(
+    dataset: PreparedDataset,
+    maps: Mapping[str, RadiusLevels],
+    about: Mapping[str, Any],
+    *,
+    taus: Sequence[float],
+    sigma: float,
+    alpha: float,
+) -> list[dict[str, Any]]:
+    """A row per image, foreground class and tau of the grid: what is certified at its radius or beyond.
+
+    `abstain` is the share of the image that is not certified at this radius. One alpha covers all pixels and the whole
+    grid, so that at the run's own tau a little less may be certified than by its certificate.
+    """
+    classes = dataset.about["classes"]
+    rows = []
+    for image, found in maps.items():
+        truth = dataset.mask(image)
+        values = truth.size * dataset.about["channels"]
+        shared = {"dataset": dataset.about["name"], "image": image, "group": dataset.group(image), **about}
+        for level, (tau, radius) in enumerate(zip(taus, grid_radii(taus, sigma), strict=True), start=1):
+            labels = np.where(found.levels >= level, found.labels, ABSTAIN)
+            of_image = {
+                **shared,
+                "sigma": sigma,
+                "tau": tau,
+                "alpha": alpha,
+                "method": found.method,
+                "radius": radius,
+                "radius_gray_levels": radius_in_gray_levels(radius, values),
+                "abstain": float(np.mean(labels == ABSTAIN)),
+            }
+            for class_id in range(1, len(classes)):
+                metrics = class_metrics(truth, labels, labels, class_id)
+                named = {"class_id": class_id, "class_name": classes[class_id]}
+                rows.append({**of_image, **named, **{name: metrics[name] for name in METRICS}})
+    return rows

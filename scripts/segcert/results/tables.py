@@ -1,0 +1,210 @@
+"""The tables of the report, from certificates.parquet.
+
+A table of certified Dice and its costs.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from segcert.io.atomic import atomic_file
+from segcert.results.bootstrap import mean_interval
+
+MODEL = ["dataset", "model", "regime", "denoiser", "sigma"]
+SETTINGS = ["tau", "alpha", "n0", "n", "method", "k", "radius", "radius_gray_levels"]
+DECISIONS = ("above", "below", "open")
+NAMES = ["dataset", "model", "regime", "denoiser", "class_name", "measurement", "unit"]
+METRICS = ["dice", "iou", "certified_dice", "certified_iou", "worst_case_dice", "abstain"]
+BASELINES = [("noise", "none"), ("clean", "none"), ("given", "none")]  # the first that a model has
+DIFFERENCE = ["images", "difference", "difference_low", "difference_high"]
+
+
+class ResultsError(ValueError):
+    """A file of results that is damaged, or lacks columns; the message names it."""
+
+
+def read_results(path: str | Path, names: Sequence[str], numbers: Sequence[str]) -> pd.DataFrame:
+    """A parquet file of results that has these columns, of text and of numbers. Raises ResultsError for another."""
+    try:
+        results = pd.read_parquet(path)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # Arrow fails in many ways
+        raise ResultsError(f"{path}: cannot be read ({error}); run snakemake --force {path}") from error
+    lacking = [name for name in (*names, *numbers) if name not in results.columns]
+    of_text = {name for name in names if name not in lacking and all(type(each) is str for each in results[name])}
+    of_numbers = {name for name in numbers if name not in lacking and results[name].dtype.kind in "biuf"}
+    if lacking or (wrong := [name for name in (*names, *numbers) if name not in of_text | of_numbers]):
+        words = f"lacks the column {lacking[0]}" if lacking else f"the column {wrong[0]} holds something else"
+        raise ResultsError(f"{path}: {words}; run snakemake --force {path}")
+    return results
+
+
+def read_table(path: str | Path | TextIO) -> pd.DataFrame:
+    """A table of the report from its CSV file.
+
+    Only what is empty is missing, and names are text: a class may be called `null`, a data set `007`.
+    """
+    names = dict.fromkeys(NAMES, "str")
+    return pd.read_csv(path, dtype=names, keep_default_na=False, na_values=[""])
+
+
+def write_table(table: pd.DataFrame, path: str | Path) -> None:
+    """Write a table of the report to its CSV file."""
+    with atomic_file(path) as temporary:
+        table.to_csv(temporary, index=False)
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a table as mappings by column."""
+    return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
+
+
+def main_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
+    """A row per data set, model, regime, denoiser and sigma: means over images of the mean over classes.
+
+    Each metric has its 95% bootstrap interval over images in the columns <metric>_low and <metric>_high.
+    """
+    per_image = rows.groupby([*MODEL, *SETTINGS, "image"], sort=False, as_index=False)[[*METRICS, "extended"]].mean()
+    return _summarise(per_image, MODEL, resamples)
+
+
+def pairing_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
+    """Certified Dice of each pairing less that of the baseline, on the same images: a row per model, sigma and pairing.
+
+    The baseline is the model trained with noise, without denoiser (SegCertify); where a run has none, the clean or the
+    given one without denoiser (column `baseline`: its regime). Means over images of the mean over classes, and 95%
+    intervals from a paired bootstrap: of the differences, image by image.
+    """
+    per_image = rows.groupby([*MODEL, "image"], sort=False)["certified_dice"].mean()
+    compared = []
+    for (dataset, model, sigma), group in per_image.groupby(["dataset", "model", "sigma"], sort=False):
+        by_pairing = {
+            pairing: values.set_axis(values.index.get_level_values("image"))
+            for pairing, values in group.groupby(["regime", "denoiser"], sort=False)
+        }
+        baseline = next((pairing for pairing in BASELINES if pairing in by_pairing), None)
+        for pairing, values in by_pairing.items():
+            if baseline is None or pairing == baseline:
+                continue
+            difference = paired_difference(values - by_pairing[baseline], resamples)
+            compared.append((dataset, model, *pairing, sigma, baseline[0], *difference.values()))
+    return pd.DataFrame(compared, columns=[*MODEL, "baseline", *DIFFERENCE])
+
+
+def paired_difference(by_image: "pd.Series[float]", resamples: int) -> dict[str, float]:
+    """Differences by image as the columns DIFFERENCE: how many are defined, their mean, its 95% paired interval."""
+    differences = by_image.dropna().to_numpy()
+    return dict(zip(DIFFERENCE, (len(differences), *mean_interval(differences, resamples)), strict=True))
+
+
+def error_bars(rows: pd.DataFrame, metric: str) -> npt.NDArray[Any]:
+    """How far the 95% interval of a metric reaches below and above it, (2, rows); 0 where there is none."""
+    low, high = rows[metric] - rows[f"{metric}_low"], rows[f"{metric}_high"] - rows[metric]
+    bars: npt.NDArray[Any] = np.nan_to_num([low, high]).clip(min=0)
+    return bars
+
+
+def denoiser_table(scores: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """PSNR and SSIM of denoised validation images, of all data sets (segcert.smoothing.denoiser_scores)."""
+    if not scores:
+        return pd.DataFrame(columns=["dataset", "sigma", "method", "images", "psnr", "ssim"])
+    return pd.concat(scores, ignore_index=True)
+
+
+def class_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
+    """The same for each foreground class alone, with the certified interval of its area (pixels, means over images)."""
+    table = _summarise(rows, [*MODEL, "class_id", "class_name"], resamples)
+    areas = rows.groupby([*MODEL, "class_id", "class_name"], sort=False, as_index=False)[
+        ["area", "area_low", "area_high"]
+    ].mean()
+    return table.merge(areas, on=[*MODEL, "class_id", "class_name"])
+
+
+def measurement_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """A row per model, sigma and measurement: means over images of its value and of its certified interval.
+
+    unbounded: number of images whose interval is open at an end (the measurement is not defined on too many draws);
+    the means are over the ends that are there. width is the mean of (high - low) / |median|. above, below, open:
+    number of images whose certified interval lies above or below the threshold, or holds it; zeros where none was
+    asked for.
+    """
+    keys = [*MODEL, "measurement", "unit"]
+    finite = rows.replace([np.inf, -np.inf], np.nan)
+    finite["unbounded"] = ~np.isfinite(rows["low"]) | ~np.isfinite(rows["high"])
+    finite["width"] = (finite["high"] - finite["low"]) / finite["median"].abs().replace(0, np.nan)
+    for decision in DECISIONS:
+        finite[decision] = finite["decision"] == decision
+    grouped = finite.groupby(keys, sort=False, as_index=False)
+    means = grouped[["radius", "alpha", "truth", "clean", "low", "median", "high", "width", "threshold"]].mean()
+    return means.merge(grouped[["unbounded", *DECISIONS]].sum(), on=keys).merge(grouped["image"].nunique(), on=keys)
+
+
+def radius_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
+    """A row per data set, model, regime, denoiser, sigma and radius: means over images of means over classes.
+
+    Certified Dice with its 95% bootstrap interval over images, worst-case Dice and abstention: of what is certified at
+    this radius or beyond, one alpha for all pixels and the whole grid. `method` is that of the radius map.
+    """
+    keys = [*MODEL, "tau", "alpha", "method", "radius", "radius_gray_levels"]
+    metrics = ["certified_dice", "worst_case_dice", "abstain"]
+    per_image = rows.groupby([*keys, "image"], sort=False, as_index=False)[metrics].mean()
+    summaries = []
+    for values, group in per_image.groupby(keys, sort=False):
+        mean, low, high = mean_interval(group["certified_dice"].to_numpy(), resamples)
+        summaries.append(
+            dict(zip(keys, values, strict=True))
+            | {"images": len(group), "certified_dice": mean, "certified_dice_low": low, "certified_dice_high": high}
+            | {metric: group[metric].mean() for metric in metrics[1:]}
+        )
+    return pd.DataFrame(summaries)
+
+
+def attack_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """A row per model, sigma and multiple of the radius: certified, changed and refuted pixels of attacked images."""
+    if rows.empty:
+        return pd.DataFrame(columns=[*MODEL, "factor", "images", "certified", "changed", "refuted"])
+    grouped = rows.groupby([*MODEL, "factor"], sort=False, as_index=False)
+    return grouped.agg(
+        images=("image", "nunique"),
+        norm=("norm", "max"),
+        certified=("certified", "sum"),
+        changed=("changed", "sum"),
+        refuted=("refuted", "sum"),
+    )
+
+
+def _summarise(rows: pd.DataFrame, keys: Sequence[str], resamples: int) -> pd.DataFrame:
+    summaries = []
+    for values, group in rows.groupby([*keys, *SETTINGS], sort=False):
+        summary = dict(zip([*keys, *SETTINGS], values, strict=True)) | {"images": group["image"].nunique()}
+        for metric in METRICS:
+            mean, low, high = mean_interval(group[metric].to_numpy(), resamples)
+            summary |= {metric: mean, f"{metric}_low": low, f"{metric}_high": high}
+        summary["extended"] = bool(group["extended"].any())
+        summaries.append(summary)
+    return pd.DataFrame(summaries)
+
+
+PAIRING = ["dataset", "model", "regime", "denoiser"]
+DICE = ["certified_dice", "certified_dice_low", "certified_dice_high"]
+
+
+def cost_table(main: pd.DataFrame, costs: pd.DataFrame) -> pd.DataFrame:
+    """A row per data set, model, regime, denoiser and sigma: certified Dice, and what it costs.
+
+    Per draw: network evaluations, parameters and GFLOP. Per image, which takes n0 + n draws: GFLOP.
+    """
+    per_draw = costs.rename(columns={"gflop": "gflop_per_draw"})
+    table = main[[*PAIRING, "sigma", *DICE, "n0", "n"]].merge(per_draw, on=PAIRING, validate="many_to_one")
+    return table.assign(gflop_per_image=(table["n0"] + table["n"]) * table["gflop_per_draw"])
+
+
+def with_seconds(table: pd.DataFrame, seconds: pd.DataFrame) -> pd.DataFrame:
+    """The table of costs with the seconds of wall time per draw and per image, which differ from run to run."""
+    timed = table.merge(seconds.rename(columns={"seconds": "seconds_per_draw"}), on=PAIRING, validate="many_to_one")
+    return timed.assign(seconds_per_image=(timed["n0"] + timed["n"]) * timed["seconds_per_draw"])

@@ -1,0 +1,182 @@
+"""Certify an image file: label map, overlay, votes, and a certificate as JSON."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib.image
+import numpy as np
+import tifffile
+from PIL import Image
+
+import segcert
+from segcert.certification.certificate import ABSTAIN, Certificate, certify, radius_in_gray_levels
+from segcert.certification.median_smoothing import certify_measurements
+from segcert.certification.methods import require_feasible, require_intervals
+from segcert.certification.radius_map import check_radius_map, radius_map
+from segcert.data.raster import Raster
+from segcert.io.atomic import atomic_file
+from segcert.io.json_files import parse_json
+from segcert.measurements import Measurement
+from segcert.provenance.digests import file_digest
+from segcert.report.gallery import paint
+from segcert.report.style import to_rgb
+from segcert.single_image.inputs import Networks, Sampling
+from segcert.votes import Votes
+
+FORMAT = "segcert-certificate-1"
+
+
+@dataclasses.dataclass(frozen=True)
+class Decision:
+    """How votes are decided."""
+
+    tau: float = 0.75
+    alpha: float = 0.001
+    method: str = "segcertify"
+    k: int = 10
+
+
+def write_certificate(
+    path: str | Path,
+    out: str | Path,
+    *,
+    image: Raster,
+    votes: Votes,
+    networks: Networks,
+    sampling: Sampling,
+    decision: Decision,
+    measurements: Sequence[Measurement] = (),
+    thresholds: Mapping[str, float] | None = None,
+    radii: bool = False,
+) -> dict[str, Any]:
+    """Decide the votes of an image file and write four files to `out`, named after it.
+
+    <name>.labels.png (class ids, ABSTAIN = 255), <name>.overlay.png, <name>.votes.npz and <name>.certificate.json;
+    with `radii` also <name>.radius.tif, float32 certified radii in units of pixels in [0, 1]. Returns what the JSON
+    file holds.
+    """
+    path, out = Path(path), Path(out)
+    certificate = certify(votes, decision.tau, decision.alpha, decision.method, k=decision.k)
+    body = describe(certificate, votes, image, networks.config["classes"], measurements, thresholds or {})
+    map_of_radii = radius_map(votes, alpha=decision.alpha, method=decision.method).radius if radii else None
+    picture = np.clip(
+        paint(to_rgb(image.unit()), certificate.labels, 4 if max(certificate.labels.shape) <= 512 else 1), 0, 1
+    )
+
+    files = {kind: out / f"{path.stem}.{kind}" for kind in ("labels.png", "overlay.png", "votes.npz")}
+    with atomic_file(files["labels.png"]) as part:
+        Image.fromarray(certificate.labels).save(part, format="PNG")
+    with atomic_file(files["overlay.png"]) as part:
+        matplotlib.image.imsave(part, picture)
+    votes.save(files["votes.npz"])
+    if map_of_radii is not None:
+        files["radius.tif"] = out / f"{path.stem}.radius.tif"
+        with atomic_file(files["radius.tif"]) as part:
+            tifffile.imwrite(part, map_of_radii.astype("f4"))
+    document = {
+        "format": FORMAT,
+        "segcert": segcert.__version__,
+        "image": {
+            "path": str(path),
+            "sha256": file_digest(path),
+            "shape": list(image.pixels.shape),
+            "bits": image.bits,
+            "pixel_size_mm": image.pixel_size,
+        },
+        "networks": {
+            "segmenter": {"path": str(networks.segmenter), "digest": networks.digests["segmenter"]},
+            "denoiser": networks.denoiser
+            and {
+                "path": str(networks.denoiser),
+                "digest": networks.digests["denoiser"],
+                "steps": networks.denoising_steps,
+            },
+        },
+        "sampling": dataclasses.asdict(sampling) | {"device": votes.origin["device"]},
+        **body,
+        "files": {kind: {"path": file.name, "sha256": file_digest(file)} for kind, file in files.items()},
+    }
+    with atomic_file(out / f"{path.stem}.certificate.json") as part:
+        part.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n")
+    return document
+
+
+def remember(votes: Votes, out: str | Path, image: str | Path) -> Votes:
+    """The votes, with a note if a certificate of the same image in `out` came from fewer draws (`earlier_n`)."""
+    before = Path(out) / f"{Path(image).stem}.certificate.json"
+    if not before.is_file():
+        return votes
+    try:
+        document = parse_json(before.read_bytes())
+        same = document["image"]["sha256"] == file_digest(image)
+        known = {document["certificate"]["n"], *document["certificate"]["earlier_n"]} if same else set()
+        if not all(type(n) is int for n in known):
+            return votes
+    except (KeyError, TypeError, ValueError):
+        return votes
+    earlier = sorted({n for n in known if n < votes.n} | set(votes.origin.get("earlier_n", ())))
+    return dataclasses.replace(votes, origin={**votes.origin, "earlier_n": earlier}) if earlier else votes
+
+
+def describe(
+    certificate: Certificate,
+    votes: Votes,
+    image: Raster,
+    classes: Sequence[str],
+    measurements: Sequence[Measurement],
+    thresholds: Mapping[str, float],
+) -> dict[str, Any]:
+    """The part of the document that follows from the votes: what is certified."""
+    return {
+        "certificate": certificate.settings() | {"guarantee": certificate.guarantee},
+        "radius_gray_levels": radius_in_gray_levels(certificate.radius, image.pixels.size),
+        "abstain": certificate.abstain,
+        "classes": _classes(certificate, classes),
+        "measurements": _measurements(votes, certificate, measurements, thresholds),
+    }
+
+
+def check_decision(
+    image: Raster, sampling: Sampling, decision: Decision, measurements: Sequence[Measurement], radii: bool
+) -> None:
+    """Raise CertificationError before anything is drawn if something asked for could not be certified."""
+    pixels = math.prod(image.pixels.shape[1:])
+    require_feasible(sampling.n, pixels, decision.tau, decision.alpha, decision.method, sampling.n0, decision.k)
+    require_intervals(sampling.n0 + sampling.n, len(measurements), decision.tau, decision.alpha)
+    if radii:
+        check_radius_map(decision.method)
+
+
+def _classes(certificate: Certificate, titles: Sequence[str]) -> list[dict[str, Any]]:
+    unsure = int((certificate.labels == ABSTAIN).sum())
+    sizes = [int((certificate.labels == class_id).sum()) for class_id in range(len(titles))]
+    return [
+        {"id": class_id, "name": title, "certified_pixels": size, "area_low": size, "area_high": size + unsure}
+        for class_id, (title, size) in enumerate(zip(titles, sizes, strict=True))
+    ]
+
+
+def _measurements(
+    votes: Votes, certificate: Certificate, measurements: Sequence[Measurement], thresholds: Mapping[str, float]
+) -> list[dict[str, Any]]:
+    if not measurements:
+        return []
+    intervals = certify_measurements(votes, tau=certificate.tau, alpha=certificate.alpha)
+    documents = []
+    for measurement in measurements:
+        interval = intervals[measurement.name]
+        document = dataclasses.asdict(interval) | {"unit": measurement.unit}
+        if measurement.name in thresholds:
+            threshold = thresholds[measurement.name]
+            document |= {"threshold": threshold, "decision": interval.decide(threshold) or "open"}
+        documents.append({key: _finite(value) for key, value in document.items()})
+    return documents
+
+
+def _finite(value: Any) -> Any:
+    """Infinite and undefined values as null: JSON has no word for them."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value

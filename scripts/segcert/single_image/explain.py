@@ -1,0 +1,132 @@
+"""A certificate in plain words."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from segcert.certification.certificate import WEAKER
+from segcert.io.json_files import parse_json
+from segcert.single_image.certificate_file import FORMAT
+from segcert.single_image.schema import Certificate
+
+SHOWN = 80  # characters of what an error found
+
+
+class DocumentError(ValueError):
+    """A certificate file that cannot be used."""
+
+
+def read_certificate(path: str | Path) -> dict[str, Any]:
+    """Read a certificate that `segcert certify` wrote. Raises DocumentError for anything else."""
+    try:
+        document: dict[str, Any] = parse_json(Path(path).read_bytes())
+    except FileNotFoundError as error:
+        raise DocumentError(f"{path}: no such file; `segcert certify` writes NAME.certificate.json") from error
+    except (OSError, ValueError) as error:
+        raise DocumentError(
+            f"{path}: is no certificate ({error}); expected a file that `segcert certify` wrote"
+        ) from error
+    found = document.get("format") if isinstance(document, dict) else None
+    if found != FORMAT:
+        raise DocumentError(
+            f"{path}: found the format {found!r}; expected {FORMAT!r}, a file that `segcert certify` wrote"
+        )
+    try:
+        Certificate.model_validate(document)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise DocumentError(
+            f"{path}: {'.'.join(map(str, problem['loc']))}: found {str(problem['input'])[:SHOWN]!r}; {problem['msg']}. "
+            "It was edited: certify the image again"
+        ) from error
+    return document
+
+
+def explain(document: dict[str, Any]) -> str:
+    """What a certificate guarantees, for which perturbations, in which units, with which error probability."""
+    settings, image, sampling = document["certificate"], document["image"], document["sampling"]
+    channels, height, width = image["shape"]
+    percent = 100 * document["abstain"]
+    lines = [
+        f"Certificate of {image['path']} ({width}x{height} pixels, {channels} "
+        f"channel{'s' if channels > 1 else ''}, SHA-256 {image['sha256'][:12]}...)",
+        "",
+        "What is guaranteed",
+        f"  {100 - percent:.1f}% of the pixels are certified; {percent:.1f}% abstain, and nothing is said about them.",
+        "  A certified pixel keeps the label that the smoothed model gives it.",
+        "",
+        "For which perturbations",
+        f"  Any change of the image, however chosen, with an l2 norm below {settings['radius']:.4g}: the square root",
+        "  of the sum over all pixels (and channels) of the squared change, in units where black is 0 and white is 1,",
+        f"  at {width}x{height} pixels. Spread evenly, that is {document['radius_gray_levels']:.3g} of 255 gray levels",
+        f"  at every value; a single value may change by {255 * settings['radius']:.3g} gray levels.",
+        "  Rotations, other scanners and larger changes are not covered.",
+        "",
+        "How sure that is",
+        f"  Method {settings['method']}: {_guarantee(settings)}.",
+        f"  (alpha = {settings['alpha']:g}; {settings['n0']} + {settings['n']} noisy copies at sigma "
+        f"{settings['sigma']:g}, tau = {settings['tau']:g}.)",
+    ]
+    if settings["method"] in WEAKER:
+        lines.append(
+            "  This is weaker than the guarantee of segcertify and holm, under which no pixel at all is wrong."
+        )
+    if settings["earlier_n"]:
+        earlier = ", ".join(map(str, settings["earlier_n"]))
+        lines += [
+            f"  BUT: this image had been certified before with n = {earlier}. alpha covers one decision with n fixed",
+            "  beforehand; raising n after a look at the result until it pleases is not covered.",
+        ]
+    if sampling["noise"] == "exact":
+        lines += [
+            "  The noise was drawn on the image's own grid, so rounding in floating point does not undo the guarantee",
+            f"  (for changed images on that grid, of {image['bits']} bits).",
+        ]
+    else:
+        lines.append(
+            "  The noise was float32: sound in real numbers; `--noise exact` also excludes effects of rounding."
+        )
+    lines += ["", "The structures (pixels certified, and at most with all that abstain)"]
+    lines += [
+        f"  {each['name']}: {each['area_low']} to {each['area_high']} pixels"
+        for each in document["classes"]
+        if each["id"]
+    ]
+    if document["measurements"]:
+        alpha = document["measurements"][0]["alpha"]
+        lines += [
+            "",
+            f"Measurements: the median over the noise, for the same perturbations; error probability {alpha:.3g} each,",
+            f"all together {settings['alpha']:g}, on top of that of the labels",
+        ]
+        lines += [_measurement(each) for each in document["measurements"]]
+    if "radius.tif" in document["files"]:
+        lines += [
+            "",
+            f"Radius map: all its radii at once with error probability {settings['alpha']:g}, on top of the above.",
+        ]
+    lines += [
+        "",
+        "It says nothing about whether a label is medically right, and segcert is no medical device.",
+    ]
+    return "\n".join(lines)
+
+
+def _guarantee(settings: dict[str, Any]) -> str:
+    text: str = settings["guarantee"]
+    sure = f"{1 - settings['alpha']:.12g}"
+    return (
+        text.replace("1 - alpha", sure)
+        .replace("fewer than k", f"fewer than {settings['k']}")
+        .replace("the share alpha", f"the share {settings['alpha']:g}")
+    )
+
+
+def _measurement(each: dict[str, Any]) -> str:
+    low, high = ("unbounded" if each[end] is None else f"{each[end]:.4g}" for end in ("low", "high"))
+    text = f"  {each['name']}: {low} to {high} {each['unit']}".rstrip()
+    if "threshold" in each:
+        decided = {"above": "certified above", "below": "certified below", "open": "not certified on either side of"}
+        text += f"; {decided[each['decision']]} {each['threshold']:g}"
+    return text

@@ -1,0 +1,118 @@
+"""A case: an image, networks and settings, as the command gives them and a certificate records them."""
+
+import dataclasses
+import functools
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+import segcert
+from segcert.data.raster import Raster
+from segcert.data.user_data import read_own_image
+from segcert.networks.folders import CONFIG, ModelError, denoiser_digest, segmenter_digest
+from segcert.networks.registry import input_channels, load_segmenter
+from segcert.smoothing.sampler import Denoise, SmoothedSegmenter
+from segcert.smoothing.shard import load_denoiser
+from segcert.smoothing.store import BlockStore
+
+
+@dataclasses.dataclass(frozen=True)
+class Sampling:
+    """How votes are drawn: what a certificate records so that they can be drawn again."""
+
+    sigma: float
+    n0: int = 10
+    n: int = 100
+    seed: int = 0
+    batch_size: int = 10
+    precision: str = "float32"
+    noise: str = "normal"
+
+
+@dataclasses.dataclass(frozen=True)
+class Networks:
+    """The networks in their folders; the denoiser is called `denoising_steps` times."""
+
+    segmenter: Path
+    denoiser: Path | None
+    model: nn.Module
+    config: dict[str, Any]
+    denoising_steps: int = 1
+
+    @classmethod
+    def load(cls, segmenter: str | Path, denoiser: str | Path | None, denoising_steps: int = 1) -> Self:
+        """Read the folders. Raises ModelError."""
+        model, config = load_segmenter(segmenter)
+        if lacking := {"classes", "image_size"} - config.keys():
+            raise ModelError(f"{Path(segmenter, CONFIG)}: lacks {min(lacking)}; train it again")
+        return cls(Path(segmenter), Path(denoiser) if denoiser else None, model, config, denoising_steps)
+
+    @functools.cached_property
+    def denoise(self) -> Denoise | None:
+        """The denoiser, or None."""
+        return load_denoiser(self.denoiser, self.denoising_steps)
+
+    @functools.cached_property
+    def digests(self) -> dict[str, str | None]:
+        """SHA-256 of what each network computes with."""
+        return {
+            "segmenter": segmenter_digest(self.segmenter),
+            "denoiser": denoiser_digest(self.denoiser, self.denoising_steps),
+        }
+
+    def read_image(
+        self,
+        path: str | Path,
+        size: int | None = None,
+        pixel_size: tuple[float, float] | None = None,
+        bits: int | None = None,
+    ) -> Raster:
+        """The image as the segmenter takes it: its channels, at (size, size) pixels; by default as it was trained.
+
+        `pixel_size` (height and width in mm) is that of the file's pixels, and goes before what the file says.
+        """
+        channels = input_channels(self.config)
+        image = read_own_image(path, bits)
+        if pixel_size:
+            image = dataclasses.replace(image, pixel_size=pixel_size)
+        if not (channels == 3 and len(image.pixels) == 1):  # gray in front of a colour network: see `_model`
+            image = image.with_channels(channels)
+        return image.resized(size or self.config["image_size"])
+
+    def smoothed(
+        self, image: Raster, sampling: Sampling, device: torch.device, store: BlockStore | None = None
+    ) -> SmoothedSegmenter:
+        """The smoothed segmenter for an image."""
+        return SmoothedSegmenter(
+            self._model(image),
+            sampling.sigma,
+            len(self.config["classes"]),
+            denoiser=self.denoise,
+            batch_size=sampling.batch_size,
+            seed=sampling.seed,
+            device=device,
+            precision=sampling.precision,
+            noise=sampling.noise,
+            pool=self.config.get("pool", 1),
+            bits=image.bits,
+            store=store,
+            identity={**self.digests, "segcert": segcert.__version__},
+        )
+
+    def _model(self, image: Raster) -> nn.Module:
+        wanted = input_channels(self.config)
+        return self.model if len(image.pixels) == wanted else Replicated(self.model, wanted).eval()
+
+
+class Replicated(nn.Module):
+    """A colour network for gray images: the noisy gray channel is replicated, so the noise keeps its level."""
+
+    def __init__(self, model: nn.Module, channels: int) -> None:
+        super().__init__()
+        self.model, self.channels = model, channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.model(x.expand(-1, self.channels, -1, -1))
+        return logits

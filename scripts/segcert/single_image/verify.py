@@ -1,0 +1,137 @@
+"""Check a certificate: digests, the decision, and a sample of the votes drawn again."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from segcert.certification.certificate import certify
+from segcert.data.decode import decode_values
+from segcert.data.errors import DataError
+from segcert.measurements import Measurement
+from segcert.networks.folders import is_program
+from segcert.provenance.digests import file_digest
+from segcert.single_image.certificate_file import describe
+from segcert.single_image.explain import DocumentError
+from segcert.single_image.inputs import Networks, Sampling
+from segcert.smoothing.noise import Draw
+from segcert.votes import Votes
+
+
+def verify(
+    path: str | Path,
+    document: dict[str, Any],
+    *,
+    draws: int,
+    device: torch.device,
+    image_path: str | Path | None = None,
+    segmenter: str | Path | None = None,
+    denoiser: str | Path | None = None,
+) -> list[str]:
+    """What was checked of a certificate, a line each.
+
+    The files beside the certificate, the image and the networks are compared with their digests; the decision is
+    made again from the votes, and with it all that the certificate says; and `draws` of the draws (spread over both
+    streams) are drawn again from the recorded seed and compared with the areas and counts in the votes (with the label
+    maps, where they were kept). All draws together leave nothing unchecked.
+
+    Raises DocumentError for the first thing that does not agree.
+    """
+    folder = Path(path).parent
+    for file in document["files"].values():
+        _same(f"{folder / file['path']}", _file_digest(folder / file["path"]), file["sha256"])
+    image_path = Path(image_path or document["image"]["path"])
+    _same(str(image_path), _file_digest(image_path), document["image"]["sha256"])
+    recorded = document["networks"]
+    if segmenter is None and is_program(recorded["segmenter"]["path"]):
+        raise DocumentError(
+            f"{recorded['segmenter']['path']}: is a program, which is code; if you would run it: --segmenter "
+            f"{recorded['segmenter']['path']}"
+        )
+    in_front = recorded["denoiser"] or {}
+    networks = Networks.load(
+        segmenter or recorded["segmenter"]["path"],
+        denoiser or in_front.get("path"),
+        in_front.get("steps", 1),
+    )
+    for name, digest in networks.digests.items():
+        _same(f"the {name}", digest, recorded[name] and recorded[name]["digest"])
+    votes = Votes.load(folder / document["files"]["votes.npz"]["path"])
+    checked = ["the files, the image and the networks are those of the certificate"]
+
+    image = networks.read_image(image_path, document["image"]["shape"][-1], bits=document["image"]["bits"])
+    settings, asked = document["certificate"], document["measurements"]
+    certificate = certify(votes, settings["tau"], settings["alpha"], settings["method"], k=settings["k"])
+    units = [Measurement(each["name"], each["unit"], lambda _: 0.0, "") for each in asked]
+    thresholds = {each["name"]: each["threshold"] for each in asked if "threshold" in each}
+    body = describe(certificate, votes, image, networks.config["classes"], units, thresholds)
+    labels = _labels(folder / document["files"]["labels.png"]["path"])
+    wrong = [name for name, value in json.loads(json.dumps(body)).items() if document[name] != value]
+    if wrong or not np.array_equal(certificate.labels, labels):
+        raise DocumentError(
+            f"{path}: the votes give another {', '.join(wrong) or 'label map'} than is written; certify the image again"
+        )
+    checked.append("the votes give the labels and all that the certificate says")
+
+    sampling = Sampling(**{key: value for key, value in document["sampling"].items() if key != "device"})
+    if device.type != document["sampling"]["device"]:
+        raise DocumentError(
+            f"the votes were drawn on {document['sampling']['device']}, whose noise differs; use its kind"
+        )
+    smoothed = networks.smoothed(image, sampling, device)
+    smoothed.check(votes, image.unit())
+    if (votes.n0, votes.n) != (sampling.n0, sampling.n):
+        raise DocumentError(f"{path}: {votes.n0} + {votes.n} votes, but {sampling.n0} + {sampling.n} are written")
+    chosen = _spread(votes.n0, votes.n, draws)
+    drawn = smoothed.label_maps(image.unit(), (draw for _, draw in chosen))
+    label_maps = {row: label_map.cpu().numpy() for (row, _), label_map in zip(chosen, drawn, strict=True)}
+    _compare(votes, label_maps, path)
+    checked.append(f"{len(chosen)} of {votes.n0 + votes.n} draws, drawn again, agree")
+    return checked
+
+
+def _labels(path: Path) -> npt.NDArray[np.uint16]:
+    """The label map of a certificate, (H, W)."""
+    try:
+        return decode_values(path.read_bytes())[0]
+    except DataError as error:
+        raise DocumentError(f"{path}: {error}") from error
+
+
+def _compare(votes: Votes, label_maps: dict[int, npt.NDArray[np.uint8]], path: str | Path) -> None:
+    """Raise DocumentError unless label maps drawn again, by row, agree with areas, counts and kept label maps."""
+    kept = votes.label_maps() if len(votes.draws) else None
+    class_ids = np.arange(votes.areas.shape[1])[:, None, None]
+    left = {"selection": votes.selection.astype(np.int64), "estimation": votes.estimation.astype(np.int64)}
+    for row, label_map in label_maps.items():
+        areas = np.bincount(label_map.ravel(), minlength=len(class_ids))
+        left["selection" if row < votes.n0 else "estimation"] -= label_map == class_ids
+        if not np.array_equal(areas, votes.areas[row]) or (
+            kept is not None and not np.array_equal(label_map, kept[row])
+        ):
+            raise DocumentError(
+                f"{path}: draw {row} gives areas {areas.tolist()}, the votes say {votes.areas[row].tolist()} "
+                "(another machine may round a few pixels otherwise)"
+            )
+    if min(counts.min() for counts in left.values()) < 0:
+        raise DocumentError(f"{path}: the draws, drawn again, hold votes that the counts lack")
+
+
+def _spread(n0: int, n: int, draws: int) -> list[tuple[int, Draw]]:
+    """Some of the n0 + n draws, spread evenly: their row, and stream and number."""
+    rows = np.unique(np.linspace(0, n0 + n - 1, min(draws, n0 + n)).round().astype(int)).tolist()
+    return [(row, ("selection", row) if row < n0 else ("estimation", row - n0)) for row in rows]
+
+
+def _file_digest(path: Path) -> str:
+    if not path.is_file():
+        raise DocumentError(f"{path}: missing; it belongs to the certificate")
+    return file_digest(path)
+
+
+def _same(what: str, found: str | None, expected: str | None) -> None:
+    if found != expected:
+        raise DocumentError(f"{what}: found SHA-256 {found}; the certificate names {expected}")

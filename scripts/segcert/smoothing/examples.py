@@ -1,0 +1,67 @@
+"""What the report shows of the networks: clean predictions, and one noisy and denoised copy per noise level."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+
+from segcert.data.dataset import PreparedDataset
+from segcert.io.arrays import save_arrays
+from segcert.io.progress import track
+from segcert.networks.registry import load_segmenter
+from segcert.smoothing.noise import Noise, image_digest
+
+
+@torch.inference_mode()
+def predict_clean(
+    index: str | Path,
+    segmenter: str | Path,
+    output: str | Path,
+    *,
+    test_images: int | None,
+    pool: int,
+    device: torch.device,
+) -> None:
+    """Write the labels (H, W) of the unsmoothed model on each clean test image, by image name, to an `.npz` file."""
+    dataset = PreparedDataset(Path(index))
+    model, _ = load_segmenter(segmenter)
+    model.to(device)
+    labels = {}
+    for name in track(dataset.names("test", test_images), "predicting"):
+        x = torch.from_numpy(dataset.image(name)).to(device)[None]
+        logits = F.interpolate(model(F.avg_pool2d(x, pool)), scale_factor=pool, mode="bilinear")
+        labels[name] = logits[0].argmax(dim=0).to(torch.uint8).cpu().numpy()
+    save_arrays(output, labels)
+
+
+@torch.inference_mode()
+def denoise_examples(
+    index: str | Path,
+    denoiser: str | Path | None,
+    *,
+    denoising_steps: int,
+    outputs: Mapping[float, str | Path],
+    examples: int,
+    pool: int,
+    seed: int,
+    device: torch.device,
+) -> None:
+    """Write the first noisy copy of the first test images, as the networks see it, and it denoised: a file per sigma.
+
+    (2, C, H / pool, W / pool) uint8 by image name, clipped to [0, 255]; without a denoiser (1, C, H / pool, W / pool).
+    """
+    from segcert.networks.denoiser import DiffusionDenoiser
+
+    dataset = PreparedDataset(Path(index))
+    denoise = DiffusionDenoiser.load(denoiser, denoising_steps).to(device) if denoiser else None
+    for sigma, output in outputs.items():
+        noise = Noise(sigma, seed)
+        pictures = {}
+        for name in dataset.names("test", examples):
+            image = dataset.image(name)
+            x_noisy = noise.copies(torch.from_numpy(image).to(device), image_digest(image), [("estimation", 0)], 1)
+            x_seen = F.avg_pool2d(x_noisy, pool)
+            seen = torch.cat([x_seen, denoise(x_seen, sigma / pool)]) if denoise else x_seen
+            pictures[name] = seen.clamp(0, 1).mul(255).round().to(torch.uint8).cpu().numpy()
+        save_arrays(output, pictures)

@@ -1,0 +1,122 @@
+"""What a draw costs: network evaluations, parameters, arithmetic, seconds."""
+
+import itertools
+import statistics
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from segcert.data.dataset import PreparedDataset
+from segcert.io.progress import track
+from segcert.networks.registry import load_segmenter
+from segcert.smoothing.noise import Draw, image_digest
+from segcert.smoothing.sampler import SmoothedSegmenter
+from segcert.smoothing.shard import load_denoiser
+
+SIGMA = 0.5  # of the noise on which costs are measured; they do not depend on it
+BATCHES = 3
+PAIRING = ["dataset", "model", "regime", "denoiser"]
+GIGA = 1e9
+
+
+class Pairing(NamedTuple):
+    """The folders of a segmenter and of the denoiser in front of it, if there is one."""
+
+    segmenter: str | Path
+    denoiser: str | Path | None
+
+
+@torch.inference_mode()
+def measure_costs(
+    index: str | Path,
+    pairings: Mapping[tuple[str, str, str], Pairing],
+    *,
+    denoising_steps: int,
+    settings: Mapping[str, Any],
+    pool: int,
+    device: torch.device,
+) -> list[dict[str, Any]]:
+    """A row per pairing, by (model, regime, denoiser): what one draw of an image of the data set costs.
+
+    evaluations: network calls, one of the segmenter and `denoising_steps` of the denoiser. parameters: of both. gflop:
+    10^9 floating-point operations (see `gflop_of`). seconds: of wall time, the median over three batches after one to
+    warm up, divided by the batch size. `settings` are the keys of the section `sampling` of the configuration.
+    """
+    dataset = PreparedDataset(Path(index))
+    image = dataset.image(dataset.names("test", 1)[0])
+    return [
+        {"dataset": dataset.about["name"], "model": model, "regime": regime, "denoiser": denoiser}
+        | _cost(image, pairing, denoising_steps, settings, pool, device)
+        for (model, regime, denoiser), pairing in track(pairings.items(), "measuring costs", len(pairings))
+    ]
+
+
+def _cost(
+    image: npt.NDArray[np.float32],
+    pairing: Pairing,
+    denoising_steps: int,
+    settings: Mapping[str, Any],
+    pool: int,
+    device: torch.device,
+) -> dict[str, float]:
+    model, config = load_segmenter(pairing.segmenter)
+    denoiser = load_denoiser(pairing.denoiser, denoising_steps)
+    smoothed = SmoothedSegmenter(
+        model,
+        SIGMA,
+        len(config["classes"]),
+        denoiser=denoiser,
+        batch_size=settings["batch_size"],
+        precision=settings["precision"],
+        compiled=settings["compile"],
+        pool=pool,
+        device=device,
+    )
+    draws: list[Draw] = [("selection", k) for k in range(smoothed.batch_size)]
+    x_noisy = smoothed.noise.copies(torch.from_numpy(image).to(device), image_digest(image), draws, smoothed.batch_size)
+    x = F.avg_pool2d(x_noisy, pool)
+    return {
+        "evaluations": 1 + (denoising_steps if denoiser else 0),
+        "parameters": parameters_of(model) + (parameters_of(denoiser) if denoiser else 0),
+        "gflop": gflop_of(model, x) + (gflop_of(denoiser, x, SIGMA / pool) if denoiser else 0),
+        "seconds": seconds_of(smoothed, x_noisy),
+    }
+
+
+def parameters_of(network: Any) -> float:
+    """Number of parameters of a network; NaN for a program that has made constants of them."""
+    return sum(parameter.numel() for parameter in network.parameters()) or float("nan")
+
+
+def gflop_of(network: Any, x: Tensor, *arguments: Any) -> float:
+    """10^9 floating-point operations that a network spends on one image of the batch x (B, C, H, W).
+
+    Multiplications and additions of convolutions, matrix products and attention, each of them one operation, as
+    torch.utils.flop_counter counts them; normalisation and activations are not among them. NaN where it finds none, as
+    in a program of operations that it does not know.
+    """
+    with FlopCounterMode(display=False) as counter:
+        network(x, *arguments)
+    return counter.get_total_flops() / len(x) / GIGA or float("nan")
+
+
+def seconds_of(smoothed: SmoothedSegmenter, x_noisy: Tensor) -> float:
+    """Seconds of wall time per draw of a batch of noisy copies (B, C, H, W): the median over batches after the first.
+
+    They vary from run to run and with all else that the machine does.
+    """
+    times = []
+    for _ in range(1 + BATCHES):
+        smoothed.logits(x_noisy)
+        if smoothed.device.type == "cuda":
+            torch.cuda.synchronize(smoothed.device)
+        times.append(time.perf_counter())
+    return statistics.median(after - before for before, after in itertools.pairwise(times)) / len(x_noisy)

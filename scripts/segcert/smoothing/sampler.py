@@ -1,0 +1,446 @@
+"""What an image has to be before noise is added to it.
+
+Which draws belong to which block.
+
+What names a network: a digest of its structure and weights.
+
+The smoothed segmenter: a segmentation model asked for its labels on many noisy copies of an image.
+"""
+
+import contextlib
+import functools
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from segcert.io.interruption import until_interrupted
+from segcert.measurements import Measurement
+from segcert.networks.runtime import after_this, on_device, ran_out_of_memory
+from segcert.provenance.digests import array_digest, value_digest
+from segcert.smoothing.noise import Draw, Noise, SamplingError, Stream, image_digest
+from segcert.smoothing.observables import Readings
+from segcert.smoothing.store import Block, BlockStore
+from segcert.votes import Votes, narrow
+
+
+def checked_image(image: npt.ArrayLike) -> npt.NDArray[np.float32]:
+    """The image as contiguous float32 (C, H, W). Raises SamplingError when its shape or range is another."""
+    pixels = np.ascontiguousarray(image, dtype=np.float32)
+    if pixels.ndim != 3 or not pixels.size:
+        raise SamplingError(f"image: found shape {pixels.shape}; expected (C, H, W)")
+    if not np.isfinite(pixels).all():
+        raise SamplingError("image: holds values that are not finite; expected float32 in [0, 1]")
+    if pixels.min() < 0 or pixels.max() > 1:
+        raise SamplingError(
+            f"image: values from {pixels.min():g} to {pixels.max():g}; expected [0, 1]: divide 8-bit pixels by 255"
+        )
+    return pixels
+
+
+class Span(NamedTuple):
+    """Consecutive draws of a stream: one block."""
+
+    stream: Stream
+    start: int
+    stop: int
+
+
+def spans_of(n0: int, n: int, block_size: int) -> list[Span]:
+    """The blocks of n0 selection and n estimation draws."""
+    streams: tuple[tuple[Stream, int], ...] = (("selection", n0), ("estimation", n))
+    return [
+        Span(stream, start, min(start + block_size, draws))
+        for stream, draws in streams
+        for start in range(0, draws, block_size)
+    ]
+
+
+def module_digest(part: Any) -> str | None:
+    """SHA-256 over a module's structure, weights and buffers; None for what is no module."""
+    if not isinstance(part, nn.Module):
+        return None
+    tensors = {name: value for name, value in part.state_dict().items() if isinstance(value, torch.Tensor)}
+    digests = {name: array_digest(tensor.detach().cpu().double().numpy()) for name, tensor in tensors.items()}
+    return value_digest([str(part), digests])
+
+
+Model = Callable[[Tensor], Tensor]
+Denoise = Callable[[Tensor, float], Tensor]
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+MOST_CLASSES = 254
+NOT_FINITE = 255
+RUNTIME = "runtime"
+READ_LATER = 2  # blocks whose labels wait on a GPU to be read
+
+
+class SmoothedSegmenter:
+    """A segmentation model under Gaussian noise (Fischer et al., ICML 2021), with or without a denoiser in front.
+
+    Parameters
+    ----------
+    model
+        Any callable from images (B, C, H, W) to logits (B, num_classes, H, W); modules must be in eval mode.
+    sigma
+        Standard deviation of the noise, above 0, in units of pixels in [0, 1].
+    num_classes
+        Number of classes, background included: at most 254.
+    denoiser
+        Any callable (x_noisy in [0, 1] units, sigma) -> x in [0, 1], or None.
+    batch_size
+        Noisy copies per call. The last batch is padded to this size, so that the model is always asked in the
+        same shape.
+    seed
+        Key of the noise. The same seed, image and draw give the same noise at every sigma.
+    device
+        Where the networks run: "cpu", "cuda".
+    precision
+        In which arithmetic they run: "float32", "bfloat16". On GPUs that have it, convolutions in "float32" multiply
+        in TF32, as torch has it by default (torch.backends.cudnn.allow_tf32).
+    noise
+        "normal", or "exact": Gaussian noise rounded to the image's own grid, k / (2^bits - 1), so that the guarantee
+        holds in floating point too (docs/noise.md).
+    bits
+        Of the image's grid, for "exact": 1 to 16.
+    pool
+        The networks see the noisy image averaged over pool x pool pixels, where the noise has the level sigma / pool,
+        and their logits are enlarged again. Pixels, noise, radius and certificate stay those of the image.
+    compiled
+        Run modules through torch.compile (CUDA graphs on a GPU).
+    block_size
+        Draws per block: the unit that a store keeps.
+    store
+        Where finished blocks are kept between runs; None: nowhere.
+    identity
+        What names the function that is sampled (digests of model, denoiser and code), as plain JSON. By default
+        digests of the weights of modules. With a store it is the caller's promise that two models of the same
+        identity are the same.
+
+    Raises
+    ------
+    SamplingError
+        For arguments out of range and modules in train mode.
+
+    Examples
+    --------
+    >>> import numpy as np, torch, segcert
+    >>> def model(x):  # class 1 where the image is bright
+    ...     return torch.cat([torch.full_like(x, 0.5), x], dim=1)
+    >>> image = np.zeros((1, 4, 4), np.float32)
+    >>> image[:, :, 2:] = 1.0
+    >>> smoothed = segcert.SmoothedSegmenter(model, sigma=0.1, num_classes=2)
+    >>> votes = smoothed.sample(image, n0=10, n=100)
+    >>> votes.estimation.shape, votes.areas.shape
+    ((2, 4, 4), (110, 2))
+    >>> segcert.certify(votes, tau=0.75, alpha=0.001).labels
+    array([[0, 0, 1, 1],
+           [0, 0, 1, 1],
+           [0, 0, 1, 1],
+           [0, 0, 1, 1]], dtype=uint8)
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        sigma: float,
+        num_classes: int,
+        denoiser: Denoise | None = None,
+        batch_size: int = 32,
+        seed: int = 0,
+        device: str | torch.device = "cpu",
+        precision: str = "float32",
+        *,
+        noise: str = "normal",
+        bits: int = 8,
+        pool: int = 1,
+        compiled: bool = False,
+        block_size: int = 50,
+        store: BlockStore | None = None,
+        identity: dict[str, Any] | None = None,
+    ) -> None:
+        self.noise = Noise(float(sigma), seed, noise, bits)
+        if min(batch_size, block_size, pool) < 1:
+            raise SamplingError(f"batch_size {batch_size}, block_size {block_size}, pool {pool}: expected at least 1")
+        if not 1 <= num_classes <= MOST_CLASSES:
+            raise SamplingError(f"num_classes: found {num_classes}; expected 1 to {MOST_CLASSES}")
+        if precision not in PRECISIONS:
+            raise SamplingError(f"precision: found {precision!r}; expected one of {', '.join(PRECISIONS)}")
+        if store and not identity:
+            raise SamplingError("identity: missing; a store needs to know what names the model, such as its digest")
+        for name, part in (("model", model), ("denoiser", denoiser)):
+            if isinstance(part, nn.Module):
+                if any(module.training for module in part.modules()):
+                    raise SamplingError(
+                        f"{name}: is in train mode, so its output depends on the batch; call .eval() first"
+                    )
+                part.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.identity = identity or {"segmenter": module_digest(model), "denoiser": module_digest(denoiser)}
+        self.device, self.precision = torch.device(device), precision
+        self.model: Model = self._compiled(model) if compiled else model
+        self.denoiser: Denoise | None = self._compiled(denoiser) if compiled else denoiser
+        self.num_classes, self.batch_size, self.compiled = num_classes, batch_size, compiled
+        self.block_size, self.store, self.pool = block_size, store, pool
+        self._reader = None if self.device.type == "cpu" else ThreadPoolExecutor(1, "reader")
+
+    @property
+    def sigma(self) -> float:
+        """Standard deviation of the noise, in units of pixels in [0, 1]."""
+        return self.noise.sigma
+
+    def sample(
+        self,
+        image: npt.ArrayLike,
+        n0: int = 10,
+        n: int = 100,
+        *,
+        truth: npt.ArrayLike | None = None,
+        measurements: Sequence[Measurement] = (),
+        keep_draws: bool = False,
+    ) -> Votes:
+        """Draw the votes of one image.
+
+        Parameters
+        ----------
+        image
+            (C, H, W) float32 in [0, 1].
+        n0
+            Number of selection draws.
+        n
+            Number of estimation draws; the two streams are independent.
+        truth
+            (H, W) class ids of the ground truth, to have the overlap of each draw with it.
+        measurements
+            What to measure on the label map of each draw (segcert.measurements).
+        keep_draws
+            Keep the label map of each draw, ceil(log2(num_classes)) bits per pixel before compression, so that a new
+            measurement needs no new sampling.
+
+        Returns
+        -------
+        Votes
+            Counts (num_classes, H, W) of both streams and class areas (n0 + n, num_classes).
+
+        Raises
+        ------
+        SamplingError
+            For an image of another shape or range and for a model whose output does not fit.
+
+        Notes
+        -----
+        Draw k of a stream depends on the seed, the image and k alone, so votes are the same for any order, shard and
+        block size and after resumption. Memory does not grow with n (but for a few bytes per draw, and for its label
+        map where it is kept). Of a store, blocks that are there are used, and what is missing is drawn.
+        """
+        return self.start(image, n0, n, truth=truth, measurements=measurements, keep_draws=keep_draws)()
+
+    def start(
+        self,
+        image: npt.ArrayLike,
+        n0: int = 10,
+        n: int = 100,
+        *,
+        truth: npt.ArrayLike | None = None,
+        measurements: Sequence[Measurement] = (),
+        keep_draws: bool = False,
+    ) -> Callable[[], Votes]:
+        """Ask the networks for all draws of one image; the function that is returned waits for the votes.
+
+        The arguments are those of `sample`. A GPU goes on with the next image, started in the same thread, while a
+        thread beside it reads and stores what the networks said of this one. On a CPU all is done at once.
+        """
+        if min(n0, n) < 1:
+            raise SamplingError(f"n0 {n0}, n {n}: expected at least one draw of each")
+        pixels = checked_image(image)
+        self.noise.check(pixels)
+        readings = Readings(
+            self.num_classes,
+            pixels.shape[1:],
+            None if truth is None else np.ascontiguousarray(truth, dtype=np.uint8),
+            measurements,
+            keep_draws,
+        )
+        key = self.key(pixels)
+        streams: dict[Stream, Block] = {}
+        pending: deque[Future[None]] = deque()
+
+        def take(span: Span, block_of: Callable[[], Block]) -> None:
+            block = block_of()
+            streams[span.stream] = streams[span.stream] + block if span.stream in streams else block
+
+        for span, block_of in until_interrupted(self._blocks(pixels, key, readings, spans_of(n0, n, self.block_size))):
+            if self._reader is None:
+                take(span, block_of)
+                continue
+            pending.append(self._reader.submit(after_this(self.device, take, span, block_of)))
+            if len(pending) > READ_LATER:  # memory does not grow with n
+                pending.popleft().result()
+
+        def votes() -> Votes:
+            while pending:
+                pending.popleft().result()
+            both = (streams["selection"] + streams["estimation"]).columns
+            earlier = self.store.finished(key, n) if self.store else []
+            about = {"batch_size": self.batch_size} | ({"earlier_n": earlier} if earlier else {})
+            return Votes(
+                selection=narrow(streams["selection"].counts, n0),
+                estimation=narrow(streams["estimation"].counts, n),
+                sigma=self.sigma,
+                areas=both["areas"],
+                measurements={each.name: both[readings.measurement_column(each)] for each in measurements},
+                origin=key | about,
+                **(
+                    {"overlaps": both[readings.overlap_column], "truth_areas": readings.truth_areas}
+                    if truth is not None
+                    else {}
+                ),
+                **({"draws": both["draws"]} if keep_draws else {}),
+            )
+
+        return votes
+
+    @torch.inference_mode()
+    def label_maps(self, image: npt.NDArray[np.float32], draws: Iterable[Draw]) -> Iterator[Tensor]:
+        """The label map (H, W) uint8 of each of some draws of a checked image; NOT_FINITE = 255 if a logit is not."""
+        for x_noisy, valid in self._noisy_batches(image, iter(draws)):
+            yield from self._labels(x_noisy)[:valid]
+
+    def _noisy_batches(self, image: npt.NDArray[np.float32], draws: Iterator[Draw]) -> Iterator[tuple[Tensor, int]]:
+        """Noisy copies (batch_size, C, H, W), and how many of them are not padding.
+
+        On a CPU the next batch is drawn while the networks see this one; on a GPU its stream does that by itself.
+        """
+        x, digest = on_device(image, self.device), image_digest(image)
+        batches = iter(lambda: list(itertools.islice(draws, self.batch_size)), [])
+        if self.device.type != "cpu":
+            yield from ((self.noise.copies(x, digest, batch, self.batch_size), len(batch)) for batch in batches)
+            return
+        with ThreadPoolExecutor(1) as ahead:
+            drawn = ((ahead.submit(self.noise.copies, x, digest, each, self.batch_size), len(each)) for each in batches)
+            current = next(drawn, None)
+            while current:
+                x_noisy, valid = current[0].result(), current[1]
+                current = next(drawn, None)
+                yield x_noisy, valid
+
+    def _labels(self, x_noisy: Tensor) -> Tensor:
+        """Labels (B, H, W) uint8; NOT_FINITE if a logit is not, which the sum says without waiting for a GPU."""
+        logits = self.logits(x_noisy)
+        two = self.num_classes == 2  # a comparison is many times faster than argmax, and the same
+        labels = logits[:, 1] > logits[:, 0] if two else logits.argmax(dim=1)
+        return labels.to(torch.uint8).masked_fill_(~logits.sum().isfinite(), NOT_FINITE)
+
+    def logits(self, x_noisy: Tensor) -> Tensor:
+        """Logits (B, num_classes, H, W) of noisy copies (B, C, H, W).
+
+        Raises SamplingError if the model does not fit.
+        """
+        if any(side % self.pool for side in x_noisy.shape[2:]):
+            raise SamplingError(
+                f"image: found {tuple(x_noisy.shape[2:])} pixels; expected a height and width divisible by pool "
+                f"{self.pool}"
+            )
+        x = F.avg_pool2d(x_noisy, self.pool) if self.pool > 1 else x_noisy
+        try:
+            with self._autocast():
+                if self.denoiser is not None:  # a compiled one has no truth value
+                    x = self.denoiser(x, self.sigma / self.pool)
+                logits = self.model(x.contiguous(memory_format=torch.channels_last))
+        except RuntimeError as error:
+            if ran_out_of_memory(error):
+                raise SamplingError(
+                    f"memory ran out with batches of {len(x_noisy)} noisy copies. Write, for example: "
+                    f"`sampling: {{batch_size: {max(1, len(x_noisy) // 2)}}}` (segcert certify --batch-size)"
+                ) from error
+            raise SamplingError(
+                f"model: cannot take images of shape {tuple(x_noisy.shape)}: {str(error).splitlines()[0]}; "
+                "check the number of channels and the size of the image"
+            ) from error
+        expected = (len(x), self.num_classes, *(side // self.pool for side in x_noisy.shape[2:]))
+        if not isinstance(logits, Tensor) or tuple(logits.shape) != expected:
+            found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+            raise SamplingError(f"model: returned {found} for images {tuple(x.shape)}; expected logits {expected}")
+        return F.interpolate(logits, scale_factor=self.pool, mode="bilinear") if self.pool > 1 else logits
+
+    def check(self, votes: Votes, image: npt.ArrayLike) -> None:
+        """Raise SamplingError, naming what differs, unless votes were drawn from this model, image and settings."""
+        if votes.sigma != self.sigma:
+            raise SamplingError(f"votes: drawn at sigma {votes.sigma}; this is sigma {self.sigma}")
+        for name, expected in self.key(checked_image(image)).items():
+            if name != RUNTIME and votes.origin.get(name) != expected:
+                raise SamplingError(
+                    f"votes: drawn with {name} {votes.origin.get(name)}; this is {name} {expected}. Draw them again, "
+                    "or take the model, image and settings that they belong to"
+                )
+
+    def key(self, image: npt.NDArray[np.float32]) -> dict[str, Any]:
+        """All that a vote depends on, but for stream and draw.
+
+        The batch size is not among it: it changes logits by rounding at most.
+        """
+        gpu = f", {torch.cuda.get_device_name(self.device)}" if self.device.type == "cuda" else ""
+        return {
+            **self.identity,
+            "image": image_digest(image),
+            "sigma": self.sigma,
+            "num_classes": self.num_classes,
+            "seed": self.noise.seed,
+            "noise": self.noise.kind if self.noise.kind == "normal" else f"{self.noise.kind}, {self.noise.bits} bits",
+            "pool": self.pool,
+            "precision": self.precision,
+            "compiled": self.compiled,
+            "device": self.device.type,
+            RUNTIME: f"torch {torch.__version__}{gpu}",
+        }
+
+    def _blocks(
+        self, image: npt.NDArray[np.float32], key: dict[str, Any], readings: Readings, spans: Iterable[Span]
+    ) -> Iterator[tuple[Span, Callable[[], Block]]]:
+        """For each span what gives its block, from the store or drawn: networks are asked before it is yielded.
+
+        Batches run on from one span to the next.
+        """
+        ahead, behind = itertools.tee((span, self._kept(key, span, readings).draws) for span in spans)
+        missing = ((span.stream, k) for span, kept in ahead for k in range(span.start + kept, span.stop))
+        label_maps = self.label_maps(image, missing)
+        for span, kept_draws in behind:  # blocks are read again, not held: memory does not grow with n
+            kept = self._kept(key, span, readings) if kept_draws else readings.empty()
+            if kept.draws != kept_draws:  # another process has changed it since
+                again = ((span.stream, k) for k in range(span.start, span.start + kept_draws))
+                kept = readings.read(torch.stack(list(self.label_maps(image, again))))
+            lacking = span.stop - span.start - kept_draws
+            drawn = torch.stack(list(itertools.islice(label_maps, lacking))) if lacking else None
+            yield span, functools.partial(self._whole, key, span, readings, kept, drawn)
+
+    def _whole(self, key: dict[str, Any], span: Span, readings: Readings, kept: Block, drawn: Tensor | None) -> Block:
+        """The block of a span: what was kept of it and what was drawn, which is stored."""
+        if drawn is None:
+            return kept
+        block = kept + readings.read(drawn) if kept.draws else readings.read(drawn)
+        if self.store:
+            self.store.put({**key, "stream": span.stream, "start": span.start}, block)
+        return block
+
+    def _kept(self, key: dict[str, Any], span: Span, readings: Readings) -> Block:
+        """What the store has of a span.
+
+        No draws if it has none, too many (they cannot be parted), or too few columns.
+        """
+        kept = self.store.get({**key, "stream": span.stream, "start": span.start}) if self.store else None
+        return (readings.complete(kept) if kept and kept.draws <= span.stop - span.start else None) or readings.empty()
+
+    def _compiled(self, part: Any) -> Any:
+        torch.use_deterministic_algorithms(torch.are_deterministic_algorithms_enabled())  # tells the compiler
+        mode = {"cuda": "reduce-overhead"}.get(self.device.type, "default")
+        return torch.compile(part, mode=mode) if isinstance(part, nn.Module) else part
+
+    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
+        if self.precision == "float32":
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, PRECISIONS[self.precision])

@@ -1,0 +1,67 @@
+"""Which images a step sees and what is random in it: functions of seed and step alone, so that a step can be redone.
+
+The optimiser and the learning rate of each step.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+ORDER, DRAWS = 0, 1
+
+
+def batch_of(step: int, count: int, batch_size: int, seed: int) -> Tensor:
+    """Indices below `count` of the batch of a step (1, 2, ...): shuffled passes over all images, joined end to end."""
+    start = (step - 1) * batch_size
+    first, last = start // count, (start + batch_size - 1) // count
+    shuffled = [torch.randperm(count, generator=_generator(seed, ORDER, number)) for number in range(first, last + 1)]
+    offset = start - first * count
+    return torch.cat(shuffled)[offset : offset + batch_size]
+
+
+def steps_of(settings: Mapping[str, Any], count: int) -> int:
+    """Optimiser steps: `steps`, or as many as `epochs` passes over `count` images take."""
+    if settings["epochs"] is None:
+        steps: int = settings["steps"]
+        return steps
+    batches: float = settings["epochs"] * count / settings["batch_size"]
+    return max(1, math.ceil(batches))
+
+
+def stream(seed: int, step: int, rank: int) -> torch.Generator:
+    """The generator of all that is random in a step on one process; torch's global one (dropout) is seeded alike."""
+    generator = _generator(seed, DRAWS, step, rank)
+    torch.manual_seed(generator.initial_seed())
+    return generator
+
+
+def _generator(*key: int) -> torch.Generator:
+    number = int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0])
+    generator = torch.Generator()
+    generator.manual_seed(number % 2**63)
+    return generator
+
+
+def build_optimizer(model: nn.Module, settings: Mapping[str, Any]) -> torch.optim.Optimizer:
+    """The optimiser that the settings name: adamw, adam or sgd."""
+    rate, decay = settings["learning_rate"], settings["weight_decay"]
+    if settings["optimizer"] == "sgd":
+        return torch.optim.SGD(model.parameters(), rate, momentum=0.9, nesterov=True, weight_decay=decay)
+    kinds: dict[str, type[torch.optim.Adam]] = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
+    return kinds[settings["optimizer"]](model.parameters(), rate, weight_decay=decay)
+
+
+def learning_rate(step: int, steps: int, settings: Mapping[str, Any]) -> float:
+    """The learning rate of a step (1, 2, ...): a linear warm-up, then constant or a half cosine towards 0."""
+    peak: float = settings["learning_rate"]
+    warm_up: int = max(1, round(settings["warm_up"] * steps))
+    if step <= warm_up:
+        return peak * step / warm_up
+    if settings["schedule"] == "constant":
+        return peak
+    done = (step - 1 - warm_up) / max(1, steps - warm_up)
+    return 0.5 * peak * (1 + math.cos(math.pi * done))

@@ -1,0 +1,271 @@
+"""Runs set side by side, on certificates and records written by hand."""
+
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import bootstrap
+
+from segcert.cli import main
+from segcert.compare.page import folder_name, write_comparison
+from segcert.compare.runs import CompareError
+
+MODEL = ["dataset", "model", "regime", "denoiser", "sigma"]
+ROW = {"model": "unet", "regime": "noise", "denoiser": "none", "sigma": 0.5}
+SETTINGS = {"tau": 0.75, "alpha": 0.001, "n0": 10, "n": 100, "method": "segcertify", "k": 1}
+METRICS = ["dice", "iou", "certified_iou", "worst_case_dice", "abstain"]
+
+
+class Root:
+    """A checkout with runs of made-up numbers; `write` takes certified Dice by row of the main table and image."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def write(self, run, dice, *, dataset="d", pixels="", extended=False, told=None, votes=True, **settings):
+        decided = SETTINGS | settings
+        rows = [
+            ROW | {"dataset": dataset} | dict(key) | decided | dict.fromkeys(METRICS, 0.5)
+            | {"image": image, "class_id": class_id, "certified_dice": value + change, "extended": extended}
+            | {"radius": 0.3, "radius_gray_levels": 1.0}
+            for key, values in dice.items() for image, value in values.items()
+            for class_id, change in ((1, 0.05), (2, -0.05))
+        ]  # fmt: skip
+        results = self.path / "results" / run
+        results.mkdir(parents=True)
+        pd.DataFrame(rows).to_parquet(results / "certificates.parquet")
+        if votes:
+            shard = results / f"votes/{dataset}/unet-noise/none/sigma_0.5/shard_0.npz"
+            shard.parent.mkdir(parents=True)
+            about = {"sigma": 0.5, "measurements": []}
+            images = {row["image"]: about | {"origin": {"image": row["image"] + pixels}} for row in rows}
+            np.savez(shard, header=np.array(json.dumps({"format": "segcert-votes-2", "images": images})))
+        configuration = {"run": run, **decided, "report": {"bootstrap": 500}} | (told or {})
+        record = {
+            "format": "segcert-record-2", "rule": "page", "wildcards": {}, "params": {"configuration": configuration},
+            "inputs": {}, "outputs": {f"reports/{run}/index.html": "x"}, "code": {}, "environment": {}, "locks": {},
+            "packages": {}, "seconds": 1, "peak_memory_mib": 1, "threads": 1, "started": "", "ended": "",
+            "git": {"commit": None, "clean": None, "changed": []},
+        }  # fmt: skip
+        page = self.path / "reports" / run / "index.html"
+        page.parent.mkdir(parents=True)
+        page.write_text("a page")
+        (page.parent / "index.html.record.json").write_text(json.dumps(record))
+        return self
+
+    def compare(self, *runs):
+        page = write_comparison(runs, self.path)
+        table = pd.read_csv(page.parent / "tables/compare.csv", keep_default_na=False, na_values=[""])
+        return page.read_text(), table
+
+
+@pytest.fixture
+def root(tmp_path):
+    return Root(tmp_path)
+
+
+def key(**values):
+    return tuple(values.items())
+
+
+def images(values, prefix="i"):
+    return {f"{prefix}{number}": value for number, value in enumerate(values)}
+
+
+RNG = np.random.default_rng(0)
+FIRST, SECOND = RNG.uniform(0.3, 0.6, 12), RNG.uniform(0.4, 0.7, 12)
+
+
+def percentile(values, resamples):
+    found = bootstrap((values,), np.mean, n_resamples=resamples, method="percentile", rng=np.random.default_rng(0))
+    return found.confidence_interval
+
+
+def test_numbers_are_those_of_an_independent_recomputation(root):
+    root.write("a", {(): images(FIRST)}).write("b", {(): images(SECOND)}, method="holm")
+    page, table = root.compare("a", "b")
+    one, two = table.to_dict("records")
+    assert (one["run"], one["note"], two["run"]) == ("a", "reference", "b")
+    for row, values in ((one, FIRST), (two, SECOND)):
+        interval = percentile(values, 500)
+        assert row["certified_dice"] == pytest.approx(values.mean())
+        assert (row["certified_dice_low"], row["certified_dice_high"]) == pytest.approx((interval.low, interval.high))
+        assert row["images"] == 12
+    interval = percentile(SECOND - FIRST, 1000)
+    assert two["paired_images"] == 12
+    assert two["difference"] == pytest.approx((SECOND - FIRST).mean())
+    assert (two["difference_low"], two["difference_high"]) == pytest.approx((interval.low, interval.high))
+    assert np.isnan(one["difference"])
+    shown = re.findall(r'<data value="([^"]+)" data-column="difference">([^<]+)</data>', page)
+    assert [(float(exact), text) for exact, text in shown] == [(two["difference"], f"{two['difference']:+.3f}")]
+
+
+def test_the_same_runs_give_the_same_bytes(root):
+    root.write("a", {(): images(FIRST)}).write("b", {(): images(SECOND)})
+    folder = root.path / "reports/a+b"
+    root.compare("a", "b")
+    first = [path.read_bytes() for path in (folder / "index.html", folder / "tables/compare.csv")]
+    root.compare("a", "b")
+    assert first == [path.read_bytes() for path in (folder / "index.html", folder / "tables/compare.csv")]
+
+
+def test_only_images_that_both_have_are_paired(root):
+    root.write("a", {(): images(FIRST)}).write("b", {(): images(SECOND[:5]) | images(SECOND[5:], "new")})
+    page, table = root.compare("a", "b")
+    assert table["paired_images"][1] == 5
+    assert table["difference"][1] == pytest.approx((SECOND[:5] - FIRST[:5]).mean())
+    assert 'data-column="paired_images">5</data> images' in page
+
+
+def test_what_cannot_be_paired_says_why(root):
+    root.write("a", {(): images(FIRST)})
+    root.write("b", {(): images(SECOND, "other")}).write("c", {(): images(SECOND)}, pixels="of another size")
+    root.write("d", {(): images([np.nan] * 12)}).write("e", {(): images(SECOND)}, votes=False)
+    page, table = root.compare("a", "b", "c", "d", "e")
+    notes = ["reference", "no image in common", "other pixels", "no number", "paired by name"]
+    assert list(table["note"]) == notes
+    assert table["difference"][:4].isna().all()
+    assert table["difference"][4] == pytest.approx((SECOND - FIRST).mean())
+    assert "b is not paired with a on d:" in page
+    assert "c is not paired with a on d:" in page
+    assert "e is paired with a on d by the names of the images alone" in page
+    assert page.count("not paired <small>") == 3
+
+
+def test_rows_that_some_runs_lack_say_so(root):
+    low, high = key(sigma=0.25), key(sigma=1.0)
+    root.write("a", {low: images(FIRST)}).write("b", {low: images(SECOND), high: images(SECOND)})
+    page, table = root.compare("a", "b")
+    assert list(zip(table["sigma"], table["run"], table["note"].fillna(""), strict=True)) == [
+        (0.25, "a", "reference"), (0.25, "b", ""), (1.0, "a", "not in this run"), (1.0, "b", "not in the first run"),
+    ]  # fmt: skip
+    assert np.isnan(table["certified_dice"][2])
+    assert table["certified_dice"][3] == pytest.approx(SECOND.mean())
+    assert page.count("not in this run") == page.count("not in the first run") == 1
+
+
+def test_only_settings_that_differ_are_shown(root):
+    told = [{"sampling": {"block_size": size, "batch_size": 7}, "seed": 3} for size in (10, 20)]
+    root.write("a", {(): images(FIRST)}, told=told[0])
+    root.write("b", {(): images(SECOND)}, method="holm", told=told[1] | {"new": [1]})
+    page, _ = root.compare("a", "b")
+    section = page[page.index('id="settings"') : page.index('id="results"')]
+    cells = [re.findall(r"<code>(.*?)</code>", row) for row in re.findall(r"<tr>.*?</tr>", section)][1:]
+    assert cells == [["method", "segcertify", "holm"], ["sampling.block_size", "10", "20"], ["new", "absent", "[1]"]]
+
+
+def test_equal_settings_are_said_to_be_equal(root):
+    root.write("a", {(): images(FIRST)}).write("b", {(): images(SECOND)})
+    page, _ = root.compare("a", "b")
+    assert "None: as far as their pages record it" in page
+    assert 'class="notice"' not in page
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"method": "by"}, ["promise different things", "b (by)", "at most the share alpha"]),
+        ({"method": "kfwer", "k": 10}, ["promise different things", "b (kfwer)", "k = 10"]),
+        ({"alpha": 0.01}, ["promise different things", "alpha = 0.01"]),
+        ({"tau": 0.8}, ["radius differs at the same sigma", "b: tau = 0.8"]),
+        ({"told": {"image_size": 32}}, ["images have different sizes", "b: 32 pixels"]),
+        ({"extended": True}, ["Draws were added after a look", "In b some"]),
+        ({"told": {"tau": 0.9}}, ["b was not finished", "different values of tau"]),
+    ],
+)
+def test_what_keeps_numbers_from_being_compared_stands_at_the_top(root, settings, words):
+    root.write("a", {(): images(FIRST)}, told={"image_size": 64})
+    root.write("b", {(): images(SECOND)}, **({"told": {"image_size": 64}} | settings))
+    page, _ = root.compare("a", "b")
+    top = page[: page.index('id="settings"')]
+    for word in words:
+        assert word in top
+    assert page.count('class="notice"') == 1
+
+
+def test_holm_promises_what_segcertify_promises_and_two_weak_methods_are_weak(root):
+    root.write("a", {(): images(FIRST)}).write("b", {(): images(SECOND)}, method="holm")
+    root.write("c", {(): images(FIRST)}, method="by").write("d", {(): images(SECOND)}, method="by")
+    assert "promise different things" not in root.compare("a", "b")[0]
+    assert "A weaker guarantee" in root.compare("c", "d")[0]
+
+
+def test_a_run_without_a_record_is_compared_and_its_settings_are_not_known(root):
+    root.write("a", {(): images(FIRST)}).write("b", {(): images(SECOND)}).write("c", {(): images(SECOND)}, tau=0.8)
+    (root.path / "reports/b/index.html.record.json").unlink()
+    page, table = root.compare("a", "b", "c")
+    assert "The settings of b are not known" in page
+    assert table["difference"][1] == pytest.approx((SECOND - FIRST).mean())
+
+
+class Tags(HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.seen = set()
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.seen.add(tag)
+        assert not any(name.startswith("on") for name, _ in attrs)
+
+
+def test_hostile_names_are_text(root):
+    nasty = "<img src=x onerror=alert(1)>$a_1$&quot;"
+    root.write(nasty, {(): images(FIRST)}, dataset="<b>x").write("b", {(): images(SECOND)}, dataset="<b>x")
+    page, table = root.compare(nasty, "b")
+    assert set(table["run"]) == {nasty, "b"}
+    assert not Tags(page).seen & {"img", "b", "script"}
+    assert "$a_1$" in page[page.index("<svg") : page.index("</svg>")]
+
+
+def test_long_names_make_a_short_folder():
+    assert folder_name(["a", "b-c"]) == "a+b-c"
+    names = [f"{letter * 60}" for letter in "abcdefgh"]
+    assert len(folder_name(names)) < 255
+    assert folder_name(names) != folder_name(names[::-1]) != folder_name([names[-1], *names[:-1]])
+
+
+@pytest.mark.parametrize(
+    ("runs", "words"),
+    [
+        (["a"], ["found 1 runs", "2 to 8", "the runs here: a, b, bare", "compare=[a,b]"]),
+        ([], ["found 0 runs"]),
+        (list("abcdefghi"), ["found 9 runs"]),
+        (["a", "a"], ["the run a stands twice"]),
+        (["a", "z"], ["no run 'z'", "the runs here: a, b, bare"]),
+        (["a", "../results/b"], ["no run '../results/b'"]),
+        (["a", "bare"], ["bare/certificates.parquet: is not there", "snakemake --config run=bare", "dvc pull"]),
+    ],
+)
+def test_runs_that_cannot_be_compared_say_what_to_do(root, runs, words):
+    root.write("a", {(): images(FIRST)}).write("b", {(): images(SECOND)})
+    (root.path / "results/bare").mkdir()
+    (root.path / "results/.trail").mkdir()
+    with pytest.raises(CompareError) as error:
+        root.compare(*runs)
+    for word in words:
+        assert word in str(error.value)
+    assert not list((root.path / "reports").glob("*+*"))
+
+
+def test_torn_votes_are_named(root):
+    root.write("a", {(): images(FIRST)}).write("b", {(): images(SECOND)})
+    (shard,) = root.path.glob("results/b/votes/*/*/*/*/shard_0.npz")
+    shard.write_bytes(b"PK\x03\x04torn")
+    with pytest.raises(CompareError, match=r"shard_0\.npz: not a whole votes file"):
+        root.compare("a", "b")
+
+
+def test_the_command_says_where_the_page_is_and_2_where_there_is_none(root, monkeypatch, capsys):
+    root.write("a", {(): images(FIRST)}).write("b", {(): images(SECOND)})
+    monkeypatch.chdir(root.path)
+    for arguments, code, words in (("a b", 0, "reports/a+b/index.html"), ("a z", 2, "no run 'z'")):
+        monkeypatch.setattr("sys.argv", ["segcert", "compare", *arguments.split()])
+        with pytest.raises(SystemExit) as done:
+            main()
+        assert done.value.code == code
+        captured = capsys.readouterr()
+        assert words in (captured.err if code else captured.out)

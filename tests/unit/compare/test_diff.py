@@ -1,0 +1,334 @@
+"""What differs between two runs, on records written by hand."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from segcert.cli import main
+from segcert.compare.causes import diff_records, find_run
+from segcert.compare.document import as_document
+from segcert.compare.numbers import compare_numbers, moved_intervals, moved_metrics
+from segcert.compare.text import describe
+from segcert.provenance.lineage import LineageError
+from segcert.results.bootstrap import mean_interval
+
+MODEL = {"dataset": "d", "model": "unet", "regime": "clean", "denoiser": "none"}
+METRICS = ["dice", "certified_dice", "certified_iou", "worst_case_dice", "abstain", "radius"]
+
+
+class Checkout:
+    """A checkout with one run of four jobs (fetch, prepare, certify for two sigmas, collect, page), as records."""
+
+    def __init__(self, root, run="r"):
+        self.root, self.run = root, run
+        raw, index = "data/raw/d", "data/prepared/d/index.csv"
+        self.jobs = {"fetch": self.job("fetch", {"dataset": "d"}, {}, {f"{raw}/manifest.json": "m"})}
+        self.jobs["fetch"]["holds"] = {f"{raw}/images.zip": "zip"}
+        self.jobs["prepare"] = self.job("prepare", {"dataset": "d"}, {f"{raw}/manifest.json": "m"}, {index: "i"})
+        self.jobs["prepare"]["holds"] = {"data/prepared/d/images/a.png": "a"}
+        tables = {}
+        for sigma in ("0.25", "0.5"):
+            made = {f"results/{run}/certificates/d/sigma_{sigma}.parquet": f"c{sigma}"}
+            self.jobs[sigma] = self.job("certify", {"dataset": "d", "sigma": sigma}, {index: "i"}, made)
+            self.jobs[sigma]["params"] = {"settings": {"tau": 0.75, "alpha": 0.001}, "code": "x"}
+            tables |= made
+        table = {f"results/{run}/certificates.parquet": "t"}
+        self.jobs["collect"] = self.job("collect", {}, tables, table)
+        self.jobs["page"] = self.job("page", {}, table, {f"reports/{run}/index.html": f"html of {root}"})
+        self.jobs["page"]["params"] = {"configuration": {"run": run, "tau": 0.75}, "recorded": list(tables)}
+        self.rows = [
+            MODEL | {"sigma": sigma, "image": image, "class_id": class_id} | dict.fromkeys(METRICS, 0.5)
+            for sigma in (0.25, 0.5) for image in "abcd" for class_id in (1, 2)
+        ]  # fmt: skip
+        self.intervals = [
+            MODEL | {"sigma": 0.5, "measurement": "area", "image": image, "low": 1.0, "median": 2.0, "high": np.inf}
+            for image in "ab"
+        ]
+
+    def job(self, rule, wildcards, inputs, outputs):
+        return {
+            "format": "segcert-record-2", "rule": rule, "wildcards": wildcards, "params": {"seed": 0}, "threads": 1,
+            "code": {f"{rule}.py": rule, "segcert/votes.py": "v"}, "environment": {"numpy": "2.4 aa"},
+            "git": {"commit": "1" * 40, "clean": True, "changed": []}, "python": "3.11.7", "machine": "Linux",
+            "inputs": dict(inputs), "outputs": dict(outputs),
+            "driver": None, "device": "cpu", "packages": {"numpy": "2.4"},
+            "started": "2026-01-01T00:00:00+00:00", "ended": "2026-01-01T00:00:00+00:00",
+            "locks": {}, "seconds": 1.0, "peak_memory_mib": 1,
+        }  # fmt: skip
+
+    def differs(self, *names):
+        """The jobs make other files, and whoever reads them reads those."""
+        for name in names:
+            for path in self.jobs[name]["outputs"]:
+                self.jobs[name]["outputs"][path] += "'"
+                for job in self.jobs.values():
+                    if path in job["inputs"]:
+                        job["inputs"][path] += "'"
+
+    def write(self):
+        for job in self.jobs.values():
+            path = self.root / f"{next(iter(job['outputs']))}.record.json"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(job))
+        pd.DataFrame(self.rows).to_parquet(self.root / f"results/{self.run}/certificates.parquet")
+        pd.DataFrame(self.intervals).to_parquet(self.root / f"results/{self.run}/intervals.parquet")
+        return find_run(f"{self.root}:{self.run}")
+
+
+@pytest.fixture
+def a(tmp_path):
+    return Checkout(tmp_path / "a")
+
+
+@pytest.fixture
+def b(tmp_path):
+    return Checkout(tmp_path / "b", "other")
+
+
+def compared(a, b):
+    return diff_records(a.write(), b.write())
+
+
+def in_words(a, b):
+    runs = a.write(), b.write()
+    found = diff_records(*runs), moved_metrics(*runs), moved_intervals(*runs)
+    return describe(*runs, *found), json.loads(as_document(*runs, *found))
+
+
+def causes(found):
+    return {(cause.kind, cause.name): (cause.old, cause.new, cause.places) for cause in found.causes}
+
+
+def test_another_name_in_another_checkout_and_measured_times_are_no_difference(a, b):
+    found = compared(a, b)
+    assert found.same
+    assert not found.causes
+    assert found.files == 2 + 1 + 1 + 2 + 1 - 1  # manifest, index, image, certificates, table; without archive, page
+    text, document = in_words(a, b)
+    assert "Files made: all 6 identical" in text
+    assert "Numbers: identical in all 2 rows" in text
+    assert document["same"]
+
+
+def test_a_parameter_is_one_cause_and_what_comes_of_it_follows(a, b):
+    for sigma in ("0.25", "0.5"):
+        b.jobs[sigma]["params"]["settings"]["tau"] = 0.7
+    b.jobs["page"]["params"]["configuration"]["tau"] = 0.7
+    b.differs("0.25", "0.5", "collect")
+    found = compared(a, b)
+    places = {"certify settings.tau": 2, "page configuration.tau": 1}
+    assert causes(found) == {("parameter", "tau"): (0.75, 0.7, places)}
+    assert (found.causes[0].jobs, found.causes[0].moved) == (3, 2)
+    assert [(job.job, job.causes, job.follows) for job in found.moved] == [
+        ("certify d 0.25", ["tau"], []),
+        ("certify d 0.5", ["tau"], []),
+        ("collect", [], ["certify d 0.25", "certify d 0.5"]),
+    ]
+    text, _ = in_words(a, b)
+    assert "tau: 0.75 -> 0.7" in text
+    assert "follows certify" in text
+    assert "without a cause" not in text
+
+
+def test_an_archive_is_a_source_and_the_first_cause(a, b):
+    b.jobs["fetch"]["holds"]["data/raw/d/images.zip"] = "another"
+    b.jobs["collect"]["params"]["seed"] = 1
+    b.differs("fetch", "prepare")
+    found = compared(a, b)
+    assert [(cause.kind, cause.name) for cause in found.causes] == [
+        ("source", "data/raw/d/images.zip"),
+        ("parameter", "seed"),
+    ]
+    assert [(job.rule, job.follows) for job in found.moved] == [("fetch", []), ("prepare", ["fetch d"])]
+    assert "seed: 0 -> 1" in in_words(a, b)[0]
+    assert "no file differs by it" in in_words(a, b)[0]
+
+
+def test_code_packages_and_settings_are_named_with_what_they_were(a, b):
+    for job in b.jobs.values():
+        job["code"]["segcert/votes.py"] = "v2"
+        job["environment"] = {"numpy": "2.5 bb"}
+        job["packages"] = {"numpy": "2.5", "torch": "2.13"}
+        job["python"] = "3.11.9"
+    b.jobs["page"]["code"]["new.py"] = "n"
+    found = causes(compared(a, b))
+    assert set(found) == {
+        ("code", "scripts/segcert/votes.py"), ("code", "scripts/new.py"), ("package", "numpy"), ("setting", "python"),
+    }  # fmt: skip
+    assert found["package", "numpy"][:2] == ("2.4", "2.5")
+    assert found["package", "numpy"][2]["certify locked"] == found["package", "numpy"][2]["certify imported"] == 2
+    assert found["code", "scripts/new.py"][:2] == ("absent", "n")
+
+
+def test_another_wheel_of_the_same_version_and_code_that_no_record_lists_are_seen(a, b):
+    b.jobs["collect"]["environment"] = {"numpy": "2.4 bb"}
+    a.jobs["0.5"]["code"] = {}
+    b.jobs["0.5"]["params"]["code"] = "y"
+    found = causes(compared(a, b))
+    assert found["package", "numpy"][:2] == ("2.4 aa", "2.4 bb")
+    assert found["code", "scripts/(not all are recorded)"][:2] == ("x", "y")
+
+
+def test_another_commit_alone_is_told_and_is_no_difference(a, b):
+    b.jobs["page"]["git"] = {"commit": "2" * 40, "clean": False, "changed": ["README.md"]}
+    found = compared(a, b)
+    assert found.same
+    text, _ = in_words(a, b)
+    assert f"commit {'1' * 12} -> {'2' * 12} with changes (1 job)" in text
+    assert "settings: the same" in text
+
+
+def test_jobs_that_only_one_has_are_named_and_their_paths_are_no_parameter(a, b):
+    for job in (a.jobs.pop("0.5"), a.jobs["collect"], a.jobs["page"]):
+        for path in list(job["inputs"]):
+            if "sigma_0.5" in path:
+                del job["inputs"][path]
+    a.jobs["page"]["params"]["recorded"].pop()
+    a.rows = [row for row in a.rows if row["sigma"] == 0.25]
+    b.jobs["collect"]["outputs"][f"results/{b.run}/certificates.parquet"] = "t2"
+    found = compared(a, b)
+    assert ([job.name for job in found.only_a], [job.name for job in found.only_b]) == ([], ["certify d 0.5"])
+    assert not found.causes
+    assert [(job.job, job.follows) for job in found.moved] == [("collect", ["certify d 0.5"])]
+    text, document = in_words(a, b)
+    assert "only in B" in text
+    assert document["numbers"]["only_b"] == [MODEL | {"sigma": 0.5}]
+
+
+def test_of_what_only_the_page_reads_no_effect_is_denied(a, b):
+    b.jobs["page"]["params"]["configuration"]["tau"] = 0.7
+    (cause,) = compared(a, b).causes
+    assert (cause.jobs, cause.moved) == (1, None)
+    assert "no file differs by it" not in in_words(a, b)[0]
+
+
+def test_a_page_that_shows_the_name_of_the_run_is_compared_where_the_names_are_the_same(tmp_path):
+    a, same, renamed = Checkout(tmp_path / "a"), Checkout(tmp_path / "same"), Checkout(tmp_path / "renamed", "other")
+    for each in (a, same, renamed):
+        path = f"reports/{each.run}/data.html"
+        each.jobs["data_page"] = each.job("data_page", {}, {}, {path: f"page of {each.root}"})
+        each.jobs["page"]["inputs"][path] = f"page of {each.root}"
+    assert compared(a, renamed).same
+    assert [job.rule for job in compared(a, same).moved] == ["data_page"]
+
+
+def test_a_difference_without_a_cause_is_said_to_have_none(a, b):
+    b.differs("collect")
+    found = compared(a, b)
+    assert [(job.job, job.causes, job.follows) for job in found.moved] == [("collect", [], [])]
+    assert "1 without a cause in the records" in in_words(a, b)[0]
+
+
+def test_an_input_that_was_replaced_since_it_was_read_is_a_cause(a, b):
+    b.jobs["0.5"]["inputs"]["data/prepared/d/index.csv"] = "as it was"
+    assert set(causes(compared(a, b))) == {("input", "data/prepared/d/index.csv")}
+
+
+def test_numbers_are_means_over_images_of_means_over_classes_with_paired_intervals(a, b):
+    rng = np.random.default_rng(0)
+    moves = dict(zip("abcd", rng.normal(-0.1, 0.01, 4), strict=True))
+    for row in b.rows:
+        if row["sigma"] == 0.5:
+            row["certified_dice"] += moves[row["image"]] + 0.2 * (row["class_id"] - 1.5)
+    numbers = moved_metrics(a.write(), b.write())
+    (row,) = numbers.moved.to_dict("records")
+    assert (row["sigma"], row["number"], row["images"], row["moved"]) == (0.5, "certified_dice", 4, 4)
+    difference, low, high = mean_interval(list(moves.values()), 1000)
+    assert (row["a"], row["b"]) == pytest.approx((0.5, 0.5 + difference))
+    expected = pytest.approx((difference, low, high))
+    assert (row["difference"], row["difference_low"], row["difference_high"]) == expected
+    assert len(numbers.table) == 2 * len(METRICS)
+    text, document = in_words(a, b)
+    assert "4 of 4" in text
+    assert "identical in 1 more rows" in text
+    assert document["numbers"]["rows"][0]["moved"] == 0
+
+
+def test_a_dice_that_is_not_defined_is_equal_to_itself_and_differs_from_a_number(a, b):
+    for row in a.rows + b.rows:
+        if row["image"] == "a":
+            row["dice"] = np.nan
+    assert moved_metrics(a.write(), b.write()).identical
+    for row in b.rows:
+        if row["image"] == "a" and row["sigma"] == 0.25:
+            row["dice"] = 0.9
+    (row,) = moved_metrics(a.write(), b.write()).moved.to_dict("records")
+    assert (row["moved"], row["images"], row["a"]) == (1, 4, 0.5)
+    assert row["difference"] == 0  # over the images where both are defined
+    json.dumps(in_words(a, b)[1], allow_nan=False)
+
+
+def test_without_a_common_image_there_is_no_difference_to_state():
+    rows = pd.DataFrame([MODEL | {"sigma": 0.5, "image": "a", "dice": 0.5}])
+    numbers = compare_numbers(rows, rows.assign(image="b"), [*MODEL, "sigma"], ["dice"])
+    (row,) = numbers.moved.to_dict("records")
+    assert row["images"] == 0
+    assert np.isnan(row["difference"])
+    assert not numbers.identical
+
+
+def test_open_ends_of_intervals_are_missing(a, b):
+    b.intervals[0]["low"] = 0.5
+    (row,) = moved_intervals(a.write(), b.write()).moved.to_dict("records")
+    assert (row["number"], row["a"], row["b"], row["moved"]) == ("low", 1.0, 0.75, 1)
+    assert "Measurement intervals: 1 of 1 moved" in in_words(a, b)[0]
+
+
+def test_lines_fit_into_100_columns(a, b):
+    for row in a.rows + b.rows:
+        row |= {"dataset": "cvc_clinicdb", "model": "deeplabv3plus", "regime": "denoised", "denoiser": "adm256"}
+    for row in b.rows:
+        row |= {name: row[name] - 0.3 * ord(row["image"]) / 100 for name in METRICS}
+    for job in b.jobs.values():
+        job["params"]["list"] = [[name, "x" * 9] for name in job["inputs"]]
+        job["code"] = {f"segcert/certification/a_long_name_{number}.py": "c" for number in range(3)}
+        job["git"] = {"commit": "2" * 40, "clean": False, "changed": []}
+    b.differs("fetch", "collect")
+    lines = in_words(a, b)[0].splitlines()
+    assert len(lines) > 20
+    assert max(map(len, lines[2:])) <= 100  # those above hold the path of the checkout
+
+
+def status(monkeypatch, *arguments):
+    monkeypatch.setattr("sys.argv", ["segcert", "diff", *map(str, arguments)])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    return stopped.value.code
+
+
+def test_the_exit_status_says_whether_anything_differs(a, b, monkeypatch, capsys):
+    a.write(), b.write()
+    runs = a.root / "results/r", f"{b.root}:other"
+    assert status(monkeypatch, *runs) == 0
+    assert "identical" in capsys.readouterr().out
+    b.jobs["collect"]["params"]["seed"] = 1
+    b.write()
+    assert status(monkeypatch, *runs, "--json") == 1
+    assert not json.loads(capsys.readouterr().out)["same"]
+    assert status(monkeypatch, "nowhere", runs[1]) == 2
+    assert "nowhere: holds no run records" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("gone:r", "there is no folder gone"),
+        ("some/where", "names no run; write a run's name"),
+        ("nowhere", "holds no run records; the runs here: r"),
+        ("results/nowhere", "holds no run records; the runs here: r"),
+    ],
+)
+def test_a_run_that_is_not_there_is_named(a, monkeypatch, name, message):
+    a.write()
+    monkeypatch.chdir(a.root)
+    with pytest.raises(LineageError, match=message):
+        find_run(name)
+
+
+def test_a_run_without_certificates_is_named(a, b):
+    runs = a.write(), b.write()
+    (b.root / "results/other/certificates.parquet").unlink()
+    with pytest.raises(LineageError, match="let snakemake finish the run other"):
+        moved_metrics(*runs)

@@ -1,0 +1,280 @@
+"""Data sets of one's own: folders and tables."""
+
+import numpy as np
+import pytest
+from tests.support.archives import colour, encoded
+from tests.unit.data.test_decode import dicom_bytes
+
+from segcert.config import Config, ConfigError
+from segcert.data.dataset import PreparedDataset
+from segcert.data.errors import DataError
+from segcert.data.phantom import draw_phantom
+from segcert.data.prepare import Form, prepare
+from segcert.data.user_data import OwnFolder
+from segcert.provenance.digests import file_digest
+
+COUNT = 30
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Images and masks of phantoms as PNG files, of ten patients."""
+    for kind in ("images", "masks"):
+        (tmp_path / "own" / kind).mkdir(parents=True)
+    for k in range(COUNT):
+        image, mask = draw_phantom(f"p{k}", 32)
+        (tmp_path / f"own/images/{k % 10:02d}_{k:03d}.png").write_bytes(encoded(image.pixels[0].astype(np.uint8)))
+        (tmp_path / f"own/masks/{k % 10:02d}_{k:03d}_mask.png").write_bytes(
+            encoded(np.array([0, 255, 100], np.uint8)[mask])
+        )
+    (tmp_path / "own/images/.DS_Store").write_bytes(b"stray")
+    (tmp_path / "own/images/notes.txt").write_bytes(b"stray")
+    return tmp_path / "own"
+
+
+def own(folder, **settings):
+    defaults = {"images": str(folder / "images"), "masks": str(folder / "masks"), "mask_suffix": "_mask.png"}
+    values = {"values": {0: "background", 255: "lungs", 100: "heart"}}
+    config = Config.read({"datasets": ["clinic"], "own_data": {"clinic": defaults | values | settings}})
+    return OwnFolder("clinic", config.own_data["clinic"].model_dump())
+
+
+def find(data):
+    return data.find({str(path): file_digest(path) for path in data.files()})
+
+
+def loaded(data, name):
+    return next(pair for pair in find(data).pairs if pair.name == name).load()
+
+
+def test_folders_with_suffixes_values_and_groups(folder):
+    data = own(folder, group_pattern=r"^(\d+)_", image_suffix=".png")
+    assert data.classes == ("background", "lungs", "heart")
+    assert len(data.files()) == 2 * COUNT, "stray files are passed over"
+    found = find(data)
+    assert [pair.group for pair in found.pairs if pair.name.startswith("03_")] == ["03"] * 3
+    image, mask = loaded(data, "03_013")
+    expected, truth = draw_phantom("p13", 32)
+    assert np.array_equal(image.pixels, expected.pixels)
+    assert np.array_equal(mask, truth)
+    prepare(data.about, found, folder / "prepared", Form(16))
+    dataset = PreparedDataset(folder / "prepared/index.csv")
+    sides = {}
+    for row in dataset.rows.values():
+        sides.setdefault(row.group, set()).add(row.split)
+    assert len(sides) == 10
+    assert set(map(len, sides.values())) == {1}
+
+
+def test_a_table_with_paths_groups_and_splits(folder):
+    lines = ["image,mask,patient,split"]
+    for k in range(COUNT):
+        split = "train" if k % 10 < 6 else "val" if k % 10 < 7 else "test"
+        lines.append(f"images/{k % 10:02d}_{k:03d}.png,masks/{k % 10:02d}_{k:03d}_mask.png,{k % 10},{split}")
+    (folder / "clinic.csv").write_text("\n".join(lines))
+    data = own(folder, images=None, masks=None, table=str(folder / "clinic.csv"), group_column="patient")
+    prepare(data.about, find(data), folder / "prepared", Form(16))
+    dataset = PreparedDataset(folder / "prepared/index.csv")
+    assert [len(dataset.names(split)) for split in ("train", "val", "test")] == [18, 3, 9]
+    assert data.tests(data.about.splits["table"]) == 9
+    assert dataset.group("03_013") == "3"
+    (folder / "clinic.csv").write_text("\n".join(lines).replace("00_000_mask.png,0,train", "00_000_mask.png,0,test"))
+    with pytest.raises(DataError, match="group 0 is in two splits"):
+        prepare(data.about, find(data), folder / "prepared", Form(16))
+
+
+def test_a_group_column_that_is_mistyped_or_empty_does_not_split_patients_up(folder):
+    table = folder / "clinic.csv"
+    row = "images/00_000.png,masks/00_000_mask.png"
+    settings = {"images": None, "masks": None, "table": str(table)}
+    table.write_text(f"image,mask,patient\n{row},1\n")
+    with pytest.raises(DataError, match="found the columns image, mask, patient; expected image, mask, pateint"):
+        own(folder, **settings, group_column="pateint").files()
+    assert own(folder, **settings).about.group == "image"
+    assert own(folder, **settings, group_column="patient").about.group == "group"
+    table.write_text(f"image,mask,patient\n{row},\n")
+    with pytest.raises(DataError, match="line 2: the column patient is empty; expected the group of 00_000"):
+        own(folder, **settings, group_column="patient").files()
+
+
+def test_a_table_may_name_images_and_leave_a_split_open(folder):
+    lines = ["image,mask,name,split"]
+    for k in range(COUNT):
+        split = ["train", "val", "test", ""][k % 4]
+        lines.append(f"images/{k % 10:02d}_{k:03d}.png,masks/{k % 10:02d}_{k:03d}_mask.png,case {k},{split}")
+    (folder / "clinic.csv").write_text("\n".join(lines))
+    data = own(folder, images=None, masks=None, table=str(folder / "clinic.csv"))
+    prepare(data.about, find(data), folder / "prepared", Form(16))
+    assert PreparedDataset(folder / "prepared/index.csv").names("val", 2) == ["case 1", "case 13"]
+    assert "case 3,in no split" in (folder / "prepared/left_out.csv").read_text()
+
+
+def test_images_and_masks_may_lie_side_by_side(folder):
+    for path in (folder / "masks").iterdir():
+        path.rename(folder / "images" / path.name)
+    data = own(folder, masks=str(folder / "images"))
+    assert len(find(data).pairs) == COUNT
+    assert find(data).left_out == []
+    with pytest.raises(DataError, match="lie in the same folder; expected a `mask_suffix`"):
+        own(folder, masks=str(folder / "images"), mask_suffix="").files()
+
+
+def test_jpeg_masks_whose_values_lie_too_close_are_refused(folder):
+    (folder / "masks/00_000_mask.png").write_bytes(encoded(np.zeros((32, 32), np.uint8), "JPEG"))
+    with pytest.raises(
+        DataError, match=r"00_000_mask\.png is a JPEG file, which does not keep values as close as 0, 1"
+    ):
+        loaded(own(folder, values={0: "background", 1: "lungs"}), "00_000")
+
+
+def test_a_window_makes_a_deeper_file_fit(folder):
+    deep = np.arange(1024, dtype=np.uint16).reshape(32, 32) * 50
+    (folder / "images/00_000.png").write_bytes(encoded(deep))
+    image, _ = loaded(own(folder, bits=12, window=[0, 40000]), "00_000")
+    assert (image.bits, image.pixels.max()) == (12, 4095)
+    assert np.abs(image.pixels[0] - np.clip(deep / 40000, 0, 1) * 4095).max() <= 0.51
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("images/gone.png,masks/00_000_mask.png,1,train", "names images/gone.png, but there is no"),
+        ("images/00_000.png,masks/00_000_mask.png,1,both", "line 2: found the split 'both'"),
+        ("images/00_000.png,masks/00_000_mask.png,1,train\nimages/00_000.png,,1,train", "line 3: found 00_000 twice"),
+    ],
+)
+def test_a_table_that_cannot_be_right_is_refused(folder, line, message):
+    (folder / "clinic.csv").write_text(f"image,mask,group,split\n{line}\n")
+    with pytest.raises(DataError, match=message):
+        own(folder, images=None, masks=None, table=str(folder / "clinic.csv")).files()
+    (folder / "clinic.csv").write_text("picture,mask\na,b\n")
+    with pytest.raises(DataError, match="found the columns picture, mask; expected image, mask"):
+        own(folder, images=None, masks=None, table=str(folder / "clinic.csv")).files()
+
+
+def test_images_without_mask_and_masks_without_image_are_counted(folder):
+    (folder / "masks/00_000_mask.png").unlink()
+    (folder / "images/01_001.png").unlink()
+    left_out = {each.name: str(each) for each in find(own(folder)).left_out}
+    assert left_out["00_000"].endswith("images/00_000.png: no mask")
+    assert left_out["01_001"].endswith("masks/01_001_mask.png: a mask without an image")
+
+
+def test_jpeg_masks_take_the_nearest_value(folder):
+    mask = np.kron(np.array([[0, 255], [100, 0]], np.uint8), np.ones((16, 16), np.uint8))
+    (folder / "masks/00_000_mask.png").write_bytes(encoded(mask, "JPEG", quality=60))
+    _, labels = loaded(own(folder), "00_000")
+    assert set(np.unique(labels)) == {0, 1, 2}
+    assert np.mean(labels == np.array([0, 1, 2])[np.searchsorted([0, 100, 255], mask) * 2 % 3]) > 0.95
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("masks/00_000_mask.png", encoded(np.full((32, 32), 7, np.uint8)), "holds the value 7; expected 0, 100, 255"),
+        ("masks/00_000_mask.png", encoded(np.zeros((5, 6), np.uint8)), "is 6x5, its image 32x32"),
+        ("images/00_000.png", encoded(colour(np.arange(1024).reshape(32, 32).astype(np.uint8))), "is a colour image"),
+        ("images/00_000.png", encoded(np.full((32, 32), 3000, np.uint16)), "holds 12 bits; write `bits: 12`"),
+        ("images/00_000.png", b"no image", "cannot be read as an image"),
+        ("masks/00_000_mask.png", b"no image", "cannot be read as an image"),
+    ],
+    ids=["value", "size", "colour", "depth", "image", "mask"],
+)
+def test_a_file_that_cannot_be_right_is_refused_by_name(folder, file, content, message):
+    (folder / file).write_bytes(content)
+    with pytest.raises(DataError, match=message) as error:
+        loaded(own(folder), "00_000")
+    assert "00_000" in str(error.value)
+
+
+def test_dicom_keeps_depth_and_pixel_size(folder):
+    deep = np.arange(1024, dtype=np.uint16).reshape(32, 32) * 4
+    (folder / "images/00_000.png").unlink()
+    (folder / "images/00_000.dcm").write_bytes(dicom_bytes(deep))
+    image, _ = loaded(own(folder, bits=12), "00_000")
+    assert (image.bits, image.pixel_size) == (12, (0.2, 0.3))
+    assert np.array_equal(image.pixels[0], deep)
+    others, _ = loaded(own(folder, bits=12), "01_001")
+    assert others.bits == 12, "8-bit files are put on the same grid"
+    assert others.pixels.max() <= 4095
+    windowed, _ = loaded(own(folder, window=[1000, 3000]), "00_000")
+    assert windowed.bits == 8
+    assert windowed.pixels[0, 0, 0] == 0
+    assert windowed.pixels.max() == 255
+    stated, _ = loaded(own(folder, bits=12, pixel_size=[0.1, 0.1]), "01_001")
+    assert stated.pixel_size == (0.1, 0.1)
+
+
+def test_sixteen_bit_files_take_the_depth_that_is_stated(folder):
+    deep = np.arange(1024, dtype=np.uint16).reshape(32, 32)
+    (folder / "images/00_000.png").write_bytes(encoded(deep))
+    for bits in (12, 16):
+        image, _ = loaded(own(folder, bits=bits), "00_000")
+        assert image.bits == bits
+        assert np.array_equal(image.pixels[0], deep)
+    (folder / "images/00_000.png").write_bytes(encoded(deep * 60))
+    with pytest.raises(DataError, match="bits 12 cannot hold them"):
+        loaded(own(folder, bits=12), "00_000")
+
+
+def test_a_file_that_changed_after_it_was_recorded_is_refused(folder):
+    data = own(folder)
+    found = find(data)
+    (folder / "images/00_000.png").write_bytes(encoded(np.zeros((32, 32), np.uint8)))
+    with pytest.raises(DataError, match=r"00_000\.png changed after it was recorded"):
+        found.pairs[0].load()
+    (folder / "images/99_999.png").write_bytes(encoded(np.zeros((32, 32), np.uint8)))
+    (folder / "masks/99_999_mask.png").write_bytes(encoded(np.zeros((32, 32), np.uint8)))
+    with pytest.raises(DataError, match=r"is not in data/raw/clinic/manifest\.json"):
+        data.find({str(path): "0" * 64 for path in data.files() if "99_999" not in str(path)})
+
+
+def test_a_brace_in_a_name_is_refused(folder):
+    (folder / "images/a{b}.png").write_bytes((folder / "images/00_000.png").read_bytes())
+    with pytest.raises(DataError, match=r"a\{b\}\.png': found a brace, which"):
+        own(folder).files()
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("a <b>", "a name in angle brackets"), ("a\nb", "a line end"), ("a\udc80", "bytes that are no UTF-8")],
+)
+def test_a_path_that_snakemake_would_read_otherwise_is_refused_by_name(folder, name, words):
+    (folder / f"images/{name}.png").write_bytes((folder / "images/00_000.png").read_bytes())
+    with pytest.raises(DataError, match=f"found {words}") as refusal:
+        own(folder).files()
+    assert repr(f"{name}.png")[1:-1] in str(refusal.value)
+
+
+def test_a_folder_that_is_not_there_is_named(folder):
+    with pytest.raises(DataError, match=r"own_data\.clinic: found no folder '.*nowhere'; expected `masks: /path/to"):
+        own(folder, masks=str(folder / "nowhere")).files()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"imgs": "x"}, "own_data.clinic.imgs`: there is no such key; did you mean `images`"),
+        ({"images": None}, "expected `images` and `masks`, or `table`"),
+        ({"values": {1: "lungs", 2: "heart"}}, "names no background"),
+        ({"channels": 2}, "own_data.clinic.channels`: found 2"),
+        ({"bits": 12, "channels": 3}, "colour images keep 8 bits"),
+        ({"window": [5, 5]}, "expected .low, high. with low below high"),
+        ({"group_pattern": "["}, "expected a regular expression"),
+        ({"pixel_size": [0, 1]}, "expected mm, above 0"),
+        ({"values": {0: "background", 70000: "lungs"}}, "own_data.clinic.values"),
+        ({"kind": "archive"}, "own_data.clinic.kind`: found 'archive'"),
+    ],
+)
+def test_settings_that_cannot_be_right_are_refused_with_the_key(folder, settings, message):
+    with pytest.raises(ConfigError, match=message):
+        own(folder, **settings)
+
+
+def test_names_are_checked_when_the_configuration_is_read():
+    with pytest.raises(ConfigError, match=r"`datasets`: found 'montgomry'; .*Did you mean `montgomery`"):
+        Config.read({"datasets": ["montgomry"]})
+    with pytest.raises(ConfigError, match="`splits`: found 'cvc'"):
+        Config.read({"splits": {"cvc": "frames"}})
+    with pytest.raises(ConfigError, match="`own_data`: found jsrt, a name segcert has given already"):
+        Config.read({"own_data": {"jsrt": {"images": "a", "masks": "b"}}})

@@ -1,0 +1,71 @@
+"""What killed writers and jumping clocks leave, and what a plan makes of it."""
+
+import json
+import os
+import time
+
+import pytest
+
+from segcert.io.atomic import atomic_file, atomic_folder
+from segcert.provenance.digests import file_digest
+from segcert.provenance.records import FORMAT, record_path
+from segcert.provenance.staleness import notice_changes
+from segcert.provenance.temp_files import DAY, sweep_leftovers
+
+
+class KilledError(Exception):
+    pass
+
+
+def killed(writer, monkeypatch):
+    """A file or folder that a writer of ours left because it was killed."""
+    with monkeypatch.context() as patch, pytest.raises(KilledError), writer as path:
+        patch.setattr("pathlib.Path.unlink", lambda *_, **__: None)
+        patch.setattr("shutil.rmtree", lambda *_, **__: None)
+        raise KilledError
+    assert path.exists()
+    return path
+
+
+def test_only_what_no_writer_has_touched_for_a_day_is_swept(tmp_path, monkeypatch):
+    votes = tmp_path / "results/votes.npz"
+    with atomic_file(votes) as path:
+        path.write_text("whole")
+    download = tmp_path / "data/raw/set/archive.zip.part"
+    download.parent.mkdir(parents=True)
+    download.touch()
+    file = killed(atomic_file(votes), monkeypatch)
+    folder = killed(atomic_folder(tmp_path / "models/unet"), monkeypatch)
+    at_work = killed(atomic_folder(tmp_path / "models/unet"), monkeypatch)
+    (at_work / "part").touch()
+    bare = killed(atomic_file(tmp_path / ".segcert/checkpoints/models"), monkeypatch)
+    old = time.time() - 1.1 * DAY
+    for path in (votes, download, file, folder, at_work, bare):
+        os.utime(path, (old, old))
+    assert sorted(sweep_leftovers(tmp_path)) == sorted(str(each.relative_to(tmp_path)) for each in (file, folder, bare))
+    assert [each.exists() for each in (votes, download, file, folder, at_work, bare)] == [1, 1, 0, 0, 1, 0]
+    assert sweep_leftovers(tmp_path) == []
+
+
+def test_what_was_made_in_the_future_is_made_now(tmp_path):
+    """Snakemake refuses the output of a job that is older than what the job read."""
+    early, late, pointer, other = (tmp_path / name for name in ("data/a", "data/b", "data.dvc", "data/other"))
+    early.parent.mkdir()
+    for path in (early, late, pointer, other):
+        path.write_text(path.name)
+    fields = {name: {} for name in ("wildcards", "params", "inputs", "code", "environment", "locks", "packages")}
+    fields |= dict.fromkeys(("rule", "started", "ended"), "") | dict.fromkeys(
+        ("seconds", "peak_memory_mib", "threads"), 0
+    )
+    fields |= {"format": FORMAT, "git": {"commit": None, "clean": None, "changed": []}}
+    for path in (early, late):
+        record = fields | {"outputs": {path.relative_to(tmp_path).as_posix(): file_digest(path)}}
+        record_path(path).write_text(json.dumps(record))
+    now = time.time()
+    for path, when in ((early, now - 100), (late, now + DAY), (pointer, now + DAY), (other, now + DAY)):
+        os.utime(path, (when, when))
+    assert notice_changes(tmp_path) == []
+    assert early.stat().st_mtime == pytest.approx(now - 100)
+    for path in (late, pointer):
+        assert now <= path.stat().st_mtime <= time.time()
+    assert other.stat().st_mtime == pytest.approx(now + DAY), "no job made it"

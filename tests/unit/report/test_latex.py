@@ -1,0 +1,148 @@
+"""Tables in LaTeX: every number, no more than fits, and nothing that a name can break."""
+
+import re
+import shutil
+import subprocess
+
+import pandas as pd
+import pytest
+from tests.unit.report.example_tables import HOSTILE, SIGMAS, claim_table, main_table, measurement_table
+
+from segcert.report.latex import LINES, tex, write_latex
+from segcert.report.latex_tables import CONTENTS, latex_tables
+
+MODELS = ("unet", "resunetpp", "deeplabv3plus")
+
+
+def lines_of(text):
+    """The cells of each line of the bodies of all tables, without LaTeX around numbers."""
+    bodies = re.findall(r"\\midrule\n(.*?)\\bottomrule", text, re.DOTALL)
+    cells = [line.removesuffix(r"\\").split(" & ") for body in bodies for line in body.splitlines() if " & " in line]
+    return [[re.sub(r"\$-\$", "-", re.sub(r"\\scriptsize|[{}]", "", cell)).strip() for cell in line] for line in cells]
+
+
+def written(tmp_path, name, table, main, titles=None):
+    titles = titles or {dataset: f"The data set {dataset}" for dataset in main["dataset"].unique()}
+    floats = latex_tables(name, table, main, titles)
+    write_latex(tmp_path / f"{name}.tex", floats, f"tables/{name}.csv")
+    return (tmp_path / f"{name}.tex").read_text()
+
+
+@pytest.mark.parametrize("sigmas", [SIGMAS, (0.25, 0.5, 0.75, 1.0, 2.0)])
+def test_the_main_table_holds_every_number(tmp_path, sigmas):
+    main = main_table(("a", "b"), MODELS, sigmas)
+    text = written(tmp_path, "main", main, main)
+    found = []
+    for first, second in zip(*[iter(lines_of(text))] * 2, strict=True):
+        assert second[:3] == ["", "", ""]
+        found += [
+            (first[0], first[1], first[2], dice, abstain, interval)
+            for dice, abstain, interval in zip(first[3::2], first[4::2], second[3::2], strict=True)
+        ]
+    expected = [
+        (row.regime, row.denoiser, f"{row.dice:.3f}", f"{row.certified_dice:.3f}", f"{100 * row.abstain:.1f}",
+         f"[{row.certified_dice_low:.3f}, {row.certified_dice_high:.3f}]")
+        for row in main.itertuples()
+    ]  # fmt: skip
+    # `dice` is of the model alone, so that a line shows the one of its first noise level
+    assert sorted(row[:2] + row[3:] for row in found) == sorted(row[:2] + row[3:] for row in expected)
+    assert {row[2] for row in found} <= {row[2] for row in expected}
+    assert all(f"$\\sigma = {sigma:g}$" in text for sigma in sigmas)
+
+
+def test_other_tables_hold_every_number(tmp_path):
+    main = main_table(("a",), MODELS)
+    measured = lines_of(written(tmp_path, "measurements", measurement_table(main), main))
+    assert len(measured) == 2 * len(main)
+    for line, row in zip(measured, measurement_table(main).itertuples(), strict=True):
+        shown = [
+            f"{value:.3g}" if value < 100 else f"{value:.0f}" for value in (row.truth, row.clean, row.low, row.high)
+        ]
+        raised = "$^1$" if row.unbounded else ""
+        assert line[4:7] == [shown[0], shown[1], f"{shown[2]} to {shown[3]}{raised}"]
+        assert line[8] == ("" if row.threshold != row.threshold else "3/4/1 at 0.5")
+    pairings = main.assign(baseline="noise", difference=-main["dice"], difference_low=-1, difference_high=0.5)
+    for line, row in zip(lines_of(written(tmp_path, "pairings", pairings, main)), pairings.itertuples(), strict=True):
+        assert line[-1] == f"{row.difference:+.3f} [-1.000, +0.500]"
+
+
+def test_each_data_set_has_floats_that_fit_a_page_and_labels_of_their_own(tmp_path):
+    main = main_table(("a", "b"), tuple(f"model{number}" for number in range(9)))
+    for name, table in {"main": main, "measurements": measurement_table(main)}.items():
+        text = written(tmp_path, name, table, main)
+        labels = re.findall(r"\\label{(.*?)}", text)
+        assert len(labels) == len(set(labels)) == text.count(r"\begin{table*}") > 2
+        for body in re.findall(r"\\midrule\n(.*?)\\bottomrule", text, re.DOTALL):
+            assert len(body.splitlines()) <= LINES + 10  # titles and spaces between groups
+        assert len(lines_of(text)) == (len(table) if name == "measurements" else 2 * len(table) / len(SIGMAS))
+
+
+def test_captions_say_how_it_was_certified_and_what_is_weaker(tmp_path):
+    main = main_table()
+    text = written(tmp_path, "main", main, main)
+    for said in (r"\texttt{segcertify}", r"$\tau = 0.75$", r"$\alpha = 0.001$", "100 estimation", "0.169, 0.337, 0.674",
+                 "pixel values in $[0, 1]$", "8 test images", "The data set phantom"):  # fmt: skip
+        assert said in text
+    assert "weaker" not in text
+    assert "after a look" not in text
+    weak = main_table(method="kfwer", extended=True).assign(k=7)
+    text = written(tmp_path, "main", weak, weak)
+    for said in ("A weaker guarantee", "fewer than k pixels", "($k = 7$)", "Draws were added after a look"):
+        assert said in text
+
+
+def test_radii_say_by_which_method_they_are_where_it_is_not_that_of_the_run(tmp_path):
+    main = main_table()
+    assert "no radii by" not in written(tmp_path, "radii", main, main)
+    said = r"by \texttt{segcertify}, for there are no radii by \texttt{by}."
+    assert said in written(tmp_path, "radii", main, main_table(method="by"))
+
+
+def test_a_table_without_rows_says_so(tmp_path):
+    text = written(tmp_path, "attacks", pd.DataFrame(columns=["dataset"]), main_table())
+    assert "no rows" in text
+    assert all(line.startswith("%") for line in text.splitlines() if line)
+
+
+def test_hostile_names_are_escaped(tmp_path):
+    assert tex(HOSTILE) == (
+        r"a\_b\% \& \#1 \{x\} \textasciitilde{}\textasciicircum{}\textbackslash{}\$ \textless{}{[}{*}] \textbar{} é"
+    )
+    main = main_table((HOSTILE,), (HOSTILE,))
+    text = written(tmp_path, "main", main, main, {HOSTILE: HOSTILE})
+    assert text.count(tex(HOSTILE)) == 2
+    assert r"\label{tab:main-a-b-1-x}" in text
+
+
+@pytest.mark.skipif(not shutil.which("pdflatex"), reason="pdflatex is not installed")
+def test_a_document_with_all_tables_compiles_and_nothing_is_too_wide(tmp_path):
+    main = main_table((HOSTILE, "b"), (*MODELS, "x_%&#{}~^\\$"), method="by", extended=True)
+    frames = {
+        "main": main,
+        "measurements": measurement_table(main),
+        "classes": main.assign(class_name="left lung", area=1000.0, area_low=900.0, area_high=1100.0),
+        "pairings": main.assign(baseline="noise", difference=-0.5, difference_low=-1, difference_high=0.5),
+        "attacks": main.assign(factor=2.0, certified=20000, changed=100, refuted=10),
+        "costs": main.assign(parameters=123456.0, evaluations=2, gflop_per_draw=0.123, gflop_per_image=12345.0),
+        "denoisers": main.assign(method="nl_means", psnr=21.3, ssim=0.61),
+        "claims": claim_table().assign(dataset="b", claim="no_worse_than_noise_trained", sigma_low=[0.25, 0.5, None]),
+        "radii": main,
+    }
+    for name, frame in frames.items():
+        written(tmp_path, name, frame, main)
+    written(tmp_path, "empty", pd.DataFrame(columns=["dataset"]), main)
+    assert frames.keys() == {"main", *CONTENTS}
+    inputs = "\n".join(f"\\input{{{name}}}\\clearpage" for name in [*frames, "empty"])
+    (tmp_path / "all.tex").write_text(  # the text width of Springer's LNCS
+        "\\documentclass{article}\\usepackage{booktabs}\\usepackage[textwidth=122mm,textheight=193mm]{geometry}\n"
+        f"\\begin{{document}}\n{inputs}\n\\end{{document}}\n"
+    )
+    done = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "all.tex"], cwd=tmp_path, capture_output=True,
+        text=True, check=False, encoding="latin-1",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:]
+    too_wide = [float(points) for points in re.findall(r"Overfull \\hbox \(([\d.]+)pt", done.stdout)]
+    assert max(too_wide, default=0) < 1, done.stdout
+    assert "Float too large" not in done.stdout
+    assert "multiply defined" not in done.stdout

@@ -1,0 +1,84 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from segcert.results.bootstrap import mean_interval
+from segcert.results.tables import attack_table, denoiser_table, measurement_table, pairing_table, read_table
+
+MODEL = {"dataset": "d", "model": "unet", "regime": "clean", "denoiser": "none", "sigma": 0.5}
+
+
+def interval(image, low, median, high, decision=""):
+    values = {"radius": 0.3, "alpha": 0.001, "truth": 0.5, "clean": 0.5, "threshold": 0.5}
+    about = {"measurement": "ratio", "unit": "", "image": image, "decision": decision}
+    return MODEL | about | values | {"low": low, "median": median, "high": high}
+
+
+def test_unbounded_intervals_are_counted_not_hidden():
+    rows = [interval(f"i{k}", -np.inf, np.nan, np.inf, "open") for k in range(7)]
+    (row,) = measurement_table(pd.DataFrame([*rows, interval("j", 0.4, 0.44, 0.48, "below")])).to_dict("records")
+    assert (row["unbounded"], row["image"], row["open"], row["below"], row["above"]) == (7, 8, 7, 1, 0)
+    assert (row["low"], row["high"]) == (0.4, 0.48)
+
+
+def test_attacks_are_summed_over_images():
+    rows = [
+        MODEL | {"factor": 1.0, "image": name, "norm": 0.3, "certified": 10, "changed": 2, "refuted": 1}
+        for name in "ab"
+    ]
+    (row,) = attack_table(pd.DataFrame(rows)).to_dict("records")
+    assert (row["images"], row["certified"], row["changed"], row["refuted"]) == (2, 20, 4, 2)
+    assert attack_table(pd.DataFrame()).empty
+
+
+def certified(pairing, dice, sigma=0.5):
+    """Rows of one pairing: a certified Dice per image, for each of two classes 0.1 above and below it."""
+    keys = MODEL | dict(zip(("regime", "denoiser"), pairing, strict=True)) | {"sigma": sigma}
+    return [
+        keys | {"image": f"i{number}", "class_id": class_id, "certified_dice": value + change}
+        for number, value in enumerate(dice)
+        for class_id, change in ((1, 0.1), (2, -0.1))
+    ]
+
+
+def test_pairings_are_compared_with_the_noise_trained_baseline_image_by_image():
+    rng = np.random.default_rng(0)
+    baseline = rng.uniform(0.2, 0.8, 30)
+    better = baseline + 0.05 + rng.normal(0, 0.01, 30)  # images differ far more than the two do on one image
+    rows = certified(("clean", "none"), baseline - 0.3) + certified(("noise", "none"), baseline)
+    rows = pd.DataFrame(rows + certified(("clean", "ddpm"), better))
+    table = pairing_table(rows, 1000).set_index(["regime", "denoiser"])
+    assert set(table.index) == {("clean", "none"), ("clean", "ddpm")}
+    assert set(table["baseline"]) == {"noise"}
+    row = table.loc[("clean", "ddpm")]
+    assert row["images"] == 30
+    assert row["difference"] == pytest.approx((better - baseline).mean())
+    assert row["difference_low"] > 0
+    _, low, high = mean_interval(better, 1000)
+    assert row["difference_high"] - row["difference_low"] < (high - low) / 5
+    exact = table.loc[("clean", "none")]
+    assert (exact["difference_low"], exact["difference_high"]) == pytest.approx((-0.3, -0.3))
+
+
+def test_without_noise_training_the_clean_segmenter_is_the_baseline():
+    rows = pd.DataFrame(certified(("clean", "ddpm"), [0.5, 0.6]) + certified(("clean", "none"), [0.2, 0.5]))
+    (row,) = pairing_table(rows, 100).to_dict("records")
+    assert (row["baseline"], row["denoiser"], row["difference"]) == ("clean", "ddpm", pytest.approx(0.2))
+
+
+def test_without_anything_to_compare_there_is_a_header_only():
+    alone = pairing_table(pd.DataFrame(certified(("clean", "ddpm"), [0.5])), 100)
+    assert alone.empty
+    assert "difference" in alone
+    assert list(denoiser_table([])) == ["dataset", "sigma", "method", "images", "psnr", "ssim"]
+
+
+def test_names_stay_text(tmp_path):
+    names = ["007", "null", "True", "1e5", "NA"]
+    numbers = np.random.default_rng(0).random(5) / 3
+    written = pd.DataFrame({"dataset": names, "class_name": names, "unit": "", "dice": numbers})
+    written.to_csv(tmp_path / "table.csv", index=False)
+    read = read_table(tmp_path / "table.csv")
+    assert list(read["dataset"]) == list(read["class_name"]) == names
+    assert read["unit"].isna().all()
+    assert list(read["dice"]) == list(numbers)

@@ -1,0 +1,119 @@
+"""What is kept of each draw: areas, overlaps, measurements, label maps."""
+
+import numpy as np
+import pytest
+import torch
+from tests.unit.smoothing.test_sampler import IMAGE, Counting, smoothed, threshold_model
+
+from segcert.measurements import Measurement, measurements_of
+from segcert.smoothing.noise import SamplingError
+from segcert.smoothing.store import BlockStore
+from segcert.votes import Votes, VotesError, bits_per_pixel, pack_labels, unpack_labels
+
+TRUTH = (IMAGE[0] > 0.5).astype(np.uint8)
+AREA, *_ = measurements_of(["area"], ["background", "bright"])
+
+
+@pytest.mark.parametrize("num_classes", [2, 3, 4, 5, 254])
+def test_packed_labels_come_back(num_classes):
+    labels = np.random.default_rng(0).integers(0, num_classes, (7, 5, 9)).astype(np.uint8)
+    packed = pack_labels(labels, num_classes)
+    assert packed.shape == (7, bits_per_pixel(num_classes), 6)
+    assert np.array_equal(unpack_labels(packed, (5, 9)), labels)
+
+
+def test_everything_read_off_a_draw_agrees_with_its_label_map(tmp_path):
+    votes = smoothed().sample(IMAGE, 3, 20, truth=TRUTH, measurements=[AREA], keep_draws=True)
+    maps = votes.label_maps()
+    assert maps.shape == (23, 8, 6)
+    assert np.array_equal((maps[:3] == 1).sum(axis=0), votes.selection[1])
+    assert np.array_equal((maps[3:] == 1).sum(axis=0), votes.estimation[1])
+    assert np.array_equal((maps == 1).sum(axis=(1, 2)), votes.areas[:, 1])
+    assert np.array_equal(votes.measurements["area_bright"], votes.areas[:, 1])
+    assert np.array_equal(((maps == 1) & (TRUTH == 1)).sum(axis=(1, 2)), votes.overlaps[:, 1])
+    assert np.array_equal(votes.truth_areas, [(TRUTH == 0).sum(), (TRUTH == 1).sum()])
+    expected = 2 * votes.overlaps[:, 1] / (votes.areas[:, 1] + float((TRUTH == 1).sum()))
+    assert np.allclose(votes.dice[:, 1], expected)
+    votes.save(tmp_path / "votes.npz")
+    loaded = Votes.load(tmp_path / "votes.npz")
+    assert loaded.digest == votes.digest
+    assert np.array_equal(loaded.label_maps(), maps)
+    assert np.array_equal(loaded.dice, votes.dice)
+
+
+def test_what_was_not_kept_is_missed_with_a_clear_word():
+    votes = smoothed().sample(IMAGE, 2, 3)
+    with pytest.raises(VotesError, match="sample with `truth`"):
+        _ = votes.dice
+    with pytest.raises(VotesError, match="sample with `keep_draws`"):
+        votes.label_maps()
+
+
+def test_with_kept_draws_a_new_measurement_needs_no_sampling(tmp_path):
+    model = Counting()
+    options = {"batch_size": 5, "block_size": 10, "store": BlockStore(tmp_path), "identity": {"model": "m"}}
+    smoothed(model, **options).sample(IMAGE, 5, 20, keep_draws=True)
+    calls = model.calls
+    votes = smoothed(model, **options).sample(IMAGE, 5, 20, truth=TRUTH, measurements=[AREA])
+    assert model.calls == calls
+    assert np.array_equal(votes.measurements["area_bright"], votes.areas[:, 1])
+    assert votes.overlaps.shape == (25, 2)
+    again = smoothed(model, **options).sample(IMAGE, 5, 20, keep_draws=True)
+    assert model.calls == calls, "the label maps are still there"
+    assert len(again.draws) == 25
+
+
+def test_without_them_it_draws_again_and_keeps_both(tmp_path):
+    model = Counting()
+    options = {"batch_size": 5, "block_size": 10, "store": BlockStore(tmp_path), "identity": {"model": "m"}}
+    smoothed(model, **options).sample(IMAGE, 5, 20, truth=TRUTH)
+    assert model.calls == 5
+    smoothed(model, **options).sample(IMAGE, 5, 20, measurements=[AREA])
+    assert model.calls == 10
+    smoothed(model, **options).sample(IMAGE, 5, 20, truth=TRUTH, measurements=[AREA])
+    assert model.calls == 10
+
+
+def test_a_changed_measurement_of_the_same_name_is_measured_anew(tmp_path):
+    options = {"store": BlockStore(tmp_path), "identity": {"model": "m"}}
+    one, two = (Measurement("m", "", lambda labels, value=value: value, str(value)) for value in (1.0, 2.0))
+    assert (smoothed(**options).sample(IMAGE, 2, 3, measurements=[one]).measurements["m"] == 1).all()
+    assert (smoothed(**options).sample(IMAGE, 2, 3, measurements=[two]).measurements["m"] == 2).all()
+
+
+def test_votes_say_when_draws_were_added_after_a_look(tmp_path):
+    options = {"store": BlockStore(tmp_path), "identity": {"model": "m"}}
+    assert "earlier_n" not in smoothed(**options).sample(IMAGE, 2, 20).origin
+    assert smoothed(**options).sample(IMAGE, 2, 30).origin["earlier_n"] == [20]
+    assert smoothed(**options).sample(IMAGE, 2, 50).origin["earlier_n"] == [20, 30]
+    assert "earlier_n" not in smoothed(**options).sample(IMAGE, 2, 20).origin, "fewer draws are no extension"
+
+
+def test_batches_run_on_over_blocks_and_streams():
+    calls = []
+
+    def model(x):
+        calls.append(len(x))
+        return threshold_model(x)
+
+    smoothed(model, batch_size=16, block_size=10).sample(IMAGE, 10, 100)
+    assert calls == [16] * 7, "110 draws in batches of 16: only the last is padded"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"truth": TRUTH[:4]}, "truth: found shape"),
+        ({"truth": TRUTH + 1}, "truth: found class id 2; the model has 2 classes"),
+        ({"measurements": [AREA, AREA]}, "a name stands twice"),
+    ],
+)
+def test_bad_readings_are_refused(options, message):
+    with pytest.raises(SamplingError, match=message):
+        smoothed().sample(IMAGE, 2, 3, **options)
+
+
+def test_a_model_that_cannot_take_the_channels_is_named():
+    model = torch.nn.Conv2d(3, 2, 1).eval()
+    with pytest.raises(SamplingError, match=r"cannot take images of shape \(32, 1, 8, 6\).*number of channels"):
+        smoothed(model).sample(IMAGE, 2, 3)
