@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from segcert.data.catalog import module_of
+from segcert.data.catalogue import module_of
 from segcert.data.fetch import fetch
 from segcert.data.manifest import open_raw
 from segcert.data.prepare import Form, prepare

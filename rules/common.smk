@@ -39,7 +39,7 @@ from segcert.data.errors import DataError
 from segcert.data.user_data import OwnFolder
 from segcert.data.splits import expected_tests, rule_of
 from segcert.measurements import MeasurementError, applicable, check_measurements, measurements_of, parse_decision
-from segcert.networks.runtime import visible_gpus
+from segcert.networks.gpus import visible_gpus
 from segcert.provenance.code import code_files, target_digest
 from segcert.provenance.staleness import disturbed, notice_changes
 from segcert.provenance.digests import file_digest

@@ -4,8 +4,7 @@
 import asyncio
 import json
 
-from segcert.provenance import bucket_trail
-from segcert.provenance.storage import GIT, BucketError, lead_here
+from segcert.provenance.storage import GIT, SNAKEMAKE_RECORDS, BucketError, lead_here, pack_records, take_up_records
 from segcert.provenance.git import git_state
 
 STORED = workflow.storage_settings is not None and workflow.storage_settings.default_storage_provider is not None
@@ -30,11 +29,11 @@ if STORED:
 
     if workflow.is_main_process:
         os.environ[GIT] = json.dumps(git_state())
-        records = stored(bucket_trail.NAME)
+        records = stored(SNAKEMAKE_RECORDS)
         if asyncio.run(records.managed_exists()):
             asyncio.run(records.managed_retrieve())
-            bucket_trail.take_up_records(bucket_trail.NAME, PREFIX)
-            Path(bucket_trail.NAME).unlink()
+            take_up_records(SNAKEMAKE_RECORDS, PREFIX)
+            Path(SNAKEMAKE_RECORDS).unlink()
 
     envvars:
         GIT,
@@ -55,9 +54,9 @@ def leave_records():
     """Leave what Snakemake knows of a run in a bucket there, for the machine that goes on with it."""
     if not STORED:
         return
-    bucket_trail.pack_records(bucket_trail.NAME, PREFIX)
+    pack_records(SNAKEMAKE_RECORDS, PREFIX)
     try:
-        asyncio.run(stored(bucket_trail.NAME).managed_store())
+        asyncio.run(stored(SNAKEMAKE_RECORDS).managed_store())
     except WorkflowError as error:
         logger.warning(f"Snakemake's records could not be left in the bucket; go on from this checkout: {error}")
-    Path(bucket_trail.NAME).unlink()
+    Path(SNAKEMAKE_RECORDS).unlink()

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from segcert.data.catalog import dataset
+from segcert.data.catalogue import dataset
 from segcert.data.fetch import fetch
 from segcert.data.manifest import read_manifest
 from segcert.provenance.recording import recorded

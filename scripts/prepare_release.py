@@ -1,4 +1,4 @@
-from segcert.data.catalog import module_of
+from segcert.data.catalogue import module_of
 from segcert.data.manifest import open_raw
 from segcert.data.prepare import Form, prepare
 from segcert.provenance.recording import recorded

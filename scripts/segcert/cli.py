@@ -228,7 +228,7 @@ def datasets(
     name: Annotated[str | None, typer.Argument(help="One of them: its terms, and how to get it.")] = None,
 ) -> None:
     """List the data sets that are known, or say all about one and how to get it."""
-    from segcert.data.catalog import NAMES, OWN_FOLDER, dataset, describe, overview
+    from segcert.data.catalogue import NAMES, OWN_FOLDER, dataset, describe, overview
 
     if name == "folder":
         _say(OWN_FOLDER)

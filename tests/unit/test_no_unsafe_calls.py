@@ -12,7 +12,7 @@ SCRIPTS = sorted((ROOT / "scripts").rglob("*.py"))
 RULES = [ROOT / "Snakefile", *sorted(ROOT.glob("rules/*.smk")), *sorted(ROOT.glob("workflow/**/*.smk"))]
 UNPICKLING = {"pickle", "cPickle", "_pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "jsonpickle"}
 # Code by its name is loaded for networks and measurements of one's own; elsewhere by names that segcert gives itself.
-BY_NAME = {"networks/registry.py", "measurements.py", "data/catalog.py", "__init__.py", "training/launch.py"}
+BY_NAME = {"networks/registry.py", "measurements.py", "data/catalogue.py", "__init__.py", "training/launch.py"}
 PROGRAMS = {"networks/exported.py"}  # TorchScript and torch.export: code, as its docstring says
 
 

@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from segcert.data import download as module
-from segcert.data.catalog import dataset
+from segcert.data.catalogue import dataset
 from segcert.data.download import download, public, read_small, without_secrets
 from segcert.data.errors import DataError
 from segcert.data.fetch import fetch

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from segcert.data.archives import KINDS, ends_with, is_archive, list_archive, list_folder
-from segcert.data.catalog import Archive, Dataset, how_to_get, terms
+from segcert.data.catalogue import Archive, Dataset, how_to_get, terms
 from segcert.data.download import download, public, read_small
 from segcert.data.errors import DataError
 from segcert.data.manifest import MANIFEST, write_manifest

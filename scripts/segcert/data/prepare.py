@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from segcert.data.catalog import Dataset, Named, SplitRule
+from segcert.data.catalogue import Dataset, Named, SplitRule
 from segcert.data.dataset import SPLITS, Row, check_groups, digests_of, write_index
 from segcert.data.errors import DataError
 from segcert.data.pairs import Found, LeftOut, Pair

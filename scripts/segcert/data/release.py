@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from segcert.data.archives import File, ends_with
-from segcert.data.catalog import Dataset
+from segcert.data.catalogue import Dataset
 from segcert.data.decode import decode, decode_binary
 from segcert.data.errors import DataError
 from segcert.data.pairs import Found, LeftOut, Pair

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from segcert.data.catalog import Dataset, Named, SplitRule
+from segcert.data.catalogue import Dataset, Named, SplitRule
 from segcert.data.dataset import SPLITS
 from segcert.data.errors import DataError
 from segcert.io.json_files import parse_json

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segcert.data.archives import File, list_folder
-from segcert.data.catalog import Dataset, Named, SplitRule
+from segcert.data.catalogue import Dataset, Named, SplitRule
 from segcert.data.dataset import SPLITS
 from segcert.data.decode import IMAGE_SUFFIXES, decode, decode_values, file_format
 from segcert.data.errors import DataError

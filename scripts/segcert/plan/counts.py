@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from segcert.config import Config
-from segcert.data import catalog as catalogue
-from segcert.data.catalog import Dataset, Named, SplitRule
+from segcert.data import catalogue
+from segcert.data.catalogue import Dataset, Named, SplitRule
 from segcert.data.dataset import SPLITS, read_index
 from segcert.data.splits import GROUPS, SHARES, rule_of
 from segcert.data.user_data import OwnFolder, list_own

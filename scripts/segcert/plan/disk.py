@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from segcert.config import Config
-from segcert.data.catalog import Dataset
+from segcert.data.catalogue import Dataset
 from segcert.plan.counts import Images
 from segcert.plan.evaluations import Work
 from segcert.plan.jobs import Planned

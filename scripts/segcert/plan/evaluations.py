@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal
 
 from segcert.config import Config
-from segcert.data.catalog import Dataset
+from segcert.data.catalogue import Dataset
 from segcert.plan.counts import Images
 from segcert.plan.jobs import Planned
 from segcert.plan.networks import Network, gflop

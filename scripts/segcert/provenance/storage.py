@@ -183,7 +183,7 @@ def _cut_off(files: Any) -> list[str]:
     return companions
 
 
-NAME = "snakemake-records.tar"  # in the bucket, beside data, models, results and reports
+SNAKEMAKE_RECORDS = "snakemake-records.tar"  # in the bucket, beside data, models, results and reports
 
 
 def pack_records(path: str | Path, bucket: str, root: str | Path = ".") -> None:

@@ -7,7 +7,7 @@ import pytest
 from tests.support.flaky_server import FlakyServer
 
 from segcert.data import download
-from segcert.data.catalog import module_of
+from segcert.data.catalogue import module_of
 from segcert.data.dataset import PreparedDataset
 from segcert.data.fetch import fetch
 from segcert.data.manifest import open_raw

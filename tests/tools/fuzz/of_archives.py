@@ -89,7 +89,7 @@ def releases():
     """The readers of the releases on archives whose members are hostile pictures."""
     from tests.support.archives import binary, colour, encoded, picture
 
-    from segcert.data import catalog as catalogue
+    from segcert.data import catalogue
     from segcert.data.archives import open_archive
     from segcert.data.errors import DataError
 

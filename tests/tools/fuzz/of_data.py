@@ -119,7 +119,7 @@ def prepared():
 
 def split_files():
     def read(path):
-        from segcert.data.catalog import Named
+        from segcert.data.catalogue import Named
         from segcert.data.splits import read_split_file
 
         rule = read_split_file(path)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from scipy import ndimage
 
-from segcert.data.catalog import Dataset
+from segcert.data.catalogue import Dataset
 from segcert.data.pairs import Found, Pair
 from segcert.data.phantom import LUNGS, draw_phantom
 from segcert.data.raster import Raster

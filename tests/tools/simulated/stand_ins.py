@@ -13,8 +13,8 @@ from tests.tools.simulated.images import find_images, seed_of
 from tests.tools.simulated.votes import label_maps
 
 from segcert.certification.certificate import ABSTAIN, certified_radius
-from segcert.data import catalog as catalogue
-from segcert.data.catalog import SplitRule
+from segcert.data import catalogue
+from segcert.data.catalogue import SplitRule
 from segcert.data.dataset import PreparedDataset
 from segcert.data.manifest import write_manifest
 from segcert.data.prepare import Form, prepare

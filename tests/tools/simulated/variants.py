@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 from tests.tools.simulated.images import draw_image
 
-from segcert.data.catalog import Dataset
+from segcert.data.catalogue import Dataset
 
 SMALL = {
     "image_size": 32,

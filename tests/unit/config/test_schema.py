@@ -6,7 +6,7 @@ import yaml
 from segcert.certification.methods import CertificationError, require_feasible, smallest_n
 from segcert.config import DATASETS, Config, ConfigError
 from segcert.config.reference import FOLDER, default_yaml, schema_json
-from segcert.data.catalog import NAMES
+from segcert.data.catalogue import NAMES
 
 
 def test_default_yaml_is_generated_from_the_model():

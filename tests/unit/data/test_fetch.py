@@ -18,7 +18,7 @@ from tests.support.archives import (
 from tests.support.flaky_server import FlakyServer
 
 from segcert.data import download
-from segcert.data.catalog import module_of
+from segcert.data.catalogue import module_of
 from segcert.data.errors import DataError
 from segcert.data.fetch import fetch
 from segcert.data.manifest import open_raw

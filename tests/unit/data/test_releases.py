@@ -20,7 +20,7 @@ from tests.support.archives import (
     write_zip,
 )
 
-from segcert.data.catalog import NAMES, Named, module_of
+from segcert.data.catalogue import NAMES, Named, module_of
 from segcert.data.dataset import PreparedDataset
 from segcert.data.errors import DataError
 from segcert.data.fetch import fetch

@@ -2,7 +2,7 @@
 
 import pytest
 
-from segcert.data.catalog import NAMES, Named, module_of
+from segcert.data.catalogue import NAMES, Named, module_of
 from segcert.data.splits import by_group, expected_tests, read_split_file
 
 

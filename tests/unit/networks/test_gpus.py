@@ -6,11 +6,11 @@ import sys
 
 import pytest
 
-from segcert.networks import runtime as gpus
+from segcert.networks import gpus
 
 CLAIM = """
 import sys
-from segcert.networks.runtime import claim_gpus
+from segcert.networks.gpus import claim_gpus
 print(",".join(claim_gpus(int(sys.argv[1]), sys.argv[2])), flush=True)
 sys.stdin.read()
 """

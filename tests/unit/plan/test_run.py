@@ -13,7 +13,7 @@ import torch
 from segcert.certification.methods import CertificationError
 from segcert.cli import main
 from segcert.config import Config
-from segcert.data.catalog import Named, dataset
+from segcert.data.catalogue import Named, dataset
 from segcert.data.dataset import Row, write_index
 from segcert.data.sets.cvc_clinicdb import FRAMES, frame_name, sequence
 from segcert.data.sets.jsrt import by_fold

@@ -9,7 +9,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from PIL import Image
 
-from segcert.data.catalog import Archive, Dataset, SplitRule
+from segcert.data.catalogue import Archive, Dataset, SplitRule
 from segcert.data.dataset import PreparedDataset
 from segcert.data.pairs import Found, LeftOut, Pair
 from segcert.data.prepare import Form, prepare

@@ -1,7 +1,7 @@
 """Are the raw files those that were published?"""
 
 from segcert.audit.findings import Evidence, Finding, Findings
-from segcert.data.catalog import dataset
+from segcert.data.catalogue import dataset
 from segcert.data.errors import DataError
 from segcert.data.manifest import ArchiveEntry, read_manifest
 

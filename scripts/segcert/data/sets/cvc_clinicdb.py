@@ -5,7 +5,7 @@ import dataclasses
 import functools
 import hashlib
 
-from segcert.data.catalog import Archive, Dataset, Named, SplitRule
+from segcert.data.catalogue import Archive, Dataset, Named, SplitRule
 from segcert.data.errors import DataError
 from segcert.data.release import Layout
 from segcert.data.splits import GROUPS

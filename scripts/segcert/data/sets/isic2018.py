@@ -1,6 +1,6 @@
 """ISIC 2018, Task 1: skin lesions in dermoscopy (Codella et al. 2019; Tschandl et al. 2018)."""
 
-from segcert.data.catalog import Archive, Dataset, Named, SplitRule
+from segcert.data.catalogue import Archive, Dataset, Named, SplitRule
 from segcert.data.release import Layout
 from segcert.data.splits import GROUPS
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from segcert.data.catalog import Archive, Dataset, Named, SplitRule
+from segcert.data.catalogue import Archive, Dataset, Named, SplitRule
 from segcert.data.errors import DataError
 from segcert.data.raster import Raster
 from segcert.data.release import Layout

@@ -1,6 +1,6 @@
 """Kvasir-SEG: polyps in colonoscopy (Jha et al. 2020), out of the domain of CVC-ClinicDB."""
 
-from segcert.data.catalog import Archive, Dataset
+from segcert.data.catalogue import Archive, Dataset
 from segcert.data.release import Layout
 from segcert.data.splits import GROUPS
 

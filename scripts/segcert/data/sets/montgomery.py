@@ -1,6 +1,6 @@
 """Montgomery County chest X-rays (Jaeger et al. 2014)."""
 
-from segcert.data.catalog import Archive, Dataset
+from segcert.data.catalogue import Archive, Dataset
 from segcert.data.release import Layout
 from segcert.data.splits import GROUPS
 

@@ -1,6 +1,6 @@
 """The embedded synthetic chest phantom (segcert.data.phantom)."""
 
-from segcert.data.catalog import Dataset, SplitRule
+from segcert.data.catalogue import Dataset, SplitRule
 
 DATASET = Dataset(
     name="phantom",

@@ -1,6 +1,6 @@
 """Shenzhen chest X-rays (Jaeger et al. 2014) with the lung masks of Stirenko et al. 2018."""
 
-from segcert.data.catalog import Archive, Dataset
+from segcert.data.catalogue import Archive, Dataset
 from segcert.data.release import Layout
 from segcert.data.splits import GROUPS
 
