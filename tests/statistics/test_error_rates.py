@@ -91,7 +91,7 @@ def certify_single(votes):
 def test_radius_maps_keep_one_error_rate_over_the_whole_grid(method, dependence):
     """Every pixel's share is one of the grid's tau, where its hypothesis is just true."""
     taus = (0.6, 0.7, 0.75, 0.8)
-    rng = np.random.default_rng([2, METHODS.index(method), DEPENDENCE.index(dependence)])
+    rng = np.random.default_rng([2, list(METHODS).index(method), DEPENDENCE.index(dependence)])
     errors = 0
     for _ in range(RUNS // 2):
         share = rng.choice([*taus, 0.999], (SIDE, SIDE), p=[0.1, 0.1, 0.1, 0.1, 0.6])

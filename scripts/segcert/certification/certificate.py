@@ -8,24 +8,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
 
-from segcert.certification.methods import CertificationError, check_settings, require_feasible
-from segcert.certification.multiple_testing import (
-    by_threshold,
-    holm_threshold,
-    kfwer_threshold,
-    p_value_table,
-    selection_free_threshold,
-)
+from segcert.certification.methods import METHODS, CertificationError, check_settings, require_feasible
 from segcert.votes import Counts, Votes
 
 ABSTAIN = 255
-GUARANTEES = {
-    "segcertify": "with probability at least 1 - alpha, no pixel of the image is certified wrongly",
-    "holm": "with probability at least 1 - alpha, no pixel of the image is certified wrongly",
-    "kfwer": "with probability at least 1 - alpha, fewer than k pixels of the image are certified wrongly",
-    "by": "of the certified pixels of the image, at most the share alpha is expected to be certified wrongly",
-}
-WEAKER = ("kfwer", "by")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +66,7 @@ class Certificate:
     @property
     def guarantee(self) -> str:
         """How sure the labels are, in words."""
-        return GUARANTEES[self.method]
+        return METHODS[self.method].guarantee
 
     def settings(self) -> dict[str, Any]:
         """All but the labels, as plain values."""
@@ -150,7 +136,7 @@ def certify(
         n0=votes.n0,
         n=votes.n,
         method=method,
-        k=k if method == "kfwer" else 1,
+        k=k if METHODS[method].takes_k else 1,
         earlier_n=tuple(votes.origin.get("earlier_n", ())),
     )
 
@@ -158,19 +144,14 @@ def certify(
 def rejection_threshold(counts: Counts, n: int, tau: float, alpha: float, method: str, k: int = 1) -> int:
     """The least count, of n draws, with which a method certifies a pixel of an image with these counts (H, W)."""
     histogram = np.bincount(counts.ravel(), minlength=n + 1)
-    if method == "holm":
-        return selection_free_threshold(histogram, n, tau, alpha)
-    p_values = p_value_table(n, tau)
-    if method == "kfwer":
-        return kfwer_threshold(histogram, p_values, alpha, k)
-    return (by_threshold if method == "by" else holm_threshold)(histogram, p_values, alpha)
+    return METHODS[method].threshold(histogram, n, tau, alpha, k)
 
 
 def check_votes(votes: Votes, tau: float, alpha: float, method: str, k: int = 1) -> None:
     """Raise CertificationError for settings out of range, and where these votes could not certify anything."""
     check_settings(tau, alpha, method, k)
     require_feasible(votes.n, math.prod(votes.estimation.shape[1:]), tau, alpha, method, votes.n0, k)
-    if votes.n0 < 1 and method != "holm":
+    if votes.n0 < 1 and not METHODS[method].all_draws:
         raise CertificationError("votes: hold no selection draws; expected n0 >= 1, or method `holm`")
     if votes.selection.shape[0] > ABSTAIN:
         raise CertificationError(
@@ -180,12 +161,12 @@ def check_votes(votes: Votes, tau: float, alpha: float, method: str, k: int = 1)
 
 def tested_draws(votes: Votes, method: str) -> int:
     """Number of draws that the test of a method counts."""
-    return votes.n0 + votes.n if method == "holm" else votes.n
+    return votes.n0 + votes.n if METHODS[method].all_draws else votes.n
 
 
 def chosen_class(votes: Votes, method: str) -> tuple[npt.NDArray[np.intp], Counts]:
     """The class that a method tests at each pixel, (H, W), and its votes among the tested draws, (H, W)."""
-    if method == "holm":
+    if METHODS[method].all_draws:
         total = votes.selection.astype(np.uint32) + votes.estimation
         return total.argmax(axis=0), total.max(axis=0)
     chosen = votes.selection.argmax(axis=0)

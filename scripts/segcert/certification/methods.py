@@ -1,14 +1,109 @@
-"""Can these settings certify anything at all? Plain arithmetic, so that reading a configuration stays fast."""
+"""The methods: how votes become decisions, what each promises, and whether settings can certify anything at all."""
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
-METHODS = ("segcertify", "holm", "kfwer", "by")
-EULER = 0.57721566490153286
+from segcert.certification.multiple_testing import (
+    Histogram,
+    by_threshold,
+    harmonic,
+    holm_threshold,
+    kfwer_threshold,
+    p_value_table,
+    selection_free_threshold,
+)
+
+EXACT = "with probability at least 1 - alpha, no pixel of the image is certified wrongly"
 
 
 class CertificationError(ValueError):
     """Settings that are out of range or cannot certify anything."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A test of every pixel with its correction for testing them all.
+
+    Attributes
+    ----------
+    name
+        As in the configuration and in `certify`.
+    guarantee
+        The promise of a certificate, in words.
+    weaker
+        Some certified pixels may be wrong. Then no lower bound of Dice and no area follows from a certificate.
+    all_draws
+        All n0 + n draws choose the class of a pixel and test it; otherwise n0 choose and n test.
+    takes_k
+        The promise depends on k.
+    step_up
+        Pixels are certified all at once, from the last that passes its level down; otherwise one after the other.
+    threshold
+        From the histogram of the counts (n + 1,), the number n of tested draws, tau, alpha and k: the least count that
+        is certified; n + 1 for none.
+    level
+        From the number of pixels, of those that are certified already, alpha and k: the level at which the next pixel
+        is tested.
+    """
+
+    name: str
+    guarantee: str
+    threshold: Callable[[Histogram, int, float, float, int], int]
+    level: Callable[[int, int, float, int], float]
+    weaker: bool = False
+    all_draws: bool = False
+    takes_k: bool = False
+    step_up: bool = False
+
+
+def _segcertify_threshold(histogram: Histogram, n: int, tau: float, alpha: float, k: int) -> int:
+    return holm_threshold(histogram, p_value_table(n, tau), alpha)
+
+
+def _holm_threshold(histogram: Histogram, n: int, tau: float, alpha: float, k: int) -> int:
+    return selection_free_threshold(histogram, n, tau, alpha)
+
+
+def _kfwer_threshold(histogram: Histogram, n: int, tau: float, alpha: float, k: int) -> int:
+    return kfwer_threshold(histogram, p_value_table(n, tau), alpha, k)
+
+
+def _by_threshold(histogram: Histogram, n: int, tau: float, alpha: float, k: int) -> int:
+    return by_threshold(histogram, p_value_table(n, tau), alpha)
+
+
+def _holm_level(pixels: int, certified: int, alpha: float, k: int) -> float:
+    return alpha / (pixels - certified)
+
+
+def _kfwer_level(pixels: int, certified: int, alpha: float, k: int) -> float:
+    return k * alpha / (pixels + k - max(certified + 1, k))
+
+
+def _by_level(pixels: int, certified: int, alpha: float, k: int) -> float:
+    return (certified + 1) * alpha / (pixels * harmonic(pixels))
+
+
+SEGCERTIFY = Method("segcertify", EXACT, _segcertify_threshold, _holm_level)
+HOLM = Method("holm", EXACT, _holm_threshold, _holm_level, all_draws=True)
+KFWER = Method(
+    "kfwer",
+    "with probability at least 1 - alpha, fewer than k pixels of the image are certified wrongly",
+    _kfwer_threshold,
+    _kfwer_level,
+    weaker=True,
+    takes_k=True,
+)
+BY = Method(
+    "by",
+    "of the certified pixels of the image, at most the share alpha is expected to be certified wrongly",
+    _by_threshold,
+    _by_level,
+    weaker=True,
+    step_up=True,
+)
+METHODS = {method.name: method for method in (SEGCERTIFY, HOLM, KFWER, BY)}
 
 
 def check_settings(tau: float, alpha: float, method: str, k: int = 1) -> None:
@@ -19,7 +114,7 @@ def check_settings(tau: float, alpha: float, method: str, k: int = 1) -> None:
         raise CertificationError(f"alpha: found {alpha}; expected above 0 and below 0.5, for example 0.001")
     if method not in METHODS:
         raise CertificationError(f"method: found {method!r}; expected one of {', '.join(METHODS)}")
-    if method == "kfwer" and k < 1:
+    if METHODS[method].takes_k and k < 1:
         raise CertificationError(f"k: found {k}; expected at least 1 (k wrong pixels have probability <= alpha)")
 
 
@@ -27,16 +122,12 @@ def smallest_n(pixels: int, tau: float, alpha: float, method: str = "segcertify"
     """The least n with which an image of `pixels` pixels can have any certified pixel.
 
     Even if all votes of all pixels agree, their p-value P(Bin(n, tau) >= n) = tau^n must pass the method's easiest
-    way to a first rejection. `holm` tests with all n0 + n draws.
+    way to a first rejection.
     """
-    if method == "holm":
-        draws = _first(lambda n: pixels * (tau**n + (1 - tau) ** n) <= alpha, alpha / pixels, tau)
+    level = METHODS[method].level(pixels, pixels - 1 if METHODS[method].step_up else 0, alpha, k)
+    if METHODS[method].all_draws:  # wrong classes have a share of alpha too: see `selection_free_threshold`
+        draws = _first(lambda n: pixels * (tau**n + (1 - tau) ** n) <= alpha, level, tau)
         return max(1, draws - n0)
-    level = {
-        "segcertify": alpha / pixels,
-        "kfwer": k * alpha / pixels,
-        "by": alpha / harmonic(pixels),
-    }[method]
     return _first(lambda n: tau**n <= level, level, tau)
 
 
@@ -45,7 +136,7 @@ def require_feasible(
 ) -> None:
     """Raise CertificationError for settings out of range, and when no votes whatever could certify a pixel."""
     check_settings(tau, alpha, method, k)
-    if method == "kfwer" and k >= pixels:
+    if METHODS[method].takes_k and k >= pixels:
         raise CertificationError(
             f"k: found {k}; with {pixels} pixels that allows every one to be wrong. Write a `kfwer_k` below {pixels}"
         )
@@ -70,13 +161,6 @@ def require_intervals(draws: int, measurements: int, tau: float, alpha: float) -
 def smallest_draws(tau: float, alpha: float) -> int:
     """The least number of draws with which a median-smoothed interval exists: tau^n <= alpha / 2."""
     return math.ceil(math.log(alpha / 2) / math.log(tau))
-
-
-def harmonic(count: int) -> float:
-    """1 + 1/2 + ... + 1/count; beyond 100 by its asymptotic series, which errs by less than 1e-15."""
-    if count <= 100:
-        return math.fsum(1 / i for i in range(1, count + 1))
-    return math.log(count) + EULER + 1 / (2 * count) - 1 / (12 * count**2) + 1 / (120 * count**4)
 
 
 def _first(enough: Callable[[int], bool], level: float, tau: float) -> int:

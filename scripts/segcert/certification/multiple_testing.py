@@ -8,12 +8,15 @@ Equal counts are equal p-values, and the first of them faces the hardest thresho
 not at all. All hold under arbitrary dependence between the hypotheses.
 """
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 
-from segcert.certification.methods import harmonic
+Histogram = npt.NDArray[np.integer]
+PValues = npt.NDArray[np.float64]
+EULER = 0.57721566490153286
 
 
 def p_value_table(n: int, tau: float) -> npt.NDArray[np.float64]:
@@ -24,10 +27,6 @@ def p_value_table(n: int, tau: float) -> npt.NDArray[np.float64]:
     from scipy.stats import binom  # takes a second, and many import this module for its neighbours alone
 
     return np.asarray(binom.sf(np.arange(-1, n), n, tau), dtype=np.float64)
-
-
-Histogram = npt.NDArray[np.integer]
-PValues = npt.NDArray[np.float64]
 
 
 def holm_threshold(histogram: Histogram, p_values: PValues, alpha: float) -> int:
@@ -87,6 +86,13 @@ def by_threshold(histogram: Histogram, p_values: PValues, alpha: float) -> int:
     at_least = np.cumsum(histogram[::-1])[::-1]  # (n + 1,) hypotheses with at least each count
     passing = np.flatnonzero((histogram > 0) & (p_values <= at_least * (alpha / (pixels * harmonic(pixels)))))
     return int(passing[0]) if len(passing) else len(histogram)
+
+
+def harmonic(count: int) -> float:
+    """1 + 1/2 + ... + 1/count; beyond 100 by its asymptotic series, which errs by less than 1e-15."""
+    if count <= 100:
+        return math.fsum(1 / i for i in range(1, count + 1))
+    return math.log(count) + EULER + 1 / (2 * count) - 1 / (12 * count**2) + 1 / (120 * count**4)
 
 
 def _step_down(histogram: Histogram, rejects: Callable[[int, int], bool]) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segcert.certification.certificate import ABSTAIN, certified_radius, check_votes, chosen_class, tested_draws
-from segcert.certification.methods import CertificationError, check_settings
+from segcert.certification.methods import METHODS, CertificationError, check_settings
 from segcert.certification.multiple_testing import holm_threshold, p_value_table
 from segcert.votes import Votes
 
@@ -92,7 +92,7 @@ def radius_map(
     chosen, counts = chosen_class(votes, method)
     n = tested_draws(votes, method)
     histogram = np.bincount(counts.ravel(), minlength=n + 1)
-    floor = _wrong_class_floor(n, taus[0], WRONG_CLASS * alpha / counts.size) if method == "holm" else 0
+    floor = _wrong_class_floor(n, taus[0], WRONG_CLASS * alpha / counts.size) if METHODS[method].all_draws else 0
     threshold = max(floor, holm_threshold(histogram, p_value_table(n, taus[-1]), budget))
     level = budget / max(1, int(histogram[:threshold].sum()))
     radius = np.zeros(counts.shape)
@@ -105,12 +105,12 @@ def radius_map(
 
 def map_budget(alpha: float, method: str) -> float:
     """What is left of alpha for pixels that are certified too far, once wrong classes have their share."""
-    return (1 - WRONG_CLASS) * alpha if method == "holm" else alpha
+    return (1 - WRONG_CLASS) * alpha if METHODS[method].all_draws else alpha
 
 
 def check_radius_map(method: str) -> None:
     """Raise CertificationError for a method of which there is no radius map."""
-    if method not in ("segcertify", "holm"):
+    if method not in METHODS or METHODS[method].weaker:
         raise CertificationError(f"method: found {method!r}; a radius map needs segcertify or holm")
 
 

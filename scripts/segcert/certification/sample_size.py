@@ -7,9 +7,9 @@ from scipy.stats import binom
 
 from segcert.certification.certificate import certified_radius, radius_in_gray_levels
 from segcert.certification.methods import (
+    METHODS,
     CertificationError,
     check_settings,
-    harmonic,
     require_feasible,
     smallest_draws,
     smallest_n,
@@ -71,11 +71,11 @@ def plan(
     pixels = math.prod(shape[-2:])
     least_n = smallest_n(pixels, tau, alpha, method, n0, k)
     require_feasible(least_n, pixels, tau, alpha, method, n0, k)
-    used = n0 if method == "holm" else 0
+    used = n0 if METHODS[method].all_draws else 0
 
     def needed(share: float) -> tuple[int, int]:
         first, last = (
-            max(least_n, draws_needed(share, tau, _level(method, pixels, certified, alpha, k)) - used)
+            max(least_n, draws_needed(share, tau, METHODS[method].level(pixels, certified, alpha, k)) - used)
             for certified in (0, int(0.9 * pixels))
         )
         return first, last
@@ -87,15 +87,6 @@ def plan(
         least_draws=smallest_draws(tau, alpha),
         needed={share: needed(share) if share > tau else None for share in SHARES},
     )
-
-
-def _level(method: str, pixels: int, certified: int, alpha: float, k: int) -> float:
-    """The level at which a method tests the next pixel once some are certified (`holm`: but for wrong classes)."""
-    if method == "kfwer":
-        return k * alpha / (pixels + k - max(certified + 1, k))
-    if method == "by":
-        return (certified + 1) * alpha / (pixels * harmonic(pixels))
-    return alpha / (pixels - certified)
 
 
 def draws_needed(share: float, tau: float, level: float) -> int:

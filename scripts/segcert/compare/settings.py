@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from segcert.certification.certificate import GUARANTEES, WEAKER
+from segcert.certification.methods import METHODS
 from segcert.compare.causes import ABSENT, leaves
 from segcert.compare.runs import ComparedRun
 from segcert.compare.table import BY_NAME, NOT_PAIRED, same_images
@@ -27,7 +27,7 @@ def promise(run: ComparedRun) -> str:
     """What the certificates of a run promise, in words."""
     settings = run.settings
     sized = f", k = {settings['k']}" if settings["method"] == "kfwer" else ""
-    return f"{GUARANTEES[settings['method']]} (alpha = {settings['alpha']:g}{sized})"
+    return f"{METHODS[settings['method']].guarantee} (alpha = {settings['alpha']:g}{sized})"
 
 
 def notices(runs: Sequence[ComparedRun]) -> list[tuple[str, str]]:
@@ -36,7 +36,7 @@ def notices(runs: Sequence[ComparedRun]) -> list[tuple[str, str]]:
 
 
 def _promises(runs: Sequence[ComparedRun]) -> Iterator[tuple[str, str]]:
-    weaker = [f"{run.name} ({run.settings['method']})" for run in runs if run.settings["method"] in WEAKER]
+    weaker = [f"{run.name} ({run.settings['method']})" for run in runs if METHODS[run.settings["method"]].weaker]
     if len({promise(run) for run in runs}) > 1:
         words = "A certified pixel does not mean the same in each; the table of runs says what each promises."
         if weaker:

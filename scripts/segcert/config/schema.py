@@ -6,6 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
+from segcert.certification.methods import METHODS, SEGCERTIFY
 from segcert.config.errors import ConfigError, explain, in_yaml
 from segcert.config.networks import Denoiser, OwnModel, Segmenter
 from segcert.config.sections import (
@@ -116,8 +117,8 @@ class Config(Section):
         description="Share of the noisy copies on which the class must win; the radius is sigma * Phi^-1(tau)",
     )
     alpha: float = Field(0.001, gt=0, lt=0.5, description="Probability that any pixel of an image is certified wrongly")
-    method: Literal["segcertify", "holm", "kfwer", "by"] = Field(
-        "segcertify",
+    method: Literal[tuple(METHODS)] = Field(  # type: ignore[valid-type]  # names are listed there alone
+        SEGCERTIFY.name,
         description="Statistics: segcertify (n0/n split, Holm over all pixels), holm (the same guarantee from all "
         "n0 + n draws, more area); weaker guarantees: kfwer (kfwer_k or more wrong pixels are improbable), by (the "
         "expected share of wrong pixels is bounded)",

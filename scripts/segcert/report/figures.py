@@ -23,7 +23,7 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter, LogLocator, MaxNLocator
 
-from segcert.certification.certificate import WEAKER
+from segcert.certification.methods import METHODS
 from segcert.report.style import COLORS, MODEL_DASHES, MODEL_MARKERS, PAGE, Layout, line, shared_legend
 from segcert.results.labels import TRAINED, describe_pairing
 from segcert.results.tables import error_bars
@@ -149,7 +149,7 @@ def area_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
         for panel, sigma in zip(panels, sigmas, strict=True):
             for method, rows in chosen[chosen["sigma"] == sigma].groupby("method", sort=False):
                 name = str(method)
-                label = f"{name} (weaker guarantee)" if name in WEAKER else name
+                label = f"{name} (weaker guarantee)" if METHODS[name].weaker else name
                 panel.plot(rows["draws"], rows["certified_area"], label=label, markersize=4, **LINES[name])
             title = layout.title(dataset, model, f"sigma {sigma:g}", columns=len(sigmas))
             panel.set(title=title, xscale="log", xlabel="draws, n0 + n")

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import pandas as pd
 
-from segcert.certification.certificate import GUARANTEES, WEAKER
+from segcert.certification.methods import METHODS
 from segcert.report.html import digits, number, percent, signed, whole
 from segcert.report.latex import Column, Row, Table, Tex, fitted, label, tex
 from segcert.results.claims import CLAIMS
@@ -75,13 +75,13 @@ def _settings(main: pd.DataFrame) -> Tex:
         r" per image. Certified $\ell_2$ radius $\sigma\,\Phi^{{-1}}(\tau)$: {radii} at $\sigma = {sigmas}$, both in"
         r" units of pixel values in $[0, 1]$.",
         method=first["method"],
-        k=Tex(f" ($k = {first['k']}$)" if first["method"] == "kfwer" else ""),
+        k=Tex(f" ($k = {first['k']}$)" if METHODS[first["method"]].takes_k else ""),
         tau=f"{first['tau']:g}", alpha=f"{first['alpha']:g}", n0=first["n0"], n=first["n"],
         radii=", ".join(f"{radius:.3f}" for radius in radii["radius"]),
         sigmas=", ".join(f"{sigma:g}" for sigma in radii["sigma"]),
     )  # fmt: skip
-    if first["method"] in WEAKER:
-        guarantee = GUARANTEES[first["method"]]
+    if METHODS[first["method"]].weaker:
+        guarantee = METHODS[first["method"]].guarantee
         text = Tex.fill(r"{text} \textbf{{A weaker guarantee than the paper's}}: {said}.", text=text, said=guarantee)
     if main["extended"].any():
         text = Tex.fill(

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
-from segcert.certification.certificate import GUARANTEES, WEAKER
+from segcert.certification.methods import METHODS
 from segcert.provenance.digests import file_digest
 from segcert.provenance.git import git_state
 from segcert.report.data_summary import DataSummary
@@ -77,8 +77,8 @@ def render_page(
         "page.html.j2",
         run=configuration["run"],
         settings=settings,
-        guarantee=GUARANTEES[settings["method"]],
-        weaker=settings["method"] in WEAKER,
+        guarantee=METHODS[settings["method"]].guarantee,
+        weaker=METHODS[settings["method"]].weaker,
         map_method=map_method(settings["method"]),
         extended=bool(main["extended"].any()),
         beyond_training=bool(

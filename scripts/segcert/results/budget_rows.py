@@ -75,7 +75,7 @@ def budget_rows(
 def compared_methods(settings: Mapping[str, Any], pixels: int) -> list[str]:
     """The methods of a forecast, that of the settings first; no kfwer where k would allow all pixels to be wrong."""
     methods = dict.fromkeys([settings["method"], *METHODS])
-    return [method for method in methods if method != "kfwer" or settings.get("k", 1) < pixels]
+    return [method for method in methods if not METHODS[method].takes_k or settings.get("k", 1) < pixels]
 
 
 def forecast_labels(
@@ -95,7 +95,7 @@ def _forecasts(
     counted: dict[bool, tuple[Counts, int]] = {}
     found = {}
     for method in methods:
-        together = method == "holm"
+        together = METHODS[method].all_draws
         if together not in counted:
             counted[together] = forecast_counts(votes, budget - votes.n0, method)
         counts, drawn = counted[together]

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segcert.certification.certificate import ABSTAIN, certified_radius, radius_in_gray_levels
-from segcert.certification.methods import smallest_n
+from segcert.certification.methods import METHODS, SEGCERTIFY, smallest_n
 from segcert.certification.metrics import class_metrics
 from segcert.certification.radius_map import TAUS, map_budget, radius_map
 from segcert.data.dataset import PreparedDataset
@@ -49,7 +49,7 @@ def grid_radii(taus: Sequence[float], sigma: float) -> list[float]:
 
 def map_method(method: str) -> str:
     """The method of the radius map of a run: its own, or segcertify's where there is none of its own (kfwer, by)."""
-    return "holm" if method == "holm" else "segcertify"
+    return SEGCERTIFY.name if METHODS[method].weaker else method
 
 
 def radius_levels(votes: Votes, taus: Sequence[float], alpha: float, method: str) -> RadiusLevels:

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from segcert.certification.certificate import WEAKER
+from segcert.certification.methods import METHODS
 from segcert.io.json_files import parse_json
 from segcert.single_image.certificate_file import FORMAT
 from segcert.single_image.schema import Certificate
@@ -68,7 +68,7 @@ def explain(document: dict[str, Any]) -> str:
         f"  (alpha = {settings['alpha']:g}; {settings['n0']} + {settings['n']} noisy copies at sigma "
         f"{settings['sigma']:g}, tau = {settings['tau']:g}.)",
     ]
-    if settings["method"] in WEAKER:
+    if METHODS[settings["method"]].weaker:
         lines.append(
             "  This is weaker than the guarantee of segcertify and holm, under which no pixel at all is wrong."
         )
