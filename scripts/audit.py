@@ -1,10 +1,15 @@
-from segcert.audit.audit import audit, with_replay
+from segcert.audit.audit import CHECKS, audit
 from segcert.audit.page import write_audit
 from segcert.audit.text import audit_in_words
 from segcert.provenance.lineage import LineageError
 
+checks = CHECKS
+if snakemake.config["replay"]:
+    from segcert.audit.checks.replay import drawn_again  # loads the networks
+
+    checks = CHECKS | drawn_again(snakemake.config["replay"])
 try:
-    done = audit(snakemake.params.run, checks=with_replay(snakemake.config["replay"]))
+    done = audit(snakemake.params.run, checks=checks)
 except LineageError as error:
     raise SystemExit(f"segcert: {error}") from None
 page = write_audit(done)

@@ -195,11 +195,16 @@ def audit(
     seed: Annotated[int | None, typer.Option(min=0, help="Which images; without it, chance decides.")] = None,
 ) -> None:
     """Check every link from the numbers of a report back to the archives; exit status 1 if one is broken."""
-    from segcert.audit.audit import audit, with_replay
+    from segcert.audit.audit import CHECKS, audit
     from segcert.audit.page import write_audit
     from segcert.audit.text import audit_in_words
 
-    done = audit(run, checks=with_replay(replay, seed))
+    checks = CHECKS
+    if replay:
+        from segcert.audit.checks.replay import drawn_again  # loads the networks
+
+        checks = CHECKS | drawn_again(replay, seed)
+    done = audit(run, checks=checks)
     page = write_audit(done)
     _say(f"{audit_in_words(done)}\nThe page: {page}")
     raise typer.Exit(not done.passed)

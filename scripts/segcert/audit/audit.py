@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import secrets
 import time
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -104,20 +103,6 @@ class Audit:
         for finding in [*findings, *filter(None, [document["first_broken"]])]:
             del finding["error"]
         return document
-
-
-def with_replay(images: int, seed: int | None = None) -> dict[str, Check]:
-    """The checks, and votes of some images drawn again: which ones, chance decides, or `seed`."""
-    if not images:
-        return CHECKS
-    chosen = secrets.randbelow(2**32) if seed is None else seed
-
-    def check_votes_again(evidence: Evidence) -> Findings:
-        from segcert.audit.checks.replay import check_votes
-
-        return check_votes(evidence, images, chosen)
-
-    return CHECKS | {f"votes drawn again (seed {chosen})": check_votes_again}
 
 
 def audit(run: str, root: str | Path = ".", checks: dict[str, Check] = CHECKS, of: Collection[str] = ()) -> Audit:

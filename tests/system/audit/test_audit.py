@@ -9,7 +9,8 @@ import pytest
 from tests.pipeline.forgeries import FORGERIES, QUICK, check_forgery, sign_all
 from tests.pipeline.perturbations import CERTIFICATE, MODEL, PAGE, ROWS, VOTES
 
-from segcert.audit.audit import with_replay
+from segcert.audit.audit import CHECKS
+from segcert.audit.checks.replay import drawn_again
 from segcert.audit.page import write_audit
 from segcert.audit.text import way_of
 from segcert.provenance.digests import file_digest
@@ -142,7 +143,7 @@ def test_a_job_that_ran_again_and_made_the_same_is_a_notice(finished):
 
 
 def test_votes_drawn_again_agree_and_show_forged_ones(finished):
-    everything = with_replay(1000, seed=1)
+    everything = CHECKS | drawn_again(1000, seed=1)
     honest = finished.audit(checks=everything).outcomes[-1]
     assert (honest.count, honest.findings) == (4 * 2 * 3 + 2, [])
 
@@ -179,12 +180,16 @@ def test_certificates_of_a_dirty_tree_are_shown_as_such_and_a_record_that_denies
 
 
 def test_what_a_run_no_longer_needs_is_left_over_and_no_broken_link(finished):
-    finished.snakemake("--config", "sigmas=[0.25]", "attack={images: 0}")  # without attacks: quicker
+    """The first noise level goes, beside whose certificate the record of both stood."""
+    left = "--config", "sigmas=[0.5]", "attack={images: 0}"  # without attacks: quicker
+    finished.snakemake(*left)
+    assert finished.stale(*left) == {}
+    assert finished.stale(*left, "tau=0.7")["certify"] == 4
     audit = finished.audit()
     assert audit.passed
-    left = {finding.path for outcome in audit.outcomes for finding in outcome.notices if "left over" in finding.message}
-    assert f"{CERTIFICATE}.npz" in left
-    assert not any("sigma_0.25" in path for path in left)
+    over = {finding.path for outcome in audit.outcomes for finding in outcome.notices if "left over" in finding.message}
+    assert DECIDED in over
+    assert not any("sigma_0.5" in path for path in over)
 
 
 def test_the_way_of_a_row_leads_back_to_the_data(finished_once):

@@ -1,6 +1,8 @@
 """Draw votes again (some images, all their draws, compared count by count), and predict the clean images again."""
 
+import secrets
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,21 @@ from segcert.smoothing.shard import smoothed_segmenter
 from segcert.votes import Votes, load_votes
 
 ROUNDING = 0.001  # share of the counts that another processor, which rounds sums otherwise, may change by one
+
+
+def drawn_again(images: int, seed: int | None = None) -> dict[str, Callable[[Evidence], Findings]]:
+    """The check that draws votes of some images again, by its title; none for no images.
+
+    `seed` chooses the images; without it, chance does.
+    """
+    if not images:
+        return {}
+    chosen = secrets.randbelow(2**32) if seed is None else seed
+
+    def check_votes_again(evidence: Evidence) -> Findings:
+        return check_votes(evidence, images, chosen)
+
+    return {f"votes drawn again (seed {chosen})": check_votes_again}
 
 
 def check_votes(evidence: Evidence, images: int, seed: int) -> Findings:
