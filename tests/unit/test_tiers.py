@@ -30,6 +30,8 @@ def tiers_of(file):
 def test_every_test_file_is_in_one_tier():
     files = [*(ROOT / "tests").rglob("test_*.py"), *(ROOT / "tests").rglob("*_test.py")]
     assert len(files) > 80
+    names = [file.name for file in files]
+    assert sorted(names) == sorted(set(names)), "pytest takes files of one name for one module"
     assert {file: tiers for file in files if len(tiers := tiers_of(file)) != 1} == {}
     assert not [file for file in files if NEVER_ENTERED & {*file.relative_to(ROOT).parts}]
     assert tiers_of(ROOT / "tests/elsewhere/test_new.py") == tiers_of(ROOT / "tests/test_new.py") == []
