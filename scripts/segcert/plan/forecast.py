@@ -73,7 +73,7 @@ class Forecast:
 
     @property
     def complete(self) -> bool:
-        """Whether the time of all networks is known."""
+        """True where the time of all networks is known."""
         return not any(stage.unknown for stage in self.stages)
 
 

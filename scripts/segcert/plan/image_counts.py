@@ -1,4 +1,4 @@
-"""How many images train, validate and are certified: from what is prepared, else from what is published."""
+"""Numbers of images that train, validate and are certified: from what is prepared, else from what is published."""
 
 import dataclasses
 from collections import Counter
@@ -30,7 +30,7 @@ class Images:
 
 
 def about(name: str, config: Config) -> Dataset:
-    """What is known about a data set of the configuration."""
+    """The entry of a data set of the configuration: the catalogue's, or that of an own folder."""
     own = config.own_data.get(name)
     return OwnFolder(name, own.model_dump()).about if own else catalogue.dataset(name)
 

@@ -57,9 +57,11 @@ def _said(value: float, units: Mapping[str, float]) -> str:
 
 
 def _head(forecast: Forecast) -> str:
-    todo = {0: "all of them done", forecast.jobs: "all of them to be done"}
+    todo = f"{forecast.todo} of them to be done"
+    if forecast.todo in (0, forecast.jobs):
+        todo = "all of them to be done" if forecast.todo else "all of them done"
     lines = [
-        f"Run {forecast.run}: {forecast.jobs} jobs, {todo.get(forecast.todo, f'{forecast.todo} of them to be done')}",
+        f"Run {forecast.run}: {forecast.jobs} jobs, {todo}",
         f"Hardware: {forecast.hardware}, {forecast.device} ({forecast.why})",
     ]
     if forecast.others:
@@ -85,15 +87,12 @@ def _stages(forecast: Forecast) -> str:
         calls = f"{stage.calls:,}" if stage.calls else "-"
         rows.append((stage.rule, f"{stage.jobs} of {stage.of}", calls, _said(stage.gflop, GFLOP), time))
     known = "" if forecast.complete else ", and what is not measured"
-    beside = " and ".join(
-        f"{_said(seconds, TIME)} for the {what}" for what, seconds in forecast.beside.items() if seconds
-    )
+    beside = [f"{_said(seconds, TIME)} for the {what}" for what, seconds in forecast.beside.items() if seconds]
     lines = [
         _table(("stage", "to do", "network calls", "arithmetic", "networks"), rows),
         f"In all {_said(forecast.seconds, TIME)} of networks on one such device{known}.",
+        f"Beside it, on one CPU core: {' and '.join(beside)}. Downloads, preparation and report are not counted.",
     ]
-    if beside:
-        lines.append(f"Beside it, on one CPU core: {beside}. Downloads, preparation and report are not counted.")
     return "\n".join(lines)
 
 

@@ -93,7 +93,7 @@ class Calls:
 
     @property
     def denoised(self) -> bool:
-        """Whether a denoiser is asked: it then does nearly all of the arithmetic."""
+        """True where a denoiser is asked: it then does nearly all of the arithmetic."""
         return self.denoiser is not None
 
     @property
@@ -105,7 +105,7 @@ class Calls:
 
 @dataclasses.dataclass(frozen=True)
 class Workload:
-    """What the calls of jobs depend on besides their parameters.
+    """All that the calls of jobs depend on besides their parameters.
 
     images, about: by data set. networks: by model folder. shards: how many jobs share the images, by `_shard_key`.
     """
@@ -127,10 +127,12 @@ class Workload:
 
     def calls_of(self, job: Planned) -> list[Calls]:
         """All calls of a job; none for a job without networks."""
-        return list(COUNTED[job.rule](self, job)) if job.rule in COUNTED else []
+        if job.rule not in COUNTED:
+            return []
+        return [calls for calls in COUNTED[job.rule](self, job) if calls.images]
 
     def images_of(self, job: Planned) -> int:
-        """How many of the certified images a job goes over: those of its data set, or of its shard."""
+        """The number of certified images that a job goes over: those of its data set, or of its shard."""
         count = self.images[job.wildcards["dataset"]].test
         if "shard" not in job.wildcards:
             return count
@@ -239,7 +241,7 @@ def _sources(job: Planned) -> list[str]:
 
 
 def _shard_key(job: Planned) -> tuple[str, ...]:
-    """What the jobs have in common that share the images of a data set."""
+    """Equal for the jobs that share the images of a data set."""
     return (job.rule, *(value for name, value in job.wildcards.items() if name != "shard"))
 
 

@@ -11,6 +11,7 @@ from segcert.plan.disk import disk_of
 from segcert.plan.forecast import make_forecast
 from segcert.plan.hardware import read_hardware, seconds_of
 from segcert.plan.jobs import ForecastError
+from segcert.plan.text import in_words
 from segcert.plan.workload import Workload
 
 MEASURED = Path(__file__).parents[3] / "benchmarks" / "results"
@@ -46,6 +47,7 @@ def test_calls_of_a_program_are_not_measured():
     stages = {each.rule: each for each in found.stages}
     assert (stages["sample"].unknown, stages["sample"].seconds) == (8 * 110, 0.0)
     assert not found.complete
+    assert "880 calls not measured" in in_words(found)
     assert "sizes are not known" in next(space.known for space in found.disk if space.what == "models")
 
 

@@ -9,7 +9,7 @@ from tests.support.planned_jobs import FOLDER, UNET, job, phantom_graph
 
 from segcert.networks.registry import build_segmenter
 from segcert.plan.jobs import JobGraph
-from segcert.plan.workload import DENOISER, Calls, Network, Workload, gflop, sampled, weight_bytes
+from segcert.plan.workload import ADM, DENOISER, Calls, Network, Workload, gflop, sampled, weight_bytes
 from segcert.smoothing.network_costs import gflop_of
 from segcert.smoothing.sampler import SmoothedSegmenter
 
@@ -35,6 +35,7 @@ def test_arithmetic_is_that_of_the_network_with_numbers_in_it():
     with torch.inference_mode():
         assert gflop(NETWORK, 1, 32) == gflop_of(model, torch.zeros(2, 1, 32, 32))
     assert weight_bytes(NETWORK, 32) == sum(each.nbytes for each in model.state_dict().values())
+    assert gflop(Network(ADM), 1, 64) == gflop(Network(ADM), 3, 64) > 0  # it gets a gray image three times
     assert math.isnan(gflop(Network("given"), 1, 32))
     assert math.isnan(weight_bytes(Network("given"), 32))
 
