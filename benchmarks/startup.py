@@ -162,7 +162,7 @@ def main() -> None:
         "load_average": round(os.getloadavg()[1]),  # what else the machine did; much of it makes a processor slower
         "python": platform.python_version(),
         "unit": "seconds of processor time, the least of rounds; bytes for a value of a phantom run at 64x64",
-        "imports": imports | {"a denoiser": round(import_seconds([DIFFUSERS]) - import_seconds(["torch"]), 2)},
+        "imports": imports,
         "job": {
             "networks": round(job_seconds(checkout, VOTES) - imports["sample"], 2),
             "others": round(job_seconds(checkout, CERTIFICATES) - imports["certify"], 2),

@@ -162,16 +162,13 @@ def plan(
     ] = None,
     changes: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="More of --config.")] = None,
     hardware: Annotated[str | None, typer.Option(help="What was measured: h100, cpu; without it, a guess.")] = None,
-    devices: Annotated[str, typer.Option(help="Numbers of GPUs, or cores, for the wall time.")] = "1,2,4,8",
-    cores: Annotated[int, typer.Option(min=1, help="CPU cores beside each GPU.")] = 8,
     images: Annotated[int | None, typer.Option(min=1, help="Test images of each data set, instead of all.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Of a run: everything, for machines.")] = False,
 ) -> None:
     """Say what a run will cost, or what an image needs.
 
-    Of a run jobs, network calls, hours, wall time and disk: segcert plan --config config/paper.yaml, in the folder
-    where snakemake runs; what is up to date does not count. Of an image draws and radius: segcert plan --sigma 0.25
-    --shape 256x256.
+    Of a run jobs, network calls, hours and disk: segcert plan --config config/paper.yaml, in the folder where snakemake
+    runs; what is up to date does not count. Of an image draws and radius: segcert plan --sigma 0.25 --shape 256x256.
     """
     from segcert.plan.command import plan_image, plan_run, which_plan
 
@@ -181,10 +178,8 @@ def plan(
         return
     from segcert.plan.snakemake_plan import read_graph
 
-    text = plan_run(
-        read_graph, [*(config or []), *(changes or [])], hardware=hardware, devices=devices, cores=cores, images=images,
-        as_json=as_json,
-    )  # fmt: skip
+    settings = [*(config or []), *(changes or [])]
+    text = plan_run(read_graph, settings, hardware=hardware, images=images, as_json=as_json)
     typer.echo(text)
 
 

@@ -29,10 +29,6 @@ class Planned:
         The rules of the jobs that would run and whose files it reads.
     wildcards
         Their values by name.
-    threads, resources, priority
-        What it asks for, and how soon it should start.
-    after
-        The places, in the list of jobs, of all jobs whose files it reads.
     """
 
     rule: str
@@ -47,16 +43,11 @@ class Planned:
     incomplete: bool
     follows: list[str]
     wildcards: Mapping[str, str]
-    threads: int
-    resources: Mapping[str, Any]
-    priority: int
-    after: list[int]
 
 
 @dataclasses.dataclass(frozen=True)
 class JobGraph:
-    """All jobs of a run in the order of the work, its configuration as plain values, and limits of named resources."""
+    """All jobs of a run in the order of the work, and its configuration as plain values."""
 
     jobs: list[Planned]
     config: Mapping[str, Any]
-    limits: Mapping[str, int]

@@ -51,11 +51,9 @@ def _graph(arguments: Sequence[str], *, gpus_elsewhere: bool) -> JobGraph:
 
 
 def _plan(api: SnakemakeApi, args: Namespace, gpus_elsewhere: bool) -> JobGraph:
-    config, limits = parse_config(args.config), {name: each.value for name, each in args.resources.items()}
-    resources = limits
+    config, resources = parse_config(args.config), {name: each.value for name, each in args.resources.items()}
     if gpus_elsewhere:
-        limits = {name: limit for name, limit in limits.items() if name not in OF_A_MACHINE}
-        resources = limits | dict.fromkeys(OF_A_MACHINE, ANY_NUMBER)
+        resources |= dict.fromkeys(OF_A_MACHINE, ANY_NUMBER)
         if _device(args, config) != "cpu":
             config["device"] = "cuda"
     workflow = api.workflow(
@@ -74,12 +72,7 @@ def _plan(api: SnakemakeApi, args: Namespace, gpus_elsewhere: bool) -> JobGraph:
     plan.execute_workflow(pseudo_executor="dryrun")
     dag = workflow._workflow.dag
     jobs = [job for level in dag.toposorted() for job in sorted(level, key=_name) if not job.is_norun]
-    places = {job: place for place, job in enumerate(jobs)}
-    return JobGraph(
-        [_planned(dag, job, places) for job in jobs],
-        dict(workflow._workflow.globals["config"]),
-        {name: limit for name, limit in limits.items() if isinstance(limit, int)},
-    )
+    return JobGraph([_planned(dag, job) for job in jobs], dict(workflow._workflow.globals["config"]))
 
 
 def _name(job: Any) -> tuple[str, list[str]]:
@@ -92,7 +85,7 @@ def _device(args: Namespace, config: Mapping[str, Any]) -> Any:
     return config.get("device") or next(filter(None, reversed(files)), None)
 
 
-def _planned(dag: Any, job: Any, places: Mapping[Any, int]) -> Planned:
+def _planned(dag: Any, job: Any) -> Planned:
     reason, stale = dag.reason(job), dag.needrun(job)
     return Planned(
         rule=job.rule.name,
@@ -107,8 +100,4 @@ def _planned(dag: Any, job: Any, places: Mapping[Any, int]) -> Planned:
         incomplete=bool(reason.incomplete_output or reason.forced),  # so it forces what was interrupted
         follows=sorted({other.rule.name for other in dag.dependencies[job] if dag.needrun(other)}),
         wildcards=dict(job.wildcards.items()),
-        threads=job.threads,
-        resources=dict(job.resources.items()),
-        priority=job.rule.priority,  # the job has one only where it will run
-        after=sorted(places[other] for other in dag.dependencies[job] if other in places),
     )

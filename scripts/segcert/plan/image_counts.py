@@ -1,7 +1,7 @@
-"""How many images train, validate and are certified: from what is prepared, else from what is published."""
+"""Numbers of images that train, validate and are certified: from what is prepared, else from what is published."""
 
-import collections
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -30,7 +30,7 @@ class Images:
 
 
 def about(name: str, config: Config) -> Dataset:
-    """What is known about a data set of the configuration."""
+    """The entry of a data set of the configuration: the catalogue's, or that of an own folder."""
     own = config.own_data.get(name)
     return OwnFolder(name, own.model_dump()).about if own else catalogue.dataset(name)
 
@@ -57,13 +57,13 @@ def _all_images(name: str, config: Config, index: Path) -> Images:
     if name == "phantom":
         return Images(**config.phantom.model_dump(), source="the configuration")
     if index.exists():
-        return _images(collections.Counter(str(row.split) for row in read_index(index)), str(index))
+        return _images(Counter(str(row.split) for row in read_index(index)), str(index))
     dataset = about(name, config)
     chosen, rule = rule_of(dataset, config.splits.get(name))
+    if name in config.own_data:
+        return _of_own_folder(name, config, rule)
     left_out = len(config.exclude.get(name, []))
     less = f"; {left_out} of `exclude` are still among them" if left_out else ""
-    if name in config.own_data:
-        return _of_one_own(name, config, rule)
     if rule.counts:
         source = config.splits[name] if chosen == "file" else f"the catalogue, split {chosen!r}"
         return _images(rule.counts, source + less)
@@ -73,19 +73,17 @@ def _all_images(name: str, config: Config, index: Path) -> Images:
             f"{name}: how many images its split {chosen!r} certifies is not known before it is prepared. Run "
             f"snakemake data/prepared/{name}/index.csv, or write --images N"
         )
-    expected = {split: round(share * usable) for split, share in SHARES.items()}
-    return _images(expected, f"the catalogue: expected of {usable} images, split {chosen!r} by a hash{less}")
+    source = f"the catalogue: expected of {usable} images, split {chosen!r} by a hash{less}"
+    return _images({split: round(share * usable) for split, share in SHARES.items()}, source)
 
 
-def _of_one_own(name: str, config: Config, rule: SplitRule) -> Images:
+def _of_own_folder(name: str, config: Config, rule: SplitRule) -> Images:
     left_out = set(config.exclude.get(name, []))
-    rows = list_own(name, config.own_data[name].model_dump())
-    named = [
-        Named(name, image, row.group or image, row.split or None)
-        for image, row in rows.items()
-        if row.image and row.mask and image not in left_out
-    ]
-    return _images(collections.Counter(map(rule.split_of, named)), "the files of `own_data`")
+    splits: Counter[str] = Counter()
+    for image, row in list_own(name, config.own_data[name].model_dump()).items():
+        if row.image and row.mask and image not in left_out:
+            splits[rule.split_of(Named(name, image, row.group or image, row.split or None))] += 1
+    return _images(splits, "the files of `own_data`")
 
 
 def _images(splits: Mapping[str, int], source: str) -> Images:

@@ -1,0 +1,41 @@
+"""Images that train, validate and are certified, before a data set is prepared and after it."""
+
+from segcert.config import Config
+from segcert.data.catalogue import Named, dataset
+from segcert.data.dataset import Row, write_index
+from segcert.data.sets.cvc_clinicdb import FRAMES, frame_name, sequence
+from segcert.data.sets.jsrt import by_fold
+from segcert.data.splits import by_group
+from segcert.plan.image_counts import images_of
+
+
+def test_images_are_those_prepared_else_those_published(tmp_path):
+    index = tmp_path / "index.csv"
+    config = Config.read({"datasets": ["isic2018", "montgomery", "jsrt"]})
+    assert images_of("isic2018", config, index).test == 1000
+    assert images_of("jsrt", config, index).all == 247
+    expected = images_of("montgomery", config, index)
+    assert (expected.all, expected.test) == (138, 34)
+    assert "expected of 138" in expected.source
+    splits = ["train"] * 3 + ["val"] + ["test"] * 2
+    rows = [("a" * 63 + str(number), split) for number, split in enumerate(splits)]
+    write_index(
+        index,
+        [Row(image=d, group=d, split=s, digest=d, mask_digest=d, height=9, width=9) for d, s in rows],
+    )
+    prepared = images_of("isic2018", config, index)
+    assert (prepared.train, prepared.val, prepared.test, prepared.source) == (3, 1, 2, str(index))
+    assert images_of("isic2018", config, index, 60).test == 60
+    fewer = Config.read({"datasets": ["isic2018"], "sampling": {"test_images": 1}})
+    assert images_of("isic2018", fewer, index).test == 1
+
+
+def test_published_counts_are_those_of_the_rules():
+    frames = [frame_name(str(number)) for number in range(1, FRAMES + 1)]
+    groups = [by_group(Named("cvc_clinicdb", frame, sequence(frame))) for frame in frames]
+    counts = dataset("cvc_clinicdb").splits["groups"].counts
+    assert {split: groups.count(split) for split in counts} == counts
+    patients = [f"JPCLN{n:03d}" for n in range(1, 155)] + [f"JPCNN{n:03d}" for n in range(1, 94)]
+    folds = [by_fold(Named("jsrt", name, name, "1" if int(name[-3:]) % 2 else "2")) for name in patients]
+    counts = dataset("jsrt").splits["folds"].counts
+    assert {split: folds.count(split) for split in counts} == counts

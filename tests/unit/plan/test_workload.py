@@ -1,0 +1,84 @@
+"""Network calls and arithmetic that are counted, against what sampler and networks really do."""
+
+import dataclasses
+import math
+
+import numpy as np
+import torch
+from tests.support.planned_jobs import FOLDER, UNET, job, phantom_graph
+
+from segcert.networks.registry import build_segmenter
+from segcert.plan.jobs import JobGraph
+from segcert.plan.workload import ADM, DENOISER, Calls, Network, Workload, gflop, sampled, weight_bytes
+from segcert.smoothing.network_costs import gflop_of
+from segcert.smoothing.sampler import SmoothedSegmenter
+
+NETWORK = Network.of(UNET["architecture"], UNET["arguments"])
+
+
+def test_sampling_asks_the_network_as_often_as_is_said():
+    seen = []
+
+    def model(x):
+        seen.append(len(x))
+        return torch.cat([x, 1 - x], dim=1)
+
+    for n0, n, batch_size, block_size in ((10, 100, 55, 50), (10, 100, 50, 50), (3, 21, 7, 5), (1, 100, 10, 50)):
+        seen.clear()
+        smoothed = SmoothedSegmenter(model, 0.5, 2, batch_size=batch_size, block_size=block_size)
+        smoothed.sample(np.zeros((1, 4, 4), np.float32), n0, n)
+        assert sum(seen) == sampled(1, n0, n, batch_size)
+
+
+def test_arithmetic_is_that_of_the_network_with_numbers_in_it():
+    model = build_segmenter(UNET["architecture"], UNET["arguments"]).eval()
+    with torch.inference_mode():
+        assert gflop(NETWORK, 1, 32) == gflop_of(model, torch.zeros(2, 1, 32, 32))
+    assert weight_bytes(NETWORK, 32) == sum(each.nbytes for each in model.state_dict().values())
+    assert gflop(Network(ADM), 1, 64) == gflop(Network(ADM), 3, 64) > 0  # it gets a gray image three times
+    assert math.isnan(gflop(Network("given"), 1, 32))
+    assert math.isnan(weight_bytes(Network("given"), 32))
+
+
+def test_a_denoiser_is_asked_in_training_and_learns_alone():
+    denoiser = Network.of(DENOISER, {"channels": [8, 8], "layers_per_block": 1, "in_channels": 1})
+    asked = Calls(NETWORK, denoiser, 5, 32, 1, denoising_steps=2)
+    one, other = gflop(NETWORK, 1, 32), gflop(denoiser, 1, 32)
+    assert (asked.count, asked.gflop) == (15, one + 2 * other)
+    assert dataclasses.replace(asked, kind="gradient").gflop == 2 * asked.gflop
+    assert dataclasses.replace(asked, kind="training").gflop == 3 * one + 2 * other
+    assert Calls(None, denoiser, 5, 32, 1, kind="training").gflop == 3 * other
+
+
+def test_shards_share_the_images():
+    whole, parts = phantom_graph(), phantom_graph(shards=3)
+    for graph, images in ((whole, [8]), (parts, [3, 3, 2])):
+        work = Workload.of(graph)
+        jobs = [each for each in graph.jobs if each.rule == "sample"]
+        assert [work.images_of(each) for each in jobs] == images
+        assert [call.images for each in jobs for call in work.calls_of(each)] == [110 * count for count in images]
+
+
+def test_trainings_validate_and_jobs_see_no_more_images_than_there_are():
+    graph = phantom_graph()
+    work = Workload.of(graph, certified=4)
+    (learning, validation) = work.calls_of(graph.jobs[1])
+    assert (learning.kind, learning.images, learning.segmenter) == ("training", 50 * 16, NETWORK)
+    assert (validation.kind, validation.images) == ("forward", 3 * 16)  # three validations of 16 images
+    attack = {"images": 6, "factors": [1, 2], "steps": 5, "copies": 7, "draws": 20}
+    params = {"segmenter": FOLDER, "denoiser": None, "sigmas": [0.5], "settings": attack, "batch_size": 10}
+    steps, decided = work.calls_of(job("attack", params | {"precision": "float32"}))
+    assert (steps.kind, steps.images) == ("gradient", 4 * 2 * 5 * 7)
+    assert (decided.kind, decided.images) == ("forward", 4 * 2 * 30)
+
+
+def test_a_denoiser_of_two_sets_learns_from_both():
+    settings = {"channels": [8, 8], "layers_per_block": 1, "batch_size": 4, "steps": None, "epochs": 2}
+    settings |= {"evaluate_every": 20, "precision": "bfloat16"}
+    training = job("train_denoiser", {"folder": "models/denoiser/both", "settings": settings}, source="phantom+jsrt")
+    work = Workload.of(JobGraph([training], {"datasets": ["phantom", "jsrt"]}))
+    learning, validation = work.calls_of(training)
+    train, val = 96 + 99, 16 + 25
+    steps = 2 * math.ceil(train / 4)
+    assert (learning.images, learning.precision, learning.segmenter) == (steps * 4, "bfloat16", None)
+    assert validation.images == math.ceil(steps / 20) * val * 3
