@@ -241,7 +241,7 @@ def crate(
     run: Annotated[str, typer.Argument(help="Name of a finished run of this checkout.")],
     out: Annotated[Path | None, typer.Option(help="Folder of the crate; without it, reports/RUN.crate.")] = None,
 ) -> None:
-    """Pack a run as a Workflow Run RO-Crate with PROV-JSON: what was made, by what, when, from what."""
+    """Pack a run as a Workflow Run RO-Crate: what was made, by what, when, from what."""
     from segcert.exchange.crate import write_crate
 
     _say(write_crate(run, out))

@@ -7,7 +7,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-from prov.model import ProvActivity, ProvDocument, ProvEntity
 from typer.testing import CliRunner
 
 from segcert.cli import app
@@ -105,7 +104,7 @@ def ids(value):
 def test_every_contained_file_has_its_digest_and_size(run):
     crate = run.crate()
     described = entities(crate)
-    for name in (MODEL, TABLE, PAGE, *PREPARED, f"{MODEL}.record.json", "configuration.yaml", "prov.json", "Snakefile"):
+    for name in (MODEL, TABLE, PAGE, *PREPARED, f"{MODEL}.record.json", "configuration.yaml", "Snakefile"):
         contents = (crate / name).read_bytes()
         assert described[name]["sha256"] == hashlib.sha256(contents).hexdigest()
         assert described[name]["contentSize"] == str(len(contents))
@@ -233,17 +232,6 @@ def test_results_are_hard_links_and_code_is_not(run):
     crate = run.crate()
     assert os.path.samefile(crate / TABLE, run.root / TABLE)
     assert not os.path.samefile(crate / "scripts/page.py", run.root / "scripts/page.py")
-
-
-def test_prov_json_can_be_read_back(run):
-    document = ProvDocument.deserialize(run.crate() / "prov.json")
-    files = {str(entity.identifier): entity for entity in document.get_records(ProvEntity)}
-    image = files[f"run:{IMAGES[0]}"]
-    assert [value for name, value in image.attributes if str(name) == "schema:sha256"] == [run.sha256(IMAGES[0])]
-    activities = {str(each.identifier): each for each in document.get_records(ProvActivity)}
-    assert activities[f"run:#job/{PAGE}"].get_endTime().isoformat() == "2026-11-26T13:06:30+00:00"
-    relations = {record.get_type().localpart for record in document.get_records()}
-    assert {"Usage", "Generation", "Association", "Delegation"} <= relations
 
 
 def test_an_unfinished_run_is_refused(run):
