@@ -11,7 +11,7 @@ from scipy.stats import bootstrap
 
 from segcert.cli import main
 from segcert.compare.page import folder_name, write_comparison
-from segcert.compare.runs import CompareError
+from segcert.compare.runs import SHOWN, CompareError
 
 MODEL = ["dataset", "model", "regime", "denoiser", "sigma"]
 ROW = {"model": "unet", "regime": "noise", "denoiser": "none", "sigma": 0.5}
@@ -256,6 +256,40 @@ def test_torn_votes_are_named(root):
     (shard,) = root.path.glob("results/b/votes/*/*/*/*/shard_0.npz")
     shard.write_bytes(b"PK\x03\x04torn")
     with pytest.raises(CompareError, match=r"shard_0\.npz: not a whole votes file"):
+        root.compare("a", "b")
+
+
+def edit(root, run, change):
+    path = root.path / "results" / run / "certificates.parquet"
+    change(pd.read_parquet(path)).to_parquet(path)
+
+
+def test_columns_that_a_run_lacks_are_named_and_the_others_are_compared(root):
+    root.write("a", {(): images(FIRST)}).write("b", {(): images(SECOND)}).write("c", {(): images(SECOND)})
+    whole = root.compare("a", "b", "c")[1]
+    edit(root, "a", lambda rows: rows.drop(columns=["worst_case_dice", "extended"]))
+    edit(root, "b", lambda rows: rows.assign(new=1.0))
+    page, table = root.compare("a", "b", "c")
+    top = page[: page.index('id="settings"')]
+    heading = "lacks columns that another run or this version of segcert has:</strong>"
+    assert f"a {heading} worst_case_dice, extended, new. What" in top
+    assert f"c {heading} new. What" in top
+    assert top.count('class="notice"') == 2
+    assert list(table["worst_case_dice"].isna()) == [True, False, False]
+    others = [column for column in table.columns if not column.startswith("worst_case_dice")]
+    pd.testing.assert_frame_equal(table[others], whole[others])
+    assert 'data-column="worst_case_dice">n/a</data>' in page
+
+
+def test_runs_without_any_of_the_columns_shown_are_compared_by_their_settings(root):
+    root.write("a", {(): images(FIRST)}).write("b", {(): images(SECOND)}, tau=0.8)
+    edit(root, "a", lambda rows: rows.drop(columns=SHOWN))
+    page, table = root.compare("a", "b")
+    assert list(table["note"]) == ["reference", "no number"]
+    assert list(table["images"]) == [12, 12]
+    assert "radius differs at the same sigma" in page
+    edit(root, "a", lambda rows: rows.drop(columns="tau"))
+    with pytest.raises(CompareError, match=r"a/certificates\.parquet: lacks the column tau"):
         root.compare("a", "b")
 
 

@@ -7,15 +7,15 @@ import pandas as pd
 import pytest
 
 from segcert.cli import main
-from segcert.compare.causes import diff_records, find_run
-from segcert.compare.document import as_document
 from segcert.compare.numbers import compare_numbers, moved_intervals, moved_metrics
-from segcert.compare.text import describe
+from segcert.compare.records import diff_records
+from segcert.compare.runs import CompareError, find_run
+from segcert.compare.text import to_json, to_text
 from segcert.provenance.lineage import LineageError
 from segcert.results.bootstrap import mean_interval
 
 MODEL = {"dataset": "d", "model": "unet", "regime": "clean", "denoiser": "none"}
-METRICS = ["dice", "certified_dice", "certified_iou", "worst_case_dice", "abstain", "radius"]
+METRICS = ["dice", "iou", "certified_dice", "certified_iou", "worst_case_dice", "abstain", "radius"]
 
 
 class Checkout:
@@ -94,7 +94,7 @@ def compared(a, b):
 def in_words(a, b):
     runs = a.write(), b.write()
     found = diff_records(*runs), moved_metrics(*runs), moved_intervals(*runs)
-    return describe(*runs, *found), json.loads(as_document(*runs, *found))
+    return to_text(*runs, *found), json.loads(to_json(*runs, *found))
 
 
 def causes(found):
@@ -330,5 +330,36 @@ def test_a_run_that_is_not_there_is_named(a, monkeypatch, name, message):
 def test_a_run_without_certificates_is_named(a, b):
     runs = a.write(), b.write()
     (b.root / "results/other/certificates.parquet").unlink()
-    with pytest.raises(LineageError, match="let snakemake finish the run other"):
+    with pytest.raises(CompareError, match="the run other is not finished"):
         moved_metrics(*runs)
+
+
+def test_columns_that_an_older_run_lacks_are_named_and_the_others_are_compared(a, b):
+    for row in a.rows:
+        del row["worst_case_dice"]
+    for row in b.rows:
+        row |= {"certified_dice": 0.6, "worst_case_dice": 0.1, "new": 1.0}
+    for row in b.intervals:
+        del row["median"]
+    text, document = in_words(a, b)
+    numbers, intervals = document["numbers"], document["intervals"]
+    assert (numbers["missing_a"], numbers["missing_b"]) == (["worst_case_dice", "new"], [])
+    assert (intervals["missing_a"], intervals["missing_b"]) == ([], ["median"])
+    moved = {row["number"]: round(row["difference"], 9) for row in numbers["rows"]}
+    others = {"dice", "iou", "certified_iou", "abstain", "radius"}
+    assert moved == dict.fromkeys(others, 0) | {"certified_dice": 0.1}
+    assert {row["number"] for row in intervals["rows"]} == {"low", "high"}
+    assert not document["same"]
+    assert "not in A, not compared: certificates worst_case_dice, new" in text
+    assert "not in B, not compared: intervals median" in text
+
+
+def test_a_column_that_only_one_has_is_a_difference_and_one_that_both_lack_is_none(a, b):
+    for row in a.rows + b.rows:
+        del row["worst_case_dice"]
+    text, document = in_words(a, b)
+    assert document["same"]
+    assert "not in A, not compared: certificates worst_case_dice" in text
+    for row in b.rows:
+        row["worst_case_dice"] = 0.5
+    assert not in_words(a, b)[1]["same"]
