@@ -189,11 +189,6 @@ def _differences(
 
 def _in_order(keys: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     """Keys, each once: names in the order in which the runs bring them, noise levels rising."""
-    places = []
-    for names in list(zip(*keys, strict=True))[:-1]:
-        places.append({name: place for place, name in enumerate(dict.fromkeys(names))})
-
-    def place(key: tuple[Any, ...]) -> tuple[Any, ...]:
-        return *(of_name[name] for of_name, name in zip(places, key, strict=False)), key[-1]
-
-    return sorted(dict.fromkeys(keys), key=place)
+    names = pd.DataFrame(list(dict.fromkeys(keys)), columns=MODEL)
+    places = names.apply(lambda column: pd.factorize(column)[0]).assign(sigma=names["sigma"])
+    return list(names.loc[places.sort_values(MODEL).index].itertuples(index=False, name=None))
