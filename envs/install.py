@@ -34,7 +34,7 @@ COMPILED = {
     "run": (
         "accelerate, monai.losses, safetensors.torch, torch; from diffusers import DDPMScheduler, UNet2DModel",
         "jinja2, matplotlib.backends.backend_agg, matplotlib.backends.backend_pdf, matplotlib.backends.backend_svg, "
-        "matplotlib.figure, networkx, pandas, prov.model, psutil, py7zr, pyarrow.parquet, pydantic, pydicom, requests, "
+        "matplotlib.figure, networkx, pandas, psutil, py7zr, pyarrow.parquet, pydantic, pydicom, requests, "
         "rocrate.rocrate, scipy.ndimage, scipy.spatial, scipy.stats, skimage.metrics, skimage.restoration, "
         "snakemake.api, snakemake.cli, tifffile, tqdm, typer",
     ),

@@ -243,7 +243,7 @@ def crate(
     run: Annotated[str, typer.Argument(help="Name of a finished run of this checkout.")],
     out: Annotated[Path | None, typer.Option(help="Folder of the crate; without it, reports/RUN.crate.")] = None,
 ) -> None:
-    """Pack a run as a Workflow Run RO-Crate with PROV-JSON: what was made, by what, when, from what."""
+    """Pack a run as a Workflow Run RO-Crate: what was made, by what, when, from what."""
     from segcert.exchange.crate import write_crate
 
     _say(write_crate(run, out))
@@ -260,19 +260,19 @@ def diff(
     Exit status: 0 same, 1 different, 2 a run cannot be read. Another commit with the same code, and measured times, do
     not count. Run records are compared as they stand.
     """
-    from segcert.compare.causes import diff_records, find_run
-    from segcert.compare.document import as_document
     from segcert.compare.numbers import moved_intervals, moved_metrics
-    from segcert.compare.text import describe
+    from segcert.compare.records import diff_records
+    from segcert.compare.runs import CompareError, find_run
+    from segcert.compare.text import to_json, to_text
     from segcert.provenance.lineage import LineageError
 
     try:
         runs = find_run(a), find_run(b)
         records, metrics, intervals = diff_records(*runs), moved_metrics(*runs), moved_intervals(*runs)
-    except LineageError as error:
+    except (CompareError, LineageError) as error:
         _say(f"segcert: {error}", err=True)
         raise typer.Exit(2) from None
-    _say((as_document if as_json else describe)(*runs, records, metrics, intervals))
+    _say((to_json if as_json else to_text)(*runs, records, metrics, intervals))
     raise typer.Exit(0 if records.same and metrics.identical and intervals.identical else 1)
 
 

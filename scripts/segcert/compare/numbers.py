@@ -1,99 +1,194 @@
-"""Which numbers differ between two runs, and by how much: from their certificates and intervals."""
+"""Which numbers differ between runs, and by how much: from their certificates and intervals, image by image."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from segcert.provenance.lineage import Lineage, LineageError
+from segcert.compare.runs import NAMES, RESAMPLES, ComparedRun, missing_columns, read_numbers
+from segcert.provenance.lineage import Lineage
 from segcert.results.bootstrap import mean_interval
-from segcert.results.tables import MODEL, ResultsError, read_results
+from segcert.results.tables import DIFFERENCE, METRICS, MODEL, SETTINGS
 
-METRICS = ["dice", "certified_dice", "certified_iou", "worst_case_dice", "abstain", "radius"]
 ENDS = ["low", "median", "high"]
-RESAMPLES = 1000
+COLUMNS = ["number", "a", "b", "images", "moved", "difference", "difference_low", "difference_high"]
+
+INTERVALS = ["certified_dice", "worst_case_dice"]  # of the table of a comparison, with their intervals
+PAIRED = ["paired_images", *DIFFERENCE[1:]]
+REFERENCE, MISSING, NO_REFERENCE = "reference", "not in this run", "not in the first run"
+BY_NAME = "paired by name"
+NOT_PAIRED = {
+    "no image in common": "their test images have different names",
+    "other pixels": "images of the same names have other pixels: prepared otherwise, or at another size",
+    "no number": "no image in common has a number in both",
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class Numbers:
     """Numbers of two runs, compared.
 
-    Attributes
-    ----------
-    table
-        A row per key and number, with the columns number, a and b (means over the images of each run), images (that
-        both have), moved (of these, in how many the number differs), difference (mean of b - a over them),
-        difference_low and difference_high (95%, paired bootstrap over images).
-    only_a, only_b
-        The keys that only one run has.
+    `table` has a row per key and number, with the columns number, a and b (means over the images of each run), images
+    (that both have), moved (of these, in how many the number differs), difference (mean of b - a over them),
+    difference_low and difference_high (95%, paired bootstrap over images).
     """
 
     table: pd.DataFrame
-    only_a: pd.DataFrame
+    only_a: pd.DataFrame  # the keys that only one run has
     only_b: pd.DataFrame
+    missing_a: Sequence[str] = ()  # columns that a run lacks, of those that are compared or that the other has
+    missing_b: Sequence[str] = ()
 
     @property
     def moved(self) -> pd.DataFrame:
         """The rows of the table that differ."""
-        return self.table[(self.table["moved"] > 0) | (self.table["images"] == 0) | _differ(self.table)]
+        table = self.table
+        means_differ = (table["a"] != table["b"]) & ~(table["a"].isna() & table["b"].isna())
+        return table[(table["moved"] > 0) | (table["images"] == 0) | means_differ]
 
     @property
     def identical(self) -> bool:
-        """Whether both runs have the same rows, and the same numbers in all of them."""
-        return self.moved.empty and self.only_a.empty and self.only_b.empty
+        """Both runs have the same rows and columns, and the same numbers in all of them."""
+        same_rows = self.only_a.empty and self.only_b.empty
+        return self.moved.empty and same_rows and self.missing_a == self.missing_b
 
 
 def moved_metrics(a: Lineage, b: Lineage) -> Numbers:
     """Metrics by data set, model, regime, denoiser and sigma: means over images of the mean over classes.
 
-    Raises LineageError where a run has no certificates.
+    Raises CompareError where a run has no certificates.
     """
-    return compare_numbers(_read(a, "certificates"), _read(b, "certificates"), MODEL, METRICS)
+    return _compare_files(a, b, "certificates", [], [*METRICS, "radius"])
 
 
 def moved_intervals(a: Lineage, b: Lineage) -> Numbers:
     """Certified intervals by data set, model, regime, denoiser, sigma and measurement, in the measurement's unit.
 
-    Open ends count as missing, and are left out of the means. Raises LineageError where a run has no intervals.
+    Open ends count as missing, and are left out of the means. Raises CompareError where a run has no intervals.
     """
-    rows_a, rows_b = (_read(run, "intervals").replace([np.inf, -np.inf], np.nan) for run in (a, b))
-    return compare_numbers(rows_a, rows_b, [*MODEL, "measurement"], ENDS)
+    return _compare_files(a, b, "intervals", ["measurement"], ENDS)
+
+
+def _compare_files(a: Lineage, b: Lineage, file: str, keys: Sequence[str], numbers: Sequence[str]) -> Numbers:
+    paths = [Path(run.root, "results", run.run, f"{file}.parquet") for run in (a, b)]
+    rows_a, rows_b = (read_numbers(path, [*NAMES, *keys], ["sigma"], numbers) for path in paths)
+    missing_a, missing_b = missing_columns(numbers, rows_a.columns, rows_b.columns)
+    shared = [name for name in numbers if name not in {*missing_a, *missing_b}]
+    rows_a, rows_b = (rows.replace([np.inf, -np.inf], np.nan) for rows in (rows_a, rows_b))
+    compared = compare_numbers(rows_a, rows_b, [*MODEL, *keys], shared)
+    return dataclasses.replace(compared, missing_a=missing_a, missing_b=missing_b)
 
 
 def compare_numbers(a: pd.DataFrame, b: pd.DataFrame, keys: Sequence[str], numbers: Sequence[str]) -> Numbers:
     """Compare the columns `numbers` by `keys`, image by image (column image); several rows of an image are averaged."""
-    means = [rows.groupby([*keys, "image"], sort=False)[[*numbers]].mean() for rows in (a, b)]
-    groups = [dict(list(each.groupby(level=[*keys], sort=False))) for each in means]
-    shared = [key for key in groups[1] if key in groups[0]]
-    rows = []
-    for key in shared:
+    groups: list[dict[Any, pd.DataFrame]] = []
+    for rows in (a, b):
+        means = rows.groupby([*keys, "image"], sort=False)[[*numbers]].mean()
+        groups.append(dict(list(means.groupby(level=[*keys], sort=False))))
+    rows_of_table = []
+    for key in groups[1]:
+        if key not in groups[0]:
+            continue
         images_a, images_b = (group[key].droplevel([*keys]) for group in groups)
         common = images_a.index.intersection(images_b.index)
-        rows += [(*key, name, *_compare(images_a[name], images_b[name], common)) for name in numbers]
-    columns = [*keys, "number", "a", "b", "images", "moved", "difference", "difference_low", "difference_high"]
-    only = [[key for key in these if key not in those] for these, those in (groups, groups[::-1])]
-    return Numbers(pd.DataFrame(rows, columns=columns), *(pd.DataFrame(each, columns=[*keys]) for each in only))
+        for name in numbers:
+            rows_of_table.append((*key, name, *_compare_images(images_a[name], images_b[name], common)))
+    only_a = pd.DataFrame([key for key in groups[0] if key not in groups[1]], columns=[*keys])
+    only_b = pd.DataFrame([key for key in groups[1] if key not in groups[0]], columns=[*keys])
+    return Numbers(pd.DataFrame(rows_of_table, columns=[*keys, *COLUMNS]), only_a, only_b)
 
 
-def _compare(a: "pd.Series[float]", b: "pd.Series[float]", common: pd.Index) -> tuple[float, ...]:
+def _compare_images(a: "pd.Series[float]", b: "pd.Series[float]", common: pd.Index) -> tuple[float, ...]:
+    """The columns of `Numbers.table` behind the name of a number, from its values by image."""
     old, new = a[common].to_numpy(), b[common].to_numpy()
     moved = int(((old != new) & ~(np.isnan(old) & np.isnan(new))).sum())
-    interval = mean_interval(new - old, RESAMPLES) if moved else (0.0, 0.0, 0.0) if len(common) else (np.nan,) * 3
+    if moved:
+        interval = mean_interval(new - old, RESAMPLES)
+    elif len(common):
+        interval = 0.0, 0.0, 0.0
+    else:
+        interval = np.nan, np.nan, np.nan
     return float(a.mean()), float(b.mean()), len(common), moved, *interval
 
 
-def _differ(table: pd.DataFrame) -> "pd.Series[bool]":
-    return (table["a"] != table["b"]) & ~(table["a"].isna() & table["b"].isna())
+def compare_table(runs: Sequence[ComparedRun]) -> pd.DataFrame:
+    """A row per data set, model, regime, denoiser, sigma and run, in this order, also where a run lacks the row.
+
+    Columns: settings of the certificates; images; certified and worst-case Dice with their 95% bootstrap intervals,
+    abstain, radius (as in the main table of the run); and against the first run the mean difference of certified Dice
+    on the same images with its 95% interval from a paired bootstrap over them, and paired_images, their number. note
+    says why there are no numbers or no difference: `reference` (the first run), `not in this run`, `not in the first
+    run`, a key of NOT_PAIRED; or `paired by name`: no votes are here to say whether the pixels are the same.
+    """
+    shown = [*SETTINGS, "images"]
+    for name in INTERVALS:
+        shown += [name, f"{name}_low", f"{name}_high"]
+    shown.append("abstain")
+    tables = [run.table().set_index(MODEL) for run in runs]
+    same = [same_images(runs[0], run) for run in runs]
+    differences = [_differences(runs[0], run, images) for run, images in zip(runs, same, strict=True)]
+    rows: list[dict[str, Any]] = []
+    for key in _in_order([key for table in tables for key in table.index]):
+        for number, (run, table) in enumerate(zip(runs, tables, strict=True)):
+            row: dict[str, Any] = dict(zip(MODEL, key, strict=True)) | {"run": run.name}
+            rows.append(row)
+            if key not in table.index:
+                row["note"] = MISSING
+                continue
+            row |= {name: table.loc[key, name] for name in shown}
+            if number == 0:
+                row["note"] = REFERENCE
+            elif key not in tables[0].index:
+                row["note"] = NO_REFERENCE
+            else:
+                _, row["note"] = same[number][key[0]]
+                if row["note"] in ("", BY_NAME):
+                    row |= differences[number].get(key, {"note": "no number"})
+    compared = pd.DataFrame(rows, columns=[*MODEL, "run", *shown, *PAIRED, "note"])
+    return compared.astype(dict.fromkeys(["n0", "n", "k", "images", "paired_images"], "Int64"))
 
 
-def _read(lineage: Lineage, name: str) -> pd.DataFrame:
-    path = Path(lineage.root, "results", lineage.run, f"{name}.parquet")
-    if not path.exists():
-        raise LineageError(f"{path}: is not there; let snakemake finish the run {lineage.run}")
-    numbers = ["sigma", *(METRICS if name == "certificates" else ENDS)]
-    try:
-        return read_results(path, [key for key in (*MODEL, "image") if key != "sigma"], numbers)
-    except ResultsError as error:
-        raise LineageError(str(error)) from error
+def same_images(first: ComparedRun, other: ComparedRun) -> dict[str, tuple[set[str], str]]:
+    """By data set of `other`: the images that both runs have, as far as names and pixels say, and the note on them."""
+    found: dict[str, tuple[set[str], str]] = {}
+    for dataset in other.certificates["dataset"].unique():
+        names = [set(run.certificates.loc[run.certificates["dataset"] == dataset, "image"]) for run in (first, other)]
+        common = names[0] & names[1]
+        digests = [run.images.get(dataset) for run in (first, other)]
+        if not common:
+            found[dataset] = set(), "no image in common"
+        elif digests[0] is None or digests[1] is None:
+            found[dataset] = common, BY_NAME
+        else:
+            same = {image for image in common if digests[0].get(image) == digests[1].get(image)}
+            found[dataset] = same, "" if same else "other pixels"
+    return found
+
+
+def _differences(
+    first: ComparedRun, other: ComparedRun, same: Mapping[str, tuple[set[str], str]]
+) -> dict[tuple[Any, ...], dict[str, float]]:
+    """Certified Dice of `other` less that of `first` on the images that are the same, by row of the main table."""
+    sides = []
+    for run in (first, other):
+        rows = run.certificates.dropna(subset="certified_dice")
+        kept = pd.Series(False, index=rows.index)
+        for dataset, (images, _) in same.items():
+            kept |= (rows["dataset"] == dataset) & rows["image"].isin(images)
+        sides.append(rows[kept])
+    differences = {}
+    for row in compare_numbers(sides[0], sides[1], MODEL, ["certified_dice"]).table.to_dict("records"):
+        if row["images"]:
+            difference = {name: row[name] for name in DIFFERENCE[1:]}
+            differences[tuple(row[name] for name in MODEL)] = {"paired_images": row["images"], **difference}
+    return differences
+
+
+def _in_order(keys: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Keys, each once: names in the order in which the runs bring them, noise levels rising."""
+    names = pd.DataFrame(list(dict.fromkeys(keys)), columns=MODEL)
+    places = names.apply(lambda column: pd.factorize(column)[0]).assign(sigma=names["sigma"])
+    return list(names.loc[places.sort_values(MODEL).index].itertuples(index=False, name=None))

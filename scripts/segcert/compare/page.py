@@ -1,23 +1,33 @@
-"""Several finished runs of a checkout side by side: one page that opens offline, and its table."""
+"""The comparison page: several finished runs of a checkout side by side, on one page that opens offline."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
+import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
-from segcert.compare.runs import ComparedRun, read_runs
-from segcert.compare.settings import differing_settings, notices, promise
-from segcert.compare.table import MISSING, NO_REFERENCE, NOT_PAIRED, REFERENCE, compare_figure, compare_table
+from segcert.certification.methods import METHODS
+from segcert.compare.numbers import BY_NAME, MISSING, NO_REFERENCE, NOT_PAIRED, REFERENCE, compare_table, same_images
+from segcert.compare.records import ABSENT, leaves
+from segcert.compare.runs import SHOWN, ComparedRun, missing_columns, read_runs
+from segcert.config.errors import in_yaml
 from segcert.io.atomic import atomic_file
 from segcert.report.data_summary import DataSummary, read_summary
 from segcert.report.html import render
-from segcert.report.style import inline_figure
-from segcert.results.labels import TRAINED
-from segcert.results.tables import MODEL
+from segcert.report.style import MODEL_MARKERS, inline_figure, shared_legend
+from segcert.results.labels import BEHIND, TRAINED
+from segcert.results.tables import MODEL, error_bars
 
 LONGEST = 200  # characters of a folder's name; file systems end at 255
+# Okabe and Ito's palette without yellow, which no white paper shows; black and purple make it eight.
+RUN_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7B3294")
+LINES = {"capsize": 2, "markersize": 5, "linewidth": 1}
+MOST_COLUMNS = 4
+SPREAD = 0.012  # of the width of a panel: runs stand side by side, so that equal numbers do not hide each other
 
 
 def write_comparison(names: Sequence[str], root: str | Path = ".") -> Path:
@@ -31,16 +41,25 @@ def write_comparison(names: Sequence[str], root: str | Path = ".") -> Path:
     folder = Path(root, "reports", folder_name(names))
     with atomic_file(folder / "tables" / "compare.csv") as path:
         table.to_csv(path, index=False)
+    blocks = []
+    for key, group in table.assign(number=range(len(table))).groupby(MODEL, sort=False):
+        blocks.append(dict(zip(MODEL, key, strict=True)) | {"rows": group.to_dict("records")})
+    summaries: dict[str, DataSummary] = {}  # of each data set, that of the first run that has one
+    for run in runs:
+        for dataset in run.certificates["dataset"].unique():
+            path = Path(root, "reports", run.name, "tables", f"data_{dataset}.json")
+            if path.exists():
+                summaries.setdefault(dataset, read_summary(path))
     page = folder / "index.html"
     render(
         page,
         "compare.html.j2",
         runs=[_about(run) for run in runs],
-        notices=notices(runs),
-        datasets=_summaries(runs, Path(root)),
-        settings=differing_settings(runs),
-        blocks=_blocks(table),
-        figure=inline_figure(compare_figure(table)),
+        notices=list(_notices(runs)),
+        datasets=list(summaries.values()),
+        settings=_differing_settings(runs),
+        blocks=blocks,
+        figure=inline_figure(_draw(table)),
         trained=TRAINED,
         missing=MISSING,
         without_difference=(REFERENCE, NO_REFERENCE, *NOT_PAIRED),
@@ -60,26 +79,132 @@ def _about(run: ComparedRun) -> dict[str, Any]:
     images = run.certificates.groupby("dataset", sort=False)["image"].nunique()
     return run.settings | {
         "name": run.name,
-        "promise": promise(run),
+        "promise": _promise(run),
         "paged": run.paged,
         "images": ", ".join(f"{count} of {dataset}" for dataset, count in images.items()),
     }
 
 
-def _summaries(runs: Sequence[ComparedRun], root: Path) -> list[DataSummary]:
-    """What is known of the data sets, each once."""
-    found = {
-        dataset: root / "reports" / run.name / "tables" / f"data_{dataset}.json"
-        for run in reversed(runs)
-        for dataset in run.certificates["dataset"].unique()
-    }
-    return [read_summary(path) for path in found.values() if path.exists()]
+def _promise(run: ComparedRun) -> str:
+    """What the certificates of a run promise, in words."""
+    method, alpha = run.settings["method"], run.settings["alpha"]
+    if method == "kfwer":
+        return f"{METHODS[method].guarantee} (alpha = {alpha:g}, k = {run.settings['k']})"
+    return f"{METHODS[method].guarantee} (alpha = {alpha:g})"
 
 
-def _blocks(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows of the table by data set, model, regime, denoiser and sigma, each with its number in the file."""
-    numbered = table.assign(number=range(len(table)))
-    return [
-        dict(zip(MODEL, key, strict=True)) | {"rows": group.to_dict("records")}
-        for key, group in numbered.groupby(MODEL, sort=False)
-    ]
+def _differing_settings(runs: Sequence[ComparedRun]) -> dict[str, list[str]]:
+    """The keys of the configuration, by their dotted names, that differ between runs: YAML of each run's value."""
+    flat = [dict(leaves(run.configuration)) for run in runs]
+    differing = {}
+    for name in dict.fromkeys(key for each in flat for key in each):
+        values = [each.get(name, ABSENT) for each in flat]
+        if name == "run" or all(value == values[0] for value in values):
+            continue
+        shown = [ABSENT if value == ABSENT else in_yaml(value) for value in values]
+        differing[name] = [text if run.configuration else "not known" for run, text in zip(runs, shown, strict=True)]
+    return differing
+
+
+def _notices(runs: Sequence[ComparedRun]) -> Iterator[tuple[str, str]]:
+    """What a reader has to know before comparing: (heading, words), most serious first."""
+    weaker = [f"{run.name} ({run.settings['method']})" for run in runs if METHODS[run.settings["method"]].weaker]
+    if len({_promise(run) for run in runs}) > 1:
+        words = "A certified pixel does not mean the same in each; the table of runs says what each promises."
+        if weaker:
+            words += (
+                f" Weaker than the paper's: {', '.join(weaker)}. There single certified pixels may be wrong, so more "
+                "of them is no better certificate."
+            )
+        yield "These runs promise different things.", words
+    elif weaker:
+        yield (
+            "A weaker guarantee than the paper's.",
+            f"In all of these runs single certified pixels may be wrong ({runs[0].settings['method']}).",
+        )
+    if len({run.settings["tau"] for run in runs}) > 1:
+        taus = ", ".join(f"{run.name}: tau = {run.settings['tau']:g}" for run in runs)
+        yield (
+            "The certified radius differs at the same sigma.",
+            f"It is sigma * Phi^-1(tau), and tau is not the same ({taus}): less Dice at a larger radius is no worse "
+            "certificate. The table shows each radius.",
+        )
+    sizes = {run.name: run.configuration["image_size"] for run in runs if "image_size" in run.configuration}
+    if len(set(sizes.values())) > 1:
+        yield (
+            "The images have different sizes.",
+            f"({', '.join(f'{name}: {size} pixels' for name, size in sizes.items())}.) The same l2 radius allows "
+            "another change per pixel on each.",
+        )
+    for run in runs[1:]:
+        yield from _pairing_notices(runs[0], run)
+    extended = [run.name for run in runs if run.certificates["extended"].any()]
+    if extended:
+        yield (
+            "Draws were added after a look.",
+            f"In {', '.join(extended)} some images had been certified before with fewer draws; alpha covers one "
+            "decision with n fixed beforehand.",
+        )
+    for run, missing in zip(runs, missing_columns(SHOWN, *(run.columns for run in runs)), strict=True):
+        if missing:
+            yield (
+                f"{run.name} lacks columns that another run or this version of segcert has:",
+                f"{', '.join(missing)}. What it has is compared.",
+            )
+    for run in runs:
+        if not run.configuration:
+            yield (
+                f"The settings of {run.name} are not known.",
+                "No run record stands beside its page, so the table of settings leaves it out.",
+            )
+        elif outdated := run.outdated():
+            yield (
+                f"{run.name} was not finished after its last change.",
+                f"Its page and its certificates name different values of {', '.join(outdated)}; the numbers here are "
+                "those of the certificates. Run snakemake again with its settings.",
+            )
+
+
+def _pairing_notices(first: ComparedRun, run: ComparedRun) -> Iterator[tuple[str, str]]:
+    for dataset, (_, note) in same_images(first, run).items():
+        if dataset not in set(first.certificates["dataset"]):
+            continue
+        if note in NOT_PAIRED:
+            yield f"{run.name} is not paired with {first.name} on {dataset}:", f"{NOT_PAIRED[note]}."
+        elif note == BY_NAME:
+            yield (
+                f"{run.name} is paired with {first.name} on {dataset} by the names of the images alone.",
+                "The votes, which say which pixels they had, are not here.",
+            )
+
+
+def _draw(table: pd.DataFrame) -> Figure:
+    """Certified Dice against sigma: a panel per data set and pairing, with a colour and a marker for each run."""
+    runs = list(dict.fromkeys(table["run"]))
+    there = table[table["note"] != MISSING]
+    panels = list(there.groupby(["dataset", "model", "regime", "denoiser"], sort=False))
+    columns = min(MOST_COLUMNS, max(2, len(panels)))
+    rows = -(-len(panels) // columns)
+    with mpl.rc_context({"text.parse_math": False}):  # a name with two dollar signs is no formula
+        figure = Figure(figsize=(2.9 * columns, 2.7 * rows + 0.4 + 0.2 * len(runs)))
+        axes = figure.subplots(rows, columns, squeeze=False, sharey=True)
+        step = SPREAD * max(float(np.ptp(there["sigma"])), 0.1)
+        for panel, ((dataset, model, regime, denoiser), chosen) in zip(axes.flat, panels, strict=False):
+            for number, run in enumerate(runs):
+                group = chosen[chosen["run"] == run]
+                x = group["sigma"] + step * (number - (len(runs) - 1) / 2)
+                bars = error_bars(group, "certified_dice")
+                look = LINES | {"color": RUN_COLORS[number], "marker": MODEL_MARKERS[number]}
+                panel.errorbar(x, group["certified_dice"], yerr=bars, label=run, **look)
+            sigmas = sorted(chosen["sigma"].unique())
+            panel.set_xticks(sigmas, [f"{sigma:g}" for sigma in sigmas])
+            panel.set_title(f"{dataset}, {model}\ntrained {TRAINED[str(regime)]},\n{BEHIND[str(denoiser)]}", fontsize=8)
+            panel.set(ylim=(-0.02, 1.02), xlabel="sigma (pixels in [0, 1])")
+            panel.tick_params(labelleft=True)
+            panel.grid(axis="y", alpha=0.3)
+        for panel in axes.flat[len(panels) :]:
+            panel.axis("off")
+        for panel in axes[:, 0]:
+            panel.set_ylabel("certified Dice")
+        shared_legend(figure, 2.4)
+    return figure

@@ -1,22 +1,25 @@
-"""What a comparison reads of each run: certificates, the settings on its page, and which images they speak of."""
+"""The runs that are compared, and what is read of each: records, tables of numbers, settings, which images."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from segcert.compare.numbers import RESAMPLES
 from segcert.io.arrays import StoredArrays
+from segcert.provenance.lineage import Lineage, LineageError
 from segcert.provenance.records import RecordError, read_record
-from segcert.results.tables import METRICS, MODEL, SETTINGS, ResultsError, main_table, read_results
+from segcert.results.tables import METRICS, ResultsError, main_table, read_results
 from segcert.votes import read_header
 
 FEWEST, MOST = 2, 8  # runs side by side: more have no marker of their own
-TEXT = ("dataset", "model", "regime", "denoiser", "method", "image")
-NUMBERS = [name for name in (*MODEL, *SETTINGS, *METRICS, "extended") if name not in TEXT]
-DECIDING = ("tau", "alpha", "n0", "n", "method")  # of a certificate, by their names in the configuration
+RESAMPLES = 1000
+DECIDING = ["tau", "alpha", "n0", "n", "method"]  # of a certificate, by their names in the configuration
+NAMES = ["dataset", "model", "regime", "denoiser", "image"]
+# Of certificates.parquet; an older run may lack them.
+SHOWN = ["radius", "radius_gray_levels", *METRICS, "extended"]
 
 
 class CompareError(ValueError):
@@ -25,28 +28,14 @@ class CompareError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class ComparedRun:
-    """A run as a comparison sees it.
-
-    Attributes
-    ----------
-    name
-        Of the run.
-    certificates
-        Its certificates.parquet.
-    configuration
-        The settings that the record of its page holds; empty where there is no such record.
-    images
-        SHA-256 of the pixels by image, of each data set, from the heads of its votes; a data set without votes here
-        is missing.
-    paged
-        Whether its page is there.
-    """
+    """A run as the page of a comparison sees it."""
 
     name: str
-    certificates: pd.DataFrame
-    configuration: Mapping[str, Any]
-    images: Mapping[str, Mapping[str, str]]
-    paged: bool
+    certificates: pd.DataFrame  # certificates.parquet; of SHOWN, columns that the file lacks hold NaN
+    columns: list[str]  # of the file
+    configuration: Mapping[str, Any]  # from the record of its page; empty where there is none
+    images: Mapping[str, Mapping[str, str]]  # SHA-256 of the pixels by data set and image; without votes, no data set
+    paged: bool  # its page is there
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -61,6 +50,24 @@ class ComparedRun:
     def outdated(self) -> list[str]:
         """Settings of which the page says something else than the certificates: a run that was not finished since."""
         return [name for name in DECIDING if self.configuration and self.configuration.get(name) != self.settings[name]]
+
+
+def find_run(name: str) -> Lineage:
+    """The lineage of a run by its name in this checkout, as `CHECKOUT:run`, or by the path of its results folder.
+
+    Raises LineageError where no such run is.
+    """
+    if ":" in name:
+        root, _, run = name.rpartition(":")
+    elif Path(name).parent.name == "results":
+        root, run = str(Path(name).parent.parent), Path(name).name
+    elif "/" in name:
+        raise LineageError(f"{name}: names no run; write a run's name, CHECKOUT:run or CHECKOUT/results/run")
+    else:
+        root, run = ".", name
+    if not Path(root).is_dir():
+        raise LineageError(f"{name}: there is no folder {root}; write a run's name, CHECKOUT:run or its results folder")
+    return Lineage.read(run, root)
 
 
 def read_runs(names: Sequence[str], root: str | Path = ".") -> list[ComparedRun]:
@@ -83,42 +90,58 @@ def read_runs(names: Sequence[str], root: str | Path = ".") -> list[ComparedRun]
             raise CompareError(f"compare: the run {name} stands twice; expected different runs ({known})")
         if name not in there:
             raise CompareError(f"compare: there is no run {name!r} in {root / 'results'}; {known}")
-    return [_read(root, name) for name in names]
+    return [_read_run(root, name) for name in names]
 
 
-def _read(root: Path, name: str) -> ComparedRun:
+def _read_run(root: Path, name: str) -> ComparedRun:
     path = root / "results" / name / "certificates.parquet"
-    if not path.exists():
-        raise CompareError(
-            f"{path}: is not there, the run {name} is not finished. Run: snakemake --config run={name} (and its other "
-            "settings); where its pointers are in git: dvc pull"
-        )
-    try:
-        certificates = read_results(path, TEXT, NUMBERS)
-    except ResultsError as error:
-        raise CompareError(str(error)) from error
+    certificates = read_numbers(path, [*NAMES, "method"], ["sigma", "tau", "alpha", "n0", "n", "k"], SHOWN)
     if certificates.empty:
         raise CompareError(f"{path}: holds no certificates; run snakemake --force {path}")
+    columns = list(certificates.columns)
+    certificates = certificates.assign(**{column: np.nan for column in SHOWN if column not in columns})
     page = root / "reports" / name / "index.html"
     try:
         configuration = read_record(page).get("params", {}).get("configuration", {})
     except RecordError as error:
         raise CompareError(str(error)) from error
-    images = {
-        dataset: _images(root / "results" / name / "votes" / str(dataset))
-        for dataset in certificates["dataset"].unique()
-    }
-    return ComparedRun(
-        name, certificates, configuration, {key: each for key, each in images.items() if each}, page.exists()
-    )
+    images = {}
+    for dataset in certificates["dataset"].unique():
+        if found := _read_images(root / "results" / name / "votes" / str(dataset)):
+            images[dataset] = found
+    return ComparedRun(name, certificates, columns, configuration, images, page.exists())
 
 
-def _images(folder: Path) -> dict[str, str]:
+def read_numbers(path: Path, names: Sequence[str], numbers: Sequence[str], optional: Sequence[str]) -> pd.DataFrame:
+    """A parquet file of a run, with columns of text, of numbers, and of numbers that an older run may lack.
+
+    Raises CompareError where the file is missing, damaged, or lacks another column.
+    """
+    if not path.exists():
+        raise CompareError(
+            f"{path}: is not there, the run {path.parent.name} is not finished. Run: snakemake --config "
+            f"run={path.parent.name} (and its other settings); where its pointers are in git: dvc pull"
+        )
+    try:
+        return read_results(path, names, numbers, optional)
+    except ResultsError as error:
+        raise CompareError(str(error)) from error
+
+
+def missing_columns(expected: Sequence[str], *tables: Iterable[str]) -> list[list[str]]:
+    """The columns that each table lacks, of those that are expected or that another of the tables has."""
+    wanted = dict.fromkeys(expected)
+    for columns in tables:
+        wanted |= dict.fromkeys(columns)
+    return [[column for column in wanted if column not in columns] for columns in tables]
+
+
+def _read_images(folder: Path) -> dict[str, str]:
     """SHA-256 of the pixels of each image whose votes lie in a folder, by name.
 
     All models and noise levels of a run look at the same images, so the heads of one folder of shards say it all.
     """
-    shards = next(iter(sorted({path.parent for path in folder.glob("*/*/*/shard_*.npz")})), None)
+    shards = min((path.parent for path in folder.glob("*/*/*/shard_*.npz")), default=None)
     found: dict[str, str] = {}
     for path in sorted(shards.glob("shard_*.npz")) if shards else ():
         try:

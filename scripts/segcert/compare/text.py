@@ -1,16 +1,18 @@
-"""The differences of two runs in words, for a terminal of 100 columns."""
+"""The differences of two runs: as text for a terminal of 100 columns, and as JSON for machines."""
 
 import collections
+import dataclasses
+import json
 import math
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping
 from typing import Any
 
 import pandas as pd
 
-from segcert.compare.causes import Cause, MovedJob, RecordsDiff
 from segcert.compare.numbers import Numbers
-from segcert.provenance.lineage import Job, Lineage
+from segcert.compare.records import ABSENT, Cause, MovedJob, RecordsDiff
+from segcert.provenance.lineage import Lineage
 from segcert.results.tables import MODEL
 
 WIDTH = 100
@@ -19,15 +21,47 @@ MOST_NAMES = 3  # of jobs that only one run has
 SHORT = 40  # characters of a value
 
 
-def describe(a: Lineage, b: Lineage, records: RecordsDiff, metrics: Numbers, intervals: Numbers) -> str:
+def to_json(a: Lineage, b: Lineage, records: RecordsDiff, metrics: Numbers, intervals: Numbers) -> str:
+    """All that was compared: causes, moved jobs and files, and the numbers of both runs (null where undefined)."""
+    document = {
+        "a": {"checkout": str(a.root), "run": a.run, "unreadable": a.unreadable},
+        "b": {"checkout": str(b.root), "run": b.run, "unreadable": b.unreadable},
+        "same": records.same and metrics.identical and intervals.identical,
+        "causes": [dataclasses.asdict(cause) for cause in records.causes],
+        "moved": [dataclasses.asdict(job) for job in records.moved],
+        "only_a": [job.name for job in records.only_a],
+        "only_b": [job.name for job in records.only_b],
+        "matched": records.matched,
+        "files": records.files,
+        "numbers": _numbers_as_json(metrics),
+        "intervals": _numbers_as_json(intervals),
+    }
+    return json.dumps(document, indent=2, allow_nan=False)
+
+
+def _numbers_as_json(numbers: Numbers) -> dict[str, Any]:
+    def rows(table: pd.DataFrame) -> list[dict[Hashable, Any]]:
+        return table.astype(object).where(table.notna(), None).to_dict("records")
+
+    return {
+        "identical": numbers.identical,
+        "rows": rows(numbers.table),
+        "only_a": rows(numbers.only_a),
+        "only_b": rows(numbers.only_b),
+        "missing_a": numbers.missing_a,
+        "missing_b": numbers.missing_b,
+    }
+
+
+def to_text(a: Lineage, b: Lineage, records: RecordsDiff, metrics: Numbers, intervals: Numbers) -> str:
     """All that differs: causes, what follows from them, numbers."""
     parts = [
         [f"A  {_about(a)}", f"B  {_about(b)}"],
         list(_causes(records)),
-        list(_artifacts(records)),
-        list(_numbers(metrics, intervals)),
+        list(_files(records)),
+        [*_metrics(metrics), *_intervals(intervals)],
     ]
-    return "\n\n".join("\n".join(part) for part in parts if part)
+    return "\n\n".join("\n".join(part) for part in parts)
 
 
 def _about(lineage: Lineage) -> str:
@@ -38,52 +72,43 @@ def _about(lineage: Lineage) -> str:
 
 def _causes(records: RecordsDiff) -> Iterator[str]:
     causes = [cause for cause in records.causes if cause.kind != "git"]
-    alone = [*_alone("A", records.only_a), *_alone("B", records.only_b)]
-    if not (causes or alone):
-        yield "Inputs, parameters, code, packages and settings: the same"
-    else:
+    if causes or records.only_a or records.only_b:
         yield "What differs, first cause first"
+    else:
+        yield "Inputs, parameters, code, packages and settings: the same"
     for cause in causes:
-        yield from _wrapped(f"  {cause.kind:<10}", f"{cause.name}: {_change(cause)}")
+        yield from _wrap(f"  {cause.kind:<10}", f"{cause.name}: {_change(cause)}")
         effect = "; no file differs by it" if cause.moved == 0 else ""
-        yield from _wrapped(" " * 14, f"in {_counted(cause.places)}{effect}")
-    yield from alone
+        yield from _wrap(" " * 14, f"in {_count_jobs(cause.places)}{effect}")
+    for side, jobs in (("A", records.only_a), ("B", records.only_b)):
+        if jobs:
+            names = [job.name for job in jobs[:MOST_NAMES]]
+            if len(jobs) > MOST_NAMES:
+                names.append("...")
+            counts = collections.Counter(job.rule for job in jobs)
+            yield from _wrap(f"  only in {side} ", f"{_count_jobs(counts)}: {', '.join(names)}")
     for cause in records.causes:
         if cause.kind == "git":
-            yield from _wrapped(
-                "  git       ", f"commit {_commit(cause.old)} -> {_commit(cause.new)} ({_jobs(cause.jobs)})"
-            )
+            # 12 digits of the commit, and "with changes"
+            old, new = (" ".join([state[:12], *state.split()[1:]]) for state in (cause.old, cause.new))
+            yield from _wrap("  git       ", f"{_count_jobs({f'commit {old} -> {new}': cause.jobs})}")
 
 
-def _commit(state: str) -> str:
-    commit, _, more = state.partition(" ")
-    return f"{commit[:12]} {more}".rstrip()
-
-
-def _alone(side: str, jobs: Sequence[Job]) -> Iterator[str]:
-    if jobs:
-        counts = collections.Counter(job.rule for job in jobs)
-        names = [*(job.name for job in jobs[:MOST_NAMES]), *(["..."] if len(jobs) > MOST_NAMES else [])]
-        yield from _wrapped(f"  only in {side} ", f"{_counted(counts)}: {', '.join(names)}")
-
-
-def _counted(counts: dict[str, int]) -> str:
-    return ", ".join(f"{name} ({_jobs(count)})" for name, count in counts.items())
-
-
-def _jobs(count: int) -> str:
-    return f"{count} {'job' if count == 1 else 'jobs'}"
+def _count_jobs(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} ({count} {'job' if count == 1 else 'jobs'})" for name, count in counts.items())
 
 
 def _change(cause: Cause) -> str:
     if cause.kind in ("source", "input", "code"):
-        words = {(True, False): "only in B", (False, True): "only in A"}
-        return words.get((cause.old == "absent", cause.new == "absent"), "other contents")
+        if (cause.old == ABSENT) == (cause.new == ABSENT):
+            return "other contents"
+        return "only in B" if cause.old == ABSENT else "only in A"
     if isinstance(cause.old, list) and isinstance(cause.new, list):
         gone = [each for each in cause.old if each not in cause.new]
         added = [each for each in cause.new if each not in cause.old]
         changes = [f"{sign} {_value(each)}" for sign, each in (("-", gone), ("+", added)) if each]
-        return ", ".join(changes) or f"{_value(cause.old)} -> {_value(cause.new)}"
+        if changes:
+            return ", ".join(changes)
     return f"{_value(cause.old)} -> {_value(cause.new)}"
 
 
@@ -95,76 +120,77 @@ def _value(value: Any) -> str:
     return text if len(text) <= SHORT else f"{text[:12]}..."
 
 
-def _artifacts(records: RecordsDiff) -> Iterator[str]:
+def _files(records: RecordsDiff) -> Iterator[str]:
     differing = sum(len(job.files) for job in records.moved)
     if not differing:
         yield f"Files made: all {records.files} identical (but for measured times)"
         return
     yield f"Files made: {differing} of {records.files} differ"
-    for rule, jobs in _by_rule(records.moved).items():
-        causes = dict.fromkeys(cause for job in jobs for cause in job.causes)
-        above = dict.fromkeys(name.split()[0] for job in jobs for name in job.follows)
-        why = [f"by {', '.join(causes)}"] if causes else []
-        why += [f"follows {', '.join(above)}"] if above else []
-        unexplained = sum(not (job.causes or job.follows) for job in jobs)
-        if unexplained:
+    rules: dict[str, list[MovedJob]] = {}
+    for job in records.moved:
+        rules.setdefault(job.rule, []).append(job)
+    for rule, jobs in rules.items():
+        why = []
+        if causes := dict.fromkeys(cause for job in jobs for cause in job.causes):
+            why.append(f"by {', '.join(causes)}")
+        if above := dict.fromkeys(name.split()[0] for job in jobs for name in job.follows):
+            why.append(f"follows {', '.join(above)}")
+        if unexplained := sum(not (job.causes or job.follows) for job in jobs):
             why.append(
                 f"{unexplained} without a cause in the records: not deterministic, or not made by the recorded job"
             )
-        yield from _wrapped(f"  {rule:<16} {len(jobs):>3} of {records.matched[rule]:>3} jobs  ", "; ".join(why))
+        yield from _wrap(f"  {rule:<16} {len(jobs):>3} of {records.matched[rule]:>3} jobs  ", "; ".join(why))
 
 
-def _by_rule(moved: Iterable[MovedJob]) -> dict[str, list[MovedJob]]:
-    rules: dict[str, list[MovedJob]] = {}
-    for job in moved:
-        rules.setdefault(job.rule, []).append(job)
-    return rules
-
-
-def _numbers(metrics: Numbers, intervals: Numbers) -> Iterator[str]:
+def _metrics(metrics: Numbers) -> Iterator[str]:
     moved, rows = metrics.moved, len(metrics.table.drop_duplicates(MODEL))
-    keys = [*MODEL, "measurement"]
-    measured = len(intervals.table.drop_duplicates(keys))
     if moved.empty:
         yield f"Numbers: identical in all {rows} rows of model, denoiser and sigma that both runs have"
     else:
         yield "Numbers: means over images, difference [95% paired bootstrap], images in which it moved"
+    yield from _missing("certificates", metrics)
     for number, group in moved.groupby("number", sort=False):
-        shown = group.loc[group["difference"].abs().sort_values(ascending=False, kind="stable").index[:MOST_ROWS]]
         yield f"  {number}"
-        yield from _rows(shown.sort_index())
-        left, same = len(group) - len(shown), rows - len(group)
-        notes = [f"{left} more (--json)"] * bool(left) + [f"identical in {same} more rows"] * bool(same)
-        yield from (f"    {note}" for note in notes)
+        largest = group["difference"].abs().sort_values(ascending=False, kind="stable").index[:MOST_ROWS]
+        yield from _rows(group.loc[largest].sort_index())
+        if len(group) > len(largest):
+            yield f"    {len(group) - len(largest)} more (--json)"
+        if rows > len(group):
+            yield f"    identical in {rows - len(group)} more rows"
     for side, only in (("A", metrics.only_a), ("B", metrics.only_b)):
         for values in only[:MOST_ROWS].itertuples(index=False):
             yield f"  only in {side}: {' '.join(map(_cell, values))}"
         if len(only) > MOST_ROWS:
             yield f"  only in {side}: {len(only) - MOST_ROWS} more (--json)"
-    if intervals.moved.empty:
-        yield f"Measurement intervals: identical in all {measured} that both runs have"
+
+
+def _intervals(intervals: Numbers) -> Iterator[str]:
+    keys = [*MODEL, "measurement"]
+    measured, moved = (len(table.drop_duplicates(keys)) for table in (intervals.table, intervals.moved))
+    if moved:
+        yield f"Measurement intervals: {moved} of {measured} moved (--json)"
     else:
-        yield f"Measurement intervals: {len(intervals.moved.drop_duplicates(keys))} of {measured} moved (--json)"
+        yield f"Measurement intervals: identical in all {measured} that both runs have"
+    yield from _missing("intervals", intervals)
+
+
+def _missing(file: str, numbers: Numbers) -> Iterator[str]:
+    for side, columns in (("A", numbers.missing_a), ("B", numbers.missing_b)):
+        if columns:
+            yield from _wrap(f"  not in {side}, not compared: ", f"{file} {', '.join(columns)}")
 
 
 def _rows(table: pd.DataFrame) -> Iterator[str]:
-    keys = [[_cell(value) for value in table[column]] for column in MODEL]
-    widths = [max(map(len, column)) for column in keys]
-    for names, row in zip(zip(*keys, strict=True), table.to_dict("records"), strict=True):
-        name = " ".join(text.ljust(width) for text, width in zip(names, widths, strict=True))
+    names = table[MODEL].map(_cell)
+    names = names.apply(lambda column: column.str.ljust(column.str.len().max()))
+    for name, row in zip(names.agg(" ".join, axis=1), table.to_dict("records"), strict=True):
+        means = " -> ".join("  n/a" if math.isnan(row[side]) else f"{row[side]:.3f}" for side in "ab")
         interval = f"[{_signed(row['difference_low'])}, {_signed(row['difference_high'])}]"
-        yield (
-            f"    {name}  {_plain(row['a'])} -> {_plain(row['b'])}  {_signed(row['difference'])} {interval:<16}"
-            f"  {row['moved']} of {row['images']}"
-        )
+        yield f"    {name}  {means}  {_signed(row['difference'])} {interval:<16}  {row['moved']} of {row['images']}"
 
 
 def _cell(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _plain(value: float) -> str:
-    return "  n/a" if math.isnan(value) else f"{value:.3f}"
 
 
 def _signed(value: float) -> str:
@@ -173,8 +199,8 @@ def _signed(value: float) -> str:
     return f"{value:+.3f}" if abs(value) >= 0.0005 or value == 0 else f"{value:+.0e}"
 
 
-def _wrapped(head: str, text: str) -> list[str]:
+def _wrap(head: str, text: str) -> list[str]:
+    indent = " " * len(head)
     return textwrap.wrap(
-        text, WIDTH, initial_indent=head, subsequent_indent=" " * len(head), break_long_words=False,
-        break_on_hyphens=False,
-    )  # fmt: skip
+        text, WIDTH, initial_indent=head, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )

@@ -1,26 +1,57 @@
-"""Pack a finished run as a Workflow Run RO-Crate, with PROV-JSON."""
+"""Pack a finished run as a Workflow Run RO-Crate: its files, the software, and the metadata of the whole.
 
+RO-Crate 1.1 with the profiles Process, Workflow and Provenance Run Crate 0.5. Every date comes from the run records, so
+that the same run gives the same metadata.
+"""
+
+import mimetypes
 import os
 import shutil
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import yaml
+from rocrate.rocrate import ROCrate
 
-from segcert.exchange.crate_contents import SOFTWARE, SOFTWARE_FOLDERS, Contents, CrateError
-from segcert.exchange.crate_metadata import describe
-from segcert.exchange.prov import prov_document
+from segcert.exchange.crate_actions import WORKFLOW, Work, action_id
+from segcert.exchange.crate_contents import Contents, CrateError, ref, refs
 from segcert.io.atomic import atomic_folder
-from segcert.provenance.git import find_agent
+from segcert.provenance.digests import file_digest
+from segcert.provenance.git import Agent, find_agent, public_address
 from segcert.provenance.lineage import Lineage
 
 CRATE = "ro-crate-metadata.json"
+SOFTWARE = (WORKFLOW, "LICENSE", "CITATION.cff", "pyproject.toml")
+SOFTWARE_FOLDERS = ("rules", "scripts", "config", "envs", "profiles", "reports/captions")
 README = """# segcert: the run {run}
 
 A finished run of segcert as an RO-Crate (Provenance Run Crate 0.5). `ro-crate-metadata.json` describes every file and
-every job, `prov.json` the same as PROV-JSON, `configuration.yaml` is the configuration; the report is
+every job, `configuration.yaml` is the configuration; the report is
 [reports/{run}/index.html](reports/{run}/index.html). Archives and prepared images are named by their SHA-256 and are
 not here. The licences and terms of the data sets hold for the images that the report shows.
 """
+PROFILES = {
+    "https://w3id.org/ro/wfrun/process/0.5": "Process Run Crate",
+    "https://w3id.org/ro/wfrun/workflow/0.5": "Workflow Run Crate",
+    "https://w3id.org/ro/wfrun/provenance/0.5": "Provenance Run Crate",
+    "https://w3id.org/workflowhub/workflow-ro-crate/1.0": "Workflow RO-Crate",
+}
+TERMS = "https://w3id.org/ro/terms/workflow-run/context"
+MIT = "https://spdx.org/licenses/MIT"
+LOCK_FORMAT = "https://pip.pypa.io/en/stable/reference/requirements-file-format/"
+FORMATS = {
+    ".md": "text/markdown",
+    ".npz": "application/zip",
+    ".parquet": "application/vnd.apache.parquet",
+    ".py": "text/x-python",
+    ".smk": "text/x-python",
+    ".yaml": "application/yaml",
+    ".yml": "application/yaml",
+    ".toml": "application/toml",
+    ".cff": "application/yaml",
+    "": "text/plain",
+}
 
 
 def write_crate(
@@ -41,8 +72,8 @@ def write_crate(
 
     Returns
     -------
-    The folder: ro-crate-metadata.json, prov.json, configuration.yaml, the software, and of data/, models/, results/ and
-    reports/ what the run made, images left out. Results are hard links where the file system allows it.
+    The folder: ro-crate-metadata.json, configuration.yaml, the software, and of data/, models/, results/ and reports/
+    what the run made, images left out. Results are hard links where the file system allows it.
 
     Raises
     ------
@@ -51,25 +82,23 @@ def write_crate(
     """
     root = Path(root)
     out = Path(out) if out else root / "reports" / f"{run}.crate"
+    software = Path(software or root)
     if out.exists() and not (out / CRATE).exists() and not (out.is_dir() and not any(out.iterdir())):
         raise CrateError(f"{out}: is there and is no crate; expected an older crate or nothing. Name another --out")
-    if not Path(software or root, "Snakefile").exists():
+    if not (software / WORKFLOW).exists():
         raise CrateError(
-            f"{Path(software or root)}: holds no Snakefile; expected segcert's sources. In a folder of snakedeploy: "
-            "snakemake crate"
+            f"{software}: holds no Snakefile; expected segcert's sources. In a folder of snakedeploy: snakemake crate"
         )
-    contents = Contents(Lineage.read(run, root), Path(software or root))
+    contents = Contents(Lineage.read(run, root), software)
     contents.check()
     with atomic_folder(out) as folder:
-        _copy_software(contents.software, folder)
+        _copy_software(software, folder)
         for path in [*contents.files, *(job.path for job in contents.lineage.jobs)]:
             _link(root / path, folder / path)
         configuration = contents.page.record["params"]["configuration"]
         (folder / "configuration.yaml").write_text(yaml.safe_dump(configuration, sort_keys=False))
         (folder / "README.md").write_text(README.format(run=run))
-        agent = find_agent(root)
-        prov_document(contents.lineage, agent.name).serialize(folder / "prov.json", indent=1)
-        describe(contents, folder, agent).metadata.write(folder)
+        _describe(contents, folder, find_agent(root)).metadata.write(folder)
     return out
 
 
@@ -77,11 +106,10 @@ def _copy_software(source: Path, folder: Path) -> None:
     for name in SOFTWARE:
         if (source / name).is_file():
             shutil.copy2(source / name, folder / name)
+    ignored = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info")
     for name in SOFTWARE_FOLDERS:
         if (source / name).is_dir():
-            shutil.copytree(
-                source / name, folder / name, ignore=shutil.ignore_patterns(".*", "__pycache__", "*.egg-info")
-            )
+            shutil.copytree(source / name, folder / name, ignore=ignored)
 
 
 def _link(source: Path, target: Path) -> None:
@@ -91,3 +119,126 @@ def _link(source: Path, target: Path) -> None:
         os.link(source, target)
     except OSError:
         shutil.copy2(source, target)
+
+
+def _describe(contents: Contents, folder: Path, agent: Agent) -> ROCrate:
+    """The metadata of the files that lie in `folder`, the crate to be, and of the run of `agent` that made them."""
+    citation = yaml.safe_load((folder / "CITATION.cff").read_text())
+    crate = ROCrate(version="1.1")
+    crate.metadata.extra_contexts.append(TERMS)
+    crate.metadata.extra_terms["buildInstructions"] = "https://codemeta.github.io/terms/buildInstructions"
+    crate.add_jsonld({"@id": agent.identifier, "@type": "Person", "name": agent.name})
+    work = Work(crate, contents, agent.identifier)
+    _add_software(work, folder, citation)
+    _add_files(crate, contents, folder)
+    for identifier in contents.add_data(crate):
+        crate.root_dataset.append_to("hasPart", ref(identifier))
+    actions = work.add_actions()
+    _add_root(crate, contents, citation, actions)
+    crate.root_dataset["author"] = ref(agent.identifier)
+    return crate
+
+
+def _add_software(work: Work, folder: Path, citation: dict[str, Any]) -> None:
+    """The workflow and the scripts that its jobs ran."""
+    address = public_address(work.contents.software)
+    common = {"version": str(citation["version"]), "license": ref(MIT)}
+    workflow = common | {
+        "@type": ["File", "SoftwareSourceCode", "ComputationalWorkflow", "HowTo"],
+        "name": citation["title"],
+        "description": citation["abstract"],
+        "conformsTo": ref("https://bioschemas.org/profiles/ComputationalWorkflow/1.0-RELEASE"),
+        "hasPart": refs(work.tools()),
+        "step": refs(work.steps()),
+        "buildInstructions": refs(_locks(folder)),
+    }
+    if address:
+        workflow["url"] = address
+    workflow |= _measured(folder / WORKFLOW)
+    work.crate.add_workflow(folder / WORKFLOW, WORKFLOW, main=True, lang="snakemake", properties=workflow)
+    work.crate.add_jsonld({"@id": LOCK_FORMAT, "@type": "WebSite", "name": "Requirements file of pip, with hashes"})
+    for path in work.tools():
+        script = common | {
+            "@type": ["File", "SoftwareSourceCode"],
+            "name": Path(path).name,
+            "softwareRequirements": refs(work.packages(path)),
+        }
+        if address:
+            script["url"] = f"{address}/{path}"
+        work.crate.add_file(folder / path, path, properties=script | _measured(folder / path))
+
+
+def _add_files(crate: ROCrate, contents: Contents, folder: Path) -> None:
+    """The contained files of the run, their records, the configuration, and the folders of the software."""
+
+    def add(path: str, **properties: Any) -> None:
+        properties = {"name": path, **properties, **_measured(folder / path)}
+        crate.add_file(folder / path, path, properties=properties)
+
+    run = contents.lineage.run
+    outputs = {f"reports/{run}/index.html": "report", f"results/{run}/certificates.parquet": "certificates"}
+    for path, name in outputs.items():
+        if path in contents.files:
+            slot = crate.add_formal_parameter(name, "File", f"#output/{name}")
+            crate.mainEntity.append_to("output", slot, compact=True)
+            add(path, exampleOfWork=ref(slot.id))
+    for path in contents.files:
+        if path not in outputs:
+            add(path)
+    for job in contents.lineage.jobs:
+        add(job.path, name=f"Run record: {job.name}", about=ref(action_id(job)))
+    add("configuration.yaml", name="Configuration of the run")
+    add("README.md", name="What this crate is", about=ref("./"))
+    for path in _locks(folder):
+        add(path, name="Locked packages", conformsTo=ref(LOCK_FORMAT))
+    for path in SOFTWARE:
+        if path != WORKFLOW and (folder / path).exists():
+            add(path)
+    for path in SOFTWARE_FOLDERS:
+        if (folder / path).is_dir():
+            crate.add_dataset(dest_path=f"{path}/", properties={"name": f"segcert: {path}", "license": ref(MIT)})
+
+
+def _add_root(crate: ROCrate, contents: Contents, citation: dict[str, Any], actions: list[str]) -> None:
+    for identifier, name in PROFILES.items():
+        version = identifier.rsplit("/", 1)[1]
+        crate.add_jsonld({"@id": identifier, "@type": "CreativeWork", "name": name, "version": version})
+    terms = "Of the software and of what it made. The data sets have licences and terms of their own."
+    crate.add_jsonld({"@id": MIT, "@type": "CreativeWork", "name": "MIT licence", "description": terms})
+    paper = citation["preferred-citation"]
+    arxiv = next(each["value"] for each in paper["identifiers"] if each["value"].startswith("arXiv:"))
+    address = f"https://arxiv.org/abs/{arxiv.removeprefix('arXiv:')}"
+    crate.add_jsonld(
+        {
+            "@id": address,
+            "@type": "ScholarlyArticle",
+            "name": paper["title"],
+            "author": ", ".join(f"{each['given-names']} {each['family-names']}" for each in paper["authors"]),
+            "isPartOf": paper["collection-title"],
+            "datePublished": str(paper["year"]),
+        }
+    )
+    datasets = contents.page.record["params"]["configuration"]["datasets"]
+    root = crate.root_dataset
+    root["name"] = f"segcert run {contents.lineage.run}"
+    root["description"] = (
+        f"A finished run of {citation['title']}: workflow, configuration, run records, models, votes, certificates, "
+        "tables and report. Archives and prepared images are described by their digests and are not contained; the "
+        "report shows some images, for which the terms of their data sets hold."
+    )
+    root["datePublished"] = max(job.record["ended"] for job in contents.lineage.jobs)
+    root["license"] = ref(MIT)
+    root["conformsTo"] = refs(PROFILES)
+    root["citation"] = refs([address, *(f"#citation/{quote(name)}" for name in datasets)])
+    root["about"] = refs(f"#data/{quote(name)}" for name in datasets)
+    root["mentions"] = refs(actions)
+
+
+def _measured(file: Path) -> dict[str, str]:
+    """The size, the SHA-256 and the format of a file."""
+    kind = FORMATS.get(file.suffix) or mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+    return {"contentSize": str(file.stat().st_size), "sha256": file_digest(file), "encodingFormat": kind}
+
+
+def _locks(folder: Path) -> list[str]:
+    return [path.relative_to(folder).as_posix() for path in sorted((folder / "envs").glob("lock-*.txt"))]

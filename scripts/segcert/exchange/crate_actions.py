@@ -12,12 +12,11 @@ from urllib.parse import quote
 from rocrate.rocrate import ROCrate
 
 from segcert.config import Config
-from segcert.exchange.crate_contents import Contents
-from segcert.exchange.crate_data import one_or_many
+from segcert.exchange.crate_contents import Contents, one_or_many, ref, refs
 from segcert.provenance.lineage import Job
 from segcert.provenance.records import SUFFIX
 
-PARAMETERS = (
+PARAMETERS = [
     "datasets",
     "models",
     "denoisers",
@@ -30,8 +29,13 @@ PARAMETERS = (
     "method",
     "noise",
     "seed",
-)
-SECONDS, MEBIBYTES = "https://qudt.org/vocab/unit/SEC", "https://qudt.org/vocab/unit/MebiBYTE"
+]  # of the configuration: those that a crate shows as inputs of the workflow
+TABLES = ("certificates", "intervals", "attacks", "budget", "radii")
+TYPES = {int: "Integer", float: "Float", bool: "Boolean"}
+USED = {
+    "seconds": ("wall-clock time", "https://qudt.org/vocab/unit/SEC"),
+    "peak_memory_mib": ("peak memory", "https://qudt.org/vocab/unit/MebiBYTE"),
+}
 COMPLETED = "http://schema.org/CompletedActionStatus"
 WORKFLOW = "Snakefile"
 
@@ -49,46 +53,47 @@ class Work:
         """The jobs of the run, in the order of their work."""
         return self.contents.lineage.jobs
 
-    def add(self) -> list[str]:
-        """Add all of it; return the @id of the actions."""
-        for rule in dict.fromkeys(job.rule for job in self.jobs):
-            self._add_step(rule)
-        for job in self.jobs:
-            self._add_job(job)
-        return [self._add_run(), *map(action_id, self.jobs)]
-
     def tools(self) -> list[str]:
         """The scripts that the jobs ran, by path."""
         return list(dict.fromkeys(map(script_of, self.jobs)))
 
     def steps(self) -> list[str]:
         """The @id of each step, in the order of the work."""
-        return [f"{WORKFLOW}#{rule}" for rule in dict.fromkeys(job.rule for job in self.jobs)]
+        return list(dict.fromkeys(_step_id(job) for job in self.jobs))
 
     def packages(self, script: str) -> list[str]:
         """Add the packages that a script imported, by their package URL (purl); return the @id of each."""
-        found = {
-            f"pkg:pypi/{name}@{quote(version)}": (name, version)
-            for job in self.jobs
-            if script_of(job) == script
-            for name, version in job.record["packages"].items()
-            if name != "segcert"
-        }
-        for purl, (name, version) in found.items():
-            if not self.crate.get(purl):
-                self._add(purl, "SoftwareApplication", name=name, softwareVersion=version, url=purl)
-        return sorted(found)
+        purls = set()
+        for job in self.jobs:
+            if script_of(job) != script:
+                continue
+            for name, version in job.record["packages"].items():
+                if name == "segcert":
+                    continue
+                purl = f"pkg:pypi/{name}@{quote(version)}"
+                purls.add(purl)
+                if not self.crate.get(purl):
+                    self._add(purl, "SoftwareApplication", name=name, softwareVersion=version, url=purl)
+        return sorted(purls)
 
-    def _add_step(self, rule: str) -> None:
-        first = next(job for job in self.jobs if job.rule == rule)
-        identifier = f"{WORKFLOW}#{rule}"
-        position = str(self.steps().index(identifier))
-        self._add(identifier, "HowToStep", name=rule, position=position, workExample=ref(script_of(first)))
+    def add_actions(self) -> list[str]:
+        """Add the steps and the actions; return the @id of the actions."""
+        first: dict[str, Job] = {}
+        for job in self.jobs:
+            first.setdefault(_step_id(job), job)
+        for position, (step, job) in enumerate(first.items()):
+            self._add(step, "HowToStep", name=job.rule, position=str(position), workExample=ref(script_of(job)))
+        for job in self.jobs:
+            self._add_job(job)
+        self._add_run()
+        return ["#run", *map(action_id, self.jobs)]
 
     def _add_job(self, job: Job) -> None:
         files = self.contents.identifiers
+        read = [files[path] for path in job.inputs]
         self._add(
-            action_id(job), "CreateAction",
+            action_id(job),
+            "CreateAction",
             name=job.name,
             description=self._describe(job),
             instrument=ref(script_of(job)),
@@ -96,33 +101,32 @@ class Work:
             startTime=job.record["started"],
             endTime=job.record["ended"],
             actionStatus=COMPLETED,
-            object=refs([files[path] for path in job.inputs] + self._values(job)),
+            object=refs(read + self._add_values(job)),
             result=refs(files[path] for path in (*job.outputs, *job.holds)),
-            resourceUsage=refs(self._usage(job)),
+            resourceUsage=refs(self._add_usage(job)),
             subjectOf=ref(quote(job.path)),
-        )  # fmt: skip
-        step = ref(f"{WORKFLOW}#{job.rule}")
-        self._add(
-            control_id(job), "ControlAction", name=f"Step {job.rule}", instrument=step, object=ref(action_id(job))
         )
+        step, action = ref(_step_id(job)), ref(action_id(job))
+        self._add(_control_id(job), "ControlAction", name=f"Step {job.rule}", instrument=step, object=action)
 
     def _describe(self, job: Job) -> str:
         record, git = job.record, job.record["git"]
         device = record.get("device") or f"cpu, {record['threads']} threads"
-        where = f"On {device}; {record['machine']}, Python {record['python']}."
+        words = f"On {device}; {record['machine']}, Python {record['python']}. "
         if job.clean is None:
-            state = "Outside of git: no commit says which code ran, only its digests in the run record."
+            words += "Outside of git: no commit says which code ran, only its digests in the run record."
         elif job.clean:
-            state = f"From commit {git['commit']}."
+            words += f"From commit {git['commit']}."
         else:
-            state = (
+            words += (
                 f"From commit {git['commit']} with uncommitted changes in {len(git['changed'])} files, which the run "
                 "record lists: the commit alone does not give this result."
             )
-        later = self.contents.later_code(job)
-        return " ".join([where, state] + ([f"The crate holds another version of {', '.join(later)}."] if later else []))
+        if later := self.contents.later_code(job):
+            words += f" The crate holds another version of {', '.join(later)}."
+        return words
 
-    def _values(self, job: Job) -> list[str]:
+    def _add_values(self, job: Job) -> list[str]:
         """The wildcards and the parameters of a job that people vary, as PropertyValues; their @id."""
         params = job.record["params"]
         settings = params["settings"] if isinstance(params.get("settings"), dict) else {}
@@ -135,61 +139,68 @@ class Work:
                     self._add(identifiers[-1], "PropertyValue", name=name, value=value)
         return identifiers
 
-    def _usage(self, job: Job) -> list[str]:
-        base = f"#usage/{quote(job.path.removesuffix(SUFFIX))}"
-        quantities = (("seconds", "wall-clock time", SECONDS), ("peak_memory_mib", "peak memory", MEBIBYTES))
-        for key, name, unit in quantities:
-            self._add(
-                f"{base}/{key}", "PropertyValue",
-                name=name, propertyID=f"urn:segcert:record:{key}", unitCode=unit, value=job.record[key],
-            )  # fmt: skip
-        return [f"{base}/{key}" for key, *_ in quantities]
+    def _add_usage(self, job: Job) -> list[str]:
+        """The time and the memory of a job as PropertyValues; their @id."""
+        identifiers = []
+        for key, (name, unit) in USED.items():
+            identifiers.append(f"#usage/{_artifact(job)}/{key}")
+            term = f"urn:segcert:record:{key}"
+            value = job.record[key]
+            self._add(identifiers[-1], "PropertyValue", name=name, propertyID=term, unitCode=unit, value=value)
+        return identifiers
 
-    def _add_run(self) -> str:
-        """The run of the workflow and of its engine; the @id of the former."""
-        run = self.contents.lineage.run
-        start, end = min(job.record["started"] for job in self.jobs), max(job.record["ended"] for job in self.jobs)
-        times = {"startTime": start, "endTime": end, "actionStatus": COMPLETED, "agent": ref(self.agent)}
-        groups = [group.identifier for group in self.contents.groups if group.title.startswith("raw")]
-        archives = [
-            self.contents.identifiers[path]
-            for job in self.jobs
-            if not job.rule.startswith("prepare")
-            for path in job.holds
-            if path in self.contents.described
-        ]
-        sources = [self.contents.identifiers[path] for path in self.contents.lineage.sources]
+    def _add_run(self) -> None:
+        """The run of the workflow and of its engine."""
+        contents, run = self.contents, self.contents.lineage.run
+        common = {
+            "startTime": min(job.record["started"] for job in self.jobs),
+            "endTime": max(job.record["ended"] for job in self.jobs),
+            "actionStatus": COMPLETED,
+            "agent": ref(self.agent),
+        }
+        read = ["configuration.yaml", *self._add_parameters()]
+        read += [group.identifier for group in contents.groups if group.title.startswith("raw")]
+        for job in self.jobs:
+            if not job.rule.startswith("prepare"):  # what else a job holds: archives
+                read += [contents.identifiers[path] for path in job.holds if path in contents.described]
+        read += [contents.identifiers[path] for path in contents.lineage.sources]
+        results = (f"reports/{run}/", *(f"results/{run}/{table}.parquet" for table in TABLES))
         dirty = sum(job.clean is not True for job in self.jobs)
         self._add(
-            "#run", "CreateAction",
+            "#run",
+            "CreateAction",
             name=f"Run {run} of segcert",
             description=f"{len(self.jobs)} jobs, {dirty} of them not from a clean commit.",
             instrument=ref(WORKFLOW),
-            object=refs(["configuration.yaml", *self._parameters(), *groups, *archives, *sources]),
-            result=refs(quote(path) for path in self.contents.files if path.startswith(_results(run))),
-            **times,
-        )  # fmt: skip
-        self._add("#engine", "SoftwareApplication", name="Snakemake", url="https://snakemake.github.io",
-                  softwareVersion=self.contents.page.record["packages"].get("snakemake", "unknown"))  # fmt: skip
+            object=refs(read),
+            result=refs(quote(path) for path in contents.files if path.startswith(results)),
+            **common,
+        )
+        version = contents.page.record["packages"].get("snakemake", "unknown")
+        address = "https://snakemake.github.io"
+        self._add("#engine", "SoftwareApplication", name="Snakemake", url=address, softwareVersion=version)
         self._add(
-            "#organize", "OrganizeAction",
+            "#organize",
+            "OrganizeAction",
             name=f"Snakemake's run of {run}",
             instrument=ref("#engine"),
-            object=refs(map(control_id, self.jobs)),
+            object=refs(map(_control_id, self.jobs)),
             result=ref("#run"),
-            **times,
-        )  # fmt: skip
-        return "#run"
+            **common,
+        )
 
-    def _parameters(self) -> list[str]:
+    def _add_parameters(self) -> list[str]:
         """The parameters of the configuration that matter, as inputs of the workflow; the @id of their values."""
         configuration = self.contents.page.record["params"]["configuration"]
         identifiers = []
-        for name in (name for name in PARAMETERS if name in configuration):
+        for name in PARAMETERS:
+            if name not in configuration:
+                continue
             value = configuration[name]
-            parameter = self.crate.add_formal_parameter(
-                name, _type_of(value), f"#parameter/{name}", Config.model_fields[name].description
-            )
+            example = value[0] if isinstance(value, list) and value else value
+            kind = TYPES.get(type(example), "Text")
+            words = Config.model_fields[name].description
+            parameter = self.crate.add_formal_parameter(name, kind, f"#parameter/{name}", words)
             self.crate.mainEntity.append_to("input", parameter)
             identifiers.append(f"#parameter/{name}/value")
             shown = one_or_many(value) if isinstance(value, list) else value
@@ -209,29 +220,16 @@ def script_of(job: Job) -> str:
 
 def action_id(job: Job) -> str:
     """The @id of the CreateAction of a job."""
-    return f"#job/{quote(job.path.removesuffix(SUFFIX))}"
+    return f"#job/{_artifact(job)}"
 
 
-def control_id(job: Job) -> str:
-    """The @id of the ControlAction of a job."""
-    return f"#control/{quote(job.path.removesuffix(SUFFIX))}"
+def _control_id(job: Job) -> str:
+    return f"#control/{_artifact(job)}"
 
 
-def ref(identifier: str) -> dict[str, str]:
-    """A reference to an entity."""
-    return {"@id": identifier}
+def _step_id(job: Job) -> str:
+    return f"{WORKFLOW}#{job.rule}"
 
 
-def refs(identifiers: Any) -> Any:
-    """References to entities, each once."""
-    return one_or_many([ref(identifier) for identifier in dict.fromkeys(identifiers)])
-
-
-def _type_of(value: Any) -> str:
-    value = value[0] if isinstance(value, list) and value else value
-    return {int: "Integer", float: "Float", bool: "Boolean"}.get(type(value), "Text")
-
-
-def _results(run: str) -> tuple[str, ...]:
-    tables = ("certificates", "intervals", "attacks", "budget", "radii")
-    return (f"reports/{run}/", *(f"results/{run}/{table}.parquet" for table in tables))
+def _artifact(job: Job) -> str:
+    return quote(job.path.removesuffix(SUFFIX))

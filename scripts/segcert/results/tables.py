@@ -27,14 +27,20 @@ class ResultsError(ValueError):
     """A file of results that is damaged, or lacks columns; the message names it."""
 
 
-def read_results(path: str | Path, names: Sequence[str], numbers: Sequence[str]) -> pd.DataFrame:
-    """A parquet file of results that has these columns, of text and of numbers. Raises ResultsError for another."""
+def read_results(
+    path: str | Path, names: Sequence[str], numbers: Sequence[str], optional: Sequence[str] = ()
+) -> pd.DataFrame:
+    """A parquet file of results that has these columns, of text and of numbers. Raises ResultsError for another.
+
+    Columns of numbers that are `optional` may be missing.
+    """
     try:
         results = pd.read_parquet(path)
     except FileNotFoundError:
         raise
     except Exception as error:  # Arrow fails in many ways
         raise ResultsError(f"{path}: cannot be read ({error}); run snakemake --force {path}") from error
+    numbers = [*numbers, *(name for name in optional if name in results.columns)]
     lacking = [name for name in (*names, *numbers) if name not in results.columns]
     of_text = {name for name in names if name not in lacking and all(type(each) is str for each in results[name])}
     of_numbers = {name for name in numbers if name not in lacking and results[name].dtype.kind in "biuf"}
@@ -69,7 +75,8 @@ def main_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
 
     Each metric has its 95% bootstrap interval over images in the columns <metric>_low and <metric>_high.
     """
-    per_image = rows.groupby([*MODEL, *SETTINGS, "image"], sort=False, as_index=False)[[*METRICS, "extended"]].mean()
+    keys = [*MODEL, *SETTINGS, "image"]
+    per_image = rows.groupby(keys, sort=False, as_index=False, dropna=False)[[*METRICS, "extended"]].mean()
     return _summarise(per_image, MODEL, resamples)
 
 
@@ -180,7 +187,7 @@ def attack_table(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _summarise(rows: pd.DataFrame, keys: Sequence[str], resamples: int) -> pd.DataFrame:
     summaries = []
-    for values, group in rows.groupby([*keys, *SETTINGS], sort=False):
+    for values, group in rows.groupby([*keys, *SETTINGS], sort=False, dropna=False):
         summary = dict(zip([*keys, *SETTINGS], values, strict=True)) | {"images": group["image"].nunique()}
         for metric in METRICS:
             mean, low, high = mean_interval(group[metric].to_numpy(), resamples)

@@ -38,7 +38,7 @@ def records():
     from segcert.audit.checks.code import check_environment
     from segcert.audit.checks.files import check_files, check_indexes, check_links
     from segcert.audit.text import audit_in_words, way_of
-    from segcert.compare.causes import diff_records
+    from segcert.compare.records import diff_records
     from segcert.provenance.lineage import Lineage
     from segcert.provenance.records import load_record
     from segcert.provenance.staleness import disturbed, notice_changes

@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import bootstrap
+from typer.testing import CliRunner
 
-from segcert.cli import main
+from segcert.cli import app
 from segcert.compare.page import folder_name, write_comparison
-from segcert.compare.runs import CompareError
+from segcert.compare.runs import SHOWN, CompareError
 
 MODEL = ["dataset", "model", "regime", "denoiser", "sigma"]
 ROW = {"model": "unet", "regime": "noise", "denoiser": "none", "sigma": 0.5}
@@ -25,7 +26,7 @@ class Root:
     def __init__(self, path):
         self.path = path
 
-    def write(self, run, dice, *, dataset="d", pixels="", extended=False, told=None, votes=True, **settings):
+    def write(self, run, dice, *, dataset="d", pixels="", extended=False, told=None, votes=True, lacks=(), **settings):
         decided = SETTINGS | settings
         rows = [
             ROW | {"dataset": dataset} | dict(key) | decided | dict.fromkeys(METRICS, 0.5)
@@ -36,7 +37,7 @@ class Root:
         ]  # fmt: skip
         results = self.path / "results" / run
         results.mkdir(parents=True)
-        pd.DataFrame(rows).to_parquet(results / "certificates.parquet")
+        pd.DataFrame(rows).drop(columns=list(lacks)).to_parquet(results / "certificates.parquet")
         if votes:
             shard = results / f"votes/{dataset}/unet-noise/none/sigma_0.5/shard_0.npz"
             shard.parent.mkdir(parents=True)
@@ -105,11 +106,11 @@ def test_numbers_are_those_of_an_independent_recomputation(root):
 
 def test_the_same_runs_give_the_same_bytes(root):
     root.write("a", {(): images(FIRST)}).write("b", {(): images(SECOND)})
-    folder = root.path / "reports/a+b"
-    root.compare("a", "b")
-    first = [path.read_bytes() for path in (folder / "index.html", folder / "tables/compare.csv")]
-    root.compare("a", "b")
-    assert first == [path.read_bytes() for path in (folder / "index.html", folder / "tables/compare.csv")]
+    made = []
+    for _ in range(2):
+        root.compare("a", "b")
+        made.append({path: path.read_bytes() for path in (root.path / "reports/a+b").rglob("*.*")})
+    assert made[0] == made[1]
 
 
 def test_only_images_that_both_have_are_paired(root):
@@ -259,13 +260,34 @@ def test_torn_votes_are_named(root):
         root.compare("a", "b")
 
 
-def test_the_command_says_where_the_page_is_and_2_where_there_is_none(root, monkeypatch, capsys):
+def test_columns_that_a_run_lacks_are_named_and_the_others_are_compared(root):
+    root.write("a", {(): images(FIRST)}, lacks=["worst_case_dice", "extended"])
+    root.write("b", {(): images(SECOND)}, new=1.0).write("c", {(): images(SECOND)})
+    page, table = root.compare("a", "b", "c")
+    top = page[: page.index('id="settings"')]
+    heading = "lacks columns that another run or this version of segcert has:</strong>"
+    assert f"a {heading} worst_case_dice, extended, new. What" in top
+    assert f"c {heading} new. What" in top
+    assert top.count('class="notice"') == 2
+    assert list(table["worst_case_dice"].isna()) == [True, False, False]
+    assert 'data-column="worst_case_dice">n/a</data>' in page
+    assert list(table["difference"][1:]) == pytest.approx([(SECOND - FIRST).mean()] * 2)
+
+
+def test_without_any_column_that_may_be_missing_settings_and_images_are_compared(root):
+    root.write("a", {(): images(FIRST)}, lacks=SHOWN).write("b", {(): images(SECOND)}, tau=0.8)
+    page, table = root.compare("a", "b")
+    assert (list(table["note"]), list(table["images"])) == (["reference", "no number"], [12, 12])
+    assert "radius differs at the same sigma" in page
+    root.write("c", {(): images(FIRST)}, lacks=["tau"])
+    with pytest.raises(CompareError, match=r"c/certificates\.parquet: lacks the column tau"):
+        root.compare("a", "c")
+
+
+def test_the_command_says_where_the_page_is_and_2_where_there_is_none(root, monkeypatch):
     root.write("a", {(): images(FIRST)}).write("b", {(): images(SECOND)})
     monkeypatch.chdir(root.path)
     for arguments, code, words in (("a b", 0, "reports/a+b/index.html"), ("a z", 2, "no run 'z'")):
-        monkeypatch.setattr("sys.argv", ["segcert", "compare", *arguments.split()])
-        with pytest.raises(SystemExit) as done:
-            main()
-        assert done.value.code == code
-        captured = capsys.readouterr()
-        assert words in (captured.err if code else captured.out)
+        done = CliRunner().invoke(app, ["compare", *arguments.split()])
+        assert done.exit_code == code
+        assert words in (done.stderr if code else done.stdout)

@@ -5,17 +5,18 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
-from segcert.cli import main
-from segcert.compare.causes import diff_records, find_run
-from segcert.compare.document import as_document
+from segcert.cli import app
 from segcert.compare.numbers import compare_numbers, moved_intervals, moved_metrics
-from segcert.compare.text import describe
+from segcert.compare.records import diff_records
+from segcert.compare.runs import find_run
+from segcert.compare.text import to_json, to_text
 from segcert.provenance.lineage import LineageError
 from segcert.results.bootstrap import mean_interval
 
 MODEL = {"dataset": "d", "model": "unet", "regime": "clean", "denoiser": "none"}
-METRICS = ["dice", "certified_dice", "certified_iou", "worst_case_dice", "abstain", "radius"]
+METRICS = ["dice", "iou", "certified_dice", "certified_iou", "worst_case_dice", "abstain", "radius"]
 
 
 class Checkout:
@@ -94,7 +95,7 @@ def compared(a, b):
 def in_words(a, b):
     runs = a.write(), b.write()
     found = diff_records(*runs), moved_metrics(*runs), moved_intervals(*runs)
-    return describe(*runs, *found), json.loads(as_document(*runs, *found))
+    return to_text(*runs, *found), json.loads(to_json(*runs, *found))
 
 
 def causes(found):
@@ -291,24 +292,20 @@ def test_lines_fit_into_100_columns(a, b):
     assert max(map(len, lines[2:])) <= 100  # those above hold the path of the checkout
 
 
-def status(monkeypatch, *arguments):
-    monkeypatch.setattr("sys.argv", ["segcert", "diff", *map(str, arguments)])
-    with pytest.raises(SystemExit) as stopped:
-        main()
-    return stopped.value.code
-
-
-def test_the_exit_status_says_whether_anything_differs(a, b, monkeypatch, capsys):
+def test_the_exit_status_says_whether_anything_differs(a, b):
     a.write(), b.write()
-    runs = a.root / "results/r", f"{b.root}:other"
-    assert status(monkeypatch, *runs) == 0
-    assert "identical" in capsys.readouterr().out
+    runs = str(a.root / "results/r"), f"{b.root}:other"
+    same = CliRunner().invoke(app, ["diff", *runs])
+    assert (same.exit_code, "identical" in same.stdout) == (0, True)
     b.jobs["collect"]["params"]["seed"] = 1
     b.write()
-    assert status(monkeypatch, *runs, "--json") == 1
-    assert not json.loads(capsys.readouterr().out)["same"]
-    assert status(monkeypatch, "nowhere", runs[1]) == 2
-    assert "nowhere: holds no run records" in capsys.readouterr().err
+    different = CliRunner().invoke(app, ["diff", *runs, "--json"])
+    assert (different.exit_code, json.loads(different.stdout)["same"]) == (1, False)
+    nothing = CliRunner().invoke(app, ["diff", "nowhere", runs[1]])
+    assert (nothing.exit_code, "nowhere: holds no run records" in nothing.stderr) == (2, True)
+    (b.root / "results/other/certificates.parquet").unlink()
+    unfinished = CliRunner().invoke(app, ["diff", *runs])
+    assert (unfinished.exit_code, "the run other is not finished" in unfinished.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(
@@ -316,7 +313,6 @@ def test_the_exit_status_says_whether_anything_differs(a, b, monkeypatch, capsys
     [
         ("gone:r", "there is no folder gone"),
         ("some/where", "names no run; write a run's name"),
-        ("nowhere", "holds no run records; the runs here: r"),
         ("results/nowhere", "holds no run records; the runs here: r"),
     ],
 )
@@ -327,8 +323,30 @@ def test_a_run_that_is_not_there_is_named(a, monkeypatch, name, message):
         find_run(name)
 
 
-def test_a_run_without_certificates_is_named(a, b):
-    runs = a.write(), b.write()
-    (b.root / "results/other/certificates.parquet").unlink()
-    with pytest.raises(LineageError, match="let snakemake finish the run other"):
-        moved_metrics(*runs)
+def test_columns_that_an_older_run_lacks_are_named_and_the_others_are_compared(a, b):
+    for row in a.rows:
+        del row["worst_case_dice"]
+    for row in b.rows:
+        row |= {"certified_dice": 0.6, "worst_case_dice": 0.1, "new": 1.0}
+    for row in b.intervals:
+        del row["median"]
+    text, document = in_words(a, b)
+    numbers, intervals = document["numbers"], document["intervals"]
+    assert (numbers["missing_a"], numbers["missing_b"]) == (["worst_case_dice", "new"], [])
+    assert (intervals["missing_a"], intervals["missing_b"]) == ([], ["median"])
+    moved = {row["number"]: round(row["difference"], 9) for row in numbers["rows"]}
+    others = {"dice", "iou", "certified_iou", "abstain", "radius"}
+    assert moved == dict.fromkeys(others, 0) | {"certified_dice": 0.1}
+    assert {row["number"] for row in intervals["rows"]} == {"low", "high"}
+    assert not document["same"]
+    assert "not in A, not compared: certificates worst_case_dice, new" in text
+    assert "not in B, not compared: intervals median" in text
+
+
+def test_a_column_that_both_lack_is_no_difference_and_one_that_a_run_lacks_is_one(a, b):
+    for row in a.rows + b.rows:
+        del row["worst_case_dice"]
+    assert in_words(a, b)[1]["same"]
+    for row in b.rows:
+        row["worst_case_dice"] = 0.5
+    assert not in_words(a, b)[1]["same"]

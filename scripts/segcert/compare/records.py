@@ -1,0 +1,233 @@
+"""What differs between two runs, by their run records: causes first, then what follows from them.
+
+Jobs are matched by rule and wildcards; the name of a run, and paths that hold it, are no difference. The digests are
+those that the records state: whether files still are what their records say is for an audit.
+"""
+
+import collections
+import dataclasses
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from segcert.provenance.lineage import Job, Lineage
+
+ABSENT = "absent"
+RUN = "RUN"
+SETTINGS = ("python", "machine", "device", "driver", "threads")
+# Not compared: what holds measured times or names the commit, and what shows the run's name where names differ.
+# What else the pages show stands in files that are compared.
+TIMED = (
+    f"results/{RUN}/seconds/",
+    f"reports/{RUN}/index.html",
+    f"reports/{RUN}/summary.pdf",
+    f"reports/{RUN}/tables/stages.csv",
+    f"reports/{RUN}/figures/stages.",
+    f"reports/{RUN}/checks.json",
+    f"reports/{RUN}/figures/lineage.",
+)
+NAMED = (f"reports/{RUN}/data.html",)
+THROUGH_RECORDS = {"code", "environment"}  # digests of what records say in full
+
+JobKey = tuple[str, tuple[tuple[str, str], ...]]
+Change = tuple[str, str, tuple[Any, Any], str]  # kind, name, values, where it stands in the job: `settings.tau`
+
+
+@dataclasses.dataclass(frozen=True)
+class Cause:
+    """A distinct change and the jobs that it touches.
+
+    `kind` is source (a file from outside), input (a file as it was when it was read, and is no more), parameter, code
+    (a file below scripts/), package (a locked or imported one), setting (SETTINGS) or git.
+    """
+
+    kind: str
+    name: str
+    old: Any  # `absent` where one run lacks it
+    new: Any
+    places: dict[str, int]  # number of jobs by rule and place: `certify settings.tau`
+    jobs: int
+    moved: int | None  # of the jobs, those that made other files; None where no file of theirs is compared
+
+
+@dataclasses.dataclass(frozen=True)
+class MovedJob:
+    """A job, by its rule and wildcards, that made other files in B than in A."""
+
+    job: str
+    rule: str
+    files: dict[str, tuple[str, str]]  # SHA-256 in A and in B of what differs, by path
+    causes: list[str]  # names of what changed in the job itself; empty where it only follows from upstream
+    follows: list[str]  # jobs upstream that made other files, or that only one run has
+
+
+@dataclasses.dataclass(frozen=True)
+class RecordsDiff:
+    """The differences of two runs by their records."""
+
+    causes: list[Cause]  # in the order of the first job that each touches; commits come last
+    moved: list[MovedJob]  # in the order of their work
+    only_a: list[Job]
+    only_b: list[Job]
+    matched: dict[str, int]  # number of jobs that both have, by rule
+    files: int  # number of files that were compared
+
+    @property
+    def same(self) -> bool:
+        """Nothing differs; another commit with the same code is no difference."""
+        return not (self.moved or self.only_a or self.only_b or any(cause.kind != "git" for cause in self.causes))
+
+
+def diff_records(a: Lineage, b: Lineage) -> RecordsDiff:
+    """Compare two runs by their records."""
+    skipped = TIMED if a.run == b.run else TIMED + NAMED
+    side_a, side_b = _Side(a, skipped), _Side(b, skipped)
+    touched: dict[tuple[str, str, str], dict[JobKey, list[str]]] = {}
+    moved: dict[JobKey, MovedJob] = {}
+    matched = [key for key in side_b.jobs if key in side_a.jobs]
+    for key in matched:
+        changes, follows = _changed_inputs(key, side_a, side_b)
+        changes += _changed_job(key, side_a, side_b)
+        for kind, name, values, place in changes:
+            where = f"{key[0]} {place}" if place not in ("", name) else key[0]
+            touched.setdefault((kind, name, json.dumps(values)), {}).setdefault(key, []).append(where)
+        if files := dict(_differing(side_a.made[key], side_b.made[key])):
+            own = list(dict.fromkeys(name for kind, name, *_ in changes if kind != "git"))
+            moved[key] = MovedJob(side_b.jobs[key].name, key[0], files, own, follows)
+    causes = []
+    for (kind, name, both), jobs in touched.items():
+        places = collections.Counter(where for each in jobs.values() for where in each)
+        effect = len(jobs.keys() & moved.keys()) if any(side_b.made[key] for key in jobs) else None
+        old, new = json.loads(both)
+        causes.append(Cause(kind, name, old, new, dict(places), len(jobs), effect))
+    return RecordsDiff(
+        causes=sorted(causes, key=lambda cause: cause.kind == "git"),
+        moved=list(moved.values()),
+        only_a=[job for key, job in side_a.jobs.items() if key not in side_b.jobs],
+        only_b=[job for key, job in side_b.jobs.items() if key not in side_a.jobs],
+        matched=dict(collections.Counter(rule for rule, _ in matched)),
+        files=sum(len(side_a.made[key].keys() | side_b.made[key].keys()) for key in matched),
+    )
+
+
+class _Side:
+    """A run with its own name taken out of paths, and without files that are not compared.
+
+    `made` and `read` hold SHA-256 by path of what each job made and read; `maker` the job that made each path.
+    """
+
+    def __init__(self, lineage: Lineage, skipped: tuple[str, ...]) -> None:
+        self.run, self._skipped = lineage.run, skipped
+        self._own = re.compile(rf"\b(results|reports|logs)/{re.escape(lineage.run)}(?=/|$)")
+        self.jobs: dict[JobKey, Job] = {}
+        self.made: dict[JobKey, dict[str, str]] = {}
+        self.read: dict[JobKey, dict[str, str]] = {}
+        for job in lineage.jobs:
+            key = job.rule, tuple(sorted(job.record["wildcards"].items()))
+            self.jobs[key] = job
+            if job.rule == "fetch":  # archives come from outside: they were read
+                self.made[key], self.read[key] = self._compared(job.outputs), self._compared(job.inputs | job.holds)
+            else:
+                self.made[key], self.read[key] = self._compared(job.outputs | job.holds), self._compared(job.inputs)
+        self.maker = {path: key for key, files in self.made.items() for path in files}
+
+    def made_from(self, path: str) -> str:
+        """The SHA-256 of what a job of this run made at a path."""
+        return self.made[self.maker[path]][path] if path in self.maker else ABSENT
+
+    def parameters(self, key: JobKey, other: "_Side") -> dict[str, Any]:
+        """Parameters by their dotted names, without the run's name.
+
+        Of lists, files of jobs that the other run lacks are left out: the jobs say it.
+        """
+        alone = self.maker.keys() - other.maker.keys()
+        flat = {}
+        for name, value in leaves(self.jobs[key].record["params"]):
+            if name.split(".")[0] in THROUGH_RECORDS or (name.split(".")[-1] == "run" and value == self.run):
+                continue
+            flat[name] = self._named(value)
+            if isinstance(flat[name], list):
+                flat[name] = [each for each in flat[name] if not (isinstance(each, str) and each in alone)]
+        return flat
+
+    def _compared(self, files: Mapping[str, str]) -> dict[str, str]:
+        named = {self._named(path): sha256 for path, sha256 in files.items()}
+        return {path: sha256 for path, sha256 in named.items() if not path.startswith(self._skipped)}
+
+    def _named(self, value: Any) -> Any:
+        """A value with the run's own name taken out of paths."""
+        if isinstance(value, str):
+            return self._own.sub(rf"\1/{RUN}", value)
+        if isinstance(value, Mapping):
+            return {self._named(key): self._named(each) for key, each in value.items()}
+        return [self._named(each) for each in value] if isinstance(value, list) else value
+
+
+def _changed_inputs(key: JobKey, a: _Side, b: _Side) -> tuple[list[Change], list[str]]:
+    """Files that a job read and no job of both runs accounts for; and the jobs upstream that made other files."""
+    changes: list[Change] = []
+    follows: dict[str, None] = {}
+    for path, digests in _differing(a.read[key], b.read[key]):
+        makers = [side.jobs[side.maker[path]].name for side in (a, b) if path in side.maker]
+        if not makers:
+            changes.append(("source", path, digests, path))
+        elif a.made_from(path) != b.made_from(path):
+            follows[makers[-1]] = None
+        else:
+            changes.append(("input", path, digests, path))
+    return changes, list(follows)
+
+
+def _changed_job(key: JobKey, a: _Side, b: _Side) -> Iterator[Change]:
+    """What changed in a job itself: parameters, code, packages, settings, the commit."""
+    old, new = a.jobs[key].record, b.jobs[key].record
+    for name, values in _differing(a.parameters(key, b), b.parameters(key, a)):
+        yield "parameter", name.split(".")[-1], values, name
+    for name, values in _recorded("code", old, new):
+        yield "code", f"scripts/{name}", values, ""
+    for name, values in _recorded("environment", old, new):
+        # Lines of the lock files: versions where these differ, else the digests of their hashes too.
+        before, after = (", ".join(entry.split()[0] for entry in value.split(", ")) for value in values)
+        yield "package", name, (before, after) if before != after else values, "locked"
+    both = sorted(old["packages"].keys() & new["packages"].keys())
+    for name, values in _differing(*({name: record["packages"][name] for name in both} for record in (old, new))):
+        yield "package", name, values, "imported"
+    for name in SETTINGS:
+        before, after = (ABSENT if record.get(name) is None else record[name] for record in (old, new))
+        if before != after:
+            yield "setting", name, (before, after), ""
+    before, after = _commit(old["git"]), _commit(new["git"])
+    if before != after:
+        yield "git", "commit", (before, after), ""
+
+
+def _recorded(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Differences of what a digest among the parameters stands for; of the digest itself where a record lacks that."""
+    digests = old["params"].get(name, ABSENT), new["params"].get(name, ABSENT)
+    if old[name] and new[name]:
+        yield from _differing(old[name], new[name])
+    elif digests[0] != digests[1]:
+        yield "(not all are recorded)", digests
+
+
+def _commit(git: Mapping[str, Any]) -> str:
+    if git["commit"] is None:
+        return ABSENT
+    return str(git["commit"]) if git["clean"] else f"{git['commit']} with changes"
+
+
+def leaves(params: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    """The values of nested mappings, by their dotted names."""
+    for name, value in params.items():
+        if isinstance(value, Mapping):
+            yield from leaves(value, f"{before}{name}.")
+        else:
+            yield f"{before}{name}", value
+
+
+def _differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[tuple[str, tuple[Any, Any]]]:
+    for name in dict.fromkeys([*a, *b]):
+        values = a.get(name, ABSENT), b.get(name, ABSENT)
+        if values[0] != values[1]:
+            yield name, values
