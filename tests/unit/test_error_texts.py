@@ -86,4 +86,4 @@ def test_other_words_give_every_module_the_same_digest(tmp_path):
     before = {name: CodeFile.read(SCRIPTS / name) for name in files}
     after = {name: CodeFile.read(copy / name) for name in files}
     assert [name for name in files if after[name].digest != before[name].digest] == []
-    assert sum(after[name].full_digest != before[name].full_digest for name in files) > 80
+    assert sum(after[name].full_digest != before[name].full_digest for name in files) > 60

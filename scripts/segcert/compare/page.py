@@ -88,7 +88,7 @@ def _about(run: ComparedRun) -> dict[str, Any]:
 def _promise(run: ComparedRun) -> str:
     """What the certificates of a run promise, in words."""
     method, alpha = run.settings["method"], run.settings["alpha"]
-    if method == "kfwer":
+    if METHODS[method].takes_k:
         return f"{METHODS[method].guarantee} (alpha = {alpha:g}, k = {run.settings['k']})"
     return f"{METHODS[method].guarantee} (alpha = {alpha:g})"
 
