@@ -15,8 +15,9 @@ from matplotlib.figure import Figure
 from segcert.compare.numbers import compare_numbers
 from segcert.compare.runs import ComparedRun
 from segcert.report.style import MODEL_MARKERS, shared_legend
+from segcert.results.bootstrap import DIFFERENCE
 from segcert.results.labels import BEHIND, TRAINED
-from segcert.results.tables import DIFFERENCE, MODEL, SETTINGS, error_bars
+from segcert.results.tables import MODEL, SETTINGS, error_bars
 
 SHOWN = ["certified_dice", "worst_case_dice"]  # with their intervals
 NUMBERS = [*itertools.chain.from_iterable((name, f"{name}_low", f"{name}_high") for name in SHOWN), "abstain"]

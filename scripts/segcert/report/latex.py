@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,15 +43,6 @@ def tex(value: Any) -> str:
 
 
 Row = Mapping[str, Any]
-
-
-@dataclasses.dataclass(frozen=True)
-class Column:
-    """A column: its head, what it says of a row, and how it is aligned (l, r or a width such as p{4cm})."""
-
-    head: str
-    text: Callable[[Row], str]
-    align: str = "r"
 
 
 @dataclasses.dataclass(frozen=True)

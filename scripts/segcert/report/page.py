@@ -15,8 +15,9 @@ from segcert.provenance.digests import file_digest
 from segcert.provenance.git import git_state
 from segcert.report.data_summary import DataSummary
 from segcert.report.html import data_uri, inline_svg, render, script_value
-from segcert.report.page_tables import TABLES, page_table
+from segcert.report.page_tables import page_table
 from segcert.results.claims import CLAIMS
+from segcert.results.columns import METRICS, ON_THE_PAGE
 from segcert.results.labels import BEHIND, CLASS_COLORS, TRAINED, describe
 from segcert.results.radius_rows import map_method
 from segcert.results.tables import read_table, records
@@ -71,6 +72,8 @@ def render_page(
     frames = {name: read_table(path) for name, path in tables.items()}
     main = frames["main"]
     settings = main.iloc[0].to_dict()
+    weaker = settings["method"] in WEAKER
+    shown = [name for name in ON_THE_PAGE if name in frames]
     parts = _parts(Path(output), viewer)
     render(
         output,
@@ -78,7 +81,7 @@ def render_page(
         run=configuration["run"],
         settings=settings,
         guarantee=GUARANTEES[settings["method"]],
-        weaker=settings["method"] in WEAKER,
+        weaker=weaker,
         map_method=map_method(settings["method"]),
         extended=bool(main["extended"].any()),
         beyond_training=bool(
@@ -87,7 +90,8 @@ def render_page(
         sigma_max=configuration["segmenter"]["sigma_max"],
         scope=_scope(main),
         finding=_finding(main),
-        tables={name: page_table(name, frames[name]) for name in TABLES if name in frames and name != "claims"},
+        tables={name: page_table(name, frames[name], weaker) for name in shown},
+        explained=[column for column in METRICS if column.meaning and not (weaker and column.strict)],
         claims=_claims(frames["claims"]),
         downloads={Path(path).name: _download(Path(path)) for path in downloads},
         alphas_each=sorted(frames["measurements"]["alpha"].unique()),
@@ -149,7 +153,7 @@ def _claims(frame: pd.DataFrame) -> list[dict[str, Any]]:
             "source": CLAIMS[str(claim)].source,
             "verdicts": cases["verdict"].value_counts().to_dict(),
             "cases": len(cases),
-            "table": page_table("claims", cases),
+            "table": page_table("claims", cases, weaker=False),
         }
         for claim, cases in frame.groupby("claim", sort=False)
     ]

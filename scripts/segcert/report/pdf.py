@@ -18,9 +18,10 @@ import typst
 from segcert.certification.certificate import GUARANTEES, WEAKER
 from segcert.io.atomic import atomic_file
 from segcert.provenance.git import commit_time, git_state
-from segcert.report.compact_tables import claims_table, measured_table, results_table, shorten
+from segcert.report.compact_tables import claims_table, measured_table, results_table
 from segcert.report.data_summary import DataSummary
 from segcert.report.figures import overview_figure
+from segcert.report.format import shorten
 from segcert.report.html import TEMPLATES
 from segcert.report.style import TEXT_MM, Layout, save_print
 

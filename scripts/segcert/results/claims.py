@@ -7,14 +7,13 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from segcert.results.bootstrap import DIFFERENCE, paired_difference
 from segcert.results.labels import BEHIND
-from segcert.results.tables import DIFFERENCE, paired_difference
 
 PAPER, OURS = "Laousy et al. 2023", "ours"
 HOLDS, FAILS, OPEN = "holds", "does not hold", "cannot be said"
-COLUMNS = [
-    "claim", "dataset", "model", "denoiser", "sigma_low", "sigma", "compared", *DIFFERENCE, "verdict", "why",
-]  # fmt: skip
+KEYS = ["claim", "dataset", "model", "denoiser", "sigma_low", "sigma"]
+COLUMNS = [*KEYS, "compared", *DIFFERENCE, "verdict", "why"]
 METRICS = ["dice", "certified_dice", "abstain"]
 WITHOUT = {
     "clean": "no network trained on clean images",

@@ -70,7 +70,7 @@ def test_without_anything_to_compare_there_is_a_header_only():
     alone = pairing_table(pd.DataFrame(certified(("clean", "ddpm"), [0.5])), 100)
     assert alone.empty
     assert "difference" in alone
-    assert list(denoiser_table([])) == ["dataset", "sigma", "method", "images", "psnr", "ssim"]
+    assert list(denoiser_table(pd.DataFrame())) == ["dataset", "sigma", "method", "images", "psnr", "ssim"]
 
 
 def test_names_stay_text(tmp_path):

@@ -14,8 +14,9 @@ from segcert.certification.certificate import certify
 from segcert.data.dataset import PreparedDataset
 from segcert.io.arrays import StoredArrays
 from segcert.networks.folders import denoiser_digest, segmenter_digest
-from segcert.provenance.lineage import Job, certificates_of
+from segcert.provenance.lineage import Job
 from segcert.results.image_rows import interval_rows, metric_rows, votes_of
+from segcert.results.kinds import ARRAYS, CERTIFIED, certificates_of
 from segcert.results.radius_rows import SavedRadii, grid_radii, load_radii, radius_levels, radius_rows, tau_grid
 from segcert.votes import Votes
 
@@ -34,7 +35,7 @@ def check_decisions(evidence: Evidence) -> Findings:
         if notice := other_code(job):
             yield notice
             continue
-        for certificate in certificates_of(job):
+        for certificate in certificates_of(job.outputs):
             try:
                 yield from _decided_again(evidence, job, certificate)
             except DAMAGED as error:
@@ -44,13 +45,13 @@ def check_decisions(evidence: Evidence) -> Findings:
 def _decided_again(evidence: Evidence, job: Job, name: str) -> Findings:
     """Decide the votes of one noise level again; `name` is what the names of its certificate's files begin with."""
     root, params = evidence.root, job.record["params"]
-    written_labels = f"{name}.npz"
+    written_labels = f"{name}{ARRAYS['labels']}"
     index = next(path for path in job.inputs if path.endswith("/index.csv"))
     dataset = PreparedDataset(root / index)
     about = {key: job.record["wildcards"][key] for key in WILDCARDS}
-    suffixes = {"metrics": "", "intervals": ".intervals", "radii": ".radii"}
-    written = {kind: _rows_of(root / f"{name}{suffix}.parquet") for kind, suffix in suffixes.items()}
-    maps = load_radii(root / f"{name}.radii.npz")
+    decided = [kind for kind in CERTIFIED if kind != "budget"]  # a forecast, from which no certificate follows
+    written = {kind: _rows_of(root / f"{name}{CERTIFIED[kind]}") for kind in decided}
+    maps = load_radii(root / f"{name}{ARRAYS['maps']}")
     alpha, taus = params["settings"]["alpha"], tau_grid(params["settings"]["tau"])
     predicted = next(path for path in job.inputs if "/predictions/" in path)
     with StoredArrays(root / written_labels) as labels, StoredArrays(root / predicted) as predictions:
