@@ -48,7 +48,9 @@ from segcert.provenance.environment import locked_environment
 from segcert.provenance.digest_values import remember
 from segcert.provenance.temp_files import sweep_leftovers
 from segcert.provenance.snakemake_metadata import unpack_trail
+from segcert.report.captions import CAPTIONS, FIGURES, PRINTED
 from segcert.report.headline import ending
+from segcert.results.columns import IN_CSV, IN_LATEX
 
 LOG = next(map(os.path.relpath, workflow.logger_manager.get_logfile()), None)  # what Snakemake writes of this run
 if workflow.is_main_process:
@@ -86,7 +88,7 @@ except (ConfigError, LinkError, CertificationError, DataError, MeasurementError)
 # What scripts and captions read from the configuration and not from params; a deployed one may leave it to the defaults.
 BY_SCRIPTS = {"mirror", "device", "gpus", "replay"}
 BY_CAPTIONS = {"run", "sigmas", "n0", "n", "tau", "alpha", "method", "kfwer_k"}
-config.update(CONFIG.model_dump(include=BY_SCRIPTS | BY_CAPTIONS))
+config.update(CONFIG.model_dump(include=BY_SCRIPTS | BY_CAPTIONS), captions=CAPTIONS)
 
 for warning in CONFIG.warnings():
     logger.warning(warning)

@@ -1,15 +1,4 @@
-"""Certified Dice and abstention against sigma, and against the number of draws.
-
-Certified area against the number of draws, method by method.
-
-Certified Dice and abstention against the radius.
-
-PSNR and SSIM of denoised images against sigma.
-
-How the networks of a run learned: loss and validation score against the step.
-
-Certified Dice beside what it costs, as a figure.
-"""
+"""The figures of a report that are drawn from its tables: FIGURES. Their captions: segcert.report.captions."""
 
 import itertools
 import math
@@ -24,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter, LogLocator, MaxNLocator
 
 from segcert.certification.certificate import WEAKER
-from segcert.report.style import COLORS, MODEL_DASHES, MODEL_MARKERS, PAGE, Layout, line, shared_legend
+from segcert.report.style import COLORS, MODEL_DASHES, MODEL_MARKERS, PAGE, Draw, Layout, line, shared_legend
 from segcert.results.labels import TRAINED, describe_pairing
 from segcert.results.tables import error_bars
 
@@ -389,3 +378,14 @@ def cost_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
 
 def _marker(model: str, models: list[str]) -> str:
     return MODEL_MARKERS[models.index(model) % len(MODEL_MARKERS)]
+
+
+FIGURES: dict[str, Draw] = {
+    "certified_dice": certified_dice_figure,
+    "radius": radius_figure,
+    "area": area_figure,
+    "budget": budget_figure,
+    "costs": cost_figure,
+    "denoisers": denoiser_figure,
+    "training": training_figure,
+}

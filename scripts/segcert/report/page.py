@@ -13,6 +13,7 @@ from markupsafe import Markup
 from segcert.certification.certificate import GUARANTEES, WEAKER
 from segcert.provenance.digests import file_digest
 from segcert.provenance.git import git_state
+from segcert.report.captions import FIGURES
 from segcert.report.data_summary import DataSummary
 from segcert.report.html import data_uri, inline_svg, render, script_value
 from segcert.report.page_tables import page_table
@@ -99,7 +100,7 @@ def render_page(
         seconds=seconds.assign(regime=seconds["regime"].map(TRAINED)).to_dict("records"),
         datasets=datasets,
         manifests=manifests,
-        curves={Path(curve).stem: Markup(inline_svg(Path(curve), number)) for number, curve in enumerate(curves)},  # noqa: S704
+        figures=_figures([Path(curve) for curve in curves]),
         galleries=[(data_uri(Path(path).read_bytes()), caption) for path, caption in galleries.items()],
         parts_of_viewer=parts,
         viewer=_manifest(main, datasets, parts),
@@ -190,6 +191,17 @@ def _manifest(main: pd.DataFrame, datasets: Sequence[DataSummary], parts: Sequen
         "first": keys[(behind or pairings)[0]],
     }
     return script_value(content)
+
+
+def _figures(files: Sequence[Path]) -> dict[str, dict[str, Any]]:
+    """The figures of which there is a file, in the order of FIGURES: what is said of each, and its drawing."""
+    numbers = {path.stem: number for number, path in enumerate(files)}
+    figures = {}
+    for name, about in FIGURES.items():
+        if name in numbers:
+            svg = Markup(inline_svg(files[numbers[name]], numbers[name]))  # noqa: S704
+            figures[name] = {"caption": about.caption, "alt": about.alt, "section": about.section, "svg": svg}
+    return figures
 
 
 def _download(path: Path) -> Download:

@@ -197,6 +197,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
 }
 ON_THE_PAGE = ("main", "classes", "measurements", "pairings", "attacks", "denoisers", "stages", "costs")
 IN_LATEX = ("main", "claims", "classes", "pairings", "measurements", "radii", "attacks", "denoisers", "costs")
+IN_CSV = (*IN_LATEX, "budget")  # the tables of the rule `tables`: segcert.results.tables.TABLES
 
 
 def shown_columns(table: str, place: str, weaker: bool) -> list[Column]:
