@@ -51,6 +51,7 @@ from segcert.provenance.snakemake_metadata import unpack_trail
 from segcert.report.captions import CAPTIONS, FIGURES, PRINTED
 from segcert.report.headline import ending
 from segcert.results.columns import IN_CSV, IN_LATEX
+from segcert.results.kinds import ARRAYS, CERTIFIED_TABLES, KINDS
 
 LOG = next(map(os.path.relpath, workflow.logger_manager.get_logfile()), None)  # what Snakemake writes of this run
 if workflow.is_main_process:

@@ -136,11 +136,7 @@ TITLES = {
 
 rule tables:
     input:
-        metrics=TABLE,
-        intervals=INTERVALS,
-        attacks=ATTACKS,
-        budget=BUDGET,
-        radii=RADII,
+        **COLLECTED,
         scores=SCORES,
         costs=expand(rules.measure_costs.output.costs, dataset=CONFIG.datasets),
     output:

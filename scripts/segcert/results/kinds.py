@@ -31,7 +31,7 @@ KINDS = {
     "radii": Kind("radii", ".radii.parquet"),
     "attacks": Kind("attacks", None),
 }
-CERTIFIED = {kind: each.suffix for kind, each in KINDS.items() if each.suffix}
+CERTIFIED_TABLES = {kind: each.suffix for kind, each in KINDS.items() if each.suffix}
 ARRAYS = {"labels": ".npz", "maps": ".radii.npz"}  # what a certificate holds beside its tables
 
 
@@ -40,7 +40,7 @@ def kind_of(path: str) -> str:
     if "/attacks/" in path:
         return "attacks"
     if "/certificates/" in path:
-        fitting = {suffix: kind for kind, suffix in CERTIFIED.items() if path.endswith(suffix)}
+        fitting = {suffix: kind for kind, suffix in CERTIFIED_TABLES.items() if path.endswith(suffix)}
         return fitting[max(fitting, key=len)]
     return next(kind for kind, each in KINDS.items() if each.collected == Path(path).stem)
 
@@ -55,7 +55,7 @@ def read_rows(paths: Iterable[str | Path]) -> "pd.DataFrame":
 
 def certificates_of(outputs: Iterable[str]) -> list[str]:
     """The beginning of the names of each certificate's files: `.../unet-clean/none/sigma_0.5`."""
-    longest_first = sorted([*CERTIFIED.values(), *ARRAYS.values()], key=len, reverse=True)
+    longest_first = sorted([*CERTIFIED_TABLES.values(), *ARRAYS.values()], key=len, reverse=True)
     names: dict[str, None] = {}
     for path in outputs:
         suffix = next((suffix for suffix in longest_first if path.endswith(suffix)), "")

@@ -16,7 +16,7 @@ from segcert.io.arrays import StoredArrays
 from segcert.networks.folders import denoiser_digest, segmenter_digest
 from segcert.provenance.lineage import Job
 from segcert.results.image_rows import interval_rows, metric_rows, votes_of
-from segcert.results.kinds import ARRAYS, CERTIFIED, certificates_of
+from segcert.results.kinds import ARRAYS, CERTIFIED_TABLES, certificates_of
 from segcert.results.radius_rows import SavedRadii, grid_radii, load_radii, radius_levels, radius_rows, tau_grid
 from segcert.votes import Votes
 
@@ -49,8 +49,8 @@ def _decided_again(evidence: Evidence, job: Job, name: str) -> Findings:
     index = next(path for path in job.inputs if path.endswith("/index.csv"))
     dataset = PreparedDataset(root / index)
     about = {key: job.record["wildcards"][key] for key in WILDCARDS}
-    decided = [kind for kind in CERTIFIED if kind != "budget"]  # a forecast, from which no certificate follows
-    written = {kind: _rows_of(root / f"{name}{CERTIFIED[kind]}") for kind in decided}
+    decided = [kind for kind in CERTIFIED_TABLES if kind != "budget"]  # a forecast, from which no certificate follows
+    written = {kind: _rows_of(root / f"{name}{CERTIFIED_TABLES[kind]}") for kind in decided}
     maps = load_radii(root / f"{name}{ARRAYS['maps']}")
     alpha, taus = params["settings"]["alpha"], tau_grid(params["settings"]["tau"])
     predicted = next(path for path in job.inputs if "/predictions/" in path)
