@@ -83,16 +83,20 @@ def budget_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
         chosen = table[(table["dataset"] == dataset) & (table["model"] == model) & (table["sigma"] == sigma)]
         for (regime, denoiser), pairing in chosen.groupby(["regime", "denoiser"], sort=False):
             panel.plot(pairing["draws"], pairing["certified_dice"], **line(str(regime), str(denoiser)))
-        title = layout.title(dataset, model, f"sigma {sigma:g}", columns=len(sigmas))
-        panel.set(title=title, xscale="log", xlabel="draws, n0 + n")
+        panel.set_title(layout.title(dataset, model, f"sigma {sigma:g}", columns=len(sigmas)))
         panel.set_ylim(-0.02, 1.02)
-        panel.set_xticks(draws, [str(number) for number in draws], rotation=45)
-        panel.minorticks_off()
-        panel.grid(axis="y", alpha=0.3)
+        _axis_of_draws(panel, draws)
     for panel in axes[:, 0]:
         panel.set_ylabel(layout.label("certified Dice (forecast)"))
     shared_legend(figure)
     return figure
+
+
+def _axis_of_draws(panel: Axes, draws: Sequence[int]) -> None:
+    panel.set(xscale="log", xlabel="draws, n0 + n")
+    panel.set_xticks(draws, [str(number) for number in draws], rotation=45)
+    panel.minorticks_off()
+    panel.grid(axis="y", alpha=0.3)
 
 
 def _pairings(table: pd.DataFrame) -> int:
@@ -140,11 +144,8 @@ def area_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
                 name = str(method)
                 label = f"{name} (weaker guarantee)" if name in WEAKER else name
                 panel.plot(rows["draws"], rows["certified_area"], label=label, markersize=4, **LINES[name])
-            title = layout.title(dataset, model, f"sigma {sigma:g}", columns=len(sigmas))
-            panel.set(title=title, xscale="log", xlabel="draws, n0 + n")
-            panel.set_xticks(draws, [str(number) for number in draws], rotation=45)
-            panel.minorticks_off()
-            panel.grid(axis="y", alpha=0.3)
+            panel.set_title(layout.title(dataset, model, f"sigma {sigma:g}", columns=len(sigmas)))
+            _axis_of_draws(panel, draws)
         panels[0].set_ylabel(layout.label("certified area (forecast)"))
     figure.suptitle(_named(pairings))
     shared_legend(figure, width=1.9)

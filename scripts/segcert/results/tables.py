@@ -13,7 +13,9 @@ from segcert.results import columns
 from segcert.results.bootstrap import DIFFERENCE, mean_interval, paired_difference
 from segcert.results.claims import claim_table
 
-MODEL = ["dataset", "model", "regime", "denoiser", "sigma"]
+PAIRING = ["dataset", "model", "regime", "denoiser"]
+MODEL = [*PAIRING, "sigma"]
+DICE = ["certified_dice", "certified_dice_low", "certified_dice_high"]
 SETTINGS = ["tau", "alpha", "n0", "n", "method", "k", "radius", "radius_gray_levels"]
 DECISIONS = ("above", "below", "open")
 NAMES = ["dataset", "model", "regime", "denoiser", "class_name", "measurement", "unit"]
@@ -151,15 +153,7 @@ def radius_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
     keys = [*MODEL, "tau", "alpha", "method", "radius", "radius_gray_levels"]
     metrics = ["certified_dice", "worst_case_dice", "abstain"]
     per_image = rows.groupby([*keys, "image"], sort=False, as_index=False)[metrics].mean()
-    summaries = []
-    for values, group in per_image.groupby(keys, sort=False):
-        mean, low, high = mean_interval(group["certified_dice"].to_numpy(), resamples)
-        summaries.append(
-            dict(zip(keys, values, strict=True))
-            | {"images": len(group), "certified_dice": mean, "certified_dice_low": low, "certified_dice_high": high}
-            | {metric: group[metric].mean() for metric in metrics[1:]}
-        )
-    return pd.DataFrame(summaries)
+    return _means(per_image, keys, metrics, resamples, bare=metrics[1:])
 
 
 def attack_table(rows: pd.DataFrame) -> pd.DataFrame:
@@ -177,19 +171,27 @@ def attack_table(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _summarise(rows: pd.DataFrame, keys: Sequence[str], resamples: int) -> pd.DataFrame:
+    """The metrics by `keys` and the settings of the certificates, and whether any was extended."""
+    keys = [*keys, *SETTINGS]
+    extended = rows.groupby(keys, sort=False)["extended"].any().to_numpy(bool)
+    return _means(rows, keys, METRICS, resamples).assign(extended=extended)
+
+
+def _means(
+    rows: pd.DataFrame, keys: Sequence[str], metrics: Sequence[str], resamples: int, bare: Iterable[str] = ()
+) -> pd.DataFrame:
+    """A row per `keys`: number of images, means over them, and 95% bootstrap intervals of all but the `bare`."""
     summaries = []
-    for values, group in rows.groupby([*keys, *SETTINGS], sort=False):
-        summary = dict(zip([*keys, *SETTINGS], values, strict=True)) | {"images": group["image"].nunique()}
-        for metric in METRICS:
+    for values, group in rows.groupby([*keys], sort=False):
+        summary = dict(zip(keys, values, strict=True)) | {"images": group["image"].nunique()}
+        for metric in metrics:
+            if metric in bare:
+                summary[metric] = group[metric].mean()
+                continue
             mean, low, high = mean_interval(group[metric].to_numpy(), resamples)
             summary |= {metric: mean, f"{metric}_low": low, f"{metric}_high": high}
-        summary["extended"] = bool(group["extended"].any())
         summaries.append(summary)
     return pd.DataFrame(summaries)
-
-
-PAIRING = ["dataset", "model", "regime", "denoiser"]
-DICE = ["certified_dice", "certified_dice_low", "certified_dice_high"]
 
 
 def cost_table(main: pd.DataFrame, costs: pd.DataFrame) -> pd.DataFrame:
