@@ -9,30 +9,14 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class Figure:
-    """A figure of a report.
-
-    Attributes
-    ----------
-    caption
-        The text below it.
-    alt
-        Its text for those who cannot see it.
-    table
-        The table that it is drawn from, tables/<table>.csv; empty for other sources.
-    place
-        The subcategory of Snakemake's report in which it stands, as does the table of the same name.
-    section
-        The section of the page, where that shows all of its figures below each other.
-    printed
-        True if the rule `curves` draws it for a column of a paper (PDF) too.
-    """
+    """A figure of a report."""
 
     caption: str
-    alt: str
-    table: str = ""
-    place: str = "Certificates"
-    section: str = ""
-    printed: bool = True
+    alt: str  # for those who cannot see it
+    table: str = ""  # that it is drawn from, tables/<table>.csv; empty for other sources
+    place: str = "Certificates"  # in Snakemake's report: the subcategory, also of the table of the same name
+    section: str = ""  # of the page, where that shows all of its figures below each other
+    printed: bool = True  # drawn by the rule `curves`, for a column of a paper (PDF) too
 
 
 FIGURES = {

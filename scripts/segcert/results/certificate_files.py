@@ -75,9 +75,7 @@ def write_certificates(
     for image, each in track(drawn.items(), f"certifying at {sigma:g}"):
         decided[image] = decide(dataset, image, each, predictions[image], about, settings=settings, **asked)
     save_arrays(files["labels"], {image: found.certificate.labels for image, found in decided.items()})
-    save_radii(
-        files["maps"], {image: found.radii for image, found in decided.items()}, tau_grid(settings["tau"]), sigma
-    )
+    save_radii(files["maps"], {image: found.radii for image, found in decided.items()}, taus, sigma)
     tables = {"budget": budget_rows(dataset, drawn, about, settings=settings)}
     for found in decided.values():
         for kind, rows in found.rows.items():

@@ -15,46 +15,23 @@ EVERYWHERE = (PAGE, LATEX, PDF)
 class Column:
     """A column of a table.
 
-    Attributes
-    ----------
-    name
-        In the CSV file.
-    title
-        Its head.
-    style
-        How a value is written. Numbers (segcert.report.format): `number`, `signed`, `digits`, `percent`, `whole`, and
-        `level` for those that a user chose. Words: `text`, and `regime` for a training regime. Of several columns:
-        `measured` (a name with its unit), `levels` (the two sigmas of a claim), `decided` (on how many images a
-        threshold is passed).
-    decimals
-        Of a number, where another count than that of its style.
-    shown
-        Where the column is shown: PAGE, LATEX, PDF.
-    interval
-        Where its 95% interval stands beside it: the columns `<name>_low` and `<name>_high`.
-    latex
-        Its head in LaTeX, where it is another one.
-    align
-        In LaTeX, where another than that of its style.
-    end
-        Of an interval with a lower end called `name`: the column of its upper end.
-    strict
-        True if it means nothing where single certified pixels may be wrong (methods with a weaker guarantee).
-    meaning
-        A sentence for those who read the table, if it needs one.
+    `style` says how a value is written. Numbers (segcert.report.format): `number`, `signed`, `digits`, `percent`,
+    `whole`, and `level` for those that a user chose. Words: `text`, and `regime` for a training regime. Of several
+    columns: `measured` (a name with its unit), `levels` (the two sigmas of a claim), `decided` (on how many images a
+    threshold is passed).
     """
 
-    name: str
-    title: str
+    name: str  # in the CSV file
+    title: str  # its head
     style: str = "number"
-    decimals: int | None = None
+    decimals: int | None = None  # of a number, where another count than that of its style
     shown: tuple[str, ...] = (PAGE, LATEX)
-    interval: tuple[str, ...] = ()
-    latex: str = ""
-    align: str = ""
-    end: str = ""
-    strict: bool = False
-    meaning: str = ""
+    interval: tuple[str, ...] = ()  # where the 95% interval stands beside it: <name>_low, <name>_high
+    latex: str = ""  # its head in LaTeX, where it is another one
+    align: str = ""  # in LaTeX, where it is not that of its style
+    end: str = ""  # of an interval whose lower end is `name`: the column of its upper end
+    strict: bool = False  # it means nothing where single certified pixels may be wrong (a weaker guarantee)
+    meaning: str = ""  # for those who read the main table
 
     @property
     def text(self) -> bool:

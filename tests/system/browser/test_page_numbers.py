@@ -9,12 +9,13 @@ import pandas as pd
 import pytest
 from scipy.stats import bootstrap
 
+from segcert.results.tables import METRICS
+
 READ = """() => Array.from(document.querySelectorAll('data')).filter(each => !each.closest('#view')).map(each => {
     const owner = each.dataset.table ? each : each.closest('tr');
     return [owner?.dataset.table, owner?.dataset.row, each.dataset.column, each.value, each.textContent];
 })"""
 MODEL = ["dataset", "model", "regime", "denoiser", "sigma"]
-METRICS = ["dice", "iou", "certified_dice", "certified_iou", "worst_case_dice", "abstain"]
 RESAMPLES = 200  # tests/tools/simulated/variants.py
 VARIANTS = ["usual", "two_sets", "one_class", "one_image", "empty_structure", "weaker"]
 
