@@ -48,7 +48,7 @@ from segcert.provenance.environment import locked_environment
 from segcert.provenance.digest_values import remember
 from segcert.provenance.temp_files import sweep_leftovers
 from segcert.provenance.snakemake_metadata import unpack_trail
-from segcert.report.captions import CAPTIONS, FIGURES, PRINTED
+from segcert.report.captions import CAPTIONS, FIGURES, PRINTED, certified_with
 from segcert.report.headline import ending
 from segcert.results.columns import IN_CSV, IN_LATEX
 from segcert.results.kinds import ARRAYS, CERTIFIED_TABLES, KINDS
@@ -89,7 +89,8 @@ except (ConfigError, LinkError, CertificationError, DataError, MeasurementError)
 # What scripts and captions read from the configuration and not from params; a deployed one may leave it to the defaults.
 BY_SCRIPTS = {"mirror", "device", "gpus", "replay"}
 BY_CAPTIONS = {"run", "sigmas", "n0", "n", "tau", "alpha", "method", "kfwer_k"}
-config.update(CONFIG.model_dump(include=BY_SCRIPTS | BY_CAPTIONS), captions=CAPTIONS)
+config.update(CONFIG.model_dump(include=BY_SCRIPTS | BY_CAPTIONS))
+config.update(captions=CAPTIONS, certified=certified_with(config))
 
 for warning in CONFIG.warnings():
     logger.warning(warning)

@@ -25,7 +25,6 @@ GUARANTEES = {
     "kfwer": "with probability at least 1 - alpha, fewer than k pixels of the image are certified wrongly",
     "by": "of the certified pixels of the image, at most the share alpha is expected to be certified wrongly",
 }
-WEAKER = ("kfwer", "by")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 
 METHODS = ("segcertify", "holm", "kfwer", "by")
+WEAKER = ("kfwer", "by")  # single certified pixels may be wrong
 EULER = 0.57721566490153286
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from segcert.certification.certificate import GUARANTEES, WEAKER
+from segcert.certification.certificate import GUARANTEES
+from segcert.certification.methods import WEAKER
 from segcert.compare.causes import ABSENT, leaves
 from segcert.compare.runs import ComparedRun
 from segcert.compare.table import BY_NAME, NOT_PAIRED, same_images

@@ -5,6 +5,10 @@ on the page, and in Snakemake's own report by way of reports/captions/<name>.rst
 """
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from segcert.certification.methods import WEAKER
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,3 +100,14 @@ FIGURES = {
 }
 PRINTED = [name for name, figure in FIGURES.items() if figure.printed]
 CAPTIONS = {name: figure.caption for name, figure in FIGURES.items()}  # for reports/captions/*.rst
+
+
+def certified_with(settings: Mapping[str, Any]) -> str:
+    """How the certificates of a run were made, in reStructuredText; `settings`: keys of its configuration."""
+    text = "Run ``{run}``: method ``{method}``".format(**settings)
+    if settings["method"] == "kfwer":
+        text += f", k = {settings['kfwer_k']}"
+    text += ", {n0} + {n} noisy copies of each image, tau = {tau}, alpha = {alpha}.".format(**settings)
+    if settings["method"] in WEAKER:
+        text += " **A weaker guarantee than the paper's: single certified pixels may be wrong.**"
+    return text

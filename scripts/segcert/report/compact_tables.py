@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from segcert.certification.certificate import WEAKER
+from segcert.certification.methods import WEAKER
 from segcert.report.format import digits, number, shorten, written
 from segcert.results.columns import PDF, Column, shown_columns
 from segcert.results.labels import REGIMES

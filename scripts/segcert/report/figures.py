@@ -12,7 +12,7 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter, LogLocator, MaxNLocator
 
-from segcert.certification.certificate import WEAKER
+from segcert.certification.methods import WEAKER
 from segcert.report.style import COLORS, MODEL_DASHES, MODEL_MARKERS, PAGE, Draw, Layout, line, shared_legend
 from segcert.results.labels import TRAINED, describe_pairing
 from segcert.results.tables import error_bars
@@ -121,6 +121,7 @@ LINES = {
     "kfwer": {"color": "#009E73", "linestyle": "--", "marker": "^"},
     "by": {"color": "#CC79A7", "linestyle": ":", "marker": "D"},
 }
+OTHER_LINE = {"color": "#000000", "linestyle": "-.", "marker": "v"}  # of a method without a look of its own
 
 
 def area_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
@@ -143,7 +144,9 @@ def area_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
             for method, rows in chosen[chosen["sigma"] == sigma].groupby("method", sort=False):
                 name = str(method)
                 label = f"{name} (weaker guarantee)" if name in WEAKER else name
-                panel.plot(rows["draws"], rows["certified_area"], label=label, markersize=4, **LINES[name])
+                panel.plot(
+                    rows["draws"], rows["certified_area"], label=label, markersize=4, **LINES.get(name, OTHER_LINE)
+                )
             panel.set_title(layout.title(dataset, model, f"sigma {sigma:g}", columns=len(sigmas)))
             _axis_of_draws(panel, draws)
         panels[0].set_ylabel(layout.label("certified area (forecast)"))

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
-from segcert.certification.certificate import GUARANTEES, WEAKER
+from segcert.certification.certificate import GUARANTEES
+from segcert.certification.methods import WEAKER
 from segcert.report.format import STYLES, written
 from segcert.report.latex import Row, Table, Tex, fitted, label, tex
 from segcert.results.claims import in_sentences

@@ -10,7 +10,8 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
-from segcert.certification.certificate import GUARANTEES, WEAKER
+from segcert.certification.certificate import GUARANTEES
+from segcert.certification.methods import WEAKER
 from segcert.provenance.digests import file_digest
 from segcert.provenance.git import git_state
 from segcert.report.captions import FIGURES

@@ -15,7 +15,8 @@ from typing import Any
 import pandas as pd
 import typst
 
-from segcert.certification.certificate import GUARANTEES, WEAKER
+from segcert.certification.certificate import GUARANTEES
+from segcert.certification.methods import WEAKER
 from segcert.io.atomic import atomic_file
 from segcert.provenance.git import commit_time, git_state
 from segcert.report.compact_tables import claims_table, measured_table, results_table

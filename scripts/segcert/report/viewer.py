@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pandas as pd
 from PIL import Image
 
-from segcert.certification.certificate import WEAKER
+from segcert.certification.methods import WEAKER
 from segcert.data.dataset import PreparedDataset
 from segcert.io.atomic import atomic_file
 from segcert.report.html import data_uri, script_value

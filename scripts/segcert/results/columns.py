@@ -54,8 +54,8 @@ METRICS = (
         shown=EVERYWHERE,
         interval=EVERYWHERE,
         latex="certified",
-        meaning="the published convention: abstained pixels are missing from the prediction and present in the ground "
-        "truth",
+        meaning="in the published convention, abstained pixels are missing from the prediction and present in the "
+        "ground truth",
     ),
     Column("certified_iou", "certified IoU", shown=(PAGE,), interval=(PAGE,)),
     Column(

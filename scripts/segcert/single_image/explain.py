@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from segcert.certification.certificate import WEAKER
+from segcert.certification.methods import WEAKER
 from segcert.io.json_files import parse_json
 from segcert.single_image.certificate_file import FORMAT
 from segcert.single_image.schema import Certificate
