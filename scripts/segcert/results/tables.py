@@ -75,7 +75,8 @@ def main_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
 
     Each metric has its 95% bootstrap interval over images in the columns <metric>_low and <metric>_high.
     """
-    per_image = rows.groupby([*MODEL, *SETTINGS, "image"], sort=False, as_index=False)[[*METRICS, "extended"]].mean()
+    numbers = [*_metrics_of(rows), "extended"]
+    per_image = rows.groupby([*MODEL, *SETTINGS, "image"], sort=False, as_index=False)[numbers].mean()
     return _summarise(per_image, MODEL, resamples)
 
 
@@ -174,7 +175,12 @@ def _summarise(rows: pd.DataFrame, keys: Sequence[str], resamples: int) -> pd.Da
     """The metrics by `keys` and the settings of the certificates, and whether any was extended."""
     keys = [*keys, *SETTINGS]
     extended = rows.groupby(keys, sort=False)["extended"].any().to_numpy(bool)
-    return _means(rows, keys, METRICS, resamples).assign(extended=extended)
+    return _means(rows, keys, _metrics_of(rows), resamples).assign(extended=extended)
+
+
+def _metrics_of(rows: pd.DataFrame) -> list[str]:
+    """The metrics that rows have: results of an older version may lack one."""
+    return [metric for metric in METRICS if metric in rows]
 
 
 def _means(
