@@ -27,14 +27,20 @@ class ResultsError(ValueError):
     """A file of results that is damaged, or lacks columns; the message names it."""
 
 
-def read_results(path: str | Path, names: Sequence[str], numbers: Sequence[str]) -> pd.DataFrame:
-    """A parquet file of results that has these columns, of text and of numbers. Raises ResultsError for another."""
+def read_results(
+    path: str | Path, names: Sequence[str], numbers: Sequence[str], optional: Sequence[str] = ()
+) -> pd.DataFrame:
+    """A parquet file of results that has these columns, of text and of numbers. Raises ResultsError for another.
+
+    Columns of numbers that are `optional` may be missing.
+    """
     try:
         results = pd.read_parquet(path)
     except FileNotFoundError:
         raise
     except Exception as error:  # Arrow fails in many ways
         raise ResultsError(f"{path}: cannot be read ({error}); run snakemake --force {path}") from error
+    numbers = [*numbers, *(name for name in optional if name in results.columns)]
     lacking = [name for name in (*names, *numbers) if name not in results.columns]
     of_text = {name for name in names if name not in lacking and all(type(each) is str for each in results[name])}
     of_numbers = {name for name in numbers if name not in lacking and results[name].dtype.kind in "biuf"}
@@ -75,8 +81,8 @@ def main_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
 
     Each metric has its 95% bootstrap interval over images in the columns <metric>_low and <metric>_high.
     """
-    numbers = [*_metrics_of(rows), "extended"]
-    per_image = rows.groupby([*MODEL, *SETTINGS, "image"], sort=False, as_index=False)[numbers].mean()
+    keys, numbers = [*MODEL, *SETTINGS, "image"], [*_metrics_of(rows), "extended"]
+    per_image = rows.groupby(keys, sort=False, as_index=False, dropna=False)[numbers].mean()
     return _summarise(per_image, MODEL, resamples)
 
 
@@ -174,7 +180,7 @@ def attack_table(rows: pd.DataFrame) -> pd.DataFrame:
 def _summarise(rows: pd.DataFrame, keys: Sequence[str], resamples: int) -> pd.DataFrame:
     """The metrics by `keys` and the settings of the certificates, and whether any was extended."""
     keys = [*keys, *SETTINGS]
-    extended = rows.groupby(keys, sort=False)["extended"].any().to_numpy(bool)
+    extended = rows.groupby(keys, sort=False, dropna=False)["extended"].any().to_numpy(bool)
     return _means(rows, keys, _metrics_of(rows), resamples).assign(extended=extended)
 
 
@@ -188,7 +194,7 @@ def _means(
 ) -> pd.DataFrame:
     """A row per `keys`: number of images, means over them, and 95% bootstrap intervals of all but the `bare`."""
     summaries = []
-    for values, group in rows.groupby([*keys], sort=False):
+    for values, group in rows.groupby([*keys], sort=False, dropna=False):
         summary = dict(zip(keys, values, strict=True)) | {"images": group["image"].nunique()}
         for metric in metrics:
             if metric in bare:
