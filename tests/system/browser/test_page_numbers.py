@@ -60,10 +60,6 @@ class Results:
             for kind in ("denoiser_scores", "costs")
         )
 
-    def expected(self, table, row):
-        """The values that a row of a table should hold, by column; the row says what it speaks of."""
-        return getattr(self, table)(row)
-
     def of(self, frame, row, keys):
         """The rows of a frame that agree with a row of a table in some keys."""
         for key in keys:
