@@ -178,12 +178,9 @@ def measured_table(measurements: pd.DataFrame, main: pd.DataFrame) -> Condensed:
 
 def _in_turn(groups: Sequence[tuple[Any, pd.DataFrame]]) -> list[tuple[Any, pd.DataFrame]]:
     """The first of each data set, then the second of each, so that none is left out for another."""
-    seen: dict[str, int] = {}
-    ranks = []
-    for (dataset, _), _rows in groups:
-        seen[dataset] = seen.get(dataset, 0) + 1
-        ranks.append(seen[dataset])
-    return [group for _, group in sorted(zip(ranks, groups, strict=True), key=lambda pair: pair[0])]
+    datasets = pd.DataFrame({"dataset": [dataset for (dataset, _), _ in groups]})
+    ranks = datasets.groupby("dataset", sort=False).cumcount()
+    return [groups[place] for place in ranks.sort_values(kind="stable").index]
 
 
 def _range(row: Mapping[Any, Any]) -> str:

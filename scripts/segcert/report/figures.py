@@ -108,9 +108,12 @@ def _panel(axes: Axes, table: pd.DataFrame, metric: str) -> None:
     for (regime, denoiser), rows in table.groupby(["regime", "denoiser"], sort=False):
         group = rows.sort_values("sigma")
         axes.errorbar(
-            group["sigma"], group[metric], yerr=error_bars(group, metric),
-            capsize=2, **line(str(regime), str(denoiser)),
-        )  # fmt: skip
+            group["sigma"],
+            group[metric],
+            yerr=error_bars(group, metric),
+            capsize=2,
+            **line(str(regime), str(denoiser)),
+        )
     axes.set_xticks(sigmas, [f"{sigma:g}" for sigma in sigmas])
     axes.grid(axis="y", alpha=0.3)
 
@@ -358,9 +361,12 @@ def cost_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
         for row in known[(known["dataset"] == dataset) & (known["sigma"] == sigma)].to_dict("records"):
             model, regime, denoiser = row["model"], row["regime"], row["denoiser"]
             panel.plot(
-                row["gflop_per_image"], row["certified_dice"], linestyle="none",
-                color=COLORS[regime, denoiser], marker=_marker(model, models),
-            )  # fmt: skip
+                row["gflop_per_image"],
+                row["certified_dice"],
+                linestyle="none",
+                color=COLORS[regime, denoiser],
+                marker=_marker(model, models),
+            )
         title = layout.title(dataset, f"sigma {sigma:g}", columns=len(sigmas))
         panel.set(title=title, xscale="log", ylim=(-0.02, 1.02))
         panel.xaxis.set_major_locator(LogLocator(subs=(1, 3)))

@@ -1,7 +1,7 @@
 """Numbers, sizes and names as text: how every page, table and figure of a report writes them."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 NOT_DEFINED = "n/a"
@@ -48,6 +48,15 @@ def written(value: Any, style: str, decimals: int | None = None) -> str:
     if isinstance(value, float) and math.isnan(value):
         return ""
     return f"{value:g}" if style == "level" else str(value)
+
+
+def listed(values: Iterable[Any], style: str = "level", decimals: int | None = None) -> str:
+    """Values of a table in a style (`written`), with commas.
+
+    >>> listed([0.25, 1.0]), listed([0.125, 0.5], "number", 2)
+    ('0.25, 1', '0.12, 0.50')
+    """
+    return ", ".join(written(value, style, decimals) for value in values)
 
 
 def file_size(count: int) -> str:

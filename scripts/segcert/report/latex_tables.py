@@ -7,7 +7,7 @@ import pandas as pd
 
 from segcert.certification.certificate import GUARANTEES
 from segcert.certification.methods import WEAKER
-from segcert.report.format import STYLES, written
+from segcert.report.format import STYLES, listed, written
 from segcert.report.latex import Row, Table, Tex, fitted, label, tex
 from segcert.results.claims import in_sentences
 from segcert.results.columns import LATEX, Column, shown_columns
@@ -78,10 +78,13 @@ def _settings(main: pd.DataFrame) -> Tex:
         r" units of pixel values in $[0, 1]$.",
         method=first["method"],
         k=Tex(f" ($k = {first['k']}$)" if first["method"] == "kfwer" else ""),
-        tau=f"{first['tau']:g}", alpha=f"{first['alpha']:g}", n0=first["n0"], n=first["n"],
-        radii=", ".join(f"{radius:.3f}" for radius in radii["radius"]),
-        sigmas=", ".join(f"{sigma:g}" for sigma in radii["sigma"]),
-    )  # fmt: skip
+        tau=f"{first['tau']:g}",
+        alpha=f"{first['alpha']:g}",
+        n0=first["n0"],
+        n=first["n"],
+        radii=listed(radii["radius"], "number", 3),
+        sigmas=listed(radii["sigma"]),
+    )
     if first["method"] in WEAKER:
         guarantee = GUARANTEES[first["method"]]
         text = Tex.fill(r"{text} \textbf{{A weaker guarantee than the paper's}}: {said}.", text=text, said=guarantee)
@@ -99,8 +102,10 @@ def _with_map_method(about: Tex, of_map: str, of_run: str) -> Tex:
         return about
     return Tex.fill(
         r"{about} The numbers of this table are by \texttt{{{of_map}}}, for there are no radii by \texttt{{{of_run}}}.",
-        about=about, of_map=of_map, of_run=of_run,
-    )  # fmt: skip
+        about=about,
+        of_map=of_map,
+        of_run=of_run,
+    )
 
 
 def _main(rows: pd.DataFrame, columns: Sequence[Column], title: str, about: Tex, name: str) -> Iterator[Table]:
