@@ -12,7 +12,6 @@ from markupsafe import Markup
 
 from segcert.certification.certificate import GUARANTEES
 from segcert.certification.methods import WEAKER
-from segcert.provenance.digests import file_digest
 from segcert.provenance.git import git_state
 from segcert.report.captions import FIGURES
 from segcert.report.data_summary import DataSummary
@@ -72,7 +71,7 @@ def render_page(
     SHA-256 by file. records: run records, for versions and devices.
     """
     frames = {name: read_table(path) for name, path in tables.items()}
-    main = frames["main"]
+    main, attacks = frames["main"], frames["attacks"]
     settings = main.iloc[0].to_dict()
     weaker = settings["method"] in WEAKER
     shown = [name for name in ON_THE_PAGE if name in frames]
@@ -95,13 +94,13 @@ def render_page(
         tables={name: page_table(name, frames[name], weaker) for name in shown},
         explained=[column for column in METRICS if column.meaning and not (weaker and column.strict)],
         claims=_claims(frames["claims"]),
-        downloads={Path(path).name: _download(Path(path)) for path in downloads},
+        downloads={path.name: _inside(path.name, path.read_bytes()) for path in map(Path, downloads)},
         alphas_each=sorted(frames["measurements"]["alpha"].unique()),
-        refuted_inside=_refuted_inside(frames["attacks"]),
+        refuted_inside=bool((attacks["refuted"][attacks["factor"] <= 1] > 0).any()),
         seconds=seconds.assign(regime=seconds["regime"].map(TRAINED)).to_dict("records"),
         datasets=datasets,
         manifests=manifests,
-        figures=_figures([Path(curve) for curve in curves]),
+        figures=_figures(curves),
         galleries=[(data_uri(Path(path).read_bytes()), caption) for path, caption in galleries.items()],
         parts_of_viewer=parts,
         viewer=_manifest(main, datasets, parts),
@@ -114,11 +113,6 @@ def render_page(
         configuration=json.dumps(configuration, indent=2),
         configuration_file=_inside("configuration.yaml", json.dumps(configuration, indent=1).encode()),
     )
-
-
-def artifact_digests(paths: Sequence[str | Path]) -> dict[str, str]:
-    """SHA-256 of some files, by path."""
-    return {str(path): file_digest(path) for path in paths}
 
 
 def _scope(main: pd.DataFrame) -> dict[str, Any]:
@@ -161,10 +155,6 @@ def _claims(frame: pd.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
-def _refuted_inside(attacks: pd.DataFrame) -> bool:
-    return not attacks.empty and bool((attacks["refuted"][attacks["factor"] <= 1] > 0).any())
-
-
 def _parts(page: Path, viewer: Mapping[tuple[str, str], str | Path]) -> list[Part]:
     """The parts of the viewer: inside the page while they are small together, else beside it."""
     inside = sum(Path(path).stat().st_size for path in viewer.values()) <= INLINE
@@ -194,19 +184,13 @@ def _manifest(main: pd.DataFrame, datasets: Sequence[DataSummary], parts: Sequen
     return script_value(content)
 
 
-def _figures(files: Sequence[Path]) -> dict[str, dict[str, Any]]:
-    """The figures of which there is a file, in the order of FIGURES: what is said of each, and its drawing."""
-    numbers = {path.stem: number for number, path in enumerate(files)}
+def _figures(files: Sequence[str | Path]) -> dict[str, dict[str, Any]]:
+    """The figures of which there is a file, in this order: what is said of each, and its drawing."""
     figures = {}
-    for name, about in FIGURES.items():
-        if name in numbers:
-            svg = Markup(inline_svg(files[numbers[name]], numbers[name]))  # noqa: S704
-            figures[name] = {"caption": about.caption, "alt": about.alt, "section": about.section, "svg": svg}
+    for number, path in enumerate(map(Path, files)):
+        svg = Markup(inline_svg(path, number))  # noqa: S704
+        figures[path.stem] = {**dataclasses.asdict(FIGURES[path.stem]), "svg": svg}
     return figures
-
-
-def _download(path: Path) -> Download:
-    return _inside(path.name, path.read_bytes())
 
 
 def _inside(name: str, content: bytes) -> Download:
