@@ -7,8 +7,8 @@ import pytest
 from scipy.stats import binom, multinomial
 from statsmodels.stats.multitest import multipletests
 
-from segcert.certification.certificate import ABSTAIN, WEAKER, certify
-from segcert.certification.methods import METHODS, CertificationError, harmonic, smallest_n
+from segcert.certification.certificate import ABSTAIN, certify
+from segcert.certification.methods import METHODS, WEAKER, CertificationError, harmonic, smallest_n
 from segcert.certification.multiple_testing import (
     by_threshold,
     kfwer_threshold,
