@@ -23,6 +23,7 @@ from segcert.data.dataset import PreparedDataset
 from segcert.io.atomic import atomic_file
 from segcert.report.html import data_uri, script_value
 from segcert.report.style import to_rgb
+from segcert.results.columns import TABLES
 from segcert.results.radius_rows import GRID_RADII
 from segcert.results.tables import records
 
@@ -33,7 +34,8 @@ Rows = list[dict[str, Any]]
 EXTREMES = 5  # images with the least and with the greatest certified Dice
 CLASS_NUMBERS = ["class_name", "dice", "iou", "certified_dice", "certified_iou", "worst_case_dice"]
 CLASS_NUMBERS += ["area", "area_low", "area_high"]
-STRICT = ("worst_case_dice", "area_low", "area_high")  # they mean nothing where single certified pixels may be wrong
+STRICT = {column.name for column in TABLES["classes"] if column.strict}  # not shown under a weaker guarantee
+STRICT |= {column.end for column in TABLES["classes"] if column.strict}
 IMAGE_NUMBERS = ["abstain", "radius", "radius_gray_levels"]
 INTERVAL = ["measurement", "unit", "truth", "clean", "low", "median", "high", "threshold", "decision"]
 

@@ -9,19 +9,10 @@ if TYPE_CHECKING:
 
 
 class Kind(NamedTuple):
-    """A kind of results, a table each.
+    """A kind of results: a table for each noise level or pairing, and one of the whole run."""
 
-    Attributes
-    ----------
-    collected
-        The name of its file of a whole run: results/<run>/<collected>.parquet.
-    suffix
-        What follows the name of a certificate in its file at one noise level; None for attacks, whose files hold all
-        levels.
-    """
-
-    collected: str
-    suffix: str | None
+    collected: str  # results/<run>/<collected>.parquet
+    suffix: str | None  # of its file at one noise level, behind the certificate's name; None: one file for all levels
 
 
 KINDS = {

@@ -223,22 +223,15 @@ def with_seconds(table: pd.DataFrame, seconds: pd.DataFrame) -> pd.DataFrame:
 
 
 class Recipe(NamedTuple):
-    """A table of the report.
+    """A table of the report: the function that makes it, and from what.
 
-    Attributes
-    ----------
-    make
-        The function that makes it from its sources, and from the number of resamples if `resampled`.
-    sources
-        Kinds of results (segcert.results.kinds); `scores` of denoisers and `costs` of networks, by data set; or `main`,
-        the main table as its CSV file has it.
-    resampled
-        True where the table has bootstrap intervals.
+    Sources are kinds of results (segcert.results.kinds); `scores` of denoisers and `costs` of networks, by data set;
+    and `main`, the main table as its CSV file has it.
     """
 
     make: Callable[..., pd.DataFrame]
     sources: tuple[str, ...]
-    resampled: bool = False
+    resampled: bool = False  # with bootstrap intervals: `make` takes the number of resamples last
 
 
 TABLES = {
