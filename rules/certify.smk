@@ -9,11 +9,8 @@
 #      results/<run>/attacks.parquet         one row per attacked image x model x denoiser x sigma x multiple of the radius
 
 CERTIFICATES = f"{RESULTS}/certificates/{{dataset}}/{{model}}-{{regime}}/{{denoiser}}/sigma_{{sigma}}"
-TABLE = f"{RESULTS}/certificates.parquet"
-INTERVALS = f"{RESULTS}/intervals.parquet"
-BUDGET = f"{RESULTS}/budget.parquet"
-RADII = f"{RESULTS}/radii.parquet"
-ATTACKS = f"{RESULTS}/attacks.parquet"
+COLLECTED = {kind: f"{RESULTS}/{each.collected}.parquet" for kind, each in KINDS.items()}
+TABLE = COLLECTED["metrics"]
 
 
 def grid(pattern, datasets=CONFIG.datasets, **more):
@@ -40,12 +37,7 @@ rule certify:  # all noise levels in one job: it takes longer to start than to d
         votes=votes,
         predictions=rules.predict.output[0],
     output:
-        labels=at_each_sigma(f"{CERTIFICATES}.npz"),
-        metrics=at_each_sigma(f"{CERTIFICATES}.parquet"),
-        intervals=at_each_sigma(f"{CERTIFICATES}.intervals.parquet"),
-        budget=at_each_sigma(f"{CERTIFICATES}.budget.parquet"),
-        maps=at_each_sigma(f"{CERTIFICATES}.radii.npz"),
-        radii=at_each_sigma(f"{CERTIFICATES}.radii.parquet"),
+        **{kind: at_each_sigma(f"{CERTIFICATES}{suffix}") for kind, suffix in {**ARRAYS, **CERTIFIED_TABLES}.items()},
     log:
         f"logs/{RUN}/certify/{{dataset}}/{{model}}-{{regime}}/{{denoiser}}.log",
     benchmark:
@@ -108,17 +100,10 @@ rule attack:
 
 rule collect:
     input:
-        metrics=grid(f"{CERTIFICATES}.parquet"),
-        intervals=grid(f"{CERTIFICATES}.intervals.parquet"),
-        budget=grid(f"{CERTIFICATES}.budget.parquet"),
-        radii=grid(f"{CERTIFICATES}.radii.parquet"),
+        **{kind: grid(f"{CERTIFICATES}{suffix}") for kind, suffix in CERTIFIED_TABLES.items()},
         attacks=grid(rules.attack.output[0]) if CONFIG.attack.images else [],
     output:
-        metrics=TABLE,
-        intervals=INTERVALS,
-        budget=BUDGET,
-        radii=RADII,
-        attacks=ATTACKS,
+        **COLLECTED,
     log:
         f"logs/{RUN}/collect.log",
     benchmark:

@@ -48,7 +48,10 @@ from segcert.provenance.environment import locked_environment
 from segcert.provenance.digest_values import remember
 from segcert.provenance.temp_files import sweep_leftovers
 from segcert.provenance.snakemake_metadata import unpack_trail
+from segcert.report.captions import CAPTIONS, FIGURES, PRINTED, certified_with
 from segcert.report.headline import ending
+from segcert.results.columns import IN_CSV, IN_LATEX
+from segcert.results.kinds import ARRAYS, CERTIFIED_TABLES, KINDS
 
 LOG = next(map(os.path.relpath, workflow.logger_manager.get_logfile()), None)  # what Snakemake writes of this run
 if workflow.is_main_process:
@@ -87,6 +90,7 @@ except (ConfigError, LinkError, CertificationError, DataError, MeasurementError)
 BY_SCRIPTS = {"mirror", "device", "gpus", "replay"}
 BY_CAPTIONS = {"run", "sigmas", "n0", "n", "tau", "alpha", "method", "kfwer_k"}
 config.update(CONFIG.model_dump(include=BY_SCRIPTS | BY_CAPTIONS))
+config.update(captions=CAPTIONS, certified=certified_with(config))
 
 for warning in CONFIG.warnings():
     logger.warning(warning)

@@ -54,7 +54,7 @@ def benchmarks():
 rule stages:
     input:  # after every job of the run: each leads to one of these
         main=rules.tables.output.main,
-        curves=rules.curves.output.dice,
+        curves=rules.curves.output.certified_dice,
         pictures=expand(rules.pictures.output.gallery, dataset=CONFIG.datasets),
         checks=rules.check.output.checks,
         data=rules.data_page.output,

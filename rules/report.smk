@@ -13,11 +13,9 @@ LEARNED_DENOISERS = [
     {"dataset": dataset, "source": source} for dataset, source in TRAINED_DENOISERS.items() if "ddpm" in DIFFUSION
 ]
 LEARNED = LEARNED_SEGMENTERS + LEARNED_DENOISERS
-CURVES = [
-    *("certified_dice", "radius", "area", "budget", "costs"),
-    *(["denoisers"] if DIFFUSION else []),
-    *(["training"] if LEARNED else []),
-]
+# Figures that have nothing to show are left out.
+WITHOUT = {name for name, there in {"denoisers": DIFFUSION, "training": LEARNED}.items() if not there}
+CURVES = [name for name in PRINTED if name not in WITHOUT]
 SCORES = expand(rules.score_denoisers.output[0], dataset=CONFIG.datasets) if DIFFUSION else []
 MANIFESTS = expand(MANIFEST, dataset=[*RELEASES, *OWN_FOLDERS])
 
@@ -76,20 +74,13 @@ def made_before_the_report():
     ]
 
 
-SUBCATEGORIES = {
-    **dict.fromkeys(("budget", "area", "costs", "stages"), "Costs"),
-    **dict.fromkeys(("denoisers", "training"), "Networks"),
-    "lineage": "Provenance",
-}
-
-
 def in_report(kind, name, suffix):
     """A table or a figure with its caption, place and labels in Snakemake's own report."""
     return report(
         f"{REPORT}/{kind}s/{name}.{suffix}",
         caption=f"../reports/captions/{name}.rst",
         category=f"{kind.title()}s",
-        subcategory=SUBCATEGORIES.get(name, "Certificates"),
+        subcategory=FIGURES[name].place if name in FIGURES else "Certificates",
         labels={kind: name.replace("_", " "), "format": suffix.upper()},
     )
 
@@ -137,7 +128,6 @@ def latex(name):
     )
 
 
-IN_LATEX = ["main", "claims", "classes", "pairings", "measurements", "radii", "attacks", "denoisers", "costs"]
 TITLES = {
     name: about.title if not about.synthetic or "synthetic" in about.title.lower() else f"{about.title} (synthetic)"
     for name, about in ABOUT.items()
@@ -146,24 +136,11 @@ TITLES = {
 
 rule tables:
     input:
-        metrics=TABLE,
-        intervals=INTERVALS,
-        attacks=ATTACKS,
-        budget=BUDGET,
-        radii=RADII,
+        **COLLECTED,
         scores=SCORES,
         costs=expand(rules.measure_costs.output.costs, dataset=CONFIG.datasets),
     output:
-        main=table("main"),
-        classes=table("classes"),
-        pairings=table("pairings"),
-        measurements=table("measurements"),
-        attacks=table("attacks"),
-        denoisers=table("denoisers"),
-        budget=table("budget"),
-        radii=table("radii"),
-        claims=table("claims"),
-        costs=table("costs"),
+        **{name: table(name) for name in IN_CSV},
         latex=[latex(name) for name in IN_LATEX],
     log:
         f"logs/{RUN}/tables.log",
@@ -187,22 +164,12 @@ rule tables:
 
 rule curves:
     input:
-        main=rules.tables.output.main,
-        budget=rules.tables.output.budget,
-        radii=rules.tables.output.radii,
-        denoisers=rules.tables.output.denoisers,
-        costs=rules.tables.output.costs,
+        **{each.table: f"{REPORT}/tables/{each.table}.csv" for each in map(FIGURES.get, CURVES) if each.table},
         segmenters=[f"{SEGMENTER.format(**each)}/history.csv" for each in LEARNED_SEGMENTERS],
         denoiser_histories=[f"{DENOISER.format(**each)}/history.csv" for each in LEARNED_DENOISERS],
     output:
+        **{name: figure(name) for name in CURVES},
         headline=picture("headline"),
-        dice=figure("certified_dice"),
-        radius=figure("radius"),
-        area=figure("area"),
-        budget=figure("budget"),
-        costs=figure("costs"),
-        denoisers=figure("denoisers") if DIFFUSION else [],
-        training=figure("training") if LEARNED else [],
     log:
         f"logs/{RUN}/curves.log",
     benchmark:

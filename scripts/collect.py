@@ -1,11 +1,8 @@
-import pandas as pd
-
 from segcert.io.atomic import atomic_file
 from segcert.provenance.recording import recorded
+from segcert.results.kinds import KINDS, read_rows
 
 with recorded(snakemake):
-    for kind in ("metrics", "intervals", "budget", "radii", "attacks"):
-        tables = [pd.read_parquet(path) for path in snakemake.input[kind]]
-        rows = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+    for kind in KINDS:
         with atomic_file(snakemake.output[kind]) as path:
-            rows.to_parquet(path, index=False)
+            read_rows(snakemake.input[kind]).to_parquet(path, index=False)

@@ -3,10 +3,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from segcert.provenance.digests import file_digest
 from segcert.provenance.recording import recorded
 from segcert.provenance.records import read_record
 from segcert.report.data_summary import read_manifests, read_summary
-from segcert.report.page import artifact_digests, render_page
+from segcert.report.page import render_page
 from segcert.results.tables import read_table
 
 with recorded(snakemake):
@@ -26,6 +27,6 @@ with recorded(snakemake):
         viewer=dict(zip(map(tuple, params.viewer), files.viewer, strict=True)),
         seconds=pd.concat(map(read_table, files.seconds)),
         checks=json.loads(Path(files.checks).read_text()),
-        digests=artifact_digests(files.artifacts),
+        digests={path: file_digest(path) for path in files.artifacts},
         records=[read_record(path) for path in params.recorded],
     )

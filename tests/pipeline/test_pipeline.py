@@ -14,6 +14,7 @@ from segcert.certification.certificate import certify
 from segcert.certification.median_smoothing import median_interval
 from segcert.certification.metrics import class_metrics
 from segcert.plan.snakemake_plan import PlanError
+from segcert.report.captions import PRINTED
 from segcert.votes import load_votes
 
 COLUMNS = """
@@ -117,7 +118,7 @@ def test_a_run_makes_what_papers_take_up(finished_once):
     text = (report / "tables/main.tex").read_text()
     assert all(f"{value:.3f}" in text for value in main["certified_dice"])
     figures = {path.stem for path in report.glob("figures/*.pdf")}
-    assert figures == {"certified_dice", "radius", "area", "budget", "denoisers", "training", "costs"}
+    assert figures == set(PRINTED)
     for name in figures:
         (page,) = pypdf.PdfReader(report / f"figures/{name}.pdf").pages
         assert float(page.mediabox.width) == pytest.approx(88 / 25.4 * 72, abs=0.01)

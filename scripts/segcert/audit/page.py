@@ -8,10 +8,11 @@ from matplotlib.figure import Figure
 from segcert.audit.audit import Audit
 from segcert.audit.lineage_figure import Stage, lineage_figure
 from segcert.io.atomic import atomic_file
-from segcert.provenance.lineage import Lineage, certificates_of, sigma_of
+from segcert.provenance.lineage import Lineage
 from segcert.provenance.records import SUFFIX
 from segcert.report.html import render
 from segcert.report.style import inline_figure
+from segcert.results.kinds import certificates_of, sigma_of
 
 
 def write_audit(audit: Audit) -> Path:
@@ -57,4 +58,4 @@ def _dirty(lineage: Lineage) -> list[str]:
     """Names of the certificates that were made from uncommitted code, themselves or what they rest on."""
     jobs = [job for job in lineage.jobs if job.rule == "certify"]
     dirty = [job for job in jobs if any(each.clean is False for each in [*lineage.upstream(job), job])]
-    return [f"{job.name} {sigma_of(certificate)}" for job in dirty for certificate in certificates_of(job)]
+    return [f"{job.name} {sigma_of(certificate)}" for job in dirty for certificate in certificates_of(job.outputs)]

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 from segcert.audit.audit import Audit
 from segcert.audit.findings import Finding
-from segcert.provenance.lineage import Job, Lineage, LineageError, certificates_of, sigma_of
+from segcert.provenance.lineage import Job, Lineage, LineageError
+from segcert.results.kinds import certificates_of, sigma_of
 from segcert.results.tables import MODEL
 
 SHOWN = 5  # findings of a check, and files, that a terminal shows; JSON and page have all
@@ -58,7 +59,9 @@ def way_of(lineage: Lineage, key: str) -> str:
     for job in lineage.jobs:
         if job.rule == "certify":
             pairing = [str(job.record["wildcards"].get(name, "")) for name in MODEL if name != "sigma"]
-            rows |= {(*pairing, sigma_of(certificate)): (job, certificate) for certificate in certificates_of(job)}
+            rows |= {
+                (*pairing, sigma_of(certificate)): (job, certificate) for certificate in certificates_of(job.outputs)
+            }
     row = rows.get(tuple(named.get(name, "") for name in MODEL))
     if row is None:
         known = ", ".join("/".join(each) for each in list(rows)[:SHOWN])

@@ -10,8 +10,8 @@ import pandas as pd
 
 from segcert.compare.runs import NAMES, RESAMPLES, ComparedRun, missing_columns, read_numbers
 from segcert.provenance.lineage import Lineage
-from segcert.results.bootstrap import mean_interval
-from segcert.results.tables import DIFFERENCE, METRICS, MODEL, SETTINGS
+from segcert.results.bootstrap import DIFFERENCE, mean_interval
+from segcert.results.tables import METRICS, MODEL, SETTINGS
 
 ENDS = ["low", "median", "high"]
 COLUMNS = ["number", "a", "b", "images", "moved", "difference", "difference_low", "difference_high"]

@@ -5,7 +5,6 @@ The certificates of a job: for each noise level some files, whose names begin al
 
 import dataclasses
 import functools
-import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any, Self
@@ -196,16 +195,3 @@ def _in_order(jobs: list[Job]) -> list[Job]:
         return [by_path[path] for path in networkx.lexicographical_topological_sort(graph_of(jobs))]
     except networkx.NetworkXUnfeasible as error:
         raise LineageError("run records: a file was made from itself, directly or not; records were edited") from error
-
-
-KIND = re.compile(r"(\.(intervals|budget|radii))?\.(npz|parquet)$")
-
-
-def certificates_of(job: Job) -> list[str]:
-    """The beginning of the names of each certificate's files: `.../unet-clean/none/sigma_0.5`."""
-    return list(dict.fromkeys(KIND.sub("", path) for path in job.outputs))
-
-
-def sigma_of(certificate: str) -> str:
-    """The noise level of a certificate, as its name has it: `0.5`."""
-    return Path(certificate).name.removeprefix("sigma_")

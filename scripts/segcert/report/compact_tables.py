@@ -1,20 +1,21 @@
 """The tables of a run condensed, so that they fit the summary; what is left out is said below each."""
 
 import dataclasses
-import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
-from segcert.report.html import digits, number, percent, signed
+from segcert.certification.methods import METHODS
+from segcert.report.format import digits, number, shorten, written
+from segcert.results.columns import PDF, Column, shown_columns
 from segcert.results.labels import REGIMES
 
 PAIRING = ["dataset", "model", "regime", "denoiser"]
 FULL_ROWS, FULL_SIGMAS = 12, 3  # up to which the main table is shown as it is
 BLOCK_COLUMNS, BLOCK_ROWS, BLOCKS = 15, 16, 2  # of the condensed one
 CLAIMS, MEASURED = 8, 8  # rows
-NAME, SENTENCE = 24, 110  # characters
+SENTENCE = 110  # characters of a claim
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,55 +37,35 @@ class Condensed:
         return dataclasses.asdict(self)
 
 
-def shorten(text: str, most: int = NAME) -> str:
-    """At most so many characters.
-
-    >>> shorten("a long name", 7)
-    'a long…'
-    """
-    flat = " ".join(str(text).split())
-    return flat if len(flat) <= most else f"{flat[: most - 1].rstrip()}…"
-
-
 def results_table(main: pd.DataFrame) -> Condensed:
     """The main table as it is if it is small; or certified Dice alone, the data sets beside each other."""
-    pairings = main[PAIRING].drop_duplicates()
     sigmas = list(main["sigma"].drop_duplicates())
-    if len(pairings) <= FULL_ROWS and len(sigmas) <= FULL_SIGMAS:
+    if len(main[PAIRING].drop_duplicates()) <= FULL_ROWS and len(sigmas) <= FULL_SIGMAS:
         return _full(main, sigmas)
     return _condensed(main, sigmas)
 
 
 def _full(main: pd.DataFrame, sigmas: Sequence[float]) -> Condensed:
+    columns = shown_columns("main", PDF, weaker=METHODS[main["method"].iloc[0]].weaker)
+    dice, *noisy = columns  # the first is of the network without noise: the same at each sigma
     names = [key for key in ("dataset", "model") if main[key].nunique() > 1]
     rows = []
-    for _, rows_of in main.groupby(PAIRING, sort=False):
-        first, by_sigma = rows_of.iloc[0], {row["sigma"]: row for row in rows_of.to_dict("records")}
-        cells = [
-            *(shorten(first[name]) for name in names),
-            REGIMES[first["regime"]],
-            first["denoiser"],
-            number(first["dice"]),
-        ]
+    for _, of_pairing in main.groupby(PAIRING, sort=False):
+        by_sigma = {row["sigma"]: row for row in of_pairing.to_dict("records")}
+        first = next(iter(by_sigma.values()))
+        cells = [*(shorten(first[name]) for name in names), REGIMES[first["regime"]], first["denoiser"]]
+        cells.append(_cell(first, dice))
         for sigma in sigmas:
             row = by_sigma.get(sigma)
-            cells += ["–", "–"] if row is None else [
-                _with_interval(row, "certified_dice", number),
-                percent(row["abstain"], 1),
-            ]  # fmt: skip
+            cells += ["–" if row is None else _cell(row, column) for column in noisy]
         rows.append(cells)
     heads = ["data set" if name == "dataset" else name for name in names]
+    heads += ["trained", "denoiser", dice.title, *([column.title for column in noisy] * len(sigmas))]
     return Condensed(
-        heads=[
-            *heads,
-            "trained",
-            "denoiser",
-            "Dice",
-            *itertools.chain(*(["certified Dice", "abstains"] for _ in sigmas)),
-        ],
+        heads=heads,
         rows=rows,
         left=len(names) + 2,
-        spans=[("", len(names) + 3), *((f"σ = {sigma:g}", 2) for sigma in sigmas)],
+        spans=[("", len(names) + 3), *((f"σ = {sigma:g}", len(noisy)) for sigma in sigmas)],
         note=(
             "Means over test images (and over classes within an image); in brackets 95% bootstrap intervals over"
             " images. Dice: of the network on clean images, not certified. Certified Dice: abstained pixels are missing"
@@ -95,77 +76,62 @@ def _full(main: pd.DataFrame, sigmas: Sequence[float]) -> Condensed:
 
 def _condensed(main: pd.DataFrame, sigmas: Sequence[float]) -> Condensed:
     sigmas = sigmas[:BLOCK_COLUMNS]
-    datasets = list(main["dataset"].drop_duplicates())
-    names = list(main["model"].drop_duplicates())
-    pairings = main[PAIRING[1:]].drop_duplicates().itertuples(index=False)
-    models = sorted((tuple(row) for row in pairings), key=lambda row: names.index(row[0]))
+    datasets, names = list(main["dataset"].drop_duplicates()), list(main["model"].drop_duplicates())
+    pairings = main[PAIRING[1:]].drop_duplicates().itertuples(index=False, name=None)
+    models = sorted(pairings, key=lambda row: names.index(row[0]))
     across = max(1, BLOCK_COLUMNS // len(sigmas))
     blocks = [datasets[start : start + across] for start in range(0, len(datasets), across)]
     lines = BLOCK_ROWS if len(blocks) == 1 else BLOCK_ROWS // BLOCKS
-    shown = blocks[:BLOCKS]
     values = main.set_index([*PAIRING, "sigma"])["certified_dice"].to_dict()
-    total = main[[*PAIRING, "sigma"]].drop_duplicates().shape[0]
-    kept = sum(
-        (dataset, *model, sigma) in values
-        for block in shown
-        for dataset in block
-        for model in models[:lines]
-        for sigma in sigmas
-    )
-    left_out = "" if kept == total else f" {total - kept} of {total} rows are left out."
+
+    kept, tables = 0, []
+    for block in blocks[:BLOCKS]:
+        rows: list[list[str]] = []
+        before = None
+        for model, regime, denoiser in models[:lines]:
+            cells = [shorten(model) if model != before else "", REGIMES[regime], denoiser]
+            before = model
+            for dataset in block:
+                for sigma in sigmas:
+                    key = (dataset, model, regime, denoiser, sigma)
+                    kept += key in values
+                    cells.append(number(values[key], 2) if key in values else "–")
+            rows.append(cells)
+        heads = ["model", "trained", "denoiser", *([f"{sigma:g}" for sigma in sigmas] * len(block))]
+        spans = [(shorten(dataset, 4 + 5 * len(sigmas)), len(sigmas)) for dataset in block]
+        tables.append(Condensed(heads, rows, left=3, note="", spans=[("", 3), *spans]))
+    left_out = "" if kept == len(values) else f" {len(values) - kept} of {len(values)} rows are left out."
     note = (
         "Certified Dice (abstained pixels are missing from the prediction): means over test images and over classes"
         f" within an image; columns: σ.{left_out} Intervals, Dice, abstention and every row: tables/main.csv,"
         " tables/main.tex."
     )
-    table = None
-    for block in reversed(shown):
-        table = Condensed(
-            heads=["model", "trained", "denoiser", *(f"{sigma:g}" for _ in block for sigma in sigmas)],
-            rows=[
-                [shorten(model) if model != before else "", REGIMES[regime], denoiser]
-                + [
-                    number(values[key], 2) if (key := (dataset, model, regime, denoiser, sigma)) in values else "–"
-                    for dataset in block
-                    for sigma in sigmas
-                ]
-                for (model, regime, denoiser), before in zip(
-                    models[:lines], [None, *(row[0] for row in models)], strict=False
-                )
-            ],
-            left=3,
-            spans=[("", 3), *((shorten(dataset, 4 + 5 * len(sigmas)), len(sigmas)) for dataset in block)],
-            note=note if table is None else "",
-            further=table,
-        )
-    assert table is not None
+    table = dataclasses.replace(tables.pop(), note=note)  # below the last one
+    for above in reversed(tables):
+        table = dataclasses.replace(above, further=table)
     return table
 
 
 def claims_table(claims: pd.DataFrame) -> Condensed:
     """Each claim with its difference and verdict; of many rows, how often each verdict was given."""
     if len(claims) <= CLAIMS:
-        rows = [
-            [shorten(row["claim"], SENTENCE), shorten(row["dataset"]), shorten(row["model"]), _sigma(row["sigma"]),
-             f"{row['images']:.0f}",
-             _with_interval(row, "difference", signed),
-             shorten(row["verdict"])]
-            for row in claims.to_dict("records")
-        ]  # fmt: skip
+        columns = shown_columns("claims", PDF, weaker=False)
         return Condensed(
-            heads=["claim", "data set", "model", "σ", "images", "difference", "verdict"], rows=rows, left=3,
+            heads=[column.title for column in columns],
+            rows=[[_cell(row, column) for column in columns] for row in claims.to_dict("records")],
+            left=3,
             note="Differences with 95% intervals from a paired bootstrap over images. Why: tables/claims.csv.",
-        )  # fmt: skip
+        )
     verdicts = list(claims["verdict"].drop_duplicates())
     names = list(claims["claim"].drop_duplicates())
     counts = pd.crosstab(claims["claim"], claims["verdict"])
+    rows = []
+    for name in names[:CLAIMS]:
+        rows.append([shorten(name, SENTENCE), *(str(counts.loc[name, verdict]) for verdict in verdicts)])
     left_out = f" {len(names) - CLAIMS} of {len(names)} claims are left out." if len(names) > CLAIMS else ""
     return Condensed(
         heads=["claim", *(shorten(verdict) for verdict in verdicts)],
-        rows=[
-            [shorten(name, SENTENCE), *(str(counts.loc[name, verdict]) for verdict in verdicts)]
-            for name in names[:CLAIMS]
-        ],
+        rows=rows,
         left=1,
         note=f"In how many of the tests (data set, model, σ) each verdict was given, by 95% intervals from a paired"
         f" bootstrap over images.{left_out} Each test, and why: tables/claims.csv.",
@@ -174,33 +140,30 @@ def claims_table(claims: pd.DataFrame) -> Condensed:
 
 def measured_table(measurements: pd.DataFrame, main: pd.DataFrame) -> Condensed:
     """Certified intervals per noise level, of the pairing of each data set with the highest certified Dice."""
-    keys = ["dataset", "measurement"]
     means = main.groupby(PAIRING, sort=False)["certified_dice"].mean()
     best = {key[0]: key for key in means.sort_values(kind="stable").dropna().index}
-    of_best = [best.get(row[0]) == tuple(row) for row in measurements[PAIRING].itertuples(index=False)]
+    of_best = [best.get(row[0]) == row for row in measurements[PAIRING].itertuples(index=False, name=None)]
     chosen = measurements[pd.Series(of_best, index=measurements.index, dtype=bool)]
     sigmas = list(chosen["sigma"].drop_duplicates())[:FULL_SIGMAS]
-    groups = list(chosen.groupby(keys, sort=False))
+    groups = list(chosen.groupby(["dataset", "measurement"], sort=False))
     order = list(main["dataset"].drop_duplicates())
     shown = sorted(_in_turn(groups)[:MEASURED], key=lambda group: order.index(group[0][0]))
     rows = []
     for (dataset, measurement), of_both in shown:
-        unit = of_both.iloc[0]["unit"]
-        by_sigma = {row["sigma"]: row for row in of_both.to_dict("records")}
+        first, by_sigma = of_both.iloc[0], {row["sigma"]: row for row in of_both.to_dict("records")}
+        unit, (_, model, regime, denoiser) = first["unit"], best[dataset]
         name = f"{measurement} ({unit})" if isinstance(unit, str) and unit else measurement
-        cells = [
-            f"{digits(row['low'])} to {digits(row['high'])}{'*' if row['unbounded'] else ''}"
-            if (row := by_sigma.get(sigma))
-            else "–"
-            for sigma in sigmas
-        ]
-        pairing = best[dataset]
-        rows.append([shorten(dataset), f"{shorten(pairing[1])}, {REGIMES[pairing[2]]}, {pairing[3]}", shorten(name, 34),
-                     digits(of_both.iloc[0]["truth"]), *cells])  # fmt: skip
-    left_out = (
-        f" {len(groups) - len(shown)} of {len(groups)} measurements are left out." if len(groups) > len(shown) else ""
-    )
-    open_ends = " *: unbounded on some images." if any("*" in cell for row in rows for cell in row) else ""
+        cells = [shorten(dataset), f"{shorten(model)}, {REGIMES[regime]}, {denoiser}", shorten(name, 34)]
+        cells.append(digits(first["truth"]))
+        for sigma in sigmas:
+            row = by_sigma.get(sigma)
+            cells.append("–" if row is None else _range(row))
+        rows.append(cells)
+    left_out = open_ends = ""
+    if len(groups) > len(shown):
+        left_out = f" {len(groups) - len(shown)} of {len(groups)} measurements are left out."
+    if any("*" in cell for row in rows for cell in row):
+        open_ends = " *: unbounded on some images."
     return Condensed(
         heads=["data set", "model, trained, denoiser", "measurement", "truth", *(f"σ = {sigma:g}" for sigma in sigmas)],
         rows=rows,
@@ -215,17 +178,25 @@ def measured_table(measurements: pd.DataFrame, main: pd.DataFrame) -> Condensed:
 
 def _in_turn(groups: Sequence[tuple[Any, pd.DataFrame]]) -> list[tuple[Any, pd.DataFrame]]:
     """The first of each data set, then the second of each, so that none is left out for another."""
-    seen: dict[str, int] = {}
-    ranks = []
-    for (dataset, _), _rows in groups:
-        seen[dataset] = seen.get(dataset, 0) + 1
-        ranks.append(seen[dataset])
-    return [group for _, group in sorted(zip(ranks, groups, strict=True), key=lambda pair: pair[0])]
+    datasets = pd.DataFrame({"dataset": [dataset for (dataset, _), _ in groups]})
+    ranks = datasets.groupby("dataset", sort=False).cumcount()
+    return [groups[place] for place in ranks.sort_values(kind="stable").index]
 
 
-def _with_interval(row: Mapping[Any, Any], name: str, shown: Callable[[float], str]) -> str:
-    return f"{shown(row[name])} [{shown(row[f'{name}_low'])}, {shown(row[f'{name}_high'])}]"
+def _range(row: Mapping[Any, Any]) -> str:
+    text = f"{digits(row['low'])} to {digits(row['high'])}"
+    return f"{text}*" if row["unbounded"] else text
 
 
-def _sigma(value: Any) -> str:
-    return "all" if pd.isna(value) else f"{value:g}" if isinstance(value, int | float) else shorten(value, 12)
+def _cell(row: Mapping[Any, Any], column: Column) -> str:
+    """A value of a row, with its 95% interval where the column has one here."""
+    value = row[column.name]
+    if column.style == "text":
+        return shorten(value, SENTENCE) if column.name == "claim" else shorten(value)
+    if column.style == "level" and pd.isna(value):
+        return "all"
+    names = [column.name]
+    if PDF in column.interval:
+        names += [f"{column.name}_low", f"{column.name}_high"]
+    texts = [written(row[name], column.style, column.decimals) for name in names]
+    return texts[0] if len(texts) == 1 else f"{texts[0]} [{texts[1]}, {texts[2]}]"

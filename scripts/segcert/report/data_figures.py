@@ -64,10 +64,17 @@ def contact_sheet(dataset: PreparedDataset) -> Figure:
             Patch(color=color, label=title)
             for color, title in zip(CLASS_COLORS, dataset.about["classes"][1:], strict=False)
         ],
-        loc="center right", bbox_to_anchor=(canvas.shape[1] - MARGIN, HEADING / 2), bbox_transform=axes.transData,
-        ncols=len(CLASS_COLORS), fontsize=12, frameon=False, borderaxespad=0, borderpad=0, handlelength=1,
+        loc="center right",
+        bbox_to_anchor=(canvas.shape[1] - MARGIN, HEADING / 2),
+        bbox_transform=axes.transData,
+        ncols=len(CLASS_COLORS),
+        fontsize=12,
+        frameon=False,
+        borderaxespad=0,
+        borderpad=0,
+        handlelength=1,
         handleheight=1,
-    )  # fmt: skip
+    )
     return figure
 
 

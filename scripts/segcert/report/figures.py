@@ -1,15 +1,4 @@
-"""Certified Dice and abstention against sigma, and against the number of draws.
-
-Certified area against the number of draws, method by method.
-
-Certified Dice and abstention against the radius.
-
-PSNR and SSIM of denoised images against sigma.
-
-How the networks of a run learned: loss and validation score against the step.
-
-Certified Dice beside what it costs, as a figure.
-"""
+"""The figures of a report that are drawn from its tables: FIGURES. Their captions: segcert.report.captions."""
 
 import itertools
 import math
@@ -24,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter, LogLocator, MaxNLocator
 
 from segcert.certification.methods import METHODS
-from segcert.report.style import COLORS, MODEL_DASHES, MODEL_MARKERS, PAGE, Layout, line, shared_legend
+from segcert.report.style import COLORS, MODEL_DASHES, MODEL_MARKERS, PAGE, Draw, Layout, line, shared_legend
 from segcert.results.labels import TRAINED, describe_pairing
 from segcert.results.tables import error_bars
 
@@ -94,16 +83,20 @@ def budget_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
         chosen = table[(table["dataset"] == dataset) & (table["model"] == model) & (table["sigma"] == sigma)]
         for (regime, denoiser), pairing in chosen.groupby(["regime", "denoiser"], sort=False):
             panel.plot(pairing["draws"], pairing["certified_dice"], **line(str(regime), str(denoiser)))
-        title = layout.title(dataset, model, f"sigma {sigma:g}", columns=len(sigmas))
-        panel.set(title=title, xscale="log", xlabel="draws, n0 + n")
+        panel.set_title(layout.title(dataset, model, f"sigma {sigma:g}", columns=len(sigmas)))
         panel.set_ylim(-0.02, 1.02)
-        panel.set_xticks(draws, [str(number) for number in draws], rotation=45)
-        panel.minorticks_off()
-        panel.grid(axis="y", alpha=0.3)
+        _axis_of_draws(panel, draws)
     for panel in axes[:, 0]:
         panel.set_ylabel(layout.label("certified Dice (forecast)"))
     shared_legend(figure)
     return figure
+
+
+def _axis_of_draws(panel: Axes, draws: Sequence[int]) -> None:
+    panel.set(xscale="log", xlabel="draws, n0 + n")
+    panel.set_xticks(draws, [str(number) for number in draws], rotation=45)
+    panel.minorticks_off()
+    panel.grid(axis="y", alpha=0.3)
 
 
 def _pairings(table: pd.DataFrame) -> int:
@@ -115,9 +108,12 @@ def _panel(axes: Axes, table: pd.DataFrame, metric: str) -> None:
     for (regime, denoiser), rows in table.groupby(["regime", "denoiser"], sort=False):
         group = rows.sort_values("sigma")
         axes.errorbar(
-            group["sigma"], group[metric], yerr=error_bars(group, metric),
-            capsize=2, **line(str(regime), str(denoiser)),
-        )  # fmt: skip
+            group["sigma"],
+            group[metric],
+            yerr=error_bars(group, metric),
+            capsize=2,
+            **line(str(regime), str(denoiser)),
+        )
     axes.set_xticks(sigmas, [f"{sigma:g}" for sigma in sigmas])
     axes.grid(axis="y", alpha=0.3)
 
@@ -128,6 +124,7 @@ LINES = {
     "kfwer": {"color": "#009E73", "linestyle": "--", "marker": "^"},
     "by": {"color": "#CC79A7", "linestyle": ":", "marker": "D"},
 }
+OTHER_LINE = {"color": "#000000", "linestyle": "-.", "marker": "v"}  # of a method without a look of its own
 
 
 def area_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
@@ -150,12 +147,11 @@ def area_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
             for method, rows in chosen[chosen["sigma"] == sigma].groupby("method", sort=False):
                 name = str(method)
                 label = f"{name} (weaker guarantee)" if METHODS[name].weaker else name
-                panel.plot(rows["draws"], rows["certified_area"], label=label, markersize=4, **LINES[name])
-            title = layout.title(dataset, model, f"sigma {sigma:g}", columns=len(sigmas))
-            panel.set(title=title, xscale="log", xlabel="draws, n0 + n")
-            panel.set_xticks(draws, [str(number) for number in draws], rotation=45)
-            panel.minorticks_off()
-            panel.grid(axis="y", alpha=0.3)
+                panel.plot(
+                    rows["draws"], rows["certified_area"], label=label, markersize=4, **LINES.get(name, OTHER_LINE)
+                )
+            panel.set_title(layout.title(dataset, model, f"sigma {sigma:g}", columns=len(sigmas)))
+            _axis_of_draws(panel, draws)
         panels[0].set_ylabel(layout.label("certified area (forecast)"))
     figure.suptitle(_named(pairings))
     shared_legend(figure, width=1.9)
@@ -365,9 +361,12 @@ def cost_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
         for row in known[(known["dataset"] == dataset) & (known["sigma"] == sigma)].to_dict("records"):
             model, regime, denoiser = row["model"], row["regime"], row["denoiser"]
             panel.plot(
-                row["gflop_per_image"], row["certified_dice"], linestyle="none",
-                color=COLORS[regime, denoiser], marker=_marker(model, models),
-            )  # fmt: skip
+                row["gflop_per_image"],
+                row["certified_dice"],
+                linestyle="none",
+                color=COLORS[regime, denoiser],
+                marker=_marker(model, models),
+            )
         title = layout.title(dataset, f"sigma {sigma:g}", columns=len(sigmas))
         panel.set(title=title, xscale="log", ylim=(-0.02, 1.02))
         panel.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
@@ -389,3 +388,14 @@ def cost_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
 
 def _marker(model: str, models: list[str]) -> str:
     return MODEL_MARKERS[models.index(model) % len(MODEL_MARKERS)]
+
+
+FIGURES: dict[str, Draw] = {
+    "certified_dice": certified_dice_figure,
+    "radius": radius_figure,
+    "area": area_figure,
+    "budget": budget_figure,
+    "costs": cost_figure,
+    "denoisers": denoiser_figure,
+    "training": training_figure,
+}

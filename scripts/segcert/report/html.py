@@ -1,8 +1,7 @@
-"""What the pages share: their templates, how numbers are written, figures that travel inside the file."""
+"""What the pages share: their templates, numbers with their exact values, figures that travel inside the file."""
 
 import base64
 import json
-import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ import jinja2
 from markupsafe import Markup
 
 from segcert.io.atomic import atomic_file
+from segcert.report.format import STYLES, file_size, written
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -21,7 +21,7 @@ def render(output: str | Path, template: str, **values: Any) -> None:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined
     )
-    environment.filters |= {each.__name__: each for each in (cell, number, signed, digits, percent, file_size)}
+    environment.filters.update(STYLES, cell=cell, file_size=file_size)
     environment.globals["asset"] = asset
     text = environment.get_template(template).render(**values)
     with atomic_file(output) as path:
@@ -33,53 +33,14 @@ def asset(name: str) -> Markup:
     return Markup((TEMPLATES / name).read_text(encoding="utf-8"))  # noqa: S704
 
 
-def number(value: float, decimals: int = 3) -> str:
-    """A number with so many decimals."""
-    return "n/a" if math.isnan(value) else f"{value:.{decimals}f}"
-
-
-def signed(value: float, decimals: int = 3) -> str:
-    """A difference with its sign and so many decimals."""
-    return "n/a" if math.isnan(value) else f"{value:+.{decimals}f}"
-
-
-def digits(value: float) -> str:
-    """Three digits for small numbers, whole numbers from 100 on."""
-    return "n/a" if math.isnan(value) else f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
-
-
-def percent(value: float, decimals: int = 0) -> str:
-    """A share in per cent, with so many decimals."""
-    return "n/a" if math.isnan(value) else f"{100 * value:.{decimals}f}%"
-
-
-def whole(value: float) -> str:
-    """A count."""
-    return "n/a" if math.isnan(value) else f"{value:.0f}"
-
-
-def cell(row: Mapping[str, Any], column: str, style: str = "number", *decimals: int) -> Markup:
+def cell(row: Mapping[str, Any], column: str, style: str = "number", decimals: int | None = None) -> Markup:
     """A number of a table as a page shows it, with its column and exact value, so that an audit can compare them.
 
     In a sentence the number says itself where it stands: `row` has its table and number under `_table` and `_row`.
     """
-    shown = {"number": number, "signed": signed, "digits": digits, "percent": percent, "whole": whole}[style]
     place = Markup(' data-table="{}" data-row="{}"').format(row["_table"], row["_row"]) if "_table" in row else ""
-    text = shown(row[column], *decimals)
+    text = written(row[column], style, decimals)
     return Markup('<data value="{}" data-column="{}"{}>{}</data>').format(row[column], column, place, text)
-
-
-def file_size(count: int) -> str:
-    """A number of bytes in kB, MB or GB (powers of 1000).
-
-    >>> file_size(16859307), file_size(38399), file_size(10400000000)
-    ('16.9 MB', '38.4 kB', '10.4 GB')
-    """
-    unit = next((unit for unit in ("kB", "MB") if count < 1000 * _BYTES[unit]), "GB")
-    return f"{count / _BYTES[unit]:.1f} {unit}"
-
-
-_BYTES = {"kB": 10**3, "MB": 10**6, "GB": 10**9}
 
 
 def inline_svg(path: Path, prefix: int | str) -> str:

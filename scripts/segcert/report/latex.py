@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,17 @@ from segcert.report.html import TEMPLATES
 
 LINES = 40  # of the body of a table: what a page holds under a caption of some lines
 ESCAPES = {
-    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
-    "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", '"': "''",
-    "[": "{[}", "*": "{*}",  # after the end of a row they would be its arguments
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': "''",
+    "[": "{[}",
+    "*": "{*}",  # after the end of a row they would be its arguments
     **{character: f"\\{character}" for character in "_%&#{}$"},
-}  # fmt: skip
+}
 
 
 class Tex(str):
@@ -43,15 +49,6 @@ def tex(value: Any) -> str:
 
 
 Row = Mapping[str, Any]
-
-
-@dataclasses.dataclass(frozen=True)
-class Column:
-    """A column: its head, what it says of a row, and how it is aligned (l, r or a width such as p{4cm})."""
-
-    head: str
-    text: Callable[[Row], str]
-    align: str = "r"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,11 +114,12 @@ def fitted(table: Table, step: int = 1, height: int = 1) -> list[Table]:
             table,
             groups=groups,
             label=f"{table.label}-{number}" if number > 1 else table.label,
-            caption=Tex.fill("{caption} Part {number} of {count}.", caption=table.caption, number=number,
-                             count=len(pages)),
+            caption=Tex.fill(
+                "{caption} Part {number} of {count}.", caption=table.caption, number=number, count=len(pages)
+            ),
         )
         for number, groups in enumerate(pages, start=1)
-    ]  # fmt: skip
+    ]
 
 
 def write_latex(output: str | Path, tables: Iterable[Table], about: str) -> None:
@@ -131,11 +129,16 @@ def write_latex(output: str | Path, tables: Iterable[Table], about: str) -> None
         autoescape=False,  # noqa: S701 (no HTML: `finalize` escapes for LaTeX)
         finalize=tex,
         undefined=jinja2.StrictUndefined,
-        block_start_string="<%", block_end_string="%>",
-        variable_start_string="<<", variable_end_string=">>",
-        comment_start_string="<#", comment_end_string="#>",
-        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
-    )  # fmt: skip
+        block_start_string="<%",
+        block_end_string="%>",
+        variable_start_string="<<",
+        variable_end_string=">>",
+        comment_start_string="<#",
+        comment_end_string="#>",
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
     text = environment.get_template("table.tex.j2").render(tables=list(tables), about=about)
     with atomic_file(output) as path:
         path.write_text(text, encoding="utf-8")

@@ -11,12 +11,13 @@ import pandas as pd
 from markupsafe import Markup
 
 from segcert.certification.methods import METHODS
-from segcert.provenance.digests import file_digest
 from segcert.provenance.git import git_state
+from segcert.report.captions import FIGURES
 from segcert.report.data_summary import DataSummary
 from segcert.report.html import data_uri, inline_svg, render, script_value
-from segcert.report.page_tables import TABLES, page_table
+from segcert.report.page_tables import page_table
 from segcert.results.claims import CLAIMS
+from segcert.results.columns import METRICS, ON_THE_PAGE
 from segcert.results.labels import BEHIND, CLASS_COLORS, TRAINED, describe
 from segcert.results.radius_rows import map_method
 from segcert.results.tables import read_table, records
@@ -69,8 +70,10 @@ def render_page(
     SHA-256 by file. records: run records, for versions and devices.
     """
     frames = {name: read_table(path) for name, path in tables.items()}
-    main = frames["main"]
+    main, attacks = frames["main"], frames["attacks"]
     settings = main.iloc[0].to_dict()
+    weaker = METHODS[settings["method"]].weaker
+    shown = [name for name in ON_THE_PAGE if name in frames]
     parts = _parts(Path(output), viewer)
     render(
         output,
@@ -78,7 +81,7 @@ def render_page(
         run=configuration["run"],
         settings=settings,
         guarantee=METHODS[settings["method"]].guarantee,
-        weaker=METHODS[settings["method"]].weaker,
+        weaker=weaker,
         map_method=map_method(settings["method"]),
         extended=bool(main["extended"].any()),
         beyond_training=bool(
@@ -87,15 +90,16 @@ def render_page(
         sigma_max=configuration["segmenter"]["sigma_max"],
         scope=_scope(main),
         finding=_finding(main),
-        tables={name: page_table(name, frames[name]) for name in TABLES if name in frames and name != "claims"},
+        tables={name: page_table(name, frames[name], weaker) for name in shown},
+        explained=[column for column in METRICS if column.meaning and not (weaker and column.strict)],
         claims=_claims(frames["claims"]),
-        downloads={Path(path).name: _download(Path(path)) for path in downloads},
+        downloads={path.name: _inside(path.name, path.read_bytes()) for path in map(Path, downloads)},
         alphas_each=sorted(frames["measurements"]["alpha"].unique()),
-        refuted_inside=_refuted_inside(frames["attacks"]),
+        refuted_inside=bool((attacks["refuted"][attacks["factor"] <= 1] > 0).any()),
         seconds=seconds.assign(regime=seconds["regime"].map(TRAINED)).to_dict("records"),
         datasets=datasets,
         manifests=manifests,
-        curves={Path(curve).stem: Markup(inline_svg(Path(curve), number)) for number, curve in enumerate(curves)},  # noqa: S704
+        figures=_figures(curves),
         galleries=[(data_uri(Path(path).read_bytes()), caption) for path, caption in galleries.items()],
         parts_of_viewer=parts,
         viewer=_manifest(main, datasets, parts),
@@ -108,11 +112,6 @@ def render_page(
         configuration=json.dumps(configuration, indent=2),
         configuration_file=_inside("configuration.yaml", json.dumps(configuration, indent=1).encode()),
     )
-
-
-def artifact_digests(paths: Sequence[str | Path]) -> dict[str, str]:
-    """SHA-256 of some files, by path."""
-    return {str(path): file_digest(path) for path in paths}
 
 
 def _scope(main: pd.DataFrame) -> dict[str, Any]:
@@ -149,14 +148,10 @@ def _claims(frame: pd.DataFrame) -> list[dict[str, Any]]:
             "source": CLAIMS[str(claim)].source,
             "verdicts": cases["verdict"].value_counts().to_dict(),
             "cases": len(cases),
-            "table": page_table("claims", cases),
+            "table": page_table("claims", cases, weaker=False),
         }
         for claim, cases in frame.groupby("claim", sort=False)
     ]
-
-
-def _refuted_inside(attacks: pd.DataFrame) -> bool:
-    return not attacks.empty and bool((attacks["refuted"][attacks["factor"] <= 1] > 0).any())
 
 
 def _parts(page: Path, viewer: Mapping[tuple[str, str], str | Path]) -> list[Part]:
@@ -188,8 +183,13 @@ def _manifest(main: pd.DataFrame, datasets: Sequence[DataSummary], parts: Sequen
     return script_value(content)
 
 
-def _download(path: Path) -> Download:
-    return _inside(path.name, path.read_bytes())
+def _figures(files: Sequence[str | Path]) -> dict[str, dict[str, Any]]:
+    """The figures of which there is a file, in this order: what is said of each, and its drawing."""
+    figures = {}
+    for number, path in enumerate(map(Path, files)):
+        svg = Markup(inline_svg(path, number))  # noqa: S704
+        figures[path.stem] = {**dataclasses.asdict(FIGURES[path.stem]), "svg": svg}
+    return figures
 
 
 def _inside(name: str, content: bytes) -> Download:

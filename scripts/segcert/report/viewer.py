@@ -18,10 +18,12 @@ import numpy.typing as npt
 import pandas as pd
 from PIL import Image
 
+from segcert.certification.methods import METHODS
 from segcert.data.dataset import PreparedDataset
 from segcert.io.atomic import atomic_file
 from segcert.report.html import data_uri, script_value
 from segcert.report.style import to_rgb
+from segcert.results.columns import TABLES
 from segcert.results.radius_rows import GRID_RADII
 from segcert.results.tables import records
 
@@ -30,17 +32,10 @@ Maps = Mapping[str, Array]  # by image
 Key = tuple[str, str, str]  # segmenter, denoiser, sigma
 Rows = list[dict[str, Any]]
 EXTREMES = 5  # images with the least and with the greatest certified Dice
-CLASS_NUMBERS = [
-    "class_name",
-    "dice",
-    "iou",
-    "certified_dice",
-    "certified_iou",
-    "worst_case_dice",
-    "area",
-    "area_low",
-    "area_high",
-]
+CLASS_NUMBERS = ["class_name", "dice", "iou", "certified_dice", "certified_iou", "worst_case_dice"]
+CLASS_NUMBERS += ["area", "area_low", "area_high"]
+STRICT = {column.name for column in TABLES["classes"] if column.strict}  # not shown under a weaker guarantee
+STRICT |= {column.end for column in TABLES["classes"] if column.strict}
 IMAGE_NUMBERS = ["abstain", "radius", "radius_gray_levels"]
 INTERVAL = ["measurement", "unit", "truth", "clean", "low", "median", "high", "threshold", "decision"]
 
@@ -133,11 +128,14 @@ def _write(path: str | Path, dataset: str, part: str, content: Mapping[str, Any]
 
 
 def _numbers(names: Sequence[str], rows: Mapping[str, Rows]) -> list[dict[str, Any]]:
-    return [
-        {column: _plain(rows[name][0][column]) for column in IMAGE_NUMBERS}
-        | {"classes": [{column: _plain(row[column]) for column in CLASS_NUMBERS} for row in rows[name]]}
-        for name in names
-    ]
+    numbers = []
+    for name in names:
+        of_image = rows[name]
+        weaker = METHODS[of_image[0]["method"]].weaker
+        shown = [column for column in CLASS_NUMBERS if not (weaker and column in STRICT)]
+        by_class = [{column: _plain(row[column]) for column in shown} for row in of_image]
+        numbers.append({column: _plain(of_image[0][column]) for column in IMAGE_NUMBERS} | {"classes": by_class})
+    return numbers
 
 
 def _intervals(names: Sequence[str], rows: Mapping[str, Rows]) -> list[Rows]:

@@ -5,8 +5,10 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 CONFIDENCE = 0.95
+DIFFERENCE = ["images", "difference", "difference_low", "difference_high"]  # columns of a paired difference
 IN_MEMORY = 10**6  # values that are resampled at a time; the intervals do not depend on it
 
 
@@ -28,6 +30,12 @@ def mean_interval(values: npt.ArrayLike, resamples: int, seed: int = 0) -> tuple
     means = np.concatenate([sample[drawn].mean(axis=-1) for drawn in _drawn(len(sample), resamples, seed)])
     low, high = quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return float(sample.mean()), float(low), float(high)
+
+
+def paired_difference(by_image: "pd.Series[float]", resamples: int) -> dict[str, float]:
+    """Differences by image as the columns DIFFERENCE: how many are defined, their mean, its 95% paired interval."""
+    differences = by_image.dropna().to_numpy()
+    return dict(zip(DIFFERENCE, (len(differences), *mean_interval(differences, resamples)), strict=True))
 
 
 def _drawn(images: int, resamples: int, seed: int) -> Iterable[npt.NDArray[np.int64]]:

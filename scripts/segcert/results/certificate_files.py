@@ -2,18 +2,57 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
-from segcert.certification.certificate import certify
+from segcert.certification.certificate import Certificate, certify
 from segcert.data.dataset import PreparedDataset
 from segcert.io.arrays import save_arrays
 from segcert.io.atomic import atomic_file
 from segcert.io.progress import track
 from segcert.results.budget_rows import budget_rows
 from segcert.results.image_rows import Labels, interval_rows, metric_rows, read_votes
-from segcert.results.radius_rows import radius_levels, radius_rows, save_radii, tau_grid
+from segcert.results.radius_rows import RadiusLevels, radius_levels, radius_rows, save_radii, tau_grid
+from segcert.votes import Votes
+
+
+class Decided(NamedTuple):
+    """What the votes of an image at one noise level give; rows: of each kind of result but the forecast of budgets."""
+
+    certificate: Certificate
+    radii: RadiusLevels
+    rows: dict[str, list[dict[str, Any]]]
+
+
+def decide(
+    dataset: PreparedDataset,
+    image: str,
+    votes: Votes,
+    prediction: Labels,
+    about: Mapping[str, str],
+    *,
+    settings: Mapping[str, Any],
+    measurements: list[str],
+    thresholds: Mapping[str, float],
+) -> Decided:
+    """Certify an image by its votes. `about` names the model, its regime and its denoiser.
+
+    prediction: (H, W), of the network without noise. settings: tau, alpha, method and k.
+    """
+    tau, alpha, taus = settings["tau"], settings["alpha"], tau_grid(settings["tau"])
+    certificate = certify(votes, **settings)
+    radii = radius_levels(votes, taus, alpha, settings["method"])
+    seen = {image: prediction}
+    intervals = interval_rows(
+        dataset, {image: votes}, seen, about, measurements=measurements, thresholds=thresholds, tau=tau, alpha=alpha
+    )
+    rows = {
+        "metrics": metric_rows(dataset, seen, {image: certificate}, about),
+        "intervals": intervals,
+        "radii": radius_rows(dataset, {image: radii}, about, taus=taus, sigma=votes.sigma, alpha=alpha),
+    }
+    return Decided(certificate, radii, rows)
 
 
 def write_certificates(
@@ -24,30 +63,23 @@ def write_certificates(
     files: Mapping[str, str],
     *,
     settings: Mapping[str, Any],
-    measurements: list[str],
-    thresholds: Mapping[str, float],
+    **asked: Any,
 ) -> None:
-    """Decide the votes of one noise level and write labels, radius maps and the rows of the tables.
+    """Decide the votes of one noise level (`decide`) and write labels, radius maps and the rows of the tables.
 
-    `about` names the model, its regime and its denoiser, `files` where each kind goes: labels and maps as `.npz`,
-    metrics, intervals, budget and radii as `.parquet`. `settings` are tau, alpha, method and k.
+    `files` says where each kind goes: labels and maps as `.npz`, metrics, intervals, budget and radii as `.parquet`.
     """
-    drawn = read_votes(dataset, votes)
-    tau, alpha, taus = settings["tau"], settings["alpha"], tau_grid(settings["tau"])
+    drawn, taus = read_votes(dataset, votes), tau_grid(settings["tau"])
     sigma = next(iter(drawn.values())).sigma
-    certificates = {
-        image: certify(each, **settings) for image, each in track(drawn.items(), f"certifying at {sigma:g}")
-    }
-    maps = {image: radius_levels(each, taus, alpha, settings["method"]) for image, each in drawn.items()}
-    save_arrays(files["labels"], {image: certificate.labels for image, certificate in certificates.items()})
-    save_radii(files["maps"], maps, taus, sigma)
-    asked = {"measurements": measurements, "thresholds": thresholds, "tau": tau, "alpha": alpha}
-    tables = {
-        "metrics": metric_rows(dataset, predictions, certificates, about),
-        "intervals": interval_rows(dataset, drawn, predictions, about, **asked),
-        "budget": budget_rows(dataset, drawn, about, settings=settings),
-        "radii": radius_rows(dataset, maps, about, taus=taus, sigma=sigma, alpha=alpha),
-    }
+    decided = {}
+    for image, each in track(drawn.items(), f"certifying at {sigma:g}"):
+        decided[image] = decide(dataset, image, each, predictions[image], about, settings=settings, **asked)
+    save_arrays(files["labels"], {image: found.certificate.labels for image, found in decided.items()})
+    save_radii(files["maps"], {image: found.radii for image, found in decided.items()}, taus, sigma)
+    tables = {"budget": budget_rows(dataset, drawn, about, settings=settings)}
+    for found in decided.values():
+        for kind, rows in found.rows.items():
+            tables.setdefault(kind, []).extend(rows)
     for kind, rows in tables.items():
         with atomic_file(files[kind]) as path:
             pd.DataFrame(rows).to_parquet(path, index=False)

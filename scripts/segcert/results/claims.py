@@ -2,19 +2,18 @@
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import pandas as pd
 
+from segcert.results.bootstrap import DIFFERENCE, paired_difference
 from segcert.results.labels import BEHIND
-from segcert.results.tables import DIFFERENCE, paired_difference
 
 PAPER, OURS = "Laousy et al. 2023", "ours"
 HOLDS, FAILS, OPEN = "holds", "does not hold", "cannot be said"
-COLUMNS = [
-    "claim", "dataset", "model", "denoiser", "sigma_low", "sigma", "compared", *DIFFERENCE, "verdict", "why",
-]  # fmt: skip
+KEYS = ["claim", "dataset", "model", "denoiser", "sigma_low", "sigma"]
+COLUMNS = [*KEYS, "compared", *DIFFERENCE, "verdict", "why"]
 METRICS = ["dice", "certified_dice", "abstain"]
 WITHOUT = {
     "clean": "no network trained on clean images",
@@ -34,17 +33,18 @@ class ModelOfRun:
         self.sigmas: list[float] = sorted(rows["sigma"].unique())
         self.denoiser = denoiser
 
-    def alone(self, metric: str, regime: str, sigma: float) -> "pd.Series[float]":
-        """A metric without a denoiser, by image."""
-        return self.by_pairing[regime, "none", sigma][metric]
+    def difference(self, claim: "Claim", sigma: float) -> "pd.Series[float]":
+        """The difference of a claim by image, at one sigma."""
+        value = self._by_image(claim.value, sigma)
+        return value if claim.less is None else value - self._by_image(claim.less, sigma)
 
-    def behind(self, metric: str, regime: str, sigma: float) -> "pd.Series[float]":
-        """A metric behind the denoiser, by image."""
-        return self.by_pairing[regime, self.denoiser, sigma][metric]
+    def _by_image(self, value: "Value", sigma: float) -> "pd.Series[float]":
+        denoiser = self.denoiser if value.place == "behind" else "none"
+        return self.by_pairing[value.regime, denoiser, sigma][value.metric]
 
-    def missing(self, needs: Sequence[tuple[str, str]]) -> str:
-        """The first of the regimes that a claim needs, `alone` or `behind` the denoiser, that is not there; or ""."""
-        for regime, place in needs:
+    def missing(self, needs: Sequence["Value"]) -> str:
+        """The first of the values that is not there, in words; or ""."""
+        for _, regime, place in needs:
             denoiser, where = "none", "without a denoiser in front"
             if place == "behind":
                 if self.denoiser is None:
@@ -53,6 +53,14 @@ class ModelOfRun:
             if any((regime, denoiser, sigma) not in self.by_pairing for sigma in self.sigmas):
                 return f"of this model the run has {WITHOUT[regime]} {where}"
         return ""
+
+
+class Value(NamedTuple):
+    """A metric of a training regime, `alone` or `behind` the denoiser."""
+
+    metric: str
+    regime: str
+    place: str
 
 
 class Claim(NamedTuple):
@@ -64,10 +72,8 @@ class Claim(NamedTuple):
         +1 or -1: the whole 95% interval of the difference has to lie above or below zero. 0: it must not reach below.
     compared
         The difference in words.
-    needs
-        The regimes that the difference is taken from, each `alone` or `behind` the denoiser.
-    difference
-        The difference by image at one sigma.
+    value, less
+        The difference by image: a value, less another one if there is one.
     between_sigmas
         Whether that at a sigma, less that at the one below, is tested in its place.
     """
@@ -76,62 +82,42 @@ class Claim(NamedTuple):
     source: str
     sign: int
     compared: str
-    needs: Sequence[tuple[str, str]]
-    difference: Callable[[ModelOfRun, float], "pd.Series[float]"]
+    value: Value
+    less: Value | None = None
     between_sigmas: bool = False
 
-
-CLEAN_ALONE, CLEAN_BEHIND = ("clean", "alone"), ("clean", "behind")
-
-
-def _loss_to_noise(model: ModelOfRun, sigma: float) -> "pd.Series[float]":
-    return model.alone("certified_dice", "clean", sigma) - model.alone("dice", "clean", sigma)
+    @property
+    def needs(self) -> list[Value]:
+        """The values that a model of the run has to have."""
+        return [self.value] if self.less is None else [self.value, self.less]
 
 
-def _gain_in_dice(model: ModelOfRun, sigma: float) -> "pd.Series[float]":
-    return model.behind("certified_dice", "clean", sigma) - model.alone("certified_dice", "clean", sigma)
-
-
-def _gain_in_abstention(model: ModelOfRun, sigma: float) -> "pd.Series[float]":
-    return model.behind("abstain", "clean", sigma) - model.alone("abstain", "clean", sigma)
-
-
-def _lead_over_noise_training(model: ModelOfRun, sigma: float) -> "pd.Series[float]":
-    return model.behind("certified_dice", "clean", sigma) - model.alone("certified_dice", "noise", sigma)
-
-
-def _dice_behind(model: ModelOfRun, sigma: float) -> "pd.Series[float]":
-    return model.behind("certified_dice", "clean", sigma)
-
-
-def _gain_from_tuning(model: ModelOfRun, sigma: float) -> "pd.Series[float]":
-    return model.behind("certified_dice", "denoised", sigma) - model.behind("certified_dice", "clean", sigma)
-
-
+BARE = Value("certified_dice", "clean", "alone")
+DENOISED = Value("certified_dice", "clean", "behind")
 CLAIMS = {
     "collapse": Claim(
         "Without a denoiser, certified Dice of a network trained on clean images lies below its Dice without noise.",
         PAPER,
         -1,
         "certified Dice without a denoiser, less Dice without noise; trained on clean images",
-        (CLEAN_ALONE,),
-        _loss_to_noise,
+        BARE,
+        less=Value("dice", "clean", "alone"),
     ),
     "denoiser_raises": Claim(
         "The denoiser raises certified Dice of a network trained on clean images.",
         PAPER,
         1,
         "certified Dice behind the denoiser, less without; trained on clean images",
-        (CLEAN_BEHIND, CLEAN_ALONE),
-        _gain_in_dice,
+        DENOISED,
+        less=BARE,
     ),
     "gain_grows": Claim(
         "What the denoiser adds to certified Dice grows with sigma.",
         PAPER,
         1,
         "gain in certified Dice from the denoiser at this sigma, less that at the one below",
-        (CLEAN_BEHIND, CLEAN_ALONE),
-        _gain_in_dice,
+        DENOISED,
+        less=BARE,
         between_sigmas=True,
     ),
     "fewer_abstain": Claim(
@@ -139,8 +125,8 @@ CLAIMS = {
         PAPER,
         -1,
         "share of pixels that abstain behind the denoiser, less without; trained on clean images",
-        (CLEAN_BEHIND, CLEAN_ALONE),
-        _gain_in_abstention,
+        Value("abstain", "clean", "behind"),
+        less=Value("abstain", "clean", "alone"),
     ),
     "no_worse_than_noise_trained": Claim(
         "Behind the denoiser, a network trained on clean images certifies at least the Dice of one trained with noise "
@@ -148,16 +134,15 @@ CLAIMS = {
         OURS,
         0,
         "certified Dice trained on clean images, behind the denoiser, less trained with noise, no denoiser",
-        (CLEAN_BEHIND, ("noise", "alone")),
-        _lead_over_noise_training,
+        DENOISED,
+        less=Value("certified_dice", "noise", "alone"),
     ),
     "falls_with_sigma": Claim(
         "Behind the denoiser, certified Dice falls as sigma grows.",
         PAPER,
         -1,
         "certified Dice behind the denoiser at this sigma, less that at the one below",
-        (CLEAN_BEHIND,),
-        _dice_behind,
+        DENOISED,
         between_sigmas=True,
     ),
     "tuning_raises": Claim(
@@ -165,8 +150,8 @@ CLAIMS = {
         OURS,
         1,
         "certified Dice behind the denoiser, tuned on denoised images, less trained on clean ones",
-        (("denoised", "behind"), CLEAN_BEHIND),
-        _gain_from_tuning,
+        Value("certified_dice", "denoised", "behind"),
+        less=DENOISED,
     ),
 }
 
@@ -217,7 +202,7 @@ def verdict(sign: int, low: float, high: float) -> str:
 
 
 def _tested(claim: Claim, model: ModelOfRun, resamples: int) -> Iterator[dict[str, object]]:
-    values = {sigma: claim.difference(model, sigma) for sigma in model.sigmas}
+    values = {sigma: model.difference(claim, sigma) for sigma in model.sigmas}
     if claim.between_sigmas:
         steps = itertools.pairwise(model.sigmas)
         cases = [(low, high, values[high] - values[low]) for low, high in steps]

@@ -38,6 +38,11 @@ def votes_of(dataset: PreparedDataset, path: str | Path) -> Iterator[tuple[str, 
         yield image, votes
 
 
+def about_image(dataset: PreparedDataset, image: str, about: Mapping[str, Any]) -> dict[str, Any]:
+    """The first columns of each row: data set, image and group, and `about` (model, regime, denoiser)."""
+    return {"dataset": dataset.about["name"], "image": image, "group": dataset.group(image), **about}
+
+
 def interval_rows(
     dataset: PreparedDataset,
     drawn: Mapping[str, Votes],
@@ -65,23 +70,11 @@ def interval_rows(
             values[f"dice_{title}"] = ("", math.nan, class_metrics(truth, clean, clean, class_id)["dice"])
         for name, interval in intervals.items():
             unit, in_truth, on_clean = values[name]
-            rows.append(
-                {
-                    "dataset": dataset.about["name"],
-                    "image": image,
-                    "group": dataset.group(image),
-                    **about,
-                    "sigma": votes.sigma,
-                    "tau": tau,
-                    "measurement": name,
-                    "unit": unit,
-                    "truth": in_truth,
-                    "clean": on_clean,
-                    **{key: value for key, value in dataclasses.asdict(interval).items() if key != "name"},
-                    "threshold": thresholds.get(name, math.nan),
-                    "decision": _decision(interval, thresholds),
-                }
-            )
+            bounds = dataclasses.asdict(interval)
+            measured = {"measurement": bounds.pop("name"), "unit": unit, "truth": in_truth, "clean": on_clean}
+            decided = {"threshold": thresholds.get(name, math.nan), "decision": _decision(interval, thresholds)}
+            shared = {**about_image(dataset, image, about), "sigma": votes.sigma, "tau": tau}
+            rows.append({**shared, **measured, **bounds, **decided})
     return rows
 
 
@@ -108,10 +101,7 @@ def metric_rows(
     for image, certificate in certificates.items():
         truth = dataset.mask(image)
         shared = {
-            "dataset": dataset.about["name"],
-            "image": image,
-            "group": dataset.group(image),
-            **about,
+            **about_image(dataset, image, about),
             "sigma": certificate.sigma,
             "tau": certificate.tau,
             "alpha": certificate.alpha,

@@ -13,6 +13,7 @@ from segcert.certification.metrics import class_metrics
 from segcert.certification.radius_map import TAUS, map_budget, radius_map
 from segcert.data.dataset import PreparedDataset
 from segcert.io.arrays import ArraysError, StoredArrays, save_arrays
+from segcert.results.image_rows import about_image
 from segcert.votes import Votes
 
 GRID_TAUS, GRID_RADII = "grid/taus", "grid/radii"  # no image has a name with a slash
@@ -124,7 +125,7 @@ def radius_rows(
     for image, found in maps.items():
         truth = dataset.mask(image)
         values = truth.size * dataset.about["channels"]
-        shared = {"dataset": dataset.about["name"], "image": image, "group": dataset.group(image), **about}
+        shared = about_image(dataset, image, about)
         for level, (tau, radius) in enumerate(zip(taus, grid_radii(taus, sigma), strict=True), start=1):
             labels = np.where(found.levels >= level, found.labels, ABSTAIN)
             of_image = {

@@ -1,26 +1,26 @@
-"""The tables of the report, from certificates.parquet.
+"""The tables of the report, from the collected results of a run. TABLES says what each is made from."""
 
-A table of certified Dice and its costs.
-"""
-
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from segcert.io.atomic import atomic_file
-from segcert.results.bootstrap import mean_interval
+from segcert.results import columns
+from segcert.results.bootstrap import DIFFERENCE, mean_interval, paired_difference
+from segcert.results.claims import claim_table
 
-MODEL = ["dataset", "model", "regime", "denoiser", "sigma"]
+PAIRING = ["dataset", "model", "regime", "denoiser"]
+MODEL = [*PAIRING, "sigma"]
+DICE = ["certified_dice", "certified_dice_low", "certified_dice_high"]
 SETTINGS = ["tau", "alpha", "n0", "n", "method", "k", "radius", "radius_gray_levels"]
 DECISIONS = ("above", "below", "open")
 NAMES = ["dataset", "model", "regime", "denoiser", "class_name", "measurement", "unit"]
-METRICS = ["dice", "iou", "certified_dice", "certified_iou", "worst_case_dice", "abstain"]
+METRICS = [column.name for column in columns.METRICS]
 BASELINES = [("noise", "none"), ("clean", "none"), ("given", "none")]  # the first that a model has
-DIFFERENCE = ["images", "difference", "difference_low", "difference_high"]
 
 
 class ResultsError(ValueError):
@@ -59,6 +59,12 @@ def read_table(path: str | Path | TextIO) -> pd.DataFrame:
     return pd.read_csv(path, dtype=names, keep_default_na=False, na_values=[""])
 
 
+def read_tables(paths: Iterable[str | Path]) -> pd.DataFrame:
+    """The rows of some CSV files below each other; an empty table for no file."""
+    frames = [read_table(path) for path in paths]
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+
 def write_table(table: pd.DataFrame, path: str | Path) -> None:
     """Write a table of the report to its CSV file."""
     with atomic_file(path) as temporary:
@@ -75,8 +81,8 @@ def main_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
 
     Each metric has its 95% bootstrap interval over images in the columns <metric>_low and <metric>_high.
     """
-    keys = [*MODEL, *SETTINGS, "image"]
-    per_image = rows.groupby(keys, sort=False, as_index=False, dropna=False)[[*METRICS, "extended"]].mean()
+    keys, numbers = [*MODEL, *SETTINGS, "image"], [*_metrics_of(rows), "extended"]
+    per_image = rows.groupby(keys, sort=False, as_index=False, dropna=False)[numbers].mean()
     return _summarise(per_image, MODEL, resamples)
 
 
@@ -103,12 +109,6 @@ def pairing_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
     return pd.DataFrame(compared, columns=[*MODEL, "baseline", *DIFFERENCE])
 
 
-def paired_difference(by_image: "pd.Series[float]", resamples: int) -> dict[str, float]:
-    """Differences by image as the columns DIFFERENCE: how many are defined, their mean, its 95% paired interval."""
-    differences = by_image.dropna().to_numpy()
-    return dict(zip(DIFFERENCE, (len(differences), *mean_interval(differences, resamples)), strict=True))
-
-
 def error_bars(rows: pd.DataFrame, metric: str) -> npt.NDArray[Any]:
     """How far the 95% interval of a metric reaches below and above it, (2, rows); 0 where there is none."""
     low, high = rows[metric] - rows[f"{metric}_low"], rows[f"{metric}_high"] - rows[metric]
@@ -116,11 +116,11 @@ def error_bars(rows: pd.DataFrame, metric: str) -> npt.NDArray[Any]:
     return bars
 
 
-def denoiser_table(scores: Sequence[pd.DataFrame]) -> pd.DataFrame:
+def denoiser_table(scores: pd.DataFrame) -> pd.DataFrame:
     """PSNR and SSIM of denoised validation images, of all data sets (segcert.smoothing.denoiser_scores)."""
-    if not scores:
+    if scores.empty:
         return pd.DataFrame(columns=["dataset", "sigma", "method", "images", "psnr", "ssim"])
-    return pd.concat(scores, ignore_index=True)
+    return scores
 
 
 def class_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
@@ -160,15 +160,7 @@ def radius_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
     keys = [*MODEL, "tau", "alpha", "method", "radius", "radius_gray_levels"]
     metrics = ["certified_dice", "worst_case_dice", "abstain"]
     per_image = rows.groupby([*keys, "image"], sort=False, as_index=False)[metrics].mean()
-    summaries = []
-    for values, group in per_image.groupby(keys, sort=False):
-        mean, low, high = mean_interval(group["certified_dice"].to_numpy(), resamples)
-        summaries.append(
-            dict(zip(keys, values, strict=True))
-            | {"images": len(group), "certified_dice": mean, "certified_dice_low": low, "certified_dice_high": high}
-            | {metric: group[metric].mean() for metric in metrics[1:]}
-        )
-    return pd.DataFrame(summaries)
+    return _means(per_image, keys, metrics, resamples, bare=metrics[1:])
 
 
 def attack_table(rows: pd.DataFrame) -> pd.DataFrame:
@@ -186,19 +178,32 @@ def attack_table(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _summarise(rows: pd.DataFrame, keys: Sequence[str], resamples: int) -> pd.DataFrame:
+    """The metrics by `keys` and the settings of the certificates, and whether any was extended."""
+    keys = [*keys, *SETTINGS]
+    extended = rows.groupby(keys, sort=False, dropna=False)["extended"].any().to_numpy(bool)
+    return _means(rows, keys, _metrics_of(rows), resamples).assign(extended=extended)
+
+
+def _metrics_of(rows: pd.DataFrame) -> list[str]:
+    """The metrics that rows have: results of an older version may lack one."""
+    return [metric for metric in METRICS if metric in rows]
+
+
+def _means(
+    rows: pd.DataFrame, keys: Sequence[str], metrics: Sequence[str], resamples: int, bare: Iterable[str] = ()
+) -> pd.DataFrame:
+    """A row per `keys`: number of images, means over them, and 95% bootstrap intervals of all but the `bare`."""
     summaries = []
-    for values, group in rows.groupby([*keys, *SETTINGS], sort=False, dropna=False):
-        summary = dict(zip([*keys, *SETTINGS], values, strict=True)) | {"images": group["image"].nunique()}
-        for metric in METRICS:
+    for values, group in rows.groupby([*keys], sort=False, dropna=False):
+        summary = dict(zip(keys, values, strict=True)) | {"images": group["image"].nunique()}
+        for metric in metrics:
+            if metric in bare:
+                summary[metric] = group[metric].mean()
+                continue
             mean, low, high = mean_interval(group[metric].to_numpy(), resamples)
             summary |= {metric: mean, f"{metric}_low": low, f"{metric}_high": high}
-        summary["extended"] = bool(group["extended"].any())
         summaries.append(summary)
     return pd.DataFrame(summaries)
-
-
-PAIRING = ["dataset", "model", "regime", "denoiser"]
-DICE = ["certified_dice", "certified_dice_low", "certified_dice_high"]
 
 
 def cost_table(main: pd.DataFrame, costs: pd.DataFrame) -> pd.DataFrame:
@@ -215,3 +220,36 @@ def with_seconds(table: pd.DataFrame, seconds: pd.DataFrame) -> pd.DataFrame:
     """The table of costs with the seconds of wall time per draw and per image, which differ from run to run."""
     timed = table.merge(seconds.rename(columns={"seconds": "seconds_per_draw"}), on=PAIRING, validate="many_to_one")
     return timed.assign(seconds_per_image=(timed["n0"] + timed["n"]) * timed["seconds_per_draw"])
+
+
+class Recipe(NamedTuple):
+    """A table of the report: the function that makes it, and from what.
+
+    Sources are kinds of results (segcert.results.kinds); `scores` of denoisers and `costs` of networks, by data set;
+    and `main`, the main table as its CSV file has it.
+    """
+
+    make: Callable[..., pd.DataFrame]
+    sources: tuple[str, ...]
+    resampled: bool = False  # with bootstrap intervals: `make` takes the number of resamples last
+
+
+TABLES = {
+    "main": Recipe(main_table, ("metrics",), resampled=True),
+    "classes": Recipe(class_table, ("metrics",), resampled=True),
+    "pairings": Recipe(pairing_table, ("metrics",), resampled=True),
+    "measurements": Recipe(measurement_table, ("intervals",)),
+    "attacks": Recipe(attack_table, ("attacks",)),
+    "denoisers": Recipe(denoiser_table, ("scores",)),
+    "budget": Recipe(pd.DataFrame, ("budget",)),
+    "radii": Recipe(radius_table, ("radii",), resampled=True),
+    "claims": Recipe(claim_table, ("metrics",), resampled=True),
+    "costs": Recipe(cost_table, ("main", "costs")),  # after the main table
+}
+
+
+def make_table(name: str, read: Callable[[str], pd.DataFrame], resamples: int) -> pd.DataFrame:
+    """A table of the report (TABLES); `read` gives the rows of a source."""
+    recipe = TABLES[name]
+    sources = [read(source) for source in recipe.sources]
+    return recipe.make(*sources, resamples) if recipe.resampled else recipe.make(*sources)

@@ -9,12 +9,13 @@ import pandas as pd
 import pytest
 from scipy.stats import bootstrap
 
+from segcert.results.tables import METRICS
+
 READ = """() => Array.from(document.querySelectorAll('data')).filter(each => !each.closest('#view')).map(each => {
     const owner = each.dataset.table ? each : each.closest('tr');
     return [owner?.dataset.table, owner?.dataset.row, each.dataset.column, each.value, each.textContent];
 })"""
 MODEL = ["dataset", "model", "regime", "denoiser", "sigma"]
-METRICS = ["dice", "iou", "certified_dice", "certified_iou", "worst_case_dice", "abstain"]
 RESAMPLES = 200  # tests/tools/simulated/variants.py
 VARIANTS = ["usual", "two_sets", "one_class", "one_image", "empty_structure", "weaker"]
 
@@ -58,10 +59,6 @@ class Results:
             pd.concat([pd.read_csv(path) for path in sorted(results.glob(f"{kind}/*.csv"))] or [pd.DataFrame()])
             for kind in ("denoiser_scores", "costs")
         )
-
-    def expected(self, table, row):
-        """The values that a row of a table should hold, by column; the row says what it speaks of."""
-        return getattr(self, table)(row)
 
     def of(self, frame, row, keys):
         """The rows of a frame that agree with a row of a table in some keys."""

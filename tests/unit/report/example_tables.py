@@ -5,6 +5,8 @@ import itertools
 import numpy as np
 import pandas as pd
 
+from segcert.results.tables import METRICS
+
 PAIRINGS = [("clean", "none"), ("noise", "none"), ("clean", "ddpm"), ("noise", "ddpm"), ("denoised", "ddpm")]
 SIGMAS = (0.25, 0.5, 1.0)
 HOSTILE = r"a_b% & #1 {x} ~^\$ <[*] | é"
@@ -20,7 +22,7 @@ def main_table(datasets=("phantom",), models=("unet",), sigmas=SIGMAS, method="s
             "alpha": 0.001, "n0": 10, "n": 100, "method": method, "k": 1, "radius": 0.6744897501960817 * sigma,
             "radius_gray_levels": sigma, "images": 8, "extended": extended,
         }  # fmt: skip
-        for metric in ("dice", "iou", "certified_dice", "certified_iou", "worst_case_dice", "abstain"):
+        for metric in METRICS:
             low, mean, high = np.sort(random.random(3))
             row |= {metric: mean, f"{metric}_low": low, f"{metric}_high": high}
         rows.append(row)

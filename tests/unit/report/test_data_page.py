@@ -14,7 +14,7 @@ from segcert.data.dataset import PreparedDataset
 from segcert.data.pairs import Found, LeftOut, Pair
 from segcert.data.prepare import Form, prepare
 from segcert.data.raster import Raster
-from segcert.report.data_figures import area_figure, contact_sheet, evenly_spread, intensity_figure, outlined
+from segcert.report.data_figures import area_figure, contact_sheet, intensity_figure, outlined
 from segcert.report.data_page import render_data_page
 from segcert.report.data_summary import AREA_BINS, INTENSITY_BINS, read_summary, summarise, write_summary
 from segcert.report.style import save_figure
@@ -153,13 +153,6 @@ def test_the_contact_sheet_shows_pixels_as_they_are(dataset, tmp_path):
     found = (sheet == rgb(CLASS_COLORS[0])).all(axis=-1).sum()
     assert perimeter < found < perimeter + 1000
     assert (sheet == 200).all(axis=-1).sum() > 256 * 256 - 64 * 64
-
-
-def test_names_are_spread_evenly():
-    names = [f"{k:03d}" for k in range(63)]
-    shown = evenly_spread(names, 24)
-    assert (len(set(shown)), shown[0], shown[-1]) == (24, "000", "062")
-    assert evenly_spread(names[:5], 24) == names[:5]
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,12 @@
 import itertools
 from typing import get_args
 
+import matplotlib as mpl
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
+from tests.unit.report import example_tables
+from tests.unit.report.example_tables import PAIRINGS
 
 from segcert.config.schema import Config
 from segcert.report.figures import (
@@ -22,7 +26,6 @@ from segcert.report.figures import (
 from segcert.report.style import line
 
 MODELS = ("unet", "resunetpp", "deeplabv3plus")
-PAIRINGS = [("clean", "none"), ("noise", "none"), ("clean", "ddpm"), ("noise", "ddpm"), ("denoised", "ddpm")]
 SIGMAS = (0.25, 0.5)
 
 
@@ -31,17 +34,7 @@ def options(key):
 
 
 def main_table(models, datasets=("phantom",)):
-    rows = []
-    grid = itertools.product(datasets, models, PAIRINGS, SIGMAS)
-    for number, (dataset, model, (regime, denoiser), sigma) in enumerate(grid):
-        keys = {"dataset": dataset, "model": model, "regime": regime, "denoiser": denoiser, "sigma": sigma}
-        dice = number / 100
-        rows.append(
-            keys
-            | {"certified_dice": dice, "certified_dice_low": dice - 0.1, "certified_dice_high": dice + 0.1}
-            | {"abstain": 1 - dice, "abstain_low": 1 - dice, "abstain_high": 1 - dice}
-        )
-    return pd.DataFrame(rows)
+    return example_tables.main_table(datasets, models, SIGMAS)
 
 
 def budget_table(models):
@@ -193,3 +186,19 @@ def test_long_names_above_neighbouring_panels_do_not_run_into_each_other():
         figure.draw_without_rendering()
         left, right = (panel.title.get_window_extent() for panel in figure.axes)
         assert left.x1 < right.x0
+
+
+def test_a_title_with_dollar_signs_is_drawn_as_it_is(tmp_path):
+    figure = Figure()
+    figure.suptitle("$(touch x) costs $5 \\frac{")
+    figure.savefig(tmp_path / "a.svg")
+    assert "$(touch x) costs $5 \\frac{" in (tmp_path / "a.svg").read_text()
+    assert not mpl.rcParams["text.parse_math"]
+
+
+@pytest.mark.parametrize("losses", [[0.9, 0.3, 0.02], [0.31, 0.3, 0.28]])
+def test_the_axis_of_losses_has_numbers_that_can_be_read(losses, tmp_path):
+    of_denoiser = history("val_psnr", [1.0, 2.0, float("nan")]).assign(train_loss=losses)
+    figure = training_figure({"d": Histories({}, {"d": of_denoiser})})
+    figure.savefig(tmp_path / "a.svg")
+    assert not [text.get_text() for text in figure.findobj(mpl.text.Text) if "$" in text.get_text()]

@@ -9,7 +9,7 @@ import pytest
 from tests.unit.report.example_tables import HOSTILE, SIGMAS, claim_table, main_table, measurement_table
 
 from segcert.report.latex import LINES, tex, write_latex
-from segcert.report.latex_tables import CONTENTS, latex_tables
+from segcert.report.latex_tables import FLOATS, latex_tables
 
 MODELS = ("unet", "resunetpp", "deeplabv3plus")
 
@@ -131,7 +131,7 @@ def test_a_document_with_all_tables_compiles_and_nothing_is_too_wide(tmp_path):
     for name, frame in frames.items():
         written(tmp_path, name, frame, main)
     written(tmp_path, "empty", pd.DataFrame(columns=["dataset"]), main)
-    assert frames.keys() == {"main", *CONTENTS}
+    assert frames.keys() == {"main", *FLOATS}
     inputs = "\n".join(f"\\input{{{name}}}\\clearpage" for name in [*frames, "empty"])
     (tmp_path / "all.tex").write_text(  # the text width of Springer's LNCS
         "\\documentclass{article}\\usepackage{booktabs}\\usepackage[textwidth=122mm,textheight=193mm]{geometry}\n"

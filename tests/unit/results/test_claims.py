@@ -168,9 +168,3 @@ def test_each_model_and_data_set_is_tested_alone():
 )  # fmt: skip
 def test_verdicts_of_intervals(sign, low, high, expected):
     assert verdict(sign, low, high) == expected
-
-
-def test_every_claim_is_a_sentence_with_an_owner():
-    for claim in CLAIMS.values():
-        assert claim.sentence.endswith(".")
-        assert claim.source in ("Laousy et al. 2023", "ours")

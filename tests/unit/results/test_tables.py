@@ -3,7 +3,14 @@ import pandas as pd
 import pytest
 
 from segcert.results.bootstrap import mean_interval
-from segcert.results.tables import attack_table, denoiser_table, measurement_table, pairing_table, read_table
+from segcert.results.tables import (
+    attack_table,
+    denoiser_table,
+    main_table,
+    measurement_table,
+    pairing_table,
+    read_table,
+)
 
 MODEL = {"dataset": "d", "model": "unet", "regime": "clean", "denoiser": "none", "sigma": 0.5}
 
@@ -70,7 +77,7 @@ def test_without_anything_to_compare_there_is_a_header_only():
     alone = pairing_table(pd.DataFrame(certified(("clean", "ddpm"), [0.5])), 100)
     assert alone.empty
     assert "difference" in alone
-    assert list(denoiser_table([])) == ["dataset", "sigma", "method", "images", "psnr", "ssim"]
+    assert list(denoiser_table(pd.DataFrame())) == ["dataset", "sigma", "method", "images", "psnr", "ssim"]
 
 
 def test_names_stay_text(tmp_path):
@@ -82,3 +89,11 @@ def test_names_stay_text(tmp_path):
     assert list(read["dataset"]) == list(read["class_name"]) == names
     assert read["unit"].isna().all()
     assert list(read["dice"]) == list(numbers)
+
+
+def test_results_of_an_older_version_may_lack_a_metric():
+    settings = dict.fromkeys(("tau", "alpha", "n0", "n", "method", "k", "radius", "radius_gray_levels"), 1)
+    rows = pd.DataFrame(certified(("clean", "none"), [0.5, 0.6])).assign(**settings, extended=False, dice=0.5)
+    (row,) = main_table(rows, 10).to_dict("records")
+    assert (row["images"], row["certified_dice"], row["dice"]) == (2, pytest.approx(0.55), 0.5)
+    assert "worst_case_dice" not in row

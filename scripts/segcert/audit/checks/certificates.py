@@ -10,13 +10,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from segcert.audit.findings import Evidence, Finding, Findings, other_code, unless
-from segcert.certification.certificate import certify
 from segcert.data.dataset import PreparedDataset
 from segcert.io.arrays import StoredArrays
 from segcert.networks.folders import denoiser_digest, segmenter_digest
-from segcert.provenance.lineage import Job, certificates_of
-from segcert.results.image_rows import interval_rows, metric_rows, votes_of
-from segcert.results.radius_rows import SavedRadii, grid_radii, load_radii, radius_levels, radius_rows, tau_grid
+from segcert.provenance.lineage import Job
+from segcert.results.certificate_files import decide
+from segcert.results.image_rows import votes_of
+from segcert.results.kinds import ARRAYS, CERTIFIED_TABLES, certificates_of
+from segcert.results.radius_rows import SavedRadii, grid_radii, load_radii, tau_grid
 from segcert.votes import Votes
 
 WILDCARDS = ("model", "regime", "denoiser")
@@ -34,7 +35,7 @@ def check_decisions(evidence: Evidence) -> Findings:
         if notice := other_code(job):
             yield notice
             continue
-        for certificate in certificates_of(job):
+        for certificate in certificates_of(job.outputs):
             try:
                 yield from _decided_again(evidence, job, certificate)
             except DAMAGED as error:
@@ -44,14 +45,15 @@ def check_decisions(evidence: Evidence) -> Findings:
 def _decided_again(evidence: Evidence, job: Job, name: str) -> Findings:
     """Decide the votes of one noise level again; `name` is what the names of its certificate's files begin with."""
     root, params = evidence.root, job.record["params"]
-    written_labels = f"{name}.npz"
+    written_labels = f"{name}{ARRAYS['labels']}"
     index = next(path for path in job.inputs if path.endswith("/index.csv"))
     dataset = PreparedDataset(root / index)
     about = {key: job.record["wildcards"][key] for key in WILDCARDS}
-    suffixes = {"metrics": "", "intervals": ".intervals", "radii": ".radii"}
-    written = {kind: _rows_of(root / f"{name}{suffix}.parquet") for kind, suffix in suffixes.items()}
-    maps = load_radii(root / f"{name}.radii.npz")
-    alpha, taus = params["settings"]["alpha"], tau_grid(params["settings"]["tau"])
+    tables = {kind: f"{name}{suffix}" for kind, suffix in CERTIFIED_TABLES.items() if kind != "budget"}  # a forecast
+    written = {kind: _rows_of(root / path) for kind, path in tables.items()}
+    maps = load_radii(root / f"{name}{ARRAYS['maps']}")
+    taus = tau_grid(params["settings"]["tau"])
+    asked = {name: params[name] for name in ("settings", "measurements", "thresholds")}
     predicted = next(path for path in job.inputs if "/predictions/" in path)
     with StoredArrays(root / written_labels) as labels, StoredArrays(root / predicted) as predictions:
         left = {image for names in (labels, maps.levels, *written.values()) for image in names}
@@ -62,25 +64,17 @@ def _decided_again(evidence: Evidence, job: Job, name: str) -> Findings:
                 left.discard(image)
                 lacking.discard(image)
                 yield _origin(path, image, votes, expected)
-                certificate = certify(votes, **params["settings"])
-                if image not in labels or not np.array_equal(certificate.labels, labels[image]):
+                decided = decide(dataset, image, votes, predictions[image], about, **asked)
+                if image not in labels or not np.array_equal(decided.certificate.labels, labels[image]):
                     yield Finding(written_labels, f"the votes of {image} give other labels than are written")
                     continue
-                radii = radius_levels(votes, taus, alpha, params["settings"]["method"])
-                if not _same_map(maps, image, radii.levels, taus, votes.sigma):
+                if not _same_map(maps, image, decided.radii.levels, taus, votes.sigma):
                     yield Finding(written_labels, f"the votes of {image} give another radius map than is written")
                     continue
-                seen = {image: predictions[image]}
-                rows = {
-                    "metrics": metric_rows(dataset, seen, {image: certificate}, about),
-                    "intervals": interval_rows(
-                        dataset, {image: votes}, seen, about,
-                        measurements=params["measurements"], thresholds=params["thresholds"],
-                        tau=params["settings"]["tau"], alpha=alpha,
-                    ),
-                    "radii": radius_rows(dataset, {image: radii}, about, taus=taus, sigma=votes.sigma, alpha=alpha),
-                }  # fmt: skip
-                other = [kind for kind, made in rows.items() if not same_rows(made, written[kind].get(image, []))]
+                other = []
+                for kind, made in decided.rows.items():
+                    if not same_rows(made, written[kind].get(image, [])):
+                        other.append(kind)
                 message = f"the votes of {image} give other {' and '.join(other)} than are written"
                 yield unless(not other, written_labels, message)
             for image in sorted(lacking):

@@ -13,18 +13,8 @@ import pandas as pd
 
 from segcert.audit.findings import Evidence, Finding, Findings, other_code, unless
 from segcert.provenance.lineage import Job
-from segcert.results.claims import claim_table
-from segcert.results.tables import (
-    attack_table,
-    class_table,
-    cost_table,
-    denoiser_table,
-    main_table,
-    measurement_table,
-    pairing_table,
-    radius_table,
-    read_table,
-)
+from segcert.results.kinds import kind_of, read_rows
+from segcert.results.tables import TABLES, make_table, read_table, read_tables
 
 TOLERANCE = 1e-9  # relative: of another version of pandas or numpy on another machine
 
@@ -34,19 +24,20 @@ def check_collection(evidence: Evidence) -> Findings:
     for job in evidence.lineage.jobs:
         if job.rule == "collect":
             for output in job.outputs:
-                parts = [path for path in job.inputs if _kind(path) == _kind(output)]
-                yield other_code(job) or _compared(
-                    evidence.root, output, functools.partial(_concatenated, evidence.root, parts)
-                )
+                tables = [path for path in job.inputs if path.endswith(".parquet")]
+                parts = [evidence.root / path for path in tables if kind_of(path) == kind_of(output)]
+                yield other_code(job) or _compared(evidence.root, output, functools.partial(read_rows, parts))
 
 
 def check_tables(evidence: Evidence) -> Findings:
     """The tables of the report follow from certificates.parquet and its siblings."""
     for job in evidence.lineage.jobs:
         if job.rule == "tables":
-            for name, made in _of_tables(evidence.root, job).items():
-                output = next(path for path in job.outputs if path.endswith(f"/{name}.csv"))
-                yield other_code(job) or _compared(evidence.root, output, made)
+            outputs = {Path(path).stem: path for path in job.outputs if path.endswith(".csv")}
+            read = functools.cache(functools.partial(_read_source, evidence.root, job))
+            for name in TABLES:
+                made = functools.partial(make_table, name, read, job.record["params"]["resamples"])
+                yield other_code(job) or _compared(evidence.root, outputs[name], made)
 
 
 def check_page(evidence: Evidence) -> Findings:
@@ -74,29 +65,15 @@ def check_page(evidence: Evidence) -> Findings:
         yield unless(complete and rows, page, f"does not show every row of {name}.csv once, in order")
 
 
-Recipes = dict[str, Callable[[], pd.DataFrame]]
-
-
-def _of_tables(root: Path, job: Job) -> Recipes:
-    results = {Path(path).stem: root / path for path in job.inputs if path.endswith(".parquet")}
-    read = functools.cache(lambda name: pd.read_parquet(results[name]))
-    resamples = job.record["params"]["resamples"]
-    scores, costs = (
-        [root / path for path in job.inputs if f"/{folder}/" in path] for folder in ("denoiser_scores", "costs")
-    )
-    main = root / next(path for path in job.outputs if path.endswith("/main.csv"))
-    return {
-        "main": lambda: main_table(read("certificates"), resamples),
-        "classes": lambda: class_table(read("certificates"), resamples),
-        "pairings": lambda: pairing_table(read("certificates"), resamples),
-        "measurements": lambda: measurement_table(read("intervals")),
-        "attacks": lambda: attack_table(read("attacks")),
-        "denoisers": lambda: denoiser_table([read_table(path) for path in scores]),
-        "budget": lambda: read("budget"),
-        "radii": lambda: radius_table(read("radii"), resamples),
-        "claims": lambda: claim_table(read("certificates"), resamples),
-        "costs": lambda: cost_table(read_table(main), pd.concat(map(read_table, costs))),
-    }
+def _read_source(root: Path, job: Job, source: str) -> pd.DataFrame:
+    """What a job of the rule `tables` had of a source of tables (segcert.results.tables.Recipe)."""
+    if source == "main":
+        return read_tables(root / path for path in job.outputs if path.endswith("/main.csv"))
+    folders = {"scores": "/denoiser_scores/", "costs": "/costs/"}
+    if source in folders:
+        return read_tables(root / path for path in job.inputs if folders[source] in path)
+    tables = [path for path in job.inputs if path.endswith(".parquet")]
+    return read_rows(root / path for path in tables if kind_of(path) == source)
 
 
 def _compared(root: Path, output: str, make: Callable[[], pd.DataFrame]) -> Finding | None:
@@ -114,19 +91,6 @@ def _compared(root: Path, output: str, make: Callable[[], pd.DataFrame]) -> Find
     except (OSError, ValueError, KeyError) as error:
         return Finding(output, "cannot be made again", error=str(error))
     return None
-
-
-def _kind(path: str) -> str:
-    """What a parquet file holds: certificates, intervals, budget, radii or attacks."""
-    if "/certificates/" not in path:
-        return "attacks" if "/attacks/" in path else Path(path).stem
-    beside = ("intervals", "budget", "radii")
-    return next((kind for kind in beside if path.endswith(f".{kind}.parquet")), "certificates")
-
-
-def _concatenated(root: Path, parts: list[str]) -> pd.DataFrame:
-    frames = [pd.read_parquet(root / path) for path in parts if path.endswith(".parquet")]
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
 
 def _read_csv(source: Path | io.StringIO) -> pd.DataFrame:

@@ -171,9 +171,11 @@ const segcertViewer = (() => {
       };
       at("numbers").replaceChildren(...classes.map((each) => row([
         each.class_name,
-        ...["dice", "iou", "certified_dice", "certified_iou", "worst_case_dice"].map((name) => number(each[name], shown(each[name]))),
+        ...["dice", "iou", "certified_dice", "certified_iou", "worst_case_dice"]
+          .filter((name) => name in each) // a method with a weaker guarantee has no worst case
+          .map((name) => number(each[name], shown(each[name]))),
         number(each.area, rounded(each.area)),
-        [number(each.area_low, rounded(each.area_low)), " to ", number(each.area_high, rounded(each.area_high))],
+        ...("area_low" in each ? [[number(each.area_low, rounded(each.area_low)), " to ", number(each.area_high, rounded(each.area_high))]] : []),
       ])));
       const intervals = view.behind.intervals[view.number];
       at("intervals").closest("table").hidden = !intervals.length;

@@ -1,0 +1,182 @@
+"""The columns of the report's tables: their names in the CSV files, their heads, how they are written, and where.
+
+The page, the tables in LaTeX and the summary in PDF are all made from TABLES. A metric of the main table is one line of
+METRICS: its mean and its interval over images are computed, written and shown from there.
+"""
+
+import dataclasses
+from dataclasses import replace
+
+PAGE, LATEX, PDF = "page", "latex", "pdf"
+EVERYWHERE = (PAGE, LATEX, PDF)
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """A column of a table.
+
+    `style` says how a value is written. Numbers (segcert.report.format): `number`, `signed`, `digits`, `percent`,
+    `whole`, and `level` for those that a user chose. Words: `text`, and `regime` for a training regime. Of several
+    columns: `measured` (a name with its unit), `levels` (the two sigmas of a claim), `decided` (on how many images a
+    threshold is passed).
+    """
+
+    name: str  # in the CSV file
+    title: str  # its head
+    style: str = "number"
+    decimals: int | None = None  # of a number, where another count than that of its style
+    shown: tuple[str, ...] = (PAGE, LATEX)
+    interval: tuple[str, ...] = ()  # where the 95% interval stands beside it: <name>_low, <name>_high
+    latex: str = ""  # its head in LaTeX, where it is another one
+    align: str = ""  # in LaTeX, where it is not that of its style
+    end: str = ""  # of an interval whose lower end is `name`: the column of its upper end
+    strict: bool = False  # it means nothing where single certified pixels may be wrong (a weaker guarantee)
+    meaning: str = ""  # for those who read the main table
+
+    @property
+    def text(self) -> bool:
+        """True for words, which stand on the left."""
+        return self.style in ("text", "regime", "measured")
+
+
+METRICS = (
+    Column(
+        "dice",
+        "Dice",
+        shown=EVERYWHERE,
+        interval=(PAGE,),
+        meaning="of the unsmoothed model on the clean image; not certified",
+    ),
+    Column("iou", "IoU", shown=()),
+    Column(
+        "certified_dice",
+        "certified Dice",
+        shown=EVERYWHERE,
+        interval=EVERYWHERE,
+        latex="certified",
+        meaning="in the published convention, abstained pixels are missing from the prediction and present in the "
+        "ground truth",
+    ),
+    Column("certified_iou", "certified IoU", shown=(PAGE,), interval=(PAGE,)),
+    Column(
+        "worst_case_dice",
+        "worst-case Dice",
+        shown=(PAGE,),
+        interval=(PAGE,),
+        strict=True,
+        meaning="the least Dice over everything the abstained pixels could be; a true lower bound within the radius",
+    ),
+    Column("abstain", "abstains", "percent", 1, shown=EVERYWHERE, interval=(PAGE,), latex="abst."),
+)
+
+DATASET = Column("dataset", "data set", "text", shown=(PAGE,))
+MODEL = Column("model", "model", "text", shown=(PAGE,))
+SIGMA = Column("sigma", "sigma", "level", latex=r"$\sigma$")
+PAIRING = (DATASET, MODEL, Column("regime", "trained", "regime"), Column("denoiser", "denoiser", "text"), SIGMA)
+IMAGES = Column("images", "images", "whole")
+DICE = Column("dice", "Dice")
+CERTIFIED_DICE = Column("certified_dice", "certified Dice", interval=EVERYWHERE)
+WORST_CASE_DICE = Column("worst_case_dice", "worst-case Dice", interval=(PAGE,), strict=True)
+DIFFERENCE = Column("difference", "difference", "signed", shown=EVERYWHERE, interval=EVERYWHERE)
+
+TABLES: dict[str, tuple[Column, ...]] = {
+    "main": (
+        *PAIRING,
+        replace(IMAGES, shown=(PAGE,)),
+        *METRICS,
+        Column("radius", "radius (l2, [0, 1])", shown=(PAGE,)),
+        Column("radius_gray_levels", "radius (gray levels RMS)", decimals=2, shown=(PAGE,)),
+    ),
+    "claims": (
+        Column("claim", "claim", "text", shown=(LATEX, PDF), align="p{4cm}"),
+        replace(DATASET, shown=(PAGE, PDF)),
+        replace(MODEL, shown=(PAGE, PDF)),
+        Column("denoiser", "denoiser", "text", shown=(PAGE,)),
+        Column("sigma_low", "from sigma", "level", shown=(PAGE,)),
+        Column("sigma", "at sigma", "level", shown=(PAGE,)),
+        Column("sigma", "σ", "level", shown=(PDF,)),
+        Column("sigma", "sigma", "levels", shown=(LATEX,), latex=r"$\sigma$"),
+        Column("compared", "compared", "text", shown=(PAGE,)),
+        replace(IMAGES, shown=EVERYWHERE),
+        DIFFERENCE,
+        Column("verdict", "verdict", "text", shown=EVERYWHERE),
+        Column("why", "why", "text", shown=(PAGE,)),
+    ),
+    "classes": (
+        DATASET,
+        Column("class_name", "class", "text"),
+        *PAIRING[1:],
+        DICE,
+        CERTIFIED_DICE,
+        WORST_CASE_DICE,
+        Column("area", "area (pixels)", "whole", latex="area"),
+        Column("area_low", "certified area (pixels)", "whole", end="area_high", latex="certified area", strict=True),
+    ),
+    "pairings": (
+        *PAIRING,
+        Column("baseline", "baseline: trained", "regime"),
+        IMAGES,
+        replace(DIFFERENCE, title="difference in certified Dice", latex="difference"),
+    ),
+    "measurements": (
+        DATASET,
+        Column("measurement", "measurement", "text", shown=(PAGE,)),
+        Column("unit", "unit", "text", shown=(PAGE,)),
+        Column("measurement", "measurement", "measured", shown=(LATEX,)),
+        *PAIRING[1:],
+        Column("truth", "truth", "digits"),
+        Column("clean", "clean prediction", "digits", latex="clean"),
+        Column("low", "certified interval", "digits", end="high", latex="certified"),
+        Column("width", "width", "percent"),
+        Column("threshold", "decided", "decided"),
+    ),
+    "attacks": (
+        *PAIRING,
+        Column("factor", "times the radius", "level", latex=r"$\times$ radius"),
+        IMAGES,
+        Column("certified", "certified pixels", "whole", latex="certified"),
+        Column("changed", "changed", "whole"),
+        Column("refuted", "refuted", "whole"),
+    ),
+    "denoisers": (
+        DATASET,
+        Column("method", "method", "text"),
+        SIGMA,
+        IMAGES,
+        Column("psnr", "PSNR (dB)", decimals=1),
+        Column("ssim", "SSIM"),
+    ),
+    "radii": (
+        *PAIRING,
+        Column("radius", "radius"),
+        Column("radius_gray_levels", "gray levels", decimals=2),
+        CERTIFIED_DICE,
+        WORST_CASE_DICE,
+        Column("abstain", "abstains", "percent", 1, latex=r"abst. (\%)"),
+    ),
+    "costs": (
+        *PAIRING,
+        CERTIFIED_DICE,
+        Column("parameters", "parameters", "whole"),
+        Column("evaluations", "evaluations per draw", "whole", latex="evaluations"),
+        Column("gflop_per_draw", "GFLOP per draw", "digits"),
+        Column("gflop_per_image", "GFLOP per image", "digits", latex="per image"),
+    ),
+    "stages": (
+        Column("rule", "rule", "text"),
+        Column("jobs", "jobs", "whole"),
+        Column("measured", "measured here", "whole"),
+        Column("seconds", "seconds in all", decimals=1),
+        Column("longest", "longest job (s)", decimals=1),
+        Column("cpu_seconds", "seconds of processor", decimals=1),
+        Column("peak_memory_mib", "peak memory (MiB)", "whole"),
+    ),
+}
+ON_THE_PAGE = ("main", "classes", "measurements", "pairings", "attacks", "denoisers", "stages", "costs")
+IN_LATEX = ("main", "claims", "classes", "pairings", "measurements", "radii", "attacks", "denoisers", "costs")
+IN_CSV = (*IN_LATEX, "budget")  # the tables of the rule `tables`: segcert.results.tables.TABLES
+
+
+def shown_columns(table: str, place: str, weaker: bool) -> list[Column]:
+    """The columns of a table that a place (PAGE, LATEX, PDF) shows, of certificates with a weaker guarantee or not."""
+    return [column for column in TABLES[table] if place in column.shown and not (weaker and column.strict)]
