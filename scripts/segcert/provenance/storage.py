@@ -3,7 +3,7 @@
 Snakemake fetches the files that a job declares, to a folder of its own. That folder is made to lead to the working
 directory (`lead_here`), so a file lies where it lies in a run without a bucket. A job may begin in an empty folder, so
 with each input travels the run record of the job that made it and, where that job made files beside its outputs
-(images, archives), one tar file of these. Only rules/companions.smk declares such companions; elsewhere all this does
+(images, archives), one tar file of these. Only a run in a bucket has them (rules/bucket.smk); elsewhere all this does
 nothing.
 
 Snakemake's records of a run in a bucket, as one file in the bucket.
@@ -105,18 +105,12 @@ def rename(job: Any) -> Companions:
         return Companions()
     home = f"{copies}/"
 
-    def here(value: Any) -> Any:
-        if isinstance(value, str):
-            return value.replace(home, "")
-        if isinstance(value, dict):
-            return {key: here(each) for key, each in value.items()}
-        return type(value)(map(here, value)) if isinstance(value, list | tuple) else value
+    def here(path: str) -> str:
+        return path.removeprefix(home)
 
     for kind in ("input", "output", "log"):
         files = getattr(job, kind)
         setattr(job, kind, type(files)(toclone=files, custom_map=here))
-    parameters = job._params_store  # of which `job.params` gives a copy each time
-    parameters[:] = map(here, parameters)
     brought, left = (_cut_off(files) for files in (job.input, job.output))
     return Companions(
         brought=tuple(brought),

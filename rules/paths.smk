@@ -1,0 +1,57 @@
+# Names of the files that several rules read or make, with wildcards; SEGMENTER and DENOISER: segcert.plan.configured_run
+
+RUN = CONFIG.run
+RESULTS = f"results/{RUN}"
+REPORT = f"reports/{RUN}"
+FIGURES = f"{REPORT}/figures"
+TABLES = f"{REPORT}/tables"
+
+RAW = "data/raw/{dataset}"
+MANIFEST = f"{RAW}/manifest.json"
+PREPARED = "data/prepared/{dataset}"
+INDEX = f"{PREPARED}/index.csv"
+PREPARED_FILES = [INDEX, *(f"{PREPARED}/{name}" for name in ("dataset.json", "splits.json", "left_out.csv"))]
+RELEASES = [name for name in DATASETS if ABOUT[name].archives]
+MANIFESTS = expand(MANIFEST, dataset=[*RELEASES, *ASKED.own_folders])
+DENOISER_FILES = [f"{DENOISER}/{name}" for name in DIFFUSERS]
+ADM_FILES = expand(DENOISER_FILES, source="adm256")
+
+PAIRING = "{dataset}/{model}-{regime}/{denoiser}"
+VOTES = f"{RESULTS}/votes/{PAIRING}/sigma_{{sigma}}/shard_{{shard}}.npz"
+PREDICTIONS = f"{RESULTS}/predictions/{{dataset}}/{{model}}-{{regime}}.npz"
+DENOISED = f"{RESULTS}/denoised/{{dataset}}/{{denoiser}}/sigma_{{sigma}}.npz"
+SCORES = f"{RESULTS}/denoiser_scores/{{dataset}}.csv"
+COSTS = f"{RESULTS}/costs/{{dataset}}.csv"
+SECONDS = f"{RESULTS}/seconds/{{dataset}}.csv"
+CERTIFICATES = f"{RESULTS}/certificates/{PAIRING}/sigma_{{sigma}}"
+ATTACKED = f"{RESULTS}/attacks/{PAIRING}.parquet"
+
+# The kinds of result, of the whole run
+TABLE = f"{RESULTS}/certificates.parquet"
+INTERVALS = f"{RESULTS}/intervals.parquet"
+BUDGET = f"{RESULTS}/budget.parquet"
+RADII = f"{RESULTS}/radii.parquet"
+ATTACKS = f"{RESULTS}/attacks.parquet"
+
+MAIN_TABLE = f"{TABLES}/main.csv"
+IN_LATEX = ["main", "claims", "classes", "pairings", "measurements", "radii", "attacks", "denoisers", "costs"]
+IN_CSV = ["main", "classes", "pairings", "measurements", "attacks", "denoisers", "budget", "radii", "claims", "costs"]
+CSV_TABLES = [f"{TABLES}/{name}.csv" for name in IN_CSV]
+STAGES_TABLE = f"{TABLES}/stages.csv"
+DATA_SUMMARY = f"{TABLES}/data_{{dataset}}.json"
+DATA_PAGE = f"{REPORT}/data.html"
+CURVES = ["certified_dice", "radius", "area", "budget", "costs"]
+CURVES += ["denoisers"] if ASKED.diffusion else []
+CURVES += ["training"] if ASKED.learned_segmenters or ASKED.learned_denoisers else []
+SEGMENTERS = [f"{model}-{regime}" for model, regime in ASKED.models]
+PICTURED = ASKED.diffusion or ["none"]
+VIEWER = f"{REPORT}/viewer/{{dataset}}"
+GALLERY = f"{FIGURES}/gallery_{{dataset}}"
+EXAMPLE = f"{FIGURES}/example_{{dataset}}"
+SUMMARY = f"{REPORT}/summary.pdf"
+CHECKS = f"{REPORT}/checks.json"
+PAGE = f"{REPORT}/index.html"
+
+# What a killed job goes on from: outside of the declared outputs, which Snakemake deletes
+STORE = ".segcert/blocks"
+CHECKPOINTS = ".segcert/checkpoints"
