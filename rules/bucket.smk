@@ -9,15 +9,8 @@ from functools import cache
 
 from segcert.provenance.git import git_state
 from segcert.provenance.records import SUFFIX
-from segcert.provenance.storage import (
-    GIT,
-    PACKED,
-    SNAKEMAKE_RECORDS,
-    BucketError,
-    lead_here,
-    pack_records,
-    take_up_records,
-)
+from segcert.provenance.storage import GIT, PACKED, SNAKEMAKE_RECORDS, BucketError
+from segcert.provenance.storage import lead_here, newer_records, pack_records, strings
 
 STORED = workflow.storage_settings is not None and workflow.storage_settings.default_storage_provider is not None
 
@@ -44,7 +37,7 @@ if STORED:
         records = stored(SNAKEMAKE_RECORDS)
         if asyncio.run(records.managed_exists()):
             asyncio.run(records.managed_retrieve())
-            take_up_records(SNAKEMAKE_RECORDS, PREFIX)
+            CHECKOUT.metadata |= newer_records(SNAKEMAKE_RECORDS, PREFIX)
             Path(SNAKEMAKE_RECORDS).unlink()
 
     envvars:
@@ -88,16 +81,6 @@ def with_records(*, also=list, **files):
         return [ancient(each) for each in sorted(others, key=lambda path: not path.endswith(SUFFIX))]
 
     return {**files, "records": records} if STORED else files
-
-
-def strings(value):
-    """The strings in nested lists and dictionaries."""
-    if isinstance(value, (str, Path)):
-        return [str(value)]
-    found = []
-    for inner in value.values() if isinstance(value, dict) else value:
-        found += strings(inner)
-    return found
 
 
 def plain(path):

@@ -61,7 +61,7 @@ rule adm_card:
     input:
         **with_records(denoiser=ADM_FILES),
     output:
-        *with_record(f"{DENOISER.format(source='adm256')}/README.md"),
+        *with_record(f"{ADM}/README.md"),
     log:
         logs("card/denoiser/adm256"),
     benchmark:
@@ -72,7 +72,7 @@ rule adm_card:
         **needs(),
     params:
         **tracked("adm_card"),
-        folder=filled(DENOISER.format(source="adm256")),
+        folder=filled(ADM),
         template=templates("card_parts.md.j2", "adm_card.md.j2"),
     script:
         "../scripts/adm_card.py"

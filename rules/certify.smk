@@ -58,7 +58,7 @@ rule attack:
     conda:
         software("networks")
     resources:
-        **needs(memory, minutes=240, gpu=GPUS_OF_A_JOB),
+        **needs(chosen(ASKED.memory), minutes=240, gpu=GPUS_OF_A_JOB),
     params:
         **tracked("attack"),
         segmenter=SEGMENTER,

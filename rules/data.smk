@@ -2,17 +2,11 @@
 # out: data/raw/<dataset>/manifest.json and the archives beside it
 #      data/prepared/<dataset>/{index.csv,dataset.json,splits.json,left_out.csv}, images/*.png and masks/*.png beside them
 
-FORM = {"image_size": CONFIG.image_size, "keep_aspect": CONFIG.keep_aspect}
-
-
-def disturbed_raw(wildcards):
-    """Archives that changed since they were fetched; one that is gone is missed only where it is needed."""
-    return disturbed(MANIFEST.format(**wildcards), missing=False)
-
-
-def disturbed_images(wildcards):
-    """Prepared images and masks that changed since they were made, or are gone; in a bucket they travel packed."""
-    return disturbed(INDEX.format(**wildcards), missing=not STORED)
+PREPARING = {
+    "form": {"image_size": CONFIG.image_size, "keep_aspect": CONFIG.keep_aspect},
+    "choice": chosen(ASKED.choice),
+    "disturbed": disturbed(INDEX, missing=not STORED),  # images and masks; in a bucket they travel packed
+}
 
 
 rule fetch:
@@ -33,14 +27,14 @@ rule fetch:
         **tracked("fetch"),
         folder=filled(RAW),
         archives=chosen(ASKED.archives),
-        disturbed=disturbed_raw,
+        disturbed=disturbed(MANIFEST),  # one that is gone is missed only where it is needed
     script:
         "../scripts/fetch.py"
 
 
 rule record_folder:
     input:
-        **with_records(files=lambda wildcards: OWN_FILES[wildcards.dataset]),
+        **with_records(files=lambda wildcards: ASKED.own_files[wildcards.dataset]),
     output:
         *with_record(MANIFEST),
     log:
@@ -78,11 +72,9 @@ rule prepare_phantom:
         **needs(2000, minutes=60),
     params:
         **tracked("prepare_phantom"),
+        **PREPARING,
         folder=filled(PREPARED),
         counts=CONFIG.phantom.model_dump(),
-        form=FORM,
-        choice=chosen(ASKED.choice),
-        disturbed=disturbed_images,
     script:
         "../scripts/prepare_phantom.py"
 
@@ -105,11 +97,9 @@ rule prepare_release:
         **needs(4000, minutes=240),
     params:
         **tracked("prepare_release", "segcert/data/sets/{dataset}.py"),
+        **PREPARING,
         raw=filled(RAW),
         folder=filled(PREPARED),
-        form=FORM,
-        choice=chosen(ASKED.choice),
-        disturbed=disturbed_images,
     script:
         "../scripts/prepare_release.py"
 
@@ -132,11 +122,9 @@ rule prepare_folder:
         **needs(4000, minutes=240),
     params:
         **tracked("prepare_folder"),
+        **PREPARING,
         raw=filled(RAW),
         folder=filled(PREPARED),
         settings=chosen(ASKED.own_settings),
-        form=FORM,
-        choice=chosen(ASKED.choice),
-        disturbed=disturbed_images,
     script:
         "../scripts/prepare_folder.py"

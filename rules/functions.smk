@@ -12,23 +12,17 @@ def benchmarks(name):
 
 
 def needs(mib=2000, minutes=15, **others):
-    """What a job asks for, with or without a profile: memory (as much again at every retry), time, and what else."""
-    return {"mem_mb": mib if callable(mib) else growing(mib), "runtime": minutes, **others}
+    """What a job asks for, with or without a profile: memory, a number or by wildcards, time, and what else."""
+
+    def growing(wildcards, attempt):  # as much again at every retry
+        return attempt * (mib(wildcards) if callable(mib) else mib)
+
+    return {"mem_mb": growing, "runtime": minutes, **others}
 
 
-def growing(mib):
-    """MiB of memory that a job asks for: `mib` at first, as much again at every retry."""
-    return lambda wildcards, attempt: attempt * mib
-
-
-def memory_of(denoisers):
-    """MiB of memory that these denoisers need beside a segmenter."""
-    return 12000 if "adm256" in denoisers else 4000
-
-
-def memory(wildcards, attempt):
-    """MiB of memory that a job with the denoiser of the wildcards asks for."""
-    return attempt * memory_of([wildcards.denoiser])
+def known(value):
+    """The digest of a value, which run records write out; a plan writes nothing."""
+    return remember(value, write=WRITES)
 
 
 def tracked(script, *loaded):
@@ -39,10 +33,10 @@ def tracked(script, *loaded):
     """
 
     def code(wildcards):
-        return remember(code_files(SCRIPTS / f"{script}.py", *named(wildcards)))
+        return known(code_files(SCRIPTS / f"{script}.py", *named(wildcards)))
 
     def environment(wildcards):
-        return remember(locked_environment(SCRIPTS / f"{script}.py", *named(wildcards), root=SOURCE))
+        return known(locked_environment(SCRIPTS / f"{script}.py", *named(wildcards), root=SOURCE, write=WRITES))
 
     def named(wildcards):
         return [SCRIPTS / module.format(**wildcards) for module in loaded]
@@ -54,7 +48,12 @@ def tracked(script, *loaded):
 
 def templates(*names):
     """Digest of templates of the report."""
-    return remember({name: file_digest(SCRIPTS / "segcert/report/templates" / name) for name in names})
+    return known({name: file_digest(SCRIPTS / "segcert/report/templates" / name) for name in names})
+
+
+def disturbed(pattern, missing=False):
+    """Files beside an output that changed since they were made, or with `missing` are gone: see `Preparation`."""
+    return lambda wildcards: CHECKOUT.disturbed(pattern.format(**wildcards), missing=missing)
 
 
 def software(group):

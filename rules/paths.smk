@@ -14,7 +14,8 @@ PREPARED_FILES = [INDEX, *(f"{PREPARED}/{name}" for name in ("dataset.json", "sp
 RELEASES = [name for name in DATASETS if ABOUT[name].archives]
 MANIFESTS = expand(MANIFEST, dataset=[*RELEASES, *ASKED.own_folders])
 DENOISER_FILES = [f"{DENOISER}/{name}" for name in DIFFUSERS]
-ADM_FILES = expand(DENOISER_FILES, source="adm256")
+ADM = DENOISER.format(source="adm256")
+ADM_FILES = [f"{ADM}/{name}" for name in DIFFUSERS]
 
 PAIRING = "{dataset}/{model}-{regime}/{denoiser}"
 VOTES = f"{RESULTS}/votes/{PAIRING}/sigma_{{sigma}}/shard_{{shard}}.npz"

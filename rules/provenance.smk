@@ -17,7 +17,6 @@ rule version_data:
     params:
         **tracked("version"),
         folders=["data"],
-        trail=False,
     script:
         "../scripts/version.py"
 
@@ -30,7 +29,6 @@ use rule version_data as version_models with:
     params:
         **tracked("version"),
         folders=["models"],
-        trail=False,
 
 
 use rule version_data as version_results with:
@@ -46,7 +44,6 @@ use rule version_data as version_results with:
     params:
         **tracked("version"),
         folders=["results", REPORT],
-        trail=True,
 
 
 rule push:

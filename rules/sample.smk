@@ -19,7 +19,7 @@ rule sample:
     conda:
         software("networks")
     resources:
-        **needs(memory, minutes=720, gpu=GPUS_OF_A_JOB),
+        **needs(chosen(ASKED.memory), minutes=720, gpu=GPUS_OF_A_JOB),
     params:
         **tracked("sample"),
         segmenter=SEGMENTER,
@@ -74,7 +74,7 @@ rule denoise_examples:
     conda:
         software("networks")
     resources:
-        **needs(memory, minutes=240, gpu=GPUS_OF_A_JOB),
+        **needs(chosen(ASKED.memory), minutes=240, gpu=GPUS_OF_A_JOB),
     params:
         **tracked("denoise_examples"),
         denoiser=chosen(ASKED.denoiser_folder),
@@ -99,7 +99,7 @@ rule score_denoisers:
     conda:
         software("networks")
     resources:
-        **needs(memory_of(ASKED.diffusion), minutes=240, gpu=GPUS_OF_A_JOB),
+        **needs(ASKED.memory_of(*ASKED.diffusion), minutes=240, gpu=GPUS_OF_A_JOB),
     params:
         **tracked("score_denoisers"),
         denoisers=chosen(ASKED.denoiser_folders),
@@ -123,7 +123,7 @@ rule measure_costs:
     conda:
         software("networks")
     resources:
-        **needs(memory_of(ASKED.diffusion), minutes=240, gpu=GPUS_OF_A_JOB),
+        **needs(ASKED.memory_of(*ASKED.diffusion), minutes=240, gpu=GPUS_OF_A_JOB),
     params:
         **tracked("measure_costs"),
         pairings=chosen(ASKED.paired_folders),

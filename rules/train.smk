@@ -6,11 +6,6 @@
 # A killed training goes on from its checkpoint in .segcert/checkpoints.
 
 
-def tuning_memory(wildcards, attempt):
-    """MiB of memory that a training asks for; in the regime `denoised` the denoiser is there, too."""
-    return attempt * memory_of(ASKED.diffusion[:1] if wildcards.regime == "denoised" else [])
-
-
 rule train_segmenter:
     input:
         **with_records(index=INDEX, start=chosen(ASKED.start_files), denoiser=chosen(ASKED.tuning_files)),
@@ -30,7 +25,7 @@ rule train_segmenter:
     conda:
         software("networks")
     resources:
-        **needs(tuning_memory, minutes=720, gpu=GPUS_OF_A_JOB * CONFIG.gpus),
+        **needs(chosen(ASKED.memory_of_tuning), minutes=720, gpu=GPUS_OF_A_JOB * CONFIG.gpus),
     params:
         **tracked("train_segmenter"),
         folder=filled(SEGMENTER),
@@ -118,11 +113,11 @@ rule import_adm:
     conda:
         software("networks")
     resources:
-        **needs(memory_of(["adm256"]), minutes=240),
+        **needs(ASKED.memory_of("adm256"), minutes=240),
     params:
         **tracked("import_adm"),
         checkpoint="data/raw/adm256/256x256_diffusion_uncond.pt",
-        disturbed=lambda wildcards: disturbed(ADM_FILES[0], missing=False),
-        folder=filled(DENOISER.format(source="adm256")),
+        disturbed=disturbed(ADM_FILES[0]),
+        folder=filled(ADM),
     script:
         "../scripts/import_adm.py"

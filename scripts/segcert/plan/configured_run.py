@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping
 from functools import cached_property
 from itertools import chain, product
+from pathlib import Path
 from typing import Any
 
 from segcert.certification.methods import CertificationError, require_feasible, require_intervals
@@ -35,13 +36,14 @@ class ConfiguredRun:
     """What a configuration asks for.
 
     `about` is what is known of each data set, `splits` the rule that splits it, `own_folders` those data sets that are
-    folders of the user's, all by name.
+    folders of the user's and `own_files` what these hold, all by name.
     """
 
     config: Config
     about: Mapping[str, Dataset]
     splits: Mapping[str, SplitRule]
     own_folders: Mapping[str, OwnFolder]
+    own_files: Mapping[str, list[Path]]
 
     @classmethod
     def read(cls, values: Mapping[str, Any]) -> "ConfiguredRun":
@@ -62,10 +64,11 @@ class ConfiguredRun:
                 measured = measurements_of(applicable(config.measurements, each.classes), each.classes)
                 count = len(each.classes) - 1 + len(measured)  # a Dice of each structure is measured, too
                 require_intervals(config.n0 + config.n, count, config.tau, config.alpha)
+            own_files = {name: folder.files() for name, folder in own_folders.items()}
             check_measurements(config.measurements, config.decisions, [each.classes for each in about.values()])
         except (ConfigError, CertificationError, DataError, MeasurementError) as error:
             raise RunError(str(error)) from error
-        return cls(config, about, splits, own_folders)
+        return cls(config, about, splits, own_folders, own_files)
 
     def warnings(self) -> list[str]:
         """What may not be meant."""
@@ -221,6 +224,18 @@ class ConfiguredRun:
     def denoising_calls(self, denoiser: str) -> int:
         """Network calls of a draw with a denoiser in front, or without one."""
         return 1 if denoiser == "none" else self.config.denoising_steps
+
+    def memory_of(self, *denoisers: str) -> int:
+        """MiB of memory that a segmenter needs with any of these denoisers in front."""
+        return 12000 if "adm256" in denoisers else 4000
+
+    def memory(self, denoiser: str) -> int:
+        """MiB of memory that a segmenter needs with a denoiser in front."""
+        return self.memory_of(denoiser)
+
+    def memory_of_tuning(self, regime: str) -> int:
+        """MiB of memory that a training needs; in the regime `denoised` the denoiser is there, too."""
+        return self.memory_of(*(self.diffusion[:1] if regime == "denoised" else []))
 
     def paired_folders(self, dataset: str) -> list[list[list[str | None]]]:
         """Each pairing, and the folders of its segmenter and its denoiser."""

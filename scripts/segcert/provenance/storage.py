@@ -119,6 +119,16 @@ def rename(job: Any) -> Companions:
     )
 
 
+def strings(value: Any) -> list[str]:
+    """The names of files in nested lists and dictionaries, as rules state inputs and outputs."""
+    if isinstance(value, str | Path):
+        return [str(value)]
+    found = []
+    for inner in value.values() if isinstance(value, dict) else value:
+        found += strings(inner)
+    return found
+
+
 def git_of_run() -> dict[str, Any]:
     """`git_state`; of a job that runs in no checkout, that of the machine that planned it and sent it the code."""
     state = git_state()
@@ -191,9 +201,9 @@ def pack_records(path: str | Path, bucket: str, root: str | Path = ".") -> None:
     pack_files(path, files)
 
 
-def take_up_records(path: str | Path, bucket: str, root: str | Path = ".") -> int:
-    """Take up the records of `pack_records` that are newer than this machine's own; return how many."""
-    taken = 0
+def newer_records(path: str | Path, bucket: str, root: str | Path = ".") -> dict[str, bytes]:
+    """The records of `pack_records` that are newer than this machine's own, by artifact."""
+    newer = dict[str, bytes]()
     with tarfile.open(path) as archive:
         for member in archive:
             content = archive.extractfile(member) if member.isreg() else None
@@ -202,13 +212,10 @@ def take_up_records(path: str | Path, bucket: str, root: str | Path = ".") -> in
                 continue
             text = content.read()
             own = Path(root, METADATA, code)
-            if artifact_of(code).startswith(f"{bucket}/") and _ended(text) > _ended(
-                own.read_bytes() if own.exists() else b""
-            ):
-                with atomic_file(own) as temporary:
-                    temporary.write_bytes(text)
-                taken += 1
-    return taken
+            own_text = own.read_bytes() if own.exists() else b""
+            if artifact_of(code).startswith(f"{bucket}/") and _ended(text) > _ended(own_text):
+                newer[artifact_of(code)] = text
+    return newer
 
 
 def without_bucket(bucket: str, copies: str) -> Callable[[str, bytes], tuple[str, bytes] | None]:
