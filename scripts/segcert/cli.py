@@ -196,7 +196,9 @@ def audit(
     from segcert.audit.audit import audit, with_replay
     from segcert.audit.page import write_audit
     from segcert.audit.text import audit_in_words
+    from segcert.provenance.snakemake_metadata import unpack_trail
 
+    unpack_trail()  # run records that were pulled
     done = audit(run, checks=with_replay(replay, seed))
     page = write_audit(done)
     _say(f"{audit_in_words(done)}\nThe page: {page}")
@@ -219,7 +221,9 @@ def trace(
     """Show the way of a row of the report back to the archives: every job, file and digest that it rests on."""
     from segcert.audit.text import way_of
     from segcert.provenance.lineage import Lineage
+    from segcert.provenance.snakemake_metadata import unpack_trail
 
+    unpack_trail()  # run records that were pulled
     _say(way_of(Lineage.read(run), row))
 
 
@@ -243,7 +247,9 @@ def crate(
 ) -> None:
     """Pack a run as a Workflow Run RO-Crate with PROV-JSON: what was made, by what, when, from what."""
     from segcert.exchange.crate import write_crate
+    from segcert.provenance.snakemake_metadata import unpack_trail
 
+    unpack_trail()  # run records that were pulled
     _say(write_crate(run, out))
 
 
