@@ -124,6 +124,13 @@ class ConfiguredRun:
 
     def shards(self, dataset: str) -> int:
         """Jobs that share the test images of a data set: planned before the images are there."""
+        return self._shards[dataset]
+
+    @cached_property
+    def _shards(self) -> dict[str, int]:  # to list a folder of the user's takes time
+        return {dataset: self._shards_of(dataset) for dataset in self.about}
+
+    def _shards_of(self, dataset: str) -> int:
         sampling = self.config.sampling
         if sampling.shard_size is None:
             return 1
