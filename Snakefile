@@ -16,7 +16,10 @@ container: "envs/segcert.sif"  # for `--sdm apptainer` (docs/how-to/environments
 
 
 include: "rules/common.smk"
-include: "rules/storage.smk"
+include: "rules/paths.smk"
+include: "rules/bucket.smk"
+include: "rules/functions.smk"
+include: "rules/captions.smk"
 include: "rules/data.smk"
 include: "rules/train.smk"
 include: "rules/cards.smk"
@@ -28,7 +31,6 @@ include: "rules/paper.smk"
 include: "rules/page.smk"
 include: "rules/compare.smk"
 include: "rules/provenance.smk"
-include: "rules/companions.smk"
 
 
 rule all:

@@ -41,7 +41,7 @@ def read_rules(rules: Path = ROOT / "rules") -> Iterator[tuple[str, str, str, li
             script = re.search(r'"\.\./scripts/(\w+)\.py"', block)
             if script:
                 group = re.search(r'^    conda:\n        software\("(\w+)"\)$', block, re.MULTILINE)
-                loaded = re.findall(rf'environment\("{script[1]}", f?"([^"]+)"', block)
+                loaded = re.findall(rf'tracked\("{script[1]}", "([^"]+)"', block)
                 modules = [path for each in loaded for path in SCRIPTS.glob(re.sub(r"\{[^}]*\}", "*", each))]
                 yield block.split()[1].rstrip(":"), group[1] if group else "", script[1], modules
 

@@ -8,82 +8,55 @@
 #      results/<run>/radii.parquet           one row per image x model x denoiser x sigma x class x radius of the grid
 #      results/<run>/attacks.parquet         one row per attacked image x model x denoiser x sigma x multiple of the radius
 
-CERTIFICATES = f"{RESULTS}/certificates/{{dataset}}/{{model}}-{{regime}}/{{denoiser}}/sigma_{{sigma}}"
-COLLECTED = {kind: f"{RESULTS}/{each.collected}.parquet" for kind, each in KINDS.items()}
-TABLE = COLLECTED["metrics"]
-
-
-def grid(pattern, datasets=CONFIG.datasets, **more):
-    """A pattern filled for every data set, pairing and sigma of the configuration, each file once."""
-    files = [
-        path
-        for model, regime, denoiser in PAIRINGS
-        for path in expand(
-            pattern,
-            dataset=datasets,
-            model=model,
-            regime=regime,
-            denoiser=denoiser,
-            sigma=SIGMAS,
-            **more,
-        )
-    ]
-    return list(dict.fromkeys(files))
-
 
 rule certify:  # all noise levels in one job: it takes longer to start than to decide one of them
     input:
-        index=INDEX,
-        votes=votes,
-        predictions=rules.predict.output[0],
+        **with_records(index=INDEX, votes=votes, predictions=PREDICTIONS),
     output:
-        **{kind: at_each_sigma(f"{CERTIFICATES}{suffix}") for kind, suffix in {**ARRAYS, **CERTIFIED_TABLES}.items()},
+        **named_with_record(**{kind: at_each_sigma(file) for kind, file in CERTIFIED.items()}),
     log:
-        f"logs/{RUN}/certify/{{dataset}}/{{model}}-{{regime}}/{{denoiser}}.log",
+        logs(f"{RUN}/certify/{PAIRING}"),
     benchmark:
-        f"logs/{RUN}/certify/{{dataset}}/{{model}}-{{regime}}/{{denoiser}}.tsv"
+        benchmarks(f"{RUN}/certify/{PAIRING}")
     conda:
         software("certify")
-    threads: 1
     resources:
-        mem_mb=growing(4000),
-        runtime=30,
+        **needs(4000, minutes=30),
     params:
-        shards=lambda wildcards: SHARDS[wildcards.dataset],
+        **tracked("certify"),
+        shards=chosen(ASKED.shards),
         settings={"tau": CONFIG.tau, "alpha": CONFIG.alpha, "method": CONFIG.method, "k": CONFIG.kfwer_k},
-        classes=classes,
-        measurements=measurements,
-        measured_code=measured_code,
+        classes=chosen(ASKED.classes),
+        measurements=chosen(ASKED.measurements),
+        measured_code=chosen(ASKED.measured_code),
         thresholds=dict(parse_decision(decision) for decision in CONFIG.decisions),
-        code=code("certify"),
-        environment=environment("certify"),
     script:
         "../scripts/certify.py"
 
 
 rule attack:
     input:
-        index=INDEX,
-        segmenter=chosen_segmenter,
-        denoiser=chosen_denoiser,
-        certificates=at_each_sigma(f"{CERTIFICATES}.npz"),
+        **with_records(
+            index=INDEX,
+            segmenter=chosen(ASKED.segmenter_files),
+            denoiser=chosen(ASKED.denoiser_files),
+            certificates=at_each_sigma(f"{CERTIFICATES}.npz"),
+        ),
     output:
-        f"{RESULTS}/attacks/{{dataset}}/{{model}}-{{regime}}/{{denoiser}}.parquet",
+        *with_record(ATTACKED),
     log:
-        f"logs/{RUN}/attack/{{dataset}}/{{model}}-{{regime}}/{{denoiser}}.log",
+        logs(f"{RUN}/attack/{PAIRING}"),
     benchmark:
-        f"logs/{RUN}/attack/{{dataset}}/{{model}}-{{regime}}/{{denoiser}}.tsv"
+        benchmarks(f"{RUN}/attack/{PAIRING}")
     conda:
         software("networks")
-    threads: 1
     resources:
-        gpu=gpus(),
-        mem_mb=memory,
-        runtime=240,
+        **needs(chosen(ASKED.memory), minutes=240, gpu=GPUS_OF_A_JOB),
     params:
+        **tracked("attack"),
         segmenter=SEGMENTER,
-        denoiser=chosen_denoiser_folder,
-        denoising_steps=chosen_steps,
+        denoiser=chosen(ASKED.denoiser_folder),
+        denoising_steps=chosen(ASKED.denoising_calls),
         sigmas=CONFIG.sigmas,
         settings=CONFIG.attack.model_dump(),
         tau=CONFIG.tau,
@@ -92,30 +65,27 @@ rule attack:
         noise=CONFIG.noise,
         pool=CONFIG.pool,
         seed=CONFIG.seed,
-        code=code("attack"),
-        environment=environment("attack"),
     script:
         "../scripts/attack.py"
 
 
 rule collect:
     input:
-        **{kind: grid(f"{CERTIFICATES}{suffix}") for kind, suffix in CERTIFIED_TABLES.items()},
-        attacks=grid(rules.attack.output[0]) if CONFIG.attack.images else [],
+        **with_records(
+            **{kind: grid(CERTIFIED[kind]) for kind in CERTIFIED_TABLES},
+            attacks=grid(ATTACKED) if CONFIG.attack.images else [],
+        ),
     output:
-        **COLLECTED,
+        **named_with_record(**COLLECTED),
     log:
-        f"logs/{RUN}/collect.log",
+        logs(f"{RUN}/collect"),
     benchmark:
-        f"logs/{RUN}/collect.tsv"
+        benchmarks(f"{RUN}/collect")
     conda:
         software("certify")
-    threads: 1
     resources:
-        mem_mb=growing(4000),
-        runtime=15,
+        **needs(4000),
     params:
-        code=code("collect"),
-        environment=environment("collect"),
+        **tracked("collect"),
     script:
         "../scripts/collect.py"

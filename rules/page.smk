@@ -3,130 +3,109 @@
 #      reports/<run>/tables/stages.csv, figures/stages.{svg,png}   time and memory of all jobs before
 #      reports/<run>/checks.json, figures/lineage.{svg,png}   what the audit of all below the page found, and the way there
 
+# The files of the viewer's parts, by data set and name
+VIEWER_PARTS = {}
+for dataset in DATASETS:
+    VIEWER_PARTS[dataset, "images"] = f"{VIEWER}/images.js".format(dataset=dataset)
+    for sigma in SIGMAS:
+        VIEWER_PARTS[dataset, sigma] = f"{VIEWER}/sigma_{sigma}.js".format(dataset=dataset)
+    for segmenter in SEGMENTERS:
+        VIEWER_PARTS[dataset, segmenter] = f"{VIEWER}/{segmenter}.js".format(dataset=dataset)
 
-CSV_TABLES = [path for path in rules.tables.output if path.endswith(".csv")]
 
-
-def recorded_artifacts():
-    """An output of every job of the run but stages and the page: what has a run record."""
-    return [
-        *made_before_the_report(),
-        *expand(rules.pictures.output.images, dataset=CONFIG.datasets),
-        rules.tables.output.main,
-        rules.curves.output.headline[0],
-        *expand(rules.look_at_data.output.summary, dataset=CONFIG.datasets),
-        rules.data_page.output[0],
-        rules.summary.output[0],
-        rules.check.output.checks,
-    ]
+def patterns_of_benchmarks():
+    """Where the benchmark files of the rules stand, with wildcards. They are no inputs: without one nothing is stale."""
+    return {each.name: plain(getattr(rules, each.name).benchmark) for each in workflow.rules if each.benchmark}
 
 
 rule check:  # the audit of all that the page rests on, which the page shows
     input:
-        CSV_TABLES,
+        **with_records(tables=CSV_TABLES, also=lambda: all_of(made_before_the_report())),
     output:
-        checks=f"{REPORT}/checks.json",
-        lineage=picture("lineage"),
+        **named_with_record(checks=CHECKS, lineage=picture("lineage")),
     log:
-        f"logs/{RUN}/check.log",
+        logs(f"{RUN}/check"),
     benchmark:
-        f"logs/{RUN}/check.tsv"
+        benchmarks(f"{RUN}/check")
     priority: 1  # the longest job of a large report, so it begins first
     conda:
         software("networks")
-    threads: 1
     resources:
-        mem_mb=growing(4000),
-        runtime=60,
+        **needs(4000, minutes=60),
     params:
+        **tracked("check"),
         run=RUN,
-        code=code("check"),
-        environment=environment("check"),
     script:
         "../scripts/check.py"
 
 
-def benchmarks():
-    """Where the benchmark files of the rules stand, with wildcards. They are no inputs: without one nothing is stale."""
-    return {rule.name: str(getattr(rules, rule.name).benchmark) for rule in workflow.rules if rule.benchmark}
-
-
 rule stages:
     input:  # after every job of the run: each leads to one of these
-        main=rules.tables.output.main,
-        curves=rules.curves.output.certified_dice,
-        pictures=expand(rules.pictures.output.gallery, dataset=CONFIG.datasets),
-        checks=rules.check.output.checks,
-        data=rules.data_page.output,
-        summary=rules.summary.output,
-        cards=cards(),
+        **with_records(
+            main=MAIN_TABLE,
+            curves=[f"{FIGURES}/certified_dice.{suffix}" for suffix in ("svg", "png", "pdf")],
+            pictures=of_each_dataset(f"{GALLERY}.png"),
+            checks=CHECKS,
+            data=DATA_PAGE,
+            summary=SUMMARY,
+            cards=ASKED.cards(),
+            also=lambda: [*records_of(recorded_artifacts()), *map(benchmark_of, recorded_artifacts())],
+        ),
     output:
-        table=table("stages"),
-        figure=picture("stages"),
+        **named_with_record(table=table("stages"), figure=picture("stages")),
     log:
-        f"logs/{RUN}/stages.log",
+        logs(f"{RUN}/stages"),
     benchmark:
-        f"logs/{RUN}/stages.tsv"
+        benchmarks(f"{RUN}/stages")
     conda:
         software("report")
-    threads: 1
     resources:
-        mem_mb=growing(2000),
-        runtime=15,
+        **needs(),
     params:
+        **tracked("stages"),
         recorded=recorded_artifacts(),
-        benchmarks=benchmarks(),
-        code=code("stages"),
-        environment=environment("stages"),
+        benchmarks=patterns_of_benchmarks(),
     script:
         "../scripts/stages.py"
 
 
 rule page:
     input:
-        tables=[*CSV_TABLES, rules.stages.output.table],
-        latex=rules.tables.output.latex,
-        seconds=expand(rules.measure_costs.output.seconds, dataset=CONFIG.datasets),
-        curves=[f"{REPORT}/figures/{name}.svg" for name in ("headline", *CURVES, "stages", "lineage")],
-        pictures=expand(rules.pictures.output.gallery, dataset=CONFIG.datasets),
-        captions=expand(rules.pictures.output.caption, dataset=CONFIG.datasets),
-        viewer=viewer_parts().values(),
-        checks=rules.check.output.checks,
-        summaries=expand(rules.look_at_data.output.summary, dataset=CONFIG.datasets),
-        manifests=MANIFESTS,
-        artifacts=[*expand(INDEX, dataset=CONFIG.datasets), *weights(), TABLE],
-        beside=[rules.data_page.output, rules.summary.output],  # the page links to them
-        papers=[f"{REPORT}/figures/{name}.pdf" for name in CURVES],
-        cards=cards(),  # their records are read
+        **with_records(
+            tables=[*CSV_TABLES, STAGES_TABLE],
+            latex=[f"{TABLES}/{name}.tex" for name in IN_LATEX],
+            seconds=of_each_dataset(SECONDS),
+            curves=[f"{FIGURES}/{name}.svg" for name in ("headline", *CURVES, "stages", "lineage")],
+            pictures=of_each_dataset(f"{GALLERY}.png"),
+            captions=of_each_dataset(f"{GALLERY}.txt"),
+            viewer=list(VIEWER_PARTS.values()),
+            checks=CHECKS,
+            summaries=of_each_dataset(DATA_SUMMARY),
+            manifests=MANIFESTS,
+            artifacts=[*of_each_dataset(INDEX), *ASKED.weights(), TABLE],
+            beside=[DATA_PAGE, SUMMARY],  # the page links to them
+            papers=[f"{FIGURES}/{name}.pdf" for name in CURVES],
+            cards=ASKED.cards(),  # their records are read
+            also=lambda: records_of(recorded_artifacts()),
+        ),
     output:
-        whole_page(PAGE, "results", "page"),
+        *with_record(whole_page(PAGE, "results", "page")),
     log:
-        f"logs/{RUN}/page.log",
+        logs(f"{RUN}/page"),
     benchmark:
-        f"logs/{RUN}/page.tsv"
+        benchmarks(f"{RUN}/page")
     conda:
         software("report")
-    threads: 1
     resources:
-        mem_mb=growing(4000),
-        runtime=15,
+        **needs(4000),
     params:
+        **tracked("page"),
         configuration=CONFIG.model_dump(mode="json", exclude={"mirror", "device", "replay", "compare"}),
-        viewer=list(viewer_parts()),
+        viewer=list(VIEWER_PARTS),
         template=templates(
-            "base.html.j2",
-            "notices.html.j2",
-            "page.html.j2",
-            "page_parts.html.j2",
-            "page_provenance.html.j2",
-            "viewer.html.j2",
-            "page.css",
-            "page.js",
-            "viewer.js",
-            "viewer_pictures.js",
+            *("base.html.j2", "notices.html.j2", "page.html.j2", "page_parts.html.j2", "page_provenance.html.j2"),
+            *("viewer.html.j2", "page.css", "page.js", "viewer.js", "viewer_pictures.js"),
         ),
         recorded=recorded_artifacts(),
-        code=code("page"),
-        environment=environment("page"),
     script:
         "../scripts/page.py"

@@ -7,38 +7,32 @@ CONFIGURATION = f"config/{RUN}.yaml"
 
 rule summary:
     input:
-        main=rules.tables.output.main,
-        measurements=rules.tables.output.measurements,
-        claims=rules.tables.output.claims,
-        summaries=expand(rules.look_at_data.output.summary, dataset=CONFIG.datasets),
-        manifests=MANIFESTS,
-        example=expand(rules.pictures.output.example, dataset=CONFIG.datasets[:1])[0],
-        caption=expand(rules.pictures.output.example_caption, dataset=CONFIG.datasets[:1])[0],
-        certificates=TABLE,
-    output:
-        report(
-            f"{REPORT}/summary.pdf",
-            caption="../reports/captions/summary.rst",
-            category="Paper",
-            subcategory="Summary",
-            labels={"document": "summary of two pages", "format": "PDF"},
+        **with_records(
+            main=MAIN_TABLE,
+            measurements=f"{TABLES}/measurements.csv",
+            claims=f"{TABLES}/claims.csv",
+            summaries=of_each_dataset(DATA_SUMMARY),
+            manifests=MANIFESTS,
+            example=f"{EXAMPLE}.png".format(dataset=DATASETS[0]),
+            caption=f"{EXAMPLE}.txt".format(dataset=DATASETS[0]),
+            certificates=TABLE,
+            also=lambda: records_of(made_before_the_report()),
         ),
+    output:
+        *with_record(shown(SUMMARY, "summary", "Paper", "Summary", document="summary of two pages", format="PDF")),
     log:
-        f"logs/{RUN}/summary.log",
+        logs(f"{RUN}/summary"),
     benchmark:
-        f"logs/{RUN}/summary.tsv"
+        benchmarks(f"{RUN}/summary")
     conda:
         software("report")
-    threads: 1
     resources:
-        mem_mb=growing(2000),
-        runtime=15,
+        **needs(),
     params:
+        **tracked("summary"),
         run=RUN,
         configuration=CONFIGURATION if (SOURCE / CONFIGURATION).exists() else None,
         recorded=made_before_the_report(),
         template=templates("summary.typ"),
-        code=code("summary"),
-        environment=environment("summary"),
     script:
         "../scripts/summary.py"

@@ -7,69 +7,43 @@
 
 rule version_data:
     input:
-        MANIFESTS,
-        expand(PREPARED_FILES, dataset=CONFIG.datasets),
+        **with_records(manifests=MANIFESTS, prepared=of_each_dataset(PREPARED_FILES)),
     output:
         "data.dvc",
     conda:
         software("store")
-    threads: 1
     resources:
-        dvc=1,
-        mem_mb=growing(2000),
-        runtime=60,
+        **needs(minutes=60, dvc=1),
     params:
+        **tracked("version"),
         folders=["data"],
-        trail=False,
-        code=code("version"),
-        environment=environment("version"),
     script:
         "../scripts/version.py"
 
 
-rule version_models:
+use rule version_data as version_models with:
     input:
-        models(),
-        cards(),
+        **with_records(models=ASKED.model_files(), cards=ASKED.cards()),
     output:
         "models.dvc",
-    conda:
-        software("store")
-    threads: 1
-    resources:
-        dvc=1,
-        mem_mb=growing(2000),
-        runtime=60,
     params:
+        **tracked("version"),
         folders=["models"],
-        trail=False,
-        code=code("version"),
-        environment=environment("version"),
-    script:
-        "../scripts/version.py"
 
 
-rule version_results:
+use rule version_data as version_results with:
     input:
-        PAGE,
-        rules.version_data.output,
-        rules.version_models.output,
+        **with_records(
+            page=PAGE,
+            pointers=["data.dvc", "models.dvc"],
+            also=lambda: all_of([*recorded_artifacts(), STAGES_TABLE, PAGE]),
+        ),
     output:
         "results.dvc",
-    conda:
-        software("store")
-    threads: 1
-    resources:
-        dvc=1,
-        mem_mb=growing(2000),
-        runtime=60,
+        [f"{REPORT}.dvc"] if STORED else [],
     params:
+        **tracked("version"),
         folders=["results", REPORT],
-        trail=True,
-        code=code("version"),
-        environment=environment("version"),
-    script:
-        "../scripts/version.py"
 
 
 rule push:
@@ -80,11 +54,8 @@ rule push:
     localrule: True
     conda:
         software("store")
-    threads: 1
     resources:
-        dvc=1,
-        mem_mb=growing(2000),
-        runtime=720,
+        **needs(minutes=720, dvc=1),
     params:
         folders=VERSIONED,
     script:
@@ -95,11 +66,8 @@ rule pull:  # what the pointers here name; what a run makes of it is for the nex
     localrule: True
     conda:
         software("store")
-    threads: 1
     resources:
-        dvc=1,
-        mem_mb=growing(2000),
-        runtime=720,
+        **needs(minutes=720, dvc=1),
     params:
         folders=VERSIONED,
     script:

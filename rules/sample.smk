@@ -6,91 +6,29 @@
 #      results/<run>/{costs,seconds}/<dataset>.csv   what a draw costs: evaluations, parameters, GFLOP; wall time
 # Finished blocks of draws stand in .segcert/blocks, outside the declared outputs: a killed job goes on from there.
 
-VOTES = f"{RESULTS}/votes/{{dataset}}/{{model}}-{{regime}}/{{denoiser}}/sigma_{{sigma}}"
-DENOISED = f"{RESULTS}/denoised/{{dataset}}/{{denoiser}}/sigma_{{sigma}}.npz"
-
-
-def at_each_sigma(pattern):
-    """A file of each noise level, in their order."""
-    return expand(pattern, sigma=SIGMAS, allow_missing=True)
-
-
-def all_segmenters(wildcards):
-    """The files of all segmenters of the data set."""
-    return [
-        path.format(dataset=wildcards.dataset, model=model, regime=regime)
-        for model, regime in MODELS
-        for path in segmenter_files(model)
-    ]
-
-
-def all_denoisers(wildcards):
-    """The files of all denoisers in front of the segmenters of the data set."""
-    return [path for denoiser in DIFFUSION for path in denoiser_files(wildcards.dataset, denoiser)]
-
-
-def paired_folders(wildcards):
-    """Each pairing, and the folders of its segmenter and its denoiser."""
-    return [
-        [
-            [model, regime, denoiser],
-            [
-                SEGMENTER.format(dataset=wildcards.dataset, model=model, regime=regime),
-                denoiser_folder(wildcards.dataset, denoiser),
-            ],
-        ]
-        for model, regime, denoiser in PAIRINGS
-    ]
-
-
-def shards_of(dataset):
-    """How many jobs the test images of a data set are dealt out among: planned before the images are there."""
-    if CONFIG.sampling.shard_size is None:
-        return 1
-    if dataset in OWN_FOLDERS:
-        images = OWN_FOLDERS[dataset].tests(SPLITS[dataset])
-    elif dataset == "phantom":
-        images = CONFIG.phantom.test
-    else:
-        images = expected_tests(ABOUT[dataset], SPLITS[dataset])
-    images = min(images, CONFIG.sampling.test_images or images)
-    return max(1, math.ceil(images / CONFIG.sampling.shard_size))
-
-
-SHARDS = {dataset: shards_of(dataset) for dataset in CONFIG.datasets}
-
-
-def votes(wildcards):
-    """The votes of all test images of a data set, for a pairing: those of a sigma follow one another."""
-    return expand(f"{VOTES}/shard_{{shard}}.npz", sigma=SIGMAS, shard=range(SHARDS[wildcards.dataset]), **wildcards)
-
 
 rule sample:
     input:
-        index=INDEX,
-        segmenter=chosen_segmenter,
-        denoiser=chosen_denoiser,
+        **with_records(index=INDEX, segmenter=chosen(ASKED.segmenter_files), denoiser=chosen(ASKED.denoiser_files)),
     output:
-        f"{VOTES}/shard_{{shard}}.npz",
+        *with_record(VOTES),
     log:
-        f"logs/{RUN}/sample/{{dataset}}/{{model}}-{{regime}}/{{denoiser}}/sigma_{{sigma}}/{{shard}}.log",
+        logs(f"{RUN}/sample/{PAIRING}/sigma_{{sigma}}/{{shard}}"),
     benchmark:
-        f"logs/{RUN}/sample/{{dataset}}/{{model}}-{{regime}}/{{denoiser}}/sigma_{{sigma}}/{{shard}}.tsv"
+        benchmarks(f"{RUN}/sample/{PAIRING}/sigma_{{sigma}}/{{shard}}")
     conda:
         software("networks")
-    threads: 1
     resources:
-        gpu=gpus(),
-        mem_mb=memory,
-        runtime=720,
+        **needs(chosen(ASKED.memory), minutes=720, gpu=GPUS_OF_A_JOB),
     params:
+        **tracked("sample"),
         segmenter=SEGMENTER,
-        denoiser=chosen_denoiser_folder,
-        denoising_steps=chosen_steps,
-        shards=lambda wildcards: SHARDS[wildcards.dataset],
+        denoiser=chosen(ASKED.denoiser_folder),
+        denoising_steps=chosen(ASKED.denoising_calls),
+        shards=chosen(ASKED.shards),
         settings=CONFIG.sampling.model_dump(exclude={"shard_size"}),
-        measurements=measurements,
-        measured_code=measured_code,
+        measurements=chosen(ASKED.measurements),
+        measured_code=chosen(ASKED.measured_code),
         keep_draws=CONFIG.keep_draws,
         noise=CONFIG.noise,
         pool=CONFIG.pool,
@@ -98,123 +36,99 @@ rule sample:
         n=CONFIG.n,
         seed=CONFIG.seed,
         store=STORE,
-        code=code("sample"),
-        environment=environment("sample"),
     script:
         "../scripts/sample.py"
 
 
 rule predict:
     input:
-        index=INDEX,
-        segmenter=chosen_segmenter,
+        **with_records(index=INDEX, segmenter=chosen(ASKED.segmenter_files)),
     output:
-        f"{RESULTS}/predictions/{{dataset}}/{{model}}-{{regime}}.npz",
+        *with_record(PREDICTIONS),
     log:
-        f"logs/{RUN}/predict/{{dataset}}/{{model}}-{{regime}}.log",
+        logs(f"{RUN}/predict/{{dataset}}/{{model}}-{{regime}}"),
     benchmark:
-        f"logs/{RUN}/predict/{{dataset}}/{{model}}-{{regime}}.tsv"
+        benchmarks(f"{RUN}/predict/{{dataset}}/{{model}}-{{regime}}")
     conda:
         software("networks")
-    threads: 1
     resources:
-        gpu=gpus(),
-        mem_mb=growing(4000),
-        runtime=240,
+        **needs(4000, minutes=240, gpu=GPUS_OF_A_JOB),
     params:
+        **tracked("predict"),
         segmenter=SEGMENTER,
         test_images=CONFIG.sampling.test_images,
         pool=CONFIG.pool,
-        code=code("predict"),
-        environment=environment("predict"),
     script:
         "../scripts/predict.py"
 
 
 rule denoise_examples:
     input:
-        index=INDEX,
-        denoiser=chosen_denoiser,
+        **with_records(index=INDEX, denoiser=chosen(ASKED.denoiser_files)),
     output:
-        at_each_sigma(DENOISED),
+        *with_record(*at_each_sigma(DENOISED)),
     log:
-        f"logs/{RUN}/denoise_examples/{{dataset}}/{{denoiser}}.log",
+        logs(f"{RUN}/denoise_examples/{{dataset}}/{{denoiser}}"),
     benchmark:
-        f"logs/{RUN}/denoise_examples/{{dataset}}/{{denoiser}}.tsv"
+        benchmarks(f"{RUN}/denoise_examples/{{dataset}}/{{denoiser}}")
     conda:
         software("networks")
-    threads: 1
     resources:
-        gpu=gpus(),
-        mem_mb=memory,
-        runtime=240,
+        **needs(chosen(ASKED.memory), minutes=240, gpu=GPUS_OF_A_JOB),
     params:
-        denoiser=chosen_denoiser_folder,
-        denoising_steps=chosen_steps,
+        **tracked("denoise_examples"),
+        denoiser=chosen(ASKED.denoiser_folder),
+        denoising_steps=chosen(ASKED.denoising_calls),
         sigmas=CONFIG.sigmas,
         examples=max(CONFIG.report.examples, CONFIG.report.viewer),
         pool=CONFIG.pool,
         seed=CONFIG.seed,
-        code=code("denoise_examples"),
-        environment=environment("denoise_examples"),
     script:
         "../scripts/denoise_examples.py"
 
 
 rule score_denoisers:
     input:
-        index=INDEX,
-        denoisers=all_denoisers,
+        **with_records(index=INDEX, denoisers=chosen(ASKED.all_denoisers)),
     output:
-        f"{RESULTS}/denoiser_scores/{{dataset}}.csv",
+        *with_record(SCORES),
     log:
-        f"logs/{RUN}/score_denoisers/{{dataset}}.log",
+        logs(f"{RUN}/score_denoisers/{{dataset}}"),
     benchmark:
-        f"logs/{RUN}/score_denoisers/{{dataset}}.tsv"
+        benchmarks(f"{RUN}/score_denoisers/{{dataset}}")
     conda:
         software("networks")
-    threads: 1
     resources:
-        gpu=gpus(),
-        mem_mb=growing(memory_of(DIFFUSION)),
-        runtime=240,
+        **needs(ASKED.memory_of(*ASKED.diffusion), minutes=240, gpu=GPUS_OF_A_JOB),
     params:
-        denoisers=lambda wildcards: {name: denoiser_folder(wildcards.dataset, name) for name in DIFFUSION},
+        **tracked("score_denoisers"),
+        denoisers=chosen(ASKED.denoiser_folders),
         denoising_steps=CONFIG.denoising_steps,
         sigmas=CONFIG.sigmas,
         pool=CONFIG.pool,
         seed=CONFIG.seed,
-        code=code("score_denoisers"),
-        environment=environment("score_denoisers"),
     script:
         "../scripts/score_denoisers.py"
 
 
 rule measure_costs:
     input:
-        index=INDEX,
-        segmenters=all_segmenters,
-        denoisers=all_denoisers,
+        **with_records(index=INDEX, segmenters=chosen(ASKED.all_segmenters), denoisers=chosen(ASKED.all_denoisers)),
     output:
-        costs=f"{RESULTS}/costs/{{dataset}}.csv",
-        seconds=f"{RESULTS}/seconds/{{dataset}}.csv",
+        **named_with_record(costs=COSTS, seconds=SECONDS),
     log:
-        f"logs/{RUN}/measure_costs/{{dataset}}.log",
+        logs(f"{RUN}/measure_costs/{{dataset}}"),
     benchmark:
-        f"logs/{RUN}/measure_costs/{{dataset}}.tsv"
+        benchmarks(f"{RUN}/measure_costs/{{dataset}}")
     conda:
         software("networks")
-    threads: 1
     resources:
-        gpu=gpus(),
-        mem_mb=growing(memory_of(DIFFUSION)),
-        runtime=240,
+        **needs(ASKED.memory_of(*ASKED.diffusion), minutes=240, gpu=GPUS_OF_A_JOB),
     params:
-        pairings=paired_folders,
+        **tracked("measure_costs"),
+        pairings=chosen(ASKED.paired_folders),
         denoising_steps=CONFIG.denoising_steps,
         settings=CONFIG.sampling.model_dump(include={"batch_size", "precision", "compile"}),
         pool=CONFIG.pool,
-        code=code("measure_costs"),
-        environment=environment("measure_costs"),
     script:
         "../scripts/measure_costs.py"

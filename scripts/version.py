@@ -4,8 +4,9 @@ from segcert.provenance.storage import rename, without_bucket
 
 companions = rename(snakemake)
 companions.unpack(snakemake.input)
-if snakemake.params.trail and companions.copies:
-    pack_trail(translate=without_bucket(snakemake.config["bucket"], str(companions.copies)))
-elif snakemake.params.trail:
-    pack_trail()
+if "results" in snakemake.params.folders:  # where the trail lies
+    if companions.copies:
+        pack_trail(translate=without_bucket(snakemake.config["bucket"], str(companions.copies)))
+    else:
+        pack_trail()
 add_to_dvc(snakemake.params.folders)

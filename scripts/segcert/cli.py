@@ -193,7 +193,9 @@ def audit(
     from segcert.audit.audit import CHECKS, audit
     from segcert.audit.page import write_audit
     from segcert.audit.text import audit_in_words
+    from segcert.provenance.snakemake_metadata import unpack_trail
 
+    unpack_trail()  # run records that were pulled
     checks = CHECKS
     if replay:
         from segcert.audit.checks.replay import drawn_again  # loads the networks
@@ -221,7 +223,9 @@ def trace(
     """Show the way of a row of the report back to the archives: every job, file and digest that it rests on."""
     from segcert.audit.text import way_of
     from segcert.provenance.lineage import Lineage
+    from segcert.provenance.snakemake_metadata import unpack_trail
 
+    unpack_trail()  # run records that were pulled
     _say(way_of(Lineage.read(run), row))
 
 
@@ -245,7 +249,9 @@ def crate(
 ) -> None:
     """Pack a run as a Workflow Run RO-Crate: what was made, by what, when, from what."""
     from segcert.exchange.crate import write_crate
+    from segcert.provenance.snakemake_metadata import unpack_trail
 
+    unpack_trail()  # run records that were pulled
     _say(write_crate(run, out))
 
 

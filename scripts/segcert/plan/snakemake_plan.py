@@ -2,19 +2,27 @@
 
 import contextlib
 import io
+import json
+import string
+import time
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from snakemake.api import SnakemakeApi
 from snakemake.cli import parse_args, parse_config
 from snakemake.common.configfile import load_configfile
+from snakemake.io import Mtime
+from snakemake.persistence.file import FilePersistence
 from snakemake.settings.enums import Quietness
 from snakemake.settings.types import ConfigSettings, DAGSettings, OutputSettings, ResourceSettings
 
 from segcert.plan.jobs import JobGraph, Planned
+from segcert.provenance.preparation import Preparation
 
 ANY_NUMBER = 1_000_000_000  # of cores, GPUs, MiB: a job gets what its rule asks for
+UNQUOTED = {*string.whitespace, *"'\"`$&;|<>(){}[]*?!#%:\\"}
 OF_A_MACHINE = ("gpu", "mem_mb")
 
 
@@ -36,6 +44,69 @@ def read_graph(arguments: Sequence[str]) -> JobGraph:
     Raises PlanError.
     """
     return _graph(arguments, gpus_elsewhere=True)
+
+
+def require_plain_paths(*places: Path) -> None:
+    """Raise PlanError for a path that the shell of a job would take apart.
+
+    Snakemake writes these paths into command lines unquoted, and lists of paths are parted by colons. The Makefile says
+    so, too.
+    """
+    for place in places:
+        if odd := sorted(UNQUOTED.intersection(str(place))):
+            raise PlanError(
+                f"{str(place)!r}: a path with {', '.join(map(repr, odd))}, which the shell of a job would read; move "
+                "the checkout, and the environment with it, to a path of letters, digits and / . _ - + , @ = ~ ^, then "
+                "write: make run"
+            )
+
+
+def before_the_plan(workflow: Any, checkout: Preparation, warn: Callable[[str], None]) -> None:
+    """Prepare the checkout when Snakemake is about to look at it, if jobs will run; else let it see it as prepared.
+
+    Snakemake 9.27 has no hook between the rules and the plan, and only by then knows whether jobs will run. `warn` is
+    called for each artifact that is not what its job made.
+    """
+    look = workflow._prepare_dag
+
+    def prepared(*arguments: Any, **options: Any) -> None:
+        runs = workflow.executor_plugin is not None and not workflow.dryrun
+        if runs:
+            checkout.write()
+        else:
+            checkout.look()
+        for warning in checkout.changes.warnings():
+            warn(warning)
+        look(*arguments, **options)
+        if not runs:
+            _show_prepared(workflow, checkout)
+
+    workflow._prepare_dag = prepared
+
+
+def _show_prepared(workflow: Any, checkout: Preparation) -> None:
+    """Let Snakemake's caches of times and of its records hold what they would after `Preparation.write`."""
+    times = dict.fromkeys(checkout.trail.pointers, time.time()) | checkout.changes.times
+    workflow.iocache.mtime.update({path: Mtime(local=seconds) for path, seconds in times.items()})
+    stored, metadata = workflow.persistence, checkout.metadata | checkout.trail.metadata
+    if not isinstance(stored, FilePersistence):  # in a database, which no trail speaks of
+        return
+    read = stored._io_read
+
+    def read_prepared(folder: str, key: str) -> Any:
+        if folder != stored._metadata_path or key not in metadata:
+            return read(folder, key)
+        with contextlib.suppress(ValueError):
+            return json.loads(metadata[key])
+        return {}  # as Snakemake takes what is no JSON
+
+    stored._io_read = read_prepared
+    stored._filter_incomplete_keys([])  # fills its cache
+    for key, incomplete in checkout.trail.incomplete.items():
+        mark = stored._record_path(stored._incomplete_path, key)
+        stored._incomplete_cache.discard(mark)
+        if incomplete:
+            stored._incomplete_cache.add(mark)
 
 
 def _graph(arguments: Sequence[str], *, gpus_elsewhere: bool) -> JobGraph:

@@ -8,8 +8,7 @@ from typing import Any
 from segcert.plan.jobs import Planned
 from segcert.plan.snakemake_plan import read_plan
 from segcert.provenance.digest_values import recall
-from segcert.provenance.records import read_record
-from segcert.provenance.staleness import notice_changes
+from segcert.provenance.preparation import Preparation
 
 SHOWN = 4  # reasons of a stage, and differences of a parameter
 WORDS = {"environment": "locked packages", "target_code": "code of one's own"}
@@ -21,16 +20,16 @@ def status(arguments: Sequence[str]) -> str:
     stages: dict[str, list[Planned]] = collections.defaultdict(list)
     for job in read_plan(arguments):
         stages[job.rule].append(job)
-    lines = []
+    checkout, lines = Preparation().look(), []
     for rule, jobs in stages.items():
         stale = [job for job in jobs if job.stale]
         if not stale:
             continue
         lines.append(f"{rule}: {len(stale)} of {len(jobs)}")
-        reasons = collections.Counter(reason for job in stale for reason in _reasons(job))
+        reasons = collections.Counter(reason for job in stale for reason in _reasons(job, checkout))
         lines += [f"  {reason}{f'  ({count} jobs)' if count > 1 else ''}" for reason, count in reasons.items()][:SHOWN]
         lines += [f"  and {len(reasons) - SHOWN} reasons more"] if len(reasons) > SHOWN else []
-    changed = [f"  {artifact}" for artifact in notice_changes()]
+    changed = [f"  {artifact}" for artifact in checkout.changes.artifacts]
     warning = ["", "Not what their jobs made (dvc checkout, or snakemake --force FILE):", *changed] if changed else []
     fresh = [f"{rule} ({len(jobs)})" for rule, jobs in stages.items() if not any(job.stale for job in jobs)]
     if not lines:
@@ -39,16 +38,16 @@ def status(arguments: Sequence[str]) -> str:
     return "\n".join(["Stale:", *lines, "", f"Up to date: {', '.join(fresh) or 'nothing'}", *warning])
 
 
-def _reasons(job: Planned) -> Iterator[str]:
+def _reasons(job: Planned, checkout: Preparation) -> Iterator[str]:
     """Why a job would run; where it only follows from others, which."""
-    own = list(_own_reasons(job))
+    own = list(_own_reasons(job, checkout))
     yield from own
     if not own:
         yield f"follows from {', '.join(job.follows)}" if job.follows else "runs whenever it is asked for"
 
 
-def _own_reasons(job: Planned) -> Iterator[str]:
-    record = read_record(job.outputs[0]) if job.outputs else {}
+def _own_reasons(job: Planned, checkout: Preparation) -> Iterator[str]:
+    record = checkout.record(job.outputs[0]) if job.outputs else {}
     if job.incomplete:
         yield "was interrupted"
     elif job.missing and not record:

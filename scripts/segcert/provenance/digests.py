@@ -6,7 +6,7 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -39,15 +39,19 @@ class DigestCache:
     The kernel sets the time of the last status change (ctime) itself, so a file whose size and mtime were put back
     after an edit is read again all the same. Several processes may share the file of the cache, which only grows by
     whole lines; where it cannot be written, files are read again. Plans and run records rest on it; an audit reads
-    every file.
+    every file. With write=False the file stays as it is, and this process alone remembers.
     """
 
-    def __init__(self, root: str | Path = ".") -> None:
-        self.file = Path(root, CACHE)
+    _unwritten: ClassVar[dict[str, str]] = {}
+
+    def __init__(self, root: str | Path = ".", *, write: bool = True) -> None:
+        self.file, self.write = Path(root, CACHE), write
         text = self.file.read_text(errors="replace") if self.file.exists() else ""
-        if len(text) > CACHE_LIMIT:
+        if len(text) > CACHE_LIMIT and write:
             self.file.unlink(missing_ok=True)
-        self.known: dict[str, str] = dict(re.findall(r"^(\d+ \d+ \d+ \d+ \d+) ([0-9a-f]{64})$", text, re.MULTILINE))
+        self.known: dict[str, str] = self._unwritten | dict(
+            re.findall(r"^(\d+ \d+ \d+ \d+ \d+) ([0-9a-f]{64})$", text, re.MULTILINE)
+        )
 
     def digest(self, path: str | Path) -> str:
         """SHA-256 of a file. Raises OSError if it cannot be read."""
@@ -57,6 +61,9 @@ class DigestCache:
             if _identity(path) != before:  # written while it was read
                 return digest
             self.known[before] = digest
+            if not self.write:
+                self._unwritten[before] = digest
+                return digest
             with contextlib.suppress(OSError):  # a full disk or a read-only one: the file is read again next time
                 self._append(f"{before} {digest}\n")
         return self.known[before]

@@ -31,16 +31,19 @@ INSTALLED = Path(".segcert/installed")
 OPTIONAL = {"diffusers": ("accelerate",), "pandas": ("pyarrow",), "scikit-image": ("pywavelets",)}
 
 
-def locked_environment(script: str | Path, *loaded: str | Path, root: str | Path = ".") -> dict[str, str]:
+def locked_environment(
+    script: str | Path, *loaded: str | Path, root: str | Path = ".", write: bool = True
+) -> dict[str, str]:
     """The locked packages that a script and all that it imports from its folder can import or start, by name, sorted.
 
     `loaded` are modules that it loads by name; `root` is the folder with the lock files. A value is the version and a
-    digest of the lines of the lock files: `2.4.6 9f86d081884c7d65`.
+    digest of the lines of the lock files: `2.4.6 9f86d081884c7d65`. With write=False nothing is kept for other
+    processes.
     """
     locked = read_locks(root)
     closure = import_closure(script, *loaded)
     imported = {name for file in closure.values() for name in CodeFile.read(file).packages}
-    provided = _distributions()
+    provided = _distributions(write=write)
     pending = {distribution for name in imported for distribution in provided.get(name, ())}
     needed: set[str] = set()
     while pending:
@@ -83,7 +86,7 @@ def _parsed(text: str) -> dict[str, str]:
 
 
 @functools.cache
-def _distributions() -> Mapping[str, Iterable[str]]:
+def _distributions(*, write: bool = True) -> Mapping[str, Iterable[str]]:
     """The installed distributions that provide each importable name.
 
     To look them up reads a file of each, which takes longer than many jobs work: it is done once for what is installed.
@@ -96,8 +99,9 @@ def _distributions() -> Mapping[str, Iterable[str]]:
             return dict(kept)
     provided = importlib.metadata.packages_distributions()
     found = {name: sorted(map(canonicalize_name, each)) for name, each in provided.items()}
-    with contextlib.suppress(OSError), atomic_file(file) as temporary:  # a full disk: it is looked up again
-        temporary.write_text(json.dumps([value_digest(found), found]))
+    if write:
+        with contextlib.suppress(OSError), atomic_file(file) as temporary:  # a full disk: it is looked up again
+            temporary.write_text(json.dumps([value_digest(found), found]))
     return found
 
 

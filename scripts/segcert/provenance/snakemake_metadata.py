@@ -9,10 +9,11 @@ Run records hold times; data.dvc and models.dvc leave them out (.dvcignore) so t
 same pointers, and they are packed as well.
 """
 
+import dataclasses
 import json
 import shutil
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,48 +60,101 @@ def pack_trail(root: str | Path = ".", translate: Callable[[str, bytes], tuple[s
     _note(root, file_digest(root / CONTENTS), {})
 
 
-def unpack_trail(root: str | Path = ".") -> list[str]:
-    """Take up the records of a trail that was pulled; return the artifacts that were found as it knows them.
+@dataclasses.dataclass
+class Taken:
+    """What a trail that was pulled brings into a checkout.
 
-    What was not pulled yet waits for a later call, unless a job makes it here in the meantime. The pointers become
-    newer than what they point at, as after the run that wrote them, unless some of it is not what they point at.
+    artifacts: those that were found as the trail knows them. metadata: Snakemake's records, by artifact. records: where
+    the trail has run records, by the path where they belong. incomplete: by artifact, whether Snakemake is to take it
+    for the work of a job that did not end. pointers: those that become newer than what they point at, as after the run
+    that wrote them. note: the digest of the trail, and what of it waits; None where there is nothing to be noted.
     """
-    root, digests = Path(root), DigestCache(root)
+
+    artifacts: list[str] = dataclasses.field(default_factory=list)
+    metadata: dict[str, bytes] = dataclasses.field(default_factory=dict)
+    records: dict[str, Path] = dataclasses.field(default_factory=dict)
+    incomplete: dict[str, bool] = dataclasses.field(default_factory=dict)
+    pointers: list[str] = dataclasses.field(default_factory=list)
+    note: tuple[str, dict[str, str | None]] | None = None
+
+    def write(self, root: str | Path = ".") -> None:
+        """Write it all where it belongs."""
+        root = Path(root)
+        write_metadata(self.metadata, root)
+        for place, source in self.records.items():
+            _copy(source, root / place)
+        for name, incomplete in self.incomplete.items():
+            if incomplete:
+                with atomic_file(root / INCOMPLETE / code_of(name)) as path:
+                    path.write_text(json.dumps({"external_jobid": None}))
+            else:
+                (root / INCOMPLETE / code_of(name)).unlink(missing_ok=True)
+        for pointer in self.pointers:
+            (root / pointer).touch()
+        if self.note:
+            _note(root, *self.note)
+
+
+def unpack_trail(root: str | Path = ".") -> list[str]:
+    """Take up a trail that was pulled; return the artifacts that were found as it knows them."""
+    taken = read_trail(root, DigestCache(root))
+    taken.write(root)
+    return taken.artifacts
+
+
+def read_trail(root: str | Path, digests: DigestCache) -> Taken:
+    """What there is to be taken up of a trail. Writes nothing.
+
+    What was not pulled yet waits for a later call, unless a job makes it here in the meantime. Pointers are touched
+    unless some of what they point at is something else.
+    """
+    root = Path(root)
     if not (root / CONTENTS).exists():
-        return []
+        return Taken()
     trail = file_digest(root / CONTENTS)
     waiting = _waiting(root, trail)
     if waiting == {}:
-        return []
+        return Taken()
     contents, made_here = _contents(root), _stated(root)
-    taken, left, other = list[str](), dict[str, str | None](), set[str]()
+    taken, left, other = Taken(), dict[str, str | None](), set[str]()
     for name, (sha256, packed_sha256, packed) in contents.items():
-        code = Path(packed).relative_to("snakemake")
-        own = file_digest(root / METADATA / code) if (root / METADATA / code).exists() else None
+        place = root / METADATA / code_of(name)
+        own = file_digest(place) if place.exists() else None
         if waiting is not None and (name not in waiting or waiting[name] != own):
             continue  # taken before, or made here since
-        there = (root / name).is_file()
-        same = there and digests.digest(root / name) == sha256
-        if there and not same:
+        digest = digests.digest(root / name) if (root / name).is_file() else None
+        same = digest == sha256
+        if digest and not same:
             other.add(name)
-        if there and not same and own is None and made_here.get(name) == digests.digest(root / name):
-            _mark_incomplete(
-                root, code
-            )  # by a job of which Snakemake's record is gone: nobody knows with what settings
+        if digest and not same and own is None and made_here.get(name) == digest:
+            # by a job of which Snakemake's record is gone: nobody knows with what settings
+            taken.incomplete[name] = True
         elif (same or own is None) and _is(root / TRAIL / packed, packed_sha256):
-            _copy(root / TRAIL / packed, root / METADATA / code)
+            taken.metadata[name] = (root / TRAIL / packed).read_bytes()
             own = packed_sha256
-            if there and packed_record(name, root).exists():
-                _copy(packed_record(name, root), root / record_path(name))
+            if digest and packed_record(name, root).exists():
+                taken.records[record_path(name).as_posix()] = packed_record(name, root)
         if same and own == packed_sha256:
-            (root / INCOMPLETE / code).unlink(missing_ok=True)
-            taken.append(name)
+            taken.incomplete[name] = False
+            taken.artifacts.append(name)
         else:
             left[name] = own
-    if taken:
-        _touch_pointers(root, other)
-    _note(root, trail, left)
+    taken.note = trail, left
+    if taken.artifacts:
+        taken.pointers = [pointer for pointer in _fitting_pointers(other) if (root / pointer).exists()]
     return taken
+
+
+def _fitting_pointers(other: set[str]) -> list[str]:
+    """The pointers that point at none of the artifacts `other`."""
+    return [pointer for pointer, folders in POINTERS.items() if not any(name.startswith(folders) for name in other)]
+
+
+def write_metadata(metadata: Mapping[str, bytes], root: str | Path = ".") -> None:
+    """Write Snakemake's records, by artifact."""
+    for name, record in metadata.items():
+        with atomic_file(Path(root, METADATA, code_of(name))) as path:
+            path.write_bytes(record)
 
 
 def known_artifacts(root: str | Path = ".") -> frozenset[str]:
@@ -139,11 +193,6 @@ def _stated(root: Path) -> dict[str, str]:
     return {name: sha256 for record in records for name, sha256 in record["outputs"].items()}
 
 
-def _mark_incomplete(root: Path, code: Path) -> None:
-    with atomic_file(root / INCOMPLETE / code) as path:
-        path.write_text(json.dumps({"external_jobid": None}))
-
-
 def _waiting(root: Path, trail: str) -> dict[str, str | None] | None:
     """Of a trail met before, the artifacts that wait, with the digest of their record of Snakemake; None: new."""
     try:
@@ -156,13 +205,6 @@ def _waiting(root: Path, trail: str) -> dict[str, str | None] | None:
 def _note(root: Path, trail: str, waiting: dict[str, str | None]) -> None:
     with atomic_file(root / TAKEN) as path:
         path.write_text(json.dumps({"trail": trail, "waiting": waiting}))
-
-
-def _touch_pointers(root: Path, other: set[str]) -> None:
-    """Make each pointer newer than what it points at, unless that holds one of the artifacts `other`."""
-    for pointer, folders in POINTERS.items():
-        if (root / pointer).exists() and not any(name.startswith(folders) for name in other):
-            (root / pointer).touch()
 
 
 def _files(folder: Path) -> list[Path]:

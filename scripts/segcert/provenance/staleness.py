@@ -6,16 +6,18 @@ its rule declares (images, archives). Both are looked for here, before a plan is
 made, and the cache of digests makes it cheap to ask again.
 """
 
+import dataclasses
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from segcert.io.json_files import leads_out
 from segcert.io.progress import log
 from segcert.provenance.digests import DigestCache
-from segcert.provenance.records import SUFFIX, RecordError, load_record, read_record, record_path
+from segcert.provenance.records import SUFFIX, RecordError, load_record, record_path
 
 KEPT = ("data", "models", "results", "reports")
 CRATES = ".crate"  # the ending of folders that hold copies of a run
@@ -25,12 +27,17 @@ class AstrayError(RecordError):
     """A run record that does not stand beside what it speaks of."""
 
 
-def find_records(root: str | Path = ".") -> Iterator[tuple[Path, dict[str, Any] | RecordError]]:
+def find_records(
+    root: str | Path = ".", instead: Mapping[str, Path] = MappingProxyType({})
+) -> Iterator[tuple[Path, dict[str, Any] | RecordError]]:
     """The run records of everything that runs made below `root`, with the path of each; an error for one that is none.
 
     A record speaks of what it stands beside: in a copy of a folder (a backup, say) it counts for nothing, which is an
-    AstrayError. Folders that are links are followed; crates and hidden folders are passed over.
+    AstrayError. Folders that are links are followed; crates and hidden folders are passed over. `instead` names files
+    that count as the run records at these paths, whether or not there are others.
     """
+    for name, file in instead.items():
+        yield Path(root, name), _read(Path(root, name), root, file)
     seen = set[str]()
     for top in KEPT:
         for folder, folders, files in os.walk(Path(root, top), followlinks=True):
@@ -40,14 +47,15 @@ def find_records(root: str | Path = ".") -> Iterator[tuple[Path, dict[str, Any] 
                 folders.clear()
                 continue
             seen.add(real)
-            yield from (
-                (Path(folder, name), _read(Path(folder, name), root)) for name in files if name.endswith(SUFFIX)
-            )
+            for path in (Path(folder, name) for name in files if name.endswith(SUFFIX)):
+                if path.relative_to(root).as_posix() not in instead:
+                    yield path, _read(path, root, path)
 
 
-def _read(path: Path, root: str | Path) -> dict[str, Any] | RecordError:
+def _read(path: Path, root: str | Path, file: Path) -> dict[str, Any] | RecordError:
+    """The record that stands in a file, or would stand in another place."""
     try:
-        record = load_record(path)
+        record = load_record(file)
     except RecordError as error:
         return error
     if outside := next(filter(leads_out, (*record["outputs"], *record.get("holds", {}))), None):
@@ -60,65 +68,78 @@ def _read(path: Path, root: str | Path) -> dict[str, Any] | RecordError:
     return record
 
 
-def notice_changes(root: str | Path = ".") -> list[str]:
-    """Let Snakemake see every input that is not what a job read; return the artifacts that are not what their job made.
+@dataclasses.dataclass(frozen=True)
+class Changes:
+    """Artifacts that are not what their job made; times by path (seconds since 1970) at which Snakemake sees it all."""
 
-    Of a job whose input changed though it is not newer, the first output is made older than the input, so that
+    artifacts: list[str]
+    times: dict[str, float]
+
+    def warnings(self) -> list[str]:
+        """A line for each artifact that is not what its job made."""
+        return [
+            f"{artifact}: is not what its job made (see its run record). What is made from it is made again. To have "
+            f"it back: dvc checkout. To make it again: snakemake --force {artifact}"
+            for artifact in self.artifacts
+        ]
+
+
+def find_changes(root: str | Path, digests: DigestCache, instead: Mapping[str, Path]) -> Changes:
+    """Every input that is not what a job read, and every artifact that is not what its job made. Writes nothing.
+
+    Of a job whose input changed though it is not newer, the first output is to be older than the input, so that
     Snakemake compares them. Times decide nothing else. What was made in the future, by a clock that was set back since,
-    is made now: Snakemake refuses what a job makes if it is older than what the job read.
+    is to be made now: Snakemake refuses what a job makes if it is older than what the job read. `instead`: see
+    `find_records`.
     """
-    root, digests, changed = Path(root), DigestCache(root), []
+    root, now = Path(root), time.time()
+    changed, times = list[str](), dict[str, float]()
     for pointer in root.glob("*.dvc"):
-        _not_in_the_future(pointer)
-    for _, record in find_records(root):
+        if pointer.stat().st_mtime > now:
+            times[pointer.name] = now
+    for _, record in find_records(root, instead):
         if isinstance(record, RecordError):
             continue
-        made = {name: sha256 for name, sha256 in record["outputs"].items() if (root / name).is_file()}
+        made = [name for name in record["outputs"] if (root / name).is_file()]
         for name in made:
-            _not_in_the_future(root / name)
-        changed += [name for name, sha256 in made.items() if digests.digest(root / name) != sha256]
-        others = [
-            root / name
-            for name, sha256 in record["inputs"].items()
-            if (root / name).is_file() and digests.digest(root / name) != sha256
-        ]
-        if others and made:
-            _make_older(root / next(iter(made)), min(path.stat().st_mtime for path in others))
-    return changed
+            if (root / name).stat().st_mtime > now:
+                times[name] = now
+            if digests.digest(root / name) != record["outputs"][name]:
+                changed.append(name)
+        others = []
+        for name, sha256 in record["inputs"].items():
+            if (root / name).is_file() and digests.digest(root / name) != sha256:
+                others.append(min(now, (root / name).stat().st_mtime))
+        if others and made and min(now, (root / made[0]).stat().st_mtime) >= min(others):
+            times[made[0]] = min(others) - 1
+    return Changes(changed, times)
 
 
-def disturbed(output: str | Path, *, missing: bool) -> dict[str, Any]:
+def set_times(times: Mapping[str, float], root: str | Path = ".") -> None:
+    """Set the times of files; one that cannot be set is a line in the log."""
+    for name, seconds in times.items():
+        try:
+            os.utime(Path(root, name), (seconds, seconds))
+        except OSError as error:
+            log.warning(
+                "%s: its time cannot be set (%s), so that Snakemake may miss a change or refuse what is made",
+                name,
+                error,
+            )
+
+
+def disturbed(record: Mapping[str, Any], digests: DigestCache, *, missing: bool) -> dict[str, Any]:
     """Files that a job made beside its declared outputs and that changed since: their SHA-256 now, None if missing.
 
     For a rule's parameters: while nothing has changed it is what the record of the job says it was then, so that the
     job runs again once for each change, and not for being well again. `missing`: whether files that are gone count.
     """
-    try:
-        record: dict[str, Any] = read_record(output)
-    except RecordError:
+    if not record:
         return {}
-    digests, now = DigestCache(), dict[str, str | None]()
+    now = dict[str, str | None]()
     for name, sha256 in record.get("holds", {}).items():
         there = digests.digest(name) if Path(name).is_file() else None
         if there != sha256 and (there or missing):
             now[name] = there
-    before: dict[str, Any] = record.get("params", {}).get("disturbed", {})
+    before: dict[str, Any] = record["params"].get("disturbed", {})
     return {"since": record["ended"], "files": now} if now else before
-
-
-def _make_older(output: Path, than: float) -> None:
-    if output.stat().st_mtime >= than:
-        _set_time(output, than - 1, "a changed input of it may go unseen")
-
-
-def _not_in_the_future(path: Path) -> None:
-    now = time.time()
-    if path.stat().st_mtime > now:
-        _set_time(path, now, "it is of the future, and Snakemake may refuse what is made from it")
-
-
-def _set_time(path: Path, to: float, otherwise: str) -> None:
-    try:
-        os.utime(path, (to, to))
-    except OSError as error:
-        log.warning("%s: its time cannot be set (%s); %s", path, error, otherwise)

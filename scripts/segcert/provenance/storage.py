@@ -3,7 +3,7 @@
 Snakemake fetches the files that a job declares, to a folder of its own. That folder is made to lead to the working
 directory (`lead_here`), so a file lies where it lies in a run without a bucket. A job may begin in an empty folder, so
 with each input travels the run record of the job that made it and, where that job made files beside its outputs
-(images, archives), one tar file of these. Only rules/companions.smk declares such companions; elsewhere all this does
+(images, archives), one tar file of these. Only a run in a bucket has them (rules/bucket.smk); elsewhere all this does
 nothing.
 
 Snakemake's records of a run in a bucket, as one file in the bucket.
@@ -105,24 +105,28 @@ def rename(job: Any) -> Companions:
         return Companions()
     home = f"{copies}/"
 
-    def here(value: Any) -> Any:
-        if isinstance(value, str):
-            return value.replace(home, "")
-        if isinstance(value, dict):
-            return {key: here(each) for key, each in value.items()}
-        return type(value)(map(here, value)) if isinstance(value, list | tuple) else value
+    def here(path: str) -> str:
+        return path.removeprefix(home)
 
     for kind in ("input", "output", "log"):
         files = getattr(job, kind)
         setattr(job, kind, type(files)(toclone=files, custom_map=here))
-    parameters = job._params_store  # of which `job.params` gives a copy each time
-    parameters[:] = map(here, parameters)
     brought, left = (_cut_off(files) for files in (job.input, job.output))
     return Companions(
         brought=tuple(brought),
         to_pack=next((Path(path) for path in left if path.endswith(PACKED)), None),
         copies=copies,
     )
+
+
+def strings(value: Any) -> list[str]:
+    """The names of files in nested lists and dictionaries, as rules state inputs and outputs."""
+    if isinstance(value, str | Path):
+        return [str(value)]
+    found = []
+    for inner in value.values() if isinstance(value, dict) else value:
+        found += strings(inner)
+    return found
 
 
 def git_of_run() -> dict[str, Any]:
@@ -197,9 +201,9 @@ def pack_records(path: str | Path, bucket: str, root: str | Path = ".") -> None:
     pack_files(path, files)
 
 
-def take_up_records(path: str | Path, bucket: str, root: str | Path = ".") -> int:
-    """Take up the records of `pack_records` that are newer than this machine's own; return how many."""
-    taken = 0
+def newer_records(path: str | Path, bucket: str, root: str | Path = ".") -> dict[str, bytes]:
+    """The records of `pack_records` that are newer than this machine's own, by artifact."""
+    newer = dict[str, bytes]()
     with tarfile.open(path) as archive:
         for member in archive:
             content = archive.extractfile(member) if member.isreg() else None
@@ -208,13 +212,10 @@ def take_up_records(path: str | Path, bucket: str, root: str | Path = ".") -> in
                 continue
             text = content.read()
             own = Path(root, METADATA, code)
-            if artifact_of(code).startswith(f"{bucket}/") and _ended(text) > _ended(
-                own.read_bytes() if own.exists() else b""
-            ):
-                with atomic_file(own) as temporary:
-                    temporary.write_bytes(text)
-                taken += 1
-    return taken
+            own_text = own.read_bytes() if own.exists() else b""
+            if artifact_of(code).startswith(f"{bucket}/") and _ended(text) > _ended(own_text):
+                newer[artifact_of(code)] = text
+    return newer
 
 
 def without_bucket(bucket: str, copies: str) -> Callable[[str, bytes], tuple[str, bytes] | None]:

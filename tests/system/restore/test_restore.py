@@ -1,7 +1,6 @@
 """A published run comes back elsewhere with nothing to do, and with nothing stale that passes for fresh."""
 
 import hashlib
-import json
 import shutil
 import subprocess
 import sys
@@ -11,6 +10,8 @@ from PIL import Image
 from tests.pipeline.perturbations import AFTER_CERTIFY, REPORT
 from tests.support.checkout import Checkout, copy_checkout
 from tests.system.storage import stores
+
+from segcert.provenance.preparation import Preparation
 
 POINTERS = ("data.dvc", "models.dvc", "results.dvc", "reports/tiny.dvc")
 SEGMENTER = "models/segmenter/phantom/unet-clean"
@@ -172,7 +173,8 @@ def test_a_single_data_set_and_a_single_model_are_pulled(published, tmp_path):
     partial.dvc("pull", "-q", "results/.trail")
     assert everything["prepare_phantom"] == 1
     assert "prepare_phantom" not in partial.stale()
-    record = json.loads((partial.path / "data/prepared/phantom/index.csv.record.json").read_text())
+    with partial.inside():
+        record = Preparation().look().record("data/prepared/phantom/index.csv")
     assert record["rule"] == "prepare_phantom"
     partial.dvc("pull", "-q")
     assert partial.stale() == {}, "what is pulled later is taken up later"

@@ -92,7 +92,7 @@ def test_the_dvc_remote_is_in_the_same_bucket(second, tmp_path):
     pulled = clone(second, tmp_path / "pulled")
     pulled.dvc("pull", "-q")
     assert (pulled.path / PREDICTIONS).read_bytes() == (second.path / PREDICTIONS).read_bytes()
-    assert Checkout(pulled.path).stale(*PART) == {}, "in a run without a bucket"
+    assert "Nothing to be done" in Checkout(pulled.path).snakemake(*PART).output, "in a run without a bucket"
     assert pulled.broken() == set()
 
 

@@ -40,8 +40,8 @@ def records():
     from segcert.audit.text import audit_in_words, way_of
     from segcert.compare.records import diff_records
     from segcert.provenance.lineage import Lineage
+    from segcert.provenance.preparation import Preparation
     from segcert.provenance.records import load_record
-    from segcert.provenance.staleness import disturbed, notice_changes
 
     checks = {
         each.__name__: each for each in (check_files, check_links, check_indexes, check_archives, check_environment)
@@ -56,8 +56,8 @@ def records():
         for name in (OWN, f"{PAGE}.record.json"):
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).write_bytes(members.get(name, b""))
-        notice_changes(root)
-        disturbed(root / "results/run/x.csv", missing=True)
+        Preparation(root).write()
+        Preparation(root).disturbed("results/run/x.csv", missing=True)
         lineage = Lineage.read("run", root)
         assert audit_in_words(audit("run", root, checks))
         assert diff_records(lineage, lineage).same

@@ -1,0 +1,55 @@
+# Names of the files that several rules read or make, with wildcards; SEGMENTER and DENOISER: segcert.plan.configured_run
+
+RUN = CONFIG.run
+RESULTS = f"results/{RUN}"
+REPORT = f"reports/{RUN}"
+FIGURES = f"{REPORT}/figures"
+TABLES = f"{REPORT}/tables"
+
+RAW = "data/raw/{dataset}"
+MANIFEST = f"{RAW}/manifest.json"
+PREPARED = "data/prepared/{dataset}"
+INDEX = f"{PREPARED}/index.csv"
+PREPARED_FILES = [INDEX, *(f"{PREPARED}/{name}" for name in ("dataset.json", "splits.json", "left_out.csv"))]
+RELEASES = [name for name in DATASETS if ABOUT[name].archives]
+MANIFESTS = expand(MANIFEST, dataset=[*RELEASES, *ASKED.own_folders])
+DENOISER_FILES = [f"{DENOISER}/{name}" for name in DIFFUSERS]
+ADM = DENOISER.format(source="adm256")
+ADM_FILES = [f"{ADM}/{name}" for name in DIFFUSERS]
+
+PAIRING = "{dataset}/{model}-{regime}/{denoiser}"
+VOTES = f"{RESULTS}/votes/{PAIRING}/sigma_{{sigma}}/shard_{{shard}}.npz"
+PREDICTIONS = f"{RESULTS}/predictions/{{dataset}}/{{model}}-{{regime}}.npz"
+DENOISED = f"{RESULTS}/denoised/{{dataset}}/{{denoiser}}/sigma_{{sigma}}.npz"
+SCORES = f"{RESULTS}/denoiser_scores/{{dataset}}.csv"
+COSTS = f"{RESULTS}/costs/{{dataset}}.csv"
+SECONDS = f"{RESULTS}/seconds/{{dataset}}.csv"
+CERTIFICATES = f"{RESULTS}/certificates/{PAIRING}/sigma_{{sigma}}"
+ATTACKED = f"{RESULTS}/attacks/{PAIRING}.parquet"
+
+# The kinds of result: at one noise level, and of the whole run
+CERTIFIED = {kind: f"{CERTIFICATES}{suffix}" for kind, suffix in {**ARRAYS, **CERTIFIED_TABLES}.items()}
+COLLECTED = {kind: f"{RESULTS}/{each.collected}.parquet" for kind, each in KINDS.items()}
+TABLE = COLLECTED["metrics"]
+
+MAIN_TABLE = f"{TABLES}/main.csv"
+CSV_TABLES = [f"{TABLES}/{name}.csv" for name in IN_CSV]
+STAGES_TABLE = f"{TABLES}/stages.csv"
+DATA_SUMMARY = f"{TABLES}/data_{{dataset}}.json"
+DATA_PAGE = f"{REPORT}/data.html"
+# Figures that have nothing to show are left out.
+WITHOUT = [] if ASKED.diffusion else ["denoisers"]
+WITHOUT += [] if ASKED.learned_segmenters or ASKED.learned_denoisers else ["training"]
+CURVES = [name for name in PRINTED if name not in WITHOUT]
+SEGMENTERS = [f"{model}-{regime}" for model, regime in ASKED.models]
+PICTURED = ASKED.diffusion or ["none"]
+VIEWER = f"{REPORT}/viewer/{{dataset}}"
+GALLERY = f"{FIGURES}/gallery_{{dataset}}"
+EXAMPLE = f"{FIGURES}/example_{{dataset}}"
+SUMMARY = f"{REPORT}/summary.pdf"
+CHECKS = f"{REPORT}/checks.json"
+PAGE = f"{REPORT}/index.html"
+
+# What a killed job goes on from: outside of the declared outputs, which Snakemake deletes
+STORE = ".segcert/blocks"
+CHECKPOINTS = ".segcert/checkpoints"

@@ -1,0 +1,346 @@
+"""The run that a configuration asks for, checked before anything is made: its data sets, networks and pairings.
+
+The rules are written in its words. It knows nothing of Snakemake.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from functools import cached_property
+from itertools import chain, product
+from pathlib import Path
+from typing import Any
+
+from segcert.certification.methods import CertificationError, require_feasible, require_intervals
+from segcert.config import Config, ConfigError
+from segcert.data import catalogue
+from segcert.data.catalogue import Dataset, SplitRule
+from segcert.data.errors import DataError
+from segcert.data.splits import expected_tests, rule_of
+from segcert.data.user_data import OwnFolder
+from segcert.measurements import MeasurementError, applicable, check_measurements, measurements_of
+from segcert.networks.folders import CONFIG, DENOISER_FILES, PROGRAM, WEIGHTS
+from segcert.provenance.code import target_digest
+
+SEGMENTER = "models/segmenter/{dataset}/{model}-{regime}"
+DENOISER = "models/denoiser/{source}"
+LAST, HISTORY = "last.safetensors", "history.csv"  # of what is trained here
+
+
+class RunError(ValueError):
+    """A configuration that asks for what cannot be done; the message says what to write instead."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ConfiguredRun:
+    """What a configuration asks for.
+
+    `about` is what is known of each data set, `splits` the rule that splits it, `own_folders` those data sets that are
+    folders of the user's and `own_files` what these hold, all by name.
+    """
+
+    config: Config
+    about: Mapping[str, Dataset]
+    splits: Mapping[str, SplitRule]
+    own_folders: Mapping[str, OwnFolder]
+    own_files: Mapping[str, list[Path]]
+
+    @classmethod
+    def read(cls, values: Mapping[str, Any]) -> "ConfiguredRun":
+        """The run of a configuration as Snakemake has merged it. Raises RunError."""
+        try:
+            config = Config.read(values)
+            pixels = config.image_size**2
+            require_feasible(config.n, pixels, config.tau, config.alpha, config.method, config.n0, config.kfwer_k)
+            own_folders, about, splits = {}, {}, {}
+            for name in config.datasets:
+                if name in config.own_data:
+                    own_folders[name] = OwnFolder(name, config.own_data[name].model_dump())
+                    about[name] = own_folders[name].about
+                else:
+                    about[name] = catalogue.dataset(name)
+                _, splits[name] = rule_of(about[name], config.splits.get(name))
+            for each in about.values():
+                measured = measurements_of(applicable(config.measurements, each.classes), each.classes)
+                count = len(each.classes) - 1 + len(measured)  # a Dice of each structure is measured, too
+                require_intervals(config.n0 + config.n, count, config.tau, config.alpha)
+            own_files = {name: folder.files() for name, folder in own_folders.items()}
+            check_measurements(config.measurements, config.decisions, [each.classes for each in about.values()])
+        except (ConfigError, CertificationError, DataError, MeasurementError) as error:
+            raise RunError(str(error)) from error
+        return cls(config, about, splits, own_folders, own_files)
+
+    def warnings(self) -> list[str]:
+        """What may not be meant."""
+        warnings = self.config.warnings()
+        for dataset in self.about:
+            left_out = sorted(set(self.config.measurements) - set(self.measurements(dataset)))
+            if left_out:
+                warnings.append(f"{', '.join(left_out)}: not measured on {dataset}, which lacks the classes for it")
+        return warnings
+
+    def titles(self) -> dict[str, str]:
+        """The title of each data set; that of a synthetic one says so."""
+        titles = {}
+        for name, about in self.about.items():
+            says_so = not about.synthetic or "synthetic" in about.title.lower()
+            titles[name] = about.title if says_so else f"{about.title} (synthetic)"
+        return titles
+
+    def measurements(self, dataset: str) -> list[str]:
+        """The measurements that fit the classes of a data set."""
+        return applicable(self.config.measurements, self.about[dataset].classes)
+
+    def classes(self, dataset: str) -> tuple[str, ...]:
+        """Names of the class ids."""
+        return self.about[dataset].classes
+
+    def channels(self, dataset: str) -> int:
+        """Channels of the images."""
+        return self.about[dataset].channels
+
+    def archives(self, dataset: str) -> list[list[str | None]]:
+        """What fetch goes by: the module of a data set may say more, which fetches nothing anew."""
+        archives = self.about[dataset].archives
+        return [[archive.name, archive.holds, archive.url, archive.sha256, archive.md5] for archive in archives]
+
+    def choice(self, dataset: str) -> dict[str, Any]:
+        """Who trains, validates and tests, and which images are left out."""
+        return {"split": self.config.splits.get(dataset), "exclude": self.config.exclude.get(dataset, [])}
+
+    def split_file(self, dataset: str) -> list[str]:
+        """The file that states the split, if one does."""
+        split = self.config.splits.get(dataset, "")
+        return [split] if split.endswith(".json") else []
+
+    def own_settings(self, dataset: str) -> dict[str, Any]:
+        """The entry of `own_data`."""
+        return self.config.own_data[dataset].model_dump()
+
+    def measured_code(self, dataset: str) -> list[str | None]:
+        """Digests of the user's own functions among the measurements: an edit measures again."""
+        own = [name for name in self.config.measurements if ":" in name]
+        return [each.digest for each in measurements_of(own, self.about[dataset].classes)]
+
+    def shards(self, dataset: str) -> int:
+        """Jobs that share the test images of a data set: planned before the images are there."""
+        return self._shards[dataset]
+
+    @cached_property
+    def _shards(self) -> dict[str, int]:  # to list a folder of the user's takes time
+        return {dataset: self._shards_of(dataset) for dataset in self.about}
+
+    def _shards_of(self, dataset: str) -> int:
+        sampling = self.config.sampling
+        if sampling.shard_size is None:
+            return 1
+        images: int | None
+        if dataset in self.own_folders:
+            images = self.own_folders[dataset].tests(self.splits[dataset])
+        elif dataset == "phantom":
+            images = self.config.phantom.test
+        else:
+            images = expected_tests(self.about[dataset], self.splits[dataset])
+        counts = [count for count in (images, sampling.test_images) if count is not None]
+        return max(1, math.ceil(min(counts) / sampling.shard_size)) if counts else 1
+
+    @cached_property
+    def given(self) -> dict[str, str]:
+        """The files of the user's networks that were trained elsewhere, by name."""
+        return {name: own.given for name, own in self.config.own_models.items() if own.given}
+
+    @cached_property
+    def programs(self) -> list[str]:
+        """The user's networks that are programs."""
+        return [name for name, own in self.config.own_models.items() if own.program]
+
+    @cached_property
+    def models(self) -> list[tuple[str, str]]:
+        """Model and regime of each segmenter."""
+        models = []
+        for model in self.config.models:
+            regimes = ["given"] if model in self.given else self.config.regimes
+            models += [(model, regime) for regime in regimes]
+        return models
+
+    @cached_property
+    def trained(self) -> list[tuple[str, str]]:
+        """Model and regime of the segmenters that are trained here."""
+        return [(model, regime) for model, regime in self.models if regime != "given"]
+
+    @cached_property
+    def pairings(self) -> list[tuple[str, str, str]]:
+        """Model, regime and denoiser of what is certified: one tuned on denoised images has a denoiser in front."""
+        every = [(model, regime, denoiser) for (model, regime), denoiser in product(self.models, self.config.denoisers)]
+        return [pairing for pairing in every if pairing[1:] != ("denoised", "none")]
+
+    @cached_property
+    def diffusion(self) -> list[str]:
+        """The denoisers, without "none"."""
+        return [denoiser for denoiser in self.config.denoisers if denoiser != "none"]
+
+    @cached_property
+    def sources(self) -> dict[str, str]:
+        """The data that the denoiser of each data set is trained on: its own, or several joined by +."""
+        shared = self.config.denoiser.shared
+        return {dataset: "+".join(shared) if dataset in shared else dataset for dataset in self.about}
+
+    def segmenter_files(self, dataset: str, model: str, regime: str) -> list[str]:
+        """Weights or program of a segmenter, and its configuration."""
+        folder = SEGMENTER.format(dataset=dataset, model=model, regime=regime)
+        return [f"{folder}/{PROGRAM if model in self.programs else WEIGHTS}", f"{folder}/{CONFIG}"]
+
+    def denoiser_folder(self, dataset: str, denoiser: str) -> str | None:
+        """The folder of the denoiser in front of the segmenters of a data set; None for "none"."""
+        if denoiser == "none":
+            return None
+        return DENOISER.format(source=self.sources[dataset] if denoiser == "ddpm" else denoiser)
+
+    def denoiser_files(self, dataset: str, denoiser: str) -> list[str]:
+        """The files of the denoiser in front of the segmenters of a data set; none for "none"."""
+        folder = self.denoiser_folder(dataset, denoiser)
+        return [f"{folder}/{name}" for name in DENOISER_FILES] if folder else []
+
+    @cached_property
+    def learned_segmenters(self) -> list[tuple[str, str, str]]:
+        """Data set, model and regime of each segmenter that is trained here."""
+        return [(dataset, model, regime) for dataset, (model, regime) in product(self.about, self.trained)]
+
+    @cached_property
+    def learned_denoisers(self) -> list[tuple[str, str]]:
+        """Each data set whose denoiser is trained here, and the data that it is trained on."""
+        return list(self.sources.items()) if "ddpm" in self.diffusion else []
+
+    def histories(self) -> tuple[list[str], list[str]]:
+        """The training histories of `learned_segmenters` and `learned_denoisers`."""
+        segmenters = [path for each in self.learned_segmenters for path in self.history(*each)]
+        return segmenters, [f"{DENOISER.format(source=source)}/{HISTORY}" for _, source in self.learned_denoisers]
+
+    def all_segmenters(self, dataset: str) -> list[str]:
+        """The files of all segmenters of a data set."""
+        return [path for model, regime in self.models for path in self.segmenter_files(dataset, model, regime)]
+
+    def all_denoisers(self, dataset: str) -> list[str]:
+        """The files of all denoisers in front of the segmenters of a data set."""
+        return [path for denoiser in self.diffusion for path in self.denoiser_files(dataset, denoiser)]
+
+    def denoiser_folders(self, dataset: str) -> dict[str, str | None]:
+        """The folders of all denoisers in front of the segmenters of a data set, by name."""
+        return {denoiser: self.denoiser_folder(dataset, denoiser) for denoiser in self.diffusion}
+
+    def denoising_calls(self, denoiser: str) -> int:
+        """Network calls of a draw with a denoiser in front, or without one."""
+        return 1 if denoiser == "none" else self.config.denoising_steps
+
+    def memory_of(self, *denoisers: str) -> int:
+        """MiB of memory that a segmenter needs with any of these denoisers in front."""
+        return 12000 if "adm256" in denoisers else 4000
+
+    def memory(self, denoiser: str) -> int:
+        """MiB of memory that a segmenter needs with a denoiser in front."""
+        return self.memory_of(denoiser)
+
+    def memory_of_tuning(self, regime: str) -> int:
+        """MiB of memory that a training needs; in the regime `denoised` the denoiser is there, too."""
+        return self.memory_of(*(self.diffusion[:1] if regime == "denoised" else []))
+
+    def paired_folders(self, dataset: str) -> list[list[list[str | None]]]:
+        """Each pairing, and the folders of its segmenter and its denoiser."""
+        paired: list[list[list[str | None]]] = []
+        for model, regime, denoiser in self.pairings:
+            segmenter = SEGMENTER.format(dataset=dataset, model=model, regime=regime)
+            paired.append([[model, regime, denoiser], [segmenter, self.denoiser_folder(dataset, denoiser)]])
+        return paired
+
+    def given_file(self, model: str) -> str:
+        """The file of one of the user's networks that was trained elsewhere."""
+        return self.given[model]
+
+    def start_files(self, dataset: str, model: str, regime: str) -> list[str]:
+        """The files of the clean segmenter that one of the regime `denoised` starts from."""
+        return self.segmenter_files(dataset, model, "clean") if regime == "denoised" else []
+
+    def tuning_files(self, dataset: str, regime: str) -> list[str]:
+        """The files of the denoiser that a segmenter of the regime `denoised` is tuned with."""
+        return self.denoiser_files(dataset, self.diffusion[0]) if regime == "denoised" else []
+
+    def history(self, dataset: str, model: str, regime: str) -> list[str]:
+        """The training history of a segmenter that was trained here."""
+        if regime == "given":
+            return []
+        return [f"{SEGMENTER.format(dataset=dataset, model=model, regime=regime)}/{HISTORY}"]
+
+    def weights(self) -> list[str]:
+        """The file of each network's weights."""
+        files = []
+        for dataset, (model, regime, denoiser) in product(self.about, self.pairings):
+            files += self.segmenter_files(dataset, model, regime)[:1]
+            files += self.denoiser_files(dataset, denoiser)[:1]
+        return list(dict.fromkeys(files))
+
+    def model_files(self) -> list[str]:
+        """Every file of all networks."""
+        files = []
+        for dataset, (model, regime) in product(self.about, self.models):
+            files += self.segmenter_files(dataset, model, regime)
+        for dataset, denoiser in product(self.about, self.diffusion):
+            files += self.denoiser_files(dataset, denoiser)
+        for history in chain(*self.histories()):
+            files += [f"{history.removesuffix(HISTORY)}{LAST}", history]
+        return list(dict.fromkeys(files))
+
+    def cards(self) -> list[str]:
+        """The model card of each network."""
+        names = product(self.models, self.about)
+        folders = [SEGMENTER.format(dataset=dataset, model=model, regime=regime) for (model, regime), dataset in names]
+        for dataset, denoiser in product(self.about, self.diffusion):
+            folders += filter(None, [self.denoiser_folder(dataset, denoiser)])
+        return [f"{folder}/README.md" for folder in dict.fromkeys(folders)]
+
+    def network(self, dataset: str, model: str) -> dict[str, Any]:
+        """What is built: an architecture of segcert's, or the user's own factory, and its arguments."""
+        about, own = self.about[dataset], self.config.own_models.get(model)
+        if own:
+            arguments = own.filled(
+                in_channels=about.channels,
+                num_classes=len(about.classes),
+                image_size=self.config.image_size // self.config.pool,
+            )
+            code = own.target and target_digest(own.target)
+            return {"architecture": own.target, "arguments": arguments, "target_code": code}
+        sizes = {"in_channels": about.channels, "num_classes": len(about.classes), "width": self.config.segmenter.width}
+        if model == "unet":
+            sizes["depth"] = self.config.segmenter.depth
+        return {"architecture": model, "arguments": sizes}
+
+    def segmenter_settings(self, dataset: str, regime: str) -> dict[str, Any]:
+        """The keys of the section `segmenter` that a training reads; none for a network that was trained elsewhere."""
+        if regime == "given":
+            return {}
+        settings = self.config.segmenter.model_dump(exclude={"width", "depth", "fine_tuning"})
+        settings["augmentation"]["flips"] &= self.about[dataset].any_orientation
+        if regime != "noise":
+            del settings["sigma_max"]
+        if regime == "denoised":
+            share = self.config.segmenter.fine_tuning
+            settings["steps"] = max(1, round(share * settings["steps"]))
+            settings["epochs"] = settings["epochs"] and share * settings["epochs"]
+        return settings
+
+    def denoiser_settings(self, source: str) -> dict[str, Any]:
+        """The keys of the section `denoiser` that a training reads."""
+        channels, layers_per_block = self.config.denoiser.layout
+        settings = self.config.denoiser.model_dump(exclude={"size", "shared"})
+        settings["augmentation"]["flips"] &= all(self.about[dataset].any_orientation for dataset in source.split("+"))
+        return settings | {"channels": channels, "layers_per_block": layers_per_block}
+
+    def tuning(self, dataset: str, model: str, regime: str) -> dict[str, Any]:
+        """What a segmenter of the regime `denoised` starts from and is tuned with; nothing for another."""
+        if regime != "denoised":
+            return {}
+        return {
+            "start": SEGMENTER.format(dataset=dataset, model=model, regime="clean"),
+            "denoiser": self.denoiser_folder(dataset, self.diffusion[0]),
+            "denoising_steps": self.config.denoising_steps,
+            "sigmas": self.config.sigmas,
+        }

@@ -1,0 +1,56 @@
+"""A checkout as Snakemake has to find it: a run makes it so, a plan only sees it so and writes nothing."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from segcert.provenance.digests import DigestCache
+from segcert.provenance.records import RecordError, load_record, read_record, record_path
+from segcert.provenance.snakemake_metadata import Taken, read_trail, write_metadata
+from segcert.provenance.staleness import Changes, disturbed, find_changes, set_times
+from segcert.provenance.temp_files import sweep_leftovers
+
+
+@dataclasses.dataclass
+class Preparation:
+    """What has to change in a checkout: nothing before `look` or `write` was called.
+
+    trail: what a trail that was pulled brings. changes: what changed unseen, and the times that show it. metadata:
+    Snakemake's records from elsewhere (a bucket), by artifact. writes: whether this process writes in the checkout.
+    """
+
+    root: Path = Path()
+    trail: Taken = dataclasses.field(default_factory=Taken)
+    changes: Changes = dataclasses.field(default_factory=lambda: Changes([], {}))
+    metadata: dict[str, bytes] = dataclasses.field(default_factory=dict)
+    writes: bool = False
+
+    def look(self) -> "Preparation":
+        """Find out what has to change. Writes nothing."""
+        digests = DigestCache(self.root, write=False)
+        self.trail = read_trail(self.root, digests)
+        self.changes = find_changes(self.root, digests, self.trail.records)
+        return self
+
+    def write(self) -> None:
+        """Find out what has to change, and change it; what killed writers left goes, too."""
+        self.writes = True
+        sweep_leftovers(self.root)
+        digests = DigestCache(self.root)
+        write_metadata(self.metadata, self.root)
+        read_trail(self.root, digests).write(self.root)
+        self.changes = find_changes(self.root, digests, {})
+        set_times(self.changes.times, self.root)
+
+    def record(self, artifact: str) -> dict[str, Any]:
+        """The run record of an artifact; empty if it has none. Raises RecordError if it cannot be read."""
+        packed = self.trail.records.get(record_path(artifact).as_posix())
+        return load_record(packed) if packed else read_record(self.root / artifact)
+
+    def disturbed(self, output: str, *, missing: bool) -> dict[str, Any]:
+        """See `staleness.disturbed`; of an output without a run record nothing is known."""
+        try:
+            record = self.record(output)
+        except RecordError:
+            return {}
+        return disturbed(record, DigestCache(self.root, write=self.writes), missing=missing)

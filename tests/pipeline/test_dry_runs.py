@@ -1,0 +1,109 @@
+"""Plans write nothing, and say what a run would do."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+import pytest
+from tests.pipeline.perturbations import MODEL, VOTES, flip_a_bit
+from tests.support.checkout import TINY
+
+from segcert.plan.status import status
+from segcert.provenance.digests import file_digest
+from segcert.provenance.preparation import Preparation
+from segcert.provenance.temp_files import DAY
+
+# What Snakemake itself writes at every plan: its log, its cache of times, and the folders of `.snakemake`.
+SNAKEMAKES_OWN = (".snakemake/log/", ".snakemake/iocache/")
+
+
+def state(checkout):
+    """Content and time of each file, and the time of each folder."""
+    found = {}
+    for path in checkout.path.rglob("*"):
+        name = path.relative_to(checkout.path).as_posix()
+        if path.is_file() and not name.startswith(SNAKEMAKES_OWN):
+            found[name] = (file_digest(path), path.stat().st_mtime_ns)
+        elif path.is_dir() and not name.startswith(".snakemake"):
+            found[name] = path.stat().st_mtime_ns
+    return found
+
+
+def as_pulled(checkout):
+    """What a clone has after `dvc pull`: artifacts and the trail, no records of Snakemake, none of data and models."""
+    for folder in (".snakemake", ".segcert"):
+        shutil.rmtree(checkout.path / folder)
+    for path in checkout.files("**/*"):
+        if path.name.endswith(".record.json") and path.relative_to(checkout.path).parts[0] in ("data", "models"):
+            path.unlink()
+        elif path.is_file() and ".git" not in path.parts:
+            os.utime(path)
+
+
+def leave_temporary_files(checkout):
+    """What a killed writer left two days ago."""
+    left = checkout.path / "results/tiny/.votes.npz.abcdefgh.part"
+    left.write_text("half")
+    os.utime(left, (time.time() - 2 * DAY,) * 2)
+
+
+def pulled_and_changed(checkout):
+    as_pulled(checkout)
+    flip_a_bit(checkout.path / MODEL)
+
+
+STATES = {
+    "finished": (lambda checkout: None, False),
+    "pulled": (as_pulled, False),
+    "pulled and changed": (pulled_and_changed, True),
+    "one byte changed": (lambda checkout: flip_a_bit(checkout.path / VOTES), True),
+    "of the future": (lambda checkout: os.utime(checkout.path / MODEL, (time.time() + DAY,) * 2), False),
+    "leftovers": (leave_temporary_files, False),
+}
+
+
+@pytest.fixture(autouse=True)
+def _no_bytecode(monkeypatch):
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+
+
+def check_plans(checkout):
+    """Plans of all kinds change nothing; return what is stale."""
+    before = state(checkout)
+    said = checkout.snakemake("-n").output
+    with checkout.inside():
+        words = status(["--configfile", TINY])
+    stale = checkout.stale()
+    assert state(checkout) == before
+    assert ("Nothing to be done" in said) == ("Nothing is stale" in words) == (not stale)
+    return stale
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_a_plan_changes_nothing_and_says_what_a_run_would_do(finished, name):
+    change, expected = STATES[name]
+    change(finished)
+    stale = check_plans(finished)
+    assert bool(stale) == expected
+    with finished.inside():
+        Preparation().write()  # as a run does
+    assert finished.stale() == stale
+
+
+def test_a_plan_of_a_fresh_clone_changes_nothing(checkout):
+    assert check_plans(checkout)["train_denoiser"] == 1
+    before = state(checkout)
+    plan = [sys.executable, "-m", "segcert.cli", "plan", "--configfile", TINY]
+    subprocess.run(plan, cwd=checkout.path, check=True, capture_output=True)
+    assert state(checkout) == before
+
+
+def test_a_run_sweeps_and_takes_up_what_was_pulled(finished):
+    as_pulled(finished)
+    leave_temporary_files(finished)
+    finished.snakemake()
+    assert not finished.files("results/tiny/.votes.npz.*")
+    assert (finished.path / f"{MODEL}.record.json").exists()
+    assert finished.broken() == set()
