@@ -232,7 +232,15 @@ def iterate_votes(path: str | Path) -> Iterator[tuple[str, Votes]]:
     try:
         with StoredArrays(path) as arrays:
             for image, about in read_header(arrays).items():
-                votes = _read_votes(arrays, image, about)
+                votes = Votes(
+                    selection=arrays[f"{image}/selection"],
+                    estimation=arrays[f"{image}/estimation"],
+                    sigma=about["sigma"],
+                    truth_areas=arrays[f"{image}/truth_areas"],
+                    measurements={name: arrays[f"{image}/measurement/{name}"] for name in about["measurements"]},
+                    origin=about["origin"],
+                    **{name: arrays[f"{image}/{name}"] for name in PER_DRAW},
+                )
                 if votes.digest != about["digest"]:
                     raise ValueError(f"the votes of {image} differ from their digest")
                 yield image, votes
@@ -245,31 +253,16 @@ def read_header(arrays: StoredArrays) -> dict[str, dict[str, Any]]:
 
     Raises VotesError for a file of something else.
     """
+    from segcert.io.json_models import fit  # here: certification needs numpy and scipy alone
+    from segcert.io.votes_header import Header
+
     try:
         header = parse_json(str(arrays["header"]))
-        if header["format"] != FORMAT:
-            raise ValueError(f"format {header['format']!r} instead of {FORMAT!r}")
-        images: dict[str, dict[str, Any]] = header["images"]
-        for about in images.values():
-            if not isinstance(about["origin"], dict) or not isinstance(about["measurements"], list):
-                raise TypeError("origin or measurements of an image are none")
-            if isinstance(about["sigma"], bool) or not isinstance(about["sigma"], int | float):
-                raise TypeError(f"the noise level {about['sigma']!r}")
-    except (ArraysError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise VotesError(f"{arrays.path}: holds no votes ({error!r})") from error
+        fit(header, Header)
+    except (ArraysError, KeyError, ValueError) as error:
+        raise VotesError(f"{arrays.path}: holds no votes ({error})") from error
+    images: dict[str, dict[str, Any]] = header["images"]
     return images
-
-
-def _read_votes(arrays: Mapping[str, npt.NDArray[Any]], image: str, about: Mapping[str, Any]) -> Votes:
-    return Votes(
-        selection=arrays[f"{image}/selection"],
-        estimation=arrays[f"{image}/estimation"],
-        sigma=about["sigma"],
-        truth_areas=arrays[f"{image}/truth_areas"],
-        measurements={name: arrays[f"{image}/measurement/{name}"] for name in about["measurements"]},
-        origin=about["origin"],
-        **{name: arrays[f"{image}/{name}"] for name in PER_DRAW},
-    )
 
 
 def narrow(counts: npt.NDArray[np.integer[Any]], n: int) -> Counts:

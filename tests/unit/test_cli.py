@@ -19,7 +19,7 @@ from segcert.data.errors import DataError
 from segcert.data.user_data import read_own_image
 from segcert.networks.registry import build_segmenter, save_segmenter
 from segcert.provenance.digests import file_digest
-from segcert.single_image.explain import read_certificate
+from segcert.single_image.schema import read_certificate
 from segcert.smoothing.sampler import SmoothedSegmenter
 from segcert.training.denoiser import build_scheduler, build_unet
 from segcert.votes import Votes
@@ -194,7 +194,7 @@ def test_bad_input_is_one_clear_line(run, image, segmenter, tmp_path, arguments,
 @pytest.mark.parametrize("command", ["explain", "verify"])
 def test_other_files_are_no_certificates(run, image, tmp_path, command):
     (tmp_path / "x.json").write_text('{"format": "other"}')
-    assert "found the format 'other'" in run(command, tmp_path / "x.json")
+    assert "format: found 'other'" in run(command, tmp_path / "x.json")
     assert "is no certificate" in run(command, image)
     assert "no such file" in run(command, tmp_path / "y.json")
 

@@ -114,20 +114,21 @@ def packed_record(artifact: str | Path, root: str | Path = ".") -> Path:
     return Path(root, TRAIL, "records", record_path(artifact))
 
 
-def _contents(root: Path) -> dict[str, tuple[str, str, str]]:
-    """What the trail says of each artifact: its SHA-256, that of Snakemake's record of it, and where that is packed."""
+def _contents(root: Path) -> dict[str, list[str]]:
+    """What the trail says of each artifact (see the model `Trail`); nothing where there is none, or it is damaged."""
+    from segcert.io.json_models import fit  # here: every job imports this module
+    from segcert.provenance.models import Trail
+
     try:
-        contents: dict[str, tuple[str, str, str]] = parse_json((root / CONTENTS).read_bytes())
-        for name, (sha256, packed_sha256, packed) in contents.items():
+        contents = fit(parse_json((root / CONTENTS).read_bytes()), Trail).root
+        for name, (_, _, packed) in contents.items():
             if leads_out(name) or leads_out(packed) or Path(packed).parts[:1] != ("snakemake",):
                 raise ValueError(f"it names files outside of itself: {name!r}, {packed!r}")
-            if not (isinstance(sha256, str) and isinstance(packed_sha256, str)):
-                raise ValueError(f"the digests of {name!r} are none")
             if artifact_of(Path(packed).relative_to("snakemake")) != name:
                 raise ValueError(f"{packed!r} is no record of {name!r}")
     except FileNotFoundError:
         return {}
-    except (OSError, AttributeError, TypeError, ValueError) as error:
+    except (OSError, ValueError) as error:
         log.warning("%s: not a trail (%s); to bring it back: dvc checkout --force %s", CONTENTS, error, POINTER)
         return {}
     return contents

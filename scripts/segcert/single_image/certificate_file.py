@@ -19,15 +19,13 @@ from segcert.certification.methods import require_feasible, require_intervals
 from segcert.certification.radius_map import check_radius_map, radius_map
 from segcert.data.raster import Raster
 from segcert.io.atomic import atomic_file
-from segcert.io.json_files import parse_json
 from segcert.measurements import Measurement
 from segcert.provenance.digests import file_digest
 from segcert.report.gallery import paint
 from segcert.report.style import to_rgb
 from segcert.single_image.inputs import Networks, Sampling
+from segcert.single_image.schema import FORMAT, DocumentError, read_certificate
 from segcert.votes import Votes
-
-FORMAT = "segcert-certificate-1"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,13 +109,12 @@ def remember(votes: Votes, out: str | Path, image: str | Path) -> Votes:
     if not before.is_file():
         return votes
     try:
-        document = parse_json(before.read_bytes())
-        same = document["image"]["sha256"] == file_digest(image)
-        known = {document["certificate"]["n"], *document["certificate"]["earlier_n"]} if same else set()
-        if not all(type(n) is int for n in known):
-            return votes
-    except (KeyError, TypeError, ValueError):
+        document = read_certificate(before)
+    except DocumentError:
         return votes
+    if document["image"]["sha256"] != file_digest(image):
+        return votes
+    known = {document["certificate"]["n"], *document["certificate"]["earlier_n"]}
     earlier = sorted({n for n in known if n < votes.n} | set(votes.origin.get("earlier_n", ())))
     return dataclasses.replace(votes, origin={**votes.origin, "earlier_n": earlier}) if earlier else votes
 

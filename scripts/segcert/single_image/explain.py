@@ -1,46 +1,8 @@
 """A certificate in plain words."""
 
-from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from segcert.certification.certificate import WEAKER
-from segcert.io.json_files import parse_json
-from segcert.single_image.certificate_file import FORMAT
-from segcert.single_image.schema import Certificate
-
-SHOWN = 80  # characters of what an error found
-
-
-class DocumentError(ValueError):
-    """A certificate file that cannot be used."""
-
-
-def read_certificate(path: str | Path) -> dict[str, Any]:
-    """Read a certificate that `segcert certify` wrote. Raises DocumentError for anything else."""
-    try:
-        document: dict[str, Any] = parse_json(Path(path).read_bytes())
-    except FileNotFoundError as error:
-        raise DocumentError(f"{path}: no such file; `segcert certify` writes NAME.certificate.json") from error
-    except (OSError, ValueError) as error:
-        raise DocumentError(
-            f"{path}: is no certificate ({error}); expected a file that `segcert certify` wrote"
-        ) from error
-    found = document.get("format") if isinstance(document, dict) else None
-    if found != FORMAT:
-        raise DocumentError(
-            f"{path}: found the format {found!r}; expected {FORMAT!r}, a file that `segcert certify` wrote"
-        )
-    try:
-        Certificate.model_validate(document)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        raise DocumentError(
-            f"{path}: {'.'.join(map(str, problem['loc']))}: found {str(problem['input'])[:SHOWN]!r}; {problem['msg']}. "
-            "It was edited: certify the image again"
-        ) from error
-    return document
 
 
 def explain(document: dict[str, Any]) -> str:
