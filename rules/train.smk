@@ -5,6 +5,10 @@
 #      of those that are trained last.safetensors and history.csv
 # A killed training goes on from its checkpoint in .segcert/checkpoints.
 
+from segcert.networks.architectures import ARCHITECTURES
+
+OF_BUILT_IN = {argument for each in ARCHITECTURES.values() for argument in each.arguments}
+
 
 def network(wildcards):
     """What is built: an architecture of segcert's, or a factory of one's own, and its arguments."""
@@ -18,14 +22,14 @@ def network(wildcards):
         }
         code_of_target = own.target and target_digest(own.target)
         return {"architecture": own.target, "arguments": own.filled(**values), "target_code": code_of_target}
-    of_unet = {"depth": CONFIG.segmenter.depth} if wildcards.model == "unet" else {}
-    sizes = {"in_channels": about.channels, "num_classes": len(about.classes), "width": CONFIG.segmenter.width}
-    return {"architecture": wildcards.model, "arguments": sizes | of_unet}
+    arguments = {"in_channels": about.channels, "num_classes": len(about.classes)}
+    chosen = CONFIG.segmenter.model_dump(include=set(ARCHITECTURES[wildcards.model].arguments))
+    return {"architecture": wildcards.model, "arguments": arguments | chosen}
 
 
 def segmenter_settings(wildcards):
     """The keys of the section `segmenter` that a training reads."""
-    settings = CONFIG.segmenter.model_dump(exclude={"width", "depth", "fine_tuning"})
+    settings = CONFIG.segmenter.model_dump(exclude={"fine_tuning", *OF_BUILT_IN})
     settings["augmentation"]["flips"] &= ABOUT[wildcards.dataset].any_orientation
     if wildcards.regime != "noise":
         del settings["sigma_max"]

@@ -8,12 +8,13 @@ What a person has to know of a data set, and to do to get it.
 import dataclasses
 import importlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from types import ModuleType
 
 from segcert.data.errors import DataError
-from segcert.data.raster import PixelSize
 
-NAMES = ("phantom", "montgomery", "shenzhen", "jsrt", "isic2018", "cvc_clinicdb", "kvasir_seg")
+SETS = Path(__file__).with_name("sets")
+NAMES = tuple(sorted(path.stem for path in SETS.glob("[!_]*.py")))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,7 +111,7 @@ class Dataset:
     images: int | None = None
     masked: int | None = None
     native_sizes: tuple[tuple[int, int], ...] = ()
-    pixel_size: PixelSize | None = None
+    pixel_size: tuple[float, float] | None = None
     bits: int = 8
     left_out_limit: float = 0.05
     allow_empty: bool = False

@@ -25,7 +25,7 @@ from segcert.networks.resunetpp import ResUNetPlusPlus
 from segcert.networks.unet import UNet
 
 __all__ = [
-    "ARCHITECTURES",
+    "CLASSES",
     "ModelError",
     "build_segmenter",
     "fill",
@@ -36,7 +36,7 @@ __all__ = [
     "write_config",
 ]
 
-ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
+CLASSES: dict[str, Callable[..., nn.Module]] = {
     "unet": UNet,
     "resunetpp": ResUNetPlusPlus,
     "deeplabv3plus": DeepLabV3Plus,
@@ -54,10 +54,10 @@ def build_segmenter(architecture: str, arguments: Mapping[str, Any]) -> nn.Modul
     one that is not known, cannot be imported, says it gives something else, or does not take the arguments. Of what is
     installed nothing is called but what says that it gives a network: the name may come with a model folder of others.
     """
-    factory = _imported(architecture) if ":" in architecture else ARCHITECTURES.get(architecture)
+    factory = _imported(architecture) if ":" in architecture else CLASSES.get(architecture)
     if factory is None:
         raise ModelError(
-            f"architecture {architecture!r} is not known; expected one of {', '.join(ARCHITECTURES)}, or "
+            f"architecture {architecture!r} is not known; expected one of {', '.join(CLASSES)}, or "
             "package.module:factory"
         )
     try:
@@ -131,7 +131,7 @@ def load_segmenter(folder: str | Path) -> tuple[nn.Module, dict[str, Any]]:
 
 def _require_room(config: Mapping[str, Any], weights: Path) -> None:
     """Raise ModelError for a built-in architecture of more weights than their file can hold, before they are made."""
-    factory = ARCHITECTURES.get(config["architecture"])
+    factory = CLASSES.get(config["architecture"])
     if factory is None:
         return
     try:

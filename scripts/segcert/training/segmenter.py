@@ -13,7 +13,7 @@ from segcert.data.dataset import PreparedDataset
 from segcert.data.raster import resize_mask
 from segcert.io.lean_imports import lean
 from segcert.networks.output_check import check_output
-from segcert.networks.registry import ARCHITECTURES, build_segmenter, load_segmenter, save_segmenter
+from segcert.networks.registry import CLASSES, build_segmenter, load_segmenter, save_segmenter
 from segcert.training.augment import augment
 from segcert.training.launch import accelerator_on
 from segcert.training.loop import memory_explained, train
@@ -138,7 +138,7 @@ def memory_layout(architecture: str, device: torch.device) -> torch.memory_forma
     There the backward pass of strided 1x1 convolutions of few channels is wrong or crashes (uxlfoundation/oneDNN, issue
     6035); segcert's own networks avoid it.
     """
-    trusted = device.type != "cpu" or architecture in ARCHITECTURES
+    trusted = device.type != "cpu" or architecture in CLASSES
     return torch.channels_last if trusted else torch.contiguous_format
 
 

@@ -1,13 +1,15 @@
 """The segmentation networks against published numbers and their papers' formulas."""
 
 import copy
+import inspect
 
 import pytest
 import torch
 import torch.nn.functional as F
 
+from segcert.networks.architectures import ARCHITECTURES
 from segcert.networks.deeplabv3plus import DeepLabV3Plus
-from segcert.networks.registry import ARCHITECTURES, build_segmenter
+from segcert.networks.registry import CLASSES, build_segmenter
 from segcert.networks.resnet import HALVINGS, Projection, ResNet34
 from segcert.networks.resunetpp import ResUNetPlusPlus
 
@@ -38,7 +40,7 @@ def small(architecture, in_channels=1, num_classes=2, width=4):
 
 @pytest.mark.parametrize("num_classes", [2, 5])
 @pytest.mark.parametrize("in_channels", [1, 3])
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", PER_CLASS)
 def test_networks_have_the_published_number_of_parameters(architecture, in_channels, num_classes):
     with torch.device("meta"):
         model = build_segmenter(architecture, {"in_channels": in_channels, "num_classes": num_classes})
@@ -83,6 +85,23 @@ def test_dilation_keeps_what_the_strided_encoder_sees():
 def test_logits_have_the_size_of_the_images(architecture, channels, classes, width):
     model = small(architecture, channels, classes, width)
     assert model(torch.rand(2, channels, 64, 96)).shape == (2, classes, 64, 96)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_classes_are_as_configuration_and_rules_know_them(architecture):
+    about = ARCHITECTURES[architecture]
+    parameters = inspect.signature(CLASSES[architecture]).parameters
+    assert tuple(parameters) == ("in_channels", "num_classes", *about.arguments)
+    smallest = 2 ** (parameters["depth"].default if about.halvings is None else about.halvings)
+    model = small(architecture)
+    assert model(torch.rand(about.least_batch, 1, smallest, 3 * smallest)).shape[2:] == (smallest, 3 * smallest)
+    if about.least_batch > 1:
+        with pytest.raises(ValueError, match="more than 1 value per channel"):
+            model(torch.rand(about.least_batch - 1, 1, smallest, smallest))
+
+
+def test_every_class_is_known_to_configuration_and_rules():
+    assert CLASSES.keys() == ARCHITECTURES.keys()
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
