@@ -41,12 +41,10 @@ from segcert.data.splits import expected_tests, rule_of
 from segcert.measurements import MeasurementError, applicable, check_measurements, measurements_of, parse_decision
 from segcert.networks.gpus import visible_gpus
 from segcert.provenance.code import code_files, target_digest
-from segcert.provenance.staleness import disturbed, notice_changes
-from segcert.provenance.digests import file_digest
+from segcert.provenance.staleness import disturbed, notice_changes, sweep_leftovers
+from segcert.provenance.digests import file_digest, remember
 from segcert.provenance.dvc import LinkError, refuse_links
 from segcert.provenance.environment import locked_environment
-from segcert.provenance.digest_values import remember
-from segcert.provenance.temp_files import sweep_leftovers
 from segcert.provenance.snakemake_metadata import unpack_trail
 from segcert.report.headline import ending
 

@@ -254,11 +254,11 @@ def read_header(arrays: StoredArrays) -> dict[str, dict[str, Any]]:
     Raises VotesError for a file of something else.
     """
     from segcert.io.json_models import fit  # here: certification needs numpy and scipy alone
-    from segcert.io.votes_header import Header
+    from segcert.provenance.models import VotesHeader
 
     try:
         header = parse_json(str(arrays["header"]))
-        fit(header, Header)
+        fit(header, VotesHeader)
     except (ArraysError, KeyError, ValueError) as error:
         raise VotesError(f"{arrays.path}: holds no votes ({error})") from error
     images: dict[str, dict[str, Any]] = header["images"]

@@ -6,13 +6,20 @@ segcert need not be installed. Set up from the Snakefile it is found wherever th
 
 import logging
 import os
+import signal
+import sys
+import threading
+import time
 from collections.abc import Callable
+from types import FrameType, TracebackType
 from typing import Any
 
-from segcert.console.interrupt import end_jobs_at_ctrl_c
+import psutil
+
 from segcert.console.run_lines import RunLines, without_frame
 from segcert.console.screen import Screen
 
+SHELLS = {"bash", "dash", "sh"}  # a job's shell stays until the job has ended
 SNAKEMAKES = "DefaultStreamHandler"  # its name of the handler that writes to the terminal
 
 
@@ -95,3 +102,52 @@ def show_run(
     shown = RunHandler(RunLines(log, is_target), Screen(getattr(handler, "stream")))  # noqa: B009
     logger.addHandler(shown)
     end_jobs_at_ctrl_c(local, begun=shown.interrupt)
+
+
+def end_jobs_at_ctrl_c(local: Callable[[], bool], begun: Callable[[], None]) -> None:
+    """At Ctrl-C ask the jobs of this machine to end and stop as after SIGTERM; at a second one stop at once.
+
+    Snakemake's own way breaks off its event loop, prints a traceback of a hundred lines, and lets the jobs run on.
+
+    Parameters
+    ----------
+    local
+        Tells if jobs run on this machine. Those of a cluster Snakemake cancels itself.
+    begun
+        Called when jobs begin to be ended. It must not write: it runs in the midst of anything.
+    """
+
+    def interrupted(_number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        stop = signal.getsignal(signal.SIGTERM)  # of Snakemake's scheduler, once there is one
+        if not callable(stop) or not local():
+            raise KeyboardInterrupt
+        begun()
+        # In a thread: it waits for a lock that the interrupted code may hold.
+        threading.Thread(target=_end_jobs, args=(lambda: stop(signal.SIGTERM, frame),), daemon=True).start()
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, interrupted)
+        sys.excepthook = _without_traceback
+
+
+def _end_jobs(stop: Callable[[], object]) -> None:
+    """Start no more jobs; send SIGTERM to each process of those that run, also to one that is just being started."""
+    stop()
+    told = set()
+    while True:
+        for process in psutil.Process().children(recursive=True):
+            try:
+                if process.pid not in told and process.name() not in SHELLS:
+                    process.terminate()
+                    told.add(process.pid)
+            except psutil.Error:  # it has ended
+                continue
+        time.sleep(0.2)
+
+
+def _without_traceback(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        print("Interrupted. The same command goes on.", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, traceback)

@@ -154,8 +154,9 @@ def overview(all_known: Iterable[Dataset]) -> str:
     rows = [("name", "images", "modality", "classes", "to get", "licence")]
     for about in all_known:
         by_hand = [archive for archive in about.archives if not archive.url]
-        partly = "partly " * (len(by_hand) < len(about.archives))
-        how = f"{partly}by hand" if by_hand else "fetched" if about.archives else "made here"
+        how = "fetched" if about.archives else "made here"
+        if by_hand:
+            how = "by hand" if len(by_hand) == len(about.archives) else "partly by hand"
         count = f"{about.images}" if about.images else "any"
         rows.append((about.name, count, about.modality, ", ".join(about.classes[1:]), how, about.licence))
     rows.append(("folder", "any", "your own", "your own", "yours", "yours"))
@@ -193,20 +194,21 @@ def _facts(about: Dataset) -> Iterator[str]:
     order = " (where they overlap, the later one counts)" if len(about.classes) > 2 else ""
     yield f"Classes: {', '.join(about.classes)}{order}"
     yield f"Grouped by: {about.group}"
-    for number, (name, rule) in enumerate(about.splits.items()):
-        notes = " (the default)" * (number == 0) + " (LEAKS between the splits)" * rule.leaks
-        yield f"Split {name}{notes}: {rule.description}"
+    notes = " (the default)"
+    for name, rule in about.splits.items():
+        leaks = " (LEAKS between the splits)" if rule.leaks else ""
+        yield f"Split {name}{notes}{leaks}: {rule.description}"
+        notes = ""
 
 
 def _archives(about: Dataset) -> Iterator[str]:
-    by_hand = [archive for archive in about.archives if not archive.url]
     for archive in about.archives:
         size = f"{archive.bytes / 1e6:,.0f} MB" if archive.bytes else "size not known"
-        known = {"sha256": archive.sha256, "md5": archive.md5}
-        sums = [f"{kind} {value}" for kind, value in known.items() if value]
-        checked = sums[0] if sums else "checksum not published: recorded when first seen"
+        checked = "checksum not published: recorded when first seen"
+        if archive.sha256 or archive.md5:
+            checked = f"sha256 {archive.sha256}" if archive.sha256 else f"md5 {archive.md5}"
         yield f"  {archive.name}: {archive.url or 'by hand'} ({size}, {checked})"
-    if by_hand:
+    if by_hand := [archive for archive in about.archives if not archive.url]:
         yield how_to_get(about, by_hand)
     elif about.archives:
         yield f"Fetched into data/raw/{about.name}/; an archive or its unpacked folder that lies there is taken."

@@ -7,7 +7,7 @@ from typing import Any
 
 from segcert.plan.jobs import Planned
 from segcert.plan.snakemake_plan import read_plan
-from segcert.provenance.digest_values import recall
+from segcert.provenance.digests import recall
 from segcert.provenance.records import read_record
 from segcert.provenance.staleness import notice_changes
 

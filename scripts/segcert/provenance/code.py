@@ -23,7 +23,6 @@ SILENT = frozenset(
         "segcert/__init__.py",
         "segcert/io/interruption.py",
         "segcert/io/progress.py",
-        "segcert/provenance/digest_values.py",
         "segcert/provenance/environment.py",
         "segcert/provenance/recording.py",
         "segcert/provenance/records.py",

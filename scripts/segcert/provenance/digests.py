@@ -1,4 +1,4 @@
-"""SHA-256 digests of files, values and arrays."""
+"""SHA-256 digests of files, values and arrays; and the values that a rule's parameters name by their digest."""
 
 import contextlib
 import hashlib
@@ -11,8 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from segcert.io.atomic import atomic_file
+from segcert.io.json_files import parse_json
+
 CACHE = Path(".segcert/digests.txt")
 CACHE_LIMIT = 2**24  # bytes; then it starts afresh
+KNOWN = Path(".segcert/known")  # a plan leaves values there, and its jobs write them out in their run records
 
 
 def file_digest(path: str | Path) -> str:
@@ -31,6 +35,25 @@ def array_digest(array: npt.NDArray[Any]) -> str:
     array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
     header = f"{array.dtype.str} {array.shape}\n".encode()
     return hashlib.sha256(header + array.tobytes()).hexdigest()
+
+
+def remember(value: Any) -> str:
+    """Keep a JSON value; return its digest."""
+    digest = value_digest(value)
+    path = KNOWN / f"{digest}.json"
+    if recall(digest) is None:
+        with atomic_file(path) as temporary:
+            temporary.write_text(json.dumps(value))
+    return digest
+
+
+def recall(digest: str | None) -> Any:
+    """The value of a digest; None where it was not kept, or is not what the digest says."""
+    try:
+        value = parse_json((KNOWN / f"{digest}.json").read_bytes())
+    except (OSError, ValueError):
+        return None
+    return value if value_digest(value) == digest else None
 
 
 class DigestCache:

@@ -1,6 +1,6 @@
-"""Models of a run record, and of the list of what travels with results. Jobs write both without this module."""
+"""Models of what may come with a run of others: run records, the trail, the headers of votes."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, RootModel
 
@@ -53,3 +53,15 @@ class Record(Part):
 
 class Trail(RootModel[dict[str, Annotated[list[str], Field(min_length=3, max_length=3)]]]):
     """By artifact: its SHA-256, that of Snakemake's record of it, and where that is packed."""
+
+
+class VotesOfImage(Part):
+    sigma: float
+    digest: str
+    measurements: list[str]
+    origin: dict[str, Any]
+
+
+class VotesHeader(Part):
+    format: Literal["segcert-votes-2"]
+    images: dict[str, VotesOfImage]

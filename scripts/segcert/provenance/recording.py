@@ -16,8 +16,7 @@ from segcert.io.atomic import atomic_file
 from segcert.io.interruption import Interrupted, interruptible
 from segcert.io.progress import log, log_to
 from segcert.provenance.code import syntax_digest
-from segcert.provenance.digest_values import recall
-from segcert.provenance.digests import DigestCache, file_digest
+from segcert.provenance.digests import DigestCache, file_digest, recall
 from segcert.provenance.environment import LOCKS, imported_packages
 from segcert.provenance.records import FORMAT, SUFFIX, RecordError, load_record, record_path
 from segcert.provenance.storage import git_of_run, rename

@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from segcert.data.dataset import PreparedDataset
 from segcert.data.raster import resize_mask
 from segcert.io.lean_imports import lean
-from segcert.networks.output_check import check_output
-from segcert.networks.registry import CLASSES, build_segmenter, load_segmenter, save_segmenter
+from segcert.networks.registry import CLASSES, build_segmenter, check_output, load_segmenter, save_segmenter
 from segcert.training.augment import augment
 from segcert.training.launch import accelerator_on
 from segcert.training.loop import memory_explained, train

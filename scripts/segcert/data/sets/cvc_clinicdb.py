@@ -12,8 +12,8 @@ from segcert.data.splits import GROUPS
 
 FRAMES = 612
 # The last frames of the 29 video sequences
-LAST_FRAMES = (25, 50, 67, 78, 103, 126, 151, 177, 199, 205, 227, 252, 277, 297, 317, 342, 363, 383, 408, 428, 447, 466,
-               478, 503, 528, 546, 571, 591, 612)  # fmt: skip
+LAST = "25 50 67 78 103 126 151 177 199 205 227 252 277 297 317 342 363 383 408 428 447 466 478 503 528 546 571 591 612"
+LAST_FRAMES = [int(frame) for frame in LAST.split()]
 TRAIN, VAL = 490, 61  # of the paper's code; the other 61 test
 
 
