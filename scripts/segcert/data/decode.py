@@ -76,7 +76,8 @@ def decode_values(data: bytes) -> tuple[npt.NDArray[np.uint16], bool]:
     image = decode(data)
     if file_format(data) in ("PNG", ""):
         with Image.open(io.BytesIO(data)) as file:
-            colours = np.reshape((file.mode == "P" and file.getpalette("RGB")) or [], (-1, 3))
+            palette = file.getpalette("RGB") if file.mode == "P" else None
+            colours = np.reshape(palette or [], (-1, 3))
             if (colours != colours[:, :1]).any():
                 return np.asarray(ImageOps.exif_transpose(file), dtype=np.uint16), True
     if data[:2] == JPEG:

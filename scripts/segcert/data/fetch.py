@@ -47,8 +47,9 @@ def fetch(about: Dataset, folder: str | Path, mirror: str | None = None) -> None
         )
     for archive in lacking:
         there[archive.name] = [_bring(archive, folder, mirror, sums)]
+    found = {path: archive for archive in about.archives for path in there[archive.name]}
     entries, loose = [], {}
-    for path, archive in {path: archive for archive in about.archives for path in there[archive.name]}.items():
+    for path, archive in found.items():
         name = path.relative_to(folder).as_posix()
         if not is_archive(path):
             loose[name] = path

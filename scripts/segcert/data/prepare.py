@@ -76,8 +76,8 @@ def prepare(
         names = {split: [row.image for row in rows if row.split == split] for split in SPLITS}
         stated = {"dataset": about.name, "rule": rule_name, "description": rule.description, "group": about.group}
         (new / "splits.json").write_text(json.dumps({**stated, "leaks": rule.leaks, **names}, indent=1) + "\n")
-        for split, images in names.items():
-            log.info("%s: %d images in %s", about.name, len(images), split)
+        for title, images in names.items():
+            log.info("%s: %d images in %s", about.name, len(images), title)
         columns = [field.name for field in dataclasses.fields(LeftOut)]
         with (new / "left_out.csv").open("w", newline="", encoding="utf-8") as file:
             csv.writer(file, lineterminator="\n").writerows([columns, *map(dataclasses.astuple, left_out)])

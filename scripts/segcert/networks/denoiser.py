@@ -88,18 +88,17 @@ class DiffusionDenoiser(nn.Module):
     def estimate(self, z_t: Tensor, t: int) -> Tensor:
         """The clean image in [-1, 1] (B, C, H, W) behind z_t (B, C, H, W), the forward process at step t."""
         abar = self.alphas_cumprod[t]
-        predicted = self._predict(z_t, torch.full((), t, device=z_t.device))
+        channels = z_t.shape[1]
+        wanted = getattr(getattr(self.unet, "config", None), "in_channels", channels)
+        predicted: Tensor = self.unet(z_t.expand(-1, wanted, -1, -1), torch.full((), t, device=z_t.device)).sample
+        predicted = predicted[:, :wanted]
+        if wanted != channels:
+            predicted = predicted.mean(dim=1, keepdim=True)
         if self.prediction == "epsilon":
             z_0 = (z_t - (1 - abar).sqrt() * predicted) / abar.sqrt()
         else:
             z_0 = abar.sqrt() * z_t - (1 - abar).sqrt() * predicted
         return z_0.clamp(-1, 1)
-
-    def _predict(self, z_t: Tensor, t: Tensor) -> Tensor:
-        channels = z_t.shape[1]
-        wanted = getattr(getattr(self.unet, "config", None), "in_channels", channels)
-        predicted: Tensor = self.unet(z_t.expand(-1, wanted, -1, -1), t).sample[:, :wanted]
-        return predicted if wanted == channels else predicted.mean(dim=1, keepdim=True)
 
 
 def noise_levels(alphas_cumprod: Tensor) -> Tensor:

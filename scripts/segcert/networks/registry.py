@@ -9,7 +9,6 @@ import sysconfig
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import FunctionType
 from typing import Any
 
 import torch
@@ -164,13 +163,13 @@ def fill(model: nn.Module, state: Mapping[str, Tensor]) -> None:
     ]
     problems = {"missing": missing, "unexpected": unexpected, "of another shape": of_another_shape}
     if any(problems.values()):
-        raise ModelError("; ".join(f"{kind}: {_first(names)}" for kind, names in problems.items() if names))
+        told = []
+        for kind, names in problems.items():
+            more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+            if names:
+                told.append(f"{kind}: {', '.join(names[:NAMED])}{more}")
+        raise ModelError("; ".join(told))
     model.load_state_dict(state, strict=False)
-
-
-def _first(names: list[str]) -> str:
-    more = len(names) - NAMED
-    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _memory(tensor: Tensor) -> tuple[Any, ...]:
@@ -203,20 +202,15 @@ def _gives_networks(factory: Callable[..., Any]) -> bool:
     """Whether it is a class of networks, or a function of networks: by its annotation, or one's own without any."""
     gives: Any = factory
     if inspect.isfunction(factory):
-        if "return" not in factory.__annotations__:
-            return _is_own(factory)
+        if "return" not in factory.__annotations__:  # one's own: in a file neither of Python nor of a package
+            file, python = Path(factory.__code__.co_filename), Path(sysconfig.get_path("stdlib"))
+            installed = {"site-packages", "dist-packages"} & set(file.parts)
+            return file.exists() and not installed and not file.is_relative_to(python)
         try:
             gives = typing.get_type_hints(factory)["return"]
         except Exception:  # a name in an annotation that is not there
             return False
     return inspect.isclass(gives) and issubclass(gives, nn.Module)
-
-
-def _is_own(function: FunctionType) -> bool:
-    """Whether a function stands in a file of one's own: neither Python's nor that of an installed package."""
-    file, python = Path(function.__code__.co_filename), Path(sysconfig.get_path("stdlib"))
-    installed = {"site-packages", "dist-packages"} & set(file.parts)
-    return file.exists() and not installed and not file.is_relative_to(python)
 
 
 def check_output(model: nn.Module, what: str, shape: Sequence[int], classes: Sequence[str]) -> None:

@@ -81,16 +81,13 @@ class DigestCache:
                 return digest
             self.known[before] = digest
             with contextlib.suppress(OSError):  # a full disk or a read-only one: the file is read again next time
-                self._append(f"{before} {digest}\n")
+                self.file.parent.mkdir(parents=True, exist_ok=True)
+                handle = os.open(self.file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+                try:
+                    os.write(handle, f"{before} {digest}\n".encode())
+                finally:
+                    os.close(handle)
         return self.known[before]
-
-    def _append(self, line: str) -> None:
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(self.file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
-        try:
-            os.write(handle, line.encode())
-        finally:
-            os.close(handle)
 
 
 def _identity(path: str | Path) -> str:

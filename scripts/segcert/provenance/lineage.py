@@ -114,7 +114,13 @@ class Lineage:
         reached = _ancestors(last or of_run, makers(known))
         jobs = [job for job in known if job.path in reached]
         beside = [job for job in of_run if job.path not in reached and not of]
-        return cls(root, run, _in_order(jobs), beside, unreadable, astray, of)
+        by_path = {job.path: job for job in jobs}
+        try:
+            ordered = [by_path[path] for path in networkx.lexicographical_topological_sort(graph_of(jobs))]
+        except networkx.NetworkXUnfeasible as error:
+            told = "run records: a file was made from itself, directly or not; records were edited"
+            raise LineageError(told) from error
+        return cls(root, run, ordered, beside, unreadable, astray, of)
 
     @functools.cached_property
     def makers(self) -> dict[str, Job]:
@@ -188,14 +194,6 @@ def _ancestors(jobs: Iterable[Job], made_by: dict[str, Job]) -> set[str]:
             reached.add(job.path)
             pending += [made_by[path] for path in job.inputs if path in made_by]
     return reached
-
-
-def _in_order(jobs: list[Job]) -> list[Job]:
-    by_path = {job.path: job for job in jobs}
-    try:
-        return [by_path[path] for path in networkx.lexicographical_topological_sort(graph_of(jobs))]
-    except networkx.NetworkXUnfeasible as error:
-        raise LineageError("run records: a file was made from itself, directly or not; records were edited") from error
 
 
 KIND = re.compile(r"(\.(intervals|budget|radii))?\.(npz|parquet)$")

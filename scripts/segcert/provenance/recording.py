@@ -67,7 +67,10 @@ def recorded(job: Any) -> Iterator[dict[str, Any]]:
     found: dict[str, Any] = {}
     try:
         companions.unpack(list(job.input))
-        _require_planned(record["code"], Path(job.scriptdir))
+        for name, digest in record["code"].items():  # a record speaks of the code that ran
+            script = Path(job.scriptdir, name)
+            if not script.exists() or syntax_digest(script.read_bytes(), name) != digest:
+                raise RecordError(f"scripts/{name}: changed since this run was planned; run snakemake again")
         record["inputs"] = {path: digests.digest(path) for path in map(str, job.input)}
         with interruptible():
             yield found
@@ -96,14 +99,6 @@ def processor() -> str:
     """The model of this machine's processor, on which the rounding of sums may depend."""
     lines = CPU.read_text().splitlines() if CPU.exists() else []
     return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.processor())
-
-
-def _require_planned(code: Mapping[str, str], scripts: Path) -> None:
-    """Raise RecordError unless a job's code is what the plan took it for: a record speaks of the code that ran."""
-    for name, digest in code.items():
-        path = scripts / name
-        if not path.exists() or syntax_digest(path.read_bytes(), name) != digest:
-            raise RecordError(f"scripts/{name}: changed since this run was planned; run snakemake again")
 
 
 def _retract_others(mine: Path, outputs: Mapping[str, str]) -> None:

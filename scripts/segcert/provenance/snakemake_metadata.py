@@ -72,7 +72,9 @@ def unpack_trail(root: str | Path = ".") -> list[str]:
     waiting = _waiting(root, trail)
     if waiting == {}:
         return []
-    contents, made_here = _contents(root), _stated(root)
+    records = (record for _, record in find_records(root) if not isinstance(record, RecordError))
+    made_here = {name: sha256 for record in records for name, sha256 in record["outputs"].items()}
+    contents = _contents(root)
     taken, left, other = list[str](), dict[str, str | None](), set[str]()
     for name, (sha256, packed_sha256, packed) in contents.items():
         code = Path(packed).relative_to("snakemake")
@@ -84,9 +86,9 @@ def unpack_trail(root: str | Path = ".") -> list[str]:
         if there and not same:
             other.add(name)
         if there and not same and own is None and made_here.get(name) == digests.digest(root / name):
-            _mark_incomplete(
-                root, code
-            )  # by a job of which Snakemake's record is gone: nobody knows with what settings
+            # by a job of which Snakemake's record is gone: nobody knows with what settings, so it is incomplete
+            with atomic_file(root / INCOMPLETE / code) as mark:
+                mark.write_text(json.dumps({"external_jobid": None}))
         elif (same or own is None) and _is(root / TRAIL / packed, packed_sha256):
             _copy(root / TRAIL / packed, root / METADATA / code)
             own = packed_sha256
@@ -134,17 +136,6 @@ def _contents(root: Path) -> dict[str, list[str]]:
     return contents
 
 
-def _stated(root: Path) -> dict[str, str]:
-    """SHA-256 of what jobs made, by the run records in place."""
-    records = (record for _, record in find_records(root) if not isinstance(record, RecordError))
-    return {name: sha256 for record in records for name, sha256 in record["outputs"].items()}
-
-
-def _mark_incomplete(root: Path, code: Path) -> None:
-    with atomic_file(root / INCOMPLETE / code) as path:
-        path.write_text(json.dumps({"external_jobid": None}))
-
-
 def _waiting(root: Path, trail: str) -> dict[str, str | None] | None:
     """Of a trail met before, the artifacts that wait, with the digest of their record of Snakemake; None: new."""
     try:
@@ -154,11 +145,6 @@ def _waiting(root: Path, trail: str) -> dict[str, str | None] | None:
         return None
 
 
-def _note(root: Path, trail: str, waiting: dict[str, str | None]) -> None:
-    with atomic_file(root / TAKEN) as path:
-        path.write_text(json.dumps({"trail": trail, "waiting": waiting}))
-
-
 def _touch_pointers(root: Path, other: set[str]) -> None:
     """Make each pointer newer than what it points at, unless that holds one of the artifacts `other`."""
     for pointer, folders in POINTERS.items():
@@ -166,12 +152,17 @@ def _touch_pointers(root: Path, other: set[str]) -> None:
             (root / pointer).touch()
 
 
-def _files(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.is_file()]
-
-
 def _is(path: Path, sha256: str) -> bool:
     return path.is_file() and file_digest(path) == sha256
+
+
+def _note(root: Path, trail: str, waiting: dict[str, str | None]) -> None:
+    with atomic_file(root / TAKEN) as path:
+        path.write_text(json.dumps({"trail": trail, "waiting": waiting}))
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
 
 
 def artifact_of(code: Path) -> str:

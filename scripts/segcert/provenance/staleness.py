@@ -87,7 +87,9 @@ def notice_changes(root: str | Path = ".") -> list[str]:
             if (root / name).is_file() and digests.digest(root / name) != sha256
         ]
         if others and made:
-            _make_older(root / next(iter(made)), min(path.stat().st_mtime for path in others))
+            first, than = root / next(iter(made)), min(path.stat().st_mtime for path in others)
+            if first.stat().st_mtime >= than:
+                _set_time(first, than - 1, "a changed input of it may go unseen")
     return changed
 
 
@@ -108,11 +110,6 @@ def disturbed(output: str | Path, *, missing: bool) -> dict[str, Any]:
             now[name] = there
     before: dict[str, Any] = record.get("params", {}).get("disturbed", {})
     return {"since": record["ended"], "files": now} if now else before
-
-
-def _make_older(output: Path, than: float) -> None:
-    if output.stat().st_mtime >= than:
-        _set_time(output, than - 1, "a changed input of it may go unseen")
 
 
 def _not_in_the_future(path: Path) -> None:

@@ -128,11 +128,17 @@ def describe(
     thresholds: Mapping[str, float],
 ) -> dict[str, Any]:
     """The part of the document that follows from the votes: what is certified."""
+    unsure = int((certificate.labels == ABSTAIN).sum())
+    structures = []
+    for class_id, title in enumerate(classes):
+        size = int((certificate.labels == class_id).sum())
+        areas = {"certified_pixels": size, "area_low": size, "area_high": size + unsure}
+        structures.append({"id": class_id, "name": title} | areas)
     return {
         "certificate": certificate.settings() | {"guarantee": certificate.guarantee},
         "radius_gray_levels": radius_in_gray_levels(certificate.radius, image.pixels.size),
         "abstain": certificate.abstain,
-        "classes": _classes(certificate, classes),
+        "classes": structures,
         "measurements": _measurements(votes, certificate, measurements, thresholds),
     }
 
@@ -148,15 +154,6 @@ def check_decision(
         check_radius_map(decision.method)
 
 
-def _classes(certificate: Certificate, titles: Sequence[str]) -> list[dict[str, Any]]:
-    unsure = int((certificate.labels == ABSTAIN).sum())
-    sizes = [int((certificate.labels == class_id).sum()) for class_id in range(len(titles))]
-    return [
-        {"id": class_id, "name": title, "certified_pixels": size, "area_low": size, "area_high": size + unsure}
-        for class_id, (title, size) in enumerate(zip(titles, sizes, strict=True))
-    ]
-
-
 def _measurements(
     votes: Votes, certificate: Certificate, measurements: Sequence[Measurement], thresholds: Mapping[str, float]
 ) -> list[dict[str, Any]]:
@@ -170,10 +167,8 @@ def _measurements(
         if measurement.name in thresholds:
             threshold = thresholds[measurement.name]
             document |= {"threshold": threshold, "decision": interval.decide(threshold) or "open"}
-        documents.append({key: _finite(value) for key, value in document.items()})
+        for key, value in document.items():
+            if isinstance(value, float) and not math.isfinite(value):
+                document[key] = None  # JSON has no word for it
+        documents.append(document)
     return documents
-
-
-def _finite(value: Any) -> Any:
-    """Infinite and undefined values as null: JSON has no word for them."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -10,6 +10,9 @@ def explain(document: dict[str, Any]) -> str:
     settings, image, sampling = document["certificate"], document["image"], document["sampling"]
     channels, height, width = image["shape"]
     percent = 100 * document["abstain"]
+    guarantee = settings["guarantee"].replace("1 - alpha", f"{1 - settings['alpha']:.12g}")
+    guarantee = guarantee.replace("fewer than k", f"fewer than {settings['k']}")
+    guarantee = guarantee.replace("the share alpha", f"the share {settings['alpha']:g}")
     lines = [
         f"Certificate of {image['path']} ({width}x{height} pixels, {channels} "
         f"channel{'s' if channels > 1 else ''}, SHA-256 {image['sha256'][:12]}...)",
@@ -26,7 +29,7 @@ def explain(document: dict[str, Any]) -> str:
         "  Rotations, other scanners and larger changes are not covered.",
         "",
         "How sure that is",
-        f"  Method {settings['method']}: {_guarantee(settings)}.",
+        f"  Method {settings['method']}: {guarantee}.",
         f"  (alpha = {settings['alpha']:g}; {settings['n0']} + {settings['n']} noisy copies at sigma "
         f"{settings['sigma']:g}, tau = {settings['tau']:g}.)",
     ]
@@ -73,16 +76,6 @@ def explain(document: dict[str, Any]) -> str:
         "It says nothing about whether a label is medically right, and segcert is no medical device.",
     ]
     return "\n".join(lines)
-
-
-def _guarantee(settings: dict[str, Any]) -> str:
-    text: str = settings["guarantee"]
-    sure = f"{1 - settings['alpha']:.12g}"
-    return (
-        text.replace("1 - alpha", sure)
-        .replace("fewer than k", f"fewer than {settings['k']}")
-        .replace("the share alpha", f"the share {settings['alpha']:g}")
-    )
 
 
 def _measurement(each: dict[str, Any]) -> str:
