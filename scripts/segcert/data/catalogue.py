@@ -51,11 +51,6 @@ class SplitRule:
     names: frozenset[str] = frozenset()
     counts: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
-    @property
-    def tests(self) -> int | None:
-        """How many it tests, where that is known before the images are there."""
-        return self.counts.get("test")
-
 
 @dataclasses.dataclass(frozen=True)
 class Named:

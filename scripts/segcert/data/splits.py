@@ -34,9 +34,9 @@ def expected_tests(about: Dataset, rule: SplitRule) -> int | None:
 
     For plans that are made before the images are there; what is certified goes by the index alone.
     """
-    if rule.tests is None and about.images:
+    if "test" not in rule.counts and about.images:
         return math.ceil(SHARES["test"] * about.images)
-    return rule.tests
+    return rule.counts.get("test")
 
 
 GROUPS = SplitRule("by group, from a hash of its name: 65% train, 10% val, 25% test", by_group)

@@ -53,7 +53,13 @@ def list_own(name: str, settings: Mapping[str, Any]) -> dict[str, Listed]:
 
 def _in_folders(name: str, settings: Mapping[str, Any]) -> dict[str, Listed]:
     rows: dict[str, Listed] = {}
-    folders = {key: _folder(name, settings, key) for key in ("images", "masks")}
+    folders = {key: Path(settings[key] or "").expanduser() for key in ("images", "masks")}
+    for key, folder in folders.items():
+        if not settings[key] or not folder.is_dir():
+            raise DataError(
+                f"own_data.{name}: found no folder {settings[key] or ''!r}; expected `{key}: /path/to/{key}`, or a "
+                "`table` that lists the files"
+            )
     together = folders["images"].resolve() == folders["masks"].resolve()
     if together and not settings["mask_suffix"]:
         raise DataError(
@@ -122,16 +128,6 @@ def _read_table(settings: Mapping[str, Any]) -> tuple[list[str], list[dict[str, 
             return list(reader.fieldnames or ()), lines
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read as a CSV table ({error}); write it as UTF-8, with commas") from error
-
-
-def _folder(name: str, settings: Mapping[str, Any], key: str) -> Path:
-    folder = Path(settings[key] or "").expanduser()
-    if not settings[key] or not folder.is_dir():
-        raise DataError(
-            f"own_data.{name}: found no folder {settings[key] or ''!r}; expected `{key}: /path/to/{key}`, or a `table` "
-            "that lists the files"
-        )
-    return folder
 
 
 def read_own_image(path: str | Path, bits: int | None = None) -> Raster:

@@ -45,13 +45,12 @@ class SegmenterConfig(Part):
 def segmenter_files(folder: str | Path) -> list[Path]:
     """The files that make up a segmenter: weights or program, and config. Raises ModelError if one is missing."""
     folder = Path(folder)
-    kinds = f"{WEIGHTS} and {CONFIG}, or {PROGRAM} and {CONFIG}"
-    config = folder / CONFIG
-    held = folder / (PROGRAM if is_program(folder) else WEIGHTS)
-    for path in (held, config):
+    files = [folder / (PROGRAM if is_program(folder) else WEIGHTS), folder / CONFIG]
+    for path in files:
         if not path.is_file():
+            kinds = f"{WEIGHTS} and {CONFIG}, or {PROGRAM} and {CONFIG}"
             raise ModelError(f"{path}: missing; a segmenter's folder holds {kinds}")
-    return [held, config]
+    return files
 
 
 def read_config(path: Path) -> dict[str, Any]:

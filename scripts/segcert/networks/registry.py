@@ -23,19 +23,6 @@ from segcert.networks.folders import CONFIG, WEIGHTS, ModelError, read_config, s
 from segcert.networks.resunetpp import ResUNetPlusPlus
 from segcert.networks.unet import UNet
 
-__all__ = [
-    "CLASSES",
-    "ModelError",
-    "build_segmenter",
-    "check_output",
-    "fill",
-    "input_channels",
-    "load_segmenter",
-    "save_segmenter",
-    "segmenter_files",
-    "write_config",
-]
-
 CLASSES: dict[str, Callable[..., nn.Module]] = {
     "unet": UNet,
     "resunetpp": ResUNetPlusPlus,
