@@ -85,8 +85,7 @@ class Config(Section):
         "256x256 ImageNet pictures, the paper's (adm256; 2.2 GB are fetched)",
     )
     denoising_steps: Count = Field(
-        1,
-        description="Network calls per denoised image: 1 is one-shot denoising; k descend from t* by DDIM",
+        1, description="Network calls per denoised image: 1 is one-shot denoising; k descend from t* by DDIM"
     )
     gpus: Count = Field(1, description="GPUs on one node among which each training is dealt out, where there are any")
     sigmas: list[Sigma] = Field(

@@ -72,11 +72,7 @@ def verbose() -> bool:
 
 
 def show_run(
-    logger: logging.Logger,
-    settings: Any,
-    log: str | None,
-    is_target: Callable[[str], bool],
-    local: Callable[[], bool],
+    logger: logging.Logger, settings: Any, log: str | None, is_target: Callable[[str], bool], local: Callable[[], bool]
 ) -> None:
     """Show this run by a line per job, unless it is a plan, or the command line asks for something of Snakemake's.
 

@@ -71,10 +71,7 @@ def explain(document: dict[str, Any]) -> str:
             "",
             f"Radius map: all its radii at once with error probability {settings['alpha']:g}, on top of the above.",
         ]
-    lines += [
-        "",
-        "It says nothing about whether a label is medically right, and segcert is no medical device.",
-    ]
+    lines += ["", "It says nothing about whether a label is medically right, and segcert is no medical device."]
     return "\n".join(lines)
 
 

@@ -53,9 +53,7 @@ def verify(
         )
     in_front = recorded["denoiser"] or {}
     networks = Networks.load(
-        segmenter or recorded["segmenter"]["path"],
-        denoiser or in_front.get("path"),
-        in_front.get("steps", 1),
+        segmenter or recorded["segmenter"]["path"], denoiser or in_front.get("path"), in_front.get("steps", 1)
     )
     for name, digest in networks.digests.items():
         _same(f"the {name}", digest, recorded[name] and recorded[name]["digest"])
