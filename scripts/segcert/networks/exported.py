@@ -135,7 +135,7 @@ def _refuse_objects(archive: zipfile.ZipFile, members: dict[str, str], path: Pat
     for member, name in members.items():
         objects = member.startswith(OBJECTS)
         if member.endswith("_config.json"):
-            objects = any(entry.get("use_pickle") for entry in json.loads(archive.read(name))["config"].values())
+            objects |= any(entry.get("use_pickle") for entry in json.loads(archive.read(name))["config"].values())
         if member.endswith(".pt") and (content := archive.read(name)):
             try:
                 torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
