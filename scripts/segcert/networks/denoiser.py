@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from segcert.io.json_files import parse_json
 from segcert.networks.diffusers_classes import DDPMScheduler, UNet2DModel
-from segcert.networks.folders import ModelError
+from segcert.networks.folders import DENOISER_FILES, ModelError
 
 PREDICTIONS = ("epsilon", "v_prediction")
 
@@ -53,7 +53,7 @@ class DiffusionDenoiser(nn.Module):
     @classmethod
     def load(cls, folder: str | Path, steps: int = 1) -> "DiffusionDenoiser":
         """Read the diffusers folders `unet` and `scheduler` under `folder`. Raises ModelError if they are not there."""
-        for name in ("unet/config.json", "unet/diffusion_pytorch_model.safetensors", "scheduler/scheduler_config.json"):
+        for name in DENOISER_FILES:
             if not Path(folder, name).is_file():
                 raise ModelError(f"{Path(folder, name)}: missing; a denoiser's folder holds unet/ and scheduler/")
         try:
