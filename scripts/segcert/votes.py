@@ -218,15 +218,7 @@ def iterate_votes(path: str | Path) -> Iterator[tuple[str, Votes]]:
     try:
         with StoredArrays(path) as arrays:
             for image, about in read_header(arrays).items():
-                votes = Votes(
-                    selection=arrays[f"{image}/selection"],
-                    estimation=arrays[f"{image}/estimation"],
-                    sigma=about["sigma"],
-                    truth_areas=arrays[f"{image}/truth_areas"],
-                    measurements={name: arrays[f"{image}/measurement/{name}"] for name in about["measurements"]},
-                    origin=about["origin"],
-                    **{name: arrays[f"{image}/{name}"] for name in PER_DRAW},
-                )
+                votes = _read_votes(arrays, image, about)
                 if votes.digest != about["digest"]:
                     raise ValueError(f"the votes of {image} differ from their digest")
                 yield image, votes
@@ -249,6 +241,18 @@ def read_header(arrays: StoredArrays) -> dict[str, dict[str, Any]]:
         raise VotesError(f"{arrays.path}: holds no votes ({error})") from error
     images: dict[str, dict[str, Any]] = header["images"]
     return images
+
+
+def _read_votes(arrays: Mapping[str, npt.NDArray[Any]], image: str, about: Mapping[str, Any]) -> Votes:
+    return Votes(
+        selection=arrays[f"{image}/selection"],
+        estimation=arrays[f"{image}/estimation"],
+        sigma=about["sigma"],
+        truth_areas=arrays[f"{image}/truth_areas"],
+        measurements={name: arrays[f"{image}/measurement/{name}"] for name in about["measurements"]},
+        origin=about["origin"],
+        **{name: arrays[f"{image}/{name}"] for name in PER_DRAW},
+    )
 
 
 def narrow(counts: npt.NDArray[np.integer[Any]], n: int) -> Counts:
