@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import networkx
 
-from segcert.provenance.records import SUFFIX, RecordError
+from segcert.provenance.records import RecordError
 from segcert.provenance.staleness import AstrayError, find_records
 
 
@@ -133,11 +133,6 @@ class Lineage:
     def sources(self) -> dict[str, str]:
         """SHA-256 of the files that were read and that no job of the run made, by path: what came from outside."""
         return {path: sha256 for job in self.jobs for path, sha256 in job.inputs.items() if path not in self.makers}
-
-    @property
-    def record_of(self) -> dict[str, Job]:
-        """The jobs by the path of the artifact that their record stands beside."""
-        return {job.path.removesuffix(SUFFIX): job for job in self.jobs}
 
     def upstream(self, job: Job) -> list[Job]:
         """The jobs whose files a job rests on, directly or not, in the order of the work."""

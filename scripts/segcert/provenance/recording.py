@@ -90,7 +90,11 @@ def recorded(job: Any) -> Iterator[dict[str, Any]]:
         record_path(job.output[0]),
         record | {"outputs": outputs, "driver": driver} | found | _end(start, begun) | {"exit": "finished"},
     )
-    _retract_others(record_path(job.output[0]), outputs)
+    # Delete other records of these outputs: of a job for other noise levels, whose place this one takes
+    for path in {other for name in outputs for other in Path(name).parent.glob(f"*{SUFFIX}")}:
+        with contextlib.suppress(RecordError):
+            if path != record_path(job.output[0]) and not outputs.keys().isdisjoint(load_record(path)["outputs"]):
+                path.unlink(missing_ok=True)
     if failure:
         failure.unlink(missing_ok=True)
 
@@ -99,15 +103,6 @@ def processor() -> str:
     """The model of this machine's processor, on which the rounding of sums may depend."""
     lines = CPU.read_text().splitlines() if CPU.exists() else []
     return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.processor())
-
-
-def _retract_others(mine: Path, outputs: Mapping[str, str]) -> None:
-    """Delete other records that speak of these outputs: of a job for other noise levels, whose place this one takes."""
-    for folder in {Path(path).parent for path in outputs}:
-        for path in folder.glob(f"*{SUFFIX}"):
-            with contextlib.suppress(RecordError):
-                if path != mine and not outputs.keys().isdisjoint(load_record(path)["outputs"]):
-                    path.unlink(missing_ok=True)
 
 
 def _end(start: float, begun: float) -> dict[str, Any]:

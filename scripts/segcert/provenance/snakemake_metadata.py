@@ -34,11 +34,10 @@ LONGEST = 255  # bytes of a file's name
 PACKED = ("data", "models")  # folders whose pointers leave run records out
 
 
-def _as_it_is(artifact: str, record: bytes) -> tuple[str, bytes]:
-    return artifact, record
+Translate = Callable[[str, bytes], tuple[str, bytes] | None]
 
 
-def pack_trail(root: str | Path = ".", translate: Callable[[str, bytes], tuple[str, bytes] | None] = _as_it_is) -> None:
+def pack_trail(root: str | Path = ".", translate: Translate | None = None) -> None:
     """Copy Snakemake's records of what is there, and the run records of data and models, to results/.trail.
 
     `translate` gives the artifact and the record to pack for those that are here; None for one that is passed over.
@@ -48,8 +47,9 @@ def pack_trail(root: str | Path = ".", translate: Callable[[str, bytes], tuple[s
         for record in (path for top in PACKED for path in (root / top).rglob(f"*{SUFFIX}")):
             _copy(record, new / "records" / record.relative_to(root))
         for path in _files(root / METADATA):
-            translated = translate(artifact_of(path.relative_to(root / METADATA)), path.read_bytes())
-            name, text = translated or ("", b"")
+            name, text = artifact_of(path.relative_to(root / METADATA)), path.read_bytes()
+            if translate:
+                name, text = translate(name, text) or ("", b"")
             packed = Path("snakemake", code_of(name))
             if (root / name).is_file() and name != POINTER and not leads_out(name):
                 with atomic_file(new / packed) as temporary:

@@ -16,7 +16,7 @@ from segcert.io.json_files import parse_json
 from segcert.io.json_models import Part, fit
 from segcert.provenance.git import git
 from segcert.provenance.lineage import Job
-from segcert.provenance.records import RecordError, load_record
+from segcert.provenance.records import SUFFIX, RecordError, load_record
 from segcert.provenance.snakemake_metadata import CONTENTS, POINTERS, TRAIL, packed_record
 
 CACHE = Path(".dvc/cache/files/md5")
@@ -44,8 +44,8 @@ def check_pointers(evidence: Evidence) -> Findings:
 
 def check_trail(evidence: Evidence) -> Findings:
     """The run records of data and models are those that were packed into results/.trail, which results.dvc covers."""
-    for artifact, job in evidence.lineage.record_of.items():
-        packed = packed_record(artifact, evidence.root)
+    for job in evidence.lineage.jobs:
+        packed = packed_record(job.path.removesuffix(SUFFIX), evidence.root)
         if not packed.exists() or packed.read_bytes() == (evidence.root / job.path).read_bytes():
             yield None
         else:
