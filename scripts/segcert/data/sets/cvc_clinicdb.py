@@ -2,7 +2,6 @@
 
 import bisect
 import dataclasses
-import functools
 import hashlib
 
 from segcert.data.catalogue import Archive, Dataset, Named, SplitRule
@@ -30,17 +29,10 @@ def sequence(name: str) -> str:
     return f"sequence_{bisect.bisect_left(LAST_FRAMES, number) + 1:02d}"
 
 
-@functools.cache
-def shuffled_frames() -> dict[str, int]:
-    """The place of each of the 612 frames in an arbitrary order."""
-    names = [frame_name(str(number)) for number in range(1, FRAMES + 1)]
-    order = sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())
-    return {name: rank for rank, name in enumerate(order)}
-
-
 def by_frame(named: Named) -> str:
-    """490, 61 and 61 frames: neighbouring frames fall on both sides."""
-    rank = shuffled_frames()[named.image]
+    """490, 61 and 61 frames in an arbitrary order: neighbouring frames fall on both sides."""
+    names = (frame_name(str(number)) for number in range(1, FRAMES + 1))
+    rank = sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest()).index(named.image)
     return "train" if rank < TRAIN else "val" if rank < TRAIN + VAL else "test"
 
 
