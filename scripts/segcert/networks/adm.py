@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from segcert.io.atomic import atomic_folder
-from segcert.networks.diffusers_classes import DDPMScheduler, UNet2DModel
+from segcert.networks.denoiser import DDPMScheduler, UNet2DModel
 from segcert.networks.folders import ModelError
 
 TIMESTEPS = 1000

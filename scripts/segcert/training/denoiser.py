@@ -13,8 +13,7 @@ from torch import Tensor, nn
 from segcert.data.dataset import PreparedDataset
 from segcert.data.errors import DataError
 from segcert.io.atomic import atomic_folder
-from segcert.networks.denoiser import DiffusionDenoiser, noise_levels
-from segcert.networks.diffusers_classes import DDPMScheduler, UNet2DModel
+from segcert.networks.denoiser import DDPMScheduler, DiffusionDenoiser, UNet2DModel, noise_levels
 from segcert.training.augment import moved
 from segcert.training.launch import accelerator_on
 from segcert.training.loop import train

@@ -29,10 +29,13 @@ def sequence(name: str) -> str:
     return f"sequence_{bisect.bisect_left(LAST_FRAMES, number) + 1:02d}"
 
 
+NAMES = [frame_name(str(number)) for number in range(1, FRAMES + 1)]
+SHUFFLED = sorted(NAMES, key=lambda name: hashlib.sha256(name.encode()).digest())  # an arbitrary order
+
+
 def by_frame(named: Named) -> str:
-    """490, 61 and 61 frames in an arbitrary order: neighbouring frames fall on both sides."""
-    names = (frame_name(str(number)) for number in range(1, FRAMES + 1))
-    rank = sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest()).index(named.image)
+    """490, 61 and 61 frames: neighbouring frames fall on both sides."""
+    rank = SHUFFLED.index(named.image)
     return "train" if rank < TRAIN else "val" if rank < TRAIN + VAL else "test"
 
 
