@@ -29,8 +29,7 @@ from segcert.io.arrays import save_arrays
 from segcert.io.atomic import atomic_file
 from segcert.networks.folders import denoiser_digest, segmenter_digest
 from segcert.provenance.code import code_files
-from segcert.provenance.digest_values import remember
-from segcert.provenance.digests import array_digest
+from segcert.provenance.digests import array_digest, remember
 from segcert.provenance.environment import locked_environment
 from segcert.provenance.recording import recorded
 from segcert.results.image_rows import interval_rows, metric_rows, read_votes

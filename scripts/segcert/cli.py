@@ -118,7 +118,7 @@ def certify(
 def explain(certificate: Annotated[Path, typer.Argument(help="NAME.certificate.json")]) -> None:
     """Say in plain words what a certificate guarantees."""
     from segcert.single_image.explain import explain as in_words
-    from segcert.single_image.explain import read_certificate
+    from segcert.single_image.schema import read_certificate
 
     _say(in_words(read_certificate(certificate)))
 
@@ -135,7 +135,7 @@ def verify(
 ) -> None:
     """Check digests and decision of a certificate, and draw some of its votes again."""
     from segcert.networks.runtime import set_up_torch
-    from segcert.single_image.explain import read_certificate
+    from segcert.single_image.schema import read_certificate
     from segcert.single_image.verify import verify as check
 
     document = read_certificate(certificate)

@@ -109,7 +109,11 @@ class Votes:
             )
         if not 0 < self.sigma < math.inf:
             raise VotesError(f"sigma: found {self.sigma}; expected a noise level above 0, in units of pixels in [0, 1]")
-        for name, values, shape in self._expected():
+        draws, (classes, height, width) = self.n0 + self.n, self.selection.shape
+        shapes = {"areas": (draws, classes), "overlaps": (draws, classes), "truth_areas": (classes,)}
+        shapes["draws"] = (draws, bits_per_pixel(classes), -(-height * width // 8))
+        beside = [(name, getattr(self, name), shape) for name, shape in shapes.items()]
+        for name, values, shape in [*beside, *((name, each, (draws,)) for name, each in self.measurements.items())]:
             if len(values) not in (0, self.n0 + self.n) and name != "truth_areas":
                 raise VotesError(f"{name}: found {len(values)} draws; expected {self.n0} + {self.n}, or none")
             if values.size and values.shape != shape:
@@ -121,16 +125,6 @@ class Votes:
             areas = self.areas[part].sum(axis=0, dtype=np.int64)
             if len(self.areas) and not np.array_equal(areas, counts.sum(axis=(1, 2), dtype=np.int64)):
                 raise VotesError(f"areas: those of the {name} draws do not add up to the counts; draw the votes again")
-
-    def _expected(self) -> Iterator[tuple[str, npt.NDArray[Any], tuple[int, ...]]]:
-        """What stands beside the counts, and the shape that it has if it is there."""
-        draws, (classes, height, width) = self.n0 + self.n, self.selection.shape
-        yield "areas", self.areas, (draws, classes)
-        yield "overlaps", self.overlaps, (draws, classes)
-        yield "truth_areas", self.truth_areas, (classes,)
-        yield "draws", self.draws, (draws, bits_per_pixel(classes), -(-height * width // 8))
-        for name, values in self.measurements.items():
-            yield name, values, (draws,)
 
     @property
     def n0(self) -> int:
@@ -204,22 +198,14 @@ class Votes:
 
 def save_votes(path: str | Path, votes: Mapping[str, Votes]) -> None:
     """Write the votes of several images, by image name, to one `.npz` file."""
-    header = {
-        "format": FORMAT,
-        "images": {
-            image: {
-                "sigma": vote.sigma,
-                "digest": vote.digest,
-                "measurements": list(vote.measurements),
-                "origin": dict(vote.origin),
-            }
-            for image, vote in votes.items()
-        },
-    }
-    arrays: dict[str, npt.NDArray[Any]] = {"header": np.array(json.dumps(header, sort_keys=True))}
+    images: dict[str, dict[str, Any]] = {}
+    arrays: dict[str, npt.NDArray[Any]] = {}
     for image, vote in votes.items():
+        images[image] = {"sigma": vote.sigma, "digest": vote.digest, "measurements": list(vote.measurements)}
+        images[image]["origin"] = dict(vote.origin)
         arrays |= {f"{image}/{name}": array for name, array in vote.arrays().items()}
-    save_arrays(path, arrays)
+    header = json.dumps({"format": FORMAT, "images": images}, sort_keys=True)
+    save_arrays(path, {"header": np.array(header), **arrays})
 
 
 def load_votes(path: str | Path) -> dict[str, Votes]:
@@ -245,18 +231,15 @@ def read_header(arrays: StoredArrays) -> dict[str, dict[str, Any]]:
 
     Raises VotesError for a file of something else.
     """
+    from segcert.io.json_models import fit  # here: certification needs numpy and scipy alone
+    from segcert.provenance.models import VotesHeader
+
     try:
         header = parse_json(str(arrays["header"]))
-        if header["format"] != FORMAT:
-            raise ValueError(f"format {header['format']!r} instead of {FORMAT!r}")
-        images: dict[str, dict[str, Any]] = header["images"]
-        for about in images.values():
-            if not isinstance(about["origin"], dict) or not isinstance(about["measurements"], list):
-                raise TypeError("origin or measurements of an image are none")
-            if isinstance(about["sigma"], bool) or not isinstance(about["sigma"], int | float):
-                raise TypeError(f"the noise level {about['sigma']!r}")
-    except (ArraysError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise VotesError(f"{arrays.path}: holds no votes ({error!r})") from error
+        fit(header, VotesHeader)
+    except (ArraysError, KeyError, ValueError) as error:
+        raise VotesError(f"{arrays.path}: holds no votes ({error})") from error
+    images: dict[str, dict[str, Any]] = header["images"]
     return images
 
 

@@ -13,7 +13,7 @@ from tests.support.checkout import TINY
 from segcert.plan.status import status
 from segcert.provenance.digests import file_digest
 from segcert.provenance.preparation import Preparation
-from segcert.provenance.temp_files import DAY
+from segcert.provenance.staleness import DAY
 
 # What Snakemake itself writes at every plan: its log, its cache of times, and the folders of `.snakemake`.
 SNAKEMAKES_OWN = (".snakemake/log/", ".snakemake/iocache/")

@@ -22,13 +22,13 @@ SEEN = {
     "data/download.py": 3,  # into an error
     "data/prepare.py": 1,  # all of them are raised as one
     "io/atomic.py": 3,  # into an error
+    "io/json_models.py": 1,  # into an error
     "networks/exported.py": 1,  # of torch, into an error
-    "networks/output_check.py": 1,  # of torch, into an error
+    "networks/registry.py": 1,  # of torch, into an error
     "plan/snakemake_plan.py": 1,  # on a terminal
     "provenance/code.py": 1,  # an error gets the name of its file
     "provenance/recording.py": 1,  # into the record of a failed job, beside its log
     "provenance/staleness.py": 1,  # of a file that is no run record: it counts for nothing
-    "single_image/explain.py": 1,  # into an error
     "training/launch.py": 1,  # on a terminal
     # What an audit found: checks.json, which a job writes, leaves `Finding.error` out (`Audit.as_artifact`)
     "audit/audit.py": 1,

@@ -13,7 +13,7 @@ from segcert.networks.denoiser import DiffusionDenoiser
 from segcert.networks.folders import ModelError
 from segcert.networks.registry import build_segmenter, load_segmenter
 from segcert.provenance.digests import file_digest
-from segcert.single_image.explain import DocumentError
+from segcert.single_image.schema import DocumentError
 from segcert.single_image.verify import verify
 from segcert.training.state import Checkpoint
 

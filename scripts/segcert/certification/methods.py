@@ -1,18 +1,15 @@
-"""The methods: how votes become decisions, what each promises, and whether settings can certify anything at all."""
+"""The methods: how votes become decisions, what each promises, and whether settings can certify anything at all.
+
+A configuration is read with this module, so the corrections themselves, with numpy, are imported where they are used.
+"""
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from segcert.certification.multiple_testing import (
-    Histogram,
-    by_threshold,
-    harmonic,
-    holm_threshold,
-    kfwer_threshold,
-    p_value_table,
-    selection_free_threshold,
-)
+if TYPE_CHECKING:
+    from segcert.certification.multiple_testing import Histogram
 
 EXACT = "with probability at least 1 - alpha, no pixel of the image is certified wrongly"
 
@@ -49,7 +46,7 @@ class Method:
 
     name: str
     guarantee: str
-    threshold: Callable[[Histogram, int, float, float, int], int]
+    threshold: Callable[["Histogram", int, float, float, int], int]
     level: Callable[[int, int, float, int], float]
     weaker: bool = False
     all_draws: bool = False
@@ -57,19 +54,27 @@ class Method:
     step_up: bool = False
 
 
-def _segcertify_threshold(histogram: Histogram, n: int, tau: float, alpha: float, k: int) -> int:
+def _segcertify_threshold(histogram: "Histogram", n: int, tau: float, alpha: float, k: int) -> int:
+    from segcert.certification.multiple_testing import holm_threshold, p_value_table
+
     return holm_threshold(histogram, p_value_table(n, tau), alpha)
 
 
-def _holm_threshold(histogram: Histogram, n: int, tau: float, alpha: float, k: int) -> int:
+def _holm_threshold(histogram: "Histogram", n: int, tau: float, alpha: float, k: int) -> int:
+    from segcert.certification.multiple_testing import selection_free_threshold
+
     return selection_free_threshold(histogram, n, tau, alpha)
 
 
-def _kfwer_threshold(histogram: Histogram, n: int, tau: float, alpha: float, k: int) -> int:
+def _kfwer_threshold(histogram: "Histogram", n: int, tau: float, alpha: float, k: int) -> int:
+    from segcert.certification.multiple_testing import kfwer_threshold, p_value_table
+
     return kfwer_threshold(histogram, p_value_table(n, tau), alpha, k)
 
 
-def _by_threshold(histogram: Histogram, n: int, tau: float, alpha: float, k: int) -> int:
+def _by_threshold(histogram: "Histogram", n: int, tau: float, alpha: float, k: int) -> int:
+    from segcert.certification.multiple_testing import by_threshold, p_value_table
+
     return by_threshold(histogram, p_value_table(n, tau), alpha)
 
 
@@ -82,6 +87,8 @@ def _kfwer_level(pixels: int, certified: int, alpha: float, k: int) -> float:
 
 
 def _by_level(pixels: int, certified: int, alpha: float, k: int) -> float:
+    from segcert.certification.multiple_testing import harmonic
+
     return (certified + 1) * alpha / (pixels * harmonic(pixels))
 
 

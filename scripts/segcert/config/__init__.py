@@ -1,6 +1,6 @@
 """The configuration: its model, and what to write where it is wrong."""
 
 from segcert.config.errors import ConfigError
-from segcert.config.schema import DATASETS, Config
+from segcert.config.schema import Config
 
-__all__ = ["DATASETS", "Config", "ConfigError"]
+__all__ = ["Config", "ConfigError"]

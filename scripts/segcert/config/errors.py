@@ -21,8 +21,15 @@ def explain(config: type[BaseModel], problem: dict[str, Any]) -> str:
     keys = [key for key in problem["loc"] if isinstance(key, str)]
     if problem["type"] == "value_error":
         return f"{'.'.join(keys)}: {problem['msg']}".removeprefix(": ").replace("Value error, ", "")
+    where = ".".join(map(str, problem["loc"]))
+    found = f"`{where}`: found {problem['input']!r}; expected {problem['msg'].removeprefix('Input should be ')}"
     if keys[0] in OWN:
-        return _explain_own(OWN[keys[0]], keys, problem)
+        fields, key = OWN[keys[0]].model_fields, keys[min(2, len(keys) - 1)]
+        if problem["type"] != "extra_forbidden":
+            return found + (f" ({fields[key].description})" if key in fields else "")
+        near = difflib.get_close_matches(key, fields, n=1)
+        instead = f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(fields)}"
+        return f"`{where}`: there is no such key; {instead}"
     model = config
     for depth, key in enumerate(keys):
         if key not in model.model_fields:
@@ -32,21 +39,7 @@ def explain(config: type[BaseModel], problem: dict[str, Any]) -> str:
             model = annotation
         else:
             break
-    where = ".".join(map(str, problem["loc"]))
-    expected = problem["msg"].removeprefix("Input should be ")
-    return f"`{where}`: found {problem['input']!r}; expected {expected}. {_field_help(config, keys)}"
-
-
-def _explain_own(section: type[BaseModel], keys: list[str], problem: dict[str, Any]) -> str:
-    where, key = ".".join(map(str, problem["loc"])), keys[min(2, len(keys) - 1)]
-    if problem["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(key, section.model_fields, n=1)
-        return f"`{where}`: there is no such key; " + (
-            f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(section.model_fields)}"
-        )
-    field = section.model_fields.get(key)
-    example = f" ({field.description})" if field else ""
-    return f"`{where}`: found {problem['input']!r}; expected {problem['msg'].removeprefix('Input should be ')}{example}"
+    return f"{found}. {_field_help(config, keys)}"
 
 
 def _unknown(config: type[BaseModel], model: type[BaseModel], keys: list[str]) -> str:

@@ -9,24 +9,12 @@ from pydantic import Field, ValidationError, model_validator
 from segcert.certification.methods import METHODS, SEGCERTIFY
 from segcert.config.errors import ConfigError, explain, in_yaml
 from segcert.config.networks import Denoiser, OwnModel, Segmenter
-from segcert.config.sections import (
-    Attack,
-    Count,
-    Measure,
-    Name,
-    OwnData,
-    Phantom,
-    Report,
-    Sampling,
-    Section,
-    Sigma,
-)
+from segcert.config.sections import Attack, Count, Measure, Name, OwnData, Phantom, Report, Sampling, Section, Sigma
+from segcert.data.catalogue import NAMES
+from segcert.networks.architectures import ARCHITECTURES
 
 # Snakemake takes no one-letter key on its command line, so `--config draws=1000` means n.
 ALIASES = {"draws": "n"}
-
-ARCHITECTURES = ("unet", "resunetpp", "deeplabv3plus")
-DATASETS = ("phantom", "montgomery", "shenzhen", "jsrt", "isic2018", "cvc_clinicdb", "kvasir_seg")
 
 
 class Config(Section):
@@ -47,8 +35,8 @@ class Config(Section):
     datasets: list[Name] = Field(
         ["phantom"],
         min_length=1,
-        description="Data sets: phantom (synthetic), montgomery, shenzhen, jsrt, isic2018, cvc_clinicdb, kvasir_seg "
-        "(`segcert datasets`), and those of one's own in `own_data`",
+        description=f"Data sets: {', '.join(NAMES)} (`segcert datasets` says what they are), and those of one's own in "
+        "`own_data`",
     )
     own_data: dict[Name, OwnData] = Field(
         {},
@@ -78,8 +66,7 @@ class Config(Section):
     models: list[Name] = Field(
         ["unet"],
         min_length=1,
-        description="Segmentation networks: unet, resunetpp, deeplabv3plus (the paper's), and those of one's own in "
-        "`own_models`",
+        description=f"Segmentation networks: {', '.join(ARCHITECTURES)}, and those of one's own in `own_models`",
     )
     own_models: dict[Name, OwnModel] = Field(
         {},
@@ -99,8 +86,7 @@ class Config(Section):
         "256x256 ImageNet pictures, the paper's (adm256; 2.2 GB are fetched)",
     )
     denoising_steps: Count = Field(
-        1,
-        description="Network calls per denoised image: 1 is one-shot denoising; k descend from t* by DDIM",
+        1, description="Network calls per denoised image: 1 is one-shot denoising; k descend from t* by DDIM"
     )
     gpus: Count = Field(1, description="GPUs on one node among which each training is dealt out, where there are any")
     sigmas: list[Sigma] = Field(
@@ -162,10 +148,10 @@ class Config(Section):
                     f"`{key}`: found {in_yaml(values)}; an entry stands twice. "
                     f"Write `{key}: {in_yaml(list(dict.fromkeys(values)))}`"
                 )
-        for own, built_in in (("own_data", (*DATASETS, "adm256")), ("own_models", ARCHITECTURES)):
+        for own, built_in in (("own_data", (*NAMES, "adm256")), ("own_models", ARCHITECTURES)):
             if taken := set(built_in) & set(getattr(self, own)):
                 raise ValueError(f"`{own}`: found {min(taken)}, a name segcert has given already. Choose another name")
-        datasets, models = (*DATASETS, *self.own_data), (*ARCHITECTURES, *self.own_models)
+        datasets, models = (*NAMES, *self.own_data), (*ARCHITECTURES, *self.own_models)
         for key in ("datasets", "splits", "exclude"):
             _require_known(key, getattr(self, key), datasets, "own_data")
         _require_known("denoiser.shared", self.denoiser.shared, self.datasets, "datasets")
@@ -196,9 +182,11 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _image_can_be_divided(self) -> Self:
-        halvings = {f"the network {name}": 5 for name in self.models if name in ("resunetpp", "deeplabv3plus")}
-        if "unet" in self.models:
-            halvings["segmenter.depth"] = self.segmenter.depth
+        halvings = {}
+        for name in self.models:
+            if name in ARCHITECTURES:
+                often = ARCHITECTURES[name].halvings
+                halvings["segmenter.depth" if often is None else f"the network {name}"] = often or self.segmenter.depth
         if "ddpm" in self.denoisers:
             halvings["the levels of denoiser.channels"] = len(self.denoiser.layout[0]) - 1
         if "adm256" in self.denoisers:
@@ -219,13 +207,17 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _batches_can_be_dealt_out(self) -> Self:
-        normalised = 2 if "deeplabv3plus" in self.models else 1  # it normalises one number per image and channel
-        for key, section, least in (("segmenter", self.segmenter, normalised), ("denoiser", self.denoiser, 1)):
-            if section.batch_size < least * self.gpus:
+        least = {"segmenter": 1, "denoiser": 1}
+        why = ""
+        for name in self.models:
+            if name in ARCHITECTURES and ARCHITECTURES[name].least_batch > least["segmenter"]:
+                least["segmenter"] = ARCHITECTURES[name].least_batch
+                why = f", as {name} learns from no single image"
+        for key, section in (("segmenter", self.segmenter), ("denoiser", self.denoiser)):
+            if section.batch_size < least[key] * self.gpus:
                 raise ValueError(
-                    f"`{key}.batch_size`: found {section.batch_size}; expected {least} or more for each of `gpus: "
-                    f"{self.gpus}`" + (", as deeplabv3plus learns from no single image" if least > 1 else "") + ". "
-                    f"Write `{key}: {{batch_size: {least * self.gpus}}}`"
+                    f"`{key}.batch_size`: found {section.batch_size}; expected {least[key]} or more for each of `gpus: "
+                    f"{self.gpus}`{why}. Write `{key}: {{batch_size: {least[key] * self.gpus}}}`"
                 )
         return self
 

@@ -84,18 +84,15 @@ class OwnData(Section):
             raise ValueError(f"`window`: found {list(self.window)}; expected [low, high] with low below high")
         if self.pixel_size and min(self.pixel_size) <= 0:
             raise ValueError(f"`pixel_size`: found {list(self.pixel_size)}; expected mm, above 0")
-        if self.group_pattern and not _has_group(self.group_pattern):
+        try:
+            groups = re.compile(self.group_pattern or "()").groups
+        except re.error:
+            groups = 0
+        if not groups:
             raise ValueError(
                 f"`group_pattern`: found {self.group_pattern!r}; expected a regular expression with a (group)"
             )
         return self
-
-
-def _has_group(pattern: str) -> bool:
-    try:
-        return re.compile(pattern).groups > 0
-    except re.error:
-        return False
 
 
 class Sampling(Section):

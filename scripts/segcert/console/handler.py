@@ -6,14 +6,103 @@ segcert need not be installed. Set up from the Snakefile it is found wherever th
 
 import logging
 import os
+import signal
+import sys
+import threading
+import time
 from collections.abc import Callable
-from typing import Any
+from types import FrameType, TracebackType
+from typing import Any, TextIO
 
-from segcert.console.interrupt import end_jobs_at_ctrl_c
+import psutil
+from tqdm import tqdm
+
 from segcert.console.run_lines import RunLines, without_frame
-from segcert.console.screen import Screen
 
+BAR = "{n_fmt}/{total_fmt} {bar:20} {elapsed} {desc}"
+SHELLS = {"bash", "dash", "sh"}  # a job's shell stays until the job has ended
 SNAKEMAKES = "DefaultStreamHandler"  # its name of the handler that writes to the terminal
+
+
+class Screen:
+    """The screen that shows a run: a bar at the foot of a terminal, lines above it; on a pipe the lines alone.
+
+    What jobs write on a terminal goes above the bar as well, line by line.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+        self.bar: tqdm[Any] | None = None
+        self.muted = False  # for jobs that are being ended
+        self._relays: list[Relay] = []
+        # CI and editors give programs a terminal that shows no bar
+        self.terminal = stream.isatty() and os.environ.get("TERM") != "dumb" and not os.environ.get("CI")
+
+    def write(self, line: str) -> None:
+        """Write a line, above the bar if there is one."""
+        if self.bar is None:
+            print(line, file=self.stream, flush=True)
+        else:
+            tqdm.write(line, file=self.stream)
+
+    def show_bar(self, done: int, total: int | None, doing: str) -> None:
+        """Draw the bar, on a terminal."""
+        if not self.terminal:
+            return
+        if self.bar is None:
+            self._relays = [Relay(name, self) for name in ("stdout", "stderr") if getattr(sys, name).isatty()]
+            self.stream = sys.stderr
+            self.bar = tqdm(total=total, file=self.stream, dynamic_ncols=True, leave=False, bar_format=BAR)
+        if (self.bar.n, self.bar.desc) != (done, doing):
+            self.bar.n = done
+            self.bar.set_description_str(doing)
+
+    def hide_bar(self) -> None:
+        """Take the bar away; lines go on."""
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
+
+    def close(self) -> None:
+        """Give the terminal back."""
+        self.hide_bar()
+        for relay in self._relays:
+            relay.close()
+        self._relays = []
+
+
+class Relay:
+    """Passes on what this process's children write to their stdout or stderr, in whole lines.
+
+    The children's end is a pipe: they see no terminal, and draw no bars of their own. This process goes on
+    writing to the terminal.
+    """
+
+    def __init__(self, name: str, screen: Screen) -> None:
+        stream = getattr(sys, name)
+        stream.flush()
+        self.descriptor = stream.fileno()
+        self.terminal = os.dup(self.descriptor)
+        reading, writing = os.pipe()
+        os.dup2(writing, self.descriptor)
+        os.close(writing)
+        setattr(sys, name, open(self.terminal, "w", buffering=1, encoding=stream.encoding, errors="replace"))  # noqa: SIM115
+        self._thread = threading.Thread(target=self._pass_on, args=(reading, screen), daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Give the terminal back to children to come, once those that run have said what they had to."""
+        os.dup2(self.terminal, self.descriptor)
+        self._thread.join(timeout=1)
+
+    @staticmethod
+    def _pass_on(reading: int, screen: Screen) -> None:
+        with open(reading, encoding="utf-8", errors="replace") as lines:
+            for line in lines:
+                if line.startswith("Traceback"):
+                    time.sleep(0.2)  # Ctrl-C reaches a job before this process has heard of it
+                if not screen.muted:
+                    screen.write(line.rstrip("\n"))
 
 
 class RunHandler(logging.Handler):
@@ -65,11 +154,7 @@ def verbose() -> bool:
 
 
 def show_run(
-    logger: logging.Logger,
-    settings: Any,
-    log: str | None,
-    is_target: Callable[[str], bool],
-    local: Callable[[], bool],
+    logger: logging.Logger, settings: Any, log: str | None, is_target: Callable[[str], bool], local: Callable[[], bool]
 ) -> None:
     """Show this run by a line per job, unless it is a plan, or the command line asks for something of Snakemake's.
 
@@ -95,3 +180,52 @@ def show_run(
     shown = RunHandler(RunLines(log, is_target), Screen(getattr(handler, "stream")))  # noqa: B009
     logger.addHandler(shown)
     end_jobs_at_ctrl_c(local, begun=shown.interrupt)
+
+
+def end_jobs_at_ctrl_c(local: Callable[[], bool], begun: Callable[[], None]) -> None:
+    """At Ctrl-C ask the jobs of this machine to end and stop as after SIGTERM; at a second one stop at once.
+
+    Snakemake's own way breaks off its event loop, prints a traceback of a hundred lines, and lets the jobs run on.
+
+    Parameters
+    ----------
+    local
+        Tells if jobs run on this machine. Those of a cluster Snakemake cancels itself.
+    begun
+        Called when jobs begin to be ended. It must not write: it runs in the midst of anything.
+    """
+
+    def interrupted(_number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        stop = signal.getsignal(signal.SIGTERM)  # of Snakemake's scheduler, once there is one
+        if not callable(stop) or not local():
+            raise KeyboardInterrupt
+        begun()
+        # In a thread: it waits for a lock that the interrupted code may hold.
+        threading.Thread(target=_end_jobs, args=(lambda: stop(signal.SIGTERM, frame),), daemon=True).start()
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, interrupted)
+        sys.excepthook = _without_traceback
+
+
+def _end_jobs(stop: Callable[[], object]) -> None:
+    """Start no more jobs; send SIGTERM to each process of those that run, also to one that is just being started."""
+    stop()
+    told = set()
+    while True:
+        for process in psutil.Process().children(recursive=True):
+            try:
+                if process.pid not in told and process.name() not in SHELLS:
+                    process.terminate()
+                    told.add(process.pid)
+            except psutil.Error:  # it has ended
+                continue
+        time.sleep(0.2)
+
+
+def _without_traceback(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        print("Interrupted. The same command goes on.", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, traceback)

@@ -229,15 +229,13 @@ def _unpack_seven_zip(path: Path, folder: Path) -> None:
 def _rar_members(path: Path) -> list[Member]:
     from unrar.cffi.rarfile import RarFile
 
-    return [
-        Member(info.filename, info.file_size, not _is_rar_link(info._header.headerDataEx))
-        for info in RarFile(path).infolist()
-        if not info.is_dir()
-    ]
-
-
-def _is_rar_link(header: Any) -> bool:
-    return bool(header.RedirType) or (header.HostOS == RAR_UNIX and stat.S_ISLNK(header.FileAttr))
+    members = []
+    for info in RarFile(path).infolist():
+        header = info._header.headerDataEx
+        link = bool(header.RedirType) or (header.HostOS == RAR_UNIX and stat.S_ISLNK(header.FileAttr))
+        if not info.is_dir():
+            members.append(Member(info.filename, info.file_size, not link))
+    return members
 
 
 def _unpack_rar(path: Path, folder: Path) -> None:

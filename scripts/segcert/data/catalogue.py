@@ -8,12 +8,13 @@ What a person has to know of a data set, and to do to get it.
 import dataclasses
 import importlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from types import ModuleType
 
 from segcert.data.errors import DataError
-from segcert.data.raster import PixelSize
 
-NAMES = ("phantom", "montgomery", "shenzhen", "jsrt", "isic2018", "cvc_clinicdb", "kvasir_seg")
+SETS = Path(__file__).with_name("sets")
+NAMES = tuple(sorted(path.stem for path in SETS.glob("[!_]*.py")))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,11 +50,6 @@ class SplitRule:
     leaks: bool = False
     names: frozenset[str] = frozenset()
     counts: Mapping[str, int] = dataclasses.field(default_factory=dict)
-
-    @property
-    def tests(self) -> int | None:
-        """How many it tests, where that is known before the images are there."""
-        return self.counts.get("test")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,7 +106,7 @@ class Dataset:
     images: int | None = None
     masked: int | None = None
     native_sizes: tuple[tuple[int, int], ...] = ()
-    pixel_size: PixelSize | None = None
+    pixel_size: tuple[float, float] | None = None
     bits: int = 8
     left_out_limit: float = 0.05
     allow_empty: bool = False
@@ -153,8 +149,9 @@ def overview(all_known: Iterable[Dataset]) -> str:
     rows = [("name", "images", "modality", "classes", "to get", "licence")]
     for about in all_known:
         by_hand = [archive for archive in about.archives if not archive.url]
-        partly = "partly " * (len(by_hand) < len(about.archives))
-        how = f"{partly}by hand" if by_hand else "fetched" if about.archives else "made here"
+        how = "fetched" if about.archives else "made here"
+        if by_hand:
+            how = "by hand" if len(by_hand) == len(about.archives) else "partly by hand"
         count = f"{about.images}" if about.images else "any"
         rows.append((about.name, count, about.modality, ", ".join(about.classes[1:]), how, about.licence))
     rows.append(("folder", "any", "your own", "your own", "yours", "yours"))
@@ -192,20 +189,21 @@ def _facts(about: Dataset) -> Iterator[str]:
     order = " (where they overlap, the later one counts)" if len(about.classes) > 2 else ""
     yield f"Classes: {', '.join(about.classes)}{order}"
     yield f"Grouped by: {about.group}"
-    for number, (name, rule) in enumerate(about.splits.items()):
-        notes = " (the default)" * (number == 0) + " (LEAKS between the splits)" * rule.leaks
-        yield f"Split {name}{notes}: {rule.description}"
+    notes = " (the default)"
+    for name, rule in about.splits.items():
+        leaks = " (LEAKS between the splits)" if rule.leaks else ""
+        yield f"Split {name}{notes}{leaks}: {rule.description}"
+        notes = ""
 
 
 def _archives(about: Dataset) -> Iterator[str]:
-    by_hand = [archive for archive in about.archives if not archive.url]
     for archive in about.archives:
         size = f"{archive.bytes / 1e6:,.0f} MB" if archive.bytes else "size not known"
-        known = {"sha256": archive.sha256, "md5": archive.md5}
-        sums = [f"{kind} {value}" for kind, value in known.items() if value]
-        checked = sums[0] if sums else "checksum not published: recorded when first seen"
+        checked = "checksum not published: recorded when first seen"
+        if archive.sha256 or archive.md5:
+            checked = f"sha256 {archive.sha256}" if archive.sha256 else f"md5 {archive.md5}"
         yield f"  {archive.name}: {archive.url or 'by hand'} ({size}, {checked})"
-    if by_hand:
+    if by_hand := [archive for archive in about.archives if not archive.url]:
         yield how_to_get(about, by_hand)
     elif about.archives:
         yield f"Fetched into data/raw/{about.name}/; an archive or its unpacked folder that lies there is taken."

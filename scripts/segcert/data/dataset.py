@@ -8,18 +8,18 @@ import dataclasses
 import functools
 import hashlib
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, ValidationError
 
 from segcert.data.errors import DataError
 from segcert.data.raster import Labels, PixelSize, to_unit
-from segcert.io.json_files import parse_json
+from segcert.io.json_models import Part, read_document
 
 SPLITS = ("train", "val", "test")
 
@@ -96,25 +96,25 @@ def check_groups(what: str, rows: Iterable[tuple[str, str, str]], group: str) ->
             )
 
 
-class _Stated(dict[str, Any]):
-    """What a file states; DataError, naming it, for what it does not."""
+class About(Part):
+    """What the library reads of dataset.json."""
 
-    path: Path | None = None
+    bits: int = Field(ge=1, le=16)
+    channels: Literal[1, 3]
+    classes: list[str] = Field(min_length=1)
+    image_size: PositiveInt
+    name: str
+    title: str
+    synthetic: bool
 
-    def __missing__(self, key: str) -> Any:
-        raise DataError(f"{self.path}: says nothing of {key}; delete it and run snakemake again")
 
+class Splits(Part):
+    """The names of the images of each split, and whether images of one group may fall on several sides."""
 
-def _texts(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(each, str) for each in value)
-
-
-HOLDS: dict[str, Callable[[Any], bool]] = {
-    "bits": lambda value: type(value) is int and 1 <= value <= 16,
-    "channels": lambda value: type(value) is int and value in (1, 3),
-    "classes": lambda value: _texts(value) and bool(value),
-    **dict.fromkeys(SPLITS, _texts),
-}
+    train: list[str | int]
+    val: list[str | int]
+    test: list[str | int]
+    leaks: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,7 +126,7 @@ class PreparedDataset:
     @functools.cached_property
     def about(self) -> dict[str, Any]:
         """What dataset.json says: name, title, classes, channels, bits, image_size, terms, citation, ..."""
-        return self._json("dataset.json")
+        return self._json("dataset.json", About)
 
     @functools.cached_property
     def rows(self) -> dict[str, Row]:
@@ -138,9 +138,9 @@ class PreparedDataset:
 
         Raises DataError, naming what is missing or was changed.
         """
-        stated = self._json("splits.json")
+        stated = self._json("splits.json", Splits)
         for split in SPLITS:
-            if stated.get(split) != self.names(split):
+            if stated[split] != self.names(split):
                 raise DataError(
                     f"{self.index}: its images in {split} are not those of splits.json beside it; delete {self.index} "
                     "and run snakemake again"
@@ -195,16 +195,6 @@ class PreparedDataset:
             )
         return data
 
-    def _json(self, name: str) -> dict[str, Any]:
-        path = self.index.parent / name
-        try:
-            stated = parse_json(path.read_bytes())
-            if not isinstance(stated, dict):
-                raise ValueError(f"found a {type(stated).__name__}")
-            content = _Stated(stated)
-            content.path = path
-            if wrong := [key for key, holds in HOLDS.items() if key in content and not holds(content[key])]:
-                raise ValueError(f"{wrong[0]}: found {content[wrong[0]]!r}")
-        except (OSError, ValueError) as error:
-            raise DataError(f"{path}: cannot be read ({error}); delete {self.index} and run snakemake again") from error
-        return content
+    def _json(self, name: str, model: type[Part]) -> dict[str, Any]:
+        advice = f"delete {self.index} and run snakemake again"
+        return read_document(self.index.parent / name, model, DataError, "cannot be read", advice)

@@ -76,7 +76,9 @@ def decode_values(data: bytes) -> tuple[npt.NDArray[np.uint16], bool]:
     image = decode(data)
     if file_format(data) in ("PNG", ""):
         with Image.open(io.BytesIO(data)) as file:
-            if file.mode == "P" and not _gray_palette(file):
+            palette = file.getpalette("RGB") if file.mode == "P" else None
+            colours = np.reshape(palette or [], (-1, 3))
+            if (colours != colours[:, :1]).any():
                 return np.asarray(ImageOps.exif_transpose(file), dtype=np.uint16), True
     if data[:2] == JPEG:
         return image.gray().pixels[0], False
@@ -158,11 +160,6 @@ def _stored(pixels: npt.NDArray[Any]) -> Stored:
         raise DataError(f"holds {pixels.dtype} from {pixels.min()} to {pixels.max()}; expected 8 or 16 bits, unsigned")
     bits = 8 if pixels.dtype == np.uint8 else 12 if pixels.max() <= 4095 else 16
     return Stored(np.ascontiguousarray(planes, dtype=np.uint16), bits)
-
-
-def _gray_palette(image: Image.Image) -> bool:
-    colours = np.reshape(image.getpalette("RGB") or [], (-1, 3))
-    return bool((colours == colours[:, :1]).all())
 
 
 def _check_size(height: int, width: int) -> None:

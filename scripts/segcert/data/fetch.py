@@ -11,7 +11,6 @@ import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from segcert.data.archives import KINDS, ends_with, is_archive, list_archive, list_folder
 from segcert.data.catalogue import Archive, Dataset, how_to_get, terms
@@ -49,12 +48,18 @@ def fetch(about: Dataset, folder: str | Path, mirror: str | None = None) -> None
     for archive in lacking:
         there[archive.name] = [_bring(archive, folder, mirror, sums)]
     found = {path: archive for archive in about.archives for path in there[archive.name]}
-    write_manifest(
-        folder,
-        about.name,
-        [_entry(archive, path, folder) for path, archive in found.items() if is_archive(path)],
-        {path.relative_to(folder).as_posix(): path for path in found if not is_archive(path)},
-    )
+    entries, loose = [], {}
+    for path, archive in found.items():
+        name = path.relative_to(folder).as_posix()
+        if not is_archive(path):
+            loose[name] = path
+            continue
+        digest = file_digest(path)
+        official = _is_official(archive, path, digest)
+        if official is False:
+            log.warning("%s: not the official release", path)
+        entries.append({"name": name, "bytes": path.stat().st_size, "sha256": digest, "official": official})
+    write_manifest(folder, about.name, entries, loose)
 
 
 def _lying_there(archive: Archive, folder: Path, mirror: str | None, sums: Mapping[str, str]) -> list[Path]:
@@ -66,11 +71,13 @@ def _lying_there(archive: Archive, folder: Path, mirror: str | None, sums: Mappi
             ends_with(archive.holds, member.name) for member in list_archive(path)
         ):
             continue
-        if _is_wrong(archive, path, sums):
+        digest = file_digest(path)
+        official, listed = _is_official(archive, path, digest), sums.get(path.name)
+        if digest != listed and (official is False or (official is None and listed)):
             rejected = _put_aside(path)
             if not mirror:
                 raise DataError(
-                    f"{path}: SHA-256 is {file_digest(rejected)}, expected {_expected(archive)}; put aside as "
+                    f"{path}: SHA-256 is {digest}, expected {_expected(archive)}; put aside as "
                     f"{rejected}, not used. A damaged download? Get it again. From a mirror? Name it again: "
                     "--config mirror=..."
                 )
@@ -80,14 +87,6 @@ def _lying_there(archive: Archive, folder: Path, mirror: str | None, sums: Mappi
             log.info("%s: taken for %s", path, archive.name)
         return [path]
     return [path for path in loose if ends_with(archive.holds, path.relative_to(folder).as_posix())]
-
-
-def _is_wrong(archive: Archive, path: Path, sums: Mapping[str, str]) -> bool:
-    """Whether a file differs from what the mirror lists and from what was published; without either, it does not."""
-    digest = file_digest(path)
-    official = _is_official(archive, path, digest)
-    listed = sums.get(path.name)
-    return digest != listed and not official and not (official is None and listed is None)
 
 
 def _bring(archive: Archive, folder: Path, mirror: str | None, sums: Mapping[str, str]) -> Path:
@@ -100,8 +99,14 @@ def _bring(archive: Archive, folder: Path, mirror: str | None, sums: Mapping[str
     source = f"{str(mirror).rstrip('/')}/{name}" if name else str(archive.url)
     target = folder / (name or archive.name)
     unverified = target.with_name(f"{target.name}.unverified")
-    if not unverified.exists():
-        _transfer(source, unverified)
+    if not unverified.exists() and source.startswith(("http://", "https://")):
+        download(source, unverified, unverified.stem)
+    elif not unverified.exists():
+        path = Path(source).expanduser()
+        if not path.is_file():
+            raise DataError(f"{public(source)}: no such file in the mirror; put it there, or leave `mirror` out")
+        with atomic_file(unverified) as temporary:
+            shutil.copyfile(path, temporary)
     digest = file_digest(unverified)
     official = digest == sums[name] if name else _is_official(archive, unverified, digest)
     if official is None:
@@ -117,31 +122,15 @@ def _bring(archive: Archive, folder: Path, mirror: str | None, sums: Mapping[str
     return target
 
 
-def _transfer(source: str, target: Path) -> None:
-    if source.startswith(("http://", "https://")):
-        download(source, target, target.stem)
-        return
-    path = Path(source).expanduser()
-    if not path.is_file():
-        raise DataError(f"{public(source)}: no such file in the mirror; put it there, or leave `mirror` out")
-    with atomic_file(target) as temporary:
-        shutil.copyfile(path, temporary)
-
-
-def _entry(archive: Archive, path: Path, folder: Path) -> dict[str, Any]:
-    name = path.relative_to(folder).as_posix()
-    digest = file_digest(path)
-    official = _is_official(archive, path, digest)
-    if official is False:
-        log.warning("%s: not the official release", path)
-    return {"name": name, "bytes": path.stat().st_size, "sha256": digest, "official": official}
-
-
 def _is_official(archive: Archive, path: Path, digest: str) -> bool | None:
     """Whether a file, of this SHA-256, is what was published; None where no checksum was."""
     if archive.sha256:
         return digest == archive.sha256
-    return _md5(path) == archive.md5 if archive.md5 else None
+    if not archive.md5:
+        return None
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    return found == archive.md5
 
 
 def _expected(archive: Archive) -> str:
@@ -161,11 +150,6 @@ def _put_aside(path: Path, named: Path | None = None) -> Path:
     rejected = next(candidate for each in names if not (candidate := path.with_name(each)).exists())
     path.replace(rejected)
     return rejected
-
-
-def _md5(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def _published_sums(mirror: str) -> dict[str, str]:

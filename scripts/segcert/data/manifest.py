@@ -3,35 +3,42 @@
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel
+from pydantic import AfterValidator, Field
 
 from segcert.data.archives import File, open_archive
 from segcert.data.errors import DataError
 from segcert.io.atomic import atomic_file
 from segcert.io.json_files import leads_out
+from segcert.io.json_models import Part, read_document
 from segcert.io.progress import track
 from segcert.provenance.digests import file_digest
 
 MANIFEST = "manifest.json"
 
 
-class ArchiveEntry(BaseModel):
+def _within_the_folder(name: str) -> str:
+    if leads_out(name):
+        raise ValueError(f"it names {name!r}, outside of its folder")
+    return name
+
+
+class ArchiveEntry(Part):
     """An archive: its name, size, SHA-256, and whether it is the official release (None: no checksum was published)."""
 
-    name: str
+    name: Annotated[str, AfterValidator(_within_the_folder)]
     bytes: int
     sha256: str
     official: bool | None
 
 
-class Manifest(BaseModel):
+class Manifest(Part):
     """What lies in the folder: archives, and the SHA-256 of loose files by path."""
 
     dataset: str
-    archives: list[ArchiveEntry] = []
-    files: dict[str, str] = {}
+    archives: list[ArchiveEntry] = Field([])
+    files: dict[str, str] = Field({})
 
     def digests(self, folder: str | Path) -> dict[str, str]:
         """SHA-256 of each archive and loose file in `folder`, by path."""
@@ -51,14 +58,9 @@ def write_manifest(
 
 def read_manifest(folder: Path) -> Manifest:
     """The manifest of a data set. Raises DataError when it is missing or damaged, or names files elsewhere."""
-    path = folder / MANIFEST
-    try:
-        manifest = Manifest.model_validate_json(path.read_bytes())
-        if outside := next((each.name for each in manifest.archives if leads_out(each.name)), None):
-            raise ValueError(f"it names {outside!r}, outside of its folder")
-        return manifest
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: is no manifest ({error}); delete it and run snakemake again") from error
+    advice = "delete it and run snakemake again"
+    document = read_document(folder / MANIFEST, Manifest, DataError, "is no manifest", advice)
+    return Manifest.model_validate(document)
 
 
 @contextlib.contextmanager

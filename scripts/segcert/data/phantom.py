@@ -16,6 +16,8 @@ from segcert.data.pairs import Found, Pair
 from segcert.data.raster import Labels, Raster
 
 Field = npt.NDArray[np.float64]
+Rng = np.random.Generator
+Extent = tuple[float, float]
 
 LUNGS, HEART = 1, 2
 OVERSAMPLING = 2
@@ -44,12 +46,9 @@ def draw_phantom(name: str, size: int) -> tuple[Raster, Labels]:
     body = _blob(x, y, rng, (middle, 0.62), (rng.uniform(0.42, 0.48), 0.62), power=3.0, wobble=0.02)
     base = rng.uniform(0.74, 0.84)
     lungs = [_lung(x, y, rng, middle, side, top, base) for side in (-1, 1)]
-    heart = _blob(
-        x, y, rng,
-        (middle + rng.uniform(0.03, 0.08), base - rng.uniform(0.12, 0.18)),
-        (rng.uniform(0.12, 0.17), rng.uniform(0.11, 0.16)),
-        power=2.2, wobble=0.06, tilt=rng.uniform(0.2, 0.7),
-    )  # fmt: skip
+    center = (middle + rng.uniform(0.03, 0.08), base - rng.uniform(0.12, 0.18))
+    radii = (rng.uniform(0.12, 0.17), rng.uniform(0.11, 0.16))
+    heart = _blob(x, y, rng, center, radii, power=2.2, wobble=0.06, tilt=rng.uniform(0.2, 0.7))
 
     air = np.maximum(*(_soft(lung, fine) for lung in lungs))
     picture = 0.08 + rng.uniform(0.50, 0.60) * _soft(body, fine)
@@ -72,9 +71,8 @@ def draw_phantom(name: str, size: int) -> tuple[Raster, Labels]:
 
 
 def _blob(
-    x: Field, y: Field, rng: np.random.Generator, center: tuple[float, float], radii: tuple[float, float],
-    power: float, wobble: float, tilt: float = 0.0,
-) -> Field:  # fmt: skip
+    x: Field, y: Field, rng: Rng, center: Extent, radii: Extent, power: float, wobble: float, tilt: float = 0.0
+) -> Field:
     """A superellipse whose outline waves a little: below 1 inside, above 1 outside."""
     u, v = x - center[0], y - center[1]
     u, v = np.cos(tilt) * u + np.sin(tilt) * v, np.cos(tilt) * v - np.sin(tilt) * u
@@ -95,19 +93,8 @@ def _lung(x: Field, y: Field, rng: np.random.Generator, middle: float, side: int
         * rng.uniform(0.15, 0.35)
     )
     inner = (x - center[0]) / narrowing + center[0]
-    return (
-        _blob(
-            inner,
-            y,
-            rng,
-            center,
-            (rng.uniform(0.13, 0.165), height),
-            power=2.4,
-            wobble=0.04,
-            tilt=-side * rng.uniform(0.02, 0.12),
-        )
-        + dome
-    )
+    radii = (rng.uniform(0.13, 0.165), height)
+    return _blob(inner, y, rng, center, radii, power=2.4, wobble=0.04, tilt=-side * rng.uniform(0.02, 0.12)) + dome
 
 
 def _ribs(x: Field, y: Field, rng: np.random.Generator, middle: float) -> Field:

@@ -61,22 +61,6 @@ def prepare(
     splits, or a split is empty.
     """
     rule_name, rule = rule_of(about, split)
-    _check_partners(about, found, exclude)
-    pairs, splits, left_out = _dealt_out(about, found, rule, exclude)
-    with atomic_folder(folder) as new:
-        rows = _write_images(about, pairs, splits, new, form, workers)
-        write_index(new / "index.csv", rows)
-        _write_splits(about, rows, rule_name, rule, new / "splits.json")
-        _write_left_out(left_out, new / "left_out.csv")
-        card = {field.name: getattr(about, field.name) for field in dataclasses.fields(about) if field.name != "splits"}
-        card |= {"archives": [dataclasses.asdict(archive) for archive in about.archives], **dataclasses.asdict(form)}
-        (new / "dataset.json").write_text(json.dumps(card, indent=2) + "\n")
-    log.info("%s: %d images prepared, %d left out", about.name, len(rows), len(left_out))
-    return digests_of(rows, folder)
-
-
-def _check_partners(about: Dataset, found: Found, exclude: Collection[str]) -> None:
-    """Raise DataError if too many images lack a mask, or masks an image, that nobody excluded."""
     alone = [each for each in found.left_out if each.name not in exclude]
     total = len(found.pairs) + len(alone)
     if len(alone) > about.left_out_limit * total:
@@ -85,6 +69,23 @@ def _check_partners(about: Dataset, found: Found, exclude: Collection[str]) -> N
             f"{_listed(list(map(str, alone)))}\nMend the data, or leave them out knowingly: "
             f"{_exclude_line(about, [each.name for each in alone])}"
         )
+    pairs, splits, left_out = _dealt_out(about, found, rule, exclude)
+    with atomic_folder(folder) as new:
+        rows = _write_images(about, pairs, splits, new, form, workers)
+        write_index(new / "index.csv", rows)
+        names = {split: [row.image for row in rows if row.split == split] for split in SPLITS}
+        stated = {"dataset": about.name, "rule": rule_name, "description": rule.description, "group": about.group}
+        (new / "splits.json").write_text(json.dumps({**stated, "leaks": rule.leaks, **names}, indent=1) + "\n")
+        for title, images in names.items():
+            log.info("%s: %d images in %s", about.name, len(images), title)
+        columns = [field.name for field in dataclasses.fields(LeftOut)]
+        with (new / "left_out.csv").open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file, lineterminator="\n").writerows([columns, *map(dataclasses.astuple, left_out)])
+        card = {field.name: getattr(about, field.name) for field in dataclasses.fields(about) if field.name != "splits"}
+        card |= {"archives": [dataclasses.asdict(archive) for archive in about.archives], **dataclasses.asdict(form)}
+        (new / "dataset.json").write_text(json.dumps(card, indent=2) + "\n")
+    log.info("%s: %d images prepared, %d left out", about.name, len(rows), len(left_out))
+    return digests_of(rows, folder)
 
 
 def _dealt_out(
@@ -183,26 +184,9 @@ def _prepared(about: Dataset, pair: Pair, split: str, folder: Path, form: Form) 
     write_png(paths[0], np.ascontiguousarray(pixels, np.uint8 if about.bits <= 8 else np.uint16))
     write_png(paths[1], mask)
     pixel_height, pixel_width = image.pixel_size or (None, None)
-    row = Row(
-        image=pair.name, group=pair.group, split=split,
-        digest=file_digest(paths[0]), mask_digest=file_digest(paths[1]),
-        height=height, width=width, pixel_height=pixel_height, pixel_width=pixel_width,
-    )  # fmt: skip
-    return row, digest
-
-
-def _write_splits(about: Dataset, rows: Sequence[Row], name: str, rule: SplitRule, path: Path) -> None:
-    names = {split: [row.image for row in rows if row.split == split] for split in SPLITS}
-    stated = {"dataset": about.name, "rule": name, "description": rule.description, "group": about.group}
-    path.write_text(json.dumps({**stated, "leaks": rule.leaks, **names}, indent=1) + "\n")
-    for split in SPLITS:
-        log.info("%s: %d images in %s", about.name, len(names[split]), split)
-
-
-def _write_left_out(left_out: Iterable[LeftOut], path: Path) -> None:
-    columns = [field.name for field in dataclasses.fields(LeftOut)]
-    with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([columns, *map(dataclasses.astuple, left_out)])
+    digests = {"digest": file_digest(paths[0]), "mask_digest": file_digest(paths[1])}
+    found_as = {"height": height, "width": width, "pixel_height": pixel_height, "pixel_width": pixel_width}
+    return Row.model_validate({"image": pair.name, "group": pair.group, "split": split} | digests | found_as), digest
 
 
 def _in_parallel(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:

@@ -5,12 +5,11 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from segcert.data.catalogue import Dataset, Named, SplitRule
-from segcert.data.dataset import SPLITS
+from segcert.data.dataset import SPLITS, Splits
 from segcert.data.errors import DataError
-from segcert.io.json_files import parse_json
+from segcert.io.json_models import read_document
 
 SHARES = {"train": 0.65, "val": 0.10, "test": 0.25}
 
@@ -35,9 +34,9 @@ def expected_tests(about: Dataset, rule: SplitRule) -> int | None:
 
     For plans that are made before the images are there; what is certified goes by the index alone.
     """
-    if rule.tests is None and about.images:
+    if "test" not in rule.counts and about.images:
         return math.ceil(SHARES["test"] * about.images)
-    return rule.tests
+    return rule.counts.get("test")
 
 
 GROUPS = SplitRule("by group, from a hash of its name: 65% train, 10% val, 25% test", by_group)
@@ -63,14 +62,9 @@ def read_split_file(path: Path) -> SplitRule:
 
     It gives "" to an image that it does not name. Raises DataError when it cannot be read or names an image twice.
     """
-    try:
-        stated: dict[str, Any] = parse_json(path.read_bytes())
-        pairs = [(str(image), split) for split in SPLITS for image in stated[split]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"{path}: cannot be read as a split ({error!r}); expected JSON with the keys train, val and test, each a "
-            "list of image names"
-        ) from error
+    wanted = "expected JSON with the keys train, val and test, each a list of image names"
+    stated = read_document(path, Splits, DataError, "cannot be read as a split", wanted)
+    pairs = [(str(image), split) for split in SPLITS for image in stated[split]]
     split_of = dict(pairs)
     if len(split_of) < len(pairs):
         twice = next(image for image, count in Counter(image for image, _ in pairs).items() if count > 1)
@@ -78,7 +72,7 @@ def read_split_file(path: Path) -> SplitRule:
     return SplitRule(
         f"as {path.name} states",
         lambda named: split_of.get(named.image, ""),
-        bool(stated.get("leaks")),
+        stated.get("leaks", False),
         frozenset(split_of),
         {split: len(stated[split]) for split in SPLITS},
     )

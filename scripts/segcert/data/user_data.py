@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from segcert.data.archives import File, list_folder
 from segcert.data.catalogue import Dataset, Named, SplitRule
@@ -52,21 +51,15 @@ def list_own(name: str, settings: Mapping[str, Any]) -> dict[str, Listed]:
     return dict(sorted(rows.items()))
 
 
-def has_groups(settings: Mapping[str, Any]) -> bool:
-    """Whether the settings say which patient an image belongs to."""
-    return bool(settings["group_pattern"]) or bool(
-        settings["table"] and (settings["group_column"] or "group") in _read_table(settings)[0]
-    )
-
-
-def has_splits(settings: Mapping[str, Any]) -> bool:
-    """Whether a table says which split an image belongs to."""
-    return bool(settings["table"]) and "split" in _read_table(settings)[0]
-
-
 def _in_folders(name: str, settings: Mapping[str, Any]) -> dict[str, Listed]:
     rows: dict[str, Listed] = {}
-    folders = {key: _folder(name, settings, key) for key in ("images", "masks")}
+    folders = {key: Path(settings[key] or "").expanduser() for key in ("images", "masks")}
+    for key, folder in folders.items():
+        if not settings[key] or not folder.is_dir():
+            raise DataError(
+                f"own_data.{name}: found no folder {settings[key] or ''!r}; expected `{key}: /path/to/{key}`, or a "
+                "`table` that lists the files"
+            )
     together = folders["images"].resolve() == folders["masks"].resolve()
     if together and not settings["mask_suffix"]:
         raise DataError(
@@ -74,10 +67,13 @@ def _in_folders(name: str, settings: Mapping[str, Any]) -> dict[str, Listed]:
         )
     for kind, folder in (("image", folders["images"]), ("mask", folders["masks"])):
         for file in list_folder(folder):
-            image = _without(file.path, settings[f"{kind}_suffix"])
+            suffix = settings[f"{kind}_suffix"]
             is_mask = together and file.path.endswith(settings["mask_suffix"])
-            if image is None or (kind == "image" and is_mask) or not file.path.lower().endswith(IMAGE_SUFFIXES):
+            if not file.path.endswith(suffix) or (kind == "image" and is_mask):
                 continue
+            if not file.path.lower().endswith(IMAGE_SUFFIXES):
+                continue
+            image = file.path.removesuffix(suffix) if suffix else str(Path(file.path).with_suffix(""))
             row = rows.setdefault(image.replace("/", "_"), Listed())
             if there := getattr(row, kind):
                 raise DataError(f"{there} and {folder / file.path} have the same name; take one of them away")
@@ -90,8 +86,8 @@ def _in_table(name: str, settings: Mapping[str, Any]) -> dict[str, Listed]:
     columns, lines = _read_table(settings)
     group_column = settings["group_column"] or "group"
     if not {"image", "mask"} <= set(columns) or (settings["group_column"] and group_column not in columns):
-        wanted = ["image", "mask", *[group_column] * bool(settings["group_column"])]
-        raise DataError(f"{table}: found the columns {', '.join(columns)}; expected {', '.join(wanted)}")
+        wanted = f"image, mask, {group_column}" if settings["group_column"] else "image, mask"
+        raise DataError(f"{table}: found the columns {', '.join(columns)}; expected {wanted}")
     rows: dict[str, Listed] = {}
     for number, line in enumerate(lines, start=2):
         files = [_path(settings, table, number, line[kind], f"{kind}s") for kind in ("image", "mask")]
@@ -132,23 +128,6 @@ def _read_table(settings: Mapping[str, Any]) -> tuple[list[str], list[dict[str, 
             return list(reader.fieldnames or ()), lines
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read as a CSV table ({error}); write it as UTF-8, with commas") from error
-
-
-def _folder(name: str, settings: Mapping[str, Any], key: str) -> Path:
-    folder = Path(settings[key] or "").expanduser()
-    if not settings[key] or not folder.is_dir():
-        raise DataError(
-            f"own_data.{name}: found no folder {settings[key] or ''!r}; expected `{key}: /path/to/{key}`, or a `table` "
-            "that lists the files"
-        )
-    return folder
-
-
-def _without(path: str, suffix: str) -> str | None:
-    """The name of a file without its suffix ("" is any file ending); None if it does not have it."""
-    if not suffix:
-        return str(Path(path).with_suffix(""))
-    return path[: -len(suffix)] if path.endswith(suffix) else None
 
 
 def read_own_image(path: str | Path, bits: int | None = None) -> Raster:
@@ -195,7 +174,11 @@ class OwnFolder:
     def about(self) -> Dataset:
         """The entry as a data set of the catalogue. Raises DataError for a table that cannot be read."""
         chosen = self.settings
-        table = {"table": SplitRule("as the table states", lambda named: named.part or "")}
+        columns = _read_table(chosen)[0] if chosen["table"] else []
+        grouped = bool(chosen["group_pattern"]) or (chosen["group_column"] or "group") in columns
+        splits = {"groups": GROUPS}
+        if "split" in columns:  # the first is the default
+            splits = {"table": SplitRule("as the table states", lambda named: named.part or ""), **splits}
         return Dataset(
             name=self.name,
             title=chosen["title"] or self.name,
@@ -205,8 +188,8 @@ class OwnFolder:
             citation=chosen["citation"],
             licence=chosen["licence"],
             terms="Data of one's own.",
-            splits=(table if has_splits(chosen) else {}) | {"groups": GROUPS},
-            group="group" if has_groups(chosen) else "image",
+            splits=splits,
+            group="group" if grouped else "image",
             pixel_size=chosen["pixel_size"],
             bits=chosen["bits"],
             left_out_limit=chosen["left_out_limit"],
@@ -277,7 +260,14 @@ class OwnFolder:
         """The class ids of a mask file."""
         found, exact = decode_values(data)
         known = np.array(sorted(self.settings["values"]))
-        values = found if exact else _nearest(found, known)
+        values = found
+        if not exact:  # each value of a JPEG file means the nearest of those that are known
+            if np.diff(known).min() < JPEG_GAP:
+                raise DataError(
+                    f"is a JPEG file, which does not keep values as close as {', '.join(map(str, known))}; write masks "
+                    "as PNG"
+                )
+            values = known[np.abs(np.arange(256)[:, None] - known).argmin(axis=1)][found]
         if len(unknown := np.setdiff1d(values, known)):
             raise DataError(
                 f"holds the value {unknown[0]}; expected {', '.join(map(str, known))}. Add it to `values` of "
@@ -293,12 +283,3 @@ class OwnFolder:
             manifest = f"data/raw/{self.name}/manifest.json"
             raise DataError(f"{path}: is not in {manifest}; delete that and run snakemake again")
         return File(Path(path).name, str(Path(path).parent), Path(path).read_bytes, sha256[path])
-
-
-def _nearest(values: npt.NDArray[np.uint16], known: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Of each of the values of a JPEG file, the nearest of those that are known."""
-    if np.diff(known).min() < JPEG_GAP:
-        raise DataError(
-            f"is a JPEG file, which does not keep values as close as {', '.join(map(str, known))}; write masks as PNG"
-        )
-    return np.asarray(known[np.abs(np.arange(256)[:, None] - known).argmin(axis=1)][values])

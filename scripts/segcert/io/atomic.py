@@ -32,7 +32,8 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
         temporary = Path(name)
         try:
             yield temporary
-            _flush_to_disk(temporary)
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
             temporary.chmod(0o666 & ~_umask())
             temporary.replace(path)
         finally:
@@ -86,11 +87,6 @@ def _refusal(error: BaseException) -> int | None:
         number = behind.errno if isinstance(behind, OSError) else None
         behind = behind.__cause__ or behind.__context__
     return number if number in ADVICE else None
-
-
-def _flush_to_disk(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
 
 
 def _umask() -> int:

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from segcert.io.atomic import atomic_folder
-from segcert.networks.diffusers_classes import DDPMScheduler, UNet2DModel
-from segcert.networks.registry import ModelError
+from segcert.networks.denoiser import DDPMScheduler, UNet2DModel
+from segcert.networks.folders import ModelError
 
 TIMESTEPS = 1000
 PLAIN_MODULES = {
@@ -133,7 +133,10 @@ def adm_to_diffusers(state: dict[str, Tensor], layout: ADMLayout = ADM_256) -> d
     for name, tensor in _unet_without_weights(layout).state_dict().items():
         module, _, kind = name.rpartition(".")
         sources[name] = f"{modules[module]}.{kind}"
-        shapes[sources[name]] = _adm_shape(module, kind, tuple(tensor.shape))
+        shape = tuple(tensor.shape)  # ADM's attention projects by convolutions, q, k and v by one
+        if module.endswith((".to_q", ".to_k", ".to_v")):
+            shape = (3 * shape[0], *shape[1:])
+        shapes[sources[name]] = (*shape, 1) if ".to_" in module and kind == "weight" else shape
     _check(state, shapes)
     return {name: _converted(name, state[source], layout.num_head_channels) for name, source in sources.items()}
 
@@ -169,13 +172,6 @@ def _adm_modules(layout: ADMLayout) -> dict[str, str]:
         for block, adm_block in blocks.items():
             modules |= {f"{block}.{layer}": f"{adm_block}.{adm_layer}" for layer, adm_layer in layers.items()}
     return modules
-
-
-def _adm_shape(module: str, kind: str, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape of ADM's tensor from diffusers': its attention projects by convolutions, q, k and v by one."""
-    if module.endswith((".to_q", ".to_k", ".to_v")):
-        shape = (3 * shape[0], *shape[1:])
-    return (*shape, 1) if ".to_" in module and kind == "weight" else shape
 
 
 def _converted(name: str, tensor: Tensor, head_channels: int) -> Tensor:

@@ -62,11 +62,10 @@ class ASPP(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.convs = nn.ModuleList([
-            norm_relu(nn.Conv2d(in_channels, out_channels, 1, bias=False), out_channels),
-            *(norm_relu(separable_conv(in_channels, out_channels, rate), out_channels) for rate in RATES),
-            ImageMean(in_channels, out_channels),
-        ])  # fmt: skip
+        self.convs = nn.ModuleList([norm_relu(nn.Conv2d(in_channels, out_channels, 1, bias=False), out_channels)])
+        for rate in RATES:
+            self.convs.append(norm_relu(separable_conv(in_channels, out_channels, rate), out_channels))
+        self.convs.append(ImageMean(in_channels, out_channels))
         projection = nn.Conv2d(len(self.convs) * out_channels, out_channels, 1, bias=False)
         self.project = nn.Sequential(*norm_relu(projection, out_channels), nn.Dropout(DROPOUT))
 

@@ -8,9 +8,17 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from segcert.io.json_files import parse_json
-from segcert.networks.diffusers_classes import DDPMScheduler, UNet2DModel
-from segcert.networks.registry import ModelError
+from segcert.io.lean_imports import lean
+from segcert.networks.folders import DENOISER_FILES, ModelError
 
+# `from diffusers import UNet2DModel` imports every transformer and scheduler of diffusers, scipy.stats and the compiler
+# of torch: four seconds of each job that denoises. Their own modules take one.
+PACKAGES = ("diffusers.models.transformers", "diffusers.models.unets", "diffusers.schedulers")
+with lean(bare=PACKAGES, absent=["torch._dynamo"]):
+    from diffusers.models.unets.unet_2d import UNet2DModel
+    from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
+
+__all__ = ["DDPMScheduler", "DiffusionDenoiser", "UNet2DModel", "closest_timestep", "noise_levels"]
 PREDICTIONS = ("epsilon", "v_prediction")
 
 
@@ -53,7 +61,7 @@ class DiffusionDenoiser(nn.Module):
     @classmethod
     def load(cls, folder: str | Path, steps: int = 1) -> "DiffusionDenoiser":
         """Read the diffusers folders `unet` and `scheduler` under `folder`. Raises ModelError if they are not there."""
-        for name in ("unet/config.json", "unet/diffusion_pytorch_model.safetensors", "scheduler/scheduler_config.json"):
+        for name in DENOISER_FILES:
             if not Path(folder, name).is_file():
                 raise ModelError(f"{Path(folder, name)}: missing; a denoiser's folder holds unet/ and scheduler/")
         try:
@@ -88,18 +96,17 @@ class DiffusionDenoiser(nn.Module):
     def estimate(self, z_t: Tensor, t: int) -> Tensor:
         """The clean image in [-1, 1] (B, C, H, W) behind z_t (B, C, H, W), the forward process at step t."""
         abar = self.alphas_cumprod[t]
-        predicted = self._predict(z_t, torch.full((), t, device=z_t.device))
+        channels = z_t.shape[1]
+        wanted = getattr(getattr(self.unet, "config", None), "in_channels", channels)
+        predicted: Tensor = self.unet(z_t.expand(-1, wanted, -1, -1), torch.full((), t, device=z_t.device)).sample
+        predicted = predicted[:, :wanted]
+        if wanted != channels:
+            predicted = predicted.mean(dim=1, keepdim=True)
         if self.prediction == "epsilon":
             z_0 = (z_t - (1 - abar).sqrt() * predicted) / abar.sqrt()
         else:
             z_0 = abar.sqrt() * z_t - (1 - abar).sqrt() * predicted
         return z_0.clamp(-1, 1)
-
-    def _predict(self, z_t: Tensor, t: Tensor) -> Tensor:
-        channels = z_t.shape[1]
-        wanted = getattr(getattr(self.unet, "config", None), "in_channels", channels)
-        predicted: Tensor = self.unet(z_t.expand(-1, wanted, -1, -1), t).sample[:, :wanted]
-        return predicted if wanted == channels else predicted.mean(dim=1, keepdim=True)
 
 
 def noise_levels(alphas_cumprod: Tensor) -> Tensor:

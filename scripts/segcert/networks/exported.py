@@ -47,7 +47,9 @@ class Program(nn.Module):
 
     def _run(self, x: Tensor) -> Tensor:
         try:
-            with _as_written() if self.kind == TORCHSCRIPT else contextlib.nullcontext():
+            # TorchScript's optimiser rewrites a program after its first batches; votes are of one function
+            unoptimised = torch.jit.optimized_execution(False)  # type: ignore[attr-defined]
+            with unoptimised if self.kind == TORCHSCRIPT else contextlib.nullcontext():
                 output: Tensor = self.program(x)
         except AssertionError as error:  # the guards of torch.export
             raise ModelError(
@@ -63,12 +65,6 @@ class Program(nn.Module):
 
     def extra_repr(self) -> str:
         return f"kind={self.kind}, digest={self.digest}"
-
-
-def _as_written() -> contextlib.AbstractContextManager[None]:
-    """TorchScript without its optimiser, which rewrites it after its first batches: votes are of one function."""
-    unoptimised: contextlib.AbstractContextManager[None] = torch.jit.optimized_execution(False)  # type: ignore[attr-defined]
-    return unoptimised
 
 
 def load_program(path: str | Path) -> Program:
@@ -97,7 +93,10 @@ def load_program(path: str | Path) -> Program:
             "torch.export.save(torch.export.export(model, (images,)), path)"
         ) from error
     try:
-        program, batch_size = _torchscript(path) if kind == TORCHSCRIPT else _exported(path)
+        if kind == TORCHSCRIPT:
+            program, batch_size = torch.jit.load(path, map_location="cpu").eval(), None  # type: ignore[no-untyped-call]
+        else:
+            program, batch_size = _exported(path)
     except ModelError:
         raise
     except Exception as error:  # torch raises nearly anything for a file that is broken or of another version
@@ -134,33 +133,19 @@ def _kind(archive: zipfile.ZipFile, path: Path) -> str:
 def _refuse_objects(archive: zipfile.ZipFile, members: dict[str, str], path: Path) -> None:
     """Raise ModelError for members of a torch.export archive that are more than tensors."""
     for member, name in members.items():
-        if (
-            member.startswith(OBJECTS)
-            or (member.endswith("_config.json") and _names_pickles(archive.read(name)))
-            or (member.endswith(".pt") and not _holds_tensors(archive.read(name)))
-        ):
+        objects = member.startswith(OBJECTS)
+        if member.endswith("_config.json"):
+            objects |= any(entry.get("use_pickle") for entry in json.loads(archive.read(name))["config"].values())
+        if member.endswith(".pt") and (content := archive.read(name)):
+            try:
+                torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+            except Exception:  # torch's unpickler meets foreign bytes with errors of many kinds
+                objects = True
+        if objects:
             raise ModelError(
                 f"{path}: {member} holds objects that only code could read, so it is not loaded. Export the network "
                 "again, from plain tensors and with images as its only example input"
             )
-
-
-def _names_pickles(config: bytes) -> bool:
-    return any(entry.get("use_pickle") for entry in json.loads(config)["config"].values())
-
-
-def _holds_tensors(content: bytes) -> bool:
-    try:
-        if content:
-            torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except Exception:  # torch's unpickler meets foreign bytes with errors of many kinds
-        return False
-    return True
-
-
-def _torchscript(path: Path) -> tuple[nn.Module, None]:
-    program: nn.Module = torch.jit.load(path, map_location="cpu").eval()  # type: ignore[no-untyped-call]
-    return program, None
 
 
 def _exported(path: Path) -> tuple[nn.Module, int | None]:

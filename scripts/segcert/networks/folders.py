@@ -3,11 +3,12 @@
 What the folders of networks hold, and the digests that name the networks. No torch.
 """
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from segcert.io.json_files import parse_json
+from pydantic import Field, PositiveInt, model_validator
+
+from segcert.io.json_models import Part, read_document
 from segcert.provenance.digests import file_digest, value_digest
 
 
@@ -16,50 +17,45 @@ class ModelError(ValueError):
 
 
 WEIGHTS, PROGRAM, CONFIG = "model.safetensors", "program.pt", "config.json"  # of a segmenter: one of two, and CONFIG
-DENOISER_FILES = ("unet/diffusion_pytorch_model.safetensors", "unet/config.json", "scheduler/scheduler_config.json")
+DENOISER_FILES = ("unet/config.json", "unet/diffusion_pytorch_model.safetensors", "scheduler/scheduler_config.json")
 
 
-def _text(value: Any) -> bool:
-    return isinstance(value, str)
+class SegmenterConfig(Part):
+    """What config.json says: a program, or an architecture with its arguments; and what the images have to be.
 
+    A default stands for a key that may be missing.
+    """
 
-def _count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+    program: str = ""
+    architecture: str = ""
+    arguments: dict[str, Any] = Field({})
+    image_size: PositiveInt = 1
+    in_channels: PositiveInt = 1
+    pool: PositiveInt = 1
+    classes: list[str] = Field(["background"], min_length=1)
 
-
-FIELDS: dict[str, Callable[[Any], bool]] = {
-    **dict.fromkeys(("program", "architecture"), _text),
-    **dict.fromkeys(("image_size", "in_channels", "pool"), _count),
-    "arguments": lambda value: isinstance(value, dict),
-    "classes": lambda value: isinstance(value, list) and bool(value) and all(map(_text, value)),
-}
+    @model_validator(mode="after")
+    def _can_be_built(self) -> Self:
+        lacking = {"architecture", "arguments"} - self.model_fields_set
+        if lacking and "program" not in self.model_fields_set:
+            raise ValueError(f"lacks {min(lacking)}")
+        return self
 
 
 def segmenter_files(folder: str | Path) -> list[Path]:
     """The files that make up a segmenter: weights or program, and config. Raises ModelError if one is missing."""
     folder = Path(folder)
-    kinds = f"{WEIGHTS} and {CONFIG}, or {PROGRAM} and {CONFIG}"
-    config = folder / CONFIG
-    held = folder / (PROGRAM if is_program(folder) else WEIGHTS)
-    for path in (held, config):
+    files = [folder / (PROGRAM if is_program(folder) else WEIGHTS), folder / CONFIG]
+    for path in files:
         if not path.is_file():
+            kinds = f"{WEIGHTS} and {CONFIG}, or {PROGRAM} and {CONFIG}"
             raise ModelError(f"{path}: missing; a segmenter's folder holds {kinds}")
-    return [held, config]
+    return files
 
 
 def read_config(path: Path) -> dict[str, Any]:
     """The config.json of a segmenter. Raises ModelError for a file that is none."""
-    try:
-        config = parse_json(path.read_bytes())
-        if not isinstance(config, dict):
-            raise ValueError(f"found a {type(config).__name__}")
-        if lacking := () if "program" in config else {"architecture", "arguments"} - config.keys():
-            raise ValueError(f"lacks {min(lacking)}")
-        if wrong := [name for name, holds in FIELDS.items() if name in config and not holds(config[name])]:
-            raise ValueError(f"{wrong[0]}: found {config[wrong[0]]!r}")
-    except ValueError as error:
-        raise ModelError(f"{path}: describes no segmenter ({error}); train it again") from error
-    return config
+    return read_document(path, SegmenterConfig, ModelError, "describes no segmenter", "train it again")
 
 
 def is_program(folder: str | Path) -> bool:

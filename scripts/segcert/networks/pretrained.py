@@ -7,13 +7,12 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from segcert.io.atomic import atomic_file
 from segcert.networks.exported import load_program
 from segcert.networks.folders import PROGRAM, ModelError
-from segcert.networks.output_check import check_output
-from segcert.networks.registry import build_segmenter, fill, save_segmenter, write_config
+from segcert.networks.registry import build_segmenter, check_output, fill, save_segmenter, write_config
 from segcert.provenance.digests import file_digest
 
 
@@ -69,9 +68,13 @@ def import_given(
         write_config(folder, {"program": program.kind, **about})
         return
     model = build_segmenter(architecture, arguments or {}).eval()
-    state = read_state_dict(source)
+    state, names = read_state_dict(source), model.state_dict().keys()
+    inner = {name.partition(".")[2]: tensor for name, tensor in state.items()}
+    wrappers = {name.partition(".")[0] for name in state}
+    if len(wrappers) == 1 and inner.keys() <= names and not state.keys() <= names:
+        state = inner  # saved from within a wrapper, DataParallel (`module.`) or Lightning (`model.`)
     try:
-        fill(model, _without_wrapper(state, model))
+        fill(model, state)
     except ModelError as error:
         raise ModelError(
             f"{source}: does not fit {architecture} with {dict(arguments or {})} ({error}). Write the target and "
@@ -99,24 +102,12 @@ def read_state_dict(source: Path) -> dict[str, Tensor]:
     if isinstance(state, dict):
         state = state.get("state_dict", state)
     if not isinstance(state, dict) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
+        found = f"a {type(state).__name__}"
+        if isinstance(state, dict):
+            named = [f"{key!r}: {type(value).__name__}" for key, value in list(state.items())[:3]]
+            found = f"a dictionary with {', '.join(named)}"
         raise ModelError(
-            f"{source}: found {_in_words(state)}; expected tensors by name. Save torch.save(model.state_dict(), path)"
+            f"{source}: found {found}; expected tensors by name. Save torch.save(model.state_dict(), path)"
         )
     tensors: dict[str, Tensor] = state
     return tensors
-
-
-def _without_wrapper(state: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
-    """The state of a network that was saved from within a wrapper, DataParallel (`module.`) or Lightning (`model.`)."""
-    names = model.state_dict().keys()
-    inner = {name.partition(".")[2]: tensor for name, tensor in state.items()}
-    wrappers = {name.partition(".")[0] for name in state}
-    return inner if len(wrappers) == 1 and inner.keys() <= names and not state.keys() <= names else state
-
-
-def _in_words(state: Any) -> str:
-    if not isinstance(state, dict):
-        return f"a {type(state).__name__}"
-    return "a dictionary with " + ", ".join(
-        f"{key!r}: {type(value).__name__}" for key, value in list(state.items())[:3]
-    )

@@ -7,9 +7,8 @@ import json
 import math
 import sysconfig
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import FunctionType
 from typing import Any
 
 import torch
@@ -24,19 +23,7 @@ from segcert.networks.folders import CONFIG, WEIGHTS, ModelError, read_config, s
 from segcert.networks.resunetpp import ResUNetPlusPlus
 from segcert.networks.unet import UNet
 
-__all__ = [
-    "ARCHITECTURES",
-    "ModelError",
-    "build_segmenter",
-    "fill",
-    "input_channels",
-    "load_segmenter",
-    "save_segmenter",
-    "segmenter_files",
-    "write_config",
-]
-
-ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
+CLASSES: dict[str, Callable[..., nn.Module]] = {
     "unet": UNet,
     "resunetpp": ResUNetPlusPlus,
     "deeplabv3plus": DeepLabV3Plus,
@@ -44,6 +31,7 @@ ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
 NAMED = 3  # tensors that an error names
 LARGEST = 10_000  # argument of a built-in architecture
 ALWAYS = 1 << 26  # weights that are made before their file is looked at
+CHECKED_BATCH = 2
 
 
 def build_segmenter(architecture: str, arguments: Mapping[str, Any]) -> nn.Module:
@@ -54,10 +42,10 @@ def build_segmenter(architecture: str, arguments: Mapping[str, Any]) -> nn.Modul
     one that is not known, cannot be imported, says it gives something else, or does not take the arguments. Of what is
     installed nothing is called but what says that it gives a network: the name may come with a model folder of others.
     """
-    factory = _imported(architecture) if ":" in architecture else ARCHITECTURES.get(architecture)
+    factory = _imported(architecture) if ":" in architecture else CLASSES.get(architecture)
     if factory is None:
         raise ModelError(
-            f"architecture {architecture!r} is not known; expected one of {', '.join(ARCHITECTURES)}, or "
+            f"architecture {architecture!r} is not known; expected one of {', '.join(CLASSES)}, or "
             "package.module:factory"
         )
     try:
@@ -131,7 +119,7 @@ def load_segmenter(folder: str | Path) -> tuple[nn.Module, dict[str, Any]]:
 
 def _require_room(config: Mapping[str, Any], weights: Path) -> None:
     """Raise ModelError for a built-in architecture of more weights than their file can hold, before they are made."""
-    factory = ARCHITECTURES.get(config["architecture"])
+    factory = CLASSES.get(config["architecture"])
     if factory is None:
         return
     try:
@@ -162,13 +150,13 @@ def fill(model: nn.Module, state: Mapping[str, Tensor]) -> None:
     ]
     problems = {"missing": missing, "unexpected": unexpected, "of another shape": of_another_shape}
     if any(problems.values()):
-        raise ModelError("; ".join(f"{kind}: {_first(names)}" for kind, names in problems.items() if names))
+        told = []
+        for kind, names in problems.items():
+            more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+            if names:
+                told.append(f"{kind}: {', '.join(names[:NAMED])}{more}")
+        raise ModelError("; ".join(told))
     model.load_state_dict(state, strict=False)
-
-
-def _first(names: list[str]) -> str:
-    more = len(names) - NAMED
-    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _memory(tensor: Tensor) -> tuple[Any, ...]:
@@ -201,8 +189,10 @@ def _gives_networks(factory: Callable[..., Any]) -> bool:
     """Whether it is a class of networks, or a function of networks: by its annotation, or one's own without any."""
     gives: Any = factory
     if inspect.isfunction(factory):
-        if "return" not in factory.__annotations__:
-            return _is_own(factory)
+        if "return" not in factory.__annotations__:  # one's own: in a file neither of Python nor of a package
+            file, python = Path(factory.__code__.co_filename), Path(sysconfig.get_path("stdlib"))
+            installed = {"site-packages", "dist-packages"} & set(file.parts)
+            return file.exists() and not installed and not file.is_relative_to(python)
         try:
             gives = typing.get_type_hints(factory)["return"]
         except Exception:  # a name in an annotation that is not there
@@ -210,8 +200,36 @@ def _gives_networks(factory: Callable[..., Any]) -> bool:
     return inspect.isclass(gives) and issubclass(gives, nn.Module)
 
 
-def _is_own(function: FunctionType) -> bool:
-    """Whether a function stands in a file of one's own: neither Python's nor that of an installed package."""
-    file, python = Path(function.__code__.co_filename), Path(sysconfig.get_path("stdlib"))
-    installed = {"site-packages", "dist-packages"} & set(file.parts)
-    return file.exists() and not installed and not file.is_relative_to(python)
+def check_output(model: nn.Module, what: str, shape: Sequence[int], classes: Sequence[str]) -> None:
+    """Run a network in eval mode on images of `shape` (C, H, W).
+
+    Raises ModelError, with `what` for its name, what was found and what was expected, for one that cannot take them,
+    that does not give logits of their size with a channel per class, or whose logits of an image change with the other
+    images of its batch or from call to call, as they do in train mode.
+    """
+    parameter = next(model.parameters(), torch.zeros(0))
+    images = torch.zeros(CHECKED_BATCH, *shape, device=parameter.device)
+    companions = images.clone()
+    companions[1:] = 1.0
+    try:
+        with torch.inference_mode():
+            logits, beside_others = model(images), model(companions)
+    except Exception as error:  # a network of others' raises what it likes; of TorchScript the last line says what
+        last = str(error).strip().rpartition("\n")[2]
+        raise ModelError(
+            f"{what}: cannot take images of shape {tuple(images.shape)} ({last}). Take a network for this number of "
+            "channels, and an `image_size` that it can halve as often as it does"
+        ) from error
+    expected = (CHECKED_BATCH, len(classes), *shape[1:])
+    found = tuple(logits.shape) if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
+    if found != expected:
+        raise ModelError(
+            f"{what}: gives {found} for images of shape {tuple(images.shape)}; expected logits {expected}, a channel "
+            f"for each of the classes {', '.join(classes)}. Give a network with these classes, in this order, whose "
+            "forward returns the logits alone"
+        )
+    if not torch.allclose(logits[0], beside_others[0], rtol=1e-3, atol=1e-4):
+        raise ModelError(
+            f"{what}: its logits of an image change from call to call, or with the other images of the batch; "
+            "expected a network in eval mode. Call model.eval() before you export it"
+        )

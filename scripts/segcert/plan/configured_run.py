@@ -19,6 +19,7 @@ from segcert.data.errors import DataError
 from segcert.data.splits import expected_tests, rule_of
 from segcert.data.user_data import OwnFolder
 from segcert.measurements import MeasurementError, applicable, check_measurements, measurements_of
+from segcert.networks.architectures import ARCHITECTURES
 from segcert.networks.folders import CONFIG, DENOISER_FILES, PROGRAM, WEIGHTS
 from segcert.provenance.code import target_digest
 
@@ -308,16 +309,16 @@ class ConfiguredRun:
             )
             code = own.target and target_digest(own.target)
             return {"architecture": own.target, "arguments": arguments, "target_code": code}
-        sizes = {"in_channels": about.channels, "num_classes": len(about.classes), "width": self.config.segmenter.width}
-        if model == "unet":
-            sizes["depth"] = self.config.segmenter.depth
-        return {"architecture": model, "arguments": sizes}
+        arguments = {"in_channels": about.channels, "num_classes": len(about.classes)}
+        arguments |= self.config.segmenter.model_dump(include=set(ARCHITECTURES[model].arguments))
+        return {"architecture": model, "arguments": arguments}
 
     def segmenter_settings(self, dataset: str, regime: str) -> dict[str, Any]:
         """The keys of the section `segmenter` that a training reads; none for a network that was trained elsewhere."""
         if regime == "given":
             return {}
-        settings = self.config.segmenter.model_dump(exclude={"width", "depth", "fine_tuning"})
+        of_networks = {argument for each in ARCHITECTURES.values() for argument in each.arguments}
+        settings = self.config.segmenter.model_dump(exclude={"fine_tuning", *of_networks})
         settings["augmentation"]["flips"] &= self.about[dataset].any_orientation
         if regime != "noise":
             del settings["sigma_max"]

@@ -7,7 +7,7 @@ from typing import Any
 
 from segcert.plan.jobs import Planned
 from segcert.plan.snakemake_plan import read_plan
-from segcert.provenance.digest_values import recall
+from segcert.provenance.digests import recall
 from segcert.provenance.preparation import Preparation
 
 SHOWN = 4  # reasons of a stage, and differences of a parameter

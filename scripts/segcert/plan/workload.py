@@ -204,7 +204,7 @@ def _built(network: Network, size: int) -> Any:
     with torch.device("meta"):
         if network.architecture == ADM:
             from segcert.networks.adm import adm_config
-            from segcert.networks.diffusers_classes import UNet2DModel
+            from segcert.networks.denoiser import UNet2DModel
 
             return UNet2DModel(**adm_config()).eval()
         if network.architecture == DENOISER:

@@ -23,13 +23,13 @@ SILENT = frozenset(
         "segcert/__init__.py",
         "segcert/io/interruption.py",
         "segcert/io/progress.py",
-        "segcert/provenance/digest_values.py",
         "segcert/provenance/environment.py",
         "segcert/provenance/recording.py",
         "segcert/provenance/records.py",
         "segcert/provenance/storage.py",
     }
 )
+HAVE_DOCSTRINGS = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 LEVELS = frozenset({"debug", "info", "warning", "error", "exception", "critical", "log"})  # of a logger's methods
 
 
@@ -153,14 +153,14 @@ def _parse(source: bytes) -> CodeFile:
         elif isinstance(node, ast.ImportFrom):
             module = tuple(node.module.split(".")) if node.module else ()
             imports |= {(node.level, module), *((node.level, (*module, alias.name)) for alias in node.names)}
-        elif isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and _has_docstring(
-            node
-        ):
+        elif isinstance(node, HAVE_DOCSTRINGS) and ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:]
     full_digest = _tree_digest(tree)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Raise) or _is_log_line(node):
-            _leave_out_words(node)
+    for statement in ast.walk(tree):
+        if isinstance(statement, ast.Raise) or _is_log_line(statement):
+            for node in ast.walk(statement):
+                if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    node.value = ""
     return CodeFile(_tree_digest(tree), full_digest, frozenset(imports))
 
 
@@ -176,13 +176,3 @@ def _is_log_line(node: ast.AST) -> bool:
     if not (isinstance(method, ast.Attribute) and isinstance(method.value, ast.Name)):
         return False
     return method.value.id in ("log", "logging") and method.attr in LEVELS
-
-
-def _leave_out_words(statement: ast.AST) -> None:
-    for node in ast.walk(statement):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            node.value = ""
-
-
-def _has_docstring(node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-    return ast.get_docstring(node, clean=False) is not None

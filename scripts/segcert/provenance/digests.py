@@ -1,4 +1,4 @@
-"""SHA-256 digests of files, values and arrays."""
+"""SHA-256 digests of files, values and arrays; and the values that a rule's parameters name by their digest."""
 
 import contextlib
 import hashlib
@@ -11,8 +11,13 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from segcert.io.atomic import atomic_file
+from segcert.io.json_files import parse_json
+
 CACHE = Path(".segcert/digests.txt")
 CACHE_LIMIT = 2**24  # bytes; then it starts afresh
+KNOWN = Path(".segcert/known")  # a run leaves values there, and its jobs write them out in their run records
+_known: dict[str, Any] = {}  # to this process
 
 
 def file_digest(path: str | Path) -> str:
@@ -31,6 +36,29 @@ def array_digest(array: npt.NDArray[Any]) -> str:
     array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
     header = f"{array.dtype.str} {array.shape}\n".encode()
     return hashlib.sha256(header + array.tobytes()).hexdigest()
+
+
+def remember(value: Any, *, write: bool = True) -> str:
+    """Keep a JSON value, with write=False for this process alone; return its digest."""
+    digest = value_digest(value)
+    _known[digest] = value
+    if write and _kept(digest) is None:
+        with atomic_file(KNOWN / f"{digest}.json") as temporary:
+            temporary.write_text(json.dumps(value))
+    return digest
+
+
+def recall(digest: str | None) -> Any:
+    """The value of a digest; None where it was not kept, or is not what the digest says."""
+    return _known.get(digest or "") or _kept(digest)
+
+
+def _kept(digest: str | None) -> Any:
+    try:
+        value = parse_json((KNOWN / f"{digest}.json").read_bytes())
+    except (OSError, ValueError):
+        return None
+    return value if value_digest(value) == digest else None
 
 
 class DigestCache:
@@ -65,16 +93,13 @@ class DigestCache:
                 self._unwritten[before] = digest
                 return digest
             with contextlib.suppress(OSError):  # a full disk or a read-only one: the file is read again next time
-                self._append(f"{before} {digest}\n")
+                self.file.parent.mkdir(parents=True, exist_ok=True)
+                handle = os.open(self.file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+                try:
+                    os.write(handle, f"{before} {digest}\n".encode())
+                finally:
+                    os.close(handle)
         return self.known[before]
-
-    def _append(self, line: str) -> None:
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(self.file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
-        try:
-            os.write(handle, line.encode())
-        finally:
-            os.close(handle)
 
 
 def _identity(path: str | Path) -> str:

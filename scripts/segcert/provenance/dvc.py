@@ -107,10 +107,12 @@ def push_to_remote(folders: Sequence[str], root: str | Path = ".") -> None:
         )
     if absent := _missing(folders, root, remote=True):
         whole = [folder for folder in folders if any(f"{name}/".startswith(f"{folder}/") for name in absent)]
+        pointers = [Path(root, _pointer(folder)).read_text() for folder in whole]
+        names = [found[1] for text in pointers if (found := re.search(r"md5: (\w+\.dir)", text))]
         raise SystemExit(
             f"segcert: the remote lacks files that DVC takes for pushed:{_lines(absent)}\nDVC uploads nothing of a "
             "folder whose list of files is there. Delete these lists on the remote, then push again: "
-            + ", ".join(_listing(folder, root) for folder in whole)
+            + ", ".join(f"files/md5/{name[:2]}/{name[2:]}" for name in names)
         )
 
 
@@ -169,9 +171,3 @@ def _lines(names: Iterable[str]) -> str:
 
 def _pointer(folder: str) -> str:
     return f"{folder}.dvc"
-
-
-def _listing(folder: str, root: str | Path) -> str:
-    """The path at which a remote keeps the list of files of a folder."""
-    name = "".join(re.findall(r"md5: (\w+\.dir)", Path(root, _pointer(folder)).read_text())[:1])
-    return f"files/md5/{name[:2]}/{name[2:]}"

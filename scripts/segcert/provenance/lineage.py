@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import networkx
 
-from segcert.provenance.records import SUFFIX, RecordError
+from segcert.provenance.records import RecordError
 from segcert.provenance.staleness import AstrayError, find_records
 
 
@@ -110,10 +110,18 @@ class Lineage:
             )
         wanted = set(of or [f"reports/{run}/index.html"])
         last = [job for job in of_run if not wanted.isdisjoint(job.outputs)]
-        reached = _ancestors(last or of_run, makers(known))
-        jobs = [job for job in known if job.path in reached]
+        graph = graph_of(known)
+        reached = {job.path for job in last or of_run}
+        for job in last or of_run:
+            reached |= networkx.ancestors(graph, job.path)
         beside = [job for job in of_run if job.path not in reached and not of]
-        return cls(root, run, _in_order(jobs), beside, unreadable, astray, of)
+        by_path = {job.path: job for job in known}
+        try:
+            jobs = [by_path[path] for path in networkx.lexicographical_topological_sort(graph.subgraph(reached))]
+        except networkx.NetworkXUnfeasible as error:
+            told = "run records: a file was made from itself, directly or not; records were edited"
+            raise LineageError(told) from error
+        return cls(root, run, jobs, beside, unreadable, astray, of)
 
     @functools.cached_property
     def makers(self) -> dict[str, Job]:
@@ -125,14 +133,9 @@ class Lineage:
         """SHA-256 of the files that were read and that no job of the run made, by path: what came from outside."""
         return {path: sha256 for job in self.jobs for path, sha256 in job.inputs.items() if path not in self.makers}
 
-    @property
-    def record_of(self) -> dict[str, Job]:
-        """The jobs by the path of the artifact that their record stands beside."""
-        return {job.path.removesuffix(SUFFIX): job for job in self.jobs}
-
     def upstream(self, job: Job) -> list[Job]:
         """The jobs whose files a job rests on, directly or not, in the order of the work."""
-        reached = _ancestors([job], makers(self.jobs)) - {job.path}
+        reached = networkx.ancestors(graph_of(self.jobs), job.path)
         return [each for each in self.jobs if each.path in reached]
 
     def downstream(self, *paths: str) -> list[str]:
@@ -176,22 +179,3 @@ def graph_of(jobs: Iterable[Job]) -> "networkx.DiGraph[str]":
     graph.add_nodes_from(job.path for job in jobs)
     graph.add_edges_from((made_by[path].path, job.path) for job in jobs for path in job.inputs if path in made_by)
     return graph
-
-
-def _ancestors(jobs: Iterable[Job], made_by: dict[str, Job]) -> set[str]:
-    reached: set[str] = set()
-    pending = list(jobs)
-    while pending:
-        job = pending.pop()
-        if job.path not in reached:
-            reached.add(job.path)
-            pending += [made_by[path] for path in job.inputs if path in made_by]
-    return reached
-
-
-def _in_order(jobs: list[Job]) -> list[Job]:
-    by_path = {job.path: job for job in jobs}
-    try:
-        return [by_path[path] for path in networkx.lexicographical_topological_sort(graph_of(jobs))]
-    except networkx.NetworkXUnfeasible as error:
-        raise LineageError("run records: a file was made from itself, directly or not; records were edited") from error

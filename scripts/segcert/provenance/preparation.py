@@ -7,8 +7,7 @@ from typing import Any
 from segcert.provenance.digests import DigestCache
 from segcert.provenance.records import RecordError, load_record, read_record, record_path
 from segcert.provenance.snakemake_metadata import Taken, read_trail, write_metadata
-from segcert.provenance.staleness import Changes, disturbed, find_changes, set_times
-from segcert.provenance.temp_files import sweep_leftovers
+from segcert.provenance.staleness import Changes, disturbed, find_changes, set_times, sweep_leftovers
 
 
 @dataclasses.dataclass

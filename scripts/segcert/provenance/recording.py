@@ -16,8 +16,7 @@ from segcert.io.atomic import atomic_file
 from segcert.io.interruption import Interrupted, interruptible
 from segcert.io.progress import log, log_to
 from segcert.provenance.code import syntax_digest
-from segcert.provenance.digest_values import recall
-from segcert.provenance.digests import DigestCache, file_digest
+from segcert.provenance.digests import DigestCache, file_digest, recall
 from segcert.provenance.environment import LOCKS, imported_packages
 from segcert.provenance.records import FORMAT, SUFFIX, RecordError, load_record, record_path
 from segcert.provenance.storage import git_of_run, rename
@@ -68,7 +67,10 @@ def recorded(job: Any) -> Iterator[dict[str, Any]]:
     found: dict[str, Any] = {}
     try:
         companions.unpack(list(job.input))
-        _require_planned(record["code"], Path(job.scriptdir))
+        for name, digest in record["code"].items():  # a record speaks of the code that ran
+            script = Path(job.scriptdir, name)
+            if not script.exists() or syntax_digest(script.read_bytes(), name) != digest:
+                raise RecordError(f"scripts/{name}: changed since this run was planned; run snakemake again")
         record["inputs"] = {path: digests.digest(path) for path in map(str, job.input)}
         with interruptible():
             yield found
@@ -88,7 +90,11 @@ def recorded(job: Any) -> Iterator[dict[str, Any]]:
         record_path(job.output[0]),
         record | {"outputs": outputs, "driver": driver} | found | _end(start, begun) | {"exit": "finished"},
     )
-    _retract_others(record_path(job.output[0]), outputs)
+    # Delete other records of these outputs: of a job for other noise levels, whose place this one takes
+    for path in {other for name in outputs for other in Path(name).parent.glob(f"*{SUFFIX}")}:
+        with contextlib.suppress(RecordError):
+            if path != record_path(job.output[0]) and not outputs.keys().isdisjoint(load_record(path)["outputs"]):
+                path.unlink(missing_ok=True)
     if failure:
         failure.unlink(missing_ok=True)
 
@@ -97,23 +103,6 @@ def processor() -> str:
     """The model of this machine's processor, on which the rounding of sums may depend."""
     lines = CPU.read_text().splitlines() if CPU.exists() else []
     return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.processor())
-
-
-def _require_planned(code: Mapping[str, str], scripts: Path) -> None:
-    """Raise RecordError unless a job's code is what the plan took it for: a record speaks of the code that ran."""
-    for name, digest in code.items():
-        path = scripts / name
-        if not path.exists() or syntax_digest(path.read_bytes(), name) != digest:
-            raise RecordError(f"scripts/{name}: changed since this run was planned; run snakemake again")
-
-
-def _retract_others(mine: Path, outputs: Mapping[str, str]) -> None:
-    """Delete other records that speak of these outputs: of a job for other noise levels, whose place this one takes."""
-    for folder in {Path(path).parent for path in outputs}:
-        for path in folder.glob(f"*{SUFFIX}"):
-            with contextlib.suppress(RecordError):
-                if path != mine and not outputs.keys().isdisjoint(load_record(path)["outputs"]):
-                    path.unlink(missing_ok=True)
 
 
 def _end(start: float, begun: float) -> dict[str, Any]:

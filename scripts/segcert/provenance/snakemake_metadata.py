@@ -35,11 +35,10 @@ LONGEST = 255  # bytes of a file's name
 PACKED = ("data", "models")  # folders whose pointers leave run records out
 
 
-def _as_it_is(artifact: str, record: bytes) -> tuple[str, bytes]:
-    return artifact, record
+Translate = Callable[[str, bytes], tuple[str, bytes] | None]
 
 
-def pack_trail(root: str | Path = ".", translate: Callable[[str, bytes], tuple[str, bytes] | None] = _as_it_is) -> None:
+def pack_trail(root: str | Path = ".", translate: Translate | None = None) -> None:
     """Copy Snakemake's records of what is there, and the run records of data and models, to results/.trail.
 
     `translate` gives the artifact and the record to pack for those that are here; None for one that is passed over.
@@ -49,8 +48,9 @@ def pack_trail(root: str | Path = ".", translate: Callable[[str, bytes], tuple[s
         for record in (path for top in PACKED for path in (root / top).rglob(f"*{SUFFIX}")):
             _copy(record, new / "records" / record.relative_to(root))
         for path in _files(root / METADATA):
-            translated = translate(artifact_of(path.relative_to(root / METADATA)), path.read_bytes())
-            name, text = translated or ("", b"")
+            name, text = artifact_of(path.relative_to(root / METADATA)), path.read_bytes()
+            if translate:
+                name, text = translate(name, text) or ("", b"")
             packed = Path("snakemake", code_of(name))
             if (root / name).is_file() and name != POINTER and not leads_out(name):
                 with atomic_file(new / packed) as temporary:
@@ -168,20 +168,21 @@ def packed_record(artifact: str | Path, root: str | Path = ".") -> Path:
     return Path(root, TRAIL, "records", record_path(artifact))
 
 
-def _contents(root: Path) -> dict[str, tuple[str, str, str]]:
-    """What the trail says of each artifact: its SHA-256, that of Snakemake's record of it, and where that is packed."""
+def _contents(root: Path) -> dict[str, list[str]]:
+    """What the trail says of each artifact (see the model `Trail`); nothing where there is none, or it is damaged."""
+    from segcert.io.json_models import fit  # here: every job imports this module
+    from segcert.provenance.models import Trail
+
     try:
-        contents: dict[str, tuple[str, str, str]] = parse_json((root / CONTENTS).read_bytes())
-        for name, (sha256, packed_sha256, packed) in contents.items():
+        contents = fit(parse_json((root / CONTENTS).read_bytes()), Trail).root
+        for name, (_, _, packed) in contents.items():
             if leads_out(name) or leads_out(packed) or Path(packed).parts[:1] != ("snakemake",):
                 raise ValueError(f"it names files outside of itself: {name!r}, {packed!r}")
-            if not (isinstance(sha256, str) and isinstance(packed_sha256, str)):
-                raise ValueError(f"the digests of {name!r} are none")
             if artifact_of(Path(packed).relative_to("snakemake")) != name:
                 raise ValueError(f"{packed!r} is no record of {name!r}")
     except FileNotFoundError:
         return {}
-    except (OSError, AttributeError, TypeError, ValueError) as error:
+    except (OSError, ValueError) as error:
         log.warning("%s: not a trail (%s); to bring it back: dvc checkout --force %s", CONTENTS, error, POINTER)
         return {}
     return contents

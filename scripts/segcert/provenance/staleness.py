@@ -8,6 +8,8 @@ made, and the cache of digests makes it cheap to ask again.
 
 import dataclasses
 import os
+import re
+import shutil
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,6 +23,8 @@ from segcert.provenance.records import SUFFIX, RecordError, load_record, record_
 
 KEPT = ("data", "models", "results", "reports")
 CRATES = ".crate"  # the ending of folders that hold copies of a run
+TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}\.part(\.[^.]*)?")  # as atomic_file and atomic_folder name them
+DAY = 86400.0
 
 
 class AstrayError(RecordError):
@@ -143,3 +147,28 @@ def disturbed(record: Mapping[str, Any], digests: DigestCache, *, missing: bool)
             now[name] = there
     before: dict[str, Any] = record["params"].get("disturbed", {})
     return {"since": record["ended"], "files": now} if now else before
+
+
+def sweep_leftovers(root: str | Path = ".", age: float = DAY) -> list[str]:
+    """Delete the temporary files and folders of writers that are gone: not touched for `age` seconds, a day.
+
+    No writer pauses for that long, so one that is at work (in another run on the same disk, say) keeps its file.
+    Returns what was deleted.
+    """
+    before, swept = time.time() - age, list[str]()
+    for top in (*KEPT, ".segcert"):
+        for place, folders, files in os.walk(Path(root, top)):
+            for name in filter(TEMPORARY.fullmatch, (*folders, *files)):
+                path = Path(place, name)
+                if _last_touched(path) < before:
+                    shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+                    swept.append(path.relative_to(root).as_posix())
+    return swept
+
+
+def _last_touched(path: Path) -> float:
+    """The newest time of a file, or of a folder and all that it holds; now, if it goes away meanwhile."""
+    try:
+        return max(each.lstat().st_mtime for each in (path, *path.rglob("*")))
+    except OSError:
+        return time.time()

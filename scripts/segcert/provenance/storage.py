@@ -72,8 +72,13 @@ class Companions:
         What is not what its record says is put aside as <file>.rejected, to be fetched anew; raises BucketError.
         """
         digests, wanted = DigestCache(), {*inputs, *self.brought}
-        records = {Path(path): _load(Path(path)) for path in self.brought if path.endswith(SUFFIX)}
-        for path, record in records.items():
+        records: dict[Path, dict[str, Any]] = {}
+        for path in (Path(each) for each in self.brought if each.endswith(SUFFIX)):
+            try:
+                record = records[path] = load_record(path)
+            except RecordError as error:
+                path.unlink(missing_ok=True)
+                raise BucketError(f"{error}; the next try fetches it anew") from error
             wrong = [
                 name
                 for name, sha256 in record["outputs"].items()
@@ -98,9 +103,8 @@ class Companions:
 
 def rename(job: Any) -> Companions:
     """Give the files of a job (a Snakemake `script` object) their names in this folder, and take its companions out."""
-    copies = (
-        next((parent for parent in Path(job.output[0]).parents if _leads_here(parent)), None) if job.output else None
-    )
+    above = Path(job.output[0]).parents if job.output else ()
+    copies = next((parent for parent in above if parent.is_symlink() and parent.resolve() == Path.cwd()), None)
     if copies is None:
         return Companions()
     home = f"{copies}/"
@@ -167,18 +171,6 @@ def unpack_held(path: str | Path, holds: Mapping[str, str], digests: DigestCache
         )
 
 
-def _load(path: Path) -> dict[str, Any]:
-    try:
-        return load_record(path)
-    except RecordError as error:
-        path.unlink(missing_ok=True)
-        raise BucketError(f"{error}; the next try fetches it anew") from error
-
-
-def _leads_here(path: Path) -> bool:
-    return path.is_symlink() and path.resolve() == Path.cwd()
-
-
 def _cut_off(files: Any) -> list[str]:
     """Take the companions, which begin with a run record, off the end of a job's files; return them."""
     first = next((place for place, path in enumerate(files) if path.endswith((SUFFIX, PACKED))), len(files))
@@ -234,16 +226,14 @@ def without_bucket(bucket: str, copies: str) -> Callable[[str, bytes], tuple[str
         artifact = name.removeprefix(f"{bucket}/")
         record = json.loads(text.decode().replace(f"{bucket}/", "").replace(f"{copies}/", ""))
         read = inputs.get(artifact, {})
-        record["input"] = [path for path in record["input"] if path in read or not (read or _travels(path))]
+        record["input"] = [
+            path for path in record["input"] if path in read or not (read or path.endswith((SUFFIX, PACKED)))
+        ]
         checksums = {path: f"sha256:{sha256}" for path, sha256 in read.items()} or record["input_checksums"]
         record["input_checksums"] = {path: checksums[path] for path in record["input"] if path in checksums}
         return artifact, json.dumps(record).encode()
 
     return translate
-
-
-def _travels(path: str) -> bool:
-    return path.endswith((SUFFIX, PACKED))
 
 
 def _ended(record: bytes) -> float:

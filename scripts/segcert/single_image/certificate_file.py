@@ -19,15 +19,13 @@ from segcert.certification.methods import require_feasible, require_intervals
 from segcert.certification.radius_map import check_radius_map, radius_map
 from segcert.data.raster import Raster
 from segcert.io.atomic import atomic_file
-from segcert.io.json_files import parse_json
 from segcert.measurements import Measurement
 from segcert.provenance.digests import file_digest
 from segcert.report.gallery import paint
 from segcert.report.style import to_rgb
 from segcert.single_image.inputs import Networks, Sampling
+from segcert.single_image.schema import FORMAT, DocumentError, read_certificate
 from segcert.votes import Votes
-
-FORMAT = "segcert-certificate-1"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,13 +109,12 @@ def remember(votes: Votes, out: str | Path, image: str | Path) -> Votes:
     if not before.is_file():
         return votes
     try:
-        document = parse_json(before.read_bytes())
-        same = document["image"]["sha256"] == file_digest(image)
-        known = {document["certificate"]["n"], *document["certificate"]["earlier_n"]} if same else set()
-        if not all(type(n) is int for n in known):
-            return votes
-    except (KeyError, TypeError, ValueError):
+        document = read_certificate(before)
+    except DocumentError:
         return votes
+    if document["image"]["sha256"] != file_digest(image):
+        return votes
+    known = {document["certificate"]["n"], *document["certificate"]["earlier_n"]}
     earlier = sorted({n for n in known if n < votes.n} | set(votes.origin.get("earlier_n", ())))
     return dataclasses.replace(votes, origin={**votes.origin, "earlier_n": earlier}) if earlier else votes
 
@@ -131,11 +128,17 @@ def describe(
     thresholds: Mapping[str, float],
 ) -> dict[str, Any]:
     """The part of the document that follows from the votes: what is certified."""
+    unsure = int((certificate.labels == ABSTAIN).sum())
+    structures = []
+    for class_id, title in enumerate(classes):
+        size = int((certificate.labels == class_id).sum())
+        areas = {"certified_pixels": size, "area_low": size, "area_high": size + unsure}
+        structures.append({"id": class_id, "name": title} | areas)
     return {
         "certificate": certificate.settings() | {"guarantee": certificate.guarantee},
         "radius_gray_levels": radius_in_gray_levels(certificate.radius, image.pixels.size),
         "abstain": certificate.abstain,
-        "classes": _classes(certificate, classes),
+        "classes": structures,
         "measurements": _measurements(votes, certificate, measurements, thresholds),
     }
 
@@ -151,15 +154,6 @@ def check_decision(
         check_radius_map(decision.method)
 
 
-def _classes(certificate: Certificate, titles: Sequence[str]) -> list[dict[str, Any]]:
-    unsure = int((certificate.labels == ABSTAIN).sum())
-    sizes = [int((certificate.labels == class_id).sum()) for class_id in range(len(titles))]
-    return [
-        {"id": class_id, "name": title, "certified_pixels": size, "area_low": size, "area_high": size + unsure}
-        for class_id, (title, size) in enumerate(zip(titles, sizes, strict=True))
-    ]
-
-
 def _measurements(
     votes: Votes, certificate: Certificate, measurements: Sequence[Measurement], thresholds: Mapping[str, float]
 ) -> list[dict[str, Any]]:
@@ -173,10 +167,8 @@ def _measurements(
         if measurement.name in thresholds:
             threshold = thresholds[measurement.name]
             document |= {"threshold": threshold, "decision": interval.decide(threshold) or "open"}
-        documents.append({key: _finite(value) for key, value in document.items()})
+        for key, value in document.items():
+            if isinstance(value, float) and not math.isfinite(value):
+                document[key] = None  # JSON has no word for it
+        documents.append(document)
     return documents
-
-
-def _finite(value: Any) -> Any:
-    """Infinite and undefined values as null: JSON has no word for them."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,46 +1,8 @@
 """A certificate in plain words."""
 
-from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from segcert.certification.methods import METHODS
-from segcert.io.json_files import parse_json
-from segcert.single_image.certificate_file import FORMAT
-from segcert.single_image.schema import Certificate
-
-SHOWN = 80  # characters of what an error found
-
-
-class DocumentError(ValueError):
-    """A certificate file that cannot be used."""
-
-
-def read_certificate(path: str | Path) -> dict[str, Any]:
-    """Read a certificate that `segcert certify` wrote. Raises DocumentError for anything else."""
-    try:
-        document: dict[str, Any] = parse_json(Path(path).read_bytes())
-    except FileNotFoundError as error:
-        raise DocumentError(f"{path}: no such file; `segcert certify` writes NAME.certificate.json") from error
-    except (OSError, ValueError) as error:
-        raise DocumentError(
-            f"{path}: is no certificate ({error}); expected a file that `segcert certify` wrote"
-        ) from error
-    found = document.get("format") if isinstance(document, dict) else None
-    if found != FORMAT:
-        raise DocumentError(
-            f"{path}: found the format {found!r}; expected {FORMAT!r}, a file that `segcert certify` wrote"
-        )
-    try:
-        Certificate.model_validate(document)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        raise DocumentError(
-            f"{path}: {'.'.join(map(str, problem['loc']))}: found {str(problem['input'])[:SHOWN]!r}; {problem['msg']}. "
-            "It was edited: certify the image again"
-        ) from error
-    return document
 
 
 def explain(document: dict[str, Any]) -> str:
@@ -48,6 +10,9 @@ def explain(document: dict[str, Any]) -> str:
     settings, image, sampling = document["certificate"], document["image"], document["sampling"]
     channels, height, width = image["shape"]
     percent = 100 * document["abstain"]
+    guarantee = settings["guarantee"].replace("1 - alpha", f"{1 - settings['alpha']:.12g}")
+    guarantee = guarantee.replace("fewer than k", f"fewer than {settings['k']}")
+    guarantee = guarantee.replace("the share alpha", f"the share {settings['alpha']:g}")
     lines = [
         f"Certificate of {image['path']} ({width}x{height} pixels, {channels} "
         f"channel{'s' if channels > 1 else ''}, SHA-256 {image['sha256'][:12]}...)",
@@ -64,7 +29,7 @@ def explain(document: dict[str, Any]) -> str:
         "  Rotations, other scanners and larger changes are not covered.",
         "",
         "How sure that is",
-        f"  Method {settings['method']}: {_guarantee(settings)}.",
+        f"  Method {settings['method']}: {guarantee}.",
         f"  (alpha = {settings['alpha']:g}; {settings['n0']} + {settings['n']} noisy copies at sigma "
         f"{settings['sigma']:g}, tau = {settings['tau']:g}.)",
     ]
@@ -106,21 +71,8 @@ def explain(document: dict[str, Any]) -> str:
             "",
             f"Radius map: all its radii at once with error probability {settings['alpha']:g}, on top of the above.",
         ]
-    lines += [
-        "",
-        "It says nothing about whether a label is medically right, and segcert is no medical device.",
-    ]
+    lines += ["", "It says nothing about whether a label is medically right, and segcert is no medical device."]
     return "\n".join(lines)
-
-
-def _guarantee(settings: dict[str, Any]) -> str:
-    text: str = settings["guarantee"]
-    sure = f"{1 - settings['alpha']:.12g}"
-    return (
-        text.replace("1 - alpha", sure)
-        .replace("fewer than k", f"fewer than {settings['k']}")
-        .replace("the share alpha", f"the share {settings['alpha']:g}")
-    )
 
 
 def _measurement(each: dict[str, Any]) -> str:

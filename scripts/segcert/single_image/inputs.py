@@ -77,7 +77,7 @@ class Networks:
         image = read_own_image(path, bits)
         if pixel_size:
             image = dataclasses.replace(image, pixel_size=pixel_size)
-        if not (channels == 3 and len(image.pixels) == 1):  # gray in front of a colour network: see `_model`
+        if not (channels == 3 and len(image.pixels) == 1):  # gray in front of a colour network: see `Replicated`
             image = image.with_channels(channels)
         return image.resized(size or self.config["image_size"])
 
@@ -85,8 +85,10 @@ class Networks:
         self, image: Raster, sampling: Sampling, device: torch.device, store: BlockStore | None = None
     ) -> SmoothedSegmenter:
         """The smoothed segmenter for an image."""
+        wanted = input_channels(self.config)
+        model = self.model if len(image.pixels) == wanted else Replicated(self.model, wanted).eval()
         return SmoothedSegmenter(
-            self._model(image),
+            model,
             sampling.sigma,
             len(self.config["classes"]),
             denoiser=self.denoise,
@@ -100,10 +102,6 @@ class Networks:
             store=store,
             identity={**self.digests, "segcert": segcert.__version__},
         )
-
-    def _model(self, image: Raster) -> nn.Module:
-        wanted = input_channels(self.config)
-        return self.model if len(image.pixels) == wanted else Replicated(self.model, wanted).eval()
 
 
 class Replicated(nn.Module):

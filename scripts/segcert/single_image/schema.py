@@ -1,19 +1,20 @@
 """What the certificate of an image has to hold, before anything in it is believed."""
 
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
+from segcert.io.json_models import Part, read_document
+
+FORMAT = "segcert-certificate-1"
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Positive = Annotated[int, Field(ge=1, lt=2**31)]
-Number = Annotated[float, Field(allow_inf_nan=False)]
 Beside = Annotated[str, Field(pattern=r"^[^/\\\x00]+$", description="A file in the folder of the certificate")]
 
 
-class Part(BaseModel):
-    """A mapping of a certificate; what later versions may add is passed over."""
-
-    model_config = ConfigDict(strict=True, extra="ignore")
+class DocumentError(ValueError):
+    """A certificate file that cannot be used."""
 
 
 class Image(Part):
@@ -35,7 +36,7 @@ class Networks(Part):
 
 
 class Sampling(Part):
-    sigma: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    sigma: float = Field(gt=0)
     n0: Annotated[int, Field(ge=0, lt=2**31)]
     n: Positive
     seed: Annotated[int, Field(ge=0, lt=2**63)]
@@ -46,10 +47,10 @@ class Sampling(Part):
 
 
 class Settings(Part):
-    radius: Number
-    sigma: Number
-    tau: Number
-    alpha: Number
+    radius: float
+    sigma: float
+    tau: float
+    alpha: float
     n0: int
     n: int
     method: Literal["segcertify", "holm", "kfwer", "by"]
@@ -68,10 +69,10 @@ class Structure(Part):
 class Interval(Part):
     name: str
     unit: str
-    low: Number | None
-    high: Number | None
-    alpha: Number
-    threshold: Number = 0.0
+    low: float | None
+    high: float | None
+    alpha: float
+    threshold: float = 0.0
     decision: Literal["above", "below", "open"] = "open"
 
 
@@ -83,12 +84,13 @@ class File(Part):
 class Certificate(Part):
     """The whole document."""
 
+    format: Literal["segcert-certificate-1"]
     image: Image
     networks: Networks
     sampling: Sampling
     certificate: Settings
-    radius_gray_levels: Number
-    abstain: Number
+    radius_gray_levels: float
+    abstain: float
     classes: list[Structure]
     measurements: list[Interval]
     files: dict[str, File]
@@ -99,3 +101,11 @@ class Certificate(Part):
         if lacking := {"labels.png", "votes.npz"} - files.keys():
             raise ValueError(f"names no {min(lacking)}")
         return files
+
+
+def read_certificate(path: str | Path) -> dict[str, Any]:
+    """Read a certificate that `segcert certify` wrote. Raises DocumentError for anything else."""
+    if not Path(path).exists():
+        raise DocumentError(f"{path}: no such file; `segcert certify` writes NAME.certificate.json")
+    advice = "expected a file that `segcert certify` wrote; if it was edited, certify the image again"
+    return read_document(path, Certificate, DocumentError, "is no certificate", advice)

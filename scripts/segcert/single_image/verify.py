@@ -15,8 +15,8 @@ from segcert.measurements import Measurement
 from segcert.networks.folders import is_program
 from segcert.provenance.digests import file_digest
 from segcert.single_image.certificate_file import describe
-from segcert.single_image.explain import DocumentError
 from segcert.single_image.inputs import Networks, Sampling
+from segcert.single_image.schema import DocumentError
 from segcert.smoothing.noise import Draw
 from segcert.votes import Votes
 
@@ -42,9 +42,9 @@ def verify(
     """
     folder = Path(path).parent
     for file in document["files"].values():
-        _same(f"{folder / file['path']}", _file_digest(folder / file["path"]), file["sha256"])
+        _require_file(folder / file["path"], file["sha256"])
     image_path = Path(image_path or document["image"]["path"])
-    _same(str(image_path), _file_digest(image_path), document["image"]["sha256"])
+    _require_file(image_path, document["image"]["sha256"])
     recorded = document["networks"]
     if segmenter is None and is_program(recorded["segmenter"]["path"]):
         raise DocumentError(
@@ -53,9 +53,7 @@ def verify(
         )
     in_front = recorded["denoiser"] or {}
     networks = Networks.load(
-        segmenter or recorded["segmenter"]["path"],
-        denoiser or in_front.get("path"),
-        in_front.get("steps", 1),
+        segmenter or recorded["segmenter"]["path"], denoiser or in_front.get("path"), in_front.get("steps", 1)
     )
     for name, digest in networks.digests.items():
         _same(f"the {name}", digest, recorded[name] and recorded[name]["digest"])
@@ -68,7 +66,11 @@ def verify(
     units = [Measurement(each["name"], each["unit"], lambda _: 0.0, "") for each in asked]
     thresholds = {each["name"]: each["threshold"] for each in asked if "threshold" in each}
     body = describe(certificate, votes, image, networks.config["classes"], units, thresholds)
-    labels = _labels(folder / document["files"]["labels.png"]["path"])
+    label_file = folder / document["files"]["labels.png"]["path"]
+    try:
+        labels, _ = decode_values(label_file.read_bytes())
+    except DataError as error:
+        raise DocumentError(f"{label_file}: {error}") from error
     wrong = [name for name, value in json.loads(json.dumps(body)).items() if document[name] != value]
     if wrong or not np.array_equal(certificate.labels, labels):
         raise DocumentError(
@@ -85,20 +87,13 @@ def verify(
     smoothed.check(votes, image.unit())
     if (votes.n0, votes.n) != (sampling.n0, sampling.n):
         raise DocumentError(f"{path}: {votes.n0} + {votes.n} votes, but {sampling.n0} + {sampling.n} are written")
-    chosen = _spread(votes.n0, votes.n, draws)
-    drawn = smoothed.label_maps(image.unit(), (draw for _, draw in chosen))
-    label_maps = {row: label_map.cpu().numpy() for (row, _), label_map in zip(chosen, drawn, strict=True)}
-    _compare(votes, label_maps, path)
-    checked.append(f"{len(chosen)} of {votes.n0 + votes.n} draws, drawn again, agree")
+    total = votes.n0 + votes.n
+    rows = np.unique(np.linspace(0, total - 1, min(draws, total)).round().astype(int)).tolist()
+    chosen: list[Draw] = [("selection", row) if row < votes.n0 else ("estimation", row - votes.n0) for row in rows]
+    drawn = smoothed.label_maps(image.unit(), chosen)
+    _compare(votes, {row: drawn_map.cpu().numpy() for row, drawn_map in zip(rows, drawn, strict=True)}, path)
+    checked.append(f"{len(rows)} of {votes.n0 + votes.n} draws, drawn again, agree")
     return checked
-
-
-def _labels(path: Path) -> npt.NDArray[np.uint16]:
-    """The label map of a certificate, (H, W)."""
-    try:
-        return decode_values(path.read_bytes())[0]
-    except DataError as error:
-        raise DocumentError(f"{path}: {error}") from error
 
 
 def _compare(votes: Votes, label_maps: dict[int, npt.NDArray[np.uint8]], path: str | Path) -> None:
@@ -120,16 +115,10 @@ def _compare(votes: Votes, label_maps: dict[int, npt.NDArray[np.uint8]], path: s
         raise DocumentError(f"{path}: the draws, drawn again, hold votes that the counts lack")
 
 
-def _spread(n0: int, n: int, draws: int) -> list[tuple[int, Draw]]:
-    """Some of the n0 + n draws, spread evenly: their row, and stream and number."""
-    rows = np.unique(np.linspace(0, n0 + n - 1, min(draws, n0 + n)).round().astype(int)).tolist()
-    return [(row, ("selection", row) if row < n0 else ("estimation", row - n0)) for row in rows]
-
-
-def _file_digest(path: Path) -> str:
+def _require_file(path: Path, sha256: str) -> None:
     if not path.is_file():
         raise DocumentError(f"{path}: missing; it belongs to the certificate")
-    return file_digest(path)
+    _same(str(path), file_digest(path), sha256)
 
 
 def _same(what: str, found: str | None, expected: str | None) -> None:

@@ -13,8 +13,7 @@ from torch import Tensor, nn
 from segcert.data.dataset import PreparedDataset
 from segcert.data.errors import DataError
 from segcert.io.atomic import atomic_folder
-from segcert.networks.denoiser import DiffusionDenoiser, noise_levels
-from segcert.networks.diffusers_classes import DDPMScheduler, UNet2DModel
+from segcert.networks.denoiser import DDPMScheduler, DiffusionDenoiser, UNet2DModel, noise_levels
 from segcert.training.augment import moved
 from segcert.training.launch import accelerator_on
 from segcert.training.loop import train
@@ -49,7 +48,10 @@ def train_denoiser(
     datasets = [PreparedDataset(Path(index)) for index in indexes]
     for dataset in datasets:
         dataset.check()
-    channels = _channels(datasets)
+    found = {dataset.about["name"]: int(dataset.about["channels"]) for dataset in datasets}
+    channels = next(iter(found.values()))
+    if len(set(found.values())) > 1:
+        raise DataError(f"denoiser.shared: found channels {found}; one denoiser needs data sets of equal channels")
     names, images = _scaled(datasets, "train", pool)
     _, val_images = _scaled(datasets, "val", pool)
     accelerator = accelerator_on(device, settings["precision"])
@@ -153,13 +155,6 @@ def steps_drawer(
 def mean_psnr(x: Tensor, truth: Tensor) -> float:
     """Peak signal-to-noise ratio in dB of images (N, C, H, W) in [0, 1], averaged over images."""
     return float((-10 * ((x - truth) ** 2).mean(dim=(1, 2, 3)).log10()).mean())
-
-
-def _channels(datasets: Sequence[PreparedDataset]) -> int:
-    found = {dataset.about["name"]: int(dataset.about["channels"]) for dataset in datasets}
-    if len(set(found.values())) > 1:
-        raise DataError(f"denoiser.shared: found channels {found}; one denoiser needs data sets of equal channels")
-    return next(iter(found.values()))
 
 
 def _scaled(datasets: Sequence[PreparedDataset], split: str, pool: int) -> tuple[list[str], Tensor]:

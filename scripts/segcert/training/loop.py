@@ -225,11 +225,9 @@ class _Learner:
 
     def left(self) -> str:
         """Where the last good state is, in words."""
-        return (
-            f"The checkpoint of step {self.step} is kept in {self.checkpoint.path}"
-            if self.step
-            else ("There was no validation yet, so there is no checkpoint")
-        )
+        if not self.step:
+            return "There was no validation yet, so there is no checkpoint"
+        return f"The checkpoint of step {self.step} is kept in {self.checkpoint.path}"
 
     def finish(self, folder: Path) -> None:
         """Write history and last weights; put the best ones into the model."""

@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from segcert.data.dataset import PreparedDataset
 from segcert.data.raster import resize_mask
 from segcert.io.lean_imports import lean
-from segcert.networks.output_check import check_output
-from segcert.networks.registry import ARCHITECTURES, build_segmenter, load_segmenter, save_segmenter
+from segcert.networks.registry import CLASSES, build_segmenter, check_output, load_segmenter, save_segmenter
 from segcert.training.augment import augment
 from segcert.training.launch import accelerator_on
 from segcert.training.loop import memory_explained, train
@@ -96,11 +95,14 @@ def train_segmenter(
         return {"val_dice": mean_dice(labels, val_masks, len(classes))}
 
     networks = [path for each in (start, denoiser) if each for path in sorted(Path(each).rglob("*.safetensors"))]
-    saved = Checkpoint.of(
-        checkpoint, [index, *networks], architecture=architecture, arguments=arguments, regime=regime,
-        settings=settings, sigmas=sigmas, denoising_steps=denoising_steps, pool=pool, seed=seed,
-        code=[code, target_code],
-    )  # fmt: skip
+    decides: dict[str, Any] = {
+        "architecture": architecture,
+        "arguments": arguments,
+        "regime": regime,
+        "settings": settings,
+    }
+    decides |= {"sigmas": sigmas, "denoising_steps": denoising_steps, "pool": pool, "seed": seed}
+    saved = Checkpoint.of(checkpoint, [index, *networks], **decides, code=[code, target_code])
     train(
         model,
         loss_of,
@@ -138,7 +140,7 @@ def memory_layout(architecture: str, device: torch.device) -> torch.memory_forma
     There the backward pass of strided 1x1 convolutions of few channels is wrong or crashes (uxlfoundation/oneDNN, issue
     6035); segcert's own networks avoid it.
     """
-    trusted = device.type != "cpu" or architecture in ARCHITECTURES
+    trusted = device.type != "cpu" or architecture in CLASSES
     return torch.channels_last if trusted else torch.contiguous_format
 
 

@@ -8,7 +8,7 @@ import dataclasses
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import torch
 from torch import nn
@@ -65,7 +65,10 @@ class Checkpoint:
             return None
         with self.path.open("rb") as file:
             try:
-                _require_whole(file)
+                with zipfile.ZipFile(file) as parts:  # torch writes the checksum of each part, and does not look at it
+                    if wrong := parts.testzip():
+                        raise zipfile.BadZipFile(f"{wrong} differs from its checksum")
+                file.seek(0)
                 saved = torch.load(file, map_location="cpu", weights_only=True)
                 return saved["state"] if saved["key"] == self.key else None
             except Exception as error:  # a damaged file can make torch raise anything
@@ -80,12 +83,3 @@ class Checkpoint:
     def discard(self) -> None:
         """Remove it: what was trained is written."""
         self.path.unlink(missing_ok=True)
-
-
-def _require_whole(file: IO[bytes]) -> None:
-    """Raise unless every part of the file has its checksum (CRC-32), which torch writes and does not look at."""
-    with zipfile.ZipFile(file) as parts:
-        wrong = parts.testzip()
-    if wrong:
-        raise zipfile.BadZipFile(f"{wrong} differs from its checksum")
-    file.seek(0)

@@ -29,7 +29,8 @@ def certificates():
     import torch
 
     from segcert.networks.folders import ModelError
-    from segcert.single_image.explain import DocumentError, explain, read_certificate
+    from segcert.single_image.explain import explain
+    from segcert.single_image.schema import DocumentError, read_certificate
     from segcert.single_image.verify import verify
     from segcert.votes import VotesError
 

@@ -41,7 +41,7 @@ class Root:
         if votes:
             shard = results / f"votes/{dataset}/unet-noise/none/sigma_0.5/shard_0.npz"
             shard.parent.mkdir(parents=True)
-            about = {"sigma": 0.5, "measurements": []}
+            about = {"sigma": 0.5, "digest": "", "measurements": []}
             images = {row["image"]: about | {"origin": {"image": row["image"] + pixels}} for row in rows}
             np.savez(shard, header=np.array(json.dumps({"format": "segcert-votes-2", "images": images})))
         configuration = {"run": run, **decided, "report": {"bootstrap": 500}} | (told or {})

@@ -4,9 +4,8 @@ import pytest
 import yaml
 
 from segcert.certification.methods import CertificationError, require_feasible, smallest_n
-from segcert.config import DATASETS, Config, ConfigError
+from segcert.config import Config, ConfigError
 from segcert.config.reference import FOLDER, default_yaml, schema_json
-from segcert.data.catalogue import NAMES
 
 
 def test_default_yaml_is_generated_from_the_model():
@@ -27,10 +26,6 @@ def test_every_configuration_can_be_read(path):
     require_feasible(config.n, config.image_size**2, config.tau, config.alpha)
 
 
-def test_every_data_set_of_the_configuration_is_in_the_catalogue():
-    assert DATASETS == NAMES
-
-
 @pytest.mark.parametrize(
     ("values", "parts"),
     [
@@ -46,7 +41,7 @@ def test_every_data_set_of_the_configuration_is_in_the_catalogue():
         ({"tau": 1}, ["less than 1"]),
         ({"alpha": 0}, ["`alpha`"]),
         ({"n0": 0}, ["`n0`", "`n0: 10`"]),
-        ({"datasets": ["x"]}, ["`datasets`: found 'x'", "phantom, montgomery"]),
+        ({"datasets": ["x"]}, ["`datasets`: found 'x'", "montgomery, phantom"]),
         ({"image_size": 62}, ["`image_size`", "found 62", "`image_size: 64`"]),
         ({"image_size": 64, "pool": 3}, ["divided by `pool: 3`", "`image_size: 72`"]),
         (

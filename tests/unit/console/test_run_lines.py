@@ -5,11 +5,9 @@ import logging
 
 import pytest
 
-from segcert.console import screen
 from segcert.console.command import command
-from segcert.console.handler import PlainErrors, RunHandler
+from segcert.console.handler import PlainErrors, RunHandler, Screen
 from segcert.console.run_lines import TAIL, RunLines
-from segcert.console.screen import Screen
 
 LOG = ".snakemake/log/x.snakemake.log"
 
@@ -168,7 +166,7 @@ def test_a_bar_fits_a_narrow_terminal_and_nothing_is_steered_by_a_job_s_name(run
     monkeypatch.setattr("tqdm.std.tqdm.monitor_interval", 0)
     monkeypatch.setattr("tqdm.std._screen_shape_wrapper", lambda: lambda _: (40, 24))
     relays = []
-    monkeypatch.setattr(screen, "Relay", lambda name, _: relays.append(name))
+    monkeypatch.setattr("segcert.console.handler.Relay", lambda name, _: relays.append(name))
     handler = RunHandler(run.lines, Screen(terminal))
 
     def emit(event, **fields):

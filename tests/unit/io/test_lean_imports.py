@@ -9,7 +9,7 @@ from segcert.io.lean_imports import lean
 
 PROGRAM = """
 import sys
-from segcert.networks.diffusers_classes import DDPMScheduler, UNet2DModel
+from segcert.networks.denoiser import DDPMScheduler, UNet2DModel
 assert not {"torch._dynamo", "scipy.stats", "diffusers.models.transformers"} & set(sys.modules)
 import diffusers, torch._dynamo
 assert diffusers.UNet2DModel is UNet2DModel

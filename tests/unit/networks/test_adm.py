@@ -6,7 +6,7 @@ from diffusers import DDPMScheduler, UNet2DModel
 from tests.unit.networks.adm_reference import Reference
 
 from segcert.networks.adm import ADMLayout, adm_config, adm_to_diffusers, import_adm
-from segcert.networks.registry import ModelError
+from segcert.networks.folders import ModelError
 
 ADM_256 = Reference(
     width=256,

@@ -1,14 +1,16 @@
 """The segmentation networks against published numbers and their papers' formulas."""
 
 import copy
+import inspect
 
 import pytest
 import torch
 import torch.nn.functional as F
 
+from segcert.networks.architectures import ARCHITECTURES
 from segcert.networks.deeplabv3plus import DeepLabV3Plus
-from segcert.networks.registry import ARCHITECTURES, build_segmenter
-from segcert.networks.resnet import HALVINGS, Projection, ResNet34
+from segcert.networks.registry import CLASSES, build_segmenter
+from segcert.networks.resnet import Projection, ResNet34
 from segcert.networks.resunetpp import ResUNetPlusPlus
 
 # One class and three channels, as segmentation_models_pytorch 0.5 counts its own networks.
@@ -38,7 +40,7 @@ def small(architecture, in_channels=1, num_classes=2, width=4):
 
 @pytest.mark.parametrize("num_classes", [2, 5])
 @pytest.mark.parametrize("in_channels", [1, 3])
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", PER_CLASS)
 def test_networks_have_the_published_number_of_parameters(architecture, in_channels, num_classes):
     with torch.device("meta"):
         model = build_segmenter(architecture, {"in_channels": in_channels, "num_classes": num_classes})
@@ -61,11 +63,6 @@ def test_features_of_the_encoder(output_stride, deepest):
     assert sizes == [(8, 32, 64), (8, 16, 32), (16, 8, 16), (32, 4, 8), (64, deepest, 2 * deepest)]
 
 
-def test_the_encoder_halves_as_often_as_it_says():
-    features = ResNet34(1, 4)(torch.rand(2, 1, 2**HALVINGS, 2**HALVINGS))
-    assert features[-1].shape[2:] == (1, 1)
-
-
 def test_dilation_keeps_what_the_strided_encoder_sees():
     """Where only the centres of the last stage's kernels count, the dilated stage is the strided one, more finely."""
     strided, dilated = ResNet34(1, 4).eval(), ResNet34(1, 4, output_stride=16).eval()
@@ -83,6 +80,19 @@ def test_dilation_keeps_what_the_strided_encoder_sees():
 def test_logits_have_the_size_of_the_images(architecture, channels, classes, width):
     model = small(architecture, channels, classes, width)
     assert model(torch.rand(2, channels, 64, 96)).shape == (2, classes, 64, 96)
+
+
+@pytest.mark.parametrize("architecture", sorted({*ARCHITECTURES, *CLASSES}))
+def test_the_classes_are_as_configuration_and_rules_know_them(architecture):
+    about = ARCHITECTURES[architecture]
+    parameters = inspect.signature(CLASSES[architecture]).parameters
+    assert tuple(parameters) == ("in_channels", "num_classes", *about.arguments)
+    smallest = 2 ** (parameters["depth"].default if about.halvings is None else about.halvings)
+    model = small(architecture)
+    assert model(torch.rand(about.least_batch, 1, smallest, 3 * smallest)).shape[2:] == (smallest, 3 * smallest)
+    if about.least_batch > 1:
+        with pytest.raises(ValueError, match="more than 1 value per channel"):
+            model(torch.rand(about.least_batch - 1, 1, smallest, smallest))
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

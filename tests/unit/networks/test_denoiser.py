@@ -9,7 +9,7 @@ from diffusers import DDIMScheduler, DDPMScheduler, UNet2DModel
 
 from segcert.config import Config
 from segcert.networks.denoiser import DiffusionDenoiser, closest_timestep
-from segcert.networks.registry import ModelError
+from segcert.networks.folders import ModelError
 from segcert.training.denoiser import build_scheduler, build_unet
 
 ABAR = DDPMScheduler(1000, beta_schedule="linear").alphas_cumprod

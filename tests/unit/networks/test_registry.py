@@ -3,7 +3,8 @@ import json
 import pytest
 import torch
 
-from segcert.networks.registry import ModelError, build_segmenter, load_segmenter, save_segmenter
+from segcert.networks.folders import ModelError
+from segcert.networks.registry import build_segmenter, load_segmenter, save_segmenter
 from segcert.networks.runtime import set_up_torch
 
 ARGUMENTS = {"in_channels": 1, "num_classes": 3, "width": 4, "depth": 2}

@@ -15,14 +15,9 @@ from torch import nn
 import segcert
 from segcert.config.networks import OwnModel
 from segcert.networks.exported import load_program
+from segcert.networks.folders import ModelError, segmenter_files
 from segcert.networks.pretrained import import_given
-from segcert.networks.registry import (
-    ModelError,
-    build_segmenter,
-    load_segmenter,
-    save_segmenter,
-    segmenter_files,
-)
+from segcert.networks.registry import build_segmenter, load_segmenter, save_segmenter
 from segcert.networks.unet import UNet
 from segcert.smoothing.sampler import module_digest
 

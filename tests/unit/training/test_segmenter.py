@@ -12,7 +12,8 @@ from segcert.data.phantom import find_phantoms
 from segcert.data.prepare import Form, prepare
 from segcert.data.sets.phantom import DATASET
 from segcert.networks.denoiser import DiffusionDenoiser, noise_levels
-from segcert.networks.registry import ModelError, load_segmenter
+from segcert.networks.folders import ModelError
+from segcert.networks.registry import load_segmenter
 from segcert.training.augment import augment, flipped
 from segcert.training.denoiser import build_scheduler, steps_drawer, train_denoiser
 from segcert.training.segmenter import denoised_at, mean_dice, memory_layout, noisy_up_to, train_segmenter

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import yaml
 from pathspec import GitIgnoreSpec
+from pydantic import RootModel
 
 from segcert.audit.findings import Evidence, Finding, Findings, unless
 from segcert.io.json_files import parse_json
+from segcert.io.json_models import Part, fit
 from segcert.provenance.git import git
 from segcert.provenance.lineage import Job
-from segcert.provenance.records import RecordError, load_record
+from segcert.provenance.records import SUFFIX, RecordError, load_record
 from segcert.provenance.snakemake_metadata import CONTENTS, POINTERS, TRAIL, packed_record
 
 CACHE = Path(".dvc/cache/files/md5")
@@ -42,8 +44,8 @@ def check_pointers(evidence: Evidence) -> Findings:
 
 def check_trail(evidence: Evidence) -> Findings:
     """The run records of data and models are those that were packed into results/.trail, which results.dvc covers."""
-    for artifact, job in evidence.lineage.record_of.items():
-        packed = packed_record(artifact, evidence.root)
+    for job in evidence.lineage.jobs:
+        packed = packed_record(job.path.removesuffix(SUFFIX), evidence.root)
         if not packed.exists() or packed.read_bytes() == (evidence.root / job.path).read_bytes():
             yield None
         else:
@@ -115,13 +117,22 @@ def _directory_digest(files: dict[str, str]) -> str:
     return f"{hashlib.md5(json.dumps(listed, sort_keys=True).encode(), usedforsecurity=False).hexdigest()}.dir"
 
 
+class Entry(Part):
+    md5: str
+    relpath: str
+
+
+class Listing(RootModel[list[Entry]]):
+    """The files of a folder, as DVC's cache lists them."""
+
+
 def _listing(root: Path, name: str) -> dict[str, str] | None:
     """MD5 of the files of a folder as DVC's cache lists them; None without a list, or with one that is not its own."""
-    path = _cached(root, name)
     try:
-        files = {each["relpath"]: each["md5"] for each in parse_json(path.read_bytes())}
-    except (OSError, KeyError, TypeError, ValueError):
+        listing = fit(parse_json(_cached(root, name).read_bytes()), Listing)
+    except (OSError, ValueError):
         return None
+    files = {each.relpath: each.md5 for each in listing.root}
     return files if _directory_digest(files) == name else None
 
 

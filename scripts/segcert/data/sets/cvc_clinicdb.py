@@ -2,7 +2,6 @@
 
 import bisect
 import dataclasses
-import functools
 import hashlib
 
 from segcert.data.catalogue import Archive, Dataset, Named, SplitRule
@@ -12,8 +11,8 @@ from segcert.data.splits import GROUPS
 
 FRAMES = 612
 # The last frames of the 29 video sequences
-LAST_FRAMES = (25, 50, 67, 78, 103, 126, 151, 177, 199, 205, 227, 252, 277, 297, 317, 342, 363, 383, 408, 428, 447, 466,
-               478, 503, 528, 546, 571, 591, 612)  # fmt: skip
+LAST = "25 50 67 78 103 126 151 177 199 205 227 252 277 297 317 342 363 383 408 428 447 466 478 503 528 546 571 591 612"
+LAST_FRAMES = [int(frame) for frame in LAST.split()]
 TRAIN, VAL = 490, 61  # of the paper's code; the other 61 test
 
 
@@ -30,17 +29,13 @@ def sequence(name: str) -> str:
     return f"sequence_{bisect.bisect_left(LAST_FRAMES, number) + 1:02d}"
 
 
-@functools.cache
-def shuffled_frames() -> dict[str, int]:
-    """The place of each of the 612 frames in an arbitrary order."""
-    names = [frame_name(str(number)) for number in range(1, FRAMES + 1)]
-    order = sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())
-    return {name: rank for rank, name in enumerate(order)}
+NAMES = [frame_name(str(number)) for number in range(1, FRAMES + 1)]
+SHUFFLED = sorted(NAMES, key=lambda name: hashlib.sha256(name.encode()).digest())  # an arbitrary order
 
 
 def by_frame(named: Named) -> str:
     """490, 61 and 61 frames: neighbouring frames fall on both sides."""
-    rank = shuffled_frames()[named.image]
+    rank = SHUFFLED.index(named.image)
     return "train" if rank < TRAIN else "val" if rank < TRAIN + VAL else "test"
 
 

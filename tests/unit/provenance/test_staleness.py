@@ -9,8 +9,7 @@ import pytest
 from segcert.io.atomic import atomic_file, atomic_folder
 from segcert.provenance.digests import DigestCache, file_digest
 from segcert.provenance.records import FORMAT, record_path
-from segcert.provenance.staleness import find_changes, set_times
-from segcert.provenance.temp_files import DAY, sweep_leftovers
+from segcert.provenance.staleness import DAY, find_changes, set_times, sweep_leftovers
 
 
 class KilledError(Exception):

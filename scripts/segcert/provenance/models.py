@@ -1,0 +1,67 @@
+"""Models of what may come with a run of others: run records, the trail, the headers of votes."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, RootModel
+
+from segcert.io.json_models import Part
+
+
+def _of_words(packages: str) -> str:
+    if not all(entry.split() for entry in packages.split(", ")):
+        raise ValueError("expected versions and digests")
+    return packages
+
+
+Text = dict[str, str]
+Files = dict[Annotated[str, Field(pattern=r"^[^\x00]*$")], str]  # SHA-256 by path
+Packages = dict[str, Annotated[str, AfterValidator(_of_words)]]  # as of provenance.environment
+
+
+class Params(Part):
+    code: str | None = None
+    environment: str | None = None
+
+
+class Git(Part):
+    commit: str | None = Field(pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})$")
+    clean: bool | None
+    changed: list[str]
+
+
+class Record(Part):
+    format: Literal["segcert-record-2"]
+    rule: str
+    wildcards: Text
+    params: Params
+    inputs: Files
+    outputs: Files = Field(min_length=1)
+    code: Text
+    environment: Packages
+    locks: Text
+    packages: Packages
+    git: Git
+    started: str
+    ended: str
+    seconds: float
+    peak_memory_mib: float
+    threads: float
+    holds: Files = Field({})
+    device: str = ""
+    processor: str = ""
+
+
+class Trail(RootModel[dict[str, Annotated[list[str], Field(min_length=3, max_length=3)]]]):
+    """By artifact: its SHA-256, that of Snakemake's record of it, and where that is packed."""
+
+
+class VotesOfImage(Part):
+    sigma: float
+    digest: str
+    measurements: list[str]
+    origin: dict[str, Any]
+
+
+class VotesHeader(Part):
+    format: Literal["segcert-votes-2"]
+    images: dict[str, VotesOfImage]
