@@ -86,7 +86,7 @@ def verify(
     if (votes.n0, votes.n) != (sampling.n0, sampling.n):
         raise DocumentError(f"{path}: {votes.n0} + {votes.n} votes, but {sampling.n0} + {sampling.n} are written")
     chosen = _spread(votes.n0, votes.n, draws)
-    drawn = smoothed.label_maps(image.unit(), (draw for _, draw in chosen))
+    drawn = smoothed.label_maps(image.unit(), [draw for _, draw in chosen])
     label_maps = {row: label_map.cpu().numpy() for (row, _), label_map in zip(chosen, drawn, strict=True)}
     _compare(votes, label_maps, path)
     checked.append(f"{len(chosen)} of {votes.n0 + votes.n} draws, drawn again, agree")

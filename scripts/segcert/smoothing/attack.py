@@ -20,8 +20,8 @@ from segcert.data.dataset import PreparedDataset
 from segcert.io.arrays import StoredArrays
 from segcert.io.progress import track
 from segcert.networks.registry import load_segmenter
-from segcert.smoothing.noise import Draw, SamplingError, image_digest
-from segcert.smoothing.sampler import SmoothedSegmenter, checked_image
+from segcert.smoothing.noise import Draw, SamplingError, checked_image, image_digest
+from segcert.smoothing.sampler import SmoothedSegmenter
 from segcert.smoothing.shard import load_denoiser
 
 Image = npt.NDArray[np.float32]

@@ -1,4 +1,4 @@
-"""What is read off the label map of each draw: areas, overlaps with the ground truth, measurements, the map itself."""
+"""Observables of draws (areas, overlaps with the ground truth, measurements, the label map itself) and their tally."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -13,14 +13,14 @@ from segcert.measurements import Measurement
 from segcert.networks.runtime import on_device
 from segcert.provenance.digests import array_digest
 from segcert.smoothing.noise import SamplingError
-from segcert.smoothing.store import Block
+from segcert.smoothing.store import Block, BlockStore
 from segcert.votes import pack_labels, unpack_labels
 
 Array = npt.NDArray[Any]
 
 
 @dataclasses.dataclass(frozen=True)
-class Readings:
+class Observables:
     """What to read off each label map (H, W) of ids below num_classes; truth (H, W) uint8 or None."""
 
     num_classes: int
@@ -110,3 +110,38 @@ def _reader_of(measurement: Measurement) -> Callable[[Tensor], Array]:
         return np.array([measurement.function(labels) for labels in label_maps.cpu().numpy()], dtype=np.float64)
 
     return read
+
+
+class Tally:
+    """The draws of one stream of an image: the stored ones, then new ones, which are stored block by block.
+
+    A block on disk is named by its first draw, and the next one begins where it ends. So blocks may be of any length,
+    and those of another block or batch size are used too.
+    """
+
+    def __init__(
+        self, key: dict[str, Any], draws: int, observables: Observables, block_size: int, store: BlockStore | None
+    ) -> None:
+        self.key, self.draws, self.observables = key, draws, observables
+        self.block_size, self.store = block_size, store
+        self.total = observables.empty()
+        self.block = observables.empty()  # counted, but not stored yet
+        while self.store and self.total.draws < draws:
+            stored = self.store.get({**key, "start": self.total.draws})
+            stored = observables.complete(stored) if stored else None
+            if stored is None or not 0 < stored.draws <= draws - self.total.draws:  # a longer one cannot be parted
+                break
+            self.total += stored
+
+    def add(self, label_maps: Tensor) -> None:
+        """Count new label maps (draws, H, W) uint8. The block is stored once it has `block_size` draws."""
+        self.block += self.observables.read(label_maps)
+        if self.block.draws >= self.block_size or self.total.draws + self.block.draws == self.draws:
+            self.store_block()
+
+    def store_block(self) -> None:
+        """Store what was counted since the last block."""
+        if self.store and self.block.draws:
+            self.store.put({**self.key, "start": self.total.draws}, self.block)
+        self.total += self.block
+        self.block = self.observables.empty()

@@ -131,7 +131,7 @@ def finished():
     def read(path):
         made = BlockStore(path.parent)
         object.__setattr__(made, "path", lambda _: path.with_suffix(".npz"))
-        assert all(n < 100 for n in made.finished({}, 100))
+        assert all(n < 100 for n in made.extended_from({}, 100))
 
     return Target(read, lambda: [b"[50, 100]", b"[]"], (), "block.json")
 

@@ -64,7 +64,7 @@ def test_blocks_that_are_read_beside_the_networks_give_the_same_votes(tmp_path):
         beside._reader = reader
         for finish, image in zip([beside.start(image, 5, 20) for image in images], images, strict=True):
             assert_equal(finish(), smoothed(batch_size=4).sample(image, 5, 20))
-    assert len(list(tmp_path.rglob("*.npz"))) == 3 * (2 + 7)
+    assert len(list(tmp_path.rglob("*.npz"))) == 3 * (2 + 6)
 
 
 def test_a_compiled_denoiser_is_asked():
@@ -226,11 +226,11 @@ def test_a_block_under_the_name_of_another_one_is_drawn_again(tmp_path):
 @pytest.mark.parametrize("content", ["", "[50", "{}x", '["50"]', "7", "\0\0"])
 def test_a_damaged_note_of_finished_votes_counts_as_none(tmp_path, content):
     store, key = BlockStore(tmp_path), {"k": 1}
-    assert store.finished(key, 50) == []
-    assert store.finished(key, 100) == [50]
+    assert store.extended_from(key, 50) == []
+    assert store.extended_from(key, 100) == [50]
     store.path(key).with_suffix(".json").write_text(content)
-    assert store.finished(key, 100) == []
-    assert store.finished(key, 200) == [100]
+    assert store.extended_from(key, 100) == []
+    assert store.extended_from(key, 200) == [100]
 
 
 def nan_model(x):
