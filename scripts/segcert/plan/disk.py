@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from segcert.config import Config
 from segcert.data.catalogue import Dataset
 from segcert.plan.counts import Images
-from segcert.plan.evaluations import Work
+from segcert.plan.evaluations import Work, padded
 from segcert.plan.jobs import Planned
 from segcert.plan.networks import weight_bytes
-from segcert.smoothing.sampler import spans_of
 
 ADM_BYTES = 2_200_000_000  # of OpenAI's checkpoint, about
 MADE_BY = ("train_segmenter", "train_denoiser", "import_network", "import_program", "import_adm")
@@ -39,9 +38,11 @@ def disk_of(work: Work, jobs: Sequence[Planned], per_value: Mapping[str, float])
         name = job.wildcards["dataset"]
         images, classes = work.images_of(job), len(work.about[name].classes)
         if job.rule == "sample":
-            spans = spans_of(job.params["n0"], job.params["n"], job.params["settings"]["block_size"])
+            settings = job.params["settings"]
+            size = padded(settings["block_size"], settings["batch_size"])  # a block ends with a batch
+            stored = math.ceil(job.params["n0"] / size) + math.ceil(job.params["n"] / size)
             votes += images * 2 * classes * pixels * per_value["votes"]  # selection and estimation
-            blocks += images * len(spans) * classes * pixels * per_value["blocks"]
+            blocks += images * stored * classes * pixels * per_value["blocks"]
             if job.params["keep_draws"]:
                 bits = math.ceil(math.log2(classes))
                 draws += 2 * images * (job.params["n0"] + job.params["n"]) * math.ceil(pixels * bits / 8)

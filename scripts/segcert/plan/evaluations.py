@@ -117,7 +117,7 @@ def padded(count: int, batch_size: int) -> int:
 
 
 def sampled(images: int, n0: int, n: int, batch_size: int) -> int:
-    """Noisy copies that pass the networks: batches run on from block to block, and end with the image."""
+    """Noisy copies that pass the networks: the last batch of an image is padded."""
     return images * padded(n0 + n, batch_size)
 
 

@@ -1,5 +1,4 @@
-"""Noise keyed by what it is for: draw k of an image depends on (seed, image digest, stream, k) alone.
-"""
+"""Noise keyed by what it is for: draw k of an image depends on (seed, image digest, stream, k) alone."""
 
 import dataclasses
 import hashlib

@@ -125,7 +125,7 @@ class Tally:
         self.key, self.draws, self.observables = key, draws, observables
         self.block_size, self.store = block_size, store
         self.total = observables.empty()
-        self.block = observables.empty()  # counted, but not stored yet
+        self.waiting: list[Tensor] = []  # label maps that are not counted yet
         while self.store and self.total.draws < draws:
             stored = self.store.get({**key, "start": self.total.draws})
             stored = observables.complete(stored) if stored else None
@@ -134,14 +134,17 @@ class Tally:
             self.total += stored
 
     def add(self, label_maps: Tensor) -> None:
-        """Count new label maps (draws, H, W) uint8. The block is stored once it has `block_size` draws."""
-        self.block += self.observables.read(label_maps)
-        if self.block.draws >= self.block_size or self.total.draws + self.block.draws == self.draws:
-            self.store_block()
+        """Take new label maps (draws, H, W) uint8. Once they are `block_size`, they are counted and stored."""
+        self.waiting.append(label_maps)
+        waiting = sum(map(len, self.waiting))
+        if waiting >= self.block_size or self.total.draws + waiting == self.draws:
+            self.finish_block()
 
-    def store_block(self) -> None:
-        """Store what was counted since the last block."""
-        if self.store and self.block.draws:
-            self.store.put({**self.key, "start": self.total.draws}, self.block)
-        self.total += self.block
-        self.block = self.observables.empty()
+    def finish_block(self) -> None:
+        """Count and store the label maps that wait for it."""
+        if self.waiting:
+            block = self.observables.read(torch.cat(self.waiting))
+            if self.store:
+                self.store.put({**self.key, "start": self.total.draws}, block)
+            self.total += block
+            self.waiting = []

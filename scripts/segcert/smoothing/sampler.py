@@ -257,7 +257,7 @@ class SmoothedSegmenter:
             if is_interrupted():
                 _wait_for(counting)
                 for tally in tallies.values():
-                    tally.store_block()
+                    tally.finish_block()
                 raise Interrupted("SIGTERM. What is finished is kept")
 
         def votes() -> Votes:
@@ -267,7 +267,7 @@ class SmoothedSegmenter:
             origin = key | {"batch_size": self.batch_size}
             if self.store and (earlier := self.store.extended_from(key, n)):
                 origin["earlier_n"] = earlier
-            optional = {}
+            optional: dict[str, Any] = {}
             if truth is not None:
                 optional |= {"overlaps": both[observables.overlap_column], "truth_areas": observables.truth_areas}
             if keep_draws:
