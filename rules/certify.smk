@@ -100,7 +100,7 @@ rule attack:
         noise=CONFIG.noise,
         pool=CONFIG.pool,
         seed=CONFIG.seed,
-        code=code("attack"),
+        code=lambda wildcards: code("attack", *built_in(wildcards.model)),
         environment=environment("attack"),
     script:
         "../scripts/attack.py"

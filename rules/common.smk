@@ -32,6 +32,7 @@ os.environ.update(PYTHONPATH=os.pathsep.join([str(SCRIPTS), *filter(None, [os.en
 
 from segcert.certification.methods import CertificationError, require_feasible, require_intervals
 from segcert.config import Config, ConfigError
+from segcert.config.schema import ARCHITECTURES
 from segcert.console.command import command, how_to_resume
 from segcert.console.handler import show_run
 from segcert.data import catalogue
@@ -163,6 +164,15 @@ limit("gpu", max(GPUS, 1))
 def code(rule, *loaded):
     """Digest of the script of a rule and of all that it imports from scripts/, or loads there by name."""
     return remember(code_files(SCRIPTS / f"{rule}.py", *(SCRIPTS / module for module in loaded)))
+
+
+def built_in(*models):
+    """Modules of segmenters, which the library loads by name: for `code`.
+
+    A network of the user's own may name any of them, so then all count.
+    """
+    names = set(models) if set(models) <= set(ARCHITECTURES) else ARCHITECTURES
+    return [f"segcert/networks/{name}.py" for name in sorted(names)]
 
 
 def environment(rule, *loaded):

@@ -98,7 +98,7 @@ rule sample:
         n=CONFIG.n,
         seed=CONFIG.seed,
         store=STORE,
-        code=code("sample"),
+        code=lambda wildcards: code("sample", *built_in(wildcards.model)),
         environment=environment("sample"),
     script:
         "../scripts/sample.py"
@@ -125,7 +125,7 @@ rule predict:
         segmenter=SEGMENTER,
         test_images=CONFIG.sampling.test_images,
         pool=CONFIG.pool,
-        code=code("predict"),
+        code=lambda wildcards: code("predict", *built_in(wildcards.model)),
         environment=environment("predict"),
     script:
         "../scripts/predict.py"
@@ -214,7 +214,7 @@ rule measure_costs:
         denoising_steps=CONFIG.denoising_steps,
         settings=CONFIG.sampling.model_dump(include={"batch_size", "precision", "compile"}),
         pool=CONFIG.pool,
-        code=code("measure_costs"),
+        code=code("measure_costs", *built_in(*CONFIG.models)),
         environment=environment("measure_costs"),
     script:
         "../scripts/measure_costs.py"

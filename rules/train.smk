@@ -104,7 +104,7 @@ rule train_segmenter:
         pool=CONFIG.pool,
         seed=CONFIG.seed,
         checkpoint=f"{CHECKPOINTS}/{SEGMENTER}.pt",
-        code=code("train_segmenter"),
+        code=lambda wildcards: code("train_segmenter", *built_in(wildcards.model)),
         environment=environment("train_segmenter"),
     script:
         "../scripts/train_segmenter.py"
@@ -136,7 +136,7 @@ rule import_network:
         in_channels=lambda wildcards: ABOUT[wildcards.dataset].channels,
         image_size=CONFIG.image_size,
         pool=CONFIG.pool,
-        code=code("import_network"),
+        code=lambda wildcards: code("import_network", *built_in(wildcards.model)),
         environment=environment("import_network"),
     script:
         "../scripts/import_network.py"

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from segcert.io.atomic import atomic_folder
 from segcert.networks.diffusers_classes import DDPMScheduler, UNet2DModel
-from segcert.networks.registry import ModelError
+from segcert.networks.folders import ModelError
 
 TIMESTEPS = 1000
 PLAIN_MODULES = {

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from segcert.io.json_files import parse_json
 from segcert.networks.diffusers_classes import DDPMScheduler, UNet2DModel
-from segcert.networks.registry import ModelError
+from segcert.networks.folders import ModelError
 
 PREDICTIONS = ("epsilon", "v_prediction")
 
