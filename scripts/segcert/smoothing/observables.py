@@ -1,7 +1,8 @@
 """Observables of draws (areas, overlaps with the ground truth, measurements, the label map itself) and their tally."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from segcert.networks.runtime import on_device
 from segcert.provenance.digests import array_digest
 from segcert.smoothing.noise import SamplingError
 from segcert.smoothing.store import Block, BlockStore
-from segcert.votes import pack_labels, unpack_labels
+from segcert.votes import Votes, narrow, pack_labels, unpack_labels
 
 Array = npt.NDArray[Any]
 
@@ -61,42 +62,58 @@ class Observables:
 
     def read(self, label_maps: Tensor) -> Block:
         """The block of some label maps (draws, H, W) uint8. Raises SamplingError where a label is no class id."""
-        chosen = [label_maps == class_id for class_id in range(self.num_classes)]
-        counts = torch.stack([of_class.sum(dim=0, dtype=torch.int32) for of_class in chosen])
-        areas = torch.stack(
-            [of_class.flatten(1).count_nonzero(dim=1) for of_class in chosen], dim=1
-        )  # (draws, classes)
+        classes = [label_maps == class_id for class_id in range(self.num_classes)]  # (draws, H, W) each
+        counts = torch.stack([of_class.sum(dim=0, dtype=torch.int32) for of_class in classes])  # (num_classes, H, W)
+        areas = torch.stack([of_class.flatten(1).count_nonzero(dim=1) for of_class in classes], dim=1)
         if int(areas.sum()) < label_maps.numel():
             raise SamplingError("model: returned logits that are not finite; a label from them would mean nothing")
         block = Block(counts.cpu().numpy(), {"areas": areas.cpu().numpy().astype(np.uint32)})
-        return block.with_columns(self._columns(label_maps, block))
+        return self._with_columns(block, label_maps)
+
+    def votes(self, selection: Block, estimation: Block, sigma: float, origin: Mapping[str, Any]) -> Votes:
+        """The votes of all draws of an image."""
+        columns = (selection + estimation).columns
+        optional: dict[str, Any] = {}
+        if self.truth is not None:
+            optional |= {"overlaps": columns[self.overlap_column], "truth_areas": self.truth_areas}
+        if self.keep_draws:
+            optional["draws"] = columns["draws"]
+        return Votes(
+            selection=narrow(selection.counts, selection.draws),
+            estimation=narrow(estimation.counts, estimation.draws),
+            sigma=sigma,
+            areas=columns["areas"],
+            measurements={each.name: columns[self.measurement_column(each)] for each in self.measurements},
+            origin=origin,
+            **optional,
+        )
 
     def complete(self, block: Block) -> Block | None:
         """The block with all columns that are asked for, or None if they cannot be had without drawing again."""
-        if self.missing(block) and "draws" not in block.columns:
-            return None
-        if not self.missing(block):
+        if self._readers().keys() <= block.columns.keys():
             return block
-        label_maps = torch.from_numpy(unpack_labels(block.columns["draws"], self.shape))
-        return block.with_columns(self._columns(label_maps, block))
+        if "draws" not in block.columns:
+            return None
+        return self._with_columns(block, torch.from_numpy(unpack_labels(block.columns["draws"], self.shape)))
 
-    def missing(self, block: Block) -> set[str]:
-        """The columns that are asked for and that the block lacks."""
-        return set(self._readers()) - set(block.columns)
-
-    def _columns(self, label_maps: Tensor, block: Block) -> dict[str, Array]:
-        readers = self._readers()
-        return {name: readers[name](label_maps) for name in sorted(self.missing(block))}
+    def _with_columns(self, block: Block, label_maps: Tensor) -> Block:
+        """The block with the columns that it lacks, read off its label maps."""
+        columns = {name: read(label_maps) for name, read in self._readers().items() if name not in block.columns}
+        return block.with_columns(columns)
 
     def _readers(self) -> dict[str, Callable[[Tensor], Array]]:
-        readers: dict[str, Callable[[Tensor], Array]] = {
-            self.measurement_column(measurement): _reader_of(measurement) for measurement in self.measurements
-        }
+        """What gives the values of each column from label maps (draws, H, W)."""
+        readers: dict[str, Callable[[Tensor], Array]] = {}
+        for measurement in self.measurements:
+            readers[self.measurement_column(measurement)] = functools.partial(_measured, measurement)
         if self.truth is not None:
             readers[self.overlap_column] = self._overlaps
         if self.keep_draws:
-            readers["draws"] = lambda label_maps: pack_labels(label_maps.cpu().numpy(), self.num_classes)
+            readers["draws"] = self._packed
         return readers
+
+    def _packed(self, label_maps: Tensor) -> Array:
+        return pack_labels(label_maps.cpu().numpy(), self.num_classes)
 
     def _overlaps(self, label_maps: Tensor) -> Array:
         assert self.truth is not None
@@ -105,11 +122,8 @@ class Observables:
         return torch.stack(hits, dim=1).cpu().numpy().astype(np.uint32)
 
 
-def _reader_of(measurement: Measurement) -> Callable[[Tensor], Array]:
-    def read(label_maps: Tensor) -> Array:
-        return np.array([measurement.function(labels) for labels in label_maps.cpu().numpy()], dtype=np.float64)
-
-    return read
+def _measured(measurement: Measurement, label_maps: Tensor) -> Array:
+    return np.array([measurement.function(labels) for labels in label_maps.cpu().numpy()], dtype=np.float64)
 
 
 class Tally:

@@ -1,6 +1,5 @@
 """The smoothed segmenter: a segmentation model asked for its labels on many noisy copies of an image."""
 
-import contextlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,12 +13,12 @@ from torch import Tensor, nn
 
 from segcert.io.interruption import Interrupted, is_interrupted
 from segcert.measurements import Measurement
-from segcert.networks.runtime import after_this, on_device, ran_out_of_memory
+from segcert.networks.runtime import PRECISIONS, after_this, autocast, compile_network, on_device, ran_out_of_memory
 from segcert.provenance.digests import array_digest, value_digest
 from segcert.smoothing.noise import Draw, Noise, SamplingError, Stream, checked_image, image_digest
 from segcert.smoothing.observables import Observables, Tally
 from segcert.smoothing.store import BlockStore
-from segcert.votes import Votes, narrow
+from segcert.votes import Votes
 
 
 def module_digest(part: Any) -> str | None:
@@ -33,7 +32,6 @@ def module_digest(part: Any) -> str | None:
 
 Model = Callable[[Tensor], Tensor]
 Denoise = Callable[[Tensor, float], Tensor]
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 MOST_CLASSES = 254
 NOT_FINITE = 255
 RUNTIME = "runtime"
@@ -74,7 +72,7 @@ class SmoothedSegmenter:
     compiled
         Run modules through torch.compile (CUDA graphs on a GPU).
     block_size
-        Draws per block: the unit that a store keeps.
+        Draws per block, the unit that a store keeps; a block ends with a batch, so it is rounded up to whole batches.
     store
         Where finished blocks are kept between runs; None: nowhere.
     identity
@@ -142,8 +140,8 @@ class SmoothedSegmenter:
                 part.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.identity = identity or {"segmenter": module_digest(model), "denoiser": module_digest(denoiser)}
         self.device, self.precision = torch.device(device), precision
-        self.model: Model = self._compiled(model) if compiled else model
-        self.denoiser: Denoise | None = self._compiled(denoiser) if compiled else denoiser
+        self.model: Model = compile_network(model, self.device) if compiled else model
+        self.denoiser: Denoise | None = compile_network(denoiser, self.device) if compiled else denoiser
         self.num_classes, self.batch_size, self.compiled = num_classes, batch_size, compiled
         self.block_size, self.store, self.pool = block_size, store, pool
         self._reader = None if self.device.type == "cpu" else ThreadPoolExecutor(1, "reader")
@@ -227,12 +225,11 @@ class SmoothedSegmenter:
             keep_draws,
         )
         key = self.key(pixels)
-        wanted: dict[Stream, int] = {"selection": n0, "estimation": n}
-
-        # Stored draws
+        # Stored draws are counted; what is missing is drawn, in batches that run on from selection to estimation.
         tallies: dict[Stream, Tally] = {}
         missing: list[Draw] = []
-        for stream, draws in wanted.items():
+        streams: tuple[tuple[Stream, int], ...] = (("selection", n0), ("estimation", n))
+        for stream, draws in streams:
             tally = Tally({**key, "stream": stream}, draws, observables, self.block_size, self.store)
             tallies[stream] = tally
             missing += [(stream, k) for k in range(tally.total.draws, draws)]
@@ -244,7 +241,7 @@ class SmoothedSegmenter:
             if selection < len(batch):
                 tallies["estimation"].add(label_maps[selection:])
 
-        # Missing draws. A GPU goes on with the next batch while a thread beside it counts the labels of this one.
+        # A GPU goes on with the next batch while a thread beside it counts the labels of this one.
         counting: deque[Future[None]] = deque()
         for batch, x_noisy in self._noisy_batches(pixels, missing):  # (batch_size, C, H, W)
             label_maps = self._labels(x_noisy)[: len(batch)]  # (draws, H, W), without padding
@@ -262,25 +259,10 @@ class SmoothedSegmenter:
 
         def votes() -> Votes:
             _wait_for(counting)
-            selection, estimation = tallies["selection"].total, tallies["estimation"].total
-            both = (selection + estimation).columns
             origin = key | {"batch_size": self.batch_size}
             if self.store and (earlier := self.store.extended_from(key, n)):
                 origin["earlier_n"] = earlier
-            optional: dict[str, Any] = {}
-            if truth is not None:
-                optional |= {"overlaps": both[observables.overlap_column], "truth_areas": observables.truth_areas}
-            if keep_draws:
-                optional["draws"] = both["draws"]
-            return Votes(
-                selection=narrow(selection.counts, n0),
-                estimation=narrow(estimation.counts, n),
-                sigma=self.sigma,
-                areas=both["areas"],
-                measurements={each.name: both[observables.measurement_column(each)] for each in measurements},
-                origin=origin,
-                **optional,
-            )
+            return observables.votes(tallies["selection"].total, tallies["estimation"].total, self.sigma, origin)
 
         return votes
 
@@ -332,7 +314,7 @@ class SmoothedSegmenter:
             )
         x = F.avg_pool2d(x_noisy, self.pool) if self.pool > 1 else x_noisy
         try:
-            with self._autocast():
+            with autocast(self.device, self.precision):
                 if self.denoiser is not None:  # a compiled one has no truth value
                     x = self.denoiser(x, self.sigma / self.pool)
                 logits = self.model(x.contiguous(memory_format=torch.channels_last))
@@ -382,16 +364,6 @@ class SmoothedSegmenter:
             "device": self.device.type,
             RUNTIME: f"torch {torch.__version__}{gpu}",
         }
-
-    def _compiled(self, part: Any) -> Any:
-        torch.use_deterministic_algorithms(torch.are_deterministic_algorithms_enabled())  # tells the compiler
-        mode = {"cuda": "reduce-overhead"}.get(self.device.type, "default")
-        return torch.compile(part, mode=mode) if isinstance(part, nn.Module) else part
-
-    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
-        if self.precision == "float32":
-            return contextlib.nullcontext()
-        return torch.autocast(self.device.type, PRECISIONS[self.precision])
 
 
 def _wait_for(counting: "deque[Future[None]]") -> None:

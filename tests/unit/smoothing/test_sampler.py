@@ -121,17 +121,6 @@ def test_the_denoiser_stands_between_noise_and_model():
     assert set(seen) == {0.3}
 
 
-def test_the_same_batch_shape_is_always_asked():
-    shapes = set()
-
-    def model(x):
-        shapes.add(tuple(x.shape))
-        return threshold_model(x)
-
-    smoothed(model, batch_size=8, block_size=20).sample(IMAGE, 3, 45)
-    assert shapes == {(8, 1, 8, 6)}
-
-
 class Counting:
     """A model that counts the copies that it is asked about."""
 
@@ -166,6 +155,27 @@ def test_a_block_that_was_cut_short_is_extended_and_a_longer_one_stays(tmp_path)
     calls = model.calls
     smoothed(model, **options).sample(IMAGE, 5, 30)
     assert model.calls == calls
+
+
+@pytest.mark.parametrize("before", [{"block_size": 3}, {"batch_size": 7}, {"batch_size": 16, "block_size": 16}])
+def test_blocks_of_another_size_are_used(tmp_path, before):
+    model, store = Counting(), BlockStore(tmp_path)
+    options = {"batch_size": 5, "block_size": 10, "store": store, "identity": {"model": "m"}}
+    smoothed(model, **(options | before)).sample(IMAGE, 5, 20)
+    model.calls = 0
+    assert_equal(smoothed(model, **options).sample(IMAGE, 5, 30), smoothed().sample(IMAGE, 5, 30))
+    assert model.calls == 2
+
+
+def test_after_a_block_that_is_gone_all_are_drawn_again(tmp_path):
+    model, store = Counting(), BlockStore(tmp_path)
+    options = {"batch_size": 5, "block_size": 10, "store": store, "identity": {"model": "m"}}
+    key = smoothed(model, **options).key(IMAGE)
+    first = smoothed(model, **options).sample(IMAGE, 5, 30)
+    store.path({**key, "stream": "estimation", "start": 10}).unlink()
+    model.calls = 0
+    assert_equal(smoothed(model, **options).sample(IMAGE, 5, 30), first)
+    assert model.calls == 4
 
 
 @pytest.mark.parametrize(
