@@ -106,9 +106,7 @@ class Sampling(Section):
         "float32", description="Arithmetic of the networks; bfloat16 is for GPUs (a CPU without it is far slower)"
     )
     compile: bool = Field(False, description="Run the networks through torch.compile (CUDA graphs on a GPU)")
-    block_size: Count = Field(
-        50, description="Draws per block, the unit of resumption and of reuse; rounded up to whole batches"
-    )
+    block_size: Count = Field(50, description="Draws per block: the unit of resumption and of reuse")
     shard_size: Count | None = Field(
         None,
         description="Test images per job, about: those of a segmenter, a denoiser and a sigma are dealt out among so "

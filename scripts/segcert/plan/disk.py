@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from segcert.config import Config
 from segcert.data.catalogue import Dataset
 from segcert.plan.counts import Images
-from segcert.plan.evaluations import Work, padded
+from segcert.plan.evaluations import Work
 from segcert.plan.jobs import Planned
 from segcert.plan.networks import weight_bytes
 
@@ -38,8 +38,7 @@ def disk_of(work: Work, jobs: Sequence[Planned], per_value: Mapping[str, float])
         name = job.wildcards["dataset"]
         images, classes = work.images_of(job), len(work.about[name].classes)
         if job.rule == "sample":
-            settings = job.params["settings"]
-            size = padded(settings["block_size"], settings["batch_size"])  # a block ends with a batch
+            size = job.params["settings"]["block_size"]
             stored = math.ceil(job.params["n0"] / size) + math.ceil(job.params["n"] / size)
             votes += images * 2 * classes * pixels * per_value["votes"]  # selection and estimation
             blocks += images * stored * classes * pixels * per_value["blocks"]

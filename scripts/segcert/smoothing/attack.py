@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from segcert.certification.certificate import ABSTAIN, certified_radius
 from segcert.certification.multiple_testing import p_value_table
@@ -110,7 +109,9 @@ def attack(
         (gradient,) = torch.autograd.grad(share.flatten()[target], delta)
         with torch.no_grad():
             downhill = gradient / gradient.norm().clamp(min=1e-12)
-            delta = _project(delta - STEP * norm / steps * downhill, x, norm * INSIDE)
+            delta = delta - STEP * norm / steps * downhill
+            delta = delta * min(1.0, norm * INSIDE / max(float(delta.norm()), 1e-12))
+            delta = (x + delta).clamp(0, 1) - x  # makes no component longer
     perturbation = delta.detach().cpu().numpy()
     if smoothed.noise.kind == "exact":
         return _on_grid(pixels, perturbation, norm * INSIDE, smoothed.noise.levels)
@@ -137,12 +138,6 @@ def damage(
         changed=int((own < counts.max(axis=0)).sum()) if pixels else 0,
         refuted=int((p_values <= 0.001 / max(1, pixels)).sum()),
     )
-
-
-def _project(delta: Tensor, x: Tensor, norm: float) -> Tensor:
-    """Into the l2 ball, then x + delta into [0, 1], which makes no component longer."""
-    delta = delta * min(1.0, norm / max(float(delta.norm()), 1e-12))
-    return (x + delta).clamp(0, 1) - x
 
 
 def _on_grid(pixels: Image, perturbation: Image, norm: float, levels: int) -> Image:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -51,10 +52,10 @@ class Observables:
         assert self.truth is not None
         return np.bincount(self.truth.ravel(), minlength=self.num_classes).astype(np.uint32)
 
-    def empty(self) -> Block:
-        """A block of no draws."""
-        counts = np.zeros((self.num_classes, *self.shape), np.int32)
-        return Block(counts, {"areas": np.zeros((0, self.num_classes), np.uint32)})
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns that a block has to have."""
+        return ["areas", *self._readers()]
 
     def measurement_column(self, measurement: Measurement) -> str:
         """Name of a measurement among a block's columns."""
@@ -70,27 +71,9 @@ class Observables:
         block = Block(counts.cpu().numpy(), {"areas": areas.cpu().numpy().astype(np.uint32)})
         return self._with_columns(block, label_maps)
 
-    def votes(self, selection: Block, estimation: Block, sigma: float, origin: Mapping[str, Any]) -> Votes:
-        """The votes of all draws of an image."""
-        columns = (selection + estimation).columns
-        optional: dict[str, Any] = {}
-        if self.truth is not None:
-            optional |= {"overlaps": columns[self.overlap_column], "truth_areas": self.truth_areas}
-        if self.keep_draws:
-            optional["draws"] = columns["draws"]
-        return Votes(
-            selection=narrow(selection.counts, selection.draws),
-            estimation=narrow(estimation.counts, estimation.draws),
-            sigma=sigma,
-            areas=columns["areas"],
-            measurements={each.name: columns[self.measurement_column(each)] for each in self.measurements},
-            origin=origin,
-            **optional,
-        )
-
     def complete(self, block: Block) -> Block | None:
         """The block with all columns that are asked for, or None if they cannot be had without drawing again."""
-        if self._readers().keys() <= block.columns.keys():
+        if block.columns.keys() >= set(self.columns):
             return block
         if "draws" not in block.columns:
             return None
@@ -127,38 +110,81 @@ def _measured(measurement: Measurement, label_maps: Tensor) -> Array:
 
 
 class Tally:
-    """The draws of one stream of an image: the stored ones, then new ones, which are stored block by block.
+    """The draws of one stream of an image: what is stored of them, what is missing, and the counts of all.
 
-    A block on disk is named by its first draw, and the next one begins where it ends. So blocks may be of any length,
-    and those of another block or batch size are used too.
+    A block on disk is named by its first draw and may be of any length: the next one begins where it ends. Blocks that
+    are missing end at multiples of `block_size`.
     """
 
     def __init__(
         self, key: dict[str, Any], draws: int, observables: Observables, block_size: int, store: BlockStore | None
     ) -> None:
-        self.key, self.draws, self.observables = key, draws, observables
-        self.block_size, self.store = block_size, store
-        self.total = observables.empty()
-        self.waiting: list[Tensor] = []  # label maps that are not counted yet
-        while self.store and self.total.draws < draws:
-            stored = self.store.get({**key, "start": self.total.draws})
-            stored = observables.complete(stored) if stored else None
-            if stored is None or not 0 < stored.draws <= draws - self.total.draws:  # a longer one cannot be parted
-                break
-            self.total += stored
+        self.key, self.draws, self.observables, self.store = key, draws, observables, store
+        self.counts = np.zeros((observables.num_classes, *observables.shape), np.int32)
+        self.columns: dict[str, Array] = {}  # (draws, ...) each
+        self.missing: deque[range] = deque()  # draws of the blocks that are not stored
+        self.waiting: list[Tensor] = []  # label maps of the first of these blocks
+        start = 0
+        while start < draws:
+            if stored := self._stored(start):
+                self._count(start, stored)
+                start += stored.draws
+            else:
+                border = min((start // block_size + 1) * block_size, draws)
+                self.missing.append(range(start, border))
+                start = border
 
     def add(self, label_maps: Tensor) -> None:
-        """Take new label maps (draws, H, W) uint8. Once they are `block_size`, they are counted and stored."""
-        self.waiting.append(label_maps)
-        waiting = sum(map(len, self.waiting))
-        if waiting >= self.block_size or self.total.draws + waiting == self.draws:
-            self.finish_block()
+        """Take the label maps (draws, H, W) uint8 of the next draws that are missing; count and store whole blocks."""
+        while len(label_maps):
+            lacking = len(self.missing[0]) - sum(map(len, self.waiting))
+            self.waiting.append(label_maps[:lacking])
+            if len(label_maps) >= lacking:
+                self.finish_block()
+            label_maps = label_maps[lacking:]
 
     def finish_block(self) -> None:
-        """Count and store the label maps that wait for it."""
+        """Count and store the label maps that wait, though their block may not be whole."""
         if self.waiting:
-            block = self.observables.read(torch.cat(self.waiting))
+            block, start = self.observables.read(torch.cat(self.waiting)), self.missing.popleft().start
             if self.store:
-                self.store.put({**self.key, "start": self.total.draws}, block)
-            self.total += block
+                self.store.put({**self.key, "start": start}, block)
+            self._count(start, block)
             self.waiting = []
+
+    def _stored(self, start: int) -> Block | None:
+        """The stored block that begins with a draw, if it has what is asked for."""
+        stored = self.store.get({**self.key, "start": start}) if self.store else None
+        if stored is None or not 0 < stored.draws <= self.draws - start:  # a longer one cannot be parted
+            return None
+        return self.observables.complete(stored)
+
+    def _count(self, start: int, block: Block) -> None:
+        self.counts += block.counts
+        for name in self.observables.columns:
+            values = block.columns[name]
+            if name not in self.columns:
+                self.columns[name] = np.empty((self.draws, *values.shape[1:]), values.dtype)
+            self.columns[name][start : start + block.draws] = values
+
+
+def votes_of(selection: Tally, estimation: Tally, sigma: float, origin: Mapping[str, Any]) -> Votes:
+    """The votes of an image, of which no draw is missing."""
+    observables = selection.observables
+    columns = {}
+    for name, first in selection.columns.items():
+        columns[name] = np.concatenate([first, estimation.columns[name]])
+    optional: dict[str, Any] = {}
+    if observables.truth is not None:
+        optional |= {"overlaps": columns[observables.overlap_column], "truth_areas": observables.truth_areas}
+    if observables.keep_draws:
+        optional["draws"] = columns["draws"]
+    return Votes(
+        selection=narrow(selection.counts, selection.draws),
+        estimation=narrow(estimation.counts, estimation.draws),
+        sigma=sigma,
+        areas=columns["areas"],
+        measurements={each.name: columns[observables.measurement_column(each)] for each in observables.measurements},
+        origin=origin,
+        **optional,
+    )

@@ -15,8 +15,8 @@ from segcert.io.interruption import Interrupted, is_interrupted
 from segcert.measurements import Measurement
 from segcert.networks.runtime import PRECISIONS, after_this, autocast, compile_network, on_device, ran_out_of_memory
 from segcert.provenance.digests import array_digest, value_digest
-from segcert.smoothing.noise import Draw, Noise, SamplingError, Stream, checked_image, image_digest
-from segcert.smoothing.observables import Observables, Tally
+from segcert.smoothing.noise import Draw, Noise, SamplingError, checked_image, image_digest
+from segcert.smoothing.observables import Observables, Tally, votes_of
 from segcert.smoothing.store import BlockStore
 from segcert.votes import Votes
 
@@ -72,7 +72,7 @@ class SmoothedSegmenter:
     compiled
         Run modules through torch.compile (CUDA graphs on a GPU).
     block_size
-        Draws per block, the unit that a store keeps; a block ends with a batch, so it is rounded up to whole batches.
+        Draws per block: the unit that a store keeps.
     store
         Where finished blocks are kept between runs; None: nowhere.
     identity
@@ -225,21 +225,17 @@ class SmoothedSegmenter:
             keep_draws,
         )
         key = self.key(pixels)
-        # Stored draws are counted; what is missing is drawn, in batches that run on from selection to estimation.
-        tallies: dict[Stream, Tally] = {}
-        missing: list[Draw] = []
-        streams: tuple[tuple[Stream, int], ...] = (("selection", n0), ("estimation", n))
-        for stream, draws in streams:
-            tally = Tally({**key, "stream": stream}, draws, observables, self.block_size, self.store)
-            tallies[stream] = tally
-            missing += [(stream, k) for k in range(tally.total.draws, draws)]
+
+        # Stored draws are counted; the others are drawn, in batches that run on from selection to estimation.
+        selection = Tally({**key, "stream": "selection"}, n0, observables, self.block_size, self.store)
+        estimation = Tally({**key, "stream": "estimation"}, n, observables, self.block_size, self.store)
+        missing: list[Draw] = [("selection", k) for block in selection.missing for k in block]
+        missing += [("estimation", k) for block in estimation.missing for k in block]
 
         def count(batch: Sequence[Draw], label_maps: Tensor) -> None:
-            selection = sum(stream == "selection" for stream, _ in batch)  # they come first
-            if selection:
-                tallies["selection"].add(label_maps[:selection])
-            if selection < len(batch):
-                tallies["estimation"].add(label_maps[selection:])
+            border = sum(stream == "selection" for stream, _ in batch)
+            selection.add(label_maps[:border])
+            estimation.add(label_maps[border:])
 
         # A GPU goes on with the next batch while a thread beside it counts the labels of this one.
         counting: deque[Future[None]] = deque()
@@ -253,8 +249,8 @@ class SmoothedSegmenter:
                 counting.popleft().result()
             if is_interrupted():
                 _wait_for(counting)
-                for tally in tallies.values():
-                    tally.finish_block()
+                selection.finish_block()
+                estimation.finish_block()
                 raise Interrupted("SIGTERM. What is finished is kept")
 
         def votes() -> Votes:
@@ -262,7 +258,7 @@ class SmoothedSegmenter:
             origin = key | {"batch_size": self.batch_size}
             if self.store and (earlier := self.store.extended_from(key, n)):
                 origin["earlier_n"] = earlier
-            return observables.votes(tallies["selection"].total, tallies["estimation"].total, self.sigma, origin)
+            return votes_of(selection, estimation, self.sigma, origin)
 
         return votes
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -78,29 +78,15 @@ class Pairing:
 class Sampling:
     """How the votes of test images are drawn: the parameters of rule `sample`.
 
-    Attributes
-    ----------
-    pairing
-        The networks.
-    sigma
-        Standard deviation of the noise, in units of pixels in [0, 1].
-    n0, n
-        Selection and estimation draws of an image.
-    measurements
-        What is measured on each draw: the names that fit the data set.
-    keep_draws
-        Keep the label map of each draw.
-    code
-        Digest of the code that draws, a part of what names a block.
-    options
-        Other arguments of SmoothedSegmenter: noise, pool, seed, batch_size, ...
+    `measurements` are names that fit the data set; `code` is the digest of the code that draws, a part of what names a
+    block; `options` are arguments of SmoothedSegmenter: noise, pool, seed, batch_size, ...
     """
 
     pairing: Pairing
     sigma: float
     n0: int
     n: int
-    measurements: tuple[str, ...]
+    measurements: Sequence[str]
     keep_draws: bool
     code: str
     options: Mapping[str, Any]
@@ -109,20 +95,13 @@ class Sampling:
     def from_params(cls, params: Mapping[str, Any], sigma: float, root: Path = Path()) -> Self:
         """The settings in the parameters of a job, whose folders lie under `root`."""
         denoiser = params["denoiser"] and root / params["denoiser"]
-        options = {name: params[name] for name in ("noise", "pool", "seed")}
-        for name in ("batch_size", "block_size", "precision"):
-            options[name] = params["settings"][name]
-        options["compiled"] = params["settings"]["compile"]
-        return cls(
-            Pairing(root / params["segmenter"], denoiser, params["denoising_steps"]),
-            sigma,
-            params["n0"],
-            params["n"],
-            tuple(params["measurements"]),
-            params["keep_draws"],
-            params["code"],
-            options,
-        )
+        pairing = Pairing(root / params["segmenter"], denoiser, params["denoising_steps"])
+        settings = params["settings"]
+        options = {"compiled": settings["compile"]}
+        options |= {name: settings[name] for name in ("batch_size", "block_size", "precision")}
+        options |= {name: params[name] for name in ("noise", "pool", "seed")}
+        same = {name: params[name] for name in ("n0", "n", "measurements", "keep_draws", "code")}
+        return cls(pairing, sigma, **same, options=options)
 
     def smoothed_segmenter(
         self, dataset: PreparedDataset, device: torch.device, store: BlockStore | None = None

@@ -31,16 +31,6 @@ class Block:
         """Number of draws."""
         return len(self.columns["areas"])
 
-    def __add__(self, later: "Block") -> "Block":
-        """Both, one after the other, with the columns that both have; a block of no draws adds nothing."""
-        if not self.draws:
-            return later
-        if not later.draws:
-            return self
-        shared = sorted(set(self.columns) & set(later.columns))
-        columns = {name: np.concatenate([self.columns[name], later.columns[name]]) for name in shared}
-        return Block(self.counts + later.counts, columns)
-
     def with_columns(self, more: Mapping[str, npt.NDArray[Any]]) -> "Block":
         """The block with more columns."""
         return dataclasses.replace(self, columns={**self.columns, **more})

@@ -101,7 +101,7 @@ def blocks():
         found = store(path.parent).get(key)
         if found:
             assert found.digest
-            assert (found + found).draws == 2 * found.draws
+            assert found.draws == len(found.columns["areas"])
 
     def write(path):
         made = store(path.parent)
