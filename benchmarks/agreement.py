@@ -42,7 +42,7 @@ from segcert.smoothing.attack import attack, damage
 from segcert.smoothing.denoiser_scores import denoiser_scores
 from segcert.smoothing.noise import Draw, Noise
 from segcert.smoothing.sampler import SmoothedSegmenter
-from segcert.smoothing.shard import smoothed_segmenter
+from segcert.smoothing.shard import Pairing
 from segcert.training.denoiser import train_denoiser
 from segcert.training.segmenter import train_segmenter
 from segcert.votes import Votes
@@ -120,12 +120,9 @@ class Networks:
         self, device: str, sigma: float, kind: str, denoised: bool, host: bool = False, **settings: Any
     ) -> SmoothedSegmenter:
         """The smoothed segmenter of some settings; `host`: with the CPU's noise."""
-        sampling = {"batch_size": 22, "precision": "float32", "compile": False, "block_size": 50} | settings
-        found = smoothed_segmenter(
-            self.dataset, self.folder / "segmenter", self.folder / "denoiser" if denoised else None,
-            denoising_steps=1, sigma=sigma, settings=sampling, noise=kind, pool=1, seed=0, device=torch.device(device),
-            code="",
-        )  # fmt: skip
+        pairing = Pairing(self.folder / "segmenter", self.folder / "denoiser" if denoised else None)
+        options = {"batch_size": 22, "noise": kind, "bits": self.dataset.about["bits"]} | settings
+        found = pairing.smoothed_segmenter(sigma, device=torch.device(device), **options)
         if host:
             found.noise = HostNoise(sigma, 0, kind, self.dataset.about["bits"])
         return found

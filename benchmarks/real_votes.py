@@ -13,9 +13,7 @@ import torch
 from benchmarks.real_networks import SETS, train
 from segcert.data.dataset import PreparedDataset
 from segcert.io.progress import log, track
-from segcert.networks.registry import load_segmenter
-from segcert.smoothing.sampler import SmoothedSegmenter
-from segcert.smoothing.shard import load_denoiser
+from segcert.smoothing.shard import Pairing
 from segcert.votes import Votes, load_votes, save_votes
 
 IMAGES = 12
@@ -53,9 +51,8 @@ def draw(case: Case, archives: Path, work: Path) -> Mapping[str, Votes]:
         if case.denoiser != "none":
             train(case.name, "denoiser", archives, work)
         dataset = PreparedDataset(work / case.name / "data" / "index.csv")
-        model, _ = load_segmenter(work / case.name / case.regime)
-        denoiser = load_denoiser(None if case.denoiser == "none" else work / case.name / "denoiser")
-        smoothed = SmoothedSegmenter(model, case.sigma, 2, denoiser=denoiser, batch_size=10)
+        denoiser = None if case.denoiser == "none" else work / case.name / "denoiser"
+        smoothed = Pairing(work / case.name / case.regime, denoiser).smoothed_segmenter(case.sigma, batch_size=10)
         names = dataset.names("test", IMAGES)
         save_votes(
             path,

@@ -38,9 +38,9 @@ from scipy.stats import binomtest, norm
 from segcert.certification.certificate import certify
 from segcert.config.networks import SIZES
 from segcert.networks.denoiser import DiffusionDenoiser
-from segcert.networks.runtime import device_name, set_up_torch
+from segcert.networks.runtime import PRECISIONS, device_name, set_up_torch
 from segcert.networks.unet import UNet
-from segcert.smoothing.sampler import PRECISIONS, SmoothedSegmenter
+from segcert.smoothing.sampler import SmoothedSegmenter
 from segcert.smoothing.store import BlockStore
 from segcert.training.denoiser import build_unet
 from segcert.votes import Votes

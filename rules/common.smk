@@ -23,6 +23,7 @@ os.environ.update(PYTHONPATH=os.pathsep.join([str(SCRIPTS), *filter(None, [os.en
 from segcert.console.command import command, how_to_resume
 from segcert.console.handler import show_run
 from segcert.measurements import parse_decision
+from segcert.networks.architectures import modules_of
 from segcert.networks.folders import DENOISER_FILES as DIFFUSERS
 from segcert.networks.gpus import visible_gpus
 from segcert.plan.configured_run import DENOISER, SEGMENTER, ConfiguredRun, RunError

@@ -29,7 +29,7 @@ def tracked(script, *loaded):
     """Parameters of a rule that make its outputs stale: digests of its code, and of the locked packages it can import.
 
     The code is the script with all that it imports from scripts/, or loads there by name; `loaded` are such
-    modules, which may hold wildcards.
+    modules, which may hold wildcards, or functions that give their names by the wildcards.
     """
 
     def code(wildcards):
@@ -39,11 +39,19 @@ def tracked(script, *loaded):
         return known(locked_environment(SCRIPTS / f"{script}.py", *named(wildcards), root=SOURCE, write=WRITES))
 
     def named(wildcards):
-        return [SCRIPTS / module.format(**wildcards) for module in loaded]
+        names = []
+        for module in loaded:
+            names += module(wildcards) if callable(module) else [module.format(**wildcards)]
+        return [SCRIPTS / name for name in names]
 
     if loaded:
         return {"code": code, "environment": environment}
     return {"code": code({}), "environment": environment({})}
+
+
+def its_network(wildcards):
+    """The modules of the segmenter of a job, which it loads by name: for `tracked`."""
+    return modules_of(wildcards.model)
 
 
 def templates(*names):

@@ -21,7 +21,7 @@ rule sample:
     resources:
         **needs(chosen(ASKED.memory), minutes=720, gpu=GPUS_OF_A_JOB),
     params:
-        **tracked("sample"),
+        **tracked("sample", its_network),
         segmenter=SEGMENTER,
         denoiser=chosen(ASKED.denoiser_folder),
         denoising_steps=chosen(ASKED.denoising_calls),
@@ -54,7 +54,7 @@ rule predict:
     resources:
         **needs(4000, minutes=240, gpu=GPUS_OF_A_JOB),
     params:
-        **tracked("predict"),
+        **tracked("predict", its_network),
         segmenter=SEGMENTER,
         test_images=CONFIG.sampling.test_images,
         pool=CONFIG.pool,
@@ -125,7 +125,7 @@ rule measure_costs:
     resources:
         **needs(ASKED.memory_of(*ASKED.diffusion), minutes=240, gpu=GPUS_OF_A_JOB),
     params:
-        **tracked("measure_costs"),
+        **tracked("measure_costs", *modules_of(*CONFIG.models)),
         pairings=chosen(ASKED.paired_folders),
         denoising_steps=CONFIG.denoising_steps,
         settings=CONFIG.sampling.model_dump(include={"batch_size", "precision", "compile"}),

@@ -1,19 +1,23 @@
+from pathlib import Path
+
 import pandas as pd
 
+from segcert.data.dataset import PreparedDataset
 from segcert.io.atomic import atomic_file
 from segcert.networks.runtime import device_name, set_up_torch
 from segcert.provenance.recording import recorded
-from segcert.smoothing.network_costs import PAIRING, Pairing, measure_costs
+from segcert.smoothing.network_costs import PAIRING, measure_costs
+from segcert.smoothing.shard import Pairing
 
 with recorded(snakemake) as found:
     device = set_up_torch(snakemake.config["device"], snakemake.threads)
     found["device"] = device_name(device)
+    params = snakemake.params
     rows = measure_costs(
-        snakemake.input.index,
-        {tuple(names): Pairing(*folders) for names, folders in snakemake.params.pairings},
-        denoising_steps=snakemake.params.denoising_steps,
-        settings=snakemake.params.settings,
-        pool=snakemake.params.pool,
+        PreparedDataset(Path(snakemake.input.index)),
+        {tuple(names): Pairing(*folders, params.denoising_steps) for names, folders in params.pairings},
+        settings=params.settings,
+        pool=params.pool,
         device=device,
     )
     table = pd.DataFrame(rows)

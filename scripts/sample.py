@@ -1,29 +1,22 @@
+from pathlib import Path
+
+from segcert.data.dataset import PreparedDataset
 from segcert.networks.runtime import device_name, set_up_torch
 from segcert.provenance.recording import recorded
-from segcert.smoothing.shard import sample_shard
+from segcert.smoothing.shard import Sampling, sample_shard
 from segcert.smoothing.store import BlockStore
 
 with recorded(snakemake) as found:
     device = set_up_torch(snakemake.config["device"], snakemake.threads)
     found["device"] = device_name(device)
+    params = snakemake.params
+    dataset = PreparedDataset(Path(snakemake.input.index))
+    shard = int(snakemake.wildcards.shard)
     sample_shard(
-        snakemake.input.index,
-        snakemake.params.segmenter,
-        snakemake.params.denoiser,
+        dataset,
+        dataset.names("test", params.settings["test_images"])[shard :: params.shards],
+        Sampling.from_params(dict(params.items()), float(snakemake.wildcards.sigma)),
         snakemake.output[0],
-        denoising_steps=snakemake.params.denoising_steps,
-        sigma=float(snakemake.wildcards.sigma),
-        shard=int(snakemake.wildcards.shard),
-        shards=snakemake.params.shards,
-        settings=snakemake.params.settings,
-        measurements=snakemake.params.measurements,
-        keep_draws=snakemake.params.keep_draws,
-        noise=snakemake.params.noise,
-        pool=snakemake.params.pool,
-        n0=snakemake.params.n0,
-        n=snakemake.params.n,
-        seed=snakemake.params.seed,
         device=device,
-        code=snakemake.params.code,
-        store=BlockStore(snakemake.params.store),
+        store=BlockStore(params.store),
     )

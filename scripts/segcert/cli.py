@@ -84,7 +84,7 @@ def certify(
     """Certify images: writes a label map (255 abstains), an overlay, votes and a JSON certificate for each."""
     from segcert.measurements import check_measurements, measurements_of, parse_decision
     from segcert.networks.runtime import set_up_torch
-    from segcert.single_image.certificate_file import Decision, check_decision, remember, write_certificate
+    from segcert.single_image.certificate_file import Decision, check_decision, extended_from, write_certificate
     from segcert.single_image.inputs import Networks, Sampling
     from segcert.smoothing.store import BlockStore
 
@@ -107,7 +107,7 @@ def certify(
         smoothed = networks.smoothed(image, sampling, target, BlockStore(store) if store else None)
         votes = smoothed.sample(image.unit(), n0, n, measurements=asked, keep_draws=keep_draws)
         document = write_certificate(
-            path, out, image=image, votes=remember(votes, out, path), networks=networks, sampling=sampling,
+            path, out, image=image, votes=extended_from(votes, out, path), networks=networks, sampling=sampling,
             decision=decision, measurements=asked, thresholds=dict(map(parse_decision, decide or [])), radii=radius_map,
         )  # fmt: skip
         _say(f"{path}: {1 - document['abstain']:.1%} certified at radius {document['certificate']['radius']:.4g}")

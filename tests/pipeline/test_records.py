@@ -59,6 +59,8 @@ def test_every_job_says_all(jobs, finished_once):
         assert record["peak_memory_mib"] > 20
     assert {job.record["device"] for job in jobs if job.rule == "sample"} == {"cpu, 1 threads"}
     assert {job.record["seed"] for job in jobs if job.rule == "train_denoiser"} == {0}
+    with_network = {job.rule for job in jobs if "segcert/networks/unet.py" in job.record["code"]}  # loaded by name
+    assert with_network == {"train_segmenter", "predict", "sample", "attack", "measure_costs"}
 
 
 def test_what_a_stage_imported_is_in_its_locked_environment(jobs):

@@ -172,10 +172,10 @@ def test_a_damaged_block_counts_as_none_and_a_damaged_note_as_empty(tmp_path, ca
         store.path(key).write_bytes(content)
         found = store.get(key)
         assert found is None or found.draws == 3
-    assert store.finished(key, 10) == []
+    assert store.extended_from(key, 10) == []
     for note in (b"[5, ", b'{"a": 1}', b'["5"]', b"[" * 100_000):
         store.path(key).with_suffix(".json").write_bytes(note)
-        assert store.finished(key, 10) == []
+        assert store.extended_from(key, 10) == []
     assert "is lost" in caplog.text
 
 

@@ -3,11 +3,9 @@
 import contextlib
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import TypeVar
 
-Item = TypeVar("Item")
 _noted = threading.Event()
 
 
@@ -41,14 +39,6 @@ def interrupted_between_steps() -> Iterator[None]:
 def is_interrupted() -> bool:
     """Whether SIGTERM came since the block of `interrupted_between_steps` began."""
     return _noted.is_set()
-
-
-def until_interrupted(items: Iterable[Item]) -> Iterator[Item]:
-    """Yield `items`; raise Interrupted after the one in which SIGTERM was noted, before the next one is asked for."""
-    for item in items:
-        yield item
-        if is_interrupted():
-            raise Interrupted("SIGTERM. What is finished is kept")
 
 
 @contextlib.contextmanager

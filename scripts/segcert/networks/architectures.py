@@ -5,10 +5,12 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class Architecture:
-    """A built-in network; its class stands in segcert.networks.registry.
+    """A built-in network, in the module of its name in segcert.networks.
 
     Attributes
     ----------
+    class_name
+        Its class in that module.
     arguments
         Keys of the section `segmenter` of the configuration that its constructor takes.
     halvings
@@ -17,13 +19,23 @@ class Architecture:
         Fewest images of a batch that it can learn from.
     """
 
+    class_name: str
     arguments: tuple[str, ...] = ("width",)
     halvings: int | None = 5
     least_batch: int = 1
 
 
 ARCHITECTURES = {
-    "unet": Architecture(arguments=("width", "depth"), halvings=None),
-    "resunetpp": Architecture(),
-    "deeplabv3plus": Architecture(least_batch=2),  # it normalises one number per image and channel
+    "unet": Architecture("UNet", arguments=("width", "depth"), halvings=None),
+    "resunetpp": Architecture("ResUNetPlusPlus"),
+    "deeplabv3plus": Architecture("DeepLabV3Plus", least_batch=2),  # it normalises one number per image and channel
 }
+
+
+def modules_of(*models: str) -> list[str]:
+    """The modules of segmenters, which the registry loads by name: what code digests take as `loaded`.
+
+    A network of the user's own may be made of any of them, so then all count.
+    """
+    names = sorted(models) if set(models) <= ARCHITECTURES.keys() else sorted(ARCHITECTURES)
+    return [f"segcert/networks/{name}.py" for name in dict.fromkeys(names)]

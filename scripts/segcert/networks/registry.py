@@ -17,17 +17,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from segcert.io.atomic import atomic_file
-from segcert.networks.deeplabv3plus import DeepLabV3Plus
+from segcert.networks.architectures import ARCHITECTURES
 from segcert.networks.exported import load_program
 from segcert.networks.folders import CONFIG, WEIGHTS, ModelError, read_config, segmenter_files
-from segcert.networks.resunetpp import ResUNetPlusPlus
-from segcert.networks.unet import UNet
 
-CLASSES: dict[str, Callable[..., nn.Module]] = {
-    "unet": UNet,
-    "resunetpp": ResUNetPlusPlus,
-    "deeplabv3plus": DeepLabV3Plus,
-}
 NAMED = 3  # tensors that an error names
 LARGEST = 10_000  # argument of a built-in architecture
 ALWAYS = 1 << 26  # weights that are made before their file is looked at
@@ -42,10 +35,10 @@ def build_segmenter(architecture: str, arguments: Mapping[str, Any]) -> nn.Modul
     one that is not known, cannot be imported, says it gives something else, or does not take the arguments. Of what is
     installed nothing is called but what says that it gives a network: the name may come with a model folder of others.
     """
-    factory = _imported(architecture) if ":" in architecture else CLASSES.get(architecture)
+    factory = _imported(architecture) if ":" in architecture else _built_in(architecture)
     if factory is None:
         raise ModelError(
-            f"architecture {architecture!r} is not known; expected one of {', '.join(CLASSES)}, or "
+            f"architecture {architecture!r} is not known; expected one of {', '.join(ARCHITECTURES)}, or "
             "package.module:factory"
         )
     try:
@@ -119,7 +112,7 @@ def load_segmenter(folder: str | Path) -> tuple[nn.Module, dict[str, Any]]:
 
 def _require_room(config: Mapping[str, Any], weights: Path) -> None:
     """Raise ModelError for a built-in architecture of more weights than their file can hold, before they are made."""
-    factory = CLASSES.get(config["architecture"])
+    factory = _built_in(config["architecture"])
     if factory is None:
         return
     try:
@@ -161,6 +154,18 @@ def fill(model: nn.Module, state: Mapping[str, Tensor]) -> None:
 
 def _memory(tensor: Tensor) -> tuple[Any, ...]:
     return tensor.data_ptr(), tensor.shape, tensor.stride()
+
+
+def _built_in(architecture: str) -> Callable[..., nn.Module] | None:
+    """The class of a built-in network; None for another name.
+
+    Its module is loaded by name, so that the code of a job holds the network that it runs and no other.
+    """
+    if architecture not in ARCHITECTURES:
+        return None
+    module = importlib.import_module(f"segcert.networks.{architecture}")
+    network: Callable[..., nn.Module] = getattr(module, ARCHITECTURES[architecture].class_name)
+    return network
 
 
 def _imported(target: str) -> Callable[..., Any]:

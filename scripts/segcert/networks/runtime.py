@@ -11,6 +11,8 @@ import torch
 
 from segcert.networks.gpus import claim_gpus
 
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}  # of sampling
+
 
 class DeviceError(ValueError):
     """A device that is not there."""
@@ -35,6 +37,21 @@ def set_up_torch(device: str, threads: int, gpus: int = 1) -> torch.device:
     keep_freed_memory()
     torch.set_deterministic_debug_mode("error")  # as use_deterministic_algorithms, which imports the compiler: 2 s
     return torch.device(device)
+
+
+def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[Any]:
+    """A context in which networks compute in a precision of PRECISIONS."""
+    if precision == "float32":
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, PRECISIONS[precision])
+
+
+def compile_network(network: Any, device: torch.device) -> Any:
+    """A module through torch.compile, with CUDA graphs on a GPU; any other callable as it is."""
+    torch.use_deterministic_algorithms(torch.are_deterministic_algorithms_enabled())  # tells the compiler
+    if not isinstance(network, torch.nn.Module):
+        return network
+    return torch.compile(network, mode="reduce-overhead" if device.type == "cuda" else "default")
 
 
 def on_device(values: npt.NDArray[Any], device: torch.device) -> torch.Tensor:

@@ -23,6 +23,7 @@ SILENT = frozenset(
         "segcert/__init__.py",
         "segcert/io/interruption.py",
         "segcert/io/progress.py",
+        "segcert/networks/gpus.py",
         "segcert/provenance/environment.py",
         "segcert/provenance/recording.py",
         "segcert/provenance/records.py",
@@ -76,7 +77,8 @@ def target_digest(target: str) -> str | None:
 def import_closure(script: str | Path, *loaded: str | Path, root: str | Path | None = None) -> dict[str, Path]:
     """The script and the modules under `root` that it imports (or loads by name), by relative name, sorted.
 
-    `root` is where imports start from, by default the folder of the script.
+    Modules without a statement, such as the `__init__.py` of most packages, are left out. `root` is where imports start
+    from, by default the folder of the script.
     """
     script = Path(script).resolve()
     root = Path(root).resolve() if root else script.parent
@@ -94,7 +96,8 @@ def import_closure(script: str | Path, *loaded: str | Path, root: str | Path | N
                 there[candidate] = os.path.isfile(f"{root}/{candidate}")
             if there[candidate]:
                 pending.append(candidate)
-    return dict(sorted(closure.items()))
+    empty = CodeFile.parse(b"", "").digest
+    return {name: path for name, path in sorted(closure.items()) if CodeFile.read(path).digest != empty}
 
 
 @functools.cache

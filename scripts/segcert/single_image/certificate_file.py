@@ -103,8 +103,11 @@ def write_certificate(
     return document
 
 
-def remember(votes: Votes, out: str | Path, image: str | Path) -> Votes:
-    """The votes, with a note if a certificate of the same image in `out` came from fewer draws (`earlier_n`)."""
+def extended_from(votes: Votes, out: str | Path, image: str | Path) -> Votes:
+    """The votes, with a note if a certificate of the same image in `out` came from fewer draws (`earlier_n`).
+
+    A store of blocks notes the same (`BlockStore.extended_from`); this works without one.
+    """
     before = Path(out) / f"{Path(image).stem}.certificate.json"
     if not before.is_file():
         return votes

@@ -1,9 +1,8 @@
 """A case: an image, networks and settings, as the command gives them and a certificate records them."""
 
 import dataclasses
-import functools
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -11,10 +10,10 @@ from torch import Tensor, nn
 import segcert
 from segcert.data.raster import Raster
 from segcert.data.user_data import read_own_image
-from segcert.networks.folders import CONFIG, ModelError, denoiser_digest, segmenter_digest
-from segcert.networks.registry import input_channels, load_segmenter
-from segcert.smoothing.sampler import Denoise, SmoothedSegmenter
-from segcert.smoothing.shard import load_denoiser
+from segcert.networks.folders import CONFIG, ModelError
+from segcert.networks.registry import input_channels
+from segcert.smoothing.sampler import SmoothedSegmenter
+from segcert.smoothing.shard import Pairing
 from segcert.smoothing.store import BlockStore
 
 
@@ -31,36 +30,16 @@ class Sampling:
     noise: str = "normal"
 
 
-@dataclasses.dataclass(frozen=True)
-class Networks:
-    """The networks in their folders; the denoiser is called `denoising_steps` times."""
-
-    segmenter: Path
-    denoiser: Path | None
-    model: nn.Module
-    config: dict[str, Any]
-    denoising_steps: int = 1
+class Networks(Pairing):
+    """The networks in their folders, for images in files."""
 
     @classmethod
     def load(cls, segmenter: str | Path, denoiser: str | Path | None, denoising_steps: int = 1) -> Self:
-        """Read the folders. Raises ModelError."""
-        model, config = load_segmenter(segmenter)
-        if lacking := {"classes", "image_size"} - config.keys():
+        """Read the segmenter's folder. Raises ModelError."""
+        networks = cls(Path(segmenter), Path(denoiser) if denoiser else None, denoising_steps)
+        if lacking := {"classes", "image_size"} - networks.config.keys():
             raise ModelError(f"{Path(segmenter, CONFIG)}: lacks {min(lacking)}; train it again")
-        return cls(Path(segmenter), Path(denoiser) if denoiser else None, model, config, denoising_steps)
-
-    @functools.cached_property
-    def denoise(self) -> Denoise | None:
-        """The denoiser, or None."""
-        return load_denoiser(self.denoiser, self.denoising_steps)
-
-    @functools.cached_property
-    def digests(self) -> dict[str, str | None]:
-        """SHA-256 of what each network computes with."""
-        return {
-            "segmenter": segmenter_digest(self.segmenter),
-            "denoiser": denoiser_digest(self.denoiser, self.denoising_steps),
-        }
+        return networks
 
     def read_image(
         self,

@@ -17,7 +17,6 @@ from segcert.provenance.digests import file_digest
 from segcert.single_image.certificate_file import describe
 from segcert.single_image.inputs import Networks, Sampling
 from segcert.single_image.schema import DocumentError
-from segcert.smoothing.noise import Draw
 from segcert.votes import Votes
 
 
@@ -91,8 +90,8 @@ def verify(
     rows = np.unique(np.linspace(0, total - 1, min(draws, total)).round().astype(int)).tolist()
     chosen: list[Draw] = [("selection", row) if row < votes.n0 else ("estimation", row - votes.n0) for row in rows]
     drawn = smoothed.label_maps(image.unit(), chosen)
-    _compare(votes, {row: drawn_map.cpu().numpy() for row, drawn_map in zip(rows, drawn, strict=True)}, path)
-    checked.append(f"{len(rows)} of {votes.n0 + votes.n} draws, drawn again, agree")
+    _compare(votes, {row: label_map.cpu().numpy() for row, label_map in zip(rows, drawn, strict=True)}, path)
+    checked.append(f"{len(rows)} of {total} draws, drawn again, agree")
     return checked
 
 

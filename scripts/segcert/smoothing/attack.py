@@ -1,6 +1,6 @@
-"""Certificates put to the test: projected gradient descent on the smoothed model (Salman et al., NeurIPS 2019).
+"""Certificates put to the test, inside and outside their radius.
 
-The certificates of a run put to the test: attacks inside and outside the radius.
+The attack is projected gradient descent on the smoothed model (Salman et al., NeurIPS 2019).
 """
 
 import dataclasses
@@ -12,17 +12,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from segcert.certification.certificate import ABSTAIN, certified_radius
 from segcert.certification.multiple_testing import p_value_table
 from segcert.data.dataset import PreparedDataset
 from segcert.io.arrays import StoredArrays
 from segcert.io.progress import track
-from segcert.networks.registry import load_segmenter
-from segcert.smoothing.noise import Draw, SamplingError, image_digest
-from segcert.smoothing.sampler import SmoothedSegmenter, checked_image
-from segcert.smoothing.shard import load_denoiser
+from segcert.smoothing.noise import Draw, SamplingError, checked_image, image_digest
+from segcert.smoothing.sampler import SmoothedSegmenter
+from segcert.smoothing.shard import Pairing
 
 Image = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.uint8]
@@ -111,7 +109,9 @@ def attack(
         (gradient,) = torch.autograd.grad(share.flatten()[target], delta)
         with torch.no_grad():
             downhill = gradient / gradient.norm().clamp(min=1e-12)
-            delta = _project(delta - STEP * norm / steps * downhill, x, norm * INSIDE)
+            delta = delta - STEP * norm / steps * downhill
+            delta = delta * min(1.0, norm * INSIDE / max(float(delta.norm()), 1e-12))
+            delta = (x + delta).clamp(0, 1) - x  # makes no component longer
     perturbation = delta.detach().cpu().numpy()
     if smoothed.noise.kind == "exact":
         return _on_grid(pixels, perturbation, norm * INSIDE, smoothed.noise.levels)
@@ -140,12 +140,6 @@ def damage(
     )
 
 
-def _project(delta: Tensor, x: Tensor, norm: float) -> Tensor:
-    """Into the l2 ball, then x + delta into [0, 1], which makes no component longer."""
-    delta = delta * min(1.0, norm / max(float(delta.norm()), 1e-12))
-    return (x + delta).clamp(0, 1) - x
-
-
 def _on_grid(pixels: Image, perturbation: Image, norm: float, levels: int) -> Image:
     """The perturbed image in whole grid steps: the perturbation as large as its rounding stays within the norm."""
 
@@ -161,68 +155,33 @@ def _on_grid(pixels: Image, perturbation: Image, norm: float, levels: int) -> Im
 
 
 def attack_rows(
-    index: str | Path,
-    segmenter: str | Path,
-    denoiser: str | Path | None,
+    dataset: PreparedDataset,
+    pairing: Pairing,
     certificates: Mapping[float, str | Path],
     about: Mapping[str, Any],
     *,
-    denoising_steps: int,
     settings: Mapping[str, Any],
     tau: float,
-    batch_size: int,
-    precision: str,
-    noise: str,
-    pool: int,
-    seed: int,
     device: torch.device,
+    **options: Any,
 ) -> list[dict[str, Any]]:
     """A row per sigma, attacked image and multiple of the radius: what the attack did to the certified pixels.
 
-    `certificates` are the labels by sigma, `.npz` files by image name; `settings` are the keys of the section
-    `attack` of the configuration.
+    `certificates` are the labels by sigma, `.npz` files by image name; `about` are columns of every row; `settings` are
+    the keys of the section `attack` of the configuration; `options` are those of SmoothedSegmenter.
     """
-    dataset = PreparedDataset(Path(index))
-    model, config = load_segmenter(segmenter)
-    denoise = load_denoiser(denoiser, denoising_steps)
     rows = []
     for sigma, path in track(certificates.items(), "attacking"):
-        smoothed = SmoothedSegmenter(
-            model,
-            sigma,
-            len(config["classes"]),
-            denoise,
-            batch_size,
-            seed,
-            device,
-            precision,
-            noise=noise,
-            pool=pool,
-            bits=dataset.about["bits"],
-        )
+        smoothed = pairing.smoothed_segmenter(sigma, bits=dataset.about["bits"], device=device, **options)
         radius = certified_radius(sigma, tau)
         with StoredArrays(path) as labels:
             for name in list(labels)[: settings["images"]]:
                 image = dataset.image(name)
                 for factor in settings["factors"]:
-                    attacked = attack(
-                        smoothed, image, labels[name], factor * radius,
-                        steps=settings["steps"], copies=settings["copies"],
-                    )  # fmt: skip
+                    norm, steps, copies = factor * radius, settings["steps"], settings["copies"]
+                    attacked = attack(smoothed, image, labels[name], norm, steps=steps, copies=copies)
                     done = damage(smoothed, image, attacked, labels[name], draws=settings["draws"])
-                    rows.append(
-                        {
-                            "dataset": dataset.about["name"],
-                            "image": name,
-                            **about,
-                            "sigma": sigma,
-                            "tau": tau,
-                            "radius": radius,
-                            "factor": factor,
-                            "norm": done.norm,
-                            "certified": done.certified,
-                            "changed": done.changed,
-                            "refuted": done.refuted,
-                        }
-                    )
+                    setting = {"sigma": sigma, "tau": tau, "radius": radius, "factor": factor}
+                    who = {"dataset": dataset.about["name"], "image": name, **about}
+                    rows.append(who | setting | dataclasses.asdict(done))
     return rows

@@ -39,7 +39,7 @@ def denoiser_scores(
     from segcert.networks.denoiser import DiffusionDenoiser
 
     dataset = PreparedDataset(Path(index))
-    methods: dict[str, Restore] = {"noisy": lambda x_noisy, sigma: x_noisy, "nl_means": nl_means, "wavelet": wavelet}
+    methods: dict[str, Restore] = {"noisy": as_it_is, "nl_means": nl_means, "wavelet": wavelet}
     for name, folder in denoisers.items():
         methods[name] = _restorer(DiffusionDenoiser.load(folder, denoising_steps).to(device), device)
     names = dataset.names("val", IMAGES)
@@ -53,11 +53,16 @@ def denoiser_scores(
             for method, restore in methods.items():
                 restored = restore(x_noisy, sigma / pool).clip(0, 1)
                 scores.setdefault((sigma, method), []).append((psnr(x, restored), ssim(x, restored)))
-    return [
-        {"dataset": dataset.about["name"], "sigma": sigma, "method": method, "images": len(names)}
-        | dict(zip(("psnr", "ssim"), np.mean(values, axis=0).tolist(), strict=True))
-        for (sigma, method), values in scores.items()
-    ]
+    rows = []
+    for (sigma, method), values in scores.items():
+        means = dict(zip(("psnr", "ssim"), np.mean(values, axis=0).tolist(), strict=True))
+        rows.append({"dataset": dataset.about["name"], "sigma": sigma, "method": method, "images": len(names)} | means)
+    return rows
+
+
+def as_it_is(x_noisy: Image, sigma: float) -> Image:
+    """The noisy image, to compare with."""
+    return x_noisy
 
 
 def psnr(x: Image, restored: Image) -> float:

@@ -4,11 +4,8 @@ import itertools
 import statistics
 import time
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -16,10 +13,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from segcert.data.dataset import PreparedDataset
 from segcert.io.progress import track
-from segcert.networks.registry import load_segmenter
 from segcert.smoothing.noise import Draw, image_digest
 from segcert.smoothing.sampler import SmoothedSegmenter
-from segcert.smoothing.shard import load_denoiser
+from segcert.smoothing.shard import Pairing
 
 SIGMA = 0.5  # of the noise on which costs are measured; they do not depend on it
 BATCHES = 3
@@ -27,19 +23,11 @@ PAIRING = ["dataset", "model", "regime", "denoiser"]
 GIGA = 1e9
 
 
-class Pairing(NamedTuple):
-    """The folders of a segmenter and of the denoiser in front of it, if there is one."""
-
-    segmenter: str | Path
-    denoiser: str | Path | None
-
-
 @torch.inference_mode()
 def measure_costs(
-    index: str | Path,
+    dataset: PreparedDataset,
     pairings: Mapping[tuple[str, str, str], Pairing],
     *,
-    denoising_steps: int,
     settings: Mapping[str, Any],
     pool: int,
     device: torch.device,
@@ -50,45 +38,29 @@ def measure_costs(
     10^9 floating-point operations (see `gflop_of`). seconds: of wall time, the median over three batches after one to
     warm up, divided by the batch size. `settings` are the keys of the section `sampling` of the configuration.
     """
-    dataset = PreparedDataset(Path(index))
     image = dataset.image(dataset.names("test", 1)[0])
-    return [
-        {"dataset": dataset.about["name"], "model": model, "regime": regime, "denoiser": denoiser}
-        | _cost(image, pairing, denoising_steps, settings, pool, device)
-        for (model, regime, denoiser), pairing in track(pairings.items(), "measuring costs", len(pairings))
-    ]
-
-
-def _cost(
-    image: npt.NDArray[np.float32],
-    pairing: Pairing,
-    denoising_steps: int,
-    settings: Mapping[str, Any],
-    pool: int,
-    device: torch.device,
-) -> dict[str, float]:
-    model, config = load_segmenter(pairing.segmenter)
-    denoiser = load_denoiser(pairing.denoiser, denoising_steps)
-    smoothed = SmoothedSegmenter(
-        model,
-        SIGMA,
-        len(config["classes"]),
-        denoiser=denoiser,
-        batch_size=settings["batch_size"],
-        precision=settings["precision"],
-        compiled=settings["compile"],
-        pool=pool,
-        device=device,
-    )
-    draws: list[Draw] = [("selection", k) for k in range(smoothed.batch_size)]
-    x_noisy = smoothed.noise.copies(torch.from_numpy(image).to(device), image_digest(image), draws, smoothed.batch_size)
-    x = F.avg_pool2d(x_noisy, pool)
-    return {
-        "evaluations": 1 + (denoising_steps if denoiser else 0),
-        "parameters": parameters_of(model) + (parameters_of(denoiser) if denoiser else 0),
-        "gflop": gflop_of(model, x) + (gflop_of(denoiser, x, SIGMA / pool) if denoiser else 0),
-        "seconds": seconds_of(smoothed, x_noisy),
-    }
+    draws: list[Draw] = [("selection", k) for k in range(settings["batch_size"])]
+    rows = []
+    for names, pairing in track(pairings.items(), "measuring costs", len(pairings)):
+        smoothed = pairing.smoothed_segmenter(
+            SIGMA,
+            batch_size=len(draws),
+            precision=settings["precision"],
+            compiled=settings["compile"],
+            pool=pool,
+            device=device,
+        )
+        x_noisy = smoothed.noise.copies(torch.from_numpy(image).to(device), image_digest(image), draws, len(draws))
+        x = F.avg_pool2d(x_noisy, pool)
+        evaluations, parameters, gflop = 1, parameters_of(pairing.model), gflop_of(pairing.model, x)
+        if pairing.denoise:
+            evaluations += pairing.denoising_steps
+            parameters += parameters_of(pairing.denoise)
+            gflop += gflop_of(pairing.denoise, x, SIGMA / pool)
+        measured = {"evaluations": evaluations, "parameters": parameters, "gflop": gflop}
+        seconds = {"seconds": seconds_of(smoothed, x_noisy)}
+        rows.append(dict(zip(PAIRING, (dataset.about["name"], *names), strict=True)) | measured | seconds)
+    return rows
 
 
 def parameters_of(network: Any) -> float:

@@ -1,7 +1,4 @@
-"""What can be wrong with an image, a model or votes that are to be drawn.
-
-Noise keyed by what it is for: draw k of an image depends on (seed, image digest, stream, k) alone.
-"""
+"""Noise keyed by what it is for: draw k of an image depends on (seed, image digest, stream, k) alone."""
 
 import dataclasses
 import hashlib
@@ -103,6 +100,20 @@ class Noise:
             else:
                 standard_normal_(row, key)
         return noise
+
+
+def checked_image(image: npt.ArrayLike) -> npt.NDArray[np.float32]:
+    """The image as contiguous float32 (C, H, W). Raises SamplingError when its shape or range is another."""
+    pixels = np.ascontiguousarray(image, dtype=np.float32)
+    if pixels.ndim != 3 or not pixels.size:
+        raise SamplingError(f"image: found shape {pixels.shape}; expected (C, H, W)")
+    if not np.isfinite(pixels).all():
+        raise SamplingError("image: holds values that are not finite; expected float32 in [0, 1]")
+    if pixels.min() < 0 or pixels.max() > 1:
+        raise SamplingError(
+            f"image: values from {pixels.min():g} to {pixels.max():g}; expected [0, 1]: divide 8-bit pixels by 255"
+        )
+    return pixels
 
 
 def image_digest(image: npt.NDArray[np.float32]) -> str:

@@ -1,7 +1,9 @@
-"""What is read off the label map of each draw: areas, overlaps with the ground truth, measurements, the map itself."""
+"""Observables of draws (areas, overlaps with the ground truth, measurements, the label map itself) and their tally."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import functools
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,14 +15,14 @@ from segcert.measurements import Measurement
 from segcert.networks.runtime import on_device
 from segcert.provenance.digests import array_digest
 from segcert.smoothing.noise import SamplingError
-from segcert.smoothing.store import Block
-from segcert.votes import pack_labels, unpack_labels
+from segcert.smoothing.store import Block, BlockStore
+from segcert.votes import Votes, narrow, pack_labels, unpack_labels
 
 Array = npt.NDArray[Any]
 
 
 @dataclasses.dataclass(frozen=True)
-class Readings:
+class Observables:
     """What to read off each label map (H, W) of ids below num_classes; truth (H, W) uint8 or None."""
 
     num_classes: int
@@ -50,10 +52,10 @@ class Readings:
         assert self.truth is not None
         return np.bincount(self.truth.ravel(), minlength=self.num_classes).astype(np.uint32)
 
-    def empty(self) -> Block:
-        """A block of no draws."""
-        counts = np.zeros((self.num_classes, *self.shape), np.int32)
-        return Block(counts, {"areas": np.zeros((0, self.num_classes), np.uint32)})
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns that a block has to have."""
+        return ["areas", *self._readers()]
 
     def measurement_column(self, measurement: Measurement) -> str:
         """Name of a measurement among a block's columns."""
@@ -61,42 +63,40 @@ class Readings:
 
     def read(self, label_maps: Tensor) -> Block:
         """The block of some label maps (draws, H, W) uint8. Raises SamplingError where a label is no class id."""
-        chosen = [label_maps == class_id for class_id in range(self.num_classes)]
-        counts = torch.stack([of_class.sum(dim=0, dtype=torch.int32) for of_class in chosen])
-        areas = torch.stack(
-            [of_class.flatten(1).count_nonzero(dim=1) for of_class in chosen], dim=1
-        )  # (draws, classes)
+        classes = [label_maps == class_id for class_id in range(self.num_classes)]  # (draws, H, W) each
+        counts = torch.stack([of_class.sum(dim=0, dtype=torch.int32) for of_class in classes])  # (num_classes, H, W)
+        areas = torch.stack([of_class.flatten(1).count_nonzero(dim=1) for of_class in classes], dim=1)
         if int(areas.sum()) < label_maps.numel():
             raise SamplingError("model: returned logits that are not finite; a label from them would mean nothing")
         block = Block(counts.cpu().numpy(), {"areas": areas.cpu().numpy().astype(np.uint32)})
-        return block.with_columns(self._columns(label_maps, block))
+        return self._with_columns(block, label_maps)
 
     def complete(self, block: Block) -> Block | None:
         """The block with all columns that are asked for, or None if they cannot be had without drawing again."""
-        if self.missing(block) and "draws" not in block.columns:
-            return None
-        if not self.missing(block):
+        if block.columns.keys() >= set(self.columns):
             return block
-        label_maps = torch.from_numpy(unpack_labels(block.columns["draws"], self.shape))
-        return block.with_columns(self._columns(label_maps, block))
+        if "draws" not in block.columns:
+            return None
+        return self._with_columns(block, torch.from_numpy(unpack_labels(block.columns["draws"], self.shape)))
 
-    def missing(self, block: Block) -> set[str]:
-        """The columns that are asked for and that the block lacks."""
-        return set(self._readers()) - set(block.columns)
-
-    def _columns(self, label_maps: Tensor, block: Block) -> dict[str, Array]:
-        readers = self._readers()
-        return {name: readers[name](label_maps) for name in sorted(self.missing(block))}
+    def _with_columns(self, block: Block, label_maps: Tensor) -> Block:
+        """The block with the columns that it lacks, read off its label maps."""
+        columns = {name: read(label_maps) for name, read in self._readers().items() if name not in block.columns}
+        return block.with_columns(columns)
 
     def _readers(self) -> dict[str, Callable[[Tensor], Array]]:
-        readers: dict[str, Callable[[Tensor], Array]] = {
-            self.measurement_column(measurement): _reader_of(measurement) for measurement in self.measurements
-        }
+        """What gives the values of each column from label maps (draws, H, W)."""
+        readers: dict[str, Callable[[Tensor], Array]] = {}
+        for measurement in self.measurements:
+            readers[self.measurement_column(measurement)] = functools.partial(_measured, measurement)
         if self.truth is not None:
             readers[self.overlap_column] = self._overlaps
         if self.keep_draws:
-            readers["draws"] = lambda label_maps: pack_labels(label_maps.cpu().numpy(), self.num_classes)
+            readers["draws"] = self._packed
         return readers
+
+    def _packed(self, label_maps: Tensor) -> Array:
+        return pack_labels(label_maps.cpu().numpy(), self.num_classes)
 
     def _overlaps(self, label_maps: Tensor) -> Array:
         assert self.truth is not None
@@ -105,8 +105,86 @@ class Readings:
         return torch.stack(hits, dim=1).cpu().numpy().astype(np.uint32)
 
 
-def _reader_of(measurement: Measurement) -> Callable[[Tensor], Array]:
-    def read(label_maps: Tensor) -> Array:
-        return np.array([measurement.function(labels) for labels in label_maps.cpu().numpy()], dtype=np.float64)
+def _measured(measurement: Measurement, label_maps: Tensor) -> Array:
+    return np.array([measurement.function(labels) for labels in label_maps.cpu().numpy()], dtype=np.float64)
 
-    return read
+
+class Tally:
+    """The draws of one stream of an image: what is stored of them, what is missing, and the counts of all.
+
+    A block on disk is named by its first draw and may be of any length: the next one begins where it ends. Blocks that
+    are missing end at multiples of `block_size`.
+    """
+
+    def __init__(
+        self, key: dict[str, Any], draws: int, observables: Observables, block_size: int, store: BlockStore | None
+    ) -> None:
+        self.key, self.draws, self.observables, self.store = key, draws, observables, store
+        self.counts = np.zeros((observables.num_classes, *observables.shape), np.int32)
+        self.columns: dict[str, Array] = {}  # (draws, ...) each
+        self.missing: deque[range] = deque()  # draws of the blocks that are not stored
+        self.waiting: list[Tensor] = []  # label maps of the first of these blocks
+        start = 0
+        while start < draws:
+            if stored := self._stored(start):
+                self._count(start, stored)
+                start += stored.draws
+            else:
+                border = min((start // block_size + 1) * block_size, draws)
+                self.missing.append(range(start, border))
+                start = border
+
+    def add(self, label_maps: Tensor) -> None:
+        """Take the label maps (draws, H, W) uint8 of the next draws that are missing; count and store whole blocks."""
+        while len(label_maps):
+            lacking = len(self.missing[0]) - sum(map(len, self.waiting))
+            self.waiting.append(label_maps[:lacking])
+            if len(label_maps) >= lacking:
+                self.finish_block()
+            label_maps = label_maps[lacking:]
+
+    def finish_block(self) -> None:
+        """Count and store the label maps that wait, though their block may not be whole."""
+        if self.waiting:
+            block, start = self.observables.read(torch.cat(self.waiting)), self.missing.popleft().start
+            if self.store:
+                self.store.put({**self.key, "start": start}, block)
+            self._count(start, block)
+            self.waiting = []
+
+    def _stored(self, start: int) -> Block | None:
+        """The stored block that begins with a draw, if it has what is asked for."""
+        stored = self.store.get({**self.key, "start": start}) if self.store else None
+        if stored is None or not 0 < stored.draws <= self.draws - start:  # a longer one cannot be parted
+            return None
+        return self.observables.complete(stored)
+
+    def _count(self, start: int, block: Block) -> None:
+        self.counts += block.counts
+        for name in self.observables.columns:
+            values = block.columns[name]
+            if name not in self.columns:
+                self.columns[name] = np.empty((self.draws, *values.shape[1:]), values.dtype)
+            self.columns[name][start : start + block.draws] = values
+
+
+def votes_of(selection: Tally, estimation: Tally, sigma: float, origin: Mapping[str, Any]) -> Votes:
+    """The votes of an image, of which no draw is missing."""
+    observables = selection.observables
+    columns = {}
+    for name, first in selection.columns.items():
+        columns[name] = np.concatenate([first, estimation.columns[name]])
+    optional: dict[str, Any] = {}
+    if observables.truth is not None:
+        optional |= {"overlaps": columns[observables.overlap_column], "truth_areas": observables.truth_areas}
+    if observables.keep_draws:
+        optional["draws"] = columns["draws"]
+    return Votes(
+        selection=narrow(selection.counts, selection.draws),
+        estimation=narrow(estimation.counts, estimation.draws),
+        sigma=sigma,
+        areas=columns["areas"],
+        measurements={each.name: columns[observables.measurement_column(each)] for each in observables.measurements},
+        origin=origin,
+        **optional,
+    )

@@ -1,19 +1,9 @@
-"""What an image has to be before noise is added to it.
+"""The smoothed segmenter: a segmentation model asked for its labels on many noisy copies of an image."""
 
-Which draws belong to which block.
-
-What names a network: a digest of its structure and weights.
-
-The smoothed segmenter: a segmentation model asked for its labels on many noisy copies of an image.
-"""
-
-import contextlib
-import functools
-import itertools
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,46 +11,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segcert.io.interruption import until_interrupted
+from segcert.io.interruption import Interrupted, is_interrupted
 from segcert.measurements import Measurement
-from segcert.networks.runtime import after_this, on_device, ran_out_of_memory
+from segcert.networks.runtime import PRECISIONS, after_this, autocast, compile_network, on_device, ran_out_of_memory
 from segcert.provenance.digests import array_digest, value_digest
-from segcert.smoothing.noise import Draw, Noise, SamplingError, Stream, image_digest
-from segcert.smoothing.observables import Readings
-from segcert.smoothing.store import Block, BlockStore
-from segcert.votes import Votes, narrow
-
-
-def checked_image(image: npt.ArrayLike) -> npt.NDArray[np.float32]:
-    """The image as contiguous float32 (C, H, W). Raises SamplingError when its shape or range is another."""
-    pixels = np.ascontiguousarray(image, dtype=np.float32)
-    if pixels.ndim != 3 or not pixels.size:
-        raise SamplingError(f"image: found shape {pixels.shape}; expected (C, H, W)")
-    if not np.isfinite(pixels).all():
-        raise SamplingError("image: holds values that are not finite; expected float32 in [0, 1]")
-    if pixels.min() < 0 or pixels.max() > 1:
-        raise SamplingError(
-            f"image: values from {pixels.min():g} to {pixels.max():g}; expected [0, 1]: divide 8-bit pixels by 255"
-        )
-    return pixels
-
-
-class Span(NamedTuple):
-    """Consecutive draws of a stream: one block."""
-
-    stream: Stream
-    start: int
-    stop: int
-
-
-def spans_of(n0: int, n: int, block_size: int) -> list[Span]:
-    """The blocks of n0 selection and n estimation draws."""
-    streams: tuple[tuple[Stream, int], ...] = (("selection", n0), ("estimation", n))
-    return [
-        Span(stream, start, min(start + block_size, draws))
-        for stream, draws in streams
-        for start in range(0, draws, block_size)
-    ]
+from segcert.smoothing.noise import Draw, Noise, SamplingError, checked_image, image_digest
+from segcert.smoothing.observables import Observables, Tally, votes_of
+from segcert.smoothing.store import BlockStore
+from segcert.votes import Votes
 
 
 def module_digest(part: Any) -> str | None:
@@ -74,11 +32,10 @@ def module_digest(part: Any) -> str | None:
 
 Model = Callable[[Tensor], Tensor]
 Denoise = Callable[[Tensor, float], Tensor]
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 MOST_CLASSES = 254
 NOT_FINITE = 255
 RUNTIME = "runtime"
-READ_LATER = 2  # blocks whose labels wait on a GPU to be read
+READ_LATER = 2  # batches whose labels wait on a GPU to be counted
 
 
 class SmoothedSegmenter:
@@ -183,8 +140,8 @@ class SmoothedSegmenter:
                 part.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.identity = identity or {"segmenter": module_digest(model), "denoiser": module_digest(denoiser)}
         self.device, self.precision = torch.device(device), precision
-        self.model: Model = self._compiled(model) if compiled else model
-        self.denoiser: Denoise | None = self._compiled(denoiser) if compiled else denoiser
+        self.model: Model = compile_network(model, self.device) if compiled else model
+        self.denoiser: Denoise | None = compile_network(denoiser, self.device) if compiled else denoiser
         self.num_classes, self.batch_size, self.compiled = num_classes, batch_size, compiled
         self.block_size, self.store, self.pool = block_size, store, pool
         self._reader = None if self.device.type == "cpu" else ThreadPoolExecutor(1, "reader")
@@ -240,6 +197,7 @@ class SmoothedSegmenter:
         """
         return self.start(image, n0, n, truth=truth, measurements=measurements, keep_draws=keep_draws)()
 
+    @torch.inference_mode()
     def start(
         self,
         image: npt.ArrayLike,
@@ -259,7 +217,7 @@ class SmoothedSegmenter:
             raise SamplingError(f"n0 {n0}, n {n}: expected at least one draw of each")
         pixels = checked_image(image)
         self.noise.check(pixels)
-        readings = Readings(
+        observables = Observables(
             self.num_classes,
             pixels.shape[1:],
             None if truth is None else np.ascontiguousarray(truth, dtype=np.uint8),
@@ -267,67 +225,71 @@ class SmoothedSegmenter:
             keep_draws,
         )
         key = self.key(pixels)
-        streams: dict[Stream, Block] = {}
-        pending: deque[Future[None]] = deque()
 
-        def take(span: Span, block_of: Callable[[], Block]) -> None:
-            block = block_of()
-            streams[span.stream] = streams[span.stream] + block if span.stream in streams else block
+        # Stored draws are counted; the others are drawn, in batches that run on from selection to estimation.
+        selection = Tally({**key, "stream": "selection"}, n0, observables, self.block_size, self.store)
+        estimation = Tally({**key, "stream": "estimation"}, n, observables, self.block_size, self.store)
+        missing: list[Draw] = [("selection", k) for block in selection.missing for k in block]
+        missing += [("estimation", k) for block in estimation.missing for k in block]
 
-        for span, block_of in until_interrupted(self._blocks(pixels, key, readings, spans_of(n0, n, self.block_size))):
+        def count(batch: Sequence[Draw], label_maps: Tensor) -> None:
+            border = sum(stream == "selection" for stream, _ in batch)
+            selection.add(label_maps[:border])
+            estimation.add(label_maps[border:])
+
+        # A GPU goes on with the next batch while a thread beside it counts the labels of this one.
+        counting: deque[Future[None]] = deque()
+        for batch, x_noisy in self._noisy_batches(pixels, missing):  # (batch_size, C, H, W)
+            label_maps = self._labels(x_noisy)[: len(batch)]  # (draws, H, W), without padding
             if self._reader is None:
-                take(span, block_of)
-                continue
-            pending.append(self._reader.submit(after_this(self.device, take, span, block_of)))
-            if len(pending) > READ_LATER:  # memory does not grow with n
-                pending.popleft().result()
+                count(batch, label_maps)
+            else:
+                counting.append(self._reader.submit(after_this(self.device, count, batch, label_maps)))
+            if len(counting) > READ_LATER:  # memory does not grow with n
+                counting.popleft().result()
+            if is_interrupted():
+                _wait_for(counting)
+                selection.finish_block()
+                estimation.finish_block()
+                raise Interrupted("SIGTERM. What is finished is kept")
 
         def votes() -> Votes:
-            while pending:
-                pending.popleft().result()
-            both = (streams["selection"] + streams["estimation"]).columns
-            earlier = self.store.finished(key, n) if self.store else []
-            about = {"batch_size": self.batch_size} | ({"earlier_n": earlier} if earlier else {})
-            return Votes(
-                selection=narrow(streams["selection"].counts, n0),
-                estimation=narrow(streams["estimation"].counts, n),
-                sigma=self.sigma,
-                areas=both["areas"],
-                measurements={each.name: both[readings.measurement_column(each)] for each in measurements},
-                origin=key | about,
-                **(
-                    {"overlaps": both[readings.overlap_column], "truth_areas": readings.truth_areas}
-                    if truth is not None
-                    else {}
-                ),
-                **({"draws": both["draws"]} if keep_draws else {}),
-            )
+            _wait_for(counting)
+            origin = key | {"batch_size": self.batch_size}
+            if self.store and (earlier := self.store.extended_from(key, n)):
+                origin["earlier_n"] = earlier
+            return votes_of(selection, estimation, self.sigma, origin)
 
         return votes
 
     @torch.inference_mode()
-    def label_maps(self, image: npt.NDArray[np.float32], draws: Iterable[Draw]) -> Iterator[Tensor]:
+    def label_maps(self, image: npt.NDArray[np.float32], draws: Sequence[Draw]) -> Iterator[Tensor]:
         """The label map (H, W) uint8 of each of some draws of a checked image; NOT_FINITE = 255 if a logit is not."""
-        for x_noisy, valid in self._noisy_batches(image, iter(draws)):
-            yield from self._labels(x_noisy)[:valid]
+        for batch, x_noisy in self._noisy_batches(image, draws):
+            yield from self._labels(x_noisy)[: len(batch)]
 
-    def _noisy_batches(self, image: npt.NDArray[np.float32], draws: Iterator[Draw]) -> Iterator[tuple[Tensor, int]]:
-        """Noisy copies (batch_size, C, H, W), and how many of them are not padding.
+    def _noisy_batches(
+        self, image: npt.NDArray[np.float32], draws: Sequence[Draw]
+    ) -> Iterator[tuple[Sequence[Draw], Tensor]]:
+        """Batches of draws, and their noisy copies (batch_size, C, H, W): the last batch is padded.
 
-        On a CPU the next batch is drawn while the networks see this one; on a GPU its stream does that by itself.
+        On a CPU a thread draws the noise of the next batch while the networks see this one; a GPU needs no thread.
         """
         x, digest = on_device(image, self.device), image_digest(image)
-        batches = iter(lambda: list(itertools.islice(draws, self.batch_size)), [])
+        batches = [draws[first : first + self.batch_size] for first in range(0, len(draws), self.batch_size)]
         if self.device.type != "cpu":
-            yield from ((self.noise.copies(x, digest, batch, self.batch_size), len(batch)) for batch in batches)
+            for batch in batches:
+                yield batch, self.noise.copies(x, digest, batch, self.batch_size)
             return
-        with ThreadPoolExecutor(1) as ahead:
-            drawn = ((ahead.submit(self.noise.copies, x, digest, each, self.batch_size), len(each)) for each in batches)
-            current = next(drawn, None)
-            while current:
-                x_noisy, valid = current[0].result(), current[1]
-                current = next(drawn, None)
-                yield x_noisy, valid
+        ahead: deque[tuple[Sequence[Draw], Future[Tensor]]] = deque()
+        with ThreadPoolExecutor(1, "noise") as thread:
+            for batch in batches:
+                ahead.append((batch, thread.submit(self.noise.copies, x, digest, batch, self.batch_size)))
+                if len(ahead) > 1:
+                    ready, copies = ahead.popleft()
+                    yield ready, copies.result()
+            for ready, copies in ahead:
+                yield ready, copies.result()
 
     def _labels(self, x_noisy: Tensor) -> Tensor:
         """Labels (B, H, W) uint8; NOT_FINITE if a logit is not, which the sum says without waiting for a GPU."""
@@ -348,7 +310,7 @@ class SmoothedSegmenter:
             )
         x = F.avg_pool2d(x_noisy, self.pool) if self.pool > 1 else x_noisy
         try:
-            with self._autocast():
+            with autocast(self.device, self.precision):
                 if self.denoiser is not None:  # a compiled one has no truth value
                     x = self.denoiser(x, self.sigma / self.pool)
                 logits = self.model(x.contiguous(memory_format=torch.channels_last))
@@ -399,48 +361,7 @@ class SmoothedSegmenter:
             RUNTIME: f"torch {torch.__version__}{gpu}",
         }
 
-    def _blocks(
-        self, image: npt.NDArray[np.float32], key: dict[str, Any], readings: Readings, spans: Iterable[Span]
-    ) -> Iterator[tuple[Span, Callable[[], Block]]]:
-        """For each span what gives its block, from the store or drawn: networks are asked before it is yielded.
 
-        Batches run on from one span to the next.
-        """
-        ahead, behind = itertools.tee((span, self._kept(key, span, readings).draws) for span in spans)
-        missing = ((span.stream, k) for span, kept in ahead for k in range(span.start + kept, span.stop))
-        label_maps = self.label_maps(image, missing)
-        for span, kept_draws in behind:  # blocks are read again, not held: memory does not grow with n
-            kept = self._kept(key, span, readings) if kept_draws else readings.empty()
-            if kept.draws != kept_draws:  # another process has changed it since
-                again = ((span.stream, k) for k in range(span.start, span.start + kept_draws))
-                kept = readings.read(torch.stack(list(self.label_maps(image, again))))
-            lacking = span.stop - span.start - kept_draws
-            drawn = torch.stack(list(itertools.islice(label_maps, lacking))) if lacking else None
-            yield span, functools.partial(self._whole, key, span, readings, kept, drawn)
-
-    def _whole(self, key: dict[str, Any], span: Span, readings: Readings, kept: Block, drawn: Tensor | None) -> Block:
-        """The block of a span: what was kept of it and what was drawn, which is stored."""
-        if drawn is None:
-            return kept
-        block = kept + readings.read(drawn) if kept.draws else readings.read(drawn)
-        if self.store:
-            self.store.put({**key, "stream": span.stream, "start": span.start}, block)
-        return block
-
-    def _kept(self, key: dict[str, Any], span: Span, readings: Readings) -> Block:
-        """What the store has of a span.
-
-        No draws if it has none, too many (they cannot be parted), or too few columns.
-        """
-        kept = self.store.get({**key, "stream": span.stream, "start": span.start}) if self.store else None
-        return (readings.complete(kept) if kept and kept.draws <= span.stop - span.start else None) or readings.empty()
-
-    def _compiled(self, part: Any) -> Any:
-        torch.use_deterministic_algorithms(torch.are_deterministic_algorithms_enabled())  # tells the compiler
-        mode = {"cuda": "reduce-overhead"}.get(self.device.type, "default")
-        return torch.compile(part, mode=mode) if isinstance(part, nn.Module) else part
-
-    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
-        if self.precision == "float32":
-            return contextlib.nullcontext()
-        return torch.autocast(self.device.type, PRECISIONS[self.precision])
+def _wait_for(counting: "deque[Future[None]]") -> None:
+    while counting:
+        counting.popleft().result()

@@ -1,10 +1,13 @@
 """The votes of a shard of a data set's test images."""
 
+import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
+from torch import nn
 
 from segcert.data.dataset import PreparedDataset
 from segcert.io.interruption import interrupted_between_steps
@@ -17,106 +20,136 @@ from segcert.smoothing.store import BlockStore
 from segcert.votes import Votes, save_votes
 
 
+@dataclasses.dataclass(frozen=True)
+class Pairing:
+    """The folders of a segmenter and of the denoiser in front of it, which is called `denoising_steps` times.
+
+    What the folders hold is read when it is asked for. Raises ModelError.
+    """
+
+    segmenter: str | Path
+    denoiser: str | Path | None = None
+    denoising_steps: int = 1
+
+    @functools.cached_property
+    def _loaded(self) -> tuple[nn.Module, dict[str, Any]]:
+        return load_segmenter(self.segmenter)
+
+    @property
+    def model(self) -> nn.Module:
+        """The segmenter, in eval mode."""
+        return self._loaded[0]
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The config.json of the segmenter."""
+        return self._loaded[1]
+
+    @functools.cached_property
+    def denoise(self) -> Denoise | None:
+        """The denoiser, or None (then diffusers, which takes seconds, is not imported)."""
+        if self.denoiser is None:
+            return None
+        from segcert.networks.denoiser import DiffusionDenoiser
+
+        return DiffusionDenoiser.load(self.denoiser, self.denoising_steps)
+
+    @functools.cached_property
+    def digests(self) -> dict[str, str | None]:
+        """SHA-256 of what each network computes with."""
+        return {
+            "segmenter": segmenter_digest(self.segmenter),
+            "denoiser": denoiser_digest(self.denoiser, self.denoising_steps),
+        }
+
+    def smoothed_segmenter(self, sigma: float, *, code: str | None = None, **options: Any) -> SmoothedSegmenter:
+        """The smoothed segmenter of both; `options` are those of SmoothedSegmenter."""
+        return SmoothedSegmenter(
+            self.model,
+            sigma,
+            len(self.config["classes"]),
+            self.denoise,
+            identity=self.digests | ({"code": code} if code is not None else {}),
+            **options,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Sampling:
+    """How the votes of test images are drawn: the parameters of rule `sample`.
+
+    `measurements` are names that fit the data set; `code` is the digest of the code that draws, a part of what names a
+    block; `options` are arguments of SmoothedSegmenter: noise, pool, seed, batch_size, ...
+    """
+
+    pairing: Pairing
+    sigma: float
+    n0: int
+    n: int
+    measurements: Sequence[str]
+    keep_draws: bool
+    code: str
+    options: Mapping[str, Any]
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any], sigma: float, root: Path = Path()) -> Self:
+        """The settings in the parameters of a job, whose folders lie under `root`."""
+        denoiser = params["denoiser"] and root / params["denoiser"]
+        pairing = Pairing(root / params["segmenter"], denoiser, params["denoising_steps"])
+        settings = params["settings"]
+        options = {"compiled": settings["compile"]}
+        options |= {name: settings[name] for name in ("batch_size", "block_size", "precision")}
+        options |= {name: params[name] for name in ("noise", "pool", "seed")}
+        same = {name: params[name] for name in ("n0", "n", "measurements", "keep_draws", "code")}
+        return cls(pairing, sigma, **same, options=options)
+
+    def smoothed_segmenter(
+        self, dataset: PreparedDataset, device: torch.device, store: BlockStore | None = None
+    ) -> SmoothedSegmenter:
+        """The smoothed segmenter for the images of a data set."""
+        return self.pairing.smoothed_segmenter(
+            self.sigma, code=self.code, bits=dataset.about["bits"], device=device, store=store, **self.options
+        )
+
+    def start(self, smoothed: SmoothedSegmenter, dataset: PreparedDataset, name: str) -> Callable[[], Votes]:
+        """Start to draw the votes of an image, by name; the function that is returned waits for them."""
+        measurements = measurements_of(self.measurements, dataset.about["classes"], dataset.pixel_size(name))
+        return smoothed.start(
+            dataset.image(name),
+            self.n0,
+            self.n,
+            truth=dataset.mask(name),
+            measurements=measurements,
+            keep_draws=self.keep_draws,
+        )
+
+
 def sample_shard(
-    index: str | Path,
-    segmenter: str | Path,
-    denoiser: str | Path | None,
+    dataset: PreparedDataset,
+    names: list[str],
+    sampling: Sampling,
     output: str | Path,
     *,
-    denoising_steps: int,
-    sigma: float,
-    shard: int,
-    shards: int,
-    settings: dict[str, Any],
-    measurements: Sequence[str],
-    keep_draws: bool,
-    noise: str,
-    pool: int,
-    n0: int,
-    n: int,
-    seed: int,
     device: torch.device,
-    code: str,
     store: BlockStore,
 ) -> None:
-    """Draw the votes of test images number `shard`, `shard` + `shards`, ... and write them to one file.
+    """Draw the votes of some images, by name, and write them to one file.
 
-    `segmenter` and `denoiser` are model folders, `denoising_steps` the calls of the denoiser's network; `settings` are
-    the keys of the section `sampling` of the configuration; `measurements` those of its key that fit the data set;
-    `code` is the digest of the code that draws, a part of what names a block. Raises Interrupted after the block in
-    which SIGTERM comes: the blocks that are finished are in `store`.
+    Raises Interrupted after the batch in which SIGTERM comes: what was drawn until then is in `store`.
     """
-    dataset = PreparedDataset(Path(index))
-    smoothed = smoothed_segmenter(
-        dataset, segmenter, denoiser, denoising_steps=denoising_steps, sigma=sigma, settings=settings, noise=noise,
-        pool=pool, seed=seed, device=device, code=code, store=store,
-    )  # fmt: skip
-    names = dataset.names("test", settings["test_images"])[shard::shards]
-    log.info("%d images, sigma %g, %d + %d draws each", len(names), sigma, n0, n)
-    started: dict[str, Callable[[], Votes]] = {}
+    smoothed = sampling.smoothed_segmenter(dataset, device, store)
+    log.info("%d images, sigma %g, %d + %d draws each", len(names), sampling.sigma, sampling.n0, sampling.n)
     votes: dict[str, Votes] = {}
     with interrupted_between_steps():
-        for name in track(names, f"sampling sigma {sigma:g}"):
-            started[name] = smoothed.start(
-                dataset.image(name),
-                n0,
-                n,
-                truth=dataset.mask(name),
-                measurements=measurements_of(measurements, dataset.about["classes"], dataset.pixel_size(name)),
-                keep_draws=keep_draws,
-            )
-            votes |= {earlier: started.pop(earlier)() for earlier in list(started)[:-1]}  # while a GPU is at this one
-        votes |= {last: finish() for last, finish in started.items()}
+        before: tuple[str, Callable[[], Votes]] | None = None
+        for name in track(names, f"sampling sigma {sampling.sigma:g}"):
+            started = sampling.start(smoothed, dataset, name)
+            if before:  # its last labels are counted while a GPU is at this image
+                votes[before[0]] = before[1]()
+            before = name, started
+        if before:
+            votes[before[0]] = before[1]()
     save_votes(output, votes)
-    if keep_draws and names:
+    if sampling.keep_draws and names:
         size = Path(output).stat().st_size / len(names)
         log.info("with the label maps of all draws, %.0f bytes per image", size)
-
-
-def smoothed_segmenter(
-    dataset: PreparedDataset,
-    segmenter: str | Path,
-    denoiser: str | Path | None,
-    *,
-    denoising_steps: int,
-    sigma: float,
-    settings: Mapping[str, Any],
-    noise: str,
-    pool: int,
-    seed: int,
-    device: torch.device,
-    code: str,
-    store: BlockStore | None = None,
-) -> SmoothedSegmenter:
-    """The smoothed segmenter that draws the votes of a data set; the arguments are those of `sample_shard`."""
-    model, config = load_segmenter(segmenter)
-    return SmoothedSegmenter(
-        model,
-        sigma,
-        len(config["classes"]),
-        denoiser=load_denoiser(denoiser, denoising_steps),
-        batch_size=settings["batch_size"],
-        precision=settings["precision"],
-        compiled=settings["compile"],
-        block_size=settings["block_size"],
-        noise=noise,
-        bits=dataset.about["bits"],
-        pool=pool,
-        seed=seed,
-        device=device,
-        store=store,
-        identity={
-            "segmenter": segmenter_digest(segmenter),
-            "denoiser": denoiser_digest(denoiser, denoising_steps),
-            "code": code,
-        },
-    )
-
-
-def load_denoiser(folder: str | Path | None, steps: int = 1) -> Denoise | None:
-    """The denoiser of a folder, or None for None (then diffusers, which takes seconds, is not imported)."""
-    if folder is None:
-        return None
-    from segcert.networks.denoiser import DiffusionDenoiser
-
-    return DiffusionDenoiser.load(folder, steps)

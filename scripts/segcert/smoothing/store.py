@@ -31,12 +31,6 @@ class Block:
         """Number of draws."""
         return len(self.columns["areas"])
 
-    def __add__(self, later: "Block") -> "Block":
-        """Both, one after the other, with the columns that both have."""
-        shared = sorted(set(self.columns) & set(later.columns))
-        columns = {name: np.concatenate([self.columns[name], later.columns[name]]) for name in shared}
-        return Block(self.counts + later.counts, columns)
-
     def with_columns(self, more: Mapping[str, npt.NDArray[Any]]) -> "Block":
         """The block with more columns."""
         return dataclasses.replace(self, columns={**self.columns, **more})
@@ -96,8 +90,8 @@ class BlockStore:
         digest = np.array(_checksum(key, block))
         save_arrays(self.path(key), {"counts": block.counts, "digest": digest, **block.columns})
 
-    def finished(self, key: dict[str, Any], n: int) -> list[int]:
-        """Note that the votes of a key were finished with n estimation draws; return smaller n of earlier times.
+    def extended_from(self, key: dict[str, Any], n: int) -> list[int]:
+        """Note that the votes of a key have n estimation draws; return the smaller n that they had before.
 
         Raising n after a look at the certificates is not covered by alpha, so votes say whether it was done. A damaged
         note counts as none.

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from segcert.data.dataset import PreparedDataset
 from segcert.data.raster import resize_mask
 from segcert.io.lean_imports import lean
-from segcert.networks.registry import CLASSES, build_segmenter, check_output, load_segmenter, save_segmenter
+from segcert.networks.architectures import ARCHITECTURES
+from segcert.networks.registry import build_segmenter, check_output, load_segmenter, save_segmenter
 from segcert.training.augment import augment
 from segcert.training.launch import accelerator_on
 from segcert.training.loop import memory_explained, train
@@ -140,7 +141,7 @@ def memory_layout(architecture: str, device: torch.device) -> torch.memory_forma
     There the backward pass of strided 1x1 convolutions of few channels is wrong or crashes (uxlfoundation/oneDNN, issue
     6035); segcert's own networks avoid it.
     """
-    trusted = device.type != "cpu" or architecture in CLASSES
+    trusted = device.type != "cpu" or architecture in ARCHITECTURES
     return torch.channels_last if trusted else torch.contiguous_format
 
 

@@ -101,7 +101,7 @@ def blocks():
         found = store(path.parent).get(key)
         if found:
             assert found.digest
-            assert (found + found).draws == 2 * found.draws
+            assert found.draws == len(found.columns["areas"])
 
     def write(path):
         made = store(path.parent)
@@ -131,7 +131,7 @@ def finished():
     def read(path):
         made = BlockStore(path.parent)
         object.__setattr__(made, "path", lambda _: path.with_suffix(".npz"))
-        assert all(n < 100 for n in made.finished({}, 100))
+        assert all(n < 100 for n in made.extended_from({}, 100))
 
     return Target(read, lambda: [b"[50, 100]", b"[]"], (), "block.json")
 

@@ -211,7 +211,7 @@ def test_code_digest_follows_imports_inside_functions(house):
     [
         ("certify", "segcert/certification/certificate.py", "segcert/training/loop.py"),
         ("train_segmenter", "segcert/training/loop.py", "segcert/certification/certificate.py"),
-        ("train_segmenter", "segcert/networks/unet.py", "segcert/smoothing/noise.py"),
+        ("train_segmenter", "segcert/networks/registry.py", "segcert/networks/unet.py"),
         ("sample", "segcert/smoothing/noise.py", "segcert/certification/certificate.py"),
         ("page", "segcert/report/page.py", "segcert/smoothing/noise.py"),
         ("look_at_data", "segcert/report/data_figures.py", "segcert/certification/certificate.py"),
@@ -236,6 +236,23 @@ def test_a_module_that_is_loaded_by_name_counts_with_all_that_it_imports(scripts
     digests = {code_digest(scripts / "prepare_release.py", scripts / f"segcert/data/sets/{name}.py")
                for name in ("jsrt", "isic2018")}  # fmt: skip
     assert len(digests) == 2
+
+
+def test_the_code_of_a_job_is_short_and_holds_its_network_alone(scripts):
+    closure = import_closure(scripts / "sample.py", scripts / "segcert/networks/deeplabv3plus.py")
+    assert {"segcert/networks/deeplabv3plus.py", "segcert/networks/resnet.py"} <= set(closure)
+    assert "segcert/networks/unet.py" not in closure
+    assert len(import_closure(scripts / "sample.py")) <= 25
+
+
+def test_a_module_without_a_statement_is_no_code(house):
+    (house / "segcert/io").mkdir()
+    (house / "segcert/io/__init__.py").write_text('"""Files."""\n')
+    (house / "segcert/io/text.py").write_text("VALUE = 1\n")
+    (house / "stage.py").write_text("from segcert.io.text import VALUE\n")
+    assert sorted(import_closure(house / "stage.py")) == ["segcert/io/text.py", "stage.py"]
+    (house / "segcert/io/__init__.py").write_text("VALUE = 2\n")
+    assert "segcert/io/__init__.py" in import_closure(house / "stage.py")
 
 
 def job(tmp_path, **changes):

@@ -7,13 +7,15 @@ import torch
 from diffusers import DDPMScheduler, UNet2DModel
 from torch import nn
 
+from segcert.data.dataset import PreparedDataset
 from segcert.data.phantom import find_phantoms
 from segcert.data.prepare import Form, prepare
 from segcert.data.sets.phantom import DATASET
 from segcert.networks.registry import build_segmenter, save_segmenter
 from segcert.report.figures import cost_figure
 from segcert.results.tables import cost_table, with_seconds
-from segcert.smoothing.network_costs import PAIRING, Pairing, gflop_of, measure_costs, parameters_of
+from segcert.smoothing.network_costs import PAIRING, gflop_of, measure_costs, parameters_of
+from segcert.smoothing.shard import Pairing
 
 SIZE = 16
 SAMPLING = {"batch_size": 3, "precision": "float32", "compile": False}
@@ -40,12 +42,12 @@ def costs(tmp_path_factory):
     denoiser.save_pretrained(root / "denoiser/unet")
     DDPMScheduler().save_pretrained(root / "denoiser/scheduler")
     rows = measure_costs(
-        root / "data/index.csv",
+        PreparedDataset(root / "data/index.csv"),
         {
-            ("unet", "clean", "none"): Pairing(root / "segmenter", None),
-            ("unet", "clean", "ddpm"): Pairing(root / "segmenter", root / "denoiser"),
+            ("unet", "clean", "none"): Pairing(root / "segmenter"),
+            ("unet", "clean", "ddpm"): Pairing(root / "segmenter", root / "denoiser", 3),
         },
-        denoising_steps=3, settings=SAMPLING, pool=1, device=torch.device("cpu"),
+        settings=SAMPLING, pool=1, device=torch.device("cpu"),
     )  # fmt: skip
     return pd.DataFrame(rows), unet, denoiser.eval()
 

@@ -89,15 +89,15 @@ def test_votes_say_when_draws_were_added_after_a_look(tmp_path):
     assert "earlier_n" not in smoothed(**options).sample(IMAGE, 2, 20).origin, "fewer draws are no extension"
 
 
-def test_batches_run_on_over_blocks_and_streams():
-    calls = []
+def test_batches_have_one_shape_and_run_on_over_blocks_and_streams():
+    shapes = []
 
     def model(x):
-        calls.append(len(x))
+        shapes.append(tuple(x.shape))
         return threshold_model(x)
 
     smoothed(model, batch_size=16, block_size=10).sample(IMAGE, 10, 100)
-    assert calls == [16] * 7, "110 draws in batches of 16: only the last is padded"
+    assert shapes == [(16, 1, 8, 6)] * 7, "110 draws in batches of 16: only the last is padded"
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_batches_run_on_over_blocks_and_streams():
         ({"measurements": [AREA, AREA]}, "a name stands twice"),
     ],
 )
-def test_bad_readings_are_refused(options, message):
+def test_bad_observables_are_refused(options, message):
     with pytest.raises(SamplingError, match=message):
         smoothed().sample(IMAGE, 2, 3, **options)
 

@@ -81,13 +81,6 @@ def test_a_compiled_denoiser_is_asked():
     assert (votes.estimation[0] == 20).all()
 
 
-def test_more_draws_extend_the_ones_before():
-    few, many = smoothed().sample(IMAGE, 5, 20), smoothed().sample(IMAGE, 5, 30)
-    assert np.array_equal(few.selection, many.selection)
-    assert np.array_equal(few.areas, many.areas[:25])
-    assert (many.estimation >= few.estimation).all()
-
-
 def test_seeds_images_streams_and_draws_have_noise_of_their_own():
     keys = {draw_key(*name) for name in [(0, "a", "selection", 0), (1, "a", "selection", 0), (0, "b", "selection", 0)]}
     keys |= {draw_key(0, "a", "estimation", 0), draw_key(0, "a", "selection", 1)}
@@ -121,17 +114,6 @@ def test_the_denoiser_stands_between_noise_and_model():
     assert set(seen) == {0.3}
 
 
-def test_the_same_batch_shape_is_always_asked():
-    shapes = set()
-
-    def model(x):
-        shapes.add(tuple(x.shape))
-        return threshold_model(x)
-
-    smoothed(model, batch_size=8, block_size=20).sample(IMAGE, 3, 45)
-    assert shapes == {(8, 1, 8, 6)}
-
-
 class Counting:
     """A model that counts the copies that it is asked about."""
 
@@ -153,6 +135,10 @@ def test_finished_blocks_are_not_drawn_again(tmp_path):
     more = smoothed(model, **options).sample(IMAGE, 5, 35)
     assert model.calls == 5 + 3
     assert_equal(more, smoothed().sample(IMAGE, 5, 35))
+    key = smoothed(model, **options).key(IMAGE)
+    store.path({**key, "stream": "estimation", "start": 10}).unlink()
+    assert_equal(smoothed(model, **options).sample(IMAGE, 5, 35), more)
+    assert model.calls == 8 + 2
 
 
 def test_a_block_that_was_cut_short_is_extended_and_a_longer_one_stays(tmp_path):
@@ -166,6 +152,16 @@ def test_a_block_that_was_cut_short_is_extended_and_a_longer_one_stays(tmp_path)
     calls = model.calls
     smoothed(model, **options).sample(IMAGE, 5, 30)
     assert model.calls == calls
+
+
+@pytest.mark.parametrize("before", [{"block_size": 3}, {"batch_size": 7}, {"batch_size": 16, "block_size": 16}])
+def test_blocks_of_another_size_are_used(tmp_path, before):
+    model, store = Counting(), BlockStore(tmp_path)
+    options = {"batch_size": 5, "block_size": 10, "store": store, "identity": {"model": "m"}}
+    smoothed(model, **(options | before)).sample(IMAGE, 5, 20)
+    model.calls = 0
+    assert_equal(smoothed(model, **options).sample(IMAGE, 5, 30), smoothed().sample(IMAGE, 5, 30))
+    assert model.calls == 2
 
 
 @pytest.mark.parametrize(
@@ -221,16 +217,6 @@ def test_a_block_under_the_name_of_another_one_is_drawn_again(tmp_path):
     store.path(ours).write_bytes(store.path(theirs).read_bytes())
     assert store.get(ours) is None
     assert store.get(theirs)
-
-
-@pytest.mark.parametrize("content", ["", "[50", "{}x", '["50"]', "7", "\0\0"])
-def test_a_damaged_note_of_finished_votes_counts_as_none(tmp_path, content):
-    store, key = BlockStore(tmp_path), {"k": 1}
-    assert store.finished(key, 50) == []
-    assert store.finished(key, 100) == [50]
-    store.path(key).with_suffix(".json").write_text(content)
-    assert store.finished(key, 100) == []
-    assert store.finished(key, 200) == [100]
 
 
 def nan_model(x):

@@ -13,12 +13,11 @@ from segcert.audit.checks.certificates import images_of
 from segcert.audit.findings import Evidence, Finding, Findings, other_code
 from segcert.data.dataset import PreparedDataset
 from segcert.io.arrays import StoredArrays
-from segcert.measurements import measurements_of
 from segcert.networks.runtime import device_name, set_up_torch
 from segcert.provenance.lineage import Job
 from segcert.provenance.recording import processor
 from segcert.smoothing.examples import predict_clean
-from segcert.smoothing.shard import smoothed_segmenter
+from segcert.smoothing.shard import Sampling
 from segcert.votes import Votes, load_votes
 
 ROUNDING = 0.001  # share of the counts that another processor, which rounds sums otherwise, may change by one
@@ -102,16 +101,8 @@ def _drawn_again(root: Path, job: Job, image: str) -> Finding | None:
     if image not in votes:
         return Finding(output, f"holds no votes of {image}, which the index names")
     dataset = PreparedDataset(root / _index_of(job))
-    smoothed = smoothed_segmenter(
-        dataset, root / params["segmenter"], params["denoiser"] and root / params["denoiser"],
-        denoising_steps=params["denoising_steps"], sigma=float(record["wildcards"]["sigma"]),
-        settings=params["settings"], noise=params["noise"], pool=params["pool"], seed=params["seed"], device=device,
-        code=params["code"],
-    )  # fmt: skip
-    again = smoothed.sample(
-        dataset.image(image), params["n0"], params["n"], truth=dataset.mask(image), keep_draws=params["keep_draws"],
-        measurements=measurements_of(params["measurements"], dataset.about["classes"], dataset.pixel_size(image)),
-    )  # fmt: skip
+    sampling = Sampling.from_params(params, float(record["wildcards"]["sigma"]), root)
+    again = sampling.start(sampling.smoothed_segmenter(dataset, device), dataset, image)()
     return _compared(output, image, votes[image], again, same_hardware=same_hardware)
 
 
