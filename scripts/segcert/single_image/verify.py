@@ -17,6 +17,7 @@ from segcert.provenance.digests import file_digest
 from segcert.single_image.certificate_file import describe
 from segcert.single_image.inputs import Networks, Sampling
 from segcert.single_image.schema import DocumentError
+from segcert.smoothing.noise import Draw
 from segcert.votes import Votes
 
 
