@@ -53,7 +53,7 @@ rule attack:
     resources:
         **needs(chosen(ASKED.memory), minutes=240, gpu=GPUS_OF_A_JOB),
     params:
-        **tracked("attack", its_network),
+        **tracked_by("model", "attack", OF_NETWORKS),
         segmenter=SEGMENTER,
         denoiser=chosen(ASKED.denoiser_folder),
         denoising_steps=chosen(ASKED.denoising_calls),

@@ -33,7 +33,7 @@ from segcert.provenance.digests import file_digest, remember
 from segcert.provenance.dvc import LinkError, refuse_links
 from segcert.provenance.environment import locked_environment
 from segcert.provenance.preparation import Preparation
-from segcert.report.captions import CAPTIONS, PRINTED, certified_with
+from segcert.report.captions import PRINTED, for_captions
 from segcert.report.captions import FIGURES as DRAWN
 from segcert.report.headline import ending
 from segcert.results.columns import IN_CSV, IN_LATEX
@@ -67,7 +67,7 @@ SIGMAS = [f"{sigma:g}" for sigma in CONFIG.sigmas]
 # What scripts and captions read from the configuration and not from params; a deployed one may leave it to the defaults.
 READ = {"mirror", "device", "gpus", "replay", "run", "sigmas", "n0", "n", "tau", "alpha", "method", "kfwer_k"}
 config.update(CONFIG.model_dump(include=READ))
-config.update(captions=CAPTIONS, certified=certified_with(config))
+config.update(for_captions(config))
 
 BUILD = "cpu" if version("torch").endswith("cpu") else "cuda"  # of torch: 2.13.0+cpu
 GPUS = 0 if BUILD == "cpu" else len(visible_gpus())

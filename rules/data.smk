@@ -96,7 +96,7 @@ rule prepare_release:
     resources:
         **needs(4000, minutes=240),
     params:
-        **tracked("prepare_release", "segcert/data/sets/{dataset}.py"),
+        **tracked_by("dataset", "prepare_release", OF_RELEASES),
         **PREPARING,
         raw=filled(RAW),
         folder=filled(PREPARED),

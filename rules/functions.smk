@@ -28,30 +28,22 @@ def known(value):
 def tracked(script, *loaded):
     """Parameters of a rule that make its outputs stale: digests of its code, and of the locked packages it can import.
 
-    The code is the script with all that it imports from scripts/, or loads there by name; `loaded` are such
-    modules, which may hold wildcards, or functions that give their names by the wildcards.
+    The code is the script with all that it imports from scripts/, and the modules `loaded`, which it loads by name.
     """
-
-    def code(wildcards):
-        return known(code_files(SCRIPTS / f"{script}.py", *named(wildcards)))
-
-    def environment(wildcards):
-        return known(locked_environment(SCRIPTS / f"{script}.py", *named(wildcards), root=SOURCE, write=WRITES))
-
-    def named(wildcards):
-        names = []
-        for module in loaded:
-            names += module(wildcards) if callable(module) else [module.format(**wildcards)]
-        return [SCRIPTS / name for name in names]
-
-    if loaded:
-        return {"code": code, "environment": environment}
-    return {"code": code({}), "environment": environment({})}
+    modules = [SCRIPTS / module for module in loaded]
+    code = code_files(SCRIPTS / f"{script}.py", *modules)
+    environment = locked_environment(SCRIPTS / f"{script}.py", *modules, root=SOURCE, write=WRITES)
+    return {"code": known(code), "environment": known(environment)}
 
 
-def its_network(wildcards):
-    """The modules of the segmenter of a job, which it loads by name: for `tracked`."""
-    return modules_of(wildcards.model)
+def tracked_by(wildcard, script, loaded):
+    """`tracked` for a script that loads other modules by a wildcard: `loaded` has them for each of its values."""
+    of_value = {value: tracked(script, *modules) for value, modules in loaded.items()}  # now: before anything runs
+
+    def of_job(parameter):
+        return lambda wildcards: of_value[getattr(wildcards, wildcard)][parameter]
+
+    return {parameter: of_job(parameter) for parameter in ("code", "environment")}
 
 
 def templates(*names):

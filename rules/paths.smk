@@ -53,3 +53,7 @@ PAGE = f"{REPORT}/index.html"
 # What a killed job goes on from: outside of the declared outputs, which Snakemake deletes
 STORE = ".segcert/blocks"
 CHECKPOINTS = ".segcert/checkpoints"
+
+# Modules that scripts load by name: that of a network, and that of a data set
+OF_NETWORKS = {model: modules_of(model) for model in CONFIG.models}
+OF_RELEASES = {dataset: [f"segcert/data/sets/{dataset}.py"] for dataset in RELEASES}

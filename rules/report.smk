@@ -44,8 +44,8 @@ rule curves:
         ),
     output:
         **named_with_record(
-            **{name: figure(name) for name in CURVES},
             headline=picture("headline"),
+            **{name: figure(name) for name in CURVES},
         ),
     log:
         logs(f"{RUN}/curves"),

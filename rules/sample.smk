@@ -21,7 +21,7 @@ rule sample:
     resources:
         **needs(chosen(ASKED.memory), minutes=720, gpu=GPUS_OF_A_JOB),
     params:
-        **tracked("sample", its_network),
+        **tracked_by("model", "sample", OF_NETWORKS),
         segmenter=SEGMENTER,
         denoiser=chosen(ASKED.denoiser_folder),
         denoising_steps=chosen(ASKED.denoising_calls),
@@ -54,7 +54,7 @@ rule predict:
     resources:
         **needs(4000, minutes=240, gpu=GPUS_OF_A_JOB),
     params:
-        **tracked("predict", its_network),
+        **tracked_by("model", "predict", OF_NETWORKS),
         segmenter=SEGMENTER,
         test_images=CONFIG.sampling.test_images,
         pool=CONFIG.pool,

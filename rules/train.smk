@@ -27,7 +27,7 @@ rule train_segmenter:
     resources:
         **needs(chosen(ASKED.memory_of_tuning), minutes=720, gpu=GPUS_OF_A_JOB * CONFIG.gpus),
     params:
-        **tracked("train_segmenter", its_network),
+        **tracked_by("model", "train_segmenter", OF_NETWORKS),
         folder=filled(SEGMENTER),
         network=chosen(ASKED.network),
         classes=chosen(ASKED.classes),
@@ -57,7 +57,7 @@ rule import_network:
     resources:
         **needs(4000, minutes=60),
     params:
-        **tracked("import_network", its_network),
+        **tracked_by("model", "import_network", OF_NETWORKS),
         folder=filled(SEGMENTER),
         network=chosen(ASKED.network),
         classes=chosen(ASKED.classes),

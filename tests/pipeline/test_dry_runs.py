@@ -20,12 +20,16 @@ SNAKEMAKES_OWN = (".snakemake/log/", ".snakemake/iocache/")
 
 
 def state(checkout):
-    """Content and time of each file, and the time of each folder."""
+    """Content and time of each file, and the time of each folder.
+
+    No times of what git and DVC keep: copies of a checkout share these files, and another test may touch its own.
+    """
     found = {}
     for path in checkout.path.rglob("*"):
         name = path.relative_to(checkout.path).as_posix()
         if path.is_file() and not name.startswith(SNAKEMAKES_OWN):
-            found[name] = (file_digest(path), path.stat().st_mtime_ns)
+            shared = name.startswith((".git/", ".dvc/"))
+            found[name] = (file_digest(path), None if shared else path.stat().st_mtime_ns)
         elif path.is_dir() and not name.startswith(".snakemake"):
             found[name] = path.stat().st_mtime_ns
     return found

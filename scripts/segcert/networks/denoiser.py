@@ -61,7 +61,7 @@ class DiffusionDenoiser(nn.Module):
     @classmethod
     def load(cls, folder: str | Path, steps: int = 1) -> "DiffusionDenoiser":
         """Read the diffusers folders `unet` and `scheduler` under `folder`. Raises ModelError if they are not there."""
-        for name in DENOISER_FILES:
+        for name in ("unet/config.json", *DENOISER_FILES):  # what a folder of something else lacks first
             if not Path(folder, name).is_file():
                 raise ModelError(f"{Path(folder, name)}: missing; a denoiser's folder holds unet/ and scheduler/")
         try:

@@ -20,6 +20,7 @@ from snakemake.settings.types import ConfigSettings, DAGSettings, OutputSettings
 
 from segcert.plan.jobs import JobGraph, Planned
 from segcert.provenance.preparation import Preparation
+from segcert.report.captions import ADDED
 
 ANY_NUMBER = 1_000_000_000  # of cores, GPUs, MiB: a job gets what its rule asks for
 UNQUOTED = {*string.whitespace, *"'\"`$&;|<>(){}[]*?!#%:\\"}
@@ -143,7 +144,8 @@ def _plan(api: SnakemakeApi, args: Namespace, gpus_elsewhere: bool) -> JobGraph:
     plan.execute_workflow(pseudo_executor="dryrun")
     dag = workflow._workflow.dag
     jobs = [job for level in dag.toposorted() for job in sorted(level, key=_name) if not job.is_norun]
-    return JobGraph([_planned(dag, job) for job in jobs], dict(workflow._workflow.globals["config"]))
+    config = {key: value for key, value in workflow._workflow.globals["config"].items() if key not in ADDED}
+    return JobGraph([_planned(dag, job) for job in jobs], config)
 
 
 def _name(job: Any) -> tuple[str, list[str]]:

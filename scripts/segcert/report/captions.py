@@ -99,10 +99,15 @@ FIGURES = {
     ),
 }
 PRINTED = [name for name, figure in FIGURES.items() if figure.printed]
-CAPTIONS = {name: figure.caption for name, figure in FIGURES.items()}  # for reports/captions/*.rst
+ADDED = ("captions", "certified")  # keys of `for_captions`
 
 
-def certified_with(settings: Mapping[str, Any]) -> str:
+def for_captions(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What rules add to the configuration for reports/captions/*.rst, by key."""
+    return {"captions": {name: figure.caption for name, figure in FIGURES.items()}, "certified": _certified(settings)}
+
+
+def _certified(settings: Mapping[str, Any]) -> str:
     """How the certificates of a run were made, in reStructuredText; `settings`: keys of its configuration."""
     text = "Run ``{run}``: method ``{method}``".format(**settings)
     if METHODS[settings["method"]].takes_k:
