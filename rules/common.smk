@@ -35,8 +35,8 @@ from segcert.provenance.environment import locked_environment
 from segcert.provenance.preparation import Preparation
 from segcert.report.captions import PRINTED, for_captions
 from segcert.report.captions import FIGURES as DRAWN
-from segcert.report.headline import ending
-from segcert.results.columns import IN_CSV, IN_LATEX
+from segcert.report.ending import ending
+from segcert.results.table_columns import IN_CSV, IN_LATEX
 from segcert.results.kinds import ARRAYS, CERTIFIED_TABLES, KINDS
 
 LOG = next(map(os.path.relpath, workflow.logger_manager.get_logfile()), None)  # what Snakemake writes of this run

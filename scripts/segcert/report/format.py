@@ -38,7 +38,7 @@ STYLES: dict[str, Callable[..., str]] = {each.__name__: each for each in (number
 
 
 def written(value: Any, style: str, decimals: int | None = None) -> str:
-    """A value of a table in a style of segcert.results.columns; nothing for a word or a level that is missing.
+    """A value of a table in a style of segcert.results.table_columns; nothing for a word or a level that is missing.
 
     >>> written(0.125, "percent", 1), written(0.5, "level"), written("unet", "text")
     ('12.5%', '0.5', 'unet')

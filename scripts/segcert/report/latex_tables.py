@@ -1,4 +1,4 @@
-"""The tables of the report as LaTeX: the cells of segcert.results.columns, and what each caption says."""
+"""The tables of the report as LaTeX: the cells of segcert.results.table_columns, and what each caption says."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,8 +9,8 @@ from segcert.certification.methods import METHODS
 from segcert.report.format import STYLES, listed, written
 from segcert.report.latex import Row, Table, Tex, fitted, label, tex
 from segcert.results.claims import in_sentences
-from segcert.results.columns import LATEX, Column, shown_columns
 from segcert.results.labels import REGIMES
+from segcert.results.table_columns import LATEX, Column, shown_columns
 from segcert.results.tables import records
 
 ACROSS = 3  # noise levels beside each other in the main table

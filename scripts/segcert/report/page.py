@@ -15,11 +15,11 @@ from segcert.provenance.git import git_state
 from segcert.report.captions import FIGURES
 from segcert.report.data_summary import DataSummary
 from segcert.report.html import data_uri, inline_svg, render, script_value
-from segcert.report.page_tables import page_table
+from segcert.report.html_tables import page_table
 from segcert.results.claims import CLAIMS
-from segcert.results.columns import METRICS, ON_THE_PAGE
 from segcert.results.labels import BEHIND, CLASS_COLORS, TRAINED, describe
 from segcert.results.radius_rows import map_method
+from segcert.results.table_columns import METRICS, ON_THE_PAGE
 from segcert.results.tables import read_table, records
 
 INLINE = 8_000_000  # bytes of the viewer's parts up to which the page holds them all
@@ -63,7 +63,7 @@ def render_page(
 ) -> None:
     """Render the report of a run to one HTML file.
 
-    tables: CSV files by name (segcert.report.page_tables). downloads: files that travel inside the page. manifests:
+    tables: CSV files by name (segcert.report.html_tables). downloads: files that travel inside the page. manifests:
     of the raw files, by data set, where there are any. curves: SVG files, by stem; where there is nothing to show, one
     is not there. galleries: caption by PNG file. viewer: its parts by data set and name (segcert.report.viewer).
     seconds: wall time per draw of each pairing. checks: what the audit of all that the page rests on found. digests:

@@ -18,11 +18,11 @@ import typst
 from segcert.certification.methods import METHODS
 from segcert.io.atomic import atomic_file
 from segcert.provenance.git import commit_time, git_state
-from segcert.report.compact_tables import claims_table, measured_table, results_table
 from segcert.report.data_summary import DataSummary
 from segcert.report.figures import overview_figure
 from segcert.report.format import listed, shorten
 from segcert.report.html import TEMPLATES
+from segcert.report.pdf_tables import claims_table, measured_table, results_table
 from segcert.report.style import TEXT_MM, Layout, save_print
 
 VERSIONS = ("torch", "diffusers", "numpy", "scipy", "pandas", "snakemake")

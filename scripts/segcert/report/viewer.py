@@ -23,8 +23,8 @@ from segcert.data.dataset import PreparedDataset
 from segcert.io.atomic import atomic_file
 from segcert.report.html import data_uri, script_value
 from segcert.report.style import to_rgb
-from segcert.results.columns import TABLES
 from segcert.results.radius_rows import GRID_RADII
+from segcert.results.table_columns import TABLES
 from segcert.results.tables import records
 
 Array = npt.NDArray[Any]

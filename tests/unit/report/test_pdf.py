@@ -11,10 +11,10 @@ from PIL import Image
 from tests.unit.report.example_tables import HOSTILE, claim_table, main_table, measurement_table
 
 from segcert.report import pdf
-from segcert.report.compact_tables import claims_table, measured_table, results_table
 from segcert.report.data_summary import DataSummary
 from segcert.report.gallery import Example, example_caption, example_figure
 from segcert.report.pdf import Provenance, Tables, write_summary
+from segcert.report.pdf_tables import claims_table, measured_table, results_table
 from segcert.report.style import save_figure
 
 MODELS = ("unet", "resunetpp", "deeplabv3plus")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from segcert.report.headline import COLUMNS, ending, headline, read_rows
+from segcert.report.ending import COLUMNS, ending, headline, read_rows
 
 SCRIPTS = Path(__file__).parents[3] / "scripts"
 
@@ -68,5 +68,5 @@ def test_a_table_that_lacks_a_column_gives_no_numbers_and_the_page_is_named(tmp_
 
 
 def test_the_numbers_cost_snakemake_no_heavy_import():
-    program = "import sys, segcert.report.headline; assert not {'pandas', 'matplotlib', 'numpy'} & set(sys.modules)"
+    program = "import sys, segcert.report.ending; assert not {'pandas', 'matplotlib', 'numpy'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", program], cwd=SCRIPTS, check=True)

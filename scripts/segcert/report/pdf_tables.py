@@ -8,8 +8,8 @@ import pandas as pd
 
 from segcert.certification.methods import METHODS
 from segcert.report.format import digits, number, shorten, written
-from segcert.results.columns import PDF, Column, shown_columns
 from segcert.results.labels import REGIMES
+from segcert.results.table_columns import PDF, Column, shown_columns
 
 PAIRING = ["dataset", "model", "regime", "denoiser"]
 FULL_ROWS, FULL_SIGMAS = 12, 3  # up to which the main table is shown as it is

@@ -1,4 +1,4 @@
-"""The tables of the page: the cells of segcert.results.columns in HTML, each number with its exact value."""
+"""The tables of the page: the cells of segcert.results.table_columns in HTML, each number with its exact value."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -9,8 +9,8 @@ from markupsafe import Markup
 
 from segcert.report.format import STYLES, written
 from segcert.report.html import cell
-from segcert.results.columns import PAGE, Column, shown_columns
 from segcert.results.labels import TRAINED
+from segcert.results.table_columns import PAGE, Column, shown_columns
 from segcert.results.tables import records
 
 Row = Mapping[str, Any]
