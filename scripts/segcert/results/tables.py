@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from segcert.io.atomic import atomic_file
-from segcert.results import columns
+from segcert.results import table_columns
 from segcert.results.bootstrap import DIFFERENCE, mean_interval, paired_difference
 from segcert.results.claims import claim_table
 
@@ -19,7 +19,7 @@ DICE = ["certified_dice", "certified_dice_low", "certified_dice_high"]
 SETTINGS = ["tau", "alpha", "n0", "n", "method", "k", "radius", "radius_gray_levels"]
 DECISIONS = ("above", "below", "open")
 NAMES = ["dataset", "model", "regime", "denoiser", "class_name", "measurement", "unit"]
-METRICS = [column.name for column in columns.METRICS]
+METRICS = [column.name for column in table_columns.METRICS]
 BASELINES = [("noise", "none"), ("clean", "none"), ("given", "none")]  # the first that a model has
 
 
