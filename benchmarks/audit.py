@@ -123,10 +123,11 @@ def certify_all(dataset: PreparedDataset, files: list[str]) -> None:
     with recorded(deciding), np.load(PREDICTIONS) as predictions:
         drawn = read_votes(dataset, files)
         certificates = {name: certify(votes, **SETTINGS) for name, votes in drawn.items()}
-        rows = metric_rows(dataset, predictions, certificates, about)
-        intervals = interval_rows(
-            dataset, drawn, predictions, about, measurements=[], thresholds={}, tau=0.75, alpha=0.001
-        )
+        asked = {"measurements": [], "thresholds": {}, "tau": 0.75, "alpha": 0.001}
+        rows, intervals = [], []
+        for name, votes in drawn.items():
+            rows += metric_rows(dataset, name, predictions[name], certificates[name], about)
+            intervals += interval_rows(dataset, name, votes, predictions[name], about, **asked)
         save_arrays(outputs[0], {name: certificate.labels for name, certificate in certificates.items()})
         budget = [{"dataset": "phantom", **about, "sigma": 0.5, "draws": N0 + N, "certified_dice": 0.5, "abstain": 0.1}]
         for path, table in zip(outputs[1:], (rows, intervals, budget), strict=True):

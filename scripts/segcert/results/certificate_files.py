@@ -43,14 +43,20 @@ def decide(
     tau, alpha, taus = settings["tau"], settings["alpha"], tau_grid(settings["tau"])
     certificate = certify(votes, **settings)
     radii = radius_levels(votes, taus, alpha, settings["method"])
-    seen = {image: prediction}
-    intervals = interval_rows(
-        dataset, {image: votes}, seen, about, measurements=measurements, thresholds=thresholds, tau=tau, alpha=alpha
-    )
     rows = {
-        "metrics": metric_rows(dataset, seen, {image: certificate}, about),
-        "intervals": intervals,
-        "radii": radius_rows(dataset, {image: radii}, about, taus=taus, sigma=votes.sigma, alpha=alpha),
+        "metrics": metric_rows(dataset, image, prediction, certificate, about),
+        "intervals": interval_rows(
+            dataset,
+            image,
+            votes,
+            prediction,
+            about,
+            measurements=measurements,
+            thresholds=thresholds,
+            tau=tau,
+            alpha=alpha,
+        ),
+        "radii": radius_rows(dataset, image, radii, about, taus=taus, sigma=votes.sigma, alpha=alpha),
     }
     return Decided(certificate, radii, rows)
 

@@ -108,38 +108,36 @@ def load_radii(path: str | Path) -> SavedRadii:
 
 def radius_rows(
     dataset: PreparedDataset,
-    maps: Mapping[str, RadiusLevels],
+    image: str,
+    found: RadiusLevels,
     about: Mapping[str, Any],
     *,
     taus: Sequence[float],
     sigma: float,
     alpha: float,
 ) -> list[dict[str, Any]]:
-    """A row per image, foreground class and tau of the grid: what is certified at its radius or beyond.
+    """A row per tau of the grid and foreground class of an image: what is certified at its radius or beyond.
 
     `abstain` is the share of the image that is not certified at this radius. One alpha covers all pixels and the whole
     grid, so that at the run's own tau a little less may be certified than by its certificate.
     """
-    classes = dataset.about["classes"]
+    truth = dataset.mask(image)
+    values = truth.size * dataset.about["channels"]
     rows = []
-    for image, found in maps.items():
-        truth = dataset.mask(image)
-        values = truth.size * dataset.about["channels"]
-        shared = about_image(dataset, image, about)
-        for level, (tau, radius) in enumerate(zip(taus, grid_radii(taus, sigma), strict=True), start=1):
-            labels = np.where(found.levels >= level, found.labels, ABSTAIN)
-            of_image = {
-                **shared,
-                "sigma": sigma,
-                "tau": tau,
-                "alpha": alpha,
-                "method": found.method,
-                "radius": radius,
-                "radius_gray_levels": radius_in_gray_levels(radius, values),
-                "abstain": float(np.mean(labels == ABSTAIN)),
-            }
-            for class_id in range(1, len(classes)):
-                metrics = class_metrics(truth, labels, labels, class_id)
-                named = {"class_id": class_id, "class_name": classes[class_id]}
-                rows.append({**of_image, **named, **{name: metrics[name] for name in METRICS}})
+    for level, (tau, radius) in enumerate(zip(taus, grid_radii(taus, sigma), strict=True), start=1):
+        labels = np.where(found.levels >= level, found.labels, ABSTAIN)
+        shared = {
+            **about_image(dataset, image, about),
+            "sigma": sigma,
+            "tau": tau,
+            "alpha": alpha,
+            "method": found.method,
+            "radius": radius,
+            "radius_gray_levels": radius_in_gray_levels(radius, values),
+            "abstain": float(np.mean(labels == ABSTAIN)),
+        }
+        for class_id, title in list(enumerate(dataset.about["classes"]))[1:]:
+            metrics = class_metrics(truth, labels, labels, class_id)
+            chosen = {name: metrics[name] for name in METRICS}
+            rows.append({**shared, "class_id": class_id, "class_name": title, **chosen})
     return rows

@@ -216,12 +216,6 @@ def cost_table(main: pd.DataFrame, costs: pd.DataFrame) -> pd.DataFrame:
     return table.assign(gflop_per_image=(table["n0"] + table["n"]) * table["gflop_per_draw"])
 
 
-def with_seconds(table: pd.DataFrame, seconds: pd.DataFrame) -> pd.DataFrame:
-    """The table of costs with the seconds of wall time per draw and per image, which differ from run to run."""
-    timed = table.merge(seconds.rename(columns={"seconds": "seconds_per_draw"}), on=PAIRING, validate="many_to_one")
-    return timed.assign(seconds_per_image=(timed["n0"] + timed["n"]) * timed["seconds_per_draw"])
-
-
 class Recipe(NamedTuple):
     """A table of the report: the function that makes it, and from what.
 

@@ -76,9 +76,12 @@ def test_the_table_is_what_counting_from_the_votes_gives(images, tau):
     taus = tau_grid(tau)
     assert tau in taus
     assert set(TAUS) <= set(taus)
-    maps = {image: radius_levels(votes, taus, ALPHA, "segcertify") for image, (votes, _) in images.items()}
     dataset = Truth({image: truth for image, (_, truth) in images.items()})
-    rows = pd.DataFrame(radius_rows(dataset, maps, ABOUT, taus=taus, sigma=SIGMA, alpha=ALPHA))
+    made = []
+    for image, (votes, _) in images.items():
+        found = radius_levels(votes, taus, ALPHA, "segcertify")
+        made += radius_rows(dataset, image, found, ABOUT, taus=taus, sigma=SIGMA, alpha=ALPHA)
+    rows = pd.DataFrame(made)
     assert len(rows) == len(images) * 2 * len(taus)
     table = radius_table(rows, 200)
     assert list(table["radius"]) == pytest.approx([SIGMA * norm.ppf(each) for each in taus])
@@ -149,9 +152,9 @@ def test_too_few_draws_for_the_least_tau_give_an_empty_map_and_no_error(method):
 def test_a_table_of_one_class_and_one_image_says_what_it_can():
     votes, truth = draw(5, classes=2)
     taus = tau_grid(0.75)
-    maps = {"a": radius_levels(votes, taus, ALPHA, "segcertify")}
+    found = radius_levels(votes, taus, ALPHA, "segcertify")
     dataset = Truth({"a": np.zeros_like(truth)}, ("background", "lesion"))
-    rows = pd.DataFrame(radius_rows(dataset, maps, ABOUT, taus=taus, sigma=SIGMA, alpha=ALPHA))
+    rows = pd.DataFrame(radius_rows(dataset, "a", found, ABOUT, taus=taus, sigma=SIGMA, alpha=ALPHA))
     table = radius_table(rows.assign(certified_dice=math.nan), 200)
     assert (table["images"] == 1).all()
     assert table["certified_dice"].isna().all()

@@ -13,8 +13,8 @@ from segcert.data.prepare import Form, prepare
 from segcert.data.sets.phantom import DATASET
 from segcert.networks.registry import build_segmenter, save_segmenter
 from segcert.report.figures import cost_figure
-from segcert.results.tables import cost_table, with_seconds
-from segcert.smoothing.network_costs import PAIRING, gflop_of, measure_costs, parameters_of
+from segcert.results.tables import cost_table
+from segcert.smoothing.network_costs import gflop_of, measure_costs, parameters_of
 from segcert.smoothing.shard import Pairing
 
 SIZE = 16
@@ -90,9 +90,6 @@ def test_costs_are_joined_to_certified_dice_and_multiplied_by_draws(costs):
     assert list(table["certified_dice"]) == [0.4, 0.8, 0.1, 0.7]
     assert list(table["evaluations"]) == [1, 4, 1, 4]
     assert np.allclose(table["gflop_per_image"], 100 * table["gflop_per_draw"])
-    timed = with_seconds(table, costs[0][[*PAIRING, "seconds"]])
-    assert list(timed["seconds_per_draw"]) == [*costs[0]["seconds"]] * 2
-    assert np.allclose(timed["seconds_per_image"], 100 * timed["seconds_per_draw"])
     panels = cost_figure(table).axes
     drawn = [
         [(*line.get_xdata(), *line.get_ydata()) for line in panel.lines if len(line.get_xdata())] for panel in panels
