@@ -28,5 +28,5 @@ with recorded(snakemake):
         seconds=pd.concat(map(read_table, files.seconds)),
         checks=json.loads(Path(files.checks).read_text()),
         digests={path: file_digest(path) for path in files.artifacts},
-        records=[read_record(path) for path in params.recorded],
+        run_records=[read_record(path) for path in params.recorded],
     )

@@ -2,8 +2,7 @@ import functools
 from pathlib import Path
 
 from segcert.provenance.recording import recorded
-from segcert.report.latex import write_latex
-from segcert.report.latex_tables import latex_tables
+from segcert.report.latex_tables import latex_tables, write_latex
 from segcert.results.kinds import KINDS, read_rows
 from segcert.results.tables import TABLES, make_table, read_table, read_tables, write_table
 

@@ -1,19 +1,163 @@
-"""The tables of the report as LaTeX: the cells of segcert.results.table_columns, and what each caption says."""
+"""The tables of the report in LaTeX: floats with booktabs' rules that fit a page, every text in them escaped."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
+import jinja2
 import pandas as pd
 
 from segcert.certification.methods import METHODS
-from segcert.report.format import STYLES, listed, written
-from segcert.report.latex import Row, Table, Tex, fitted, label, tex
+from segcert.io.atomic import atomic_file
+from segcert.report.cells import Form, Row, word
+from segcert.report.format import listed, written
+from segcert.report.html import TEMPLATES
 from segcert.results.claims import in_sentences
 from segcert.results.labels import REGIMES
 from segcert.results.table_columns import LATEX, Column, shown_columns
 from segcert.results.tables import records
 
 ACROSS = 3  # noise levels beside each other in the main table
+LINES = 40  # of the body of a table: what a page holds under a caption of some lines
+ESCAPES = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': "''",
+    "[": "{[}",
+    "*": "{*}",  # after the end of a row they would be its arguments
+    **{character: f"\\{character}" for character in "_%&#{}$"},
+}
+
+
+class Tex(str):
+    """LaTeX, to be written as it is; every other text is escaped."""
+
+    __slots__ = ()
+
+    @classmethod
+    def fill(cls, pattern: str, **values: Any) -> "Tex":
+        """A pattern of `str.format` in LaTeX, with its values escaped unless they are LaTeX themselves."""
+        return cls(pattern.format(**{name: tex(value) for name, value in values.items()}))
+
+
+def tex(value: Any) -> str:
+    r"""A value as LaTeX writes it; line ends become spaces.
+
+    >>> print(tex("50% of a_b"))
+    50\% of a\_b
+    """
+    if isinstance(value, Tex):
+        return value
+    return "".join(ESCAPES.get(character, character) for character in re.sub(r"\s+", " ", str(value)))
+
+
+def _number(row: Row, name: str, column: Column) -> Tex:
+    """A number; shares in per cent without the sign, as heads and captions say."""
+    text = written(row[name], column.style, column.decimals).removesuffix("%")
+    return Tex(tex(text).replace("-", "$-$"))
+
+
+FORM = Form(
+    LATEX,
+    Tex.fill,
+    _number,
+    word,
+    regimes=REGIMES,
+    interval=r"{mean} {{\scriptsize{{[}}{low}, {high}]}}",
+    open_ends="{low} to {high}$^{{{unbounded}}}$",
+    decided="{above}/{below}/{open} at {threshold:g}",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """A float.
+
+    groups: lines of cells below a title of their own, which may be empty; a group is not torn apart unless it is too
+    long for a page. spans: heads above the heads, with the number of columns below each. size: of the text.
+    """
+
+    caption: Tex
+    label: str
+    aligns: Sequence[str]
+    heads: Sequence[str]
+    groups: Mapping[str, Sequence[Sequence[str]]]
+    spans: Sequence[tuple[str, int]] = ()
+    size: str = "footnotesize"
+
+    @property
+    def rules(self) -> list[tuple[int, int]]:
+        """First and last column below each span that has a head."""
+        found, first = [], 1
+        for head, count in self.spans:
+            if head:
+                found.append((first, first + count - 1))
+            first += count
+        return found
+
+
+def label(*parts: str) -> str:
+    """A name for \\ref.
+
+    >>> label("my run", "main")
+    'tab:my-run-main'
+    """
+    return "tab:" + "-".join(re.sub(r"[^A-Za-z0-9]+", "-", part).strip("-") for part in parts)
+
+
+def fitted(table: Table, step: int = 1, height: int = 1) -> list[Table]:
+    """The table as one float or several that fit a page each.
+
+    step: lines that stay together. height: of a line, where text is broken, as a multiple of that of one.
+    """
+    page = LINES // height
+    most = page // step * step
+    pages: list[dict[str, Sequence[Sequence[str]]]] = []
+    used = page
+    for title, of_title in table.groups.items():
+        for start in range(0, len(of_title), most):
+            lines = of_title[start : start + most]
+            if used + len(lines) > page or title in pages[-1]:
+                pages.append({})
+                used = 0
+            pages[-1][title] = lines
+            used += len(lines) + 1
+    if len(pages) < 2:
+        return [table]
+    floats = []
+    for number, groups in enumerate(pages, start=1):
+        part = Tex.fill("{caption} Part {number} of {count}.", caption=table.caption, number=number, count=len(pages))
+        label = f"{table.label}-{number}" if number > 1 else table.label
+        floats.append(dataclasses.replace(table, groups=groups, label=label, caption=part))
+    return floats
+
+
+def write_latex(output: str | Path, tables: Iterable[Table], about: str) -> None:
+    """Write tables to a file that a document takes up with \\input; without any, it holds a comment that says so."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=False,  # noqa: S701 (no HTML: `finalize` escapes for LaTeX)
+        finalize=tex,
+        undefined=jinja2.StrictUndefined,
+        block_start_string="<%",
+        block_end_string="%>",
+        variable_start_string="<<",
+        variable_end_string=">>",
+        comment_start_string="<#",
+        comment_end_string="#>",
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    text = environment.get_template("table.tex.j2").render(tables=list(tables), about=about)
+    with atomic_file(output) as path:
+        path.write_text(text, encoding="utf-8")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,9 +184,15 @@ def latex_tables(name: str, table: pd.DataFrame, main: pd.DataFrame, titles: Map
         settings = main[main["dataset"] == dataset]
         about = _settings(settings) if name != "denoisers" else Tex(UNITS)
         method = main["method"].iloc[0]
-        if name == "radii":
-            about = _with_map_method(about, rows["method"].iloc[0], method)
-            method = rows["method"].iloc[0]
+        if name == "radii" and rows["method"].iloc[0] != method:
+            of_run, method = method, rows["method"].iloc[0]
+            about = Tex.fill(
+                r"{about} The numbers of this table are by \texttt{{{method}}}, for there are no radii by"
+                r" \texttt{{{of_run}}}.",
+                about=about,
+                method=method,
+                of_run=of_run,
+            )
         columns = shown_columns(name, LATEX, METHODS[method].weaker)
         title, named = titles[str(dataset)], label(name, str(dataset))
         if name == "main":
@@ -51,7 +201,7 @@ def latex_tables(name: str, table: pd.DataFrame, main: pd.DataFrame, titles: Map
         form = FLOATS[name]
         groups = {}
         for model, of_model in rows.groupby("model", sort=False) if form.by_model else [("", rows)]:
-            groups[str(model)] = [[_cell(row, column) for column in columns] for row in records(of_model)]
+            groups[str(model)] = [[FORM.cell(row, column) for column in columns] for row in records(of_model)]
         whole_table = Table(
             caption=Tex.fill("{title}: {caption} {about}", title=title, caption=form.caption, about=about),
             label=named,
@@ -95,18 +245,6 @@ def _settings(main: pd.DataFrame) -> Tex:
     return text
 
 
-def _with_map_method(about: Tex, of_map: str, of_run: str) -> Tex:
-    """The settings of the certificates, and by which method the radii are where it is another one."""
-    if of_map == of_run:
-        return about
-    return Tex.fill(
-        r"{about} The numbers of this table are by \texttt{{{of_map}}}, for there are no radii by \texttt{{{of_run}}}.",
-        about=about,
-        of_map=of_map,
-        of_run=of_run,
-    )
-
-
 def _main(rows: pd.DataFrame, columns: Sequence[Column], title: str, about: Tex, name: str) -> Iterator[Table]:
     """A line per model, training and denoiser, its intervals below; columns per noise level, as in the paper."""
     trained, denoiser, _, dice, *noisy = columns
@@ -146,14 +284,15 @@ def _main_lines(
     """The line of a pairing, and below it the intervals of its numbers at each noise level."""
     by_sigma = {row["sigma"]: row for row in records(rows)}
     any_row = next(iter(by_sigma.values()))
-    first = [_cell(any_row, column) for column in fixed]
+    first = [FORM.cell(any_row, column) for column in fixed]
     second: list[str] = [Tex("")] * len(fixed)
     for sigma in sigmas:
         row = by_sigma.get(sigma)
         for column in noisy:
-            first.append(Tex("--") if row is None else _number(row, column))
+            first.append(Tex("--") if row is None else _number(row, column.name, column))
             if row is not None and LATEX in column.interval:
-                second.append(Tex.fill(r"\scriptsize{range}", range=_bracket(row, column)))
+                low, high = FORM.bounds(row, column)
+                second.append(Tex.fill(r"\scriptsize{{[}}{low}, {high}]", low=low, high=high))
             else:
                 second.append(Tex(""))
     return first, second
@@ -166,59 +305,6 @@ def _head(column: Column) -> str:
 def _align(column: Column) -> str:
     """In LaTeX: words, and what was decided of a threshold, stand on the left."""
     return column.align or ("l" if column.text or column.style == "decided" else "r")
-
-
-def _cell(row: Row, column: Column) -> str:
-    """A value of a row, with its 95% interval where the column has one here."""
-    if column.end:
-        return _range(row, column)
-    if column.style in SPECIAL:
-        return SPECIAL[column.style](row)
-    if column.style in STYLES:
-        mean = _number(row, column)
-        if LATEX not in column.interval:
-            return mean
-        return Tex.fill(r"{mean} {{\scriptsize{range}}}", mean=mean, range=_bracket(row, column))
-    value = row[column.name]
-    return REGIMES[value] if column.style == "regime" else written(value, column.style)
-
-
-def _decided(row: Row) -> str:
-    if pd.isna(row["threshold"]):
-        return ""
-    return f"{row['above']}/{row['below']}/{row['open']} at {row['threshold']:g}"
-
-
-def _levels(row: Row) -> str:
-    """The noise level of a claim, or the two that it compares."""
-    return " to ".join(f"{row[name]:g}" for name in ("sigma_low", "sigma") if not pd.isna(row[name]))
-
-
-def _measured(row: Row) -> str:
-    unit = row["unit"]
-    return f"{row['measurement']} ({unit})" if isinstance(unit, str) and unit else str(row["measurement"])
-
-
-SPECIAL = {"decided": _decided, "levels": _levels, "measured": _measured}
-
-
-def _number(row: Row, column: Column, name: str = "") -> Tex:
-    """A number of a row, or the bound `name` of its interval; shares in per cent, as heads and captions say."""
-    text = written(row[name or column.name], column.style, column.decimals).removesuffix("%")
-    return Tex(tex(text).replace("-", "$-$"))
-
-
-def _bracket(row: Row, column: Column) -> Tex:
-    low, high = (_number(row, column, f"{column.name}_{end}") for end in ("low", "high"))
-    return Tex.fill("{{[}}{low}, {high}]", low=low, high=high)
-
-
-def _range(row: Row, column: Column) -> Tex:
-    """A certified interval; raised, of how many images an end is open."""
-    interval = Tex.fill("{low} to {high}", low=_number(row, column), high=_number(row, column, column.end))
-    if not row.get("unbounded"):
-        return interval
-    return Tex.fill(r"{interval}$^{{{count}}}$", interval=interval, count=row["unbounded"])
 
 
 FLOATS = {

@@ -59,7 +59,7 @@ def render_page(
     seconds: pd.DataFrame,
     checks: Mapping[str, Any],
     digests: Mapping[str, str],
-    records: Sequence[Mapping[str, Any]],
+    run_records: Sequence[Mapping[str, Any]],
 ) -> None:
     """Render the report of a run to one HTML file.
 
@@ -67,7 +67,7 @@ def render_page(
     of the raw files, by data set, where there are any. curves: SVG files, by stem; where there is nothing to show, one
     is not there. galleries: caption by PNG file. viewer: its parts by data set and name (segcert.report.viewer).
     seconds: wall time per draw of each pairing. checks: what the audit of all that the page rests on found. digests:
-    SHA-256 by file. records: run records, for versions and devices.
+    SHA-256 by file. run_records: for the versions of packages and the processors and devices that jobs ran on.
     """
     frames = {name: read_table(path) for name, path in tables.items()}
     main, attacks = frames["main"], frames["attacks"]
@@ -75,6 +75,11 @@ def render_page(
     weaker = METHODS[settings["method"]].weaker
     shown = [name for name in ON_THE_PAGE if name in frames]
     parts = _parts(Path(output), viewer)
+    packages, devices = {}, set()
+    for record in run_records:
+        packages |= record.get("packages", {})
+        devices |= {str(record[key]) for key in ("device", "processor") if record.get(key)}
+    versions = {name: packages[name] for name in VERSIONS if name in packages}
     render(
         output,
         "page.html.j2",
@@ -88,7 +93,11 @@ def render_page(
             (main["sigma"] > configuration["segmenter"]["sigma_max"]).loc[main["regime"] == "noise"].any()
         ),
         sigma_max=configuration["segmenter"]["sigma_max"],
-        scope=_scope(main),
+        scope={
+            "datasets": _stated(main.drop_duplicates("dataset")),
+            "models": list(main["model"].unique()),
+            "levels": _stated(main.drop_duplicates("sigma").sort_values("sigma")),
+        },
         finding=_finding(main),
         tables={name: page_table(name, frames[name], weaker) for name in shown},
         explained=[column for column in METRICS if column.meaning and not (weaker and column.strict)],
@@ -106,21 +115,12 @@ def render_page(
         class_colors=script_value(CLASS_COLORS),
         checks=checks,
         digests=digests,
-        versions=_versions(records),
-        devices=_devices(records),
+        versions={"python": platform.python_version()} | versions,
+        devices=sorted(devices),
         git=git_state(),
         configuration=json.dumps(configuration, indent=2),
         configuration_file=_inside("configuration.yaml", json.dumps(configuration, indent=1).encode()),
     )
-
-
-def _scope(main: pd.DataFrame) -> dict[str, Any]:
-    """What was certified: how many images of which data sets, by which models, at which noise levels."""
-    return {
-        "datasets": _stated(main.drop_duplicates("dataset")),
-        "models": list(main["model"].unique()),
-        "levels": _stated(main.drop_duplicates("sigma").sort_values("sigma")),
-    }
 
 
 def _finding(main: pd.DataFrame) -> dict[str, Any] | None:
@@ -194,13 +194,3 @@ def _figures(files: Sequence[str | Path]) -> dict[str, dict[str, Any]]:
 
 def _inside(name: str, content: bytes) -> Download:
     return Download(name, data_uri(content, TYPES[Path(name).suffix]))
-
-
-def _versions(records: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    found = {name: version for record in records for name, version in record.get("packages", {}).items()}
-    return {"python": platform.python_version()} | {name: found[name] for name in VERSIONS if name in found}
-
-
-def _devices(records: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The processors and devices that jobs ran on."""
-    return sorted({str(record[key]) for record in records for key in ("device", "processor") if record.get(key)})

@@ -1,21 +1,45 @@
 """The tables of a run condensed, so that they fit the summary; what is left out is said below each."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
 from segcert.certification.methods import METHODS
-from segcert.report.format import digits, number, shorten, written
+from segcert.report.cells import Form, Row
+from segcert.report.format import number, shorten, written
 from segcert.results.labels import REGIMES
 from segcert.results.table_columns import PDF, Column, shown_columns
+from segcert.results.tables import records
 
 PAIRING = ["dataset", "model", "regime", "denoiser"]
 FULL_ROWS, FULL_SIGMAS = 12, 3  # up to which the main table is shown as it is
 BLOCK_COLUMNS, BLOCK_ROWS, BLOCKS = 15, 16, 2  # of the condensed one
 CLAIMS, MEASURED = 8, 8  # rows
 SENTENCE = 110  # characters of a claim
+MOST = {"claim": SENTENCE, "measurement": 34}  # characters of a word, where more than in others
+
+
+def _number(row: Row, name: str, column: Column) -> str:
+    return written(row[name], column.style, column.decimals)
+
+
+def _word(value: Any, column: Column) -> str:
+    if column.style == "level" and pd.isna(value):
+        return "all"
+    return shorten(written(value, column.style), MOST.get(column.name, 24))
+
+
+FORM = Form(
+    PDF,
+    str.format,
+    _number,
+    _word,
+    regimes=REGIMES,
+    interval="{mean} [{low}, {high}]",
+    open_ends="{low} to {high}*",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,13 +75,13 @@ def _full(main: pd.DataFrame, sigmas: Sequence[float]) -> Condensed:
     names = [key for key in ("dataset", "model") if main[key].nunique() > 1]
     rows = []
     for _, of_pairing in main.groupby(PAIRING, sort=False):
-        by_sigma = {row["sigma"]: row for row in of_pairing.to_dict("records")}
+        by_sigma = {row["sigma"]: row for row in records(of_pairing)}
         first = next(iter(by_sigma.values()))
         cells = [*(shorten(first[name]) for name in names), REGIMES[first["regime"]], first["denoiser"]]
-        cells.append(_cell(first, dice))
+        cells.append(FORM.cell(first, dice))
         for sigma in sigmas:
             row = by_sigma.get(sigma)
-            cells += ["–" if row is None else _cell(row, column) for column in noisy]
+            cells += ["–" if row is None else FORM.cell(row, column) for column in noisy]
         rows.append(cells)
     heads = ["data set" if name == "dataset" else name for name in names]
     heads += ["trained", "denoiser", dice.title, *([column.title for column in noisy] * len(sigmas))]
@@ -118,7 +142,7 @@ def claims_table(claims: pd.DataFrame) -> Condensed:
         columns = shown_columns("claims", PDF, weaker=False)
         return Condensed(
             heads=[column.title for column in columns],
-            rows=[[_cell(row, column) for column in columns] for row in claims.to_dict("records")],
+            rows=[[FORM.cell(row, column) for column in columns] for row in records(claims)],
             left=3,
             note="Differences with 95% intervals from a paired bootstrap over images. Why: tables/claims.csv.",
         )
@@ -148,16 +172,17 @@ def measured_table(measurements: pd.DataFrame, main: pd.DataFrame) -> Condensed:
     groups = list(chosen.groupby(["dataset", "measurement"], sort=False))
     order = list(main["dataset"].drop_duplicates())
     shown = sorted(_in_turn(groups)[:MEASURED], key=lambda group: order.index(group[0][0]))
+    name, truth, interval = shown_columns("measurements", PDF, weaker=False)
     rows = []
-    for (dataset, measurement), of_both in shown:
-        first, by_sigma = of_both.iloc[0], {row["sigma"]: row for row in of_both.to_dict("records")}
-        unit, (_, model, regime, denoiser) = first["unit"], best[dataset]
-        name = f"{measurement} ({unit})" if isinstance(unit, str) and unit else measurement
-        cells = [shorten(dataset), f"{shorten(model)}, {REGIMES[regime]}, {denoiser}", shorten(name, 34)]
-        cells.append(digits(first["truth"]))
+    for (dataset, _), of_both in shown:
+        by_sigma = {row["sigma"]: row for row in records(of_both)}
+        first = next(iter(by_sigma.values()))
+        _, model, regime, denoiser = best[dataset]
+        cells = [shorten(dataset), f"{shorten(model)}, {REGIMES[regime]}, {denoiser}"]
+        cells += [FORM.cell(first, name), FORM.cell(first, truth)]
         for sigma in sigmas:
             row = by_sigma.get(sigma)
-            cells.append("–" if row is None else _range(row))
+            cells.append("–" if row is None else FORM.cell(row, interval))
         rows.append(cells)
     left_out = open_ends = ""
     if len(groups) > len(shown):
@@ -181,22 +206,3 @@ def _in_turn(groups: Sequence[tuple[Any, pd.DataFrame]]) -> list[tuple[Any, pd.D
     datasets = pd.DataFrame({"dataset": [dataset for (dataset, _), _ in groups]})
     ranks = datasets.groupby("dataset", sort=False).cumcount()
     return [groups[place] for place in ranks.sort_values(kind="stable").index]
-
-
-def _range(row: Mapping[Any, Any]) -> str:
-    text = f"{digits(row['low'])} to {digits(row['high'])}"
-    return f"{text}*" if row["unbounded"] else text
-
-
-def _cell(row: Mapping[Any, Any], column: Column) -> str:
-    """A value of a row, with its 95% interval where the column has one here."""
-    value = row[column.name]
-    if column.style == "text":
-        return shorten(value, SENTENCE) if column.name == "claim" else shorten(value)
-    if column.style == "level" and pd.isna(value):
-        return "all"
-    names = [column.name]
-    if PDF in column.interval:
-        names += [f"{column.name}_low", f"{column.name}_high"]
-    texts = [written(row[name], column.style, column.decimals) for name in names]
-    return texts[0] if len(texts) == 1 else f"{texts[0]} [{texts[1]}, {texts[2]}]"

@@ -8,8 +8,7 @@ import pandas as pd
 import pytest
 from tests.unit.report.example_tables import HOSTILE, SIGMAS, claim_table, main_table, measurement_table
 
-from segcert.report.latex import LINES, tex, write_latex
-from segcert.report.latex_tables import FLOATS, latex_tables
+from segcert.report.latex_tables import FLOATS, LINES, latex_tables, tex, write_latex
 
 MODELS = ("unet", "resunetpp", "deeplabv3plus")
 

@@ -9,8 +9,7 @@ from segcert.report.captions import FIGURES as LISTED
 from segcert.report.captions import PRINTED
 from segcert.report.figures import FIGURES
 from segcert.report.html_tables import page_table
-from segcert.report.latex import write_latex
-from segcert.report.latex_tables import FLOATS, latex_tables
+from segcert.report.latex_tables import FLOATS, latex_tables, write_latex
 from segcert.results.table_columns import IN_CSV, IN_LATEX, METRICS
 from segcert.results.tables import TABLES
 

@@ -1,0 +1,66 @@
+"""A cell of a table, from its row and its column: the page, LaTeX and the PDF differ only in their markup."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from segcert.report.format import STYLES, written
+from segcert.results.table_columns import Column
+
+Row = Mapping[str, Any]
+
+
+def word(value: Any, column: Column) -> str:
+    """A word, or a level that a user chose, as it is."""
+    return written(value, column.style)
+
+
+@dataclasses.dataclass(frozen=True)
+class Form:
+    """How a place (segcert.results.table_columns) writes cells.
+
+    fill: puts values into a pattern of `str.format`. number: writes the value of a row in a column of the file, in the
+    style of a column of the table. word: writes all that is no number. regimes: training regimes in words. Patterns:
+    interval, of `mean`, `low` and `high`; ends, of a row and the ends `low` and `high` of a certified interval, and
+    open_ends where on some images one is open; decided, of a row.
+    """
+
+    place: str
+    fill: Callable[..., Any]
+    number: Callable[[Row, str, Column], Any]
+    word: Callable[[Any, Column], str]
+    regimes: Mapping[str, str]
+    interval: str
+    open_ends: str
+    ends: str = "{low} to {high}"
+    decided: str = ""
+
+    def cell(self, row: Row, column: Column) -> Any:
+        """A value of a row, with its 95% interval where the column has one here."""
+        if column.end or column.style in STYLES:
+            return self._numbers(row, column)
+        value = row[column.name]
+        if column.style == "decided":
+            return "" if pd.isna(value) else self.decided.format(**row)
+        if column.style == "levels":  # the noise level of a claim, or the two that it compares
+            return " to ".join(f"{row[name]:g}" for name in ("sigma_low", "sigma") if not pd.isna(row[name]))
+        if column.style == "measured" and isinstance(row["unit"], str) and row["unit"]:
+            value = f"{value} ({row['unit']})"
+        return self.regimes[value] if column.style == "regime" else self.word(value, column)
+
+    def _numbers(self, row: Row, column: Column) -> Any:
+        first = self.number(row, column.name, column)
+        if column.end:
+            last = self.number(row, column.end, column)
+            pattern = self.open_ends if row.get("unbounded") else self.ends
+            return self.fill(pattern, **{**row, "low": first, "high": last})
+        if self.place not in column.interval:
+            return first
+        low, high = self.bounds(row, column)
+        return self.fill(self.interval, mean=first, low=low, high=high)
+
+    def bounds(self, row: Row, column: Column) -> tuple[Any, Any]:
+        """The ends of the 95% interval of a column."""
+        return self.number(row, f"{column.name}_low", column), self.number(row, f"{column.name}_high", column)
