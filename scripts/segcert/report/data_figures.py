@@ -7,7 +7,6 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
@@ -56,7 +55,10 @@ def contact_sheet(dataset: PreparedDataset) -> Figure:
             y, x = top + HEADING + row * down, MARGIN + column * right
             canvas[y - 1 : y + side + 1, x - 1 : x + side + 1] = FRAME
             canvas[y : y + side, x : x + side] = _tile(dataset, name)
-            axes.text(x, y + side + 5, _shortened(name), fontsize=8, color="#5b6570", verticalalignment="top")
+            shown_name = name
+            if len(name) > NAME:
+                shown_name = f"{name[: NAME // 2 - 1]}\N{HORIZONTAL ELLIPSIS}{name[-NAME // 2 :]}"
+            axes.text(x, y + side + 5, shown_name, fontsize=8, color="#5b6570", verticalalignment="top")
         top += heights[split]
     axes.imshow(canvas, interpolation="nearest", aspect="auto", extent=(0, canvas.shape[1], canvas.shape[0], 0))
     axes.legend(
@@ -143,7 +145,11 @@ def area_figure(summary: DataSummary) -> Figure:
     grid = figure.subplots(len(summary.ranges), len(SPLITS), squeeze=False, sharex="row")
     for row, (title, ends), color in zip(grid, summary.ranges.items(), itertools.cycle(CLASS_COLORS), strict=False):
         for panel, (split, about) in zip(row, summary.splits.items(), strict=True):
-            _bars(panel, about.classes[title].histogram, ends, color)
+            counts = about.classes[title].histogram
+            edges = np.histogram_bin_edges([], len(counts), ends)
+            panel.bar(edges[:-1], counts, np.diff(edges), align="edge", color=color, edgecolor="#ffffff", linewidth=0.5)
+            panel.set_xlim(edges[0], edges[-1])
+            panel.yaxis.set_major_locator(MaxNLocator(4, integer=True))
             if spread := about.classes[title].percent:
                 panel.axvline(spread.mean, color="#000000", linewidth=1.2, linestyle="--")
             panel.set_title(f"{title}, {split}", fontsize=9)
@@ -151,13 +157,6 @@ def area_figure(summary: DataSummary) -> Figure:
     for panel in grid[-1]:
         panel.set_xlabel("area (% of the image)")
     return figure
-
-
-def _bars(panel: Axes, counts: Sequence[int], ends: tuple[float, float], color: str) -> None:
-    edges = np.histogram_bin_edges([], len(counts), ends)
-    panel.bar(edges[:-1], counts, np.diff(edges), align="edge", color=color, edgecolor="#ffffff", linewidth=0.5)
-    panel.set_xlim(edges[0], edges[-1])
-    panel.yaxis.set_major_locator(MaxNLocator(4, integer=True))
 
 
 def _tile(dataset: PreparedDataset, name: str) -> Picture:
@@ -168,7 +167,3 @@ def _tile(dataset: PreparedDataset, name: str) -> Picture:
     picture = Image.fromarray(np.rint(255 * to_rgb(dataset.image(name))).astype(np.uint8))
     mask = Image.fromarray(dataset.mask(name)).resize((side, side), Image.Resampling.NEAREST)
     return outlined(np.asarray(picture.resize((side, side), shrink)), np.asarray(mask), OUTLINE)
-
-
-def _shortened(name: str) -> str:
-    return name if len(name) <= NAME else f"{name[: NAME // 2 - 1]}\N{HORIZONTAL ELLIPSIS}{name[-NAME // 2 :]}"

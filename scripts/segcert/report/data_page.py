@@ -32,34 +32,20 @@ def render_data_page(
     manifests: of the raw files, by data set, where there are any. contacts (PNG), intensities and areas (SVG): the
     figures of segcert.report.data_figures, one for each summary.
     """
-    files = zip(summaries, contacts, intensities, areas, strict=True)
-    render(
-        output,
-        "data.html.j2",
-        run=run,
-        official=OFFICIAL,
-        colors=CLASS_COLORS,
-        datasets=[
-            {
-                "summary": summary,
-                "manifest": manifests.get(summary.about["name"]),
-                "contact": _picture(Path(contact)),
-                "alt": _in_words(summary),
-                "intensity": Markup(inline_svg(Path(intensity), f"{number}i")),  # noqa: S704
-                "areas": Markup(inline_svg(Path(area), f"{number}a")),  # noqa: S704
-            }
-            for number, (summary, contact, intensity, area) in enumerate(files)
-        ],
-    )
-
-
-def _picture(path: Path) -> dict[str, Any]:
-    """A PNG file and its width and height on the page: two of its pixels for each of CSS."""
-    with Image.open(path) as image:
-        return {"uri": data_uri(path.read_bytes()), "width": image.width // 2, "height": image.height // 2}
-
-
-def _in_words(summary: DataSummary) -> str:
-    """The contact sheet, for those who cannot see it."""
-    shown = ", ".join(f"{split}: {share_shown(summary.splits[split].images)}" for split in SPLITS)
-    return f"{summary.about['title']}, {shown}; with the outlines of {', '.join(summary.about['classes'][1:])}."
+    datasets = []
+    for number, summary in enumerate(summaries):
+        shown = ", ".join(f"{split}: {share_shown(summary.splits[split].images)}" for split in SPLITS)
+        title, classes = summary.about["title"], ", ".join(summary.about["classes"][1:])
+        contact = Path(contacts[number])
+        with Image.open(contact) as image:
+            width, height = image.width // 2, image.height // 2  # two of its pixels for each of CSS
+        made = {
+            "summary": summary,
+            "manifest": manifests.get(summary.about["name"]),
+            "contact": {"uri": data_uri(contact.read_bytes()), "width": width, "height": height},
+            "alt": f"{title}, {shown}; with the outlines of {classes}.",
+            "intensity": Markup(inline_svg(Path(intensities[number]), f"{number}i")),  # noqa: S704
+            "areas": Markup(inline_svg(Path(areas[number]), f"{number}a")),  # noqa: S704
+        }
+        datasets.append(made)
+    render(output, "data.html.j2", run=run, official=OFFICIAL, colors=CLASS_COLORS, datasets=datasets)

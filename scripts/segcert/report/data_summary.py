@@ -92,7 +92,7 @@ def summarise(dataset: PreparedDataset) -> DataSummary:
     areas = {name: np.bincount(dataset.mask(name).ravel(), minlength=len(dataset.about["classes"])) for name in rows}
     percent = {name: 100 * counts / counts.sum() for name, counts in areas.items()}
     ranges = {}
-    for class_id, title in _classes(dataset):
+    for class_id, title in list(enumerate(dataset.about["classes"]))[1:]:
         found = [float(of_image[class_id]) for of_image in percent.values() if of_image[class_id]]
         ranges[title] = (min(found, default=0.0), max(found, default=0.0))
     sizes = sorted({(row.height, row.width) for row in rows.values()}, key=lambda size: (size[0] * size[1], size))
@@ -127,11 +127,6 @@ def read_manifests(paths: Iterable[str | Path]) -> dict[str, dict[str, Any]]:
     return {manifest.dataset: manifest.model_dump() for manifest in manifests}
 
 
-def _classes(dataset: PreparedDataset) -> list[tuple[int, str]]:
-    """Ids and names of the foreground classes."""
-    return list(enumerate(dataset.about["classes"]))[1:]
-
-
 def _of_split(
     dataset: PreparedDataset,
     names: Sequence[str],
@@ -140,7 +135,7 @@ def _of_split(
 ) -> SplitSummary:
     full = _image_square_mm(dataset)
     classes = {}
-    for class_id, title in _classes(dataset):
+    for class_id, title in list(enumerate(dataset.about["classes"]))[1:]:
         found = {name: float(percent[name][class_id]) for name in names if percent[name][class_id]}
         histogram, _ = np.histogram(list(found.values()), AREA_BINS, ranges[title])
         classes[title] = ClassSummary(

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter, LogLocator, MaxNLocator
 
@@ -223,16 +222,12 @@ def _draw_radius(panel: Axes, rows: pd.DataFrame, metric: str) -> None:
     panel.set_xlim(0, 1.04 * rows["radius"].max())
     panel.set_ylim(-0.02, 1.02)
     panel.grid(axis="y", alpha=0.3)
-    _few_ticks(panel.xaxis)
     levels = rows["radius_gray_levels"].iloc[0] / rows["radius"].iloc[0]
     above = panel.secondary_xaxis("top", functions=(lambda x: x * levels, lambda y: y / levels))
-    _few_ticks(above.xaxis)
+    for axis in (panel.xaxis, above.xaxis):
+        axis.set_major_locator(MaxNLocator(3))
+        axis.set_major_formatter("{x:g}")
     above.tick_params(labelsize="small", color="gray", labelcolor="gray")
-
-
-def _few_ticks(axis: Axis) -> None:
-    axis.set_major_locator(MaxNLocator(3))
-    axis.set_major_formatter("{x:g}")
 
 
 DENOISER_LINES = {
@@ -352,6 +347,7 @@ def cost_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
     left out.
     """
     datasets, sigmas, models = (list(table[key].unique()) for key in ("dataset", "sigma", "model"))
+    markers = dict(zip(models, itertools.cycle(MODEL_MARKERS), strict=False))
     pairings = list(dict.fromkeys(zip(table["regime"], table["denoiser"], strict=True)))
     entries = len(pairings) + len(models)
     figure = layout.figure(max(3.6, 2.6 * len(sigmas)), 2.6 * len(datasets) + 0.8, len(datasets), entries)
@@ -365,7 +361,7 @@ def cost_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
                 row["certified_dice"],
                 linestyle="none",
                 color=COLORS[regime, denoiser],
-                marker=_marker(model, models),
+                marker=markers[model],
             )
         title = layout.title(dataset, f"sigma {sigma:g}", columns=len(sigmas))
         panel.set(title=title, xscale="log", ylim=(-0.02, 1.02))
@@ -381,13 +377,9 @@ def cost_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
         label = describe_pairing(regime, denoiser)
         axes[0, 0].plot([], [], linestyle="none", color=COLORS[regime, denoiser], marker="o", label=label)
     for model in models if len(models) > 1 else ():
-        axes[0, 0].plot([], [], linestyle="none", color="black", marker=_marker(model, models), label=model)
+        axes[0, 0].plot([], [], linestyle="none", color="black", marker=markers[model], label=model)
     shared_legend(figure)
     return figure
-
-
-def _marker(model: str, models: list[str]) -> str:
-    return MODEL_MARKERS[models.index(model) % len(MODEL_MARKERS)]
 
 
 FIGURES: dict[str, Draw] = {

@@ -1,8 +1,7 @@
 """Pictures of single images: truth, predictions, what is certified, what the denoiser makes of the noise.
 
-Gather the gallery's examples from the files of a run.
-
-One test image at one noise level, in a row that fits the text width of a page.
+`gallery_figure` shows some images at every noise level, for the page; `example_figure` one image at one noise level, in
+a row that fits the text width of a paper.
 """
 
 import dataclasses

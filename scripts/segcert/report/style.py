@@ -1,7 +1,4 @@
-"""How figures look: colours that the colour-blind can tell apart, and files whose bytes repeat.
-
-How large figures are: for the page, or for a column or the text width of a paper, in vectors.
-"""
+"""Colours that the colour-blind can tell apart, sizes for the page and for a paper, and files whose bytes repeat."""
 
 import contextlib
 import dataclasses

@@ -75,7 +75,15 @@ def write_viewer(
     dataset = PreparedDataset(Path(index))
     names = chosen_images(metrics, most)
     name = dataset.about["name"]
-    _write(images, name, "images", _images(dataset, names))
+    about = {
+        "names": names,
+        "groups": [dataset.group(image) for image in names],
+        "classes": dataset.about["classes"],
+        "size": list(dataset.mask(names[0]).shape),
+        "image": _sprite(dataset.image(image) for image in names),
+        "truth": _deflated(dataset.mask(image) for image in names),
+    }
+    _write(images, name, "images", about)
     for sigma, path in noise.items():
         of_sigma = {denoiser: files for (denoiser, of), files in pictures.items() if of == sigma}
         _write(path, name, sigma, _noise(names, of_sigma))
@@ -92,17 +100,6 @@ def write_viewer(
             }
         prediction = _deflated(predictions[model][image] for image in names)
         _write(path, name, model, {"prediction": prediction, "behind": behind})
-
-
-def _images(dataset: PreparedDataset, names: Sequence[str]) -> dict[str, Any]:
-    return {
-        "names": list(names),
-        "groups": [dataset.group(name) for name in names],
-        "classes": dataset.about["classes"],
-        "size": list(dataset.mask(names[0]).shape),
-        "image": _sprite(dataset.image(name) for name in names),
-        "truth": _deflated(dataset.mask(name) for name in names),
-    }
 
 
 def _noise(names: Sequence[str], pictures: Mapping[str, Maps]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ WITHOUT = {
     "noise": "no noise-trained network",
     "denoised": "no network tuned on denoised images",
 }
+UNDECIDED = {0: "certified Dice is not defined on any image", 1: "one image only"}  # by number of images
 
 
 class ModelOfRun:
@@ -211,16 +212,7 @@ def _tested(claim: Claim, model: ModelOfRun, resamples: int) -> Iterator[dict[st
     for low, sigma, by_image in cases:
         tested = paired_difference(by_image, resamples)
         found = verdict(claim.sign, tested["difference_low"], tested["difference_high"])
-        yield {
-            "sigma_low": low,
-            "sigma": sigma,
-            **tested,
-            "verdict": found,
-            "why": _reason(int(tested["images"])) if found == OPEN else "",
-        }
-
-
-def _reason(images: int) -> str:
-    if images == 0:
-        return "certified Dice is not defined on any image"
-    return "one image only" if images == 1 else "the interval holds zero"
+        why = ""
+        if found == OPEN:
+            why = UNDECIDED.get(int(tested["images"]), "the interval holds zero")
+        yield {"sigma_low": low, "sigma": sigma, **tested, "verdict": found, "why": why}
