@@ -100,8 +100,8 @@ def replay_case(case: Case, drawn: dict[str, Votes], truths: dict[str, Array]) -
                     dice[method][row, column] += class_metrics(truth, truth, labels, 1)["certified_dice"] / ORDERS
             for column, budget in enumerate(BUDGETS):
                 forecasted = replay.votes(10, PAPER)
-                labels = forecast_labels(forecasted, budget, tau=TAU, alpha=ALPHA, method="segcertify")
-                forecast[row, column] += class_metrics(truth, truth, labels, 1)["certified_dice"] / ORDERS
+                labels = forecast_labels(forecasted, budget, ["segcertify"], {"tau": TAU, "alpha": ALPHA})
+                forecast[row, column] += class_metrics(truth, truth, labels["segcertify"], 1)["certified_dice"] / ORDERS
             pixelwise = certify(replay.votes(10, PAPER), TAU, ALPHA).labels
             areas = (shuffled[:PAPER] == 1).sum(axis=(1, 2))
             intervals = [median_interval(areas[:draws], votes.sigma, TAU, ALPHA) for draws in (50, PAPER)]

@@ -75,6 +75,13 @@ def write_summary(
     ]
     commit = git_state()
     made = commit_time() if commit["commit"] else None
+    commands = [f"git checkout {commit['commit'][:12]}"] if commit["commit"] else []
+    named = provenance.configuration
+    commands.append(f"snakemake --configfile {named}" if named else "snakemake")
+    sources = []
+    for about in (each.about for each in datasets[:SETS]):
+        text = f"{about['citation'].rstrip('.')}. Licence: {about['licence']}. {about['terms']}"
+        sources.append({"title": shorten(about["title"], 60), "text": shorten(text, 330)})
     data = {
         "run": run,
         "made": made.date().isoformat() if made else None,
@@ -86,7 +93,7 @@ def write_summary(
         "claims": claims_table(tables.claims).as_data() if tables.claims is not None else None,
         "measurements": measured_table(tables.measurements, main).as_data(),
         "example": shorten(example[1], 700),
-        "sources": [_source(each) for each in datasets[:SETS]],
+        "sources": sources,
         "sources_left_out": max(0, len(datasets) - SETS),
         "commit": commit["commit"],
         "clean": commit["clean"],
@@ -95,7 +102,7 @@ def write_summary(
         ),
         "certificates": provenance.certificates,
         "digest": provenance.digest,
-        "commands": _commands(commit["commit"], provenance.configuration),
+        "commands": [*commands, "snakemake audit"],
     }
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
@@ -184,19 +191,6 @@ def _curves_caption(main: pd.DataFrame, drawn: pd.DataFrame) -> str:
         if shown < there:
             left_out.append(f"{shown} of {there} {name}")
     return f"{text} {','.join(left_out)} are drawn; all: figures/certified_dice.pdf." if left_out else text
-
-
-def _commands(commit: str | None, configuration: str | None) -> list[str]:
-    checkout = [f"git checkout {commit[:12]}"] if commit else []
-    return [*checkout, f"snakemake --configfile {configuration}" if configuration else "snakemake", "snakemake audit"]
-
-
-def _source(summary: DataSummary) -> dict[str, str]:
-    about = summary.about
-    return {
-        "title": shorten(about["title"], 60),
-        "text": shorten(f"{about['citation'].rstrip('.')}. Licence: {about['licence']}. {about['terms']}", 330),
-    }
 
 
 def _titles(datasets: Iterable[DataSummary]) -> str:

@@ -60,7 +60,7 @@ def budget_rows(
         dice: dict[str, list[float]] = {method: [] for method in methods}
         abstain: dict[str, list[float]] = {method: [] for method in methods}
         for image, votes in drawn.items():
-            for method, labels in _forecasts(votes, budget, methods, settings).items():
+            for method, labels in forecast_labels(votes, budget, methods, settings).items():
                 of_image = [class_metrics(truths[image], labels, labels, each)["certified_dice"] for each in classes]
                 dice[method] += of_image
                 abstain[method].append(float(np.mean(labels == ABSTAIN)))
@@ -79,16 +79,13 @@ def compared_methods(settings: Mapping[str, Any], pixels: int) -> list[str]:
 
 
 def forecast_labels(
-    votes: Votes, budget: int, *, tau: float, alpha: float, method: str, k: int = 1
-) -> npt.NDArray[np.uint8]:
-    """Labels (H, W) that n0 + n = budget draws would certify; all ABSTAIN where they could certify nothing."""
-    return _forecasts(votes, budget, [method], {"tau": tau, "alpha": alpha, "k": k})[method]
-
-
-def _forecasts(
     votes: Votes, budget: int, methods: Sequence[str], settings: Mapping[str, Any]
 ) -> dict[str, npt.NDArray[np.uint8]]:
-    """The forecast labels by method; methods that test the same draws share one forecast of the counts."""
+    """By method the labels (H, W) that n0 + n = budget draws would certify; all ABSTAIN where they could none.
+
+    settings: `tau`, `alpha`, and `k` for the method that takes it. Methods that test the same draws share one forecast
+    of the counts.
+    """
     if budget <= votes.n0:
         nothing = np.full(votes.selection.shape[1:], ABSTAIN, np.uint8)
         return dict.fromkeys(methods, nothing)

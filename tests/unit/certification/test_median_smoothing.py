@@ -138,9 +138,8 @@ def test_forecasts_keep_what_is_known():
     same, drawn = forecast_counts(votes, 100, "segcertify")
     assert drawn == 100
     assert np.array_equal(same, wins)
-    assert np.array_equal(
-        forecast_labels(votes, 110, tau=0.75, alpha=0.001, method="segcertify"), certify(votes).labels
-    )
+    labels = forecast_labels(votes, 110, ["segcertify"], {"tau": 0.75, "alpha": 0.001})["segcertify"]
+    assert np.array_equal(labels, certify(votes).labels)
     (fewer, forty), (more, thousand) = (forecast_counts(votes, n, "segcertify") for n in (40, 1000))
     assert (forty, thousand) == (40, 1000)
     assert (fewer <= wins).all()
@@ -154,5 +153,5 @@ def test_a_forecast_certifies_no_class_that_did_not_win():
     counts = np.array([20, 16, 16, 16, 16, 16])[:, None, None] * np.ones((6, 8, 8), int)
     votes = Votes.from_counts(counts // 10, counts, sigma=0.5)
     for budget in (5, 70, 1000):
-        labels = forecast_labels(votes, budget, tau=0.75, alpha=0.001, method="holm")
-        assert (labels == ABSTAIN).all()
+        labels = forecast_labels(votes, budget, ["holm"], {"tau": 0.75, "alpha": 0.001})
+        assert (labels["holm"] == ABSTAIN).all()

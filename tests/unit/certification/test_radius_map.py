@@ -172,7 +172,7 @@ def test_forecasts_of_every_method_stand_beside_the_run_s_own(images):
     assert [(row["method"], row["draws"]) for row in rows] == list(itertools.product(order, budgets))
     for row in rows:
         labels = {
-            image: forecast_labels(votes, row["draws"], **(settings | {"method": row["method"]}))
+            image: forecast_labels(votes, row["draws"], [row["method"]], settings)[row["method"]]
             for image, votes in drawn.items()
         }
         abstain = np.mean([(each == ABSTAIN).mean() for each in labels.values()])
