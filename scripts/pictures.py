@@ -7,21 +7,27 @@ from segcert.report.gallery import caption, example_caption, example_figure, gal
 from segcert.report.style import save_figure
 from segcert.report.viewer import write_viewer
 
+
+def opened(keys, paths):
+    """The arrays of some files, by key; each array is read when it is asked for."""
+    return {key: StoredArrays(path) for key, path in zip(keys, paths, strict=True)}
+
+
 with recorded(snakemake):
     files, params, output = snakemake.input, snakemake.params, snakemake.output
-    predictions = dict(zip(params.segmenters, files.predictions, strict=True))
-    pictures = dict(zip(params.pictures, files.pictures, strict=True))
-    labels = dict(zip(params.certificates, files.labels, strict=True))
-    levels = dict(zip(params.certificates, files.levels, strict=True))
+    predictions = opened(params.segmenters, files.predictions)
+    pictures = opened(params.pictures, files.pictures)
+    labels = opened(params.certificates, files.labels)
+    levels = opened(params.certificates, files.levels)
     write_viewer(
         files.index,
         images=output.images,
         noise=dict(zip(params.sigmas, output.noise, strict=True)),
         maps=dict(zip(params.segmenters, output.maps, strict=True)),
-        predictions={segmenter: StoredArrays(path) for segmenter, path in predictions.items()},
-        pictures={key: StoredArrays(path) for key, path in pictures.items()},
-        labels={key: StoredArrays(path) for key, path in labels.items()},
-        levels={key: StoredArrays(path) for key, path in levels.items()},
+        predictions=predictions,
+        pictures=pictures,
+        labels=labels,
+        levels=levels,
         **{kind: pd.concat(map(pd.read_parquet, files[kind])) for kind in ("metrics", "intervals")},
         most=params.viewer,
     )

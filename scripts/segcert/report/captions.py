@@ -103,16 +103,15 @@ ADDED = ("captions", "certified")  # keys of `for_captions`
 
 
 def for_captions(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What rules add to the configuration for reports/captions/*.rst, by key."""
-    return {"captions": {name: figure.caption for name, figure in FIGURES.items()}, "certified": _certified(settings)}
+    """For reports/captions/*.rst, by key of the configuration: all captions, and how certificates were made.
 
-
-def _certified(settings: Mapping[str, Any]) -> str:
-    """How the certificates of a run were made, in reStructuredText; `settings`: keys of its configuration."""
-    text = "Run ``{run}``: method ``{method}``".format(**settings)
-    if METHODS[settings["method"]].takes_k:
-        text += f", k = {settings['kfwer_k']}"
-    text += ", {n0} + {n} noisy copies of each image, tau = {tau}, alpha = {alpha}.".format(**settings)
-    if METHODS[settings["method"]].weaker:
-        text += " **A weaker guarantee than the paper's: single certified pixels may be wrong.**"
-    return text
+    settings: keys of the configuration of a run. Both are reStructuredText.
+    """
+    method = METHODS[settings["method"]]
+    certified = "Run ``{run}``: method ``{method}``".format(**settings)
+    if method.takes_k:
+        certified += f", k = {settings['kfwer_k']}"
+    certified += ", {n0} + {n} noisy copies of each image, tau = {tau}, alpha = {alpha}.".format(**settings)
+    if method.weaker:
+        certified += " **A weaker guarantee than the paper's: single certified pixels may be wrong.**"
+    return {"captions": {name: figure.caption for name, figure in FIGURES.items()}, "certified": certified}

@@ -16,11 +16,11 @@ from matplotlib.figure import Figure
 
 from segcert.certification.certificate import ABSTAIN
 from segcert.data.dataset import PreparedDataset
-from segcert.io.arrays import StoredArrays
 from segcert.report.style import MM, TEXT, TEXT_MM, to_rgb
 from segcert.results.labels import CLASS_COLORS, describe, describe_pairing
 
 Array = npt.NDArray[Any]
+Maps = Mapping[str, Array]  # by image
 WHERE = {"none": "no denoiser", "ddpm": "denoiser", "adm256": "adm256"}
 TINT = 0.55
 STRIPE = 4
@@ -98,42 +98,36 @@ def paint(image: Array, labels: Array, scale: int = STRIPE) -> Array:
     )
 
 
-def _show(axes: Any, picture: Array, title: str) -> None:
+def _show(axes: Any, picture: Array, title: str, fontsize: int = 7) -> None:
     axes.imshow(picture, interpolation="nearest", vmin=0, vmax=1)
-    axes.set_title(title, fontsize=7)
+    axes.set_title(title, fontsize=fontsize)
 
 
 def read_examples(
     index: str | Path,
-    predictions: Mapping[tuple[str, str], str],
-    denoised: Mapping[str, str],
-    certificates: Mapping[tuple[str, str, str, str], str],
+    predictions: Mapping[tuple[str, str], Maps],
+    denoised: Mapping[str, Maps],
+    certificates: Mapping[tuple[str, str, str, str], Maps],
     count: int,
 ) -> list[Example]:
-    """The first `count` certified test images, from the `.npz` files of each model, sigma and pairing."""
+    """The first `count` certified test images, from the maps by image of each model, sigma and pairing."""
     dataset = PreparedDataset(Path(index))
     prefix = "Synthetic phantom" if dataset.about["synthetic"] else dataset.about["title"]
-    with StoredArrays(next(iter(predictions.values()))) as first:
-        names = list(first)[:count]
-    return [
-        Example(
+    examples = []
+    for name in list(next(iter(predictions.values())))[:count]:
+        certified: dict[str, dict[tuple[str, str, str], Array]] = {}
+        for (*pairing, sigma), maps in certificates.items():
+            certified.setdefault(sigma, {})[pairing[0], pairing[1], pairing[2]] = maps[name]
+        example = Example(
             title=f"{prefix}, {name}",
             image=dataset.image(name),
             truth=dataset.mask(name),
-            predictions={model: _array(path, name) for model, path in predictions.items()},
-            denoised={sigma: _array(path, name) for sigma, path in denoised.items()},
-            certified={
-                sigma: {key[:3]: _array(path, name) for key, path in certificates.items() if key[3] == sigma}
-                for sigma in dict.fromkeys(key[3] for key in certificates)
-            },
+            predictions={model: maps[name] for model, maps in predictions.items()},
+            denoised={sigma: maps[name] for sigma, maps in denoised.items()},
+            certified=certified,
         )
-        for name in names
-    ]
-
-
-def _array(path: str, name: str) -> npt.NDArray[Any]:
-    with StoredArrays(path) as arrays:
-        return arrays[name]
+        examples.append(example)
+    return examples
 
 
 MOST = 5  # certified maps beside each other
@@ -156,8 +150,7 @@ def example_figure(example: Example) -> Figure:
     with TEXT.text():
         figure = Figure(figsize=(TEXT_MM * MM, (TEXT_MM / max(6, len(panels)) + 7) * MM))
         for axes, (title, picture) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
-            axes.imshow(picture, interpolation="nearest", vmin=0, vmax=1)
-            axes.set_title(title, fontsize=6)
+            _show(axes, picture, title, fontsize=6)
             axes.axis("off")
     return figure
 

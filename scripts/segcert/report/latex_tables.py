@@ -133,8 +133,8 @@ def fitted(table: Table, step: int = 1, height: int = 1) -> list[Table]:
     floats = []
     for number, groups in enumerate(pages, start=1):
         part = Tex.fill("{caption} Part {number} of {count}.", caption=table.caption, number=number, count=len(pages))
-        label = f"{table.label}-{number}" if number > 1 else table.label
-        floats.append(dataclasses.replace(table, groups=groups, label=label, caption=part))
+        named = f"{table.label}-{number}" if number > 1 else table.label
+        floats.append(dataclasses.replace(table, groups=groups, label=named, caption=part))
     return floats
 
 

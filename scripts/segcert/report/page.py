@@ -75,7 +75,8 @@ def render_page(
     weaker = METHODS[settings["method"]].weaker
     shown = [name for name in ON_THE_PAGE if name in frames]
     parts = _parts(Path(output), viewer)
-    packages, devices = {}, set()
+    packages: dict[str, str] = {}
+    devices: set[str] = set()
     for record in run_records:
         packages |= record.get("packages", {})
         devices |= {str(record[key]) for key in ("device", "processor") if record.get(key)}

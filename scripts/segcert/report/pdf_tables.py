@@ -56,10 +56,6 @@ class Condensed:
     spans: Sequence[tuple[str, int]] = ()
     further: "Condensed | None" = None
 
-    def as_data(self) -> dict[str, Any]:
-        """As plain values."""
-        return dataclasses.asdict(self)
-
 
 def results_table(main: pd.DataFrame) -> Condensed:
     """The main table as it is if it is small; or certified Dice alone, the data sets beside each other."""

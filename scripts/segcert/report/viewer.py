@@ -91,12 +91,13 @@ def write_viewer(
     for model, path in maps.items():
         behind = {}
         for key in (key for key in labels if key[0] == model):
+            of_images = [measured.get(key, {}).get(image, []) for image in names]
             behind["/".join(key[1:])] = {
                 "certified": _deflated(labels[key][image] for image in names),
                 "levels": _deflated(levels[key][image] for image in names),
                 "radii": levels[key][GRID_RADII].tolist(),
                 "numbers": _numbers(names, numbers[key]),
-                "intervals": _intervals(names, measured.get(key, {})),
+                "intervals": [[_plain_row(row, INTERVAL) for row in rows] for rows in of_images],
             }
         prediction = _deflated(predictions[model][image] for image in names)
         _write(path, name, model, {"prediction": prediction, "behind": behind})
@@ -130,13 +131,9 @@ def _numbers(names: Sequence[str], rows: Mapping[str, Rows]) -> list[dict[str, A
         of_image = rows[name]
         weaker = METHODS[of_image[0]["method"]].weaker
         shown = [column for column in CLASS_NUMBERS if not (weaker and column in STRICT)]
-        by_class = [{column: _plain(row[column]) for column in shown} for row in of_image]
-        numbers.append({column: _plain(of_image[0][column]) for column in IMAGE_NUMBERS} | {"classes": by_class})
+        by_class = [_plain_row(row, shown) for row in of_image]
+        numbers.append(_plain_row(of_image[0], IMAGE_NUMBERS) | {"classes": by_class})
     return numbers
-
-
-def _intervals(names: Sequence[str], rows: Mapping[str, Rows]) -> list[Rows]:
-    return [[{column: _plain(row[column]) for column in INTERVAL} for row in rows.get(name, ())] for name in names]
 
 
 def _by_image(frame: pd.DataFrame) -> dict[Key, dict[str, Rows]]:
@@ -148,12 +145,15 @@ def _by_image(frame: pd.DataFrame) -> dict[Key, dict[str, Rows]]:
     return found
 
 
-def _plain(value: Any) -> Any:
-    """A value as JSON has it: null for what is not defined, words for what has no end."""
-    value = value.item() if isinstance(value, np.generic) else value
-    if isinstance(value, float) and not math.isfinite(value):
-        return None if math.isnan(value) else f"{value:+}"
-    return value
+def _plain_row(row: Mapping[str, Any], columns: Sequence[str]) -> dict[str, Any]:
+    """Columns of a row as JSON has them: null for what is not defined, words for what has no end."""
+    plain = {}
+    for column in columns:
+        value = row[column].item() if isinstance(row[column], np.generic) else row[column]
+        if isinstance(value, float) and not math.isfinite(value):
+            value = None if math.isnan(value) else f"{value:+}"
+        plain[column] = value
+    return plain
 
 
 def _sprite(pictures: Iterable[Array]) -> dict[str, Any] | None:
