@@ -12,7 +12,12 @@ from segcert.results.table_columns import Column
 Row = Mapping[str, Any]
 
 
-def word(value: Any, column: Column) -> str:
+def plain_number(row: Row, name: str, column: Column) -> str:
+    """The value of a row in a column of the file, in the style of a column of the table."""
+    return written(row[name], column.style, column.decimals)
+
+
+def plain_word(value: Any, column: Column) -> str:
     """A word, or a level that a user chose, as it is."""
     return written(value, column.style)
 
@@ -21,21 +26,20 @@ def word(value: Any, column: Column) -> str:
 class Form:
     """How a place (segcert.results.table_columns) writes cells.
 
-    fill: puts values into a pattern of `str.format`. number: writes the value of a row in a column of the file, in the
-    style of a column of the table. word: writes all that is no number. regimes: training regimes in words. Patterns:
-    interval, of `mean`, `low` and `high`; ends, of a row and the ends `low` and `high` of a certified interval, and
-    open_ends where on some images one is open; decided, of a row.
+    regimes: training regimes in words. Patterns of `str.format`: interval, of `mean`, `low` and `high`; ends, of a row
+    and the ends `low` and `high` of a certified interval, and open_ends where on some images one is open; decided, of a
+    row. fill: puts values into a pattern.
     """
 
     place: str
-    fill: Callable[..., Any]
-    number: Callable[[Row, str, Column], Any]
-    word: Callable[[Any, Column], str]
     regimes: Mapping[str, str]
     interval: str
     open_ends: str
     ends: str = "{low} to {high}"
-    decided: str = ""
+    decided: str = "{above}/{below}/{open} at {threshold:g}"
+    fill: Callable[..., Any] = str.format
+    number: Callable[[Row, str, Column], Any] = plain_number
+    word: Callable[[Any, Column], str] = plain_word
 
     def cell(self, row: Row, column: Column) -> Any:
         """A value of a row, with its 95% interval where the column has one here."""

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
-from segcert.report.cells import Form, Row, word
+from segcert.report.cells import Form, Row
 from segcert.report.html import cell
 from segcert.results.labels import TRAINED
 from segcert.results.table_columns import PAGE, Column, shown_columns
@@ -24,13 +24,12 @@ def _number(row: Row, name: str, column: Column) -> Markup:
 
 FORM = Form(
     PAGE,
-    _fill,
-    _number,
-    word,
     regimes=TRAINED,
     interval="{mean} <small>[{low}, {high}]</small>",
     open_ends="{low} to {high}; <small>unbounded on {unbounded} of {image}</small>",
     decided="{above} above {threshold:g}, {below} below, {open} open",
+    fill=_fill,
+    number=_number,
 )
 
 

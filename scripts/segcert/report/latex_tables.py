@@ -11,8 +11,8 @@ import pandas as pd
 
 from segcert.certification.methods import METHODS
 from segcert.io.atomic import atomic_file
-from segcert.report.cells import Form, Row, word
-from segcert.report.format import listed, written
+from segcert.report.cells import Form, Row, plain_number
+from segcert.report.format import listed
 from segcert.report.html import TEMPLATES
 from segcert.results.claims import in_sentences
 from segcert.results.labels import REGIMES
@@ -59,19 +59,17 @@ def tex(value: Any) -> str:
 
 def _number(row: Row, name: str, column: Column) -> Tex:
     """A number; shares in per cent without the sign, as heads and captions say."""
-    text = written(row[name], column.style, column.decimals).removesuffix("%")
+    text = plain_number(row, name, column).removesuffix("%")
     return Tex(tex(text).replace("-", "$-$"))
 
 
 FORM = Form(
     LATEX,
-    Tex.fill,
-    _number,
-    word,
     regimes=REGIMES,
     interval=r"{mean} {{\scriptsize{{[}}{low}, {high}]}}",
     open_ends="{low} to {high}$^{{{unbounded}}}$",
-    decided="{above}/{below}/{open} at {threshold:g}",
+    fill=Tex.fill,
+    number=_number,
 )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from segcert.certification.methods import METHODS
-from segcert.report.cells import Form, Row
+from segcert.report.cells import Form
 from segcert.report.format import number, shorten, written
 from segcert.results.labels import REGIMES
 from segcert.results.table_columns import PDF, Column, shown_columns
@@ -21,25 +21,13 @@ SENTENCE = 110  # characters of a claim
 MOST = {"claim": SENTENCE, "measurement": 34}  # characters of a word, where more than in others
 
 
-def _number(row: Row, name: str, column: Column) -> str:
-    return written(row[name], column.style, column.decimals)
-
-
 def _word(value: Any, column: Column) -> str:
     if column.style == "level" and pd.isna(value):
         return "all"
     return shorten(written(value, column.style), MOST.get(column.name, 24))
 
 
-FORM = Form(
-    PDF,
-    str.format,
-    _number,
-    _word,
-    regimes=REGIMES,
-    interval="{mean} [{low}, {high}]",
-    open_ends="{low} to {high}*",
-)
+FORM = Form(PDF, REGIMES, interval="{mean} [{low}, {high}]", open_ends="{low} to {high}*", word=_word)
 
 
 @dataclasses.dataclass(frozen=True)
