@@ -40,8 +40,8 @@ def read_results(
         raise
     except Exception as error:  # Arrow fails in many ways
         raise ResultsError(f"{path}: cannot be read ({error}); run snakemake --force {path}") from error
-    numbers = [*numbers, *(name for name in optional if name in results.table_columns)]
-    lacking = [name for name in (*names, *numbers) if name not in results.table_columns]
+    numbers = [*numbers, *(name for name in optional if name in results.columns)]
+    lacking = [name for name in (*names, *numbers) if name not in results.columns]
     of_text = {name for name in names if name not in lacking and all(type(each) is str for each in results[name])}
     of_numbers = {name for name in numbers if name not in lacking and results[name].dtype.kind in "biuf"}
     if lacking or (wrong := [name for name in (*names, *numbers) if name not in of_text | of_numbers]):
