@@ -34,7 +34,10 @@ def _code_of(job: Job, history: "History") -> Findings:
         return
     commit = record["git"]["commit"]
     if not job.clean:
-        changed = _listed(record["git"]["changed"])
+        files = record["git"]["changed"]
+        changed = ", ".join(files[:SHOWN])
+        if len(files) > SHOWN:
+            changed += f" and {len(files) - SHOWN} more"
         where = f"a dirty tree: commit {commit} with changes in {changed}" if commit else "outside of a git checkout"
         yield Finding(output, f"`{job.name}` ran from {where}", broken=False)
     elif not history.has(commit):
@@ -44,11 +47,6 @@ def _code_of(job: Job, history: "History") -> Findings:
             same = history.code(commit, f"scripts/{name}") == digest
             message = f"`{job.name}` names commit {commit}, which holds another scripts/{name} than ran"
             yield unless(same, output, message)
-
-
-def _listed(files: list[str]) -> str:
-    more = f" and {len(files) - SHOWN} more" if len(files) > SHOWN else ""
-    return ", ".join(files[:SHOWN]) + more
 
 
 def check_environment(evidence: Evidence) -> Findings:
@@ -67,7 +65,7 @@ def check_environment(evidence: Evidence) -> Findings:
             continue
         if job.clean and history.has(record["git"]["commit"]):
             for lock, sha256 in record["locks"].items():
-                same = history.file(record["git"]["commit"], lock) == sha256
+                same = history.sha256(record["git"]["commit"], lock) == sha256
                 yield unless(same, output, f"`{job.name}` ran with another {lock} than its commit holds")
         other = ", ".join(_not_locked(job))
         yield unless(not other, output, f"`{job.name}` ran outside of the locked environment: {other}", broken=False)
@@ -89,9 +87,18 @@ class History:
     def __init__(self, root: Path, wanted: Collection[tuple[str, str]]) -> None:
         self.root = root
         self.has = functools.cache(self._has)
-        self.file = functools.cache(self._file)
         plain = [each for each in wanted if PLAIN.fullmatch(f"{each[0]} {each[1]}") and ".." not in each[1]]
-        self._files = self._read(sorted(f"{commit}:{path}" for commit, path in plain))
+        names = sorted(f"{commit}:{path}" for commit, path in plain)
+        answers = io.BytesIO(self._run("cat-file", "--batch", said="".join(f"{name}\n" for name in names)) or b"")
+        self._files = {}
+        for name in names:
+            # Git answers each with `<id> blob <size>` and the content, or with `<name> missing`.
+            match answers.readline().split():
+                case [_, kind, size] if size.isdigit():
+                    content = answers.read(int(size))
+                    answers.readline()
+                    if kind == b"blob":
+                        self._files[name] = content
 
     def _has(self, commit: str) -> bool:
         return self._run("cat-file", "-e", f"{commit}^{{commit}}") is not None
@@ -101,28 +108,14 @@ class History:
         source = self._files.get(f"{commit}:{path}")
         return None if source is None else syntax_digest(source, path)
 
-    def _file(self, commit: str, path: str) -> str | None:
+    def sha256(self, commit: str, path: str) -> str | None:
         """SHA-256 of a file of a commit."""
         content = self._files.get(f"{commit}:{path}")
         return None if content is None else hashlib.sha256(content).hexdigest()
 
-    def _read(self, names: list[str]) -> dict[str, bytes]:
-        """Contents by `commit:path`. Git answers each: `<id> blob <size>` and the content, or `<name> missing`."""
-        answers = io.BytesIO(self._run("cat-file", "--batch", said="".join(f"{name}\n" for name in names)) or b"")
-        files = {}
-        for name in names:
-            match answers.readline().split():
-                case [_, kind, size] if size.isdigit():
-                    content = answers.read(int(size))
-                    answers.readline()
-                    if kind == b"blob":
-                        files[name] = content
-        return files
-
     def _run(self, *arguments: str, said: str = "") -> bytes | None:
         command = ["git", *arguments]
         try:
-            done = subprocess.run(command, cwd=self.root, input=said.encode(), capture_output=True, check=False)
-        except OSError:
+            return subprocess.run(command, cwd=self.root, input=said.encode(), capture_output=True, check=True).stdout
+        except (OSError, subprocess.CalledProcessError):
             return None
-        return done.stdout if done.returncode == 0 else None

@@ -36,18 +36,19 @@ def check_links(evidence: Evidence) -> Findings:
     for job in lineage.jobs:
         for path, sha256 in job.inputs.items():
             yield _link(evidence, job, path, sha256)
-    for path in _left_over(lineage):
-        yield Finding(path, "is left over: the report does not come from it", broken=False)
+    if not lineage.of:
+        for path in _left_over(lineage):
+            yield Finding(path, "is left over: the report does not come from it", broken=False)
 
 
 def _left_over(lineage: Lineage) -> list[str]:
     """The first output of each job beside the lineage, and results of which no run record speaks any more."""
-    if lineage.of:
-        return []
     made = {path for job in (*lineage.jobs, *lineage.beside) for path in job.outputs}
-    files = (path for path in (lineage.root / "results" / lineage.run).rglob("*") if path.is_file())
-    names = (path.relative_to(lineage.root).as_posix() for path in files if not path.name.startswith("."))
-    unknown = [name for name in names if name not in made and not name.endswith(SUFFIX)]
+    unknown = []
+    for path in (lineage.root / "results" / lineage.run).rglob("*"):
+        name = path.relative_to(lineage.root).as_posix()
+        if path.is_file() and not path.name.startswith(".") and name not in made and not name.endswith(SUFFIX):
+            unknown.append(name)
     return [*(next(iter(job.outputs)) for job in lineage.beside), *sorted(unknown)]
 
 

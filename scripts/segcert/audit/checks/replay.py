@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from segcert.audit.checks.certificates import images_of
-from segcert.audit.findings import Evidence, Finding, Findings, other_code
+from segcert.audit.findings import Evidence, Finding, Findings, index_of, other_code
 from segcert.data.dataset import PreparedDataset
 from segcert.io.arrays import StoredArrays
 from segcert.networks.runtime import device_name, set_up_torch
@@ -75,9 +75,13 @@ def _predicted_again(root: Path, job: Job) -> Finding | None:
     with tempfile.TemporaryDirectory() as folder:
         again = Path(folder, "again.npz")
         predict_clean(
-            root / _index_of(job), root / params["segmenter"], again,
-            test_images=params["test_images"], pool=params["pool"], device=where[0],
-        )  # fmt: skip
+            root / index_of(job),
+            root / params["segmenter"],
+            again,
+            test_images=params["test_images"],
+            pool=params["pool"],
+            device=where[0],
+        )
         with StoredArrays(again) as made, StoredArrays(root / output) as written:
             if made.keys() != written.keys():
                 return Finding(output, "holds labels of other images than the index names")
@@ -100,7 +104,7 @@ def _drawn_again(root: Path, job: Job, image: str) -> Finding | None:
     votes = load_votes(root / output)
     if image not in votes:
         return Finding(output, f"holds no votes of {image}, which the index names")
-    dataset = PreparedDataset(root / _index_of(job))
+    dataset = PreparedDataset(root / index_of(job))
     sampling = Sampling.from_params(params, float(record["wildcards"]["sigma"]), root)
     again = sampling.start(sampling.smoothed_segmenter(dataset, device), dataset, image)()
     return _compared(output, image, votes[image], again, same_hardware=same_hardware)
@@ -128,7 +132,3 @@ def _by_rounding(votes: Votes, again: Votes) -> bool:
         return False
     differences: list[np.ndarray[Any, Any]] = [np.abs(one.astype(int) - other.astype(int)) for one, other in pairs]
     return all(each.max() <= 1 and np.mean(each > 0) <= ROUNDING for each in differences)
-
-
-def _index_of(job: Job) -> str:
-    return next(path for path in job.inputs if path.endswith("/index.csv"))

@@ -47,12 +47,13 @@ def check_page(evidence: Evidence) -> Findings:
         return
     tables: dict[str, pd.DataFrame] = {}
     seen: dict[str, list[int]] = {"main": []}
-    for shown in _Shown.read(evidence.root / page):
-        name, row, column, value, text = shown.table, shown.row, shown.column, shown.value, shown.text
+    reader = _Reader()
+    reader.feed((evidence.root / page).read_text(encoding="utf-8", errors="replace"))
+    for name, row, column, value, text, in_table in reader.found:
         if name not in tables:
             tables[name] = _read_csv(evidence.root / f"reports/{evidence.lineage.run}/tables/{name}.csv")
         table = tables[name]
-        if shown.in_table and row not in seen.setdefault(name, []):
+        if in_table and row not in seen.setdefault(name, []):
             seen[name].append(row)
         if not 0 <= row < len(table) or column not in table:
             yield Finding(page, f"shows {column} of row {row} of {name}.csv, which has none")
@@ -129,13 +130,6 @@ class _Shown(NamedTuple):
     value: str
     text: str
     in_table: bool  # and not in a sentence
-
-    @classmethod
-    def read(cls, path: Path) -> list["_Shown"]:
-        """The numbers of a file."""
-        parser = _Reader()
-        parser.feed(path.read_text(encoding="utf-8", errors="replace"))
-        return parser.found
 
 
 class _Reader(HTMLParser):
