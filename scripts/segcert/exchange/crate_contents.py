@@ -105,12 +105,12 @@ class Contents:
         archives = {}
         for dataset, manifest in self.manifests.items():
             for entry in manifest["archives"]:
-                published: Entity = {}
-                for each in self.cards[dataset]["archives"]:
-                    if each["name"] == entry["name"] or each["sha256"] == entry["sha256"]:
-                        published = each
+                path = f"data/raw/{dataset}/{entry['name']}"
+                archives[path] = entry
+                for published in self.cards[dataset]["archives"]:
+                    if published["name"] == entry["name"] or published["sha256"] == entry["sha256"]:
+                        archives[path] = published | entry
                         break
-                archives[f"data/raw/{dataset}/{entry['name']}"] = published | entry
         return archives
 
     @functools.cached_property
@@ -151,9 +151,8 @@ class Contents:
         for job in self.lineage.jobs:
             for path, sha256 in (job.inputs | job.outputs | job.holds).items():
                 if not re.fullmatch("[0-9a-f]{64}", sha256):
-                    raise CrateError(
-                        f"{job.path}: says {sha256!r} of {path}; expected a SHA-256. The record was edited"
-                    )
+                    words = f"{job.path}: says {sha256!r} of {path}; expected a SHA-256. The record was edited"
+                    raise CrateError(words)
             for path, sha256 in job.inputs.items():
                 if self.made.get(path, sha256) != sha256:
                     raise CrateError(f"{path}: was made again after {job.name} read it; run snakemake first")

@@ -72,10 +72,8 @@ def _decided_again(evidence: Evidence, job: Job, name: str) -> Findings:
                 if not _same_map(maps, image, decided.radii.levels, taus, votes.sigma):
                     yield Finding(written_labels, f"the votes of {image} give another radius map than is written")
                     continue
-                other = []
-                for kind, made in decided.rows.items():
-                    if not _same_rows(made, written[kind].get(image, [])):
-                        other.append(kind)
+                rows = decided.rows.items()
+                other = [kind for kind, made in rows if not _same_rows(made, written[kind].get(image, []))]
                 message = f"the votes of {image} give other {' and '.join(other)} than are written"
                 yield unless(not other, written_labels, message)
             for image in sorted(lacking):

@@ -4,7 +4,6 @@ import secrets
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -72,6 +71,7 @@ def _predicted_again(root: Path, job: Job) -> Finding | None:
     where = _device_of(job)
     if where is None:
         return Finding(output, f"was made on {job.record['device']}, and cannot be made again here", broken=False)
+    device, same_hardware = where
     with tempfile.TemporaryDirectory() as folder:
         again = Path(folder, "again.npz")
         predict_clean(
@@ -80,7 +80,7 @@ def _predicted_again(root: Path, job: Job) -> Finding | None:
             again,
             test_images=params["test_images"],
             pool=params["pool"],
-            device=where[0],
+            device=device,
         )
         with StoredArrays(again) as made, StoredArrays(root / output) as written:
             if made.keys() != written.keys():
@@ -89,10 +89,9 @@ def _predicted_again(root: Path, job: Job) -> Finding | None:
     worst = max(shares, key=shares.__getitem__)
     if shares[worst] == 0:
         return None
-    rounding = not where[1] and shares[worst] <= ROUNDING
-    return Finding(
-        output, f"the prediction of {worst}, made again, differs in {shares[worst]:.2%} of its pixels", not rounding
-    )
+    rounding = not same_hardware and shares[worst] <= ROUNDING
+    words = f"the prediction of {worst}, made again, differs in {shares[worst]:.2%} of its pixels"
+    return Finding(output, words, broken=not rounding)
 
 
 def _drawn_again(root: Path, job: Job, image: str) -> Finding | None:
@@ -112,23 +111,24 @@ def _drawn_again(root: Path, job: Job, image: str) -> Finding | None:
 
 def _compared(output: str, image: str, votes: Votes, again: Votes, *, same_hardware: bool) -> Finding | None:
     written, made = votes.arrays(), again.arrays()
-    other = sorted(
-        name
-        for name in made.keys() | written.keys()
-        if name not in made or name not in written or not np.array_equal(made[name], written[name], equal_nan=True)
-    )
+    other = made.keys() ^ written.keys()
+    for name in made.keys() & written.keys():
+        if not np.array_equal(made[name], written[name], equal_nan=True):
+            other.add(name)
     if not other:
         return None
     if same_hardware or not _by_rounding(votes, again):
-        return Finding(output, f"the votes of {image}, drawn again, give other {', '.join(other)}")
+        return Finding(output, f"the votes of {image}, drawn again, give other {', '.join(sorted(other))}")
     words = f"the votes of {image}, drawn again on another processor, differ by one in a few counts, as rounding may"
     return Finding(output, words, broken=False)
 
 
 def _by_rounding(votes: Votes, again: Votes) -> bool:
     """Whether counts differ by one at most, and few of them do."""
-    pairs = ((votes.selection, again.selection), (votes.estimation, again.estimation))
-    if any(one.shape != other.shape for one, other in pairs):
-        return False
-    differences: list[np.ndarray[Any, Any]] = [np.abs(one.astype(int) - other.astype(int)) for one, other in pairs]
-    return all(each.max() <= 1 and np.mean(each > 0) <= ROUNDING for each in differences)
+    for one, other in ((votes.selection, again.selection), (votes.estimation, again.estimation)):
+        if one.shape != other.shape:
+            return False
+        difference = np.abs(one.astype(int) - other.astype(int))
+        if difference.max() > 1 or np.mean(difference > 0) > ROUNDING:
+            return False
+    return True

@@ -59,8 +59,8 @@ def check_page(evidence: Evidence) -> Findings:
             yield Finding(page, f"shows {column} of row {row} of {name}.csv, which has none")
             continue
         stated = float(table[column].iloc[row])
-        agrees = _equal(value, stated) and _rounds_to(text, stated)
-        yield unless(agrees, page, f"shows {text} ({value}) where row {row} of {name}.csv has {column} {stated}")
+        message = f"shows {text} ({value}) where row {row} of {name}.csv has {column} {stated}"
+        yield unless(_shows(value, text, stated), page, message)
     for name, rows in seen.items():
         complete = rows == list(range(len(tables.get(name, ()))))
         yield unless(complete and rows, page, f"does not show every row of {name}.csv once, in order")
@@ -101,24 +101,21 @@ def _read_csv(source: Path | io.StringIO) -> pd.DataFrame:
         return pd.DataFrame()
 
 
-def _equal(text: str, value: float) -> bool:
-    try:
-        return float(text) == value or (math.isnan(float(text)) and math.isnan(value))
-    except ValueError:
-        return False
-
-
-def _rounds_to(text: str, value: float) -> bool:
-    """Whether a text shows a value, rounded to the digits of the text."""
-    if math.isnan(value) or math.isinf(value):
-        return text == ("n/a" if math.isnan(value) else f"{value:g}")
+def _shows(value: str, text: str, stated: float) -> bool:
+    """Compare a number of a page: its exact value, and its text, which is rounded to the digits that it shows."""
     share = 100 if text.endswith("%") else 1
     try:
+        if math.isnan(stated):
+            return math.isnan(float(value)) and text == "n/a"
+        if float(value) != stated:
+            return False
+        if math.isinf(stated):
+            return text == f"{stated:g}"
         shown = decimal.Decimal(text.removesuffix("%"))
         half = decimal.Decimal(5).scaleb(int(shown.as_tuple().exponent) - 1)
     except (decimal.InvalidOperation, ValueError):
         return False
-    return abs(shown - share * decimal.Decimal(value)) <= half * (1 + decimal.Decimal(TOLERANCE))
+    return abs(shown - share * decimal.Decimal(stated)) <= half * (1 + decimal.Decimal(TOLERANCE))
 
 
 class _Shown(NamedTuple):
