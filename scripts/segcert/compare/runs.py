@@ -149,6 +149,7 @@ def _read_images(folder: Path) -> dict[str, str]:
                 images = read_header(arrays)
             found |= {image: about["origin"]["image"] for image, about in images.items()}
         except (OSError, KeyError, ValueError) as error:
-            words = f"{path}: not a whole votes file ({error}); delete it and run snakemake again"
-            raise CompareError(words) from error
+            raise CompareError(
+                f"{path}: not a whole votes file ({error}); delete it and run snakemake again"
+            ) from error
     return found

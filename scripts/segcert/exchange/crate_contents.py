@@ -151,8 +151,9 @@ class Contents:
         for job in self.lineage.jobs:
             for path, sha256 in (job.inputs | job.outputs | job.holds).items():
                 if not re.fullmatch("[0-9a-f]{64}", sha256):
-                    words = f"{job.path}: says {sha256!r} of {path}; expected a SHA-256. The record was edited"
-                    raise CrateError(words)
+                    raise CrateError(
+                        f"{job.path}: says {sha256!r} of {path}; expected a SHA-256. The record was edited"
+                    )
             for path, sha256 in job.inputs.items():
                 if self.made.get(path, sha256) != sha256:
                     raise CrateError(f"{path}: was made again after {job.name} read it; run snakemake first")
