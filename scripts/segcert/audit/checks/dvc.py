@@ -79,29 +79,23 @@ def _pointer(evidence: Evidence, pointer: str, ignored: GitIgnoreSpec) -> Findin
     if there is None:
         yield Finding(pointer, f"names another content than {folder}/ holds; which, DVC's cache does not say; {AGAIN}")
         return
-    records = {job.path: job for job in evidence.lineage.jobs}
+    lineage = evidence.lineage
+    records = {job.path: job for job in lineage.jobs}
     for path in sorted(here.keys() | there.keys()):
         file = f"{folder}/{path}"
+        # Other runs may lie in the same folder.
+        own = file.startswith((f"results/{lineage.run}/", f"reports/{lineage.run}/", f"{TRAIL}/"))
+        of_run = own or file in lineage.makers or file in records
         if here.get(path) == there.get(path):
             yield None
         elif path not in here:
-            yield Finding(file, f"is gone, and {pointer} names it", broken=_is_of_run(evidence, file))
+            yield Finding(file, f"is gone, and {pointer} names it", broken=of_run)
         elif path not in there:
-            yield Finding(file, f"is not in {pointer}; {AGAIN}", broken=_is_of_run(evidence, file))
+            yield Finding(file, f"is not in {pointer}; {AGAIN}", broken=of_run)
         elif file in records and _cached(evidence.root, there[path]).exists():
             yield _other_record(records[file], _cached(evidence.root, there[path]), f"the one that {pointer} names")
         else:
-            yield Finding(file, f"is another than {pointer} names; {AGAIN}", broken=_is_of_run(evidence, file))
-
-
-def _is_of_run(evidence: Evidence, path: str) -> bool:
-    """Whether a file belongs to the audited run, and not to another one in the same folder."""
-    lineage = evidence.lineage
-    return (
-        path in lineage.makers
-        or path.startswith((f"results/{lineage.run}/", f"reports/{lineage.run}/", f"{TRAIL}/"))
-        or path in {job.path for job in lineage.jobs}
-    )
+            yield Finding(file, f"is another than {pointer} names; {AGAIN}", broken=of_run)
 
 
 def _directory_digest(files: dict[str, str]) -> str:

@@ -23,12 +23,10 @@ ROUNDING = 0.001  # share of the counts that another processor, which rounds sum
 
 
 def drawn_again(images: int, seed: int | None = None) -> dict[str, Callable[[Evidence], Findings]]:
-    """The check that draws votes of some images again, by its title; none for no images.
+    """The check that draws votes of some images again, by its title.
 
     `seed` chooses the images; without it, chance does.
     """
-    if not images:
-        return {}
     chosen = secrets.randbelow(2**32) if seed is None else seed
 
     def check_votes_again(evidence: Evidence) -> Findings:
