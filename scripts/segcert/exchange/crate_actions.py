@@ -76,11 +76,11 @@ class Work:
 
     def add_actions(self) -> list[str]:
         """Add the steps and the actions; return the @id of the actions."""
-        steps = self.steps()
+        first: dict[str, Job] = {}
         for job in self.jobs:
-            step = _step_id(job)
-            about = {"position": str(steps.index(step)), "workExample": ref(script_of(job))}
-            self._add(step, "HowToStep", name=job.rule, **about)
+            first.setdefault(_step_id(job), job)
+        for position, (step, job) in enumerate(first.items()):
+            self._add(step, "HowToStep", name=job.rule, position=str(position), workExample=ref(script_of(job)))
         for job in self.jobs:
             self._add_job(job)
         self._add_run()
@@ -197,10 +197,8 @@ class Work:
             words = Config.model_fields[name].description
             parameter = self.crate.add_formal_parameter(name, kind, f"#parameter/{name}", words)
             self.crate.mainEntity.append_to("input", parameter)
-            about = {
-                "value": one_or_many(value) if isinstance(value, list) else value,
-                "exampleOfWork": ref(parameter.id),
-            }
+            shown = one_or_many(value) if isinstance(value, list) else value
+            about = {"value": shown, "exampleOfWork": ref(parameter.id)}
             identifiers.append(self._add(f"#parameter/{name}/value", "PropertyValue", name=name, **about))
         return identifiers
 
