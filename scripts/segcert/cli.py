@@ -96,6 +96,7 @@ def certify(
     sampling = Sampling(sigma, n0, n, seed, batch_size, precision.value, noise.value)
     decision = Decision(tau, alpha, method.value, k)
     check_measurements(measure or [], decide or [], [networks.config["classes"]])
+    thresholds = dict(map(parse_decision, decide or []))
     target = set_up_torch(device.value, threads)
     cases = []
     for path in images:  # all are checked before the first is drawn
@@ -107,9 +108,17 @@ def certify(
         smoothed = networks.smoothed(image, sampling, target, BlockStore(store) if store else None)
         votes = smoothed.sample(image.unit(), n0, n, measurements=asked, keep_draws=keep_draws)
         document = write_certificate(
-            path, out, image=image, votes=extended_from(votes, out, path), networks=networks, sampling=sampling,
-            decision=decision, measurements=asked, thresholds=dict(map(parse_decision, decide or [])), radii=radius_map,
-        )  # fmt: skip
+            path,
+            out,
+            image=image,
+            votes=extended_from(votes, out, path),
+            networks=networks,
+            sampling=sampling,
+            decision=decision,
+            measurements=asked,
+            thresholds=thresholds,
+            radii=radius_map,
+        )
         _say(f"{path}: {1 - document['abstain']:.1%} certified at radius {document['certificate']['radius']:.4g}")
     _say(f"Written to {out}; in words: segcert explain {out / images[0].stem}.certificate.json")
 
@@ -139,10 +148,8 @@ def verify(
     from segcert.single_image.verify import verify as check
 
     document = read_certificate(certificate)
-    for line in check(
-        certificate, document, draws=draws, device=set_up_torch(device.value, threads),
-        image_path=image, segmenter=segmenter, denoiser=denoiser,
-    ):  # fmt: skip
+    elsewhere = {"image_path": image, "segmenter": segmenter, "denoiser": denoiser}
+    for line in check(certificate, document, draws=draws, device=set_up_torch(device.value, threads), **elsewhere):
         _say(f"agrees: {line}")
 
 
@@ -278,7 +285,8 @@ def diff(
     except (CompareError, LineageError) as error:
         _say(f"segcert: {error}", err=True)
         raise typer.Exit(2) from None
-    _say((to_json if as_json else to_text)(*runs, records, metrics, intervals))
+    in_words = to_json if as_json else to_text
+    _say(in_words(*runs, records, metrics, intervals))
     raise typer.Exit(0 if records.same and metrics.identical and intervals.identical else 1)
 
 

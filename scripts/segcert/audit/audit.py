@@ -16,7 +16,6 @@ from segcert.audit.checks.settings import check_settings
 from segcert.audit.checks.tables import check_collection, check_page, check_tables
 from segcert.audit.findings import Evidence, Finding, Findings, FreshDigests
 from segcert.provenance.lineage import Lineage
-from segcert.provenance.records import SUFFIX
 
 Check = Callable[[Evidence], Findings]
 
@@ -76,12 +75,12 @@ class Audit:
     def first(self) -> Finding | None:
         """The first broken link in the order of the work; None where every link holds."""
         broken = [finding for outcome in self.outcomes for finding in outcome.broken]
-        return min(broken, key=lambda finding: self.lineage.place(_artifact(finding.path)), default=None)
+        return min(broken, key=lambda finding: self.lineage.place(finding.artifact), default=None)
 
     @functools.cached_property
     def downstream(self) -> list[str]:
         """Every file that was made from the first broken link, directly or not."""
-        return self.lineage.downstream(_artifact(self.first.path)) if self.first else []
+        return self.lineage.downstream(self.first.artifact) if self.first else []
 
     def as_json(self) -> dict[str, Any]:
         """The audit as plain JSON."""
@@ -97,11 +96,12 @@ class Audit:
     def as_artifact(self) -> dict[str, Any]:
         """The audit as plain JSON without the seconds that it took and the texts of errors: the same in each run."""
         document = self.as_json()
-        findings = [finding for check in document["checks"] for finding in check["findings"]]
         for check in document["checks"]:
             del check["seconds"]
-        for finding in [*findings, *filter(None, [document["first_broken"]])]:
-            del finding["error"]
+            for finding in check["findings"]:
+                del finding["error"]
+        if document["first_broken"]:
+            del document["first_broken"]["error"]
         return document
 
 
@@ -114,17 +114,14 @@ def audit(run: str, root: str | Path = ".", checks: dict[str, Check] = CHECKS, o
     evidence = Evidence(lineage, FreshDigests(lineage.root))
     outcomes = []
     for title, check in checks.items():
-        start, found = time.monotonic(), list[Finding]()
-        count = 0
+        start, count = time.monotonic(), 0
+        found: list[Finding] = []
         try:
-            for count, finding in enumerate(check(evidence), start=1):  # noqa: B007
-                found += [finding] if finding else []
+            for finding in check(evidence):
+                count += 1
+                if finding:
+                    found.append(finding)
         except Exception as error:  # of a file that is spoiled in a way of its own: what others find has to be said
             found.append(Finding(f"results/{run}", f"the check that {title} ended early", error=repr(error)))
         outcomes.append(Outcome(title, count, found, round(time.monotonic() - start, 2)))
     return Audit(lineage, outcomes)
-
-
-def _artifact(path: str) -> str:
-    """The artifact that a file speaks of: a run record stands for what it stands beside."""
-    return path.removesuffix(SUFFIX)

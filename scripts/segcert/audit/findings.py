@@ -9,6 +9,7 @@ from pathlib import Path
 import segcert
 from segcert.provenance.code import CodeFile
 from segcert.provenance.lineage import Job, Lineage
+from segcert.provenance.records import SUFFIX
 from segcert.provenance.snakemake_metadata import known_artifacts
 
 CHUNK = 2**20
@@ -29,6 +30,11 @@ class Finding:
     error: str = ""
 
     @property
+    def artifact(self) -> str:
+        """The artifact that the file speaks of: a run record stands for what it stands beside."""
+        return self.path.removesuffix(SUFFIX)
+
+    @property
     def text(self) -> str:
         """The message, and the error in parentheses."""
         return f"{self.message} ({' '.join(self.error.split())})" if self.error else self.message
@@ -47,38 +53,43 @@ class FreshDigests:
     """SHA-256 and MD5 of the files of a checkout, each read once and no cache trusted."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root
-        self._known: dict[str, tuple[str, str] | None] = {}
+        self._root = root
+        self._both = functools.cache(self._read)
 
     def sha256(self, path: str) -> str | None:
         """SHA-256 of a file, or None if it is not there."""
-        both = self._of(path)
-        return both and both[0]
+        return self._both(path)[0]
 
     def md5(self, path: str) -> str | None:
         """MD5, which DVC names files by, or None if the file is not there."""
-        both = self._of(path)
-        return both and both[1]
+        return self._both(path)[1]
 
-    def _of(self, path: str) -> tuple[str, str] | None:
-        if path not in self._known:
-            self._known[path] = _read(self.root / path) if (self.root / path).is_file() else None
-        return self._known[path]
+    def _read(self, path: str) -> tuple[str, str] | tuple[None, None]:
+        if not (self._root / path).is_file():
+            return None, None
+        sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
+        with (self._root / path).open("rb") as file:
+            while chunk := file.read(CHUNK):
+                sha256.update(chunk)
+                md5.update(chunk)
+        return sha256.hexdigest(), md5.hexdigest()
 
 
 def other_code(job: Job) -> Finding | None:
     """A notice if the library at hand is not the code that a job ran, so that nothing can be made again by it."""
     library = Path(segcert.__file__).parents[1]
-    changed = [
-        name
-        for name, digest in job.record["code"].items()
-        if name.startswith("segcert/")
-        and not ((library / name).exists() and CodeFile.read(library / name).digest == digest)
-    ]
-    if not changed:
-        return None
-    words = f"`{job.name}` ran with another {changed[0]} than is here, so it was not done again"
-    return Finding(next(iter(job.outputs)), words, broken=False)
+    for name, digest in job.record["code"].items():
+        if not name.startswith("segcert/"):
+            continue
+        if not (library / name).exists() or CodeFile.read(library / name).digest != digest:
+            words = f"`{job.name}` ran with another {name} than is here, so it was not done again"
+            return Finding(next(iter(job.outputs)), words, broken=False)
+    return None
+
+
+def index_of(job: Job) -> str:
+    """The index of the data set that a job read."""
+    return next(path for path in job.inputs if path.endswith("/index.csv"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,12 +108,3 @@ class Evidence:
     def root(self) -> Path:
         """The checkout."""
         return self.lineage.root
-
-
-def _read(path: Path) -> tuple[str, str]:
-    sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            sha256.update(chunk)
-            md5.update(chunk)
-    return sha256.hexdigest(), md5.hexdigest()

@@ -1,18 +1,36 @@
-"""An audit as a page of the report, and as JSON beside it."""
+"""An audit as a page of the report, with the lineage of the run as a figure, and as JSON beside it."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
+import networkx
 from matplotlib.figure import Figure
 
 from segcert.audit.audit import Audit
-from segcert.audit.lineage_figure import Stage, lineage_figure
 from segcert.io.atomic import atomic_file
 from segcert.provenance.lineage import Lineage
-from segcert.provenance.records import SUFFIX
 from segcert.report.html import render
 from segcert.report.style import inline_figure
 from segcert.results.kinds import certificates_of, sigma_of
+from segcert.results.labels import CLASS_COLORS
+
+# The worst first, in colours that the colour-blind can tell apart; the words stand in the boxes as well.
+STATES = {
+    "broken": CLASS_COLORS[5],
+    "made from what is broken": CLASS_COLORS[1],
+    "dirty tree": CLASS_COLORS[4],
+    "": "#FFFFFF",
+}
+
+
+class Stage(NamedTuple):
+    """A rule of the run: how many jobs it had, how many files they made, and its state (one of STATES)."""
+
+    jobs: int
+    files: int
+    state: str
 
 
 def write_audit(audit: Audit) -> Path:
@@ -25,37 +43,67 @@ def write_audit(audit: Audit) -> Path:
     return page
 
 
-def figure_of(audit: Audit) -> Figure:
-    """The lineage of the audited run as a figure."""
-    return lineage_figure(*_stages(audit))
-
-
-def _stages(audit: Audit) -> tuple[dict[str, Stage], set[tuple[str, str]]]:
-    """The rules of the run in the order of the work, and which of them read what which others made."""
-    lineage = audit.lineage
-    broken = {finding.path.removesuffix(SUFFIX) for each in audit.outcomes for finding in each.broken}
-    below = set(lineage.downstream(*broken))
-    stages: dict[str, Stage] = {}
-    for job in lineage.jobs:
-        made = set(job.outputs) | set(job.holds)
-        before = stages.get(job.rule, Stage(0, 0, ""))
-        states = ["broken", "made from what is broken", "dirty tree", ""]
-        state = (
-            "broken" if broken & made
-            else "made from what is broken" if below & made
-            else "dirty tree" if job.clean is False
-            else ""
-        )  # fmt: skip
-        worst = min(before.state, state, key=states.index)
-        stages[job.rule] = Stage(before.jobs + 1, before.files + len(made), worst)
-    reads = {
-        (lineage.makers[path].rule, job.rule) for job in lineage.jobs for path in job.inputs if path in lineage.makers
-    }
-    return stages, {(source, target) for source, target in reads if source != target}
-
-
 def _dirty(lineage: Lineage) -> list[str]:
     """Names of the certificates that were made from uncommitted code, themselves or what they rest on."""
-    jobs = [job for job in lineage.jobs if job.rule == "certify"]
-    dirty = [job for job in jobs if any(each.clean is False for each in [*lineage.upstream(job), job])]
-    return [f"{job.name} {sigma_of(certificate)}" for job in dirty for certificate in certificates_of(job.outputs)]
+    names = []
+    for job in lineage.jobs:
+        if job.rule == "certify" and any(each.clean is False for each in [*lineage.upstream(job), job]):
+            names += [f"{job.name} {sigma_of(certificate)}" for certificate in certificates_of(job.outputs)]
+    return names
+
+
+def figure_of(audit: Audit) -> Figure:
+    """The lineage of the audited run as a figure: its stages from the data to the page, and what is wrong with them."""
+    lineage = audit.lineage
+    broken = {finding.artifact for outcome in audit.outcomes for finding in outcome.broken}
+    below = set(lineage.downstream(*broken))
+    stages: dict[str, Stage] = {}
+    reads = set()
+    for job in lineage.jobs:
+        made = set(job.outputs) | set(job.holds)
+        if broken & made:
+            state = "broken"
+        elif below & made:
+            state = "made from what is broken"
+        else:
+            state = "dirty tree" if job.clean is False else ""
+        before = stages.get(job.rule, Stage(0, 0, ""))
+        worst = min(before.state, state, key=list(STATES).index)
+        stages[job.rule] = Stage(before.jobs + 1, before.files + len(made), worst)
+        for path in job.inputs:
+            maker = lineage.makers.get(path)
+            if maker and maker.rule != job.rule:
+                reads.add((maker.rule, job.rule))
+    return lineage_figure(stages, reads)
+
+
+def lineage_figure(stages: Mapping[str, Stage], reads: set[tuple[str, str]]) -> Figure:
+    """A box per rule, and an arrow from each rule to those that read its files; `reads` holds (made by, read by)."""
+    graph: networkx.DiGraph[str] = networkx.transitive_reduction(networkx.DiGraph(sorted(reads)))
+    graph.add_nodes_from(stages)
+    layers = [sorted(layer, key=list(stages).index) for layer in networkx.topological_generations(graph)]
+    tallest = max(map(len, layers))
+    places = {}
+    for column, layer in enumerate(layers):
+        for row, rule in enumerate(layer):
+            places[rule] = column, tallest / len(layer) * (row + 0.5)
+    figure = Figure(figsize=(1.45 * len(layers), max(2.5, 0.75 * tallest)))
+    axes = figure.subplots()
+    axes.set(xlim=(-0.55, len(layers) - 0.45), ylim=(tallest, 0))
+    axes.axis("off")
+    arrow = {"arrowstyle": "-|>", "color": "#7a828a", "shrinkA": 26, "shrinkB": 30, "lw": 0.8}
+    for source, target in sorted(graph.edges):  # networkx leaves them in the order of a set, which no two runs share
+        axes.annotate("", places[target], places[source], zorder=1, arrowprops=arrow)
+    for rule, stage in stages.items():
+        words = f"{rule.replace('_', ' ')}\n{_count(stage.jobs, 'job')}, {_count(stage.files, 'file')}"
+        if stage.state:
+            words += f"\n{stage.state}"
+        box = {"boxstyle": "round,pad=0.35", "facecolor": STATES[stage.state], "edgecolor": "#5b6570", "lw": 0.8}
+        axes.text(
+            *places[rule], words, ha="center", va="center", zorder=2, fontsize=7, color="black", wrap=True, bbox=box
+        )
+    return figure
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"

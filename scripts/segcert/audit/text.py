@@ -4,7 +4,6 @@ import contextlib
 from collections.abc import Iterator
 
 from segcert.audit.audit import Audit
-from segcert.audit.findings import Finding
 from segcert.provenance.lineage import Job, Lineage, LineageError
 from segcert.results.kinds import certificates_of, sigma_of
 from segcert.results.tables import MODEL
@@ -22,7 +21,8 @@ def audit_in_words(audit: Audit) -> str:
     for outcome in audit.outcomes:
         for kind, findings in (("Broken", outcome.broken), ("Notice", outcome.notices)):
             if findings:
-                lines += ["", f"{kind}: {outcome.title}", *_first(findings)]
+                shown = [f"{finding.path}: {finding.text}" for finding in findings]
+                lines += ["", f"{kind}: {outcome.title}", *_first(shown)]
     return "\n".join([*lines, "", *_verdict(audit)])
 
 
@@ -35,15 +35,13 @@ def _verdict(audit: Audit) -> Iterator[str]:
     yield f"The audit of {audit.lineage.run} FAILED. The first broken link:"
     yield f"  {audit.first.path}: {audit.first.text}"
     yield f"Made from it, directly or not: {len(audit.downstream)} files"
-    yield from (f"  {path}" for path in audit.downstream[:SHOWN])
-    if len(audit.downstream) > SHOWN:
-        yield f"  and {len(audit.downstream) - SHOWN} more"
+    yield from _first(audit.downstream)
 
 
-def _first(findings: list[Finding]) -> Iterator[str]:
-    yield from (f"  {finding.path}: {finding.text}" for finding in findings[:SHOWN])
-    if len(findings) > SHOWN:
-        yield f"  and {len(findings) - SHOWN} more"
+def _first(lines: list[str]) -> Iterator[str]:
+    yield from (f"  {line}" for line in lines[:SHOWN])
+    if len(lines) > SHOWN:
+        yield f"  and {len(lines) - SHOWN} more"
 
 
 def way_of(lineage: Lineage, key: str) -> str:
@@ -59,9 +57,8 @@ def way_of(lineage: Lineage, key: str) -> str:
     for job in lineage.jobs:
         if job.rule == "certify":
             pairing = [str(job.record["wildcards"].get(name, "")) for name in MODEL if name != "sigma"]
-            rows |= {
-                (*pairing, sigma_of(certificate)): (job, certificate) for certificate in certificates_of(job.outputs)
-            }
+            for certificate in certificates_of(job.outputs):
+                rows[*pairing, sigma_of(certificate)] = job, certificate
     row = rows.get(tuple(named.get(name, "") for name in MODEL))
     if row is None:
         known = ", ".join("/".join(each) for each in list(rows)[:SHOWN])
@@ -71,15 +68,15 @@ def way_of(lineage: Lineage, key: str) -> str:
     for job in [*lineage.upstream(deciding), deciding]:
         if job.record["wildcards"].get("sigma", named["sigma"]) != named["sigma"]:  # votes of another row
             continue
-        git = job.record["git"]
-        state = {True: "", False: ", dirty tree", None: ""}[job.clean]
-        lines.append(f"{job.name}  ({job.record['started']}, commit {str(git['commit'])[:12]}{state})")
-        lines += [f"  read  {sha256[:16]}  {path}" for path, sha256 in job.inputs.items() if path not in lineage.makers]
-        lines += [
-            f"  made  {sha256[:16]}  {path}"
-            for path, sha256 in job.outputs.items()
-            if job is not deciding or path.startswith(f"{certificate}.")
-        ]
+        commit = str(job.record["git"]["commit"])[:12]
+        state = ", dirty tree" if job.clean is False else ""
+        lines.append(f"{job.name}  ({job.record['started']}, commit {commit}{state})")
+        for path, sha256 in job.inputs.items():
+            if path not in lineage.makers:
+                lines.append(f"  read  {sha256[:16]}  {path}")
+        for path, sha256 in job.outputs.items():
+            if job is not deciding or path.startswith(f"{certificate}."):
+                lines.append(f"  made  {sha256[:16]}  {path}")
         if job.holds:
             lines.append(f"  holds {len(job.holds)} files, such as {next(iter(job.holds))}")
     return "\n".join(lines)

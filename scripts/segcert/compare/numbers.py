@@ -74,10 +74,10 @@ def moved_intervals(a: Lineage, b: Lineage) -> Numbers:
 
 def _compare_files(a: Lineage, b: Lineage, file: str, keys: Sequence[str], numbers: Sequence[str]) -> Numbers:
     paths = [Path(run.root, "results", run.run, f"{file}.parquet") for run in (a, b)]
-    rows_a, rows_b = (read_numbers(path, [*NAMES, *keys], ["sigma"], numbers) for path in paths)
-    missing_a, missing_b = missing_columns(numbers, rows_a.columns, rows_b.columns)
+    tables = [read_numbers(path, [*NAMES, *keys], ["sigma"], numbers) for path in paths]
+    missing_a, missing_b = missing_columns(numbers, *(table.columns for table in tables))
     shared = [name for name in numbers if name not in {*missing_a, *missing_b}]
-    rows_a, rows_b = (rows.replace([np.inf, -np.inf], np.nan) for rows in (rows_a, rows_b))
+    rows_a, rows_b = (table.replace([np.inf, -np.inf], np.nan) for table in tables)
     compared = compare_numbers(rows_a, rows_b, [*MODEL, *keys], shared)
     return dataclasses.replace(compared, missing_a=missing_a, missing_b=missing_b)
 

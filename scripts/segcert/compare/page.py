@@ -88,9 +88,8 @@ def _about(run: ComparedRun) -> dict[str, Any]:
 def _promise(run: ComparedRun) -> str:
     """What the certificates of a run promise, in words."""
     method, alpha = run.settings["method"], run.settings["alpha"]
-    if METHODS[method].takes_k:
-        return f"{METHODS[method].guarantee} (alpha = {alpha:g}, k = {run.settings['k']})"
-    return f"{METHODS[method].guarantee} (alpha = {alpha:g})"
+    k = f", k = {run.settings['k']}" if METHODS[method].takes_k else ""
+    return f"{METHODS[method].guarantee} (alpha = {alpha:g}{k})"
 
 
 def _differing_settings(runs: Sequence[ComparedRun]) -> dict[str, list[str]]:
@@ -112,10 +111,8 @@ def _notices(runs: Sequence[ComparedRun]) -> Iterator[tuple[str, str]]:
     if len({_promise(run) for run in runs}) > 1:
         words = "A certified pixel does not mean the same in each; the table of runs says what each promises."
         if weaker:
-            words += (
-                f" Weaker than the paper's: {', '.join(weaker)}. There single certified pixels may be wrong, so more "
-                "of them is no better certificate."
-            )
+            words += f" Weaker than the paper's: {', '.join(weaker)}."
+            words += " There single certified pixels may be wrong, so more of them is no better certificate."
         yield "These runs promise different things.", words
     elif weaker:
         yield (
@@ -167,9 +164,7 @@ def _notices(runs: Sequence[ComparedRun]) -> Iterator[tuple[str, str]]:
 
 def _pairing_notices(first: ComparedRun, run: ComparedRun) -> Iterator[tuple[str, str]]:
     for dataset, (_, note) in same_images(first, run).items():
-        if dataset not in set(first.certificates["dataset"]):
-            continue
-        if note in NOT_PAIRED:
+        if note in NOT_PAIRED and dataset in set(first.certificates["dataset"]):
             yield f"{run.name} is not paired with {first.name} on {dataset}:", f"{NOT_PAIRED[note]}."
         elif note == BY_NAME:
             yield (

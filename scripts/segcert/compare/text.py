@@ -5,7 +5,7 @@ import dataclasses
 import json
 import math
 import textwrap
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pandas as pd
@@ -40,28 +40,17 @@ def to_json(a: Lineage, b: Lineage, records: RecordsDiff, metrics: Numbers, inte
 
 
 def _numbers_as_json(numbers: Numbers) -> dict[str, Any]:
-    def rows(table: pd.DataFrame) -> list[dict[Hashable, Any]]:
-        return table.astype(object).where(table.notna(), None).to_dict("records")
-
-    return {
-        "identical": numbers.identical,
-        "rows": rows(numbers.table),
-        "only_a": rows(numbers.only_a),
-        "only_b": rows(numbers.only_b),
-        "missing_a": numbers.missing_a,
-        "missing_b": numbers.missing_b,
-    }
+    tables = {"rows": numbers.table, "only_a": numbers.only_a, "only_b": numbers.only_b}
+    document: dict[str, Any] = {"identical": numbers.identical}
+    for name, table in tables.items():
+        document[name] = table.astype(object).where(table.notna(), None).to_dict("records")
+    return document | {"missing_a": numbers.missing_a, "missing_b": numbers.missing_b}
 
 
 def to_text(a: Lineage, b: Lineage, records: RecordsDiff, metrics: Numbers, intervals: Numbers) -> str:
     """All that differs: causes, what follows from them, numbers."""
-    parts = [
-        [f"A  {_about(a)}", f"B  {_about(b)}"],
-        list(_causes(records)),
-        list(_files(records)),
-        [*_metrics(metrics), *_intervals(intervals)],
-    ]
-    return "\n\n".join("\n".join(part) for part in parts)
+    lines = [f"A  {_about(a)}", f"B  {_about(b)}", "", *_causes(records), "", *_files(records), ""]
+    return "\n".join([*lines, *_metrics(metrics), *_intervals(intervals)])
 
 
 def _about(lineage: Lineage) -> str:
@@ -114,10 +103,12 @@ def _change(cause: Cause) -> str:
 
 def _value(value: Any) -> str:
     if isinstance(value, list):
-        text = ", ".join(" ".join(map(str, each)) if isinstance(each, list) else str(each) for each in value)
-        return text if len(text) <= SHORT else f"{len(value)} entries"
-    text = str(value)
-    return text if len(text) <= SHORT else f"{text[:12]}..."
+        entries = [" ".join(map(str, each)) if isinstance(each, list) else str(each) for each in value]
+        text, shortened = ", ".join(entries), f"{len(value)} entries"
+    else:
+        text = str(value)
+        shortened = f"{text[:12]}..."
+    return text if len(text) <= SHORT else shortened
 
 
 def _files(records: RecordsDiff) -> Iterator[str]:
@@ -135,10 +126,8 @@ def _files(records: RecordsDiff) -> Iterator[str]:
             why.append(f"by {', '.join(causes)}")
         if above := dict.fromkeys(name.split()[0] for job in jobs for name in job.follows):
             why.append(f"follows {', '.join(above)}")
-        if unexplained := sum(not (job.causes or job.follows) for job in jobs):
-            why.append(
-                f"{unexplained} without a cause in the records: not deterministic, or not made by the recorded job"
-            )
+        if count := sum(not (job.causes or job.follows) for job in jobs):
+            why.append(f"{count} without a cause in the records: not deterministic, or not made by the recorded job")
         yield from _wrap(f"  {rule:<16} {len(jobs):>3} of {records.matched[rule]:>3} jobs  ", "; ".join(why))
 
 
@@ -200,7 +189,5 @@ def _signed(value: float) -> str:
 
 
 def _wrap(head: str, text: str) -> list[str]:
-    indent = " " * len(head)
-    return textwrap.wrap(
-        text, WIDTH, initial_indent=head, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
-    )
+    wrapper = textwrap.TextWrapper(WIDTH, head, " " * len(head), break_long_words=False, break_on_hyphens=False)
+    return wrapper.wrap(text)

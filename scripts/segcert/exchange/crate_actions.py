@@ -71,9 +71,7 @@ class Work:
                 if name == "segcert":
                     continue
                 purl = f"pkg:pypi/{name}@{quote(version)}"
-                purls.add(purl)
-                if not self.crate.get(purl):
-                    self._add(purl, "SoftwareApplication", name=name, softwareVersion=version, url=purl)
+                purls.add(self._add(purl, "SoftwareApplication", name=name, softwareVersion=version, url=purl))
         return sorted(purls)
 
     def add_actions(self) -> list[str]:
@@ -134,19 +132,16 @@ class Work:
         identifiers = []
         for name, value in (job.record["wildcards"] | varied).items():
             if isinstance(value, str | int | float):
-                identifiers.append(f"#value/{quote(f'{name}={value}')}")
-                if not self.crate.get(identifiers[-1]):
-                    self._add(identifiers[-1], "PropertyValue", name=name, value=value)
+                identifier = f"#value/{quote(f'{name}={value}')}"
+                identifiers.append(self._add(identifier, "PropertyValue", name=name, value=value))
         return identifiers
 
     def _add_usage(self, job: Job) -> list[str]:
         """The time and the memory of a job as PropertyValues; their @id."""
         identifiers = []
         for key, (name, unit) in USED.items():
-            identifiers.append(f"#usage/{_artifact(job)}/{key}")
-            term = f"urn:segcert:record:{key}"
-            value = job.record[key]
-            self._add(identifiers[-1], "PropertyValue", name=name, propertyID=term, unitCode=unit, value=value)
+            about = {"propertyID": f"urn:segcert:record:{key}", "unitCode": unit, "value": job.record[key]}
+            identifiers.append(self._add(f"#usage/{_artifact(job)}/{key}", "PropertyValue", name=name, **about))
         return identifiers
 
     def _add_run(self) -> None:
@@ -202,14 +197,17 @@ class Work:
             words = Config.model_fields[name].description
             parameter = self.crate.add_formal_parameter(name, kind, f"#parameter/{name}", words)
             self.crate.mainEntity.append_to("input", parameter)
-            identifiers.append(f"#parameter/{name}/value")
             shown = one_or_many(value) if isinstance(value, list) else value
-            self._add(identifiers[-1], "PropertyValue", name=name, value=shown, exampleOfWork=ref(parameter.id))
+            about = {"value": shown, "exampleOfWork": ref(parameter.id)}
+            identifiers.append(self._add(f"#parameter/{name}/value", "PropertyValue", name=name, **about))
         return identifiers
 
-    def _add(self, identifier: str, kind: str, **properties: Any) -> None:
-        filled = {name: value for name, value in properties.items() if value not in ([], None)}
-        self.crate.add_jsonld({"@id": identifier, "@type": kind, **filled})
+    def _add(self, identifier: str, kind: str, **properties: Any) -> str:
+        """Add an entity, unless it is there; return its @id."""
+        if not self.crate.get(identifier):
+            filled = {name: value for name, value in properties.items() if value not in ([], None)}
+            self.crate.add_jsonld({"@id": identifier, "@type": kind, **filled})
+        return identifier
 
 
 def script_of(job: Job) -> str:

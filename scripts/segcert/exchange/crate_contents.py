@@ -105,12 +105,12 @@ class Contents:
         archives = {}
         for dataset, manifest in self.manifests.items():
             for entry in manifest["archives"]:
-                published: Entity = {}
-                for each in self.cards[dataset]["archives"]:
-                    if each["name"] == entry["name"] or each["sha256"] == entry["sha256"]:
-                        published = each
+                path = f"data/raw/{dataset}/{entry['name']}"
+                archives[path] = entry
+                for published in self.cards[dataset]["archives"]:
+                    if published["name"] == entry["name"] or published["sha256"] == entry["sha256"]:
+                        archives[path] = published | entry
                         break
-                archives[f"data/raw/{dataset}/{entry['name']}"] = published | entry
         return archives
 
     @functools.cached_property

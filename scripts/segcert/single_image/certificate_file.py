@@ -61,9 +61,8 @@ def write_certificate(
     certificate = certify(votes, decision.tau, decision.alpha, decision.method, k=decision.k)
     body = describe(certificate, votes, image, networks.config["classes"], measurements, thresholds or {})
     map_of_radii = radius_map(votes, alpha=decision.alpha, method=decision.method).radius if radii else None
-    picture = np.clip(
-        paint(to_rgb(image.unit()), certificate.labels, 4 if max(certificate.labels.shape) <= 512 else 1), 0, 1
-    )
+    scale = 4 if max(certificate.labels.shape) <= 512 else 1
+    picture = np.clip(paint(to_rgb(image.unit()), certificate.labels, scale), 0, 1)
 
     files = {kind: out / f"{path.stem}.{kind}" for kind in ("labels.png", "overlay.png", "votes.npz")}
     with atomic_file(files["labels.png"]) as part:
@@ -75,6 +74,10 @@ def write_certificate(
         files["radius.tif"] = out / f"{path.stem}.radius.tif"
         with atomic_file(files["radius.tif"]) as part:
             tifffile.imwrite(part, map_of_radii.astype("f4"))
+    denoiser = None
+    if networks.denoiser:
+        digest = networks.digests["denoiser"]
+        denoiser = {"path": str(networks.denoiser), "digest": digest, "steps": networks.denoising_steps}
     document = {
         "format": FORMAT,
         "segcert": segcert.__version__,
@@ -87,12 +90,7 @@ def write_certificate(
         },
         "networks": {
             "segmenter": {"path": str(networks.segmenter), "digest": networks.digests["segmenter"]},
-            "denoiser": networks.denoiser
-            and {
-                "path": str(networks.denoiser),
-                "digest": networks.digests["denoiser"],
-                "steps": networks.denoising_steps,
-            },
+            "denoiser": denoiser,
         },
         "sampling": dataclasses.asdict(sampling) | {"device": votes.origin["device"]},
         **body,

@@ -13,9 +13,9 @@ def explain(document: dict[str, Any]) -> str:
     guarantee = settings["guarantee"].replace("1 - alpha", f"{1 - settings['alpha']:.12g}")
     guarantee = guarantee.replace("fewer than k", f"fewer than {settings['k']}")
     guarantee = guarantee.replace("the share alpha", f"the share {settings['alpha']:g}")
+    in_channels = f"{channels} channels" if channels > 1 else f"{channels} channel"
     lines = [
-        f"Certificate of {image['path']} ({width}x{height} pixels, {channels} "
-        f"channel{'s' if channels > 1 else ''}, SHA-256 {image['sha256'][:12]}...)",
+        f"Certificate of {image['path']} ({width}x{height} pixels, {in_channels}, SHA-256 {image['sha256'][:12]}...)",
         "",
         "What is guaranteed",
         f"  {100 - percent:.1f}% of the pixels are certified; {percent:.1f}% abstain, and nothing is said about them.",
@@ -34,9 +34,7 @@ def explain(document: dict[str, Any]) -> str:
         f"{settings['sigma']:g}, tau = {settings['tau']:g}.)",
     ]
     if METHODS[settings["method"]].weaker:
-        lines.append(
-            "  This is weaker than the guarantee of segcertify and holm, under which no pixel at all is wrong."
-        )
+        lines += ["  This is weaker than the guarantee of segcertify and holm, under which no pixel at all is wrong."]
     if settings["earlier_n"]:
         earlier = ", ".join(map(str, settings["earlier_n"]))
         lines += [
@@ -49,15 +47,11 @@ def explain(document: dict[str, Any]) -> str:
             f"  (for changed images on that grid, of {image['bits']} bits).",
         ]
     else:
-        lines.append(
-            "  The noise was float32: sound in real numbers; `--noise exact` also excludes effects of rounding."
-        )
+        lines += ["  The noise was float32: sound in real numbers; `--noise exact` also excludes effects of rounding."]
     lines += ["", "The structures (pixels certified, and at most with all that abstain)"]
-    lines += [
-        f"  {each['name']}: {each['area_low']} to {each['area_high']} pixels"
-        for each in document["classes"]
-        if each["id"]
-    ]
+    for each in document["classes"]:
+        if each["id"]:
+            lines.append(f"  {each['name']}: {each['area_low']} to {each['area_high']} pixels")
     if document["measurements"]:
         alpha = document["measurements"][0]["alpha"]
         lines += [
@@ -67,10 +61,8 @@ def explain(document: dict[str, Any]) -> str:
         ]
         lines += [_measurement(each) for each in document["measurements"]]
     if "radius.tif" in document["files"]:
-        lines += [
-            "",
-            f"Radius map: all its radii at once with error probability {settings['alpha']:g}, on top of the above.",
-        ]
+        words = f"Radius map: all its radii at once with error probability {settings['alpha']:g}, on top of the above."
+        lines += ["", words]
     lines += ["", "It says nothing about whether a label is medically right, and segcert is no medical device."]
     return "\n".join(lines)
 

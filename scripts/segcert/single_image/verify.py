@@ -46,15 +46,10 @@ def verify(
     image_path = Path(image_path or document["image"]["path"])
     _require_file(image_path, document["image"]["sha256"])
     recorded = document["networks"]
-    if segmenter is None and is_program(recorded["segmenter"]["path"]):
-        raise DocumentError(
-            f"{recorded['segmenter']['path']}: is a program, which is code; if you would run it: --segmenter "
-            f"{recorded['segmenter']['path']}"
-        )
-    in_front = recorded["denoiser"] or {}
-    networks = Networks.load(
-        segmenter or recorded["segmenter"]["path"], denoiser or in_front.get("path"), in_front.get("steps", 1)
-    )
+    named, in_front = recorded["segmenter"]["path"], recorded["denoiser"] or {}
+    if segmenter is None and is_program(named):
+        raise DocumentError(f"{named}: is a program, which is code; if you would run it: --segmenter {named}")
+    networks = Networks.load(segmenter or named, denoiser or in_front.get("path"), in_front.get("steps", 1))
     for name, digest in networks.digests.items():
         _same(f"the {name}", digest, recorded[name] and recorded[name]["digest"])
     votes = Votes.load(folder / document["files"]["votes.npz"]["path"])
@@ -73,16 +68,14 @@ def verify(
         raise DocumentError(f"{label_file}: {error}") from error
     wrong = [name for name, value in json.loads(json.dumps(body)).items() if document[name] != value]
     if wrong or not np.array_equal(certificate.labels, labels):
-        raise DocumentError(
-            f"{path}: the votes give another {', '.join(wrong) or 'label map'} than is written; certify the image again"
-        )
+        other = ", ".join(wrong) or "label map"
+        raise DocumentError(f"{path}: the votes give another {other} than is written; certify the image again")
     checked.append("the votes give the labels and all that the certificate says")
 
     sampling = Sampling(**{key: value for key, value in document["sampling"].items() if key != "device"})
-    if device.type != document["sampling"]["device"]:
-        raise DocumentError(
-            f"the votes were drawn on {document['sampling']['device']}, whose noise differs; use its kind"
-        )
+    drawn_on = document["sampling"]["device"]
+    if device.type != drawn_on:
+        raise DocumentError(f"the votes were drawn on {drawn_on}, whose noise differs; use its kind")
     smoothed = networks.smoothed(image, sampling, device)
     smoothed.check(votes, image.unit())
     if (votes.n0, votes.n) != (sampling.n0, sampling.n):
@@ -104,9 +97,8 @@ def _compare(votes: Votes, label_maps: dict[int, npt.NDArray[np.uint8]], path: s
     for row, label_map in label_maps.items():
         areas = np.bincount(label_map.ravel(), minlength=len(class_ids))
         left["selection" if row < votes.n0 else "estimation"] -= label_map == class_ids
-        if not np.array_equal(areas, votes.areas[row]) or (
-            kept is not None and not np.array_equal(label_map, kept[row])
-        ):
+        same = np.array_equal(areas, votes.areas[row]) and (kept is None or np.array_equal(label_map, kept[row]))
+        if not same:
             raise DocumentError(
                 f"{path}: draw {row} gives areas {areas.tolist()}, the votes say {votes.areas[row].tolist()} "
                 "(another machine may round a few pixels otherwise)"

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from matplotlib.text import Annotation
 
-from segcert.audit.lineage_figure import Stage, lineage_figure
+from segcert.audit.page import Stage, lineage_figure
 from segcert.report.timings import COLUMNS, read_jobs, stage_figure, stage_table
 
 HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from segcert.audit.findings import Evidence, Finding, Findings, other_code, unless
+from segcert.audit.findings import Evidence, Finding, Findings, index_of, other_code, unless
 from segcert.data.dataset import PreparedDataset
 from segcert.io.arrays import StoredArrays
 from segcert.networks.folders import denoiser_digest, segmenter_digest
@@ -46,8 +46,7 @@ def _decided_again(evidence: Evidence, job: Job, name: str) -> Findings:
     """Decide the votes of one noise level again; `name` is what the names of its certificate's files begin with."""
     root, params = evidence.root, job.record["params"]
     written_labels = f"{name}{ARRAYS['labels']}"
-    index = next(path for path in job.inputs if path.endswith("/index.csv"))
-    dataset = PreparedDataset(root / index)
+    dataset = PreparedDataset(root / index_of(job))
     about = {key: job.record["wildcards"][key] for key in WILDCARDS}
     tables = {kind: f"{name}{suffix}" for kind, suffix in CERTIFIED_TABLES.items() if kind != "budget"}  # a forecast
     written = {kind: _rows_of(root / path) for kind, path in tables.items()}
@@ -57,9 +56,11 @@ def _decided_again(evidence: Evidence, job: Job, name: str) -> Findings:
     predicted = next(path for path in job.inputs if "/predictions/" in path)
     with StoredArrays(root / written_labels) as labels, StoredArrays(root / predicted) as predictions:
         left = {image for names in (labels, maps.levels, *written.values()) for image in names}
-        for path in (path for path in job.inputs if "/votes/" in path and f"/{Path(name).name}/" in path):
+        for path in job.inputs:
+            if "/votes/" not in path or f"/{Path(name).name}/" not in path:
+                continue
             sampling = evidence.lineage.makers[path]
-            expected, lacking = drawn_from(sampling, root), set(images_of(sampling, root))
+            expected, lacking = _drawn_from(sampling, root), set(images_of(sampling, root))
             for image, votes in votes_of(dataset, root / path):
                 left.discard(image)
                 lacking.discard(image)
@@ -71,10 +72,8 @@ def _decided_again(evidence: Evidence, job: Job, name: str) -> Findings:
                 if not _same_map(maps, image, decided.radii.levels, taus, votes.sigma):
                     yield Finding(written_labels, f"the votes of {image} give another radius map than is written")
                     continue
-                other = []
-                for kind, made in decided.rows.items():
-                    if not same_rows(made, written[kind].get(image, [])):
-                        other.append(kind)
+                rows = decided.rows.items()
+                other = [kind for kind, made in rows if not _same_rows(made, written[kind].get(image, []))]
                 message = f"the votes of {image} give other {' and '.join(other)} than are written"
                 yield unless(not other, written_labels, message)
             for image in sorted(lacking):
@@ -86,26 +85,22 @@ def _decided_again(evidence: Evidence, job: Job, name: str) -> Findings:
 def images_of(sampling: Job, root: Path) -> list[str]:
     """The images whose votes a sampling job has to hold: those of its shard, as the index lists them."""
     params = sampling.record["params"]
-    dataset = PreparedDataset(root / next(path for path in sampling.inputs if path.endswith("/index.csv")))
+    dataset = PreparedDataset(root / index_of(sampling))
     shard = int(sampling.record["wildcards"]["shard"])
     return dataset.names("test", params["settings"]["test_images"])[shard :: params["shards"]]
 
 
-def drawn_from(sampling: Job, root: Path) -> dict[str, Any]:
+def _drawn_from(sampling: Job, root: Path) -> dict[str, Any]:
     """What the votes of a sampling job have to be drawn with: networks, code, sigma, n0, n, seed, noise, pool."""
     params = sampling.record["params"]
     denoiser = params["denoiser"] and root / params["denoiser"]
-    return {
+    expected = {
         "segmenter": segmenter_digest(root / params["segmenter"]),
         "denoiser": denoiser_digest(denoiser, params["denoising_steps"]),
         "code": params["code"],
         "sigma": float(sampling.record["wildcards"]["sigma"]),
-        "n0": params["n0"],
-        "n": params["n"],
-        "seed": params["seed"],
-        "noise": params["noise"],
-        "pool": params["pool"],
     }
+    return expected | {name: params[name] for name in ("n0", "n", "seed", "noise", "pool")}
 
 
 def _origin(path: str, image: str, votes: Votes, expected: Mapping[str, Any]) -> Finding | None:
@@ -124,23 +119,23 @@ def _same_map(maps: SavedRadii, image: str, levels: npt.NDArray[np.uint8], taus:
 
 def _rows_of(path: Path) -> dict[str, list[dict[str, Any]]]:
     """The rows of a table, by image."""
-    frame = pd.read_parquet(path)
     rows: dict[str, list[dict[str, Any]]] = {}
-    for row in frame.to_dict("records"):
+    for row in pd.read_parquet(path).to_dict("records"):
         rows.setdefault(row["image"], []).append({str(key): value for key, value in row.items()})
     return rows
 
 
-def same_rows(made: Sequence[Mapping[str, Any]], written: Sequence[Mapping[str, Any]]) -> bool:
+def _same_rows(made: Sequence[Mapping[str, Any]], written: Sequence[Mapping[str, Any]]) -> bool:
     """Whether rows say the same, number by number; NaN is NaN."""
-    return len(made) == len(written) and all(
-        one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
-        for one, other in zip(made, written, strict=True)
-    )
-
-
-def _same(one: Any, other: Any) -> bool:
-    return bool(one == other) or (_is_nan(one) and _is_nan(other))
+    if len(made) != len(written):
+        return False
+    for one, other in zip(made, written, strict=True):
+        if one.keys() != other.keys():
+            return False
+        for key, value in one.items():
+            if value != other[key] and not (_is_nan(value) and _is_nan(other[key])):
+                return False
+    return True
 
 
 def _is_nan(value: Any) -> bool:

@@ -5,50 +5,39 @@ import hashlib
 import io
 import re
 import subprocess
-from collections.abc import Collection, Iterable
-from pathlib import Path
 
 from segcert.audit.findings import Evidence, Finding, Findings, unless
 from segcert.provenance.code import syntax_digest
 from segcert.provenance.digests import value_digest
-from segcert.provenance.lineage import Job
 
-PLAIN = re.compile(r"[0-9a-f]+ \w[\w./-]*")  # a commit and a path; of other paths git has no files
+PLAIN = re.compile(r"[0-9a-f]+:\w[\w./-]*")  # a commit and a path; of other paths git has no files
 SHOWN = 3  # changed files that a finding names
 
 
 def check_code(evidence: Evidence) -> Findings:
     """The code that a job names is the code that its digest stands for, and that its commit holds."""
-    jobs = evidence.lineage.jobs
-    clean = [job.record for job in jobs if job.clean]
-    wanted = {(record["git"]["commit"], f"scripts/{name}") for record in clean for name in record["code"]}
-    history = History(evidence.root, wanted)
-    for job in jobs:
-        yield from _code_of(job, history)
-
-
-def _code_of(job: Job, history: "History") -> Findings:
-    record, output = job.record, next(iter(job.outputs))
-    if value_digest(record["code"]) != record["params"].get("code"):
-        yield Finding(output, f"the code in the run record of `{job.name}` is not what its digest stands for")
-        return
-    commit = record["git"]["commit"]
-    if not job.clean:
-        changed = _listed(record["git"]["changed"])
-        where = f"a dirty tree: commit {commit} with changes in {changed}" if commit else "outside of a git checkout"
-        yield Finding(output, f"`{job.name}` ran from {where}", broken=False)
-    elif not history.has(commit):
-        yield Finding(output, f"`{job.name}` ran from commit {commit}, which git does not know here", broken=False)
-    else:
-        for name, digest in record["code"].items():
-            same = history.code(commit, f"scripts/{name}") == digest
-            message = f"`{job.name}` names commit {commit}, which holds another scripts/{name} than ran"
-            yield unless(same, output, message)
-
-
-def _listed(files: list[str]) -> str:
-    more = f" and {len(files) - SHOWN} more" if len(files) > SHOWN else ""
-    return ", ".join(files[:SHOWN]) + more
+    history = History(evidence)
+    for job in evidence.lineage.jobs:
+        record, output = job.record, next(iter(job.outputs))
+        commit = record["git"]["commit"]
+        if value_digest(record["code"]) != record["params"].get("code"):
+            yield Finding(output, f"the code in the run record of `{job.name}` is not what its digest stands for")
+        elif not job.clean and not commit:
+            yield Finding(output, f"`{job.name}` ran from outside of a git checkout", broken=False)
+        elif not job.clean:
+            files = record["git"]["changed"]
+            changed = ", ".join(files[:SHOWN])
+            if len(files) > SHOWN:
+                changed += f" and {len(files) - SHOWN} more"
+            where = f"a dirty tree: commit {commit} with changes in {changed}"
+            yield Finding(output, f"`{job.name}` ran from {where}", broken=False)
+        elif not history.has(commit):
+            yield Finding(output, f"`{job.name}` ran from commit {commit}, which git does not know here", broken=False)
+        else:
+            for name, digest in record["code"].items():
+                same = history.code(commit, f"scripts/{name}") == digest
+                message = f"`{job.name}` names commit {commit}, which holds another scripts/{name} than ran"
+                yield unless(same, output, message)
 
 
 def check_environment(evidence: Evidence) -> Findings:
@@ -56,42 +45,47 @@ def check_environment(evidence: Evidence) -> Findings:
 
     Packages that were imported in another version than the locked one are a notice.
     """
-    jobs = evidence.lineage.jobs
-    clean = [job.record for job in jobs if job.clean]
-    wanted = {(record["git"]["commit"], lock) for record in clean for lock in record["locks"]}
-    history = History(evidence.root, wanted)
-    for job in jobs:
+    history = History(evidence)
+    for job in evidence.lineage.jobs:
         record, output = job.record, next(iter(job.outputs))
         if value_digest(record["environment"]) != record["params"].get("environment"):
             yield Finding(output, f"the packages in the record of `{job.name}` are not what their digest stands for")
             continue
         if job.clean and history.has(record["git"]["commit"]):
             for lock, sha256 in record["locks"].items():
-                same = history.file(record["git"]["commit"], lock) == sha256
+                same = history.sha256(record["git"]["commit"], lock) == sha256
                 yield unless(same, output, f"`{job.name}` ran with another {lock} than its commit holds")
-        other = ", ".join(_not_locked(job))
-        yield unless(not other, output, f"`{job.name}` ran outside of the locked environment: {other}", broken=False)
-
-
-def _not_locked(job: Job) -> Iterable[str]:
-    for name, version in job.record["packages"].items():
-        locked = [entry.split()[0] for entry in job.record["environment"].get(name, version).split(", ")]
-        if version not in locked:
-            yield f"{name} {version} instead of {' or '.join(locked)}"
+        other = []
+        for name, version in record["packages"].items():
+            locked = [entry.split()[0] for entry in record["environment"].get(name, version).split(", ")]
+            if version not in locked:
+                other.append(f"{name} {version} instead of {' or '.join(locked)}")
+        message = f"`{job.name}` ran outside of the locked environment: {', '.join(other)}"
+        yield unless(not other, output, message, broken=False)
 
 
 class History:
-    """Files of commits, from git; nothing where there is no git.
+    """The code and the lock files of the commits that jobs ran from, by one process of git; nothing without git."""
 
-    wanted: those that will be asked for, as (commit, path). One process of git reads them all.
-    """
-
-    def __init__(self, root: Path, wanted: Collection[tuple[str, str]]) -> None:
-        self.root = root
+    def __init__(self, evidence: Evidence) -> None:
+        self.root = evidence.root
         self.has = functools.cache(self._has)
-        self.file = functools.cache(self._file)
-        plain = [each for each in wanted if PLAIN.fullmatch(f"{each[0]} {each[1]}") and ".." not in each[1]]
-        self._files = self._read(sorted(f"{commit}:{path}" for commit, path in plain))
+        wanted = set()
+        for job in evidence.lineage.jobs:
+            if job.clean:
+                commit, scripts = job.record["git"]["commit"], [f"scripts/{name}" for name in job.record["code"]]
+                wanted |= {f"{commit}:{path}" for path in (*scripts, *job.record["locks"])}
+        names = sorted(name for name in wanted if PLAIN.fullmatch(name) and ".." not in name)
+        answers = io.BytesIO(self._run("cat-file", "--batch", said="".join(f"{name}\n" for name in names)) or b"")
+        self._files = {}
+        for name in names:
+            # Git answers each with `<id> blob <size>` and the content, or with `<name> missing`.
+            match answers.readline().split():
+                case [_, kind, size] if size.isdigit():
+                    content = answers.read(int(size))
+                    answers.readline()
+                    if kind == b"blob":
+                        self._files[name] = content
 
     def _has(self, commit: str) -> bool:
         return self._run("cat-file", "-e", f"{commit}^{{commit}}") is not None
@@ -101,28 +95,14 @@ class History:
         source = self._files.get(f"{commit}:{path}")
         return None if source is None else syntax_digest(source, path)
 
-    def _file(self, commit: str, path: str) -> str | None:
+    def sha256(self, commit: str, path: str) -> str | None:
         """SHA-256 of a file of a commit."""
         content = self._files.get(f"{commit}:{path}")
         return None if content is None else hashlib.sha256(content).hexdigest()
 
-    def _read(self, names: list[str]) -> dict[str, bytes]:
-        """Contents by `commit:path`. Git answers each: `<id> blob <size>` and the content, or `<name> missing`."""
-        answers = io.BytesIO(self._run("cat-file", "--batch", said="".join(f"{name}\n" for name in names)) or b"")
-        files = {}
-        for name in names:
-            match answers.readline().split():
-                case [_, kind, size] if size.isdigit():
-                    content = answers.read(int(size))
-                    answers.readline()
-                    if kind == b"blob":
-                        files[name] = content
-        return files
-
     def _run(self, *arguments: str, said: str = "") -> bytes | None:
         command = ["git", *arguments]
         try:
-            done = subprocess.run(command, cwd=self.root, input=said.encode(), capture_output=True, check=False)
-        except OSError:
+            return subprocess.run(command, cwd=self.root, input=said.encode(), capture_output=True, check=True).stdout
+        except (OSError, subprocess.CalledProcessError):
             return None
-        return done.stdout if done.returncode == 0 else None

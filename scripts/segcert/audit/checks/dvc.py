@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
@@ -25,7 +24,8 @@ AGAIN = "to version what is there: snakemake -R version_data version_models vers
 
 def check_pointers(evidence: Evidence) -> Findings:
     """Each pointer names the files of its folder; differences in other runs of the folder are notices."""
-    ignored = _ignored(evidence.root)
+    exceptions = evidence.root / ".dvcignore"
+    ignored = GitIgnoreSpec.from_lines(exceptions.read_text().splitlines() if exceptions.exists() else [])
     versioned = (evidence.root / CONTENTS).exists()  # packed by the job that writes the pointers
     for pointer in (*POINTERS, f"reports/{evidence.lineage.run}.dvc"):
         if not (evidence.root / pointer).exists():
@@ -46,10 +46,8 @@ def check_trail(evidence: Evidence) -> Findings:
     """The run records of data and models are those that were packed into results/.trail, which results.dvc covers."""
     for job in evidence.lineage.jobs:
         packed = packed_record(job.path.removesuffix(SUFFIX), evidence.root)
-        if not packed.exists() or packed.read_bytes() == (evidence.root / job.path).read_bytes():
-            yield None
-        else:
-            yield _other_record(job, packed, f"{packed.relative_to(evidence.root)}")
+        same = not packed.exists() or packed.read_bytes() == (evidence.root / job.path).read_bytes()
+        yield None if same else _other_record(job, packed, f"{packed.relative_to(evidence.root)}")
 
 
 def _other_record(job: Job, before: Path, where: str) -> Finding:
@@ -68,11 +66,12 @@ def _pointer(evidence: Evidence, pointer: str, ignored: GitIgnoreSpec) -> Findin
     if stated["path"] != Path(pointer).stem or not isinstance(stated["md5"], str):
         raise ValueError(f"it points at {stated['path']!r}")
     folder = f"{Path(pointer).parent / stated['path']}"
-    here = {
-        path: str(evidence.digests.md5(f"{folder}/{path}"))
-        for path in _files(evidence.root / folder)
-        if not ignored.match_file(f"{folder}/{path}")
-    }
+    here = {}
+    for place, _, names in os.walk(evidence.root / folder, followlinks=True):  # some folders are links to larger disks
+        for name in names:
+            path = Path(place, name).relative_to(evidence.root / folder).as_posix()
+            if not ignored.match_file(f"{folder}/{path}"):
+                here[path] = str(evidence.digests.md5(f"{folder}/{path}"))
     if _directory_digest(here) == stated["md5"]:
         yield from (None for _ in here)
         return
@@ -80,41 +79,29 @@ def _pointer(evidence: Evidence, pointer: str, ignored: GitIgnoreSpec) -> Findin
     if there is None:
         yield Finding(pointer, f"names another content than {folder}/ holds; which, DVC's cache does not say; {AGAIN}")
         return
-    records = {job.path: job for job in evidence.lineage.jobs}
+    lineage = evidence.lineage
+    records = {job.path: job for job in lineage.jobs}
     for path in sorted(here.keys() | there.keys()):
         file = f"{folder}/{path}"
+        # Other runs may lie in the same folder.
+        own = file.startswith((f"results/{lineage.run}/", f"reports/{lineage.run}/", f"{TRAIL}/"))
+        of_run = own or file in lineage.makers or file in records
         if here.get(path) == there.get(path):
             yield None
         elif path not in here:
-            yield Finding(file, f"is gone, and {pointer} names it", broken=_is_of_run(evidence, file))
+            yield Finding(file, f"is gone, and {pointer} names it", broken=of_run)
         elif path not in there:
-            yield Finding(file, f"is not in {pointer}; {AGAIN}", broken=_is_of_run(evidence, file))
+            yield Finding(file, f"is not in {pointer}; {AGAIN}", broken=of_run)
         elif file in records and _cached(evidence.root, there[path]).exists():
             yield _other_record(records[file], _cached(evidence.root, there[path]), f"the one that {pointer} names")
         else:
-            yield Finding(file, f"is another than {pointer} names; {AGAIN}", broken=_is_of_run(evidence, file))
-
-
-def _is_of_run(evidence: Evidence, path: str) -> bool:
-    """Whether a file belongs to the audited run, and not to another one in the same folder."""
-    lineage = evidence.lineage
-    return (
-        path in lineage.makers
-        or path.startswith((f"results/{lineage.run}/", f"reports/{lineage.run}/", f"{TRAIL}/"))
-        or path in {job.path for job in lineage.jobs}
-    )
-
-
-def _files(folder: Path) -> Iterator[str]:
-    """The files below a folder, by relative path; folders that are links are followed."""
-    for place, _, names in os.walk(folder, followlinks=True):
-        yield from (Path(place, name).relative_to(folder).as_posix() for name in names)
+            yield Finding(file, f"is another than {pointer} names; {AGAIN}", broken=of_run)
 
 
 def _directory_digest(files: dict[str, str]) -> str:
     """How DVC names a folder: the MD5 of the list of its files, by path."""
-    listed = sorted(({"md5": md5, "relpath": path} for path, md5 in files.items()), key=lambda each: each["relpath"])
-    return f"{hashlib.md5(json.dumps(listed, sort_keys=True).encode(), usedforsecurity=False).hexdigest()}.dir"
+    listed = json.dumps([{"md5": files[path], "relpath": path} for path in sorted(files)])
+    return f"{hashlib.md5(listed.encode(), usedforsecurity=False).hexdigest()}.dir"
 
 
 class Entry(Part):
@@ -138,11 +125,6 @@ def _listing(root: Path, name: str) -> dict[str, str] | None:
 
 def _cached(root: Path, md5: str) -> Path:
     return root / CACHE / md5[:2] / md5[2:]
-
-
-def _ignored(root: Path) -> GitIgnoreSpec:
-    path = root / ".dvcignore"
-    return GitIgnoreSpec.from_lines(path.read_text().splitlines() if path.exists() else [])
 
 
 def _committed(root: Path, pointer: str) -> str | None:

@@ -15,12 +15,9 @@ def check_files(evidence: Evidence) -> Findings:
             if found is None:
                 archive = path in job.holds and path.startswith("data/raw/")  # may be deleted once it was used
                 yield Finding(path, "is not here, so its checksum cannot be compared", broken=not archive)
-            elif found != sha256:
-                yield Finding(
-                    path, f"was changed after `{job.name}` made it: SHA-256 is {found}, the run record says {sha256}"
-                )
             else:
-                yield None
+                words = f"was changed after `{job.name}` made it: SHA-256 is {found}, the run record says {sha256}"
+                yield unless(found == sha256, path, words)
 
 
 def check_links(evidence: Evidence) -> Findings:
@@ -36,18 +33,19 @@ def check_links(evidence: Evidence) -> Findings:
     for job in lineage.jobs:
         for path, sha256 in job.inputs.items():
             yield _link(evidence, job, path, sha256)
-    for path in _left_over(lineage):
-        yield Finding(path, "is left over: the report does not come from it", broken=False)
+    if not lineage.of:
+        for path in _left_over(lineage):
+            yield Finding(path, "is left over: the report does not come from it", broken=False)
 
 
 def _left_over(lineage: Lineage) -> list[str]:
     """The first output of each job beside the lineage, and results of which no run record speaks any more."""
-    if lineage.of:
-        return []
     made = {path for job in (*lineage.jobs, *lineage.beside) for path in job.outputs}
-    files = (path for path in (lineage.root / "results" / lineage.run).rglob("*") if path.is_file())
-    names = (path.relative_to(lineage.root).as_posix() for path in files if not path.name.startswith("."))
-    unknown = [name for name in names if name not in made and not name.endswith(SUFFIX)]
+    unknown = []
+    for path in (lineage.root / "results" / lineage.run).rglob("*"):
+        name = path.relative_to(lineage.root).as_posix()
+        if path.is_file() and not path.name.startswith(".") and name not in made and not name.endswith(SUFFIX):
+            unknown.append(name)
     return [*(next(iter(job.outputs)) for job in lineage.beside), *sorted(unknown)]
 
 
@@ -55,21 +53,15 @@ def _link(evidence: Evidence, job: Job, path: str, sha256: str) -> Finding | Non
     maker = evidence.lineage.makers.get(path)
     if maker:
         made = (maker.outputs | maker.holds)[path]
-        if made == sha256:
-            return None
-        return Finding(
-            next(iter(job.outputs)),
-            f"`{job.name}` read another {path} (SHA-256 {sha256}) than `{maker.name}` made ({made}): it is stale, or a "
-            "record was edited",
-        )
+        words = f"`{job.name}` read another {path} (SHA-256 {sha256}) than `{maker.name}` made ({made})"
+        return unless(made == sha256, next(iter(job.outputs)), f"{words}: it is stale, or a record was edited")
     if path in evidence.made_by_jobs:
         return Finding(path, f"no run record says what made it, and `{job.name}` read it")
     found = evidence.digests.sha256(path)
     if found is None:
         return Finding(path, f"came from outside and is not here; `{job.name}` read SHA-256 {sha256}", broken=False)
-    if found != sha256:
-        return Finding(path, f"came from outside and has changed since `{job.name}` read it: {found}, then {sha256}")
-    return None
+    words = f"came from outside and has changed since `{job.name}` read it: {found}, then {sha256}"
+    return unless(found == sha256, path, words)
 
 
 def check_indexes(evidence: Evidence) -> Findings:

@@ -4,13 +4,12 @@ import secrets
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from segcert.audit.checks.certificates import images_of
-from segcert.audit.findings import Evidence, Finding, Findings, other_code
+from segcert.audit.findings import Evidence, Finding, Findings, index_of, other_code
 from segcert.data.dataset import PreparedDataset
 from segcert.io.arrays import StoredArrays
 from segcert.networks.runtime import device_name, set_up_torch
@@ -24,12 +23,10 @@ ROUNDING = 0.001  # share of the counts that another processor, which rounds sum
 
 
 def drawn_again(images: int, seed: int | None = None) -> dict[str, Callable[[Evidence], Findings]]:
-    """The check that draws votes of some images again, by its title; none for no images.
+    """The check that draws votes of some images again, by its title.
 
     `seed` chooses the images; without it, chance does.
     """
-    if not images:
-        return {}
     chosen = secrets.randbelow(2**32) if seed is None else seed
 
     def check_votes_again(evidence: Evidence) -> Findings:
@@ -72,12 +69,17 @@ def _predicted_again(root: Path, job: Job) -> Finding | None:
     where = _device_of(job)
     if where is None:
         return Finding(output, f"was made on {job.record['device']}, and cannot be made again here", broken=False)
+    device, same_hardware = where
     with tempfile.TemporaryDirectory() as folder:
         again = Path(folder, "again.npz")
         predict_clean(
-            root / _index_of(job), root / params["segmenter"], again,
-            test_images=params["test_images"], pool=params["pool"], device=where[0],
-        )  # fmt: skip
+            root / index_of(job),
+            root / params["segmenter"],
+            again,
+            test_images=params["test_images"],
+            pool=params["pool"],
+            device=device,
+        )
         with StoredArrays(again) as made, StoredArrays(root / output) as written:
             if made.keys() != written.keys():
                 return Finding(output, "holds labels of other images than the index names")
@@ -85,10 +87,9 @@ def _predicted_again(root: Path, job: Job) -> Finding | None:
     worst = max(shares, key=shares.__getitem__)
     if shares[worst] == 0:
         return None
-    rounding = not where[1] and shares[worst] <= ROUNDING
-    return Finding(
-        output, f"the prediction of {worst}, made again, differs in {shares[worst]:.2%} of its pixels", not rounding
-    )
+    rounding = not same_hardware and shares[worst] <= ROUNDING
+    words = f"the prediction of {worst}, made again, differs in {shares[worst]:.2%} of its pixels"
+    return Finding(output, words, broken=not rounding)
 
 
 def _drawn_again(root: Path, job: Job, image: str) -> Finding | None:
@@ -100,7 +101,7 @@ def _drawn_again(root: Path, job: Job, image: str) -> Finding | None:
     votes = load_votes(root / output)
     if image not in votes:
         return Finding(output, f"holds no votes of {image}, which the index names")
-    dataset = PreparedDataset(root / _index_of(job))
+    dataset = PreparedDataset(root / index_of(job))
     sampling = Sampling.from_params(params, float(record["wildcards"]["sigma"]), root)
     again = sampling.start(sampling.smoothed_segmenter(dataset, device), dataset, image)()
     return _compared(output, image, votes[image], again, same_hardware=same_hardware)
@@ -108,27 +109,24 @@ def _drawn_again(root: Path, job: Job, image: str) -> Finding | None:
 
 def _compared(output: str, image: str, votes: Votes, again: Votes, *, same_hardware: bool) -> Finding | None:
     written, made = votes.arrays(), again.arrays()
-    other = sorted(
-        name
-        for name in made.keys() | written.keys()
-        if name not in made or name not in written or not np.array_equal(made[name], written[name], equal_nan=True)
-    )
+    other = made.keys() ^ written.keys()
+    for name in made.keys() & written.keys():
+        if not np.array_equal(made[name], written[name], equal_nan=True):
+            other.add(name)
     if not other:
         return None
     if same_hardware or not _by_rounding(votes, again):
-        return Finding(output, f"the votes of {image}, drawn again, give other {', '.join(other)}")
+        return Finding(output, f"the votes of {image}, drawn again, give other {', '.join(sorted(other))}")
     words = f"the votes of {image}, drawn again on another processor, differ by one in a few counts, as rounding may"
     return Finding(output, words, broken=False)
 
 
 def _by_rounding(votes: Votes, again: Votes) -> bool:
     """Whether counts differ by one at most, and few of them do."""
-    pairs = ((votes.selection, again.selection), (votes.estimation, again.estimation))
-    if any(one.shape != other.shape for one, other in pairs):
-        return False
-    differences: list[np.ndarray[Any, Any]] = [np.abs(one.astype(int) - other.astype(int)) for one, other in pairs]
-    return all(each.max() <= 1 and np.mean(each > 0) <= ROUNDING for each in differences)
-
-
-def _index_of(job: Job) -> str:
-    return next(path for path in job.inputs if path.endswith("/index.csv"))
+    for one, other in ((votes.selection, again.selection), (votes.estimation, again.estimation)):
+        if one.shape != other.shape:
+            return False
+        difference = np.abs(one.astype(int) - other.astype(int))
+        if difference.max() > 1 or np.mean(difference > 0) > ROUNDING:
+            return False
+    return True

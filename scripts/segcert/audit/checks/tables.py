@@ -47,19 +47,20 @@ def check_page(evidence: Evidence) -> Findings:
         return
     tables: dict[str, pd.DataFrame] = {}
     seen: dict[str, list[int]] = {"main": []}
-    for shown in _Shown.read(evidence.root / page):
-        name, row, column, value, text = shown.table, shown.row, shown.column, shown.value, shown.text
+    reader = _Reader()
+    reader.feed((evidence.root / page).read_text(encoding="utf-8", errors="replace"))
+    for name, row, column, value, text, in_table in reader.found:
         if name not in tables:
             tables[name] = _read_csv(evidence.root / f"reports/{evidence.lineage.run}/tables/{name}.csv")
         table = tables[name]
-        if shown.in_table and row not in seen.setdefault(name, []):
+        if in_table and row not in seen.setdefault(name, []):
             seen[name].append(row)
         if not 0 <= row < len(table) or column not in table:
             yield Finding(page, f"shows {column} of row {row} of {name}.csv, which has none")
             continue
         stated = float(table[column].iloc[row])
-        agrees = _equal(value, stated) and _rounds_to(text, stated)
-        yield unless(agrees, page, f"shows {text} ({value}) where row {row} of {name}.csv has {column} {stated}")
+        message = f"shows {text} ({value}) where row {row} of {name}.csv has {column} {stated}"
+        yield unless(_shows(value, text, stated), page, message)
     for name, rows in seen.items():
         complete = rows == list(range(len(tables.get(name, ()))))
         yield unless(complete and rows, page, f"does not show every row of {name}.csv once, in order")
@@ -100,24 +101,21 @@ def _read_csv(source: Path | io.StringIO) -> pd.DataFrame:
         return pd.DataFrame()
 
 
-def _equal(text: str, value: float) -> bool:
-    try:
-        return float(text) == value or (math.isnan(float(text)) and math.isnan(value))
-    except ValueError:
-        return False
-
-
-def _rounds_to(text: str, value: float) -> bool:
-    """Whether a text shows a value, rounded to the digits of the text."""
-    if math.isnan(value) or math.isinf(value):
-        return text == ("n/a" if math.isnan(value) else f"{value:g}")
+def _shows(value: str, text: str, stated: float) -> bool:
+    """Compare a number of a page: its exact value, and its text, which is rounded to the digits that it shows."""
     share = 100 if text.endswith("%") else 1
     try:
+        if math.isnan(stated):
+            return math.isnan(float(value)) and text == "n/a"
+        if float(value) != stated:
+            return False
+        if math.isinf(stated):
+            return text == f"{stated:g}"
         shown = decimal.Decimal(text.removesuffix("%"))
         half = decimal.Decimal(5).scaleb(int(shown.as_tuple().exponent) - 1)
     except (decimal.InvalidOperation, ValueError):
         return False
-    return abs(shown - share * decimal.Decimal(value)) <= half * (1 + decimal.Decimal(TOLERANCE))
+    return abs(shown - share * decimal.Decimal(stated)) <= half * (1 + decimal.Decimal(TOLERANCE))
 
 
 class _Shown(NamedTuple):
@@ -129,13 +127,6 @@ class _Shown(NamedTuple):
     value: str
     text: str
     in_table: bool  # and not in a sentence
-
-    @classmethod
-    def read(cls, path: Path) -> list["_Shown"]:
-        """The numbers of a file."""
-        parser = _Reader()
-        parser.feed(path.read_text(encoding="utf-8", errors="replace"))
-        return parser.found
 
 
 class _Reader(HTMLParser):
