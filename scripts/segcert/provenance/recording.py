@@ -90,13 +90,25 @@ def recorded(job: Any) -> Iterator[dict[str, Any]]:
         record_path(job.output[0]),
         record | {"outputs": outputs, "driver": driver} | found | _end(start, begun) | {"exit": "finished"},
     )
-    # Delete other records of these outputs: of a job for other noise levels, whose place this one takes
-    for path in {other for name in outputs for other in Path(name).parent.glob(f"*{SUFFIX}")}:
-        with contextlib.suppress(RecordError):
-            if path != record_path(job.output[0]) and not outputs.keys().isdisjoint(load_record(path)["outputs"]):
-                path.unlink(missing_ok=True)
+    _retract_others(job, outputs)
     if failure:
         failure.unlink(missing_ok=True)
+
+
+def _retract_others(job: Any, outputs: Mapping[str, str]) -> None:
+    """Delete other records of the outputs of a job: of a job for other noise levels, whose place this one takes.
+
+    Jobs that make the same file are of the same rule and have the same wildcards, and Snakemake sees to it that these
+    stand in the paths of all that a job makes: records elsewhere are not read. A folder may hold those of many shards.
+    """
+    own, fixed = record_path(job.output[0]), [value for _, value in job.wildcards.items()]
+    for folder in {Path(name).parent for name in outputs}:
+        for path in folder.glob(f"*{SUFFIX}"):
+            if path == own or not all(value in str(path) for value in fixed):
+                continue
+            with contextlib.suppress(RecordError):
+                if not outputs.keys().isdisjoint(load_record(path)["outputs"]):
+                    path.unlink(missing_ok=True)
 
 
 def processor() -> str:

@@ -300,6 +300,20 @@ def test_a_record_says_what_was_read_run_and_made(tmp_path):
     json.dumps(record)
 
 
+def test_a_record_takes_the_place_of_others_and_leaves_those_of_other_shards_unread(tmp_path, monkeypatch):
+    for sigmas in (["0.25", "0.5"], ["0.5"]):
+        outputs = [tmp_path / f"seven_{sigma}" for sigma in sigmas]
+        with recorded(job(tmp_path, wildcards={"shard": "seven"}, output=outputs)):
+            for output in outputs:
+                output.write_text("2")
+    assert not record_path(tmp_path / "seven_0.25").exists(), "it speaks of what has another record"
+    record_path(tmp_path / "eight_0.5").write_text("of another shard")
+    monkeypatch.setattr("segcert.provenance.recording.load_record", lambda path: pytest.fail(f"{path} was read"))
+    with recorded(job(tmp_path, wildcards={"shard": "seven"}, output=outputs)):
+        pass
+    assert sorted(path.name[:9] for path in tmp_path.glob("*.record.json")) == ["eight_0.5", "seven_0.5"]
+
+
 def test_a_failed_job_says_why_in_one_line_and_leaves_no_record(tmp_path):
     log = tmp_path / "log.txt"
     with pytest.raises(SystemExit, match="segcert: rule stage: too bad"), recorded(job(tmp_path, log=[log])):
