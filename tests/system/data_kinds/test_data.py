@@ -217,5 +217,5 @@ def test_another_split_or_an_exclusion_prepares_one_set_again(two_sets):
 def test_jobs_run_the_library_of_their_own_checkout(two_sets):
     """Also where another one is installed, as it is here: code digests speak of what stands beside the Snakefile."""
     two_sets.edit("scripts/segcert/data/prepare.py", "images prepared", "images of this very checkout prepared")
-    two_sets.snakemake(two_sets.targets[0], configfile=two_sets.configfile)
+    two_sets.snakemake("--force", two_sets.targets[0], configfile=two_sets.configfile)
     assert "of this very checkout" in (two_sets.path / "logs/prepare/montgomery.log").read_text()
