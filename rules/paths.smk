@@ -38,9 +38,11 @@ STAGES_TABLE = f"{TABLES}/stages.csv"
 DATA_SUMMARY = f"{TABLES}/data_{{dataset}}.json"
 DATA_PAGE = f"{REPORT}/data.html"
 # Figures that have nothing to show are left out.
-WITHOUT = [] if ASKED.diffusion else ["denoisers"]
-WITHOUT += [] if ASKED.learned_segmenters or ASKED.learned_denoisers else ["training"]
-CURVES = [name for name in PRINTED if name not in WITHOUT]
+CURVES = list(PRINTED)
+if not ASKED.diffusion:
+    CURVES.remove("denoisers")
+if not (ASKED.learned_segmenters or ASKED.learned_denoisers):
+    CURVES.remove("training")
 SEGMENTERS = [f"{model}-{regime}" for model, regime in ASKED.models]
 PICTURED = ASKED.diffusion or ["none"]
 VIEWER = f"{REPORT}/viewer/{{dataset}}"

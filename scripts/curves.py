@@ -6,7 +6,7 @@ from segcert.results.tables import read_table
 
 
 def training(files, params):
-    """What the figure `training` is drawn from, and the part of each data set."""
+    """The source of the figure `training`, and the part of each data set."""
     histories = read_histories(
         dict(zip(params.segmenters, files.segmenters, strict=True)),
         dict(zip(params.denoisers, files.denoiser_histories, strict=True)),

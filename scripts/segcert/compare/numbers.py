@@ -1,4 +1,4 @@
-"""Which numbers differ between runs, and by how much: from their certificates and intervals, image by image."""
+"""Numbers that differ between runs, and by how much: from their certificates and intervals, image by image."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence

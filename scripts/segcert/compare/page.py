@@ -86,7 +86,7 @@ def _about(run: ComparedRun) -> dict[str, Any]:
 
 
 def _promise(run: ComparedRun) -> str:
-    """What the certificates of a run promise, in words."""
+    """The promise of a run's certificates, in words."""
     method, alpha = run.settings["method"], run.settings["alpha"]
     k = f", k = {run.settings['k']}" if METHODS[method].takes_k else ""
     return f"{METHODS[method].guarantee} (alpha = {alpha:g}{k})"
@@ -106,7 +106,7 @@ def _differing_settings(runs: Sequence[ComparedRun]) -> dict[str, list[str]]:
 
 
 def _notices(runs: Sequence[ComparedRun]) -> Iterator[tuple[str, str]]:
-    """What a reader has to know before comparing: (heading, words), most serious first."""
+    """Notices for a reader who compares: (heading, words), most serious first."""
     weaker = [f"{run.name} ({run.settings['method']})" for run in runs if METHODS[run.settings["method"]].weaker]
     if len({_promise(run) for run in runs}) > 1:
         words = "A certified pixel does not mean the same in each; the table of runs says what each promises."

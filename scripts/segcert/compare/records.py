@@ -1,4 +1,4 @@
-"""What differs between two runs, by their run records: causes first, then what follows from them.
+"""Differences between two runs, by their run records: causes first, then what follows from them.
 
 Jobs are matched by rule and wildcards; the name of a run, and paths that hold it, are no difference. The digests are
 those that the records state: whether files still are what their records say is for an audit.
@@ -180,7 +180,7 @@ def _changed_inputs(key: JobKey, a: _Side, b: _Side) -> tuple[list[Change], list
 
 
 def _changed_job(key: JobKey, a: _Side, b: _Side) -> Iterator[Change]:
-    """What changed in a job itself: parameters, code, packages, settings, the commit."""
+    """Changes in a job itself: parameters, code, packages, settings, the commit."""
     old, new = a.jobs[key].record, b.jobs[key].record
     for name, values in _differing(a.parameters(key, b), b.parameters(key, a)):
         yield "parameter", name.split(".")[-1], values, name

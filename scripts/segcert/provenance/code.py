@@ -34,18 +34,22 @@ HAVE_DOCSTRINGS = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionD
 LEVELS = frozenset({"debug", "info", "warning", "error", "exception", "critical", "log"})  # of a logger's methods
 
 
-def code_digest(script: str | Path, *loaded: str | Path, root: str | Path | None = None) -> str:
+def code_digest(script: str | Path, *loaded: str | Path, root: str | Path | None = None, words: bool = False) -> str:
     """SHA-256 over `code_files`: one digest for all the code that a script runs."""
-    return value_digest(code_files(script, *loaded, root=root))
+    return value_digest(code_files(script, *loaded, root=root, words=words))
 
 
-def code_files(script: str | Path, *loaded: str | Path, root: str | Path | None = None) -> dict[str, str]:
+def code_files(
+    script: str | Path, *loaded: str | Path, root: str | Path | None = None, words: bool = False
+) -> dict[str, str]:
     """SHA-256 of the syntax trees of `script` and of all that it imports from under `root`, by relative name.
 
-    `root` is by default the folder of the script; `loaded` are modules there that it loads by name.
+    `root` is by default the folder of the script; `loaded` are modules there that it loads by name. With `words` those
+    of errors and log lines count too.
     """
     closure = import_closure(script, *loaded, root=root)
-    return {name: CodeFile.read(path).digest for name, path in closure.items()}
+    files = {name: CodeFile.read(path) for name, path in closure.items()}
+    return {name: file.full_digest if words else file.digest for name, file in files.items()}
 
 
 def syntax_digest(source: bytes, name: str) -> str:
@@ -69,8 +73,7 @@ def target_digest(target: str) -> str | None:
         inner = root.joinpath(*modules)
         for file in (inner.with_suffix(".py"), inner / "__init__.py"):
             if file.is_file():
-                closure = import_closure(file, root=root)
-                return value_digest({name: CodeFile.read(path).full_digest for name, path in closure.items()})
+                return code_digest(file, root=root, words=True)
     return None
 
 
@@ -82,22 +85,26 @@ def import_closure(script: str | Path, *loaded: str | Path, root: str | Path | N
     """
     script = Path(script).resolve()
     root = Path(root).resolve() if root else script.parent
+    empty = CodeFile.parse(b"", "").digest
     closure: dict[str, Path] = {}
+    seen: set[str] = set()
     there: dict[str, bool] = {}
     pending = [Path(module).resolve().relative_to(root).as_posix() for module in (script, *loaded)]
     while pending:
         name = pending.pop()
-        if name in closure or name in SILENT:
+        if name in seen or name in SILENT:
             continue
-        closure[name] = root / name
+        seen.add(name)
+        code = CodeFile.read(root / name)
+        if code.digest != empty:
+            closure[name] = root / name
         package = tuple(name.split("/")[:-1])
-        for candidate in _candidates(package, CodeFile.read(closure[name]).imports):
+        for candidate in _candidates(package, code.imports):
             if candidate not in there:
                 there[candidate] = os.path.isfile(f"{root}/{candidate}")
             if there[candidate]:
                 pending.append(candidate)
-    empty = CodeFile.parse(b"", "").digest
-    return {name: path for name, path in sorted(closure.items()) if CodeFile.read(path).digest != empty}
+    return dict(sorted(closure.items()))
 
 
 @functools.cache

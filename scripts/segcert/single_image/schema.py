@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
+from segcert.certification.methods import METHODS
 from segcert.io.json_models import Part, read_document
 
 FORMAT = "segcert-certificate-1"
@@ -53,7 +54,7 @@ class Settings(Part):
     alpha: float
     n0: int
     n: int
-    method: Literal["segcertify", "holm", "kfwer", "by"]
+    method: Literal[tuple(METHODS)]  # type: ignore[valid-type]  # names are listed there alone
     k: int
     earlier_n: list[int]
     guarantee: str

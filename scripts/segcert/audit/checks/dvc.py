@@ -99,7 +99,7 @@ def _pointer(evidence: Evidence, pointer: str, ignored: GitIgnoreSpec) -> Findin
 
 
 def _directory_digest(files: dict[str, str]) -> str:
-    """How DVC names a folder: the MD5 of the list of its files, by path."""
+    """DVC's name of a folder: the MD5 of the list of its files, by path."""
     listed = json.dumps([{"md5": files[path], "relpath": path} for path in sorted(files)])
     return f"{hashlib.md5(listed.encode(), usedforsecurity=False).hexdigest()}.dir"
 

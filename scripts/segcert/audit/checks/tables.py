@@ -67,7 +67,7 @@ def check_page(evidence: Evidence) -> Findings:
 
 
 def _read_source(root: Path, job: Job, source: str) -> pd.DataFrame:
-    """What a job of the rule `tables` had of a source of tables (segcert.results.tables.Recipe)."""
+    """The rows that a job of the rule `tables` had of a source of tables (segcert.results.tables.Recipe)."""
     if source == "main":
         return read_tables(root / path for path in job.outputs if path.endswith("/main.csv"))
     folders = {"scores": "/denoiser_scores/", "costs": "/costs/"}
