@@ -1,0 +1,421 @@
+"""DICOM images as a viewer displays them: the grayscale pipeline of the standard, by pydicom's functions.
+
+Stored values pass the modality LUT, the VOI (a table or a window) and the presentation (PS3.3 C.7.6.3, C.8.11.3, C.11;
+PS3.4 N.2). Nothing depends on the values of the image: two files with the same header are read by the same function.
+"""
+
+import io
+import math
+import warnings
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from segcert.data.errors import DataError
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+PREAMBLE, MAGIC = 128, b"DICM"
+# A file without preamble starts with a tag of group 0002 or 0008, little endian or big endian.
+FIRST_GROUPS = (b"\x02\x00", b"\x08\x00", b"\x00\x02", b"\x00\x08")
+MAX_BITS = 16
+GRAY = ("MONOCHROME1", "MONOCHROME2")
+# Functional groups of enhanced images that hold attributes of other images at the top.
+FRAME_GROUPS = ("PixelMeasuresSequence", "PixelValueTransformationSequence", "FrameVOILUTSequence")
+PALETTE = ("Red", "Green", "Blue")
+
+Values = npt.NDArray[Any]
+
+
+class Spacing(NamedTuple):
+    """Height and width of a pixel in mm.
+
+    Attributes
+    ----------
+    size
+        Height and width in mm, both positive.
+    at_detector
+        True if these are lengths at the detector. Those in the patient are smaller by an unknown magnification.
+    """
+
+    size: tuple[float, float]
+    at_detector: bool
+
+
+class Displayed(NamedTuple):
+    """An image as displayed.
+
+    Attributes
+    ----------
+    planes
+        (C, H, W) uint16, from 0 (black) to 2^bits - 1 (white); one channel or three.
+    bits
+        1 to 16.
+    spacing
+        Size of a pixel, None if the file does not say it or contradicts itself.
+    applied
+        Each step of the pipeline that changed the stored values, in order, as text.
+    """
+
+    planes: npt.NDArray[np.uint16]
+    bits: int
+    spacing: Spacing | None
+    applied: tuple[str, ...]
+
+
+def is_dicom(data: bytes) -> bool:
+    """Return True for a DICOM file, with or without its preamble."""
+    if data[PREAMBLE : PREAMBLE + 4] == MAGIC:
+        return True
+    # Tag (group, element), then an explicit VR of two capitals or the four bytes of an implicit length.
+    return data[:2] in FIRST_GROUPS and len(data) > PREAMBLE and _starts_with_attribute(data)
+
+
+def read_dicom(
+    data: bytes, window: tuple[float, float] | None = None, frame: int | None = None, max_pixels: int | None = None
+) -> Displayed:
+    """Read a DICOM image as it is displayed.
+
+    Parameters
+    ----------
+    data
+        The bytes of the file.
+    window
+        Lowest and highest value to spread over the gray scale, in units of the modality LUT (Hounsfield units, say).
+        It replaces the window or VOI LUT of the file; everything else is applied as usual.
+    frame
+        Number of the frame, from 1, of a multi-frame image.
+    max_pixels
+        Largest number of pixels of a frame.
+
+    Raises
+    ------
+    DataError
+        If the file has no image, several frames of which none is chosen, more than 16 bits, signed values that no
+        window maps, or attributes that contradict each other.
+    """
+    dataset = _parse(data)
+    height, width = int(dataset.Rows), int(dataset.Columns)
+    if max_pixels is not None and height * width > max_pixels:
+        raise DataError(f"is {width}x{height}; the limit is {max_pixels} pixels")
+    _check_bits(dataset)
+    index = _frame_index(dataset, frame)
+    _lift_functional_groups(dataset, index)
+    stored = _stored_values(dataset, index)
+    spacing = pixel_spacing(dataset)
+    photometric = dataset.PhotometricInterpretation
+    if photometric in GRAY:
+        fractions, bits, applied = _display_gray(dataset, stored, window)
+        planes = np.rint(fractions * ((1 << bits) - 1)).astype(np.uint16)[None]
+        return Displayed(planes, bits, spacing, tuple(applied))
+    if window is not None:
+        raise DataError(f"is a colour image ({photometric}); a window applies to gray images only")
+    if photometric == "PALETTE COLOR":
+        return _look_up_palette(dataset, stored, spacing)
+    if stored.ndim != 3 or stored.shape[2] != 3:
+        raise DataError(f"has the photometric interpretation {photometric} and the shape {stored.shape}")
+    applied = [] if photometric == "RGB" else [f"{photometric} to RGB"]
+    return Displayed(_planes(stored), int(dataset.BitsStored), spacing, tuple(applied))
+
+
+def pixel_spacing(dataset: "Dataset") -> Spacing | None:
+    """Return the size of a pixel, in the patient where the file gives it or lets it be computed.
+
+    PixelSpacing that differs from ImagerPixelSpacing is calibrated, and so is one without any ImagerPixelSpacing
+    (PS3.3 10.7.1.3). ImagerPixelSpacing is a length at the detector: it is divided by the magnification, which the file
+    gives or which follows from the distances of the source. Values that are not two positive numbers count as absent.
+    """
+    calibrated = _two_lengths(dataset, "PixelSpacing")
+    imager = _two_lengths(dataset, "ImagerPixelSpacing")
+    if calibrated and (imager is None or calibrated != imager or "PixelSpacingCalibrationType" in dataset):
+        return Spacing(calibrated, at_detector=False)
+    if imager is None:
+        scanned = _two_lengths(dataset, "NominalScannedPixelSpacing")
+        return Spacing(scanned, at_detector=True) if scanned else None
+    magnification = _magnification(dataset)
+    if magnification is None:
+        return Spacing(imager, at_detector=True)
+    return Spacing((imager[0] / magnification, imager[1] / magnification), at_detector=False)
+
+
+def _parse(data: bytes) -> "Dataset":
+    import pydicom
+
+    dataset = pydicom.dcmread(io.BytesIO(data), force=True)
+    if "PixelData" not in dataset or "Rows" not in dataset or "PhotometricInterpretation" not in dataset:
+        kind = getattr(dataset.get("SOPClassUID"), "name", None) or "unknown"
+        raise DataError(f"is a DICOM file without an image (SOP class: {kind}); expected an image with pixel data")
+    if "TransferSyntaxUID" not in dataset.file_meta:
+        # Without a header the file can only be uncompressed; pydicom found out its encoding while it parsed.
+        implicit, little = dataset.original_encoding
+        if not little:
+            dataset.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRBigEndian
+        elif implicit:
+            dataset.file_meta.TransferSyntaxUID = pydicom.uid.ImplicitVRLittleEndian
+        else:
+            dataset.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+    return dataset
+
+
+def _check_bits(dataset: "Dataset") -> None:
+    """Raise DataError for a pixel format that is not read: its values could not be trusted."""
+    allocated, stored = int(dataset.BitsAllocated), int(dataset.BitsStored)
+    if stored > MAX_BITS or allocated > MAX_BITS:
+        raise DataError(f"has {stored} of {allocated} bits stored; at most {MAX_BITS} are read")
+    if not 1 <= stored <= allocated:
+        raise DataError(f"BitsStored: found {stored} of {allocated} allocated; the file contradicts itself")
+    high = int(dataset.get("HighBit", stored - 1))
+    if high != stored - 1:
+        raise DataError(f"HighBit: found {high} with BitsStored {stored}; expected {stored - 1}")
+    for keyword in ("RescaleSlope", "RescaleIntercept", "WindowCenter", "WindowWidth"):
+        if keyword in dataset and dataset[keyword].is_empty:
+            del dataset[keyword]
+    for one, other in (("RescaleSlope", "RescaleIntercept"), ("WindowCenter", "WindowWidth")):
+        if (one in dataset) != (other in dataset):
+            missing, present = (one, other) if one not in dataset else (other, one)
+            raise DataError(f"{missing}: missing, though {present} is there; the file does not say how it is displayed")
+    if dataset.get("PixelPresentation", "MONOCHROME") in ("COLOR", "MIXED"):
+        raise DataError(f"PixelPresentation: found {dataset.PixelPresentation}; expected gray or colour, not a blend")
+    if "PresentationLUTSequence" in dataset:
+        raise DataError("has a presentation LUT sequence, which is not read; export the displayed image instead")
+
+
+def _frame_index(dataset: "Dataset", frame: int | None) -> int | None:
+    """Return the index of the chosen frame, None for an image of one frame."""
+    frames = int(dataset.get("NumberOfFrames") or 1)
+    if frame is None:
+        if frames > 1:
+            raise DataError(f"has {frames} frames; choose one of 1 to {frames} (`--frame`)")
+        return None
+    if not 1 <= frame <= frames:
+        raise DataError(f"frame: found {frame}; expected 1 to {frames}")
+    return frame - 1 if frames > 1 else None
+
+
+def _lift_functional_groups(dataset: "Dataset", index: int | None) -> None:
+    """Copy the attributes of a frame of an enhanced image to the top, where pydicom's functions look for them."""
+    groups = list(dataset.get("SharedFunctionalGroupsSequence") or [])
+    per_frame = dataset.get("PerFrameFunctionalGroupsSequence") or []
+    if len(per_frame) > (index or 0):
+        groups.append(per_frame[index or 0])
+    for group in groups:
+        for name in FRAME_GROUPS:
+            for item in (group.get(name) or [])[:1]:
+                dataset.update({element.tag: element for element in item})
+
+
+def _stored_values(dataset: "Dataset", index: int | None) -> Values:
+    """Return the stored values, (H, W) or (H, W, 3), colour as RGB.
+
+    Raises
+    ------
+    DataError
+        If no decoder reads them, or if one has more bits than the file says.
+    """
+    from pydicom.pixels import pixel_array
+    from pydicom.uid import JPEGExtended12Bit
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if dataset.file_meta.TransferSyntaxUID == JPEGExtended12Bit and dataset.BitsStored > 8:
+            values = _jpeg_of_12_bits(dataset, index or 0)
+        else:
+            values = pixel_array(dataset, index=index)
+    signed, bits = bool(dataset.PixelRepresentation), int(dataset.BitsStored)
+    lowest, highest = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
+    if values.min() < lowest or values.max() > highest:
+        raise DataError(
+            f"has values from {values.min()} to {values.max()}, outside of {lowest} to {highest} of its {bits} bits"
+        )
+    return values
+
+
+def _jpeg_of_12_bits(dataset: "Dataset", index: int) -> Values:
+    """Decode a frame by libjpeg-turbo: none of pydicom's decoders that may be shipped with this project reads it."""
+    import imagecodecs
+    from pydicom.encaps import get_frame
+
+    frames = int(dataset.get("NumberOfFrames") or 1)
+    return np.asarray(imagecodecs.jpeg_decode(get_frame(dataset.PixelData, index, number_of_frames=frames)))
+
+
+def _display_gray(
+    dataset: "Dataset", stored: Values, window: tuple[float, float] | None
+) -> tuple[npt.NDArray[np.float64], int, list[str]]:
+    """Return gray values (H, W) as fractions of white, the number of bits of their grid, and the steps as text."""
+    from pydicom.pixels import apply_modality_lut
+
+    if stored.ndim != 2:
+        raise DataError(f"has the shape {stored.shape}; expected one gray image, (H, W)")
+    applied = []
+    values = apply_modality_lut(stored, dataset)
+    lowest, highest = _modality_range(dataset)
+    bits = int(dataset.BitsStored)
+    if dataset.get("ModalityLUTSequence"):
+        applied.append("modality LUT")
+        bits = int(dataset.ModalityLUTSequence[0].LUTDescriptor[2])
+    elif values is not stored:
+        applied.append(f"rescale: slope {dataset.RescaleSlope:g}, intercept {dataset.RescaleIntercept:g}")
+    if window is not None:
+        low, high = window
+        fractions = (np.clip(values.astype(np.float64), low, high) - low) / (high - low)
+        applied.append(f"window from {low:g} to {high:g}, as asked")
+    elif dataset.get("VOILUTSequence"):
+        fractions, bits = _look_up_voi(dataset, values)
+        applied.append("VOI LUT")
+    elif "WindowCenter" in dataset:
+        fractions = _apply_window(dataset, values, lowest, highest)
+        center, width = _first(dataset.WindowCenter), _first(dataset.WindowWidth)
+        function = dataset.get("VOILUTFunction") or "LINEAR"
+        applied.append(f"window: center {center:g}, width {width:g} ({function})")
+    else:
+        if dataset.PixelRepresentation and not dataset.get("ModalityLUTSequence"):
+            fractions, bits = _spread_signed(dataset, stored, bits)
+        else:
+            fractions = (values.astype(np.float64) - min(lowest, highest)) / abs(highest - lowest)
+    if _is_inverted(dataset):
+        fractions = 1 - fractions
+        applied.append("inverted: low values are bright")
+    padding = _padding(dataset, stored)
+    if padding.any():
+        fractions = np.where(padding, 0.0, fractions)
+        applied.append("padding shown black")
+    return fractions, bits, applied
+
+
+def _modality_range(dataset: "Dataset") -> tuple[float, float]:
+    """Return what the modality LUT makes of the least and the greatest value that can be stored."""
+    if dataset.get("ModalityLUTSequence"):
+        return 0.0, float((1 << int(dataset.ModalityLUTSequence[0].LUTDescriptor[2])) - 1)
+    bits = int(dataset.BitsStored)
+    lowest, highest = (-(1 << bits - 1), (1 << bits - 1) - 1) if dataset.PixelRepresentation else (0, (1 << bits) - 1)
+    if "RescaleSlope" not in dataset:
+        return float(lowest), float(highest)
+    slope, intercept = float(dataset.RescaleSlope), float(dataset.RescaleIntercept)
+    if slope == 0 or not math.isfinite(slope * highest + intercept):
+        raise DataError(f"RescaleSlope: found {slope}, RescaleIntercept {intercept}; every pixel would be the same")
+    return slope * lowest + intercept, slope * highest + intercept
+
+
+def _apply_window(dataset: "Dataset", values: Values, lowest: float, highest: float) -> npt.NDArray[np.float64]:
+    """Return fractions of white after the first window of the file."""
+    from pydicom.pixels import apply_windowing
+
+    try:
+        shown = apply_windowing(values, dataset)
+    except ValueError as error:  # a width of 0, an unknown function
+        raise DataError(f"{error}; pass `--window LOW HIGH`") from error
+    # pydicom spreads a window over the range of values that can be stored, rescaled.
+    return np.clip((np.asarray(shown, dtype=np.float64) - lowest) / (highest - lowest), 0, 1)
+
+
+def _look_up_voi(dataset: "Dataset", values: Values) -> tuple[npt.NDArray[np.float64], int]:
+    """Return fractions of white by the first VOI LUT of the file, and its number of bits."""
+    from pydicom.pixels import apply_voi
+
+    entries, _, bits = dataset.VOILUTSequence[0].LUTDescriptor
+    if bits == 8 and (entries == 0 or entries > 256):
+        # pydicom 3.0 looks up the remainder by 256 in such a table.
+        raise DataError(f"VOILUTSequence: {entries or 65536} entries of 8 bits are not read; pass `--window LOW HIGH`")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # rescaled values are floats, here of whole numbers as a rule
+        shown = apply_voi(values, dataset)
+    fractions = shown / np.float64((1 << bits) - 1)
+    if fractions.max() > 1:
+        raise DataError(f"VOILUTSequence: found entries above its {bits} bits")
+    return fractions, int(bits)
+
+
+def _spread_signed(dataset: "Dataset", stored: Values, bits: int) -> tuple[npt.NDArray[np.float64], int]:
+    """Return fractions of white of signed values without a window: of those from 0 on, whose sign bit is unused."""
+    if stored.min() < 0:
+        raise DataError(
+            f"has signed values from {stored.min()} to {stored.max()} and no window; pass `--window LOW HIGH`"
+        )
+    fractions = stored / np.float64((1 << bits - 1) - 1)
+    if float(dataset.get("RescaleSlope", 1)) < 0:
+        fractions = 1 - fractions
+    return fractions, bits - 1
+
+
+def _is_inverted(dataset: "Dataset") -> bool:
+    """Return True if low values are displayed bright.
+
+    The presentation LUT shape says it where it is there; the photometric interpretation otherwise. MONOCHROME1 with the
+    shape INVERSE is inverted once (PS3.3 C.8.11.3).
+    """
+    shape = str(dataset.get("PresentationLUTShape") or "").strip().upper()
+    monochrome1 = bool(dataset.PhotometricInterpretation == "MONOCHROME1")
+    if shape not in ("", "IDENTITY", "INVERSE"):
+        raise DataError(f"PresentationLUTShape: found {shape}; expected IDENTITY or INVERSE")
+    if monochrome1 and shape == "IDENTITY":
+        raise DataError(
+            "PresentationLUTShape: found IDENTITY with MONOCHROME1; one says that high values are bright, the other dark"
+        )
+    return monochrome1 or shape == "INVERSE"
+
+
+def _padding(dataset: "Dataset", stored: Values) -> npt.NDArray[np.bool_]:
+    """Return True (H, W) where the image has no content (PixelPaddingValue, PS3.3 C.7.5.1.1.2)."""
+    value = dataset.get("PixelPaddingValue")
+    if value is None:
+        return np.zeros(stored.shape, dtype=np.bool_)
+    limit = dataset.get("PixelPaddingRangeLimit")
+    ends = (int(value), int(value if limit is None else limit))
+    return np.asarray((stored >= min(ends)) & (stored <= max(ends)))
+
+
+def _look_up_palette(dataset: "Dataset", stored: Values, spacing: Spacing | None) -> Displayed:
+    from pydicom.pixels import apply_color_lut
+
+    shown = apply_color_lut(stored, dataset)
+    if shown.shape[-1] != 3:
+        raise DataError("has a palette with transparency; expected red, green and blue")
+    bits = int(dataset.RedPaletteColorLookupTableDescriptor[2])
+    if shown.max() >= 1 << bits:
+        raise DataError(f"RedPaletteColorLookupTableData: found entries above the {bits} bits of the descriptor")
+    return Displayed(_planes(shown), bits, spacing, ("palette",))
+
+
+def _planes(values: Values) -> npt.NDArray[np.uint16]:
+    """(H, W, C) as (C, H, W) uint16."""
+    return np.ascontiguousarray(values.transpose(2, 0, 1), dtype=np.uint16)
+
+
+def _two_lengths(dataset: "Dataset", keyword: str) -> tuple[float, float] | None:
+    values = dataset.get(keyword)
+    if values is None or isinstance(values, str | float) or len(values) != 2:
+        return None
+    height, width = float(values[0]), float(values[1])
+    usable = all(math.isfinite(length) and length > 0 for length in (height, width))
+    return (height, width) if usable else None
+
+
+def _magnification(dataset: "Dataset") -> float | None:
+    """Return the length at the detector over the length in the patient, None if it cannot be known."""
+    given = _positive(dataset, "EstimatedRadiographicMagnificationFactor")
+    to_detector, to_patient = _positive(dataset, "DistanceSourceToDetector"), _positive(dataset, "DistanceSourceToPatient")
+    computed = to_detector / to_patient if to_detector and to_patient else None
+    factor = given or computed
+    return factor if factor is not None and factor >= 1 else None
+
+
+def _positive(dataset: "Dataset", keyword: str) -> float | None:
+    value = dataset.get(keyword)
+    if value is None or isinstance(value, str) or not math.isfinite(float(value)) or float(value) <= 0:
+        return None
+    return float(value)
+
+
+def _first(value: Any) -> float:
+    """The first of several alternative values, or the only one."""
+    return float(value[0] if hasattr(value, "__len__") and not isinstance(value, str) else value)
+
+
+def _starts_with_attribute(data: bytes) -> bool:
+    """Return True if bytes 4 to 8 are a VR of two capitals or a plausible length of the first element."""
+    if data[4:6].isalpha() and data[4:6].isupper():
+        return True
+    return int.from_bytes(data[4:8], "little") < 256

@@ -1,0 +1,180 @@
+"""TIFF images: equal values for equal pictures in any compression, byte order, orientation and planar layout.
+
+tifffile reads all of them, by the codecs of imagecodecs. There is no second reader with other rules.
+"""
+
+import io
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import tifffile
+
+from segcert.data.errors import DataError
+
+MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # TIFF and BigTIFF, little endian and big endian
+MAX_BITS = 16
+# The first row and column of the picture lie where this tag says (TIFF 6.0, section 8): exchange rows and columns
+# if True, then flip these axes.
+ORIENTATIONS: dict[int, tuple[tuple[int, ...], bool]] = {
+    1: ((), False),
+    2: ((1,), False),
+    3: ((0, 1), False),
+    4: ((0,), False),
+    5: ((), True),
+    6: ((1,), True),
+    7: ((0, 1), True),
+    8: ((0,), True),
+}
+EIGHT_BITS_REPEATED = 257  # an 8-bit value v of a palette stands as 257 v
+
+Values = npt.NDArray[Any]
+
+
+class StoredTiff(NamedTuple):
+    """An upright picture, as stored.
+
+    Attributes
+    ----------
+    planes
+        (C, H, W) uint16, one channel or three.
+    bits
+        1 to 16, as the file says.
+    inverted
+        True if low values are bright (white is zero).
+    """
+
+    planes: npt.NDArray[np.uint16]
+    bits: int
+    inverted: bool
+
+
+def is_tiff(data: bytes) -> bool:
+    """Return True for a TIFF or BigTIFF file."""
+    return data[:4] in MAGIC
+
+
+def read_tiff(data: bytes, frame: int | None = None, max_pixels: int | None = None) -> StoredTiff:
+    """Read a TIFF picture.
+
+    Palettes are looked up, the orientation is applied, and transparency is laid over black. Thumbnails and transparency
+    masks beside the picture are skipped.
+
+    Parameters
+    ----------
+    data
+        The bytes of the file.
+    frame
+        Number of the page, from 1, of a file with several pictures.
+    max_pixels
+        Largest number of pixels.
+
+    Raises
+    ------
+    DataError
+        If the file has several pictures of which none is chosen, or values that are not whole numbers of 1 to 16 bits.
+    """
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        page = _choose_page(file, frame)
+        if max_pixels is not None and page.imagelength * page.imagewidth > max_pixels:
+            raise DataError(f"is {page.imagewidth}x{page.imagelength}; the limit is {max_pixels} pixels")
+        bits = _check_bits(page)
+        values = _rows_columns_samples(page)
+    values, bits = _unsigned(values, page, bits)
+    if page.photometric == tifffile.PHOTOMETRIC.PALETTE:
+        values, bits = _look_up(values, page)
+    inverted = page.photometric == tifffile.PHOTOMETRIC.MINISWHITE
+    values = _over_black(values, page, bits, inverted)
+    if values.shape[2] not in (1, 3):
+        raise DataError(f"has {values.shape[2]} channels; expected 1 (gray) or 3 (RGB)")
+    planes = np.ascontiguousarray(_upright(values, page).transpose(2, 0, 1), dtype=np.uint16)
+    return StoredTiff(planes, bits, inverted)
+
+
+def _choose_page(file: tifffile.TiffFile, frame: int | None) -> tifffile.TiffPage:
+    """Return the page of the picture."""
+    pictures = []
+    for page in file.pages:
+        page = page.aspage()
+        if not page.is_reduced and not page.is_mask:
+            pictures.append(page)
+    if not pictures:
+        raise DataError("has no page with a picture")
+    if frame is None and len(pictures) > 1:
+        raise DataError(f"has {len(pictures)} pages; choose one of 1 to {len(pictures)} (`--frame`)")
+    if not 1 <= (frame or 1) <= len(pictures):
+        raise DataError(f"frame: found {frame}; expected 1 to {len(pictures)}")
+    chosen: tifffile.TiffPage = pictures[(frame or 1) - 1]
+    return chosen
+
+
+def _check_bits(page: tifffile.TiffPage) -> int:
+    """Return the bits of a sample; raise DataError for a page that cannot be read as whole numbers of gray or RGB."""
+    photometric = tifffile.PHOTOMETRIC(page.photometric)
+    kinds = tifffile.PHOTOMETRIC
+    jpeg_colour = photometric == kinds.YCBCR and page.compression in (6, 7)  # decoded to RGB by its JPEG decoder
+    if photometric not in (kinds.MINISWHITE, kinds.MINISBLACK, kinds.RGB, kinds.PALETTE) and not jpeg_colour:
+        raise DataError(f"has the photometric interpretation {photometric.name}; expected gray, RGB or a palette")
+    if page.sampleformat not in (tifffile.SAMPLEFORMAT.UINT, tifffile.SAMPLEFORMAT.INT):
+        raise DataError(f"has values of the kind {page.dtype}; expected whole numbers of 1 to {MAX_BITS} bits")
+    bits = page.bitspersample
+    if not isinstance(bits, int) or not 1 <= bits <= MAX_BITS:
+        raise DataError(f"has {bits} bits a sample; expected 1 to {MAX_BITS}, the same for all samples")
+    if page.imagedepth != 1:
+        raise DataError(f"has a depth of {page.imagedepth} slices; expected one picture")
+    return bits
+
+
+def _rows_columns_samples(page: tifffile.TiffPage) -> Values:
+    """(H, W, S) of any planar layout."""
+    values = page.asarray()
+    axes = page.axes
+    if "S" not in axes:
+        return values.reshape(page.imagelength, page.imagewidth, 1)
+    return np.moveaxis(values, axes.index("S"), -1).reshape(page.imagelength, page.imagewidth, -1)
+
+
+def _unsigned(values: Values, page: tifffile.TiffPage, bits: int) -> tuple[Values, int]:
+    """Return values without a sign, and their bits: of signed ones that are never negative, one bit is the sign's."""
+    if page.sampleformat != tifffile.SAMPLEFORMAT.INT:
+        return values, bits
+    if values.min() < 0:
+        raise DataError(f"has signed values from {values.min()} to {values.max()}; shift them so that none is negative")
+    return values, bits - 1
+
+
+def _look_up(values: Values, page: tifffile.TiffPage) -> tuple[Values, int]:
+    """Return colours (H, W, 3), or grays (H, W, 1) of a gray palette, and their bits."""
+    colours = np.asarray(page.colormap, dtype=np.uint16)  # (3, 2^bits), of 16 bits
+    bits = 16
+    if not (colours % EIGHT_BITS_REPEATED).any():
+        colours, bits = colours // EIGHT_BITS_REPEATED, 8
+    elif not (colours & 0xFF).any():  # some writers leave the low byte empty
+        colours, bits = colours >> 8, 8
+    gray = (colours == colours[:1]).all()
+    shown = colours[:1] if gray else colours
+    return np.moveaxis(shown[:, values[..., 0]], 0, -1), bits
+
+
+def _over_black(values: Values, page: tifffile.TiffPage, bits: int, inverted: bool) -> Values:
+    """Lay a transparent picture over black; samples without a meaning are refused."""
+    extra = tuple(page.extrasamples)
+    if not extra:
+        return values
+    alphas = (tifffile.EXTRASAMPLE.ASSOCALPHA, tifffile.EXTRASAMPLE.UNASSALPHA)
+    if len(extra) > 1 or extra[0] not in alphas or inverted or page.photometric == tifffile.PHOTOMETRIC.PALETTE:
+        raise DataError(f"has {values.shape[2]} channels, {len(extra)} of them beside the picture; write it without")
+    colours, alpha = values[..., :-1], values[..., -1:]
+    if extra[0] == tifffile.EXTRASAMPLE.ASSOCALPHA:  # colours are multiplied by it already
+        return colours
+    white = (1 << bits) - 1
+    return np.asarray((colours.astype(np.uint32) * alpha + white // 2) // white)
+
+
+def _upright(values: Values, page: tifffile.TiffPage) -> Values:
+    orientation = page.tags.valueof("Orientation", default=1)
+    if orientation not in ORIENTATIONS:
+        raise DataError(f"Orientation: found {orientation}; expected 1 to 8")
+    flipped, transposed = ORIENTATIONS[orientation]
+    picture = np.swapaxes(values, 0, 1) if transposed else values
+    return np.flip(picture, axis=flipped) if flipped else picture
