@@ -7,58 +7,121 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
+from segcert.data.dicom import is_dicom, read_dicom
 from segcert.data.errors import DataError
 from segcert.data.raster import PixelSize, Raster
 
-DICOM_PREAMBLE = 128
 PNG, JPEG = b"\x89PNG", b"\xff\xd8"
 PNG_DEPTH, PNG_COLOUR_TYPE, PNG_COLOUR_OR_ALPHA = 24, 25, 6
-TIFF_COMPRESSIONS = (1, 8, 32946)  # none, and deflate under its two numbers
+TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # TIFF and BigTIFF, little endian and big endian
 MAX_PIXELS = 64_000_000
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".dcm", ".dicom")
 
 
+class DepthError(DataError):
+    """A file of 16 bits that does not say how many of them its values use."""
+
+
 class Stored(NamedTuple):
-    """What a file holds: values (C, H, W), their depth, whether high ones are dark, and the size of a pixel in mm."""
+    """An image as decoded.
+
+    Attributes
+    ----------
+    pixels
+        (C, H, W) uint16; one channel or three.
+    bits
+        Depth of the values, None where a 16-bit file does not say it.
+    inverted
+        True if low values are bright.
+    pixel_size
+        Height and width of a pixel in mm.
+    applied
+        Steps between the stored values and `pixels`, as text.
+    """
 
     pixels: npt.NDArray[np.uint16]
-    bits: int
+    bits: int | None
     inverted: bool = False
     pixel_size: PixelSize | None = None
+    applied: tuple[str, ...] = ()
 
 
 def file_format(data: bytes) -> str:
-    """The format that the first 132 bytes of a file tell: "PNG", "TIFF", "DICOM", or "" for any other."""
-    if data[DICOM_PREAMBLE : DICOM_PREAMBLE + 4] == b"DICM":
-        return "DICOM"
-    return {PNG: "PNG", b"II*\0": "TIFF", b"MM\0*": "TIFF"}.get(data[:4], "")
+    """Return the format that the first bytes of a file tell: "PNG", "TIFF", "DICOM", or "" for any other."""
+    if data[:4] == PNG:
+        return "PNG"
+    if data[:4] in TIFF:
+        return "TIFF"
+    return "DICOM" if is_dicom(data) else ""
 
 
-def decode(data: bytes, bits: int | None = None, window: tuple[float, float] | None = None) -> Raster:
-    """The picture of an image file, upright and with high values bright.
+def decode(
+    data: bytes, bits: int | None = None, window: tuple[float, float] | None = None, frame: int | None = None
+) -> Raster:
+    """Decode an image file, upright and with high values bright.
 
-    Orientation (EXIF, TIFF) is applied, palettes are looked up, transparency is laid over black, DICOM's MONOCHROME1
-    and TIFF's white-is-zero are inverted.
+    Orientation (EXIF, TIFF) is applied, palettes are looked up, transparency is laid over black, white-is-zero is
+    inverted. DICOM is read as displayed (segcert.data.dicom).
 
-    bits: of the file's grid, where it does not say it (8 bits in a 16-bit file, say); by default DICOM's BitsStored,
-    and of other 16-bit files 12 if no value is above 4095. window: stored values that are spread over the whole range;
-    what lies outside goes to its ends.
+    Parameters
+    ----------
+    data
+        The bytes of the file.
+    bits
+        Depth of the values of a 16-bit PNG or TIFF file, which does not say it. Of any other file it must be the depth
+        that the file has.
+    window
+        Lowest and highest value to spread over the gray scale; values outside go to its ends. In units of the modality
+        LUT for DICOM, of stored values otherwise.
+    frame
+        Number of the frame or page, from 1, of a file with several.
 
-    Raises DataError for anything that is no such image, and for one of over 64 million pixels or several pages.
+    Raises
+    ------
+    DepthError
+        If neither the file nor `bits` nor `window` says which value is white.
+    DataError
+        If the file is no such image, has over 64 million pixels, or has several frames of which none is chosen.
     """
-    decoders = {"TIFF": _decode_tiff, "DICOM": _decode_dicom}
+    kind = file_format(data)
     try:
-        stored = decoders.get(file_format(data), _decode_picture)(data)
+        if kind == "DICOM":
+            shown = read_dicom(data, window, frame, MAX_PIXELS)
+            # A length at the detector is no length in the patient: without the magnification none is known.
+            known = shown.spacing is not None and not shown.spacing.at_detector
+            stored = Stored(
+                shown.planes, shown.bits, False, shown.spacing.size if shown.spacing and known else None, shown.applied
+            )
+            window = None
+        elif kind == "TIFF":
+            stored = _decode_tiff(data, frame)
+        else:
+            stored = _decode_picture(data)
     except DataError:
         raise
     except Exception as error:  # decoders fail in many ways
         raise DataError(f"cannot be read as an image ({error}); get it again, or write it anew as PNG") from error
-    if bits is not None and (not 1 <= bits <= 16 or stored.pixels.max() >= 1 << bits):
-        raise DataError(f"found values up to {stored.pixels.max()}; bits {bits} cannot hold them")
-    image = Raster(stored.pixels, bits or stored.bits, stored.pixel_size)
+    image = Raster(stored.pixels, _depth(stored, bits, window), stored.pixel_size, stored.applied)
     if window:
         image = image.windowed(*window)
     return image.inverted() if stored.inverted else image
+
+
+def _depth(stored: Stored, bits: int | None, window: tuple[float, float] | None) -> int:
+    """Return the number of bits of the grid of an image."""
+    largest = int(stored.pixels.max())
+    if bits is None:
+        if stored.bits is None and not window:
+            raise DepthError(
+                f"has 16 bits and does not say how many of them its values use (the largest is {largest}); write the "
+                "depth: `--bits 12`, say, in a configuration `bits: 12`"
+            )
+        return stored.bits or 16
+    if stored.bits is not None and bits != stored.bits:
+        raise DataError(f"has {stored.bits} bits, as the file says; found `bits` {bits}. Leave `bits` away")
+    if not 1 <= bits <= 16 or largest >= 1 << bits:
+        raise DataError(f"found values up to {largest}; bits {bits} cannot hold them")
+    return bits
 
 
 def decode_binary(data: bytes) -> npt.NDArray[np.bool_]:
@@ -88,78 +151,64 @@ def decode_values(data: bytes) -> tuple[npt.NDArray[np.uint16], bool]:
 
 
 def _decode_picture(data: bytes) -> Stored:
-    """Whatever Pillow reads."""
+    """Decode a file of a format that Pillow reads."""
     header = data[: PNG_COLOUR_TYPE + 1]
     if header[:4] == PNG and header[PNG_DEPTH] == 16 and header[PNG_COLOUR_TYPE] & PNG_COLOUR_OR_ALPHA:
-        raise DataError(
-            "is a 16-bit PNG with colour or transparency, of which Pillow reads 8 bits; write a 16-bit TIFF"
-        )
+        return _decode_deep_png(data)
     with Image.open(io.BytesIO(data)) as file:
         _check_size(file.height, file.width)
+        if getattr(file, "n_frames", 1) > 1:
+            raise DataError(f"is an animation of {file.n_frames} frames; expected one picture")
         image = ImageOps.exif_transpose(file)
         if image.mode.startswith("I"):
             return _stored(np.asarray(image))
+        gray = image.mode in ("1", "L", "LA") or _has_gray_palette(image)
         if "transparency" in image.info or image.mode in ("LA", "PA", "RGBA"):
             clear = image.convert("RGBA")
             image = Image.alpha_composite(Image.new("RGBA", clear.size, (0, 0, 0, 255)), clear).convert("RGB")
-        gray = image.mode in ("1", "L")
-        pixels = np.asarray(image.convert("L" if gray else "RGB"))
-    if file.mode in ("P", "LA", "PA", "RGBA") and (pixels == pixels[..., :1]).all():
-        pixels = pixels[..., 0]
+        if gray and image.mode in ("P", "RGB"):
+            return _stored(np.asarray(image.convert("RGB"))[..., 0])
+        return _stored(np.asarray(image.convert("L" if gray else "RGB")))
+
+
+def _has_gray_palette(image: Image.Image) -> bool:
+    """Return True for a palette without colours. The header decides, not the pixels that use it."""
+    if image.mode not in ("P", "PA"):
+        return False
+    colours = np.reshape(image.getpalette("RGB") or [], (-1, 3))
+    return bool((colours == colours[:, :1]).all())
+
+
+def _decode_deep_png(data: bytes) -> Stored:
+    """Decode a 16-bit PNG with colour or transparency, of which Pillow reads 8 bits."""
+    import imagecodecs
+
+    pixels = imagecodecs.png_decode(data)
+    _check_size(*pixels.shape[:2])
+    channels = pixels.shape[2]
+    if channels in (2, 4):
+        white = np.uint32(65535)
+        alpha = pixels[..., -1:].astype(np.uint32)
+        pixels = ((pixels[..., :-1] * alpha + white // 2) // white).astype(np.uint16)
     return _stored(pixels)
 
 
-def _decode_tiff(data: bytes) -> Stored:
-    """By tifffile, which knows the deep and the raw ones; what it cannot read (LZW, JPEG, palettes, ...) by Pillow."""
-    import tifffile
+def _decode_tiff(data: bytes, frame: int | None) -> Stored:
+    from segcert.data.tiff import read_tiff
 
-    with tifffile.TiffFile(io.BytesIO(data)) as file:
-        page = file.pages.first
-        _check_size(page.imagelength, page.imagewidth)
-        if len(file.pages) > 1:
-            raise DataError(f"has {len(file.pages)} pages; expected one picture")
-        plain = page.photometric in (0, 1, 2) and page.samplesperpixel in (1, 3) and page.bitspersample > 1
-        upright = page.tags.valueof("Orientation", default=1) == 1
-        if plain and upright and page.planarconfig == 1 and page.compression in TIFF_COMPRESSIONS:
-            stored = _stored(file.asarray())
-            return stored._replace(inverted=page.photometric == tifffile.PHOTOMETRIC.MINISWHITE)
-    return _decode_picture(data)
-
-
-def _decode_dicom(data: bytes) -> Stored:
-    import pydicom
-
-    file = pydicom.dcmread(io.BytesIO(data))
-    _check_size(file.Rows, file.Columns)
-    if int(file.get("NumberOfFrames") or 1) > 1:
-        raise DataError(f"has {file.NumberOfFrames} frames; expected one picture")
-    pixels = file.pixel_array
-    if file.PixelRepresentation:
-        raise DataError("holds signed pixel values; export a window of it as 16-bit PNG")
-    if file.PhotometricInterpretation not in ("MONOCHROME1", "MONOCHROME2", "RGB"):
-        raise DataError(
-            f"has the photometric interpretation {file.PhotometricInterpretation}; expected MONOCHROME or RGB"
-        )
-    spacing = [float(each) for each in file.get("PixelSpacing") or file.get("ImagerPixelSpacing") or ()]
-    return _stored(pixels)._replace(
-        bits=int(file.BitsStored),
-        inverted=file.PhotometricInterpretation == "MONOCHROME1",
-        pixel_size=(spacing[0], spacing[1]) if len(spacing) == 2 and min(spacing) > 0 else None,
-    )
+    picture = read_tiff(data, frame, MAX_PIXELS)
+    bits = picture.bits if picture.bits < 16 else None
+    return Stored(picture.planes, bits, picture.inverted)
 
 
 def _stored(pixels: npt.NDArray[Any]) -> Stored:
-    """From (H, W) or (H, W, 3) of unsigned integers."""
-    if pixels.ndim == 3 and pixels.shape[2] in (1, 3):
-        planes = pixels.transpose(2, 0, 1)
-    elif pixels.ndim == 2:
-        planes = pixels[None]
-    else:
-        raise DataError(f"has the shape {pixels.shape}; expected one picture, (H, W) or (H, W, 3)")
-    if pixels.dtype.kind not in "ui" or pixels.min() < 0 or pixels.max() > 65535:
+    """Return planes of (H, W) or (H, W, 3) unsigned integers."""
+    if pixels.ndim == 2:
+        pixels = pixels[..., None]
+    if pixels.min() < 0 or pixels.max() > 65535:
         raise DataError(f"holds {pixels.dtype} from {pixels.min()} to {pixels.max()}; expected 8 or 16 bits, unsigned")
-    bits = 8 if pixels.dtype == np.uint8 else 12 if pixels.max() <= 4095 else 16
-    return Stored(np.ascontiguousarray(planes, dtype=np.uint16), bits)
+    planes = np.ascontiguousarray(pixels.transpose(2, 0, 1), dtype=np.uint16)
+    return Stored(planes, 8 if pixels.dtype == np.uint8 else None)
 
 
 def _check_size(height: int, width: int) -> None:

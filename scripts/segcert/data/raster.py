@@ -31,11 +31,14 @@ class Raster:
         1 to 16.
     pixel_size
         Height and width of a pixel in mm, where it is known.
+    applied
+        Steps between the stored values of the file and `pixels`, in order, as text.
     """
 
     pixels: npt.NDArray[np.uint16]
     bits: int
     pixel_size: PixelSize | None = None
+    applied: tuple[str, ...] = ()
 
     @property
     def size(self) -> tuple[int, int]:
@@ -56,7 +59,8 @@ class Raster:
         scaled = None
         if self.pixel_size:
             scaled = (self.pixel_size[0] * height / size, self.pixel_size[1] * width / size)
-        return Raster(np.rint(np.stack(planes)).astype(np.uint16), self.bits, scaled)
+        pixels = np.rint(np.stack(planes)).astype(np.uint16)
+        return dataclasses.replace(self, pixels=pixels, pixel_size=scaled)
 
     def padded(self) -> "Raster":
         """With black on both sides of the shorter axis, so that it is square. Raises DataError if it gets too large."""
@@ -86,11 +90,13 @@ class Raster:
         """With the values from `low` to `high` spread over the whole grid, and what lies outside at its ends."""
         full = (1 << self.bits) - 1
         spread = (np.clip(self.pixels, low, high) - low) * (full / (high - low))
-        return dataclasses.replace(self, pixels=np.rint(spread).astype(np.uint16))
+        step = f"window from {low:g} to {high:g}, as asked"
+        return dataclasses.replace(self, pixels=np.rint(spread).astype(np.uint16), applied=(*self.applied, step))
 
     def inverted(self) -> "Raster":
         """With black and white exchanged."""
-        return dataclasses.replace(self, pixels=np.uint16((1 << self.bits) - 1) - self.pixels)
+        pixels = np.uint16((1 << self.bits) - 1) - self.pixels
+        return dataclasses.replace(self, pixels=pixels, applied=(*self.applied, "inverted: low values are bright"))
 
     def with_bits(self, bits: int) -> "Raster":
         """On another grid: 0 stays 0, the largest value the largest."""
