@@ -1,14 +1,15 @@
 """Image files into whole numbers: PNG, JPEG, GIF, BMP, TIFF and DICOM, whatever way they hold the picture."""
 
+import dataclasses
 import io
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from segcert.data.errors import DataError
-from segcert.data.raster import PixelSize, Raster
+from segcert.data.raster import Raster
 
 DICOM_PREAMBLE = 128
 PNG, JPEG = b"\x89PNG", b"\xff\xd8"
@@ -16,15 +17,6 @@ PNG_DEPTH, PNG_COLOUR_TYPE, PNG_COLOUR_OR_ALPHA = 24, 25, 6
 TIFF_COMPRESSIONS = (1, 8, 32946)  # none, and deflate under its two numbers
 MAX_PIXELS = 64_000_000
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".dcm", ".dicom")
-
-
-class Stored(NamedTuple):
-    """What a file holds: values (C, H, W), their depth, whether high ones are dark, and the size of a pixel in mm."""
-
-    pixels: npt.NDArray[np.uint16]
-    bits: int
-    inverted: bool = False
-    pixel_size: PixelSize | None = None
 
 
 def file_format(data: bytes) -> str:
@@ -48,17 +40,18 @@ def decode(data: bytes, bits: int | None = None, window: tuple[float, float] | N
     """
     decoders = {"TIFF": _decode_tiff, "DICOM": _decode_dicom}
     try:
-        stored = decoders.get(file_format(data), _decode_picture)(data)
+        image, inverted = decoders.get(file_format(data), _decode_picture)(data)
     except DataError:
         raise
     except Exception as error:  # decoders fail in many ways
         raise DataError(f"cannot be read as an image ({error}); get it again, or write it anew as PNG") from error
-    if bits is not None and (not 1 <= bits <= 16 or stored.pixels.max() >= 1 << bits):
-        raise DataError(f"found values up to {stored.pixels.max()}; bits {bits} cannot hold them")
-    image = Raster(stored.pixels, bits or stored.bits, stored.pixel_size)
+    if bits is not None:
+        if not 1 <= bits <= 16 or image.pixels.max() >= 1 << bits:
+            raise DataError(f"found values up to {image.pixels.max()}; bits {bits} cannot hold them")
+        image = dataclasses.replace(image, bits=bits)
     if window:
         image = image.windowed(*window)
-    return image.inverted() if stored.inverted else image
+    return image.inverted() if inverted else image
 
 
 def decode_binary(data: bytes) -> npt.NDArray[np.bool_]:
@@ -87,7 +80,7 @@ def decode_values(data: bytes) -> tuple[npt.NDArray[np.uint16], bool]:
     return image.pixels[0], True
 
 
-def _decode_picture(data: bytes) -> Stored:
+def _decode_picture(data: bytes) -> tuple[Raster, bool]:
     """Whatever Pillow reads."""
     header = data[: PNG_COLOUR_TYPE + 1]
     if header[:4] == PNG and header[PNG_DEPTH] == 16 and header[PNG_COLOUR_TYPE] & PNG_COLOUR_OR_ALPHA:
@@ -98,7 +91,7 @@ def _decode_picture(data: bytes) -> Stored:
         _check_size(file.height, file.width)
         image = ImageOps.exif_transpose(file)
         if image.mode.startswith("I"):
-            return _stored(np.asarray(image))
+            return _raster(np.asarray(image)), False
         if "transparency" in image.info or image.mode in ("LA", "PA", "RGBA"):
             clear = image.convert("RGBA")
             image = Image.alpha_composite(Image.new("RGBA", clear.size, (0, 0, 0, 255)), clear).convert("RGB")
@@ -106,10 +99,10 @@ def _decode_picture(data: bytes) -> Stored:
         pixels = np.asarray(image.convert("L" if gray else "RGB"))
     if file.mode in ("P", "LA", "PA", "RGBA") and (pixels == pixels[..., :1]).all():
         pixels = pixels[..., 0]
-    return _stored(pixels)
+    return _raster(pixels), False
 
 
-def _decode_tiff(data: bytes) -> Stored:
+def _decode_tiff(data: bytes) -> tuple[Raster, bool]:
     """By tifffile, which knows the deep and the raw ones; what it cannot read (LZW, JPEG, palettes, ...) by Pillow."""
     import tifffile
 
@@ -121,12 +114,11 @@ def _decode_tiff(data: bytes) -> Stored:
         plain = page.photometric in (0, 1, 2) and page.samplesperpixel in (1, 3) and page.bitspersample > 1
         upright = page.tags.valueof("Orientation", default=1) == 1
         if plain and upright and page.planarconfig == 1 and page.compression in TIFF_COMPRESSIONS:
-            stored = _stored(file.asarray())
-            return stored._replace(inverted=page.photometric == tifffile.PHOTOMETRIC.MINISWHITE)
+            return _raster(file.asarray()), page.photometric == tifffile.PHOTOMETRIC.MINISWHITE
     return _decode_picture(data)
 
 
-def _decode_dicom(data: bytes) -> Stored:
+def _decode_dicom(data: bytes) -> tuple[Raster, bool]:
     import pydicom
 
     file = pydicom.dcmread(io.BytesIO(data))
@@ -141,14 +133,12 @@ def _decode_dicom(data: bytes) -> Stored:
             f"has the photometric interpretation {file.PhotometricInterpretation}; expected MONOCHROME or RGB"
         )
     spacing = [float(each) for each in file.get("PixelSpacing") or file.get("ImagerPixelSpacing") or ()]
-    return _stored(pixels)._replace(
-        bits=int(file.BitsStored),
-        inverted=file.PhotometricInterpretation == "MONOCHROME1",
-        pixel_size=(spacing[0], spacing[1]) if len(spacing) == 2 and min(spacing) > 0 else None,
-    )
+    pixel_size = (spacing[0], spacing[1]) if len(spacing) == 2 and min(spacing) > 0 else None
+    image = dataclasses.replace(_raster(pixels), bits=int(file.BitsStored), pixel_size=pixel_size)
+    return image, file.PhotometricInterpretation == "MONOCHROME1"
 
 
-def _stored(pixels: npt.NDArray[Any]) -> Stored:
+def _raster(pixels: npt.NDArray[Any]) -> Raster:
     """From (H, W) or (H, W, 3) of unsigned integers."""
     if pixels.ndim == 3 and pixels.shape[2] in (1, 3):
         planes = pixels.transpose(2, 0, 1)
@@ -159,7 +149,7 @@ def _stored(pixels: npt.NDArray[Any]) -> Stored:
     if pixels.dtype.kind not in "ui" or pixels.min() < 0 or pixels.max() > 65535:
         raise DataError(f"holds {pixels.dtype} from {pixels.min()} to {pixels.max()}; expected 8 or 16 bits, unsigned")
     bits = 8 if pixels.dtype == np.uint8 else 12 if pixels.max() <= 4095 else 16
-    return Stored(np.ascontiguousarray(planes, dtype=np.uint16), bits)
+    return Raster(np.ascontiguousarray(planes, dtype=np.uint16), bits)
 
 
 def _check_size(height: int, width: int) -> None:

@@ -6,7 +6,6 @@ stands under its final name before its checksum was compared; what has another i
 """
 
 import hashlib
-import itertools
 import shutil
 import sys
 from collections.abc import Mapping
@@ -146,8 +145,9 @@ def _in_mirror(archive: Archive, sums: Mapping[str, str]) -> str | None:
 def _put_aside(path: Path, named: Path | None = None) -> Path:
     """Rename a file to <name>.rejected (or, so that nothing is lost, <name>.2.rejected and so on)."""
     name = (named or path).name
-    names = itertools.chain([f"{name}.rejected"], (f"{name}.{number}.rejected" for number in itertools.count(2)))
-    rejected = next(candidate for each in names if not (candidate := path.with_name(each)).exists())
+    rejected, number = path.with_name(f"{name}.rejected"), 2
+    while rejected.exists():
+        rejected, number = path.with_name(f"{name}.{number}.rejected"), number + 1
     path.replace(rejected)
     return rejected
 

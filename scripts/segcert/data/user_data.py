@@ -90,9 +90,16 @@ def _in_table(name: str, settings: Mapping[str, Any]) -> dict[str, Listed]:
         raise DataError(f"{table}: found the columns {', '.join(columns)}; expected {wanted}")
     rows: dict[str, Listed] = {}
     for number, line in enumerate(lines, start=2):
-        files = [_path(settings, table, number, line[kind], f"{kind}s") for kind in ("image", "mask")]
-        image = line.get("name") or Path(files[0] or files[1]).stem
-        row = Listed(files[0], files[1], line.get(group_column, ""), line.get("split", ""))
+        row = Listed(group=line.get(group_column, ""), split=line.get("split", ""))
+        for kind in filter(line.get, ("image", "mask")):  # relative to the folder that is set, else to the table
+            path = Path(settings[f"{kind}s"] or table.parent).expanduser() / line[kind]
+            if not path.is_file():
+                raise DataError(
+                    f"{table}: line {number}: names {line[kind]}, but there is no {path}; mend the table or leave the "
+                    "cell empty"
+                )
+            setattr(row, kind, str(path))
+        image = line.get("name") or Path(row.image or row.mask).stem
         if not image or image in rows:
             found = f"{image} twice" if image else "neither image nor mask"
             raise DataError(f"{table}: line {number}: found {found}; expected a line an image, each of its own name")
@@ -104,18 +111,6 @@ def _in_table(name: str, settings: Mapping[str, Any]) -> dict[str, Listed]:
             raise DataError(f"{table}: line {number}: found the split {row.split!r}; expected {', '.join(SPLITS)}")
         rows[image] = row
     return rows
-
-
-def _path(settings: Mapping[str, Any], table: Path, number: int, entry: str, key: str) -> str:
-    """A file of the table: relative to the folder `images` or `masks` if one is given, else to the table."""
-    if not entry:
-        return ""
-    path = Path(settings[key] or table.parent).expanduser() / entry
-    if not path.is_file():
-        raise DataError(
-            f"{table}: line {number}: names {entry}, but there is no {path}; mend the table or leave the cell empty"
-        )
-    return str(path)
 
 
 def _read_table(settings: Mapping[str, Any]) -> tuple[list[str], list[dict[str, str]]]:
