@@ -9,15 +9,16 @@ version (ETag or Last-Modified) it is, so that bytes of two releases are never m
 import contextlib
 import json
 import os
+import random
 import re
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
 import requests
-from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential, wait_random
 from tqdm import tqdm
 from urllib3.exceptions import HTTPError
 
@@ -180,30 +181,20 @@ class _Transfer:
 
 def _persist(url: str, attempt: Callable[[], Result], reached: Callable[[], int]) -> Result:
     """The result of `attempt`, made again until ATTEMPTS in a row did not get beyond the farthest byte reached."""
-    farthest = reached()
-    back_off = wait_exponential(FIRST_WAIT_S, LONGEST_WAIT_S) + wait_random(0, FIRST_WAIT_S)
-
-    def begin_anew_after_progress(state: RetryCallState) -> None:
-        nonlocal farthest
-        if reached() > farthest:
-            farthest, state.attempt_number = reached(), 0  # the wait and the stop go by this number
-
-    return Retrying(
-        retry=retry_if_exception(lambda error: isinstance(error, _FetchError) and error.passing),
-        after=begin_anew_after_progress,
-        wait=lambda state: max(min(back_off(state), LONGEST_WAIT_S), _error(state).retry_after),
-        stop=stop_after_attempt(ATTEMPTS),
-        before_sleep=lambda state: log.info(
-            "%s: %s; again in %.1f s", public(url), _error(state), state.upcoming_sleep
-        ),
-        reraise=True,
-    )(attempt)
-
-
-def _error(state: RetryCallState) -> _FetchError:
-    error = state.outcome.exception() if state.outcome else None
-    assert isinstance(error, _FetchError)
-    return error
+    farthest, failures = reached(), 0
+    while True:
+        try:
+            return attempt()
+        except _FetchError as error:
+            failures += 1
+            if reached() > farthest:
+                farthest, failures = reached(), 0
+            if not error.passing or failures == ATTEMPTS:
+                raise
+            back_off = FIRST_WAIT_S * (2 ** max(failures - 1, 0) + random.random())  # noqa: S311 (no secret)
+            wait = max(min(back_off, LONGEST_WAIT_S), error.retry_after)
+            log.info("%s: %s; again in %.1f s", public(url), error, wait)
+        time.sleep(wait)
 
 
 @contextlib.contextmanager

@@ -270,7 +270,7 @@ def test_other_statuses_are_errors_at_once(server, target, status):
 
 def test_waits_double_up_to_a_bound_and_heed_retry_after(server, target, monkeypatch):
     waits = []
-    monkeypatch.setattr("tenacity.nap.time.sleep", waits.append)
+    monkeypatch.setattr("segcert.data.download.time.sleep", waits.append)
     for name, value in {"FIRST_WAIT_S": 0.5, "LONGEST_WAIT_S": 3, "LONGEST_RETRY_AFTER_S": 60}.items():
         monkeypatch.setattr(module, name, value)
     after = [(503, {"Retry-After": text}) for text in ("7", "3600", "Fri, 31 Dec 1999 23:59:59 GMT", "-1")]
@@ -284,7 +284,7 @@ def test_waits_double_up_to_a_bound_and_heed_retry_after(server, target, monkeyp
 
 def test_the_first_wait_comes_again_after_progress(server, target, monkeypatch):
     waits = []
-    monkeypatch.setattr("tenacity.nap.time.sleep", waits.append)
+    monkeypatch.setattr("segcert.data.download.time.sleep", waits.append)
     monkeypatch.setattr(module, "FIRST_WAIT_S", 0.5)
     monkeypatch.setattr(module, "LONGEST_WAIT_S", 30)
     server.drop_after = 3000
@@ -311,7 +311,7 @@ def test_a_range_that_ends_before_the_total_is_continued(server, target):
         server.content_range = None
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tenacity.nap.time.sleep", go_on)
+        patch.setattr("segcert.data.download.time.sleep", go_on)
         server.ranges = "blindly"
         download(server.url + PATH, target, "a.zip")
     assert target.read_bytes() == CONTENT
