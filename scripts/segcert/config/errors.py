@@ -39,7 +39,18 @@ def explain(config: type[BaseModel], problem: dict[str, Any]) -> str:
             model = annotation
         else:
             break
+    if problem["type"] == "list_type" and problem["input"] not in (None, {}):
+        return f"`{where}`: found {problem['input']!r}; expected a list. {_list_help(keys, problem['input'])}"
     return f"{found}. {_field_help(config, keys)}"
+
+
+def _list_help(keys: list[str], value: Any) -> str:
+    """Advice to write a list where a single value or values with commas were found."""
+    parts = value.split(",") if isinstance(value, str) else [value]
+    entries = in_yaml([yaml.safe_load(part) if isinstance(part, str) else part for part in parts])
+    for key in reversed(keys[1:]):
+        entries = f"{{{key}: {entries}}}"
+    return f"Write `{keys[0]}: {entries}`, or on the command line: --config '{keys[0]}={entries}'"
 
 
 def _unknown(config: type[BaseModel], model: type[BaseModel], keys: list[str]) -> str:

@@ -66,8 +66,8 @@ def prepare(
     if len(alone) > about.left_out_limit * total:
         raise DataError(
             f"{about.name}: {len(alone)} of {total} lack a partner, more than {about.left_out_limit:.0%}: "
-            f"{_listed(list(map(str, alone)))}\nMend the data, or leave them out knowingly: "
-            f"{_exclude_line(about, [each.name for each in alone])}"
+            f"{_listed([(each.reason, str(each)) for each in alone])}\n"
+            f"{_advice(about, [each.name for each in alone], total)}"
         )
     pairs, splits, left_out = _dealt_out(about, found, rule, exclude)
     with atomic_folder(folder) as new:
@@ -137,7 +137,7 @@ def _write_images(
     for kind in ("images", "masks"):
         (folder / kind).mkdir()
     rows: list[Row] = []
-    problems: dict[str, str] = {}
+    problems: dict[str, tuple[str, str]] = {}  # reason and message by image
     first: dict[str, str] = {}
 
     def prepared(pair: Pair) -> tuple[Row, str] | DataError:
@@ -149,17 +149,20 @@ def _write_images(
     results = _in_parallel(prepared, pairs, workers)
     for pair, result in zip(pairs, track(results, f"preparing {about.name}", len(pairs)), strict=True):
         if isinstance(result, DataError):
-            problems[pair.name] = str(result)
+            # A reader names the file and raises from a reason without it, which many files may share.
+            shared = result.__cause__ if isinstance(result.__cause__, DataError) else result
+            problems[pair.name] = str(shared).removeprefix(pair.name), str(result)
             continue
         row, digest = result
         twin = first.setdefault(digest, pair.name)
         if twin != pair.name:
-            problems[pair.name] = f"{pair.name} is the same image as {twin}, under another name"
+            message = f"{pair.name} is the same image as {twin}, under another name"
+            problems[pair.name] = message, message
         rows.append(row)
     if problems:
         raise DataError(
-            f"{about.name}: {len(problems)} of {len(pairs)} images cannot be used: {_listed(list(problems.values()))}\n"
-            f"Mend the data, or leave them out: {_exclude_line(about, problems)}"
+            f"{about.name}: {len(problems)} of {len(pairs)} images cannot be used: {_listed(problems.values())}\n"
+            f"{_advice(about, list(problems), len(pairs))}"
         )
     return rows
 
@@ -201,10 +204,20 @@ def _in_parallel(function: Callable[[Item], Result], items: Iterable[Item], work
             yield waiting.popleft().result()
 
 
-def _listed(reasons: Sequence[str]) -> str:
-    more = f"\n  - and {len(reasons) - SHOWN} more" if len(reasons) > SHOWN else ""
-    return "".join(f"\n  - {reason}" for reason in reasons[:SHOWN]) + more
+def _listed(problems: Iterable[tuple[str, str]]) -> str:
+    """List problems, (reason, message) each. Those with the same reason are one line: its first message and a count."""
+    same_reason: dict[str, list[str]] = {}
+    for reason, message in problems:
+        same_reason.setdefault(reason, []).append(message)
+    lines = []
+    for first, *others in same_reason.values():
+        lines.append(f"{first} (and {len(others)} more for the same reason)" if others else first)
+    more = f"\n  - and {len(lines) - SHOWN} more" if len(lines) > SHOWN else ""
+    return "".join(f"\n  - {line}" for line in lines[:SHOWN]) + more
 
 
-def _exclude_line(about: Dataset, names: Iterable[str]) -> str:
-    return f"`exclude: {{{about.name}: {json.dumps(list(names))}}}`"
+def _advice(about: Dataset, names: Sequence[str], total: int) -> str:
+    """Text that says how to go on without some of `total` images. To exclude most of them would help nobody."""
+    if 2 * len(names) > total:
+        return "Fix the data or the settings"
+    return f"Fix the data, or exclude these images explicitly: `exclude: {{{about.name}: {json.dumps(names)}}}`"

@@ -121,6 +121,11 @@ def _read_table(settings: Mapping[str, Any]) -> tuple[list[str], list[dict[str, 
             reader = csv.DictReader(file, restval="")
             lines = [{key: value.strip() for key, value in line.items() if key} for line in reader]
             return list(reader.fieldnames or ()), lines
+    except FileNotFoundError as error:
+        raise DataError(
+            f"{path}: there is no such file; expected a CSV table with the columns image and mask. Write its path, "
+            "relative to the folder in which you start snakemake: `table: path/to/table.csv`"
+        ) from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read as a CSV table ({error}); write it as UTF-8, with commas") from error
 

@@ -133,8 +133,8 @@ def test_a_few_without_partner_are_left_out_by_name(tmp_path):
 def test_too_many_without_partner_are_refused(tmp_path):
     left_out = [LeftOut(f"x{k}", "no mask of the lungs", f"a.zip: x{k}.png") for k in range(15)]
     message = refused(tmp_path, Found(pairs(40), left_out), "15 of 55 lack a partner, more than 5%")
-    assert "a.zip: x0.png: no mask of the lungs" in message
-    assert "and 5 more" in message
+    assert "a.zip: x0.png: no mask of the lungs (and 14 more for the same reason)" in message
+    assert "x1.png" not in message
     assert '`exclude: {montgomery: ["x0", "x1",' in message
 
 
@@ -168,6 +168,25 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path):
     message = refused(tmp_path, found, "3 of 40 images cannot be used")
     assert "p07.png cannot be read as an image" in message
     assert '`exclude: {montgomery: ["p03", "p05", "p07"]}`' in message
+
+
+def test_a_reason_that_many_images_share_is_given_once(tmp_path):
+    def colour(name):
+        try:
+            raise DataError("is a colour image; write `channels: 3`")
+        except DataError as error:
+            raise DataError(f"{name}.png {error}") from error
+
+    broken = {f"p{k:02d}": lambda name=f"p{k:02d}": colour(name) for k in range(30)}
+    message = refused(tmp_path, Found(pairs(**broken)), "30 of 40 images cannot be used")
+    assert "p00.png is a colour image; write `channels: 3` (and 29 more for the same reason)" in message
+    assert message.count("colour image") == 1
+    assert "exclude" not in message, "most images would be excluded"
+    image, mask = draw_phantom("x", 32)
+    empty = {f"p{k:02d}": lambda: (image, 0 * mask) for k in range(3)}
+    message = refused(tmp_path, Found(pairs(**empty)), "3 of 40 images cannot be used")
+    assert "p00 has an empty mask: no pixel of lungs, heart (and 2 more for the same reason)" in message
+    assert '`exclude: {montgomery: ["p00", "p01", "p02"]}`' in message
 
 
 def test_an_unknown_name_to_exclude_is_refused(tmp_path):

@@ -152,6 +152,13 @@ def test_a_table_that_cannot_be_right_is_refused(folder, line, message):
         own(folder, images=None, masks=None, table=str(folder / "clinic.csv")).files()
 
 
+def test_a_missing_table_is_named_with_the_line_to_write(folder):
+    with pytest.raises(
+        DataError, match=r"clinic\.csv: there is no such file; .*columns image and mask.*`table: path/to"
+    ):
+        own(folder, images=None, masks=None, table=str(folder / "clinic.csv")).files()
+
+
 def test_images_without_mask_and_masks_without_image_are_counted(folder):
     (folder / "masks/00_000_mask.png").unlink()
     (folder / "images/01_001.png").unlink()
