@@ -1,4 +1,4 @@
-"""The common format: what is written, and what is refused with nothing written."""
+"""The common format: what is written, and errors that leave nothing behind."""
 
 import csv
 import dataclasses
@@ -25,20 +25,20 @@ def prepare_phantom(folder, size=32, workers=1):
 
 
 def pairs(count=40, **changed):
-    """Phantoms as pairs of a data set whose groups are split by a hash; some replaced by name."""
+    """Return phantoms as pairs of a data set that is split by a hash of its groups. Replace some by name."""
     found = {f"p{k:02d}": lambda name=f"p{k:02d}": draw_phantom(name, 32) for k in range(count)}
     return [Pair(name, name, load) for name, load in (found | changed).items()]
 
 
 def refused(folder, found, match, **options):
-    """Nothing stands in the folder after the refusal."""
+    """Check that `prepare` fails and leaves the folder empty. Return the message."""
     with pytest.raises(DataError, match=match) as error:
         prepare(ABOUT, found, folder / "prepared", Form(16), workers=2, **options)
     assert list(folder.iterdir()) == []
     return str(error.value)
 
 
-def test_phantoms_repeat_and_differ():
+def test_phantoms_are_reproducible_and_differ_by_name():
     (a, mask_a), (b, mask_b) = draw_phantom("one", 64), draw_phantom("one", 64)
     assert np.array_equal(a.pixels, b.pixels)
     assert np.array_equal(mask_a, mask_b)
@@ -108,7 +108,7 @@ def test_the_index_is_checked_by_a_schema(tmp_path, old, new, column):
     assert "run snakemake again" in str(error.value)
 
 
-def test_aspect_may_be_kept_by_padding(tmp_path):
+def test_padding_can_keep_the_aspect(tmp_path):
     wide = Raster(np.full((1, 20, 40), 100, np.uint16), 8, (0.5, 0.5))
     mask = np.ones((20, 40), np.uint8)
     found = Found(pairs(p00=lambda: (wide, mask)))
@@ -138,7 +138,7 @@ def test_too_many_without_partner_are_refused(tmp_path):
     assert '`exclude: {montgomery: ["x0", "x1",' in message
 
 
-def test_left_out_knowingly_does_not_count(tmp_path):
+def test_excluded_images_do_not_count_as_left_out(tmp_path):
     left_out = [LeftOut(f"x{k}", "no mask") for k in range(15)]
     prepare(ABOUT, Found(pairs(40), left_out), tmp_path / "a", Form(16), exclude=[f"x{k}" for k in range(15)])
     assert len((tmp_path / "a" / "left_out.csv").read_text().splitlines()) == 16
@@ -159,7 +159,7 @@ def test_the_same_image_under_two_names_is_refused(tmp_path):
     refused(tmp_path, found, "p05 is the same image as p02, under another name")
 
 
-def test_all_that_is_wrong_is_said_at_once(tmp_path):
+def test_all_problems_are_listed_at_once(tmp_path):
     def broken():
         raise DataError("a.zip: p07.png cannot be read as an image")
 
@@ -194,10 +194,10 @@ def test_an_unknown_name_to_exclude_is_refused(tmp_path):
 
 
 def test_an_empty_split_is_refused(tmp_path):
-    refused(tmp_path, Found(pairs(1)), "none of 1 images falls into the split")
+    refused(tmp_path, Found(pairs(1)), "none of 1 images is in the split")
 
 
-def test_a_patient_in_two_splits_is_refused_unless_the_split_says_that_it_leaks(tmp_path):
+def test_a_patient_in_two_splits_is_refused_unless_the_split_states_that_it_leaks(tmp_path):
     found = Found([dataclasses.replace(pair, group=f"patient {int(pair.name[1:]) // 2}") for pair in pairs()])
     names = [pair.name for pair in found.pairs]
     path = tmp_path / "split.json"
@@ -210,7 +210,7 @@ def test_a_patient_in_two_splits_is_refused_unless_the_split_says_that_it_leaks(
     assert json.loads((tmp_path / "a" / "splits.json").read_text())["leaks"] is True
 
 
-def test_a_split_of_ones_own_is_followed(tmp_path):
+def test_a_user_supplied_split_is_used(tmp_path):
     names = [pair.name for pair in pairs()]
     path = tmp_path / "split.json"
     path.write_text(json.dumps({"train": names[:20], "val": names[20:30], "test": names[30:39]}))
@@ -219,15 +219,17 @@ def test_a_split_of_ones_own_is_followed(tmp_path):
     assert dataset.names("test") == names[30:39]
     assert "p39,in no split (as split.json states)," in (tmp_path / "a" / "left_out.csv").read_text()
     prepare(ABOUT, Found(pairs()), tmp_path / "b", Form(16), split=str(tmp_path / "a" / "splits.json"))
-    assert PreparedDataset(tmp_path / "b" / "index.csv").names("test") == names[30:39], "what a run wrote can be read"
+    assert PreparedDataset(tmp_path / "b" / "index.csv").names("test") == names[30:39], (
+        "the splits.json of a run can be used as a split file"
+    )
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "cannot be read as a split"),
+        ("{", "is not a valid split file"),
         ('{"train": []}', "expected JSON with the keys train, val and test"),
-        ('{"train": ["p01"], "val": ["p01"], "test": []}', "names p01 twice"),
+        ('{"train": ["p01"], "val": ["p01"], "test": []}', "found p01 twice"),
     ],
 )
 def test_a_bad_split_file_is_refused(tmp_path, text, message):
@@ -237,7 +239,7 @@ def test_a_bad_split_file_is_refused(tmp_path, text, message):
         prepare(ABOUT, Found(pairs()), tmp_path / "a", Form(16), split=str(path))
 
 
-def test_a_split_file_that_names_images_which_are_not_there_is_refused(tmp_path):
+def test_a_split_file_with_missing_images_is_refused(tmp_path):
     names = [pair.name for pair in pairs()]
     path = tmp_path / "split.json"
     path.write_text(json.dumps({"train": [*names[:20], "p99"], "val": names[20:30], "test": names[30:]}))
@@ -246,7 +248,7 @@ def test_a_split_file_that_names_images_which_are_not_there_is_refused(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["../p00", "a/p00", ".p00", "a\\b", ""])
-def test_a_name_that_leads_elsewhere_is_refused(tmp_path, name):
+def test_a_name_that_leads_out_of_the_folder_is_refused(tmp_path, name):
     found = Found([*pairs(), Pair(name, "x", lambda: draw_phantom("x", 32))])
     refused(tmp_path, found, "found the image name")
 
@@ -270,7 +272,7 @@ def test_everything_is_checked_before_training(tmp_path, split):
     mask.write_bytes(whole)
     text = dataset.index.read_text()
     dataset.index.write_text(text.replace(",test,", ",train,", 1))
-    with pytest.raises(DataError, match=r"are not those of splits\.json"):
+    with pytest.raises(DataError, match=r"differ from those in splits\.json"):
         PreparedDataset(dataset.index).check()
     dataset.index.write_text(
         text.replace("phantom_test_0000,phantom_test_0000,", "phantom_test_0000,phantom_val_0000,")

@@ -37,7 +37,7 @@ def _pattern(kind: str) -> str:
 
 
 def official(named: Named) -> str:
-    """The part of the release that an image stands in."""
+    """Return the split that the release assigns to an image."""
     return PARTS[str(named.part)]
 
 
