@@ -8,6 +8,18 @@ from pydantic import Field, model_validator
 from segcert.config.sections import Count, Name, Section, Sigma
 
 Channels = Annotated[int, Field(ge=8, multiple_of=8)]
+# Keys whose defaults differ between the networks
+Steps = Annotated[Count, Field(description="Optimiser steps")]
+BatchSize = Annotated[Count, Field(description="Images per step, in total over all GPUs")]
+WeightDecay = Annotated[float, Field(ge=0, le=1, description="Weight decay")]
+EmaDecay = Annotated[
+    float,
+    Field(ge=0, lt=1, description="Decay of the exponential moving average of the weights, which is kept; 0: none"),
+]
+EvaluateEvery = Annotated[
+    Count,
+    Field(description="Steps between validations, each followed by a checkpoint; the best checkpoint is kept"),
+]
 
 SIZES: dict[str, tuple[list[int], int]] = {
     "tiny": ([16, 32, 64], 1),
@@ -41,22 +53,18 @@ class Augmentation(Movement):
 class Training(Section):
     """Training of a network."""
 
-    steps: Count = Field(200, description="Optimiser steps")
+    steps: Steps = 200
     epochs: Annotated[float, Field(gt=0)] | None = Field(
         None, description="Number of epochs over the training images, instead of `steps`"
     )
-    batch_size: Count = Field(16, description="Images per step, in total over all GPUs")
+    batch_size: BatchSize = 16
     optimizer: Literal["adamw", "adam", "sgd"] = Field("adamw", description="Optimiser (sgd: Nesterov momentum of 0.9)")
     learning_rate: float = Field(2e-3, gt=0, le=10, description="Peak learning rate")
-    weight_decay: float = Field(0.0, ge=0, le=1, description="Weight decay")
+    weight_decay: WeightDecay = 0.0
     schedule: Literal["cosine", "constant"] = Field("cosine", description="Learning rate after the warm-up")
     warm_up: float = Field(0.05, ge=0, le=1, description="Share of the steps in which the learning rate rises")
-    ema_decay: float = Field(
-        0.0, ge=0, lt=1, description="Decay of the exponential moving average of the weights, which is kept; 0: none"
-    )
-    evaluate_every: Count = Field(
-        50, description="Steps between validations, after each of which a checkpoint is written; the best one is kept"
-    )
+    ema_decay: EmaDecay = 0.0
+    evaluate_every: EvaluateEvery = 50
     patience: Count | None = Field(
         None, description="Stop after this many validations without improvement; null: never"
     )
@@ -72,7 +80,7 @@ class Segmenter(Training):
     depth: int = Field(
         3, ge=1, le=6, description="Number of times the U-Net halves the resolution (the other networks: five times)"
     )
-    weight_decay: float = Field(1e-2, ge=0, le=1, description="Weight decay")
+    weight_decay: WeightDecay = 1e-2
     sigma_max: Sigma = Field(
         1.0,
         description="Regime `noise`: each training image gets Gaussian noise with a level drawn uniformly from 0 to "
@@ -109,14 +117,10 @@ class Denoiser(Training):
     shared: list[Name] = Field(
         [], description="Data sets that share one denoiser, trained on all of them; each other data set has its own"
     )
-    steps: Count = Field(500, description="Optimiser steps")
-    batch_size: Count = Field(4, description="Images per step, over all GPUs")
-    evaluate_every: Count = Field(
-        100, description="Steps between validations, after each of which a checkpoint is written; the best one is kept"
-    )
-    ema_decay: float = Field(
-        0.99, ge=0, lt=1, description="Decay of the exponential moving average of the weights, which is kept; 0: none"
-    )
+    steps: Steps = 500
+    batch_size: BatchSize = 4
+    evaluate_every: EvaluateEvery = 100
+    ema_decay: EmaDecay = 0.99
     augmentation: Movement = Field(Movement(), description=str(Movement.__doc__))
 
     @property

@@ -6,7 +6,7 @@ and changes of other data sets do not make its outputs stale.
 
 import dataclasses
 import importlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
 
@@ -197,33 +197,30 @@ def how_to_get(about: Dataset, archives: Iterable[Archive]) -> str:
 
 def describe(about: Dataset) -> str:
     """Complete description of a data set."""
-    return "\n".join([f"{about.name}: {terms(about)}", *(f"  {line}" for line in _facts(about)), *_archives(about)])
-
-
-def _facts(about: Dataset) -> Iterator[str]:
     count = about.images or "as many as configured"
-    yield f"Images: {count}, {about.modality}, {about.channels} channel(s), {about.bits} bits"
     sizes = ", ".join(f"{width}x{height}" for height, width in about.native_sizes) or "vary"
     spacing = f"{about.pixel_size[0]:g} x {about.pixel_size[1]:g} mm" if about.pixel_size else "unknown"
-    yield f"Native size (width x height): {sizes}; pixel size: {spacing}"
     order = " (later ones are on top where they overlap)" if len(about.classes) > 2 else ""
-    yield f"Classes: {', '.join(about.classes)}{order}"
-    yield f"Grouped by: {about.group}"
-    notes = " (the default)"
+    lines = [
+        f"{about.name}: {terms(about)}",
+        f"  Images: {count}, {about.modality}, {about.channels} channel(s), {about.bits} bits",
+        f"  Native size (width x height): {sizes}; pixel size: {spacing}",
+        f"  Classes: {', '.join(about.classes)}{order}",
+        f"  Grouped by: {about.group}",
+    ]
+    default = " (the default)"
     for name, rule in about.splits.items():
         leaks = " (LEAKS between the splits)" if rule.leaks else ""
-        yield f"Split {name}{notes}{leaks}: {rule.description}"
-        notes = ""
-
-
-def _archives(about: Dataset) -> Iterator[str]:
+        lines.append(f"  Split {name}{default}{leaks}: {rule.description}")
+        default = ""
     for archive in about.archives:
         size = f"{archive.bytes / 1e6:,.0f} MB" if archive.bytes else "size unknown"
         checked = "no published checksum; recorded when first seen"
         if archive.sha256 or archive.md5:
             checked = f"sha256 {archive.sha256}" if archive.sha256 else f"md5 {archive.md5}"
-        yield f"  {archive.name}: {archive.url or 'by hand'} ({size}, {checked})"
+        lines.append(f"  {archive.name}: {archive.url or 'by hand'} ({size}, {checked})")
     if by_hand := [archive for archive in about.archives if not archive.url]:
-        yield how_to_get(about, by_hand)
+        lines.append(how_to_get(about, by_hand))
     elif about.archives:
-        yield f"Downloaded to data/raw/{about.name}/, unless the archives or their unpacked folders are there already."
+        lines.append(f"Downloaded to data/raw/{about.name}/, unless the archives or their folders are there already.")
+    return "\n".join(lines)

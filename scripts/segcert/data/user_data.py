@@ -160,6 +160,9 @@ NOT_IN_PATHS = {
     "a line break or other control character": r"[\0-\x1f\x7f]",
     "bytes that are not UTF-8": r"[\ud800-\udfff]",
 }
+# Keys of `own_data` that mean the same in the catalogue
+SAME_KEYS = ["modality", "channels", "citation", "licence", "pixel_size", "bits", "left_out_limit", "allow_empty"]
+SAME_KEYS += ["any_orientation"]
 JPEG_GAP = 32  # JPEG can confuse values that are closer than this
 
 
@@ -188,19 +191,11 @@ class OwnFolder:
         return Dataset(
             name=self.name,
             title=chosen["title"] or self.name,
-            modality=chosen["modality"],
-            channels=chosen["channels"],
             classes=self.classes,
-            citation=chosen["citation"],
-            licence=chosen["licence"],
             terms="Data of one's own.",
             splits=splits,
             group="group" if grouped else "image",
-            pixel_size=chosen["pixel_size"],
-            bits=chosen["bits"],
-            left_out_limit=chosen["left_out_limit"],
-            allow_empty=chosen["allow_empty"],
-            any_orientation=chosen["any_orientation"],
+            **{key: chosen[key] for key in SAME_KEYS},
         )
 
     def files(self) -> list[Path]:

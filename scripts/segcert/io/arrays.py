@@ -4,7 +4,6 @@ import math
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any, Self
 
 import numpy as np
@@ -83,9 +82,7 @@ class StoredArrays(Mapping[str, npt.NDArray[Any]]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._archive.close()
 
     def _damaged(self, error: Exception, where: str = "") -> ArraysError:
