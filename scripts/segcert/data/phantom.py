@@ -52,22 +52,22 @@ def draw_phantom(name: str, size: int) -> tuple[Raster, Labels]:
     heart = _blob(x, y, rng, center, radii, power=2.2, wobble=0.06, tilt=rng.uniform(0.2, 0.7))
 
     air = np.maximum(*(_soft(lung, fine) for lung in lungs))
-    picture = 0.08 + rng.uniform(0.50, 0.60) * _soft(body, fine)
-    picture -= rng.uniform(0.26, 0.34) * air * (0.85 + 0.3 * y)
-    picture += rng.uniform(0.16, 0.24) * np.exp(-(((x - middle) / rng.uniform(0.045, 0.06)) ** 2))
-    picture += rng.uniform(0.20, 0.26) * _soft(heart, fine) * (0.35 + 0.65 * air)
-    picture += rng.uniform(0.05, 0.09) * _ribs(x, y, rng, middle) * _soft(body, fine)
-    picture += rng.uniform(0.06, 0.10) * _clavicles(x, y, rng, middle, top)
-    picture += 0.05 * air * _texture(rng, fine, scale=fine / 40) + 0.03 * _texture(rng, fine, scale=fine / 6)
+    pixels = 0.08 + rng.uniform(0.50, 0.60) * _soft(body, fine)
+    pixels -= rng.uniform(0.26, 0.34) * air * (0.85 + 0.3 * y)
+    pixels += rng.uniform(0.16, 0.24) * np.exp(-(((x - middle) / rng.uniform(0.045, 0.06)) ** 2))
+    pixels += rng.uniform(0.20, 0.26) * _soft(heart, fine) * (0.35 + 0.65 * air)
+    pixels += rng.uniform(0.05, 0.09) * _ribs(x, y, rng, middle) * _soft(body, fine)
+    pixels += rng.uniform(0.06, 0.10) * _clavicles(x, y, rng, middle, top)
+    pixels += 0.05 * air * _texture(rng, fine, scale=fine / 40) + 0.03 * _texture(rng, fine, scale=fine / 6)
 
     exposure, gamma = rng.uniform(0.92, 1.10), rng.uniform(0.85, 1.2)
-    picture = np.clip(exposure * picture, 0.0, 1.0) ** gamma
-    picture = _shrink(picture) + rng.normal(0.0, 0.012, (size, size))
+    pixels = np.clip(exposure * pixels, 0.0, 1.0) ** gamma
+    pixels = _shrink(pixels) + rng.normal(0.0, 0.012, (size, size))
 
     lung_share = _shrink((np.minimum(*lungs) < 1).astype(float))
     heart_share = _shrink((heart < 1).astype(float))
     mask = np.where(heart_share >= 0.5, HEART, np.where(lung_share >= 0.5, LUNGS, 0)).astype(np.uint8)
-    image = np.rint(255 * np.clip(picture, 0.0, 1.0)).astype(np.uint16)
+    image = np.rint(255 * np.clip(pixels, 0.0, 1.0)).astype(np.uint16)
     return Raster(image[None], 8), mask
 
 
@@ -123,7 +123,7 @@ def _soft(level: Field, fine: int) -> Field:
     return np.asarray(1 / (1 + np.exp(np.clip((level - 1) * fine / 6, -60, 60))))
 
 
-def _shrink(picture: Field) -> Field:
+def _shrink(pixels: Field) -> Field:
     """Average OVERSAMPLING x OVERSAMPLING blocks."""
-    size = picture.shape[0] // OVERSAMPLING
-    return np.asarray(picture.reshape(size, OVERSAMPLING, size, OVERSAMPLING).mean(axis=(1, 3)))
+    size = pixels.shape[0] // OVERSAMPLING
+    return np.asarray(pixels.reshape(size, OVERSAMPLING, size, OVERSAMPLING).mean(axis=(1, 3)))
