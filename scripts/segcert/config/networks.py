@@ -148,7 +148,7 @@ class OwnModel(Section):
     )
 
     @property
-    def given(self) -> str | None:
+    def pretrained(self) -> str | None:
         """File of the pretrained network; None if the network is trained here."""
         return self.program or self.weights
 

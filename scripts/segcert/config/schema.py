@@ -76,7 +76,7 @@ class Config(Section):
         ["clean", "noise"],
         min_length=1,
         description="Training of the segmenters: on clean images, with Gaussian noise (the SegCertify baseline), or "
-        "fine-tuned on noisy images denoised by the first of `denoisers`; the last are used behind a denoiser only",
+        "fine-tuned on noisy images denoised by the first of `denoisers` (used behind a denoiser only)",
     )
     denoisers: list[Literal["none", "ddpm", "adm256"]] = Field(
         ["none", "ddpm"],

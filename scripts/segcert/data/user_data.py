@@ -100,10 +100,12 @@ def _in_table(name: str, settings: Mapping[str, Any]) -> dict[str, OwnImage]:
                 )
             setattr(row, kind, str(path))
         image = line.get("name") or Path(row.image or row.mask).stem
-        if not image or image in rows:
-            found = f"{image} twice" if image else "neither image nor mask"
+        if not image:
+            raise DataError(f"{table}: line {number}: found neither image nor mask; expected one of them at least")
+        if image in rows:
             raise DataError(
-                f"{table}: line {number}: found {found}; expected one line per image, each with a different name"
+                f"{table}: line {number}: found the name {image} twice; expected a different name for each image. Add "
+                "a column `name`"
             )
         if group_column in columns and not row.group:
             raise DataError(
@@ -161,8 +163,8 @@ NOT_IN_PATHS = {
     "bytes that are not UTF-8": r"[\ud800-\udfff]",
 }
 # Keys of `own_data` that mean the same in the catalogue
-SAME_KEYS = ["modality", "channels", "citation", "licence", "pixel_size", "bits", "left_out_limit", "allow_empty"]
-SAME_KEYS += ["any_orientation"]
+TEXT_KEYS = ["modality", "licence", "citation"]
+IMAGE_KEYS = ["channels", "bits", "pixel_size", "any_orientation", "allow_empty", "left_out_limit"]
 JPEG_GAP = 32  # JPEG can confuse values that are closer than this
 
 
@@ -195,7 +197,7 @@ class OwnFolder:
             terms="Data of one's own.",
             splits=splits,
             group="group" if grouped else "image",
-            **{key: chosen[key] for key in SAME_KEYS},
+            **{key: chosen[key] for key in (*TEXT_KEYS, *IMAGE_KEYS)},
         )
 
     def files(self) -> list[Path]:

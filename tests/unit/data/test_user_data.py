@@ -140,7 +140,10 @@ def test_a_window_maps_a_deeper_file_to_fewer_bits(folder):
     [
         ("images/gone.png,masks/00_000_mask.png,1,train", "lists images/gone.png, but there is no"),
         ("images/00_000.png,masks/00_000_mask.png,1,both", "line 2: found the split 'both'"),
-        ("images/00_000.png,masks/00_000_mask.png,1,train\nimages/00_000.png,,1,train", "line 3: found 00_000 twice"),
+        (
+            "images/00_000.png,masks/00_000_mask.png,1,train\nimages/00_000.png,,1,train",
+            "line 3: found the name 00_000 twice.*`name`",
+        ),
     ],
 )
 def test_an_invalid_table_is_refused(folder, line, message):
