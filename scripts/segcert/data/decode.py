@@ -47,7 +47,7 @@ def decode(data: bytes, bits: int | None = None, window: tuple[float, float] | N
     """
     decoders = {"TIFF": _decode_tiff, "DICOM": _decode_dicom}
     try:
-        image, inverted = decoders.get(file_format(data), _decode_picture)(data)
+        image, inverted = decoders.get(file_format(data), _decode_with_pillow)(data)
     except DataError:
         raise
     except Exception as error:  # decoders fail in many ways
@@ -90,7 +90,7 @@ def decode_values(data: bytes) -> tuple[npt.NDArray[np.uint16], bool]:
     return image.pixels[0], True
 
 
-def _decode_picture(data: bytes) -> tuple[Raster, bool]:
+def _decode_with_pillow(data: bytes) -> tuple[Raster, bool]:
     """Decode any file that Pillow reads."""
     header = data[: PNG_COLOUR_TYPE + 1]
     if header[:4] == PNG and header[PNG_DEPTH] == 16 and header[PNG_COLOUR_TYPE] & PNG_COLOUR_OR_ALPHA:
@@ -125,7 +125,7 @@ def _decode_tiff(data: bytes) -> tuple[Raster, bool]:
         upright = page.tags.valueof("Orientation", default=1) == 1
         if plain and upright and page.planarconfig == 1 and page.compression in TIFF_COMPRESSIONS:
             return _raster(file.asarray()), page.photometric == tifffile.PHOTOMETRIC.MINISWHITE
-    return _decode_picture(data)
+    return _decode_with_pillow(data)
 
 
 def _decode_dicom(data: bytes) -> tuple[Raster, bool]:
