@@ -46,8 +46,8 @@ def explain(config: type[BaseModel], problem: dict[str, Any]) -> str:
 
 def _list_help(keys: list[str], value: Any) -> str:
     """Suggest a list in place of a single value or of values separated by commas."""
-    parts = value.split(",") if isinstance(value, str) else [value]
-    entries = in_yaml([yaml.safe_load(part) if isinstance(part, str) else part for part in parts])
+    entries = ", ".join(part.strip() for part in str(value).split(","))
+    entries = f"[{entries}]"
     for key in reversed(keys[1:]):
         entries = f"{{{key}: {entries}}}"
     return f"Write `{keys[0]}: {entries}`, or on the command line: --config '{keys[0]}={entries}'"
