@@ -63,14 +63,14 @@ class SplitRule:
     """
 
     description: str
-    split_of: Callable[["Named"], str]
+    split_of: Callable[["ImageKey"], str]
     leaks: bool = False
     names: frozenset[str] = frozenset()
     counts: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
-class Named:
+class ImageKey:
     """Input of a split rule: the names of an image, its data set and group, and its part of the release."""
 
     dataset: str

@@ -41,7 +41,7 @@ class LeftOut:
 
 
 @dataclasses.dataclass(frozen=True)
-class Found:
+class SearchResult:
     """Result of a reader: the pairs, and the images and masks without a partner."""
 
     pairs: list[Pair]

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from segcert.data.pairs import Found, Pair
+from segcert.data.pairs import Pair, SearchResult
 from segcert.data.raster import Labels, Raster
 
 Field = npt.NDArray[np.float64]
@@ -23,10 +23,10 @@ LUNGS, HEART = 1, 2
 OVERSAMPLING = 2
 
 
-def find_phantoms(counts: Mapping[str, int], size: int) -> Found:
+def find_phantoms(counts: Mapping[str, int], size: int) -> SearchResult:
     """Return `counts[split]` phantoms of (size, size) pixels for each split. Each is its own group."""
     names = {f"phantom_{split}_{k:04d}": split for split, count in counts.items() for k in range(count)}
-    return Found(
+    return SearchResult(
         [Pair(name, name, functools.partial(draw_phantom, name, size), split) for name, split in sorted(names.items())]
     )
 

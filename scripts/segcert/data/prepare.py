@@ -12,10 +12,10 @@ from typing import TypeVar
 
 import numpy as np
 
-from segcert.data.catalogue import Dataset, Named, SplitRule
+from segcert.data.catalogue import Dataset, ImageKey, SplitRule
 from segcert.data.dataset import SPLITS, Row, check_groups, digests_of, write_index
 from segcert.data.errors import DataError
-from segcert.data.pairs import Found, LeftOut, Pair
+from segcert.data.pairs import LeftOut, Pair, SearchResult
 from segcert.data.raster import pad_to_square, resize_mask, write_png
 from segcert.data.splits import rule_of
 from segcert.io.atomic import atomic_folder
@@ -40,7 +40,7 @@ class Form:
 
 def prepare(
     about: Dataset,
-    found: Found,
+    found: SearchResult,
     folder: str | Path,
     form: Form,
     *,
@@ -103,7 +103,7 @@ def prepare(
 
 
 def _assign_splits(
-    about: Dataset, found: Found, rule: SplitRule, exclude: Collection[str]
+    about: Dataset, found: SearchResult, rule: SplitRule, exclude: Collection[str]
 ) -> tuple[list[Pair], dict[str, str], list[LeftOut]]:
     """Return the pairs to use, the split of each image, and the images and masks to leave out."""
     known = {pair.name for pair in found.pairs} | {each.name for each in found.left_out}
@@ -125,7 +125,7 @@ def _assign_splits(
                 f"{about.name}: found the {about.group} {pair.group!r} of {pair.name}; expected no line break or "
                 "other control character"
             )
-    splits = {pair.name: rule.split_of(Named(about.name, pair.name, pair.group, pair.part)) for pair in found.pairs}
+    splits = {pair.name: rule.split_of(ImageKey(about.name, pair.name, pair.group, pair.part)) for pair in found.pairs}
     left_out = list(found.left_out)
     left_out += [LeftOut(pair.name, "excluded in the configuration") for pair in found.pairs if pair.name in exclude]
     left_out += [

@@ -12,7 +12,7 @@ from segcert.data.archives import File, ends_with
 from segcert.data.catalogue import Dataset
 from segcert.data.decode import decode, decode_binary
 from segcert.data.errors import DataError
-from segcert.data.pairs import Found, LeftOut, Pair
+from segcert.data.pairs import LeftOut, Pair, SearchResult
 from segcert.data.raster import Labels, Raster
 
 
@@ -42,7 +42,7 @@ class Layout:
     name: Callable[[str], str] = str
     group_of: Callable[[str], str] = str
 
-    def find(self, files: Sequence[File], about: Dataset) -> Found:
+    def find(self, files: Sequence[File], about: Dataset) -> SearchResult:
         """Find every image with all of its masks, and the images and masks without a partner. Skip other files.
 
         Raises DataError if there are no images, or if two files have the same name.
@@ -76,7 +76,7 @@ class Layout:
             pairs.append(Pair(name, group, load, next(filter(None, parts), None)))
         alone = {name: file for (name, _), (file, _) in masks.items() if name not in images}
         left_out += [LeftOut(name, "a mask without an image", str(file)) for name, file in alone.items()]
-        return Found(sorted(pairs, key=lambda pair: pair.name), left_out)
+        return SearchResult(sorted(pairs, key=lambda pair: pair.name), left_out)
 
     def _load(self, about: Dataset, file: File, masks: Mapping[str, Sequence[File]]) -> tuple[Raster, Labels]:
         image = decoded(file, self.decode)

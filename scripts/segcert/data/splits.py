@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from segcert.data.catalogue import Dataset, Named, SplitRule
+from segcert.data.catalogue import Dataset, ImageKey, SplitRule
 from segcert.data.dataset import SPLITS, Splits
 from segcert.data.errors import DataError
 from segcert.io.json_models import read_document
@@ -24,9 +24,9 @@ def by_hash(key: str, shares: Mapping[str, float] = SHARES) -> str:
     return list(shares)[-1]
 
 
-def by_group(named: Named) -> str:
+def by_group(key: ImageKey) -> str:
     """Return the split of an image's group, so that all images of a patient or sequence are in one split."""
-    return by_hash(f"{named.dataset}/{named.group}")
+    return by_hash(f"{key.dataset}/{key.group}")
 
 
 def expected_tests(about: Dataset, rule: SplitRule) -> int | None:
@@ -73,7 +73,7 @@ def read_split_file(path: Path) -> SplitRule:
         raise DataError(f"{path}: found {twice} twice; expected each image in one split only")
     return SplitRule(
         f"as {path.name} states",
-        lambda named: split_of.get(named.image, ""),
+        lambda key: split_of.get(key.image, ""),
         stated.get("leaks", False),
         frozenset(split_of),
         {split: len(stated[split]) for split in SPLITS},

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from segcert.data.archives import File, list_folder
-from segcert.data.catalogue import Dataset, Named, SplitRule
+from segcert.data.catalogue import Dataset, ImageKey, SplitRule
 from segcert.data.dataset import SPLITS
 from segcert.data.decode import IMAGE_SUFFIXES, decode, decode_values, file_format
 from segcert.data.errors import DataError
-from segcert.data.pairs import Found, LeftOut, Pair
+from segcert.data.pairs import LeftOut, Pair, SearchResult
 from segcert.data.raster import Labels, Raster
 from segcert.data.release import decoded
 from segcert.data.splits import GROUPS
@@ -189,7 +189,7 @@ class OwnFolder:
         grouped = bool(chosen["group_pattern"]) or (chosen["group_column"] or "group") in columns
         splits = {"groups": GROUPS}
         if "split" in columns:  # first in the mapping: the default
-            splits = {"table": SplitRule("as the table states", lambda named: named.part or ""), **splits}
+            splits = {"table": SplitRule("as the table states", lambda key: key.part or ""), **splits}
         return Dataset(
             name=self.name,
             title=chosen["title"] or self.name,
@@ -213,10 +213,10 @@ class OwnFolder:
     def tests(self, rule: SplitRule) -> int:
         """Return the number of test images under a rule."""
         rows = list_own(self.name, self.settings).items()
-        named = (Named(self.name, name, row.group or name, row.split or None) for name, row in rows if row.image)
-        return sum(rule.split_of(each) == "test" for each in named)
+        keys = (ImageKey(self.name, name, row.group or name, row.split or None) for name, row in rows if row.image)
+        return sum(rule.split_of(key) == "test" for key in keys)
 
-    def find(self, sha256: Mapping[str, str]) -> Found:
+    def find(self, sha256: Mapping[str, str]) -> SearchResult:
         """Find every image with its mask, and the images and masks without a partner.
 
         `sha256` has the recorded digest of each file. Raises DataError for unusable folders, tables or names.
@@ -233,7 +233,7 @@ class OwnFolder:
             raise DataError(
                 f"own_data.{self.name}: found no image with a mask; check `images`, `masks` and their suffixes"
             )
-        return Found(pairs, left_out)
+        return SearchResult(pairs, left_out)
 
     def _load(self, image_file: File, mask_file: File) -> tuple[Raster, Labels]:
         image: Raster = decoded(image_file, self._image)

@@ -20,7 +20,7 @@ from tests.support.archives import (
     write_zip,
 )
 
-from segcert.data.catalogue import NAMES, Named, module_of
+from segcert.data.catalogue import NAMES, ImageKey, module_of
 from segcert.data.dataset import PreparedDataset
 from segcert.data.errors import DataError
 from segcert.data.fetch import fetch
@@ -154,7 +154,7 @@ def test_isic_has_the_official_split(tmp_path, mirror):
     isic_archives(mirror, {"Training": 3, "Validation": 2, "Test": 1})
     about, found, _ = read("isic2018", mirror, tmp_path / "raw")
     rule = about.splits["official"]
-    splits = [rule.split_of(Named("isic2018", pair.name, pair.group, pair.part)) for pair in found.pairs]
+    splits = [rule.split_of(ImageKey("isic2018", pair.name, pair.group, pair.part)) for pair in found.pairs]
     assert splits == ["train"] * 3 + ["val"] * 2 + ["test"]
 
 
@@ -172,7 +172,7 @@ def test_the_published_split_of_clinicdb_is_available_and_marked_as_leaking():
     about = module_of("cvc_clinicdb").DATASET
     rule = about.splits["frames"]
     names = [f"cvc_{frame:03d}" for frame in range(1, 613)]
-    splits = [rule.split_of(Named(about.name, name, name)) for name in names]
+    splits = [rule.split_of(ImageKey(about.name, name, name)) for name in names]
     assert [splits.count(split) for split in ("train", "val", "test")] == [490, 61, 61]
     assert rule.leaks
     assert next(iter(about.splits)) == "groups"

@@ -4,7 +4,7 @@ import bisect
 import dataclasses
 import hashlib
 
-from segcert.data.catalogue import Archive, Dataset, Named, SplitRule
+from segcert.data.catalogue import Archive, Dataset, ImageKey, SplitRule
 from segcert.data.errors import DataError
 from segcert.data.release import Layout
 from segcert.data.splits import GROUPS
@@ -33,9 +33,9 @@ NAMES = [frame_name(str(number)) for number in range(1, FRAMES + 1)]
 SHUFFLED = sorted(NAMES, key=lambda name: hashlib.sha256(name.encode()).digest())  # an arbitrary order
 
 
-def by_frame(named: Named) -> str:
+def by_frame(key: ImageKey) -> str:
     """Split into 490, 61 and 61 frames. Neighbouring frames are in different splits."""
-    rank = SHUFFLED.index(named.image)
+    rank = SHUFFLED.index(key.image)
     return "train" if rank < TRAIN else "val" if rank < TRAIN + VAL else "test"
 
 

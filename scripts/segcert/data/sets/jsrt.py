@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from segcert.data.catalogue import Archive, Dataset, Named, SplitRule
+from segcert.data.catalogue import Archive, Dataset, ImageKey, SplitRule
 from segcert.data.errors import DataError
 from segcert.data.raster import Raster
 from segcert.data.release import Layout
@@ -33,11 +33,11 @@ def decode_img(data: bytes) -> Raster:
     return Raster(white - stored.astype(np.uint16), BITS)
 
 
-def by_fold(named: Named) -> str:
+def by_fold(key: ImageKey) -> str:
     """Split by SCR's two folds: the second for testing, 80% of the first for training, the rest for validation."""
-    if named.part == "2":
+    if key.part == "2":
         return "test"
-    return by_hash(f"{named.dataset}/{named.group}", {"train": 0.8, "val": 0.2})
+    return by_hash(f"{key.dataset}/{key.group}", {"train": 0.8, "val": 0.2})
 
 
 DATASET = Dataset(
