@@ -220,7 +220,7 @@ def test_dicom_images(tmp_path):
     assert np.array_equal(image.pixels[0], pixels)
     inverted = read_own_image(write_dicom(tmp_path / "b.dcm", pixels, interpretation="MONOCHROME1"))
     assert np.array_equal(inverted.pixels[0], 4095 - pixels)
-    with pytest.raises(DataError, match=r"c\.dcm: holds signed pixel values"):
+    with pytest.raises(DataError, match=r"c\.dcm: has signed pixel values"):
         read_own_image(write_dicom(tmp_path / "c.dcm", pixels, signed=1))
 
 
@@ -270,8 +270,8 @@ def test_what_is_no_image_is_named(tmp_path):
     (tmp_path / "b.txt").write_text("no image")
     tifffile.imwrite(tmp_path / "c.tif", np.zeros((4, 5), np.float32))
     tifffile.imwrite(tmp_path / "d.tif", np.zeros((3, 4, 5, 6), np.uint8))
-    for name, message in (("a.png", "cannot be read"), ("b.txt", "no PNG, TIFF or DICOM"), ("c.tif", "unsigned"),
-                          ("d.tif", "one picture"), ("e.png", "no such file")):  # fmt: skip
+    for name, message in (("a.png", "cannot be read"), ("b.txt", "not a PNG, TIFF or DICOM"), ("c.tif", "unsigned"),
+                          ("d.tif", "one image"), ("e.png", "no such file")):  # fmt: skip
         with pytest.raises(DataError, match=rf"{name}.*{message}"):
             read_own_image(tmp_path / name)
 

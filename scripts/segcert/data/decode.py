@@ -1,4 +1,4 @@
-"""Image files into whole numbers: PNG, JPEG, GIF, BMP, TIFF and DICOM, whatever way they hold the picture."""
+"""Decode image files (PNG, JPEG, GIF, BMP, TIFF, DICOM) into integers."""
 
 import io
 from typing import Any, NamedTuple
@@ -11,7 +11,7 @@ from segcert.data.dicom import is_dicom, read_dicom
 from segcert.data.errors import DataError
 from segcert.data.raster import PixelSize, Raster
 
-PNG, JPEG = b"\x89PNG", b"\xff\xd8"
+PNG = b"\x89PNG"
 PNG_DEPTH, PNG_COLOUR_TYPE, PNG_COLOUR_OR_ALPHA = 24, 25, 6
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # TIFF and BigTIFF, little endian and big endian
 MAX_PIXELS = 64_000_000
@@ -60,7 +60,7 @@ def decode(
 ) -> Raster:
     """Decode an image file, upright and with high values bright.
 
-    Orientation (EXIF, TIFF) is applied, palettes are looked up, transparency is laid over black, white-is-zero is
+    Orientation (EXIF, TIFF) is applied, palettes are looked up, transparent pixels are blended with black, white-is-zero is
     inverted. DICOM is read as displayed (segcert.data.dicom).
 
     Parameters
@@ -96,11 +96,11 @@ def decode(
         elif kind == "TIFF":
             stored = _decode_tiff(data, frame)
         else:
-            stored = _decode_picture(data)
+            stored = _decode_with_pillow(data)
     except DataError:
         raise
     except Exception as error:  # decoders fail in many ways
-        raise DataError(f"cannot be read as an image ({error}); get it again, or write it anew as PNG") from error
+        raise DataError(f"cannot be read as an image ({error}); get it again, or save it as PNG") from error
     image = Raster(stored.pixels, _depth(stored, bits, window), stored.pixel_size, stored.applied)
     if window:
         image = image.windowed(*window)
@@ -125,40 +125,24 @@ def _depth(stored: Stored, bits: int | None, window: tuple[float, float] | None)
 
 
 def decode_binary(data: bytes) -> npt.NDArray[np.bool_]:
-    """A mask of one structure, (H, W): where the file is brighter than half of its range. Raises DataError."""
+    """Decode the mask of one structure, (H, W): True where the file is brighter than half of its range.
+
+    Raises DataError.
+    """
     image = decode(data)
     white = (1 << image.bits) - 1
     return np.asarray(2 * image.pixels.sum(axis=0, dtype=np.uint32) > len(image.pixels) * white)
 
 
-def decode_values(data: bytes) -> tuple[npt.NDArray[np.uint16], bool]:
-    """The values (H, W) of a mask of several classes, and whether they are exact (JPEG's are not).
-
-    Of a palette image: the indices, unless the palette is gray. Raises DataError for a colour image.
-    """
-    image = decode(data)
-    if file_format(data) in ("PNG", ""):
-        with Image.open(io.BytesIO(data)) as file:
-            palette = file.getpalette("RGB") if file.mode == "P" else None
-            colours = np.reshape(palette or [], (-1, 3))
-            if (colours != colours[:, :1]).any():
-                return np.asarray(ImageOps.exif_transpose(file), dtype=np.uint16), True
-    if data[:2] == JPEG:
-        return image.gray().pixels[0], False
-    if len(image.pixels) > 1:
-        raise DataError("is a colour image; a mask has one channel or a palette, with the values that `values` lists")
-    return image.pixels[0], True
-
-
-def _decode_picture(data: bytes) -> Stored:
-    """Decode a file of a format that Pillow reads."""
+def _decode_with_pillow(data: bytes) -> Stored:
+    """Decode any file that Pillow reads."""
     header = data[: PNG_COLOUR_TYPE + 1]
     if header[:4] == PNG and header[PNG_DEPTH] == 16 and header[PNG_COLOUR_TYPE] & PNG_COLOUR_OR_ALPHA:
         return _decode_deep_png(data)
     with Image.open(io.BytesIO(data)) as file:
         _check_size(file.height, file.width)
         if getattr(file, "n_frames", 1) > 1:
-            raise DataError(f"is an animation of {file.n_frames} frames; expected one picture")
+            raise DataError(f"is an animation of {file.n_frames} frames; expected one image")
         image = ImageOps.exif_transpose(file)
         if image.mode.startswith("I"):
             return _stored(np.asarray(image))
@@ -206,7 +190,7 @@ def _stored(pixels: npt.NDArray[Any]) -> Stored:
     if pixels.ndim == 2:
         pixels = pixels[..., None]
     if pixels.min() < 0 or pixels.max() > 65535:
-        raise DataError(f"holds {pixels.dtype} from {pixels.min()} to {pixels.max()}; expected 8 or 16 bits, unsigned")
+        raise DataError(f"has {pixels.dtype} from {pixels.min()} to {pixels.max()}; expected unsigned, 8 or 16 bits")
     planes = np.ascontiguousarray(pixels.transpose(2, 0, 1), dtype=np.uint16)
     return Stored(planes, 8 if pixels.dtype == np.uint8 else None)
 

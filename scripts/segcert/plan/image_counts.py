@@ -7,7 +7,7 @@ from pathlib import Path
 
 from segcert.config import Config
 from segcert.data import catalogue
-from segcert.data.catalogue import Dataset, Named, SplitRule
+from segcert.data.catalogue import Dataset, ImageKey, SplitRule
 from segcert.data.dataset import SPLITS, read_index
 from segcert.data.splits import GROUPS, SHARES, rule_of
 from segcert.data.user_data import OwnFolder, list_own
@@ -82,7 +82,7 @@ def _of_own_folder(name: str, config: Config, rule: SplitRule) -> Images:
     splits: Counter[str] = Counter()
     for image, row in list_own(name, config.own_data[name].model_dump()).items():
         if row.image and row.mask and image not in left_out:
-            splits[rule.split_of(Named(name, image, row.group or image, row.split or None))] += 1
+            splits[rule.split_of(ImageKey(name, image, row.group or image, row.split or None))] += 1
     return _images(splits, "the files of `own_data`")
 
 
