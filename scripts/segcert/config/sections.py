@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=60)]
+Colour = Annotated[str, StringConstraints(pattern=r"^#[0-9a-fA-F]{6}$")]
 Sigma = Annotated[float, Field(gt=0, le=10)]
 Count = Annotated[int, Field(ge=1)]
 Measure = Annotated[str, StringConstraints(pattern=r"^(area|diameter|cardiothoracic_ratio|[\w.]+:[\w.]+)$")]
@@ -44,11 +45,17 @@ class OwnData(Section):
         description="CSV table with a row per image and the columns image and mask (paths, relative to the folders "
         "above or to the table); optional columns: name, a group column, and split (train, val, test)",
     )
-    values: dict[Annotated[int, Field(ge=0, le=65535)], Name] = Field(
+    values: dict[Annotated[int, Field(ge=0, le=65535)] | Colour, Name] = Field(
         {0: "background", 255: "foreground"},
         min_length=2,
         max_length=254,
-        description="Class of each value in the masks; values of JPEG masks are rounded to the nearest",
+        description="Class of each value or colour (such as '#ff0000') in the masks",
+    )
+    mask_threshold: int | None = Field(
+        None,
+        ge=1,
+        le=65535,
+        description="Least value of the structure in masks with soft edges, such as JPEG masks; null: values are exact",
     )
     group_column: str | None = Field(
         None, description="Column of the table with the patient, so that each is in one split; null: group, if present"
@@ -60,7 +67,9 @@ class OwnData(Section):
     channels: Literal[1, 3] = Field(1, description="1 for gray images, 3 for colour")
     bits: int = Field(8, ge=1, le=16, description="Bit depth of the prepared images, such as 12 for most DICOM X-rays")
     window: tuple[float, float] | None = Field(
-        None, description="Stored values shown as black and white; null: the full range of the bit depth"
+        None,
+        description="Values shown as black and white, for DICOM after the modality LUT (in Hounsfield units, say); null: "
+        "the display range of each file",
     )
     pixel_size: tuple[float, float] | None = Field(
         None, description="Height and width of a pixel in mm, if the files do not state it (DICOM does)"
@@ -82,6 +91,11 @@ class OwnData(Section):
         if "background" not in self.values.values():
             raise ValueError(
                 "`values`: found no background. Write, for example: `values: {0: background, 255: lesion}`"
+            )
+        if self.mask_threshold and len(set(self.values.values())) != 2:
+            raise ValueError(
+                "`mask_threshold`: found more than one structure in `values`; expected masks with exact values. Write "
+                "`mask_threshold: null`"
             )
         if self.bits > 8 and self.channels == 3:
             raise ValueError("`bits`: expected 8 for colour images. Write `bits: 8`")

@@ -101,6 +101,8 @@ class Dataset:
         Height and width of a pixel of an image of native size, in mm, if published.
     bits
         Bit depth of the prepared images.
+    window
+        Lowest and highest value of the files that the prepared images spread over their range; None: all.
     left_out_limit
         Largest share of images and masks without a partner.
     allow_empty
@@ -125,6 +127,7 @@ class Dataset:
     native_sizes: tuple[tuple[int, int], ...] = ()
     pixel_size: tuple[float, float] | None = None
     bits: int = 8
+    window: tuple[float, float] | None = None
     left_out_limit: float = 0.05
     allow_empty: bool = False
     any_orientation: bool = False

@@ -64,7 +64,7 @@ def class_ids(
     classes
         Names of the class ids; the first is the background.
     threshold
-        Least value of the one structure of a mask with soft edges; the values of `meaning` then only name the classes.
+        Least value of the one structure of a mask with soft edges. The values of `meaning` then only name the classes.
 
     Raises
     ------

@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 from segcert.data.raster import Labels, Raster
 
+NOT_AN_IMAGE = "not an image file"  # left out without a loss: a README, a list of patients
+
 
 @dataclasses.dataclass(frozen=True)
 class Pair:

@@ -15,7 +15,7 @@ import numpy as np
 from segcert.data.catalogue import Dataset, ImageKey, SplitRule
 from segcert.data.dataset import SPLITS, Row, check_groups, digests_of, write_index
 from segcert.data.errors import DataError
-from segcert.data.pairs import LeftOut, Pair, SearchResult
+from segcert.data.pairs import NOT_AN_IMAGE, LeftOut, Pair, SearchResult
 from segcert.data.raster import pad_to_square, resize_mask, write_png
 from segcert.data.splits import rule_of
 from segcert.io.atomic import atomic_folder
@@ -75,7 +75,7 @@ def prepare(
         a split is empty. The message lists all problems of that kind.
     """
     rule_name, rule = rule_of(about, split)
-    alone = [each for each in found.left_out if each.name not in exclude]
+    alone = [each for each in found.left_out if each.name not in exclude and each.reason != NOT_AN_IMAGE]
     total = len(found.pairs) + len(alone)
     if len(alone) > about.left_out_limit * total:
         raise DataError(

@@ -10,7 +10,8 @@ from segcert.data import catalogue
 from segcert.data.catalogue import Dataset, ImageKey, SplitRule
 from segcert.data.dataset import SPLITS, read_index
 from segcert.data.splits import GROUPS, SHARES, rule_of
-from segcert.data.user_data import OwnFolder, list_own
+from segcert.data.user_data import OwnFolder
+from segcert.data.user_files import list_own
 from segcert.plan.jobs import ForecastError
 
 
@@ -80,8 +81,8 @@ def _all_images(name: str, config: Config, index: Path) -> Images:
 def _of_own_folder(name: str, config: Config, rule: SplitRule) -> Images:
     left_out = set(config.exclude.get(name, []))
     splits: Counter[str] = Counter()
-    for image, row in list_own(name, config.own_data[name].model_dump()).items():
-        if row.image and row.mask and image not in left_out:
+    for image, row in list_own(name, config.own_data[name].model_dump()).rows.items():
+        if row.image and row.masks and image not in left_out:
             splits[rule.split_of(ImageKey(name, image, row.group or image, row.split or None))] += 1
     return _images(splits, "the files of `own_data`")
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 
 from segcert.certification.certificate import certify
-from segcert.data.decode import decode_values
+from segcert.data.masks import read_mask
 from segcert.data.errors import DataError
 from segcert.measurements import Measurement
 from segcert.networks.folders import is_program
@@ -63,7 +63,7 @@ def verify(
     body = describe(certificate, votes, image, networks.config["classes"], units, thresholds)
     label_file = folder / document["files"]["labels.png"]["path"]
     try:
-        labels, _ = decode_values(label_file.read_bytes())
+        labels = read_mask(label_file.read_bytes()).values
     except DataError as error:
         raise DocumentError(f"{label_file}: {error}") from error
     wrong = [name for name, value in json.loads(json.dumps(body)).items() if document[name] != value]

@@ -1,0 +1,210 @@
+"""Files of a user-supplied data set: matched by their names in folders, or listed in a table.
+
+Every file below the folders is accounted for: used, joined with another mask, or left out with the reason.
+"""
+
+import csv
+import dataclasses
+import os.path
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from segcert.data.archives import File, list_folder
+from segcert.data.dataset import SPLITS
+from segcert.data.decode import IMAGE_SUFFIXES, file_format
+from segcert.data.errors import DataError
+from segcert.data.pairs import NOT_AN_IMAGE, LeftOut
+
+# Folders of the layout train|val|test / images|masks, in either order of the two.
+SPLIT_FOLDERS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+KIND_FOLDERS = {"images": "image", "image": "image", "masks": "mask", "mask": "mask", "labels": "mask"}
+NUMBER = r"[_-]?\d+"  # behind the name of an image: one of several masks, each of a structure of its own
+
+
+@dataclasses.dataclass
+class OwnImage:
+    """An entry of a user-supplied data set: paths of image and masks, group and split; "" if there is none.
+
+    Several masks of an image are joined.
+    """
+
+    image: str = ""
+    masks: list[str] = dataclasses.field(default_factory=list)
+    group: str = ""
+    split: str = ""
+
+
+@dataclasses.dataclass
+class Listing:
+    """The entries of a data set by name, and the files that belong to none."""
+
+    rows: dict[str, OwnImage]
+    left_out: list[LeftOut] = dataclasses.field(default_factory=list)
+
+
+def list_own(name: str, settings: Mapping[str, Any]) -> Listing:
+    """List the files of an entry of `own_data`. Raises DataError for unusable folders and tables."""
+    listing = _in_table(name, settings) if settings["table"] else _in_folders(name, settings)
+    if pattern := settings["group_pattern"]:
+        for image, row in listing.rows.items():
+            match = re.search(pattern, image)
+            if not match or not match[1]:
+                raise DataError(
+                    f"own_data.{name}: the image {image} does not match `group_pattern: {pattern}`; expected a pattern "
+                    "that finds a group in every name"
+                )
+            row.group = match[1]
+    listing.rows = dict(sorted(listing.rows.items()))
+    return listing
+
+
+def is_split_by_folders(settings: Mapping[str, Any]) -> bool:
+    """True if images and masks are in one folder that is divided into train, val and test."""
+    images, masks = settings["images"], settings["masks"]
+    return not settings["table"] and not settings["mask_suffix"] and bool(images) and images == masks
+
+
+def _in_folders(name: str, settings: Mapping[str, Any]) -> Listing:
+    """Match the files of the folders: images first, then masks by the names of the images."""
+    for key in ("images", "masks"):
+        if not settings[key] or not Path(settings[key]).expanduser().is_dir():
+            raise DataError(
+                f"own_data.{name}: found no folder {settings[key] or ''!r}; expected `{key}: /path/to/{key}`, or a "
+                "`table` that lists the files"
+            )
+    listing = Listing({})
+    masks: list[tuple[str, File]] = []
+    for kind, image, split, file in _files_by_kind(name, settings):
+        if not image:
+            listing.left_out.append(LeftOut(file.path, kind, str(file)))
+        elif kind == "mask":
+            masks.append((image, file))
+        else:
+            row = listing.rows.setdefault(image, OwnImage(split=split))
+            if row.image:
+                raise DataError(f"{row.image} and {file} have the same name, {image}; rename one of them")
+            row.image = str(file)
+    for mask, file in masks:
+        row = listing.rows.setdefault(_image_of(mask, listing.rows), OwnImage())
+        row.masks.append(str(file))
+    return listing
+
+
+def _image_of(mask: str, rows: Mapping[str, OwnImage]) -> str:
+    """Return the name of the image that a mask belongs to: its own, or its own without a number at the end."""
+    if mask in rows and rows[mask].image:
+        return mask
+    match = re.fullmatch(rf"(.+?){NUMBER}", mask)
+    return match[1] if match and match[1] in rows and rows[match[1]].image else mask
+
+
+def _files_by_kind(name: str, settings: Mapping[str, Any]) -> Iterator[tuple[str, str, str, File]]:
+    """Yield "image" or "mask", the image's name, its split and the file; or the reason, "", "" and a file left out."""
+    folders = {key: Path(settings[key]).expanduser() for key in ("images", "masks")}
+    if is_split_by_folders(settings):
+        for file in list_folder(folders["images"]):
+            parts = file.path.split("/")
+            kinds = [KIND_FOLDERS[part.lower()] for part in parts[:-1] if part.lower() in KIND_FOLDERS]
+            splits = [SPLIT_FOLDERS[part.lower()] for part in parts[:-1] if part.lower() in SPLIT_FOLDERS]
+            if len(kinds) != 1 or len(splits) != 1:
+                raise DataError(
+                    f"own_data.{name}: images and masks are in the same folder, and {file.path} is not below "
+                    "train|val|test and images|masks; expected these folders, or a `mask_suffix` that distinguishes "
+                    "the files. Write, for example: `mask_suffix: _mask.png`"
+                )
+            rest = [part for part in parts[:-1] if part.lower() not in {**KIND_FOLDERS, **SPLIT_FOLDERS}]
+            image, reason = _name(file, "/".join([*rest, parts[-1]]), "")
+            yield (kinds[0], image, splits[0], file) if image else (reason, "", "", file)
+        return
+    together = folders["images"].resolve() == folders["masks"].resolve()
+    for kind, folder in (("image", folders["images"]), ("mask", folders["masks"])):
+        for file in list_folder(folder):
+            is_mask = together and bool(_without_suffix(file.path, settings["mask_suffix"]))
+            if together and is_mask != (kind == "mask"):
+                continue  # the other round has it
+            image, reason = _name(file, file.path, settings[f"{kind}_suffix"])
+            yield (kind, image, "", file) if image else (reason, "", "", file)
+
+
+def _name(file: File, path: str, suffix: str) -> tuple[str, str]:
+    """Return the name of an image by the path of its file or of its mask's; or "" and the reason why it has none."""
+    known_ending = path.lower().endswith(IMAGE_SUFFIXES)
+    if not known_ending and not file_format(file.read()):
+        return "", NOT_AN_IMAGE
+    if suffix:
+        name = _without_suffix(path, suffix)
+        if not name:
+            return "", f"its name does not end with {suffix}"
+    else:
+        # A dot may be a part of the name (1.2.840.10.7): only a known ending is cut off.
+        name = os.path.splitext(path)[0] if known_ending else path
+    # File systems of Macs write accents as letters of their own (NFD), others as one letter (NFC).
+    return unicodedata.normalize("NFC", name).replace("/", "_"), ""
+
+
+def _without_suffix(path: str, suffix: str) -> str:
+    """Return a path without a suffix such as _mask.png, before whose ending there may be a number; "" if it has none."""
+    stem, ending = os.path.splitext(suffix)
+    match = re.fullmatch(rf"(.+){re.escape(stem)}({NUMBER})?{re.escape(ending)}", path)
+    return "" if match is None else match[1] + (match[2] or "")
+
+
+def _in_table(name: str, settings: Mapping[str, Any]) -> Listing:
+    table = Path(settings["table"]).expanduser()
+    columns, lines = read_table(settings)
+    group_column = settings["group_column"] or "group"
+    if not {"image", "mask"} <= set(columns) or (settings["group_column"] and group_column not in columns):
+        wanted = f"image, mask, {group_column}" if settings["group_column"] else "image, mask"
+        raise DataError(f"{table}: found the columns {', '.join(columns)}; expected {wanted}")
+    rows: dict[str, OwnImage] = {}
+    for number, line in enumerate(lines, start=2):
+        row = OwnImage(group=line.get(group_column, ""), split=line.get("split", ""))
+        for kind in filter(line.get, ("image", "mask")):  # relative to that folder if given, else to the table
+            path = Path(settings[f"{kind}s"] or table.parent).expanduser() / line[kind]
+            if not path.is_file():
+                raise DataError(
+                    f"{table}: line {number}: lists {line[kind]}, but there is no {path}. Correct the table or leave "
+                    "the cell empty"
+                )
+            if kind == "image":
+                row.image = str(path)
+            else:
+                row.masks = [str(path)]
+        image = line.get("name") or Path(row.image or "".join(row.masks)).stem
+        if not image:
+            raise DataError(f"{table}: line {number}: found neither image nor mask; expected one of them at least")
+        if image in rows:
+            raise DataError(
+                f"{table}: line {number}: found the name {image} twice; expected a different name for each image. Add "
+                "a column `name`"
+            )
+        if group_column in columns and not row.group:
+            raise DataError(
+                f"{table}: line {number}: the column {group_column} is empty; expected the group of {image}"
+            )
+        if row.split not in ("", *SPLITS):
+            raise DataError(f"{table}: line {number}: found the split {row.split!r}; expected {', '.join(SPLITS)}")
+        rows[image] = row
+    return Listing(rows)
+
+
+def read_table(settings: Mapping[str, Any]) -> tuple[list[str], list[dict[str, str]]]:
+    """Read the columns and lines of the table."""
+    path = Path(settings["table"]).expanduser()
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, restval="")
+            lines = [{key: value.strip() for key, value in line.items() if key} for line in reader]
+            return list(reader.fieldnames or ()), lines
+    except FileNotFoundError as error:
+        raise DataError(
+            f"{path}: there is no such file; expected a CSV table with the columns image and mask. Write its path, "
+            "relative to the folder in which you start snakemake: `table: path/to/table.csv`"
+        ) from error
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(
+            f"{path}: cannot be read as a CSV table ({error}); save it as UTF-8, separated by commas"
+        ) from error
