@@ -79,7 +79,7 @@ def test_what_code_and_settings_say_of_pages_is_true():
 
 
 def test_readme_is_short():
-    assert len(text_of("README.md").splitlines()) <= 130
+    assert len(text_of("README.md").splitlines()) <= 110
 
 
 def test_no_picture_of_a_data_set_is_in_the_repository():

@@ -8,6 +8,7 @@ import pytest
 import torch
 import typer.main
 import yaml
+from PIL import Image
 from snakemake.cli import get_argument_parser
 from tests.support.pages import PAGES, ROOT, blocks, commands, inline
 
@@ -40,13 +41,20 @@ def a_denoiser(folder):
     build_scheduler(settings).save_pretrained(path / "scheduler")
 
 
+def an_image(folder):
+    """A gray image of 64x64 pixels where the README expects one."""
+    gray = np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)
+    Image.fromarray(gray).save(folder / "chest.png")
+
+
 WITH_PYTHON = [page for page in PAGES if blocks(page, "python")]
 
 
 @pytest.mark.parametrize("page", WITH_PYTHON)
 def test_blocks_of_python_run(page, tmp_path):
-    """In order, in one namespace, in an empty folder. Hidden from the reader: `a_model` and `a_denoiser`."""
+    """In order, in one namespace, in an empty folder. Hidden from the reader: `a_model`, `a_denoiser` and `an_image`."""
     a_denoiser(tmp_path)
+    an_image(tmp_path)
     names = a_model()
     with contextlib.chdir(tmp_path):
         for block in blocks(page, "python"):
