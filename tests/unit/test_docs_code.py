@@ -168,7 +168,7 @@ def paths_in(value, prefix=()):
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "yaml") or inline(page)])
 def test_keys_of_the_configuration_exist(page):
-    """Keys exist in blocks of YAML and in pieces such as `sampling: {shard_size: 20}`; a section's keys may stand alone."""
+    """Keys in blocks of YAML and in pieces such as `sampling: {shard_size: 20}` exist; a section may be left out."""
     found = [(block.text, yaml.safe_load(block.text)) for block in blocks(page, "yaml")]
     for piece in inline(page):
         if re.match(r"[a-z_0-9]+: [\w{\[./]", piece):
