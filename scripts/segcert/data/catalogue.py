@@ -101,6 +101,8 @@ class Dataset:
         Height and width of a pixel of an image of native size, in mm, if published.
     bits
         Bit depth of the prepared images.
+    file_bits
+        Bit depth of 16-bit files, as the release states it; None: it has none.
     window
         Lowest and highest value of the files that the prepared images spread over their range; None: all.
     left_out_limit
@@ -127,6 +129,7 @@ class Dataset:
     native_sizes: tuple[tuple[int, int], ...] = ()
     pixel_size: tuple[float, float] | None = None
     bits: int = 8
+    file_bits: int | None = None
     window: tuple[float, float] | None = None
     left_out_limit: float = 0.05
     allow_empty: bool = False

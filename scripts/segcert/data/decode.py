@@ -102,9 +102,26 @@ def decode(
     except Exception as error:  # decoders fail in many ways
         raise DataError(f"cannot be read as an image ({error}); get it again, or save it as PNG") from error
     image = Raster(stored.pixels, _depth(stored, bits, window), stored.pixel_size, stored.applied)
+    if window and not (window[0] < (1 << image.bits) - 1 and window[1] > 0):
+        raise DataError(f"has {image.bits} bits, none of whose values is in the window from {window[0]} to {window[1]}")
     if window:
         image = image.windowed(*window)
     return image.inverted() if stored.inverted else image
+
+
+def decode_at_depth(
+    data: bytes, depth: int, window: tuple[float, float] | None = None, frame: int | None = None
+) -> Raster:
+    """Decode an image file of a set whose 16-bit files use `depth` bits. At 8 bits or fewer such files are refused.
+
+    `window` and `frame`: see `decode`. Raises DataError.
+    """
+    try:
+        return decode(data, window=window, frame=frame)
+    except DepthError:
+        if depth <= 8:
+            raise
+        return decode(data, depth, frame=frame)
 
 
 def _depth(stored: Stored, bits: int | None, window: tuple[float, float] | None) -> int:

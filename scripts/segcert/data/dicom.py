@@ -260,6 +260,8 @@ def _display_gray(
         applied.append(f"rescale: slope {dataset.RescaleSlope:g}, intercept {dataset.RescaleIntercept:g}")
     if window is not None:
         low, high = window
+        if low >= max(lowest, highest) or high <= min(lowest, highest):
+            raise DataError(f"has values from {lowest:g} to {highest:g}, none in the window from {low:g} to {high:g}")
         fractions = (np.clip(values.astype(np.float64), low, high) - low) / (high - low)
         applied.append(f"window from {low:g} to {high:g}, as asked")
     elif dataset.get("VOILUTSequence"):

@@ -10,7 +10,7 @@ import numpy as np
 
 from segcert.data.archives import File, ends_with
 from segcert.data.catalogue import Dataset
-from segcert.data.decode import decode, decode_binary
+from segcert.data.decode import decode_at_depth, decode_binary
 from segcert.data.errors import DataError
 from segcert.data.pairs import LeftOut, Pair, SearchResult
 from segcert.data.raster import Labels, Raster
@@ -28,7 +28,7 @@ class Layout:
         Patterns of the masks of each class, with the regex group `name`, and `part` if the path has it. The masks of a
         class are joined. Later classes are painted over earlier ones.
     decode
-        Convert the bytes of an image file to a raster.
+        Convert the bytes of an image file to a raster; None: segcert.data.decode.
     mask_scale
         Height and width of an image, as a multiple of those of its mask.
     name, group_of
@@ -37,7 +37,7 @@ class Layout:
 
     images: str
     masks: Mapping[str, Sequence[str]]
-    decode: Callable[[bytes], Raster] = decode
+    decode: Callable[[bytes], Raster] | None = None
     mask_scale: int = 1
     name: Callable[[str], str] = str
     group_of: Callable[[str], str] = str
@@ -79,7 +79,8 @@ class Layout:
         return SearchResult(sorted(pairs, key=lambda pair: pair.name), left_out)
 
     def _load(self, about: Dataset, file: File, masks: Mapping[str, Sequence[File]]) -> tuple[Raster, Labels]:
-        image = decoded(file, self.decode)
+        by_depth = functools.partial(decode_at_depth, depth=about.file_bits or 8)
+        image = decoded(file, self.decode or by_depth)
         image = image.gray() if about.channels == 1 else image.with_channels(about.channels)
         height, width = (length // self.mask_scale for length in image.size)
         labels = np.zeros((height, width), np.uint8)

@@ -11,7 +11,7 @@ import numpy as np
 
 from segcert.data.archives import File
 from segcert.data.catalogue import Dataset, ImageKey, SplitRule
-from segcert.data.decode import DepthError, decode, file_format
+from segcert.data.decode import DepthError, decode, decode_at_depth, file_format
 from segcert.data.errors import DataError
 from segcert.data.masks import class_ids, read_mask
 from segcert.data.pairs import LeftOut, Pair, SearchResult
@@ -28,8 +28,10 @@ def read_own_image(
     frame: int | None = None,
     trained_bits: int = 8,
 ) -> Raster:
-    """Read a PNG, TIFF or DICOM file. `bits`, `window` and `frame`: see segcert.data.decode; `trained_bits`: see
-    `decode_as_trained`.
+    """Read a PNG, TIFF or DICOM file.
+
+    `bits`, `window` and `frame` are those of segcert.data.decode. `trained_bits` is the depth of the images that a
+    network was trained on: without `bits`, 16-bit files that do not say their depth have this one.
 
     Raises DataError, with the file's name, for any other file.
     """
@@ -44,25 +46,9 @@ def read_own_image(
     try:
         if bits is not None:
             return decode(data, bits, window, frame)
-        return decode_as_trained(data, trained_bits, window, frame)
+        return decode_at_depth(data, trained_bits, window, frame)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
-
-
-def decode_as_trained(
-    data: bytes, bits: int, window: tuple[float, float] | None, frame: int | None = None
-) -> Raster:
-    """Decode an image file as the images that a network was trained on.
-
-    `bits` is the depth of the training images: a 16-bit file that does not say how many bits its values use has as
-    many. `window` is that of the training images. Raises DataError.
-    """
-    try:
-        return decode(data, window=window, frame=frame)
-    except DepthError:
-        if bits <= 8:
-            raise
-        return decode(data, bits, frame=frame)
 
 
 BACKGROUND = "background"
@@ -167,7 +153,7 @@ class OwnFolder:
         """Decode an image file to the configured number of channels and depth."""
         chosen = self.settings
         try:
-            image = decode_as_trained(data, chosen["bits"], chosen["window"])
+            image = decode_at_depth(data, chosen["bits"], chosen["window"])
         except DepthError as error:
             raise DataError(
                 f"has 16 bits and does not say how many of them its values use; write `bits: 12` (or how many they "

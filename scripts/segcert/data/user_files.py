@@ -79,18 +79,22 @@ def _in_folders(name: str, settings: Mapping[str, Any]) -> Listing:
     masks: list[tuple[str, File]] = []
     for kind, image, split, file in _files_by_kind(name, settings):
         if not image:
-            listing.left_out.append(LeftOut(file.path, kind, str(file)))
+            listing.left_out.append(LeftOut(file.path, kind, _path(file)))
         elif kind == "mask":
             masks.append((image, file))
         else:
             row = listing.rows.setdefault(image, OwnImage(split=split))
             if row.image:
-                raise DataError(f"{row.image} and {file} have the same name, {image}; rename one of them")
-            row.image = str(file)
+                raise DataError(f"{row.image} and {_path(file)} have the same name, {image}; rename one of them")
+            row.image = _path(file)
     for mask, file in masks:
         row = listing.rows.setdefault(_image_of(mask, listing.rows), OwnImage())
-        row.masks.append(str(file))
+        row.masks.append(_path(file))
     return listing
+
+
+def _path(file: File) -> str:
+    return os.path.join(file.source, file.path)
 
 
 def _image_of(mask: str, rows: Mapping[str, OwnImage]) -> str:

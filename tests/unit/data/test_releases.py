@@ -236,8 +236,8 @@ def test_two_files_of_one_name_are_refused(tmp_path, mirror):
         read("montgomery", mirror, tmp_path / "raw")
 
 
-@pytest.mark.parametrize("full", [4095, 65535])
-def test_deeper_files_are_scaled_to_the_depth_of_the_set(tmp_path, mirror, full):
+def test_deeper_files_are_scaled_to_the_depth_of_the_set(tmp_path, mirror):
+    full = 4095  # the release states 12 bits
     pixels = np.linspace(0, full, 40 * 48).reshape(40, 48).astype(np.uint16)
     rewrite(montgomery_archive(mirror / "NLM-MontgomeryCXRSet.zip"), IMAGE, encoded(pixels))
     _, _, loaded = read("montgomery", mirror, tmp_path / "raw")
