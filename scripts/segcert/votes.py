@@ -110,21 +110,27 @@ class Votes:
         if not 0 < self.sigma < math.inf:
             raise VotesError(f"sigma: found {self.sigma}; expected a noise level above 0, in units of pixels in [0, 1]")
         draws, (classes, height, width) = self.n0 + self.n, self.selection.shape
-        shapes = {"areas": (draws, classes), "overlaps": (draws, classes), "truth_areas": (classes,)}
-        shapes["draws"] = (draws, bits_per_pixel(classes), -(-height * width // 8))
-        beside = [(name, getattr(self, name), shape) for name, shape in shapes.items()]
-        for name, values, shape in [*beside, *((name, each, (draws,)) for name, each in self.measurements.items())]:
-            if len(values) not in (0, self.n0 + self.n) and name != "truth_areas":
-                raise VotesError(f"{name}: found {len(values)} draws; expected {self.n0} + {self.n}, or none")
-            if values.size and values.shape != shape:
-                raise VotesError(f"{name}: found an array of shape {values.shape}; expected {shape}, or none")
-        for name, counts, part in (
-            ("selection", self.selection, slice(self.n0)),
-            ("estimation", self.estimation, slice(self.n0, None)),
-        ):
-            areas = self.areas[part].sum(axis=0, dtype=np.int64)
-            if len(self.areas) and not np.array_equal(areas, counts.sum(axis=(1, 2), dtype=np.int64)):
+        self._check_shape("areas", self.areas, (draws, classes))
+        self._check_shape("overlaps", self.overlaps, (draws, classes))
+        self._check_shape("draws", self.draws, (draws, bits_per_pixel(classes), -(-height * width // 8)))
+        self._check_shape("truth_areas", self.truth_areas, (classes,))
+        for name, values in self.measurements.items():
+            self._check_shape(name, values, (draws,))
+        parts = (
+            ("selection", self.selection, self.areas[: self.n0]),
+            ("estimation", self.estimation, self.areas[self.n0 :]),
+        )
+        for name, counts, areas in parts:
+            expected = counts.sum(axis=(1, 2), dtype=np.int64)
+            if len(self.areas) and not np.array_equal(areas.sum(axis=0, dtype=np.int64), expected):
                 raise VotesError(f"areas: those of the {name} draws do not add up to the counts; draw the votes again")
+
+    def _check_shape(self, name: str, values: npt.NDArray[Any], shape: tuple[int, ...]) -> None:
+        """Raise VotesError for an optional array of another shape; an empty one was not kept."""
+        if len(values) not in (0, self.n0 + self.n) and name != "truth_areas":
+            raise VotesError(f"{name}: found {len(values)} draws; expected {self.n0} + {self.n}, or none")
+        if values.size and values.shape != shape:
+            raise VotesError(f"{name}: found an array of shape {values.shape}; expected {shape}, or none")
 
     @property
     def n0(self) -> int:
@@ -187,13 +193,12 @@ class Votes:
         save_votes(path, {"image": self})
 
     @classmethod
-    def load(cls, path: str | Path) -> Self:
+    def load(cls, path: str | Path) -> "Votes":
         """Read a file that `save` wrote. Raises VotesError if it holds anything else."""
         votes = load_votes(path)
         if len(votes) != 1:
             raise VotesError(f"{path}: holds the votes of {len(votes)} images; expected one (read it with load_votes)")
-        (only,) = votes.values()
-        return cls(**{field.name: getattr(only, field.name) for field in dataclasses.fields(only)})
+        return next(iter(votes.values()))
 
 
 def save_votes(path: str | Path, votes: Mapping[str, Votes]) -> None:

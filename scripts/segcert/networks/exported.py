@@ -124,10 +124,7 @@ def _kind(archive: zipfile.ZipFile, path: Path) -> str:
                 "networks are not loaded. Save torch.save(model.state_dict(), path) and give it as `weights` with a "
                 "`target`, or write torch.export.save(torch.export.export(model, (images,)), path)"
             )
-    raise ModelError(
-        f"{path}: is neither a TorchScript nor a torch.export file. Write one with "
-        "torch.export.save(torch.export.export(model, (images,)), path)"
-    )
+    raise ValueError("an archive of other members")
 
 
 def _refuse_objects(archive: zipfile.ZipFile, members: dict[str, str], path: Path) -> None:

@@ -1,9 +1,8 @@
 """Observables of draws (areas, overlaps with the ground truth, measurements, the label map itself) and their tally."""
 
 import dataclasses
-import functools
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -55,7 +54,12 @@ class Observables:
     @property
     def columns(self) -> list[str]:
         """Names of the columns that a block has to have."""
-        return ["areas", *self._readers()]
+        columns = ["areas", *map(self.measurement_column, self.measurements)]
+        if self.truth is not None:
+            columns.append(self.overlap_column)
+        if self.keep_draws:
+            columns.append("draws")
+        return columns
 
     def measurement_column(self, measurement: Measurement) -> str:
         """Name of a measurement among a block's columns."""
@@ -81,32 +85,19 @@ class Observables:
 
     def _with_columns(self, block: Block, label_maps: Tensor) -> Block:
         """The block with the columns that it lacks, read off its label maps."""
-        columns = {name: read(label_maps) for name, read in self._readers().items() if name not in block.columns}
-        return block.with_columns(columns)
-
-    def _readers(self) -> dict[str, Callable[[Tensor], Array]]:
-        """What gives the values of each column from label maps (draws, H, W)."""
-        readers: dict[str, Callable[[Tensor], Array]] = {}
+        columns: dict[str, Array] = {}
         for measurement in self.measurements:
-            readers[self.measurement_column(measurement)] = functools.partial(_measured, measurement)
-        if self.truth is not None:
-            readers[self.overlap_column] = self._overlaps
-        if self.keep_draws:
-            readers["draws"] = self._packed
-        return readers
-
-    def _packed(self, label_maps: Tensor) -> Array:
-        return pack_labels(label_maps.cpu().numpy(), self.num_classes)
-
-    def _overlaps(self, label_maps: Tensor) -> Array:
-        assert self.truth is not None
-        truth = on_device(self.truth, label_maps.device)
-        hits = [((label_maps == k) & (truth == k)).flatten(1).count_nonzero(dim=1) for k in range(self.num_classes)]
-        return torch.stack(hits, dim=1).cpu().numpy().astype(np.uint32)
-
-
-def _measured(measurement: Measurement, label_maps: Tensor) -> Array:
-    return np.array([measurement.function(labels) for labels in label_maps.cpu().numpy()], dtype=np.float64)
+            name = self.measurement_column(measurement)
+            if name not in block.columns:
+                values = [measurement.function(labels) for labels in label_maps.cpu().numpy()]
+                columns[name] = np.array(values, dtype=np.float64)
+        if self.truth is not None and self.overlap_column not in block.columns:
+            truth = on_device(self.truth, label_maps.device)
+            hits = [((label_maps == k) & (truth == k)).flatten(1).count_nonzero(dim=1) for k in range(self.num_classes)]
+            columns[self.overlap_column] = torch.stack(hits, dim=1).cpu().numpy().astype(np.uint32)
+        if self.keep_draws and "draws" not in block.columns:
+            columns["draws"] = pack_labels(label_maps.cpu().numpy(), self.num_classes)
+        return block.with_columns(columns)
 
 
 class Tally:

@@ -96,14 +96,19 @@ def train_segmenter(
         return {"val_dice": mean_dice(labels, val_masks, len(classes))}
 
     networks = [path for each in (start, denoiser) if each for path in sorted(Path(each).rglob("*.safetensors"))]
-    decides: dict[str, Any] = {
-        "architecture": architecture,
-        "arguments": arguments,
-        "regime": regime,
-        "settings": settings,
-    }
-    decides |= {"sigmas": sigmas, "denoising_steps": denoising_steps, "pool": pool, "seed": seed}
-    saved = Checkpoint.of(checkpoint, [index, *networks], **decides, code=[code, target_code])
+    saved = Checkpoint.of(
+        checkpoint,
+        [index, *networks],
+        architecture=architecture,
+        arguments=arguments,
+        regime=regime,
+        settings=settings,
+        sigmas=sigmas,
+        denoising_steps=denoising_steps,
+        pool=pool,
+        seed=seed,
+        code=[code, target_code],
+    )
     train(
         model,
         loss_of,
