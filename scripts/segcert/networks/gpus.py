@@ -32,17 +32,7 @@ def claim_gpus(count: int, folder: str | Path | None = None) -> list[str]:
     The claim lasts until this process ends in any way. Call this before CUDA starts. If there is only one GPU, or too
     few are free, nothing is claimed, and the process shares the GPUs that CUDA shows.
 
-    Parameters
-    ----------
-    count
-        Number of GPUs; 0 claims none.
-    folder
-        Folder of the lock files; by default one per user in the folder for temporary files.
-
-    Returns
-    -------
-    list of str
-        Names of the GPUs that this process may use.
+    `folder` is the folder of the lock files. Returns the names of the GPUs that this process may use.
     """
     visible = visible_gpus()
     if len(visible) < 2 or not count:

@@ -21,20 +21,8 @@ class DeviceError(ValueError):
 def set_up_torch(device: str, threads: int, gpus: int = 1) -> torch.device:
     """Set the number of threads and deterministic algorithms, and return the device.
 
-    Parameters
-    ----------
-    device
-        "cpu", "cuda", or "auto": the GPU if there is one.
-    threads
-        Number of CPU threads.
-    gpus
-        Number of GPUs to claim, see `claim_gpus`. 0: use the GPUs that CUDA shows, which another process has claimed
-        for this one.
-
-    Raises
-    ------
-    DeviceError
-        For "cuda" without a GPU.
+    The device "auto" is the GPU if there is one. `gpus` is the number of GPUs to claim (`claim_gpus`); 0 uses the GPUs
+    that CUDA shows, which another process has claimed for this one. Raises DeviceError for "cuda" without a GPU.
     """
     if device != "cpu":
         claim_gpus(gpus)

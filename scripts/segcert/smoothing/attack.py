@@ -125,16 +125,8 @@ def damage(
 ) -> Damage:
     """Count the certified pixels that an attacked copy of an image changes, with new draws.
 
-    Parameters
-    ----------
-    smoothed
-        The segmenter under attack.
-    image, attacked
-        The image and its attacked copy, (C, H, W) float32 in [0, 1].
-    labels
-        (H, W) certified labels, with ABSTAIN = 255.
-    draws
-        Number of noisy copies of the attacked image.
+    image and attacked are (C, H, W) float32 in [0, 1]; labels are (H, W) with ABSTAIN = 255; draws is the number of
+    noisy copies of the attacked image.
     """
     votes = smoothed.sample(attacked, n0=1, n=draws)
     certified = labels != ABSTAIN
@@ -177,24 +169,9 @@ def attack_rows(
 ) -> list[dict[str, Any]]:
     """Attack images of a data set; return a row per sigma, attacked image and multiple of the radius.
 
-    Parameters
-    ----------
-    dataset
-        The data set of the images.
-    pairing
-        The networks under attack.
-    certificates
-        Files of certified labels by sigma: `.npz` with an array per image name.
-    about
-        Further columns of every row.
-    settings
-        The keys of the section `attack` of the configuration.
-    tau
-        The tau of the certificates.
-    device
-        Device of the networks.
-    options
-        Further arguments of SmoothedSegmenter.
+    `certificates` are files of certified labels by sigma (`.npz` with an array per image name). `about` are further
+    columns of every row. `settings` are the keys of the section `attack` of the configuration, `options` are further
+    arguments of SmoothedSegmenter.
     """
     rows = []
     for sigma, path in track(certificates.items(), "attacking"):

@@ -36,27 +36,8 @@ def denoiser_scores(
     as the networks see it, averaged over pool x pool pixels. Results are clipped to [0, 1] before they are scored. The
     methods are "noisy" (no denoising), "nl_means" and "wavelet", both with the true noise level, and the denoisers.
 
-    Parameters
-    ----------
-    index
-        The index.csv of the data set.
-    denoisers
-        Model folders by name.
-    denoising_steps
-        Network calls of a denoiser per image.
-    sigmas
-        Noise levels at full resolution, in units of pixels in [0, 1].
-    pool
-        Side of the square of pixels that is averaged.
-    seed
-        Key of the noise.
-    device
-        Device of the denoisers.
-
-    Returns
-    -------
-    list of dict
-        A row per sigma and method: dataset, sigma, method, images (their number), and the mean psnr (dB) and ssim.
+    `denoisers` are model folders by name. `sigmas` are noise levels at full resolution, in units of pixels in [0, 1].
+    Returns a row per sigma and method: dataset, sigma, method, images (their number), and the mean psnr (dB) and ssim.
     """
     from segcert.networks.denoiser import DiffusionDenoiser
 

@@ -34,28 +34,13 @@ def measure_costs(
 ) -> list[dict[str, Any]]:
     """Measure the cost of one draw of an image of a data set, for each pairing of networks.
 
-    Parameters
-    ----------
-    dataset
-        The data set; the first test image is used.
-    pairings
-        Pairings by (model, regime, denoiser).
-    settings
-        The keys of the section `sampling` of the configuration.
-    pool
-        The networks see images averaged over pool x pool pixels.
-    device
-        Device of the networks.
+    `pairings` are keyed by (model, regime, denoiser); `settings` are the keys of the section `sampling` of the
+    configuration. Returns a row per pairing with the columns PAIRING and
 
-    Returns
-    -------
-    list of dict
-        A row per pairing with the columns PAIRING and
-
-        - evaluations: network calls, one of the segmenter and `denoising_steps` of the denoiser;
-        - parameters: parameters of both networks;
-        - gflop: 10^9 floating-point operations (`gflop_of`);
-        - seconds: wall time, the median over three batches after a warm-up, divided by the batch size.
+    - evaluations: network calls, one of the segmenter and `denoising_steps` of the denoiser;
+    - parameters: parameters of both networks;
+    - gflop: 10^9 floating-point operations (`gflop_of`);
+    - seconds: wall time, the median over three batches after a warm-up, divided by the batch size.
     """
     image = dataset.image(dataset.names("test", 1)[0])
     draws: list[Draw] = [("selection", k) for k in range(settings["batch_size"])]

@@ -24,18 +24,7 @@ Array = npt.NDArray[Any]
 class Observables:
     """The observables to compute from each label map (H, W) of ids below num_classes.
 
-    Attributes
-    ----------
-    num_classes
-        Number of classes, including the background.
-    shape
-        (H, W) of the label maps.
-    truth
-        Class ids of the ground truth, (H, W) uint8, or None.
-    measurements
-        Measurements of each label map.
-    keep_draws
-        Keep the packed label maps.
+    truth is the ground truth, (H, W) uint8, or None; keep_draws keeps the packed label maps.
     """
 
     num_classes: int

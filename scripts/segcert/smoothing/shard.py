@@ -78,22 +78,8 @@ class Pairing:
 class Sampling:
     """Settings for the votes of test images: the parameters of rule `sample`.
 
-    Attributes
-    ----------
-    pairing
-        The networks.
-    sigma
-        Standard deviation of the noise, in units of pixels in [0, 1].
-    n0, n
-        Number of selection and of estimation draws.
-    measurements
-        Measurements that fit the data set.
-    keep_draws
-        Keep the label map of each draw.
-    code
-        Digest of the sampling code. It is part of the identity of a block.
-    options
-        Further arguments of SmoothedSegmenter: noise, pool, seed, batch_size, ...
+    `measurements` are those that fit the data set. `code` is the digest of the sampling code, which is part of the
+    identity of a block. `options` are further arguments of SmoothedSegmenter: noise, pool, seed, batch_size, ...
     """
 
     pairing: Pairing

@@ -14,21 +14,8 @@ def augment(
 ) -> tuple[Tensor, Tensor]:
     """Transform images and masks alike (`moved`), then change contrast, colour and brightness of the images.
 
-    Parameters
-    ----------
-    images
-        (B, C, H, W) float in [0, 1].
-    masks
-        (B, H, W) integers.
-    settings
-        The keys of the section `augmentation` of the configuration. `flips` is true only if the data set allows them.
-    generator
-        Source of all randomness.
-
-    Returns
-    -------
-    tuple of Tensor
-        Changed images and masks, of the same shapes and types.
+    images (B, C, H, W) are float in [0, 1], masks (B, H, W) are integers. `settings` are the keys of the section
+    `augmentation` of the configuration; `flips` is true only if the data set allows them.
     """
     both = torch.cat([images, masks[:, None].to(images)], dim=1)
     moved_images, moved_masks = moved(both, settings, generator, nearest=1).split([images.shape[1], 1], dim=1)  # type: ignore[no-untyped-call]

@@ -40,31 +40,11 @@ def train_denoiser(
 
     Writes the diffusers folders `unet` and `scheduler`, last.safetensors and history.csv to `folder`.
 
-    Parameters
-    ----------
-    indexes
-        The index.csv of each data set.
-    folder
-        The model folder to write.
-    settings
-        The keys of the section `denoiser` of the configuration.
-    pool
-        The images are averaged over pool x pool pixels, where the noise level sigma becomes sigma / pool.
-    seed
-        Seed of weights, batches and noise.
-    device
-        Device of the training.
-    checkpoint
-        The file from which an interrupted training resumes.
-    code
-        Digest of the training code.
+    `settings` are the keys of the section `denoiser` of the configuration. With `pool`, images are averaged over
+    pool x pool pixels, where the noise level sigma becomes sigma / pool. `checkpoint` is the file from which an
+    interrupted training resumes, and `code` is the digest of the training code.
 
-    Raises
-    ------
-    DataError
-        For data sets with different numbers of channels.
-    TrainingError
-        As segcert.training.loop.train.
+    Raises DataError for data sets with different numbers of channels, and TrainingError as segcert.training.loop.train.
     """
     datasets = [PreparedDataset(Path(index)) for index in indexes]
     for dataset in datasets:

@@ -45,30 +45,10 @@ def launch(
 ) -> str:
     """Call `train(**arguments, device=...)` and return the name of the hardware.
 
-    With several processes, each batch is split across them. torchrun starts one per GPU (or all on the CPU), and each
-    runs this module. SIGTERM is forwarded to them.
+    `arguments` are plain JSON values. With several processes, each batch is split across them. torchrun starts one per
+    GPU (or all on the CPU), and each runs this module. The first appends to the file `log`.
 
-    Parameters
-    ----------
-    train
-        The training function, importable by its name.
-    arguments
-        Its keyword arguments, as plain JSON values.
-    device
-        "cpu", "cuda" or "auto".
-    threads
-        Number of CPU threads per process.
-    processes
-        Number of processes.
-    log
-        Log file of the job; the first of several processes appends to it.
-
-    Raises
-    ------
-    LaunchError
-        When one of several processes fails.
-    Interrupted
-        When the processes have ended after SIGTERM.
+    SIGTERM is forwarded to them. Raises Interrupted when they have ended after it, and LaunchError if one fails.
     """
     target = set_up_torch(device, threads, processes)
     if processes == 1:

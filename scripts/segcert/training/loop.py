@@ -63,19 +63,11 @@ def train(
     names
         Names of the training images.
     what
-        Description of the training in messages.
+        Description of the training, for messages.
     section
-        The section of the configuration with `settings`, for messages.
-    settings
-        Its keys.
-    seed
-        Seed of batches and of all randomness in a step.
-    accelerator
-        Devices and precision of the training.
+        The section of the configuration with the keys `settings`.
     folder
         Folder of history.csv and last.safetensors.
-    checkpoint
-        The file from which an interrupted training resumes.
 
     Raises
     ------

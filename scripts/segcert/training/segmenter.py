@@ -50,10 +50,6 @@ def train_segmenter(
 
     Parameters
     ----------
-    index
-        The index.csv of the data set.
-    folder
-        The model folder to write.
     architecture, arguments
         As in segcert.networks.registry.build_segmenter.
     target_code
@@ -64,20 +60,10 @@ def train_segmenter(
         `denoiser`. Validation images are treated in the same way, with fixed noise.
     settings
         The keys of the section `segmenter` of the configuration.
-    start
-        Folder of the segmenter whose weights are the initial weights, or None.
-    denoiser
-        Folder of the denoiser, for "denoised".
-    denoising_steps
-        Network calls of the denoiser per image.
-    sigmas
-        Noise levels for "denoised", in units of pixels in [0, 1].
+    start, denoiser
+        Model folders, for "denoised".
     pool
         The network learns on images averaged over pool x pool pixels, where the noise level sigma becomes sigma / pool.
-    seed
-        Seed of weights, batches and noise.
-    device
-        Device of the training.
     checkpoint
         The file from which an interrupted training resumes.
     code
@@ -91,14 +77,17 @@ def train_segmenter(
         As segcert.training.loop.train.
     """
     dataset = PreparedDataset(Path(index))
-    dataset.check()
-    classes = dataset.about["classes"]
-    images, masks = _tensors(dataset, "train", pool)
-    val_images, val_masks = _tensors(dataset, "val", pool)
+    classes, side = dataset.about["classes"], dataset.about["image_size"] // pool
     accelerator = accelerator_on(device, settings["precision"])
+
+    # The network comes first: a mistyped target or argument is named before thousands of images are read.
     torch.manual_seed(seed)
     model = load_segmenter(start)[0] if start else build_segmenter(architecture, dict(arguments)).eval()
-    check_output(model, f"architecture {architecture!r} with {dict(arguments)}", images.shape[1:], classes)
+    shape = (dataset.about["channels"], side, side)
+    check_output(model, f"architecture {architecture!r} with {dict(arguments)}", shape, classes)
+    dataset.check()
+    images, masks = _tensors(dataset, "train", pool)
+    val_images, val_masks = _tensors(dataset, "val", pool)
     layout = memory_layout(architecture, accelerator.device)
     model = model.to(accelerator.device, memory_format=layout)  # type: ignore[call-overload]
     if regime == "denoised":

@@ -41,12 +41,8 @@ class Average:
 class Checkpoint:
     """A file with the state of a training, from which a training with the same key resumes.
 
-    Attributes
-    ----------
-    path
-        The file. It is written atomically. It is not an output of Snakemake's, so it survives a failed or killed job.
-    key
-        Digest of everything that determines the training. A checkpoint with another key is ignored.
+    The key is a digest of everything that determines the training. The file is written atomically. It is not an output
+    of Snakemake's, so it survives a failed or killed job.
     """
 
     path: Path

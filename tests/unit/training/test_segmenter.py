@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from segcert.config import Config
+from segcert.data.dataset import PreparedDataset
 from segcert.data.errors import DataError
 from segcert.data.phantom import find_phantoms
 from segcert.data.prepare import Form, prepare
@@ -85,7 +86,10 @@ def test_pooled_training_uses_smaller_images_and_less_noise(index, tmp_path, mon
         ({"in_channels": 3}, r"BasicUNet' with {.*: does not accept images of shape \(2, 1, 32, 32\)"),
     ],
 )
-def test_a_user_supplied_network_that_does_not_fit_the_data_is_not_trained(index, tmp_path, arguments, message):
+def test_a_user_supplied_network_that_does_not_fit_the_data_is_refused_before_images_are_read(
+    index, tmp_path, arguments, message, monkeypatch
+):
+    monkeypatch.setattr(PreparedDataset, "stack", lambda *_: pytest.fail("images are read"))
     fitting = {"spatial_dims": 2, "in_channels": 1, "out_channels": 3, "features": [4] * 6}
     with pytest.raises(ModelError, match=message):
         train_segmenter(
