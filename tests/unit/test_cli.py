@@ -134,7 +134,7 @@ def test_verify_draws_again_and_notices_every_change(run, image, segmenter, tmp_
     certificate.write_text(whole.replace('"abstain": ', '"abstain": 1'))
     assert "the votes give another abstain" in run("verify", certificate)
     certificate.write_text(whole.replace('"seed": 0', '"seed": 1'))
-    assert "votes: found votes with seed 0; expected seed 1" in run("verify", certificate)
+    assert "votes: found seed 0; expected 1" in run("verify", certificate)
     certificate.write_text(whole)
     other = save_tiny(tmp_path / "other", 1)
     config = (other / "config.json").read_text()
@@ -308,7 +308,7 @@ def test_verify_notices_votes_that_were_made_up(run, image, segmenter, tmp_path)
     counts = forge(tmp_path, dataclasses.replace(votes, estimation=moved))
     assert "votes that the counts lack" in run("verify", counts, "--draws", 70)
     sigma = forge(tmp_path, dataclasses.replace(votes, sigma=0.5))
-    assert "votes: found votes at sigma 0.5; expected sigma 0.25" in run("verify", sigma)
+    assert "votes: found sigma 0.5; expected 0.25" in run("verify", sigma)
 
 
 def test_certifying_again_with_more_draws_is_remembered_without_a_store(run, image, segmenter, tmp_path):

@@ -42,7 +42,7 @@ def denoiser_scores(
     from segcert.networks.denoiser import DiffusionDenoiser
 
     dataset = PreparedDataset(Path(index))
-    methods: dict[str, Restore] = {"noisy": as_it_is, "nl_means": nl_means, "wavelet": wavelet}
+    methods: dict[str, Restore] = {"noisy": unchanged, "nl_means": nl_means, "wavelet": wavelet}
     for name, folder in denoisers.items():
         methods[name] = _restorer(DiffusionDenoiser.load(folder, denoising_steps).to(device), device)
     names = dataset.names("val", IMAGES)
@@ -63,7 +63,7 @@ def denoiser_scores(
     return rows
 
 
-def as_it_is(x_noisy: Image, sigma: float) -> Image:
+def unchanged(x_noisy: Image, sigma: float) -> Image:
     """Return the noisy image unchanged, for comparison."""
     return x_noisy
 

@@ -162,7 +162,7 @@ class Tally:
             self.columns[name][start : start + block.draws] = values
 
 
-def votes_of(selection: Tally, estimation: Tally, sigma: float, origin: Mapping[str, Any]) -> Votes:
+def build_votes(selection: Tally, estimation: Tally, sigma: float, origin: Mapping[str, Any]) -> Votes:
     """Build the votes of an image from its two streams, once no draw is missing."""
     observables = selection.observables
     columns = {}

@@ -16,7 +16,7 @@ from segcert.measurements import Measurement
 from segcert.networks.runtime import PRECISIONS, after_this, autocast, compile_network, on_device, ran_out_of_memory
 from segcert.provenance.digests import array_digest, value_digest
 from segcert.smoothing.noise import Draw, Noise, SamplingError, checked_image, image_digest
-from segcert.smoothing.observables import Observables, Tally, votes_of
+from segcert.smoothing.observables import Observables, Tally, build_votes
 from segcert.smoothing.store import BlockStore
 from segcert.votes import Votes
 
@@ -262,7 +262,7 @@ class SmoothedSegmenter:
             origin = key | {"batch_size": self.batch_size}
             if self.store and (earlier := self.store.extended_from(key, n)):
                 origin["earlier_n"] = earlier
-            return votes_of(selection, estimation, self.sigma, origin)
+            return build_votes(selection, estimation, self.sigma, origin)
 
         return votes
 
@@ -338,12 +338,12 @@ class SmoothedSegmenter:
     def check(self, votes: Votes, image: npt.ArrayLike) -> None:
         """Raise SamplingError, naming the difference, unless votes were drawn from this model, image and settings."""
         if votes.sigma != self.sigma:
-            raise SamplingError(f"votes: found votes at sigma {votes.sigma}; expected sigma {self.sigma}")
+            raise SamplingError(f"votes: found sigma {votes.sigma}; expected {self.sigma}")
         for name, expected in self.key(checked_image(image)).items():
             if name != RUNTIME and votes.origin.get(name) != expected:
                 raise SamplingError(
-                    f"votes: found votes with {name} {votes.origin.get(name)}; expected {name} {expected}. Draw them "
-                    "again, or use the model, image and settings with which they were drawn"
+                    f"votes: found {name} {votes.origin.get(name)}; expected {expected}. Draw them again, or use the "
+                    "model, image and settings with which they were drawn"
                 )
 
     def key(self, image: npt.NDArray[np.float32]) -> dict[str, Any]:

@@ -12,22 +12,22 @@ from torch import Tensor
 def augment(
     images: Tensor, masks: Tensor, settings: Mapping[str, Any], generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Transform images and masks alike (`moved`), then change contrast, colour and brightness of the images.
+    """Transform images and masks alike (`transformed`), then change contrast, colour and brightness of the images.
 
     images (B, C, H, W) are float in [0, 1], masks (B, H, W) are integers. `settings` are the keys of the section
     `augmentation` of the configuration; `flips` is true only if the data set allows them.
     """
-    both = torch.cat([images, masks[:, None].to(images)], dim=1)
-    moved_images, moved_masks = moved(both, settings, generator, nearest=1).split([images.shape[1], 1], dim=1)  # type: ignore[no-untyped-call]
+    both = transformed(torch.cat([images, masks[:, None].to(images)], dim=1), settings, generator, nearest=1)
+    changed, labels = both[:, :-1], both[:, -1]
     contrast = 1 + settings["contrast"] * _uniform(images, generator)
     if settings["colour"]:
         contrast = contrast * (1 + settings["colour"] * _uniform(images, generator, images.shape[1]))
     brightness = settings["brightness"] * _uniform(images, generator)
-    changed = ((moved_images - 0.5) * contrast + 0.5 + brightness).clamp(0, 1)
-    return changed, moved_masks[:, 0].to(masks)
+    changed = ((changed - 0.5) * contrast + 0.5 + brightness).clamp(0, 1)
+    return changed, labels.to(masks)
 
 
-def moved(images: Tensor, settings: Mapping[str, Any], generator: torch.Generator, nearest: int = 0) -> Tensor:
+def transformed(images: Tensor, settings: Mapping[str, Any], generator: torch.Generator, nearest: int = 0) -> Tensor:
     """Rotate, scale and shift each image (B, C, H, W) at random. With `flips`, also flip it and turn it by 90 degrees.
 
     The last `nearest` channels are label maps, which are sampled at the nearest pixel. The others are sampled

@@ -14,7 +14,7 @@ from segcert.data.dataset import PreparedDataset
 from segcert.data.errors import DataError
 from segcert.io.atomic import atomic_folder
 from segcert.networks.denoiser import DDPMScheduler, DiffusionDenoiser, UNet2DModel, noise_levels
-from segcert.training.augment import moved
+from segcert.training.augment import transformed
 from segcert.training.launch import accelerator_on
 from segcert.training.loop import train
 from segcert.training.state import Checkpoint
@@ -65,7 +65,7 @@ def train_denoiser(
     draw_steps = steps_drawer(settings, scheduler.alphas_cumprod, pool)
 
     def loss_of(model: nn.Module, batch: Tensor, generator: torch.Generator) -> Tensor:
-        z_0 = moved(images[batch], settings["augmentation"], generator)
+        z_0 = transformed(images[batch], settings["augmentation"], generator)
         t = draw_steps(len(batch), generator)
         epsilon = torch.randn(z_0.shape, generator=generator)
         of_velocity = settings["prediction"] == "v_prediction"

@@ -17,7 +17,7 @@ from segcert.io.interruption import Interrupted, interrupted_between_steps, is_i
 from segcert.io.progress import log, track
 from segcert.networks.registry import save_weights
 from segcert.networks.runtime import ran_out_of_memory
-from segcert.training.schedule import batch_of, build_optimizer, learning_rate, steps_of, stream
+from segcert.training.schedule import batch_indices, build_optimizer, learning_rate, steps_of, stream
 from segcert.training.state import Average, Checkpoint
 
 MAX_GRADIENT_NORM = 1.0
@@ -86,7 +86,7 @@ def train(
             if learner.patience_is_over():
                 break
             rate = learning_rate(step, steps, settings)
-            batch = batch_of(step, len(names), settings["batch_size"], seed)
+            batch = batch_indices(step, len(names), settings["batch_size"], seed)
             batch = batch[accelerator.process_index :: accelerator.num_processes]
             loss = loss_of(learner.prepared, batch, stream(seed, step, accelerator.process_index))
             learner.losses.append(loss.item())

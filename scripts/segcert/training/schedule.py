@@ -14,7 +14,7 @@ from torch import Tensor, nn
 ORDER, DRAWS = 0, 1
 
 
-def batch_of(step: int, count: int, batch_size: int, seed: int) -> Tensor:
+def batch_indices(step: int, count: int, batch_size: int, seed: int) -> Tensor:
     """Return the indices (below `count`) in the batch of a step (1, 2, ...), from consecutive shuffled epochs."""
     start = (step - 1) * batch_size
     first, last = start // count, (start + batch_size - 1) // count

@@ -263,11 +263,11 @@ def test_votes_of_another_model_image_or_seed_are_refused():
     model = nn.Conv2d(1, 2, 1).eval()
     votes = smoothed(model).sample(IMAGE, 2, 4)
     smoothed(model).check(votes, IMAGE)
-    with pytest.raises(SamplingError, match="votes: found votes with segmenter"):
+    with pytest.raises(SamplingError, match="votes: found segmenter"):
         smoothed(nn.Conv2d(1, 2, 1).eval()).check(votes, IMAGE)
-    with pytest.raises(SamplingError, match="votes: found votes with image"):
+    with pytest.raises(SamplingError, match="votes: found image"):
         smoothed(model).check(votes, 1 - IMAGE)
-    with pytest.raises(SamplingError, match="votes: found votes with seed 0; expected seed 1"):
+    with pytest.raises(SamplingError, match="votes: found seed 0; expected 1"):
         smoothed(model, seed=1).check(votes, IMAGE)
 
 

@@ -14,7 +14,7 @@ from torch import nn
 from segcert.config import Config
 from segcert.training.launch import accelerator_on
 from segcert.training.loop import TrainingError, train
-from segcert.training.schedule import batch_of, build_optimizer, learning_rate, steps_of, stream
+from segcert.training.schedule import batch_indices, build_optimizer, learning_rate, steps_of, stream
 from segcert.training.state import Average, Checkpoint
 
 SETTINGS = Config().segmenter.model_dump() | {"steps": 6, "evaluate_every": 2, "batch_size": 2, "learning_rate": 0.1}
@@ -172,7 +172,7 @@ def test_a_loss_that_is_not_finite_names_the_images_and_keeps_the_checkpoint(tmp
     loss_of.steps = 0
     with pytest.raises(TrainingError) as error:
         run(tmp_path, linear(), loss_of)
-    images = ", ".join(NAMES[i] for i in batch_of(4, 4, 2, 0))
+    images = ", ".join(NAMES[i] for i in batch_indices(4, 4, 2, 0))
     for part in (
         f"training a line: the loss is nan at step 4, for the images {images}.",
         f"The checkpoint of step 2 is kept in {tmp_path / 'checkpoint.pt'}",
@@ -241,11 +241,11 @@ def test_patience_stops_early(tmp_path):
 
 
 def test_batches_cover_all_images():
-    indices = torch.cat([batch_of(step, 10, 4, seed=0) for step in range(1, 6)])
+    indices = torch.cat([batch_indices(step, 10, 4, seed=0) for step in range(1, 6)])
     assert sorted(indices.tolist()) == sorted(2 * list(range(10)))
     assert not torch.equal(indices[:10], indices[10:])
-    assert torch.equal(batch_of(1, 10, 25, seed=0)[:10], indices[:10])
-    assert not torch.equal(batch_of(1, 10, 10, seed=1), indices[:10])
+    assert torch.equal(batch_indices(1, 10, 25, seed=0)[:10], indices[:10])
+    assert not torch.equal(batch_indices(1, 10, 10, seed=1), indices[:10])
 
 
 def test_epochs_are_converted_to_steps():
