@@ -28,27 +28,15 @@ CHECKED_BATCH = 2
 
 
 def build_segmenter(architecture: str, arguments: Mapping[str, Any]) -> nn.Module:
-    """Build a new network from a built-in architecture or a `package.module:factory`.
+    """Build a new network from a built-in architecture or a `package.module:factory`, with keyword arguments.
 
-    Parameters
-    ----------
-    architecture
-        Name of a built-in architecture, or `package.module:factory`, such as `monai.networks.nets:UNet`. The factory
-        is an importable torch.nn.Module class, or a function that returns a torch.nn.Module. The network maps images
-        (B, C, H, W) to logits (B, num_classes, H, W).
-    arguments
-        Keyword arguments of the class or function.
+    The factory is an importable torch.nn.Module class or a function that returns a torch.nn.Module, such as
+    `monai.networks.nets:UNet`. The network maps images (B, C, H, W) to logits (B, num_classes, H, W). Its name may come
+    from a model folder that someone else made, so an installed function is called only if its annotation says that it
+    returns a network.
 
-    Raises
-    ------
-    ModelError
-        For an architecture that does not exist, cannot be imported, is declared to return something else, or does not
-        accept the arguments.
-
-    Notes
-    -----
-    The name may come from a model folder that someone else made. So an installed function is called only if its
-    annotation says that it returns a network.
+    Raises ModelError for an architecture that does not exist, cannot be imported, is declared to return something else,
+    or does not accept the arguments.
     """
     factory = _imported(architecture) if ":" in architecture else _built_in(architecture)
     if factory is None:
