@@ -10,7 +10,6 @@ import segcert
 from segcert.provenance.code import CodeFile
 from segcert.provenance.lineage import Job, Lineage
 from segcert.provenance.records import SUFFIX
-from segcert.provenance.snakemake_metadata import known_artifacts
 
 CHUNK = 2**20
 
@@ -98,11 +97,6 @@ class Evidence:
 
     lineage: Lineage
     digests: FreshDigests
-
-    @functools.cached_property
-    def made_by_jobs(self) -> frozenset[str]:
-        """The files that jobs made, as Snakemake knows them here or the trail does: those need a run record."""
-        return known_artifacts(self.root)
 
     @property
     def root(self) -> Path:

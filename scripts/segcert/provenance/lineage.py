@@ -39,20 +39,17 @@ class Job:
     @functools.cached_property
     def inputs(self) -> dict[str, str]:
         """SHA-256 of what it read, by path."""
-        inputs: dict[str, str] = self.record["inputs"]
-        return inputs
+        return dict(self.record["inputs"])
 
     @functools.cached_property
     def outputs(self) -> dict[str, str]:
         """SHA-256 of its declared outputs, by path."""
-        outputs: dict[str, str] = self.record["outputs"]
-        return outputs
+        return dict(self.record["outputs"])
 
     @functools.cached_property
     def holds(self) -> dict[str, str]:
         """SHA-256 of what it made or found beside its declared outputs (images and masks, archives), by path."""
-        holds: dict[str, str] = self.record.get("holds", {})
-        return holds
+        return dict(self.record.get("holds", {}))
 
     @property
     def clean(self) -> bool | None:

@@ -7,7 +7,7 @@ from typing import Any
 from segcert.provenance.digests import DigestCache
 from segcert.provenance.records import RecordError, load_record, read_record, record_path
 from segcert.provenance.snakemake_metadata import Taken, read_trail, write_metadata
-from segcert.provenance.staleness import Changes, disturbed, find_changes, set_times, sweep_leftovers
+from segcert.provenance.staleness import Changes, find_changes, set_times, sweep_leftovers
 
 
 @dataclasses.dataclass
@@ -47,9 +47,23 @@ class Preparation:
         return load_record(packed) if packed else read_record(self.root / artifact)
 
     def disturbed(self, output: str, *, missing: bool) -> dict[str, Any]:
-        """See `staleness.disturbed`; of an output without a run record nothing is known."""
+        """Files that a job made beside its declared outputs and that changed since: their SHA-256 now, None if missing.
+
+        For a rule's parameters: while nothing has changed it is what the record of the job says it was then, so that
+        the job runs again once for each change, and not for being well again. `missing`: whether files that are gone
+        count. Of an output without a run record nothing is known.
+        """
         try:
             record = self.record(output)
         except RecordError:
             return {}
-        return disturbed(record, DigestCache(self.root, write=self.writes), missing=missing)
+        if not record:
+            return {}
+        digests = DigestCache(self.root, write=self.writes)
+        now = dict[str, str | None]()
+        for name, sha256 in record.get("holds", {}).items():
+            there = digests.digest(name) if Path(name).is_file() else None
+            if there != sha256 and (there or missing):
+                now[name] = there
+        before: dict[str, Any] = record["params"].get("disturbed", {})
+        return {"since": record["ended"], "files": now} if now else before

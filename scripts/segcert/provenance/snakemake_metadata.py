@@ -129,11 +129,13 @@ def read_trail(root: str | Path, digests: DigestCache) -> Taken:
         if digest and not same and own is None and made_here.get(name) == digest:
             # by a job of which Snakemake's record is gone: nobody knows with what settings
             taken.incomplete[name] = True
-        elif (same or own is None) and _is(root / TRAIL / packed, packed_sha256):
-            taken.metadata[name] = (root / TRAIL / packed).read_bytes()
-            own = packed_sha256
-            if digest and packed_record(name, root).exists():
-                taken.records[record_path(name).as_posix()] = packed_record(name, root)
+        elif same or own is None:
+            source = root / TRAIL / packed
+            if source.is_file() and file_digest(source) == packed_sha256:
+                taken.metadata[name] = source.read_bytes()
+                own = packed_sha256
+                if digest and packed_record(name, root).exists():
+                    taken.records[record_path(name).as_posix()] = packed_record(name, root)
         if same and own == packed_sha256:
             taken.incomplete[name] = False
             taken.artifacts.append(name)
@@ -210,10 +212,6 @@ def _note(root: Path, trail: str, waiting: dict[str, str | None]) -> None:
 
 def _files(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
-
-
-def _is(path: Path, sha256: str) -> bool:
-    return path.is_file() and file_digest(path) == sha256
 
 
 def artifact_of(code: Path) -> str:

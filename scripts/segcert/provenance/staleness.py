@@ -132,23 +132,6 @@ def set_times(times: Mapping[str, float], root: str | Path = ".") -> None:
             )
 
 
-def disturbed(record: Mapping[str, Any], digests: DigestCache, *, missing: bool) -> dict[str, Any]:
-    """Files that a job made beside its declared outputs and that changed since: their SHA-256 now, None if missing.
-
-    For a rule's parameters: while nothing has changed it is what the record of the job says it was then, so that the
-    job runs again once for each change, and not for being well again. `missing`: whether files that are gone count.
-    """
-    if not record:
-        return {}
-    now = dict[str, str | None]()
-    for name, sha256 in record.get("holds", {}).items():
-        there = digests.digest(name) if Path(name).is_file() else None
-        if there != sha256 and (there or missing):
-            now[name] = there
-    before: dict[str, Any] = record["params"].get("disturbed", {})
-    return {"since": record["ended"], "files": now} if now else before
-
-
 def sweep_leftovers(root: str | Path = ".", age: float = DAY) -> list[str]:
     """Delete the temporary files and folders of writers that are gone: not touched for `age` seconds, a day.
 

@@ -1,6 +1,5 @@
 """Do the votes give the certificates? Every one is decided again, and measured again."""
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -133,10 +132,6 @@ def _same_rows(made: Sequence[Mapping[str, Any]], written: Sequence[Mapping[str,
         if one.keys() != other.keys():
             return False
         for key, value in one.items():
-            if value != other[key] and not (_is_nan(value) and _is_nan(other[key])):
+            if value != other[key] and not (pd.isna(value) and pd.isna(other[key])):
                 return False
     return True
-
-
-def _is_nan(value: Any) -> bool:
-    return isinstance(value, float) and math.isnan(value)

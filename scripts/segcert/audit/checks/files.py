@@ -1,10 +1,13 @@
 """Is every file what its job made, and did every job read what another made?"""
 
+from collections.abc import Set
+
 from segcert.audit.findings import Evidence, Finding, Findings, unless
 from segcert.data.dataset import digests_of, read_index
 from segcert.data.errors import DataError
 from segcert.provenance.lineage import Job, Lineage
 from segcert.provenance.records import SUFFIX
+from segcert.provenance.snakemake_metadata import known_artifacts
 
 
 def check_files(evidence: Evidence) -> Findings:
@@ -30,9 +33,10 @@ def check_links(evidence: Evidence) -> Findings:
     page = f"reports/{lineage.run}/index.html"
     if not lineage.of and page not in lineage.makers and (evidence.root / page).exists():
         yield Finding(page, "no run record says what made it; delete it and run snakemake again")
+    made_by_jobs = known_artifacts(evidence.root)  # as Snakemake knows them: these need a run record
     for job in lineage.jobs:
         for path, sha256 in job.inputs.items():
-            yield _link(evidence, job, path, sha256)
+            yield _link(evidence, made_by_jobs, job, path, sha256)
     if not lineage.of:
         for path in _left_over(lineage):
             yield Finding(path, "is left over: the report does not come from it", broken=False)
@@ -49,13 +53,13 @@ def _left_over(lineage: Lineage) -> list[str]:
     return [*(next(iter(job.outputs)) for job in lineage.beside), *sorted(unknown)]
 
 
-def _link(evidence: Evidence, job: Job, path: str, sha256: str) -> Finding | None:
+def _link(evidence: Evidence, made_by_jobs: Set[str], job: Job, path: str, sha256: str) -> Finding | None:
     maker = evidence.lineage.makers.get(path)
     if maker:
         made = (maker.outputs | maker.holds)[path]
         words = f"`{job.name}` read another {path} (SHA-256 {sha256}) than `{maker.name}` made ({made})"
         return unless(made == sha256, next(iter(job.outputs)), f"{words}: it is stale, or a record was edited")
-    if path in evidence.made_by_jobs:
+    if path in made_by_jobs:
         return Finding(path, f"no run record says what made it, and `{job.name}` read it")
     found = evidence.digests.sha256(path)
     if found is None:

@@ -1,5 +1,6 @@
 """Draw votes again (some images, all their draws, compared count by count), and predict the clean images again."""
 
+import functools
 import secrets
 import tempfile
 from collections.abc import Callable
@@ -28,11 +29,7 @@ def drawn_again(images: int, seed: int | None = None) -> dict[str, Callable[[Evi
     `seed` chooses the images; without it, chance does.
     """
     chosen = secrets.randbelow(2**32) if seed is None else seed
-
-    def check_votes_again(evidence: Evidence) -> Findings:
-        return check_votes(evidence, images, chosen)
-
-    return {f"votes drawn again (seed {chosen})": check_votes_again}
+    return {f"votes drawn again (seed {chosen})": functools.partial(check_votes, images=images, seed=chosen)}
 
 
 def check_votes(evidence: Evidence, images: int, seed: int) -> Findings:
