@@ -13,6 +13,6 @@ try:
 except LineageError as error:
     raise SystemExit(f"segcert: {error}") from None
 page = write_audit(done)
-print(audit_in_words(done), f"The page: {page}", sep="\n")
+print(audit_in_words(done, page))
 if not done.passed:
     raise SystemExit(1)

@@ -210,7 +210,7 @@ def audit(
         checks = CHECKS | drawn_again(replay, seed)
     done = audit(run, checks=checks)
     page = write_audit(done)
-    _say(f"{audit_in_words(done)}\nThe page: {page}")
+    _say(audit_in_words(done, page))
     raise typer.Exit(not done.passed)
 
 

@@ -12,6 +12,7 @@ from segcert.provenance.lineage import Job, Lineage
 from segcert.provenance.records import SUFFIX
 
 CHUNK = 2**20
+OTHER_CODE = "ran with code other than the code here, so their results were not checked again"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,12 +22,14 @@ class Finding:
     broken: a link of the chain does not hold. Otherwise a notice: what a reader of the numbers should know.
     error: the text of the error that the check met, if it met one. It stays out of what jobs write: code digests do
     not cover the wording of errors.
+    shared: the reason for a notice that many jobs may share. A terminal prints one line for all of them.
     """
 
     path: str
     message: str
     broken: bool = True
     error: str = ""
+    shared: str = ""
 
     @property
     def artifact(self) -> str:
@@ -82,7 +85,7 @@ def other_code(job: Job) -> Finding | None:
             continue
         if not (library / name).exists() or CodeFile.read(library / name).digest != digest:
             words = f"`{job.name}` ran with another {name} than is here, so it was not done again"
-            return Finding(next(iter(job.outputs)), words, broken=False)
+            return Finding(next(iter(job.outputs)), words, broken=False, shared=OTHER_CODE)
     return None
 
 

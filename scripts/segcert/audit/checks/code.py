@@ -12,6 +12,7 @@ from segcert.provenance.digests import value_digest
 
 PLAIN = re.compile(r"[0-9a-f]+:\w[\w./-]*")  # a commit and a path; of other paths git has no files
 SHOWN = 3  # changed files that a finding names
+DIRTY = "ran from a dirty tree, so no commit holds their code and configuration; commit, then run snakemake again"
 
 
 def check_code(evidence: Evidence) -> Findings:
@@ -30,7 +31,7 @@ def check_code(evidence: Evidence) -> Findings:
             if len(files) > SHOWN:
                 changed += f" and {len(files) - SHOWN} more"
             where = f"a dirty tree: commit {commit} with changes in {changed}"
-            yield Finding(output, f"`{job.name}` ran from {where}", broken=False)
+            yield Finding(output, f"`{job.name}` ran from {where}", broken=False, shared=DIRTY)
         elif not history.has(commit):
             yield Finding(output, f"`{job.name}` ran from commit {commit}, which git does not know here", broken=False)
         else:
