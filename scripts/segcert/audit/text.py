@@ -79,19 +79,21 @@ def way_of(lineage: Lineage, key: str) -> str:
         known = ", ".join("/".join(each) for each in list(rows)[:SHOWN])
         raise LineageError(f"{key}: no such row in the run {lineage.run}; expected {'/'.join(MODEL)}, such as {known}")
     deciding, certificate = row
-    lines = []
-    for job in [*lineage.upstream(deciding), deciding]:
+    lines = [f"The row {key} of the run {lineage.run}: its certificate, then all that it rests on, back to the data"]
+    for job in [deciding, *reversed(lineage.upstream(deciding))]:
         if job.record["wildcards"].get("sigma", named["sigma"]) != named["sigma"]:  # votes of another row
             continue
         commit = str(job.record["git"]["commit"])[:12]
         state = ", dirty tree" if job.clean is False else ""
         lines.append(f"{job.name}  ({job.record['started']}, commit {commit}{state})")
-        for path, sha256 in job.inputs.items():
-            if path not in lineage.makers:
-                lines.append(f"  read  {sha256[:16]}  {path}")
         for path, sha256 in job.outputs.items():
             if job is not deciding or path.startswith(f"{certificate}."):
                 lines.append(f"  made  {sha256[:16]}  {path}")
         if job.holds:
-            lines.append(f"  holds {len(job.holds)} files, such as {next(iter(job.holds))}")
+            lines.append(f"  made  {len(job.holds)} other files, such as {next(iter(job.holds))}")
+        read = job.inputs.items()
+        outside = [f"read  {sha256[:16]}  {path}" for path, sha256 in read if path not in lineage.makers]
+        if len(outside) > SHOWN:
+            lines.append(f"  read  {len(outside)} files from outside, among them")
+        lines += _first(outside)
     return "\n".join(lines)

@@ -199,9 +199,11 @@ def test_the_way_of_a_row_leads_back_to_the_data(finished_once):
             way_of(Lineage.read("tiny"), "phantom/unet/clean/ddpm/7")
         with pytest.raises(LineageError, match="holds no run records; the runs here: tiny"):
             Lineage.read("other")
-    jobs = [line.split("  (")[0] for line in way.splitlines() if not line.startswith(" ")]
-    assert jobs[0] == "prepare_phantom phantom"
-    assert jobs[-1] == "certify phantom unet clean ddpm"
+    row, *lines = way.splitlines()
+    assert row.startswith("The row phantom/unet/clean/ddpm/0.5 of the run tiny")
+    jobs = [line.split("  (")[0] for line in lines if not line.startswith(" ")]
+    assert jobs[0] == "certify phantom unet clean ddpm"
+    assert jobs[-1] == "prepare_phantom phantom"
     assert set(jobs) == {
         "prepare_phantom phantom", "train_denoiser phantom", "train_segmenter phantom unet clean",
         "predict phantom unet clean", "sample phantom unet clean ddpm 0.5 0", "certify phantom unet clean ddpm",
