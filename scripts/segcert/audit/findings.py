@@ -42,7 +42,7 @@ class Finding:
         return f"{self.message} ({' '.join(self.error.split())})" if self.error else self.message
 
 
-def unless(fine: object, path: str, message: str, *, broken: bool = True) -> Finding | None:
+def finding_unless(fine: object, path: str, message: str, *, broken: bool = True) -> Finding | None:
     """Nothing if all is well, else a finding."""
     return None if fine else Finding(path, message, broken)
 
@@ -77,7 +77,7 @@ class FreshDigests:
         return sha256.hexdigest(), md5.hexdigest()
 
 
-def other_code(job: Job) -> Finding | None:
+def changed_code(job: Job) -> Finding | None:
     """A notice if the library at hand is not the code that a job ran, so that nothing can be made again by it."""
     library = Path(segcert.__file__).parents[1]
     for name, digest in job.record["code"].items():
@@ -89,7 +89,7 @@ def other_code(job: Job) -> Finding | None:
     return None
 
 
-def index_of(job: Job) -> str:
+def index_path(job: Job) -> str:
     """The index of the data set that a job read."""
     return next(path for path in job.inputs if path.endswith("/index.csv"))
 

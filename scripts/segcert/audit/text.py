@@ -14,7 +14,7 @@ from segcert.results.tables import MODEL
 SHOWN = 5  # findings of a check, and files, that a terminal shows; JSON and page have all
 
 
-def audit_in_words(audit: Audit, page: Path | None = None) -> str:
+def audit_to_text(audit: Audit, page: Path | None = None) -> str:
     """A table of the checks, what they found, the path of the page, and last the verdict."""
     lines = [f"Audit of the run {audit.lineage.run}: {len(audit.lineage.jobs)} jobs", ""]
     lines.append(f"{'':7} {'check':34} {'looked at':>10} {'broken':>7} {'notices':>8} {'seconds':>8}")
@@ -59,7 +59,7 @@ def _first(lines: list[str]) -> Iterator[str]:
         yield f"  and {len(lines) - SHOWN} more"
 
 
-def way_of(lineage: Lineage, key: str) -> str:
+def trace_row(lineage: Lineage, key: str) -> str:
     """The way of a row of the report back to the archives: every job and file that it rests on.
 
     `key` names the row: data set, model, regime, denoiser and sigma, as in `phantom/unet/clean/ddpm/0.5`. Raises
@@ -89,8 +89,8 @@ def way_of(lineage: Lineage, key: str) -> str:
         for path, sha256 in job.outputs.items():
             if job is not deciding or path.startswith(f"{certificate}."):
                 lines.append(f"  made  {sha256[:16]}  {path}")
-        if job.holds:
-            lines.append(f"  made  {len(job.holds)} other files, such as {next(iter(job.holds))}")
+        if job.extra_outputs:
+            lines.append(f"  made  {len(job.extra_outputs)} other files, such as {next(iter(job.extra_outputs))}")
         read = job.inputs.items()
         outside = [f"read  {sha256[:16]}  {path}" for path, sha256 in read if path not in lineage.makers]
         if len(outside) > SHOWN:

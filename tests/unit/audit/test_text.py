@@ -5,13 +5,13 @@ from pathlib import Path
 from segcert.audit.audit import Audit, Outcome
 from segcert.audit.checks.code import DIRTY
 from segcert.audit.findings import OTHER_CODE, Finding
-from segcert.audit.text import audit_in_words, way_of
+from segcert.audit.text import audit_to_text, trace_row
 from segcert.provenance.lineage import Job, Lineage
 
 
 def text_of(*findings):
     lineage = Lineage(Path(), "tiny", [], [], {}, {})
-    return audit_in_words(Audit(lineage, [Outcome("records agree with git", 30, [*findings], 0.5)]), Path("audit.html"))
+    return audit_to_text(Audit(lineage, [Outcome("records agree with git", 30, [*findings], 0.5)]), Path("audit.html"))
 
 
 def dirty(number):
@@ -56,7 +56,7 @@ def test_a_trace_starts_with_the_row_and_counts_the_raw_files():
         job("certify", pairing, {"votes_0.5": "c" * 64, "votes_1": "d" * 64},
             {f"results/r/certificates/own/unet-clean/none/sigma_{sigma}.npz": "e" * 64 for sigma in ("0.5", "1")}),
     ]  # fmt: skip
-    lines = way_of(Lineage(Path(), "r", jobs, [], {}, {}), "own/unet/clean/none/0.5").splitlines()
+    lines = trace_row(Lineage(Path(), "r", jobs, [], {}, {}), "own/unet/clean/none/0.5").splitlines()
     assert lines[0].startswith("The row own/unet/clean/none/0.5 of the run r")
     assert [line.split("  (")[0] for line in lines[1:] if not line.startswith(" ")] == [
         "certify own unet clean none",
