@@ -75,7 +75,7 @@ class Audit:
     def first(self) -> Finding | None:
         """The first broken link in the order of the work; None where every link holds."""
         broken = [finding for outcome in self.outcomes for finding in outcome.broken]
-        return min(broken, key=lambda finding: self.lineage.place(finding.artifact), default=None)
+        return min(broken, key=lambda finding: self.lineage.position(finding.artifact), default=None)
 
     @functools.cached_property
     def downstream(self) -> list[str]:

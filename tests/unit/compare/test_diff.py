@@ -302,7 +302,7 @@ def test_the_exit_status_says_whether_anything_differs(a, b):
     different = CliRunner().invoke(app, ["diff", *runs, "--json"])
     assert (different.exit_code, json.loads(different.stdout)["same"]) == (1, False)
     nothing = CliRunner().invoke(app, ["diff", "nowhere", runs[1]])
-    assert (nothing.exit_code, "nowhere: holds no run records" in nothing.stderr) == (2, True)
+    assert (nothing.exit_code, "nowhere: contains no run records" in nothing.stderr) == (2, True)
     (b.root / "results/other/certificates.parquet").unlink()
     unfinished = CliRunner().invoke(app, ["diff", *runs])
     assert (unfinished.exit_code, "the run other is not finished" in unfinished.stderr) == (2, True)
@@ -313,7 +313,7 @@ def test_the_exit_status_says_whether_anything_differs(a, b):
     [
         ("gone:r", "there is no folder gone"),
         ("some/where", "names no run; write a run's name"),
-        ("results/nowhere", "holds no run records; the runs here: r"),
+        ("results/nowhere", "contains no run records; the runs here: r"),
     ],
 )
 def test_a_run_that_is_not_there_is_named(a, monkeypatch, name, message):
