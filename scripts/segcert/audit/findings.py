@@ -12,7 +12,7 @@ from segcert.provenance.lineage import Job, Lineage
 from segcert.provenance.records import SUFFIX
 
 CHUNK = 2**20
-OTHER_CODE = "ran with other code than the code here, so their results were not recomputed"
+OTHER_CODE = "made by other code than the code here, and not recomputed"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Finding:
         Text of the error that the check met, if any. Jobs do not write it to artifacts, because code digests do not
         cover the text of errors.
     shared
-        Reason for a notice that many jobs may share. The terminal shows one line for all of them.
+        Reason for a notice that many results may share. The terminal shows one line for all of them.
     """
 
     path: str

@@ -34,7 +34,7 @@ def audit_to_text(audit: Audit, page: Path | None = None) -> str:
 def _findings(findings: list[Finding]) -> Iterator[str]:
     """Yield one line for all findings that share a reason, and one line for each of the first other findings."""
     for reason, count in collections.Counter(finding.shared for finding in findings if finding.shared).items():
-        yield f"  {count} {'job' if count == 1 else 'jobs'} {reason}"
+        yield f"  {count} {'result' if count == 1 else 'results'} {reason}"
     yield from _first([f"{finding.path}: {finding.text}" for finding in findings if not finding.shared])
 
 

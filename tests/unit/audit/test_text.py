@@ -21,7 +21,7 @@ def dirty(number):
 def test_notices_of_a_dirty_tree_are_one_line_and_the_verdict_comes_last():
     other = Finding("models.dvc", "does not exist", broken=False)
     lines = text_of(*map(dirty, range(25)), other).splitlines()
-    assert [line for line in lines if "dirty" in line] == [f"  25 jobs {DIRTY}"]
+    assert [line for line in lines if "dirty" in line] == [f"  25 results {DIRTY}"]
     assert "  models.dvc: does not exist" in lines
     assert "The page: audit.html" in lines
     assert lines[-2:] == [
@@ -37,7 +37,7 @@ def test_a_verdict_says_how_many_results_were_not_recomputed():
 
 def test_a_verdict_that_fails_names_the_first_broken_link_last():
     lines = text_of(dirty(1), Finding("models/a", "was changed")).splitlines()
-    assert f"  1 job {DIRTY}" in lines
+    assert f"  1 result {DIRTY}" in lines
     assert lines[-2:] == ["The audit of tiny FAILED. The first broken link:", "  models/a: was changed"]
 
 

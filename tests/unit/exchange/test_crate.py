@@ -166,7 +166,7 @@ def test_the_software_may_lie_elsewhere(run, tmp_path):
     software.mkdir()
     for name in ("Snakefile", "CITATION.cff", "LICENSE", "scripts"):
         shutil.move(run.root / name, software / name)
-    with pytest.raises(CrateError, match="holds no Snakefile"):
+    with pytest.raises(CrateError, match="contains no Snakefile"):
         run.crate()
     assert (run.crate(software=software) / "scripts/page.py").exists()
 
@@ -253,7 +253,7 @@ def test_a_folder_that_is_no_crate_is_left_alone(run, tmp_path):
     out = tmp_path / "mine"
     out.mkdir()
     (out / "thesis.tex").touch()
-    with pytest.raises(CrateError, match="is no crate"):
+    with pytest.raises(CrateError, match="is not a crate"):
         run.crate(out=out)
     assert (out / "thesis.tex").exists()
 

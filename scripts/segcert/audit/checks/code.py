@@ -12,7 +12,7 @@ from segcert.provenance.digests import value_digest
 
 PLAIN = re.compile(r"[0-9a-f]+:\w[\w./-]*")  # a commit and a path that may be passed to Git
 SHOWN = 3  # changed files that a finding names
-DIRTY = "ran from a dirty tree, so no commit holds their code and configuration; commit, then run snakemake again"
+DIRTY = "made from a dirty tree: no commit contains the code and configuration. Commit, then run snakemake again"
 
 
 def check_code(evidence: Evidence) -> Findings:
