@@ -226,7 +226,7 @@ def test_results_are_hard_links_and_code_is_not(run):
 
 def test_an_unfinished_run_is_refused(run):
     (run.root / f"{PAGE}.record.json").unlink()
-    with pytest.raises(CrateError, match=r"index\.html: no run record.*Run snakemake first"):
+    with pytest.raises(CrateError, match=r"index\.html: has no run record.*Run snakemake first"):
         run.crate()
     assert not (run.root / "reports/small.crate").exists()
     with pytest.raises(LineageError, match="the runs here: small"):
