@@ -178,7 +178,7 @@ def write_metadata(metadata: Mapping[str, bytes], root: str | Path = ".") -> Non
             path.write_bytes(record)
 
 
-def known_artifacts(root: str | Path = ".") -> set[str]:
+def job_artifacts(root: str | Path = ".") -> set[str]:
     """Return the artifacts that jobs made, according to Snakemake's records here and in the pack."""
     metadata = Path(root, METADATA)
     here = {artifact_name(path.relative_to(metadata)) for path in _files(metadata)}
