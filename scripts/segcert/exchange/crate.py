@@ -18,7 +18,7 @@ from segcert.exchange.crate_actions import WORKFLOW, Work, action_id
 from segcert.exchange.crate_contents import Contents, CrateError, ref, refs
 from segcert.io.atomic import atomic_folder
 from segcert.provenance.digests import file_digest
-from segcert.provenance.git import Author, find_author, public_address
+from segcert.provenance.git import find_author, public_address
 from segcert.provenance.lineage import Lineage
 
 CRATE = "ro-crate-metadata.json"
@@ -100,7 +100,7 @@ def write_crate(
         configuration = contents.page.record["params"]["configuration"]
         (folder / "configuration.yaml").write_text(yaml.safe_dump(configuration, sort_keys=False))
         (folder / "README.md").write_text(README.format(run=run))
-        _describe(contents, folder, find_author(root)).metadata.write(folder)
+        _describe(contents, folder, *find_author(root)).metadata.write(folder)
     return out
 
 
@@ -124,21 +124,21 @@ def _link(source: Path, target: Path) -> None:
         shutil.copy2(source, target)
 
 
-def _describe(contents: Contents, folder: Path, author: Author) -> ROCrate:
-    """Return the metadata of the files in `folder`, the new crate, and of the run that made them, by its author."""
+def _describe(contents: Contents, folder: Path, author: str, author_name: str) -> ROCrate:
+    """Return the metadata of the files in `folder`, the new crate, and of the run. `author` is an @id."""
     citation = yaml.safe_load((folder / "CITATION.cff").read_text())
     crate = ROCrate(version="1.1")
     crate.metadata.extra_contexts.append(TERMS)
     crate.metadata.extra_terms["buildInstructions"] = "https://codemeta.github.io/terms/buildInstructions"
-    crate.add_jsonld({"@id": author.identifier, "@type": "Person", "name": author.name})
-    work = Work(crate, contents, author.identifier)
+    crate.add_jsonld({"@id": author, "@type": "Person", "name": author_name})
+    work = Work(crate, contents, author)
     _add_software(work, folder, citation)
     _add_files(crate, contents, folder)
     for identifier in contents.add_data(crate):
         crate.root_dataset.append_to("hasPart", ref(identifier))
     actions = work.add_actions()
     _add_root(crate, contents, citation, actions)
-    crate.root_dataset["author"] = ref(author.identifier)
+    crate.root_dataset["author"] = ref(author)
     return crate
 
 

@@ -263,7 +263,7 @@ def test_git_gives_author_and_address_without_credentials(tmp_path):
     settings = {"user.name": "Ada", "remote.origin.url": "https://ada:secret@example.org/ada/segcert.git"}
     for key, value in settings.items():
         git("config", key, value, root=tmp_path)
-    assert (find_author(tmp_path).identifier, find_author(tmp_path).name) == ("#agent", "Ada")
+    assert find_author(tmp_path) == ("#agent", "Ada")
     assert public_address(tmp_path) == "https://example.org/ada/segcert"
     git("config", "user.orcid", "0000-0002-1825-0097", root=tmp_path)
-    assert find_author(tmp_path).identifier == "https://orcid.org/0000-0002-1825-0097"
+    assert find_author(tmp_path) == ("https://orcid.org/0000-0002-1825-0097", "Ada")
