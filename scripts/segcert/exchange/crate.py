@@ -28,8 +28,8 @@ README = """# segcert: the run {run}
 
 A finished run of segcert as an RO-Crate (Provenance Run Crate 0.5). `ro-crate-metadata.json` describes every file and
 every job, `configuration.yaml` is the configuration; the report is
-[reports/{run}/index.html](reports/{run}/index.html). Archives and prepared images are named by their SHA-256 and are
-not here. The licences and terms of the data sets hold for the images that the report shows.
+[reports/{run}/index.html](reports/{run}/index.html). Archives and prepared images are identified by SHA-256 and are not
+included. The licences and terms of the data sets apply to the images in the report.
 """
 PROFILES = {
     "https://w3id.org/ro/wfrun/process/0.5": "Process Run Crate",
@@ -206,7 +206,7 @@ def _add_root(crate: ROCrate, contents: Contents, citation: dict[str, Any], acti
     for identifier, name in PROFILES.items():
         version = identifier.rsplit("/", 1)[1]
         crate.add_jsonld({"@id": identifier, "@type": "CreativeWork", "name": name, "version": version})
-    terms = "Of the software and of what it made. The data sets have licences and terms of their own."
+    terms = "Applies to the software and its outputs. The data sets have their own licences and terms."
     crate.add_jsonld({"@id": MIT, "@type": "CreativeWork", "name": "MIT licence", "description": terms})
     paper = citation["preferred-citation"]
     arxiv = next(each["value"] for each in paper["identifiers"] if each["value"].startswith("arXiv:"))
@@ -226,8 +226,8 @@ def _add_root(crate: ROCrate, contents: Contents, citation: dict[str, Any], acti
     root["name"] = f"segcert run {contents.lineage.run}"
     root["description"] = (
         f"A finished run of {citation['title']}: workflow, configuration, run records, models, votes, certificates, "
-        "tables and report. Archives and prepared images are described by their digests and are not contained; the "
-        "report shows some images, for which the terms of their data sets hold."
+        "tables and report. Archives and prepared images are described by their digests and are not included. The "
+        "report shows some images, to which the terms of their data sets apply."
     )
     root["datePublished"] = max(job.record["ended"] for job in contents.lineage.jobs)
     root["license"] = ref(MIT)

@@ -7,8 +7,8 @@ after a pull:
 - If an artifact has the content that it had when its record was packed, the packed record is restored.
 - If an artifact has other content and this checkout has its own record, that record stays.
 - If an artifact has other content and this checkout has no record, the packed record is restored: it says what the
-  artifact should be. The exception is an artifact that has just the content that its run record states. Then nobody
-  knows the settings of the job, and the job runs again.
+  artifact should be. The exception is an artifact that is what its run record says: a job made it here, with settings
+  that nobody knows, so the job runs again.
 
 Run records contain times. data.dvc and models.dvc leave them out (.dvcignore), so that the same data and models give
 the same pointers. The run records of data and models are therefore packed too.
