@@ -38,8 +38,15 @@ Change = tuple[str, str, tuple[Any, Any], str]  # kind, name, values, place in t
 class Cause:
     """A change and the jobs that it affects.
 
-    The kinds are `source` (a file from outside), `input` (a file that was replaced after it was read), `parameter`,
-    `code` (a file below scripts/), `package` (locked or imported), `setting` (one of SETTINGS) and `git`.
+    The kinds are:
+
+    - `source`: a file from outside
+    - `input`: a file that was replaced after it was read
+    - `parameter`: an entry of the params of a rule
+    - `code`: a file below scripts/
+    - `package`: a locked or imported package
+    - `setting`: one of SETTINGS
+    - `git`: the commit
     """
 
     kind: str

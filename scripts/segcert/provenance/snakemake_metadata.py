@@ -1,8 +1,8 @@
 """Snakemake's metadata and run records, packed so that they are published and pulled with the artifacts.
 
 Snakemake decides from `.snakemake/metadata` which files are stale. A clone that pulls the artifacts has no such records
-and would rerun everything. So the records are packed into results/.trail, which `results.dvc` covers, and are restored
-after a pull:
+and would rerun everything. So the records are packed into a folder that `results.dvc` covers (`PACKED_METADATA`), and
+are restored after a pull:
 
 - If an artifact has the content that it had when its record was packed, the packed record is restored.
 - If an artifact has other content and this checkout has its own record, that record stays.
@@ -43,7 +43,7 @@ Translate = Callable[[str, bytes], tuple[str, bytes] | None]
 
 
 def pack_metadata(root: str | Path = ".", translate: Translate | None = None) -> None:
-    """Copy Snakemake's records of existing artifacts, and the run records of data and models, to results/.trail.
+    """Copy Snakemake's records of existing artifacts, and the run records of data and models, to PACKED_METADATA.
 
     Parameters
     ----------
