@@ -134,7 +134,7 @@ def test_verify_draws_again_and_notices_every_change(run, image, segmenter, tmp_
     certificate.write_text(whole.replace('"abstain": ', '"abstain": 1'))
     assert "the votes give another abstain" in run("verify", certificate)
     certificate.write_text(whole.replace('"seed": 0', '"seed": 1'))
-    assert "votes: drawn with seed 0; this is seed 1" in run("verify", certificate)
+    assert "votes: found seed 0; expected 1" in run("verify", certificate)
     certificate.write_text(whole)
     other = save_tiny(tmp_path / "other", 1)
     config = (other / "config.json").read_text()
@@ -174,14 +174,14 @@ def test_plan(run):
         (["--decide", "area_lungs > 3"], "is not measured"),
         (["--denoiser", "nowhere"], "unet/config.json: missing"),
         (["--segmenter", "nowhere"], "model.safetensors: missing"),
-        (["--size", 15], "cannot take images of shape"),
+        (["--size", 15], "does not accept images of shape"),
         (["--tau", 1.5], "tau: found 1.5"),
         (["--alpha", 0], "alpha: found 0.0"),
-        (["--radius-map", "--method", "by"], "a radius map needs segcertify or holm"),
+        (["--radius-map", "--method", "by"], "expected segcertify or holm for a radius map"),
         (["--pixel-size", 0, 1], "--pixel-size: found 0.0 1.0"),
         (["--bits", 4], "bits 4 cannot hold them"),
         (["--measure", "area", "--decide", "area_lungs > 1.2.3"], "expected a measurement, > and a number"),
-        (["--method", "kfwer", "--k", 200, "--n", 25, "--n0", 1, "--measure", "area"], "cannot bound 2 of them"),
+        (["--method", "kfwer", "--k", 200, "--n", 25, "--n0", 1, "--measure", "area"], "cannot bound 2 measurements"),
     ],
 )
 def test_bad_input_is_one_clear_line(run, image, segmenter, tmp_path, arguments, message):
@@ -308,7 +308,7 @@ def test_verify_notices_votes_that_were_made_up(run, image, segmenter, tmp_path)
     counts = forge(tmp_path, dataclasses.replace(votes, estimation=moved))
     assert "votes that the counts lack" in run("verify", counts, "--draws", 70)
     sigma = forge(tmp_path, dataclasses.replace(votes, sigma=0.5))
-    assert "votes: drawn at sigma 0.5; this is sigma 0.25" in run("verify", sigma)
+    assert "votes: found sigma 0.5; expected 0.25" in run("verify", sigma)
 
 
 def test_certifying_again_with_more_draws_is_remembered_without_a_store(run, image, segmenter, tmp_path):
@@ -325,8 +325,8 @@ def test_certifying_again_with_more_draws_is_remembered_without_a_store(run, ima
 def test_damaged_networks_are_named(run, image, segmenter, tmp_path):
     for name, content, message in (
         ("model.safetensors", b"broken", "does not fit"),
-        ("config.json", b"{", "describes no segmenter"),
-        ("config.json", b"{}", "describes no segmenter"),
+        ("config.json", b"{", "does not describe a segmenter"),
+        ("config.json", b"{}", "does not describe a segmenter"),
     ):
         folder = save_tiny(tmp_path / "damaged", 1)
         (folder / name).write_bytes(content)

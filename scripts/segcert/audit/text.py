@@ -1,41 +1,56 @@
-"""An audit, and the way of a number, in words for a terminal."""
+"""Audits, and traces of rows, as text for a terminal."""
 
+import collections
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 
 from segcert.audit.audit import Audit
+from segcert.audit.findings import OTHER_CODE, Finding
 from segcert.provenance.lineage import Job, Lineage, LineageError
 from segcert.results.kinds import certificates_of, sigma_of
 from segcert.results.tables import MODEL
 
-SHOWN = 5  # findings of a check, and files, that a terminal shows; JSON and page have all
+SHOWN = 5  # findings of a check, and files, that are shown; the JSON file and the page have all of them
 
 
-def audit_in_words(audit: Audit) -> str:
-    """A table of the checks, what they found, and the verdict."""
+def audit_to_text(audit: Audit, page: Path | None = None) -> str:
+    """Return a table of the checks, their findings, the path of the page, and the verdict as the last lines."""
     lines = [f"Audit of the run {audit.lineage.run}: {len(audit.lineage.jobs)} jobs", ""]
     lines.append(f"{'':7} {'check':34} {'looked at':>10} {'broken':>7} {'notices':>8} {'seconds':>8}")
     for outcome in audit.outcomes:
         counts = f"{outcome.count:>10} {len(outcome.broken):>7} {len(outcome.notices):>8} {outcome.seconds:>8.2f}"
         lines.append(f"{'BROKEN' if outcome.broken else 'ok':7} {outcome.title:34} {counts}")
-    for outcome in audit.outcomes:
-        for kind, findings in (("Broken", outcome.broken), ("Notice", outcome.notices)):
-            if findings:
-                shown = [f"{finding.path}: {finding.text}" for finding in findings]
-                lines += ["", f"{kind}: {outcome.title}", *_first(shown)]
+    found = [("Notices", outcome.title, outcome.notices) for outcome in audit.outcomes]
+    found += [("Broken", outcome.title, outcome.broken) for outcome in audit.outcomes]  # close to the verdict
+    for kind, title, findings in found:
+        if findings:
+            lines += ["", f"{kind}: {title}", *_findings(findings)]
+    if page:
+        lines += ["", f"The page: {page}"]
     return "\n".join([*lines, "", *_verdict(audit)])
 
 
+def _findings(findings: list[Finding]) -> Iterator[str]:
+    """Yield one line for all findings that share a reason, and one line for each of the first other findings."""
+    for reason, count in collections.Counter(finding.shared for finding in findings if finding.shared).items():
+        yield f"  {count} {'result' if count == 1 else 'results'} {reason}"
+    yield from _first([f"{finding.path}: {finding.text}" for finding in findings if not finding.shared])
+
+
 def _verdict(audit: Audit) -> Iterator[str]:
+    notices = [notice for outcome in audit.outcomes for notice in outcome.notices]
+    if notices:
+        yield f"Notices, which break no link: {len(notices)}"
     if audit.first is None:
-        undone = sum("was not done again" in notice.message for each in audit.outcomes for notice in each.notices)
-        but = f", but {undone} results were made by other code than is here and not made again" if undone else ""
+        undone = sum(notice.shared == OTHER_CODE for notice in notices)
+        but = f", but {undone} results were made by other code than the code here and not recomputed" if undone else ""
         yield f"The audit of {audit.lineage.run} passed: every link holds{but}."
         return
+    yield f"Files that depend on the first broken link: {len(audit.downstream)}"
+    yield from _first(audit.downstream)
     yield f"The audit of {audit.lineage.run} FAILED. The first broken link:"
     yield f"  {audit.first.path}: {audit.first.text}"
-    yield f"Made from it, directly or not: {len(audit.downstream)} files"
-    yield from _first(audit.downstream)
 
 
 def _first(lines: list[str]) -> Iterator[str]:
@@ -44,11 +59,11 @@ def _first(lines: list[str]) -> Iterator[str]:
         yield f"  and {len(lines) - SHOWN} more"
 
 
-def way_of(lineage: Lineage, key: str) -> str:
-    """The way of a row of the report back to the archives: every job and file that it rests on.
+def trace_row(lineage: Lineage, key: str) -> str:
+    """Return the jobs and files that a row of the report depends on, from the row back to the archives.
 
     `key` names the row: data set, model, regime, denoiser and sigma, as in `phantom/unet/clean/ddpm/0.5`. Raises
-    LineageError for a row that the run does not have.
+    LineageError if the run has no such row.
     """
     named = dict(zip(MODEL, key.split("/"), strict=False))
     with contextlib.suppress(KeyError, ValueError):
@@ -61,22 +76,24 @@ def way_of(lineage: Lineage, key: str) -> str:
                 rows[*pairing, sigma_of(certificate)] = job, certificate
     row = rows.get(tuple(named.get(name, "") for name in MODEL))
     if row is None:
-        known = ", ".join("/".join(each) for each in list(rows)[:SHOWN])
-        raise LineageError(f"{key}: no such row in the run {lineage.run}; expected {'/'.join(MODEL)}, such as {known}")
+        some = ", ".join("/".join(each) for each in list(rows)[:SHOWN])
+        raise LineageError(f"{key}: no such row in the run {lineage.run}; expected {'/'.join(MODEL)}, such as {some}")
     deciding, certificate = row
-    lines = []
-    for job in [*lineage.upstream(deciding), deciding]:
-        if job.record["wildcards"].get("sigma", named["sigma"]) != named["sigma"]:  # votes of another row
+    lines = [f"The row {key} of the run {lineage.run}: its certificate first, then its inputs, back to the raw data"]
+    for job in [deciding, *reversed(lineage.upstream(deciding))]:
+        if job.record["wildcards"].get("sigma", named["sigma"]) != named["sigma"]:  # votes of other rows
             continue
         commit = str(job.record["git"]["commit"])[:12]
         state = ", dirty tree" if job.clean is False else ""
         lines.append(f"{job.name}  ({job.record['started']}, commit {commit}{state})")
-        for path, sha256 in job.inputs.items():
-            if path not in lineage.makers:
-                lines.append(f"  read  {sha256[:16]}  {path}")
         for path, sha256 in job.outputs.items():
             if job is not deciding or path.startswith(f"{certificate}."):
                 lines.append(f"  made  {sha256[:16]}  {path}")
-        if job.holds:
-            lines.append(f"  holds {len(job.holds)} files, such as {next(iter(job.holds))}")
+        if job.extra_outputs:
+            lines.append(f"  made  {len(job.extra_outputs)} other files, such as {next(iter(job.extra_outputs))}")
+        read = job.inputs.items()
+        outside = [f"read  {sha256[:16]}  {path}" for path, sha256 in read if path not in lineage.makers]
+        if len(outside) > SHOWN:
+            lines.append(f"  read  {len(outside)} files that no job made, such as")
+        lines += _first(outside)
     return "\n".join(lines)

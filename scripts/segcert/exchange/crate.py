@@ -1,7 +1,7 @@
-"""Pack a finished run as a Workflow Run RO-Crate: its files, the software, and the metadata of the whole.
+"""Pack a finished run as a Workflow Run RO-Crate: its files, the software, and the metadata of both.
 
-RO-Crate 1.1 with the profiles Process, Workflow and Provenance Run Crate 0.5. Every date comes from the run records, so
-that the same run gives the same metadata.
+The format is RO-Crate 1.1 with the profiles Process, Workflow and Provenance Run Crate 0.5. All dates come from the run
+records, so the same run gives the same metadata.
 """
 
 import mimetypes
@@ -18,7 +18,7 @@ from segcert.exchange.crate_actions import WORKFLOW, Work, action_id
 from segcert.exchange.crate_contents import Contents, CrateError, ref, refs
 from segcert.io.atomic import atomic_folder
 from segcert.provenance.digests import file_digest
-from segcert.provenance.git import Agent, find_agent, public_address
+from segcert.provenance.git import find_author, public_address
 from segcert.provenance.lineage import Lineage
 
 CRATE = "ro-crate-metadata.json"
@@ -28,8 +28,8 @@ README = """# segcert: the run {run}
 
 A finished run of segcert as an RO-Crate (Provenance Run Crate 0.5). `ro-crate-metadata.json` describes every file and
 every job, `configuration.yaml` is the configuration; the report is
-[reports/{run}/index.html](reports/{run}/index.html). Archives and prepared images are named by their SHA-256 and are
-not here. The licences and terms of the data sets hold for the images that the report shows.
+[reports/{run}/index.html](reports/{run}/index.html). Archives and prepared images are identified by SHA-256 and are not
+included. The licences and terms of the data sets apply to the images in the report.
 """
 PROFILES = {
     "https://w3id.org/ro/wfrun/process/0.5": "Process Run Crate",
@@ -57,37 +57,39 @@ FORMATS = {
 def write_crate(
     run: str, out: str | Path | None = None, root: str | Path = ".", software: str | Path | None = None
 ) -> Path:
-    """Pack a run as an RO-Crate (Provenance Run Crate 0.5); it is written whole or not at all.
+    """Pack a run as an RO-Crate (Provenance Run Crate 0.5). The crate is written completely or not at all.
 
     Parameters
     ----------
     run
         Name of the run.
     out
-        Folder of the crate, which replaces an older crate; reports/<run>.crate in `root` if left out.
+        Folder of the crate; by default reports/<run>.crate in `root`. An older crate is replaced.
     root
-        Where data/, models/, results/ and reports/ lie.
+        Folder with data/, models/, results/ and reports/.
     software
-        Where segcert's Snakefile and scripts/ lie; `root` if left out, as in a checkout.
+        Folder with segcert's Snakefile and scripts/; by default `root`, as in a checkout.
 
     Returns
     -------
-    The folder: ro-crate-metadata.json, configuration.yaml, the software, and of data/, models/, results/ and reports/
-    what the run made, images left out. Results are hard links where the file system allows it.
+    Path
+        The folder of the crate. It contains ro-crate-metadata.json, configuration.yaml, the software, and the files of
+        data/, models/, results/ and reports/ that the run made, without images. Results are hard links if the file
+        system allows it.
 
     Raises
     ------
     LineageError, CrateError
-        Where no such run is, it is not finished, a file is not what its job made, or `out` is in the way.
+        If the run does not exist or is not finished, a file is not what its job made, or `out` is not a crate.
     """
     root = Path(root)
     out = Path(out) if out else root / "reports" / f"{run}.crate"
     software = Path(software or root)
     if out.exists() and not (out / CRATE).exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise CrateError(f"{out}: is there and is no crate; expected an older crate or nothing. Name another --out")
+        raise CrateError(f"{out}: exists and is not a crate; expected an older crate or nothing. Name another --out")
     if not (software / WORKFLOW).exists():
         raise CrateError(
-            f"{software}: holds no Snakefile; expected segcert's sources. In a folder of snakedeploy: snakemake crate"
+            f"{software}: contains no Snakefile; expected segcert's sources. In a snakedeploy folder: snakemake crate"
         )
     contents = Contents(Lineage.read(run, root), software)
     contents.check()
@@ -98,7 +100,7 @@ def write_crate(
         configuration = contents.page.record["params"]["configuration"]
         (folder / "configuration.yaml").write_text(yaml.safe_dump(configuration, sort_keys=False))
         (folder / "README.md").write_text(README.format(run=run))
-        _describe(contents, folder, find_agent(root)).metadata.write(folder)
+        _describe(contents, folder, *find_author(root)).metadata.write(folder)
     return out
 
 
@@ -113,7 +115,8 @@ def _copy_software(source: Path, folder: Path) -> None:
 
 
 def _link(source: Path, target: Path) -> None:
-    """A hard link, or a copy where there can be none: what jobs made is replaced by later jobs, never written over."""
+    """Make a hard link, or a copy if links are not possible."""
+    # Links are safe: later jobs replace the files of earlier ones and never write into them.
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(source, target)
@@ -121,26 +124,26 @@ def _link(source: Path, target: Path) -> None:
         shutil.copy2(source, target)
 
 
-def _describe(contents: Contents, folder: Path, agent: Agent) -> ROCrate:
-    """The metadata of the files that lie in `folder`, the crate to be, and of the run of `agent` that made them."""
+def _describe(contents: Contents, folder: Path, author: str, author_name: str) -> ROCrate:
+    """Return the metadata of the files in `folder`, the new crate, and of the run. `author` is an @id."""
     citation = yaml.safe_load((folder / "CITATION.cff").read_text())
     crate = ROCrate(version="1.1")
     crate.metadata.extra_contexts.append(TERMS)
     crate.metadata.extra_terms["buildInstructions"] = "https://codemeta.github.io/terms/buildInstructions"
-    crate.add_jsonld({"@id": agent.identifier, "@type": "Person", "name": agent.name})
-    work = Work(crate, contents, agent.identifier)
+    crate.add_jsonld({"@id": author, "@type": "Person", "name": author_name})
+    work = Work(crate, contents, author)
     _add_software(work, folder, citation)
     _add_files(crate, contents, folder)
     for identifier in contents.add_data(crate):
         crate.root_dataset.append_to("hasPart", ref(identifier))
     actions = work.add_actions()
     _add_root(crate, contents, citation, actions)
-    crate.root_dataset["author"] = ref(agent.identifier)
+    crate.root_dataset["author"] = ref(author)
     return crate
 
 
 def _add_software(work: Work, folder: Path, citation: dict[str, Any]) -> None:
-    """The workflow and the scripts that its jobs ran."""
+    """Add the workflow and the scripts of its jobs."""
     address = public_address(work.contents.software)
     common = {"version": str(citation["version"]), "license": ref(MIT)}
     workflow = common | {
@@ -154,7 +157,7 @@ def _add_software(work: Work, folder: Path, citation: dict[str, Any]) -> None:
     }
     if address:
         workflow["url"] = address
-    workflow |= _measured(folder / WORKFLOW)
+    workflow |= _file_properties(folder / WORKFLOW)
     work.crate.add_workflow(folder / WORKFLOW, WORKFLOW, main=True, lang="snakemake", properties=workflow)
     work.crate.add_jsonld({"@id": LOCK_FORMAT, "@type": "WebSite", "name": "Requirements file of pip, with hashes"})
     for path in work.tools():
@@ -165,14 +168,14 @@ def _add_software(work: Work, folder: Path, citation: dict[str, Any]) -> None:
         }
         if address:
             script["url"] = f"{address}/{path}"
-        work.crate.add_file(folder / path, path, properties=script | _measured(folder / path))
+        work.crate.add_file(folder / path, path, properties=script | _file_properties(folder / path))
 
 
 def _add_files(crate: ROCrate, contents: Contents, folder: Path) -> None:
-    """The contained files of the run, their records, the configuration, and the folders of the software."""
+    """Add the files of the run, their records, the configuration, and the folders of the software."""
 
     def add(path: str, **properties: Any) -> None:
-        properties = {"name": path, **properties, **_measured(folder / path)}
+        properties = {"name": path, **properties, **_file_properties(folder / path)}
         crate.add_file(folder / path, path, properties=properties)
 
     run = contents.lineage.run
@@ -203,7 +206,7 @@ def _add_root(crate: ROCrate, contents: Contents, citation: dict[str, Any], acti
     for identifier, name in PROFILES.items():
         version = identifier.rsplit("/", 1)[1]
         crate.add_jsonld({"@id": identifier, "@type": "CreativeWork", "name": name, "version": version})
-    terms = "Of the software and of what it made. The data sets have licences and terms of their own."
+    terms = "Applies to the software and its outputs. The data sets have their own licences and terms."
     crate.add_jsonld({"@id": MIT, "@type": "CreativeWork", "name": "MIT licence", "description": terms})
     paper = citation["preferred-citation"]
     arxiv = next(each["value"] for each in paper["identifiers"] if each["value"].startswith("arXiv:"))
@@ -223,8 +226,8 @@ def _add_root(crate: ROCrate, contents: Contents, citation: dict[str, Any], acti
     root["name"] = f"segcert run {contents.lineage.run}"
     root["description"] = (
         f"A finished run of {citation['title']}: workflow, configuration, run records, models, votes, certificates, "
-        "tables and report. Archives and prepared images are described by their digests and are not contained; the "
-        "report shows some images, for which the terms of their data sets hold."
+        "tables and report. Archives and prepared images are described by their digests and are not included. The "
+        "report shows some images, to which the terms of their data sets apply."
     )
     root["datePublished"] = max(job.record["ended"] for job in contents.lineage.jobs)
     root["license"] = ref(MIT)
@@ -234,8 +237,8 @@ def _add_root(crate: ROCrate, contents: Contents, citation: dict[str, Any], acti
     root["mentions"] = refs(actions)
 
 
-def _measured(file: Path) -> dict[str, str]:
-    """The size, the SHA-256 and the format of a file."""
+def _file_properties(file: Path) -> dict[str, str]:
+    """Return the size, SHA-256 and format of a file."""
     kind = FORMATS.get(file.suffix) or mimetypes.guess_type(file.name)[0] or "application/octet-stream"
     return {"contentSize": str(file.stat().st_size), "sha256": file_digest(file), "encodingFormat": kind}
 

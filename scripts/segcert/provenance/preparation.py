@@ -1,4 +1,4 @@
-"""A checkout as Snakemake has to find it: a run makes it so, a plan only sees it so and writes nothing."""
+"""Changes that a checkout needs before Snakemake plans. A run makes them; a dry run only finds them."""
 
 import dataclasses
 from pathlib import Path
@@ -6,50 +6,83 @@ from typing import Any
 
 from segcert.provenance.digests import DigestCache
 from segcert.provenance.records import RecordError, load_record, read_record, record_path
-from segcert.provenance.snakemake_metadata import Taken, read_trail, write_metadata
-from segcert.provenance.staleness import Changes, disturbed, find_changes, set_times, sweep_leftovers
+from segcert.provenance.snakemake_metadata import RestoredMetadata, read_packed_metadata, write_metadata
+from segcert.provenance.staleness import Changes, delete_temporary_files, find_changes, set_times
 
 
 @dataclasses.dataclass
 class Preparation:
-    """What has to change in a checkout: nothing before `look` or `write` was called.
+    """Changes that a checkout needs. Empty until `look` or `write` is called.
 
-    trail: what a trail that was pulled brings. changes: what changed unseen, and the times that show it. metadata:
-    Snakemake's records from elsewhere (a bucket), by artifact. writes: whether this process writes in the checkout.
+    Attributes
+    ----------
+    root
+        The checkout.
+    restored
+        Contents of packed Snakemake metadata that was pulled.
+    changes
+        Changes that Snakemake would not notice, and the file times that make it notice them.
+    metadata
+        Snakemake's records from elsewhere (a bucket), by artifact.
+    writes
+        True if this process may write in the checkout.
     """
 
     root: Path = Path()
-    trail: Taken = dataclasses.field(default_factory=Taken)
+    restored: RestoredMetadata = dataclasses.field(default_factory=RestoredMetadata)
     changes: Changes = dataclasses.field(default_factory=lambda: Changes([], {}))
     metadata: dict[str, bytes] = dataclasses.field(default_factory=dict)
     writes: bool = False
 
     def look(self) -> "Preparation":
-        """Find out what has to change. Writes nothing."""
+        """Find the changes. Writes nothing."""
         digests = DigestCache(self.root, write=False)
-        self.trail = read_trail(self.root, digests)
-        self.changes = find_changes(self.root, digests, self.trail.records)
+        self.restored = read_packed_metadata(self.root, digests)
+        self.changes = find_changes(self.root, digests, self.restored.records)
         return self
 
     def write(self) -> None:
-        """Find out what has to change, and change it; what killed writers left goes, too."""
+        """Find the changes and make them. Also deletes temporary files of writers that were killed."""
         self.writes = True
-        sweep_leftovers(self.root)
+        delete_temporary_files(self.root)
         digests = DigestCache(self.root)
         write_metadata(self.metadata, self.root)
-        read_trail(self.root, digests).write(self.root)
+        read_packed_metadata(self.root, digests).write(self.root)
         self.changes = find_changes(self.root, digests, {})
         set_times(self.changes.times, self.root)
 
     def record(self, artifact: str) -> dict[str, Any]:
-        """The run record of an artifact; empty if it has none. Raises RecordError if it cannot be read."""
-        packed = self.trail.records.get(record_path(artifact).as_posix())
+        """Return the run record of an artifact; empty if it has none. Raises RecordError if it cannot be read."""
+        packed = self.restored.records.get(record_path(artifact).as_posix())
         return load_record(packed) if packed else read_record(self.root / artifact)
 
-    def disturbed(self, output: str, *, missing: bool) -> dict[str, Any]:
-        """See `staleness.disturbed`; of an output without a run record nothing is known."""
+    def changed_extra_outputs(self, output: str, *, missing: bool) -> dict[str, Any]:
+        """Return the extra outputs of a job that changed since it made them, for the params of a rule.
+
+        Parameters
+        ----------
+        output
+            The first declared output of the job.
+        missing
+            Count missing files as changed.
+
+        Returns
+        -------
+        The end of the job as `since`, and the present SHA-256 of the changed files by path as `files` (None for a
+        missing file). If nothing changed, the value in the run record of the job: the job runs once for each change,
+        and not again when the change is undone. Empty if the output has no readable run record.
+        """
         try:
             record = self.record(output)
         except RecordError:
             return {}
-        return disturbed(record, DigestCache(self.root, write=self.writes), missing=missing)
+        if not record:
+            return {}
+        digests = DigestCache(self.root, write=self.writes)
+        now = dict[str, str | None]()
+        for name, sha256 in record.get("holds", {}).items():
+            found = digests.digest(name) if Path(name).is_file() else None
+            if found != sha256 and (found or missing):
+                now[name] = found
+        before: dict[str, Any] = record["params"].get("disturbed", {})
+        return {"since": record["ended"], "files": now} if now else before

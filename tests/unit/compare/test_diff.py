@@ -1,4 +1,4 @@
-"""What differs between two runs, on records written by hand."""
+"""Differences between two runs, with records written by hand."""
 
 import json
 
@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from segcert.cli import app
-from segcert.compare.numbers import compare_numbers, moved_intervals, moved_metrics
+from segcert.compare.numbers import changed_intervals, changed_metrics, compare_numbers
 from segcert.compare.records import diff_records
 from segcert.compare.runs import find_run
 from segcert.compare.text import to_json, to_text
@@ -20,7 +20,7 @@ METRICS = ["dice", "iou", "certified_dice", "certified_iou", "worst_case_dice", 
 
 
 class Checkout:
-    """A checkout with one run of four jobs (fetch, prepare, certify for two sigmas, collect, page), as records."""
+    """Records of a run in a checkout: fetch, prepare, certify for two sigmas, collect and page."""
 
     def __init__(self, root, run="r"):
         self.root, self.run = root, run
@@ -60,7 +60,7 @@ class Checkout:
         }  # fmt: skip
 
     def differs(self, *names):
-        """The jobs make other files, and whoever reads them reads those."""
+        """Change the outputs of some jobs, and the inputs of the jobs that read them."""
         for name in names:
             for path in self.jobs[name]["outputs"]:
                 self.jobs[name]["outputs"][path] += "'"
@@ -92,9 +92,9 @@ def compared(a, b):
     return diff_records(a.write(), b.write())
 
 
-def in_words(a, b):
+def text_and_json(a, b):
     runs = a.write(), b.write()
-    found = diff_records(*runs), moved_metrics(*runs), moved_intervals(*runs)
+    found = diff_records(*runs), changed_metrics(*runs), changed_intervals(*runs)
     return to_text(*runs, *found), json.loads(to_json(*runs, *found))
 
 
@@ -102,18 +102,20 @@ def causes(found):
     return {(cause.kind, cause.name): (cause.old, cause.new, cause.places) for cause in found.causes}
 
 
-def test_another_name_in_another_checkout_and_measured_times_are_no_difference(a, b):
+def test_names_checkouts_and_measured_times_are_not_differences(a, b):
     found = compared(a, b)
     assert found.same
     assert not found.causes
-    assert found.files == 2 + 1 + 1 + 2 + 1 - 1  # manifest, index, image, certificates, table; without archive, page
-    text, document = in_words(a, b)
+    assert (
+        found.files == 2 + 1 + 1 + 2 + 1 - 1
+    )  # manifest, index, image, certificates, table; not the archive and the page
+    text, document = text_and_json(a, b)
     assert "Files made: all 6 identical" in text
     assert "Numbers: identical in all 2 rows" in text
     assert document["same"]
 
 
-def test_a_parameter_is_one_cause_and_what_comes_of_it_follows(a, b):
+def test_a_parameter_is_one_cause_and_its_effects_follow_from_it(a, b):
     for sigma in ("0.25", "0.5"):
         b.jobs[sigma]["params"]["settings"]["tau"] = 0.7
     b.jobs["page"]["params"]["configuration"]["tau"] = 0.7
@@ -122,14 +124,14 @@ def test_a_parameter_is_one_cause_and_what_comes_of_it_follows(a, b):
     places = {"certify settings.tau": 2, "page configuration.tau": 1}
     assert causes(found) == {("parameter", "tau"): (0.75, 0.7, places)}
     assert (found.causes[0].jobs, found.causes[0].moved) == (3, 2)
-    assert [(job.job, job.causes, job.follows) for job in found.moved] == [
+    assert [(job.job, job.causes, job.follows) for job in found.changed_jobs] == [
         ("certify d 0.25", ["tau"], []),
         ("certify d 0.5", ["tau"], []),
         ("collect", [], ["certify d 0.25", "certify d 0.5"]),
     ]
-    text, _ = in_words(a, b)
+    text, _ = text_and_json(a, b)
     assert "tau: 0.75 -> 0.7" in text
-    assert "follows certify" in text
+    assert "follows from certify" in text
     assert "without a cause" not in text
 
 
@@ -142,12 +144,12 @@ def test_an_archive_is_a_source_and_the_first_cause(a, b):
         ("source", "data/raw/d/images.zip"),
         ("parameter", "seed"),
     ]
-    assert [(job.rule, job.follows) for job in found.moved] == [("fetch", []), ("prepare", ["fetch d"])]
-    assert "seed: 0 -> 1" in in_words(a, b)[0]
-    assert "no file differs by it" in in_words(a, b)[0]
+    assert [(job.rule, job.follows) for job in found.changed_jobs] == [("fetch", []), ("prepare", ["fetch d"])]
+    assert "seed: 0 -> 1" in text_and_json(a, b)[0]
+    assert "it changes no file" in text_and_json(a, b)[0]
 
 
-def test_code_packages_and_settings_are_named_with_what_they_were(a, b):
+def test_code_packages_and_settings_are_named_with_their_values(a, b):
     for job in b.jobs.values():
         job["code"]["segcert/votes.py"] = "v2"
         job["environment"] = {"numpy": "2.5 bb"}
@@ -163,7 +165,7 @@ def test_code_packages_and_settings_are_named_with_what_they_were(a, b):
     assert found["code", "scripts/new.py"][:2] == ("absent", "n")
 
 
-def test_another_wheel_of_the_same_version_and_code_that_no_record_lists_are_seen(a, b):
+def test_another_wheel_of_the_same_version_and_unrecorded_code_are_noticed(a, b):
     b.jobs["collect"]["environment"] = {"numpy": "2.4 bb"}
     a.jobs["0.5"]["code"] = {}
     b.jobs["0.5"]["params"]["code"] = "y"
@@ -172,16 +174,16 @@ def test_another_wheel_of_the_same_version_and_code_that_no_record_lists_are_see
     assert found["code", "scripts/(not all are recorded)"][:2] == ("x", "y")
 
 
-def test_another_commit_alone_is_told_and_is_no_difference(a, b):
+def test_another_commit_alone_is_reported_and_is_not_a_difference(a, b):
     b.jobs["page"]["git"] = {"commit": "2" * 40, "clean": False, "changed": ["README.md"]}
     found = compared(a, b)
     assert found.same
-    text, _ = in_words(a, b)
+    text, _ = text_and_json(a, b)
     assert f"commit {'1' * 12} -> {'2' * 12} with changes (1 job)" in text
     assert "settings: the same" in text
 
 
-def test_jobs_that_only_one_has_are_named_and_their_paths_are_no_parameter(a, b):
+def test_jobs_of_only_one_run_are_named_and_their_paths_are_not_parameters(a, b):
     for job in (a.jobs.pop("0.5"), a.jobs["collect"], a.jobs["page"]):
         for path in list(job["inputs"]):
             if "sigma_0.5" in path:
@@ -192,92 +194,92 @@ def test_jobs_that_only_one_has_are_named_and_their_paths_are_no_parameter(a, b)
     found = compared(a, b)
     assert ([job.name for job in found.only_a], [job.name for job in found.only_b]) == ([], ["certify d 0.5"])
     assert not found.causes
-    assert [(job.job, job.follows) for job in found.moved] == [("collect", ["certify d 0.5"])]
-    text, document = in_words(a, b)
+    assert [(job.job, job.follows) for job in found.changed_jobs] == [("collect", ["certify d 0.5"])]
+    text, document = text_and_json(a, b)
     assert "only in B" in text
     assert document["numbers"]["only_b"] == [MODEL | {"sigma": 0.5}]
 
 
-def test_of_what_only_the_page_reads_no_effect_is_denied(a, b):
+def test_a_cause_without_compared_files_is_not_said_to_change_no_file(a, b):
     b.jobs["page"]["params"]["configuration"]["tau"] = 0.7
     (cause,) = compared(a, b).causes
     assert (cause.jobs, cause.moved) == (1, None)
-    assert "no file differs by it" not in in_words(a, b)[0]
+    assert "it changes no file" not in text_and_json(a, b)[0]
 
 
-def test_a_page_that_shows_the_name_of_the_run_is_compared_where_the_names_are_the_same(tmp_path):
+def test_pages_that_show_the_name_of_the_run_are_compared_if_the_names_are_equal(tmp_path):
     a, same, renamed = Checkout(tmp_path / "a"), Checkout(tmp_path / "same"), Checkout(tmp_path / "renamed", "other")
     for each in (a, same, renamed):
         path = f"reports/{each.run}/data.html"
         each.jobs["data_page"] = each.job("data_page", {}, {}, {path: f"page of {each.root}"})
         each.jobs["page"]["inputs"][path] = f"page of {each.root}"
     assert compared(a, renamed).same
-    assert [job.rule for job in compared(a, same).moved] == ["data_page"]
+    assert [job.rule for job in compared(a, same).changed_jobs] == ["data_page"]
 
 
-def test_a_difference_without_a_cause_is_said_to_have_none(a, b):
+def test_a_difference_without_a_cause_is_reported_as_such(a, b):
     b.differs("collect")
     found = compared(a, b)
-    assert [(job.job, job.causes, job.follows) for job in found.moved] == [("collect", [], [])]
-    assert "1 without a cause in the records" in in_words(a, b)[0]
+    assert [(job.job, job.causes, job.follows) for job in found.changed_jobs] == [("collect", [], [])]
+    assert "1 without a cause in the records" in text_and_json(a, b)[0]
 
 
-def test_an_input_that_was_replaced_since_it_was_read_is_a_cause(a, b):
+def test_an_input_that_was_replaced_after_it_was_read_is_a_cause(a, b):
     b.jobs["0.5"]["inputs"]["data/prepared/d/index.csv"] = "as it was"
     assert set(causes(compared(a, b))) == {("input", "data/prepared/d/index.csv")}
 
 
-def test_numbers_are_means_over_images_of_means_over_classes_with_paired_intervals(a, b):
+def test_numbers_are_means_over_images_with_paired_intervals(a, b):
     rng = np.random.default_rng(0)
     moves = dict(zip("abcd", rng.normal(-0.1, 0.01, 4), strict=True))
     for row in b.rows:
         if row["sigma"] == 0.5:
             row["certified_dice"] += moves[row["image"]] + 0.2 * (row["class_id"] - 1.5)
-    numbers = moved_metrics(a.write(), b.write())
-    (row,) = numbers.moved.to_dict("records")
+    numbers = changed_metrics(a.write(), b.write())
+    (row,) = numbers.changed.to_dict("records")
     assert (row["sigma"], row["number"], row["images"], row["moved"]) == (0.5, "certified_dice", 4, 4)
     difference, low, high = mean_interval(list(moves.values()), 1000)
     assert (row["a"], row["b"]) == pytest.approx((0.5, 0.5 + difference))
     expected = pytest.approx((difference, low, high))
     assert (row["difference"], row["difference_low"], row["difference_high"]) == expected
     assert len(numbers.table) == 2 * len(METRICS)
-    text, document = in_words(a, b)
+    text, document = text_and_json(a, b)
     assert "4 of 4" in text
     assert "identical in 1 more rows" in text
     assert document["numbers"]["rows"][0]["moved"] == 0
 
 
-def test_a_dice_that_is_not_defined_is_equal_to_itself_and_differs_from_a_number(a, b):
+def test_an_undefined_dice_equals_itself_and_differs_from_a_number(a, b):
     for row in a.rows + b.rows:
         if row["image"] == "a":
             row["dice"] = np.nan
-    assert moved_metrics(a.write(), b.write()).identical
+    assert changed_metrics(a.write(), b.write()).identical
     for row in b.rows:
         if row["image"] == "a" and row["sigma"] == 0.25:
             row["dice"] = 0.9
-    (row,) = moved_metrics(a.write(), b.write()).moved.to_dict("records")
+    (row,) = changed_metrics(a.write(), b.write()).changed.to_dict("records")
     assert (row["moved"], row["images"], row["a"]) == (1, 4, 0.5)
     assert row["difference"] == 0  # over the images where both are defined
-    json.dumps(in_words(a, b)[1], allow_nan=False)
+    json.dumps(text_and_json(a, b)[1], allow_nan=False)
 
 
-def test_without_a_common_image_there_is_no_difference_to_state():
+def test_without_a_common_image_there_is_no_difference():
     rows = pd.DataFrame([MODEL | {"sigma": 0.5, "image": "a", "dice": 0.5}])
     numbers = compare_numbers(rows, rows.assign(image="b"), [*MODEL, "sigma"], ["dice"])
-    (row,) = numbers.moved.to_dict("records")
+    (row,) = numbers.changed.to_dict("records")
     assert row["images"] == 0
     assert np.isnan(row["difference"])
     assert not numbers.identical
 
 
-def test_open_ends_of_intervals_are_missing(a, b):
+def test_open_ends_of_intervals_count_as_missing(a, b):
     b.intervals[0]["low"] = 0.5
-    (row,) = moved_intervals(a.write(), b.write()).moved.to_dict("records")
+    (row,) = changed_intervals(a.write(), b.write()).changed.to_dict("records")
     assert (row["number"], row["a"], row["b"], row["moved"]) == ("low", 1.0, 0.75, 1)
-    assert "Measurement intervals: 1 of 1 moved" in in_words(a, b)[0]
+    assert "Measurement intervals: 1 of 1 changed" in text_and_json(a, b)[0]
 
 
-def test_lines_fit_into_100_columns(a, b):
+def test_lines_have_at_most_100_columns(a, b):
     for row in a.rows + b.rows:
         row |= {"dataset": "cvc_clinicdb", "model": "deeplabv3plus", "regime": "denoised", "denoiser": "adm256"}
     for row in b.rows:
@@ -287,12 +289,12 @@ def test_lines_fit_into_100_columns(a, b):
         job["code"] = {f"segcert/certification/a_long_name_{number}.py": "c" for number in range(3)}
         job["git"] = {"commit": "2" * 40, "clean": False, "changed": []}
     b.differs("fetch", "collect")
-    lines = in_words(a, b)[0].splitlines()
+    lines = text_and_json(a, b)[0].splitlines()
     assert len(lines) > 20
-    assert max(map(len, lines[2:])) <= 100  # those above hold the path of the checkout
+    assert max(map(len, lines[2:])) <= 100  # the first two contain the path of the checkout
 
 
-def test_the_exit_status_says_whether_anything_differs(a, b):
+def test_the_exit_status_depends_on_differences(a, b):
     a.write(), b.write()
     runs = str(a.root / "results/r"), f"{b.root}:other"
     same = CliRunner().invoke(app, ["diff", *runs])
@@ -302,7 +304,7 @@ def test_the_exit_status_says_whether_anything_differs(a, b):
     different = CliRunner().invoke(app, ["diff", *runs, "--json"])
     assert (different.exit_code, json.loads(different.stdout)["same"]) == (1, False)
     nothing = CliRunner().invoke(app, ["diff", "nowhere", runs[1]])
-    assert (nothing.exit_code, "nowhere: holds no run records" in nothing.stderr) == (2, True)
+    assert (nothing.exit_code, "nowhere: contains no run records" in nothing.stderr) == (2, True)
     (b.root / "results/other/certificates.parquet").unlink()
     unfinished = CliRunner().invoke(app, ["diff", *runs])
     assert (unfinished.exit_code, "the run other is not finished" in unfinished.stderr) == (2, True)
@@ -312,25 +314,25 @@ def test_the_exit_status_says_whether_anything_differs(a, b):
     ("name", "message"),
     [
         ("gone:r", "there is no folder gone"),
-        ("some/where", "names no run; write a run's name"),
-        ("results/nowhere", "holds no run records; the runs here: r"),
+        ("some/where", "is not a run; write a run's name"),
+        ("results/nowhere", "contains no run records; the runs here: r"),
     ],
 )
-def test_a_run_that_is_not_there_is_named(a, monkeypatch, name, message):
+def test_a_missing_run_is_named(a, monkeypatch, name, message):
     a.write()
     monkeypatch.chdir(a.root)
     with pytest.raises(LineageError, match=message):
         find_run(name)
 
 
-def test_columns_that_an_older_run_lacks_are_named_and_the_others_are_compared(a, b):
+def test_missing_columns_are_named_and_the_others_are_compared(a, b):
     for row in a.rows:
         del row["worst_case_dice"]
     for row in b.rows:
         row |= {"certified_dice": 0.6, "worst_case_dice": 0.1, "new": 1.0}
     for row in b.intervals:
         del row["median"]
-    text, document = in_words(a, b)
+    text, document = text_and_json(a, b)
     numbers, intervals = document["numbers"], document["intervals"]
     assert (numbers["missing_a"], numbers["missing_b"]) == (["worst_case_dice", "new"], [])
     assert (intervals["missing_a"], intervals["missing_b"]) == ([], ["median"])
@@ -343,10 +345,10 @@ def test_columns_that_an_older_run_lacks_are_named_and_the_others_are_compared(a
     assert "not in B, not compared: intervals median" in text
 
 
-def test_a_column_that_both_lack_is_no_difference_and_one_that_a_run_lacks_is_one(a, b):
+def test_a_column_that_only_one_run_lacks_is_a_difference(a, b):
     for row in a.rows + b.rows:
         del row["worst_case_dice"]
-    assert in_words(a, b)[1]["same"]
+    assert text_and_json(a, b)[1]["same"]
     for row in b.rows:
         row["worst_case_dice"] = 0.5
-    assert not in_words(a, b)[1]["same"]
+    assert not text_and_json(a, b)[1]["same"]

@@ -1,6 +1,5 @@
-"""Do the votes give the certificates? Every one is decided again, and measured again."""
+"""Check that the certificates follow from the votes: every certificate and every metric is recomputed."""
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from segcert.audit.findings import Evidence, Finding, Findings, index_of, other_code, unless
+from segcert.audit.findings import Evidence, Finding, Findings, changed_code, finding_unless, index_path
 from segcert.data.dataset import PreparedDataset
 from segcert.io.arrays import StoredArrays
 from segcert.networks.folders import denoiser_digest, segmenter_digest
@@ -21,77 +20,79 @@ from segcert.results.radius_rows import SavedRadii, grid_radii, load_radii, tau_
 from segcert.votes import Votes
 
 WILDCARDS = ("model", "regime", "denoiser")
-DAMAGED = (OSError, ValueError, KeyError)  # what a spoiled file may give
+DAMAGED = (OSError, ValueError, KeyError)  # errors that a damaged file may cause
 
 
 def check_decisions(evidence: Evidence) -> Findings:
-    """Labels, radii and numbers of each image follow from its votes, and the votes from the networks at hand.
+    """Check that labels, radii and numbers of each image follow from its votes, and the votes from the networks here.
 
-    Images are taken one by one, so that memory does not grow with their number.
+    Images are read one by one, so that memory does not grow with their number.
     """
     for job in evidence.lineage.jobs:
         if job.rule != "certify":
             continue
-        if notice := other_code(job):
+        if notice := changed_code(job):
             yield notice
             continue
         for certificate in certificates_of(job.outputs):
             try:
-                yield from _decided_again(evidence, job, certificate)
+                yield from _redecide(evidence, job, certificate)
             except DAMAGED as error:
-                yield Finding(f"{certificate}.npz", "cannot be decided again", error=repr(error))
+                yield Finding(f"{certificate}.npz", "cannot be recomputed", error=repr(error))
 
 
-def _decided_again(evidence: Evidence, job: Job, name: str) -> Findings:
-    """Decide the votes of one noise level again; `name` is what the names of its certificate's files begin with."""
+def _redecide(evidence: Evidence, job: Job, name: str) -> Findings:
+    """Recompute the certificate of one noise level. `name` is the common beginning of its files' paths."""
     root, params = evidence.root, job.record["params"]
     written_labels = f"{name}{ARRAYS['labels']}"
-    dataset = PreparedDataset(root / index_of(job))
+    dataset = PreparedDataset(root / index_path(job))
     about = {key: job.record["wildcards"][key] for key in WILDCARDS}
-    tables = {kind: f"{name}{suffix}" for kind, suffix in CERTIFIED_TABLES.items() if kind != "budget"}  # a forecast
-    written = {kind: _rows_of(root / path) for kind, path in tables.items()}
+    tables = {
+        kind: f"{name}{suffix}" for kind, suffix in CERTIFIED_TABLES.items() if kind != "budget"
+    }  # the budget is a forecast
+    written = {kind: _rows_by_image(root / path) for kind, path in tables.items()}
     maps = load_radii(root / f"{name}{ARRAYS['maps']}")
     taus = tau_grid(params["settings"]["tau"])
-    asked = {name: params[name] for name in ("settings", "measurements", "thresholds")}
+    settings = {name: params[name] for name in ("settings", "measurements", "thresholds")}
     predicted = next(path for path in job.inputs if "/predictions/" in path)
     with StoredArrays(root / written_labels) as labels, StoredArrays(root / predicted) as predictions:
-        left = {image for names in (labels, maps.levels, *written.values()) for image in names}
+        without_votes = {image for names in (labels, maps.levels, *written.values()) for image in names}
         for path in job.inputs:
             if "/votes/" not in path or f"/{Path(name).name}/" not in path:
                 continue
             sampling = evidence.lineage.makers[path]
-            expected, lacking = _drawn_from(sampling, root), set(images_of(sampling, root))
+            expected, missing = _expected_origin(sampling, root), set(shard_images(sampling, root))
             for image, votes in votes_of(dataset, root / path):
-                left.discard(image)
-                lacking.discard(image)
-                yield _origin(path, image, votes, expected)
-                decided = decide(dataset, image, votes, predictions[image], about, **asked)
+                without_votes.discard(image)
+                missing.discard(image)
+                yield _compare_origin(path, image, votes, expected)
+                decided = decide(dataset, image, votes, predictions[image], about, **settings)
                 if image not in labels or not np.array_equal(decided.certificate.labels, labels[image]):
-                    yield Finding(written_labels, f"the votes of {image} give other labels than are written")
+                    yield Finding(written_labels, f"the votes of {image} give other labels than the file contains")
                     continue
                 if not _same_map(maps, image, decided.radii.levels, taus, votes.sigma):
-                    yield Finding(written_labels, f"the votes of {image} give another radius map than is written")
+                    yield Finding(written_labels, f"the votes of {image} give another radius map than the saved one")
                     continue
                 rows = decided.rows.items()
                 other = [kind for kind, made in rows if not _same_rows(made, written[kind].get(image, []))]
-                message = f"the votes of {image} give other {' and '.join(other)} than are written"
-                yield unless(not other, written_labels, message)
-            for image in sorted(lacking):
-                yield Finding(path, f"lacks votes of {image}, which the index puts into this shard")
-        for image in sorted(left):
-            yield Finding(written_labels, f"holds labels or numbers of {image}, of which there are no votes")
+                message = f"the votes of {image} give other {' and '.join(other)} than the tables contain"
+                yield finding_unless(not other, written_labels, message)
+            for image in sorted(missing):
+                yield Finding(path, f"lacks votes of {image}, which belongs to this shard")
+        for image in sorted(without_votes):
+            yield Finding(written_labels, f"contains labels or numbers of {image}, which has no votes")
 
 
-def images_of(sampling: Job, root: Path) -> list[str]:
-    """The images whose votes a sampling job has to hold: those of its shard, as the index lists them."""
+def shard_images(sampling: Job, root: Path) -> list[str]:
+    """Return the images of a sampling job: those of its shard, in the order of the index."""
     params = sampling.record["params"]
-    dataset = PreparedDataset(root / index_of(sampling))
+    dataset = PreparedDataset(root / index_path(sampling))
     shard = int(sampling.record["wildcards"]["shard"])
     return dataset.names("test", params["settings"]["test_images"])[shard :: params["shards"]]
 
 
-def _drawn_from(sampling: Job, root: Path) -> dict[str, Any]:
-    """What the votes of a sampling job have to be drawn with: networks, code, sigma, n0, n, seed, noise, pool."""
+def _expected_origin(sampling: Job, root: Path) -> dict[str, Any]:
+    """Return what the votes of a sampling job must be drawn with: networks, code, sigma, n0, n, seed, noise, pool."""
     params = sampling.record["params"]
     denoiser = params["denoiser"] and root / params["denoiser"]
     expected = {
@@ -103,22 +104,22 @@ def _drawn_from(sampling: Job, root: Path) -> dict[str, Any]:
     return expected | {name: params[name] for name in ("n0", "n", "seed", "noise", "pool")}
 
 
-def _origin(path: str, image: str, votes: Votes, expected: Mapping[str, Any]) -> Finding | None:
+def _compare_origin(path: str, image: str, votes: Votes, expected: Mapping[str, Any]) -> Finding | None:
     found = dict(votes.origin) | {"sigma": votes.sigma, "n0": votes.n0, "n": votes.n}
     found["noise"] = str(found.get("noise")).partition(",")[0]  # "exact, 8 bits"
     other = [name for name, value in expected.items() if found.get(name) != value]
-    message = f"the votes of {image} were drawn with another {', '.join(other)} than their run record names"
-    return unless(not other, path, message)
+    message = f"the votes of {image} were drawn with another {', '.join(other)} than the run record states"
+    return finding_unless(not other, path, message)
 
 
 def _same_map(maps: SavedRadii, image: str, levels: npt.NDArray[np.uint8], taus: Sequence[float], sigma: float) -> bool:
-    """Whether the radius map of an image is written as it should be, its grid included."""
+    """True if the saved radius map of an image, and its grid, are the recomputed ones."""
     same_grid = np.array_equal(maps.taus, taus) and np.array_equal(maps.radii, grid_radii(taus, sigma))
     return same_grid and image in maps.levels and np.array_equal(maps.levels[image], levels)
 
 
-def _rows_of(path: Path) -> dict[str, list[dict[str, Any]]]:
-    """The rows of a table, by image."""
+def _rows_by_image(path: Path) -> dict[str, list[dict[str, Any]]]:
+    """Return the rows of a table, by image."""
     rows: dict[str, list[dict[str, Any]]] = {}
     for row in pd.read_parquet(path).to_dict("records"):
         rows.setdefault(row["image"], []).append({str(key): value for key, value in row.items()})
@@ -126,17 +127,13 @@ def _rows_of(path: Path) -> dict[str, list[dict[str, Any]]]:
 
 
 def _same_rows(made: Sequence[Mapping[str, Any]], written: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether rows say the same, number by number; NaN is NaN."""
+    """True if rows have the same keys and values. NaN equals NaN."""
     if len(made) != len(written):
         return False
     for one, other in zip(made, written, strict=True):
         if one.keys() != other.keys():
             return False
         for key, value in one.items():
-            if value != other[key] and not (_is_nan(value) and _is_nan(other[key])):
+            if value != other[key] and not (pd.isna(value) and pd.isna(other[key])):
                 return False
     return True
-
-
-def _is_nan(value: Any) -> bool:
-    return isinstance(value, float) and math.isnan(value)

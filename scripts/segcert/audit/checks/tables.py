@@ -1,4 +1,4 @@
-"""Do the numbers of the report follow from the certificates? Tables are made again, the page is read."""
+"""Check that the numbers of the report follow from the certificates: tables are recomputed, and the page is read."""
 
 import decimal
 import functools
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from segcert.audit.findings import Evidence, Finding, Findings, other_code, unless
+from segcert.audit.findings import Evidence, Finding, Findings, changed_code, finding_unless
 from segcert.provenance.lineage import Job
 from segcert.results.kinds import kind_of, read_rows
 from segcert.results.tables import TABLES, make_table, read_table, read_tables
@@ -20,28 +20,28 @@ TOLERANCE = 1e-9  # relative: of another version of pandas or numpy on another m
 
 
 def check_collection(evidence: Evidence) -> Findings:
-    """The rows of certificates.parquet and its siblings are those of the certificates that they were collected from."""
+    """Check that certificates.parquet and the other collected tables contain the rows of the certificates."""
     for job in evidence.lineage.jobs:
         if job.rule == "collect":
             for output in job.outputs:
                 tables = [path for path in job.inputs if path.endswith(".parquet")]
                 parts = [evidence.root / path for path in tables if kind_of(path) == kind_of(output)]
-                yield other_code(job) or _compared(evidence.root, output, functools.partial(read_rows, parts))
+                yield changed_code(job) or _compare_table(evidence.root, output, functools.partial(read_rows, parts))
 
 
 def check_tables(evidence: Evidence) -> Findings:
-    """The tables of the report follow from certificates.parquet and its siblings."""
+    """Check that the tables of the report follow from certificates.parquet and the other collected tables."""
     for job in evidence.lineage.jobs:
         if job.rule == "tables":
             outputs = {Path(path).stem: path for path in job.outputs if path.endswith(".csv")}
             read = functools.cache(functools.partial(_read_source, evidence.root, job))
             for name in TABLES:
                 made = functools.partial(make_table, name, read, job.record["params"]["resamples"])
-                yield other_code(job) or _compared(evidence.root, outputs[name], made)
+                yield changed_code(job) or _compare_table(evidence.root, outputs[name], made)
 
 
 def check_page(evidence: Evidence) -> Findings:
-    """Each number in a table of the page is that of the CSV file, to the digits that are shown; no row is left out."""
+    """Check that each number on the page is that of the CSV file, to the digits shown, and that no row is missing."""
     page = f"reports/{evidence.lineage.run}/index.html"
     if page not in evidence.lineage.makers or not (evidence.root / page).exists():
         return
@@ -56,18 +56,18 @@ def check_page(evidence: Evidence) -> Findings:
         if in_table and row not in seen.setdefault(name, []):
             seen[name].append(row)
         if not 0 <= row < len(table) or column not in table:
-            yield Finding(page, f"shows {column} of row {row} of {name}.csv, which has none")
+            yield Finding(page, f"shows {column} of row {row} of {name}.csv, which has no such cell")
             continue
         stated = float(table[column].iloc[row])
         message = f"shows {text} ({value}) where row {row} of {name}.csv has {column} {stated}"
-        yield unless(_shows(value, text, stated), page, message)
+        yield finding_unless(_matches(value, text, stated), page, message)
     for name, rows in seen.items():
         complete = rows == list(range(len(tables.get(name, ()))))
-        yield unless(complete and rows, page, f"does not show every row of {name}.csv once, in order")
+        yield finding_unless(complete and rows, page, f"does not show every row of {name}.csv once, in order")
 
 
 def _read_source(root: Path, job: Job, source: str) -> pd.DataFrame:
-    """The rows that a job of the rule `tables` had of a source of tables (segcert.results.tables.Recipe)."""
+    """Return the rows that a job of the rule `tables` read from a source (segcert.results.tables.Recipe)."""
     if source == "main":
         return read_tables(root / path for path in job.outputs if path.endswith("/main.csv"))
     folders = {"scores": "/denoiser_scores/", "costs": "/costs/"}
@@ -77,8 +77,8 @@ def _read_source(root: Path, job: Job, source: str) -> pd.DataFrame:
     return read_rows(root / path for path in tables if kind_of(path) == source)
 
 
-def _compared(root: Path, output: str, make: Callable[[], pd.DataFrame]) -> Finding | None:
-    """Whether a table is what it should be."""
+def _compare_table(root: Path, output: str, make: Callable[[], pd.DataFrame]) -> Finding | None:
+    """Return a finding unless a table is the recomputed one."""
     try:
         written = pd.read_parquet(root / output) if output.endswith(".parquet") else _read_csv(root / output)
         made = make()
@@ -88,9 +88,9 @@ def _compared(root: Path, output: str, make: Callable[[], pd.DataFrame]) -> Find
             pd.testing.assert_frame_equal(made, written, rtol=TOLERANCE, atol=0)
     except AssertionError as error:
         difference = " ".join(str(error).partition("[index]")[0].split())
-        return Finding(output, f"does not follow from what it was made from: {difference}")
+        return Finding(output, f"does not follow from its inputs: {difference}")
     except (OSError, ValueError, KeyError) as error:
-        return Finding(output, "cannot be made again", error=str(error))
+        return Finding(output, "cannot be recomputed", error=str(error))
     return None
 
 
@@ -101,8 +101,8 @@ def _read_csv(source: Path | io.StringIO) -> pd.DataFrame:
         return pd.DataFrame()
 
 
-def _shows(value: str, text: str, stated: float) -> bool:
-    """Compare a number of a page: its exact value, and its text, which is rounded to the digits that it shows."""
+def _matches(value: str, text: str, stated: float) -> bool:
+    """True if the exact value of a number on the page is the stated one, and its text is that number, rounded."""
     share = 100 if text.endswith("%") else 1
     try:
         if math.isnan(stated):
@@ -118,33 +118,33 @@ def _shows(value: str, text: str, stated: float) -> bool:
     return abs(shown - share * decimal.Decimal(stated)) <= half * (1 + decimal.Decimal(TOLERANCE))
 
 
-class _Shown(NamedTuple):
-    """A number of a page: of which row and column of which table, its exact value and its text."""
+class _PageNumber(NamedTuple):
+    """A number on the page: its table, row and column, its exact value, and its text."""
 
     table: str
     row: int
     column: str
     value: str
     text: str
-    in_table: bool  # and not in a sentence
+    in_table: bool  # False in a sentence
 
 
 class _Reader(HTMLParser):
-    """Reads <data> in the rows of tables, and those in sentences that name their row themselves."""
+    """Parser for `<data>` elements, in the rows of tables and in sentences, which name their row themselves."""
 
     def __init__(self) -> None:
         super().__init__()
         self.row: tuple[str, int] | None = None
-        self.number: _Shown | None = None
-        self.found: list[_Shown] = []
+        self.number: _PageNumber | None = None
+        self.found: list[_PageNumber] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         about = {name: value or "" for name, value in attrs}
         named = (about["data-table"], int(about["data-row"])) if "data-table" in about else None
         if tag == "tr":
             self.row = named
-        elif tag == "data" and (place := named or self.row):
-            self.number = _Shown(*place, about["data-column"], about["value"], "", in_table=not named)
+        elif tag == "data" and (cell := named or self.row):
+            self.number = _PageNumber(*cell, about["data-column"], about["value"], "", in_table=not named)
 
     def handle_data(self, data: str) -> None:
         if self.number:
