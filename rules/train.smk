@@ -63,6 +63,7 @@ rule import_network:
         classes=chosen(ASKED.classes),
         in_channels=chosen(ASKED.channels),
         image_size=CONFIG.image_size,
+        preprocessing=chosen(ASKED.preprocessing),
         pool=CONFIG.pool,
     script:
         "../scripts/import_network.py"

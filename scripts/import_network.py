@@ -9,5 +9,6 @@ with recorded(snakemake):
         classes=snakemake.params.classes,
         in_channels=snakemake.params.in_channels,
         image_size=snakemake.params.image_size,
+        preprocessing=snakemake.params.preprocessing,
         pool=snakemake.params.pool,
     )

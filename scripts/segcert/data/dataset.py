@@ -103,6 +103,8 @@ class About(Part):
     name: str
     title: str
     synthetic: bool
+    window: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
+    keep_aspect: bool = False
 
 
 class Splits(Part):

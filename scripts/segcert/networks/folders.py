@@ -1,7 +1,8 @@
 """Folders of networks: their files, and the digests that identify the networks. Does not import torch."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
@@ -13,12 +14,27 @@ class ModelError(ValueError):
     """A network or a model folder that cannot be used."""
 
 
-WEIGHTS, PROGRAM, CONFIG = (
-    "model.safetensors",
-    "program.pt",
-    "config.json",
-)  # a segmenter has CONFIG and one of the other two
+# A segmenter has CONFIG and one of the other two.
+WEIGHTS, PROGRAM, CONFIG = "model.safetensors", "program.pt", "config.json"
 DENOISER_FILES = ("unet/diffusion_pytorch_model.safetensors", "unet/config.json", "scheduler/scheduler_config.json")
+
+
+class Preprocessing(Part):
+    """How a file became the image that a segmenter was trained on. Every way in does the same.
+
+    Attributes
+    ----------
+    bits
+        Bit depth of the training images. A 16-bit file that does not say its depth has this one.
+    window
+        Lowest and highest value shown as black and white; None: the display range of each file.
+    keep_aspect
+        True if images are padded to a square before they are resized; otherwise they are squeezed.
+    """
+
+    bits: Annotated[int, Field(ge=1, le=16)] = 8
+    window: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
+    keep_aspect: bool = False
 
 
 class SegmenterConfig(Part):
@@ -34,6 +50,7 @@ class SegmenterConfig(Part):
     in_channels: PositiveInt = 1
     pool: PositiveInt = 1
     classes: list[str] = Field(["background"], min_length=1)
+    preprocessing: Preprocessing = Preprocessing()
 
     @model_validator(mode="after")
     def _can_be_built(self) -> Self:
@@ -57,6 +74,11 @@ def segmenter_files(folder: str | Path) -> list[Path]:
 def read_config(path: Path) -> dict[str, Any]:
     """Read the config.json of a segmenter. Raises ModelError for any other file."""
     return read_document(path, SegmenterConfig, ModelError, "does not describe a segmenter", "train it again")
+
+
+def preprocessing_of(config: Mapping[str, Any]) -> Preprocessing:
+    """Return the preprocessing of a segmenter from its config.json; the defaults for models of earlier versions."""
+    return Preprocessing.model_validate(config.get("preprocessing", {}))
 
 
 def is_exported(folder: str | Path) -> bool:

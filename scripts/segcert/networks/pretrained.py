@@ -25,6 +25,7 @@ def import_pretrained(
     classes: Sequence[str],
     in_channels: int,
     image_size: int,
+    preprocessing: Mapping[str, Any],
     pool: int = 1,
     target_code: str | None = None,
 ) -> None:
@@ -44,6 +45,8 @@ def import_pretrained(
         Number of channels of the images.
     image_size
         Height and width of the images in pixels.
+    preprocessing
+        Keys of segcert.networks.folders.Preprocessing: how a file becomes an image of the data.
     pool
         The network gets images averaged over pool x pool pixels.
     target_code
@@ -61,6 +64,7 @@ def import_pretrained(
         "classes": list(classes),
         "in_channels": in_channels,
         "image_size": image_size,
+        "preprocessing": dict(preprocessing),
         "pool": pool,
         "pixel_range": [0, 1],
         "regime": "given",

@@ -100,6 +100,12 @@ class ConfiguredRun:
         """Channels of the images."""
         return self.about[dataset].channels
 
+    def preprocessing(self, dataset: str) -> dict[str, Any]:
+        """How a file of the data set becomes an image: keys of segcert.networks.folders.Preprocessing."""
+        about = self.about[dataset]
+        window = list(about.window) if about.window else None
+        return {"bits": about.bits, "window": window, "keep_aspect": self.config.keep_aspect}
+
     def archives(self, dataset: str) -> list[list[str | None]]:
         """What fetch goes by: the module of a data set may say more, which fetches nothing anew."""
         archives = self.about[dataset].archives

@@ -13,6 +13,7 @@ from segcert.data.dataset import PreparedDataset
 from segcert.data.raster import resize_mask
 from segcert.io.lean_imports import lean
 from segcert.networks.architectures import ARCHITECTURES
+from segcert.networks.folders import Preprocessing
 from segcert.networks.registry import build_segmenter, check_output, load_segmenter, save_segmenter
 from segcert.training.augment import augment
 from segcert.training.launch import accelerator_on
@@ -149,6 +150,7 @@ def train_segmenter(
             "classes": classes,
             "in_channels": dataset.about["channels"],
             "image_size": dataset.about["image_size"],
+            "preprocessing": Preprocessing.model_validate(dataset.about).model_dump(),
             "pool": pool,
             "pixel_range": [0, 1],
             "dataset": dataset.about["name"],

@@ -31,7 +31,7 @@ MONAI_ARGUMENTS = {
     "out_channels": "$num_classes",
     "features": [4, 4, 4, 4, 4, 4],
 }
-DATA = {"classes": CLASSES, "in_channels": 1, "image_size": 16}
+DATA = {"preprocessing": {}, "classes": CLASSES, "in_channels": 1, "image_size": 16}
 UNET = {"architecture": "unet", "arguments": {"in_channels": 1, "num_classes": 2, "width": 4, "depth": 2}}
 
 
