@@ -1,13 +1,14 @@
 """A cell of a table, from its row and its column: the page, LaTeX and the PDF differ only in their markup."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from segcert.report.format import STYLES, written
 from segcert.results.table_columns import Column
+from segcert.results.tables import records
 
 Row = Mapping[str, Any]
 
@@ -68,3 +69,22 @@ class Form:
     def bounds(self, row: Row, column: Column) -> tuple[Any, Any]:
         """The ends of the 95% interval of a column."""
         return self.number(row, f"{column.name}_low", column), self.number(row, f"{column.name}_high", column)
+
+
+def across(
+    rows: pd.DataFrame,
+    columns: Sequence[Column],
+    sigmas: Sequence[float],
+    cell: Callable[[Row, Column], Any],
+    missing: Any,
+) -> list[Any]:
+    """The cells of one model side by side: all columns of the first noise level, then of the next.
+
+    rows: one for each noise level; `missing` is the cell of a level without a row.
+    """
+    by_sigma = {row["sigma"]: row for row in records(rows)}
+    cells = []
+    for sigma in sigmas:
+        for column in columns:
+            cells.append(cell(by_sigma[sigma], column) if sigma in by_sigma else missing)
+    return cells

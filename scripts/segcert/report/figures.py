@@ -117,13 +117,15 @@ def _panel(axes: Axes, table: pd.DataFrame, metric: str) -> None:
     axes.grid(axis="y", alpha=0.3)
 
 
-LINES = {
-    "segcertify": {"color": "#0072B2", "linestyle": "-", "marker": "o"},
-    "holm": {"color": "#D55E00", "linestyle": "-", "marker": "s"},
-    "kfwer": {"color": "#009E73", "linestyle": "--", "marker": "^"},
-    "by": {"color": "#CC79A7", "linestyle": ":", "marker": "D"},
-}
-OTHER_LINE = {"color": "#000000", "linestyle": "-.", "marker": "v"}  # of a method without a look of its own
+# A look for each method, in the order of the registry.
+LOOKS = (
+    {"color": "#0072B2", "linestyle": "-", "marker": "o"},
+    {"color": "#D55E00", "linestyle": "-", "marker": "s"},
+    {"color": "#009E73", "linestyle": "--", "marker": "^"},
+    {"color": "#CC79A7", "linestyle": ":", "marker": "D"},
+    {"color": "#000000", "linestyle": "-.", "marker": "v"},
+)
+METHOD_LINES = dict(zip(METHODS, itertools.cycle(LOOKS), strict=False))
 
 
 def area_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
@@ -137,7 +139,7 @@ def area_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
     sigmas = sorted(table["sigma"].unique())
     draws = sorted(table["draws"].unique())
     width, height = max(3.6, 2.6 * len(sigmas)), 2.6 * len(groups) + 1.1
-    figure = layout.figure(width, height, 1.4 * len(groups), len(LINES))
+    figure = layout.figure(width, height, 1.4 * len(groups), len(METHODS))
     axes = figure.subplots(len(groups), len(sigmas), squeeze=False, sharey="row")
     for panels, ((dataset, model), group) in zip(axes, groups.items(), strict=True):
         regime, denoiser = pairings[dataset, model]
@@ -146,9 +148,7 @@ def area_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
             for method, rows in chosen[chosen["sigma"] == sigma].groupby("method", sort=False):
                 name = str(method)
                 label = f"{name} (weaker guarantee)" if METHODS[name].weaker else name
-                panel.plot(
-                    rows["draws"], rows["certified_area"], label=label, markersize=4, **LINES.get(name, OTHER_LINE)
-                )
+                panel.plot(rows["draws"], rows["certified_area"], label=label, markersize=4, **METHOD_LINES[name])
             panel.set_title(layout.title(dataset, model, f"sigma {sigma:g}", columns=len(sigmas)))
             _axis_of_draws(panel, draws)
         panels[0].set_ylabel(layout.label("certified area (forecast)"))

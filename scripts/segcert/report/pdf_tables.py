@@ -7,7 +7,8 @@ from typing import Any
 import pandas as pd
 
 from segcert.certification.methods import METHODS
-from segcert.report.cells import Form
+from segcert.report.captions import TABLES, definitions
+from segcert.report.cells import Form, across
 from segcert.report.format import number, shorten, written
 from segcert.results.labels import REGIMES
 from segcert.results.table_columns import PDF, Column, shown_columns
@@ -18,6 +19,7 @@ FULL_ROWS, FULL_SIGMAS = 12, 3  # up to which the main table is shown as it is
 BLOCK_COLUMNS, BLOCK_ROWS, BLOCKS = 15, 16, 2  # of the condensed one
 CLAIMS, MEASURED = 8, 8  # rows
 SENTENCE = 110  # characters of a claim
+MISSING = "–"  # the cell of a noise level that a model lacks
 MOST = {"claim": SENTENCE, "measurement": 34}  # characters of a word, where more than in others
 
 
@@ -59,14 +61,10 @@ def _full(main: pd.DataFrame, sigmas: Sequence[float]) -> Condensed:
     names = [key for key in ("dataset", "model") if main[key].nunique() > 1]
     rows = []
     for _, of_pairing in main.groupby(PAIRING, sort=False):
-        by_sigma = {row["sigma"]: row for row in records(of_pairing)}
-        first = next(iter(by_sigma.values()))
+        first = records(of_pairing)[0]
         cells = [*(shorten(first[name]) for name in names), REGIMES[first["regime"]], first["denoiser"]]
         cells.append(FORM.cell(first, dice))
-        for sigma in sigmas:
-            row = by_sigma.get(sigma)
-            cells += ["–" if row is None else FORM.cell(row, column) for column in noisy]
-        rows.append(cells)
+        rows.append(cells + across(of_pairing, noisy, sigmas, FORM.cell, MISSING))
     heads = ["data set" if name == "dataset" else name for name in names]
     heads += ["trained", "denoiser", dice.title, *([column.title for column in noisy] * len(sigmas))]
     return Condensed(
@@ -74,11 +72,7 @@ def _full(main: pd.DataFrame, sigmas: Sequence[float]) -> Condensed:
         rows=rows,
         left=len(names) + 2,
         spans=[("", len(names) + 3), *((f"σ = {sigma:g}", len(noisy)) for sigma in sigmas)],
-        note=(
-            "Means over test images (and over classes within an image); in brackets 95% bootstrap intervals over"
-            " images. Dice: of the network on clean images, not certified. Certified Dice: abstained pixels are missing"
-            " from the prediction. More columns: tables/main.csv, tables/main.tex."
-        ),
+        note=f"{TABLES['main']} {definitions(columns)} More columns: tables/main.csv, tables/main.tex.",
     )
 
 
@@ -103,7 +97,7 @@ def _condensed(main: pd.DataFrame, sigmas: Sequence[float]) -> Condensed:
                 for sigma in sigmas:
                     key = (dataset, model, regime, denoiser, sigma)
                     kept += key in values
-                    cells.append(number(values[key], 2) if key in values else "–")
+                    cells.append(number(values[key], 2) if key in values else MISSING)
             rows.append(cells)
         heads = ["model", "trained", "denoiser", *([f"{sigma:g}" for sigma in sigmas] * len(block))]
         spans = [(shorten(dataset, 4 + 5 * len(sigmas)), len(sigmas)) for dataset in block]
@@ -128,7 +122,7 @@ def claims_table(claims: pd.DataFrame) -> Condensed:
             heads=[column.title for column in columns],
             rows=[[FORM.cell(row, column) for column in columns] for row in records(claims)],
             left=3,
-            note="Differences with 95% intervals from a paired bootstrap over images. Why: tables/claims.csv.",
+            note=f"{TABLES['claims']} Why: tables/claims.csv.",
         )
     verdicts = list(claims["verdict"].drop_duplicates())
     names = list(claims["claim"].drop_duplicates())
@@ -159,15 +153,11 @@ def measured_table(measurements: pd.DataFrame, main: pd.DataFrame) -> Condensed:
     name, truth, interval = shown_columns("measurements", PDF, weaker=False)
     rows = []
     for (dataset, _), of_both in shown:
-        by_sigma = {row["sigma"]: row for row in records(of_both)}
-        first = next(iter(by_sigma.values()))
+        first = records(of_both)[0]
         _, model, regime, denoiser = best[dataset]
         cells = [shorten(dataset), f"{shorten(model)}, {REGIMES[regime]}, {denoiser}"]
         cells += [FORM.cell(first, name), FORM.cell(first, truth)]
-        for sigma in sigmas:
-            row = by_sigma.get(sigma)
-            cells.append("–" if row is None else FORM.cell(row, interval))
-        rows.append(cells)
+        rows.append(cells + across(of_both, [interval], sigmas, FORM.cell, MISSING))
     left_out = open_ends = ""
     if len(groups) > len(shown):
         left_out = f" {len(groups) - len(shown)} of {len(groups)} measurements are left out."

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 from tests.unit.report.example_tables import HOSTILE, SIGMAS, claim_table, main_table, measurement_table
 
-from segcert.report.latex_tables import FLOATS, LINES, latex_tables, tex, write_latex
+from segcert.report.latex_tables import LINES, latex_tables, tex, write_latex
+from segcert.results.table_columns import IN_LATEX
 
 MODELS = ("unet", "resunetpp", "deeplabv3plus")
 
@@ -130,7 +131,7 @@ def test_a_document_with_all_tables_compiles_and_nothing_is_too_wide(tmp_path):
     for name, frame in frames.items():
         written(tmp_path, name, frame, main)
     written(tmp_path, "empty", pd.DataFrame(columns=["dataset"]), main)
-    assert frames.keys() == {"main", *FLOATS}
+    assert frames.keys() == set(IN_LATEX)
     inputs = "\n".join(f"\\input{{{name}}}\\clearpage" for name in [*frames, "empty"])
     (tmp_path / "all.tex").write_text(  # the text width of Springer's LNCS
         "\\documentclass{article}\\usepackage{booktabs}\\usepackage[textwidth=122mm,textheight=193mm]{geometry}\n"
