@@ -12,6 +12,7 @@ from segcert.results.labels import BEHIND
 
 PAPER, OURS = "Laousy et al. 2023", "ours"
 HOLDS, FAILS, OPEN = "holds", "does not hold", "cannot be said"
+NOT_TESTED = "not tested"  # shown in place of OPEN where a claim lacks a model or a noise level
 KEYS = ["claim", "dataset", "model", "denoiser", "sigma_low", "sigma"]
 COLUMNS = [*KEYS, "compared", *DIFFERENCE, "verdict", "why"]
 METRICS = ["dice", "certified_dice", "abstain"]
@@ -186,9 +187,14 @@ def claim_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
     return pd.DataFrame(made, columns=COLUMNS)
 
 
+def with_untested(table: pd.DataFrame) -> pd.DataFrame:
+    """The table of claims with the verdict NOT_TESTED where the run lacks a model or noise level that a claim needs."""
+    return table.assign(verdict=table["verdict"].where(table["sigma"].notna(), NOT_TESTED))
+
+
 def in_sentences(table: pd.DataFrame) -> pd.DataFrame:
-    """The table of claims with the sentence of each in the place of its short name."""
-    return table.assign(claim=table["claim"].map(lambda name: CLAIMS[name].sentence))
+    """The table of claims as a reader sees it: the sentence of each for its short name, and what was not tested."""
+    return with_untested(table).assign(claim=table["claim"].map(lambda name: CLAIMS[name].sentence))
 
 
 def verdict(sign: int, low: float, high: float) -> str:

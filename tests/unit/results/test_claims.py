@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from segcert.results.claims import CLAIMS, COLUMNS, FAILS, HOLDS, OPEN, claim_table, verdict
+from segcert.results.claims import CLAIMS, COLUMNS, FAILS, HOLDS, NOT_TESTED, OPEN, claim_table, in_sentences, verdict
 from segcert.results.tables import pairing_table
 
 SIGMAS = (0.25, 0.5, 1.0)
@@ -124,6 +124,9 @@ def test_a_claim_whose_pieces_are_missing_has_one_row_with_the_reason(dice, sigm
         assert reasons[row["claim"]] in row["why"]
         assert row["images"] == 0
     assert (table[table["sigma"].notna()]["why"] == "").all()
+    shown = in_sentences(table)
+    assert (shown["verdict"][table["sigma"].isna()] == NOT_TESTED).all()
+    assert (shown["verdict"] == table["verdict"])[table["sigma"].notna()].all()
 
 
 def test_images_on_which_dice_is_not_defined_drop_out_in_pairs():
