@@ -17,6 +17,7 @@ import typst
 
 from segcert.certification.methods import METHODS
 from segcert.io.atomic import atomic_file
+from segcert.provenance.digests import file_digest
 from segcert.provenance.git import commit_time, git_state
 from segcert.report.data_summary import DataSummary
 from segcert.report.figures import overview_figure
@@ -30,45 +31,37 @@ SETS = 8  # data sets whose sources are printed
 CURVES = (5, 4)  # data sets and models whose curves are drawn
 
 
-@dataclasses.dataclass(frozen=True)
-class Tables:
-    """The tables of the report that the summary condenses. claims: in sentences, or None where the run has none."""
-
-    main: pd.DataFrame
-    measurements: pd.DataFrame
-    claims: pd.DataFrame | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class Provenance:
-    """Where the numbers come from.
-
-    certificates, digest: the file and its SHA-256. packages: versions by name. configuration: the file of the run's
-    name that holds what differs from the default, if there is one.
-    """
-
-    certificates: str
-    digest: str
-    packages: Mapping[str, str]
-    configuration: str | None = None
-
-
 def write_summary(
     output: str | Path,
     *,
     run: str,
-    tables: Tables,
+    main: pd.DataFrame,
+    measurements: pd.DataFrame,
+    claims: pd.DataFrame | None,
     datasets: Sequence[DataSummary],
     manifests: Mapping[str, Mapping[str, Any]],
     example: tuple[str | Path, str],
-    provenance: Provenance,
+    certificates: str | Path,
+    packages: Mapping[str, str],
+    configuration: str | None = None,
 ) -> None:
-    """Write the summary of a run.
+    """Write the summary of a run. Its date is that of the commit; its bytes depend on that and on the arguments alone.
 
-    manifests: of the raw files, by data set, where there are any. example: a picture (PNG) and its caption. The date is
-    that of the commit; the bytes are functions of the arguments and of it.
+    Parameters
+    ----------
+    main, measurements, claims
+        Tables of the report that the summary condenses; claims in sentences, or None if the run has none.
+    manifests
+        Manifests of the raw files by data set, for data sets that have one.
+    example
+        An image (PNG) and its caption.
+    certificates
+        The file that the numbers come from.
+    packages
+        Versions by name.
+    configuration
+        The file, named after the run, with the settings that differ from the default, if there is one.
     """
-    main = tables.main
     curves = main[
         main["dataset"].isin(main["dataset"].unique()[: CURVES[0]])
         & main["model"].isin(main["model"].unique()[: CURVES[1]])
@@ -76,8 +69,7 @@ def write_summary(
     commit = git_state()
     made = commit_time() if commit["commit"] else None
     commands = [f"git checkout {commit['commit'][:12]}"] if commit["commit"] else []
-    named = provenance.configuration
-    commands.append(f"snakemake --configfile {named}" if named else "snakemake")
+    commands.append(f"snakemake --configfile {configuration}" if configuration else "snakemake")
     sources = []
     for about in (each.about for each in datasets[:SETS]):
         text = f"{about['citation'].rstrip('.')}. Licence: {about['licence']}. {about['terms']}"
@@ -90,18 +82,16 @@ def write_summary(
         "notices": list(_notices(main, datasets, manifests)),
         "curves": _curves_caption(main, curves),
         "results": dataclasses.asdict(results_table(main)),
-        "claims": dataclasses.asdict(claims_table(tables.claims)) if tables.claims is not None else None,
-        "measurements": dataclasses.asdict(measured_table(tables.measurements, main)),
+        "claims": None if claims is None else dataclasses.asdict(claims_table(claims)),
+        "measurements": dataclasses.asdict(measured_table(measurements, main)),
         "example": shorten(example[1], 700),
         "sources": sources,
         "sources_left_out": max(0, len(datasets) - SETS),
         "commit": commit["commit"],
         "clean": commit["clean"],
-        "versions": ", ".join(
-            f"{name} {provenance.packages[name]}" for name in VERSIONS if name in provenance.packages
-        ),
-        "certificates": provenance.certificates,
-        "digest": provenance.digest,
+        "versions": ", ".join(f"{name} {packages[name]}" for name in VERSIONS if name in packages),
+        "certificates": str(certificates),
+        "digest": file_digest(certificates),
         "commands": [*commands, "snakemake audit"],
     }
     with tempfile.TemporaryDirectory() as folder:
@@ -130,11 +120,10 @@ def _lead(main: pd.DataFrame, datasets: Sequence[DataSummary]) -> str:
     if len(datasets) > SETS:
         shown.append(f"{len(datasets) - SETS} further data sets")
     denoisers = [each for each in main["denoiser"].unique() if each != "none"]
-    before = {
-        (True, True): "with and without a diffusion denoiser in front",
-        (True, False): "behind a diffusion denoiser",
-    }
-    front = before.get((bool(denoisers), "none" in set(main["denoiser"])), "without a denoiser")
+    front = "without a denoiser"
+    if denoisers:
+        alone = "none" in set(main["denoiser"])
+        front = "with and without a diffusion denoiser in front" if alone else "behind a diffusion denoiser"
     models = shorten(listed(main["model"].unique(), "text"), 160)
     return (
         f"Segmentation networks ({models}), {front}, were smoothed with Gaussian noise of standard"

@@ -12,9 +12,8 @@ from segcert.report.cells import Form, across
 from segcert.report.format import number, shorten, written
 from segcert.results.labels import REGIMES
 from segcert.results.table_columns import PDF, Column, shown_columns
-from segcert.results.tables import records
+from segcert.results.tables import PAIRING, records
 
-PAIRING = ["dataset", "model", "regime", "denoiser"]
 FULL_ROWS, FULL_SIGMAS = 12, 3  # up to which the main table is shown as it is
 BLOCK_COLUMNS, BLOCK_ROWS, BLOCKS = 15, 16, 2  # of the condensed one
 CLAIMS, MEASURED = 8, 8  # rows

@@ -1,7 +1,7 @@
 """Bootstrap intervals over images."""
 
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +27,8 @@ def mean_interval(values: npt.ArrayLike, resamples: int, seed: int = 0) -> tuple
         return float(sample[0]), np.nan, np.nan
     from scipy.stats import quantile  # takes a second, which tables without intervals need not wait
 
-    means = np.concatenate([sample[drawn].mean(axis=-1) for drawn in _drawn(len(sample), resamples, seed)])
+    draw = _kept if len(sample) * resamples <= IN_MEMORY else _batches
+    means = np.concatenate([sample[places].mean(axis=-1) for places in draw(len(sample), resamples, seed)])
     low, high = quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return float(sample.mean()), float(low), float(high)
 
@@ -38,18 +39,15 @@ def paired_difference(by_image: "pd.Series[float]", resamples: int) -> dict[str,
     return dict(zip(DIFFERENCE, (len(differences), *mean_interval(differences, resamples)), strict=True))
 
 
-def _drawn(images: int, resamples: int, seed: int) -> Iterable[npt.NDArray[np.int64]]:
-    """Places of the drawn images, (resamples, images) in batches; kept from call to call where they are few."""
-    return (_kept if images * resamples <= IN_MEMORY else _batches)(images, resamples, seed)
-
-
-@functools.lru_cache(maxsize=4)
-def _kept(images: int, resamples: int, seed: int) -> list[npt.NDArray[np.int64]]:
-    return list(_batches(images, resamples, seed))
-
-
 def _batches(images: int, resamples: int, seed: int) -> Iterator[npt.NDArray[np.int64]]:
+    """Yield the places of the drawn images, (resamples, images) in batches."""
     rng = np.random.default_rng(seed)
     batch = max(1, IN_MEMORY // images)
     for start in range(0, resamples, batch):
         yield rng.integers(0, images, (min(batch, resamples - start), images))
+
+
+@functools.lru_cache(maxsize=4)
+def _kept(images: int, resamples: int, seed: int) -> list[npt.NDArray[np.int64]]:
+    """The same, kept from call to call."""
+    return list(_batches(images, resamples, seed))

@@ -41,12 +41,13 @@ def read_results(
     except Exception as error:  # Arrow fails in many ways
         raise ResultsError(f"{path}: cannot be read ({error}); run snakemake --force {path}") from error
     numbers = [*numbers, *(name for name in optional if name in results.columns)]
-    lacking = [name for name in (*names, *numbers) if name not in results.columns]
-    of_text = {name for name in names if name not in lacking and all(type(each) is str for each in results[name])}
-    of_numbers = {name for name in numbers if name not in lacking and results[name].dtype.kind in "biuf"}
-    if lacking or (wrong := [name for name in (*names, *numbers) if name not in of_text | of_numbers]):
-        words = f"lacks the column {lacking[0]}" if lacking else f"the column {wrong[0]} holds something else"
-        raise ResultsError(f"{path}: {words}; run snakemake --force {path}")
+    for name in (*names, *numbers):
+        if name not in results.columns:
+            raise ResultsError(f"{path}: lacks the column {name}; run snakemake --force {path}")
+        column = results[name]
+        fits = column.dtype.kind in "biuf" if name in numbers else all(type(each) is str for each in column)
+        if not fits:
+            raise ResultsError(f"{path}: the column {name} holds something else; run snakemake --force {path}")
     return results
 
 
