@@ -1,4 +1,4 @@
-"""The figures of a report that are drawn from its tables: FIGURES. Their captions: segcert.report.captions."""
+"""The figures of a report that are drawn from its tables (FIGURES); segcert.report.captions has their captions."""
 
 import itertools
 import math
@@ -20,9 +20,10 @@ METRICS = {"certified_dice": "certified Dice", "abstain": "share of pixels that 
 
 
 def certified_dice_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
-    """From the main table: certified Dice and abstention with 95% intervals, a panel each per data set and model.
+    """Draw certified Dice and abstention with 95% intervals from the main table, two panels per data set and model.
 
-    One model: a row per data set. Several: two rows per data set, a column per model; in print a row per model.
+    With one model, each data set has a row. With several, it has two rows and a column per model; in print, a row per
+    model.
     """
     models = list(table["model"].unique())
     panels = list(itertools.product(table["dataset"].unique(), METRICS, models))
@@ -43,9 +44,10 @@ def certified_dice_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
 
 
 def overview_figure(table: pd.DataFrame, layout: Layout) -> Figure:
-    """From the main table: certified Dice with 95% intervals, a row per model, a column per data set.
+    """Draw certified Dice with 95% intervals from the main table, a row per model and a column per data set.
 
-    Of one data set, which is not named: a column each for certified Dice and abstention. Models stand on the left.
+    A single data set is not named; it has a column each for certified Dice and abstention. Models are named on the
+    left.
     """
     datasets, models = list(table["dataset"].unique()), list(table["model"].unique())
     across = [(dataset, metric) for dataset in datasets for metric in METRICS]
@@ -68,9 +70,9 @@ def overview_figure(table: pd.DataFrame, layout: Layout) -> Figure:
 
 
 def budget_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
-    """From the forecast of budgets: certified Dice against the number of draws, by the method of the run.
+    """Draw the forecast certified Dice against the number of draws, by the method of the run.
 
-    A column per sigma, a row per data set and model.
+    It comes from tables/budget.csv. Each sigma has a column, each data set and model a row.
     """
     table = table[table["method"] == table["method"].iloc[0]]
     sigmas = list(table["sigma"].unique())
@@ -129,9 +131,9 @@ METHOD_LINES = dict(zip(METHODS, itertools.cycle(LOOKS), strict=False))
 
 
 def area_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
-    """From tables/budget.csv: the forecast certified area against n0 + n, a line per method.
+    """Draw the forecast certified area against n0 + n from tables/budget.csv, a line per method.
 
-    A column per sigma, a row per data set and model, each with one pairing (`shown_pairing`), which the title names.
+    Each sigma has a column, each data set and model a row with one pairing (`shown_pairing`), which the title names.
     """
     models = table[["dataset", "model"]].drop_duplicates().itertuples(index=False, name=None)
     groups = {key: table[(table["dataset"] == key[0]) & (table["model"] == key[1])] for key in models}
@@ -158,10 +160,10 @@ def area_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
 
 
 def shown_pairing(rows: pd.DataFrame) -> tuple[str, str]:
-    """The pairing (regime, denoiser) of a model that the figure shows.
+    """Return the pairing (regime, denoiser) of a model that the figure shows.
 
-    The network trained on clean images behind the first denoiser; without one the noise-trained network; else the first
-    pairing.
+    This is the network trained on clean images behind the first denoiser. Without one it is the noise-trained network
+    without a denoiser, and otherwise the first pairing.
     """
     pairings = list(dict.fromkeys(zip(rows["regime"], rows["denoiser"], strict=True)))
     behind = [pairing for pairing in pairings if pairing[0] == "clean" and pairing[1] != "none"]
@@ -170,24 +172,24 @@ def shown_pairing(rows: pd.DataFrame) -> tuple[str, str]:
 
 
 def _named(pairings: dict[tuple[str, str], tuple[str, str]]) -> str:
-    """The pairings that are shown, in words, with their models where they differ."""
+    """Return the pairings that are shown as text, with their models if they differ."""
     models: dict[tuple[str, str], list[str]] = {}
     for (_, model), pairing in pairings.items():
         models.setdefault(pairing, []).append(model)
-    words = {describe_pairing(*pairing): ", ".join(dict.fromkeys(names)) for pairing, names in models.items()}
-    if len(words) == 1:
-        return next(iter(words))
-    return "\n".join(f"{names}: {pairing}" for pairing, names in words.items())
+    named = {describe_pairing(*pairing): ", ".join(dict.fromkeys(names)) for pairing, names in models.items()}
+    if len(named) == 1:
+        return next(iter(named))
+    return "\n".join(f"{names}: {pairing}" for pairing, names in named.items())
 
 
 RADIUS_METRICS = {"certified_dice": "certified Dice", "abstain": "share that abstains"}
 
 
 def radius_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
-    """From tables/radii.csv: what is certified at each radius, a row of panels per data set and model.
+    """Draw certified Dice and abstention at each radius from tables/radii.csv, a row of panels per data set and model.
 
-    A column per metric and sigma, each sigma with its own range of radii; a line per pairing. Above the panels: the
-    radius as RMS change in gray levels. In print abstention stands below.
+    Each metric and sigma has a column, and each sigma its own range of radii; each pairing has a line. The upper axis
+    is the radius as RMS change in gray levels. In print, abstention has a row of its own.
     """
     sigmas = sorted(table["sigma"].unique())
     groups = list(table.groupby(["dataset", "model"], sort=False))
@@ -241,7 +243,7 @@ SCORES = {"psnr": "PSNR (dB)", "ssim": "SSIM"}
 
 
 def denoiser_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
-    """From the scores of the denoisers: a row of two panels per data set, PSNR and SSIM, a line per method."""
+    """Draw PSNR and SSIM of the denoisers, a row of two panels per data set and a line per method."""
     datasets = list(table["dataset"].unique())
     methods = table["method"].nunique()
     figure = layout.figure(7.2, 2.8 * len(datasets) + 0.5, len(datasets), methods)
@@ -263,9 +265,9 @@ REGIME_COLORS = {"clean": "#D55E00", "noise": "#009E73", "denoised": "#E69F00"}
 
 
 class Histories(NamedTuple):
-    """The rows of history.csv of the networks that were trained on a data set.
+    """The training histories of the networks of one data set: the rows of their history.csv.
 
-    segmenters: by (model, regime). denoisers: by the data set or data sets that they were trained on.
+    segmenters: by (model, regime). denoisers: by the data sets that they were trained on, joined by "+".
     """
 
     segmenters: Mapping[tuple[str, str], pd.DataFrame]
@@ -275,7 +277,7 @@ class Histories(NamedTuple):
 def read_histories(
     segmenters: Mapping[tuple[str, str, str], str | Path], denoisers: Mapping[tuple[str, str], str | Path]
 ) -> dict[str, Histories]:
-    """Histories by data set, from the history.csv of each (data set, model, regime) and (data set, source)."""
+    """Read histories by data set, from the history.csv of each (data set, model, regime) and (data set, source)."""
     datasets = dict.fromkeys(dataset for dataset, *_ in (*segmenters, *denoisers))
     return {
         dataset: Histories(
@@ -287,9 +289,10 @@ def read_histories(
 
 
 def training_figure(histories: Mapping[str, Histories], layout: Layout = PAGE) -> Figure:
-    """A row per data set: loss and Dice of its segmenters, loss and PSNR of its denoiser; dots: the best validations.
+    """Draw loss and Dice of the segmenters, and loss and PSNR of the denoisers, a row per data set.
 
-    A kind of network of which none was trained is left out. In print each kind has a row of its own.
+    Dots mark the best validations. A kind of network is left out if none was trained. In print, each kind has a row of
+    its own.
     """
     learned = [kind for kind in Histories._fields if any(getattr(each, kind) for each in histories.values())]
     rows, columns = len(histories), 2 * len(learned)
@@ -324,7 +327,7 @@ def _denoisers(panels: Sequence[Axes], histories: Mapping[str, pd.DataFrame]) ->
     for source, history in histories.items():
         _draw_history(panels, history, "val_psnr", "#0072B2", "-", f"denoiser of {source.replace('+', ' and ')}")
     panels[0].set(ylabel="denoiser: training loss", yscale="log")
-    panels[0].yaxis.set_major_formatter("{x:g}")  # powers of ten are formulas, of which figures have none
+    panels[0].yaxis.set_major_formatter("{x:g}")  # powers of ten would be formulas, which figures do not draw
     panels[0].yaxis.set_minor_formatter(LogFormatter(labelOnlyBase=False))
     panels[1].set_ylabel("denoiser: validation PSNR (dB)")
 
@@ -341,9 +344,9 @@ def _draw_history(
 
 
 def cost_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
-    """Certified Dice against GFLOP per image: a row per data set, a column per sigma.
+    """Draw certified Dice against GFLOP per image, a row per data set and a column per sigma.
 
-    Colours tell the pairings of regime and denoiser apart, markers the models. Networks whose GFLOP are not known are
+    Colours distinguish pairings of regime and denoiser, markers distinguish models. Networks with unknown GFLOP are
     left out.
     """
     datasets, sigmas, models = (list(table[key].unique()) for key in ("dataset", "sigma", "model"))

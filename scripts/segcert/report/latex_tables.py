@@ -1,4 +1,4 @@
-"""The tables of the report in LaTeX: floats with the rules of booktabs that fit a page, every text in them escaped."""
+"""The tables of the report in LaTeX: floats that fit a page, with rules of booktabs and all text escaped."""
 
 import dataclasses
 import re
@@ -21,9 +21,9 @@ from segcert.results.table_columns import LATEX, Column, shown_columns
 from segcert.results.tables import records
 
 ACROSS = 3  # noise levels side by side in the main table
-LINES = 40  # of the body of a table: what a page holds under a caption of some lines
-BROKEN = 5  # lines that a row takes where a column breaks its text
-WIDE = 9  # columns and intervals from which on a table is set in a smaller size
+LINES = 40  # lines in the body of a table that fit a page, under a caption of some lines
+BROKEN = 5  # lines of a row with a column that breaks its text
+WIDE = 9  # columns and intervals from which a table is set in a smaller size
 ESCAPES = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -33,7 +33,7 @@ ESCAPES = {
     "|": r"\textbar{}",
     '"': "''",
     "[": "{[}",
-    "*": "{*}",  # after the end of a row they would be its arguments
+    "*": "{*}",  # after the end of a row, brackets and stars would be its arguments
     **{character: f"\\{character}" for character in "_%&#{}$"},
 }
 MATH = {
@@ -50,18 +50,18 @@ SYMBOLS = re.compile(rf"(?<!\w)({'|'.join(map(re.escape, MATH))})(?!\w)")
 
 
 class Tex(str):
-    """LaTeX, written as it is; every other text is escaped."""
+    """LaTeX, which is written unchanged; all other text is escaped."""
 
     __slots__ = ()
 
     @classmethod
     def fill(cls, pattern: str, **values: Any) -> "Tex":
-        """A pattern of `str.format` in LaTeX, with its values escaped unless they are LaTeX themselves."""
+        """Fill a LaTeX pattern of `str.format`; values are escaped unless they are LaTeX themselves."""
         return cls(pattern.format(**{name: tex(value) for name, value in values.items()}))
 
 
 def tex(value: Any) -> str:
-    r"""A value as LaTeX writes it; line ends become spaces.
+    r"""Escape a value for LaTeX; line ends become spaces.
 
     >>> print(tex("50% of a_b"))
     50\% of a\_b
@@ -72,7 +72,7 @@ def tex(value: Any) -> str:
 
 
 def with_math(text: str) -> Tex:
-    r"""A sentence in LaTeX, with its symbols as formulas.
+    r"""Escape a text for LaTeX, with its symbols as formulas.
 
     >>> print(with_math("sigma up to 50% of [0, 1]"))
     $\sigma$ up to 50\% of $[0, 1]$
@@ -84,7 +84,7 @@ def with_math(text: str) -> Tex:
 
 
 def _number(row: Row, name: str, column: Column) -> Tex:
-    """A number; shares in per cent without the sign, as heads and captions say."""
+    """Format a number; shares are without the per cent sign, which the caption explains."""
     text = plain_number(row, name, column).removesuffix("%")
     return Tex(tex(text).replace("-", "$-$"))
 
@@ -103,8 +103,13 @@ FORM = Form(
 class Table:
     """A float.
 
-    groups: lines of cells below a title of their own, which may be empty; a group is not torn apart unless it is too
-    long for a page. spans: heads above the heads, with the number of columns below each.
+    Attributes
+    ----------
+    groups
+        Lines of cells by the title above them, which may be empty. A group stays together unless it is too long for a
+        page.
+    spans
+        Heads above the heads, with the number of columns below each.
     """
 
     caption: Tex
@@ -129,19 +134,19 @@ class Table:
 
     @property
     def size(self) -> str:
-        """Size of the text: smaller where columns and intervals are many."""
+        """Size of the text, smaller for many columns and intervals."""
         intervals = sum(LATEX in column.interval for column in self.columns)
         small = not self.spans and len(self.columns) + intervals >= WIDE
         return "scriptsize" if small else "footnotesize"
 
     @property
     def height(self) -> int:
-        """Lines that a row takes."""
+        """Number of lines of a row."""
         return BROKEN if any(column.align.startswith("p") for column in self.columns) else 1
 
     @property
     def rules(self) -> list[tuple[int, int]]:
-        """First and last column below each span that has a head."""
+        """First and last column below each span that has a head, counted from 1."""
         found, first = [], 1
         for head, count in self.spans:
             if head:
@@ -151,7 +156,7 @@ class Table:
 
 
 def label(*parts: str) -> str:
-    """A name for \\ref.
+    """Return a name for \\ref.
 
     >>> label("my run", "main")
     'tab:my-run-main'
@@ -160,7 +165,7 @@ def label(*parts: str) -> str:
 
 
 def fitted(table: Table, step: int = 1) -> list[Table]:
-    """The table as one float or several that fit a page each; `step` lines stay together."""
+    """Split a table into floats that each fit a page; `step` lines stay together."""
     page = LINES // table.height
     most = page // step * step
     pages: list[dict[str, Sequence[Sequence[str]]]] = []
@@ -184,7 +189,7 @@ def fitted(table: Table, step: int = 1) -> list[Table]:
 
 
 def write_latex(output: str | Path, tables: Iterable[Table], about: str) -> None:
-    """Write tables to a file that a document takes up with \\input; without any, it holds a comment that says so."""
+    """Write tables to a file for \\input in a document; without any table, the file is a comment that says so."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=False,  # noqa: S701 (no HTML: `finalize` escapes for LaTeX)
@@ -206,9 +211,10 @@ def write_latex(output: str | Path, tables: Iterable[Table], about: str) -> None
 
 
 def latex_tables(name: str, table: pd.DataFrame, main: pd.DataFrame, titles: Mapping[str, str]) -> list[Table]:
-    """The floats of a table of the report: one for each data set, more where it would not fit a page.
+    """Return the floats of a table of the report: one for each data set, or more if it does not fit a page.
 
-    main: the main table, for the settings of the certificates. titles: of the data sets, with which captions begin.
+    main: the main table, for the settings of the certificates. titles: the titles of the data sets, with which captions
+    begin.
     """
     if table.empty:
         return []
@@ -217,7 +223,7 @@ def latex_tables(name: str, table: pd.DataFrame, main: pd.DataFrame, titles: Map
     floats: list[Table] = []
     for dataset, rows in table.groupby("dataset", sort=False):
         settings = main[main["dataset"] == dataset]
-        # The map of radii is by segcertify where the method of the run has none.
+        # The radius map is that of segcertify if the method of the run has none.
         method = (rows if name == "radii" else settings)["method"].iloc[0]
         columns = shown_columns(name, LATEX, METHODS[method].weaker)
         sentences = [Tex.fill("{title}.", title=titles[str(dataset)])]
@@ -235,7 +241,7 @@ def latex_tables(name: str, table: pd.DataFrame, main: pd.DataFrame, titles: Map
 
 
 def _about(name: str, rows: pd.DataFrame, columns: Sequence[Column], main: pd.DataFrame) -> Iterator[Tex]:
-    """The sentences of a caption after that of the table: about marks in its cells, and how it was certified."""
+    """Yield further sentences of a caption: about marks in the cells, and about the settings of the certificates."""
     if name == "main":
         yield with_math(definitions(columns))
         counts = sorted({rows["images"].min(), rows["images"].max()})
@@ -268,14 +274,14 @@ def _about(name: str, rows: pd.DataFrame, columns: Sequence[Column], main: pd.Da
         yield Tex(r"\textbf{Draws were added after a look} at some certificates, which $\alpha$ does not cover.")
     if name == "radii" and rows["method"].iloc[0] != method.name:
         yield Tex.fill(
-            r"The numbers of this table are by \texttt{{{shown}}}, for there are no radii by \texttt{{{method}}}.",
+            r"The numbers of this table are those of \texttt{{{shown}}}, because \texttt{{{method}}} has no radii.",
             shown=rows["method"].iloc[0],
             method=method.name,
         )
 
 
 def _main(rows: pd.DataFrame, columns: Sequence[Column], caption: Tex, name: str) -> Iterator[Table]:
-    """A line per model, training and denoiser, its intervals below; columns per noise level, as in the paper."""
+    """Yield floats with the noise levels side by side, as in the paper; intervals are below their numbers."""
     trained, denoiser, _, dice, *noisy = columns
     fixed = [trained, denoiser, dice]
     sigmas = list(rows["sigma"].drop_duplicates())
@@ -298,7 +304,7 @@ def _main(rows: pd.DataFrame, columns: Sequence[Column], caption: Tex, name: str
 def _main_lines(
     rows: pd.DataFrame, fixed: Sequence[Column], noisy: Sequence[Column], sigmas: Sequence[float]
 ) -> tuple[list[str], list[str]]:
-    """The line of a pairing, and below it the intervals of its numbers at each noise level."""
+    """Return the line of a pairing, and the line below it with the intervals at each noise level."""
     alone = records(rows)[0]
     first = [FORM.cell(alone, column) for column in fixed]
     first += across(rows, noisy, sigmas, _mean, Tex("--"))

@@ -1,4 +1,4 @@
-"""Model cards (Mitchell et al., FAccT 2019): what a network is, what it learned from, what it is not good for."""
+"""Model cards (Mitchell et al., FAccT 2019): the network, its training data, and its limits."""
 
 import csv
 import dataclasses
@@ -18,12 +18,12 @@ from segcert.data.dataset import SPLITS
 from segcert.provenance.digests import file_digest
 from segcert.report.html import TEMPLATES
 
-STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of batch normalisation; no parameters
+STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of batch normalisation; not parameters
 
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """A prepared data set: what dataset.json and splits.json say, images by split, SHA-256 of index.csv."""
+    """A prepared data set: dataset.json, splits.json, number of images by split, and SHA-256 of index.csv."""
 
     about: Mapping[str, Any]
     split: Mapping[str, Any]
@@ -42,10 +42,10 @@ class Validation:
 def segmenter_card(
     folder: str | Path, index: str | Path, settings: Mapping[str, Any], tuning: Mapping[str, Any]
 ) -> str:
-    """The card of a segmenter, in Markdown with YAML in front, as Hugging Face reads it.
+    """Return the card of a segmenter, in Markdown after YAML metadata, as Hugging Face reads it.
 
-    settings: what it was trained with, the keys of the section `segmenter` of the configuration. tuning: of the regime
-    `denoised`, the denoiser, its steps and the noise levels. Both empty for a network that was trained elsewhere.
+    settings: those of its training, keys of the section `segmenter` of the configuration. tuning: for the regime
+    `denoised`, the denoiser, its steps and the noise levels. Both are empty for a network that was trained elsewhere.
     """
     folder = Path(folder)
     config = _json(folder / "config.json")
@@ -67,9 +67,9 @@ def segmenter_card(
 
 
 def denoiser_card(folder: str | Path, indexes: Sequence[str | Path], settings: Mapping[str, Any], pool: int = 1) -> str:
-    """The card of a denoiser that was trained here, on one data set or several.
+    """Return the card of a denoiser that this pipeline trained, on one data set or several.
 
-    settings: the keys of the section `denoiser` of the configuration that it was trained with. pool: it saw images
+    settings: those of its training, keys of the section `denoiser` of the configuration. pool: the denoiser saw images
     averaged over pool x pool pixels.
     """
     return _render(
@@ -83,12 +83,12 @@ def denoiser_card(folder: str | Path, indexes: Sequence[str | Path], settings: M
 
 
 def adm_card(folder: str | Path) -> str:
-    """The card of OpenAI's unconditional 256x256 ADM, converted to diffusers' format."""
+    """Return the card of OpenAI's unconditional 256x256 ADM, converted to the format of diffusers."""
     return _render("adm_card.md.j2", **_denoiser(Path(folder)), url=URL, sha256=SHA256)
 
 
 def read_source(index: str | Path) -> Source:
-    """What a card says of a prepared data set, from index.csv and the files beside it."""
+    """Read the facts about a prepared data set from index.csv and the files next to it."""
     index = Path(index)
     split = _json(index.with_name("splits.json"))
     images = {name: len(split[name]) for name in SPLITS}
@@ -96,7 +96,7 @@ def read_source(index: str | Path) -> Source:
 
 
 def best_and_last(history: Path) -> tuple[Validation, Validation]:
-    """The validation whose weights were kept (the first of the highest scores), and the last one."""
+    """Read the validation whose weights were kept (the first with the highest score), and the last one."""
     with history.open(newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))[1:]
     validations = [Validation(int(step), float(score)) for step, _, _, score, *_ in rows]
@@ -104,7 +104,7 @@ def best_and_last(history: Path) -> tuple[Validation, Validation]:
 
 
 def parameters_of(weights: str | Path) -> int:
-    """Number of parameters in a safetensors file; running statistics are none."""
+    """Count the parameters in a safetensors file, without running statistics."""
     with safe_open(weights, framework="numpy") as file:
         names = [name for name in sorted(file.keys()) if not name.endswith(STATISTICS)]
         shapes = [file.get_slice(name).get_shape() for name in names]
@@ -129,7 +129,7 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def plain(text: str) -> str:
-    """Free text as Markdown shows it: no markup in it, of HTML or Markdown, is any; one line."""
+    """Escape free text for Markdown, on one line: no HTML or Markdown in it has any effect."""
     return re.sub(r"([\\`*_\[\]|~$#])", r"\\\1", html.escape(" ".join(text.split()), quote=False))
 
 

@@ -93,8 +93,8 @@ def test_captions_say_how_it_was_certified_and_what_is_weaker(tmp_path):
 
 def test_radii_say_by_which_method_they_are_where_it_is_not_that_of_the_run(tmp_path):
     main = main_table()
-    assert "no radii by" not in written(tmp_path, "radii", main, main)
-    said = r"by \texttt{segcertify}, for there are no radii by \texttt{by}."
+    assert "has no radii" not in written(tmp_path, "radii", main, main)
+    said = r"are those of \texttt{segcertify}, because \texttt{by} has no radii."
     assert said in written(tmp_path, "radii", main, main_table(method="by"))
 
 

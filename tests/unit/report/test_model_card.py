@@ -73,11 +73,11 @@ def test_a_segmenters_card_names_digests_and_numbers(tmp_path, index):
     assert front_matter(card)["datasets"] == ["phantom"]
     assert file_digest(tmp_path / "unet-noise/model.safetensors") in card
     assert file_digest(index) in card
-    assert "5 to train, 2 to validate, 3 to test" in card
+    assert "5 for training, 2 for validation, 3 for testing" in card
     parameters = sum(parameter.numel() for parameter in model.parameters())
     assert f"{parameters:,}" in card
     assert parameters_of(tmp_path / "unet-noise/model.safetensors") == parameters
-    assert "| kept, the best | 200 | 0.8765 |" in card
+    assert "| best (kept) | 200 | 0.8765 |" in card
     assert "| last | 300 | 0.85 |" in card
     assert "uniformly from 0 to 0.75" in card
     assert DATASET.citation in card
@@ -100,7 +100,7 @@ def test_the_card_of_a_tuned_segmenter_names_its_denoiser(tmp_path, index):
     segmenter(tmp_path / "unet-denoised", "denoised")
     tuning = {"start": "models/start", "denoiser": "models/denoiser/phantom", "denoising_steps": 1, "sigmas": [0.25, 1]}
     card = segmenter_card(tmp_path / "unet-denoised", index, {}, tuning)
-    assert "`models/denoiser/phantom` (1 network call) makes of images noisy at sigma 0.25, 1." in card
+    assert "noise of sigma 0.25, 1 that the denoiser `models/denoiser/phantom` had restored (1 network call)." in card
     assert "--denoiser models/denoiser/phantom --sigma" in card
     card = segmenter_card(tmp_path / "unet-denoised", index, {}, tuning | {"denoising_steps": 3})
     assert "--denoiser models/denoiser/phantom --denoising-steps 3 --sigma" in card
@@ -114,7 +114,7 @@ def test_the_card_of_a_given_network_says_that_little_is_known(tmp_path, index):
     )  # fmt: skip
     card = segmenter_card(tmp_path / "theirs-given", index, {}, {})
     assert "trained elsewhere" in card
-    assert "the test images may have been among it" in card
+    assert "the test images may be among them" in card
     assert file_digest(tmp_path / "network.pt") in card
     assert "## Training" not in card
 
