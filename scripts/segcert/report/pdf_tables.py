@@ -179,8 +179,8 @@ def measured_table(measurements: pd.DataFrame, main: pd.DataFrame) -> Condensed:
         left=3,
         note=(
             "Certified intervals for the pairing of each data set with the highest certified Dice: means over test"
-            " images. Each bounds the median over noisy copies under any change within the radius, not a single prediction."
-            f"{open_ends}{left_out} All: tables/measurements.csv."
+            " images. Each bounds the median over noisy copies under any change within the radius, not a single"
+            f" prediction.{open_ends}{left_out} All: tables/measurements.csv."
         ),
     )
 
