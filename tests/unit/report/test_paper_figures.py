@@ -1,4 +1,4 @@
-"""Figures for a column of a paper: its width, text that can be read and copied, bytes that repeat."""
+"""Figures for a journal column: the right width, text that can be read and copied, and reproducible bytes."""
 
 import itertools
 
@@ -41,7 +41,7 @@ def history(score):
 
 
 def drawn():
-    """Each figure, and the parts of its data that have pages."""
+    """Return the function of each figure, and the parts of its data that get a page each."""
     main = main_table(DATASETS, MODELS)
     budget = pd.concat([main.assign(draws=draws) for draws in (70, 110, 500)])
     costs = main.assign(gflop_per_image=range(1, len(main) + 1))
@@ -61,7 +61,7 @@ def drawn():
 
 
 @pytest.mark.parametrize("name", drawn())
-def test_a_page_for_each_data_set_as_wide_as_a_column(tmp_path, name):
+def test_each_data_set_has_a_page_as_wide_as_a_column(tmp_path, name):
     draw, parts = drawn()[name]
     save_print(tmp_path / f"{name}.pdf", draw, parts)
     save_print(tmp_path / f"again/{name}.pdf", draw, parts)
@@ -82,7 +82,7 @@ def test_a_page_for_each_data_set_as_wide_as_a_column(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", drawn())
-def test_text_is_of_seven_or_eight_points_and_nothing_leaves_the_figure(name):
+def test_text_has_seven_or_eight_points_and_stays_inside_the_figure(name):
     draw, parts = drawn()[name]
     with COLUMN.text():
         figure = draw(parts[0], COLUMN)
@@ -102,7 +102,7 @@ def test_text_is_of_seven_or_eight_points_and_nothing_leaves_the_figure(name):
             assert label.height <= 1.35 * axes.get_window_extent().height, axes.get_ylabel()
 
 
-def test_the_page_keeps_its_size_and_the_paper_has_its_own(tmp_path):
+def test_page_and_paper_have_different_sizes(tmp_path):
     main = main_table(DATASETS)
     paths = [tmp_path / f"certified_dice.{suffix}" for suffix in ("svg", "png", "pdf")]
     before = dict(mpl.rcParams)
