@@ -109,50 +109,20 @@ class Table:
         Lines of cells by the title above them, which may be empty. A group stays together unless it is too long for a
         page.
     spans
-        Heads above the heads, with the number of columns below each.
+        Heads above the heads, with the first and the last column below each, counted from 1.
     """
 
     caption: Tex
     label: str
     columns: Sequence[Column]
     groups: Mapping[str, Sequence[Sequence[str]]]
-    spans: Sequence[tuple[str, int]] = ()
+    spans: Sequence[tuple[Tex, int, int]] = ()
 
     @property
-    def aligns(self) -> list[Tex]:
-        """Alignment of each column: text, and the decisions on a threshold, to the left."""
-        aligns = []
-        for column in self.columns:
-            left = column.text or column.style == "decided"
-            aligns.append(Tex(column.align or ("l" if left else "r")))
-        return aligns
-
-    @property
-    def heads(self) -> list[str]:
-        """Head of each column."""
-        return [Tex(column.latex) if column.latex else column.title for column in self.columns]
-
-    @property
-    def size(self) -> str:
-        """Size of the text, smaller for many columns and intervals."""
+    def small(self) -> bool:
+        """True for so many columns and intervals that the text has to be smaller."""
         intervals = sum(LATEX in column.interval for column in self.columns)
-        small = not self.spans and len(self.columns) + intervals >= WIDE
-        return "scriptsize" if small else "footnotesize"
-
-    @property
-    def height(self) -> int:
-        """Number of lines of a row."""
-        return BROKEN if any(column.align.startswith("p") for column in self.columns) else 1
-
-    @property
-    def rules(self) -> list[tuple[int, int]]:
-        """First and last column below each span that has a head, counted from 1."""
-        found, first = [], 1
-        for head, count in self.spans:
-            if head:
-                found.append((first, first + count - 1))
-            first += count
-        return found
+        return not self.spans and len(self.columns) + intervals >= WIDE
 
 
 def label(*parts: str) -> str:
@@ -166,7 +136,8 @@ def label(*parts: str) -> str:
 
 def fitted(table: Table, step: int = 1) -> list[Table]:
     """Split a table into floats that each fit a page; `step` lines stay together."""
-    page = LINES // table.height
+    broken = any(column.align for column in table.columns)
+    page = LINES // (BROKEN if broken else 1)
     most = page // step * step
     pages: list[dict[str, Sequence[Sequence[str]]]] = []
     used = page
@@ -205,6 +176,7 @@ def write_latex(output: str | Path, tables: Iterable[Table], about: str) -> None
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters["latex"] = Tex
     text = environment.get_template("table.tex.j2").render(tables=list(tables), about=about)
     with atomic_file(output) as path:
         path.write_text(text, encoding="utf-8")
@@ -290,13 +262,16 @@ def _main(rows: pd.DataFrame, columns: Sequence[Column], caption: Tex, name: str
         groups: dict[str, list[Sequence[str]]] = {}
         for (model, *_), pairing in rows.groupby(["model", "regime", "denoiser"], sort=False):
             groups.setdefault(str(model), []).extend(_main_lines(pairing, fixed, noisy, shown))
-        spans = [(Tex.fill(r"$\sigma = {sigma}$", sigma=f"{sigma:g}"), len(noisy)) for sigma in shown]
+        spans = []
+        for number, sigma in enumerate(shown):
+            first = len(fixed) + number * len(noisy) + 1
+            spans.append((Tex(rf"$\sigma = {sigma:g}$"), first, first + len(noisy) - 1))
         table = Table(
             caption,
             label=name if not start else f"{name}-{start // ACROSS + 1}s",
             columns=[*fixed, *(noisy * len(shown))],
             groups=groups,
-            spans=[("", len(fixed)), *spans],
+            spans=spans,
         )
         yield from fitted(table, step=2)
 

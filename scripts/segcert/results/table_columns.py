@@ -57,7 +57,7 @@ class Column:
     @property
     def text(self) -> bool:
         """True for text, which is aligned to the left."""
-        return self.style in ("text", "regime", "measured")
+        return self.style in ("text", "regime", "measured", "decided")
 
 
 METRICS = (
