@@ -16,7 +16,7 @@ from segcert.report.style import COLORS, MODEL_DASHES, MODEL_MARKERS, PAGE, Draw
 from segcert.results.labels import TRAINED, describe_pairing
 from segcert.results.tables import error_bars
 
-METRICS = {"certified_dice": "certified Dice", "abstain": "share of pixels that abstain"}
+METRICS = {"certified_dice": "certified Dice", "abstain": "share of abstaining pixels"}
 
 
 def certified_dice_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
@@ -182,9 +182,6 @@ def _named(pairings: dict[tuple[str, str], tuple[str, str]]) -> str:
     return "\n".join(f"{names}: {pairing}" for pairing, names in named.items())
 
 
-RADIUS_METRICS = {"certified_dice": "certified Dice", "abstain": "share that abstains"}
-
-
 def radius_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
     """Draw certified Dice and abstention at each radius from tables/radii.csv, a row of panels per data set and model.
 
@@ -193,8 +190,8 @@ def radius_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
     """
     sigmas = sorted(table["sigma"].unique())
     groups = list(table.groupby(["dataset", "model"], sort=False))
-    columns = list(itertools.product(RADIUS_METRICS, sigmas))
-    below = len(RADIUS_METRICS) if layout.narrow else 1  # rows of a data set and model
+    columns = list(itertools.product(METRICS, sigmas))
+    below = len(METRICS) if layout.narrow else 1  # rows of a data set and model
     pairings = len(table[["regime", "denoiser"]].drop_duplicates())
     width, height = max(7.2, 2.1 * len(columns)), 2.4 * len(groups) + 0.6
     figure = layout.figure(width, height, 1.2 * below * len(groups), pairings)
@@ -208,7 +205,7 @@ def radius_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
             _draw_radius(panel, rows, metric)
             panel.set_title(f"sigma {sigma:g}", fontsize="medium")
             if sigma == sigmas[0]:
-                panel.set_ylabel(layout.label(RADIUS_METRICS[metric]))
+                panel.set_ylabel(layout.label(METRICS[metric]))
             if panel is panels[0]:
                 panel.set_title(f"{dataset}, {model}\n", loc="left", fontweight="bold", fontsize="medium")
     for panel in axes[-1]:
@@ -233,7 +230,7 @@ def _draw_radius(panel: Axes, rows: pd.DataFrame, metric: str) -> None:
 
 
 DENOISER_LINES = {
-    "noisy": {"color": "#A3ACB5", "linestyle": ":", "marker": "x", "label": "noisy, as it is"},
+    "noisy": {"color": "#A3ACB5", "linestyle": ":", "marker": "x", "label": "noisy, not denoised"},
     "nl_means": {"color": "#E69F00", "linestyle": "--", "marker": "^", "label": "non-local means"},
     "wavelet": {"color": "#009E73", "linestyle": "--", "marker": "s", "label": "wavelets (BayesShrink)"},
     "ddpm": {"color": "#0072B2", "linestyle": "-", "marker": "o", "label": "the denoiser"},

@@ -62,7 +62,7 @@ def stage_figure(table: pd.DataFrame) -> Figure:
     names = [f"{row['rule']} ({row['jobs']})" for row in table.to_dict("records")]
     seconds.set_yticks(places, names)
     seconds.set_ylim(len(table) - 0.4, -0.6)  # the first is on top
-    seconds.set_xlabel("seconds of wall time")
+    seconds.set_xlabel("wall time (seconds)")
     seconds.legend(frameon=False, fontsize="small", loc="lower right")
     memory.barh(places, table["peak_memory_mib"], color="#E69F00")
     memory.set_xlabel("peak memory of a job (MiB)")

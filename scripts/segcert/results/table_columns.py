@@ -135,7 +135,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
     ),
     "pairings": (
         *PAIRING,
-        Column("baseline", "baseline: trained", "regime"),
+        Column("baseline", "baseline trained", "regime"),
         IMAGES,
         replace(DIFFERENCE, title="difference in certified Dice", latex="difference"),
     ),
@@ -153,7 +153,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
     ),
     "attacks": (
         *PAIRING,
-        Column("factor", "times the radius", "level", latex=r"$\times$ radius"),
+        Column("factor", "multiple of the radius", "level", latex=r"$\times$ radius"),
         IMAGES,
         Column("certified", "certified pixels", "whole", latex="certified"),
         Column("changed", "changed", "whole"),
@@ -186,10 +186,10 @@ TABLES: dict[str, tuple[Column, ...]] = {
     "stages": (
         Column("rule", "rule", "text"),
         Column("jobs", "jobs", "whole"),
-        Column("measured", "measured here", "whole"),
-        Column("seconds", "seconds in all", decimals=1),
+        Column("measured", "benchmarked", "whole"),
+        Column("seconds", "total seconds", decimals=1),
         Column("longest", "longest job (s)", decimals=1),
-        Column("cpu_seconds", "seconds of processor", decimals=1),
+        Column("cpu_seconds", "CPU seconds", decimals=1),
         Column("peak_memory_mib", "peak memory (MiB)", "whole"),
     ),
 }
