@@ -16,7 +16,7 @@ from segcert.report.style import COLORS, MODEL_DASHES, MODEL_MARKERS, PAGE, Draw
 from segcert.results.labels import TRAINED, describe_pairing
 from segcert.results.tables import error_bars
 
-METRICS = {"certified_dice": "certified Dice", "abstain": "share of abstaining pixels"}
+METRICS = {"certified_dice": "certified Dice", "abstain": "abstention (share)"}
 
 
 def certified_dice_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:

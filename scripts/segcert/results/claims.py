@@ -137,8 +137,8 @@ CLAIMS = {
         less=Value("abstain", "clean", "alone"),
     ),
     "no_worse_than_noise_trained": Claim(
-        "Behind the denoiser, a network trained on clean images has at least the certified Dice of a noise-trained one "
-        "without a denoiser (tested without a margin: the interval must not reach below zero).",
+        "Behind the denoiser, clean training gives at least the certified Dice of noise training without a denoiser "
+        "(tested without a margin: the interval must not reach below zero).",
         OURS,
         0,
         "certified Dice trained on clean images, behind the denoiser, less trained with noise, no denoiser",
@@ -154,8 +154,7 @@ CLAIMS = {
         between_sigmas=True,
     ),
     "tuning_raises": Claim(
-        "Behind the denoiser, a network tuned on denoised images has a higher certified Dice than one trained on clean "
-        "images.",
+        "Behind the denoiser, tuning on denoised images gives a higher certified Dice than training on clean images.",
         OURS,
         1,
         "certified Dice behind the denoiser, tuned on denoised images, less trained on clean ones",
