@@ -117,7 +117,7 @@ def summarise(dataset: PreparedDataset) -> DataSummary:
     percent = {name: 100 * counts / counts.sum() for name, counts in areas.items()}
     ranges = {}
     for class_id, title in list(enumerate(dataset.about["classes"]))[1:]:
-        found = [float(of_image[class_id]) for of_image in percent.values() if of_image[class_id]]
+        found = [float(shares[class_id]) for shares in percent.values() if shares[class_id]]
         ranges[title] = (min(found, default=0.0), max(found, default=0.0))
     sizes = sorted({(row.height, row.width) for row in rows.values()}, key=lambda size: (size[0] * size[1], size))
     splits_of_group = collections.Counter(group for group, _ in {(row.group, row.split) for row in rows.values()})
@@ -129,7 +129,7 @@ def summarise(dataset: PreparedDataset) -> DataSummary:
         shared_groups=sum(splits > 1 for splits in splits_of_group.values()),
         sizes=tuple(dict.fromkeys((sizes[0], sizes[-1]))),
         left_out=left_out,
-        splits={split: _of_split(dataset, dataset.names(split), percent, ranges) for split in SPLITS},
+        splits={split: _summarise_split(dataset, dataset.names(split), percent, ranges) for split in SPLITS},
         ranges=ranges,
     )
 
@@ -151,7 +151,7 @@ def read_manifests(paths: Iterable[str | Path]) -> dict[str, dict[str, Any]]:
     return {manifest.dataset: manifest.model_dump() for manifest in manifests}
 
 
-def _of_split(
+def _summarise_split(
     dataset: PreparedDataset,
     names: Sequence[str],
     percent: Mapping[str, npt.NDArray[np.float64]],

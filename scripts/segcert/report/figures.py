@@ -196,9 +196,9 @@ def radius_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
     width, height = max(7.2, 2.1 * len(columns)), 2.4 * len(groups) + 0.6
     figure = layout.figure(width, height, 1.2 * below * len(groups), pairings)
     axes = figure.subplots(below * len(groups), len(columns) // below, squeeze=False, sharey=True)
-    for panels, ((dataset, model), of_model) in zip(axes.reshape(len(groups), -1), groups, strict=True):
+    for panels, ((dataset, model), model_rows) in zip(axes.reshape(len(groups), -1), groups, strict=True):
         for panel, (metric, sigma) in zip(panels, columns, strict=True):
-            rows = of_model[of_model["sigma"] == sigma]
+            rows = model_rows[model_rows["sigma"] == sigma]
             if rows.empty:
                 panel.set_axis_off()
                 continue
@@ -247,9 +247,9 @@ def denoiser_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
     axes = figure.subplots(len(datasets), len(SCORES), squeeze=False)
     sigmas = sorted(table["sigma"].unique())
     for row, dataset in zip(axes, datasets, strict=True):
-        of_dataset = table[table["dataset"] == dataset].sort_values("sigma")
+        dataset_rows = table[table["dataset"] == dataset].sort_values("sigma")
         for panel, (score, name) in zip(row, SCORES.items(), strict=True):
-            for method, scores in of_dataset.groupby("method", sort=False):
+            for method, scores in dataset_rows.groupby("method", sort=False):
                 panel.plot(scores["sigma"], scores[score], **DENOISER_LINES[str(method)])
             panel.set(title=dataset, xlabel="sigma (pixels in [0, 1])", ylabel=name)
             panel.set_xticks(sigmas, [f"{sigma:g}" for sigma in sigmas])
@@ -298,13 +298,13 @@ def training_figure(histories: Mapping[str, Histories], layout: Layout = PAGE) -
     entries = max(len(each.segmenters) + len(each.denoisers) for each in histories.values())
     figure = layout.figure(2.7 * columns, 2.5 * rows + 0.6, rows, entries)
     axes = figure.subplots(rows, columns, squeeze=False)
-    for row, (dataset, of_dataset) in zip(axes.reshape(len(histories), -1), histories.items(), strict=True):
+    for row, (dataset, networks) in zip(axes.reshape(len(histories), -1), histories.items(), strict=True):
         row[0].set_title(dataset, loc="left")
         for panels, kind in zip(row.reshape(-1, 2), learned, strict=True):
             if kind == "segmenters":
-                _segmenters(list(panels), of_dataset.segmenters)
+                _segmenters(list(panels), networks.segmenters)
             else:
-                _denoisers(list(panels), of_dataset.denoisers)
+                _denoisers(list(panels), networks.denoisers)
     for panel in figure.axes:
         panel.set_ylabel(layout.label(panel.get_ylabel()))
     shared_legend(figure)

@@ -141,9 +141,9 @@ def fitted(table: Table, step: int = 1) -> list[Table]:
     most = page // step * step
     pages: list[dict[str, Sequence[Sequence[str]]]] = []
     used = page
-    for title, of_title in table.groups.items():
-        for start in range(0, len(of_title), most):
-            lines = of_title[start : start + most]
+    for title, group in table.groups.items():
+        for start in range(0, len(group), most):
+            lines = group[start : start + most]
             if used + len(lines) > page or title in pages[-1]:
                 pages.append({})
                 used = 0
@@ -206,8 +206,8 @@ def latex_tables(name: str, table: pd.DataFrame, main: pd.DataFrame, titles: Map
             floats += _main(rows, columns, caption, named)
             continue
         groups = {}
-        for model, of_model in rows.groupby("model", sort=False) if "model" in rows else [("", rows)]:
-            groups[str(model)] = [[FORM.cell(row, column) for column in columns] for row in records(of_model)]
+        for model, model_rows in rows.groupby("model", sort=False) if "model" in rows else [("", rows)]:
+            groups[str(model)] = [[FORM.cell(row, column) for column in columns] for row in records(model_rows)]
         floats += fitted(Table(caption, named, columns, groups))
     return floats
 

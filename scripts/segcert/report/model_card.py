@@ -59,7 +59,7 @@ def segmenter_card(
         config=config,
         weights=weights.name,
         digest=file_digest(weights),
-        parameters=None if "program" in config else parameters_of(weights),
+        parameters=None if "program" in config else count_parameters(weights),
         settings=settings,
         tuning=tuning,
         validations=best_and_last(history) if history.exists() else None,
@@ -103,7 +103,7 @@ def best_and_last(history: Path) -> tuple[Validation, Validation]:
     return max(validations, key=lambda each: (not math.isnan(each.score), each.score)), validations[-1]
 
 
-def parameters_of(weights: str | Path) -> int:
+def count_parameters(weights: str | Path) -> int:
     """Count the parameters in a safetensors file, without running statistics."""
     with safe_open(weights, framework="numpy") as file:
         names = [name for name in sorted(file.keys()) if not name.endswith(STATISTICS)]
@@ -119,7 +119,7 @@ def _denoiser(folder: Path) -> dict[str, Any]:
         "unet": _json(folder / "unet/config.json"),
         "scheduler": _json(folder / "scheduler/scheduler_config.json"),
         "digest": file_digest(weights),
-        "parameters": parameters_of(weights),
+        "parameters": count_parameters(weights),
     }
 
 

@@ -70,11 +70,11 @@ def _full(main: pd.DataFrame, sigmas: Sequence[float]) -> Condensed:
     dice, *noisy = columns  # the first is that of the network without noise, which is the same at each sigma
     names = [key for key in ("dataset", "model") if main[key].nunique() > 1]
     rows = []
-    for _, of_pairing in main.groupby(PAIRING, sort=False):
-        first = records(of_pairing)[0]
+    for _, pairing_rows in main.groupby(PAIRING, sort=False):
+        first = records(pairing_rows)[0]
         cells = [*(shorten(first[name]) for name in names), REGIMES[first["regime"]], first["denoiser"]]
         cells.append(FORM.cell(first, dice))
-        rows.append(cells + across(of_pairing, noisy, sigmas, FORM.cell, MISSING))
+        rows.append(cells + across(pairing_rows, noisy, sigmas, FORM.cell, MISSING))
     heads = ["data set" if name == "dataset" else name for name in names]
     heads += ["trained", "denoiser", dice.title, *([column.title for column in noisy] * len(sigmas))]
     return Condensed(
@@ -154,20 +154,20 @@ def measured_table(measurements: pd.DataFrame, main: pd.DataFrame) -> Condensed:
     """Return certified intervals per noise level, for the pairing of each data set with the highest certified Dice."""
     means = main.groupby(PAIRING, sort=False)["certified_dice"].mean()
     best = {key[0]: key for key in means.sort_values(kind="stable").dropna().index}
-    of_best = [best.get(row[0]) == row for row in measurements[PAIRING].itertuples(index=False, name=None)]
-    chosen = measurements[pd.Series(of_best, index=measurements.index, dtype=bool)]
+    is_best = [best.get(row[0]) == row for row in measurements[PAIRING].itertuples(index=False, name=None)]
+    chosen = measurements[pd.Series(is_best, index=measurements.index, dtype=bool)]
     sigmas = list(chosen["sigma"].drop_duplicates())[:FULL_SIGMAS]
     groups = list(chosen.groupby(["dataset", "measurement"], sort=False))
     order = list(main["dataset"].drop_duplicates())
     shown = sorted(_in_turn(groups)[:MEASURED], key=lambda group: order.index(group[0][0]))
     name, truth, interval = shown_columns("measurements", PDF, weaker=False)
     rows = []
-    for (dataset, _), of_both in shown:
-        first = records(of_both)[0]
+    for (dataset, _), measured in shown:
+        first = records(measured)[0]
         _, model, regime, denoiser = best[dataset]
         cells = [shorten(dataset), f"{shorten(model)}, {REGIMES[regime]}, {denoiser}"]
         cells += [FORM.cell(first, name), FORM.cell(first, truth)]
-        rows.append(cells + across(of_both, [interval], sigmas, FORM.cell, MISSING))
+        rows.append(cells + across(measured, [interval], sigmas, FORM.cell, MISSING))
     left_out = open_ends = ""
     if len(groups) > len(shown):
         left_out = f" {len(groups) - len(shown)} of {len(groups)} measurements are left out."

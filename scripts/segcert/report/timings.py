@@ -29,7 +29,7 @@ def read_jobs(records: Iterable[Mapping[str, Any]], benchmarks: Mapping[str, str
             continue
         rule = record["rule"]
         file = Path(benchmarks[rule].format(**record["wildcards"])) if rule in benchmarks else None
-        rows.append({"rule": rule, **_of_job(record, _read_benchmark(file))})
+        rows.append({"rule": rule, **_job_row(record, _read_benchmark(file))})
     return pd.DataFrame(rows, columns=["rule", "measured", "seconds", "cpu_seconds", "peak_memory_mib"])
 
 
@@ -72,7 +72,7 @@ def stage_figure(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def _of_job(record: Mapping[str, Any], measured: "pd.Series[float] | None") -> dict[str, Any]:
+def _job_row(record: Mapping[str, Any], measured: "pd.Series[float] | None") -> dict[str, Any]:
     peak, seconds = float(record["peak_memory_mib"]), float(record["seconds"])
     if measured is None or not seconds - 1 <= measured["s"] <= OVERHEAD + STRETCH * seconds:
         return {"measured": False, "seconds": seconds, "cpu_seconds": None, "peak_memory_mib": peak}

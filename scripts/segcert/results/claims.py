@@ -181,16 +181,16 @@ def claim_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
     models = {key: ModelOfRun(group, behind) for key, group in rows.groupby(["dataset", "model"], sort=False)}
     made = []
     for slug, claim in CLAIMS.items():
-        for (dataset, model), of_run in models.items():
-            about = {"claim": slug, "dataset": dataset, "model": model, "denoiser": behind or "none"}
+        for (dataset, name), model in models.items():
+            about = {"claim": slug, "dataset": dataset, "model": name, "denoiser": behind or "none"}
             about["compared"] = claim.compared
-            missing = of_run.missing(claim.needs)
-            if not missing and claim.between_sigmas and len(of_run.sigmas) < 2:
+            missing = model.missing(claim.needs)
+            if not missing and claim.between_sigmas and len(model.sigmas) < 2:
                 missing = "this run has one sigma only"
             if missing:
                 made.append({**about, "images": 0, "verdict": OPEN, "why": missing})
                 continue
-            made += [about | tested for tested in _tested(claim, of_run, resamples)]
+            made += [about | tested for tested in _tested(claim, model, resamples)]
     return pd.DataFrame(made, columns=COLUMNS)
 
 

@@ -62,7 +62,9 @@ def read_results(
         fits = column.dtype.kind in "biuf" if name in numbers else all(type(each) is str for each in column)
         if not fits:
             kind = "numbers" if name in numbers else "text"
-            raise ResultsError(f"{path}: `{name}`: found {column.dtype}; expected {kind}. Run snakemake --force {path}")
+            raise ResultsError(
+                f"{path}: `{name}`: found {column.dtype}; expected {kind} in every row. Run snakemake --force {path}"
+            )
     return results
 
 
@@ -97,7 +99,7 @@ def main_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
 
     Each metric has its 95% bootstrap interval over images in the columns <metric>_low and <metric>_high.
     """
-    keys, numbers = [*MODEL, *SETTINGS, "image"], [*_metrics_of(rows), "extended"]
+    keys, numbers = [*MODEL, *SETTINGS, "image"], [*_available_metrics(rows), "extended"]
     per_image = rows.groupby(keys, sort=False, as_index=False, dropna=False)[numbers].mean()
     return _summarise(per_image, MODEL, resamples)
 
@@ -203,10 +205,10 @@ def _summarise(rows: pd.DataFrame, keys: Sequence[str], resamples: int) -> pd.Da
     """Return the metrics by `keys` and settings of the certificates; `extended` is True if any of them was extended."""
     keys = [*keys, *SETTINGS]
     extended = rows.groupby(keys, sort=False, dropna=False)["extended"].any().to_numpy(bool)
-    return _means(rows, keys, _metrics_of(rows), resamples).assign(extended=extended)
+    return _means(rows, keys, _available_metrics(rows), resamples).assign(extended=extended)
 
 
-def _metrics_of(rows: pd.DataFrame) -> list[str]:
+def _available_metrics(rows: pd.DataFrame) -> list[str]:
     """Return the metrics that rows have: results of an older version may lack one."""
     return [metric for metric in METRICS if metric in rows]
 

@@ -19,8 +19,8 @@ from segcert.report.model_card import (
     Validation,
     adm_card,
     best_and_last,
+    count_parameters,
     denoiser_card,
-    parameters_of,
     segmenter_card,
 )
 
@@ -76,7 +76,7 @@ def test_the_card_of_a_segmenter_has_digests_and_numbers(tmp_path, index):
     assert "5 for training, 2 for validation, 3 for testing" in card
     parameters = sum(parameter.numel() for parameter in model.parameters())
     assert f"{parameters:,}" in card
-    assert parameters_of(tmp_path / "unet-noise/model.safetensors") == parameters
+    assert count_parameters(tmp_path / "unet-noise/model.safetensors") == parameters
     assert "| best (kept) | 200 | 0.8765 |" in card
     assert "| last | 300 | 0.85 |" in card
     assert "uniformly from 0 to 0.75" in card
