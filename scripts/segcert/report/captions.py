@@ -111,10 +111,10 @@ INTERVALS = "Brackets contain 95% bootstrap intervals over images."
 TABLES = {
     "main": "Dice, certified Dice and abstention of each model: means over test images, and over classes within an "
     f"image. {INTERVALS}",
-    "classes": f"Each structure alone: means over test images. {INTERVALS} Areas are in pixels; the area without an "
-    "interval is that of the ground truth.",
-    "pairings": "Certified Dice of each pairing of training and denoiser, minus that of the baseline on the same "
-    "images. Brackets contain 95% intervals from a paired bootstrap over images. The baseline is the segmenter trained "
+    "classes": f"Each structure alone: means over test images. {INTERVALS} Areas are in pixels; the first area is that "
+    "of the ground truth.",
+    "pairings": "Certified Dice of each pairing of training and denoiser, minus that of the baseline: means over the "
+    "same images, and over classes within an image. Brackets contain 95% intervals from a paired bootstrap over images. The baseline is the segmenter trained "
     "with noise, without a denoiser; if the run has none, the one that its column names.",
     "measurements": "Certified intervals of values measured on the mask, such as areas, by median smoothing: means "
     "over test images. Each bounds the median over noisy copies under any change within the radius, not a single "
@@ -124,8 +124,8 @@ TABLES = {
     "unbounded if it is open at an end.",
     "attacks": "Certified pixels of the attacked images, under projected gradient descent on the smoothed model at "
     "multiples of the certified radius. Up to a factor of 1, a refuted pixel is an error that alpha must cover; "
-    "outside the radius nothing is promised. Changed pixels lost the majority of fresh noisy copies, which happens by "
-    "chance near one half. Refuted pixels lost it beyond doubt (binomial test, family-wise error 0.001).",
+    "outside the radius nothing is promised. Changed pixels lost the majority of fresh noisy copies, which chance "
+    "alone can do if a vote is close. Refuted pixels lost it beyond doubt (binomial test, family-wise error 0.001).",
     "denoisers": "PSNR and SSIM of noisy and denoised validation images, clipped to [0, 1]: means over images. Higher "
     "values mean better restored images; ddpm is the denoiser that was trained for this run.",
     "budget": "Certified Dice, abstention and certified area that other numbers of draws would give, by method. This "
@@ -135,7 +135,7 @@ TABLES = {
     f"radius. {INTERVALS}",
     "claims": "Claims of the paper and of this project, tested on this run: mean differences on the same images, with "
     "95% intervals from a paired bootstrap. A claim holds if its whole interval lies on the claimed side of zero, and "
-    "does not hold if it lies on the other. In between, nothing can be said; a claim is not tested if the run lacks a "
+    "does not hold if it lies on the other. In between, it cannot be said. A claim is not tested if the run lacks a "
     "model or noise level that it needs. Intervals are not corrected for their number.",
     "costs": "Certified Dice and its cost: network evaluations per draw, and GFLOP per draw and per image of n0 + n "
     f"draws. {INTERVALS} GFLOP are 10^9 operations of convolutions and matrix products.",
@@ -148,8 +148,8 @@ STRICT = {
     "classes": "The certified area bounds the area in the smoothed model's segmentation: from its certified pixels to "
     "those plus all abstained pixels. It is not the certified interval among the measurements, which bounds the median "
     "area over noisy copies.",
-    "measurements": "The certified area in the table of classes is another bound: on the area in the smoothed model's "
-    "segmentation.",
+    "measurements": "These intervals differ from the certified area in the table of classes, which bounds the smoothed "
+    "model's segmentation pixel by pixel.",
 }
 ADDED = ("captions", "certified")  # keys of `for_captions`
 

@@ -27,7 +27,7 @@ def rendered(name, **settings):
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_a_caption_has_at_least_two_sentences_of_at_most_25_words(name):
-    sentences = re.split(r"(?<=[.:;]) ", TEXTS[name])
+    sentences = re.split(r"(?<=\.) (?=[A-Z])", TEXTS[name])
     assert len(sentences) > 1
     for sentence in sentences:
         assert len(sentence.split()) <= 25, sentence
