@@ -10,7 +10,7 @@ import pandas as pd
 from segcert.results.bootstrap import DIFFERENCE, paired_difference
 from segcert.results.labels import BEHIND
 
-PAPER, OURS = "Laousy et al. 2023", "ours"
+PAPER, OURS = "Laousy et al. 2023", "this project"
 HOLDS, FAILS, OPEN = "holds", "does not hold", "cannot be said"
 NOT_TESTED = "not tested"  # shown in place of OPEN where a claim lacks a model or a noise level
 KEYS = ["claim", "dataset", "model", "denoiser", "sigma_low", "sigma"]
