@@ -99,7 +99,7 @@ rule score_denoisers:
     conda:
         software("networks")
     resources:
-        **needs(ASKED.memory_of(*ASKED.diffusion), minutes=240, gpu=GPUS_OF_A_JOB),
+        **needs(max(map(ASKED.memory, CONFIG.denoisers)), minutes=240, gpu=GPUS_OF_A_JOB),
     params:
         **tracked("score_denoisers"),
         denoisers=chosen(ASKED.denoiser_folders),
@@ -123,7 +123,7 @@ rule measure_costs:
     conda:
         software("networks")
     resources:
-        **needs(ASKED.memory_of(*ASKED.diffusion), minutes=240, gpu=GPUS_OF_A_JOB),
+        **needs(max(map(ASKED.memory, CONFIG.denoisers)), minutes=240, gpu=GPUS_OF_A_JOB),
     params:
         **tracked("measure_costs", *modules_of(*CONFIG.models)),
         pairings=chosen(ASKED.paired_folders),

@@ -113,7 +113,7 @@ rule import_adm:
     conda:
         software("networks")
     resources:
-        **needs(ASKED.memory_of("adm256"), minutes=240),
+        **needs(ASKED.memory("adm256"), minutes=240),
     params:
         **tracked("import_adm"),
         checkpoint="data/raw/adm256/256x256_diffusion_uncond.pt",

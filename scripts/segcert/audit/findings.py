@@ -83,7 +83,7 @@ def other_code(job: Job) -> Finding | None:
             continue
         if not (library / name).exists() or CodeFile.read(library / name).digest != digest:
             words = f"`{job.name}` ran with another {name} than is here, so it was not done again"
-            return Finding(next(iter(job.outputs)), words, broken=False)
+            return Finding(job.output, words, broken=False)
     return None
 
 

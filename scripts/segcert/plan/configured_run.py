@@ -233,17 +233,13 @@ class ConfiguredRun:
         """Network calls of a draw with a denoiser in front, or without one."""
         return 1 if denoiser == "none" else self.config.denoising_steps
 
-    def memory_of(self, *denoisers: str) -> int:
-        """MiB of memory that a segmenter needs with any of these denoisers in front."""
-        return 12000 if "adm256" in denoisers else 4000
-
     def memory(self, denoiser: str) -> int:
-        """MiB of memory that a segmenter needs with a denoiser in front."""
-        return self.memory_of(denoiser)
+        """MiB of memory that a job needs for a segmenter and the denoiser in front of it."""
+        return 12000 if denoiser == "adm256" else 4000
 
     def memory_of_tuning(self, regime: str) -> int:
-        """MiB of memory that a training needs; in the regime `denoised` the denoiser is there, too."""
-        return self.memory_of(*(self.diffusion[:1] if regime == "denoised" else []))
+        """MiB of memory that a training needs; in the regime `denoised` it loads the denoiser too."""
+        return self.memory(self.diffusion[0] if regime == "denoised" else "none")
 
     def paired_folders(self, dataset: str) -> list[list[list[str | None]]]:
         """Each pairing, and the folders of its segmenter and its denoiser."""

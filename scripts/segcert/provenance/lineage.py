@@ -48,6 +48,11 @@ class Job:
         outputs: dict[str, str] = self.record["outputs"]
         return outputs
 
+    @property
+    def output(self) -> str:
+        """The first of its declared outputs, which names it."""
+        return next(iter(self.outputs))
+
     @functools.cached_property
     def holds(self) -> dict[str, str]:
         """SHA-256 of what it made or found beside its declared outputs (images and masks, archives), by path."""

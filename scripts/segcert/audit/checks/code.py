@@ -18,7 +18,7 @@ def check_code(evidence: Evidence) -> Findings:
     """The code that a job names is the code that its digest stands for, and that its commit holds."""
     history = History(evidence)
     for job in evidence.lineage.jobs:
-        record, output = job.record, next(iter(job.outputs))
+        record, output = job.record, job.output
         commit = record["git"]["commit"]
         if value_digest(record["code"]) != record["params"].get("code"):
             yield Finding(output, f"the code in the run record of `{job.name}` is not what its digest stands for")
@@ -47,7 +47,7 @@ def check_environment(evidence: Evidence) -> Findings:
     """
     history = History(evidence)
     for job in evidence.lineage.jobs:
-        record, output = job.record, next(iter(job.outputs))
+        record, output = job.record, job.output
         if value_digest(record["environment"]) != record["params"].get("environment"):
             yield Finding(output, f"the packages in the record of `{job.name}` are not what their digest stands for")
             continue

@@ -46,7 +46,7 @@ def _left_over(lineage: Lineage) -> list[str]:
         name = path.relative_to(lineage.root).as_posix()
         if path.is_file() and not path.name.startswith(".") and name not in made and not name.endswith(SUFFIX):
             unknown.append(name)
-    return [*(next(iter(job.outputs)) for job in lineage.beside), *sorted(unknown)]
+    return [*(job.output for job in lineage.beside), *sorted(unknown)]
 
 
 def _link(evidence: Evidence, job: Job, path: str, sha256: str) -> Finding | None:
@@ -54,7 +54,7 @@ def _link(evidence: Evidence, job: Job, path: str, sha256: str) -> Finding | Non
     if maker:
         made = (maker.outputs | maker.holds)[path]
         words = f"`{job.name}` read another {path} (SHA-256 {sha256}) than `{maker.name}` made ({made})"
-        return unless(made == sha256, next(iter(job.outputs)), f"{words}: it is stale, or a record was edited")
+        return unless(made == sha256, job.output, f"{words}: it is stale, or a record was edited")
     if path in evidence.made_by_jobs:
         return Finding(path, f"no run record says what made it, and `{job.name}` read it")
     found = evidence.digests.sha256(path)
