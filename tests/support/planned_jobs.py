@@ -1,6 +1,6 @@
 """Jobs of a phantom run as Snakemake plans them, without Snakemake."""
 
-from segcert.plan.jobs import JobGraph, Planned
+from segcert.plan.jobs import JobGraph, PlannedJob
 
 FOLDER = "models/segmenter/phantom/unet-clean"
 UNET = {"architecture": "unet", "arguments": {"in_channels": 1, "num_classes": 3, "width": 8, "depth": 3}}
@@ -10,7 +10,7 @@ TRAINING["precision"] = "float32"
 
 def job(rule, params, *, stale=True, **wildcards):
     wildcards = {"dataset": "phantom", **wildcards}
-    return Planned(rule, [], [], params, stale, [], [], False, False, False, [], wildcards)
+    return PlannedJob(rule, [], [], params, stale, [], [], False, False, False, [], wildcards)
 
 
 def phantom_graph(shards=1, stale=True, **config):

@@ -3,48 +3,71 @@
 import contextlib
 import io
 import json
+import re
 import string
 import time
 from argparse import Namespace
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from snakemake.api import SnakemakeApi
 from snakemake.cli import parse_args, parse_config
-from snakemake.common.configfile import load_configfile
+from snakemake.common import SNAKEFILE_CHOICES
 from snakemake.io import Mtime
 from snakemake.persistence.file import FilePersistence
 from snakemake.settings.enums import Quietness
 from snakemake.settings.types import ConfigSettings, DAGSettings, OutputSettings, ResourceSettings
 
-from segcert.plan.jobs import JobGraph, Planned
+from segcert.console.run_lines import without_frame
+from segcert.plan.jobs import JobGraph, PlannedJob
 from segcert.provenance.preparation import Preparation
 from segcert.report.captions import ADDED
 
 ANY_NUMBER = 1_000_000_000  # of cores, GPUs, MiB: a job gets what its rule asks for
 UNQUOTED = {*string.whitespace, *"'\"`$&;|<>(){}[]*?!#%:\\"}
-OF_A_MACHINE = ("gpu", "mem_mb")
+LIMITED_BY_MACHINE = ("gpu", "mem_mb")
+SAID_ALWAYS = re.compile(r"^(Using workflow specific profile|Config file) .*\n", re.MULTILINE)
 
 
 class PlanError(ValueError):
     """A plan that Snakemake cannot make; the message holds its words."""
 
 
-def read_plan(arguments: Sequence[str]) -> list[Planned]:
-    """The jobs of a plan in the order of the work, from arguments of the `snakemake` command. Raises PlanError.
+def read_plan(arguments: Sequence[str]) -> list[PlannedJob]:
+    """Return the jobs of a plan, each after the jobs that it reads from. Raises PlanError.
 
-    The profile of the checkout is read as the command reads it.
+    `arguments` are those of the `snakemake` command. The profile of the checkout is read as the command reads it.
     """
-    return _graph(arguments, gpus_elsewhere=False).jobs
+    return read_graph(arguments).jobs
 
 
 def read_graph(arguments: Sequence[str]) -> JobGraph:
-    """The plan for a machine with any number of GPUs, whatever this one has, unless the configuration says cpu.
+    """Return the jobs of a plan and the configuration, for the arguments of `read_plan`. Raises PlanError."""
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
+        _, args = parse_args(["--dry-run", *arguments])
+        _check_arguments(args)
+        with SnakemakeApi(OutputSettings(dryrun=True, quiet={Quietness.ALL})) as api:
+            try:
+                return _plan(api, args)
+            except Exception as error:
+                api.print_exception(error)
+                raise PlanError(without_frame(SAID_ALWAYS.sub("", said.getvalue())).strip()) from error
 
-    Raises PlanError.
-    """
-    return _graph(arguments, gpus_elsewhere=True)
+
+def _check_arguments(args: Namespace) -> None:
+    """Raise PlanError for arguments that Snakemake refuses with a traceback."""
+    if args.snakefile is None and not any(Path(name).exists() for name in SNAKEFILE_CHOICES):
+        above = [folder for folder in Path.cwd().parents if (folder / "Snakefile").exists()]
+        root = f"cd {above[0]}" if above else "cd to it"
+        raise PlanError(f"{Path.cwd()}: no Snakefile; commands run from the root of the checkout. Write first: {root}")
+    for path in args.configfile or []:
+        if not Path(path).is_file():
+            raise PlanError(f"--configfile: found {str(path)!r}, which is not a file; expected a configuration")
+    for change in args.config or []:
+        if change.startswith("n="):
+            raise PlanError(f"--config: found {change}; Snakemake takes no key of one letter. Write draws{change[1:]}")
 
 
 def require_plain_paths(*places: Path) -> None:
@@ -110,27 +133,12 @@ def _show_prepared(workflow: Any, checkout: Preparation) -> None:
             stored._incomplete_cache.add(mark)
 
 
-def _graph(arguments: Sequence[str], *, gpus_elsewhere: bool) -> JobGraph:
-    said = io.StringIO()
-    with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
-        _, args = parse_args(["--dry-run", *arguments])
-        with SnakemakeApi(OutputSettings(dryrun=True, quiet={Quietness.ALL})) as api:
-            try:
-                return _plan(api, args, gpus_elsewhere)
-            except Exception as error:
-                api.print_exception(error)
-                raise PlanError(f"snakemake cannot make a plan:\n{said.getvalue().strip()}") from error
-
-
-def _plan(api: SnakemakeApi, args: Namespace, gpus_elsewhere: bool) -> JobGraph:
-    config, resources = parse_config(args.config), {name: each.value for name, each in args.resources.items()}
-    if gpus_elsewhere:
-        resources |= dict.fromkeys(OF_A_MACHINE, ANY_NUMBER)
-        if _device(args, config) != "cpu":
-            config["device"] = "cuda"
+def _plan(api: SnakemakeApi, args: Namespace) -> JobGraph:
+    resources = {name: each.value for name, each in args.resources.items()}
+    resources |= dict.fromkeys(LIMITED_BY_MACHINE, ANY_NUMBER)
     workflow = api.workflow(
         resource_settings=ResourceSettings(cores=ANY_NUMBER, resources=resources),
-        config_settings=ConfigSettings(config=config, configfiles=args.configfile),
+        config_settings=ConfigSettings(config=parse_config(args.config), configfiles=args.configfile),
         snakefile=args.snakefile,
     )
     plan = workflow.dag(
@@ -152,15 +160,9 @@ def _name(job: Any) -> tuple[str, list[str]]:
     return job.rule.name, list(map(str, job.output))
 
 
-def _device(args: Namespace, config: Mapping[str, Any]) -> Any:
-    """The device that command line or configuration files ask for."""
-    files = [load_configfile(path).get("device") for path in args.configfile or []]
-    return config.get("device") or next(filter(None, reversed(files)), None)
-
-
-def _planned(dag: Any, job: Any) -> Planned:
+def _planned(dag: Any, job: Any) -> PlannedJob:
     reason, stale = dag.reason(job), dag.needrun(job)
-    return Planned(
+    return PlannedJob(
         rule=job.rule.name,
         outputs=list(map(str, job.output)),
         inputs=list(map(str, job.input)),

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from segcert.plan.jobs import Planned
+from segcert.plan.jobs import PlannedJob
 from segcert.plan.snakemake_plan import read_plan
 from segcert.provenance.digests import recall
 from segcert.provenance.preparation import Preparation
@@ -17,7 +17,7 @@ SHA256_DIGITS = 64
 
 def status(arguments: Sequence[str]) -> str:
     """What `snakemake` with these arguments would run again, and why; a block per stage. Raises PlanError."""
-    stages: dict[str, list[Planned]] = collections.defaultdict(list)
+    stages: dict[str, list[PlannedJob]] = collections.defaultdict(list)
     for job in read_plan(arguments):
         stages[job.rule].append(job)
     checkout, lines = Preparation().look(), []
@@ -38,7 +38,7 @@ def status(arguments: Sequence[str]) -> str:
     return "\n".join(["Stale:", *lines, "", f"Up to date: {', '.join(fresh) or 'nothing'}", *warning])
 
 
-def _reasons(job: Planned, checkout: Preparation) -> Iterator[str]:
+def _reasons(job: PlannedJob, checkout: Preparation) -> Iterator[str]:
     """Why a job would run; where it only follows from others, which."""
     own = list(_own_reasons(job, checkout))
     yield from own
@@ -46,7 +46,7 @@ def _reasons(job: Planned, checkout: Preparation) -> Iterator[str]:
         yield f"follows from {', '.join(job.follows)}" if job.follows else "runs whenever it is asked for"
 
 
-def _own_reasons(job: Planned, checkout: Preparation) -> Iterator[str]:
+def _own_reasons(job: PlannedJob, checkout: Preparation) -> Iterator[str]:
     record = checkout.record(job.outputs[0]) if job.outputs else {}
     if job.incomplete:
         yield "was interrupted"
