@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from segcert.audit.audit import audit
-from segcert.audit.page import figure_of
+from segcert.audit.page import audit_figure
 from segcert.certification.certificate import ABSTAIN, certified_radius, radius_in_gray_levels
 from segcert.data.dataset import PreparedDataset
 from segcert.report.gallery import paint
@@ -26,7 +26,7 @@ SQUARE = slice(28, 36)
 def main(phantom: str, montgomery: str) -> None:
     """The lineage and the first example of the gallery of the phantom; the curve (numbers only) of Montgomery."""
     IMAGES.mkdir(exist_ok=True)
-    save_figure(figure_of(audit("phantom", Path(phantom).parents[1])), IMAGES / "phantom_lineage.png")
+    save_figure(audit_figure(audit("phantom", Path(phantom).parents[1])), IMAGES / "phantom_lineage.png")
     with Image.open(IMAGES / "phantom_lineage.png") as lineage:
         lineage.convert("RGB").quantize(64).save(IMAGES / "phantom_lineage.png", optimize=True)
     shutil.copy(Path(montgomery, "figures/certified_dice.png"), IMAGES / "montgomery_certified_dice.png")

@@ -29,7 +29,7 @@ from segcert.networks.gpus import visible_gpus
 from segcert.plan.configured_run import DENOISER, SEGMENTER, ConfiguredRun, RunError
 from segcert.plan.snakemake_plan import PlanError, before_the_plan, require_plain_paths
 from segcert.provenance.code import code_files
-from segcert.provenance.digests import file_digest, remember
+from segcert.provenance.digests import file_digest, store_value
 from segcert.provenance.dvc import LinkError, refuse_links
 from segcert.provenance.environment import locked_environment
 from segcert.provenance.preparation import Preparation

@@ -22,7 +22,7 @@ def needs(mib=2000, minutes=15, **others):
 
 def known(value):
     """The digest of a value, which run records write out; a plan writes nothing."""
-    return remember(value, write=WRITES)
+    return store_value(value, write=WRITES)
 
 
 def tracked(script, *loaded):
@@ -53,7 +53,7 @@ def templates(*names):
 
 def disturbed(pattern, missing=False):
     """Files beside an output that changed since they were made, or with `missing` are gone: see `Preparation`."""
-    return lambda wildcards: CHECKOUT.disturbed(pattern.format(**wildcards), missing=missing)
+    return lambda wildcards: CHECKOUT.changed_extra_outputs(pattern.format(**wildcards), missing=missing)
 
 
 def software(group):

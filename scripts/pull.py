@@ -1,5 +1,5 @@
 from segcert.provenance.dvc import pull_from_remote
-from segcert.provenance.snakemake_metadata import unpack_trail
+from segcert.provenance.snakemake_metadata import restore_metadata
 
 pull_from_remote(snakemake.params.folders)
-unpack_trail()
+restore_metadata()

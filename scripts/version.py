@@ -1,12 +1,12 @@
 from segcert.provenance.dvc import add_to_dvc
-from segcert.provenance.snakemake_metadata import pack_trail
+from segcert.provenance.snakemake_metadata import pack_metadata
 from segcert.provenance.storage import rename, without_bucket
 
-companions = rename(snakemake)
-companions.unpack(snakemake.input)
+sidecars = rename(snakemake)
+sidecars.unpack(snakemake.input)
 if "results" in snakemake.params.folders:  # where the trail lies
-    if companions.copies:
-        pack_trail(translate=without_bucket(snakemake.config["bucket"], str(companions.copies)))
+    if sidecars.copies:
+        pack_metadata(translate=without_bucket(snakemake.config["bucket"], str(sidecars.copies)))
     else:
-        pack_trail()
+        pack_metadata()
 add_to_dvc(snakemake.params.folders)

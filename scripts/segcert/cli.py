@@ -199,18 +199,18 @@ def audit(
     """Check every link from the numbers of a report back to the archives; exit status 1 if one is broken."""
     from segcert.audit.audit import CHECKS, audit
     from segcert.audit.page import write_audit
-    from segcert.audit.text import audit_in_words
-    from segcert.provenance.snakemake_metadata import unpack_trail
+    from segcert.audit.text import audit_to_text
+    from segcert.provenance.snakemake_metadata import restore_metadata
 
-    unpack_trail()  # run records that were pulled
+    restore_metadata()  # run records that were pulled
     checks = CHECKS
     if replay:
-        from segcert.audit.checks.replay import drawn_again  # loads the networks
+        from segcert.audit.checks.replay import replay_check  # loads the networks
 
-        checks = CHECKS | drawn_again(replay, seed)
+        checks = CHECKS | replay_check(replay, seed)
     done = audit(run, checks=checks)
     page = write_audit(done)
-    _say(f"{audit_in_words(done)}\nThe page: {page}")
+    _say(audit_to_text(done, page))
     raise typer.Exit(not done.passed)
 
 
@@ -228,12 +228,12 @@ def trace(
     row: Annotated[str, typer.Argument(help="dataset/model/regime/denoiser/sigma")],
 ) -> None:
     """Show the way of a row of the report back to the archives: every job, file and digest that it rests on."""
-    from segcert.audit.text import way_of
+    from segcert.audit.text import trace_row
     from segcert.provenance.lineage import Lineage
-    from segcert.provenance.snakemake_metadata import unpack_trail
+    from segcert.provenance.snakemake_metadata import restore_metadata
 
-    unpack_trail()  # run records that were pulled
-    _say(way_of(Lineage.read(run), row))
+    restore_metadata()  # run records that were pulled
+    _say(trace_row(Lineage.read(run), row))
 
 
 @app.command()
@@ -256,9 +256,9 @@ def crate(
 ) -> None:
     """Pack a run as a Workflow Run RO-Crate: what was made, by what, when, from what."""
     from segcert.exchange.crate import write_crate
-    from segcert.provenance.snakemake_metadata import unpack_trail
+    from segcert.provenance.snakemake_metadata import restore_metadata
 
-    unpack_trail()  # run records that were pulled
+    restore_metadata()  # run records that were pulled
     _say(write_crate(run, out))
 
 
@@ -273,7 +273,7 @@ def diff(
     Exit status: 0 same, 1 different, 2 a run cannot be read. Another commit with the same code, and measured times, do
     not count. Run records are compared as they stand.
     """
-    from segcert.compare.numbers import moved_intervals, moved_metrics
+    from segcert.compare.numbers import changed_intervals, changed_metrics
     from segcert.compare.records import diff_records
     from segcert.compare.runs import CompareError, find_run
     from segcert.compare.text import to_json, to_text
@@ -281,7 +281,7 @@ def diff(
 
     try:
         runs = find_run(a), find_run(b)
-        records, metrics, intervals = diff_records(*runs), moved_metrics(*runs), moved_intervals(*runs)
+        records, metrics, intervals = diff_records(*runs), changed_metrics(*runs), changed_intervals(*runs)
     except (CompareError, LineageError) as error:
         _say(f"segcert: {error}", err=True)
         raise typer.Exit(2) from None

@@ -29,8 +29,8 @@ from segcert.networks.registry import load_segmenter
 from segcert.provenance.digests import file_digest
 from segcert.provenance.lineage import Lineage
 from segcert.provenance.records import RecordError, load_record
-from segcert.provenance.snakemake_metadata import unpack_trail
-from segcert.provenance.staleness import AstrayError, find_records
+from segcert.provenance.snakemake_metadata import restore_metadata
+from segcert.provenance.staleness import MisplacedRecordError, find_records
 from segcert.results.radius_rows import RadiusLevels, load_radii, save_radii
 from segcert.single_image.explain import explain
 from segcert.single_image.schema import DocumentError, read_certificate
@@ -213,7 +213,7 @@ def test_a_record_makes_nothing_outside_of_the_checkout(tmp_path, outside):
     path.write_text(json.dumps(record(outputs={"results/run/x.csv": "0" * 64, outside: "0" * 64})))
     ((found, error),) = find_records(tmp_path)
     assert found == path
-    assert isinstance(error, AstrayError)
+    assert isinstance(error, MisplacedRecordError)
     assert "outside of the checkout" in str(error)
 
 
@@ -228,7 +228,7 @@ def test_a_trail_of_others_writes_nothing_outside_of_the_checkout(tmp_path, capl
     (root / "results/.trail/evil.record.json").write_text("hostile")  # is records/../evil.record.json
     contents = {"../evil": [file_digest(outside), file_digest(packed), "snakemake/Li4vZXZpbA=="]}
     (root / "results/.trail/contents.json").write_text(json.dumps(contents))
-    assert unpack_trail(root) == []
+    assert restore_metadata(root) == []
     assert "outside of itself" in caplog.text
     assert not (tmp_path / "evil.record.json").exists()
 

@@ -10,7 +10,7 @@ from typing import Any
 from segcert.audit.checks.archives import check_archives
 from segcert.audit.checks.certificates import check_decisions
 from segcert.audit.checks.code import check_code, check_environment
-from segcert.audit.checks.dvc import check_pointers, check_trail
+from segcert.audit.checks.dvc import check_packed_records, check_pointers
 from segcert.audit.checks.files import check_files, check_indexes, check_links
 from segcert.audit.checks.settings import check_settings
 from segcert.audit.checks.tables import check_collection, check_page, check_tables
@@ -28,15 +28,15 @@ CHECKS: dict[str, Check] = {
     "records agree with git": check_code,
     "packages are those locked": check_environment,
     "pointers name the artifacts": check_pointers,
-    "records that travel agree": check_trail,
+    "records that travel agree": check_packed_records,
     "votes give the certificates": check_decisions,
     "certificates give the collection": check_collection,
     "the collection gives the tables": check_tables,
     "the page shows the tables": check_page,
 }
 # Of what is there only once the page is
-OF_THE_PAGE = (check_settings, check_pointers, check_trail, check_page)
-BEFORE_THE_PAGE = {title: check for title, check in CHECKS.items() if check not in OF_THE_PAGE}
+AFTER_THE_PAGE = (check_settings, check_pointers, check_packed_records, check_page)
+BEFORE_THE_PAGE = {title: check for title, check in CHECKS.items() if check not in AFTER_THE_PAGE}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,12 +105,12 @@ class Audit:
         return document
 
 
-def audit(run: str, root: str | Path = ".", checks: dict[str, Check] = CHECKS, of: Collection[str] = ()) -> Audit:
+def audit(run: str, root: str | Path = ".", checks: dict[str, Check] = CHECKS, files: Collection[str] = ()) -> Audit:
     """Audit a run of a checkout, or what some files `of` it rest on. Every file is read, no cache trusted.
 
     Raises LineageError if the run is not there.
     """
-    lineage = Lineage.read(run, root, of)
+    lineage = Lineage.read(run, root, files)
     evidence = Evidence(lineage, FreshDigests(lineage.root))
     outcomes = []
     for title, check in checks.items():

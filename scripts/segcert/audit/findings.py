@@ -10,9 +10,9 @@ import segcert
 from segcert.provenance.code import CodeFile
 from segcert.provenance.lineage import Job, Lineage
 from segcert.provenance.records import SUFFIX
-from segcert.provenance.snakemake_metadata import known_artifacts
 
 CHUNK = 2**20
+OTHER_CODE = "ran with code other than the code here, so their results were not checked again"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,12 +22,14 @@ class Finding:
     broken: a link of the chain does not hold. Otherwise a notice: what a reader of the numbers should know.
     error: the text of the error that the check met, if it met one. It stays out of what jobs write: code digests do
     not cover the wording of errors.
+    shared: the reason for a notice that many jobs may share. A terminal prints one line for all of them.
     """
 
     path: str
     message: str
     broken: bool = True
     error: str = ""
+    shared: str = ""
 
     @property
     def artifact(self) -> str:
@@ -40,7 +42,7 @@ class Finding:
         return f"{self.message} ({' '.join(self.error.split())})" if self.error else self.message
 
 
-def unless(fine: object, path: str, message: str, *, broken: bool = True) -> Finding | None:
+def finding_unless(fine: object, path: str, message: str, *, broken: bool = True) -> Finding | None:
     """Nothing if all is well, else a finding."""
     return None if fine else Finding(path, message, broken)
 
@@ -75,7 +77,7 @@ class FreshDigests:
         return sha256.hexdigest(), md5.hexdigest()
 
 
-def other_code(job: Job) -> Finding | None:
+def changed_code(job: Job) -> Finding | None:
     """A notice if the library at hand is not the code that a job ran, so that nothing can be made again by it."""
     library = Path(segcert.__file__).parents[1]
     for name, digest in job.record["code"].items():
@@ -83,11 +85,11 @@ def other_code(job: Job) -> Finding | None:
             continue
         if not (library / name).exists() or CodeFile.read(library / name).digest != digest:
             words = f"`{job.name}` ran with another {name} than is here, so it was not done again"
-            return Finding(job.output, words, broken=False)
+            return Finding(job.output, words, broken=False, shared=OTHER_CODE)
     return None
 
 
-def index_of(job: Job) -> str:
+def index_path(job: Job) -> str:
     """The index of the data set that a job read."""
     return next(path for path in job.inputs if path.endswith("/index.csv"))
 
@@ -98,11 +100,6 @@ class Evidence:
 
     lineage: Lineage
     digests: FreshDigests
-
-    @functools.cached_property
-    def made_by_jobs(self) -> frozenset[str]:
-        """The files that jobs made, as Snakemake knows them here or the trail does: those need a run record."""
-        return known_artifacts(self.root)
 
     @property
     def root(self) -> Path:

@@ -39,7 +39,7 @@ def write_audit(audit: Audit) -> Path:
     with atomic_file(folder / "audit.json") as path:
         path.write_text(json.dumps(audit.as_json(), indent=1) + "\n")
     page = folder / "audit.html"
-    render(page, "audit.html.j2", audit=audit, figure=inline_figure(figure_of(audit)), dirty=_dirty(audit.lineage))
+    render(page, "audit.html.j2", audit=audit, figure=inline_figure(audit_figure(audit)), dirty=_dirty(audit.lineage))
     return page
 
 
@@ -52,7 +52,7 @@ def _dirty(lineage: Lineage) -> list[str]:
     return names
 
 
-def figure_of(audit: Audit) -> Figure:
+def audit_figure(audit: Audit) -> Figure:
     """The lineage of the audited run as a figure: its stages from the data to the page, and what is wrong with them."""
     lineage = audit.lineage
     broken = {finding.artifact for outcome in audit.outcomes for finding in outcome.broken}
@@ -60,7 +60,7 @@ def figure_of(audit: Audit) -> Figure:
     stages: dict[str, Stage] = {}
     reads = set()
     for job in lineage.jobs:
-        made = set(job.outputs) | set(job.holds)
+        made = set(job.outputs) | set(job.extra_outputs)
         if broken & made:
             state = "broken"
         elif below & made:

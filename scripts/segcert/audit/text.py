@@ -1,9 +1,12 @@
 """An audit, and the way of a number, in words for a terminal."""
 
+import collections
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 
 from segcert.audit.audit import Audit
+from segcert.audit.findings import OTHER_CODE, Finding
 from segcert.provenance.lineage import Job, Lineage, LineageError
 from segcert.results.kinds import certificates_of, sigma_of
 from segcert.results.tables import MODEL
@@ -11,31 +14,43 @@ from segcert.results.tables import MODEL
 SHOWN = 5  # findings of a check, and files, that a terminal shows; JSON and page have all
 
 
-def audit_in_words(audit: Audit) -> str:
-    """A table of the checks, what they found, and the verdict."""
+def audit_to_text(audit: Audit, page: Path | None = None) -> str:
+    """A table of the checks, what they found, the path of the page, and last the verdict."""
     lines = [f"Audit of the run {audit.lineage.run}: {len(audit.lineage.jobs)} jobs", ""]
     lines.append(f"{'':7} {'check':34} {'looked at':>10} {'broken':>7} {'notices':>8} {'seconds':>8}")
     for outcome in audit.outcomes:
         counts = f"{outcome.count:>10} {len(outcome.broken):>7} {len(outcome.notices):>8} {outcome.seconds:>8.2f}"
         lines.append(f"{'BROKEN' if outcome.broken else 'ok':7} {outcome.title:34} {counts}")
-    for outcome in audit.outcomes:
-        for kind, findings in (("Broken", outcome.broken), ("Notice", outcome.notices)):
-            if findings:
-                shown = [f"{finding.path}: {finding.text}" for finding in findings]
-                lines += ["", f"{kind}: {outcome.title}", *_first(shown)]
+    found = [("Notices", outcome.title, outcome.notices) for outcome in audit.outcomes]
+    found += [("Broken", outcome.title, outcome.broken) for outcome in audit.outcomes]  # close to the verdict
+    for kind, title, findings in found:
+        if findings:
+            lines += ["", f"{kind}: {title}", *_findings(findings)]
+    if page:
+        lines += ["", f"The page: {page}"]
     return "\n".join([*lines, "", *_verdict(audit)])
 
 
+def _findings(findings: list[Finding]) -> Iterator[str]:
+    """One line for all findings that share a reason, and a line for each of the first others."""
+    for reason, count in collections.Counter(finding.shared for finding in findings if finding.shared).items():
+        yield f"  {count} {'job' if count == 1 else 'jobs'} {reason}"
+    yield from _first([f"{finding.path}: {finding.text}" for finding in findings if not finding.shared])
+
+
 def _verdict(audit: Audit) -> Iterator[str]:
+    notices = [notice for outcome in audit.outcomes for notice in outcome.notices]
+    if notices:
+        yield f"Notices, which break no link: {len(notices)}"
     if audit.first is None:
-        undone = sum("was not done again" in notice.message for each in audit.outcomes for notice in each.notices)
+        undone = sum(notice.shared == OTHER_CODE for notice in notices)
         but = f", but {undone} results were made by other code than is here and not made again" if undone else ""
         yield f"The audit of {audit.lineage.run} passed: every link holds{but}."
         return
+    yield f"Made from the first broken link, directly or not: {len(audit.downstream)} files"
+    yield from _first(audit.downstream)
     yield f"The audit of {audit.lineage.run} FAILED. The first broken link:"
     yield f"  {audit.first.path}: {audit.first.text}"
-    yield f"Made from it, directly or not: {len(audit.downstream)} files"
-    yield from _first(audit.downstream)
 
 
 def _first(lines: list[str]) -> Iterator[str]:
@@ -44,7 +59,7 @@ def _first(lines: list[str]) -> Iterator[str]:
         yield f"  and {len(lines) - SHOWN} more"
 
 
-def way_of(lineage: Lineage, key: str) -> str:
+def trace_row(lineage: Lineage, key: str) -> str:
     """The way of a row of the report back to the archives: every job and file that it rests on.
 
     `key` names the row: data set, model, regime, denoiser and sigma, as in `phantom/unet/clean/ddpm/0.5`. Raises
@@ -64,19 +79,21 @@ def way_of(lineage: Lineage, key: str) -> str:
         known = ", ".join("/".join(each) for each in list(rows)[:SHOWN])
         raise LineageError(f"{key}: no such row in the run {lineage.run}; expected {'/'.join(MODEL)}, such as {known}")
     deciding, certificate = row
-    lines = []
-    for job in [*lineage.upstream(deciding), deciding]:
+    lines = [f"The row {key} of the run {lineage.run}: its certificate, then all that it rests on, back to the data"]
+    for job in [deciding, *reversed(lineage.upstream(deciding))]:
         if job.record["wildcards"].get("sigma", named["sigma"]) != named["sigma"]:  # votes of another row
             continue
         commit = str(job.record["git"]["commit"])[:12]
         state = ", dirty tree" if job.clean is False else ""
         lines.append(f"{job.name}  ({job.record['started']}, commit {commit}{state})")
-        for path, sha256 in job.inputs.items():
-            if path not in lineage.makers:
-                lines.append(f"  read  {sha256[:16]}  {path}")
         for path, sha256 in job.outputs.items():
             if job is not deciding or path.startswith(f"{certificate}."):
                 lines.append(f"  made  {sha256[:16]}  {path}")
-        if job.holds:
-            lines.append(f"  holds {len(job.holds)} files, such as {next(iter(job.holds))}")
+        if job.extra_outputs:
+            lines.append(f"  made  {len(job.extra_outputs)} other files, such as {next(iter(job.extra_outputs))}")
+        read = job.inputs.items()
+        outside = [f"read  {sha256[:16]}  {path}" for path, sha256 in read if path not in lineage.makers]
+        if len(outside) > SHOWN:
+            lines.append(f"  read  {len(outside)} files from outside, among them")
+        lines += _first(outside)
     return "\n".join(lines)

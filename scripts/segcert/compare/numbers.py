@@ -43,7 +43,7 @@ class Numbers:
     missing_b: Sequence[str] = ()
 
     @property
-    def moved(self) -> pd.DataFrame:
+    def changed(self) -> pd.DataFrame:
         """The rows of the table that differ."""
         table = self.table
         means_differ = (table["a"] != table["b"]) & ~(table["a"].isna() & table["b"].isna())
@@ -53,10 +53,10 @@ class Numbers:
     def identical(self) -> bool:
         """Both runs have the same rows and columns, and the same numbers in all of them."""
         same_rows = self.only_a.empty and self.only_b.empty
-        return self.moved.empty and same_rows and self.missing_a == self.missing_b
+        return self.changed.empty and same_rows and self.missing_a == self.missing_b
 
 
-def moved_metrics(a: Lineage, b: Lineage) -> Numbers:
+def changed_metrics(a: Lineage, b: Lineage) -> Numbers:
     """Metrics by data set, model, regime, denoiser and sigma: means over images of the mean over classes.
 
     Raises CompareError where a run has no certificates.
@@ -64,7 +64,7 @@ def moved_metrics(a: Lineage, b: Lineage) -> Numbers:
     return _compare_files(a, b, "certificates", [], [*METRICS, "radius"])
 
 
-def moved_intervals(a: Lineage, b: Lineage) -> Numbers:
+def changed_intervals(a: Lineage, b: Lineage) -> Numbers:
     """Certified intervals by data set, model, regime, denoiser, sigma and measurement, in the measurement's unit.
 
     Open ends count as missing, and are left out of the means. Raises CompareError where a run has no intervals.
@@ -104,14 +104,14 @@ def compare_numbers(a: pd.DataFrame, b: pd.DataFrame, keys: Sequence[str], numbe
 def _compare_images(a: "pd.Series[float]", b: "pd.Series[float]", common: pd.Index) -> tuple[float, ...]:
     """The columns of `Numbers.table` behind the name of a number, from its values by image."""
     old, new = a[common].to_numpy(), b[common].to_numpy()
-    moved = int(((old != new) & ~(np.isnan(old) & np.isnan(new))).sum())
-    if moved:
+    differing = int(((old != new) & ~(np.isnan(old) & np.isnan(new))).sum())
+    if differing:
         interval = mean_interval(new - old, RESAMPLES)
     elif len(common):
         interval = 0.0, 0.0, 0.0
     else:
         interval = np.nan, np.nan, np.nan
-    return float(a.mean()), float(b.mean()), len(common), moved, *interval
+    return float(a.mean()), float(b.mean()), len(common), differing, *interval
 
 
 def compare_table(runs: Sequence[ComparedRun]) -> pd.DataFrame:

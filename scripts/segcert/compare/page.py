@@ -63,6 +63,7 @@ def write_comparison(names: Sequence[str], root: str | Path = ".") -> Path:
         trained=TRAINED,
         missing=MISSING,
         without_difference=(REFERENCE, NO_REFERENCE, *NOT_PAIRED),
+        weaker=[run.name for run in runs if METHODS[run.settings["method"]].weaker],
     )
     return page
 

@@ -52,7 +52,7 @@ class Cause:
 
 
 @dataclasses.dataclass(frozen=True)
-class MovedJob:
+class ChangedJob:
     """A job, by its rule and wildcards, that made other files in B than in A."""
 
     job: str
@@ -67,7 +67,7 @@ class RecordsDiff:
     """The differences of two runs by their records."""
 
     causes: list[Cause]  # in the order of the first job that each touches; commits come last
-    moved: list[MovedJob]  # in the order of their work
+    changed_jobs: list[ChangedJob]  # in the order of their work
     only_a: list[Job]
     only_b: list[Job]
     matched: dict[str, int]  # number of jobs that both have, by rule
@@ -76,7 +76,9 @@ class RecordsDiff:
     @property
     def same(self) -> bool:
         """Nothing differs; another commit with the same code is no difference."""
-        return not (self.moved or self.only_a or self.only_b or any(cause.kind != "git" for cause in self.causes))
+        return not (
+            self.changed_jobs or self.only_a or self.only_b or any(cause.kind != "git" for cause in self.causes)
+        )
 
 
 def diff_records(a: Lineage, b: Lineage) -> RecordsDiff:
@@ -84,7 +86,7 @@ def diff_records(a: Lineage, b: Lineage) -> RecordsDiff:
     skipped = TIMED if a.run == b.run else TIMED + NAMED
     side_a, side_b = _Side(a, skipped), _Side(b, skipped)
     touched: dict[tuple[str, str, str], dict[JobKey, list[str]]] = {}
-    moved: dict[JobKey, MovedJob] = {}
+    changed: dict[JobKey, ChangedJob] = {}
     matched = [key for key in side_b.jobs if key in side_a.jobs]
     for key in matched:
         changes, follows = _changed_inputs(key, side_a, side_b)
@@ -94,16 +96,16 @@ def diff_records(a: Lineage, b: Lineage) -> RecordsDiff:
             touched.setdefault((kind, name, json.dumps(values)), {}).setdefault(key, []).append(where)
         if files := dict(_differing(side_a.made[key], side_b.made[key])):
             own = list(dict.fromkeys(name for kind, name, *_ in changes if kind != "git"))
-            moved[key] = MovedJob(side_b.jobs[key].name, key[0], files, own, follows)
+            changed[key] = ChangedJob(side_b.jobs[key].name, key[0], files, own, follows)
     causes = []
     for (kind, name, both), jobs in touched.items():
         places = collections.Counter(where for each in jobs.values() for where in each)
-        effect = len(jobs.keys() & moved.keys()) if any(side_b.made[key] for key in jobs) else None
+        effect = len(jobs.keys() & changed.keys()) if any(side_b.made[key] for key in jobs) else None
         old, new = json.loads(both)
         causes.append(Cause(kind, name, old, new, dict(places), len(jobs), effect))
     return RecordsDiff(
         causes=sorted(causes, key=lambda cause: cause.kind == "git"),
-        moved=list(moved.values()),
+        changed_jobs=list(changed.values()),
         only_a=[job for key, job in side_a.jobs.items() if key not in side_b.jobs],
         only_b=[job for key, job in side_b.jobs.items() if key not in side_a.jobs],
         matched=dict(collections.Counter(rule for rule, _ in matched)),
@@ -127,9 +129,15 @@ class _Side:
             key = job.rule, tuple(sorted(job.record["wildcards"].items()))
             self.jobs[key] = job
             if job.rule == "fetch":  # archives come from outside: they were read
-                self.made[key], self.read[key] = self._compared(job.outputs), self._compared(job.inputs | job.holds)
+                self.made[key], self.read[key] = (
+                    self._compared(job.outputs),
+                    self._compared(job.inputs | job.extra_outputs),
+                )
             else:
-                self.made[key], self.read[key] = self._compared(job.outputs | job.holds), self._compared(job.inputs)
+                self.made[key], self.read[key] = (
+                    self._compared(job.outputs | job.extra_outputs),
+                    self._compared(job.inputs),
+                )
         self.maker = {path: key for key, files in self.made.items() for path in files}
 
     def made_from(self, path: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from segcert.compare.numbers import Numbers
-from segcert.compare.records import ABSENT, Cause, MovedJob, RecordsDiff
+from segcert.compare.records import ABSENT, Cause, ChangedJob, RecordsDiff
 from segcert.provenance.lineage import Lineage
 from segcert.results.tables import MODEL
 
@@ -28,7 +28,7 @@ def to_json(a: Lineage, b: Lineage, records: RecordsDiff, metrics: Numbers, inte
         "b": {"checkout": str(b.root), "run": b.run, "unreadable": b.unreadable},
         "same": records.same and metrics.identical and intervals.identical,
         "causes": [dataclasses.asdict(cause) for cause in records.causes],
-        "moved": [dataclasses.asdict(job) for job in records.moved],
+        "moved": [dataclasses.asdict(job) for job in records.changed_jobs],
         "only_a": [job.name for job in records.only_a],
         "only_b": [job.name for job in records.only_b],
         "matched": records.matched,
@@ -112,13 +112,13 @@ def _value(value: Any) -> str:
 
 
 def _files(records: RecordsDiff) -> Iterator[str]:
-    differing = sum(len(job.files) for job in records.moved)
+    differing = sum(len(job.files) for job in records.changed_jobs)
     if not differing:
         yield f"Files made: all {records.files} identical (but for measured times)"
         return
     yield f"Files made: {differing} of {records.files} differ"
-    rules: dict[str, list[MovedJob]] = {}
-    for job in records.moved:
+    rules: dict[str, list[ChangedJob]] = {}
+    for job in records.changed_jobs:
         rules.setdefault(job.rule, []).append(job)
     for rule, jobs in rules.items():
         why = []
@@ -132,13 +132,13 @@ def _files(records: RecordsDiff) -> Iterator[str]:
 
 
 def _metrics(metrics: Numbers) -> Iterator[str]:
-    moved, rows = metrics.moved, len(metrics.table.drop_duplicates(MODEL))
-    if moved.empty:
+    changed, rows = metrics.changed, len(metrics.table.drop_duplicates(MODEL))
+    if changed.empty:
         yield f"Numbers: identical in all {rows} rows of model, denoiser and sigma that both runs have"
     else:
-        yield "Numbers: means over images, difference [95% paired bootstrap], images in which it moved"
+        yield "Numbers: means over images, difference [95% paired bootstrap], images in which it changed"
     yield from _missing("certificates", metrics)
-    for number, group in moved.groupby("number", sort=False):
+    for number, group in changed.groupby("number", sort=False):
         yield f"  {number}"
         largest = group["difference"].abs().sort_values(ascending=False, kind="stable").index[:MOST_ROWS]
         yield from _rows(group.loc[largest].sort_index())
@@ -155,9 +155,9 @@ def _metrics(metrics: Numbers) -> Iterator[str]:
 
 def _intervals(intervals: Numbers) -> Iterator[str]:
     keys = [*MODEL, "measurement"]
-    measured, moved = (len(table.drop_duplicates(keys)) for table in (intervals.table, intervals.moved))
-    if moved:
-        yield f"Measurement intervals: {moved} of {measured} moved (--json)"
+    measured, changed = (len(table.drop_duplicates(keys)) for table in (intervals.table, intervals.changed))
+    if changed:
+        yield f"Measurement intervals: {changed} of {measured} changed (--json)"
     else:
         yield f"Measurement intervals: identical in all {measured} that both runs have"
     yield from _missing("intervals", intervals)

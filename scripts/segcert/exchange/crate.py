@@ -18,7 +18,7 @@ from segcert.exchange.crate_actions import WORKFLOW, Work, action_id
 from segcert.exchange.crate_contents import Contents, CrateError, ref, refs
 from segcert.io.atomic import atomic_folder
 from segcert.provenance.digests import file_digest
-from segcert.provenance.git import Agent, find_agent, public_address
+from segcert.provenance.git import Author, find_author, public_address
 from segcert.provenance.lineage import Lineage
 
 CRATE = "ro-crate-metadata.json"
@@ -98,7 +98,7 @@ def write_crate(
         configuration = contents.page.record["params"]["configuration"]
         (folder / "configuration.yaml").write_text(yaml.safe_dump(configuration, sort_keys=False))
         (folder / "README.md").write_text(README.format(run=run))
-        _describe(contents, folder, find_agent(root)).metadata.write(folder)
+        _describe(contents, folder, find_author(root)).metadata.write(folder)
     return out
 
 
@@ -121,7 +121,7 @@ def _link(source: Path, target: Path) -> None:
         shutil.copy2(source, target)
 
 
-def _describe(contents: Contents, folder: Path, agent: Agent) -> ROCrate:
+def _describe(contents: Contents, folder: Path, agent: Author) -> ROCrate:
     """The metadata of the files that lie in `folder`, the crate to be, and of the run of `agent` that made them."""
     citation = yaml.safe_load((folder / "CITATION.cff").read_text())
     crate = ROCrate(version="1.1")
@@ -154,7 +154,7 @@ def _add_software(work: Work, folder: Path, citation: dict[str, Any]) -> None:
     }
     if address:
         workflow["url"] = address
-    workflow |= _measured(folder / WORKFLOW)
+    workflow |= _file_properties(folder / WORKFLOW)
     work.crate.add_workflow(folder / WORKFLOW, WORKFLOW, main=True, lang="snakemake", properties=workflow)
     work.crate.add_jsonld({"@id": LOCK_FORMAT, "@type": "WebSite", "name": "Requirements file of pip, with hashes"})
     for path in work.tools():
@@ -165,14 +165,14 @@ def _add_software(work: Work, folder: Path, citation: dict[str, Any]) -> None:
         }
         if address:
             script["url"] = f"{address}/{path}"
-        work.crate.add_file(folder / path, path, properties=script | _measured(folder / path))
+        work.crate.add_file(folder / path, path, properties=script | _file_properties(folder / path))
 
 
 def _add_files(crate: ROCrate, contents: Contents, folder: Path) -> None:
     """The contained files of the run, their records, the configuration, and the folders of the software."""
 
     def add(path: str, **properties: Any) -> None:
-        properties = {"name": path, **properties, **_measured(folder / path)}
+        properties = {"name": path, **properties, **_file_properties(folder / path)}
         crate.add_file(folder / path, path, properties=properties)
 
     run = contents.lineage.run
@@ -234,7 +234,7 @@ def _add_root(crate: ROCrate, contents: Contents, citation: dict[str, Any], acti
     root["mentions"] = refs(actions)
 
 
-def _measured(file: Path) -> dict[str, str]:
+def _file_properties(file: Path) -> dict[str, str]:
     """The size, the SHA-256 and the format of a file."""
     kind = FORMATS.get(file.suffix) or mimetypes.guess_type(file.name)[0] or "application/octet-stream"
     return {"contentSize": str(file.stat().st_size), "sha256": file_digest(file), "encodingFormat": kind}

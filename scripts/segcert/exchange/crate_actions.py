@@ -55,7 +55,7 @@ class Work:
 
     def tools(self) -> list[str]:
         """The scripts that the jobs ran, by path."""
-        return list(dict.fromkeys(map(script_of, self.jobs)))
+        return list(dict.fromkeys(map(job_script, self.jobs)))
 
     def steps(self) -> list[str]:
         """The @id of each step, in the order of the work."""
@@ -65,7 +65,7 @@ class Work:
         """Add the packages that a script imported, by their package URL (purl); return the @id of each."""
         purls = set()
         for job in self.jobs:
-            if script_of(job) != script:
+            if job_script(job) != script:
                 continue
             for name, version in job.record["packages"].items():
                 if name == "segcert":
@@ -80,7 +80,7 @@ class Work:
         for job in self.jobs:
             first.setdefault(_step_id(job), job)
         for position, (step, job) in enumerate(first.items()):
-            self._add(step, "HowToStep", name=job.rule, position=str(position), workExample=ref(script_of(job)))
+            self._add(step, "HowToStep", name=job.rule, position=str(position), workExample=ref(job_script(job)))
         for job in self.jobs:
             self._add_job(job)
         self._add_run()
@@ -94,13 +94,13 @@ class Work:
             "CreateAction",
             name=job.name,
             description=self._describe(job),
-            instrument=ref(script_of(job)),
+            instrument=ref(job_script(job)),
             agent=ref(self.agent),
             startTime=job.record["started"],
             endTime=job.record["ended"],
             actionStatus=COMPLETED,
             object=refs(read + self._add_values(job)),
-            result=refs(files[path] for path in (*job.outputs, *job.holds)),
+            result=refs(files[path] for path in (*job.outputs, *job.extra_outputs)),
             resourceUsage=refs(self._add_usage(job)),
             subjectOf=ref(quote(job.path)),
         )
@@ -120,7 +120,7 @@ class Work:
                 f"From commit {git['commit']} with uncommitted changes in {len(git['changed'])} files, which the run "
                 "record lists: the commit alone does not give this result."
             )
-        if later := self.contents.later_code(job):
+        if later := self.contents.replaced_code(job):
             words += f" The crate holds another version of {', '.join(later)}."
         return words
 
@@ -141,7 +141,7 @@ class Work:
         identifiers = []
         for key, (name, unit) in USED.items():
             about = {"propertyID": f"urn:segcert:record:{key}", "unitCode": unit, "value": job.record[key]}
-            identifiers.append(self._add(f"#usage/{_artifact(job)}/{key}", "PropertyValue", name=name, **about))
+            identifiers.append(self._add(f"#usage/{_artifact_id(job)}/{key}", "PropertyValue", name=name, **about))
         return identifiers
 
     def _add_run(self) -> None:
@@ -157,7 +157,7 @@ class Work:
         read += [group.identifier for group in contents.groups if group.title.startswith("raw")]
         for job in self.jobs:
             if not job.rule.startswith("prepare"):  # what else a job holds: archives
-                read += [contents.identifiers[path] for path in job.holds if path in contents.described]
+                read += [contents.identifiers[path] for path in job.extra_outputs if path in contents.described]
         read += [contents.identifiers[path] for path in contents.lineage.sources]
         results = (f"reports/{run}/", *(f"results/{run}/{table}.parquet" for table in TABLES))
         dirty = sum(job.clean is not True for job in self.jobs)
@@ -210,7 +210,7 @@ class Work:
         return identifier
 
 
-def script_of(job: Job) -> str:
+def job_script(job: Job) -> str:
     """The script that a job ran, by path: the part of its code that is not of the library."""
     scripts = [name for name in job.record["code"] if "/" not in name]
     return f"scripts/{scripts[0] if scripts else f'{job.rule}.py'}"
@@ -218,16 +218,16 @@ def script_of(job: Job) -> str:
 
 def action_id(job: Job) -> str:
     """The @id of the CreateAction of a job."""
-    return f"#job/{_artifact(job)}"
+    return f"#job/{_artifact_id(job)}"
 
 
 def _control_id(job: Job) -> str:
-    return f"#control/{_artifact(job)}"
+    return f"#control/{_artifact_id(job)}"
 
 
 def _step_id(job: Job) -> str:
     return f"{WORKFLOW}#{job.rule}"
 
 
-def _artifact(job: Job) -> str:
+def _artifact_id(job: Job) -> str:
     return quote(job.path.removesuffix(SUFFIX))

@@ -56,7 +56,7 @@ class Contents:
         """SHA-256 of all that the jobs made or found beside it, by path."""
         made: dict[str, str] = {}
         for job in self.lineage.jobs:
-            made |= job.outputs | job.holds
+            made |= job.outputs | job.extra_outputs
         return made
 
     @functools.cached_property
@@ -73,8 +73,8 @@ class Contents:
         """Prepared images and masks, and loose files of raw data, by data set."""
         groups = []
         for job in self.lineage.jobs:
-            if job.holds and job.rule.startswith("prepare"):
-                groups.append(Group("prepared images and masks", job.record["wildcards"]["dataset"], job.holds))
+            if job.extra_outputs and job.rule.startswith("prepare"):
+                groups.append(Group("prepared images and masks", job.record["wildcards"]["dataset"], job.extra_outputs))
         known = self.lineage.makers.keys() | self.lineage.sources.keys()
         for dataset, manifest in self.manifests.items():
             # A manifest names files of a release within its folder, those of a folder of one's own by their paths.
@@ -149,7 +149,7 @@ class Contents:
                 "Run snakemake first"
             )
         for job in self.lineage.jobs:
-            for path, sha256 in (job.inputs | job.outputs | job.holds).items():
+            for path, sha256 in (job.inputs | job.outputs | job.extra_outputs).items():
                 if not re.fullmatch("[0-9a-f]{64}", sha256):
                     raise CrateError(
                         f"{job.path}: says {sha256!r} of {path}; expected a SHA-256. The record was edited"
@@ -165,7 +165,7 @@ class Contents:
                     "dvc checkout brings it back, or delete it and run snakemake"
                 )
 
-    def later_code(self, job: Job) -> list[str]:
+    def replaced_code(self, job: Job) -> list[str]:
         """Files of the code that a job ran which the sources, and so the crate, hold otherwise or not at all."""
         later = []
         for name, digest in job.record["code"].items():

@@ -7,7 +7,7 @@ from typing import Any
 
 from segcert.plan.jobs import PlannedJob
 from segcert.plan.snakemake_plan import read_plan
-from segcert.provenance.digests import recall
+from segcert.provenance.digests import load_value
 from segcert.provenance.preparation import Preparation
 
 SHOWN = 4  # reasons of a stage, and differences of a parameter
@@ -85,7 +85,7 @@ def _differences(record: Mapping[str, Any], params: Mapping[str, Any]) -> Iterat
 
 def _known(value: Any) -> dict[str, str] | None:
     """The files or packages that a digest stands for; None for what is no digest, or not known here."""
-    found: dict[str, str] | None = recall(value) if isinstance(value, str) and len(value) == SHA256_DIGITS else None
+    found: dict[str, str] | None = load_value(value) if isinstance(value, str) and len(value) == SHA256_DIGITS else None
     return found
 
 

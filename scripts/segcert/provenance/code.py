@@ -34,13 +34,13 @@ HAVE_DOCSTRINGS = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionD
 LEVELS = frozenset({"debug", "info", "warning", "error", "exception", "critical", "log"})  # of a logger's methods
 
 
-def code_digest(script: str | Path, *loaded: str | Path, root: str | Path | None = None, words: bool = False) -> str:
+def code_digest(script: str | Path, *loaded: str | Path, root: str | Path | None = None, messages: bool = False) -> str:
     """SHA-256 over `code_files`: one digest for all the code that a script runs."""
-    return value_digest(code_files(script, *loaded, root=root, words=words))
+    return value_digest(code_files(script, *loaded, root=root, messages=messages))
 
 
 def code_files(
-    script: str | Path, *loaded: str | Path, root: str | Path | None = None, words: bool = False
+    script: str | Path, *loaded: str | Path, root: str | Path | None = None, messages: bool = False
 ) -> dict[str, str]:
     """SHA-256 of the syntax trees of `script` and of all that it imports from under `root`, by relative name.
 
@@ -49,7 +49,7 @@ def code_files(
     """
     closure = import_closure(script, *loaded, root=root)
     files = {name: CodeFile.read(path) for name, path in closure.items()}
-    return {name: file.full_digest if words else file.digest for name, file in files.items()}
+    return {name: file.full_digest if messages else file.digest for name, file in files.items()}
 
 
 def syntax_digest(source: bytes, name: str) -> str:
@@ -73,7 +73,7 @@ def target_digest(target: str) -> str | None:
         inner = root.joinpath(*modules)
         for file in (inner.with_suffix(".py"), inner / "__init__.py"):
             if file.is_file():
-                return code_digest(file, root=root, words=True)
+                return code_digest(file, root=root, messages=True)
     return None
 
 

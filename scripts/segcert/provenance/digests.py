@@ -16,8 +16,8 @@ from segcert.io.json_files import parse_json
 
 CACHE = Path(".segcert/digests.txt")
 CACHE_LIMIT = 2**24  # bytes; then it starts afresh
-KNOWN = Path(".segcert/known")  # a run leaves values there, and its jobs write them out in their run records
-_known: dict[str, Any] = {}  # to this process
+VALUES = Path(".segcert/known")  # a run leaves values there, and its jobs write them out in their run records
+_values: dict[str, Any] = {}  # to this process
 
 
 def file_digest(path: str | Path) -> str:
@@ -38,24 +38,24 @@ def array_digest(array: npt.NDArray[Any]) -> str:
     return hashlib.sha256(header + array.tobytes()).hexdigest()
 
 
-def remember(value: Any, *, write: bool = True) -> str:
+def store_value(value: Any, *, write: bool = True) -> str:
     """Keep a JSON value, with write=False for this process alone; return its digest."""
     digest = value_digest(value)
-    _known[digest] = value
-    if write and _kept(digest) is None:
-        with atomic_file(KNOWN / f"{digest}.json") as temporary:
+    _values[digest] = value
+    if write and _read_value(digest) is None:
+        with atomic_file(VALUES / f"{digest}.json") as temporary:
             temporary.write_text(json.dumps(value))
     return digest
 
 
-def recall(digest: str | None) -> Any:
+def load_value(digest: str | None) -> Any:
     """The value of a digest; None where it was not kept, or is not what the digest says."""
-    return _known.get(digest or "") or _kept(digest)
+    return _values.get(digest or "") or _read_value(digest)
 
 
-def _kept(digest: str | None) -> Any:
+def _read_value(digest: str | None) -> Any:
     try:
-        value = parse_json((KNOWN / f"{digest}.json").read_bytes())
+        value = parse_json((VALUES / f"{digest}.json").read_bytes())
     except (OSError, ValueError):
         return None
     return value if value_digest(value) == digest else None

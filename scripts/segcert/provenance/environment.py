@@ -25,7 +25,9 @@ from segcert.provenance.code import CodeFile, import_closure
 from segcert.provenance.digests import value_digest
 
 LOCKS = ("envs/lock-run.txt", "envs/lock-torch-cpu.txt", "envs/lock-torch-cuda.txt")
-STARTED = {"segcert/provenance/dvc.py": "envs/lock-dvc.txt"}  # a module that starts programs -> the lock file of these
+PROGRAM_LOCKS = {
+    "segcert/provenance/dvc.py": "envs/lock-dvc.txt"
+}  # a module that starts programs -> the lock file of these
 INSTALLED = Path(".segcert/installed")
 # What a package takes up where it is installed, though it does not require it, and what can change an artifact.
 OPTIONAL = {"diffusers": ("accelerate",), "pandas": ("pyarrow",), "scikit-image": ("pywavelets",)}
@@ -53,7 +55,7 @@ def locked_environment(
             pending |= _required(name)
     if "torch" in needed:
         needed |= {name for lock in LOCKS[1:] for name in _entries(Path(root, lock))}
-    started = read_locks(root, [lock for module, lock in STARTED.items() if module in closure])
+    started = read_locks(root, [lock for module, lock in PROGRAM_LOCKS.items() if module in closure])
     found = {name: {locked[name]} for name in needed}
     for name, entry in started.items():
         found.setdefault(name, set()).add(entry)

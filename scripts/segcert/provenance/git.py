@@ -44,18 +44,18 @@ def commit_time(root: str | Path = ".") -> datetime.datetime:
 
 
 @dataclasses.dataclass(frozen=True)
-class Agent:
+class Author:
     """A person: the ORCID as a URL, or #agent without one; and the name, or unknown."""
 
     identifier: str
     name: str
 
 
-def find_agent(root: str | Path = ".") -> Agent:
+def find_author(root: str | Path = ".") -> Author:
     """The person that git names; `git config user.orcid 0000-...` adds the ORCID."""
     orcid = _setting("user.orcid", root)
     known = re.fullmatch(r"(\d{4}-){3}\d{3}[\dX]", orcid)
-    return Agent(f"https://orcid.org/{orcid}" if known else "#agent", _setting("user.name", root) or "unknown")
+    return Author(f"https://orcid.org/{orcid}" if known else "#agent", _setting("user.name", root) or "unknown")
 
 
 def public_address(root: str | Path = ".") -> str:

@@ -12,7 +12,7 @@ from typing import Any, Self
 import networkx
 
 from segcert.provenance.records import RecordError
-from segcert.provenance.staleness import AstrayError, find_records
+from segcert.provenance.staleness import MisplacedRecordError, find_records
 
 
 class LineageError(ValueError):
@@ -39,14 +39,12 @@ class Job:
     @functools.cached_property
     def inputs(self) -> dict[str, str]:
         """SHA-256 of what it read, by path."""
-        inputs: dict[str, str] = self.record["inputs"]
-        return inputs
+        return dict(self.record["inputs"])
 
     @functools.cached_property
     def outputs(self) -> dict[str, str]:
         """SHA-256 of its declared outputs, by path."""
-        outputs: dict[str, str] = self.record["outputs"]
-        return outputs
+        return dict(self.record["outputs"])
 
     @property
     def output(self) -> str:
@@ -54,10 +52,9 @@ class Job:
         return next(iter(self.outputs))
 
     @functools.cached_property
-    def holds(self) -> dict[str, str]:
+    def extra_outputs(self) -> dict[str, str]:
         """SHA-256 of what it made or found beside its declared outputs (images and masks, archives), by path."""
-        holds: dict[str, str] = self.record.get("holds", {})
-        return holds
+        return dict(self.record.get("holds", {}))
 
     @property
     def clean(self) -> bool | None:
@@ -76,11 +73,11 @@ class Lineage:
         The checkout, and the name of the run.
     jobs
         In the order of their work.
-    beside
+    orphaned
         Jobs of the run that its report does not come from: of a noise level that was taken out, for example.
-    of
+    files
         The files that the lineage leads to, if not to the whole report.
-    unreadable, astray
+    unreadable, misplaced
         Files that should be run records and are none, and records that do not stand beside what they speak of, with
         the reason.
     """
@@ -88,23 +85,23 @@ class Lineage:
     root: Path
     run: str
     jobs: list[Job]
-    beside: list[Job]
+    orphaned: list[Job]
     unreadable: dict[str, str]
-    astray: dict[str, str]
-    of: Collection[str] = ()
+    misplaced: dict[str, str]
+    files: Collection[str] = ()
 
     @classmethod
-    def read(cls, run: str, root: str | Path = ".", of: Collection[str] = ()) -> Self:
+    def read(cls, run: str, root: str | Path = ".", files: Collection[str] = ()) -> Self:
         """Read the lineage of a run of a checkout: of some files, else of its page, else of all that is there.
 
         Raises LineageError where nothing of it is there.
         """
         root = Path(root)
-        known, unreadable, astray = list[Job](), dict[str, str](), dict[str, str]()
+        known, unreadable, misplaced = list[Job](), dict[str, str](), dict[str, str]()
         for path, record in sorted(find_records(root), key=lambda found: found[0]):
             name = path.relative_to(root).as_posix()
             if isinstance(record, RecordError):
-                (astray if isinstance(record, AstrayError) else unreadable)[name] = str(record)
+                (misplaced if isinstance(record, MisplacedRecordError) else unreadable)[name] = str(record)
             else:
                 known.append(Job(name, record))
         of_run = [job for job in known if job.path.startswith((f"results/{run}/", f"reports/{run}/"))]
@@ -113,25 +110,25 @@ class Lineage:
             raise LineageError(
                 f"{root / 'results' / run}: holds no run records; the runs here: {', '.join(runs) or 'none'}"
             )
-        wanted = set(of or [f"reports/{run}/index.html"])
+        wanted = set(files or [f"reports/{run}/index.html"])
         last = [job for job in of_run if not wanted.isdisjoint(job.outputs)]
-        graph = graph_of(known)
+        graph = job_graph(known)
         reached = {job.path for job in last or of_run}
         for job in last or of_run:
             reached |= networkx.ancestors(graph, job.path)
-        beside = [job for job in of_run if job.path not in reached and not of]
+        orphaned = [job for job in of_run if job.path not in reached and not files]
         by_path = {job.path: job for job in known}
         try:
             jobs = [by_path[path] for path in networkx.lexicographical_topological_sort(graph.subgraph(reached))]
         except networkx.NetworkXUnfeasible as error:
             told = "run records: a file was made from itself, directly or not; records were edited"
             raise LineageError(told) from error
-        return cls(root, run, jobs, beside, unreadable, astray, of)
+        return cls(root, run, jobs, orphaned, unreadable, misplaced, files)
 
     @functools.cached_property
     def makers(self) -> dict[str, Job]:
         """The job that made each file, by path, files that it holds included."""
-        return makers(self.jobs, held=True)
+        return makers(self.jobs, extra=True)
 
     @property
     def sources(self) -> dict[str, str]:
@@ -140,7 +137,7 @@ class Lineage:
 
     def upstream(self, job: Job) -> list[Job]:
         """The jobs whose files a job rests on, directly or not, in the order of the work."""
-        reached = networkx.ancestors(graph_of(self.jobs), job.path)
+        reached = networkx.ancestors(job_graph(self.jobs), job.path)
         return [each for each in self.jobs if each.path in reached]
 
     def downstream(self, *paths: str) -> list[str]:
@@ -166,17 +163,17 @@ class Lineage:
         for place, job in enumerate(self.jobs):
             for path in job.inputs:
                 places.setdefault(path, 2 * place)
-            for path in (*job.outputs, *job.holds):
+            for path in (*job.outputs, *job.extra_outputs):
                 places.setdefault(path, 2 * place + 1)
         return places
 
 
-def makers(jobs: Iterable[Job], held: bool = False) -> dict[str, Job]:
+def makers(jobs: Iterable[Job], extra: bool = False) -> dict[str, Job]:
     """The job that made each file, by path; with `held`, also of the files beside its declared outputs."""
-    return {path: job for job in jobs for path in (*job.outputs, *(job.holds if held else ()))}
+    return {path: job for job in jobs for path in (*job.outputs, *(job.extra_outputs if extra else ()))}
 
 
-def graph_of(jobs: Iterable[Job]) -> "networkx.DiGraph[str]":
+def job_graph(jobs: Iterable[Job]) -> "networkx.DiGraph[str]":
     """Jobs by the paths of their records; an edge from the job that made a file to each that read it."""
     jobs = list(jobs)
     made_by = makers(jobs)

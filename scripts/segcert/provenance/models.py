@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, RootModel
 from segcert.io.json_models import Part
 
 
-def _of_words(packages: str) -> str:
+def _versions_and_digests(packages: str) -> str:
     if not all(entry.split() for entry in packages.split(", ")):
         raise ValueError("expected versions and digests")
     return packages
@@ -15,7 +15,7 @@ def _of_words(packages: str) -> str:
 
 Text = dict[str, str]
 Files = dict[Annotated[str, Field(pattern=r"^[^\x00]*$")], str]  # SHA-256 by path
-Packages = dict[str, Annotated[str, AfterValidator(_of_words)]]  # as of provenance.environment
+Packages = dict[str, Annotated[str, AfterValidator(_versions_and_digests)]]  # as of provenance.environment
 
 
 class Params(Part):
@@ -51,11 +51,11 @@ class Record(Part):
     processor: str = ""
 
 
-class Trail(RootModel[dict[str, Annotated[list[str], Field(min_length=3, max_length=3)]]]):
+class PackedMetadata(RootModel[dict[str, Annotated[list[str], Field(min_length=3, max_length=3)]]]):
     """By artifact: its SHA-256, that of Snakemake's record of it, and where that is packed."""
 
 
-class VotesOfImage(Part):
+class ImageVotes(Part):
     sigma: float
     digest: str
     measurements: list[str]
@@ -64,4 +64,4 @@ class VotesOfImage(Part):
 
 class VotesHeader(Part):
     format: Literal["segcert-votes-2"]
-    images: dict[str, VotesOfImage]
+    images: dict[str, ImageVotes]

@@ -16,10 +16,10 @@ from segcert.io.atomic import atomic_file
 from segcert.io.interruption import Interrupted, interruptible
 from segcert.io.progress import log, log_to
 from segcert.provenance.code import syntax_digest
-from segcert.provenance.digests import DigestCache, file_digest, recall
+from segcert.provenance.digests import DigestCache, file_digest, load_value
 from segcert.provenance.environment import LOCKS, imported_packages
 from segcert.provenance.records import FORMAT, SUFFIX, RecordError, load_record, record_path
-from segcert.provenance.storage import git_of_run, rename
+from segcert.provenance.storage import rename, run_git_state
 
 DRIVER, CPU = Path("/proc/driver/nvidia/version"), Path("/proc/cpuinfo")
 
@@ -40,7 +40,7 @@ def recorded(job: Any) -> Iterator[dict[str, Any]]:
     A dictionary for what only the block can know; it goes into the record: `device`, the hardware it ran on; `holds`,
     SHA-256 of files that it made beside those that the rule declares, by path.
     """
-    companions = rename(job)
+    sidecars = rename(job)
     if job.log:
         Path(job.log[0]).unlink(missing_ok=True)
         log_to(job.log[0])
@@ -55,10 +55,10 @@ def recorded(job: Any) -> Iterator[dict[str, Any]]:
         "params": dict(job.params.items()),
         "seed": job.params.get("seed"),
         "threads": job.threads,
-        "code": recall(job.params.get("code")) or {},
-        "environment": recall(job.params.get("environment")) or {},
+        "code": load_value(job.params.get("code")) or {},
+        "environment": load_value(job.params.get("environment")) or {},
         "locks": {lock: file_digest(lock) for lock in LOCKS if Path(lock).exists()},
-        "git": git_of_run(),
+        "git": run_git_state(),
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
         "processor": processor(),
@@ -66,7 +66,7 @@ def recorded(job: Any) -> Iterator[dict[str, Any]]:
     }
     found: dict[str, Any] = {}
     try:
-        companions.unpack(list(job.input))
+        sidecars.unpack(list(job.input))
         for name, digest in record["code"].items():  # a record speaks of the code that ran
             script = Path(job.scriptdir, name)
             if not script.exists() or syntax_digest(script.read_bytes(), name) != digest:
@@ -81,21 +81,23 @@ def recorded(job: Any) -> Iterator[dict[str, Any]]:
         log.exception("rule %s failed", job.rule)
         if failure:
             with contextlib.suppress(OSError):  # a full disk, which the error may be about
-                _write(failure, record | found | _end(start, begun) | {"exit": "failed", "error": str(error)})
+                _write(
+                    failure, record | found | _closing_fields(start, begun) | {"exit": "failed", "error": str(error)}
+                )
         raise SystemExit(f"segcert: rule {job.rule}: {error}") from error
-    companions.pack(found.get("holds", {}))
+    sidecars.pack(found.get("holds", {}))
     outputs = {path: digests.digest(path) for path in map(str, job.output)}
     driver = DRIVER.read_text().splitlines()[0] if DRIVER.exists() and "cpu" not in found.get("device", "cpu") else None
     _write(
         record_path(job.output[0]),
-        record | {"outputs": outputs, "driver": driver} | found | _end(start, begun) | {"exit": "finished"},
+        record | {"outputs": outputs, "driver": driver} | found | _closing_fields(start, begun) | {"exit": "finished"},
     )
-    _retract_others(job, outputs)
+    _delete_superseded(job, outputs)
     if failure:
         failure.unlink(missing_ok=True)
 
 
-def _retract_others(job: Any, outputs: Mapping[str, str]) -> None:
+def _delete_superseded(job: Any, outputs: Mapping[str, str]) -> None:
     """Delete other records of the outputs of a job: of a job for other noise levels, whose place this one takes.
 
     Jobs that make the same file are of the same rule and have the same wildcards, and Snakemake sees to it that these
@@ -117,7 +119,7 @@ def processor() -> str:
     return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.processor())
 
 
-def _end(start: float, begun: float) -> dict[str, Any]:
+def _closing_fields(start: float, begun: float) -> dict[str, Any]:
     """What is known at the end of a job: `start` is its beginning by the clock, `begun` that by time.monotonic."""
     peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     seconds = time.monotonic() - begun

@@ -27,7 +27,7 @@ TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}\.part(\.[^.]*)?")  # as atomic_file 
 DAY = 86400.0
 
 
-class AstrayError(RecordError):
+class MisplacedRecordError(RecordError):
     """A run record that does not stand beside what it speaks of."""
 
 
@@ -37,7 +37,7 @@ def find_records(
     """The run records of everything that runs made below `root`, with the path of each; an error for one that is none.
 
     A record speaks of what it stands beside: in a copy of a folder (a backup, say) it counts for nothing, which is an
-    AstrayError. Folders that are links are followed; crates and hidden folders are passed over. `instead` names files
+    MisplacedRecordError. Folders that are links are followed; crates and hidden folders are passed over. `instead` names files
     that count as the run records at these paths, whether or not there are others.
     """
     for name, file in instead.items():
@@ -63,10 +63,12 @@ def _read(path: Path, root: str | Path, file: Path) -> dict[str, Any] | RecordEr
     except RecordError as error:
         return error
     if outside := next(filter(leads_out, (*record["outputs"], *record.get("holds", {}))), None):
-        return AstrayError(f"{path}: says that {outside} was made, outside of the checkout, so it counts for nothing")
+        return MisplacedRecordError(
+            f"{path}: says that {outside} was made, outside of the checkout, so it counts for nothing"
+        )
     first = next(iter(record["outputs"]))
     if path.relative_to(root) != record_path(first):
-        return AstrayError(
+        return MisplacedRecordError(
             f"{path}: is the run record of {first} and does not stand beside it, so it counts for nothing"
         )
     return record
@@ -132,24 +134,7 @@ def set_times(times: Mapping[str, float], root: str | Path = ".") -> None:
             )
 
 
-def disturbed(record: Mapping[str, Any], digests: DigestCache, *, missing: bool) -> dict[str, Any]:
-    """Files that a job made beside its declared outputs and that changed since: their SHA-256 now, None if missing.
-
-    For a rule's parameters: while nothing has changed it is what the record of the job says it was then, so that the
-    job runs again once for each change, and not for being well again. `missing`: whether files that are gone count.
-    """
-    if not record:
-        return {}
-    now = dict[str, str | None]()
-    for name, sha256 in record.get("holds", {}).items():
-        there = digests.digest(name) if Path(name).is_file() else None
-        if there != sha256 and (there or missing):
-            now[name] = there
-    before: dict[str, Any] = record["params"].get("disturbed", {})
-    return {"since": record["ended"], "files": now} if now else before
-
-
-def sweep_leftovers(root: str | Path = ".", age: float = DAY) -> list[str]:
+def delete_temporary_files(root: str | Path = ".", age: float = DAY) -> list[str]:
     """Delete the temporary files and folders of writers that are gone: not touched for `age` seconds, a day.
 
     No writer pauses for that long, so one that is at work (in another run on the same disk, say) keeps its file.

@@ -28,7 +28,7 @@ from segcert.io.progress import log
 from segcert.provenance.digests import DigestCache
 from segcert.provenance.git import git_state
 from segcert.provenance.records import SUFFIX, RecordError, load_record
-from segcert.provenance.snakemake_metadata import METADATA, artifact_of
+from segcert.provenance.snakemake_metadata import METADATA, artifact_name
 from segcert.provenance.staleness import find_records
 
 PACKED = ".held.tar"
@@ -56,7 +56,7 @@ def lead_here(copies: str | Path, here: str | Path = ".") -> None:
 
 
 @dataclasses.dataclass(frozen=True)
-class Companions:
+class Sidecars:
     """What travels with the inputs of a job, and where to pack what it makes beside its outputs.
 
     `copies` is the folder where Snakemake keeps its copies of the bucket's files; None in a run without one.
@@ -93,20 +93,22 @@ class Companions:
                     "was put aside as *.rejected, and the next try fetches it anew"
                 )
         for packed in (path for path in self.brought if path.endswith(PACKED)):
-            unpack_held(packed, records[Path(packed.removesuffix(PACKED) + SUFFIX)].get("holds", {}), digests)
+            unpack_extra_outputs(
+                packed, records[Path(packed.removesuffix(PACKED) + SUFFIX)].get("holds", {}), digests
+            )
 
-    def pack(self, holds: Mapping[str, str]) -> None:
+    def pack(self, extra_outputs: Mapping[str, str]) -> None:
         """Pack the files that a job made beside its outputs, by path, where they have to travel."""
         if self.to_pack:
-            pack_files(self.to_pack, {name: name for name in holds})
+            pack_files(self.to_pack, {name: name for name in extra_outputs})
 
 
-def rename(job: Any) -> Companions:
-    """Give the files of a job (a Snakemake `script` object) their names in this folder, and take its companions out."""
+def rename(job: Any) -> Sidecars:
+    """Give the files of a job (a Snakemake `script` object) their names in this folder, and take its sidecars out."""
     above = Path(job.output[0]).parents if job.output else ()
     copies = next((parent for parent in above if parent.is_symlink() and parent.resolve() == Path.cwd()), None)
     if copies is None:
-        return Companions()
+        return Sidecars()
     home = f"{copies}/"
 
     def here(path: str) -> str:
@@ -115,8 +117,8 @@ def rename(job: Any) -> Companions:
     for kind in ("input", "output", "log"):
         files = getattr(job, kind)
         setattr(job, kind, type(files)(toclone=files, custom_map=here))
-    brought, left = (_cut_off(files) for files in (job.input, job.output))
-    return Companions(
+    brought, left = (_split_off(files) for files in (job.input, job.output))
+    return Sidecars(
         brought=tuple(brought),
         to_pack=next((Path(path) for path in left if path.endswith(PACKED)), None),
         copies=copies,
@@ -133,7 +135,7 @@ def strings(value: Any) -> list[str]:
     return found
 
 
-def git_of_run() -> dict[str, Any]:
+def run_git_state() -> dict[str, Any]:
     """`git_state`; of a job that runs in no checkout, that of the machine that planned it and sent it the code."""
     state = git_state()
     if state["commit"] is None and GIT in os.environ:
@@ -152,9 +154,11 @@ def pack_files(path: str | Path, files: Mapping[str, str | Path]) -> None:
                 archive.addfile(member, file)
 
 
-def unpack_held(path: str | Path, holds: Mapping[str, str], digests: DigestCache) -> None:
-    """Write those files of a tar file that are not here as `holds` says (SHA-256 by path). Raises BucketError."""
-    missing = {name for name, sha256 in holds.items() if not Path(name).is_file() or digests.digest(name) != sha256}
+def unpack_extra_outputs(path: str | Path, extra_outputs: Mapping[str, str], digests: DigestCache) -> None:
+    """Write those files of a tar file that are not here as `extra_outputs` says (SHA-256 by path). Raises BucketError."""
+    missing = {
+        name for name, sha256 in extra_outputs.items() if not Path(name).is_file() or digests.digest(name) != sha256
+    }
     if not missing:
         return
     with contextlib.suppress(tarfile.TarError), tarfile.open(path) as archive:
@@ -163,7 +167,9 @@ def unpack_held(path: str | Path, holds: Mapping[str, str], digests: DigestCache
             if content is not None:
                 with atomic_file(member.name) as temporary, temporary.open("wb") as file:
                     shutil.copyfileobj(content, file)
-    wrong = [name for name in sorted(missing) if not Path(name).is_file() or digests.digest(name) != holds[name]]
+    wrong = [
+        name for name in sorted(missing) if not Path(name).is_file() or digests.digest(name) != extra_outputs[name]
+    ]
     if wrong:
         Path(path).unlink()
         raise BucketError(
@@ -171,12 +177,12 @@ def unpack_held(path: str | Path, holds: Mapping[str, str], digests: DigestCache
         )
 
 
-def _cut_off(files: Any) -> list[str]:
-    """Take the companions, which begin with a run record, off the end of a job's files; return them."""
+def _split_off(files: Any) -> list[str]:
+    """Take the sidecars, which begin with a run record, off the end of a job's files; return them."""
     first = next((place for place, path in enumerate(files) if path.endswith((SUFFIX, PACKED))), len(files))
-    companions = list(files[first:])
+    sidecars = list(files[first:])
     del files[first:]
-    return companions
+    return sidecars
 
 
 SNAKEMAKE_RECORDS = "snakemake-records.tar"  # in the bucket, beside data, models, results and reports
@@ -188,7 +194,7 @@ def pack_records(path: str | Path, bucket: str, root: str | Path = ".") -> None:
     files = {
         file.relative_to(metadata).as_posix(): file
         for file in metadata.rglob("*")
-        if file.is_file() and artifact_of(file.relative_to(metadata)).startswith(f"{bucket}/")
+        if file.is_file() and artifact_name(file.relative_to(metadata)).startswith(f"{bucket}/")
     }
     pack_files(path, files)
 
@@ -205,13 +211,13 @@ def newer_records(path: str | Path, bucket: str, root: str | Path = ".") -> dict
             text = content.read()
             own = Path(root, METADATA, code)
             own_text = own.read_bytes() if own.exists() else b""
-            if artifact_of(code).startswith(f"{bucket}/") and _ended(text) > _ended(own_text):
-                newer[artifact_of(code)] = text
+            if artifact_name(code).startswith(f"{bucket}/") and _end_time(text) > _end_time(own_text):
+                newer[artifact_name(code)] = text
     return newer
 
 
 def without_bucket(bucket: str, copies: str) -> Callable[[str, bytes], tuple[str, bytes] | None]:
-    """What `pack_trail` needs so that a run of the same files without a bucket finds nothing to be done.
+    """What `pack_metadata` needs so that a run of the same files without a bucket finds nothing to be done.
 
     `bucket` is what names in the bucket begin with, `copies` the folder where Snakemake keeps copies of them. What
     travels with the inputs of a job is left out.
@@ -236,7 +242,7 @@ def without_bucket(bucket: str, copies: str) -> Callable[[str, bytes], tuple[str
     return translate
 
 
-def _ended(record: bytes) -> float:
+def _end_time(record: bytes) -> float:
     """When the job of one of Snakemake's records ended, in seconds since 1970; -1 for none."""
     try:
         values: dict[str, Any] = json.loads(record) if record else {}

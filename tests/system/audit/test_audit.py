@@ -10,9 +10,9 @@ from tests.pipeline.forgeries import FORGERIES, QUICK, check_forgery, sign_all
 from tests.pipeline.perturbations import CERTIFICATE, MODEL, PAGE, ROWS, VOTES
 
 from segcert.audit.audit import CHECKS
-from segcert.audit.checks.replay import drawn_again
+from segcert.audit.checks.replay import replay_check
 from segcert.audit.page import write_audit
-from segcert.audit.text import way_of
+from segcert.audit.text import trace_row
 from segcert.provenance.digests import file_digest
 from segcert.provenance.lineage import Lineage, LineageError
 from segcert.votes import Votes, load_votes, save_votes
@@ -129,7 +129,7 @@ def test_backups_and_stray_records_count_for_nothing(finished):
     audit = finished.audit()
     assert finished.stale() == {}
     assert audit.passed
-    assert "models/stray.record.json" in audit.lineage.astray
+    assert "models/stray.record.json" in audit.lineage.misplaced
     assert audit.lineage.makers[MODEL].record["seed"] == 0
 
 
@@ -143,7 +143,7 @@ def test_a_job_that_ran_again_and_made_the_same_is_a_notice(finished):
 
 
 def test_votes_drawn_again_agree_and_show_forged_ones(finished):
-    everything = CHECKS | drawn_again(1000, seed=1)
+    everything = CHECKS | replay_check(1000, seed=1)
     honest = finished.audit(checks=everything).outcomes[-1]
     assert (honest.count, honest.findings) == (4 * 2 * 3 + 2, [])
 
@@ -194,14 +194,16 @@ def test_what_a_run_no_longer_needs_is_left_over_and_no_broken_link(finished):
 
 def test_the_way_of_a_row_leads_back_to_the_data(finished_once):
     with finished_once.inside():
-        way = way_of(Lineage.read("tiny"), "phantom/unet/clean/ddpm/0.5")
+        way = trace_row(Lineage.read("tiny"), "phantom/unet/clean/ddpm/0.5")
         with pytest.raises(LineageError, match="no such row in the run tiny; expected dataset/model"):
-            way_of(Lineage.read("tiny"), "phantom/unet/clean/ddpm/7")
+            trace_row(Lineage.read("tiny"), "phantom/unet/clean/ddpm/7")
         with pytest.raises(LineageError, match="holds no run records; the runs here: tiny"):
             Lineage.read("other")
-    jobs = [line.split("  (")[0] for line in way.splitlines() if not line.startswith(" ")]
-    assert jobs[0] == "prepare_phantom phantom"
-    assert jobs[-1] == "certify phantom unet clean ddpm"
+    row, *lines = way.splitlines()
+    assert row.startswith("The row phantom/unet/clean/ddpm/0.5 of the run tiny")
+    jobs = [line.split("  (")[0] for line in lines if not line.startswith(" ")]
+    assert jobs[0] == "certify phantom unet clean ddpm"
+    assert jobs[-1] == "prepare_phantom phantom"
     assert set(jobs) == {
         "prepare_phantom phantom", "train_denoiser phantom", "train_segmenter phantom unet clean",
         "predict phantom unet clean", "sample phantom unet clean ddpm 0.5 0", "certify phantom unet clean ddpm",

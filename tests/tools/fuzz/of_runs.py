@@ -37,7 +37,7 @@ def records():
     from segcert.audit.checks.archives import check_archives
     from segcert.audit.checks.code import check_environment
     from segcert.audit.checks.files import check_files, check_indexes, check_links
-    from segcert.audit.text import audit_in_words, way_of
+    from segcert.audit.text import audit_to_text, trace_row
     from segcert.compare.records import diff_records
     from segcert.provenance.lineage import Lineage
     from segcert.provenance.preparation import Preparation
@@ -57,15 +57,15 @@ def records():
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).write_bytes(members.get(name, b""))
         Preparation(root).write()
-        Preparation(root).disturbed("results/run/x.csv", missing=True)
+        Preparation(root).changed_extra_outputs("results/run/x.csv", missing=True)
         lineage = Lineage.read("run", root)
-        assert audit_in_words(audit("run", root, checks))
+        assert audit_to_text(audit("run", root, checks))
         assert diff_records(lineage, lineage).same
         for job in lineage.jobs:
             assert job.name
             lineage.upstream(job), lineage.downstream(*job.outputs)
         try:
-            way_of(lineage, "phantom/unet/clean/none/0.25")
+            trace_row(lineage, "phantom/unet/clean/none/0.25")
         except _errors():
             pass
         load_record(path)
@@ -87,7 +87,7 @@ def trails():
     """The trail that travels with results: its contents, and the records in it."""
     from base64 import urlsafe_b64encode
 
-    from segcert.provenance.snakemake_metadata import known_artifacts, unpack_trail
+    from segcert.provenance.snakemake_metadata import known_artifacts, restore_metadata
 
     code = urlsafe_b64encode(b"results/run/x.csv").decode()
 
@@ -106,7 +106,7 @@ def trails():
             digests = [hashlib.sha256(each).hexdigest() for each in (b"a\n1\n", members.get("record", b""))]
             contents = path.read_text(errors="replace")
             path.write_text(contents.replace("A" * 64, digests[0]).replace("B" * 64, digests[1]))
-        unpack_trail(root)
+        restore_metadata(root)
         known_artifacts(root)
 
     contents = {"results/run/x.csv": ["A" * 64, "B" * 64, f"snakemake/{code}"]}

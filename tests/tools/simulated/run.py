@@ -48,13 +48,13 @@ class SimulatedRun:
         """Leave audit.html and audit.json beside the page, as `segcert audit` does; in this process: quicker."""
         from segcert.audit.audit import audit  # here, so that tests that audit nothing do not pay for it
         from segcert.audit.page import write_audit
-        from segcert.audit.text import audit_in_words
+        from segcert.audit.text import audit_to_text
 
         with contextlib.chdir(self.checkout):
             done = audit(self.name)
             write_audit(done)
         if not done.passed:
-            raise RuntimeError(audit_in_words(done))
+            raise RuntimeError(audit_to_text(done))
 
 
 def make_run(checkout: Path, configuration: Mapping[str, Any], what: str = "work") -> SimulatedRun:

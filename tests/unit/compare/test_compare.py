@@ -194,6 +194,16 @@ def test_holm_promises_what_segcertify_promises_and_two_weak_methods_are_weak(ro
     assert "A weaker guarantee" in root.compare("c", "d")[0]
 
 
+def test_worst_case_dice_is_shown_only_where_it_is_a_bound(root):
+    root.write("a", {(): images(FIRST)}).write("b", {(): images(SECOND)}, method="kfwer", k=10)
+    root.write("c", {(): images(FIRST)}, method="by")
+    mixed, _ = root.compare("a", "b")
+    assert re.findall(r'data-column="worst_case_dice">([^<]*)<', mixed) == ["0.500"]
+    assert mixed.count("no bound</td>") == 1
+    weaker, _ = root.compare("b", "c")
+    assert "worst-case" not in weaker.lower()
+
+
 def test_a_run_without_a_record_is_compared_and_its_settings_are_not_known(root):
     root.write("a", {(): images(FIRST)}).write("b", {(): images(SECOND)}).write("c", {(): images(SECOND)}, tau=0.8)
     (root.path / "reports/b/index.html.record.json").unlink()

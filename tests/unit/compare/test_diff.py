@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from segcert.cli import app
-from segcert.compare.numbers import compare_numbers, moved_intervals, moved_metrics
+from segcert.compare.numbers import changed_intervals, changed_metrics, compare_numbers
 from segcert.compare.records import diff_records
 from segcert.compare.runs import find_run
 from segcert.compare.text import to_json, to_text
@@ -92,9 +92,9 @@ def compared(a, b):
     return diff_records(a.write(), b.write())
 
 
-def in_words(a, b):
+def text_and_json(a, b):
     runs = a.write(), b.write()
-    found = diff_records(*runs), moved_metrics(*runs), moved_intervals(*runs)
+    found = diff_records(*runs), changed_metrics(*runs), changed_intervals(*runs)
     return to_text(*runs, *found), json.loads(to_json(*runs, *found))
 
 
@@ -107,7 +107,7 @@ def test_another_name_in_another_checkout_and_measured_times_are_no_difference(a
     assert found.same
     assert not found.causes
     assert found.files == 2 + 1 + 1 + 2 + 1 - 1  # manifest, index, image, certificates, table; without archive, page
-    text, document = in_words(a, b)
+    text, document = text_and_json(a, b)
     assert "Files made: all 6 identical" in text
     assert "Numbers: identical in all 2 rows" in text
     assert document["same"]
@@ -122,12 +122,12 @@ def test_a_parameter_is_one_cause_and_what_comes_of_it_follows(a, b):
     places = {"certify settings.tau": 2, "page configuration.tau": 1}
     assert causes(found) == {("parameter", "tau"): (0.75, 0.7, places)}
     assert (found.causes[0].jobs, found.causes[0].moved) == (3, 2)
-    assert [(job.job, job.causes, job.follows) for job in found.moved] == [
+    assert [(job.job, job.causes, job.follows) for job in found.changed_jobs] == [
         ("certify d 0.25", ["tau"], []),
         ("certify d 0.5", ["tau"], []),
         ("collect", [], ["certify d 0.25", "certify d 0.5"]),
     ]
-    text, _ = in_words(a, b)
+    text, _ = text_and_json(a, b)
     assert "tau: 0.75 -> 0.7" in text
     assert "follows certify" in text
     assert "without a cause" not in text
@@ -142,9 +142,9 @@ def test_an_archive_is_a_source_and_the_first_cause(a, b):
         ("source", "data/raw/d/images.zip"),
         ("parameter", "seed"),
     ]
-    assert [(job.rule, job.follows) for job in found.moved] == [("fetch", []), ("prepare", ["fetch d"])]
-    assert "seed: 0 -> 1" in in_words(a, b)[0]
-    assert "no file differs by it" in in_words(a, b)[0]
+    assert [(job.rule, job.follows) for job in found.changed_jobs] == [("fetch", []), ("prepare", ["fetch d"])]
+    assert "seed: 0 -> 1" in text_and_json(a, b)[0]
+    assert "no file differs by it" in text_and_json(a, b)[0]
 
 
 def test_code_packages_and_settings_are_named_with_what_they_were(a, b):
@@ -176,7 +176,7 @@ def test_another_commit_alone_is_told_and_is_no_difference(a, b):
     b.jobs["page"]["git"] = {"commit": "2" * 40, "clean": False, "changed": ["README.md"]}
     found = compared(a, b)
     assert found.same
-    text, _ = in_words(a, b)
+    text, _ = text_and_json(a, b)
     assert f"commit {'1' * 12} -> {'2' * 12} with changes (1 job)" in text
     assert "settings: the same" in text
 
@@ -192,8 +192,8 @@ def test_jobs_that_only_one_has_are_named_and_their_paths_are_no_parameter(a, b)
     found = compared(a, b)
     assert ([job.name for job in found.only_a], [job.name for job in found.only_b]) == ([], ["certify d 0.5"])
     assert not found.causes
-    assert [(job.job, job.follows) for job in found.moved] == [("collect", ["certify d 0.5"])]
-    text, document = in_words(a, b)
+    assert [(job.job, job.follows) for job in found.changed_jobs] == [("collect", ["certify d 0.5"])]
+    text, document = text_and_json(a, b)
     assert "only in B" in text
     assert document["numbers"]["only_b"] == [MODEL | {"sigma": 0.5}]
 
@@ -202,7 +202,7 @@ def test_of_what_only_the_page_reads_no_effect_is_denied(a, b):
     b.jobs["page"]["params"]["configuration"]["tau"] = 0.7
     (cause,) = compared(a, b).causes
     assert (cause.jobs, cause.moved) == (1, None)
-    assert "no file differs by it" not in in_words(a, b)[0]
+    assert "no file differs by it" not in text_and_json(a, b)[0]
 
 
 def test_a_page_that_shows_the_name_of_the_run_is_compared_where_the_names_are_the_same(tmp_path):
@@ -212,14 +212,14 @@ def test_a_page_that_shows_the_name_of_the_run_is_compared_where_the_names_are_t
         each.jobs["data_page"] = each.job("data_page", {}, {}, {path: f"page of {each.root}"})
         each.jobs["page"]["inputs"][path] = f"page of {each.root}"
     assert compared(a, renamed).same
-    assert [job.rule for job in compared(a, same).moved] == ["data_page"]
+    assert [job.rule for job in compared(a, same).changed_jobs] == ["data_page"]
 
 
 def test_a_difference_without_a_cause_is_said_to_have_none(a, b):
     b.differs("collect")
     found = compared(a, b)
-    assert [(job.job, job.causes, job.follows) for job in found.moved] == [("collect", [], [])]
-    assert "1 without a cause in the records" in in_words(a, b)[0]
+    assert [(job.job, job.causes, job.follows) for job in found.changed_jobs] == [("collect", [], [])]
+    assert "1 without a cause in the records" in text_and_json(a, b)[0]
 
 
 def test_an_input_that_was_replaced_since_it_was_read_is_a_cause(a, b):
@@ -233,15 +233,15 @@ def test_numbers_are_means_over_images_of_means_over_classes_with_paired_interva
     for row in b.rows:
         if row["sigma"] == 0.5:
             row["certified_dice"] += moves[row["image"]] + 0.2 * (row["class_id"] - 1.5)
-    numbers = moved_metrics(a.write(), b.write())
-    (row,) = numbers.moved.to_dict("records")
+    numbers = changed_metrics(a.write(), b.write())
+    (row,) = numbers.changed.to_dict("records")
     assert (row["sigma"], row["number"], row["images"], row["moved"]) == (0.5, "certified_dice", 4, 4)
     difference, low, high = mean_interval(list(moves.values()), 1000)
     assert (row["a"], row["b"]) == pytest.approx((0.5, 0.5 + difference))
     expected = pytest.approx((difference, low, high))
     assert (row["difference"], row["difference_low"], row["difference_high"]) == expected
     assert len(numbers.table) == 2 * len(METRICS)
-    text, document = in_words(a, b)
+    text, document = text_and_json(a, b)
     assert "4 of 4" in text
     assert "identical in 1 more rows" in text
     assert document["numbers"]["rows"][0]["moved"] == 0
@@ -251,20 +251,20 @@ def test_a_dice_that_is_not_defined_is_equal_to_itself_and_differs_from_a_number
     for row in a.rows + b.rows:
         if row["image"] == "a":
             row["dice"] = np.nan
-    assert moved_metrics(a.write(), b.write()).identical
+    assert changed_metrics(a.write(), b.write()).identical
     for row in b.rows:
         if row["image"] == "a" and row["sigma"] == 0.25:
             row["dice"] = 0.9
-    (row,) = moved_metrics(a.write(), b.write()).moved.to_dict("records")
+    (row,) = changed_metrics(a.write(), b.write()).changed.to_dict("records")
     assert (row["moved"], row["images"], row["a"]) == (1, 4, 0.5)
     assert row["difference"] == 0  # over the images where both are defined
-    json.dumps(in_words(a, b)[1], allow_nan=False)
+    json.dumps(text_and_json(a, b)[1], allow_nan=False)
 
 
 def test_without_a_common_image_there_is_no_difference_to_state():
     rows = pd.DataFrame([MODEL | {"sigma": 0.5, "image": "a", "dice": 0.5}])
     numbers = compare_numbers(rows, rows.assign(image="b"), [*MODEL, "sigma"], ["dice"])
-    (row,) = numbers.moved.to_dict("records")
+    (row,) = numbers.changed.to_dict("records")
     assert row["images"] == 0
     assert np.isnan(row["difference"])
     assert not numbers.identical
@@ -272,9 +272,9 @@ def test_without_a_common_image_there_is_no_difference_to_state():
 
 def test_open_ends_of_intervals_are_missing(a, b):
     b.intervals[0]["low"] = 0.5
-    (row,) = moved_intervals(a.write(), b.write()).moved.to_dict("records")
+    (row,) = changed_intervals(a.write(), b.write()).changed.to_dict("records")
     assert (row["number"], row["a"], row["b"], row["moved"]) == ("low", 1.0, 0.75, 1)
-    assert "Measurement intervals: 1 of 1 moved" in in_words(a, b)[0]
+    assert "Measurement intervals: 1 of 1 changed" in text_and_json(a, b)[0]
 
 
 def test_lines_fit_into_100_columns(a, b):
@@ -287,7 +287,7 @@ def test_lines_fit_into_100_columns(a, b):
         job["code"] = {f"segcert/certification/a_long_name_{number}.py": "c" for number in range(3)}
         job["git"] = {"commit": "2" * 40, "clean": False, "changed": []}
     b.differs("fetch", "collect")
-    lines = in_words(a, b)[0].splitlines()
+    lines = text_and_json(a, b)[0].splitlines()
     assert len(lines) > 20
     assert max(map(len, lines[2:])) <= 100  # those above hold the path of the checkout
 
@@ -330,7 +330,7 @@ def test_columns_that_an_older_run_lacks_are_named_and_the_others_are_compared(a
         row |= {"certified_dice": 0.6, "worst_case_dice": 0.1, "new": 1.0}
     for row in b.intervals:
         del row["median"]
-    text, document = in_words(a, b)
+    text, document = text_and_json(a, b)
     numbers, intervals = document["numbers"], document["intervals"]
     assert (numbers["missing_a"], numbers["missing_b"]) == (["worst_case_dice", "new"], [])
     assert (intervals["missing_a"], intervals["missing_b"]) == ([], ["median"])
@@ -346,7 +346,7 @@ def test_columns_that_an_older_run_lacks_are_named_and_the_others_are_compared(a
 def test_a_column_that_both_lack_is_no_difference_and_one_that_a_run_lacks_is_one(a, b):
     for row in a.rows + b.rows:
         del row["worst_case_dice"]
-    assert in_words(a, b)[1]["same"]
+    assert text_and_json(a, b)[1]["same"]
     for row in b.rows:
         row["worst_case_dice"] = 0.5
-    assert not in_words(a, b)[1]["same"]
+    assert not text_and_json(a, b)[1]["same"]

@@ -13,7 +13,7 @@ from segcert.cli import app
 from segcert.exchange.crate import write_crate
 from segcert.exchange.crate_contents import CrateError, digest_uri
 from segcert.provenance.code import syntax_digest
-from segcert.provenance.git import find_agent, git, public_address
+from segcert.provenance.git import find_author, git, public_address
 from segcert.provenance.lineage import Lineage, LineageError
 
 ROOT = Path(__file__).parents[3]
@@ -263,7 +263,7 @@ def test_git_says_who_and_where_from_without_credentials(tmp_path):
     settings = {"user.name": "Ada", "remote.origin.url": "https://ada:secret@example.org/ada/segcert.git"}
     for key, value in settings.items():
         git("config", key, value, root=tmp_path)
-    assert (find_agent(tmp_path).identifier, find_agent(tmp_path).name) == ("#agent", "Ada")
+    assert (find_author(tmp_path).identifier, find_author(tmp_path).name) == ("#agent", "Ada")
     assert public_address(tmp_path) == "https://example.org/ada/segcert"
     git("config", "user.orcid", "0000-0002-1825-0097", root=tmp_path)
-    assert find_agent(tmp_path).identifier == "https://orcid.org/0000-0002-1825-0097"
+    assert find_author(tmp_path).identifier == "https://orcid.org/0000-0002-1825-0097"

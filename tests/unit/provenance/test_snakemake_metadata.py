@@ -6,7 +6,14 @@ from base64 import urlsafe_b64encode
 
 import pytest
 
-from segcert.provenance.snakemake_metadata import CONTENTS, INCOMPLETE, METADATA, TRAIL, pack_trail, unpack_trail
+from segcert.provenance.snakemake_metadata import (
+    CONTENTS,
+    INCOMPLETE,
+    METADATA,
+    PACKED_METADATA,
+    pack_metadata,
+    restore_metadata,
+)
 
 MODEL, VOTES = "models/a/model.safetensors", "results/run/votes.npz"
 
@@ -30,7 +37,7 @@ def packed(tmp_path):
     make(root, "results.dvc", "an older pointer", "of an older run")
     (root / f"{MODEL}.record.json").write_text("{}")
     known(root, "gone.npz").write_text("of a file that is gone")
-    pack_trail(root)
+    pack_metadata(root)
     return root
 
 
@@ -40,7 +47,7 @@ def pull(packed, tmp_path):
 
     def pull(*artifacts):
         root = tmp_path / "ours"
-        shutil.copytree(packed / TRAIL, root / TRAIL, dirs_exist_ok=True)
+        shutil.copytree(packed / PACKED_METADATA, root / PACKED_METADATA, dirs_exist_ok=True)
         for artifact in artifacts:
             (root / artifact).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(packed / artifact, root / artifact)
@@ -51,27 +58,27 @@ def pull(packed, tmp_path):
 
 def test_only_what_is_there_and_has_its_final_record_is_packed(packed):
     assert set(json.loads((packed / CONTENTS).read_text())) == {MODEL, VOTES}
-    assert unpack_trail(packed) == [], "who packed it has it"
+    assert restore_metadata(packed) == [], "who packed it has it"
 
 
 def test_records_of_what_was_pulled_are_taken_once(pull):
     root = pull(MODEL, VOTES)
     known(root, VOTES, INCOMPLETE).parent.mkdir(parents=True)
     known(root, VOTES, INCOMPLETE).touch()
-    assert unpack_trail(root) == [MODEL, VOTES]
+    assert restore_metadata(root) == [MODEL, VOTES]
     assert known(root, MODEL).read_text() == "their model"
     assert (root / f"{MODEL}.record.json").exists()
     assert not known(root, VOTES, INCOMPLETE).exists(), "a job that was killed here once had left it half made"
     known(root, MODEL).write_text("made again here")
-    assert unpack_trail(root) == []
+    assert restore_metadata(root) == []
     assert known(root, MODEL).read_text() == "made again here"
 
 
 def test_what_is_pulled_later_is_taken_later(pull):
-    assert unpack_trail(pull(VOTES)) == [VOTES]
+    assert restore_metadata(pull(VOTES)) == [VOTES]
     root = pull(MODEL)
     assert not (root / f"{MODEL}.record.json").exists()
-    assert unpack_trail(root) == [MODEL]
+    assert restore_metadata(root) == [MODEL]
     assert (root / f"{MODEL}.record.json").exists()
 
 
@@ -79,11 +86,11 @@ def test_an_own_record_stays_beside_an_own_artifact_and_goes_with_a_pulled_one(p
     make(tmp_path / "ours", MODEL, "own weights", "own model")
     make(tmp_path / "ours", VOTES, "own votes", "own votes")
     root = pull()
-    assert unpack_trail(root) == []
+    assert restore_metadata(root) == []
     assert known(root, MODEL).read_text() == "own model"
     make(root, VOTES, "votes", "own votes, drawn again")
     pull(MODEL)
-    assert unpack_trail(root) == [MODEL]
+    assert restore_metadata(root) == [MODEL]
     assert known(root, MODEL).read_text() == "their model"
     assert known(root, VOTES).read_text() == "own votes, drawn again"
 
@@ -94,7 +101,7 @@ def test_pointers_are_touched_unless_they_point_at_something_else(pull):
     for pointer in ("models.dvc", "results.dvc"):
         (root / pointer).write_text("pointer")
     before = (root / "models.dvc").stat().st_mtime_ns
-    assert unpack_trail(root) == [VOTES]
+    assert restore_metadata(root) == [VOTES]
     assert (root / "models.dvc").stat().st_mtime_ns == before
     assert (root / "results.dvc").stat().st_mtime_ns > before
     assert known(root, MODEL).read_text() == "their model", "it says what should be there"
@@ -102,8 +109,8 @@ def test_pointers_are_touched_unless_they_point_at_something_else(pull):
 
 def test_a_changed_trail_is_not_taken(pull, caplog):
     root = pull(MODEL, VOTES)
-    (root / TRAIL / "snakemake" / known(root, MODEL).name).write_text("changed")
-    assert unpack_trail(root) == [VOTES]
+    (root / PACKED_METADATA / "snakemake" / known(root, MODEL).name).write_text("changed")
+    assert restore_metadata(root) == [VOTES]
     (root / CONTENTS).write_text("no JSON")
-    assert unpack_trail(root) == []
+    assert restore_metadata(root) == []
     assert "dvc checkout --force results.dvc" in caplog.text

@@ -9,7 +9,7 @@ import pytest
 from segcert.io.atomic import atomic_file, atomic_folder
 from segcert.provenance.digests import DigestCache, file_digest
 from segcert.provenance.records import FORMAT, record_path
-from segcert.provenance.staleness import DAY, find_changes, set_times, sweep_leftovers
+from segcert.provenance.staleness import DAY, delete_temporary_files, find_changes, set_times
 
 
 class KilledError(Exception):
@@ -41,9 +41,11 @@ def test_only_what_no_writer_has_touched_for_a_day_is_swept(tmp_path, monkeypatc
     old = time.time() - 1.1 * DAY
     for path in (votes, download, file, folder, at_work, bare):
         os.utime(path, (old, old))
-    assert sorted(sweep_leftovers(tmp_path)) == sorted(str(each.relative_to(tmp_path)) for each in (file, folder, bare))
+    assert sorted(delete_temporary_files(tmp_path)) == sorted(
+        str(each.relative_to(tmp_path)) for each in (file, folder, bare)
+    )
     assert [each.exists() for each in (votes, download, file, folder, at_work, bare)] == [1, 1, 0, 0, 1, 0]
-    assert sweep_leftovers(tmp_path) == []
+    assert delete_temporary_files(tmp_path) == []
 
 
 def test_what_was_made_in_the_future_is_made_now(tmp_path):

@@ -6,14 +6,14 @@ import tarfile
 import pytest
 
 from segcert.provenance.digests import DigestCache, file_digest
-from segcert.provenance.snakemake_metadata import METADATA, artifact_of, code_of
+from segcert.provenance.snakemake_metadata import METADATA, artifact_name, metadata_path
 from segcert.provenance.storage import (
     BucketError,
     lead_here,
     newer_records,
     pack_files,
     pack_records,
-    unpack_held,
+    unpack_extra_outputs,
     without_bucket,
 )
 
@@ -52,7 +52,7 @@ def packed(here):
 
 
 def test_packed_files_come_back_and_the_same_files_give_the_same_bytes(here, packed):
-    unpack_held("held.tar", packed, DigestCache())
+    unpack_extra_outputs("held.tar", packed, DigestCache())
     assert {name: file_digest(name) for name in packed} == packed
     pack_files("again.tar", {name: name for name in reversed(packed)})
     assert file_digest("again.tar") == file_digest("held.tar")
@@ -64,7 +64,7 @@ def test_a_damaged_archive_is_refused_and_removed(here, packed, at):
     content[at] ^= 1
     (here / "held.tar").write_bytes(content)
     with pytest.raises(BucketError, match="fetches it anew"):
-        unpack_held("held.tar", packed, DigestCache())
+        unpack_extra_outputs("held.tar", packed, DigestCache())
     assert not (here / "held.tar").exists()
 
 
@@ -73,24 +73,24 @@ def test_an_archive_writes_only_what_the_record_names(here, packed):
         archive.add("held.tar", "../outside")
         archive.add("held.tar", "data/more.png")
     with pytest.raises(BucketError):
-        unpack_held("evil.tar", packed, DigestCache())
+        unpack_extra_outputs("evil.tar", packed, DigestCache())
     assert not (here.parent / "outside").exists()
     assert not (here / "data/more.png").exists()
 
 
 @pytest.mark.parametrize("name", ["data.dvc", f"{BUCKET}/results/{'x' * 400}/ä.npz"])
 def test_names_of_snakemake_records_are_those_of_snakemake(name):
-    assert artifact_of(code_of(name)) == name
+    assert artifact_name(metadata_path(name)) == name
 
 
 def test_the_newer_record_of_snakemake_counts(here):
     for ended, name in ((5, "old"), (5, "new"), (5, "same")):
-        write(here / METADATA / code_of(f"{BUCKET}/{name}"), json.dumps({"endtime": ended, "of": "there"}))
-    write(here / METADATA / code_of("local"), json.dumps({"endtime": 9}))
+        write(here / METADATA / metadata_path(f"{BUCKET}/{name}"), json.dumps({"endtime": ended, "of": "there"}))
+    write(here / METADATA / metadata_path("local"), json.dumps({"endtime": 9}))
     pack_records("records.tar", BUCKET)
-    (here / METADATA / code_of(f"{BUCKET}/new")).unlink()
-    write(here / METADATA / code_of(f"{BUCKET}/old"), json.dumps({"endtime": 6, "of": "here"}))
-    (here / METADATA / code_of("local")).unlink()
+    (here / METADATA / metadata_path(f"{BUCKET}/new")).unlink()
+    write(here / METADATA / metadata_path(f"{BUCKET}/old"), json.dumps({"endtime": 6, "of": "here"}))
+    (here / METADATA / metadata_path("local")).unlink()
     newer = newer_records("records.tar", BUCKET)
     assert list(newer) == [f"{BUCKET}/new"], "the own record of the other is newer, and one is not of the bucket"
     assert json.loads(newer[f"{BUCKET}/new"])["of"] == "there"

@@ -18,7 +18,7 @@ def check_archives(evidence: Evidence) -> Findings:
         except DataError as error:
             yield Finding(path, "is no manifest of raw files", error=str(error))
             continue
-        if manifest.digests(folder) != job.holds:
+        if manifest.digests(folder) != job.extra_outputs:
             yield Finding(path, f"names other archives than the run record of `{job.name}`")
         for entry in manifest.archives:
             yield _archive(evidence, manifest.dataset, f"{folder}/{entry.name}", entry)

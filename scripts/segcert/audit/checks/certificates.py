@@ -1,6 +1,5 @@
 """Do the votes give the certificates? Every one is decided again, and measured again."""
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from segcert.audit.findings import Evidence, Finding, Findings, index_of, other_code, unless
+from segcert.audit.findings import Evidence, Finding, Findings, changed_code, finding_unless, index_path
 from segcert.data.dataset import PreparedDataset
 from segcert.io.arrays import StoredArrays
 from segcert.networks.folders import denoiser_digest, segmenter_digest
@@ -32,24 +31,24 @@ def check_decisions(evidence: Evidence) -> Findings:
     for job in evidence.lineage.jobs:
         if job.rule != "certify":
             continue
-        if notice := other_code(job):
+        if notice := changed_code(job):
             yield notice
             continue
         for certificate in certificates_of(job.outputs):
             try:
-                yield from _decided_again(evidence, job, certificate)
+                yield from _redecide(evidence, job, certificate)
             except DAMAGED as error:
                 yield Finding(f"{certificate}.npz", "cannot be decided again", error=repr(error))
 
 
-def _decided_again(evidence: Evidence, job: Job, name: str) -> Findings:
+def _redecide(evidence: Evidence, job: Job, name: str) -> Findings:
     """Decide the votes of one noise level again; `name` is what the names of its certificate's files begin with."""
     root, params = evidence.root, job.record["params"]
     written_labels = f"{name}{ARRAYS['labels']}"
-    dataset = PreparedDataset(root / index_of(job))
+    dataset = PreparedDataset(root / index_path(job))
     about = {key: job.record["wildcards"][key] for key in WILDCARDS}
     tables = {kind: f"{name}{suffix}" for kind, suffix in CERTIFIED_TABLES.items() if kind != "budget"}  # a forecast
-    written = {kind: _rows_of(root / path) for kind, path in tables.items()}
+    written = {kind: _rows_by_image(root / path) for kind, path in tables.items()}
     maps = load_radii(root / f"{name}{ARRAYS['maps']}")
     taus = tau_grid(params["settings"]["tau"])
     asked = {name: params[name] for name in ("settings", "measurements", "thresholds")}
@@ -60,11 +59,11 @@ def _decided_again(evidence: Evidence, job: Job, name: str) -> Findings:
             if "/votes/" not in path or f"/{Path(name).name}/" not in path:
                 continue
             sampling = evidence.lineage.makers[path]
-            expected, lacking = _drawn_from(sampling, root), set(images_of(sampling, root))
+            expected, lacking = _expected_origin(sampling, root), set(shard_images(sampling, root))
             for image, votes in votes_of(dataset, root / path):
                 left.discard(image)
                 lacking.discard(image)
-                yield _origin(path, image, votes, expected)
+                yield _compare_origin(path, image, votes, expected)
                 decided = decide(dataset, image, votes, predictions[image], about, **asked)
                 if image not in labels or not np.array_equal(decided.certificate.labels, labels[image]):
                     yield Finding(written_labels, f"the votes of {image} give other labels than are written")
@@ -75,22 +74,22 @@ def _decided_again(evidence: Evidence, job: Job, name: str) -> Findings:
                 rows = decided.rows.items()
                 other = [kind for kind, made in rows if not _same_rows(made, written[kind].get(image, []))]
                 message = f"the votes of {image} give other {' and '.join(other)} than are written"
-                yield unless(not other, written_labels, message)
+                yield finding_unless(not other, written_labels, message)
             for image in sorted(lacking):
                 yield Finding(path, f"lacks votes of {image}, which the index puts into this shard")
         for image in sorted(left):
             yield Finding(written_labels, f"holds labels or numbers of {image}, of which there are no votes")
 
 
-def images_of(sampling: Job, root: Path) -> list[str]:
+def shard_images(sampling: Job, root: Path) -> list[str]:
     """The images whose votes a sampling job has to hold: those of its shard, as the index lists them."""
     params = sampling.record["params"]
-    dataset = PreparedDataset(root / index_of(sampling))
+    dataset = PreparedDataset(root / index_path(sampling))
     shard = int(sampling.record["wildcards"]["shard"])
     return dataset.names("test", params["settings"]["test_images"])[shard :: params["shards"]]
 
 
-def _drawn_from(sampling: Job, root: Path) -> dict[str, Any]:
+def _expected_origin(sampling: Job, root: Path) -> dict[str, Any]:
     """What the votes of a sampling job have to be drawn with: networks, code, sigma, n0, n, seed, noise, pool."""
     params = sampling.record["params"]
     denoiser = params["denoiser"] and root / params["denoiser"]
@@ -103,12 +102,12 @@ def _drawn_from(sampling: Job, root: Path) -> dict[str, Any]:
     return expected | {name: params[name] for name in ("n0", "n", "seed", "noise", "pool")}
 
 
-def _origin(path: str, image: str, votes: Votes, expected: Mapping[str, Any]) -> Finding | None:
+def _compare_origin(path: str, image: str, votes: Votes, expected: Mapping[str, Any]) -> Finding | None:
     found = dict(votes.origin) | {"sigma": votes.sigma, "n0": votes.n0, "n": votes.n}
     found["noise"] = str(found.get("noise")).partition(",")[0]  # "exact, 8 bits"
     other = [name for name, value in expected.items() if found.get(name) != value]
     message = f"the votes of {image} were drawn with another {', '.join(other)} than their run record names"
-    return unless(not other, path, message)
+    return finding_unless(not other, path, message)
 
 
 def _same_map(maps: SavedRadii, image: str, levels: npt.NDArray[np.uint8], taus: Sequence[float], sigma: float) -> bool:
@@ -117,7 +116,7 @@ def _same_map(maps: SavedRadii, image: str, levels: npt.NDArray[np.uint8], taus:
     return same_grid and image in maps.levels and np.array_equal(maps.levels[image], levels)
 
 
-def _rows_of(path: Path) -> dict[str, list[dict[str, Any]]]:
+def _rows_by_image(path: Path) -> dict[str, list[dict[str, Any]]]:
     """The rows of a table, by image."""
     rows: dict[str, list[dict[str, Any]]] = {}
     for row in pd.read_parquet(path).to_dict("records"):
@@ -133,10 +132,6 @@ def _same_rows(made: Sequence[Mapping[str, Any]], written: Sequence[Mapping[str,
         if one.keys() != other.keys():
             return False
         for key, value in one.items():
-            if value != other[key] and not (_is_nan(value) and _is_nan(other[key])):
+            if value != other[key] and not (pd.isna(value) and pd.isna(other[key])):
                 return False
     return True
-
-
-def _is_nan(value: Any) -> bool:
-    return isinstance(value, float) and math.isnan(value)

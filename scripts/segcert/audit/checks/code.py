@@ -6,12 +6,13 @@ import io
 import re
 import subprocess
 
-from segcert.audit.findings import Evidence, Finding, Findings, unless
+from segcert.audit.findings import Evidence, Finding, Findings, finding_unless
 from segcert.provenance.code import syntax_digest
 from segcert.provenance.digests import value_digest
 
 PLAIN = re.compile(r"[0-9a-f]+:\w[\w./-]*")  # a commit and a path; of other paths git has no files
 SHOWN = 3  # changed files that a finding names
+DIRTY = "ran from a dirty tree, so no commit holds their code and configuration; commit, then run snakemake again"
 
 
 def check_code(evidence: Evidence) -> Findings:
@@ -30,14 +31,14 @@ def check_code(evidence: Evidence) -> Findings:
             if len(files) > SHOWN:
                 changed += f" and {len(files) - SHOWN} more"
             where = f"a dirty tree: commit {commit} with changes in {changed}"
-            yield Finding(output, f"`{job.name}` ran from {where}", broken=False)
+            yield Finding(output, f"`{job.name}` ran from {where}", broken=False, shared=DIRTY)
         elif not history.has(commit):
             yield Finding(output, f"`{job.name}` ran from commit {commit}, which git does not know here", broken=False)
         else:
             for name, digest in record["code"].items():
                 same = history.code(commit, f"scripts/{name}") == digest
                 message = f"`{job.name}` names commit {commit}, which holds another scripts/{name} than ran"
-                yield unless(same, output, message)
+                yield finding_unless(same, output, message)
 
 
 def check_environment(evidence: Evidence) -> Findings:
@@ -54,14 +55,14 @@ def check_environment(evidence: Evidence) -> Findings:
         if job.clean and history.has(record["git"]["commit"]):
             for lock, sha256 in record["locks"].items():
                 same = history.sha256(record["git"]["commit"], lock) == sha256
-                yield unless(same, output, f"`{job.name}` ran with another {lock} than its commit holds")
+                yield finding_unless(same, output, f"`{job.name}` ran with another {lock} than its commit holds")
         other = []
         for name, version in record["packages"].items():
             locked = [entry.split()[0] for entry in record["environment"].get(name, version).split(", ")]
             if version not in locked:
                 other.append(f"{name} {version} instead of {' or '.join(locked)}")
         message = f"`{job.name}` ran outside of the locked environment: {', '.join(other)}"
-        yield unless(not other, output, message, broken=False)
+        yield finding_unless(not other, output, message, broken=False)
 
 
 class History:

@@ -10,13 +10,13 @@ import yaml
 from pathspec import GitIgnoreSpec
 from pydantic import RootModel
 
-from segcert.audit.findings import Evidence, Finding, Findings, unless
+from segcert.audit.findings import Evidence, Finding, Findings, finding_unless
 from segcert.io.json_files import parse_json
 from segcert.io.json_models import Part, fit
 from segcert.provenance.git import git
 from segcert.provenance.lineage import Job
 from segcert.provenance.records import SUFFIX, RecordError, load_record
-from segcert.provenance.snakemake_metadata import CONTENTS, POINTERS, TRAIL, packed_record
+from segcert.provenance.snakemake_metadata import CONTENTS, PACKED_METADATA, POINTERS, packed_record
 
 CACHE = Path(".dvc/cache/files/md5")
 AGAIN = "to version what is there: snakemake -R version_data version_models version_results"
@@ -39,18 +39,20 @@ def check_pointers(evidence: Evidence) -> Findings:
             yield Finding(pointer, f"cannot be read; {AGAIN}", error=str(error))
             continue
         published = _committed(evidence.root, pointer) == (evidence.root / pointer).read_text().rstrip("\n")
-        yield unless(published, pointer, "is not what the commit holds: this run is not published", broken=False)
+        yield finding_unless(
+            published, pointer, "is not what the commit holds: this run is not published", broken=False
+        )
 
 
-def check_trail(evidence: Evidence) -> Findings:
+def check_packed_records(evidence: Evidence) -> Findings:
     """The run records of data and models are those that were packed into results/.trail, which results.dvc covers."""
     for job in evidence.lineage.jobs:
         packed = packed_record(job.path.removesuffix(SUFFIX), evidence.root)
         same = not packed.exists() or packed.read_bytes() == (evidence.root / job.path).read_bytes()
-        yield None if same else _other_record(job, packed, f"{packed.relative_to(evidence.root)}")
+        yield None if same else _differing_record(job, packed, f"{packed.relative_to(evidence.root)}")
 
 
-def _other_record(job: Job, before: Path, where: str) -> Finding:
+def _differing_record(job: Job, before: Path, where: str) -> Finding:
     """A record that is not the one that was versioned: a notice, if its job ran again since and made the same."""
     try:
         record = load_record(before)
@@ -84,7 +86,7 @@ def _pointer(evidence: Evidence, pointer: str, ignored: GitIgnoreSpec) -> Findin
     for path in sorted(here.keys() | there.keys()):
         file = f"{folder}/{path}"
         # Other runs may lie in the same folder.
-        own = file.startswith((f"results/{lineage.run}/", f"reports/{lineage.run}/", f"{TRAIL}/"))
+        own = file.startswith((f"results/{lineage.run}/", f"reports/{lineage.run}/", f"{PACKED_METADATA}/"))
         of_run = own or file in lineage.makers or file in records
         if here.get(path) == there.get(path):
             yield None
@@ -93,7 +95,7 @@ def _pointer(evidence: Evidence, pointer: str, ignored: GitIgnoreSpec) -> Findin
         elif path not in there:
             yield Finding(file, f"is not in {pointer}; {AGAIN}", broken=of_run)
         elif file in records and _cached(evidence.root, there[path]).exists():
-            yield _other_record(records[file], _cached(evidence.root, there[path]), f"the one that {pointer} names")
+            yield _differing_record(records[file], _cached(evidence.root, there[path]), f"the one that {pointer} names")
         else:
             yield Finding(file, f"is another than {pointer} names; {AGAIN}", broken=of_run)
 

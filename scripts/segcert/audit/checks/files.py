@@ -1,23 +1,26 @@
 """Is every file what its job made, and did every job read what another made?"""
 
-from segcert.audit.findings import Evidence, Finding, Findings, unless
+from collections.abc import Set
+
+from segcert.audit.findings import Evidence, Finding, Findings, finding_unless
 from segcert.data.dataset import digests_of, read_index
 from segcert.data.errors import DataError
 from segcert.provenance.lineage import Job, Lineage
 from segcert.provenance.records import SUFFIX
+from segcert.provenance.snakemake_metadata import known_artifacts
 
 
 def check_files(evidence: Evidence) -> Findings:
     """Each file that a job made is there, and its bytes are those of the run record."""
     for job in evidence.lineage.jobs:
-        for path, sha256 in (job.outputs | job.holds).items():
+        for path, sha256 in (job.outputs | job.extra_outputs).items():
             found = evidence.digests.sha256(path)
             if found is None:
-                archive = path in job.holds and path.startswith("data/raw/")  # may be deleted once it was used
+                archive = path in job.extra_outputs and path.startswith("data/raw/")  # may be deleted once it was used
                 yield Finding(path, "is not here, so its checksum cannot be compared", broken=not archive)
             else:
                 words = f"was changed after `{job.name}` made it: SHA-256 is {found}, the run record says {sha256}"
-                yield unless(found == sha256, path, words)
+                yield finding_unless(found == sha256, path, words)
 
 
 def check_links(evidence: Evidence) -> Findings:
@@ -25,43 +28,44 @@ def check_links(evidence: Evidence) -> Findings:
     lineage = evidence.lineage
     for path, reason in lineage.unreadable.items():
         yield Finding(path, "is no run record; bring it back, or make what it stands beside again", error=reason)
-    for path, reason in lineage.astray.items():
+    for path, reason in lineage.misplaced.items():
         yield Finding(path, reason, broken=False)
     page = f"reports/{lineage.run}/index.html"
-    if not lineage.of and page not in lineage.makers and (evidence.root / page).exists():
+    if not lineage.files and page not in lineage.makers and (evidence.root / page).exists():
         yield Finding(page, "no run record says what made it; delete it and run snakemake again")
+    made_by_jobs = known_artifacts(evidence.root)  # as Snakemake knows them: these need a run record
     for job in lineage.jobs:
         for path, sha256 in job.inputs.items():
-            yield _link(evidence, job, path, sha256)
-    if not lineage.of:
-        for path in _left_over(lineage):
+            yield _link(evidence, made_by_jobs, job, path, sha256)
+    if not lineage.files:
+        for path in _orphaned_files(lineage):
             yield Finding(path, "is left over: the report does not come from it", broken=False)
 
 
-def _left_over(lineage: Lineage) -> list[str]:
+def _orphaned_files(lineage: Lineage) -> list[str]:
     """The first output of each job beside the lineage, and results of which no run record speaks any more."""
-    made = {path for job in (*lineage.jobs, *lineage.beside) for path in job.outputs}
+    made = {path for job in (*lineage.jobs, *lineage.orphaned) for path in job.outputs}
     unknown = []
     for path in (lineage.root / "results" / lineage.run).rglob("*"):
         name = path.relative_to(lineage.root).as_posix()
         if path.is_file() and not path.name.startswith(".") and name not in made and not name.endswith(SUFFIX):
             unknown.append(name)
-    return [*(job.output for job in lineage.beside), *sorted(unknown)]
+    return [*(job.output for job in lineage.orphaned), *sorted(unknown)]
 
 
-def _link(evidence: Evidence, job: Job, path: str, sha256: str) -> Finding | None:
+def _link(evidence: Evidence, made_by_jobs: Set[str], job: Job, path: str, sha256: str) -> Finding | None:
     maker = evidence.lineage.makers.get(path)
     if maker:
-        made = (maker.outputs | maker.holds)[path]
+        made = (maker.outputs | maker.extra_outputs)[path]
         words = f"`{job.name}` read another {path} (SHA-256 {sha256}) than `{maker.name}` made ({made})"
-        return unless(made == sha256, job.output, f"{words}: it is stale, or a record was edited")
-    if path in evidence.made_by_jobs:
+        return finding_unless(made == sha256, job.output, f"{words}: it is stale, or a record was edited")
+    if path in made_by_jobs:
         return Finding(path, f"no run record says what made it, and `{job.name}` read it")
     found = evidence.digests.sha256(path)
     if found is None:
         return Finding(path, f"came from outside and is not here; `{job.name}` read SHA-256 {sha256}", broken=False)
     words = f"came from outside and has changed since `{job.name}` read it: {found}, then {sha256}"
-    return unless(found == sha256, path, words)
+    return finding_unless(found == sha256, path, words)
 
 
 def check_indexes(evidence: Evidence) -> Findings:
@@ -75,6 +79,6 @@ def check_indexes(evidence: Evidence) -> Findings:
         except DataError as error:
             yield Finding(index, "is no index of prepared images", error=str(error))
             continue
-        for path in sorted(listed.keys() | job.holds.keys()):
-            same = listed.get(path) == job.holds.get(path)
-            yield unless(same, index, f"names another {path} than the run record of `{job.name}`")
+        for path in sorted(listed.keys() | job.extra_outputs.keys()):
+            same = listed.get(path) == job.extra_outputs.get(path)
+            yield finding_unless(same, index, f"names another {path} than the run record of `{job.name}`")

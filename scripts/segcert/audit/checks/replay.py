@@ -1,5 +1,6 @@
 """Draw votes again (some images, all their draws, compared count by count), and predict the clean images again."""
 
+import functools
 import secrets
 import tempfile
 from collections.abc import Callable
@@ -8,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from segcert.audit.checks.certificates import images_of
-from segcert.audit.findings import Evidence, Finding, Findings, index_of, other_code
+from segcert.audit.checks.certificates import shard_images
+from segcert.audit.findings import Evidence, Finding, Findings, changed_code, index_path
 from segcert.data.dataset import PreparedDataset
 from segcert.io.arrays import StoredArrays
 from segcert.networks.runtime import device_name, set_up_torch
@@ -22,17 +23,13 @@ from segcert.votes import Votes, load_votes
 ROUNDING = 0.001  # share of the counts that another processor, which rounds sums otherwise, may change by one
 
 
-def drawn_again(images: int, seed: int | None = None) -> dict[str, Callable[[Evidence], Findings]]:
+def replay_check(images: int, seed: int | None = None) -> dict[str, Callable[[Evidence], Findings]]:
     """The check that draws votes of some images again, by its title.
 
     `seed` chooses the images; without it, chance does.
     """
     chosen = secrets.randbelow(2**32) if seed is None else seed
-
-    def check_votes_again(evidence: Evidence) -> Findings:
-        return check_votes(evidence, images, chosen)
-
-    return {f"votes drawn again (seed {chosen})": check_votes_again}
+    return {f"votes drawn again (seed {chosen})": functools.partial(check_votes, images=images, seed=chosen)}
 
 
 def check_votes(evidence: Evidence, images: int, seed: int) -> Findings:
@@ -43,16 +40,16 @@ def check_votes(evidence: Evidence, images: int, seed: int) -> Findings:
     prediction on clean images is made again.
     """
     root = evidence.root
-    drawn = [(job, image) for job in evidence.lineage.jobs if job.rule == "sample" for image in images_of(job, root)]
+    drawn = [(job, image) for job in evidence.lineage.jobs if job.rule == "sample" for image in shard_images(job, root)]
     for choice in sorted(np.random.default_rng(seed).permutation(len(drawn))[:images]):
         job, image = drawn[choice]
-        yield other_code(job) or _drawn_again(root, job, image)
+        yield changed_code(job) or _redraw(root, job, image)
     for job in evidence.lineage.jobs:
         if job.rule == "predict":
-            yield other_code(job) or _predicted_again(root, job)
+            yield changed_code(job) or _repredict(root, job)
 
 
-def _device_of(job: Job) -> tuple[torch.device, bool] | None:
+def _replay_device(job: Job) -> tuple[torch.device, bool] | None:
     """Where to run a job again, and whether the hardware is that of the first time; None: it ran on a GPU."""
     record = job.record
     on_gpu = not record["device"].startswith("cpu")
@@ -63,17 +60,17 @@ def _device_of(job: Job) -> tuple[torch.device, bool] | None:
     return device, here == then
 
 
-def _predicted_again(root: Path, job: Job) -> Finding | None:
+def _repredict(root: Path, job: Job) -> Finding | None:
     """Labels of the unsmoothed model on the clean test images, made again."""
     params, (output,) = job.record["params"], job.outputs
-    where = _device_of(job)
+    where = _replay_device(job)
     if where is None:
         return Finding(output, f"was made on {job.record['device']}, and cannot be made again here", broken=False)
     device, same_hardware = where
     with tempfile.TemporaryDirectory() as folder:
         again = Path(folder, "again.npz")
         predict_clean(
-            root / index_of(job),
+            root / index_path(job),
             root / params["segmenter"],
             again,
             test_images=params["test_images"],
@@ -92,22 +89,22 @@ def _predicted_again(root: Path, job: Job) -> Finding | None:
     return Finding(output, words, broken=not rounding)
 
 
-def _drawn_again(root: Path, job: Job, image: str) -> Finding | None:
+def _redraw(root: Path, job: Job, image: str) -> Finding | None:
     record, params, (output,) = job.record, job.record["params"], job.outputs
-    where = _device_of(job)
+    where = _replay_device(job)
     if where is None:
         return Finding(output, f"was drawn on {record['device']}, and cannot be drawn again here", broken=False)
     device, same_hardware = where
     votes = load_votes(root / output)
     if image not in votes:
         return Finding(output, f"holds no votes of {image}, which the index names")
-    dataset = PreparedDataset(root / index_of(job))
+    dataset = PreparedDataset(root / index_path(job))
     sampling = Sampling.from_params(params, float(record["wildcards"]["sigma"]), root)
     again = sampling.start(sampling.smoothed_segmenter(dataset, device), dataset, image)()
-    return _compared(output, image, votes[image], again, same_hardware=same_hardware)
+    return _compare_votes(output, image, votes[image], again, same_hardware=same_hardware)
 
 
-def _compared(output: str, image: str, votes: Votes, again: Votes, *, same_hardware: bool) -> Finding | None:
+def _compare_votes(output: str, image: str, votes: Votes, again: Votes, *, same_hardware: bool) -> Finding | None:
     written, made = votes.arrays(), again.arrays()
     other = made.keys() ^ written.keys()
     for name in made.keys() & written.keys():
@@ -115,13 +112,13 @@ def _compared(output: str, image: str, votes: Votes, again: Votes, *, same_hardw
             other.add(name)
     if not other:
         return None
-    if same_hardware or not _by_rounding(votes, again):
+    if same_hardware or not _rounding_only(votes, again):
         return Finding(output, f"the votes of {image}, drawn again, give other {', '.join(sorted(other))}")
     words = f"the votes of {image}, drawn again on another processor, differ by one in a few counts, as rounding may"
     return Finding(output, words, broken=False)
 
 
-def _by_rounding(votes: Votes, again: Votes) -> bool:
+def _rounding_only(votes: Votes, again: Votes) -> bool:
     """Whether counts differ by one at most, and few of them do."""
     for one, other in ((votes.selection, again.selection), (votes.estimation, again.estimation)):
         if one.shape != other.shape:

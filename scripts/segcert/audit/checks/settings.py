@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from segcert.audit.findings import Evidence, Finding, Findings, unless
+from segcert.audit.findings import Evidence, Finding, Findings, finding_unless
 from segcert.provenance.lineage import Job
 
 
@@ -18,7 +18,7 @@ def check_settings(evidence: Evidence) -> Findings:
         for name, value in _deciding(job) if configuration else ():
             stated = configuration.get(name)
             words = f"`{job.name}` ran with {name} {value}, and the page says {stated}"
-            yield unless(value == stated, output, words)
+            yield finding_unless(value == stated, output, words)
 
 
 def _deciding(job: Job) -> Iterator[tuple[str, Any]]:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from segcert.audit.findings import Evidence, Finding, Findings, other_code, unless
+from segcert.audit.findings import Evidence, Finding, Findings, changed_code, finding_unless
 from segcert.provenance.lineage import Job
 from segcert.results.kinds import kind_of, read_rows
 from segcert.results.tables import TABLES, make_table, read_table, read_tables
@@ -26,7 +26,7 @@ def check_collection(evidence: Evidence) -> Findings:
             for output in job.outputs:
                 tables = [path for path in job.inputs if path.endswith(".parquet")]
                 parts = [evidence.root / path for path in tables if kind_of(path) == kind_of(output)]
-                yield other_code(job) or _compared(evidence.root, output, functools.partial(read_rows, parts))
+                yield changed_code(job) or _compare_table(evidence.root, output, functools.partial(read_rows, parts))
 
 
 def check_tables(evidence: Evidence) -> Findings:
@@ -37,7 +37,7 @@ def check_tables(evidence: Evidence) -> Findings:
             read = functools.cache(functools.partial(_read_source, evidence.root, job))
             for name in TABLES:
                 made = functools.partial(make_table, name, read, job.record["params"]["resamples"])
-                yield other_code(job) or _compared(evidence.root, outputs[name], made)
+                yield changed_code(job) or _compare_table(evidence.root, outputs[name], made)
 
 
 def check_page(evidence: Evidence) -> Findings:
@@ -60,10 +60,10 @@ def check_page(evidence: Evidence) -> Findings:
             continue
         stated = float(table[column].iloc[row])
         message = f"shows {text} ({value}) where row {row} of {name}.csv has {column} {stated}"
-        yield unless(_shows(value, text, stated), page, message)
+        yield finding_unless(_matches(value, text, stated), page, message)
     for name, rows in seen.items():
         complete = rows == list(range(len(tables.get(name, ()))))
-        yield unless(complete and rows, page, f"does not show every row of {name}.csv once, in order")
+        yield finding_unless(complete and rows, page, f"does not show every row of {name}.csv once, in order")
 
 
 def _read_source(root: Path, job: Job, source: str) -> pd.DataFrame:
@@ -77,7 +77,7 @@ def _read_source(root: Path, job: Job, source: str) -> pd.DataFrame:
     return read_rows(root / path for path in tables if kind_of(path) == source)
 
 
-def _compared(root: Path, output: str, make: Callable[[], pd.DataFrame]) -> Finding | None:
+def _compare_table(root: Path, output: str, make: Callable[[], pd.DataFrame]) -> Finding | None:
     """Whether a table is what it should be."""
     try:
         written = pd.read_parquet(root / output) if output.endswith(".parquet") else _read_csv(root / output)
@@ -101,7 +101,7 @@ def _read_csv(source: Path | io.StringIO) -> pd.DataFrame:
         return pd.DataFrame()
 
 
-def _shows(value: str, text: str, stated: float) -> bool:
+def _matches(value: str, text: str, stated: float) -> bool:
     """Compare a number of a page: its exact value, and its text, which is rounded to the digits that it shows."""
     share = 100 if text.endswith("%") else 1
     try:
@@ -118,7 +118,7 @@ def _shows(value: str, text: str, stated: float) -> bool:
     return abs(shown - share * decimal.Decimal(stated)) <= half * (1 + decimal.Decimal(TOLERANCE))
 
 
-class _Shown(NamedTuple):
+class _PageNumber(NamedTuple):
     """A number of a page: of which row and column of which table, its exact value and its text."""
 
     table: str
@@ -135,8 +135,8 @@ class _Reader(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.row: tuple[str, int] | None = None
-        self.number: _Shown | None = None
-        self.found: list[_Shown] = []
+        self.number: _PageNumber | None = None
+        self.found: list[_PageNumber] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         about = {name: value or "" for name, value in attrs}
@@ -144,7 +144,7 @@ class _Reader(HTMLParser):
         if tag == "tr":
             self.row = named
         elif tag == "data" and (place := named or self.row):
-            self.number = _Shown(*place, about["data-column"], about["value"], "", in_table=not named)
+            self.number = _PageNumber(*place, about["data-column"], about["value"], "", in_table=not named)
 
     def handle_data(self, data: str) -> None:
         if self.number:
