@@ -68,7 +68,7 @@ def test_an_environment_in_an_odd_folder_is_refused(in_folder, tmp_path):
     command = [environment / "bin/python", *checkout.command("-n")[1:]]
     done = subprocess.run(command, cwd=checkout.path, capture_output=True, text=True, check=False)
     assert done.returncode
-    words = f"'{environment}/bin/python': a path with ' ', which the shell of a job would read"
+    words = f"'{environment}/bin/python': found ' ' in a path; the shell of a job would interpret it"
     assert words in done.stdout + done.stderr
 
 

@@ -39,9 +39,9 @@ def images_of(name: str, config: Config, index: Path, certified: int | None = No
     """Return the numbers of images of a data set.
 
     They are read from `index` (data/prepared/<name>/index.csv) if it exists. Otherwise those of the phantom are in the
-    configuration, those of user-supplied data are counted in their folder, and the others follow from what is
-    published of the release and from the rule of the split. `certified` replaces the number of test images, of which
-    at most `sampling.test_images` are certified.
+    configuration, and those of user-supplied data are counted in their folder. The others follow from the published
+    size of the release and the rule of the split. At most `sampling.test_images` are certified; `certified` replaces
+    the number of test images.
 
     Raises ForecastError if the numbers are not known.
     """

@@ -1,4 +1,4 @@
-"""What Snakemake would do, and why: its plan as plain values. The only module that imports Snakemake."""
+"""Snakemake's plan as plain values: the jobs it would run, and why. The only module that imports Snakemake."""
 
 import contextlib
 import io
@@ -24,14 +24,14 @@ from segcert.plan.jobs import JobGraph, PlannedJob
 from segcert.provenance.preparation import Preparation
 from segcert.report.captions import ADDED
 
-ANY_NUMBER = 1_000_000_000  # of cores, GPUs, MiB: a job gets what its rule asks for
+ANY_NUMBER = 1_000_000_000  # of cores, GPUs, MiB: a job gets what its rule requests
 UNQUOTED = {*string.whitespace, *"'\"`$&;|<>(){}[]*?!#%:\\"}
 LIMITED_BY_MACHINE = ("gpu", "mem_mb")
 SAID_ALWAYS = re.compile(r"^(Using workflow specific profile|Config file) .*\n", re.MULTILINE)
 
 
 class PlanError(ValueError):
-    """A plan that Snakemake cannot make; the message holds its words."""
+    """A plan that Snakemake cannot make; the message is Snakemake's."""
 
 
 def read_plan(arguments: Sequence[str]) -> list[PlannedJob]:
@@ -71,25 +71,25 @@ def _check_arguments(args: Namespace) -> None:
 
 
 def require_plain_paths(*places: Path) -> None:
-    """Raise PlanError for a path that the shell of a job would take apart.
+    """Raise PlanError for a path with characters that the shell of a job would interpret.
 
-    Snakemake writes these paths into command lines unquoted, and lists of paths are parted by colons. The Makefile says
-    so, too.
+    Snakemake writes these paths into command lines unquoted, and lists of paths are separated by colons. The Makefile
+    makes the same check.
     """
     for place in places:
         if odd := sorted(UNQUOTED.intersection(str(place))):
             raise PlanError(
-                f"{str(place)!r}: a path with {', '.join(map(repr, odd))}, which the shell of a job would read; move "
-                "the checkout, and the environment with it, to a path of letters, digits and / . _ - + , @ = ~ ^, then "
-                "write: make run"
+                f"{str(place)!r}: found {', '.join(map(repr, odd))} in a path; the shell of a job would interpret it. "
+                "Move the checkout, and the environment with it, to a path of letters, digits and / . _ - + , @ = ~ ^, "
+                "then write: make run"
             )
 
 
 def before_the_plan(workflow: Any, checkout: Preparation, warn: Callable[[str], None]) -> None:
-    """Prepare the checkout when Snakemake is about to look at it, if jobs will run; else let it see it as prepared.
+    """Prepare the checkout just before Snakemake looks at it; if no jobs will run, only make it look prepared.
 
     Snakemake 9.27 has no hook between the rules and the plan, and only by then knows whether jobs will run. `warn` is
-    called for each artifact that is not what its job made.
+    called for each artifact that changed after its job made it.
     """
     look = workflow._prepare_dag
 
@@ -109,11 +109,11 @@ def before_the_plan(workflow: Any, checkout: Preparation, warn: Callable[[str], 
 
 
 def _show_prepared(workflow: Any, checkout: Preparation) -> None:
-    """Let Snakemake's caches of times and of its records hold what they would after `Preparation.write`."""
+    """Fill Snakemake's caches of times and of its records with what they would hold after `Preparation.write`."""
     times = dict.fromkeys(checkout.trail.pointers, time.time()) | checkout.changes.times
     workflow.iocache.mtime.update({path: Mtime(local=seconds) for path, seconds in times.items()})
     stored, metadata = workflow.persistence, checkout.metadata | checkout.trail.metadata
-    if not isinstance(stored, FilePersistence):  # in a database, which no trail speaks of
+    if not isinstance(stored, FilePersistence):  # in a database, which the packed metadata does not cover
         return
     read = stored._io_read
 
@@ -122,7 +122,7 @@ def _show_prepared(workflow: Any, checkout: Preparation) -> None:
             return read(folder, key)
         with contextlib.suppress(ValueError):
             return json.loads(metadata[key])
-        return {}  # as Snakemake takes what is no JSON
+        return {}  # as Snakemake does for invalid JSON
 
     stored._io_read = read_prepared
     stored._filter_incomplete_keys([])  # fills its cache

@@ -1,4 +1,4 @@
-"""The command `segcert plan`: which options mean a run and which an image, and what it says."""
+"""The command `segcert plan`: options for a run and for an image, and its output."""
 
 import dataclasses
 import json
@@ -36,7 +36,7 @@ def test_options_of_a_run_and_of_an_image_exclude_each_other(options, found):
         which_plan(options)
 
 
-def test_options_say_what_is_planned():
+def test_options_choose_between_an_image_and_a_run():
     assert which_plan(["sigma", "shape", "tau"]) == "image"
     assert which_plan(["config", "hardware", "as_json"]) == "run"
     assert which_plan(["changes"]) == "run"
@@ -52,20 +52,20 @@ def planned(*config, hardware=None, images=None, as_json=False):
     return plan_run(read_graph, list(config), hardware=hardware, images=images, as_json=as_json), asked[0]
 
 
-def test_the_command_says_it_in_words_and_for_machines(monkeypatch):
+def test_the_command_prints_text_and_json(monkeypatch):
     monkeypatch.chdir(ROOT)
     text, asked = planned("config/default.yaml", "tau=0.8", "draws=200")
     assert asked == ["--configfile", "config/default.yaml", "--config", "tau=0.8", "draws=200"]
     sampling = next(line for line in text.splitlines() if line.startswith("sample"))
     assert re.fullmatch(r"sample +1 of 1 +880 +[0-9.]+ GFLOP +[0-9.]+ s +[0-9.]+ s", sampling)
-    for words in (
+    for part in (
         "3 of them have to run",
         "Hardware: cpu, measured on cpu, 1 threads: ",
         "the configuration",
         "[throughput-cpu.json]",
         "fewer than n = 53",
     ):
-        assert words in text
+        assert part in text
     document = json.loads(planned(as_json=True, images=4)[0])
     assert document["complete"] is True
     assert document["todo"] == 3
@@ -73,7 +73,7 @@ def test_the_command_says_it_in_words_and_for_machines(monkeypatch):
     assert next(s for s in document["stages"] if s["rule"] == "sample")["calls"] == 4 * 110
 
 
-def test_what_is_not_known_is_said_and_null_for_machines(monkeypatch):
+def test_unknown_sizes_are_named_and_null_in_json(monkeypatch):
     monkeypatch.chdir(ROOT)
     forecast = make_forecast(phantom_graph(stale=False), ROOT / "benchmarks/results")
     forecast = dataclasses.replace(forecast, disk=[Space("archives", math.nan, "not published")])

@@ -1,4 +1,4 @@
-"""The cost of a run: hours by stage, disk, and the fewest draws that certify anything."""
+"""The cost of a run: hours by stage, disk, and the least number of draws that certify any pixel."""
 
 import math
 from pathlib import Path
@@ -41,7 +41,7 @@ def test_nothing_is_left_of_a_finished_run():
     assert found.jobs == 4
 
 
-def test_calls_of_a_program_are_not_measured():
+def test_calls_of_an_exported_network_are_not_measured():
     graph = phantom_graph()
     graph.jobs[1].params["network"] = {"architecture": None, "arguments": {}}
     found = make_forecast(graph, MEASURED)
@@ -52,12 +52,12 @@ def test_calls_of_a_program_are_not_measured():
     assert "sizes are not known" in next(space.known for space in found.disk if space.what == "models")
 
 
-def test_the_fewest_draws_that_certify_anything_are_those_of_the_pixels():
+def test_the_least_number_of_draws_depends_on_the_number_of_pixels():
     found = make_forecast(phantom_graph(image_size=256), MEASURED)
     assert (found.n, found.least_n) == (100, 63)
 
 
-def test_measurements_that_are_missing_are_named(tmp_path):
+def test_missing_measurements_are_named(tmp_path):
     (tmp_path / "throughput-cpu.json").write_bytes((MEASURED / "throughput-cpu.json").read_bytes())
     with pytest.raises(ForecastError, match=r"startup-cpu.json: missing.*benchmarks.startup"):
         make_forecast(phantom_graph(), tmp_path)

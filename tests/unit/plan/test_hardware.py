@@ -1,4 +1,4 @@
-"""Seconds of calls, from what was measured of the same kind."""
+"""Seconds of calls, from measurements of the same kind."""
 
 import json
 import math
@@ -15,7 +15,7 @@ UNET = Network.of("unet", {"in_channels": 1, "num_classes": 2, "width": 64, "dep
 UNET_CALLS = Calls(UNET, 1000, 256, 1)
 
 
-def test_what_was_measured_takes_as_long_as_was_measured():
+def test_measured_calls_take_as_long_as_measured():
     h100 = read_hardware(MEASURED)["h100"]
     loop = json.loads((MEASURED / "throughput-h100.json").read_text())["loop"]
     rates = [each["loop_draws_per_s"] for each in loop if not each["denoiser"] and each["precision"] == "float32"]
@@ -58,7 +58,7 @@ def test_a_rate_of_draws_counts_padded_batches():
     assert copies[50] == pytest.approx(copies[55], rel=0.02)
 
 
-def test_hardware_is_the_one_asked_for_or_that_of_this_machine(monkeypatch):
+def test_hardware_is_the_requested_one_or_that_of_this_machine(monkeypatch):
     known = read_hardware(MEASURED)
     monkeypatch.setattr("segcert.plan.hardware.visible_gpus", list)
     assert choose_hardware(known, None, 256, "auto") == ("cpu", "this machine has no GPU")

@@ -9,7 +9,7 @@ from segcert.data.splits import by_group
 from segcert.plan.image_counts import images_of
 
 
-def test_images_are_those_prepared_else_those_published(tmp_path):
+def test_prepared_images_are_counted_before_published_ones(tmp_path):
     index = tmp_path / "index.csv"
     config = Config.read({"datasets": ["isic2018", "montgomery", "jsrt"]})
     assert images_of("isic2018", config, index).test == 1000
@@ -30,7 +30,7 @@ def test_images_are_those_prepared_else_those_published(tmp_path):
     assert images_of("isic2018", fewer, index).test == 1
 
 
-def test_published_counts_are_those_of_the_rules():
+def test_published_counts_agree_with_the_rules():
     frames = [frame_name(str(number)) for number in range(1, FRAMES + 1)]
     groups = [by_group(Named("cvc_clinicdb", frame, sequence(frame))) for frame in frames]
     counts = dataset("cvc_clinicdb").splits["groups"].counts

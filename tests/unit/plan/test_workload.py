@@ -1,4 +1,4 @@
-"""Network calls and arithmetic that are counted, against what sampler and networks really do."""
+"""Counted network calls and arithmetic, compared with those of the sampler and the networks."""
 
 import math
 
@@ -15,7 +15,7 @@ from segcert.smoothing.sampler import SmoothedSegmenter
 NETWORK = Network.of(UNET["architecture"], UNET["arguments"])
 
 
-def test_sampling_asks_the_network_as_often_as_is_said():
+def test_sampling_calls_the_network_as_often_as_counted():
     seen = []
 
     def model(x):
@@ -29,7 +29,7 @@ def test_sampling_asks_the_network_as_often_as_is_said():
         assert sum(seen) == sampled(1, n0, n, batch_size)
 
 
-def test_arithmetic_is_that_of_the_network_with_numbers_in_it():
+def test_arithmetic_is_that_of_the_network_with_real_weights():
     model = build_segmenter(UNET["architecture"], UNET["arguments"]).eval()
     with torch.inference_mode():
         assert network_size(NETWORK, 1, 32).gflop == gflop_of(model, torch.zeros(2, 1, 32, 32))
@@ -62,7 +62,7 @@ def test_a_denoiser_in_front_is_called_but_not_trained():
     assert plain._replace(kind="training").gflop == 3 * plain.gflop
 
 
-def test_shards_share_the_images():
+def test_shards_split_the_images():
     whole, parts = phantom_graph(), phantom_graph(shards=3)
     for graph, images in ((whole, [8]), (parts, [3, 3, 2])):
         work = Workload.of(graph)
@@ -71,7 +71,7 @@ def test_shards_share_the_images():
         assert [call.images for each in jobs for call in work.calls_of(each)] == [110 * count for count in images]
 
 
-def test_trainings_validate_and_jobs_see_no_more_images_than_there_are():
+def test_trainings_validate_and_attacks_use_no_more_images_than_there_are():
     graph = phantom_graph()
     work = Workload.of(graph, certified=4)
     (learning, validation) = work.calls_of(graph.jobs[1])
@@ -84,7 +84,7 @@ def test_trainings_validate_and_jobs_see_no_more_images_than_there_are():
     assert (decided.kind, decided.images) == ("forward", 4 * 2 * 30)
 
 
-def test_a_denoiser_of_two_sets_learns_from_both():
+def test_a_denoiser_of_two_data_sets_learns_from_both():
     settings = {"channels": [8, 8], "layers_per_block": 1, "batch_size": 4, "steps": None, "epochs": 2}
     settings |= {"evaluate_every": 20, "precision": "bfloat16"}
     training = job("train_denoiser", {"folder": "models/denoiser/both", "settings": settings}, source="phantom+jsrt")
