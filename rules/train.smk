@@ -1,9 +1,9 @@
-# in:  data/prepared/<dataset>/index.csv; networks of one's own; OpenAI's checkpoint
+# in:  data/prepared/<dataset>/index.csv; user-supplied networks; OpenAI's checkpoint
 # out: models/segmenter/<dataset>/<model>-<regime>/{model.safetensors,last.safetensors,config.json,history.csv}
 #      models/segmenter/<dataset>/<model>-given/{model.safetensors or program.pt,config.json}
 #      models/denoiser/<dataset, several joined by +, or adm256>/{unet,scheduler}/ in diffusers format;
-#      of those that are trained last.safetensors and history.csv
-# A killed training goes on from its checkpoint in .segcert/checkpoints.
+#      for trained denoisers also last.safetensors and history.csv
+# A killed training resumes from its checkpoint in .segcert/checkpoints.
 
 
 rule train_segmenter:
@@ -117,7 +117,7 @@ rule import_adm:
     params:
         **tracked("import_adm"),
         checkpoint="data/raw/adm256/256x256_diffusion_uncond.pt",
-        disturbed=disturbed(ADM_FILES[0]),
+        disturbed=changed_extra_outputs(ADM_FILES[0]),
         folder=filled(ADM),
     script:
         "../scripts/import_adm.py"
