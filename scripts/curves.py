@@ -6,7 +6,7 @@ from segcert.results.tables import read_table
 
 
 def training(files, params):
-    """The source of the figure `training`, and the part of each data set."""
+    """Return the source of the figure `training`, and its part for each data set."""
     histories = read_histories(
         dict(zip(params.segmenters, files.segmenters, strict=True)),
         dict(zip(params.denoisers, files.denoiser_histories, strict=True)),
@@ -21,7 +21,7 @@ with recorded(snakemake):
     save_figure(overview_figure(first, PAGE), *figures.headline)
     for name, draw in FIGURES.items():
         paths = figures.get(name)
-        if not paths:  # it would have nothing to show
+        if not paths:  # a figure without data is not drawn
             continue
         if name == "training":
             whole, parts = training(files, snakemake.params)
