@@ -26,7 +26,7 @@ TRAIN = [  # the cheap ones first
 
 
 def train(name: str, what: str, archives: Path, work: Path) -> None:
-    """Train one network unless it is there."""
+    """Train one network unless it exists."""
     folder = work / name / what
     index = prepare_real(name.rsplit("_", 1)[0], archives, work / name / "data", SETS[name])
     options = {"seed": 0, "device": torch.device("cpu"), "checkpoint": folder / "checkpoint.pt"}

@@ -1,15 +1,15 @@
-"""How fast networks learn: python -m benchmarks.training. A plain script on a machine without the project, too.
+"""Measure the speed of training: python -m benchmarks.training. It also runs as a script without the project installed.
 
-For each kind of network, images per second of whole training steps (forward, backward, optimiser, moving average) on
-random images, and the peak memory; on a GPU also in mixed precision. Ratios of cases of one run are what can be
-compared between machines.
+For each kind of network, it measures images per second of whole training steps (forward, backward, optimizer, moving
+average) on random images, and the peak memory; on a GPU also in mixed precision. To compare machines, compare ratios of
+cases of one run.
 """
 
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-sys.path[:1] = [str(ROOT), str(ROOT / "scripts")]  # without this folder, whose statistics.py is not Python's
+sys.path[:1] = [str(ROOT), str(ROOT / "scripts")]  # without this folder, whose statistics.py hides Python's
 
 import json
 import platform
@@ -36,7 +36,7 @@ WARM_UP = 3
 
 
 def case(kind: str, precision: str, device: torch.device) -> dict[str, Any]:
-    """Images per second and peak memory of one kind of network in one precision."""
+    """Return images per second and peak memory of one kind of network in one precision."""
     on_gpu = device.type == "cuda"
     size, batch, steps = (256, 32, 20) if on_gpu else (64, 8, 12)
     settings = (Denoiser if kind == "denoiser" else Segmenter)(steps=steps, batch_size=batch, evaluate_every=steps)
