@@ -12,7 +12,7 @@ from tests.support.checkout import ROOT, TINY, Checkout
 from segcert.plan.snakemake_plan import PlanError
 
 REFUSED = " \t\n'\"`$&;|<>(){}[]*?!#%:\\"
-RESTORED = "Zoë+東京_-,@=~^"
+TAKEN = "Zoë+東京_-,@=~^"
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_a_folder_that_a_shell_would_read_is_refused_by_make_and_by_a_plan(in_fo
 
 
 def test_a_folder_with_letters_of_any_language_is_taken(in_folder):
-    checkout = in_folder(RESTORED)
+    checkout = in_folder(TAKEN)
     assert "bin/snakemake" in make_run(checkout).stdout
     assert checkout.stale("data/prepared/phantom/index.csv") == {"prepare_phantom": 1}
     checkout.snakemake("data/prepared/phantom/index.csv")

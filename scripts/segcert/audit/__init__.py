@@ -1,1 +1,1 @@
-"""From the numbers of a report back to the archives: lineage, audit, replay, comparison and exchange of runs."""
+"""Audits of runs: every number of a report is traced back to the archives and checked."""

@@ -1,4 +1,4 @@
-"""Audit a run: from every number of its report back to the archives."""
+"""Audit a run: check every link from the numbers of its report back to the archives."""
 
 import dataclasses
 import functools
@@ -34,14 +34,14 @@ CHECKS: dict[str, Check] = {
     "the collection gives the tables": check_tables,
     "the page shows the tables": check_page,
 }
-# Of what is there only once the page is
+# Checks of files that exist only after the page was written
 AFTER_THE_PAGE = (check_settings, check_pointers, check_packed_records, check_page)
 BEFORE_THE_PAGE = {title: check for title, check in CHECKS.items() if check not in AFTER_THE_PAGE}
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What a check looked at and found; seconds of wall time."""
+    """Result of a check: its title, the number of things it looked at, its findings, and its wall time in seconds."""
 
     title: str
     count: int
@@ -50,40 +50,40 @@ class Outcome:
 
     @property
     def broken(self) -> list[Finding]:
-        """The links that do not hold."""
+        """Findings of broken links."""
         return [finding for finding in self.findings if finding.broken]
 
     @property
     def notices(self) -> list[Finding]:
-        """What a reader of the numbers should know."""
+        """Findings that break no link, but that a reader of the numbers should know."""
         return [finding for finding in self.findings if not finding.broken]
 
 
 @dataclasses.dataclass(frozen=True)
 class Audit:
-    """An audit of a run: its lineage, and what each check found."""
+    """An audit of a run: its lineage and the outcome of each check."""
 
     lineage: Lineage
     outcomes: list[Outcome]
 
     @property
     def passed(self) -> bool:
-        """Whether every link holds."""
+        """True if every link holds."""
         return self.first is None
 
     @functools.cached_property
     def first(self) -> Finding | None:
-        """The first broken link in the order of the work; None where every link holds."""
+        """First broken link in topological order; None if every link holds."""
         broken = [finding for outcome in self.outcomes for finding in outcome.broken]
-        return min(broken, key=lambda finding: self.lineage.place(finding.artifact), default=None)
+        return min(broken, key=lambda finding: self.lineage.position(finding.artifact), default=None)
 
     @functools.cached_property
     def downstream(self) -> list[str]:
-        """Every file that was made from the first broken link, directly or not."""
+        """Files that depend on the first broken link, directly or indirectly."""
         return self.lineage.downstream(self.first.artifact) if self.first else []
 
     def as_json(self) -> dict[str, Any]:
-        """The audit as plain JSON."""
+        """Return the audit as plain JSON."""
         return {
             "run": self.lineage.run,
             "passed": self.passed,
@@ -94,7 +94,7 @@ class Audit:
         }
 
     def as_artifact(self) -> dict[str, Any]:
-        """The audit as plain JSON without the seconds that it took and the texts of errors: the same in each run."""
+        """Return the audit as plain JSON without wall times and texts of errors, so that it is reproducible."""
         document = self.as_json()
         for check in document["checks"]:
             del check["seconds"]
@@ -106,9 +106,27 @@ class Audit:
 
 
 def audit(run: str, root: str | Path = ".", checks: dict[str, Check] = CHECKS, files: Collection[str] = ()) -> Audit:
-    """Audit a run of a checkout, or what some files `of` it rest on. Every file is read, no cache trusted.
+    """Audit a run. Every file is read, and no cache is trusted.
 
-    Raises LineageError if the run is not there.
+    Parameters
+    ----------
+    run
+        Name of the run.
+    root
+        The checkout.
+    checks
+        Checks to make, by title.
+    files
+        Audit only these files of the run and what they depend on.
+
+    Returns
+    -------
+    Audit
+
+    Raises
+    ------
+    LineageError
+        If there is no such run.
     """
     lineage = Lineage.read(run, root, files)
     evidence = Evidence(lineage, FreshDigests(lineage.root))
@@ -121,7 +139,8 @@ def audit(run: str, root: str | Path = ".", checks: dict[str, Check] = CHECKS, f
                 count += 1
                 if finding:
                     found.append(finding)
-        except Exception as error:  # of a file that is spoiled in a way of its own: what others find has to be said
-            found.append(Finding(f"results/{run}", f"the check that {title} ended early", error=repr(error)))
+        # A damaged file may raise any error. The findings so far, and the other checks, still have to be reported.
+        except Exception as error:
+            found.append(Finding(f"results/{run}", f"the check that {title} failed with an error", error=repr(error)))
         outcomes.append(Outcome(title, count, found, round(time.monotonic() - start, 2)))
     return Audit(lineage, outcomes)

@@ -1,4 +1,4 @@
-"""What checks have to say, and the files that they read."""
+"""Findings of checks, and the files that checks read."""
 
 import dataclasses
 import functools
@@ -12,17 +12,26 @@ from segcert.provenance.lineage import Job, Lineage
 from segcert.provenance.records import SUFFIX
 
 CHUNK = 2**20
-OTHER_CODE = "ran with code other than the code here, so their results were not checked again"
+OTHER_CODE = "made by other code than the code here, and not recomputed"
 
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """Something that a check found at a file.
+    """A finding of a check about a file.
 
-    broken: a link of the chain does not hold. Otherwise a notice: what a reader of the numbers should know.
-    error: the text of the error that the check met, if it met one. It stays out of what jobs write: code digests do
-    not cover the wording of errors.
-    shared: the reason for a notice that many jobs may share. A terminal prints one line for all of them.
+    Attributes
+    ----------
+    path
+        The file.
+    message
+        The finding.
+    broken
+        True for a broken link; False for a notice, which a reader of the numbers should know.
+    error
+        Text of the error that the check met, if any. Jobs do not write it to artifacts, because code digests do not
+        cover the text of errors.
+    shared
+        Reason for a notice that many results may share. The terminal shows one line for all of them.
     """
 
     path: str
@@ -33,37 +42,37 @@ class Finding:
 
     @property
     def artifact(self) -> str:
-        """The artifact that the file speaks of: a run record stands for what it stands beside."""
+        """Artifact that the finding is about: the file itself, or the artifact of a run record."""
         return self.path.removesuffix(SUFFIX)
 
     @property
     def text(self) -> str:
-        """The message, and the error in parentheses."""
+        """Message, with the error in parentheses."""
         return f"{self.message} ({' '.join(self.error.split())})" if self.error else self.message
 
 
-def finding_unless(fine: object, path: str, message: str, *, broken: bool = True) -> Finding | None:
-    """Nothing if all is well, else a finding."""
-    return None if fine else Finding(path, message, broken)
+def finding_unless(ok: object, path: str, message: str, *, broken: bool = True) -> Finding | None:
+    """Return a finding unless `ok`."""
+    return None if ok else Finding(path, message, broken)
 
 
-# A check yields, for each thing that it looks at, what it found, or None where all is well.
+# A check yields a finding, or None if all is well, for each thing that it looks at.
 Findings = Iterator[Finding | None]
 
 
 class FreshDigests:
-    """SHA-256 and MD5 of the files of a checkout, each read once and no cache trusted."""
+    """SHA-256 and MD5 of the files of a checkout. Each file is read once, and no cache is trusted."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
         self._both = functools.cache(self._read)
 
     def sha256(self, path: str) -> str | None:
-        """SHA-256 of a file, or None if it is not there."""
+        """Return the SHA-256 of a file; None if it does not exist."""
         return self._both(path)[0]
 
     def md5(self, path: str) -> str | None:
-        """MD5, which DVC names files by, or None if the file is not there."""
+        """Return the MD5 of a file, which DVC uses as its name; None if it does not exist."""
         return self._both(path)[1]
 
     def _read(self, path: str) -> tuple[str, str] | tuple[None, None]:
@@ -78,30 +87,30 @@ class FreshDigests:
 
 
 def changed_code(job: Job) -> Finding | None:
-    """A notice if the library at hand is not the code that a job ran, so that nothing can be made again by it."""
+    """Return a notice if the library here is not the code that a job ran. Then its results cannot be recomputed."""
     library = Path(segcert.__file__).parents[1]
     for name, digest in job.record["code"].items():
         if not name.startswith("segcert/"):
             continue
         if not (library / name).exists() or CodeFile.read(library / name).digest != digest:
-            words = f"`{job.name}` ran with another {name} than is here, so it was not done again"
-            return Finding(job.output, words, broken=False, shared=OTHER_CODE)
+            message = f"`{job.name}` ran with another version of {name}, so its results were not recomputed"
+            return Finding(job.output, message, broken=False, shared=OTHER_CODE)
     return None
 
 
 def index_path(job: Job) -> str:
-    """The index of the data set that a job read."""
+    """Return the path of the data set's index that a job read."""
     return next(path for path in job.inputs if path.endswith("/index.csv"))
 
 
 @dataclasses.dataclass(frozen=True)
 class Evidence:
-    """What checks go by: the lineage of a run, and its files."""
+    """Input of checks: the lineage of a run and the digests of its files."""
 
     lineage: Lineage
     digests: FreshDigests
 
     @property
     def root(self) -> Path:
-        """The checkout."""
+        """Root of the checkout."""
         return self.lineage.root

@@ -1,4 +1,4 @@
-"""An audit as a page of the report, with the lineage of the run as a figure, and as JSON beside it."""
+"""Audit page of a report, with the lineage of the run as a figure. The audit is also written as JSON."""
 
 import json
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from segcert.report.style import inline_figure
 from segcert.results.kinds import certificates_of, sigma_of
 from segcert.results.labels import CLASS_COLORS
 
-# The worst first, in colours that the colour-blind can tell apart; the words stand in the boxes as well.
+# From worst to best, in colours that colour-blind people can tell apart. The boxes contain the state as text too.
 STATES = {
     "broken": CLASS_COLORS[5],
     "made from what is broken": CLASS_COLORS[1],
@@ -26,7 +26,7 @@ STATES = {
 
 
 class Stage(NamedTuple):
-    """A rule of the run: how many jobs it had, how many files they made, and its state (one of STATES)."""
+    """A rule of the run: number of its jobs, number of files that they made, and state (one of STATES)."""
 
     jobs: int
     files: int
@@ -34,7 +34,7 @@ class Stage(NamedTuple):
 
 
 def write_audit(audit: Audit) -> Path:
-    """Write reports/<run>/audit.json and audit.html; return where the page stands."""
+    """Write reports/<run>/audit.json and audit.html; return the path of the page."""
     folder = audit.lineage.root / "reports" / audit.lineage.run
     with atomic_file(folder / "audit.json") as path:
         path.write_text(json.dumps(audit.as_json(), indent=1) + "\n")
@@ -44,7 +44,7 @@ def write_audit(audit: Audit) -> Path:
 
 
 def _dirty(lineage: Lineage) -> list[str]:
-    """Names of the certificates that were made from uncommitted code, themselves or what they rest on."""
+    """Return the names of certificates that depend on a job with uncommitted code."""
     names = []
     for job in lineage.jobs:
         if job.rule == "certify" and any(each.clean is False for each in [*lineage.upstream(job), job]):
@@ -53,17 +53,17 @@ def _dirty(lineage: Lineage) -> list[str]:
 
 
 def audit_figure(audit: Audit) -> Figure:
-    """The lineage of the audited run as a figure: its stages from the data to the page, and what is wrong with them."""
+    """Draw the lineage of an audited run: its rules from the data to the page, and the state of each."""
     lineage = audit.lineage
     broken = {finding.artifact for outcome in audit.outcomes for finding in outcome.broken}
-    below = set(lineage.downstream(*broken))
+    affected = set(lineage.downstream(*broken))
     stages: dict[str, Stage] = {}
     reads = set()
     for job in lineage.jobs:
         made = set(job.outputs) | set(job.extra_outputs)
         if broken & made:
             state = "broken"
-        elif below & made:
+        elif affected & made:
             state = "made from what is broken"
         else:
             state = "dirty tree" if job.clean is False else ""
@@ -78,7 +78,7 @@ def audit_figure(audit: Audit) -> Figure:
 
 
 def lineage_figure(stages: Mapping[str, Stage], reads: set[tuple[str, str]]) -> Figure:
-    """A box per rule, and an arrow from each rule to those that read its files; `reads` holds (made by, read by)."""
+    """Draw a box for each rule, and an arrow for each pair in `reads`: (rule that made files, rule that read them)."""
     graph: networkx.DiGraph[str] = networkx.transitive_reduction(networkx.DiGraph(sorted(reads)))
     graph.add_nodes_from(stages)
     layers = [sorted(layer, key=list(stages).index) for layer in networkx.topological_generations(graph)]
@@ -92,18 +92,18 @@ def lineage_figure(stages: Mapping[str, Stage], reads: set[tuple[str, str]]) -> 
     axes.set(xlim=(-0.55, len(layers) - 0.45), ylim=(tallest, 0))
     axes.axis("off")
     arrow = {"arrowstyle": "-|>", "color": "#7a828a", "shrinkA": 26, "shrinkB": 30, "lw": 0.8}
-    for source, target in sorted(graph.edges):  # networkx leaves them in the order of a set, which no two runs share
+    for source, target in sorted(graph.edges):  # networkx gives them in the order of a set, which differs between runs
         axes.annotate("", places[target], places[source], zorder=1, arrowprops=arrow)
     for rule, stage in stages.items():
-        words = f"{rule.replace('_', ' ')}\n{_count(stage.jobs, 'job')}, {_count(stage.files, 'file')}"
+        text = f"{rule.replace('_', ' ')}\n{_count(stage.jobs, 'job')}, {_count(stage.files, 'file')}"
         if stage.state:
-            words += f"\n{stage.state}"
+            text += f"\n{stage.state}"
         box = {"boxstyle": "round,pad=0.35", "facecolor": STATES[stage.state], "edgecolor": "#5b6570", "lw": 0.8}
         axes.text(
-            *places[rule], words, ha="center", va="center", zorder=2, fontsize=7, color="black", wrap=True, bbox=box
+            *places[rule], text, ha="center", va="center", zorder=2, fontsize=7, color="black", wrap=True, bbox=box
         )
     return figure
 
 
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

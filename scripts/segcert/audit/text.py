@@ -1,4 +1,4 @@
-"""An audit, and the way of a number, in words for a terminal."""
+"""Audits, and traces of rows, as text for a terminal."""
 
 import collections
 import contextlib
@@ -11,11 +11,11 @@ from segcert.provenance.lineage import Job, Lineage, LineageError
 from segcert.results.kinds import certificates_of, sigma_of
 from segcert.results.tables import MODEL
 
-SHOWN = 5  # findings of a check, and files, that a terminal shows; JSON and page have all
+SHOWN = 5  # findings of a check, and files, that are shown; the JSON file and the page have all of them
 
 
 def audit_to_text(audit: Audit, page: Path | None = None) -> str:
-    """A table of the checks, what they found, the path of the page, and last the verdict."""
+    """Return a table of the checks, their findings, the path of the page, and the verdict as the last lines."""
     lines = [f"Audit of the run {audit.lineage.run}: {len(audit.lineage.jobs)} jobs", ""]
     lines.append(f"{'':7} {'check':34} {'looked at':>10} {'broken':>7} {'notices':>8} {'seconds':>8}")
     for outcome in audit.outcomes:
@@ -32,9 +32,9 @@ def audit_to_text(audit: Audit, page: Path | None = None) -> str:
 
 
 def _findings(findings: list[Finding]) -> Iterator[str]:
-    """One line for all findings that share a reason, and a line for each of the first others."""
+    """Yield one line for all findings that share a reason, and one line for each of the first other findings."""
     for reason, count in collections.Counter(finding.shared for finding in findings if finding.shared).items():
-        yield f"  {count} {'job' if count == 1 else 'jobs'} {reason}"
+        yield f"  {count} {'result' if count == 1 else 'results'} {reason}"
     yield from _first([f"{finding.path}: {finding.text}" for finding in findings if not finding.shared])
 
 
@@ -44,10 +44,10 @@ def _verdict(audit: Audit) -> Iterator[str]:
         yield f"Notices, which break no link: {len(notices)}"
     if audit.first is None:
         undone = sum(notice.shared == OTHER_CODE for notice in notices)
-        but = f", but {undone} results were made by other code than is here and not made again" if undone else ""
+        but = f", but {undone} results were made by other code than the code here and not recomputed" if undone else ""
         yield f"The audit of {audit.lineage.run} passed: every link holds{but}."
         return
-    yield f"Made from the first broken link, directly or not: {len(audit.downstream)} files"
+    yield f"Files that depend on the first broken link: {len(audit.downstream)}"
     yield from _first(audit.downstream)
     yield f"The audit of {audit.lineage.run} FAILED. The first broken link:"
     yield f"  {audit.first.path}: {audit.first.text}"
@@ -60,10 +60,10 @@ def _first(lines: list[str]) -> Iterator[str]:
 
 
 def trace_row(lineage: Lineage, key: str) -> str:
-    """The way of a row of the report back to the archives: every job and file that it rests on.
+    """Return the jobs and files that a row of the report depends on, from the row back to the archives.
 
     `key` names the row: data set, model, regime, denoiser and sigma, as in `phantom/unet/clean/ddpm/0.5`. Raises
-    LineageError for a row that the run does not have.
+    LineageError if the run has no such row.
     """
     named = dict(zip(MODEL, key.split("/"), strict=False))
     with contextlib.suppress(KeyError, ValueError):
@@ -76,12 +76,12 @@ def trace_row(lineage: Lineage, key: str) -> str:
                 rows[*pairing, sigma_of(certificate)] = job, certificate
     row = rows.get(tuple(named.get(name, "") for name in MODEL))
     if row is None:
-        known = ", ".join("/".join(each) for each in list(rows)[:SHOWN])
-        raise LineageError(f"{key}: no such row in the run {lineage.run}; expected {'/'.join(MODEL)}, such as {known}")
+        some = ", ".join("/".join(each) for each in list(rows)[:SHOWN])
+        raise LineageError(f"{key}: no such row in the run {lineage.run}; expected {'/'.join(MODEL)}, such as {some}")
     deciding, certificate = row
-    lines = [f"The row {key} of the run {lineage.run}: its certificate, then all that it rests on, back to the data"]
+    lines = [f"The row {key} of the run {lineage.run}: its certificate first, then its inputs, back to the raw data"]
     for job in [deciding, *reversed(lineage.upstream(deciding))]:
-        if job.record["wildcards"].get("sigma", named["sigma"]) != named["sigma"]:  # votes of another row
+        if job.record["wildcards"].get("sigma", named["sigma"]) != named["sigma"]:  # votes of other rows
             continue
         commit = str(job.record["git"]["commit"])[:12]
         state = ", dirty tree" if job.clean is False else ""
@@ -94,6 +94,6 @@ def trace_row(lineage: Lineage, key: str) -> str:
         read = job.inputs.items()
         outside = [f"read  {sha256[:16]}  {path}" for path, sha256 in read if path not in lineage.makers]
         if len(outside) > SHOWN:
-            lines.append(f"  read  {len(outside)} files from outside, among them")
+            lines.append(f"  read  {len(outside)} files that no job made, such as")
         lines += _first(outside)
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Numbers that differ between runs, and by how much: from their certificates and intervals, image by image."""
+"""Differences between the numbers of runs, computed image by image from their certificates and intervals."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -16,58 +16,66 @@ from segcert.results.tables import METRICS, MODEL, SETTINGS
 ENDS = ["low", "median", "high"]
 COLUMNS = ["number", "a", "b", "images", "moved", "difference", "difference_low", "difference_high"]
 
-INTERVALS = ["certified_dice", "worst_case_dice"]  # of the table of a comparison, with their intervals
+INTERVALS = ["certified_dice", "worst_case_dice"]  # columns of the comparison table that have intervals
 PAIRED = ["paired_images", *DIFFERENCE[1:]]
 REFERENCE, MISSING, NO_REFERENCE = "reference", "not in this run", "not in the first run"
 BY_NAME = "paired by name"
 NOT_PAIRED = {
     "no image in common": "their test images have different names",
-    "other pixels": "images of the same names have other pixels: prepared otherwise, or at another size",
-    "no number": "no image in common has a number in both",
+    "other pixels": "images with the same names have different pixels: other preparation, or another size",
+    "no number": "no common image has a number in both",
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class Numbers:
-    """Numbers of two runs, compared.
+    """Comparison of the numbers of two runs, a and b.
 
-    `table` has a row per key and number, with the columns number, a and b (means over the images of each run), images
-    (that both have), moved (of these, in how many the number differs), difference (mean of b - a over them),
-    difference_low and difference_high (95%, paired bootstrap over images).
+    Attributes
+    ----------
+    table
+        A row for each key and number, with the columns number; a and b (means over the images of each run); images
+        (number of images that both runs have); moved (number of these in which the number differs); difference (mean
+        of b - a over them); difference_low and difference_high (95%, paired bootstrap over images).
+    only_a, only_b
+        Keys that only one run has.
+    missing_a, missing_b
+        Columns that a run lacks and that are compared or that the other run has.
     """
 
     table: pd.DataFrame
-    only_a: pd.DataFrame  # the keys that only one run has
+    only_a: pd.DataFrame
     only_b: pd.DataFrame
-    missing_a: Sequence[str] = ()  # columns that a run lacks, of those that are compared or that the other has
+    missing_a: Sequence[str] = ()
     missing_b: Sequence[str] = ()
 
     @property
     def changed(self) -> pd.DataFrame:
-        """The rows of the table that differ."""
+        """Rows of the table that differ."""
         table = self.table
         means_differ = (table["a"] != table["b"]) & ~(table["a"].isna() & table["b"].isna())
         return table[(table["moved"] > 0) | (table["images"] == 0) | means_differ]
 
     @property
     def identical(self) -> bool:
-        """Both runs have the same rows and columns, and the same numbers in all of them."""
+        """True if both runs have the same rows, columns and numbers."""
         same_rows = self.only_a.empty and self.only_b.empty
         return self.changed.empty and same_rows and self.missing_a == self.missing_b
 
 
 def changed_metrics(a: Lineage, b: Lineage) -> Numbers:
-    """Metrics by data set, model, regime, denoiser and sigma: means over images of the mean over classes.
+    """Compare metrics by data set, model, regime, denoiser and sigma: means over images of the mean over classes.
 
-    Raises CompareError where a run has no certificates.
+    Raises CompareError if a run has no certificates.
     """
     return _compare_files(a, b, "certificates", [], [*METRICS, "radius"])
 
 
 def changed_intervals(a: Lineage, b: Lineage) -> Numbers:
-    """Certified intervals by data set, model, regime, denoiser, sigma and measurement, in the measurement's unit.
+    """Compare certified intervals by data set, model, regime, denoiser, sigma and measurement.
 
-    Open ends count as missing, and are left out of the means. Raises CompareError where a run has no intervals.
+    Numbers are in the unit of the measurement. Open ends count as missing and are left out of the means. Raises
+    CompareError if a run has no intervals.
     """
     return _compare_files(a, b, "intervals", ["measurement"], ENDS)
 
@@ -83,7 +91,7 @@ def _compare_files(a: Lineage, b: Lineage, file: str, keys: Sequence[str], numbe
 
 
 def compare_numbers(a: pd.DataFrame, b: pd.DataFrame, keys: Sequence[str], numbers: Sequence[str]) -> Numbers:
-    """Compare the columns `numbers` by `keys`, image by image (column image); several rows of an image are averaged."""
+    """Compare the columns `numbers` by `keys`, image by image (column `image`). Rows of the same image are averaged."""
     groups: list[dict[Any, pd.DataFrame]] = []
     for rows in (a, b):
         means = rows.groupby([*keys, "image"], sort=False)[[*numbers]].mean()
@@ -102,7 +110,7 @@ def compare_numbers(a: pd.DataFrame, b: pd.DataFrame, keys: Sequence[str], numbe
 
 
 def _compare_images(a: "pd.Series[float]", b: "pd.Series[float]", common: pd.Index) -> tuple[float, ...]:
-    """The columns of `Numbers.table` behind the name of a number, from its values by image."""
+    """Return the columns of `Numbers.table` after `number`, from the values of a number by image."""
     old, new = a[common].to_numpy(), b[common].to_numpy()
     differing = int(((old != new) & ~(np.isnan(old) & np.isnan(new))).sum())
     if differing:
@@ -115,13 +123,17 @@ def _compare_images(a: "pd.Series[float]", b: "pd.Series[float]", common: pd.Ind
 
 
 def compare_table(runs: Sequence[ComparedRun]) -> pd.DataFrame:
-    """A row per data set, model, regime, denoiser, sigma and run, in this order, also where a run lacks the row.
+    """Return a row for each data set, model, regime, denoiser, sigma and run, in this order.
 
-    Columns: settings of the certificates; images; certified and worst-case Dice with their 95% bootstrap intervals,
-    abstain, radius (as in the main table of the run); and against the first run the mean difference of certified Dice
-    on the same images with its 95% interval from a paired bootstrap over them, and paired_images, their number. note
-    says why there are no numbers or no difference: `reference` (the first run), `not in this run`, `not in the first
-    run`, a key of NOT_PAIRED; or `paired by name`: no votes are here to say whether the pixels are the same.
+    There is also a row if a run lacks it. The columns are:
+
+    - settings of the certificates, and images
+    - certified and worst-case Dice with 95% bootstrap intervals, abstain and radius, as in the main table of the run
+    - difference: mean difference in certified Dice to the first run on the same images, with a 95% interval from a
+      paired bootstrap over them; paired_images: their number
+    - note: the reason for missing numbers or a missing difference, which is `reference` (the first run), `not in this
+      run`, `not in the first run` or a key of NOT_PAIRED; or `paired by name` if there are no votes that could say
+      whether the pixels are the same
     """
     shown = [*SETTINGS, "images"]
     for name in INTERVALS:
@@ -152,7 +164,7 @@ def compare_table(runs: Sequence[ComparedRun]) -> pd.DataFrame:
 
 
 def same_images(first: ComparedRun, other: ComparedRun) -> dict[str, tuple[set[str], str]]:
-    """By data set of `other`: the images that both runs have, as far as names and pixels say, and the note on them."""
+    """Return, for each data set of `other`, the images with the same name and pixels in both runs, and a note."""
     found: dict[str, tuple[set[str], str]] = {}
     for dataset in other.certificates["dataset"].unique():
         names = [set(run.certificates.loc[run.certificates["dataset"] == dataset, "image"]) for run in (first, other)]
@@ -171,7 +183,7 @@ def same_images(first: ComparedRun, other: ComparedRun) -> dict[str, tuple[set[s
 def _differences(
     first: ComparedRun, other: ComparedRun, same: Mapping[str, tuple[set[str], str]]
 ) -> dict[tuple[Any, ...], dict[str, float]]:
-    """Certified Dice of `other` less that of `first` on the images that are the same, by row of the main table."""
+    """Return the difference in certified Dice, `other` - `first`, on the same images, by row of the main table."""
     sides = []
     for run in (first, other):
         rows = run.certificates.dropna(subset="certified_dice")
@@ -188,7 +200,7 @@ def _differences(
 
 
 def _in_order(keys: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """Keys, each once: names in the order in which the runs bring them, noise levels rising."""
+    """Return each key once: names in the order of the runs, noise levels in ascending order."""
     names = pd.DataFrame(list(dict.fromkeys(keys)), columns=MODEL)
     places = names.apply(lambda column: pd.factorize(column)[0]).assign(sigma=names["sigma"])
     return list(names.loc[places.sort_values(MODEL).index].itertuples(index=False, name=None))

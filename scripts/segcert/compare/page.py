@@ -1,4 +1,4 @@
-"""The comparison page: several finished runs of a checkout side by side, on one page that opens offline."""
+"""Comparison page: several finished runs of a checkout side by side, on one page that works offline."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -22,18 +22,18 @@ from segcert.report.style import MODEL_MARKERS, inline_figure, shared_legend
 from segcert.results.labels import BEHIND, TRAINED
 from segcert.results.tables import MODEL, error_bars
 
-LONGEST = 200  # characters of a folder's name; file systems end at 255
-# Okabe and Ito's palette without yellow, which no white paper shows; black and purple make it eight.
+LONGEST = 200  # characters of a folder name; file systems allow 255
+# Okabe and Ito's palette without yellow, which is invisible on white paper. Black and purple make it eight.
 RUN_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7B3294")
 LINES = {"capsize": 2, "markersize": 5, "linewidth": 1}
 MOST_COLUMNS = 4
-SPREAD = 0.012  # of the width of a panel: runs stand side by side, so that equal numbers do not hide each other
+SPREAD = 0.012  # share of the panel width between runs, so that equal numbers do not hide each other
 
 
 def write_comparison(names: Sequence[str], root: str | Path = ".") -> Path:
-    """Write reports/<names joined by +>/index.html and tables/compare.csv; return where the page stands.
+    """Write reports/<names joined by +>/index.html and tables/compare.csv; return the path of the page.
 
-    What is there is compared, and nothing is made again. No run has such a folder, as no name of a run holds a `+`.
+    Existing results are compared, and nothing is rerun. No run uses this folder, because run names contain no `+`.
     Raises CompareError (segcert.compare.runs).
     """
     runs = read_runs(names, root)
@@ -44,7 +44,7 @@ def write_comparison(names: Sequence[str], root: str | Path = ".") -> Path:
     blocks = []
     for key, group in table.assign(number=range(len(table))).groupby(MODEL, sort=False):
         blocks.append(dict(zip(MODEL, key, strict=True)) | {"rows": group.to_dict("records")})
-    summaries: dict[str, DataSummary] = {}  # of each data set, that of the first run that has one
+    summaries: dict[str, DataSummary] = {}  # by data set, from the first run that has one
     for run in runs:
         for dataset in run.certificates["dataset"].unique():
             path = Path(root, "reports", run.name, "tables", f"data_{dataset}.json")
@@ -69,7 +69,7 @@ def write_comparison(names: Sequence[str], root: str | Path = ".") -> Path:
 
 
 def folder_name(names: Sequence[str]) -> str:
-    """The names joined by +; the first of many long ones, the number of the others and a digest of all."""
+    """Return the names joined by +. If that is too long: the first name, the number of others, and a digest of all."""
     joined = "+".join(names)
     if len(joined) <= LONGEST:
         return joined
@@ -80,21 +80,21 @@ def _about(run: ComparedRun) -> dict[str, Any]:
     images = run.certificates.groupby("dataset", sort=False)["image"].nunique()
     return run.settings | {
         "name": run.name,
-        "promise": _promise(run),
+        "guarantee": _guarantee(run),
         "paged": run.paged,
         "images": ", ".join(f"{count} of {dataset}" for dataset, count in images.items()),
     }
 
 
-def _promise(run: ComparedRun) -> str:
-    """The promise of a run's certificates, in words."""
+def _guarantee(run: ComparedRun) -> str:
+    """Return the guarantee of a run's certificates as text."""
     method, alpha = run.settings["method"], run.settings["alpha"]
     k = f", k = {run.settings['k']}" if METHODS[method].takes_k else ""
     return f"{METHODS[method].guarantee} (alpha = {alpha:g}{k})"
 
 
 def _differing_settings(runs: Sequence[ComparedRun]) -> dict[str, list[str]]:
-    """The keys of the configuration, by their dotted names, that differ between runs: YAML of each run's value."""
+    """Return the settings that differ between runs: by dotted key, the YAML of each run's value."""
     flat = [dict(leaves(run.configuration)) for run in runs]
     differing = {}
     for name in dict.fromkeys(key for each in flat for key in each):
@@ -102,37 +102,39 @@ def _differing_settings(runs: Sequence[ComparedRun]) -> dict[str, list[str]]:
         if name == "run" or all(value == values[0] for value in values):
             continue
         shown = [ABSENT if value == ABSENT else in_yaml(value) for value in values]
-        differing[name] = [text if run.configuration else "not known" for run, text in zip(runs, shown, strict=True)]
+        differing[name] = [text if run.configuration else "unknown" for run, text in zip(runs, shown, strict=True)]
     return differing
 
 
 def _notices(runs: Sequence[ComparedRun]) -> Iterator[tuple[str, str]]:
-    """Notices for a reader who compares: (heading, words), most serious first."""
+    """Yield heading and text of notices about differences that affect the comparison, most serious first."""
     weaker = [f"{run.name} ({run.settings['method']})" for run in runs if METHODS[run.settings["method"]].weaker]
-    if len({_promise(run) for run in runs}) > 1:
-        words = "A certified pixel does not mean the same in each; the table of runs says what each promises."
+    if len({_guarantee(run) for run in runs}) > 1:
+        text = "A certified pixel does not mean the same in each run. The table of runs states each guarantee."
         if weaker:
-            words += f" Weaker than the paper's: {', '.join(weaker)}."
-            words += " There single certified pixels may be wrong, so more of them is no better certificate."
-        yield "These runs promise different things.", words
+            text += (
+                f" Weaker than the paper's: {', '.join(weaker)}. Under these, single certified pixels may be wrong, so"
+            )
+            text += " more certified pixels are not a better certificate."
+        yield "These runs have different guarantees.", text
     elif weaker:
         yield (
             "A weaker guarantee than the paper's.",
-            f"In all of these runs single certified pixels may be wrong ({runs[0].settings['method']}).",
+            f"In all these runs, single certified pixels may be wrong ({runs[0].settings['method']}).",
         )
     if len({run.settings["tau"] for run in runs}) > 1:
         taus = ", ".join(f"{run.name}: tau = {run.settings['tau']:g}" for run in runs)
         yield (
             "The certified radius differs at the same sigma.",
-            f"It is sigma * Phi^-1(tau), and tau is not the same ({taus}): less Dice at a larger radius is no worse "
+            f"It is sigma * Phi^-1(tau), and tau differs ({taus}). Less Dice at a larger radius is not a worse "
             "certificate. The table shows each radius.",
         )
     sizes = {run.name: run.configuration["image_size"] for run in runs if "image_size" in run.configuration}
     if len(set(sizes.values())) > 1:
         yield (
             "The images have different sizes.",
-            f"({', '.join(f'{name}: {size} pixels' for name, size in sizes.items())}.) The same l2 radius allows "
-            "another change per pixel on each.",
+            f"{', '.join(f'{name}: {size} pixels' for name, size in sizes.items())}. The same l2 radius allows a "
+            "different change per pixel at each size.",
         )
     for run in runs[1:]:
         yield from _pairing_notices(runs[0], run)
@@ -140,25 +142,25 @@ def _notices(runs: Sequence[ComparedRun]) -> Iterator[tuple[str, str]]:
     if extended:
         yield (
             "Draws were added after a look.",
-            f"In {', '.join(extended)} some images had been certified before with fewer draws; alpha covers one "
-            "decision with n fixed beforehand.",
+            f"In {', '.join(extended)}, some images had been certified before with fewer draws. alpha covers one "
+            "decision with n fixed in advance.",
         )
     for run, missing in zip(runs, missing_columns(SHOWN, *(run.columns for run in runs)), strict=True):
         if missing:
             yield (
                 f"{run.name} lacks columns that another run or this version of segcert has:",
-                f"{', '.join(missing)}. What it has is compared.",
+                f"{', '.join(missing)}. The columns that it has are compared.",
             )
     for run in runs:
         if not run.configuration:
             yield (
-                f"The settings of {run.name} are not known.",
-                "No run record stands beside its page, so the table of settings leaves it out.",
+                f"The settings of {run.name} are unknown.",
+                "There is no run record next to its page, so the table of settings leaves it out.",
             )
         elif outdated := run.outdated():
             yield (
                 f"{run.name} was not finished after its last change.",
-                f"Its page and its certificates name different values of {', '.join(outdated)}; the numbers here are "
+                f"Its page and its certificates have different values of {', '.join(outdated)}. The numbers here are "
                 "those of the certificates. Run snakemake again with its settings.",
             )
 
@@ -169,22 +171,22 @@ def _pairing_notices(first: ComparedRun, run: ComparedRun) -> Iterator[tuple[str
             yield f"{run.name} is not paired with {first.name} on {dataset}:", f"{NOT_PAIRED[note]}."
         elif note == BY_NAME:
             yield (
-                f"{run.name} is paired with {first.name} on {dataset} by the names of the images alone.",
-                "The votes, which say which pixels they had, are not here.",
+                f"{run.name} is paired with {first.name} on {dataset} by image names only.",
+                "The votes, which contain the digests of the pixels, are missing.",
             )
 
 
 def _draw(table: pd.DataFrame) -> Figure:
-    """Certified Dice against sigma: a panel per data set and pairing, with a colour and a marker for each run."""
+    """Draw certified Dice against sigma: a panel for each data set and pairing, a colour and marker for each run."""
     runs = list(dict.fromkeys(table["run"]))
-    there = table[table["note"] != MISSING]
-    panels = list(there.groupby(["dataset", "model", "regime", "denoiser"], sort=False))
+    present = table[table["note"] != MISSING]
+    panels = list(present.groupby(["dataset", "model", "regime", "denoiser"], sort=False))
     columns = min(MOST_COLUMNS, max(2, len(panels)))
     rows = -(-len(panels) // columns)
-    with mpl.rc_context({"text.parse_math": False}):  # a name with two dollar signs is no formula
+    with mpl.rc_context({"text.parse_math": False}):  # a name with two dollar signs is not a formula
         figure = Figure(figsize=(2.9 * columns, 2.7 * rows + 0.4 + 0.2 * len(runs)))
         axes = figure.subplots(rows, columns, squeeze=False, sharey=True)
-        step = SPREAD * max(float(np.ptp(there["sigma"])), 0.1)
+        step = SPREAD * max(float(np.ptp(present["sigma"])), 0.1)
         for panel, ((dataset, model, regime, denoiser), chosen) in zip(axes.flat, panels, strict=False):
             for number, run in enumerate(runs):
                 group = chosen[chosen["run"] == run]

@@ -1,7 +1,7 @@
-"""Differences between two runs, by their run records: causes first, then what follows from them.
+"""Differences between two runs according to their run records: first the causes, then their effects.
 
-Jobs are matched by rule and wildcards; the name of a run, and paths that hold it, are no difference. The digests are
-those that the records state: whether files still are what their records say is for an audit.
+Jobs are matched by rule and wildcards. The name of a run, also in paths, is not a difference. Digests come from the
+records; an audit checks whether the files still match them.
 """
 
 import collections
@@ -16,8 +16,8 @@ from segcert.provenance.lineage import Job, Lineage
 ABSENT = "absent"
 RUN = "RUN"
 SETTINGS = ("python", "machine", "device", "driver", "threads")
-# Not compared: what holds measured times or names the commit, and what shows the run's name where names differ.
-# What else the pages show stands in files that are compared.
+# Not compared: files with measured times or the commit, and, if the names of the runs differ, files that show the name.
+# Everything else on the pages is in files that are compared.
 TIMED = (
     f"results/{RUN}/seconds/",
     f"reports/{RUN}/index.html",
@@ -28,64 +28,103 @@ TIMED = (
     f"reports/{RUN}/figures/lineage.",
 )
 NAMED = (f"reports/{RUN}/data.html",)
-THROUGH_RECORDS = {"code", "environment"}  # digests of what records say in full
+IN_FULL = {"code", "environment"}  # digests of values that records contain in full
 
 JobKey = tuple[str, tuple[tuple[str, str], ...]]
-Change = tuple[str, str, tuple[Any, Any], str]  # kind, name, values, where it stands in the job: `settings.tau`
+Change = tuple[str, str, tuple[Any, Any], str]  # kind, name, values, place in the job: `settings.tau`
 
 
 @dataclasses.dataclass(frozen=True)
 class Cause:
-    """A distinct change and the jobs that it touches.
+    """A change and the jobs that it affects.
 
-    `kind` is source (a file from outside), input (a file as it was when it was read, and is no more), parameter, code
-    (a file below scripts/), package (a locked or imported one), setting (SETTINGS) or git.
+    Attributes
+    ----------
+    kind
+        `source`: a file from outside. `input`: a file that was replaced after it was read. `parameter`. `code`: a file
+        below scripts/. `package`: a locked or imported package. `setting`: one of SETTINGS. `git`.
+    name
+        Name of the file, parameter, package or setting.
+    old, new
+        Values in A and B; `absent` if a run lacks it.
+    places
+        Number of jobs by rule and place: `certify settings.tau`.
+    jobs
+        Number of affected jobs.
+    moved
+        Number of affected jobs that made other files; None if none of their files are compared.
     """
 
     kind: str
     name: str
-    old: Any  # `absent` where one run lacks it
+    old: Any
     new: Any
-    places: dict[str, int]  # number of jobs by rule and place: `certify settings.tau`
+    places: dict[str, int]
     jobs: int
-    moved: int | None  # of the jobs, those that made other files; None where no file of theirs is compared
+    moved: int | None
 
 
 @dataclasses.dataclass(frozen=True)
 class ChangedJob:
-    """A job, by its rule and wildcards, that made other files in B than in A."""
+    """A job that made other files in B than in A.
+
+    Attributes
+    ----------
+    job, rule
+        Rule and wildcards of the job, and its rule.
+    files
+        SHA-256 in A and in B of the files that differ, by path.
+    causes
+        Names of the changes in the job itself; empty if only its inputs differ.
+    follows
+        Jobs upstream that made other files, or that only one run has.
+    """
 
     job: str
     rule: str
-    files: dict[str, tuple[str, str]]  # SHA-256 in A and in B of what differs, by path
-    causes: list[str]  # names of what changed in the job itself; empty where it only follows from upstream
-    follows: list[str]  # jobs upstream that made other files, or that only one run has
+    files: dict[str, tuple[str, str]]
+    causes: list[str]
+    follows: list[str]
 
 
 @dataclasses.dataclass(frozen=True)
 class RecordsDiff:
-    """The differences of two runs by their records."""
+    """Differences between the records of two runs.
 
-    causes: list[Cause]  # in the order of the first job that each touches; commits come last
-    changed_jobs: list[ChangedJob]  # in the order of their work
+    Attributes
+    ----------
+    causes
+        Causes, in the order of the first job that each affects; commits come last.
+    changed_jobs
+        Jobs that made other files, in topological order.
+    only_a, only_b
+        Jobs that only one run has.
+    matched
+        Number of jobs that both runs have, by rule.
+    files
+        Number of files that were compared.
+    """
+
+    causes: list[Cause]
+    changed_jobs: list[ChangedJob]
     only_a: list[Job]
     only_b: list[Job]
-    matched: dict[str, int]  # number of jobs that both have, by rule
-    files: int  # number of files that were compared
+    matched: dict[str, int]
+    files: int
 
     @property
     def same(self) -> bool:
-        """Nothing differs; another commit with the same code is no difference."""
+        """True if nothing differs. Another commit with the same code is not a difference."""
         return not (
             self.changed_jobs or self.only_a or self.only_b or any(cause.kind != "git" for cause in self.causes)
         )
 
 
 def diff_records(a: Lineage, b: Lineage) -> RecordsDiff:
-    """Compare two runs by their records."""
+    """Compare the records of two runs."""
     skipped = TIMED if a.run == b.run else TIMED + NAMED
     side_a, side_b = _Side(a, skipped), _Side(b, skipped)
-    touched: dict[tuple[str, str, str], dict[JobKey, list[str]]] = {}
+    affected: dict[tuple[str, str, str], dict[JobKey, list[str]]] = {}
     changed: dict[JobKey, ChangedJob] = {}
     matched = [key for key in side_b.jobs if key in side_a.jobs]
     for key in matched:
@@ -93,12 +132,12 @@ def diff_records(a: Lineage, b: Lineage) -> RecordsDiff:
         changes += _changed_job(key, side_a, side_b)
         for kind, name, values, place in changes:
             where = f"{key[0]} {place}" if place not in ("", name) else key[0]
-            touched.setdefault((kind, name, json.dumps(values)), {}).setdefault(key, []).append(where)
+            affected.setdefault((kind, name, json.dumps(values)), {}).setdefault(key, []).append(where)
         if files := dict(_differing(side_a.made[key], side_b.made[key])):
             own = list(dict.fromkeys(name for kind, name, *_ in changes if kind != "git"))
             changed[key] = ChangedJob(side_b.jobs[key].name, key[0], files, own, follows)
     causes = []
-    for (kind, name, both), jobs in touched.items():
+    for (kind, name, both), jobs in affected.items():
         places = collections.Counter(where for each in jobs.values() for where in each)
         effect = len(jobs.keys() & changed.keys()) if any(side_b.made[key] for key in jobs) else None
         old, new = json.loads(both)
@@ -114,9 +153,10 @@ def diff_records(a: Lineage, b: Lineage) -> RecordsDiff:
 
 
 class _Side:
-    """A run with its own name taken out of paths, and without files that are not compared.
+    """The jobs and files of one of the two runs, without the files that are not compared.
 
-    `made` and `read` hold SHA-256 by path of what each job made and read; `maker` the job that made each path.
+    Its own name is replaced in paths. `made` and `read` are the SHA-256 of the files that each job made and read, by
+    path; `maker` is the job that made each path.
     """
 
     def __init__(self, lineage: Lineage, skipped: tuple[str, ...]) -> None:
@@ -128,7 +168,7 @@ class _Side:
         for job in lineage.jobs:
             key = job.rule, tuple(sorted(job.record["wildcards"].items()))
             self.jobs[key] = job
-            if job.rule == "fetch":  # archives come from outside: they were read
+            if job.rule == "fetch":  # archives come from outside, so they count as inputs
                 self.made[key], self.read[key] = (
                     self._compared(job.outputs),
                     self._compared(job.inputs | job.extra_outputs),
@@ -141,18 +181,18 @@ class _Side:
         self.maker = {path: key for key, files in self.made.items() for path in files}
 
     def made_from(self, path: str) -> str:
-        """The SHA-256 of what a job of this run made at a path."""
+        """Return the SHA-256 of the file that a job of this run made at a path; ABSENT if no job made it."""
         return self.made[self.maker[path]][path] if path in self.maker else ABSENT
 
     def parameters(self, key: JobKey, other: "_Side") -> dict[str, Any]:
-        """Parameters by their dotted names, without the run's name.
+        """Return the parameters of a job by dotted name, without the name of the run.
 
-        Of lists, files of jobs that the other run lacks are left out: the jobs say it.
+        Lists leave out the files of jobs that the other run lacks, because the jobs are reported themselves.
         """
         alone = self.maker.keys() - other.maker.keys()
         flat = {}
         for name, value in leaves(self.jobs[key].record["params"]):
-            if name.split(".")[0] in THROUGH_RECORDS or (name.split(".")[-1] == "run" and value == self.run):
+            if name.split(".")[0] in IN_FULL or (name.split(".")[-1] == "run" and value == self.run):
                 continue
             flat[name] = self._named(value)
             if isinstance(flat[name], list):
@@ -164,7 +204,7 @@ class _Side:
         return {path: sha256 for path, sha256 in named.items() if not path.startswith(self._skipped)}
 
     def _named(self, value: Any) -> Any:
-        """A value with the run's own name taken out of paths."""
+        """Return a value with the name of the run replaced in paths."""
         if isinstance(value, str):
             return self._own.sub(rf"\1/{RUN}", value)
         if isinstance(value, Mapping):
@@ -173,7 +213,7 @@ class _Side:
 
 
 def _changed_inputs(key: JobKey, a: _Side, b: _Side) -> tuple[list[Change], list[str]]:
-    """Files that a job read and no job of both runs accounts for; and the jobs upstream that made other files."""
+    """Return the changed inputs of a job that no upstream job explains, and the upstream jobs that made other files."""
     changes: list[Change] = []
     follows: dict[str, None] = {}
     for path, digests in _differing(a.read[key], b.read[key]):
@@ -188,14 +228,14 @@ def _changed_inputs(key: JobKey, a: _Side, b: _Side) -> tuple[list[Change], list
 
 
 def _changed_job(key: JobKey, a: _Side, b: _Side) -> Iterator[Change]:
-    """Changes in a job itself: parameters, code, packages, settings, the commit."""
+    """Yield the changes in a job itself: parameters, code, packages, settings, commit."""
     old, new = a.jobs[key].record, b.jobs[key].record
     for name, values in _differing(a.parameters(key, b), b.parameters(key, a)):
         yield "parameter", name.split(".")[-1], values, name
     for name, values in _recorded("code", old, new):
         yield "code", f"scripts/{name}", values, ""
     for name, values in _recorded("environment", old, new):
-        # Lines of the lock files: versions where these differ, else the digests of their hashes too.
+        # Entries of the lock files: the versions if they differ, else versions with the digests of the hashes.
         before, after = (", ".join(entry.split()[0] for entry in value.split(", ")) for value in values)
         yield "package", name, (before, after) if before != after else values, "locked"
     both = sorted(old["packages"].keys() & new["packages"].keys())
@@ -211,7 +251,7 @@ def _changed_job(key: JobKey, a: _Side, b: _Side) -> Iterator[Change]:
 
 
 def _recorded(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, str]]]:
-    """Differences of what a digest among the parameters stands for; of the digest itself where a record lacks that."""
+    """Yield the differences between the values of a digest in the params; of the digests if a record lacks a value."""
     digests = old["params"].get(name, ABSENT), new["params"].get(name, ABSENT)
     if old[name] and new[name]:
         yield from _differing(old[name], new[name])
@@ -226,7 +266,7 @@ def _commit(git: Mapping[str, Any]) -> str:
 
 
 def leaves(params: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    """The values of nested mappings, by their dotted names."""
+    """Yield the values of nested mappings, by dotted name."""
     for name, value in params.items():
         if isinstance(value, Mapping):
             yield from leaves(value, f"{before}{name}.")

@@ -1,4 +1,4 @@
-"""The runs that are compared, and what is read of each: records, tables of numbers, settings, which images."""
+"""Reading the runs to compare: run records, tables of numbers, settings and digests of images."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,55 +14,71 @@ from segcert.provenance.records import RecordError, read_record
 from segcert.results.tables import METRICS, ResultsError, main_table, read_results
 from segcert.votes import read_header
 
-FEWEST, MOST = 2, 8  # runs side by side: more have no marker of their own
+FEWEST, MOST = 2, 8  # runs on a page; there are eight markers
 RESAMPLES = 1000
-DECIDING = ["tau", "alpha", "n0", "n", "method"]  # of a certificate, by their names in the configuration
+DECIDING = ["tau", "alpha", "n0", "n", "method"]  # settings that decide certificates, as named in the configuration
 NAMES = ["dataset", "model", "regime", "denoiser", "image"]
-# Of certificates.parquet; an older run may lack them.
+# Columns of certificates.parquet that an older run may lack
 SHOWN = ["radius", "radius_gray_levels", *METRICS, "extended"]
 
 
 class CompareError(ValueError):
-    """Runs that cannot be compared; the message says what is there and what to do."""
+    """Runs that cannot be compared. The message says what was found and what to do."""
 
 
 @dataclasses.dataclass(frozen=True)
 class ComparedRun:
-    """A run as the page of a comparison sees it."""
+    """A run on a comparison page.
+
+    Attributes
+    ----------
+    name
+        Name of the run.
+    certificates
+        Rows of certificates.parquet. Columns of SHOWN that the file lacks contain NaN.
+    columns
+        Columns of the file.
+    configuration
+        Configuration in the record of the page; empty if there is no record.
+    images
+        SHA-256 of the pixels by data set and image. Data sets without votes are missing.
+    paged
+        True if the page of the run exists.
+    """
 
     name: str
-    certificates: pd.DataFrame  # certificates.parquet; of SHOWN, columns that the file lacks hold NaN
-    columns: list[str]  # of the file
-    configuration: Mapping[str, Any]  # from the record of its page; empty where there is none
-    images: Mapping[str, Mapping[str, str]]  # SHA-256 of the pixels by data set and image; without votes, no data set
-    paged: bool  # its page is there
+    certificates: pd.DataFrame
+    columns: list[str]
+    configuration: Mapping[str, Any]
+    images: Mapping[str, Mapping[str, str]]
+    paged: bool
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What its certificates were decided with: tau, alpha, n0, n, method, k."""
+        """Settings that decided the certificates: tau, alpha, n0, n, method, k."""
         first = self.certificates.iloc[0]
         return {name: first[name] for name in (*DECIDING, "k")}
 
     def table(self) -> pd.DataFrame:
-        """The main table of its report, with as many bootstrap resamples as on its page."""
+        """Return the main table of the report, with as many bootstrap resamples as on the page."""
         return main_table(self.certificates, self.configuration.get("report", {}).get("bootstrap", RESAMPLES))
 
     def outdated(self) -> list[str]:
-        """Settings of which the page says something else than the certificates: a run that was not finished since."""
+        """Return the settings that differ between page and certificates: the run was not finished after a change."""
         return [name for name in DECIDING if self.configuration and self.configuration.get(name) != self.settings[name]]
 
 
 def find_run(name: str) -> Lineage:
-    """The lineage of a run by its name in this checkout, as `CHECKOUT:run`, or by the path of its results folder.
+    """Return the lineage of a run, given by its name, as `CHECKOUT:run`, or by the path of its results folder.
 
-    Raises LineageError where no such run is.
+    Raises LineageError if there is no such run.
     """
     if ":" in name:
         root, _, run = name.rpartition(":")
     elif Path(name).parent.name == "results":
         root, run = str(Path(name).parent.parent), Path(name).name
     elif "/" in name:
-        raise LineageError(f"{name}: names no run; write a run's name, CHECKOUT:run or CHECKOUT/results/run")
+        raise LineageError(f"{name}: is not a run; write a run's name, CHECKOUT:run or CHECKOUT/results/run")
     else:
         root, run = ".", name
     if not Path(root).is_dir():
@@ -71,25 +87,25 @@ def find_run(name: str) -> Lineage:
 
 
 def read_runs(names: Sequence[str], root: str | Path = ".") -> list[ComparedRun]:
-    """Read the runs of a checkout by their names.
+    """Read runs of a checkout by name.
 
-    Raises CompareError for fewer than two or more than eight names, the same name twice, a run that is not there, or
-    has no certificates.
+    Raises CompareError for fewer than two or more than eight names, for a repeated name, and for a run that does not
+    exist or has no certificates.
     """
     root = Path(root)
     there = sorted(path.name for path in root.glob("results/[!.]*") if path.is_dir())
-    known = f"the runs here: {', '.join(there) or 'none'}"
+    runs_here = f"the runs here: {', '.join(there) or 'none'}"
     if not FEWEST <= len(names) <= MOST:
         example = f"[{there[0]},{there[1]}]" if len(there) > 1 else "[RUN,RUN]"
         raise CompareError(
-            f"compare: found {len(names)} runs; expected {FEWEST} to {MOST} ({known}). "
+            f"compare: found {len(names)} runs; expected {FEWEST} to {MOST} ({runs_here}). "
             f"Write: snakemake compare --config 'compare={example}'"
         )
     for name in names:
         if names.count(name) > 1:
-            raise CompareError(f"compare: the run {name} stands twice; expected different runs ({known})")
+            raise CompareError(f"compare: the run {name} is named twice; expected different runs ({runs_here})")
         if name not in there:
-            raise CompareError(f"compare: there is no run {name!r} in {root / 'results'}; {known}")
+            raise CompareError(f"compare: there is no run {name!r} in {root / 'results'}; {runs_here}")
     return [_read_run(root, name) for name in names]
 
 
@@ -97,7 +113,7 @@ def _read_run(root: Path, name: str) -> ComparedRun:
     path = root / "results" / name / "certificates.parquet"
     certificates = read_numbers(path, [*NAMES, "method"], ["sigma", "tau", "alpha", "n0", "n", "k"], SHOWN)
     if certificates.empty:
-        raise CompareError(f"{path}: holds no certificates; run snakemake --force {path}")
+        raise CompareError(f"{path}: contains no certificates; run snakemake --force {path}")
     columns = list(certificates.columns)
     certificates = certificates.assign(**{column: np.nan for column in SHOWN if column not in columns})
     page = root / "reports" / name / "index.html"
@@ -113,14 +129,14 @@ def _read_run(root: Path, name: str) -> ComparedRun:
 
 
 def read_numbers(path: Path, names: Sequence[str], numbers: Sequence[str], optional: Sequence[str]) -> pd.DataFrame:
-    """A parquet file of a run, with columns of text, of numbers, and of numbers that an older run may lack.
+    """Read a parquet file of a run: columns of text, of numbers, and of numbers that an older run may lack.
 
-    Raises CompareError where the file is missing, damaged, or lacks another column.
+    Raises CompareError if the file is missing or damaged, or lacks a column that is not optional.
     """
     if not path.exists():
         raise CompareError(
-            f"{path}: is not there, the run {path.parent.name} is not finished. Run: snakemake --config "
-            f"run={path.parent.name} (and its other settings); where its pointers are in git: dvc pull"
+            f"{path}: is missing, so the run {path.parent.name} is not finished. Run: snakemake --config "
+            f"run={path.parent.name} (and its other settings). If its pointers are in Git: dvc pull"
         )
     try:
         return read_results(path, names, numbers, optional)
@@ -129,7 +145,7 @@ def read_numbers(path: Path, names: Sequence[str], numbers: Sequence[str], optio
 
 
 def missing_columns(expected: Sequence[str], *tables: Iterable[str]) -> list[list[str]]:
-    """The columns that each table lacks, of those that are expected or that another of the tables has."""
+    """Return the columns that each table lacks and that are expected or that another table has."""
     wanted = dict.fromkeys(expected)
     for columns in tables:
         wanted |= dict.fromkeys(columns)
@@ -137,10 +153,8 @@ def missing_columns(expected: Sequence[str], *tables: Iterable[str]) -> list[lis
 
 
 def _read_images(folder: Path) -> dict[str, str]:
-    """SHA-256 of the pixels of each image whose votes lie in a folder, by name.
-
-    All models and noise levels of a run look at the same images, so the heads of one folder of shards say it all.
-    """
+    """Return the SHA-256 of the pixels of each image with votes in a folder, by name."""
+    # All models and noise levels of a run use the same images, so the headers in one folder of shards are enough.
     shards = min((path.parent for path in folder.glob("*/*/*/shard_*.npz")), default=None)
     found: dict[str, str] = {}
     for path in sorted(shards.glob("shard_*.npz")) if shards else ():

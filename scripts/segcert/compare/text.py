@@ -1,4 +1,4 @@
-"""The differences of two runs: as text for a terminal of 100 columns, and as JSON for machines."""
+"""Differences between two runs, as text for a terminal of 100 columns and as JSON."""
 
 import collections
 import dataclasses
@@ -16,13 +16,13 @@ from segcert.provenance.lineage import Lineage
 from segcert.results.tables import MODEL
 
 WIDTH = 100
-MOST_ROWS = 24  # of a metric; the largest differences are shown
-MOST_NAMES = 3  # of jobs that only one run has
-SHORT = 40  # characters of a value
+MOST_ROWS = 24  # rows of a metric that are shown, those with the largest differences
+MOST_NAMES = 3  # shown names of jobs that only one run has
+SHORT = 40  # characters of a value that are shown
 
 
 def to_json(a: Lineage, b: Lineage, records: RecordsDiff, metrics: Numbers, intervals: Numbers) -> str:
-    """All that was compared: causes, moved jobs and files, and the numbers of both runs (null where undefined)."""
+    """Return the comparison as JSON: causes, changed jobs and files, numbers of both runs (null if undefined)."""
     document = {
         "a": {"checkout": str(a.root), "run": a.run, "unreadable": a.unreadable},
         "b": {"checkout": str(b.root), "run": b.run, "unreadable": b.unreadable},
@@ -48,26 +48,26 @@ def _numbers_as_json(numbers: Numbers) -> dict[str, Any]:
 
 
 def to_text(a: Lineage, b: Lineage, records: RecordsDiff, metrics: Numbers, intervals: Numbers) -> str:
-    """All that differs: causes, what follows from them, numbers."""
+    """Return all differences as text: causes, their effects, numbers."""
     lines = [f"A  {_about(a)}", f"B  {_about(b)}", "", *_causes(records), "", *_files(records), ""]
     return "\n".join([*lines, *_metrics(metrics), *_intervals(intervals)])
 
 
 def _about(lineage: Lineage) -> str:
     ended = max((str(job.record["ended"]) for job in lineage.jobs), default="")
-    unreadable = f"; {len(lineage.unreadable)} files are no run records" if lineage.unreadable else ""
+    unreadable = f"; {len(lineage.unreadable)} files are not valid run records" if lineage.unreadable else ""
     return f"{lineage.run} in {lineage.root}: {len(lineage.jobs)} jobs, the last ended {ended}{unreadable}"
 
 
 def _causes(records: RecordsDiff) -> Iterator[str]:
     causes = [cause for cause in records.causes if cause.kind != "git"]
     if causes or records.only_a or records.only_b:
-        yield "What differs, first cause first"
+        yield "Differences, first cause first"
     else:
         yield "Inputs, parameters, code, packages and settings: the same"
     for cause in causes:
         yield from _wrap(f"  {cause.kind:<10}", f"{cause.name}: {_change(cause)}")
-        effect = "; no file differs by it" if cause.moved == 0 else ""
+        effect = "; it changes no file" if cause.moved == 0 else ""
         yield from _wrap(" " * 14, f"in {_count_jobs(cause.places)}{effect}")
     for side, jobs in (("A", records.only_a), ("B", records.only_b)):
         if jobs:
@@ -90,7 +90,7 @@ def _count_jobs(counts: Mapping[str, int]) -> str:
 def _change(cause: Cause) -> str:
     if cause.kind in ("source", "input", "code"):
         if (cause.old == ABSENT) == (cause.new == ABSENT):
-            return "other contents"
+            return "different content"
         return "only in B" if cause.old == ABSENT else "only in A"
     if isinstance(cause.old, list) and isinstance(cause.new, list):
         gone = [each for each in cause.old if each not in cause.new]
@@ -114,7 +114,7 @@ def _value(value: Any) -> str:
 def _files(records: RecordsDiff) -> Iterator[str]:
     differing = sum(len(job.files) for job in records.changed_jobs)
     if not differing:
-        yield f"Files made: all {records.files} identical (but for measured times)"
+        yield f"Files made: all {records.files} identical (except measured times)"
         return
     yield f"Files made: {differing} of {records.files} differ"
     rules: dict[str, list[ChangedJob]] = {}
@@ -123,11 +123,11 @@ def _files(records: RecordsDiff) -> Iterator[str]:
     for rule, jobs in rules.items():
         why = []
         if causes := dict.fromkeys(cause for job in jobs for cause in job.causes):
-            why.append(f"by {', '.join(causes)}")
+            why.append(f"due to {', '.join(causes)}")
         if above := dict.fromkeys(name.split()[0] for job in jobs for name in job.follows):
-            why.append(f"follows {', '.join(above)}")
+            why.append(f"follows from {', '.join(above)}")
         if count := sum(not (job.causes or job.follows) for job in jobs):
-            why.append(f"{count} without a cause in the records: not deterministic, or not made by the recorded job")
+            why.append(f"{count} without a cause in the records: not deterministic, or not made by that job")
         yield from _wrap(f"  {rule:<16} {len(jobs):>3} of {records.matched[rule]:>3} jobs  ", "; ".join(why))
 
 

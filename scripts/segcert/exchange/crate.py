@@ -1,7 +1,7 @@
-"""Pack a finished run as a Workflow Run RO-Crate: its files, the software, and the metadata of the whole.
+"""Pack a finished run as a Workflow Run RO-Crate: its files, the software, and the metadata of both.
 
-RO-Crate 1.1 with the profiles Process, Workflow and Provenance Run Crate 0.5. Every date comes from the run records, so
-that the same run gives the same metadata.
+The format is RO-Crate 1.1 with the profiles Process, Workflow and Provenance Run Crate 0.5. All dates come from the run
+records, so the same run gives the same metadata.
 """
 
 import mimetypes
@@ -57,37 +57,39 @@ FORMATS = {
 def write_crate(
     run: str, out: str | Path | None = None, root: str | Path = ".", software: str | Path | None = None
 ) -> Path:
-    """Pack a run as an RO-Crate (Provenance Run Crate 0.5); it is written whole or not at all.
+    """Pack a run as an RO-Crate (Provenance Run Crate 0.5). The crate is written completely or not at all.
 
     Parameters
     ----------
     run
         Name of the run.
     out
-        Folder of the crate, which replaces an older crate; reports/<run>.crate in `root` if left out.
+        Folder of the crate; by default reports/<run>.crate in `root`. An older crate is replaced.
     root
-        Where data/, models/, results/ and reports/ lie.
+        Folder with data/, models/, results/ and reports/.
     software
-        Where segcert's Snakefile and scripts/ lie; `root` if left out, as in a checkout.
+        Folder with segcert's Snakefile and scripts/; by default `root`, as in a checkout.
 
     Returns
     -------
-    The folder: ro-crate-metadata.json, configuration.yaml, the software, and of data/, models/, results/ and reports/
-    what the run made, images left out. Results are hard links where the file system allows it.
+    Path
+        The folder of the crate. It contains ro-crate-metadata.json, configuration.yaml, the software, and the files of
+        data/, models/, results/ and reports/ that the run made, without images. Results are hard links if the file
+        system allows it.
 
     Raises
     ------
     LineageError, CrateError
-        Where no such run is, it is not finished, a file is not what its job made, or `out` is in the way.
+        If the run does not exist or is not finished, a file is not what its job made, or `out` is not a crate.
     """
     root = Path(root)
     out = Path(out) if out else root / "reports" / f"{run}.crate"
     software = Path(software or root)
     if out.exists() and not (out / CRATE).exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise CrateError(f"{out}: is there and is no crate; expected an older crate or nothing. Name another --out")
+        raise CrateError(f"{out}: exists and is not a crate; expected an older crate or nothing. Name another --out")
     if not (software / WORKFLOW).exists():
         raise CrateError(
-            f"{software}: holds no Snakefile; expected segcert's sources. In a folder of snakedeploy: snakemake crate"
+            f"{software}: contains no Snakefile; expected segcert's sources. In a snakedeploy folder: snakemake crate"
         )
     contents = Contents(Lineage.read(run, root), software)
     contents.check()
@@ -113,7 +115,8 @@ def _copy_software(source: Path, folder: Path) -> None:
 
 
 def _link(source: Path, target: Path) -> None:
-    """A hard link, or a copy where there can be none: what jobs made is replaced by later jobs, never written over."""
+    """Make a hard link, or a copy if links are not possible."""
+    # Links are safe: later jobs replace the files of earlier ones and never write into them.
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(source, target)
@@ -121,26 +124,26 @@ def _link(source: Path, target: Path) -> None:
         shutil.copy2(source, target)
 
 
-def _describe(contents: Contents, folder: Path, agent: Author) -> ROCrate:
-    """The metadata of the files that lie in `folder`, the crate to be, and of the run of `agent` that made them."""
+def _describe(contents: Contents, folder: Path, author: Author) -> ROCrate:
+    """Return the metadata of the files in `folder`, the new crate, and of the run that made them, by its author."""
     citation = yaml.safe_load((folder / "CITATION.cff").read_text())
     crate = ROCrate(version="1.1")
     crate.metadata.extra_contexts.append(TERMS)
     crate.metadata.extra_terms["buildInstructions"] = "https://codemeta.github.io/terms/buildInstructions"
-    crate.add_jsonld({"@id": agent.identifier, "@type": "Person", "name": agent.name})
-    work = Work(crate, contents, agent.identifier)
+    crate.add_jsonld({"@id": author.identifier, "@type": "Person", "name": author.name})
+    work = Work(crate, contents, author.identifier)
     _add_software(work, folder, citation)
     _add_files(crate, contents, folder)
     for identifier in contents.add_data(crate):
         crate.root_dataset.append_to("hasPart", ref(identifier))
     actions = work.add_actions()
     _add_root(crate, contents, citation, actions)
-    crate.root_dataset["author"] = ref(agent.identifier)
+    crate.root_dataset["author"] = ref(author.identifier)
     return crate
 
 
 def _add_software(work: Work, folder: Path, citation: dict[str, Any]) -> None:
-    """The workflow and the scripts that its jobs ran."""
+    """Add the workflow and the scripts of its jobs."""
     address = public_address(work.contents.software)
     common = {"version": str(citation["version"]), "license": ref(MIT)}
     workflow = common | {
@@ -169,7 +172,7 @@ def _add_software(work: Work, folder: Path, citation: dict[str, Any]) -> None:
 
 
 def _add_files(crate: ROCrate, contents: Contents, folder: Path) -> None:
-    """The contained files of the run, their records, the configuration, and the folders of the software."""
+    """Add the files of the run, their records, the configuration, and the folders of the software."""
 
     def add(path: str, **properties: Any) -> None:
         properties = {"name": path, **properties, **_file_properties(folder / path)}
@@ -235,7 +238,7 @@ def _add_root(crate: ROCrate, contents: Contents, citation: dict[str, Any], acti
 
 
 def _file_properties(file: Path) -> dict[str, str]:
-    """The size, the SHA-256 and the format of a file."""
+    """Return the size, SHA-256 and format of a file."""
     kind = FORMATS.get(file.suffix) or mimetypes.guess_type(file.name)[0] or "application/octet-stream"
     return {"contentSize": str(file.stat().st_size), "sha256": file_digest(file), "encodingFormat": kind}
 

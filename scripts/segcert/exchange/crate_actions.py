@@ -1,8 +1,8 @@
-"""The work of a run in a crate: tools, steps and actions of the profile Provenance Run Crate 0.5.
+"""Tools, steps and actions of a run in a crate (profile Provenance Run Crate 0.5).
 
-A tool is the script of a rule, a step is the rule; each run record becomes a CreateAction (what a tool read and made,
-when, on what) and a ControlAction (which step asked for it); one CreateAction is the run of the whole workflow and one
-OrganizeAction that of Snakemake. https://w3id.org/ro/wfrun/provenance/0.5
+A tool is the script of a rule, and a step is the rule. Each run record becomes a CreateAction (inputs, outputs, times
+and hardware of a job) and a ControlAction (the step that started it). One more CreateAction is the run of the whole
+workflow, and an OrganizeAction is the run of Snakemake. https://w3id.org/ro/wfrun/provenance/0.5
 """
 
 import dataclasses
@@ -16,6 +16,7 @@ from segcert.exchange.crate_contents import Contents, one_or_many, ref, refs
 from segcert.provenance.lineage import Job
 from segcert.provenance.records import SUFFIX
 
+# Keys of the configuration that a crate shows as inputs of the workflow
 PARAMETERS = [
     "datasets",
     "models",
@@ -29,7 +30,7 @@ PARAMETERS = [
     "method",
     "noise",
     "seed",
-]  # of the configuration: those that a crate shows as inputs of the workflow
+]
 TABLES = ("certificates", "intervals", "attacks", "budget", "radii")
 TYPES = {int: "Integer", float: "Float", bool: "Boolean"}
 USED = {
@@ -42,27 +43,27 @@ WORKFLOW = "Snakefile"
 
 @dataclasses.dataclass(frozen=True)
 class Work:
-    """Adds the tools, steps and actions of a run to a crate. `agent` is the @id of who ran it."""
+    """Writer of the tools, steps and actions of a run. `author` is the @id of the person who ran it."""
 
     crate: ROCrate
     contents: Contents
-    agent: str
+    author: str
 
     @property
     def jobs(self) -> list[Job]:
-        """The jobs of the run, in the order of their work."""
+        """Jobs of the run, in topological order."""
         return self.contents.lineage.jobs
 
     def tools(self) -> list[str]:
-        """The scripts that the jobs ran, by path."""
+        """Return the paths of the scripts of the jobs."""
         return list(dict.fromkeys(map(job_script, self.jobs)))
 
     def steps(self) -> list[str]:
-        """The @id of each step, in the order of the work."""
+        """Return the @id of each step, in topological order."""
         return list(dict.fromkeys(_step_id(job) for job in self.jobs))
 
     def packages(self, script: str) -> list[str]:
-        """Add the packages that a script imported, by their package URL (purl); return the @id of each."""
+        """Add the packages that a script imported, by package URL (purl); return their @ids."""
         purls = set()
         for job in self.jobs:
             if job_script(job) != script:
@@ -75,7 +76,7 @@ class Work:
         return sorted(purls)
 
     def add_actions(self) -> list[str]:
-        """Add the steps and the actions; return the @id of the actions."""
+        """Add the steps and the actions; return the @ids of the actions."""
         first: dict[str, Job] = {}
         for job in self.jobs:
             first.setdefault(_step_id(job), job)
@@ -95,7 +96,7 @@ class Work:
             name=job.name,
             description=self._describe(job),
             instrument=ref(job_script(job)),
-            agent=ref(self.agent),
+            agent=ref(self.author),
             startTime=job.record["started"],
             endTime=job.record["ended"],
             actionStatus=COMPLETED,
@@ -110,22 +111,22 @@ class Work:
     def _describe(self, job: Job) -> str:
         record, git = job.record, job.record["git"]
         device = record.get("device") or f"cpu, {record['threads']} threads"
-        words = f"On {device}; {record['machine']}, Python {record['python']}. "
+        text = f"On {device}; {record['machine']}, Python {record['python']}. "
         if job.clean is None:
-            words += "Outside of git: no commit says which code ran, only its digests in the run record."
+            text += "Outside Git: no commit identifies the code, only its digests in the run record."
         elif job.clean:
-            words += f"From commit {git['commit']}."
+            text += f"From commit {git['commit']}."
         else:
-            words += (
+            text += (
                 f"From commit {git['commit']} with uncommitted changes in {len(git['changed'])} files, which the run "
-                "record lists: the commit alone does not give this result."
+                "record lists. The commit alone does not give this result."
             )
-        if later := self.contents.replaced_code(job):
-            words += f" The crate holds another version of {', '.join(later)}."
-        return words
+        if replaced := self.contents.replaced_code(job):
+            text += f" The crate contains another version of {', '.join(replaced)}."
+        return text
 
     def _add_values(self, job: Job) -> list[str]:
-        """The wildcards and the parameters of a job that people vary, as PropertyValues; their @id."""
+        """Add the wildcards of a job, and those params that people vary, as PropertyValues; return their @ids."""
         params = job.record["params"]
         settings = params["settings"] if isinstance(params.get("settings"), dict) else {}
         varied = {name: value for name, value in (settings | params).items() if name in PARAMETERS}
@@ -137,7 +138,7 @@ class Work:
         return identifiers
 
     def _add_usage(self, job: Job) -> list[str]:
-        """The time and the memory of a job as PropertyValues; their @id."""
+        """Add the time and memory of a job as PropertyValues; return their @ids."""
         identifiers = []
         for key, (name, unit) in USED.items():
             about = {"propertyID": f"urn:segcert:record:{key}", "unitCode": unit, "value": job.record[key]}
@@ -145,18 +146,18 @@ class Work:
         return identifiers
 
     def _add_run(self) -> None:
-        """The run of the workflow and of its engine."""
+        """Add the run of the workflow and of Snakemake."""
         contents, run = self.contents, self.contents.lineage.run
         common = {
             "startTime": min(job.record["started"] for job in self.jobs),
             "endTime": max(job.record["ended"] for job in self.jobs),
             "actionStatus": COMPLETED,
-            "agent": ref(self.agent),
+            "agent": ref(self.author),
         }
         read = ["configuration.yaml", *self._add_parameters()]
         read += [group.identifier for group in contents.groups if group.title.startswith("raw")]
         for job in self.jobs:
-            if not job.rule.startswith("prepare"):  # what else a job holds: archives
+            if not job.rule.startswith("prepare"):  # extra outputs of other rules are archives
                 read += [contents.identifiers[path] for path in job.extra_outputs if path in contents.described]
         read += [contents.identifiers[path] for path in contents.lineage.sources]
         results = (f"reports/{run}/", *(f"results/{run}/{table}.parquet" for table in TABLES))
@@ -185,7 +186,7 @@ class Work:
         )
 
     def _add_parameters(self) -> list[str]:
-        """The parameters of the configuration that matter, as inputs of the workflow; the @id of their values."""
+        """Add the main keys of the configuration as inputs of the workflow; return the @ids of their values."""
         configuration = self.contents.page.record["params"]["configuration"]
         identifiers = []
         for name in PARAMETERS:
@@ -194,8 +195,8 @@ class Work:
             value = configuration[name]
             example = value[0] if isinstance(value, list) and value else value
             kind = TYPES.get(type(example), "Text")
-            words = Config.model_fields[name].description
-            parameter = self.crate.add_formal_parameter(name, kind, f"#parameter/{name}", words)
+            description = Config.model_fields[name].description
+            parameter = self.crate.add_formal_parameter(name, kind, f"#parameter/{name}", description)
             self.crate.mainEntity.append_to("input", parameter)
             shown = one_or_many(value) if isinstance(value, list) else value
             about = {"value": shown, "exampleOfWork": ref(parameter.id)}
@@ -203,7 +204,7 @@ class Work:
         return identifiers
 
     def _add(self, identifier: str, kind: str, **properties: Any) -> str:
-        """Add an entity, unless it is there; return its @id."""
+        """Add an entity unless the crate has it; return its @id."""
         if not self.crate.get(identifier):
             filled = {name: value for name, value in properties.items() if value not in ([], None)}
             self.crate.add_jsonld({"@id": identifier, "@type": kind, **filled})
@@ -211,13 +212,13 @@ class Work:
 
 
 def job_script(job: Job) -> str:
-    """The script that a job ran, by path: the part of its code that is not of the library."""
+    """Return the path of the script of a job: the part of its code that is not in the library."""
     scripts = [name for name in job.record["code"] if "/" not in name]
     return f"scripts/{scripts[0] if scripts else f'{job.rule}.py'}"
 
 
 def action_id(job: Job) -> str:
-    """The @id of the CreateAction of a job."""
+    """Return the @id of the CreateAction of a job."""
     return f"#job/{_artifact_id(job)}"
 
 

@@ -1,8 +1,8 @@
-"""The files and data sets of a run in a crate: which it contains, which it only names, and the entity of each data set.
+"""Files and data sets of a run in a crate.
 
-Contained are the files that jobs declare as their outputs: models, votes, certificates, tables, the report, and what
-names the images (index, splits). Archives, prepared images and denoised examples are images of patients that several
-data sets do not allow to be handed on: a crate names them by their digest.
+A crate contains the declared outputs of jobs: models, votes, certificates, tables, the report, and the lists of images
+(index, splits). It does not contain archives, prepared images and denoised examples, because several data sets do not
+allow images of patients to be redistributed. It names them by their digest.
 """
 
 import base64
@@ -27,12 +27,12 @@ OFFICIAL = {True: "The official release.", False: "Not the official release.", N
 
 
 class CrateError(ValueError):
-    """A run that is not finished, files that are not what their jobs made, or a folder that is in the way."""
+    """A run that is not finished, a file that is not what its job made, or an output folder that cannot be used."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """Files that are described together because they are many: SHA-256 by path. `title` says what they are."""
+    """Files that are described together because they are many. `files` is their SHA-256 by path."""
 
     title: str
     dataset: str
@@ -40,20 +40,20 @@ class Group:
 
     @property
     def identifier(self) -> str:
-        """Names the JSON object of the files' SHA-256 by path, keys sorted, by its own SHA-256 (RFC 6920)."""
+        """Identifier (RFC 6920): the SHA-256 of the JSON object of the files' SHA-256 by path, with sorted keys."""
         return digest_uri(value_digest(self.files))
 
 
 @dataclasses.dataclass(frozen=True)
 class Contents:
-    """What a crate holds of a finished run, read from its lineage. `software`: where segcert's sources lie."""
+    """Contents of a crate, read from the lineage of a run. `software` is the folder of segcert's sources."""
 
     lineage: Lineage
     software: Path
 
     @functools.cached_property
     def made(self) -> dict[str, str]:
-        """SHA-256 of all that the jobs made or found beside it, by path."""
+        """SHA-256 of all outputs of the jobs, extra outputs included, by path."""
         made: dict[str, str] = {}
         for job in self.lineage.jobs:
             made |= job.outputs | job.extra_outputs
@@ -61,7 +61,7 @@ class Contents:
 
     @functools.cached_property
     def files(self) -> dict[str, str]:
-        """SHA-256 of the files of the run that are contained, by path."""
+        """SHA-256 of the files in the crate, by path."""
         images = f"results/{self.lineage.run}/denoised/"
         files: dict[str, str] = {}
         for job in self.lineage.jobs:
@@ -70,29 +70,29 @@ class Contents:
 
     @functools.cached_property
     def groups(self) -> list[Group]:
-        """Prepared images and masks, and loose files of raw data, by data set."""
+        """Groups of prepared images and masks, and of single raw files, by data set."""
         groups = []
         for job in self.lineage.jobs:
             if job.extra_outputs and job.rule.startswith("prepare"):
                 groups.append(Group("prepared images and masks", job.record["wildcards"]["dataset"], job.extra_outputs))
-        known = self.lineage.makers.keys() | self.lineage.sources.keys()
+        paths = self.lineage.makers.keys() | self.lineage.sources.keys()
         for dataset, manifest in self.manifests.items():
-            # A manifest names files of a release within its folder, those of a folder of one's own by their paths.
-            loose = {}
+            # A manifest names the files of a release relative to its folder, and user-supplied files by their paths.
+            files = {}
             for name, sha256 in manifest["files"].items():
-                loose[name if name in known else f"data/raw/{dataset}/{name}"] = sha256
-            if loose:
-                groups.append(Group("raw files", dataset, loose))
+                files[name if name in paths else f"data/raw/{dataset}/{name}"] = sha256
+            if files:
+                groups.append(Group("raw files", dataset, files))
         return groups
 
     @functools.cached_property
     def manifests(self) -> dict[str, Entity]:
-        """What data/raw/<dataset>/manifest.json says, by data set."""
+        """Contents of data/raw/<dataset>/manifest.json, by data set."""
         return self._read("data/raw/", "/manifest.json")
 
     @functools.cached_property
     def cards(self) -> dict[str, Entity]:
-        """What data/prepared/<dataset>/dataset.json says, by data set."""
+        """Contents of data/prepared/<dataset>/dataset.json, by data set."""
         return self._read("data/prepared/", "/dataset.json")
 
     def _read(self, top: str, name: str) -> dict[str, Entity]:
@@ -101,7 +101,7 @@ class Contents:
 
     @functools.cached_property
     def archives(self) -> dict[str, Entity]:
-        """What was found (bytes, sha256, official) and published (url, page) of each archive, by path."""
+        """Archives by path: bytes, sha256 and official as found, url and page as published."""
         archives = {}
         for dataset, manifest in self.manifests.items():
             for entry in manifest["archives"]:
@@ -115,16 +115,16 @@ class Contents:
 
     @functools.cached_property
     def described(self) -> dict[str, str]:
-        """SHA-256 of single files that are not contained, by path: archives, sources, denoised examples."""
+        """SHA-256 of files that the crate only names, by path: archives, files from outside, denoised examples."""
         others = {path for group in self.groups for path in group.files} | self.files.keys()
         everything = self.made | self.lineage.sources
         return {path: sha256 for path, sha256 in everything.items() if path not in others}
 
     @functools.cached_property
     def identifiers(self) -> dict[str, str]:
-        """The @id of every file of the run, by path; files of a group share one.
+        """@id of every file of the run, by path. Files of a group share one.
 
-        An archive that is the official release goes by its address; other files that are not contained by their digest.
+        The @id of an official archive is its address; that of other files outside the crate is their digest.
         """
         identifiers = {path: quote(path) for path in self.files}
         for path, sha256 in self.described.items():
@@ -137,22 +137,21 @@ class Contents:
 
     @functools.cached_property
     def page(self) -> Job:
-        """The job that rendered the report."""
+        """Job that rendered the report."""
         return self.lineage.makers[f"reports/{self.lineage.run}/index.html"]
 
     def check(self) -> None:
-        """Raise CrateError unless the run is finished and every contained file is what its job made."""
+        """Raise CrateError unless the run is finished and every file in the crate is what its job made."""
         root, run = self.lineage.root, self.lineage.run
         if f"reports/{run}/index.html" not in self.lineage.makers:
             raise CrateError(
-                f"{root}/reports/{run}/index.html: no run record says how it was made; expected a finished run. "
-                "Run snakemake first"
+                f"{root}/reports/{run}/index.html: has no run record; expected a finished run. Run snakemake first"
             )
         for job in self.lineage.jobs:
             for path, sha256 in (job.inputs | job.outputs | job.extra_outputs).items():
                 if not re.fullmatch("[0-9a-f]{64}", sha256):
                     raise CrateError(
-                        f"{job.path}: says {sha256!r} of {path}; expected a SHA-256. The record was edited"
+                        f"{job.path}: found {sha256!r} for {path}; expected a SHA-256. The record was edited"
                     )
             for path, sha256 in job.inputs.items():
                 if self.made.get(path, sha256) != sha256:
@@ -162,20 +161,20 @@ class Contents:
             if found != sha256:
                 raise CrateError(
                     f"{root / path}: found {found}, expected SHA-256 {sha256}, which its job made; "
-                    "dvc checkout brings it back, or delete it and run snakemake"
+                    "to restore it: dvc checkout. To make it again: delete it and run snakemake"
                 )
 
     def replaced_code(self, job: Job) -> list[str]:
-        """Files of the code that a job ran which the sources, and so the crate, hold otherwise or not at all."""
-        later = []
+        """Return the code files of a job that differ or are missing in the sources, and so in the crate."""
+        replaced = []
         for name, digest in job.record["code"].items():
             path = self.software / "scripts" / name
             if not path.is_file() or syntax_digest(path.read_bytes(), path.name) != digest:
-                later.append(f"scripts/{name}")
-        return later
+                replaced.append(f"scripts/{name}")
+        return replaced
 
     def add_data(self, crate: ROCrate) -> list[str]:
-        """Describe the data sets and what the crate does not contain; return the @id of each data entity."""
+        """Describe the data sets and the files outside the crate; return the @ids of all data entities."""
         parts: dict[str, list[str]] = {name: [] for name in self.cards}
         for group in self.groups:
             crate.add_jsonld(self._describe_group(group))
@@ -184,7 +183,7 @@ class Contents:
         for path in self.described:
             identifier = self.identifiers[path]
             if crate.get(identifier):
-                continue  # the same bytes under another name
+                continue  # the same content under another name
             maker = self.lineage.makers.get(path)
             dataset = str(maker.record["wildcards"].get("dataset", "")) if maker else ""
             entity = {"@id": identifier} | self._describe_file(path)
@@ -211,7 +210,7 @@ class Contents:
         return entity | _terms(group.dataset)
 
     def _describe_file(self, path: str) -> Entity:
-        """A file that is not contained; an archive names where it is published, and whether it is that very release."""
+        """Describe a file outside the crate; an archive with its address and whether it is the official one."""
         file = self.lineage.root / path
         entity: Entity = {
             "@type": "File",
@@ -255,20 +254,20 @@ def _terms(dataset: str) -> Entity:
 
 
 def digest_uri(sha256: str) -> str:
-    """The `ni` URI of contents (RFC 6920) by their SHA-256 in hexadecimal."""
+    """Return the `ni` URI (RFC 6920) of a hexadecimal SHA-256."""
     return "ni:///sha-256;" + base64.urlsafe_b64encode(bytes.fromhex(sha256)).decode().rstrip("=")
 
 
 def ref(identifier: str) -> dict[str, str]:
-    """A reference to an entity."""
+    """Return a reference to an entity."""
     return {"@id": identifier}
 
 
 def refs(identifiers: Iterable[str]) -> Any:
-    """References to entities, each once."""
+    """Return references to entities, each once."""
     return one_or_many([ref(identifier) for identifier in dict.fromkeys(identifiers)])
 
 
 def one_or_many(values: list[Any]) -> Any:
-    """A value as RO-Crate 1.1 wants it: a list only where there are several."""
+    """Return a value as RO-Crate 1.1 requires it: a list only if there are several."""
     return values[0] if len(values) == 1 else values

@@ -110,9 +110,9 @@ def before_the_plan(workflow: Any, checkout: Preparation, warn: Callable[[str], 
 
 def _show_prepared(workflow: Any, checkout: Preparation) -> None:
     """Fill Snakemake's caches of times and of its records with what they would hold after `Preparation.write`."""
-    times = dict.fromkeys(checkout.trail.pointers, time.time()) | checkout.changes.times
+    times = dict.fromkeys(checkout.restored.pointers, time.time()) | checkout.changes.times
     workflow.iocache.mtime.update({path: Mtime(local=seconds) for path, seconds in times.items()})
-    stored, metadata = workflow.persistence, checkout.metadata | checkout.trail.metadata
+    stored, metadata = workflow.persistence, checkout.metadata | checkout.restored.metadata
     if not isinstance(stored, FilePersistence):  # in a database, which the packed metadata does not cover
         return
     read = stored._io_read
@@ -126,7 +126,7 @@ def _show_prepared(workflow: Any, checkout: Preparation) -> None:
 
     stored._io_read = read_prepared
     stored._filter_incomplete_keys([])  # fills its cache
-    for key, incomplete in checkout.trail.incomplete.items():
+    for key, incomplete in checkout.restored.incomplete.items():
         mark = stored._record_path(stored._incomplete_path, key)
         stored._incomplete_cache.discard(mark)
         if incomplete:

@@ -1,10 +1,10 @@
-"""What code does a script run? A digest of its import closure, for Snakemake's `params`.
+"""Digest of the code that a script runs, for Snakemake's `params`.
 
-Snakemake sees neither the modules that a script imports nor whether an edit changed more than a comment. The
-digest is taken over the syntax trees of the script and of every module of this repository that it imports,
-directly or not. Left out are docstrings, and the words of errors and log lines: no artifact holds these (tests/unit/
-test_error_texts.py, tests/system/determinism). Modules that cannot change an artifact do not count (`SILENT`).
-A module of the user's own counts with all its words: it may read its own errors.
+Snakemake does not see the modules that a script imports. It also cannot tell an edit of a comment from an edit of the
+code. This digest covers the syntax trees of the script and of every module of this repository that it imports,
+directly or indirectly. It leaves out docstrings and the text of errors and log messages, because no artifact contains
+them (tests/unit/test_error_texts.py, tests/system/determinism). It also leaves out modules that cannot change an
+artifact (`SILENT`). User-supplied modules count with all their text, because they may read their own errors.
 """
 
 import ast
@@ -31,21 +31,29 @@ SILENT = frozenset(
     }
 )
 HAVE_DOCSTRINGS = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-LEVELS = frozenset({"debug", "info", "warning", "error", "exception", "critical", "log"})  # of a logger's methods
+LOG_METHODS = frozenset({"debug", "info", "warning", "error", "exception", "critical", "log"})
 
 
 def code_digest(script: str | Path, *loaded: str | Path, root: str | Path | None = None, messages: bool = False) -> str:
-    """SHA-256 over `code_files`: one digest for all the code that a script runs."""
+    """Return the SHA-256 of `code_files`: one digest for all the code that a script runs."""
     return value_digest(code_files(script, *loaded, root=root, messages=messages))
 
 
 def code_files(
     script: str | Path, *loaded: str | Path, root: str | Path | None = None, messages: bool = False
 ) -> dict[str, str]:
-    """SHA-256 of the syntax trees of `script` and of all that it imports from under `root`, by relative name.
+    """Return the SHA-256 of the syntax trees of a script and of the modules that it imports, by relative path.
 
-    `root` is by default the folder of the script; `loaded` are modules there that it loads by name. With `words` those
-    of errors and log lines count too.
+    Parameters
+    ----------
+    script
+        The script.
+    loaded
+        Modules below `root` that the script loads by name.
+    root
+        Folder from which imports are resolved; by default the folder of the script.
+    messages
+        Include the text of errors and log messages.
     """
     closure = import_closure(script, *loaded, root=root)
     files = {name: CodeFile.read(path) for name, path in closure.items()}
@@ -53,42 +61,45 @@ def code_files(
 
 
 def syntax_digest(source: bytes, name: str) -> str:
-    """SHA-256 of the syntax tree of a Python file's text, docstrings left out. Raises SyntaxError, naming `name`."""
+    """Return the SHA-256 of the syntax tree of Python source code, without docstrings.
+
+    Raises SyntaxError, with `name` as the file name.
+    """
     return CodeFile.parse(source, name).digest
 
 
 def target_digest(target: str) -> str | None:
-    """The code digest of the module of a `package.module:name` of one's own, which is found but not imported.
+    """Return the code digest of the module in a user-supplied `package.module:name`. The module is not imported.
 
-    None for what is installed, which the locked environment stands for, and for what cannot be found.
+    Return None for an installed package, which the locked environment covers, and for a module that is not found.
     """
     modules = target.partition(":")[0].split(".")
     spec = importlib.util.find_spec(modules[0])
     if spec is None:
         return None
-    for place in spec.submodule_search_locations or filter(None, [spec.origin]):
-        root = Path(place).parent
+    for location in spec.submodule_search_locations or filter(None, [spec.origin]):
+        root = Path(location).parent
         if "site-packages" in root.parts:
             continue
-        inner = root.joinpath(*modules)
-        for file in (inner.with_suffix(".py"), inner / "__init__.py"):
+        module = root.joinpath(*modules)
+        for file in (module.with_suffix(".py"), module / "__init__.py"):
             if file.is_file():
                 return code_digest(file, root=root, messages=True)
     return None
 
 
 def import_closure(script: str | Path, *loaded: str | Path, root: str | Path | None = None) -> dict[str, Path]:
-    """The script and the modules under `root` that it imports (or loads by name), by relative name, sorted.
+    """Return the paths of a script and of the modules below `root` that it imports, by relative path, sorted.
 
-    Modules without a statement, such as the `__init__.py` of most packages, are left out. `root` is where imports start
-    from, by default the folder of the script.
+    `loaded` are modules that the script loads by name. `root` is the folder from which imports are resolved, by default
+    the folder of the script. Modules without a statement, such as most `__init__.py` files, are left out.
     """
     script = Path(script).resolve()
     root = Path(root).resolve() if root else script.parent
     empty = CodeFile.parse(b"", "").digest
     closure: dict[str, Path] = {}
     seen: set[str] = set()
-    there: dict[str, bool] = {}
+    exists: dict[str, bool] = {}
     pending = [Path(module).resolve().relative_to(root).as_posix() for module in (script, *loaded)]
     while pending:
         name = pending.pop()
@@ -100,19 +111,17 @@ def import_closure(script: str | Path, *loaded: str | Path, root: str | Path | N
             closure[name] = root / name
         package = tuple(name.split("/")[:-1])
         for candidate in _candidates(package, code.imports):
-            if candidate not in there:
-                there[candidate] = os.path.isfile(f"{root}/{candidate}")
-            if there[candidate]:
+            if candidate not in exists:
+                exists[candidate] = os.path.isfile(f"{root}/{candidate}")
+            if exists[candidate]:
                 pending.append(candidate)
     return dict(sorted(closure.items()))
 
 
 @functools.cache
 def _candidates(package: tuple[str, ...], imports: frozenset[tuple[int, tuple[str, ...]]]) -> frozenset[str]:
-    """Files that a module of a package may mean by its imports: of every name, and of the packages around it.
-
-    Plain strings: a plan asks for tens of thousands, and paths would take most of its time.
-    """
+    """Return the files that a module of a package may import: for each name, its file and its parent packages."""
+    # Plain strings: a plan needs tens of thousands, and Path objects would take most of its time.
     candidates: set[str] = set()
     for level, name in imports:
         module = (*(package[: len(package) - level + 1] if level else ()), *name)
@@ -124,9 +133,16 @@ def _candidates(package: tuple[str, ...], imports: frozenset[tuple[int, tuple[st
 
 @dataclasses.dataclass(frozen=True)
 class CodeFile:
-    """A Python file: the digest of its syntax tree, and what it imports, as (levels up, dotted name).
+    """Digests and imports of a Python file.
 
-    `full_digest` covers the words of errors and log lines too.
+    Attributes
+    ----------
+    digest
+        SHA-256 of the syntax tree without docstrings and without the text of errors and log messages.
+    full_digest
+        The same, with the text of errors and log messages.
+    imports
+        Imported modules, as (levels up, parts of the dotted name).
     """
 
     digest: str
@@ -135,12 +151,12 @@ class CodeFile:
 
     @classmethod
     def read(cls, path: Path) -> "CodeFile":
-        """Parse a file. Raises SyntaxError, naming it."""
+        """Parse a file. Raises SyntaxError, which names the file."""
         return cls.parse(path.read_bytes(), str(path))
 
     @classmethod
     def parse(cls, source: bytes, name: str) -> "CodeFile":
-        """Parse the text of a file, or take it from memory. Raises SyntaxError, naming `name`."""
+        """Parse source code, once for the same bytes. Raises SyntaxError, with `name` as the file name."""
         try:
             return _parse(source)
         except SyntaxError as error:
@@ -149,11 +165,12 @@ class CodeFile:
 
     @property
     def packages(self) -> set[str]:
-        """The top names that are imported and do not belong to Python itself."""
+        """Top-level names of the imports, without Python's standard library."""
         return {name[0] for level, name in self.imports if not level and name} - set(sys.stdlib_module_names)
 
 
-@functools.cache  # by the bytes: many rules run the same modules, and one process may plan in several checkouts
+# Cached by content: many rules run the same modules, and one process may plan in several checkouts.
+@functools.cache
 def _parse(source: bytes) -> CodeFile:
     tree = ast.parse(source)
     imports: set[tuple[int, tuple[str, ...]]] = set()
@@ -179,10 +196,10 @@ def _tree_digest(tree: ast.Module) -> str:
 
 
 def _is_log_line(node: ast.AST) -> bool:
-    """True for a statement `log.info(...)`, `logging.warning(...)` and so on, whose value nothing uses."""
+    """True for a statement such as `log.info(...)` or `logging.warning(...)` whose value is not used."""
     if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)):
         return False
     method = node.value.func
     if not (isinstance(method, ast.Attribute) and isinstance(method.value, ast.Name)):
         return False
-    return method.value.id in ("log", "logging") and method.attr in LEVELS
+    return method.value.id in ("log", "logging") and method.attr in LOG_METHODS

@@ -1,4 +1,4 @@
-"""SHA-256 digests of files, values and arrays; and the values that a rule's parameters name by their digest."""
+"""SHA-256 digests of files, values and arrays, and the values that the params of a rule name by their digest."""
 
 import contextlib
 import hashlib
@@ -15,31 +15,32 @@ from segcert.io.atomic import atomic_file
 from segcert.io.json_files import parse_json
 
 CACHE = Path(".segcert/digests.txt")
-CACHE_LIMIT = 2**24  # bytes; then it starts afresh
-VALUES = Path(".segcert/known")  # a run leaves values there, and its jobs write them out in their run records
-_values: dict[str, Any] = {}  # to this process
+CACHE_LIMIT = 2**24  # bytes; a larger cache is deleted and started again
+# The process that plans a run stores values here; the jobs of the run write them in full into their run records.
+VALUES = Path(".segcert/known")
+_values: dict[str, Any] = {}  # stored by this process
 
 
 def file_digest(path: str | Path) -> str:
-    """SHA-256 of a file's bytes (64 hexadecimal digits), read as a stream."""
+    """Return the SHA-256 of a file (64 hexadecimal digits). The file is read as a stream."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def value_digest(value: Any) -> str:
-    """SHA-256 of a JSON value, whatever the order of its keys."""
+    """Return the SHA-256 of a JSON value. The order of keys does not matter."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def array_digest(array: npt.NDArray[Any]) -> str:
-    """SHA-256 of an array: its type, shape and elements (little-endian, C order)."""
+    """Return the SHA-256 of an array: its type, shape and elements (little-endian, C order)."""
     array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
     header = f"{array.dtype.str} {array.shape}\n".encode()
     return hashlib.sha256(header + array.tobytes()).hexdigest()
 
 
 def store_value(value: Any, *, write: bool = True) -> str:
-    """Keep a JSON value, with write=False for this process alone; return its digest."""
+    """Store a JSON value and return its digest. With write=False it is stored for this process only."""
     digest = value_digest(value)
     _values[digest] = value
     if write and _read_value(digest) is None:
@@ -49,7 +50,7 @@ def store_value(value: Any, *, write: bool = True) -> str:
 
 
 def load_value(digest: str | None) -> Any:
-    """The value of a digest; None where it was not kept, or is not what the digest says."""
+    """Return the stored value of a digest; None if it was not stored or does not match the digest."""
     return _values.get(digest or "") or _read_value(digest)
 
 
@@ -62,12 +63,18 @@ def _read_value(digest: str | None) -> Any:
 
 
 class DigestCache:
-    """SHA-256 of files, each read once while its inode, size and times stay as they are.
+    """Cache of the SHA-256 of files. A file is read again only if its inode, size or times changed.
 
-    The kernel sets the time of the last status change (ctime) itself, so a file whose size and mtime were put back
-    after an edit is read again all the same. Several processes may share the file of the cache, which only grows by
-    whole lines; where it cannot be written, files are read again. Plans and run records rest on it; an audit reads
-    every file. With write=False the file stays as it is, and this process alone remembers.
+    The kernel sets the time of the last status change (ctime). A file whose size and mtime were restored after an edit
+    is therefore read again. Several processes may share the cache file, because it only grows by whole lines. If it
+    cannot be written, files are read again next time. Plans and run records use this cache; an audit reads every file.
+
+    Parameters
+    ----------
+    root
+        The checkout.
+    write
+        Write new digests to the cache file; otherwise only this process keeps them.
     """
 
     _unwritten: ClassVar[dict[str, str]] = {}
@@ -77,29 +84,29 @@ class DigestCache:
         text = self.file.read_text(errors="replace") if self.file.exists() else ""
         if len(text) > CACHE_LIMIT and write:
             self.file.unlink(missing_ok=True)
-        self.known: dict[str, str] = self._unwritten | dict(
+        self._digests: dict[str, str] = self._unwritten | dict(
             re.findall(r"^(\d+ \d+ \d+ \d+ \d+) ([0-9a-f]{64})$", text, re.MULTILINE)
         )
 
     def digest(self, path: str | Path) -> str:
-        """SHA-256 of a file. Raises OSError if it cannot be read."""
+        """Return the SHA-256 of a file. Raises OSError if it cannot be read."""
         before = _identity(path)
-        if before not in self.known:
+        if before not in self._digests:
             digest = file_digest(path)
-            if _identity(path) != before:  # written while it was read
+            if _identity(path) != before:  # the file changed while it was read
                 return digest
-            self.known[before] = digest
+            self._digests[before] = digest
             if not self.write:
                 self._unwritten[before] = digest
                 return digest
-            with contextlib.suppress(OSError):  # a full disk or a read-only one: the file is read again next time
+            with contextlib.suppress(OSError):  # full or read-only disk: the file is read again next time
                 self.file.parent.mkdir(parents=True, exist_ok=True)
                 handle = os.open(self.file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
                 try:
                     os.write(handle, f"{before} {digest}\n".encode())
                 finally:
                     os.close(handle)
-        return self.known[before]
+        return self._digests[before]
 
 
 def _identity(path: str | Path) -> str:

@@ -1,9 +1,9 @@
-"""Which locked packages does a script run with? For Snakemake's `params`, as `provenance.code` is for its own code.
+"""Locked packages that a script runs with, for Snakemake's `params`. `provenance.code` does the same for our own code.
 
-A stage is stale when its locked environment changed: when the lock files give another version or other hashes of a
-package that the script can import, itself or through another. DVC, which has an environment of its own, counts for
-scripts that call it. Packages of other stages, and the tools of development, do not count. Which
-build of torch is installed here (CPU or CUDA) does not count either: it says where networks run.
+The output of a rule is stale if the lock files have another version or other hashes of a package that its script can
+import, directly or indirectly. DVC has its own environment, and counts for scripts that call it. Packages of other
+rules and development tools do not count. The installed build of torch (CPU or CUDA) does not count either: it only
+decides where networks run.
 """
 
 import contextlib
@@ -25,22 +25,31 @@ from segcert.provenance.code import CodeFile, import_closure
 from segcert.provenance.digests import value_digest
 
 LOCKS = ("envs/lock-run.txt", "envs/lock-torch-cpu.txt", "envs/lock-torch-cuda.txt")
-PROGRAM_LOCKS = {
-    "segcert/provenance/dvc.py": "envs/lock-dvc.txt"
-}  # a module that starts programs -> the lock file of these
+PROGRAM_LOCKS = {"segcert/provenance/dvc.py": "envs/lock-dvc.txt"}  # module that starts a program: its lock file
 INSTALLED = Path(".segcert/installed")
-# What a package takes up where it is installed, though it does not require it, and what can change an artifact.
+# Packages that another package uses if they are installed, although it does not require them.
 OPTIONAL = {"diffusers": ("accelerate",), "pandas": ("pyarrow",), "scikit-image": ("pywavelets",)}
 
 
 def locked_environment(
     script: str | Path, *loaded: str | Path, root: str | Path = ".", write: bool = True
 ) -> dict[str, str]:
-    """The locked packages that a script and all that it imports from its folder can import or start, by name, sorted.
+    """Return the locked packages that a script and its own modules can import or start.
 
-    `loaded` are modules that it loads by name; `root` is the folder with the lock files. A value is the version and a
-    digest of the lines of the lock files: `2.4.6 9f86d081884c7d65`. With write=False nothing is kept for other
-    processes.
+    Parameters
+    ----------
+    script
+        The script.
+    loaded
+        Modules that the script loads by name.
+    root
+        Folder of the lock files.
+    write
+        Store the list of installed packages for other processes.
+
+    Returns
+    -------
+    By name, sorted: the version and a digest of the lines in the lock files, as in `2.4.6 9f86d081884c7d65`.
     """
     locked = read_locks(root)
     closure = import_closure(script, *loaded)
@@ -63,7 +72,7 @@ def locked_environment(
 
 
 def read_locks(root: str | Path = ".", locks: Iterable[str] = LOCKS) -> dict[str, str]:
-    """Version and digest of every package of lock files below `root`, by canonical name."""
+    """Return version and digest of every package in lock files below `root`, by canonical name."""
     entries: dict[str, list[str]] = {}
     for lock in locks:
         for name, entry in _entries(Path(root, lock)).items():
@@ -72,7 +81,7 @@ def read_locks(root: str | Path = ".", locks: Iterable[str] = LOCKS) -> dict[str
 
 
 def _entries(lock: Path) -> dict[str, str]:
-    """Version and digest of the entry of each package of a lock file."""
+    """Return version and digest of every package in a lock file; empty if there is no such file."""
     return _parsed(lock.read_text()) if lock.exists() else {}
 
 
@@ -89,36 +98,35 @@ def _parsed(text: str) -> dict[str, str]:
 
 @functools.cache
 def _distributions(*, write: bool = True) -> Mapping[str, Iterable[str]]:
-    """The installed distributions that provide each importable name.
-
-    To look them up reads a file of each, which takes longer than many jobs work: it is done once for what is installed.
-    """
+    """Return the installed distributions that provide each importable name."""
+    # The lookup reads a file of each distribution, which takes longer than many jobs run. Its result is stored under a
+    # digest of the names of the installed distributions.
     installed = {folder: sorted(path.name for path in Path(folder).glob("*-info")) for folder in sys.path}
     file = INSTALLED / f"{value_digest([each for each in installed.items() if each[1]])}.json"
     with contextlib.suppress(OSError, ValueError):
-        digest, kept = parse_json(file.read_bytes())
-        if value_digest(kept) == digest:
-            return dict(kept)
+        digest, stored = parse_json(file.read_bytes())
+        if value_digest(stored) == digest:
+            return dict(stored)
     provided = importlib.metadata.packages_distributions()
     found = {name: sorted(map(canonicalize_name, each)) for name, each in provided.items()}
     if write:
-        with contextlib.suppress(OSError), atomic_file(file) as temporary:  # a full disk: it is looked up again
+        with contextlib.suppress(OSError), atomic_file(file) as temporary:  # on a full disk, look it up again
             temporary.write_text(json.dumps([value_digest(found), found]))
     return found
 
 
 @functools.cache
 def _required(name: str) -> frozenset[str]:
-    """The distributions that an installed one requires here."""
+    """Return the distributions that an installed distribution requires on this platform, and its optional ones."""
     try:
-        stated = map(Requirement, importlib.metadata.requires(name) or ())
+        requirements = map(Requirement, importlib.metadata.requires(name) or ())
     except importlib.metadata.PackageNotFoundError:
         return frozenset()
-    here = (each for each in stated if not each.marker or each.marker.evaluate({"extra": ""}))
-    return frozenset({*(canonicalize_name(each.name) for each in here), *OPTIONAL.get(name, ())})
+    needed = (each for each in requirements if not each.marker or each.marker.evaluate({"extra": ""}))
+    return frozenset({*(canonicalize_name(each.name) for each in needed), *OPTIONAL.get(name, ())})
 
 
 def imported_packages() -> dict[str, str]:
-    """Name and version of every installed package that this process has imported."""
+    """Return name and version of every installed package that this process has imported."""
     names = {distribution for name in list(sys.modules) for distribution in _distributions().get(name, ())}
     return {name: importlib.metadata.version(name) for name in sorted(names)}

@@ -1,7 +1,4 @@
-"""What git says of a checkout.
-
-Who runs segcert in a checkout, and where the checkout comes from in public: what git is set to.
-"""
+"""State of a checkout according to Git: commit, changed files, author and public address."""
 
 import dataclasses
 import datetime
@@ -15,19 +12,20 @@ CODE = ("Snakefile", "rules/", "scripts/", "envs/", "config/", "profiles/")
 
 
 def git(*arguments: str, root: str | Path = ".") -> str:
-    """What a git command prints. Raises OSError or CalledProcessError."""
+    """Return the output of a Git command. Raises OSError or CalledProcessError."""
     done = subprocess.run(["git", *arguments], cwd=root, check=True, capture_output=True, text=True)
     return done.stdout.rstrip("\n")
 
 
 def git_state(root: str | Path = ".") -> dict[str, Any]:
-    """The commit that is checked out here, whether the tree is clean, and the files that differ from the commit.
+    """Return the commit, the clean flag and the changed files of a checkout: keys `commit`, `clean`, `changed`.
 
-    Pointers to data do not count, which a run writes itself; of files that git does not track, those count that lie
-    where code and configuration do. None for commit and clean where no checkout is.
+    DVC pointers do not count, because runs write them. Untracked files count only in the folders of code and
+    configuration (`CODE`). Outside a Git checkout, `commit` and `clean` are None.
     """
     try:
-        if Path(git("rev-parse", "--show-toplevel", root=root)) != Path(root).resolve():  # within another checkout
+        # A folder inside another checkout is not a checkout.
+        if Path(git("rev-parse", "--show-toplevel", root=root)) != Path(root).resolve():
             return {"commit": None, "clean": None, "changed": []}
         commit = git("rev-parse", "HEAD", root=root)
         lines = git("status", "--porcelain", "--untracked-files=all", "--", ":!*.dvc", root=root).splitlines()
@@ -38,28 +36,28 @@ def git_state(root: str | Path = ".") -> dict[str, Any]:
 
 
 def commit_time(root: str | Path = ".") -> datetime.datetime:
-    """When the commit was made that is checked out, in UTC. Raises OSError or CalledProcessError."""
+    """Return the time of the current commit in UTC. Raises OSError or CalledProcessError."""
     seconds = int(git("log", "-1", "--format=%ct", root=root))
     return datetime.datetime.fromtimestamp(seconds, datetime.UTC)
 
 
 @dataclasses.dataclass(frozen=True)
 class Author:
-    """A person: the ORCID as a URL, or #agent without one; and the name, or unknown."""
+    """A person. `identifier` is the ORCID as a URL, or `#agent`; `name` is the name, or `unknown`."""
 
     identifier: str
     name: str
 
 
 def find_author(root: str | Path = ".") -> Author:
-    """The person that git names; `git config user.orcid 0000-...` adds the ORCID."""
+    """Return the user in Git's configuration. `git config user.orcid 0000-...` adds the ORCID."""
     orcid = _setting("user.orcid", root)
-    known = re.fullmatch(r"(\d{4}-){3}\d{3}[\dX]", orcid)
-    return Author(f"https://orcid.org/{orcid}" if known else "#agent", _setting("user.name", root) or "unknown")
+    valid = re.fullmatch(r"(\d{4}-){3}\d{3}[\dX]", orcid)
+    return Author(f"https://orcid.org/{orcid}" if valid else "#agent", _setting("user.name", root) or "unknown")
 
 
 def public_address(root: str | Path = ".") -> str:
-    """Where the checkout was cloned from, if that is an https address; credentials left out. Else empty."""
+    """Return the https address that the checkout was cloned from, without credentials; empty if there is none."""
     parts = urlsplit(_setting("remote.origin.url", root))
     return f"https://{parts.hostname}{parts.path.removesuffix('.git')}" if parts.scheme == "https" else ""
 

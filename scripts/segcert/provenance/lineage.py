@@ -1,7 +1,4 @@
-"""The lineage of a run: which job made each file, from what, back to the archives. Read from the run records.
-
-The certificates of a job: for each noise level some files, whose names begin alike.
-"""
+"""Lineage of a run, read from its run records: which job made each file from which inputs, back to the archives."""
 
 import dataclasses
 import functools
@@ -16,34 +13,34 @@ from segcert.provenance.staleness import MisplacedRecordError, find_records
 
 
 class LineageError(ValueError):
-    """A run that is not there."""
+    """A run that does not exist or whose records contradict each other."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """A job by its run record; `path` is that of the record, relative to the checkout."""
+    """A job, described by its run record. `path` is the path of the record, relative to the checkout."""
 
     path: str
     record: dict[str, Any]
 
     @property
     def rule(self) -> str:
-        """The rule that it ran."""
+        """Rule of the job."""
         return str(self.record["rule"])
 
     @property
     def name(self) -> str:
-        """The rule and its wildcards: `sample phantom unet clean ddpm 0.5 0`."""
+        """Rule and wildcards: `sample phantom unet clean ddpm 0.5 0`."""
         return " ".join([self.rule, *map(str, self.record["wildcards"].values())])
 
     @functools.cached_property
     def inputs(self) -> dict[str, str]:
-        """SHA-256 of what it read, by path."""
+        """SHA-256 of the inputs, by path."""
         return dict(self.record["inputs"])
 
     @functools.cached_property
     def outputs(self) -> dict[str, str]:
-        """SHA-256 of its declared outputs, by path."""
+        """SHA-256 of the declared outputs, by path."""
         return dict(self.record["outputs"])
 
     @property
@@ -53,33 +50,32 @@ class Job:
 
     @functools.cached_property
     def extra_outputs(self) -> dict[str, str]:
-        """SHA-256 of what it made or found beside its declared outputs (images and masks, archives), by path."""
+        """SHA-256 of files that the job made or found next to its declared outputs (images, archives), by path."""
         return dict(self.record.get("holds", {}))
 
     @property
     def clean(self) -> bool | None:
-        """Whether it ran from a clean commit; None where no git was."""
+        """True if the job ran from a clean commit; None if it ran outside Git."""
         clean: bool | None = self.record["git"]["clean"]
         return clean
 
 
 @dataclasses.dataclass(frozen=True)
 class Lineage:
-    """The jobs that a run's report comes from, those that made something before those that read it.
+    """Jobs that the report of a run depends on.
 
     Attributes
     ----------
     root, run
-        The checkout, and the name of the run.
+        The checkout and the name of the run.
     jobs
-        In the order of their work.
+        Jobs in topological order: a job that makes a file comes before the jobs that read it.
     orphaned
-        Jobs of the run that its report does not come from: of a noise level that was taken out, for example.
-    files
-        The files that the lineage leads to, if not to the whole report.
+        Jobs of the run that its report does not depend on, such as those of a noise level that was removed.
     unreadable, misplaced
-        Files that should be run records and are none, and records that do not stand beside what they speak of, with
-        the reason.
+        Files that are not valid run records, and records that are not next to their artifact, with the reason.
+    files
+        Files that the lineage ends in, if it is not the lineage of the whole report.
     """
 
     root: Path
@@ -92,89 +88,90 @@ class Lineage:
 
     @classmethod
     def read(cls, run: str, root: str | Path = ".", files: Collection[str] = ()) -> Self:
-        """Read the lineage of a run of a checkout: of some files, else of its page, else of all that is there.
+        """Read the lineage of a run: of `files`, else of its page, else of all its jobs.
 
-        Raises LineageError where nothing of it is there.
+        Raises LineageError if the run has no run records, or if they make a cycle.
         """
         root = Path(root)
-        known, unreadable, misplaced = list[Job](), dict[str, str](), dict[str, str]()
+        valid, unreadable, misplaced = list[Job](), dict[str, str](), dict[str, str]()
         for path, record in sorted(find_records(root), key=lambda found: found[0]):
             name = path.relative_to(root).as_posix()
             if isinstance(record, RecordError):
                 (misplaced if isinstance(record, MisplacedRecordError) else unreadable)[name] = str(record)
             else:
-                known.append(Job(name, record))
-        of_run = [job for job in known if job.path.startswith((f"results/{run}/", f"reports/{run}/"))]
-        if not of_run:
+                valid.append(Job(name, record))
+        own = [job for job in valid if job.path.startswith((f"results/{run}/", f"reports/{run}/"))]
+        if not own:
             runs = sorted({path.name for path in root.glob("results/[!.]*") if path.is_dir()})
             raise LineageError(
-                f"{root / 'results' / run}: holds no run records; the runs here: {', '.join(runs) or 'none'}"
+                f"{root / 'results' / run}: contains no run records; the runs here: {', '.join(runs) or 'none'}"
             )
         wanted = set(files or [f"reports/{run}/index.html"])
-        last = [job for job in of_run if not wanted.isdisjoint(job.outputs)]
-        graph = job_graph(known)
-        reached = {job.path for job in last or of_run}
-        for job in last or of_run:
+        last = [job for job in own if not wanted.isdisjoint(job.outputs)]
+        graph = job_graph(valid)
+        reached = {job.path for job in last or own}
+        for job in last or own:
             reached |= networkx.ancestors(graph, job.path)
-        orphaned = [job for job in of_run if job.path not in reached and not files]
-        by_path = {job.path: job for job in known}
+        orphaned = [job for job in own if job.path not in reached and not files]
+        by_path = {job.path: job for job in valid}
         try:
             jobs = [by_path[path] for path in networkx.lexicographical_topological_sort(graph.subgraph(reached))]
         except networkx.NetworkXUnfeasible as error:
-            told = "run records: a file was made from itself, directly or not; records were edited"
-            raise LineageError(told) from error
+            raise LineageError(
+                "run records: a file depends on itself, directly or indirectly; the records were edited"
+            ) from error
         return cls(root, run, jobs, orphaned, unreadable, misplaced, files)
 
     @functools.cached_property
     def makers(self) -> dict[str, Job]:
-        """The job that made each file, by path, files that it holds included."""
+        """Job that made each file, by path. Extra outputs are included."""
         return makers(self.jobs, extra=True)
 
     @property
     def sources(self) -> dict[str, str]:
-        """SHA-256 of the files that were read and that no job of the run made, by path: what came from outside."""
+        """SHA-256 of the files from outside, which jobs read and no job made, by path."""
         return {path: sha256 for job in self.jobs for path, sha256 in job.inputs.items() if path not in self.makers}
 
     def upstream(self, job: Job) -> list[Job]:
-        """The jobs whose files a job rests on, directly or not, in the order of the work."""
+        """Return the jobs that a job depends on, directly or indirectly, in topological order."""
         reached = networkx.ancestors(job_graph(self.jobs), job.path)
         return [each for each in self.jobs if each.path in reached]
 
     def downstream(self, *paths: str) -> list[str]:
-        """Every file that was made from some files, directly or not, in the order of the work."""
+        """Return every file that depends on some files, directly or indirectly, in topological order."""
         touched = set(paths)
         for path in paths:
             maker = self.makers.get(path)
-            if maker and path not in maker.outputs:  # an image stands for its index
+            if maker and path not in maker.outputs:  # jobs that read an image declare its index as their input
                 touched |= set(maker.outputs)
         for job in self.jobs:
             if not touched.isdisjoint(job.inputs):
                 touched |= set(job.outputs)
-        return sorted(touched - set(paths), key=lambda path: (self.place(path), path))
+        return sorted(touched - set(paths), key=lambda path: (self.position(path), path))
 
-    def place(self, path: str) -> int:
-        """Where in the order of the work a file stands; behind everything, if no job made or read it."""
-        return self._places.get(path, 2 * len(self.jobs))
+    def position(self, path: str) -> int:
+        """Return the position of a file in topological order; after all others if no job made or read it."""
+        return self._positions.get(path, 2 * len(self.jobs))
 
     @functools.cached_property
-    def _places(self) -> dict[str, int]:
-        """What no job made comes before the first job that read it."""
-        places: dict[str, int] = {}
-        for place, job in enumerate(self.jobs):
+    def _positions(self) -> dict[str, int]:
+        """Position of each file, by path. A file from outside comes just before the first job that read it."""
+        positions: dict[str, int] = {}
+        for number, job in enumerate(self.jobs):
             for path in job.inputs:
-                places.setdefault(path, 2 * place)
+                positions.setdefault(path, 2 * number)
             for path in (*job.outputs, *job.extra_outputs):
-                places.setdefault(path, 2 * place + 1)
-        return places
+                positions.setdefault(path, 2 * number + 1)
+        return positions
 
 
 def makers(jobs: Iterable[Job], extra: bool = False) -> dict[str, Job]:
-    """The job that made each file, by path; with `held`, also of the files beside its declared outputs."""
+    """Return the job that made each file, by path; with `extra`, also for extra outputs."""
     return {path: job for job in jobs for path in (*job.outputs, *(job.extra_outputs if extra else ()))}
 
 
 def job_graph(jobs: Iterable[Job]) -> "networkx.DiGraph[str]":
-    """Jobs by the paths of their records; an edge from the job that made a file to each that read it."""
+    """Return the graph of jobs, by the paths of their records, with an edge from maker to reader for each file."""
     jobs = list(jobs)
     made_by = makers(jobs)
     graph: networkx.DiGraph[str] = networkx.DiGraph()

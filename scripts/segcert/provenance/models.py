@@ -1,4 +1,4 @@
-"""Models of what may come with a run of others: run records, the trail, the headers of votes."""
+"""Pydantic models of JSON that may come from other people: run records, packed metadata, headers of votes files."""
 
 from typing import Annotated, Any, Literal
 
@@ -15,7 +15,7 @@ def _versions_and_digests(packages: str) -> str:
 
 Text = dict[str, str]
 Files = dict[Annotated[str, Field(pattern=r"^[^\x00]*$")], str]  # SHA-256 by path
-Packages = dict[str, Annotated[str, AfterValidator(_versions_and_digests)]]  # as of provenance.environment
+Packages = dict[str, Annotated[str, AfterValidator(_versions_and_digests)]]  # see provenance.environment
 
 
 class Params(Part):
@@ -52,7 +52,7 @@ class Record(Part):
 
 
 class PackedMetadata(RootModel[dict[str, Annotated[list[str], Field(min_length=3, max_length=3)]]]):
-    """By artifact: its SHA-256, that of Snakemake's record of it, and where that is packed."""
+    """By artifact: its SHA-256, the SHA-256 of Snakemake's record of it, and the path of the packed record."""
 
 
 class ImageVotes(Part):

@@ -1,4 +1,4 @@
-"""A checkout as Snakemake has to find it: a run makes it so, a plan only sees it so and writes nothing."""
+"""Changes that a checkout needs before Snakemake plans. A run makes them; a dry run only finds them."""
 
 import dataclasses
 from pathlib import Path
@@ -12,27 +12,37 @@ from segcert.provenance.staleness import Changes, delete_temporary_files, find_c
 
 @dataclasses.dataclass
 class Preparation:
-    """What has to change in a checkout: nothing before `look` or `write` was called.
+    """Changes that a checkout needs. Empty until `look` or `write` is called.
 
-    trail: what a trail that was pulled brings. changes: what changed unseen, and the times that show it. metadata:
-    Snakemake's records from elsewhere (a bucket), by artifact. writes: whether this process writes in the checkout.
+    Attributes
+    ----------
+    root
+        The checkout.
+    restored
+        Contents of packed Snakemake metadata that was pulled.
+    changes
+        Changes that Snakemake would not notice, and the file times that make it notice them.
+    metadata
+        Snakemake's records from elsewhere (a bucket), by artifact.
+    writes
+        True if this process may write in the checkout.
     """
 
     root: Path = Path()
-    trail: RestoredMetadata = dataclasses.field(default_factory=RestoredMetadata)
+    restored: RestoredMetadata = dataclasses.field(default_factory=RestoredMetadata)
     changes: Changes = dataclasses.field(default_factory=lambda: Changes([], {}))
     metadata: dict[str, bytes] = dataclasses.field(default_factory=dict)
     writes: bool = False
 
     def look(self) -> "Preparation":
-        """Find out what has to change. Writes nothing."""
+        """Find the changes. Writes nothing."""
         digests = DigestCache(self.root, write=False)
-        self.trail = read_packed_metadata(self.root, digests)
-        self.changes = find_changes(self.root, digests, self.trail.records)
+        self.restored = read_packed_metadata(self.root, digests)
+        self.changes = find_changes(self.root, digests, self.restored.records)
         return self
 
     def write(self) -> None:
-        """Find out what has to change, and change it; what killed writers left goes, too."""
+        """Find the changes and make them. Also deletes temporary files of writers that were killed."""
         self.writes = True
         delete_temporary_files(self.root)
         digests = DigestCache(self.root)
@@ -42,16 +52,25 @@ class Preparation:
         set_times(self.changes.times, self.root)
 
     def record(self, artifact: str) -> dict[str, Any]:
-        """The run record of an artifact; empty if it has none. Raises RecordError if it cannot be read."""
-        packed = self.trail.records.get(record_path(artifact).as_posix())
+        """Return the run record of an artifact; empty if it has none. Raises RecordError if it cannot be read."""
+        packed = self.restored.records.get(record_path(artifact).as_posix())
         return load_record(packed) if packed else read_record(self.root / artifact)
 
     def changed_extra_outputs(self, output: str, *, missing: bool) -> dict[str, Any]:
-        """Files that a job made beside its declared outputs and that changed since: their SHA-256 now, None if missing.
+        """Return the extra outputs of a job that changed since it made them, for the params of a rule.
 
-        For a rule's parameters: while nothing has changed it is what the record of the job says it was then, so that
-        the job runs again once for each change, and not for being well again. `missing`: whether files that are gone
-        count. Of an output without a run record nothing is known.
+        Parameters
+        ----------
+        output
+            The first declared output of the job.
+        missing
+            Count missing files as changed.
+
+        Returns
+        -------
+        The end of the job as `since`, and the present SHA-256 of the changed files by path as `files` (None for a
+        missing file). If nothing changed, the value in the run record of the job: the job runs once for each change,
+        and not again when the change is undone. Empty if the output has no readable run record.
         """
         try:
             record = self.record(output)
@@ -62,8 +81,8 @@ class Preparation:
         digests = DigestCache(self.root, write=self.writes)
         now = dict[str, str | None]()
         for name, sha256 in record.get("holds", {}).items():
-            there = digests.digest(name) if Path(name).is_file() else None
-            if there != sha256 and (there or missing):
-                now[name] = there
+            found = digests.digest(name) if Path(name).is_file() else None
+            if found != sha256 and (found or missing):
+                now[name] = found
         before: dict[str, Any] = record["params"].get("disturbed", {})
         return {"since": record["ended"], "files": now} if now else before

@@ -1,4 +1,4 @@
-"""A job leaves its run record."""
+"""Writing the run record of a job."""
 
 import contextlib
 import datetime
@@ -26,9 +26,9 @@ DRIVER, CPU = Path("/proc/driver/nvidia/version"), Path("/proc/cpuinfo")
 
 @contextlib.contextmanager
 def recorded(job: Any) -> Iterator[dict[str, Any]]:
-    """Run the block as the work of one Snakemake job and leave its run record beside the first output.
+    """Run the block as one Snakemake job and write its run record next to the first output.
 
-    The record of a job that failed stands beside its log. SIGTERM ends the block, with a line in the log.
+    The record of a failed job is written next to its log. SIGTERM ends the block and is logged.
 
     Parameters
     ----------
@@ -37,16 +37,24 @@ def recorded(job: Any) -> Iterator[dict[str, Any]]:
 
     Yields
     ------
-    A dictionary for what only the block can know; it goes into the record: `device`, the hardware it ran on; `holds`,
-    SHA-256 of files that it made beside those that the rule declares, by path.
+    dict
+        Entries that the block adds to the record: `device`, the hardware it ran on; `holds`, the SHA-256 of extra
+        outputs by path, which are files that the block made and the rule does not declare.
+
+    Raises
+    ------
+    SystemExit
+        If the block fails or is interrupted.
     """
     sidecars = rename(job)
     if job.log:
         Path(job.log[0]).unlink(missing_ok=True)
         log_to(job.log[0])
     failure = record_path(job.log[0]) if job.log else None
-    start = psutil.Process().create_time()  # not now: loading the libraries is part of the job
-    begun = time.monotonic() - max(0.0, time.time() - start)  # the clock may jump while the job runs
+    # The job starts with its process, because loading the libraries is part of it. `start` is by the system clock,
+    # `began` by the monotonic clock: the system clock may jump while the job runs.
+    start = psutil.Process().create_time()
+    began = time.monotonic() - max(0.0, time.time() - start)
     digests = DigestCache()
     record = {
         "format": FORMAT,
@@ -67,22 +75,23 @@ def recorded(job: Any) -> Iterator[dict[str, Any]]:
     found: dict[str, Any] = {}
     try:
         sidecars.unpack(list(job.input))
-        for name, digest in record["code"].items():  # a record speaks of the code that ran
+        for name, digest in record["code"].items():  # the record must describe the code that runs
             script = Path(job.scriptdir, name)
             if not script.exists() or syntax_digest(script.read_bytes(), name) != digest:
-                raise RecordError(f"scripts/{name}: changed since this run was planned; run snakemake again")
+                raise RecordError(f"scripts/{name}: changed after this run was planned; run snakemake again")
         record["inputs"] = {path: digests.digest(path) for path in map(str, job.input)}
         with interruptible():
             yield found
     except Interrupted as stop:
-        log.warning("rule %s: interrupted by %s; run snakemake again, unless the cluster does", job.rule, stop)
+        log.warning("rule %s: interrupted by %s; run snakemake again unless the cluster does", job.rule, stop)
         raise SystemExit(f"segcert: rule {job.rule}: interrupted by {stop}") from stop
     except Exception as error:
         log.exception("rule %s failed", job.rule)
         if failure:
-            with contextlib.suppress(OSError):  # a full disk, which the error may be about
+            with contextlib.suppress(OSError):  # the disk may be full, and the error may be about that
                 _write(
-                    failure, record | found | _closing_fields(start, begun) | {"exit": "failed", "error": str(error)}
+                    failure,
+                    record | found | _closing_fields(start, began) | {"exit": "failed", "error": str(error)},
                 )
         raise SystemExit(f"segcert: rule {job.rule}: {error}") from error
     sidecars.pack(found.get("holds", {}))
@@ -90,7 +99,7 @@ def recorded(job: Any) -> Iterator[dict[str, Any]]:
     driver = DRIVER.read_text().splitlines()[0] if DRIVER.exists() and "cpu" not in found.get("device", "cpu") else None
     _write(
         record_path(job.output[0]),
-        record | {"outputs": outputs, "driver": driver} | found | _closing_fields(start, begun) | {"exit": "finished"},
+        record | {"outputs": outputs, "driver": driver} | found | _closing_fields(start, began) | {"exit": "finished"},
     )
     _delete_superseded(job, outputs)
     if failure:
@@ -98,11 +107,9 @@ def recorded(job: Any) -> Iterator[dict[str, Any]]:
 
 
 def _delete_superseded(job: Any, outputs: Mapping[str, str]) -> None:
-    """Delete other records of the outputs of a job: of a job for other noise levels, whose place this one takes.
-
-    Jobs that make the same file are of the same rule and have the same wildcards, and Snakemake sees to it that these
-    stand in the paths of all that a job makes: records elsewhere are not read. A folder may hold those of many shards.
-    """
+    """Delete the records of earlier jobs that made some of the same outputs, such as a job for other noise levels."""
+    # Jobs that make the same file have the same rule and wildcards, and Snakemake requires all wildcards in the path of
+    # every output. So only records whose path contains the wildcards are read: a folder may contain many shards.
     own, fixed = record_path(job.output[0]), [value for _, value in job.wildcards.items()]
     for folder in {Path(name).parent for name in outputs}:
         for path in folder.glob(f"*{SUFFIX}"):
@@ -114,15 +121,15 @@ def _delete_superseded(job: Any, outputs: Mapping[str, str]) -> None:
 
 
 def processor() -> str:
-    """The model of this machine's processor, on which the rounding of sums may depend."""
+    """Return the model of this machine's processor. The rounding of sums may depend on it."""
     lines = CPU.read_text().splitlines() if CPU.exists() else []
     return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.processor())
 
 
-def _closing_fields(start: float, begun: float) -> dict[str, Any]:
-    """What is known at the end of a job: `start` is its beginning by the clock, `begun` that by time.monotonic."""
+def _closing_fields(start: float, began: float) -> dict[str, Any]:
+    """Return the fields that are known at the end of a job, from its start by the system and the monotonic clock."""
     peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    seconds = time.monotonic() - begun
+    seconds = time.monotonic() - began
     return {
         "packages": imported_packages(),
         "ended": datetime.datetime.fromtimestamp(start + seconds, datetime.UTC).isoformat(timespec="seconds"),

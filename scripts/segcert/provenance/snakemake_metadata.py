@@ -1,12 +1,17 @@
-"""The trail travels with the artifacts: Snakemake's records, and the run records that pointers leave out.
+"""Snakemake's metadata and run records, packed so that they are published and pulled with the artifacts.
 
-Snakemake decides from `.snakemake/metadata` what is stale; a clone that pulls the artifacts has no such records
-and would do everything again. So they are packed into results/.trail, which `results.dvc` covers, and taken up again
-wherever it was pulled: for those artifacts whose content is what it was when the trail was packed. Of any other
-artifact this checkout's own record stays; where it has none, the trail's says what the artifact should be, unless the
-run record beside it says that a job made just this: then nobody knows with what settings, and the job runs again.
-Run records hold times; data.dvc and models.dvc leave them out (.dvcignore) so that the same data and models give the
-same pointers, and they are packed as well.
+Snakemake decides from `.snakemake/metadata` which files are stale. A clone that pulls the artifacts has no such records
+and would rerun everything. So the records are packed into results/.trail, which `results.dvc` covers, and are restored
+after a pull:
+
+- If an artifact has the content that it had when its record was packed, the packed record is restored.
+- If an artifact has other content and this checkout has its own record, that record stays.
+- If an artifact has other content and this checkout has no record, the packed record is restored: it says what the
+  artifact should be. The exception is an artifact that has just the content that its run record states. Then nobody
+  knows the settings of the job, and the job runs again.
+
+Run records contain times. data.dvc and models.dvc leave them out (.dvcignore), so that the same data and models give
+the same pointers. The run records of data and models are therefore packed too.
 """
 
 import dataclasses
@@ -28,24 +33,28 @@ METADATA = Path(".snakemake/metadata")
 INCOMPLETE = Path(".snakemake/incomplete")
 PACKED_METADATA = Path("results/.trail")
 CONTENTS = PACKED_METADATA / "contents.json"
-RESTORED = Path(".snakemake/trail.json")  # which trail this checkout has packed or taken up last, and what of it waits
-POINTER = "results.dvc"  # points at the trail too, so what Snakemake knows of it cannot be in there
+RESTORED = Path(".snakemake/trail.json")  # the pack that this checkout wrote or restored last, and what is pending
+POINTER = "results.dvc"  # it covers the pack too, so the pack cannot contain its record
 POINTERS = {"data.dvc": ("data/",), "models.dvc": ("models/",), POINTER: ("results/", "reports/")}
-LONGEST = 255  # bytes of a file's name
-PACKED = ("data", "models")  # folders whose pointers leave run records out
-
+LONGEST = 255  # bytes of a file name
+WITHOUT_RECORDS = ("data", "models")  # folders whose pointers leave out run records
 
 Translate = Callable[[str, bytes], tuple[str, bytes] | None]
 
 
 def pack_metadata(root: str | Path = ".", translate: Translate | None = None) -> None:
-    """Copy Snakemake's records of what is there, and the run records of data and models, to results/.trail.
+    """Copy Snakemake's records of existing artifacts, and the run records of data and models, to results/.trail.
 
-    `translate` gives the artifact and the record to pack for those that are here; None for one that is passed over.
+    Parameters
+    ----------
+    root
+        The checkout.
+    translate
+        Takes the artifact and the text of a record, and returns those to pack; None skips the record.
     """
     root, digests, contents = Path(root), DigestCache(root), dict[str, tuple[str, str, str]]()
     with atomic_folder(root / PACKED_METADATA) as new:
-        for record in (path for top in PACKED for path in (root / top).rglob(f"*{SUFFIX}")):
+        for record in (path for top in WITHOUT_RECORDS for path in (root / top).rglob(f"*{SUFFIX}")):
             _copy(record, new / "records" / record.relative_to(root))
         for path in _files(root / METADATA):
             name, text = artifact_name(path.relative_to(root / METADATA)), path.read_bytes()
@@ -62,12 +71,22 @@ def pack_metadata(root: str | Path = ".", translate: Translate | None = None) ->
 
 @dataclasses.dataclass
 class RestoredMetadata:
-    """What a trail that was pulled brings into a checkout.
+    """Contents of packed metadata that a checkout has to restore.
 
-    artifacts: those that were found as the trail knows them. metadata: Snakemake's records, by artifact. records: where
-    the trail has run records, by the path where they belong. incomplete: by artifact, whether Snakemake is to take it
-    for the work of a job that did not end. pointers: those that become newer than what they point at, as after the run
-    that wrote them. note: the digest of the trail, and what of it waits; None where there is nothing to be noted.
+    Attributes
+    ----------
+    artifacts
+        Artifacts with the content that they had when their records were packed.
+    metadata
+        Snakemake's records, by artifact.
+    records
+        Paths of packed run records, by the path to restore them to.
+    incomplete
+        By artifact, True if Snakemake has to treat it as the output of a job that did not finish.
+    pointers
+        Pointers to touch, so that they are newer than their files, as they are after the run that wrote them.
+    note
+        Digest of the pack and the pending artifacts, for the file `RESTORED`; None if there is nothing to note.
     """
 
     artifacts: list[str] = dataclasses.field(default_factory=list)
@@ -78,7 +97,7 @@ class RestoredMetadata:
     note: tuple[str, dict[str, str | None]] | None = None
 
     def write(self, root: str | Path = ".") -> None:
-        """Write it all where it belongs."""
+        """Write everything to its place in a checkout."""
         root = Path(root)
         write_metadata(self.metadata, root)
         for place, source in self.records.items():
@@ -96,60 +115,60 @@ class RestoredMetadata:
 
 
 def restore_metadata(root: str | Path = ".") -> list[str]:
-    """Take up a trail that was pulled; return the artifacts that were found as it knows them."""
-    taken = read_packed_metadata(root, DigestCache(root))
-    taken.write(root)
-    return taken.artifacts
+    """Restore packed metadata that was pulled; return the artifacts that have the packed content."""
+    restored = read_packed_metadata(root, DigestCache(root))
+    restored.write(root)
+    return restored.artifacts
 
 
 def read_packed_metadata(root: str | Path, digests: DigestCache) -> RestoredMetadata:
-    """What there is to be taken up of a trail. Writes nothing.
+    """Find the packed metadata that has to be restored. Writes nothing.
 
-    What was not pulled yet waits for a later call, unless a job makes it here in the meantime. Pointers are touched
-    unless some of what they point at is something else.
+    The record of an artifact that was not pulled yet stays pending for a later call, unless a job makes the artifact
+    here in the meantime. A pointer is touched unless one of its files has other content.
     """
     root = Path(root)
     if not (root / CONTENTS).exists():
         return RestoredMetadata()
-    trail = file_digest(root / CONTENTS)
-    waiting = _read_waiting(root, trail)
-    if waiting == {}:
+    pack = file_digest(root / CONTENTS)
+    pending = _read_pending(root, pack)
+    if pending == {}:
         return RestoredMetadata()
     contents, made_here = _read_contents(root), _recorded_digests(root)
-    taken, left, other = RestoredMetadata(), dict[str, str | None](), set[str]()
+    restored, still_pending, changed = RestoredMetadata(), dict[str, str | None](), set[str]()
     for name, (sha256, packed_sha256, packed) in contents.items():
         place = root / METADATA / metadata_path(name)
         own = file_digest(place) if place.exists() else None
-        if waiting is not None and (name not in waiting or waiting[name] != own):
-            continue  # taken before, or made here since
+        if pending is not None and (name not in pending or pending[name] != own):
+            continue  # restored before, or made here since then
         digest = digests.digest(root / name) if (root / name).is_file() else None
         same = digest == sha256
         if digest and not same:
-            other.add(name)
+            changed.add(name)
         if digest and not same and own is None and made_here.get(name) == digest:
-            # by a job of which Snakemake's record is gone: nobody knows with what settings
-            taken.incomplete[name] = True
+            # A job made it here, but Snakemake's record of that job is gone. Nobody knows its settings.
+            restored.incomplete[name] = True
         elif same or own is None:
             source = root / PACKED_METADATA / packed
             if source.is_file() and file_digest(source) == packed_sha256:
-                taken.metadata[name] = source.read_bytes()
+                restored.metadata[name] = source.read_bytes()
                 own = packed_sha256
                 if digest and packed_record(name, root).exists():
-                    taken.records[record_path(name).as_posix()] = packed_record(name, root)
+                    restored.records[record_path(name).as_posix()] = packed_record(name, root)
         if same and own == packed_sha256:
-            taken.incomplete[name] = False
-            taken.artifacts.append(name)
+            restored.incomplete[name] = False
+            restored.artifacts.append(name)
         else:
-            left[name] = own
-    taken.note = trail, left
-    if taken.artifacts:
-        taken.pointers = [pointer for pointer in _pointers_without(other) if (root / pointer).exists()]
-    return taken
+            still_pending[name] = own
+    restored.note = pack, still_pending
+    if restored.artifacts:
+        restored.pointers = [pointer for pointer in _pointers_without(changed) if (root / pointer).exists()]
+    return restored
 
 
-def _pointers_without(other: set[str]) -> list[str]:
-    """The pointers that point at none of the artifacts `other`."""
-    return [pointer for pointer, folders in POINTERS.items() if not any(name.startswith(folders) for name in other)]
+def _pointers_without(changed: set[str]) -> list[str]:
+    """Return the pointers that cover none of the changed artifacts."""
+    return [pointer for pointer, folders in POINTERS.items() if not any(name.startswith(folders) for name in changed)]
 
 
 def write_metadata(metadata: Mapping[str, bytes], root: str | Path = ".") -> None:
@@ -159,70 +178,70 @@ def write_metadata(metadata: Mapping[str, bytes], root: str | Path = ".") -> Non
             path.write_bytes(record)
 
 
-def known_artifacts(root: str | Path = ".") -> frozenset[str]:
-    """What jobs made, by Snakemake's records here and by those in the trail."""
+def known_artifacts(root: str | Path = ".") -> set[str]:
+    """Return the artifacts that jobs made, according to Snakemake's records here and in the pack."""
     metadata = Path(root, METADATA)
-    return frozenset(_read_contents(Path(root))) | {
-        artifact_name(path.relative_to(metadata)) for path in _files(metadata)
-    }
+    here = {artifact_name(path.relative_to(metadata)) for path in _files(metadata)}
+    return here | _read_contents(Path(root)).keys()
 
 
 def packed_record(artifact: str | Path, root: str | Path = ".") -> Path:
-    """Where the trail keeps the run record of an artifact whose pointer leaves it out."""
+    """Return the path of the packed run record of an artifact."""
     return Path(root, PACKED_METADATA, "records", record_path(artifact))
 
 
 def _read_contents(root: Path) -> dict[str, list[str]]:
-    """What the trail says of each artifact (see the model `PackedMetadata`); nothing where there is none, or it is damaged."""
-    from segcert.io.json_models import fit  # here: every job imports this module
+    """Return the contents of the pack (see the model `PackedMetadata`); empty if there is no pack or it is damaged."""
+    # Imported here: every job imports this module.
+    from segcert.io.json_models import fit
     from segcert.provenance.models import PackedMetadata
 
     try:
         contents = fit(parse_json((root / CONTENTS).read_bytes()), PackedMetadata).root
         for name, (_, _, packed) in contents.items():
             if leads_out(name) or leads_out(packed) or Path(packed).parts[:1] != ("snakemake",):
-                raise ValueError(f"it names files outside of itself: {name!r}, {packed!r}")
+                raise ValueError(f"it names files outside the pack: {name!r}, {packed!r}")
             if artifact_name(Path(packed).relative_to("snakemake")) != name:
-                raise ValueError(f"{packed!r} is no record of {name!r}")
+                raise ValueError(f"{packed!r} is not a record of {name!r}")
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        log.warning("%s: not a trail (%s); to bring it back: dvc checkout --force %s", CONTENTS, error, POINTER)
+        log.warning("%s: not packed metadata (%s); to restore it: dvc checkout --force %s", CONTENTS, error, POINTER)
         return {}
     return contents
 
 
 def _recorded_digests(root: Path) -> dict[str, str]:
-    """SHA-256 of what jobs made, by the run records in place."""
+    """Return the SHA-256 of the artifacts that jobs made here, by path, according to their run records."""
     records = (record for _, record in find_records(root) if not isinstance(record, RecordError))
     return {name: sha256 for record in records for name, sha256 in record["outputs"].items()}
 
 
-def _read_waiting(root: Path, trail: str) -> dict[str, str | None] | None:
-    """Of a trail met before, the artifacts that wait, with the digest of their record of Snakemake; None: new."""
+def _read_pending(root: Path, pack: str) -> dict[str, str | None] | None:
+    """Return the pending artifacts of a pack, with the digest of Snakemake's record here; None if the pack is new."""
     try:
         noted: dict[str, Any] = parse_json((root / RESTORED).read_bytes())
-        return noted["waiting"] if noted["trail"] == trail else None
+        return noted["waiting"] if noted["trail"] == pack else None
     except (OSError, KeyError, TypeError, ValueError):
         return None
 
 
-def _write_note(root: Path, trail: str, waiting: dict[str, str | None]) -> None:
+def _write_note(root: Path, pack: str, pending: dict[str, str | None]) -> None:
     with atomic_file(root / RESTORED) as path:
-        path.write_text(json.dumps({"trail": trail, "waiting": waiting}))
+        path.write_text(json.dumps({"trail": pack, "waiting": pending}))
 
 
 def _files(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
-def artifact_name(code: Path) -> str:
-    """The artifact that a file of Snakemake's records speaks of: Snakemake names it by the base64 of the path."""
-    return urlsafe_b64decode("".join(part.removeprefix("@") for part in code.parts)).decode()
+def artifact_name(record: Path) -> str:
+    """Return the artifact of one of Snakemake's records, which is named by the base64 of the artifact's path."""
+    return urlsafe_b64decode("".join(part.removeprefix("@") for part in record.parts)).decode()
 
 
 def metadata_path(artifact: str) -> Path:
-    """Where in Snakemake's records an artifact stands; a long name goes over several folders."""
+    """Return the path of an artifact's record below Snakemake's metadata; a long name spans several folders."""
     code = urlsafe_b64encode(artifact.encode()).decode()
     parts = [code[start : start + LONGEST - 1] for start in range(0, len(code), LONGEST - 1)]
     return Path(*(f"@{part}" for part in parts[:-1]), *parts[-1:])

@@ -1,9 +1,9 @@
-"""What has changed since it was read or made? Contents decide, and Snakemake is told in its own terms.
+"""Changes of files that Snakemake would not notice.
 
-Snakemake compares the checksum of an input only where the input is newer than the output. An input that changed and is
-older (copied with its times, restored from a backup) goes unseen, and so does a file that a job made beside those that
-its rule declares (images, archives). Both are looked for here, before a plan is made: run records say what was read and
-made, and the cache of digests makes it cheap to ask again.
+Snakemake compares the checksum of an input only if the input is newer than the output. It misses a changed input that
+is older (copied with its times, restored from a backup), and a changed file that a job made without declaring it
+(images, archives). Both are found here before Snakemake plans. Run records say what was read and made, and the cache of
+digests makes the comparison cheap. File times are then set so that Snakemake notices the changes.
 """
 
 import dataclasses
@@ -22,23 +22,29 @@ from segcert.provenance.digests import DigestCache
 from segcert.provenance.records import SUFFIX, RecordError, load_record, record_path
 
 KEPT = ("data", "models", "results", "reports")
-CRATES = ".crate"  # the ending of folders that hold copies of a run
-TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}\.part(\.[^.]*)?")  # as atomic_file and atomic_folder name them
+CRATES = ".crate"  # suffix of folders with copies of a run
+TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}\.part(\.[^.]*)?")  # names that atomic_file and atomic_folder use
 DAY = 86400.0
 
 
 class MisplacedRecordError(RecordError):
-    """A run record that does not stand beside what it speaks of."""
+    """A run record that is not next to its artifact."""
 
 
 def find_records(
     root: str | Path = ".", instead: Mapping[str, Path] = MappingProxyType({})
 ) -> Iterator[tuple[Path, dict[str, Any] | RecordError]]:
-    """The run records of everything that runs made below `root`, with the path of each; an error for one that is none.
+    """Yield the path and content of every run record of a checkout; a RecordError in place of an invalid record.
 
-    A record speaks of what it stands beside: in a copy of a folder (a backup, say) it counts for nothing, which is an
-    MisplacedRecordError. Folders that are links are followed; crates and hidden folders are passed over. `instead` names files
-    that count as the run records at these paths, whether or not there are others.
+    A record that is not next to its artifact, such as one in a backup of a folder, gives a MisplacedRecordError and is
+    ignored. Links to folders are followed; crates and hidden folders are skipped.
+
+    Parameters
+    ----------
+    root
+        The checkout.
+    instead
+        Files to read in place of the run records at some paths, whether or not records exist there.
     """
     for name, file in instead.items():
         yield Path(root, name), _read(Path(root, name), root, file)
@@ -57,46 +63,58 @@ def find_records(
 
 
 def _read(path: Path, root: str | Path, file: Path) -> dict[str, Any] | RecordError:
-    """The record that stands in a file, or would stand in another place."""
+    """Return the record in `file`, judged as if it were at `path`, or an error."""
     try:
         record = load_record(file)
     except RecordError as error:
         return error
     if outside := next(filter(leads_out, (*record["outputs"], *record.get("holds", {}))), None):
-        return MisplacedRecordError(
-            f"{path}: says that {outside} was made, outside of the checkout, so it counts for nothing"
-        )
+        return MisplacedRecordError(f"{path}: names the output {outside}, which is outside the checkout; it is ignored")
     first = next(iter(record["outputs"]))
     if path.relative_to(root) != record_path(first):
-        return MisplacedRecordError(
-            f"{path}: is the run record of {first} and does not stand beside it, so it counts for nothing"
-        )
+        return MisplacedRecordError(f"{path}: is the run record of {first}, but is not next to it; it is ignored")
     return record
 
 
 @dataclasses.dataclass(frozen=True)
 class Changes:
-    """Artifacts that are not what their job made; times by path (seconds since 1970) at which Snakemake sees it all."""
+    """Changes of a checkout.
+
+    Attributes
+    ----------
+    artifacts
+        Artifacts that are not what their job made.
+    times
+        File times by path, in seconds since 1970, with which Snakemake notices all changes.
+    """
 
     artifacts: list[str]
     times: dict[str, float]
 
     def warnings(self) -> list[str]:
-        """A line for each artifact that is not what its job made."""
+        """Return a message for each artifact that is not what its job made."""
         return [
-            f"{artifact}: is not what its job made (see its run record). What is made from it is made again. To have "
-            f"it back: dvc checkout. To make it again: snakemake --force {artifact}"
+            f"{artifact}: is not what its job made (see its run record). Everything made from it is rerun. To restore "
+            f"it: dvc checkout. To make it again: snakemake --force {artifact}"
             for artifact in self.artifacts
         ]
 
 
 def find_changes(root: str | Path, digests: DigestCache, instead: Mapping[str, Path]) -> Changes:
-    """Every input that is not what a job read, and every artifact that is not what its job made. Writes nothing.
+    """Find the inputs that are not what a job read, and the artifacts that are not what their job made. Writes nothing.
 
-    Of a job whose input changed though it is not newer, the first output is to be older than the input, so that
-    Snakemake compares them. Times decide nothing else. What was made in the future, by a clock that was set back since,
-    is to be made now: Snakemake refuses what a job makes if it is older than what the job read. `instead`: see
-    `find_records`.
+    If an input changed but is not newer, the first output of the job gets a time before that of the input, so that
+    Snakemake compares them. Nothing else depends on times. A file with a time in the future (the clock was set back
+    since) gets the present time, because Snakemake refuses an output that is older than an input.
+
+    Parameters
+    ----------
+    root
+        The checkout.
+    digests
+        SHA-256 of files.
+    instead
+        See `find_records`.
     """
     root, now = Path(root), time.time()
     changed, times = list[str](), dict[str, float]()
@@ -112,47 +130,46 @@ def find_changes(root: str | Path, digests: DigestCache, instead: Mapping[str, P
                 times[name] = now
             if digests.digest(root / name) != record["outputs"][name]:
                 changed.append(name)
-        others = []
+        changed_inputs = []  # their times
         for name, sha256 in record["inputs"].items():
             if (root / name).is_file() and digests.digest(root / name) != sha256:
-                others.append(min(now, (root / name).stat().st_mtime))
-        if others and made and min(now, (root / made[0]).stat().st_mtime) >= min(others):
-            times[made[0]] = min(others) - 1
+                changed_inputs.append(min(now, (root / name).stat().st_mtime))
+        if changed_inputs and made and min(now, (root / made[0]).stat().st_mtime) >= min(changed_inputs):
+            times[made[0]] = min(changed_inputs) - 1
     return Changes(changed, times)
 
 
 def set_times(times: Mapping[str, float], root: str | Path = ".") -> None:
-    """Set the times of files; one that cannot be set is a line in the log."""
+    """Set the times of files. Log a warning for a time that cannot be set."""
     for name, seconds in times.items():
         try:
             os.utime(Path(root, name), (seconds, seconds))
         except OSError as error:
             log.warning(
-                "%s: its time cannot be set (%s), so that Snakemake may miss a change or refuse what is made",
+                "%s: its time cannot be set (%s); Snakemake may miss a change or refuse an output",
                 name,
                 error,
             )
 
 
 def delete_temporary_files(root: str | Path = ".", age: float = DAY) -> list[str]:
-    """Delete the temporary files and folders of writers that are gone: not touched for `age` seconds, a day.
+    """Delete temporary files and folders that were not touched for `age` seconds; return their paths.
 
-    No writer pauses for that long, so one that is at work (in another run on the same disk, say) keeps its file.
-    Returns what was deleted.
+    No writer pauses for a day, so active writers, for example of another run on the same disk, keep their files.
     """
-    before, swept = time.time() - age, list[str]()
+    before, deleted = time.time() - age, list[str]()
     for top in (*KEPT, ".segcert"):
-        for place, folders, files in os.walk(Path(root, top)):
+        for folder, folders, files in os.walk(Path(root, top)):
             for name in filter(TEMPORARY.fullmatch, (*folders, *files)):
-                path = Path(place, name)
+                path = Path(folder, name)
                 if _last_touched(path) < before:
                     shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
-                    swept.append(path.relative_to(root).as_posix())
-    return swept
+                    deleted.append(path.relative_to(root).as_posix())
+    return deleted
 
 
 def _last_touched(path: Path) -> float:
-    """The newest time of a file, or of a folder and all that it holds; now, if it goes away meanwhile."""
+    """Return the newest time of a file, or of a folder and its contents; the present time if it disappears."""
     try:
         return max(each.lstat().st_mtime for each in (path, *path.rglob("*")))
     except OSError:

@@ -1,16 +1,14 @@
-"""Jobs of a run whose files are in a bucket (Snakemake's storage plugins): what they bring along and leave.
+"""Runs whose files are in a bucket (Snakemake's storage plugins): sidecar files, and Snakemake's records.
 
-Snakemake fetches the files that a job declares, to a folder of its own. That folder is made to lead to the working
-directory (`lead_here`), so a file lies where it lies in a run without a bucket. A job may begin in an empty folder, so
-with each input travels the run record of the job that made it and, where that job made files beside its outputs
-(images, archives), one tar file of these. Only a run in a bucket has them (rules/bucket.smk); elsewhere all this does
+Snakemake fetches the inputs of a job into a folder of its own. `lead_here` makes this folder a link to the working
+directory, so that every file has the path that it has in a run without a bucket. A job may start in an empty folder.
+So each input has sidecar files: the run record of the job that made it and, if that job made extra outputs (images,
+archives), one tar file of these. Only runs in a bucket have sidecars (rules/bucket.smk). In other runs this module does
 nothing.
 
-Snakemake's records of a run in a bucket, as one file in the bucket.
-
-The files of the run and their times are the same for every machine that works on it; what Snakemake knows of how they
-were made (`.snakemake/metadata`) lies on the machine that planned them. Left in the bucket at the end of each run, and
-taken up before each plan, it tells every machine what is stale.
+Every machine that works on a run sees the same files and times, but Snakemake's records of how they were made
+(`.snakemake/metadata`) are on the machine that planned them. So they are stored in the bucket as one file at the end of
+each run, and restored before each plan. Then every machine knows what is stale.
 """
 
 import contextlib
@@ -32,17 +30,18 @@ from segcert.provenance.snakemake_metadata import METADATA, artifact_name
 from segcert.provenance.staleness import find_records
 
 PACKED = ".held.tar"
-GIT = "SEGCERT_GIT"  # environment variable: what git said where the run was planned
+GIT = "SEGCERT_GIT"  # environment variable: state of Git on the machine that planned the run, as JSON
+SNAKEMAKE_RECORDS = "snakemake-records.tar"  # in the bucket, next to data, models, results and reports
 
 
 class BucketError(ValueError):
-    """A file that is not what its run record says, or a folder of copies that cannot be used."""
+    """A file that does not match its run record, or a folder of copies that cannot be used."""
 
 
 def lead_here(copies: str | Path, here: str | Path = ".") -> None:
-    """Make the folder where Snakemake keeps its copies of the bucket a link to the working directory.
+    """Make the folder with Snakemake's copies of the bucket a link to the working directory.
 
-    Raises BucketError if it is there and leads elsewhere.
+    Raises BucketError if the path exists and leads elsewhere.
     """
     link, here = Path(copies), Path(here).resolve()
     link.parent.mkdir(parents=True, exist_ok=True)
@@ -50,35 +49,43 @@ def lead_here(copies: str | Path, here: str | Path = ".") -> None:
         link.symlink_to(os.path.relpath(here, link.parent.resolve()))
     if link.resolve() != here:
         raise BucketError(
-            f"{link}: has to be a link to {here}, where the files of a run in a bucket lie, and leads to "
-            f"{link.resolve()}; delete it: what is in the bucket is fetched again"
+            f"{link}: found {link.resolve()}; expected a link to {here}, the folder of the run. Delete it: files in "
+            "the bucket are fetched again"
         )
 
 
 @dataclasses.dataclass(frozen=True)
 class Sidecars:
-    """What travels with the inputs of a job, and where to pack what it makes beside its outputs.
+    """Sidecar files of a job in a bucket.
 
-    `copies` is the folder where Snakemake keeps its copies of the bucket's files; None in a run without one.
+    Attributes
+    ----------
+    fetched
+        Sidecars of the inputs: run records, and tar files of extra outputs.
+    to_pack
+        Tar file for the extra outputs of this job; None if it has none.
+    copies
+        Folder of Snakemake's copies of the bucket; None in a run without a bucket.
     """
 
-    brought: tuple[str, ...] = ()
+    fetched: tuple[str, ...] = ()
     to_pack: Path | None = None
     copies: Path | None = None
 
     def unpack(self, inputs: list[str]) -> None:
-        """Unpack what travelled with the inputs, and compare them all with the run records of the jobs that made them.
+        """Unpack the sidecars of the inputs, and compare all files with the run records of their jobs.
 
-        What is not what its record says is put aside as <file>.rejected, to be fetched anew; raises BucketError.
+        Raises BucketError for a file that does not match its record. The file is renamed to <file>.rejected, and the
+        next try fetches it again.
         """
-        digests, wanted = DigestCache(), {*inputs, *self.brought}
+        digests, wanted = DigestCache(), {*inputs, *self.fetched}
         records: dict[Path, dict[str, Any]] = {}
-        for path in (Path(each) for each in self.brought if each.endswith(SUFFIX)):
+        for path in (Path(each) for each in self.fetched if each.endswith(SUFFIX)):
             try:
                 record = records[path] = load_record(path)
             except RecordError as error:
                 path.unlink(missing_ok=True)
-                raise BucketError(f"{error}; the next try fetches it anew") from error
+                raise BucketError(f"{error}; the next try fetches it again") from error
             wrong = [
                 name
                 for name, sha256 in record["outputs"].items()
@@ -90,21 +97,20 @@ class Sidecars:
                 path.unlink()
                 raise BucketError(
                     f"{', '.join(wrong)}: the copy that came from the bucket is not what its job made (see {path}); it "
-                    "was put aside as *.rejected, and the next try fetches it anew"
+                    "was renamed to *.rejected, and the next try fetches it again"
                 )
-        for packed in (path for path in self.brought if path.endswith(PACKED)):
-            unpack_extra_outputs(
-                packed, records[Path(packed.removesuffix(PACKED) + SUFFIX)].get("holds", {}), digests
-            )
+        for packed in (path for path in self.fetched if path.endswith(PACKED)):
+            record = records[Path(packed.removesuffix(PACKED) + SUFFIX)]
+            unpack_extra_outputs(packed, record.get("holds", {}), digests)
 
     def pack(self, extra_outputs: Mapping[str, str]) -> None:
-        """Pack the files that a job made beside its outputs, by path, where they have to travel."""
+        """Pack the extra outputs of a job, given by path, if they have to go to the bucket."""
         if self.to_pack:
             pack_files(self.to_pack, {name: name for name in extra_outputs})
 
 
 def rename(job: Any) -> Sidecars:
-    """Give the files of a job (a Snakemake `script` object) their names in this folder, and take its sidecars out."""
+    """Give the files of a job (a Snakemake `script` object) their paths in this folder, and remove its sidecars."""
     above = Path(job.output[0]).parents if job.output else ()
     copies = next((parent for parent in above if parent.is_symlink() and parent.resolve() == Path.cwd()), None)
     if copies is None:
@@ -117,16 +123,13 @@ def rename(job: Any) -> Sidecars:
     for kind in ("input", "output", "log"):
         files = getattr(job, kind)
         setattr(job, kind, type(files)(toclone=files, custom_map=here))
-    brought, left = (_split_off(files) for files in (job.input, job.output))
-    return Sidecars(
-        brought=tuple(brought),
-        to_pack=next((Path(path) for path in left if path.endswith(PACKED)), None),
-        copies=copies,
-    )
+    fetched, made = (_remove_sidecars(files) for files in (job.input, job.output))
+    to_pack = next((Path(path) for path in made if path.endswith(PACKED)), None)
+    return Sidecars(tuple(fetched), to_pack, copies)
 
 
 def strings(value: Any) -> list[str]:
-    """The names of files in nested lists and dictionaries, as rules state inputs and outputs."""
+    """Return the paths in nested lists and dictionaries, as rules state inputs and outputs."""
     if isinstance(value, str | Path):
         return [str(value)]
     found = []
@@ -136,7 +139,7 @@ def strings(value: Any) -> list[str]:
 
 
 def run_git_state() -> dict[str, Any]:
-    """`git_state`; of a job that runs in no checkout, that of the machine that planned it and sent it the code."""
+    """Return `git_state`; outside a checkout, the state on the machine that planned the job and sent it the code."""
     state = git_state()
     if state["commit"] is None and GIT in os.environ:
         planned: dict[str, Any] = json.loads(os.environ[GIT])
@@ -145,7 +148,7 @@ def run_git_state() -> dict[str, Any]:
 
 
 def pack_files(path: str | Path, files: Mapping[str, str | Path]) -> None:
-    """Write files to a tar file under the names given, in the order of these; the same files give the same bytes."""
+    """Write files to a tar file under the given names, sorted by name. The same files give the same bytes."""
     with atomic_file(path) as temporary, tarfile.open(temporary, "w", format=tarfile.PAX_FORMAT) as archive:
         for name, source in sorted(files.items()):
             member = tarfile.TarInfo(name)
@@ -155,10 +158,17 @@ def pack_files(path: str | Path, files: Mapping[str, str | Path]) -> None:
 
 
 def unpack_extra_outputs(path: str | Path, extra_outputs: Mapping[str, str], digests: DigestCache) -> None:
-    """Write those files of a tar file that are not here as `extra_outputs` says (SHA-256 by path). Raises BucketError."""
-    missing = {
-        name for name, sha256 in extra_outputs.items() if not Path(name).is_file() or digests.digest(name) != sha256
-    }
+    """Unpack those extra outputs (SHA-256 by path) from a tar file that are missing or have other content here.
+
+    Raises BucketError if the tar file does not contain one of them. The tar file is then deleted.
+    """
+
+    def other() -> list[str]:
+        return [
+            name for name, sha256 in extra_outputs.items() if not Path(name).is_file() or digests.digest(name) != sha256
+        ]
+
+    missing = set(other())
     if not missing:
         return
     with contextlib.suppress(tarfile.TarError), tarfile.open(path) as archive:
@@ -167,29 +177,23 @@ def unpack_extra_outputs(path: str | Path, extra_outputs: Mapping[str, str], dig
             if content is not None:
                 with atomic_file(member.name) as temporary, temporary.open("wb") as file:
                     shutil.copyfileobj(content, file)
-    wrong = [
-        name for name in sorted(missing) if not Path(name).is_file() or digests.digest(name) != extra_outputs[name]
-    ]
-    if wrong:
+    if wrong := sorted(other()):
         Path(path).unlink()
         raise BucketError(
-            f"{path}: does not hold {', '.join(wrong[:3])} as the run record says; the next try fetches it anew"
+            f"{path}: does not contain {', '.join(wrong[:3])} as the run record says; the next try fetches it again"
         )
 
 
-def _split_off(files: Any) -> list[str]:
-    """Take the sidecars, which begin with a run record, off the end of a job's files; return them."""
-    first = next((place for place, path in enumerate(files) if path.endswith((SUFFIX, PACKED))), len(files))
+def _remove_sidecars(files: Any) -> list[str]:
+    """Remove the sidecars from the end of a job's files and return them. The first of them is a run record."""
+    first = next((number for number, path in enumerate(files) if path.endswith((SUFFIX, PACKED))), len(files))
     sidecars = list(files[first:])
     del files[first:]
     return sidecars
 
 
-SNAKEMAKE_RECORDS = "snakemake-records.tar"  # in the bucket, beside data, models, results and reports
-
-
 def pack_records(path: str | Path, bucket: str, root: str | Path = ".") -> None:
-    """Pack what Snakemake knows here of the files of a bucket (`s3://bucket/path`)."""
+    """Pack the records of Snakemake on this machine that belong to a bucket (`s3://bucket/path`)."""
     metadata = Path(root, METADATA)
     files = {
         file.relative_to(metadata).as_posix(): file
@@ -199,30 +203,35 @@ def pack_records(path: str | Path, bucket: str, root: str | Path = ".") -> None:
     pack_files(path, files)
 
 
-def newer_records(path: str | Path, bucket: str, root: str | Path = ".") -> dict[str, bytes]:
-    """The records of `pack_records` that are newer than this machine's own, by artifact."""
+def newer_records(packed: str | Path, bucket: str, root: str | Path = ".") -> dict[str, bytes]:
+    """Return the packed records that are newer than those of this machine, by artifact."""
     newer = dict[str, bytes]()
-    with tarfile.open(path) as archive:
+    with tarfile.open(packed) as archive:
         for member in archive:
             content = archive.extractfile(member) if member.isreg() else None
-            code = Path(member.name)
-            if content is None or code.is_absolute() or ".." in code.parts:
+            path = Path(member.name)
+            if content is None or path.is_absolute() or ".." in path.parts:
                 continue
             text = content.read()
-            own = Path(root, METADATA, code)
+            own = Path(root, METADATA, path)
             own_text = own.read_bytes() if own.exists() else b""
-            if artifact_name(code).startswith(f"{bucket}/") and _end_time(text) > _end_time(own_text):
-                newer[artifact_name(code)] = text
+            if artifact_name(path).startswith(f"{bucket}/") and _end_time(text) > _end_time(own_text):
+                newer[artifact_name(path)] = text
     return newer
 
 
 def without_bucket(bucket: str, copies: str) -> Callable[[str, bytes], tuple[str, bytes] | None]:
-    """What `pack_metadata` needs so that a run of the same files without a bucket finds nothing to be done.
+    """Return a `translate` function for `pack_metadata`: a run of the same files without a bucket has nothing to do.
 
-    `bucket` is what names in the bucket begin with, `copies` the folder where Snakemake keeps copies of them. What
-    travels with the inputs of a job is left out.
+    It removes the bucket from all paths, and leaves out the sidecars.
+
+    Parameters
+    ----------
+    bucket
+        Prefix of the paths in the bucket.
+    copies
+        Folder of Snakemake's copies of the bucket.
     """
-
     records = [record for _, record in find_records() if not isinstance(record, RecordError)]
     inputs = {artifact: record["inputs"] for record in records for artifact in record["outputs"]}
 
@@ -243,10 +252,10 @@ def without_bucket(bucket: str, copies: str) -> Callable[[str, bytes], tuple[str
 
 
 def _end_time(record: bytes) -> float:
-    """When the job of one of Snakemake's records ended, in seconds since 1970; -1 for none."""
+    """Return the end of the job of one of Snakemake's records, in seconds since 1970; -1 if it is not known."""
     try:
         values: dict[str, Any] = json.loads(record) if record else {}
         return float(values.get("endtime") or -1)
     except (AttributeError, TypeError, ValueError) as error:
-        log.warning("a record of Snakemake's cannot be read (%s); it counts as none", error)
+        log.warning("one of Snakemake's records cannot be read (%s); it is ignored", error)
         return -1

@@ -176,7 +176,7 @@ def test_certificates_of_a_dirty_tree_are_shown_as_such_and_a_record_that_denies
     path.write_text(json.dumps(record, indent=2) + "\n")
     found = next(outcome for outcome in finished.audit().outcomes if outcome.title == "records agree with git")
     assert [finding.path for finding in found.broken] == [DECIDED]
-    assert "which holds another scripts/segcert/certification/multiple_testing.py than ran" in found.broken[0].message
+    assert "which has another scripts/segcert/certification/multiple_testing.py than the one that ran" in found.broken[0].message
 
 
 def test_what_a_run_no_longer_needs_is_left_over_and_no_broken_link(finished):
@@ -197,7 +197,7 @@ def test_the_way_of_a_row_leads_back_to_the_data(finished_once):
         way = trace_row(Lineage.read("tiny"), "phantom/unet/clean/ddpm/0.5")
         with pytest.raises(LineageError, match="no such row in the run tiny; expected dataset/model"):
             trace_row(Lineage.read("tiny"), "phantom/unet/clean/ddpm/7")
-        with pytest.raises(LineageError, match="holds no run records; the runs here: tiny"):
+        with pytest.raises(LineageError, match="contains no run records; the runs here: tiny"):
             Lineage.read("other")
     row, *lines = way.splitlines()
     assert row.startswith("The row phantom/unet/clean/ddpm/0.5 of the run tiny")

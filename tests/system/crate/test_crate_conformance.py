@@ -67,5 +67,5 @@ def test_the_validator_rejects_a_crate_that_lacks_something(crate, validator, tm
 
 def test_an_unfinished_run_is_refused(checkout):
     output = checkout.snakemake("crate", check=False).output
-    assert "results/tiny: holds no run records" in output
+    assert "results/tiny: contains no run records" in output
     assert not (checkout.path / "reports/tiny.crate").exists()

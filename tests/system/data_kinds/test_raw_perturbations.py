@@ -128,7 +128,7 @@ def test_an_archive_that_is_gone_is_missed_only_where_it_is_needed(raw):
     assert raw.stale(configfile="own.yaml") == {}
     audit = raw.audit(run="raw")
     notices = [finding for outcome in audit.outcomes for finding in outcome.notices]
-    assert f"{ARCHIVE}: is not here, so its checksum cannot be compared" in {
+    assert f"{ARCHIVE}: is missing, so its checksum cannot be compared" in {
         f"{finding.path}: {finding.message}" for finding in notices
     }
 

@@ -19,10 +19,10 @@ def dirty(number):
 
 
 def test_notices_of_a_dirty_tree_are_one_line_and_the_verdict_comes_last():
-    other = Finding("models.dvc", "is not here", broken=False)
+    other = Finding("models.dvc", "does not exist", broken=False)
     lines = text_of(*map(dirty, range(25)), other).splitlines()
-    assert [line for line in lines if "dirty" in line] == [f"  25 jobs {DIRTY}"]
-    assert "  models.dvc: is not here" in lines
+    assert [line for line in lines if "dirty" in line] == [f"  25 results {DIRTY}"]
+    assert "  models.dvc: does not exist" in lines
     assert "The page: audit.html" in lines
     assert lines[-2:] == [
         "Notices, which break no link: 26",
@@ -30,14 +30,14 @@ def test_notices_of_a_dirty_tree_are_one_line_and_the_verdict_comes_last():
     ]
 
 
-def test_a_verdict_says_how_many_results_were_not_checked_again():
+def test_a_verdict_says_how_many_results_were_not_recomputed():
     undone = Finding("results/tiny/a.npz", "ran with another file", broken=False, shared=OTHER_CODE)
-    assert text_of(undone).endswith("but 1 results were made by other code than is here and not made again.")
+    assert text_of(undone).endswith("but 1 results were made by other code than the code here and not recomputed.")
 
 
 def test_a_verdict_that_fails_names_the_first_broken_link_last():
     lines = text_of(dirty(1), Finding("models/a", "was changed")).splitlines()
-    assert f"  1 job {DIRTY}" in lines
+    assert f"  1 result {DIRTY}" in lines
     assert lines[-2:] == ["The audit of tiny FAILED. The first broken link:", "  models/a: was changed"]
 
 
@@ -65,7 +65,7 @@ def test_a_trace_starts_with_the_row_and_counts_the_raw_files():
     ]
     assert lines[2] == f"  made  {'e' * 16}  results/r/certificates/own/unet-clean/none/sigma_0.5.npz"
     assert lines[-7:-4] == [
-        "  read  160 files from outside, among them",
+        "  read  160 files that no job made, such as",
         f"  read  {'a' * 16}  own/images/000.jpg",
         f"  read  {'a' * 16}  own/images/001.jpg",
     ]

@@ -132,7 +132,7 @@ def test_what_cannot_be_paired_says_why(root):
     assert table["difference"][4] == pytest.approx((SECOND - FIRST).mean())
     assert "b is not paired with a on d:" in page
     assert "c is not paired with a on d:" in page
-    assert "e is paired with a on d by the names of the images alone" in page
+    assert "e is paired with a on d by image names only" in page
     assert page.count("not paired <small>") == 3
 
 
@@ -161,19 +161,19 @@ def test_only_settings_that_differ_are_shown(root):
 def test_equal_settings_are_said_to_be_equal(root):
     root.write("a", {(): images(FIRST)}).write("b", {(): images(SECOND)})
     page, _ = root.compare("a", "b")
-    assert "None: as far as their pages record it" in page
+    assert "None: as far as the records of their pages say" in page
     assert 'class="notice"' not in page
 
 
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"method": "by"}, ["promise different things", "b (by)", "at most the share alpha"]),
-        ({"method": "kfwer", "k": 10}, ["promise different things", "b (kfwer)", "k = 10"]),
-        ({"alpha": 0.01}, ["promise different things", "alpha = 0.01"]),
+        ({"method": "by"}, ["have different guarantees", "b (by)", "at most the share alpha"]),
+        ({"method": "kfwer", "k": 10}, ["have different guarantees", "b (kfwer)", "k = 10"]),
+        ({"alpha": 0.01}, ["have different guarantees", "alpha = 0.01"]),
         ({"tau": 0.8}, ["radius differs at the same sigma", "b: tau = 0.8"]),
         ({"told": {"image_size": 32}}, ["images have different sizes", "b: 32 pixels"]),
-        ({"extended": True}, ["Draws were added after a look", "In b some"]),
+        ({"extended": True}, ["Draws were added after a look", "In b, some"]),
         ({"told": {"tau": 0.9}}, ["b was not finished", "different values of tau"]),
     ],
 )
@@ -190,7 +190,7 @@ def test_what_keeps_numbers_from_being_compared_stands_at_the_top(root, settings
 def test_holm_promises_what_segcertify_promises_and_two_weak_methods_are_weak(root):
     root.write("a", {(): images(FIRST)}).write("b", {(): images(SECOND)}, method="holm")
     root.write("c", {(): images(FIRST)}, method="by").write("d", {(): images(SECOND)}, method="by")
-    assert "promise different things" not in root.compare("a", "b")[0]
+    assert "have different guarantees" not in root.compare("a", "b")[0]
     assert "A weaker guarantee" in root.compare("c", "d")[0]
 
 
@@ -208,7 +208,7 @@ def test_a_run_without_a_record_is_compared_and_its_settings_are_not_known(root)
     root.write("a", {(): images(FIRST)}).write("b", {(): images(SECOND)}).write("c", {(): images(SECOND)}, tau=0.8)
     (root.path / "reports/b/index.html.record.json").unlink()
     page, table = root.compare("a", "b", "c")
-    assert "The settings of b are not known" in page
+    assert "The settings of b are unknown" in page
     assert table["difference"][1] == pytest.approx((SECOND - FIRST).mean())
 
 
@@ -245,10 +245,10 @@ def test_long_names_make_a_short_folder():
         (["a"], ["found 1 runs", "2 to 8", "the runs here: a, b, bare", "compare=[a,b]"]),
         ([], ["found 0 runs"]),
         (list("abcdefghi"), ["found 9 runs"]),
-        (["a", "a"], ["the run a stands twice"]),
+        (["a", "a"], ["the run a is named twice"]),
         (["a", "z"], ["no run 'z'", "the runs here: a, b, bare"]),
         (["a", "../results/b"], ["no run '../results/b'"]),
-        (["a", "bare"], ["bare/certificates.parquet: is not there", "snakemake --config run=bare", "dvc pull"]),
+        (["a", "bare"], ["bare/certificates.parquet: is missing", "snakemake --config run=bare", "dvc pull"]),
     ],
 )
 def test_runs_that_cannot_be_compared_say_what_to_do(root, runs, words):
@@ -276,8 +276,8 @@ def test_columns_that_a_run_lacks_are_named_and_the_others_are_compared(root):
     page, table = root.compare("a", "b", "c")
     top = page[: page.index('id="settings"')]
     heading = "lacks columns that another run or this version of segcert has:</strong>"
-    assert f"a {heading} worst_case_dice, extended, new. What" in top
-    assert f"c {heading} new. What" in top
+    assert f"a {heading} worst_case_dice, extended, new. The" in top
+    assert f"c {heading} new. The" in top
     assert top.count('class="notice"') == 2
     assert list(table["worst_case_dice"].isna()) == [True, False, False]
     assert 'data-column="worst_case_dice">n/a</data>' in page

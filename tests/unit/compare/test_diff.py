@@ -1,4 +1,4 @@
-"""What differs between two runs, on records written by hand."""
+"""Differences between two runs, with records written by hand."""
 
 import json
 
@@ -129,7 +129,7 @@ def test_a_parameter_is_one_cause_and_what_comes_of_it_follows(a, b):
     ]
     text, _ = text_and_json(a, b)
     assert "tau: 0.75 -> 0.7" in text
-    assert "follows certify" in text
+    assert "follows from certify" in text
     assert "without a cause" not in text
 
 
@@ -144,7 +144,7 @@ def test_an_archive_is_a_source_and_the_first_cause(a, b):
     ]
     assert [(job.rule, job.follows) for job in found.changed_jobs] == [("fetch", []), ("prepare", ["fetch d"])]
     assert "seed: 0 -> 1" in text_and_json(a, b)[0]
-    assert "no file differs by it" in text_and_json(a, b)[0]
+    assert "it changes no file" in text_and_json(a, b)[0]
 
 
 def test_code_packages_and_settings_are_named_with_what_they_were(a, b):
@@ -202,7 +202,7 @@ def test_of_what_only_the_page_reads_no_effect_is_denied(a, b):
     b.jobs["page"]["params"]["configuration"]["tau"] = 0.7
     (cause,) = compared(a, b).causes
     assert (cause.jobs, cause.moved) == (1, None)
-    assert "no file differs by it" not in text_and_json(a, b)[0]
+    assert "it changes no file" not in text_and_json(a, b)[0]
 
 
 def test_a_page_that_shows_the_name_of_the_run_is_compared_where_the_names_are_the_same(tmp_path):
@@ -302,7 +302,7 @@ def test_the_exit_status_says_whether_anything_differs(a, b):
     different = CliRunner().invoke(app, ["diff", *runs, "--json"])
     assert (different.exit_code, json.loads(different.stdout)["same"]) == (1, False)
     nothing = CliRunner().invoke(app, ["diff", "nowhere", runs[1]])
-    assert (nothing.exit_code, "nowhere: holds no run records" in nothing.stderr) == (2, True)
+    assert (nothing.exit_code, "nowhere: contains no run records" in nothing.stderr) == (2, True)
     (b.root / "results/other/certificates.parquet").unlink()
     unfinished = CliRunner().invoke(app, ["diff", *runs])
     assert (unfinished.exit_code, "the run other is not finished" in unfinished.stderr) == (2, True)
@@ -312,8 +312,8 @@ def test_the_exit_status_says_whether_anything_differs(a, b):
     ("name", "message"),
     [
         ("gone:r", "there is no folder gone"),
-        ("some/where", "names no run; write a run's name"),
-        ("results/nowhere", "holds no run records; the runs here: r"),
+        ("some/where", "is not a run; write a run's name"),
+        ("results/nowhere", "contains no run records; the runs here: r"),
     ],
 )
 def test_a_run_that_is_not_there_is_named(a, monkeypatch, name, message):

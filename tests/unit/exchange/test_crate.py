@@ -166,7 +166,7 @@ def test_the_software_may_lie_elsewhere(run, tmp_path):
     software.mkdir()
     for name in ("Snakefile", "CITATION.cff", "LICENSE", "scripts"):
         shutil.move(run.root / name, software / name)
-    with pytest.raises(CrateError, match="holds no Snakefile"):
+    with pytest.raises(CrateError, match="contains no Snakefile"):
         run.crate()
     assert (run.crate(software=software) / "scripts/page.py").exists()
 
@@ -226,7 +226,7 @@ def test_results_are_hard_links_and_code_is_not(run):
 
 def test_an_unfinished_run_is_refused(run):
     (run.root / f"{PAGE}.record.json").unlink()
-    with pytest.raises(CrateError, match=r"index\.html: no run record.*Run snakemake first"):
+    with pytest.raises(CrateError, match=r"index\.html: has no run record.*Run snakemake first"):
         run.crate()
     assert not (run.root / "reports/small.crate").exists()
     with pytest.raises(LineageError, match="the runs here: small"):
@@ -253,7 +253,7 @@ def test_a_folder_that_is_no_crate_is_left_alone(run, tmp_path):
     out = tmp_path / "mine"
     out.mkdir()
     (out / "thesis.tex").touch()
-    with pytest.raises(CrateError, match="is no crate"):
+    with pytest.raises(CrateError, match="is not a crate"):
         run.crate(out=out)
     assert (out / "thesis.tex").exists()
 

@@ -102,7 +102,7 @@ def open_to_others(place, _monkeypatch):
 
 @pytest.mark.parametrize(
     ("change", "fault"),
-    [(other_user, "belongs to the user"), (link, "is no folder"), (open_to_others, "is open for others to write")],
+    [(other_user, "belongs to the user"), (link, "is not a folder"), (open_to_others, "can be written to by others")],
 )
 @pytest.mark.parametrize("named", [False, True])
 def test_a_cache_that_others_may_have_written_is_refused(project, monkeypatch, change, fault, named):
@@ -110,7 +110,7 @@ def test_a_cache_that_others_may_have_written_is_refused(project, monkeypatch, c
     if named:
         monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(project / "named"))
     change(private_cache(project), monkeypatch)
-    with pytest.raises(SystemExit, match=f"{fault}.*; expected a folder of your own"):
+    with pytest.raises(SystemExit, match=f"{fault}.*; expected a folder that only you can write to"):
         run_dvc("add", "data", root=project)
     assert not (project / "data.dvc").exists()
 

@@ -38,7 +38,7 @@ def test_a_folder_of_copies_leads_here_and_nowhere_else(here):
     (here / "data").mkdir()
     assert (here / ".snakemake/storage/s3/bucket/path/data").samefile(here / "data")
     (here / "copies").mkdir()
-    with pytest.raises(BucketError, match="delete it"):
+    with pytest.raises(BucketError, match="Delete it"):
         lead_here("copies")
 
 
@@ -63,7 +63,7 @@ def test_a_damaged_archive_is_refused_and_removed(here, packed, at):
     content = bytearray((here / "held.tar").read_bytes())
     content[at] ^= 1
     (here / "held.tar").write_bytes(content)
-    with pytest.raises(BucketError, match="fetches it anew"):
+    with pytest.raises(BucketError, match="fetches it again"):
         unpack_extra_outputs("held.tar", packed, DigestCache())
     assert not (here / "held.tar").exists()
 

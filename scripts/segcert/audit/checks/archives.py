@@ -1,4 +1,4 @@
-"""Are the raw files those that were published?"""
+"""Check that the raw archives are the published ones."""
 
 from segcert.audit.findings import Evidence, Finding, Findings
 from segcert.data.catalogue import dataset
@@ -7,7 +7,7 @@ from segcert.data.manifest import ArchiveEntry, read_manifest
 
 
 def check_archives(evidence: Evidence) -> Findings:
-    """The manifest of each release says rightly which archive is the official one, by its published checksum."""
+    """Check that each archive that a manifest calls official has a published checksum."""
     for job in evidence.lineage.jobs:
         if job.rule != "fetch":
             continue
@@ -16,10 +16,10 @@ def check_archives(evidence: Evidence) -> Findings:
         try:
             manifest = read_manifest(evidence.root / folder)
         except DataError as error:
-            yield Finding(path, "is no manifest of raw files", error=str(error))
+            yield Finding(path, "is not a manifest of raw files", error=str(error))
             continue
         if manifest.digests(folder) != job.extra_outputs:
-            yield Finding(path, f"names other archives than the run record of `{job.name}`")
+            yield Finding(path, f"names other archives than the run record of `{job.name}` does")
         for entry in manifest.archives:
             yield _archive(evidence, manifest.dataset, f"{folder}/{entry.name}", entry)
 
@@ -29,9 +29,9 @@ def _archive(evidence: Evidence, name: str, path: str, entry: ArchiveEntry) -> F
     checksums = {archive.sha256 or archive.md5 for archive in published} - {None}
     official = {entry.sha256, evidence.digests.md5(path)} & checksums
     if entry.official and evidence.digests.sha256(path) and not official:
-        return Finding(path, f"is called official in the manifest, but no archive of {name} was published like this")
+        return Finding(path, f"is called official in the manifest, but its checksum is not published for {name}")
     if entry.official is False:
         return Finding(path, f"is not the official release of {name}: it came from a mirror", broken=False)
     if entry.official is None:
-        return Finding(path, f"has no published checksum: SHA-256 {entry.sha256} is what was found", broken=False)
+        return Finding(path, f"has no published checksum; its SHA-256 is {entry.sha256}", broken=False)
     return None

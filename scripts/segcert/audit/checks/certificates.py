@@ -1,4 +1,4 @@
-"""Do the votes give the certificates? Every one is decided again, and measured again."""
+"""Check that the certificates follow from the votes: every certificate and every metric is recomputed."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,13 +20,13 @@ from segcert.results.radius_rows import SavedRadii, grid_radii, load_radii, tau_
 from segcert.votes import Votes
 
 WILDCARDS = ("model", "regime", "denoiser")
-DAMAGED = (OSError, ValueError, KeyError)  # what a spoiled file may give
+DAMAGED = (OSError, ValueError, KeyError)  # errors that a damaged file may cause
 
 
 def check_decisions(evidence: Evidence) -> Findings:
-    """Labels, radii and numbers of each image follow from its votes, and the votes from the networks at hand.
+    """Check that labels, radii and numbers of each image follow from its votes, and the votes from the networks here.
 
-    Images are taken one by one, so that memory does not grow with their number.
+    Images are read one by one, so that memory does not grow with their number.
     """
     for job in evidence.lineage.jobs:
         if job.rule != "certify":
@@ -38,11 +38,11 @@ def check_decisions(evidence: Evidence) -> Findings:
             try:
                 yield from _redecide(evidence, job, certificate)
             except DAMAGED as error:
-                yield Finding(f"{certificate}.npz", "cannot be decided again", error=repr(error))
+                yield Finding(f"{certificate}.npz", "cannot be recomputed", error=repr(error))
 
 
 def _redecide(evidence: Evidence, job: Job, name: str) -> Findings:
-    """Decide the votes of one noise level again; `name` is what the names of its certificate's files begin with."""
+    """Recompute the certificate of one noise level. `name` is the common beginning of its files' paths."""
     root, params = evidence.root, job.record["params"]
     written_labels = f"{name}{ARRAYS['labels']}"
     dataset = PreparedDataset(root / index_path(job))
@@ -54,35 +54,35 @@ def _redecide(evidence: Evidence, job: Job, name: str) -> Findings:
     asked = {name: params[name] for name in ("settings", "measurements", "thresholds")}
     predicted = next(path for path in job.inputs if "/predictions/" in path)
     with StoredArrays(root / written_labels) as labels, StoredArrays(root / predicted) as predictions:
-        left = {image for names in (labels, maps.levels, *written.values()) for image in names}
+        without_votes = {image for names in (labels, maps.levels, *written.values()) for image in names}
         for path in job.inputs:
             if "/votes/" not in path or f"/{Path(name).name}/" not in path:
                 continue
             sampling = evidence.lineage.makers[path]
-            expected, lacking = _expected_origin(sampling, root), set(shard_images(sampling, root))
+            expected, missing = _expected_origin(sampling, root), set(shard_images(sampling, root))
             for image, votes in votes_of(dataset, root / path):
-                left.discard(image)
-                lacking.discard(image)
+                without_votes.discard(image)
+                missing.discard(image)
                 yield _compare_origin(path, image, votes, expected)
                 decided = decide(dataset, image, votes, predictions[image], about, **asked)
                 if image not in labels or not np.array_equal(decided.certificate.labels, labels[image]):
-                    yield Finding(written_labels, f"the votes of {image} give other labels than are written")
+                    yield Finding(written_labels, f"the votes of {image} give other labels than the file contains")
                     continue
                 if not _same_map(maps, image, decided.radii.levels, taus, votes.sigma):
-                    yield Finding(written_labels, f"the votes of {image} give another radius map than is written")
+                    yield Finding(written_labels, f"the votes of {image} give another radius map than the saved one")
                     continue
                 rows = decided.rows.items()
                 other = [kind for kind, made in rows if not _same_rows(made, written[kind].get(image, []))]
-                message = f"the votes of {image} give other {' and '.join(other)} than are written"
+                message = f"the votes of {image} give other {' and '.join(other)} than the tables contain"
                 yield finding_unless(not other, written_labels, message)
-            for image in sorted(lacking):
-                yield Finding(path, f"lacks votes of {image}, which the index puts into this shard")
-        for image in sorted(left):
-            yield Finding(written_labels, f"holds labels or numbers of {image}, of which there are no votes")
+            for image in sorted(missing):
+                yield Finding(path, f"lacks votes of {image}, which belongs to this shard")
+        for image in sorted(without_votes):
+            yield Finding(written_labels, f"contains labels or numbers of {image}, which has no votes")
 
 
 def shard_images(sampling: Job, root: Path) -> list[str]:
-    """The images whose votes a sampling job has to hold: those of its shard, as the index lists them."""
+    """Return the images of a sampling job: those of its shard, in the order of the index."""
     params = sampling.record["params"]
     dataset = PreparedDataset(root / index_path(sampling))
     shard = int(sampling.record["wildcards"]["shard"])
@@ -90,7 +90,7 @@ def shard_images(sampling: Job, root: Path) -> list[str]:
 
 
 def _expected_origin(sampling: Job, root: Path) -> dict[str, Any]:
-    """What the votes of a sampling job have to be drawn with: networks, code, sigma, n0, n, seed, noise, pool."""
+    """Return what the votes of a sampling job must be drawn with: networks, code, sigma, n0, n, seed, noise, pool."""
     params = sampling.record["params"]
     denoiser = params["denoiser"] and root / params["denoiser"]
     expected = {
@@ -106,18 +106,18 @@ def _compare_origin(path: str, image: str, votes: Votes, expected: Mapping[str, 
     found = dict(votes.origin) | {"sigma": votes.sigma, "n0": votes.n0, "n": votes.n}
     found["noise"] = str(found.get("noise")).partition(",")[0]  # "exact, 8 bits"
     other = [name for name, value in expected.items() if found.get(name) != value]
-    message = f"the votes of {image} were drawn with another {', '.join(other)} than their run record names"
+    message = f"the votes of {image} were drawn with another {', '.join(other)} than the run record states"
     return finding_unless(not other, path, message)
 
 
 def _same_map(maps: SavedRadii, image: str, levels: npt.NDArray[np.uint8], taus: Sequence[float], sigma: float) -> bool:
-    """Whether the radius map of an image is written as it should be, its grid included."""
+    """True if the saved radius map of an image, and its grid, are the recomputed ones."""
     same_grid = np.array_equal(maps.taus, taus) and np.array_equal(maps.radii, grid_radii(taus, sigma))
     return same_grid and image in maps.levels and np.array_equal(maps.levels[image], levels)
 
 
 def _rows_by_image(path: Path) -> dict[str, list[dict[str, Any]]]:
-    """The rows of a table, by image."""
+    """Return the rows of a table, by image."""
     rows: dict[str, list[dict[str, Any]]] = {}
     for row in pd.read_parquet(path).to_dict("records"):
         rows.setdefault(row["image"], []).append({str(key): value for key, value in row.items()})
@@ -125,7 +125,7 @@ def _rows_by_image(path: Path) -> dict[str, list[dict[str, Any]]]:
 
 
 def _same_rows(made: Sequence[Mapping[str, Any]], written: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether rows say the same, number by number; NaN is NaN."""
+    """True if rows have the same keys and values. NaN equals NaN."""
     if len(made) != len(written):
         return False
     for one, other in zip(made, written, strict=True):

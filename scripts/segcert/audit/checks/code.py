@@ -1,4 +1,4 @@
-"""Do the records agree with git about the code, and with the lock files about the packages?"""
+"""Check that run records agree with Git about the code, and with the lock files about the packages."""
 
 import functools
 import hashlib
@@ -10,21 +10,21 @@ from segcert.audit.findings import Evidence, Finding, Findings, finding_unless
 from segcert.provenance.code import syntax_digest
 from segcert.provenance.digests import value_digest
 
-PLAIN = re.compile(r"[0-9a-f]+:\w[\w./-]*")  # a commit and a path; of other paths git has no files
+PLAIN = re.compile(r"[0-9a-f]+:\w[\w./-]*")  # a commit and a path that may be passed to Git
 SHOWN = 3  # changed files that a finding names
-DIRTY = "ran from a dirty tree, so no commit holds their code and configuration; commit, then run snakemake again"
+DIRTY = "made from a dirty tree: no commit contains the code and configuration. Commit, then run snakemake again"
 
 
 def check_code(evidence: Evidence) -> Findings:
-    """The code that a job names is the code that its digest stands for, and that its commit holds."""
+    """Check that the code in a run record matches its digest and the commit."""
     history = History(evidence)
     for job in evidence.lineage.jobs:
         record, output = job.record, job.output
         commit = record["git"]["commit"]
         if value_digest(record["code"]) != record["params"].get("code"):
-            yield Finding(output, f"the code in the run record of `{job.name}` is not what its digest stands for")
+            yield Finding(output, f"the code in the run record of `{job.name}` does not match its digest")
         elif not job.clean and not commit:
-            yield Finding(output, f"`{job.name}` ran from outside of a git checkout", broken=False)
+            yield Finding(output, f"`{job.name}` ran outside a Git checkout", broken=False)
         elif not job.clean:
             files = record["git"]["changed"]
             changed = ", ".join(files[:SHOWN])
@@ -33,40 +33,40 @@ def check_code(evidence: Evidence) -> Findings:
             where = f"a dirty tree: commit {commit} with changes in {changed}"
             yield Finding(output, f"`{job.name}` ran from {where}", broken=False, shared=DIRTY)
         elif not history.has(commit):
-            yield Finding(output, f"`{job.name}` ran from commit {commit}, which git does not know here", broken=False)
+            yield Finding(output, f"`{job.name}` ran from commit {commit}, which Git does not have here", broken=False)
         else:
             for name, digest in record["code"].items():
                 same = history.code(commit, f"scripts/{name}") == digest
-                message = f"`{job.name}` names commit {commit}, which holds another scripts/{name} than ran"
+                message = f"`{job.name}` names commit {commit}, which has another scripts/{name} than the one that ran"
                 yield finding_unless(same, output, message)
 
 
 def check_environment(evidence: Evidence) -> Findings:
-    """The packages that a job names are those its digest stands for, its lock files those of its commit.
+    """Check that the packages in a run record match their digest, and its lock files those of the commit.
 
-    Packages that were imported in another version than the locked one are a notice.
+    A package that was imported in another version than the locked one gives a notice.
     """
     history = History(evidence)
     for job in evidence.lineage.jobs:
         record, output = job.record, job.output
         if value_digest(record["environment"]) != record["params"].get("environment"):
-            yield Finding(output, f"the packages in the record of `{job.name}` are not what their digest stands for")
+            yield Finding(output, f"the packages in the run record of `{job.name}` do not match their digest")
             continue
         if job.clean and history.has(record["git"]["commit"]):
             for lock, sha256 in record["locks"].items():
                 same = history.sha256(record["git"]["commit"], lock) == sha256
-                yield finding_unless(same, output, f"`{job.name}` ran with another {lock} than its commit holds")
+                yield finding_unless(same, output, f"`{job.name}` ran with another {lock} than its commit has")
         other = []
         for name, version in record["packages"].items():
             locked = [entry.split()[0] for entry in record["environment"].get(name, version).split(", ")]
             if version not in locked:
                 other.append(f"{name} {version} instead of {' or '.join(locked)}")
-        message = f"`{job.name}` ran outside of the locked environment: {', '.join(other)}"
+        message = f"`{job.name}` ran outside the locked environment: {', '.join(other)}"
         yield finding_unless(not other, output, message, broken=False)
 
 
 class History:
-    """The code and the lock files of the commits that jobs ran from, by one process of git; nothing without git."""
+    """Code and lock files of the commits that jobs ran from, read by one Git process; empty without Git."""
 
     def __init__(self, evidence: Evidence) -> None:
         self.root = evidence.root
@@ -77,10 +77,10 @@ class History:
                 commit, scripts = job.record["git"]["commit"], [f"scripts/{name}" for name in job.record["code"]]
                 wanted |= {f"{commit}:{path}" for path in (*scripts, *job.record["locks"])}
         names = sorted(name for name in wanted if PLAIN.fullmatch(name) and ".." not in name)
-        answers = io.BytesIO(self._run("cat-file", "--batch", said="".join(f"{name}\n" for name in names)) or b"")
+        answers = io.BytesIO(self._run("cat-file", "--batch", stdin="".join(f"{name}\n" for name in names)) or b"")
         self._files = {}
         for name in names:
-            # Git answers each with `<id> blob <size>` and the content, or with `<name> missing`.
+            # For each name, Git writes `<id> blob <size>` and the content, or `<name> missing`.
             match answers.readline().split():
                 case [_, kind, size] if size.isdigit():
                     content = answers.read(int(size))
@@ -92,18 +92,18 @@ class History:
         return self._run("cat-file", "-e", f"{commit}^{{commit}}") is not None
 
     def code(self, commit: str, path: str) -> str | None:
-        """Digest of the syntax tree of a Python file of a commit."""
+        """Return the digest of the syntax tree of a Python file in a commit; None if there is no such file."""
         source = self._files.get(f"{commit}:{path}")
         return None if source is None else syntax_digest(source, path)
 
     def sha256(self, commit: str, path: str) -> str | None:
-        """SHA-256 of a file of a commit."""
+        """Return the SHA-256 of a file in a commit; None if there is no such file."""
         content = self._files.get(f"{commit}:{path}")
         return None if content is None else hashlib.sha256(content).hexdigest()
 
-    def _run(self, *arguments: str, said: str = "") -> bytes | None:
+    def _run(self, *arguments: str, stdin: str = "") -> bytes | None:
         command = ["git", *arguments]
         try:
-            return subprocess.run(command, cwd=self.root, input=said.encode(), capture_output=True, check=True).stdout
+            return subprocess.run(command, cwd=self.root, input=stdin.encode(), capture_output=True, check=True).stdout
         except (OSError, subprocess.CalledProcessError):
             return None

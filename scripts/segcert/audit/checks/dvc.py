@@ -1,4 +1,4 @@
-"""Do DVC's pointers name what lies in their folders, and do the records that travel agree with those in place?"""
+"""Check that DVC's pointers match their folders, and that packed run records match those in place."""
 
 import hashlib
 import json
@@ -19,19 +19,19 @@ from segcert.provenance.records import SUFFIX, RecordError, load_record
 from segcert.provenance.snakemake_metadata import CONTENTS, PACKED_METADATA, POINTERS, packed_record
 
 CACHE = Path(".dvc/cache/files/md5")
-AGAIN = "to version what is there: snakemake -R version_data version_models version_results"
+AGAIN = "to version the present files: snakemake -R version_data version_models version_results"
 
 
 def check_pointers(evidence: Evidence) -> Findings:
-    """Each pointer names the files of its folder; differences in other runs of the folder are notices."""
+    """Check that each pointer names the files of its folder. Differences in files of other runs are notices."""
     exceptions = evidence.root / ".dvcignore"
     ignored = GitIgnoreSpec.from_lines(exceptions.read_text().splitlines() if exceptions.exists() else [])
     versioned = (evidence.root / CONTENTS).exists()  # packed by the job that writes the pointers
     for pointer in (*POINTERS, f"reports/{evidence.lineage.run}.dvc"):
         if not (evidence.root / pointer).exists():
             lost = versioned or _committed(evidence.root, pointer) is not None
-            words = f"is gone; {AGAIN}" if lost else "is not here: this run is not versioned"
-            yield Finding(pointer, words, broken=lost)
+            message = f"is missing; {AGAIN}" if lost else "does not exist: this run is not versioned"
+            yield Finding(pointer, message, broken=lost)
             continue
         try:
             yield from _pointer(evidence, pointer, ignored)
@@ -39,13 +39,11 @@ def check_pointers(evidence: Evidence) -> Findings:
             yield Finding(pointer, f"cannot be read; {AGAIN}", error=str(error))
             continue
         published = _committed(evidence.root, pointer) == (evidence.root / pointer).read_text().rstrip("\n")
-        yield finding_unless(
-            published, pointer, "is not what the commit holds: this run is not published", broken=False
-        )
+        yield finding_unless(published, pointer, "is not committed: this run is not published", broken=False)
 
 
 def check_packed_records(evidence: Evidence) -> Findings:
-    """The run records of data and models are those that were packed into results/.trail, which results.dvc covers."""
+    """Check that run records match their packed copies, which results.dvc covers."""
     for job in evidence.lineage.jobs:
         packed = packed_record(job.path.removesuffix(SUFFIX), evidence.root)
         same = not packed.exists() or packed.read_bytes() == (evidence.root / job.path).read_bytes()
@@ -53,14 +51,18 @@ def check_packed_records(evidence: Evidence) -> Findings:
 
 
 def _differing_record(job: Job, before: Path, where: str) -> Finding:
-    """A record that is not the one that was versioned: a notice, if its job ran again since and made the same."""
+    """Return a finding about a run record that differs from the versioned one, which is at `before`.
+
+    It is a notice if the job ran again since then and made the same files.
+    """
     try:
         record = load_record(before)
     except RecordError as error:
-        return Finding(job.path, f"differs from {where}, which is no run record; {AGAIN}", error=str(error))
+        return Finding(job.path, f"differs from {where}, which is not a run record; {AGAIN}", error=str(error))
     if record["outputs"] == job.outputs and record["ended"] < job.record["ended"]:
-        return Finding(job.path, f"is newer than {where}: its job ran again and made the same; {AGAIN}", broken=False)
-    return Finding(job.path, f"differs from {where}: it was edited, or its files were made again since; {AGAIN}")
+        message = f"is newer than {where}: its job ran again and made the same files; {AGAIN}"
+        return Finding(job.path, message, broken=False)
+    return Finding(job.path, f"differs from {where}: it was edited, or its files were made again since then; {AGAIN}")
 
 
 def _pointer(evidence: Evidence, pointer: str, ignored: GitIgnoreSpec) -> Findings:
@@ -69,7 +71,7 @@ def _pointer(evidence: Evidence, pointer: str, ignored: GitIgnoreSpec) -> Findin
         raise ValueError(f"it points at {stated['path']!r}")
     folder = f"{Path(pointer).parent / stated['path']}"
     here = {}
-    for place, _, names in os.walk(evidence.root / folder, followlinks=True):  # some folders are links to larger disks
+    for place, _, names in os.walk(evidence.root / folder, followlinks=True):  # folders may be links to larger disks
         for name in names:
             path = Path(place, name).relative_to(evidence.root / folder).as_posix()
             if not ignored.match_file(f"{folder}/{path}"):
@@ -79,29 +81,29 @@ def _pointer(evidence: Evidence, pointer: str, ignored: GitIgnoreSpec) -> Findin
         return
     there = _listing(evidence.root, stated["md5"])
     if there is None:
-        yield Finding(pointer, f"names another content than {folder}/ holds; which, DVC's cache does not say; {AGAIN}")
+        yield Finding(pointer, f"does not match {folder}/, and DVC's cache has no list of the files it names; {AGAIN}")
         return
     lineage = evidence.lineage
     records = {job.path: job for job in lineage.jobs}
     for path in sorted(here.keys() | there.keys()):
         file = f"{folder}/{path}"
-        # Other runs may lie in the same folder.
+        # The folder may contain other runs.
         own = file.startswith((f"results/{lineage.run}/", f"reports/{lineage.run}/", f"{PACKED_METADATA}/"))
         of_run = own or file in lineage.makers or file in records
         if here.get(path) == there.get(path):
             yield None
         elif path not in here:
-            yield Finding(file, f"is gone, and {pointer} names it", broken=of_run)
+            yield Finding(file, f"is missing, and {pointer} names it", broken=of_run)
         elif path not in there:
             yield Finding(file, f"is not in {pointer}; {AGAIN}", broken=of_run)
         elif file in records and _cached(evidence.root, there[path]).exists():
             yield _differing_record(records[file], _cached(evidence.root, there[path]), f"the one that {pointer} names")
         else:
-            yield Finding(file, f"is another than {pointer} names; {AGAIN}", broken=of_run)
+            yield Finding(file, f"differs from the file that {pointer} names; {AGAIN}", broken=of_run)
 
 
 def _directory_digest(files: dict[str, str]) -> str:
-    """DVC's name of a folder: the MD5 of the list of its files, by path."""
+    """Return DVC's name of a folder: the MD5 of the list of its files, sorted by path."""
     listed = json.dumps([{"md5": files[path], "relpath": path} for path in sorted(files)])
     return f"{hashlib.md5(listed.encode(), usedforsecurity=False).hexdigest()}.dir"
 
@@ -116,7 +118,7 @@ class Listing(RootModel[list[Entry]]):
 
 
 def _listing(root: Path, name: str) -> dict[str, str] | None:
-    """MD5 of the files of a folder as DVC's cache lists them; None without a list, or with one that is not its own."""
+    """Return the MD5 of the files of a folder, by path, from the list in DVC's cache; None without a valid list."""
     try:
         listing = fit(parse_json(_cached(root, name).read_bytes()), Listing)
     except (OSError, ValueError):
@@ -130,7 +132,7 @@ def _cached(root: Path, md5: str) -> Path:
 
 
 def _committed(root: Path, pointer: str) -> str | None:
-    """What git's commit holds of a pointer; None if it holds none."""
+    """Return the content of a pointer in the current commit; None if the commit does not contain it."""
     try:
         return git("show", f"HEAD:{pointer}", root=root)
     except (OSError, subprocess.CalledProcessError):

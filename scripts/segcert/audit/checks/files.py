@@ -1,4 +1,4 @@
-"""Is every file what its job made, and did every job read what another made?"""
+"""Check that every file is what its job made, and that every job read what another job made."""
 
 from collections.abc import Set
 
@@ -11,39 +11,39 @@ from segcert.provenance.snakemake_metadata import known_artifacts
 
 
 def check_files(evidence: Evidence) -> Findings:
-    """Each file that a job made is there, and its bytes are those of the run record."""
+    """Check that each file that a job made exists and has the SHA-256 in the run record."""
     for job in evidence.lineage.jobs:
         for path, sha256 in (job.outputs | job.extra_outputs).items():
             found = evidence.digests.sha256(path)
             if found is None:
-                archive = path in job.extra_outputs and path.startswith("data/raw/")  # may be deleted once it was used
-                yield Finding(path, "is not here, so its checksum cannot be compared", broken=not archive)
+                archive = path in job.extra_outputs and path.startswith("data/raw/")  # may be deleted after preparation
+                yield Finding(path, "is missing, so its checksum cannot be compared", broken=not archive)
             else:
-                words = f"was changed after `{job.name}` made it: SHA-256 is {found}, the run record says {sha256}"
-                yield finding_unless(found == sha256, path, words)
+                message = f"was changed after `{job.name}` made it: SHA-256 is {found}, the run record says {sha256}"
+                yield finding_unless(found == sha256, path, message)
 
 
 def check_links(evidence: Evidence) -> Findings:
-    """Each file that a job read is the one that another job made, or came from outside and is still the same."""
+    """Check that each file that a job read is what another job made, or is an unchanged file from outside."""
     lineage = evidence.lineage
     for path, reason in lineage.unreadable.items():
-        yield Finding(path, "is no run record; bring it back, or make what it stands beside again", error=reason)
+        yield Finding(path, "is not a run record; restore it, or make its artifact again", error=reason)
     for path, reason in lineage.misplaced.items():
         yield Finding(path, reason, broken=False)
     page = f"reports/{lineage.run}/index.html"
     if not lineage.files and page not in lineage.makers and (evidence.root / page).exists():
         yield Finding(page, "no run record says what made it; delete it and run snakemake again")
-    made_by_jobs = known_artifacts(evidence.root)  # as Snakemake knows them: these need a run record
+    made_by_jobs = known_artifacts(evidence.root)  # these need a run record
     for job in lineage.jobs:
         for path, sha256 in job.inputs.items():
             yield _link(evidence, made_by_jobs, job, path, sha256)
     if not lineage.files:
         for path in _orphaned_files(lineage):
-            yield Finding(path, "is left over: the report does not come from it", broken=False)
+            yield Finding(path, "is left over: the report does not depend on it", broken=False)
 
 
 def _orphaned_files(lineage: Lineage) -> list[str]:
-    """The first output of each job beside the lineage, and results of which no run record speaks any more."""
+    """Return the first output of each orphaned job, and the results that no run record names."""
     made = {path for job in (*lineage.jobs, *lineage.orphaned) for path in job.outputs}
     unknown = []
     for path in (lineage.root / "results" / lineage.run).rglob("*"):
@@ -57,19 +57,19 @@ def _link(evidence: Evidence, made_by_jobs: Set[str], job: Job, path: str, sha25
     maker = evidence.lineage.makers.get(path)
     if maker:
         made = (maker.outputs | maker.extra_outputs)[path]
-        words = f"`{job.name}` read another {path} (SHA-256 {sha256}) than `{maker.name}` made ({made})"
-        return finding_unless(made == sha256, job.output, f"{words}: it is stale, or a record was edited")
+        message = f"`{job.name}` read another {path} (SHA-256 {sha256}) than `{maker.name}` made ({made})"
+        return finding_unless(made == sha256, job.output, f"{message}: it is stale, or a record was edited")
     if path in made_by_jobs:
-        return Finding(path, f"no run record says what made it, and `{job.name}` read it")
+        return Finding(path, f"no run record says what made it, but `{job.name}` read it")
     found = evidence.digests.sha256(path)
     if found is None:
-        return Finding(path, f"came from outside and is not here; `{job.name}` read SHA-256 {sha256}", broken=False)
-    words = f"came from outside and has changed since `{job.name}` read it: {found}, then {sha256}"
-    return finding_unless(found == sha256, path, words)
+        return Finding(path, f"came from outside and is missing; `{job.name}` read SHA-256 {sha256}", broken=False)
+    message = f"came from outside and has changed since `{job.name}` read it: SHA-256 is {found}, it was {sha256}"
+    return finding_unless(found == sha256, path, message)
 
 
 def check_indexes(evidence: Evidence) -> Findings:
-    """The images and masks that a data set holds are those of its index.csv."""
+    """Check that the images and masks of a data set are those in its index.csv."""
     for job in evidence.lineage.jobs:
         index = next((path for path in job.outputs if path.endswith("/index.csv")), None)
         if index is None:
@@ -77,8 +77,8 @@ def check_indexes(evidence: Evidence) -> Findings:
         try:
             listed = digests_of(read_index(evidence.root / index), index.rpartition("/")[0])
         except DataError as error:
-            yield Finding(index, "is no index of prepared images", error=str(error))
+            yield Finding(index, "is not an index of prepared images", error=str(error))
             continue
         for path in sorted(listed.keys() | job.extra_outputs.keys()):
             same = listed.get(path) == job.extra_outputs.get(path)
-            yield finding_unless(same, index, f"names another {path} than the run record of `{job.name}`")
+            yield finding_unless(same, index, f"names another {path} than the run record of `{job.name}` does")

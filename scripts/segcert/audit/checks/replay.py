@@ -1,4 +1,4 @@
-"""Draw votes again (some images, all their draws, compared count by count), and predict the clean images again."""
+"""Redraw the votes of some images, compare them count by count, and predict the clean images again."""
 
 import functools
 import secrets
@@ -20,24 +20,24 @@ from segcert.smoothing.examples import predict_clean
 from segcert.smoothing.shard import Sampling
 from segcert.votes import Votes, load_votes
 
-ROUNDING = 0.001  # share of the counts that another processor, which rounds sums otherwise, may change by one
+ROUNDING = 0.001  # share of the counts that may differ by one on another processor, which rounds sums differently
 
 
 def replay_check(images: int, seed: int | None = None) -> dict[str, Callable[[Evidence], Findings]]:
-    """The check that draws votes of some images again, by its title.
+    """Return the check that redraws the votes of some images, by its title.
 
-    `seed` chooses the images; without it, chance does.
+    `seed` chooses the images; without it they are chosen at random.
     """
     chosen = secrets.randbelow(2**32) if seed is None else seed
     return {f"votes drawn again (seed {chosen})": functools.partial(check_votes, images=images, seed=chosen)}
 
 
 def check_votes(evidence: Evidence, images: int, seed: int) -> Findings:
-    """Votes of `images` images, chosen at random by `seed` from all noise levels and pairings, drawn again.
+    """Redraw the votes of `images` images, chosen by `seed` from all noise levels and pairings.
 
-    On the processor (or GPU) of the first time every count has to be the same. On another processor single counts may
-    differ by one, where two logits are as good as equal; votes of a GPU are drawn again on its like alone. Then every
-    prediction on clean images is made again.
+    On the processor or GPU of the first run, every count must be the same. On another processor a few counts may differ
+    by one, where two logits are nearly equal. Votes from a GPU are redrawn only on a GPU. Then all predictions on clean
+    images are repeated.
     """
     root = evidence.root
     drawn = [(job, image) for job in evidence.lineage.jobs if job.rule == "sample" for image in shard_images(job, root)]
@@ -50,23 +50,23 @@ def check_votes(evidence: Evidence, images: int, seed: int) -> Findings:
 
 
 def _replay_device(job: Job) -> tuple[torch.device, bool] | None:
-    """Where to run a job again, and whether the hardware is that of the first time; None: it ran on a GPU."""
+    """Return the device on which to repeat a job, and True if the hardware is the same; None if a GPU is missing."""
     record = job.record
     on_gpu = not record["device"].startswith("cpu")
     if on_gpu and not torch.cuda.is_available():
         return None
     device = set_up_torch("cuda" if on_gpu else "cpu", record["threads"])
-    here, then = (device_name(device), record["device"]) if on_gpu else (processor(), record["processor"])
-    return device, here == then
+    now, before = (device_name(device), record["device"]) if on_gpu else (processor(), record["processor"])
+    return device, now == before
 
 
 def _repredict(root: Path, job: Job) -> Finding | None:
-    """Labels of the unsmoothed model on the clean test images, made again."""
+    """Predict the clean test images with the unsmoothed model again, and compare the labels."""
     params, (output,) = job.record["params"], job.outputs
-    where = _replay_device(job)
-    if where is None:
-        return Finding(output, f"was made on {job.record['device']}, and cannot be made again here", broken=False)
-    device, same_hardware = where
+    replay = _replay_device(job)
+    if replay is None:
+        return Finding(output, f"was made on {job.record['device']}, so it cannot be repeated here", broken=False)
+    device, same_hardware = replay
     with tempfile.TemporaryDirectory() as folder:
         again = Path(folder, "again.npz")
         predict_clean(
@@ -79,25 +79,25 @@ def _repredict(root: Path, job: Job) -> Finding | None:
         )
         with StoredArrays(again) as made, StoredArrays(root / output) as written:
             if made.keys() != written.keys():
-                return Finding(output, "holds labels of other images than the index names")
+                return Finding(output, "contains labels of other images than the index")
             shares = {image: float(np.mean(made[image] != written[image])) for image in made}
     worst = max(shares, key=shares.__getitem__)
     if shares[worst] == 0:
         return None
     rounding = not same_hardware and shares[worst] <= ROUNDING
-    words = f"the prediction of {worst}, made again, differs in {shares[worst]:.2%} of its pixels"
-    return Finding(output, words, broken=not rounding)
+    message = f"the prediction of {worst}, made again, differs in {shares[worst]:.2%} of its pixels"
+    return Finding(output, message, broken=not rounding)
 
 
 def _redraw(root: Path, job: Job, image: str) -> Finding | None:
     record, params, (output,) = job.record, job.record["params"], job.outputs
-    where = _replay_device(job)
-    if where is None:
-        return Finding(output, f"was drawn on {record['device']}, and cannot be drawn again here", broken=False)
-    device, same_hardware = where
+    replay = _replay_device(job)
+    if replay is None:
+        return Finding(output, f"was drawn on {record['device']}, so it cannot be redrawn here", broken=False)
+    device, same_hardware = replay
     votes = load_votes(root / output)
     if image not in votes:
-        return Finding(output, f"holds no votes of {image}, which the index names")
+        return Finding(output, f"contains no votes of {image}, which is in the index")
     dataset = PreparedDataset(root / index_path(job))
     sampling = Sampling.from_params(params, float(record["wildcards"]["sigma"]), root)
     again = sampling.start(sampling.smoothed_segmenter(dataset, device), dataset, image)()
@@ -114,12 +114,12 @@ def _compare_votes(output: str, image: str, votes: Votes, again: Votes, *, same_
         return None
     if same_hardware or not _rounding_only(votes, again):
         return Finding(output, f"the votes of {image}, drawn again, give other {', '.join(sorted(other))}")
-    words = f"the votes of {image}, drawn again on another processor, differ by one in a few counts, as rounding may"
-    return Finding(output, words, broken=False)
+    message = f"the votes of {image}, drawn again on another processor, differ by one in a few counts, due to rounding"
+    return Finding(output, message, broken=False)
 
 
 def _rounding_only(votes: Votes, again: Votes) -> bool:
-    """Whether counts differ by one at most, and few of them do."""
+    """True if few counts differ, and by at most one."""
     for one, other in ((votes.selection, again.selection), (votes.estimation, again.estimation)):
         if one.shape != other.shape:
             return False

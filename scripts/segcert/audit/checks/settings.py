@@ -1,4 +1,4 @@
-"""Did jobs run with the settings that the page names?"""
+"""Check that jobs ran with the settings on the page."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,7 +8,7 @@ from segcert.provenance.lineage import Job
 
 
 def check_settings(evidence: Evidence) -> Findings:
-    """What decides a certificate is in each job what the configuration on the page says; records repeat their seed."""
+    """Check that the settings that decide certificates are those on the page, and that records agree about the seed."""
     page = evidence.lineage.makers.get(f"reports/{evidence.lineage.run}/index.html")
     configuration = page.record["params"].get("configuration", {}) if page else {}
     for job in evidence.lineage.jobs:
@@ -17,12 +17,12 @@ def check_settings(evidence: Evidence) -> Findings:
             yield Finding(output, f"the run record of `{job.name}` contradicts itself about the seed")
         for name, value in _deciding(job) if configuration else ():
             stated = configuration.get(name)
-            words = f"`{job.name}` ran with {name} {value}, and the page says {stated}"
-            yield finding_unless(value == stated, output, words)
+            message = f"`{job.name}` ran with {name} {value}, and the page says {stated}"
+            yield finding_unless(value == stated, output, message)
 
 
 def _deciding(job: Job) -> Iterator[tuple[str, Any]]:
-    """The settings of a job that a certificate rests on, by their names in the configuration."""
+    """Yield name (as in the configuration) and value of each setting of a job that a certificate depends on."""
     params = job.record["params"]
     if job.rule == "certify":
         yield from ((name, params["settings"][name]) for name in ("tau", "alpha", "method"))

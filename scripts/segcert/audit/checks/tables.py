@@ -1,4 +1,4 @@
-"""Do the numbers of the report follow from the certificates? Tables are made again, the page is read."""
+"""Check that the numbers of the report follow from the certificates: tables are recomputed, and the page is read."""
 
 import decimal
 import functools
@@ -20,7 +20,7 @@ TOLERANCE = 1e-9  # relative: of another version of pandas or numpy on another m
 
 
 def check_collection(evidence: Evidence) -> Findings:
-    """The rows of certificates.parquet and its siblings are those of the certificates that they were collected from."""
+    """Check that certificates.parquet and the other collected tables contain the rows of the certificates."""
     for job in evidence.lineage.jobs:
         if job.rule == "collect":
             for output in job.outputs:
@@ -30,7 +30,7 @@ def check_collection(evidence: Evidence) -> Findings:
 
 
 def check_tables(evidence: Evidence) -> Findings:
-    """The tables of the report follow from certificates.parquet and its siblings."""
+    """Check that the tables of the report follow from certificates.parquet and the other collected tables."""
     for job in evidence.lineage.jobs:
         if job.rule == "tables":
             outputs = {Path(path).stem: path for path in job.outputs if path.endswith(".csv")}
@@ -41,7 +41,7 @@ def check_tables(evidence: Evidence) -> Findings:
 
 
 def check_page(evidence: Evidence) -> Findings:
-    """Each number in a table of the page is that of the CSV file, to the digits that are shown; no row is left out."""
+    """Check that each number on the page is that of the CSV file, to the digits shown, and that no row is missing."""
     page = f"reports/{evidence.lineage.run}/index.html"
     if page not in evidence.lineage.makers or not (evidence.root / page).exists():
         return
@@ -56,7 +56,7 @@ def check_page(evidence: Evidence) -> Findings:
         if in_table and row not in seen.setdefault(name, []):
             seen[name].append(row)
         if not 0 <= row < len(table) or column not in table:
-            yield Finding(page, f"shows {column} of row {row} of {name}.csv, which has none")
+            yield Finding(page, f"shows {column} of row {row} of {name}.csv, which has no such cell")
             continue
         stated = float(table[column].iloc[row])
         message = f"shows {text} ({value}) where row {row} of {name}.csv has {column} {stated}"
@@ -67,7 +67,7 @@ def check_page(evidence: Evidence) -> Findings:
 
 
 def _read_source(root: Path, job: Job, source: str) -> pd.DataFrame:
-    """The rows that a job of the rule `tables` had of a source of tables (segcert.results.tables.Recipe)."""
+    """Return the rows that a job of the rule `tables` read from a source (segcert.results.tables.Recipe)."""
     if source == "main":
         return read_tables(root / path for path in job.outputs if path.endswith("/main.csv"))
     folders = {"scores": "/denoiser_scores/", "costs": "/costs/"}
@@ -78,7 +78,7 @@ def _read_source(root: Path, job: Job, source: str) -> pd.DataFrame:
 
 
 def _compare_table(root: Path, output: str, make: Callable[[], pd.DataFrame]) -> Finding | None:
-    """Whether a table is what it should be."""
+    """Return a finding unless a table is the recomputed one."""
     try:
         written = pd.read_parquet(root / output) if output.endswith(".parquet") else _read_csv(root / output)
         made = make()
@@ -88,9 +88,9 @@ def _compare_table(root: Path, output: str, make: Callable[[], pd.DataFrame]) ->
             pd.testing.assert_frame_equal(made, written, rtol=TOLERANCE, atol=0)
     except AssertionError as error:
         difference = " ".join(str(error).partition("[index]")[0].split())
-        return Finding(output, f"does not follow from what it was made from: {difference}")
+        return Finding(output, f"does not follow from its inputs: {difference}")
     except (OSError, ValueError, KeyError) as error:
-        return Finding(output, "cannot be made again", error=str(error))
+        return Finding(output, "cannot be recomputed", error=str(error))
     return None
 
 
@@ -102,7 +102,7 @@ def _read_csv(source: Path | io.StringIO) -> pd.DataFrame:
 
 
 def _matches(value: str, text: str, stated: float) -> bool:
-    """Compare a number of a page: its exact value, and its text, which is rounded to the digits that it shows."""
+    """True if the exact value of a number on the page is the stated one, and its text is that number, rounded."""
     share = 100 if text.endswith("%") else 1
     try:
         if math.isnan(stated):
@@ -119,18 +119,18 @@ def _matches(value: str, text: str, stated: float) -> bool:
 
 
 class _PageNumber(NamedTuple):
-    """A number of a page: of which row and column of which table, its exact value and its text."""
+    """A number on the page: its table, row and column, its exact value, and its text."""
 
     table: str
     row: int
     column: str
     value: str
     text: str
-    in_table: bool  # and not in a sentence
+    in_table: bool  # False in a sentence
 
 
 class _Reader(HTMLParser):
-    """Reads <data> in the rows of tables, and those in sentences that name their row themselves."""
+    """Parser for `<data>` elements, in the rows of tables and in sentences, which name their row themselves."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -143,8 +143,8 @@ class _Reader(HTMLParser):
         named = (about["data-table"], int(about["data-row"])) if "data-table" in about else None
         if tag == "tr":
             self.row = named
-        elif tag == "data" and (place := named or self.row):
-            self.number = _PageNumber(*place, about["data-column"], about["value"], "", in_table=not named)
+        elif tag == "data" and (cell := named or self.row):
+            self.number = _PageNumber(*cell, about["data-column"], about["value"], "", in_table=not named)
 
     def handle_data(self, data: str) -> None:
         if self.number:
