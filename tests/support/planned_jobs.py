@@ -17,7 +17,7 @@ def phantom_graph(shards=1, stale=True, **config):
     """Eight images under 10 + 100 draws, by a segmenter that is trained first."""
     sampling = {"batch_size": 10, "block_size": 50, "precision": "float32"}
     pairing = {"segmenter": FOLDER, "denoiser": None, "denoising_steps": 1, "pool": 1}
-    draws = {"settings": sampling, "n0": 10, "n": 100, "keep_draws": False}
+    draws = {"settings": sampling, "n0": 10, "n": 100, "keep_draws": False, "shards": shards}
     training = {"folder": FOLDER, "network": UNET, "settings": TRAINING, "tuning": {}, "pool": 1}
     return JobGraph(
         [

@@ -1,6 +1,5 @@
 """Network calls of each job and their arithmetic, from the parameters that Snakemake would pass to its script."""
 
-import collections
 import dataclasses
 import functools
 import json
@@ -103,15 +102,12 @@ class Workload:
         By data set.
     networks
         By model folder.
-    shards
-        Number of jobs that share the images, by `_shard_key`.
     """
 
     config: Config
     images: Mapping[str, Images]
     about: Mapping[str, Dataset]
     networks: Mapping[str, Network]
-    shards: Mapping[tuple[str, ...], int]
 
     @classmethod
     def of(cls, graph: JobGraph, certified: int | None = None) -> "Workload":
@@ -119,8 +115,7 @@ class Workload:
         config = Config.read(graph.config)
         sets = {name: about(name, config) for name in config.datasets}
         images = {name: images_of(name, config, Path(f"data/prepared/{name}/index.csv"), certified) for name in sets}
-        shards = collections.Counter(_shard_key(job) for job in graph.jobs if "shard" in job.wildcards)
-        return cls(config, images, sets, _networks_of(graph.jobs, sets), shards)
+        return cls(config, images, sets, _networks_of(graph.jobs, sets))
 
     def calls_of(self, job: PlannedJob) -> list[Calls]:
         """Return all calls of a job; an empty list for a job without networks."""
@@ -133,7 +128,7 @@ class Workload:
         count = self.images[job.wildcards["dataset"]].test
         if "shard" not in job.wildcards:
             return count
-        return len(range(int(job.wildcards["shard"]), count, self.shards[_shard_key(job)]))
+        return len(range(int(job.wildcards["shard"]), count, job.params["shards"]))
 
     def certified(self, job: PlannedJob) -> int:
         """Return the number of certificates that a job decides: one for each of its images and noise levels."""
@@ -230,11 +225,6 @@ def _networks_of(jobs: Sequence[PlannedJob], sets: Mapping[str, Dataset]) -> dic
 def sources(job: PlannedJob) -> list[str]:
     """Return the data sets whose images a job reads: one, or those that a denoiser is trained on."""
     return (job.wildcards.get("source") or job.wildcards["dataset"]).split("+")
-
-
-def _shard_key(job: PlannedJob) -> tuple[str, ...]:
-    """Return a key that is equal for the jobs that share the images of a data set."""
-    return (job.rule, *(value for name, value in job.wildcards.items() if name != "shard"))
 
 
 def _sample(work: Workload, job: PlannedJob) -> Iterator[Calls]:
