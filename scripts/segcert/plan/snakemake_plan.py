@@ -27,7 +27,7 @@ from segcert.report.captions import ADDED
 ANY_NUMBER = 1_000_000_000  # of cores, GPUs, MiB: a job gets what its rule requests
 UNQUOTED = {*string.whitespace, *"'\"`$&;|<>(){}[]*?!#%:\\"}
 LIMITED_BY_MACHINE = ("gpu", "mem_mb")
-SAID_ALWAYS = re.compile(r"^(Using workflow specific profile|Config file) .*\n", re.MULTILINE)
+SAID_ALWAYS = re.compile(r"^(Using workflow specific profile|Config file \S+ is extended) .*\n", re.MULTILINE)
 
 
 class PlanError(ValueError):
@@ -53,7 +53,8 @@ def read_graph(arguments: Sequence[str]) -> JobGraph:
                 return _plan(api, args)
             except Exception as error:
                 api.print_exception(error)
-                raise PlanError(without_frame(SAID_ALWAYS.sub("", said.getvalue())).strip()) from error
+                text = without_frame(SAID_ALWAYS.sub("", said.getvalue())).strip()
+                raise PlanError(text or str(error)) from error
 
 
 def _check_arguments(args: Namespace) -> None:
@@ -67,7 +68,9 @@ def _check_arguments(args: Namespace) -> None:
             raise PlanError(f"--configfile: found {str(path)!r}, which is not a file; expected a configuration")
     for change in args.config or []:
         if change.startswith("n="):
-            raise PlanError(f"--config: found {change}; Snakemake takes no key of one letter. Write draws{change[1:]}")
+            raise PlanError(
+                f"--config: found {change}; Snakemake does not accept keys of one letter. Write draws{change[1:]}"
+            )
 
 
 def require_plain_paths(*places: Path) -> None:

@@ -63,9 +63,10 @@ def _own_reasons(job: PlannedJob, checkout: Preparation) -> Iterator[str]:
     for path in job.changed_inputs:
         yield f"the content of {path} changed"
     if job.inputs_changed:
-        read = record.get("inputs", {})
-        added, removed = (sorted(set(one) - set(other)) for one, other in ((job.inputs, read), (read, job.inputs)))
-        yield f"reads other files: {_listed([f'+ {path}' for path in added] + [f'- {path}' for path in removed])}"
+        read = set(record.get("inputs", {}))
+        added = [f"+ {path}" for path in sorted(set(job.inputs) - read)]
+        removed = [f"- {path}" for path in sorted(read - set(job.inputs))]
+        yield f"reads other files: {_listed(added + removed)}"
     if job.params_changed:
         yield from _differences(record, job.params)
 
@@ -80,18 +81,21 @@ def _differences(record: Mapping[str, Any], params: Mapping[str, Any]) -> Iterat
     for name, value in json.loads(json.dumps(params, default=str)).items():
         if value == before.get(name):
             continue
-        old, new = tables.get(name) or _known(before.get(name)), _known(value)
+        old, new = tables.get(name) or _behind(before.get(name)), _behind(value)
         if old and new:
-            yield f"{TITLES.get(name, name)}: {_listed(_changed(old, new, versions=name == 'environment'))}"
+            changes = _changed(old, new, versions=name == "environment")
+            yield f"{TITLES.get(name, name)}: {_listed(changes)}"
         elif name == "disturbed":
             yield f"changed after its job made it: {_listed(sorted(value.get('files', {})))}"
         else:
             yield from _values(name, before.get(name), value)
 
 
-def _known(value: Any) -> dict[str, str] | None:
+def _behind(value: Any) -> dict[str, str] | None:
     """Return the files or packages behind a digest; None for another value, or for a digest not stored here."""
-    found: dict[str, str] | None = load_value(value) if isinstance(value, str) and len(value) == SHA256_DIGITS else None
+    if not isinstance(value, str) or len(value) != SHA256_DIGITS:
+        return None
+    found: dict[str, str] | None = load_value(value)
     return found
 
 
