@@ -44,7 +44,7 @@ def test_a_folder_that_a_shell_would_read_is_refused_by_make_and_by_a_plan(in_fo
     done = make_run(checkout)
     assert done.returncode
     (line,) = (done.stdout + done.stderr).splitlines()
-    assert "The path of this folder holds a character" in line
+    assert "The path of this folder has a character" in line
     with pytest.raises(PlanError, match="in a path; the shell") as refused:
         checkout.stale()
     (line,) = (line for line in str(refused.value).splitlines() if "in a path; the shell" in line)
