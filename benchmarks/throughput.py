@@ -8,7 +8,7 @@ It measures two ratios, each within one run, in turns, as the median over rounds
   at a time, noise from numpy, labels to the host, a binomial test for each pixel.
 
 Networks have random weights: speed does not depend on them. On a GPU they have the widths of config/paper.yaml, and
-bfloat16, torch.compile and the GPU's utilization are measured too. A case that is `stored` does the same as a job of
+bfloat16, torch.compile and the GPU's utilisation are measured too. A case that is `stored` does the same as a job of
 the pipeline: it counts overlaps with the ground truth, and writes every block to disk.
 """
 

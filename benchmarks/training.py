@@ -1,6 +1,6 @@
 """Measure the speed of training: python -m benchmarks.training. It also runs as a script without the project installed.
 
-For each kind of network, it measures images per second of whole training steps (forward, backward, optimizer, moving
+For each kind of network, it measures images per second of whole training steps (forward, backward, optimiser, moving
 average) on random images, and the peak memory; on a GPU also in mixed precision. To compare machines, compare ratios of
 cases of one run.
 """

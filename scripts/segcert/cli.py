@@ -91,7 +91,7 @@ def certify(
     from segcert.smoothing.store import BlockStore
 
     if pixel_size and min(pixel_size) <= 0:
-        raise DataError(f"--pixel-size: found {pixel_size[0]} {pixel_size[1]}; expected millimeters, above 0")
+        raise DataError(f"--pixel-size: found {pixel_size[0]} {pixel_size[1]}; expected millimetres, above 0")
     if len({path.stem for path in images}) < len(images):
         raise DataError(
             "two images have the same name, and so would their results. Certify them into different --out folders"
@@ -164,7 +164,7 @@ def plan(
     context: typer.Context,
     sigma: Annotated[float | None, typer.Option(help="For an image: standard deviation of the noise.")] = None,
     shape: Annotated[
-        str | None, typer.Option(help="For an image: HxW or CxHxW, such as 256x256; 3xHxW for color.")
+        str | None, typer.Option(help="For an image: HxW or CxHxW, such as 256x256; 3xHxW for colour.")
     ] = None,
     tau: Tau = 0.75,
     alpha: Alpha = 0.001,

@@ -151,7 +151,7 @@ def test_verify_repeats_draws_and_notices_every_change(run, image, segmenter, tm
     assert "chest.png: found SHA-256" in run("verify", certificate)
 
 
-def test_a_gray_image_passes_a_color_network(run, image, tmp_path):
+def test_a_gray_image_passes_a_colour_network(run, image, tmp_path):
     """One channel of noise, replicated: not three."""
     colour = save_tiny(tmp_path / "colour", 3)
     certified(run, image, colour, tmp_path / "out")

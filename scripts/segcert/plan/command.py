@@ -1,4 +1,4 @@
-"""The command `segcert plan`, for a run or for an image: its options, and its answer as text or JSON."""
+"""The command `segcert plan`, for a run or for an image: its options, and its output as text or JSON."""
 
 import dataclasses
 import io
@@ -19,7 +19,7 @@ from segcert.plan.forecast import Forecast, make_forecast
 from segcert.plan.jobs import ForecastError, JobGraph
 
 FOR_IMAGES = ("sigma", "shape", "tau", "alpha", "method", "n0", "k")
-TYPED = {"as_json": "--json", "changes": "KEY=VALUE"}  # if not like the name of the parameter
+TYPED = {"as_json": "--json", "changes": "KEY=VALUE"}  # what users type, if not --NAME
 MEASURED = Path("benchmarks/results")
 EXAMPLES = (
     "Write, for a run: segcert plan --config config/paper.yaml; for an image: segcert plan --sigma 0.25 --shape 256x256"
@@ -79,7 +79,7 @@ def plan_image(
     needs = plan(sizes, sigma or 0.0, tau, alpha, method, n0, k)
     lines = [f"Radius: {needs.radius:.4g} (l2, pixels in [0, 1]), {needs.gray_levels:.3g} gray levels RMS per value"]
     if len(sizes) == 2:
-        lines.append(f"(of an image with one channel; for a color image write --shape 3x{shape})")
+        lines.append(f"(of an image with one channel; for a colour image write --shape 3x{shape})")
     lines += [
         f"Any pixel at all: n >= {needs.least_n}. Any measurement: n0 + n >= {needs.least_draws}",
         "A pixel that has its class on this share of the noisy copies is certified with probability 0.95 by",
@@ -104,7 +104,7 @@ def to_json(forecast: Forecast) -> str:
 
 def to_text(forecast: Forecast) -> str:
     """Return a forecast as text for a terminal."""
-    # Tables that fit the terminal; in a file or a pipe they are as wide as they need to be
+    # Tables fit the terminal. In a file or a pipe, they are as wide as they need to be.
     width = shutil.get_terminal_size((240, 24)).columns
     console = Console(file=io.StringIO(), width=width, markup=False, highlight=False, emoji=False)
     todo = f"{forecast.todo} of them have to run"
@@ -117,7 +117,7 @@ def to_text(forecast: Forecast) -> str:
     if forecast.others:
         lines.append(f"  for others: --hardware {' or '.join(forecast.others)}")
 
-    images = _table("images of", "train", "val", "certified", "source", right=3)
+    images = _table("data set", "train", "val", "certified", "source", right=3)
     for name, counts in forecast.images.items():
         images.add_row(name, str(counts.train), str(counts.val), str(counts.test), counts.source)
     parts: list[str | Table] = ["\n".join(lines), images]
@@ -165,7 +165,7 @@ def _stages(forecast: Forecast) -> Table:
 
 
 def _sums(forecast: Forecast) -> str:
-    """Return the time in all, and the measurements that it is based on."""
+    """Return the total time, and the measurements that it is based on."""
     more = "" if forecast.complete else ", and the calls that were not measured"
     lines = [
         f"Total, one job at a time: {quantity(forecast.seconds + forecast.cpu_seconds, TIME)}{more}. That is "
@@ -184,7 +184,7 @@ def _sums(forecast: Forecast) -> str:
 
 
 def _table(*headings: str, right: int) -> Table:
-    """Return a table without lines; `right` columns after the first are aligned to the right."""
+    """Return a table without rules; `right` columns after the first are aligned to the right."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="")
     for number, heading in enumerate(headings):
         table.add_column(heading, justify="right" if 1 <= number <= right else "left")

@@ -59,7 +59,7 @@ def disk_of(work: Workload, jobs: Sequence[PlannedJob], per_value: Mapping[str, 
     archives = [archive for dataset in work.about.values() for archive in dataset.archives]
     if archives:
         sizes = [archive.bytes for archive in archives if archive.bytes]
-        source = f"the catalog, which has the sizes of {len(sizes)} of {len(archives)} archives"
+        source = f"the catalogue, which has the sizes of {len(sizes)} of {len(archives)} archives"
         spaces.insert(0, Space("archives (data/raw)", sum(sizes) or math.nan, source))
     if used["draws"]:
         what = "label maps of draws (keep_draws), in votes and blocks"
@@ -87,7 +87,7 @@ def _models(work: Workload, jobs: Sequence[PlannedJob]) -> list[Space]:
         trained = job.rule.startswith("train")
         models += weights * (2 if trained else 1)  # the best weights, and the last
         if trained:
-            # The current and the best weights, two moments of the optimizer, and the moving average
+            # The current and the best weights, two moments of the optimiser, and the moving average
             checkpoint = max(checkpoint, weights * (5 if job.params["settings"]["ema_decay"] else 4))
     spaces = [Space("models", models, source), *adm]
     if checkpoint:

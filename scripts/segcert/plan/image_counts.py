@@ -30,7 +30,7 @@ class Images:
 
 
 def about(name: str, config: Config) -> Dataset:
-    """Return the description of a data set: from the catalog, or of a user-supplied folder."""
+    """Return the description of a data set: from the catalogue, or of a user-supplied folder."""
     own = config.own_data.get(name)
     return OwnFolder(name, own.model_dump()).about if own else catalogue.dataset(name)
 
@@ -69,7 +69,7 @@ def _all_images(name: str, config: Config, index: Path) -> Images:
         return _images(splits, "the files of `own_data`")
     still_counted = f"; {len(excluded)} of `exclude` are still counted" if excluded else ""
     if rule.counts:
-        source = config.splits[name] if chosen == "file" else f"the catalog, split {chosen!r}"
+        source = config.splits[name] if chosen == "file" else f"the catalogue, split {chosen!r}"
         return _images(rule.counts, source + still_counted)
     usable = dataset.masked or dataset.images
     if rule is not GROUPS or usable is None:
@@ -77,7 +77,7 @@ def _all_images(name: str, config: Config, index: Path) -> Images:
             f"{name}: the number of images that its split {chosen!r} certifies is not known before they are prepared. "
             f"Run snakemake data/prepared/{name}/index.csv, or write --images N"
         )
-    source = f"the catalog: expected of {usable} images, split {chosen!r} by a hash{still_counted}"
+    source = f"the catalogue: expected of {usable} images, split {chosen!r} by a hash{still_counted}"
     return _images({split: round(share * usable) for split, share in SHARES.items()}, source)
 
 

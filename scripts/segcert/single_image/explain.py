@@ -49,7 +49,7 @@ def explain(document: dict[str, Any]) -> str:
         ]
     else:
         lines += ["  The noise was float32: sound in real numbers. `--noise exact` also rules out effects of rounding."]
-    lines += ["", "Structures (certified pixels, and the most if all abstaining pixels belong to it)"]
+    lines += ["", "Structures (from their certified pixels to all pixels that may belong to them)"]
     for each in document["classes"]:
         if each["id"]:
             lines.append(f"  {each['name']}: {each['area_low']} to {each['area_high']} pixels")

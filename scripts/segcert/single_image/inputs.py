@@ -56,7 +56,7 @@ class Networks(Pairing):
         image = read_own_image(path, bits)
         if pixel_size:
             image = dataclasses.replace(image, pixel_size=pixel_size)
-        if not (channels == 3 and len(image.pixels) == 1):  # a gray image for a color network: see `Replicated`
+        if not (channels == 3 and len(image.pixels) == 1):  # a gray image for a colour network: see `Replicated`
             image = image.with_channels(channels)
         return image.resized(size or self.config["image_size"])
 
@@ -84,7 +84,7 @@ class Networks(Pairing):
 
 
 class Replicated(nn.Module):
-    """A color network for gray images: the noisy gray channel is replicated, so the noise keeps its level."""
+    """A colour network for gray images: the noisy gray channel is replicated, so the noise keeps its level."""
 
     def __init__(self, model: nn.Module, channels: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Check a certificate: digests, the decision, and a sample of the votes drawn again."""
+"""Check a certificate: its digests, its decision, and a sample of repeated draws."""
 
 import json
 from pathlib import Path
@@ -36,7 +36,7 @@ def verify(
     - The files of the certificate, the image and the networks have the recorded digests.
     - The votes lead to the same decision, and to everything else in the certificate.
     - `draws` of the draws, spread over both streams, are repeated from the recorded seed. They agree with the areas
-      and counts in the votes, and with the label maps if they were kept. Repeating all draws leaves nothing unchecked.
+      and counts in the votes, and with stored label maps. If all draws are repeated, nothing is left unchecked.
 
     Raises DocumentError for the first difference.
     """
