@@ -27,6 +27,10 @@ MethodOption = Annotated[Method, typer.Option(help="Multiple testing correction;
 DeviceOption = Annotated[DeviceName, typer.Option(help="Device for the networks.")]
 
 
+class FolderError(ValueError):
+    """A command that was run in the wrong folder; the message names the right one."""
+
+
 def print_version(asked: bool) -> None:
     """Print the version of this source, installed or not, and stop."""
     if asked:
@@ -198,6 +202,7 @@ def plan(
         return
     from segcert.plan.snakemake_plan import read_graph
 
+    _require_root()
     settings = [*(config or []), *(changes or [])]
     text = plan_run(read_graph, settings, hardware=hardware, images=images, as_json=as_json)
     typer.echo(text)
@@ -217,6 +222,7 @@ def audit(
     from segcert.audit.text import audit_to_text
     from segcert.provenance.snakemake_metadata import restore_metadata
 
+    _require_root()
     restore_metadata()  # run records that were pulled
     checks = CHECKS
     if replay:
@@ -234,6 +240,7 @@ def status(context: typer.Context) -> None:
     """List the jobs that `snakemake` would run, and why. The arguments are those of snakemake (--configfile, ...)."""
     from segcert.plan.status import status
 
+    _require_root()
     _say(status(context.args))
 
 
@@ -247,6 +254,7 @@ def trace(
     from segcert.provenance.lineage import Lineage
     from segcert.provenance.snakemake_metadata import restore_metadata
 
+    _require_root()
     restore_metadata()  # run records that were pulled
     _say(trace_row(Lineage.read(run), row))
 
@@ -273,6 +281,7 @@ def crate(
     from segcert.exchange.crate import write_crate
     from segcert.provenance.snakemake_metadata import restore_metadata
 
+    _require_root()
     restore_metadata()  # run records that were pulled
     _say(write_crate(run, out))
 
@@ -316,11 +325,21 @@ def compare(
     from segcert.compare.page import write_comparison
     from segcert.compare.runs import CompareError
 
+    _require_root()
     try:
         _say(f"The comparison: {write_comparison(runs)}")
     except CompareError as error:
         _say(f"segcert: {error}", err=True)
         raise typer.Exit(2) from None
+
+
+def _require_root() -> None:
+    """Raise FolderError in a subfolder of a checkout, where no run would be found."""
+    if Path("Snakefile").exists() or Path("results").exists():
+        return
+    for folder in Path.cwd().parents:
+        if (folder / "Snakefile").exists():
+            raise FolderError(f"{Path.cwd()}: this command runs in the root of the checkout. Write first: cd {folder}")
 
 
 def _say(text: object, err: bool = False) -> None:

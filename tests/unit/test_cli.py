@@ -164,6 +164,14 @@ def test_plan(run):
     assert "Radius: 0.1686" in output
 
 
+@pytest.mark.parametrize("command", ["status", "plan x=1", "audit x", "trace x y", "crate x", "compare x y"])
+def test_commands_on_runs_lead_from_a_subfolder_to_the_root(run, monkeypatch, tmp_path, command):
+    (tmp_path / "Snakefile").touch()
+    (tmp_path / "docs").mkdir()
+    monkeypatch.chdir(tmp_path / "docs")
+    assert run(*command.split()).endswith(f"in the root of the checkout. Write first: cd {tmp_path}")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

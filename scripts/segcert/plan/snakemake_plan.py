@@ -13,7 +13,6 @@ from typing import Any
 
 from snakemake.api import SnakemakeApi
 from snakemake.cli import parse_args, parse_config
-from snakemake.common import SNAKEFILE_CHOICES
 from snakemake.io import Mtime
 from snakemake.persistence.file import FilePersistence
 from snakemake.settings.enums import Quietness
@@ -59,10 +58,6 @@ def read_graph(arguments: Sequence[str]) -> JobGraph:
 
 def _check_arguments(args: Namespace) -> None:
     """Raise PlanError for arguments that Snakemake refuses with a traceback."""
-    if args.snakefile is None and not any(Path(name).exists() for name in SNAKEFILE_CHOICES):
-        above = [folder for folder in Path.cwd().parents if (folder / "Snakefile").exists()]
-        root = f"cd {above[0]}" if above else "cd to it"
-        raise PlanError(f"{Path.cwd()}: no Snakefile; commands run from the root of the checkout. Write first: {root}")
     for path in args.configfile or []:
         if not Path(path).is_file():
             raise PlanError(f"--configfile: found {str(path)!r}, which is not a file; expected a configuration")
