@@ -5,12 +5,11 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from segcert.config import Config
-from segcert.data import catalogue
-from segcert.data.catalogue import Dataset, Named
+from segcert.data.catalogue import Named
 from segcert.data.dataset import SPLITS, read_index
-from segcert.data.splits import GROUPS, SHARES, rule_of
-from segcert.data.user_data import OwnFolder, list_own
+from segcert.data.splits import GROUPS, SHARES
+from segcert.data.user_data import list_own
+from segcert.plan.configured_run import ConfiguredRun
 from segcert.plan.jobs import ForecastError
 
 
@@ -29,13 +28,7 @@ class Images:
         return self.train + self.val + self.test
 
 
-def about(name: str, config: Config) -> Dataset:
-    """Return the description of a data set: from the catalogue, or of a user-supplied folder."""
-    own = config.own_data.get(name)
-    return OwnFolder(name, own.model_dump()).about if own else catalogue.dataset(name)
-
-
-def images_of(name: str, config: Config, index: Path, certified: int | None = None) -> Images:
+def images_of(name: str, run: ConfiguredRun, index: Path, certified: int | None = None) -> Images:
     """Return the numbers of images of a data set.
 
     They are read from `index` (data/prepared/<name>/index.csv) if it exists. Otherwise those of the phantom are in the
@@ -45,31 +38,32 @@ def images_of(name: str, config: Config, index: Path, certified: int | None = No
 
     Raises ForecastError if the numbers are not known.
     """
-    found = _all_images(name, config, index)
+    found = _all_images(name, run, index)
     if certified is not None:
         return dataclasses.replace(found, test=certified, source=f"--images {certified}; the others: {found.source}")
-    limit = config.sampling.test_images
+    limit = run.config.sampling.test_images
     if limit is not None and limit < found.test:
         return dataclasses.replace(found, test=limit, source=f"sampling.test_images of {found.test}: {found.source}")
     return found
 
 
-def _all_images(name: str, config: Config, index: Path) -> Images:
+def _all_images(name: str, run: ConfiguredRun, index: Path) -> Images:
+    config, dataset, rule = run.config, run.about[name], run.splits[name]
     if name == "phantom":
         return Images(**config.phantom.model_dump(), source="the configuration")
     if index.exists():
         return _images(Counter(str(row.split) for row in read_index(index)), str(index))
-    dataset, excluded = about(name, config), set(config.exclude.get(name, []))
-    chosen, rule = rule_of(dataset, config.splits.get(name))
-    if name in config.own_data:
+    excluded = set(config.exclude.get(name, []))
+    if name in run.own_folders:
         splits: Counter[str] = Counter()
         for image, row in list_own(name, config.own_data[name].model_dump()).items():
             if row.image and row.mask and image not in excluded:
                 splits[rule.split_of(Named(name, image, row.group or image, row.split or None))] += 1
         return _images(splits, "the files of `own_data`")
+    chosen = config.splits.get(name) or next(iter(dataset.splits))
     still_counted = f"; {len(excluded)} of `exclude` are still counted" if excluded else ""
     if rule.counts:
-        source = config.splits[name] if chosen == "file" else f"the catalogue, split {chosen!r}"
+        source = chosen if chosen.endswith(".json") else f"the catalogue, split {chosen!r}"
         return _images(rule.counts, source + still_counted)
     usable = dataset.masked or dataset.images
     if rule is not GROUPS or usable is None:

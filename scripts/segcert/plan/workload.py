@@ -10,7 +10,8 @@ from typing import Any, Literal, NamedTuple
 
 from segcert.config import Config
 from segcert.data.catalogue import Dataset
-from segcert.plan.image_counts import Images, about, images_of
+from segcert.plan.configured_run import ConfiguredRun
+from segcert.plan.image_counts import Images, images_of
 from segcert.plan.jobs import JobGraph, PlannedJob
 from segcert.smoothing.denoiser_scores import IMAGES as SCORED
 from segcert.smoothing.network_costs import BATCHES, gflop_of
@@ -112,10 +113,10 @@ class Workload:
     @classmethod
     def of(cls, graph: JobGraph, certified: int | None = None) -> "Workload":
         """Return the workload of a run. `certified` replaces the number of test images of each data set."""
-        config = Config.read(graph.config)
-        sets = {name: about(name, config) for name in config.datasets}
-        images = {name: images_of(name, config, Path(f"data/prepared/{name}/index.csv"), certified) for name in sets}
-        return cls(config, images, sets, _networks_of(graph.jobs, sets))
+        run, images = ConfiguredRun.read(graph.config), {}
+        for name in run.about:
+            images[name] = images_of(name, run, Path(f"data/prepared/{name}/index.csv"), certified)
+        return cls(run.config, images, run.about, _networks_of(graph.jobs, run.about))
 
     def calls_of(self, job: PlannedJob) -> list[Calls]:
         """Return all calls of a job; an empty list for a job without networks."""
