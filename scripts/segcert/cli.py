@@ -60,7 +60,9 @@ def certify(
     tau: Tau = 0.75,
     alpha: Alpha = 0.001,
     method: MethodOption = PUBLISHED,
-    k: Annotated[int, typer.Option("--k", min=1, help="For method kfwer: number of wrong pixels to rule out.")] = 10,
+    k: Annotated[
+        int, typer.Option("--k", min=1, help="For method kfwer: fewer than k certified pixels are wrong.")
+    ] = 10,
     measure: Annotated[
         list[str] | None,
         typer.Option(help="area, diameter, cardiothoracic_ratio or package.module:function; repeatable."),
