@@ -29,7 +29,7 @@ from segcert.io.arrays import save_arrays
 from segcert.io.atomic import atomic_file
 from segcert.networks.folders import denoiser_digest, segmenter_digest
 from segcert.provenance.code import code_files
-from segcert.provenance.digests import array_digest, remember
+from segcert.provenance.digests import array_digest, store_value
 from segcert.provenance.environment import locked_environment
 from segcert.provenance.recording import recorded
 from segcert.results.image_rows import interval_rows, metric_rows, read_votes
@@ -183,8 +183,8 @@ def job(
     """Return a job as a script sees it."""
     script = ROOT / f"scripts/{rule}.py"
     digests = {
-        "code": remember(code_files(script)),
-        "environment": remember(locked_environment(script, root=ROOT)),
+        "code": store_value(code_files(script)),
+        "environment": store_value(locked_environment(script, root=ROOT)),
     }
     return SimpleNamespace(
         rule=rule, wildcards=wildcards or {"dataset": "phantom"}, params=Params(params | digests),

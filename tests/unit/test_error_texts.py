@@ -1,8 +1,8 @@
-"""The words of errors and log lines reach no artifact, so that another wording makes nothing stale.
+"""The text of errors and log messages reaches no artifact, so that rewording makes nothing stale.
 
-Code digests leave them out (`segcert.provenance.code`). That is right only while the text of an error ends in another
-error, in a log, on a terminal or in what an audit says. Here every use of a caught error is looked at; that artifacts
-are the same bytes under other words is run in tests/system/determinism.
+Code digests leave this text out (`segcert.provenance.code`). That is correct only while the text of an error ends in
+another error, in a log, on a terminal or in an audit. These tests look at every use of a caught error. That artifacts
+have the same bytes after a rewording is tested in tests/system/determinism.
 """
 
 import ast
@@ -14,23 +14,24 @@ from tests.support.rewording import reword
 from segcert.provenance.code import CodeFile
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
-# Uses of a caught error outside of `raise` and log lines, by module. Each was read: none gives an artifact its words.
+# Number of uses of a caught error outside `raise` and log messages, by module. A person has read each of them: none
+# puts the text of an error into an artifact.
 SEEN = {
     "cli.py": 2,  # on a terminal
     "config/schema.py": 1,  # into an error
     "data/dataset.py": 1,  # into an error
     "data/download.py": 3,  # into an error
-    "data/prepare.py": 1,  # all of them are raised as one
+    "data/prepare.py": 1,  # all errors are raised as one
     "io/atomic.py": 3,  # into an error
     "io/json_models.py": 1,  # into an error
     "networks/exported.py": 1,  # of torch, into an error
     "networks/registry.py": 1,  # of torch, into an error
     "plan/snakemake_plan.py": 1,  # on a terminal
     "provenance/code.py": 1,  # an error gets the name of its file
-    "provenance/recording.py": 1,  # into the record of a failed job, beside its log
-    "provenance/staleness.py": 1,  # of a file that is no run record: it counts for nothing
+    "provenance/recording.py": 1,  # into the record of a failed job, next to its log
+    "provenance/staleness.py": 1,  # about an invalid run record, which is ignored
     "training/launch.py": 1,  # on a terminal
-    # What an audit found: checks.json, which a job writes, leaves `Finding.error` out (`Audit.as_artifact`)
+    # Findings of audits: checks.json, which a job writes, leaves out `Finding.error` (`Audit.as_artifact`).
     "audit/audit.py": 1,
     "audit/checks/archives.py": 1,
     "audit/checks/certificates.py": 1,
@@ -38,11 +39,11 @@ SEEN = {
     "audit/checks/files.py": 1,
     "audit/checks/tables.py": 2,  # one is of pandas
 }
-BRANCHES = ("isinstance", "ran_out_of_memory")  # an error is asked for its kind
+BRANCHES = ("isinstance", "ran_out_of_memory")  # functions that test the kind of an error
 
 
 def statement_of(node, parents):
-    """The innermost statement around a node; None in the test of an `if`, a raise or a log line."""
+    """Return the innermost statement around a node; None in a raise, a log message or a test of the error's kind."""
     while True:
         parent = parents[node]
         if isinstance(parent, ast.Raise):
@@ -55,7 +56,7 @@ def statement_of(node, parents):
 
 
 def uses(path):
-    """Statements of a file that use a caught error otherwise than in a raise, a log line or a question for its kind."""
+    """Yield the statements that use a caught error other than in a raise, a log message or a test of its kind."""
     tree = ast.parse(path.read_bytes())
     parents = {child: parent for parent in ast.walk(tree) for child in ast.iter_child_nodes(parent)}
     for handler in ast.walk(tree):
@@ -78,7 +79,7 @@ def test_the_text_of_an_error_reaches_no_artifact():
     assert SEEN.keys() <= found.keys()
 
 
-def test_other_words_give_every_module_the_same_digest(tmp_path):
+def test_rewording_does_not_change_the_digest_of_a_module(tmp_path):
     copy = tmp_path / "scripts"
     shutil.copytree(SCRIPTS, copy, ignore=shutil.ignore_patterns("__pycache__"))
     assert reword(copy) > 400

@@ -19,26 +19,15 @@ OTHER_CODE = "made by other code than the code here, and not recomputed"
 class Finding:
     """A finding of a check about a file.
 
-    Attributes
-    ----------
-    path
-        The file.
-    message
-        The finding.
-    broken
-        True for a broken link; False for a notice, which a reader of the numbers should know.
-    error
-        Text of the error that the check met, if any. Jobs do not write it to artifacts, because code digests do not
-        cover the text of errors.
-    shared
-        Reason for a notice that many results may share. The terminal shows one line for all of them.
+    `error` is the text of the error that the check met, if any. Jobs do not write it to artifacts, because code digests
+    do not cover the text of errors.
     """
 
     path: str
     message: str
-    broken: bool = True
+    broken: bool = True  # False for a notice, which a reader of the numbers should know
     error: str = ""
-    shared: str = ""
+    shared: str = ""  # reason for a notice that many results may share; the terminal shows one line for all of them
 
     @property
     def artifact(self) -> str:

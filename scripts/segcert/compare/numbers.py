@@ -31,22 +31,15 @@ NOT_PAIRED = {
 class Numbers:
     """Comparison of the numbers of two runs, a and b.
 
-    Attributes
-    ----------
-    table
-        A row for each key and number, with the columns number; a and b (means over the images of each run); images
-        (number of images that both runs have); moved (number of these in which the number differs); difference (mean
-        of b - a over them); difference_low and difference_high (95%, paired bootstrap over images).
-    only_a, only_b
-        Keys that only one run has.
-    missing_a, missing_b
-        Columns that a run lacks and that are compared or that the other run has.
+    `table` has a row for each key and number, with the columns number; a and b (means over the images of each run);
+    images (number of images that both runs have); moved (number of these in which the number differs); difference (mean
+    of b - a over them); difference_low and difference_high (95%, paired bootstrap over images).
     """
 
     table: pd.DataFrame
-    only_a: pd.DataFrame
+    only_a: pd.DataFrame  # keys that only one run has
     only_b: pd.DataFrame
-    missing_a: Sequence[str] = ()
+    missing_a: Sequence[str] = ()  # columns that a run lacks and that are compared or that the other run has
     missing_b: Sequence[str] = ()
 
     @property

@@ -38,79 +38,47 @@ Change = tuple[str, str, tuple[Any, Any], str]  # kind, name, values, place in t
 class Cause:
     """A change and the jobs that it affects.
 
-    Attributes
-    ----------
-    kind
-        `source`: a file from outside. `input`: a file that was replaced after it was read. `parameter`. `code`: a file
-        below scripts/. `package`: a locked or imported package. `setting`: one of SETTINGS. `git`.
-    name
-        Name of the file, parameter, package or setting.
-    old, new
-        Values in A and B; `absent` if a run lacks it.
-    places
-        Number of jobs by rule and place: `certify settings.tau`.
-    jobs
-        Number of affected jobs.
-    moved
-        Number of affected jobs that made other files; None if none of their files are compared.
+    The kinds are:
+
+    - `source`: a file from outside
+    - `input`: a file that was replaced after it was read
+    - `parameter`: an entry of the params of a rule
+    - `code`: a file below scripts/
+    - `package`: a locked or imported package
+    - `setting`: one of SETTINGS
+    - `git`: the commit
     """
 
     kind: str
     name: str
-    old: Any
-    new: Any
-    places: dict[str, int]
-    jobs: int
-    moved: int | None
+    old: Any  # `absent` if A lacks it
+    new: Any  # `absent` if B lacks it
+    places: dict[str, int]  # number of jobs by rule and place: `certify settings.tau`
+    jobs: int  # number of affected jobs
+    moved: int | None  # number of affected jobs that made other files; None if none of their files are compared
 
 
 @dataclasses.dataclass(frozen=True)
 class ChangedJob:
-    """A job that made other files in B than in A.
+    """A job that made other files in B than in A."""
 
-    Attributes
-    ----------
-    job, rule
-        Rule and wildcards of the job, and its rule.
-    files
-        SHA-256 in A and in B of the files that differ, by path.
-    causes
-        Names of the changes in the job itself; empty if only its inputs differ.
-    follows
-        Jobs upstream that made other files, or that only one run has.
-    """
-
-    job: str
+    job: str  # rule and wildcards
     rule: str
-    files: dict[str, tuple[str, str]]
-    causes: list[str]
-    follows: list[str]
+    files: dict[str, tuple[str, str]]  # SHA-256 in A and in B of the files that differ, by path
+    causes: list[str]  # names of the changes in the job itself; empty if only its inputs differ
+    follows: list[str]  # jobs upstream that made other files, or that only one run has
 
 
 @dataclasses.dataclass(frozen=True)
 class RecordsDiff:
-    """Differences between the records of two runs.
+    """Differences between the records of two runs."""
 
-    Attributes
-    ----------
-    causes
-        Causes, in the order of the first job that each affects; commits come last.
-    changed_jobs
-        Jobs that made other files, in topological order.
-    only_a, only_b
-        Jobs that only one run has.
-    matched
-        Number of jobs that both runs have, by rule.
-    files
-        Number of files that were compared.
-    """
-
-    causes: list[Cause]
-    changed_jobs: list[ChangedJob]
+    causes: list[Cause]  # in the order of the first job that each affects; commits come last
+    changed_jobs: list[ChangedJob]  # in topological order
     only_a: list[Job]
     only_b: list[Job]
-    matched: dict[str, int]
-    files: int
+    matched: dict[str, int]  # number of jobs that both runs have, by rule
+    files: int  # number of files that were compared
 
     @property
     def same(self) -> bool:

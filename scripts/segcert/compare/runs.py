@@ -28,30 +28,14 @@ class CompareError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class ComparedRun:
-    """A run on a comparison page.
-
-    Attributes
-    ----------
-    name
-        Name of the run.
-    certificates
-        Rows of certificates.parquet. Columns of SHOWN that the file lacks contain NaN.
-    columns
-        Columns of the file.
-    configuration
-        Configuration in the record of the page; empty if there is no record.
-    images
-        SHA-256 of the pixels by data set and image. Data sets without votes are missing.
-    paged
-        True if the page of the run exists.
-    """
+    """A run on a comparison page."""
 
     name: str
-    certificates: pd.DataFrame
-    columns: list[str]
-    configuration: Mapping[str, Any]
-    images: Mapping[str, Mapping[str, str]]
-    paged: bool
+    certificates: pd.DataFrame  # certificates.parquet; columns of SHOWN that the file lacks contain NaN
+    columns: list[str]  # of the file
+    configuration: Mapping[str, Any]  # in the record of its page; empty if there is no record
+    images: Mapping[str, Mapping[str, str]]  # SHA-256 of the pixels, by data set (only those with votes) and image
+    paged: bool  # its page exists
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from segcert.exchange.crate_actions import WORKFLOW, Work, action_id
 from segcert.exchange.crate_contents import Contents, CrateError, ref, refs
 from segcert.io.atomic import atomic_folder
 from segcert.provenance.digests import file_digest
-from segcert.provenance.git import Author, find_author, public_address
+from segcert.provenance.git import find_author, public_address
 from segcert.provenance.lineage import Lineage
 
 CRATE = "ro-crate-metadata.json"
@@ -28,8 +28,8 @@ README = """# segcert: the run {run}
 
 A finished run of segcert as an RO-Crate (Provenance Run Crate 0.5). `ro-crate-metadata.json` describes every file and
 every job, `configuration.yaml` is the configuration; the report is
-[reports/{run}/index.html](reports/{run}/index.html). Archives and prepared images are named by their SHA-256 and are
-not here. The licences and terms of the data sets hold for the images that the report shows.
+[reports/{run}/index.html](reports/{run}/index.html). Archives and prepared images are identified by SHA-256 and are not
+included. The licences and terms of the data sets apply to the images in the report.
 """
 PROFILES = {
     "https://w3id.org/ro/wfrun/process/0.5": "Process Run Crate",
@@ -100,7 +100,7 @@ def write_crate(
         configuration = contents.page.record["params"]["configuration"]
         (folder / "configuration.yaml").write_text(yaml.safe_dump(configuration, sort_keys=False))
         (folder / "README.md").write_text(README.format(run=run))
-        _describe(contents, folder, find_author(root)).metadata.write(folder)
+        _describe(contents, folder, *find_author(root)).metadata.write(folder)
     return out
 
 
@@ -124,21 +124,21 @@ def _link(source: Path, target: Path) -> None:
         shutil.copy2(source, target)
 
 
-def _describe(contents: Contents, folder: Path, author: Author) -> ROCrate:
-    """Return the metadata of the files in `folder`, the new crate, and of the run that made them, by its author."""
+def _describe(contents: Contents, folder: Path, author: str, author_name: str) -> ROCrate:
+    """Return the metadata of the files in `folder`, the new crate, and of the run. `author` is an @id."""
     citation = yaml.safe_load((folder / "CITATION.cff").read_text())
     crate = ROCrate(version="1.1")
     crate.metadata.extra_contexts.append(TERMS)
     crate.metadata.extra_terms["buildInstructions"] = "https://codemeta.github.io/terms/buildInstructions"
-    crate.add_jsonld({"@id": author.identifier, "@type": "Person", "name": author.name})
-    work = Work(crate, contents, author.identifier)
+    crate.add_jsonld({"@id": author, "@type": "Person", "name": author_name})
+    work = Work(crate, contents, author)
     _add_software(work, folder, citation)
     _add_files(crate, contents, folder)
     for identifier in contents.add_data(crate):
         crate.root_dataset.append_to("hasPart", ref(identifier))
     actions = work.add_actions()
     _add_root(crate, contents, citation, actions)
-    crate.root_dataset["author"] = ref(author.identifier)
+    crate.root_dataset["author"] = ref(author)
     return crate
 
 
@@ -206,7 +206,7 @@ def _add_root(crate: ROCrate, contents: Contents, citation: dict[str, Any], acti
     for identifier, name in PROFILES.items():
         version = identifier.rsplit("/", 1)[1]
         crate.add_jsonld({"@id": identifier, "@type": "CreativeWork", "name": name, "version": version})
-    terms = "Of the software and of what it made. The data sets have licences and terms of their own."
+    terms = "Applies to the software and its outputs. The data sets have their own licences and terms."
     crate.add_jsonld({"@id": MIT, "@type": "CreativeWork", "name": "MIT licence", "description": terms})
     paper = citation["preferred-citation"]
     arxiv = next(each["value"] for each in paper["identifiers"] if each["value"].startswith("arXiv:"))
@@ -226,8 +226,8 @@ def _add_root(crate: ROCrate, contents: Contents, citation: dict[str, Any], acti
     root["name"] = f"segcert run {contents.lineage.run}"
     root["description"] = (
         f"A finished run of {citation['title']}: workflow, configuration, run records, models, votes, certificates, "
-        "tables and report. Archives and prepared images are described by their digests and are not contained; the "
-        "report shows some images, for which the terms of their data sets hold."
+        "tables and report. Archives and prepared images are described by their digests and are not included. The "
+        "report shows some images, to which the terms of their data sets apply."
     )
     root["datePublished"] = max(job.record["ended"] for job in contents.lineage.jobs)
     root["license"] = ref(MIT)

@@ -1,6 +1,5 @@
 """State of a checkout according to Git: commit, changed files, author and public address."""
 
-import dataclasses
 import datetime
 import re
 import subprocess
@@ -41,19 +40,14 @@ def commit_time(root: str | Path = ".") -> datetime.datetime:
     return datetime.datetime.fromtimestamp(seconds, datetime.UTC)
 
 
-@dataclasses.dataclass(frozen=True)
-class Author:
-    """A person. `identifier` is the ORCID as a URL, or `#agent`; `name` is the name, or `unknown`."""
+def find_author(root: str | Path = ".") -> tuple[str, str]:
+    """Return the user in Git's configuration: the ORCID as a URL, or `#agent`; and the name, or `unknown`.
 
-    identifier: str
-    name: str
-
-
-def find_author(root: str | Path = ".") -> Author:
-    """Return the user in Git's configuration. `git config user.orcid 0000-...` adds the ORCID."""
+    `git config user.orcid 0000-...` sets the ORCID.
+    """
     orcid = _setting("user.orcid", root)
     valid = re.fullmatch(r"(\d{4}-){3}\d{3}[\dX]", orcid)
-    return Author(f"https://orcid.org/{orcid}" if valid else "#agent", _setting("user.name", root) or "unknown")
+    return f"https://orcid.org/{orcid}" if valid else "#agent", _setting("user.name", root) or "unknown"
 
 
 def public_address(root: str | Path = ".") -> str:

@@ -1,14 +1,14 @@
 """Snakemake's metadata and run records, packed so that they are published and pulled with the artifacts.
 
 Snakemake decides from `.snakemake/metadata` which files are stale. A clone that pulls the artifacts has no such records
-and would rerun everything. So the records are packed into results/.trail, which `results.dvc` covers, and are restored
-after a pull:
+and would rerun everything. So the records are packed into a folder that `results.dvc` covers (`PACKED_METADATA`), and
+are restored after a pull:
 
 - If an artifact has the content that it had when its record was packed, the packed record is restored.
 - If an artifact has other content and this checkout has its own record, that record stays.
 - If an artifact has other content and this checkout has no record, the packed record is restored: it says what the
-  artifact should be. The exception is an artifact that has just the content that its run record states. Then nobody
-  knows the settings of the job, and the job runs again.
+  artifact should be. The exception is an artifact that is what its run record says: a job made it here, with settings
+  that nobody knows, so the job runs again.
 
 Run records contain times. data.dvc and models.dvc leave them out (.dvcignore), so that the same data and models give
 the same pointers. The run records of data and models are therefore packed too.
@@ -43,7 +43,7 @@ Translate = Callable[[str, bytes], tuple[str, bytes] | None]
 
 
 def pack_metadata(root: str | Path = ".", translate: Translate | None = None) -> None:
-    """Copy Snakemake's records of existing artifacts, and the run records of data and models, to results/.trail.
+    """Copy Snakemake's records of existing artifacts, and the run records of data and models, to PACKED_METADATA.
 
     Parameters
     ----------
@@ -178,7 +178,7 @@ def write_metadata(metadata: Mapping[str, bytes], root: str | Path = ".") -> Non
             path.write_bytes(record)
 
 
-def known_artifacts(root: str | Path = ".") -> set[str]:
+def job_artifacts(root: str | Path = ".") -> set[str]:
     """Return the artifacts that jobs made, according to Snakemake's records here and in the pack."""
     metadata = Path(root, METADATA)
     here = {artifact_name(path.relative_to(metadata)) for path in _files(metadata)}

@@ -56,21 +56,11 @@ def lead_here(copies: str | Path, here: str | Path = ".") -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Sidecars:
-    """Sidecar files of a job in a bucket.
+    """Sidecar files of a job in a bucket."""
 
-    Attributes
-    ----------
-    fetched
-        Sidecars of the inputs: run records, and tar files of extra outputs.
-    to_pack
-        Tar file for the extra outputs of this job; None if it has none.
-    copies
-        Folder of Snakemake's copies of the bucket; None in a run without a bucket.
-    """
-
-    fetched: tuple[str, ...] = ()
-    to_pack: Path | None = None
-    copies: Path | None = None
+    fetched: tuple[str, ...] = ()  # with the inputs: run records, and tar files of extra outputs
+    to_pack: Path | None = None  # tar file for the extra outputs of this job
+    copies: Path | None = None  # folder of Snakemake's copies of the bucket; None in a run without a bucket
 
     def unpack(self, inputs: list[str]) -> None:
         """Unpack the sidecars of the inputs, and compare all files with the run records of their jobs.

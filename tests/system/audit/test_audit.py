@@ -176,7 +176,10 @@ def test_certificates_of_a_dirty_tree_are_shown_as_such_and_a_record_that_denies
     path.write_text(json.dumps(record, indent=2) + "\n")
     found = next(outcome for outcome in finished.audit().outcomes if outcome.title == "records agree with git")
     assert [finding.path for finding in found.broken] == [DECIDED]
-    assert "which has another scripts/segcert/certification/multiple_testing.py than the one that ran" in found.broken[0].message
+    assert (
+        "which has another scripts/segcert/certification/multiple_testing.py than the one that ran"
+        in found.broken[0].message
+    )
 
 
 def test_what_a_run_no_longer_needs_is_left_over_and_no_broken_link(finished):

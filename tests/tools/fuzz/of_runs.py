@@ -87,7 +87,7 @@ def trails():
     """The trail that travels with results: its contents, and the records in it."""
     from base64 import urlsafe_b64encode
 
-    from segcert.provenance.snakemake_metadata import known_artifacts, restore_metadata
+    from segcert.provenance.snakemake_metadata import job_artifacts, restore_metadata
 
     code = urlsafe_b64encode(b"results/run/x.csv").decode()
 
@@ -107,7 +107,7 @@ def trails():
             contents = path.read_text(errors="replace")
             path.write_text(contents.replace("A" * 64, digests[0]).replace("B" * 64, digests[1]))
         restore_metadata(root)
-        known_artifacts(root)
+        job_artifacts(root)
 
     contents = {"results/run/x.csv": ["A" * 64, "B" * 64, f"snakemake/{code}"]}
     seeds = [packed({"contents.json": json.dumps(contents).encode(), "record": b"{}"}), json.dumps(contents).encode()]

@@ -1,4 +1,4 @@
-"""Runs set side by side, on certificates and records written by hand."""
+"""Comparison pages of runs with handwritten certificates and records."""
 
 import json
 import re
@@ -21,12 +21,14 @@ METRICS = ["dice", "iou", "certified_iou", "worst_case_dice", "abstain"]
 
 
 class Root:
-    """A checkout with runs of made-up numbers; `write` takes certified Dice by row of the main table and image."""
+    """A checkout with runs of invented numbers. `write` takes certified Dice by row of the main table and by image."""
 
     def __init__(self, path):
         self.path = path
 
-    def write(self, run, dice, *, dataset="d", pixels="", extended=False, told=None, votes=True, lacks=(), **settings):
+    def write(
+        self, run, dice, *, dataset="d", pixels="", extended=False, recorded=None, votes=True, lacks=(), **settings
+    ):
         decided = SETTINGS | settings
         rows = [
             ROW | {"dataset": dataset} | dict(key) | decided | dict.fromkeys(METRICS, 0.5)
@@ -44,7 +46,7 @@ class Root:
             about = {"sigma": 0.5, "digest": "", "measurements": []}
             images = {row["image"]: about | {"origin": {"image": row["image"] + pixels}} for row in rows}
             np.savez(shard, header=np.array(json.dumps({"format": "segcert-votes-2", "images": images})))
-        configuration = {"run": run, **decided, "report": {"bootstrap": 500}} | (told or {})
+        configuration = {"run": run, **decided, "report": {"bootstrap": 500}} | (recorded or {})
         record = {
             "format": "segcert-record-2", "rule": "page", "wildcards": {}, "params": {"configuration": configuration},
             "inputs": {}, "outputs": {f"reports/{run}/index.html": "x"}, "code": {}, "environment": {}, "locks": {},
@@ -85,7 +87,7 @@ def percentile(values, resamples):
     return found.confidence_interval
 
 
-def test_numbers_are_those_of_an_independent_recomputation(root):
+def test_numbers_equal_an_independent_recomputation(root):
     root.write("a", {(): images(FIRST)}).write("b", {(): images(SECOND)}, method="holm")
     page, table = root.compare("a", "b")
     one, two = table.to_dict("records")
@@ -113,7 +115,7 @@ def test_the_same_runs_give_the_same_bytes(root):
     assert made[0] == made[1]
 
 
-def test_only_images_that_both_have_are_paired(root):
+def test_only_common_images_are_paired(root):
     root.write("a", {(): images(FIRST)}).write("b", {(): images(SECOND[:5]) | images(SECOND[5:], "new")})
     page, table = root.compare("a", "b")
     assert table["paired_images"][1] == 5
@@ -121,7 +123,7 @@ def test_only_images_that_both_have_are_paired(root):
     assert 'data-column="paired_images">5</data> images' in page
 
 
-def test_what_cannot_be_paired_says_why(root):
+def test_a_reason_is_given_if_images_cannot_be_paired(root):
     root.write("a", {(): images(FIRST)})
     root.write("b", {(): images(SECOND, "other")}).write("c", {(): images(SECOND)}, pixels="of another size")
     root.write("d", {(): images([np.nan] * 12)}).write("e", {(): images(SECOND)}, votes=False)
@@ -136,7 +138,7 @@ def test_what_cannot_be_paired_says_why(root):
     assert page.count("not paired <small>") == 3
 
 
-def test_rows_that_some_runs_lack_say_so(root):
+def test_rows_that_a_run_lacks_are_marked(root):
     low, high = key(sigma=0.25), key(sigma=1.0)
     root.write("a", {low: images(FIRST)}).write("b", {low: images(SECOND), high: images(SECOND)})
     page, table = root.compare("a", "b")
@@ -149,16 +151,16 @@ def test_rows_that_some_runs_lack_say_so(root):
 
 
 def test_only_settings_that_differ_are_shown(root):
-    told = [{"sampling": {"block_size": size, "batch_size": 7}, "seed": 3} for size in (10, 20)]
-    root.write("a", {(): images(FIRST)}, told=told[0])
-    root.write("b", {(): images(SECOND)}, method="holm", told=told[1] | {"new": [1]})
+    recorded = [{"sampling": {"block_size": size, "batch_size": 7}, "seed": 3} for size in (10, 20)]
+    root.write("a", {(): images(FIRST)}, recorded=recorded[0])
+    root.write("b", {(): images(SECOND)}, method="holm", recorded=recorded[1] | {"new": [1]})
     page, _ = root.compare("a", "b")
     section = page[page.index('id="settings"') : page.index('id="results"')]
     cells = [re.findall(r"<code>(.*?)</code>", row) for row in re.findall(r"<tr>.*?</tr>", section)][1:]
     assert cells == [["method", "segcertify", "holm"], ["sampling.block_size", "10", "20"], ["new", "absent", "[1]"]]
 
 
-def test_equal_settings_are_said_to_be_equal(root):
+def test_the_page_says_that_settings_are_equal(root):
     root.write("a", {(): images(FIRST)}).write("b", {(): images(SECOND)})
     page, _ = root.compare("a", "b")
     assert "None: as far as the records of their pages say" in page
@@ -166,28 +168,28 @@ def test_equal_settings_are_said_to_be_equal(root):
 
 
 @pytest.mark.parametrize(
-    ("settings", "words"),
+    ("settings", "texts"),
     [
         ({"method": "by"}, ["have different guarantees", "b (by)", "at most the share alpha"]),
         ({"method": "kfwer", "k": 10}, ["have different guarantees", "b (kfwer)", "k = 10"]),
         ({"alpha": 0.01}, ["have different guarantees", "alpha = 0.01"]),
         ({"tau": 0.8}, ["radius differs at the same sigma", "b: tau = 0.8"]),
-        ({"told": {"image_size": 32}}, ["images have different sizes", "b: 32 pixels"]),
+        ({"recorded": {"image_size": 32}}, ["images have different sizes", "b: 32 pixels"]),
         ({"extended": True}, ["Draws were added after a look", "In b, some"]),
-        ({"told": {"tau": 0.9}}, ["b was not finished", "different values of tau"]),
+        ({"recorded": {"tau": 0.9}}, ["b was not finished", "different values of tau"]),
     ],
 )
-def test_what_keeps_numbers_from_being_compared_stands_at_the_top(root, settings, words):
-    root.write("a", {(): images(FIRST)}, told={"image_size": 64})
-    root.write("b", {(): images(SECOND)}, **({"told": {"image_size": 64}} | settings))
+def test_differences_that_affect_the_comparison_are_at_the_top(root, settings, texts):
+    root.write("a", {(): images(FIRST)}, recorded={"image_size": 64})
+    root.write("b", {(): images(SECOND)}, **({"recorded": {"image_size": 64}} | settings))
     page, _ = root.compare("a", "b")
     top = page[: page.index('id="settings"')]
-    for word in words:
-        assert word in top
+    for text in texts:
+        assert text in top
     assert page.count('class="notice"') == 1
 
 
-def test_holm_promises_what_segcertify_promises_and_two_weak_methods_are_weak(root):
+def test_holm_has_the_guarantee_of_segcertify_and_weaker_methods_are_marked(root):
     root.write("a", {(): images(FIRST)}).write("b", {(): images(SECOND)}, method="holm")
     root.write("c", {(): images(FIRST)}, method="by").write("d", {(): images(SECOND)}, method="by")
     assert "have different guarantees" not in root.compare("a", "b")[0]
@@ -204,7 +206,7 @@ def test_worst_case_dice_is_shown_only_where_it_is_a_bound(root):
     assert "worst-case" not in weaker.lower()
 
 
-def test_a_run_without_a_record_is_compared_and_its_settings_are_not_known(root):
+def test_a_run_without_a_record_is_compared_without_its_settings(root):
     root.write("a", {(): images(FIRST)}).write("b", {(): images(SECOND)}).write("c", {(): images(SECOND)}, tau=0.8)
     (root.path / "reports/b/index.html.record.json").unlink()
     page, table = root.compare("a", "b", "c")
@@ -223,7 +225,7 @@ class Tags(HTMLParser):
         assert not any(name.startswith("on") for name, _ in attrs)
 
 
-def test_hostile_names_are_text(root):
+def test_hostile_names_are_shown_as_text(root):
     nasty = "<img src=x onerror=alert(1)>$a_1$&quot;"
     root.write(nasty, {(): images(FIRST)}, dataset="<b>x").write("b", {(): images(SECOND)}, dataset="<b>x")
     page, table = root.compare(nasty, "b")
@@ -232,7 +234,7 @@ def test_hostile_names_are_text(root):
     assert "$a_1$" in page[page.index("<svg") : page.index("</svg>")]
 
 
-def test_long_names_make_a_short_folder():
+def test_long_names_give_a_short_folder_name():
     assert folder_name(["a", "b-c"]) == "a+b-c"
     names = [f"{letter * 60}" for letter in "abcdefgh"]
     assert len(folder_name(names)) < 255
@@ -240,7 +242,7 @@ def test_long_names_make_a_short_folder():
 
 
 @pytest.mark.parametrize(
-    ("runs", "words"),
+    ("runs", "texts"),
     [
         (["a"], ["found 1 runs", "2 to 8", "the runs here: a, b, bare", "compare=[a,b]"]),
         ([], ["found 0 runs"]),
@@ -251,18 +253,18 @@ def test_long_names_make_a_short_folder():
         (["a", "bare"], ["bare/certificates.parquet: is missing", "snakemake --config run=bare", "dvc pull"]),
     ],
 )
-def test_runs_that_cannot_be_compared_say_what_to_do(root, runs, words):
+def test_errors_say_what_to_do(root, runs, texts):
     root.write("a", {(): images(FIRST)}).write("b", {(): images(SECOND)})
     (root.path / "results/bare").mkdir()
     (root.path / "results/.trail").mkdir()
     with pytest.raises(CompareError) as error:
         root.compare(*runs)
-    for word in words:
-        assert word in str(error.value)
+    for text in texts:
+        assert text in str(error.value)
     assert not list((root.path / "reports").glob("*+*"))
 
 
-def test_torn_votes_are_named(root):
+def test_damaged_votes_are_named(root):
     root.write("a", {(): images(FIRST)}).write("b", {(): images(SECOND)})
     (shard,) = root.path.glob("results/b/votes/*/*/*/*/shard_0.npz")
     shard.write_bytes(b"PK\x03\x04torn")
@@ -270,7 +272,7 @@ def test_torn_votes_are_named(root):
         root.compare("a", "b")
 
 
-def test_columns_that_a_run_lacks_are_named_and_the_others_are_compared(root):
+def test_missing_columns_are_named_and_the_others_are_compared(root):
     root.write("a", {(): images(FIRST)}, lacks=["worst_case_dice", "extended"])
     root.write("b", {(): images(SECOND)}, new=1.0).write("c", {(): images(SECOND)})
     page, table = root.compare("a", "b", "c")
@@ -284,7 +286,7 @@ def test_columns_that_a_run_lacks_are_named_and_the_others_are_compared(root):
     assert list(table["difference"][1:]) == pytest.approx([(SECOND - FIRST).mean()] * 2)
 
 
-def test_without_any_column_that_may_be_missing_settings_and_images_are_compared(root):
+def test_settings_and_images_are_compared_without_any_optional_column(root):
     root.write("a", {(): images(FIRST)}, lacks=SHOWN).write("b", {(): images(SECOND)}, tau=0.8)
     page, table = root.compare("a", "b")
     assert (list(table["note"]), list(table["images"])) == (["reference", "no number"], [12, 12])
@@ -294,10 +296,10 @@ def test_without_any_column_that_may_be_missing_settings_and_images_are_compared
         root.compare("a", "c")
 
 
-def test_the_command_says_where_the_page_is_and_2_where_there_is_none(root, monkeypatch):
+def test_the_command_prints_the_path_of_the_page_or_exits_with_2(root, monkeypatch):
     root.write("a", {(): images(FIRST)}).write("b", {(): images(SECOND)})
     monkeypatch.chdir(root.path)
-    for arguments, code, words in (("a b", 0, "reports/a+b/index.html"), ("a z", 2, "no run 'z'")):
+    for arguments, code, text in (("a b", 0, "reports/a+b/index.html"), ("a z", 2, "no run 'z'")):
         done = CliRunner().invoke(app, ["compare", *arguments.split()])
         assert done.exit_code == code
-        assert words in (done.stderr if code else done.stdout)
+        assert text in (done.stderr if code else done.stdout)

@@ -20,7 +20,7 @@ METRICS = ["dice", "iou", "certified_dice", "certified_iou", "worst_case_dice", 
 
 
 class Checkout:
-    """A checkout with one run of four jobs (fetch, prepare, certify for two sigmas, collect, page), as records."""
+    """Records of a run in a checkout: fetch, prepare, certify for two sigmas, collect and page."""
 
     def __init__(self, root, run="r"):
         self.root, self.run = root, run
@@ -60,7 +60,7 @@ class Checkout:
         }  # fmt: skip
 
     def differs(self, *names):
-        """The jobs make other files, and whoever reads them reads those."""
+        """Change the outputs of some jobs, and the inputs of the jobs that read them."""
         for name in names:
             for path in self.jobs[name]["outputs"]:
                 self.jobs[name]["outputs"][path] += "'"
@@ -102,18 +102,20 @@ def causes(found):
     return {(cause.kind, cause.name): (cause.old, cause.new, cause.places) for cause in found.causes}
 
 
-def test_another_name_in_another_checkout_and_measured_times_are_no_difference(a, b):
+def test_names_checkouts_and_measured_times_are_not_differences(a, b):
     found = compared(a, b)
     assert found.same
     assert not found.causes
-    assert found.files == 2 + 1 + 1 + 2 + 1 - 1  # manifest, index, image, certificates, table; without archive, page
+    assert (
+        found.files == 2 + 1 + 1 + 2 + 1 - 1
+    )  # manifest, index, image, certificates, table; not the archive and the page
     text, document = text_and_json(a, b)
     assert "Files made: all 6 identical" in text
     assert "Numbers: identical in all 2 rows" in text
     assert document["same"]
 
 
-def test_a_parameter_is_one_cause_and_what_comes_of_it_follows(a, b):
+def test_a_parameter_is_one_cause_and_its_effects_follow_from_it(a, b):
     for sigma in ("0.25", "0.5"):
         b.jobs[sigma]["params"]["settings"]["tau"] = 0.7
     b.jobs["page"]["params"]["configuration"]["tau"] = 0.7
@@ -147,7 +149,7 @@ def test_an_archive_is_a_source_and_the_first_cause(a, b):
     assert "it changes no file" in text_and_json(a, b)[0]
 
 
-def test_code_packages_and_settings_are_named_with_what_they_were(a, b):
+def test_code_packages_and_settings_are_named_with_their_values(a, b):
     for job in b.jobs.values():
         job["code"]["segcert/votes.py"] = "v2"
         job["environment"] = {"numpy": "2.5 bb"}
@@ -163,7 +165,7 @@ def test_code_packages_and_settings_are_named_with_what_they_were(a, b):
     assert found["code", "scripts/new.py"][:2] == ("absent", "n")
 
 
-def test_another_wheel_of_the_same_version_and_code_that_no_record_lists_are_seen(a, b):
+def test_another_wheel_of_the_same_version_and_unrecorded_code_are_noticed(a, b):
     b.jobs["collect"]["environment"] = {"numpy": "2.4 bb"}
     a.jobs["0.5"]["code"] = {}
     b.jobs["0.5"]["params"]["code"] = "y"
@@ -172,7 +174,7 @@ def test_another_wheel_of_the_same_version_and_code_that_no_record_lists_are_see
     assert found["code", "scripts/(not all are recorded)"][:2] == ("x", "y")
 
 
-def test_another_commit_alone_is_told_and_is_no_difference(a, b):
+def test_another_commit_alone_is_reported_and_is_not_a_difference(a, b):
     b.jobs["page"]["git"] = {"commit": "2" * 40, "clean": False, "changed": ["README.md"]}
     found = compared(a, b)
     assert found.same
@@ -181,7 +183,7 @@ def test_another_commit_alone_is_told_and_is_no_difference(a, b):
     assert "settings: the same" in text
 
 
-def test_jobs_that_only_one_has_are_named_and_their_paths_are_no_parameter(a, b):
+def test_jobs_of_only_one_run_are_named_and_their_paths_are_not_parameters(a, b):
     for job in (a.jobs.pop("0.5"), a.jobs["collect"], a.jobs["page"]):
         for path in list(job["inputs"]):
             if "sigma_0.5" in path:
@@ -198,14 +200,14 @@ def test_jobs_that_only_one_has_are_named_and_their_paths_are_no_parameter(a, b)
     assert document["numbers"]["only_b"] == [MODEL | {"sigma": 0.5}]
 
 
-def test_of_what_only_the_page_reads_no_effect_is_denied(a, b):
+def test_a_cause_without_compared_files_is_not_said_to_change_no_file(a, b):
     b.jobs["page"]["params"]["configuration"]["tau"] = 0.7
     (cause,) = compared(a, b).causes
     assert (cause.jobs, cause.moved) == (1, None)
     assert "it changes no file" not in text_and_json(a, b)[0]
 
 
-def test_a_page_that_shows_the_name_of_the_run_is_compared_where_the_names_are_the_same(tmp_path):
+def test_pages_that_show_the_name_of_the_run_are_compared_if_the_names_are_equal(tmp_path):
     a, same, renamed = Checkout(tmp_path / "a"), Checkout(tmp_path / "same"), Checkout(tmp_path / "renamed", "other")
     for each in (a, same, renamed):
         path = f"reports/{each.run}/data.html"
@@ -215,19 +217,19 @@ def test_a_page_that_shows_the_name_of_the_run_is_compared_where_the_names_are_t
     assert [job.rule for job in compared(a, same).changed_jobs] == ["data_page"]
 
 
-def test_a_difference_without_a_cause_is_said_to_have_none(a, b):
+def test_a_difference_without_a_cause_is_reported_as_such(a, b):
     b.differs("collect")
     found = compared(a, b)
     assert [(job.job, job.causes, job.follows) for job in found.changed_jobs] == [("collect", [], [])]
     assert "1 without a cause in the records" in text_and_json(a, b)[0]
 
 
-def test_an_input_that_was_replaced_since_it_was_read_is_a_cause(a, b):
+def test_an_input_that_was_replaced_after_it_was_read_is_a_cause(a, b):
     b.jobs["0.5"]["inputs"]["data/prepared/d/index.csv"] = "as it was"
     assert set(causes(compared(a, b))) == {("input", "data/prepared/d/index.csv")}
 
 
-def test_numbers_are_means_over_images_of_means_over_classes_with_paired_intervals(a, b):
+def test_numbers_are_means_over_images_with_paired_intervals(a, b):
     rng = np.random.default_rng(0)
     moves = dict(zip("abcd", rng.normal(-0.1, 0.01, 4), strict=True))
     for row in b.rows:
@@ -247,7 +249,7 @@ def test_numbers_are_means_over_images_of_means_over_classes_with_paired_interva
     assert document["numbers"]["rows"][0]["moved"] == 0
 
 
-def test_a_dice_that_is_not_defined_is_equal_to_itself_and_differs_from_a_number(a, b):
+def test_an_undefined_dice_equals_itself_and_differs_from_a_number(a, b):
     for row in a.rows + b.rows:
         if row["image"] == "a":
             row["dice"] = np.nan
@@ -261,7 +263,7 @@ def test_a_dice_that_is_not_defined_is_equal_to_itself_and_differs_from_a_number
     json.dumps(text_and_json(a, b)[1], allow_nan=False)
 
 
-def test_without_a_common_image_there_is_no_difference_to_state():
+def test_without_a_common_image_there_is_no_difference():
     rows = pd.DataFrame([MODEL | {"sigma": 0.5, "image": "a", "dice": 0.5}])
     numbers = compare_numbers(rows, rows.assign(image="b"), [*MODEL, "sigma"], ["dice"])
     (row,) = numbers.changed.to_dict("records")
@@ -270,14 +272,14 @@ def test_without_a_common_image_there_is_no_difference_to_state():
     assert not numbers.identical
 
 
-def test_open_ends_of_intervals_are_missing(a, b):
+def test_open_ends_of_intervals_count_as_missing(a, b):
     b.intervals[0]["low"] = 0.5
     (row,) = changed_intervals(a.write(), b.write()).changed.to_dict("records")
     assert (row["number"], row["a"], row["b"], row["moved"]) == ("low", 1.0, 0.75, 1)
     assert "Measurement intervals: 1 of 1 changed" in text_and_json(a, b)[0]
 
 
-def test_lines_fit_into_100_columns(a, b):
+def test_lines_have_at_most_100_columns(a, b):
     for row in a.rows + b.rows:
         row |= {"dataset": "cvc_clinicdb", "model": "deeplabv3plus", "regime": "denoised", "denoiser": "adm256"}
     for row in b.rows:
@@ -289,10 +291,10 @@ def test_lines_fit_into_100_columns(a, b):
     b.differs("fetch", "collect")
     lines = text_and_json(a, b)[0].splitlines()
     assert len(lines) > 20
-    assert max(map(len, lines[2:])) <= 100  # those above hold the path of the checkout
+    assert max(map(len, lines[2:])) <= 100  # the first two contain the path of the checkout
 
 
-def test_the_exit_status_says_whether_anything_differs(a, b):
+def test_the_exit_status_depends_on_differences(a, b):
     a.write(), b.write()
     runs = str(a.root / "results/r"), f"{b.root}:other"
     same = CliRunner().invoke(app, ["diff", *runs])
@@ -316,14 +318,14 @@ def test_the_exit_status_says_whether_anything_differs(a, b):
         ("results/nowhere", "contains no run records; the runs here: r"),
     ],
 )
-def test_a_run_that_is_not_there_is_named(a, monkeypatch, name, message):
+def test_a_missing_run_is_named(a, monkeypatch, name, message):
     a.write()
     monkeypatch.chdir(a.root)
     with pytest.raises(LineageError, match=message):
         find_run(name)
 
 
-def test_columns_that_an_older_run_lacks_are_named_and_the_others_are_compared(a, b):
+def test_missing_columns_are_named_and_the_others_are_compared(a, b):
     for row in a.rows:
         del row["worst_case_dice"]
     for row in b.rows:
@@ -343,7 +345,7 @@ def test_columns_that_an_older_run_lacks_are_named_and_the_others_are_compared(a
     assert "not in B, not compared: intervals median" in text
 
 
-def test_a_column_that_both_lack_is_no_difference_and_one_that_a_run_lacks_is_one(a, b):
+def test_a_column_that_only_one_run_lacks_is_a_difference(a, b):
     for row in a.rows + b.rows:
         del row["worst_case_dice"]
     assert text_and_json(a, b)[1]["same"]

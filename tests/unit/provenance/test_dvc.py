@@ -1,4 +1,4 @@
-"""DVC is found, called without a shell, and given a folder for what it unpickles that nobody else can write to."""
+"""Finding DVC, calling it without a shell, and giving it a site cache that nobody else can write to."""
 
 import os
 import re
@@ -10,12 +10,12 @@ import pytest
 from segcert.provenance.dvc import LinkError, add_to_dvc, dvc_command, private_cache, refuse_links, run_dvc
 
 ROOT = Path(__file__).parents[3]
-MAY_HOLD_DISKCACHE = {"lock-dvc.txt", "store.yaml"}
+MAY_HAVE_DISKCACHE = {"lock-dvc.txt", "store.yaml"}
 
 
 @pytest.fixture
 def project(tmp_path):
-    """A folder that DVC takes for a project, with a name that a shell would split, and a file of data."""
+    """A DVC project with a data file, in a folder whose name a shell would split."""
     project = tmp_path / "its name"
     (project / ".dvc").mkdir(parents=True)
     (project / ".dvc/config").write_text((ROOT / ".dvc/config").read_text())
@@ -26,7 +26,7 @@ def project(tmp_path):
 
 @pytest.fixture
 def without_dvc(monkeypatch):
-    """No DVC but what a test puts there."""
+    """Hide DVC, so that a test can add its own."""
     monkeypatch.delenv("SEGCERT_DVC", raising=False)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
 
@@ -38,7 +38,7 @@ def executable(path):
     return path
 
 
-def test_dvc_of_the_folder_is_taken_where_the_interpreter_has_none(project, without_dvc):
+def test_dvc_of_the_checkout_is_used_if_the_interpreter_has_none(project, without_dvc):
     python = executable(project / ".venv-dvc/bin/python")
     assert dvc_command(project) == [str(python), "-P", "-m", "dvc"]
 
@@ -53,13 +53,13 @@ def test_the_program_of_the_environment_variable_comes_first(project, monkeypatc
         dvc_command(project)
 
 
-def test_without_dvc_it_is_said_what_to_type(project, without_dvc):
+def test_without_dvc_the_message_says_what_to_type(project, without_dvc):
     with pytest.raises(SystemExit, match=r"DVC is neither installed here .*; write: make dvc$"):
         dvc_command(project)
 
 
 @pytest.mark.parametrize("umask", [0, 0o777])
-def test_what_dvc_unpickles_is_private_whatever_the_umask(project, monkeypatch, umask):
+def test_the_site_cache_is_private_under_any_umask(project, monkeypatch, umask):
     monkeypatch.delenv("DVC_SITE_CACHE_DIR", raising=False)
     (project / ".dvc/tmp").mkdir()
     before = os.umask(umask)
@@ -71,14 +71,14 @@ def test_what_dvc_unpickles_is_private_whatever_the_umask(project, monkeypatch, 
     assert place.stat().st_mode & 0o777 == 0o700
 
 
-def test_dvc_writes_what_it_knows_there(project, monkeypatch):
+def test_dvc_uses_the_site_cache(project, monkeypatch):
     monkeypatch.delenv("DVC_SITE_CACHE_DIR", raising=False)
     add_to_dvc(["data"], project)
     assert "md5: " in (project / "data.dvc").read_text()
     assert list((project / ".dvc/tmp/site-cache/repo").glob("*/links/cache.db"))
 
 
-def test_dvc_that_is_typed_by_hand_takes_the_private_folder(monkeypatch):
+def test_dvc_called_by_hand_uses_the_private_site_cache(monkeypatch):
     monkeypatch.delenv("DVC_SITE_CACHE_DIR", raising=False)
     command = [ROOT / ".venv-dvc/bin/python", "-c", "import os; print(os.environ['DVC_SITE_CACHE_DIR'])"]
     place = Path(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
@@ -105,7 +105,7 @@ def open_to_others(place, _monkeypatch):
     [(other_user, "belongs to the user"), (link, "is not a folder"), (open_to_others, "can be written to by others")],
 )
 @pytest.mark.parametrize("named", [False, True])
-def test_a_cache_that_others_may_have_written_is_refused(project, monkeypatch, change, fault, named):
+def test_a_site_cache_that_others_may_have_written_to_is_refused(project, monkeypatch, change, fault, named):
     monkeypatch.delenv("DVC_SITE_CACHE_DIR", raising=False)
     if named:
         monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(project / "named"))
@@ -115,16 +115,16 @@ def test_a_cache_that_others_may_have_written_is_refused(project, monkeypatch, c
     assert not (project / "data.dvc").exists()
 
 
-def test_a_cache_that_others_can_only_read_is_closed(project, monkeypatch):
+def test_a_site_cache_that_others_can_read_is_closed(project, monkeypatch):
     monkeypatch.delenv("DVC_SITE_CACHE_DIR", raising=False)
     private_cache(project).chmod(0o755)
     assert private_cache(project).stat().st_mode & 0o777 == 0o700
 
 
-def test_diskcache_is_where_dvc_is_and_nowhere_else():
+def test_only_environments_with_dvc_have_diskcache():
     files = [*(ROOT / "envs").glob("lock-*.txt"), *(ROOT / "envs").glob("*.yaml")]
     holding = {path.name for path in files if re.search(r"^[ -]*diskcache==", path.read_text(), re.MULTILINE)}
-    assert holding == MAY_HOLD_DISKCACHE
+    assert holding == MAY_HAVE_DISKCACHE
 
 
 @pytest.mark.parametrize("linked", ["data", "reports", "reports/mine"])
@@ -137,7 +137,7 @@ def test_a_folder_behind_a_link_is_refused(tmp_path, linked):
         refuse_links(["data", "reports/mine"], tmp_path)
 
 
-def test_folders_that_are_there_or_not_and_links_within_are_taken(tmp_path):
+def test_missing_folders_and_links_inside_folders_are_accepted(tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data/mine").symlink_to(tmp_path)
     refuse_links(["data", "models", "reports/mine"], tmp_path)

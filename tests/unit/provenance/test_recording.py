@@ -19,7 +19,7 @@ from segcert.provenance.recording import recorded
 from segcert.provenance.records import read_record, record_path
 
 
-def test_a_file_is_whole_or_absent(tmp_path):
+def test_a_file_is_complete_or_absent(tmp_path):
     target = tmp_path / "new" / "file.txt"
     with pytest.raises(RuntimeError), atomic_file(target) as path:
         path.write_text("half")
@@ -40,7 +40,7 @@ def test_an_error_leaves_the_old_file(tmp_path):
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_a_folder_takes_the_place_of_the_old_one(tmp_path):
+def test_a_new_folder_replaces_the_old_one(tmp_path):
     target = tmp_path / "folder"
     target.mkdir()
     (target / "old").touch()
@@ -68,7 +68,7 @@ Votes(counts, counts, 0.5).save(sys.argv[2])
 
 
 def test_a_full_disk_leaves_no_half_written_file(tmp_path, scripts):
-    """The kernel refuses to let a file grow beyond 20 kB, as a full disk would."""
+    """The kernel limits files to 20 kB, which has the effect of a full disk."""
     target = tmp_path / "votes.npz"
     done = subprocess.run(
         [sys.executable, "-c", FULL_DISK, scripts, target], capture_output=True, text=True, check=False
@@ -80,7 +80,7 @@ def test_a_full_disk_leaves_no_half_written_file(tmp_path, scripts):
 
 
 class RustError(Exception):
-    """As safetensors' errors: the number stands in the text."""
+    """An error like those of safetensors, with the error number only in its text."""
 
 
 def refused_by_rust():
@@ -96,7 +96,7 @@ def refused_by_torch():
 
 @pytest.mark.parametrize("refused", [refused_by_rust, refused_by_torch])
 @pytest.mark.parametrize("atomic", [atomic_file, atomic_folder])
-def test_a_full_disk_is_named_whatever_the_library_that_met_it(tmp_path, refused, atomic):
+def test_a_full_disk_is_named_whichever_library_noticed_it(tmp_path, refused, atomic):
     target = tmp_path / "weights"
     with pytest.raises(OSError, match="No space left on device; nothing was written") as caught, atomic(target):
         refused()
@@ -105,21 +105,21 @@ def test_a_full_disk_is_named_whatever_the_library_that_met_it(tmp_path, refused
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_error_about_another_file_stays_as_it_is(tmp_path):
+def test_an_error_about_another_file_is_unchanged(tmp_path):
     with pytest.raises(FileNotFoundError) as caught, atomic_file(tmp_path / "file.txt"):
         (tmp_path / "other.txt").read_text()
     assert caught.value.filename == str(tmp_path / "other.txt")
     assert "nothing was written" not in str(caught.value)
 
 
-def test_a_digest_is_had_where_the_cache_of_digests_cannot_be_written(tmp_path):
+def test_digests_work_without_a_writable_cache(tmp_path):
     file = tmp_path / "file"
     file.write_text("1")
     (tmp_path / CACHE).parent.touch()  # a file where the folder should be
     assert DigestCache(tmp_path).digest(file) == file_digest(file)
 
 
-def test_digests_tell_values_apart(tmp_path):
+def test_different_values_have_different_digests(tmp_path):
     array = np.arange(6, dtype=np.float32)
     assert array_digest(array) == array_digest(array.copy())
     assert array_digest(array) != array_digest(array.reshape(2, 3))
@@ -143,8 +143,8 @@ def f(x):
 
 
 @pytest.fixture
-def house(tmp_path):
-    """A script that imports a library of three modules, one of which nobody needs."""
+def project(tmp_path):
+    """A script and a library of three modules, one of which is not imported."""
     library = tmp_path / "segcert"
     library.mkdir()
     (library / "__init__.py").write_text("")
@@ -174,16 +174,16 @@ def house(tmp_path):
         ("segcert/used.py", "a value", "another value", True),
     ],
 )
-def test_code_digest_sees_what_runs_and_nothing_else(house, file, old, new, counts):
-    before = code_digest(house / "stage.py")
-    path = house / file
+def test_the_code_digest_covers_exactly_the_code_that_runs(project, file, old, new, counts):
+    before = code_digest(project / "stage.py")
+    path = project / file
     path.write_text(path.read_text().replace(old, new))
     os.utime(path, ns=(1, path.stat().st_mtime_ns + 1))
-    assert (code_digest(house / "stage.py") != before) == counts
+    assert (code_digest(project / "stage.py") != before) == counts
 
 
-def test_a_file_of_the_same_size_and_time_but_other_code_has_another_digest(house):
-    path = house / "stage.py"
+def test_the_code_digest_does_not_depend_on_size_and_time(project):
+    path = project / "stage.py"
     before, status = code_digest(path), path.stat()
     text = path.read_text()
     assert "import" in text
@@ -194,16 +194,16 @@ def test_a_file_of_the_same_size_and_time_but_other_code_has_another_digest(hous
     assert len({before, changed, code_digest(path)}) == 3
 
 
-def test_code_that_cannot_be_parsed_is_named(house):
-    (house / "stage.py").write_text("def half(:\n")
+def test_a_syntax_error_names_the_file(project):
+    (project / "stage.py").write_text("def half(:\n")
     with pytest.raises(SyntaxError) as caught:
-        code_digest(house / "stage.py")
-    assert caught.value.filename == str(house / "stage.py")
+        code_digest(project / "stage.py")
+    assert caught.value.filename == str(project / "stage.py")
 
 
-def test_code_digest_follows_imports_inside_functions(house):
-    (house / "stage.py").write_text("def f():\n    import segcert.dead\n")
-    assert "segcert/dead.py" in import_closure(house / "stage.py")
+def test_imports_inside_functions_count(project):
+    (project / "stage.py").write_text("def f():\n    import segcert.dead\n")
+    assert "segcert/dead.py" in import_closure(project / "stage.py")
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_code_digest_follows_imports_inside_functions(house):
         ("fetch", "segcert/data/download.py", "segcert/data/prepare.py"),
     ],
 )
-def test_closures_of_the_real_scripts(scripts, rule, inside, outside):
+def test_import_closures_of_the_real_scripts(scripts, rule, inside, outside):
     closure = import_closure(scripts / f"{rule}.py")
     assert inside in closure
     assert outside not in closure
@@ -229,7 +229,7 @@ def test_closures_of_the_real_scripts(scripts, rule, inside, outside):
     assert not SILENT & set(closure)
 
 
-def test_a_module_that_is_loaded_by_name_counts_with_all_that_it_imports(scripts):
+def test_a_module_loaded_by_name_counts_with_its_imports(scripts):
     closure = import_closure(scripts / "prepare_release.py", scripts / "segcert/data/sets/jsrt.py")
     assert {"segcert/data/sets/jsrt.py", "segcert/data/release.py"} <= set(closure)
     assert "segcert/data/sets/isic2018.py" not in closure
@@ -238,21 +238,21 @@ def test_a_module_that_is_loaded_by_name_counts_with_all_that_it_imports(scripts
     assert len(digests) == 2
 
 
-def test_the_code_of_a_job_is_short_and_holds_its_network_alone(scripts):
+def test_the_import_closure_of_a_job_is_small_and_has_only_its_own_network(scripts):
     closure = import_closure(scripts / "sample.py", scripts / "segcert/networks/deeplabv3plus.py")
     assert {"segcert/networks/deeplabv3plus.py", "segcert/networks/resnet.py"} <= set(closure)
     assert "segcert/networks/unet.py" not in closure
     assert len(import_closure(scripts / "sample.py")) <= 25
 
 
-def test_a_module_without_a_statement_is_no_code(house):
-    (house / "segcert/io").mkdir()
-    (house / "segcert/io/__init__.py").write_text('"""Files."""\n')
-    (house / "segcert/io/text.py").write_text("VALUE = 1\n")
-    (house / "stage.py").write_text("from segcert.io.text import VALUE\n")
-    assert sorted(import_closure(house / "stage.py")) == ["segcert/io/text.py", "stage.py"]
-    (house / "segcert/io/__init__.py").write_text("VALUE = 2\n")
-    assert "segcert/io/__init__.py" in import_closure(house / "stage.py")
+def test_a_module_without_statements_does_not_count(project):
+    (project / "segcert/io").mkdir()
+    (project / "segcert/io/__init__.py").write_text('"""Files."""\n')
+    (project / "segcert/io/text.py").write_text("VALUE = 1\n")
+    (project / "stage.py").write_text("from segcert.io.text import VALUE\n")
+    assert sorted(import_closure(project / "stage.py")) == ["segcert/io/text.py", "stage.py"]
+    (project / "segcert/io/__init__.py").write_text("VALUE = 2\n")
+    assert "segcert/io/__init__.py" in import_closure(project / "stage.py")
 
 
 def job(tmp_path, **changes):
@@ -263,7 +263,7 @@ def job(tmp_path, **changes):
 
 
 @pytest.mark.parametrize("seconds", [-86400, 365 * 86400], ids=["back", "forward"])
-def test_a_job_takes_as_long_as_it_takes_whatever_the_clock_says(tmp_path, monkeypatch, seconds):
+def test_durations_do_not_depend_on_the_system_clock(tmp_path, monkeypatch, seconds):
     with recorded(job(tmp_path)):
         (tmp_path / "out").write_text("2")
         clock = time.time
@@ -275,7 +275,7 @@ def test_a_job_takes_as_long_as_it_takes_whatever_the_clock_says(tmp_path, monke
     assert 0 <= (ended - started).total_seconds() <= lived + 1
 
 
-def test_a_full_disk_does_not_hide_why_a_job_failed(tmp_path, monkeypatch):
+def test_a_full_disk_does_not_hide_the_error_of_a_job(tmp_path, monkeypatch):
     def full(*_arguments):
         raise OSError(errno.ENOSPC, "No space left on device", "out.record.json")
 
@@ -284,7 +284,7 @@ def test_a_full_disk_does_not_hide_why_a_job_failed(tmp_path, monkeypatch):
         raise ValueError("what was wrong")
 
 
-def test_a_record_says_what_was_read_run_and_made(tmp_path):
+def test_a_record_contains_inputs_outputs_and_environment(tmp_path):
     with recorded(job(tmp_path)) as found:
         (tmp_path / "out").write_text("2")
         found["device"] = "cpu"
@@ -300,13 +300,13 @@ def test_a_record_says_what_was_read_run_and_made(tmp_path):
     json.dumps(record)
 
 
-def test_a_record_takes_the_place_of_others_and_leaves_those_of_other_shards_unread(tmp_path, monkeypatch):
+def test_a_record_replaces_older_ones_and_does_not_read_those_of_other_shards(tmp_path, monkeypatch):
     for sigmas in (["0.25", "0.5"], ["0.5"]):
         outputs = [tmp_path / f"seven_{sigma}" for sigma in sigmas]
         with recorded(job(tmp_path, wildcards={"shard": "seven"}, output=outputs)):
             for output in outputs:
                 output.write_text("2")
-    assert not record_path(tmp_path / "seven_0.25").exists(), "it speaks of what has another record"
+    assert not record_path(tmp_path / "seven_0.25").exists(), "its artifact has another record"
     record_path(tmp_path / "eight_0.5").write_text("of another shard")
     monkeypatch.setattr("segcert.provenance.recording.load_record", lambda path: pytest.fail(f"{path} was read"))
     with recorded(job(tmp_path, wildcards={"shard": "seven"}, output=outputs)):
@@ -314,7 +314,7 @@ def test_a_record_takes_the_place_of_others_and_leaves_those_of_other_shards_unr
     assert sorted(path.name[:9] for path in tmp_path.glob("*.record.json")) == ["eight_0.5", "seven_0.5"]
 
 
-def test_a_failed_job_says_why_in_one_line_and_leaves_no_record(tmp_path):
+def test_a_failed_job_gives_its_reason_in_one_line_and_writes_no_record(tmp_path):
     log = tmp_path / "log.txt"
     with pytest.raises(SystemExit, match="segcert: rule stage: too bad"), recorded(job(tmp_path, log=[log])):
         raise ValueError("too bad")
@@ -322,7 +322,7 @@ def test_a_failed_job_says_why_in_one_line_and_leaves_no_record(tmp_path):
     assert "Traceback" in log.read_text()
 
 
-def test_the_code_of_a_target_of_ones_own_counts_and_is_not_imported(tmp_path, monkeypatch):
+def test_user_supplied_code_counts_and_is_not_imported(tmp_path, monkeypatch):
     package = tmp_path / "our_networks"
     package.mkdir()
     (package / "__init__.py").write_text("raise RuntimeError('imported')\n")
@@ -337,7 +337,7 @@ def test_the_code_of_a_target_of_ones_own_counts_and_is_not_imported(tmp_path, m
     (tmp_path / "single.py").write_text("class Net: ...  # a comment\n")
     assert target_digest("single:Net") == digests[1]
     words = set()
-    for text in ("1", "2"):  # code of one's own may read its own errors
+    for text in ("1", "2"):  # user-supplied code may read its own errors
         (tmp_path / "single.py").write_text(
             f"try:\n    raise ValueError('{text}')\nexcept ValueError as error:\n    n = str(error)\n"
         )
@@ -347,8 +347,8 @@ def test_the_code_of_a_target_of_ones_own_counts_and_is_not_imported(tmp_path, m
         assert target_digest(installed_or_missing) is None
 
 
-def test_the_code_of_a_target_reaches_its_package_and_its_neighbours(tmp_path, monkeypatch):
-    """As imports do: from the folder that holds the package, with or without __init__.py."""
+def test_imports_of_user_supplied_code_count(tmp_path, monkeypatch):
+    """Imports start from the folder that contains the package, with or without __init__.py."""
     package = tmp_path / "our_package"
     package.mkdir()
     (package / "networks.py").write_text("from our_package.blocks import Block\nimport neighbour\n")
@@ -358,5 +358,5 @@ def test_the_code_of_a_target_reaches_its_package_and_its_neighbours(tmp_path, m
         for imported in (package / "blocks.py", tmp_path / "neighbour.py"):
             imported.write_text(f"class Block: ...\n{change}")
             digests.add(target_digest("our_package.networks:Net"))
-    assert len(digests) == 4, "the neighbour appears, then each of the two changes"
+    assert len(digests) == 4, "the new neighbour and both changes count"
     assert None not in digests

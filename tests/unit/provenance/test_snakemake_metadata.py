@@ -1,4 +1,4 @@
-"""Snakemake's records travel with the artifacts, and are taken up where they fit."""
+"""Packing Snakemake's records with the artifacts, and restoring those that match."""
 
 import json
 import shutil
@@ -18,13 +18,13 @@ from segcert.provenance.snakemake_metadata import (
 MODEL, VOTES = "models/a/model.safetensors", "results/run/votes.npz"
 
 
-def known(root, artifact, kind=METADATA):
-    """Where Snakemake keeps its record of an artifact."""
+def record_of(root, artifact, kind=METADATA):
+    """Return the path of Snakemake's record of an artifact."""
     return root / kind / urlsafe_b64encode(artifact.encode()).decode()
 
 
 def make(root, artifact, content, record):
-    for path, text in ((root / artifact, content), (known(root, artifact), record)):
+    for path, text in ((root / artifact, content), (record_of(root, artifact), record)):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
 
@@ -36,14 +36,14 @@ def packed(tmp_path):
     make(root, VOTES, "votes", "their votes")
     make(root, "results.dvc", "an older pointer", "of an older run")
     (root / f"{MODEL}.record.json").write_text("{}")
-    known(root, "gone.npz").write_text("of a file that is gone")
+    record_of(root, "gone.npz").write_text("of a file that is gone")
     pack_metadata(root)
     return root
 
 
 @pytest.fixture
 def pull(packed, tmp_path):
-    """A checkout that has pulled the trail and the artifacts that are named, over what is there."""
+    """Return a function that pulls the pack and some artifacts into a checkout, over existing files."""
 
     def pull(*artifacts):
         root = tmp_path / "ours"
@@ -56,25 +56,25 @@ def pull(packed, tmp_path):
     return pull
 
 
-def test_only_what_is_there_and_has_its_final_record_is_packed(packed):
+def test_only_existing_artifacts_with_a_final_record_are_packed(packed):
     assert set(json.loads((packed / CONTENTS).read_text())) == {MODEL, VOTES}
-    assert restore_metadata(packed) == [], "who packed it has it"
+    assert restore_metadata(packed) == [], "the checkout that packed the records has them"
 
 
-def test_records_of_what_was_pulled_are_taken_once(pull):
+def test_records_of_pulled_artifacts_are_restored_once(pull):
     root = pull(MODEL, VOTES)
-    known(root, VOTES, INCOMPLETE).parent.mkdir(parents=True)
-    known(root, VOTES, INCOMPLETE).touch()
+    record_of(root, VOTES, INCOMPLETE).parent.mkdir(parents=True)
+    record_of(root, VOTES, INCOMPLETE).touch()
     assert restore_metadata(root) == [MODEL, VOTES]
-    assert known(root, MODEL).read_text() == "their model"
+    assert record_of(root, MODEL).read_text() == "their model"
     assert (root / f"{MODEL}.record.json").exists()
-    assert not known(root, VOTES, INCOMPLETE).exists(), "a job that was killed here once had left it half made"
-    known(root, MODEL).write_text("made again here")
+    assert not record_of(root, VOTES, INCOMPLETE).exists(), "the mark of a killed job is removed"
+    record_of(root, MODEL).write_text("made again here")
     assert restore_metadata(root) == []
-    assert known(root, MODEL).read_text() == "made again here"
+    assert record_of(root, MODEL).read_text() == "made again here"
 
 
-def test_what_is_pulled_later_is_taken_later(pull):
+def test_records_of_artifacts_pulled_later_are_restored_later(pull):
     assert restore_metadata(pull(VOTES)) == [VOTES]
     root = pull(MODEL)
     assert not (root / f"{MODEL}.record.json").exists()
@@ -82,20 +82,20 @@ def test_what_is_pulled_later_is_taken_later(pull):
     assert (root / f"{MODEL}.record.json").exists()
 
 
-def test_an_own_record_stays_beside_an_own_artifact_and_goes_with_a_pulled_one(pull, tmp_path):
+def test_a_local_record_stays_with_a_local_artifact_and_is_replaced_for_a_pulled_one(pull, tmp_path):
     make(tmp_path / "ours", MODEL, "own weights", "own model")
     make(tmp_path / "ours", VOTES, "own votes", "own votes")
     root = pull()
     assert restore_metadata(root) == []
-    assert known(root, MODEL).read_text() == "own model"
+    assert record_of(root, MODEL).read_text() == "own model"
     make(root, VOTES, "votes", "own votes, drawn again")
     pull(MODEL)
     assert restore_metadata(root) == [MODEL]
-    assert known(root, MODEL).read_text() == "their model"
-    assert known(root, VOTES).read_text() == "own votes, drawn again"
+    assert record_of(root, MODEL).read_text() == "their model"
+    assert record_of(root, VOTES).read_text() == "own votes, drawn again"
 
 
-def test_pointers_are_touched_unless_they_point_at_something_else(pull):
+def test_pointers_are_touched_unless_their_files_changed(pull):
     root = pull(MODEL, VOTES)
     (root / MODEL).write_text("other weights")
     for pointer in ("models.dvc", "results.dvc"):
@@ -104,12 +104,12 @@ def test_pointers_are_touched_unless_they_point_at_something_else(pull):
     assert restore_metadata(root) == [VOTES]
     assert (root / "models.dvc").stat().st_mtime_ns == before
     assert (root / "results.dvc").stat().st_mtime_ns > before
-    assert known(root, MODEL).read_text() == "their model", "it says what should be there"
+    assert record_of(root, MODEL).read_text() == "their model", "it says what the artifact should be"
 
 
-def test_a_changed_trail_is_not_taken(pull, caplog):
+def test_a_damaged_pack_is_not_restored(pull, caplog):
     root = pull(MODEL, VOTES)
-    (root / PACKED_METADATA / "snakemake" / known(root, MODEL).name).write_text("changed")
+    (root / PACKED_METADATA / "snakemake" / record_of(root, MODEL).name).write_text("changed")
     assert restore_metadata(root) == [VOTES]
     (root / CONTENTS).write_text("no JSON")
     assert restore_metadata(root) == []

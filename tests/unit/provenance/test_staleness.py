@@ -1,4 +1,4 @@
-"""What killed writers and jumping clocks leave, and what a plan makes of it."""
+"""Temporary files of killed writers, and file times after the clock jumped."""
 
 import json
 import os
@@ -17,7 +17,7 @@ class KilledError(Exception):
 
 
 def killed(writer, monkeypatch):
-    """A file or folder that a writer of ours left because it was killed."""
+    """Return a temporary file or folder that a killed writer left."""
     with monkeypatch.context() as patch, pytest.raises(KilledError), writer as path:
         patch.setattr("pathlib.Path.unlink", lambda *_, **__: None)
         patch.setattr("shutil.rmtree", lambda *_, **__: None)
@@ -26,7 +26,7 @@ def killed(writer, monkeypatch):
     return path
 
 
-def test_only_what_no_writer_has_touched_for_a_day_is_swept(tmp_path, monkeypatch):
+def test_only_temporary_files_untouched_for_a_day_are_deleted(tmp_path, monkeypatch):
     votes = tmp_path / "results/votes.npz"
     with atomic_file(votes) as path:
         path.write_text("whole")
@@ -48,8 +48,8 @@ def test_only_what_no_writer_has_touched_for_a_day_is_swept(tmp_path, monkeypatc
     assert delete_temporary_files(tmp_path) == []
 
 
-def test_what_was_made_in_the_future_is_made_now(tmp_path):
-    """Snakemake refuses the output of a job that is older than what the job read."""
+def test_files_from_the_future_get_the_present_time(tmp_path):
+    """Snakemake refuses an output that is older than an input of its job."""
     early, late, pointer, other = (tmp_path / name for name in ("data/a", "data/b", "data.dvc", "data/other"))
     early.parent.mkdir()
     for path in (early, late, pointer, other):
@@ -67,9 +67,9 @@ def test_what_was_made_in_the_future_is_made_now(tmp_path):
         os.utime(path, (when, when))
     changes = find_changes(tmp_path, DigestCache(tmp_path), {})
     assert changes.artifacts == []
-    assert late.stat().st_mtime == pytest.approx(now + DAY), "to look changes nothing"
+    assert late.stat().st_mtime == pytest.approx(now + DAY), "finding changes writes nothing"
     set_times(changes.times, tmp_path)
     assert early.stat().st_mtime == pytest.approx(now - 100)
     for path in (late, pointer):
         assert now <= path.stat().st_mtime <= time.time()
-    assert other.stat().st_mtime == pytest.approx(now + DAY), "no job made it"
+    assert other.stat().st_mtime == pytest.approx(now + DAY), "no job made this file"

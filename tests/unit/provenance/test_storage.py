@@ -1,4 +1,4 @@
-"""What travels with the files of a run in a bucket; Snakemake's records of one."""
+"""Runs in a bucket: sidecar files, and Snakemake's records."""
 
 import json
 import tarfile
@@ -32,7 +32,7 @@ def write(path, text):
     return file_digest(path)
 
 
-def test_a_folder_of_copies_leads_here_and_nowhere_else(here):
+def test_the_folder_of_copies_must_lead_to_the_working_directory(here):
     lead_here(".snakemake/storage/s3/bucket/path")
     lead_here(".snakemake/storage/s3/bucket/path")
     (here / "data").mkdir()
@@ -51,7 +51,7 @@ def packed(here):
     return holds
 
 
-def test_packed_files_come_back_and_the_same_files_give_the_same_bytes(here, packed):
+def test_packed_files_are_restored_and_packing_is_reproducible(here, packed):
     unpack_extra_outputs("held.tar", packed, DigestCache())
     assert {name: file_digest(name) for name in packed} == packed
     pack_files("again.tar", {name: name for name in reversed(packed)})
@@ -59,7 +59,7 @@ def test_packed_files_come_back_and_the_same_files_give_the_same_bytes(here, pac
 
 
 @pytest.mark.parametrize("at", [5, 512], ids=["header", "content"])
-def test_a_damaged_archive_is_refused_and_removed(here, packed, at):
+def test_a_damaged_tar_file_is_refused_and_deleted(here, packed, at):
     content = bytearray((here / "held.tar").read_bytes())
     content[at] ^= 1
     (here / "held.tar").write_bytes(content)
@@ -68,7 +68,7 @@ def test_a_damaged_archive_is_refused_and_removed(here, packed, at):
     assert not (here / "held.tar").exists()
 
 
-def test_an_archive_writes_only_what_the_record_names(here, packed):
+def test_a_tar_file_writes_only_files_in_the_record(here, packed):
     with tarfile.open("evil.tar", "w") as archive:
         archive.add("held.tar", "../outside")
         archive.add("held.tar", "data/more.png")
@@ -79,11 +79,11 @@ def test_an_archive_writes_only_what_the_record_names(here, packed):
 
 
 @pytest.mark.parametrize("name", ["data.dvc", f"{BUCKET}/results/{'x' * 400}/ä.npz"])
-def test_names_of_snakemake_records_are_those_of_snakemake(name):
+def test_paths_of_snakemake_records(name):
     assert artifact_name(metadata_path(name)) == name
 
 
-def test_the_newer_record_of_snakemake_counts(here):
+def test_the_newer_record_of_snakemake_wins(here):
     for ended, name in ((5, "old"), (5, "new"), (5, "same")):
         write(here / METADATA / metadata_path(f"{BUCKET}/{name}"), json.dumps({"endtime": ended, "of": "there"}))
     write(here / METADATA / metadata_path("local"), json.dumps({"endtime": 9}))
@@ -92,11 +92,11 @@ def test_the_newer_record_of_snakemake_counts(here):
     write(here / METADATA / metadata_path(f"{BUCKET}/old"), json.dumps({"endtime": 6, "of": "here"}))
     (here / METADATA / metadata_path("local")).unlink()
     newer = newer_records("records.tar", BUCKET)
-    assert list(newer) == [f"{BUCKET}/new"], "the own record of the other is newer, and one is not of the bucket"
+    assert list(newer) == [f"{BUCKET}/new"], "the local record of `old` is newer, and `local` is not in the bucket"
     assert json.loads(newer[f"{BUCKET}/new"])["of"] == "there"
 
 
-def test_a_record_without_the_bucket_is_that_of_a_run_without_one():
+def test_a_record_without_the_bucket_is_a_record_of_a_local_run():
     copies = ".snakemake/storage/s3/bucket/path"
     record = {
         "input": [f"{BUCKET}/a", f"{BUCKET}/a.record.json"],

@@ -47,11 +47,13 @@ def _redecide(evidence: Evidence, job: Job, name: str) -> Findings:
     written_labels = f"{name}{ARRAYS['labels']}"
     dataset = PreparedDataset(root / index_path(job))
     about = {key: job.record["wildcards"][key] for key in WILDCARDS}
-    tables = {kind: f"{name}{suffix}" for kind, suffix in CERTIFIED_TABLES.items() if kind != "budget"}  # a forecast
+    tables = {
+        kind: f"{name}{suffix}" for kind, suffix in CERTIFIED_TABLES.items() if kind != "budget"
+    }  # the budget is a forecast
     written = {kind: _rows_by_image(root / path) for kind, path in tables.items()}
     maps = load_radii(root / f"{name}{ARRAYS['maps']}")
     taus = tau_grid(params["settings"]["tau"])
-    asked = {name: params[name] for name in ("settings", "measurements", "thresholds")}
+    settings = {name: params[name] for name in ("settings", "measurements", "thresholds")}
     predicted = next(path for path in job.inputs if "/predictions/" in path)
     with StoredArrays(root / written_labels) as labels, StoredArrays(root / predicted) as predictions:
         without_votes = {image for names in (labels, maps.levels, *written.values()) for image in names}
@@ -64,7 +66,7 @@ def _redecide(evidence: Evidence, job: Job, name: str) -> Findings:
                 without_votes.discard(image)
                 missing.discard(image)
                 yield _compare_origin(path, image, votes, expected)
-                decided = decide(dataset, image, votes, predictions[image], about, **asked)
+                decided = decide(dataset, image, votes, predictions[image], about, **settings)
                 if image not in labels or not np.array_equal(decided.certificate.labels, labels[image]):
                     yield Finding(written_labels, f"the votes of {image} give other labels than the file contains")
                     continue

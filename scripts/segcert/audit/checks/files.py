@@ -7,7 +7,7 @@ from segcert.data.dataset import digests_of, read_index
 from segcert.data.errors import DataError
 from segcert.provenance.lineage import Job, Lineage
 from segcert.provenance.records import SUFFIX
-from segcert.provenance.snakemake_metadata import known_artifacts
+from segcert.provenance.snakemake_metadata import job_artifacts
 
 
 def check_files(evidence: Evidence) -> Findings:
@@ -33,7 +33,7 @@ def check_links(evidence: Evidence) -> Findings:
     page = f"reports/{lineage.run}/index.html"
     if not lineage.files and page not in lineage.makers and (evidence.root / page).exists():
         yield Finding(page, "no run record says what made it; delete it and run snakemake again")
-    made_by_jobs = known_artifacts(evidence.root)  # these need a run record
+    made_by_jobs = job_artifacts(evidence.root)  # these need a run record
     for job in lineage.jobs:
         for path, sha256 in job.inputs.items():
             yield _link(evidence, made_by_jobs, job, path, sha256)
