@@ -39,7 +39,7 @@ from segcert.networks.runtime import set_up_torch
 from segcert.results.bootstrap import mean_interval
 from segcert.smoothing.sampler import SmoothedSegmenter
 from segcert.training.augment import augment
-from segcert.training.schedule import batch_of, stream
+from segcert.training.schedule import batch_indices, stream
 
 ROOT = Path(__file__).parents[1]
 STEPS, BATCH, RATE, CONSISTENCY = 400, 8, 5e-4, 2.0
@@ -77,7 +77,7 @@ def tune(pairing: Pairing, data: PreparedDataset, trained: list[nn.Module], cons
     criterion = DiceCELoss(softmax=True, include_background=False)
     for step in range(1, STEPS + 1):
         generator = stream(0, step, 0)
-        index = batch_of(step, len(x), BATCH, 0)
+        index = batch_indices(step, len(x), BATCH, 0)
         clean, truth = augment(x[index], y[index], augmentation, generator)
         sigma = config.sigmas[step % len(config.sigmas)] / config.pool
         copies = 2 if consistency else 1

@@ -1,8 +1,8 @@
-from segcert.networks.pretrained import import_given
+from segcert.networks.pretrained import import_pretrained
 from segcert.provenance.recording import recorded
 
 with recorded(snakemake):
-    import_given(
+    import_pretrained(
         snakemake.input[0],
         snakemake.params.folder,
         **snakemake.params.network,

@@ -1,6 +1,6 @@
 """segcert: certified robustness for medical image segmentation.
 
-The public names are handed on lazily (PEP 562), so that importing one part does not load the others.
+Public names are imported lazily (PEP 562), so importing one part does not load the others.
 """
 
 import importlib

@@ -1,4 +1,7 @@
-"""What a clinician reads off a mask: functions of one label map, in pixels or, where the pixel size is known, in mm."""
+"""Measurements that a clinician takes from a mask, such as area and diameter.
+
+Each is a function of one label map. Units are mm where the pixel size is known, and pixels elsewhere.
+"""
 
 import dataclasses
 import functools
@@ -22,7 +25,7 @@ DECISION = re.compile(r"([\w.]+) *> *(-?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)(?:[eE][+-
 
 
 class MeasurementError(ValueError):
-    """A measurement that is not known, cannot be imported, or does not fit the classes."""
+    """A measurement that does not exist, cannot be imported, or does not fit the classes."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,14 +35,15 @@ class Measurement:
     Attributes
     ----------
     name
-        What tables call it: "area_lungs", "diameter_lesion", "cardiothoracic_ratio", "function".
+        Name in tables: "area_lungs", "diameter_lesion", "cardiothoracic_ratio". A user-supplied measurement has the
+        name of its function.
     unit
-        "pixels", "mm2", "mm", or "" for a plain number.
+        "pixels", "mm2", "mm", or "" for a plain number and for a user-supplied measurement.
     function
-        From labels (H, W) uint8 to a float. NaN means that it is not defined for this label map; a certified
-        interval then counts the draw on whichever side is worse.
+        Callable from labels (H, W) uint8 to a float. NaN means that the measurement is undefined for this label map.
+        A certified interval then counts the draw on whichever side is worse.
     digest
-        SHA-256 of what computes it, so that stored values are those of this very function.
+        SHA-256 of the code that computes it. Stored values are used only if it is unchanged.
     """
 
     name: str
@@ -51,22 +55,52 @@ class Measurement:
 def measurements_of(
     specifications: Sequence[str], classes: Sequence[str], pixel_size: PixelSize | None = None
 ) -> tuple[Measurement, ...]:
-    """The measurements that some specifications ask for.
+    """Return the measurements named by `specifications`, the values of the key `measurements` in a configuration.
 
     Parameters
     ----------
     specifications
-        "area" and "diameter" (of each class but the background), "cardiothoracic_ratio" (needs classes named lungs
-        and heart), and "package.module:function": any importable function(labels, pixel_size) -> float.
+        "area" and "diameter" (one measurement per class, without the background), "cardiothoracic_ratio" (needs classes
+        named lungs and heart), and "package.module:function" for your own function (see Notes).
     classes
         Names of the class ids 0, 1, ...; class 0 is the background.
     pixel_size
-        Height and width of a pixel in mm, if they are known.
+        Height and width of a pixel in mm, or None if they are unknown.
+
+    Returns
+    -------
+    tuple of Measurement
+        In the order of `specifications`.
 
     Raises
     ------
     MeasurementError
-        For one that is not known, cannot be imported, or does not fit the classes.
+        For a measurement that does not exist, cannot be imported, or does not fit the classes.
+
+    Notes
+    -----
+    Your own function has the signature ``function(labels, pixel_size) -> float``, with both arguments passed by
+    position:
+
+    - `labels` is the label map of one draw: a numpy array (H, W) of uint8 class ids, 0 for the background. Do not
+      change it.
+    - `pixel_size` is (height, width) of a pixel in mm as floats, or None if it is unknown.
+    - The result is one number, which is converted to float. Return NaN where the measurement is undefined, for example
+      because the structure is absent.
+
+    The function is called once per draw, n0 + n times for an image. It must depend on its arguments alone, because its
+    values are stored. Its module must be importable, for example from a folder on PYTHONPATH. Tables show the
+    measurement under the name of the function, without a unit. The values are computed again when the source file of
+    the function or the pixel size changes; this needs new draws unless the label maps of the draws were kept.
+
+    Examples
+    --------
+    In `my_measurements.py`, the share of the image that is not background:
+
+    >>> def foreground_share(labels, pixel_size):
+    ...     return (labels > 0).mean()
+
+    In the configuration, `measurements: [area, "my_measurements:foreground_share"]`.
     """
     return tuple(
         measurement for name in specifications for measurement in _measurements_of(name, tuple(classes), pixel_size)
@@ -74,7 +108,7 @@ def measurements_of(
 
 
 def applicable(specifications: Sequence[str], classes: Sequence[str]) -> list[str]:
-    """Those of the specifications that fit the classes of a data set."""
+    """Return the specifications that fit the classes of a data set."""
     heart = {"lungs", "heart"} <= set(classes)
     return [name for name in specifications if name != "cardiothoracic_ratio" or heart]
 
@@ -82,9 +116,9 @@ def applicable(specifications: Sequence[str], classes: Sequence[str]) -> list[st
 def check_measurements(
     specifications: Sequence[str], decisions: Sequence[str], classes: Sequence[Sequence[str]]
 ) -> None:
-    """Raise MeasurementError for a measurement that is not known, or a decision on what is not measured.
+    """Raise MeasurementError for a measurement that does not exist, or a decision on something that is not measured.
 
-    `classes` are those of each data set. What does not fit a data set is left out there (`applicable`).
+    `classes` are the classes of each data set. A data set skips the measurements that do not fit it (`applicable`).
     """
     names = set(specifications) & {"cardiothoracic_ratio"}
     for of_dataset in classes:
@@ -99,27 +133,28 @@ def check_measurements(
 
 
 def parse_decision(text: str) -> tuple[str, float]:
-    """Name and threshold of a decision such as "cardiothoracic_ratio > 0.5". Raises MeasurementError."""
+    """Return name and threshold of a decision such as "cardiothoracic_ratio > 0.5". Raises MeasurementError."""
     match = DECISION.fullmatch(text.strip())
     if not match:
         raise MeasurementError(
-            f'`decisions`: found {text!r}; expected a measurement, > and a number: "cardiothoracic_ratio > 0.5"'
+            f'`decisions`: found {text!r}; expected a measurement, > and a number. Write "cardiothoracic_ratio > 0.5"'
         )
     return match[1], float(match[2])
 
 
 def area(labels: Labels, class_id: int, pixel_size: PixelSize | None = None) -> float:
-    """Area of a class: pixels, or mm2."""
+    """Area of a class in mm2, or in pixels without a pixel size."""
     height, width = pixel_size or (1.0, 1.0)
     return float(np.count_nonzero(labels == class_id)) * height * width
 
 
 def diameter(labels: Labels, class_id: int, pixel_size: PixelSize | None = None) -> float:
-    """Largest diameter of the largest 8-connected piece of a class: pixels, or mm; 0 where there is none.
+    """Diameter of the largest 8-connected component of a class in mm, or in pixels without a pixel size.
 
-    It is the longest distance between two corners of its pixels, so one pixel has the diameter sqrt(2).
+    The diameter is the longest distance between two corners of its pixels, so one pixel has the diameter sqrt(2). It is
+    0 if the class is absent.
     """
-    from scipy import ndimage  # here, for most runs measure no diameter
+    from scipy import ndimage  # here, because most runs do not measure a diameter
     from scipy.spatial import ConvexHull
     from scipy.spatial.distance import pdist
 
@@ -133,9 +168,9 @@ def diameter(labels: Labels, class_id: int, pixel_size: PixelSize | None = None)
 
 
 def cardiothoracic_ratio(labels: Labels, lungs: int, heart: int) -> float:
-    """Width of the heart over the width of the lungs, from the leftmost to the rightmost pixel of each.
+    """Width of the heart divided by the width of the lungs, each from its leftmost to its rightmost pixel.
 
-    0 without a heart, NaN without lungs.
+    0 if there is no heart, NaN if there are no lungs.
     """
     return _width(labels == heart) / _width(labels == lungs) if (labels == lungs).any() else math.nan
 
@@ -157,7 +192,7 @@ def _measurements_of(name: str, classes: tuple[str, ...], pixel_size: PixelSize 
         if not {"lungs", "heart"} <= set(classes):
             raise MeasurementError(
                 f"`measurements`: cardiothoracic_ratio needs the classes lungs and heart; found {', '.join(classes)}. "
-                "Take it out of `measurements`"
+                "Remove it from `measurements`"
             )
         return [_built_in(name, "", cardiothoracic_ratio, classes.index("lungs"), classes.index("heart"))]
     if ":" in name:
@@ -179,11 +214,11 @@ def _imported(specification: str, pixel_size: PixelSize | None) -> Measurement:
         function = functools.reduce(getattr, attribute.split("."), module)
     except (ImportError, AttributeError, ValueError) as error:
         raise MeasurementError(
-            f"`measurements`: {specification} cannot be imported ({error}); expected package.module:function, with the "
-            "module on PYTHONPATH"
+            f"`measurements`: {specification} cannot be imported ({error}); expected package.module:function. Add the "
+            "folder of the module to PYTHONPATH"
         ) from error
     if not callable(function):
-        raise MeasurementError(f"`measurements`: {specification} is no function; found {type(function).__name__}")
+        raise MeasurementError(f"`measurements`: {specification} is a {type(function).__name__}; expected a function")
     file = getattr(module, "__file__", None)
     source = Path(file).read_text(errors="replace") if file else ""
     return Measurement(

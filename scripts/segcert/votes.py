@@ -1,10 +1,9 @@
-"""Label maps of single draws, packed: ceil(log2(num_classes)) bits per pixel.
+"""Votes: the counts that sampling writes and certification reads. Needs numpy only.
 
-The counts: what sampling writes and certification reads. Numpy only.
-
-Votes are sufficient statistics: for each pixel and class, in how many draws the model chose the class. They are
-integers; alpha, tau and every metric are decided from them later, without touching a network. What is read off the
-label map of each draw (areas, overlaps with the ground truth, measurements, the map itself) stands beside them.
+Votes are sufficient statistics: the number of draws in which the model chose each class at each pixel. They are
+integers. Everything that depends on alpha and tau, and every metric, is computed from them later, without a network.
+The observables of each draw (areas, overlaps with the ground truth, measurements, the label map) are stored with them.
+A stored label map takes ceil(log2(num_classes)) bits per pixel.
 """
 
 import dataclasses
@@ -25,19 +24,19 @@ Bytes = npt.NDArray[np.uint8]
 
 
 def bits_per_pixel(num_classes: int) -> int:
-    """Bits that a class id takes."""
+    """Number of bits in a class id."""
     return max(1, (num_classes - 1).bit_length())
 
 
 def pack_labels(labels: Bytes, num_classes: int) -> Bytes:
-    """Label maps (draws, H, W) of ids below num_classes to (draws, bits, ceil(H W / 8)), one plane a bit."""
+    """Pack label maps (draws, H, W) of ids below num_classes into (draws, bits, ceil(H W / 8)), one plane per bit."""
     flat = labels.reshape(len(labels), 1, labels[0].size)
     planes = (flat >> np.arange(bits_per_pixel(num_classes), dtype=np.uint8)[:, None]) & 1
     return np.packbits(planes, axis=2)
 
 
 def unpack_labels(packed: Bytes, shape: tuple[int, int]) -> Bytes:
-    """Undo `pack_labels`: (draws, bits, bytes) to label maps (draws, H, W)."""
+    """Invert `pack_labels`: unpack (draws, bits, bytes) into label maps (draws, H, W)."""
     planes = np.unpackbits(packed, axis=2, count=shape[0] * shape[1])
     weights = np.uint8(1) << np.arange(packed.shape[1], dtype=np.uint8)
     labels: Bytes = (planes * weights[:, None]).sum(axis=1, dtype=np.uint8)
@@ -51,7 +50,7 @@ PER_DRAW = ("areas", "overlaps", "draws")
 
 
 class VotesError(ValueError):
-    """Votes that contradict themselves, or a file that holds none."""
+    """Votes that contradict themselves, or a file that is not a votes file."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,24 +60,24 @@ class Votes:
     Attributes
     ----------
     selection
-        (num_classes, H, W) unsigned integers: in how many of the n0 selection draws each pixel had each class.
+        (num_classes, H, W) unsigned integers: the number of the n0 selection draws in which each pixel had each class.
     estimation
-        (num_classes, H, W) unsigned integers: the same for the n estimation draws, which are independent.
+        (num_classes, H, W) unsigned integers: the same for the n estimation draws, which are independent of them.
     sigma
         Standard deviation of the noise, in units of pixels in [0, 1].
     areas
-        (n0 + n, num_classes) pixels of each class in each draw, selection draws first; empty if not kept.
+        (n0 + n, num_classes) number of pixels of each class in each draw, selection draws first; empty if not kept.
     overlaps
-        (n0 + n, num_classes) pixels of each class in each draw that have the same class in the ground truth; empty if
-        no ground truth was given.
+        (n0 + n, num_classes) number of pixels in each draw that have each class both in the draw and in the ground
+        truth; empty if no ground truth was given.
     truth_areas
-        (num_classes,) pixels of each class in the ground truth; empty if none was given.
+        (num_classes,) number of pixels of each class in the ground truth; empty if none was given.
     measurements
-        By name, one value per draw: (n0 + n,) float64, selection draws first.
+        Values by name, one per draw: (n0 + n,) float64, selection draws first.
     draws
-        The label map of each draw, packed (segcert.votes); empty if not kept.
+        The packed label map of each draw (see `pack_labels`); empty if not kept.
     origin
-        What the votes were drawn from (digests of image and networks, seed, batch size, ...), as plain JSON.
+        The source of the votes (digests of image and networks, seed, batch size, ...), as plain JSON.
     """
 
     selection: Counts
@@ -101,30 +100,36 @@ class Votes:
             totals = counts.sum(axis=0, dtype=np.int64)
             if totals.min() != totals.max():
                 raise VotesError(
-                    f"{name}: pixels have {totals.min()} to {totals.max()} votes; expected the same number at each"
+                    f"{name}: found {totals.min()} to {totals.max()} votes per pixel; expected the same number at each"
                 )
         if self.selection.shape != self.estimation.shape:
             raise VotesError(
-                f"selection has shape {self.selection.shape}, estimation {self.estimation.shape}; expected the same"
+                f"selection has shape {self.selection.shape}, estimation {self.estimation.shape}; expected equal shapes"
             )
         if not 0 < self.sigma < math.inf:
             raise VotesError(f"sigma: found {self.sigma}; expected a noise level above 0, in units of pixels in [0, 1]")
         draws, (classes, height, width) = self.n0 + self.n, self.selection.shape
-        shapes = {"areas": (draws, classes), "overlaps": (draws, classes), "truth_areas": (classes,)}
-        shapes["draws"] = (draws, bits_per_pixel(classes), -(-height * width // 8))
-        beside = [(name, getattr(self, name), shape) for name, shape in shapes.items()]
-        for name, values, shape in [*beside, *((name, each, (draws,)) for name, each in self.measurements.items())]:
-            if len(values) not in (0, self.n0 + self.n) and name != "truth_areas":
-                raise VotesError(f"{name}: found {len(values)} draws; expected {self.n0} + {self.n}, or none")
-            if values.size and values.shape != shape:
-                raise VotesError(f"{name}: found an array of shape {values.shape}; expected {shape}, or none")
-        for name, counts, part in (
-            ("selection", self.selection, slice(self.n0)),
-            ("estimation", self.estimation, slice(self.n0, None)),
-        ):
-            areas = self.areas[part].sum(axis=0, dtype=np.int64)
-            if len(self.areas) and not np.array_equal(areas, counts.sum(axis=(1, 2), dtype=np.int64)):
-                raise VotesError(f"areas: those of the {name} draws do not add up to the counts; draw the votes again")
+        self._check_shape("areas", self.areas, (draws, classes))
+        self._check_shape("overlaps", self.overlaps, (draws, classes))
+        self._check_shape("draws", self.draws, (draws, bits_per_pixel(classes), -(-height * width // 8)))
+        self._check_shape("truth_areas", self.truth_areas, (classes,))
+        for name, values in self.measurements.items():
+            self._check_shape(name, values, (draws,))
+        parts = (
+            ("selection", self.selection, self.areas[: self.n0]),
+            ("estimation", self.estimation, self.areas[self.n0 :]),
+        )
+        for name, counts, areas in parts:
+            expected = counts.sum(axis=(1, 2), dtype=np.int64)
+            if len(self.areas) and not np.array_equal(areas.sum(axis=0, dtype=np.int64), expected):
+                raise VotesError(f"areas: the sum over the {name} draws differs from the counts; draw the votes again")
+
+    def _check_shape(self, name: str, values: npt.NDArray[Any], shape: tuple[int, ...]) -> None:
+        """Raise VotesError if an optional array has another shape. An empty array means that it was not kept."""
+        if len(values) not in (0, self.n0 + self.n) and name != "truth_areas":
+            raise VotesError(f"{name}: found {len(values)} draws; expected {self.n0} + {self.n}, or none")
+        if values.size and values.shape != shape:
+            raise VotesError(f"{name}: found an array of shape {values.shape}; expected {shape}, or none")
 
     @property
     def n0(self) -> int:
@@ -138,41 +143,41 @@ class Votes:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over everything: all arrays, sigma and origin."""
+        """SHA-256 of all arrays, sigma and origin."""
         arrays = {name: array_digest(array) for name, array in self.arrays().items()}
         return value_digest([arrays, self.sigma, dict(self.origin)])
 
     @property
     def dice(self) -> npt.NDArray[np.float64]:
-        """(n0 + n, num_classes) Dice of each draw's label map with the ground truth; NaN where both lack the class.
+        """Dice of each draw's label map with the ground truth, (n0 + n, num_classes); NaN where both lack the class.
 
         Raises VotesError if no ground truth was given when the votes were drawn.
         """
         if not self.overlaps.size:
-            raise VotesError("overlaps: missing; sample with `truth` to have the Dice of each draw")
+            raise VotesError("overlaps: missing; sample with `truth` to get the Dice of each draw")
         sizes = self.areas.astype(np.float64) + self.truth_areas
         dice: npt.NDArray[np.float64] = np.full(sizes.shape, np.nan)
         np.divide(2.0 * self.overlaps, sizes, out=dice, where=sizes > 0)
         return dice
 
     def label_maps(self) -> npt.NDArray[np.uint8]:
-        """(n0 + n, H, W) the label map of each draw. Raises VotesError if they were not kept."""
+        """Return the label map of each draw, (n0 + n, H, W). Raises VotesError if they were not kept."""
         if not len(self.draws):
-            raise VotesError("draws: missing; sample with `keep_draws` to have the label map of each draw")
+            raise VotesError("draws: missing; sample with `keep_draws` to get the label map of each draw")
         return unpack_labels(self.draws, self.estimation.shape[1:])
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """All arrays by name, as they are stored."""
+        """Return all arrays by name, as they are stored."""
         names = ("selection", "estimation", *PER_DRAW, "truth_areas")
         measured = {f"measurement/{name}": values for name, values in self.measurements.items()}
         return {name: getattr(self, name) for name in names} | measured
 
     @classmethod
     def from_counts(cls, selection: npt.ArrayLike, estimation: npt.ArrayLike, sigma: float) -> Self:
-        """Votes drawn elsewhere: integer counts of shape (num_classes, H, W).
+        """Build votes from counts that were drawn elsewhere: integers of shape (num_classes, H, W).
 
-        The guarantee of a certificate holds if they come from independent draws of x + sigma * normal, those of
-        `selection` independent of those of `estimation`. Raises VotesError for anything but such counts.
+        The guarantee of a certificate holds if the counts come from independent draws of x + sigma * normal, and the
+        draws of `selection` are independent of those of `estimation`. Raises VotesError for anything but counts.
 
         Examples
         --------
@@ -183,21 +188,20 @@ class Votes:
         return cls(_as_counts("selection", selection), _as_counts("estimation", estimation), sigma)
 
     def save(self, path: str | Path) -> None:
-        """Write these votes to one `.npz` file (no pickle; the same votes give the same bytes)."""
+        """Write these votes to one `.npz` file without pickles. The same votes give the same bytes."""
         save_votes(path, {"image": self})
 
     @classmethod
-    def load(cls, path: str | Path) -> Self:
-        """Read a file that `save` wrote. Raises VotesError if it holds anything else."""
+    def load(cls, path: str | Path) -> "Votes":
+        """Read a file that `save` wrote. Raises VotesError for any other file."""
         votes = load_votes(path)
         if len(votes) != 1:
-            raise VotesError(f"{path}: holds the votes of {len(votes)} images; expected one (read it with load_votes)")
-        (only,) = votes.values()
-        return cls(**{field.name: getattr(only, field.name) for field in dataclasses.fields(only)})
+            raise VotesError(f"{path}: found the votes of {len(votes)} images; expected one. Read it with load_votes")
+        return next(iter(votes.values()))
 
 
 def save_votes(path: str | Path, votes: Mapping[str, Votes]) -> None:
-    """Write the votes of several images, by image name, to one `.npz` file."""
+    """Write the votes of several images, keyed by image name, to one `.npz` file."""
     images: dict[str, dict[str, Any]] = {}
     arrays: dict[str, npt.NDArray[Any]] = {}
     for image, vote in votes.items():
@@ -209,36 +213,36 @@ def save_votes(path: str | Path, votes: Mapping[str, Votes]) -> None:
 
 
 def load_votes(path: str | Path) -> dict[str, Votes]:
-    """Read a file that `save_votes` wrote. Raises VotesError if it is damaged or holds anything else."""
+    """Read a file that `save_votes` wrote. Raises VotesError for a damaged file and any other file."""
     return dict(iterate_votes(path))
 
 
 def iterate_votes(path: str | Path) -> Iterator[tuple[str, Votes]]:
-    """The votes of a file that `save_votes` wrote, image by image: no more than one is held. Raises VotesError."""
+    """Yield name and votes of each image in a votes file, with one image in memory at a time. Raises VotesError."""
     try:
         with StoredArrays(path) as arrays:
             for image, about in read_header(arrays).items():
                 votes = _read_votes(arrays, image, about)
                 if votes.digest != about["digest"]:
-                    raise ValueError(f"the votes of {image} differ from their digest")
+                    raise ValueError(f"the votes of {image} do not match their digest")
                 yield image, votes
     except (KeyError, TypeError, ValueError) as error:
-        raise VotesError(f"{path}: not a whole votes file ({error}); delete it and run snakemake again") from error
+        raise VotesError(f"{path}: not a complete votes file ({error}); delete it and run snakemake again") from error
 
 
 def read_header(arrays: StoredArrays) -> dict[str, dict[str, Any]]:
-    """What a file of votes says of each of its images: sigma, digest, measurements, origin.
+    """Read sigma, digest, names of measurements and origin of each image in a votes file.
 
-    Raises VotesError for a file of something else.
+    Raises VotesError for a file without votes.
     """
-    from segcert.io.json_models import fit  # here: certification needs numpy and scipy alone
+    from segcert.io.json_models import fit  # here, because certification needs numpy and scipy only
     from segcert.provenance.models import VotesHeader
 
     try:
         header = parse_json(str(arrays["header"]))
         fit(header, VotesHeader)
     except (ArraysError, KeyError, ValueError) as error:
-        raise VotesError(f"{arrays.path}: holds no votes ({error})") from error
+        raise VotesError(f"{arrays.path}: not a votes file ({error})") from error
     images: dict[str, dict[str, Any]] = header["images"]
     return images
 
@@ -256,12 +260,12 @@ def _read_votes(arrays: Mapping[str, npt.NDArray[Any]], image: str, about: Mappi
 
 
 def narrow(counts: npt.NDArray[np.integer[Any]], n: int) -> Counts:
-    """The counts in the smallest unsigned type that holds n (at least uint16)."""
+    """Return the counts in the smallest unsigned type that can represent n (at least uint16)."""
     return counts.astype(np.uint16 if n <= np.iinfo(np.uint16).max else np.uint32)
 
 
 def _as_counts(name: str, values: npt.ArrayLike) -> Counts:
     array = np.asarray(values)
     if array.dtype.kind not in "iu" or (array.size and array.min() < 0):
-        raise VotesError(f"{name}: found type {array.dtype}; expected counts, that is integers from 0 up")
+        raise VotesError(f"{name}: found type {array.dtype}; expected counts, which are integers from 0 up")
     return narrow(array, int(array.max(initial=0)))

@@ -1,4 +1,4 @@
-"""The default data, byte for byte: data.dvc in the repository is what a run writes."""
+"""The default data, byte for byte: a run writes the data of data.dvc in the repository."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from segcert.provenance.digests import file_digest
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_default_phantom_is_the_one_on_record(tmp_path):
+def test_the_default_phantom_has_the_recorded_bytes(tmp_path):
     config = Config()
     found = find_phantoms(config.phantom.model_dump(), config.image_size)
     prepare(DATASET, found, tmp_path / "phantom", Form(config.image_size))

@@ -79,7 +79,7 @@ def test_a_job_that_failed_leaves_its_record_beside_its_log(finished):
     failure = finished.path / "logs/tiny/predict/phantom/unet-clean.log.record.json"
     record = json.loads(failure.read_text())
     assert (record["rule"], record["exit"]) == ("predict", "failed")
-    assert "describes no segmenter" in record["error"]
+    assert "does not describe a segmenter" in record["error"]
     finished.dvc("checkout", "--force", "-q", "models.dvc")
     finished.snakemake(output)
     assert not failure.exists()

@@ -1,9 +1,9 @@
-"""How often do claims with nothing behind them seem to hold? Monte Carlo with fixed seeds.
+"""Rates of false claims: Monte Carlo with fixed seeds.
 
-The percentile bootstrap is approximate: with few images its 95% interval of a mean leaves out the truth more often than
-in one case of twenty. For a difference of exactly zero, either verdict (`holds`, `does not hold`) should come with
-probability 0.025. What is held to here, for 20 images and differences that are normal, heavy-tailed or skewed, are the
-rates that `claim_table` states.
+The percentile bootstrap is approximate: with few images, its 95% interval of a mean misses the truth in more than one
+case of twenty. For a difference of exactly zero, either verdict (`holds`, `does not hold`) should have the probability
+0.025. These tests check the rates stated in `claim_table`, for 20 images and differences that are normal, heavy-tailed
+or skewed.
 """
 
 import numpy as np
@@ -29,7 +29,7 @@ def rates(shift, draw, seed):
 
 
 @pytest.mark.parametrize("kind", DIFFERENCES)
-def test_nothing_seems_something_no_more_often_than_stated(kind):
+def test_false_claims_are_no_more_frequent_than_stated(kind):
     for seemed in rates(0.0, DIFFERENCES[kind], 1 + list(DIFFERENCES).index(kind)):
         assert seemed / RUNS > 0.01
         assert binomtest(seemed, RUNS).proportion_ci(0.95, "exact").low <= STATED[kind]

@@ -1,7 +1,7 @@
-"""Monte Carlo of the error rates under the worst nulls: p = tau, at alpha = 0.05.
+"""Error rates under the worst null hypotheses, p = tau, at alpha = 0.05: Monte Carlo.
 
-Seeds are fixed. A rate fails where the 95% interval around it (Clopper-Pearson) does not reach down to alpha: were it
-exactly alpha, one case in forty would.
+Seeds are fixed. A test fails if the 95% Clopper-Pearson interval of a rate lies above alpha. If the rate were exactly
+alpha, one case in forty would fail.
 """
 
 import numpy as np
@@ -21,7 +21,7 @@ NULLS = {"all": np.s_[:], "half": np.s_[: SIDE // 2], "tile": np.s_[:4, :4], "la
 
 
 def uniforms(rng, draws, dependence):
-    """Uniform numbers (draws, SIDE, SIDE), independent between draws, dependent between pixels as asked."""
+    """Draw uniform numbers (draws, SIDE, SIDE), independent between draws, with the given dependence between pixels."""
     if dependence == "perfect":
         return np.broadcast_to(rng.random((draws, 1, 1)), (draws, SIDE, SIDE))
     if dependence == "independent":
@@ -31,7 +31,7 @@ def uniforms(rng, draws, dependence):
 
 
 def draw_votes(rng, share, dependence):
-    """Two classes; class 1 wins with the probability `share` (H, W)."""
+    """Draw votes of two classes; class 1 wins with the probability `share` (H, W)."""
     counts = []
     for draws in (N0, N):
         wins = (uniforms(rng, draws, dependence) < share).sum(axis=0)
@@ -46,7 +46,7 @@ def reaches_down_to_alpha(errors, runs=RUNS):
 @pytest.mark.parametrize("dependence", DEPENDENCE)
 @pytest.mark.parametrize("nulls", NULLS)
 def test_every_method_keeps_its_error_rate(nulls, dependence):
-    """segcertify, holm: any wrong pixel. kfwer: K wrong pixels or more. by: the mean share of wrong pixels."""
+    """Errors are any wrong pixel (segcertify, holm), K or more wrong pixels (kfwer), the share of wrong pixels (by)."""
     rng = np.random.default_rng([1, list(NULLS).index(nulls), DEPENDENCE.index(dependence)])
     null = np.zeros((SIDE, SIDE), bool)
     null[NULLS[nulls]] = True
@@ -67,11 +67,11 @@ def test_every_method_keeps_its_error_rate(nulls, dependence):
     if nulls != "all":
         for method in METHODS:
             right = certified[method].mean() - wrong[method].mean()
-            assert right > 0.9 * (~null).sum(), "a method that certifies nothing proves nothing"
+            assert right > 0.9 * (~null).sum(), "the method certifies pixels with power"
 
 
 def test_a_method_without_correction_would_be_caught():
-    """The cases above have the power to see a wrong method: each pixel tested at alpha alone."""
+    """The cases above detect a wrong method, which tests each pixel at alpha."""
     rng = np.random.default_rng(0)
     errors = 0
     for _ in range(200):
@@ -89,7 +89,7 @@ def certify_single(votes):
 @pytest.mark.parametrize("dependence", DEPENDENCE)
 @pytest.mark.parametrize("method", ["segcertify", "holm"])
 def test_radius_maps_keep_one_error_rate_over_the_whole_grid(method, dependence):
-    """Every pixel's share is one of the grid's tau, where its hypothesis is just true."""
+    """The share of each pixel is a tau of the grid, for which its hypothesis is just true."""
     taus = (0.6, 0.7, 0.75, 0.8)
     rng = np.random.default_rng([2, list(METHODS).index(method), DEPENDENCE.index(dependence)])
     errors = 0
@@ -103,23 +103,23 @@ def test_radius_maps_keep_one_error_rate_over_the_whole_grid(method, dependence)
 
 @pytest.mark.parametrize(("n", "tau"), [(50, 0.75), (110, 0.6), (30, 0.8)])
 def test_median_intervals_cover(n, tau):
-    """Within the radius, the median lies between the quantiles 1 - tau and tau; both must be covered at once."""
+    """Within the radius, the median is between the quantiles 1 - tau and tau. The interval must contain both."""
     rng = np.random.default_rng(n)
     missed = 0
     for _ in range(4000):
         interval = median_interval(rng.random(n), 0.5, tau, ALPHA)
         missed += not (interval.low <= 1 - tau and interval.high >= tau)
     assert reaches_down_to_alpha(missed, 4000)
-    assert missed / 4000 > ALPHA / 10, "nor needlessly wide"
+    assert missed / 4000 > ALPHA / 10, "the interval is not needlessly wide"
 
 
 def test_median_intervals_hold_for_shifted_images():
-    """Area of the pixels above one half, of an image and of its worst shifts: the median moves, and stays within."""
+    """The median area of pixels above one half changes for the worst shifts of an image, and stays in the interval."""
     sigma, tau, side, rng = 0.5, 0.75, 8, np.random.default_rng(0)
     image = np.full((side, side), 0.55)
     radius = sigma * norm.ppf(tau)
 
-    def areas(x, draws):  # the noise is common to all pixels of a row: the area varies widely
+    def areas(x, draws):  # all pixels of a row share their noise, so the area varies widely
         return ((x + sigma * rng.normal(size=(draws, side, side))).mean(axis=2, keepdims=True) > 0.5).sum(axis=(1, 2))
 
     interval = median_interval(areas(image, 500).astype(float), sigma, tau, 0.001)
@@ -127,4 +127,4 @@ def test_median_intervals_hold_for_shifted_images():
         shifted = image + sign * radius / side  # l2 norm: the radius
         median = np.median(areas(shifted, 20_000))
         assert interval.low <= median <= interval.high
-        assert abs(median - np.median(areas(image, 20_000))) >= 1, "the shift does move the median"
+        assert abs(median - np.median(areas(image, 20_000))) >= 1, "the shift changes the median"

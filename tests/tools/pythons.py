@@ -28,7 +28,7 @@ TESTS = "tests/unit"
 LOCKS = ("envs/lock-run.txt", "envs/lock-dev.txt")
 PACKAGES = (
     "filelock", "hypothesis", "matplotlib", "numpy", "packaging", "pandas", "pillow", "psutil", "py7zr", "pyarrow",
-    "pydantic", "pydicom", "pytest", "pyyaml", "requests", "scipy", "statsmodels", "tenacity", "tifffile", "tqdm",
+    "pydantic", "pydicom", "pytest", "pyyaml", "requests", "scipy", "statsmodels", "tifffile", "tqdm",
     "unrar2-cffi", "urllib3",
 )  # fmt: skip
 

@@ -134,7 +134,7 @@ def test_verify_repeats_draws_and_notices_every_change(run, image, segmenter, tm
     certificate.write_text(whole.replace('"abstain": ', '"abstain": 1'))
     assert "the votes give another abstain" in run("verify", certificate)
     certificate.write_text(whole.replace('"seed": 0', '"seed": 1'))
-    assert "votes: drawn with seed 0; this is seed 1" in run("verify", certificate)
+    assert "votes: found seed 0; expected 1" in run("verify", certificate)
     certificate.write_text(whole)
     other = save_tiny(tmp_path / "other", 1)
     config = (other / "config.json").read_text()
@@ -182,14 +182,14 @@ def test_commands_on_runs_lead_from_a_subfolder_to_the_root(run, monkeypatch, tm
         (["--decide", "area_lungs > 3"], "is not measured"),
         (["--denoiser", "nowhere"], "unet/config.json: missing"),
         (["--segmenter", "nowhere"], "model.safetensors: missing"),
-        (["--size", 15], "cannot take images of shape"),
+        (["--size", 15], "does not accept images of shape"),
         (["--tau", 1.5], "tau: found 1.5"),
         (["--alpha", 0], "alpha: found 0.0"),
-        (["--radius-map", "--method", "by"], "a radius map needs segcertify or holm"),
+        (["--radius-map", "--method", "by"], "expected segcertify or holm for a radius map"),
         (["--pixel-size", 0, 1], "--pixel-size: found 0.0 1.0"),
         (["--bits", 4], "bits 4 cannot hold them"),
         (["--measure", "area", "--decide", "area_lungs > 1.2.3"], "expected a measurement, > and a number"),
-        (["--method", "kfwer", "--k", 200, "--n", 25, "--n0", 1, "--measure", "area"], "cannot bound 2 of them"),
+        (["--method", "kfwer", "--k", 200, "--n", 25, "--n0", 1, "--measure", "area"], "cannot bound 2 measurements"),
     ],
 )
 def test_bad_input_is_one_clear_line(run, image, segmenter, tmp_path, arguments, message):
@@ -228,7 +228,7 @@ def test_dicom_images(tmp_path):
     assert np.array_equal(image.pixels[0], pixels)
     inverted = read_own_image(write_dicom(tmp_path / "b.dcm", pixels, interpretation="MONOCHROME1"))
     assert np.array_equal(inverted.pixels[0], 4095 - pixels)
-    with pytest.raises(DataError, match=r"c\.dcm: holds signed pixel values"):
+    with pytest.raises(DataError, match=r"c\.dcm: has signed pixel values"):
         read_own_image(write_dicom(tmp_path / "c.dcm", pixels, signed=1))
 
 
@@ -278,8 +278,8 @@ def test_files_that_are_not_images_are_named(tmp_path):
     (tmp_path / "b.txt").write_text("no image")
     tifffile.imwrite(tmp_path / "c.tif", np.zeros((4, 5), np.float32))
     tifffile.imwrite(tmp_path / "d.tif", np.zeros((3, 4, 5, 6), np.uint8))
-    for name, message in (("a.png", "cannot be read"), ("b.txt", "no PNG, TIFF or DICOM"), ("c.tif", "unsigned"),
-                          ("d.tif", "one picture"), ("e.png", "no such file")):  # fmt: skip
+    for name, message in (("a.png", "cannot be read"), ("b.txt", "not a PNG, TIFF or DICOM"), ("c.tif", "unsigned"),
+                          ("d.tif", "one image"), ("e.png", "no such file")):  # fmt: skip
         with pytest.raises(DataError, match=rf"{name}.*{message}"):
             read_own_image(tmp_path / name)
 
@@ -316,7 +316,7 @@ def test_verify_notices_forged_votes(run, image, segmenter, tmp_path):
     counts = forge(tmp_path, dataclasses.replace(votes, estimation=moved))
     assert "votes that are missing in the counts" in run("verify", counts, "--draws", 70)
     sigma = forge(tmp_path, dataclasses.replace(votes, sigma=0.5))
-    assert "votes: drawn at sigma 0.5; this is sigma 0.25" in run("verify", sigma)
+    assert "votes: found sigma 0.5; expected 0.25" in run("verify", sigma)
 
 
 def test_certifying_again_with_more_draws_is_noted_without_a_store(run, image, segmenter, tmp_path):
@@ -333,8 +333,8 @@ def test_certifying_again_with_more_draws_is_noted_without_a_store(run, image, s
 def test_damaged_networks_are_named(run, image, segmenter, tmp_path):
     for name, content, message in (
         ("model.safetensors", b"broken", "does not fit"),
-        ("config.json", b"{", "describes no segmenter"),
-        ("config.json", b"{}", "describes no segmenter"),
+        ("config.json", b"{", "does not describe a segmenter"),
+        ("config.json", b"{}", "does not describe a segmenter"),
     ):
         folder = save_tiny(tmp_path / "damaged", 1)
         (folder / name).write_bytes(content)

@@ -1,4 +1,4 @@
-"""What only a GPU can show: its noise, its agreement with the CPU, training and sampling in each arithmetic."""
+"""Tests that need a GPU: its noise, agreement with the CPU, training and sampling in each precision."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ NETWORK = {"in_channels": 1, "num_classes": 3, "width": 8}
 
 @pytest.fixture(autouse=True)
 def cuda():
-    """The GPU, set up as every job of the pipeline does."""
+    """Set up the GPU as every job of the pipeline does."""
     yield set_up_torch("cuda", torch.get_num_threads())
     torch.use_deterministic_algorithms(False)
 
@@ -92,7 +92,7 @@ def test_votes_do_not_depend_on_blocks_and_resumption(tmp_path):
 
 @pytest.mark.parametrize(("allow_tf32", "tolerance"), [(False, 1e-5), (True, 3e-3)])
 def test_cpu_and_gpu_agree(monkeypatch, allow_tf32, tolerance):
-    """In float32, and with torch's default, TF32, whose products have 11 bits."""
+    """Compare in float32, and in TF32, the default of torch, whose products have 11 bits."""
     torch.manual_seed(0)
     x_noisy = torch.rand(8, 1, 32, 32)
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", allow_tf32)
@@ -114,7 +114,7 @@ def test_images_that_are_started_together_have_the_votes_of_each():
 
 
 @pytest.mark.parametrize("options", [{"precision": "bfloat16"}, {"noise": "exact"}])
-def test_every_way_of_sampling_runs(options):
+def test_all_sampling_options_run(options):
     votes = smoothed(batch_size=16, **options).sample(IMAGE, 10, 100)
     assert (votes.selection.sum(axis=0) == 10).all()
     assert (votes.estimation.sum(axis=0) == 100).all()

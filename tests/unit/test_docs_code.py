@@ -1,4 +1,4 @@
-"""What the pages say to type: Python runs, commands parse, and keys of the configuration exist."""
+"""Code on the pages works: Python runs, commands parse, and keys of the configuration exist."""
 
 import contextlib
 import re
@@ -8,6 +8,7 @@ import pytest
 import torch
 import typer.main
 import yaml
+from PIL import Image
 from snakemake.cli import get_argument_parser
 from tests.support.pages import PAGES, ROOT, blocks, commands, inline
 
@@ -24,7 +25,7 @@ FILES = re.compile(r"(data|models|results|reports)(/\S+|\.dvc)$")
 
 
 def a_model():
-    """What the pages call `model` and `image`: a differentiable network of two classes, and an image in [0, 1]."""
+    """Return `model` and `image` of the pages: a differentiable network of two classes, and an image in [0, 1]."""
     torch.manual_seed(0)
     model = torch.nn.Conv2d(1, 2, 3, padding=1).eval()
     with torch.no_grad():
@@ -33,11 +34,17 @@ def a_model():
 
 
 def a_denoiser(folder):
-    """A tiny one where the pages expect that of Montgomery."""
+    """Write a tiny denoiser to the path where the pages expect that of Montgomery."""
     path = folder / "models/denoiser/montgomery"
     settings = Denoiser(channels=[8, 8]).model_dump()
     build_unet(settings, 1, 16).save_pretrained(path / "unet")
     build_scheduler(settings).save_pretrained(path / "scheduler")
+
+
+def an_image(folder):
+    """Write a gray image of 64x64 pixels to the path where the README expects one."""
+    gray = np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)
+    Image.fromarray(gray).save(folder / "chest.png")
 
 
 WITH_PYTHON = [page for page in PAGES if blocks(page, "python")]
@@ -45,8 +52,9 @@ WITH_PYTHON = [page for page in PAGES if blocks(page, "python")]
 
 @pytest.mark.parametrize("page", WITH_PYTHON)
 def test_blocks_of_python_run(page, tmp_path):
-    """In order, in one namespace, in an empty folder. Hidden from the reader: `a_model` and `a_denoiser`."""
+    """Blocks run in order, in one namespace, in an empty folder with the files of `a_denoiser` and `an_image`."""
     a_denoiser(tmp_path)
+    an_image(tmp_path)
     names = a_model()
     with contextlib.chdir(tmp_path):
         for block in blocks(page, "python"):
@@ -54,28 +62,30 @@ def test_blocks_of_python_run(page, tmp_path):
             exec(compile(code, str(ROOT / page), "exec"), names)
     if "smoothed" in names:
         assert 0 < names["certificate"].radius < 1
-        assert (names["certificate"].labels == 0).any(), "something is certified"
+        assert (names["certificate"].labels == 0).any(), "no pixel is certified"
 
 
-def test_the_pages_that_should_show_python_do():
+def test_pages_that_should_show_python_do():
     assert {"README.md", "docs/how-to/certify.md", "docs/tutorial.md", "docs/noise.md"} <= set(WITH_PYTHON)
 
 
 def called(name):
-    """Every command line of a program, with its page."""
-    found = [(page, words) for page in PAGES for words in commands(page) if words[0].rsplit("/", 1)[-1] == name]
+    """Return every command line of a program, with its page."""
+    found = [
+        (page, arguments) for page in PAGES for arguments in commands(page) if arguments[0].rsplit("/", 1)[-1] == name
+    ]
     assert found
     return found
 
 
-def refusal(words):
-    """What kind of error a command line of segcert gives; None if it parses."""
+def refusal(arguments):
+    """Return the name of the error that a command line of segcert gives; None if it parses."""
     group = typer.main.get_command(app)
     try:
-        if words[1].startswith("-"):
-            group.make_context(words[0], words[1:])
+        if arguments[1].startswith("-"):
+            group.make_context(arguments[0], arguments[1:])
         else:
-            group.commands[words[1]].make_context(words[1], words[2:])
+            group.commands[arguments[1]].make_context(arguments[1], arguments[2:])
     except typer.Exit:  # as --version does
         return None
     except Exception as error:
@@ -84,12 +94,11 @@ def refusal(words):
 
 
 def test_segcert_command_lines_parse():
-    for page, words in called("segcert"):
-        within_the_text = " ".join(words) in inline(
-            page
-        )  # as in `segcert certify --noise exact`: arguments are missing
+    for page, arguments in called("segcert"):
+        # Within the text arguments may be missing, as in `segcert certify --noise exact`.
+        within_the_text = " ".join(arguments) in inline(page)
         allowed = (None, "MissingParameter", "NoArgsIsHelpError") if within_the_text else (None,)
-        assert len(words) == 1 or refusal(words) in allowed, f"{page}: {' '.join(words)}"
+        assert len(arguments) == 1 or refusal(arguments) in allowed, f"{page}: {' '.join(arguments)}"
 
 
 def test_a_wrong_segcert_command_line_does_not_parse():
@@ -99,12 +108,12 @@ def test_a_wrong_segcert_command_line_does_not_parse():
 
 
 def test_snakemake_command_lines_parse_and_their_settings_are_valid():
-    for page, words in called("snakemake"):
-        line = f"{page}: {' '.join(words)}"
-        if "--executor" in words:  # an executor that is not installed here
-            at = words.index("--executor")
-            words[at : at + 2] = []
-        options = get_argument_parser().parse_args(words[1:])
+    for page, arguments in called("snakemake"):
+        line = f"{page}: {' '.join(arguments)}"
+        if "--executor" in arguments:  # an executor that is not installed here
+            at = arguments.index("--executor")
+            arguments[at : at + 2] = []
+        options = get_argument_parser().parse_args(arguments[1:])
         read = {}
         for path in options.configfile or []:
             name = str(path).removeprefix(f"{ROOT}/")
@@ -121,24 +130,24 @@ VARIABLES = ("CONFIG", "RUN", "TORCH", "UPGRADE", "PYTHON", "VERBOSE")
 
 def test_targets_of_make_exist():
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    for page, words in called("make"):
-        for word in words[1:]:
+    for page, arguments in called("make"):
+        for word in arguments[1:]:
             key, _, value = word.partition("=")
-            assert word in targets or key in VARIABLES, f"{page}: {' '.join(words)}"
+            assert word in targets or key in VARIABLES, f"{page}: {' '.join(arguments)}"
             assert key != "CONFIG" or value in MADE_BY_THE_READER or (ROOT / value).is_file(), f"{page}: {word}"
 
 
 def test_benchmarks_that_are_named_exist():
-    for page, words in called("python"):
-        if words[1] == "-m":
-            module = ROOT / words[2].replace(".", "/")
-            assert module.with_suffix(".py").is_file() or (module / "__main__.py").is_file(), f"{page}: {words}"
-        elif words[1].endswith(".py"):
-            assert (ROOT / words[1]).is_file(), f"{page}: {' '.join(words)}"
+    for page, arguments in called("python"):
+        if arguments[1] == "-m":
+            module = ROOT / arguments[2].replace(".", "/")
+            assert module.with_suffix(".py").is_file() or (module / "__main__.py").is_file(), f"{page}: {arguments}"
+        elif arguments[1].endswith(".py"):
+            assert (ROOT / arguments[1]).is_file(), f"{page}: {' '.join(arguments)}"
 
 
 def keys_of(model, prefix=()):
-    """All paths of keys of a model."""
+    """Yield the paths of all keys of a model."""
     for name, field in model.model_fields.items():
         yield (*prefix, name)
         if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
@@ -147,7 +156,7 @@ def keys_of(model, prefix=()):
 
 KEYS = {path for model in (Config, OwnData, OwnModel) for path in keys_of(model)} | {(alias,) for alias in ALIASES}
 FLAT = {path[-1] for path in KEYS}
-FREE = ("own_data", "own_models", "splits", "exclude")  # below them stand names of one's own
+FREE = ("own_data", "own_models", "splits", "exclude")  # below them are names that the user chooses
 
 
 def paths_in(value, prefix=()):
@@ -159,7 +168,7 @@ def paths_in(value, prefix=()):
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "yaml") or inline(page)])
 def test_keys_of_the_configuration_exist(page):
-    """In blocks of YAML, and in pieces such as `sampling: {shard_size: 20}`; of a section, its keys may stand alone."""
+    """Keys in blocks of YAML and in pieces such as `sampling: {shard_size: 20}` exist; a section may be left out."""
     found = [(block.text, yaml.safe_load(block.text)) for block in blocks(page, "yaml")]
     for piece in inline(page):
         if re.match(r"[a-z_0-9]+: [\w{\[./]", piece):

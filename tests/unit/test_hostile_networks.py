@@ -46,7 +46,7 @@ def test_a_model_folder_calls_nothing_but_networks(tmp_path, monkeypatch, target
     save_file({}, tmp_path / "model.safetensors")
     config = {"architecture": target, "arguments": {"command": f"touch {tmp_path / 'touched'}"}}
     (tmp_path / "config.json").write_text(json.dumps(config))
-    with pytest.raises(ModelError, match="not known to give a network, and is not called"):
+    with pytest.raises(ModelError, match="not declared to return a network, so it is not called"):
         load_segmenter(tmp_path)
     assert not (tmp_path / "touched").exists()
 
@@ -61,7 +61,7 @@ def test_a_certificate_of_others_starts_no_program(tmp_path, monkeypatch):
         file["sha256"] = file_digest(tmp_path / file["path"])
     stated["image"] |= {"path": str(tmp_path / "chest.png"), "sha256": file_digest(tmp_path / "chest.png")}
     stated["networks"]["segmenter"]["path"] = str(tmp_path)
-    monkeypatch.setattr("segcert.networks.registry.load_program", canary)
+    monkeypatch.setattr("segcert.networks.registry.load_exported", canary)
     with pytest.raises(DocumentError, match=r"found an exported network.* If you trust it, pass --segmenter"):
         verify(tmp_path / "a.certificate.json", stated, draws=1, device=torch.device("cpu"))
 
@@ -76,7 +76,7 @@ def test_a_model_folder_of_a_few_bytes_makes_no_network_of_gigabytes(tmp_path):
     save_file({}, tmp_path / "model.safetensors")
     arguments = {"in_channels": 1, "num_classes": 2, "width": 4096, "depth": 4}
     (tmp_path / "config.json").write_text(json.dumps({"architecture": "unet", "arguments": arguments}))
-    with pytest.raises(ModelError, match=r"weights, more than model\.safetensors can hold"):
+    with pytest.raises(ModelError, match=r"weights, more than model\.safetensors can contain"):
         load_segmenter(tmp_path)
 
 
@@ -84,7 +84,7 @@ def test_a_damaged_denoiser_and_a_damaged_checkpoint_are_named(tmp_path, caplog)
     for name in ("unet/config.json", "unet/diffusion_pytorch_model.safetensors", "scheduler/scheduler_config.json"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"{")
-    with pytest.raises(ModelError, match="holds no denoiser"):
+    with pytest.raises(ModelError, match="not a denoiser"):
         DiffusionDenoiser.load(tmp_path)
     (tmp_path / "a.pt").write_bytes(b"\x80\x02}q\0.")
     assert Checkpoint(tmp_path / "a.pt", "key").load() is None

@@ -44,11 +44,11 @@ def test_areas_and_diameters_in_mm():
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_diameter_is_that_of_all_pairs_of_corners(seed):
+def test_the_diameter_equals_the_maximum_over_pairs_of_corners(seed):
     rng = np.random.default_rng(seed)
     mask = np.zeros((12, 9), np.uint8)
     mask[2:9, 1:8] = rng.random((7, 7)) < 0.8
-    mask[3:8, 2:7] = 1  # one piece, whatever the edge looks like
+    mask[3:8, 2:7] = 1  # one component, whatever the random edge is
     mask[0, 8] = 0
     pixel_size = (0.7, 1.3)
     pieces_aside = mask.copy()
@@ -58,7 +58,7 @@ def test_diameter_is_that_of_all_pairs_of_corners(seed):
     assert diameter(mask, 1, pixel_size) == pytest.approx(brute_force_diameter(mask == 1, pixel_size))
 
 
-def test_diameter_is_of_the_largest_piece_and_of_single_pixels():
+def test_the_diameter_is_that_of_the_largest_component():
     labels = np.zeros((10, 10), np.uint8)
     assert diameter(labels, 1) == 0
     labels[0, 0] = 1
@@ -74,7 +74,7 @@ def test_ratio_without_heart_or_lungs():
     assert cardiothoracic_ratio(empty, 1, 2) == 0
 
 
-def test_any_function_can_be_imported():
+def test_a_user_supplied_function_is_imported():
     (measurement,) = measurements_of(["tests.unit.test_measurements:count_of_twos"], CHEST)
     assert measurement.name == "count_of_twos"
     assert measurement.function(chest()) == 36.0
@@ -95,10 +95,10 @@ def count_of_ones(labels, pixel_size):
         ("volume", "found 'volume'; expected one of area"),
         ("no.such.module:f", "cannot be imported"),
         ("math:no_such", "cannot be imported"),
-        ("math:pi", "is no function"),
+        ("math:pi", "is a float; expected a function"),
     ],
 )
-def test_what_cannot_be_measured_is_named(name, message):
+def test_unknown_measurements_are_named(name, message):
     with pytest.raises(MeasurementError, match=message):
         measurements_of([name], CHEST)
 

@@ -12,14 +12,14 @@ def make_votes(seed=0, n0=10, n=70000, shape=(3, 5, 7), sigma=0.25):
     return Votes.from_counts(*counts, sigma=sigma)
 
 
-def test_from_counts_knows_the_numbers_of_draws():
+def test_from_counts_finds_the_numbers_of_draws():
     votes = make_votes()
     assert (votes.n0, votes.n, votes.sigma) == (10, 70000, 0.25)
     assert votes.selection.dtype == np.uint16
     assert votes.estimation.dtype.kind == "u"
 
 
-def test_votes_come_back_from_disk_as_they_were(tmp_path):
+def test_votes_survive_saving(tmp_path):
     votes = make_votes()
     votes.save(tmp_path / "votes.npz")
     loaded = Votes.load(tmp_path / "votes.npz")
@@ -42,14 +42,14 @@ def test_a_truncated_file_is_refused_by_name(tmp_path):
     whole = path.read_bytes()
     for keep in (0, 10, len(whole) // 2, len(whole) - 5):
         path.write_bytes(whole[:keep])
-        with pytest.raises(VotesError, match=r"votes\.npz: not a whole votes file"):
+        with pytest.raises(VotesError, match=r"votes\.npz: not a complete votes file"):
             Votes.load(path)
 
 
 def test_another_file_is_refused(tmp_path):
     path = tmp_path / "votes.npz"
     np.savez(path, x=np.zeros(3))
-    with pytest.raises(VotesError, match="not a whole votes file"):
+    with pytest.raises(VotesError, match="not a complete votes file"):
         Votes.load(path)
 
 
@@ -67,7 +67,7 @@ def test_a_pickle_is_never_loaded(tmp_path):
         ([[[1.5]]], [[[1]]], 0.5, "integers"),
         ([[[-1]], [[2]]], [[[1]], [[0]]], 0.5, "integers from 0 up"),
         ([[[1, 2]]], [[[1, 1]]], 0.5, "1 to 2 votes"),
-        ([[[1]]], [[[1]], [[0]]], 0.5, "same"),
+        ([[[1]]], [[[1]], [[0]]], 0.5, "equal shapes"),
         ([[[1]]], [[[1]]], 0.0, "sigma"),
     ],
 )
@@ -79,7 +79,7 @@ def test_contradictions_are_refused(selection, estimation, sigma, message):
 def test_areas_that_contradict_the_counts_are_refused():
     counts = np.array([[[3, 1]], [[1, 3]]], np.uint16)
     Votes(counts, counts, 0.5, areas=np.array([[1, 1]] * 8, np.uint32))
-    with pytest.raises(VotesError, match="areas: those of the estimation draws do not add up"):
+    with pytest.raises(VotesError, match="areas: the sum over the estimation draws differs from the counts"):
         Votes(counts, counts, 0.5, areas=np.array([[1, 1]] * 4 + [[2, 0]] * 4, np.uint32))
     with pytest.raises(VotesError, match=r"areas: found 3 draws; expected 4 \+ 4, or none"):
         Votes(counts, counts, 0.5, areas=np.ones((3, 2), np.uint32))

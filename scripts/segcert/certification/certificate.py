@@ -1,4 +1,4 @@
-"""From votes to a certificate (SegCertify: Fischer et al., ICML 2021, algorithm 2; and other corrections)."""
+"""Certificates from votes (SegCertify: Fischer et al., ICML 2021, algorithm 2; and other corrections)."""
 
 import dataclasses
 import math
@@ -16,11 +16,11 @@ ABSTAIN = 255
 
 @dataclasses.dataclass(frozen=True)
 class Certificate:
-    """What is certified of one image.
+    """The certificate of one image.
 
-    A pixel of `labels` that is not ABSTAIN is certified rightly if the smoothed model gives it this label under
-    every perturbation of the image with an l2 norm below `radius`. `guarantee` says how sure that is; the
-    probability is over the draws of the noise, with n fixed before they were looked at.
+    A pixel is certified if its label in `labels` is not ABSTAIN. The certificate of a pixel is correct if the smoothed
+    model gives it this label under every perturbation of the image with an l2 norm below `radius`. `guarantee` states
+    the confidence. Its probability is over the draws of the noise, with n fixed before anyone looked at them.
 
     Attributes
     ----------
@@ -31,20 +31,20 @@ class Certificate:
     sigma
         Noise level of the votes, in units of pixels in [0, 1].
     tau
-        Share of the noisy copies on which a class had to win.
+        Share of the noisy copies that the class of a certified pixel must exceed, with the stated confidence.
     alpha
-        Error rate of the image.
+        Error rate of the whole image.
     n0
         Number of selection draws.
     n
         Number of estimation draws.
     method
-        The statistics; `guarantee` says what they promise.
+        Name of the statistical method, see `certify`.
     k
-        Of `kfwer`; 1 otherwise.
+        The k of "kfwer"; 1 for other methods.
     earlier_n
-        Smaller numbers of draws with which this image had been certified before. alpha covers one decision with n
-        fixed beforehand, not raising n after a look until the certificate pleases.
+        Smaller n with which this image was certified before. alpha covers one decision with n fixed beforehand. It
+        does not cover raising n until the certificate looks good.
     """
 
     labels: npt.NDArray[np.uint8]
@@ -60,16 +60,16 @@ class Certificate:
 
     @property
     def abstain(self) -> float:
-        """Share of the pixels that abstain, in [0, 1]."""
+        """Share of pixels that abstain, in [0, 1]."""
         return float(np.mean(self.labels == ABSTAIN))
 
     @property
     def guarantee(self) -> str:
-        """How sure the labels are, in words."""
+        """The guarantee of the labels, as text."""
         return METHODS[self.method].guarantee
 
     def settings(self) -> dict[str, Any]:
-        """All but the labels, as plain values."""
+        """Return everything except the labels, as plain values."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return {name: value for name, value in values.items() if name != "labels"}
 
@@ -77,46 +77,48 @@ class Certificate:
 def certify(
     votes: Votes, tau: float = 0.75, alpha: float = 0.001, method: str = "segcertify", *, k: int = 10
 ) -> Certificate:
-    """Decide each pixel of an image from its votes.
+    """Certify the pixels of an image from its votes.
 
-    For the pixel's chosen class c, the hypothesis H: P(f(x + noise) = c) <= tau is tested with the exact one-sided
-    binomial test. Where it is rejected, the pixel is certified with radius sigma * Phi^-1(tau) (Cohen et al., ICML
-    2019); the others abstain. Exact under any dependence between pixels, and whatever the model is.
+    For the chosen class c of a pixel, the hypothesis H: P(f(x + noise) = c) <= tau is tested with the exact one-sided
+    binomial test. If it is rejected, the pixel is certified with radius sigma * Phi^-1(tau) (Cohen et al., ICML 2019).
+    The other pixels abstain. The guarantee is exact for any model and any dependence between pixels.
 
     Parameters
     ----------
     votes
         The counts of the image.
     tau
-        In (0.5, 1).
+        Threshold of the test, in (0.5, 1).
     alpha
-        Error rate of the image, in (0, 0.5).
+        Error rate of the whole image, in (0, 0.5).
     method
-        "segcertify": the n0 selection draws choose c (the lower id in a tie), the n estimation draws test it; Holm's
-        procedure over all pixels bounds the probability of any wrong pixel by alpha (Fischer et al., ICML 2021).
-        "holm": the same guarantee, but all n0 + n draws choose and test (`selection_free_threshold` has the proof).
-        Weaker: "kfwer": k or more wrong pixels have probability <= alpha (Lehmann and Romano 2005); "by": the
-        expected share of wrong pixels among the certified is <= alpha (Benjamini and Yekutieli 2001).
+        "segcertify": the n0 selection draws choose c (the lower id in a tie), and the n estimation draws test it.
+        Holm's procedure over all pixels bounds the probability of any wrong pixel by alpha (Fischer et al., ICML 2021).
+        "holm": the same guarantee, but all n0 + n draws choose and test (proof in `selection_free_threshold`).
+        Two methods have a weaker guarantee. "kfwer": the probability of k or more wrong pixels is at most alpha
+        (Lehmann and Romano 2005). "by": the expected share of wrong pixels among the certified ones is at most alpha
+        (Benjamini and Yekutieli 2001).
     k
-        Of "kfwer" alone.
+        Parameter of "kfwer"; other methods ignore it.
 
     Returns
     -------
     Certificate
-        Decisions are those of scipy's `binomtest` at each pixel and the correction of statsmodels, by table and
-        histogram instead of by pixel.
+        The decisions equal those of scipy's `binomtest` at each pixel with the correction of statsmodels. They are
+        computed from a table and a histogram, not pixel by pixel.
 
     Raises
     ------
     CertificationError
-        For settings out of range, and for settings with which no pixel could be certified whatever the votes
-        (`smallest_n`).
+        For settings out of range, and settings with which no votes could certify a pixel (`smallest_n`).
 
     Examples
     --------
     >>> import numpy as np, segcert
+
     >>> selection = np.array([[[10, 1]], [[0, 9]]])  # 2 classes, 1 x 2 pixels, n0 = 10
     >>> estimation = np.array([[[100, 30]], [[0, 70]]])  # n = 100
+
     >>> votes = segcert.Votes.from_counts(selection, estimation, sigma=0.25)
     >>> certificate = segcert.certify(votes, tau=0.75, alpha=0.001)
     >>> certificate.labels  # the second pixel abstains
@@ -142,30 +144,31 @@ def certify(
 
 
 def rejection_threshold(counts: Counts, n: int, tau: float, alpha: float, method: str, k: int = 1) -> int:
-    """The least count, of n draws, with which a method certifies a pixel of an image with these counts (H, W)."""
+    """Return the least count out of n draws with which a method certifies a pixel. counts (H, W) are of all pixels."""
     histogram = np.bincount(counts.ravel(), minlength=n + 1)
     return METHODS[method].threshold(histogram, n, tau, alpha, k)
 
 
 def check_votes(votes: Votes, tau: float, alpha: float, method: str, k: int = 1) -> None:
-    """Raise CertificationError for settings out of range, and where these votes could not certify anything."""
+    """Raise CertificationError for settings out of range, and for votes that cannot certify anything."""
     check_settings(tau, alpha, method, k)
     require_feasible(votes.n, math.prod(votes.estimation.shape[1:]), tau, alpha, method, votes.n0, k)
     if votes.n0 < 1 and not METHODS[method].all_draws:
-        raise CertificationError("votes: hold no selection draws; expected n0 >= 1, or method `holm`")
+        raise CertificationError("votes: found no selection draws; expected n0 >= 1, or the method `holm`")
     if votes.selection.shape[0] > ABSTAIN:
         raise CertificationError(
-            f"votes: {votes.selection.shape[0]} classes; expected at most {ABSTAIN}, which means abstain"
+            f"votes: found {votes.selection.shape[0]} classes; expected at most {ABSTAIN}, because label {ABSTAIN} "
+            "means abstain"
         )
 
 
 def tested_draws(votes: Votes, method: str) -> int:
-    """Number of draws that the test of a method counts."""
+    """Number of draws in the test of a method."""
     return votes.n0 + votes.n if METHODS[method].all_draws else votes.n
 
 
 def chosen_class(votes: Votes, method: str) -> tuple[npt.NDArray[np.intp], Counts]:
-    """The class that a method tests at each pixel, (H, W), and its votes among the tested draws, (H, W)."""
+    """Return the class that a method tests at each pixel, (H, W), and its votes among the tested draws, (H, W)."""
     if METHODS[method].all_draws:
         total = votes.selection.astype(np.uint32) + votes.estimation
         return total.argmax(axis=0), total.max(axis=0)
@@ -174,10 +177,10 @@ def chosen_class(votes: Votes, method: str) -> tuple[npt.NDArray[np.intp], Count
 
 
 def certified_radius(sigma: float, tau: float) -> float:
-    """sigma * Phi^-1(tau): the l2 radius, in the units of sigma."""
+    """Return the l2 radius sigma * Phi^-1(tau), in the units of sigma."""
     return float(sigma * ndtri(tau))
 
 
 def radius_in_gray_levels(radius: float, values: int) -> float:
-    """A radius as root-mean-square change in 8-bit gray levels per value: 255 R / sqrt(values of the image)."""
+    """Convert a radius R to the RMS change per value in 8-bit gray levels: 255 R / sqrt(values of the image)."""
     return 255 * radius / math.sqrt(values)

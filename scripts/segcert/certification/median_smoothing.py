@@ -1,4 +1,4 @@
-"""Certified intervals of what is read off a mask: median smoothing (Chiang et al., NeurIPS 2020)."""
+"""Certified intervals of measurements by median smoothing (Chiang et al., NeurIPS 2020)."""
 
 import dataclasses
 import math
@@ -16,28 +16,28 @@ from segcert.votes import Votes
 
 @dataclasses.dataclass(frozen=True)
 class CertifiedInterval:
-    """Where the median of a measurement stays.
+    """The certified interval of the median of a measurement.
 
-    With probability at least 1 - alpha over the draws, the median of the measurement over the noise lies in
-    [low, high], for this image and for every perturbation of it with an l2 norm below `radius`. It speaks of the
-    median of the smoothed model, not of the measurement on a single prediction.
+    With probability at least 1 - alpha over the draws, the median of the measurement over the noise is in [low, high].
+    This holds for the image and for every perturbation of it with an l2 norm below `radius`. The guarantee is about the
+    median of the smoothed model, not about the measurement on a single prediction.
 
     Attributes
     ----------
     name
-        Of the measurement.
+        Name of the measurement.
     low
-        Lower end of the interval, in the unit of the measurement; minus infinity where NaN draws leave it open.
+        Lower end of the interval, in the unit of the measurement; minus infinity if NaN draws leave it open.
     median
-        Sample median of the draws.
+        Sample median of the draws, in the unit of the measurement.
     high
-        Upper end; infinity where NaN draws leave it open.
+        Upper end, in the unit of the measurement; infinity if NaN draws leave it open.
     radius
         l2 radius, in units of pixels in [0, 1].
     alpha
-        Error probability of this interval: the share of the image's alpha that fell to it.
+        Error probability of this interval: its share of the image's alpha.
     draws
-        Number of draws behind it.
+        Number of draws used.
     """
 
     name: str
@@ -49,7 +49,7 @@ class CertifiedInterval:
     draws: int
 
     def decide(self, threshold: float) -> Literal["above", "below"] | None:
-        """On which side of a threshold the whole interval lies; None if it does not: then nothing is certified."""
+        """Return the side of a threshold on which the whole interval lies. None: on both, so nothing is certified."""
         if self.low > threshold:
             return "above"
         return "below" if self.high < threshold else None
@@ -60,34 +60,35 @@ def median_interval(
 ) -> CertifiedInterval:
     """Certify the median over the noise of a scalar function of the label map.
 
-    A shift of the image by less than R = sigma * Phi^-1(tau) moves the median no further than to the quantiles
-    1 - tau and tau of the unshifted distribution (Chiang et al. 2020, lemma 1). Each is bounded by an order
-    statistic of the draws with an exact binomial test at alpha / 2: with u the least count such that
-    P(Bin(n, tau) >= u) <= alpha / 2, the interval is [X_(n + 1 - u), X_(u)] of the sorted draws.
+    Let R = sigma * Phi^-1(tau). A perturbation of the image with an l2 norm below R keeps the median between the
+    quantiles 1 - tau and tau of the unperturbed distribution (Chiang et al. 2020, lemma 1). An exact binomial test at
+    alpha / 2 bounds each quantile by an order statistic of the draws. Let u be the least count with
+    P(Bin(n, tau) >= u) <= alpha / 2. Then the interval is [X_(n + 1 - u), X_(u)] of the sorted draws.
 
     Parameters
     ----------
     values
-        (n,) the measurement on each draw's label map; n fixed beforehand, draws independent. A NaN counts as minus
-        infinity for the lower end and as plus infinity for the upper.
+        The measurement on each draw's label map, (n,). n must be fixed beforehand and the draws independent. A NaN
+        counts as minus infinity for the lower end and as plus infinity for the upper end.
     sigma
         Standard deviation of the noise, in units of pixels in [0, 1].
     tau
-        In (0.5, 1); the radius is sigma * Phi^-1(tau).
+        Threshold in (0.5, 1). The radius is sigma * Phi^-1(tau).
     alpha
         Error probability of the interval, in (0, 0.5).
     name
-        What the interval is called.
+        Name of the interval.
 
     Raises
     ------
     CertificationError
-        For settings out of range, and where n draws cannot bound the quantiles.
+        For settings out of range, and if n draws cannot bound the quantiles.
 
     Examples
     --------
     >>> import numpy as np, segcert
     >>> areas = np.arange(100.0, 200.0)  # of 100 draws
+
     >>> interval = segcert.median_interval(areas, sigma=0.25, tau=0.75, alpha=0.05)
     >>> interval.low, interval.median, interval.high
     (116.0, 149.5, 183.0)
@@ -102,8 +103,8 @@ def median_interval(
     enough = np.flatnonzero(p_value_table(n, tau) <= alpha / 2)
     if not len(enough):
         raise CertificationError(
-            f"values: {n} draws cannot bound the quantile {tau} with error {alpha / 2:g}; "
-            f"draw {smallest_draws(tau, alpha)} or more"
+            f"values: found {n} draws, which cannot bound the quantile {tau} with error {alpha / 2:g}; "
+            f"expected {smallest_draws(tau, alpha)} or more"
         )
     upper = int(enough[0])
     low = np.sort(np.where(np.isnan(draws), -np.inf, draws))[n - upper]
@@ -115,23 +116,23 @@ def median_interval(
 def certify_measurements(
     votes: Votes, measurements: Mapping[str, npt.ArrayLike] | None = None, tau: float = 0.75, alpha: float = 0.001
 ) -> dict[str, CertifiedInterval]:
-    """Certified intervals of several measurements of one image, all at once: alpha is shared among them.
+    """Certify the medians of several measurements of one image simultaneously: they share alpha.
 
     Parameters
     ----------
     votes
-        All their n0 + n draws are used: there is nothing to select.
+        All n0 + n draws are used, because there is nothing to select.
     measurements
-        By name, the value on each draw's label map, (n0 + n,); by default `votes.measurements`.
+        Values on each draw's label map, (n0 + n,), by name; by default `votes.measurements`.
     tau
-        In (0.5, 1); the radius is sigma * Phi^-1(tau).
+        Threshold in (0.5, 1). The radius is sigma * Phi^-1(tau).
     alpha
-        Error probability of all intervals; each gets alpha / (number of measurements).
+        Error probability of all intervals together; each gets alpha / (number of measurements).
 
     Returns
     -------
     dict
-        The intervals by name; with probability at least 1 - alpha all of them hold.
+        The intervals by name. With probability at least 1 - alpha, all of them hold.
     """
     values = dict(votes.measurements if measurements is None else measurements)
     return {

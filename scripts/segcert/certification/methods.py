@@ -1,6 +1,6 @@
-"""The methods: how votes become decisions, what each promises, and whether settings can certify anything at all.
+"""The methods that decide on votes: their tests, their guarantees, and the settings that can certify anything.
 
-A configuration is read with this module, so the corrections themselves, with numpy, are imported where they are used.
+The configuration imports this module. So the corrections, which need numpy, are imported where they are used.
 """
 
 import math
@@ -20,28 +20,30 @@ class CertificationError(ValueError):
 
 @dataclass(frozen=True)
 class Method:
-    """A test of every pixel with its correction for testing them all.
+    """A test for each pixel, with a correction for multiple testing.
 
     Attributes
     ----------
     name
-        As in the configuration and in `certify`.
+        Name in the configuration and in `certify`.
     guarantee
-        The promise of a certificate, in words.
+        Guarantee of a certificate, as text.
     weaker
-        Some certified pixels may be wrong. Then no lower bound of Dice and no area follows from a certificate.
+        True if the guarantee allows wrong certified pixels. Then a certificate gives no lower bound of Dice and no
+        interval of an area.
     all_draws
-        All n0 + n draws choose the class of a pixel and test it; otherwise n0 choose and n test.
+        True if all n0 + n draws choose the class of a pixel and test it; otherwise n0 draws choose and n test.
     takes_k
-        The promise depends on k.
+        True if the guarantee depends on k.
     step_up
-        Pixels are certified all at once, from the last that passes its level down; otherwise one after the other.
+        True for a step-up procedure: the last pixel that passes its level certifies all pixels before it. Otherwise
+        pixels are certified one after the other, up to the first failure.
     threshold
-        From the histogram of the counts (n + 1,), the number n of tested draws, tau, alpha and k: the least count that
-        is certified; n + 1 for none.
+        Function of the histogram of the counts (n + 1,), the number n of tested draws, tau, alpha and k. It returns the
+        least count that is certified, or n + 1 if there is none.
     level
-        From the number of pixels, of those that are certified already, alpha and k: the level at which the next pixel
-        is tested.
+        Function of the number of pixels, the number of certified pixels so far, alpha and k. It returns the level at
+        which the next pixel is tested.
     """
 
     name: str
@@ -126,13 +128,13 @@ def check_settings(tau: float, alpha: float, method: str, k: int = 1) -> None:
 
 
 def smallest_n(pixels: int, tau: float, alpha: float, method: str = "segcertify", n0: int = 0, k: int = 1) -> int:
-    """The least n with which an image of `pixels` pixels can have any certified pixel.
+    """Return the least n with which any pixel of an image with `pixels` pixels can be certified.
 
-    Even if all votes of all pixels agree, their p-value P(Bin(n, tau) >= n) = tau^n must pass the method's easiest
-    way to a first rejection.
+    In the best case all votes of all pixels agree. Then their p-value P(Bin(n, tau) >= n) = tau^n must pass the largest
+    level at which the method can reject a first hypothesis.
     """
     level = METHODS[method].level(pixels, pixels - 1 if METHODS[method].step_up else 0, alpha, k)
-    if METHODS[method].all_draws:  # wrong classes have a share of alpha too: see `selection_free_threshold`
+    if METHODS[method].all_draws:  # wrong classes also use a share of alpha, see `selection_free_threshold`
         draws = _first(lambda n: pixels * (tau**n + (1 - tau) ** n) <= alpha, level, tau)
         return max(1, draws - n0)
     return _first(lambda n: tau**n <= level, level, tau)
@@ -141,32 +143,32 @@ def smallest_n(pixels: int, tau: float, alpha: float, method: str = "segcertify"
 def require_feasible(
     n: int, pixels: int, tau: float, alpha: float, method: str = "segcertify", n0: int = 0, k: int = 1
 ) -> None:
-    """Raise CertificationError for settings out of range, and when no votes whatever could certify a pixel."""
+    """Raise CertificationError for settings out of range, and settings with which no votes could certify a pixel."""
     check_settings(tau, alpha, method, k)
     if METHODS[method].takes_k and k >= pixels:
         raise CertificationError(
-            f"k: found {k}; with {pixels} pixels that allows every one to be wrong. Write a `kfwer_k` below {pixels}"
+            f"k: found {k}, which allows all {pixels} pixels to be wrong. Write a `kfwer_k` below {pixels}"
         )
     least = smallest_n(pixels, tau, alpha, method, n0, k)
     if n < least:
         raise CertificationError(
-            f"`n`: found {n}; with method {method}, tau {tau} and alpha {alpha} over {pixels} pixels no pixel could "
-            f"ever be certified (even {n} of {n} votes are too few). Write `n: {least}` or more"
+            f"`n`: found {n}; with method {method}, tau {tau} and alpha {alpha} over {pixels} pixels, no pixel can "
+            f"be certified (even {n} of {n} votes are too few). Write `n: {least}` or more"
         )
 
 
 def require_intervals(draws: int, measurements: int, tau: float, alpha: float) -> None:
-    """Raise CertificationError when n0 + n draws cannot bound so many measurements at once."""
+    """Raise CertificationError if n0 + n draws cannot bound this number of measurements simultaneously."""
     least = smallest_draws(tau, alpha / measurements) if measurements else 0
     if draws < least:
         raise CertificationError(
-            f"`measurements`: {draws} draws (n0 + n) cannot bound {measurements} of them at tau {tau} and alpha "
-            f"{alpha}. Raise `n` by {least - draws}, or ask for fewer"
+            f"`measurements`: {draws} draws (n0 + n) cannot bound {measurements} measurements at tau {tau} and alpha "
+            f"{alpha}. Raise `n` by {least - draws}, or remove measurements"
         )
 
 
 def smallest_draws(tau: float, alpha: float) -> int:
-    """The least number of draws with which a median-smoothed interval exists: tau^n <= alpha / 2."""
+    """Return the least number of draws n with which a median-smoothed interval exists: tau^n <= alpha / 2."""
     return math.ceil(math.log(alpha / 2) / math.log(tau))
 
 

@@ -1,4 +1,4 @@
-"""How good a certified segmentation is, per image and class."""
+"""Metrics of a certified segmentation, per image and class."""
 
 import math
 from typing import Any
@@ -12,40 +12,43 @@ Labels = npt.NDArray[np.integer[Any]]
 
 
 def dice(intersection: float, size_a: float, size_b: float) -> float:
-    """2 |A and B| / (|A| + |B|); NaN when both are empty."""
+    """Dice, 2 |A and B| / (|A| + |B|); NaN if both are empty."""
     return 2 * intersection / (size_a + size_b) if size_a + size_b else math.nan
 
 
 def iou(intersection: float, size_a: float, size_b: float) -> float:
-    """|A and B| / |A or B|; NaN when both are empty."""
+    """Intersection over union, |A and B| / |A or B|; NaN if both are empty."""
     union = size_a + size_b - intersection
     return intersection / union if union else math.nan
 
 
 def class_metrics(truth: Labels, predicted: Labels, certified: Labels, class_id: int) -> dict[str, float]:
-    """The metrics of one class on one image.
+    """Compute the metrics of one class on one image.
 
     Parameters
     ----------
     truth, predicted, certified
-        (H, W) class ids: ground truth, the unsmoothed model on the clean image, and certified labels with ABSTAIN.
+        (H, W) class ids: ground truth, prediction of the unsmoothed model on the clean image, and certified labels with
+        ABSTAIN.
+    class_id
+        The class.
 
     Returns
     -------
     dice, iou
-        Of the unsmoothed model on the clean image.
+        Metrics of the unsmoothed model on the clean image.
     certified_dice, certified_iou
         The published convention (Laousy et al. 2023): abstained pixels are missing from the prediction and present
         in the ground truth. 2TP / (|GT| + |certified|), TP / (|GT| + |certified| - TP).
     worst_case_dice
-        The least Dice over everything that the abstained pixels could be: 2TP / (|GT| + |certified| + |abstained
-        outside GT|). A true lower bound; the certified Dice is not.
+        The least Dice over all possible labels of the abstained pixels: 2TP / (|GT| + |certified| + |abstained outside
+        GT|). It is a true lower bound; the certified Dice is not.
     area_low, area_high
-        Pixels certified as the class, and those plus the abstained: the certified interval of its area.
+        The certified interval of the area: pixels certified as the class, and the same plus the abstained pixels.
     area
-        Pixels of the class in the ground truth.
+        Number of pixels of the class in the ground truth.
 
-    A ratio is NaN when the class is absent from both sides. All else in [0, 1] or in pixels.
+    Ratios are in [0, 1], or NaN if the class is absent from both sides. Areas are in pixels.
     """
     true, chosen, sure, unsure = truth == class_id, predicted == class_id, certified == class_id, certified == ABSTAIN
     size, sure_size = int(true.sum()), int(sure.sum())

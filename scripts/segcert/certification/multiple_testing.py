@@ -1,11 +1,12 @@
-"""Exact binomial tests by table: with n draws there are only n + 1 p-values.
+"""Exact binomial tests, and corrections for testing every pixel.
 
-Corrections for testing every pixel, on the histogram of the counts instead of on the pixels.
+With n draws there are only n + 1 p-values. So the tests use a table of p-values, and the corrections use the histogram
+of the counts instead of the pixels.
 
-Each function returns the smallest count that is rejected; n + 1 means none. `histogram` is (n + 1,): the number of
+Each correction returns the smallest count that is rejected; n + 1 means none. `histogram` is (n + 1,): the number of
 hypotheses (pixels) with each count 0, ..., n. `p_values` is (n + 1,): the p-value of each count, not increasing.
-Equal counts are equal p-values, and the first of them faces the hardest threshold, so they are rejected together or
-not at all. All hold under arbitrary dependence between the hypotheses.
+Equal counts have equal p-values, and the first of them faces the hardest threshold, so they are rejected together or
+not at all. All corrections hold under arbitrary dependence between the hypotheses.
 """
 
 import math
@@ -20,36 +21,38 @@ EULER = 0.57721566490153286
 
 
 def p_value_table(n: int, tau: float) -> npt.NDArray[np.float64]:
-    """P(Bin(n, tau) >= k) for k = 0, ..., n: (n + 1,) p-values of the one-sided exact test of H: p <= tau.
+    """Return P(Bin(n, tau) >= k) for k = 0, ..., n: (n + 1,) p-values of the one-sided exact test of H: p <= tau.
 
-    The same numbers as `scipy.stats.binomtest(k, n, tau, alternative="greater").pvalue`.
+    These are the values of `scipy.stats.binomtest(k, n, tau, alternative="greater").pvalue`.
     """
-    from scipy.stats import binom  # takes a second, and many import this module for its neighbours alone
+    from scipy.stats import binom  # takes a second, and many modules need only the other functions
 
     return np.asarray(binom.sf(np.arange(-1, n), n, tau), dtype=np.float64)
 
 
 def holm_threshold(histogram: Histogram, p_values: PValues, alpha: float) -> int:
-    """Holm's step-down procedure (Holm 1979, Scand. J. Stat. 6, 65-70): any false rejection has probability <= alpha.
+    """Apply Holm's step-down procedure (Holm 1979, Scand. J. Stat. 6, 65-70).
 
-    With r of K hypotheses rejected, the next is rejected if its p-value is at most alpha / (K - r).
+    The probability of any false rejection is at most alpha. With r of K hypotheses rejected, the next is rejected if
+    its p-value is at most alpha / (K - r).
     """
     pixels = int(histogram.sum())
     return _step_down(histogram, lambda count, rejected: p_values[count] <= alpha / (pixels - rejected))
 
 
 def selection_free_threshold(histogram: Histogram, n: int, tau: float, alpha: float) -> int:
-    """Holm's procedure for the class with the most votes, when the same n draws choose the class and test it.
+    """Apply Holm's procedure to the class with the most votes, where the same n draws choose the class and test it.
 
-    A pixel is wrongly certified if a class with p <= tau reaches the count c. Let A be the pixel's most probable
-    class, and c > n tau > n / 2, so that one class at most reaches c.
+    A pixel is wrongly certified if a class with p <= tau reaches the count c. Let A be the most probable class of the
+    pixel, and c > n tau > n / 2, so that at most one class reaches c.
 
-    - p_A > tau: the wrong classes together have at most Bin(n, 1 - tau) votes: delta(c) = P(Bin(n, 1 - tau) >= c).
-    - p_A <= tau: no class has p > tau. The sum of P(Bin(n, p_j) >= c) over the classes is convex in the p_j while
-      p_j <= (c - 1) / (n - 1), so it is largest at (tau, 1 - tau): P(Bin(n, tau) >= c) + delta(c).
+    - If p_A > tau, the wrong classes together have at most Bin(n, 1 - tau) votes. They reach c with probability at most
+      delta(c) = P(Bin(n, 1 - tau) >= c).
+    - If p_A <= tau, no class has p > tau. The sum of P(Bin(n, p_j) >= c) over the classes is convex in the p_j as long
+      as p_j <= (c - 1) / (n - 1). So it is largest at (tau, 1 - tau), where it is P(Bin(n, tau) >= c) + delta(c).
 
     By Holm's argument, with r of K pixels rejected, the next is rejected if its count satisfies
-    (K - r) P(Bin(n, tau) >= c) + K delta(c) <= alpha; any wrong certificate has probability <= alpha.
+    (K - r) P(Bin(n, tau) >= c) + K delta(c) <= alpha. The probability of any wrong certificate is at most alpha.
     """
     pixels = int(histogram.sum())
     p_values, deltas = p_value_table(n, tau), p_value_table(n, 1 - tau)
@@ -62,10 +65,10 @@ def selection_free_threshold(histogram: Histogram, n: int, tau: float, alpha: fl
 
 
 def kfwer_threshold(histogram: Histogram, p_values: PValues, alpha: float, k: int) -> int:
-    """The step-down procedure of Lehmann and Romano (2005, Ann. Stat. 33, 1138-1154, theorem 2.2).
+    """Apply the step-down procedure of Lehmann and Romano (2005, Ann. Stat. 33, 1138-1154, theorem 2.2).
 
-    k or more false rejections have probability <= alpha. The i-th smallest p-value is compared with
-    k alpha / K for i <= k and with k alpha / (K + k - i) after.
+    The probability of k or more false rejections is at most alpha. The i-th smallest p-value is compared with
+    k alpha / K for i <= k, and with k alpha / (K + k - i) for i > k.
     """
     pixels = int(histogram.sum())
 
@@ -77,10 +80,10 @@ def kfwer_threshold(histogram: Histogram, p_values: PValues, alpha: float, k: in
 
 
 def by_threshold(histogram: Histogram, p_values: PValues, alpha: float) -> int:
-    """The step-up procedure of Benjamini and Yekutieli (2001, Ann. Stat. 29, 1165-1188, theorem 1.3).
+    """Apply the step-up procedure of Benjamini and Yekutieli (2001, Ann. Stat. 29, 1165-1188, theorem 1.3).
 
-    The expected share of false rejections among the rejections is <= alpha. The largest i is sought whose i-th
-    smallest p-value is at most i alpha / (K H_K), H_K = 1 + 1/2 + ... + 1/K.
+    The expected share of false rejections among the rejections is at most alpha. The procedure finds the largest i for
+    which the i-th smallest p-value is at most i alpha / (K H_K), with H_K = 1 + 1/2 + ... + 1/K.
     """
     pixels = int(histogram.sum())
     at_least = np.cumsum(histogram[::-1])[::-1]  # (n + 1,) hypotheses with at least each count
@@ -89,14 +92,14 @@ def by_threshold(histogram: Histogram, p_values: PValues, alpha: float) -> int:
 
 
 def harmonic(count: int) -> float:
-    """1 + 1/2 + ... + 1/count; beyond 100 by its asymptotic series, which errs by less than 1e-15."""
+    """Return 1 + 1/2 + ... + 1/count. Above 100 it uses the asymptotic series, with an error below 1e-15."""
     if count <= 100:
         return math.fsum(1 / i for i in range(1, count + 1))
     return math.log(count) + EULER + 1 / (2 * count) - 1 / (12 * count**2) + 1 / (120 * count**4)
 
 
 def _step_down(histogram: Histogram, rejects: Callable[[int, int], bool]) -> int:
-    """Reject counts from the highest down while `rejects(count, rejected so far)` holds."""
+    """Reject counts from the highest down, as long as `rejects(count, rejected so far)` is true."""
     rejected = 0
     for count in range(len(histogram) - 1, -1, -1):
         if histogram[count]:

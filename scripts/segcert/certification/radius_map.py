@@ -1,4 +1,4 @@
-"""Certified radii pixel by pixel, at once for a whole grid of tau."""
+"""Certified radii pixel by pixel, simultaneously for a whole grid of tau."""
 
 import dataclasses
 import itertools
@@ -12,16 +12,16 @@ from segcert.certification.methods import METHODS, CertificationError, check_set
 from segcert.certification.multiple_testing import holm_threshold, p_value_table
 from segcert.votes import Votes
 
-WRONG_CLASS = 0.01  # share of alpha
+WRONG_CLASS = 0.01  # share of alpha for wrong classes
 TAUS = (0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 
 
 @dataclasses.dataclass(frozen=True)
 class RadiusMap:
-    """How far each pixel of one image is certified.
+    """The certified radius of each pixel of one image.
 
-    With probability at least 1 - alpha over the draws, all pixels at once: no pixel changes its label under any
-    perturbation of the image with an l2 norm below its radius.
+    With probability at least 1 - alpha over the draws, this holds for all pixels simultaneously: no pixel changes its
+    label under any perturbation of the image with an l2 norm below its radius.
 
     Attributes
     ----------
@@ -30,11 +30,11 @@ class RadiusMap:
     radius
         (H, W) float64, in units of pixels in [0, 1]; 0 where nothing is certified.
     taus
-        The grid.
+        The grid of tau.
     alpha
-        Error rate of the image, which the grid shares.
+        Error rate of the whole image, for the whole grid.
     method
-        The statistics.
+        Name of the statistical method, see `radius_map`.
     """
 
     labels: npt.NDArray[np.uint8]
@@ -49,21 +49,23 @@ def radius_map(
 ) -> RadiusMap:
     """Certify each pixel at the largest tau of a grid that its votes allow, simultaneously over pixels and grid.
 
-    The whole grid shares one error budget alpha, and its length costs nothing. The hypotheses of a pixel are nested:
-    if p is the probability of its class, H(tau): p <= tau is true from one tau* of the grid on, and since the
-    threshold rises with tau, the pixel is certified too far only if its count reaches the threshold of tau*. So each
-    pixel can be wrong in one way, with probability a, if each threshold is the least count with
-    P(Bin(n, tau) >= c) <= a. Holm's procedure at the largest tau rejects r of K pixels, for which, unless an error
-    has been made already, no hypothesis is true; so a = alpha / (K - r) is enough. With "holm" (class and test from
-    the same draws) a hundredth of alpha is set aside for wrong classes: no threshold lies below the least count c
-    with K P(Bin(n, 1 - tau_min) >= c) <= alpha / 100.
+    The whole grid shares one error budget alpha, whatever its length. The hypotheses of a pixel are nested: if p is the
+    probability of its class, H(tau): p <= tau is true for all tau of the grid from some tau* on. The threshold rises
+    with tau, so the radius of the pixel is too large only if its count reaches the threshold of tau*. So each pixel has
+    a single possible error, with probability at most a, if each threshold is the least count c with
+    P(Bin(n, tau) >= c) <= a.
+
+    Holm's procedure at the largest tau rejects r of K pixels. Unless it made an error, no hypothesis is true for these
+    pixels, so a = alpha / (K - r) is enough. With "holm" (the same draws choose and test the class), a hundredth of
+    alpha is reserved for wrong classes: no threshold is below the least count c with
+    K P(Bin(n, 1 - tau_min) >= c) <= alpha / 100.
 
     Parameters
     ----------
     votes
         The counts of the image.
     taus
-        Increasing, in (0.5, 1).
+        The grid of tau: increasing, in (0.5, 1).
     alpha
         Family-wise error rate of the whole map, in (0, 0.5).
     method
@@ -72,13 +74,15 @@ def radius_map(
     Raises
     ------
     CertificationError
-        For settings out of range, and where the smallest tau could not certify any pixel.
+        For settings out of range, and if the smallest tau cannot certify any pixel.
 
     Examples
     --------
     >>> import numpy as np, segcert
+
     >>> counts = np.array([[[100, 90, 60]], [[0, 10, 40]]])  # 2 classes, 1 x 3 pixels, n = 100
     >>> votes = segcert.Votes.from_counts(counts // 10, counts, sigma=1.0)
+
     >>> segcert.radius_map(votes, taus=[0.6, 0.75, 0.9], alpha=0.05).radius.round(2)
     array([[1.28, 0.67, 0.  ]])
     """
@@ -104,17 +108,17 @@ def radius_map(
 
 
 def map_budget(alpha: float, method: str) -> float:
-    """What is left of alpha for pixels that are certified too far, once wrong classes have their share."""
+    """Return the part of alpha for radii that are too large, without the share for wrong classes."""
     return (1 - WRONG_CLASS) * alpha if METHODS[method].all_draws else alpha
 
 
 def check_radius_map(method: str) -> None:
-    """Raise CertificationError for a method of which there is no radius map."""
+    """Raise CertificationError for a method without a radius map."""
     if method not in METHODS or METHODS[method].weaker:
-        raise CertificationError(f"method: found {method!r}; a radius map needs segcertify or holm")
+        raise CertificationError(f"method: found {method!r}; expected segcertify or holm for a radius map")
 
 
 def _wrong_class_floor(n: int, tau: float, level: float) -> int:
-    """The least count that a pixel's wrong classes reach with probability <= level, and that is in the convex range."""
+    """Return the least count in the convex range that a pixel's wrong classes reach with probability <= level."""
     convex = np.arange(n + 2) - 1 >= tau * (n - 1)
     return int(np.argmax(convex & (np.append(p_value_table(n, 1 - tau), 0.0) <= level)))

@@ -1,4 +1,4 @@
-"""How many draws are needed, and what radius is possible, before anything is drawn."""
+"""Planning before sampling: the number of draws that settings need, and the radius that they give."""
 
 import dataclasses
 import math
@@ -21,19 +21,20 @@ POWER = 0.95
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What some settings need.
+    """Number of draws that settings need, and their radius.
 
     Attributes
     ----------
     radius, gray_levels
         Certified l2 radius in units of pixels in [0, 1], and as RMS change in 8-bit gray levels per value.
     least_n
-        The least n with which any pixel could be certified.
+        The least n with which any pixel can be certified.
     least_draws
-        The least number of draws with which a measurement could be certified.
+        The least number of draws with which a measurement can be certified.
     needed
-        By share p of the noisy copies on which a pixel has its class: the n with which such a pixel is certified with
-        probability 0.95 while no other pixel is, and once nine tenths of the pixels are. None: never, because p <= tau.
+        For each share p of the noisy copies on which a pixel has its class, the n with which such a pixel is certified
+        with probability 0.95. The first n is for the case that no other pixel is certified, the second for the case
+        that nine tenths of the pixels are certified. None: no n is enough, because p <= tau.
     """
 
     radius: float
@@ -52,12 +53,12 @@ def plan(
     n0: int = 10,
     k: int = 10,
 ) -> Plan:
-    """Plan the certification of an image of a shape, (H, W) or (C, H, W).
+    """Plan the certification of an image with shape (H, W) or (C, H, W).
 
-    Raises CertificationError for settings out of range.
+    The other arguments are those of `certify`. Raises CertificationError for settings out of range.
 
-    Example
-    -------
+    Examples
+    --------
     >>> from segcert.certification.sample_size import plan
     >>> planned = plan((1, 256, 256), sigma=0.25)
     >>> planned.least_n, round(planned.radius, 3)
@@ -67,7 +68,7 @@ def plan(
     """
     check_settings(tau, alpha, method, k)
     if not 0 < sigma < math.inf:
-        raise CertificationError(f"sigma: found {sigma}; expected above 0, in units of pixels in [0, 1]")
+        raise CertificationError(f"sigma: found {sigma}; expected a noise level above 0, in units of pixels in [0, 1]")
     pixels = math.prod(shape[-2:])
     least_n = smallest_n(pixels, tau, alpha, method, n0, k)
     require_feasible(least_n, pixels, tau, alpha, method, n0, k)
@@ -90,10 +91,10 @@ def plan(
 
 
 def draws_needed(share: float, tau: float, level: float) -> int:
-    """An n with which a pixel that has its class on a share > tau of the copies passes a test at a level.
+    """Return an n with which a pixel passes a test at a level with probability 0.95, and with n - 1 does not.
 
-    It passes with probability 0.95, and with n - 1 draws it does not. By bisection: since counts are whole, the power
-    is no monotone function of n, and a slightly smaller n may do as well.
+    `share` is the share of the copies on which the pixel has its class; it must be above tau. n is found by bisection.
+    Counts are integers, so the power is not a monotone function of n, and a slightly smaller n may also be enough.
     """
     high = 1
     while not _passes(high, share, tau, level):
@@ -106,6 +107,6 @@ def draws_needed(share: float, tau: float, level: float) -> int:
 
 
 def _passes(n: int, share: float, tau: float, level: float) -> bool:
-    """Whether a test of level `level` with n draws certifies the pixel with probability POWER."""
-    threshold = binom.isf(level, n, tau) + 1  # least c with P(Bin(n, tau) >= c) <= level
+    """True if a test at `level` with n draws certifies the pixel with probability POWER or more."""
+    threshold = binom.isf(level, n, tau) + 1  # the least c with P(Bin(n, tau) >= c) <= level
     return bool(threshold <= n and binom.sf(threshold - 1, n, share) >= POWER)

@@ -1,4 +1,4 @@
-"""The configuration: its model, and what to write where it is wrong."""
+"""The configuration: its typed model, and error messages with the line to write."""
 
 from segcert.config.errors import ConfigError
 from segcert.config.schema import Config

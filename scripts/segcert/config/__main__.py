@@ -1,4 +1,4 @@
-"""`make config` writes default.yaml, schema.json and the page of the documentation."""
+"""Write default.yaml, schema.json and the documentation page (`make config`)."""
 
 from segcert.config.reference import FOLDER, REFERENCE, configuration_page, default_yaml, schema_json
 

@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, in words that say what to write instead."""
+"""Error messages for a configuration, with the line to write instead."""
 
 import difflib
 from typing import Any
@@ -13,11 +13,11 @@ OWN: dict[str, type[BaseModel]] = {"own_data": OwnData, "own_models": OwnModel}
 
 
 class ConfigError(ValueError):
-    """A configuration that cannot be used; the message names the key and the line to write instead."""
+    """The configuration cannot be used. The message names the key and the line to write instead."""
 
 
 def explain(config: type[BaseModel], problem: dict[str, Any]) -> str:
-    """A problem that pydantic found, in one line that names the key and what to write instead."""
+    """Describe a problem found by pydantic in one line, with the key and what to write instead."""
     keys = [key for key in problem["loc"] if isinstance(key, str)]
     if problem["type"] == "value_error":
         return f"{'.'.join(keys)}: {problem['msg']}".removeprefix(": ").replace("Value error, ", "")
@@ -28,7 +28,7 @@ def explain(config: type[BaseModel], problem: dict[str, Any]) -> str:
         if problem["type"] != "extra_forbidden":
             return found + (f" ({fields[key].description})" if key in fields else "")
         near = difflib.get_close_matches(key, fields, n=1)
-        instead = f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(fields)}"
+        instead = f"did you mean `{near[0]}`?" if near else f"known keys: {', '.join(fields)}"
         return f"`{where}`: there is no such key; {instead}"
     model = config
     for depth, key in enumerate(keys):
@@ -39,13 +39,24 @@ def explain(config: type[BaseModel], problem: dict[str, Any]) -> str:
             model = annotation
         else:
             break
+    if problem["type"] == "list_type" and problem["input"] not in (None, {}):
+        return f"`{where}`: found {problem['input']!r}; expected a list. {_list_help(keys, problem['input'])}"
     return f"{found}. {_field_help(config, keys)}"
+
+
+def _list_help(keys: list[str], value: Any) -> str:
+    """Suggest a list in place of a single value or of values separated by commas."""
+    entries = ", ".join(part.strip() for part in str(value).split(","))
+    entries = f"[{entries}]"
+    for key in reversed(keys[1:]):
+        entries = f"{{{key}: {entries}}}"
+    return f"Write `{keys[0]}: {entries}`, or on the command line: --config '{keys[0]}={entries}'"
 
 
 def _unknown(config: type[BaseModel], model: type[BaseModel], keys: list[str]) -> str:
     near = difflib.get_close_matches(keys[-1], model.model_fields, n=1)
     if not near:
-        return f"`{'.'.join(keys)}`: there is no such key; delete it (known here: {', '.join(model.model_fields)})"
+        return f"`{'.'.join(keys)}`: there is no such key; delete it (known keys: {', '.join(model.model_fields)})"
     line = _field_help(config, [*keys[:-1], near[0]])
     return f"`{'.'.join(keys)}`: there is no such key; did you mean `{near[0]}`? {line}"
 
@@ -61,5 +72,5 @@ def _field_help(config: type[BaseModel], keys: list[str]) -> str:
 
 
 def in_yaml(value: Any) -> str:
-    """A value as YAML on one line."""
+    """Return a value as YAML on one line."""
     return str(yaml.safe_dump(value, default_flow_style=True, width=1000)).removesuffix("\n").removesuffix("\n...")

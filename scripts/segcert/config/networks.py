@@ -1,4 +1,4 @@
-"""The sections of the configuration that say what networks are and how they learn."""
+"""The sections of the configuration for networks and their training."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
@@ -8,6 +8,18 @@ from pydantic import Field, model_validator
 from segcert.config.sections import Count, Name, Section, Sigma
 
 Channels = Annotated[int, Field(ge=8, multiple_of=8)]
+# Keys whose defaults differ between the networks
+Steps = Annotated[Count, Field(description="Optimiser steps")]
+BatchSize = Annotated[Count, Field(description="Images per step, in total over all GPUs")]
+WeightDecay = Annotated[float, Field(ge=0, le=1, description="Weight decay")]
+EmaDecay = Annotated[
+    float,
+    Field(ge=0, lt=1, description="Decay of the exponential moving average of the weights, which is kept; 0: none"),
+]
+EvaluateEvery = Annotated[
+    Count,
+    Field(description="Steps between validations, each followed by a checkpoint; the best checkpoint is kept"),
+]
 
 SIZES: dict[str, tuple[list[int], int]] = {
     "tiny": ([16, 32, 64], 1),
@@ -18,20 +30,20 @@ SIZES: dict[str, tuple[list[int], int]] = {
 
 
 class Movement(Section):
-    """Random movements of training images."""
+    """Random geometric changes of training images."""
 
     rotation: float = Field(12, ge=0, le=180, description="Largest rotation, degrees")
     scale: float = Field(0.12, ge=0, le=1, description="Largest change of the logarithm of the size")
     shift: float = Field(0.12, ge=0, le=1, description="Largest shift, as a share of half the image")
     flips: bool = Field(
         True,
-        description="Mirror images and turn them by quarters, of data sets where that gives an image that could be one "
-        "of theirs: skin lesions and polyps, not chest X-rays (`any_orientation` for data of one's own)",
+        description="Mirror images and rotate them by quarter turns, for data sets where such images are plausible: "
+        "skin lesions and polyps, not chest X-rays (`any_orientation` for your own data)",
     )
 
 
 class Augmentation(Movement):
-    """Random movements and exposures of training images; masks move along."""
+    """Random geometric and exposure changes of training images. Masks get the same geometric changes."""
 
     contrast: float = Field(0.2, ge=0, lt=1, description="Largest change of contrast, around 1")
     brightness: float = Field(0.1, ge=0, le=1, description="Largest change of brightness")
@@ -39,59 +51,57 @@ class Augmentation(Movement):
 
 
 class Training(Section):
-    """How a network learns."""
+    """Training of a network."""
 
-    steps: Count = Field(200, description="Optimiser steps")
+    steps: Steps = 200
     epochs: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="Passes over the training images, instead of `steps`"
+        None, description="Number of epochs over the training images, instead of `steps`"
     )
-    batch_size: Count = Field(16, description="Images per step, over all GPUs")
+    batch_size: BatchSize = 16
     optimizer: Literal["adamw", "adam", "sgd"] = Field("adamw", description="Optimiser (sgd: Nesterov momentum of 0.9)")
     learning_rate: float = Field(2e-3, gt=0, le=10, description="Peak learning rate")
-    weight_decay: float = Field(0.0, ge=0, le=1, description="Weight decay")
+    weight_decay: WeightDecay = 0.0
     schedule: Literal["cosine", "constant"] = Field("cosine", description="Learning rate after the warm-up")
-    warm_up: float = Field(0.05, ge=0, le=1, description="Share of the steps over which the learning rate rises")
-    ema_decay: float = Field(
-        0.0, ge=0, lt=1, description="Decay of the exponential moving average of the weights, which is kept; 0: none"
+    warm_up: float = Field(0.05, ge=0, le=1, description="Share of the steps in which the learning rate rises")
+    ema_decay: EmaDecay = 0.0
+    evaluate_every: EvaluateEvery = 50
+    patience: Count | None = Field(
+        None, description="Stop after this many validations without improvement; null: never"
     )
-    evaluate_every: Count = Field(
-        50, description="Steps between validations, after each of which a checkpoint is written; the best one is kept"
-    )
-    patience: Count | None = Field(None, description="Stop after so many validations without a better one; null: never")
     precision: Literal["float32", "bfloat16", "float16"] = Field(
-        "float32", description="Mixed precision on GPUs (a CPU without bfloat16 is far slower with it)"
+        "float32", description="Mixed precision on GPUs (on a CPU without bfloat16, it is far slower)"
     )
 
 
 class Segmenter(Training):
-    """The segmentation networks and how they are trained."""
+    """The segmentation networks and their training."""
 
-    width: int = Field(8, ge=4, description="Channels at full resolution; each of the deeper levels doubles them")
+    width: int = Field(8, ge=4, description="Channels at full resolution; each deeper level doubles them")
     depth: int = Field(
-        3, ge=1, le=6, description="Of the U-Net: how often it halves the resolution (the others do it five times)"
+        3, ge=1, le=6, description="Number of times the U-Net halves the resolution (the other networks: five times)"
     )
-    weight_decay: float = Field(1e-2, ge=0, le=1, description="Weight decay")
+    weight_decay: WeightDecay = 1e-2
     sigma_max: Sigma = Field(
         1.0,
-        description="Regime `noise`: each training image gets Gaussian noise of a level drawn uniformly from 0 to "
-        "this, in units of pixels in [0, 1]. Keep it at the largest of `sigmas`",
+        description="Regime `noise`: each training image gets Gaussian noise with a level drawn uniformly from 0 to "
+        "this value, in units of pixels in [0, 1]. Set it to the largest of `sigmas`",
     )
     fine_tuning: float = Field(
-        0.5, gt=0, le=10, description="Regime `denoised`: steps of fine-tuning, as a share of `steps` (or `epochs`)"
+        0.5, gt=0, le=10, description="Regime `denoised`: fine-tuning steps, as a share of `steps` (or `epochs`)"
     )
     augmentation: Augmentation = Field(Augmentation(), description=str(Augmentation.__doc__))
 
 
 class Denoiser(Training):
-    """The diffusion model in front of the segmenters and how it is trained."""
+    """The diffusion model in front of the segmenters and its training."""
 
     size: Literal["tiny", "small", "base", "large"] | None = Field(
-        None, description="A size by name, instead of `channels` and `layers_per_block`"
+        None, description="A named size, instead of `channels` and `layers_per_block`"
     )
     channels: list[Channels] = Field(
         [16, 32, 64],
         min_length=1,
-        description="Channels of each level of diffusers' UNet2DModel; each level but the first halves the resolution",
+        description="Channels of each level of diffusers' UNet2DModel; each after the first halves the resolution",
     )
     layers_per_block: int = Field(1, ge=1, le=4, description="Residual layers per level")
     noise_schedule: Literal["linear", "cosine"] = Field("linear", description="Noise schedule of the 1000 steps")
@@ -100,50 +110,50 @@ class Denoiser(Training):
     )
     levels: Literal["all", "range"] = Field(
         "range",
-        description="Noise levels that are trained: all steps of the schedule alike, or sigma log-uniform in a range",
+        description="Noise levels in training: all steps of the schedule equally, or sigma log-uniform in a range",
     )
     sigma_min: Sigma = Field(0.2, description="Lower end of the range, in units of pixels in [0, 1]")
     sigma_max: Sigma = Field(1.1, description="Upper end of the range. Keep all of `sigmas` within it")
     shared: list[Name] = Field(
-        [], description="Data sets that share one denoiser, trained on all of them; the others have one each"
+        [], description="Data sets that share one denoiser, trained on all of them; each other data set has its own"
     )
-    steps: Count = Field(500, description="Optimiser steps")
-    batch_size: Count = Field(4, description="Images per step, over all GPUs")
-    evaluate_every: Count = Field(
-        100, description="Steps between validations, after each of which a checkpoint is written; the best one is kept"
-    )
-    ema_decay: float = Field(
-        0.99, ge=0, lt=1, description="Decay of the exponential moving average of the weights, which is kept; 0: none"
-    )
+    steps: Steps = 500
+    batch_size: BatchSize = 4
+    evaluate_every: EvaluateEvery = 100
+    ema_decay: EmaDecay = 0.99
     augmentation: Movement = Field(Movement(), description=str(Movement.__doc__))
 
     @property
     def layout(self) -> tuple[list[int], int]:
-        """Channels of each level, and residual layers per level."""
+        """Channels of each level, and number of residual layers per level."""
         return SIZES[self.size] if self.size else (self.channels, self.layers_per_block)
 
 
 class OwnModel(Section):
-    """A network of one's own: a factory that is trained here, or one that was trained elsewhere."""
+    """A user-supplied network: a factory to train here, or a pretrained network."""
 
     target: Annotated[str, Field(pattern=r"^[\w.]+:[\w.]+$")] | None = Field(
-        None, description="package.module:factory of a torch network, such as monai.networks.nets:UNet"
+        None, description="Factory of a torch network, package.module:factory, such as monai.networks.nets:UNet"
     )
     arguments: dict[str, Any] = Field(
-        {}, description="Its keyword arguments; $in_channels, $num_classes and $image_size stand for the data set's"
+        {},
+        description="Keyword arguments of the factory; $in_channels, $num_classes and $image_size are replaced by the "
+        "values of the data set",
     )
     weights: str | None = Field(
-        None, description="State dict of the target (.safetensors, .pt), trained elsewhere: it is certified as it is"
+        None, description="Pretrained state dict of the target (.safetensors, .pt), certified without training"
     )
-    program: str | None = Field(None, description="Instead of a target: a TorchScript or torch.export (.pt2) file")
+    program: str | None = Field(
+        None, description="Exported network, instead of a target: a TorchScript or torch.export (.pt2) file"
+    )
 
     @property
-    def given(self) -> str | None:
-        """The file of a network that was trained elsewhere."""
+    def pretrained(self) -> str | None:
+        """File of the pretrained network; None if the network is trained here."""
         return self.program or self.weights
 
     def filled(self, **values: int) -> dict[str, Any]:
-        """The arguments with numbers in the place of $name. Raises ValueError for a $name that is not in `values`."""
+        """Return the arguments with each $name replaced by its number. Raises ValueError for an unknown $name."""
         return {key: _filled(value, values) for key, value in self.arguments.items()}
 
     @model_validator(mode="after")
@@ -154,7 +164,7 @@ class OwnModel(Section):
                 "arguments: {...}}` or `{program: network.pt2}`"
             )
         if self.program and (self.weights or self.arguments):
-            raise ValueError("`program` stands alone: it holds its weights. Delete `weights` and `arguments`")
+            raise ValueError("`program` includes its weights. Delete `weights` and `arguments`")
         return self
 
 
@@ -167,5 +177,5 @@ def _filled(value: Any, values: Mapping[str, int]) -> Any:
         return value
     if value[1:] not in values:
         known = ", ".join(f"${name}" for name in values)
-        raise ValueError(f"`own_models`: found {value!r} among the arguments of a target; expected one of {known}")
+        raise ValueError(f"`own_models`: found {value!r} in the arguments of a target; expected one of {known}")
     return values[value[1:]]

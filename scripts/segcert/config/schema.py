@@ -1,4 +1,4 @@
-"""The configuration: one closed, typed model."""
+"""The typed model of the configuration. Unknown keys are rejected."""
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,12 +13,12 @@ from segcert.config.sections import Attack, Count, Measure, Name, OwnData, Phant
 from segcert.data.catalogue import NAMES
 from segcert.networks.architectures import ARCHITECTURES
 
-# Snakemake takes no one-letter key on its command line, so `--config draws=1000` means n.
+# Snakemake does not accept one-letter keys on its command line, so `--config draws=1000` sets n.
 ALIASES = {"draws": "n"}
 
 
 class Config(Section):
-    """Everything that a run can vary."""
+    """All settings of a run."""
 
     run: Name = Field("phantom", description="Name of the run: results/<run>/ and reports/<run>/")
     mirror: str | None = Field(
@@ -26,110 +26,114 @@ class Config(Section):
     )
     seed: int = Field(0, ge=0, lt=2**63, description="Seed of training and sampling")
     device: Literal["auto", "cpu", "cuda"] = Field(
-        "auto", description="Where networks run; auto: the GPU if there is one"
+        "auto", description="Device that runs the networks; auto: the GPU if there is one"
     )
-    replay: int = Field(0, ge=0, description="Images whose votes `snakemake audit` draws again")
+    replay: int = Field(0, ge=0, description="Number of images for which `snakemake audit` draws the votes again")
     compare: list[Name] = Field(
-        [], description="Finished runs that `snakemake compare` sets side by side, such as [phantom, phantom-holm]"
+        [], description="Finished runs for `snakemake compare`, such as [phantom, phantom-holm]"
     )
     datasets: list[Name] = Field(
         ["phantom"],
         min_length=1,
-        description=f"Data sets: {', '.join(NAMES)} (`segcert datasets` says what they are), and those of one's own in "
-        "`own_data`",
+        description=f"Data sets: {', '.join(NAMES)} (`segcert datasets` describes them), and your own from `own_data`",
     )
     own_data: dict[Name, OwnData] = Field(
         {},
-        description="Data sets of one's own by name, such as {clinic: {images: ..., masks: ...}}; see "
+        description="Your own data sets by name, such as {clinic: {images: ..., masks: ...}}; see "
         "docs/how-to/own-data.md",
     )
     splits: dict[Name, str] = Field(
         {},
-        description="By data set: the rule of its split (`segcert datasets NAME` lists them), or a .json file with the "
-        "lists train, val and test; without an entry its first rule",
+        description="Split of each data set: the name of a rule (`segcert datasets NAME` lists them), or a .json file "
+        "with the lists train, val and test; default: the first rule",
     )
-    exclude: dict[Name, list[str]] = Field({}, description="By data set: images to leave out")
+    exclude: dict[Name, list[str]] = Field({}, description="Images to leave out of each data set")
     image_size: int = Field(
         64, ge=16, le=2048, description="Height and width, in pixels, at which noise is added and labels are certified"
     )
     keep_aspect: bool = Field(
-        False, description="Pad images with black to a square before they are resized, instead of stretching them"
+        False, description="Pad images with black to a square before resizing, instead of stretching them"
     )
     pool: int = Field(
         1,
         ge=1,
         le=32,
         description="The networks see the noisy image averaged over pool x pool pixels, at a fraction of the cost; "
-        "noise, radius and certificate stay at image_size. Pays at high sigma and large image_size "
+        "noise, radius and certificate stay at image_size. This helps at high sigma and large image_size "
         "(docs/what-moves-certified-dice.md)",
     )
     models: list[Name] = Field(
         ["unet"],
         min_length=1,
-        description=f"Segmentation networks: {', '.join(ARCHITECTURES)}, and those of one's own in `own_models`",
+        description=f"Segmentation networks: {', '.join(ARCHITECTURES)}, and your own from `own_models`",
     )
     own_models: dict[Name, OwnModel] = Field(
         {},
-        description="Networks of one's own by name, such as {net: {target: package.module:factory, arguments: {...}}} "
+        description="Your own networks by name, such as {net: {target: package.module:factory, arguments: {...}}} "
         "or {net: {program: network.pt2}}; see docs/how-to/own-network.md",
     )
     regimes: list[Literal["clean", "noise", "denoised"]] = Field(
         ["clean", "noise"],
         min_length=1,
-        description="How segmenters are trained: on clean images, with Gaussian noise (the SegCertify baseline), or "
-        "fine-tuned on what the first of `denoisers` makes of noisy images; the latter stand behind a denoiser only",
+        description="Training of the segmenters: on clean images, with Gaussian noise (the SegCertify baseline), or "
+        "fine-tuned on noisy images denoised by the first of `denoisers` (used behind a denoiser only)",
     )
     denoisers: list[Literal["none", "ddpm", "adm256"]] = Field(
         ["none", "ddpm"],
         min_length=1,
-        description="In front of the segmenter: nothing, the diffusion denoiser trained here (ddpm), or OpenAI's of "
-        "256x256 ImageNet pictures, the paper's (adm256; 2.2 GB are fetched)",
+        description="Denoiser in front of the segmenter: none, the diffusion model trained here (ddpm), or the "
+        "paper's, OpenAI's model of 256x256 ImageNet images (adm256, a download of 2.2 GB)",
     )
     denoising_steps: Count = Field(
-        1, description="Network calls per denoised image: 1 is one-shot denoising; k descend from t* by DDIM"
+        1, description="Network calls per denoised image: 1 is one-shot denoising; k calls descend from t* by DDIM"
     )
-    gpus: Count = Field(1, description="GPUs on one node among which each training is dealt out, where there are any")
+    gpus: Count = Field(1, description="GPUs on one node that share each training, if there are any")
     sigmas: list[Sigma] = Field(
         [0.25, 0.5, 1.0], min_length=1, description="Noise levels to certify at, in units of pixels in [0, 1]"
     )
-    n0: Count = Field(10, description="Selection draws per image: they choose each pixel's class")
+    n0: Count = Field(10, description="Selection draws per image, which choose each pixel's class")
     n: Count = Field(
-        100, description="Estimation draws per image: they test it. On the command line: --config draws=1000"
+        100, description="Estimation draws per image, which test that class. On the command line: --config draws=1000"
     )
     tau: float = Field(
         0.75,
         gt=0.5,
         lt=1,
-        description="Share of the noisy copies on which the class must win; the radius is sigma * Phi^-1(tau)",
+        description="Share of the noisy copies in which the class must win; the radius is sigma * Phi^-1(tau)",
     )
-    alpha: float = Field(0.001, gt=0, lt=0.5, description="Probability that any pixel of an image is certified wrongly")
-    method: Literal[tuple(METHODS)] = Field(  # type: ignore[valid-type]  # names are listed there alone
+    alpha: float = Field(
+        0.001,
+        gt=0,
+        lt=0.5,
+        description="Upper bound of the probability that any pixel of an image is certified wrongly",
+    )
+    method: Literal[tuple(METHODS)] = Field(  # type: ignore[valid-type]  # METHODS is the only list of names
         SEGCERTIFY.name,
-        description="Statistics: segcertify (n0/n split, Holm over all pixels), holm (the same guarantee from all "
-        "n0 + n draws, more area); weaker guarantees: kfwer (kfwer_k or more wrong pixels are improbable), by (the "
-        "expected share of wrong pixels is bounded)",
+        description="Statistical method: segcertify (n0/n split, Holm over all pixels), holm (the same guarantee from "
+        "all n0 + n draws, more area); with weaker guarantees: kfwer (kfwer_k or more wrong pixels are improbable), by "
+        "(the expected share of wrong pixels is bounded)",
     )
     kfwer_k: Count = Field(
         10, description="Method `kfwer`: alpha bounds the probability of this many wrong pixels in an image"
     )
     noise: Literal["normal", "exact"] = Field(
         "normal",
-        description="normal: float32 Gaussian noise; exact: Gaussian noise rounded to the grid of the 8-bit image, by "
-        "integer arithmetic, so that the guarantee holds in floating point too",
+        description="normal: float32 Gaussian noise; exact: Gaussian noise rounded to the grid of the 8-bit image, "
+        "with integer arithmetic, so that the guarantee also holds in floating point",
     )
     measurements: list[Measure] = Field(
         ["area", "cardiothoracic_ratio"],
-        description="What is measured on the label map of each draw, to certify intervals: area, diameter (of each "
-        "class), cardiothoracic_ratio (of data sets with lungs and heart), or package.module:function",
+        description="Measurements on the label map of each draw, for certified intervals: area, diameter (of each "
+        "class), cardiothoracic_ratio (for data sets with lungs and heart), or package.module:function",
     )
     decisions: list[str] = Field(
         ["cardiothoracic_ratio > 0.5"],
-        description="Thresholds on measurements: certified where the whole interval lies on one side",
+        description="Thresholds on measurements; a decision is certified if the whole interval is on one side",
     )
     keep_draws: bool = Field(
         False,
-        description="Keep the label map of every draw, packed, so that a new measurement needs no new sampling; "
-        "costs, before compression, pixels * ceil(log2(classes)) / 8 bytes per draw",
+        description="Keep the label map of every draw, packed, so that a new measurement needs no new sampling; the "
+        "size before compression is pixels * ceil(log2(classes)) / 8 bytes per draw",
     )
     phantom: Phantom = Field(Phantom(), description=str(Phantom.__doc__))
     segmenter: Segmenter = Field(Segmenter(), description=str(Segmenter.__doc__))
@@ -145,12 +149,12 @@ class Config(Section):
             values = getattr(self, key)
             if len(set(values)) < len(values):
                 raise ValueError(
-                    f"`{key}`: found {in_yaml(values)}; an entry stands twice. "
+                    f"`{key}`: found {in_yaml(values)}; expected each entry once. "
                     f"Write `{key}: {in_yaml(list(dict.fromkeys(values)))}`"
                 )
         for own, built_in in (("own_data", (*NAMES, "adm256")), ("own_models", ARCHITECTURES)):
             if taken := set(built_in) & set(getattr(self, own)):
-                raise ValueError(f"`{own}`: found {min(taken)}, a name segcert has given already. Choose another name")
+                raise ValueError(f"`{own}`: found {min(taken)}, a built-in name of segcert. Choose another name")
         datasets, models = (*NAMES, *self.own_data), (*ARCHITECTURES, *self.own_models)
         for key in ("datasets", "splits", "exclude"):
             _require_known(key, getattr(self, key), datasets, "own_data")
@@ -165,14 +169,15 @@ class Config(Section):
         rounded = [float(f"{sigma:g}") for sigma in self.sigmas]  # as in file names
         if rounded != self.sigmas:
             raise ValueError(
-                f"`sigmas`: found {in_yaml(self.sigmas)}, of more than six digits. Write `sigmas: {in_yaml(rounded)}`"
+                f"`sigmas`: found {in_yaml(self.sigmas)}; expected at most six digits. "
+                f"Write `sigmas: {in_yaml(rounded)}`"
             )
         return self
 
     @model_validator(mode="after")
     def _denoised_has_a_denoiser(self) -> Self:
         if "denoised" in self.regimes and self.denoisers == ["none"]:
-            raise ValueError("`regimes`: found denoised, but no denoiser. Write `denoisers: [none, ddpm]`")
+            raise ValueError("`regimes`: found denoised, but there is no denoiser. Write `denoisers: [none, ddpm]`")
         if self.denoiser.sigma_min >= self.denoiser.sigma_max:
             raise ValueError(
                 f"`denoiser.sigma_min`: found {self.denoiser.sigma_min:g}; expected less than `denoiser.sigma_max`, "
@@ -201,18 +206,18 @@ class Config(Section):
             nearest = max(1, round(self.image_size / divisor)) * divisor
             if nearest != self.image_size:
                 raise ValueError(
-                    f"`image_size`: found {self.image_size}, to be {reason}. Write `image_size: {nearest}`"
+                    f"`image_size`: found {self.image_size}, which has to be {reason}. Write `image_size: {nearest}`"
                 )
         return self
 
     @model_validator(mode="after")
-    def _batches_can_be_dealt_out(self) -> Self:
+    def _batches_can_be_split(self) -> Self:
         least = {"segmenter": 1, "denoiser": 1}
         why = ""
         for name in self.models:
             if name in ARCHITECTURES and ARCHITECTURES[name].least_batch > least["segmenter"]:
                 least["segmenter"] = ARCHITECTURES[name].least_batch
-                why = f", as {name} learns from no single image"
+                why = f", as {name} cannot learn from a single image"
         for key, section in (("segmenter", self.segmenter), ("denoiser", self.denoiser)):
             if section.batch_size < least[key] * self.gpus:
                 raise ValueError(
@@ -222,7 +227,7 @@ class Config(Section):
         return self
 
     def warnings(self) -> list[str]:
-        """What a run can do, and is probably not meant to do: certify at noise that no network has learned."""
+        """List settings that are allowed but probably not intended: noise levels for which no network is trained."""
         lowest, highest = min(self.sigmas), max(self.sigmas)
         warnings = []
         if "noise" in self.regimes and highest > self.segmenter.sigma_max:
@@ -234,14 +239,14 @@ class Config(Section):
                 warnings.append(_untrained(lowest, "denoiser", "sigma_min"))
             if self.denoising_steps > 1:
                 warnings.append(
-                    f"`denoising_steps`: found {self.denoising_steps}; they descend below `denoiser.sigma_min`, where "
-                    "the denoiser is not trained. Write `denoiser: {levels: all}`"
+                    f"`denoising_steps`: found {self.denoising_steps}; these steps go below `denoiser.sigma_min`, "
+                    "where the denoiser is not trained. Write `denoiser: {levels: all}`"
                 )
         return warnings
 
     @classmethod
     def read(cls, values: Mapping[str, Any]) -> Self:
-        """Check plain values (of a YAML file and the command line). Raises ConfigError with all that is wrong."""
+        """Validate values from a YAML file and the command line. Raises ConfigError with all problems."""
         try:
             return cls.model_validate(
                 {key: value for key, value in values.items() if key not in ALIASES}
@@ -253,7 +258,7 @@ class Config(Section):
 
 
 def _untrained(sigma: float, section: str, key: str) -> str:
-    return f"`sigmas`: found {sigma:g}, at which the {section} is not trained. Write `{section}: {{{key}: {sigma:g}}}`"
+    return f"`sigmas`: found {sigma:g}, for which the {section} is not trained. Write `{section}: {{{key}: {sigma:g}}}`"
 
 
 def _require_known(key: str, names: Iterable[str], known: Sequence[str], own: str) -> None:

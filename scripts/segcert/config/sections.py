@@ -1,4 +1,4 @@
-"""The sections of the configuration: unknown keys are refused, and every key has a description."""
+"""The sections of the configuration. Unknown keys are rejected, and every key has a description."""
 
 import re
 from typing import Annotated, Literal, Self
@@ -12,62 +12,65 @@ Measure = Annotated[str, StringConstraints(pattern=r"^(area|diameter|cardiothora
 
 
 class Section(BaseModel):
-    """A mapping of the configuration: unknown keys are refused."""
+    """A mapping of the configuration. Unknown keys are rejected."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, coerce_numbers_to_str=True)
 
 
 class Phantom(Section):
-    """The embedded synthetic data set: how many images of each split."""
+    """Number of images in each split of the synthetic data set."""
 
     train: int = Field(96, ge=2, description="Training images")
     val: int = Field(16, ge=1, description="Validation images")
-    test: int = Field(8, ge=1, description="Test images: the ones that are certified")
+    test: int = Field(8, ge=1, description="Test images, which are certified")
 
 
 class OwnData(Section):
-    """A data set of one's own: a folder of images and one of masks, or a table that lists them."""
+    """A user-supplied data set: a folder of images and one of masks, or a table that lists them."""
 
     kind: Literal["folder"] = Field("folder", description="Image files in folders: PNG, JPEG, TIFF, GIF, BMP or DICOM")
     images: str | None = Field(None, description="Folder of the images")
     masks: str | None = Field(
-        None, description="Folder of the masks; a mask has the name of its image, but for the suffixes"
+        None, description="Folder of the masks; a mask has the name of its image, except for the suffixes"
     )
     image_suffix: str = Field(
-        "", description="What an image's file name has after its name, such as .png; empty: any ending"
+        "", description="End of an image's file name, after the name, such as .png; empty: any suffix"
     )
-    mask_suffix: str = Field("", description="What a mask's file name has after the image's name, such as _mask.png")
+    mask_suffix: str = Field(
+        "", description="End of a mask's file name, after the name of the image, such as _mask.png"
+    )
     table: str | None = Field(
         None,
-        description="CSV with a row per image and the columns image, mask (paths, relative to the folders above or to "
-        "the table), and where known name, a group column and split (train, val, test)",
+        description="CSV table with a row per image and the columns image and mask (paths, relative to the folders "
+        "above or to the table); optional columns: name, a group column, and split (train, val, test)",
     )
     values: dict[Annotated[int, Field(ge=0, le=65535)], Name] = Field(
         {0: "background", 255: "foreground"},
         min_length=2,
         max_length=254,
-        description="Class of each value in the masks; JPEG masks take the nearest value",
+        description="Class of each value in the masks; values of JPEG masks are rounded to the nearest",
     )
     group_column: str | None = Field(
-        None, description="Column of the table with the patient, so that none is split up; null: group, if there is one"
+        None, description="Column of the table with the patient, so that each is in one split; null: group, if present"
     )
     group_pattern: str | None = Field(
-        None, description="Instead: a regular expression that finds the patient in an image's name, such as ^(\\d+)_"
+        None,
+        description="Alternative: a regular expression that finds the patient in an image's name, such as ^(\\d+)_",
     )
     channels: Literal[1, 3] = Field(1, description="1 for gray images, 3 for colour")
-    bits: int = Field(8, ge=1, le=16, description="Depth that is kept, such as 12 for most DICOM X-rays")
+    bits: int = Field(8, ge=1, le=16, description="Bit depth of the prepared images, such as 12 for most DICOM X-rays")
     window: tuple[float, float] | None = Field(
-        None, description="Stored values that are spread from black to white; null: all that the depth can hold"
+        None, description="Stored values shown as black and white; null: the full range of the bit depth"
     )
     pixel_size: tuple[float, float] | None = Field(
-        None, description="Height and width of a pixel in mm, where the files do not say (DICOM does)"
+        None, description="Height and width of a pixel in mm, if the files do not state it (DICOM does)"
     )
-    allow_empty: bool = Field(False, description="Whether a mask may hold nothing but background")
+    allow_empty: bool = Field(False, description="True if a mask may have background only")
     any_orientation: bool = Field(
-        False, description="Whether a mirrored or turned image could be one of this set (skin yes, chest X-rays no)"
+        False, description="True if a mirrored or rotated image is plausible (skin: yes, chest X-rays: no)"
     )
-    left_out_limit: float = Field(0.05, ge=0, le=1, description="Share of images and masks that may lack a partner")
-    title: str = Field("", description="What the report calls it; empty: its name")
+    left_out_limit: float = Field(0.05, ge=0, le=1, description="Largest share of images and masks without a partner")
+    title: str = Field("", description="Title in the report; empty: its name")
     modality: str = Field("image", description="Modality, for the report")
     licence: str = Field("not stated", description="Licence, for the report")
     citation: str = Field("none", description="Citation, for the report")
@@ -77,13 +80,15 @@ class OwnData(Section):
         if not self.table and not (self.images and self.masks):
             raise ValueError("found neither folders nor a table; expected `images` and `masks`, or `table`")
         if "background" not in self.values.values():
-            raise ValueError("`values` names no background. Write, for example: `values: {0: background, 255: lesion}`")
+            raise ValueError(
+                "`values`: found no background. Write, for example: `values: {0: background, 255: lesion}`"
+            )
         if self.bits > 8 and self.channels == 3:
-            raise ValueError("`bits`: colour images keep 8 bits. Write `bits: 8`")
+            raise ValueError("`bits`: expected 8 for colour images. Write `bits: 8`")
         if self.window and self.window[0] >= self.window[1]:
             raise ValueError(f"`window`: found {list(self.window)}; expected [low, high] with low below high")
         if self.pixel_size and min(self.pixel_size) <= 0:
-            raise ValueError(f"`pixel_size`: found {list(self.pixel_size)}; expected mm, above 0")
+            raise ValueError(f"`pixel_size`: found {list(self.pixel_size)}; expected sizes in mm, above 0")
         try:
             groups = re.compile(self.group_pattern or "()").groups
         except re.error:
@@ -96,41 +101,42 @@ class OwnData(Section):
 
 
 class Sampling(Section):
-    """How votes are drawn: a matter of speed and resumption, not of what a vote means."""
+    """Settings for drawing votes. They affect speed and resumption, not the meaning of a vote."""
 
     batch_size: Count = Field(10, description="Noisy copies per network call; the last batch is padded to this size")
     precision: Literal["float32", "bfloat16"] = Field(
-        "float32", description="Arithmetic of the networks; bfloat16 is for GPUs (a CPU without it is far slower)"
+        "float32",
+        description="Arithmetic of the networks; bfloat16 is for GPUs (on a CPU without it, it is far slower)",
     )
-    compile: bool = Field(False, description="Run the networks through torch.compile (CUDA graphs on a GPU)")
+    compile: bool = Field(False, description="Run the networks with torch.compile (CUDA graphs on a GPU)")
     block_size: Count = Field(50, description="Draws per block: the unit of resumption and of reuse")
     shard_size: Count | None = Field(
         None,
-        description="Test images per job, about: those of a segmenter, a denoiser and a sigma are dealt out among so "
-        "many jobs as the images that the data set is known for call for; null: one job. Results do not depend on it",
+        description="Approximate number of test images per job: the images of a segmenter, a denoiser and a sigma are "
+        "split across jobs, based on the known size of the data set; null: one job. It does not affect results",
     )
-    test_images: Count | None = Field(None, description="Certify only the first so many test images; null: all")
+    test_images: Count | None = Field(None, description="Certify only this many test images, the first ones; null: all")
 
 
 class Attack(Section):
-    """The attack that tries the certificates: PGD on the smoothed model, inside and outside the radius."""
+    """The attack that tests the certificates: PGD on the smoothed model, inside and outside the radius."""
 
-    images: int = Field(1, ge=0, description="Test images that are attacked, per data set; 0: none")
+    images: int = Field(1, ge=0, description="Test images to attack, per data set; 0: none")
     factors: list[Annotated[float, Field(gt=0, le=100)]] = Field(
         [1.0, 2.0, 4.0], min_length=1, description="l2 norms of the attacks, as multiples of the certified radius"
     )
     steps: Count = Field(10, description="Steps of projected gradient ascent")
-    copies: Count = Field(4, description="Noisy copies per step, over which the gradient is averaged")
-    draws: Count = Field(100, description="Noisy copies of the attacked image that decide whether a pixel has changed")
+    copies: Count = Field(4, description="Noisy copies per step; the gradient is their average")
+    draws: Count = Field(100, description="Noisy copies of the attacked image that decide if a pixel has changed")
 
 
 class Report(Section):
-    """What the report shows."""
+    """Contents of the report."""
 
     examples: int = Field(3, ge=1, le=20, description="Test images in the gallery, per data set")
     viewer: int = Field(
         60,
         ge=1,
-        description="Test images in the viewer, per data set; those with the least and most certified Dice join",
+        description="Test images in the viewer, per data set; plus those with the lowest and highest certified Dice",
     )
-    bootstrap: int = Field(2000, ge=100, description="Bootstrap resamples over images behind each 95% interval")
+    bootstrap: int = Field(2000, ge=100, description="Bootstrap resamples over images for each 95% interval")

@@ -1,1 +1,1 @@
-"""Data sets: catalogue, fetch, one reader a data set, the common format, splits, the phantom, loading."""
+"""Data sets: catalogue, download, readers, the common format, splits, the phantom."""

@@ -1,4 +1,4 @@
-"""OpenAI's checkpoint of the unconditional 256x256 ADM (Dhariwal and Nichol 2021): where it comes from."""
+"""Download OpenAI's checkpoint of the unconditional 256x256 ADM (Dhariwal and Nichol 2021)."""
 
 from pathlib import Path
 
@@ -11,19 +11,19 @@ SHA256 = "a37c32fffd316cd494cf3f35b339936debdc1576dad13fe57c42399a5dbc78b1"  # o
 
 
 def fetch_checkpoint(target: str | Path, url: str = URL, sha256: str = SHA256) -> None:
-    """Bring the checkpoint (2.2 GB) to `target`, unless it lies there; either way compare its SHA-256.
+    """Download the checkpoint (2.2 GB) to `target` unless it is there. Check its SHA-256 in both cases.
 
-    Raises DataError when it cannot be had or is another file.
+    Raises DataError if the download fails or the file is not the checkpoint.
     """
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     unverified = target if target.exists() else target.with_name(f"{target.name}.unverified")
     if not unverified.exists():
-        download(url, unverified, target.stem, f"or get the file from elsewhere and put it there as {target}")
+        download(url, unverified, target.stem, f"or get the file from another source and save it as {target}")
     digest = file_digest(unverified)
     if digest != sha256:
         raise DataError(
-            f"{unverified}: SHA-256 is {digest}, expected {sha256}: not OpenAI's checkpoint. Remove it and run "
-            f"snakemake again, or get the file from elsewhere and put it there as {target.name}"
+            f"{unverified}: found SHA-256 {digest}; expected {sha256}. This is not OpenAI's checkpoint. Delete it and "
+            f"run snakemake again, or get the file from another source and save it there as {target.name}"
         )
     unverified.replace(target)

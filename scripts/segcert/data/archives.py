@@ -1,8 +1,8 @@
-"""What an archive or a folder holds, by name. Archives are hostile until shown otherwise.
+"""Read the files of archives and folders. Archives are treated as hostile.
 
-A zip archive is read in place; tar, 7z and rar, which cannot be read in any order, are unpacked beside themselves for
-as long as they are read. Nothing is read of an archive with a name that leads out of the folder, a link, or too many
-bytes.
+A zip archive is read in place. Tar, 7z and rar archives do not allow random access, so they are unpacked next to the
+archive while they are read. An archive is rejected as a whole if it has a name that leads out of the folder, a link, or
+too many bytes.
 """
 
 import bz2
@@ -29,10 +29,11 @@ from segcert.data.errors import DataError
 
 MAX_MEMBER_BYTES = 128 << 20
 MAX_MEMBERS = 200_000
-MAX_GROWTH = 20  # an archive may unpack to so many times its own size,
-FREE_BYTES = 4 << 30  # or to this, whichever is more
+# An archive may unpack to MAX_GROWTH times its own size or to FREE_BYTES, whichever is more.
+MAX_GROWTH = 20
+FREE_BYTES = 4 << 30
 
-RAR_UNIX = 3  # the system that wrote a member, whose attributes are then a Unix mode
+RAR_UNIX = 3  # HostOS of a member that was written on Unix; its attributes are then a Unix mode
 
 STRAY = ("thumbs.db", "desktop.ini", "__macosx")
 
@@ -41,8 +42,16 @@ STRAY = ("thumbs.db", "desktop.ini", "__macosx")
 class File:
     """A file in an archive or a folder.
 
-    path: its path there, with "/". source: the archive or folder, for messages. load: gives its bytes. sha256: what its
-    bytes must have, if they were recorded.
+    Attributes
+    ----------
+    path
+        Path in the archive or folder, with "/".
+    source
+        The archive or folder, for messages.
+    load
+        Return the bytes.
+    sha256
+        Expected SHA-256 of the bytes, if recorded.
     """
 
     path: str
@@ -54,10 +63,10 @@ class File:
         return f"{self.source}: {self.path}"
 
     def read(self) -> bytes:
-        """Its bytes. Raises DataError, naming it, when it cannot be read or is not what was recorded."""
+        """Return the bytes. Raises DataError, with the file's name, if that fails or they differ from the record."""
         try:
             data = self.load()
-        except Exception as error:  # each library of archives has errors of its own
+        except Exception as error:  # each archive library has its own errors
             raise DataError(f"{self} cannot be read ({error}); get it again") from error
         if self.sha256 and hashlib.sha256(data).hexdigest() != self.sha256:
             raise DataError(f"{self} changed after it was recorded; delete manifest.json and run snakemake again")
@@ -65,7 +74,7 @@ class File:
 
 
 class Member(NamedTuple):
-    """What an archive says of one of its files; `plain` is False for links and devices."""
+    """An archive's entry for one file. `plain` is False for links and devices."""
 
     name: str
     bytes: int
@@ -73,16 +82,16 @@ class Member(NamedTuple):
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a file has the name of an archive that can be opened."""
+    """True if the file name has the suffix of a supported archive."""
     return path.name.lower().endswith(tuple(KINDS))
 
 
 @contextlib.contextmanager
 def open_archive(path: Path) -> Iterator[list[File]]:
-    """The files of a zip, tar, 7z or rar archive, stray ones left out; valid while the context is open.
+    """Yield the files of a zip, tar, 7z or rar archive without stray files. They are valid in the context only.
 
-    Raises DataError for an archive that is damaged, cut short or hostile: names that lead out of the folder, links,
-    devices, a member of over 128 MiB, or more bytes in all than 20 times the archive (4 GiB at least).
+    Raises DataError for a damaged, truncated or hostile archive. Hostile are: names that lead out of the folder; links
+    and devices; a member of over 128 MiB; a total of more than 4 GiB and more than 20 times the size of the archive.
     """
     _check(path, list_archive(path))
     kind = _kind(path)
@@ -95,8 +104,8 @@ def open_archive(path: Path) -> Iterator[list[File]]:
                 if not info.is_dir() and not is_stray(info.filename)
             ]
         return
-    for leftover in path.parent.glob(f".{glob.escape(path.stem)}.*.part"):  # of a job that was killed
-        shutil.rmtree(leftover)
+    for abandoned in path.parent.glob(f".{glob.escape(path.stem)}.*.part"):  # by a job that was killed
+        shutil.rmtree(abandoned)
     with tempfile.TemporaryDirectory(prefix=f".{path.stem}.", suffix=".part", dir=path.parent) as folder:
         with _named(path):
             kind.unpack(path, Path(folder))
@@ -104,13 +113,13 @@ def open_archive(path: Path) -> Iterator[list[File]]:
 
 
 def list_archive(path: Path) -> list[Member]:
-    """The files of an archive, nothing unpacked. Raises DataError when it is damaged or cut short."""
+    """List the files of an archive without unpacking it. Raises DataError if it is damaged or truncated."""
     with _named(path):
         return _kind(path).members(path)
 
 
 def list_folder(folder: Path) -> list[File]:
-    """The files under a folder, sorted, links followed, stray ones left out."""
+    """List the files below a folder, sorted, without stray files. Links are followed."""
     relative, seen = [], set()
     for root, folders, names in os.walk(folder, followlinks=True):
         folders[:] = [name for name in folders if os.path.realpath(os.path.join(root, name)) not in seen]
@@ -121,12 +130,12 @@ def list_folder(folder: Path) -> list[File]:
 
 
 def ends_with(pattern: str, path: str) -> re.Match[str] | None:
-    """The match of a pattern with the last parts of a path, whatever folders stand before them."""
+    """Match a pattern against the end of a path, in any folder."""
     return re.fullmatch(f"(?:.*/)?{pattern}", path)
 
 
 def is_stray(path: str) -> bool:
-    """Whether a file is one that file managers leave behind."""
+    """True for files that file managers create, such as Thumbs.db and .DS_Store."""
     return any(part.startswith(".") or part.lower() in STRAY for part in PurePosixPath(path.replace("\\", "/")).parts)
 
 
@@ -135,23 +144,23 @@ def _check(path: Path, members: Sequence[Member]) -> None:
     for member in members:
         name = PurePosixPath(member.name.replace("\\", "/"))
         if name.is_absolute() or ".." in name.parts or re.match("[A-Za-z]:", member.name):
-            raise DataError(f"{path}: holds {member.name!r}, a name that leads out of the folder; {_REFUSED}")
+            raise DataError(f"{path}: contains {member.name!r}, a name that leads out of the folder; {_REFUSED}")
         if not member.plain:
-            raise DataError(f"{path}: holds {member.name!r}, a link or device; {_REFUSED}")
+            raise DataError(f"{path}: contains {member.name!r}, a link or device; {_REFUSED}")
         if member.bytes > MAX_MEMBER_BYTES:
             raise DataError(
-                f"{path}: {member.name} unpacks to {member.bytes >> 20} MiB; no image does, the limit is "
+                f"{path}: {member.name} unpacks to {member.bytes >> 20} MiB; the limit for an image is "
                 f"{MAX_MEMBER_BYTES >> 20} MiB; {_REFUSED}"
             )
     unpacked = sum(member.bytes for member in members)
     if len(members) > MAX_MEMBERS or unpacked > limit:
         raise DataError(
-            f"{path}: holds {len(members)} files that unpack to {unpacked >> 20} MiB; the limits are {MAX_MEMBERS} and "
-            f"{limit >> 20} MiB; {_REFUSED}"
+            f"{path}: contains {len(members)} files that unpack to {unpacked >> 20} MiB; the limits are {MAX_MEMBERS} "
+            f"files and {limit >> 20} MiB; {_REFUSED}"
         )
 
 
-_REFUSED = "it is not opened: get it from the official address"
+_REFUSED = "it was not opened. Get the archive from the official address"
 
 
 def _zip_members(path: Path) -> list[Member]:
@@ -164,22 +173,22 @@ def _zip_members(path: Path) -> list[Member]:
 
 
 def _read_zip(archive: zipfile.ZipFile, lock: threading.Lock, info: zipfile.ZipInfo) -> bytes:
-    """A member's bytes; no more are unpacked than it claims to have."""
+    """Return the bytes of a member. At most one byte more than its stated size is unpacked."""
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise DataError(f"compression method {info.compress_type}; expected stored or deflated")
+        raise DataError(f"found compression method {info.compress_type}; expected stored or deflated")
     with lock, archive.open(info) as member:  # zipfile counts its open members without a lock
         return member.read(info.file_size + 1)
 
 
 class _Bounded:
-    """A stream of which no reader takes more at once than a member may have: a tar header could ask for gigabytes."""
+    """A stream with an upper limit for each read: a tar header could ask for gigabytes."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self.stream = stream
         self.seek, self.tell, self.close = stream.seek, stream.tell, stream.close
 
     def read(self, size: int = -1) -> bytes:
-        """At most `size` bytes."""
+        """Return at most `size` bytes. Raises DataError if `size` is above the limit for a member."""
         if not 0 <= size <= MAX_MEMBER_BYTES:
             raise DataError(f"asks for {size >> 20} MiB at once; the limit is {MAX_MEMBER_BYTES >> 20} MiB; {_REFUSED}")
         return self.stream.read(size)
@@ -223,7 +232,7 @@ def _unpack_seven_zip(path: Path, folder: Path) -> None:
     import py7zr
 
     with py7zr.SevenZipFile(path) as archive:
-        archive.extractall(folder)  # noqa: S202 (members were looked at)
+        archive.extractall(folder)  # noqa: S202 (the members were checked)
 
 
 def _rar_members(path: Path) -> list[Member]:
@@ -239,7 +248,7 @@ def _rar_members(path: Path) -> list[Member]:
 
 
 def _unpack_rar(path: Path, folder: Path) -> None:
-    """In one pass, each member written from its bytes: links are never made."""
+    """Unpack in one pass. Each member is written from its bytes, so links are never created."""
     from unrar.cffi.rarfile import RarInfo
     from unrar.cffi.unrarlib import RarArchive
 
@@ -255,7 +264,7 @@ def _unpack_rar(path: Path, folder: Path) -> None:
 
 
 class _Kind(NamedTuple):
-    """How a kind of archive is listed and, unless it can be read in place, unpacked."""
+    """Functions that list and unpack a kind of archive. `unpack` is None if it can be read in place."""
 
     members: Callable[[Path], list[Member]]
     unpack: Callable[[Path, Path], None] | None
@@ -276,10 +285,12 @@ def _kind(path: Path) -> _Kind:
 
 @contextlib.contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """Turn the errors of the libraries, which are of many kinds, into one that names the archive."""
+    """Convert the many errors of the archive libraries to a DataError that names the archive."""
     try:
         yield
     except DataError:
         raise
     except Exception as error:
-        raise DataError(f"{path}: not a whole archive ({error}); delete it and run snakemake again") from error
+        raise DataError(
+            f"{path}: damaged or incomplete archive ({error}); delete it and run snakemake again"
+        ) from error

@@ -1,13 +1,12 @@
-"""What is known about each data set, one module each in segcert.data.sets, loaded by name.
+"""The catalogue of data sets, and its descriptions for people.
 
-Names are loaded one by one so that a stage runs, and is made stale by, the module of its own data set alone.
-
-What a person has to know of a data set, and to do to get it.
+Each data set is a module in segcert.data.sets, loaded by name. A rule thus imports the module of its own data set only,
+and changes of other data sets do not make its outputs stale.
 """
 
 import dataclasses
 import importlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
 
@@ -21,9 +20,20 @@ NAMES = tuple(sorted(path.stem for path in SETS.glob("[!_]*.py")))
 class Archive:
     """A file of an official release.
 
-    name: its official file name. holds: a pattern of what lies in it, by which an archive of another name or an
-    unpacked folder is recognised. page: where it is described. url: where it is fetched; None: a person has to get it,
-    from `page`, as `note` says. sha256, md5: as published; None: unknown, recorded when it is first seen. bytes: about.
+    Attributes
+    ----------
+    name
+        Official file name.
+    holds
+        Pattern of the files in it. It identifies an archive with another name, or an unpacked folder.
+    page
+        Web page that describes it.
+    url
+        Download address; None: a person has to get it from `page`. `note` has details.
+    sha256, md5
+        Published checksum; None: not published, recorded when the archive is first seen.
+    bytes
+        Approximate size.
     """
 
     name: str
@@ -38,23 +48,30 @@ class Archive:
 
 @dataclasses.dataclass(frozen=True)
 class SplitRule:
-    """A rule of which images train, validate and are certified.
+    """A rule that assigns images to training, validation and test (certification).
 
-    split_of: "" for an image that is in none. leaks: whether images of one patient or video fall on several sides, so
-    that test numbers are too good. names: the images that the rule speaks of, if it lists them. counts: how many it
-    puts into each split, where that is known before the images are there.
+    Attributes
+    ----------
+    split_of
+        Return the split of an image, or "" if it is in none.
+    leaks
+        True if images of one patient or video are in several splits, which makes test results too good.
+    names
+        Images that the rule lists, if it lists them.
+    counts
+        Number of images in each split, if known before the images are available.
     """
 
     description: str
-    split_of: Callable[["Named"], str]
+    split_of: Callable[["ImageKey"], str]
     leaks: bool = False
     names: frozenset[str] = frozenset()
     counts: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
-class Named:
-    """What a split rule may go by: the names of an image, its group, and the part of the release that it stands in."""
+class ImageKey:
+    """Input of a split rule: the names of an image, its data set and group, and its part of the release."""
 
     dataset: str
     image: str
@@ -71,25 +88,25 @@ class Dataset:
     classes
         Names of the class ids 0, 1, ...; class 0 is the background.
     group
-        What an image belongs to: patient, video sequence, or image where nothing is published.
+        Unit that is never split up: patient, video sequence, or image if nothing else is published.
     splits
         Rules by name; the first is the default.
     images
-        How many the official release has; None: any number.
+        Number of images in the official release; None: any number.
     masked
-        How many of them have a mask; None: all.
+        Number of images with a mask; None: all.
     native_sizes
-        Heights and widths of the official images; empty where they vary.
+        Heights and widths of the official images; empty if they vary.
     pixel_size
-        Height and width of a pixel of an image of a native size, in mm, where published.
+        Height and width of a pixel of an image of native size, in mm, if published.
     bits
-        Depth that is kept.
+        Bit depth of the prepared images.
     left_out_limit
-        Share of images and masks that may lack a partner.
+        Largest share of images and masks without a partner.
     allow_empty
-        Whether a mask may hold nothing but background.
+        True if a mask may have background only.
     any_orientation
-        Whether a mirrored or turned image could be one of this set: how training may change its images.
+        True if a mirrored or rotated image could be in this data set. Training then augments with such images.
     """
 
     name: str
@@ -115,37 +132,40 @@ class Dataset:
 
 
 def module_of(name: str) -> ModuleType:
-    """The module of a data set: DATASET and, for official releases, LAYOUT. Raises DataError for an unknown name."""
+    """Import the module of a data set: DATASET and, for official releases, LAYOUT.
+
+    Raises DataError for an unknown name.
+    """
     if name not in NAMES:
         raise DataError(f"found the data set {name!r}; expected one of {', '.join(NAMES)}")
     return importlib.import_module(f"segcert.data.sets.{name}")
 
 
 def dataset(name: str) -> Dataset:
-    """What is known about a data set. Raises DataError for an unknown name."""
+    """Return the catalogue entry of a data set. Raises DataError for an unknown name."""
     about: Dataset = module_of(name).DATASET
     return about
 
 
 OWN_FOLDER = """\
-folder: images of your own, in a folder, with their masks in another. In the configuration:
+folder: your own images in a folder and their masks in another. In the configuration:
 
   datasets: [clinic]
   own_data:
     clinic:
       kind: folder
       images: data/raw/clinic/images      # PNG, JPEG, TIFF, GIF, BMP or DICOM
-      masks: data/raw/clinic/masks        # of the same name, but for the suffixes
+      masks: data/raw/clinic/masks        # with the names of the images, except for the suffixes
       mask_suffix: _mask.png
       values: {0: background, 255: lesion}
-      group_pattern: ^(\\d+)_              # finds the patient in an image's name, so that none is split up
+      group_pattern: ^(\\d+)_              # finds the patient in an image's name: no patient is in two splits
 
-or `table: clinic.csv` with the columns image, mask, group, split. More: docs/how-to/own-data.md. What lies in data/raw/
-is versioned with the run; folders elsewhere are read where they are."""
+or `table: clinic.csv` with the columns image, mask, group, split. See docs/how-to/own-data.md. Files in data/raw/ are
+versioned with the run; files in other folders are read where they are."""
 
 
 def overview(all_known: Iterable[Dataset]) -> str:
-    """A line for each data set, and how to name one of one's own."""
+    """Table of all data sets, with a line about user-supplied data."""
     rows = [("name", "images", "modality", "classes", "to get", "licence")]
     for about in all_known:
         by_hand = [archive for archive in about.archives if not archive.url]
@@ -157,53 +177,50 @@ def overview(all_known: Iterable[Dataset]) -> str:
     rows.append(("folder", "any", "your own", "your own", "yours", "yours"))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([*lines, "", "More of one: segcert datasets NAME. Images of your own: segcert datasets folder"])
+    return "\n".join([*lines, "", "Details: segcert datasets NAME. Your own images: segcert datasets folder"])
 
 
 def terms(about: Dataset) -> str:
-    """Title, licence, terms and citation on a few lines."""
+    """Title, licence, terms and citation, in four lines."""
     return f"{about.title}\n  Licence: {about.licence}\n  Terms: {about.terms}\n  Cite: {about.citation}"
 
 
 def how_to_get(about: Dataset, archives: Iterable[Archive]) -> str:
-    """Where some archives are to be had by hand, and where to put them."""
+    """Instructions to get archives by hand: their sources and the folder to put them in."""
     lines = [f"{archive.name}: from {archive.page} {archive.note}".rstrip() for archive in archives]
     return (
-        f"Put into data/raw/{about.name}/, as downloaded or unpacked, under any name:\n  "
+        f"Put these into data/raw/{about.name}/, as downloaded or unpacked, under any name:\n  "
         + "\n  ".join(lines)
-        + "\nthen run snakemake again. Or name a folder or URL that has the files: --config mirror=..."
+        + "\nThen run snakemake again. Or add a folder or URL that has the files: --config mirror=..."
     )
 
 
 def describe(about: Dataset) -> str:
-    """All that the catalogue says of a data set."""
-    return "\n".join([f"{about.name}: {terms(about)}", *(f"  {line}" for line in _facts(about)), *_archives(about)])
-
-
-def _facts(about: Dataset) -> Iterator[str]:
-    count = about.images or "as many as asked for"
-    yield f"Images: {count}, {about.modality}, {about.channels} channel(s), {about.bits} bits"
+    """Complete description of a data set."""
+    count = about.images or "as many as configured"
     sizes = ", ".join(f"{width}x{height}" for height, width in about.native_sizes) or "vary"
     spacing = f"{about.pixel_size[0]:g} x {about.pixel_size[1]:g} mm" if about.pixel_size else "unknown"
-    yield f"Native size (width x height): {sizes}; pixel size: {spacing}"
-    order = " (where they overlap, the later one counts)" if len(about.classes) > 2 else ""
-    yield f"Classes: {', '.join(about.classes)}{order}"
-    yield f"Grouped by: {about.group}"
-    notes = " (the default)"
+    order = " (later ones are on top where they overlap)" if len(about.classes) > 2 else ""
+    lines = [
+        f"{about.name}: {terms(about)}",
+        f"  Images: {count}, {about.modality}, {about.channels} channel(s), {about.bits} bits",
+        f"  Native size (width x height): {sizes}; pixel size: {spacing}",
+        f"  Classes: {', '.join(about.classes)}{order}",
+        f"  Grouped by: {about.group}",
+    ]
+    default = " (the default)"
     for name, rule in about.splits.items():
         leaks = " (LEAKS between the splits)" if rule.leaks else ""
-        yield f"Split {name}{notes}{leaks}: {rule.description}"
-        notes = ""
-
-
-def _archives(about: Dataset) -> Iterator[str]:
+        lines.append(f"  Split {name}{default}{leaks}: {rule.description}")
+        default = ""
     for archive in about.archives:
-        size = f"{archive.bytes / 1e6:,.0f} MB" if archive.bytes else "size not known"
-        checked = "checksum not published: recorded when first seen"
+        size = f"{archive.bytes / 1e6:,.0f} MB" if archive.bytes else "size unknown"
+        checked = "no published checksum; recorded when first seen"
         if archive.sha256 or archive.md5:
             checked = f"sha256 {archive.sha256}" if archive.sha256 else f"md5 {archive.md5}"
-        yield f"  {archive.name}: {archive.url or 'by hand'} ({size}, {checked})"
+        lines.append(f"  {archive.name}: {archive.url or 'by hand'} ({size}, {checked})")
     if by_hand := [archive for archive in about.archives if not archive.url]:
-        yield how_to_get(about, by_hand)
+        lines.append(how_to_get(about, by_hand))
     elif about.archives:
-        yield f"Fetched into data/raw/{about.name}/; an archive or its unpacked folder that lies there is taken."
+        lines.append(f"Downloaded to data/raw/{about.name}/, unless the archives or their folders are there already.")
+    return "\n".join(lines)

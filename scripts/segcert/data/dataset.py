@@ -1,7 +1,4 @@
-"""The rows of index.csv: their schema, and the rule that a group has one split.
-
-Read the common format back, every file compared with its digest.
-"""
+"""Prepared data sets: the schema of index.csv, and a reader that compares every file with its digest."""
 
 import csv
 import dataclasses
@@ -30,21 +27,21 @@ Millimetres = Annotated[
 
 
 class Row(BaseModel):
-    """A prepared image: its group, split, digests, the size it had, and the size of a prepared pixel where known."""
+    """A prepared image: group, split, digests, original size, and the size of a prepared pixel if known."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     image: str = Field(pattern=r"^[^/\\\x00-\x1f\x7f]+$", description="Name: images/<image>.png and masks/<image>.png")
     group: str = Field(
-        pattern=r"^[^\x00-\x1f\x7f]+$", description="Patient or sequence; the image itself where nothing is known"
+        pattern=r"^[^\x00-\x1f\x7f]+$", description="Patient or sequence; the image itself if neither is known"
     )
     split: Literal["train", "val", "test"]
     digest: Sha256 = Field(description="SHA-256 of the image file")
     mask_digest: Sha256 = Field(description="SHA-256 of the mask file")
-    height: int = Field(gt=0, description="Of the image as it was found, in pixels")
-    width: int = Field(gt=0)
-    pixel_height: Millimetres = Field(None, description="Of a prepared pixel, in mm; empty where it is not known")
-    pixel_width: Millimetres = None
+    height: int = Field(gt=0, description="Original height of the image, in pixels")
+    width: int = Field(gt=0, description="Original width of the image, in pixels")
+    pixel_height: Millimetres = Field(None, description="Height of a prepared pixel, in mm; empty if unknown")
+    pixel_width: Millimetres = Field(None, description="Width of a prepared pixel, in mm; empty if unknown")
 
 
 def write_index(path: Path, rows: Iterable[Row]) -> None:
@@ -56,7 +53,7 @@ def write_index(path: Path, rows: Iterable[Row]) -> None:
 
 
 def read_index(path: Path) -> list[Row]:
-    """The rows of index.csv. Raises DataError, naming file, line and column, where one does not fit the schema."""
+    """Read the rows of index.csv. Raises DataError, with file, line and column, for a row that breaks the schema."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
             lines = list(csv.DictReader(file, restkey="more"))
@@ -76,7 +73,7 @@ def read_index(path: Path) -> list[Row]:
 
 
 def digests_of(rows: Iterable[Row], folder: str | Path) -> dict[str, str]:
-    """SHA-256 of the image and mask of each row, by path; `folder` holds index.csv."""
+    """Return the SHA-256 of the image and the mask of each row, by path. `folder` contains index.csv."""
     return {
         f"{folder}/{kind}/{row.image}.png": digest
         for row in rows
@@ -85,19 +82,19 @@ def digests_of(rows: Iterable[Row], folder: str | Path) -> dict[str, str]:
 
 
 def check_groups(what: str, rows: Iterable[tuple[str, str, str]], group: str) -> None:
-    """Raise DataError if a group is on two sides; rows of (image, group, split)."""
+    """Raise DataError if a group is in two splits. Each row is (image, group, split)."""
     seen: dict[str, tuple[str, str]] = {}
     for image, name, split in rows:
         first, side = seen.setdefault(name, (image, split))
         if side != split:
             raise DataError(
                 f"{what}: {group} {name} is in two splits: {first} in {side}, {image} in {split}. Put all of its "
-                "images into one split; a published split that leaks has to say so with `leaks: true`"
+                "images into one split. For a published split that leaks, write `leaks: true`"
             )
 
 
 class About(Part):
-    """What the library reads of dataset.json."""
+    """The keys of dataset.json that the library reads."""
 
     bits: int = Field(ge=1, le=16)
     channels: Literal[1, 3]
@@ -109,7 +106,7 @@ class About(Part):
 
 
 class Splits(Part):
-    """The names of the images of each split, and whether images of one group may fall on several sides."""
+    """Names of the images of each split. `leaks`: images of one group may be in several splits."""
 
     train: list[str | int]
     val: list[str | int]
@@ -119,31 +116,31 @@ class Splits(Part):
 
 @dataclasses.dataclass(frozen=True)
 class PreparedDataset:
-    """A prepared data set, named by its index.csv."""
+    """A prepared data set, located by the path of its index.csv."""
 
     index: Path
 
     @functools.cached_property
     def about(self) -> dict[str, Any]:
-        """What dataset.json says: name, title, classes, channels, bits, image_size, terms, citation, ..."""
+        """Content of dataset.json: name, title, classes, channels, bits, image_size, terms, citation, ..."""
         return self._json("dataset.json", About)
 
     @functools.cached_property
     def rows(self) -> dict[str, Row]:
-        """The rows of index.csv by image."""
+        """Rows of index.csv, by image."""
         return {row.image: row for row in read_index(self.index)}
 
     def check(self) -> None:
-        """Compare every image and mask with its digest, and the index with splits.json: before anything is trained.
+        """Compare every image and mask with its digest, and the index with splits.json. Call this before training.
 
-        Raises DataError, naming what is missing or was changed.
+        Raises DataError with the name of the file that is missing or changed.
         """
         stated = self._json("splits.json", Splits)
         for split in SPLITS:
             if stated[split] != self.names(split):
                 raise DataError(
-                    f"{self.index}: its images in {split} are not those of splits.json beside it; delete {self.index} "
-                    "and run snakemake again"
+                    f"{self.index}: its images in {split} differ from those in splits.json; delete {self.index} and "
+                    "run snakemake again"
                 )
         if not stated.get("leaks"):
             check_groups(str(self.index), [(row.image, row.group, row.split) for row in self.rows.values()], "group")
@@ -152,31 +149,31 @@ class PreparedDataset:
             self._checked("masks", name, row.mask_digest)
 
     def names(self, split: str, most: int | None = None) -> list[str]:
-        """Names of the images of a split, in order; at most the first `most`."""
+        """Return the names of the images of a split, in order; only the first `most` if given."""
         return [row.image for row in self.rows.values() if row.split == split][:most]
 
     def group(self, name: str) -> str:
-        """The patient or sequence that an image belongs to."""
+        """Return the patient or sequence of an image."""
         return self.rows[name].group
 
     def pixel_size(self, name: str) -> PixelSize | None:
-        """Height and width of a prepared pixel in mm, where they are known."""
+        """Return height and width of a prepared pixel in mm; None if unknown."""
         row = self.rows[name]
         return (row.pixel_height, row.pixel_width) if row.pixel_height and row.pixel_width else None
 
     def image(self, name: str) -> npt.NDArray[np.float32]:
-        """An image, (C, H, W) in [0, 1], on the grid k / (2^bits - 1)."""
+        """Return an image, (C, H, W) in [0, 1], on the grid k / (2^bits - 1)."""
         pixels = self._read("images", name, self.rows[name].digest)
         planes = pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
         return to_unit(planes, self.about["bits"])
 
     def mask(self, name: str) -> Labels:
-        """Class ids of an image's mask, (H, W)."""
+        """Return the class ids of an image's mask, (H, W)."""
         mask: Labels = self._read("masks", name, self.rows[name].mask_digest)
         return mask
 
     def stack(self, split: str) -> tuple[npt.NDArray[np.float32], Labels]:
-        """Images (N, C, H, W) and masks (N, H, W) of a split."""
+        """Return images (N, C, H, W) and masks (N, H, W) of a split."""
         names = self.names(split)
         return np.stack([self.image(name) for name in names]), np.stack([self.mask(name) for name in names])
 
@@ -187,7 +184,7 @@ class PreparedDataset:
     def _checked(self, kind: str, name: str, digest: str) -> bytes:
         path = self.index.parent / kind / f"{name}.png"
         if not path.exists():
-            raise DataError(f"{path}: missing, but {self.index} names it; delete {self.index} and run snakemake again")
+            raise DataError(f"{path}: missing, but listed in {self.index}; delete {self.index} and run snakemake again")
         data = path.read_bytes()
         if hashlib.sha256(data).hexdigest() != digest:
             raise DataError(

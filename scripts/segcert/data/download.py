@@ -1,23 +1,22 @@
-"""Addresses without what they keep secret: for messages, logs and records.
+"""Download files and resume interrupted downloads. Remove secrets from URLs in messages, logs and records.
 
-Bring the file of a URL onto the disk, going on where an earlier attempt, or an earlier process, broke off.
-
-What was received waits beside the target in `<target>.part`; `<target>.part.json` remembers of which URL and which
-version (ETag or Last-Modified) it is, so that bytes of two releases are never mixed.
+A partial download is kept next to the target in `<target>.part`. `<target>.part.json` records its URL and version (ETag
+or Last-Modified), so bytes of two releases are never mixed. A later attempt, or a later process, resumes from it.
 """
 
 import contextlib
 import json
 import os
+import random
 import re
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
 import requests
-from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential, wait_random
 from tqdm import tqdm
 from urllib3.exceptions import HTTPError
 
@@ -27,7 +26,7 @@ from segcert.io.progress import log
 
 
 def public(address: str) -> str:
-    """An address without user, password, query and fragment, where tokens stand; a path as it is.
+    """Remove user, password, query and fragment from a URL, as these may contain tokens. Return a path unchanged.
 
     Examples
     --------
@@ -42,7 +41,7 @@ def public(address: str) -> str:
 
 
 def without_secrets(text: str, address: str) -> str:
-    """A text with an address, and each of its secrets, in the form of `public`."""
+    """Replace an address in a text by its `public` form, and each of its secrets by `***`."""
     if "://" not in address:
         return text
     text = text.replace(address, public(address))
@@ -58,21 +57,33 @@ def without_secrets(text: str, address: str) -> str:
 
 CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 30, 60
 FIRST_WAIT_S, LONGEST_WAIT_S, LONGEST_RETRY_AFTER_S = 0.5, 30, 60
-ATTEMPTS = 8  # in a row that bring no new byte
-PASSING = {408, 425, 429}  # HTTP statuses that another attempt may not meet, besides 5xx
+ATTEMPTS = 8  # in a row without a new byte
+TRANSIENT = {408, 425, 429}  # HTTP statuses that are worth another attempt, in addition to 5xx
 CHUNK, SMALL_LIMIT, LOG_EVERY = 1 << 20, 4 << 20, 256 << 20  # bytes
 RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+)")  # the Content-Range of a 206, and of a 416
-ADVICE = "or name a folder or URL that has the file: --config mirror=..."
+ADVICE = "or add a folder or URL that has the file: --config mirror=..."
 Result = TypeVar("Result")
 
 
 def download(url: str, target: Path, what: str, advice: str = ADVICE) -> None:
-    """Bring the whole file at `url` to `target`, which appears once it is complete; `what` names it in messages,
-    `advice` says in them what else can be done.
+    """Download the file at `url` to `target`, which appears once it is complete.
 
-    Called again after an error, Ctrl-C or kill, it fetches what is missing, if the server can tell that its file is
-    still the same. Compares no checksum. Raises DataError when the file cannot be had after many attempts, and OSError
-    when it cannot be written; what was received waits for the next call.
+    Call it again after an error, Ctrl-C or kill: it fetches the missing bytes only, if the server confirms that its
+    file is still the same. It does not compare checksums.
+
+    Parameters
+    ----------
+    what
+        Name of the file in messages.
+    advice
+        Alternative for the user, at the end of the error message.
+
+    Raises
+    ------
+    DataError
+        The file is not available after many attempts. The bytes received so far are kept for the next call.
+    OSError
+        The file cannot be written.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     transfer = _Transfer(url, target, what)
@@ -80,9 +91,9 @@ def download(url: str, target: Path, what: str, advice: str = ADVICE) -> None:
         _persist(url, transfer.attempt, lambda: transfer.reached)
     except _FetchError as error:
         raise DataError(
-            f"{transfer.stated}: cannot be fetched ({error}); it came to {transfer.reached} of "
+            f"{transfer.stated}: cannot be fetched ({error}); received {transfer.reached} of "
             f"{transfer.total or '?'} bytes. "
-            f"Check the network, run snakemake again to go on from {transfer.held()[0]} bytes, {advice}"
+            f"Check the network and run snakemake again to resume from {transfer.stored()[0]} bytes, {advice}"
         ) from None
     with transfer.part.open("rb") as file:
         os.fsync(file.fileno())
@@ -91,7 +102,7 @@ def download(url: str, target: Path, what: str, advice: str = ADVICE) -> None:
 
 
 def read_small(url: str) -> bytes:
-    """The content of a small file at `url`, at most 4 MiB. Raises DataError when it cannot be had or is larger."""
+    """Return the content of a small file at `url`. Raises DataError if it is not available or larger than 4 MiB."""
 
     def attempt() -> bytes:
         content = b""
@@ -99,7 +110,9 @@ def read_small(url: str) -> bytes:
             for chunk in _chunks(response):
                 content += chunk
                 if len(content) > SMALL_LIMIT:
-                    raise _FetchError(f"more than {SMALL_LIMIT} bytes, expected a small text file", passing=False)
+                    raise _FetchError(
+                        f"found more than {SMALL_LIMIT} bytes; expected a small text file", transient=False
+                    )
         return content
 
     try:
@@ -111,25 +124,25 @@ def read_small(url: str) -> bytes:
 
 
 class _FetchError(Exception):
-    """Why an attempt failed; if `passing`, another one is worth it, after `retry_after` seconds at the least."""
+    """An attempt failed. If `transient`, another one is worthwhile, after at least `retry_after` seconds."""
 
-    def __init__(self, why: str, passing: bool, retry_after: int = 0) -> None:
+    def __init__(self, why: str, transient: bool, retry_after: int = 0) -> None:
         super().__init__(why)
-        self.passing, self.retry_after = passing, retry_after
+        self.transient, self.retry_after = transient, retry_after
 
 
 class _Transfer:
-    """A file on its way, at the present attempt with `reached` of `total` bytes."""
+    """Transfer of a file. The current attempt has `reached` of `total` bytes."""
 
     def __init__(self, url: str, target: Path, what: str) -> None:
         self.url, self.stated, self.what = url, public(url), what
         self.part = target.with_name(f"{target.name}.part")
         self.sidecar = target.with_name(f"{target.name}.part.json")
-        self.reached, _ = self.held()
+        self.reached, _ = self.stored()
         self.total: int | None = None
 
-    def held(self) -> tuple[int, str]:
-        """How many bytes there are to go on from, and of which version of the file they are."""
+    def stored(self) -> tuple[int, str]:
+        """Return the number of bytes to resume from and the version of the file that they belong to."""
         try:
             match json.loads(self.sidecar.read_bytes()):
                 case {"url": self.stated, "validator": str(validator)}:
@@ -139,17 +152,17 @@ class _Transfer:
         return 0, ""
 
     def attempt(self) -> None:
-        """Ask for what is missing and append it, or start over if the server does not go on from there."""
-        offset, version = self.held()
+        """Request the missing bytes and append them. Start over if the server does not resume from there."""
+        offset, version = self.stored()
         with _answer(self.url, {"Range": f"bytes={offset}-", "If-Range": version} if offset else {}) as response:
             if response.status_code == 200:
                 self._receive(response, 0, response.raw.length_remaining)
                 return
             place = RANGE.fullmatch(found := response.headers.get("Content-Range", ""))
-            # A server may ignore If-Range, so the version is compared here as well, where the answer names one.
+            # A server may ignore If-Range, so the version is compared here too if the response has one.
             if not place or int(place[1] or place[2]) != offset or _validator(response) not in ("", version):
                 self.sidecar.unlink()
-                raise _FetchError(f"HTTP {response.status_code} {found!r} does not go on from {offset} bytes", True)
+                raise _FetchError(f"HTTP {response.status_code} {found!r} does not resume from {offset} bytes", True)
             if response.status_code == 206:
                 self._receive(response, offset, int(place[2]))
 
@@ -157,9 +170,10 @@ class _Transfer:
         self.reached, self.total = offset, total
         every, quiet = max(1, total // 10) if total else LOG_EVERY, not sys.stderr.isatty()
         if offset:
-            log.info("%s: going on from %d of %s bytes", self.what, offset, total)
+            log.info("%s: resuming from %d of %s bytes", self.what, offset, total)
         else:
-            self.sidecar.unlink(missing_ok=True)  # first, for what comes now may have no validator to replace it
+            # First: the new content may have no validator to replace the old one.
+            self.sidecar.unlink(missing_ok=True)
         with (
             self.part.open("ab" if offset else "wb") as file,
             tqdm(None, self.what, total, leave=False, initial=offset, unit="B", unit_scale=True, disable=quiet) as bar,
@@ -175,40 +189,30 @@ class _Transfer:
                 if self.reached // every > (self.reached - len(chunk)) // every:
                     log.info("%s: %d of %s bytes", self.what, self.reached, total or "?")
         if total not in (None, self.reached):
-            raise _FetchError(f"the stream ended at {self.reached} of {total} bytes", passing=True)
+            raise _FetchError(f"the stream ended at {self.reached} of {total} bytes", transient=True)
 
 
 def _persist(url: str, attempt: Callable[[], Result], reached: Callable[[], int]) -> Result:
-    """The result of `attempt`, made again until ATTEMPTS in a row did not get beyond the farthest byte reached."""
-    farthest = reached()
-    back_off = wait_exponential(FIRST_WAIT_S, LONGEST_WAIT_S) + wait_random(0, FIRST_WAIT_S)
-
-    def begin_anew_after_progress(state: RetryCallState) -> None:
-        nonlocal farthest
-        if reached() > farthest:
-            farthest, state.attempt_number = reached(), 0  # the wait and the stop go by this number
-
-    return Retrying(
-        retry=retry_if_exception(lambda error: isinstance(error, _FetchError) and error.passing),
-        after=begin_anew_after_progress,
-        wait=lambda state: max(min(back_off(state), LONGEST_WAIT_S), _error(state).retry_after),
-        stop=stop_after_attempt(ATTEMPTS),
-        before_sleep=lambda state: log.info(
-            "%s: %s; again in %.1f s", public(url), _error(state), state.upcoming_sleep
-        ),
-        reraise=True,
-    )(attempt)
-
-
-def _error(state: RetryCallState) -> _FetchError:
-    error = state.outcome.exception() if state.outcome else None
-    assert isinstance(error, _FetchError)
-    return error
+    """Return the result of `attempt`. Repeat it until ATTEMPTS in a row have not passed the farthest byte so far."""
+    farthest, failures = reached(), 0
+    while True:
+        try:
+            return attempt()
+        except _FetchError as error:
+            failures += 1
+            if reached() > farthest:
+                farthest, failures = reached(), 0
+            if not error.transient or failures == ATTEMPTS:
+                raise
+            back_off = FIRST_WAIT_S * (2 ** max(failures - 1, 0) + random.random())  # noqa: S311 (not a secret)
+            wait = max(min(back_off, LONGEST_WAIT_S), error.retry_after)
+            log.info("%s: %s; retrying in %.1f s", public(url), error, wait)
+        time.sleep(wait)
 
 
 @contextlib.contextmanager
 def _answer(url: str, headers: dict[str, str]) -> Iterator[requests.Response]:
-    """The answer with the file, or where `headers` ask for a range with that or none. Raises _FetchError else."""
+    """Yield the response: 200, or also 206 or 416 if `headers` ask for a range. Raises _FetchError for any other."""
     headers = {"Accept-Encoding": "identity", **headers}
     expected = {200, 206, 416} if "Range" in headers else {200}
     try:
@@ -216,22 +220,22 @@ def _answer(url: str, headers: dict[str, str]) -> Iterator[requests.Response]:
             if (status := response.status_code) not in expected:
                 after = response.headers.get("Retry-After", "")
                 retry_after = min(int(after), LONGEST_RETRY_AFTER_S) if after.isdecimal() else 0
-                raise _FetchError(f"HTTP {status} {response.reason}", status in PASSING or status >= 500, retry_after)
+                raise _FetchError(f"HTTP {status} {response.reason}", status in TRANSIENT or status >= 500, retry_after)
             yield response
     except (requests.RequestException, HTTPError) as error:
-        passing = isinstance(error, requests.ConnectionError | requests.Timeout | HTTPError)
+        transient = isinstance(error, requests.ConnectionError | requests.Timeout | HTTPError)
         cause = error.args[0] if error.args else error
-        raise _FetchError(without_secrets(str(getattr(cause, "reason", cause)), url), passing) from None
+        raise _FetchError(without_secrets(str(getattr(cause, "reason", cause)), url), transient) from None
 
 
 def _chunks(response: requests.Response) -> Iterator[bytes]:
-    """The bytes as they come and as they are sent: offsets count these, whatever Content-Encoding says."""
-    # read1, because read and iter_content lose up to a whole chunk when the connection is reset.
+    """Yield the bytes as they were sent, whatever Content-Encoding says: offsets count these bytes."""
+    # Use read1: read and iter_content lose up to a whole chunk if the connection is reset.
     while chunk := response.raw.read1(CHUNK, decode_content=False):
         yield chunk
 
 
 def _validator(response: requests.Response) -> str:
-    """What tells one version of the file from the next: a strong ETag, else the date of change, else nothing."""
+    """Return the version of the file: a strong ETag, else Last-Modified, else an empty string."""
     etag = response.headers.get("ETag", "W/")
     return response.headers.get("Last-Modified", "") if etag.startswith("W/") else etag

@@ -1,5 +1,5 @@
-"""The error of a data set that cannot be used."""
+"""The error that data cannot be used."""
 
 
 class DataError(ValueError):
-    """Data that cannot be used; the message names the file, what was found, what was expected and what to do."""
+    """Data cannot be used. The message names the file, what was found, what was expected and what to do."""

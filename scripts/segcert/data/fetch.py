@@ -1,12 +1,12 @@
-"""Bring the official archives of a data set into data/raw, checked before use.
+"""Get the official archives of a data set into data/raw and check them before use.
 
-What lies there already is taken: an archive, under any name, or its unpacked folder. Else an archive comes from a
-mirror (a folder or URL that holds files of the official names and a `SHA256SUMS`) or from its official address. Nothing
-stands under its final name before its checksum was compared; what has another is put aside as <name>.rejected.
+An archive that is there already is used, under any name or as an unpacked folder. Otherwise it is copied from a mirror
+(a folder or URL with files of the official names and a `SHA256SUMS`) or downloaded from its official address. A file
+gets its final name only after its checksum was compared. A file with a wrong checksum is quarantined as
+<name>.rejected.
 """
 
 import hashlib
-import itertools
 import shutil
 import sys
 from collections.abc import Mapping
@@ -25,28 +25,28 @@ UNFINISHED = (".part", ".unverified", ".rejected", ".record.json", MANIFEST)
 
 
 def fetch(about: Dataset, folder: str | Path, mirror: str | None = None) -> None:
-    """Put the archives of a data set into `folder`, or find them there, and write `folder`/manifest.json.
+    """Find the archives of a data set in `folder`, or get them, and write `folder`/manifest.json.
 
-    The manifest says of each whether it is the official release: true, false (a mirror may hold another), or null where
-    no checksum was published.
+    The manifest states for each archive whether it is the official release: true, false (a mirror may have a different
+    one), or null if no checksum was published.
 
-    Raises DataError when an archive cannot be had or its checksum is wrong; it says what to do.
+    Raises DataError, with advice, if an archive is not available or its checksum is wrong.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     print(terms(about), file=sys.stderr)
     log.info("%s", terms(about))
     sums = _published_sums(mirror) if mirror else {}
-    there = {archive.name: _lying_there(archive, folder, mirror, sums) for archive in about.archives}
+    there = {archive.name: _files_there(archive, folder, mirror, sums) for archive in about.archives}
     lacking = [archive for archive in about.archives if not there[archive.name]]
     by_hand = [archive for archive in lacking if not archive.url and not _in_mirror(archive, sums)]
     if by_hand:
         raise DataError(
-            f"{about.title}: {', '.join(archive.name for archive in by_hand)} cannot be fetched without a person. "
+            f"{about.title}: {', '.join(archive.name for archive in by_hand)} cannot be downloaded automatically. "
             f"{how_to_get(about, by_hand)}"
         )
     for archive in lacking:
-        there[archive.name] = [_bring(archive, folder, mirror, sums)]
+        there[archive.name] = [_get(archive, folder, mirror, sums)]
     found = {path: archive for archive in about.archives for path in there[archive.name]}
     entries, loose = [], {}
     for path, archive in found.items():
@@ -62,8 +62,8 @@ def fetch(about: Dataset, folder: str | Path, mirror: str | None = None) -> None
     write_manifest(folder, about.name, entries, loose)
 
 
-def _lying_there(archive: Archive, folder: Path, mirror: str | None, sums: Mapping[str, str]) -> list[Path]:
-    """What was put into the folder of an archive, under its own name or another, or unpacked; empty if nothing was."""
+def _files_there(archive: Archive, folder: Path, mirror: str | None, sums: Mapping[str, str]) -> list[Path]:
+    """Return the files of an archive that are in the folder, under any name or unpacked; empty if there are none."""
     loose = [folder / file.path for file in list_folder(folder) if not file.path.endswith(UNFINISHED)]
     archives = sorted(filter(is_archive, loose), key=lambda path: path.name != archive.name)
     for path in archives:
@@ -74,27 +74,28 @@ def _lying_there(archive: Archive, folder: Path, mirror: str | None, sums: Mappi
         digest = file_digest(path)
         official, listed = _is_official(archive, path, digest), sums.get(path.name)
         if digest != listed and (official is False or (official is None and listed)):
-            rejected = _put_aside(path)
+            rejected = _quarantine(path)
             if not mirror:
                 raise DataError(
-                    f"{path}: SHA-256 is {digest}, expected {_expected(archive)}; put aside as "
-                    f"{rejected}, not used. A damaged download? Get it again. From a mirror? Name it again: "
+                    f"{path}: found SHA-256 {digest}; expected {_expected(archive)}. The file was not used; it is now "
+                    f"{rejected}. If the download was damaged, get the file again. If it is from a mirror, add "
                     "--config mirror=..."
                 )
-            log.warning("%s: not what was published; put aside as %s", path, rejected)
+            log.warning("%s: not the published file; quarantined as %s", path, rejected)
             continue
         if path.name != archive.name:
-            log.info("%s: taken for %s", path, archive.name)
+            log.info("%s: used as %s", path, archive.name)
         return [path]
     return [path for path in loose if ends_with(archive.holds, path.relative_to(folder).as_posix())]
 
 
-def _bring(archive: Archive, folder: Path, mirror: str | None, sums: Mapping[str, str]) -> Path:
-    """Fetch an archive from the mirror or its address; return where it stands."""
+def _get(archive: Archive, folder: Path, mirror: str | None, sums: Mapping[str, str]) -> Path:
+    """Get an archive from the mirror or its address and return its path."""
     name = _in_mirror(archive, sums)
     if mirror and not name:
         raise DataError(
-            f"{public(mirror)}/SHA256SUMS: has no line for {archive.name}; add `sha256sum {archive.name}` to it"
+            f"{public(mirror)}/SHA256SUMS: found no line for {archive.name}; add the output of "
+            f"`sha256sum {archive.name}`"
         )
     source = f"{str(mirror).rstrip('/')}/{name}" if name else str(archive.url)
     target = folder / (name or archive.name)
@@ -104,26 +105,26 @@ def _bring(archive: Archive, folder: Path, mirror: str | None, sums: Mapping[str
     elif not unverified.exists():
         path = Path(source).expanduser()
         if not path.is_file():
-            raise DataError(f"{public(source)}: no such file in the mirror; put it there, or leave `mirror` out")
+            raise DataError(f"{public(source)}: no such file in the mirror; put it there, or remove `mirror`")
         with atomic_file(unverified) as temporary:
             shutil.copyfile(path, temporary)
     digest = file_digest(unverified)
     official = digest == sums[name] if name else _is_official(archive, unverified, digest)
     if official is None:
-        log.info("%s: no published checksum; recorded SHA-256 %s", target.name, digest)
+        log.info("%s: no checksum was published; recorded SHA-256 %s", target.name, digest)
     elif not official:
         expected = sums[name] if name else _expected(archive)
         raise DataError(
-            f"{public(source)}: SHA-256 is {digest}, expected {expected}; put aside as "
-            f"{_put_aside(unverified, target)}, not used. A damaged download? Run snakemake again. "
-            "A new release? Check it and change the catalogue"
+            f"{public(source)}: found SHA-256 {digest}; expected {expected}. The file was not used; it is now "
+            f"{_quarantine(unverified, target)}. If the download was damaged, run snakemake again. If this is a new "
+            "release, check it and update the catalogue"
         )
     unverified.replace(target)
     return target
 
 
 def _is_official(archive: Archive, path: Path, digest: str) -> bool | None:
-    """Whether a file, of this SHA-256, is what was published; None where no checksum was."""
+    """True if a file with this SHA-256 is the published one; None if no checksum was published."""
     if archive.sha256:
         return digest == archive.sha256
     if not archive.md5:
@@ -138,22 +139,23 @@ def _expected(archive: Archive) -> str:
 
 
 def _in_mirror(archive: Archive, sums: Mapping[str, str]) -> str | None:
-    """The name under which a mirror lists an archive: its own, or with the ending of another kind of archive."""
+    """Return the name of an archive in a mirror: the official name, or the same with another archive suffix."""
     stem = archive.name.rsplit(".", 1)[0]
     return next((name for name in (archive.name, *(f"{stem}{suffix}" for suffix in KINDS)) if name in sums), None)
 
 
-def _put_aside(path: Path, named: Path | None = None) -> Path:
-    """Rename a file to <name>.rejected (or, so that nothing is lost, <name>.2.rejected and so on)."""
+def _quarantine(path: Path, named: Path | None = None) -> Path:
+    """Rename a file to <name>.rejected, or to <name>.2.rejected and so on if that exists."""
     name = (named or path).name
-    names = itertools.chain([f"{name}.rejected"], (f"{name}.{number}.rejected" for number in itertools.count(2)))
-    rejected = next(candidate for each in names if not (candidate := path.with_name(each)).exists())
+    rejected, number = path.with_name(f"{name}.rejected"), 2
+    while rejected.exists():
+        rejected, number = path.with_name(f"{name}.{number}.rejected"), number + 1
     path.replace(rejected)
     return rejected
 
 
 def _published_sums(mirror: str) -> dict[str, str]:
-    """The checksums of a mirror's SHA256SUMS, by file name."""
+    """Read the checksums in a mirror's SHA256SUMS, by file name."""
     address = f"{mirror.rstrip('/')}/SHA256SUMS"
     if mirror.startswith(("http://", "https://")):
         text = read_small(address).decode(errors="replace")
@@ -161,7 +163,7 @@ def _published_sums(mirror: str) -> dict[str, str]:
         text = Path(address).expanduser().read_text(errors="replace")
     else:
         raise DataError(
-            f"{public(address)}: no such file; put it there (`sha256sum * > SHA256SUMS`), or leave `mirror` out"
+            f"{public(address)}: no such file; create it with `sha256sum * > SHA256SUMS`, or remove `mirror`"
         )
     sums = {}
     for line in filter(str.strip, text.splitlines()):

@@ -1,4 +1,4 @@
-"""data/raw/<dataset>/: what was fetched or put there, and the manifest that says what it was."""
+"""The raw files in data/raw/<dataset>/ and the manifest that lists them with their digests."""
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,12 +20,15 @@ MANIFEST = "manifest.json"
 
 def _within_the_folder(name: str) -> str:
     if leads_out(name):
-        raise ValueError(f"it names {name!r}, outside of its folder")
+        raise ValueError(f"it lists {name!r}, which is outside its folder")
     return name
 
 
 class ArchiveEntry(Part):
-    """An archive: its name, size, SHA-256, and whether it is the official release (None: no checksum was published)."""
+    """An archive: its name, size and SHA-256.
+
+    `official`: True if it is the official release, False if not, None if no checksum was published.
+    """
 
     name: Annotated[str, AfterValidator(_within_the_folder)]
     bytes: int
@@ -34,14 +37,14 @@ class ArchiveEntry(Part):
 
 
 class Manifest(Part):
-    """What lies in the folder: archives, and the SHA-256 of loose files by path."""
+    """Content of a raw folder: archives, and the SHA-256 of loose files by path."""
 
     dataset: str
     archives: list[ArchiveEntry] = Field([])
     files: dict[str, str] = Field({})
 
     def digests(self, folder: str | Path) -> dict[str, str]:
-        """SHA-256 of each archive and loose file in `folder`, by path."""
+        """Return the SHA-256 of each archive and loose file in `folder`, by path."""
         named = {archive.name: archive.sha256 for archive in self.archives} | self.files
         return {f"{folder}/{name}": sha256 for name, sha256 in named.items()}
 
@@ -49,7 +52,7 @@ class Manifest(Part):
 def write_manifest(
     folder: Path, dataset: str, archives: Sequence[Mapping[str, Any]], files: Mapping[str, Path]
 ) -> None:
-    """Write the manifest of a data set: its archives (as ArchiveEntry), and loose files by what they are called."""
+    """Write the manifest of a data set: its archives (as ArchiveEntry), and its loose files by name."""
     digests = {name: file_digest(path) for name, path in track(files.items(), f"digests of {dataset}", len(files))}
     manifest = Manifest.model_validate({"dataset": dataset, "archives": archives, "files": digests})
     with atomic_file(folder / MANIFEST) as path:
@@ -57,17 +60,20 @@ def write_manifest(
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The manifest of a data set. Raises DataError when it is missing or damaged, or names files elsewhere."""
+    """Read the manifest of a data set.
+
+    Raises DataError if it is missing or invalid, or lists files outside its folder.
+    """
     advice = "delete it and run snakemake again"
-    document = read_document(folder / MANIFEST, Manifest, DataError, "is no manifest", advice)
+    document = read_document(folder / MANIFEST, Manifest, DataError, "is not a valid manifest", advice)
     return Manifest.model_validate(document)
 
 
 @contextlib.contextmanager
 def open_raw(folder: str | Path) -> Iterator[list[File]]:
-    """Every file of a data set's archives and unpacked folders, compared with the manifest; valid in the context.
+    """Yield every file of a data set's archives and unpacked folders. They are valid in the context only.
 
-    Archives are compared at once, loose files when they are read. Raises DataError on a difference.
+    Archives are compared with the manifest at once, loose files when they are read. Raises DataError if they differ.
     """
     folder = Path(folder)
     manifest = read_manifest(folder)
@@ -79,8 +85,8 @@ def open_raw(folder: str | Path) -> Iterator[list[File]]:
                 raise DataError(f"{path}: missing; put it back, or delete {folder / MANIFEST} and run snakemake again")
             if (found := file_digest(path)) != entry.sha256:
                 raise DataError(
-                    f"{path}: SHA-256 is {found}, the manifest says {entry.sha256}; it changed after it was "
-                    f"fetched: delete it and {folder / MANIFEST} and run snakemake again"
+                    f"{path}: found SHA-256 {found}; expected {entry.sha256}, as in the manifest. The archive changed "
+                    f"after it was fetched. Delete it and {folder / MANIFEST} and run snakemake again"
                 )
             files += stack.enter_context(open_archive(path))
         for name, sha256 in manifest.files.items():

@@ -1,4 +1,4 @@
-"""Images with their masks, as a data set's reader finds them; nothing is decoded before it is asked for."""
+"""Images with their masks, as the reader of a data set finds them. Files are decoded only when they are loaded."""
 
 import dataclasses
 from collections.abc import Callable
@@ -10,8 +10,16 @@ from segcert.data.raster import Labels, Raster
 class Pair:
     """An image and its mask.
 
-    name: unique in the data set. group: patient, sequence, or the image itself. load: the image, and its mask (H, W) of
-    class ids, at their own sizes; raises DataError. part: the part of the release, or the split, that it stands in.
+    Attributes
+    ----------
+    name
+        Unique in the data set.
+    group
+        Patient or sequence; the image itself if neither is known.
+    load
+        Return the image and its mask of class ids, (H, W), at their own sizes. Raises DataError.
+    part
+        The part of the release, or the split, that the image belongs to.
     """
 
     name: str
@@ -22,7 +30,7 @@ class Pair:
 
 @dataclasses.dataclass(frozen=True)
 class LeftOut:
-    """An image or a mask that is not used, why, and in which file it was found."""
+    """An image or a mask that is left out, the reason, and the file it is in."""
 
     name: str
     reason: str
@@ -33,8 +41,8 @@ class LeftOut:
 
 
 @dataclasses.dataclass(frozen=True)
-class Found:
-    """What a reader found: pairs, and what has no partner."""
+class SearchResult:
+    """Result of a reader: the pairs, and the images and masks without a partner."""
 
     pairs: list[Pair]
     left_out: list[LeftOut] = dataclasses.field(default_factory=list)

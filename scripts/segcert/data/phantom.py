@@ -1,7 +1,7 @@
-"""A synthetic chest X-ray with lungs and heart: the embedded default, so that the pipeline runs without any download.
+"""A synthetic chest X-ray with lungs and heart: the default data set, so that the pipeline runs without a download.
 
-Image k depends on (split, k) alone. All arithmetic is float64 before it is rounded to 8 bits, so the files are
-the same on every machine. Coordinates: x from left to right and y from top to bottom of the picture, both in [0, 1].
+Image k depends on (split, k) alone. All arithmetic is float64 and is rounded to 8 bits at the end, so the files are
+the same on every machine. Coordinates are in [0, 1]: x runs from left to right, y from top to bottom.
 """
 
 import functools
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from segcert.data.pairs import Found, Pair
+from segcert.data.pairs import Pair, SearchResult
 from segcert.data.raster import Labels, Raster
 
 Field = npt.NDArray[np.float64]
@@ -23,19 +23,20 @@ LUNGS, HEART = 1, 2
 OVERSAMPLING = 2
 
 
-def find_phantoms(counts: Mapping[str, int], size: int) -> Found:
-    """`counts[split]` phantoms of (size, size) pixels for each split; each is a group of its own."""
+def find_phantoms(counts: Mapping[str, int], size: int) -> SearchResult:
+    """Return `counts[split]` phantoms of (size, size) pixels for each split. Each is its own group."""
     names = {f"phantom_{split}_{k:04d}": split for split, count in counts.items() for k in range(count)}
-    return Found(
+    return SearchResult(
         [Pair(name, name, functools.partial(draw_phantom, name, size), split) for name, split in sorted(names.items())]
     )
 
 
 def draw_phantom(name: str, size: int) -> tuple[Raster, Labels]:
-    """Draw the phantom of a name, (size, size) pixels, 8 bits; mask 0 background, 1 lungs, 2 heart (over the lungs).
+    """Draw the phantom with this name: (size, size) pixels, 8 bits.
 
-    Anatomy (position, size, tilt and outline of lungs and heart, ribs, spine, clavicles, diaphragm), exposure,
-    texture and noise vary with the name.
+    The mask has the values 0 background, 1 lungs and 2 heart (on top of the lungs). The name determines the anatomy
+    (position, size, tilt and outline of lungs and heart, ribs, spine, clavicles, diaphragm), the exposure, the texture
+    and the noise.
     """
     key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:16], "big")
     rng = np.random.Generator(np.random.Philox(key=key))
@@ -51,29 +52,29 @@ def draw_phantom(name: str, size: int) -> tuple[Raster, Labels]:
     heart = _blob(x, y, rng, center, radii, power=2.2, wobble=0.06, tilt=rng.uniform(0.2, 0.7))
 
     air = np.maximum(*(_soft(lung, fine) for lung in lungs))
-    picture = 0.08 + rng.uniform(0.50, 0.60) * _soft(body, fine)
-    picture -= rng.uniform(0.26, 0.34) * air * (0.85 + 0.3 * y)
-    picture += rng.uniform(0.16, 0.24) * np.exp(-(((x - middle) / rng.uniform(0.045, 0.06)) ** 2))
-    picture += rng.uniform(0.20, 0.26) * _soft(heart, fine) * (0.35 + 0.65 * air)
-    picture += rng.uniform(0.05, 0.09) * _ribs(x, y, rng, middle) * _soft(body, fine)
-    picture += rng.uniform(0.06, 0.10) * _clavicles(x, y, rng, middle, top)
-    picture += 0.05 * air * _texture(rng, fine, scale=fine / 40) + 0.03 * _texture(rng, fine, scale=fine / 6)
+    pixels = 0.08 + rng.uniform(0.50, 0.60) * _soft(body, fine)
+    pixels -= rng.uniform(0.26, 0.34) * air * (0.85 + 0.3 * y)
+    pixels += rng.uniform(0.16, 0.24) * np.exp(-(((x - middle) / rng.uniform(0.045, 0.06)) ** 2))
+    pixels += rng.uniform(0.20, 0.26) * _soft(heart, fine) * (0.35 + 0.65 * air)
+    pixels += rng.uniform(0.05, 0.09) * _ribs(x, y, rng, middle) * _soft(body, fine)
+    pixels += rng.uniform(0.06, 0.10) * _clavicles(x, y, rng, middle, top)
+    pixels += 0.05 * air * _texture(rng, fine, scale=fine / 40) + 0.03 * _texture(rng, fine, scale=fine / 6)
 
     exposure, gamma = rng.uniform(0.92, 1.10), rng.uniform(0.85, 1.2)
-    picture = np.clip(exposure * picture, 0.0, 1.0) ** gamma
-    picture = _shrink(picture) + rng.normal(0.0, 0.012, (size, size))
+    pixels = np.clip(exposure * pixels, 0.0, 1.0) ** gamma
+    pixels = _shrink(pixels) + rng.normal(0.0, 0.012, (size, size))
 
     lung_share = _shrink((np.minimum(*lungs) < 1).astype(float))
     heart_share = _shrink((heart < 1).astype(float))
     mask = np.where(heart_share >= 0.5, HEART, np.where(lung_share >= 0.5, LUNGS, 0)).astype(np.uint8)
-    image = np.rint(255 * np.clip(picture, 0.0, 1.0)).astype(np.uint16)
+    image = np.rint(255 * np.clip(pixels, 0.0, 1.0)).astype(np.uint16)
     return Raster(image[None], 8), mask
 
 
 def _blob(
     x: Field, y: Field, rng: Rng, center: Extent, radii: Extent, power: float, wobble: float, tilt: float = 0.0
 ) -> Field:
-    """A superellipse whose outline waves a little: below 1 inside, above 1 outside."""
+    """A superellipse with a slightly wavy outline: values below 1 are inside, above 1 outside."""
     u, v = x - center[0], y - center[1]
     u, v = np.cos(tilt) * u + np.sin(tilt) * v, np.cos(tilt) * v - np.sin(tilt) * u
     angle = np.arctan2(v, u)
@@ -83,7 +84,7 @@ def _blob(
 
 
 def _lung(x: Field, y: Field, rng: np.random.Generator, middle: float, side: int, top: float, base: float) -> Field:
-    """A lung: narrow at the apex, with a domed base; `side` is -1 for the left of the picture."""
+    """A lung, narrow at the apex and domed at the base. `side` is -1 on the left of the image, 1 on the right."""
     height = (base + rng.uniform(-0.03, 0.03) - top) / 2
     center = (middle + side * rng.uniform(0.19, 0.22), top + height)
     narrowing = 1 - 0.45 * np.clip((center[1] - y) / height, 0, 1) ** 2
@@ -98,31 +99,31 @@ def _lung(x: Field, y: Field, rng: np.random.Generator, middle: float, side: int
 
 
 def _ribs(x: Field, y: Field, rng: np.random.Generator, middle: float) -> Field:
-    """Bright arcs that fall away from the spine."""
+    """Bright arcs that slope down from the spine."""
     spacing, bend, phase = rng.uniform(0.075, 0.095), rng.uniform(0.5, 0.9), rng.uniform(0, 1)
     arc = y - bend * (x - middle) ** 2 - rng.uniform(0.1, 0.25) * np.abs(x - middle)
     return np.asarray(np.clip(np.sin(2 * np.pi * (arc / spacing + phase)), 0.2, 1.0) * (np.abs(x - middle) > 0.05))
 
 
 def _clavicles(x: Field, y: Field, rng: np.random.Generator, middle: float, top: float) -> Field:
-    """Two bright slanting bars over the apices."""
+    """Two bright slanting bars above the lung apices."""
     slope, height = rng.uniform(0.15, 0.35), top + rng.uniform(0.03, 0.07)
     line = y - height + slope * np.abs(x - middle)
     return np.asarray(np.exp(-((line / 0.018) ** 2)) * (np.abs(x - middle) > 0.06) * (np.abs(x - middle) < 0.36))
 
 
 def _texture(rng: np.random.Generator, fine: int, scale: float) -> Field:
-    """Smooth noise of unit variance with structures of about `scale` pixels."""
+    """Smooth noise of unit variance, correlated over about `scale` pixels."""
     noise = ndimage.gaussian_filter(rng.normal(size=(fine, fine)), scale, mode="wrap")
     return np.asarray(noise / noise.std())
 
 
 def _soft(level: Field, fine: int) -> Field:
-    """1 inside, 0 outside, with an edge about two pixels wide."""
+    """Map a level to 1 inside and 0 outside, with an edge about two pixels wide."""
     return np.asarray(1 / (1 + np.exp(np.clip((level - 1) * fine / 6, -60, 60))))
 
 
-def _shrink(picture: Field) -> Field:
-    """Mean over OVERSAMPLING x OVERSAMPLING blocks."""
-    size = picture.shape[0] // OVERSAMPLING
-    return np.asarray(picture.reshape(size, OVERSAMPLING, size, OVERSAMPLING).mean(axis=(1, 3)))
+def _shrink(pixels: Field) -> Field:
+    """Average OVERSAMPLING x OVERSAMPLING blocks."""
+    size = pixels.shape[0] // OVERSAMPLING
+    return np.asarray(pixels.reshape(size, OVERSAMPLING, size, OVERSAMPLING).mean(axis=(1, 3)))

@@ -1,4 +1,4 @@
-"""The common format: data/prepared/<dataset>/ with images/*.png, masks/*.png, index.csv and what goes with it."""
+"""Write the common format, data/prepared/<dataset>/: images/*.png, masks/*.png, index.csv and its sidecars."""
 
 import collections
 import concurrent.futures
@@ -12,27 +12,27 @@ from typing import TypeVar
 
 import numpy as np
 
-from segcert.data.catalogue import Dataset, Named, SplitRule
+from segcert.data.catalogue import Dataset, ImageKey, SplitRule
 from segcert.data.dataset import SPLITS, Row, check_groups, digests_of, write_index
 from segcert.data.errors import DataError
-from segcert.data.pairs import Found, LeftOut, Pair
+from segcert.data.pairs import LeftOut, Pair, SearchResult
 from segcert.data.raster import pad_to_square, resize_mask, write_png
 from segcert.data.splits import rule_of
 from segcert.io.atomic import atomic_folder
 from segcert.io.progress import log, track
 from segcert.provenance.digests import array_digest, file_digest
 
-SHOWN = 10  # of a list of problems
-NAME = re.compile(r"(?!\.)[^/\\\0-\x1f\x7f\ud800-\udfff]+")  # a file of the prepared folder is called so,
-GROUP = re.compile(r"[^\0-\x1f\x7f\ud800-\udfff]+")  # and a line of its index holds both
-LONGEST = 200  # bytes of a name: file systems have 255, of which endings and temporary files take some
+SHOWN = 10  # lines in a list of problems
+NAME = re.compile(r"(?!\.)[^/\\\0-\x1f\x7f\ud800-\udfff]+")  # of an image: a file name, and a cell of the index
+GROUP = re.compile(r"[^\0-\x1f\x7f\ud800-\udfff]+")  # a cell of the index
+LONGEST = 200  # bytes of a name: file systems allow 255, and suffixes and temporary files need some of them
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 @dataclasses.dataclass(frozen=True)
 class Form:
-    """Prepared images have (image_size, image_size) pixels: stretched, or padded with black to keep their aspect."""
+    """Format of prepared images: (image_size, image_size) pixels, stretched or padded with black to keep the aspect."""
 
     image_size: int
     keep_aspect: bool = False
@@ -40,7 +40,7 @@ class Form:
 
 def prepare(
     about: Dataset,
-    found: Found,
+    found: SearchResult,
     folder: str | Path,
     form: Form,
     *,
@@ -48,17 +48,31 @@ def prepare(
     exclude: Collection[str] = (),
     workers: int = 1,
 ) -> dict[str, str]:
-    """Write what a reader found in the common format, in place of `folder`, which appears whole or not at all.
+    """Write the pairs that a reader found in the common format. Replace `folder` completely or not at all.
 
-    Returns the SHA-256 of every image and mask, by path.
+    index.csv has a row per image (segcert.data.dataset). splits.json lists the images of each split and the rule.
+    left_out.csv lists what was left out and why. dataset.json repeats the catalogue entry.
 
-    index.csv has a row per image (segcert.data.dataset); splits.json says who trains, validates and tests, and by what
-    rule; left_out.csv says what was left out and why; dataset.json repeats the catalogue. `split` chooses the rule
-    (segcert.data.splits.rule_of); `exclude` names images to leave out.
+    Parameters
+    ----------
+    split
+        Rule of the split (segcert.data.splits.rule_of); default: the first of the data set.
+    exclude
+        Names of images to leave out.
+    workers
+        Number of threads.
 
-    Raises DataError, with all that is wrong, when more lack a partner than the data set's limit, an image cannot be
-    used (unreadable, of another size than its mask, with an empty mask, the same as another), a group falls into two
-    splits, or a split is empty.
+    Returns
+    -------
+    dict
+        SHA-256 of every image and mask, by path.
+
+    Raises
+    ------
+    DataError
+        More images lack a partner than the data set's limit allows. Or an image cannot be used: it is unreadable, has
+        another size than its mask, has an empty mask, or is the same as another image. Or a group is in two splits, or
+        a split is empty. The message lists all problems of that kind.
     """
     rule_name, rule = rule_of(about, split)
     alone = [each for each in found.left_out if each.name not in exclude]
@@ -66,10 +80,10 @@ def prepare(
     if len(alone) > about.left_out_limit * total:
         raise DataError(
             f"{about.name}: {len(alone)} of {total} lack a partner, more than {about.left_out_limit:.0%}: "
-            f"{_listed(list(map(str, alone)))}\nMend the data, or leave them out knowingly: "
-            f"{_exclude_line(about, [each.name for each in alone])}"
+            f"{_listed([(each.reason, str(each)) for each in alone])}\n"
+            f"{_advice(about, [each.name for each in alone], total)}"
         )
-    pairs, splits, left_out = _dealt_out(about, found, rule, exclude)
+    pairs, splits, left_out = _assign_splits(about, found, rule, exclude)
     with atomic_folder(folder) as new:
         rows = _write_images(about, pairs, splits, new, form, workers)
         write_index(new / "index.csv", rows)
@@ -88,29 +102,30 @@ def prepare(
     return digests_of(rows, folder)
 
 
-def _dealt_out(
-    about: Dataset, found: Found, rule: SplitRule, exclude: Collection[str]
+def _assign_splits(
+    about: Dataset, found: SearchResult, rule: SplitRule, exclude: Collection[str]
 ) -> tuple[list[Pair], dict[str, str], list[LeftOut]]:
-    """The pairs that are used, the split of each, and what is left out."""
+    """Return the pairs to use, the split of each image, and the images and masks to leave out."""
     known = {pair.name for pair in found.pairs} | {each.name for each in found.left_out}
     for key, names in (("exclude", exclude), ("splits", rule.names)):
         if unknown := sorted(set(names) - known):
             raise DataError(
-                f"`{key}`: {about.name} has no image {unknown[0]!r}; its first is {min(known)!r}. Mend the name (in "
-                "YAML, put quotes round a name that is a number)"
+                f"`{key}`: {about.name} has no image {unknown[0]!r}; its first is {min(known)!r}. Correct the name (in "
+                "YAML, put a name that is a number in quotes)"
             )
     for pair in found.pairs:
         if not NAME.fullmatch(pair.name) or len(pair.name.encode()) > LONGEST:
             raise DataError(
-                f"{about.name}: found the image name {pair.name!r}; expected no slash, leading dot, line end or other "
-                f"control character, and at most {LONGEST} bytes of UTF-8. Rename the file, or name it in a `table`"
+                f"{about.name}: found the image name {pair.name!r}; expected no slash, leading dot, line break or "
+                f"other control character, and at most {LONGEST} bytes of UTF-8. Rename the file, or give it a name in "
+                "a `table`"
             )
         if not GROUP.fullmatch(pair.group):
             raise DataError(
-                f"{about.name}: found the {about.group} {pair.group!r} of {pair.name}; expected no line end or other "
-                "control character"
+                f"{about.name}: found the {about.group} {pair.group!r} of {pair.name}; expected no line break or "
+                "other control character"
             )
-    splits = {pair.name: rule.split_of(Named(about.name, pair.name, pair.group, pair.part)) for pair in found.pairs}
+    splits = {pair.name: rule.split_of(ImageKey(about.name, pair.name, pair.group, pair.part)) for pair in found.pairs}
     left_out = list(found.left_out)
     left_out += [LeftOut(pair.name, "excluded in the configuration") for pair in found.pairs if pair.name in exclude]
     left_out += [
@@ -124,8 +139,8 @@ def _dealt_out(
     for split in SPLITS:
         if split not in {splits[pair.name] for pair in pairs}:
             raise DataError(
-                f"{about.name}: none of {len(pairs)} images falls into the split {split!r} ({rule.description}); more "
-                "images are needed, or a split of your own: `splits`"
+                f"{about.name}: none of {len(pairs)} images is in the split {split!r} ({rule.description}). Add "
+                "images, or choose another split with `splits`"
             )
     return pairs, splits, left_out
 
@@ -133,39 +148,42 @@ def _dealt_out(
 def _write_images(
     about: Dataset, pairs: Sequence[Pair], splits: Mapping[str, str], folder: Path, form: Form, workers: int
 ) -> list[Row]:
-    """Write images and masks; return their rows. Raises DataError with all that cannot be used."""
+    """Write images and masks and return their rows. Raises DataError with all images that cannot be used."""
     for kind in ("images", "masks"):
         (folder / kind).mkdir()
     rows: list[Row] = []
-    problems: dict[str, str] = {}
+    problems: dict[str, tuple[str, str]] = {}  # reason and message by image
     first: dict[str, str] = {}
 
     def prepared(pair: Pair) -> tuple[Row, str] | DataError:
         try:
-            return _prepared(about, pair, splits[pair.name], folder, form)
+            return _write_pair(about, pair, splits[pair.name], folder, form)
         except DataError as error:
             return error
 
     results = _in_parallel(prepared, pairs, workers)
     for pair, result in zip(pairs, track(results, f"preparing {about.name}", len(pairs)), strict=True):
         if isinstance(result, DataError):
-            problems[pair.name] = str(result)
+            # The error names the file. Its cause does not, so many files can have the same one.
+            shared = result.__cause__ if isinstance(result.__cause__, DataError) else result
+            problems[pair.name] = str(shared).removeprefix(pair.name), str(result)
             continue
         row, digest = result
         twin = first.setdefault(digest, pair.name)
         if twin != pair.name:
-            problems[pair.name] = f"{pair.name} is the same image as {twin}, under another name"
+            message = f"{pair.name} is the same image as {twin}, under another name"
+            problems[pair.name] = message, message
         rows.append(row)
     if problems:
         raise DataError(
-            f"{about.name}: {len(problems)} of {len(pairs)} images cannot be used: {_listed(list(problems.values()))}\n"
-            f"Mend the data, or leave them out: {_exclude_line(about, problems)}"
+            f"{about.name}: {len(problems)} of {len(pairs)} images cannot be used: {_listed(problems.values())}\n"
+            f"{_advice(about, list(problems), len(pairs))}"
         )
     return rows
 
 
-def _prepared(about: Dataset, pair: Pair, split: str, folder: Path, form: Form) -> tuple[Row, str]:
-    """Write an image and its mask; return its row and a digest of its pixels as they were found."""
+def _write_pair(about: Dataset, pair: Pair, split: str, folder: Path, form: Form) -> tuple[Row, str]:
+    """Write an image and its mask. Return its row and the digest of its original pixels."""
     image, mask = pair.load()
     if not mask.any() and not about.allow_empty:
         raise DataError(f"{pair.name} has an empty mask: no pixel of {', '.join(about.classes[1:])}")
@@ -190,7 +208,7 @@ def _prepared(about: Dataset, pair: Pair, split: str, folder: Path, form: Form) 
 
 
 def _in_parallel(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
-    """The results in order, no more than a few items ahead of the one that is taken."""
+    """Yield the results in order. Threads work only a few items ahead, to save memory."""
     waiting: collections.deque[concurrent.futures.Future[Result]] = collections.deque()
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         for item in items:
@@ -201,10 +219,20 @@ def _in_parallel(function: Callable[[Item], Result], items: Iterable[Item], work
             yield waiting.popleft().result()
 
 
-def _listed(reasons: Sequence[str]) -> str:
-    more = f"\n  - and {len(reasons) - SHOWN} more" if len(reasons) > SHOWN else ""
-    return "".join(f"\n  - {reason}" for reason in reasons[:SHOWN]) + more
+def _listed(problems: Iterable[tuple[str, str]]) -> str:
+    """List problems, each (reason, message). Those with the same reason share a line: the first message and a count."""
+    same_reason: dict[str, list[str]] = {}
+    for reason, message in problems:
+        same_reason.setdefault(reason, []).append(message)
+    lines = []
+    for first, *others in same_reason.values():
+        lines.append(f"{first} (and {len(others)} more for the same reason)" if others else first)
+    more = f"\n  - and {len(lines) - SHOWN} more" if len(lines) > SHOWN else ""
+    return "".join(f"\n  - {line}" for line in lines[:SHOWN]) + more
 
 
-def _exclude_line(about: Dataset, names: Iterable[str]) -> str:
-    return f"`exclude: {{{about.name}: {json.dumps(list(names))}}}`"
+def _advice(about: Dataset, names: Sequence[str], total: int) -> str:
+    """Advice for images that cannot be used, out of `total`. To exclude most of them would help nobody."""
+    if 2 * len(names) > total:
+        return "Fix the data or the settings"
+    return f"Fix the data, or exclude these images explicitly: `exclude: {{{about.name}: {json.dumps(names)}}}`"

@@ -1,4 +1,4 @@
-"""An image as whole numbers on its own grid: resizing, padding, and PNG files with the same bytes on every machine."""
+"""Images as integers on their own grid: resizing, padding, and PNG files with the same bytes on every machine."""
 
 import dataclasses
 import functools
@@ -15,13 +15,13 @@ from segcert.data.errors import DataError
 Labels = npt.NDArray[np.uint8]
 PixelSize = tuple[float, float]
 
-MAX_SIDE = 16_384  # of an image that is padded: a strip of few pixels would grow without bounds
+MAX_SIDE = 16_384  # of a padded image: a long thin strip would grow without bounds
 LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in JPEG
 
 
 @dataclasses.dataclass(frozen=True)
 class Raster:
-    """An image.
+    """An image of integers.
 
     Attributes
     ----------
@@ -30,7 +30,7 @@ class Raster:
     bits
         1 to 16.
     pixel_size
-        Height and width of a pixel in mm, where it is known.
+        Height and width of a pixel in mm; None if unknown.
     """
 
     pixels: npt.NDArray[np.uint16]
@@ -44,11 +44,11 @@ class Raster:
         return height, width
 
     def unit(self) -> npt.NDArray[np.float32]:
-        """(C, H, W) float32 in [0, 1], on the grid k / (2^bits - 1)."""
+        """Return (C, H, W) float32 in [0, 1], on the grid k / (2^bits - 1)."""
         return to_unit(self.pixels, self.bits)
 
     def resized(self, size: int) -> "Raster":
-        """Area-averaging resize to (size, size), rounded to the same grid; the pixel size follows."""
+        """Resize to (size, size) by area averaging, rounded to the same grid. The pixel size is scaled."""
         height, width = self.size
         if height == width == size:
             return self
@@ -59,13 +59,16 @@ class Raster:
         return Raster(np.rint(np.stack(planes)).astype(np.uint16), self.bits, scaled)
 
     def padded(self) -> "Raster":
-        """With black on both sides of the shorter axis, so that it is square. Raises DataError if it gets too large."""
+        """Pad the shorter axis with black on both sides to a square. Raises DataError if it would be too large."""
         if max(self.size) > MAX_SIDE:
-            raise DataError(f"is {self.size[1]}x{self.size[0]}; padded to a square it may have {MAX_SIDE} at most")
+            raise DataError(f"is {self.size[1]}x{self.size[0]}; expected at most {MAX_SIDE} pixels a side for padding")
         return dataclasses.replace(self, pixels=np.stack([pad_to_square(plane) for plane in self.pixels]))
 
     def with_channels(self, channels: int) -> "Raster":
-        """With one channel or three: gray is replicated, gray saved as RGB becomes one. Raises DataError for colour."""
+        """Convert to 1 or 3 channels. Gray is replicated; RGB with equal channels becomes gray.
+
+        Raises DataError if a colour image would have to become gray.
+        """
         found = len(self.pixels)
         if found == channels:
             return self
@@ -76,24 +79,24 @@ class Raster:
         raise DataError(f"image: found {found} channels; expected {channels}")
 
     def gray(self) -> "Raster":
-        """One channel: the luminance of a colour image."""
+        """Convert to one channel: the luminance of a colour image."""
         if len(self.pixels) == 1:
             return self
         luminance = np.tensordot(LUMINANCE, self.pixels, axes=1)[None]
         return dataclasses.replace(self, pixels=np.rint(luminance).astype(np.uint16))
 
     def windowed(self, low: float, high: float) -> "Raster":
-        """With the values from `low` to `high` spread over the whole grid, and what lies outside at its ends."""
+        """Spread the values from `low` to `high` over the whole grid. Values outside are clipped to its ends."""
         full = (1 << self.bits) - 1
         spread = (np.clip(self.pixels, low, high) - low) * (full / (high - low))
         return dataclasses.replace(self, pixels=np.rint(spread).astype(np.uint16))
 
     def inverted(self) -> "Raster":
-        """With black and white exchanged."""
+        """Swap black and white."""
         return dataclasses.replace(self, pixels=np.uint16((1 << self.bits) - 1) - self.pixels)
 
     def with_bits(self, bits: int) -> "Raster":
-        """On another grid: 0 stays 0, the largest value the largest."""
+        """Convert to another grid: 0 stays 0, the largest value stays the largest."""
         if bits == self.bits:
             return self
         scale = ((1 << bits) - 1) / ((1 << self.bits) - 1)
@@ -101,12 +104,12 @@ class Raster:
 
 
 def to_unit(pixels: npt.NDArray[Any], bits: int) -> npt.NDArray[np.float32]:
-    """Whole numbers from 0 to 2^bits - 1 as float32 in [0, 1]."""
+    """Convert integers from 0 to 2^bits - 1 to float32 in [0, 1]."""
     return pixels.astype(np.float32) / np.float32((1 << bits) - 1)
 
 
 def resize_mask(mask: Labels, size: int, num_classes: int) -> Labels:
-    """Class-preserving resize: each pixel of (size, size) takes the class that covers most of it (lower id if tied)."""
+    """Resize to (size, size): each pixel gets the class that covers most of it (the lower id if tied)."""
     if mask.shape == (size, size):
         return mask
     cover = np.stack([_area_average(mask == class_id, size) for class_id in range(num_classes)])
@@ -114,18 +117,18 @@ def resize_mask(mask: Labels, size: int, num_classes: int) -> Labels:
 
 
 def pad_to_square(plane: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Zeros on both sides of the shorter axis of (H, W)."""
+    """Pad the shorter axis of (H, W) with zeros on both sides to a square."""
     lacking = [max(plane.shape) - length for length in plane.shape]
     return np.pad(plane, [(length // 2, length - length // 2) for length in lacking])
 
 
 def write_png(path: Path, pixels: npt.NDArray[Any]) -> None:
-    """Write a PNG without compression: compressors differ between machines, and the bytes are part of the digest."""
+    """Write a PNG without compression. Compressors differ between machines, and the digest covers the bytes."""
     Image.fromarray(pixels).save(path, format="PNG", compress_level=0)
 
 
 def _area_average(plane: npt.NDArray[Any], size: int) -> npt.NDArray[np.float32]:
-    """Mean over what each pixel of (size, size) covers of (H, W), pixels that it covers in part counted in part."""
+    """Average the part of (H, W) that each pixel of (size, size) covers. Partly covered pixels count in part."""
     height, width = plane.shape
     rows = _overlaps(height, size) @ plane.astype(np.float32)
     return np.asarray((_overlaps(width, size) @ rows.T).T)
@@ -133,7 +136,7 @@ def _area_average(plane: npt.NDArray[Any], size: int) -> npt.NDArray[np.float32]
 
 @functools.lru_cache(maxsize=64)
 def _overlaps(length: int, size: int) -> csr_array:
-    """(size, length): how much of new pixel i each old pixel j covers, where `size` pixels replace `length`."""
+    """Return the share of new pixel i that old pixel j covers, (size, length), if `size` pixels replace `length`."""
     edges = np.arange(size + 1) * (length / size)
     first = np.floor(edges[:-1]).astype(int)
     covered = np.ceil(edges[1:] - 1e-9).astype(int) - first

@@ -1,4 +1,4 @@
-"""Official releases: where images and masks lie, as patterns, and one reader for all of them."""
+"""Official releases: patterns for the paths of images and masks, and one reader for all releases."""
 
 import dataclasses
 import functools
@@ -12,27 +12,27 @@ from segcert.data.archives import File, ends_with
 from segcert.data.catalogue import Dataset
 from segcert.data.decode import decode, decode_binary
 from segcert.data.errors import DataError
-from segcert.data.pairs import Found, LeftOut, Pair
+from segcert.data.pairs import LeftOut, Pair, SearchResult
 from segcert.data.raster import Labels, Raster
 
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    r"""Where the files of a release lie. Patterns match the end of a path, whatever folders stand before it.
+    r"""Paths of the files of a release. Patterns match the end of a path, in any folder.
 
     Attributes
     ----------
     images
-        Pattern of an image, with the group `name`; `group` and `part` where the path says them.
+        Pattern of an image, with the regex group `name`, and `group` and `part` if the path has them.
     masks
-        For each class, in painting order (a later class lies over an earlier one), patterns of its masks with the group
-        `name`, and `part` where the path says it. All masks that a pattern finds for an image are joined.
+        Patterns of the masks of each class, with the regex group `name`, and `part` if the path has it. The masks of a
+        class are joined. Later classes are painted over earlier ones.
     decode
-        From the bytes of an image file to a raster.
+        Convert the bytes of an image file to a raster.
     mask_scale
-        How many times as high and wide as its mask an image is.
+        Height and width of an image, as a multiple of those of its mask.
     name, group_of
-        How the name in the path becomes that of the image, and the name that of the group.
+        Convert the name in the path to the name of the image, and that to the name of its group.
     """
 
     images: str
@@ -42,10 +42,10 @@ class Layout:
     name: Callable[[str], str] = str
     group_of: Callable[[str], str] = str
 
-    def find(self, files: Sequence[File], about: Dataset) -> Found:
-        """Every image with all of its masks, and what lacks a partner; other files are passed over.
+    def find(self, files: Sequence[File], about: Dataset) -> SearchResult:
+        """Find every image with all of its masks, and the images and masks without a partner. Skip other files.
 
-        Raises DataError when there are no images, or two files have the same name.
+        Raises DataError if there are no images, or if two files have the same name.
         """
         images: dict[str, tuple[File, re.Match[str]]] = {}
         masks: dict[tuple[str, str], tuple[File, re.Match[str]]] = {}
@@ -58,7 +58,8 @@ class Layout:
                     _put(masks, (self.name(match["name"]), pattern), file, match)
         if not images:
             raise DataError(
-                f"{about.title}: none of {len(files)} files is an image (.../{self.images}): is it the official one?"
+                f"{about.title}: none of {len(files)} files is an image (.../{self.images}). Is this the official "
+                "release?"
             )
         pairs, left_out = [], []
         for name, (file, match) in images.items():
@@ -75,7 +76,7 @@ class Layout:
             pairs.append(Pair(name, group, load, next(filter(None, parts), None)))
         alone = {name: file for (name, _), (file, _) in masks.items() if name not in images}
         left_out += [LeftOut(name, "a mask without an image", str(file)) for name, file in alone.items()]
-        return Found(sorted(pairs, key=lambda pair: pair.name), left_out)
+        return SearchResult(sorted(pairs, key=lambda pair: pair.name), left_out)
 
     def _load(self, about: Dataset, file: File, masks: Mapping[str, Sequence[File]]) -> tuple[Raster, Labels]:
         image = decoded(file, self.decode)
@@ -87,7 +88,7 @@ class Layout:
                 mask = decoded(mask_file, decode_binary)
                 if mask.shape != labels.shape:
                     raise DataError(
-                        f"{mask_file} is {mask.shape[1]}x{mask.shape[0]}, expected {width}x{height} for its image of "
+                        f"{mask_file} is {mask.shape[1]}x{mask.shape[0]}; expected {width}x{height}, as its image is "
                         f"{image.size[1]}x{image.size[0]}"
                     )
                 labels[mask] = about.classes.index(title)
@@ -97,7 +98,7 @@ class Layout:
 
 
 def decoded(file: File, decode_with: Callable[[bytes], Any]) -> Any:
-    """What a decoder makes of a file. Raises DataError, naming the file."""
+    """Read a file and decode it. Raises DataError with the name of the file."""
     data = file.read()
     try:
         return decode_with(data)
@@ -107,5 +108,5 @@ def decoded(file: File, decode_with: Callable[[bytes], Any]) -> Any:
 
 def _put(found: dict[Any, tuple[File, re.Match[str]]], key: Any, file: File, match: re.Match[str]) -> None:
     if key in found:
-        raise DataError(f"{found[key][0]} and {file} have the same name; take one of them away")
+        raise DataError(f"{found[key][0]} and {file} have the same name; remove one of them")
     found[key] = (file, match)

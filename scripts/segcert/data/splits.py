@@ -1,4 +1,4 @@
-"""Which images train, which validate, which are certified: by group, from names alone."""
+"""Assign images to training, validation and test (certification): by group, from names alone."""
 
 import hashlib
 import math
@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from segcert.data.catalogue import Dataset, Named, SplitRule
+from segcert.data.catalogue import Dataset, ImageKey, SplitRule
 from segcert.data.dataset import SPLITS, Splits
 from segcert.data.errors import DataError
 from segcert.io.json_models import read_document
@@ -15,7 +15,7 @@ SHARES = {"train": 0.65, "val": 0.10, "test": 0.25}
 
 
 def by_hash(key: str, shares: Mapping[str, float] = SHARES) -> str:
-    """The split of a key, by a hash of it: adding or removing keys moves no other."""
+    """Return the split of a key, from a hash of the key. Adding or removing other keys does not change it."""
     position = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") / 2**64
     for split, share in shares.items():
         if position < share:
@@ -24,15 +24,15 @@ def by_hash(key: str, shares: Mapping[str, float] = SHARES) -> str:
     return list(shares)[-1]
 
 
-def by_group(named: Named) -> str:
-    """The split of an image's group, so that all images of a patient or sequence fall on one side."""
-    return by_hash(f"{named.dataset}/{named.group}")
+def by_group(key: ImageKey) -> str:
+    """Return the split of an image's group, so that all images of a patient or sequence are in one split."""
+    return by_hash(f"{key.dataset}/{key.group}")
 
 
 def expected_tests(about: Dataset, rule: SplitRule) -> int | None:
-    """How many images a rule tests of all that a data set has: known, or by its share; None where neither is.
+    """Number of test images of a whole data set under a rule: stated, or estimated from the share; None if unknown.
 
-    For plans that are made before the images are there; what is certified goes by the index alone.
+    Only for plans made before the images are available. The index alone decides what is certified.
     """
     if "test" not in rule.counts and about.images:
         return math.ceil(SHARES["test"] * about.images)
@@ -43,9 +43,10 @@ GROUPS = SplitRule("by group, from a hash of its name: 65% train, 10% val, 25% t
 
 
 def rule_of(about: Dataset, chosen: str | None) -> tuple[str, SplitRule]:
-    """The rule of a name, by default the first of the data set's, or that of a .json file (see `read_split_file`).
+    """Return the name and the rule of the chosen split.
 
-    Raises DataError for a name that the data set does not have.
+    `chosen` is one of the data set's rules (default: the first) or a .json file (see `read_split_file`). Raises
+    DataError for an unknown name.
     """
     if chosen and chosen.endswith(".json"):
         return "file", read_split_file(Path(chosen))
@@ -58,20 +59,21 @@ def rule_of(about: Dataset, chosen: str | None) -> tuple[str, SplitRule]:
 
 
 def read_split_file(path: Path) -> SplitRule:
-    """The split that a JSON file states, in the form of a prepared data set's splits.json.
+    """Read a split from a JSON file in the format of a prepared data set's splits.json.
 
-    It gives "" to an image that it does not name. Raises DataError when it cannot be read or names an image twice.
+    The rule gives "" to images that the file does not name. Raises DataError if the file cannot be read or names an
+    image twice.
     """
     wanted = "expected JSON with the keys train, val and test, each a list of image names"
-    stated = read_document(path, Splits, DataError, "cannot be read as a split", wanted)
+    stated = read_document(path, Splits, DataError, "is not a valid split file", wanted)
     pairs = [(str(image), split) for split in SPLITS for image in stated[split]]
     split_of = dict(pairs)
     if len(split_of) < len(pairs):
         twice = next(image for image, count in Counter(image for image, _ in pairs).items() if count > 1)
-        raise DataError(f"{path}: names {twice} twice; each image has one split")
+        raise DataError(f"{path}: found {twice} twice; expected each image in one split only")
     return SplitRule(
         f"as {path.name} states",
-        lambda named: split_of.get(named.image, ""),
+        lambda key: split_of.get(key.image, ""),
         stated.get("leaks", False),
         frozenset(split_of),
         {split: len(stated[split]) for split in SPLITS},

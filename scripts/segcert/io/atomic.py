@@ -1,4 +1,4 @@
-"""Files that are either whole or absent."""
+"""Write files that are either complete or absent."""
 
 import contextlib
 import errno
@@ -19,10 +19,10 @@ ADVICE = {
 
 @contextlib.contextmanager
 def atomic_file(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; rename it to `path` once the block ends without an error.
+    """Yield a temporary path next to `path`. Rename it to `path` when the block ends without an error.
 
-    The temporary file keeps the suffix of `path` (writers choose their format by it). On any error, a full
-    disk included, it is removed and an existing `path` stays as it was.
+    The temporary file has the suffix of `path`, from which writers choose the format. On any error, including a full
+    disk, it is removed and an existing `path` is left unchanged.
     """
     path = Path(path)
     with _refusals_named(path):
@@ -42,7 +42,7 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def atomic_folder(path: str | Path) -> Iterator[Path]:
-    """Yield an empty folder beside `path`; let it take the place of `path` once the block ends without an error."""
+    """Yield an empty folder next to `path`. Replace `path` with it when the block ends without an error."""
     path = Path(path)
     with _refusals_named(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,24 +59,24 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _refusals_named(path: Path) -> Iterator[None]:
-    """Let an error of the file system name the file that was to be written, whatever the library that met it."""
+    """Make file system errors name the file that was to be written, whichever library raised them."""
     try:
         yield
     except Exception as error:
         refused, number = isinstance(error, OSError), _refusal(error)
         about = str(getattr(error, "filename", None) or path)
         if not (refused or number) or not about.startswith((str(path), str(path.parent / f".{path.stem}."))):
-            raise  # not of the file system, or about another file
+            raise  # not a file system error, or about another file
         what = os.strerror(number) if number else str(error)
         advice = f"; {ADVICE[number]}" if number in ADVICE else ""
-        raise OSError(number, f"{what}; nothing was written under its name{advice}", str(path)) from error
+        raise OSError(number, f"{what}; nothing was written to it{advice}", str(path)) from error
 
 
 def _refusal(error: BaseException) -> int | None:
-    """The number of the file system's error behind an error, if there is one.
+    """Return the errno of the file system error behind an error; None if there is none.
 
-    An OSError has it; torch raises errors of its own while it handles one, and what is written in Rust (safetensors)
-    puts it into the text. Only numbers with advice count there: they can come from nothing else.
+    An OSError has the errno. Torch raises its own errors while it handles an OSError. Libraries in Rust (safetensors)
+    put the errno into the text. For these two, only numbers with advice count, as no other error has them.
     """
     if isinstance(error, OSError):
         return error.errno

@@ -1,4 +1,4 @@
-"""SIGTERM: what a cluster sends a job before it kills it (time limit, preemption, requeue, scancel)."""
+"""Handle SIGTERM, which a cluster sends to a job before it kills it (time limit, preemption, requeue, scancel)."""
 
 import contextlib
 import signal
@@ -10,14 +10,14 @@ _noted = threading.Event()
 
 
 class Interrupted(BaseException):
-    """SIGTERM came. Like KeyboardInterrupt it is no error, so nothing that handles errors takes it for one."""
+    """SIGTERM was received. Like KeyboardInterrupt this is not an Exception, so error handlers do not catch it."""
 
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Raise Interrupted in the block as soon as SIGTERM comes: temporary files are removed, processes ended.
+    """Raise Interrupted in the block when SIGTERM is received, so that temporary files and processes are cleaned up.
 
-    Without it Python ends at once and leaves them.
+    Without this, Python ends at once and leaves them behind.
     """
     with _on_sigterm(_raise):
         yield
@@ -25,9 +25,9 @@ def interruptible() -> Iterator[None]:
 
 @contextlib.contextmanager
 def interrupted_between_steps() -> Iterator[None]:
-    """In the block note SIGTERM and go on: whoever is in it asks `is_interrupted` when its work can be left.
+    """Record SIGTERM in the block and continue. The code in it calls `is_interrupted` where it can stop.
 
-    It has the seconds until SIGKILL: 30 on a cluster that leaves SLURM's KillWait alone.
+    It has to stop before SIGKILL: after 30 seconds with SLURM's default KillWait.
     """
     try:
         with _on_sigterm(_note):
@@ -37,13 +37,13 @@ def interrupted_between_steps() -> Iterator[None]:
 
 
 def is_interrupted() -> bool:
-    """Whether SIGTERM came since the block of `interrupted_between_steps` began."""
+    """True if SIGTERM was received since the block of `interrupted_between_steps` began."""
     return _noted.is_set()
 
 
 @contextlib.contextmanager
 def _on_sigterm(do: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():  # Python hears of signals in the main one alone
+    if threading.current_thread() is not threading.main_thread():  # Python handles signals in the main thread only
         yield
         return
     before = signal.signal(signal.SIGTERM, do)

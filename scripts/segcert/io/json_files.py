@@ -1,4 +1,4 @@
-"""JSON from files of others: whatever is wrong with it is one kind of error."""
+"""Parse JSON from untrusted files. Every problem is a ValueError."""
 
 import json
 from pathlib import PurePosixPath
@@ -6,10 +6,10 @@ from typing import Any
 
 
 def parse_json(text: str | bytes) -> Any:
-    """The value that JSON (UTF-8, where it comes as bytes) stands for.
+    """Parse JSON; bytes are UTF-8.
 
-    Raises ValueError for anything else: values nested too deeply for the parser, and NaN and Infinity, which Python
-    would take and which are not equal to themselves.
+    Raises ValueError for anything else. This includes values nested too deeply for the parser, and NaN and Infinity,
+    which Python's parser would accept.
     """
     try:
         return json.loads(text, parse_constant=_no_number)
@@ -18,9 +18,9 @@ def parse_json(text: str | bytes) -> Any:
 
 
 def _no_number(name: str) -> Any:
-    raise ValueError(f"found {name}, which is no number of JSON")
+    raise ValueError(f"found {name}, which is not a JSON number")
 
 
 def leads_out(path: str) -> bool:
-    """Whether a path leads out of the folder that it is relative to."""
+    """True if a path leads out of the folder that it is relative to."""
     return "\0" in path or PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts

@@ -1,6 +1,6 @@
-"""JSON from files of others, checked against pydantic models: the one way in which a reader believes such a file.
+"""Validate JSON from untrusted files with pydantic models. Every reader of such files uses this module.
 
-Importing pydantic takes a tenth of a second, so modules that every job imports take this one where they need it.
+Importing pydantic takes a tenth of a second, so modules that every job imports should import this one inside functions.
 """
 
 from pathlib import Path
@@ -10,11 +10,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from segcert.io.json_files import parse_json
 
-SHOWN, LONGEST = 3, 80  # problems that an error names, and characters of what it found
+SHOWN, LONGEST = 3, 80  # problems in an error message, and characters of the value found
 
 
 class Part(BaseModel):
-    """A mapping in a file of others: no text for a number, numbers finite; what later versions may add is ignored."""
+    """A mapping in an untrusted file. Text is not a number, numbers are finite, and unknown keys are ignored."""
 
     model_config = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False)
 
@@ -23,7 +23,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def fit(document: Any, model: type[Model]) -> Model:
-    """A value of `parse_json` as a model. Raises ValueError: what was found under which key, and what was expected."""
+    """Validate a value of `parse_json`. Raises ValueError with the key, the value found and what was expected."""
     try:
         return model.model_validate(document)
     except ValidationError as error:
@@ -41,9 +41,9 @@ def fit(document: Any, model: type[Model]) -> Model:
 def read_document(
     path: str | Path, model: type[BaseModel], error: type[ValueError], is_none: str, advice: str
 ) -> dict[str, Any]:
-    """The JSON file at `path` as it stands, once it fits a model.
+    """Read the JSON file at `path`, check it against a model and return it unchanged.
 
-    Raises `error`, which says: "<path>: <is_none> (<why>); <advice>".
+    Raises `error` with the message "<path>: <is_none> (<reason>); <advice>".
     """
     try:
         document: dict[str, Any] = parse_json(Path(path).read_bytes())

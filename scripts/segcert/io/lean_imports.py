@@ -1,4 +1,4 @@
-"""A module of a large library, without the rest of the library."""
+"""Import a module of a large library without the rest of the library."""
 
 import contextlib
 import sys
@@ -10,11 +10,16 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def lean(*, bare: Iterable[str] = (), absent: Iterable[str] = ()) -> Iterator[None]:
-    """Let modules of a library be imported without much of what the library imports on the way.
+    """Skip many imports of a library while some of its modules are imported in the block.
 
-    The packages `bare` are entered without their `__init__`. `absent` are modules that the library does without where
-    they are not installed. Afterwards all is as it was: who imports one of them has it whole. What was imported before
-    stays as it is.
+    After the block, later imports give the complete packages and modules. Modules imported before are not affected.
+
+    Parameters
+    ----------
+    bare
+        Packages whose `__init__` is not run.
+    absent
+        Modules that appear as not installed. The library must be able to work without them.
     """
     bare = [name for name in bare if name not in sys.modules]
     hidden = [name for name in absent if name not in sys.modules]

@@ -1,4 +1,4 @@
-"""Progress: a bar on a terminal, plain lines in a log file."""
+"""Show progress: a bar on a terminal, plain lines in a log file."""
 
 import logging
 import sys
@@ -8,15 +8,15 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
-HIDDEN = ("Cc", "Cf", "Cs", "Zl", "Zp")  # Unicode's categories of characters that steer and are not seen
+HIDDEN = ("Cc", "Cf", "Cs", "Zl", "Zp")  # Unicode categories of invisible control characters
 log = logging.getLogger("segcert")
 Item = TypeVar("Item")
 
 
 def printable(text: str) -> str:
-    """Text for a terminal or a log, with what would steer it (escape codes, turned writing) spelled out.
+    """Escape characters that would control a terminal or a log, such as escape codes and changes of text direction.
 
-    Names come from files of others. Ends of lines and tabs stay.
+    Names may come from untrusted files. Line breaks and tabs are kept.
     """
     return "".join(
         char.encode("unicode_escape").decode() if char not in "\n\t" and unicodedata.category(char) in HIDDEN else char
@@ -33,7 +33,7 @@ def log_to(path: str) -> None:
 
 
 def track(items: Iterable[Item], what: str, total: int | None = None) -> Iterator[Item]:
-    """Iterate over `items`, saying how far it is: a bar on a terminal, and some ten log lines."""
+    """Iterate over `items` and show progress: a bar on a terminal, and about ten log lines."""
     if total is None and isinstance(items, Sized):
         total = len(items)
     every = max(1, total // 10) if total else 100

@@ -1,8 +1,8 @@
 """OpenAI's ADM diffusion models (Dhariwal and Nichol, NeurIPS 2021) as diffusers folders.
 
 The checkpoints of https://github.com/openai/guided-diffusion are state dicts of its UNetModel. diffusers' UNet2DModel
-computes the same function from the same numbers under other names; only the projections to queries, keys and values,
-which ADM keeps in one tensor, are cut apart.
+computes the same function from the same weights under other names. ADM stores the projections to queries, keys and
+values in one tensor, which is split here.
 """
 
 import zipfile
@@ -38,10 +38,10 @@ ATTENTION_LAYERS = {"group_norm": "norm", "to_q": "qkv", "to_k": "qkv", "to_v": 
 
 @dataclass(frozen=True)
 class ADMLayout:
-    """The sizes of an ADM network; the defaults are those of 256x256_diffusion_uncond.pt.
+    """Sizes of an ADM network. The defaults are those of 256x256_diffusion_uncond.pt.
 
     Level i works at image_size / 2^i pixels with model_channels * channel_mult[i] channels; channel_mult[0] is 1.
-    Levels whose size is among `attention_resolutions` attend, with heads of `num_head_channels` channels.
+    Levels whose size is in `attention_resolutions` have attention, with `num_head_channels` channels per head.
     """
 
     image_size: int = 256
@@ -55,7 +55,7 @@ class ADMLayout:
 
     @property
     def attends(self) -> list[bool]:
-        """Whether each level attends, from the largest image to the smallest."""
+        """True for each level that has attention, from the largest image to the smallest."""
         return [self.image_size // 2**level in self.attention_resolutions for level in range(len(self.channel_mult))]
 
 
@@ -63,10 +63,11 @@ ADM_256 = ADMLayout()
 
 
 def adm_config(layout: ADMLayout = ADM_256) -> dict[str, Any]:
-    """The arguments of the UNet2DModel that computes what ADM does.
+    """Return the arguments of the UNet2DModel that computes the same function as ADM.
 
-    It maps (B, C, H, W) in [-1, 1] and a step in 0 ... 999 to (B, 2C, H, W): the noise, and where its variance lies
-    between its bounds (Nichol and Dhariwal, ICML 2021, section 3.1).
+    The network maps (B, C, H, W) in [-1, 1] and a step in 0 ... 999 to (B, 2C, H, W). The first C channels are the
+    predicted noise. The others interpolate its variance between the bounds of Nichol and Dhariwal (ICML 2021, section
+    3.1).
     """
     return {
         "sample_size": layout.image_size,
@@ -90,18 +91,18 @@ def adm_config(layout: ADMLayout = ADM_256) -> dict[str, Any]:
 
 
 def import_adm(checkpoint: str | Path, folder: str | Path, layout: ADMLayout = ADM_256) -> None:
-    """Write the diffusers folders `unet` and `scheduler` of a guided-diffusion checkpoint under `folder`.
+    """Convert a guided-diffusion checkpoint to the diffusers folders `unet` and `scheduler` under `folder`.
 
-    No code in the checkpoint is run, and its tensors are read from disk as they are written. Raises ModelError if it
-    cannot be read, or is not of this layout.
+    Code in the checkpoint is not run. Tensors are read from disk only when they are written. Raises ModelError for a
+    checkpoint that cannot be read or has another layout.
     """
     try:
         state = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(checkpoint))
     except OSError:
         raise
-    except Exception as error:  # torch's unpickler meets foreign bytes with errors of many kinds
+    except Exception as error:  # torch's unpickler raises errors of many kinds for foreign bytes
         raise ModelError(
-            f"{checkpoint}: cannot be read as tensors alone (damaged, no checkpoint of torch, or with code in it); "
+            f"{checkpoint}: cannot be read as tensors only (it is damaged, not a torch checkpoint, or contains code); "
             "download it again"
         ) from error
     unet = _unet_without_weights(layout)
@@ -123,9 +124,9 @@ def import_adm(checkpoint: str | Path, folder: str | Path, layout: ADMLayout = A
 
 
 def adm_to_diffusers(state: dict[str, Tensor], layout: ADMLayout = ADM_256) -> dict[str, Tensor]:
-    """The weights of a UNet2DModel(**adm_config(layout)) from a guided-diffusion state dict.
+    """Convert a guided-diffusion state dict to the weights of UNet2DModel(**adm_config(layout)).
 
-    Raises ModelError unless each of ADM's tensors is there, in its shape, and no other.
+    Raises ModelError unless the state dict has exactly ADM's tensors, each in its shape.
     """
     modules = _adm_modules(layout)
     sources: dict[str, str] = {}
@@ -133,7 +134,7 @@ def adm_to_diffusers(state: dict[str, Tensor], layout: ADMLayout = ADM_256) -> d
     for name, tensor in _unet_without_weights(layout).state_dict().items():
         module, _, kind = name.rpartition(".")
         sources[name] = f"{modules[module]}.{kind}"
-        shape = tuple(tensor.shape)  # ADM's attention projects by convolutions, q, k and v by one
+        shape = tuple(tensor.shape)  # ADM's attention projects with convolutions, one for q, k and v together
         if module.endswith((".to_q", ".to_k", ".to_v")):
             shape = (3 * shape[0], *shape[1:])
         shapes[sources[name]] = (*shape, 1) if ".to_" in module and kind == "weight" else shape
@@ -147,10 +148,11 @@ def _unet_without_weights(layout: ADMLayout) -> UNet2DModel:
 
 
 def _adm_modules(layout: ADMLayout) -> dict[str, str]:
-    """ADM's name of each of diffusers' modules (and of some that a layout has not, such as needless shortcuts).
+    """Map the names of diffusers' modules to ADM's names.
 
-    ADM numbers its input and output blocks through: a level's residual blocks, each with its attention, then the
-    downsampling; on the way up, the upsampling belongs to the level's last block.
+    The map also has entries for modules that a layout lacks, such as unused shortcuts. ADM numbers its input and output
+    blocks consecutively: the residual blocks of a level, each with its attention, then the downsampling. On the way up,
+    the upsampling is part of the last block of the level.
     """
     per_level = layout.num_res_blocks + 1
     resnets = {"mid_block.resnets.0": "middle_block.0", "mid_block.resnets.1": "middle_block.2"}
@@ -175,10 +177,10 @@ def _adm_modules(layout: ADMLayout) -> dict[str, str]:
 
 
 def _converted(name: str, tensor: Tensor, head_channels: int) -> Tensor:
-    """ADM's tensor as diffusers wants it.
+    """Convert one of ADM's tensors to the shape of diffusers.
 
-    The rows of `qkv` come head by head, and within a head as its queries, keys and values (QKVAttentionLegacy):
-    (heads * 3 * head_channels, ...) gives (heads * head_channels, ...).
+    The rows of `qkv` are ordered by head, and within a head by queries, keys and values (QKVAttentionLegacy):
+    (heads * 3 * head_channels, ...) becomes (heads * head_channels, ...).
     """
     if tensor.ndim == 3:
         tensor = tensor.squeeze(-1)  # (out, in, 1) -> (out, in)
@@ -189,9 +191,9 @@ def _converted(name: str, tensor: Tensor, head_channels: int) -> Tensor:
 
 
 def _check(state: dict[str, Tensor], shapes: dict[str, tuple[int, ...]]) -> None:
-    """Raise ModelError unless `state` holds tensors of just these names and shapes."""
+    """Raise ModelError unless `state` has exactly the tensors of these names and shapes."""
     if not isinstance(state, dict) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
-        raise ModelError("found no state dict; expected tensors by name, as guided-diffusion saves them")
+        raise ModelError("not a state dict; expected tensors by name, as guided-diffusion saves them")
     misshaped = [
         f"{name} of shape {tuple(state[name].shape)} instead of {shape}"
         for name, shape in shapes.items()
@@ -203,10 +205,8 @@ def _check(state: dict[str, Tensor], shapes: dict[str, tuple[int, ...]]) -> None
         "misshaped": misshaped,
     }
     if any(problems.values()):
-        found = "; ".join(
-            f"{len(names)} {problem}, the first is {names[0]}" for problem, names in problems.items() if names
-        )
+        found = "; ".join(f"{len(names)} {problem} (first: {names[0]})" for problem, names in problems.items() if names)
         raise ModelError(
-            f"a checkpoint of another architecture: of {len(shapes)} expected tensors {found}; "
-            "take 256x256_diffusion_uncond.pt of openai/guided-diffusion, or pass the layout of this one"
+            f"a checkpoint of another architecture: {len(shapes)} tensors expected; {found}. "
+            "Use 256x256_diffusion_uncond.pt of openai/guided-diffusion, or pass the layout of this checkpoint"
         )

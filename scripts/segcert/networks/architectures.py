@@ -1,22 +1,22 @@
-"""The segmentation networks that come with segcert, as configuration and rules know them: without torch."""
+"""The built-in segmentation networks, described for configuration and rules without importing torch."""
 
 import dataclasses
 
 
 @dataclasses.dataclass(frozen=True)
 class Architecture:
-    """A built-in network, in the module of its name in segcert.networks.
+    """A built-in network. Its module in segcert.networks has its name.
 
     Attributes
     ----------
     class_name
-        Its class in that module.
+        Name of its class in that module.
     arguments
         Keys of the section `segmenter` of the configuration that its constructor takes.
     halvings
-        How often it halves the resolution; None: as often as `depth` says.
+        Number of times it halves the resolution; None: `depth` times.
     least_batch
-        Fewest images of a batch that it can learn from.
+        Smallest number of images per training batch.
     """
 
     class_name: str
@@ -28,14 +28,14 @@ class Architecture:
 ARCHITECTURES = {
     "unet": Architecture("UNet", arguments=("width", "depth"), halvings=None),
     "resunetpp": Architecture("ResUNetPlusPlus"),
-    "deeplabv3plus": Architecture("DeepLabV3Plus", least_batch=2),  # it normalises one number per image and channel
+    "deeplabv3plus": Architecture("DeepLabV3Plus", least_batch=2),  # it normalises a single value per image and channel
 }
 
 
 def modules_of(*models: str) -> list[str]:
-    """The modules of segmenters, which the registry loads by name: what code digests take as `loaded`.
+    """Return the modules of segmenters, which the registry loads by name, for the argument `loaded` of code digests.
 
-    A network of the user's own may be made of any of them, so then all count.
+    A user-supplied network may be built from any of them, so all modules count then.
     """
     names = sorted(models) if set(models) <= ARCHITECTURES.keys() else sorted(ARCHITECTURES)
     return [f"segcert/networks/{name}.py" for name in dict.fromkeys(names)]

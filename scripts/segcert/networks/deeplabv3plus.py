@@ -13,10 +13,10 @@ NARROWEST = 4
 class DeepLabV3Plus(nn.Module):
     """Images (B, in_channels, H, W) in [0, 1] to logits (B, num_classes, H, W); H and W divisible by 16.
 
-    At `width` 64 structure and names of tensors are those of segmentation_models_pytorch's
-    `DeepLabV3Plus(encoder_name="resnet34")`, which the code of Laousy et al. (MICCAI 2023) takes, so that its state
-    dicts load; the weights to start from are drawn as in He et al. (ICCV 2015). Training takes batches of two or more
-    images (one has no variance for the batch normalisation of its mean).
+    At `width` 64, structure and tensor names are those of `DeepLabV3Plus(encoder_name="resnet34")` from
+    segmentation_models_pytorch, which the code of Laousy et al. (MICCAI 2023) uses, so its state dicts load. Initial
+    weights are drawn as in He et al. (ICCV 2015). Training needs batches of at least two images: the image mean of a
+    single image has no variance for batch normalisation.
     """
 
     def __init__(self, in_channels: int, num_classes: int, width: int = 64) -> None:
@@ -33,7 +33,7 @@ class DeepLabV3Plus(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Features of the encoder to (B, out_channels, H / 4, W / 4): the context of the last, the edges of stride 4."""
+    """Encoder features to (B, out_channels, H / 4, W / 4): context from the last feature, edges from stride 4."""
 
     def __init__(self, deep_channels: int, edge_channels: int, out_channels: int, reduced_channels: int) -> None:
         super().__init__()
@@ -41,8 +41,8 @@ class Decoder(nn.Module):
         self.aspp = nn.Sequential(
             ASPP(deep_channels, out_channels), *norm_relu(separable_conv(out_channels, out_channels), out_channels)
         )
-        # Under torch.use_deterministic_algorithms, torch enlarges by indexing on CUDA, with a deterministic backward
-        # (torch.nn.functional.interpolate; the documentation still says that it raises).
+        # Under torch.use_deterministic_algorithms, torch upsamples by indexing on CUDA, with a deterministic backward
+        # pass (see torch.nn.functional.interpolate; its documentation still says that this raises an error).
         self.up = nn.UpsamplingBilinear2d(scale_factor=4)
         self.block1 = norm_relu(nn.Conv2d(edge_channels, reduced_channels, 1, bias=False), reduced_channels)
         self.block2 = norm_relu(separable_conv(out_channels + reduced_channels, out_channels), out_channels)
@@ -56,8 +56,8 @@ class Decoder(nn.Module):
 class ASPP(nn.Module):
     """Atrous spatial pyramid pooling: (B, in_channels, H, W) to (B, out_channels, H, W).
 
-    A 1x1 convolution, separable convolutions at three rates of dilation and the mean of the image, side by side, and a
-    1x1 convolution over all of them (Chen et al. 2017, section 3.3), with dropout in training.
+    Parallel branches are a 1x1 convolution, separable convolutions at three dilation rates, and the image mean. A 1x1
+    convolution merges them (Chen et al. 2017, section 3.3), with dropout in training.
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
@@ -75,7 +75,7 @@ class ASPP(nn.Module):
 
 
 class ImageMean(nn.Sequential):
-    """(B, in_channels, H, W) to (B, out_channels, H, W), the same at every pixel."""
+    """Image-level features: (B, in_channels, H, W) to (B, out_channels, H, W), the same at every pixel."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         convolution = nn.Conv2d(in_channels, out_channels, 1, bias=False)
@@ -89,7 +89,7 @@ class ImageMean(nn.Sequential):
 
 
 def separable_conv(in_channels: int, out_channels: int, dilation: int = 1) -> nn.Sequential:
-    """3x3 convolution of each channel by itself, then a 1x1 convolution across them."""
+    """Depthwise 3x3 convolution, then a 1x1 convolution across the channels."""
     return nn.Sequential(
         nn.Conv2d(in_channels, in_channels, 3, 1, dilation, dilation, groups=in_channels, bias=False),
         nn.Conv2d(in_channels, out_channels, 1, bias=False),
@@ -97,5 +97,5 @@ def separable_conv(in_channels: int, out_channels: int, dilation: int = 1) -> nn
 
 
 def norm_relu(convolution: nn.Module, channels: int) -> nn.Sequential:
-    """A convolution, batch normalisation, ReLU."""
+    """Convolution, batch normalisation, ReLU."""
     return nn.Sequential(convolution, nn.BatchNorm2d(channels), nn.ReLU())

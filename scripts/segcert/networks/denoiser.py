@@ -1,4 +1,4 @@
-"""Denoising with a diffusion model, in one step (Carlini et al., ICLR 2023, section 3) or in k."""
+"""Denoising with a diffusion model, in one step (Carlini et al., ICLR 2023, section 3) or in several."""
 
 import itertools
 from pathlib import Path
@@ -12,7 +12,7 @@ from segcert.io.lean_imports import lean
 from segcert.networks.folders import DENOISER_FILES, ModelError
 
 # `from diffusers import UNet2DModel` imports every transformer and scheduler of diffusers, scipy.stats and the compiler
-# of torch: four seconds of each job that denoises. Their own modules take one.
+# of torch. That takes four seconds in each job that denoises; importing the two modules directly takes one.
 PACKAGES = ("diffusers.models.transformers", "diffusers.models.unets", "diffusers.schedulers")
 with lean(bare=PACKAGES, absent=["torch._dynamo"]):
     from diffusers.models.unets.unet_2d import UNet2DModel
@@ -25,23 +25,24 @@ PREDICTIONS = ("epsilon", "v_prediction")
 class DiffusionDenoiser(nn.Module):
     """A denoiser for images in [0, 1]: a diffusion model, called once or `steps` times.
 
-    The diffusion model lives in [-1, 1]. With z = 2x - 1 an image noisy at sigma is noisy at sigma11 = 2 sigma,
-    which is the forward process at the step t* whose (1 - abar) / abar is closest to sigma11^2, once it is scaled
-    by sqrt(abar). The network's prediction gives the clean image, which is clipped and mapped back to [0, 1].
+    The diffusion model works in [-1, 1]. An image with noise level sigma has the level sigma11 = 2 sigma after
+    z = 2x - 1. Scaled by sqrt(abar), it is the forward process at step t*: the step whose (1 - abar) / abar is closest
+    to sigma11^2. The prediction of the network gives the clean image, which is clipped and mapped back to [0, 1].
 
-    With more `steps` the estimate is put back to a lower noise level with the noise that was predicted (DDIM, Song et
-    al., ICLR 2021, eta = 0) and estimated again, from t* down to step 0: still a function of the noisy image alone.
+    With more `steps`, the predicted noise takes the estimate to a lower noise level (DDIM, Song et al., ICLR 2021,
+    eta = 0). There the clean image is estimated again, and so on from t* down to step 0. The result still depends on
+    the noisy image alone.
 
     Parameters
     ----------
     unet
         A diffusers UNet2DModel. If it has twice as many output channels as input channels, the second half (learned
-        variances) is not used. If it has three and the image one, it gets the gray image three times, and the mean of
-        its three estimates counts.
+        variances) is ignored. If it has three input channels and the image has one, it gets the gray image three times,
+        and the three predictions are averaged.
     alphas_cumprod
-        (T,) abar of each step.
+        abar of each step, (T,).
     prediction
-        What the network predicts: "epsilon" (Ho et al. 2020) or "v_prediction" (Salimans and Ho 2022).
+        Target of the network: "epsilon" (Ho et al. 2020) or "v_prediction" (Salimans and Ho 2022).
     steps
         Network calls per image; 1 is one-shot denoising.
     """
@@ -60,28 +61,28 @@ class DiffusionDenoiser(nn.Module):
 
     @classmethod
     def load(cls, folder: str | Path, steps: int = 1) -> "DiffusionDenoiser":
-        """Read the diffusers folders `unet` and `scheduler` under `folder`. Raises ModelError if they are not there."""
-        for name in ("unet/config.json", *DENOISER_FILES):  # what a folder of something else lacks first
+        """Read the diffusers folders `unet` and `scheduler` under `folder`. Raises ModelError if one is missing."""
+        for name in ("unet/config.json", *DENOISER_FILES):  # the config first: other folders lack it
             if not Path(folder, name).is_file():
-                raise ModelError(f"{Path(folder, name)}: missing; a denoiser's folder holds unet/ and scheduler/")
+                raise ModelError(f"{Path(folder, name)}: missing; a denoiser folder contains unet/ and scheduler/")
         try:
             unet = _load_unet(Path(folder, "unet"))
             scheduler = DDPMScheduler.from_pretrained(Path(folder) / "scheduler", local_files_only=True)
-        except Exception as error:  # diffusers builds what the files say, and fails as that does
-            raise ModelError(f"{folder}: holds no denoiser ({error}); train it again") from error
+        except Exception as error:  # diffusers raises errors of many kinds for bad files
+            raise ModelError(f"{folder}: not a denoiser ({error}); train it again") from error
         return cls(unet, scheduler.alphas_cumprod, scheduler.config.prediction_type, steps)
 
     def timestep(self, sigma: float) -> int:
-        """t*: the step whose noise level is closest to `sigma`, which is in units of pixels in [0, 1]."""
+        """Return t*, the step whose noise level is closest to `sigma`, in units of pixels in [0, 1]."""
         return closest_timestep(self._schedule, sigma)
 
     def timesteps(self, sigma: float) -> list[int]:
-        """The steps at which the network is called: t*, and the others spread evenly below it."""
+        """Return the steps at which the network is called: t* and evenly spaced steps below it."""
         first = self.timestep(sigma)
         return [round(first * (1 - number / self.steps)) for number in range(self.steps)]
 
     def forward(self, x_noisy: Tensor, sigma: float) -> Tensor:
-        """x_noisy (B, C, H, W) = x + sigma * normal, x in [0, 1]; returns the estimate of x, (B, C, H, W) in [0, 1]."""
+        """Estimate x in [0, 1] from x_noisy = x + sigma * normal; both are (B, C, H, W)."""
         timesteps = self.timesteps(sigma)
         z_t = self.alphas_cumprod[timesteps[0]].sqrt() * (2 * x_noisy - 1)
         z_0 = self.estimate(z_t, timesteps[0])
@@ -94,7 +95,7 @@ class DiffusionDenoiser(nn.Module):
         return x
 
     def estimate(self, z_t: Tensor, t: int) -> Tensor:
-        """The clean image in [-1, 1] (B, C, H, W) behind z_t (B, C, H, W), the forward process at step t."""
+        """Estimate the clean image in [-1, 1], (B, C, H, W), from z_t (B, C, H, W), the forward process at step t."""
         abar = self.alphas_cumprod[t]
         channels = z_t.shape[1]
         wanted = getattr(getattr(self.unet, "config", None), "in_channels", channels)
@@ -110,26 +111,31 @@ class DiffusionDenoiser(nn.Module):
 
 
 def noise_levels(alphas_cumprod: Tensor) -> Tensor:
-    """The noise level of each step of a schedule (T,), sigma in units of pixels in [0, 1]."""
+    """Return the noise level sigma of each step of a schedule, (T,), in units of pixels in [0, 1]."""
     return ((1 - alphas_cumprod.double()) / alphas_cumprod.double()).sqrt() / 2
 
 
 def closest_timestep(alphas_cumprod: Tensor, sigma: float) -> int:
-    """The step t whose (1 - abar_t) / abar_t is closest to (2 sigma)^2. Raises ValueError above the last one."""
+    """Return the step t whose (1 - abar_t) / abar_t is closest to (2 sigma)^2.
+
+    Raises ValueError if sigma is above the noise level of the last step.
+    """
     levels = noise_levels(alphas_cumprod)
     if sigma > levels.max():
-        raise ValueError(f"sigma: found {sigma}; the noise schedule of this denoiser ends at {float(levels.max()):.3g}")
+        raise ValueError(
+            f"sigma: found {sigma}; expected at most {float(levels.max()):.3g}, where this denoiser's schedule ends"
+        )
     return int(torch.argmin((levels**2 - sigma**2).abs()))
 
 
 def _load_unet(folder: Path) -> UNet2DModel:
-    """A UNet2DModel as `from_pretrained` reads it, which imports the compiler of torch for it: for seconds."""
+    """Read a UNet2DModel. Unlike `from_pretrained`, this does not import the compiler of torch, which takes seconds."""
     config = parse_json((folder / "config.json").read_bytes())
-    if not isinstance(config, dict):  # diffusers takes a text for the address of a model, and asks for it
-        raise ValueError(f"unet/config.json: found {type(config).__name__}, expected a mapping")
+    if not isinstance(config, dict):  # diffusers would take a string for the name of a model and download it
+        raise ValueError(f"unet/config.json: found {type(config).__name__}; expected a mapping")
     unet = UNet2DModel.from_config(config)
     weights = load_file(folder / "diffusion_pytorch_model.safetensors")
-    if weights.keys() != unet.state_dict().keys():  # older versions of diffusers gave layers other names
+    if weights.keys() != unet.state_dict().keys():  # older versions of diffusers used other layer names
         return UNet2DModel.from_pretrained(folder, local_files_only=True, use_safetensors=True, low_cpu_mem_usage=False)
     unet.load_state_dict(weights)
     return unet

@@ -1,4 +1,4 @@
-"""Networks that come as a program: TorchScript and torch.export files."""
+"""Exported networks: TorchScript and torch.export files."""
 
 import collections
 import contextlib
@@ -18,17 +18,22 @@ TORCHSCRIPT, EXPORT = "torchscript", "torch.export"
 OBJECTS = ("data/constants/custom_obj", "data/constants/opaque_obj", "data/aotinductor/")
 
 
-class Program(nn.Module):
-    """Images (B, C, H, W) to what a program makes of them; in eval mode, for good.
+class ExportedNetwork(nn.Module):
+    """An exported network, from images (B, C, H, W) to logits. It stays in eval mode.
 
     Attributes
     ----------
     kind
         "torchscript" or "torch.export".
     batch_size
-        The only B that the program itself takes: other batches are cut and filled up to it. None: any.
+        The only B that the network itself accepts; other batches are split and padded to it. None: any.
+    digest
+        SHA-256 of its file.
 
-    Raises ModelError for images of a shape that a torch.export program was not made for.
+    Raises
+    ------
+    ModelError
+        For images of a shape for which a torch.export network was not exported, and for train mode.
     """
 
     def __init__(self, program: nn.Module, kind: str, batch_size: int | None, digest: str) -> None:
@@ -47,37 +52,40 @@ class Program(nn.Module):
 
     def _run(self, x: Tensor) -> Tensor:
         try:
-            # TorchScript's optimiser rewrites a program after its first batches; votes are of one function
+            # TorchScript's optimiser rewrites the network after its first batches. All votes must be of one function.
             unoptimised = torch.jit.optimized_execution(False)  # type: ignore[attr-defined]
             with unoptimised if self.kind == TORCHSCRIPT else contextlib.nullcontext():
                 output: Tensor = self.program(x)
-        except AssertionError as error:  # the guards of torch.export
+        except AssertionError as error:  # raised by the guards of torch.export
             raise ModelError(
-                f"program: does not take images of shape {tuple(x.shape)} ({error}). Export it "
-                "for this number of channels and size"
+                f"program: does not accept images of shape {tuple(x.shape)} ({error}). Export it "
+                "for this number of channels and this size"
             ) from error
         return output
 
-    def train(self, mode: bool = True) -> "Program":
+    def train(self, mode: bool = True) -> "ExportedNetwork":
         if mode:
-            raise ModelError("program: cannot be trained. To train the network here, give it as package.module:factory")
+            raise ModelError(
+                "program: cannot be trained. To train the network here, set `target: package.module:factory`"
+            )
         return self
 
     def extra_repr(self) -> str:
         return f"kind={self.kind}, digest={self.digest}"
 
 
-def load_program(path: str | Path) -> Program:
-    """Read a TorchScript or torch.export (.pt2) file; which of the two, its content says.
+def load_exported(path: str | Path) -> ExportedNetwork:
+    """Read a TorchScript or torch.export (.pt2) file. Its content decides which of the two it is.
 
-    A program is code: load only one that you would run. What is not run are pickles. `torch.export.load` of torch 2.13
-    reads example inputs with `weights_only=True` at first and without it where that fails, and pickled weights and
-    constants without it at once; so an archive that holds more than tensors is refused before it is loaded. TorchScript
-    files are read by their own interpreter, which knows no Python objects.
+    An exported network is code: load only a file that you would run. Pickles are not run. In torch 2.13,
+    `torch.export.load` reads example inputs with `weights_only=True`, and again without it if that fails. It reads
+    pickled weights and constants without it at once. So an archive with more than tensors is refused before it is
+    loaded. TorchScript has an interpreter of its own, which reads no Python objects.
 
-    Tensors that a program makes while it runs stay on the device on which it was exported.
+    Tensors that the network creates while it runs stay on the device on which it was exported.
 
-    Raises ModelError for what is no program (a pickled network, say), holds pickled objects, or cannot be read.
+    Raises ModelError for a file that is not an exported network (such as a pickled network), contains pickled objects,
+    or cannot be read.
     """
     path = Path(path)
     try:
@@ -87,7 +95,7 @@ def load_program(path: str | Path) -> Program:
         raise ModelError(f"{path}: missing; expected a TorchScript or torch.export file") from error
     except ModelError:
         raise
-    except Exception as error:  # zipfile, JSON and torch fail in many ways
+    except Exception as error:  # zipfile, JSON and torch raise errors of many kinds
         raise ModelError(
             f"{path}: is neither a TorchScript nor a torch.export file ({error}). Write one with "
             "torch.export.save(torch.export.export(model, (images,)), path)"
@@ -96,21 +104,21 @@ def load_program(path: str | Path) -> Program:
         if kind == TORCHSCRIPT:
             program, batch_size = torch.jit.load(path, map_location="cpu").eval(), None  # type: ignore[no-untyped-call]
         else:
-            program, batch_size = _exported(path)
+            program, batch_size = _load_export(path)
     except ModelError:
         raise
-    except Exception as error:  # torch raises nearly anything for a file that is broken or of another version
+    except Exception as error:  # torch raises many kinds of errors for damaged files and other versions
         first = str(error).partition("\n")[0]
         raise ModelError(
             f"{path}: cannot be loaded as {kind} by torch {torch.__version__} ({type(error).__name__}: {first}). "
-            "Export it again, on the CPU and with this version of torch"
+            "Export it again on the CPU with this version of torch"
         ) from error
-    return Program(program, kind, batch_size, file_digest(path))
+    return ExportedNetwork(program, kind, batch_size, file_digest(path))
 
 
 def _kind(archive: zipfile.ZipFile, path: Path) -> str:
-    """What an archive holds, by its members without their common folder. Refuses pickles."""
-    members = {name.partition("/")[2]: name for name in archive.namelist()}
+    """Return the kind of an archive, from the names of its members. Raises ModelError for pickles."""
+    members = {name.partition("/")[2]: name for name in archive.namelist()}  # without their common folder
     folders = collections.Counter(name.partition("/")[0] for name in archive.namelist())
     if len(folders) == 1 and len(members) == folders.total():
         if "archive_format" in members and archive.read(members["archive_format"]) == b"pt2":
@@ -121,17 +129,14 @@ def _kind(archive: zipfile.ZipFile, path: Path) -> str:
         if "data.pkl" in members:
             raise ModelError(
                 f"{path}: is a pickle, written by torch.save; expected a TorchScript or torch.export file. Pickled "
-                "networks are not loaded. Save torch.save(model.state_dict(), path) and give it as `weights` with a "
-                "`target`, or write torch.export.save(torch.export.export(model, (images,)), path)"
+                "networks are not loaded. Write torch.save(model.state_dict(), path) and set `weights` and `target`; "
+                "or write torch.export.save(torch.export.export(model, (images,)), path)"
             )
-    raise ModelError(
-        f"{path}: is neither a TorchScript nor a torch.export file. Write one with "
-        "torch.export.save(torch.export.export(model, (images,)), path)"
-    )
+    raise ValueError("the archive has other members")
 
 
 def _refuse_objects(archive: zipfile.ZipFile, members: dict[str, str], path: Path) -> None:
-    """Raise ModelError for members of a torch.export archive that are more than tensors."""
+    """Raise ModelError if a member of a torch.export archive contains more than tensors."""
     for member, name in members.items():
         objects = member.startswith(OBJECTS)
         if member.endswith("_config.json"):
@@ -139,22 +144,24 @@ def _refuse_objects(archive: zipfile.ZipFile, members: dict[str, str], path: Pat
         if member.endswith(".pt") and (content := archive.read(name)):
             try:
                 torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-            except Exception:  # torch's unpickler meets foreign bytes with errors of many kinds
+            except Exception:  # torch's unpickler raises errors of many kinds for foreign bytes
                 objects = True
         if objects:
             raise ModelError(
-                f"{path}: {member} holds objects that only code could read, so it is not loaded. Export the network "
-                "again, from plain tensors and with images as its only example input"
+                f"{path}: {member} contains pickled objects, so the file is not loaded. Export the network again from "
+                "plain tensors, with images as its only example input"
             )
 
 
-def _exported(path: Path) -> tuple[nn.Module, int | None]:
-    """The program, and the batch size that it was exported for unless that is dynamic."""
+def _load_export(path: Path) -> tuple[nn.Module, int | None]:
+    """Return the network and the batch size for which it was exported, or None if that is dynamic."""
     with path.open("rb") as file:
         exported: ExportedProgram = torch.export.load(file)
     inputs = exported.graph_signature.user_inputs
     if len(inputs) != 1:
-        raise ModelError(f"{path}: takes {len(inputs)} inputs; expected one, images (B, C, H, W). Export it for images")
+        raise ModelError(
+            f"{path}: takes {len(inputs)} inputs; expected one, images (B, C, H, W). Export it with this input only"
+        )
     node = next(node for node in exported.graph.nodes if node.name == inputs[0])
     batch_size = node.meta["val"].shape[0]
     return exported.module(), batch_size if isinstance(batch_size, int) else None

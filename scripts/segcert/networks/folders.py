@@ -1,7 +1,4 @@
-"""What goes wrong with networks.
-
-What the folders of networks hold, and the digests that name the networks. No torch.
-"""
+"""Folders of networks: their files, and the digests that identify the networks. Does not import torch."""
 
 from pathlib import Path
 from typing import Any, Self
@@ -13,17 +10,21 @@ from segcert.provenance.digests import file_digest, value_digest
 
 
 class ModelError(ValueError):
-    """A network, or a model folder, that cannot be used."""
+    """A network or a model folder that cannot be used."""
 
 
-WEIGHTS, PROGRAM, CONFIG = "model.safetensors", "program.pt", "config.json"  # of a segmenter: one of two, and CONFIG
+WEIGHTS, PROGRAM, CONFIG = (
+    "model.safetensors",
+    "program.pt",
+    "config.json",
+)  # a segmenter has CONFIG and one of the other two
 DENOISER_FILES = ("unet/diffusion_pytorch_model.safetensors", "unet/config.json", "scheduler/scheduler_config.json")
 
 
 class SegmenterConfig(Part):
-    """What config.json says: a program, or an architecture with its arguments; and what the images have to be.
+    """Content of config.json: an exported network, or an architecture with its arguments; and the expected images.
 
-    A default stands for a key that may be missing.
+    A key with a default may be missing.
     """
 
     program: str = ""
@@ -38,39 +39,42 @@ class SegmenterConfig(Part):
     def _can_be_built(self) -> Self:
         lacking = {"architecture", "arguments"} - self.model_fields_set
         if lacking and "program" not in self.model_fields_set:
-            raise ValueError(f"lacks {min(lacking)}")
+            raise ValueError(f"{min(lacking)} is missing")
         return self
 
 
 def segmenter_files(folder: str | Path) -> list[Path]:
-    """The files that make up a segmenter: weights or program, and config. Raises ModelError if one is missing."""
+    """Return the files of a segmenter: weights or exported network, and config. Raises ModelError if one is missing."""
     folder = Path(folder)
-    files = [folder / (PROGRAM if is_program(folder) else WEIGHTS), folder / CONFIG]
+    files = [folder / (PROGRAM if is_exported(folder) else WEIGHTS), folder / CONFIG]
     for path in files:
         if not path.is_file():
             kinds = f"{WEIGHTS} and {CONFIG}, or {PROGRAM} and {CONFIG}"
-            raise ModelError(f"{path}: missing; a segmenter's folder holds {kinds}")
+            raise ModelError(f"{path}: missing; a segmenter folder contains {kinds}")
     return files
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """The config.json of a segmenter. Raises ModelError for a file that is none."""
-    return read_document(path, SegmenterConfig, ModelError, "describes no segmenter", "train it again")
+    """Read the config.json of a segmenter. Raises ModelError for any other file."""
+    return read_document(path, SegmenterConfig, ModelError, "does not describe a segmenter", "train it again")
 
 
-def is_program(folder: str | Path) -> bool:
-    """Whether the segmenter of a folder is a program, which is code. Raises ModelError for a damaged config.json."""
+def is_exported(folder: str | Path) -> bool:
+    """True if the segmenter of a folder is an exported network, which is code.
+
+    Raises ModelError for a damaged config.json.
+    """
     config = Path(folder) / CONFIG
     return config.is_file() and "program" in read_config(config)
 
 
 def segmenter_digest(folder: str | Path) -> str:
-    """SHA-256 over what a segmenter computes with: weights (or program) and configuration."""
+    """SHA-256 of a segmenter: its weights (or exported network) and configuration."""
     return value_digest({path.name: file_digest(path) for path in segmenter_files(folder)})
 
 
 def denoiser_digest(folder: str | Path | None, steps: int = 1) -> str | None:
-    """SHA-256 over what a denoiser computes with: weights, configuration, noise schedule and number of steps."""
+    """SHA-256 of a denoiser: its weights, configuration, noise schedule and number of steps; None without one."""
     if folder is None:
         return None
     return value_digest({name: file_digest(Path(folder, name)) for name in DENOISER_FILES} | {"steps": steps})

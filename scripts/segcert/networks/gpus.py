@@ -1,4 +1,4 @@
-"""Which GPUs of a machine a process may use: of several, jobs that run side by side take one each."""
+"""GPUs of a machine, claimed by processes so that jobs that run in parallel use different ones."""
 
 import itertools
 import os
@@ -14,9 +14,10 @@ _held: list[filelock.BaseFileLock] = []
 
 
 def visible_gpus() -> list[str]:
-    """Names of the GPUs that CUDA shows: the entries of CUDA_VISIBLE_DEVICES, else 0, 1, ... for those of the machine.
+    """Return the names of the GPUs that CUDA shows.
 
-    As for CUDA, the list ends at the first entry that is empty or negative.
+    These are the entries of CUDA_VISIBLE_DEVICES, or 0, 1, ... for all GPUs of the machine if it is not set. As in
+    CUDA, the list ends at the first entry that is empty or negative.
     """
     stated = os.environ.get(VISIBLE)
     if stated is None:
@@ -26,11 +27,12 @@ def visible_gpus() -> list[str]:
 
 
 def claim_gpus(count: int, folder: str | Path | None = None) -> list[str]:
-    """Take `count` of several GPUs that no other job of this user holds here, and let CUDA show these alone.
+    """Claim `count` GPUs that no other job of this user has claimed here, and make CUDA show only these.
 
-    They are held until this process ends, however it ends. Must come before CUDA starts. Where one GPU is all there is,
-    or too few are free, nothing is claimed and the process shares what CUDA shows. `folder` is where the locks stand.
-    Returns the names of the GPUs that this process may use.
+    The claim lasts until this process ends in any way. Call this before CUDA starts. If there is only one GPU, or too
+    few are free, nothing is claimed, and the process shares the GPUs that CUDA shows.
+
+    `folder` is the folder of the lock files. Returns the names of the GPUs that this process may use.
     """
     visible = visible_gpus()
     if len(visible) < 2 or not count:
@@ -50,5 +52,5 @@ def claim_gpus(count: int, folder: str | Path | None = None) -> list[str]:
             return list(claimed)
     for held in claimed.values():
         held.release()
-    log.warning("GPUs: %d of %d are free and this job wants %d; it shares them", len(claimed), len(visible), count)
+    log.warning("GPUs: %d of %d are free, this job needs %d: it shares all of them", len(claimed), len(visible), count)
     return visible

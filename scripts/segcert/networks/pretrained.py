@@ -1,4 +1,4 @@
-"""Networks that were trained elsewhere, taken into a model folder as they are."""
+"""Pretrained networks: networks that were trained elsewhere, imported into a model folder unchanged."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -10,13 +10,13 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from segcert.io.atomic import atomic_file
-from segcert.networks.exported import load_program
+from segcert.networks.exported import load_exported
 from segcert.networks.folders import PROGRAM, ModelError
 from segcert.networks.registry import build_segmenter, check_output, fill, save_segmenter, write_config
 from segcert.provenance.digests import file_digest
 
 
-def import_given(
+def import_pretrained(
     source: str | Path,
     folder: str | Path,
     *,
@@ -28,25 +28,32 @@ def import_given(
     pool: int = 1,
     target_code: str | None = None,
 ) -> None:
-    """Write a network that was trained elsewhere to a model folder, once it has shown that it fits the data.
+    """Write a pretrained network to a model folder, after checking that it fits the data.
 
     Parameters
     ----------
     source
         Without `architecture`, a TorchScript or torch.export file. With it, a state dict: `.safetensors`, or a file by
-        torch.save, by itself or under the key "state_dict"; "module." in front of all names is left out.
+        torch.save that contains the state dict or a dictionary with the key "state_dict". A prefix that all names
+        share, such as "module.", is removed.
     architecture, arguments
         As in segcert.networks.registry.build_segmenter.
-    classes, in_channels, image_size
-        Names of the data's classes, background included; channels, and height and width in pixels, of its images.
+    classes
+        Names of the data's classes, including the background.
+    in_channels
+        Number of channels of the images.
+    image_size
+        Height and width of the images in pixels.
     pool
-        The network sees images averaged over pool x pool pixels.
+        The network gets images averaged over pool x pool pixels.
     target_code
-        Digest of the code of an architecture of one's own: it is a part of the config, and so of what names votes.
+        Digest of the code of a user-supplied architecture. It is part of config.json and so of the identity of votes.
 
-    Raises ModelError, naming the file, what was found and what was expected, for a file that cannot be read, weights
-    that do not fit, a network that gives no logits of the size of the images, a channel per class, and one whose
-    logits of an image change with the other images of its batch or from call to call, as they do in train mode.
+    Raises
+    ------
+    ModelError
+        For a file that cannot be read, weights that do not fit, and a network that `check_output` refuses. The message
+        names the file, what was found and what was expected.
     """
     source, folder = Path(source), Path(folder)
     shape = (in_channels, image_size // pool, image_size // pool)
@@ -61,43 +68,43 @@ def import_given(
         "source_digest": file_digest(source) if source.is_file() else None,
     }
     if architecture is None:
-        program = load_program(source)
-        check_output(program, str(source), shape, classes)
+        exported = load_exported(source)
+        check_output(exported, str(source), shape, classes)
         with atomic_file(folder / PROGRAM) as path:
             shutil.copyfile(source, path)
-        write_config(folder, {"program": program.kind, **about})
+        write_config(folder, {"program": exported.kind, **about})
         return
     model = build_segmenter(architecture, arguments or {}).eval()
     state, names = read_state_dict(source), model.state_dict().keys()
     inner = {name.partition(".")[2]: tensor for name, tensor in state.items()}
     wrappers = {name.partition(".")[0] for name in state}
     if len(wrappers) == 1 and inner.keys() <= names and not state.keys() <= names:
-        state = inner  # saved from within a wrapper, DataParallel (`module.`) or Lightning (`model.`)
+        state = inner  # saved from a wrapper: DataParallel (`module.`) or Lightning (`model.`)
     try:
         fill(model, state)
     except ModelError as error:
         raise ModelError(
             f"{source}: does not fit {architecture} with {dict(arguments or {})} ({error}). Write the target and "
-            "arguments that it was trained with"
+            "arguments with which it was trained"
         ) from error
     check_output(model, str(source), shape, classes)
     save_segmenter(folder, model, {"architecture": architecture, "arguments": dict(arguments or {}), **about})
 
 
 def read_state_dict(source: Path) -> dict[str, Tensor]:
-    """Tensors by name from a `.safetensors` file or one by torch.save. Nothing but tensors is unpickled.
+    """Read tensors by name from a `.safetensors` file or a file by torch.save. Only tensors are unpickled.
 
-    Raises ModelError for a file that holds something else.
+    Raises ModelError for a file with anything else.
     """
     try:
         tensors_only = source.suffix == ".safetensors"
         state = load_file(source) if tensors_only else torch.load(source, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise ModelError(f"{source}: missing; expected a state dict") from error
-    except Exception as error:  # torch's unpickler meets foreign bytes with errors of many kinds
+    except Exception as error:  # torch's unpickler raises errors of many kinds for foreign bytes
         raise ModelError(
-            f"{source}: cannot be read as tensors alone ({type(error).__name__}); nothing else in it is read. Save "
-            "torch.save(model.state_dict(), path), or give a TorchScript or torch.export file as `program`"
+            f"{source}: cannot be read as tensors only ({type(error).__name__}); nothing else is loaded. Write "
+            "torch.save(model.state_dict(), path), or set `program` to a TorchScript or torch.export file"
         ) from error
     if isinstance(state, dict):
         state = state.get("state_dict", state)
@@ -107,7 +114,7 @@ def read_state_dict(source: Path) -> dict[str, Tensor]:
             named = [f"{key!r}: {type(value).__name__}" for key, value in list(state.items())[:3]]
             found = f"a dictionary with {', '.join(named)}"
         raise ModelError(
-            f"{source}: found {found}; expected tensors by name. Save torch.save(model.state_dict(), path)"
+            f"{source}: found {found}; expected tensors by name. Write torch.save(model.state_dict(), path)"
         )
     tensors: dict[str, Tensor] = state
     return tensors

@@ -1,28 +1,30 @@
-"""The ResNet-34 encoder (He et al., CVPR 2016) in front of the decoders of ResUNet++ and DeepLabV3+."""
+"""The ResNet-34 encoder (He et al., CVPR 2016) of ResUNet++ and DeepLabV3+."""
 
 from typing import Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-HALVINGS = 5  # how often the encoder halves the resolution: H and W must be divisible by 2**HALVINGS = 32
+HALVINGS = 5  # number of times the encoder halves the resolution: H and W must be divisible by 2**HALVINGS = 32
 BLOCKS = (3, 4, 6, 3)  # residual blocks per stage (He et al., table 1)
 
 
 class ResNet34(nn.Module):
-    """Images (B, in_channels, H, W) to their features at strides 1 (the images), 2, 4, 8, 16 and 32.
+    """Images (B, in_channels, H, W) to features at strides 1 (the images), 2, 4, 8, 16 and 32.
 
     Parameters
     ----------
     in_channels
         Channels of the images.
     width
-        Channels of the stem and of the first stage; the next ones have 2, 4 and 8 times as many. 64 is ResNet-34.
+        Channels of the stem and of the first stage; later stages have 2, 4 and 8 times as many. ResNet-34 has 64.
     output_stride
-        32, or 16: the last stage keeps the resolution and its convolutions are dilated instead, as in DeepLab.
+        32, or 16: then the last stage keeps the resolution and dilates its convolutions instead, as in DeepLab.
 
-    Modules are named as in torchvision (without `fc`) and segmentation_models_pytorch, whose state dicts fit at width
-    64.
+    Notes
+    -----
+    Modules have the names of torchvision (without `fc`) and segmentation_models_pytorch, whose state dicts load at
+    width 64.
     """
 
     def __init__(self, in_channels: int, width: int = 64, output_stride: Literal[16, 32] = 32) -> None:
@@ -48,7 +50,7 @@ class ResNet34(nn.Module):
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions around which the input is carried over: (B, C, H, W) to (B, C', H / stride, W / stride)."""
+    """Two 3x3 convolutions with a skip connection: (B, C, H, W) to (B, C', H / stride, W / stride)."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1, dilation: int = 1) -> None:
         super().__init__()
@@ -69,10 +71,10 @@ class BasicBlock(nn.Module):
 
 
 class Projection(nn.Conv2d):
-    """A strided 1x1 convolution, computed as one without stride on every `stride`-th pixel.
+    """A strided 1x1 convolution, computed without stride on every `stride`-th pixel.
 
-    oneDNN's own writes past its memory in the backward pass of channels_last tensors of few channels on a CPU
-    (uxlfoundation/oneDNN, issue 6035).
+    On a CPU, oneDNN's strided convolution writes out of bounds in the backward pass of channels_last tensors with few
+    channels (uxlfoundation/oneDNN, issue 6035).
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -81,7 +83,7 @@ class Projection(nn.Conv2d):
 
 
 def stage(in_channels: int, out_channels: int, blocks: int, stride: int = 1, dilation: int = 1) -> nn.Sequential:
-    """Residual blocks of one resolution; the first one changes channels and resolution."""
+    """Residual blocks of one resolution. The first block changes channels and resolution."""
     first = BasicBlock(in_channels, out_channels, stride, dilation)
     return nn.Sequential(first, *(BasicBlock(out_channels, out_channels, 1, dilation) for _ in range(blocks - 1)))
 

@@ -12,10 +12,10 @@ NARROWEST = 4
 class ResUNetPlusPlus(nn.Module):
     """Images (B, in_channels, H, W) in [0, 1] to logits (B, num_classes, H, W); H and W divisible by 32.
 
-    "ResUNet++" is the name that Laousy et al. (MICCAI 2023) give to UNet++ with a ResNet-34 encoder, which their code
-    takes from segmentation_models_pytorch: `UnetPlusPlus(encoder_name="resnet34")`. It is not the network of that name
-    by Jha et al. (ISM 2019). At `width` 64 structure and names of tensors are that library's, so that its state dicts
-    load; the weights to start from are drawn as in He et al. (ICCV 2015).
+    "ResUNet++" is the name of Laousy et al. (MICCAI 2023) for UNet++ with a ResNet-34 encoder. Their code uses
+    `UnetPlusPlus(encoder_name="resnet34")` from segmentation_models_pytorch. It is not the network of that name by Jha
+    et al. (ISM 2019). At `width` 64, structure and tensor names are those of that library, so its state dicts load.
+    Initial weights are drawn as in He et al. (ICCV 2015).
     """
 
     def __init__(self, in_channels: int, num_classes: int, width: int = 64) -> None:
@@ -34,9 +34,10 @@ class ResUNetPlusPlus(nn.Module):
 class NestedDecoder(nn.Module):
     """Features at strides 2 to 32 to (B, out_channels, H, W).
 
-    Node `x_i_j` enlarges what lies below it to the resolution of feature j + 1, counted from the deepest one, and
-    merges it with that feature and with all nodes x_k_j, i < k <= j, of its resolution (the X^{i,j} of Zhou et al.,
-    eq. 1, with another order of the indices). The last node, without any of these, gives the full resolution.
+    Features are counted from the deepest one. Node `x_i_j` upsamples the node below it to the resolution of feature
+    j + 1. It merges the result with that feature and with all nodes x_k_j, i < k <= j, of the same resolution. It is
+    X^{i,j} of Zhou et al., eq. 1, with the indices in another order. The last node has no skips and returns the full
+    resolution.
     """
 
     def __init__(self, channels: tuple[int, ...], width: int) -> None:
@@ -55,7 +56,7 @@ class NestedDecoder(nn.Module):
 
     def forward(self, features: list[Tensor]) -> Tensor:
         deepest, *skips = reversed(features)
-        column = [deepest]  # the nodes of the last resolution: x_0_{j-1}, ..., x_{j-1}_{j-1} and the feature
+        column = [deepest]  # nodes of the previous resolution: x_0_{j-1}, ..., x_{j-1}_{j-1} and the feature
         for j, skip in enumerate(skips):
             merged = [skip]
             for i in reversed(range(j + 1)):

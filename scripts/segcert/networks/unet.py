@@ -1,4 +1,4 @@
-"""The plain U-Net (Ronneberger et al., MICCAI 2015) with batch normalisation."""
+"""The U-Net (Ronneberger et al., MICCAI 2015), with batch normalisation."""
 
 import itertools
 
@@ -33,7 +33,7 @@ class UNet(nn.Module):
 
 
 def double_conv(in_channels: int, out_channels: int) -> nn.Sequential:
-    """Twice: 3x3 convolution, batch normalisation, ReLU."""
+    """Apply twice: 3x3 convolution, batch normalisation, ReLU."""
     layers: list[nn.Module] = []
     for channels in (in_channels, out_channels):
         layers += [

@@ -152,7 +152,7 @@ class ConfiguredRun:
     @cached_property
     def given(self) -> dict[str, str]:
         """Files of the user-supplied networks that were trained elsewhere, by name."""
-        return {name: own.given for name, own in self.config.own_models.items() if own.given}
+        return {name: own.pretrained for name, own in self.config.own_models.items() if own.pretrained}
 
     @cached_property
     def programs(self) -> list[str]:

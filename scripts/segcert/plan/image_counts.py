@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from segcert.data.catalogue import Named
+from segcert.data.catalogue import ImageKey
 from segcert.data.dataset import SPLITS, read_index
 from segcert.data.splits import GROUPS, SHARES
 from segcert.data.user_data import list_own
@@ -58,7 +58,7 @@ def _all_images(name: str, run: ConfiguredRun, index: Path) -> Images:
         splits: Counter[str] = Counter()
         for image, row in list_own(name, config.own_data[name].model_dump()).items():
             if row.image and row.mask and image not in excluded:
-                splits[rule.split_of(Named(name, image, row.group or image, row.split or None))] += 1
+                splits[rule.split_of(ImageKey(name, image, row.group or image, row.split or None))] += 1
         return _images(splits, "the files of `own_data`")
     chosen = config.splits.get(name) or next(iter(dataset.splits))
     still_counted = f"; {len(excluded)} of `exclude` are still counted" if excluded else ""

@@ -12,7 +12,7 @@ from segcert.certification.certificate import certify
 from segcert.data.decode import decode_values
 from segcert.data.errors import DataError
 from segcert.measurements import Measurement
-from segcert.networks.folders import is_program
+from segcert.networks.folders import is_exported
 from segcert.provenance.digests import file_digest
 from segcert.single_image.certificate_file import describe
 from segcert.single_image.inputs import Networks, Sampling
@@ -47,7 +47,7 @@ def verify(
     _require_file(image_path, document["image"]["sha256"])
     recorded = document["networks"]
     named, in_front = recorded["segmenter"]["path"], recorded["denoiser"] or {}
-    if segmenter is None and is_program(named):
+    if segmenter is None and is_exported(named):
         raise DocumentError(
             f"{named}: found an exported network, which can run code. If you trust it, pass --segmenter {named}"
         )

@@ -1,1 +1,1 @@
-"""Noise and sampling: the only torch code that the GPU hours go through."""
+"""Noise, sampling, attacks: everything that runs networks on noisy images."""

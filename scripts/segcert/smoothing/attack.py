@@ -1,4 +1,4 @@
-"""Certificates put to the test, inside and outside their radius.
+"""Attacks that test certificates, inside and outside their radius.
 
 The attack is projected gradient descent on the smoothed model (Salman et al., NeurIPS 2019).
 """
@@ -25,13 +25,13 @@ from segcert.smoothing.shard import Pairing
 Image = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.uint8]
 
-STEP = 2.5  # of all steps together, in units of the norm
-INSIDE = 1 - 1e-6  # so that rounding does not carry the perturbation out of the ball
+STEP = 2.5  # length of all steps together, in units of the norm
+INSIDE = 1 - 1e-6  # keeps the perturbation in the ball despite rounding
 
 
 @dataclasses.dataclass(frozen=True)
 class Damage:
-    """What an attacked image does to the certified pixels.
+    """Effect of an attacked image on the certified pixels.
 
     Attributes
     ----------
@@ -40,11 +40,12 @@ class Damage:
     certified
         Number of certified pixels.
     changed
-        Number of them that lost the majority of the draws. Where the true share is close to one half, chance alone
-        does this.
+        Number of certified pixels that lost the majority of the draws. If the true share is close to one half, this
+        happens by chance.
     refuted
-        Number of them whose share is below one half beyond doubt: binomial test, family-wise error 0.001 over the
-        certified pixels. Within the certified radius this must be 0, but for the errors that alpha allows.
+        Number of certified pixels whose share is significantly below one half: binomial test, family-wise error rate
+        0.001 over the certified pixels. Within the certified radius it must be 0, except for the errors that alpha
+        allows.
     """
 
     norm: float
@@ -58,34 +59,34 @@ def attack(
 ) -> Image:
     """Perturb an image so that the smoothed model loses certified pixels.
 
-    Each step follows the gradient of the share of the certified class at the weakest certified pixel, averaged over
-    fresh noisy copies, and projects back into the l2 ball and into [0, 1]. The weakest pixel is found on the clean
-    image: to push one pixel finds more than to push all at once, whose gradients cancel.
+    The target is the weakest certified pixel of the clean image. Attacking one pixel succeeds more often than attacking
+    all at once, because their gradients cancel. Each step follows the gradient of the share of the certified class at
+    this pixel, averaged over new noisy copies. Then it projects the perturbation into the l2 ball and into [0, 1].
 
     Parameters
     ----------
     smoothed
-        The segmenter under attack; its networks have to be differentiable.
+        The segmenter under attack; its networks must be differentiable.
     image
         (C, H, W) float32 in [0, 1].
     labels
-        (H, W) certified labels, ABSTAIN = 255: the other pixels are attacked.
+        (H, W) certified labels, with ABSTAIN = 255. Only certified pixels are attacked.
     norm
         Largest l2 norm of the perturbation, in units of pixels in [0, 1].
     steps
-        Gradient steps.
+        Number of gradient steps.
     copies
-        Noisy copies in each step.
+        Number of noisy copies in each step.
 
     Returns
     -------
     ndarray
-        The perturbed image, (C, H, W) float32 in [0, 1]; for `noise="exact"` on the image's own grid.
+        The perturbed image, (C, H, W) float32 in [0, 1]. With `noise="exact"` it is on the grid of the image.
 
     Raises
     ------
     SamplingError
-        For an image of another shape or range, and labels of another shape.
+        For an image with a wrong shape or range, and labels of another shape.
     """
     pixels = checked_image(image)
     if labels.shape != pixels.shape[1:]:
@@ -111,7 +112,7 @@ def attack(
             downhill = gradient / gradient.norm().clamp(min=1e-12)
             delta = delta - STEP * norm / steps * downhill
             delta = delta * min(1.0, norm * INSIDE / max(float(delta.norm()), 1e-12))
-            delta = (x + delta).clamp(0, 1) - x  # makes no component longer
+            delta = (x + delta).clamp(0, 1) - x  # does not increase any component
     perturbation = delta.detach().cpu().numpy()
     if smoothed.noise.kind == "exact":
         return _on_grid(pixels, perturbation, norm * INSIDE, smoothed.noise.levels)
@@ -122,9 +123,10 @@ def attack(
 def damage(
     smoothed: SmoothedSegmenter, image: npt.ArrayLike, attacked: Image, labels: Labels, *, draws: int = 100
 ) -> Damage:
-    """How many certified pixels of an image an attacked copy of it flips, judged by fresh draws.
+    """Count the certified pixels that an attacked copy of an image changes, with new draws.
 
-    image, attacked (C, H, W) float32 in [0, 1]; labels (H, W) with ABSTAIN = 255; draws: noisy copies that decide.
+    image and attacked are (C, H, W) float32 in [0, 1]; labels are (H, W) with ABSTAIN = 255; draws is the number of
+    noisy copies of the attacked image.
     """
     votes = smoothed.sample(attacked, n0=1, n=draws)
     certified = labels != ABSTAIN
@@ -141,7 +143,7 @@ def damage(
 
 
 def _on_grid(pixels: Image, perturbation: Image, norm: float, levels: int) -> Image:
-    """The perturbed image in whole grid steps: the perturbation as large as its rounding stays within the norm."""
+    """Return the perturbed image on its grid: the perturbation is scaled until, rounded, it just fits the norm."""
 
     def rounded(scale: float) -> npt.NDArray[np.float64]:
         steps = np.rint(perturbation.astype(np.float64) * scale * levels) / levels
@@ -165,10 +167,11 @@ def attack_rows(
     device: torch.device,
     **options: Any,
 ) -> list[dict[str, Any]]:
-    """A row per sigma, attacked image and multiple of the radius: what the attack did to the certified pixels.
+    """Attack images of a data set; return a row per sigma, attacked image and multiple of the radius.
 
-    `certificates` are the labels by sigma, `.npz` files by image name; `about` are columns of every row; `settings` are
-    the keys of the section `attack` of the configuration; `options` are those of SmoothedSegmenter.
+    `certificates` are files of certified labels by sigma (`.npz` with an array per image name). `about` are further
+    columns of every row. `settings` are the keys of the section `attack` of the configuration, `options` are further
+    arguments of SmoothedSegmenter.
     """
     rows = []
     for sigma, path in track(certificates.items(), "attacking"):

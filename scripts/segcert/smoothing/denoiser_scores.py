@@ -1,4 +1,4 @@
-"""How well denoisers restore noisy images: PSNR and SSIM on validation images, beside two classical methods."""
+"""Scores of denoisers: PSNR and SSIM on validation images, compared with two classical methods."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ from segcert.smoothing.noise import Noise, image_digest
 
 Image = npt.NDArray[np.float32]
 Restore = Callable[[Image, float], Image]
-IMAGES = 20  # of the validation images
+IMAGES = 20  # largest number of validation images
 SSIM_WINDOW = 7  # pixels, skimage's default
 
 
@@ -30,16 +30,19 @@ def denoiser_scores(
     seed: int,
     device: torch.device,
 ) -> list[dict[str, Any]]:
-    """Rows dataset, sigma, method, images, psnr (dB) and ssim, means over the first validation images (at most 20).
+    """Score denoising methods on the first validation images (at most 20), at each noise level.
 
-    Each image gets its first selection draw of noise, the same at every sigma, and is restored as the networks see it,
-    averaged over pool x pool pixels. Methods: "noisy" (nothing is done), "nl_means" and "wavelet", which are told the
-    noise level, and the denoisers by name, each a model folder. All results are clipped to [0, 1].
+    Each image gets the noise of its first selection draw, which is the same at every sigma up to scale. It is denoised
+    as the networks see it, averaged over pool x pool pixels. Results are clipped to [0, 1] before they are scored. The
+    methods are "noisy" (no denoising), "nl_means" and "wavelet", both with the true noise level, and the denoisers.
+
+    `denoisers` are model folders by name. `sigmas` are noise levels at full resolution, in units of pixels in [0, 1].
+    Returns a row per sigma and method: dataset, sigma, method, images (their number), and the mean psnr (dB) and ssim.
     """
     from segcert.networks.denoiser import DiffusionDenoiser
 
     dataset = PreparedDataset(Path(index))
-    methods: dict[str, Restore] = {"noisy": as_it_is, "nl_means": nl_means, "wavelet": wavelet}
+    methods: dict[str, Restore] = {"noisy": unchanged, "nl_means": nl_means, "wavelet": wavelet}
     for name, folder in denoisers.items():
         methods[name] = _restorer(DiffusionDenoiser.load(folder, denoising_steps).to(device), device)
     names = dataset.names("val", IMAGES)
@@ -60,8 +63,8 @@ def denoiser_scores(
     return rows
 
 
-def as_it_is(x_noisy: Image, sigma: float) -> Image:
-    """The noisy image, to compare with."""
+def unchanged(x_noisy: Image, sigma: float) -> Image:
+    """Return the noisy image unchanged, for comparison."""
     return x_noisy
 
 
@@ -75,8 +78,8 @@ def psnr(x: Image, restored: Image) -> float:
 def ssim(x: Image, restored: Image) -> float:
     """Structural similarity (Wang et al., IEEE TIP 2004) of an image (C, H, W) in [0, 1], averaged over channels.
 
-    skimage's defaults: a uniform window of 7 x 7 pixels (not the paper's Gaussian), K1 = 0.01, K2 = 0.03, sample
-    covariances. NaN for an image smaller than the window.
+    Uses the defaults of skimage: a uniform window of 7 x 7 pixels (not the Gaussian of the paper), K1 = 0.01,
+    K2 = 0.03, and sample covariances. NaN for an image smaller than the window.
     """
     from skimage.metrics import structural_similarity
 
@@ -86,13 +89,13 @@ def ssim(x: Image, restored: Image) -> float:
 
 
 def nl_means(x_noisy: Image, sigma: float) -> Image:
-    """Non-local means (Buades et al., CVPR 2005): patches of 5 x 5 within 6 pixels, h = 0.8 sigma, noise level given.
+    """Denoise by non-local means (Buades et al., CVPR 2005): 5 x 5 patches within 6 pixels, h = 0.8 sigma, known sigma.
 
-    The fast variant (Darbon et al., ISBI 2008), with the h that skimage's documentation recommends for it.
+    Uses the fast variant (Darbon et al., ISBI 2008), with the h that skimage's documentation recommends for it.
     """
     from skimage.restoration import denoise_nl_means
 
-    channels_last = np.moveaxis(x_noisy, 0, -1)  # skimage drops the axis of one channel, and transposes if it was first
+    channels_last = np.moveaxis(x_noisy, 0, -1)  # skimage drops an axis of one channel, and transposes if it is first
     restored: Image = denoise_nl_means(
         channels_last, patch_size=5, patch_distance=6, h=0.8 * sigma, sigma=sigma, fast_mode=True, channel_axis=-1
     )
@@ -100,7 +103,7 @@ def nl_means(x_noisy: Image, sigma: float) -> Image:
 
 
 def wavelet(x_noisy: Image, sigma: float) -> Image:
-    """Soft thresholding of wavelets, BayesShrink (Chang et al., IEEE TIP 2000), noise level given."""
+    """Denoise by soft thresholding of wavelets: BayesShrink (Chang et al., IEEE TIP 2000), with known sigma."""
     from skimage.restoration import denoise_wavelet
 
     restored: Image = denoise_wavelet(x_noisy, sigma=sigma, method="BayesShrink", rescale_sigma=True, channel_axis=0)

@@ -1,17 +1,17 @@
-"""Gaussian noise that is exact on a computer: rounded to the image's own grid, drawn by integer arithmetic.
+"""Gaussian noise that is exact on a computer: rounded to the grid of the image, and drawn with integer arithmetic.
 
-Randomized smoothing proves things about x + epsilon with real numbers. A computer adds rounded numbers, and the
-rounding depends on x: a network can read x off the low-order bits of x + epsilon, and certificates become false
-(Voracek and Hein, ICLR 2023; docs/noise.md has an example). The remedy: an 8-bit image holds the integers X = 255 x,
-and to add Z = round(255 epsilon) to them is exact. Since round(255 (x + epsilon)) = X + Z, the network behind this
-rounding is smoothed by exactly Gaussian noise. The probabilities of Z are known,
+The proofs of randomized smoothing are about x + epsilon in real numbers. A computer rounds the sum, and the rounding
+depends on x. So a network can infer x from the low-order bits of x + epsilon, and certificates become false (Voracek
+and Hein, ICLR 2023; docs/noise.md has an example). The remedy: an 8-bit image has the integers X = 255 x, and adding
+Z = round(255 epsilon) to them is exact. Because round(255 (x + epsilon)) = X + Z, a network with this rounding as its
+first step is smoothed by exactly Gaussian noise. The distribution of Z is
 
-    P(Z = k) = Phi((k + 1/2) / s) - Phi((k - 1/2) / s),    s = 255 sigma,
+    P(Z = k) = Phi((k + 1/2) / s) - Phi((k - 1/2) / s),    s = 255 sigma.
 
-and Z is drawn from integers alone: as the number of thresholds T[i] = round(2^62 Phi((i - reach - 1/2) / s)) that do
-not exceed a uniform 62-bit integer u. No rounding depends on x. What the 62 bits leave out changes the probability of
-any event of one draw by less than (values of the image) * (2 reach + 1) * 2^-62: 2^-30 for a 512x512 colour image of
-8 bits at sigma = 1, and 2^-22 for one of 16 bits; of n draws by n times that.
+Z is drawn with integers only: it is given by the number of thresholds T[i] = round(2^62 Phi((i - reach - 1/2) / s))
+that do not exceed a uniform 62-bit integer u. No rounding depends on x. Using 62 bits changes the probability of any
+event of one draw by less than (values of the image) * (2 reach + 1) * 2^-62. This is 2^-30 for a 512x512 colour image
+of 8 bits at sigma = 1, and 2^-22 for one of 16 bits. For n draws it is n times as much.
 """
 
 import dataclasses
@@ -27,35 +27,35 @@ from torch import Tensor
 
 BITS = 62
 CELL_BITS = 16
-TAIL = 9.2  # standard deviations: beyond lies less than 2^-62
-KNOTS = 1024  # per standard deviation: from one to the next, the Taylor series errs by less than 2^-62
-FINEST = 64  # groups of equal probability are no narrower than this part of a standard deviation
+TAIL = 9.2  # standard deviations: the probability beyond is less than 2^-62
+KNOTS = 1024  # per standard deviation: between knots, the error of the Taylor series is less than 2^-62
+FINEST = 64  # groups of values are at least 1 / FINEST of a standard deviation wide
 
 Int = npt.NDArray[np.int64]
 
 
 @dataclasses.dataclass(frozen=True)
 class RoundedGaussian:
-    """The distribution of round(s * normal), and tables that turn uniform bits into its numbers.
+    """The distribution of round(s * normal), with tables that map uniform bits to its values.
 
-    The values are taken in groups of 2^shift neighbours. Within a group nearly all probability is spread evenly, and
-    the rest lies behind it: the u of a group are [even part | rest]. The 16 leading bits of u nearly always decide
-    the group and that u lies in its even part; then `shift` more random bits choose the value, whatever the rest of
-    u is. Otherwise the rest of u is drawn, and compared with the thresholds.
+    Values form groups of 2^shift neighbours. Within a group, nearly all probability is the same for each value. So the
+    range of u of a group is [even part | rest]. The 16 leading bits of u nearly always decide the group, and that u is
+    in its even part. Then `shift` further random bits choose the value, and the other bits of u do not matter.
+    Otherwise the other bits of u are drawn, and u is compared with the thresholds.
 
     Attributes
     ----------
     thresholds
         (2 reach + 2,) int64: 2^62 P(Z < i - reach); the first is 0, the last 2^62.
     reach
-        |Z| <= reach. The probability beyond, less than 2^-62, is added at the ends.
+        |Z| <= reach. The probability beyond, less than 2^-62, is added to the two ends.
     shift
         Base-2 logarithm of the group size.
     cells
         (2^16,) int32: the group that the 16 leading bits of u decide, or -1.
     starts, evens, rests
-        For each group: its smallest u, and the probability (times 2^62) of each of its values in the even part. For
-        each value: where its share begins in the rests of all groups, put in a row.
+        For each group, its smallest u (`starts`), and the probability (times 2^62) of each of its values in the even
+        part (`evens`). For each value, the start of its share in the concatenated rests of all groups (`rests`).
     """
 
     thresholds: Int
@@ -69,7 +69,7 @@ class RoundedGaussian:
     @classmethod
     @functools.lru_cache(maxsize=32)
     def of(cls, s: float) -> Self:
-        """The tables for a standard deviation `s`, in steps of the grid. The same s gives the same object."""
+        """Return the tables for a standard deviation `s` in grid steps. The same s gives the same object."""
         thresholds = gaussian_thresholds(s)
         reach = len(thresholds) // 2 - 1
         shift = max(0, math.ceil(math.log2(s / FINEST)))
@@ -87,7 +87,7 @@ class RoundedGaussian:
         return cls(thresholds, reach, shift, cells, starts, evens, rests)
 
     def draw(self, shape: tuple[int, ...], bits: np.random.BitGenerator) -> npt.NDArray[np.int32]:
-        """Independent values of Z, from the words of a bit generator (numpy, on the CPU)."""
+        """Draw independent values of Z from the words of a bit generator (numpy, on the CPU)."""
         count = math.prod(shape)
         leading = bits.random_raw(-(-count // 4)).view(np.uint16)[:count]
         group = torch.from_numpy(self.cells).index_select(0, torch.from_numpy(leading.astype(np.int32))).numpy()
@@ -102,28 +102,28 @@ class RoundedGaussian:
         return (index - np.int32(self.reach)).reshape(shape)
 
     def _compare(self, u: Int, within: npt.NDArray[np.int32]) -> Int:
-        """The number of the value that each u stands for; `within` chooses it where u lies in an even part."""
+        """Return the index of the value of each u. `within` chooses the value if u is in an even part."""
         group = np.searchsorted(self.starts, u, side="right") - 1
         offset = u - self.starts[group]
         beyond = offset - (self.evens[group] << self.shift)
         value = (group << self.shift) + within
         (rest,) = np.nonzero(beyond >= 0)
-        before = self.rests[group[rest] << self.shift]  # rests of the groups before
+        before = self.rests[group[rest] << self.shift]  # rests of the previous groups
         value[rest] = np.searchsorted(self.rests, before + beyond[rest], side="right") - 1
         return value
 
 
 def gaussian_thresholds(s: float) -> Int:
-    """round(2^62 P(Z < k)) for k = -reach, ..., reach + 1, Z = round(s * normal); the first is 0, the last 2^62.
+    """Return round(2^62 P(Z < k)) for k = -reach, ..., reach + 1, Z = round(s * normal); the first is 0, the last 2^62.
 
-    mpmath gives Phi at knots; from there a Taylor series reaches the thresholds between, in float64: what it adds is
-    so small that its rounding stays below the last bit. The upper half follows by symmetry.
+    mpmath gives Phi at knots. A Taylor series in float64 extends it to the thresholds between the knots. The terms are
+    so small that their rounding is below the last bit. The upper half follows by symmetry.
     """
     reach = math.ceil(TAIL * s)
     k = np.arange(-reach, 1)  # lower half: P(Z < k) = Phi((k - 1/2) / s)
     nearest = np.rint((k - 0.5) / s * KNOTS)
-    high = float(np.float32(s))  # s in two parts, whose products with a knot's number are exact
-    d = ((k - 0.5) * KNOTS - nearest * high - nearest * (s - high)) / (KNOTS * s)  # from knot to threshold
+    high = float(np.float32(s))  # s is split in two parts, whose products with the number of a knot are exact
+    d = ((k - 0.5) * KNOTS - nearest * high - nearest * (s - high)) / (KNOTS * s)  # distance from knot to threshold
     knot, place = np.unique(nearest.astype(np.int64), return_inverse=True)
     with mpmath.workprec(120):
         at_knot = np.array([int(mpmath.nint(mpmath.ncdf(mpmath.mpf(int(k)) / KNOTS) * 2**BITS)) for k in knot])
@@ -138,7 +138,7 @@ def gaussian_thresholds(s: float) -> Int:
 
 
 def rounded_gaussian_(out: Tensor, s: float, key: bytes) -> Tensor:
-    """Fill `out` (contiguous float32) with the values of Z, which float32 holds exactly, that belong to a key."""
+    """Fill `out` (contiguous float32) with the values of Z for a key. float32 represents them exactly."""
     gaussian = RoundedGaussian.of(s)
     if out.device.type == "cpu":
         bits = np.random.Philox(key=int.from_bytes(key, "big"))

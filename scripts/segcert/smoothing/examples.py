@@ -1,4 +1,4 @@
-"""What the report shows of the networks: clean predictions, and one noisy and denoised copy per noise level."""
+"""Example images for the report: clean predictions, and one noisy and one denoised copy per noise level."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,7 +23,7 @@ def predict_clean(
     pool: int,
     device: torch.device,
 ) -> None:
-    """Write the labels (H, W) of the unsmoothed model on each clean test image, by image name, to an `.npz` file."""
+    """Write the labels (H, W) of the unsmoothed model on each clean test image to an `.npz` file, by image name."""
     dataset = PreparedDataset(Path(index))
     model, _ = load_segmenter(segmenter)
     model.to(device)
@@ -47,9 +47,10 @@ def denoise_examples(
     seed: int,
     device: torch.device,
 ) -> None:
-    """Write the first noisy copy of the first test images, as the networks see it, and it denoised: a file per sigma.
+    """Write a noisy and a denoised copy of the first test images, as the networks see them, to one file per sigma.
 
-    (2, C, H / pool, W / pool) uint8 by image name, clipped to [0, 255]; without a denoiser (1, C, H / pool, W / pool).
+    A file has an array per image name: (2, C, H / pool, W / pool) uint8, clipped to [0, 255], the noisy copy first.
+    Without a denoiser it is (1, C, H / pool, W / pool). The copy is the first estimation draw.
     """
     from segcert.networks.denoiser import DiffusionDenoiser
 
@@ -57,11 +58,11 @@ def denoise_examples(
     denoise = DiffusionDenoiser.load(denoiser, denoising_steps).to(device) if denoiser else None
     for sigma, output in outputs.items():
         noise = Noise(sigma, seed)
-        pictures = {}
+        copies = {}
         for name in dataset.names("test", examples):
             image = dataset.image(name)
             x_noisy = noise.copies(torch.from_numpy(image).to(device), image_digest(image), [("estimation", 0)], 1)
             x_seen = F.avg_pool2d(x_noisy, pool)
             seen = torch.cat([x_seen, denoise(x_seen, sigma / pool)]) if denoise else x_seen
-            pictures[name] = seen.clamp(0, 1).mul(255).round().to(torch.uint8).cpu().numpy()
-        save_arrays(output, pictures)
+            copies[name] = seen.clamp(0, 1).mul(255).round().to(torch.uint8).cpu().numpy()
+        save_arrays(output, copies)

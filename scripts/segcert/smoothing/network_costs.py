@@ -1,4 +1,4 @@
-"""What a draw costs: network evaluations, parameters, arithmetic, seconds."""
+"""Costs of a draw: network evaluations, parameters, floating-point operations, seconds."""
 
 import itertools
 import statistics
@@ -17,8 +17,8 @@ from segcert.smoothing.noise import Draw, image_digest
 from segcert.smoothing.sampler import SmoothedSegmenter
 from segcert.smoothing.shard import Pairing
 
-SIGMA = 0.5  # of the noise on which costs are measured; they do not depend on it
-BATCHES = 3
+SIGMA = 0.5  # noise level of the measurement; costs do not depend on it
+BATCHES = 3  # timed batches
 PAIRING = ["dataset", "model", "regime", "denoiser"]
 GIGA = 1e9
 
@@ -32,11 +32,15 @@ def measure_costs(
     pool: int,
     device: torch.device,
 ) -> list[dict[str, Any]]:
-    """A row per pairing, by (model, regime, denoiser): what one draw of an image of the data set costs.
+    """Measure the cost of one draw of an image of a data set, for each pairing of networks.
 
-    evaluations: network calls, one of the segmenter and `denoising_steps` of the denoiser. parameters: of both. gflop:
-    10^9 floating-point operations (see `gflop_of`). seconds: of wall time, the median over three batches after one to
-    warm up, divided by the batch size. `settings` are the keys of the section `sampling` of the configuration.
+    `pairings` are keyed by (model, regime, denoiser); `settings` are the keys of the section `sampling` of the
+    configuration. Returns a row per pairing with the columns PAIRING and
+
+    - evaluations: network calls, one of the segmenter and `denoising_steps` of the denoiser;
+    - parameters: parameters of both networks;
+    - gflop: 10^9 floating-point operations (`gflop_of`);
+    - seconds: wall time, the median over three batches after a warm-up, divided by the batch size.
     """
     image = dataset.image(dataset.names("test", 1)[0])
     draws: list[Draw] = [("selection", k) for k in range(settings["batch_size"])]
@@ -64,16 +68,16 @@ def measure_costs(
 
 
 def parameters_of(network: Any) -> float:
-    """Number of parameters of a network; NaN for a program that has made constants of them."""
+    """Number of parameters of a network; NaN for an exported network that has them as constants."""
     return sum(parameter.numel() for parameter in network.parameters()) or float("nan")
 
 
 def gflop_of(network: Any, x: Tensor, *arguments: Any) -> float:
-    """10^9 floating-point operations that a network spends on one image of the batch x (B, C, H, W).
+    """Number of floating-point operations (in 10^9) of a network for one image of the batch x (B, C, H, W).
 
-    Multiplications and additions of convolutions, matrix products and attention, each of them one operation, as
-    torch.utils.flop_counter counts them; normalisation and activations are not among them. NaN where it finds none, as
-    in a program of operations that it does not know.
+    Counted by torch.utils.flop_counter: each multiplication and addition in convolutions, matrix products and attention
+    is one operation. Normalisation and activations do not count. NaN if it finds no operations, for example in an
+    exported network whose operations it does not know.
     """
     with FlopCounterMode(display=False) as counter:
         network(x, *arguments)
@@ -81,9 +85,9 @@ def gflop_of(network: Any, x: Tensor, *arguments: Any) -> float:
 
 
 def seconds_of(smoothed: SmoothedSegmenter, x_noisy: Tensor) -> float:
-    """Seconds of wall time per draw of a batch of noisy copies (B, C, H, W): the median over batches after the first.
+    """Wall time in seconds per draw of a batch of noisy copies (B, C, H, W): the median over batches after the first.
 
-    They vary from run to run and with all else that the machine does.
+    It varies from call to call and with the load of the machine.
     """
     times = []
     for _ in range(1 + BATCHES):

@@ -1,4 +1,4 @@
-"""Noise keyed by what it is for: draw k of an image depends on (seed, image digest, stream, k) alone."""
+"""Noise with keys: draw k of an image depends on (seed, image digest, stream, k) alone."""
 
 import dataclasses
 import hashlib
@@ -16,18 +16,18 @@ from segcert.smoothing.exact_noise import rounded_gaussian_
 
 
 class SamplingError(ValueError):
-    """An image, a model or settings that cannot be sampled."""
+    """An image, a model or settings that cannot be used for sampling."""
 
 
 Stream = Literal["selection", "estimation", "attack"]
 Draw = tuple[Stream, int]
 KINDS = ("normal", "exact")
-ON_GRID = 1e-2  # grid steps that a pixel may lie beside the grid: float32 rounding of k / 65535 needs 0.004
+ON_GRID = 1e-2  # largest distance from the grid, in grid steps: float32 rounding of k / 65535 needs 0.004
 
 
 @dataclasses.dataclass(frozen=True)
 class Noise:
-    """Where noisy copies come from.
+    """The source of noisy copies.
 
     Attributes
     ----------
@@ -36,12 +36,16 @@ class Noise:
     seed
         The same seed, image and draw give the same standard normal numbers at every sigma.
     kind
-        "normal": sigma times standard normal float32 numbers. "exact": normal noise rounded to the image's own grid,
-        drawn by integer arithmetic, so that the guarantee holds in floating point too (segcert.smoothing.exact_noise).
+        "normal": sigma times standard normal float32 numbers. "exact": normal noise rounded to the grid of the image
+        and drawn with integer arithmetic, so the guarantee also holds in floating point
+        (segcert.smoothing.exact_noise).
     bits
-        Of the image's grid, k / (2^bits - 1), for "exact": 8, 12 or 16.
+        Bits of the image's grid, k / (2^bits - 1), for "exact": 1 to 16, such as 8, 12 or 16.
 
-    Raises SamplingError for values out of range.
+    Raises
+    ------
+    SamplingError
+        For values out of range.
     """
 
     sigma: float
@@ -61,23 +65,23 @@ class Noise:
 
     @property
     def levels(self) -> int:
-        """Grid steps from 0 to 1."""
+        """Number of grid steps from 0 to 1."""
         return (1 << self.bits) - 1
 
     def check(self, image: npt.NDArray[np.float32]) -> None:
-        """Raise SamplingError if exact noise is asked for and the image does not lie on the grid."""
+        """Raise SamplingError if the noise is exact and the image is not on the grid."""
         if self.kind == "exact":
             steps = image.astype(np.float64) * self.levels
             if np.abs(steps - np.rint(steps)).max() > ON_GRID:
                 raise SamplingError(
-                    f"image: its values are not multiples of 1/{self.levels}; noise `exact` needs the image on its own "
-                    f"{self.bits}-bit grid: round it, or give its number of bits"
+                    f"image: found values that are not multiples of 1/{self.levels}; the noise `exact` needs an image "
+                    f"on a {self.bits}-bit grid. Round the image, or set `bits` to its number of bits"
                 )
 
     def copies(self, image: Tensor, digest: str, draws: Sequence[Draw], batch_size: int) -> Tensor:
-        """Noisy copies (batch_size, C, H, W) of an image (C, H, W), on its device; the rows after `draws` are padding.
+        """Make noisy copies (batch_size, C, H, W) of an image (C, H, W), on its device. Rows after `draws` are padding.
 
-        For "exact" the arithmetic is on whole numbers until the last division.
+        For "exact", the arithmetic uses whole numbers until the last division.
         """
         noise = self._noise(image, digest, draws, batch_size)
         if self.kind == "exact":
@@ -85,12 +89,12 @@ class Noise:
         return noise.mul_(self.sigma).add_(image)
 
     def perturbed(self, image: Tensor, digest: str, draws: Sequence[Draw]) -> Tensor:
-        """Noisy copies (draws, C, H, W) of any image, on the grid or not, with a gradient: what an attack follows."""
+        """Make noisy copies (draws, C, H, W) of any image, also off the grid, with a gradient for attacks."""
         scale = 1 / self.levels if self.kind == "exact" else self.sigma
         return image + scale * self._noise(image.detach(), digest, draws, len(draws))
 
     def _noise(self, image: Tensor, digest: str, draws: Sequence[Draw], batch_size: int) -> Tensor:
-        """Standard normal numbers, or for "exact" whole grid steps: (batch_size, C, H, W)."""
+        """Draw standard normal numbers, or whole grid steps for "exact": (batch_size, C, H, W)."""
         noise = torch.empty((batch_size, *image.shape), device=image.device)
         noise[len(draws) :] = 0
         for row, (stream, k) in zip(noise, draws, strict=False):
@@ -103,35 +107,35 @@ class Noise:
 
 
 def checked_image(image: npt.ArrayLike) -> npt.NDArray[np.float32]:
-    """The image as contiguous float32 (C, H, W). Raises SamplingError when its shape or range is another."""
+    """Return the image as contiguous float32 (C, H, W). Raises SamplingError for a wrong shape or range."""
     pixels = np.ascontiguousarray(image, dtype=np.float32)
     if pixels.ndim != 3 or not pixels.size:
         raise SamplingError(f"image: found shape {pixels.shape}; expected (C, H, W)")
     if not np.isfinite(pixels).all():
-        raise SamplingError("image: holds values that are not finite; expected float32 in [0, 1]")
+        raise SamplingError("image: found values that are not finite; expected float32 in [0, 1]")
     if pixels.min() < 0 or pixels.max() > 1:
         raise SamplingError(
-            f"image: values from {pixels.min():g} to {pixels.max():g}; expected [0, 1]: divide 8-bit pixels by 255"
+            f"image: found values {pixels.min():g} to {pixels.max():g}; expected [0, 1]. Divide 8-bit pixels by 255"
         )
     return pixels
 
 
 def image_digest(image: npt.NDArray[np.float32]) -> str:
-    """SHA-256 that names an image, (C, H, W) float32."""
+    """SHA-256 of an image, (C, H, W) float32."""
     return array_digest(image)
 
 
 def draw_key(seed: int, digest: str, stream: Stream, k: int) -> bytes:
-    """16 bytes that name one draw of the image of a digest."""
+    """Return the 16-byte key of one draw of the image with a digest."""
     return hashlib.sha256(f"segcert-noise-1 {seed} {digest} {stream} {k}".encode()).digest()[:16]
 
 
 def standard_normal_(out: Tensor, key: bytes) -> Tensor:
     """Fill `out` (contiguous float32, on any device) with the standard normal numbers of a key.
 
-    On the CPU they come from numpy's Philox with the whole 128-bit key (torch seeds its CPU generator with 32
-    bits: among 65,000 draws two would be the same). On a GPU they are drawn there, from torch's Philox with the
-    first 63 bits. The same key gives different numbers on the two kinds of device.
+    On a CPU, numpy's Philox draws them with the whole 128-bit key. (torch seeds its CPU generator with 32 bits: two of
+    65,000 draws would be the same.) On a GPU, torch's Philox draws them there with the first 63 bits of the key. The
+    same key gives different numbers on the two kinds of device.
     """
     if out.device.type == "cpu":
         generator = np.random.Generator(np.random.Philox(key=int.from_bytes(key, "big")))

@@ -1,9 +1,8 @@
-"""Observables of draws (areas, overlaps with the ground truth, measurements, the label map itself) and their tally."""
+"""Observables of draws (areas, overlaps with the ground truth, measurements, label maps), and their tally."""
 
 import dataclasses
-import functools
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,10 @@ Array = npt.NDArray[Any]
 
 @dataclasses.dataclass(frozen=True)
 class Observables:
-    """What to read off each label map (H, W) of ids below num_classes; truth (H, W) uint8 or None."""
+    """The observables to compute from each label map (H, W) of ids below num_classes.
+
+    truth is the ground truth, (H, W) uint8, or None; keep_draws keeps the packed label maps.
+    """
 
     num_classes: int
     shape: tuple[int, int]
@@ -38,41 +40,46 @@ class Observables:
             raise SamplingError(f"truth: found class id {self.truth.max()}; the model has {self.num_classes} classes")
         names = [measurement.name for measurement in self.measurements]
         if len(set(names)) < len(names):
-            raise SamplingError(f"measurements: a name stands twice among {', '.join(names)}")
+            raise SamplingError(f"measurements: found {', '.join(names)}; expected each name once")
 
     @property
     def overlap_column(self) -> str:
-        """Name of the overlaps with this ground truth among a block's columns."""
+        """Name of the column of overlaps with this ground truth."""
         assert self.truth is not None
         return f"overlaps/{array_digest(self.truth)}"
 
     @property
     def truth_areas(self) -> Array:
-        """(num_classes,) pixels of each class in the ground truth."""
+        """Number of pixels of each class in the ground truth, (num_classes,)."""
         assert self.truth is not None
         return np.bincount(self.truth.ravel(), minlength=self.num_classes).astype(np.uint32)
 
     @property
     def columns(self) -> list[str]:
-        """Names of the columns that a block has to have."""
-        return ["areas", *self._readers()]
+        """Names of the columns that a block must have."""
+        columns = ["areas", *map(self.measurement_column, self.measurements)]
+        if self.truth is not None:
+            columns.append(self.overlap_column)
+        if self.keep_draws:
+            columns.append("draws")
+        return columns
 
     def measurement_column(self, measurement: Measurement) -> str:
-        """Name of a measurement among a block's columns."""
+        """Return the name of the column of a measurement."""
         return f"measurement/{measurement.name}/{measurement.digest}"
 
     def read(self, label_maps: Tensor) -> Block:
-        """The block of some label maps (draws, H, W) uint8. Raises SamplingError where a label is no class id."""
+        """Compute the block of label maps (draws, H, W) uint8. Raises SamplingError if a label is not a class id."""
         classes = [label_maps == class_id for class_id in range(self.num_classes)]  # (draws, H, W) each
         counts = torch.stack([of_class.sum(dim=0, dtype=torch.int32) for of_class in classes])  # (num_classes, H, W)
         areas = torch.stack([of_class.flatten(1).count_nonzero(dim=1) for of_class in classes], dim=1)
         if int(areas.sum()) < label_maps.numel():
-            raise SamplingError("model: returned logits that are not finite; a label from them would mean nothing")
+            raise SamplingError("model: returned logits that are not finite; their labels would be meaningless")
         block = Block(counts.cpu().numpy(), {"areas": areas.cpu().numpy().astype(np.uint32)})
         return self._with_columns(block, label_maps)
 
     def complete(self, block: Block) -> Block | None:
-        """The block with all columns that are asked for, or None if they cannot be had without drawing again."""
+        """Return the block with all required columns, or None if they need new draws."""
         if block.columns.keys() >= set(self.columns):
             return block
         if "draws" not in block.columns:
@@ -80,40 +87,27 @@ class Observables:
         return self._with_columns(block, torch.from_numpy(unpack_labels(block.columns["draws"], self.shape)))
 
     def _with_columns(self, block: Block, label_maps: Tensor) -> Block:
-        """The block with the columns that it lacks, read off its label maps."""
-        columns = {name: read(label_maps) for name, read in self._readers().items() if name not in block.columns}
-        return block.with_columns(columns)
-
-    def _readers(self) -> dict[str, Callable[[Tensor], Array]]:
-        """What gives the values of each column from label maps (draws, H, W)."""
-        readers: dict[str, Callable[[Tensor], Array]] = {}
+        """Return the block with its missing columns, computed from its label maps."""
+        columns: dict[str, Array] = {}
         for measurement in self.measurements:
-            readers[self.measurement_column(measurement)] = functools.partial(_measured, measurement)
-        if self.truth is not None:
-            readers[self.overlap_column] = self._overlaps
-        if self.keep_draws:
-            readers["draws"] = self._packed
-        return readers
-
-    def _packed(self, label_maps: Tensor) -> Array:
-        return pack_labels(label_maps.cpu().numpy(), self.num_classes)
-
-    def _overlaps(self, label_maps: Tensor) -> Array:
-        assert self.truth is not None
-        truth = on_device(self.truth, label_maps.device)
-        hits = [((label_maps == k) & (truth == k)).flatten(1).count_nonzero(dim=1) for k in range(self.num_classes)]
-        return torch.stack(hits, dim=1).cpu().numpy().astype(np.uint32)
-
-
-def _measured(measurement: Measurement, label_maps: Tensor) -> Array:
-    return np.array([measurement.function(labels) for labels in label_maps.cpu().numpy()], dtype=np.float64)
+            name = self.measurement_column(measurement)
+            if name not in block.columns:
+                values = [measurement.function(labels) for labels in label_maps.cpu().numpy()]
+                columns[name] = np.array(values, dtype=np.float64)
+        if self.truth is not None and self.overlap_column not in block.columns:
+            truth = on_device(self.truth, label_maps.device)
+            hits = [((label_maps == k) & (truth == k)).flatten(1).count_nonzero(dim=1) for k in range(self.num_classes)]
+            columns[self.overlap_column] = torch.stack(hits, dim=1).cpu().numpy().astype(np.uint32)
+        if self.keep_draws and "draws" not in block.columns:
+            columns["draws"] = pack_labels(label_maps.cpu().numpy(), self.num_classes)
+        return block.with_columns(columns)
 
 
 class Tally:
-    """The draws of one stream of an image: what is stored of them, what is missing, and the counts of all.
+    """The draws of one stream of an image: counts and columns of the stored ones, and the missing blocks.
 
-    A block on disk is named by its first draw and may be of any length: the next one begins where it ends. Blocks that
-    are missing end at multiples of `block_size`.
+    A stored block has the number of its first draw in its key. It may have any length; the next block begins where it
+    ends. Missing blocks end at multiples of `block_size`.
     """
 
     def __init__(
@@ -122,8 +116,8 @@ class Tally:
         self.key, self.draws, self.observables, self.store = key, draws, observables, store
         self.counts = np.zeros((observables.num_classes, *observables.shape), np.int32)
         self.columns: dict[str, Array] = {}  # (draws, ...) each
-        self.missing: deque[range] = deque()  # draws of the blocks that are not stored
-        self.waiting: list[Tensor] = []  # label maps of the first of these blocks
+        self.missing: deque[range] = deque()  # draws of each block that is not stored
+        self.waiting: list[Tensor] = []  # label maps of the first missing block, so far
         start = 0
         while start < draws:
             if stored := self._stored(start):
@@ -135,7 +129,7 @@ class Tally:
                 start = border
 
     def add(self, label_maps: Tensor) -> None:
-        """Take the label maps (draws, H, W) uint8 of the next draws that are missing; count and store whole blocks."""
+        """Add the label maps (draws, H, W) uint8 of the next missing draws; count and store complete blocks."""
         while len(label_maps):
             lacking = len(self.missing[0]) - sum(map(len, self.waiting))
             self.waiting.append(label_maps[:lacking])
@@ -144,7 +138,7 @@ class Tally:
             label_maps = label_maps[lacking:]
 
     def finish_block(self) -> None:
-        """Count and store the label maps that wait, though their block may not be whole."""
+        """Count and store the waiting label maps, even if their block is not complete."""
         if self.waiting:
             block, start = self.observables.read(torch.cat(self.waiting)), self.missing.popleft().start
             if self.store:
@@ -153,9 +147,9 @@ class Tally:
             self.waiting = []
 
     def _stored(self, start: int) -> Block | None:
-        """The stored block that begins with a draw, if it has what is asked for."""
+        """Return the stored block that begins with draw `start`, if it has the required columns."""
         stored = self.store.get({**self.key, "start": start}) if self.store else None
-        if stored is None or not 0 < stored.draws <= self.draws - start:  # a longer one cannot be parted
+        if stored is None or not 0 < stored.draws <= self.draws - start:  # a longer block cannot be split
             return None
         return self.observables.complete(stored)
 
@@ -168,8 +162,8 @@ class Tally:
             self.columns[name][start : start + block.draws] = values
 
 
-def votes_of(selection: Tally, estimation: Tally, sigma: float, origin: Mapping[str, Any]) -> Votes:
-    """The votes of an image, of which no draw is missing."""
+def build_votes(selection: Tally, estimation: Tally, sigma: float, origin: Mapping[str, Any]) -> Votes:
+    """Build the votes of an image from its two streams, once no draw is missing."""
     observables = selection.observables
     columns = {}
     for name, first in selection.columns.items():

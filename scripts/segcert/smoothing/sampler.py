@@ -1,4 +1,4 @@
-"""The smoothed segmenter: a segmentation model asked for its labels on many noisy copies of an image."""
+"""The smoothed segmenter: a segmentation model that labels many noisy copies of an image."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -16,13 +16,13 @@ from segcert.measurements import Measurement
 from segcert.networks.runtime import PRECISIONS, after_this, autocast, compile_network, on_device, ran_out_of_memory
 from segcert.provenance.digests import array_digest, value_digest
 from segcert.smoothing.noise import Draw, Noise, SamplingError, checked_image, image_digest
-from segcert.smoothing.observables import Observables, Tally, votes_of
+from segcert.smoothing.observables import Observables, Tally, build_votes
 from segcert.smoothing.store import BlockStore
 from segcert.votes import Votes
 
 
 def module_digest(part: Any) -> str | None:
-    """SHA-256 over a module's structure, weights and buffers; None for what is no module."""
+    """SHA-256 of a module's structure, weights and buffers; None for anything that is not a module."""
     if not isinstance(part, nn.Module):
         return None
     tensors = {name: value for name, value in part.state_dict().items() if isinstance(value, torch.Tensor)}
@@ -35,7 +35,7 @@ Denoise = Callable[[Tensor, float], Tensor]
 MOST_CLASSES = 254
 NOT_FINITE = 255
 RUNTIME = "runtime"
-READ_LATER = 2  # batches whose labels wait on a GPU to be counted
+READ_LATER = 2  # largest number of batches on a GPU whose labels wait to be counted
 
 
 class SmoothedSegmenter:
@@ -44,58 +44,60 @@ class SmoothedSegmenter:
     Parameters
     ----------
     model
-        Any callable from images (B, C, H, W) to logits (B, num_classes, H, W); modules must be in eval mode.
+        Any callable from images (B, C, H, W) to logits (B, num_classes, H, W). Modules must be in eval mode.
     sigma
         Standard deviation of the noise, above 0, in units of pixels in [0, 1].
     num_classes
-        Number of classes, background included: at most 254.
+        Number of classes, including the background: at most 254.
     denoiser
-        Any callable (x_noisy in [0, 1] units, sigma) -> x in [0, 1], or None.
+        Any callable (x_noisy, sigma) -> x in [0, 1], or None. x_noisy and sigma are in units of pixels in [0, 1].
     batch_size
-        Noisy copies per call. The last batch is padded to this size, so that the model is always asked in the
-        same shape.
+        Noisy copies per call. The last batch is padded to this size, so the model always gets the same shape.
     seed
         Key of the noise. The same seed, image and draw give the same noise at every sigma.
     device
-        Where the networks run: "cpu", "cuda".
+        Device of the networks: "cpu" or "cuda".
     precision
-        In which arithmetic they run: "float32", "bfloat16". On GPUs that have it, convolutions in "float32" multiply
-        in TF32, as torch has it by default (torch.backends.cudnn.allow_tf32).
+        Precision of the networks: "float32" or "bfloat16". On GPUs with TF32, convolutions in "float32" multiply in
+        TF32, which is the default of torch (torch.backends.cudnn.allow_tf32).
     noise
-        "normal", or "exact": Gaussian noise rounded to the image's own grid, k / (2^bits - 1), so that the guarantee
-        holds in floating point too (docs/noise.md).
+        "normal", or "exact": Gaussian noise rounded to the grid of the image, k / (2^bits - 1), so the guarantee also
+        holds in floating point (docs/noise.md).
     bits
-        Of the image's grid, for "exact": 1 to 16.
+        Bits of the image's grid, for "exact": 1 to 16.
     pool
-        The networks see the noisy image averaged over pool x pool pixels, where the noise has the level sigma / pool,
-        and their logits are enlarged again. Pixels, noise, radius and certificate stay those of the image.
+        The networks see the noisy image averaged over pool x pool pixels, where the noise level is sigma / pool. Their
+        logits are enlarged again. Pixels, noise, radius and certificate remain those of the image.
     compiled
-        Run modules through torch.compile (CUDA graphs on a GPU).
+        Compile modules with torch.compile (CUDA graphs on a GPU).
     block_size
-        Draws per block: the unit that a store keeps.
+        Draws per block, the unit of a store.
     store
-        Where finished blocks are kept between runs; None: nowhere.
+        Store of finished blocks, which later calls use; None: blocks are not stored.
     identity
-        What names the function that is sampled (digests of model, denoiser and code), as plain JSON. By default
-        digests of the weights of modules. With a store it is the caller's promise that two models of the same
-        identity are the same.
+        Digests that identify the sampled function (model, denoiser and code), as plain JSON. By default, digests of
+        the structure and weights of modules. With a store, the caller promises that two models with the same identity
+        are the same.
 
     Raises
     ------
     SamplingError
-        For arguments out of range and modules in train mode.
+        For arguments out of range, and modules in train mode.
 
     Examples
     --------
     >>> import numpy as np, torch, segcert
-    >>> def model(x):  # class 1 where the image is bright
+    >>> def model(x):  # class 1 in bright pixels
     ...     return torch.cat([torch.full_like(x, 0.5), x], dim=1)
+
     >>> image = np.zeros((1, 4, 4), np.float32)
     >>> image[:, :, 2:] = 1.0
+
     >>> smoothed = segcert.SmoothedSegmenter(model, sigma=0.1, num_classes=2)
     >>> votes = smoothed.sample(image, n0=10, n=100)
     >>> votes.estimation.shape, votes.areas.shape
     ((2, 4, 4), (110, 2))
+
     >>> segcert.certify(votes, tau=0.75, alpha=0.001).labels
     array([[0, 0, 1, 1],
            [0, 0, 1, 1],
@@ -124,18 +126,20 @@ class SmoothedSegmenter:
     ) -> None:
         self.noise = Noise(float(sigma), seed, noise, bits)
         if min(batch_size, block_size, pool) < 1:
-            raise SamplingError(f"batch_size {batch_size}, block_size {block_size}, pool {pool}: expected at least 1")
+            raise SamplingError(
+                f"found batch_size {batch_size}, block_size {block_size}, pool {pool}; expected at least 1 for each"
+            )
         if not 1 <= num_classes <= MOST_CLASSES:
             raise SamplingError(f"num_classes: found {num_classes}; expected 1 to {MOST_CLASSES}")
         if precision not in PRECISIONS:
             raise SamplingError(f"precision: found {precision!r}; expected one of {', '.join(PRECISIONS)}")
         if store and not identity:
-            raise SamplingError("identity: missing; a store needs to know what names the model, such as its digest")
+            raise SamplingError("identity: missing; a store needs an identity of the model, such as its digest")
         for name, part in (("model", model), ("denoiser", denoiser)):
             if isinstance(part, nn.Module):
                 if any(module.training for module in part.modules()):
                     raise SamplingError(
-                        f"{name}: is in train mode, so its output depends on the batch; call .eval() first"
+                        f"{name}: found train mode, in which the output depends on the batch. Call .eval() first"
                     )
                 part.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.identity = identity or {"segmenter": module_digest(model), "denoiser": module_digest(denoiser)}
@@ -170,14 +174,14 @@ class SmoothedSegmenter:
         n0
             Number of selection draws.
         n
-            Number of estimation draws; the two streams are independent.
+            Number of estimation draws. The two streams are independent.
         truth
-            (H, W) class ids of the ground truth, to have the overlap of each draw with it.
+            (H, W) class ids of the ground truth, for the overlap of each draw with it.
         measurements
-            What to measure on the label map of each draw (segcert.measurements).
+            Measurements of the label map of each draw (segcert.measurements).
         keep_draws
-            Keep the label map of each draw, ceil(log2(num_classes)) bits per pixel before compression, so that a new
-            measurement needs no new sampling.
+            Keep the label map of each draw, so that a new measurement does not need new draws. A label map takes
+            ceil(log2(num_classes)) bits per pixel before compression.
 
         Returns
         -------
@@ -187,13 +191,13 @@ class SmoothedSegmenter:
         Raises
         ------
         SamplingError
-            For an image of another shape or range and for a model whose output does not fit.
+            For an image with a wrong shape or range, and a model with unsuitable output.
 
         Notes
         -----
-        Draw k of a stream depends on the seed, the image and k alone, so votes are the same for any order, shard and
-        block size and after resumption. Memory does not grow with n (but for a few bytes per draw, and for its label
-        map where it is kept). Of a store, blocks that are there are used, and what is missing is drawn.
+        Draw k of a stream depends on the seed, the image and k alone. So votes are the same for any order, shard size
+        and block size, and after an interruption. Memory does not grow with n, except for a few bytes per draw and for
+        label maps that are kept. With a store, stored blocks are used, and only missing draws are drawn.
         """
         return self.start(image, n0, n, truth=truth, measurements=measurements, keep_draws=keep_draws)()
 
@@ -208,13 +212,13 @@ class SmoothedSegmenter:
         measurements: Sequence[Measurement] = (),
         keep_draws: bool = False,
     ) -> Callable[[], Votes]:
-        """Ask the networks for all draws of one image; the function that is returned waits for the votes.
+        """Run the networks for all draws of one image; return a function that waits for the votes.
 
-        The arguments are those of `sample`. A GPU goes on with the next image, started in the same thread, while a
-        thread beside it reads and stores what the networks said of this one. On a CPU all is done at once.
+        The arguments are those of `sample`. A GPU can continue with the next image, started in the same thread, while
+        another thread counts and stores the labels of this one. On a CPU, everything is done before this returns.
         """
         if min(n0, n) < 1:
-            raise SamplingError(f"n0 {n0}, n {n}: expected at least one draw of each")
+            raise SamplingError(f"found n0 {n0}, n {n}; expected at least one draw of each")
         pixels = checked_image(image)
         self.noise.check(pixels)
         observables = Observables(
@@ -226,7 +230,7 @@ class SmoothedSegmenter:
         )
         key = self.key(pixels)
 
-        # Stored draws are counted; the others are drawn, in batches that run on from selection to estimation.
+        # Stored draws are counted. The others are drawn, in batches that may cross from selection to estimation.
         selection = Tally({**key, "stream": "selection"}, n0, observables, self.block_size, self.store)
         estimation = Tally({**key, "stream": "estimation"}, n, observables, self.block_size, self.store)
         missing: list[Draw] = [("selection", k) for block in selection.missing for k in block]
@@ -237,7 +241,7 @@ class SmoothedSegmenter:
             selection.add(label_maps[:border])
             estimation.add(label_maps[border:])
 
-        # A GPU goes on with the next batch while a thread beside it counts the labels of this one.
+        # A GPU continues with the next batch while another thread counts the labels of this one.
         counting: deque[Future[None]] = deque()
         for batch, x_noisy in self._noisy_batches(pixels, missing):  # (batch_size, C, H, W)
             label_maps = self._labels(x_noisy)[: len(batch)]  # (draws, H, W), without padding
@@ -251,29 +255,29 @@ class SmoothedSegmenter:
                 _wait_for(counting)
                 selection.finish_block()
                 estimation.finish_block()
-                raise Interrupted("SIGTERM. What is finished is kept")
+                raise Interrupted("SIGTERM. Finished draws are kept")
 
         def votes() -> Votes:
             _wait_for(counting)
             origin = key | {"batch_size": self.batch_size}
             if self.store and (earlier := self.store.extended_from(key, n)):
                 origin["earlier_n"] = earlier
-            return votes_of(selection, estimation, self.sigma, origin)
+            return build_votes(selection, estimation, self.sigma, origin)
 
         return votes
 
     @torch.inference_mode()
     def label_maps(self, image: npt.NDArray[np.float32], draws: Sequence[Draw]) -> Iterator[Tensor]:
-        """The label map (H, W) uint8 of each of some draws of a checked image; NOT_FINITE = 255 if a logit is not."""
+        """Yield the label map (H, W) uint8 of each draw of a checked image; 255 (NOT_FINITE) for logits not finite."""
         for batch, x_noisy in self._noisy_batches(image, draws):
             yield from self._labels(x_noisy)[: len(batch)]
 
     def _noisy_batches(
         self, image: npt.NDArray[np.float32], draws: Sequence[Draw]
     ) -> Iterator[tuple[Sequence[Draw], Tensor]]:
-        """Batches of draws, and their noisy copies (batch_size, C, H, W): the last batch is padded.
+        """Yield batches of draws with their noisy copies (batch_size, C, H, W). The last batch is padded.
 
-        On a CPU a thread draws the noise of the next batch while the networks see this one; a GPU needs no thread.
+        On a CPU, a thread draws the noise of the next batch while the networks run on this one. A GPU needs no thread.
         """
         x, digest = on_device(image, self.device), image_digest(image)
         batches = [draws[first : first + self.batch_size] for first in range(0, len(draws), self.batch_size)]
@@ -292,37 +296,38 @@ class SmoothedSegmenter:
                 yield ready, copies.result()
 
     def _labels(self, x_noisy: Tensor) -> Tensor:
-        """Labels (B, H, W) uint8; NOT_FINITE if a logit is not, which the sum says without waiting for a GPU."""
+        """Compute labels (B, H, W) uint8; all are 255 (NOT_FINITE) if a logit is not finite."""
         logits = self.logits(x_noisy)
-        two = self.num_classes == 2  # a comparison is many times faster than argmax, and the same
+        two = self.num_classes == 2  # a comparison gives the same result as argmax, many times faster
         labels = logits[:, 1] > logits[:, 0] if two else logits.argmax(dim=1)
+        # The sum of the logits shows this without waiting for a GPU.
         return labels.to(torch.uint8).masked_fill_(~logits.sum().isfinite(), NOT_FINITE)
 
     def logits(self, x_noisy: Tensor) -> Tensor:
-        """Logits (B, num_classes, H, W) of noisy copies (B, C, H, W).
+        """Compute the logits (B, num_classes, H, W) of noisy copies (B, C, H, W).
 
-        Raises SamplingError if the model does not fit.
+        Raises SamplingError for copies that the model does not accept, and logits of another shape.
         """
         if any(side % self.pool for side in x_noisy.shape[2:]):
             raise SamplingError(
-                f"image: found {tuple(x_noisy.shape[2:])} pixels; expected a height and width divisible by pool "
-                f"{self.pool}"
+                f"image: found {tuple(x_noisy.shape[2:])} pixels; expected a height and a width divisible by `pool`, "
+                f"which is {self.pool}"
             )
         x = F.avg_pool2d(x_noisy, self.pool) if self.pool > 1 else x_noisy
         try:
             with autocast(self.device, self.precision):
-                if self.denoiser is not None:  # a compiled one has no truth value
+                if self.denoiser is not None:  # a compiled module has no truth value
                     x = self.denoiser(x, self.sigma / self.pool)
                 logits = self.model(x.contiguous(memory_format=torch.channels_last))
         except RuntimeError as error:
             if ran_out_of_memory(error):
                 raise SamplingError(
-                    f"memory ran out with batches of {len(x_noisy)} noisy copies. Write, for example: "
+                    f"out of memory with batches of {len(x_noisy)} noisy copies. Write, for example, "
                     f"`sampling: {{batch_size: {max(1, len(x_noisy) // 2)}}}` (segcert certify --batch-size)"
                 ) from error
             raise SamplingError(
-                f"model: cannot take images of shape {tuple(x_noisy.shape)}: {str(error).splitlines()[0]}; "
-                "check the number of channels and the size of the image"
+                f"model: does not accept images of shape {tuple(x_noisy.shape)} ({str(error).splitlines()[0]}). Check "
+                "the number of channels and the size of the image"
             ) from error
         expected = (len(x), self.num_classes, *(side // self.pool for side in x_noisy.shape[2:]))
         if not isinstance(logits, Tensor) or tuple(logits.shape) != expected:
@@ -331,20 +336,20 @@ class SmoothedSegmenter:
         return F.interpolate(logits, scale_factor=self.pool, mode="bilinear") if self.pool > 1 else logits
 
     def check(self, votes: Votes, image: npt.ArrayLike) -> None:
-        """Raise SamplingError, naming what differs, unless votes were drawn from this model, image and settings."""
+        """Raise SamplingError, naming the difference, unless votes were drawn from this model, image and settings."""
         if votes.sigma != self.sigma:
-            raise SamplingError(f"votes: drawn at sigma {votes.sigma}; this is sigma {self.sigma}")
+            raise SamplingError(f"votes: found sigma {votes.sigma}; expected {self.sigma}")
         for name, expected in self.key(checked_image(image)).items():
             if name != RUNTIME and votes.origin.get(name) != expected:
                 raise SamplingError(
-                    f"votes: drawn with {name} {votes.origin.get(name)}; this is {name} {expected}. Draw them again, "
-                    "or take the model, image and settings that they belong to"
+                    f"votes: found {name} {votes.origin.get(name)}; expected {expected}. Draw them again, or use the "
+                    "model, image and settings with which they were drawn"
                 )
 
     def key(self, image: npt.NDArray[np.float32]) -> dict[str, Any]:
-        """All that a vote depends on, but for stream and draw.
+        """Return everything that a vote depends on, except for stream and draw.
 
-        The batch size is not among it: it changes logits by rounding at most.
+        The batch size is not included: it changes logits only by rounding.
         """
         gpu = f", {torch.cuda.get_device_name(self.device)}" if self.device.type == "cuda" else ""
         return {

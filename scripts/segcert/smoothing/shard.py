@@ -1,4 +1,4 @@
-"""The votes of a shard of a data set's test images."""
+"""The votes of a shard, some test images of a data set."""
 
 import dataclasses
 import functools
@@ -24,7 +24,7 @@ from segcert.votes import Votes, save_votes
 class Pairing:
     """The folders of a segmenter and of the denoiser in front of it, which is called `denoising_steps` times.
 
-    What the folders hold is read when it is asked for. Raises ModelError.
+    The networks are loaded at first use, which raises ModelError for a folder that cannot be used.
     """
 
     segmenter: str | Path
@@ -47,7 +47,7 @@ class Pairing:
 
     @functools.cached_property
     def denoise(self) -> Denoise | None:
-        """The denoiser, or None (then diffusers, which takes seconds, is not imported)."""
+        """The denoiser, or None. Without one, diffusers is not imported, which takes seconds."""
         if self.denoiser is None:
             return None
         from segcert.networks.denoiser import DiffusionDenoiser
@@ -56,14 +56,14 @@ class Pairing:
 
     @functools.cached_property
     def digests(self) -> dict[str, str | None]:
-        """SHA-256 of what each network computes with."""
+        """SHA-256 of each network."""
         return {
             "segmenter": segmenter_digest(self.segmenter),
             "denoiser": denoiser_digest(self.denoiser, self.denoising_steps),
         }
 
     def smoothed_segmenter(self, sigma: float, *, code: str | None = None, **options: Any) -> SmoothedSegmenter:
-        """The smoothed segmenter of both; `options` are those of SmoothedSegmenter."""
+        """Build the smoothed segmenter of both networks. `options` are further arguments of SmoothedSegmenter."""
         return SmoothedSegmenter(
             self.model,
             sigma,
@@ -76,10 +76,10 @@ class Pairing:
 
 @dataclasses.dataclass(frozen=True)
 class Sampling:
-    """How the votes of test images are drawn: the parameters of rule `sample`.
+    """Settings for the votes of test images: the parameters of rule `sample`.
 
-    `measurements` are names that fit the data set; `code` is the digest of the code that draws, a part of what names a
-    block; `options` are arguments of SmoothedSegmenter: noise, pool, seed, batch_size, ...
+    `measurements` are those that fit the data set. `code` is the digest of the sampling code, which is part of the
+    identity of a block. `options` are further arguments of SmoothedSegmenter: noise, pool, seed, batch_size, ...
     """
 
     pairing: Pairing
@@ -93,7 +93,7 @@ class Sampling:
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any], sigma: float, root: Path = Path()) -> Self:
-        """The settings in the parameters of a job, whose folders lie under `root`."""
+        """Read the settings from the parameters of a job, whose paths are relative to `root`."""
         denoiser = params["denoiser"] and root / params["denoiser"]
         pairing = Pairing(root / params["segmenter"], denoiser, params["denoising_steps"])
         settings = params["settings"]
@@ -106,13 +106,13 @@ class Sampling:
     def smoothed_segmenter(
         self, dataset: PreparedDataset, device: torch.device, store: BlockStore | None = None
     ) -> SmoothedSegmenter:
-        """The smoothed segmenter for the images of a data set."""
+        """Build the smoothed segmenter for the images of a data set."""
         return self.pairing.smoothed_segmenter(
             self.sigma, code=self.code, bits=dataset.about["bits"], device=device, store=store, **self.options
         )
 
     def start(self, smoothed: SmoothedSegmenter, dataset: PreparedDataset, name: str) -> Callable[[], Votes]:
-        """Start to draw the votes of an image, by name; the function that is returned waits for them."""
+        """Start to draw the votes of the image `name`; return a function that waits for them."""
         measurements = measurements_of(self.measurements, dataset.about["classes"], dataset.pixel_size(name))
         return smoothed.start(
             dataset.image(name),
@@ -133,9 +133,9 @@ def sample_shard(
     device: torch.device,
     store: BlockStore,
 ) -> None:
-    """Draw the votes of some images, by name, and write them to one file.
+    """Draw the votes of the images `names` and write them to one file.
 
-    Raises Interrupted after the batch in which SIGTERM comes: what was drawn until then is in `store`.
+    Raises Interrupted after the batch during which SIGTERM arrives. Draws up to then are in `store`.
     """
     smoothed = sampling.smoothed_segmenter(dataset, device, store)
     log.info("%d images, sigma %g, %d + %d draws each", len(names), sampling.sigma, sampling.n0, sampling.n)
@@ -144,7 +144,7 @@ def sample_shard(
         before: tuple[str, Callable[[], Votes]] | None = None
         for name in track(names, f"sampling sigma {sampling.sigma:g}"):
             started = sampling.start(smoothed, dataset, name)
-            if before:  # its last labels are counted while a GPU is at this image
+            if before:  # a GPU works on this image while the last labels of the previous one are counted
                 votes[before[0]] = before[1]()
             before = name, started
         if before:
@@ -152,4 +152,4 @@ def sample_shard(
     save_votes(output, votes)
     if sampling.keep_draws and names:
         size = Path(output).stat().st_size / len(names)
-        log.info("with the label maps of all draws, %.0f bytes per image", size)
+        log.info("%.0f bytes per image, including the label maps of all draws", size)

@@ -1,1 +1,1 @@
-"""How networks learn: one loop, and the segmenter's and the denoiser's objectives on it."""
+"""Training: one loop, and the objectives of segmenters and denoisers."""

@@ -1,4 +1,4 @@
-"""Augmentation of a batch: a random similarity transform, flips where they make sense, and a random exposure."""
+"""Augmentation of a batch: random similarity transforms, flips where the data allow them, and random exposure."""
 
 import math
 from collections.abc import Mapping
@@ -12,26 +12,26 @@ from torch import Tensor
 def augment(
     images: Tensor, masks: Tensor, settings: Mapping[str, Any], generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Move images and masks alike (`moved`), then change contrast, colour and brightness of the images.
+    """Transform images and masks alike (`transformed`), then change contrast, colour and brightness of the images.
 
-    images (B, C, H, W) float in [0, 1]; masks (B, H, W) integers. settings: the keys of the section `augmentation` of
-    the configuration, `flips` only where the data set allows it.
+    images (B, C, H, W) are float in [0, 1], masks (B, H, W) are integers. `settings` are the keys of the section
+    `augmentation` of the configuration; `flips` is true only if the data set allows them.
     """
-    both = torch.cat([images, masks[:, None].to(images)], dim=1)
-    moved_images, moved_masks = moved(both, settings, generator, nearest=1).split([images.shape[1], 1], dim=1)  # type: ignore[no-untyped-call]
+    both = transformed(torch.cat([images, masks[:, None].to(images)], dim=1), settings, generator, nearest=1)
+    changed, labels = both[:, :-1], both[:, -1]
     contrast = 1 + settings["contrast"] * _uniform(images, generator)
     if settings["colour"]:
         contrast = contrast * (1 + settings["colour"] * _uniform(images, generator, images.shape[1]))
     brightness = settings["brightness"] * _uniform(images, generator)
-    changed = ((moved_images - 0.5) * contrast + 0.5 + brightness).clamp(0, 1)
-    return changed, moved_masks[:, 0].to(masks)
+    changed = ((changed - 0.5) * contrast + 0.5 + brightness).clamp(0, 1)
+    return changed, labels.to(masks)
 
 
-def moved(images: Tensor, settings: Mapping[str, Any], generator: torch.Generator, nearest: int = 0) -> Tensor:
-    """Rotate, scale and shift each image (B, C, H, W) at random, and flip and turn it by quarters if `flips`.
+def transformed(images: Tensor, settings: Mapping[str, Any], generator: torch.Generator, nearest: int = 0) -> Tensor:
+    """Rotate, scale and shift each image (B, C, H, W) at random. With `flips`, also flip it and turn it by 90 degrees.
 
-    The last `nearest` channels are label maps: they are sampled at the nearest pixel, the others bilinearly. What comes
-    in from outside repeats the border.
+    The last `nearest` channels are label maps, which are sampled at the nearest pixel. The others are sampled
+    bilinearly. Pixels from outside the image repeat its border.
     """
     grid = similarity_grid(images, settings, generator)
     smooth, labels = images.split([images.shape[1] - nearest, nearest], dim=1)  # type: ignore[no-untyped-call]
@@ -40,14 +40,14 @@ def moved(images: Tensor, settings: Mapping[str, Any], generator: torch.Generato
 
 
 def flipped(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Each square image (B, C, H, H) in one of the eight ways that flips and quarter turns make of it."""
+    """Flip and turn each square image (B, C, H, H) at random, in one of the eight possible ways."""
     ways = torch.randint(8, (len(images),), generator=generator).tolist()
     mirrored = (image.flip(-1) if way >= 4 else image for image, way in zip(images, ways, strict=True))
     return torch.stack([torch.rot90(image, way % 4, (-2, -1)) for image, way in zip(mirrored, ways, strict=True)])
 
 
 def similarity_grid(images: Tensor, settings: Mapping[str, Any], generator: torch.Generator) -> Tensor:
-    """A random rotation, scale and shift for each image of the batch, as a sampling grid (B, H, W, 2)."""
+    """Draw a rotation, scale and shift for each image of a batch, as a sampling grid (B, H, W, 2)."""
     most = (math.radians(settings["rotation"]), settings["scale"], settings["shift"], settings["shift"])
     angle, log_scale, shift_x, shift_y = (each * _uniform(images, generator)[:, 0, 0, 0] for each in most)
     cos, sin = angle.cos() * log_scale.exp(), angle.sin() * log_scale.exp()
@@ -56,10 +56,10 @@ def similarity_grid(images: Tensor, settings: Mapping[str, Any], generator: torc
 
 
 def warp(images: Tensor, grid: Tensor, mode: str) -> Tensor:
-    """Sample images (B, C, H, W) at a grid; what comes in from outside repeats the border."""
+    """Sample images (B, C, H, W) at a grid. Pixels from outside the image repeat its border."""
     return F.grid_sample(images, grid, mode=mode, padding_mode="border", align_corners=False)
 
 
 def _uniform(images: Tensor, generator: torch.Generator, channels: int = 1) -> Tensor:
-    """(B, channels, 1, 1) numbers in [-1, 1)."""
+    """Draw numbers (B, channels, 1, 1) uniformly from [-1, 1)."""
     return 2 * torch.rand((len(images), channels, 1, 1), generator=generator) - 1

@@ -1,4 +1,4 @@
-"""Train the denoiser: a DDPM (Ho et al., NeurIPS 2020) that predicts noise or velocity, saved in diffusers' format."""
+"""Train the denoiser: a DDPM (Ho et al., NeurIPS 2020) that predicts noise or velocity, in the format of diffusers."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +14,7 @@ from segcert.data.dataset import PreparedDataset
 from segcert.data.errors import DataError
 from segcert.io.atomic import atomic_folder
 from segcert.networks.denoiser import DDPMScheduler, DiffusionDenoiser, UNet2DModel, noise_levels
-from segcert.training.augment import moved
+from segcert.training.augment import transformed
 from segcert.training.launch import accelerator_on
 from segcert.training.loop import train
 from segcert.training.state import Checkpoint
@@ -38,12 +38,13 @@ def train_denoiser(
 ) -> None:
     """Train on the split `train` of prepared data sets; keep the weights with the best PSNR on their split `val`.
 
-    `settings` are the keys of the section `denoiser` of the configuration; with `pool` the images are averaged over
-    pool x pool pixels, where noise of the level sigma is noise of the level sigma / pool. `checkpoint` is the file from
-    which a killed training goes on, `code` the digest of the code that trains. Writes the diffusers folders `unet` and
-    `scheduler`, last.safetensors and history.csv to `folder`.
+    Writes the diffusers folders `unet` and `scheduler`, last.safetensors and history.csv to `folder`.
 
-    Raises DataError for data sets that differ in their channels, TrainingError as segcert.training.loop.train.
+    `settings` are the keys of the section `denoiser` of the configuration. With `pool`, images are averaged over
+    pool x pool pixels, where the noise level sigma becomes sigma / pool. `checkpoint` is the file from which an
+    interrupted training resumes, and `code` is the digest of the training code.
+
+    Raises DataError for data sets with different numbers of channels, and TrainingError as segcert.training.loop.train.
     """
     datasets = [PreparedDataset(Path(index)) for index in indexes]
     for dataset in datasets:
@@ -51,7 +52,9 @@ def train_denoiser(
     found = {dataset.about["name"]: int(dataset.about["channels"]) for dataset in datasets}
     channels = next(iter(found.values()))
     if len(set(found.values())) > 1:
-        raise DataError(f"denoiser.shared: found channels {found}; one denoiser needs data sets of equal channels")
+        raise DataError(
+            f"`denoiser.shared`: found channels {found}; one denoiser needs data sets with the same number of channels"
+        )
     names, images = _scaled(datasets, "train", pool)
     _, val_images = _scaled(datasets, "val", pool)
     accelerator = accelerator_on(device, settings["precision"])
@@ -62,7 +65,7 @@ def train_denoiser(
     draw_steps = steps_drawer(settings, scheduler.alphas_cumprod, pool)
 
     def loss_of(model: nn.Module, batch: Tensor, generator: torch.Generator) -> Tensor:
-        z_0 = moved(images[batch], settings["augmentation"], generator)
+        z_0 = transformed(images[batch], settings["augmentation"], generator)
         t = draw_steps(len(batch), generator)
         epsilon = torch.randn(z_0.shape, generator=generator)
         of_velocity = settings["prediction"] == "v_prediction"
@@ -108,7 +111,7 @@ def train_denoiser(
 
 
 def build_unet(settings: Mapping[str, Any], channels: int, image_size: int) -> UNet2DModel:
-    """The diffusion model's network: residual blocks at each level, no attention (small images, few levels)."""
+    """Build the network of the diffusion model: residual blocks, no attention (images are small, levels few)."""
     levels = settings["channels"]
     return UNet2DModel(
         sample_size=image_size,
@@ -124,7 +127,7 @@ def build_unet(settings: Mapping[str, Any], channels: int, image_size: int) -> U
 
 
 def build_scheduler(settings: Mapping[str, Any]) -> DDPMScheduler:
-    """The noise schedule and what is predicted, in diffusers' form."""
+    """Build the noise schedule, with the prediction target, as a diffusers scheduler."""
     return DDPMScheduler(
         num_train_timesteps=TIMESTEPS,
         beta_schedule=SCHEDULES[settings["noise_schedule"]],
@@ -135,10 +138,10 @@ def build_scheduler(settings: Mapping[str, Any]) -> DDPMScheduler:
 def steps_drawer(
     settings: Mapping[str, Any], alphas_cumprod: Tensor, pool: int
 ) -> Callable[[int, torch.Generator], Tensor]:
-    """A function that draws steps of the schedule for a batch, as `levels` says.
+    """Return a function that draws steps of the schedule for a batch, from the setting `levels`.
 
-    "all": uniformly. "range": with sigma log-uniform from sigma_min to sigma_max (of full resolution; the network sees
-    sigma / pool), so that all of the training goes to the noise levels that one-shot denoising meets.
+    "all" draws them uniformly. "range" draws sigma log-uniformly from sigma_min to sigma_max, at full resolution (the
+    network sees sigma / pool). Then all training is spent on the noise levels of one-shot denoising.
     """
     if settings["levels"] == "all":
         return lambda count, generator: torch.randint(TIMESTEPS, (count,), generator=generator)
@@ -158,7 +161,7 @@ def mean_psnr(x: Tensor, truth: Tensor) -> float:
 
 
 def _scaled(datasets: Sequence[PreparedDataset], split: str, pool: int) -> tuple[list[str], Tensor]:
-    """Names of a split's images, and the images in [-1, 1], the diffusion model's range: (N, C, H / pool, W / pool)."""
+    """Return the names of a split's images, and the images (N, C, H / pool, W / pool) in the model's range [-1, 1]."""
     names = [name for dataset in datasets for name in dataset.names(split)]
     images = np.concatenate([dataset.stack(split)[0] for dataset in datasets])
     return names, F.avg_pool2d(torch.from_numpy(2 * images - 1), pool)

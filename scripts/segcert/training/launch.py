@@ -1,7 +1,4 @@
-"""Where a training runs: one device, or the GPUs of a node.
-
-Start a training: here on one device, or through accelerate on several GPUs of this node.
-"""
+"""Start a training on one device, or with accelerate on several GPUs of a node."""
 
 import importlib
 import json
@@ -26,10 +23,10 @@ MIXED_PRECISION = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}
 
 
 def accelerator_on(device: torch.device, precision: str) -> Accelerator:
-    """accelerate's view of a device, with the arithmetic that the configuration names.
+    """Return an Accelerator for a device, with the precision from the configuration.
 
-    It keeps the device and the arithmetic of the first training of a process for all that follow: they are forgotten
-    here, but by the processes of a launch, which hold one training each.
+    accelerate keeps the device and precision of the first training in a process for all later ones, so they are reset
+    here. The processes of a launch are left alone: each runs a single training.
     """
     if AcceleratorState._shared_state and AcceleratorState().num_processes == 1:
         AcceleratorState._reset_state(reset_partial_state=True)
@@ -40,17 +37,18 @@ LIBRARY = Path(__file__).parents[2]
 
 
 class LaunchError(RuntimeError):
-    """A training on several GPUs that failed; its processes have said why."""
+    """A training on several GPUs that failed. The message has the output of its processes."""
 
 
 def launch(
     train: Callable[..., None], arguments: dict[str, Any], *, device: str, threads: int, processes: int, log: str
 ) -> str:
-    """Call `train(**arguments, device=...)` and return the hardware's name.
+    """Call `train(**arguments, device=...)` and return the name of the hardware.
 
-    `arguments` are plain JSON values. With several `processes` each batch is dealt out among them: torchrun starts
-    them, one per GPU (or on the CPU, if `device` is cpu), and each runs this module; the first appends to the file
-    `log`. SIGTERM is passed on to them, and Interrupted raised when they have ended.
+    `arguments` are plain JSON values. With several processes, each batch is split across them. torchrun starts one per
+    GPU (or all on the CPU), and each runs this module. The first appends to the file `log`.
+
+    SIGTERM is forwarded to them. Raises Interrupted when they have ended after it, and LaunchError if one fails.
     """
     target = set_up_torch(device, threads, processes)
     if processes == 1:
@@ -68,36 +66,36 @@ def launch(
         path.write_text(json.dumps(job))
         options = ["--standalone", "--nproc-per-node", str(processes), "--module", __name__]
         command = [sys.executable, "-m", "torch.distributed.run", *options, str(path)]
-        returncode, said = _run(command)
+        returncode, errors = _run(command)
     if returncode:
-        raise LaunchError(f"{processes} processes: {said.strip()[-4000:]}")
+        raise LaunchError(f"{processes} processes: {errors.strip()[-4000:]}")
     return f"{processes} x {device_name(target)}"
 
 
 def _run(command: list[str]) -> tuple[int, str]:
-    """Exit status and standard error of a command that imports this library; it gets SIGTERM when this process does."""
-    places = os.pathsep.join([str(LIBRARY), *filter(None, [os.environ.get("PYTHONPATH")])])
-    environment = {**os.environ, "PYTHONPATH": places}
+    """Run a command that imports this library, forward SIGTERM to it, and return its exit status and standard error."""
+    search_path = os.pathsep.join([str(LIBRARY), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {**os.environ, "PYTHONPATH": search_path}
     with (
         interrupted_between_steps(),
         subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process,
     ):
-        told = False
+        terminated = False
         while True:
             try:
-                _, said = process.communicate(timeout=1)
+                _, errors = process.communicate(timeout=1)
                 break
             except subprocess.TimeoutExpired:
-                if is_interrupted() and not told:
+                if is_interrupted() and not terminated:
                     process.terminate()
-                    told = True
+                    terminated = True
         if process.returncode and is_interrupted():
             raise Interrupted("SIGTERM")
-    return process.returncode, said
+    return process.returncode, errors
 
 
 def run_job(path: str) -> None:
-    """Be one of the processes: call the training function that a job file names."""
+    """Call the training function named in a job file, as one of several processes."""
     job = json.loads(Path(path).read_text())
     if os.environ["RANK"] == "0":
         log_to(job["log"])

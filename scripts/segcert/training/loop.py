@@ -1,4 +1,4 @@
-"""The one training loop, on one device or several: checkpoints at validations and at SIGTERM, the best weights kept."""
+"""The training loop, on one or several devices. It writes checkpoints, resumes from them and keeps the best weights."""
 
 import contextlib
 import csv
@@ -17,7 +17,7 @@ from segcert.io.interruption import Interrupted, interrupted_between_steps, is_i
 from segcert.io.progress import log, track
 from segcert.networks.registry import save_weights
 from segcert.networks.runtime import ran_out_of_memory
-from segcert.training.schedule import batch_of, build_optimizer, learning_rate, steps_of, stream
+from segcert.training.schedule import batch_indices, build_optimizer, learning_rate, steps_of, stream
 from segcert.training.state import Average, Checkpoint
 
 MAX_GRADIENT_NORM = 1.0
@@ -27,7 +27,7 @@ Score = Callable[[nn.Module], dict[str, float]]
 
 
 class TrainingError(RuntimeError):
-    """Training that cannot go on."""
+    """Training that cannot continue."""
 
 
 def train(
@@ -44,30 +44,38 @@ def train(
     folder: str | Path,
     checkpoint: Checkpoint,
 ) -> None:
-    """Train `model` and leave the weights of the best validation in it, in eval mode.
+    """Train `model`; at the end it has the weights of the best validation and is in eval mode.
 
-    Writes history.csv, a row per validation (step, learning rate, mean training loss, the figures of `score_of`), and
-    last.safetensors, the last weights, to `folder`.
+    Writes two files to `folder`. history.csv has a row per validation: step, learning rate, mean training loss, and the
+    scores. last.safetensors has the last weights.
 
     Parameters
     ----------
     model
-        On the device of `accelerator`.
+        The network, on the device of `accelerator`.
     loss_of
-        From the model, the indices of a batch and a generator to the scalar loss. All that is random in a step comes
-        from the generator, which depends on the seed, the step and the rank of the process alone, or from torch's
-        global one, which is seeded alike: so a resumed training goes on as if nothing had happened.
+        Function of the model, the indices of a batch and a generator; returns the scalar loss. All randomness in a step
+        comes from this generator or from torch's global one. Both are seeded from the seed, the step and the rank of
+        the process alone, so an interrupted and resumed training gives the same result.
     score_of
-        Called every `evaluate_every` steps and at the end with the network that is kept (the moving average, if there
-        is one) in eval mode; a dictionary of validation figures, the first of which is the one to maximise.
+        Function of the kept network in eval mode (the moving average, if there is one); returns a dictionary of
+        validation scores, the first of which is maximised. Called every `evaluate_every` steps and at the end.
     names
         Names of the training images.
+    what
+        Description of the training, for messages.
     section
-        The section of the configuration that `settings` come from, for messages.
+        The section of the configuration with the keys `settings`.
+    folder
+        Folder of history.csv and last.safetensors.
 
-    Raises TrainingError when the loss stops being finite, which names the images of the batch, and when memory runs
-    out, which names the batch size to try. The checkpoint of the last validation is left in place then. Raises
-    Interrupted at the end of the step in which SIGTERM comes, with a checkpoint of that step.
+    Raises
+    ------
+    TrainingError
+        When the loss is not finite; the message names the images of the batch. When memory runs out; the message names
+        a batch size to try. The checkpoint of the last validation is kept in both cases.
+    Interrupted
+        At the end of the step during which SIGTERM arrives, with a checkpoint of that step.
     """
     learner = _Learner(model, settings, accelerator, checkpoint, what)
     learner.resume()
@@ -78,18 +86,18 @@ def train(
             if learner.patience_is_over():
                 break
             rate = learning_rate(step, steps, settings)
-            batch = batch_of(step, len(names), settings["batch_size"], seed)
+            batch = batch_indices(step, len(names), settings["batch_size"], seed)
             batch = batch[accelerator.process_index :: accelerator.num_processes]
             loss = loss_of(learner.prepared, batch, stream(seed, step, accelerator.process_index))
             learner.losses.append(loss.item())
             if not math.isfinite(learner.losses[-1]):
                 images = ", ".join(names[index] for index in batch)
                 raise TrainingError(
-                    f"{what}: the loss is {learner.losses[-1]} at step {step}, of the images {images}. "
-                    f"{learner.left()}. Look at these images, or lower the learning rate: "
+                    f"{what}: the loss is {learner.losses[-1]} at step {step}, for the images {images}. "
+                    f"{learner.checkpoint_text()}. Check these images, or lower the learning rate. Write "
                     f"`{section}: {{learning_rate: {rate / 3:.2g}}}`"
                 )
-            last = learner.is_to_stop() and step < steps
+            last = learner.must_stop() and step < steps
             learner.learn(loss, step, rate)
             if step % settings["evaluate_every"] == 0 or step == steps:
                 learner.validate(score_of, step, rate)
@@ -100,23 +108,23 @@ def train(
 
 @contextlib.contextmanager
 def memory_explained(what: str, section: str, batch_size: int) -> Iterator[None]:
-    """Raise TrainingError where torch runs out of memory: it names the batch size to try."""
+    """Turn an out-of-memory error of torch into a TrainingError that names a batch size to try."""
     try:
         yield
     except Exception as error:
         if not ran_out_of_memory(error):
             raise
-        advice = "Take a smaller `image_size`, or a larger `pool`"
+        advice = "Use a smaller `image_size`, or a larger `pool`"
         if batch_size > 1:
             advice = f"Write, for example: `{section}: {{batch_size: {batch_size // 2}}}`"
         raise TrainingError(
-            f"{what}: memory ran out with batches of {batch_size}. "
+            f"{what}: out of memory with batches of {batch_size}. "
             f"The checkpoint of the last validation, if there was one, is kept. {advice}"
         ) from error
 
 
 class _Learner:
-    """A network that learns, and all that a checkpoint holds of it."""
+    """A network in training, with the state that a checkpoint stores."""
 
     def __init__(
         self, model: nn.Module, settings: Mapping[str, Any], accelerator: Accelerator, checkpoint: Checkpoint, what: str
@@ -131,7 +139,7 @@ class _Learner:
         self.best: dict[str, Tensor] = {}
 
     def resume(self) -> None:
-        """Take up the state of the checkpoint, if there is one of this training, and get ready to learn."""
+        """Restore the state from the checkpoint, if this training has one, and prepare to train."""
         state = self.checkpoint.load()
         if state:
             self.step, self.rows, self.best = state["step"], state["rows"], state["best"]
@@ -139,14 +147,14 @@ class _Learner:
             self.model.load_state_dict(state["model"])
             self.kept.load_state_dict(state["kept"])
             self.optimizer.load_state_dict(state["optimizer"])
-            log.info("%s: goes on from step %d (%s)", self.what, self.step, self.checkpoint.path)
+            log.info("%s: resumes from step %d (%s)", self.what, self.step, self.checkpoint.path)
         self.prepared, self.prepared_optimizer = self.accelerator.prepare(self.model, self.optimizer)
         if state and self.accelerator.scaler:
             self.accelerator.scaler.load_state_dict(state["scaler"])
         self.prepared.train()
 
     def learn(self, loss: Tensor, step: int, rate: float) -> None:
-        """One step down the gradient."""
+        """Take one gradient step."""
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.prepared_optimizer.zero_grad(set_to_none=True)
@@ -157,7 +165,7 @@ class _Learner:
             self.average.update(self.model, step)
 
     def validate(self, score_of: Score, step: int, rate: float) -> None:
-        """Score the network that is kept (the first process does, and tells the others), and write a checkpoint."""
+        """Score the kept network (in the first process, which sends the others the scores); write a checkpoint."""
         scores: list[dict[str, float]] = [{}]
         if self.accelerator.is_main_process:
             self.kept.eval()
@@ -174,8 +182,8 @@ class _Learner:
             self.best = {name: value.detach().clone() for name, value in self.kept.state_dict().items()}
         self.save(step)
 
-    def is_to_stop(self) -> bool:
-        """Whether SIGTERM came, to any of the processes: all have to leave at the same step."""
+    def must_stop(self) -> bool:
+        """True if any of the processes got SIGTERM: all have to stop at the same step."""
         if self.accelerator.num_processes == 1:
             return is_interrupted()
         if is_interrupted():
@@ -183,11 +191,11 @@ class _Learner:
         return bool(self.accelerator.check_trigger())
 
     def stop(self, step: int) -> None:
-        """Write a checkpoint, unless this step has one, and raise Interrupted."""
+        """Write a checkpoint unless this step has one, then raise Interrupted."""
         if self.step < step:
             self.save(step)
         self.accelerator.wait_for_everyone()
-        raise Interrupted(f"SIGTERM. {self.left()}")
+        raise Interrupted(f"SIGTERM. {self.checkpoint_text()}")
 
     def save(self, step: int) -> None:
         """Write the checkpoint of a step."""
@@ -206,7 +214,7 @@ class _Learner:
             self.checkpoint.save(state)
 
     def best_row(self) -> dict[str, float]:
-        """The validation with the highest score (the figure after the training loss); the first of equals."""
+        """Return the validation with the highest score (the column after the training loss); the first in a tie."""
 
         def score(row: dict[str, float]) -> float:
             figure = list(row.values())[3]
@@ -215,22 +223,22 @@ class _Learner:
         return max(self.rows, key=score)
 
     def patience_is_over(self) -> bool:
-        """Whether `patience` validations have passed without a better one."""
+        """True if there have been `patience` validations since the best one."""
         if not self.settings["patience"] or not self.rows:
             return False
         since = sum(row["step"] > self.best_row()["step"] for row in self.rows)
         if since >= self.settings["patience"]:
-            log.info("%s: stops, no better validation since step %d", self.what, self.best_row()["step"])
+            log.info("%s: stops early, the best validation was at step %d", self.what, self.best_row()["step"])
         return since >= int(self.settings["patience"])
 
-    def left(self) -> str:
-        """Where the last good state is, in words."""
+    def checkpoint_text(self) -> str:
+        """Describe the checkpoint that is kept, as text for messages."""
         if not self.step:
             return "There was no validation yet, so there is no checkpoint"
         return f"The checkpoint of step {self.step} is kept in {self.checkpoint.path}"
 
     def finish(self, folder: Path) -> None:
-        """Write history and last weights; put the best ones into the model."""
+        """Write history.csv and the last weights, then load the best weights into the model."""
         if self.accelerator.is_main_process:
             with atomic_file(folder / "history.csv") as path, path.open("w", newline="") as file:
                 writer = csv.DictWriter(file, self.rows[0].keys(), lineterminator="\n")

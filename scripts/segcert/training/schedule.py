@@ -1,6 +1,6 @@
-"""Which images a step sees and what is random in it: functions of seed and step alone, so that a step can be redone.
+"""The schedule of a training: batches, random numbers, optimiser and learning rate of each step.
 
-The optimiser and the learning rate of each step.
+Batches and random numbers depend on seed and step alone, so any step can be repeated.
 """
 
 import math
@@ -14,8 +14,8 @@ from torch import Tensor, nn
 ORDER, DRAWS = 0, 1
 
 
-def batch_of(step: int, count: int, batch_size: int, seed: int) -> Tensor:
-    """Indices below `count` of the batch of a step (1, 2, ...): shuffled passes over all images, joined end to end."""
+def batch_indices(step: int, count: int, batch_size: int, seed: int) -> Tensor:
+    """Return the indices (below `count`) in the batch of a step (1, 2, ...), from consecutive shuffled epochs."""
     start = (step - 1) * batch_size
     first, last = start // count, (start + batch_size - 1) // count
     shuffled = [torch.randperm(count, generator=_generator(seed, ORDER, number)) for number in range(first, last + 1)]
@@ -24,7 +24,7 @@ def batch_of(step: int, count: int, batch_size: int, seed: int) -> Tensor:
 
 
 def steps_of(settings: Mapping[str, Any], count: int) -> int:
-    """Optimiser steps: `steps`, or as many as `epochs` passes over `count` images take."""
+    """Return the number of optimiser steps: `steps`, or the steps in `epochs` epochs of `count` images."""
     if settings["epochs"] is None:
         steps: int = settings["steps"]
         return steps
@@ -33,7 +33,7 @@ def steps_of(settings: Mapping[str, Any], count: int) -> int:
 
 
 def stream(seed: int, step: int, rank: int) -> torch.Generator:
-    """The generator of all that is random in a step on one process; torch's global one (dropout) is seeded alike."""
+    """Return the generator of a step on one process, and seed torch's global generator (used by dropout) likewise."""
     generator = _generator(seed, DRAWS, step, rank)
     torch.manual_seed(generator.initial_seed())
     return generator
@@ -47,7 +47,7 @@ def _generator(*key: int) -> torch.Generator:
 
 
 def build_optimizer(model: nn.Module, settings: Mapping[str, Any]) -> torch.optim.Optimizer:
-    """The optimiser that the settings name: adamw, adam or sgd."""
+    """Build the optimiser named in the settings: adamw, adam or sgd."""
     rate, decay = settings["learning_rate"], settings["weight_decay"]
     if settings["optimizer"] == "sgd":
         return torch.optim.SGD(model.parameters(), rate, momentum=0.9, nesterov=True, weight_decay=decay)
@@ -56,7 +56,7 @@ def build_optimizer(model: nn.Module, settings: Mapping[str, Any]) -> torch.opti
 
 
 def learning_rate(step: int, steps: int, settings: Mapping[str, Any]) -> float:
-    """The learning rate of a step (1, 2, ...): a linear warm-up, then constant or a half cosine towards 0."""
+    """Return the learning rate of a step (1, 2, ...): linear warm-up, then constant or a half cosine towards 0."""
     peak: float = settings["learning_rate"]
     warm_up: int = max(1, round(settings["warm_up"] * steps))
     if step <= warm_up:

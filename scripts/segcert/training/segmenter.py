@@ -1,4 +1,4 @@
-"""Train a segmenter: Dice and cross-entropy, on clean images, with Gaussian noise, or behind the denoiser."""
+"""Train a segmenter with Dice and cross-entropy: on clean images, noisy images, or the output of a denoiser."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -44,31 +44,50 @@ def train_segmenter(
     checkpoint: str | Path,
     code: str = "",
 ) -> None:
-    """Train on the split `train` of a prepared data set; keep the weights with the best Dice on `val`.
+    """Train on the split `train` of a prepared data set; keep the weights with the best Dice on the split `val`.
 
-    In the regime `noise` each training image gets Gaussian noise of a level drawn uniformly from [0, sigma_max]; in the
-    regime `denoised` the segmenter goes on from the one in the folder `start` and sees what the model in the folder
-    `denoiser` makes of images noisy at one of `sigmas`. Validation images are treated alike (fixed noise). With `pool`
-    the network learns on images averaged over pool x pool pixels, where noise of the level sigma is noise of the level
-    sigma / pool.
+    Writes model.safetensors, last.safetensors, config.json and history.csv to `folder`.
 
-    `architecture` and `arguments` as in segcert.networks.registry; `target_code` is the digest of the code of an
-    architecture of one's own: it is a part of config.json, and so of what names votes. `settings` are the keys of the
-    section `segmenter` of the configuration. `checkpoint` is the file from which a killed training goes on, `code` the
-    digest of the code that trains. Writes model.safetensors, last.safetensors, config.json and history.csv to `folder`.
+    Parameters
+    ----------
+    architecture, arguments
+        As in segcert.networks.registry.build_segmenter.
+    target_code
+        Digest of the code of a user-supplied architecture. It is part of config.json and so of the identity of votes.
+    regime
+        "clean"; "noise": each training image gets Gaussian noise of a level drawn uniformly from [0, sigma_max]; or
+        "denoised": the segmenter `start` is fine-tuned on images that had noise at one of `sigmas` and were denoised by
+        `denoiser`. Validation images are treated in the same way, with fixed noise.
+    settings
+        The keys of the section `segmenter` of the configuration.
+    start, denoiser
+        Model folders, for "denoised".
+    pool
+        The network learns on images averaged over pool x pool pixels, where the noise level sigma becomes sigma / pool.
+    checkpoint
+        The file from which an interrupted training resumes.
+    code
+        Digest of the training code.
 
-    Raises ModelError for a network that cannot be built or that is no segmenter of the data, TrainingError as
-    segcert.training.loop.train.
+    Raises
+    ------
+    ModelError
+        For a network that cannot be built or does not fit the data.
+    TrainingError
+        As segcert.training.loop.train.
     """
     dataset = PreparedDataset(Path(index))
-    dataset.check()
-    classes = dataset.about["classes"]
-    images, masks = _tensors(dataset, "train", pool)
-    val_images, val_masks = _tensors(dataset, "val", pool)
+    classes, side = dataset.about["classes"], dataset.about["image_size"] // pool
     accelerator = accelerator_on(device, settings["precision"])
+
+    # The network comes first: a mistyped target or argument is named before thousands of images are read.
     torch.manual_seed(seed)
     model = load_segmenter(start)[0] if start else build_segmenter(architecture, dict(arguments)).eval()
-    check_output(model, f"architecture {architecture!r} with {dict(arguments)}", images.shape[1:], classes)
+    shape = (dataset.about["channels"], side, side)
+    check_output(model, f"architecture {architecture!r} with {dict(arguments)}", shape, classes)
+    dataset.check()
+    images, masks = _tensors(dataset, "train", pool)
+    val_images, val_masks = _tensors(dataset, "val", pool)
     layout = memory_layout(architecture, accelerator.device)
     model = model.to(accelerator.device, memory_format=layout)  # type: ignore[call-overload]
     if regime == "denoised":
@@ -81,7 +100,7 @@ def train_segmenter(
     def loss_of(model: nn.Module, batch: Tensor, generator: torch.Generator) -> Tensor:
         x, y = augment(images[batch], masks[batch], settings["augmentation"], generator)
         logits = model(corrupt(x, generator).to(accelerator.device, memory_format=layout))
-        one_hot = (y[:, None] == class_ids).to(logits)  # of ids, cross-entropy is not deterministic on CUDA
+        one_hot = (y[:, None] == class_ids).to(logits)  # cross-entropy of class ids is not deterministic on CUDA
         loss: Tensor = criterion(logits, one_hot)
         return loss
 
@@ -96,14 +115,19 @@ def train_segmenter(
         return {"val_dice": mean_dice(labels, val_masks, len(classes))}
 
     networks = [path for each in (start, denoiser) if each for path in sorted(Path(each).rglob("*.safetensors"))]
-    decides: dict[str, Any] = {
-        "architecture": architecture,
-        "arguments": arguments,
-        "regime": regime,
-        "settings": settings,
-    }
-    decides |= {"sigmas": sigmas, "denoising_steps": denoising_steps, "pool": pool, "seed": seed}
-    saved = Checkpoint.of(checkpoint, [index, *networks], **decides, code=[code, target_code])
+    saved = Checkpoint.of(
+        checkpoint,
+        [index, *networks],
+        architecture=architecture,
+        arguments=arguments,
+        regime=regime,
+        settings=settings,
+        sigmas=sigmas,
+        denoising_steps=denoising_steps,
+        pool=pool,
+        seed=seed,
+        code=[code, target_code],
+    )
     train(
         model,
         loss_of,
@@ -136,17 +160,17 @@ def train_segmenter(
 
 
 def memory_layout(architecture: str, device: torch.device) -> torch.memory_format:
-    """channels_last, the faster layout, but for networks of others on a CPU.
+    """Return channels_last, the faster layout, except for user-supplied networks on a CPU.
 
-    There the backward pass of strided 1x1 convolutions of few channels is wrong or crashes (uxlfoundation/oneDNN, issue
-    6035); segcert's own networks avoid it.
+    There, the backward pass of strided 1x1 convolutions with few channels is wrong or crashes (uxlfoundation/oneDNN,
+    issue 6035). The built-in networks avoid such convolutions.
     """
     trusted = device.type != "cpu" or architecture in ARCHITECTURES
     return torch.channels_last if trusted else torch.contiguous_format
 
 
 def noisy_up_to(sigma_max: float) -> Corrupt:
-    """Gaussian noise, each image's level drawn uniformly from [0, sigma_max]."""
+    """Return a function that adds Gaussian noise, with the level of each image drawn uniformly from [0, sigma_max]."""
 
     def corrupt(images: Tensor, generator: torch.Generator) -> Tensor:
         if sigma_max == 0:
@@ -160,11 +184,14 @@ def noisy_up_to(sigma_max: float) -> Corrupt:
 def denoised_at(
     sigmas: Sequence[float], denoiser: str | Path | None, steps: int, pool: int, device: torch.device
 ) -> Corrupt:
-    """What a denoiser makes of images noisy at one of `sigmas` (of full resolution; it sees sigma / pool), in turn."""
+    """Return a function that adds noise at one of `sigmas`, drawn for each image, and denoises the result.
+
+    `sigmas` are noise levels at full resolution; the denoiser sees sigma / pool.
+    """
     from segcert.networks.denoiser import DiffusionDenoiser
 
     if denoiser is None or not sigmas:
-        raise ValueError("the regime `denoised` needs a denoiser and the sigmas to be certified")
+        raise ValueError("the regime `denoised` needs a denoiser and the sigmas to certify")
     denoise = DiffusionDenoiser.load(denoiser, steps).to(device)
 
     @torch.no_grad()
@@ -183,7 +210,7 @@ def denoised_at(
 
 
 def mean_dice(labels: Tensor, masks: Tensor, num_classes: int) -> float:
-    """Dice of each foreground class over all pixels of the set, averaged over classes. labels, masks: (N, H, W)."""
+    """Dice of each foreground class over the pixels of all images, averaged over classes. labels, masks: (N, H, W)."""
     scores = []
     for class_id in range(1, num_classes):
         predicted, true = labels == class_id, masks == class_id

@@ -1,7 +1,4 @@
-"""The exponential moving average of the weights.
-
-What an interrupted training goes on from.
-"""
+"""State of a training: the moving average of the weights, and the checkpoint from which a training resumes."""
 
 import copy
 import dataclasses
@@ -21,9 +18,10 @@ WARM_UP = 10
 
 
 class Average:
-    """A copy of a network, its weights averaged over the steps, its buffers (batch statistics) those of the last one.
+    """A copy of a network whose weights are an exponential moving average over the steps.
 
-    Early on the decay is (1 + step) / (10 + step), so that short trainings are not averaged with their start.
+    Its buffers (batch statistics) are those of the last step. In early steps the decay is (1 + step) / (10 + step), so
+    that the initial weights do not dominate the average of a short training.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
@@ -32,7 +30,7 @@ class Average:
 
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
-        """Take in the weights after a step (1, 2, ...)."""
+        """Add the weights after a step (1, 2, ...) to the average."""
         decay = min(self.decay, (1 + step) / (WARM_UP + step))
         torch._foreach_lerp_(list(self.module.parameters()), list(model.parameters()), 1 - decay)
         for mean, latest in zip(self.module.buffers(), model.buffers(), strict=True):
@@ -41,10 +39,10 @@ class Average:
 
 @dataclasses.dataclass(frozen=True)
 class Checkpoint:
-    """A file that holds the state of a training, for one that has the same key.
+    """A file with the state of a training, from which a training with the same key resumes.
 
-    key: a digest of all that decides what is trained; a checkpoint of another one is not gone on from. The file is
-    written whole or not at all, outside of what Snakemake knows, so a failed or killed job leaves it.
+    The key is a digest of everything that determines the training. The file is written atomically. It is not an output
+    of Snakemake's, so it survives a failed or killed job.
     """
 
     path: Path
@@ -52,34 +50,34 @@ class Checkpoint:
 
     @classmethod
     def of(cls, path: str | Path, files: Iterable[str | Path], **decides: Any) -> "Checkpoint":
-        """The checkpoint of a training that is decided by the contents of some files and by JSON values."""
+        """Return the checkpoint of a training that is determined by the contents of files and by JSON values."""
         return cls(Path(path), value_digest([[file_digest(each) for each in files], decides]))
 
     def load(self) -> dict[str, Any] | None:
-        """The state, its tensors on the CPU, or None if there is none of this key. A damaged file counts as none.
+        """Read the state, with tensors on the CPU. Return None if there is none with this key, or the file is damaged.
 
-        From there networks and optimisers copy what belongs on a GPU to it. Of an optimiser that is not the number of
-        steps of each weight: on a GPU every step would wait for every one of them.
+        Networks and optimisers copy tensors to the GPU themselves. An optimiser keeps its step counts on the CPU:
+        on a GPU, every step would wait for each of them.
         """
         if not self.path.exists():
             return None
         with self.path.open("rb") as file:
             try:
-                with zipfile.ZipFile(file) as parts:  # torch writes the checksum of each part, and does not look at it
+                with zipfile.ZipFile(file) as parts:  # torch writes checksums, but does not verify them
                     if wrong := parts.testzip():
-                        raise zipfile.BadZipFile(f"{wrong} differs from its checksum")
+                        raise zipfile.BadZipFile(f"{wrong} does not match its checksum")
                 file.seek(0)
                 saved = torch.load(file, map_location="cpu", weights_only=True)
                 return saved["state"] if saved["key"] == self.key else None
-            except Exception as error:  # a damaged file can make torch raise anything
+            except Exception as error:  # torch can raise anything for a damaged file
                 log.warning("%s: damaged (%s); training starts again", self.path, str(error).partition("\n")[0])
                 return None
 
     def save(self, state: dict[str, Any]) -> None:
-        """Write the state in the place of the one before."""
-        with atomic_file(self.path) as path, path.open("wb") as file:  # to a path, torch does not say why it failed
+        """Write the state and replace the previous one."""
+        with atomic_file(self.path) as path, path.open("wb") as file:  # given a path, torch does not say why it failed
             torch.save({"key": self.key, "state": state}, file)
 
     def discard(self) -> None:
-        """Remove it: what was trained is written."""
+        """Delete the checkpoint of a finished training."""
         self.path.unlink(missing_ok=True)

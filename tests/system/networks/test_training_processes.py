@@ -55,7 +55,7 @@ def test_a_training_of_two_processes_leaves_at_one_step(index, tmp_path, monkeyp
     assert "interrupted by SIGTERM. The checkpoint of step" in log.read_text()
     for name in ("again", "whole"):
         launch(train_denoiser, arguments(name), device="cpu", threads=1, processes=2, log=str(log))
-    assert "goes on from step" in log.read_text()
+    assert "resumes from step" in log.read_text()
     for name in ("unet/diffusion_pytorch_model.safetensors", "last.safetensors", "history.csv"):
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
 

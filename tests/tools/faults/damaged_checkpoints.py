@@ -38,7 +38,7 @@ def damaged_checkpoints(_base, plain, work, random, _count, say):
         for stage, damage, fault in of_this_round:
             said = (run.path / LOGS[stage]).read_text()
             fault.wrong = list(wrong)
-            if (": damaged (" if damage else ": goes on from step") not in said:
+            if (": damaged (" if damage else ": resumes from step") not in said:
                 fault.wrong.append(f"not found: {said}")
             how = "found, named in the log, training started again" if damage else "training went on from it"
             fault.outcome = f"{how}; digests equal" if not fault.wrong else "wrong"

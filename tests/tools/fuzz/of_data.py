@@ -119,11 +119,11 @@ def prepared():
 
 def split_files():
     def read(path):
-        from segcert.data.catalogue import Named
+        from segcert.data.catalogue import ImageKey
         from segcert.data.splits import read_split_file
 
         rule = read_split_file(path)
-        rule.split_of(Named("own", "one", "one"))
+        rule.split_of(ImageKey("own", "one", "one"))
 
     seeds = [b'{"train": ["one"], "val": ["two"], "test": [3], "leaks": false}']
     return Target(read, lambda: seeds, _errors(), "splits.json")

@@ -8,15 +8,15 @@ import numpy as np
 from scipy import ndimage
 
 from segcert.data.catalogue import Dataset
-from segcert.data.pairs import Found, Pair
+from segcert.data.pairs import Pair, SearchResult
 from segcert.data.phantom import LUNGS, draw_phantom
 from segcert.data.raster import Raster
 
 
-def find_images(about: Dataset, counts: Mapping[str, int], size: int) -> Found:
+def find_images(about: Dataset, counts: Mapping[str, int], size: int) -> SearchResult:
     """`counts[split]` images of (size, size) pixels for each split, two to a group, with all its classes."""
     names = [(split, k) for split, count in counts.items() for k in range(count)]
-    return Found(
+    return SearchResult(
         [
             Pair(
                 f"{about.name}_{split}_{k:04d}",

@@ -17,7 +17,7 @@ PROBLEMS = 5000
 
 
 def oracle(selection, estimation, tau, alpha):
-    """Pixel by pixel: scipy's binomtest, then statsmodels' Holm."""
+    """Decide pixel by pixel: scipy's binomtest, then Holm of statsmodels."""
     num_classes = len(selection)
     n = int(estimation[:, 0, 0].sum())
     votes = list(zip(selection.reshape(num_classes, -1).T, estimation.reshape(num_classes, -1).T, strict=True))
@@ -30,7 +30,7 @@ def oracle(selection, estimation, tau, alpha):
 
 
 def random_problem(rng):
-    """Votes with ties, unanimous pixels and hopeless ones; tau and alpha of every size."""
+    """Draw votes with ties, unanimous pixels and hopeless pixels, and any tau and alpha."""
     n, n0 = int(rng.integers(1, 1001)), int(rng.integers(1, 12))
     tau, alpha = rng.uniform(0.5001, 0.99), 10 ** rng.uniform(-4, -0.31)
     shape, num_classes = tuple(rng.integers(1, 9, 2)), int(rng.integers(2, 5))
@@ -61,7 +61,7 @@ def test_decisions_equal_those_of_scipy_and_statsmodels():
 
 
 @pytest.mark.parametrize(("n", "tau"), [(1, 0.6), (100, 0.75), (1000, 0.99)])
-def test_p_values_are_binomtest_s(n, tau):
+def test_p_values_equal_those_of_binomtest(n, tau):
     table = p_value_table(n, tau)
     assert len(table) == n + 1
     for k in {0, 1, n // 2, n - 1, n}:
@@ -72,7 +72,7 @@ def test_p_values_are_binomtest_s(n, tau):
 @pytest.mark.usefixtures("no_collection")
 @examples(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
-def test_holm_by_histogram_is_statsmodels_holm(data):
+def test_holm_by_histogram_equals_holm_of_statsmodels(data):
     counts = np.array(data.draw(st.lists(st.integers(0, 60), min_size=1, max_size=40)))
     tau = data.draw(st.floats(0.5, 0.95))
     alpha = data.draw(st.floats(1e-6, 0.3))
@@ -82,7 +82,7 @@ def test_holm_by_histogram_is_statsmodels_holm(data):
     assert np.array_equal(counts >= threshold, expected)
 
 
-def test_unanimous_votes_certify_everything_and_split_votes_nothing():
+def test_unanimous_votes_are_certified_and_split_votes_are_not():
     unanimous = np.zeros((2, 4, 4), np.uint16)
     unanimous[1] = 100
     assert (certify(Votes.from_counts(unanimous, unanimous, sigma=0.5)).labels == 1).all()
@@ -111,7 +111,7 @@ def test_radius():
         ({"tau": math.nan}, "tau: found nan"),
         ({"alpha": 0.0}, "alpha: found 0.0"),
         ({"method": "guess"}, "method: found 'guess'; expected one of segcertify"),
-        ({"tau": 0.99}, "no pixel could ever be certified.*Write `n: "),
+        ({"tau": 0.99}, "no pixel can be certified.*Write `n: "),
     ],
 )
 def test_bad_settings_are_refused(settings, message):

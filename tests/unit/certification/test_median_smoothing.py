@@ -17,7 +17,7 @@ from segcert.votes import Votes
 
 @pytest.mark.parametrize(("n", "tau", "alpha"), [(50, 0.75, 0.001), (110, 0.6, 0.05), (1000, 0.9, 0.01)])
 def test_interval_ends_are_the_tightest_order_statistics(n, tau, alpha):
-    """Of the values 1..n: the ends pass the exact test at alpha / 2, the next order statistics inwards do not."""
+    """For the values 1..n, the ends pass the exact test at alpha / 2, and the next order statistics inwards do not."""
     interval = median_interval(np.random.default_rng(0).permutation(n) + 1.0, 0.5, tau, alpha)
     low, high = int(interval.low), int(interval.high)
     assert binom.sf(high - 1, n, tau) <= alpha / 2 < binom.sf(high - 2, n, tau)
@@ -35,10 +35,10 @@ def test_undefined_draws_open_the_interval():
     assert interval.decide(1.0) is None
 
 
-def test_too_few_draws_are_refused_with_the_number_that_would_do():
+def test_too_few_draws_are_refused_and_the_least_number_is_named():
     least = smallest_draws(0.75, 0.001)
     assert median_interval(np.arange(float(least)), 0.5).low == 0.0
-    with pytest.raises(CertificationError, match=f"draw {least} or more"):
+    with pytest.raises(CertificationError, match=f"expected {least} or more"):
         median_interval(np.arange(least - 1.0), 0.5)
     with pytest.raises(CertificationError, match="one value per draw"):
         median_interval(np.zeros((3, 2)), 0.5)
@@ -71,7 +71,7 @@ def test_a_radius_map_contains_the_certificate_of_its_largest_tau(method):
     largest = certify(votes, 0.9, 0.01, method).labels != ABSTAIN
     at_largest = np.isclose(found.radius, 0.5 * norm.ppf(0.9))
     assert (at_largest <= largest).all()
-    assert largest.sum() - at_largest.sum() <= 10, "the hundredth of alpha set aside costs next to nothing"
+    assert largest.sum() - at_largest.sum() <= 10, "reserving a hundredth of alpha costs next to nothing"
     if method == "segcertify":
         assert np.array_equal(at_largest, largest)
         shared = [certify(votes, tau, 0.01 / 3).labels != ABSTAIN for tau in taus]
@@ -89,16 +89,21 @@ def test_a_radius_map_of_one_tau_is_the_certificate():
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"method": "by"}, "needs segcertify or holm"), ({"taus": []}, "increasing"), ({"taus": [0.8, 0.7]}, "increasing"),
-     ({"taus": [0.4, 0.7]}, "tau: found 0.4"), ({"taus": [0.999]}, "Write `n: ")],
-)  # fmt: skip
+    [
+        ({"method": "by"}, "expected segcertify or holm"),
+        ({"taus": []}, "increasing"),
+        ({"taus": [0.8, 0.7]}, "increasing"),
+        ({"taus": [0.4, 0.7]}, "tau: found 0.4"),
+        ({"taus": [0.999]}, "Write `n: "),
+    ],
+)
 def test_bad_radius_maps_are_refused(options, message):
     counts = np.full((1, 2, 2), 100)
     with pytest.raises(CertificationError, match=message):
         radius_map(Votes.from_counts(counts, counts, sigma=0.5), **options)
 
 
-def test_a_plan_keeps_its_word():
+def test_the_planned_n_gives_the_planned_power():
     """A pixel with the planned share is certified with probability 0.95 by the planned n, not by n - 1."""
     planned = plan((1, 64, 64), 0.25, 0.75, 0.001)
     assert planned.radius == pytest.approx(0.25 * norm.ppf(0.75))
@@ -114,7 +119,7 @@ def test_a_plan_keeps_its_word():
 
 
 @pytest.mark.parametrize("method", ["segcertify", "holm", "kfwer", "by"])
-def test_plans_speak_of_the_method_s_own_level(method):
+def test_plans_use_the_level_of_the_method(method):
     planned = plan((64, 64), 0.25, 0.75, 0.001, method, n0=10, k=10)
     counts = np.zeros((2, 64, 64), int)
     counts[1] = 1
@@ -131,7 +136,7 @@ def test_plans_speak_of_the_method_s_own_level(method):
         plan((64, 64), -1)
 
 
-def test_forecasts_keep_what_is_known():
+def test_forecasts_keep_known_counts():
     rng = np.random.default_rng(5)
     wins = rng.binomial(100, rng.uniform(0.5, 1, (50, 50)))
     votes = Votes.from_counts(np.stack([0 * wins, 0 * wins + 10]), np.stack([100 - wins, wins]), sigma=0.5)

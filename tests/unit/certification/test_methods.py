@@ -1,4 +1,4 @@
-"""Corrections other than Holm's, against independent ones: statsmodels, and the definitions, pixel by pixel."""
+"""Corrections other than Holm's, compared with statsmodels, and with their definitions pixel by pixel."""
 
 import math
 
@@ -29,7 +29,7 @@ def problems(count, seed=0):
 
 
 @pytest.mark.usefixtures("no_collection")
-def test_by_is_statsmodels_benjamini_yekutieli():
+def test_by_equals_benjamini_yekutieli_of_statsmodels():
     rejections = 0
     for _, counts, n, tau, alpha in problems(600):
         p_values = p_value_table(n, tau)
@@ -77,7 +77,7 @@ def test_selection_free_holm_pixel_by_pixel():
 @pytest.mark.parametrize("tau", [0.55, 0.75, 0.9])
 @pytest.mark.parametrize("n", [7, 30])
 def test_a_single_pixel_is_wrong_with_the_bounded_probability(n, tau):
-    """All outcomes of three classes, enumerated: P(some class with p <= tau reaches c) <= P(c; tau) + P(c; 1 - tau)."""
+    """Enumerate all outcomes of three classes: P(a class with p <= tau reaches c) <= P(c; tau) + P(c; 1 - tau)."""
     outcomes = [(a, b, n - a - b) for a in range(n + 1) for b in range(n + 1 - a)]
     bound = binom.sf(np.arange(-1, n), n, tau) + binom.sf(np.arange(-1, n), n, 1 - tau)
     grid = [(p, q, 1 - p - q) for p in np.linspace(0, 1, 21) for q in np.linspace(0, 1 - p, 11)]
@@ -108,8 +108,8 @@ def test_holm_uses_all_draws_and_needs_no_selection():
         if not (method == "kfwer" and problem[0] == 1)  # k must be below the number of pixels
     ],
 )
-def test_the_smallest_n_is_the_smallest(method, pixels, tau, alpha):
-    """With it unanimous votes are certified, with one draw less they are refused."""
+def test_the_smallest_n_cannot_be_reduced(method, pixels, tau, alpha):
+    """Unanimous votes are certified with the smallest n, and refused with one draw less."""
     least = smallest_n(pixels, tau, alpha, method, n0=10, k=10)
     for n, feasible in ((least, True), (least - 1, False)):
         if n < 1:
@@ -125,7 +125,7 @@ def test_the_smallest_n_is_the_smallest(method, pixels, tau, alpha):
                 certify(votes, tau, alpha, method, k=10)
 
 
-def test_weaker_guarantees_certify_more_and_say_so():
+def test_weaker_methods_certify_more_and_state_their_guarantee():
     rng = np.random.default_rng(0)
     wins = rng.binomial(100, rng.choice([0.8, 0.9, 0.99], (40, 40)))
     estimation = np.stack([100 - wins, wins])
@@ -138,7 +138,7 @@ def test_weaker_guarantees_certify_more_and_say_so():
         assert certificate.k == (7 if method == "kfwer" else 1)
     with pytest.raises(CertificationError, match="k: found 0"):
         certify(votes, method="kfwer", k=0)
-    with pytest.raises(CertificationError, match=r"k: found 1600; .* allows every one to be wrong"):
+    with pytest.raises(CertificationError, match=r"k: found 1600, which allows all 1600 pixels to be wrong"):
         certify(votes, method="kfwer", k=1600)
 
 

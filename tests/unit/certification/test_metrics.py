@@ -28,7 +28,7 @@ def test_metrics_by_hand():
 
 
 def test_worst_case_dice_is_the_least_over_all_fillings():
-    """Every way to fill the abstained pixels, by brute force, on random maps."""
+    """Try all labels of the abstained pixels by brute force, on random maps."""
     rng = np.random.default_rng(1)
     for _ in range(200):
         truth, certified = rng.integers(0, 2, 7), rng.integers(0, 2, 7)
@@ -53,7 +53,7 @@ def test_an_absent_structure_has_no_dice():
     assert math.isnan(metrics["worst_case_dice"])
 
 
-def test_interval_leaves_nan_out_and_has_none_for_one_value():
+def test_an_interval_ignores_nan_and_needs_two_values():
     assert mean_interval([0.5, np.nan], 200)[0] == 0.5
     assert np.isnan(mean_interval([0.5], 200)[1:]).all()
     assert np.isnan(mean_interval([np.nan], 200)).all()
@@ -61,8 +61,8 @@ def test_interval_leaves_nan_out_and_has_none_for_one_value():
 
 
 @pytest.mark.parametrize(("images", "resamples"), [(2, 100), (8, 2000), (60, 999), (3000, 400)])
-def test_intervals_are_those_of_scipy(images, resamples):
-    """To the last bit: also where what is drawn is kept from call to call, or drawn in several batches."""
+def test_intervals_equal_those_of_scipy(images, resamples):
+    """They are equal to the last bit, also if resamples are cached between calls or drawn in several batches."""
     for seed in range(3):
         sample = np.random.default_rng(images + seed).random(images)
         expected = bootstrap(

@@ -1,4 +1,4 @@
-"""Radius maps of a run and their table, against plain counting from the votes; forecasts by method."""
+"""Radius maps of a run and their table, compared with plain counts from the votes; forecasts by method."""
 
 import itertools
 import math
@@ -22,7 +22,7 @@ ABOUT = {"model": "unet", "regime": "clean", "denoiser": "none"}
 
 
 class Truth:
-    """Ground truth of made-up images, as a prepared data set hands it out."""
+    """Ground truth of synthetic images, with the interface of a prepared data set."""
 
     def __init__(self, masks, classes=("background", "lungs", "heart")):
         self.masks = masks
@@ -36,7 +36,7 @@ class Truth:
 
 
 def draw(seed, n0=10, n=100, classes=3):
-    """Votes of smooth confidence, and a ground truth that they mostly meet; the last class is in the truth of none."""
+    """Draw votes with smooth confidence, and a ground truth that they mostly match but that lacks the last class."""
     rng = np.random.default_rng(seed)
     truth = rng.integers(0, classes - 1, (SIDE, SIDE)).astype(np.uint8)
     share = rng.uniform(0.4, 1, (SIDE, SIDE))
@@ -56,7 +56,7 @@ def images():
 
 
 def plain_levels(votes, taus):
-    """Level of each pixel by the definition of the radius map, pixel by pixel with scipy's binomial tails."""
+    """Compute the level of each pixel from the definition of the radius map, with scipy's binomial tails."""
     chosen = votes.selection.argmax(axis=0)
     counts = np.take_along_axis(votes.estimation, chosen[None], axis=0)[0]
     p_values = {tau: binom.sf(counts.astype(int) - 1, votes.n, tau) for tau in taus}
@@ -72,7 +72,7 @@ def plain_levels(votes, taus):
 
 
 @pytest.mark.parametrize("tau", [0.75, 0.52, 0.97, 0.72])
-def test_the_table_is_what_counting_from_the_votes_gives(images, tau):
+def test_the_table_equals_counts_from_the_votes(images, tau):
     taus = tau_grid(tau)
     assert tau in taus
     assert set(TAUS) <= set(taus)
@@ -91,7 +91,7 @@ def test_the_table_is_what_counting_from_the_votes_gives(images, tau):
         for votes, truth in images.values():
             levels, chosen = plain_levels(votes, taus)
             sure = levels >= place
-            hits = (sure & (chosen == 1) & (truth == 1)).sum()  # heart is in the truth of no image
+            hits = (sure & (chosen == 1) & (truth == 1)).sum()  # the heart is in no ground truth
             certified = [(sure & (chosen == each)).sum() for each in (1, 2)]
             sizes = [(truth == each).sum() for each in (1, 2)]
             unsure = [(~sure & (truth != each)).sum() for each in (1, 2)]
@@ -103,10 +103,10 @@ def test_the_table_is_what_counting_from_the_votes_gives(images, tau):
         assert row["worst_case_dice"] == pytest.approx(np.mean(worst), abs=1e-12)
         assert row["abstain"] == pytest.approx(np.mean(abstain), abs=1e-12)
         assert row["certified_dice_low"] <= row["certified_dice"] <= row["certified_dice_high"]
-    assert 0 < table["abstain"].iloc[0] < 1, "a test of something"
+    assert 0 < table["abstain"].iloc[0] < 1, "some pixels abstain and some do not"
 
 
-def test_maps_are_read_back_as_radii_and_the_same_maps_are_the_same_bytes(images, tmp_path):
+def test_maps_can_be_read_back_and_the_same_maps_give_the_same_bytes(images, tmp_path):
     taus = tau_grid(0.75)
     maps = {image: radius_levels(votes, taus, ALPHA, "holm") for image, (votes, _) in images.items()}
     for name in ("a", "b"):
@@ -124,7 +124,7 @@ def test_maps_are_read_back_as_radii_and_the_same_maps_are_the_same_bytes(images
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_weaker_methods_have_the_map_of_segcertify(images, method):
+def test_weaker_methods_use_the_map_of_segcertify(images, method):
     votes, _ = images["i0"]
     found = radius_levels(votes, tau_grid(0.75), ALPHA, method)
     assert found.method == map_method(method) == ("holm" if method == "holm" else "segcertify")
@@ -149,7 +149,7 @@ def test_too_few_draws_for_the_least_tau_give_an_empty_map_and_no_error(method):
     assert (nothing.labels == ABSTAIN).all()
 
 
-def test_a_table_of_one_class_and_one_image_says_what_it_can():
+def test_a_table_of_one_class_and_one_image_is_complete():
     votes, truth = draw(5, classes=2)
     taus = tau_grid(0.75)
     found = radius_levels(votes, taus, ALPHA, "segcertify")
@@ -162,7 +162,7 @@ def test_a_table_of_one_class_and_one_image_says_what_it_can():
     assert len(radius_figure(table).axes) > 0
 
 
-def test_forecasts_of_every_method_stand_beside_the_run_s_own(images):
+def test_forecasts_of_every_method_are_compared_with_the_run(images):
     drawn = {image: votes for image, (votes, _) in images.items()}
     dataset = Truth({image: truth for image, (_, truth) in images.items()})
     settings = {"tau": 0.75, "alpha": ALPHA, "method": "holm", "k": 5}
@@ -184,12 +184,12 @@ def test_forecasts_of_every_method_stand_beside_the_run_s_own(images):
     assert areas["segcertify", 400] > areas["segcertify", 60] > 0
 
 
-def test_kfwer_is_left_out_where_it_would_allow_every_pixel_to_be_wrong():
+def test_kfwer_is_skipped_if_it_would_allow_every_pixel_to_be_wrong():
     assert compared_methods({"method": "by", "k": 4}, 4) == ["by", "segcertify", "holm"]
     assert compared_methods({"method": "kfwer", "k": 3}, 4) == ["kfwer", "segcertify", "holm", "by"]
 
 
-def test_a_structure_that_is_nowhere_has_no_forecast_of_its_dice():
+def test_an_absent_structure_has_no_forecast_of_its_dice():
     votes, truth = draw(1, classes=2)
     dataset = Truth({"a": np.zeros_like(truth)}, ("background", "lesion"))
     settings = {"tau": 0.75, "alpha": ALPHA, "method": "segcertify", "k": 5}

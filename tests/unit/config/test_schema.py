@@ -16,7 +16,7 @@ def test_schema_is_generated_from_the_model():
     assert (FOLDER / "schema.json").read_text() == schema_json(), "run `make config`"
 
 
-def test_default_yaml_holds_the_defaults():
+def test_default_yaml_has_the_defaults():
     assert Config.read(yaml.safe_load(default_yaml())) == Config()
 
 
@@ -35,7 +35,13 @@ def test_every_configuration_can_be_read(path):
         ({"sigmas": [-1]}, ["`sigmas.0`", "found -1", "greater than 0", "`sigmas: [0.25, 0.5, 1.0]`"]),
         ({"sigmas": [float("nan")]}, ["`sigmas.0`", "finite"]),
         ({"sigmas": []}, ["`sigmas`", "found []"]),
-        ({"sigmas": [0.5, 0.5]}, ["twice", "`sigmas: [0.5]`"]),
+        ({"sigmas": 0.5}, ["`sigmas`: found 0.5; expected a list. Write `sigmas: [0.5]`", "--config 'sigmas=[0.5]'"]),
+        ({"sigmas": "0.25,0.5"}, ["Write `sigmas: [0.25, 0.5]`"]),
+        ({"models": "unet, resunetpp"}, ["Write `models: [unet, resunetpp]`"]),
+        ({"denoiser": {"channels": 16}}, ["`denoiser.channels`: found 16", "Write `denoiser: {channels: [16]}`"]),
+        ({"sigmas": "{"}, ["found '{'; expected a list"]),
+        ({"sigmas": None}, ["`sigmas`: found None", "`sigmas: [0.25, 0.5, 1.0]`"]),
+        ({"sigmas": [0.5, 0.5]}, ["expected each entry once", "`sigmas: [0.5]`"]),
         ({"sigmas": [0.12345678]}, ["six digits", "`sigmas: [0.123457]`"]),
         ({"tau": 0.4}, ["`tau`", "found 0.4", "greater than 0.5", "`tau: 0.75`"]),
         ({"tau": 1}, ["less than 1"]),
@@ -58,7 +64,7 @@ def test_every_configuration_can_be_read(path):
         ({"gpus": 16}, ["`denoiser.batch_size`: found 4", "`gpus: 16`", "`denoiser: {batch_size: 16}`"]),
         (
             {"models": ["deeplabv3plus"], "segmenter": {"batch_size": 1}},
-            ["`segmenter.batch_size`: found 1", "no single image", "`segmenter: {batch_size: 2}`"],
+            ["`segmenter.batch_size`: found 1", "a single image", "`segmenter: {batch_size: 2}`"],
         ),
         ({"denoiser": {"augmentation": {"colour": 0.1}}}, ["`denoiser.augmentation.colour`", "no such key"]),
         ({"method": "guess"}, ["`method`", "found 'guess'", "'holm'"]),
@@ -84,29 +90,29 @@ def test_refusals_name_key_value_and_the_line_to_write(values, parts):
         (
             {"sigmas": [0.5, 2]},
             [
-                "found 2, at which the segmenter is not trained. Write `segmenter: {sigma_max: 2}`",
+                "found 2, for which the segmenter is not trained. Write `segmenter: {sigma_max: 2}`",
                 "denoiser: {sigma_max",
             ],
         ),
-        ({"sigmas": [0.1]}, ["found 0.1, at which the denoiser is not trained. Write `denoiser: {sigma_min: 0.1}`"]),
+        ({"sigmas": [0.1]}, ["found 0.1, for which the denoiser is not trained. Write `denoiser: {sigma_min: 0.1}`"]),
         ({"sigmas": [0.1, 2], "denoiser": {"levels": "all"}, "regimes": ["clean"]}, []),
         ({"sigmas": [0.1, 2], "denoisers": ["none"], "regimes": ["clean"]}, []),
         ({"denoising_steps": 3}, ["`denoising_steps`: found 3; .* Write `denoiser: {levels: all}`"]),
         ({"denoising_steps": 3, "denoiser": {"levels": "all"}}, []),
     ],
 )
-def test_noise_that_no_network_has_learned_is_warned_of(values, lines):
+def test_noise_outside_the_training_range_gives_a_warning(values, lines):
     warnings = Config.read(values).warnings()
     assert len(warnings) == len(lines)
     for warning, line in zip(warnings, lines, strict=True):
         assert re.search(line, warning)
 
 
-def test_draws_is_n_on_the_command_line():
+def test_draws_sets_n_on_the_command_line():
     assert Config.read({"n": 100, "draws": 300}).n == 300
 
 
-def test_an_infeasible_n_is_refused_with_the_least_that_works():
+def test_an_infeasible_n_is_refused_with_the_smallest_feasible_one():
     with pytest.raises(CertificationError, match=r"`n: 120` or more"):
         require_feasible(100, 512**2, 0.85, 0.001)
     require_feasible(120, 512**2, 0.85, 0.001)

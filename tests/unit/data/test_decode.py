@@ -1,4 +1,4 @@
-"""Image files of every kind into whole numbers."""
+"""Decoding image files of every kind into integers."""
 
 import io
 
@@ -37,20 +37,20 @@ def dicom_bytes(pixels, stored=12, interpretation="MONOCHROME2", spacing=(0.2, 0
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "GIF", "TIFF"])
-def test_gray_files_are_read_as_they_are(kind):
+def test_gray_files_are_read_unchanged(kind):
     image = decode(encoded(GRAY, kind))
     assert (image.bits, image.pixels.dtype, len(image.pixels)) == (8, np.uint16, 1)
     assert np.array_equal(image.pixels[0], GRAY)
 
 
-def test_colour_files_have_three_planes():
+def test_colour_files_have_three_channels():
     assert np.array_equal(decode(encoded(colour(GRAY))).pixels, colour(GRAY).transpose(2, 0, 1))
     assert np.array_equal(decode(encoded(colour(GRAY), "TIFF")).pixels, colour(GRAY).transpose(2, 0, 1))
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_orientation_is_applied(orientation):
-    """A picture that a camera stored turned comes out upright."""
+    """An image that a camera stored rotated is decoded upright."""
     upright = np.zeros((16, 32, 3), np.uint8)
     upright[:8, :8] = 255
     undo = {2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -81,7 +81,7 @@ def test_palettes_are_looked_up():
     assert np.array_equal(decode(buffer.getvalue()).pixels[0], np.array([0, 255, 0])[GRAY // 100])
 
 
-def test_transparency_is_laid_over_black():
+def test_transparent_pixels_are_blended_with_black():
     clear = np.dstack([colour(GRAY), np.full_like(GRAY, 255)])
     clear[:6, :, 3] = 0
     pixels = decode(encoded(clear)).pixels
@@ -123,18 +123,18 @@ def test_dicom_has_its_depth_polarity_and_pixel_size():
         (b"this is no image", "cannot be read as an image"),
         (encoded(NOISE)[:500], "cannot be read as an image"),
         (encoded(colour(NOISE), "JPEG")[:900], "cannot be read as an image"),
-        (encoded(GRAY.astype(np.float32), "TIFF"), "holds float32"),
+        (encoded(GRAY.astype(np.float32), "TIFF"), "has float32"),
         (dicom_bytes(GRAY)[:400], "cannot be read as an image"),
     ],
     ids=["empty", "text", "cut PNG", "cut JPEG", "float TIFF", "cut DICOM"],
 )
-def test_what_is_no_image_is_refused(data, message):
+def test_files_that_are_not_images_are_refused(data, message):
     with pytest.raises(DataError, match=message):
         decode(data)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "DICOM"])
-def test_a_picture_of_too_many_pixels_is_refused_before_it_is_unpacked(kind, monkeypatch):
+def test_an_image_of_too_many_pixels_is_refused_before_it_is_unpacked(kind, monkeypatch):
     monkeypatch.setattr(decoding, "MAX_PIXELS", 200)
     data = dicom_bytes(GRAY) if kind == "DICOM" else encoded(GRAY, kind)
     with pytest.raises(DataError, match="is 20x12; the limit is 200 pixels"):
@@ -142,7 +142,7 @@ def test_a_picture_of_too_many_pixels_is_refused_before_it_is_unpacked(kind, mon
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
-def test_masks_of_one_structure_are_cut_at_half(kind):
+def test_masks_of_one_structure_are_thresholded_at_half(kind):
     mask = np.kron(np.array([[0, 255], [255, 0]], np.uint8), np.ones((16, 16), np.uint8))
     assert np.array_equal(decode_binary(encoded(mask, kind)), mask == 255)
     assert np.array_equal(decode_binary(encoded(np.stack([mask] * 3, -1), kind)), mask == 255)
@@ -162,7 +162,7 @@ def test_values_of_a_mask_are_gray_levels_or_indices():
         decode_values(encoded(colour(GRAY)))
 
 
-def test_rescaling_windows_and_channels():
+def test_changes_of_depth_window_and_channels():
     image = Raster(np.array([[[0, 1000, 4095]]], np.uint16), 12, (0.1, 0.1))
     assert image.with_bits(8).pixels.tolist() == [[[0, 62, 255]]]
     assert image.with_bits(8).with_bits(12).pixels[0, 0, 2] == 4095
@@ -181,8 +181,8 @@ def test_padding_keeps_the_aspect_and_the_pixel_size():
 
 
 @pytest.mark.parametrize(("length", "size"), [(3, 2), (288, 128), (300, 256), (7, 16), (2048, 1000)])
-def test_resize_is_the_mean_of_what_a_pixel_covers_in_whole_or_in_part(length, size):
-    """Against an oracle: the picture enlarged until old and new pixels have common edges."""
+def test_resize_averages_the_covered_pixels_weighted_by_their_covered_part(length, size):
+    """Compare with an oracle: the image enlarged until old and new pixels have common edges."""
     rng = np.random.default_rng(0)
     line = rng.integers(0, 4096, length).astype(np.uint16)
     fine = np.repeat(line.astype(float), size).reshape(size, length).mean(axis=1)
@@ -195,7 +195,7 @@ def test_resize_is_the_mean_of_what_a_pixel_covers_in_whole_or_in_part(length, s
     assert np.array_equal(resize_mask(np.tile(classes, (length, 1)), size, 2)[0][clear], (share > 0.5)[clear])
 
 
-def test_white_is_zero_is_turned_round_at_the_depth_that_is_stated():
+def test_white_is_zero_is_inverted_at_the_stated_depth():
     buffer = io.BytesIO()
     deep = GRAY.astype(np.uint16) * 10
     tifffile.imwrite(buffer, deep, photometric="miniswhite")
@@ -203,7 +203,7 @@ def test_white_is_zero_is_turned_round_at_the_depth_that_is_stated():
     assert np.array_equal(decode(buffer.getvalue()).pixels[0], 4095 - deep)
 
 
-def test_a_window_speaks_of_stored_values():
+def test_a_window_applies_to_stored_values():
     stored = np.array([[100, 1550, 3000, 4000]], np.uint16)
     for interpretation, expected in (("MONOCHROME2", [0, 2048, 4095, 4095]), ("MONOCHROME1", [4095, 2047, 0, 0])):
         image = decode(dicom_bytes(stored, interpretation=interpretation), window=(100, 3000))
@@ -227,10 +227,10 @@ def test_odd_tiff_files_are_read():
     assert np.array_equal(decode(buffer.getvalue()).pixels[0], GRAY)
 
 
-def test_files_of_several_pictures_are_refused():
+def test_files_of_several_images_are_refused():
     buffer = io.BytesIO()
     tifffile.imwrite(buffer, np.stack([GRAY, GRAY]), photometric="minisblack")
-    with pytest.raises(DataError, match="has 2 pages; expected one picture"):
+    with pytest.raises(DataError, match="has 2 pages; expected one image"):
         decode(buffer.getvalue())
 
 

@@ -37,7 +37,7 @@ def target(tmp_path):
 
 @pytest.fixture
 def server():
-    """A server of CONTENT at PATH; a test turns its switches."""
+    """A server of CONTENT at PATH. Tests change its settings."""
     with FlakyServer(contents={PATH: [CONTENT]}) as server:
         yield server
 
@@ -47,7 +47,7 @@ def names(target):
 
 
 def leave_part(server, target, size):
-    """Break off a transfer after `size` bytes, for good."""
+    """Interrupt a transfer permanently after `size` bytes."""
     server.drop_after = size
     server.statuses[PATH] = [200, 404]
     with pytest.raises(DataError):
@@ -66,7 +66,7 @@ def sidecar_of(target):
 
 @pytest.mark.parametrize("framing", ["length", "chunked", "close"])
 @pytest.mark.parametrize("content", [CONTENT, b"x", b""])
-def test_a_whole_file_comes_at_one_request(server, target, framing, content):
+def test_a_whole_file_is_fetched_with_one_request(server, target, framing, content):
     server.framing, server.contents[PATH] = framing, [content]
     download(server.url + PATH, target, "a.zip")
     assert target.read_bytes() == content
@@ -77,7 +77,7 @@ def test_a_whole_file_comes_at_one_request(server, target, framing, content):
 
 @pytest.mark.parametrize("manner", ["close", "reset"])
 @pytest.mark.parametrize("framing", ["length", "chunked"])
-def test_a_server_that_always_drops_but_honours_ranges_is_served_to_the_end(server, target, framing, manner):
+def test_a_download_finishes_if_the_server_always_drops_but_supports_ranges(server, target, framing, manner):
     server.drop_after, server.framing, server.manner = 3000, framing, manner
     download(server.url + PATH, target, "a.zip")
     assert target.read_bytes() == CONTENT
@@ -91,7 +91,7 @@ def test_a_server_that_always_drops_but_honours_ranges_is_served_to_the_end(serv
 
 
 @pytest.mark.parametrize("validators", [("ETag",), ("Last-Modified",), ("W/ETag", "Last-Modified")])
-def test_only_the_rest_is_transferred_by_the_next_call(server, target, validators):
+def test_the_next_call_transfers_only_the_rest(server, target, validators):
     server.validators = validators
     leave_part(server, target, 20_000)
     assert part_of(target).read_bytes() == CONTENT[:20_000]
@@ -128,7 +128,7 @@ def test_a_file_that_changes_at_every_attempt_ends_as_one_release(server, target
     assert target.read_bytes() == releases[-1]
 
 
-def test_a_release_without_a_validator_is_not_taken_for_the_one_before(server, target):
+def test_a_release_without_a_validator_is_not_mistaken_for_the_previous_one(server, target):
     leave_part(server, target, 20_000)
     server.contents[PATH], server.validators = [OTHER], ()
     leave_part(server, target, 20_000)
@@ -145,7 +145,7 @@ def test_the_part_of_another_url_is_not_continued(server, target):
     assert target.read_bytes() == CONTENT
 
 
-def test_the_part_of_another_url_outlives_a_mistyped_mirror(server, target):
+def test_the_part_of_another_url_survives_a_mistyped_mirror(server, target):
     leave_part(server, target, 20_000)
     with pytest.raises(DataError, match="404"):
         download(f"{server.url}/mistyped.zip", target, "a.zip")
@@ -190,17 +190,17 @@ def test_a_server_that_ignores_ranges_and_always_drops_ends_in_an_error(server, 
     assert len(server.requests) == 1 + module.ATTEMPTS
     message = str(caught.value)
     assert message.startswith(f"{url}: cannot be fetched (Connection broken: IncompleteRead(")
-    assert "it came to 20000 of 50000 bytes" in message
-    assert "run snakemake again to go on from 20000 bytes, or name a folder or URL" in message
+    assert "received 20000 of 50000 bytes" in message
+    assert "run snakemake again to resume from 20000 bytes, or add a folder or URL" in message
     assert "--config mirror=..." in message
     assert part_of(target).read_bytes() == CONTENT[:20_000]
     assert not target.exists()
 
 
-def test_bytes_that_an_earlier_call_reached_are_no_progress(server, target):
+def test_bytes_already_received_by_an_earlier_call_are_not_progress(server, target):
     leave_part(server, target, 20_000)
     server.ranges, server.drop_after = False, 10_000
-    with pytest.raises(DataError, match="it came to 10000 of 50000 bytes"):
+    with pytest.raises(DataError, match="received 10000 of 50000 bytes"):
         download(server.url + PATH, target, "a.zip")
     assert len(server.requests) == module.ATTEMPTS
 
@@ -208,7 +208,7 @@ def test_bytes_that_an_earlier_call_reached_are_no_progress(server, target):
 @pytest.mark.parametrize(
     "content_range", ["bytes 0-49999/50000", "bytes 20001-49999/50000", "bytes 20000-49999/*", "nonsense", "bytes */9"]
 )
-def test_an_answer_from_another_place_starts_over(server, target, content_range):
+def test_a_response_with_another_range_starts_over(server, target, content_range):
     leave_part(server, target, 20_000)
     server.content_range = content_range
     download(server.url + PATH, target, "a.zip")
@@ -236,21 +236,21 @@ def test_a_part_beyond_the_end_starts_over(server, target, content_range):
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
-def test_passing_troubles_of_the_server_are_waited_out(server, target, status):
+def test_transient_server_errors_are_retried(server, target, status):
     server.statuses[PATH] = [status] * (module.ATTEMPTS - 1)
     download(server.url + PATH, target, "a.zip")
     assert target.read_bytes() == CONTENT
     assert len(server.requests) == module.ATTEMPTS
 
 
-def test_lasting_troubles_of_the_server_are_not(server, target):
+def test_permanent_server_errors_are_not_retried_forever(server, target):
     server.statuses[PATH] = [503] * 100
-    with pytest.raises(DataError, match=r"HTTP 503 Service Unavailable\); it came to 0 of \? bytes"):
+    with pytest.raises(DataError, match=r"HTTP 503 Service Unavailable\); received 0 of \? bytes"):
         download(server.url + PATH, target, "a.zip")
     assert len(server.requests) == module.ATTEMPTS
 
 
-def test_progress_in_between_renews_the_patience(server, target):
+def test_progress_resets_the_number_of_attempts(server, target):
     bad = [500] * (module.ATTEMPTS - 1)
     server.statuses[PATH] = [*bad, 200, *bad, 200, *bad, 200]
     server.drop_after, server.drops = 10_000, 2
@@ -268,9 +268,9 @@ def test_other_statuses_are_errors_at_once(server, target, status):
     assert not target.exists()
 
 
-def test_waits_double_up_to_a_bound_and_heed_retry_after(server, target, monkeypatch):
+def test_waits_double_up_to_a_limit_and_respect_retry_after(server, target, monkeypatch):
     waits = []
-    monkeypatch.setattr("tenacity.nap.time.sleep", waits.append)
+    monkeypatch.setattr("segcert.data.download.time.sleep", waits.append)
     for name, value in {"FIRST_WAIT_S": 0.5, "LONGEST_WAIT_S": 3, "LONGEST_RETRY_AFTER_S": 60}.items():
         monkeypatch.setattr(module, name, value)
     after = [(503, {"Retry-After": text}) for text in ("7", "3600", "Fri, 31 Dec 1999 23:59:59 GMT", "-1")]
@@ -282,9 +282,9 @@ def test_waits_double_up_to_a_bound_and_heed_retry_after(server, target, monkeyp
     assert waits[3:] == [7, 60, 3, 3]
 
 
-def test_the_first_wait_comes_again_after_progress(server, target, monkeypatch):
+def test_waits_start_again_after_progress(server, target, monkeypatch):
     waits = []
-    monkeypatch.setattr("tenacity.nap.time.sleep", waits.append)
+    monkeypatch.setattr("segcert.data.download.time.sleep", waits.append)
     monkeypatch.setattr(module, "FIRST_WAIT_S", 0.5)
     monkeypatch.setattr(module, "LONGEST_WAIT_S", 30)
     server.drop_after = 3000
@@ -294,24 +294,24 @@ def test_the_first_wait_comes_again_after_progress(server, target, monkeypatch):
 
 
 @pytest.mark.parametrize("framing", ["length", "chunked"])
-def test_a_truncated_stream_is_never_taken_for_the_file(server, target, framing):
+def test_a_truncated_stream_is_never_accepted_as_the_file(server, target, framing):
     server.framing, server.drop_after, server.ranges = framing, SIZE - 1, False
-    with pytest.raises(DataError, match=f"it came to {SIZE - 1} of"):
+    with pytest.raises(DataError, match=f"received {SIZE - 1} of"):
         download(server.url + PATH, target, "a.zip")
     assert not target.exists()
 
 
 def test_a_range_that_ends_before_the_total_is_continued(server, target):
     leave_part(server, target, 20_000)
-    server.contents[PATH] = [CONTENT[:40_000], CONTENT]  # at first a server that knows the total but sends less
+    server.contents[PATH] = [CONTENT[:40_000], CONTENT]  # at first the server states the total but sends less
     server.validators, server.content_range = (), f"bytes 20000-39999/{SIZE}"
     server.statuses[PATH] = [200, 500]
 
-    def go_on(wait):
+    def resume(wait):
         server.content_range = None
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tenacity.nap.time.sleep", go_on)
+        patch.setattr("segcert.data.download.time.sleep", resume)
         server.ranges = "blindly"
         download(server.url + PATH, target, "a.zip")
     assert target.read_bytes() == CONTENT
@@ -322,7 +322,7 @@ def test_a_range_that_ends_before_the_total_is_continued(server, target):
     ]
 
 
-def test_a_silent_server_is_given_up_after_the_read_timeout(server, target, monkeypatch):
+def test_a_silent_server_is_dropped_after_the_read_timeout(server, target, monkeypatch):
     monkeypatch.setattr(module, "READ_TIMEOUT_S", 0.05)
     server.drop_after, server.drops, server.manner = 20_000, 1, "stall"
     download(server.url + PATH, target, "a.zip")
@@ -330,7 +330,7 @@ def test_a_silent_server_is_given_up_after_the_read_timeout(server, target, monk
     assert [request.sent for request in server.requests] == [20_000, 30_000]
 
 
-def test_a_server_that_is_not_there_is_named(target):
+def test_an_unreachable_server_is_named(target):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with pytest.raises(DataError, match=rf"127.0.0.1:{port}/a.zip: cannot be fetched \(.*Connection refused\)"):
@@ -338,13 +338,13 @@ def test_a_server_that_is_not_there_is_named(target):
 
 
 @pytest.mark.parametrize("url", ["nonsense", "http://", "ftp://127.0.0.1/a.zip"])
-def test_an_address_that_cannot_be_is_an_error_at_once(target, url, caplog):
+def test_an_invalid_address_is_an_error_at_once(target, url, caplog):
     with pytest.raises(DataError, match=f"{url}: cannot be fetched"):
         download(url, target, "a.zip")
-    assert "again in" not in caplog.text
+    assert "retrying in" not in caplog.text
 
 
-def test_no_class_of_requests_leaks_out(server, target):
+def test_no_exception_of_requests_is_exposed(server, target):
     server.statuses[PATH] = [404]
     with pytest.raises(DataError) as caught:
         download(server.url + PATH, target, "a.zip")
@@ -353,14 +353,14 @@ def test_no_class_of_requests_leaks_out(server, target):
 
 
 def test_content_encoding_is_not_undone(server, target):
-    """An archive that a server labels `Content-Encoding: gzip` is to arrive as it is stored."""
+    """An archive sent with `Content-Encoding: gzip` is saved as it is stored on the server."""
     server.version = lambda content: {"ETag": '"1"', "Content-Encoding": "gzip"}
     server.drop_after = 20_000
     download(server.url + PATH, target, "a.zip")
     assert target.read_bytes() == CONTENT
 
 
-def test_a_transfer_goes_on_after_kill_9(server, target, scripts):
+def test_a_transfer_resumes_after_kill_9(server, target, scripts):
     server.drop_after, server.manner = 3000, "stall"  # less than what a file buffers
     program = "import sys, pathlib; from segcert.data.download import download; "
     program += "download(sys.argv[1], pathlib.Path(sys.argv[2]), 'a.zip')"
@@ -419,7 +419,7 @@ def test_a_kill_while_starting_over_pairs_no_old_bytes_with_the_new_validator(se
     assert target.read_bytes() == OTHER
 
 
-def test_the_sidecar_says_of_what_the_part_is(server, target):
+def test_the_sidecar_identifies_the_part(server, target):
     leave_part(server, target, 20_000)
     assert json.loads(sidecar_of(target).read_text()) == {
         "url": server.url + PATH,
@@ -428,7 +428,7 @@ def test_the_sidecar_says_of_what_the_part_is(server, target):
 
 
 @pytest.mark.parametrize("framing", ["length", "chunked"])
-def test_a_handful_of_log_lines_tell_how_far_it_is(server, target, caplog, monkeypatch, framing):
+def test_a_few_log_lines_show_the_progress(server, target, caplog, monkeypatch, framing):
     caplog.set_level(logging.INFO, "segcert")
     monkeypatch.setattr(module, "CHUNK", 100)
     monkeypatch.setattr(module, "LOG_EVERY", 5000)
@@ -439,15 +439,15 @@ def test_a_handful_of_log_lines_tell_how_far_it_is(server, target, caplog, monke
     assert [int(match[1]) // 5000 for match in matches] == list(range(1, 11))
 
 
-def test_the_log_tells_of_retries_and_resumptions(server, target, caplog):
+def test_the_log_shows_retries_and_resumptions(server, target, caplog):
     caplog.set_level(logging.INFO, "segcert")
     server.drop_after, server.drops = 20_000, 1
     download(server.url + PATH, target, "the archive")
-    assert f"the archive: going on from 20000 of {SIZE} bytes" in caplog.messages
-    assert re.search(r"a\.zip: Connection broken: IncompleteRead.*; again in 0\.0 s", caplog.text)
+    assert f"the archive: resuming from 20000 of {SIZE} bytes" in caplog.messages
+    assert re.search(r"a\.zip: Connection broken: IncompleteRead.*; retrying in 0\.0 s", caplog.text)
 
 
-def test_a_bar_stands_on_a_terminal_only(server, target, monkeypatch, capsys):
+def test_a_bar_is_shown_on_a_terminal_only(server, target, monkeypatch, capsys):
     leave_part(server, target, 20_000)
     assert not capsys.readouterr().err
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
@@ -476,13 +476,13 @@ def test_read_small_gives_up(server):
 
 
 @pytest.mark.parametrize("framing", ["length", "chunked"])
-def test_read_small_takes_no_large_file(server, monkeypatch, framing):
+def test_read_small_refuses_a_large_file(server, monkeypatch, framing):
     server.framing = framing
     monkeypatch.setattr(module, "SMALL_LIMIT", SIZE)
     assert read_small(server.url + PATH) == CONTENT
     monkeypatch.setattr(module, "SMALL_LIMIT", SIZE - 1)
     server.requests.clear()
-    with pytest.raises(DataError, match="more than 49999 bytes, expected a small text file"):
+    with pytest.raises(DataError, match="found more than 49999 bytes; expected a small text file"):
         read_small(server.url + PATH)
     assert len(server.requests) == 1
 

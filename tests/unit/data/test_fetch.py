@@ -1,4 +1,4 @@
-"""Fetching: from a mirror, from an address, or what a person put into data/raw."""
+"""Getting archives from a mirror, from an address, or from data/raw."""
 
 import dataclasses
 import hashlib
@@ -51,7 +51,7 @@ def manifest(folder):
 
 
 def published(about, path, **sums):
-    """A data set whose one archive has another checksum, or address."""
+    """Return a data set whose only archive has another checksum or address."""
     return dataclasses.replace(about, archives=(dataclasses.replace(about.archives[0], **sums),))
 
 
@@ -69,9 +69,9 @@ def test_fetch_from_a_folder(tmp_path, mirror, capsys):
         "files": {},
     }
     with open_raw(tmp_path / "raw") as files:
-        assert len(files) == 3 * 3, "stray files are passed over"
+        assert len(files) == 3 * 3, "stray files are skipped"
     shown = capsys.readouterr().err
-    assert "Licence: Open for research" in shown, "the terms are shown before anything is fetched"
+    assert "Licence: Open for research" in shown, "the terms are shown before the download"
     assert "Jaeger S" in shown
 
 
@@ -84,13 +84,13 @@ def test_fetch_from_a_server_that_drops_connections_and_answers_500(tmp_path, mi
     assert sorted(path.name for path in (tmp_path / "raw").iterdir()) == [NAME, "manifest.json"]
 
 
-def test_an_address_that_does_not_have_it_is_named(tmp_path, mirror):
+def test_an_address_without_the_archive_is_named(tmp_path, mirror):
     (mirror / NAME).unlink()
     with FlakyServer(mirror) as server, pytest.raises(DataError, match=f"{NAME}: cannot be fetched .*404"):
         fetch(MONTGOMERY, tmp_path / "raw", server.url)
 
 
-def test_without_a_mirror_the_official_address_and_checksum_count(tmp_path, mirror):
+def test_without_a_mirror_the_official_address_and_checksum_are_used(tmp_path, mirror):
     with FlakyServer(mirror) as server:
         address = f"{server.url}/{NAME}"
         with pytest.raises(DataError, match=f"expected {MONTGOMERY.archives[0].sha256}"):
@@ -103,20 +103,20 @@ def test_without_a_mirror_the_official_address_and_checksum_count(tmp_path, mirr
         assert manifest(tmp_path / "other")["archives"][0]["official"] is None
 
 
-def test_what_is_there_is_not_fetched_again(tmp_path, mirror):
+def test_an_archive_that_is_there_is_not_fetched_again(tmp_path, mirror):
     fetch(MONTGOMERY, tmp_path / "raw", str(mirror))
     (mirror / NAME).unlink()
     fetch(MONTGOMERY, tmp_path / "raw", str(mirror))
 
 
-def test_a_wrong_checksum_is_refused_and_the_file_put_aside(tmp_path, mirror):
+def test_a_file_with_a_wrong_checksum_is_quarantined(tmp_path, mirror):
     (mirror / NAME).write_bytes((mirror / NAME).read_bytes()[:-10])
-    with pytest.raises(DataError, match=r"SHA-256 is .*, expected .*\.rejected, not used"):
+    with pytest.raises(DataError, match=r"found SHA-256 .*; expected .* was not used; it is now .*\.rejected"):
         fetch(MONTGOMERY, tmp_path / "raw", str(mirror))
     assert [path.name for path in (tmp_path / "raw").iterdir()] == [f"{NAME}.rejected"]
 
 
-def test_an_archive_that_is_not_what_was_published_is_put_aside_and_fetched_anew(tmp_path, mirror):
+def test_an_archive_that_differs_from_the_published_one_is_quarantined_and_fetched_again(tmp_path, mirror):
     (tmp_path / "raw").mkdir()
     (tmp_path / "raw" / NAME).write_bytes(b"half of it")
     fetch(MONTGOMERY, tmp_path / "raw", str(mirror))
@@ -126,31 +126,35 @@ def test_an_archive_that_is_not_what_was_published_is_put_aside_and_fetched_anew
 
 def test_an_archive_that_the_mirror_does_not_list_is_refused(tmp_path, mirror):
     (mirror / "SHA256SUMS").write_text("")
-    with pytest.raises(DataError, match=f"has no line for {NAME}"):
+    with pytest.raises(DataError, match=f"found no line for {NAME}"):
         fetch(MONTGOMERY, tmp_path / "raw", str(mirror))
 
 
-def test_a_mirror_that_is_not_there_is_named(tmp_path):
+def test_a_missing_mirror_is_named(tmp_path):
     with pytest.raises(DataError, match="no-such-folder/SHA256SUMS: no such file"):
         fetch(MONTGOMERY, tmp_path / "raw", str(tmp_path / "no-such-folder"))
 
 
-def test_what_a_person_has_to_get_is_said_with_where_to_put_it(tmp_path):
+def test_archives_to_get_by_hand_are_listed_with_source_and_folder(tmp_path):
     with pytest.raises(DataError) as error:
         fetch(JSRT, tmp_path / "raw")
-    for part in ("All247images.zip, masks.zip cannot be fetched", "http://db.jsrt.or.jp/eng.php", "zenodo.org/records"):
+    for part in (
+        "All247images.zip, masks.zip cannot be downloaded",
+        "http://db.jsrt.or.jp/eng.php",
+        "zenodo.org/records",
+    ):
         assert part in str(error.value)
-    assert "Put into data/raw/jsrt/, as downloaded or unpacked" in str(error.value)
+    assert "Put these into data/raw/jsrt/, as downloaded or unpacked" in str(error.value)
     with pytest.raises(DataError, match=r"polyp\.grand-challenge\.org/CVCClinicDB"):
         fetch(CVC, tmp_path / "raw")
     with FlakyServer(tmp_path) as server:
         images = dataclasses.replace(SHENZHEN.archives[0], url=f"{server.url}/ChinaSet_AllFiles.zip")
         with pytest.raises(DataError, match="kaggle"):
             fetch(dataclasses.replace(SHENZHEN, archives=(images, SHENZHEN.archives[1])), tmp_path / "raw")
-        assert server.requests == [], "not before gigabytes were fetched"
+        assert server.requests == [], "the error comes before gigabytes are fetched"
 
 
-def test_an_archive_that_a_person_got_wrong_is_put_aside_with_both_checksums(tmp_path):
+def test_a_wrong_archive_in_the_folder_is_quarantined_with_both_checksums_in_the_error(tmp_path):
     jsrt_archives(tmp_path, 2)
     digest = file_digest(tmp_path / "masks.zip")
     for name in ("masks.zip", "masks (1).zip"):
@@ -158,17 +162,17 @@ def test_an_archive_that_a_person_got_wrong_is_put_aside_with_both_checksums(tmp
         raw.mkdir()
         (raw / "All247images.zip").write_bytes((tmp_path / "All247images.zip").read_bytes())
         (raw / name).write_bytes((tmp_path / "masks.zip").read_bytes())
-        with pytest.raises(DataError, match=f"SHA-256 is {digest}, expected MD5 3e9bb1c4bc1f5b2672ac4bfeabab16f4"):
+        with pytest.raises(DataError, match=f"found SHA-256 {digest}; expected MD5 3e9bb1c4bc1f5b2672ac4bfeabab16f4"):
             fetch(JSRT, raw)
-        assert file_digest(raw / f"{name}.rejected") == digest, "under any name"
+        assert file_digest(raw / f"{name}.rejected") == digest, "also under another name"
         assert not (raw / "manifest.json").exists()
 
 
-def test_nothing_that_was_put_aside_is_lost(tmp_path, mirror):
+def test_no_quarantined_file_is_overwritten(tmp_path, mirror):
     (tmp_path / "raw").mkdir()
     for content in (b"first", b"second"):
         (tmp_path / "raw" / NAME).write_bytes(content)
-        with pytest.raises(DataError, match="not used"):
+        with pytest.raises(DataError, match="was not used"):
             fetch(MONTGOMERY, tmp_path / "raw")
     assert (tmp_path / "raw" / f"{NAME}.rejected").read_bytes() == b"first"
     assert (tmp_path / "raw" / f"{NAME}.2.rejected").read_bytes() == b"second"
@@ -184,7 +188,7 @@ def test_an_archive_of_another_kind_is_compared_with_the_mirror_too(tmp_path):
     assert file_digest(tmp_path / "raw/CVC-ClinicDB.zip") == file_digest(mirror / "CVC-ClinicDB.zip")
 
 
-def test_an_archive_and_its_unpacked_folder_side_by_side_are_taken_once(tmp_path):
+def test_an_archive_is_used_once_if_its_unpacked_folder_is_there_too(tmp_path):
     raw = tmp_path / "raw"
     raw.mkdir()
     shenzhen_archives(raw, 4)
@@ -210,11 +214,11 @@ def test_a_link_to_an_unpacked_folder_is_followed(tmp_path):
 @pytest.mark.parametrize("text", ["{", "null", '{"dataset": "x", "archives": [{}]}', '{"dataset": "x", "files": []}'])
 def test_a_damaged_manifest_is_named(tmp_path, text):
     (tmp_path / "manifest.json").write_text(text)
-    with pytest.raises(DataError, match=r"manifest\.json: is no manifest"), open_raw(tmp_path):
+    with pytest.raises(DataError, match=r"manifest\.json: is not a valid manifest"), open_raw(tmp_path):
         pass
 
 
-def test_an_archive_that_was_put_there_is_taken_under_any_name(tmp_path):
+def test_an_archive_in_the_folder_is_used_under_any_name(tmp_path):
     raw = tmp_path / "raw"
     raw.mkdir()
     shenzhen_archives(raw, 4)
@@ -232,7 +236,7 @@ def test_an_archive_that_was_put_there_is_taken_under_any_name(tmp_path):
 
 
 @pytest.mark.parametrize("inside", ["", "unpacked"])
-def test_an_unpacked_folder_is_taken_wherever_it_lies(tmp_path, inside):
+def test_an_unpacked_folder_is_found_in_any_subfolder(tmp_path, inside):
     raw = tmp_path / "raw"
     jsrt_archives(tmp_path, 2)
     for name in ("All247images.zip", "masks.zip"):
@@ -241,7 +245,7 @@ def test_an_unpacked_folder_is_taken_wherever_it_lies(tmp_path, inside):
     files = manifest(raw)["files"]
     assert sum(name.endswith(".IMG") for name in files) == 2
     with open_raw(raw) as found:
-        assert len(LAYOUT.find(found, JSRT).pairs) == 2, "with all of their masks"
+        assert len(LAYOUT.find(found, JSRT).pairs) == 2, "with all their masks"
         path = next(file for file in found if file.path.endswith(".IMG"))
         assert hashlib.sha256(path.read()).hexdigest() == files[path.path]
         (raw / path.path).write_bytes(b"changed")

@@ -1,4 +1,4 @@
-"""The common format: what is written, and what is refused with nothing written."""
+"""The common format: what is written, and errors that leave nothing behind."""
 
 import csv
 import dataclasses
@@ -9,7 +9,7 @@ import pytest
 
 from segcert.data.dataset import SPLITS, PreparedDataset
 from segcert.data.errors import DataError
-from segcert.data.pairs import Found, LeftOut, Pair
+from segcert.data.pairs import LeftOut, Pair, SearchResult
 from segcert.data.phantom import draw_phantom, find_phantoms
 from segcert.data.prepare import Form, prepare
 from segcert.data.raster import Raster
@@ -25,20 +25,20 @@ def prepare_phantom(folder, size=32, workers=1):
 
 
 def pairs(count=40, **changed):
-    """Phantoms as pairs of a data set whose groups are split by a hash; some replaced by name."""
+    """Return phantoms as pairs of a data set that is split by a hash of its groups. Replace some by name."""
     found = {f"p{k:02d}": lambda name=f"p{k:02d}": draw_phantom(name, 32) for k in range(count)}
     return [Pair(name, name, load) for name, load in (found | changed).items()]
 
 
 def refused(folder, found, match, **options):
-    """Nothing stands in the folder after the refusal."""
+    """Check that `prepare` fails and leaves the folder empty. Return the message."""
     with pytest.raises(DataError, match=match) as error:
         prepare(ABOUT, found, folder / "prepared", Form(16), workers=2, **options)
     assert list(folder.iterdir()) == []
     return str(error.value)
 
 
-def test_phantoms_repeat_and_differ():
+def test_phantoms_are_reproducible_and_differ_by_name():
     (a, mask_a), (b, mask_b) = draw_phantom("one", 64), draw_phantom("one", 64)
     assert np.array_equal(a.pixels, b.pixels)
     assert np.array_equal(mask_a, mask_b)
@@ -108,10 +108,10 @@ def test_the_index_is_checked_by_a_schema(tmp_path, old, new, column):
     assert "run snakemake again" in str(error.value)
 
 
-def test_aspect_may_be_kept_by_padding(tmp_path):
+def test_padding_can_keep_the_aspect(tmp_path):
     wide = Raster(np.full((1, 20, 40), 100, np.uint16), 8, (0.5, 0.5))
     mask = np.ones((20, 40), np.uint8)
-    found = Found(pairs(p00=lambda: (wide, mask)))
+    found = SearchResult(pairs(p00=lambda: (wide, mask)))
     prepare(ABOUT, found, tmp_path / "a", Form(16, keep_aspect=True))
     dataset = PreparedDataset(tmp_path / "a" / "index.csv")
     image, labels = dataset.image("p00")[0], dataset.mask("p00")
@@ -125,28 +125,28 @@ def test_aspect_may_be_kept_by_padding(tmp_path):
 
 
 def test_a_few_without_partner_are_left_out_by_name(tmp_path):
-    found = Found(pairs(40), [LeftOut("x1", "no mask of the lungs", "a.zip: x1.png")])
+    found = SearchResult(pairs(40), [LeftOut("x1", "no mask of the lungs", "a.zip: x1.png")])
     prepare(ABOUT, found, tmp_path / "a", Form(16))
     assert (tmp_path / "a/left_out.csv").read_text().splitlines()[1] == "x1,no mask of the lungs,a.zip: x1.png"
 
 
 def test_too_many_without_partner_are_refused(tmp_path):
     left_out = [LeftOut(f"x{k}", "no mask of the lungs", f"a.zip: x{k}.png") for k in range(15)]
-    message = refused(tmp_path, Found(pairs(40), left_out), "15 of 55 lack a partner, more than 5%")
-    assert "a.zip: x0.png: no mask of the lungs" in message
-    assert "and 5 more" in message
+    message = refused(tmp_path, SearchResult(pairs(40), left_out), "15 of 55 lack a partner, more than 5%")
+    assert "a.zip: x0.png: no mask of the lungs (and 14 more for the same reason)" in message
+    assert "x1.png" not in message
     assert '`exclude: {montgomery: ["x0", "x1",' in message
 
 
-def test_left_out_knowingly_does_not_count(tmp_path):
+def test_excluded_images_do_not_count_as_left_out(tmp_path):
     left_out = [LeftOut(f"x{k}", "no mask") for k in range(15)]
-    prepare(ABOUT, Found(pairs(40), left_out), tmp_path / "a", Form(16), exclude=[f"x{k}" for k in range(15)])
+    prepare(ABOUT, SearchResult(pairs(40), left_out), tmp_path / "a", Form(16), exclude=[f"x{k}" for k in range(15)])
     assert len((tmp_path / "a" / "left_out.csv").read_text().splitlines()) == 16
 
 
 def test_an_empty_mask_is_refused_and_may_be_allowed(tmp_path):
     image, mask = draw_phantom("x", 32)
-    found = Found(pairs(p03=lambda: (image, 0 * mask)))
+    found = SearchResult(pairs(p03=lambda: (image, 0 * mask)))
     message = refused(tmp_path, found, "p03 has an empty mask: no pixel of lungs, heart")
     assert '`exclude: {montgomery: ["p03"]}`' in message
     prepare(dataclasses.replace(ABOUT, allow_empty=True), found, tmp_path / "a", Form(16))
@@ -155,31 +155,50 @@ def test_an_empty_mask_is_refused_and_may_be_allowed(tmp_path):
 
 
 def test_the_same_image_under_two_names_is_refused(tmp_path):
-    found = Found(pairs(p05=lambda: draw_phantom("p02", 32)))
+    found = SearchResult(pairs(p05=lambda: draw_phantom("p02", 32)))
     refused(tmp_path, found, "p05 is the same image as p02, under another name")
 
 
-def test_all_that_is_wrong_is_said_at_once(tmp_path):
+def test_all_problems_are_listed_at_once(tmp_path):
     def broken():
         raise DataError("a.zip: p07.png cannot be read as an image")
 
     image, mask = draw_phantom("x", 32)
-    found = Found(pairs(p03=lambda: (image, 0 * mask), p05=lambda: draw_phantom("p02", 32), p07=broken))
+    found = SearchResult(pairs(p03=lambda: (image, 0 * mask), p05=lambda: draw_phantom("p02", 32), p07=broken))
     message = refused(tmp_path, found, "3 of 40 images cannot be used")
     assert "p07.png cannot be read as an image" in message
     assert '`exclude: {montgomery: ["p03", "p05", "p07"]}`' in message
 
 
+def test_a_reason_that_many_images_share_is_given_once(tmp_path):
+    def colour(name):
+        try:
+            raise DataError("is a colour image; write `channels: 3`")
+        except DataError as error:
+            raise DataError(f"{name}.png {error}") from error
+
+    broken = {f"p{k:02d}": lambda name=f"p{k:02d}": colour(name) for k in range(30)}
+    message = refused(tmp_path, SearchResult(pairs(**broken)), "30 of 40 images cannot be used")
+    assert "p00.png is a colour image; write `channels: 3` (and 29 more for the same reason)" in message
+    assert message.count("colour image") == 1
+    assert "exclude" not in message, "most images would be excluded"
+    image, mask = draw_phantom("x", 32)
+    empty = {f"p{k:02d}": lambda: (image, 0 * mask) for k in range(3)}
+    message = refused(tmp_path, SearchResult(pairs(**empty)), "3 of 40 images cannot be used")
+    assert "p00 has an empty mask: no pixel of lungs, heart (and 2 more for the same reason)" in message
+    assert '`exclude: {montgomery: ["p00", "p01", "p02"]}`' in message
+
+
 def test_an_unknown_name_to_exclude_is_refused(tmp_path):
-    refused(tmp_path, Found(pairs()), "`exclude`: montgomery has no image 'p99'", exclude=["p99"])
+    refused(tmp_path, SearchResult(pairs()), "`exclude`: montgomery has no image 'p99'", exclude=["p99"])
 
 
 def test_an_empty_split_is_refused(tmp_path):
-    refused(tmp_path, Found(pairs(1)), "none of 1 images falls into the split")
+    refused(tmp_path, SearchResult(pairs(1)), "none of 1 images is in the split")
 
 
-def test_a_patient_in_two_splits_is_refused_unless_the_split_says_that_it_leaks(tmp_path):
-    found = Found([dataclasses.replace(pair, group=f"patient {int(pair.name[1:]) // 2}") for pair in pairs()])
+def test_a_patient_in_two_splits_is_refused_unless_the_split_states_that_it_leaks(tmp_path):
+    found = SearchResult([dataclasses.replace(pair, group=f"patient {int(pair.name[1:]) // 2}") for pair in pairs()])
     names = [pair.name for pair in found.pairs]
     path = tmp_path / "split.json"
     stated = {"train": names[:20], "val": names[20:29], "test": names[29:]}
@@ -191,44 +210,46 @@ def test_a_patient_in_two_splits_is_refused_unless_the_split_says_that_it_leaks(
     assert json.loads((tmp_path / "a" / "splits.json").read_text())["leaks"] is True
 
 
-def test_a_split_of_ones_own_is_followed(tmp_path):
+def test_a_user_supplied_split_is_used(tmp_path):
     names = [pair.name for pair in pairs()]
     path = tmp_path / "split.json"
     path.write_text(json.dumps({"train": names[:20], "val": names[20:30], "test": names[30:39]}))
-    prepare(ABOUT, Found(pairs()), tmp_path / "a", Form(16), split=str(path))
+    prepare(ABOUT, SearchResult(pairs()), tmp_path / "a", Form(16), split=str(path))
     dataset = PreparedDataset(tmp_path / "a" / "index.csv")
     assert dataset.names("test") == names[30:39]
     assert "p39,in no split (as split.json states)," in (tmp_path / "a" / "left_out.csv").read_text()
-    prepare(ABOUT, Found(pairs()), tmp_path / "b", Form(16), split=str(tmp_path / "a" / "splits.json"))
-    assert PreparedDataset(tmp_path / "b" / "index.csv").names("test") == names[30:39], "what a run wrote can be read"
+    prepare(ABOUT, SearchResult(pairs()), tmp_path / "b", Form(16), split=str(tmp_path / "a" / "splits.json"))
+    assert PreparedDataset(tmp_path / "b" / "index.csv").names("test") == names[30:39], (
+        "the splits.json of a run can be used as a split file"
+    )
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "cannot be read as a split"),
+        ("{", "is not a valid split file"),
         ('{"train": []}', "expected JSON with the keys train, val and test"),
-        ('{"train": ["p01"], "val": ["p01"], "test": []}', "names p01 twice"),
+        ('{"train": ["p01"], "val": ["p01"], "test": []}', "found p01 twice"),
     ],
 )
 def test_a_bad_split_file_is_refused(tmp_path, text, message):
     path = tmp_path / "split.json"
     path.write_text(text)
     with pytest.raises(DataError, match=message):
-        prepare(ABOUT, Found(pairs()), tmp_path / "a", Form(16), split=str(path))
+        prepare(ABOUT, SearchResult(pairs()), tmp_path / "a", Form(16), split=str(path))
 
 
-def test_a_split_file_that_names_images_which_are_not_there_is_refused(tmp_path):
+def test_a_split_file_with_missing_images_is_refused(tmp_path):
     names = [pair.name for pair in pairs()]
     path = tmp_path / "split.json"
     path.write_text(json.dumps({"train": [*names[:20], "p99"], "val": names[20:30], "test": names[30:]}))
     with pytest.raises(DataError, match="`splits`: montgomery has no image 'p99'"):
-        prepare(ABOUT, Found(pairs()), tmp_path / "a", Form(16), split=str(path))
+        prepare(ABOUT, SearchResult(pairs()), tmp_path / "a", Form(16), split=str(path))
 
 
 @pytest.mark.parametrize("name", ["../p00", "a/p00", ".p00", "a\\b", ""])
-def test_a_name_that_leads_elsewhere_is_refused(tmp_path, name):
-    found = Found([*pairs(), Pair(name, "x", lambda: draw_phantom("x", 32))])
+def test_a_name_that_leads_out_of_the_folder_is_refused(tmp_path, name):
+    found = SearchResult([*pairs(), Pair(name, "x", lambda: draw_phantom("x", 32))])
     refused(tmp_path, found, "found the image name")
 
 
@@ -236,7 +257,9 @@ def test_a_structure_that_vanishes_at_the_prepared_size_is_refused(tmp_path):
     image, mask = draw_phantom("x", 32)
     small = np.zeros_like(mask)
     small[0, 0] = 1
-    refused(tmp_path, Found(pairs(p03=lambda: (image, small))), "p03 has an empty mask at 16x16; raise `image_size`")
+    refused(
+        tmp_path, SearchResult(pairs(p03=lambda: (image, small))), "p03 has an empty mask at 16x16; raise `image_size`"
+    )
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
@@ -251,7 +274,7 @@ def test_everything_is_checked_before_training(tmp_path, split):
     mask.write_bytes(whole)
     text = dataset.index.read_text()
     dataset.index.write_text(text.replace(",test,", ",train,", 1))
-    with pytest.raises(DataError, match=r"are not those of splits\.json"):
+    with pytest.raises(DataError, match=r"differ from those in splits\.json"):
         PreparedDataset(dataset.index).check()
     dataset.index.write_text(
         text.replace("phantom_test_0000,phantom_test_0000,", "phantom_test_0000,phantom_val_0000,")
@@ -264,4 +287,9 @@ def test_everything_is_checked_before_training(tmp_path, split):
 
 
 def test_an_unknown_rule_is_refused(tmp_path):
-    refused(tmp_path, Found(pairs()), "found 'frames' for montgomery; expected groups, or a .json file", split="frames")
+    refused(
+        tmp_path,
+        SearchResult(pairs()),
+        "found 'frames' for montgomery; expected groups, or a .json file",
+        split="frames",
+    )

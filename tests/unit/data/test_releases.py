@@ -1,4 +1,4 @@
-"""The official releases, written synthetically in their own formats: fetched, read and prepared."""
+"""Fetch, read and prepare the official releases, from synthetic archives in their original formats."""
 
 import json
 
@@ -20,7 +20,7 @@ from tests.support.archives import (
     write_zip,
 )
 
-from segcert.data.catalogue import NAMES, Named, module_of
+from segcert.data.catalogue import NAMES, ImageKey, module_of
 from segcert.data.dataset import PreparedDataset
 from segcert.data.errors import DataError
 from segcert.data.fetch import fetch
@@ -47,7 +47,7 @@ def mirror(tmp_path):
 
 
 def read(name, mirror, raw):
-    """Fetch a release from a folder of archives and find its pairs, which are read at once."""
+    """Fetch a release from a folder of archives, find its pairs and load them."""
     about, layout = module_of(name).DATASET, module_of(name).LAYOUT
     fetch(about, raw, str(mirror_of(mirror)))
     with open_raw(raw) as files:
@@ -72,7 +72,7 @@ def test_every_release_goes_from_archive_to_common_format(tmp_path, mirror, name
         for mask in masks:
             assert set(np.unique(mask)) == set(range(len(about.classes)))
     groups = {row.group: row.split for row in dataset.rows.values()}
-    assert all(row.split == groups[row.group] for row in dataset.rows.values()), "no group is on two sides"
+    assert all(row.split == groups[row.group] for row in dataset.rows.values()), "no group is in two splits"
 
 
 def test_the_catalogue_is_complete():
@@ -99,7 +99,7 @@ def test_montgomery_joins_the_lungs(tmp_path, mirror):
         assert np.array_equal(mask == 1, truth == 1)
 
 
-def test_shenzhen_leaves_out_and_counts_what_has_no_mask(tmp_path, mirror):
+def test_shenzhen_leaves_out_and_lists_images_without_a_mask(tmp_path, mirror):
     shenzhen_archives(mirror, 10, without_mask=(3, 7))
     _, found, loaded = read("shenzhen", mirror, tmp_path / "raw")
     assert [each.name for each in found.left_out] == ["CHNCXR_0003_1", "CHNCXR_0007_1"]
@@ -107,10 +107,10 @@ def test_shenzhen_leaves_out_and_counts_what_has_no_mask(tmp_path, mirror):
         "ChinaSet_AllFiles.zip: ChinaSet_AllFiles/CXR_png/CHNCXR_0003_1.png: no mask of the lungs"
     )
     assert len(loaded) == 8
-    assert all(len(image.pixels) == 1 for image, _ in loaded.values()), "gray saved as RGB is one channel"
+    assert all(len(image.pixels) == 1 for image, _ in loaded.values()), "gray images saved as RGB have one channel"
 
 
-def test_jsrt_is_turned_to_high_is_bright_and_keeps_twelve_bits(tmp_path, mirror):
+def test_jsrt_is_inverted_to_high_is_bright_and_keeps_twelve_bits(tmp_path, mirror):
     jsrt_archives(mirror)
     about, found, loaded = read("jsrt", mirror, tmp_path / "raw")
     assert {pair.name: pair.part for pair in found.pairs}.items() >= {"JPCLN001": "1", "JPCNN006": "2"}.items()
@@ -128,7 +128,7 @@ def test_jsrt_is_turned_to_high_is_bright_and_keeps_twelve_bits(tmp_path, mirror
     assert np.abs(steps[0] - expected.reshape(64, 32, 64, 32).mean(axis=(1, 3))).max() <= 0.51
 
 
-def test_jsrt_heart_lies_over_the_lungs_and_clavicles_over_both(tmp_path, mirror):
+def test_jsrt_heart_is_painted_over_the_lungs_and_clavicles_over_both(tmp_path, mirror):
     jsrt_archives(mirror)
     about, _, loaded = read("jsrt", mirror, tmp_path / "raw")
     assert about.classes == ("background", "lungs", "heart", "clavicles")
@@ -146,7 +146,7 @@ def test_a_raw_image_of_another_size_or_byte_order_is_refused():
     data, _ = jsrt_image("x")
     with pytest.raises(DataError, match="has 8388607 bytes; expected 8388608"):
         decode_img(data[:-1])
-    with pytest.raises(DataError, match=r"expected 4095 at most \(12 bits, big-endian\)"):
+    with pytest.raises(DataError, match=r"expected at most 4095 \(12 bits, big-endian\)"):
         decode_img(np.frombuffer(data, ">u2").astype("<u2").tobytes())
 
 
@@ -154,7 +154,7 @@ def test_isic_has_the_official_split(tmp_path, mirror):
     isic_archives(mirror, {"Training": 3, "Validation": 2, "Test": 1})
     about, found, _ = read("isic2018", mirror, tmp_path / "raw")
     rule = about.splits["official"]
-    splits = [rule.split_of(Named("isic2018", pair.name, pair.group, pair.part)) for pair in found.pairs]
+    splits = [rule.split_of(ImageKey("isic2018", pair.name, pair.group, pair.part)) for pair in found.pairs]
     assert splits == ["train"] * 3 + ["val"] * 2 + ["test"]
 
 
@@ -168,18 +168,18 @@ def test_clinicdb_frames_belong_to_their_sequences(tmp_path, mirror):
     assert {len(image.pixels) for image, _ in loaded.values()} == {3}
 
 
-def test_the_published_split_of_clinicdb_is_there_and_named_as_leaking():
+def test_the_published_split_of_clinicdb_is_available_and_marked_as_leaking():
     about = module_of("cvc_clinicdb").DATASET
     rule = about.splits["frames"]
     names = [f"cvc_{frame:03d}" for frame in range(1, 613)]
-    splits = [rule.split_of(Named(about.name, name, name)) for name in names]
+    splits = [rule.split_of(ImageKey(about.name, name, name)) for name in names]
     assert [splits.count(split) for split in ("train", "val", "test")] == [490, 61, 61]
     assert rule.leaks
     assert next(iter(about.splits)) == "groups"
     assert not about.splits["groups"].leaks
 
 
-def test_clinicdb_as_zip_in_the_mirror_is_taken_too(tmp_path, mirror):
+def test_clinicdb_as_zip_in_the_mirror_is_used_too(tmp_path, mirror):
     write_zip(mirror / "CVC-ClinicDB.zip", cvc_members([1, 30]))
     _, found, _ = read("cvc_clinicdb", mirror, tmp_path / "raw")
     assert len(found.pairs) == 2
@@ -187,7 +187,7 @@ def test_clinicdb_as_zip_in_the_mirror_is_taken_too(tmp_path, mirror):
     assert (entry["name"], entry["official"]) == ("CVC-ClinicDB.zip", None)
 
 
-def test_kvasir_masks_are_cut_from_jpeg(tmp_path, mirror):
+def test_kvasir_masks_are_thresholded_from_jpeg(tmp_path, mirror):
     WRITERS["kvasir_seg"](mirror)
     _, _, loaded = read("kvasir_seg", mirror, tmp_path / "raw")
     _, mask = loaded["cju0003x"]
@@ -200,7 +200,7 @@ LEFT = "MontgomerySet/ManualMask/leftMask/MCUCXR_0002_0.png"
 IMAGE = "MontgomerySet/CXR_png/MCUCXR_0002_0.png"
 
 
-def test_a_mask_without_image_is_counted_by_name(tmp_path, mirror):
+def test_a_mask_without_an_image_is_listed_by_name(tmp_path, mirror):
     rewrite(montgomery_archive(mirror / "NLM-MontgomeryCXRSet.zip"), IMAGE, None)
     _, found, _ = read("montgomery", mirror, tmp_path / "raw")
     assert [each.name for each in found.left_out] == ["MCUCXR_0002_0"]
@@ -210,7 +210,7 @@ def test_a_mask_without_image_is_counted_by_name(tmp_path, mirror):
 @pytest.mark.parametrize(
     ("member", "content", "message"),
     [
-        (LEFT, encoded(np.zeros((5, 6), np.uint8)), f"{LEFT} is 6x5, expected 48x40"),
+        (LEFT, encoded(np.zeros((5, 6), np.uint8)), f"{LEFT} is 6x5; expected 48x40"),
         (IMAGE, b"this is no image", f"{IMAGE} cannot be read as an image"),
         (IMAGE, encoded(picture("x")[0])[:200], f"{IMAGE} cannot be read as an image"),
     ],
@@ -225,7 +225,7 @@ def test_bad_members_are_refused_by_name(tmp_path, mirror, member, content, mess
 
 def test_another_archive_is_refused(tmp_path, mirror):
     write_zip(mirror / "NLM-MontgomeryCXRSet.zip", {"readme.txt": b"hello"})
-    with pytest.raises(DataError, match="is it the official one"):
+    with pytest.raises(DataError, match="Is this the official release"):
         read("montgomery", mirror, tmp_path / "raw")
 
 

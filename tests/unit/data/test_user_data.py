@@ -1,4 +1,4 @@
-"""Data sets of one's own: folders and tables."""
+"""User-supplied data sets: folders and tables."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ COUNT = 30
 
 @pytest.fixture
 def folder(tmp_path):
-    """Images and masks of phantoms as PNG files, of ten patients."""
+    """A folder with images and masks of phantoms as PNG files, from ten patients."""
     for kind in ("images", "masks"):
         (tmp_path / "own" / kind).mkdir(parents=True)
     for k in range(COUNT):
@@ -50,7 +50,7 @@ def loaded(data, name):
 def test_folders_with_suffixes_values_and_groups(folder):
     data = own(folder, group_pattern=r"^(\d+)_", image_suffix=".png")
     assert data.classes == ("background", "lungs", "heart")
-    assert len(data.files()) == 2 * COUNT, "stray files are passed over"
+    assert len(data.files()) == 2 * COUNT, "stray files are skipped"
     found = find(data)
     assert [pair.group for pair in found.pairs if pair.name.startswith("03_")] == ["03"] * 3
     image, mask = loaded(data, "03_013")
@@ -83,7 +83,7 @@ def test_a_table_with_paths_groups_and_splits(folder):
         prepare(data.about, find(data), folder / "prepared", Form(16))
 
 
-def test_a_group_column_that_is_mistyped_or_empty_does_not_split_patients_up(folder):
+def test_a_mistyped_or_empty_group_column_is_refused(folder):
     table = folder / "clinic.csv"
     row = "images/00_000.png,masks/00_000_mask.png"
     settings = {"images": None, "masks": None, "table": str(table)}
@@ -97,7 +97,7 @@ def test_a_group_column_that_is_mistyped_or_empty_does_not_split_patients_up(fol
         own(folder, **settings, group_column="patient").files()
 
 
-def test_a_table_may_name_images_and_leave_a_split_open(folder):
+def test_a_table_can_name_images_and_leave_the_split_empty(folder):
     lines = ["image,mask,name,split"]
     for k in range(COUNT):
         split = ["train", "val", "test", ""][k % 4]
@@ -109,25 +109,25 @@ def test_a_table_may_name_images_and_leave_a_split_open(folder):
     assert "case 3,in no split" in (folder / "prepared/left_out.csv").read_text()
 
 
-def test_images_and_masks_may_lie_side_by_side(folder):
+def test_images_and_masks_can_be_in_the_same_folder(folder):
     for path in (folder / "masks").iterdir():
         path.rename(folder / "images" / path.name)
     data = own(folder, masks=str(folder / "images"))
     assert len(find(data).pairs) == COUNT
     assert find(data).left_out == []
-    with pytest.raises(DataError, match="lie in the same folder; expected a `mask_suffix`"):
+    with pytest.raises(DataError, match="are in the same folder; expected a `mask_suffix`"):
         own(folder, masks=str(folder / "images"), mask_suffix="").files()
 
 
-def test_jpeg_masks_whose_values_lie_too_close_are_refused(folder):
+def test_jpeg_masks_with_values_too_close_are_refused(folder):
     (folder / "masks/00_000_mask.png").write_bytes(encoded(np.zeros((32, 32), np.uint8), "JPEG"))
     with pytest.raises(
-        DataError, match=r"00_000_mask\.png is a JPEG file, which does not keep values as close as 0, 1"
+        DataError, match=r"00_000_mask\.png is a JPEG file, which does not preserve values as close as 0, 1"
     ):
         loaded(own(folder, values={0: "background", 1: "lungs"}), "00_000")
 
 
-def test_a_window_makes_a_deeper_file_fit(folder):
+def test_a_window_maps_a_deeper_file_to_fewer_bits(folder):
     deep = np.arange(1024, dtype=np.uint16).reshape(32, 32) * 50
     (folder / "images/00_000.png").write_bytes(encoded(deep))
     image, _ = loaded(own(folder, bits=12, window=[0, 40000]), "00_000")
@@ -138,12 +138,15 @@ def test_a_window_makes_a_deeper_file_fit(folder):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("images/gone.png,masks/00_000_mask.png,1,train", "names images/gone.png, but there is no"),
+        ("images/gone.png,masks/00_000_mask.png,1,train", "lists images/gone.png, but there is no"),
         ("images/00_000.png,masks/00_000_mask.png,1,both", "line 2: found the split 'both'"),
-        ("images/00_000.png,masks/00_000_mask.png,1,train\nimages/00_000.png,,1,train", "line 3: found 00_000 twice"),
+        (
+            "images/00_000.png,masks/00_000_mask.png,1,train\nimages/00_000.png,,1,train",
+            "line 3: found the name 00_000 twice.*`name`",
+        ),
     ],
 )
-def test_a_table_that_cannot_be_right_is_refused(folder, line, message):
+def test_an_invalid_table_is_refused(folder, line, message):
     (folder / "clinic.csv").write_text(f"image,mask,group,split\n{line}\n")
     with pytest.raises(DataError, match=message):
         own(folder, images=None, masks=None, table=str(folder / "clinic.csv")).files()
@@ -152,7 +155,14 @@ def test_a_table_that_cannot_be_right_is_refused(folder, line, message):
         own(folder, images=None, masks=None, table=str(folder / "clinic.csv")).files()
 
 
-def test_images_without_mask_and_masks_without_image_are_counted(folder):
+def test_a_missing_table_is_named_with_the_line_to_write(folder):
+    with pytest.raises(
+        DataError, match=r"clinic\.csv: there is no such file; .*columns image and mask.*`table: path/to"
+    ):
+        own(folder, images=None, masks=None, table=str(folder / "clinic.csv")).files()
+
+
+def test_images_without_mask_and_masks_without_image_are_left_out(folder):
     (folder / "masks/00_000_mask.png").unlink()
     (folder / "images/01_001.png").unlink()
     left_out = {each.name: str(each) for each in find(own(folder)).left_out}
@@ -160,7 +170,7 @@ def test_images_without_mask_and_masks_without_image_are_counted(folder):
     assert left_out["01_001"].endswith("masks/01_001_mask.png: a mask without an image")
 
 
-def test_jpeg_masks_take_the_nearest_value(folder):
+def test_values_of_jpeg_masks_are_rounded_to_the_nearest(folder):
     mask = np.kron(np.array([[0, 255], [100, 0]], np.uint8), np.ones((16, 16), np.uint8))
     (folder / "masks/00_000_mask.png").write_bytes(encoded(mask, "JPEG", quality=60))
     _, labels = loaded(own(folder), "00_000")
@@ -171,16 +181,16 @@ def test_jpeg_masks_take_the_nearest_value(folder):
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
-        ("masks/00_000_mask.png", encoded(np.full((32, 32), 7, np.uint8)), "holds the value 7; expected 0, 100, 255"),
-        ("masks/00_000_mask.png", encoded(np.zeros((5, 6), np.uint8)), "is 6x5, its image 32x32"),
+        ("masks/00_000_mask.png", encoded(np.full((32, 32), 7, np.uint8)), "has the value 7; expected 0, 100, 255"),
+        ("masks/00_000_mask.png", encoded(np.zeros((5, 6), np.uint8)), "is 6x5, its image is 32x32"),
         ("images/00_000.png", encoded(colour(np.arange(1024).reshape(32, 32).astype(np.uint8))), "is a colour image"),
-        ("images/00_000.png", encoded(np.full((32, 32), 3000, np.uint16)), "holds 12 bits; write `bits: 12`"),
+        ("images/00_000.png", encoded(np.full((32, 32), 3000, np.uint16)), "has 12 bits; write `bits: 12`"),
         ("images/00_000.png", b"no image", "cannot be read as an image"),
         ("masks/00_000_mask.png", b"no image", "cannot be read as an image"),
     ],
     ids=["value", "size", "colour", "depth", "image", "mask"],
 )
-def test_a_file_that_cannot_be_right_is_refused_by_name(folder, file, content, message):
+def test_an_invalid_file_is_refused_by_name(folder, file, content, message):
     (folder / file).write_bytes(content)
     with pytest.raises(DataError, match=message) as error:
         loaded(own(folder), "00_000")
@@ -195,7 +205,7 @@ def test_dicom_keeps_depth_and_pixel_size(folder):
     assert (image.bits, image.pixel_size) == (12, (0.2, 0.3))
     assert np.array_equal(image.pixels[0], deep)
     others, _ = loaded(own(folder, bits=12), "01_001")
-    assert others.bits == 12, "8-bit files are put on the same grid"
+    assert others.bits == 12, "8-bit files are converted to the same grid"
     assert others.pixels.max() <= 4095
     windowed, _ = loaded(own(folder, window=[1000, 3000]), "00_000")
     assert windowed.bits == 8
@@ -205,7 +215,7 @@ def test_dicom_keeps_depth_and_pixel_size(folder):
     assert stated.pixel_size == (0.1, 0.1)
 
 
-def test_sixteen_bit_files_take_the_depth_that_is_stated(folder):
+def test_sixteen_bit_files_get_the_configured_depth(folder):
     deep = np.arange(1024, dtype=np.uint16).reshape(32, 32)
     (folder / "images/00_000.png").write_bytes(encoded(deep))
     for bits in (12, 16):
@@ -225,7 +235,7 @@ def test_a_file_that_changed_after_it_was_recorded_is_refused(folder):
         found.pairs[0].load()
     (folder / "images/99_999.png").write_bytes(encoded(np.zeros((32, 32), np.uint8)))
     (folder / "masks/99_999_mask.png").write_bytes(encoded(np.zeros((32, 32), np.uint8)))
-    with pytest.raises(DataError, match=r"is not in data/raw/clinic/manifest\.json"):
+    with pytest.raises(DataError, match=r"not listed in data/raw/clinic/manifest\.json"):
         data.find({str(path): "0" * 64 for path in data.files() if "99_999" not in str(path)})
 
 
@@ -236,17 +246,17 @@ def test_a_brace_in_a_name_is_refused(folder):
 
 
 @pytest.mark.parametrize(
-    ("name", "words"),
-    [("a <b>", "a name in angle brackets"), ("a\nb", "a line end"), ("a\udc80", "bytes that are no UTF-8")],
+    ("name", "text"),
+    [("a <b>", "a name in angle brackets"), ("a\nb", "a line break"), ("a\udc80", "bytes that are not UTF-8")],
 )
-def test_a_path_that_snakemake_would_read_otherwise_is_refused_by_name(folder, name, words):
+def test_a_path_that_snakemake_would_misread_is_refused_by_name(folder, name, text):
     (folder / f"images/{name}.png").write_bytes((folder / "images/00_000.png").read_bytes())
-    with pytest.raises(DataError, match=f"found {words}") as refusal:
+    with pytest.raises(DataError, match=f"found {text}") as refusal:
         own(folder).files()
     assert repr(f"{name}.png")[1:-1] in str(refusal.value)
 
 
-def test_a_folder_that_is_not_there_is_named(folder):
+def test_a_missing_folder_is_named(folder):
     with pytest.raises(DataError, match=r"own_data\.clinic: found no folder '.*nowhere'; expected `masks: /path/to"):
         own(folder, masks=str(folder / "nowhere")).files()
 
@@ -256,17 +266,17 @@ def test_a_folder_that_is_not_there_is_named(folder):
     [
         ({"imgs": "x"}, "own_data.clinic.imgs`: there is no such key; did you mean `images`"),
         ({"images": None}, "expected `images` and `masks`, or `table`"),
-        ({"values": {1: "lungs", 2: "heart"}}, "names no background"),
+        ({"values": {1: "lungs", 2: "heart"}}, "`values`: found no background"),
         ({"channels": 2}, "own_data.clinic.channels`: found 2"),
-        ({"bits": 12, "channels": 3}, "colour images keep 8 bits"),
+        ({"bits": 12, "channels": 3}, "expected 8 for colour images"),
         ({"window": [5, 5]}, "expected .low, high. with low below high"),
         ({"group_pattern": "["}, "expected a regular expression"),
-        ({"pixel_size": [0, 1]}, "expected mm, above 0"),
+        ({"pixel_size": [0, 1]}, "expected sizes in mm, above 0"),
         ({"values": {0: "background", 70000: "lungs"}}, "own_data.clinic.values"),
         ({"kind": "archive"}, "own_data.clinic.kind`: found 'archive'"),
     ],
 )
-def test_settings_that_cannot_be_right_are_refused_with_the_key(folder, settings, message):
+def test_invalid_settings_are_refused_with_the_key(folder, settings, message):
     with pytest.raises(ConfigError, match=message):
         own(folder, **settings)
 
@@ -276,5 +286,5 @@ def test_names_are_checked_when_the_configuration_is_read():
         Config.read({"datasets": ["montgomry"]})
     with pytest.raises(ConfigError, match="`splits`: found 'cvc'"):
         Config.read({"splits": {"cvc": "frames"}})
-    with pytest.raises(ConfigError, match="`own_data`: found jsrt, a name segcert has given already"):
+    with pytest.raises(ConfigError, match="`own_data`: found jsrt, a built-in name"):
         Config.read({"own_data": {"jsrt": {"images": "a", "masks": "b"}}})

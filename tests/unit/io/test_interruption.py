@@ -1,4 +1,4 @@
-"""SIGTERM in the middle of a training or of sampling: what is finished is kept, and the result is the same."""
+"""SIGTERM during training or sampling: finished work is kept, and the result is the same."""
 
 import os
 import signal
@@ -29,11 +29,11 @@ def terminate():
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def test_sigterm_raises_at_once_or_is_noted_and_is_python_s_again_after():
+def test_sigterm_raises_at_once_or_is_recorded_and_the_handler_is_restored():
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(Interrupted), interruptible():
         terminate()
-        pytest.fail("went on")
+        pytest.fail("execution continued")
     with interrupted_between_steps():
         terminate()
         assert is_interrupted()
@@ -41,7 +41,7 @@ def test_sigterm_raises_at_once_or_is_noted_and_is_python_s_again_after():
     assert signal.getsignal(signal.SIGTERM) == before
 
 
-def test_another_thread_than_the_main_one_leaves_signals_alone():
+def test_other_threads_do_not_change_signal_handlers():
     seen = []
 
     def work():
@@ -56,7 +56,7 @@ def test_another_thread_than_the_main_one_leaves_signals_alone():
 
 @pytest.mark.parametrize("at", [1, 2, 3, 5, 6])
 @pytest.mark.parametrize("changes", [{}, {"ema_decay": 0.9}, {"optimizer": "sgd"}], ids=["plain", "ema", "sgd"])
-def test_a_training_goes_on_from_the_step_of_sigterm(tmp_path, at, changes):
+def test_training_resumes_from_the_step_of_sigterm(tmp_path, at, changes):
     """Validations are at 2, 4 and 6; in the last step there is nothing left to interrupt."""
     whole = run(tmp_path / "whole", linear(), **changes)
     seen = []
@@ -74,7 +74,7 @@ def test_a_training_goes_on_from_the_step_of_sigterm(tmp_path, at, changes):
         assert Checkpoint(tmp_path / "again/checkpoint.pt", "key").load()["step"] == at
         torch.manual_seed(99)
     again = run(tmp_path / "again", linear(), terminated, **changes)
-    assert len(seen) == 6, "no step is learned twice"
+    assert len(seen) == 6, "no step is run twice"
     assert all(torch.equal(value, again.state_dict()[name]) for name, value in whole.state_dict().items())
     for name in ("history.csv", "last.safetensors"):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
@@ -124,8 +124,8 @@ def test_votes_are_the_same_after_sigterm_and_no_block_is_drawn_twice(tmp_path):
     with pytest.raises(Interrupted), interrupted_between_steps():
         smoothed(tmp_path / "store").sample(image, 10, 50)
     blocks = {path: path.stat().st_mtime_ns for path in tmp_path.glob("store/*/*.npz")}
-    assert len(blocks) == 2, "what was drawn is stored"
-    assert len(drawn) == 4, "and no other batch is drawn"
+    assert len(blocks) == 2, "finished blocks are stored"
+    assert len(drawn) == 4, "no further batch is drawn"
     first = len(drawn)
     votes = smoothed(tmp_path / "store").sample(image, 10, 50)
     assert len(drawn) - first <= (60 - 20) / 5
@@ -140,7 +140,7 @@ def job(folder):
     )  # fmt: skip
 
 
-def test_a_job_says_in_one_line_of_its_log_that_it_was_interrupted(tmp_path):
+def test_an_interrupted_job_writes_one_line_to_its_log(tmp_path):
     with pytest.raises(SystemExit) as ended, recorded(job(tmp_path)):
         (tmp_path / ".half.part").touch()
         try:

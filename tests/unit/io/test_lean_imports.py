@@ -1,4 +1,4 @@
-"""Large libraries in part: what is left out stays out, and is there, whole, for those who ask for it."""
+"""Partial imports of large libraries. The omitted parts can be imported completely later."""
 
 import subprocess
 import sys
@@ -18,11 +18,11 @@ from diffusers import DiTTransformer2DModel
 """
 
 
-def test_diffusers_is_imported_in_part_and_may_be_imported_whole_later():
+def test_diffusers_is_imported_partly_and_can_be_imported_completely_later():
     subprocess.run([sys.executable, "-c", PROGRAM], check=True)
 
 
-def test_what_was_left_out_is_forgotten_when_an_import_fails():
+def test_modules_are_restored_after_a_failed_import():
     before = dict(sys.modules)
     with pytest.raises(ImportError), lean(bare=["wave"], absent=["chunk_of_nothing"]):
         import chunk_of_nothing  # noqa: F401

@@ -1,8 +1,8 @@
-"""ADM computed from its own state dict with torch's functions alone: an oracle for the import into diffusers.
+"""ADM computed from its own state dict with functions of torch only: an oracle for the import into diffusers.
 
-A network is written out block by block as (channels in, channels out, parts). Part j of block i of the input is
-`input_blocks.i.j` in the state dict. On the way up a block's input is the last output beside the last unused output of
-the way down.
+A network is listed block by block as (channels in, channels out, parts). Part j of block i of the input is
+`input_blocks.i.j` in the state dict. On the way up, the input of a block is the last output, concatenated with the last
+unused output of the way down.
 """
 
 import math
@@ -31,7 +31,7 @@ class Reference:
         yield from ((f"output_blocks.{i}", block) for i, block in enumerate(self.output))
 
     def shapes(self):
-        """The shape of every tensor, by name."""
+        """Shapes of all tensors, by name."""
         shapes = {
             **linear("time_embed.0", self.width, 4 * self.width),
             **linear("time_embed.2", 4 * self.width, 4 * self.width),
@@ -64,7 +64,7 @@ class Reference:
         }
 
     def random_state(self, seed):
-        """Weights that let every tensor matter: none is zero, and no norm is the identity."""
+        """Random weights with which every tensor matters: none is zero, and no norm is the identity."""
         generator = torch.Generator().manual_seed(seed)
 
         def draw(name, shape):
@@ -76,7 +76,7 @@ class Reference:
         return {name: draw(name, shape) for name, shape in self.shapes().items()}
 
     def forward(self, state, x, t):
-        """The network of x (B, C, H, W) at the steps t (B,): (B, 2C, H, W)."""
+        """Apply the network to x (B, C, H, W) at steps t (B,); return (B, 2C, H, W)."""
         angles = t[:, None] * torch.exp(-math.log(10000) * torch.arange(self.width // 2) / (self.width // 2))
         embedding = torch.cat([angles.cos(), angles.sin()], dim=1).to(x.dtype)
         hidden = F.silu(F.linear(embedding, *weights(state, "time_embed.0")))

@@ -108,7 +108,7 @@ def test_the_converted_network_computes_what_adm_does(reference, layout):
         assert (unet(x, t).sample - expected).abs().max() < 1e-8 * expected.std()
 
 
-def test_every_number_is_used_exactly_once():
+def test_every_weight_is_used_exactly_once():
     state = {name: torch.empty(shape) for name, shape in SMALL.shapes().items()}
     total = 0
     for name, tensor in state.items():
@@ -118,7 +118,7 @@ def test_every_number_is_used_exactly_once():
 
 
 def test_the_full_size_checkpoint_maps_onto_diffusers_network():
-    """552,814,086 parameters; 2,211,383,297 bytes in OpenAI's file, four for each and its directory."""
+    """OpenAI's file has 552,814,086 parameters in 2,211,383,297 bytes: four per parameter, and its directory."""
     state = {name: torch.empty(shape, device="meta") for name, shape in ADM_256.shapes().items()}
     assert sum(tensor.numel() for tensor in state.values()) == 552_814_086
     with torch.device("meta"):
@@ -127,7 +127,7 @@ def test_the_full_size_checkpoint_maps_onto_diffusers_network():
     assert converted == {name: tensor.shape for name, tensor in unet.state_dict().items()}
 
 
-def test_diffusers_alone_loads_what_is_imported(tmp_path):
+def test_diffusers_alone_loads_an_imported_checkpoint(tmp_path):
     state = SMALL.random_state(seed=0)
     import_adm(saved(state, tmp_path / "adm.pt"), tmp_path / "denoiser", SMALL_LAYOUT)
     assert sorted(path.name for path in tmp_path.glob("denoiser/*/*")) == [
@@ -147,7 +147,7 @@ def test_diffusers_alone_loads_what_is_imported(tmp_path):
     assert (scheduler.config.prediction_type, scheduler.config.variance_type) == ("epsilon", "learned_range")
 
 
-def test_a_file_of_before_zip_checkpoints_is_imported_alike(tmp_path):
+def test_a_checkpoint_in_the_old_format_without_zip_is_imported(tmp_path):
     state = GRAY.random_state(seed=0)
     torch.save(state, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
     import_adm(tmp_path / "old.pt", tmp_path / "old", GRAY_LAYOUT)
@@ -161,12 +161,12 @@ def test_a_file_of_before_zip_checkpoints_is_imported_alike(tmp_path):
     [
         (
             {"out.2.bias": None},
-            r"adm\.pt: a checkpoint of another architecture: .* 1 missing, the first is out\.2\.bias;",
+            r"adm\.pt: a checkpoint of another architecture: .* 1 missing \(first: out\.2\.bias\)\.",
         ),
-        ({"label_emb.weight": torch.zeros(1000, 64)}, r"1 unexpected, the first is label_emb\.weight; take 256x256"),
+        ({"label_emb.weight": torch.zeros(1000, 64)}, r"1 unexpected \(first: label_emb\.weight\)\. Use 256x256"),
         (
             {"middle_block.1.qkv.weight": torch.zeros(144, 48)},
-            r"1 misshaped, the first is middle_block\.1\.qkv\.weight of shape \(144, 48\) instead of \(144, 48, 1\)",
+            r"1 misshaped \(first: middle_block\.1\.qkv\.weight of shape \(144, 48\) instead of \(144, 48, 1\)",
         ),
     ],
     ids=["missing", "unexpected", "misshaped"],
@@ -179,22 +179,22 @@ def test_a_checkpoint_of_another_architecture_is_refused(tmp_path, change, messa
     assert not (tmp_path / "denoiser").exists()
 
 
-def test_what_is_no_state_dict_is_refused(tmp_path):
-    with pytest.raises(ModelError, match=r"adm\.pt: found no state dict"):
+def test_a_file_without_a_state_dict_is_refused(tmp_path):
+    with pytest.raises(ModelError, match=r"adm\.pt: not a state dict"):
         import_adm(saved({"model": GRAY.random_state(seed=0)}, tmp_path / "adm.pt"), tmp_path, GRAY_LAYOUT)
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>not found</html>", b"\x90\xb2\x0f!\xfa\x00"])
-def test_what_is_no_checkpoint_is_refused(tmp_path, content):
+def test_a_file_that_is_not_a_checkpoint_is_refused(tmp_path, content):
     (tmp_path / "adm.pt").write_bytes(content)
-    with pytest.raises(ModelError, match=r"adm\.pt: cannot be read as tensors alone .* download it again"):
+    with pytest.raises(ModelError, match=r"adm\.pt: cannot be read as tensors only .* download it again"):
         import_adm(tmp_path / "adm.pt", tmp_path / "denoiser", GRAY_LAYOUT)
 
 
 def test_half_a_download_is_refused(tmp_path):
     checkpoint = saved(GRAY.random_state(seed=0), tmp_path / "adm.pt")
     checkpoint.write_bytes(checkpoint.read_bytes()[: checkpoint.stat().st_size // 2])
-    with pytest.raises(ModelError, match=r"adm\.pt: cannot be read as tensors alone .* download it again"):
+    with pytest.raises(ModelError, match=r"adm\.pt: cannot be read as tensors only .* download it again"):
         import_adm(checkpoint, tmp_path / "denoiser", GRAY_LAYOUT)
 
 
@@ -210,6 +210,6 @@ class Code:
 def test_code_in_a_checkpoint_is_not_run(tmp_path, zipped):
     state = GRAY.random_state(seed=0) | {"out.2.bias": Code(tmp_path / "run")}
     torch.save(state, tmp_path / "adm.pt", _use_new_zipfile_serialization=zipped)
-    with pytest.raises(ModelError, match=r"adm\.pt: cannot be read as tensors alone .* code in it"):
+    with pytest.raises(ModelError, match=r"adm\.pt: cannot be read as tensors only .* contains code"):
         import_adm(tmp_path / "adm.pt", tmp_path / "denoiser", GRAY_LAYOUT)
     assert not (tmp_path / "run").exists()

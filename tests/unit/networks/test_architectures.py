@@ -1,4 +1,4 @@
-"""The segmentation networks against published numbers and their papers' formulas."""
+"""The segmentation networks, compared with published numbers and the formulas of their papers."""
 
 import copy
 import inspect
@@ -13,16 +13,16 @@ from segcert.networks.registry import build_segmenter
 from segcert.networks.resnet import Projection, ResNet34
 from segcert.networks.resunetpp import ResUNetPlusPlus
 
-# One class and three channels, as segmentation_models_pytorch 0.5 counts its own networks.
+# With one class and three channels, as segmentation_models_pytorch 0.5 counts its networks.
 OF_SMP = {"resunetpp": 26_078_609, "deeplabv3plus": 22_437_457}
 PER_CLASS = {"unet": 64 + 1, "resunetpp": 9 * 16 + 1, "deeplabv3plus": 256 + 1}
 PER_CHANNEL = {"unet": 64 * 9, "resunetpp": 64 * 49, "deeplabv3plus": 64 * 49}
-OF_UNET = 31_036_546 + 2 * 64 * 9 - 65  # three channels, one class (test_models has one channel, two classes)
+OF_UNET = 31_036_546 + 2 * 64 * 9 - 65  # three channels, one class (test_registry has one channel, two classes)
 
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    """Small tensors on many threads take longer."""
+    """Use one thread: small tensors take longer on many."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -50,7 +50,7 @@ def test_networks_have_the_published_number_of_parameters(architecture, in_chann
 
 
 def test_the_encoder_is_resnet34_without_its_classifier():
-    """21,797,672 parameters with 1000 ImageNet classes on 512 features (torchvision's resnet34)."""
+    """The resnet34 of torchvision has 21,797,672 parameters, with 1000 ImageNet classes on 512 features."""
     assert count(ResNet34(3)) == 21_797_672 - 1000 * (512 + 1)
 
 
@@ -63,8 +63,8 @@ def test_features_of_the_encoder(output_stride, deepest):
     assert sizes == [(8, 32, 64), (8, 16, 32), (16, 8, 16), (32, 4, 8), (64, deepest, 2 * deepest)]
 
 
-def test_dilation_keeps_what_the_strided_encoder_sees():
-    """Where only the centres of the last stage's kernels count, the dilated stage is the strided one, more finely."""
+def test_the_dilated_encoder_contains_the_features_of_the_strided_one():
+    """If only the centres of its kernels are non-zero, the dilated last stage is a finer strided one."""
     strided, dilated = ResNet34(1, 4).eval(), ResNet34(1, 4, output_stride=16).eval()
     state = strided.state_dict()
     for name, tensor in state.items():
@@ -83,7 +83,7 @@ def test_logits_have_the_size_of_the_images(architecture, channels, classes, wid
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_the_classes_are_as_configuration_and_rules_know_them(architecture):
+def test_the_classes_agree_with_their_descriptions(architecture):
     about = ARCHITECTURES[architecture]
     parameters = inspect.signature(type(small(architecture))).parameters
     assert tuple(parameters) == ("in_channels", "num_classes", *about.arguments)
@@ -108,8 +108,8 @@ def test_gradients_reach_every_parameter(architecture):
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_in_eval_mode_an_image_is_alone(architecture):
-    """No dropout, no statistics of the batch."""
+def test_in_eval_mode_an_image_does_not_depend_on_its_batch(architecture):
+    """There is no dropout, and there are no batch statistics."""
     model = small(architecture).eval()
     images = torch.rand(2, 1, 64, 64)
     others = torch.cat([images[:1], torch.rand(1, 1, 64, 64)])
@@ -135,7 +135,7 @@ def test_unetpp_has_the_nodes_of_its_paper():
     x = {(level, 0): feature for level, feature in enumerate(model.encoder(images)[1:])}
     for j in range(1, levels):
         for i in range(levels - j):
-            below = levels - 2 - i  # the decoder counts resolutions from the deepest, and rows of its nodes from 0
+            below = levels - 2 - i  # the decoder counts resolutions from the deepest one, and rows of its nodes from 0
             node = blocks[f"x_{below - j + 1}_{below}"]
             dense = [x[i, k] for k in reversed(range(j))]
             up = F.interpolate(x[i + 1, j - 1], scale_factor=2.0)
@@ -153,7 +153,7 @@ def test_channels_of_the_nested_decoder(width, channels):
 
 
 def test_aspp_sees_a_whole_large_image():
-    """One pixel of the context depends on pixels at all three rates, and on the mean of the whole image."""
+    """A pixel of the context depends on pixels at all three rates, and on the mean of the whole image."""
     aspp = DeepLabV3Plus(1, 2, 4).eval().decoder.aspp[0]
     features = torch.rand(1, 32, 80, 80, requires_grad=True)
     *pyramid, mean = aspp.convs
@@ -202,7 +202,7 @@ def test_the_projection_is_a_strided_convolution():
 
 @pytest.mark.parametrize("name", ["resunetpp", "deeplabv3plus"])
 def test_narrow_networks_have_the_gradients_of_the_plain_layout(name):
-    """In channels_last on a CPU, where oneDNN's strided 1x1 convolutions of few channels write past their memory."""
+    """On a CPU in channels_last, oneDNN's strided 1x1 convolutions with few channels write out of bounds."""
     torch.manual_seed(0)
     plain = build_segmenter(name, {"in_channels": 1, "num_classes": 2, "width": 4}).eval()
     fast = copy.deepcopy(plain).to(memory_format=torch.channels_last)

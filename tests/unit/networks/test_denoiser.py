@@ -1,4 +1,4 @@
-"""Denoising with a diffusion model: the mapping, what the network predicts, one step and several."""
+"""Denoising with a diffusion model: the mapping, the prediction targets, one step and several."""
 
 import subprocess
 import sys
@@ -26,7 +26,7 @@ def test_t_star_has_the_noise_level_of_sigma(sigma):
 
 def test_a_sigma_beyond_the_schedule_is_refused():
     abar = DDPMScheduler(100, beta_schedule="linear").alphas_cumprod
-    with pytest.raises(ValueError, match=r"sigma: found 1\.0; the noise schedule of this denoiser ends at 0\.6"):
+    with pytest.raises(ValueError, match=r"sigma: found 1\.0; expected at most 0\.6"):
         closest_timestep(abar, 1.0)
 
 
@@ -36,7 +36,7 @@ class Output:
 
 
 class Oracle(torch.nn.Module):
-    """A diffusion model that knows the clean image and so predicts the noise, or the velocity, exactly."""
+    """A diffusion model that knows the clean image, so it predicts the noise or the velocity exactly."""
 
     def __init__(self, z_0, prediction):
         super().__init__()
@@ -62,13 +62,13 @@ def test_a_perfect_prediction_gives_the_clean_image(sigma, prediction, steps):
     assert oracle.seen == sorted(oracle.seen, reverse=True)
 
 
-def test_another_prediction_is_refused():
+def test_an_unknown_prediction_target_is_refused():
     with pytest.raises(ModelError, match="found 'sample'; expected one of epsilon, v_prediction"):
         DiffusionDenoiser(torch.nn.Identity(), ABAR, "sample")
 
 
 def saved(folder, channels=1, **changes):
-    """Random weights in diffusers' format, as training saves them."""
+    """Save random weights in the format of diffusers, as training does."""
     torch.manual_seed(0)
     settings = Config().model_dump()["denoiser"] | {"channels": [8, 16]} | changes
     build_unet(settings, channels, 16).save_pretrained(folder / "unet")
@@ -85,7 +85,7 @@ OPTIONS = [
 
 @pytest.mark.parametrize("options", OPTIONS, ids=lambda options: "-".join(options.values()))
 def test_one_shot_is_diffusers_own_prediction_of_x0(tmp_path, options):
-    """Against DDPMScheduler.step's pred_original_sample, from the saved folders."""
+    """Compare with pred_original_sample of DDPMScheduler.step, from the saved folders."""
     denoiser = DiffusionDenoiser.load(saved(tmp_path, **options))
     scheduler = DDPMScheduler.from_pretrained(tmp_path / "scheduler")
     x_noisy, sigma = torch.rand(2, 1, 16, 16) + 0.5 * torch.randn(2, 1, 16, 16), 0.5
@@ -100,7 +100,7 @@ def test_one_shot_is_diffusers_own_prediction_of_x0(tmp_path, options):
 
 @pytest.mark.parametrize("options", OPTIONS, ids=lambda options: "-".join(options.values()))
 def test_k_steps_are_ddim(tmp_path, options):
-    """Against DDIMScheduler (eta = 0), which steps evenly from t* down to 0 in as many calls."""
+    """Compare with DDIMScheduler (eta = 0), which takes equal steps from t* down to 0 with as many calls."""
     steps, sigma = 4, 0.5
     denoiser = DiffusionDenoiser.load(saved(tmp_path, **options), steps)
     timesteps = denoiser.timesteps(sigma)
@@ -130,8 +130,8 @@ def test_a_gray_image_behind_a_colour_denoiser_is_replicated_and_the_estimates_a
         torch.testing.assert_close(denoiser(x_noisy, 0.25), expected, rtol=0, atol=1e-6)
 
 
-def test_learned_variances_are_not_used():
-    """ADM has six output channels for three: the first three are the noise."""
+def test_learned_variances_are_ignored():
+    """ADM has six output channels for three input channels: the first three are the noise."""
 
     class Learned(torch.nn.Module):
         config = type("Config", (), {"in_channels": 3})
@@ -163,8 +163,8 @@ assert not [name for name in sys.modules if name.startswith("segcert")]
 """
 
 
-def test_what_is_on_record_is_of_use_without_segcert(tmp_path):
-    """Diffusers alone reads the folders and denoises as segcert does."""
+def test_diffusers_alone_can_use_a_saved_denoiser(tmp_path):
+    """The library diffusers alone reads the folders and gives the same result as segcert."""
     denoiser = DiffusionDenoiser.load(saved(tmp_path))
     x_noisy, sigma = torch.rand(2, 1, 16, 16) + 0.5 * torch.randn(2, 1, 16, 16), 0.5
     torch.save((x_noisy, torch.tensor(denoiser.timestep(sigma))), tmp_path / "case.pt")

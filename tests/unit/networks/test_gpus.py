@@ -1,4 +1,4 @@
-"""Which GPU a job takes, on machines that are made up: no GPU is used."""
+"""Claims of GPUs on simulated machines: no GPU is used."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ sys.stdin.read()
 
 @pytest.fixture
 def job(tmp_path, scripts):
-    """Starts processes that claim GPUs of a machine with a, b and c, and hold them until they are killed."""
+    """Return a function that starts a process, which claims some of the GPUs a, b and c until it is killed."""
     processes = []
 
     def start(count=1):
@@ -36,23 +36,23 @@ def job(tmp_path, scripts):
         process.communicate()
 
 
-def test_jobs_side_by_side_take_one_each_and_a_killed_one_gives_its_own_back(job):
+def test_parallel_jobs_claim_different_gpus_and_a_killed_job_releases_its_gpu(job):
     (first, took), *others = [job() for _ in range(3)]
     assert sorted([*took, *(name for _, names in others for name in names)]) == ["a", "b", "c"]
-    assert job()[1] == ["a", "b", "c"], "all are taken: it shares"
+    assert job()[1] == ["a", "b", "c"], "all are claimed, so the job shares them"
     first.kill()
     first.wait()
     assert job()[1] == took
 
 
-def test_a_training_takes_several_or_holds_none(job):
+def test_a_training_claims_several_gpus_or_none(job):
     _, two = job(2)
     assert two == ["a", "b"]
-    assert job(2)[1] == ["a", "b", "c"], "too few are free"
-    assert job(1)[1] == ["c"], "what was too few is not held"
+    assert job(2)[1] == ["a", "b", "c"], "too few are free, so the job shares all"
+    assert job(1)[1] == ["c"], "the job that found too few released them"
 
 
-def test_cuda_shows_what_was_claimed(monkeypatch, tmp_path):
+def test_cuda_shows_the_claimed_gpus(monkeypatch, tmp_path):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,GPU-1f")
     monkeypatch.setattr(gpus, "_held", [])
     assert gpus.claim_gpus(1, tmp_path) == ["4"]
@@ -71,6 +71,6 @@ def test_the_only_gpu_and_those_that_a_parent_claimed_are_not_claimed(monkeypatc
     ("stated", "names"),
     [("", []), ("-1", []), ("0", ["0"]), ("2, 0", ["2", "0"]), ("1,-1,2", ["1"]), ("MIG-a/1/0", ["MIG-a/1/0"])],
 )
-def test_what_is_visible_is_what_cuda_takes(monkeypatch, stated, names):
+def test_visible_gpus_are_those_of_cuda(monkeypatch, stated, names):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", stated)
     assert gpus.visible_gpus() == names

@@ -12,18 +12,18 @@ CONFIG = {"architecture": "unet", "arguments": ARGUMENTS, "classes": ["a", "b", 
 
 
 @pytest.mark.parametrize(("channels", "classes"), [(1, 2), (3, 5)])
-def test_unet_takes_any_channels_and_classes(channels, classes):
+def test_unet_accepts_any_channels_and_classes(channels, classes):
     model = build_segmenter("unet", {"in_channels": channels, "num_classes": classes, "width": 4, "depth": 3})
     assert model(torch.rand(2, channels, 16, 24)).shape == (2, classes, 16, 24)
 
 
 def test_unet_has_the_papers_size():
-    """The U-Net of 64 to 1024 channels has 31.0 million weights."""
+    """The U-Net with 64 to 1024 channels has 31.0 million weights."""
     model = build_segmenter("unet", {"in_channels": 1, "num_classes": 2})
     assert sum(parameter.numel() for parameter in model.parameters()) == 31_036_546
 
 
-def test_segmenter_comes_back_from_disk_and_saves_the_same_bytes(tmp_path):
+def test_a_segmenter_survives_saving_and_gives_the_same_bytes(tmp_path):
     model = build_segmenter("unet", ARGUMENTS).eval()
     for name in "ab":
         save_segmenter(tmp_path / name, model, CONFIG)
@@ -41,7 +41,7 @@ def test_weights_of_another_network_are_refused(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(CONFIG | {"arguments": ARGUMENTS | {"width": 8}}))
     with pytest.raises(ModelError, match=r"model\.safetensors: does not fit"):
         load_segmenter(tmp_path)
-    with pytest.raises(ModelError, match="'vnet' is not known"):
+    with pytest.raises(ModelError, match="found 'vnet'; expected one of unet"):
         build_segmenter("vnet", {})
 
 

@@ -1,4 +1,4 @@
-"""Networks of one's own: any importable factory, weights and programs from elsewhere."""
+"""User-supplied networks: importable factories, pretrained weights and exported networks."""
 
 import copy
 import json
@@ -14,9 +14,9 @@ from torch import nn
 
 import segcert
 from segcert.config.networks import OwnModel
-from segcert.networks.exported import load_program
+from segcert.networks.exported import load_exported
 from segcert.networks.folders import ModelError, segmenter_files
-from segcert.networks.pretrained import import_given
+from segcert.networks.pretrained import import_pretrained
 from segcert.networks.registry import build_segmenter, load_segmenter, save_segmenter
 from segcert.networks.unet import UNet
 from segcert.smoothing.sampler import module_digest
@@ -36,7 +36,7 @@ UNET = {"architecture": "unet", "arguments": {"in_channels": 1, "num_classes": 2
 
 
 class Tied(nn.Module):
-    """Two names of one tensor."""
+    """A network with two names of one tensor."""
 
     def __init__(self, in_channels, num_classes):
         super().__init__()
@@ -49,7 +49,7 @@ class Tied(nn.Module):
 
 
 class Two(nn.Module):
-    """Logits, and something else."""
+    """A network that returns logits and something else."""
 
     def __init__(self, in_channels, num_classes):
         super().__init__()
@@ -72,7 +72,7 @@ HERE = sys.modules[__name__]
 
 @pytest.fixture(autouse=True)
 def one_thread(monkeypatch):
-    """Small tensors on many threads take longer; and this module can be imported by its name as a target."""
+    """Use one thread, because small tensors take longer on many. Make this module importable as a target."""
     monkeypatch.setitem(sys.modules, "own_networks", HERE)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -82,7 +82,7 @@ def one_thread(monkeypatch):
 
 @pytest.fixture(scope="module")
 def network():
-    """A U-Net with running statistics of its own, which finds both classes in noise."""
+    """Return a U-Net with batch statistics, which finds both classes in noise."""
     torch.manual_seed(0)
     model = UNet(1, 2, width=4, depth=2)
     noise = torch.rand(8, 1, 16, 16)
@@ -94,7 +94,7 @@ def network():
 
 @pytest.fixture(scope="module")
 def programs(network, tmp_path_factory):
-    """Paths of the network as a program of each kind."""
+    """Export the network in each format; return the folder."""
     folder = tmp_path_factory.mktemp("programs")
     images = torch.zeros(4, 1, 16, 16)
     dynamic = torch.export.export(network, (images,), dynamic_shapes=({0: torch.export.Dim("batch")},))
@@ -111,7 +111,7 @@ def of_kind(programs, kind):
 KINDS = pytest.mark.parametrize("kind", ["torchscript", "torch.export"])
 
 
-def test_a_network_of_monai_by_its_name_comes_back_from_disk(tmp_path):
+def test_a_monai_network_survives_saving(tmp_path):
     arguments = OwnModel(target=MONAI, arguments=MONAI_ARGUMENTS).filled(in_channels=1, num_classes=2)
     assert (arguments["in_channels"], arguments["out_channels"]) == (1, 2)
     model = build_segmenter(MONAI, arguments).eval()
@@ -124,7 +124,7 @@ def test_a_network_of_monai_by_its_name_comes_back_from_disk(tmp_path):
     assert config["architecture"] == MONAI
 
 
-def test_placeholders_are_filled_wherever_they_stand():
+def test_placeholders_are_filled_at_any_depth():
     arguments = {"a": "$image_size", "b": [8, ["$in_channels"], {"c": "$num_classes"}], "d": "relu", "e": 0.5}
     own = OwnModel(target="package.module:Net", arguments=arguments)
     values = {"image_size": 64, "in_channels": 3, "num_classes": 2}
@@ -144,13 +144,13 @@ def test_placeholders_are_filled_wherever_they_stand():
             {"channels": 3},
             r"'torch\.nn:Conv2d': cannot be built with .* keyword argument 'channels'",
         ),
-        ("own_networks:number", {"in_channels": 3}, r"gave a int; expected a torch\.nn\.Module"),
-        ("own_networks:promised", {}, r"gave a int; expected a torch\.nn\.Module"),
+        ("own_networks:number", {"in_channels": 3}, r"returned a int; expected a torch\.nn\.Module"),
+        ("own_networks:promised", {}, r"returned a int; expected a torch\.nn\.Module"),
         ("own_networks:CLASSES", {}, "is a list; expected a class or function"),
         ("unet", {"depht": 2}, r"'unet': cannot be built with .*'depht'"),
     ],
 )
-def test_targets_that_give_no_network_are_named(target, arguments, message):
+def test_targets_that_do_not_return_a_network_are_named(target, arguments, message):
     with pytest.raises(ModelError, match=message):
         build_segmenter(target, arguments)
 
@@ -164,14 +164,14 @@ def test_shared_tensors_are_saved_and_loaded(tmp_path):
     assert torch.equal(loaded(images), model(images))
     assert loaded.first.weight is loaded.second.weight
 
-    save_model(model, str(tmp_path / "tied.safetensors"))  # as Hugging Face writes it: under one name only
+    save_model(model, str(tmp_path / "tied.safetensors"))  # as Hugging Face writes it, under one name only
     assert len(load_file(tmp_path / "tied.safetensors")) == 3
     target = {"architecture": "own_networks:Tied", "arguments": arguments}
-    import_given(tmp_path / "tied.safetensors", tmp_path / "given", **target, **DATA)
+    import_pretrained(tmp_path / "tied.safetensors", tmp_path / "given", **target, **DATA)
     assert torch.equal(load_segmenter(tmp_path / "given")[0](images), model(images))
 
 
-def test_a_checkpoint_of_another_architecture_is_refused_in_a_few_words(tmp_path):
+def test_a_checkpoint_of_another_architecture_is_refused_with_a_short_message(tmp_path):
     about = {"architecture": "resunetpp", "arguments": {"in_channels": 1, "num_classes": 2, "width": 4}}
     save_segmenter(tmp_path, build_segmenter(**UNET), about)
     with pytest.raises(
@@ -188,11 +188,11 @@ def test_a_checkpoint_of_another_architecture_is_refused_in_a_few_words(tmp_path
 
 
 @KINDS
-def test_a_program_is_the_network_that_it_was_made_from(programs, network, kind):
-    program = load_program(of_kind(programs, kind))
+def test_an_exported_network_computes_the_same_function(programs, network, kind):
+    program = load_exported(of_kind(programs, kind))
     assert program.kind == kind
     images = torch.rand(3, 1, 16, 16)
-    for _ in range(3):  # TorchScript's optimiser would set in
+    for _ in range(3):  # TorchScript's optimiser would start
         torch.testing.assert_close(program(images), network(images), rtol=1e-5, atol=1e-5)
     assert not any(module.training for module in program.eval().modules())
     with pytest.raises(ModelError, match="cannot be trained"):
@@ -200,9 +200,9 @@ def test_a_program_is_the_network_that_it_was_made_from(programs, network, kind)
 
 
 @KINDS
-def test_a_program_is_imported_certified_and_named(programs, network, kind, tmp_path):
+def test_an_exported_network_is_imported_and_certified(programs, network, kind, tmp_path):
     path = of_kind(programs, kind)
-    import_given(path, tmp_path / "model", **DATA)
+    import_pretrained(path, tmp_path / "model", **DATA)
     program, config = load_segmenter(tmp_path / "model")
     assert (config["program"], config["regime"], config["classes"]) == (kind, "given", CLASSES)
     assert "architecture" not in config
@@ -217,8 +217,8 @@ def test_a_program_is_imported_certified_and_named(programs, network, kind, tmp_
     assert segcert.certify(votes[0], tau=0.75, alpha=0.001).labels.shape == (16, 16)
 
 
-def test_programs_are_told_apart_by_more_than_their_weights(network, tmp_path):
-    """The printed form of a traced module says nothing of what it does."""
+def test_exported_networks_with_the_same_weights_have_different_digests(network, tmp_path):
+    """The printed form of a traced module does not show what it computes."""
 
     class Turned(nn.Module):
         def __init__(self, sign):
@@ -231,25 +231,25 @@ def test_programs_are_told_apart_by_more_than_their_weights(network, tmp_path):
     digests = set()
     for sign in (1.0, -1.0):
         torch.jit.trace(Turned(sign).eval(), torch.zeros(2, 1, 16, 16)).save(tmp_path / "turned.pt")
-        digests |= {module_digest(load_program(tmp_path / "turned.pt")) for _ in range(2)}
+        digests |= {module_digest(load_exported(tmp_path / "turned.pt")) for _ in range(2)}
     assert len(digests) == 2
 
 
 @pytest.mark.parametrize("count", [1, 3, 4, 9])
-def test_an_exported_program_with_a_static_batch_takes_any(programs, network, tmp_path, count):
-    import_given(programs / "static.pt2", tmp_path, **DATA)
+def test_an_exported_network_with_a_static_batch_accepts_any_batch(programs, network, tmp_path, count):
+    import_pretrained(programs / "static.pt2", tmp_path, **DATA)
     program, _ = load_segmenter(tmp_path)
     images = torch.rand(count, 1, 16, 16)
     torch.testing.assert_close(program(images), network(images))
-    with pytest.raises(ModelError, match=r"does not take images of shape \(4, 1, 8, 8\) \(Guard failed"):
+    with pytest.raises(ModelError, match=r"does not accept images of shape \(4, 1, 8, 8\) \(Guard failed"):
         program(torch.zeros(4, 1, 8, 8))
 
 
-def test_a_program_of_another_kind_than_its_config_says_is_refused(programs, tmp_path):
-    import_given(programs / "torchscript.pt", tmp_path, **DATA)
+def test_an_exported_network_of_another_kind_than_in_its_config_is_refused(programs, tmp_path):
+    import_pretrained(programs / "torchscript.pt", tmp_path, **DATA)
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(config | {"program": "torch.export"}))
-    with pytest.raises(ModelError, match=r"program\.pt: found a program of torchscript; expected one of torch\.export"):
+    with pytest.raises(ModelError, match=r"program\.pt: found a torchscript file; expected torch\.export"):
         load_segmenter(tmp_path)
     (tmp_path / "program.pt").unlink()
     with pytest.raises(ModelError, match=r"program\.pt: missing"):
@@ -257,7 +257,7 @@ def test_a_program_of_another_kind_than_its_config_says_is_refused(programs, tmp
 
 
 class Trap:
-    """What a pickle can do: run code where it is read."""
+    """A pickle that runs code when it is loaded."""
 
     sprung = False
 
@@ -271,13 +271,13 @@ def spring():
 
 
 def with_member(source, target, member, content):
-    """A copy of an archive in which one member holds something else."""
+    """Copy an archive with other content in one member."""
     with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
         for name in old.namelist():
             new.writestr(name, content if name.endswith(member) else old.read(name))
 
 
-def test_pickles_are_refused_unread(programs, network, tmp_path):
+def test_pickles_are_refused_without_unpickling(programs, network, tmp_path):
     torch.save(network, tmp_path / "network.pt")
     torch.save({"net": Trap()}, tmp_path / "trap.pt")
     torch.save(Trap(), tmp_path / "old.pt", _use_new_zipfile_serialization=False)
@@ -287,13 +287,13 @@ def test_pickles_are_refused_unread(programs, network, tmp_path):
         ("network.pt", r"network\.pt: is a pickle, .* torch\.save\(model\.state_dict\(\), path\)"),
         ("trap.pt", "is a pickle"),
         ("old.pt", "is neither a TorchScript nor a torch.export file"),
-        ("inputs.pt2", r"data/sample_inputs/model\.pt holds objects that only code could read"),
+        ("inputs.pt2", r"data/sample_inputs/model\.pt contains pickled objects"),
     ]:
         with pytest.raises(ModelError, match=message):
-            import_given(tmp_path / name, tmp_path / "model", **DATA)
+            import_pretrained(tmp_path / name, tmp_path / "model", **DATA)
     for name in ("network.pt", "trap.pt", "old.pt"):
-        with pytest.raises(ModelError, match=rf"{name}: cannot be read as tensors alone"):
-            import_given(tmp_path / name, tmp_path / "model", **UNET, **DATA)
+        with pytest.raises(ModelError, match=rf"{name}: cannot be read as tensors only"):
+            import_pretrained(tmp_path / name, tmp_path / "model", **UNET, **DATA)
     assert not (tmp_path / "model").exists()
     assert not Trap.sprung
     pickle.loads(pickle.dumps(Trap()))
@@ -306,25 +306,25 @@ def test_pickled_weights_within_an_export_are_refused(programs, tmp_path):
         config = json.loads(archive.read(member))
     next(iter(config["config"].values()))["use_pickle"] = True
     with_member(programs / "torch.export.pt2", tmp_path / "weights.pt2", member, json.dumps(config).encode())
-    with pytest.raises(ModelError, match=r"model_weights_config\.json holds objects"):
-        load_program(tmp_path / "weights.pt2")
+    with pytest.raises(ModelError, match=r"model_weights_config\.json contains pickled objects"):
+        load_exported(tmp_path / "weights.pt2")
 
 
-def test_files_that_are_no_program_or_broken_are_refused(programs, tmp_path):
-    (tmp_path / "text.pt").write_text("no program")
+def test_other_files_and_damaged_exports_are_refused(programs, tmp_path):
+    (tmp_path / "text.pt").write_text("not a network")
     with pytest.raises(ModelError, match=r"text\.pt: is neither a TorchScript nor a torch\.export file"):
-        load_program(tmp_path / "text.pt")
+        load_exported(tmp_path / "text.pt")
     with pytest.raises(ModelError, match=r"none\.pt: missing"):
-        load_program(tmp_path / "none.pt")
+        load_exported(tmp_path / "none.pt")
     for kind, member in [("torchscript", "data.pkl"), ("torch.export", "models/model.json")]:
         with_member(of_kind(programs, kind), tmp_path / "broken.pt", member, b"{")
         with pytest.raises(ModelError, match=f"cannot be loaded as {kind} by torch"):
-            load_program(tmp_path / "broken.pt")
+            load_exported(tmp_path / "broken.pt")
 
 
 @pytest.mark.parametrize("prefix", ["", "module."])
 @pytest.mark.parametrize("suffix", [".safetensors", ".pt", ".nested.pth"])
-def test_weights_from_elsewhere_are_imported_as_they_are(network, tmp_path, suffix, prefix):
+def test_pretrained_weights_are_imported_unchanged(network, tmp_path, suffix, prefix):
     state = {f"{prefix}{name}": tensor for name, tensor in network.state_dict().items()}
     source = tmp_path / f"weights{suffix}"
     if suffix == ".safetensors":
@@ -332,7 +332,7 @@ def test_weights_from_elsewhere_are_imported_as_they_are(network, tmp_path, suff
     else:
         torch.save({"epoch": 3, "state_dict": state} if "nested" in suffix else state, source)
     arguments = UNET["arguments"]
-    import_given(source, tmp_path / "model", architecture="unet", arguments=arguments, **DATA)
+    import_pretrained(source, tmp_path / "model", architecture="unet", arguments=arguments, **DATA)
     loaded, config = load_segmenter(tmp_path / "model")
     images = torch.rand(2, 1, 16, 16)
     assert torch.equal(loaded(images), network(images))
@@ -342,11 +342,11 @@ def test_weights_from_elsewhere_are_imported_as_they_are(network, tmp_path, suff
     assert [each.name for each in segmenter_files(tmp_path / "model")] == ["model.safetensors", "config.json"]
 
 
-def test_two_networks_in_one_file_are_not_taken_for_one(network, tmp_path):
+def test_two_networks_in_one_file_are_refused(network, tmp_path):
     state = {f"{who}.{name}": tensor for who in ("student", "teacher") for name, tensor in network.state_dict().items()}
     torch.save(state, tmp_path / "both.pt")
     with pytest.raises(ModelError, match=r"both\.pt: does not fit unet .* unexpected: student\."):
-        import_given(tmp_path / "both.pt", tmp_path / "model", **UNET, **DATA)
+        import_pretrained(tmp_path / "both.pt", tmp_path / "model", **UNET, **DATA)
 
 
 def test_networks_that_do_not_fit_the_data_are_refused(programs, network, tmp_path):
@@ -354,27 +354,29 @@ def test_networks_that_do_not_fit_the_data_are_refused(programs, network, tmp_pa
     three = DATA | {"classes": [*CLASSES, "heart"]}
     with pytest.raises(
         ModelError,
-        match=r"torchscript\.pt: gives \(2, 2, 16, 16\) .* expected logits \(2, 3, 16, 16\), .* lung, heart",
+        match=r"torchscript\.pt: returns \(2, 2, 16, 16\) .* expected logits \(2, 3, 16, 16\), .* lung, heart",
     ):
-        import_given(programs / "torchscript.pt", tmp_path / "model", **three)
-    with pytest.raises(ModelError, match=r"weights\.pt: gives \(2, 2, 16, 16\) .* expected logits \(2, 3, 16, 16\)"):
-        import_given(tmp_path / "weights.pt", tmp_path / "model", **UNET, **three)
+        import_pretrained(programs / "torchscript.pt", tmp_path / "model", **three)
+    with pytest.raises(ModelError, match=r"weights\.pt: returns \(2, 2, 16, 16\) .* expected logits \(2, 3, 16, 16\)"):
+        import_pretrained(tmp_path / "weights.pt", tmp_path / "model", **UNET, **three)
     with pytest.raises(
-        ModelError, match=r"torchscript\.pt: cannot take images of shape \(2, 3, 16, 16\) .*to have 1 c"
+        ModelError, match=r"torchscript\.pt: does not accept images of shape \(2, 3, 16, 16\) .*to have 1 c"
     ):
-        import_given(programs / "torchscript.pt", tmp_path / "model", **DATA | {"in_channels": 3})
-    with pytest.raises(ModelError, match=r"torch\.export\.pt2: cannot take images of shape \(2, 1, 32, 32\) .*Guard"):
-        import_given(programs / "torch.export.pt2", tmp_path / "model", **DATA | {"image_size": 32})
+        import_pretrained(programs / "torchscript.pt", tmp_path / "model", **DATA | {"in_channels": 3})
+    with pytest.raises(
+        ModelError, match=r"torch\.export\.pt2: does not accept images of shape \(2, 1, 32, 32\) .*Guard"
+    ):
+        import_pretrained(programs / "torch.export.pt2", tmp_path / "model", **DATA | {"image_size": 32})
     wider = UNET | {"arguments": UNET["arguments"] | {"width": 8}}
     with pytest.raises(ModelError, match=r"weights\.pt: does not fit unet with .*of another shape: stem\.0\.weight"):
-        import_given(tmp_path / "weights.pt", tmp_path / "model", **wider, **DATA)
+        import_pretrained(tmp_path / "weights.pt", tmp_path / "model", **wider, **DATA)
     torch.save({"optimizer": {"lr": 0.1}}, tmp_path / "other.pt")
     with pytest.raises(ModelError, match=r"other\.pt: found a dictionary with 'optimizer': dict; expected tensors"):
-        import_given(tmp_path / "other.pt", tmp_path / "model", **UNET, **DATA)
+        import_pretrained(tmp_path / "other.pt", tmp_path / "model", **UNET, **DATA)
     two = build_segmenter("own_networks:Two", {"in_channels": 1, "num_classes": 2})
     torch.save(two.state_dict(), tmp_path / "two.pt")
-    with pytest.raises(ModelError, match=r"two\.pt: gives a tuple .* forward returns the logits alone"):
-        import_given(
+    with pytest.raises(ModelError, match=r"two\.pt: returns a tuple .* forward returns the logits only"):
+        import_pretrained(
             tmp_path / "two.pt",
             tmp_path / "model",
             architecture="own_networks:Two",
@@ -385,9 +387,9 @@ def test_networks_that_do_not_fit_the_data_are_refused(programs, network, tmp_pa
 
 
 @pytest.mark.parametrize("layer", [nn.Dropout(0.5), nn.BatchNorm2d(2)], ids=["dropout", "statistics of the batch"])
-def test_a_program_in_train_mode_is_refused(tmp_path, layer):
+def test_an_export_in_train_mode_is_refused(tmp_path, layer):
     model = nn.Sequential(nn.Conv2d(1, 2, 1), layer).train()
     traced = torch.jit.trace(model, torch.rand(2, 1, 16, 16), check_trace=False)
     traced.save(tmp_path / "train.pt")
-    with pytest.raises(ModelError, match=r"train\.pt: its logits of an image change .* model\.eval\(\)"):
-        import_given(tmp_path / "train.pt", tmp_path / "model", **DATA)
+    with pytest.raises(ModelError, match=r"train\.pt: the logits of an image change .* model\.eval\(\)"):
+        import_pretrained(tmp_path / "train.pt", tmp_path / "model", **DATA)

@@ -1,6 +1,6 @@
 """Images that train, validate and are certified, before a data set is prepared and after it."""
 
-from segcert.data.catalogue import Named, dataset
+from segcert.data.catalogue import ImageKey, dataset
 from segcert.data.dataset import Row, write_index
 from segcert.data.sets.cvc_clinicdb import FRAMES, frame_name, sequence
 from segcert.data.sets.jsrt import by_fold
@@ -32,10 +32,10 @@ def test_prepared_images_are_counted_before_published_ones(tmp_path):
 
 def test_published_counts_agree_with_the_rules():
     frames = [frame_name(str(number)) for number in range(1, FRAMES + 1)]
-    groups = [by_group(Named("cvc_clinicdb", frame, sequence(frame))) for frame in frames]
+    groups = [by_group(ImageKey("cvc_clinicdb", frame, sequence(frame))) for frame in frames]
     counts = dataset("cvc_clinicdb").splits["groups"].counts
     assert {split: groups.count(split) for split in counts} == counts
     patients = [f"JPCLN{n:03d}" for n in range(1, 155)] + [f"JPCNN{n:03d}" for n in range(1, 94)]
-    folds = [by_fold(Named("jsrt", name, name, "1" if int(name[-3:]) % 2 else "2")) for name in patients]
+    folds = [by_fold(ImageKey("jsrt", name, name, "1" if int(name[-3:]) % 2 else "2")) for name in patients]
     counts = dataset("jsrt").splits["folds"].counts
     assert {split: folds.count(split) for split in counts} == counts

@@ -11,7 +11,7 @@ from PIL import Image
 
 from segcert.data.catalogue import Archive, Dataset, SplitRule
 from segcert.data.dataset import PreparedDataset
-from segcert.data.pairs import Found, LeftOut, Pair
+from segcert.data.pairs import LeftOut, Pair, SearchResult
 from segcert.data.prepare import Form, prepare
 from segcert.data.raster import Raster
 from segcert.report.data_figures import area_figure, contact_sheet, intensity_figure, outlined
@@ -60,7 +60,7 @@ def prepared(folder, about=DATASET, pixel_size=(0.5, 2.0), size=SIZE, **form):
         for name, (group, split, side, dot, level) in IMAGES.items()
     ]
     left_out = [LeftOut("f", "no mask", "raw/squares.zip: img/f.png"), LeftOut("g", "no mask", "raw/g.png")]
-    prepare(about, Found(pairs, left_out), folder, Form(size, **form), workers=1)
+    prepare(about, SearchResult(pairs, left_out), folder, Form(size, **form), workers=1)
     return PreparedDataset(folder / "index.csv")
 
 
@@ -103,7 +103,7 @@ def test_padding_does_not_count_as_gray_level(tmp_path):
 
     pairs = [Pair(split, split, functools.partial(_shade, wide, k), split) for k, split in enumerate(("train", "val"))]
     pairs.append(Pair("test", "test", functools.partial(_shade, wide, 2), "test"))
-    prepare(DATASET, Found(pairs), tmp_path / "wide", Form(SIZE, keep_aspect=True))
+    prepare(DATASET, SearchResult(pairs), tmp_path / "wide", Form(SIZE, keep_aspect=True))
     summary = summarise(PreparedDataset(tmp_path / "wide" / "index.csv"))
     for split in summary.splits.values():
         assert split.intensity[0][0] == 0

@@ -12,7 +12,7 @@ from segcert.data.phantom import find_phantoms
 from segcert.data.prepare import Form, prepare
 from segcert.data.sets.phantom import DATASET
 from segcert.networks.denoiser import DiffusionDenoiser
-from segcert.networks.pretrained import import_given
+from segcert.networks.pretrained import import_pretrained
 from segcert.networks.registry import build_segmenter, load_segmenter, save_segmenter
 from segcert.provenance.digests import file_digest
 from segcert.report.model_card import (
@@ -109,7 +109,7 @@ def test_the_card_of_a_tuned_segmenter_names_its_denoiser(tmp_path, index):
 def test_the_card_of_a_given_network_says_that_little_is_known(tmp_path, index):
     program = torch.jit.trace(build_segmenter("unet", ARGUMENTS).eval(), torch.zeros(1, 1, SIZE, SIZE))
     program.save(tmp_path / "network.pt")
-    import_given(
+    import_pretrained(
         tmp_path / "network.pt", tmp_path / "theirs-given", classes=CLASSES, in_channels=1, image_size=SIZE
     )  # fmt: skip
     card = segmenter_card(tmp_path / "theirs-given", index, {}, {})

@@ -1,4 +1,4 @@
-"""The attack, on models whose true radius is known."""
+"""The attack on models with a known true radius."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ SIGMA = 0.25
 
 
 def mean_model(x):
-    """Class 1 everywhere where the image's mean is above one half: smoothed, it flips at a known distance."""
+    """Return class 1 everywhere if the image mean is above one half. Smoothed, it flips at a known distance."""
     brightness = 40 * (x.mean(dim=(1, 2, 3), keepdim=True) - 0.5).expand(-1, 1, *x.shape[2:])
     return torch.cat([-brightness, brightness], dim=1)
 
@@ -26,12 +26,12 @@ def case(mean, noise="normal", size=8):
 
 
 def distance(mean, size=8):
-    """l2 distance to the boundary of the mean model."""
+    """Return the l2 distance to the decision boundary of the mean model."""
     return (mean - 0.5) * size
 
 
 @pytest.mark.parametrize("noise", ["normal", "exact"])
-def test_inside_the_radius_nothing_is_refuted_and_outside_everything(noise):
+def test_no_pixel_is_refuted_inside_the_radius_and_every_pixel_outside(noise):
     mean = round(255 * (0.5 + 1.3 * SIGMA * norm.ppf(0.75) / 8 * 2)) / 255  # boundary at 2.6 times the radius
     smoothed, image, certificate = case(mean, noise)
     assert certificate.abstain == 0
@@ -46,8 +46,8 @@ def test_inside_the_radius_nothing_is_refuted_and_outside_everything(noise):
     assert found.norm <= 4 * certificate.radius
 
 
-def test_the_attack_finds_nearly_the_shortest_way():
-    """On the mean model the best perturbation is constant; a hundredth beyond the boundary is enough."""
+def test_the_attack_nearly_finds_the_shortest_perturbation():
+    """For the mean model, the best perturbation is constant. One percent beyond the boundary is enough."""
     smoothed, image, certificate = case(0.56)
     labels = certificate.labels
     attacked = attack(smoothed, image, labels, 1.01 * distance(0.56))
@@ -72,7 +72,7 @@ def test_an_exact_attack_stays_on_the_grid():
     assert 0.15 < np.linalg.norm(attacked - image) <= 0.2
 
 
-def test_nothing_certified_is_no_damage():
+def test_without_certified_pixels_there_is_no_damage():
     smoothed, image, _ = case(0.55)
     labels = np.full((8, 8), ABSTAIN, np.uint8)
     found = damage(smoothed, image, attack(smoothed, image, labels, 0.1), labels)

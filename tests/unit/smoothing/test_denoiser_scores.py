@@ -45,7 +45,7 @@ def scored(index, denoisers, sigmas=(0.5,), pool=1, steps=1):
 
 
 def noisy_pairs(index, sigma, pool):
-    """The validation images and their noisy copies as the networks see them, from the keyed normals."""
+    """Yield validation images and their noisy copies as the networks see them, from the keys of the noise."""
     dataset = PreparedDataset(index)
     for name in dataset.names("val"):
         image = dataset.image(name)
@@ -66,7 +66,7 @@ def test_psnr_of_an_error_of_a_tenth_is_20_db():
 def test_ssim_of_one_window_by_hand():
     rng = np.random.default_rng(0)
     x, y = rng.random((2, 1, 7, 7)).astype(np.float32)
-    covariance = np.cov(x.ravel(), y.ravel())  # of a sample: divided by 48
+    covariance = np.cov(x.ravel(), y.ravel())  # sample covariance: divided by 48
     c1, c2 = 0.01**2, 0.03**2
     luminance = (2 * x.mean() * y.mean() + c1) / (x.mean() ** 2 + y.mean() ** 2 + c1)
     structure = (2 * covariance[0, 1] + c2) / (covariance[0, 0] + covariance[1, 1] + c2)
@@ -89,13 +89,13 @@ def test_noisy_images_and_the_denoiser_are_scored_on_the_keyed_noise(index, deno
         assert rows.loc[(sigma, "ddpm"), "psnr"] == pytest.approx(psnr_by_hand(denoised), abs=1e-3)
 
 
-def test_the_classical_methods_treat_three_gray_channels_like_one():
+def test_classical_methods_treat_three_gray_channels_like_one():
     x_noisy = np.random.default_rng(0).random((1, 16, 12)).astype(np.float32)
     for method in (nl_means, wavelet):
         assert np.allclose(method(x_noisy.repeat(3, axis=0), 0.2), method(x_noisy, 0.2), atol=0.05), method
 
 
-def test_classical_methods_take_noise_away(index):
+def test_classical_methods_remove_noise(index):
     rows = scored(index, {}, (0.1, 0.5))
     for sigma in (0.1, 0.5):
         for method in ("nl_means", "wavelet"):

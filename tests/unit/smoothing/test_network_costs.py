@@ -61,12 +61,12 @@ def test_gflop_of_a_convolution_by_hand(batch):
     assert gflop_of(torch.jit.script(convolution), x) == gflop_of(convolution, x)
 
 
-def test_what_cannot_be_counted_is_not_a_number():
+def test_costs_that_cannot_be_counted_are_nan():
     assert math.isnan(gflop_of(Brightness(), torch.zeros(1, 1, 4, 4)))
     assert math.isnan(parameters_of(Brightness()))
 
 
-def test_a_denoiser_adds_its_calls_its_parameters_and_its_arithmetic(costs):
+def test_a_denoiser_adds_its_calls_parameters_and_operations(costs):
     rows, unet, denoiser = costs
     alone, behind = rows.to_dict("records")
     x = torch.zeros(1, 1, SIZE, SIZE)

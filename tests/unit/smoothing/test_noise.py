@@ -19,7 +19,7 @@ def draws_of(s, count=DRAWN, seed=1):
 
 @pytest.mark.parametrize("s", SCALES)
 def test_thresholds_are_the_exact_probabilities(s):
-    """Against mpmath at 200 bits, at random places and both ends: within one unit of 2^-62."""
+    """Compare with mpmath at 200 bits, at random places and both ends: equal within one unit of 2^-62."""
     thresholds = gaussian_thresholds(s)
     reach = len(thresholds) // 2 - 1
     assert thresholds[0] == 0
@@ -33,7 +33,7 @@ def test_thresholds_are_the_exact_probabilities(s):
 
 @pytest.mark.parametrize("s", SCALES)
 def test_exact_noise_has_the_exact_probabilities(s):
-    """Chi-square of 400,000 values against P(Z = k), in bins of at least 50; fails with probability 1e-4 a case."""
+    """Compare 400,000 values with P(Z = k) by chi-square, in bins of at least 50. A case fails once in 10,000."""
     gaussian = RoundedGaussian.of(s)
     probability = np.diff(gaussian.thresholds) / 2.0**BITS
     observed = np.bincount(draws_of(s) + gaussian.reach, minlength=len(probability))
@@ -47,7 +47,7 @@ def test_exact_noise_has_the_exact_probabilities(s):
 
 @pytest.mark.parametrize("s", SCALES)
 def test_the_last_bits_of_exact_noise_are_those_of_a_rounded_gaussian(s):
-    """Within the groups of the tables: values modulo 32, against their exact probabilities."""
+    """Compare values modulo 32 with their exact probabilities, which tests the groups of the tables."""
     gaussian = RoundedGaussian.of(s)
     values = np.arange(-gaussian.reach, gaussian.reach + 1)
     probability = np.bincount(values % 32, weights=np.diff(gaussian.thresholds) / 2.0**BITS, minlength=32)
@@ -57,7 +57,7 @@ def test_the_last_bits_of_exact_noise_are_those_of_a_rounded_gaussian(s):
 
 @pytest.mark.parametrize("s", SCALES)
 def test_tables_account_for_all_probability(s):
-    """Even parts and rests of the groups add up to the thresholds, value by value."""
+    """The even parts and rests of the groups add up to the thresholds, value by value."""
     gaussian = RoundedGaussian.of(s)
     rests = np.diff(gaussian.rests)
     masses = rests + np.repeat(gaussian.evens, 1 << gaussian.shift)
@@ -67,7 +67,7 @@ def test_tables_account_for_all_probability(s):
 
 
 def test_undecided_values_follow_the_thresholds():
-    """Without groups (shift 0), a u is the number of thresholds up to it, at and around every threshold."""
+    """Without groups (shift 0), the value of u is the number of thresholds up to u, at and around every threshold."""
     gaussian = RoundedGaussian.of(20.0)
     assert gaussian.shift == 0
     inner = gaussian.thresholds[1:-1]
@@ -81,7 +81,7 @@ def test_undecided_values_follow_the_thresholds():
 
 
 @pytest.mark.parametrize("bits", [8, 12, 16])
-def test_exact_copies_lie_on_the_grid_of_the_image(bits):
+def test_exact_copies_are_on_the_grid_of_the_image(bits):
     levels = 2**bits - 1
     image = np.random.default_rng(0).integers(0, levels + 1, (1, 16, 16)) / np.float32(levels)
     noise = Noise(0.5, kind="exact", bits=bits)
@@ -93,7 +93,7 @@ def test_exact_copies_lie_on_the_grid_of_the_image(bits):
     torch.testing.assert_close(copies[1], torch.from_numpy(image.astype(np.float32)))
 
 
-def test_exact_noise_of_a_key_repeats_and_nearly_scales_with_sigma():
+def test_exact_noise_is_reproducible_and_nearly_scales_with_sigma():
     fill = {s: rounded_gaussian_(torch.empty(5000), s, draw_key(0, "x", "estimation", 3)) for s in (51.0, 255.0)}
     again = rounded_gaussian_(torch.empty(5000), 51.0, draw_key(0, "x", "estimation", 3))
     assert torch.equal(fill[51.0], again)
@@ -103,7 +103,7 @@ def test_exact_noise_of_a_key_repeats_and_nearly_scales_with_sigma():
 
 
 def leaky_model(x):
-    """Class 1 everywhere if some value next to 0 has low-order bits that 1/255 + noise cannot have."""
+    """Return class 1 everywhere if a value near 0 has low-order bits that 1/255 + noise cannot have."""
     v = x.double()
     fine = ((v.abs() < 2.0**-9) & ((v * 2.0**32).round() != v * 2.0**32)).flatten(1).any(dim=1)
     logit = fine.float()[:, None, None, None].expand(-1, 1, *x.shape[2:])
@@ -111,7 +111,7 @@ def leaky_model(x):
 
 
 def contradiction(noise):
-    """Are a black image and one of gray level 1, closer than the radius, certified for different classes?"""
+    """Return True if two images closer than the radius (black and gray level 1) get different certified classes."""
     labels = []
     for value in (0.0, 1 / 255):
         image = np.full((1, 32, 32), value, np.float32)
@@ -122,7 +122,7 @@ def contradiction(noise):
     return {0, 1} <= set(labels)
 
 
-def test_a_network_can_make_float_noise_certify_a_falsehood_and_exact_noise_never():
+def test_a_network_can_get_a_false_certificate_with_float_noise_but_not_with_exact_noise():
     """The example of docs/noise.md (after Voracek and Hein, ICLR 2023)."""
     assert contradiction("normal")
     assert not contradiction("exact")

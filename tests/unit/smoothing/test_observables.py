@@ -1,4 +1,4 @@
-"""What is kept of each draw: areas, overlaps, measurements, label maps."""
+"""Observables of each draw: areas, overlaps, measurements, label maps."""
 
 import numpy as np
 import pytest
@@ -15,14 +15,14 @@ AREA, *_ = measurements_of(["area"], ["background", "bright"])
 
 
 @pytest.mark.parametrize("num_classes", [2, 3, 4, 5, 254])
-def test_packed_labels_come_back(num_classes):
+def test_labels_survive_packing(num_classes):
     labels = np.random.default_rng(0).integers(0, num_classes, (7, 5, 9)).astype(np.uint8)
     packed = pack_labels(labels, num_classes)
     assert packed.shape == (7, bits_per_pixel(num_classes), 6)
     assert np.array_equal(unpack_labels(packed, (5, 9)), labels)
 
 
-def test_everything_read_off_a_draw_agrees_with_its_label_map(tmp_path):
+def test_all_observables_of_a_draw_agree_with_its_label_map(tmp_path):
     votes = smoothed().sample(IMAGE, 3, 20, truth=TRUTH, measurements=[AREA], keep_draws=True)
     maps = votes.label_maps()
     assert maps.shape == (23, 8, 6)
@@ -41,7 +41,7 @@ def test_everything_read_off_a_draw_agrees_with_its_label_map(tmp_path):
     assert np.array_equal(loaded.dice, votes.dice)
 
 
-def test_what_was_not_kept_is_missed_with_a_clear_word():
+def test_missing_observables_raise_a_clear_error():
     votes = smoothed().sample(IMAGE, 2, 3)
     with pytest.raises(VotesError, match="sample with `truth`"):
         _ = votes.dice
@@ -59,11 +59,11 @@ def test_with_kept_draws_a_new_measurement_needs_no_sampling(tmp_path):
     assert np.array_equal(votes.measurements["area_bright"], votes.areas[:, 1])
     assert votes.overlaps.shape == (25, 2)
     again = smoothed(model, **options).sample(IMAGE, 5, 20, keep_draws=True)
-    assert model.calls == calls, "the label maps are still there"
+    assert model.calls == calls, "the label maps are still stored"
     assert len(again.draws) == 25
 
 
-def test_without_them_it_draws_again_and_keeps_both(tmp_path):
+def test_without_kept_draws_a_new_observable_needs_new_draws(tmp_path):
     model = Counting()
     options = {"batch_size": 5, "block_size": 10, "store": BlockStore(tmp_path), "identity": {"model": "m"}}
     smoothed(model, **options).sample(IMAGE, 5, 20, truth=TRUTH)
@@ -74,22 +74,22 @@ def test_without_them_it_draws_again_and_keeps_both(tmp_path):
     assert model.calls == 10
 
 
-def test_a_changed_measurement_of_the_same_name_is_measured_anew(tmp_path):
+def test_a_changed_measurement_with_the_same_name_is_computed_again(tmp_path):
     options = {"store": BlockStore(tmp_path), "identity": {"model": "m"}}
     one, two = (Measurement("m", "", lambda labels, value=value: value, str(value)) for value in (1.0, 2.0))
     assert (smoothed(**options).sample(IMAGE, 2, 3, measurements=[one]).measurements["m"] == 1).all()
     assert (smoothed(**options).sample(IMAGE, 2, 3, measurements=[two]).measurements["m"] == 2).all()
 
 
-def test_votes_say_when_draws_were_added_after_a_look(tmp_path):
+def test_votes_record_that_draws_were_added_later(tmp_path):
     options = {"store": BlockStore(tmp_path), "identity": {"model": "m"}}
     assert "earlier_n" not in smoothed(**options).sample(IMAGE, 2, 20).origin
     assert smoothed(**options).sample(IMAGE, 2, 30).origin["earlier_n"] == [20]
     assert smoothed(**options).sample(IMAGE, 2, 50).origin["earlier_n"] == [20, 30]
-    assert "earlier_n" not in smoothed(**options).sample(IMAGE, 2, 20).origin, "fewer draws are no extension"
+    assert "earlier_n" not in smoothed(**options).sample(IMAGE, 2, 20).origin, "fewer draws are not an extension"
 
 
-def test_batches_have_one_shape_and_run_on_over_blocks_and_streams():
+def test_batches_have_one_shape_and_cross_blocks_and_streams():
     shapes = []
 
     def model(x):
@@ -97,7 +97,7 @@ def test_batches_have_one_shape_and_run_on_over_blocks_and_streams():
         return threshold_model(x)
 
     smoothed(model, batch_size=16, block_size=10).sample(IMAGE, 10, 100)
-    assert shapes == [(16, 1, 8, 6)] * 7, "110 draws in batches of 16: only the last is padded"
+    assert shapes == [(16, 1, 8, 6)] * 7, "110 draws in batches of 16, of which only the last is padded"
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_batches_have_one_shape_and_run_on_over_blocks_and_streams():
     [
         ({"truth": TRUTH[:4]}, "truth: found shape"),
         ({"truth": TRUTH + 1}, "truth: found class id 2; the model has 2 classes"),
-        ({"measurements": [AREA, AREA]}, "a name stands twice"),
+        ({"measurements": [AREA, AREA]}, "expected each name once"),
     ],
 )
 def test_bad_observables_are_refused(options, message):
@@ -113,7 +113,7 @@ def test_bad_observables_are_refused(options, message):
         smoothed().sample(IMAGE, 2, 3, **options)
 
 
-def test_a_model_that_cannot_take_the_channels_is_named():
+def test_a_model_with_other_channels_is_refused():
     model = torch.nn.Conv2d(3, 2, 1).eval()
-    with pytest.raises(SamplingError, match=r"cannot take images of shape \(32, 1, 8, 6\).*number of channels"):
+    with pytest.raises(SamplingError, match=r"does not accept images of shape \(32, 1, 8, 6\).*number of channels"):
         smoothed(model).sample(IMAGE, 2, 3)

@@ -15,7 +15,7 @@ IMAGE = np.random.default_rng(0).random((1, 8, 6), dtype=np.float32)
 
 
 def threshold_model(x):
-    """Class 1 where the pixel is above 0.5."""
+    """Return class 1 for pixels above 0.5."""
     return torch.cat([torch.full_like(x[:, :1], 0.5), x[:, :1]], dim=1)
 
 
@@ -30,7 +30,7 @@ def assert_equal(a, b):
 
 
 def test_votes_are_the_labels_of_the_stated_draws():
-    """Counts and areas of both streams, drawn again by hand from the keys."""
+    """Recompute counts and areas of both streams from the keys of the noise."""
     votes = smoothed(batch_size=4, seed=7).sample(IMAGE, n0=3, n=10)
     digest = votes.origin["image"]
     areas = []
@@ -56,19 +56,19 @@ def test_votes_do_not_depend_on_batches_and_blocks(options):
     )
 
 
-def test_blocks_that_are_read_beside_the_networks_give_the_same_votes(tmp_path):
-    """As on a GPU: several images are started before the first is finished, and their blocks stored."""
+def test_blocks_counted_in_another_thread_give_the_same_votes(tmp_path):
+    """As on a GPU, several images are started before the first is finished, and their blocks are stored."""
     images = [IMAGE, IMAGE[:, ::-1].copy(), IMAGE[:, :, ::-1].copy()]
     with ThreadPoolExecutor(1) as reader:
-        beside = smoothed(batch_size=4, block_size=3, store=BlockStore(tmp_path), identity={"segmenter": "a"})
-        beside._reader = reader
-        for finish, image in zip([beside.start(image, 5, 20) for image in images], images, strict=True):
+        threaded = smoothed(batch_size=4, block_size=3, store=BlockStore(tmp_path), identity={"segmenter": "a"})
+        threaded._reader = reader
+        for finish, image in zip([threaded.start(image, 5, 20) for image in images], images, strict=True):
             assert_equal(finish(), smoothed(batch_size=4).sample(image, 5, 20))
     assert len(list(tmp_path.rglob("*.npz"))) == 3 * (2 + 7)
 
 
-def test_a_compiled_denoiser_is_asked():
-    """A module that torch.compile wraps has no truth value: it has __len__ and raises (torch 2.11)."""
+def test_a_compiled_denoiser_is_called():
+    """A compiled module has no truth value: its __len__ raises an error (torch 2.11)."""
 
     class NoTruthValue(nn.Module):
         def __len__(self):
@@ -81,7 +81,7 @@ def test_a_compiled_denoiser_is_asked():
     assert (votes.estimation[0] == 20).all()
 
 
-def test_seeds_images_streams_and_draws_have_noise_of_their_own():
+def test_seeds_images_streams_and_draws_have_different_noise():
     keys = {draw_key(*name) for name in [(0, "a", "selection", 0), (1, "a", "selection", 0), (0, "b", "selection", 0)]}
     keys |= {draw_key(0, "a", "estimation", 0), draw_key(0, "a", "selection", 1)}
     assert len(keys) == 5
@@ -93,8 +93,8 @@ def test_seeds_images_streams_and_draws_have_noise_of_their_own():
 
 def test_the_same_normals_serve_every_sigma():
     image = torch.from_numpy(IMAGE)
-    pictures = [Noise(sigma).copies(image, "x", [("estimation", 0)], 1)[0] - image for sigma in (0.25, 1.0)]
-    torch.testing.assert_close(4 * pictures[0], pictures[1], rtol=1e-5, atol=1e-6)
+    noise = [Noise(sigma).copies(image, "x", [("estimation", 0)], 1)[0] - image for sigma in (0.25, 1.0)]
+    torch.testing.assert_close(4 * noise[0], noise[1], rtol=1e-5, atol=1e-6)
 
 
 def test_noise_is_standard_normal():
@@ -102,7 +102,7 @@ def test_noise_is_standard_normal():
     assert stats.kstest(draws.numpy(), "norm").pvalue > 1e-3
 
 
-def test_the_denoiser_stands_between_noise_and_model():
+def test_the_denoiser_gets_the_noisy_image():
     seen = []
 
     def denoiser(x_noisy, sigma):
@@ -115,7 +115,7 @@ def test_the_denoiser_stands_between_noise_and_model():
 
 
 class Counting:
-    """A model that counts the copies that it is asked about."""
+    """A model that counts its calls."""
 
     def __init__(self):
         self.calls = 0
@@ -141,7 +141,7 @@ def test_finished_blocks_are_not_drawn_again(tmp_path):
     assert model.calls == 8 + 2
 
 
-def test_a_block_that_was_cut_short_is_extended_and_a_longer_one_stays(tmp_path):
+def test_a_shorter_block_is_extended_and_a_longer_one_is_kept(tmp_path):
     model, store = Counting(), BlockStore(tmp_path)
     options = {"batch_size": 5, "block_size": 50, "store": store, "identity": {"model": "m"}}
     smoothed(model, **options).sample(IMAGE, 5, 20)
@@ -196,7 +196,7 @@ def test_a_block_whose_counts_were_changed_is_drawn_again(tmp_path):
     assert store.get(key) is None
 
 
-def test_a_block_with_any_bit_flipped_is_right_or_none(tmp_path):
+def test_a_block_with_a_flipped_bit_is_correct_or_ignored(tmp_path):
     store, key = BlockStore(tmp_path), {"k": 1}
     block = Block(np.ones((2, 3, 3), np.int64), {"areas": np.ones((4, 2), np.int64)})
     store.put(key, block)
@@ -206,7 +206,7 @@ def test_a_block_with_any_bit_flipped_is_right_or_none(tmp_path):
         flipped[bit // 8] ^= 1 << bit % 8
         store.path(key).write_bytes(flipped)
         found.append(store.get(key))
-    assert {each.digest for each in found if each} == {block.digest}, "times and the like"
+    assert {each.digest for each in found if each} == {block.digest}, "a flipped bit may be in a time stamp"
     assert found.count(None) > len(found) / 2
 
 
@@ -231,7 +231,7 @@ class TrainMode(nn.Module):
 @pytest.mark.parametrize(
     ("image", "options", "message"),
     [
-        (IMAGE * 255, {}, r"expected \[0, 1\]: divide"),
+        (IMAGE * 255, {}, r"expected \[0, 1\]\. Divide"),
         (IMAGE - 1, {}, r"expected \[0, 1\]"),
         (np.full((1, 4, 4), np.nan), {}, "not finite"),
         (IMAGE[0], {}, r"\(C, H, W\)"),
@@ -246,7 +246,7 @@ class TrainMode(nn.Module):
         (IMAGE, {"block_size": 0}, "block_size 0"),
         (IMAGE, {"sigma": float("inf")}, "sigma: found inf"),
         (IMAGE, {"store": BlockStore("nowhere")}, "identity: missing"),
-        (IMAGE, {"denoiser": TrainMode().train()}, "denoiser: is in train mode"),
+        (IMAGE, {"denoiser": TrainMode().train()}, "denoiser: found train mode"),
     ],
 )
 def test_bad_input_is_refused(image, options, message):
@@ -263,16 +263,16 @@ def test_votes_of_another_model_image_or_seed_are_refused():
     model = nn.Conv2d(1, 2, 1).eval()
     votes = smoothed(model).sample(IMAGE, 2, 4)
     smoothed(model).check(votes, IMAGE)
-    with pytest.raises(SamplingError, match="votes: drawn with segmenter"):
+    with pytest.raises(SamplingError, match="votes: found segmenter"):
         smoothed(nn.Conv2d(1, 2, 1).eval()).check(votes, IMAGE)
-    with pytest.raises(SamplingError, match="votes: drawn with image"):
+    with pytest.raises(SamplingError, match="votes: found image"):
         smoothed(model).check(votes, 1 - IMAGE)
-    with pytest.raises(SamplingError, match="votes: drawn with seed 0; this is seed 1"):
+    with pytest.raises(SamplingError, match="votes: found seed 0; expected 1"):
         smoothed(model, seed=1).check(votes, IMAGE)
 
 
 def test_pooled_networks_see_averages_of_the_same_noise():
-    """Labels at (H, W) from a network and a denoiser that see (H / 2, W / 2) and noise of half the level."""
+    """Labels are (H, W), from a network and a denoiser that see (H / 2, W / 2) and half the noise level."""
     seen = []
 
     def denoiser(x_noisy, sigma):
@@ -289,9 +289,9 @@ def test_pooled_networks_see_averages_of_the_same_noise():
 
 
 def test_pool_must_divide_the_image():
-    with pytest.raises(SamplingError, match=r"found \(8, 6\) pixels; expected a height and width divisible by pool 4"):
+    with pytest.raises(SamplingError, match=r"found \(8, 6\) pixels; expected .* divisible by `pool`, which is 4"):
         smoothed(pool=4).sample(IMAGE, 1, 2)
-    with pytest.raises(SamplingError, match="pool 0: expected at least 1"):
+    with pytest.raises(SamplingError, match="pool 0; expected at least 1 for each"):
         smoothed(pool=0)
 
 

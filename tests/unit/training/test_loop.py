@@ -1,4 +1,4 @@
-"""The training loop: what is kept, what goes on after a kill, what stops it."""
+"""The training loop: kept weights, resuming, and errors that stop it."""
 
 import math
 
@@ -14,7 +14,7 @@ from torch import nn
 from segcert.config import Config
 from segcert.training.launch import accelerator_on
 from segcert.training.loop import TrainingError, train
-from segcert.training.schedule import batch_of, build_optimizer, learning_rate, steps_of, stream
+from segcert.training.schedule import batch_indices, build_optimizer, learning_rate, steps_of, stream
 from segcert.training.state import Average, Checkpoint
 
 SETTINGS = Config().segmenter.model_dump() | {"steps": 6, "evaluate_every": 2, "batch_size": 2, "learning_rate": 0.1}
@@ -42,7 +42,7 @@ def run(folder, model, loss_of=None, score_of=None, key="key", **changes):
 
 
 def test_the_best_and_the_last_weights_are_kept(tmp_path):
-    """The score falls after the first validation, so the weights of that one come back."""
+    """The score falls after the first validation, so the weights of that validation are kept."""
     seen = []
 
     def score_of(kept):
@@ -65,7 +65,7 @@ class Killed(Exception):  # noqa: N818
 
 @pytest.mark.parametrize("killed_at", [1, 3, 6])
 @pytest.mark.parametrize("changes", [{}, {"ema_decay": 0.9}, {"optimizer": "sgd"}], ids=["plain", "ema", "sgd"])
-def test_a_killed_training_goes_on_as_if_nothing_had_happened(tmp_path, killed_at, changes):
+def test_a_resumed_training_gives_the_same_result(tmp_path, killed_at, changes):
     whole = run(tmp_path / "whole", linear(), **changes)
 
     def killed(model, batch, generator):
@@ -79,7 +79,7 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(tmp_path, killed_a
     with pytest.raises(Killed):
         run(tmp_path / "killed", linear(), killed, **changes)
     assert (tmp_path / "killed" / "checkpoint.pt").exists() == (killed_at > 2)
-    torch.manual_seed(99)  # what the process did before is of no matter
+    torch.manual_seed(99)  # earlier use of the process does not matter
     again = run(tmp_path / "killed", linear(), **changes)
     for name, value in whole.state_dict().items():
         assert torch.equal(value, again.state_dict()[name]), name
@@ -88,14 +88,14 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(tmp_path, killed_a
 
 
 def test_networks_resume_to_the_same_bytes(index, tmp_path, monkeypatch):  # noqa: F811
-    """A U-Net with batch statistics and a denoiser with a moving average, killed after a validation."""
+    """Kill a U-Net with batch statistics and a denoiser with a moving average after a validation."""
     options = {"steps": 6, "evaluate_every": 2}
     for make, file in (
         (lambda folder: segmenter(index, folder, "noise", **options), "model.safetensors"),
         (lambda folder: denoiser([index], folder, **options), "unet/diffusion_pytorch_model.safetensors"),
     ):
         whole = make(tmp_path / f"whole-{file[:4]}")
-        assert not (whole / "checkpoint.pt").exists(), "what was trained is written"
+        assert not (whole / "checkpoint.pt").exists(), "the checkpoint is deleted at the end"
         with monkeypatch.context() as patch:
             patch.setattr(Checkpoint, "save", _save_and_die_at_step_4(Checkpoint.save))
             with pytest.raises(Killed):
@@ -117,7 +117,7 @@ def _save_and_die_at_step_4(save):
     return saved
 
 
-def test_a_training_has_its_own_device_and_arithmetic_whatever_came_before():
+def test_a_training_has_its_own_device_and_precision():
     cpu = torch.device("cpu")
     assert [accelerator_on(cpu, each).mixed_precision for each in ("float32", "bfloat16")] == ["no", "bf16"]
     if torch.cuda.is_available():
@@ -126,7 +126,7 @@ def test_a_training_has_its_own_device_and_arithmetic_whatever_came_before():
 
 
 def test_a_checkpoint_is_read_to_the_cpu(tmp_path, monkeypatch):
-    """Where an optimiser keeps the number of steps of each weight: on a GPU each step would wait for it."""
+    """An optimiser keeps the step count of each weight on the CPU: on a GPU, each step would wait for it."""
     seen = {}
     load = torch.load
     monkeypatch.setattr(torch, "load", lambda *args, **options: seen.update(options) or load(*args, **options))
@@ -145,7 +145,7 @@ def flip_a_weight(content):
     [lambda content: b"", lambda content: b"garbage", lambda content: content[: len(content) // 2], flip_a_weight],
     ids=["empty", "garbage", "truncated", "flipped"],
 )
-def test_a_damaged_checkpoint_counts_as_none(tmp_path, damage, caplog):
+def test_a_damaged_checkpoint_is_ignored(tmp_path, damage, caplog):
     checkpoint = Checkpoint(tmp_path / "checkpoint.pt", "key")
     checkpoint.save({"weight": torch.full((1000,), 0.5)})
     content = checkpoint.path.read_bytes()
@@ -157,7 +157,7 @@ def test_a_damaged_checkpoint_counts_as_none(tmp_path, damage, caplog):
     assert torch.equal(checkpoint.load()["weight"], torch.ones(3))
 
 
-def test_a_checkpoint_of_another_training_is_not_gone_on_from(tmp_path):
+def test_a_checkpoint_of_another_training_is_ignored(tmp_path):
     run(tmp_path, linear(), key="another")
     seen = []
     run(tmp_path, linear(), score_of=lambda kept: {"score": seen.append(1) or 0.0})
@@ -172,11 +172,11 @@ def test_a_loss_that_is_not_finite_names_the_images_and_keeps_the_checkpoint(tmp
     loss_of.steps = 0
     with pytest.raises(TrainingError) as error:
         run(tmp_path, linear(), loss_of)
-    images = ", ".join(NAMES[i] for i in batch_of(4, 4, 2, 0))
+    images = ", ".join(NAMES[i] for i in batch_indices(4, 4, 2, 0))
     for part in (
-        f"training a line: the loss is nan at step 4, of the images {images}.",
+        f"training a line: the loss is nan at step 4, for the images {images}.",
         f"The checkpoint of step 2 is kept in {tmp_path / 'checkpoint.pt'}",
-        "lower the learning rate: `segmenter: {learning_rate: ",
+        "lower the learning rate. Write `segmenter: {learning_rate: ",
     ):
         assert part in str(error.value)
     state = Checkpoint(tmp_path / "checkpoint.pt", "key").load()
@@ -196,7 +196,7 @@ def test_out_of_memory_names_the_batch_size_to_try(tmp_path, error):
     def loss_of(*_):
         raise error
 
-    with pytest.raises(TrainingError, match=r"memory ran out with batches of 2\. .*`segmenter: {batch_size: 1}`"):
+    with pytest.raises(TrainingError, match=r"out of memory with batches of 2\. .*`segmenter: {batch_size: 1}`"):
         run(tmp_path, linear(), loss_of)
 
 
@@ -204,11 +204,11 @@ def test_out_of_memory_in_a_validation_is_explained_too(tmp_path):
     def score_of(_):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    with pytest.raises(TrainingError, match=r"batches of 1\. .* Take a smaller `image_size`"):
+    with pytest.raises(TrainingError, match=r"batches of 1\. .* Use a smaller `image_size`"):
         run(tmp_path, linear(), score_of=score_of, batch_size=1)
 
 
-def test_a_validation_that_is_no_number_is_not_the_best(tmp_path):
+def test_a_validation_score_of_nan_is_not_the_best(tmp_path):
     scores = iter([math.nan, 1.0, 0.5])
     seen = []
     model = run(
@@ -217,7 +217,7 @@ def test_a_validation_that_is_no_number_is_not_the_best(tmp_path):
     assert torch.equal(model[0].weight, seen[1])
 
 
-def test_weights_that_are_shared_within_a_network_are_kept(tmp_path):
+def test_shared_weights_of_a_network_are_kept(tmp_path):
     model = linear()
     model.append(nn.Linear(1, 1))
     model.append(model[3])
@@ -226,7 +226,7 @@ def test_weights_that_are_shared_within_a_network_are_kept(tmp_path):
     assert torch.equal(last["3.weight"], last["4.weight"])
 
 
-def test_other_errors_pass(tmp_path):
+def test_other_errors_are_not_changed(tmp_path):
     def loss_of(*_):
         raise RuntimeError("something else")
 
@@ -240,15 +240,15 @@ def test_patience_stops_early(tmp_path):
     assert list(pd.read_csv(tmp_path / "history.csv")["step"]) == [2, 4, 6, 8]
 
 
-def test_batches_pass_over_everything():
-    indices = torch.cat([batch_of(step, 10, 4, seed=0) for step in range(1, 6)])
+def test_batches_cover_all_images():
+    indices = torch.cat([batch_indices(step, 10, 4, seed=0) for step in range(1, 6)])
     assert sorted(indices.tolist()) == sorted(2 * list(range(10)))
     assert not torch.equal(indices[:10], indices[10:])
-    assert torch.equal(batch_of(1, 10, 25, seed=0)[:10], indices[:10])
-    assert not torch.equal(batch_of(1, 10, 10, seed=1), indices[:10])
+    assert torch.equal(batch_indices(1, 10, 25, seed=0)[:10], indices[:10])
+    assert not torch.equal(batch_indices(1, 10, 10, seed=1), indices[:10])
 
 
-def test_epochs_are_passes():
+def test_epochs_are_converted_to_steps():
     assert steps_of({"steps": 7, "epochs": None, "batch_size": 4}, 10) == 7
     assert steps_of({"steps": 7, "epochs": 3, "batch_size": 4}, 10) == 8
     assert steps_of({"steps": 7, "epochs": 0.1, "batch_size": 40}, 10) == 1
@@ -279,7 +279,7 @@ def test_optimisers_by_name():
     assert all(kind.defaults["weight_decay"] == SETTINGS["weight_decay"] for kind in kinds.values())
 
 
-def test_the_average_follows_the_weights_and_takes_the_last_buffers():
+def test_the_average_follows_the_weights_and_copies_the_last_buffers():
     model = nn.BatchNorm1d(2)
     average = Average(model, 0.5)
     for step, value in enumerate((1.0, 2.0, 3.0), start=1):

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from segcert.config import Config
+from segcert.data.dataset import PreparedDataset
 from segcert.data.errors import DataError
 from segcert.data.phantom import find_phantoms
 from segcert.data.prepare import Form, prepare
@@ -63,8 +64,8 @@ def test_a_segmenter_learns(index, tmp_path):
     assert not model.training
 
 
-def test_pooled_training_sees_smaller_images_and_less_noise(index, tmp_path, monkeypatch):
-    """In (16, 16) instead of (32, 32), noise of half the level, as averages over 2 x 2 pixels have it."""
+def test_pooled_training_uses_smaller_images_and_less_noise(index, tmp_path, monkeypatch):
+    """Images are (16, 16) instead of (32, 32), with half the noise level, as averages over 2 x 2 pixels have."""
     seen = []
 
     def spied(sigma_max):
@@ -81,11 +82,14 @@ def test_pooled_training_sees_smaller_images_and_less_noise(index, tmp_path, mon
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"out_channels": 2}, r"BasicUNet' with {.*: gives \(2, 2, 32, 32\) .* lungs, heart"),
-        ({"in_channels": 3}, r"BasicUNet' with {.*: cannot take images of shape \(2, 1, 32, 32\)"),
+        ({"out_channels": 2}, r"BasicUNet' with {.*: returns \(2, 2, 32, 32\) .* lungs, heart"),
+        ({"in_channels": 3}, r"BasicUNet' with {.*: does not accept images of shape \(2, 1, 32, 32\)"),
     ],
 )
-def test_a_network_of_ones_own_that_does_not_fit_the_data_is_not_trained(index, tmp_path, arguments, message):
+def test_a_user_supplied_network_that_does_not_fit_the_data_is_refused_before_images_are_read(
+    index, tmp_path, arguments, message, monkeypatch
+):
+    monkeypatch.setattr(PreparedDataset, "stack", lambda *_: pytest.fail("images are read"))
     fitting = {"spatial_dims": 2, "in_channels": 1, "out_channels": 3, "features": [4] * 6}
     with pytest.raises(ModelError, match=message):
         train_segmenter(
@@ -94,7 +98,7 @@ def test_a_network_of_ones_own_that_does_not_fit_the_data_is_not_trained(index, 
         )  # fmt: skip
 
 
-def test_the_same_seed_gives_the_same_bytes_and_another_others(index, tmp_path):
+def test_the_bytes_depend_on_the_seed_alone(index, tmp_path):
     runs = {
         name: segmenter(index, tmp_path / name, "noise", seed, steps=4) for name, seed in (("a", 0), ("b", 0), ("c", 1))
     }
@@ -121,7 +125,7 @@ def test_a_denoiser_removes_noise(index, tmp_path, changes):
         clipped = (x_noisy.clip(0, 1) - x).square().mean()
         assert error < 0.4 * clipped, sigma
         if sigma == 0.25:
-            assert error < 0.6 * x.var(correction=0), "the best constant image, which is far better at 1.0"
+            assert error < 0.6 * x.var(correction=0), "better than the best constant image, a hard rival at 1.0"
     history = pd.read_csv(tmp_path / "history.csv")
     assert list(history["step"]) == [60, 120]
 
@@ -130,17 +134,17 @@ def test_a_denoiser_is_shared_by_data_sets_of_equal_channels(index, tmp_path, tm
     twice = denoiser([index, index], tmp_path / "shared", steps=3, batch_size=24)
     once = denoiser([index], tmp_path / "one", steps=3, batch_size=24)
     weights = [(folder / "unet" / "diffusion_pytorch_model.safetensors").read_bytes() for folder in (twice, once)]
-    assert weights[0] != weights[1], "a batch of 24 of 24 images differs from one of 12 images twice"
+    assert weights[0] != weights[1], "a batch of all 24 images differs from a batch with each of 12 images twice"
     folder = tmp_path_factory.mktemp("colour")
     shutil.copytree(index.parent, folder, dirs_exist_ok=True)
     about = json.loads((folder / "dataset.json").read_text())
     (folder / "dataset.json").write_text(json.dumps(about | {"name": "colour", "channels": 3}))
-    with pytest.raises(DataError, match=r"denoiser\.shared: found channels {'phantom': 1, 'colour': 3}"):
+    with pytest.raises(DataError, match=r"`denoiser\.shared`: found channels {'phantom': 1, 'colour': 3}"):
         denoiser([index, folder / "index.csv"], tmp_path / "neither", steps=1)
 
 
-def test_a_segmenter_is_tuned_behind_the_denoiser(index, tmp_path):
-    """It goes on from the clean one, sees denoised images, and gets better at them."""
+def test_a_segmenter_is_fine_tuned_behind_the_denoiser(index, tmp_path):
+    """Fine-tuning starts from the clean segmenter, uses denoised images, and improves on them."""
     clean = segmenter(index, tmp_path / "clean", network=(8, 2), steps=60, evaluate_every=60)
     behind = {
         "start": clean, "denoiser": denoiser([index], tmp_path / "denoiser", steps=60), "sigmas": [0.5, 1.0],
@@ -155,8 +159,8 @@ def test_a_segmenter_is_tuned_behind_the_denoiser(index, tmp_path):
         denoised_at([0.5], None, 1, 1, CPU)
 
 
-def test_what_a_tuned_segmenter_sees_is_what_it_meets_when_it_is_certified(index, tmp_path):
-    """Of noise at full resolution that is averaged over 2 x 2 pixels: sigma / 2 at half the size."""
+def test_fine_tuning_uses_the_same_inputs_as_certification(index, tmp_path):
+    """Noise at full resolution, averaged over 2 x 2 pixels, has the level sigma / 2 at half the size."""
     folder = denoiser([index], tmp_path, steps=20)
     x = torch.rand(3, 1, 16, 16)
     seen = denoised_at([0.5], folder, 1, 2, CPU)(x, torch.Generator().manual_seed(0))
@@ -171,7 +175,7 @@ AUGMENTATION = settings_of("segmenter")["augmentation"]
 
 
 @pytest.mark.parametrize("flips", [False, True])
-def test_augmentation_moves_images_and_masks_alike(flips):
+def test_augmentation_transforms_images_and_masks_alike(flips):
     masks = torch.zeros(8, 64, 64, dtype=torch.long)
     masks[:, 20:40, 10:30] = 1
     images = 0.2 + 0.6 * masks[:, None].float()
@@ -186,14 +190,14 @@ def test_augmentation_moves_images_and_masks_alike(flips):
     assert changed.max() <= 1
 
 
-def test_flips_make_all_eight_of_an_image():
+def test_flips_give_all_eight_orientations():
     image = torch.arange(9.0).view(1, 1, 3, 3).expand(200, 1, 3, 3)
     found = {tuple(each.flatten().tolist()) for each in flipped(image, torch.Generator().manual_seed(0))}
     turns = [np.rot90(face, k) for face in (image[0, 0].numpy(), image[0, 0].numpy()[:, ::-1]) for k in range(4)]
     assert found == {tuple(turn.flatten()) for turn in turns}
 
 
-def test_no_augmentation_leaves_images_alone():
+def test_without_augmentation_images_are_unchanged():
     images, masks = torch.rand(2, 3, 16, 16), torch.randint(3, (2, 16, 16))
     still = dict.fromkeys(AUGMENTATION, 0) | {"flips": False}
     changed, changed_masks = augment(images, masks, still, torch.Generator())
@@ -228,7 +232,7 @@ def test_mean_dice():
     assert mean_dice(labels, masks, 3) == pytest.approx((2 / 3 + 1) / 2)
 
 
-def test_networks_of_others_keep_the_plain_layout_on_a_cpu():
+def test_user_supplied_networks_keep_the_default_layout_on_a_cpu():
     target = "monai.networks.nets:UNet"
     assert memory_layout("resunetpp", CPU) == torch.channels_last
     assert memory_layout(target, CPU) == torch.contiguous_format

@@ -1,1 +1,1 @@
-"""One module a data set: what is known about it (DATASET), and where its files lie (LAYOUT)."""
+"""A module for each data set: its catalogue entry (DATASET) and the paths of its files (LAYOUT)."""

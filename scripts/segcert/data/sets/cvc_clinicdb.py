@@ -4,7 +4,7 @@ import bisect
 import dataclasses
 import hashlib
 
-from segcert.data.catalogue import Archive, Dataset, Named, SplitRule
+from segcert.data.catalogue import Archive, Dataset, ImageKey, SplitRule
 from segcert.data.errors import DataError
 from segcert.data.release import Layout
 from segcert.data.splits import GROUPS
@@ -13,19 +13,19 @@ FRAMES = 612
 # The last frames of the 29 video sequences
 LAST = "25 50 67 78 103 126 151 177 199 205 227 252 277 297 317 342 363 383 408 428 447 466 478 503 528 546 571 591 612"
 LAST_FRAMES = [int(frame) for frame in LAST.split()]
-TRAIN, VAL = 490, 61  # of the paper's code; the other 61 test
+TRAIN, VAL = 490, 61  # as in the paper's code; the other 61 are for testing
 
 
 def frame_name(number: str) -> str:
-    """The name of a frame: "7" becomes "cvc_007"."""
+    """Return the name of a frame: "7" becomes "cvc_007"."""
     return f"cvc_{int(number):03d}"
 
 
 def sequence(name: str) -> str:
-    """The video sequence of a frame, by its name. Raises DataError for a frame that the release does not have."""
+    """Return the video sequence of a frame. Raises DataError for a frame that is not in the release."""
     number = int(name.removeprefix("cvc_"))
     if not 1 <= number <= FRAMES:
-        raise DataError(f"cvc_clinicdb: found frame {number}; expected 1 to {FRAMES}. Take it away")
+        raise DataError(f"cvc_clinicdb: found frame {number}; expected 1 to {FRAMES}. Remove it")
     return f"sequence_{bisect.bisect_left(LAST_FRAMES, number) + 1:02d}"
 
 
@@ -33,9 +33,9 @@ NAMES = [frame_name(str(number)) for number in range(1, FRAMES + 1)]
 SHUFFLED = sorted(NAMES, key=lambda name: hashlib.sha256(name.encode()).digest())  # an arbitrary order
 
 
-def by_frame(named: Named) -> str:
-    """490, 61 and 61 frames: neighbouring frames fall on both sides."""
-    rank = SHUFFLED.index(named.image)
+def by_frame(key: ImageKey) -> str:
+    """Split into 490, 61 and 61 frames. Neighbouring frames are in different splits."""
+    rank = SHUFFLED.index(key.image)
     return "train" if rank < TRAIN else "val" if rank < TRAIN + VAL else "test"
 
 

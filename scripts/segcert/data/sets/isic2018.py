@@ -1,6 +1,6 @@
 """ISIC 2018, Task 1: skin lesions in dermoscopy (Codella et al. 2019; Tschandl et al. 2018)."""
 
-from segcert.data.catalogue import Archive, Dataset, Named, SplitRule
+from segcert.data.catalogue import Archive, Dataset, ImageKey, SplitRule
 from segcert.data.release import Layout
 from segcert.data.splits import GROUPS
 
@@ -36,9 +36,9 @@ def _pattern(kind: str) -> str:
     return f"{FOLDERS[kind].format(part=part)}/{NAMES[kind]}"
 
 
-def official(named: Named) -> str:
-    """The part of the release that an image stands in."""
-    return PARTS[str(named.part)]
+def official(key: ImageKey) -> str:
+    """Return the split that the release assigns to an image."""
+    return PARTS[str(key.part)]
 
 
 DATASET = Dataset(

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from segcert.data.catalogue import Archive, Dataset, Named, SplitRule
+from segcert.data.catalogue import Archive, Dataset, ImageKey, SplitRule
 from segcert.data.errors import DataError
 from segcert.data.raster import Raster
 from segcert.data.release import Layout
@@ -19,24 +19,25 @@ STRUCTURES = {
 
 
 def decode_img(data: bytes) -> Raster:
-    """A raw JSRT image: 2048x2048, 12 bits in two bytes, big-endian, no header; high is dark, and turned round here.
+    """Decode a raw JSRT image: 2048x2048, 12 bits in two bytes, big-endian, no header.
 
-    The window is the whole range of 12 bits, so that a gray level means the same in every image.
+    High values are dark in the file and are inverted here. The window is the full 12-bit range, so a gray level means
+    the same in every image. Raises DataError for any other size or range.
     """
     if len(data) != 2 * SIZE**2:
         raise DataError(f"has {len(data)} bytes; expected {2 * SIZE**2}: {SIZE}x{SIZE}, two bytes each, no header")
     stored = np.frombuffer(data, ">u2").reshape(1, SIZE, SIZE)
     white = (1 << BITS) - 1
     if stored.max() > white:
-        raise DataError(f"holds values up to {stored.max()}; expected {white} at most (12 bits, big-endian)")
+        raise DataError(f"has values up to {stored.max()}; expected at most {white} (12 bits, big-endian)")
     return Raster(white - stored.astype(np.uint16), BITS)
 
 
-def by_fold(named: Named) -> str:
-    """SCR's two folds: the second is certified, the first trains but for a tenth of all that validates."""
-    if named.part == "2":
+def by_fold(key: ImageKey) -> str:
+    """Split by SCR's two folds: the second for testing, 80% of the first for training, the rest for validation."""
+    if key.part == "2":
         return "test"
-    return by_hash(f"{named.dataset}/{named.group}", {"train": 0.8, "val": 0.2})
+    return by_hash(f"{key.dataset}/{key.group}", {"train": 0.8, "val": 0.2})
 
 
 DATASET = Dataset(
@@ -55,7 +56,7 @@ DATASET = Dataset(
         "folds": SplitRule(
             "the two folds of SCR: the first trains (80%) and validates, the second tests",
             by_fold,
-            counts={"train": 99, "val": 25, "test": 123},  # the first holds the 124 of odd number
+            counts={"train": 99, "val": 25, "test": 123},  # the first fold has the 124 images with odd numbers
         ),
         "groups": GROUPS,
     },
@@ -78,7 +79,7 @@ DATASET = Dataset(
 
 LAYOUT = Layout(
     images=IMAGES,
-    # SCR's masks overlap: heart and clavicles lie over the lungs, the clavicles over the heart
+    # SCR's masks overlap. Heart and clavicles are painted over the lungs, and the clavicles over the heart.
     masks={
         title: [rf"fold(?P<part>[12])/masks/{organ}/(?P<name>JPC(?:LN|NN)\d{{3}})\.gif" for organ in organs]
         for title, organs in STRUCTURES.items()
