@@ -42,7 +42,7 @@ rule train_segmenter:
 
 rule import_network:
     input:
-        **with_records(given=chosen(ASKED.given_file)),
+        **with_records(pretrained=chosen(ASKED.pretrained_file)),
     output:
         *with_record(f"{SEGMENTER}/model.safetensors", f"{SEGMENTER}/config.json"),
     log:
@@ -50,7 +50,7 @@ rule import_network:
     benchmark:
         benchmarks("train/{dataset}/{model}-{regime}")
     wildcard_constraints:
-        model=only(set(ASKED.given) - set(ASKED.programs)),
+        model=only(set(ASKED.pretrained) - set(ASKED.exported)),
         regime="given",
     conda:
         software("networks")
@@ -72,7 +72,7 @@ use rule import_network as import_program with:
     output:
         *with_record(f"{SEGMENTER}/program.pt", f"{SEGMENTER}/config.json"),
     wildcard_constraints:
-        model=only(ASKED.programs),
+        model=only(ASKED.exported),
         regime="given",
 
 

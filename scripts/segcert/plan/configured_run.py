@@ -150,12 +150,12 @@ class ConfiguredRun:
         return max(1, math.ceil(min(counts) / sampling.shard_size)) if counts else 1
 
     @cached_property
-    def given(self) -> dict[str, str]:
+    def pretrained(self) -> dict[str, str]:
         """Files of the user-supplied networks that were trained elsewhere, by name."""
         return {name: own.pretrained for name, own in self.config.own_models.items() if own.pretrained}
 
     @cached_property
-    def programs(self) -> list[str]:
+    def exported(self) -> list[str]:
         """Names of the user-supplied networks that are exported."""
         return [name for name, own in self.config.own_models.items() if own.program]
 
@@ -164,7 +164,7 @@ class ConfiguredRun:
         """Model and regime of each segmenter."""
         models = []
         for model in self.config.models:
-            regimes = ["given"] if model in self.given else self.config.regimes
+            regimes = ["given"] if model in self.pretrained else self.config.regimes
             models += [(model, regime) for regime in regimes]
         return models
 
@@ -193,7 +193,7 @@ class ConfiguredRun:
     def segmenter_files(self, dataset: str, model: str, regime: str) -> list[str]:
         """Return the weights of a segmenter, or its exported file, and its configuration."""
         folder = SEGMENTER.format(dataset=dataset, model=model, regime=regime)
-        return [f"{folder}/{PROGRAM if model in self.programs else WEIGHTS}", f"{folder}/{CONFIG}"]
+        return [f"{folder}/{PROGRAM if model in self.exported else WEIGHTS}", f"{folder}/{CONFIG}"]
 
     def denoiser_folder(self, dataset: str, denoiser: str) -> str | None:
         """Return the folder of the denoiser in front of the segmenters of a data set; None for "none"."""
@@ -253,9 +253,9 @@ class ConfiguredRun:
             paired.append([[model, regime, denoiser], [segmenter, self.denoiser_folder(dataset, denoiser)]])
         return paired
 
-    def given_file(self, model: str) -> str:
+    def pretrained_file(self, model: str) -> str:
         """Return the file of a user-supplied network that was trained elsewhere."""
-        return self.given[model]
+        return self.pretrained[model]
 
     def start_files(self, dataset: str, model: str, regime: str) -> list[str]:
         """Return the files of the clean segmenter that a segmenter of the regime `denoised` starts from."""

@@ -18,7 +18,7 @@ from segcert.smoothing.network_costs import BATCHES, gflop_of
 from segcert.training.denoiser import VALIDATION_LEVELS
 from segcert.training.schedule import steps_of
 
-DENOISER, ADM, UNKNOWN = "denoiser", "adm256", "given"
+DENOISER, ADM, UNKNOWN = "denoiser", "adm256", "unknown"
 Kind = Literal["forward", "gradient", "training"]
 # In forward passes: a gradient for the image costs one more, one for the weights as well yet another (Kaplan et al.
 # 2020, section 2.1).
@@ -31,7 +31,7 @@ class Network(NamedTuple):
     Attributes
     ----------
     architecture
-        A segmenter's, "denoiser", "adm256", or "given" for an exported network whose operations are not known.
+        A segmenter's, "denoiser", "adm256", or "unknown" for an exported network, whose operations are not known.
     arguments
         The arguments that it is built with, as JSON.
     """

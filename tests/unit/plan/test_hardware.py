@@ -29,7 +29,7 @@ def test_other_networks_and_sizes_are_scaled_by_their_arithmetic():
     h100 = read_hardware(MEASURED)["h100"]
     seconds, measurement = seconds_of(UNET_CALLS, h100)
     assert seconds_of(UNET_CALLS._replace(size=512), h100) == (pytest.approx(4 * seconds), measurement)
-    program, silent = seconds_of(UNET_CALLS._replace(network=Network("given")), h100)
+    program, silent = seconds_of(UNET_CALLS._replace(network=Network("unknown")), h100)
     assert math.isnan(program)
     assert silent == ""
     forward = [each for each in h100 if not each.calls[-1].training]

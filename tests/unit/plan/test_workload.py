@@ -36,7 +36,7 @@ def test_arithmetic_is_that_of_the_network_with_real_weights():
     weight_bytes = sum(each.nbytes for each in model.state_dict().values())
     assert network_size(NETWORK, 1, 32).weight_bytes == network_size(NETWORK, 5, 32).weight_bytes == weight_bytes
     assert network_size(Network(ADM), 1, 64) == network_size(Network(ADM), 3, 64)  # it gets a gray image three times
-    assert all(map(math.isnan, network_size(Network("given"), 1, 32)))
+    assert all(map(math.isnan, network_size(Network("unknown"), 1, 32)))
 
 
 def test_a_denoiser_in_front_is_called_but_not_trained():
