@@ -3,7 +3,6 @@
 import contextlib
 import io
 import json
-import re
 import string
 import time
 from argparse import Namespace
@@ -26,7 +25,6 @@ from segcert.report.captions import ADDED
 ANY_NUMBER = 1_000_000_000  # of cores, GPUs, MiB: a job gets what its rule requests
 UNQUOTED = {*string.whitespace, *"'\"`$&;|<>(){}[]*?!#%:\\"}
 LIMITED_BY_MACHINE = ("gpu", "mem_mb")
-SAID_ALWAYS = re.compile(r"^(Using workflow specific profile|Config file \S+ is extended) .*\n", re.MULTILINE)
 
 
 class PlanError(ValueError):
@@ -51,8 +49,9 @@ def read_graph(arguments: Sequence[str]) -> JobGraph:
             try:
                 return _plan(api, args)
             except Exception as error:
+                said.truncate(said.seek(0))  # what Snakemake says before an error does not explain it
                 api.print_exception(error)
-                text = without_frame(SAID_ALWAYS.sub("", said.getvalue())).strip()
+                text = without_frame(said.getvalue()).strip()
                 raise PlanError(text or str(error)) from error
 
 
