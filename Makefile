@@ -6,17 +6,13 @@ ifneq ($(ODD),)
 $(error The path of this folder has a character that the shell of a job would interpret (a space, a quote, $$, :, ...). Move the folder to a path of letters, digits and / . _ - + , @ = ~ ^, then write: make run)
 endif
 
-ifneq ($(CONFIG),)
-ifeq ($(wildcard $(CONFIG)),)
-$(error CONFIG: found $(CONFIG), which is not a file. Write, for example: CONFIG=config/montgomery.yaml)
-endif
-endif
-
 PYTHON ?=
 INSTALLED := $(shell cat .venv/complete 2>/dev/null)
 TORCH ?= $(or $(INSTALLED),auto)
 BIN := .venv/bin
 DEV := .venv-dev/bin
+NO_FILE = $(error CONFIG: found $(CONFIG), which is not a file. Write, for example: CONFIG=config/montgomery.yaml)
+CONFIGFILE = $(if $(CONFIG),$(if $(wildcard $(CONFIG)),--configfile $(CONFIG),$(NO_FILE)))
 SETUP = $(or $(PYTHON),python3) envs/install.py $(if $(PYTHON),--python $(PYTHON))
 
 # Quick tests go to any free process (worksteal). Each module of the others stays in one process, so that it makes its
@@ -33,16 +29,16 @@ help:  ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 13
 
 run: env dvc  ## Run the whole pipeline on the embedded phantom; for another run: CONFIG=config/montgomery.yaml
-	$(BIN)/snakemake $(if $(CONFIG),--configfile $(CONFIG))
+	$(BIN)/snakemake $(CONFIGFILE)
 
 status: env  ## List what is stale, stage by stage, and why; CONFIG as for run
-	$(BIN)/segcert status $(if $(CONFIG),--configfile $(CONFIG))
+	$(BIN)/segcert status $(CONFIGFILE)
 
 push: env dvc  ## Push data, models and results of the run to the DVC remote
-	$(BIN)/snakemake push $(if $(CONFIG),--configfile $(CONFIG))
+	$(BIN)/snakemake push $(CONFIGFILE)
 
 pull: env dvc  ## Pull the data, models and results of this commit from the DVC remote
-	$(BIN)/snakemake pull $(if $(CONFIG),--configfile $(CONFIG))
+	$(BIN)/snakemake pull $(CONFIGFILE)
 
 test: env dvc dev  ## Run the quick tests: units, statistics, one tiny run
 	$(PYTEST) --numprocesses logical --maxprocesses 4 --dist worksteal $(QUICK)
