@@ -67,13 +67,16 @@ def trained(index: Path, folder: Path, device: str) -> dict[str, Any]:
     common: dict[str, Any] = {"seed": 0, "device": target, "checkpoint": folder / "checkpoint.pt"}
     ways = {
         "segmenter": lambda path: train_segmenter(
-            index, path, architecture="unet", arguments={"in_channels": 1, "num_classes": 3, "width": 8, "depth": 3},
-            regime="noise", settings=_settings(config["segmenter"], 150), **common,
+            index,
+            path,
+            architecture="unet",
+            arguments={"in_channels": 1, "num_classes": 3, "width": 8, "depth": 3},
+            regime="noise",
+            settings=_settings(config["segmenter"], 150),
+            **common,
         ),
-        "denoiser": lambda path: train_denoiser(
-            [index], path, settings=_settings(config["denoiser"], 150), **common
-        ),
-    }  # fmt: skip
+        "denoiser": lambda path: train_denoiser([index], path, settings=_settings(config["denoiser"], 150), **common),
+    }
     found = {}
     for name, train in ways.items():
         start = time.perf_counter()
@@ -169,9 +172,14 @@ class Networks:
     def restored(self, device: str) -> list[dict[str, Any]]:
         """Return PSNR and SSIM of the denoiser."""
         rows = denoiser_scores(
-            self.index, {"ddpm": self.folder / "denoiser"}, denoising_steps=1, sigmas=SIGMAS, pool=1, seed=0,
+            self.index,
+            {"ddpm": self.folder / "denoiser"},
+            denoising_steps=1,
+            sigmas=SIGMAS,
+            pool=1,
+            seed=0,
             device=torch.device(device),
-        )  # fmt: skip
+        )
         return [row for row in rows if row["method"] == "ddpm"]
 
 
@@ -192,8 +200,13 @@ def main() -> None:
         "hardware": torch.cuda.get_device_name(),
         "processor": f"{platform.machine()}, {torch.get_num_threads()} threads",
         "torch": torch.__version__,
-        "image_size": 64, "n0": N0, "n": N, "tau": TAU, "alpha": ALPHA, "images": IMAGES,
-    }  # fmt: skip
+        "image_size": 64,
+        "n0": N0,
+        "n": N,
+        "tau": TAU,
+        "alpha": ALPHA,
+        "images": IMAGES,
+    }
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
         prepare(DATASET, find_phantoms({"train": 96, "val": 16, "test": IMAGES}, 64), work / "phantom", Form(64))

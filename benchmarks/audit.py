@@ -85,9 +85,18 @@ def simulate() -> None:
     models = [f"{SEGMENTER}/model.safetensors", f"{SEGMENTER}/config.json"]
     files = [f"results/large/votes/phantom/unet-clean/none/sigma_0.5/shard_{shard}.npz" for shard in range(SHARDS)]
     for shard, file in enumerate(files):
-        of_shard = job("sample", [INDEX, *models], [file], WILDCARDS | {"shard": str(shard)},
-                       segmenter=SEGMENTER, denoiser=None, denoising_steps=1, shards=SHARDS,
-                       settings={"test_images": None}, **DRAWN)  # fmt: skip
+        of_shard = job(
+            "sample",
+            [INDEX, *models],
+            [file],
+            WILDCARDS | {"shard": str(shard)},
+            segmenter=SEGMENTER,
+            denoiser=None,
+            denoising_steps=1,
+            shards=SHARDS,
+            settings={"test_images": None},
+            **DRAWN,
+        )
         with recorded(of_shard):
             save_votes(file, {name: made_up(dataset, name, of_shard.params["code"]) for name in names[shard::SHARDS]})
     with recorded(job("predict", [INDEX, *models], [PREDICTIONS], WILDCARDS)):
@@ -138,13 +147,17 @@ def certify_all(dataset: PreparedDataset, files: list[str]) -> None:
 def collect_and_tabulate() -> None:
     """Run the scripts of the rules collect and tables."""
     results = {
-        "metrics": "results/large/certificates.parquet", "intervals": "results/large/intervals.parquet",
-        "budget": "results/large/budget.parquet", "attacks": "results/large/attacks.parquet",
-    }  # fmt: skip
+        "metrics": "results/large/certificates.parquet",
+        "intervals": "results/large/intervals.parquet",
+        "budget": "results/large/budget.parquet",
+        "attacks": "results/large/attacks.parquet",
+    }
     parts = {
-        "metrics": [f"{CERTIFICATE}.parquet"], "intervals": [f"{CERTIFICATE}.intervals.parquet"],
-        "budget": [f"{CERTIFICATE}.budget.parquet"], "attacks": [],
-    }  # fmt: skip
+        "metrics": [f"{CERTIFICATE}.parquet"],
+        "intervals": [f"{CERTIFICATE}.intervals.parquet"],
+        "budget": [f"{CERTIFICATE}.budget.parquet"],
+        "attacks": [],
+    }
     run("collect", parts, results)
     names = ("main", "classes", "pairings", "measurements", "attacks", "denoisers", "budget")
     tables = {name: f"reports/large/tables/{name}.csv" for name in names}
@@ -187,9 +200,15 @@ def job(
         "environment": store_value(locked_environment(script, root=ROOT)),
     }
     return SimpleNamespace(
-        rule=rule, wildcards=wildcards or {"dataset": "phantom"}, params=Params(params | digests),
-        input=inputs, output=outputs, threads=1, log=[], scriptdir=ROOT / "scripts",
-    )  # fmt: skip
+        rule=rule,
+        wildcards=wildcards or {"dataset": "phantom"},
+        params=Params(params | digests),
+        input=inputs,
+        output=outputs,
+        threads=1,
+        log=[],
+        scriptdir=ROOT / "scripts",
+    )
 
 
 if __name__ == "__main__":

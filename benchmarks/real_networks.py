@@ -19,10 +19,13 @@ LESIONS = SEGMENTER | {"steps": 1500, "sigma_max": 0.5, "evaluate_every": 150}
 DENOISER = Denoiser(channels=[16, 32, 64], steps=300, augmentation={"flips": False}).model_dump()
 TRAIN = [  # the cheap ones first
     *((name, "noise") for name in SETS),
-    ("montgomery_128", "clean"), ("montgomery_128", "denoiser"),
-    ("isic2018_128", "clean"), ("isic2018_128", "denoiser"),
-    ("cvc_clinicdb_128", "clean"), ("cvc_clinicdb_128", "denoiser"),
-]  # fmt: skip
+    ("montgomery_128", "clean"),
+    ("montgomery_128", "denoiser"),
+    ("isic2018_128", "clean"),
+    ("isic2018_128", "denoiser"),
+    ("cvc_clinicdb_128", "clean"),
+    ("cvc_clinicdb_128", "denoiser"),
+]
 
 
 def train(name: str, what: str, archives: Path, work: Path) -> None:

@@ -107,8 +107,13 @@ def replay_case(case: Case, drawn: dict[str, Votes], truths: dict[str, Array]) -
             intervals = [median_interval(areas[:draws], votes.sigma, TAU, ALPHA) for draws in (50, PAPER)]
             found = [np.sum(pixelwise == ABSTAIN), *(each.high - each.low for each in intervals), truth.sum()]
             widths[row] += np.array(found) / ORDERS
-    return {"totals": {"all": np.array(totals)}, "area": area, "dice": dice,
-            "forecast": {"segcertify": forecast}, "widths": {"all": widths}}  # fmt: skip
+    return {
+        "totals": {"all": np.array(totals)},
+        "area": area,
+        "dice": dice,
+        "forecast": {"segcertify": forecast},
+        "widths": {"all": widths},
+    }
 
 
 def bootstrap(statistic: Callable[[Array], float], images: int) -> dict[str, float]:
@@ -137,7 +142,11 @@ def summarise(case: Case, results: dict[str, dict[str, Array]]) -> dict[str, Any
     widths = results["widths"]["all"]
     budgets = [budget for budget in BUDGETS if budget in totals]
     return {
-        "set": case.name, "regime": case.regime, "denoiser": case.denoiser, "sigma": case.sigma, "images": images,
+        "set": case.name,
+        "regime": case.regime,
+        "denoiser": case.denoiser,
+        "sigma": case.sigma,
+        "images": images,
         "totals": totals.tolist(),
         "certified_area": {method: values.mean(axis=0).round(5).tolist() for method, values in area.items()},
         "certified_dice": {method: values.mean(axis=0).round(5).tolist() for method, values in dice.items()},
@@ -167,7 +176,7 @@ def summarise(case: Case, results: dict[str, dict[str, Array]]) -> dict[str, Any
             "pixelwise_share_of_area": float(np.mean(widths[:, 0] / widths[:, 3])),
             "median_at_50_share_of_area": float(np.mean(widths[:, 1] / widths[:, 3])),
         },
-    }  # fmt: skip
+    }
 
 
 def main(archives: Path, work: Path, output: Path) -> None:

@@ -66,10 +66,18 @@ def case(kind: str, precision: str, device: torch.device) -> dict[str, Any]:
         torch.cuda.reset_peak_memory_stats()
     with tempfile.TemporaryDirectory() as folder:
         train(
-            model, loss_of, lambda kept: {"score": 0.0}, [str(number) for number in range(batch)], what=kind,
-            section="none", settings=settings.model_dump(), seed=0, accelerator=accelerator, folder=folder,
+            model,
+            loss_of,
+            lambda kept: {"score": 0.0},
+            [str(number) for number in range(batch)],
+            what=kind,
+            section="none",
+            settings=settings.model_dump(),
+            seed=0,
+            accelerator=accelerator,
+            folder=folder,
             checkpoint=Checkpoint(Path(folder) / "checkpoint.pt", ""),
-        )  # fmt: skip
+        )
     steps_s = [later - earlier for earlier, later in zip(times[WARM_UP:], times[WARM_UP + 1 :], strict=False)]
     used = (
         torch.cuda.max_memory_allocated() / 2**20
@@ -77,12 +85,15 @@ def case(kind: str, precision: str, device: torch.device) -> dict[str, Any]:
         else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     )
     return {
-        "network": kind, "precision": precision, "size": size, "batch_size": batch,
+        "network": kind,
+        "precision": precision,
+        "size": size,
+        "batch_size": batch,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         **sizes,
         "images_per_second": round(batch / statistics.median(steps_s), 1),
         "peak_memory_mib" if on_gpu else "peak_memory_mib_of_the_process": round(used),
-    }  # fmt: skip
+    }
 
 
 def main() -> None:

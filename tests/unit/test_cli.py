@@ -74,8 +74,22 @@ def certified(run, image, segmenter, out, *more):
 
 def test_certify_writes_labels_overlay_votes_and_certificate(run, image, segmenter, tmp_path):
     out = tmp_path / "out"
-    output = certified(run, image, segmenter, out, "--measure", "area", "--measure", "cardiothoracic_ratio",
-                       "--decide", "area_lungs > 1", "--pixel-size", "0.5", "0.4", "--radius-map")  # fmt: skip
+    output = certified(
+        run,
+        image,
+        segmenter,
+        out,
+        "--measure",
+        "area",
+        "--measure",
+        "cardiothoracic_ratio",
+        "--decide",
+        "area_lungs > 1",
+        "--pixel-size",
+        "0.5",
+        "0.4",
+        "--radius-map",
+    )
     assert "chest.certificate.json" in output
     document = json.loads((out / "chest.certificate.json").read_text())
     labels = np.asarray(Image.open(out / "chest.labels.png"))
@@ -106,9 +120,15 @@ def test_certificate_and_library_agree(run, image, segmenter, tmp_path):
 def test_explain_states_the_guarantee(run, image, segmenter, tmp_path, noise):
     certified(run, image, segmenter, tmp_path, "--noise", noise, "--method", "kfwer", "--k", 5)
     text = run("explain", tmp_path / "chest.certificate.json")
-    for part in ("l2 norm below 0.1686", "black is 0 and white is 1", "fewer than 5 pixels",
-                 "probability at least 0.999",
-                 "weaker than the guarantee", "10 + 60 noisy copies", "not a medical device"):  # fmt: skip
+    for part in (
+        "l2 norm below 0.1686",
+        "black is 0 and white is 1",
+        "fewer than 5 pixels",
+        "probability at least 0.999",
+        "weaker than the guarantee",
+        "10 + 60 noisy copies",
+        "not a medical device",
+    ):
         assert part in text
     assert ("on the image's own grid" in text) == (noise == "exact")
 
@@ -278,8 +298,13 @@ def test_files_that_are_not_images_are_named(tmp_path):
     (tmp_path / "b.txt").write_text("no image")
     tifffile.imwrite(tmp_path / "c.tif", np.zeros((4, 5), np.float32))
     tifffile.imwrite(tmp_path / "d.tif", np.zeros((3, 4, 5, 6), np.uint8))
-    for name, message in (("a.png", "cannot be read"), ("b.txt", "not a PNG, TIFF or DICOM"), ("c.tif", "unsigned"),
-                          ("d.tif", "one image"), ("e.png", "no such file")):  # fmt: skip
+    for name, message in (
+        ("a.png", "cannot be read"),
+        ("b.txt", "not a PNG, TIFF or DICOM"),
+        ("c.tif", "unsigned"),
+        ("d.tif", "one image"),
+        ("e.png", "no such file"),
+    ):
         with pytest.raises(DataError, match=rf"{name}.*{message}"):
             read_own_image(tmp_path / name)
 

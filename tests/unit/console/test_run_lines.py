@@ -32,16 +32,21 @@ class Run:
         self("job_started", "Execute 1 jobs...", jobs=[jobid])
         return self(
             "job_info", f" Rule: {rule}", jobid=jobid, rule_name=rule, wildcards=wildcards, log=[], output=[]
-        ) + self("shellcmd", "Shell command: None", shellcmd=None)  # fmt: skip
+        ) + self("shellcmd", "Shell command: None", shellcmd=None)
 
     def finish(self, jobid):
         return self("job_finished", f"Finished jobid: {jobid}", job_id=jobid)
 
     def fail(self, jobid, rule="sample", log=(), *, indent=False):
         return self(
-            "job_error", f"Error in rule {rule}, jobid: {jobid}", logging.ERROR,
-            jobid=jobid, rule_name=rule, log=list(log), indent=indent,
-        )  # fmt: skip
+            "job_error",
+            f"Error in rule {rule}, jobid: {jobid}",
+            logging.ERROR,
+            jobid=jobid,
+            rule_name=rule,
+            log=list(log),
+            indent=indent,
+        )
 
 
 @pytest.fixture
