@@ -54,8 +54,12 @@ if STORED:
 
 def with_record(*files, packed=False):
     """Return the outputs of a rule; in a bucket also the run record and, if `packed`, the packed extra outputs."""
-    first = files[0]
-    return [*files, *([f"{first}{SUFFIX}"] if STORED else []), *([f"{first}{PACKED}"] if STORED and packed else [])]
+    outputs = list(files)
+    if STORED:
+        outputs.append(f"{files[0]}{SUFFIX}")
+        if packed:
+            outputs.append(f"{files[0]}{PACKED}")
+    return outputs
 
 
 def named_with_record(**files):
