@@ -30,7 +30,7 @@ from segcert.votes import Votes
 
 @dataclasses.dataclass(frozen=True)
 class Decision:
-    """How votes are decided."""
+    """Settings of the decision from votes."""
 
     tau: float = 0.75
     alpha: float = 0.001
@@ -51,29 +51,29 @@ def write_certificate(
     thresholds: Mapping[str, float] | None = None,
     radii: bool = False,
 ) -> dict[str, Any]:
-    """Decide the votes of an image file and write four files to `out`, named after it.
+    """Decide the votes of an image file and write four files to `out`, named after the image.
 
-    <name>.labels.png (class ids, ABSTAIN = 255), <name>.overlay.png, <name>.votes.npz and <name>.certificate.json;
-    with `radii` also <name>.radius.tif, float32 certified radii in units of pixels in [0, 1]. Returns what the JSON
-    file holds.
+    These are <name>.labels.png (class ids, ABSTAIN = 255), <name>.overlay.png, <name>.votes.npz and
+    <name>.certificate.json; with `radii` also <name>.radius.tif, the certified radii as float32 in units of pixels in
+    [0, 1]. Returns the content of the JSON file.
     """
     path, out = Path(path), Path(out)
     certificate = certify(votes, decision.tau, decision.alpha, decision.method, k=decision.k)
     body = describe(certificate, votes, image, networks.config["classes"], measurements, thresholds or {})
-    map_of_radii = radius_map(votes, alpha=decision.alpha, method=decision.method).radius if radii else None
+    radii_map = radius_map(votes, alpha=decision.alpha, method=decision.method).radius if radii else None
     scale = 4 if max(certificate.labels.shape) <= 512 else 1
-    picture = np.clip(paint(to_rgb(image.unit()), certificate.labels, scale), 0, 1)
+    overlay = np.clip(paint(to_rgb(image.unit()), certificate.labels, scale), 0, 1)
 
     files = {kind: out / f"{path.stem}.{kind}" for kind in ("labels.png", "overlay.png", "votes.npz")}
     with atomic_file(files["labels.png"]) as part:
         Image.fromarray(certificate.labels).save(part, format="PNG")
     with atomic_file(files["overlay.png"]) as part:
-        matplotlib.image.imsave(part, picture)
+        matplotlib.image.imsave(part, overlay)
     votes.save(files["votes.npz"])
-    if map_of_radii is not None:
+    if radii_map is not None:
         files["radius.tif"] = out / f"{path.stem}.radius.tif"
         with atomic_file(files["radius.tif"]) as part:
-            tifffile.imwrite(part, map_of_radii.astype("f4"))
+            tifffile.imwrite(part, radii_map.astype("f4"))
     denoiser = None
     if networks.denoiser:
         digest = networks.digests["denoiser"]
@@ -102,9 +102,9 @@ def write_certificate(
 
 
 def extended_from(votes: Votes, out: str | Path, image: str | Path) -> Votes:
-    """The votes, with a note if a certificate of the same image in `out` came from fewer draws (`earlier_n`).
+    """Return the votes, with a note (`earlier_n`) if `out` has a certificate of the same image from fewer draws.
 
-    A store of blocks notes the same (`BlockStore.extended_from`); this works without one.
+    A store of blocks makes the same note (`BlockStore.extended_from`); this function needs no store.
     """
     before = Path(out) / f"{Path(image).stem}.certificate.json"
     if not before.is_file():
@@ -128,7 +128,7 @@ def describe(
     measurements: Sequence[Measurement],
     thresholds: Mapping[str, float],
 ) -> dict[str, Any]:
-    """The part of the document that follows from the votes: what is certified."""
+    """Return the part of the document that follows from the votes: the certified results."""
     unsure = int((certificate.labels == ABSTAIN).sum())
     structures = []
     for class_id, title in enumerate(classes):
@@ -147,7 +147,7 @@ def describe(
 def check_decision(
     image: Raster, sampling: Sampling, decision: Decision, measurements: Sequence[Measurement], radii: bool
 ) -> None:
-    """Raise CertificationError before anything is drawn if something asked for could not be certified."""
+    """Raise CertificationError before anything is drawn if a requested result could not be certified."""
     pixels = math.prod(image.pixels.shape[1:])
     require_feasible(sampling.n, pixels, decision.tau, decision.alpha, decision.method, sampling.n0, decision.k)
     require_intervals(sampling.n0 + sampling.n, len(measurements), decision.tau, decision.alpha)
@@ -170,6 +170,6 @@ def _measurements(
             document |= {"threshold": threshold, "decision": interval.decide(threshold) or "open"}
         for key, value in document.items():
             if isinstance(value, float) and not math.isfinite(value):
-                document[key] = None  # JSON has no word for it
+                document[key] = None  # JSON has no such number
         documents.append(document)
     return documents

@@ -1,4 +1,4 @@
-"""A case: an image, networks and settings, as the command gives them and a certificate records them."""
+"""The image, networks and settings of a certificate, from the command line or from the certificate itself."""
 
 import dataclasses
 from pathlib import Path
@@ -19,7 +19,7 @@ from segcert.smoothing.store import BlockStore
 
 @dataclasses.dataclass(frozen=True)
 class Sampling:
-    """How votes are drawn: what a certificate records so that they can be drawn again."""
+    """Settings of the draws, which a certificate records so that they can be repeated."""
 
     sigma: float
     n0: int = 10
@@ -31,14 +31,14 @@ class Sampling:
 
 
 class Networks(Pairing):
-    """The networks in their folders, for images in files."""
+    """The networks in their folders, applied to image files."""
 
     @classmethod
     def load(cls, segmenter: str | Path, denoiser: str | Path | None, denoising_steps: int = 1) -> Self:
         """Read the segmenter's folder. Raises ModelError."""
         networks = cls(Path(segmenter), Path(denoiser) if denoiser else None, denoising_steps)
         if lacking := {"classes", "image_size"} - networks.config.keys():
-            raise ModelError(f"{Path(segmenter, CONFIG)}: lacks {min(lacking)}; train it again")
+            raise ModelError(f"{Path(segmenter, CONFIG)}: {min(lacking)} is missing; train the segmenter again")
         return networks
 
     def read_image(
@@ -48,22 +48,22 @@ class Networks(Pairing):
         pixel_size: tuple[float, float] | None = None,
         bits: int | None = None,
     ) -> Raster:
-        """The image as the segmenter takes it: its channels, at (size, size) pixels; by default as it was trained.
+        """Return the image with the segmenter's channels, at (size, size) pixels; by default at the training size.
 
-        `pixel_size` (height and width in mm) is that of the file's pixels, and goes before what the file says.
+        `pixel_size` (height and width in mm) is that of the file's pixels. It overrides the value in the file.
         """
         channels = input_channels(self.config)
         image = read_own_image(path, bits)
         if pixel_size:
             image = dataclasses.replace(image, pixel_size=pixel_size)
-        if not (channels == 3 and len(image.pixels) == 1):  # gray in front of a colour network: see `Replicated`
+        if not (channels == 3 and len(image.pixels) == 1):  # a gray image for a colour network: see `Replicated`
             image = image.with_channels(channels)
         return image.resized(size or self.config["image_size"])
 
     def smoothed(
         self, image: Raster, sampling: Sampling, device: torch.device, store: BlockStore | None = None
     ) -> SmoothedSegmenter:
-        """The smoothed segmenter for an image."""
+        """Return the smoothed segmenter for an image."""
         wanted = input_channels(self.config)
         model = self.model if len(image.pixels) == wanted else Replicated(self.model, wanted).eval()
         return SmoothedSegmenter(
