@@ -1,14 +1,14 @@
-"""Whether CPU and GPU give the same votes: python benchmarks/agreement.py [--output FILE]. Needs a GPU and no data.
+"""Compare votes of the CPU and the GPU: python benchmarks/agreement.py [--output FILE]. Needs a GPU and no data.
 
-Networks of the default sizes learn on phantoms of 64x64 pixels (three classes), on the CPU and on the GPU. Then votes
-of the same networks are compared, count by count, and the labels that are certified from them:
+Networks of the default sizes are trained on phantoms of 64x64 pixels (three classes), on the CPU and on the GPU. Then
+votes of the same networks are compared, count by count, and so are the labels certified from them:
 
 - noise: the CPU's noise on both, so that only the networks' arithmetic differs;
-- noise, no TF32: likewise, with convolutions of the GPU in float32 proper;
-- draws: each with its own noise, as votes are drawn (the same key gives other numbers on a GPU: two fair samples);
+- noise, no TF32: the same, with the GPU's convolutions in full float32;
+- draws: each with its own noise, as in the pipeline (a GPU makes other numbers from the same key: two fair samples);
 - batches: batches of 8 and of 32 on the GPU.
 
-Also: how long an attack takes, and what the denoiser restores, on both.
+It also measures the time of an attack and the quality of the denoiser, on both.
 """
 
 import sys
@@ -54,26 +54,29 @@ DEVICES = ("cpu", "cuda")
 
 
 class HostNoise(Noise):
-    """The noise of the CPU, brought to where the image is."""
+    """The noise of the CPU, moved to the device of the image."""
 
     def _noise(self, image: Tensor, digest: str, draws: Sequence[Draw], batch_size: int) -> Tensor:
         return super()._noise(image.cpu(), digest, draws, batch_size).to(image.device)
 
 
 def trained(index: Path, folder: Path, device: str) -> dict[str, Any]:
-    """Train a segmenter and a denoiser into `folder`; seconds, and the rows of their histories."""
+    """Train a segmenter and a denoiser into `folder`; return seconds and the rows of their histories."""
     config = Config().model_dump()
     target = torch.device(device)
     common: dict[str, Any] = {"seed": 0, "device": target, "checkpoint": folder / "checkpoint.pt"}
     ways = {
         "segmenter": lambda path: train_segmenter(
-            index, path, architecture="unet", arguments={"in_channels": 1, "num_classes": 3, "width": 8, "depth": 3},
-            regime="noise", settings=_settings(config["segmenter"], 150), **common,
+            index,
+            path,
+            architecture="unet",
+            arguments={"in_channels": 1, "num_classes": 3, "width": 8, "depth": 3},
+            regime="noise",
+            settings=_settings(config["segmenter"], 150),
+            **common,
         ),
-        "denoiser": lambda path: train_denoiser(
-            [index], path, settings=_settings(config["denoiser"], 150), **common
-        ),
-    }  # fmt: skip
+        "denoiser": lambda path: train_denoiser([index], path, settings=_settings(config["denoiser"], 150), **common),
+    }
     found = {}
     for name, train in ways.items():
         start = time.perf_counter()
@@ -91,7 +94,7 @@ def _settings(section: dict[str, Any], steps: int) -> dict[str, Any]:
 
 
 def compared(first: Sequence[Votes], second: Sequence[Votes]) -> dict[str, Any]:
-    """How far the votes of the same images are apart: counts of estimation draws, and certified labels."""
+    """Return the differences between votes of the same images: counts of estimation draws, and certified labels."""
     pairs = list(zip(first, second, strict=True))
     counts = [np.abs(a.estimation.astype(int) - b.estimation) for a, b in pairs]
     labels = [[certify(votes, TAU, ALPHA).labels for votes in pair] for pair in pairs]
@@ -119,7 +122,7 @@ class Networks:
     def smoothed(
         self, device: str, sigma: float, kind: str, denoised: bool, host: bool = False, **settings: Any
     ) -> SmoothedSegmenter:
-        """The smoothed segmenter of some settings; `host`: with the CPU's noise."""
+        """Return the smoothed segmenter of some settings; `host`: with the CPU's noise."""
         pairing = Pairing(self.folder / "segmenter", self.folder / "denoiser" if denoised else None)
         options = {"batch_size": 22, "noise": kind, "bits": self.dataset.about["bits"]} | settings
         found = pairing.smoothed_segmenter(sigma, device=torch.device(device), **options)
@@ -128,12 +131,12 @@ class Networks:
         return found
 
     def votes(self, *arguments: Any, **settings: Any) -> list[Votes]:
-        """The votes of every image."""
+        """Return the votes of every image."""
         smoothed = self.smoothed(*arguments, **settings)
         return [smoothed.sample(image, N0, N) for image in self.images]
 
     def rows(self) -> list[dict[str, Any]]:
-        """Every comparison of votes."""
+        """Return every comparison of votes."""
         rows = []
         for sigma, kind, denoised in itertools.product(SIGMAS, ("normal", "exact"), (False, True)):
             of = (sigma, kind, denoised)
@@ -157,7 +160,7 @@ class Networks:
         return rows
 
     def attacked(self, device: str) -> dict[str, Any]:
-        """An attack of twice the radius on the first image, behind the denoiser."""
+        """Time an attack of twice the radius on the first image, with the denoiser in front."""
         smoothed, image = self.smoothed(device, 0.5, "normal", True), self.images[0]
         certificate = certify(smoothed.sample(image, N0, N), TAU, ALPHA)
         start = time.perf_counter()
@@ -167,24 +170,29 @@ class Networks:
         return {"seconds": round(seconds, 2), "norm": done.norm, "certified": done.certified, "changed": done.changed}
 
     def restored(self, device: str) -> list[dict[str, Any]]:
-        """PSNR and SSIM of the denoiser."""
+        """Return PSNR and SSIM of the denoiser."""
         rows = denoiser_scores(
-            self.index, {"ddpm": self.folder / "denoiser"}, denoising_steps=1, sigmas=SIGMAS, pool=1, seed=0,
+            self.index,
+            {"ddpm": self.folder / "denoiser"},
+            denoising_steps=1,
+            sigmas=SIGMAS,
+            pool=1,
+            seed=0,
             device=torch.device(device),
-        )  # fmt: skip
+        )
         return [row for row in rows if row["method"] == "ddpm"]
 
 
 def report(result: dict[str, Any]) -> dict[str, Any]:
-    """Print a result and hand it on."""
+    """Print a result and return it."""
     print(json.dumps(result), flush=True)
     return result
 
 
 def main() -> None:
-    """Compare, and write the numbers."""
+    """Compare, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of the CPU")
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="CPU threads")
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
     set_up_torch("cuda", options.threads)
@@ -192,8 +200,13 @@ def main() -> None:
         "hardware": torch.cuda.get_device_name(),
         "processor": f"{platform.machine()}, {torch.get_num_threads()} threads",
         "torch": torch.__version__,
-        "image_size": 64, "n0": N0, "n": N, "tau": TAU, "alpha": ALPHA, "images": IMAGES,
-    }  # fmt: skip
+        "image_size": 64,
+        "n0": N0,
+        "n": N,
+        "tau": TAU,
+        "alpha": ALPHA,
+        "images": IMAGES,
+    }
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
         prepare(DATASET, find_phantoms({"train": 96, "val": 16, "test": IMAGES}, 64), work / "phantom", Form(64))

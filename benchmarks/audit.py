@@ -1,8 +1,8 @@
-"""How long an audit takes, and how much memory: python -m benchmarks.audit [OUTPUT].
+"""Measure time and memory of an audit: python -m benchmarks.audit [OUTPUT].
 
-A run of 10,000 test images of 64x64 pixels and three classes: phantoms, prepared as the pipeline prepares them; votes
-that were not drawn but made up (each image's mask with noise at its edges, 10 + 100 draws); and from them, by the
-library's own functions, certificates, tables and run records. The audit runs in a process of its own, as the command.
+The run has 10,000 test images of 64x64 pixels and three classes: phantoms, prepared as in the pipeline. Its votes are
+not drawn but simulated (each image's mask with noise at its edges, 10 + 100 draws). The library's own functions make
+certificates, tables and run records from them. The audit runs in its own process, like the command.
 """
 
 import contextlib
@@ -47,11 +47,11 @@ DRAWN = {"n0": N0, "n": N, "seed": 0, "noise": "normal", "pool": 1}
 
 
 def main() -> None:
-    """Make the run, audit it, print and write the figures."""
+    """Make the run, audit it, print and write the results."""
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         (Path(folder) / "envs").symlink_to(ROOT / "envs")
         os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "scripts")])
-        # In a process of its own: a child of this one would begin with its memory.
+        # In its own process: a child of this one would start with this one's memory.
         subprocess.run([sys.executable, "-c", "from benchmarks.audit import simulate; simulate()"], check=True)
         start = time.monotonic()
         auditing = subprocess.Popen([sys.executable, "-m", "segcert.cli", "audit", "large"])
@@ -72,7 +72,7 @@ def main() -> None:
 
 
 def simulate() -> None:
-    """Make everything from the prepared images to the tables, each with its run record."""
+    """Make everything from the prepared images to the tables, with run records."""
     counts = {"train": 1, "val": 1, "test": IMAGES}
     with recorded(job("prepare_phantom", [], [INDEX])) as found:
         found["holds"] = prepare(DATASET, find_phantoms(counts, SIZE), Path(INDEX).parent, Form(SIZE), workers=2)
@@ -85,9 +85,18 @@ def simulate() -> None:
     models = [f"{SEGMENTER}/model.safetensors", f"{SEGMENTER}/config.json"]
     files = [f"results/large/votes/phantom/unet-clean/none/sigma_0.5/shard_{shard}.npz" for shard in range(SHARDS)]
     for shard, file in enumerate(files):
-        of_shard = job("sample", [INDEX, *models], [file], WILDCARDS | {"shard": str(shard)},
-                       segmenter=SEGMENTER, denoiser=None, denoising_steps=1, shards=SHARDS,
-                       settings={"test_images": None}, **DRAWN)  # fmt: skip
+        of_shard = job(
+            "sample",
+            [INDEX, *models],
+            [file],
+            WILDCARDS | {"shard": str(shard)},
+            segmenter=SEGMENTER,
+            denoiser=None,
+            denoising_steps=1,
+            shards=SHARDS,
+            settings={"test_images": None},
+            **DRAWN,
+        )
         with recorded(of_shard):
             save_votes(file, {name: made_up(dataset, name, of_shard.params["code"]) for name in names[shard::SHARDS]})
     with recorded(job("predict", [INDEX, *models], [PREDICTIONS], WILDCARDS)):
@@ -97,7 +106,7 @@ def simulate() -> None:
 
 
 def made_up(dataset: PreparedDataset, name: str, code: str) -> Votes:
-    """Votes of an image: each draw is its mask, shifted by up to a pixel."""
+    """Return votes of an image: each draw is its mask, shifted by up to a pixel."""
     mask = dataset.mask(name)
     rng = np.random.default_rng(len(name) + int(name[-4:]))
     maps = np.stack([ndimage.shift(mask, rng.integers(-1, 2, 2), order=0) for _ in range(N0 + N)])
@@ -115,7 +124,7 @@ def made_up(dataset: PreparedDataset, name: str, code: str) -> Votes:
 
 
 def certify_all(dataset: PreparedDataset, files: list[str]) -> None:
-    """What rule certify makes, without the forecast, which an audit does not make again."""
+    """Make the outputs of the rule certify, without the forecast, which an audit does not recompute."""
     outputs = [f"{CERTIFICATE}{suffix}" for suffix in (".npz", ".parquet", ".intervals.parquet", ".budget.parquet")]
     about = {key: WILDCARDS[key] for key in ("model", "regime", "denoiser")}
     asked = {"settings": SETTINGS, "measurements": [], "thresholds": {}}
@@ -138,13 +147,17 @@ def certify_all(dataset: PreparedDataset, files: list[str]) -> None:
 def collect_and_tabulate() -> None:
     """Run the scripts of the rules collect and tables."""
     results = {
-        "metrics": "results/large/certificates.parquet", "intervals": "results/large/intervals.parquet",
-        "budget": "results/large/budget.parquet", "attacks": "results/large/attacks.parquet",
-    }  # fmt: skip
+        "metrics": "results/large/certificates.parquet",
+        "intervals": "results/large/intervals.parquet",
+        "budget": "results/large/budget.parquet",
+        "attacks": "results/large/attacks.parquet",
+    }
     parts = {
-        "metrics": [f"{CERTIFICATE}.parquet"], "intervals": [f"{CERTIFICATE}.intervals.parquet"],
-        "budget": [f"{CERTIFICATE}.budget.parquet"], "attacks": [],
-    }  # fmt: skip
+        "metrics": [f"{CERTIFICATE}.parquet"],
+        "intervals": [f"{CERTIFICATE}.intervals.parquet"],
+        "budget": [f"{CERTIFICATE}.budget.parquet"],
+        "attacks": [],
+    }
     run("collect", parts, results)
     names = ("main", "classes", "pairings", "measurements", "attacks", "denoisers", "budget")
     tables = {name: f"reports/large/tables/{name}.csv" for name in names}
@@ -152,7 +165,7 @@ def collect_and_tabulate() -> None:
 
 
 class Files(list[str]):
-    """Paths in order and by name, as Snakemake hands them to a script."""
+    """Paths in order and by name, as Snakemake passes them to a script."""
 
     def __init__(self, named: dict[str, str | list[str]]) -> None:
         super().__init__(path for each in named.values() for path in ([each] if isinstance(each, str) else each))
@@ -180,16 +193,22 @@ def run(rule: str, inputs: dict[str, str | list[str]], outputs: dict[str, str | 
 def job(
     rule: str, inputs: list[str], outputs: list[str], wildcards: dict[str, str] | None = None, **params: object
 ) -> SimpleNamespace:
-    """A job as a script sees it."""
+    """Return a job as a script sees it."""
     script = ROOT / f"scripts/{rule}.py"
     digests = {
         "code": store_value(code_files(script)),
         "environment": store_value(locked_environment(script, root=ROOT)),
     }
     return SimpleNamespace(
-        rule=rule, wildcards=wildcards or {"dataset": "phantom"}, params=Params(params | digests),
-        input=inputs, output=outputs, threads=1, log=[], scriptdir=ROOT / "scripts",
-    )  # fmt: skip
+        rule=rule,
+        wildcards=wildcards or {"dataset": "phantom"},
+        params=Params(params | digests),
+        input=inputs,
+        output=outputs,
+        threads=1,
+        log=[],
+        scriptdir=ROOT / "scripts",
+    )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""The default run of two checkouts in turn, from nothing: python -m benchmarks.default_run BEFORE AFTER [--out FILE].
+"""Compare the default run of two checkouts, from scratch: python -m benchmarks.default_run BEFORE AFTER [--out FILE].
 
-Each checkout has its environments (`make env dvc`). What earlier runs made in them is deleted. For each: seconds of
-processor time (user + system, of Snakemake and all its jobs), wall time, lines that a pipe gets; their ratio; and which
-certificates, predictions and counts of votes are not equal, byte by byte and count by count.
+Each checkout has its environments (`make env dvc`). Outputs of earlier runs in them are deleted. For each checkout, it
+measures seconds of processor time (user + system, of Snakemake and all its jobs), wall time, and lines of output to a
+pipe. It reports their ratios, and the certificates (byte by byte), predictions and counts of votes that differ.
 """
 
 import argparse
@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 
 MADE = ("data/prepared", "data/raw/phantom", "models", "results", "reports/phantom", "logs", ".snakemake", ".segcert")
-HEADER = "header"  # of votes: it holds the digest of the code that drew them
+HEADER = "header"  # of votes: it has the digest of the code that drew them
 
 
 def run(checkout: Path) -> dict[str, Any]:
-    """Run the default configuration from nothing; its costs."""
+    """Run the default configuration from scratch; return its costs."""
     for name in MADE:
         shutil.rmtree(checkout / name, ignore_errors=True)
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
@@ -40,7 +40,7 @@ def run(checkout: Path) -> dict[str, Any]:
 
 
 def differing(before: Path, after: Path) -> list[str]:
-    """Results of the first checkout that the second lacks or has otherwise."""
+    """Return the results of the first checkout that are missing or different in the second."""
     found = []
     for path in sorted((before / "results/phantom").rglob("*")):
         name = path.relative_to(before)
@@ -60,7 +60,7 @@ def differing(before: Path, after: Path) -> list[str]:
 
 
 def main() -> None:
-    """Run both and print what was measured."""
+    """Run both and print the measurements."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("before", type=Path)
     parser.add_argument("after", type=Path)

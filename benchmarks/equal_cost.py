@@ -1,13 +1,13 @@
-"""What moves certified Dice at equal cost: python -m benchmarks.equal_cost ARCHIVES WORK [OUTPUT].
+"""Compare ways to change certified Dice at equal cost: python -m benchmarks.equal_cost ARCHIVES WORK [OUTPUT].
 
-Replays the cached votes of real_votes.py. Three things that cost no network evaluation, and one that saves:
+It replays the cached votes of real_votes.py. Three ways cost no network evaluation, and one saves some:
 
 - filter: each draw's label map is smoothed by a majority vote over a window before it is counted. The filtered network
   is a function of the noisy image like any other, so certificates hold for it.
-- sigma for a radius: the same radius sigma * Phi^-1(tau) from a lower sigma and a higher tau, or the other way round.
+- sigma for a radius: the same radius sigma * Phi^-1(tau) from a lower sigma and a higher tau, or vice versa.
 - method: segcertify or holm.
-- pool: networks that see the noisy 256x256 image averaged over 2x2 pixels, against networks at 256x256; these votes are
-  drawn anew, and timed in turns.
+- pool: networks that see the noisy 256x256 image averaged over 2x2 pixels, compared with networks at 256x256. Their
+  votes are drawn here, and timed in turns.
 """
 
 import json
@@ -40,7 +40,7 @@ BUDGETS = (110, 300)
 
 
 def votes_of(label_maps: Array, total: int, sigma: float) -> Votes:
-    """Votes of the first `total` of some label maps of two classes."""
+    """Return the votes of the first `total` label maps, of two classes."""
     ones = [label_maps[:N0].sum(axis=0), label_maps[N0:total].sum(axis=0)]
     return Votes.from_counts(
         *(np.stack([n - wins, wins]) for n, wins in zip((N0, total - N0), ones, strict=True)), sigma
@@ -48,7 +48,7 @@ def votes_of(label_maps: Array, total: int, sigma: float) -> Votes:
 
 
 def scores(case: Case, drawn: dict[str, Votes], truths: dict[str, Array], **options: Any) -> dict[str, float]:
-    """Certified Dice and abstention, means over images."""
+    """Return certified Dice and abstention, as means over images."""
     window, total = options.pop("window", 1), options.pop("total", 110)
     rows = []
     for name, votes in drawn.items():
@@ -67,7 +67,7 @@ def scores(case: Case, drawn: dict[str, Votes], truths: dict[str, Array], **opti
 
 
 def pooled(work: Path, sigma: float) -> dict[str, Any]:
-    """Montgomery at 256x256: networks at 256, and networks at 128 behind an average over 2x2 pixels."""
+    """Compare, on Montgomery at 256x256, networks at 256 with networks at 128 behind an average over 2x2 pixels."""
     dataset = PreparedDataset(work / "montgomery_256" / "data" / "index.csv")
     result: dict[str, Any] = {"sigma": sigma}
     for name, pool in (("montgomery_256", 1), ("montgomery_128", 2)):
@@ -85,7 +85,7 @@ def pooled(work: Path, sigma: float) -> dict[str, Any]:
 
 
 def main(archives: Path, work: Path, output: Path) -> None:
-    """Replay every case and write the numbers."""
+    """Replay every case and write the results."""
     results = []
     torch.set_num_threads(1)
     for case in CASES:
@@ -108,7 +108,7 @@ def main(archives: Path, work: Path, output: Path) -> None:
         results.append(result)
     pools = [pooled(work, sigma) for sigma in (0.25, 0.5, 1.0)]
     print(json.dumps(pools))
-    lines = ",\n".join(map(json.dumps, results))  # a case a line
+    lines = ",\n".join(map(json.dumps, results))  # one case per line
     output.write_text(f'{{"replayed": [\n{lines}\n],\n"pool": {json.dumps(pools)}}}\n')
 
 

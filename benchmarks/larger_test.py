@@ -1,7 +1,7 @@
-"""A split with enough test images: python -m benchmarks.larger_test INDEX COUNT SPLIT.json.
+"""Write a split with enough test images: python -m benchmarks.larger_test INDEX COUNT SPLIT.json.
 
 INDEX is the index.csv of a prepared data set. Groups of its split `train` move to `test`, in the order of the SHA-256
-of their names, until `test` holds COUNT images. SPLIT.json is for `splits: {DATASET: SPLIT.json}`.
+of their names, until `test` has COUNT images. SPLIT.json is for `splits: {DATASET: SPLIT.json}`.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from segcert.data.dataset import SPLITS, Row, read_index
 
 
 def larger_test(rows: list[Row], count: int) -> dict[str, list[str]]:
-    """Image names of each split after the moves."""
+    """Return the image names of each split after the moves."""
     names = {split: [row.image for row in rows if row.split == split] for split in SPLITS}
     groups = {row.group for row in rows if row.split == "train"}
     for group in sorted(groups, key=lambda name: hashlib.sha256(name.encode()).hexdigest()):

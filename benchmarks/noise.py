@@ -1,7 +1,7 @@
-"""What exact noise costs: python -m benchmarks.noise [OUTPUT].
+"""Measure the cost of exact noise: python -m benchmarks.noise [OUTPUT].
 
-Nanoseconds per value of `rounded_gaussian_`, over those of the keyed float32 normals that `noise: normal` draws and
-over torch.randn (whose CPU generator has too small a seed to be keyed). In turns, medians, one thread.
+It compares nanoseconds per value of `rounded_gaussian_` with those of the keyed float32 normals that `noise: normal`
+draws, and with torch.randn (whose CPU generator has too small a seed for keys). In turns, medians, one thread.
 """
 
 import json

@@ -1,7 +1,7 @@
-"""How much faster than pixel by pixel: python -m benchmarks.oracle [OUTPUT].
+"""Compare certification with a test per pixel: python -m benchmarks.oracle [OUTPUT].
 
-Certifies one 512x512 image, n = 100, by table and histogram, and by scipy's `binomtest` at every pixel with
-statsmodels' Holm; decisions must be identical.
+It certifies one 512x512 image, n = 100, by table and histogram, and by scipy's `binomtest` at every pixel with
+statsmodels' Holm. The decisions must be identical.
 """
 
 import json
@@ -21,7 +21,7 @@ SIDE, N0, N, TAU, ALPHA = 512, 10, 100, 0.75, 0.001
 
 
 def oracle(votes: Votes) -> np.ndarray:
-    """Certified labels, each pixel with a test of its own."""
+    """Return certified labels, with a separate test for each pixel."""
     chosen = votes.selection.argmax(axis=0)
     counts = np.take_along_axis(votes.estimation, chosen[None], axis=0)[0]
     p_values = [binomtest(int(count), N, TAU, alternative="greater").pvalue for count in counts.ravel()]

@@ -1,7 +1,7 @@
-"""How long, and in how much memory, Snakemake plans the paper's grid: python -m benchmarks.planning
+"""Measure time and memory of Snakemake's plan of the paper's grid: python -m benchmarks.planning
 
-Nothing of the grid is there, so every job is planned. `shard_size` is about how many test images a job samples.
-`ratio` is to a plan of the default run, which is mostly the imports.
+No output of the grid exists, so every job is planned. `shard_size` is about the number of test images that a job
+samples. `ratio` is to a plan of the default run, whose time is mostly imports.
 """
 
 import json
@@ -19,7 +19,7 @@ SHARD_SIZES = (250, 60, 20)
 
 
 def plan(*arguments: str) -> dict[str, float]:
-    """Jobs, seconds and peak memory (MiB) of `snakemake -n`."""
+    """Return jobs, seconds and peak memory (MiB) of `snakemake -n`."""
     command = [sys.executable, "-m", "snakemake", "--dry-run", "--forceall", "--quiet", "rules", *arguments]
     start = time.perf_counter()
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
@@ -35,7 +35,7 @@ def plan(*arguments: str) -> dict[str, float]:
 
 
 def main() -> None:
-    """Plan the default run and the paper's grid with shards of several sizes; write the figures."""
+    """Plan the default run and the paper's grid with shards of several sizes; write the results."""
     default = plan()
     rows = []
     for size in SHARD_SIZES:

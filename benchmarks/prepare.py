@@ -1,8 +1,8 @@
-"""How fast images are prepared, and in how much memory: python -m benchmarks.prepare [OUTPUT].
+"""Measure time and memory of preparing images: python -m benchmarks.prepare [OUTPUT].
 
-2,600 photographs of 512x512 in the archives of ISIC 2018, brought to 128x128 with one worker and with two; each way in
-a process of its own, so that peak memory (resident, of the whole process) is its own. Checksums of archives, JPEG and
-PNG decoding, duplicates, resizing, writing and digests are all counted.
+2,600 photographs of 512x512 pixels in archives like those of ISIC 2018 are resized to 128x128, with one worker and with
+two. Each run has its own process, to measure its own peak memory (resident, of the whole process). Checksums of
+archives, JPEG and PNG decoding, duplicates, resizing, writing and digests are all counted.
 """
 
 import concurrent.futures
@@ -29,7 +29,7 @@ SIZE, PREPARED = 512, 128
 
 
 def main() -> None:
-    """Write the archives, prepare them in both ways, print and write the figures."""
+    """Write the archives, prepare them in both ways, print and write the results."""
     with tempfile.TemporaryDirectory() as folder:
         write_archives(Path(folder) / "raw")
         results = {workers: measure(Path(folder), workers) for workers in (1, 2)}
@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def write_archives(folder: Path) -> None:
-    """The six archives, with smooth random pictures (JPEG at quality 90) and blobs for lesions."""
+    """Write the six archives, with smooth random images (JPEG at quality 90) and blobs as lesions."""
     folder.mkdir()
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:SIZE, :SIZE]
@@ -77,14 +77,14 @@ def write_archives(folder: Path) -> None:
 
 
 def encoded(pixels: np.ndarray, kind: str, **options: int) -> bytes:
-    """The bytes of an image file."""
+    """Return the bytes of an image file."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, kind, **options)
     return buffer.getvalue()
 
 
 def measure(folder: Path, workers: int) -> dict[str, float]:
-    """Seconds, images per second and peak memory of preparing with so many workers."""
+    """Return seconds, images per second and peak memory of preparing with a number of workers."""
     with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         return pool.submit(_measure, folder, workers).result()
 

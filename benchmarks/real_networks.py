@@ -19,14 +19,17 @@ LESIONS = SEGMENTER | {"steps": 1500, "sigma_max": 0.5, "evaluate_every": 150}
 DENOISER = Denoiser(channels=[16, 32, 64], steps=300, augmentation={"flips": False}).model_dump()
 TRAIN = [  # the cheap ones first
     *((name, "noise") for name in SETS),
-    ("montgomery_128", "clean"), ("montgomery_128", "denoiser"),
-    ("isic2018_128", "clean"), ("isic2018_128", "denoiser"),
-    ("cvc_clinicdb_128", "clean"), ("cvc_clinicdb_128", "denoiser"),
-]  # fmt: skip
+    ("montgomery_128", "clean"),
+    ("montgomery_128", "denoiser"),
+    ("isic2018_128", "clean"),
+    ("isic2018_128", "denoiser"),
+    ("cvc_clinicdb_128", "clean"),
+    ("cvc_clinicdb_128", "denoiser"),
+]
 
 
 def train(name: str, what: str, archives: Path, work: Path) -> None:
-    """Train one network unless it is there."""
+    """Train one network unless it exists."""
     folder = work / name / what
     index = prepare_real(name.rsplit("_", 1)[0], archives, work / name / "data", SETS[name])
     options = {"seed": 0, "device": torch.device("cpu"), "checkpoint": folder / "checkpoint.pt"}

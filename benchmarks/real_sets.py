@@ -1,4 +1,4 @@
-"""Real images for the benchmarks, from a folder of official archives, in the pipeline's common format."""
+"""Real images for the benchmarks, from a folder of official archives, in the pipeline's format."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from segcert.data.prepare import Form, prepare
 
 
 def prepare_real(dataset: str, archives: Path, folder: Path, size: int) -> Path:
-    """Prepare a set at (size, size) pixels unless it is there; return its index.csv."""
+    """Prepare a data set at (size, size) pixels unless it exists; return its index.csv."""
     if not (folder / "index.csv").exists():
         about, layout = module_of(dataset).DATASET, module_of(dataset).LAYOUT
         raw = folder.with_name(f"{folder.name}-raw")

@@ -1,6 +1,6 @@
-"""Draw the votes that the benchmarks replay, label maps kept: python -m benchmarks.real_votes ARCHIVES WORK.
+"""Draw the votes that the benchmarks replay, and store their label maps: python -m benchmarks.real_votes ARCHIVES WORK.
 
-Trains the networks where they are missing (an hour on two cores); what is there is used again.
+Networks that are missing are trained first (an hour on two cores); existing networks and votes are reused.
 """
 
 import sys
@@ -21,7 +21,7 @@ N0 = 10
 
 
 class Case(NamedTuple):
-    """One set of votes: a data set, how the segmenter was trained, whether a denoiser is in front, sigma, draws."""
+    """One set of votes: data set, training regime of the segmenter, denoiser in front or not, sigma, draws."""
 
     name: str
     regime: str
@@ -44,7 +44,7 @@ CASES = [
 
 
 def draw(case: Case, archives: Path, work: Path) -> Mapping[str, Votes]:
-    """The votes of a case by image, drawn unless they are there."""
+    """Return the votes of a case by image, and draw them unless they exist."""
     path = work / case.file
     if not path.exists():
         train(case.name, case.regime, archives, work)

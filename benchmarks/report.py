@@ -1,9 +1,10 @@
-"""How long the report of a large run takes to render, and how much memory: python -m benchmarks.report [OUTPUT].
+"""Measure time and memory of rendering the report of a large run: python -m benchmarks.report [OUTPUT].
 
-5 data sets x 3 models x 3 regimes x 3 noise levels x 60 images of 64x64 pixels, behind a denoiser and (but for the
-regime `denoised`) without one. Its networks are made up (`tests.tools.simulated`); the rest is not.
+The run has 5 data sets x 3 models x 3 regimes x 3 noise levels x 60 images of 64x64 pixels. Segmenters are behind a
+denoiser and, except in the regime `denoised`, also alone. The networks are simulated (`tests.tools.simulated`), nothing
+else is.
 Snakemake renders the report with two cores. Memory is the resident set of Snakemake and all its jobs together, sampled
-ten times a second; pages that several of them share count each time.
+ten times a second; memory pages that several processes share count each time.
 """
 
 import collections
@@ -26,7 +27,7 @@ EVERY = 0.1  # seconds
 
 
 def main() -> None:
-    """Make the run, render it, print and write the figures."""
+    """Make the run, render it, print and write the results."""
     with tempfile.TemporaryDirectory() as folder:
         checkout = make_checkout(Path(folder, "repo")).path
         start = time.monotonic()
@@ -50,13 +51,13 @@ def main() -> None:
 
 
 def rows(results: Path) -> int:
-    """Images x pairings x noise levels of the run."""
+    """Return the number of images x pairings x noise levels of the run."""
     table = pd.read_parquet(results / "certificates.parquet")
     return len(table[["dataset", "image", "model", "regime", "denoiser", "sigma"]].drop_duplicates())
 
 
 def rendered(run: SimulatedRun) -> tuple[float, int]:
-    """Wall seconds, and the greatest sum of resident sets (bytes). Raises CalledProcessError if it fails."""
+    """Return wall seconds and the largest sum of resident sets (bytes). Raises CalledProcessError if it fails."""
     peak, start = 0, time.monotonic()
     with tempfile.TemporaryFile() as said:
         rendering = subprocess.Popen(
@@ -73,7 +74,7 @@ def rendered(run: SimulatedRun) -> tuple[float, int]:
 
 
 def resident(process: psutil.Process) -> int:
-    """Bytes of a process and all that it started."""
+    """Return the resident bytes of a process and all its children."""
     total = 0
     with contextlib.suppress(psutil.NoSuchProcess):
         for each in [process, *process.children(recursive=True)]:
@@ -83,7 +84,7 @@ def resident(process: psutil.Process) -> int:
 
 
 def sizes(report: Path) -> dict[str, float]:
-    """MB (10^6 bytes) of each page, and of each folder beside them."""
+    """Return the MB (10^6 bytes) of each page, and of each folder next to them."""
     total: dict[str, int] = collections.defaultdict(int)
     for path in report.rglob("*"):
         if path.is_file() and not path.name.endswith(".record.json"):
@@ -92,7 +93,7 @@ def sizes(report: Path) -> dict[str, float]:
 
 
 def jobs(report: Path) -> dict[str, dict[str, float]]:
-    """By rule: how many jobs, their seconds in all, and the greatest peak memory (MiB), from their records."""
+    """Return, by rule, the number of jobs, their total seconds and largest peak memory (MiB), from their records."""
     found: dict[str, dict[str, float]] = {}
     for path in sorted(report.rglob("*.record.json")):
         record = json.loads(path.read_text())

@@ -1,16 +1,15 @@
-"""What a job costs besides its networks, as `segcert plan` counts it: python -m benchmarks.startup CHECKOUT.
+"""Measure the cost of jobs in addition to their networks, for `segcert plan`: python -m benchmarks.startup CHECKOUT.
 
-CHECKOUT is one in which the default run has finished. Measured in it, as processor time, the least of some rounds, so
-that what else the machine does matters little (all of it runs in one thread and reads files that are in memory, so on
-an idle machine wall time is the same):
+CHECKOUT is one in which the default run has finished. Times are processor times, the least of some rounds, so that
+other work on the machine matters little. (Everything runs in one thread and reads files in memory, so on an idle
+machine wall time is the same.) It measures:
 
-- `imports`: seconds in which a fresh Python imports what the script of a rule does, by rule;
-- `job`: what a job takes besides its imports, which are subtracted: its start, its record and its files. Of jobs with
-  networks, a sample job whose blocks are all there; of the others, the certification of eight small images at three
-  noise levels;
-- `work`: seconds for an image and a million pixels, in jobs that go over images without networks, on images of two
-  sizes: the certification of the run's own votes, and of votes enlarged;
-- `bytes`: of the run's files, for each value that they hold (a count, a label, a pixel).
+- `imports`: by rule, seconds in which a fresh Python imports the modules of the rule's script;
+- `job`: seconds of a job without its imports: its start, its record and its files. For jobs with networks, this is a
+  sample job whose blocks are all stored; for the others, the certification of eight small images at three noise levels;
+- `work`: seconds per image and million pixels, in jobs that process images without networks, on images of two sizes:
+  the certification of the run's own votes, and of enlarged votes;
+- `bytes`: bytes of the run's files per value (a count, a label, a pixel).
 """
 
 import sys
@@ -46,16 +45,16 @@ PAIRINGS = ("unet-clean/none", "unet-noise/none", "unet-clean/ddpm")
 CERTIFICATES = [f"certificates/phantom/{pairing}/sigma_1.npz" for pairing in PAIRINGS]
 SETTINGS: dict[str, Any] = {"tau": 0.75, "alpha": 0.001, "method": "segcertify", "k": 10}
 DIFFUSERS = "segcert.networks.denoiser"
-LAZY = {"score_denoisers": DIFFUSERS, "measure_costs": DIFFUSERS}  # of the others, jobs with a denoiser alone
+LAZY = {"score_denoisers": DIFFUSERS, "measure_costs": DIFFUSERS}  # among the others, jobs with a denoiser only
 
 
 def environment() -> dict[str, str]:
-    """One thread, and the library of this checkout."""
+    """Return environment variables for one thread and the library of this checkout."""
     return os.environ | {"PYTHONPATH": str(ROOT / "scripts"), "OMP_NUM_THREADS": "1"}
 
 
 def processor_seconds(command: list[str], folder: Path) -> float:
-    """Processor time of a process and all that it starts."""
+    """Return the processor time of a process and all its children."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(command, cwd=folder, env=environment(), check=True, capture_output=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -63,13 +62,13 @@ def processor_seconds(command: list[str], folder: Path) -> float:
 
 
 def import_seconds(modules: Iterable[str]) -> float:
-    """Seconds in which a fresh Python imports some modules."""
+    """Return the seconds in which a fresh Python imports some modules."""
     command = [sys.executable, "-c", "; ".join(f"import {module}" for module in modules)]
     return round(min(processor_seconds(command, ROOT) for _ in range(ROUNDS)), 2)
 
 
 def modules_of(script: Path) -> list[str]:
-    """What a script imports, and what its library imports later."""
+    """Return the modules that a script imports, and those that its library imports later."""
     found = []
     for node in ast.parse(script.read_text()).body:
         if isinstance(node, ast.Import):
@@ -80,7 +79,7 @@ def modules_of(script: Path) -> list[str]:
 
 
 def job_seconds(checkout: Path, files: list[str]) -> float:
-    """Seconds of a job that has next to nothing to do: half of what three of them, which make `files`, add to one."""
+    """Return the seconds of a job with almost no work: half of what three such jobs, which make `files`, add to one."""
     outputs = [f"results/phantom/{file}" for file in files]
     command = [sys.executable, "-m", "snakemake", "--cores", "1", "--force"]
     processor_seconds([*command, *outputs], checkout)  # may draw
@@ -97,12 +96,12 @@ class Enlarged(PreparedDataset):
 
 
 def enlarged(array: np.ndarray) -> np.ndarray:
-    """Every pixel of the last two axes as a square of them."""
+    """Return an array with every pixel of the last two axes repeated as a square."""
     return array.repeat(ENLARGED, axis=-1).repeat(ENLARGED, axis=-2)
 
 
 def certify_seconds(dataset: PreparedDataset, drawn: dict[str, Votes]) -> float:
-    """Seconds for an image and a million pixels: what scripts/certify.py does of each but for reading and writing."""
+    """Return seconds per image and million pixels: the work of scripts/certify.py without reading and writing."""
     about = {"model": "unet", "regime": "clean", "denoiser": "none"}
     times = []
     for _ in range(ROUNDS):
@@ -117,7 +116,7 @@ def certify_seconds(dataset: PreparedDataset, drawn: dict[str, Votes]) -> float:
 
 
 def bytes_per_value(checkout: Path) -> dict[str, float]:
-    """Bytes on disk for a value: of votes and blocks a count, of certificates and predictions a pixel's label."""
+    """Return bytes on disk per value: a count in votes and blocks, a pixel's label in certificates and predictions."""
     kinds = {
         "votes": ("results/phantom/votes", lambda key: key.endswith(("selection", "estimation"))),
         "blocks": (".segcert/blocks", lambda key: key == "counts"),
@@ -159,7 +158,7 @@ def main() -> None:
     }
     results = {
         "hardware": f"{platform.machine()}, one core",
-        "load_average": round(os.getloadavg()[1]),  # what else the machine did; much of it makes a processor slower
+        "load_average": round(os.getloadavg()[1]),  # other work on the machine; much of it slows a processor down
         "python": platform.python_version(),
         "unit": "seconds of processor time, the least of rounds; bytes for a value of a phantom run at 64x64",
         "imports": imports,

@@ -1,15 +1,15 @@
-"""What the statistics make of the same real votes: python -m benchmarks.statistics ARCHIVES WORK [OUTPUT].
+"""Compare the methods on the same real votes: python -m benchmarks.statistics ARCHIVES WORK [OUTPUT].
 
-Replays the cached votes of real_votes.py (drawn where they are missing) at 60 to 300 draws for every method: certified
-area, certified Dice, how many draws fewer `holm` needs at equal area, what a budget buys, and how narrow
-median-smoothed area intervals are. Intervals are 95% bootstrap intervals over images. The draws of an image are
+It replays the cached votes of real_votes.py (and draws missing ones) at 60 to 300 draws for every method. It measures
+certified area, certified Dice, the draws that `holm` saves at equal area, the results of a budget, and the widths of
+median-smoothed area intervals. Intervals are 95% bootstrap intervals over images. The draws of an image are
 independent, so each of ORDERS shuffled orders of them is one replay; results are means over the orders.
 """
 
 import sys
 from pathlib import Path
 
-sys.path[0] = str(Path(__file__).parents[1])  # run as a script: its folder would hide Python's own `statistics`
+sys.path[0] = str(Path(__file__).parents[1])  # as a script, its folder would hide Python's own `statistics`
 
 import json
 from collections.abc import Callable
@@ -48,14 +48,14 @@ METHODS: dict[str, tuple[str, int]] = {  # method, n0
 
 
 class Replay:
-    """The draws of one image in one order: votes of any first so many of them."""
+    """The draws of one image in one order, which give the votes of any first number of them."""
 
     def __init__(self, label_maps: Array, num_classes: int, sigma: float) -> None:
         self.label_maps, self.num_classes, self.sigma = label_maps, num_classes, sigma
         self.known = {0: np.zeros((num_classes, *label_maps.shape[1:]), np.uint32)}
 
     def counts(self, stop: int) -> Array:
-        """Votes of the first `stop` draws, (num_classes, H, W)."""
+        """Return the votes of the first `stop` draws, (num_classes, H, W)."""
         if stop not in self.known:
             start = max(known for known in self.known if known < stop)
             part = self.label_maps[start:stop]
@@ -64,13 +64,13 @@ class Replay:
         return self.known[stop]
 
     def votes(self, n0: int, total: int) -> Votes:
-        """Votes of the first `total` draws, the first n0 of them for selection."""
+        """Return the votes of the first `total` draws, the first n0 of them for selection."""
         selection = self.counts(n0)
         return Votes(selection, self.counts(total) - selection, self.sigma)
 
 
 def labels_of(replay: Replay, method: str, n0: int, total: int) -> Array:
-    """Certified labels; all ABSTAIN where nothing could be certified."""
+    """Return certified labels; all ABSTAIN if nothing could be certified."""
     if method == "uncorrected":
         counts = replay.counts(total)
         passes = binom.sf(np.arange(-1, total), total, TAU) <= ALPHA
@@ -82,7 +82,7 @@ def labels_of(replay: Replay, method: str, n0: int, total: int) -> Array:
 
 
 def replay_case(case: Case, drawn: dict[str, Votes], truths: dict[str, Array]) -> dict[str, dict[str, Array]]:
-    """Certified area and Dice, (images, totals) by method, and at the budgets; area interval widths, (images,)."""
+    """Return certified area and Dice, (images, totals) by method and at the budgets, and interval widths, (images,)."""
     totals = (*TOTALS, *(budget for budget in BUDGETS if TOTALS[-1] < budget <= case.draws))
     area = {name: np.zeros((len(drawn), len(totals))) for name in METHODS}
     dice = {name: np.zeros((len(drawn), len(totals))) for name in METHODS}
@@ -107,12 +107,17 @@ def replay_case(case: Case, drawn: dict[str, Votes], truths: dict[str, Array]) -
             intervals = [median_interval(areas[:draws], votes.sigma, TAU, ALPHA) for draws in (50, PAPER)]
             found = [np.sum(pixelwise == ABSTAIN), *(each.high - each.low for each in intervals), truth.sum()]
             widths[row] += np.array(found) / ORDERS
-    return {"totals": {"all": np.array(totals)}, "area": area, "dice": dice,
-            "forecast": {"segcertify": forecast}, "widths": {"all": widths}}  # fmt: skip
+    return {
+        "totals": {"all": np.array(totals)},
+        "area": area,
+        "dice": dice,
+        "forecast": {"segcertify": forecast},
+        "widths": {"all": widths},
+    }
 
 
 def bootstrap(statistic: Callable[[Array], float], images: int) -> dict[str, float]:
-    """A statistic of image numbers, and its 95% percentile interval over resampled images."""
+    """Return a statistic of image numbers, and its 95% percentile interval over resampled images."""
     rng = np.random.default_rng(0)
     samples = [statistic(rng.integers(0, images, images)) for _ in range(RESAMPLES)]
     low, high = np.nanpercentile(samples, [2.5, 97.5])
@@ -120,7 +125,7 @@ def bootstrap(statistic: Callable[[Array], float], images: int) -> dict[str, flo
 
 
 def fewer_draws(area: dict[str, Array], totals: Array, method: str, at: int) -> Callable[[Array], float]:
-    """How many times fewer draws a method needs for the area that segcertify (n0 = 10) has with `at` draws."""
+    """Return the factor of draws that a method saves at the area of segcertify (n0 = 10) with `at` draws."""
 
     def statistic(images: Array) -> float:
         reference = area["segcertify"][images].mean(axis=0)[list(totals).index(at)]
@@ -131,13 +136,17 @@ def fewer_draws(area: dict[str, Array], totals: Array, method: str, at: int) -> 
 
 
 def summarise(case: Case, results: dict[str, dict[str, Array]]) -> dict[str, Any]:
-    """The numbers of a case."""
+    """Return the results of a case."""
     totals, area, dice = results["totals"]["all"], results["area"], results["dice"]
     images = len(area["holm"])
     widths = results["widths"]["all"]
     budgets = [budget for budget in BUDGETS if budget in totals]
     return {
-        "set": case.name, "regime": case.regime, "denoiser": case.denoiser, "sigma": case.sigma, "images": images,
+        "set": case.name,
+        "regime": case.regime,
+        "denoiser": case.denoiser,
+        "sigma": case.sigma,
+        "images": images,
         "totals": totals.tolist(),
         "certified_area": {method: values.mean(axis=0).round(5).tolist() for method, values in area.items()},
         "certified_dice": {method: values.mean(axis=0).round(5).tolist() for method, values in dice.items()},
@@ -167,11 +176,11 @@ def summarise(case: Case, results: dict[str, dict[str, Array]]) -> dict[str, Any
             "pixelwise_share_of_area": float(np.mean(widths[:, 0] / widths[:, 3])),
             "median_at_50_share_of_area": float(np.mean(widths[:, 1] / widths[:, 3])),
         },
-    }  # fmt: skip
+    }
 
 
 def main(archives: Path, work: Path, output: Path) -> None:
-    """Replay every case and write the numbers."""
+    """Replay every case and write the results."""
     summaries = []
     for case in CASES:
         drawn = dict(draw(case, archives, work))
@@ -189,7 +198,7 @@ def main(archives: Path, work: Path, output: Path) -> None:
             flush=True,
         )
         settings = {"tau": TAU, "alpha": ALPHA, "kfwer_k": KFWER, "orders": ORDERS}
-        lines = ",\n".join(map(json.dumps, summaries))  # a case a line
+        lines = ",\n".join(map(json.dumps, summaries))  # one case per line
         output.write_text(f'{{"settings": {json.dumps(settings)},\n"cases": [\n{lines}\n]}}\n')
 
 

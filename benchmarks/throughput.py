@@ -1,21 +1,21 @@
-"""How much of the networks' own speed sampling keeps: python benchmarks/throughput.py [--device cuda] [--output FILE].
+"""Compare sampling with the bare networks: python benchmarks/throughput.py [--device cuda] [--output FILE].
 
-Two ratios, each measured inside one run, in turns, as the median over rounds:
+It measures two ratios, each within one run, in turns, as the median over rounds:
 
-- loop: draws per second of the whole sampling loop (noise, batches, votes, blocks) over the bare forward passes of
-  denoiser and segmenter on the same noisy batches;
-- reference: the whole certification of an image over the reference way of doing it, written here on its own: one copy
+- loop: draws per second of the whole sampling loop (noise, batches, votes, blocks), relative to the bare forward passes
+  of denoiser and segmenter on the same noisy batches;
+- reference: the whole certification of an image, relative to the reference method, which is written out here: one copy
   at a time, noise from numpy, labels to the host, a binomial test for each pixel.
 
 Networks have random weights: speed does not depend on them. On a GPU they have the widths of config/paper.yaml, and
-bfloat16, torch.compile and the GPU's utilisation are measured, too. A case that is `stored` is what a job of the
-pipeline does: with the ground truth's overlaps, and every block kept on disk.
+bfloat16, torch.compile and the GPU's utilisation are measured too. A case that is `stored` does the same as a job of
+the pipeline: it counts overlaps with the ground truth, and writes every block to disk.
 """
 
 import sys
 from pathlib import Path
 
-sys.path[0] = str(Path(__file__).parents[1])  # run as a script: its folder would hide Python's own `statistics`
+sys.path[0] = str(Path(__file__).parents[1])  # as a script, its folder would hide Python's own `statistics`
 sys.path.insert(1, str(Path(__file__).parents[1] / "scripts"))
 
 import argparse
@@ -46,7 +46,7 @@ from segcert.training.denoiser import build_unet
 from segcert.votes import Votes
 
 SIGMA, N0, N, TAU, ALPHA = 0.5, 10, 100, 0.75, 0.001
-LEAST_S = 10.0  # measured for so long, and for so many rounds
+LEAST_S = 10.0  # least seconds of a measurement, and least rounds
 WATCHED_S = 2.0
 
 
@@ -80,7 +80,7 @@ GPU_CASES = [
 
 
 def sizes_on(device: torch.device) -> dict[str, dict[str, Any]]:
-    """What is measured: a U-Net and a diffusion model of the default widths (on a GPU: of the paper's)."""
+    """Return the sizes of the networks: a U-Net and a diffusion model of the default widths (on a GPU, the paper's)."""
     paper = device.type == "cuda"
     channels, layers_per_block = SIZES["base"] if paper else ([16, 32, 64], 1)
     return {
@@ -90,7 +90,7 @@ def sizes_on(device: torch.device) -> dict[str, dict[str, Any]]:
 
 
 def networks(case: Case, device: torch.device) -> tuple[UNet, DiffusionDenoiser | None]:
-    """The networks of a case, with random weights."""
+    """Return the networks of a case, with random weights."""
     torch.manual_seed(0)
     sizes = sizes_on(device)
     model = UNet(case.channels, 2, width=sizes["segmenter"]["width"], depth=sizes["segmenter"]["depth"]).eval()
@@ -102,7 +102,7 @@ def networks(case: Case, device: torch.device) -> tuple[UNet, DiffusionDenoiser 
 
 
 def smoothed_of(case: Case, device: torch.device) -> SmoothedSegmenter:
-    """The smoothed segmenter of a case."""
+    """Return the smoothed segmenter of a case."""
     model, denoiser = networks(case, device)
     return SmoothedSegmenter(
         model, SIGMA, 2, denoiser, case.batch_size, 0, device, case.precision, noise=case.noise, compiled=case.compiled
@@ -110,9 +110,9 @@ def smoothed_of(case: Case, device: torch.device) -> SmoothedSegmenter:
 
 
 def sampler_of(case: Case, smoothed: SmoothedSegmenter, image: np.ndarray, folder: Path) -> Callable[[int], Any]:
-    """What draws the votes of some images as a job does: one is read and stored while the next is on its way.
+    """Return a function that draws votes of images like a job: one is read and stored while the next is computed.
 
-    If they are stored, in a store below `folder` and each image another one, so that there is nothing of it yet.
+    If they are stored, the store is below `folder` and each image is different, so that none of its draws exist.
     """
     numbers = itertools.count()
     if case.stored:
@@ -132,13 +132,13 @@ def sampler_of(case: Case, smoothed: SmoothedSegmenter, image: np.ndarray, folde
 
 
 def image_of(case: Case) -> np.ndarray:
-    """A random image on the 8-bit grid."""
+    """Return a random image on the 8-bit grid."""
     pixels = np.random.default_rng(0).integers(0, 256, (case.channels, case.size, case.size))
     return (pixels / np.float32(255)).astype(np.float32)
 
 
 def bare(smoothed: SmoothedSegmenter, image: np.ndarray) -> Callable[[], None]:
-    """Only the forward passes, on as many noisy batches as the loop needs, made beforehand."""
+    """Run only the forward passes, on as many noisy batches as the loop needs, made in advance."""
     x = torch.from_numpy(image).to(smoothed.device)
     draws = [("estimation", k) for k in range(N0 + N)]
     size = smoothed.batch_size
@@ -154,20 +154,20 @@ def bare(smoothed: SmoothedSegmenter, image: np.ndarray) -> Callable[[], None]:
 
 
 def wait(device: torch.device) -> None:
-    """Until the GPU has done what it was asked."""
+    """Wait until the GPU has finished."""
     if device.type == "cuda":
         torch.cuda.synchronize()
 
 
 def seconds(run: Callable[[], Any]) -> float:
-    """Wall-clock time of one call."""
+    """Return the wall-clock time of one call."""
     start = time.perf_counter()
     run()
     return time.perf_counter() - start
 
 
 def loop_ratio(case: Case, device: torch.device, rounds: int, least_s: float) -> dict[str, Any]:
-    """The loop's share of the bare networks' speed, and both in draws per second."""
+    """Return the loop's share of the bare networks' speed, and both in draws per second."""
     smoothed, image = smoothed_of(case, device), image_of(case)
     alone = bare(smoothed, image)
     with tempfile.TemporaryDirectory() as folder:
@@ -194,17 +194,17 @@ def loop_ratio(case: Case, device: torch.device, rounds: int, least_s: float) ->
 
 
 def utilisation(sample: Callable[[], Any]) -> dict[str, float]:
-    """While images are sampled one after the other: in how many percent of the time the GPU was busy, and its memory.
+    """Return the percentage of time that the GPU is busy while images are sampled one by one, and its memory.
 
-    Read from the driver ten times a second for two seconds; peak memory is that of torch's allocator.
+    The driver is asked ten times a second for two seconds; peak memory is that of torch's allocator.
     """
     torch.cuda.reset_peak_memory_stats()
-    readings: list[int] = []
+    samples: list[int] = []
     stop = threading.Event()
 
     def watch() -> None:
         while not stop.wait(0.1):
-            readings.append(torch.cuda.utilization())
+            samples.append(torch.cuda.utilization())
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -214,14 +214,14 @@ def utilisation(sample: Callable[[], Any]) -> dict[str, float]:
     stop.set()
     watcher.join()
     return {
-        "utilisation_percent": statistics.mean(readings[len(readings) // 3 :]),  # the driver looks back for up to 1 s
+        "utilisation_percent": statistics.mean(samples[len(samples) // 3 :]),  # the driver looks back for up to 1 s
         "peak_memory_mib": torch.cuda.max_memory_allocated() / 2**20,
     }
 
 
 @torch.inference_mode()
 def reference(smoothed: SmoothedSegmenter, image: np.ndarray) -> np.ndarray:
-    """Certified labels the reference way (Fischer et al. 2021, and the released code of Laousy et al. 2023)."""
+    """Return labels certified as in Fischer et al. 2021 and the released code of Laousy et al. 2023."""
     rng = np.random.default_rng(0)
     labels = []
     for _ in range(N0 + N):
@@ -241,7 +241,7 @@ def reference(smoothed: SmoothedSegmenter, image: np.ndarray) -> np.ndarray:
 
 
 def reference_ratio(case: Case, device: torch.device) -> dict[str, Any]:
-    """How many times faster an image is certified than the reference way."""
+    """Return how many times faster an image is certified than by the reference method."""
     smoothed, image = smoothed_of(case, device), image_of(case)
     smoothed.sample(image, N0, N)
     slow = seconds(lambda: reference(smoothed, image))
@@ -250,12 +250,12 @@ def reference_ratio(case: Case, device: torch.device) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure all cases and write the numbers."""
+    """Measure all cases and write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--least", type=float, default=LEAST_S, help="seconds measured at least, for each case")
+    parser.add_argument("--least", type=float, default=LEAST_S, help="least seconds to measure each case")
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
     device = set_up_torch(options.device, options.threads)
@@ -279,7 +279,7 @@ def main() -> None:
 
 
 def report(result: dict[str, Any]) -> dict[str, Any]:
-    """Print a result and hand it on."""
+    """Print a result and return it."""
     print(json.dumps(result), flush=True)
     return result
 

@@ -1,17 +1,17 @@
-"""Can a denoiser beat noise training? python -m benchmarks.together RUN DATASET.
+"""Compare denoisers with noise training: python -m benchmarks.together RUN DATASET.
 
-RUN is the folder in which config/models-xray.yaml (of montgomery) or config/models-colour.yaml (of the others) has run.
-Its networks are trained on, for equally many steps on the same noisy images (noise levels: the run's sigmas), as four
-variants:
+RUN is the folder in which config/models-xray.yaml (montgomery) or config/models-colour.yaml (the others) has run. Its
+networks are trained further, for the same number of steps on the same noisy images (noise levels: the run's sigmas), in
+four variants:
 
-- noise_on: the noise-trained segmenter, without denoiser. The control.
+- noise_on: the noise-trained segmenter without a denoiser, as the control.
 - tuned: the noise-trained segmenter on the outputs of the frozen denoiser.
-- joint: noise-trained segmenter and denoiser together, the segmentation loss going back through the denoiser.
-- joint_consistent: the same, two noisy copies of each image, and a penalty on where their predictions differ (Jeong and
+- joint: the noise-trained segmenter and the denoiser together; gradients of the segmentation loss reach the denoiser.
+- joint_consistent: the same, with two noisy copies of each image and a penalty if their predictions differ (Jeong and
   Shin, NeurIPS 2020).
 
-Each is certified as the run certifies (segcertify, n0 = 10, n = 100, tau = 0.75, alpha = 0.001); the certified Dice of
-each image goes to benchmarks/results/together-DATASET.json, beside that of the run's own pairings on the same draws.
+Each is certified like the run (segcertify, n0 = 10, n = 100, tau = 0.75, alpha = 0.001). The certified Dice of each
+image goes to benchmarks/results/together-DATASET.json, with that of the run's own pairings on the same draws.
 """
 
 import json
@@ -46,7 +46,7 @@ STEPS, BATCH, RATE, CONSISTENCY = 400, 8, 5e-4, 2.0
 
 
 class Pairing(nn.Module):
-    """A segmenter behind a denoiser, or alone; images noisy at one level at a time."""
+    """A segmenter behind a denoiser, or alone; images have one noise level at a time."""
 
     def __init__(self, segmenter: nn.Module, denoiser: DiffusionDenoiser | None) -> None:
         super().__init__()
@@ -58,13 +58,13 @@ class Pairing(nn.Module):
 
 
 def config_of(dataset: str) -> Config:
-    """The configuration of the run with the data set."""
+    """Return the configuration of the run with the data set."""
     name = "models-xray" if dataset == "montgomery" else "models-colour"
     return Config.read(yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text()))
 
 
 def tune(pairing: Pairing, data: PreparedDataset, trained: list[nn.Module], consistency: float, config: Config) -> None:
-    """Train the parameters of `trained` for STEPS steps, one noise level a step."""
+    """Train the parameters of `trained` for STEPS steps, with one noise level per step."""
     augmentation = config.segmenter.augmentation.model_dump()
     augmentation["flips"] &= data.about["name"] != "montgomery"
     images, masks = data.stack("train")
@@ -106,7 +106,7 @@ def tune(pairing: Pairing, data: PreparedDataset, trained: list[nn.Module], cons
 def certified_dice(
     pairing: Pairing, data: PreparedDataset, names: list[str], sigma: float, config: Config
 ) -> list[float]:
-    """Certified Dice of class 1 of each image."""
+    """Return the certified Dice of class 1 for each image."""
     smoothed = SmoothedSegmenter(pairing.segmenter, sigma, 2, pairing.denoiser, 10, pool=config.pool)
     scores = []
     for name in names:
@@ -121,7 +121,7 @@ VARIANTS = ("noise_on", "joint_consistent", "tuned", "joint")
 
 
 def variant_of(variant: str, run: Path, dataset: str, data: PreparedDataset, config: Config) -> Pairing:
-    """A variant: trained, unless its weights are kept in RUN/together."""
+    """Return a variant, trained unless its weights are stored in RUN/together."""
     noise, _ = load_segmenter(run / "models" / "segmenter" / dataset / "unet-noise")
     alone = variant == "noise_on"
     pairing = Pairing(noise, None if alone else DiffusionDenoiser.load(run / "models" / "denoiser" / dataset))

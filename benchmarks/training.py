@@ -1,15 +1,15 @@
-"""How fast networks learn: python -m benchmarks.training. A plain script on a machine without the project, too.
+"""Measure the speed of training: python -m benchmarks.training. It also runs as a script without the project installed.
 
-For each kind of network, images per second of whole training steps (forward, backward, optimiser, moving average) on
-random images, and the peak memory; on a GPU also in mixed precision. Ratios of cases of one run are what can be
-compared between machines.
+For each kind of network, it measures images per second of whole training steps (forward, backward, optimiser, moving
+average) on random images, and the peak memory; on a GPU also in mixed precision. To compare machines, compare ratios of
+cases of one run.
 """
 
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-sys.path[:1] = [str(ROOT), str(ROOT / "scripts")]  # without this folder, whose statistics.py is not Python's
+sys.path[:1] = [str(ROOT), str(ROOT / "scripts")]  # without this folder, whose statistics.py hides Python's
 
 import json
 import platform
@@ -36,7 +36,7 @@ WARM_UP = 3
 
 
 def case(kind: str, precision: str, device: torch.device) -> dict[str, Any]:
-    """Images per second and peak memory of one kind of network in one precision."""
+    """Return images per second and peak memory of one kind of network in one precision."""
     on_gpu = device.type == "cuda"
     size, batch, steps = (256, 32, 20) if on_gpu else (64, 8, 12)
     settings = (Denoiser if kind == "denoiser" else Segmenter)(steps=steps, batch_size=batch, evaluate_every=steps)
@@ -66,10 +66,18 @@ def case(kind: str, precision: str, device: torch.device) -> dict[str, Any]:
         torch.cuda.reset_peak_memory_stats()
     with tempfile.TemporaryDirectory() as folder:
         train(
-            model, loss_of, lambda kept: {"score": 0.0}, [str(number) for number in range(batch)], what=kind,
-            section="none", settings=settings.model_dump(), seed=0, accelerator=accelerator, folder=folder,
+            model,
+            loss_of,
+            lambda kept: {"score": 0.0},
+            [str(number) for number in range(batch)],
+            what=kind,
+            section="none",
+            settings=settings.model_dump(),
+            seed=0,
+            accelerator=accelerator,
+            folder=folder,
             checkpoint=Checkpoint(Path(folder) / "checkpoint.pt", ""),
-        )  # fmt: skip
+        )
     steps_s = [later - earlier for earlier, later in zip(times[WARM_UP:], times[WARM_UP + 1 :], strict=False)]
     used = (
         torch.cuda.max_memory_allocated() / 2**20
@@ -77,12 +85,15 @@ def case(kind: str, precision: str, device: torch.device) -> dict[str, Any]:
         else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     )
     return {
-        "network": kind, "precision": precision, "size": size, "batch_size": batch,
+        "network": kind,
+        "precision": precision,
+        "size": size,
+        "batch_size": batch,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         **sizes,
         "images_per_second": round(batch / statistics.median(steps_s), 1),
         "peak_memory_mib" if on_gpu else "peak_memory_mib_of_the_process": round(used),
-    }  # fmt: skip
+    }
 
 
 def main() -> None:

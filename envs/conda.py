@@ -1,12 +1,12 @@
 """Write the conda files of the rules, `envs/<group>.yaml`, from the hash-locked files (`make lock`).
 
-A rule names its group: `conda: software("report")`. The file of a group holds Python from conda-forge and, for pip, all
-that the scripts of its rules can import, themselves or through another package, in the locked versions. The group
-`networks` has a file for each build of torch.
+A rule names its group: `conda: software("report")`. The file of a group has Python from conda-forge. For pip, it has
+everything that the scripts of its rules can import, directly or through another package, in the locked versions. The
+group `networks` has a file for each build of torch.
 
-Every requirement has the hashes of the files that fit Python 3.11 on Linux x86_64, so pip takes no other file and, as
-hashes are then required of all, no package that is not named here. The lock files have the hashes of all platforms,
-which would make a file fifty times as long; Snakemake copies it into the record of each output.
+Every requirement has the hashes of the files that fit Python 3.11 on Linux x86_64, so pip takes no other file. Since
+pip then requires hashes of all packages, it installs no package that is not named here. The lock files have the hashes
+of all platforms. They would make a file fifty times as long, and Snakemake copies it into the record of each output.
 """
 
 import functools
@@ -35,7 +35,7 @@ PYTHON = (3, 11)
 
 
 def read_rules(rules: Path = ROOT / "rules") -> Iterator[tuple[str, str, str, list[Path]]]:
-    """Each rule with a script: its name, its group, the script, the modules that this may load by name."""
+    """Yield each rule with a script: its name, its group, the script, and the modules that it may load by name."""
     for file in sorted(rules.glob("*.smk")):
         for block in re.split(r"^(?=rule )", file.read_text(), flags=re.MULTILINE)[1:]:
             script = re.search(r'"\.\./scripts/(\w+)\.py"', block)
@@ -47,16 +47,16 @@ def read_rules(rules: Path = ROOT / "rules") -> Iterator[tuple[str, str, str, li
 
 
 def needed_packages(script: str, loaded: Iterable[Path] = ()) -> set[str]:
-    """The locked packages that a script runs with: those that it imports or starts, those of its log and run record."""
+    """Return the locked packages of a script: those that it imports or starts, and those of its log and run record."""
     needed = set(locked_environment(SCRIPTS / f"{script}.py", *loaded, root=ROOT))
-    for module in SILENT:  # what cannot change an artifact is no part of its environment, but is imported
+    for module in SILENT:  # modules that cannot change an artifact: not in its recorded environment, but imported
         needed |= {canonicalize_name(name) for name in CodeFile.read(SCRIPTS / module).packages}
     return needed & read_lock(DVC, RUN, CUDA).keys()
 
 
 @functools.cache
 def read_lock(*locks: Path) -> dict[str, tuple[str, frozenset[str]]]:
-    """Version and hashes of each package of lock files, by canonical name."""
+    """Return the version and the hashes of each package in lock files, by canonical name."""
     found = {}
     for lock in locks:
         for name, version, hashes in re.findall(r"^([\w.-]+)==(\S+) ((?:\\\n *--hash=\S+ ?)+)", lock.read_text(), re.M):
@@ -65,14 +65,14 @@ def read_lock(*locks: Path) -> dict[str, tuple[str, frozenset[str]]]:
 
 
 def linux_tags() -> frozenset[Tag]:
-    """The tags of wheels that the locked Python takes on Linux x86_64, whatever the C library's age."""
+    """Return the tags of wheels that fit the locked Python on Linux x86_64, for a C library of any age."""
     platforms = [f"manylinux_2_{minor}_x86_64" for minor in range(5, 40)]
     platforms += ["manylinux2014_x86_64", "manylinux2010_x86_64", "manylinux1_x86_64", "linux_x86_64"]
     return frozenset([*cpython_tags(PYTHON, platforms=platforms), *compatible_tags(PYTHON, "cp311", platforms)])
 
 
 def fitting_hashes(packages: Iterable[str], *locks: Path) -> dict[str, list[str]]:
-    """For packages and all that they require: the hashes of the wheels that fit, or of the source where none does."""
+    """Return, for packages and their requirements, the hashes of fitting wheels, or of the source if none fits."""
     versions = read_lock(*locks)
     with tempfile.TemporaryDirectory() as folder:
         wanted, pins, output = (Path(folder, name) for name in ("wanted.in", "pins.txt", "pylock.toml"))
@@ -95,11 +95,11 @@ def _tags(url: str) -> frozenset[Tag]:
 
 
 def write(file: Path, packages: dict[str, list[str]], locks: dict[str, tuple[str, frozenset[str]]]) -> None:
-    """Write a conda file. Raises SystemExit where a package or a hash is not that of the lock files."""
+    """Write a conda file. Raises SystemExit if a package or a hash is not in the lock files."""
     lines = []
     for name, hashes in sorted(packages.items()):
         if name not in locks or not locks[name][1].issuperset(hashes):
-            raise SystemExit(f"{file.name}: {name} is not in the lock files as the index has it: run `make lock` again")
+            raise SystemExit(f"{file.name}: {name} in the index differs from the lock files. Run `make lock` again")
         lines.append(" ".join([f"{name}=={locks[name][0]}", *(f"--hash={each}" for each in sorted(hashes))]))
     if any("+cpu " in line for line in lines):
         lines.insert(0, CPU_INDEX)
@@ -109,7 +109,7 @@ def write(file: Path, packages: dict[str, list[str]], locks: dict[str, tuple[str
 
 
 def main() -> None:
-    """Write the file of each group, or two where torch is among its packages."""
+    """Write the file of each group; two if torch is among its packages."""
     groups: dict[str, set[str]] = {}
     for rule, group, script, loaded in read_rules():
         if not group:

@@ -1,13 +1,13 @@
-"""Set up one environment of this checkout from its hash-locked files: `make env`, `make dvc` and so on call it.
+"""Set up one environment of this checkout from its hash-locked files, for `make env`, `make dvc` and so on.
 
-| environment | folder | holds |
+| environment | folder | content |
 |---|---|---|
-| `run` | `.venv` | what the pipeline and `segcert` need; `--torch` chooses the build |
+| `run` | `.venv` | packages of the pipeline and `segcert`; `--torch` chooses the build |
 | `dvc` | `.venv-dvc` | DVC, alone |
-| `dev`, `cluster` | `.venv-dev`, `.venv-cluster` | tests and lint; Snakemake's plugins: on top of `.venv` |
+| `dev`, `cluster` | `.venv-dev`, `.venv-cluster` | tests and lint; Snakemake's plugins; both on top of `.venv` |
 | `checkers` | `.venv-checkers` | programs that check what segcert writes |
 
-The file `complete` in its folder, written last, says that an environment is whole.
+The file `complete` in the folder is written last and marks the environment as complete.
 
 Standard library only, from Python 3.9.
 """
@@ -26,10 +26,10 @@ PYTHON = "3.11"
 RUN = ROOT / ".venv"
 FOLDERS = {"run": RUN, **{name: ROOT / f".venv-{name}" for name in ("dvc", "dev", "cluster", "checkers")}}
 ON_TOP = {"dev", "cluster"}  # of .venv
-PROGRAMS = ("segcert", "snakemake")  # of .venv, which an environment on top has too
+PROGRAMS = ("segcert", "snakemake")  # of .venv; an environment on top has them too
 
-# What jobs import is compiled now: where Python may write no bytecode, each job would do it again. Compiled as a whole,
-# the packages would take 350 MB and a minute more.
+# Modules that jobs import are compiled now: if Python cannot write bytecode, each job would compile them again. To
+# compile whole packages would take another 350 MB and another minute.
 COMPILED = {
     "run": (
         "accelerate, monai.losses, safetensors.torch, torch; from diffusers import DDPMScheduler, UNet2DModel",
@@ -44,17 +44,17 @@ UNUSED = ("torch/test", "torch/bin/test_*", "torch/bin/*Test", "torch/bin/protoc
 
 
 def lock_file(name):
-    """The path of a lock file."""
+    """Return the path of a lock file."""
     return ENVS / f"lock-{name}.txt"
 
 
 def find_python(asked, installer):
-    """An interpreter of the locked version: the one that was asked for, one on the PATH, or one that uv has or gets."""
+    """Return a Python of the locked version: the requested one, one on the PATH, or one that uv has or downloads."""
     if asked:
         found = version(asked)
         if found != PYTHON:
-            what = f"Python {found}" if found else "no Python"
-            raise SystemExit(f"PYTHON={asked} is {what}, expected: Python {PYTHON}")
+            what = f"Python {found}" if found else "not a Python"
+            raise SystemExit(f"PYTHON={asked} is {what}; expected Python {PYTHON}")
         return asked
     for name in (f"python{PYTHON}", "python3"):
         path = shutil.which(name)
@@ -63,14 +63,14 @@ def find_python(asked, installer):
     path = installer.find_python(PYTHON) if isinstance(installer, Uv) else None
     if path is None:
         raise SystemExit(
-            f"No Python {PYTHON} was found, and none could be downloaded. Install one (conda create -n py311 -c "
+            f"Python {PYTHON} was not found and could not be downloaded. Install it (conda create -n py311 -c "
             f"conda-forge python={PYTHON}), then write: make env PYTHON=/path/to/python{PYTHON}"
         )
     return path
 
 
 def version(python):
-    """Major and minor version of an interpreter; None for what is none."""
+    """Return the major and minor version of an interpreter; None if it is not one."""
     command = [python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -80,7 +80,7 @@ def version(python):
 
 
 def install_run(installer, folder, torch):
-    """Fill .venv: the build of torch that was asked for, or that for CPUs where pip's places have it; and segcert."""
+    """Install into .venv the requested build of torch (auto: that for CPUs if available, else CUDA) and segcert."""
     builds = ["cpu", "cuda"] if torch == "auto" else [torch]
     for build in builds:
         try:
@@ -89,29 +89,29 @@ def install_run(installer, folder, torch):
         except subprocess.CalledProcessError:
             if build == builds[-1]:
                 raise
-            print("The CPU build of torch is not to be had from here (see above): the CUDA build is taken.", flush=True)
+            print("The CPU build of torch is not available here (see above). Installing the CUDA build.", flush=True)
     installer.install_checkout(folder)
 
 
 def compile_imported(folder, groups):
-    """Let one process for each group import what jobs import, so that Python keeps the bytecode."""
+    """Import the modules of jobs, in one process per group, so that Python stores their bytecode."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     commands = [[str(folder / "bin/python"), "-I", "-c", f"import {group}"] for group in groups]
     running = [subprocess.Popen(command, env=environment) for command in commands]
-    for command, process in zip(commands, running):  # noqa: B905 (`strict` is younger than Python 3.9)
+    for command, process in zip(commands, running):  # noqa: B905 (Python 3.9 has no `strict`)
         if process.wait():
             raise subprocess.CalledProcessError(process.returncode, command)
 
 
 def trim(folder):
-    """Delete what no job needs."""
+    """Delete files that no job needs."""
     for pattern in UNUSED:
         for path in folder.glob(f"lib/python3*/site-packages/{pattern}"):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def see_run(folder):
-    """Let an environment see the packages of .venv, and give it the programs of segcert and Snakemake."""
+    """Give an environment the packages of .venv and the programs of segcert and Snakemake."""
     below, (own,) = next(RUN.glob("lib/python3*/site-packages")), folder.glob("lib/python3*/site-packages")
     Path(own, "segcert.pth").write_text(f"import site; site.addsitedir({str(below)!r})\n")
     for name in PROGRAMS:
@@ -121,7 +121,7 @@ def see_run(folder):
 
 
 def keep_cache_private(folder):
-    """Let DVC, also when it is typed by hand, keep what it unpickles in a private folder (SECURITY.md)."""
+    """Make DVC keep the files that it unpickles in a private folder, also when run by hand (SECURITY.md)."""
     cache = str(ROOT / ".dvc/tmp/site-cache")
     (own,) = folder.glob("lib/python3*/site-packages")
     variable = f"os.environ.setdefault('DVC_SITE_CACHE_DIR', {cache!r})"
@@ -129,7 +129,7 @@ def keep_cache_private(folder):
 
 
 def set_up(name, asked, torch):
-    """Make an environment anew, and say last that it is complete."""
+    """Set up an environment from scratch, and mark it as complete at the end."""
     folder = FOLDERS[name]
     installer = find_installer()
     python = str(RUN / "bin/python") if name in ON_TOP else find_python(asked, installer)
@@ -151,7 +151,7 @@ def set_up(name, asked, torch):
 
 
 def main():
-    """Read the command line; leave errors of uv and pip as they print them."""
+    """Read the command line and set up the environment; uv and pip print their own errors."""
     parser = argparse.ArgumentParser(description="Set up an environment of this checkout from its hash-locked files.")
     parser.add_argument("name", choices=FOLDERS)
     parser.add_argument("--torch", choices=("auto", "cpu", "cuda"), default="auto", help="the build of torch in .venv")
@@ -168,7 +168,7 @@ def main():
         set_up(arguments.name, arguments.python, arguments.torch)
     except subprocess.CalledProcessError as error:
         program = Path(error.cmd[0]).name
-        raise SystemExit(f"{arguments.name}: not set up, for the reason above ({program} failed)") from None
+        raise SystemExit(f"{arguments.name}: not set up, because {program} failed (see above)") from None
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""The program that installs the packages of the lock files: uv, or pip where uv cannot be had.
+"""The program that installs the packages of the lock files: uv, or pip if uv is not available.
 
-uv is the one on the PATH, else it comes from PyPI by `lock-uv.txt` into an environment of its own, `.venv-uv`. It takes
-the indexes, links, proxy and certificate of pip's configuration, so that both find the same files.
+It is the uv on the PATH; otherwise uv is installed from PyPI by `lock-uv.txt` into its own environment, `.venv-uv`. uv
+gets the indexes, links, proxy and certificate of pip's configuration, so that both find the same files.
 
 Standard library only, from Python 3.9: this runs before there is an environment.
 """
@@ -23,17 +23,17 @@ LOCKED = ("--no-deps", "--require-hashes")
 
 
 class Uv:
-    """uv, with the settings of pip in its environment."""
+    """uv, with pip's settings in its environment variables."""
 
     name = "uv"
 
     def __init__(self, program, settings):
         self.program = str(program)
-        self.environment = {**as_uv_reads(settings), **os.environ}  # what is set for uv itself wins
+        self.environment = {**as_uv_reads(settings), **os.environ}  # settings of uv itself win
         self.no_index = ["--no-index"] if settings.get("no-index", "").lower() in {"1", "true", "yes", "on"} else []
 
     def find_python(self, version):
-        """An interpreter that need not be on the PATH, downloaded if there is none; None where that fails."""
+        """Return an interpreter, on the PATH or not, and download it if there is none; None if that fails."""
         find = [self.program, "python", "find", "--no-project", "--system", version]
         done = subprocess.run(find, env=self.environment, capture_output=True, text=True, check=False)
         if done.returncode:
@@ -44,20 +44,20 @@ class Uv:
         return done.stdout.strip()
 
     def create(self, folder, python):
-        """Make an empty environment."""
+        """Create an empty environment."""
         self._run("venv", "--quiet", "--no-project", "--python", python, folder)
 
     def install(self, folder, *locks, compiled=True):
-        """Install what lock files hold, with bytecode or without."""
+        """Install the packages of lock files, with bytecode or without."""
         options = ["--compile-bytecode"] if compiled else []
         self._install(folder, *LOCKED, *options, *(word for lock in locks for word in ("--requirement", lock)))
 
     def install_checkout(self, folder):
-        """Install segcert itself, as the files of this checkout."""
+        """Install segcert itself, as an editable install of this checkout."""
         self._install(folder, "--no-deps", "--no-build-isolation", "--editable", ROOT)
 
     def compile(self, *wanted):
-        """Resolve requirements: the arguments of `uv pip compile`."""
+        """Resolve requirements, given as arguments of `uv pip compile`."""
         self._run("pip", "compile", "--quiet", *self.no_index, *wanted)
 
     def _install(self, folder, *wanted):
@@ -68,20 +68,20 @@ class Uv:
 
 
 class Pip:
-    """The pip that an environment brings along."""
+    """The pip in an environment."""
 
     name = "pip"
 
     def create(self, folder, python):
-        """Make an environment with pip."""
+        """Create an environment with pip."""
         create_with_pip(folder, python)
 
     def install(self, folder, *locks, compiled=True):
-        """Install what lock files hold; pip compiles what it installs anyway."""
+        """Install the packages of lock files; pip always compiles them."""
         self._install(folder, *LOCKED, *(word for lock in locks for word in ("--requirement", lock)))
 
     def install_checkout(self, folder):
-        """Install segcert itself, as the files of this checkout."""
+        """Install segcert itself, as an editable install of this checkout."""
         self._install(folder, "--no-deps", "--no-build-isolation", "--editable", ROOT)
 
     def _install(self, folder, *wanted):
@@ -90,7 +90,7 @@ class Pip:
 
 
 def find_installer():
-    """Take uv where it is or can be had, else pip."""
+    """Return uv if it is installed or can be downloaded, otherwise pip."""
     found = shutil.which("uv")
     if found and _version(found) >= OLDEST:
         return Uv(found, pip_settings(_pip()))
@@ -104,21 +104,21 @@ def find_installer():
             Pip().install(OWN, ENVS / "lock-uv.txt")
         except subprocess.CalledProcessError:
             shutil.rmtree(OWN)
-            print("uv cannot be had from here (see above): pip installs, which takes longer.", file=sys.stderr)
+            print("uv is not available here (see above). Installing with pip, which takes longer.", file=sys.stderr)
             return Pip()
         complete.write_text(lock)
     return Uv(OWN / "bin/uv", pip_settings([str(OWN / "bin/python"), "-m", "pip"]))
 
 
 def uv_for_locks(places=False):
-    """The uv of `make lock`: with the main index alone, or with `places` where PIP_... variables say that more lies.
+    """Return the uv of `make lock`: with the main index alone or, with `places`, also with those in PIP_... variables.
 
-    The places may have the CPU build of torch, which would otherwise be taken for the other one. Extra indexes of pip's
-    files are left out: few of them say when a file was published.
+    These may have the CPU build of torch, which must not replace the CUDA build. Extra indexes in pip's files are
+    ignored, because few of them state when a file was published.
     """
     found = find_installer()
     if not isinstance(found, Uv):
-        raise SystemExit("`make lock` needs uv, which cannot be had from here")
+        raise SystemExit("`make lock` needs uv, which is not available here")
     if not places:
         found.environment.pop("UV_FIND_LINKS", None)
     if not places or "PIP_EXTRA_INDEX_URL" not in os.environ:
@@ -127,15 +127,15 @@ def uv_for_locks(places=False):
 
 
 def create_with_pip(folder, python):
-    """Make an environment with pip. Raises SystemExit where Python has none to give (Debian's without python3-venv)."""
+    """Create an environment with pip. Raises SystemExit if Python lacks ensurepip (Debian without python3-venv)."""
     looked = subprocess.run([python, "-c", "import ensurepip"], capture_output=True, check=False)
     if looked.returncode:
-        raise SystemExit(f"{python} has no ensurepip, so it makes no environments. Write: apt install python3-venv")
+        raise SystemExit(f"{python} cannot create environments: it has no ensurepip. Write: apt install python3-venv")
     subprocess.run([python, "-m", "venv", "--clear", str(folder)], check=True)
 
 
 def pip_settings(pip):
-    """The settings of pip's files and of PIP_... variables, by name; `pip` is the command that knows them, or None."""
+    """Return the settings in pip's files and in PIP_... variables, by name; `pip` is pip's command, or None."""
     if pip is None:
         return {key[4:].lower().replace("_", "-"): value for key, value in os.environ.items() if key.startswith("PIP_")}
     listed = subprocess.run([*pip, "config", "list"], capture_output=True, text=True, check=True).stdout
@@ -147,7 +147,7 @@ def pip_settings(pip):
 
 
 def as_uv_reads(settings):
-    """The environment variables that make uv look where pip looks."""
+    """Return the environment variables that make uv look where pip looks."""
     several = {key: value.split() for key, value in settings.items()}
     variables = {
         "UV_DEFAULT_INDEX": settings.get("index-url"),
@@ -157,13 +157,13 @@ def as_uv_reads(settings):
         "UV_HTTP_TIMEOUT": settings.get("timeout") or settings.get("default-timeout"),
         "SSL_CERT_FILE": settings.get("cert"),
         "ALL_PROXY": settings.get("proxy"),
-        "UV_INDEX_STRATEGY": "unsafe-best-match",  # as pip: the best of all indexes, not the first that knows the name
+        "UV_INDEX_STRATEGY": "unsafe-best-match",  # like pip: the best version in all indexes
     }
     return {name: value for name, value in variables.items() if value}
 
 
 def _pip():
-    """The command of a pip, if there is one."""
+    """Return the command of a pip, or None."""
     if importlib.util.find_spec("pip"):
         return [sys.executable, "-m", "pip"]
     found = shutil.which("pip") or shutil.which("pip3")

@@ -1,16 +1,14 @@
 """Write the hash-locked requirement files of the environments from pyproject.toml (`make lock`).
 
-| file | holds |
-|---|---|
-| `lock-run.txt` | what the pipeline and `segcert` need with either build of torch: `.venv` |
-| `lock-torch-cpu.txt`, `lock-torch-cuda.txt` | the rest of each build of the same torch |
-| `lock-dev.txt`, `lock-cluster.txt` | what a group of pyproject.toml adds on top of `.venv` |
-| `lock-dvc.txt`, `lock-checkers.txt`, `lock-uv.txt` | a group on its own |
+- `lock-run.txt`: packages of `.venv`, which the pipeline and `segcert` need with either build of torch.
+- `lock-torch-cpu.txt`, `lock-torch-cuda.txt`: the other packages of each build of the same torch.
+- `lock-dev.txt`, `lock-cluster.txt`: packages that a group of pyproject.toml adds on top of `.venv`.
+- `lock-dvc.txt`, `lock-checkers.txt`, `lock-uv.txt`: a group on its own.
 
-The CPU build of torch comes from a place that pip knows: name it in PIP_FIND_LINKS or PIP_EXTRA_INDEX_URL.
+The CPU build of torch comes from an index or a folder that pip knows: name it in PIP_FIND_LINKS or PIP_EXTRA_INDEX_URL.
 
-Versions that stand in the lock files stay while they fit; `--upgrade` (`make lock UPGRADE=1`) takes the newest. None
-but torch's, which stands below, is younger than seven days: by then most tampered releases are found out.
+Versions in the lock files stay while they fit; `--upgrade` (`make lock UPGRADE=1`) takes the newest. None is younger
+than seven days, by which time most tampered releases are found. The exception is torch, whose version is set below.
 """
 
 import argparse
@@ -31,20 +29,27 @@ PROJECT = (str(PYPROJECT), "--all-extras")
 
 
 def lock_file(name: str) -> Path:
-    """The path of a lock file."""
+    """Return the path of a lock file."""
     return ENVS / f"lock-{name}.txt"
 
 
 def resolve(uv: Uv, *wanted: str, kept: Sequence[Path], pins: Sequence[str] = ()) -> dict[str, str]:
-    """One resolution: package name -> its requirement line with hashes.
+    """Resolve requirements; return the requirement line with hashes of each package, by name.
 
-    `wanted` is what uv compiles, `kept` the lock files whose versions stay while they fit, `pins` what must hold.
+    Parameters
+    ----------
+    wanted
+        Arguments of `uv pip compile`.
+    kept
+        Lock files whose versions stay while they fit.
+    pins
+        Constraints that must be met.
     """
     newest = datetime.datetime.now(datetime.UTC) - AGE
     with tempfile.TemporaryDirectory() as folder:
         constraint, output = Path(folder, "pins.txt"), Path(folder, "lock.txt")
         constraint.write_text("\n".join(pins) + "\n")
-        output.write_text("".join(lock.read_text() for lock in kept if lock.exists()))  # uv prefers what it finds there
+        output.write_text("".join(lock.read_text() for lock in kept if lock.exists()))  # uv prefers the versions in it
         options = ["--generate-hashes", "--no-header", "--no-annotate", "--python-version", "3.11"]
         options += ["--exclude-newer", newest.isoformat(timespec="seconds"), "--exclude-newer-package", "torch=false"]
         options += ["--constraint", str(constraint)]
@@ -54,16 +59,16 @@ def resolve(uv: Uv, *wanted: str, kept: Sequence[Path], pins: Sequence[str] = ()
 
 
 def write(lock: Path, blocks: dict[str, str]) -> None:
-    """Write the requirement lines of a lock file, sorted by package; leave a file that says the same as it is."""
+    """Write the requirement lines of a lock file, sorted by package; do not touch a file with the same content."""
     text = "\n".join(blocks[package] for package in sorted(blocks)) + "\n"
     if not lock.exists() or lock.read_text() != text:
         lock.write_text(text)
 
 
 def main() -> None:
-    """Resolve both builds and write what they share and what they do not; then the groups on top, and those apart."""
+    """Write the lock files of both builds of torch, then of the groups on top of `.venv` and of the separate ones."""
     parser = argparse.ArgumentParser(description="Write the hash-locked requirement files from pyproject.toml.")
-    parser.add_argument("--upgrade", action="store_true", help="take the newest versions, not those of the lock files")
+    parser.add_argument("--upgrade", action="store_true", help="take the newest versions, not the locked ones")
     upgrade = parser.parse_args().upgrade
     uv = uv_for_locks()
 

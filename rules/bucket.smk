@@ -1,7 +1,7 @@
 # A run whose files are in a bucket: `--default-storage-provider s3 --default-storage-prefix s3://bucket/path`
-# (docs/how-to/s3.md). In a run without one nothing here happens, and inputs and outputs are what the rules name.
-# A job may begin in an empty folder, so with each file travels the run record of the job that made it and, packed in one
-# file, what that job made beside its outputs (images, archives).
+# (docs/how-to/s3.md). In a run without a bucket nothing here has an effect: inputs and outputs are those of the rules.
+# A job may start in an empty folder. So each file comes with the run record of the job that made it and, packed in one
+# file, with that job's extra outputs (images, archives).
 
 import asyncio
 import json
@@ -19,11 +19,11 @@ if STORED:
     PREFIX = (workflow.storage_settings.default_storage_prefix or "").rstrip("/")
 
     def stored(path):
-        """The object of the bucket that holds a file of the run."""
+        """Return the object of the bucket for a file of the run."""
         return PROVIDER.object(f"{PREFIX}/{path}")
 
-    # Where Snakemake keeps its copies of the bucket's files leads to this folder: they lie here under the names that
-    # they have in a run without a bucket, so that scripts, records, DVC and audits know no other.
+    # Snakemake's folder for copies of the bucket's files becomes a link to this folder. The copies then have the same
+    # paths as in a run without a bucket, for scripts, records, DVC and audits.
     COPIES = stored("x").local_path().parent
     try:
         lead_here(COPIES)
@@ -53,21 +53,25 @@ if STORED:
 
 
 def with_record(*files, packed=False):
-    """Outputs of a rule; in a bucket also the run record and, `packed`, what the job makes beside its outputs."""
-    first = files[0]
-    return [*files, *([f"{first}{SUFFIX}"] if STORED else []), *([f"{first}{PACKED}"] if STORED and packed else [])]
+    """Return the outputs of a rule; in a bucket also the run record and, if `packed`, the packed extra outputs."""
+    outputs = list(files)
+    if STORED:
+        outputs.append(f"{files[0]}{SUFFIX}")
+        if packed:
+            outputs.append(f"{files[0]}{PACKED}")
+    return outputs
 
 
 def named_with_record(**files):
-    """Outputs of a rule by name; in a bucket also the run record, beside the first."""
+    """Return the outputs of a rule by name; in a bucket also the run record of the first."""
     first, *_ = strings(files)
     return {**files, "record": f"{first}{SUFFIX}"} if STORED else files
 
 
 def with_records(*, also=list, **files):
-    """Inputs of a rule by name; in a bucket also what travels with them, and the files that `also` names: records first.
+    """Return the inputs of a rule by name; in a bucket also their sidecars and the files of `also`, records first.
 
-    Whether a job is stale is for the inputs alone that it has without a bucket: the rest is `ancient`.
+    Only the inputs that a job has without a bucket decide whether it is stale: the others are `ancient`.
     """
 
     def records(wildcards):
@@ -84,12 +88,12 @@ def with_records(*, also=list, **files):
 
 
 def plain(path):
-    """The name of a file in the run, though Snakemake says where it keeps the copy of it."""
+    """Return the path of a file in the run, also for the path of Snakemake's copy of it."""
     return str(path).removeprefix(f"{COPIES}/") if STORED else str(path)
 
 
 def maker(path):
-    """The rule that makes a file of the run, and the wildcards that it makes it with; None for a file of the user's."""
+    """Return the rule that makes a file of the run, and its wildcards; None for a file of the user."""
     copy = f"{COPIES}/{path}"
     for each in workflow.rules:
         if each.benchmark and each.is_producer(copy):
@@ -99,37 +103,37 @@ def maker(path):
 
 @cache
 def made_with(path):
-    """All outputs of the job that makes a file, what travels with them included."""
+    """Return all outputs of the job that makes a file, with their sidecars."""
     made = maker(path)
     return [plain(pattern.apply_wildcards(made[1])) for pattern in made[0].output] if made else []
 
 
 def all_of(artifacts):
-    """Everything that the jobs made that made some artifacts."""
+    """Return all outputs of the jobs that make these artifacts."""
     return [each for path in artifacts for each in made_with(path)]
 
 
 def records_of(paths):
-    """What travels with files: run records; all of a job that packs files, whose readers look beside their input."""
-    travels = []
+    """Return the sidecars of files: run records, and all outputs of a job that packs files, which its readers need."""
+    sidecars = []
     for files in map(made_with, paths):
-        travels += [each for each in files if each.endswith(SUFFIX) or files[-1].endswith(PACKED)]
-    return travels
+        sidecars += [each for each in files if each.endswith(SUFFIX) or files[-1].endswith(PACKED)]
+    return sidecars
 
 
 def benchmark_of(path):
-    """The benchmark file of the job that makes a file."""
+    """Return the benchmark file of the job that makes a file."""
     its, wildcards = maker(path)
     return plain(its.benchmark.apply_wildcards(wildcards))
 
 
 def leave_records():
-    """Leave what Snakemake knows of a run in a bucket there, for the machine that goes on with it."""
+    """Store Snakemake's records of a run in the bucket, for the machine that resumes the run."""
     if not STORED:
         return
     pack_records(SNAKEMAKE_RECORDS, PREFIX)
     try:
         asyncio.run(stored(SNAKEMAKE_RECORDS).managed_store())
     except WorkflowError as error:
-        logger.warning(f"Snakemake's records could not be left in the bucket; go on from this checkout: {error}")
+        logger.warning(f"Snakemake's records were not stored in the bucket. Resume the run from this folder: {error}")
     Path(SNAKEMAKE_RECORDS).unlink()

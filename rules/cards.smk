@@ -1,5 +1,5 @@
-# in:  models/segmenter/<dataset>/<model>-<regime>/, models/denoiser/<source>/, what is known of data/prepared/<dataset>/
-# out: README.md beside the weights: model cards. Rules of their own, so that an edit of a card's text trains nothing.
+# in:  models/segmenter/<dataset>/<model>-<regime>/, models/denoiser/<source>/, descriptions in data/prepared/<dataset>/
+# out: README.md next to the weights: model cards. They have their own rules, so that editing a card trains nothing.
 
 KNOWN = [f"{PREPARED}/dataset.json", f"{PREPARED}/splits.json"]
 

@@ -4,12 +4,12 @@
 #      results/<run>/attacks/<dataset>/<model>-<regime>/<denoiser>.parquet
 #      results/<run>/certificates.parquet    one row per image x model x denoiser x sigma x class
 #      results/<run>/intervals.parquet       one row per image x model x denoiser x sigma x measurement
-#      results/<run>/budget.parquet          certified Dice and area forecast for other numbers of draws, by method
+#      results/<run>/budget.parquet          forecast of certified Dice and area for other numbers of draws, by method
 #      results/<run>/radii.parquet           one row per image x model x denoiser x sigma x class x radius of the grid
 #      results/<run>/attacks.parquet         one row per attacked image x model x denoiser x sigma x multiple of the radius
 
 
-rule certify:  # all noise levels in one job: it takes longer to start than to decide one of them
+rule certify:  # all noise levels in one job: starting a job takes longer than deciding one level
     input:
         **with_records(index=INDEX, votes=votes, predictions=PREDICTIONS),
     output:

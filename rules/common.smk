@@ -1,4 +1,4 @@
-# The configuration, checked, and what a run on this machine may use. Names of files: paths.smk; what rules call: functions.smk
+# The checked configuration, and the resources of this machine. Paths: paths.smk; functions of rules: functions.smk
 
 import inspect
 import os
@@ -16,8 +16,8 @@ SOURCE = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent
 SCRIPTS = SOURCE / "scripts"
 
 sys.path.insert(0, str(SCRIPTS))
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # jobs run side by side; networks set their threads from the rule's
-# Jobs run the library of this checkout, which is what code digests speak of, also where another one is installed.
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # jobs run in parallel; networks use the threads of their rule
+# Jobs run the library of this checkout, even if another one is installed: code digests are about this one.
 os.environ.update(PYTHONPATH=os.pathsep.join([str(SCRIPTS), *filter(None, [os.environ.get("PYTHONPATH")])]))
 
 from segcert.console.command import command, how_to_resume
@@ -39,7 +39,7 @@ from segcert.report.ending import ending
 from segcert.results.table_columns import IN_CSV, IN_LATEX
 from segcert.results.kinds import ARRAYS, CERTIFIED_TABLES, KINDS
 
-LOG = next(map(os.path.relpath, workflow.logger_manager.get_logfile()), None)  # what Snakemake writes of this run
+LOG = next(map(os.path.relpath, workflow.logger_manager.get_logfile()), None)  # Snakemake's log of this run
 if workflow.is_main_process:
     show_run(
         logger,
@@ -51,8 +51,8 @@ if workflow.is_main_process:
 
 try:
     require_plain_paths(Path.cwd(), SOURCE, Path(sys.executable))
-    ASKED = ConfiguredRun.read(config)  # what the configuration asks for
-    VERSIONED = ["data", "models", "results", f"reports/{ASKED.config.run}"]  # each has a pointer of DVC
+    ASKED = ConfiguredRun.read(config)  # the run that the configuration describes
+    VERSIONED = ["data", "models", "results", f"reports/{ASKED.config.run}"]  # each has a DVC pointer
     refuse_links(VERSIONED)
 except (LinkError, PlanError, RunError) as error:
     raise WorkflowError(str(error)) from None
@@ -64,18 +64,18 @@ CONFIG, ABOUT = ASKED.config, ASKED.about
 DATASETS = CONFIG.datasets
 SIGMAS = [f"{sigma:g}" for sigma in CONFIG.sigmas]
 
-# What scripts and captions read from the configuration and not from params; a deployed one may leave it to the defaults.
+# Keys that scripts and captions read from the configuration, not from params. A deployed configuration may lack them.
 READ = {"mirror", "device", "gpus", "replay", "run", "sigmas", "n0", "n", "tau", "alpha", "method", "kfwer_k"}
 config.update(CONFIG.model_dump(include=READ))
 config.update(for_captions(config))
 
 BUILD = "cpu" if version("torch").endswith("cpu") else "cuda"  # of torch: 2.13.0+cpu
 GPUS = 0 if BUILD == "cpu" else len(visible_gpus())
-# Jobs with networks ask for one where there is one, unless the configuration says cpu.
+# Jobs with networks request a GPU if there is one, unless the configuration says cpu.
 GPUS_OF_A_JOB = int(CONFIG.device == "cuda" or (CONFIG.device == "auto" and GPUS > 0))
 
 WRITES = not workflow.output_settings.dryrun
-CHECKOUT = Preparation()  # a plan writes nothing in it; a run prepares it
+CHECKOUT = Preparation()  # a run prepares it; a plan writes nothing
 if workflow.is_main_process:
     before_the_plan(workflow, CHECKOUT, logger.warning)
 
@@ -89,7 +89,7 @@ wildcard_constraints:
     shard=r"\d+",
 
 
-# What all jobs of this machine may hold at once, unless a profile or the command line says another.
+# Limits for all jobs on this machine together, unless a profile or the command line sets others
 for name, amount in {"mem_mb": psutil.virtual_memory().total // 2**20, "gpu": max(GPUS, 1)}.items():
     if workflow.resource_settings.nodes is None and workflow.global_resources.get(name).value is None:
         workflow.register_resource(name, amount)

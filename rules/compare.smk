@@ -1,8 +1,8 @@
-# in:  results/<run>/certificates.parquet, heads of results/<run>/votes/, the record of reports/<run>/index.html; of each run
+# in:  of each run: results/<run>/certificates.parquet, headers of votes, the record of reports/<run>/index.html
 # out: reports/<run>+<run>.../index.html, tables/compare.csv    `snakemake compare --config 'compare=[RUN,RUN]'`
 
 
-rule compare:  # what is there: it has no inputs, so that comparing runs never makes anything of them again
+rule compare:  # it has no inputs, so that comparing runs never reruns them
     localrule: True
     conda:
         software("report")

@@ -1,11 +1,11 @@
-# in:  official archives (or a mirror of them, or what lies in data/raw/<dataset>/); folders of one's own
-# out: data/raw/<dataset>/manifest.json and the archives beside it
-#      data/prepared/<dataset>/{index.csv,dataset.json,splits.json,left_out.csv}, images/*.png and masks/*.png beside them
+# in:  official archives (or a mirror of them, or files in data/raw/<dataset>/); user-supplied folders
+# out: data/raw/<dataset>/manifest.json and the archives next to it
+#      data/prepared/<dataset>/{index.csv,dataset.json,splits.json,left_out.csv}, images/*.png, masks/*.png
 
 PREPARING = {
     "form": {"image_size": CONFIG.image_size, "keep_aspect": CONFIG.keep_aspect},
     "choice": chosen(ASKED.choice),
-    "disturbed": disturbed(INDEX, missing=not STORED),  # images and masks; in a bucket they travel packed
+    "disturbed": changed_extra_outputs(INDEX, missing=not STORED),  # images and masks, which a bucket stores packed
 }
 
 
@@ -18,7 +18,7 @@ rule fetch:
         benchmarks("fetch/{dataset}")
     wildcard_constraints:
         dataset=only(RELEASES),
-    localrule: True  # the nodes of many clusters have no network
+    localrule: True  # the nodes of many clusters have no internet
     conda:
         software("data")
     resources:
@@ -27,7 +27,7 @@ rule fetch:
         **tracked("fetch"),
         folder=filled(RAW),
         archives=chosen(ASKED.archives),
-        disturbed=disturbed(MANIFEST),  # one that is gone is missed only where it is needed
+        disturbed=changed_extra_outputs(MANIFEST),  # a deleted archive is fetched again only if a job needs it
     script:
         "../scripts/fetch.py"
 

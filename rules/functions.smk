@@ -1,34 +1,34 @@
-# What rules call: where logs lie, what a job needs, digests of what it runs, and its files and settings by its wildcards.
+# Functions that rules call: paths of logs, resources, digests of code, and files and settings by wildcards
 
 
 def logs(name):
-    """The log of a job."""
+    """Return the log of a job."""
     return f"logs/{name}.log"
 
 
 def benchmarks(name):
-    """Time and memory of a job."""
+    """Return the file with the time and memory of a job."""
     return f"logs/{name}.tsv"
 
 
 def needs(mib=2000, minutes=15, **others):
-    """What a job asks for, with or without a profile: memory, a number or by wildcards, time, and what else."""
+    """Return the resources of a job: memory (a number, or a function of the wildcards), minutes and others."""
 
-    def growing(wildcards, attempt):  # as much again at every retry
+    def growing(wildcards, attempt):  # each retry adds as much again
         return attempt * (mib(wildcards) if callable(mib) else mib)
 
     return {"mem_mb": growing, "runtime": minutes, **others}
 
 
 def known(value):
-    """The digest of a value, which run records write out; a plan writes nothing."""
+    """Store a value for run records, and return its digest; a plan stores nothing."""
     return store_value(value, write=WRITES)
 
 
 def tracked(script, *loaded):
-    """Parameters of a rule that make its outputs stale: digests of its code, and of the locked packages it can import.
+    """Return parameters that make the outputs stale: digests of the code, and of the locked packages it can import.
 
-    The code is the script with all that it imports from scripts/, and the modules `loaded`, which it loads by name.
+    The code is the script, everything that it imports from scripts/, and the modules `loaded`, which it loads by name.
     """
     modules = [SCRIPTS / module for module in loaded]
     code = code_files(SCRIPTS / f"{script}.py", *modules)
@@ -37,8 +37,8 @@ def tracked(script, *loaded):
 
 
 def tracked_by(wildcard, script, loaded):
-    """`tracked` for a script that loads other modules by a wildcard: `loaded` has them for each of its values."""
-    of_value = {value: tracked(script, *modules) for value, modules in loaded.items()}  # now: before anything runs
+    """Return `tracked` for a script that loads modules by a wildcard; `loaded` lists them for each of its values."""
+    of_value = {value: tracked(script, *modules) for value, modules in loaded.items()}  # now, before any job runs
 
     def of_job(parameter):
         return lambda wildcards: of_value[getattr(wildcards, wildcard)][parameter]
@@ -47,19 +47,19 @@ def tracked_by(wildcard, script, loaded):
 
 
 def templates(*names):
-    """Digest of templates of the report."""
+    """Return the digest of templates of the report."""
     return known({name: file_digest(SCRIPTS / "segcert/report/templates" / name) for name in names})
 
 
-def disturbed(pattern, missing=False):
-    """Files beside an output that changed since they were made, or with `missing` are gone: see `Preparation`."""
+def changed_extra_outputs(pattern, missing=False):
+    """Return the extra outputs of a job that changed since, or with `missing` also deleted ones: see `Preparation`."""
     return lambda wildcards: CHECKOUT.changed_extra_outputs(pattern.format(**wildcards), missing=missing)
 
 
 def software(group):
-    """The conda file of a group of rules, where conda is asked for (`--sdm conda`), for the build of torch that plans.
+    """Return the conda file of a group of rules for this build of torch, if conda is requested (`--sdm conda`).
 
-    Snakemake keeps a copy of the file in the record of each output, also of those made without conda: hence a function.
+    It is a function because Snakemake copies a plain file into the record of each output, even without conda.
     """
     file = f"../envs/{group}-{BUILD}.yaml" if group == "networks" else f"../envs/{group}.yaml"
     used = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
@@ -67,33 +67,33 @@ def software(group):
 
 
 def chosen(method):
-    """What a method of ASKED says of the job: its arguments are the wildcards of their names."""
+    """Return a function that calls a method of ASKED for a job, with the wildcards that its arguments name."""
     names = inspect.signature(method).parameters
     return lambda wildcards: method(**{name: getattr(wildcards, name) for name in names})
 
 
 def filled(pattern):
-    """A pattern with the wildcards of a job: not `subpath`, which of files in a bucket gives the place of the copy."""
+    """Return a pattern with the wildcards of a job. (`subpath` would return Snakemake's copy of a file in a bucket.)"""
     return lambda wildcards: pattern.format(**wildcards)
 
 
 def only(names):
-    """A constraint on a wildcard: one of some names."""
+    """Return a constraint on a wildcard: one of these names."""
     return "|".join(map(re.escape, names)) or "(?!)"
 
 
 def at_each_sigma(pattern):
-    """A file of each noise level, in their order."""
+    """Return a file for each noise level, in order."""
     return expand(pattern, sigma=SIGMAS, allow_missing=True)
 
 
 def of_each_dataset(pattern):
-    """A file of each data set, in their order."""
+    """Return a file for each data set, in order."""
     return expand(pattern, dataset=DATASETS)
 
 
 def grid(pattern, datasets=DATASETS, **more):
-    """A pattern filled for every data set, pairing and sigma of the configuration, each file once."""
+    """Return a file for every data set, pairing and sigma of the configuration, each once."""
     files = []
     for model, regime, denoiser in ASKED.pairings:
         values = {"dataset": datasets, "model": model, "regime": regime, "denoiser": denoiser, "sigma": SIGMAS}
@@ -102,17 +102,17 @@ def grid(pattern, datasets=DATASETS, **more):
 
 
 def votes(wildcards):
-    """The votes of all test images of a data set, for a pairing: those of a sigma follow one another."""
+    """Return the votes of a pairing on all test images of a data set, ordered by sigma."""
     return expand(VOTES, sigma=SIGMAS, shard=range(ASKED.shards(wildcards.dataset)), **wildcards)
 
 
 def trained_on(pattern):
-    """A file of each data set that a denoiser is trained on."""
+    """Return a file for each data set that a denoiser is trained on."""
     return lambda wildcards: expand(pattern, dataset=wildcards.source.split("+"))
 
 
 def made_before_the_report():
-    """An output of every job up to the collection of the certificates: what has a run record."""
+    """Return an output of every job up to the collection of the certificates: each has a run record."""
     shards_of_votes = []
     for dataset in DATASETS:
         shards_of_votes += grid(VOTES, [dataset], shard=range(ASKED.shards(dataset)))
@@ -133,7 +133,7 @@ def made_before_the_report():
 
 
 def recorded_artifacts():
-    """An output of every job of the run but stages and the page: what has a run record."""
+    """Return an output of every job of the run except stages and page: each has a run record."""
     return [
         *made_before_the_report(),
         *of_each_dataset(f"{VIEWER}/images.js"),

@@ -1,6 +1,6 @@
 # in:  reports/<run>/tables/*.csv, the summaries of the data, an example of the gallery, certificates.parquet
 # out: reports/<run>/summary.pdf: two pages of A4
-# What papers take, figures/<name>.pdf and tables/<name>.tex, are further outputs of the rules that make them for the page.
+# Figures and tables for papers (figures/<name>.pdf, tables/<name>.tex) come from the rules that make those of the page.
 
 CONFIGURATION = f"config/{RUN}.yaml"
 

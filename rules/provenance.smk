@@ -2,7 +2,7 @@
 # out: data.dvc, models.dvc, results.dvc, reports/<run>.dvc: pointers into DVC's cache
 #      reports/<run>/audit.{html,json}   `snakemake audit`
 #      reports/<run>.crate/: the run as an RO-Crate, on demand (`snakemake crate`)
-# Snakemake's records travel in results/.trail; a clone that pulled the artifacts takes them up (rules/common.smk).
+# results/.trail has Snakemake's records; a clone that pulled the artifacts restores them from it (rules/common.smk).
 
 
 rule version_data:
@@ -62,7 +62,7 @@ rule push:
         "../scripts/push.py"
 
 
-rule pull:  # what the pointers here name; what a run makes of it is for the next plan
+rule pull:  # what the pointers of this commit name; the next plan decides what is stale
     localrule: True
     conda:
         software("store")
@@ -84,7 +84,7 @@ rule audit:
         "../scripts/audit.py"
 
 
-rule crate:  # of what is there: it has no inputs, so that packing a run never makes anything of it again
+rule crate:  # it has no inputs, so that packing a run never reruns it
     localrule: True
     conda:
         software("store")

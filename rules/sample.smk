@@ -1,10 +1,10 @@
 # in:  data/prepared/<dataset>/index.csv, a segmenter, a denoiser or none
 # out: results/<run>/votes/<dataset>/<model>-<regime>/<denoiser>/sigma_<sigma>/shard_<shard>.npz
-#      results/<run>/predictions/<dataset>/<model>-<regime>.npz   labels of the unsmoothed model
+#      results/<run>/predictions/<dataset>/<model>-<regime>.npz   labels of the model without smoothing
 #      results/<run>/denoised/<dataset>/<denoiser>/sigma_<sigma>.npz   examples for the gallery and the viewer
 #      results/<run>/denoiser_scores/<dataset>.csv   PSNR and SSIM of denoised validation images
-#      results/<run>/{costs,seconds}/<dataset>.csv   what a draw costs: evaluations, parameters, GFLOP; wall time
-# Finished blocks of draws stand in .segcert/blocks, outside the declared outputs: a killed job goes on from there.
+#      results/<run>/{costs,seconds}/<dataset>.csv   cost of a draw: evaluations, parameters, GFLOP; wall time
+# Finished blocks of draws are in .segcert/blocks, which is not a declared output: a killed job resumes from them.
 
 
 rule sample:
@@ -99,7 +99,7 @@ rule score_denoisers:
     conda:
         software("networks")
     resources:
-        **needs(ASKED.memory_of(*ASKED.diffusion), minutes=240, gpu=GPUS_OF_A_JOB),
+        **needs(max(map(ASKED.memory, CONFIG.denoisers)), minutes=240, gpu=GPUS_OF_A_JOB),
     params:
         **tracked("score_denoisers"),
         denoisers=chosen(ASKED.denoiser_folders),
@@ -123,7 +123,7 @@ rule measure_costs:
     conda:
         software("networks")
     resources:
-        **needs(ASKED.memory_of(*ASKED.diffusion), minutes=240, gpu=GPUS_OF_A_JOB),
+        **needs(max(map(ASKED.memory, CONFIG.denoisers)), minutes=240, gpu=GPUS_OF_A_JOB),
     params:
         **tracked("measure_costs", *modules_of(*CONFIG.models)),
         pairings=chosen(ASKED.paired_folders),

@@ -1,9 +1,9 @@
-# in:  data/prepared/<dataset>/index.csv; networks of one's own; OpenAI's checkpoint
+# in:  data/prepared/<dataset>/index.csv; user-supplied networks; OpenAI's checkpoint
 # out: models/segmenter/<dataset>/<model>-<regime>/{model.safetensors,last.safetensors,config.json,history.csv}
 #      models/segmenter/<dataset>/<model>-given/{model.safetensors or program.pt,config.json}
 #      models/denoiser/<dataset, several joined by +, or adm256>/{unet,scheduler}/ in diffusers format;
-#      of those that are trained last.safetensors and history.csv
-# A killed training goes on from its checkpoint in .segcert/checkpoints.
+#      for trained denoisers also last.safetensors and history.csv
+# A killed training resumes from its checkpoint in .segcert/checkpoints.
 
 
 rule train_segmenter:
@@ -42,7 +42,7 @@ rule train_segmenter:
 
 rule import_network:
     input:
-        **with_records(given=chosen(ASKED.given_file)),
+        **with_records(pretrained=chosen(ASKED.pretrained_file)),
     output:
         *with_record(f"{SEGMENTER}/model.safetensors", f"{SEGMENTER}/config.json"),
     log:
@@ -50,7 +50,7 @@ rule import_network:
     benchmark:
         benchmarks("train/{dataset}/{model}-{regime}")
     wildcard_constraints:
-        model=only(set(ASKED.given) - set(ASKED.programs)),
+        model=only(set(ASKED.pretrained) - set(ASKED.exported)),
         regime="given",
     conda:
         software("networks")
@@ -73,7 +73,7 @@ use rule import_network as import_program with:
     output:
         *with_record(f"{SEGMENTER}/program.pt", f"{SEGMENTER}/config.json"),
     wildcard_constraints:
-        model=only(ASKED.programs),
+        model=only(ASKED.exported),
         regime="given",
 
 
@@ -114,11 +114,11 @@ rule import_adm:
     conda:
         software("networks")
     resources:
-        **needs(ASKED.memory_of("adm256"), minutes=240),
+        **needs(ASKED.memory("adm256"), minutes=240),
     params:
         **tracked("import_adm"),
         checkpoint="data/raw/adm256/256x256_diffusion_uncond.pt",
-        disturbed=disturbed(ADM_FILES[0]),
+        disturbed=changed_extra_outputs(ADM_FILES[0]),
         folder=filled(ADM),
     script:
         "../scripts/import_adm.py"

@@ -16,7 +16,7 @@ with recorded(snakemake):
 
     for name in TABLES:
         write_table(make_table(name, read, params.resamples), output[name])
-    # What follows is made from the tables as they are written, as an audit makes it again.
+    # LaTeX is made from the written tables, because an audit recomputes it from these files.
     for path in output.latex:
         name = Path(path).stem
         floats = latex_tables(name, read_table(output[name]), read_table(output.main), params.titles)

@@ -20,15 +20,19 @@ DeviceName = enum.StrEnum("DeviceName", ["auto", "cpu", "cuda"])
 Precision = enum.StrEnum("Precision", ["float32", "bfloat16"])
 
 Sigma = Annotated[float, typer.Option(help="Standard deviation of the noise, in units of pixels in [0, 1].")]
-Tau = Annotated[float, typer.Option(help="Share of the noisy copies on which a class must win.")]
-Alpha = Annotated[float, typer.Option(help="Error rate of an image.")]
+Tau = Annotated[float, typer.Option(help="Share of the noisy copies on which a class must win, above 0.5.")]
+Alpha = Annotated[float, typer.Option(help="Error probability per image.")]
 Selection = Annotated[int, typer.Option("--n0", min=1, help="Selection draws.")]
-MethodOption = Annotated[Method, typer.Option(help="Statistics: kfwer and by have weaker guarantees.")]
-DeviceOption = Annotated[DeviceName, typer.Option(help="Where networks run.")]
+MethodOption = Annotated[Method, typer.Option(help="Multiple testing correction; kfwer and by have weaker guarantees.")]
+DeviceOption = Annotated[DeviceName, typer.Option(help="Device for the networks.")]
+
+
+class FolderError(ValueError):
+    """A command that was run in the wrong folder; the message names the right one."""
 
 
 def print_version(asked: bool) -> None:
-    """Print the version and stop: of this source, installed or not."""
+    """Print the version of this source, installed or not, and stop."""
     if asked:
         typer.echo(f"segcert {segcert.__version__}")
         raise typer.Exit
@@ -40,7 +44,7 @@ def options(
         bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Take the options of the command itself; `print_version` does the work."""
+    """Define the options of the command itself; `print_version` does the work."""
 
 
 @app.command()
@@ -56,54 +60,78 @@ def certify(
     tau: Tau = 0.75,
     alpha: Alpha = 0.001,
     method: MethodOption = PUBLISHED,
-    k: Annotated[int, typer.Option("--k", min=1, help="Of method kfwer: so many wrong pixels are improbable.")] = 10,
+    k: Annotated[
+        int, typer.Option("--k", min=1, help="For method kfwer: fewer than k certified pixels are wrong.")
+    ] = 10,
     measure: Annotated[
         list[str] | None,
-        typer.Option(help="area, diameter, cardiothoracic_ratio or package.module:function; may be repeated."),
+        typer.Option(help="area, diameter, cardiothoracic_ratio or package.module:function; repeatable."),
     ] = None,
     decide: Annotated[
-        list[str] | None, typer.Option(help='A threshold: "cardiothoracic_ratio > 0.5"; may be repeated.')
+        list[str] | None, typer.Option(help='A threshold: "cardiothoracic_ratio > 0.5"; repeatable.')
     ] = None,
     pixel_size: Annotated[
-        tuple[float, float] | None, typer.Option(help="Height and width of a pixel in mm, where the file does not say.")
+        tuple[float, float] | None, typer.Option(help="Height and width of a pixel in mm, if the file does not say.")
     ] = None,
-    bits: Annotated[int | None, typer.Option(help="Bits of the grid, where the file does not say.")] = None,
+    bits: Annotated[
+        int | None, typer.Option(help="Bits per value of a 16-bit PNG or TIFF file, which does not say it.")
+    ] = None,
+    window: Annotated[
+        tuple[float, float] | None,
+        typer.Option(help="Values shown as black and white, instead of those of the file and of the training."),
+    ] = None,
+    frame: Annotated[int | None, typer.Option(min=1, help="Frame or page, from 1, of a file with several.")] = None,
     size: Annotated[
-        int | None, typer.Option(min=1, help="Resize to this height and width; without it: as in training.")
+        int | None, typer.Option(min=1, help="Resize to this height and width; default: as in training.")
     ] = None,
-    noise: Annotated[NoiseKind, typer.Option(help="exact: sound in floating point too.")] = NoiseKind.normal,
-    keep_draws: Annotated[bool, typer.Option("--keep-draws", help="Keep the label map of each draw.")] = False,
-    radius_map: Annotated[bool, typer.Option("--radius-map", help="Write certified radii pixel by pixel.")] = False,
+    noise: Annotated[NoiseKind, typer.Option(help="exact: also sound in floating point.")] = NoiseKind.normal,
+    keep_draws: Annotated[bool, typer.Option("--keep-draws", help="Store the label map of each draw.")] = False,
+    radius_map: Annotated[bool, typer.Option("--radius-map", help="Write the certified radius of each pixel.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the noise.")] = 0,
     batch_size: Annotated[int, typer.Option(min=1, help="Noisy copies per network call.")] = 10,
     precision: Annotated[Precision, typer.Option(help="bfloat16 is for GPUs.")] = Precision.float32,
     device: DeviceOption = DeviceName.auto,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 2,
-    store: Annotated[Path | None, typer.Option(help="Folder where blocks of draws are kept for later runs.")] = None,
+    store: Annotated[Path | None, typer.Option(help="Folder that stores blocks of draws for later runs.")] = None,
 ) -> None:
-    """Certify images: writes a label map (255 abstains), an overlay, votes and a JSON certificate for each."""
+    """Certify images: write a label map (255 abstains), an overlay, votes and a JSON certificate for each."""
     from segcert.measurements import check_measurements, measurements_of, parse_decision
     from segcert.networks.runtime import set_up_torch
-    from segcert.single_image.certificate_file import Decision, check_decision, extended_from, write_certificate
-    from segcert.single_image.inputs import Networks, Sampling
+    from segcert.single_image.certificate_file import (
+        Decision,
+        certificate_path,
+        check_decision,
+        extended_from,
+        require_own_results,
+        write_certificate,
+    )
+    from segcert.single_image.inputs import Networks, Reading, Sampling
     from segcert.smoothing.store import BlockStore
 
     if pixel_size and min(pixel_size) <= 0:
-        raise DataError(f"--pixel-size: found {pixel_size[0]} {pixel_size[1]}; expected mm, above 0")
-    if len({path.stem for path in images}) < len(images):
-        raise DataError("two images have the same name, and so would their results; certify them into two folders")
+        raise DataError(f"--pixel-size: found {pixel_size[0]} {pixel_size[1]}; expected millimetres, above 0")
+    if window and window[0] >= window[1]:
+        raise DataError(f"--window: found {window[0]:g} {window[1]:g}; expected the lower value first")
+    require_own_results(images, out)
     networks = Networks.load(segmenter, denoiser, denoising_steps)
     sampling = Sampling(sigma, n0, n, seed, batch_size, precision.value, noise.value)
     decision = Decision(tau, alpha, method.value, k)
     check_measurements(measure or [], decide or [], [networks.config["classes"]])
     thresholds = dict(map(parse_decision, decide or []))
     target = set_up_torch(device.value, threads)
-    cases = []
-    for path in images:  # all are checked before the first is drawn
-        image = networks.read_image(path, size, pixel_size, bits)
+    reading = Reading(bits, window, frame)
+    cases, refused = [], []
+    for path in images:  # all are checked before the first draw
+        try:
+            image = networks.read_image(path, size, pixel_size, reading)
+        except DataError as error:
+            refused.append(error)
+            continue
         asked = measurements_of(measure or [], networks.config["classes"], image.pixel_size)
         check_decision(image, sampling, decision, asked, radius_map)
         cases.append((path, image, asked))
+    if not cases:
+        raise DataError("\n".join(map(str, refused)))
     for path, image, asked in cases:
         smoothed = networks.smoothed(image, sampling, target, BlockStore(store) if store else None)
         votes = smoothed.sample(image.unit(), n0, n, measurements=asked, keep_draws=keep_draws)
@@ -118,31 +146,37 @@ def certify(
             measurements=asked,
             thresholds=thresholds,
             radii=radius_map,
+            reading=reading,
         )
         _say(f"{path}: {1 - document['abstain']:.1%} certified at radius {document['certificate']['radius']:.4g}")
-    _say(f"Written to {out}; in words: segcert explain {out / images[0].stem}.certificate.json")
+    _say(f"Written to {out}. To explain one: segcert explain {certificate_path(cases[0][0], out)}")
+    if refused:
+        listed = "\n".join(f"  {error}" for error in refused)
+        raise DataError(f"{len(refused)} of {len(images)} images were not certified:\n{listed}")
 
 
 @app.command()
 def explain(certificate: Annotated[Path, typer.Argument(help="NAME.certificate.json")]) -> None:
-    """Say in plain words what a certificate guarantees."""
-    from segcert.single_image.explain import explain as in_words
+    """Explain in plain English what a certificate guarantees."""
+    from segcert.single_image.explain import explain as explanation
     from segcert.single_image.schema import read_certificate
 
-    _say(in_words(read_certificate(certificate)))
+    _say(explanation(read_certificate(certificate)))
 
 
 @app.command()
 def verify(
     certificate: Annotated[Path, typer.Argument(help="NAME.certificate.json")],
-    draws: Annotated[int, typer.Option(min=1, help="How many draws to draw again.")] = 20,
-    image: Annotated[Path | None, typer.Option(help="The image, if it lies elsewhere now.")] = None,
-    segmenter: Annotated[Path | None, typer.Option(help="The segmenter, if it lies elsewhere now.")] = None,
-    denoiser: Annotated[Path | None, typer.Option(help="The denoiser, if it lies elsewhere now.")] = None,
+    draws: Annotated[int, typer.Option(min=1, help="Number of draws to repeat.")] = 20,
+    image: Annotated[Path | None, typer.Option(help="The image, if it was moved.")] = None,
+    segmenter: Annotated[
+        Path | None, typer.Option(help="The segmenter, if it was moved or is an exported network that you trust.")
+    ] = None,
+    denoiser: Annotated[Path | None, typer.Option(help="The denoiser, if it was moved.")] = None,
     device: DeviceOption = DeviceName.auto,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 2,
 ) -> None:
-    """Check digests and decision of a certificate, and draw some of its votes again."""
+    """Check the digests and the decision of a certificate, and repeat some of its draws."""
     from segcert.networks.runtime import set_up_torch
     from segcert.single_image.schema import read_certificate
     from segcert.single_image.verify import verify as check
@@ -156,35 +190,43 @@ def verify(
 @app.command()
 def plan(
     context: typer.Context,
-    sigma: Annotated[float | None, typer.Option(help="Of an image: standard deviation of the noise.")] = None,
-    shape: Annotated[str | None, typer.Option(help="Of an image: HxW or CxHxW, such as 256x256.")] = None,
+    sigma: Annotated[float | None, typer.Option(help="For an image: standard deviation of the noise.")] = None,
+    shape: Annotated[
+        str | None, typer.Option(help="For an image: HxW or CxHxW, such as 256x256; 3xHxW for colour.")
+    ] = None,
     tau: Tau = 0.75,
     alpha: Alpha = 0.001,
     method: MethodOption = PUBLISHED,
     n0: Selection = 10,
-    k: Annotated[int, typer.Option("--k", min=1, help="Of method kfwer.")] = 10,
+    k: Annotated[int, typer.Option("--k", min=1, help="For method kfwer.")] = 10,
     config: Annotated[
         list[str] | None,
-        typer.Option("--config", "--configfile", help="Of a run: configuration file or KEY=VALUE; may be repeated."),
+        typer.Option("--config", "--configfile", help="For a run: configuration file or KEY=VALUE; repeatable."),
     ] = None,
-    changes: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="More of --config.")] = None,
-    hardware: Annotated[str | None, typer.Option(help="What was measured: h100, cpu; without it, a guess.")] = None,
-    images: Annotated[int | None, typer.Option(min=1, help="Test images of each data set, instead of all.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Of a run: everything, for machines.")] = False,
+    changes: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="More values of --config.")] = None,
+    hardware: Annotated[
+        str | None, typer.Option(help="Measured hardware: h100, cpu; default: like this machine.")
+    ] = None,
+    images: Annotated[
+        int | None, typer.Option(min=1, help="Number of test images of each data set, instead of all.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For a run: everything, for machines.")] = False,
 ) -> None:
-    """Say what a run will cost, or what an image needs.
+    """Estimate the cost of a run, or the draws that an image needs.
 
-    Of a run jobs, network calls, hours and disk: segcert plan --config config/paper.yaml, in the folder where snakemake
-    runs; what is up to date does not count. Of an image draws and radius: segcert plan --sigma 0.25 --shape 256x256.
+    For a run, it prints jobs, network calls, hours and disk. Jobs that are up to date are not counted. Write, in the
+    root of the checkout: segcert plan --config config/paper.yaml. For an image, it prints draws and radius. Write:
+    segcert plan --sigma 0.25 --shape 256x256.
     """
     from segcert.plan.command import plan_image, plan_run, which_plan
 
-    given = [name for name in context.params if str(context.get_parameter_source(name)).endswith("COMMANDLINE")]
-    if which_plan(given) == "image":
+    typed = [name for name in context.params if str(context.get_parameter_source(name)).endswith("COMMANDLINE")]
+    if which_plan(typed) == "image":
         _say(plan_image(sigma, shape, tau=tau, alpha=alpha, method=method.value, n0=n0, k=k))
         return
     from segcert.plan.snakemake_plan import read_graph
 
+    _require_root()
     settings = [*(config or []), *(changes or [])]
     text = plan_run(read_graph, settings, hardware=hardware, images=images, as_json=as_json)
     typer.echo(text)
@@ -193,15 +235,18 @@ def plan(
 @app.command()
 def audit(
     run: Annotated[str, typer.Argument(help="Name of the run.")],
-    replay: Annotated[int, typer.Option(min=0, help="Images whose votes are drawn again.")] = 0,
-    seed: Annotated[int | None, typer.Option(min=0, help="Which images; without it, chance decides.")] = None,
+    replay: Annotated[int, typer.Option(min=0, help="Number of images whose draws are repeated.")] = 0,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Seed of the choice of these images; default: random.")
+    ] = None,
 ) -> None:
-    """Check every link from the numbers of a report back to the archives; exit status 1 if one is broken."""
+    """Check every link from the numbers of a report back to the archives. The exit status is 1 if one is broken."""
     from segcert.audit.audit import CHECKS, audit
     from segcert.audit.page import write_audit
     from segcert.audit.text import audit_to_text
     from segcert.provenance.snakemake_metadata import restore_metadata
 
+    _require_root()
     restore_metadata()  # run records that were pulled
     checks = CHECKS
     if replay:
@@ -216,9 +261,10 @@ def audit(
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def status(context: typer.Context) -> None:
-    """Say what `snakemake` would run again and why; arguments are those of snakemake (--configfile, --config, ...)."""
+    """List the jobs that `snakemake` would run, and why. The arguments are those of snakemake (--configfile, ...)."""
     from segcert.plan.status import status
 
+    _require_root()
     _say(status(context.args))
 
 
@@ -227,20 +273,21 @@ def trace(
     run: Annotated[str, typer.Argument(help="Name of the run.")],
     row: Annotated[str, typer.Argument(help="dataset/model/regime/denoiser/sigma")],
 ) -> None:
-    """Show the way of a row of the report back to the archives: every job, file and digest that it rests on."""
+    """Trace a row of the report back to the archives: every job, file and digest that it is based on."""
     from segcert.audit.text import trace_row
     from segcert.provenance.lineage import Lineage
     from segcert.provenance.snakemake_metadata import restore_metadata
 
+    _require_root()
     restore_metadata()  # run records that were pulled
     _say(trace_row(Lineage.read(run), row))
 
 
 @app.command()
 def datasets(
-    name: Annotated[str | None, typer.Argument(help="One of them: its terms, and how to get it.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Show one data set: its terms, and how to get it.")] = None,
 ) -> None:
-    """List the data sets that are known, or say all about one and how to get it."""
+    """List the supported data sets, or describe one and how to get it."""
     from segcert.data.catalogue import NAMES, OWN_FOLDER, dataset, describe, overview
 
     if name == "folder":
@@ -252,12 +299,13 @@ def datasets(
 @app.command()
 def crate(
     run: Annotated[str, typer.Argument(help="Name of a finished run of this checkout.")],
-    out: Annotated[Path | None, typer.Option(help="Folder of the crate; without it, reports/RUN.crate.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the crate; default: reports/RUN.crate.")] = None,
 ) -> None:
-    """Pack a run as a Workflow Run RO-Crate: what was made, by what, when, from what."""
+    """Pack a run as a Workflow Run RO-Crate: its outputs, and when and from what they were made."""
     from segcert.exchange.crate import write_crate
     from segcert.provenance.snakemake_metadata import restore_metadata
 
+    _require_root()
     restore_metadata()  # run records that were pulled
     _say(write_crate(run, out))
 
@@ -268,10 +316,10 @@ def diff(
     b: Annotated[str, typer.Argument(metavar="RUN_B", help="The run to compare it with.")],
     as_json: Annotated[bool, typer.Option("--json", help="Everything, for machines.")] = False,
 ) -> None:
-    """Say which inputs, parameters, code and packages differ between two runs, and which numbers moved by how much.
+    """List the inputs, parameters, code, packages and numbers that differ between two runs, and by how much.
 
-    Exit status: 0 same, 1 different, 2 a run cannot be read. Another commit with the same code, and measured times, do
-    not count. Run records are compared as they stand.
+    Exit status: 0 same, 1 different, 2 a run cannot be read. Another commit with the same code does not count, and
+    measured times do not. Run records are compared without checking them.
     """
     from segcert.compare.numbers import changed_intervals, changed_metrics
     from segcert.compare.records import diff_records
@@ -285,8 +333,8 @@ def diff(
     except (CompareError, LineageError) as error:
         _say(f"segcert: {error}", err=True)
         raise typer.Exit(2) from None
-    in_words = to_json if as_json else to_text
-    _say(in_words(*runs, records, metrics, intervals))
+    to_output = to_json if as_json else to_text
+    _say(to_output(*runs, records, metrics, intervals))
     raise typer.Exit(0 if records.same and metrics.identical and intervals.identical else 1)
 
 
@@ -294,13 +342,14 @@ def diff(
 def compare(
     runs: Annotated[list[str], typer.Argument(help="Names of two to eight finished runs of this checkout.")],
 ) -> None:
-    """Set finished runs side by side on one page, each against the first: what `snakemake compare` does.
+    """Compare finished runs on one page, each with the first, like `snakemake compare`.
 
-    Exit status: 0 where the page is written, whatever it says; 2 where runs cannot be compared.
+    Exit status: 0 if the page was written, whatever it says; 2 if the runs cannot be compared.
     """
     from segcert.compare.page import write_comparison
     from segcert.compare.runs import CompareError
 
+    _require_root()
     try:
         _say(f"The comparison: {write_comparison(runs)}")
     except CompareError as error:
@@ -308,16 +357,25 @@ def compare(
         raise typer.Exit(2) from None
 
 
+def _require_root() -> None:
+    """Raise FolderError in a subfolder of a checkout, where no run would be found."""
+    if Path("Snakefile").exists() or Path("results").exists():
+        return
+    for folder in Path.cwd().parents:
+        if (folder / "Snakefile").exists():
+            raise FolderError(f"{Path.cwd()}: this command runs in the root of the checkout. Write first: cd {folder}")
+
+
 def _say(text: object, err: bool = False) -> None:
-    """Print what may hold names from files of others."""
+    """Print a text that may contain names from other people's files."""
     typer.echo(printable(str(text)), err=err)
 
 
 def main() -> None:
-    """Run the command; errors of input are one line, without a traceback."""
+    """Run the command; print errors in the input as one line, without a traceback."""
     try:
         app()
-    except ValueError as error:  # of the library's own kinds; a bare one is a mistake of segcert's and shows its trace
+    except ValueError as error:  # the library's own errors; any other one is a bug and shows its traceback
         if type(error).__module__.split(".")[0] != "segcert":
             raise
         raise SystemExit(printable(f"segcert: {error}")) from None

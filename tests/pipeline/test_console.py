@@ -97,7 +97,7 @@ def test_lines_on_a_pipe_and_snakemake_s_own_output_for_verbose(toy, monkeypatch
     assert code == 0
     lines = [line for line in said.splitlines() if "terminal: False" not in line]
     assert lines[:2] == ["The page", "a warning of the configuration"]
-    assert lines[2].startswith("3 jobs to run. Snakemake's whole log: .snakemake/log/")
+    assert lines[2].startswith("3 jobs to run. Snakemake's log: .snakemake/log/")
     assert sorted(line.split("draw much  ")[1] for line in lines[3:6]) == ["a", "b", "c"]
     assert lines[6].startswith("Finished in ")
     assert len(lines) == 7
@@ -122,7 +122,7 @@ def test_a_failed_job_shows_the_end_of_its_log_and_how_to_resume(toy):
     assert said.count("FAILED: draw much b, after ") == 1
     assert "  the end of its log, b.log:\n    25\n" in said
     assert said.count("    39\n") == 1
-    assert re.search(r"^What Snakemake said: (.snakemake/log/\S+)$", said, re.MULTILINE)
+    assert re.search(r"^Snakemake's log: (.snakemake/log/\S+)$", said, re.MULTILINE)
     assert said.endswith(
         "\nTo resume: python -m snakemake --cores 1 --quiet host --show-failed-logs --config does=fail\n"
     )
@@ -142,7 +142,7 @@ def test_a_bar_on_a_terminal_under_what_jobs_say(toy):
 def test_ctrl_c_ends_the_jobs_and_says_how_to_resume(toy):
     code, said = on_a_terminal([*toy, "--config", "does=wait", "--", "b.txt"], interrupt_at="terminal: False")
     assert code == 1
-    assert "Interrupted: ending the jobs that run." in said
+    assert "Interrupted: stopping the running jobs." in said
     assert "To resume: python -m snakemake --cores 1" in said
     assert "Traceback" not in said
     assert "FAILED" not in said

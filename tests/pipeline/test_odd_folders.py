@@ -44,10 +44,10 @@ def test_a_folder_that_a_shell_would_read_is_refused_by_make_and_by_a_plan(in_fo
     done = make_run(checkout)
     assert done.returncode
     (line,) = (done.stdout + done.stderr).splitlines()
-    assert "The path of this folder holds a character" in line
-    with pytest.raises(PlanError, match="a path with") as refused:
+    assert "The path of this folder has a character" in line
+    with pytest.raises(PlanError, match="in a path; the shell") as refused:
         checkout.stale()
-    (line,) = (line for line in str(refused.value).splitlines() if "a path with" in line)
+    (line,) = (line for line in str(refused.value).splitlines() if "in a path; the shell" in line)
     assert repr(odd) in line
 
 
@@ -68,7 +68,7 @@ def test_an_environment_in_an_odd_folder_is_refused(in_folder, tmp_path):
     command = [environment / "bin/python", *checkout.command("-n")[1:]]
     done = subprocess.run(command, cwd=checkout.path, capture_output=True, text=True, check=False)
     assert done.returncode
-    words = f"'{environment}/bin/python': a path with ' ', which the shell of a job would read"
+    words = f"'{environment}/bin/python': found ' ' in a path; the shell of a job would interpret it"
     assert words in done.stdout + done.stderr
 
 

@@ -1,6 +1,6 @@
 """Jobs of a phantom run as Snakemake plans them, without Snakemake."""
 
-from segcert.plan.jobs import JobGraph, Planned
+from segcert.plan.jobs import JobGraph, PlannedJob
 
 FOLDER = "models/segmenter/phantom/unet-clean"
 UNET = {"architecture": "unet", "arguments": {"in_channels": 1, "num_classes": 3, "width": 8, "depth": 3}}
@@ -10,14 +10,14 @@ TRAINING["precision"] = "float32"
 
 def job(rule, params, *, stale=True, **wildcards):
     wildcards = {"dataset": "phantom", **wildcards}
-    return Planned(rule, [], [], params, stale, [], [], False, False, False, [], wildcards)
+    return PlannedJob(rule, [], [], params, stale, [], [], False, False, False, [], wildcards)
 
 
 def phantom_graph(shards=1, stale=True, **config):
     """Eight images under 10 + 100 draws, by a segmenter that is trained first."""
     sampling = {"batch_size": 10, "block_size": 50, "precision": "float32"}
     pairing = {"segmenter": FOLDER, "denoiser": None, "denoising_steps": 1, "pool": 1}
-    draws = {"settings": sampling, "n0": 10, "n": 100, "keep_draws": False}
+    draws = {"settings": sampling, "n0": 10, "n": 100, "keep_draws": False, "shards": shards}
     training = {"folder": FOLDER, "network": UNET, "settings": TRAINING, "tuning": {}, "pool": 1}
     return JobGraph(
         [

@@ -1,4 +1,4 @@
-"""The `segcert` command on images of one's own, with a tiny segmenter."""
+"""The `segcert` command on user-supplied images, with a tiny segmenter."""
 
 import dataclasses
 import json
@@ -74,8 +74,22 @@ def certified(run, image, segmenter, out, *more):
 
 def test_certify_writes_labels_overlay_votes_and_certificate(run, image, segmenter, tmp_path):
     out = tmp_path / "out"
-    output = certified(run, image, segmenter, out, "--measure", "area", "--measure", "cardiothoracic_ratio",
-                       "--decide", "area_lungs > 1", "--pixel-size", "0.5", "0.4", "--radius-map")  # fmt: skip
+    output = certified(
+        run,
+        image,
+        segmenter,
+        out,
+        "--measure",
+        "area",
+        "--measure",
+        "cardiothoracic_ratio",
+        "--decide",
+        "area_lungs > 1",
+        "--pixel-size",
+        "0.5",
+        "0.4",
+        "--radius-map",
+    )
     assert "chest.certificate.json" in output
     document = json.loads((out / "chest.certificate.json").read_text())
     labels = np.asarray(Image.open(out / "chest.labels.png"))
@@ -103,12 +117,18 @@ def test_certificate_and_library_agree(run, image, segmenter, tmp_path):
 
 
 @pytest.mark.parametrize("noise", ["normal", "exact"])
-def test_explain_says_what_is_guaranteed(run, image, segmenter, tmp_path, noise):
+def test_explain_states_the_guarantee(run, image, segmenter, tmp_path, noise):
     certified(run, image, segmenter, tmp_path, "--noise", noise, "--method", "kfwer", "--k", 5)
     text = run("explain", tmp_path / "chest.certificate.json")
-    for part in ("l2 norm below 0.1686", "black is 0 and white is 1", "fewer than 5 pixels",
-                 "probability at least 0.999",
-                 "weaker than the guarantee", "10 + 60 noisy copies", "no medical device"):  # fmt: skip
+    for part in (
+        "l2 norm below 0.1686",
+        "black is 0 and white is 1",
+        "fewer than 5 pixels",
+        "probability at least 0.999",
+        "weaker than the guarantee",
+        "10 + 60 noisy copies",
+        "not a medical device",
+    ):
         assert part in text
     assert ("on the image's own grid" in text) == (noise == "exact")
 
@@ -120,11 +140,11 @@ def test_explain_says_when_draws_were_added(run, image, segmenter, tmp_path):
     assert "certified before with n = 60" in run("explain", tmp_path / "chest.certificate.json")
 
 
-def test_verify_draws_again_and_notices_every_change(run, image, segmenter, tmp_path):
+def test_verify_repeats_draws_and_notices_every_change(run, image, segmenter, tmp_path):
     out = tmp_path / "out"
     certified(run, image, segmenter, out, "--keep-draws", "--noise", "exact", "--measure", "area")
     certificate = out / "chest.certificate.json"
-    assert "20 of 70 draws, drawn again, agree" in run("verify", certificate)
+    assert "20 of 70 draws, repeated, agree" in run("verify", certificate)
     whole = certificate.read_text()
 
     certificate.write_text(whole.replace('"tau": 0.75', '"tau": 0.7'))
@@ -151,7 +171,7 @@ def test_verify_draws_again_and_notices_every_change(run, image, segmenter, tmp_
     assert "chest.png: found SHA-256" in run("verify", certificate)
 
 
-def test_a_gray_image_goes_through_a_colour_network(run, image, tmp_path):
+def test_a_gray_image_passes_a_colour_network(run, image, tmp_path):
     """One channel of noise, replicated: not three."""
     colour = save_tiny(tmp_path / "colour", 3)
     certified(run, image, colour, tmp_path / "out")
@@ -162,6 +182,14 @@ def test_plan(run):
     output = run("plan", "--sigma", 0.25, "--alpha", 0.001, "--tau", 0.75, "--shape", "256x256")
     assert "n >= 63" in output
     assert "Radius: 0.1686" in output
+
+
+@pytest.mark.parametrize("command", ["status", "plan x=1", "audit x", "trace x y", "crate x", "compare x y"])
+def test_commands_on_runs_lead_from_a_subfolder_to_the_root(run, monkeypatch, tmp_path, command):
+    (tmp_path / "Snakefile").touch()
+    (tmp_path / "docs").mkdir()
+    monkeypatch.chdir(tmp_path / "docs")
+    assert run(*command.split()).endswith(f"in the root of the checkout. Write first: cd {tmp_path}")
 
 
 @pytest.mark.parametrize(
@@ -192,10 +220,10 @@ def test_bad_input_is_one_clear_line(run, image, segmenter, tmp_path, arguments,
 
 
 @pytest.mark.parametrize("command", ["explain", "verify"])
-def test_other_files_are_no_certificates(run, image, tmp_path, command):
+def test_other_files_are_refused(run, image, tmp_path, command):
     (tmp_path / "x.json").write_text('{"format": "other"}')
     assert "format: found 'other'" in run(command, tmp_path / "x.json")
-    assert "is no certificate" in run(command, image)
+    assert "is not a certificate" in run(command, image)
     assert "no such file" in run(command, tmp_path / "y.json")
 
 
@@ -265,19 +293,24 @@ def test_grids_and_inverted_or_indexed_files(tmp_path):
         read_own_image(tmp_path / "e.png")
 
 
-def test_what_is_no_image_is_named(tmp_path):
+def test_files_that_are_not_images_are_named(tmp_path):
     (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
     (tmp_path / "b.txt").write_text("no image")
     tifffile.imwrite(tmp_path / "c.tif", np.zeros((4, 5), np.float32))
     tifffile.imwrite(tmp_path / "d.tif", np.zeros((3, 4, 5, 6), np.uint8))
-    for name, message in (("a.png", "cannot be read"), ("b.txt", "not a PNG, TIFF or DICOM"), ("c.tif", "unsigned"),
-                          ("d.tif", "one image"), ("e.png", "no such file")):  # fmt: skip
+    for name, message in (
+        ("a.png", "cannot be read"),
+        ("b.txt", "not a PNG, TIFF or DICOM"),
+        ("c.tif", "unsigned"),
+        ("d.tif", "one image"),
+        ("e.png", "no such file"),
+    ):
         with pytest.raises(DataError, match=rf"{name}.*{message}"):
             read_own_image(tmp_path / name)
 
 
 def forge(folder, votes, **settings):
-    """Write other votes, and put right all that is written about them but what was drawn."""
+    """Write other votes, and adjust everything that depends on them except the draws themselves."""
     path, certificate = folder / "chest.votes.npz", folder / "chest.certificate.json"
     votes.save(path)
     document = json.loads(certificate.read_text())
@@ -296,7 +329,7 @@ def forge(folder, votes, **settings):
     return certificate
 
 
-def test_verify_notices_votes_that_were_made_up(run, image, segmenter, tmp_path):
+def test_verify_notices_forged_votes(run, image, segmenter, tmp_path):
     certified(run, image, segmenter, tmp_path)
     votes = Votes.load(tmp_path / "chest.votes.npz")
     assert "20 of 70 draws" in run("verify", forge(tmp_path, votes)), "the forger changes nothing else"
@@ -306,12 +339,12 @@ def test_verify_notices_votes_that_were_made_up(run, image, segmenter, tmp_path)
     mixed = np.random.default_rng(0).permutation(256)
     moved = votes.estimation.reshape(3, -1)[:, mixed].reshape(votes.estimation.shape)
     counts = forge(tmp_path, dataclasses.replace(votes, estimation=moved))
-    assert "votes that the counts lack" in run("verify", counts, "--draws", 70)
+    assert "votes that are missing in the counts" in run("verify", counts, "--draws", 70)
     sigma = forge(tmp_path, dataclasses.replace(votes, sigma=0.5))
     assert "votes: found sigma 0.5; expected 0.25" in run("verify", sigma)
 
 
-def test_certifying_again_with_more_draws_is_remembered_without_a_store(run, image, segmenter, tmp_path):
+def test_certifying_again_with_more_draws_is_noted_without_a_store(run, image, segmenter, tmp_path):
     certified(run, image, segmenter, tmp_path)
     certified(run, image, segmenter, tmp_path)
     assert "certified before" not in run("explain", tmp_path / "chest.certificate.json")
@@ -333,7 +366,7 @@ def test_damaged_networks_are_named(run, image, segmenter, tmp_path):
         assert message in certified(run, image, folder, tmp_path / "out")
 
 
-def test_data_sets_are_listed_and_explained(run):
+def test_data_sets_are_listed_and_described(run):
     listed = run("datasets")
     for name in ("phantom", "montgomery", "jsrt", "folder"):
         assert f"\n{name} " in listed
@@ -345,7 +378,7 @@ def test_data_sets_are_listed_and_explained(run):
     assert "found the data set 'nope'; expected one of cvc_clinicdb, isic2018" in run("datasets", "nope")
 
 
-def test_a_denoiser_of_several_steps_is_recorded_and_drawn_again(run, image, segmenter, tmp_path):
+def test_a_denoiser_of_several_steps_is_recorded_and_repeated(run, image, segmenter, tmp_path):
     torch.manual_seed(0)
     settings = Config().denoiser.model_dump() | {"channels": [8, 16]}
     build_unet(settings, 1, 16).save_pretrained(tmp_path / "denoiser/unet")

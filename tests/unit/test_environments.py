@@ -235,7 +235,7 @@ def test_without_a_python_one_line_says_what_to_type(tmp_path):
     assert "make env PYTHON=/path/to/python3.11" in output
     code, output = make(checkout, "env", f"PYTHON={python}")
     assert code
-    assert f"PYTHON={python} is Python 3.13, expected: Python 3.11" in output
+    assert f"PYTHON={python} is Python 3.13; expected Python 3.11" in output
     assert "Traceback" not in output
     assert not (checkout / ".venv").exists()
 
@@ -266,7 +266,7 @@ def test_where_uv_cannot_be_had_pip_installs(tmp_path):
     lock.write_text(f"tiny==1.0 --hash=sha256:{file_digest(wheel)}\n")
     code, output = make(checkout, "checkers", PIP_FIND_LINKS=str(wheel.parent))
     assert code == 0, output
-    assert "uv cannot be had from here" in output
+    assert "uv is not available here" in output
     assert list(checkout.glob(".venv-checkers/lib/python3*/site-packages/tiny.py"))
     assert (checkout / ".venv-checkers/complete").exists()
     assert not (checkout / ".venv-uv").exists()

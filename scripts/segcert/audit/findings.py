@@ -83,7 +83,7 @@ def changed_code(job: Job) -> Finding | None:
             continue
         if not (library / name).exists() or CodeFile.read(library / name).digest != digest:
             message = f"`{job.name}` ran with another version of {name}, so its results were not recomputed"
-            return Finding(next(iter(job.outputs)), message, broken=False, shared=OTHER_CODE)
+            return Finding(job.output, message, broken=False, shared=OTHER_CODE)
     return None
 
 

@@ -68,8 +68,8 @@ class OwnData(Section):
     bits: int = Field(8, ge=1, le=16, description="Bit depth of the prepared images, such as 12 for most DICOM X-rays")
     window: tuple[float, float] | None = Field(
         None,
-        description="Values shown as black and white, for DICOM after the modality LUT (in Hounsfield units, say); null: "
-        "the display range of each file",
+        description="Values shown as black and white, for DICOM after the modality LUT (such as Hounsfield units); "
+        "null: the display range of each file",
     )
     pixel_size: tuple[float, float] | None = Field(
         None, description="Height and width of a pixel in mm, if the files do not state it (DICOM does)"

@@ -1,1 +1,1 @@
-"""A run as a person at a terminal, or a reader of a CI log, follows it."""
+"""Progress of a run, for a person at a terminal or a reader of a CI log."""

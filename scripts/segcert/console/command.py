@@ -1,4 +1,4 @@
-"""The command that was typed, to type it again."""
+"""The Snakemake command of this run, to type it again."""
 
 import os
 import shlex
@@ -7,21 +7,22 @@ from collections.abc import Container
 
 
 def command(without: Container[str] = (), first: str | None = None) -> str:
-    """Return Snakemake's command as it was typed; without these targets, and with another in front.
+    """Return Snakemake's command as it was typed, without the targets `without` and with the target `first` in front.
 
-    In front, because an option that takes several values would take a target after it for one.
+    It comes first because an option with several values would read a target after it as one of them.
     """
     program, *arguments = sys.argv
     if program.endswith("__main__.py"):
-        words = ["python", "-m", "snakemake"]
+        typed = ["python", "-m", "snakemake"]
     else:
         inside = os.path.relpath(program)
-        words = [os.path.basename(program) if inside.startswith("..") else inside]
-    kept = [argument for argument in arguments if argument not in without]
-    return shlex.join([*words, *([first] if first else []), *kept])
+        typed = [os.path.basename(program) if inside.startswith("..") else inside]
+    if first:
+        typed.append(first)
+    return shlex.join([*typed, *(argument for argument in arguments if argument not in without)])
 
 
 def how_to_resume(log: str | None) -> list[str]:
-    """The last lines of a run that failed or was broken off; `log` is Snakemake's."""
-    said = [f"What Snakemake said: {log}"] if log else []
-    return [*said, f"To resume: {command()}"]
+    """Return the last lines of a run that failed or was interrupted; `log` is Snakemake's."""
+    lines = [f"Snakemake's log: {log}"] if log else []
+    return [*lines, f"To resume: {command()}"]

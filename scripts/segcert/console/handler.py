@@ -1,7 +1,7 @@
-"""The handler that shows a run in place of Snakemake's own log, which is still written to its file.
+"""The handler that shows a run instead of Snakemake's own log, which is still written to its file.
 
-Not a logger plugin: Snakemake refuses a profile that names one which is not installed, in each of its processes, and
-segcert need not be installed. Set up from the Snakefile it is found wherever the rules are.
+It is not a logger plugin: each process of Snakemake refuses a profile that names a plugin that is not installed, and
+segcert need not be installed. The Snakefile sets the handler up, so it is found wherever the rules are.
 """
 
 import logging
@@ -21,21 +21,21 @@ from segcert.console.run_lines import RunLines, without_frame
 
 BAR = "{n_fmt}/{total_fmt} {bar:20} {elapsed} {desc}"
 SHELLS = {"bash", "dash", "sh"}  # a job's shell stays until the job has ended
-SNAKEMAKES = "DefaultStreamHandler"  # its name of the handler that writes to the terminal
+SNAKEMAKES = "DefaultStreamHandler"  # Snakemake's name of its handler that writes to the terminal
 
 
 class Screen:
-    """The screen that shows a run: a bar at the foot of a terminal, lines above it; on a pipe the lines alone.
+    """The screen that shows a run: on a terminal a bar with lines above it, on a pipe the lines alone.
 
-    What jobs write on a terminal goes above the bar as well, line by line.
+    The output of jobs to a terminal goes above the bar too, line by line.
     """
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
         self.bar: tqdm[Any] | None = None
-        self.muted = False  # for jobs that are being ended
+        self.muted = False  # while jobs are being stopped
         self._relays: list[Relay] = []
-        # CI and editors give programs a terminal that shows no bar
+        # CI and editors may give programs a terminal that cannot show a bar
         self.terminal = stream.isatty() and os.environ.get("TERM") != "dumb" and not os.environ.get("CI")
 
     def write(self, line: str) -> None:
@@ -58,13 +58,13 @@ class Screen:
             self.bar.set_description_str(doing)
 
     def hide_bar(self) -> None:
-        """Take the bar away; lines go on."""
+        """Remove the bar; lines can still be written."""
         if self.bar is not None:
             self.bar.close()
             self.bar = None
 
     def close(self) -> None:
-        """Give the terminal back."""
+        """Restore the terminal."""
         self.hide_bar()
         for relay in self._relays:
             relay.close()
@@ -72,10 +72,9 @@ class Screen:
 
 
 class Relay:
-    """Passes on what this process's children write to their stdout or stderr, in whole lines.
+    """Relays the lines that this process's children write to stdout or stderr.
 
-    The children's end is a pipe: they see no terminal, and draw no bars of their own. This process goes on
-    writing to the terminal.
+    The children write to a pipe, so they see no terminal and draw no bars. This process still writes to the terminal.
     """
 
     def __init__(self, name: str, screen: Screen) -> None:
@@ -87,26 +86,26 @@ class Relay:
         os.dup2(writing, self.descriptor)
         os.close(writing)
         setattr(sys, name, open(self.terminal, "w", buffering=1, encoding=stream.encoding, errors="replace"))  # noqa: SIM115
-        self._thread = threading.Thread(target=self._pass_on, args=(reading, screen), daemon=True)
+        self._thread = threading.Thread(target=self._relay, args=(reading, screen), daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Give the terminal back to children to come, once those that run have said what they had to."""
+        """Restore the terminal for later children, once the running ones have written everything."""
         os.dup2(self.terminal, self.descriptor)
         self._thread.join(timeout=1)
 
     @staticmethod
-    def _pass_on(reading: int, screen: Screen) -> None:
+    def _relay(reading: int, screen: Screen) -> None:
         with open(reading, encoding="utf-8", errors="replace") as lines:
             for line in lines:
                 if line.startswith("Traceback"):
-                    time.sleep(0.2)  # Ctrl-C reaches a job before this process has heard of it
+                    time.sleep(0.2)  # Ctrl-C reaches a job before this process handles it
                 if not screen.muted:
                     screen.write(line.rstrip("\n"))
 
 
 class RunHandler(logging.Handler):
-    """Shows the records of Snakemake's log by a line per finished job, above a bar."""
+    """Shows the records of Snakemake's log: a line per finished job, above a bar."""
 
     def __init__(self, lines: RunLines, screen: Screen) -> None:
         super().__init__()
@@ -126,17 +125,17 @@ class RunHandler(logging.Handler):
             self.handleError(record)
 
     def interrupt(self) -> None:
-        """Note that the jobs that run are being ended: what they say, and that they fail, is no news."""
+        """Note that running jobs are being stopped: hide their output and their failures."""
         self.lines.interrupted = self.screen.muted = True
 
     def close(self) -> None:
-        """Give the terminal back."""
+        """Restore the terminal."""
         self.screen.close()
         super().close()
 
 
 class PlainErrors(logging.Formatter):
-    """Snakemake's own formatter, but for the frame around errors of the configuration."""
+    """Snakemake's own formatter, without the frame around errors of the configuration."""
 
     def __init__(self, inner: logging.Formatter) -> None:
         super().__init__()
@@ -156,7 +155,9 @@ def verbose() -> bool:
 def show_run(
     logger: logging.Logger, settings: Any, log: str | None, is_target: Callable[[str], bool], local: Callable[[], bool]
 ) -> None:
-    """Show this run by a line per job, unless it is a plan, or the command line asks for something of Snakemake's.
+    """Show this run with a line per job, unless it is a plan or the command line asks for Snakemake's output.
+
+    Ctrl-C prints one line instead of a traceback, also in a plan.
 
     Parameters
     ----------
@@ -165,12 +166,13 @@ def show_run(
     log, is_target
         See `RunLines`.
     local
-        See `end_jobs_at_ctrl_c`.
+        See `stop_jobs_at_ctrl_c`.
     """
     handler = next((each for each in logger.handlers if each.name == SNAKEMAKES), None)
     asked = settings.verbose or settings.debug_dag or settings.printshellcmds
     if handler is None or asked or verbose():  # None: another logger was chosen
         return
+    sys.excepthook = _without_traceback
     quiet = {str(each).rpartition(".")[2].lower() for each in settings.quiet or ()} - {"host"}
     if settings.dryrun or quiet:
         if handler.formatter:
@@ -179,46 +181,45 @@ def show_run(
     logger.removeHandler(handler)
     shown = RunHandler(RunLines(log, is_target), Screen(getattr(handler, "stream")))  # noqa: B009
     logger.addHandler(shown)
-    end_jobs_at_ctrl_c(local, begun=shown.interrupt)
+    stop_jobs_at_ctrl_c(local, begun=shown.interrupt)
 
 
-def end_jobs_at_ctrl_c(local: Callable[[], bool], begun: Callable[[], None]) -> None:
-    """At Ctrl-C ask the jobs of this machine to end and stop as after SIGTERM; at a second one stop at once.
+def stop_jobs_at_ctrl_c(local: Callable[[], bool], begun: Callable[[], None]) -> None:
+    """At Ctrl-C stop the jobs of this machine, then Snakemake as SIGTERM does; at a second Ctrl-C stop at once.
 
-    Snakemake's own way breaks off its event loop, prints a traceback of a hundred lines, and lets the jobs run on.
+    Snakemake itself would break off its event loop, print a traceback of a hundred lines, and let the jobs run.
 
     Parameters
     ----------
     local
-        Tells if jobs run on this machine. Those of a cluster Snakemake cancels itself.
+        Returns True if jobs run on this machine. Snakemake itself cancels those on a cluster.
     begun
-        Called when jobs begin to be ended. It must not write: it runs in the midst of anything.
+        Called before the jobs are stopped. It must not write, because it can interrupt any code.
     """
 
     def interrupted(_number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        stop = signal.getsignal(signal.SIGTERM)  # of Snakemake's scheduler, once there is one
+        stop = signal.getsignal(signal.SIGTERM)  # set by Snakemake's scheduler, once there is one
         if not callable(stop) or not local():
             raise KeyboardInterrupt
         begun()
-        # In a thread: it waits for a lock that the interrupted code may hold.
-        threading.Thread(target=_end_jobs, args=(lambda: stop(signal.SIGTERM, frame),), daemon=True).start()
+        # In a thread, because it waits for a lock that the interrupted code may hold
+        threading.Thread(target=_stop_jobs, args=(lambda: stop(signal.SIGTERM, frame),), daemon=True).start()
 
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, interrupted)
-        sys.excepthook = _without_traceback
 
 
-def _end_jobs(stop: Callable[[], object]) -> None:
-    """Start no more jobs; send SIGTERM to each process of those that run, also to one that is just being started."""
+def _stop_jobs(stop: Callable[[], object]) -> None:
+    """Start no more jobs; send SIGTERM to each process of the running ones, also to those that are just starting."""
     stop()
-    told = set()
+    stopped = set()
     while True:
         for process in psutil.Process().children(recursive=True):
             try:
-                if process.pid not in told and process.name() not in SHELLS:
+                if process.pid not in stopped and process.name() not in SHELLS:
                     process.terminate()
-                    told.add(process.pid)
+                    stopped.add(process.pid)
             except psutil.Error:  # it has ended
                 continue
         time.sleep(0.2)
@@ -226,6 +227,6 @@ def _end_jobs(stop: Callable[[], object]) -> None:
 
 def _without_traceback(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
     if issubclass(kind, KeyboardInterrupt):
-        print("Interrupted. The same command goes on.", file=sys.stderr)
+        print("Interrupted. To resume, run the same command again.", file=sys.stderr)
     else:
         sys.__excepthook__(kind, error, traceback)

@@ -1,4 +1,4 @@
-"""Records of Snakemake's log in, a line per finished job out."""
+"""Lines that show a run, one per finished job, from the records of Snakemake's log."""
 
 import logging
 import os
@@ -12,7 +12,7 @@ from segcert.io.progress import printable
 
 TAIL = 15  # lines of a failed job's log
 TAIL_BYTES = 1 << 16
-# Messages without an event that say nothing to who runs the pipeline. All others are shown, so that none is lost.
+# Messages without an event that do not help a user. All others are shown, so that none is lost.
 NOISE = re.compile(
     r"Assuming unrestricted shared|Building DAG|Using shell|Select jobs|Conda environments: ignored|"
     r"Singularity containers: ignored|Group jobs: inactive|Shutting down|Complete log|Elapsed time|"
@@ -26,7 +26,7 @@ FRAME = re.compile(r'WorkflowError in file ".*", line \d+:\n|\n  File ".*", line
 
 @dataclass
 class Job:
-    """A job as it is shown. `begun` is the time of its first record, in seconds."""
+    """A job as shown to the user. `begun` is the time of its first record, in seconds."""
 
     stage: str
     item: str
@@ -34,20 +34,20 @@ class Job:
 
     @property
     def name(self) -> str:
-        """Stage and item."""
+        """Stage and item, as text."""
         return f"{self.stage} {self.item}".strip()
 
 
 @dataclass
 class RunLines:
-    """The state of a run, told by its records.
+    """The state of a run, from its records.
 
     Parameters
     ----------
     log
-        The file of Snakemake's whole log, or None.
+        The file of Snakemake's complete log, or None.
     is_target
-        Tells a rule that only names files, like `all`: it runs nothing and is not counted.
+        Returns True for a rule that only names files, like `all`: it runs nothing and is not counted.
     """
 
     log: str | None
@@ -59,10 +59,10 @@ class RunLines:
     failed: dict[int, Job] = field(default_factory=dict)
     width: int = 0  # of the longest stage
     begun: float = 0.0
-    interrupted: bool = False  # the jobs that run are being ended
+    interrupted: bool = False  # running jobs are being stopped
 
     def read(self, record: logging.LogRecord) -> list[str]:
-        """Take up a record; return the lines to show for it."""
+        """Read a record; return the lines to show for it."""
         event = str(getattr(record, "event", None) or "")
         reader: Callable[[Any], list[str]] | None = getattr(self, f"_{event}", None)
         if reader:
@@ -71,7 +71,7 @@ class RunLines:
 
     @property
     def stages(self) -> str:
-        """The stages of the jobs that run now, each once."""
+        """Stages of the running jobs, each once."""
         return ", ".join(dict.fromkeys(job.stage for job in self.running.values()))
 
     def _run_info(self, record: Any) -> list[str]:
@@ -79,7 +79,7 @@ class RunLines:
         self.total, self.begun = sum(counts.values()), record.created
         self.width = max(map(len, counts), default=0)
         jobs = "1 job" if self.total == 1 else f"{self.total} jobs"
-        return [f"{jobs} to run." + (f" Snakemake's whole log: {self.log}" if self.log else "")]
+        return [f"{jobs} to run." + (f" Snakemake's log: {self.log}" if self.log else "")]
 
     def _job_info(self, record: Any) -> list[str]:
         if not self.is_target(record.rule_name):
@@ -103,12 +103,12 @@ class RunLines:
         return [f"Finished in {record.created - self.begun:.0f} s."]
 
     def _job_error(self, record: Any) -> list[str]:
-        if record.indent or self.interrupted:  # indent: one of a group, whose error named it
+        if record.indent or self.interrupted:  # indent: one of a group, named in the error of the group
             return []
         unknown = Job(record.rule_name.replace("_", " "), "", record.created)
         job = self.failed[record.jobid] = self.running.pop(record.jobid, unknown)
         lines = [f"FAILED: {job.name}, after {record.created - job.begun:.1f} s"]
-        for log in record.log:  # the rule's, and on a cluster its executor's
+        for log in record.log:  # the rule's, and on a cluster the executor's
             lines += tail(log)
         return lines
 
@@ -120,24 +120,24 @@ class RunLines:
         self.failed |= jobs
         lines = [f"FAILED: one of a group of {len(jobs)} jobs: {names(jobs.values())}"]
         logs = [log for info in record.job_error_info for log in info["log"]]
-        for log in [*record.aux_logs, *filter(os.path.exists, logs)]:  # those after the one that failed have none
+        for log in [*record.aux_logs, *filter(os.path.exists, logs)]:  # jobs after the failed one have none
             lines += tail(log)
         return lines
 
     def _error(self, record: Any) -> list[str]:
         text = record.getMessage()
         if getattr(record, "exception", "") == "RuleException" and "CalledProcessError" in text:
-            return []  # the job's own words are on the screen and in its log, and a job_error follows
+            return []  # the job's own message is on the screen and in its log, and a job_error follows
         return self._message(record)
 
     def _message(self, record: logging.LogRecord) -> list[str]:
         text = record.getMessage() if record.msg else ""
         if retried := RETRY.match(text):
             again = self.failed.pop(int(retried[1]), None)
-            return [f"Tried again: {again.name}"] if again else [text]
+            return [f"Retrying: {again.name}"] if again else [text]
         if text.startswith(INTERRUPTED) and (self.interrupted or text.startswith("Terminating")):
             said, self.ended = self.ended, True
-            return [] if said else ["Interrupted: ending the jobs that run."]
+            return [] if said else ["Interrupted: stopping the running jobs."]
         if text.startswith("Exiting because a job"):
             self.ended = True
             if len(self.failed) > 1:
@@ -146,21 +146,21 @@ class RunLines:
 
 
 def names(jobs: Iterable[Job]) -> str:
-    """The names of jobs, in one line."""
+    """Return the names of jobs, in one line."""
     return "; ".join(job.name for job in jobs)
 
 
 def item_of(wildcards: Mapping[str, Any] | None) -> str:
-    """The values of a job's wildcards; a number has its name before it."""
-    words = []
+    """Return the values of a job's wildcards; a number follows its name."""
+    values = []
     for name, value in (wildcards or {}).items():
         text = printable(str(value)).replace("\n", "\\n")
-        words.append(f"{name} {text}" if text[:1].isdigit() else text)
-    return " ".join(words)
+        values.append(f"{name} {text}" if text[:1].isdigit() else text)
+    return " ".join(values)
 
 
 def tail(log: str) -> list[str]:
-    """The end of a job's log under its name, indented."""
+    """Return the end of a job's log, indented under its path."""
     path = Path(log)
     if not path.is_file():
         return [f"  its log, {log}: not on this machine"]
@@ -174,5 +174,5 @@ def tail(log: str) -> list[str]:
 
 
 def without_frame(text: str) -> str:
-    """A WorkflowError without the line of our rules that raised it: the message says what to write, and where."""
+    """Return the text of a WorkflowError without the line of our rules that raised it: it does not help the user."""
     return FRAME.sub("", text)

@@ -60,8 +60,8 @@ def decode(
 ) -> Raster:
     """Decode an image file, upright and with high values bright.
 
-    Orientation (EXIF, TIFF) is applied, palettes are looked up, transparent pixels are blended with black, white-is-zero is
-    inverted. DICOM is read as displayed (segcert.data.dicom).
+    The orientation (EXIF, TIFF) is applied, palettes are looked up, transparent pixels are blended with black, and
+    white-is-zero is inverted. DICOM is read as displayed (segcert.data.dicom).
 
     Parameters
     ----------
@@ -158,8 +158,9 @@ def _decode_with_pillow(data: bytes) -> Stored:
         return _decode_deep_png(data)
     with Image.open(io.BytesIO(data)) as file:
         _check_size(file.height, file.width)
-        if getattr(file, "n_frames", 1) > 1:
-            raise DataError(f"is an animation of {file.n_frames} frames; expected one image")
+        frames = getattr(file, "n_frames", 1)
+        if frames > 1:
+            raise DataError(f"is an animation of {frames} frames; expected one image")
         image = ImageOps.exif_transpose(file)
         if image.mode.startswith("I"):
             return _stored(np.asarray(image))

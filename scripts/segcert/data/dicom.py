@@ -272,11 +272,10 @@ def _display_gray(
         center, width = _first(dataset.WindowCenter), _first(dataset.WindowWidth)
         function = dataset.get("VOILUTFunction") or "LINEAR"
         applied.append(f"window: center {center:g}, width {width:g} ({function})")
+    elif dataset.PixelRepresentation and not dataset.get("ModalityLUTSequence"):
+        fractions, bits = _spread_signed(dataset, stored, bits)
     else:
-        if dataset.PixelRepresentation and not dataset.get("ModalityLUTSequence"):
-            fractions, bits = _spread_signed(dataset, stored, bits)
-        else:
-            fractions = (values.astype(np.float64) - min(lowest, highest)) / abs(highest - lowest)
+        fractions = (values.astype(np.float64) - min(lowest, highest)) / abs(highest - lowest)
     if _is_inverted(dataset):
         fractions = 1 - fractions
         applied.append("inverted: low values are bright")
@@ -354,7 +353,8 @@ def _is_inverted(dataset: "Dataset") -> bool:
         raise DataError(f"PresentationLUTShape: found {shape}; expected IDENTITY or INVERSE")
     if monochrome1 and shape == "IDENTITY":
         raise DataError(
-            "PresentationLUTShape: found IDENTITY with MONOCHROME1; one says that high values are bright, the other dark"
+            "PresentationLUTShape: found IDENTITY with MONOCHROME1; one says that high values are bright, the other "
+            "that they are dark"
         )
     return monochrome1 or shape == "INVERSE"
 
@@ -398,7 +398,10 @@ def _two_lengths(dataset: "Dataset", keyword: str) -> tuple[float, float] | None
 def _magnification(dataset: "Dataset") -> float | None:
     """Return the length at the detector over the length in the patient, None if it cannot be known."""
     given = _positive(dataset, "EstimatedRadiographicMagnificationFactor")
-    to_detector, to_patient = _positive(dataset, "DistanceSourceToDetector"), _positive(dataset, "DistanceSourceToPatient")
+    to_detector, to_patient = (
+        _positive(dataset, "DistanceSourceToDetector"),
+        _positive(dataset, "DistanceSourceToPatient"),
+    )
     computed = to_detector / to_patient if to_detector and to_patient else None
     factor = given or computed
     return factor if factor is not None and factor >= 1 else None

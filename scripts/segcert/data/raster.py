@@ -60,13 +60,19 @@ class Raster:
         if self.pixel_size:
             scaled = (self.pixel_size[0] * height / size, self.pixel_size[1] * width / size)
         pixels = np.rint(np.stack(planes)).astype(np.uint16)
-        return dataclasses.replace(self, pixels=pixels, pixel_size=scaled)
+        applied = (*self.applied, f"resized from {width}x{height} to {size}x{size} pixels")
+        return dataclasses.replace(self, pixels=pixels, pixel_size=scaled, applied=applied)
 
     def padded(self) -> "Raster":
         """Pad the shorter axis with black on both sides to a square. Raises DataError if it would be too large."""
         if max(self.size) > MAX_SIDE:
             raise DataError(f"is {self.size[1]}x{self.size[0]}; expected at most {MAX_SIDE} pixels a side for padding")
-        return dataclasses.replace(self, pixels=np.stack([pad_to_square(plane) for plane in self.pixels]))
+        pixels = np.stack([pad_to_square(plane) for plane in self.pixels])
+        if pixels.shape == self.pixels.shape:
+            return self
+        side = pixels.shape[1]
+        applied = (*self.applied, f"padded with black from {self.size[1]}x{self.size[0]} to {side}x{side} pixels")
+        return dataclasses.replace(self, pixels=pixels, applied=applied)
 
     def with_channels(self, channels: int) -> "Raster":
         """Convert to 1 or 3 channels. Gray is replicated; RGB with equal channels becomes gray.

@@ -4,6 +4,7 @@ tifffile reads all of them, by the codecs of imagecodecs. There is no second rea
 """
 
 import io
+import operator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -94,8 +95,7 @@ def read_tiff(data: bytes, frame: int | None = None, max_pixels: int | None = No
 def _choose_page(file: tifffile.TiffFile, frame: int | None) -> tifffile.TiffPage:
     """Return the page of the picture."""
     pictures = []
-    for page in file.pages:
-        page = page.aspage()
+    for page in map(operator.methodcaller("aspage"), file.pages):
         if not page.is_reduced and not page.is_mask:
             pictures.append(page)
     if not pictures:

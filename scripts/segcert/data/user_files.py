@@ -19,7 +19,14 @@ from segcert.data.errors import DataError
 from segcert.data.pairs import NOT_AN_IMAGE, LeftOut
 
 # Folders of the layout train|val|test / images|masks, in either order of the two.
-SPLIT_FOLDERS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+SPLIT_FOLDERS = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+}
 KIND_FOLDERS = {"images": "image", "image": "image", "masks": "mask", "mask": "mask", "labels": "mask"}
 NUMBER = r"[_-]?\d+"  # behind the name of an image: one of several masks, each of a structure of its own
 
@@ -150,7 +157,7 @@ def _name(file: File, path: str, suffix: str) -> tuple[str, str]:
 
 
 def _without_suffix(path: str, suffix: str) -> str:
-    """Return a path without a suffix such as _mask.png, before whose ending there may be a number; "" if it has none."""
+    """Return a path without a suffix such as _mask.png or, with a number, _mask_2.png; "" if it has none."""
     stem, ending = os.path.splitext(suffix)
     match = re.fullmatch(rf"(.+){re.escape(stem)}({NUMBER})?{re.escape(ending)}", path)
     return "" if match is None else match[1] + (match[2] or "")

@@ -54,8 +54,8 @@ def probe_network(logits_of: Logits, name: str, images: Tensor) -> Tensor:
         logits, again, fewer = logits_of(images), logits_of(images), logits_of(images[:SMALL])
     if not bool(torch.isfinite(logits).all()):
         raise ModelError(
-            f"{name}: its logits of a noisy image are not finite. Look for a division by a value that can be 0, such as "
-            "a standard deviation, and for the logarithm or the root of a negative number"
+            f"{name}: its logits of a noisy image are not finite. Look for a division by a value that can be 0, such "
+            "as a standard deviation, and for the logarithm or the root of a negative number"
         )
     if not _alike(logits, again):
         raise ModelError(

@@ -1,45 +1,46 @@
-"""The command `segcert plan`, of a run or of an image: its options, and what they make it say."""
+"""The command `segcert plan`, for a run or for an image: its options, and its output as text or JSON."""
 
+import dataclasses
+import io
+import json
+import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+import shutil
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+from rich.console import Console
+from rich.table import Table
+
 from segcert.certification.methods import CertificationError
 from segcert.certification.sample_size import plan
-from segcert.plan.forecast import make_forecast
+from segcert.plan.forecast import Forecast, make_forecast
 from segcert.plan.jobs import ForecastError, JobGraph
-from segcert.plan.text import image_in_words, in_json, in_words
 
-OF_IMAGE = ("sigma", "shape", "tau", "alpha", "method", "n0", "k")
-OF_RUN = ("config", "changes", "hardware", "images", "as_json")
-KEYS = {"sigma": "sigmas", "shape": "image_size", "k": "kfwer_k"}  # of the configuration, where their names differ
+FOR_IMAGES = ("sigma", "shape", "tau", "alpha", "method", "n0", "k")
+TYPED = {"as_json": "--json", "changes": "KEY=VALUE"}  # what users type, if not --NAME
 MEASURED = Path("benchmarks/results")
 EXAMPLES = (
     "Write, for a run: segcert plan --config config/paper.yaml; for an image: segcert plan --sigma 0.25 --shape 256x256"
 )
+TIME = {"h": 3600.0, "min": 60.0, "s": 1.0}
+BYTES = {"TB": 1e12, "GB": 1e9, "MB": 1e6, "kB": 1e3, "B": 1.0}
+GFLOP = {"EFLOP": 1e9, "PFLOP": 1e6, "TFLOP": 1e3, "GFLOP": 1.0}
 
 
-def which_plan(given: Iterable[str]) -> Literal["run", "image"]:
-    """Tell from the options that are given which plan they ask for. Raises ForecastError for neither and both."""
-    options = list(given)
-    of_image = [name for name in options if name in OF_IMAGE]
-    of_run = [name for name in options if name in OF_RUN]
-    if {"config", "changes"} & set(of_run):
-        if of_image:
-            key = KEYS.get(of_image[0], of_image[0])
-            raise ForecastError(
-                f"found --{of_image[0]} beside the configuration of a run, which says that itself. Write, for a run: "
-                f"--config {key}=...; for an image leave --config out"
-            )
+def which_plan(options: Sequence[str]) -> Literal["run", "image"]:
+    """Return the plan that the options on the command line ask for. Raises ForecastError for neither and both."""
+    found = set(options)
+    if found.isdisjoint(FOR_IMAGES) and found & {"config", "changes"}:
         return "run"
-    if of_run:
-        name = "json" if of_run[0] == "as_json" else of_run[0]
-        raise ForecastError(f"found --{name}, which speaks of a run, but no --config. {EXAMPLES}")
-    if "sigma" not in of_image or "shape" not in of_image:
-        found = f"found --{of_image[0]} alone" if of_image else "found no options"
-        raise ForecastError(f"{found}; expected the configuration of a run, or sigma and shape of an image. {EXAMPLES}")
-    return "image"
+    if found <= set(FOR_IMAGES) and {"sigma", "shape"} <= found:
+        return "image"
+    names = ", ".join(TYPED.get(name, f"--{name}") for name in options) or "no options"
+    raise ForecastError(
+        f"found {names}; expected either --config, a configuration with all settings of a run, or --sigma and --shape "
+        f"of an image. {EXAMPLES}"
+    )
 
 
 def plan_run(
@@ -50,28 +51,141 @@ def plan_run(
     images: int | None,
     as_json: bool,
 ) -> str:
-    """Forecast a run. `read_graph` asks Snakemake; `config` holds files and KEY=VALUE.
+    """Forecast a run. `read_graph` asks Snakemake; `config` has files and KEY=VALUE.
 
-    Raises ForecastError where something is missing.
+    Raises ForecastError if something is missing.
     """
     changes = [each for each in config if "=" in each]
     files = [each for each in config if "=" not in each]
     for file in files:
         if not Path(file).is_file():
-            raise ForecastError(f"--config: found {file!r}, which is no file; expected a configuration or KEY=VALUE")
+            raise ForecastError(f"--config: found {file!r}, which is not a file; expected a configuration or KEY=VALUE")
     arguments = ["--configfile", *files] if files else []
     if changes:
         arguments += ["--config", *changes]
-    beside = Path(__file__).parents[3] / MEASURED  # of the checkout that this library is a part of
-    measured = MEASURED if MEASURED.is_dir() or not beside.is_dir() else beside
+    own = Path(__file__).parents[3] / MEASURED  # in the checkout that this library is part of
+    measured = MEASURED if MEASURED.is_dir() or not own.is_dir() else own
     forecast = make_forecast(read_graph(arguments), measured, hardware=hardware, images=images)
-    return in_json(forecast) if as_json else in_words(forecast)
+    return to_json(forecast) if as_json else to_text(forecast)
 
 
 def plan_image(
     sigma: float | None, shape: str | None, *, tau: float, alpha: float, method: str, n0: int, k: int
 ) -> str:
-    """Say the draws an image needs, and its radius. Raises CertificationError for what is out of range."""
+    """Say how many draws an image needs, and its radius. Raises CertificationError for values out of range."""
     if not shape or not re.fullmatch(r"(\d+x)?\d+x\d+", shape) or "0" in shape.split("x"):
         raise CertificationError(f"--shape: found {shape!r}; expected HxW or CxHxW, such as 256x256 or 3x256x256")
-    return image_in_words(plan(tuple(map(int, shape.split("x"))), sigma or 0.0, tau, alpha, method, n0, k))
+    sizes = tuple(map(int, shape.split("x")))
+    needs = plan(sizes, sigma or 0.0, tau, alpha, method, n0, k)
+    lines = [f"Radius: {needs.radius:.4g} (l2, pixels in [0, 1]), {needs.gray_levels:.3g} gray levels RMS per value"]
+    if len(sizes) == 2:
+        lines.append(f"(of an image with one channel; for a colour image write --shape 3x{shape})")
+    lines += [
+        f"Any pixel at all: n >= {needs.least_n}. Any measurement: n0 + n >= {needs.least_draws}",
+        "A pixel that has its class on this share of the noisy copies is certified with probability 0.95 by",
+    ]
+    for share, needed in needs.needed.items():
+        text = "no number of draws (share <= tau)" if needed is None else f"n = {needed[1]} to {needed[0]}"
+        lines.append(f"  {share:5.0%}  {text}")
+    lines.append("(first number: if nine tenths of the pixels are certified before it; second: if none is)")
+    return "\n".join(lines)
+
+
+def to_json(forecast: Forecast) -> str:
+    """Return a forecast for machines, with null for what is not known."""
+    document = dataclasses.asdict(forecast)
+    for space in document["disk"]:
+        if math.isnan(space["bytes"]):
+            space["bytes"] = None
+    for sums in ("todo", "seconds", "cpu_seconds", "complete"):
+        document[sums] = getattr(forecast, sums)
+    return json.dumps(document, indent=1)
+
+
+def to_text(forecast: Forecast) -> str:
+    """Return a forecast as text for a terminal."""
+    # Tables fit the terminal. In a file or a pipe, they are as wide as they need to be.
+    width = shutil.get_terminal_size((240, 24)).columns
+    console = Console(file=io.StringIO(), width=width, markup=False, highlight=False, emoji=False)
+    todo = f"{forecast.todo} of them have to run"
+    if forecast.todo in (0, forecast.jobs):
+        todo = "all of them have to run" if forecast.todo else "all of them are done"
+    lines = [
+        f"Run {forecast.run}: {forecast.jobs} jobs, {todo}",
+        f"Hardware: {forecast.hardware}, measured on {forecast.device}: {forecast.why}",
+    ]
+    if forecast.others:
+        lines.append(f"  for others: --hardware {' or '.join(forecast.others)}")
+
+    images = _table("data set", "train", "val", "certified", "source", right=3)
+    for name, counts in forecast.images.items():
+        images.add_row(name, str(counts.train), str(counts.val), str(counts.test), counts.source)
+    parts: list[str | Table] = ["\n".join(lines), images]
+    if forecast.todo:
+        parts += [_stages(forecast), _sums(forecast)]
+
+    disk = _table("disk of the whole run", "size", "source", right=1)
+    for space in forecast.disk:
+        disk.add_row(space.what, quantity(space.bytes, BYTES), space.known)
+    total = sum(space.bytes for space in forecast.disk if not math.isnan(space.bytes))
+    disk.add_row("total, as far as it is known", quantity(total, BYTES), "")
+    draws = (
+        f"Draws: n = {forecast.n}; with fewer than n = {forecast.least_n} no pixel could be certified. The time of "
+        "sampling is\nproportional to n0 + n, in whole batches; draws that are stored in .segcert/blocks are reused. "
+        "For other numbers:\n--config draws=N"
+    )
+    for part in [*parts, disk, draws]:
+        console.print(part, soft_wrap=isinstance(part, str))
+        console.print()
+    text: str = console.file.getvalue()  # type: ignore[attr-defined]  # the StringIO from above
+    return "\n".join(line.rstrip() for line in text.rstrip().splitlines())
+
+
+def quantity(value: float, units: Mapping[str, float]) -> str:
+    """Return a value in the largest unit that it reaches: "3.2 h", "< 1 s"; "-" for zero, "not known" for NaN."""
+    if math.isnan(value):
+        return "not known"
+    for unit, size in units.items():
+        if value >= size:
+            return f"{value / size:,.1f} {unit}"
+    return f"< 1 {unit}" if value else "-"
+
+
+def _stages(forecast: Forecast) -> Table:
+    table = _table("stage", "to do", "network calls", "arithmetic", "networks", "CPU", right=5)
+    for stage in forecast.stages:
+        seconds = quantity(stage.seconds, TIME)
+        if stage.unknown:
+            unknown = f"{stage.unknown:,} calls not measured"
+            seconds = f"{seconds} + {unknown}" if stage.seconds else unknown
+        calls = f"{stage.calls:,}" if stage.calls else "-"
+        done = f"{stage.jobs} of {stage.of}"
+        table.add_row(stage.rule, done, calls, quantity(stage.gflop, GFLOP), seconds, quantity(stage.cpu_seconds, TIME))
+    return table
+
+
+def _sums(forecast: Forecast) -> str:
+    """Return the total time, and the measurements that it is based on."""
+    more = "" if forecast.complete else ", and the calls that were not measured"
+    lines = [
+        f"Total, one job at a time: {quantity(forecast.seconds + forecast.cpu_seconds, TIME)}{more}. That is "
+        f"{quantity(forecast.seconds, TIME)} of networks on {forecast.hardware} and",
+        f"{quantity(forecast.cpu_seconds, TIME)} of one CPU core, to start jobs and to certify. Downloads, preparation "
+        "and the report are not counted.",
+        "Measurements used, in proportion to the arithmetic if the network or the size differs:",
+    ]
+    for measurement, seconds in sorted(forecast.used.items(), key=lambda entry: -entry[1]):
+        lines.append(f"  {quantity(seconds, TIME):>8}  {measurement}")
+    least, most = forecast.rates
+    lines.append(
+        f"  Those on {forecast.hardware} reach {least:,.0f} to {most:,.0f} GFLOP/s: hours may be off by as much."
+    )
+    return "\n".join(lines)
+
+
+def _table(*headings: str, right: int) -> Table:
+    """Return a table without rules; `right` columns after the first are aligned to the right."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="")
+    for number, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if 1 <= number <= right else "left")
+    return table

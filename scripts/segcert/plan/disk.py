@@ -1,34 +1,37 @@
-"""Space that a run takes on the disk: exactly where a formula says it, else from bytes that were measured."""
+"""Disk space of a run: exact where a formula gives it, otherwise estimated from measured bytes."""
 
 import collections
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 
-from segcert.plan.jobs import Planned
-from segcert.plan.workload import Workload, weight_bytes
+from segcert.plan.jobs import PlannedJob
+from segcert.plan.workload import Workload, network_size, sources
 
 ADM_BYTES = 2_200_000_000  # of OpenAI's checkpoint, about
 MADE_BY = ("train_segmenter", "train_denoiser", "import_network", "import_program", "import_adm")
-ESTIMATE = "estimate: bytes for a value of a phantom at 64x64; larger images compress better"
+ESTIMATE = "estimate from a 64x64 phantom; larger images compress better"
 
 
 @dataclasses.dataclass(frozen=True)
 class Space:
-    """Something that takes space: its bytes, NaN where they are not known, and in words how they are known."""
+    """A kind of file, its bytes (NaN if not known), and the source of that number as text."""
 
     what: str
     bytes: float
     known: str
 
 
-def disk_of(work: Workload, jobs: Sequence[Planned], per_value: Mapping[str, float]) -> list[Space]:
-    """Space of all that the jobs write, whether it is there already or not.
+def disk_of(work: Workload, jobs: Sequence[PlannedJob], per_value: Mapping[str, float]) -> list[Space]:
+    """Return the space of everything that the jobs write, whether it exists already or not.
 
-    `per_value`: compressed bytes for a value, as benchmarks/startup.py measures them on a phantom run at 64x64.
+    `per_value`: compressed bytes per value, as benchmarks/startup.py measures them on a phantom run at 64x64.
     """
     pixels = work.config.image_size**2
     used: dict[str, float] = collections.defaultdict(float)
+    for name, found in work.images.items():
+        per_pixel = work.about[name].channels * per_value["images"] + per_value["masks"]
+        used["prepared"] += found.all * pixels * per_pixel
     for job in jobs:
         if job.rule == "certify":
             used["certificates"] += work.certified(job) * pixels * (per_value["certificates"] + per_value["radii"])
@@ -46,55 +49,48 @@ def disk_of(work: Workload, jobs: Sequence[Planned], per_value: Mapping[str, flo
                 bits = math.ceil(math.log2(classes))
                 used["draws"] += 2 * work.images_of(job) * (n0 + n) * math.ceil(pixels * bits / 8)
     spaces = [
-        *_data(work, per_value),
+        Space("prepared images (data/prepared)", used["prepared"], ESTIMATE),
         *_models(work, jobs),
         Space("votes", used["votes"], ESTIMATE),
         Space("blocks of draws (.segcert/blocks, may be deleted)", used["blocks"], ESTIMATE),
         Space("certificates and radius maps", used["certificates"], ESTIMATE),
         Space("predictions", used["predictions"], ESTIMATE),
     ]
+    archives = [archive for dataset in work.about.values() for archive in dataset.archives]
+    if archives:
+        sizes = [archive.bytes for archive in archives if archive.bytes]
+        source = f"the catalogue, which has the sizes of {len(sizes)} of {len(archives)} archives"
+        spaces.insert(0, Space("archives (data/raw)", sum(sizes) or math.nan, source))
     if used["draws"]:
         what = "label maps of draws (keep_draws), in votes and blocks"
-        spaces.append(Space(what, used["draws"], "at most: before compression"))
+        spaces.append(Space(what, used["draws"], "upper bound: before compression"))
     return spaces
 
 
-def _data(work: Workload, per_value: Mapping[str, float]) -> list[Space]:
-    spaces = []
-    archives = [archive for dataset in work.about.values() for archive in dataset.archives]
-    if archives:
-        known = [archive.bytes for archive in archives if archive.bytes]
-        silent = [archive.name for archive in archives if not archive.bytes]
-        words = "sizes in the catalogue" if known else "not published in the catalogue"
-        if silent and known:
-            words += f"; not among them, for want of a published size: {', '.join(silent)}"
-        spaces.append(Space("archives (data/raw)", sum(known) or math.nan, words))
-    pixels = 0.0
-    for name, found in work.images.items():
-        per_pixel = work.about[name].channels * per_value["images"] + per_value["masks"]
-        pixels += found.all * work.config.image_size**2 * per_pixel
-    return [*spaces, Space("prepared images (data/prepared)", pixels, ESTIMATE)]
-
-
-def _models(work: Workload, jobs: Sequence[Planned]) -> list[Space]:
+def _models(work: Workload, jobs: Sequence[PlannedJob]) -> list[Space]:
     side = work.config.image_size // work.config.pool
     models = checkpoint = 0.0
-    words = "exact, but for the headers of the files"
+    source = "exact, without the headers of the files"
+    adm = []
     for job in jobs:
         if job.rule not in MADE_BY:
             continue
-        held = weight_bytes(work.networks[job.params["folder"]], side)
-        if math.isnan(held):
-            words = "exact, but for the headers of the files; without networks whose sizes are not known"
+        if job.rule == "import_adm":
+            adm = [Space("OpenAI's checkpoint (data/raw/adm256)", ADM_BYTES, "its published size")]
+            channels = 3
+        else:
+            channels = work.about[sources(job)[0]].channels
+        weights = network_size(work.networks[job.params["folder"]], channels, side).weight_bytes
+        if math.isnan(weights):
+            source = "exact, without the headers of the files and without networks whose sizes are not known"
             continue
         trained = job.rule.startswith("train")
-        models += held * (2 if trained else 1)  # the best weights, and the last
+        models += weights * (2 if trained else 1)  # the best weights, and the last
         if trained:
-            # weights now, the best, two moments of the optimiser, and the moving average
-            checkpoint = max(checkpoint, held * (5 if job.params["settings"]["ema_decay"] else 4))
-    spaces = [Space("models", models, words)]
-    if any(job.rule == "import_adm" for job in jobs):
-        spaces.append(Space("OpenAI's checkpoint (data/raw/adm256)", ADM_BYTES, "its published size"))
+            # The current and the best weights, two moments of the optimiser, and the moving average
+            checkpoint = max(checkpoint, weights * (5 if job.params["settings"]["ema_decay"] else 4))
+    spaces = [Space("models", models, source), *adm]
     if checkpoint:
-        spaces.append(Space("checkpoint of a training, while it runs (the largest)", checkpoint, "at most, with AdamW"))
+        what = "checkpoint of a training, while it runs (the largest)"
+        spaces.append(Space(what, checkpoint, "upper bound, with AdamW"))
     return spaces

@@ -1,23 +1,21 @@
-"""Numbers of images that train, validate and are certified: from what is prepared, else from what is published."""
+"""Numbers of images that train, validate and are certified: those prepared, otherwise those published."""
 
 import dataclasses
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from segcert.config import Config
-from segcert.data import catalogue
-from segcert.data.catalogue import Dataset, ImageKey, SplitRule
+from segcert.data.catalogue import ImageKey
 from segcert.data.dataset import SPLITS, read_index
-from segcert.data.splits import GROUPS, SHARES, rule_of
-from segcert.data.user_data import OwnFolder
+from segcert.data.splits import GROUPS, SHARES
 from segcert.data.user_files import list_own
+from segcert.plan.configured_run import ConfiguredRun
 from segcert.plan.jobs import ForecastError
 
 
 @dataclasses.dataclass(frozen=True)
 class Images:
-    """Images of a data set by split; `source` says in words where the numbers are from."""
+    """Numbers of images of a data set by split, and their source as text."""
 
     train: int
     val: int
@@ -26,65 +24,55 @@ class Images:
 
     @property
     def all(self) -> int:
-        """All that are prepared."""
+        """Number of images in all splits."""
         return self.train + self.val + self.test
 
 
-def about(name: str, config: Config) -> Dataset:
-    """The entry of a data set of the configuration: the catalogue's, or that of an own folder."""
-    own = config.own_data.get(name)
-    return OwnFolder(name, own.model_dump()).about if own else catalogue.dataset(name)
+def images_of(name: str, run: ConfiguredRun, index: Path, certified: int | None = None) -> Images:
+    """Return the numbers of images of a data set.
 
+    They are read from `index` (data/prepared/<name>/index.csv) if it exists. Otherwise those of the phantom are in the
+    configuration, and those of user-supplied data are counted in their folder. The others follow from the published
+    size of the release and the rule of the split. At most `sampling.test_images` are certified; `certified` replaces
+    the number of test images.
 
-def images_of(name: str, config: Config, index: Path, certified: int | None = None) -> Images:
-    """The images of a data set.
-
-    From `index` (data/prepared/<name>/index.csv) where it is there; else the phantom's from the configuration, those
-    of one's own from their folder, and the others' from what is published of the release and the rule of the split.
-    `certified` takes the place of the number of test images, of which at most `sampling.test_images` are certified.
-
-    Raises ForecastError where nothing is known.
+    Raises ForecastError if the numbers are not known.
     """
-    found = _all_images(name, config, index)
+    found = _all_images(name, run, index)
     if certified is not None:
         return dataclasses.replace(found, test=certified, source=f"--images {certified}; the others: {found.source}")
-    limit = config.sampling.test_images
+    limit = run.config.sampling.test_images
     if limit is not None and limit < found.test:
         return dataclasses.replace(found, test=limit, source=f"sampling.test_images of {found.test}: {found.source}")
     return found
 
 
-def _all_images(name: str, config: Config, index: Path) -> Images:
+def _all_images(name: str, run: ConfiguredRun, index: Path) -> Images:
+    config, dataset, rule = run.config, run.about[name], run.splits[name]
     if name == "phantom":
         return Images(**config.phantom.model_dump(), source="the configuration")
     if index.exists():
         return _images(Counter(str(row.split) for row in read_index(index)), str(index))
-    dataset = about(name, config)
-    chosen, rule = rule_of(dataset, config.splits.get(name))
-    if name in config.own_data:
-        return _of_own_folder(name, config, rule)
-    left_out = len(config.exclude.get(name, []))
-    less = f"; {left_out} of `exclude` are still among them" if left_out else ""
+    excluded = set(config.exclude.get(name, []))
+    if name in run.own_folders:
+        splits: Counter[str] = Counter()
+        for image, row in list_own(name, config.own_data[name].model_dump()).rows.items():
+            if row.image and row.masks and image not in excluded:
+                splits[rule.split_of(ImageKey(name, image, row.group or image, row.split or None))] += 1
+        return _images(splits, "the files of `own_data`")
+    chosen = config.splits.get(name) or next(iter(dataset.splits))
+    still_counted = f"; {len(excluded)} of `exclude` are still counted" if excluded else ""
     if rule.counts:
-        source = config.splits[name] if chosen == "file" else f"the catalogue, split {chosen!r}"
-        return _images(rule.counts, source + less)
+        source = chosen if chosen.endswith(".json") else f"the catalogue, split {chosen!r}"
+        return _images(rule.counts, source + still_counted)
     usable = dataset.masked or dataset.images
     if rule is not GROUPS or usable is None:
         raise ForecastError(
-            f"{name}: how many images its split {chosen!r} certifies is not known before it is prepared. Run "
-            f"snakemake data/prepared/{name}/index.csv, or write --images N"
+            f"{name}: the number of images that its split {chosen!r} certifies is not known before they are prepared. "
+            f"Run snakemake data/prepared/{name}/index.csv, or write --images N"
         )
-    source = f"the catalogue: expected of {usable} images, split {chosen!r} by a hash{less}"
+    source = f"the catalogue: expected of {usable} images, split {chosen!r} by a hash{still_counted}"
     return _images({split: round(share * usable) for split, share in SHARES.items()}, source)
-
-
-def _of_own_folder(name: str, config: Config, rule: SplitRule) -> Images:
-    left_out = set(config.exclude.get(name, []))
-    splits: Counter[str] = Counter()
-    for image, row in list_own(name, config.own_data[name].model_dump()).rows.items():
-        if row.image and row.masks and image not in left_out:
-            splits[rule.split_of(ImageKey(name, image, row.group or image, row.split or None))] += 1
-    return _images(splits, "the files of `own_data`")
 
 
 def _images(splits: Mapping[str, int], source: str) -> Images:

@@ -10,23 +10,23 @@ class ForecastError(ValueError):
 
 
 @dataclasses.dataclass(frozen=True)
-class Planned:
+class PlannedJob:
     """A job of a plan.
 
     Attributes
     ----------
     rule, outputs, inputs, params
-        What it is; `params` by name.
+        Its rule, files and parameters; `params` by name.
     stale
-        Whether it would run.
+        True if it would run.
     missing, changed_inputs
-        Outputs that are not there, and inputs whose content is another than it read.
+        Outputs that do not exist, and inputs whose content differs from what the job read.
     params_changed, inputs_changed
-        Whether Snakemake's records hold other parameters, or another set of inputs.
+        True if Snakemake's records hold other parameters, or another set of inputs.
     incomplete
-        Whether it was interrupted.
+        True if it was interrupted.
     follows
-        The rules of the jobs that would run and whose files it reads.
+        Rules of the jobs that would run and whose outputs it reads.
     wildcards
         Their values by name.
     """
@@ -47,7 +47,7 @@ class Planned:
 
 @dataclasses.dataclass(frozen=True)
 class JobGraph:
-    """All jobs of a run in the order of the work, and its configuration as plain values."""
+    """All jobs of a run, each after the jobs that it reads from, and its configuration as plain values."""
 
-    jobs: list[Planned]
+    jobs: list[PlannedJob]
     config: Mapping[str, Any]

@@ -1,4 +1,4 @@
-"""What Snakemake would do, and why: its plan as plain values. The only module that imports Snakemake."""
+"""Snakemake's plan as plain values: the jobs it would run, and why. The only module that imports Snakemake."""
 
 import contextlib
 import io
@@ -6,67 +6,87 @@ import json
 import string
 import time
 from argparse import Namespace
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from snakemake.api import SnakemakeApi
 from snakemake.cli import parse_args, parse_config
-from snakemake.common.configfile import load_configfile
 from snakemake.io import Mtime
 from snakemake.persistence.file import FilePersistence
 from snakemake.settings.enums import Quietness
 from snakemake.settings.types import ConfigSettings, DAGSettings, OutputSettings, ResourceSettings
 
-from segcert.plan.jobs import JobGraph, Planned
+from segcert.console.run_lines import without_frame
+from segcert.plan.jobs import JobGraph, PlannedJob
 from segcert.provenance.preparation import Preparation
 from segcert.report.captions import ADDED
 
-ANY_NUMBER = 1_000_000_000  # of cores, GPUs, MiB: a job gets what its rule asks for
+ANY_NUMBER = 1_000_000_000  # of cores, GPUs, MiB: a job gets what its rule requests
 UNQUOTED = {*string.whitespace, *"'\"`$&;|<>(){}[]*?!#%:\\"}
-OF_A_MACHINE = ("gpu", "mem_mb")
+LIMITED_BY_MACHINE = ("gpu", "mem_mb")
 
 
 class PlanError(ValueError):
-    """A plan that Snakemake cannot make; the message holds its words."""
+    """A plan that Snakemake cannot make; the message is Snakemake's."""
 
 
-def read_plan(arguments: Sequence[str]) -> list[Planned]:
-    """The jobs of a plan in the order of the work, from arguments of the `snakemake` command. Raises PlanError.
+def read_plan(arguments: Sequence[str]) -> list[PlannedJob]:
+    """Return the jobs of a plan, each after the jobs that it reads from. Raises PlanError.
 
-    The profile of the checkout is read as the command reads it.
+    `arguments` are those of the `snakemake` command. The profile of the checkout is read as the command reads it.
     """
-    return _graph(arguments, gpus_elsewhere=False).jobs
+    return read_graph(arguments).jobs
 
 
 def read_graph(arguments: Sequence[str]) -> JobGraph:
-    """The plan for a machine with any number of GPUs, whatever this one has, unless the configuration says cpu.
+    """Return the jobs of a plan and the configuration, for the arguments of `read_plan`. Raises PlanError."""
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
+        _, args = parse_args(["--dry-run", *arguments])
+        _check_arguments(args)
+        with SnakemakeApi(OutputSettings(dryrun=True, quiet={Quietness.ALL})) as api:
+            try:
+                return _plan(api, args)
+            except Exception as error:
+                said.truncate(said.seek(0))  # what Snakemake says before an error does not explain it
+                api.print_exception(error)
+                text = without_frame(said.getvalue()).strip()
+                raise PlanError(text or str(error)) from error
 
-    Raises PlanError.
-    """
-    return _graph(arguments, gpus_elsewhere=True)
+
+def _check_arguments(args: Namespace) -> None:
+    """Raise PlanError for arguments that Snakemake refuses with a traceback."""
+    for path in args.configfile or []:
+        if not Path(path).is_file():
+            raise PlanError(f"--configfile: found {str(path)!r}, which is not a file; expected a configuration")
+    for change in args.config or []:
+        if change.startswith("n="):
+            raise PlanError(
+                f"--config: found {change}; Snakemake does not accept keys of one letter. Write draws{change[1:]}"
+            )
 
 
 def require_plain_paths(*places: Path) -> None:
-    """Raise PlanError for a path that the shell of a job would take apart.
+    """Raise PlanError for a path with characters that the shell of a job would interpret.
 
-    Snakemake writes these paths into command lines unquoted, and lists of paths are parted by colons. The Makefile says
-    so, too.
+    Snakemake writes these paths into command lines unquoted, and lists of paths are separated by colons. The Makefile
+    makes the same check.
     """
     for place in places:
         if odd := sorted(UNQUOTED.intersection(str(place))):
             raise PlanError(
-                f"{str(place)!r}: a path with {', '.join(map(repr, odd))}, which the shell of a job would read; move "
-                "the checkout, and the environment with it, to a path of letters, digits and / . _ - + , @ = ~ ^, then "
-                "write: make run"
+                f"{str(place)!r}: found {', '.join(map(repr, odd))} in a path; the shell of a job would interpret it. "
+                "Move the checkout, and the environment with it, to a path of letters, digits and / . _ - + , @ = ~ ^, "
+                "then write: make run"
             )
 
 
 def before_the_plan(workflow: Any, checkout: Preparation, warn: Callable[[str], None]) -> None:
-    """Prepare the checkout when Snakemake is about to look at it, if jobs will run; else let it see it as prepared.
+    """Prepare the checkout just before Snakemake looks at it; if no jobs will run, only make it look prepared.
 
     Snakemake 9.27 has no hook between the rules and the plan, and only by then knows whether jobs will run. `warn` is
-    called for each artifact that is not what its job made.
+    called for each artifact that changed after its job made it.
     """
     look = workflow._prepare_dag
 
@@ -86,11 +106,11 @@ def before_the_plan(workflow: Any, checkout: Preparation, warn: Callable[[str], 
 
 
 def _show_prepared(workflow: Any, checkout: Preparation) -> None:
-    """Let Snakemake's caches of times and of its records hold what they would after `Preparation.write`."""
+    """Fill Snakemake's caches of times and of its records with what they would hold after `Preparation.write`."""
     times = dict.fromkeys(checkout.restored.pointers, time.time()) | checkout.changes.times
     workflow.iocache.mtime.update({path: Mtime(local=seconds) for path, seconds in times.items()})
     stored, metadata = workflow.persistence, checkout.metadata | checkout.restored.metadata
-    if not isinstance(stored, FilePersistence):  # in a database, which no trail speaks of
+    if not isinstance(stored, FilePersistence):  # in a database, which the packed metadata does not cover
         return
     read = stored._io_read
 
@@ -99,7 +119,7 @@ def _show_prepared(workflow: Any, checkout: Preparation) -> None:
             return read(folder, key)
         with contextlib.suppress(ValueError):
             return json.loads(metadata[key])
-        return {}  # as Snakemake takes what is no JSON
+        return {}  # as Snakemake does for invalid JSON
 
     stored._io_read = read_prepared
     stored._filter_incomplete_keys([])  # fills its cache
@@ -110,27 +130,12 @@ def _show_prepared(workflow: Any, checkout: Preparation) -> None:
             stored._incomplete_cache.add(mark)
 
 
-def _graph(arguments: Sequence[str], *, gpus_elsewhere: bool) -> JobGraph:
-    said = io.StringIO()
-    with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
-        _, args = parse_args(["--dry-run", *arguments])
-        with SnakemakeApi(OutputSettings(dryrun=True, quiet={Quietness.ALL})) as api:
-            try:
-                return _plan(api, args, gpus_elsewhere)
-            except Exception as error:
-                api.print_exception(error)
-                raise PlanError(f"snakemake cannot make a plan:\n{said.getvalue().strip()}") from error
-
-
-def _plan(api: SnakemakeApi, args: Namespace, gpus_elsewhere: bool) -> JobGraph:
-    config, resources = parse_config(args.config), {name: each.value for name, each in args.resources.items()}
-    if gpus_elsewhere:
-        resources |= dict.fromkeys(OF_A_MACHINE, ANY_NUMBER)
-        if _device(args, config) != "cpu":
-            config["device"] = "cuda"
+def _plan(api: SnakemakeApi, args: Namespace) -> JobGraph:
+    resources = {name: each.value for name, each in args.resources.items()}
+    resources |= dict.fromkeys(LIMITED_BY_MACHINE, ANY_NUMBER)
     workflow = api.workflow(
         resource_settings=ResourceSettings(cores=ANY_NUMBER, resources=resources),
-        config_settings=ConfigSettings(config=config, configfiles=args.configfile),
+        config_settings=ConfigSettings(config=parse_config(args.config), configfiles=args.configfile),
         snakefile=args.snakefile,
     )
     plan = workflow.dag(
@@ -152,15 +157,9 @@ def _name(job: Any) -> tuple[str, list[str]]:
     return job.rule.name, list(map(str, job.output))
 
 
-def _device(args: Namespace, config: Mapping[str, Any]) -> Any:
-    """The device that command line or configuration files ask for."""
-    files = [load_configfile(path).get("device") for path in args.configfile or []]
-    return config.get("device") or next(filter(None, reversed(files)), None)
-
-
-def _planned(dag: Any, job: Any) -> Planned:
+def _planned(dag: Any, job: Any) -> PlannedJob:
     reason, stale = dag.reason(job), dag.needrun(job)
-    return Planned(
+    return PlannedJob(
         rule=job.rule.name,
         outputs=list(map(str, job.output)),
         inputs=list(map(str, job.input)),

@@ -43,6 +43,11 @@ class Job:
         """SHA-256 of the declared outputs, by path."""
         return dict(self.record["outputs"])
 
+    @property
+    def output(self) -> str:
+        """The first of its declared outputs, which names it."""
+        return next(iter(self.outputs))
+
     @functools.cached_property
     def extra_outputs(self) -> dict[str, str]:
         """SHA-256 of files that the job made or found next to its declared outputs (images, archives), by path."""

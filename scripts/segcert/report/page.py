@@ -12,11 +12,11 @@ from markupsafe import Markup
 
 from segcert.certification.methods import METHODS
 from segcert.provenance.git import git_state
-from segcert.report.captions import FIGURES
+from segcert.report.captions import FIGURES, TABLES, table_caption
 from segcert.report.data_summary import DataSummary
 from segcert.report.html import data_uri, inline_svg, render, script_value
 from segcert.report.html_tables import page_table
-from segcert.results.claims import CLAIMS
+from segcert.results.claims import CLAIMS, with_untested
 from segcert.results.labels import BEHIND, CLASS_COLORS, TRAINED, describe
 from segcert.results.radius_rows import map_method
 from segcert.results.table_columns import METRICS, ON_THE_PAGE
@@ -101,6 +101,7 @@ def render_page(
         },
         finding=_finding(main),
         tables={name: page_table(name, frames[name], weaker) for name in shown},
+        captions={name: table_caption(name, weaker) for name in TABLES},
         explained=[column for column in METRICS if column.meaning and not (weaker and column.strict)],
         claims=_claims(frames["claims"]),
         downloads={path.name: _inside(path.name, path.read_bytes()) for path in map(Path, downloads)},
@@ -151,7 +152,7 @@ def _claims(frame: pd.DataFrame) -> list[dict[str, Any]]:
             "cases": len(cases),
             "table": page_table("claims", cases, weaker=False),
         }
-        for claim, cases in frame.groupby("claim", sort=False)
+        for claim, cases in with_untested(frame).groupby("claim", sort=False)
     ]
 
 
@@ -189,7 +190,9 @@ def _figures(files: Sequence[str | Path]) -> dict[str, dict[str, Any]]:
     figures = {}
     for number, path in enumerate(map(Path, files)):
         svg = Markup(inline_svg(path, number))  # noqa: S704
-        figures[path.stem] = {**dataclasses.asdict(FIGURES[path.stem]), "svg": svg}
+        figure = FIGURES[path.stem]
+        shown = {"caption": figure.caption, "alt": figure.alt, "section": figure.section, "svg": svg}
+        figures[path.stem] = shown
     return figures
 
 

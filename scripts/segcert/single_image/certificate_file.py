@@ -17,20 +17,21 @@ from segcert.certification.certificate import ABSTAIN, Certificate, certify, rad
 from segcert.certification.median_smoothing import certify_measurements
 from segcert.certification.methods import require_feasible, require_intervals
 from segcert.certification.radius_map import check_radius_map, radius_map
+from segcert.data.decode import IMAGE_SUFFIXES
 from segcert.data.raster import Raster
 from segcert.io.atomic import atomic_file
 from segcert.measurements import Measurement
 from segcert.provenance.digests import file_digest
 from segcert.report.gallery import paint
 from segcert.report.style import to_rgb
-from segcert.single_image.inputs import Networks, Sampling
+from segcert.single_image.inputs import AS_STATED, Networks, Reading, Sampling
 from segcert.single_image.schema import FORMAT, DocumentError, read_certificate
 from segcert.votes import Votes
 
 
 @dataclasses.dataclass(frozen=True)
 class Decision:
-    """How votes are decided."""
+    """Settings of the decision from votes."""
 
     tau: float = 0.75
     alpha: float = 0.001
@@ -50,30 +51,31 @@ def write_certificate(
     measurements: Sequence[Measurement] = (),
     thresholds: Mapping[str, float] | None = None,
     radii: bool = False,
+    reading: Reading = AS_STATED,
 ) -> dict[str, Any]:
-    """Decide the votes of an image file and write four files to `out`, named after it.
+    """Decide the votes of an image file and write four files to `out`, named after the image.
 
-    <name>.labels.png (class ids, ABSTAIN = 255), <name>.overlay.png, <name>.votes.npz and <name>.certificate.json;
-    with `radii` also <name>.radius.tif, float32 certified radii in units of pixels in [0, 1]. Returns what the JSON
-    file holds.
+    These are <name>.labels.png (class ids, ABSTAIN = 255), <name>.overlay.png, <name>.votes.npz and
+    <name>.certificate.json; with `radii` also <name>.radius.tif, the certified radii as float32 in units of pixels in
+    [0, 1]. Returns the content of the JSON file.
     """
     path, out = Path(path), Path(out)
     certificate = certify(votes, decision.tau, decision.alpha, decision.method, k=decision.k)
     body = describe(certificate, votes, image, networks.config["classes"], measurements, thresholds or {})
-    map_of_radii = radius_map(votes, alpha=decision.alpha, method=decision.method).radius if radii else None
+    radii_map = radius_map(votes, alpha=decision.alpha, method=decision.method).radius if radii else None
     scale = 4 if max(certificate.labels.shape) <= 512 else 1
-    picture = np.clip(paint(to_rgb(image.unit()), certificate.labels, scale), 0, 1)
+    overlay = np.clip(paint(to_rgb(image.unit()), certificate.labels, scale), 0, 1)
 
-    files = {kind: out / f"{path.stem}.{kind}" for kind in ("labels.png", "overlay.png", "votes.npz")}
+    files = {kind: out / f"{result_name(path)}.{kind}" for kind in ("labels.png", "overlay.png", "votes.npz")}
     with atomic_file(files["labels.png"]) as part:
         Image.fromarray(certificate.labels).save(part, format="PNG")
     with atomic_file(files["overlay.png"]) as part:
-        matplotlib.image.imsave(part, picture)
+        matplotlib.image.imsave(part, overlay)
     votes.save(files["votes.npz"])
-    if map_of_radii is not None:
-        files["radius.tif"] = out / f"{path.stem}.radius.tif"
+    if radii_map is not None:
+        files["radius.tif"] = out / f"{result_name(path)}.radius.tif"
         with atomic_file(files["radius.tif"]) as part:
-            tifffile.imwrite(part, map_of_radii.astype("f4"))
+            tifffile.imwrite(part, radii_map.astype("f4"))
     denoiser = None
     if networks.denoiser:
         digest = networks.digests["denoiser"]
@@ -87,6 +89,9 @@ def write_certificate(
             "shape": list(image.pixels.shape),
             "bits": image.bits,
             "pixel_size_mm": image.pixel_size,
+            "applied": list(image.applied),
+            "window": networks.window(reading),
+            "frame": reading.frame,
         },
         "networks": {
             "segmenter": {"path": str(networks.segmenter), "digest": networks.digests["segmenter"]},
@@ -96,17 +101,49 @@ def write_certificate(
         **body,
         "files": {kind: {"path": file.name, "sha256": file_digest(file)} for kind, file in files.items()},
     }
-    with atomic_file(out / f"{path.stem}.certificate.json") as part:
+    with atomic_file(certificate_path(path, out)) as part:
         part.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n")
     return document
 
 
-def extended_from(votes: Votes, out: str | Path, image: str | Path) -> Votes:
-    """The votes, with a note if a certificate of the same image in `out` came from fewer draws (`earlier_n`).
+def result_name(image: str | Path) -> str:
+    """Return the name of an image's results. Only a known ending is cut off: a dot may be a part of the name."""
+    image = Path(image)
+    return image.stem if image.suffix.lower() in IMAGE_SUFFIXES else image.name
 
-    A store of blocks notes the same (`BlockStore.extended_from`); this works without one.
+
+def certificate_path(image: str | Path, out: str | Path) -> Path:
+    """Return the path of an image's certificate."""
+    return Path(out) / f"{result_name(image)}.certificate.json"
+
+
+def require_own_results(images: Sequence[Path], out: Path) -> None:
+    """Raise DocumentError if the results of an image would replace those of another one."""
+    taken: dict[str, Path] = {}
+    for image in images:
+        other = taken.setdefault(result_name(image), image)
+        if other != image:
+            raise DocumentError(
+                f"{image}: its results would have the names of those of {other}; certify them into different --out "
+                "folders"
+            )
+        before = certificate_path(image, out)
+        if not before.is_file():
+            continue
+        recorded = read_certificate(before)["image"]
+        if image.is_file() and recorded["sha256"] != file_digest(image):
+            raise DocumentError(
+                f"{before}: found the certificate of another image ({recorded['path']}), which is not overwritten; "
+                f"choose another --out folder for {image}, or move the old results"
+            )
+
+
+def extended_from(votes: Votes, out: str | Path, image: str | Path) -> Votes:
+    """Return the votes, with a note (`earlier_n`) if `out` has a certificate of the same image from fewer draws.
+
+    A store of blocks makes the same note (`BlockStore.extended_from`); this function needs no store.
     """
-    before = Path(out) / f"{Path(image).stem}.certificate.json"
+    before = certificate_path(image, out)
     if not before.is_file():
         return votes
     try:
@@ -128,7 +165,7 @@ def describe(
     measurements: Sequence[Measurement],
     thresholds: Mapping[str, float],
 ) -> dict[str, Any]:
-    """The part of the document that follows from the votes: what is certified."""
+    """Return the part of the document that follows from the votes: the certified results."""
     unsure = int((certificate.labels == ABSTAIN).sum())
     structures = []
     for class_id, title in enumerate(classes):
@@ -147,7 +184,7 @@ def describe(
 def check_decision(
     image: Raster, sampling: Sampling, decision: Decision, measurements: Sequence[Measurement], radii: bool
 ) -> None:
-    """Raise CertificationError before anything is drawn if something asked for could not be certified."""
+    """Raise CertificationError before anything is drawn if a requested result could not be certified."""
     pixels = math.prod(image.pixels.shape[1:])
     require_feasible(sampling.n, pixels, decision.tau, decision.alpha, decision.method, sampling.n0, decision.k)
     require_intervals(sampling.n0 + sampling.n, len(measurements), decision.tau, decision.alpha)
@@ -170,6 +207,6 @@ def _measurements(
             document |= {"threshold": threshold, "decision": interval.decide(threshold) or "open"}
         for key, value in document.items():
             if isinstance(value, float) and not math.isfinite(value):
-                document[key] = None  # JSON has no word for it
+                document[key] = None  # JSON has no such number
         documents.append(document)
     return documents

@@ -1,4 +1,4 @@
-"""A certificate in plain words."""
+"""A certificate explained in plain English."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from segcert.certification.methods import METHODS
 
 
 def explain(document: dict[str, Any]) -> str:
-    """What a certificate guarantees, for which perturbations, in which units, with which error probability."""
+    """Explain the guarantee of a certificate, with its perturbations, units and error probability."""
     settings, image, sampling = document["certificate"], document["image"], document["sampling"]
     channels, height, width = image["shape"]
     percent = 100 * document["abstain"]
@@ -15,20 +15,22 @@ def explain(document: dict[str, Any]) -> str:
     guarantee = guarantee.replace("the share alpha", f"the share {settings['alpha']:g}")
     in_channels = f"{channels} channels" if channels > 1 else f"{channels} channel"
     lines = [
-        f"Certificate of {image['path']} ({width}x{height} pixels, {in_channels}, SHA-256 {image['sha256'][:12]}...)",
+        f"Certificate of {image['path']} (SHA-256 {image['sha256'][:12]}...)",
+        f"  at {width}x{height} pixels with {in_channels}, as the network sees the image",
+        *_reading(image),
         "",
-        "What is guaranteed",
+        "Guarantee",
         f"  {100 - percent:.1f}% of the pixels are certified; {percent:.1f}% abstain, and nothing is said about them.",
         "  A certified pixel keeps the label that the smoothed model gives it.",
         "",
-        "For which perturbations",
+        "Perturbations",
         f"  Any change of the image, however chosen, with an l2 norm below {settings['radius']:.4g}: the square root",
         "  of the sum over all pixels (and channels) of the squared change, in units where black is 0 and white is 1,",
         f"  at {width}x{height} pixels. Spread evenly, that is {document['radius_gray_levels']:.3g} of 255 gray levels",
         f"  at every value; a single value may change by {255 * settings['radius']:.3g} gray levels.",
         "  Rotations, other scanners and larger changes are not covered.",
         "",
-        "How sure that is",
+        "Error probability",
         f"  Method {settings['method']}: {guarantee}.",
         f"  (alpha = {settings['alpha']:g}; {settings['n0']} + {settings['n']} noisy copies at sigma "
         f"{settings['sigma']:g}, tau = {settings['tau']:g}.)",
@@ -38,8 +40,8 @@ def explain(document: dict[str, Any]) -> str:
     if settings["earlier_n"]:
         earlier = ", ".join(map(str, settings["earlier_n"]))
         lines += [
-            f"  BUT: this image had been certified before with n = {earlier}. alpha covers one decision with n fixed",
-            "  beforehand; raising n after a look at the result until it pleases is not covered.",
+            f"  BUT: this image was certified before with n = {earlier}. alpha covers one decision with n fixed",
+            "  beforehand. It does not cover raising n after a look at the result.",
         ]
     if sampling["noise"] == "exact":
         lines += [
@@ -47,8 +49,8 @@ def explain(document: dict[str, Any]) -> str:
             f"  (for changed images on that grid, of {image['bits']} bits).",
         ]
     else:
-        lines += ["  The noise was float32: sound in real numbers; `--noise exact` also excludes effects of rounding."]
-    lines += ["", "The structures (pixels certified, and at most with all that abstain)"]
+        lines += ["  The noise was float32: sound in real numbers. `--noise exact` also rules out effects of rounding."]
+    lines += ["", "Structures (from their certified pixels to all pixels that may belong to them)"]
     for each in document["classes"]:
         if each["id"]:
             lines.append(f"  {each['name']}: {each['area_low']} to {each['area_high']} pixels")
@@ -57,14 +59,30 @@ def explain(document: dict[str, Any]) -> str:
         lines += [
             "",
             f"Measurements: the median over the noise, for the same perturbations; error probability {alpha:.3g} each,",
-            f"all together {settings['alpha']:g}, on top of that of the labels",
+            f"{settings['alpha']:g} for all together, in addition to that of the labels",
         ]
         lines += [_measurement(each) for each in document["measurements"]]
     if "radius.tif" in document["files"]:
-        words = f"Radius map: all its radii at once with error probability {settings['alpha']:g}, on top of the above."
-        lines += ["", words]
-    lines += ["", "It says nothing about whether a label is medically right, and segcert is no medical device."]
+        lines += [
+            "",
+            f"Radius map: all radii at once, with error probability {settings['alpha']:g} in addition to the above.",
+        ]
+    lines += [
+        "",
+        "This certificate says nothing about whether a label is medically right, and segcert is not a medical device.",
+    ]
     return "\n".join(lines)
+
+
+def _reading(image: dict[str, Any]) -> list[str]:
+    """Return how the file became the image that is certified."""
+    white = "white is the upper end of the window" if image.get("window") else f"white is {(1 << image['bits']) - 1}"
+    applied = image.get("applied", [])
+    lines = ["", "The file", f"  read with {image['bits']} bits: black is 0, {white}"]
+    lines += [f"  {step}" for step in applied]
+    if any(step.startswith("resized") for step in applied):
+        lines.append("  Changes of the file itself are covered only as far as they are small after the resize.")
+    return lines
 
 
 def _measurement(each: dict[str, Any]) -> str:

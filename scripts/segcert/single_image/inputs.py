@@ -1,4 +1,4 @@
-"""A case: an image, networks and settings, as the command gives them and a certificate records them."""
+"""The image, networks and settings of a certificate, from the command line or from the certificate itself."""
 
 import dataclasses
 from pathlib import Path
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 import segcert
 from segcert.data.raster import Raster
 from segcert.data.user_data import read_own_image
-from segcert.networks.folders import CONFIG, ModelError
+from segcert.networks.folders import CONFIG, ModelError, preprocessing_of
 from segcert.networks.registry import input_channels
 from segcert.smoothing.sampler import SmoothedSegmenter
 from segcert.smoothing.shard import Pairing
@@ -19,7 +19,7 @@ from segcert.smoothing.store import BlockStore
 
 @dataclasses.dataclass(frozen=True)
 class Sampling:
-    """How votes are drawn: what a certificate records so that they can be drawn again."""
+    """Settings of the draws, which a certificate records so that they can be repeated."""
 
     sigma: float
     n0: int = 10
@@ -30,15 +30,27 @@ class Sampling:
     noise: str = "normal"
 
 
+@dataclasses.dataclass(frozen=True)
+class Reading:
+    """Choices about a file that neither it nor the segmenter makes: see segcert.data.decode."""
+
+    bits: int | None = None
+    window: tuple[float, float] | None = None
+    frame: int | None = None
+
+
+AS_STATED = Reading()  # as the file and the segmenter state it
+
+
 class Networks(Pairing):
-    """The networks in their folders, for images in files."""
+    """The networks in their folders, applied to image files."""
 
     @classmethod
     def load(cls, segmenter: str | Path, denoiser: str | Path | None, denoising_steps: int = 1) -> Self:
         """Read the segmenter's folder. Raises ModelError."""
         networks = cls(Path(segmenter), Path(denoiser) if denoiser else None, denoising_steps)
         if lacking := {"classes", "image_size"} - networks.config.keys():
-            raise ModelError(f"{Path(segmenter, CONFIG)}: lacks {min(lacking)}; train it again")
+            raise ModelError(f"{Path(segmenter, CONFIG)}: {min(lacking)} is missing; train the segmenter again")
         return networks
 
     def read_image(
@@ -46,24 +58,33 @@ class Networks(Pairing):
         path: str | Path,
         size: int | None = None,
         pixel_size: tuple[float, float] | None = None,
-        bits: int | None = None,
+        reading: Reading = AS_STATED,
     ) -> Raster:
-        """The image as the segmenter takes it: its channels, at (size, size) pixels; by default as it was trained.
+        """Return the image as the segmenter was trained on it: its window, aspect, channels and size.
 
-        `pixel_size` (height and width in mm) is that of the file's pixels, and goes before what the file says.
+        `size` replaces the height and width of training. `pixel_size` (height and width in mm) is that of the file's
+        pixels; it replaces the value in the file.
         """
-        channels = input_channels(self.config)
-        image = read_own_image(path, bits)
+        channels, trained = input_channels(self.config), preprocessing_of(self.config)
+        window = self.window(reading)
+        image = read_own_image(path, reading.bits, window, reading.frame, trained.bits)
         if pixel_size:
             image = dataclasses.replace(image, pixel_size=pixel_size)
-        if not (channels == 3 and len(image.pixels) == 1):  # gray in front of a colour network: see `Replicated`
+        if not (channels == 3 and len(image.pixels) == 1):  # a gray image for a colour network: see `Replicated`
             image = image.with_channels(channels)
+        if trained.keep_aspect:
+            image = image.padded()
         return image.resized(size or self.config["image_size"])
+
+    def window(self, reading: Reading) -> tuple[float, float] | None:
+        """Return the window that is applied: the one asked for, else that of training; None for the file's own."""
+        trained = preprocessing_of(self.config).window
+        return reading.window or (None if trained is None else (trained[0], trained[1]))
 
     def smoothed(
         self, image: Raster, sampling: Sampling, device: torch.device, store: BlockStore | None = None
     ) -> SmoothedSegmenter:
-        """The smoothed segmenter for an image."""
+        """Return the smoothed segmenter for an image."""
         wanted = input_channels(self.config)
         model = self.model if len(image.pixels) == wanted else Replicated(self.model, wanted).eval()
         return SmoothedSegmenter(

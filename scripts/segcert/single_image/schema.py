@@ -1,4 +1,4 @@
-"""What the certificate of an image has to hold, before anything in it is believed."""
+"""Schema of the certificate of an image: a file that does not fit it is not trusted."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,7 +11,7 @@ from segcert.io.json_models import Part, read_document
 FORMAT = "segcert-certificate-1"
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Positive = Annotated[int, Field(ge=1, lt=2**31)]
-Beside = Annotated[str, Field(pattern=r"^[^/\\\x00]+$", description="A file in the folder of the certificate")]
+Sibling = Annotated[str, Field(pattern=r"^[^/\\\x00]+$", description="A file in the folder of the certificate")]
 
 
 class DocumentError(ValueError):
@@ -23,6 +23,9 @@ class Image(Part):
     sha256: Digest
     shape: Annotated[list[Positive], Field(min_length=3, max_length=3)]
     bits: Annotated[int, Field(ge=1, le=16)]
+    applied: list[str] = Field([])
+    window: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
+    frame: Positive | None = None
 
 
 class Network(Part):
@@ -54,7 +57,7 @@ class Settings(Part):
     alpha: float
     n0: int
     n: int
-    method: Literal[tuple(METHODS)]  # type: ignore[valid-type]  # names are listed there alone
+    method: Literal[tuple(METHODS)]  # type: ignore[valid-type]  # the names are listed only there
     k: int
     earlier_n: list[int]
     guarantee: str
@@ -78,12 +81,12 @@ class Interval(Part):
 
 
 class File(Part):
-    path: Beside
+    path: Sibling
     sha256: Digest
 
 
 class Certificate(Part):
-    """The whole document."""
+    """The complete document."""
 
     format: Literal["segcert-certificate-1"]
     image: Image
@@ -100,7 +103,7 @@ class Certificate(Part):
     @classmethod
     def _whole(cls, files: dict[str, File]) -> dict[str, File]:
         if lacking := {"labels.png", "votes.npz"} - files.keys():
-            raise ValueError(f"names no {min(lacking)}")
+            raise ValueError(f"{min(lacking)} is missing")
         return files
 
 
@@ -109,4 +112,4 @@ def read_certificate(path: str | Path) -> dict[str, Any]:
     if not Path(path).exists():
         raise DocumentError(f"{path}: no such file; `segcert certify` writes NAME.certificate.json")
     advice = "expected a file that `segcert certify` wrote; if it was edited, certify the image again"
-    return read_document(path, Certificate, DocumentError, "is no certificate", advice)
+    return read_document(path, Certificate, DocumentError, "is not a certificate", advice)

@@ -1,4 +1,4 @@
-"""Check a certificate: digests, the decision, and a sample of the votes drawn again."""
+"""Check a certificate: its digests, its decision, and a sample of repeated draws."""
 
 import json
 from pathlib import Path
@@ -9,13 +9,13 @@ import numpy.typing as npt
 import torch
 
 from segcert.certification.certificate import certify
-from segcert.data.masks import read_mask
 from segcert.data.errors import DataError
+from segcert.data.masks import read_mask
 from segcert.measurements import Measurement
 from segcert.networks.folders import is_exported
 from segcert.provenance.digests import file_digest
 from segcert.single_image.certificate_file import describe
-from segcert.single_image.inputs import Networks, Sampling
+from segcert.single_image.inputs import Networks, Reading, Sampling
 from segcert.single_image.schema import DocumentError
 from segcert.smoothing.noise import Draw
 from segcert.votes import Votes
@@ -31,14 +31,14 @@ def verify(
     segmenter: str | Path | None = None,
     denoiser: str | Path | None = None,
 ) -> list[str]:
-    """What was checked of a certificate, a line each.
+    """Check a certificate and return a line for each check that passed.
 
-    The files beside the certificate, the image and the networks are compared with their digests; the decision is
-    made again from the votes, and with it all that the certificate says; and `draws` of the draws (spread over both
-    streams) are drawn again from the recorded seed and compared with the areas and counts in the votes (with the label
-    maps, where they were kept). All draws together leave nothing unchecked.
+    - The files of the certificate, the image and the networks have the recorded digests.
+    - The votes lead to the same decision, and to everything else in the certificate.
+    - `draws` of the draws, spread over both streams, are repeated from the recorded seed. They agree with the areas
+      and counts in the votes, and with stored label maps. If all draws are repeated, nothing is left unchecked.
 
-    Raises DocumentError for the first thing that does not agree.
+    Raises DocumentError for the first difference.
     """
     folder = Path(path).parent
     for file in document["files"].values():
@@ -48,14 +48,16 @@ def verify(
     recorded = document["networks"]
     named, in_front = recorded["segmenter"]["path"], recorded["denoiser"] or {}
     if segmenter is None and is_exported(named):
-        raise DocumentError(f"{named}: is a program, which is code; if you would run it: --segmenter {named}")
+        raise DocumentError(
+            f"{named}: found an exported network, which can run code. If you trust it, pass --segmenter {named}"
+        )
     networks = Networks.load(segmenter or named, denoiser or in_front.get("path"), in_front.get("steps", 1))
     for name, digest in networks.digests.items():
         _same(f"the {name}", digest, recorded[name] and recorded[name]["digest"])
     votes = Votes.load(folder / document["files"]["votes.npz"]["path"])
-    checked = ["the files, the image and the networks are those of the certificate"]
+    checked = ["the files, the image and the networks have the digests in the certificate"]
 
-    image = networks.read_image(image_path, document["image"]["shape"][-1], bits=document["image"]["bits"])
+    image = networks.read_image(image_path, document["image"]["shape"][-1], reading=_reading(document["image"]))
     settings, asked = document["certificate"], document["measurements"]
     certificate = certify(votes, settings["tau"], settings["alpha"], settings["method"], k=settings["k"])
     units = [Measurement(each["name"], each["unit"], lambda _: 0.0, "") for each in asked]
@@ -64,33 +66,46 @@ def verify(
     label_file = folder / document["files"]["labels.png"]["path"]
     try:
         labels = read_mask(label_file.read_bytes()).values
+        if labels is None:
+            raise DataError("is a colour image; expected class ids")
     except DataError as error:
         raise DocumentError(f"{label_file}: {error}") from error
     wrong = [name for name, value in json.loads(json.dumps(body)).items() if document[name] != value]
     if wrong or not np.array_equal(certificate.labels, labels):
         other = ", ".join(wrong) or "label map"
-        raise DocumentError(f"{path}: the votes give another {other} than is written; certify the image again")
-    checked.append("the votes give the labels and all that the certificate says")
+        raise DocumentError(f"{path}: the votes give another {other} than the certificate; certify the image again")
+    checked.append("the votes give the labels and everything else in the certificate")
 
     sampling = Sampling(**{key: value for key, value in document["sampling"].items() if key != "device"})
     drawn_on = document["sampling"]["device"]
     if device.type != drawn_on:
-        raise DocumentError(f"the votes were drawn on {drawn_on}, whose noise differs; use its kind")
+        raise DocumentError(
+            f"--device: found {device.type}; expected {drawn_on}, on which the votes were drawn: its noise differs. "
+            f"Pass --device {drawn_on}"
+        )
     smoothed = networks.smoothed(image, sampling, device)
     smoothed.check(votes, image.unit())
     if (votes.n0, votes.n) != (sampling.n0, sampling.n):
-        raise DocumentError(f"{path}: {votes.n0} + {votes.n} votes, but {sampling.n0} + {sampling.n} are written")
+        raise DocumentError(
+            f"{path}: found {votes.n0} + {votes.n} votes; the certificate says {sampling.n0} + {sampling.n}"
+        )
     total = votes.n0 + votes.n
     rows = np.unique(np.linspace(0, total - 1, min(draws, total)).round().astype(int)).tolist()
     chosen: list[Draw] = [("selection", row) if row < votes.n0 else ("estimation", row - votes.n0) for row in rows]
     drawn = smoothed.label_maps(image.unit(), chosen)
     _compare(votes, {row: label_map.cpu().numpy() for row, label_map in zip(rows, drawn, strict=True)}, path)
-    checked.append(f"{len(rows)} of {total} draws, drawn again, agree")
+    checked.append(f"{len(rows)} of {total} draws, repeated, agree")
     return checked
 
 
+def _reading(image: dict[str, Any]) -> Reading:
+    """Return the choices with which an image was read."""
+    window = image.get("window")
+    return Reading(image["bits"], None if window is None else (window[0], window[1]), image.get("frame"))
+
+
 def _compare(votes: Votes, label_maps: dict[int, npt.NDArray[np.uint8]], path: str | Path) -> None:
-    """Raise DocumentError unless label maps drawn again, by row, agree with areas, counts and kept label maps."""
+    """Raise DocumentError unless repeated label maps, by row, agree with areas, counts and stored label maps."""
     kept = votes.label_maps() if len(votes.draws) else None
     class_ids = np.arange(votes.areas.shape[1])[:, None, None]
     left = {"selection": votes.selection.astype(np.int64), "estimation": votes.estimation.astype(np.int64)}
@@ -100,11 +115,11 @@ def _compare(votes: Votes, label_maps: dict[int, npt.NDArray[np.uint8]], path: s
         same = np.array_equal(areas, votes.areas[row]) and (kept is None or np.array_equal(label_map, kept[row]))
         if not same:
             raise DocumentError(
-                f"{path}: draw {row} gives areas {areas.tolist()}, the votes say {votes.areas[row].tolist()} "
-                "(another machine may round a few pixels otherwise)"
+                f"{path}: draw {row} gives areas {areas.tolist()}; the votes say {votes.areas[row].tolist()}. (Another "
+                "machine may round a few pixels differently.)"
             )
     if min(counts.min() for counts in left.values()) < 0:
-        raise DocumentError(f"{path}: the draws, drawn again, hold votes that the counts lack")
+        raise DocumentError(f"{path}: the repeated draws have votes that are missing in the counts")
 
 
 def _require_file(path: Path, sha256: str) -> None:

@@ -151,7 +151,7 @@ def test_a_wrong_checksum_stops_the_run_with_one_clear_line(checkout, tmp_path):
     assert ".rejected" in done.output
     assert "FAILED: fetch montgomery, after " in done.output
     assert "its log, logs/fetch/montgomery.log:\n" in done.output
-    assert re.search(r"^What Snakemake said: \S+\nTo resume: ", done.output, re.MULTILINE)
+    assert re.search(r"^Snakemake's log: \S+\nTo resume: ", done.output, re.MULTILINE)
     assert not (checkout.path / "data/raw/montgomery/manifest.json").exists()
 
 

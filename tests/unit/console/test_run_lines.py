@@ -1,4 +1,4 @@
-"""Records of Snakemake's log, as it makes them (snakemake.jobs, snakemake.scheduling), and the lines for them."""
+"""Records of Snakemake's log, in its own format (snakemake.jobs, snakemake.scheduling), and the lines for them."""
 
 import io
 import logging
@@ -13,7 +13,7 @@ LOG = ".snakemake/log/x.snakemake.log"
 
 
 class Run:
-    """A run told record by record, a second after each other."""
+    """A run as a sequence of records, one second apart."""
 
     def __init__(self):
         self.lines = RunLines(LOG, is_target=lambda rule: rule == "all")
@@ -32,16 +32,21 @@ class Run:
         self("job_started", "Execute 1 jobs...", jobs=[jobid])
         return self(
             "job_info", f" Rule: {rule}", jobid=jobid, rule_name=rule, wildcards=wildcards, log=[], output=[]
-        ) + self("shellcmd", "Shell command: None", shellcmd=None)  # fmt: skip
+        ) + self("shellcmd", "Shell command: None", shellcmd=None)
 
     def finish(self, jobid):
         return self("job_finished", f"Finished jobid: {jobid}", job_id=jobid)
 
     def fail(self, jobid, rule="sample", log=(), *, indent=False):
         return self(
-            "job_error", f"Error in rule {rule}, jobid: {jobid}", logging.ERROR,
-            jobid=jobid, rule_name=rule, log=list(log), indent=indent,
-        )  # fmt: skip
+            "job_error",
+            f"Error in rule {rule}, jobid: {jobid}",
+            logging.ERROR,
+            jobid=jobid,
+            rule_name=rule,
+            log=list(log),
+            indent=indent,
+        )
 
 
 @pytest.fixture
@@ -49,8 +54,8 @@ def run():
     return Run()
 
 
-def test_a_line_per_finished_job_of_several_at_once(run):
-    assert run.plan(train_segmenter=1, sample=2, all=1) == [f"3 jobs to run. Snakemake's whole log: {LOG}"]
+def test_each_finished_job_of_several_at_once_has_a_line(run):
+    assert run.plan(train_segmenter=1, sample=2, all=1) == [f"3 jobs to run. Snakemake's log: {LOG}"]
     assert run.start(7, "train_segmenter", dataset="phantom", model="unet") == []
     assert run.start(8, "sample", dataset="phantom", sigma=0.25, shard=0) == []
     assert run.lines.stages == "train segmenter, sample"
@@ -68,7 +73,7 @@ def test_an_unknown_number_of_jobs(run):
     assert run.finish(1) == ["1/?     2.0 s  fetch  jsrt"]
 
 
-def test_a_failed_job_shows_the_end_of_its_log_once_and_may_be_tried_again(run, tmp_path):
+def test_a_failed_job_shows_the_end_of_its_log_once_and_may_be_retried(run, tmp_path):
     log, cluster = tmp_path / "1.log", tmp_path / "slurm.log"
     log.write_bytes(b"".join(b"line %d [red]\n" % i for i in range(40)) + b"\xff \x1b[31m end\n")
     cluster.write_text("")
@@ -79,13 +84,13 @@ def test_a_failed_job_shows_the_end_of_its_log_once_and_may_be_tried_again(run, 
     assert failed[:3] == ["FAILED: sample phantom, after 5.0 s", f"  the end of its log, {log}:", "    line 26 [red]"]
     assert failed[TAIL + 1 :] == ["    \ufffd \\x1b[31m end", f"  its log, {cluster}: empty"]
     run.fail(2, log=["logs/none.log"])
-    assert run(None, "Trying to restart job 1.") == ["Tried again: sample phantom"]
+    assert run(None, "Trying to restart job 1.") == ["Retrying: sample phantom"]
     run.start(1, "sample", dataset="phantom")
     assert run.finish(1) == ["1/2     2.0 s  sample  phantom"]
     assert list(run.lines.failed) == [2]
 
 
-def test_failures_of_a_run_that_went_on_are_listed(run):
+def test_failures_of_a_run_with_keep_going_are_listed(run):
     run.plan(sample=2)
     for jobid, dataset in ((1, "phantom"), (2, "jsrt")):
         run.start(jobid, "sample", dataset=dataset)
@@ -97,7 +102,7 @@ def test_failures_of_a_run_that_went_on_are_listed(run):
     assert run("error", text, logging.ERROR, exception="WorkflowError") == []
 
 
-def test_the_error_of_a_job_that_never_began_is_shown(run):
+def test_the_error_of_a_job_that_never_started_is_shown(run):
     assert run.fail(3, "fetch") == ["FAILED: fetch, after 0.0 s"]
 
 
@@ -119,21 +124,21 @@ def test_a_group_fails_as_one(run, tmp_path):
     assert run.fail(1, "certify", indent=True) == run.fail(2, "certify", indent=True) == []
 
 
-def test_after_ctrl_c_the_jobs_that_end_are_no_failures(run):
+def test_jobs_stopped_by_ctrl_c_are_not_shown_as_failed(run):
     run.plan(sample=1)
     run.start(1, "sample")
     run.lines.interrupted = True
     waits = "Will exit after finishing currently running jobs (scheduler)."
-    assert run(None, waits) == ["Interrupted: ending the jobs that run."]
+    assert run(None, waits) == ["Interrupted: stopping the running jobs."]
     assert run.fail(1) == run(None, waits) == []
 
 
-def test_sigterm_lets_jobs_end(run):
+def test_sigterm_lets_jobs_finish(run):
     waits = "Will exit after finishing currently running jobs (scheduler)."
     assert run(None, waits) == [waits]
 
 
-def test_nothing_that_is_not_known_is_swallowed(run):
+def test_unknown_messages_are_shown(run):
     said = ["Nothing to be done (all requested files are present and up to date).", "a \x1b[31m warning\nof two lines"]
     assert run(None, said[0]) == [said[0]]
     assert run(None, said[1], logging.WARNING) == ["a \\x1b[31m warning", "of two lines"]
@@ -141,7 +146,7 @@ def test_nothing_that_is_not_known_is_swallowed(run):
     error = "MissingOutputException in rule a:\nJob completed, but some output files are missing."
     assert run("error", error, logging.ERROR, exception="MissingOutputException") == error.splitlines()
     called = "RuleException:\nCalledProcessError in file x, line 8:\nCommand 'x' returned non-zero exit status 1."
-    assert run("error", called, logging.ERROR, exception="RuleException") == [], "the job has said why"
+    assert run("error", called, logging.ERROR, exception="RuleException") == [], "the job has printed the reason"
 
 
 def test_an_error_of_the_configuration_has_no_frame():
@@ -159,7 +164,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_a_bar_fits_a_narrow_terminal_and_nothing_is_steered_by_a_job_s_name(run, monkeypatch):
+def test_a_bar_fits_a_narrow_terminal_and_escapes_in_job_names_do_nothing(run, monkeypatch):
     monkeypatch.delenv("CI", raising=False)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr("sys.stderr", terminal := Terminal())
@@ -176,14 +181,14 @@ def test_a_bar_fits_a_narrow_terminal_and_nothing_is_steered_by_a_job_s_name(run
 
     emit("run_info", stats={"train_segmenter": 2, "total": 2})
     emit("job_info", jobid=1, rule_name="train_segmenter", wildcards={"name": "[red]肺\x1b[2J" * 9}, log=[])
-    assert "stderr" in relays, "what jobs write goes above the bar"
+    assert "stderr" in relays, "the output of jobs goes above the bar"
     emit("job_finished", job_id=1)
     emit("progress", done=2, total=2)
     said = terminal.getvalue()
     assert "\x1b" not in said
     assert "[red]肺\\x1b[2J" * 9 in said
     drawn = [part for part in said.split("\r") if "train seg" in part and "肺" not in part]
-    assert drawn, "the bar says what runs"
+    assert drawn, "the bar names the running stage"
     assert all(len(part.rstrip("\n")) <= 40 for part in drawn)
 
 
@@ -206,7 +211,7 @@ def test_ci_and_dumb_terminals_get_plain_lines(run, monkeypatch, name, value):
         ("/x/snakemake/__main__.py", "python -m snakemake"),
     ],
 )
-def test_a_command_can_be_typed_again(monkeypatch, program, typed):
+def test_the_command_can_be_typed_again(monkeypatch, program, typed):
     monkeypatch.setattr("sys.argv", [program, "page", "--configfile", "a file.yaml"])
     assert command() == f"{typed} page --configfile 'a file.yaml'"
     assert command(without={"page"}, first="audit") == f"{typed} audit --configfile 'a file.yaml'"

@@ -5,7 +5,6 @@ import io
 import numpy as np
 import pydicom
 import pytest
-import tifffile
 from PIL import Image
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian

@@ -1,5 +1,6 @@
 """DICOM as displayed: against pydicom's own pipeline on its bundled files, and with every tag of it changed."""
 
+import contextlib
 import copy
 import io
 import warnings
@@ -73,11 +74,16 @@ def displayed_by_pydicom(dataset):
         assert stored.min() >= 0
         shown, low = stored, 0.0
     elif "RescaleSlope" in dataset:
-        low, high = low * dataset.RescaleSlope + dataset.RescaleIntercept, high * dataset.RescaleSlope + dataset.RescaleIntercept
+        low, high = (
+            low * dataset.RescaleSlope + dataset.RescaleIntercept,
+            high * dataset.RescaleSlope + dataset.RescaleIntercept,
+        )
         if "WindowCenter" not in dataset:
             low, high = min(low, high), max(low, high)
     fractions = (shown - low) / (high - low)
-    dark_is_high = dataset.PhotometricInterpretation == "MONOCHROME1" or dataset.get("PresentationLUTShape") == "INVERSE"
+    dark_is_high = (
+        dataset.PhotometricInterpretation == "MONOCHROME1" or dataset.get("PresentationLUTShape") == "INVERSE"
+    )
     return 1 - fractions if dark_is_high else fractions
 
 
@@ -90,19 +96,19 @@ def assert_displayed(data, dataset):
 
 def bundled_images():
     """Path and data set of pydicom's single-frame files of up to 16 bits that pydicom decodes."""
+    found = []
     for path in sorted(path for path in BUNDLED.rglob("*") if path.is_file()):
-        try:
+        with contextlib.suppress(Exception):  # no DICOM file, no image, or one that pydicom does not decode
             dataset = pydicom.dcmread(path)
             single = int(dataset.get("NumberOfFrames") or 1) == 1 and dataset.BitsAllocated <= 16
             pixel_array(dataset)
-        except Exception:  # no DICOM file, no image, or one that pydicom does not decode
-            continue
-        if single:
-            yield path, dataset
+            if single:
+                found.append((path, dataset))
+    return found
 
 
 def test_bundled_files_of_pydicom_are_read_as_pydicom_displays_them():
-    images, refused = list(bundled_images()), {}
+    images, refused = bundled_images(), {}
     for path, dataset in images:
         try:
             assert_displayed(path.read_bytes(), dataset)

@@ -5,11 +5,11 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
+from tests.unit.data.test_dicom import dicom, saved
+from tests.unit.data.test_same_picture import by_pillow, by_tifffile
 
 from segcert.data.errors import DataError
 from segcert.data.masks import class_ids, read_mask
-from tests.unit.data.test_dicom import dicom, saved
-from tests.unit.data.test_same_picture import by_pillow, by_tifffile
 
 LABELS = np.zeros((64, 80), np.uint8)
 LABELS[10:40, 20:60] = 1
@@ -34,6 +34,7 @@ def turned(pixels):
 
 
 COLOUR_PALETTE, GRAY_PALETTE = [(0, 0, 0), (0, 255, 0), (255, 0, 0)], [(0, 0, 0), (128, 128, 128), (255, 255, 255)]
+THOUSANDS = {0: "background", 1000: "lung", 2000: "heart"}
 INDICES = {0: "background", 1: "lung", 2: "heart"}
 WAYS = {
     "PNG": (by_pillow(GRAYS, "PNG"), VALUES),
@@ -42,7 +43,10 @@ WAYS = {
     "PNG, 16 bits": (by_pillow(GRAYS.astype(np.uint16), "PNG"), VALUES),
     "PNG, turned": (turned(GRAYS), VALUES),
     "PNG, class ids": (by_pillow(LABELS, "PNG"), INDICES),
-    "PNG, 16-bit ids": (by_pillow(LABELS.astype(np.uint16) * 1000, "PNG"), {0: "background", 1000: "lung", 2000: "heart"}),
+    "PNG, 16-bit ids": (
+        by_pillow(LABELS.astype(np.uint16) * 1000, "PNG"),
+        {0: "background", 1000: "lung", 2000: "heart"},
+    ),
     "PNG, palette, indices": (with_palette("PNG", COLOUR_PALETTE), INDICES),
     "PNG, palette, colours": (with_palette("PNG", COLOUR_PALETTE), COLOURS),
     "PNG, gray palette": (with_palette("PNG", GRAY_PALETTE), VALUES),
@@ -127,5 +131,5 @@ def test_a_value_without_a_meaning_is_named():
     with pytest.raises(DataError, match="holds 7 in 3 pixels; expected 0, 128, 255"):
         class_ids(read_mask(by_pillow(pixels, "PNG")), VALUES, CLASSES)
     buffer = io.BytesIO(by_pillow(RGB ^ np.uint8(1), "PNG"))
-    with pytest.raises(DataError, match="holds #00ff01|holds #000101|holds #010101"):
+    with pytest.raises(DataError, match=r"holds #00ff01|holds #000101|holds #010101"):
         class_ids(read_mask(buffer.getvalue()), COLOURS, CLASSES)

@@ -16,13 +16,14 @@ from pydicom.uid import (
     JPEGLSLossless,
     RLELossless,
 )
+from tests.unit.data.test_dicom import dicom, saved
 
 from segcert.data.decode import DepthError, decode
 from segcert.data.errors import DataError
-from tests.unit.data.test_dicom import dicom, saved
 
 rng = np.random.default_rng(1)
 GRAY = rng.integers(0, 256, (64, 80)).astype(np.uint8)
+NEGATIVE = (255 - GRAY).astype(np.uint16)
 DEEP = rng.integers(0, 4096, (64, 80)).astype(np.uint16)  # 12 bits
 
 
@@ -80,7 +81,9 @@ def ways_of_8_bits():
         "DICOM, inverse": saved(dicom((255 - GRAY).astype(np.uint16), stored=8, PresentationLUTShape="INVERSE")),
         "DICOM, full window": saved(dicom(GRAY.astype(np.uint16), stored=8, WindowCenter=128, WindowWidth=256)),
         "DICOM, rescaled": saved(dicom(GRAY.astype(np.uint16), stored=8, RescaleSlope=2, RescaleIntercept=-100)),
-        "DICOM, negative slope": saved(dicom((255 - GRAY).astype(np.uint16), stored=8, RescaleSlope=-1, RescaleIntercept=255)),
+        "DICOM, negative slope": saved(
+            dicom((255 - GRAY).astype(np.uint16), stored=8, RescaleSlope=-1, RescaleIntercept=255)
+        ),
         "DICOM, signed": saved(dicom(GRAY.astype(np.int16), stored=9, signed=True)),
     }
     for compression in ("lzw", "deflate", "packbits", "zstd", "lzma", "png", "jpeg2000", "jpegxl", "lerc"):
@@ -177,7 +180,7 @@ def test_an_animation_is_refused(kind):
     frames = [Image.fromarray(GRAY), Image.fromarray(255 - GRAY)]
     buffer = io.BytesIO()
     frames[0].save(buffer, kind, save_all=True, append_images=frames[1:])
-    with pytest.raises(DataError, match="2 (frames|pages)"):
+    with pytest.raises(DataError, match=r"2 (frames|pages)"):
         decode(buffer.getvalue())
 
 
@@ -188,5 +191,3 @@ def test_pixels_do_not_decide_the_number_of_channels():
     for pixels in (np.dstack([GRAY] * 3), almost):
         opaque = np.dstack([pixels, np.full_like(GRAY, 255)])
         assert len(decode(by_pillow(Image.fromarray(opaque, "RGBA"), "PNG")).pixels) == 3
-
-

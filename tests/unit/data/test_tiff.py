@@ -107,7 +107,9 @@ def test_palettes_are_looked_up_by_their_header():
     read = read_tiff(written(indices, photometric="palette", colormap=colours))
     assert (read.bits, np.array_equal(read.planes, colours[:, indices])) == (16, True)
     repeated = (colours >> 8) * 257
-    assert np.array_equal(read_tiff(written(indices, photometric="palette", colormap=repeated)).planes, colours[:, indices] >> 8)
+    assert np.array_equal(
+        read_tiff(written(indices, photometric="palette", colormap=repeated)).planes, colours[:, indices] >> 8
+    )
     gray = np.tile(repeated[0], (3, 1))
     assert len(read_tiff(written(indices, photometric="palette", colormap=gray)).planes) == 1
 

@@ -42,7 +42,12 @@ def convolutions(norm):
 
 @pytest.mark.parametrize(
     "model",
-    [Normalised(), convolutions(nn.BatchNorm2d(8)), convolutions(nn.GroupNorm(2, 8)), convolutions(nn.InstanceNorm2d(8))],
+    [
+        Normalised(),
+        convolutions(nn.BatchNorm2d(8)),
+        convolutions(nn.GroupNorm(2, 8)),
+        convolutions(nn.InstanceNorm2d(8)),
+    ],
     ids=["z-scores", "running statistics", "group norm", "instance norm"],
 )
 def test_functions_of_each_image_pass(model):

@@ -1,4 +1,4 @@
-"""What a configuration asks for, before anything is made."""
+"""The run that a configuration describes, before any job runs."""
 
 import pytest
 
@@ -11,7 +11,7 @@ def asked(**keys):
     return ConfiguredRun.read({"n": 100, "image_size": 64, **keys})
 
 
-def test_what_is_tuned_on_denoised_images_has_a_denoiser_in_front():
+def test_a_segmenter_tuned_on_denoised_images_has_a_denoiser_in_front():
     run = asked(models=["unet"], regimes=["clean", "denoised"], denoisers=["none", "ddpm"])
     assert ("unet", "denoised", "none") not in run.pairings
     assert len(run.pairings) == 3
@@ -31,13 +31,13 @@ def test_a_network_that_was_trained_elsewhere_has_no_history_and_no_settings():
     assert run.cards() == [f"models/segmenter/phantom/{name}/README.md" for name in ("unet-clean", "mine-given")]
 
 
-def test_test_images_are_shared_by_as_many_jobs_as_they_fill():
+def test_test_images_are_split_across_as_many_jobs_as_they_fill():
     for images, size, shards in ((10, 4, 3), (8, 4, 2), (8, None, 1)):
         run = asked(phantom={"test": images}, sampling={"shard_size": size})
         assert run.shards("phantom") == shards
     assert asked(sampling={"shard_size": 2, "test_images": 3}).shards("phantom") == 2
 
 
-def test_what_cannot_be_certified_is_refused():
+def test_a_run_that_cannot_certify_anything_is_refused():
     with pytest.raises(RunError, match="or more"):
         asked(n=20)

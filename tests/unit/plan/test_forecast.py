@@ -1,4 +1,4 @@
-"""The cost of a run: hours by stage, disk, and the fewest draws that certify anything."""
+"""The cost of a run: hours by stage, disk, and the least number of draws that certify any pixel."""
 
 import math
 from pathlib import Path
@@ -7,11 +7,11 @@ import pytest
 from tests.support.planned_jobs import UNET, phantom_graph
 
 from segcert.networks.registry import build_segmenter
+from segcert.plan.command import to_text
 from segcert.plan.disk import disk_of
 from segcert.plan.forecast import make_forecast
 from segcert.plan.hardware import read_hardware, seconds_of
 from segcert.plan.jobs import ForecastError
-from segcert.plan.text import in_words
 from segcert.plan.workload import Workload
 
 MEASURED = Path(__file__).parents[3] / "benchmarks" / "results"
@@ -25,38 +25,39 @@ def test_hours_are_calls_times_the_measured_seconds_of_one():
     assert (stages["sample"].jobs, stages["sample"].of, stages["sample"].calls) == (3, 3, 8 * 110)
     assert stages["certify"].calls == 0 == stages["certify"].seconds
     (call,) = Workload.of(phantom_graph()).calls_of(phantom_graph().jobs[2])
-    assert stages["sample"].gflop == pytest.approx(8 * 110 * call.gflop)
+    assert stages["sample"].gflop == pytest.approx(call.gflop)
     assert stages["sample"].seconds == pytest.approx(seconds_of(call, read_hardware(MEASURED)["h100"])[0])
     assert found.seconds == pytest.approx(sum(found.used.values()))
     assert found.complete
-    assert found.beside["start of jobs"] > 5  # seconds, of five jobs
-    assert found.beside["certification"] == pytest.approx(8 * 3 * 64**2 / 1e6 * 1.42, rel=0.1)
+    assert found.cpu_seconds > 5  # to start five jobs
+    (start,) = make_forecast(phantom_graph(), MEASURED, images=0).stages[2:]
+    certification = stages["certify"].cpu_seconds - start.cpu_seconds
+    assert certification == pytest.approx(8 * 3 * 64**2 / 1e6 * 1.42, rel=0.1)
 
 
 def test_nothing_is_left_of_a_finished_run():
     found = make_forecast(phantom_graph(stale=False), MEASURED)
-    assert found.todo == 0 == found.seconds
+    assert found.todo == 0 == found.seconds == found.cpu_seconds
     assert found.jobs == 4
-    assert set(found.beside.values()) == {0.0}
 
 
-def test_calls_of_a_program_are_not_measured():
+def test_calls_of_an_exported_network_are_not_measured():
     graph = phantom_graph()
     graph.jobs[1].params["network"] = {"architecture": None, "arguments": {}}
     found = make_forecast(graph, MEASURED)
     stages = {each.rule: each for each in found.stages}
     assert (stages["sample"].unknown, stages["sample"].seconds) == (8 * 110, 0.0)
     assert not found.complete
-    assert "880 calls not measured" in in_words(found)
+    assert "880 calls not measured" in to_text(found)
     assert "sizes are not known" in next(space.known for space in found.disk if space.what == "models")
 
 
-def test_the_fewest_draws_that_certify_anything_are_those_of_the_pixels():
+def test_the_least_number_of_draws_depends_on_the_number_of_pixels():
     found = make_forecast(phantom_graph(image_size=256), MEASURED)
     assert (found.n, found.least_n) == (100, 63)
 
 
-def test_measurements_that_are_missing_are_named(tmp_path):
+def test_missing_measurements_are_named(tmp_path):
     (tmp_path / "throughput-cpu.json").write_bytes((MEASURED / "throughput-cpu.json").read_bytes())
     with pytest.raises(ForecastError, match=r"startup-cpu.json: missing.*benchmarks.startup"):
         make_forecast(phantom_graph(), tmp_path)

@@ -1,22 +1,21 @@
-"""Network calls and arithmetic that are counted, against what sampler and networks really do."""
+"""Counted network calls and arithmetic, compared with those of the sampler and the networks."""
 
-import dataclasses
 import math
 
 import numpy as np
 import torch
-from tests.support.planned_jobs import FOLDER, UNET, job, phantom_graph
+from tests.support.planned_jobs import FOLDER, TRAINING, UNET, job, phantom_graph
 
 from segcert.networks.registry import build_segmenter
 from segcert.plan.jobs import JobGraph
-from segcert.plan.workload import ADM, DENOISER, Calls, Network, Workload, gflop, sampled, weight_bytes
+from segcert.plan.workload import ADM, Network, Workload, network_size, sampled
 from segcert.smoothing.network_costs import gflop_of
 from segcert.smoothing.sampler import SmoothedSegmenter
 
 NETWORK = Network.of(UNET["architecture"], UNET["arguments"])
 
 
-def test_sampling_asks_the_network_as_often_as_is_said():
+def test_sampling_calls_the_network_as_often_as_counted():
     seen = []
 
     def model(x):
@@ -30,27 +29,40 @@ def test_sampling_asks_the_network_as_often_as_is_said():
         assert sum(seen) == sampled(1, n0, n, batch_size)
 
 
-def test_arithmetic_is_that_of_the_network_with_numbers_in_it():
+def test_arithmetic_is_that_of_the_network_with_real_weights():
     model = build_segmenter(UNET["architecture"], UNET["arguments"]).eval()
     with torch.inference_mode():
-        assert gflop(NETWORK, 1, 32) == gflop_of(model, torch.zeros(2, 1, 32, 32))
-    assert weight_bytes(NETWORK, 32) == sum(each.nbytes for each in model.state_dict().values())
-    assert gflop(Network(ADM), 1, 64) == gflop(Network(ADM), 3, 64) > 0  # it gets a gray image three times
-    assert math.isnan(gflop(Network("given"), 1, 32))
-    assert math.isnan(weight_bytes(Network("given"), 32))
+        assert network_size(NETWORK, 1, 32).gflop == gflop_of(model, torch.zeros(2, 1, 32, 32))
+    weight_bytes = sum(each.nbytes for each in model.state_dict().values())
+    assert network_size(NETWORK, 1, 32).weight_bytes == network_size(NETWORK, 5, 32).weight_bytes == weight_bytes
+    assert network_size(Network(ADM), 1, 64) == network_size(Network(ADM), 3, 64)  # it gets a gray image three times
+    assert all(map(math.isnan, network_size(Network("unknown"), 1, 32)))
 
 
-def test_a_denoiser_is_asked_in_training_and_learns_alone():
-    denoiser = Network.of(DENOISER, {"channels": [8, 8], "layers_per_block": 1, "in_channels": 1})
-    asked = Calls(NETWORK, denoiser, 5, 32, 1, denoising_steps=2)
-    one, other = gflop(NETWORK, 1, 32), gflop(denoiser, 1, 32)
-    assert (asked.count, asked.gflop) == (15, one + 2 * other)
-    assert dataclasses.replace(asked, kind="gradient").gflop == 2 * asked.gflop
-    assert dataclasses.replace(asked, kind="training").gflop == 3 * one + 2 * other
-    assert Calls(None, denoiser, 5, 32, 1, kind="training").gflop == 3 * other
+def test_a_denoiser_in_front_is_called_but_not_trained():
+    denoiser, tuned = "models/denoiser/phantom", FOLDER.replace("clean", "denoised")
+    settings = TRAINING | {"channels": [8, 8], "layers_per_block": 1}
+    tuning = {"denoiser": denoiser, "denoising_steps": 2}
+    params = {"folder": tuned, "network": UNET, "settings": TRAINING, "tuning": tuning}
+    jobs = [
+        job("train_denoiser", {"folder": denoiser, "settings": settings}, source="phantom"),
+        job("train_segmenter", params),
+        job("predict", {"segmenter": tuned, "denoiser": denoiser, "denoising_steps": 2}),
+    ]
+    work = Workload.of(JobGraph(jobs, {}))
+    learning, validation, denoised = work.calls_of(jobs[1])
+    assert [each.kind for each in (learning, validation, denoised)] == ["training", "forward", "forward"]
+    assert denoised.images == (50 * 16 + 16) * 2
+    assert denoised.denoiser
+    plain, in_front = work.calls_of(jobs[2])
+    assert (plain.images, in_front.images) == (8, 16)
+    size = network_size(NETWORK, 1, 64)
+    assert plain.gflop == 8 * size.gflop
+    assert plain._replace(kind="gradient").gflop == 2 * plain.gflop
+    assert plain._replace(kind="training").gflop == 3 * plain.gflop
 
 
-def test_shards_share_the_images():
+def test_shards_split_the_images():
     whole, parts = phantom_graph(), phantom_graph(shards=3)
     for graph, images in ((whole, [8]), (parts, [3, 3, 2])):
         work = Workload.of(graph)
@@ -59,11 +71,11 @@ def test_shards_share_the_images():
         assert [call.images for each in jobs for call in work.calls_of(each)] == [110 * count for count in images]
 
 
-def test_trainings_validate_and_jobs_see_no_more_images_than_there_are():
+def test_trainings_validate_and_attacks_use_no_more_images_than_there_are():
     graph = phantom_graph()
     work = Workload.of(graph, certified=4)
     (learning, validation) = work.calls_of(graph.jobs[1])
-    assert (learning.kind, learning.images, learning.segmenter) == ("training", 50 * 16, NETWORK)
+    assert (learning.kind, learning.images, learning.network) == ("training", 50 * 16, NETWORK)
     assert (validation.kind, validation.images) == ("forward", 3 * 16)  # three validations of 16 images
     attack = {"images": 6, "factors": [1, 2], "steps": 5, "copies": 7, "draws": 20}
     params = {"segmenter": FOLDER, "denoiser": None, "sigmas": [0.5], "settings": attack, "batch_size": 10}
@@ -72,7 +84,7 @@ def test_trainings_validate_and_jobs_see_no_more_images_than_there_are():
     assert (decided.kind, decided.images) == ("forward", 4 * 2 * 30)
 
 
-def test_a_denoiser_of_two_sets_learns_from_both():
+def test_a_denoiser_of_two_data_sets_learns_from_both():
     settings = {"channels": [8, 8], "layers_per_block": 1, "batch_size": 4, "steps": None, "epochs": 2}
     settings |= {"evaluate_every": 20, "precision": "bfloat16"}
     training = job("train_denoiser", {"folder": "models/denoiser/both", "settings": settings}, source="phantom+jsrt")
@@ -80,5 +92,5 @@ def test_a_denoiser_of_two_sets_learns_from_both():
     learning, validation = work.calls_of(training)
     train, val = 96 + 99, 16 + 25
     steps = 2 * math.ceil(train / 4)
-    assert (learning.images, learning.precision, learning.segmenter) == (steps * 4, "bfloat16", None)
+    assert (learning.images, learning.precision, learning.denoiser) == (steps * 4, "bfloat16", True)
     assert validation.images == math.ceil(steps / 20) * val * 3

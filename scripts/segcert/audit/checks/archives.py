@@ -11,7 +11,7 @@ def check_archives(evidence: Evidence) -> Findings:
     for job in evidence.lineage.jobs:
         if job.rule != "fetch":
             continue
-        path = next(iter(job.outputs))
+        path = job.output
         folder = path.rpartition("/")[0]
         try:
             manifest = read_manifest(evidence.root / folder)

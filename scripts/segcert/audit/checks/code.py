@@ -19,7 +19,7 @@ def check_code(evidence: Evidence) -> Findings:
     """Check that the code in a run record matches its digest and the commit."""
     history = History(evidence)
     for job in evidence.lineage.jobs:
-        record, output = job.record, next(iter(job.outputs))
+        record, output = job.record, job.output
         commit = record["git"]["commit"]
         if value_digest(record["code"]) != record["params"].get("code"):
             yield Finding(output, f"the code in the run record of `{job.name}` does not match its digest")
@@ -48,7 +48,7 @@ def check_environment(evidence: Evidence) -> Findings:
     """
     history = History(evidence)
     for job in evidence.lineage.jobs:
-        record, output = job.record, next(iter(job.outputs))
+        record, output = job.record, job.output
         if value_digest(record["environment"]) != record["params"].get("environment"):
             yield Finding(output, f"the packages in the run record of `{job.name}` do not match their digest")
             continue

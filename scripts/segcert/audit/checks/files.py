@@ -50,7 +50,7 @@ def _orphaned_files(lineage: Lineage) -> list[str]:
         name = path.relative_to(lineage.root).as_posix()
         if path.is_file() and not path.name.startswith(".") and name not in made and not name.endswith(SUFFIX):
             unknown.append(name)
-    return [*(next(iter(job.outputs)) for job in lineage.orphaned), *sorted(unknown)]
+    return [*(job.output for job in lineage.orphaned), *sorted(unknown)]
 
 
 def _link(evidence: Evidence, made_by_jobs: Set[str], job: Job, path: str, sha256: str) -> Finding | None:
@@ -58,8 +58,7 @@ def _link(evidence: Evidence, made_by_jobs: Set[str], job: Job, path: str, sha25
     if maker:
         made = (maker.outputs | maker.extra_outputs)[path]
         message = f"`{job.name}` read another {path} (SHA-256 {sha256}) than `{maker.name}` made ({made})"
-        output = next(iter(job.outputs))
-        return finding_unless(made == sha256, output, f"{message}: it is stale, or a record was edited")
+        return finding_unless(made == sha256, job.output, f"{message}: it is stale, or a record was edited")
     if path in made_by_jobs:
         return Finding(path, f"no run record says what made it, but `{job.name}` read it")
     found = evidence.digests.sha256(path)

@@ -12,7 +12,7 @@ def check_settings(evidence: Evidence) -> Findings:
     page = evidence.lineage.makers.get(f"reports/{evidence.lineage.run}/index.html")
     configuration = page.record["params"].get("configuration", {}) if page else {}
     for job in evidence.lineage.jobs:
-        output = next(iter(job.outputs))
+        output = job.output
         if job.record.get("seed") != job.record["params"].get("seed"):
             yield Finding(output, f"the run record of `{job.name}` contradicts itself about the seed")
         for name, value in _deciding(job) if configuration else ():
