@@ -14,7 +14,7 @@ for dataset in DATASETS:
 
 
 def patterns_of_benchmarks():
-    """Where the benchmark files of the rules stand, with wildcards. They are no inputs: without one nothing is stale."""
+    """Return the paths of the rules' benchmark files, with wildcards. They are no inputs: without one nothing is stale."""
     return {each.name: plain(getattr(rules, each.name).benchmark) for each in workflow.rules if each.benchmark}
 
 
@@ -78,12 +78,14 @@ rule page:
             curves=[f"{FIGURES}/{name}.svg" for name in ("headline", *CURVES, "stages", "lineage")],
             pictures=of_each_dataset(f"{GALLERY}.png"),
             captions=of_each_dataset(f"{GALLERY}.txt"),
+            typical=expand(TYPICAL_IMAGES, dataset=DATASETS[:1]),
+            typical_facts=of_each_dataset(f"{TYPICAL}.json"),
             viewer=list(VIEWER_PARTS.values()),
             checks=CHECKS,
             summaries=of_each_dataset(DATA_SUMMARY),
             manifests=MANIFESTS,
             artifacts=[*of_each_dataset(INDEX), *ASKED.weights(), TABLE],
-            beside=[DATA_PAGE, SUMMARY],  # the page links to them
+            linked=[DATA_PAGE, SUMMARY],
             papers=[f"{FIGURES}/{name}.pdf" for name in CURVES],
             cards=ASKED.cards(),  # their records are read
             also=lambda: records_of(recorded_artifacts()),

@@ -48,11 +48,13 @@ PICTURED = ASKED.diffusion or ["none"]
 VIEWER = f"{REPORT}/viewer/{{dataset}}"
 GALLERY = f"{FIGURES}/gallery_{{dataset}}"
 EXAMPLE = f"{FIGURES}/example_{{dataset}}"
+TYPICAL = f"{FIGURES}/typical_{{dataset}}"
+TYPICAL_IMAGES = [f"{TYPICAL}_predicted.png", f"{TYPICAL}_certified.png"]
 SUMMARY = f"{REPORT}/summary.pdf"
 CHECKS = f"{REPORT}/checks.json"
 PAGE = f"{REPORT}/index.html"
 
-# What a killed job goes on from: outside of the declared outputs, which Snakemake deletes
+# State from which a killed job resumes. It is not a declared output, for Snakemake deletes those of a failed job.
 STORE = ".segcert/blocks"
 CHECKPOINTS = ".segcert/checkpoints"
 

@@ -1,4 +1,4 @@
-// Tables can be sorted by a column and filtered; before printing everything is opened.
+// Sort and filter tables, mark the section in view in the contents, and unfold everything before printing.
 "use strict";
 
 (() => {
@@ -47,6 +47,26 @@
       }
     });
   }
+
+  // The section in view is the last one whose heading has passed the upper third of the window.
+  const contents = document.querySelector("nav");
+  const links = [...contents.querySelectorAll('a[href^="#"]')].slice(1); // the first is the name of the run
+  const headings = links.map((link) => document.getElementById(link.hash.slice(1)));
+  let current = null;
+
+  function mark() {
+    const passed = headings.filter((heading) => heading.getBoundingClientRect().top < innerHeight / 3).length;
+    const atEnd = innerHeight + scrollY >= document.documentElement.scrollHeight - 2;
+    const link = links[atEnd && scrollY ? links.length - 1 : Math.max(0, passed - 1)];
+    if (link === current) return;
+    current?.removeAttribute("aria-current");
+    current = link;
+    current.setAttribute("aria-current", "true");
+    contents.scrollTo({ left: current.offsetLeft - contents.clientWidth / 2, top: current.offsetTop - contents.clientHeight / 2 });
+  }
+  addEventListener("scroll", mark, { passive: true });
+  addEventListener("resize", mark);
+  mark();
 
   addEventListener("beforeprint", () => { for (const each of document.querySelectorAll("details")) each.open = true; });
 })();

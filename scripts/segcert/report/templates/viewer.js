@@ -49,7 +49,8 @@ const segcertViewer = (() => {
       return known;
     }
 
-    // The images of a data set by their certified Dice under the chosen model and sigma, the worst five and the best first.
+    // The images of a data set by certified Dice under the chosen model and sigma: the worst five, the best five, the others.
+    // The viewer opens on the typical one, of median certified Dice.
     function rank(images, behind) {
       const dice = behind.numbers.map(({ classes }) => {
         const defined = classes.map((each) => each.certified_dice).filter((value) => value !== null);
@@ -70,7 +71,8 @@ const segcertViewer = (() => {
         }
         controls.image.append(group);
       }
-      if (!choose("image", before)) controls.image.selectedIndex = 0;
+      const typical = order[Math.max(0, Math.floor((order.length - 1) / 2))] ?? 0;
+      if (!choose("image", before)) choose("image", images.names[typical]);
     }
 
     function say(words) {
