@@ -34,11 +34,20 @@ STRIPE = 4
 
 @dataclasses.dataclass(frozen=True)
 class Example:
-    """One test image and what was made of it.
+    """One test image with its predictions and certified maps.
 
-    image (C, H, W) in [0, 1]; truth (H, W); predictions (H, W) by (model, regime); per sigma: denoised
-    (2, C, H, W) uint8, the noisy and the denoised image, if there is a denoiser; certified (H, W) by (model, regime,
-    denoiser).
+    Attributes
+    ----------
+    image
+        (C, H, W) in [0, 1].
+    truth
+        Labels (H, W).
+    predictions
+        Labels (H, W) without noise, by (model, regime).
+    denoised
+        The noisy and the denoised copy (2, C, H, W) uint8, by sigma; empty without a denoiser.
+    certified
+        Labels (H, W) by sigma, then by (model, regime, denoiser).
     """
 
     title: str
@@ -50,7 +59,7 @@ class Example:
 
 
 def gallery_figure(examples: Sequence[Example]) -> Figure:
-    """The examples below each other: a row with image, truth and clean predictions, then the maps, a row per sigma."""
+    """Draw examples below each other: a row with image, truth and clean predictions, then a row of maps per sigma."""
     rows = 1 + len(examples[0].certified)
     pairings = next(iter(examples[0].certified.values()))
     columns = 2 + max(len(pairings), len(examples[0].predictions))
@@ -78,7 +87,7 @@ def _draw(figure: Any, example: Example, rows: int, columns: int) -> None:
 
 
 def caption(examples: Sequence[Example]) -> str:
-    """The figure in words, for those who cannot see it."""
+    """Describe the gallery as text, for readers who cannot see it."""
     text = "Image, ground truth, predictions, noisy and denoised copies, and certified maps; striped pixels abstain."
     for example in examples:
         shares = [
@@ -119,7 +128,7 @@ def read_examples(
     certificates: Mapping[tuple[str, str, str, str], Maps],
     count: int,
 ) -> list[Example]:
-    """The first `count` certified test images, from the maps by image of each model, sigma and pairing."""
+    """Return the first `count` certified test images, from the maps of each model, sigma and pairing."""
     dataset = PreparedDataset(Path(index))
     prefix = "Synthetic phantom" if dataset.about["synthetic"] else dataset.about["title"]
     examples = []
@@ -139,17 +148,17 @@ def read_examples(
     return examples
 
 
-MOST = 5  # certified maps beside each other
+MOST = 5  # certified maps in a row
 
 
 def middle_sigma(example: Example) -> str:
-    """The noise level that is shown: the one in the middle, the lower of two."""
+    """Return the middle noise level of an example, the lower of two."""
     sigmas = sorted(example.certified, key=float)
     return sigmas[(len(sigmas) - 1) // 2]
 
 
 def example_figure(example: Example) -> Figure:
-    """Image, ground truth, noisy and denoised copy, and certified maps of the first pairings."""
+    """Draw image, ground truth, noisy and denoised copy, and certified maps of the first pairings."""
     sigma, gray = middle_sigma(example), to_rgb(example.image)
     panels = {"image": gray, "ground truth": paint(gray, example.truth)}
     for picture, title in zip(example.denoised.get(sigma, ()), ("noisy", "denoised"), strict=False):
@@ -165,7 +174,7 @@ def example_figure(example: Example) -> Figure:
 
 
 def example_caption(example: Example) -> str:
-    """The figure in words."""
+    """Describe the figure of an example as text."""
     sigma = middle_sigma(example)
     shares = [
         f"{describe_pairing(regime, denoiser)}: {np.mean(labels == ABSTAIN):.0%}"

@@ -25,7 +25,6 @@ from segcert.results.table_columns import METRICS, ON_THE_PAGE
 from segcert.results.tables import read_table, records
 
 INLINE = 8_000_000  # The page contains the parts of the viewer if they have at most so many bytes together.
-WIDE = 1000  # Figures of more pixels have a row of the page to themselves.
 VERSIONS = ("torch", "diffusers", "monai", "numpy", "scipy", "pandas")
 TYPES = {".csv": "text/csv", ".tex": "application/x-tex", ".yaml": "application/yaml"}
 CLASSICAL = {"nl_means": "non-local means", "wavelet": "wavelet thresholding"}  # methods of the table denoisers
@@ -126,7 +125,7 @@ def render_page(
         headlines=[_headline(main, *each) for each in zip(datasets, map(_read_typical, typical), strict=True)],
         typical_images=[data_uri(Path(path).read_bytes()) for path in typical_images],
         finding=_finding(main),
-        no_better=_no_better_than_classical(frames["denoisers"]),
+        no_better=no_better_than_classical(frames["denoisers"]),
         tables={name: page_table(name, frames[name], weaker) for name in shown},
         explained=[column for column in METRICS if column.meaning and not (weaker and column.strict)],
         claims=_claims(frames["claims"]),
@@ -172,7 +171,7 @@ def _headline(main: pd.DataFrame, dataset: DataSummary, typical: Typical) -> dic
     }
 
 
-def _no_better_than_classical(scores: pd.DataFrame) -> list[dict[str, Any]]:
+def no_better_than_classical(scores: pd.DataFrame) -> list[dict[str, Any]]:
     """Return denoisers whose PSNR is no higher than that of the best classical method at the same noise level."""
     remarks = []
     numbered = _stated(scores, "denoisers")
@@ -255,8 +254,7 @@ def _figures(files: Sequence[str | Path]) -> dict[str, dict[str, Any]]:
     figures = {}
     for number, path in enumerate(map(Path, files)):
         svg = Markup(inline_svg(path, number))  # noqa: S704
-        width = svg_width(svg)
-        figures[path.stem] = {**dataclasses.asdict(FIGURES[path.stem]), "svg": svg, "width": width, "wide": width > WIDE}
+        figures[path.stem] = {**dataclasses.asdict(FIGURES[path.stem]), "svg": svg, "width": svg_width(svg)}
     return figures
 
 

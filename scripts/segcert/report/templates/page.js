@@ -48,16 +48,18 @@
     });
   }
 
-  // The section in view is the last one whose heading has passed the upper third of the window.
+  // The section in view is the last one whose heading is above a line: a third down the window, and at its bottom at the end
+  // of the page, where headings can no longer come up.
   const contents = document.querySelector("nav");
-  const links = [...contents.querySelectorAll('a[href^="#"]')].slice(1); // the first is the name of the run
+  const links = [...contents.querySelectorAll('a[href^="#"]')].slice(1); // The first is the name of the run.
   const headings = links.map((link) => document.getElementById(link.hash.slice(1)));
   let current = null;
 
   function mark() {
-    const passed = headings.filter((heading) => heading.getBoundingClientRect().top < innerHeight / 3).length;
-    const atEnd = innerHeight + scrollY >= document.documentElement.scrollHeight - 2;
-    const link = links[atEnd && scrollY ? links.length - 1 : Math.max(0, passed - 1)];
+    const below = document.documentElement.scrollHeight - innerHeight - scrollY;
+    const line = Math.max(innerHeight / 3, innerHeight - below);
+    const passed = headings.filter((heading) => heading.getBoundingClientRect().top < line).length;
+    const link = links[Math.max(0, passed - 1)];
     if (link === current) return;
     current?.removeAttribute("aria-current");
     current = link;
