@@ -1,9 +1,9 @@
-# in:  all of the report: tables, figures, galleries, parts of the viewer, data page, summary; run records
+# in:  the whole report: tables, figures, galleries, parts of the viewer, data page, summary; run records
 # out: reports/<run>/index.html
 #      reports/<run>/tables/stages.csv, figures/stages.{svg,png}   time and memory of all jobs before
-#      reports/<run>/checks.json, figures/lineage.{svg,png}   what the audit of all below the page found, and the way there
+#      reports/<run>/checks.json, figures/lineage.{svg,png}   audit of everything that the page is made from, and its lineage
 
-# The files of the viewer's parts, by data set and name
+# Files of the viewer's parts, by data set and name
 VIEWER_PARTS = {}
 for dataset in DATASETS:
     VIEWER_PARTS[dataset, "images"] = f"{VIEWER}/images.js".format(dataset=dataset)
@@ -18,7 +18,7 @@ def patterns_of_benchmarks():
     return {each.name: plain(getattr(rules, each.name).benchmark) for each in workflow.rules if each.benchmark}
 
 
-rule check:  # the audit of all that the page rests on, which the page shows
+rule check:  # the audit of everything that the page is made from, which the page shows
     input:
         **with_records(tables=CSV_TABLES, also=lambda: all_of(made_before_the_report())),
     output:

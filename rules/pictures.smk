@@ -2,7 +2,7 @@
 # out: reports/<run>/viewer/<dataset>/{images,sigma_<sigma>,<model>-<regime>}.js
 #      reports/<run>/figures/gallery_<dataset>.{png,txt}, example_<dataset>.{png,txt}: one example, for the summary
 #      reports/<run>/figures/typical_<dataset>{.json,_predicted.png,_certified.png}: an image of median certified Dice
-# What the page shows of images. The viewer is in parts: the page holds them all, or loads those that it needs.
+# Images of the page. The viewer is in parts: the page contains all of them, or loads those that it needs.
 
 CERTIFIED = [
     (f"{model}-{regime}", denoiser, sigma) for (model, regime, denoiser), sigma in product(ASKED.pairings, SIGMAS)
