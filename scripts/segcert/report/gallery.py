@@ -218,13 +218,21 @@ def typical_image(metrics: pd.DataFrame, names: Sequence[str]) -> Typical:
     keys = ["model", "regime", "denoiser"]
     by_image = metrics[metrics["sigma"] == sigma].groupby([*keys, "image"], sort=False)
     per_image = by_image[["dice", "certified_dice", "abstain"]].mean()
-    best = per_image.groupby(keys, sort=False)["certified_dice"].mean().fillna(-1).idxmax()
+    model, regime, denoiser = per_image.groupby(keys, sort=False)["certified_dice"].mean().fillna(-1).idxmax()
     # Images without a certified Dice come last, and are chosen only if no image has one.
-    ranked = per_image.xs(best).loc[list(names)].sort_values("certified_dice", kind="stable")
+    ranked = per_image.xs((model, regime, denoiser)).loc[list(names)].sort_values("certified_dice", kind="stable")
     defined = int(ranked["certified_dice"].count())
     middle = ranked.iloc[max(0, defined - 1) // 2]
-    numbers = {name: float(value) for name, value in middle.items()}
-    return Typical(str(middle.name), *best, sigma=float(sigma), **numbers)
+    return Typical(
+        image=str(middle.name),
+        model=model,
+        regime=regime,
+        denoiser=denoiser,
+        sigma=float(sigma),
+        dice=float(middle["dice"]),
+        certified_dice=float(middle["certified_dice"]),
+        abstain=float(middle["abstain"]),
+    )
 
 
 def write_typical(

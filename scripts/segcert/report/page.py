@@ -153,8 +153,10 @@ def render_page(
 
 def _read_typical(path: str | Path) -> Typical:
     """Read the facts about a typical image (segcert.report.gallery.write_typical)."""
-    facts = json.loads(Path(path).read_text(encoding="utf-8"))
-    return Typical(**{name: math.nan if value is None else value for name, value in facts.items()})
+    facts: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
+    for name, value in facts.items():
+        facts[name] = math.nan if value is None else value
+    return Typical(**facts)
 
 
 def _headline(main: pd.DataFrame, dataset: DataSummary, typical: Typical) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 "use strict";
 
 (() => {
+  const LINE = 100; // pixels from the top of the window
+
   const value = (row, column) => {
     const cell = row.cells[column];
     const number = cell.querySelector("data")?.value ?? cell.textContent.trim();
@@ -48,8 +50,8 @@
     });
   }
 
-  // The section in view is the last one whose heading is above a line: a third down the window, and at its bottom at the end
-  // of the page, where headings can no longer come up.
+  // The section in view is the last one whose heading is above a line near the top of the window. At the end of the page,
+  // where headings can no longer come up, the line moves down to the bottom of the window.
   const contents = document.querySelector("nav");
   const links = [...contents.querySelectorAll('a[href^="#"]')].slice(1); // The first is the name of the run.
   const headings = links.map((link) => document.getElementById(link.hash.slice(1)));
@@ -57,7 +59,7 @@
 
   function mark() {
     const below = document.documentElement.scrollHeight - innerHeight - scrollY;
-    const line = Math.max(innerHeight / 3, innerHeight - below);
+    const line = Math.max(LINE, innerHeight - 3 * below);
     const passed = headings.filter((heading) => heading.getBoundingClientRect().top < line).length;
     const link = links[Math.max(0, passed - 1)];
     if (link === current) return;
