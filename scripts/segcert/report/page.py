@@ -26,7 +26,7 @@ from segcert.results.tables import read_table, records
 
 INLINE = 8_000_000  # The page contains the parts of the viewer if they have at most so many bytes together.
 VERSIONS = ("torch", "diffusers", "monai", "numpy", "scipy", "pandas")
-TYPES = {".csv": "text/csv", ".tex": "application/x-tex", ".yaml": "application/yaml"}
+TYPES = {".csv": "text/csv", ".tex": "application/x-tex"}  # of downloads
 CLASSICAL = {"nl_means": "non-local means", "wavelet": "wavelet thresholding"}  # methods of the table denoisers
 
 
@@ -41,14 +41,6 @@ class Part:
     part: str
     file: str | None
     script: Markup
-
-
-@dataclasses.dataclass(frozen=True)
-class Download:
-    """A file that the page contains, as the address of a link."""
-
-    name: str
-    address: str
 
 
 def render_page(
@@ -129,7 +121,7 @@ def render_page(
         tables={name: page_table(name, frames[name], weaker) for name in shown},
         explained=[column for column in METRICS if column.meaning and not (weaker and column.strict)],
         claims=_claims(frames["claims"]),
-        downloads={path.name: _inside(path.name, path.read_bytes()) for path in map(Path, downloads)},
+        downloads={path.name: data_uri(path.read_bytes(), TYPES[path.suffix]) for path in map(Path, downloads)},
         alphas_each=sorted(frames["measurements"]["alpha"].unique()),
         refuted_inside=bool((attacks["refuted"][attacks["factor"] <= 1] > 0).any()),
         seconds=seconds.assign(regime=seconds["regime"].map(TRAINED)).to_dict("records"),
@@ -147,7 +139,7 @@ def render_page(
         devices=sorted(devices),
         git=git_state(),
         configuration=json.dumps(configuration, indent=2),
-        configuration_file=_inside("configuration.yaml", json.dumps(configuration, indent=1).encode()),
+        configuration_file=data_uri(json.dumps(configuration, indent=1).encode(), "application/yaml"),
     )
 
 
@@ -258,7 +250,3 @@ def _figures(files: Sequence[str | Path]) -> dict[str, dict[str, Any]]:
         svg = Markup(inline_svg(path, number))  # noqa: S704
         figures[path.stem] = {**dataclasses.asdict(FIGURES[path.stem]), "svg": svg, "width": svg_width(svg)}
     return figures
-
-
-def _inside(name: str, content: bytes) -> Download:
-    return Download(name, data_uri(content, TYPES[Path(name).suffix]))
