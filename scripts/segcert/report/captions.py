@@ -114,8 +114,9 @@ TABLES = {
     "classes": f"Each structure alone: means over test images. {INTERVALS} Areas are in pixels; the first area is that "
     "of the ground truth.",
     "pairings": "Certified Dice of each pairing of training and denoiser, minus that of the baseline: means over the "
-    "same images, and over classes within an image. Brackets contain 95% intervals from a paired bootstrap over images. The baseline is the segmenter trained "
-    "with noise, without a denoiser; if the run has none, the one that its column names.",
+    "same images, and over classes within an image. Brackets contain 95% intervals from a paired bootstrap over "
+    "images. The baseline is the segmenter trained with noise, without a denoiser; if the run has none, the one that "
+    "its column names.",
     "measurements": "Certified intervals of values measured on the mask, such as areas, by median smoothing: means "
     "over test images. Each bounds the median over noisy copies under any change within the radius, not a single "
     "prediction. The error probability alpha is shared by all measurements of an image, and adds to that of its "

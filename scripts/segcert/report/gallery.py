@@ -1,10 +1,13 @@
-"""Pictures of single images: truth, predictions, what is certified, what the denoiser makes of the noise.
+"""Figures of single images: ground truth, predictions, certified maps, noisy and denoised copies.
 
-`gallery_figure` shows some images at every noise level, for the page; `example_figure` one image at one noise level, in
-a row that fits the text width of a paper.
+`gallery_figure` shows some images at every noise level, for the page. `example_figure` shows one image at one noise
+level, in a row that fits the text width of a paper. `write_typical` writes the two images at the top of the page: the
+prediction of a typical image, and its certified map.
 """
 
 import dataclasses
+import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,10 +15,13 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from matplotlib.figure import Figure
+from PIL import Image
 
 from segcert.certification.certificate import ABSTAIN
 from segcert.data.dataset import PreparedDataset
+from segcert.io.atomic import atomic_file
 from segcert.report.style import MM, TEXT, TEXT_MM, to_rgb
 from segcert.results.labels import CLASS_COLORS, describe, describe_pairing
 
@@ -28,11 +34,20 @@ STRIPE = 4
 
 @dataclasses.dataclass(frozen=True)
 class Example:
-    """One test image and what was made of it.
+    """One test image with its predictions and certified maps.
 
-    image (C, H, W) in [0, 1]; truth (H, W); predictions (H, W) by (model, regime); per sigma: denoised
-    (2, C, H, W) uint8, the noisy and the denoised image, if there is a denoiser; certified (H, W) by (model, regime,
-    denoiser).
+    Attributes
+    ----------
+    image
+        (C, H, W) in [0, 1].
+    truth
+        Labels (H, W).
+    predictions
+        Labels (H, W) without noise, by (model, regime).
+    denoised
+        The noisy and the denoised copy (2, C, H, W) uint8, by sigma; empty without a denoiser.
+    certified
+        Labels (H, W) by sigma, then by (model, regime, denoiser).
     """
 
     title: str
@@ -44,7 +59,7 @@ class Example:
 
 
 def gallery_figure(examples: Sequence[Example]) -> Figure:
-    """The examples below each other: a row with image, truth and clean predictions, then the maps, a row per sigma."""
+    """Draw examples below each other: a row with image, truth and clean predictions, then a row of maps per sigma."""
     rows = 1 + len(examples[0].certified)
     pairings = next(iter(examples[0].certified.values()))
     columns = 2 + max(len(pairings), len(examples[0].predictions))
@@ -72,7 +87,7 @@ def _draw(figure: Any, example: Example, rows: int, columns: int) -> None:
 
 
 def caption(examples: Sequence[Example]) -> str:
-    """The figure in words, for those who cannot see it."""
+    """Describe the gallery as text, for readers who cannot see it."""
     text = "Image, ground truth, predictions, noisy and denoised copies, and certified maps; striped pixels abstain."
     for example in examples:
         shares = [
@@ -84,17 +99,20 @@ def caption(examples: Sequence[Example]) -> str:
     return text
 
 
-def paint(image: Array, labels: Array, scale: int = STRIPE) -> Array:
-    """Tint an image (H, W, 3) by class and stripe it where labels are ABSTAIN; enlarged: (scale H, scale W, 3)."""
+def paint(image: Array, labels: Array, scale: int = STRIPE, stripe: int = STRIPE) -> Array:
+    """Return an image (H, W, 3) tinted by class, with stripes where labels are ABSTAIN.
+
+    It is enlarged to (scale H, scale W, 3). stripe: width of a stripe, in enlarged pixels.
+    """
     image, labels = (array.repeat(scale, axis=0).repeat(scale, axis=1) for array in (image, labels))
     painted = 0.9 * image
     for class_id, color in enumerate(CLASS_COLORS, start=1):
         painted = np.where(
             (labels == class_id)[..., None], (1 - TINT) * image + TINT * np.array(mpl.colors.to_rgb(color)), painted
         )
-    stripe = np.less(np.indices(labels.shape).sum(axis=0) % (2 * STRIPE), STRIPE)
+    dark = np.less(np.indices(labels.shape).sum(axis=0) % (2 * stripe), stripe)
     return np.asarray(
-        np.where(labels[..., None] == ABSTAIN, np.where(np.expand_dims(stripe, -1), 0.35 + 0.3 * image, 1.0), painted)
+        np.where(labels[..., None] == ABSTAIN, np.where(np.expand_dims(dark, -1), 0.35 + 0.3 * image, 1.0), painted)
     )
 
 
@@ -110,7 +128,7 @@ def read_examples(
     certificates: Mapping[tuple[str, str, str, str], Maps],
     count: int,
 ) -> list[Example]:
-    """The first `count` certified test images, from the maps by image of each model, sigma and pairing."""
+    """Return the first `count` certified test images, from the maps of each model, sigma and pairing."""
     dataset = PreparedDataset(Path(index))
     prefix = "Synthetic phantom" if dataset.about["synthetic"] else dataset.about["title"]
     examples = []
@@ -130,17 +148,17 @@ def read_examples(
     return examples
 
 
-MOST = 5  # certified maps beside each other
+MOST = 5  # certified maps in a row
 
 
 def middle_sigma(example: Example) -> str:
-    """The noise level that is shown: the one in the middle, the lower of two."""
+    """Return the middle noise level of an example, the lower of two."""
     sigmas = sorted(example.certified, key=float)
     return sigmas[(len(sigmas) - 1) // 2]
 
 
 def example_figure(example: Example) -> Figure:
-    """Image, ground truth, noisy and denoised copy, and certified maps of the first pairings."""
+    """Draw image, ground truth, noisy and denoised copy, and certified maps of the first pairings."""
     sigma, gray = middle_sigma(example), to_rgb(example.image)
     panels = {"image": gray, "ground truth": paint(gray, example.truth)}
     for picture, title in zip(example.denoised.get(sigma, ()), ("noisy", "denoised"), strict=False):
@@ -156,7 +174,7 @@ def example_figure(example: Example) -> Figure:
 
 
 def example_caption(example: Example) -> str:
-    """The figure in words."""
+    """Describe the figure of an example as text."""
     sigma = middle_sigma(example)
     shares = [
         f"{describe_pairing(regime, denoiser)}: {np.mean(labels == ABSTAIN):.0%}"
@@ -167,3 +185,77 @@ def example_caption(example: Example) -> str:
         f"{'noisy and denoised copy, ' if sigma in example.denoised else ''}certified maps. Striped pixels abstain: "
         f"{'; '.join(shares)}."
     )
+
+
+PANEL = 512  # pixels across a panel of `write_typical`, at least
+
+
+@dataclasses.dataclass(frozen=True)
+class Typical:
+    """The image of median certified Dice, under the best pairing at the middle noise level.
+
+    Dice and certified Dice are means over classes. `abstain` is a share of the pixels.
+    """
+
+    image: str
+    model: str
+    regime: str
+    denoiser: str
+    sigma: float
+    dice: float
+    certified_dice: float
+    abstain: float
+
+
+def typical_image(metrics: pd.DataFrame, names: Sequence[str]) -> Typical:
+    """Return the best pairing of a data set at the middle noise level (the upper of two), and its typical image.
+
+    The best pairing has the greatest mean certified Dice over all images; of equals, the first. The typical image is
+    the one of median certified Dice among `names` (the lower of two). metrics: rows of certificates.parquet.
+    """
+    sigmas = sorted(metrics["sigma"].unique())
+    sigma = sigmas[len(sigmas) // 2]
+    keys = ["model", "regime", "denoiser"]
+    by_image = metrics[metrics["sigma"] == sigma].groupby([*keys, "image"], sort=False)
+    per_image = by_image[["dice", "certified_dice", "abstain"]].mean()
+    model, regime, denoiser = per_image.groupby(keys, sort=False)["certified_dice"].mean().fillna(-1).idxmax()
+    # Images without a certified Dice come last, and are chosen only if no image has one.
+    ranked = per_image.xs((model, regime, denoiser)).loc[list(names)].sort_values("certified_dice", kind="stable")
+    defined = int(ranked["certified_dice"].count())
+    middle = ranked.iloc[max(0, defined - 1) // 2]
+    return Typical(
+        image=str(middle.name),
+        model=model,
+        regime=regime,
+        denoiser=denoiser,
+        sigma=float(sigma),
+        dice=float(middle["dice"]),
+        certified_dice=float(middle["certified_dice"]),
+        abstain=float(middle["abstain"]),
+    )
+
+
+def write_typical(
+    index: str | Path,
+    typical: Typical,
+    predicted: Array,
+    certified: Array,
+    *,
+    images: Sequence[str | Path],
+    facts: str | Path,
+) -> None:
+    """Write the typical image twice (PNG), tinted by prediction and by certified label, and what it is (JSON).
+
+    predicted, certified: labels (H, W). In the JSON file, a number that is not defined is null.
+    """
+    gray = to_rgb(PreparedDataset(Path(index)).image(typical.image))
+    scale = math.ceil(PANEL / gray.shape[1])
+    for labels, path in zip((predicted, certified), images, strict=True):
+        painted = paint(gray, labels, scale, stripe=PANEL // 64)
+        with atomic_file(path) as temporary:
+            Image.fromarray(np.round(255 * painted.clip(0, 1)).astype(np.uint8)).save(temporary, "PNG", optimize=True)
+    plain = {}
+    for name, value in dataclasses.asdict(typical).items():
+        plain[name] = None if isinstance(value, float) and math.isnan(value) else value
+    with atomic_file(facts) as temporary:
+        temporary.write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
