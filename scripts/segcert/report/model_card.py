@@ -1,14 +1,13 @@
 """Model cards (Mitchell et al., FAccT 2019): the network, its training data, and its limits."""
 
 import csv
-import dataclasses
 import html
 import json
 import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jinja2
 from safetensors import safe_open
@@ -21,18 +20,7 @@ from segcert.report.html import TEMPLATES
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of batch normalisation; not parameters
 
 
-@dataclasses.dataclass(frozen=True)
-class Source:
-    """A prepared data set: dataset.json, splits.json, number of images by split, and SHA-256 of index.csv."""
-
-    about: Mapping[str, Any]
-    split: Mapping[str, Any]
-    images: Mapping[str, int]
-    digest: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Validation:
+class Validation(NamedTuple):
     """A row of history.csv: the step, and the score that decides which weights are kept."""
 
     step: int
@@ -55,7 +43,7 @@ def segmenter_card(
         "segmenter_card.md.j2",
         name=folder.name,
         folder=folder.as_posix(),
-        source=read_source(index),
+        source=_source(Path(index)),
         config=config,
         weights=weights.name,
         digest=file_digest(weights),
@@ -75,7 +63,7 @@ def denoiser_card(folder: str | Path, indexes: Sequence[str | Path], settings: M
     return _render(
         "denoiser_card.md.j2",
         **_denoiser(Path(folder)),
-        sources=[read_source(index) for index in indexes],
+        sources=[_source(Path(index)) for index in indexes],
         settings=settings,
         pool=pool,
         validations=best_and_last(Path(folder) / "history.csv"),
@@ -87,12 +75,15 @@ def adm_card(folder: str | Path) -> str:
     return _render("adm_card.md.j2", **_denoiser(Path(folder)), url=URL, sha256=SHA256)
 
 
-def read_source(index: str | Path) -> Source:
-    """Read the facts about a prepared data set from index.csv and the files next to it."""
-    index = Path(index)
+def _source(index: Path) -> dict[str, Any]:
+    """Read the facts about a prepared data set: dataset.json, splits.json, number of images, SHA-256 of index.csv."""
     split = _json(index.with_name("splits.json"))
-    images = {name: len(split[name]) for name in SPLITS}
-    return Source(_json(index.with_name("dataset.json")), split, images, file_digest(index))
+    return {
+        "about": _json(index.with_name("dataset.json")),
+        "split": split,
+        "images": {name: len(split[name]) for name in SPLITS},
+        "digest": file_digest(index),
+    }
 
 
 def best_and_last(history: Path) -> tuple[Validation, Validation]:
