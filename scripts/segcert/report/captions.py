@@ -144,7 +144,7 @@ TABLES = {
     "exceeds the elapsed time. The numbers come from Snakemake's benchmark files or, for jobs that ran elsewhere, from "
     "their run records.",
 }
-# What holds only where no certified pixel may be wrong.
+# Further sentences, true only if no certified pixel may be wrong.
 STRICT = {
     "classes": "The certified area bounds the area in the smoothed model's segmentation: from its certified pixels to "
     "those plus all abstained pixels. It is not the certified interval among the measurements, which bounds the median "
@@ -156,12 +156,12 @@ ADDED = ("captions", "certified")  # keys of `for_captions`
 
 
 def table_caption(name: str, weaker: bool) -> str:
-    """Return the caption of a table, of certificates with a weaker guarantee or not."""
+    """Return the caption of a table; `weaker` is True for certificates with a weaker guarantee."""
     return TABLES[name] if weaker or name not in STRICT else f"{TABLES[name]} {STRICT[name]}"
 
 
 def definitions(columns: Iterable[Column]) -> str:
-    """Return a sentence for each metric among some columns, for readers of the main table."""
+    """Return a sentence about each metric that has a meaning, for readers of the main table."""
     sentences = []
     for column in columns:
         if column.meaning:

@@ -21,7 +21,8 @@ from segcert.results.table_columns import LATEX, Column, shown_columns
 from segcert.results.tables import records
 
 ACROSS = 3  # noise levels side by side in the main table
-LINES = 40  # lines in the body of a table that fit a page, under a caption of some lines
+LINES = 40  # lines in the body of a table that fit a page, under a caption of CAPTION characters
+CAPTION, PER_LINE = 700, 60  # a longer caption takes the place of a line for every PER_LINE characters
 BROKEN = 5  # lines of a row with a column that breaks its text
 WIDE = 9  # columns and intervals from which a table is set in a smaller size
 ESCAPES = {
@@ -137,7 +138,10 @@ def label(*parts: str) -> str:
 def fitted(table: Table, step: int = 1) -> list[Table]:
     """Split a table into floats that each fit a page; `step` lines stay together."""
     broken = any(column.align for column in table.columns)
-    page = LINES // (BROKEN if broken else 1)
+    long = max(0, len(table.caption) - CAPTION) // PER_LINE
+    page = LINES - min(long, LINES // 2)
+    if broken:
+        page //= BROKEN
     most = page // step * step
     pages: list[dict[str, Sequence[Sequence[str]]]] = []
     used = page

@@ -125,7 +125,7 @@ def _condensed(main: pd.DataFrame, sigmas: Sequence[float]) -> Condensed:
 
 
 def claims_table(claims: pd.DataFrame) -> Condensed:
-    """Return each claim with its difference and verdict, or for many rows the number of times of each verdict."""
+    """Return each claim with its difference and verdict or, for many rows, the count of each verdict."""
     if len(claims) <= CLAIMS:
         columns = shown_columns("claims", PDF, weaker=False)
         return Condensed(

@@ -25,7 +25,7 @@ def mean_interval(values: npt.ArrayLike, resamples: int, seed: int = 0) -> tuple
         return np.nan, np.nan, np.nan
     if len(sample) == 1:
         return float(sample[0]), np.nan, np.nan
-    from scipy.stats import quantile  # takes a second, which tables without intervals are spared
+    from scipy.stats import quantile  # a slow import that tables without intervals do not need
 
     draw = _kept if len(sample) * resamples <= IN_MEMORY else _batches
     means = np.concatenate([sample[places].mean(axis=-1) for places in draw(len(sample), resamples, seed)])

@@ -12,7 +12,7 @@ from segcert.results.labels import BEHIND
 
 PAPER, OURS = "Laousy et al. 2023", "this project"
 HOLDS, FAILS, OPEN = "holds", "does not hold", "cannot be said"
-NOT_TESTED = "not tested"  # shown in place of OPEN where a claim lacks a model or a noise level
+NOT_TESTED = "not tested"  # shown instead of OPEN if the run lacks a model or noise level
 KEYS = ["claim", "dataset", "model", "denoiser", "sigma_low", "sigma"]
 COLUMNS = [*KEYS, "compared", *DIFFERENCE, "verdict", "why"]
 METRICS = ["dice", "certified_dice", "abstain"]

@@ -23,7 +23,7 @@ KINDS = {
     "attacks": Kind("attacks", None),
 }
 CERTIFIED_TABLES = {kind: each.suffix for kind, each in KINDS.items() if each.suffix}
-ARRAYS = {"labels": ".npz", "maps": ".radii.npz"}  # the files of a certificate that are no tables
+ARRAYS = {"labels": ".npz", "maps": ".radii.npz"}  # the files of a certificate that are not tables
 
 
 def kind_of(path: str) -> str:

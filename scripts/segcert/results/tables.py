@@ -262,7 +262,7 @@ TABLES = {
     "budget": Recipe(pd.DataFrame, ("budget",)),
     "radii": Recipe(radius_table, ("radii",), resampled=True),
     "claims": Recipe(claim_table, ("metrics",), resampled=True),
-    "costs": Recipe(cost_table, ("main", "costs")),  # after the main table
+    "costs": Recipe(cost_table, ("main", "costs")),  # made after the main table
 }
 
 

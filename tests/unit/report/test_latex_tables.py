@@ -1,5 +1,6 @@
 """Tables in LaTeX: they have every number and fit the page, and no name can break them."""
 
+import dataclasses
 import re
 import shutil
 import subprocess
@@ -8,8 +9,8 @@ import pandas as pd
 import pytest
 from tests.unit.report.example_tables import HOSTILE, SIGMAS, claim_table, main_table, measurement_table
 
-from segcert.report.latex_tables import LINES, latex_tables, tex, write_latex
-from segcert.results.table_columns import IN_LATEX
+from segcert.report.latex_tables import LINES, Table, Tex, fitted, latex_tables, tex, write_latex
+from segcert.results.table_columns import IN_LATEX, TABLES
 
 MODELS = ("unet", "resunetpp", "deeplabv3plus")
 
@@ -75,6 +76,13 @@ def test_each_data_set_has_floats_that_fit_a_page_and_have_unique_labels(tmp_pat
         for body in re.findall(r"\\midrule\n(.*?)\\bottomrule", text, re.DOTALL):
             assert len(body.splitlines()) <= LINES + 10  # titles and spaces between groups
         assert len(lines_of(text)) == (len(table) if name == "measurements" else 2 * len(table) / len(SIGMAS))
+
+
+def test_a_long_caption_leaves_room_for_fewer_lines():
+    table = Table(Tex("short"), "tab:a", TABLES["denoisers"], {"": [["cell"]] * LINES})
+    assert len(fitted(table)) == 1
+    assert len(fitted(dataclasses.replace(table, caption=Tex("long " * 200)))) == 2
+    assert len(fitted(dataclasses.replace(table, caption=Tex("long " * 10_000)))) == 2
 
 
 def test_captions_give_the_settings_and_a_weaker_guarantee(tmp_path):
