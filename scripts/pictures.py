@@ -9,10 +9,10 @@ from segcert.report.gallery import (
     example_figure,
     gallery_figure,
     read_examples,
-    typical_image,
-    write_typical,
+    write_typical_images,
 )
 from segcert.report.style import save_figure
+from segcert.report.typical import typical_image, write_typical
 from segcert.report.viewer import chosen_images, write_viewer
 
 
@@ -43,13 +43,13 @@ with recorded(snakemake):
     )
     typical = typical_image(metrics, chosen_images(metrics, params.viewer))
     segmenter = f"{typical.model}-{typical.regime}"
-    write_typical(
+    write_typical(typical, output.typical_facts)
+    write_typical_images(
         files.index,
         typical,
         predictions[segmenter][typical.image],
         labels[segmenter, typical.denoiser, f"{typical.sigma:g}"][typical.image],
-        images=output.typical,
-        facts=output.typical_facts,
+        output.typical,
     )
     examples = read_examples(
         files.index,

@@ -1,12 +1,11 @@
 """Figures of single images: ground truth, predictions, certified maps, noisy and denoised copies.
 
 `gallery_figure` shows some images at every noise level, for the page. `example_figure` shows one image at one noise
-level, in a row that fits the text width of a paper. `write_typical` writes the two images at the top of the page: the
-prediction of a typical image, and its certified map.
+level, in a row that fits the text width of a paper. `write_typical_images` writes the two images at the top of the
+page: the prediction of a typical image, and its certified map.
 """
 
 import dataclasses
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +14,6 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -23,6 +21,7 @@ from segcert.certification.certificate import ABSTAIN
 from segcert.data.dataset import PreparedDataset
 from segcert.io.atomic import atomic_file
 from segcert.report.style import MM, TEXT, TEXT_MM, to_rgb
+from segcert.report.typical import Typical
 from segcert.results.labels import CLASS_COLORS, describe, describe_pairing
 
 Array = npt.NDArray[Any]
@@ -187,75 +186,16 @@ def example_caption(example: Example) -> str:
     )
 
 
-PANEL = 512  # pixels across a panel of `write_typical`, at least
+PANEL = 512  # pixels across a panel of `write_typical_images`, at least
 
 
-@dataclasses.dataclass(frozen=True)
-class Typical:
-    """The image of median certified Dice, under the best pairing at the middle noise level.
-
-    Dice and certified Dice are means over classes. `abstain` is a share of the pixels.
-    """
-
-    image: str
-    model: str
-    regime: str
-    denoiser: str
-    sigma: float
-    dice: float
-    certified_dice: float
-    abstain: float
-
-
-def typical_image(metrics: pd.DataFrame, names: Sequence[str]) -> Typical:
-    """Return the best pairing of a data set at the middle noise level (the upper of two), and its typical image.
-
-    The best pairing has the greatest mean certified Dice over all images; of equals, the first. The typical image is
-    the one of median certified Dice among `names` (the lower of two). metrics: rows of certificates.parquet.
-    """
-    sigmas = sorted(metrics["sigma"].unique())
-    sigma = sigmas[len(sigmas) // 2]
-    keys = ["model", "regime", "denoiser"]
-    by_image = metrics[metrics["sigma"] == sigma].groupby([*keys, "image"], sort=False)
-    per_image = by_image[["dice", "certified_dice", "abstain"]].mean()
-    model, regime, denoiser = per_image.groupby(keys, sort=False)["certified_dice"].mean().fillna(-1).idxmax()
-    # Images without a certified Dice come last, and are chosen only if no image has one.
-    ranked = per_image.xs((model, regime, denoiser)).loc[list(names)].sort_values("certified_dice", kind="stable")
-    defined = int(ranked["certified_dice"].count())
-    middle = ranked.iloc[max(0, defined - 1) // 2]
-    return Typical(
-        image=str(middle.name),
-        model=model,
-        regime=regime,
-        denoiser=denoiser,
-        sigma=float(sigma),
-        dice=float(middle["dice"]),
-        certified_dice=float(middle["certified_dice"]),
-        abstain=float(middle["abstain"]),
-    )
-
-
-def write_typical(
-    index: str | Path,
-    typical: Typical,
-    predicted: Array,
-    certified: Array,
-    *,
-    images: Sequence[str | Path],
-    facts: str | Path,
+def write_typical_images(
+    index: str | Path, typical: Typical, predicted: Array, certified: Array, paths: Sequence[str | Path]
 ) -> None:
-    """Write the typical image twice (PNG), tinted by prediction and by certified label, and what it is (JSON).
-
-    predicted, certified: labels (H, W). In the JSON file, a number that is not defined is null.
-    """
+    """Write the typical image of a data set as two PNG files, tinted by predicted and by certified labels (H, W)."""
     gray = to_rgb(PreparedDataset(Path(index)).image(typical.image))
     scale = math.ceil(PANEL / gray.shape[1])
-    for labels, path in zip((predicted, certified), images, strict=True):
+    for labels, path in zip((predicted, certified), paths, strict=True):
         painted = paint(gray, labels, scale, stripe=PANEL // 64)
         with atomic_file(path) as temporary:
             Image.fromarray(np.round(255 * painted.clip(0, 1)).astype(np.uint8)).save(temporary, "PNG", optimize=True)
-    plain = {}
-    for name, value in dataclasses.asdict(typical).items():
-        plain[name] = None if isinstance(value, float) and math.isnan(value) else value
-    with atomic_file(facts) as temporary:
-        temporary.write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")

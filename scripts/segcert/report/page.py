@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import math
 import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,9 +14,9 @@ from segcert.certification.methods import METHODS
 from segcert.provenance.git import git_state
 from segcert.report.captions import FIGURES, TABLES, table_caption
 from segcert.report.data_summary import DataSummary
-from segcert.report.gallery import Typical
 from segcert.report.html import data_uri, inline_svg, render, script_value, svg_width
 from segcert.report.html_tables import page_table
+from segcert.report.typical import Typical, read_typical
 from segcert.results.claims import CLAIMS, with_untested
 from segcert.results.labels import BEHIND, CLASS_COLORS, TRAINED, describe
 from segcert.results.radius_rows import map_method
@@ -74,8 +73,8 @@ def render_page(
     curves
         SVG files. A figure that has nothing to show is missing.
     typical, typical_images
-        Written by segcert.report.gallery.write_typical: the JSON file of each data set, in the order of `datasets`, and
-        the two PNG files of the first.
+        The JSON file of each data set (segcert.report.typical), in the order of `datasets`, and the two PNG files of
+        the first (segcert.report.gallery.write_typical_images).
     galleries
         Caption by PNG file.
     viewer
@@ -114,7 +113,7 @@ def render_page(
             (main["sigma"] > configuration["segmenter"]["sigma_max"]).loc[main["regime"] == "noise"].any()
         ),
         sigma_max=configuration["segmenter"]["sigma_max"],
-        headlines=[_headline(main, *each) for each in zip(datasets, map(_read_typical, typical), strict=True)],
+        headlines=[_headline(main, *each) for each in zip(datasets, map(read_typical, typical), strict=True)],
         typical_images=[data_uri(Path(path).read_bytes()) for path in typical_images],
         finding=_finding(main),
         no_better=no_better_than_classical(frames["denoisers"]),
@@ -142,14 +141,6 @@ def render_page(
         configuration=json.dumps(configuration, indent=2),
         configuration_file=data_uri(json.dumps(configuration, indent=1).encode(), "application/yaml"),
     )
-
-
-def _read_typical(path: str | Path) -> Typical:
-    """Read the facts about a typical image (segcert.report.gallery.write_typical)."""
-    facts: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
-    for name, value in facts.items():
-        facts[name] = math.nan if value is None else value
-    return Typical(**facts)
 
 
 def _headline(main: pd.DataFrame, dataset: DataSummary, typical: Typical) -> dict[str, Any]:

@@ -13,8 +13,9 @@ from segcert.data.dataset import PreparedDataset
 from segcert.data.phantom import find_phantoms
 from segcert.data.prepare import Form, prepare
 from segcert.data.sets.phantom import DATASET
-from segcert.report.gallery import PANEL, typical_image, write_typical
+from segcert.report.gallery import PANEL, write_typical_images
 from segcert.report.page import no_better_than_classical
+from segcert.report.typical import read_typical, typical_image, write_typical
 
 
 def metrics(dice, regime="clean", denoiser="none", sigma=0.5):
@@ -66,13 +67,21 @@ def test_the_two_images_differ_where_labels_do(tmp_path):
     certified[:4] = ABSTAIN
     typical = typical_image(metrics({name: math.nan}), [name])
     images = [tmp_path / "predicted.png", tmp_path / "certified.png"]
-    write_typical(index, typical, predicted, certified, images=images, facts=tmp_path / "facts.json")
+    write_typical_images(index, typical, predicted, certified, images)
     left, right = (np.asarray(Image.open(path)) for path in images)
     assert left.shape == right.shape == (PANEL, PANEL, 3)
     assert (left != right).any(axis=-1)[: PANEL // 4].mean() > 0.9
     np.testing.assert_array_equal(left[PANEL // 4 :], right[PANEL // 4 :])
+
+
+def test_the_facts_are_json_and_come_back(tmp_path):
+    typical = typical_image(metrics({"a": math.nan}), ["a"])
+    write_typical(typical, tmp_path / "facts.json")
     facts = json.loads((tmp_path / "facts.json").read_text())
-    assert (facts["image"], facts["certified_dice"], facts["dice"]) == (name, None, 0.9)
+    assert (facts["image"], facts["certified_dice"], facts["dice"]) == ("a", None, typical.dice)
+    again = read_typical(tmp_path / "facts.json")
+    assert math.isnan(again.certified_dice)
+    assert (again.image, again.dice, again.sigma) == (typical.image, typical.dice, typical.sigma)
 
 
 def scores(psnr, sigma=0.5):
