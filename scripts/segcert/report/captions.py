@@ -17,7 +17,6 @@ class Figure:
     """A figure of a report."""
 
     caption: str
-    drawn: str  # for readers who cannot see the figure
     table: str = ""  # the source of the figure is tables/<table>.csv; empty for other sources
     place: str = "Certificates"  # subcategory in Snakemake's report, also of the table with the same name
     section: str = ""  # section of the page that shows all of its figures one below the other
@@ -25,22 +24,21 @@ class Figure:
 
     @property
     def alt(self) -> str:
-        """Alternative text."""
-        return f"{self.drawn}; the numbers are in tables/{self.table}.csv." if self.table else f"{self.drawn}."
+        """Alternative text: the first sentence of the caption, and the file with the numbers."""
+        shown = self.caption.partition(". ")[0]
+        return f"{shown}; the numbers are in tables/{self.table}.csv." if self.table else f"{shown}."
 
 
 FIGURES = {
     "headline": Figure(
         "Certified Dice of the first model at each noise level sigma, by data set. Error bars are 95% bootstrap "
         "intervals over images.",
-        "Certified Dice against sigma",
         table="main",
         printed=False,
     ),
     "certified_dice": Figure(
         "Certified Dice and share of abstaining pixels at each noise level sigma (pixels in [0, 1]). Error bars are "
         "95% bootstrap intervals over images; a larger sigma means a larger certified radius.",
-        "Certified Dice and abstention against sigma",
         table="main",
         section="curves",
     ),
@@ -49,14 +47,12 @@ FIGURES = {
         "in gray levels). A curve covers all pixels and radii of an image at once, so it lies slightly below the "
         "certificate of a single radius. The radii are certified by the run's method or, if it has none, by "
         "segcertify: the column method of tables/radii.csv says which.",
-        "Certified Dice and abstention against the radius",
         table="radii",
         section="curves",
     ),
     "area": Figure(
         "Share of pixels that other numbers of draws would certify, by method. This is a forecast from the votes of "
         "this run, not a certificate; a method with a weaker guarantee may certify single pixels wrongly.",
-        "Share of certified pixels against the number of draws, by method",
         table="budget",
         place="Costs",
         section="curves",
@@ -64,7 +60,6 @@ FIGURES = {
     "budget": Figure(
         "Certified Dice that other numbers of draws would give, by the method of this run. This is a forecast from the "
         "votes of this run, not a certificate.",
-        "Certified Dice against the number of draws",
         table="budget",
         place="Costs",
         section="curves",
@@ -72,27 +67,23 @@ FIGURES = {
     "costs": Figure(
         "Certified Dice against the arithmetic that all draws of one image need. Points further left are cheaper; a "
         "denoiser multiplies the cost of each draw.",
-        "Certified Dice against GFLOP per image",
         table="costs",
         place="Costs",
     ),
     "denoisers": Figure(
         "PSNR and SSIM of denoised validation images at each noise level sigma, compared with non-local means and "
         "wavelet thresholding. Both scores measure how well an image is restored, not how well it is segmented.",
-        "PSNR and SSIM of denoised images against sigma",
         table="denoisers",
         place="Networks",
     ),
     "training": Figure(
         "Training loss and validation score of every segmenter and denoiser at each optimiser step. Dots mark the "
-        "validations whose weights were kept.",
-        "Training loss and validation score against the step; the numbers are in history.csv, next to the weights",
+        "validations whose weights were kept. The numbers are in history.csv, next to the weights.",
         place="Networks",
     ),
     "stages": Figure(
         "Wall time of all jobs of a rule, and the peak memory of its largest job. The numbers come from Snakemake's "
         "benchmark files or, for jobs that ran elsewhere, from their run records; they vary from run to run.",
-        "Seconds and peak memory by rule",
         table="stages",
         place="Costs",
         printed=False,
@@ -100,7 +91,6 @@ FIGURES = {
     "lineage": Figure(
         "How this run came about, from the data to the tables: each box is a rule with its jobs and files. Arrows lead "
         "from each rule to the rules that read its files.",
-        "The rules of the run as boxes, with their jobs and files, and arrows from each to those that read its files",
         place="Provenance",
         printed=False,
     ),

@@ -4,7 +4,6 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -261,83 +260,68 @@ def denoiser_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
 REGIME_COLORS = {"clean": "#D55E00", "noise": "#009E73", "denoised": "#E69F00"}
 
 
-class Histories(NamedTuple):
-    """The training histories of the networks of one data set: the rows of their history.csv.
-
-    segmenters: by (model, regime). denoisers: by the data sets that they were trained on, joined by "+".
-    """
-
-    segmenters: Mapping[tuple[str, str], pd.DataFrame]
-    denoisers: Mapping[str, pd.DataFrame]
+VALIDATED = {"segmenter": "Dice", "denoiser": "PSNR (dB)"}  # the validation score by kind of network
 
 
 def read_histories(
     segmenters: Mapping[tuple[str, str, str], str | Path], denoisers: Mapping[tuple[str, str], str | Path]
-) -> dict[str, Histories]:
-    """Read histories by data set, from the history.csv of each (data set, model, regime) and (data set, source)."""
-    datasets = dict.fromkeys(dataset for dataset, *_ in (*segmenters, *denoisers))
-    return {
-        dataset: Histories(
-            {(model, regime): pd.read_csv(path) for (of, model, regime), path in segmenters.items() if of == dataset},
-            {source: pd.read_csv(path) for (of, source), path in denoisers.items() if of == dataset},
-        )
-        for dataset in datasets
-    }
+) -> pd.DataFrame:
+    """Read the history.csv of each (data set, model, regime) and of each (data set, source) into one table.
+
+    Its columns are dataset, kind (a key of VALIDATED), model, regime, and those of the files with the validation score
+    as `score`. For a denoiser, `model` is its source: the data sets that it was trained on, joined by "+".
+    """
+    frames = []
+    for (dataset, model, regime), path in segmenters.items():
+        history = pd.read_csv(path).rename(columns={"val_dice": "score"})
+        frames.append(history.assign(dataset=dataset, kind="segmenter", model=model, regime=regime))
+    for (dataset, source), path in denoisers.items():
+        history = pd.read_csv(path).rename(columns={"val_psnr": "score"})
+        frames.append(history.assign(dataset=dataset, kind="denoiser", model=source, regime=""))
+    return pd.concat(frames, ignore_index=True)
 
 
-def training_figure(histories: Mapping[str, Histories], layout: Layout = PAGE) -> Figure:
-    """Draw loss and Dice of the segmenters, and loss and PSNR of the denoisers, a row per data set.
+def training_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
+    """Draw training loss and validation score of the networks in `read_histories`, a row per data set.
 
     Dots mark the best validations. A kind of network is left out if none was trained. In print, each kind has a row of
     its own.
     """
-    learned = [kind for kind in Histories._fields if any(getattr(each, kind) for each in histories.values())]
-    rows, columns = len(histories), 2 * len(learned)
+    datasets = list(table["dataset"].unique())
+    kinds = [kind for kind in VALIDATED if kind in set(table["kind"])]
+    rows, columns = len(datasets), 2 * len(kinds)
     if layout.narrow:
-        rows, columns = rows * len(learned), 2
-    entries = max(len(each.segmenters) + len(each.denoisers) for each in histories.values())
-    figure = layout.figure(2.7 * columns, 2.5 * rows + 0.6, rows, entries)
+        rows, columns = rows * len(kinds), 2
+    networks = table.drop_duplicates(["dataset", "kind", "model", "regime"])
+    figure = layout.figure(2.7 * columns, 2.5 * rows + 0.6, rows, int(networks["dataset"].value_counts().max()))
     axes = figure.subplots(rows, columns, squeeze=False)
-    for row, (dataset, networks) in zip(axes.reshape(len(histories), -1), histories.items(), strict=True):
-        row[0].set_title(dataset, loc="left")
-        for panels, kind in zip(row.reshape(-1, 2), learned, strict=True):
-            if kind == "segmenters":
-                _segmenters(list(panels), networks.segmenters)
-            else:
-                _denoisers(list(panels), networks.denoisers)
-    for panel in figure.axes:
-        panel.set_ylabel(layout.label(panel.get_ylabel()))
+    for panels, (dataset, kind) in zip(axes.reshape(-1, 2), itertools.product(datasets, kinds), strict=True):
+        chosen = table[(table["dataset"] == dataset) & (table["kind"] == kind)]
+        models = list(chosen["model"].unique())
+        for (model, regime), history in chosen.groupby(["model", "regime"], sort=False):
+            look = {"color": "#0072B2", "linestyle": "-", "label": f"denoiser of {model.replace('+', ' and ')}"}
+            if kind == "segmenter":
+                dashes = MODEL_DASHES[models.index(model) % len(MODEL_DASHES)]
+                label = f"{model}, trained {TRAINED[regime]}"
+                look = {"color": REGIME_COLORS[regime], "linestyle": dashes, "label": label}
+            best = history.iloc[int(history["score"].fillna(-math.inf).to_numpy().argmax())]
+            for panel, column in zip(panels, ("train_loss", "score"), strict=True):
+                panel.plot(history["step"], history[column], **look)
+                panel.plot(best["step"], best[column], color=look["color"], marker="o", markersize=4)
+        for panel in panels:
+            panel.set_xlabel("step")
+            panel.grid(axis="y", alpha=0.3)
+        loss, score = panels
+        loss.set_ylabel(layout.label(f"{kind}: training loss"))
+        score.set_ylabel(layout.label(f"{kind}: validation {VALIDATED[kind]}"))
+        if kind == kinds[0]:
+            loss.set_title(dataset, loc="left")
+        if kind == "denoiser":
+            loss.set_yscale("log")
+            loss.yaxis.set_major_formatter("{x:g}")  # powers of ten would be formulas, which figures do not draw
+            loss.yaxis.set_minor_formatter(LogFormatter(labelOnlyBase=False))
     shared_legend(figure)
     return figure
-
-
-def _segmenters(panels: Sequence[Axes], histories: Mapping[tuple[str, str], pd.DataFrame]) -> None:
-    models = list(dict.fromkeys(model for model, _ in histories))
-    for (model, regime), history in histories.items():
-        dashes = MODEL_DASHES[models.index(model) % len(MODEL_DASHES)]
-        _draw_history(panels, history, "val_dice", REGIME_COLORS[regime], dashes, f"{model}, trained {TRAINED[regime]}")
-    panels[0].set_ylabel("segmenter: training loss")
-    panels[1].set_ylabel("segmenter: validation Dice")
-
-
-def _denoisers(panels: Sequence[Axes], histories: Mapping[str, pd.DataFrame]) -> None:
-    for source, history in histories.items():
-        _draw_history(panels, history, "val_psnr", "#0072B2", "-", f"denoiser of {source.replace('+', ' and ')}")
-    panels[0].set(ylabel="denoiser: training loss", yscale="log")
-    panels[0].yaxis.set_major_formatter("{x:g}")  # powers of ten would be formulas, which figures do not draw
-    panels[0].yaxis.set_minor_formatter(LogFormatter(labelOnlyBase=False))
-    panels[1].set_ylabel("denoiser: validation PSNR (dB)")
-
-
-def _draw_history(
-    panels: Sequence[Axes], history: pd.DataFrame, score: str, color: str, dashes: str, label: str
-) -> None:
-    best = history.iloc[int(history[score].fillna(-math.inf).to_numpy().argmax())]
-    for panel, column in zip(panels, ("train_loss", score), strict=True):
-        panel.plot(history["step"], history[column], color=color, linestyle=dashes, label=label)
-        panel.plot(best["step"], best[column], color=color, marker="o", markersize=4)
-        panel.set_xlabel("step")
-        panel.grid(axis="y", alpha=0.3)
 
 
 def cost_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:

@@ -13,7 +13,6 @@ from tests.unit.report.example_tables import PAIRINGS
 from segcert.config.schema import Config
 from segcert.report.figures import (
     DENOISER_LINES,
-    Histories,
     area_figure,
     budget_figure,
     certified_dice_figure,
@@ -154,6 +153,10 @@ def history(score, values):
     return pd.DataFrame({"step": steps, "learning_rate": 1e-3, "train_loss": 0.5, score: values})
 
 
+def only_segmenter(values):
+    return history("score", values).assign(dataset="a", kind="segmenter", model="unet", regime="noise")
+
+
 def test_training_curves_mark_the_best_validation(tmp_path):
     history("val_dice", [0.2, 0.9, 0.9]).to_csv(tmp_path / "segmenter.csv", index=False)
     history("val_psnr", [20.0, 25.0]).to_csv(tmp_path / "denoiser.csv", index=False)
@@ -169,13 +172,11 @@ def test_training_curves_mark_the_best_validation(tmp_path):
 
 
 def test_kinds_of_networks_without_training_are_left_out():
-    only = {"a": Histories({("unet", "noise"): history("val_dice", [0.5])}, {})}
-    assert len(training_figure(only).axes) == 2
+    assert len(training_figure(only_segmenter([0.5])).axes) == 2
 
 
 def test_a_validation_of_nan_is_not_marked():
-    only = {"a": Histories({("unet", "noise"): history("val_dice", [float("nan"), 0.5, 0.4])}, {})}
-    _, kept = training_figure(only).axes[1].lines
+    _, kept = training_figure(only_segmenter([float("nan"), 0.5, 0.4])).axes[1].lines
     assert kept.get_ydata() == [0.5]
 
 
@@ -198,7 +199,7 @@ def test_a_title_with_dollar_signs_is_drawn_unchanged(tmp_path):
 
 @pytest.mark.parametrize("losses", [[0.9, 0.3, 0.02], [0.31, 0.3, 0.28]])
 def test_the_axis_of_losses_has_readable_numbers(losses, tmp_path):
-    of_denoiser = history("val_psnr", [1.0, 2.0, float("nan")]).assign(train_loss=losses)
-    figure = training_figure({"d": Histories({}, {"d": of_denoiser})})
+    denoiser = history("score", [1.0, 2.0, float("nan")]).assign(train_loss=losses)
+    figure = training_figure(denoiser.assign(dataset="d", kind="denoiser", model="d", regime=""))
     figure.savefig(tmp_path / "a.svg")
     assert not [text.get_text() for text in figure.findobj(mpl.text.Text) if "$" in text.get_text()]

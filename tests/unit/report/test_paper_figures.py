@@ -10,7 +10,6 @@ from tests.unit.report.example_tables import PAIRINGS, SIGMAS, main_table
 
 from segcert.report.figures import (
     DENOISER_LINES,
-    Histories,
     budget_figure,
     certified_dice_figure,
     cost_figure,
@@ -36,8 +35,9 @@ MODELS = ("unet", "resunetpp", "deeplabv3plus")
 POINTS = MM * 72
 
 
-def history(score):
-    return pd.DataFrame({"step": [10, 20], "learning_rate": 1e-3, "train_loss": [0.5, 0.4], score: [0.5, 0.6]})
+def history(kind, dataset, model, regime=""):
+    losses = {"step": [10, 20], "train_loss": [0.5, 0.4], "score": [0.5, 0.6]}
+    return pd.DataFrame(losses).assign(dataset=dataset, kind=kind, model=model, regime=regime)
 
 
 def drawn():
@@ -49,14 +49,15 @@ def drawn():
         [{"dataset": dataset, "sigma": sigma, "method": method, "psnr": 20, "ssim": 0.5}
          for dataset, sigma, method in itertools.product(DATASETS, SIGMAS, DENOISER_LINES)]
     )  # fmt: skip
-    segmenters = {(model, regime): history("val_dice") for model in MODELS for regime in ("clean", "noise", "denoised")}
-    histories = {dataset: Histories(segmenters, {dataset: history("val_psnr")}) for dataset in DATASETS}
+    histories = [history("denoiser", dataset, dataset) for dataset in DATASETS]
+    for network in itertools.product(DATASETS, MODELS, ("clean", "noise", "denoised")):
+        histories.append(history("segmenter", *network))
     return {
         "certified_dice": (certified_dice_figure, by_dataset(main)),
         "budget": (budget_figure, by_dataset(budget)),
         "costs": (cost_figure, by_dataset(costs)),
         "denoisers": (denoiser_figure, by_dataset(scores)),
-        "training": (training_figure, [{dataset: each} for dataset, each in histories.items()]),
+        "training": (training_figure, by_dataset(pd.concat(histories))),
     }
 
 
