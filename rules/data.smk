@@ -5,7 +5,7 @@
 PREPARING = {
     "form": {"image_size": CONFIG.image_size, "keep_aspect": CONFIG.keep_aspect},
     "choice": chosen(ASKED.choice),
-    "disturbed": changed_extra_outputs(INDEX, missing=not STORED),  # images and masks, which a bucket stores packed
+    "changed_extra_outputs": changed_extra_outputs(INDEX, missing=not STORED),  # images and masks, which a bucket stores packed
 }
 
 
@@ -27,7 +27,7 @@ rule fetch:
         **tracked("fetch"),
         folder=filled(RAW),
         archives=chosen(ASKED.archives),
-        disturbed=changed_extra_outputs(MANIFEST),  # a deleted archive is fetched again only if a job needs it
+        changed_extra_outputs=changed_extra_outputs(MANIFEST),  # a deleted archive is fetched again only if a job needs it
     script:
         "../scripts/fetch.py"
 

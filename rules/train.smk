@@ -118,7 +118,7 @@ rule import_adm:
     params:
         **tracked("import_adm"),
         checkpoint="data/raw/adm256/256x256_diffusion_uncond.pt",
-        disturbed=changed_extra_outputs(ADM_FILES[0]),
+        changed_extra_outputs=changed_extra_outputs(ADM_FILES[0]),
         folder=filled(ADM),
     script:
         "../scripts/import_adm.py"

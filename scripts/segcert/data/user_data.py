@@ -91,7 +91,7 @@ class OwnFolder:
             name=self.name,
             title=chosen["title"] or self.name,
             classes=self.classes,
-            terms="Data of one's own.",
+            terms="User-supplied data.",
             splits=splits,
             group="group" if grouped else "image",
             **{key: chosen[key] for key in (*TEXT_KEYS, *IMAGE_KEYS)},

@@ -85,7 +85,7 @@ def _differences(record: Mapping[str, Any], params: Mapping[str, Any]) -> Iterat
         if old and new:
             changes = _changed(old, new, versions=name == "environment")
             yield f"{TITLES.get(name, name)}: {_listed(changes)}"
-        elif name == "disturbed":
+        elif name == "changed_extra_outputs":
             yield f"changed after its job made it: {_listed(sorted(value.get('files', {})))}"
         else:
             yield from _values(name, before.get(name), value)

@@ -84,5 +84,5 @@ class Preparation:
             found = digests.digest(name) if Path(name).is_file() else None
             if found != sha256 and (found or missing):
                 now[name] = found
-        before: dict[str, Any] = record["params"].get("disturbed", {})
+        before: dict[str, Any] = record["params"].get("changed_extra_outputs", {})
         return {"since": record["ended"], "files": now} if now else before
