@@ -222,10 +222,8 @@ def audit(
     from segcert.audit.audit import CHECKS, audit
     from segcert.audit.page import write_audit
     from segcert.audit.text import audit_to_text
-    from segcert.provenance.snakemake_metadata import restore_metadata
 
-    _require_root()
-    restore_metadata()  # run records that were pulled
+    _open_runs()
     checks = CHECKS
     if replay:
         from segcert.audit.checks.replay import replay_check  # loads the networks
@@ -254,10 +252,8 @@ def trace(
     """Trace a row of the report back to the archives: every job, file and digest that it is based on."""
     from segcert.audit.text import trace_row
     from segcert.provenance.lineage import Lineage
-    from segcert.provenance.snakemake_metadata import restore_metadata
 
-    _require_root()
-    restore_metadata()  # run records that were pulled
+    _open_runs()
     _say(trace_row(Lineage.read(run), row))
 
 
@@ -281,10 +277,8 @@ def crate(
 ) -> None:
     """Pack a run as a Workflow Run RO-Crate: its outputs, and when and from what they were made."""
     from segcert.exchange.crate import write_crate
-    from segcert.provenance.snakemake_metadata import restore_metadata
 
-    _require_root()
-    restore_metadata()  # run records that were pulled
+    _open_runs()
     _say(write_crate(run, out))
 
 
@@ -342,6 +336,14 @@ def _require_root() -> None:
     for folder in Path.cwd().parents:
         if (folder / "Snakefile").exists():
             raise FolderError(f"{Path.cwd()}: this command runs in the root of the checkout. Write first: cd {folder}")
+
+
+def _open_runs() -> None:
+    """Require the root of the checkout, and restore the run records that were pulled."""
+    from segcert.provenance.snakemake_metadata import restore_metadata
+
+    _require_root()
+    restore_metadata()
 
 
 def _say(text: object, err: bool = False) -> None:
