@@ -73,12 +73,8 @@ def certify(
     pixel_size: Annotated[
         tuple[float, float] | None, typer.Option(help="Height and width of a pixel in mm, if the file does not say.")
     ] = None,
-    bits: Annotated[
-        int | None, typer.Option(help="Bits per value of the image's grid, if the file does not say.")
-    ] = None,
-    size: Annotated[
-        int | None, typer.Option(min=1, help="Resize to this height and width; default: as in training.")
-    ] = None,
+    bits: Annotated[int | None, typer.Option(help="Bits per value, if the file does not say.")] = None,
+    size: Annotated[int | None, typer.Option(min=1, help="Height and width to resize to; default: as trained.")] = None,
     noise: Annotated[NoiseKind, typer.Option(help="exact: also sound in floating point.")] = NoiseKind.normal,
     keep_draws: Annotated[bool, typer.Option("--keep-draws", help="Store the label map of each draw.")] = False,
     radius_map: Annotated[bool, typer.Option("--radius-map", help="Write the certified radius of each pixel.")] = False,
@@ -99,9 +95,7 @@ def certify(
     if pixel_size and min(pixel_size) <= 0:
         raise DataError(f"--pixel-size: found {pixel_size[0]} {pixel_size[1]}; expected millimetres, above 0")
     if len({path.stem for path in images}) < len(images):
-        raise DataError(
-            "two images have the same name, and so would their results. Certify them into different --out folders"
-        )
+        raise DataError("two images have the same name, and so would their results; use two --out folders")
     networks = Networks.load(segmenter, denoiser, denoising_steps)
     sampling = Sampling(sigma, n0, n, seed, batch_size, precision.value, noise.value)
     decision = Decision(tau, alpha, method.value, k)
@@ -214,9 +208,7 @@ def plan(
 def audit(
     run: Annotated[str, typer.Argument(help="Name of the run.")],
     replay: Annotated[int, typer.Option(min=0, help="Number of images whose draws are repeated.")] = 0,
-    seed: Annotated[
-        int | None, typer.Option(min=0, help="Seed of the choice of these images; default: random.")
-    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed to choose these images; default: random.")] = None,
 ) -> None:
     """Check every link from the numbers of a report back to the archives. The exit status is 1 if one is broken."""
     from segcert.audit.audit import CHECKS, audit
