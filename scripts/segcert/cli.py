@@ -60,16 +60,12 @@ def certify(
     tau: Tau = 0.75,
     alpha: Alpha = 0.001,
     method: MethodOption = PUBLISHED,
-    k: Annotated[
-        int, typer.Option("--k", min=1, help="For method kfwer: fewer than k certified pixels are wrong.")
-    ] = 10,
+    k: Annotated[int, typer.Option("--k", min=1, help="For kfwer: fewer than k certified pixels are wrong.")] = 10,
     measure: Annotated[
         list[str] | None,
         typer.Option(help="area, diameter, cardiothoracic_ratio or package.module:function; repeatable."),
     ] = None,
-    decide: Annotated[
-        list[str] | None, typer.Option(help='A threshold: "cardiothoracic_ratio > 0.5"; repeatable.')
-    ] = None,
+    decide: Annotated[list[str] | None, typer.Option(help='A threshold: "diameter > 20"; repeatable.')] = None,
     pixel_size: Annotated[
         tuple[float, float] | None, typer.Option(help="Height and width of a pixel in mm, if the file does not say.")
     ] = None,
@@ -141,9 +137,7 @@ def verify(
     certificate: Annotated[Path, typer.Argument(help="NAME.certificate.json")],
     draws: Annotated[int, typer.Option(min=1, help="Number of draws to repeat.")] = 20,
     image: Annotated[Path | None, typer.Option(help="The image, if it was moved.")] = None,
-    segmenter: Annotated[
-        Path | None, typer.Option(help="The segmenter, if it was moved or is an exported network that you trust.")
-    ] = None,
+    segmenter: Annotated[Path | None, typer.Option(help="The segmenter, if moved; required if exported.")] = None,
     denoiser: Annotated[Path | None, typer.Option(help="The denoiser, if it was moved.")] = None,
     device: DeviceOption = DeviceName.auto,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 2,
@@ -163,9 +157,7 @@ def verify(
 def plan(
     context: typer.Context,
     sigma: Annotated[float | None, typer.Option(help="For an image: standard deviation of the noise.")] = None,
-    shape: Annotated[
-        str | None, typer.Option(help="For an image: HxW or CxHxW, such as 256x256; 3xHxW for colour.")
-    ] = None,
+    shape: Annotated[str | None, typer.Option(help="For an image: HxW or CxHxW; 3xHxW for colour.")] = None,
     tau: Tau = 0.75,
     alpha: Alpha = 0.001,
     method: MethodOption = PUBLISHED,
@@ -176,12 +168,8 @@ def plan(
         typer.Option("--config", "--configfile", help="For a run: configuration file or KEY=VALUE; repeatable."),
     ] = None,
     changes: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="More values of --config.")] = None,
-    hardware: Annotated[
-        str | None, typer.Option(help="Measured hardware: h100, cpu; default: like this machine.")
-    ] = None,
-    images: Annotated[
-        int | None, typer.Option(min=1, help="Number of test images of each data set, instead of all.")
-    ] = None,
+    hardware: Annotated[str | None, typer.Option(help="Measured hardware: h100, cpu; default: as here.")] = None,
+    images: Annotated[int | None, typer.Option(min=1, help="Test images of each data set, instead of all.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For a run: everything, for machines.")] = False,
 ) -> None:
     """Estimate the cost of a run, or the draws that an image needs.
