@@ -174,9 +174,13 @@ def plan(
 ) -> None:
     """Estimate the cost of a run, or the draws that an image needs.
 
-    For a run, it prints jobs, network calls, hours and disk. Jobs that are up to date are not counted. Write, in the
-    root of the checkout: segcert plan --config config/paper.yaml. For an image, it prints draws and radius. Write:
-    segcert plan --sigma 0.25 --shape 256x256.
+    For a run: jobs, network calls, hours and disk, without jobs that are up to date. In the root of the checkout:
+
+    segcert plan --config config/paper.yaml
+
+    For an image: draws and radius:
+
+    segcert plan --sigma 0.25 --shape 256x256
     """
     from segcert.plan.command import plan_image, plan_run, which_plan
 
