@@ -274,8 +274,9 @@ def diff(
 ) -> None:
     """List the inputs, parameters, code, packages and numbers that differ between two runs, and by how much.
 
-    Exit status: 0 same, 1 different, 2 a run cannot be read. Another commit with the same code does not count, and
-    measured times do not. Run records are compared without checking them.
+    Exit status: 0 same, 1 different, 2 a run cannot be read.
+
+    Measured times, and commits with the same code, do not count as different. Run records are not checked.
     """
     from segcert.compare.numbers import changed_intervals, changed_metrics
     from segcert.compare.records import diff_records
