@@ -1,9 +1,9 @@
-# in:  all of the report: tables, figures, galleries, parts of the viewer, data page, summary; run records
+# in:  the whole report: tables, figures, galleries, parts of the viewer, data page, summary; run records
 # out: reports/<run>/index.html
 #      reports/<run>/tables/stages.csv, figures/stages.{svg,png}   time and memory of all jobs before
-#      reports/<run>/checks.json, figures/lineage.{svg,png}   what the audit of all below the page found, and the way there
+#      reports/<run>/checks.json, figures/lineage.{svg,png}   audit of everything that the page is made from, and its lineage
 
-# The files of the viewer's parts, by data set and name
+# Files of the viewer's parts, by data set and name
 VIEWER_PARTS = {}
 for dataset in DATASETS:
     VIEWER_PARTS[dataset, "images"] = f"{VIEWER}/images.js".format(dataset=dataset)
@@ -14,11 +14,11 @@ for dataset in DATASETS:
 
 
 def patterns_of_benchmarks():
-    """Where the benchmark files of the rules stand, with wildcards. They are no inputs: without one nothing is stale."""
+    """Return the paths of the rules' benchmark files, with wildcards. They are no inputs: without one nothing is stale."""
     return {each.name: plain(getattr(rules, each.name).benchmark) for each in workflow.rules if each.benchmark}
 
 
-rule check:  # the audit of all that the page rests on, which the page shows
+rule check:  # the audit of everything that the page is made from, which the page shows
     input:
         **with_records(tables=CSV_TABLES, also=lambda: all_of(made_before_the_report())),
     output:
@@ -78,12 +78,14 @@ rule page:
             curves=[f"{FIGURES}/{name}.svg" for name in ("headline", *CURVES, "stages", "lineage")],
             pictures=of_each_dataset(f"{GALLERY}.png"),
             captions=of_each_dataset(f"{GALLERY}.txt"),
+            typical=expand(TYPICAL_IMAGES, dataset=DATASETS[:1]),
+            typical_facts=of_each_dataset(f"{TYPICAL}.json"),
             viewer=list(VIEWER_PARTS.values()),
             checks=CHECKS,
             summaries=of_each_dataset(DATA_SUMMARY),
             manifests=MANIFESTS,
             artifacts=[*of_each_dataset(INDEX), *ASKED.weights(), TABLE],
-            beside=[DATA_PAGE, SUMMARY],  # the page links to them
+            linked=[DATA_PAGE, SUMMARY],
             papers=[f"{FIGURES}/{name}.pdf" for name in CURVES],
             cards=ASKED.cards(),  # their records are read
             also=lambda: records_of(recorded_artifacts()),

@@ -1,4 +1,4 @@
-# Names of the files that several rules read or make, with wildcards; SEGMENTER and DENOISER: segcert.plan.configured_run
+# Paths of files that several rules read or make, with wildcards. SEGMENTER and DENOISER: segcert.plan.configured_run
 
 RUN = CONFIG.run
 RESULTS = f"results/{RUN}"
@@ -27,7 +27,7 @@ SECONDS = f"{RESULTS}/seconds/{{dataset}}.csv"
 CERTIFICATES = f"{RESULTS}/certificates/{PAIRING}/sigma_{{sigma}}"
 ATTACKED = f"{RESULTS}/attacks/{PAIRING}.parquet"
 
-# The kinds of result: at one noise level, and of the whole run
+# Kinds of result: at one noise level, and of the whole run
 CERTIFIED = {kind: f"{CERTIFICATES}{suffix}" for kind, suffix in {**ARRAYS, **CERTIFIED_TABLES}.items()}
 COLLECTED = {kind: f"{RESULTS}/{each.collected}.parquet" for kind, each in KINDS.items()}
 TABLE = COLLECTED["metrics"]
@@ -48,14 +48,16 @@ PICTURED = ASKED.diffusion or ["none"]
 VIEWER = f"{REPORT}/viewer/{{dataset}}"
 GALLERY = f"{FIGURES}/gallery_{{dataset}}"
 EXAMPLE = f"{FIGURES}/example_{{dataset}}"
+TYPICAL = f"{FIGURES}/typical_{{dataset}}"
+TYPICAL_IMAGES = [f"{TYPICAL}_predicted.png", f"{TYPICAL}_certified.png"]
 SUMMARY = f"{REPORT}/summary.pdf"
 CHECKS = f"{REPORT}/checks.json"
 PAGE = f"{REPORT}/index.html"
 
-# What a killed job goes on from: outside of the declared outputs, which Snakemake deletes
+# State from which a killed job resumes. It is not a declared output, for Snakemake deletes those of a failed job.
 STORE = ".segcert/blocks"
 CHECKPOINTS = ".segcert/checkpoints"
 
-# Modules that scripts load by name: that of a network, and that of a data set
+# Modules that scripts load by name: of networks and of data sets
 OF_NETWORKS = {model: modules_of(model) for model in CONFIG.models}
 OF_RELEASES = {dataset: [f"segcert/data/sets/{dataset}.py"] for dataset in RELEASES}

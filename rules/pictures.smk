@@ -1,7 +1,8 @@
 # in:  certificates, predictions, noisy and denoised copies, data/prepared/<dataset>/index.csv
 # out: reports/<run>/viewer/<dataset>/{images,sigma_<sigma>,<model>-<regime>}.js
 #      reports/<run>/figures/gallery_<dataset>.{png,txt}, example_<dataset>.{png,txt}: one example, for the summary
-# What the page shows of images. The viewer is in parts: the page holds them all, or loads those that it needs.
+#      reports/<run>/figures/typical_<dataset>{.json,_predicted.png,_certified.png}: an image of median certified Dice
+# Images of the page. The viewer is in parts: the page contains all of them, or loads those that it needs.
 
 CERTIFIED = [
     (f"{model}-{regime}", denoiser, sigma) for (model, regime, denoiser), sigma in product(ASKED.pairings, SIGMAS)
@@ -36,6 +37,8 @@ rule pictures:
             caption=f"{GALLERY}.txt",
             example=f"{EXAMPLE}.png",
             example_caption=f"{EXAMPLE}.txt",
+            typical=TYPICAL_IMAGES,
+            typical_facts=f"{TYPICAL}.json",
         ),
     log:
         logs(f"{RUN}/pictures/{{dataset}}"),

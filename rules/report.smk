@@ -3,7 +3,7 @@
 # out: reports/<run>/tables/{main,classes,pairings,measurements,attacks,denoisers,budget,radii,claims,costs}.csv,
 #      all but budget as .tex too: for papers
 #      figures/{headline,certified_dice,radius,area,budget,denoisers,training,costs}.{svg,png}, most of them .pdf too
-#      data.html, tables/data_<dataset>.json, figures/data_<dataset>_{contact.png,intensity.svg,areas.svg}: of the data alone
+#      data.html, tables/data_<dataset>.json, figures/data_<dataset>_{contact.png,intensity.svg,areas.svg}: about the data
 
 
 rule tables:

@@ -20,6 +20,8 @@ with recorded(snakemake):
         datasets=[read_summary(path) for path in files.summaries],
         manifests=read_manifests(files.manifests),
         curves=files.curves,
+        typical=files.typical_facts,
+        typical_images=files.typical,
         galleries={
             picture: Path(caption).read_text().strip()
             for picture, caption in zip(files.pictures, files.captions, strict=True)

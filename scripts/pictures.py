@@ -3,13 +3,21 @@ import pandas as pd
 from segcert.io.arrays import StoredArrays
 from segcert.io.atomic import atomic_file
 from segcert.provenance.recording import recorded
-from segcert.report.gallery import caption, example_caption, example_figure, gallery_figure, read_examples
+from segcert.report.gallery import (
+    caption,
+    example_caption,
+    example_figure,
+    gallery_figure,
+    read_examples,
+    write_typical_images,
+)
 from segcert.report.style import save_figure
-from segcert.report.viewer import write_viewer
+from segcert.report.typical import typical_image, write_typical
+from segcert.report.viewer import chosen_images, write_viewer
 
 
 def opened(keys, paths):
-    """The arrays of some files, by key; each array is read when it is asked for."""
+    """Arrays of files by key; each array is read when it is used."""
     return {key: StoredArrays(path) for key, path in zip(keys, paths, strict=True)}
 
 
@@ -19,6 +27,7 @@ with recorded(snakemake):
     pictures = opened(params.pictures, files.pictures)
     labels = opened(params.certificates, files.labels)
     levels = opened(params.certificates, files.levels)
+    metrics, intervals = (pd.concat(map(pd.read_parquet, files[kind])) for kind in ("metrics", "intervals"))
     write_viewer(
         files.index,
         images=output.images,
@@ -28,8 +37,19 @@ with recorded(snakemake):
         pictures=pictures,
         labels=labels,
         levels=levels,
-        **{kind: pd.concat(map(pd.read_parquet, files[kind])) for kind in ("metrics", "intervals")},
+        metrics=metrics,
+        intervals=intervals,
         most=params.viewer,
+    )
+    typical = typical_image(metrics, chosen_images(metrics, params.viewer))
+    segmenter = f"{typical.model}-{typical.regime}"
+    write_typical(typical, output.typical_facts)
+    write_typical_images(
+        files.index,
+        typical,
+        predictions[segmenter][typical.image],
+        labels[segmenter, typical.denoiser, f"{typical.sigma:g}"][typical.image],
+        output.typical,
     )
     examples = read_examples(
         files.index,

@@ -1,10 +1,9 @@
 from pathlib import Path
 
-from segcert.provenance.digests import file_digest
 from segcert.provenance.recording import recorded
 from segcert.provenance.records import read_record
 from segcert.report.data_summary import read_manifests, read_summary
-from segcert.report.pdf import Provenance, Tables, write_summary
+from segcert.report.pdf import write_summary
 from segcert.results.claims import in_sentences
 from segcert.results.tables import read_table
 
@@ -17,14 +16,13 @@ with recorded(snakemake):
     write_summary(
         snakemake.output[0],
         run=params.run,
-        tables=Tables(main, measurements, in_sentences(claims)),
+        main=main,
+        measurements=measurements,
+        claims=in_sentences(claims),
         datasets=[read_summary(path) for path in files.summaries],
         manifests=read_manifests(files.manifests),
         example=(files.example, Path(files.caption).read_text(encoding="utf-8").strip()),
-        provenance=Provenance(
-            certificates=files.certificates,
-            digest=file_digest(files.certificates),
-            packages=packages,
-            configuration=params.configuration,
-        ),
+        certificates=files.certificates,
+        packages=packages,
+        configuration=params.configuration,
     )

@@ -83,10 +83,10 @@ def prose(markdown: str) -> str:
     """Paragraphs of a Markdown page: code, tables, headings and addresses of links become blank, line by line."""
     lines, in_code = [], False
     for line in markdown.splitlines():
-        if line.lstrip().startswith("```"):
-            in_code = not in_code
-            line = ""
-        blank = in_code or line.lstrip().startswith(("|", "#", "<", "!", ":", "- [")) or line.startswith("    ")
+        fence = line.lstrip().startswith("```")
+        in_code = in_code != fence
+        no_prose = line.lstrip().startswith(("|", "#", "<", "!", ":", "- [")) or line.startswith("    ")
+        blank = in_code or fence or no_prose
         lines.append("" if blank else re.sub(r"\]\([^)]*\)", "]", line))
     return "\n".join(lines)
 

@@ -8,7 +8,6 @@ import random
 import re
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 from tests.tools.plain_english import ROOT, docstrings, prose
 

@@ -1,6 +1,7 @@
-"""Pictures of every page of a run, to look at: python -m tests.tools.screenshots REPORT FOLDER.
+"""Screenshots of every page of a run: python -m tests.tools.screenshots REPORT FOLDER.
 
-REPORT is a folder such as reports/phantom. Of each page: 390 and 1280 pixels wide, light and dark, and as it prints.
+REPORT is a folder such as reports/phantom. Each page is shown 390, 1280 and 1920 pixels wide, light and dark, and as it
+prints. `<page>-first-<width>.png` is the first screen.
 """
 
 import sys
@@ -9,7 +10,8 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 from tests.system.browser.opened import launch, opened
 
-WIDTHS = (390, 1280)
+WIDTHS = (390, 1280, 1920)
+FIRST = {390: 844, 1280: 800, 1920: 1000}  # height of the first screen by its width
 SCHEMES = ("light", "dark")
 PAPER = 794  # pixels of CSS across A4
 
@@ -23,11 +25,13 @@ def main(report: Path, folder: Path) -> None:
                 for scheme in SCHEMES:
                     with opened(browser, path, width, color_scheme=scheme) as shown:
                         shown.page.screenshot(path=folder / f"{path.stem}-{width}-{scheme}.png", full_page=True)
+                with opened(browser, path, width, viewport={"width": width, "height": FIRST[width]}) as shown:
+                    shown.page.screenshot(path=folder / f"{path.stem}-first-{width}.png")
             with opened(browser, path, PAPER) as shown:
                 shown.page.emulate_media(media="print")
                 shown.page.screenshot(path=folder / f"{path.stem}-print.png", full_page=True)
                 shown.page.pdf(path=folder / f"{path.stem}.pdf", format="A4")
-    print(f"The pictures: {folder}")
+    print(f"The screenshots: {folder}")
 
 
 if __name__ == "__main__":

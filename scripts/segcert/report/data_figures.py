@@ -1,4 +1,4 @@
-"""A prepared data set in pictures: a contact sheet, histograms of gray levels and of areas."""
+"""Figures of a prepared data set: a contact sheet, and histograms of gray levels and of areas."""
 
 import itertools
 from collections.abc import Sequence
@@ -21,9 +21,9 @@ from segcert.results.labels import CLASS_COLORS
 
 Picture = npt.NDArray[np.uint8]
 THUMBNAILS, COLUMNS = 24, 8
-# lengths on the contact sheet, in its own pixels; the page shows two of them per pixel of CSS
+# Lengths on the contact sheet in its own pixels; the page shows two of them per CSS pixel.
 SIDE, OUTLINE, GAP, LABEL, HEADING, MARGIN = 256, 3, 14, 40, 92, 24
-FRAME = 213  # gray level of the line around a thumbnail
+FRAME = 213  # gray level of the frame of a thumbnail
 NAME = 22  # characters that fit below a thumbnail
 CHANNELS = {1: ("gray level",), 3: ("red", "green", "blue")}
 SPLIT_LINES: dict[str, dict[str, Any]] = {
@@ -31,11 +31,11 @@ SPLIT_LINES: dict[str, dict[str, Any]] = {
     "val": {"color": "#D55E00", "linestyle": "--", "linewidth": 1.4},
     "test": {"color": "#0072B2", "linestyle": "-", "linewidth": 1.4},
 }
-SPIKE = 9  # a peak that is narrower than half of so many bins is cut off
+SPIKE = 9  # peaks narrower than half this number of bins are cut off
 
 
 def contact_sheet(dataset: PreparedDataset) -> Figure:
-    """Images of each split with the outlines of their classes: at most THUMBNAILS, evenly spread over the names."""
+    """Draw images of each split with the outlines of their classes: up to THUMBNAILS, spread evenly over the names."""
     shown = {split: evenly_spread(sorted(dataset.names(split)), THUMBNAILS) for split in SPLITS}
     columns = min(COLUMNS, max(map(len, shown.values())))
     side = len(_tile(dataset, shown["train"][0]))
@@ -81,7 +81,7 @@ def contact_sheet(dataset: PreparedDataset) -> Figure:
 
 
 def evenly_spread(names: Sequence[str], most: int) -> list[str]:
-    """At most so many of some names, the first and the last among them.
+    """Return at most `most` of some names, including the first and the last.
 
     >>> evenly_spread("abcdefg", 3)
     ['a', 'd', 'g']
@@ -92,7 +92,7 @@ def evenly_spread(names: Sequence[str], most: int) -> list[str]:
 
 
 def share_shown(images: int) -> str:
-    """How many images of a split the contact sheet shows.
+    """Return the number of images of a split that the contact sheet shows, as text.
 
     >>> share_shown(63), share_shown(5)
     ('24 of 63 images', 'all 5 images')
@@ -101,7 +101,7 @@ def share_shown(images: int) -> str:
 
 
 def outlined(picture: Picture, mask: Labels, width: int = 1) -> Picture:
-    """A picture (H, W, 3) in which the outermost pixels of each class of the mask (H, W) have the class's colour."""
+    """Return a copy of an image (H, W, 3) with the outermost pixels of each class of the mask (H, W) in its colour."""
     picture = picture.copy()
     for class_id, color in enumerate(CLASS_COLORS, start=1):
         inside = mask == class_id
@@ -111,7 +111,10 @@ def outlined(picture: Picture, mask: Labels, width: int = 1) -> Picture:
 
 
 def intensity_figure(summary: DataSummary) -> Figure:
-    """A panel per channel, a curve per split: the density of gray levels; narrow peaks are cut off, and it says so."""
+    """Draw the density of gray levels, a panel per channel and a curve per split.
+
+    Narrow peaks are cut off; the title of the panel then names their height.
+    """
     channels = CHANNELS[summary.about["channels"]]
     figure = Figure(figsize=(7.2, 2.6))
     densities = {split: np.array(about.intensity) for split, about in summary.splits.items()}
@@ -133,14 +136,14 @@ def intensity_figure(summary: DataSummary) -> Figure:
 
 
 def _height_without_spikes(densities: npt.NDArray[np.float64]) -> float:
-    """Of curves (N, bins): what shows all of them but peaks of a few bins, such as black margins."""
+    """Return an axis height for curves (N, bins) that cuts off peaks of a few bins, such as those of black margins."""
     highest = 1.05 * float(densities.max())
     broad = 1.3 * float(ndimage.median_filter(densities, (1, SPIKE), mode="constant").max())
     return min(highest, broad) if broad else highest
 
 
 def area_figure(summary: DataSummary) -> Figure:
-    """A row per class, a panel per split: number of images by the area of the class, and a line at the mean."""
+    """Draw the number of images by the area of a class, a row per class and a panel per split; a line at the mean."""
     figure = Figure(figsize=(7.2, 1.7 * len(summary.ranges) + 0.3))
     grid = figure.subplots(len(summary.ranges), len(SPLITS), squeeze=False, sharex="row")
     for row, (title, ends), color in zip(grid, summary.ranges.items(), itertools.cycle(CLASS_COLORS), strict=False):
@@ -160,7 +163,7 @@ def area_figure(summary: DataSummary) -> Figure:
 
 
 def _tile(dataset: PreparedDataset, name: str) -> Picture:
-    """An image and the outlines of its mask, enlarged by a whole number, or shrunk, to about SIDE pixels."""
+    """Return an image with the outlines of its mask, about SIDE pixels wide: enlarged by a whole number, or shrunk."""
     size = dataset.about["image_size"]
     side = size * round(SIDE / size) if size <= SIDE else SIDE
     shrink = Image.Resampling.BOX if side < size else Image.Resampling.NEAREST

@@ -1,4 +1,4 @@
-"""A prepared data set in numbers: counts, areas, gray levels, what was left out."""
+"""Numbers about a prepared data set: counts, areas, gray levels and excluded images."""
 
 import collections
 import csv
@@ -22,7 +22,7 @@ AREA_BINS = 15
 
 @dataclasses.dataclass(frozen=True)
 class Spread:
-    """Mean, least and greatest of some numbers."""
+    """Mean, minimum and maximum of some numbers."""
 
     mean: float
     low: float
@@ -31,10 +31,17 @@ class Spread:
 
 @dataclasses.dataclass(frozen=True)
 class ClassSummary:
-    """A class in the images of a split in which it occurs.
+    """A class, in the images of a split in which it occurs.
 
-    images: how many. percent, square_mm: its area in % of the prepared image, and in mm² where the size of a pixel is
-    known for every image of the data set. histogram: images by area, in equal bins of DataSummary.ranges.
+    Attributes
+    ----------
+    images
+        Number of these images.
+    percent, square_mm
+        Area of the class in % of the prepared image, and in mm² if the pixel size of every image of the data set is
+        known.
+    histogram
+        Number of images by area, in equal bins of DataSummary.ranges.
     """
 
     images: int
@@ -45,7 +52,10 @@ class ClassSummary:
 
 @dataclasses.dataclass(frozen=True)
 class SplitSummary:
-    """A split: images, groups; per channel the density of its gray levels in equal bins of [0, 1]; its classes."""
+    """A split: numbers of images and groups, and its classes by name.
+
+    intensity: for each channel, the density of gray levels in equal bins of [0, 1].
+    """
 
     images: int
     groups: int
@@ -57,9 +67,23 @@ class SplitSummary:
 class DataSummary:
     """A prepared data set.
 
-    about: what dataset.json says. rule, description, leaks: of the split. shared_groups: in more than one split.
-    sizes: heights and widths as they were found, least and greatest. left_out: names, reasons and files. ranges: least
-    and greatest area of each class where it occurs, in % of the image; (0, 0) if it never does.
+    Attributes
+    ----------
+    about
+        Content of dataset.json.
+    rule, description, leaks
+        The split rule, its description, and True if images of one group may be in more than one split.
+    shared_groups
+        Number of groups in more than one split.
+    sizes
+        Smallest and largest (height, width) before preparation; one entry if all are equal.
+    left_out
+        Name, reason and file of each excluded image or mask.
+    splits
+        Summaries by split.
+    ranges
+        Smallest and largest area of each class in the images in which it occurs, in % of the image; (0, 0) if it never
+        occurs.
     """
 
     about: dict[str, Any]
@@ -74,17 +98,17 @@ class DataSummary:
 
     @property
     def images(self) -> int:
-        """In all splits."""
+        """Number of images in all splits."""
         return sum(split.images for split in self.splits.values())
 
     @property
     def left_out_by_kind(self) -> dict[str, int]:
-        """How many were left out, by reason; the most frequent first."""
+        """Number of excluded images or masks by reason, the most frequent first."""
         return dict(collections.Counter(reason for _, reason, _ in self.left_out).most_common())
 
 
 def summarise(dataset: PreparedDataset) -> DataSummary:
-    """Read a prepared data set once, an image at a time."""
+    """Summarise a prepared data set, reading one image at a time."""
     folder, rows = dataset.index.parent, dataset.rows
     stated = json.loads((folder / "splits.json").read_text(encoding="utf-8"))
     with (folder / "left_out.csv").open(newline="", encoding="utf-8") as file:
@@ -93,7 +117,7 @@ def summarise(dataset: PreparedDataset) -> DataSummary:
     percent = {name: 100 * counts / counts.sum() for name, counts in areas.items()}
     ranges = {}
     for class_id, title in list(enumerate(dataset.about["classes"]))[1:]:
-        found = [float(of_image[class_id]) for of_image in percent.values() if of_image[class_id]]
+        found = [float(shares[class_id]) for shares in percent.values() if shares[class_id]]
         ranges[title] = (min(found, default=0.0), max(found, default=0.0))
     sizes = sorted({(row.height, row.width) for row in rows.values()}, key=lambda size: (size[0] * size[1], size))
     splits_of_group = collections.Counter(group for group, _ in {(row.group, row.split) for row in rows.values()})
@@ -105,7 +129,7 @@ def summarise(dataset: PreparedDataset) -> DataSummary:
         shared_groups=sum(splits > 1 for splits in splits_of_group.values()),
         sizes=tuple(dict.fromkeys((sizes[0], sizes[-1]))),
         left_out=left_out,
-        splits={split: _of_split(dataset, dataset.names(split), percent, ranges) for split in SPLITS},
+        splits={split: _summarise_split(dataset, dataset.names(split), percent, ranges) for split in SPLITS},
         ranges=ranges,
     )
 
@@ -117,17 +141,17 @@ def write_summary(summary: DataSummary, output: str | Path) -> None:
 
 
 def read_summary(path: str | Path) -> DataSummary:
-    """A summary from its file."""
+    """Read a summary from its file."""
     return TypeAdapter(DataSummary).validate_json(Path(path).read_bytes())
 
 
 def read_manifests(paths: Iterable[str | Path]) -> dict[str, dict[str, Any]]:
-    """What is recorded of the raw files (segcert.data.manifest), by data set."""
+    """Read the manifests of raw files (segcert.data.manifest), by data set."""
     manifests = [read_manifest(Path(path).parent) for path in paths]
     return {manifest.dataset: manifest.model_dump() for manifest in manifests}
 
 
-def _of_split(
+def _summarise_split(
     dataset: PreparedDataset,
     names: Sequence[str],
     percent: Mapping[str, npt.NDArray[np.float64]],
@@ -153,7 +177,7 @@ def _of_split(
 
 
 def _image_square_mm(dataset: PreparedDataset) -> dict[str, float]:
-    """The area of each image in mm²; empty where it is not known for all."""
+    """Return the area of each image in mm²; empty unless it is known for all images."""
     pixels = dataset.about["image_size"] ** 2
     known = {name: dataset.pixel_size(name) for name in dataset.rows}
     sizes = {name: size[0] * size[1] * pixels for name, size in known.items() if size}
@@ -166,7 +190,7 @@ def _spread(values: Iterable[float]) -> Spread | None:
 
 
 def _intensity(dataset: PreparedDataset, names: Sequence[str]) -> tuple[tuple[float, ...], ...]:
-    """Per channel the density of gray levels in equal bins of [0, 1]; padding does not count."""
+    """Return the density of gray levels of each channel in equal bins of [0, 1], padding excluded."""
     bins = min(INTENSITY_BINS, 1 << dataset.about["bits"])
     counts = np.zeros((dataset.about["channels"], bins))
     for name in names:
@@ -177,7 +201,7 @@ def _intensity(dataset: PreparedDataset, names: Sequence[str]) -> tuple[tuple[fl
 
 
 def _inside_padding(about: Mapping[str, Any], row: Row) -> tuple[slice, slice]:
-    """Rows and columns of a prepared image that no padding touches."""
+    """Return the rows and columns of a prepared image without padding."""
     if not about["keep_aspect"]:
         return slice(None), slice(None)
     side = max(row.height, row.width)

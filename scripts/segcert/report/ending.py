@@ -1,4 +1,7 @@
-"""A run in three numbers, for the terminal. Without pandas: Snakemake's own process reads them, and starts often."""
+"""The three main numbers of a run, for the terminal.
+
+Pandas is not imported: the process of Snakemake itself reads the numbers, and it starts often.
+"""
 
 import csv
 import math
@@ -12,17 +15,17 @@ Row = Mapping[str, str]
 
 
 def ending(run: str, page: str, check: str) -> list[str]:
-    """The last lines of a run: its three numbers, its page, and the command that checks it."""
+    """Return the last lines of a run: its three numbers, its page, and the command of the audit."""
     return [
         "",
         *headline(read_rows(Path(page).parent / "tables/main.csv")),
         f"The report of the run {run}: {page} (open it in a browser)",
-        f"Next, an audit of all that it rests on: {check}",
+        f"Next, audit everything that it is made from: {check}",
     ]
 
 
 def read_rows(path: Path) -> list[Row]:
-    """The rows of the main table; none if it is not there or lacks a column."""
+    """Return the rows of the main table; none if the file is missing or lacks a column."""
     if not path.is_file():
         return []
     with path.open(encoding="utf-8", newline="") as file:
@@ -31,10 +34,10 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def headline(rows: Sequence[Row]) -> list[str]:
-    """Certified Dice of the first model of a run at the middle sigma, without a denoiser and behind it, and abstention.
+    """Return certified Dice of the first model at the middle sigma, without and behind the denoiser, and abstention.
 
-    The network trained on clean images, where the run has one. Where it has no denoiser, the next regime is the
-    second number. At most three lines under one that says which model is meant.
+    The model trained on clean images is used if the run has one. Without a denoiser, the second number is that of the
+    next regime. There are at most three lines, under one that names the model.
     """
     if not rows:
         return []

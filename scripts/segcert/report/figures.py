@@ -1,10 +1,9 @@
-"""The figures of a report that are drawn from its tables: FIGURES. Their captions: segcert.report.captions."""
+"""The figures of a report that are drawn from its tables (FIGURES); segcert.report.captions has their captions."""
 
 import itertools
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -16,13 +15,14 @@ from segcert.report.style import COLORS, MODEL_DASHES, MODEL_MARKERS, PAGE, Draw
 from segcert.results.labels import TRAINED, describe_pairing
 from segcert.results.tables import error_bars
 
-METRICS = {"certified_dice": "certified Dice", "abstain": "share of pixels that abstain"}
+METRICS = {"certified_dice": "certified Dice", "abstain": "abstention (share)"}
 
 
 def certified_dice_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
-    """From the main table: certified Dice and abstention with 95% intervals, a panel each per data set and model.
+    """Draw certified Dice and abstention with 95% intervals from the main table, two panels per data set and model.
 
-    One model: a row per data set. Several: two rows per data set, a column per model; in print a row per model.
+    With one model, each data set has a row. With several, it has two rows and a column per model; in print, a row per
+    model.
     """
     models = list(table["model"].unique())
     panels = list(itertools.product(table["dataset"].unique(), METRICS, models))
@@ -43,9 +43,10 @@ def certified_dice_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
 
 
 def overview_figure(table: pd.DataFrame, layout: Layout) -> Figure:
-    """From the main table: certified Dice with 95% intervals, a row per model, a column per data set.
+    """Draw certified Dice with 95% intervals from the main table, a row per model and a column per data set.
 
-    Of one data set, which is not named: a column each for certified Dice and abstention. Models stand on the left.
+    A single data set is not named; it has a column each for certified Dice and abstention. Models are named on the
+    left.
     """
     datasets, models = list(table["dataset"].unique()), list(table["model"].unique())
     across = [(dataset, metric) for dataset in datasets for metric in METRICS]
@@ -68,9 +69,9 @@ def overview_figure(table: pd.DataFrame, layout: Layout) -> Figure:
 
 
 def budget_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
-    """From the forecast of budgets: certified Dice against the number of draws, by the method of the run.
+    """Draw the forecast certified Dice against the number of draws, by the method of the run.
 
-    A column per sigma, a row per data set and model.
+    It comes from tables/budget.csv. Each sigma has a column, each data set and model a row.
     """
     table = table[table["method"] == table["method"].iloc[0]]
     sigmas = list(table["sigma"].unique())
@@ -117,19 +118,21 @@ def _panel(axes: Axes, table: pd.DataFrame, metric: str) -> None:
     axes.grid(axis="y", alpha=0.3)
 
 
-LINES = {
-    "segcertify": {"color": "#0072B2", "linestyle": "-", "marker": "o"},
-    "holm": {"color": "#D55E00", "linestyle": "-", "marker": "s"},
-    "kfwer": {"color": "#009E73", "linestyle": "--", "marker": "^"},
-    "by": {"color": "#CC79A7", "linestyle": ":", "marker": "D"},
-}
-OTHER_LINE = {"color": "#000000", "linestyle": "-.", "marker": "v"}  # of a method without a look of its own
+# A look for each method, in the order of the registry.
+LOOKS = (
+    {"color": "#0072B2", "linestyle": "-", "marker": "o"},
+    {"color": "#D55E00", "linestyle": "-", "marker": "s"},
+    {"color": "#009E73", "linestyle": "--", "marker": "^"},
+    {"color": "#CC79A7", "linestyle": ":", "marker": "D"},
+    {"color": "#000000", "linestyle": "-.", "marker": "v"},
+)
+METHOD_LINES = dict(zip(METHODS, itertools.cycle(LOOKS), strict=False))
 
 
 def area_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
-    """From tables/budget.csv: the forecast certified area against n0 + n, a line per method.
+    """Draw the forecast certified area against n0 + n from tables/budget.csv, a line per method.
 
-    A column per sigma, a row per data set and model, each with one pairing (`shown_pairing`), which the title names.
+    Each sigma has a column, each data set and model a row with one pairing (`shown_pairing`), which the title names.
     """
     models = table[["dataset", "model"]].drop_duplicates().itertuples(index=False, name=None)
     groups = {key: table[(table["dataset"] == key[0]) & (table["model"] == key[1])] for key in models}
@@ -137,7 +140,7 @@ def area_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
     sigmas = sorted(table["sigma"].unique())
     draws = sorted(table["draws"].unique())
     width, height = max(3.6, 2.6 * len(sigmas)), 2.6 * len(groups) + 1.1
-    figure = layout.figure(width, height, 1.4 * len(groups), len(LINES))
+    figure = layout.figure(width, height, 1.4 * len(groups), len(METHODS))
     axes = figure.subplots(len(groups), len(sigmas), squeeze=False, sharey="row")
     for panels, ((dataset, model), group) in zip(axes, groups.items(), strict=True):
         regime, denoiser = pairings[dataset, model]
@@ -146,9 +149,7 @@ def area_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
             for method, rows in chosen[chosen["sigma"] == sigma].groupby("method", sort=False):
                 name = str(method)
                 label = f"{name} (weaker guarantee)" if METHODS[name].weaker else name
-                panel.plot(
-                    rows["draws"], rows["certified_area"], label=label, markersize=4, **LINES.get(name, OTHER_LINE)
-                )
+                panel.plot(rows["draws"], rows["certified_area"], label=label, markersize=4, **METHOD_LINES[name])
             panel.set_title(layout.title(dataset, model, f"sigma {sigma:g}", columns=len(sigmas)))
             _axis_of_draws(panel, draws)
         panels[0].set_ylabel(layout.label("certified area (forecast)"))
@@ -158,10 +159,10 @@ def area_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
 
 
 def shown_pairing(rows: pd.DataFrame) -> tuple[str, str]:
-    """The pairing (regime, denoiser) of a model that the figure shows.
+    """Return the pairing (regime, denoiser) of a model that the figure shows.
 
-    The network trained on clean images behind the first denoiser; without one the noise-trained network; else the first
-    pairing.
+    This is the network trained on clean images behind the first denoiser. Without one it is the noise-trained network
+    without a denoiser, and otherwise the first pairing.
     """
     pairings = list(dict.fromkeys(zip(rows["regime"], rows["denoiser"], strict=True)))
     behind = [pairing for pairing in pairings if pairing[0] == "clean" and pairing[1] != "none"]
@@ -170,43 +171,40 @@ def shown_pairing(rows: pd.DataFrame) -> tuple[str, str]:
 
 
 def _named(pairings: dict[tuple[str, str], tuple[str, str]]) -> str:
-    """The pairings that are shown, in words, with their models where they differ."""
+    """Return the pairings that are shown as text, with their models if they differ."""
     models: dict[tuple[str, str], list[str]] = {}
     for (_, model), pairing in pairings.items():
         models.setdefault(pairing, []).append(model)
-    words = {describe_pairing(*pairing): ", ".join(dict.fromkeys(names)) for pairing, names in models.items()}
-    if len(words) == 1:
-        return next(iter(words))
-    return "\n".join(f"{names}: {pairing}" for pairing, names in words.items())
-
-
-RADIUS_METRICS = {"certified_dice": "certified Dice", "abstain": "share that abstains"}
+    named = {describe_pairing(*pairing): ", ".join(dict.fromkeys(names)) for pairing, names in models.items()}
+    if len(named) == 1:
+        return next(iter(named))
+    return "\n".join(f"{names}: {pairing}" for pairing, names in named.items())
 
 
 def radius_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
-    """From tables/radii.csv: what is certified at each radius, a row of panels per data set and model.
+    """Draw certified Dice and abstention at each radius from tables/radii.csv, a row of panels per data set and model.
 
-    A column per metric and sigma, each sigma with its own range of radii; a line per pairing. Above the panels: the
-    radius as RMS change in gray levels. In print abstention stands below.
+    Each metric and sigma has a column, and each sigma its own range of radii; each pairing has a line. The upper axis
+    is the radius as RMS change in gray levels. In print, abstention has a row of its own.
     """
     sigmas = sorted(table["sigma"].unique())
     groups = list(table.groupby(["dataset", "model"], sort=False))
-    columns = list(itertools.product(RADIUS_METRICS, sigmas))
-    below = len(RADIUS_METRICS) if layout.narrow else 1  # rows of a data set and model
+    columns = list(itertools.product(METRICS, sigmas))
+    below = len(METRICS) if layout.narrow else 1  # rows of a data set and model
     pairings = len(table[["regime", "denoiser"]].drop_duplicates())
     width, height = max(7.2, 2.1 * len(columns)), 2.4 * len(groups) + 0.6
     figure = layout.figure(width, height, 1.2 * below * len(groups), pairings)
     axes = figure.subplots(below * len(groups), len(columns) // below, squeeze=False, sharey=True)
-    for panels, ((dataset, model), of_model) in zip(axes.reshape(len(groups), -1), groups, strict=True):
+    for panels, ((dataset, model), model_rows) in zip(axes.reshape(len(groups), -1), groups, strict=True):
         for panel, (metric, sigma) in zip(panels, columns, strict=True):
-            rows = of_model[of_model["sigma"] == sigma]
+            rows = model_rows[model_rows["sigma"] == sigma]
             if rows.empty:
                 panel.set_axis_off()
                 continue
             _draw_radius(panel, rows, metric)
             panel.set_title(f"sigma {sigma:g}", fontsize="medium")
             if sigma == sigmas[0]:
-                panel.set_ylabel(layout.label(RADIUS_METRICS[metric]))
+                panel.set_ylabel(layout.label(METRICS[metric]))
             if panel is panels[0]:
                 panel.set_title(f"{dataset}, {model}\n", loc="left", fontweight="bold", fontsize="medium")
     for panel in axes[-1]:
@@ -231,7 +229,7 @@ def _draw_radius(panel: Axes, rows: pd.DataFrame, metric: str) -> None:
 
 
 DENOISER_LINES = {
-    "noisy": {"color": "#A3ACB5", "linestyle": ":", "marker": "x", "label": "noisy, as it is"},
+    "noisy": {"color": "#A3ACB5", "linestyle": ":", "marker": "x", "label": "noisy, not denoised"},
     "nl_means": {"color": "#E69F00", "linestyle": "--", "marker": "^", "label": "non-local means"},
     "wavelet": {"color": "#009E73", "linestyle": "--", "marker": "s", "label": "wavelets (BayesShrink)"},
     "ddpm": {"color": "#0072B2", "linestyle": "-", "marker": "o", "label": "the denoiser"},
@@ -241,16 +239,16 @@ SCORES = {"psnr": "PSNR (dB)", "ssim": "SSIM"}
 
 
 def denoiser_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
-    """From the scores of the denoisers: a row of two panels per data set, PSNR and SSIM, a line per method."""
+    """Draw PSNR and SSIM of the denoisers, a row of two panels per data set and a line per method."""
     datasets = list(table["dataset"].unique())
     methods = table["method"].nunique()
     figure = layout.figure(7.2, 2.8 * len(datasets) + 0.5, len(datasets), methods)
     axes = figure.subplots(len(datasets), len(SCORES), squeeze=False)
     sigmas = sorted(table["sigma"].unique())
     for row, dataset in zip(axes, datasets, strict=True):
-        of_dataset = table[table["dataset"] == dataset].sort_values("sigma")
+        dataset_rows = table[table["dataset"] == dataset].sort_values("sigma")
         for panel, (score, name) in zip(row, SCORES.items(), strict=True):
-            for method, scores in of_dataset.groupby("method", sort=False):
+            for method, scores in dataset_rows.groupby("method", sort=False):
                 panel.plot(scores["sigma"], scores[score], **DENOISER_LINES[str(method)])
             panel.set(title=dataset, xlabel="sigma (pixels in [0, 1])", ylabel=name)
             panel.set_xticks(sigmas, [f"{sigma:g}" for sigma in sigmas])
@@ -262,88 +260,74 @@ def denoiser_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
 REGIME_COLORS = {"clean": "#D55E00", "noise": "#009E73", "denoised": "#E69F00"}
 
 
-class Histories(NamedTuple):
-    """The rows of history.csv of the networks that were trained on a data set.
-
-    segmenters: by (model, regime). denoisers: by the data set or data sets that they were trained on.
-    """
-
-    segmenters: Mapping[tuple[str, str], pd.DataFrame]
-    denoisers: Mapping[str, pd.DataFrame]
+VALIDATED = {"segmenter": "Dice", "denoiser": "PSNR (dB)"}  # the validation score by kind of network
 
 
 def read_histories(
     segmenters: Mapping[tuple[str, str, str], str | Path], denoisers: Mapping[tuple[str, str], str | Path]
-) -> dict[str, Histories]:
-    """Histories by data set, from the history.csv of each (data set, model, regime) and (data set, source)."""
-    datasets = dict.fromkeys(dataset for dataset, *_ in (*segmenters, *denoisers))
-    return {
-        dataset: Histories(
-            {(model, regime): pd.read_csv(path) for (of, model, regime), path in segmenters.items() if of == dataset},
-            {source: pd.read_csv(path) for (of, source), path in denoisers.items() if of == dataset},
-        )
-        for dataset in datasets
-    }
+) -> pd.DataFrame:
+    """Read the history.csv of each (data set, model, regime) and of each (data set, source) into one table.
 
-
-def training_figure(histories: Mapping[str, Histories], layout: Layout = PAGE) -> Figure:
-    """A row per data set: loss and Dice of its segmenters, loss and PSNR of its denoiser; dots: the best validations.
-
-    A kind of network of which none was trained is left out. In print each kind has a row of its own.
+    Its columns are dataset, kind (a key of VALIDATED), model, regime, and those of the files with the validation score
+    as `score`. For a denoiser, `model` is its source: the data sets that it was trained on, joined by "+".
     """
-    learned = [kind for kind in Histories._fields if any(getattr(each, kind) for each in histories.values())]
-    rows, columns = len(histories), 2 * len(learned)
+    frames = []
+    for (dataset, model, regime), path in segmenters.items():
+        history = pd.read_csv(path).rename(columns={"val_dice": "score"})
+        frames.append(history.assign(dataset=dataset, kind="segmenter", model=model, regime=regime))
+    for (dataset, source), path in denoisers.items():
+        history = pd.read_csv(path).rename(columns={"val_psnr": "score"})
+        frames.append(history.assign(dataset=dataset, kind="denoiser", model=source, regime=""))
+    return pd.concat(frames, ignore_index=True)
+
+
+def training_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
+    """Draw training loss and validation score of the networks in `read_histories`, a row per data set.
+
+    Dots mark the best validations. A kind of network is left out if none was trained. In print, each kind has a row of
+    its own.
+    """
+    datasets = list(table["dataset"].unique())
+    kinds = [kind for kind in VALIDATED if kind in set(table["kind"])]
+    rows, columns = len(datasets), 2 * len(kinds)
     if layout.narrow:
-        rows, columns = rows * len(learned), 2
-    entries = max(len(each.segmenters) + len(each.denoisers) for each in histories.values())
-    figure = layout.figure(2.7 * columns, 2.5 * rows + 0.6, rows, entries)
+        rows, columns = rows * len(kinds), 2
+    networks = table.drop_duplicates(["dataset", "kind", "model", "regime"])
+    figure = layout.figure(2.7 * columns, 2.5 * rows + 0.6, rows, int(networks["dataset"].value_counts().max()))
     axes = figure.subplots(rows, columns, squeeze=False)
-    for row, (dataset, of_dataset) in zip(axes.reshape(len(histories), -1), histories.items(), strict=True):
-        row[0].set_title(dataset, loc="left")
-        for panels, kind in zip(row.reshape(-1, 2), learned, strict=True):
-            if kind == "segmenters":
-                _segmenters(list(panels), of_dataset.segmenters)
-            else:
-                _denoisers(list(panels), of_dataset.denoisers)
-    for panel in figure.axes:
-        panel.set_ylabel(layout.label(panel.get_ylabel()))
+    for panels, (dataset, kind) in zip(axes.reshape(-1, 2), itertools.product(datasets, kinds), strict=True):
+        chosen = table[(table["dataset"] == dataset) & (table["kind"] == kind)]
+        models = list(chosen["model"].unique())
+        for (model, regime), history in chosen.groupby(["model", "regime"], sort=False):
+            look = {"color": "#0072B2", "linestyle": "-", "label": f"denoiser of {model.replace('+', ' and ')}"}
+            if kind == "segmenter":
+                dashes = MODEL_DASHES[models.index(model) % len(MODEL_DASHES)]
+                label = f"{model}, trained {TRAINED[regime]}"
+                look = {"color": REGIME_COLORS[regime], "linestyle": dashes, "label": label}
+            best = history.iloc[int(history["score"].fillna(-math.inf).to_numpy().argmax())]
+            for panel, column in zip(panels, ("train_loss", "score"), strict=True):
+                panel.plot(history["step"], history[column], **look)
+                panel.plot(best["step"], best[column], color=look["color"], marker="o", markersize=4)
+        for panel in panels:
+            panel.set_xlabel("step")
+            panel.grid(axis="y", alpha=0.3)
+        loss, score = panels
+        loss.set_ylabel(layout.label(f"{kind}: training loss"))
+        score.set_ylabel(layout.label(f"{kind}: validation {VALIDATED[kind]}"))
+        if kind == kinds[0]:
+            loss.set_title(dataset, loc="left")
+        if kind == "denoiser":
+            loss.set_yscale("log")
+            loss.yaxis.set_major_formatter("{x:g}")  # powers of ten would be formulas, which figures do not draw
+            loss.yaxis.set_minor_formatter(LogFormatter(labelOnlyBase=False))
     shared_legend(figure)
     return figure
 
 
-def _segmenters(panels: Sequence[Axes], histories: Mapping[tuple[str, str], pd.DataFrame]) -> None:
-    models = list(dict.fromkeys(model for model, _ in histories))
-    for (model, regime), history in histories.items():
-        dashes = MODEL_DASHES[models.index(model) % len(MODEL_DASHES)]
-        _draw_history(panels, history, "val_dice", REGIME_COLORS[regime], dashes, f"{model}, trained {TRAINED[regime]}")
-    panels[0].set_ylabel("segmenter: training loss")
-    panels[1].set_ylabel("segmenter: validation Dice")
-
-
-def _denoisers(panels: Sequence[Axes], histories: Mapping[str, pd.DataFrame]) -> None:
-    for source, history in histories.items():
-        _draw_history(panels, history, "val_psnr", "#0072B2", "-", f"denoiser of {source.replace('+', ' and ')}")
-    panels[0].set(ylabel="denoiser: training loss", yscale="log")
-    panels[0].yaxis.set_major_formatter("{x:g}")  # powers of ten are formulas, of which figures have none
-    panels[0].yaxis.set_minor_formatter(LogFormatter(labelOnlyBase=False))
-    panels[1].set_ylabel("denoiser: validation PSNR (dB)")
-
-
-def _draw_history(
-    panels: Sequence[Axes], history: pd.DataFrame, score: str, color: str, dashes: str, label: str
-) -> None:
-    best = history.iloc[int(history[score].fillna(-math.inf).to_numpy().argmax())]
-    for panel, column in zip(panels, ("train_loss", score), strict=True):
-        panel.plot(history["step"], history[column], color=color, linestyle=dashes, label=label)
-        panel.plot(best["step"], best[column], color=color, marker="o", markersize=4)
-        panel.set_xlabel("step")
-        panel.grid(axis="y", alpha=0.3)
-
-
 def cost_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
-    """Certified Dice against GFLOP per image: a row per data set, a column per sigma.
+    """Draw certified Dice against GFLOP per image, a row per data set and a column per sigma.
 
-    Colours tell the pairings of regime and denoiser apart, markers the models. Networks whose GFLOP are not known are
+    Colours distinguish pairings of regime and denoiser, markers distinguish models. Networks with unknown GFLOP are
     left out.
     """
     datasets, sigmas, models = (list(table[key].unique()) for key in ("dataset", "sigma", "model"))

@@ -1,4 +1,4 @@
-"""Numbers, sizes and names as text: how every page, table and figure of a report writes them."""
+"""Numbers, sizes and names as text, in one format for every page, table and figure of a report."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -8,29 +8,29 @@ NOT_DEFINED = "n/a"
 
 
 def number(value: float, decimals: int = 3) -> str:
-    """A number with so many decimals."""
+    """Format a number with this many decimals."""
     return NOT_DEFINED if math.isnan(value) else f"{value:.{decimals}f}"
 
 
 def signed(value: float, decimals: int = 3) -> str:
-    """A difference with its sign and so many decimals."""
+    """Format a difference with its sign and this many decimals."""
     return NOT_DEFINED if math.isnan(value) else f"{value:+.{decimals}f}"
 
 
 def digits(value: float) -> str:
-    """Three digits for small numbers, whole numbers from 100 on."""
+    """Format a number with three digits, or as a whole number from 100."""
     if math.isnan(value):
         return NOT_DEFINED
     return f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
 
 
 def percent(value: float, decimals: int = 0) -> str:
-    """A share in per cent, with so many decimals."""
+    """Format a share in per cent with this many decimals."""
     return NOT_DEFINED if math.isnan(value) else f"{100 * value:.{decimals}f}%"
 
 
 def whole(value: float) -> str:
-    """A count."""
+    """Format a count."""
     return number(value, 0)
 
 
@@ -38,7 +38,7 @@ STYLES: dict[str, Callable[..., str]] = {each.__name__: each for each in (number
 
 
 def written(value: Any, style: str, decimals: int | None = None) -> str:
-    """A value of a table in a style of segcert.results.table_columns; nothing for a word or a level that is missing.
+    """Format a value of a table in a style of segcert.results.table_columns; missing text or levels are empty.
 
     >>> written(0.125, "percent", 1), written(0.5, "level"), written("unet", "text")
     ('12.5%', '0.5', 'unet')
@@ -51,7 +51,7 @@ def written(value: Any, style: str, decimals: int | None = None) -> str:
 
 
 def listed(values: Iterable[Any], style: str = "level", decimals: int | None = None) -> str:
-    """Values of a table in a style (`written`), with commas.
+    """Format values of a table in a style (`written`), separated by commas.
 
     >>> listed([0.25, 1.0]), listed([0.125, 0.5], "number", 2)
     ('0.25, 1', '0.12, 0.50')
@@ -60,7 +60,7 @@ def listed(values: Iterable[Any], style: str = "level", decimals: int | None = N
 
 
 def file_size(count: int) -> str:
-    """A number of bytes in kB, MB or GB (powers of 1000).
+    """Format a number of bytes in kB, MB or GB (powers of 1000).
 
     >>> file_size(16859307), file_size(38399), file_size(10400000000)
     ('16.9 MB', '38.4 kB', '10.4 GB')
@@ -71,7 +71,7 @@ def file_size(count: int) -> str:
 
 
 def shorten(text: str, most: int = 24) -> str:
-    """At most so many characters, on one line.
+    """Shorten a text to at most `most` characters on one line.
 
     >>> shorten("a long name", 7)
     'a long…'

@@ -1,10 +1,12 @@
-"""Pictures of single images: truth, predictions, what is certified, what the denoiser makes of the noise.
+"""Figures of single images: ground truth, predictions, certified maps, noisy and denoised copies.
 
-`gallery_figure` shows some images at every noise level, for the page; `example_figure` one image at one noise level, in
-a row that fits the text width of a paper.
+`gallery_figure` shows some images at every noise level, for the page. `example_figure` shows one image at one noise
+level, in a row that fits the text width of a paper. `write_typical_images` writes the two images at the top of the
+page: the prediction of a typical image, and its certified map.
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,10 +15,13 @@ import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
+from PIL import Image
 
 from segcert.certification.certificate import ABSTAIN
 from segcert.data.dataset import PreparedDataset
+from segcert.io.atomic import atomic_file
 from segcert.report.style import MM, TEXT, TEXT_MM, to_rgb
+from segcert.report.typical import Typical
 from segcert.results.labels import CLASS_COLORS, describe, describe_pairing
 
 Array = npt.NDArray[Any]
@@ -28,11 +33,20 @@ STRIPE = 4
 
 @dataclasses.dataclass(frozen=True)
 class Example:
-    """One test image and what was made of it.
+    """One test image with its predictions and certified maps.
 
-    image (C, H, W) in [0, 1]; truth (H, W); predictions (H, W) by (model, regime); per sigma: denoised
-    (2, C, H, W) uint8, the noisy and the denoised image, if there is a denoiser; certified (H, W) by (model, regime,
-    denoiser).
+    Attributes
+    ----------
+    image
+        (C, H, W) in [0, 1].
+    truth
+        Labels (H, W).
+    predictions
+        Labels (H, W) without noise, by (model, regime).
+    denoised
+        The noisy and the denoised copy (2, C, H, W) uint8, by sigma; empty without a denoiser.
+    certified
+        Labels (H, W) by sigma, then by (model, regime, denoiser).
     """
 
     title: str
@@ -44,7 +58,7 @@ class Example:
 
 
 def gallery_figure(examples: Sequence[Example]) -> Figure:
-    """The examples below each other: a row with image, truth and clean predictions, then the maps, a row per sigma."""
+    """Draw examples below each other: a row with image, truth and clean predictions, then a row of maps per sigma."""
     rows = 1 + len(examples[0].certified)
     pairings = next(iter(examples[0].certified.values()))
     columns = 2 + max(len(pairings), len(examples[0].predictions))
@@ -72,7 +86,7 @@ def _draw(figure: Any, example: Example, rows: int, columns: int) -> None:
 
 
 def caption(examples: Sequence[Example]) -> str:
-    """The figure in words, for those who cannot see it."""
+    """Describe the gallery as text, for readers who cannot see it."""
     text = "Image, ground truth, predictions, noisy and denoised copies, and certified maps; striped pixels abstain."
     for example in examples:
         shares = [
@@ -84,17 +98,20 @@ def caption(examples: Sequence[Example]) -> str:
     return text
 
 
-def paint(image: Array, labels: Array, scale: int = STRIPE) -> Array:
-    """Tint an image (H, W, 3) by class and stripe it where labels are ABSTAIN; enlarged: (scale H, scale W, 3)."""
+def paint(image: Array, labels: Array, scale: int = STRIPE, stripe: int = STRIPE) -> Array:
+    """Return an image (H, W, 3) tinted by class, with stripes where labels are ABSTAIN.
+
+    It is enlarged to (scale H, scale W, 3). stripe: width of a stripe, in enlarged pixels.
+    """
     image, labels = (array.repeat(scale, axis=0).repeat(scale, axis=1) for array in (image, labels))
     painted = 0.9 * image
     for class_id, color in enumerate(CLASS_COLORS, start=1):
         painted = np.where(
             (labels == class_id)[..., None], (1 - TINT) * image + TINT * np.array(mpl.colors.to_rgb(color)), painted
         )
-    stripe = np.less(np.indices(labels.shape).sum(axis=0) % (2 * STRIPE), STRIPE)
+    dark = np.less(np.indices(labels.shape).sum(axis=0) % (2 * stripe), stripe)
     return np.asarray(
-        np.where(labels[..., None] == ABSTAIN, np.where(np.expand_dims(stripe, -1), 0.35 + 0.3 * image, 1.0), painted)
+        np.where(labels[..., None] == ABSTAIN, np.where(np.expand_dims(dark, -1), 0.35 + 0.3 * image, 1.0), painted)
     )
 
 
@@ -110,7 +127,7 @@ def read_examples(
     certificates: Mapping[tuple[str, str, str, str], Maps],
     count: int,
 ) -> list[Example]:
-    """The first `count` certified test images, from the maps by image of each model, sigma and pairing."""
+    """Return the first `count` certified test images, from the maps of each model, sigma and pairing."""
     dataset = PreparedDataset(Path(index))
     prefix = "Synthetic phantom" if dataset.about["synthetic"] else dataset.about["title"]
     examples = []
@@ -130,17 +147,17 @@ def read_examples(
     return examples
 
 
-MOST = 5  # certified maps beside each other
+MOST = 5  # certified maps in a row
 
 
 def middle_sigma(example: Example) -> str:
-    """The noise level that is shown: the one in the middle, the lower of two."""
+    """Return the middle noise level of an example, the lower of two."""
     sigmas = sorted(example.certified, key=float)
     return sigmas[(len(sigmas) - 1) // 2]
 
 
 def example_figure(example: Example) -> Figure:
-    """Image, ground truth, noisy and denoised copy, and certified maps of the first pairings."""
+    """Draw image, ground truth, noisy and denoised copy, and certified maps of the first pairings."""
     sigma, gray = middle_sigma(example), to_rgb(example.image)
     panels = {"image": gray, "ground truth": paint(gray, example.truth)}
     for picture, title in zip(example.denoised.get(sigma, ()), ("noisy", "denoised"), strict=False):
@@ -156,7 +173,7 @@ def example_figure(example: Example) -> Figure:
 
 
 def example_caption(example: Example) -> str:
-    """The figure in words."""
+    """Describe the figure of an example as text."""
     sigma = middle_sigma(example)
     shares = [
         f"{describe_pairing(regime, denoiser)}: {np.mean(labels == ABSTAIN):.0%}"
@@ -167,3 +184,18 @@ def example_caption(example: Example) -> str:
         f"{'noisy and denoised copy, ' if sigma in example.denoised else ''}certified maps. Striped pixels abstain: "
         f"{'; '.join(shares)}."
     )
+
+
+PANEL = 512  # pixels across a panel of `write_typical_images`, at least
+
+
+def write_typical_images(
+    index: str | Path, typical: Typical, predicted: Array, certified: Array, paths: Sequence[str | Path]
+) -> None:
+    """Write the typical image of a data set as two PNG files, tinted by predicted and by certified labels (H, W)."""
+    gray = to_rgb(PreparedDataset(Path(index)).image(typical.image))
+    scale = math.ceil(PANEL / gray.shape[1])
+    for labels, path in zip((predicted, certified), paths, strict=True):
+        painted = paint(gray, labels, scale, stripe=PANEL // 64)
+        with atomic_file(path) as temporary:
+            Image.fromarray(np.round(255 * painted.clip(0, 1)).astype(np.uint8)).save(temporary, "PNG", optimize=True)

@@ -1,4 +1,4 @@
-"""What the pages share: their templates, numbers with their exact values, figures that travel inside the file."""
+"""HTML pages: templates, numbers with their exact values, figures inside the file."""
 
 import base64
 import json
@@ -29,14 +29,14 @@ def render(output: str | Path, template: str, **values: Any) -> None:
 
 
 def asset(name: str) -> Markup:
-    """A style or script of the folder `templates`, as it is."""
+    """Return the text of a style or script of the folder `templates`."""
     return Markup((TEMPLATES / name).read_text(encoding="utf-8"))  # noqa: S704
 
 
 def cell(row: Mapping[str, Any], column: str, style: str = "number", decimals: int | None = None) -> Markup:
-    """A number of a table as a page shows it, with its column and exact value, so that an audit can compare them.
+    """Return a number of a table as a `data` element with its column and exact value, for the audit.
 
-    In a sentence the number says itself where it stands: `row` has its table and number under `_table` and `_row`.
+    In a sentence, the element also names the table and the row: the keys `_table` and `_row` of `row`.
     """
     place = Markup(' data-table="{}" data-row="{}"').format(row["_table"], row["_row"]) if "_table" in row else ""
     text = written(row[column], style, decimals)
@@ -44,17 +44,29 @@ def cell(row: Mapping[str, Any], column: str, style: str = "number", decimals: i
 
 
 def inline_svg(path: Path, prefix: int | str) -> str:
-    """The SVG element of a file, its ids made different from those of other figures on the page."""
+    """Return the SVG element of a file. `prefix` makes its ids differ from those of other figures on the page."""
     text = path.read_text(encoding="utf-8")
     text = text[text.index("<svg") :]
     return re.sub(r'(id="|xlink:href="#|url\(#)', rf"\g<1>f{prefix}-", text)
 
 
+def svg_width(svg: str) -> int:
+    """Return the width of an SVG element of Matplotlib, in pixels.
+
+    >>> svg_width('<svg height="72pt" width="504pt">')
+    672
+    """
+    found = re.search(r'<svg[^>]* width="([0-9.]+)pt"', svg)
+    if not found:
+        raise ValueError(f"found {svg[:80]!r}; expected an SVG element with a width in points")
+    return round(float(found[1]) * 96 / 72)
+
+
 def data_uri(content: bytes, kind: str = "image/png") -> str:
-    """What a file holds as an address, of a picture or a download."""
+    """Return the content of a file as the address of an image or a download."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def script_value(value: Any) -> Markup:
-    """A value as a script inside a page may hold it: no name in it can end the script or begin another."""
+    """Return a value as JSON for a script inside a page. No text in it can end the script or begin another."""
     return Markup(json.dumps(value, allow_nan=False).replace("<", "\\u003c"))  # noqa: S704

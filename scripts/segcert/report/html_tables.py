@@ -1,4 +1,4 @@
-"""The tables of the page: the cells of segcert.results.table_columns in HTML, each number with its exact value."""
+"""Tables of the page: the columns of segcert.results.table_columns in HTML, each number with its exact value."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ FORM = Form(
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """A table of the page: rows of a CSV file, each with its number there and its cells in HTML."""
+    """A table of the page. Each row has its number in the CSV file, and its cells in HTML."""
 
     name: str
     columns: Sequence[Column]
@@ -43,9 +43,9 @@ class Table:
 
 
 def page_table(name: str, frame: pd.DataFrame, weaker: bool) -> Table:
-    """A table as the page shows it: the rows of `frame`, whose index numbers the rows of tables/<name>.csv.
+    """Return the rows of `frame` as a table of the page. The index of `frame` numbers the rows of tables/<name>.csv.
 
-    weaker: whether single certified pixels may be wrong, under which some columns mean nothing.
+    weaker: True if single certified pixels may be wrong. Some columns have no meaning then, and are left out.
     """
     columns = shown_columns(name, PAGE, weaker)
     rows = []

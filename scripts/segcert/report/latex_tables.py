@@ -1,4 +1,4 @@
-"""The tables of the report in LaTeX: floats with booktabs' rules that fit a page, every text in them escaped."""
+"""The tables of the report in LaTeX: floats that fit a page, with rules of booktabs and all text escaped."""
 
 import dataclasses
 import re
@@ -11,7 +11,8 @@ import pandas as pd
 
 from segcert.certification.methods import METHODS
 from segcert.io.atomic import atomic_file
-from segcert.report.cells import Form, Row, plain_number
+from segcert.report.captions import definitions, table_caption
+from segcert.report.cells import Form, Row, across, plain_number
 from segcert.report.format import listed
 from segcert.report.html import TEMPLATES
 from segcert.results.claims import in_sentences
@@ -19,8 +20,11 @@ from segcert.results.labels import REGIMES
 from segcert.results.table_columns import LATEX, Column, shown_columns
 from segcert.results.tables import records
 
-ACROSS = 3  # noise levels beside each other in the main table
-LINES = 40  # of the body of a table: what a page holds under a caption of some lines
+ACROSS = 3  # noise levels side by side in the main table
+LINES = 40  # lines in the body of a table that fit a page, under a caption of CAPTION characters
+CAPTION, PER_LINE = 700, 60  # a longer caption takes the place of a line for every PER_LINE characters
+BROKEN = 5  # lines of a row with a column that breaks its text
+WIDE = 9  # columns and intervals from which a table is set in a smaller size
 ESCAPES = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -30,24 +34,35 @@ ESCAPES = {
     "|": r"\textbar{}",
     '"': "''",
     "[": "{[}",
-    "*": "{*}",  # after the end of a row they would be its arguments
+    "*": "{*}",  # after the end of a row, brackets and stars would be its arguments
     **{character: f"\\{character}" for character in "_%&#{}$"},
 }
+MATH = {
+    "[0, 1]": "$[0, 1]$",
+    "10^9": "$10^9$",
+    "n0 + n": "$n_0 + n$",
+    "l2": r"$\ell_2$",
+    "1 - alpha": r"$1 - \alpha$",
+    "alpha": r"$\alpha$",
+    "sigma": r"$\sigma$",
+    "tau": r"$\tau$",
+}
+SYMBOLS = re.compile(rf"(?<!\w)({'|'.join(map(re.escape, MATH))})(?!\w)")
 
 
 class Tex(str):
-    """LaTeX, to be written as it is; every other text is escaped."""
+    """LaTeX, which is written unchanged; all other text is escaped."""
 
     __slots__ = ()
 
     @classmethod
     def fill(cls, pattern: str, **values: Any) -> "Tex":
-        """A pattern of `str.format` in LaTeX, with its values escaped unless they are LaTeX themselves."""
+        """Fill a LaTeX pattern of `str.format`; values are escaped unless they are LaTeX themselves."""
         return cls(pattern.format(**{name: tex(value) for name, value in values.items()}))
 
 
 def tex(value: Any) -> str:
-    r"""A value as LaTeX writes it; line ends become spaces.
+    r"""Escape a value for LaTeX; line ends become spaces.
 
     >>> print(tex("50% of a_b"))
     50\% of a\_b
@@ -57,8 +72,20 @@ def tex(value: Any) -> str:
     return "".join(ESCAPES.get(character, character) for character in re.sub(r"\s+", " ", str(value)))
 
 
+def with_math(text: str) -> Tex:
+    r"""Escape a text for LaTeX, with its symbols as formulas.
+
+    >>> print(with_math("sigma up to 50% of [0, 1]"))
+    $\sigma$ up to 50\% of $[0, 1]$
+    """
+    pieces = SYMBOLS.split(text)  # symbols have the odd places
+    for place, piece in enumerate(pieces):
+        pieces[place] = MATH[piece] if place % 2 else tex(piece)
+    return Tex("".join(pieces))
+
+
 def _number(row: Row, name: str, column: Column) -> Tex:
-    """A number; shares in per cent without the sign, as heads and captions say."""
+    """Format a number; shares are without the per cent sign, which the caption explains."""
     text = plain_number(row, name, column).removesuffix("%")
     return Tex(tex(text).replace("-", "$-$"))
 
@@ -77,31 +104,30 @@ FORM = Form(
 class Table:
     """A float.
 
-    groups: lines of cells below a title of their own, which may be empty; a group is not torn apart unless it is too
-    long for a page. spans: heads above the heads, with the number of columns below each. size: of the text.
+    Attributes
+    ----------
+    groups
+        Lines of cells by the title above them, which may be empty. A group stays together unless it is too long for a
+        page.
+    spans
+        Heads above the heads, with the first and the last column below each, counted from 1.
     """
 
     caption: Tex
     label: str
-    aligns: Sequence[str]
-    heads: Sequence[str]
+    columns: Sequence[Column]
     groups: Mapping[str, Sequence[Sequence[str]]]
-    spans: Sequence[tuple[str, int]] = ()
-    size: str = "footnotesize"
+    spans: Sequence[tuple[Tex, int, int]] = ()
 
     @property
-    def rules(self) -> list[tuple[int, int]]:
-        """First and last column below each span that has a head."""
-        found, first = [], 1
-        for head, count in self.spans:
-            if head:
-                found.append((first, first + count - 1))
-            first += count
-        return found
+    def small(self) -> bool:
+        """True for so many columns and intervals that the text has to be smaller."""
+        intervals = sum(LATEX in column.interval for column in self.columns)
+        return not self.spans and len(self.columns) + intervals >= WIDE
 
 
 def label(*parts: str) -> str:
-    """A name for \\ref.
+    """Return a name for \\ref.
 
     >>> label("my run", "main")
     'tab:my-run-main'
@@ -109,18 +135,19 @@ def label(*parts: str) -> str:
     return "tab:" + "-".join(re.sub(r"[^A-Za-z0-9]+", "-", part).strip("-") for part in parts)
 
 
-def fitted(table: Table, step: int = 1, height: int = 1) -> list[Table]:
-    """The table as one float or several that fit a page each.
-
-    step: lines that stay together. height: of a line, where text is broken, as a multiple of that of one.
-    """
-    page = LINES // height
+def fitted(table: Table, step: int = 1) -> list[Table]:
+    """Split a table into floats that each fit a page; `step` lines stay together."""
+    broken = any(column.align for column in table.columns)
+    long = max(0, len(table.caption) - CAPTION) // PER_LINE
+    page = LINES - min(long, LINES // 2)
+    if broken:
+        page //= BROKEN
     most = page // step * step
     pages: list[dict[str, Sequence[Sequence[str]]]] = []
     used = page
-    for title, of_title in table.groups.items():
-        for start in range(0, len(of_title), most):
-            lines = of_title[start : start + most]
+    for title, group in table.groups.items():
+        for start in range(0, len(group), most):
+            lines = group[start : start + most]
             if used + len(lines) > page or title in pages[-1]:
                 pages.append({})
                 used = 0
@@ -137,7 +164,7 @@ def fitted(table: Table, step: int = 1, height: int = 1) -> list[Table]:
 
 
 def write_latex(output: str | Path, tables: Iterable[Table], about: str) -> None:
-    """Write tables to a file that a document takes up with \\input; without any, it holds a comment that says so."""
+    """Write tables to a file for \\input in a document; without any table, the file is a comment that says so."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=False,  # noqa: S701 (no HTML: `finalize` escapes for LaTeX)
@@ -153,25 +180,17 @@ def write_latex(output: str | Path, tables: Iterable[Table], about: str) -> None
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters["latex"] = Tex
     text = environment.get_template("table.tex.j2").render(tables=list(tables), about=about)
     with atomic_file(output) as path:
         path.write_text(text, encoding="utf-8")
 
 
-@dataclasses.dataclass(frozen=True)
-class Float:
-    """How a table is set: its caption, if its rows stand by model, the size of its text, lines that a row takes."""
-
-    caption: Tex
-    by_model: bool = True
-    size: str = "footnotesize"
-    height: int = 1
-
-
 def latex_tables(name: str, table: pd.DataFrame, main: pd.DataFrame, titles: Mapping[str, str]) -> list[Table]:
-    """The floats of a table of the report: one for each data set, more where it would not fit a page.
+    """Return the floats of a table of the report: one for each data set, or more if it does not fit a page.
 
-    main: the main table, for the settings of the certificates. titles: of the data sets, with which captions begin.
+    main: the main table, for the settings of the certificates. titles: the titles of the data sets, with which captions
+    begin.
     """
     if table.empty:
         return []
@@ -180,51 +199,44 @@ def latex_tables(name: str, table: pd.DataFrame, main: pd.DataFrame, titles: Map
     floats: list[Table] = []
     for dataset, rows in table.groupby("dataset", sort=False):
         settings = main[main["dataset"] == dataset]
-        about = _settings(settings) if name != "denoisers" else Tex(UNITS)
-        method = main["method"].iloc[0]
-        if name == "radii" and rows["method"].iloc[0] != method:
-            of_run, method = method, rows["method"].iloc[0]
-            about = Tex.fill(
-                r"{about} The numbers of this table are by \texttt{{{method}}}, for there are no radii by"
-                r" \texttt{{{of_run}}}.",
-                about=about,
-                method=method,
-                of_run=of_run,
-            )
+        # The radius map is that of segcertify if the method of the run has none.
+        method = (rows if name == "radii" else settings)["method"].iloc[0]
         columns = shown_columns(name, LATEX, METHODS[method].weaker)
-        title, named = titles[str(dataset)], label(name, str(dataset))
+        sentences = [Tex.fill("{title}.", title=titles[str(dataset)])]
+        sentences.append(with_math(table_caption(name, METHODS[method].weaker)))
+        sentences += _about(name, rows, columns, settings)
+        caption, named = Tex(" ".join(sentences)), label(name, str(dataset))
         if name == "main":
-            floats += _main(rows, columns, title, about, named)
+            floats += _main(rows, columns, caption, named)
             continue
-        form = FLOATS[name]
         groups = {}
-        for model, of_model in rows.groupby("model", sort=False) if form.by_model else [("", rows)]:
-            groups[str(model)] = [[FORM.cell(row, column) for column in columns] for row in records(of_model)]
-        whole_table = Table(
-            caption=Tex.fill("{title}: {caption} {about}", title=title, caption=form.caption, about=about),
-            label=named,
-            aligns=[Tex(_align(column)) for column in columns],
-            heads=[_head(column) for column in columns],
-            groups=groups,
-            size=form.size,
-        )
-        floats += fitted(whole_table, height=form.height)
+        for model, model_rows in rows.groupby("model", sort=False) if "model" in rows else [("", rows)]:
+            groups[str(model)] = [[FORM.cell(row, column) for column in columns] for row in records(model_rows)]
+        floats += fitted(Table(caption, named, columns, groups))
     return floats
 
 
-UNITS = r"$\sigma$: standard deviation of the noise, in units of pixel values in $[0, 1]$."
-
-
-def _settings(main: pd.DataFrame) -> Tex:
-    """How the certificates of a data set were made, and what they guarantee."""
-    first = main.iloc[0]
-    radii = main.drop_duplicates("sigma")
-    text = Tex.fill(
+def _about(name: str, rows: pd.DataFrame, columns: Sequence[Column], main: pd.DataFrame) -> Iterator[Tex]:
+    """Yield further sentences of a caption: about marks in the cells, and about the settings of the certificates."""
+    if name == "main":
+        yield with_math(definitions(columns))
+        counts = sorted({rows["images"].min(), rows["images"].max()})
+        yield Tex.fill("Means are over {images} test images.", images=listed(counts).replace(", ", " to "))
+    if any(column.style == "percent" for column in columns):
+        yield Tex(r"Shares are in \%.")
+    if "unbounded" in rows and rows["unbounded"].any():
+        yield Tex("A raised number counts the images whose interval is unbounded.")
+    if name == "denoisers":
+        yield with_math("sigma is the standard deviation of the noise, in units of pixel values in [0, 1].")
+        return
+    first, radii = main.iloc[0], main.drop_duplicates("sigma")
+    method = METHODS[first["method"]]
+    yield Tex.fill(
         r"Method \texttt{{{method}}}{k}, $\tau = {tau:}$, $\alpha = {alpha:}$, {n0} selection and {n} estimation draws"
         r" per image. Certified $\ell_2$ radius $\sigma\,\Phi^{{-1}}(\tau)$: {radii} at $\sigma = {sigmas}$, both in"
         r" units of pixel values in $[0, 1]$.",
-        method=first["method"],
-        k=Tex(f" ($k = {first['k']}$)" if METHODS[first["method"]].takes_k else ""),
+        method=method.name,
+        k=Tex(f" ($k = {first['k']}$)" if method.takes_k else ""),
         tau=f"{first['tau']:g}",
         alpha=f"{first['alpha']:g}",
         n0=first["n0"],
@@ -232,46 +244,38 @@ def _settings(main: pd.DataFrame) -> Tex:
         radii=listed(radii["radius"], "number", 3),
         sigmas=listed(radii["sigma"]),
     )
-    if METHODS[first["method"]].weaker:
-        guarantee = METHODS[first["method"]].guarantee
-        text = Tex.fill(r"{text} \textbf{{A weaker guarantee than the paper's}}: {said}.", text=text, said=guarantee)
+    if method.weaker:
+        yield Tex.fill(r"\textbf{{A weaker guarantee than the paper's}}: {said}.", said=with_math(method.guarantee))
     if main["extended"].any():
-        text = Tex.fill(
-            r"{text} \textbf{{Draws were added after a look}} at some certificates, which $\alpha$ does not cover.",
-            text=text,
+        yield Tex(r"\textbf{Draws were added after a look} at some certificates, which $\alpha$ does not cover.")
+    if name == "radii" and rows["method"].iloc[0] != method.name:
+        yield Tex.fill(
+            r"The numbers of this table are those of \texttt{{{shown}}}, because \texttt{{{method}}} has no radii.",
+            shown=rows["method"].iloc[0],
+            method=method.name,
         )
-    return text
 
 
-def _main(rows: pd.DataFrame, columns: Sequence[Column], title: str, about: Tex, name: str) -> Iterator[Table]:
-    """A line per model, training and denoiser, its intervals below; columns per noise level, as in the paper."""
+def _main(rows: pd.DataFrame, columns: Sequence[Column], caption: Tex, name: str) -> Iterator[Table]:
+    """Yield floats with the noise levels side by side, as in the paper; intervals are below their numbers."""
     trained, denoiser, _, dice, *noisy = columns
-    sigmas = list(rows["sigma"].drop_duplicates())
-    counts = rows["images"]
-    images = f"{counts.min()}" if counts.nunique() == 1 else f"{counts.min()} to {counts.max()}"
-    caption = Tex.fill(
-        r"{title}: Dice of the model on clean images without noise, not certified; certified Dice (abstained pixels"
-        r" missing from the prediction) with its 95\% bootstrap interval over images below; abstaining pixels in \%."
-        r" Means over {images} test images, and over classes within an image. {about}",
-        title=title,
-        images=images,
-        about=about,
-    )
     fixed = [trained, denoiser, dice]
+    sigmas = list(rows["sigma"].drop_duplicates())
     for start in range(0, len(sigmas), ACROSS):
         shown = sigmas[start : start + ACROSS]
         groups: dict[str, list[Sequence[str]]] = {}
         for (model, *_), pairing in rows.groupby(["model", "regime", "denoiser"], sort=False):
             groups.setdefault(str(model), []).extend(_main_lines(pairing, fixed, noisy, shown))
-        spans = [(Tex.fill(r"$\sigma = {sigma}$", sigma=f"{sigma:g}"), len(noisy)) for sigma in shown]
-        columns_shown = [*fixed, *(noisy * len(shown))]
+        spans = []
+        for number, sigma in enumerate(shown):
+            first = len(fixed) + number * len(noisy) + 1
+            spans.append((Tex(rf"$\sigma = {sigma:g}$"), first, first + len(noisy) - 1))
         table = Table(
-            caption=caption,
+            caption,
             label=name if not start else f"{name}-{start // ACROSS + 1}s",
-            aligns=[_align(column) for column in columns_shown],
-            heads=[_head(column) for column in columns_shown],
-            spans=[("", len(fixed)), *spans],
+            columns=[*fixed, *(noisy * len(shown))],
             groups=groups,
+            spans=spans,
         )
         yield from fitted(table, step=2)
 
@@ -279,88 +283,19 @@ def _main(rows: pd.DataFrame, columns: Sequence[Column], title: str, about: Tex,
 def _main_lines(
     rows: pd.DataFrame, fixed: Sequence[Column], noisy: Sequence[Column], sigmas: Sequence[float]
 ) -> tuple[list[str], list[str]]:
-    """The line of a pairing, and below it the intervals of its numbers at each noise level."""
-    by_sigma = {row["sigma"]: row for row in records(rows)}
-    any_row = next(iter(by_sigma.values()))
-    first = [FORM.cell(any_row, column) for column in fixed]
-    second: list[str] = [Tex("")] * len(fixed)
-    for sigma in sigmas:
-        row = by_sigma.get(sigma)
-        for column in noisy:
-            first.append(Tex("--") if row is None else _number(row, column.name, column))
-            if row is not None and LATEX in column.interval:
-                low, high = FORM.bounds(row, column)
-                second.append(Tex.fill(r"\scriptsize{{[}}{low}, {high}]", low=low, high=high))
-            else:
-                second.append(Tex(""))
-    return first, second
+    """Return the line of a pairing, and the line below it with the intervals at each noise level."""
+    alone = records(rows)[0]
+    first = [FORM.cell(alone, column) for column in fixed]
+    first += across(rows, noisy, sigmas, _mean, Tex("--"))
+    return first, [Tex("")] * len(fixed) + across(rows, noisy, sigmas, _interval, Tex(""))
 
 
-def _head(column: Column) -> str:
-    return Tex(column.latex) if column.latex else column.title
+def _mean(row: Row, column: Column) -> Tex:
+    return _number(row, column.name, column)
 
 
-def _align(column: Column) -> str:
-    """In LaTeX: words, and what was decided of a threshold, stand on the left."""
-    return column.align or ("l" if column.text or column.style == "decided" else "r")
-
-
-FLOATS = {
-    "classes": Float(
-        caption=Tex(
-            r"each structure alone; certified Dice with its 95\% bootstrap interval over images; areas in pixels, of"
-            r" the ground truth, and from the certified pixels to those plus the abstained. Means over test images."
-        ),
-        size="scriptsize",
-    ),
-    "pairings": Float(
-        caption=Tex(
-            r"certified Dice less that of the baseline without denoiser, on the same images, with 95\% intervals from"
-            r" a paired bootstrap over images."
-        ),
-    ),
-    "measurements": Float(
-        caption=Tex(
-            r"certified intervals of what is read off the mask, by median smoothing: they hold the median over the"
-            r" noise, not a single prediction, with an error of $\alpha$ for all measurements of an image that comes on"
-            r" top of that of the pixels. Means over test images; clean: the prediction without noise; width: of the"
-            r" interval, in \% of the median; raised: number of images whose interval is open at an end; decided:"
-            r" number of images whose interval lies above/below/around a threshold."
-        ),
-        size="scriptsize",
-    ),
-    "attacks": Float(
-        caption=Tex(
-            r"projected gradient descent on the smoothed model, at multiples of the certified radius; certified pixels"
-            r" of the attacked images, those that lost the majority of fresh noisy copies (changed), and those that"
-            r" lost it beyond doubt (refuted; binomial test, family-wise error 0.001). Outside the radius nothing is"
-            r" promised."
-        ),
-    ),
-    "denoisers": Float(
-        caption=Tex("what is left of the noise on validation images, clipped to $[0, 1]$; means over images."),
-        by_model=False,
-    ),
-    "costs": Float(
-        caption=Tex(
-            r"certified Dice (95\% bootstrap interval over images) beside what it costs: network evaluations per draw,"
-            r" and GFLOP ($10^9$ operations of convolutions and matrix products) per draw and per image."
-        ),
-        size="scriptsize",
-    ),
-    "claims": Float(
-        caption=Tex(
-            r"claims of the paper, and ours, tested on this run: mean differences over images with 95\% intervals from"
-            r" a paired bootstrap, not corrected for their number."
-        ),
-        height=5,
-    ),
-    "radii": Float(
-        caption=Tex(
-            r"what is certified at each radius ($\ell_2$, pixels in $[0, 1]$; as RMS change in gray levels) or beyond,"
-            r" all pixels and all radii of an image at once with an error of $\alpha$; 95\% bootstrap intervals over"
-            r" images."
-        ),
-        size="scriptsize",
-    ),
-}
+def _interval(row: Row, column: Column) -> Tex:
+    if LATEX not in column.interval:
+        return Tex("")
+    low, high = FORM.bounds(row, column)
+    return Tex.fill(r"\scriptsize{{[}}{low}, {high}]", low=low, high=high)

@@ -1,14 +1,13 @@
-"""Model cards (Mitchell et al., FAccT 2019): what a network is, what it learned from, what it is not good for."""
+"""Model cards (Mitchell et al., FAccT 2019): the network, its training data, and its limits."""
 
 import csv
-import dataclasses
 import html
 import json
 import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jinja2
 from safetensors import safe_open
@@ -18,21 +17,10 @@ from segcert.data.dataset import SPLITS
 from segcert.provenance.digests import file_digest
 from segcert.report.html import TEMPLATES
 
-STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of batch normalisation; no parameters
+STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of batch normalisation; not parameters
 
 
-@dataclasses.dataclass(frozen=True)
-class Source:
-    """A prepared data set: what dataset.json and splits.json say, images by split, SHA-256 of index.csv."""
-
-    about: Mapping[str, Any]
-    split: Mapping[str, Any]
-    images: Mapping[str, int]
-    digest: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Validation:
+class Validation(NamedTuple):
     """A row of history.csv: the step, and the score that decides which weights are kept."""
 
     step: int
@@ -42,10 +30,10 @@ class Validation:
 def segmenter_card(
     folder: str | Path, index: str | Path, settings: Mapping[str, Any], tuning: Mapping[str, Any]
 ) -> str:
-    """The card of a segmenter, in Markdown with YAML in front, as Hugging Face reads it.
+    """Return the card of a segmenter, in Markdown after YAML metadata, as Hugging Face reads it.
 
-    settings: what it was trained with, the keys of the section `segmenter` of the configuration. tuning: of the regime
-    `denoised`, the denoiser, its steps and the noise levels. Both empty for a network that was trained elsewhere.
+    settings: those of its training, keys of the section `segmenter` of the configuration. tuning: for the regime
+    `denoised`, the denoiser, its steps and the noise levels. Both are empty for a network that was trained elsewhere.
     """
     folder = Path(folder)
     config = _json(folder / "config.json")
@@ -55,11 +43,11 @@ def segmenter_card(
         "segmenter_card.md.j2",
         name=folder.name,
         folder=folder.as_posix(),
-        source=read_source(index),
+        source=_source(Path(index)),
         config=config,
         weights=weights.name,
         digest=file_digest(weights),
-        parameters=None if "program" in config else parameters_of(weights),
+        parameters=None if "program" in config else count_parameters(weights),
         settings=settings,
         tuning=tuning,
         validations=best_and_last(history) if history.exists() else None,
@@ -67,15 +55,15 @@ def segmenter_card(
 
 
 def denoiser_card(folder: str | Path, indexes: Sequence[str | Path], settings: Mapping[str, Any], pool: int = 1) -> str:
-    """The card of a denoiser that was trained here, on one data set or several.
+    """Return the card of a denoiser that this pipeline trained, on one data set or several.
 
-    settings: the keys of the section `denoiser` of the configuration that it was trained with. pool: it saw images
+    settings: those of its training, keys of the section `denoiser` of the configuration. pool: the denoiser saw images
     averaged over pool x pool pixels.
     """
     return _render(
         "denoiser_card.md.j2",
         **_denoiser(Path(folder)),
-        sources=[read_source(index) for index in indexes],
+        sources=[_source(Path(index)) for index in indexes],
         settings=settings,
         pool=pool,
         validations=best_and_last(Path(folder) / "history.csv"),
@@ -83,28 +71,31 @@ def denoiser_card(folder: str | Path, indexes: Sequence[str | Path], settings: M
 
 
 def adm_card(folder: str | Path) -> str:
-    """The card of OpenAI's unconditional 256x256 ADM, converted to diffusers' format."""
+    """Return the card of OpenAI's unconditional 256x256 ADM, converted to the format of diffusers."""
     return _render("adm_card.md.j2", **_denoiser(Path(folder)), url=URL, sha256=SHA256)
 
 
-def read_source(index: str | Path) -> Source:
-    """What a card says of a prepared data set, from index.csv and the files beside it."""
-    index = Path(index)
+def _source(index: Path) -> dict[str, Any]:
+    """Read the facts about a prepared data set: dataset.json, splits.json, number of images, SHA-256 of index.csv."""
     split = _json(index.with_name("splits.json"))
-    images = {name: len(split[name]) for name in SPLITS}
-    return Source(_json(index.with_name("dataset.json")), split, images, file_digest(index))
+    return {
+        "about": _json(index.with_name("dataset.json")),
+        "split": split,
+        "images": {name: len(split[name]) for name in SPLITS},
+        "digest": file_digest(index),
+    }
 
 
 def best_and_last(history: Path) -> tuple[Validation, Validation]:
-    """The validation whose weights were kept (the first of the highest scores), and the last one."""
+    """Read the validation whose weights were kept (the first with the highest score), and the last one."""
     with history.open(newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))[1:]
     validations = [Validation(int(step), float(score)) for step, _, _, score, *_ in rows]
     return max(validations, key=lambda each: (not math.isnan(each.score), each.score)), validations[-1]
 
 
-def parameters_of(weights: str | Path) -> int:
-    """Number of parameters in a safetensors file; running statistics are none."""
+def count_parameters(weights: str | Path) -> int:
+    """Count the parameters in a safetensors file, without running statistics."""
     with safe_open(weights, framework="numpy") as file:
         names = [name for name in sorted(file.keys()) if not name.endswith(STATISTICS)]
         shapes = [file.get_slice(name).get_shape() for name in names]
@@ -119,7 +110,7 @@ def _denoiser(folder: Path) -> dict[str, Any]:
         "unet": _json(folder / "unet/config.json"),
         "scheduler": _json(folder / "scheduler/scheduler_config.json"),
         "digest": file_digest(weights),
-        "parameters": parameters_of(weights),
+        "parameters": count_parameters(weights),
     }
 
 
@@ -129,7 +120,7 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def plain(text: str) -> str:
-    """Free text as Markdown shows it: no markup in it, of HTML or Markdown, is any; one line."""
+    """Escape free text for Markdown, on one line: no HTML or Markdown in it has any effect."""
     return re.sub(r"([\\`*_\[\]|~$#])", r"\\\1", html.escape(" ".join(text.split()), quote=False))
 
 

@@ -12,37 +12,34 @@ from markupsafe import Markup
 
 from segcert.certification.methods import METHODS
 from segcert.provenance.git import git_state
-from segcert.report.captions import FIGURES
+from segcert.report.captions import FIGURES, TABLES, table_caption
 from segcert.report.data_summary import DataSummary
-from segcert.report.html import data_uri, inline_svg, render, script_value
+from segcert.report.html import data_uri, inline_svg, render, script_value, svg_width
 from segcert.report.html_tables import page_table
-from segcert.results.claims import CLAIMS
+from segcert.report.typical import Typical, read_typical
+from segcert.results.claims import CLAIMS, with_untested
 from segcert.results.labels import BEHIND, CLASS_COLORS, TRAINED, describe
 from segcert.results.radius_rows import map_method
 from segcert.results.table_columns import METRICS, ON_THE_PAGE
 from segcert.results.tables import read_table, records
 
-INLINE = 8_000_000  # bytes of the viewer's parts up to which the page holds them all
+INLINE = 8_000_000  # The page contains the parts of the viewer if they have at most so many bytes together.
 VERSIONS = ("torch", "diffusers", "monai", "numpy", "scipy", "pandas")
-TYPES = {".csv": "text/csv", ".tex": "application/x-tex", ".yaml": "application/yaml"}
+TYPES = {".csv": "text/csv", ".tex": "application/x-tex"}  # of downloads
+CLASSICAL = {"nl_means": "non-local means", "wavelet": "wavelet thresholding"}  # methods of the table denoisers
 
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """A part of what the viewer shows: the text of its script, or the file beside the page that holds it."""
+    """A part of the viewer's data, inside the page or in a file next to it.
+
+    file: relative to the page; None if the page contains the part. script: the text of the part; empty for a file.
+    """
 
     dataset: str
     part: str
     file: str | None
     script: Markup
-
-
-@dataclasses.dataclass(frozen=True)
-class Download:
-    """A file that travels inside the page."""
-
-    name: str
-    address: str
 
 
 def render_page(
@@ -54,6 +51,8 @@ def render_page(
     datasets: Sequence[DataSummary],
     manifests: Mapping[str, Mapping[str, Any]],
     curves: Sequence[str | Path],
+    typical: Sequence[str | Path],
+    typical_images: Sequence[str | Path],
     galleries: Mapping[str, str],
     viewer: Mapping[tuple[str, str], str | Path],
     seconds: pd.DataFrame,
@@ -63,11 +62,31 @@ def render_page(
 ) -> None:
     """Render the report of a run to one HTML file.
 
-    tables: CSV files by name (segcert.report.html_tables). downloads: files that travel inside the page. manifests:
-    of the raw files, by data set, where there are any. curves: SVG files, by stem; where there is nothing to show, one
-    is not there. galleries: caption by PNG file. viewer: its parts by data set and name (segcert.report.viewer).
-    seconds: wall time per draw of each pairing. checks: what the audit of all that the page rests on found. digests:
-    SHA-256 by file. run_records: for the versions of packages and the processors and devices that jobs ran on.
+    Parameters
+    ----------
+    tables
+        CSV files by name (segcert.results.table_columns).
+    downloads
+        Files that the page contains, to download.
+    manifests
+        Of the raw files, by data set; generated data have none.
+    curves
+        SVG files. A figure that has nothing to show is missing.
+    typical, typical_images
+        The JSON file of each data set (segcert.report.typical), in the order of `datasets`, and the two PNG files of
+        the first (segcert.report.gallery.write_typical_images).
+    galleries
+        Caption by PNG file.
+    viewer
+        Parts of the viewer by data set and name (segcert.report.viewer).
+    seconds
+        Wall time per draw of each pairing.
+    checks
+        Findings of the audit of everything that the page is made from.
+    digests
+        SHA-256 by file.
+    run_records
+        For the versions of packages, and the processors and devices that jobs ran on.
     """
     frames = {name: read_table(path) for name, path in tables.items()}
     main, attacks = frames["main"], frames["attacks"]
@@ -94,16 +113,15 @@ def render_page(
             (main["sigma"] > configuration["segmenter"]["sigma_max"]).loc[main["regime"] == "noise"].any()
         ),
         sigma_max=configuration["segmenter"]["sigma_max"],
-        scope={
-            "datasets": _stated(main.drop_duplicates("dataset")),
-            "models": list(main["model"].unique()),
-            "levels": _stated(main.drop_duplicates("sigma").sort_values("sigma")),
-        },
+        headlines=[_headline(main, *each) for each in zip(datasets, map(read_typical, typical), strict=True)],
+        typical_images=[data_uri(Path(path).read_bytes()) for path in typical_images],
         finding=_finding(main),
+        no_better=no_better_than_classical(frames["denoisers"]),
         tables={name: page_table(name, frames[name], weaker) for name in shown},
+        captions={name: table_caption(name, weaker) for name in TABLES},
         explained=[column for column in METRICS if column.meaning and not (weaker and column.strict)],
         claims=_claims(frames["claims"]),
-        downloads={path.name: _inside(path.name, path.read_bytes()) for path in map(Path, downloads)},
+        downloads={path.name: data_uri(path.read_bytes(), TYPES[path.suffix]) for path in map(Path, downloads)},
         alphas_each=sorted(frames["measurements"]["alpha"].unique()),
         refuted_inside=bool((attacks["refuted"][attacks["factor"] <= 1] > 0).any()),
         seconds=seconds.assign(regime=seconds["regime"].map(TRAINED)).to_dict("records"),
@@ -113,19 +131,52 @@ def render_page(
         galleries=[(data_uri(Path(path).read_bytes()), caption) for path, caption in galleries.items()],
         parts_of_viewer=parts,
         viewer=_manifest(main, datasets, parts),
-        class_colors=script_value(CLASS_COLORS),
+        class_colors=CLASS_COLORS,
+        colors_of_script=script_value(CLASS_COLORS),
         checks=checks,
         digests=digests,
         versions={"python": platform.python_version()} | versions,
         devices=sorted(devices),
         git=git_state(),
         configuration=json.dumps(configuration, indent=2),
-        configuration_file=_inside("configuration.yaml", json.dumps(configuration, indent=1).encode()),
+        configuration_file=data_uri(json.dumps(configuration, indent=1).encode(), "application/yaml"),
     )
 
 
+def _headline(main: pd.DataFrame, dataset: DataSummary, typical: Typical) -> dict[str, Any]:
+    """Return the row of the best pairing on a data set, with its typical image and the number of test images."""
+    keys = {"dataset": dataset.about["name"], "model": typical.model, "regime": typical.regime}
+    keys |= {"denoiser": typical.denoiser, "sigma": typical.sigma}
+    (row,) = _stated(main[(main[list(keys)] == pd.Series(keys)).all(axis=1)])
+    return {
+        "row": row,
+        "typical": typical,
+        "about": dataset.about,
+        "pairing": describe(typical.model, typical.regime, typical.denoiser),
+        "test_images": dataset.splits["test"].images,
+    }
+
+
+def no_better_than_classical(scores: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return denoisers whose PSNR is no higher than that of the best classical method at the same noise level."""
+    remarks = []
+    numbered = _stated(scores, "denoisers")
+    for row in numbered:
+        same_noise = [each for each in numbered if (each["dataset"], each["sigma"]) == (row["dataset"], row["sigma"])]
+        classical = [each for each in same_noise if each["method"] in CLASSICAL]
+        if row["method"] in (*CLASSICAL, "noisy") or not classical:
+            continue
+        best = max(classical, key=lambda each: each["psnr"])
+        if row["psnr"] <= best["psnr"]:
+            remarks.append({"denoiser": row, "classical": best, "name": CLASSICAL[best["method"]]})
+    return remarks
+
+
 def _finding(main: pd.DataFrame) -> dict[str, Any] | None:
-    """The first clean-trained model at the middle sigma, without and behind its denoiser; None without one of them."""
+    """Return the first clean-trained model at the middle sigma, without and behind its denoiser.
+
+    None if the run lacks one of them.
+    """
     sigmas = sorted(main["sigma"].unique())
     at_sigma = main[(main["regime"] == "clean") & (main["sigma"] == sigmas[len(sigmas) // 2])]
     bare = at_sigma[at_sigma["denoiser"] == "none"]
@@ -135,14 +186,14 @@ def _finding(main: pd.DataFrame) -> dict[str, Any] | None:
     return {"bare": _stated(bare)[0], "behind": _stated(behind)[0], "front": BEHIND[behind["denoiser"].iloc[0]]}
 
 
-def _stated(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows of the main table that sentences speak of (see segcert.report.html.cell)."""
+def _stated(rows: pd.DataFrame, table: str = "main") -> list[dict[str, Any]]:
+    """Return rows of a table for use in sentences (see segcert.report.html.cell)."""
     numbered = zip(rows.index, records(rows), strict=True)
-    return [{"_table": "main", "_row": number} | row for number, row in numbered]
+    return [{"_table": table, "_row": number} | row for number, row in numbered]
 
 
 def _claims(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Each claim in words, on how many cases it holds, and the cases."""
+    """Return the sentence of each claim, its verdicts with their numbers of cases, and the table of the cases."""
     return [
         {
             "text": CLAIMS[str(claim)].sentence,
@@ -151,12 +202,12 @@ def _claims(frame: pd.DataFrame) -> list[dict[str, Any]]:
             "cases": len(cases),
             "table": page_table("claims", cases, weaker=False),
         }
-        for claim, cases in frame.groupby("claim", sort=False)
+        for claim, cases in with_untested(frame).groupby("claim", sort=False)
     ]
 
 
 def _parts(page: Path, viewer: Mapping[tuple[str, str], str | Path]) -> list[Part]:
-    """The parts of the viewer: inside the page while they are small together, else beside it."""
+    """Return the parts of the viewer: inside the page if they are small together, else next to it."""
     inside = sum(Path(path).stat().st_size for path in viewer.values()) <= INLINE
     return [
         Part(
@@ -170,7 +221,7 @@ def _parts(page: Path, viewer: Mapping[tuple[str, str], str | Path]) -> list[Par
 
 
 def _manifest(main: pd.DataFrame, datasets: Sequence[DataSummary], parts: Sequence[Part]) -> Markup:
-    """What the viewer can show, as a script may hold it; first: the pairing that it opens with."""
+    """Return the choices of the viewer for its script. `first` is the pairing that it opens with."""
     pairings = list(main[["model", "regime", "denoiser"]].drop_duplicates().itertuples(index=False, name=None))
     keys = {pairing: "{}-{}/{}".format(*pairing) for pairing in pairings}
     behind = [pairing for pairing in pairings if pairing[2] != "none"]
@@ -185,13 +236,17 @@ def _manifest(main: pd.DataFrame, datasets: Sequence[DataSummary], parts: Sequen
 
 
 def _figures(files: Sequence[str | Path]) -> dict[str, dict[str, Any]]:
-    """The figures of which there is a file, in this order: what is said of each, and its drawing."""
+    """Return the caption, the alternative text, the SVG element and its width of each figure, by name."""
     figures = {}
     for number, path in enumerate(map(Path, files)):
         svg = Markup(inline_svg(path, number))  # noqa: S704
-        figures[path.stem] = {**dataclasses.asdict(FIGURES[path.stem]), "svg": svg}
+        figure = FIGURES[path.stem]
+        shown = {
+            "caption": figure.caption,
+            "alt": figure.alt,
+            "section": figure.section,
+            "svg": svg,
+            "width": svg_width(svg),
+        }
+        figures[path.stem] = shown
     return figures
-
-
-def _inside(name: str, content: bytes) -> Download:
-    return Download(name, data_uri(content, TYPES[Path(name).suffix]))

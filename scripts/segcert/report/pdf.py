@@ -1,6 +1,6 @@
 """The summary: two A4 pages in PDF, typeset by typst from plain data.
 
-The template reads data.json, and inserts its texts as texts: nothing in a name is markup.
+The template reads data.json and inserts its values as plain text: no name is read as markup.
 """
 
 import dataclasses
@@ -17,6 +17,7 @@ import typst
 
 from segcert.certification.methods import METHODS
 from segcert.io.atomic import atomic_file
+from segcert.provenance.digests import file_digest
 from segcert.provenance.git import commit_time, git_state
 from segcert.report.data_summary import DataSummary
 from segcert.report.figures import overview_figure
@@ -26,49 +27,41 @@ from segcert.report.pdf_tables import claims_table, measured_table, results_tabl
 from segcert.report.style import TEXT_MM, Layout, save_print
 
 VERSIONS = ("torch", "diffusers", "numpy", "scipy", "pandas", "snakemake")
-SETS = 8  # data sets whose sources are printed
-CURVES = (5, 4)  # data sets and models whose curves are drawn
-
-
-@dataclasses.dataclass(frozen=True)
-class Tables:
-    """The tables of the report that the summary condenses. claims: in sentences, or None where the run has none."""
-
-    main: pd.DataFrame
-    measurements: pd.DataFrame
-    claims: pd.DataFrame | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class Provenance:
-    """Where the numbers come from.
-
-    certificates, digest: the file and its SHA-256. packages: versions by name. configuration: the file of the run's
-    name that holds what differs from the default, if there is one.
-    """
-
-    certificates: str
-    digest: str
-    packages: Mapping[str, str]
-    configuration: str | None = None
+SETS = 8  # data sets with printed sources
+CURVES = (5, 4)  # data sets and models with curves
 
 
 def write_summary(
     output: str | Path,
     *,
     run: str,
-    tables: Tables,
+    main: pd.DataFrame,
+    measurements: pd.DataFrame,
+    claims: pd.DataFrame | None,
     datasets: Sequence[DataSummary],
     manifests: Mapping[str, Mapping[str, Any]],
     example: tuple[str | Path, str],
-    provenance: Provenance,
+    certificates: str | Path,
+    packages: Mapping[str, str],
+    configuration: str | None = None,
 ) -> None:
-    """Write the summary of a run.
+    """Write the summary of a run. Its date is that of the commit; its bytes depend on that and on the arguments alone.
 
-    manifests: of the raw files, by data set, where there are any. example: a picture (PNG) and its caption. The date is
-    that of the commit; the bytes are functions of the arguments and of it.
+    Parameters
+    ----------
+    main, measurements, claims
+        Tables of the report that the summary condenses; claims in sentences, or None if the run has none.
+    manifests
+        Manifests of the raw files by data set, for data sets that have one.
+    example
+        An image (PNG) and its caption.
+    certificates
+        The file that the numbers come from.
+    packages
+        Versions by name.
+    configuration
+        The file, named after the run, with the settings that differ from the default, if there is one.
     """
-    main = tables.main
     curves = main[
         main["dataset"].isin(main["dataset"].unique()[: CURVES[0]])
         & main["model"].isin(main["model"].unique()[: CURVES[1]])
@@ -76,8 +69,7 @@ def write_summary(
     commit = git_state()
     made = commit_time() if commit["commit"] else None
     commands = [f"git checkout {commit['commit'][:12]}"] if commit["commit"] else []
-    named = provenance.configuration
-    commands.append(f"snakemake --configfile {named}" if named else "snakemake")
+    commands.append(f"snakemake --configfile {configuration}" if configuration else "snakemake")
     sources = []
     for about in (each.about for each in datasets[:SETS]):
         text = f"{about['citation'].rstrip('.')}. Licence: {about['licence']}. {about['terms']}"
@@ -90,18 +82,16 @@ def write_summary(
         "notices": list(_notices(main, datasets, manifests)),
         "curves": _curves_caption(main, curves),
         "results": dataclasses.asdict(results_table(main)),
-        "claims": dataclasses.asdict(claims_table(tables.claims)) if tables.claims is not None else None,
-        "measurements": dataclasses.asdict(measured_table(tables.measurements, main)),
+        "claims": None if claims is None else dataclasses.asdict(claims_table(claims)),
+        "measurements": dataclasses.asdict(measured_table(measurements, main)),
         "example": shorten(example[1], 700),
         "sources": sources,
         "sources_left_out": max(0, len(datasets) - SETS),
         "commit": commit["commit"],
         "clean": commit["clean"],
-        "versions": ", ".join(
-            f"{name} {provenance.packages[name]}" for name in VERSIONS if name in provenance.packages
-        ),
-        "certificates": provenance.certificates,
-        "digest": provenance.digest,
+        "versions": ", ".join(f"{name} {packages[name]}" for name in VERSIONS if name in packages),
+        "certificates": str(certificates),
+        "digest": file_digest(certificates),
         "commands": [*commands, "snakemake audit"],
     }
     with tempfile.TemporaryDirectory() as folder:
@@ -119,7 +109,7 @@ def write_summary(
         path.write_bytes(pdf)
 
 
-EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)  # of what is not run from a git checkout
+EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)  # the date of a run outside a git checkout
 
 
 def _lead(main: pd.DataFrame, datasets: Sequence[DataSummary]) -> str:
@@ -130,15 +120,14 @@ def _lead(main: pd.DataFrame, datasets: Sequence[DataSummary]) -> str:
     if len(datasets) > SETS:
         shown.append(f"{len(datasets) - SETS} further data sets")
     denoisers = [each for each in main["denoiser"].unique() if each != "none"]
-    before = {
-        (True, True): "with and without a diffusion denoiser in front",
-        (True, False): "behind a diffusion denoiser",
-    }
-    front = before.get((bool(denoisers), "none" in set(main["denoiser"])), "without a denoiser")
+    front = "without a denoiser"
+    if denoisers:
+        alone = "none" in set(main["denoiser"])
+        front = "with and without a diffusion denoiser in front" if alone else "behind a diffusion denoiser"
     models = shorten(listed(main["model"].unique(), "text"), 160)
     return (
         f"Segmentation networks ({models}), {front}, were smoothed with Gaussian noise of standard"
-        f" deviation σ = {listed(main['sigma'].unique())} (in units of pixel values in [0, 1]) and certified on"
+        f" deviation σ = {listed(main['sigma'].unique())} (in units of pixel values in [0, 1]). They were certified on"
         f" test images: {', '.join(shown)}."
     )
 
@@ -149,7 +138,7 @@ def _guarantee(main: pd.DataFrame) -> str:
     guarantee = METHODS[first["method"]].guarantee.replace("1 - alpha", "1 − α").replace("alpha", "α")
     return (
         f"A certified pixel keeps the label that the smoothed network gives it under any change of the image with an l2"
-        f" norm below the radius, {listed(radii['radius'], 'number', 3)} at these σ, and"
+        f" norm below the radius, which is {listed(radii['radius'], 'number', 3)} at these σ. The guarantee:"
         f" {guarantee} (method: {first['method']}{k}, α = {first['alpha']:g},"
         f" τ = {first['tau']:g}, {first['n0']} + {first['n']} noisy copies of each image)."
     )
@@ -158,17 +147,17 @@ def _guarantee(main: pd.DataFrame) -> str:
 def _notices(
     main: pd.DataFrame, datasets: Sequence[DataSummary], manifests: Mapping[str, Mapping[str, Any]]
 ) -> Iterator[tuple[str, str]]:
-    """What a reader has to know: what is said in bold, and what follows."""
+    """Yield what a reader has to know: a sentence in bold, and the text after it."""
     synthetic = _titles(each for each in datasets if each.about["synthetic"])
     if synthetic:
-        text = "They were generated by segcert and show no patient; the figures say nothing about any clinical use."
+        text = "They were generated by segcert and show no patient. The results say nothing about any clinical use."
         yield f"{synthetic}: synthetic images.", text
     method = main.iloc[0]["method"]
     if METHODS[method].weaker:
-        text = f"Under {method} single certified pixels may be wrong; every number here counts such certificates."
+        text = f"Under {method}, single certified pixels may be wrong; every number here includes such certificates."
         yield "A weaker guarantee than the paper's.", text
     if main["extended"].any():
-        text = "Some images had been certified before with fewer draws; α covers one decision with n fixed beforehand."
+        text = "Some images were certified before with fewer draws; α covers one decision with n fixed beforehand."
         yield "Draws were added after a look.", text
     unofficial = []
     for each in datasets:
@@ -176,21 +165,23 @@ def _notices(
         if any(archive["official"] is False for archive in archives):
             unofficial.append(each)
     if unofficial:
-        yield f"{_titles(unofficial)}: not the official release.", "Do not compare with numbers of others."
+        yield f"{_titles(unofficial)}: not the official release.", "Do not compare these results with published ones."
     leaky = _titles(each for each in datasets if each.leaks)
     if leaky:
-        yield f"{leaky}: the split leaks.", "Numbers are better than they would be on new patients."
+        yield f"{leaky}: the split leaks.", "Results are better than they would be on new patients."
 
 
 def _curves_caption(main: pd.DataFrame, drawn: pd.DataFrame) -> str:
-    what = "Certified Dice" if drawn["dataset"].nunique() > 1 else "Certified Dice and share of abstaining pixels"
-    text = f"{what} against the noise level, with 95% bootstrap intervals over images."
+    metrics = "Certified Dice" if drawn["dataset"].nunique() > 1 else "Certified Dice and share of abstaining pixels"
+    text = f"{metrics} at each noise level. Error bars are 95% bootstrap intervals over images."
     left_out = []
     for key, name in {"dataset": "data sets", "model": "models"}.items():
         shown, there = drawn[key].nunique(), main[key].nunique()
         if shown < there:
             left_out.append(f"{shown} of {there} {name}")
-    return f"{text} {','.join(left_out)} are drawn; all: figures/certified_dice.pdf." if left_out else text
+    if left_out:
+        text += f" Shown are {' and '.join(left_out)}; figures/certified_dice.pdf has all."
+    return text
 
 
 def _titles(datasets: Iterable[DataSummary]) -> str:

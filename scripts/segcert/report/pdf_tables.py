@@ -1,4 +1,4 @@
-"""The tables of a run condensed, so that they fit the summary; what is left out is said below each."""
+"""The tables of a run, condensed to fit the summary; a note below each says what is left out."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -7,18 +7,19 @@ from typing import Any
 import pandas as pd
 
 from segcert.certification.methods import METHODS
-from segcert.report.cells import Form
+from segcert.report.captions import TABLES, definitions
+from segcert.report.cells import Form, across
 from segcert.report.format import number, shorten, written
 from segcert.results.labels import REGIMES
 from segcert.results.table_columns import PDF, Column, shown_columns
-from segcert.results.tables import records
+from segcert.results.tables import PAIRING, records
 
-PAIRING = ["dataset", "model", "regime", "denoiser"]
-FULL_ROWS, FULL_SIGMAS = 12, 3  # up to which the main table is shown as it is
-BLOCK_COLUMNS, BLOCK_ROWS, BLOCKS = 15, 16, 2  # of the condensed one
-CLAIMS, MEASURED = 8, 8  # rows
+FULL_ROWS, FULL_SIGMAS = 12, 3  # largest main table that is shown in full
+BLOCK_COLUMNS, BLOCK_ROWS, BLOCKS = 15, 16, 2  # of the condensed main table
+CLAIMS, MEASURED = 8, 8  # most rows of these tables
 SENTENCE = 110  # characters of a claim
-MOST = {"claim": SENTENCE, "measurement": 34}  # characters of a word, where more than in others
+MISSING = "–"  # the cell of a noise level that a model lacks
+MOST = {"claim": SENTENCE, "measurement": 34}  # most characters of a text, if more than in other columns
 
 
 def _word(value: Any, column: Column) -> str:
@@ -32,9 +33,20 @@ FORM = Form(PDF, REGIMES, interval="{mean} [{low}, {high}]", open_ends="{low} to
 
 @dataclasses.dataclass(frozen=True)
 class Condensed:
-    """Rows of cells below heads; spans: heads above them, with the number of columns below each. left: columns of text.
+    """A table of the summary.
 
-    note: what the numbers are, and what is left out.
+    Attributes
+    ----------
+    heads, rows
+        Heads of the columns, and rows of cells.
+    left
+        Number of columns of text, from the left.
+    note
+        Explanation of the numbers, and of what is left out.
+    spans
+        Heads above the heads, with the number of columns below each.
+    further
+        A table below this one.
     """
 
     heads: Sequence[str]
@@ -46,7 +58,7 @@ class Condensed:
 
 
 def results_table(main: pd.DataFrame) -> Condensed:
-    """The main table as it is if it is small; or certified Dice alone, the data sets beside each other."""
+    """Return the main table in full if it is small, otherwise certified Dice alone with data sets side by side."""
     sigmas = list(main["sigma"].drop_duplicates())
     if len(main[PAIRING].drop_duplicates()) <= FULL_ROWS and len(sigmas) <= FULL_SIGMAS:
         return _full(main, sigmas)
@@ -55,18 +67,14 @@ def results_table(main: pd.DataFrame) -> Condensed:
 
 def _full(main: pd.DataFrame, sigmas: Sequence[float]) -> Condensed:
     columns = shown_columns("main", PDF, weaker=METHODS[main["method"].iloc[0]].weaker)
-    dice, *noisy = columns  # the first is of the network without noise: the same at each sigma
+    dice, *noisy = columns  # the first is that of the network without noise, which is the same at each sigma
     names = [key for key in ("dataset", "model") if main[key].nunique() > 1]
     rows = []
-    for _, of_pairing in main.groupby(PAIRING, sort=False):
-        by_sigma = {row["sigma"]: row for row in records(of_pairing)}
-        first = next(iter(by_sigma.values()))
+    for _, pairing_rows in main.groupby(PAIRING, sort=False):
+        first = records(pairing_rows)[0]
         cells = [*(shorten(first[name]) for name in names), REGIMES[first["regime"]], first["denoiser"]]
         cells.append(FORM.cell(first, dice))
-        for sigma in sigmas:
-            row = by_sigma.get(sigma)
-            cells += ["–" if row is None else FORM.cell(row, column) for column in noisy]
-        rows.append(cells)
+        rows.append(cells + across(pairing_rows, noisy, sigmas, FORM.cell, MISSING))
     heads = ["data set" if name == "dataset" else name for name in names]
     heads += ["trained", "denoiser", dice.title, *([column.title for column in noisy] * len(sigmas))]
     return Condensed(
@@ -74,11 +82,7 @@ def _full(main: pd.DataFrame, sigmas: Sequence[float]) -> Condensed:
         rows=rows,
         left=len(names) + 2,
         spans=[("", len(names) + 3), *((f"σ = {sigma:g}", len(noisy)) for sigma in sigmas)],
-        note=(
-            "Means over test images (and over classes within an image); in brackets 95% bootstrap intervals over"
-            " images. Dice: of the network on clean images, not certified. Certified Dice: abstained pixels are missing"
-            " from the prediction. More columns: tables/main.csv, tables/main.tex."
-        ),
+        note=f"{TABLES['main']} {definitions(columns)} More columns: tables/main.csv, tables/main.tex.",
     )
 
 
@@ -103,32 +107,32 @@ def _condensed(main: pd.DataFrame, sigmas: Sequence[float]) -> Condensed:
                 for sigma in sigmas:
                     key = (dataset, model, regime, denoiser, sigma)
                     kept += key in values
-                    cells.append(number(values[key], 2) if key in values else "–")
+                    cells.append(number(values[key], 2) if key in values else MISSING)
             rows.append(cells)
         heads = ["model", "trained", "denoiser", *([f"{sigma:g}" for sigma in sigmas] * len(block))]
         spans = [(shorten(dataset, 4 + 5 * len(sigmas)), len(sigmas)) for dataset in block]
         tables.append(Condensed(heads, rows, left=3, note="", spans=[("", 3), *spans]))
     left_out = "" if kept == len(values) else f" {len(values) - kept} of {len(values)} rows are left out."
     note = (
-        "Certified Dice (abstained pixels are missing from the prediction): means over test images and over classes"
-        f" within an image; columns: σ.{left_out} Intervals, Dice, abstention and every row: tables/main.csv,"
-        " tables/main.tex."
+        "Certified Dice (abstained pixels are missing from the prediction): means over test images, and over classes"
+        f" within an image. Columns are noise levels σ.{left_out} Intervals, Dice, abstention and every row:"
+        " tables/main.csv, tables/main.tex."
     )
-    table = dataclasses.replace(tables.pop(), note=note)  # below the last one
+    table = dataclasses.replace(tables.pop(), note=note)  # the note is below the last block
     for above in reversed(tables):
         table = dataclasses.replace(above, further=table)
     return table
 
 
 def claims_table(claims: pd.DataFrame) -> Condensed:
-    """Each claim with its difference and verdict; of many rows, how often each verdict was given."""
+    """Return each claim with its difference and verdict or, for many rows, the count of each verdict."""
     if len(claims) <= CLAIMS:
         columns = shown_columns("claims", PDF, weaker=False)
         return Condensed(
             heads=[column.title for column in columns],
             rows=[[FORM.cell(row, column) for column in columns] for row in records(claims)],
             left=3,
-            note="Differences with 95% intervals from a paired bootstrap over images. Why: tables/claims.csv.",
+            note=f"{TABLES['claims']} Why: tables/claims.csv.",
         )
     verdicts = list(claims["verdict"].drop_duplicates())
     names = list(claims["claim"].drop_duplicates())
@@ -141,33 +145,29 @@ def claims_table(claims: pd.DataFrame) -> Condensed:
         heads=["claim", *(shorten(verdict) for verdict in verdicts)],
         rows=rows,
         left=1,
-        note=f"In how many of the tests (data set, model, σ) each verdict was given, by 95% intervals from a paired"
-        f" bootstrap over images.{left_out} Each test, and why: tables/claims.csv.",
+        note="Number of tests (data set, model, σ) with each verdict, by 95% intervals from a paired bootstrap over"
+        f" images.{left_out} Each test and its reason: tables/claims.csv.",
     )
 
 
 def measured_table(measurements: pd.DataFrame, main: pd.DataFrame) -> Condensed:
-    """Certified intervals per noise level, of the pairing of each data set with the highest certified Dice."""
+    """Return certified intervals per noise level, for the pairing of each data set with the highest certified Dice."""
     means = main.groupby(PAIRING, sort=False)["certified_dice"].mean()
     best = {key[0]: key for key in means.sort_values(kind="stable").dropna().index}
-    of_best = [best.get(row[0]) == row for row in measurements[PAIRING].itertuples(index=False, name=None)]
-    chosen = measurements[pd.Series(of_best, index=measurements.index, dtype=bool)]
+    is_best = [best.get(row[0]) == row for row in measurements[PAIRING].itertuples(index=False, name=None)]
+    chosen = measurements[pd.Series(is_best, index=measurements.index, dtype=bool)]
     sigmas = list(chosen["sigma"].drop_duplicates())[:FULL_SIGMAS]
     groups = list(chosen.groupby(["dataset", "measurement"], sort=False))
     order = list(main["dataset"].drop_duplicates())
     shown = sorted(_in_turn(groups)[:MEASURED], key=lambda group: order.index(group[0][0]))
     name, truth, interval = shown_columns("measurements", PDF, weaker=False)
     rows = []
-    for (dataset, _), of_both in shown:
-        by_sigma = {row["sigma"]: row for row in records(of_both)}
-        first = next(iter(by_sigma.values()))
+    for (dataset, _), measured in shown:
+        first = records(measured)[0]
         _, model, regime, denoiser = best[dataset]
         cells = [shorten(dataset), f"{shorten(model)}, {REGIMES[regime]}, {denoiser}"]
         cells += [FORM.cell(first, name), FORM.cell(first, truth)]
-        for sigma in sigmas:
-            row = by_sigma.get(sigma)
-            cells.append("–" if row is None else FORM.cell(row, interval))
-        rows.append(cells)
+        rows.append(cells + across(measured, [interval], sigmas, FORM.cell, MISSING))
     left_out = open_ends = ""
     if len(groups) > len(shown):
         left_out = f" {len(groups) - len(shown)} of {len(groups)} measurements are left out."
@@ -178,15 +178,15 @@ def measured_table(measurements: pd.DataFrame, main: pd.DataFrame) -> Condensed:
         rows=rows,
         left=3,
         note=(
-            "Certified intervals, means over test images, of the pairing of each data set with the highest certified"
-            f" Dice. They hold the median over the noise, not a single prediction.{open_ends}{left_out} All:"
-            " tables/measurements.csv."
+            "Certified intervals for the pairing of each data set with the highest certified Dice: means over test"
+            " images. Each bounds the median over noisy copies under any change within the radius, not a single"
+            f" prediction.{open_ends}{left_out} All: tables/measurements.csv."
         ),
     )
 
 
 def _in_turn(groups: Sequence[tuple[Any, pd.DataFrame]]) -> list[tuple[Any, pd.DataFrame]]:
-    """The first of each data set, then the second of each, so that none is left out for another."""
+    """Return the first group of each data set, then the second of each, so that no data set displaces another."""
     datasets = pd.DataFrame({"dataset": [dataset for (dataset, _), _ in groups]})
     ranks = datasets.groupby("dataset", sort=False).cumcount()
     return [groups[place] for place in ranks.sort_values(kind="stable").index]

@@ -1,4 +1,4 @@
-"""Colours that the colour-blind can tell apart, sizes for the page and for a paper, and files whose bytes repeat."""
+"""Colours for colour-blind readers, sizes for the page and for papers, and figure files with reproducible bytes."""
 
 import contextlib
 import dataclasses
@@ -46,13 +46,13 @@ mpl.rcParams.update(
         "svg.hashsalt": "segcert",
         "svg.fonttype": "none",
         "figure.constrained_layout.use": True,
-        "text.parse_math": False,  # a title with two dollar signs is no formula
+        "text.parse_math": False,  # A title with two dollar signs is not a formula.
     }
 )
 
 
 def line(regime: str, denoiser: str) -> dict[str, Any]:
-    """How a pairing is drawn where there is a panel per model: no two look alike, not in gray either."""
+    """Return the line style of a pairing, for figures with a panel per model. No two look alike, even in gray."""
     return {
         "color": COLORS[regime, denoiser],
         "linestyle": DASHES[denoiser],
@@ -62,7 +62,7 @@ def line(regime: str, denoiser: str) -> dict[str, Any]:
 
 
 def shared_legend(figure: Figure, width: float = 3.4) -> None:
-    """One legend below all panels, with an entry, `width` inches wide, for each label that occurs in any of them."""
+    """Draw one legend below all panels, with an entry of `width` inches for each label in any of them."""
     entries: dict[str, Any] = {}
     for axes in figure.axes:
         handles, labels = axes.get_legend_handles_labels()
@@ -72,21 +72,21 @@ def shared_legend(figure: Figure, width: float = 3.4) -> None:
 
 
 def to_rgb(image: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """(C, H, W) in [0, 1] with one or three channels to (H, W, 3)."""
+    """Return an image (C, H, W) with one or three channels as (H, W, 3)."""
     return np.broadcast_to(image.transpose(1, 2, 0), (*image.shape[1:], 3))
 
 
 def save_figure(figure: Figure, *paths: str | Path) -> None:
-    """Write a figure to each path, in the format of its suffix (.svg, .png), without dates."""
+    """Write a figure to each path, in the format of its suffix (.svg, .png), without a date."""
     for number, path in enumerate(map(Path, paths)):
         if number:
-            figure.set_layout_engine("none")  # panels stay where the first format has put them
+            figure.set_layout_engine("none")  # Panels keep their place from the first format.
         with atomic_file(path) as temporary:
             figure.savefig(temporary, dpi=DPI, metadata={"Date": None} if path.suffix == ".svg" else {"Software": None})
 
 
 def inline_figure(figure: Figure) -> Markup:
-    """A figure as the one SVG element of a page."""
+    """Return a figure as an SVG element, for a page that has no other."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "figure.svg")
         save_figure(figure, path)
@@ -96,7 +96,7 @@ def inline_figure(figure: Figure) -> Markup:
 MM = 1 / 25.4  # inches
 COLUMN_MM = 88.0  # a column of IEEE's and Elsevier's journals
 TEXT_MM = 174.0  # the text width of the summary: A4 with margins of 18 mm
-HIGHEST_MM = 230.0  # of a figure that has to fit a page with its caption
+HIGHEST_MM = 230.0  # greatest height of a figure that fits a page with its caption
 PRINT: dict[Any, Any] = {
     "font.size": 7,
     "axes.titlesize": 7,
@@ -108,19 +108,23 @@ PRINT: dict[Any, Any] = {
     "grid.linewidth": 0.5,
     "legend.handlelength": 2.4,
     "legend.labelspacing": 0.25,
-    "pdf.fonttype": 42,  # TrueType: text that editors can change, as publishers ask
+    "pdf.fonttype": 42,  # TrueType: publishers ask for text that editors can change.
 }
 CHARACTER = 0.6  # mean width of a character, as a share of the size of the text
-LABEL = 20  # characters beside a panel
-TITLE = 28  # characters that fit above a panel of the page, of which the narrowest are 2.6 inches wide
+LABEL = 20  # characters in a line of an axis label in print
+TITLE = 28  # characters that fit above the narrowest panel of the page, which is 2.6 inches wide
 
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """Where a figure will stand.
+    """Size and place of a figure: on the page, or in a column of a paper.
 
-    width_mm: its width, of any number of panels; None on the page, where panels have a size and figures grow with
-    them. panel_mm: height of a row of panels in print.
+    Attributes
+    ----------
+    width_mm
+        Width for any number of panels. None on the page, where each panel has a fixed size.
+    panel_mm
+        Height of a row of panels in print.
     """
 
     width_mm: float | None = None
@@ -128,13 +132,14 @@ class Layout:
 
     @property
     def narrow(self) -> bool:
-        """Whether there is room for two or three panels beside each other."""
+        """True in print, where a row has room for two or three panels only."""
         return self.width_mm is not None
 
     def figure(self, width: float, height: float, rows: float, entries: int = 0) -> Figure:
-        """A figure of `width` x `height` inches on the page; in print, of some rows of panels and entries of a legend.
+        """Return an empty figure: `width` x `height` inches on the page; in print, high enough for its rows and legend.
 
-        In print it is never higher than HIGHEST_MM: many rows are lower. Rows with long titles count for more than one.
+        rows: of panels; a row with long titles counts for more than one. entries: of the legend. In print, the height
+        is at most HIGHEST_MM, and many rows become lower.
         """
         if self.width_mm is None:
             return Figure(figsize=(width, height))
@@ -142,8 +147,8 @@ class Layout:
         return Figure(figsize=(self.width_mm * MM, height_mm * MM))
 
     def title(self, *parts: str, columns: int) -> str:
-        """What a panel shows, on as many lines as its width takes when there are so many beside each other."""
-        parts = tuple(part.replace("$", r"\$") for part in parts)  # which would begin a formula
+        """Return the title of a panel, wrapped to its width in a row of `columns` panels."""
+        parts = tuple(part.replace("$", r"\$") for part in parts)  # A bare dollar sign would begin a formula.
         if self.width_mm is None and len(", ".join(parts)) <= TITLE:
             return ", ".join(parts)
         text = ", ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in parts)
@@ -153,13 +158,13 @@ class Layout:
         return textwrap.fill(text, max(8, int(points / (CHARACTER * PRINT["font.size"]))), break_long_words=False)
 
     def label(self, text: str) -> str:
-        """What stands beside an axis: in print on as many lines as the height of a panel takes."""
+        """Return the label of an axis, wrapped to the height of a panel in print."""
         text = text.replace("$", r"\$")
         return textwrap.fill(text, LABEL, break_long_words=False) if self.narrow else text
 
     @contextlib.contextmanager
     def text(self) -> Iterator[None]:
-        """Within it, what is drawn and saved has the sizes of print."""
+        """Draw and save with the font and line sizes of print, if this layout is for print."""
         with mpl.rc_context(PRINT if self.narrow else None):
             yield
 
@@ -172,9 +177,9 @@ Draw = Callable[[Any, Layout], Figure]
 
 
 def save_for_page_and_paper(draw: Draw, whole: Any, parts: Iterable[Any], paths: Iterable[str | Path]) -> None:
-    """Draw a figure twice: for the page (.svg, .png), and for a column of a paper (.pdf), a PDF page for each part.
+    """Draw a figure for the page (.svg, .png) and for a column of a paper (.pdf), with a PDF page for each part.
 
-    draw: makes the figure of some data in a layout. whole: all the data. parts: those of each data set.
+    draw: draws data in a layout. whole: all the data. parts: the data of each data set.
     """
     files = [Path(path) for path in paths]
     save_figure(draw(whole, PAGE), *(path for path in files if path.suffix != ".pdf"))
@@ -184,7 +189,7 @@ def save_for_page_and_paper(draw: Draw, whole: Any, parts: Iterable[Any], paths:
 
 
 def save_print(path: str | Path, draw: Draw, parts: Iterable[Any], layout: Layout = COLUMN) -> None:
-    """Write a vector figure to a PDF file, a page for each part; fonts embedded, no dates: the bytes repeat."""
+    """Write a vector figure to a PDF file, with a page for each part. Fonts are embedded, and the bytes repeat."""
     metadata = {"Title": Path(path).stem.replace("_", " "), "CreationDate": None}
     with layout.text(), atomic_file(path) as temporary, PdfPages(temporary, metadata=metadata) as pages:
         for part in parts:
@@ -192,5 +197,5 @@ def save_print(path: str | Path, draw: Draw, parts: Iterable[Any], layout: Layou
 
 
 def by_dataset(table: Any) -> list[Any]:
-    """The rows of each data set of a table."""
+    """Return the rows of each data set of a table."""
     return [rows for _, rows in table.groupby("dataset", sort=False)]

@@ -1,4 +1,4 @@
-"""Time and memory by stage of the pipeline, from Snakemake's benchmark files and the run records."""
+"""Time and memory by rule, from Snakemake's benchmark files and the run records."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -9,18 +9,19 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 COLUMNS = ["rule", "jobs", "measured", "seconds", "longest", "cpu_seconds", "mean_load", "peak_memory_mib"]
-OVERHEAD, STRETCH = 60.0, 3.0  # a job starts Snakemake before its script: on a busy machine that can take long
-MISSING = ["NA", "-"]  # what Snakemake writes where a job ended before it was looked at, or the system does not say
+OVERHEAD, STRETCH = 60.0, 3.0  # a job starts Snakemake before its script, which takes long on a busy machine
+MISSING = ["NA", "-"]  # Snakemake writes these if a job ended before it was measured, or the system gives no value
 
 
 def read_jobs(records: Iterable[Mapping[str, Any]], benchmarks: Mapping[str, str]) -> pd.DataFrame:
-    """A row per job that has a run record: rule, measured, seconds, cpu_seconds, peak_memory_mib.
+    """Return a row per job that has a run record: rule, measured, seconds, cpu_seconds, peak_memory_mib.
 
-    `benchmarks` are the paths of the benchmark files by rule, with wildcards. Where the file of a job is there, its
-    seconds and CPU seconds are taken, and as peak memory the larger of its `max_rss` (all processes of the job, looked
-    at every half second, later every half minute) and that of the record (the largest process, as the kernel counts).
-    Without it, as for what was pulled from a store, seconds and memory are those of the record. A benchmark file with
-    fewer seconds than the record, or far more, is of another run of the job, and counts as missing.
+    `benchmarks` are the paths of the benchmark files by rule, with wildcards. Seconds and CPU seconds come from the
+    benchmark file of a job. Its peak memory is the larger of two numbers. The first is `max_rss` of the file: all
+    processes of the job, measured every half second, later every half minute. The second is that of the record: the
+    largest process, as the kernel counts. Without a file, as for artifacts pulled from a store, seconds and memory are
+    those of the record. A benchmark file with fewer seconds than the record, or far more, belongs to another execution
+    and counts as missing.
     """
     rows = []
     for record in records:
@@ -28,15 +29,15 @@ def read_jobs(records: Iterable[Mapping[str, Any]], benchmarks: Mapping[str, str
             continue
         rule = record["rule"]
         file = Path(benchmarks[rule].format(**record["wildcards"])) if rule in benchmarks else None
-        rows.append({"rule": rule, **_of_job(record, _read_benchmark(file))})
+        rows.append({"rule": rule, **_job_row(record, _read_benchmark(file))})
     return pd.DataFrame(rows, columns=["rule", "measured", "seconds", "cpu_seconds", "peak_memory_mib"])
 
 
 def stage_table(jobs: pd.DataFrame) -> pd.DataFrame:
-    """A row per rule, longest first.
+    """Return a row per rule, longest first.
 
-    measured: jobs whose benchmark file is here. seconds: of wall time, in all; longest: of one job; cpu_seconds, and
-    mean_load in processors: of the measured jobs; peak_memory_mib: of one job.
+    `measured` is the number of jobs with a benchmark file. `seconds` is the wall time of all jobs, `longest` and
+    `peak_memory_mib` are those of a single job. `cpu_seconds`, and `mean_load` in processors, are of the measured jobs.
     """
     stages = jobs.groupby("rule", sort=False).agg(
         jobs=("seconds", "size"),
@@ -52,7 +53,7 @@ def stage_table(jobs: pd.DataFrame) -> pd.DataFrame:
 
 
 def stage_figure(table: pd.DataFrame) -> Figure:
-    """From the table of stages: seconds in all and of the longest job beside peak memory, a bar per rule."""
+    """Draw total seconds and those of the longest job next to peak memory, a bar per rule."""
     figure = Figure(figsize=(7.2, 0.27 * len(table) + 1.0))
     seconds, memory = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
     places = range(len(table))
@@ -60,8 +61,8 @@ def stage_figure(table: pd.DataFrame) -> Figure:
     seconds.barh(places, table["longest"], height=0.35, color="#0072B2", label="the longest job")
     names = [f"{row['rule']} ({row['jobs']})" for row in table.to_dict("records")]
     seconds.set_yticks(places, names)
-    seconds.set_ylim(len(table) - 0.4, -0.6)  # the first on top
-    seconds.set_xlabel("seconds of wall time")
+    seconds.set_ylim(len(table) - 0.4, -0.6)  # the first is on top
+    seconds.set_xlabel("wall time (seconds)")
     seconds.legend(frameon=False, fontsize="small", loc="lower right")
     memory.barh(places, table["peak_memory_mib"], color="#E69F00")
     memory.set_xlabel("peak memory of a job (MiB)")
@@ -71,7 +72,7 @@ def stage_figure(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def _of_job(record: Mapping[str, Any], measured: "pd.Series[float] | None") -> dict[str, Any]:
+def _job_row(record: Mapping[str, Any], measured: "pd.Series[float] | None") -> dict[str, Any]:
     peak, seconds = float(record["peak_memory_mib"]), float(record["seconds"])
     if measured is None or not seconds - 1 <= measured["s"] <= OVERHEAD + STRETCH * seconds:
         return {"measured": False, "seconds": seconds, "cpu_seconds": None, "peak_memory_mib": peak}
@@ -84,11 +85,11 @@ def _of_job(record: Mapping[str, Any], measured: "pd.Series[float] | None") -> d
 
 
 def _read_benchmark(path: Path | None) -> "pd.Series[float] | None":
-    """The one row of a benchmark file; None where there is none, or none that can be read."""
+    """Read the one row of a benchmark file; None if it is missing or cannot be read."""
     if path is None or not path.exists():
         return None
     try:
         row = pd.read_csv(path, sep="\t", na_values=MISSING)[["s", "max_rss", "cpu_time"]].iloc[0]
         return row.astype(float)
-    except (KeyError, IndexError, ValueError):  # cut off by a full disk, say: it holds times and no results
+    except (KeyError, IndexError, ValueError):  # truncated by a full disk, say: it has times and no results
         return None

@@ -1,8 +1,8 @@
-"""What the viewer of the page shows, packed into scripts that a page can hold or load from a file beside it.
+"""Data of the page's viewer, packed into scripts inside the page or in files next to it.
 
-A data set becomes several parts: `images` (pictures, ground truth, names), one for each sigma (noisy and denoised
-pictures) and one for each segmenter (its predictions, certified labels, radii and numbers). Pictures are tiled into one
-PNG; labels and levels of radii are bytes, an image after the other in row-major order, deflated and in base64.
+A data set has several parts: `images` (images, ground truth, names), one for each sigma (noisy and denoised copies) and
+one for each segmenter (predictions, certified labels, radii and numbers). Images are tiled into one PNG. Labels and
+levels of radii are bytes, image after image in row-major order, deflated and in base64.
 """
 
 import base64
@@ -31,19 +31,19 @@ Array = npt.NDArray[Any]
 Maps = Mapping[str, Array]  # by image
 Key = tuple[str, str, str]  # segmenter, denoiser, sigma
 Rows = list[dict[str, Any]]
-EXTREMES = 5  # images with the least and with the greatest certified Dice
+EXTREMES = 5  # number of images with the least, and with the greatest, certified Dice
 CLASS_NUMBERS = ["class_name", "dice", "iou", "certified_dice", "certified_iou", "worst_case_dice"]
 CLASS_NUMBERS += ["area", "area_low", "area_high"]
-STRICT = {column.name for column in TABLES["classes"] if column.strict}  # not shown under a weaker guarantee
+STRICT = {column.name for column in TABLES["classes"] if column.strict}  # hidden under a weaker guarantee
 STRICT |= {column.end for column in TABLES["classes"] if column.strict}
 IMAGE_NUMBERS = ["abstain", "radius", "radius_gray_levels"]
 INTERVAL = ["measurement", "unit", "truth", "clean", "low", "median", "high", "threshold", "decision"]
 
 
 def chosen_images(rows: pd.DataFrame, count: int) -> list[str]:
-    """The first `count` certified images and, of all, the five with the least and the greatest certified Dice.
+    """Return the first `count` certified images, and the five with the least and the greatest certified Dice.
 
-    Ranked by the mean over models, sigmas and classes; in the order of the rows.
+    Certified Dice is the mean over models, sigmas and classes. The images are in the order of the rows.
     """
     names = list(rows["image"].unique())
     ranked = list(rows.groupby("image", sort=False)["certified_dice"].mean().dropna().sort_values(kind="stable").index)
@@ -65,12 +65,22 @@ def write_viewer(
     intervals: pd.DataFrame,
     most: int,
 ) -> None:
-    """Write the parts of a data set: `images`, `noise` by sigma and `maps` by segmenter, each to its file.
+    """Write the parts of a data set to their files. Segmenters are named <model>-<regime>.
 
-    Segmenters are named <model>-<regime>. predictions: labels (H, W) without noise, by segmenter and image. pictures:
-    (1 or 2, C, H, W) uint8, noisy and denoised, of some images, by (denoiser, sigma). labels: certified, by
-    (segmenter, denoiser, sigma); levels: as segcert.results.radius_rows saves them. metrics, intervals: the rows of the
-    data set in certificates.parquet and intervals.parquet. most: images shown, beside the extremes.
+    Parameters
+    ----------
+    images, noise, maps
+        Files to write: the part `images`, a part by sigma, and a part by segmenter.
+    predictions
+        Labels (H, W) without noise, by segmenter and image.
+    pictures
+        Noisy and denoised copies (1 or 2, C, H, W) uint8 by (denoiser, sigma) and image. Some images have none.
+    labels, levels
+        Certified labels, and levels of radii as in segcert.results.radius_rows, by (segmenter, denoiser, sigma).
+    metrics, intervals
+        Rows of the data set in certificates.parquet and intervals.parquet.
+    most
+        Number of images, apart from those with the least and the greatest certified Dice.
     """
     dataset = PreparedDataset(Path(index))
     names = chosen_images(metrics, most)
@@ -104,7 +114,7 @@ def write_viewer(
 
 
 def _noise(names: Sequence[str], pictures: Mapping[str, Maps]) -> dict[str, Any]:
-    """Of each image the number of its tile, or None: noisy copies are kept of some only."""
+    """Return the part of a sigma. `tile` numbers the noisy copies; it is None for an image without a copy."""
     first = next(iter(pictures.values()))
     kept = [name for name in names if name in first]
     return {
@@ -119,7 +129,7 @@ def _noise(names: Sequence[str], pictures: Mapping[str, Maps]) -> dict[str, Any]
 
 
 def _write(path: str | Path, dataset: str, part: str, content: Mapping[str, Any]) -> None:
-    """Write a part as a script that hands it to the viewer."""
+    """Write a part as a script that passes it to the viewer."""
     call = ", ".join(map(script_value, (dataset, part, content)))
     with atomic_file(path) as temporary:
         temporary.write_text(f"segcertViewer.take({call});\n", encoding="ascii")
@@ -137,7 +147,7 @@ def _numbers(names: Sequence[str], rows: Mapping[str, Rows]) -> list[dict[str, A
 
 
 def _by_image(frame: pd.DataFrame) -> dict[Key, dict[str, Rows]]:
-    """The rows of a table by segmenter, denoiser and sigma, and within these by image."""
+    """Return the rows of a table by (segmenter, denoiser, sigma), then by image."""
     found: dict[Key, dict[str, Rows]] = {}
     for row in records(frame):
         key = (f"{row['model']}-{row['regime']}", str(row["denoiser"]), f"{row['sigma']:g}")
@@ -146,7 +156,7 @@ def _by_image(frame: pd.DataFrame) -> dict[Key, dict[str, Rows]]:
 
 
 def _plain_row(row: Mapping[str, Any], columns: Sequence[str]) -> dict[str, Any]:
-    """Columns of a row as JSON has them: null for what is not defined, words for what has no end."""
+    """Return columns of a row as JSON values: NaN becomes null, infinity becomes text."""
     plain = {}
     for column in columns:
         value = row[column].item() if isinstance(row[column], np.generic) else row[column]
@@ -157,7 +167,7 @@ def _plain_row(row: Mapping[str, Any], columns: Sequence[str]) -> dict[str, Any]
 
 
 def _sprite(pictures: Iterable[Array]) -> dict[str, Any] | None:
-    """Pictures (C, H, W) in [0, 1] tiled into one PNG of about as many columns as rows; None for none."""
+    """Return images (C, H, W) in [0, 1] tiled into one PNG, about as wide as high; None for no images."""
     tiles = [np.round(255 * np.clip(to_rgb(picture), 0, 1)).astype(np.uint8) for picture in pictures]
     if not tiles:
         return None

@@ -1,7 +1,7 @@
 """Bootstrap intervals over images."""
 
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -9,15 +9,15 @@ import pandas as pd
 
 CONFIDENCE = 0.95
 DIFFERENCE = ["images", "difference", "difference_low", "difference_high"]  # columns of a paired difference
-IN_MEMORY = 10**6  # values that are resampled at a time; the intervals do not depend on it
+IN_MEMORY = 10**6  # values resampled at a time; the intervals do not depend on it
 
 
 def mean_interval(values: npt.ArrayLike, resamples: int, seed: int = 0) -> tuple[float, float, float]:
-    """Mean of one value per image, and its 95% percentile bootstrap interval over images: (mean, low, high).
+    """Return the mean of one value per image and its 95% percentile bootstrap interval: (mean, low, high).
 
-    NaN values (a structure absent from truth and prediction) are left out; with no value all three are NaN, with
-    one the interval is NaN. The same images are drawn for every sample of one size, as `scipy.stats.bootstrap` draws
-    them with `rng=np.random.default_rng(seed)`.
+    NaN values (a structure absent from ground truth and prediction) are skipped. Without any value, all three results
+    are NaN; with a single value, the interval is NaN. All samples of one size use the same draws of images, which are
+    those of `scipy.stats.bootstrap` with `rng=np.random.default_rng(seed)`.
     """
     sample = np.asarray(values, dtype=np.float64)
     sample = sample[~np.isnan(sample)]
@@ -25,31 +25,29 @@ def mean_interval(values: npt.ArrayLike, resamples: int, seed: int = 0) -> tuple
         return np.nan, np.nan, np.nan
     if len(sample) == 1:
         return float(sample[0]), np.nan, np.nan
-    from scipy.stats import quantile  # takes a second, which tables without intervals need not wait
+    from scipy.stats import quantile  # a slow import that tables without intervals do not need
 
-    means = np.concatenate([sample[drawn].mean(axis=-1) for drawn in _drawn(len(sample), resamples, seed)])
+    draw = _kept if len(sample) * resamples <= IN_MEMORY else _batches
+    means = np.concatenate([sample[places].mean(axis=-1) for places in draw(len(sample), resamples, seed)])
     low, high = quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return float(sample.mean()), float(low), float(high)
 
 
 def paired_difference(by_image: "pd.Series[float]", resamples: int) -> dict[str, float]:
-    """Differences by image as the columns DIFFERENCE: how many are defined, their mean, its 95% paired interval."""
+    """Return the columns DIFFERENCE: the number of defined differences, their mean and its 95% paired interval."""
     differences = by_image.dropna().to_numpy()
     return dict(zip(DIFFERENCE, (len(differences), *mean_interval(differences, resamples)), strict=True))
 
 
-def _drawn(images: int, resamples: int, seed: int) -> Iterable[npt.NDArray[np.int64]]:
-    """Places of the drawn images, (resamples, images) in batches; kept from call to call where they are few."""
-    return (_kept if images * resamples <= IN_MEMORY else _batches)(images, resamples, seed)
-
-
-@functools.lru_cache(maxsize=4)
-def _kept(images: int, resamples: int, seed: int) -> list[npt.NDArray[np.int64]]:
-    return list(_batches(images, resamples, seed))
-
-
 def _batches(images: int, resamples: int, seed: int) -> Iterator[npt.NDArray[np.int64]]:
+    """Yield the indices of the drawn images, shape (resamples, images), in batches of resamples."""
     rng = np.random.default_rng(seed)
     batch = max(1, IN_MEMORY // images)
     for start in range(0, resamples, batch):
         yield rng.integers(0, images, (min(batch, resamples - start), images))
+
+
+@functools.lru_cache(maxsize=4)
+def _kept(images: int, resamples: int, seed: int) -> list[npt.NDArray[np.int64]]:
+    """Cache the draws of `_batches` between calls."""
+    return list(_batches(images, resamples, seed))

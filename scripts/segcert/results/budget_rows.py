@@ -1,4 +1,4 @@
-"""What a number of draws buys: certified Dice at other budgets, forecast from the votes at hand."""
+"""Certified Dice that other numbers of draws would give, forecast from the votes of a run."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -18,12 +18,12 @@ BUDGETS = (70, 110, 200, 500, 1000)
 
 
 def forecast_counts(votes: Votes, n: int, method: str, seed: int = 0) -> tuple[Counts, int]:
-    """The counts (H, W) of the tested classes as n estimation draws would give them, and the number of tested draws.
+    """Forecast the counts (H, W) of the tested classes after n estimation draws, and the number of tested draws.
 
-    Guessed from the votes at hand; no certificate follows from them. Fewer draws than there are: a random part of
-    them, hypergeometric at each pixel. More: those there are, and for the rest each pixel's share is drawn from its
-    posterior under Jeffreys' prior (beta-binomial). Pixels are drawn independently: but for Holm's threshold, the
-    expected certified area does not depend on their dependence.
+    This is a guess from existing votes; no certificate follows from it. If n is smaller than the number of existing
+    draws, a random subset of them is taken: hypergeometric at each pixel. If n is larger, the missing counts of a pixel
+    are drawn from its posterior under Jeffreys' prior (beta-binomial). Pixels are drawn independently. Apart from
+    Holm's threshold, the expected certified area does not depend on how pixels depend on each other.
     """
     rng = np.random.default_rng(seed)
     _, counts = chosen_class(votes, method)
@@ -45,10 +45,10 @@ def budget_rows(
     settings: Mapping[str, Any],
     budgets: Sequence[int] = BUDGETS,
 ) -> list[dict[str, Any]]:
-    """A row per method and budget n0 + n: the forecast certified Dice, abstention and certified area.
+    """Return a row per method and budget n0 + n: the forecast certified Dice, abstention and certified area.
 
-    Means over images and foreground classes. `settings` are those of `certify`; their method comes first, and each
-    other beside it. The certified area is the share of pixels that do not abstain. A budget that could not certify
+    Values are means over images and foreground classes. `settings` are those of `certify`; their method comes first,
+    followed by all others. The certified area is the share of pixels that do not abstain. A budget too small to certify
     anything has certified Dice 0.
     """
     classes = range(1, len(dataset.about["classes"]))
@@ -61,8 +61,8 @@ def budget_rows(
         abstain: dict[str, list[float]] = {method: [] for method in methods}
         for image, votes in drawn.items():
             for method, labels in forecast_labels(votes, budget, methods, settings).items():
-                of_image = [class_metrics(truths[image], labels, labels, each)["certified_dice"] for each in classes]
-                dice[method] += of_image
+                for class_id in classes:
+                    dice[method].append(class_metrics(truths[image], labels, labels, class_id)["certified_dice"])
                 abstain[method].append(float(np.mean(labels == ABSTAIN)))
         for method in methods:
             mean = math.nan if np.isnan(dice[method]).all() else float(np.nanmean(dice[method]))
@@ -73,7 +73,10 @@ def budget_rows(
 
 
 def compared_methods(settings: Mapping[str, Any], pixels: int) -> list[str]:
-    """The methods of a forecast, that of the settings first; no kfwer where k would allow all pixels to be wrong."""
+    """Return the methods of a forecast, starting with that of the settings.
+
+    kfwer is skipped if k is so large that every pixel could be wrong.
+    """
     methods = dict.fromkeys([settings["method"], *METHODS])
     return [method for method in methods if not METHODS[method].takes_k or settings.get("k", 1) < pixels]
 
@@ -81,7 +84,7 @@ def compared_methods(settings: Mapping[str, Any], pixels: int) -> list[str]:
 def forecast_labels(
     votes: Votes, budget: int, methods: Sequence[str], settings: Mapping[str, Any]
 ) -> dict[str, npt.NDArray[np.uint8]]:
-    """By method the labels (H, W) that n0 + n = budget draws would certify; all ABSTAIN where they could none.
+    """Return by method the labels (H, W) that n0 + n = budget draws would certify, ABSTAIN everywhere if none.
 
     settings: `tau`, `alpha`, and `k` for the method that takes it. Methods that test the same draws share one forecast
     of the counts.
@@ -90,7 +93,7 @@ def forecast_labels(
         nothing = np.full(votes.selection.shape[1:], ABSTAIN, np.uint8)
         return dict.fromkeys(methods, nothing)
     counted: dict[bool, tuple[Counts, int]] = {}
-    found = {}
+    certified = {}
     for method in methods:
         together = METHODS[method].all_draws
         if together not in counted:
@@ -98,5 +101,5 @@ def forecast_labels(
         counts, drawn = counted[together]
         chosen, _ = chosen_class(votes, method)
         threshold = rejection_threshold(counts, drawn, settings["tau"], settings["alpha"], method, settings.get("k", 1))
-        found[method] = np.where(counts >= threshold, chosen, ABSTAIN).astype(np.uint8)
-    return found
+        certified[method] = np.where(counts >= threshold, chosen, ABSTAIN).astype(np.uint8)
+    return certified

@@ -1,4 +1,4 @@
-"""From the votes of a noise level to the files of its certificates."""
+"""The files of the certificates at one noise level, made from its votes."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -17,8 +17,11 @@ from segcert.results.radius_rows import RadiusLevels, radius_levels, radius_rows
 from segcert.votes import Votes
 
 
-class Decided(NamedTuple):
-    """What the votes of an image at one noise level give; rows: of each kind of result but the forecast of budgets."""
+class Decision(NamedTuple):
+    """Results from the votes of one image at one noise level.
+
+    rows: table rows by kind of result (segcert.results.kinds), without the forecast of budgets.
+    """
 
     certificate: Certificate
     radii: RadiusLevels
@@ -35,10 +38,11 @@ def decide(
     settings: Mapping[str, Any],
     measurements: list[str],
     thresholds: Mapping[str, float],
-) -> Decided:
-    """Certify an image by its votes. `about` names the model, its regime and its denoiser.
+) -> Decision:
+    """Certify an image from its votes.
 
-    prediction: (H, W), of the network without noise. settings: tau, alpha, method and k.
+    prediction: (H, W), of the network without noise. about: the model, its regime and its denoiser. settings: tau,
+    alpha, method and k.
     """
     tau, alpha, taus = settings["tau"], settings["alpha"], tau_grid(settings["tau"])
     certificate = certify(votes, **settings)
@@ -58,7 +62,7 @@ def decide(
         ),
         "radii": radius_rows(dataset, image, radii, about, taus=taus, sigma=votes.sigma, alpha=alpha),
     }
-    return Decided(certificate, radii, rows)
+    return Decision(certificate, radii, rows)
 
 
 def write_certificates(
@@ -71,20 +75,20 @@ def write_certificates(
     settings: Mapping[str, Any],
     **asked: Any,
 ) -> None:
-    """Decide the votes of one noise level (`decide`) and write labels, radius maps and the rows of the tables.
+    """Certify all images of one noise level (`decide`) and write labels, radius maps and table rows.
 
-    `files` says where each kind goes: labels and maps as `.npz`, metrics, intervals, budget and radii as `.parquet`.
+    files: the path of each kind; labels and maps are `.npz`, metrics, intervals, budget and radii `.parquet`.
     """
     drawn, taus = read_votes(dataset, votes), tau_grid(settings["tau"])
     sigma = next(iter(drawn.values())).sigma
     decided = {}
     for image, each in track(drawn.items(), f"certifying at {sigma:g}"):
         decided[image] = decide(dataset, image, each, predictions[image], about, settings=settings, **asked)
-    save_arrays(files["labels"], {image: found.certificate.labels for image, found in decided.items()})
-    save_radii(files["maps"], {image: found.radii for image, found in decided.items()}, taus, sigma)
+    save_arrays(files["labels"], {image: decision.certificate.labels for image, decision in decided.items()})
+    save_radii(files["maps"], {image: decision.radii for image, decision in decided.items()}, taus, sigma)
     tables = {"budget": budget_rows(dataset, drawn, about, settings=settings)}
-    for found in decided.values():
-        for kind, rows in found.rows.items():
+    for decision in decided.values():
+        for kind, rows in decision.rows.items():
             tables.setdefault(kind, []).extend(rows)
     for kind, rows in tables.items():
         with atomic_file(files[kind]) as path:

@@ -1,4 +1,4 @@
-"""What the paper claims, and what we add, tested on a run: differences on the same images, with paired intervals."""
+"""Claims of the paper and of this project, tested on a run: differences on the same images with paired intervals."""
 
 import itertools
 import math
@@ -10,8 +10,9 @@ import pandas as pd
 from segcert.results.bootstrap import DIFFERENCE, paired_difference
 from segcert.results.labels import BEHIND
 
-PAPER, OURS = "Laousy et al. 2023", "ours"
+PAPER, OURS = "Laousy et al. 2023", "this project"
 HOLDS, FAILS, OPEN = "holds", "does not hold", "cannot be said"
+NOT_TESTED = "not tested"  # shown instead of OPEN if the run lacks a model or noise level
 KEYS = ["claim", "dataset", "model", "denoiser", "sigma_low", "sigma"]
 COLUMNS = [*KEYS, "compared", *DIFFERENCE, "verdict", "why"]
 METRICS = ["dice", "certified_dice", "abstain"]
@@ -20,11 +21,15 @@ WITHOUT = {
     "noise": "no noise-trained network",
     "denoised": "no network tuned on denoised images",
 }
-UNDECIDED = {0: "certified Dice is not defined on any image", 1: "one image only"}  # by number of images
+# By number of images: the reason why nothing can be said.
+UNDECIDED = {0: "certified Dice is not defined on any image", 1: "one image only"}
 
 
 class ModelOfRun:
-    """One model on one data set: metrics by image, means over classes, for each pairing and sigma."""
+    """Metrics of one model on one data set, by image: means over classes, for each pairing and sigma.
+
+    denoiser: the one that claims are about, or None if the run has none.
+    """
 
     def __init__(self, rows: pd.DataFrame, denoiser: str | None) -> None:
         self.by_pairing = {
@@ -35,7 +40,7 @@ class ModelOfRun:
         self.denoiser = denoiser
 
     def difference(self, claim: "Claim", sigma: float) -> "pd.Series[float]":
-        """The difference of a claim by image, at one sigma."""
+        """Return the difference of a claim by image, at one sigma."""
         value = self._by_image(claim.value, sigma)
         return value if claim.less is None else value - self._by_image(claim.less, sigma)
 
@@ -44,7 +49,7 @@ class ModelOfRun:
         return self.by_pairing[value.regime, denoiser, sigma][value.metric]
 
     def missing(self, needs: Sequence["Value"]) -> str:
-        """The first of the values that is not there, in words; or ""."""
+        """Return a sentence about the first of the values that the run lacks; empty if it has all of them."""
         for _, regime, place in needs:
             denoiser, where = "none", "without a denoiser in front"
             if place == "behind":
@@ -57,7 +62,7 @@ class ModelOfRun:
 
 
 class Value(NamedTuple):
-    """A metric of a training regime, `alone` or `behind` the denoiser."""
+    """A metric of a training regime; `place` is `alone` or `behind` (the denoiser)."""
 
     metric: str
     regime: str
@@ -65,18 +70,20 @@ class Value(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """A claim in one sentence, whose it is, and how it is tested.
+    """A claim in one sentence, its source and its test.
 
     Attributes
     ----------
     sign
-        +1 or -1: the whole 95% interval of the difference has to lie above or below zero. 0: it must not reach below.
+        +1 or -1: the whole 95% interval of the difference must lie above or below zero. 0: it must not reach below
+        zero.
     compared
-        The difference in words.
+        The difference as text.
     value, less
-        The difference by image: a value, less another one if there is one.
+        The difference by image: `value`, minus `less` unless that is None.
     between_sigmas
-        Whether that at a sigma, less that at the one below, is tested in its place.
+        True if the test is about the change from one sigma to the next: the difference at a sigma, minus that at the
+        sigma below.
     """
 
     sentence: str
@@ -89,7 +96,7 @@ class Claim(NamedTuple):
 
     @property
     def needs(self) -> list[Value]:
-        """The values that a model of the run has to have."""
+        """The values that a model needs for the test."""
         return [self.value] if self.less is None else [self.value, self.less]
 
 
@@ -97,7 +104,7 @@ BARE = Value("certified_dice", "clean", "alone")
 DENOISED = Value("certified_dice", "clean", "behind")
 CLAIMS = {
     "collapse": Claim(
-        "Without a denoiser, certified Dice of a network trained on clean images lies below its Dice without noise.",
+        "Without a denoiser, a network trained on clean images has a certified Dice below its Dice without noise.",
         PAPER,
         -1,
         "certified Dice without a denoiser, less Dice without noise; trained on clean images",
@@ -105,7 +112,7 @@ CLAIMS = {
         less=Value("dice", "clean", "alone"),
     ),
     "denoiser_raises": Claim(
-        "The denoiser raises certified Dice of a network trained on clean images.",
+        "The denoiser raises the certified Dice of a network trained on clean images.",
         PAPER,
         1,
         "certified Dice behind the denoiser, less without; trained on clean images",
@@ -113,7 +120,7 @@ CLAIMS = {
         less=BARE,
     ),
     "gain_grows": Claim(
-        "What the denoiser adds to certified Dice grows with sigma.",
+        "The gain in certified Dice from the denoiser grows with sigma.",
         PAPER,
         1,
         "gain in certified Dice from the denoiser at this sigma, less that at the one below",
@@ -122,7 +129,7 @@ CLAIMS = {
         between_sigmas=True,
     ),
     "fewer_abstain": Claim(
-        "Behind the denoiser fewer pixels abstain.",
+        "Behind the denoiser, fewer pixels abstain.",
         PAPER,
         -1,
         "share of pixels that abstain behind the denoiser, less without; trained on clean images",
@@ -130,8 +137,8 @@ CLAIMS = {
         less=Value("abstain", "clean", "alone"),
     ),
     "no_worse_than_noise_trained": Claim(
-        "Behind the denoiser, a network trained on clean images certifies at least the Dice of one trained with noise "
-        "and without a denoiser (tested without a margin: the interval must not reach below zero).",
+        "Behind the denoiser, clean training gives at least the certified Dice of noise training without a denoiser "
+        "(tested without a margin: the interval must not reach below zero).",
         OURS,
         0,
         "certified Dice trained on clean images, behind the denoiser, less trained with noise, no denoiser",
@@ -147,7 +154,7 @@ CLAIMS = {
         between_sigmas=True,
     ),
     "tuning_raises": Claim(
-        "Behind the denoiser, a network tuned on denoised images certifies more Dice than one trained on clean images.",
+        "Behind the denoiser, tuning on denoised images gives a higher certified Dice than training on clean images.",
         OURS,
         1,
         "certified Dice behind the denoiser, tuned on denoised images, less trained on clean ones",
@@ -158,41 +165,47 @@ CLAIMS = {
 
 
 def claim_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
-    """A row per claim, data set, model and sigma (`sigma_low`: the neighbour below), from certificates.parquet.
+    """Return a row per claim, data set, model and sigma, from the rows of certificates.parquet.
 
-    Differences are taken image by image (of means over classes), as in `pairing_table`; an image on which either value
-    is not defined drops out, and `images` counts those that are left. The 95% percentile bootstrap interval over images
-    decides: `holds`, `does not hold` (it lies on the other side of zero) or `cannot be said`, with the reason in `why`.
-    `denoiser` is the first of the run. A claim of which a model lacks a piece has one row, which says what is missing.
+    Differences are taken image by image, of means over classes, as in `pairing_table`. An image on which either value
+    is undefined is skipped; `images` counts the others. The 95% percentile bootstrap interval over images decides:
+    `holds`, `does not hold` (it lies on the other side of zero) or `cannot be said`, with the reason in `why`.
+    `denoiser` is the first of the run; `sigma_low` is the next lower sigma. A claim for which a model lacks something
+    has one row, which names what is missing.
 
-    Each row stands alone: nothing is corrected for the number of rows. Where there is no difference, one seems to be
-    there to either side in 2.5% of cases with many images; with 20 images in up to 5%, and 7% for skewed differences
-    (tests/statistics/test_claim_rates.py).
+    Each row is a test of its own: nothing is corrected for the number of rows. If there is no true difference, a test
+    finds one in either direction in 2.5% of cases with many images. With 20 images it does so in up to 5% of cases, and
+    in 7% for skewed differences (tests/statistics/test_claim_rates.py).
     """
     behind = next((denoiser for denoiser in rows["denoiser"].unique() if denoiser != "none"), None)
     models = {key: ModelOfRun(group, behind) for key, group in rows.groupby(["dataset", "model"], sort=False)}
     made = []
     for slug, claim in CLAIMS.items():
-        for (dataset, model), of_run in models.items():
-            about = {"claim": slug, "dataset": dataset, "model": model, "denoiser": behind or "none"}
+        for (dataset, name), model in models.items():
+            about = {"claim": slug, "dataset": dataset, "model": name, "denoiser": behind or "none"}
             about["compared"] = claim.compared
-            missing = of_run.missing(claim.needs)
-            if not missing and claim.between_sigmas and len(of_run.sigmas) < 2:
+            missing = model.missing(claim.needs)
+            if not missing and claim.between_sigmas and len(model.sigmas) < 2:
                 missing = "this run has one sigma only"
             if missing:
                 made.append({**about, "images": 0, "verdict": OPEN, "why": missing})
                 continue
-            made += [about | tested for tested in _tested(claim, of_run, resamples)]
+            made += [about | tested for tested in _tested(claim, model, resamples)]
     return pd.DataFrame(made, columns=COLUMNS)
 
 
+def with_untested(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with the verdict NOT_TESTED where the run lacks a model or noise level that a claim needs."""
+    return table.assign(verdict=table["verdict"].where(table["sigma"].notna(), NOT_TESTED))
+
+
 def in_sentences(table: pd.DataFrame) -> pd.DataFrame:
-    """The table of claims with the sentence of each in the place of its short name."""
-    return table.assign(claim=table["claim"].map(lambda name: CLAIMS[name].sentence))
+    """Return the table as readers see it: sentences instead of short names, and NOT_TESTED (`with_untested`)."""
+    return with_untested(table).assign(claim=table["claim"].map(lambda name: CLAIMS[name].sentence))
 
 
 def verdict(sign: int, low: float, high: float) -> str:
-    """What a 95% interval of a difference says of a claim with this sign (see Claim)."""
+    """Return the verdict on a claim with this sign (see Claim) from the 95% interval of its difference."""
     if math.isnan(low) or math.isnan(high):
         return OPEN
     if sign < 0:
@@ -203,6 +216,7 @@ def verdict(sign: int, low: float, high: float) -> str:
 
 
 def _tested(claim: Claim, model: ModelOfRun, resamples: int) -> Iterator[dict[str, object]]:
+    """Yield the result of each test of a claim: one per sigma, or per pair of neighbouring sigmas."""
     values = {sigma: model.difference(claim, sigma) for sigma in model.sigmas}
     if claim.between_sigmas:
         steps = itertools.pairwise(model.sigmas)

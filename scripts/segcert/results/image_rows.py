@@ -1,4 +1,4 @@
-"""Certificates and their metrics for the test images of one model at one noise level."""
+"""Table rows about the test images of one model at one noise level, from their votes and certificates."""
 
 import dataclasses
 import math
@@ -21,25 +21,28 @@ Labels = npt.NDArray[np.uint8]
 
 
 def read_votes(dataset: PreparedDataset, files: Iterable[str | Path]) -> dict[str, Votes]:
-    """The votes of some files by image, in the order of the index. Raises VotesError for votes of other images."""
+    """Return the votes of some files by image, in the order of the index. Raises VotesError as `votes_of` does."""
     drawn = {image: votes for path in files for image, votes in votes_of(dataset, path)}
     return {image: drawn[image] for image in dataset.rows if image in drawn}
 
 
 def votes_of(dataset: PreparedDataset, path: str | Path) -> Iterator[tuple[str, Votes]]:
-    """The votes of a file, image by image, each compared with the image. Raises VotesError for those of others."""
+    """Yield each image of a file with its votes. Raises VotesError for votes drawn from any other image."""
     for image, votes in iterate_votes(path):
         if image not in dataset.rows:
-            raise VotesError(f"{path}: holds votes of {image}, but {dataset.index} has no such image; sample again")
+            raise VotesError(
+                f"{path}: found votes of {image}; expected an image of {dataset.index}. Draw the votes again"
+            )
         if votes.origin.get("image") != array_digest(dataset.image(image)):
             raise VotesError(
-                f"{path}: the votes of {image} were drawn from another image than {dataset.index} names; sample again"
+                f"{path}: found votes drawn from another version of {image}; expected the image that {dataset.index} "
+                "names. Draw the votes again"
             )
         yield image, votes
 
 
 def about_image(dataset: PreparedDataset, image: str, about: Mapping[str, Any]) -> dict[str, Any]:
-    """The first columns of each row: data set, image and group, and `about` (model, regime, denoiser)."""
+    """Return the first columns of each row: data set, image and group, then `about` (model, regime, denoiser)."""
     return {"dataset": dataset.about["name"], "image": image, "group": dataset.group(image), **about}
 
 
@@ -55,12 +58,12 @@ def interval_rows(
     tau: float,
     alpha: float,
 ) -> list[dict[str, Any]]:
-    """A row per measurement of an image: its value in the ground truth and on the clean prediction, and its interval.
+    """Return a row per measurement of an image: its true value, its value on the clean prediction and its interval.
 
-    `measurements` are specifications (segcert.measurements), taken in mm where the pixel size of the image is known.
-    The Dice of each foreground class counts as a measurement (without a value in the ground truth). alpha is shared
-    among all measurements of the image; the column alpha is the share of the row. The decision says on which side of
-    its threshold an interval lies, `open` if it holds it, and nothing where none was asked for.
+    measurements: specifications (segcert.measurements), in mm if the pixel size of the image is known. The Dice of each
+    foreground class is a measurement too, without a true value. All measurements of the image share alpha; the column
+    alpha is the share of the row. The decision is the side of the threshold on which the interval lies: `above`,
+    `below`, `open` if the interval contains the threshold, and empty without a threshold.
     """
     classes, truth = dataset.about["classes"], dataset.mask(image)
     drawn = dict(votes.measurements)
@@ -85,7 +88,7 @@ def interval_rows(
 def metric_rows(
     dataset: PreparedDataset, image: str, prediction: Labels, certificate: Certificate, about: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    """A row per foreground class of an image: `about` (model, regime, denoiser), the settings, and the metrics."""
+    """Return a row per foreground class of an image: `about` (model, regime, denoiser), settings and metrics."""
     truth = dataset.mask(image)
     shared = {
         **about_image(dataset, image, about),

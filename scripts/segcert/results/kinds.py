@@ -1,4 +1,4 @@
-"""The kinds of results that certificates and attacks give: their files at one noise level, and those of a whole run."""
+"""The kinds of results of certificates and attacks: their files at one noise level, and those of a whole run."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,10 +9,10 @@ if TYPE_CHECKING:
 
 
 class Kind(NamedTuple):
-    """A kind of results: a table for each noise level or pairing, and one of the whole run."""
+    """A kind of results: one table for each noise level or pairing, and one for the whole run."""
 
     collected: str  # results/<run>/<collected>.parquet
-    suffix: str | None  # of its file at one noise level, behind the certificate's name; None: one file for all levels
+    suffix: str | None  # of its file at one noise level, after the certificate's name; None: one file for all levels
 
 
 KINDS = {
@@ -23,11 +23,11 @@ KINDS = {
     "attacks": Kind("attacks", None),
 }
 CERTIFIED_TABLES = {kind: each.suffix for kind, each in KINDS.items() if each.suffix}
-ARRAYS = {"labels": ".npz", "maps": ".radii.npz"}  # what a certificate holds beside its tables
+ARRAYS = {"labels": ".npz", "maps": ".radii.npz"}  # the files of a certificate that are not tables
 
 
 def kind_of(path: str) -> str:
-    """The kind of results in a parquet file, of one noise level or of a whole run."""
+    """Return the kind of results in a parquet file, of one noise level or of a whole run."""
     if "/attacks/" in path:
         return "attacks"
     if "/certificates/" in path:
@@ -37,15 +37,15 @@ def kind_of(path: str) -> str:
 
 
 def read_rows(paths: Iterable[str | Path]) -> "pd.DataFrame":
-    """The rows of some parquet files of a kind below each other; an empty table for no file."""
-    import pandas as pd  # takes long, and rules import this module to plan
+    """Return the rows of some parquet files of one kind; an empty table without any file."""
+    import pandas as pd  # slow, and rules import this module to plan
 
     frames = [pd.read_parquet(path) for path in paths]
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
 
 def certificates_of(outputs: Iterable[str]) -> list[str]:
-    """The beginning of the names of each certificate's files: `.../unet-clean/none/sigma_0.5`."""
+    """Return the common beginning of the files of each certificate: `.../unet-clean/none/sigma_0.5`."""
     longest_first = sorted([*CERTIFIED_TABLES.values(), *ARRAYS.values()], key=len, reverse=True)
     names: dict[str, None] = {}
     for path in outputs:
@@ -55,5 +55,5 @@ def certificates_of(outputs: Iterable[str]) -> list[str]:
 
 
 def sigma_of(certificate: str) -> str:
-    """The noise level of a certificate, as its name has it: `0.5`."""
+    """Return the noise level in the name of a certificate: `0.5`."""
     return Path(certificate).name.removeprefix("sigma_")

@@ -1,4 +1,4 @@
-"""How much of a segmentation is certified at each radius of a grid: the radius maps of a run, as arrays and as rows."""
+"""The radius maps of a run, as arrays and as table rows: what is certified at each radius of a grid."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,21 +16,21 @@ from segcert.io.arrays import ArraysError, StoredArrays, save_arrays
 from segcert.results.image_rows import about_image
 from segcert.votes import Votes
 
-GRID_TAUS, GRID_RADII = "grid/taus", "grid/radii"  # no image has a name with a slash
+GRID_TAUS, GRID_RADII = "grid/taus", "grid/radii"  # names of images have no slash
 METRICS = ("certified_dice", "certified_iou", "worst_case_dice")
 
 
 class RadiusLevels(NamedTuple):
-    """The radius map of one image, by place in the grid.
+    """The radius map of one image, as places in the grid.
 
     Attributes
     ----------
     labels
-        (H, W) uint8: class ids, and ABSTAIN = 255 where nothing is certified.
+        (H, W) uint8: class ids, or ABSTAIN = 255 if nothing is certified.
     levels
-        (H, W) uint8: 0 where nothing is certified, i where the pixel is certified at the i-th tau of the grid (from 1).
+        (H, W) uint8: i for a pixel certified at the i-th tau of the grid, from 1; 0 if nothing is certified.
     method
-        Of the map.
+        The method of the map.
     """
 
     labels: npt.NDArray[np.uint8]
@@ -39,24 +39,24 @@ class RadiusLevels(NamedTuple):
 
 
 def tau_grid(tau: float) -> tuple[float, ...]:
-    """The grid of a run: that of every radius map, and the tau of the run, whether below, in or above it."""
+    """Return the grid of a run: that of every radius map, and the tau of the run, wherever it lies."""
     return tuple(sorted({*TAUS, tau}))
 
 
 def grid_radii(taus: Sequence[float], sigma: float) -> list[float]:
-    """The radius of each tau of a grid, in units of pixels in [0, 1]."""
+    """Return the radius of each tau of a grid, in units of pixels in [0, 1]."""
     return [certified_radius(sigma, tau) for tau in taus]
 
 
 def map_method(method: str) -> str:
-    """The method of the radius map of a run: its own, or segcertify's where there is none of its own (kfwer, by)."""
+    """Return the method of the radius map of a run: its own, or segcertify if it has no map (kfwer, by)."""
     return SEGCERTIFY.name if METHODS[method].weaker else method
 
 
 def radius_levels(votes: Votes, taus: Sequence[float], alpha: float, method: str) -> RadiusLevels:
-    """The radius map of an image for the method of a run (`map_method`), by place in the grid.
+    """Return the radius map of an image for the method of a run (`map_method`), as places in the grid.
 
-    Nothing is certified where not even the least tau could be: a method with a weaker guarantee may make do with
+    Nothing is certified if the draws are too few even for the least tau: a method with a weaker guarantee may need
     fewer draws than the map.
     """
     own = map_method(method)
@@ -72,37 +72,42 @@ def radius_levels(votes: Votes, taus: Sequence[float], alpha: float, method: str
 def save_radii(path: str | Path, maps: Mapping[str, RadiusLevels], taus: Sequence[float], sigma: float) -> None:
     """Write radius maps to a compressed `.npz` file: the levels (H, W) uint8 by image, and the grid.
 
-    `grid/taus` and `grid/radii` are float64, in the order of the levels from 1 on; radii in units of pixels in [0, 1].
+    `grid/taus` and `grid/radii` are float64, in the order of the levels from 1; radii in units of pixels in [0, 1].
     """
     grid = {GRID_TAUS: np.array(taus, np.float64), GRID_RADII: np.array(grid_radii(taus, sigma), np.float64)}
     save_arrays(path, grid | {image: each.levels for image, each in maps.items()})
 
 
 class SavedRadii(NamedTuple):
-    """What `save_radii` wrote; the certified radius of each pixel is `radii_of(image)`."""
+    """Content of a file that `save_radii` wrote; the certified radius of each pixel is `radii_of(image)`."""
 
     taus: npt.NDArray[np.float64]
     radii: npt.NDArray[np.float64]
     levels: dict[str, npt.NDArray[np.uint8]]
 
     def radii_of(self, image: str) -> npt.NDArray[np.float64]:
-        """(H, W) certified radius of each pixel of an image, in units of pixels in [0, 1]; 0 where nothing is."""
+        """Return the certified radius (H, W) of each pixel, in units of pixels in [0, 1]; 0 if it is not certified."""
         return np.concatenate([[0.0], self.radii])[self.levels[image]]
 
 
 def load_radii(path: str | Path) -> SavedRadii:
-    """Read back what `save_radii` wrote. Raises ArraysError for anything else."""
+    """Read a file that `save_radii` wrote. Raises ArraysError for any other."""
     with StoredArrays(path) as file:
         if not {GRID_TAUS, GRID_RADII} <= file.keys():
-            raise ArraysError(f"{path}: holds no {GRID_TAUS} and {GRID_RADII}; expected radius maps")
+            raise ArraysError(f"{path}: found no {GRID_TAUS} and {GRID_RADII}; expected radius maps")
         saved = SavedRadii(
             file[GRID_TAUS], file[GRID_RADII], {image: file[image] for image in file.keys() - {GRID_TAUS, GRID_RADII}}
         )
     if saved.taus.ndim != 1 or saved.taus.shape != saved.radii.shape or saved.radii.dtype != np.float64:
-        raise ArraysError(f"{path}: has grids of shape {saved.taus.shape} and {saved.radii.shape}; expected the same")
+        raise ArraysError(
+            f"{path}: found grids of shape {saved.taus.shape} and {saved.radii.shape}; expected one shape"
+        )
     for image, levels in saved.levels.items():
         if levels.dtype != np.uint8 or levels.ndim != 2 or levels.max(initial=0) > len(saved.radii):
-            raise ArraysError(f"{path}: the levels of {image} are none of a grid of {len(saved.radii)} radii")
+            raise ArraysError(
+                f"{path}: found levels of {image} that are {levels.dtype} of shape {levels.shape}, up to "
+                f"{levels.max(initial=0)}; expected uint8 of shape (H, W), up to the {len(saved.radii)} radii"
+            )
     return saved
 
 
@@ -116,10 +121,10 @@ def radius_rows(
     sigma: float,
     alpha: float,
 ) -> list[dict[str, Any]]:
-    """A row per tau of the grid and foreground class of an image: what is certified at its radius or beyond.
+    """Return a row per tau of the grid and foreground class of an image: what is certified at its radius or beyond.
 
     `abstain` is the share of the image that is not certified at this radius. One alpha covers all pixels and the whole
-    grid, so that at the run's own tau a little less may be certified than by its certificate.
+    grid, so slightly less may be certified at the run's own tau than by its certificate.
     """
     truth = dataset.mask(image)
     values = truth.size * dataset.about["channels"]

@@ -1,6 +1,6 @@
-"""The columns of the report's tables: their names in the CSV files, their heads, how they are written, and where.
+"""The columns of the report's tables: names in the CSV files, heads, formats, and the places that show them.
 
-The page, the tables in LaTeX and the summary in PDF are all made from TABLES. A metric of the main table is one line of
+The page, the LaTeX tables and the PDF summary all follow from TABLES. A metric of the main table is one entry of
 METRICS: its mean and its interval over images are computed, written and shown from there.
 """
 
@@ -15,28 +15,49 @@ EVERYWHERE = (PAGE, LATEX, PDF)
 class Column:
     """A column of a table.
 
-    `style` says how a value is written. Numbers (segcert.report.format): `number`, `signed`, `digits`, `percent`,
-    `whole`, and `level` for those that a user chose. Words: `text`, and `regime` for a training regime. Of several
-    columns: `measured` (a name with its unit), `levels` (the two sigmas of a claim), `decided` (on how many images a
-    threshold is passed).
+    Attributes
+    ----------
+    name
+        In the CSV file.
+    title
+        Head of the column.
+    style
+        Format of its values. Numbers (segcert.report.format): `number`, `signed`, `digits`, `percent`, `whole`, and
+        `level` for numbers that a user chose. Text: `text`, and `regime` for a training regime. From several columns of
+        the file: `measured` (a name with its unit), `levels` (the two sigmas of a claim), and `decided` (the number of
+        images above, below and around a threshold).
+    decimals
+        Of a number, if they differ from those of its style.
+    shown
+        Places that show the column: PAGE, LATEX, PDF.
+    interval
+        Places that also show the 95% interval: <name>_low and <name>_high in the file.
+    latex, align
+        Head and alignment in LaTeX, if they differ from the title and from the alignment of the style.
+    end
+        Of an interval whose lower end is `name`: the column of its upper end.
+    strict
+        True if the column is meaningless as soon as single certified pixels may be wrong (a weaker guarantee).
+    meaning
+        Explanation for readers of the main table.
     """
 
-    name: str  # in the CSV file
-    title: str  # its head
+    name: str
+    title: str
     style: str = "number"
-    decimals: int | None = None  # of a number, where another count than that of its style
+    decimals: int | None = None
     shown: tuple[str, ...] = (PAGE, LATEX)
-    interval: tuple[str, ...] = ()  # where the 95% interval stands beside it: <name>_low, <name>_high
-    latex: str = ""  # its head in LaTeX, where it is another one
-    align: str = ""  # in LaTeX, where it is not that of its style
-    end: str = ""  # of an interval whose lower end is `name`: the column of its upper end
-    strict: bool = False  # it means nothing where single certified pixels may be wrong (a weaker guarantee)
-    meaning: str = ""  # for those who read the main table
+    interval: tuple[str, ...] = ()
+    latex: str = ""
+    align: str = ""
+    end: str = ""
+    strict: bool = False
+    meaning: str = ""
 
     @property
     def text(self) -> bool:
-        """True for words, which stand on the left."""
-        return self.style in ("text", "regime", "measured")
+        """True for text, which is aligned to the left."""
+        return self.style in ("text", "regime", "measured", "decided")
 
 
 METRICS = (
@@ -45,7 +66,7 @@ METRICS = (
         "Dice",
         shown=EVERYWHERE,
         interval=(PAGE,),
-        meaning="of the unsmoothed model on the clean image; not certified",
+        meaning="that of the unsmoothed model on the clean image, not certified",
     ),
     Column("iou", "IoU", shown=()),
     Column(
@@ -54,8 +75,8 @@ METRICS = (
         shown=EVERYWHERE,
         interval=EVERYWHERE,
         latex="certified",
-        meaning="in the published convention, abstained pixels are missing from the prediction and present in the "
-        "ground truth",
+        meaning="by the published convention, abstained pixels are missing from the prediction but count in the ground "
+        "truth",
     ),
     Column("certified_iou", "certified IoU", shown=(PAGE,), interval=(PAGE,)),
     Column(
@@ -64,7 +85,8 @@ METRICS = (
         shown=(PAGE,),
         interval=(PAGE,),
         strict=True,
-        meaning="the least Dice over everything the abstained pixels could be; a true lower bound within the radius",
+        meaning="the least Dice over all classes that the abstained pixels could have, a true lower bound within the "
+        "radius",
     ),
     Column("abstain", "abstains", "percent", 1, shown=EVERYWHERE, interval=(PAGE,), latex="abst."),
 )
@@ -113,7 +135,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
     ),
     "pairings": (
         *PAIRING,
-        Column("baseline", "baseline: trained", "regime"),
+        Column("baseline", "baseline trained", "regime"),
         IMAGES,
         replace(DIFFERENCE, title="difference in certified Dice", latex="difference"),
     ),
@@ -131,7 +153,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
     ),
     "attacks": (
         *PAIRING,
-        Column("factor", "times the radius", "level", latex=r"$\times$ radius"),
+        Column("factor", "multiple of the radius", "level", latex=r"$\times$ radius"),
         IMAGES,
         Column("certified", "certified pixels", "whole", latex="certified"),
         Column("changed", "changed", "whole"),
@@ -164,18 +186,21 @@ TABLES: dict[str, tuple[Column, ...]] = {
     "stages": (
         Column("rule", "rule", "text"),
         Column("jobs", "jobs", "whole"),
-        Column("measured", "measured here", "whole"),
-        Column("seconds", "seconds in all", decimals=1),
+        Column("measured", "benchmarked", "whole"),
+        Column("seconds", "total seconds", decimals=1),
         Column("longest", "longest job (s)", decimals=1),
-        Column("cpu_seconds", "seconds of processor", decimals=1),
+        Column("cpu_seconds", "CPU seconds", decimals=1),
         Column("peak_memory_mib", "peak memory (MiB)", "whole"),
     ),
 }
 ON_THE_PAGE = ("main", "classes", "measurements", "pairings", "attacks", "denoisers", "stages", "costs")
 IN_LATEX = ("main", "claims", "classes", "pairings", "measurements", "radii", "attacks", "denoisers", "costs")
-IN_CSV = (*IN_LATEX, "budget")  # the tables of the rule `tables`: segcert.results.tables.TABLES
+IN_CSV = (*IN_LATEX, "budget")  # the keys of segcert.results.tables.TABLES; rules read them without pandas
 
 
 def shown_columns(table: str, place: str, weaker: bool) -> list[Column]:
-    """The columns of a table that a place (PAGE, LATEX, PDF) shows, of certificates with a weaker guarantee or not."""
+    """Return the columns that a place (PAGE, LATEX, PDF) shows.
+
+    weaker: True for certificates with a weaker guarantee, under which `strict` columns are left out.
+    """
     return [column for column in TABLES[table] if place in column.shown and not (weaker and column.strict)]

@@ -1,4 +1,4 @@
-"""The tables of the report, from the collected results of a run. TABLES says what each is made from."""
+"""The tables of the report, made from the collected results of a run: TABLES names the sources of each."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -20,47 +20,65 @@ SETTINGS = ["tau", "alpha", "n0", "n", "method", "k", "radius", "radius_gray_lev
 DECISIONS = ("above", "below", "open")
 NAMES = ["dataset", "model", "regime", "denoiser", "class_name", "measurement", "unit"]
 METRICS = [column.name for column in table_columns.METRICS]
-BASELINES = [("noise", "none"), ("clean", "none"), ("given", "none")]  # the first that a model has
+BASELINES = [("noise", "none"), ("clean", "none"), ("given", "none")]  # a model is compared with its first of these
 
 
 class ResultsError(ValueError):
-    """A file of results that is damaged, or lacks columns; the message names it."""
+    """A file of results that is damaged or lacks columns; the message names the file."""
 
 
 def read_results(
     path: str | Path, names: Sequence[str], numbers: Sequence[str], optional: Sequence[str] = ()
 ) -> pd.DataFrame:
-    """A parquet file of results that has these columns, of text and of numbers. Raises ResultsError for another.
+    """Read a parquet file of results.
 
-    Columns of numbers that are `optional` may be missing.
+    Parameters
+    ----------
+    names, numbers
+        Columns that the file must have, of text and of numbers.
+    optional
+        Columns of numbers that may be missing.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    ResultsError
+        The file is damaged, lacks a column, or has a column of another type.
     """
     try:
         results = pd.read_parquet(path)
     except FileNotFoundError:
         raise
-    except Exception as error:  # Arrow fails in many ways
-        raise ResultsError(f"{path}: cannot be read ({error}); run snakemake --force {path}") from error
+    except Exception as error:  # Arrow raises many kinds of errors
+        raise ResultsError(
+            f"{path}: found a file that cannot be read ({error}). Run snakemake --force {path}"
+        ) from error
     numbers = [*numbers, *(name for name in optional if name in results.columns)]
-    lacking = [name for name in (*names, *numbers) if name not in results.columns]
-    of_text = {name for name in names if name not in lacking and all(type(each) is str for each in results[name])}
-    of_numbers = {name for name in numbers if name not in lacking and results[name].dtype.kind in "biuf"}
-    if lacking or (wrong := [name for name in (*names, *numbers) if name not in of_text | of_numbers]):
-        words = f"lacks the column {lacking[0]}" if lacking else f"the column {wrong[0]} holds something else"
-        raise ResultsError(f"{path}: {words}; run snakemake --force {path}")
+    for name in (*names, *numbers):
+        if name not in results.columns:
+            raise ResultsError(f"{path}: found no column {name}. Run snakemake --force {path}")
+        column = results[name]
+        fits = column.dtype.kind in "biuf" if name in numbers else all(type(each) is str for each in column)
+        if not fits:
+            kind = "numbers" if name in numbers else "text"
+            raise ResultsError(
+                f"{path}: `{name}`: found {column.dtype}; expected {kind} in every row. Run snakemake --force {path}"
+            )
     return results
 
 
 def read_table(path: str | Path | TextIO) -> pd.DataFrame:
-    """A table of the report from its CSV file.
+    """Read a table of the report from its CSV file.
 
-    Only what is empty is missing, and names are text: a class may be called `null`, a data set `007`.
+    Only empty cells are missing values, and names are text: a class may be called `null`, a data set `007`.
     """
     names = dict.fromkeys(NAMES, "str")
     return pd.read_csv(path, dtype=names, keep_default_na=False, na_values=[""])
 
 
 def read_tables(paths: Iterable[str | Path]) -> pd.DataFrame:
-    """The rows of some CSV files below each other; an empty table for no file."""
+    """Read the rows of some CSV files into one table; an empty table without any file."""
     frames = [read_table(path) for path in paths]
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
@@ -72,26 +90,27 @@ def write_table(table: pd.DataFrame, path: str | Path) -> None:
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows of a table as mappings by column."""
+    """Return the rows of a table as mappings by column."""
     return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
 
 
 def main_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
-    """A row per data set, model, regime, denoiser and sigma: means over images of the mean over classes.
+    """Return a row per data set, model, regime, denoiser and sigma: means over images of the mean over classes.
 
     Each metric has its 95% bootstrap interval over images in the columns <metric>_low and <metric>_high.
     """
-    keys, numbers = [*MODEL, *SETTINGS, "image"], [*_metrics_of(rows), "extended"]
+    keys, numbers = [*MODEL, *SETTINGS, "image"], [*_available_metrics(rows), "extended"]
     per_image = rows.groupby(keys, sort=False, as_index=False, dropna=False)[numbers].mean()
     return _summarise(per_image, MODEL, resamples)
 
 
 def pairing_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
-    """Certified Dice of each pairing less that of the baseline, on the same images: a row per model, sigma and pairing.
+    """Return a row per model, sigma and pairing: its certified Dice minus that of the baseline, on the same images.
 
-    The baseline is the model trained with noise, without denoiser (SegCertify); where a run has none, the clean or the
-    given one without denoiser (column `baseline`: its regime). Means over images of the mean over classes, and 95%
-    intervals from a paired bootstrap: of the differences, image by image.
+    The baseline is the model trained with noise, without a denoiser (SegCertify). If a run has none, it is the model
+    trained on clean images or the pretrained one, without a denoiser; the column `baseline` names its regime. Values
+    are means over images of the mean over classes, with 95% intervals from a paired bootstrap: of the differences,
+    image by image.
     """
     per_image = rows.groupby([*MODEL, "image"], sort=False)["certified_dice"].mean()
     compared = []
@@ -110,21 +129,25 @@ def pairing_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
 
 
 def error_bars(rows: pd.DataFrame, metric: str) -> npt.NDArray[Any]:
-    """How far the 95% interval of a metric reaches below and above it, (2, rows); 0 where there is none."""
+    """Return the distances from a metric to the ends of its 95% interval, (2, rows); 0 without an interval."""
     low, high = rows[metric] - rows[f"{metric}_low"], rows[f"{metric}_high"] - rows[metric]
     bars: npt.NDArray[Any] = np.nan_to_num([low, high]).clip(min=0)
     return bars
 
 
 def denoiser_table(scores: pd.DataFrame) -> pd.DataFrame:
-    """PSNR and SSIM of denoised validation images, of all data sets (segcert.smoothing.denoiser_scores)."""
+    """Return PSNR and SSIM of denoised validation images of all data sets (segcert.smoothing.denoiser_scores)."""
     if scores.empty:
         return pd.DataFrame(columns=["dataset", "sigma", "method", "images", "psnr", "ssim"])
     return scores
 
 
 def class_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
-    """The same for each foreground class alone, with the certified interval of its area (pixels, means over images)."""
+    """Return `main_table` for each foreground class alone, with its area and certified area.
+
+    Areas are in pixels, means over images: `area` in the ground truth, `area_low` to `area_high` from the certified
+    pixels to those plus the abstained.
+    """
     table = _summarise(rows, [*MODEL, "class_id", "class_name"], resamples)
     areas = rows.groupby([*MODEL, "class_id", "class_name"], sort=False, as_index=False)[
         ["area", "area_low", "area_high"]
@@ -133,12 +156,12 @@ def class_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
 
 
 def measurement_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """A row per model, sigma and measurement: means over images of its value and of its certified interval.
+    """Return a row per model, sigma and measurement: means over images of its value and of its certified interval.
 
-    unbounded: number of images whose interval is open at an end (the measurement is not defined on too many draws);
-    the means are over the ends that are there. width is the mean of (high - low) / |median|. above, below, open:
-    number of images whose certified interval lies above or below the threshold, or holds it; zeros where none was
-    asked for.
+    `unbounded` is the number of images whose interval is open at an end, because the measurement is undefined on too
+    many draws; means are over the finite ends. `width` is the mean of (high - low) / |median|. `above`, `below` and
+    `open` are the numbers of images whose certified interval lies above or below the threshold, or contains it; zeros
+    without a threshold.
     """
     keys = [*MODEL, "measurement", "unit"]
     finite = rows.replace([np.inf, -np.inf], np.nan)
@@ -152,10 +175,11 @@ def measurement_table(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def radius_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
-    """A row per data set, model, regime, denoiser, sigma and radius: means over images of means over classes.
+    """Return a row per data set, model, regime, denoiser, sigma and radius: means over images of means over classes.
 
-    Certified Dice with its 95% bootstrap interval over images, worst-case Dice and abstention: of what is certified at
-    this radius or beyond, one alpha for all pixels and the whole grid. `method` is that of the radius map.
+    The columns are certified Dice with its 95% bootstrap interval over images, worst-case Dice and abstention, of what
+    is certified at this radius or beyond. One alpha covers all pixels and the whole grid. `method` is that of the
+    radius map.
     """
     keys = [*MODEL, "tau", "alpha", "method", "radius", "radius_gray_levels"]
     metrics = ["certified_dice", "worst_case_dice", "abstain"]
@@ -164,7 +188,7 @@ def radius_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
 
 
 def attack_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """A row per model, sigma and multiple of the radius: certified, changed and refuted pixels of attacked images."""
+    """Return a row per model, sigma and multiple of the radius: certified, changed and refuted pixels under attack."""
     if rows.empty:
         return pd.DataFrame(columns=[*MODEL, "factor", "images", "certified", "changed", "refuted"])
     grouped = rows.groupby([*MODEL, "factor"], sort=False, as_index=False)
@@ -178,21 +202,21 @@ def attack_table(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _summarise(rows: pd.DataFrame, keys: Sequence[str], resamples: int) -> pd.DataFrame:
-    """The metrics by `keys` and the settings of the certificates, and whether any was extended."""
+    """Return the metrics by `keys` and settings of the certificates; `extended` is True if any of them was extended."""
     keys = [*keys, *SETTINGS]
     extended = rows.groupby(keys, sort=False, dropna=False)["extended"].any().to_numpy(bool)
-    return _means(rows, keys, _metrics_of(rows), resamples).assign(extended=extended)
+    return _means(rows, keys, _available_metrics(rows), resamples).assign(extended=extended)
 
 
-def _metrics_of(rows: pd.DataFrame) -> list[str]:
-    """The metrics that rows have: results of an older version may lack one."""
+def _available_metrics(rows: pd.DataFrame) -> list[str]:
+    """Return the metrics that rows have: results of an older version may lack one."""
     return [metric for metric in METRICS if metric in rows]
 
 
 def _means(
     rows: pd.DataFrame, keys: Sequence[str], metrics: Sequence[str], resamples: int, bare: Iterable[str] = ()
 ) -> pd.DataFrame:
-    """A row per `keys`: number of images, means over them, and 95% bootstrap intervals of all but the `bare`."""
+    """Return a row per `keys`: number of images, means over them, and 95% bootstrap intervals, except of `bare`."""
     summaries = []
     for values, group in rows.groupby([*keys], sort=False, dropna=False):
         summary = dict(zip(keys, values, strict=True)) | {"images": group["image"].nunique()}
@@ -207,9 +231,9 @@ def _means(
 
 
 def cost_table(main: pd.DataFrame, costs: pd.DataFrame) -> pd.DataFrame:
-    """A row per data set, model, regime, denoiser and sigma: certified Dice, and what it costs.
+    """Return a row per data set, model, regime, denoiser and sigma: certified Dice and its cost.
 
-    Per draw: network evaluations, parameters and GFLOP. Per image, which takes n0 + n draws: GFLOP.
+    The cost is given as network evaluations, parameters and GFLOP per draw, and as GFLOP per image of n0 + n draws.
     """
     per_draw = costs.rename(columns={"gflop": "gflop_per_draw"})
     table = main[[*PAIRING, "sigma", *DICE, "n0", "n"]].merge(per_draw, on=PAIRING, validate="many_to_one")
@@ -217,15 +241,15 @@ def cost_table(main: pd.DataFrame, costs: pd.DataFrame) -> pd.DataFrame:
 
 
 class Recipe(NamedTuple):
-    """A table of the report: the function that makes it, and from what.
+    """A table of the report: the function that makes it, and its sources.
 
-    Sources are kinds of results (segcert.results.kinds); `scores` of denoisers and `costs` of networks, by data set;
-    and `main`, the main table as its CSV file has it.
+    Sources are kinds of results (segcert.results.kinds), `scores` of denoisers and `costs` of networks by data set, and
+    `main`, the main table as read from its CSV file.
     """
 
     make: Callable[..., pd.DataFrame]
     sources: tuple[str, ...]
-    resampled: bool = False  # with bootstrap intervals: `make` takes the number of resamples last
+    resampled: bool = False  # True with bootstrap intervals: the last argument of `make` is the number of resamples
 
 
 TABLES = {
@@ -238,12 +262,12 @@ TABLES = {
     "budget": Recipe(pd.DataFrame, ("budget",)),
     "radii": Recipe(radius_table, ("radii",), resampled=True),
     "claims": Recipe(claim_table, ("metrics",), resampled=True),
-    "costs": Recipe(cost_table, ("main", "costs")),  # after the main table
+    "costs": Recipe(cost_table, ("main", "costs")),  # made after the main table
 }
 
 
 def make_table(name: str, read: Callable[[str], pd.DataFrame], resamples: int) -> pd.DataFrame:
-    """A table of the report (TABLES); `read` gives the rows of a source."""
+    """Make a table of the report (TABLES); `read` returns the rows of a source."""
     recipe = TABLES[name]
     sources = [read(source) for source in recipe.sources]
     return recipe.make(*sources, resamples) if recipe.resampled else recipe.make(*sources)

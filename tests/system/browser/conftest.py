@@ -11,7 +11,7 @@ from tests.system.browser.opened import Opened, launch, opened
 
 @pytest.fixture(scope="package")  # not session: while it runs, no other test of this process can start an event loop
 def browser() -> Iterator[Browser]:
-    """A headless Chromium. Without one, tests are skipped."""
+    """A headless Chromium. Tests are skipped if there is none."""
     with sync_playwright() as playwright:
         try:
             launched = launch(playwright)
@@ -24,7 +24,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def open_page(browser: Browser) -> Iterator[Callable[..., Opened]]:
-    """A function that opens a file: open_page(path, width=1280, fragment="", color_scheme="dark", ...)."""
+    """Return a function that opens a file: open_page(path, width=1280, fragment="", color_scheme="dark", ...)."""
     with contextlib.ExitStack() as stack:
 
         def open_one(path: Path, width: int = 1280, fragment: str = "", **options: object) -> Opened:

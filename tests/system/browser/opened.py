@@ -1,4 +1,4 @@
-"""A page in a browser, and all that it did: messages, errors, requests."""
+"""A page in a browser, with its messages, errors and requests."""
 
 import contextlib
 import dataclasses
@@ -21,7 +21,7 @@ class Opened:
     """A page that was opened from a file.
 
     page: of Playwright. messages: errors and warnings of its console. errors: uncaught exceptions. requests: every
-    address that it asked for and that is no file of this machine.
+    address that it requested, except for files of this machine.
     """
 
     page: Page
@@ -31,11 +31,11 @@ class Opened:
 
     @property
     def complaints(self) -> list[str]:
-        """All that must not happen on a page that opens offline."""
+        """Messages, errors and requests: a page that works offline has none."""
         return self.messages + self.errors + self.requests
 
     def faults(self) -> list[str]:
-        """Serious and critical faults that axe-core finds, one a line with the elements."""
+        """Serious and critical faults that axe-core finds, one per element."""
         found = Axe().run(self.page).response["violations"]
         return [
             f"{fault['id']} ({fault['impact']}): {node['target']} {node['html'][:120]} {node.get('failureSummary', '')}"
@@ -45,24 +45,24 @@ class Opened:
         ]
 
     def overflow(self) -> int:
-        """Pixels by which the page is wider than its window."""
+        """Number of pixels by which the page is wider than its window."""
         width: int = self.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
         return width
 
     def open_details(self) -> None:
-        """Unfold all that can be unfolded."""
+        """Open all details elements."""
         self.page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
 
 
 def launch(playwright: Playwright) -> Browser:
-    """The Chromium of this machine, or the one that Playwright has fetched. Raises playwright's Error without one."""
+    """Start the Chromium of this machine, or that of Playwright. Raise Playwright's Error if there is none."""
     found = next(filter(None, map(shutil.which, INSTALLED)), None)
     return playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
 
 
 @contextlib.contextmanager
 def opened(browser: Browser, path: Path, width: int, fragment: str = "", **options: Any) -> Iterator[Opened]:
-    """Open a file in a window of its own that has no network; `options` are those of Playwright's `new_context`."""
+    """Open a file in a new window without a network. `options` are those of Playwright's `new_context`."""
     context = browser.new_context(
         **{"offline": True, "viewport": {"width": width, "height": HEIGHT}, "reduced_motion": "reduce"} | options
     )

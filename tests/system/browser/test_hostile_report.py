@@ -1,6 +1,6 @@
-"""Names, titles and addresses that mean harm, in every file that a run writes: words are words, and secrets stay out.
+"""Hostile names, titles and addresses, in every file of a run: they stay plain text, and secrets stay out.
 
-What browsers make of the pages is in test_every_page.py and test_viewer.py; no browser is needed here.
+The pages in a browser are tested in test_every_page.py and test_opened_viewer.py; no browser is needed here.
 """
 
 import html

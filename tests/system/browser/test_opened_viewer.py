@@ -1,4 +1,4 @@
-"""The viewer of the page: every control, deep links, pictures that are not blank, numbers that are those of the run."""
+"""The viewer of the page: every control, deep links, images that are not blank, and the numbers of the run."""
 
 import base64
 import io
@@ -19,7 +19,7 @@ LAYERS = ["image", "noisy", "denoised", "truth", "prediction", "certified", "rad
 
 @pytest.fixture
 def view(simulated, open_page):
-    """Opens the viewer of a simulated run, optionally at a link."""
+    """Return a function that opens the viewer of a simulated run, optionally at a link."""
 
     def look(variant, fragment="", **options):
         return Viewer(
@@ -77,6 +77,7 @@ class Viewer:
 
 def test_every_layer_is_painted_and_no_two_are_the_same(view):
     viewer = view("usual")
+    viewer.choose("image", viewer.options("image")[0])  # the worst: the prediction of another may be the ground truth
     pictures = {name: viewer.pixels(viewer.layer(name).locator("canvas")) for name in LAYERS}
     for name, picture in pictures.items():
         assert picture[..., :3].std() > 5, f"{name} is blank"
@@ -144,6 +145,12 @@ def test_worst_and_best_images_come_first(view):
         best = next((images for label, images in groups.items() if label.startswith("best")), [])
         assert list(dice[best]) == sorted(dice, reverse=True)[: len(best)]
         assert sorted(itertools.chain(*groups.values())) == sorted(dice.index)
+
+
+def test_it_opens_on_an_image_of_median_certified_dice(view):
+    viewer = view("usual")
+    dice = viewer.rows().groupby("image")["certified_dice"].mean().sort_values()
+    assert dice[viewer.chosen("image")] == dice.iloc[(len(dice) - 1) // 2]
 
 
 def test_every_control_changes_the_view_and_its_address(view):

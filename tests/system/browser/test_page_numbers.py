@@ -21,7 +21,7 @@ VARIANTS = ["usual", "two_sets", "one_class", "one_image", "empty_structure", "w
 
 
 def interval(values):
-    """Mean and 95% percentile bootstrap interval over images; NaN is left out."""
+    """Return the mean and the 95% percentile bootstrap interval over images, without NaN."""
     values = np.asarray(values, float)
     values = values[~np.isnan(values)]
     if len(values) < 2:
@@ -33,7 +33,7 @@ def interval(values):
 
 
 def summarised(rows, keys, metrics):
-    """By the keys: mean and interval of each metric, over images of the mean over classes."""
+    """Yield mean and interval of each metric by the keys. The mean is over images of the mean over classes."""
     per_image = rows.groupby([*keys, "image"], sort=False)[metrics].mean()
     for key, group in per_image.groupby(keys, sort=False):
         yield (
@@ -48,7 +48,7 @@ def summarised(rows, keys, metrics):
 
 
 class Results:
-    """The results of a run, and what tables should follow from them."""
+    """The results of a run, and the rows of tables that follow from them."""
 
     def __init__(self, run):
         results = run.checkout / "results" / run.name
@@ -145,7 +145,7 @@ class Results:
 
 
 def rounded(text):
-    """A shown number, and half a unit of its last digit."""
+    """Return the value of a number on the page, and half a unit of its last digit."""
     if text == "n/a":
         return math.nan, 0.0
     share = 100 if text.endswith("%") else 1
@@ -163,7 +163,7 @@ def test_every_number_of_the_page_follows_from_the_results(variant, simulated, o
     tables, known = {}, {}
     for table, row, column, value, text in shown:
         assert table, f"{text} does not say of which table it is"
-        if table == "stages":  # measured times: there is nothing to compute them from
+        if table == "stages":  # Measured times cannot be computed again.
             continue
         if table not in tables:
             tables[table] = pd.read_csv(run.report / f"tables/{table}.csv", keep_default_na=False, na_values=[""])

@@ -67,7 +67,7 @@ def open_report(browser, path):
 
 def test_a_report_opens_offline_with_all_that_the_run_made(browser, report, finished_once):
     page, errors, requests = open_report(browser, report)
-    page.get_by_text("The run tiny: randomized smoothing at sigma 0.25, 0.5").wait_for()
+    page.get_by_text("The run tiny certifies models by randomized smoothing at sigma 0.25, 0.5").wait_for()
     found = page.evaluate("categories")
     assert {name: set(each) for name, each in found.items()} == CATEGORIES
     assert {path for each in found.values() for paths in each.values() for path in paths} == rendered(finished_once)

@@ -1,4 +1,4 @@
-"""Made-up tables of a report, with the columns of the real ones."""
+"""Synthetic tables of a report, with the columns of real ones."""
 
 import itertools
 
@@ -13,7 +13,7 @@ HOSTILE = r"a_b% & #1 {x} ~^\$ <[*] | é"
 
 
 def main_table(datasets=("phantom",), models=("unet",), sigmas=SIGMAS, method="segcertify", extended=False):
-    """Numbers by chance, all different."""
+    """Random numbers, all different."""
     random = np.random.default_rng(0)
     rows = []
     for dataset, model, (regime, denoiser), sigma in itertools.product(datasets, models, PAIRINGS, sigmas):
@@ -30,7 +30,7 @@ def main_table(datasets=("phantom",), models=("unet",), sigmas=SIGMAS, method="s
 
 
 def measurement_table(main):
-    """Two measurements for each row of the main table; one ratio without a unit and with a threshold."""
+    """Two measurements for each row of the main table: an area, and a ratio without a unit and with a threshold."""
     random = np.random.default_rng(1)
     keys = ["dataset", "model", "regime", "denoiser", "sigma", "radius"]
     rows = []
@@ -48,7 +48,7 @@ def measurement_table(main):
 
 
 def claim_table(count=3):
-    """Claims with verdicts in turn."""
+    """Claims whose verdicts cycle through all three."""
     return pd.DataFrame([
         {"claim": f"The denoiser raises certified Dice, claim {number % 4}", "dataset": "phantom", "model": "unet",
          "sigma": 0.5, "images": 8, "difference": 0.1 + number / 1000, "difference_low": -0.05, "difference_high": 0.2,

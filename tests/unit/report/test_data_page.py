@@ -1,4 +1,4 @@
-"""The page of the data against a hand-made data set, every number of which is known."""
+"""The data page of a synthetic data set with known numbers."""
 
 import dataclasses
 import functools
@@ -35,7 +35,7 @@ DATASET = Dataset(
     archives=(Archive("squares.zip", "squares", "https://example.org/squares (an account is needed)"),),
     left_out_limit=0.5,
 )
-# name: group, split, side of the square, whether there is a dot (one pixel), gray level
+# name: group, split, side of the square, True for a dot (one pixel), gray level
 IMAGES = {
     "a": ("p1", "train", 16, True, 0),
     "b": ("p1", "train", 8, False, 255),
@@ -50,7 +50,7 @@ def draw(side, dot, level, pixel_size):
     mask[2 : 2 + side, 2 : 2 + side] = 1
     mask[30, 30] = 2 * dot
     pixels = np.full((1, SIZE, SIZE), level, np.uint16)
-    pixels[0, 0, 0] = side  # no two images are the same
+    pixels[0, 0, 0] = side  # no two images are equal
     return Raster(pixels, 8, pixel_size), mask
 
 
@@ -74,7 +74,7 @@ def summary(dataset):
     return summarise(dataset)
 
 
-def test_counts_and_areas_are_those_that_were_drawn(summary):
+def test_counts_and_areas_match_the_drawn_shapes(summary):
     assert {name: (split.images, split.groups) for name, split in summary.splits.items()} == {
         "train": (3, 2), "val": (1, 1), "test": (1, 1),
     }  # fmt: skip
@@ -116,22 +116,22 @@ def _shade(load, darker):
     return dataclasses.replace(raster, pixels=raster.pixels - np.uint16(darker)), mask
 
 
-def test_square_millimetres_only_where_all_sizes_are_known(tmp_path):
+def test_areas_are_in_square_millimetres_only_if_all_pixel_sizes_are_known(tmp_path):
     summary = summarise(prepared(tmp_path / "unknown", pixel_size=None))
     assert all(of_class.square_mm is None for split in summary.splits.values() for of_class in split.classes.values())
 
 
-def test_what_was_left_out_is_counted_by_kind_and_shared_groups_are_seen(summary):
+def test_excluded_images_are_counted_by_reason_and_shared_groups_are_found(summary):
     assert summary.left_out_by_kind == {"no mask": 2}
     assert summary.shared_groups == 1  # p1
 
 
-def test_a_summary_comes_back_from_its_file(summary, tmp_path):
+def test_a_summary_is_read_back_from_its_file(summary, tmp_path):
     write_summary(summary, tmp_path / "summary.json")
     assert read_summary(tmp_path / "summary.json") == summary
 
 
-def test_outlines_colour_the_outermost_pixels_of_a_class_and_no_others():
+def test_outlines_colour_only_the_outermost_pixels_of_a_class():
     mask = np.zeros((8, 8), np.uint8)
     mask[1:6, 1:6] = 1
     mask[7, 7] = 2
@@ -143,12 +143,12 @@ def test_outlines_colour_the_outermost_pixels_of_a_class_and_no_others():
     assert (outlined(np.zeros((4, 4, 3), np.uint8), np.ones((4, 4), np.uint8)) == 0).all(), "edge of the image"
 
 
-def test_the_contact_sheet_shows_pixels_as_they_are(dataset, tmp_path):
+def test_the_contact_sheet_keeps_the_values_of_pixels(dataset, tmp_path):
     save_figure(contact_sheet(dataset), tmp_path / "sheet.png")
     with Image.open(tmp_path / "sheet.png") as image:
         sheet = np.asarray(image.convert("RGB"))
     scale = 256 // SIZE
-    # the outlines of train's three squares, val's and test's, three pixels wide, and the patch of the legend
+    # Outlines of the three squares of train and those of val and test, three pixels wide, and the legend's patch.
     perimeter = sum(2 * 3 * 2 * (side * scale - 3) for _, _, side, _, _ in IMAGES.values())
     found = (sheet == rgb(CLASS_COLORS[0])).all(axis=-1).sum()
     assert perimeter < found < perimeter + 1000
@@ -184,20 +184,20 @@ def page(dataset, summary, tmp_path_factory):
         "CC0, as it were", "Do as you like.", "Nobody 2026", "as the parts say", 'href="index.html"',
         "1 of its groups (patient) have images in more than one split",
         "not the official release.</strong> The SHA-256 of squares.zip is not the published one",
-        "checksum not published, recorded", "12.3 MB", "ab" * 32, "7 loose files",
+        "no published checksum; this one was recorded", "12.3 MB", "ab" * 32, "7 single files",
         "<code>f</code>: no mask", "(raw/squares.zip: img/f.png)", '<td class="text">no mask</td><td>2</td>',
-        "Nothing was left out.", "train: all 3 images", "Squares &amp; dots",
+        "No image was excluded.", "train: all 3 images", "Squares &amp; dots",
     ],
 )  # fmt: skip
-def test_the_page_says(page, text):
+def test_the_page_has_the_text(page, text):
     assert text in page
 
 
-def test_only_a_split_that_leaks_is_said_to_leak(page):
+def test_only_a_leaking_split_has_a_notice(page):
     assert page.count("this split leaks") == 1
 
 
-def test_the_page_asks_nothing_of_the_network(page):
+def test_the_page_makes_no_network_request(page):
     assert not re.search(r"<(script|link|iframe|object)\b", page)
     assert all(source.startswith("data:") for source in re.findall(r'\bsrc="([^"]*)"', page))
     assert all(target.startswith("#") for target in re.findall(r"url\(([^)]*)\)|@import", page))

@@ -13,7 +13,6 @@ from tests.unit.report.example_tables import PAIRINGS
 from segcert.config.schema import Config
 from segcert.report.figures import (
     DENOISER_LINES,
-    Histories,
     area_figure,
     budget_figure,
     certified_dice_figure,
@@ -38,14 +37,14 @@ def main_table(models, datasets=("phantom",)):
 
 
 def budget_table(models):
-    """The own method, holm, first; certified areas that tell the rows apart."""
+    """A forecast with the run's method, holm, first; all certified areas differ."""
     grid = itertools.product(("holm", "segcertify", "kfwer", "by"), (20, 50))
     tables = [main_table(models).assign(method=method, draws=draws) for method, draws in grid]
     table = pd.concat(tables, ignore_index=True)
     return table.assign(certified_area=table.index / len(table))
 
 
-def test_every_pairing_that_a_configuration_allows_has_a_look_of_its_own():
+def test_every_pairing_that_a_configuration_allows_has_a_distinct_look():
     pairings = [*itertools.product((*options("regimes"), "given"), options("denoisers"))]
     pairings.remove(("denoised", "none"))
     looks = [line(*pairing) for pairing in pairings]
@@ -55,7 +54,7 @@ def test_every_pairing_that_a_configuration_allows_has_a_look_of_its_own():
 
 
 @pytest.mark.parametrize(("models", "shape"), [(MODELS[:1], (2, 2)), (MODELS, (4, 3))])
-def test_each_model_has_panels_of_its_own(models, shape):
+def test_each_model_has_its_own_panels(models, shape):
     table = main_table(models, ("phantom", "montgomery"))
     figure = certified_dice_figure(table)
     rows, columns = figure.axes[0].get_gridspec().get_geometry()
@@ -87,7 +86,7 @@ def test_budgets_have_a_row_per_model():
     assert drawn == [list(rows["certified_dice"]) for _, rows in own.groupby(["regime", "denoiser"], sort=False)]
 
 
-def test_areas_have_a_line_per_method_for_the_pairing_that_the_title_names():
+def test_areas_have_a_line_per_method_for_the_pairing_in_the_title():
     table = budget_table(MODELS)
     figure = area_figure(table)
     assert figure.axes[0].get_gridspec().get_geometry() == (3, 2)
@@ -111,7 +110,7 @@ def test_areas_have_a_line_per_method_for_the_pairing_that_the_title_names():
         ([("given", "none"), ("given", "ddpm")], ("given", "none")),
     ],
 )
-def test_the_pairing_whose_area_is_shown(pairings, shown):
+def test_one_pairing_is_chosen_for_the_area_figure(pairings, shown):
     assert shown_pairing(pd.DataFrame(pairings, columns=["regime", "denoiser"])) == shown
 
 
@@ -128,7 +127,7 @@ def test_radii_have_a_row_of_panels_per_model_and_each_pairing_a_line_at_each_si
     table = pd.concat([main_table(MODELS).assign(radius=radius, radius_gray_levels=10 * radius) for radius in radii])
     figure = radius_figure(table)
     assert figure.axes[0].get_gridspec().get_geometry() == (len(MODELS), 2 * len(SIGMAS))
-    figure.draw_without_rendering()  # places the axes above
+    figure.draw_without_rendering()  # positions the upper axes
     panels = iter(figure.axes)
     for model, metric, sigma in itertools.product(MODELS, ("certified_dice", "abstain"), SIGMAS):
         panel = next(panels)
@@ -154,7 +153,11 @@ def history(score, values):
     return pd.DataFrame({"step": steps, "learning_rate": 1e-3, "train_loss": 0.5, score: values})
 
 
-def test_training_curves_mark_the_validation_that_was_kept(tmp_path):
+def only_segmenter(values):
+    return history("score", values).assign(dataset="a", kind="segmenter", model="unet", regime="noise")
+
+
+def test_training_curves_mark_the_best_validation(tmp_path):
     history("val_dice", [0.2, 0.9, 0.9]).to_csv(tmp_path / "segmenter.csv", index=False)
     history("val_psnr", [20.0, 25.0]).to_csv(tmp_path / "denoiser.csv", index=False)
     histories = read_histories(
@@ -168,18 +171,16 @@ def test_training_curves_mark_the_validation_that_was_kept(tmp_path):
     assert panels[3].lines[0].get_label() == "denoiser of a and b"
 
 
-def test_kinds_of_networks_that_were_not_trained_are_left_out():
-    only = {"a": Histories({("unet", "noise"): history("val_dice", [0.5])}, {})}
-    assert len(training_figure(only).axes) == 2
+def test_kinds_of_networks_without_training_are_left_out():
+    assert len(training_figure(only_segmenter([0.5])).axes) == 2
 
 
-def test_a_validation_that_is_no_number_is_not_marked():
-    only = {"a": Histories({("unet", "noise"): history("val_dice", [float("nan"), 0.5, 0.4])}, {})}
-    _, kept = training_figure(only).axes[1].lines
+def test_a_validation_of_nan_is_not_marked():
+    _, kept = training_figure(only_segmenter([float("nan"), 0.5, 0.4])).axes[1].lines
     assert kept.get_ydata() == [0.5]
 
 
-def test_long_names_above_neighbouring_panels_do_not_run_into_each_other():
+def test_long_names_above_neighbouring_panels_do_not_overlap():
     table = budget_table(["deeplabv3plus"]).assign(dataset="cvc_clinicdb")
     for draw in (area_figure, budget_figure):
         figure = draw(table)
@@ -188,7 +189,7 @@ def test_long_names_above_neighbouring_panels_do_not_run_into_each_other():
         assert left.x1 < right.x0
 
 
-def test_a_title_with_dollar_signs_is_drawn_as_it_is(tmp_path):
+def test_a_title_with_dollar_signs_is_drawn_unchanged(tmp_path):
     figure = Figure()
     figure.suptitle("$(touch x) costs $5 \\frac{")
     figure.savefig(tmp_path / "a.svg")
@@ -197,8 +198,8 @@ def test_a_title_with_dollar_signs_is_drawn_as_it_is(tmp_path):
 
 
 @pytest.mark.parametrize("losses", [[0.9, 0.3, 0.02], [0.31, 0.3, 0.28]])
-def test_the_axis_of_losses_has_numbers_that_can_be_read(losses, tmp_path):
-    of_denoiser = history("val_psnr", [1.0, 2.0, float("nan")]).assign(train_loss=losses)
-    figure = training_figure({"d": Histories({}, {"d": of_denoiser})})
+def test_the_axis_of_losses_has_readable_numbers(losses, tmp_path):
+    denoiser = history("score", [1.0, 2.0, float("nan")]).assign(train_loss=losses)
+    figure = training_figure(denoiser.assign(dataset="d", kind="denoiser", model="d", regime=""))
     figure.savefig(tmp_path / "a.svg")
     assert not [text.get_text() for text in figure.findobj(mpl.text.Text) if "$" in text.get_text()]

@@ -1,5 +1,6 @@
-"""Tables in LaTeX: every number, no more than fits, and nothing that a name can break."""
+"""Tables in LaTeX: they have every number and fit the page, and no name can break them."""
 
+import dataclasses
 import re
 import shutil
 import subprocess
@@ -8,13 +9,14 @@ import pandas as pd
 import pytest
 from tests.unit.report.example_tables import HOSTILE, SIGMAS, claim_table, main_table, measurement_table
 
-from segcert.report.latex_tables import FLOATS, LINES, latex_tables, tex, write_latex
+from segcert.report.latex_tables import LINES, Table, Tex, fitted, latex_tables, tex, write_latex
+from segcert.results.table_columns import IN_LATEX, TABLES
 
 MODELS = ("unet", "resunetpp", "deeplabv3plus")
 
 
 def lines_of(text):
-    """The cells of each line of the bodies of all tables, without LaTeX around numbers."""
+    """Return the cells of each line in the bodies of all tables, without LaTeX around numbers."""
     bodies = re.findall(r"\\midrule\n(.*?)\\bottomrule", text, re.DOTALL)
     cells = [line.removesuffix(r"\\").split(" & ") for body in bodies for line in body.splitlines() if " & " in line]
     return [[re.sub(r"\$-\$", "-", re.sub(r"\\scriptsize|[{}]", "", cell)).strip() for cell in line] for line in cells]
@@ -28,7 +30,7 @@ def written(tmp_path, name, table, main, titles=None):
 
 
 @pytest.mark.parametrize("sigmas", [SIGMAS, (0.25, 0.5, 0.75, 1.0, 2.0)])
-def test_the_main_table_holds_every_number(tmp_path, sigmas):
+def test_the_main_table_has_every_number(tmp_path, sigmas):
     main = main_table(("a", "b"), MODELS, sigmas)
     text = written(tmp_path, "main", main, main)
     found = []
@@ -43,13 +45,13 @@ def test_the_main_table_holds_every_number(tmp_path, sigmas):
          f"[{row.certified_dice_low:.3f}, {row.certified_dice_high:.3f}]")
         for row in main.itertuples()
     ]  # fmt: skip
-    # `dice` is of the model alone, so that a line shows the one of its first noise level
+    # `dice` is that of the model without noise, so a line shows the value at its first noise level only.
     assert sorted(row[:2] + row[3:] for row in found) == sorted(row[:2] + row[3:] for row in expected)
     assert {row[2] for row in found} <= {row[2] for row in expected}
     assert all(f"$\\sigma = {sigma:g}$" in text for sigma in sigmas)
 
 
-def test_other_tables_hold_every_number(tmp_path):
+def test_other_tables_have_every_number(tmp_path):
     main = main_table(("a",), MODELS)
     measured = lines_of(written(tmp_path, "measurements", measurement_table(main), main))
     assert len(measured) == 2 * len(main)
@@ -65,7 +67,7 @@ def test_other_tables_hold_every_number(tmp_path):
         assert line[-1] == f"{row.difference:+.3f} [-1.000, +0.500]"
 
 
-def test_each_data_set_has_floats_that_fit_a_page_and_labels_of_their_own(tmp_path):
+def test_each_data_set_has_floats_that_fit_a_page_and_have_unique_labels(tmp_path):
     main = main_table(("a", "b"), tuple(f"model{number}" for number in range(9)))
     for name, table in {"main": main, "measurements": measurement_table(main)}.items():
         text = written(tmp_path, name, table, main)
@@ -76,7 +78,14 @@ def test_each_data_set_has_floats_that_fit_a_page_and_labels_of_their_own(tmp_pa
         assert len(lines_of(text)) == (len(table) if name == "measurements" else 2 * len(table) / len(SIGMAS))
 
 
-def test_captions_say_how_it_was_certified_and_what_is_weaker(tmp_path):
+def test_a_long_caption_leaves_room_for_fewer_lines():
+    table = Table(Tex("short"), "tab:a", TABLES["denoisers"], {"": [["cell"]] * LINES})
+    assert len(fitted(table)) == 1
+    assert len(fitted(dataclasses.replace(table, caption=Tex("long " * 200)))) == 2
+    assert len(fitted(dataclasses.replace(table, caption=Tex("long " * 10_000)))) == 2
+
+
+def test_captions_give_the_settings_and_a_weaker_guarantee(tmp_path):
     main = main_table()
     text = written(tmp_path, "main", main, main)
     for said in (r"\texttt{segcertify}", r"$\tau = 0.75$", r"$\alpha = 0.001$", "100 estimation", "0.169, 0.337, 0.674",
@@ -90,10 +99,10 @@ def test_captions_say_how_it_was_certified_and_what_is_weaker(tmp_path):
         assert said in text
 
 
-def test_radii_say_by_which_method_they_are_where_it_is_not_that_of_the_run(tmp_path):
+def test_radii_name_their_method_if_it_is_not_that_of_the_run(tmp_path):
     main = main_table()
-    assert "no radii by" not in written(tmp_path, "radii", main, main)
-    said = r"by \texttt{segcertify}, for there are no radii by \texttt{by}."
+    assert "has no radii" not in written(tmp_path, "radii", main, main)
+    said = r"are those of \texttt{segcertify}, because \texttt{by} has no radii."
     assert said in written(tmp_path, "radii", main, main_table(method="by"))
 
 
@@ -130,7 +139,7 @@ def test_a_document_with_all_tables_compiles_and_nothing_is_too_wide(tmp_path):
     for name, frame in frames.items():
         written(tmp_path, name, frame, main)
     written(tmp_path, "empty", pd.DataFrame(columns=["dataset"]), main)
-    assert frames.keys() == {"main", *FLOATS}
+    assert frames.keys() == set(IN_LATEX)
     inputs = "\n".join(f"\\input{{{name}}}\\clearpage" for name in [*frames, "empty"])
     (tmp_path / "all.tex").write_text(  # the text width of Springer's LNCS
         "\\documentclass{article}\\usepackage{booktabs}\\usepackage[textwidth=122mm,textheight=193mm]{geometry}\n"

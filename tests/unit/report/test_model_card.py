@@ -1,4 +1,4 @@
-"""Model cards, written for small networks whose every number is known."""
+"""Model cards of small networks with known numbers."""
 
 import json
 import re
@@ -19,8 +19,8 @@ from segcert.report.model_card import (
     Validation,
     adm_card,
     best_and_last,
+    count_parameters,
     denoiser_card,
-    parameters_of,
     segmenter_card,
 )
 
@@ -67,17 +67,17 @@ def snippets(card):
     return re.findall(r"```python\n(.*?)```", card, re.DOTALL)
 
 
-def test_a_segmenters_card_names_digests_and_numbers(tmp_path, index):
+def test_the_card_of_a_segmenter_has_digests_and_numbers(tmp_path, index):
     model = segmenter(tmp_path / "unet-noise", "noise")
     card = segmenter_card(tmp_path / "unet-noise", index, {"steps": 300, "augmentation": {"flips": False}}, {})
     assert front_matter(card)["datasets"] == ["phantom"]
     assert file_digest(tmp_path / "unet-noise/model.safetensors") in card
     assert file_digest(index) in card
-    assert "5 to train, 2 to validate, 3 to test" in card
+    assert "5 for training, 2 for validation, 3 for testing" in card
     parameters = sum(parameter.numel() for parameter in model.parameters())
     assert f"{parameters:,}" in card
-    assert parameters_of(tmp_path / "unet-noise/model.safetensors") == parameters
-    assert "| kept, the best | 200 | 0.8765 |" in card
+    assert count_parameters(tmp_path / "unet-noise/model.safetensors") == parameters
+    assert "| best (kept) | 200 | 0.8765 |" in card
     assert "| last | 300 | 0.85 |" in card
     assert "uniformly from 0 to 0.75" in card
     assert DATASET.citation in card
@@ -86,7 +86,7 @@ def test_a_segmenters_card_names_digests_and_numbers(tmp_path, index):
     assert json.loads(re.search(r"```json\n(.*?)```", card, re.DOTALL)[1])["steps"] == 300
 
 
-def test_the_snippet_of_a_segmenters_card_loads_it(tmp_path, index):
+def test_the_snippet_in_the_card_of_a_segmenter_loads_it(tmp_path, index):
     segmenter(tmp_path / "unet-clean", "clean")
     (snippet,) = snippets(segmenter_card(tmp_path / "unet-clean", index, {}, {}))
     names = {}
@@ -100,13 +100,13 @@ def test_the_card_of_a_tuned_segmenter_names_its_denoiser(tmp_path, index):
     segmenter(tmp_path / "unet-denoised", "denoised")
     tuning = {"start": "models/start", "denoiser": "models/denoiser/phantom", "denoising_steps": 1, "sigmas": [0.25, 1]}
     card = segmenter_card(tmp_path / "unet-denoised", index, {}, tuning)
-    assert "`models/denoiser/phantom` (1 network call) makes of images noisy at sigma 0.25, 1." in card
+    assert "noise of sigma 0.25, 1 that the denoiser `models/denoiser/phantom` had restored (1 network call)." in card
     assert "--denoiser models/denoiser/phantom --sigma" in card
     card = segmenter_card(tmp_path / "unet-denoised", index, {}, tuning | {"denoising_steps": 3})
     assert "--denoiser models/denoiser/phantom --denoising-steps 3 --sigma" in card
 
 
-def test_the_card_of_a_given_network_says_that_little_is_known(tmp_path, index):
+def test_the_card_of_a_pretrained_network_says_that_little_is_known(tmp_path, index):
     program = torch.jit.trace(build_segmenter("unet", ARGUMENTS).eval(), torch.zeros(1, 1, SIZE, SIZE))
     program.save(tmp_path / "network.pt")
     import_pretrained(
@@ -114,13 +114,13 @@ def test_the_card_of_a_given_network_says_that_little_is_known(tmp_path, index):
     )  # fmt: skip
     card = segmenter_card(tmp_path / "theirs-given", index, {}, {})
     assert "trained elsewhere" in card
-    assert "the test images may have been among it" in card
+    assert "the test images may be among them" in card
     assert file_digest(tmp_path / "network.pt") in card
     assert "## Training" not in card
 
 
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
-def test_the_snippet_of_a_denoisers_card_denoises_as_segcert_does(tmp_path, index, prediction):
+def test_the_snippet_in_the_card_of_a_denoiser_denoises_as_segcert_does(tmp_path, index, prediction):
     unet = denoiser(tmp_path, prediction)
     settings = {"levels": "range", "sigma_min": 0.2, "sigma_max": 1.1}
     card = denoiser_card(tmp_path, [index, index], settings)
@@ -138,7 +138,7 @@ def test_the_snippet_of_a_denoisers_card_denoises_as_segcert_does(tmp_path, inde
     assert torch.allclose(names["x_denoised"], expected, atol=1e-5)
 
 
-def test_the_snippet_of_adms_card_leaves_the_variances_out(tmp_path):
+def test_the_snippet_in_the_card_of_adm_drops_the_variances(tmp_path):
     denoiser(tmp_path, "epsilon", channels=3, out_channels=6)
     card = adm_card(tmp_path)
     assert front_matter(card)["license"] == "mit"
@@ -150,7 +150,7 @@ def test_the_snippet_of_adms_card_leaves_the_variances_out(tmp_path):
     assert torch.allclose(names["x_denoised"], expected, atol=1e-5)
 
 
-def test_a_split_that_leaks_is_a_limit(tmp_path, index):
+def test_a_leaking_split_is_a_limit(tmp_path, index):
     leaking = tmp_path / "leaking"
     leaking.mkdir()
     for name in ("index.csv", "dataset.json", "splits.json"):
@@ -160,6 +160,6 @@ def test_a_split_that_leaks_is_a_limit(tmp_path, index):
     assert card.count("split leaks") == 2
 
 
-def test_a_validation_that_is_no_number_is_not_the_best(tmp_path):
+def test_a_validation_of_nan_is_not_the_best(tmp_path):
     (tmp_path / "history.csv").write_text("step,learning_rate,train_loss,val_dice\n1,1,1,nan\n2,1,1,0.5\n3,1,1,0.4\n")
     assert best_and_last(tmp_path / "history.csv") == (Validation(2, 0.5), Validation(3, 0.4))

@@ -1,4 +1,4 @@
-"""Figures for a column of a paper: its width, text that can be read and copied, bytes that repeat."""
+"""Figures for a journal column: the right width, text that can be read and copied, and reproducible bytes."""
 
 import itertools
 
@@ -10,7 +10,6 @@ from tests.unit.report.example_tables import PAIRINGS, SIGMAS, main_table
 
 from segcert.report.figures import (
     DENOISER_LINES,
-    Histories,
     budget_figure,
     certified_dice_figure,
     cost_figure,
@@ -36,12 +35,13 @@ MODELS = ("unet", "resunetpp", "deeplabv3plus")
 POINTS = MM * 72
 
 
-def history(score):
-    return pd.DataFrame({"step": [10, 20], "learning_rate": 1e-3, "train_loss": [0.5, 0.4], score: [0.5, 0.6]})
+def history(kind, dataset, model, regime=""):
+    losses = {"step": [10, 20], "train_loss": [0.5, 0.4], "score": [0.5, 0.6]}
+    return pd.DataFrame(losses).assign(dataset=dataset, kind=kind, model=model, regime=regime)
 
 
 def drawn():
-    """Each figure, and the parts of its data that have pages."""
+    """Return the function of each figure, and the parts of its data that get a page each."""
     main = main_table(DATASETS, MODELS)
     budget = pd.concat([main.assign(draws=draws) for draws in (70, 110, 500)])
     costs = main.assign(gflop_per_image=range(1, len(main) + 1))
@@ -49,19 +49,20 @@ def drawn():
         [{"dataset": dataset, "sigma": sigma, "method": method, "psnr": 20, "ssim": 0.5}
          for dataset, sigma, method in itertools.product(DATASETS, SIGMAS, DENOISER_LINES)]
     )  # fmt: skip
-    segmenters = {(model, regime): history("val_dice") for model in MODELS for regime in ("clean", "noise", "denoised")}
-    histories = {dataset: Histories(segmenters, {dataset: history("val_psnr")}) for dataset in DATASETS}
+    histories = [history("denoiser", dataset, dataset) for dataset in DATASETS]
+    for network in itertools.product(DATASETS, MODELS, ("clean", "noise", "denoised")):
+        histories.append(history("segmenter", *network))
     return {
         "certified_dice": (certified_dice_figure, by_dataset(main)),
         "budget": (budget_figure, by_dataset(budget)),
         "costs": (cost_figure, by_dataset(costs)),
         "denoisers": (denoiser_figure, by_dataset(scores)),
-        "training": (training_figure, [{dataset: each} for dataset, each in histories.items()]),
+        "training": (training_figure, by_dataset(pd.concat(histories))),
     }
 
 
 @pytest.mark.parametrize("name", drawn())
-def test_a_page_for_each_data_set_as_wide_as_a_column(tmp_path, name):
+def test_each_data_set_has_a_page_as_wide_as_a_column(tmp_path, name):
     draw, parts = drawn()[name]
     save_print(tmp_path / f"{name}.pdf", draw, parts)
     save_print(tmp_path / f"again/{name}.pdf", draw, parts)
@@ -82,7 +83,7 @@ def test_a_page_for_each_data_set_as_wide_as_a_column(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", drawn())
-def test_text_is_of_seven_or_eight_points_and_nothing_leaves_the_figure(name):
+def test_text_has_seven_or_eight_points_and_stays_inside_the_figure(name):
     draw, parts = drawn()[name]
     with COLUMN.text():
         figure = draw(parts[0], COLUMN)
@@ -102,7 +103,7 @@ def test_text_is_of_seven_or_eight_points_and_nothing_leaves_the_figure(name):
             assert label.height <= 1.35 * axes.get_window_extent().height, axes.get_ylabel()
 
 
-def test_the_page_keeps_its_size_and_the_paper_has_its_own(tmp_path):
+def test_page_and_paper_have_different_sizes(tmp_path):
     main = main_table(DATASETS)
     paths = [tmp_path / f"certified_dice.{suffix}" for suffix in ("svg", "png", "pdf")]
     before = dict(mpl.rcParams)

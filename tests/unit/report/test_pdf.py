@@ -1,8 +1,10 @@
-"""The summary: two pages whatever the run, everything on them, nothing that a name can break."""
+"""The summary: always two complete pages, and no name can break them."""
 
 import dataclasses
 import datetime
+import hashlib
 import re
+from pathlib import Path
 
 import numpy as np
 import pypdf
@@ -13,7 +15,7 @@ from tests.unit.report.example_tables import HOSTILE, claim_table, main_table, m
 from segcert.report import pdf
 from segcert.report.data_summary import DataSummary
 from segcert.report.gallery import Example, example_caption, example_figure
-from segcert.report.pdf import Provenance, Tables, write_summary
+from segcert.report.pdf import write_summary
 from segcert.report.pdf_tables import claims_table, measured_table, results_table
 from segcert.report.style import save_figure
 
@@ -21,6 +23,7 @@ MODELS = ("unet", "resunetpp", "deeplabv3plus")
 DATASETS = ("montgomery", "shenzhen", "jsrt", "isic2018", "cvc_clinicdb")
 TERMS = "Ask before use. " * 8
 LONG = "Author, A., Author, B. and others: A title that goes on and on, in a journal with a long name, 2020. " * 4
+CERTIFICATES = Path(__file__)  # any file will do: the summary shows its SHA-256
 A4 = (595.28, 841.89)
 
 
@@ -56,17 +59,20 @@ def written(folder, main, claims=None, datasets=None, measurements=None, run="a 
     write_summary(
         folder / name,
         run=run,
-        tables=Tables(main, measurement_table(main) if measurements is None else measurements, claims),
+        main=main,
+        measurements=measurement_table(main) if measurements is None else measurements,
+        claims=claims,
         datasets=datasets or [data_summary(dataset) for dataset in main["dataset"].unique()],
         manifests={"jsrt": {"archives": [{"name": "a.zip", "official": False}]}},
         example=(folder / "example.png", example_caption(example())),
-        provenance=Provenance("results/a/certificates.parquet", "ab" * 32, {"torch": "2.13.0", "pandas": "3.1.1"}),
+        certificates=CERTIFICATES,
+        packages={"torch": "2.13.0", "pandas": "3.1.1"},
     )
     return pypdf.PdfReader(folder / name)
 
 
 def text_of(page):
-    """Its text without white space: line breaks and kerning do not count."""
+    """Return the text of a page without white space, so that line breaks and kerning do not matter."""
     return re.sub(r"\s+", "", page.extract_text().replace("-\n", ""))
 
 
@@ -91,7 +97,7 @@ def assert_two_whole_pages(reader):
     assert squeezed("1 of 2") in text_of(reader.pages[0])
     assert squeezed("2 of 2") in text_of(reader.pages[1])
     assert "Provenance" in text_of(reader.pages[1])
-    assert squeezed("ab" * 32) in text_of(reader.pages[1])
+    assert hashlib.sha256(CERTIFICATES.read_bytes()).hexdigest() in text_of(reader.pages[1])
 
 
 def test_a_small_run_shows_its_whole_main_table(tmp_path):
@@ -113,7 +119,7 @@ def test_a_small_run_shows_its_whole_main_table(tmp_path):
         assert absent not in first
 
 
-def test_a_large_run_is_condensed_and_still_two_pages(tmp_path):
+def test_a_large_run_is_condensed_to_two_pages(tmp_path):
     main = main_table(DATASETS, MODELS, method="by", extended=True)
     datasets = [data_summary(name, name == "isic2018", name == "cvc_clinicdb") for name in DATASETS]
     reader = written(tmp_path, main, claim_table(60), datasets)
@@ -142,7 +148,7 @@ def test_a_large_run_is_condensed_and_still_two_pages(tmp_path):
         pytest.param((("a",), ("unet",), (0.5,)), id="one noise level"),
     ],
 )
-def test_two_pages_whatever_the_run(tmp_path, case):
+def test_every_run_has_two_pages(tmp_path, case):
     main = main_table(*case, method="kfwer", extended=True)
     datasets = [
         data_summary(name, True, True, title=f"{name} and a title that is longer than any", citation=LONG, terms=TERMS)
@@ -152,7 +158,7 @@ def test_two_pages_whatever_the_run(tmp_path, case):
     assert_two_whole_pages(written(tmp_path, main, claims, datasets, run="r" * 40))
 
 
-def test_what_is_left_out_is_said_and_where_it_stands():
+def test_the_note_counts_the_rows_left_out_and_names_their_file():
     main = main_table(tuple(f"set{number}" for number in range(30)), MODELS)
     table = results_table(main)
     shown = 8 * 10 * 3
@@ -167,7 +173,7 @@ def test_claims_are_listed_or_counted():
     assert [row[1:] for row in many.rows] == [["3", "3", "3"]] * 4
 
 
-def test_measurements_are_those_of_the_pairing_with_the_highest_certified_dice():
+def test_measurements_are_shown_for_the_pairing_with_the_highest_certified_dice():
     main = main_table(("a", "b"), MODELS)
     best = main.groupby(["dataset", "model", "regime", "denoiser"])["certified_dice"].mean().groupby("dataset").idxmax()
     rows = measured_table(measurement_table(main), main).rows
@@ -183,14 +189,14 @@ def test_a_run_without_measurements_and_claims_has_two_pages(tmp_path):
     assert "claims" not in text_of(reader.pages[1])
 
 
-def test_an_empty_structure_has_no_number(tmp_path):
+def test_an_absent_structure_has_no_number(tmp_path):
     main = main_table()
     main.loc[0, ["certified_dice", "certified_dice_low", "certified_dice_high"]] = np.nan
     assert squeezed("n/a [n/a, n/a]") in text_of(written(tmp_path, main).pages[0])
 
 
 @pytest.mark.parametrize("name", [HOSTILE, '#read("/etc/passwd")', '"; #panic("no")', "*a* _b_ $c$ `d` @e <f> = g"])
-def test_names_are_text(tmp_path, name):
+def test_names_are_not_read_as_markup(tmp_path, name):
     main = main_table((name,), (name, "unet"))
     reader = written(tmp_path, main, claim_table().assign(claim=name), [data_summary(name)], run=name)
     assert_two_whole_pages(reader)
@@ -200,7 +206,7 @@ def test_names_are_text(tmp_path, name):
     assert squeezed(name[:20]) in second
 
 
-def test_the_same_run_gives_the_same_bytes_and_says_what_it_is(tmp_path):
+def test_the_same_run_gives_the_same_bytes_with_metadata(tmp_path):
     main = main_table()
     reader = written(tmp_path / "one", main, claim_table())
     written(tmp_path / "two", main, claim_table())
@@ -226,7 +232,7 @@ def alternative_texts(node):
     return found + (alternative_texts(node["/K"]) if "/K" in node else [])
 
 
-def test_a_folder_without_git_has_no_date(tmp_path, monkeypatch):
+def test_a_run_outside_git_has_no_date(tmp_path, monkeypatch):
     monkeypatch.setattr(pdf, "git_state", lambda: {"commit": None, "clean": None, "changed": []})
     first, second = map(text_of, written(tmp_path, main_table()).pages)
     assert "commitof" not in first

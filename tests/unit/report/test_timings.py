@@ -1,4 +1,4 @@
-"""Times and memory of stages, from benchmark files and, where there are none, run records."""
+"""Time and memory by rule, from benchmark files or, without them, from run records."""
 
 import math
 
@@ -25,9 +25,9 @@ def benchmark(path, seconds, rss, cpu):
 def jobs(tmp_path):
     benchmark(tmp_path / "certify/a/0.5.tsv", 12.0, 300.5, 6.0)
     benchmark(tmp_path / "certify/b/0.5.tsv", 9.0, 100.0, 3.0)
-    benchmark(tmp_path / "tables.tsv", 1.5, "NA", "NA")  # ended before it was looked at
-    benchmark(tmp_path / "sample/a.tsv", 2000.0, 900.0, 800.0)  # of another run of the job: it took 50 s this time
-    benchmark(tmp_path / "predict/a.tsv", 20.0, 900.0, 800.0)  # of another run as well
+    benchmark(tmp_path / "tables.tsv", 1.5, "NA", "NA")  # ended before it was measured
+    benchmark(tmp_path / "sample/a.tsv", 2000.0, 900.0, 800.0)  # from another execution: this one took 50 s
+    benchmark(tmp_path / "predict/a.tsv", 20.0, 900.0, 800.0)  # from another execution as well
     (tmp_path / "collect.tsv").write_text("")
     (tmp_path / "costs.tsv").write_text(HEADER + "1.5")
     records = [
@@ -48,7 +48,7 @@ def jobs(tmp_path):
     return read_jobs(records, {rule: f"{tmp_path}/{pattern}" for rule, pattern in patterns.items()})
 
 
-def test_benchmark_files_are_taken_where_they_are_and_records_elsewhere(jobs):
+def test_benchmark_files_are_used_if_they_exist_and_records_otherwise(jobs):
     table = stage_table(jobs)
     assert list(table) == COLUMNS
     rows = {row["rule"]: row for row in table.to_dict("records")}
@@ -66,7 +66,7 @@ def test_benchmark_files_are_taken_where_they_are_and_records_elsewhere(jobs):
     assert list(table["seconds"]) == sorted(table["seconds"], reverse=True)
 
 
-def test_the_figure_has_a_bar_per_stage(jobs):
+def test_the_figure_has_a_bar_per_rule(jobs):
     table = stage_table(jobs)
     seconds, memory = stage_figure(table).axes
     assert [bar.get_width() for bar in seconds.containers[0]] == list(table["seconds"])
@@ -75,7 +75,7 @@ def test_the_figure_has_a_bar_per_stage(jobs):
     assert seconds.get_yticklabels()[0].get_text() == "certify (3)"
 
 
-def test_without_any_record_there_is_an_empty_table(tmp_path):
+def test_no_records_give_an_empty_table(tmp_path):
     table = stage_table(read_jobs([], {}))
     assert table.empty
     assert list(table) == COLUMNS
@@ -83,8 +83,8 @@ def test_without_any_record_there_is_an_empty_table(tmp_path):
     assert pd.read_csv(tmp_path / "stages.csv").empty
 
 
-def test_arrows_of_the_lineage_are_drawn_in_one_order():
-    """Networkx leaves them in the order of a set, which is another in every process."""
+def test_arrows_of_the_lineage_are_drawn_in_a_fixed_order():
+    """Networkx returns them in the order of a set, which differs between processes."""
     readers = [f"reader_{letter}" for letter in "abcdefg"]
     figure = lineage_figure(
         dict.fromkeys(["maker", *readers], Stage(1, 1, "")), {("maker", reader) for reader in readers}

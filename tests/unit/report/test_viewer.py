@@ -1,4 +1,4 @@
-"""What the viewer shows, unpacked again as the page unpacks it."""
+"""Data of the viewer, unpacked as the page unpacks them."""
 
 import base64
 import io
@@ -23,7 +23,7 @@ CALL = "segcertViewer.take("
 
 
 def metrics_of(dice):
-    """Rows of one class with these certified Dice by image."""
+    """Return rows of one class with these certified Dice by image."""
     shared = {"model": "unet", "regime": "clean", "denoiser": "ddpm", "sigma": 0.5, "class_name": "lungs"}
     shared["method"] = "segcertify"
     numbers = dict.fromkeys(("dice", "iou", "certified_iou", "worst_case_dice", "abstain"), 0.5)
@@ -33,7 +33,7 @@ def metrics_of(dice):
 
 
 def read(path):
-    """The data set, name and content of a part."""
+    """Return the data set, the name and the content of a part."""
     text = path.read_text(encoding="ascii")
     assert text.startswith(CALL)
     return json.loads(f"[{text.removeprefix(CALL).rstrip().removesuffix(');')}]")

@@ -1,4 +1,4 @@
-"""Claims on made-up rows with known verdicts, and what is said where pieces are missing."""
+"""Claims on synthetic rows with known verdicts, and reasons if a model or noise level is missing."""
 
 import math
 
@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from segcert.results.claims import CLAIMS, COLUMNS, FAILS, HOLDS, OPEN, claim_table, verdict
+from segcert.results.claims import CLAIMS, COLUMNS, FAILS, HOLDS, NOT_TESTED, OPEN, claim_table, in_sentences, verdict
 from segcert.results.tables import pairing_table
 
 SIGMAS = (0.25, 0.5, 1.0)
 IMAGES = 20
-# Certified Dice by pairing at each sigma: all claims hold but the one against noise training
+# Certified Dice by pairing at each sigma: every claim holds, except the one against noise training.
 DICE = {
     ("clean", "none"): (0.6, 0.3, 0.1),
     ("noise", "none"): (0.85, 0.85, 0.85),
@@ -21,7 +21,7 @@ DICE = {
 
 
 def rows_of(dice=DICE, sigmas=SIGMAS, images=IMAGES, **others):
-    """Rows like those of certificates.parquet: images differ a lot, pairings on one image by what `dice` says."""
+    """Rows like those of certificates.parquet: images differ a lot, pairings on one image by the steps of `dice`."""
     rng = np.random.default_rng(0)
     of_image = rng.uniform(-0.1, 0.1, images)
     rows = []
@@ -40,7 +40,7 @@ def verdicts(table):
     return {claim: list(group["verdict"]) for claim, group in table.groupby("claim")}
 
 
-def test_known_verdicts():
+def test_claims_get_the_known_verdicts():
     table = claim_table(rows_of(), 500)
     assert list(table) == COLUMNS
     assert verdicts(table) == {
@@ -72,8 +72,7 @@ def test_the_opposite_of_each_claim_does_not_hold():
     assert table["no_worse_than_noise_trained"] == [HOLDS] * 3
 
 
-def test_differences_are_those_of_the_pairing_table():
-    """Where both speak of the same difference, they give the same numbers."""
+def test_the_claim_and_pairing_tables_agree_on_the_same_difference():
     rows = rows_of()
     (claimed,) = [claim_table(rows, 300).query("claim == 'no_worse_than_noise_trained'")]
     paired = pairing_table(rows, 300).query("regime == 'clean' and denoiser == 'ddpm'")
@@ -81,7 +80,7 @@ def test_differences_are_those_of_the_pairing_table():
         assert list(claimed[column]) == list(paired[column])
 
 
-def test_what_grows_is_the_difference_of_differences():
+def test_the_growth_of_the_gain_is_a_difference_of_differences():
     rows = rows_of()
     mean = rows.groupby(["regime", "denoiser", "sigma"])["certified_dice"].mean()
     gain = mean["clean", "ddpm"] - mean["clean", "none"]
@@ -115,7 +114,7 @@ def test_what_grows_is_the_difference_of_differences():
     ],
     ids=["no denoiser", "no noise training", "given networks", "one sigma"],
 )  # fmt: skip
-def test_a_claim_whose_pieces_are_missing_has_one_row_with_the_reason(dice, sigmas, reasons):
+def test_a_claim_that_lacks_a_model_or_sigma_has_one_row_with_the_reason(dice, sigmas, reasons):
     table = claim_table(rows_of(dice, sigmas), 100)
     missing = table[table["sigma"].isna()]
     assert set(missing["claim"]) == set(reasons)
@@ -124,9 +123,12 @@ def test_a_claim_whose_pieces_are_missing_has_one_row_with_the_reason(dice, sigm
         assert reasons[row["claim"]] in row["why"]
         assert row["images"] == 0
     assert (table[table["sigma"].notna()]["why"] == "").all()
+    shown = in_sentences(table)
+    assert (shown["verdict"][table["sigma"].isna()] == NOT_TESTED).all()
+    assert (shown["verdict"] == table["verdict"])[table["sigma"].notna()].all()
 
 
-def test_images_on_which_dice_is_not_defined_drop_out_in_pairs():
+def test_images_with_undefined_dice_are_skipped_in_pairs():
     rows = rows_of()
     empty = (rows["image"] == "i3") | ((rows["image"] == "i4") & (rows["denoiser"] == "ddpm"))
     rows.loc[empty, "certified_dice"] = math.nan
@@ -139,7 +141,7 @@ def test_images_on_which_dice_is_not_defined_drop_out_in_pairs():
     assert set(nowhere["verdict"]) == {OPEN}
 
 
-def test_one_image_and_an_interval_that_holds_zero_decide_nothing():
+def test_one_image_or_an_interval_around_zero_decides_nothing():
     one = claim_table(rows_of(images=1), 100)
     assert set(one["verdict"]) == {OPEN}
     assert set(one["why"]) == {"one image only"}
@@ -150,7 +152,7 @@ def test_one_image_and_an_interval_that_holds_zero_decide_nothing():
     assert set(undecided["why"]) == {"the interval holds zero"}
 
 
-def test_each_model_and_data_set_is_tested_alone():
+def test_each_model_and_data_set_is_tested_separately():
     both = pd.concat([rows_of(), rows_of({("given", "none"): (0.5,) * 3}).assign(model="mine", dataset="e")])
     table = claim_table(both, 100)
     assert set(map(tuple, table[["dataset", "model"]].to_numpy())) == {("d", "unet"), ("e", "mine")}
@@ -166,5 +168,5 @@ def test_each_model_and_data_set_is_tested_alone():
      (0, 0.0, 0.0, HOLDS), (0, 0.0, 0.3, HOLDS), (0, -0.1, 0.1, OPEN), (0, -0.2, -0.1, FAILS),
      (1, math.nan, math.nan, OPEN)],
 )  # fmt: skip
-def test_verdicts_of_intervals(sign, low, high, expected):
+def test_the_interval_decides_the_verdict(sign, low, high, expected):
     assert verdict(sign, low, high) == expected

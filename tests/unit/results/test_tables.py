@@ -21,7 +21,7 @@ def interval(image, low, median, high, decision=""):
     return MODEL | about | values | {"low": low, "median": median, "high": high}
 
 
-def test_unbounded_intervals_are_counted_not_hidden():
+def test_unbounded_intervals_are_counted_and_not_hidden():
     rows = [interval(f"i{k}", -np.inf, np.nan, np.inf, "open") for k in range(7)]
     (row,) = measurement_table(pd.DataFrame([*rows, interval("j", 0.4, 0.44, 0.48, "below")])).to_dict("records")
     assert (row["unbounded"], row["image"], row["open"], row["below"], row["above"]) == (7, 8, 7, 1, 0)
@@ -39,7 +39,7 @@ def test_attacks_are_summed_over_images():
 
 
 def certified(pairing, dice, sigma=0.5):
-    """Rows of one pairing: a certified Dice per image, for each of two classes 0.1 above and below it."""
+    """Rows of one pairing: two classes per image, with a certified Dice 0.1 above and below the given one."""
     keys = MODEL | dict(zip(("regime", "denoiser"), pairing, strict=True)) | {"sigma": sigma}
     return [
         keys | {"image": f"i{number}", "class_id": class_id, "certified_dice": value + change}
@@ -51,7 +51,7 @@ def certified(pairing, dice, sigma=0.5):
 def test_pairings_are_compared_with_the_noise_trained_baseline_image_by_image():
     rng = np.random.default_rng(0)
     baseline = rng.uniform(0.2, 0.8, 30)
-    better = baseline + 0.05 + rng.normal(0, 0.01, 30)  # images differ far more than the two do on one image
+    better = baseline + 0.05 + rng.normal(0, 0.01, 30)  # images differ far more than the two pairings on one image
     rows = certified(("clean", "none"), baseline - 0.3) + certified(("noise", "none"), baseline)
     rows = pd.DataFrame(rows + certified(("clean", "ddpm"), better))
     table = pairing_table(rows, 1000).set_index(["regime", "denoiser"])
@@ -73,7 +73,7 @@ def test_without_noise_training_the_clean_segmenter_is_the_baseline():
     assert (row["baseline"], row["denoiser"], row["difference"]) == ("clean", "ddpm", pytest.approx(0.2))
 
 
-def test_without_anything_to_compare_there_is_a_header_only():
+def test_an_empty_table_has_a_header():
     alone = pairing_table(pd.DataFrame(certified(("clean", "ddpm"), [0.5])), 100)
     assert alone.empty
     assert "difference" in alone

@@ -1,7 +1,9 @@
-// Tables can be sorted by a column and filtered; before printing everything is opened.
+// Sort and filter tables, mark the section in view in the contents, and unfold everything before printing.
 "use strict";
 
 (() => {
+  const LINE = 100; // pixels from the top of the window
+
   const value = (row, column) => {
     const cell = row.cells[column];
     const number = cell.querySelector("data")?.value ?? cell.textContent.trim();
@@ -47,6 +49,28 @@
       }
     });
   }
+
+  // The section in view is the last one whose heading is above a line near the top of the window. At the end of the page,
+  // where headings can no longer come up, the line moves down to the bottom of the window.
+  const contents = document.querySelector("nav");
+  const links = [...contents.querySelectorAll('a[href^="#"]')].slice(1); // The first is the name of the run.
+  const headings = links.map((link) => document.getElementById(link.hash.slice(1)));
+  let current = null;
+
+  function mark() {
+    const below = document.documentElement.scrollHeight - innerHeight - scrollY;
+    const line = Math.max(LINE, innerHeight - 3 * below);
+    const passed = headings.filter((heading) => heading.getBoundingClientRect().top < line).length;
+    const link = links[Math.max(0, passed - 1)];
+    if (link === current) return;
+    current?.removeAttribute("aria-current");
+    current = link;
+    current.setAttribute("aria-current", "true");
+    contents.scrollTo({ left: current.offsetLeft - contents.clientWidth / 2, top: current.offsetTop - contents.clientHeight / 2 });
+  }
+  addEventListener("scroll", mark, { passive: true });
+  addEventListener("resize", mark);
+  mark();
 
   addEventListener("beforeprint", () => { for (const each of document.querySelectorAll("details")) each.open = true; });
 })();

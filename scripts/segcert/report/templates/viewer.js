@@ -1,4 +1,4 @@
-// The viewer's controls; its parts come by segcertViewer.take.
+// Controls of the viewer. Its parts arrive through segcertViewer.take.
 "use strict";
 
 const segcertViewer = (() => {
@@ -33,9 +33,9 @@ const segcertViewer = (() => {
     for (const { dataset, part, file } of manifest.parts) if (file) place(dataset, part, file);
     const at = (name) => root.querySelector(`[data-viewer="${name}"]`);
     const controls = Object.fromEntries(["dataset", "model", "sigma", "image", "left", "right"].map((name) => [name, at(name)]));
-    const state = { at: 50, unranked: true, lost: [] }; // lost: what a link names and is not here
-    let drawn = null; // the view whose layers are painted, and these
-    let turn = 0; // of the latest drawing: an earlier one that ends late shows nothing
+    const state = { at: 50, unranked: true, lost: [] }; // lost: names in a link that do not exist here
+    let drawn = null; // the view that is painted, with its layers
+    let turn = 0; // number of the latest drawing: an earlier one that ends late shows nothing
 
     const fill = (select, options) => select.replaceChildren(...options.map(([value, text]) => new Option(text, value)));
     fill(controls.dataset, manifest.datasets.map(({ name, title }) => [name, title]));
@@ -49,7 +49,8 @@ const segcertViewer = (() => {
       return known;
     }
 
-    // The images of a data set by their certified Dice under the chosen model and sigma, the worst five and the best first.
+    // The images of a data set by certified Dice under the chosen model and sigma: the worst five, the best five, the others.
+    // The viewer opens on the typical one, of median certified Dice.
     function rank(images, behind) {
       const dice = behind.numbers.map(({ classes }) => {
         const defined = classes.map((each) => each.certified_dice).filter((value) => value !== null);
@@ -70,7 +71,8 @@ const segcertViewer = (() => {
         }
         controls.image.append(group);
       }
-      if (!choose("image", before)) controls.image.selectedIndex = 0;
+      const typical = order[Math.max(0, Math.floor((order.length - 1) / 2))] ?? 0;
+      if (!choose("image", before)) choose("image", images.names[typical]);
     }
 
     function say(words) {
@@ -113,7 +115,7 @@ const segcertViewer = (() => {
         legend(view);
         numbers(view);
         compare();
-        if (state.lost.length) say(`The link names what is not here: ${state.lost.join(", ")}. Something else is shown.`);
+        if (state.lost.length) say(`The link names something that this page does not have: ${state.lost.join(", ")}. The viewer shows something else.`);
         state.lost = [];
       } catch (error) {
         if (mine !== turn) return;
@@ -122,7 +124,7 @@ const segcertViewer = (() => {
       root.dataset.drawing = "done";
     }
 
-    // The two chosen layers of what is drawn; to choose others paints nothing anew.
+    // Show the two chosen layers. They are painted already.
     function compare() {
       if (!drawn) return draw();
       for (const side of ["left", "right"]) {
@@ -148,7 +150,7 @@ const segcertViewer = (() => {
       at("classes").replaceChildren(...classes, swatch(null, "abstains: nothing is certified"));
       at("radii").replaceChildren(...ramp, swatch(null, "no radius"));
       at("differences").replaceChildren(
-        swatch(CLASS_COLORS[6], "certified, and so in the truth"), swatch(WRONG, "certified, and not so in the truth"),
+        swatch(CLASS_COLORS[6], "certified and correct"), swatch(WRONG, "certified and wrong"),
         swatch(null, "abstains"),
       );
     }
@@ -172,7 +174,7 @@ const segcertViewer = (() => {
       at("numbers").replaceChildren(...classes.map((each) => row([
         each.class_name,
         ...["dice", "iou", "certified_dice", "certified_iou", "worst_case_dice"]
-          .filter((name) => name in each) // a method with a weaker guarantee has no worst case
+          .filter((name) => name in each) // A method with a weaker guarantee has no worst case.
           .map((name) => number(each[name], shown(each[name]))),
         number(each.area, rounded(each.area)),
         ...("area_low" in each ? [[number(each.area_low, rounded(each.area_low)), " to ", number(each.area_high, rounded(each.area_high))]] : []),
@@ -194,7 +196,7 @@ const segcertViewer = (() => {
       query.set("at", state.at);
       const hash = `#view?${query}`;
       at("link").href = hash;
-      if (state.touched && location.protocol !== "about:") history.replaceState(null, "", hash); // embedded: no address
+      if (state.touched && location.protocol !== "about:") history.replaceState(null, "", hash); // an embedded page has no address
     }
 
     function recall() {

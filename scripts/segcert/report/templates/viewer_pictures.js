@@ -1,20 +1,20 @@
-// What the viewer shows: parts of data sets, from the page itself or from files beside it, and the layers painted of them.
+// Data and layers of the viewer: it reads parts of data sets from the page or from files next to it, and paints layers.
 "use strict";
 
 const segcertPictures = (() => {
-  const parts = new Map();     // "dataset/part": what was taken
-  const loading = new Map();   // "dataset/part": the promise of one that is on its way
-  const sources = new Map();   // "dataset/part": the file beside the page that holds it
-  const opened = new WeakMap(); // by their owner: strings of a part that were unpacked already, and decoded pictures
-  const kept = [];             // where they are, the oldest first
-  const MOST = 24;             // of them: those of all views of a large run would fill the memory
+  const parts = new Map();     // "dataset/part": its content
+  const loading = new Map();   // "dataset/part": the promise of a part that is being loaded
+  const sources = new Map();   // "dataset/part": its file next to the page
+  const opened = new WeakMap(); // unpacked strings and decoded images, by their owner
+  const kept = [];             // functions that forget them, the oldest first
+  const MOST = 24;             // entries to keep: those of all views of a large run would fill the memory
 
   const CLASS_COLORS = segcertColors; // of the page
   const WRONG = "#D55E00";
   const ABSTAIN = 255;
   const [LIGHT, DARK] = [[255, 255, 255, 242], [70, 70, 70, 191]]; // stripes
   const [TINT, SOLID, FAINT] = [140, 230, 90]; // opacity
-  // Cividis, for those who see colours and those who do not
+  // Cividis, which colour-blind readers can tell apart too
   const RAMP = ["#00224E", "#123570", "#3B496C", "#575D6D", "#707173", "#8A8678", "#A59C74", "#C3B369", "#E1CC55", "#FEE838"];
   const LAYERS = {
     image: "image", noisy: "noisy copy", denoised: "denoised copy", truth: "ground truth",
@@ -38,7 +38,7 @@ const segcertPictures = (() => {
       const script = document.createElement("script");
       script.src = sources.get(key);
       script.onload = () => parts.has(key) ? resolve(parts.get(key)) : reject(new Error(`${script.src} is damaged`));
-      script.onerror = () => reject(new Error(`${script.src} is missing: it belongs beside this page`));
+      script.onerror = () => reject(new Error(`${script.src} is missing: keep it next to this page`));
       document.head.append(script);
     });
   }
@@ -73,7 +73,7 @@ const segcertPictures = (() => {
     return (await bytes(owner, name)).subarray(number * height * width, (number + 1) * height * width);
   }
 
-  // ---- painting: each layer on a canvas of its own, enlarged so that the hatching of a pixel can be seen
+  // ---- painting: each layer has its own canvas, enlarged so that the hatching of a pixel is visible
 
   const blank = (width, height) => Object.assign(document.createElement("canvas"), { width, height });
 
@@ -89,7 +89,7 @@ const segcertPictures = (() => {
     );
   }
 
-  // Colour the picture on a canvas pixel by pixel: `color(at)` is null (as it is), red, green, blue and opacity, or "hatch".
+  // Colour the image on a canvas pixel by pixel. `color(at)` is null (no change), [red, green, blue, opacity] or "hatch".
   function tint(canvas, [height, width], color) {
     const context = canvas.getContext("2d");
     const scale = canvas.width / width;

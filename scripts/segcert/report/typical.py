@@ -1,0 +1,74 @@
+"""The typical image of a data set, at the top of the page."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from segcert.io.atomic import atomic_file
+
+
+@dataclasses.dataclass(frozen=True)
+class Typical:
+    """The image of median certified Dice, under the best pairing at the middle noise level.
+
+    Dice and certified Dice are means over classes. `abstain` is a share of the pixels.
+    """
+
+    image: str
+    model: str
+    regime: str
+    denoiser: str
+    sigma: float
+    dice: float
+    certified_dice: float
+    abstain: float
+
+
+def typical_image(metrics: pd.DataFrame, names: Sequence[str]) -> Typical:
+    """Return the best pairing of a data set at the middle noise level (the upper of two), and its typical image.
+
+    The best pairing has the greatest mean certified Dice over all images; of equals, the first. The typical image is
+    the one of median certified Dice among `names` (the lower of two). metrics: rows of certificates.parquet.
+    """
+    sigmas = sorted(metrics["sigma"].unique())
+    sigma = sigmas[len(sigmas) // 2]
+    keys = ["model", "regime", "denoiser"]
+    by_image = metrics[metrics["sigma"] == sigma].groupby([*keys, "image"], sort=False)
+    per_image = by_image[["dice", "certified_dice", "abstain"]].mean()
+    model, regime, denoiser = per_image.groupby(keys, sort=False)["certified_dice"].mean().fillna(-1).idxmax()
+    # Images without a certified Dice come last, and are chosen only if no image has one.
+    ranked = per_image.xs((model, regime, denoiser)).loc[list(names)].sort_values("certified_dice", kind="stable")
+    defined = int(ranked["certified_dice"].count())
+    middle = ranked.iloc[max(0, defined - 1) // 2]
+    return Typical(
+        image=str(middle.name),
+        model=model,
+        regime=regime,
+        denoiser=denoiser,
+        sigma=float(sigma),
+        dice=float(middle["dice"]),
+        certified_dice=float(middle["certified_dice"]),
+        abstain=float(middle["abstain"]),
+    )
+
+
+def write_typical(typical: Typical, path: str | Path) -> None:
+    """Write a typical image as JSON. A number that is not defined becomes null."""
+    facts = dataclasses.asdict(typical)
+    for name, value in facts.items():
+        facts[name] = None if isinstance(value, float) and math.isnan(value) else value
+    with atomic_file(path) as temporary:
+        temporary.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+
+
+def read_typical(path: str | Path) -> Typical:
+    """Read a typical image from its JSON file."""
+    facts: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
+    for name, value in facts.items():
+        facts[name] = math.nan if value is None else value
+    return Typical(**facts)
