@@ -2,8 +2,6 @@
 
 import os
 import shutil
-import subprocess
-import sys
 import time
 
 import pytest
@@ -99,8 +97,7 @@ def test_a_plan_changes_nothing_and_says_what_a_run_would_do(finished, name):
 def test_a_plan_of_a_fresh_clone_changes_nothing(checkout):
     assert check_plans(checkout)["train_denoiser"] == 1
     before = state(checkout)
-    plan = [sys.executable, "-m", "segcert.cli", "plan", "--configfile", TINY]
-    subprocess.run(plan, cwd=checkout.path, check=True, capture_output=True)
+    checkout.segcert("plan", "--configfile", TINY)
     assert state(checkout) == before
 
 

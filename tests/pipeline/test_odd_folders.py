@@ -1,13 +1,12 @@
 """A checkout in a folder with an odd name runs, or the first command refuses it in one line."""
 
-import os
 import shutil
 import subprocess
 import sys
 import sysconfig
 
 import pytest
-from tests.support.checkout import ROOT, TINY, Checkout
+from tests.support.checkout import ROOT, TINY, Checkout, run_in
 
 from segcert.plan.snakemake_plan import PlanError
 
@@ -33,9 +32,7 @@ def in_folder(tmp_path):
 
 def make_run(checkout):
     # Without what a make around these tests leaves, which would print the folders that it enters.
-    environment = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL")}
-    command = ["make", "-n", "run"]
-    return subprocess.run(command, cwd=checkout.path, env=environment, capture_output=True, text=True, check=False)
+    return run_in(checkout.path, "env", "-u", "MAKEFLAGS", "-u", "MAKELEVEL", "make", "-n", "run", check=False)
 
 
 @pytest.mark.parametrize("odd", REFUSED, ids=lambda odd: f"{ord(odd):#x}")
@@ -43,7 +40,7 @@ def test_a_folder_that_a_shell_would_read_is_refused_by_make_and_by_a_plan(in_fo
     checkout = in_folder(f"a{odd}b")
     done = make_run(checkout)
     assert done.returncode
-    (line,) = (done.stdout + done.stderr).splitlines()
+    (line,) = done.output.splitlines()
     assert "The path of this folder holds a character" in line
     with pytest.raises(PlanError, match="a path with") as refused:
         checkout.stale()
@@ -65,11 +62,10 @@ def test_an_environment_in_an_odd_folder_is_refused(in_folder, tmp_path):
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
     packages = next(environment.glob("lib/python3*/site-packages"))
     (packages / "tests.pth").write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n")
-    command = [environment / "bin/python", *checkout.command("-n")[1:]]
-    done = subprocess.run(command, cwd=checkout.path, capture_output=True, text=True, check=False)
+    done = run_in(checkout.path, environment / "bin/python", *checkout.command("-n")[1:], check=False)
     assert done.returncode
     words = f"'{environment}/bin/python': a path with ' ', which the shell of a job would read"
-    assert words in done.stdout + done.stderr
+    assert words in done.output
 
 
 def test_data_behind_a_link_are_refused_by_a_plan(in_folder, tmp_path):

@@ -1,7 +1,6 @@
 """What is done again, and what is not."""
 
 import re
-import subprocess
 
 import pandas as pd
 import pytest
@@ -95,7 +94,4 @@ def test_leftovers_and_records_do_not_change_the_pointer(finished):
 
 
 def test_git_status_is_clean_after_a_run(finished_once):
-    status = subprocess.run(
-        ["git", "status", "--porcelain"], cwd=finished_once.path, capture_output=True, text=True, check=True
-    )
-    assert status.stdout.replace(" M data.dvc\n", "") == ""
+    assert finished_once.git("status", "--porcelain").replace(" M data.dvc\n", "") == ""

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -30,12 +31,12 @@ class Checkout:
         return [sys.executable, "-m", "snakemake", "--configfile", configfile, "--cores", "2", *arguments]
 
     def snakemake(self, *arguments, configfile=TINY, check=True):
-        done = subprocess.run(
-            self.command(*arguments, configfile=configfile), cwd=self.path, capture_output=True, text=True, check=False
-        )
-        done.output = done.stdout + done.stderr
-        assert not check or done.returncode == 0, done.output
-        return done
+        return run_in(self.path, *self.command(*arguments, configfile=configfile), check=check)
+
+    def segcert(self, *arguments, check=True):
+        """Run the command of this repository here."""
+        library = {"PYTHONPATH": str(ROOT / "scripts")}
+        return run_in(self.path, sys.executable, "-m", "segcert.cli", *arguments, check=check, **library)
 
     def stale(self, *arguments, configfile=TINY):
         """What `snakemake -n` would do: number of jobs by rule. Planned in this process, which saves the imports."""
@@ -71,8 +72,13 @@ class Checkout:
         assert done.returncode == 0, done.stderr
 
     def git(self, *arguments):
-        command = ["git", "-c", "user.name=test", "-c", "user.email=test@example.org", *arguments]
-        subprocess.run(command, cwd=self.path, check=True, capture_output=True)
+        return run_in(self.path, "git", "-c", "user.name=test", "-c", "user.email=test@example.org", *arguments).stdout
+
+    def commit_everything(self):
+        """Make this folder a repository with one commit."""
+        for command in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-qm", "start"]):
+            self.git(*command)
+        return self
 
     def edit(self, file, old, new):
         path = self.path / file
@@ -93,14 +99,31 @@ class Checkout:
         return sorted(self.path.glob(pattern))
 
 
+def run_in(folder, *command, check=True, **environment):
+    """Run a command in a folder; return it with all that it printed as `output`."""
+    environment = os.environ | environment
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    done.output = done.stdout + done.stderr
+    assert not check or done.returncode == 0, done.output
+    return done
+
+
 def kill(process):
-    """Kill -9 Snakemake and all its jobs."""
-    jobs = psutil.Process(process.pid).children(recursive=True)
-    for job in [psutil.Process(process.pid), *jobs]:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            job.kill()
+    """End Snakemake and all its jobs at one instant, as when the power goes."""
+    everyone = []
+    with contextlib.suppress(psutil.NoSuchProcess):
+        parent = psutil.Process(process.pid)
+        everyone = [parent, *parent.children(recursive=True)]
+    for signal_number in (signal.SIGSTOP, signal.SIGKILL):  # first stop them all, so that none sees another die
+        for each in everyone:
+            send(each, signal_number)
     process.wait()
-    psutil.wait_procs(jobs, timeout=30)
+    psutil.wait_procs(everyone, timeout=30)
+
+
+def send(process, signal_number):
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process.send_signal(signal_number)
 
 
 def copy_checkout(source, path):
@@ -147,7 +170,5 @@ def make_checkout(path):
 
 def finish(folder):
     """Run the tiny configuration in a checkout with a commit; keep what Snakemake said."""
-    checkout = make_checkout(folder / "repo")
-    for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "start"]):
-        checkout.git(*command)
+    checkout = make_checkout(folder / "repo").commit_everything()
     (folder / "output").write_text(checkout.snakemake().output)

@@ -1,17 +1,13 @@
 """`snakemake compare` on a finished run and another that was made from its votes."""
 
-import os
 import re
-import subprocess
-import sys
 
 import pandas as pd
 import pytest
-from tests.support.checkout import ROOT, Checkout, copy_checkout
+from tests.support.checkout import Checkout, copy_checkout
+from tests.support.digests import digests
 from tests.tools.simulated import make_run
 from tests.tools.simulated.variants import usual
-
-from segcert.provenance.digests import file_digest
 
 MODEL = ["dataset", "model", "regime", "denoiser", "sigma"]
 BOTH = ("--config", "compare=[usual,other]")
@@ -19,9 +15,7 @@ BOTH = ("--config", "compare=[usual,other]")
 
 def made(checkout):
     """SHA-256 of all that runs made; folders of comparisons have a + in their names."""
-    paths = [path for top in ("data", "models", "results", "reports") for path in (checkout.path / top).rglob("*")]
-    files = {path.relative_to(checkout.path).as_posix(): path for path in paths if path.is_file()}
-    return {name: file_digest(path) for name, path in files.items() if "+" not in name}
+    return {name: digest for name, digest in digests(checkout.path).items() if "+" not in name}
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +53,5 @@ def test_two_runs_are_compared_as_they_are(two_runs):
 
     page = (folder / "index.html").read_text()
     assert 'href="../other/index.html"' in page
-    command = [sys.executable, "-m", "segcert.cli", "compare", "usual", "other"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "scripts")}
-    subprocess.run(command, cwd=two_runs.path, env=environment, check=True, capture_output=True)
+    two_runs.segcert("compare", "usual", "other")
     assert (folder / "index.html").read_text() == page

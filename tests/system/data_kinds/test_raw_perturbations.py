@@ -31,8 +31,7 @@ def finished_raw_once(tmp_path_factory):
     write_split(checkout)
     checkout.keys = RUN | SHORT | {"mirror": str(mirror_of(folder / "mirror"))}
     checkout.configfile = configure(checkout, **checkout.keys)
-    for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "start"]):
-        checkout.git(*command)
+    checkout.commit_everything()
     checkout.snakemake(configfile=checkout.configfile)
     return checkout
 

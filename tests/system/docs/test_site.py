@@ -1,27 +1,18 @@
 """The documentation builds, asks nobody for anything, and all its pages are there."""
 
 import html.parser
-import os
 import re
-import subprocess
 import sys
 import urllib.parse
 
 import pytest
+from tests.support.checkout import run_in
 from tests.support.pages import PAGES, ROOT
 
 import segcert
 
 OFFLINE = dict.fromkeys(["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"], "http://127.0.0.1:9")
-LOADS = {
-    "script": "src",
-    "img": "src",
-    "iframe": "src",
-    "source": "src",
-    "video": "src",
-    "audio": "src",
-    "object": "data",
-}
+LOADS = dict.fromkeys(("script", "img", "iframe", "source", "video", "audio"), "src") | {"object": "data"}
 LOADING_LINKS = ("stylesheet", "icon", "preload", "modulepreload", "preconnect", "dns-prefetch", "manifest", "prefetch")
 
 
@@ -44,11 +35,7 @@ class Requests(html.parser.HTMLParser):
 def site(tmp_path_factory):
     """The site, built without a network."""
     folder = tmp_path_factory.mktemp("docs") / "site"
-    done = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", folder],
-        cwd=ROOT, env=os.environ | OFFLINE, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
+    run_in(ROOT, sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", folder, **OFFLINE)
     return folder
 
 

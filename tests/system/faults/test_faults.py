@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 from tests.support.checkout import TINY
-from tests.tools.faults import full_disk
+from tests.tools.faults import disks
 from tests.tools.faults.damaged_blocks import damaged_blocks
 from tests.tools.faults.outcomes import Fault, table
 from tests.tools.faults.runs import Run
@@ -23,7 +23,7 @@ def plain(finished_once):
 
 
 def faults_of(kind, plain, folder):
-    faults = kind(None, plain, folder / "repo", random.Random(0), 0, print)
+    faults = kind(None, plain, folder / "repo", random.Random(0), 0)
     assert [fault for fault in faults if fault.wrong] == []
     return faults
 
@@ -35,8 +35,8 @@ def test_damaged_blocks_are_found_and_drawn_again(plain, tmp_path):
 def test_jobs_that_meet_a_full_disk_say_so_and_go_on_once_there_is_room(plain, tmp_path, monkeypatch):
     if os.getuid() or subprocess.run(["unshare", "--mount", "true"], check=False).returncode:
         pytest.skip("needs root, to mount a small disk")
-    monkeypatch.setattr(full_disk, "LEVELS", (SOME_STAGES,))
-    assert len(faults_of(full_disk.full_disk, plain, tmp_path)) == 2
+    monkeypatch.setattr(disks, "LEVELS", (SOME_STAGES,))
+    assert len(faults_of(disks.full_disk, plain, tmp_path)) == 2
 
 
 def test_the_table_counts_what_was_wrong():

@@ -3,7 +3,6 @@
 import hashlib
 import shutil
 import subprocess
-import sys
 
 import pytest
 from PIL import Image
@@ -167,8 +166,7 @@ def test_a_single_data_set_and_a_single_model_are_pulled(published, tmp_path):
     everything = partial.stale()
     partial.dvc("pull", "-q", "data/prepared/phantom", SEGMENTER)
     image = partial.files("data/prepared/phantom/images/*_test_*.png")[0]
-    certify = [sys.executable, "-m", "segcert.cli", "certify", image, "--segmenter", SEGMENTER, "--sigma", "0.25"]
-    subprocess.run([*certify, "--out", "own"], cwd=partial.path, check=True)
+    partial.segcert("certify", image, "--segmenter", SEGMENTER, "--sigma", "0.25", "--out", "own")
     assert (partial.path / f"own/{image.stem}.certificate.json").exists()
     partial.dvc("pull", "-q", "results/.trail")
     assert everything["prepare_phantom"] == 1

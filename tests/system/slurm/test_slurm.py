@@ -5,8 +5,9 @@ import shutil
 import time
 
 import pytest
+from tests.support.digests import differing
 from tests.tools.slurm.cluster import cluster, missing_programs
-from tests.tools.slurm.runs import SNAKEMAKE, differing, made, run_on
+from tests.tools.slurm.runs import SNAKEMAKE, made, run_on
 
 from segcert.provenance.git import git
 

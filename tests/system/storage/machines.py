@@ -58,10 +58,7 @@ def contents(prefix=""):
 
 def fresh(path):
     """A machine with nothing run, and a commit."""
-    machine = Machine(make_checkout(path).path)
-    for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "start"]):
-        machine.git(*command)
-    return machine
+    return Machine(make_checkout(path).path).commit_everything()
 
 
 @contextlib.contextmanager

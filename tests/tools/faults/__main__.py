@@ -1,28 +1,25 @@
 """Inject faults into small runs by hand: python -m tests.tools.faults --seed 0."""
 
 import argparse
-import datetime
 import random
 import signal
 import sys
 import tempfile
 from pathlib import Path
 
+from tests.support.checkout import make_checkout
 from tests.tools.faults.clock import clock_jumps
 from tests.tools.faults.damaged_blocks import damaged_blocks
 from tests.tools.faults.damaged_checkpoints import damaged_checkpoints
 from tests.tools.faults.damaged_state import damaged_state
-from tests.tools.faults.full_disk import full_disk
+from tests.tools.faults.disks import full_disk, read_only
 from tests.tools.faults.kills import kills
-from tests.tools.faults.outcomes import Fault, save, text
-from tests.tools.faults.read_only import read_only
-from tests.tools.faults.runs import Run, fresh
+from tests.tools.faults.outcomes import Fault, save, say, text
+from tests.tools.faults.runs import Run
 from tests.tools.faults.twice import two_runs_at_once
 
-ALL = (
-    kills, damaged_blocks, damaged_checkpoints, damaged_state, full_disk, read_only, clock_jumps, two_runs_at_once
-)  # fmt: skip
-KINDS = {each.__name__: each for each in ALL}
+DAMAGES = (damaged_blocks, damaged_checkpoints, damaged_state)
+KINDS = {each.__name__: each for each in (kills, *DAMAGES, full_disk, read_only, clock_jumps, two_runs_at_once)}
 
 
 def main():
@@ -39,7 +36,10 @@ def main():
     base, plain = undisturbed(folder)
     faults: list[Fault] = []
     for kind in options.kinds:
-        faults += KINDS[kind](base, plain, folder / kind, random.Random(f"{options.seed} {kind}"), options.kills, say)
+        found = KINDS[kind](base, plain, folder / kind, random.Random(f"{options.seed} {kind}"), options.kills)
+        for fault in found:
+            say(fault)
+        faults += found
         if options.output:
             save(options.output, faults, seed=options.seed, configuration="tests/tools/faults/small.yaml")
     print(text(faults))
@@ -50,15 +50,11 @@ def undisturbed(folder):
     """A checkout in which nothing was run, and one in which the run ended undisturbed; made once in a folder."""
     base, plain = Run(folder / "base"), Run(folder / "plain")
     if not base.path.exists():
-        fresh(base.path)
+        make_checkout(base.path).commit_everything()
     if not (plain.path / "results.dvc").exists():
         base.copy(plain.path)
         assert plain.run() == 0, plain.output
     return base, plain
-
-
-def say(what):
-    print(f"{datetime.datetime.now():%H:%M:%S}", what, flush=True)
 
 
 if __name__ == "__main__":

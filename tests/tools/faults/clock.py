@@ -9,8 +9,7 @@ import time
 from pathlib import Path
 
 from tests.tools.faults.damaged_blocks import VOTES
-from tests.tools.faults.digests import differences
-from tests.tools.faults.outcomes import Fault
+from tests.tools.faults.outcomes import Fault, differences
 from tests.tools.faults.runs import PATIENCE, jobs_of, wait_for_job
 
 from segcert.provenance.records import read_record
@@ -22,15 +21,13 @@ JUMPS = {"forward by a year": YEAR, "back by a day": -DAY}
 SCORES = "results/tiny/denoiser_scores/phantom.csv"
 
 
-def clock_jumps(_base, plain, work, random, _count, say):
+def clock_jumps(_base, plain, work, random, _count):
     """Let the clock jump between runs, in a run, and in a job."""
     faults = []
     for name, seconds in JUMPS.items():
         faults += [between_runs(plain, work, name, seconds), within_a_run(plain, work, random, name, seconds)]
         if FAKETIME:
             faults.append(within_jobs(plain, work, name, seconds))
-    for fault in faults:
-        say(fault)
     return faults
 
 
@@ -52,8 +49,7 @@ def between_runs(plain, work, name, seconds):
     stale = run.stale(configfile=run.configfile)
     fault.wrong += [f"to be done after the jump: {stale}"] if stale else []
     (run.path / SCORES).unlink()
-    ended = run.run(SCORES)
-    return judged(fault, run, plain, ended, "nothing made again")
+    return fault.judge(differences(run, plain, run.run(SCORES)), "nothing made again")
 
 
 def within_a_run(plain, work, random, name, seconds):
@@ -67,7 +63,7 @@ def within_a_run(plain, work, random, name, seconds):
     said = "" if process.wait(PATIENCE) == 0 else "Snakemake said so; "
     if said and "clock skew" not in run.output:
         fault.wrong.append(f"no clear error: {run.output[-3000:]}")
-    return judged(fault, run, plain, run.go_on(*arguments), f"{said}went on")
+    return fault.judge(differences(run, plain, run.go_on(*arguments)), f"{said}went on")
 
 
 def within_jobs(plain, work, name, seconds):
@@ -75,10 +71,8 @@ def within_jobs(plain, work, name, seconds):
     fault, run = Fault(f"the clock jumps {name} in a job", ["sample", "score_denoisers"]), plain.copy(work)
     stamp = run.path / ".segcert/clock"
     stamp.write_text("+0\n")
-    run.environment |= {
-        "LD_PRELOAD": str(FAKETIME[-1]), "FAKETIME_TIMESTAMP_FILE": str(stamp), "FAKETIME_NO_CACHE": "1",
-        "NO_FAKE_STAT": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-    }  # fmt: skip
+    run.environment |= dict.fromkeys(("FAKETIME_NO_CACHE", "NO_FAKE_STAT", "FAKETIME_DONT_FAKE_MONOTONIC"), "1")
+    run.environment |= {"LD_PRELOAD": str(FAKETIME[-1]), "FAKETIME_TIMESTAMP_FILE": str(stamp)}
     for block in run.files(".segcert/blocks/*/*.npz"):
         block.unlink()
     process = run.start("--force", *VOTES, SCORES)
@@ -93,10 +87,4 @@ def within_jobs(plain, work, name, seconds):
         record = read_record(run.path / target)
         if not 0 < record["seconds"] < PATIENCE or record["ended"] < record["started"]:
             fault.wrong.append(f"{target}: took {record['seconds']} s, from {record['started']} to {record['ended']}")
-    return judged(fault, run, plain, ended, f"{said}went on, durations right")
-
-
-def judged(fault, run, plain, ended, outcome):
-    fault.wrong += differences(run, plain) if ended == 0 else [f"does not go on: {run.output[-3000:]}"]
-    fault.outcome = f"{outcome}; digests equal" if not fault.wrong else "wrong"
-    return fault
+    return fault.judge(differences(run, plain, ended), f"{said}went on, durations right")

@@ -1,7 +1,6 @@
 """Damaged: blocks of draws, and the notes beside them. They are found by their checksums and drawn again."""
 
-from tests.tools.faults.digests import differences
-from tests.tools.faults.outcomes import Fault
+from tests.tools.faults.outcomes import Fault, differences
 
 VOTES = [f"results/tiny/votes/phantom/unet-clean/{denoiser}/sigma_0.5/shard_0.npz" for denoiser in ("none", "ddpm")]
 BLOCKS, NOTES = ".segcert/blocks/*/[!.]*.npz", ".segcert/blocks/*/[!.]*.json"
@@ -48,7 +47,7 @@ DAMAGES = (flipped, flipped, truncated, empty, garbage, hole, exchanged, continu
 NOTE_DAMAGES = {"empty": "", "garbage": "\0[5", "of another kind": '{"n": 50}'}
 
 
-def damaged_blocks(_base, plain, work, random, _count, say):
+def damaged_blocks(_base, plain, work, random, _count):
     """Damage a block in each way, and some notes, and draw all votes again."""
     run = plain.copy(work)
     votes = [path.relative_to(run.path).as_posix() for path in run.files("results/tiny/votes/**/*.npz")]
@@ -66,14 +65,12 @@ def damaged_blocks(_base, plain, work, random, _count, say):
         faults[path] = Fault(f"a damaged note beside blocks: {name}", ["sample"])
     ended = run.run("--force", *votes)
     said = "".join(path.read_text() for path in run.files(LOGS))
-    wrong = differences(run, plain) if ended == 0 else [f"fails: {run.output[-3000:]}"]
+    wrong = differences(run, plain, ended)
     for path, fault in faults.items():
         name = path.relative_to(run.path).as_posix()
-        fault.wrong = list(wrong)
         if f"{name}: damaged" not in said:
             fault.wrong.append(f"{name}: not found")
         if path.read_bytes() != whole[path]:
             fault.wrong.append(f"{name}: not as it was")
-        fault.outcome = "found, named in the log, made again; digests equal" if not fault.wrong else "wrong"
-        say(fault)
+        fault.judge(wrong, "found, named in the log, made again")
     return list(faults.values())

@@ -5,8 +5,7 @@ import threading
 import time
 
 from tests.tools.faults.damaged_blocks import empty, flipped, garbage, truncated
-from tests.tools.faults.digests import differences
-from tests.tools.faults.outcomes import Fault
+from tests.tools.faults.outcomes import Fault, differences
 
 MODELS = {
     "train_segmenter": "models/segmenter/phantom/unet-clean/model.safetensors",
@@ -20,7 +19,7 @@ LOGS = {"train_segmenter": "logs/train/phantom/unet-clean.log", "train_denoiser"
 ROUNDS = ((flipped, flipped), (truncated, garbage), (empty, None))
 
 
-def damaged_checkpoints(_base, plain, work, random, _count, say):
+def damaged_checkpoints(_base, plain, work, random, _count):
     """Train both networks again and again, each time from a checkpoint that is damaged in another way."""
     run, faults = plain.copy(work), []
     kept = caught(run, work.with_name(f"{work.name}-kept"))
@@ -33,17 +32,13 @@ def damaged_checkpoints(_base, plain, work, random, _count, say):
             target.write_bytes(damage(content, random, b"") if damage else content)
             name = damage.__name__ if damage else "none, a whole one"
             of_this_round.append((stage, damage, Fault(f"a damaged checkpoint: {name}", [stage])))
-        ended = run.run("--force", *MODELS.values())
-        wrong = differences(run, plain) if ended == 0 else [f"fails: {run.output[-3000:]}"]
+        wrong = differences(run, plain, run.run("--force", *MODELS.values()))
         for stage, damage, fault in of_this_round:
             said = (run.path / LOGS[stage]).read_text()
-            fault.wrong = list(wrong)
             if (": damaged (" if damage else ": goes on from step") not in said:
                 fault.wrong.append(f"not found: {said}")
             how = "found, named in the log, training started again" if damage else "training went on from it"
-            fault.outcome = f"{how}; digests equal" if not fault.wrong else "wrong"
-            say(fault)
-            faults.append(fault)
+            faults.append(fault.judge(wrong, how))
     return faults
 
 

@@ -3,8 +3,7 @@
 from base64 import urlsafe_b64encode
 
 from tests.tools.faults.damaged_blocks import VOTES, flipped
-from tests.tools.faults.digests import differences
-from tests.tools.faults.outcomes import Fault
+from tests.tools.faults.outcomes import Fault, differences
 
 CERTIFICATES = "results/tiny/certificates/phantom/unet-clean/none/sigma_0.5.parquet"
 PREDICTIONS = "results/tiny/predictions/phantom/unet-clean.npz"
@@ -71,9 +70,8 @@ def gone_record(run, _random):
     metadata(run, SCORES).unlink()
 
 
-HEALED = (
-    stale_lock, incomplete, known, cache_of_digests, taken_trail, leftovers, snakemakes_record, gone_record
-)  # fmt: skip
+NOTES = (stale_lock, incomplete, known, cache_of_digests, taken_trail)
+HEALED = (*NOTES, leftovers, snakemakes_record, gone_record)
 
 
 def votes(run, random):
@@ -113,22 +111,17 @@ def picture(run, _random):
 NAMED = (votes, certificates, weights, run_record, picture)
 
 
-def damaged_state(_base, plain, work, random, _count, say):
+def damaged_state(_base, plain, work, random, _count):
     """Damage all that heals by itself and go on; then what must be named, and make it again as the message says."""
     run = plain.copy(work)
     faults = [Fault(f"damaged state: {damage.__doc__.strip()}", ["between runs"]) for damage in HEALED]
     for damage in HEALED:
         damage(run, random)
-    ended = run.go_on()
-    wrong = differences(run, plain) if ended == 0 else [f"fails: {run.output[-3000:]}"]
-    for fault in faults:
-        fault.wrong = wrong
-        fault.outcome = "went on; digests equal" if not wrong else "wrong"
-        say(fault)
-    return faults + named(plain, work, random, say)
+    wrong = differences(run, plain, run.go_on())
+    return [*(fault.judge(wrong, "went on") for fault in faults), *named(plain, work, random)]
 
 
-def named(plain, work, random, say):
+def named(plain, work, random):
     """Damage what jobs made; a plan or an audit must name it, and it is made again as they say."""
     run, faults = plain.copy(work), []
     damaged = {damage(run, random): damage for damage in NAMED}
@@ -136,13 +129,11 @@ def named(plain, work, random, say):
     said, audited = run.output, run.broken()
     forced = [name.removesuffix(".record.json") for name in damaged]
     ended = run.run("--force", *forced) or run.run()
-    wrong = differences(run, plain) if planned == ended == 0 else [f"fails: {run.output[-3000:]}"]
+    wrong = differences(run, plain, planned or ended)
     for name, damage in damaged.items():
-        fault = Fault(f"damaged: {damage.__doc__.strip()}", ["between runs"], wrong=list(wrong))
+        fault = Fault(f"damaged: {damage.__doc__.strip()}", ["between runs"])
         if name not in said and not any(name in each or each in name for each in audited):
             fault.wrong.append(f"{name}: not named by the plan, nor by the audit: {sorted(audited)}")
         by = "plan" if name in said else "audit"
-        fault.outcome = f"named by the {by}, made again with --force; digests equal" if not fault.wrong else "wrong"
-        say(fault)
-        faults.append(fault)
+        faults.append(fault.judge(wrong, f"named by the {by}, made again with --force"))
     return faults

@@ -4,9 +4,9 @@ import os
 import signal
 import time
 
-from tests.tools.faults.digests import differences, digests, half_written, left_behind
-from tests.tools.faults.outcomes import Fault
-from tests.tools.faults.runs import PATIENCE, jobs_of, kill, send, wait_for_job
+from tests.support.checkout import kill, send
+from tests.tools.faults.outcomes import Fault, differences, left_behind, made, say
+from tests.tools.faults.runs import PATIENCE, jobs_of, wait_for_job
 
 LONGEST = 8.0  # seconds between the beginning of a job and the kill: more than most jobs take
 
@@ -16,34 +16,34 @@ def power_loss(process, _random):
     kill(process)
 
 
+def one_job(process, random):
+    """One of the jobs that run."""
+    return random.choice(sorted(jobs_of(process), key=lambda job: job.pid))
+
+
 def out_of_memory(process, random):
     """SIGKILL to one job."""
-    send(random.choice(sorted(jobs_of(process), key=lambda job: job.pid)), signal.SIGKILL)
-    process.wait(PATIENCE)
+    send(one_job(process, random), signal.SIGKILL)
 
 
 def job_terminated(process, random):
     """SIGTERM to one job."""
-    send(random.choice(sorted(jobs_of(process), key=lambda job: job.pid)), signal.SIGTERM)
-    process.wait(PATIENCE)
+    send(one_job(process, random), signal.SIGTERM)
 
 
 def terminated(process, _random):
     """SIGTERM to Snakemake, which lets running jobs end."""
     process.terminate()
-    process.wait(PATIENCE)
 
 
 def group_terminated(process, _random):
     """SIGTERM to Snakemake and all its jobs, as a machine that shuts down sends it."""
     os.killpg(process.pid, signal.SIGTERM)
-    process.wait(PATIENCE)
 
 
 def ctrl_c(process, _random):
     """SIGINT to Snakemake and all its jobs."""
     os.killpg(process.pid, signal.SIGINT)
-    process.wait(PATIENCE)
 
 
 KINDS = {
@@ -59,9 +59,9 @@ WEIGHTS = (5, 3, 2, 2, 1, 2)
 OF_ONE_JOB = (out_of_memory, job_terminated)
 
 
-def kills(base, plain, work, random, count, say):
+def kills(base, plain, work, random, count):
     """Start the run, kill it, go on, kill again, ... until `count` kills have met it; new runs as long as it takes."""
-    whole, faults = digests(plain), []
+    whole, faults = made(plain), []
     while len(faults) < count:
         run, of_this_run = base.copy(work), []
         while len(faults) + len(of_this_run) < count:
@@ -70,11 +70,9 @@ def kills(base, plain, work, random, count, say):
                 break
             say(fault)
             of_this_run.append(fault)
-        ended = run.go_on()
-        wrong = differences(run, plain) if ended == 0 else [f"does not go on: {run.output[-3000:]}"]
+        wrong = differences(run, plain, run.go_on())
         for fault in of_this_run:
-            fault.outcome += "went on, digests of all files equal" if not wrong else "wrong at the end"
-            fault.wrong += wrong
+            fault.judge(wrong, f"{fault.outcome}went on")
         say(f"run ended after {len(of_this_run)} kills: {wrong or 'equal'}; left behind: {left_behind(run)}")
         faults += of_this_run
     return faults
@@ -86,7 +84,7 @@ def interrupted(run, whole, random):
     run.unlock()
     process, seen = run.start(), set()
     if not wait_for_job(process, seen, random.choice((1, 2, 3, 4))):
-        return None if process.returncode == 0 else Fault(kind, [], wrong=[f"does not go on: {run.output[-3000:]}"])
+        return ended_before(kind, run, process)
     time.sleep(random.uniform(0, LONGEST))
     jobs = jobs_of(process)
     while not jobs and KINDS[kind] in OF_ONE_JOB and process.poll() is None:  # between two jobs
@@ -94,14 +92,20 @@ def interrupted(run, whole, random):
         jobs = jobs_of(process)
     stages = sorted(set(jobs.values())) or ["between jobs"]
     if process.poll() is not None:
-        return None if process.returncode == 0 else Fault(kind, [], wrong=[f"does not go on: {run.output[-3000:]}"])
+        return ended_before(kind, run, process)
     try:
         KINDS[kind](process, random)
     except IndexError:  # the job ended in this very moment
         process.wait(PATIENCE)
-        return None if process.returncode == 0 else Fault(kind, [], wrong=[f"does not go on: {run.output[-3000:]}"])
+        return ended_before(kind, run, process)
+    process.wait(PATIENCE)
     if process.returncode == 0:  # nothing was left to be killed
         return None
-    wrong = [f"half-written: {name}" for name in half_written(run, whole)]
+    wrong = [f"half-written: {name}" for name, digest in made(run).items() if whole.get(name) != digest]
     said = "Snakemake said so; " if process.returncode > 0 and "rror" in run.output else ""
     return Fault(kind, stages, said, wrong)
+
+
+def ended_before(kind, run, process):
+    """None where a run ended well before it could be killed; a fault where it failed by itself."""
+    return None if process.returncode == 0 else Fault(kind, [], wrong=[f"does not go on: {run.output[-3000:]}"])

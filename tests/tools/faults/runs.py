@@ -1,16 +1,14 @@
 """A run that is disturbed: its checkout, its processes, and how it goes on."""
 
-import contextlib
 import os
 import re
 import shutil
-import signal
 import subprocess
 import time
 from pathlib import Path
 
 import psutil
-from tests.support.checkout import Checkout, make_checkout
+from tests.support.checkout import Checkout, kill
 
 SMALL = "tests/tools/faults/small.yaml"
 SCRIPT = re.compile(r"/\.snakemake/scripts/tmp[^/]*?\.(\w+)\.py$")
@@ -63,15 +61,6 @@ class Run(Checkout):
         return self.said.read_text(errors="replace")
 
 
-def fresh(path):
-    """A checkout with one commit and nothing run."""
-    make_checkout(path)
-    run = Run(path)
-    for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "start"]):
-        run.git(*command)
-    return run
-
-
 def jobs_of(process):
     """The jobs that a Snakemake process runs now: processes by the stage whose script each runs."""
     jobs = {}
@@ -100,23 +89,3 @@ def wait_for_job(process, seen, begun):
         begun -= len(jobs)
         time.sleep(0.02)
     return True
-
-
-def kill(process):
-    """End Snakemake and all its jobs at one instant, as when the power goes."""
-    try:
-        parent = psutil.Process(process.pid)
-        everyone = [parent, *parent.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        everyone = []
-    for each in everyone:  # first stop them all, so that none sees another die
-        send(each, signal.SIGSTOP)
-    for each in everyone:
-        send(each, signal.SIGKILL)
-    process.wait()
-    psutil.wait_procs(everyone, timeout=30)
-
-
-def send(process, number):
-    with contextlib.suppress(psutil.NoSuchProcess):
-        process.send_signal(number)

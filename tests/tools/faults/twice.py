@@ -4,17 +4,13 @@ import shutil
 import time
 
 from tests.tools.faults.damaged_blocks import VOTES
-from tests.tools.faults.digests import differences
-from tests.tools.faults.outcomes import Fault
+from tests.tools.faults.outcomes import Fault, differences
 from tests.tools.faults.runs import PATIENCE, Run, wait_for_job
 
 
-def two_runs_at_once(_base, plain, work, _random, _count, say):
+def two_runs_at_once(_base, plain, work, _random, _count):
     """All three ways."""
-    faults = [refused(plain, work), without_lock(plain, work), *shared_blocks(plain, work)]
-    for fault in faults:
-        say(fault)
-    return faults
+    return [refused(plain, work), without_lock(plain, work), *shared_blocks(plain, work)]
 
 
 def refused(plain, work):
@@ -26,7 +22,7 @@ def refused(plain, work):
     fault = Fault("two runs at once in one checkout", ["sample"])
     if second.run("--force", *VOTES) == 0 or "lock" not in second.output:
         fault.wrong.append(f"not refused: {second.output[-2000:]}")
-    return judged(fault, run, plain, first.wait(PATIENCE), "the second refused, the first whole")
+    return fault.judge(differences(run, plain, first.wait(PATIENCE)), "the second refused, the first whole")
 
 
 def without_lock(plain, work):
@@ -39,7 +35,7 @@ def without_lock(plain, work):
     ended = [process.wait(PATIENCE) for process in processes]
     said = "one of them said that files were gone, " if any(ended) else ""
     fault = Fault("two runs at once in one checkout with --nolock", ["sample"])
-    return judged(fault, run, plain, run.go_on(), f"{said}went on")
+    return fault.judge(differences(run, plain, run.go_on()), f"{said}went on")
 
 
 def shared_blocks(plain, work):
@@ -58,7 +54,7 @@ def shared_blocks(plain, work):
     faults = []
     for run, process in zip(runs, processes, strict=True):
         fault = Fault("two checkouts at once with one store of blocks", ["sample"])
-        faults.append(judged(fault, run, plain, process.returncode, "both whole"))
+        faults.append(fault.judge(differences(run, plain, process.returncode), "both whole"))
     return faults
 
 
@@ -67,9 +63,3 @@ def beside(run):
     second = Run(run.path, run.configfile)
     second.said = run.said.with_suffix(".second")
     return second
-
-
-def judged(fault, run, plain, ended, outcome):
-    fault.wrong += differences(run, plain) if ended == 0 else [f"fails: {run.output[-3000:]}"]
-    fault.outcome = f"{outcome}; digests equal" if not fault.wrong else "wrong"
-    return fault

@@ -3,13 +3,13 @@
 import contextlib
 import dataclasses
 import os
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
+from tests.support.checkout import run_in
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +31,7 @@ class SimulatedRun:
     @property
     def environment(self) -> dict[str, str]:
         """The environment in which commands of this run run: its own library, one thread a job."""
-        return _environment(self.checkout)
+        return os.environ | _environment(self.checkout)
 
     def command(self, *targets: str, cores: int = 2) -> list[str]:
         """The command that renders the report, or other targets."""
@@ -78,15 +78,9 @@ def _configfile(name: str) -> str:
 
 
 def _run(command: list[str], checkout: Path) -> str:
-    """Run a command in a checkout; return what it printed. Raises RuntimeError with all that it said if it fails."""
-    done = subprocess.run(
-        command, cwd=checkout, env=_environment(checkout), capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
-    return done.stdout
+    """Run a command in a checkout; return what it printed. Fails with all that it said."""
+    return str(run_in(checkout, *command, **_environment(checkout)).stdout)
 
 
 def _environment(checkout: Path) -> dict[str, str]:
-    paths = [str(checkout / "scripts"), str(checkout)]
-    return os.environ | {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
+    return {"PYTHONPATH": os.pathsep.join([str(checkout / "scripts"), str(checkout)]), "OMP_NUM_THREADS": "1"}

@@ -2,16 +2,16 @@
 
 import argparse
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 from tests.support.checkout import make_checkout
+from tests.support.digests import differing
 from tests.tools.slurm.cluster import cluster
-from tests.tools.slurm.faults import FAULTS, disturbed, undisturbed
-from tests.tools.slurm.runs import differing, made, run_on
+from tests.tools.slurm.faults import CONFIGURATION, FAULTS, VOTES, disturbed
+from tests.tools.slurm.runs import made, run_on
 
 
 def compare(configfile: str, local: Path | None, folder: Path) -> bool:
@@ -28,10 +28,9 @@ def compare(configfile: str, local: Path | None, folder: Path) -> bool:
         return False
     print(f"On the cluster: {seconds:.0f} s, {said.count('submitted with SLURM jobid')} SLURM jobs", flush=True)
     if not local:
-        local = make_checkout(folder / "local").path
-        started = time.monotonic()
-        command = [sys.executable, "-m", "snakemake", "--configfile", configfile, "--cores", "2"]
-        subprocess.run(command, cwd=local, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        here = make_checkout(folder / "local")
+        local, started = here.path, time.monotonic()
+        here.snakemake(configfile=configfile)
         print(f"Here: {time.monotonic() - started:.0f} s")
     first, second = made(local), made(there.path)
     different = differing(first, second)
@@ -43,13 +42,13 @@ def compare(configfile: str, local: Path | None, folder: Path) -> bool:
 
 def inject(names: list[str], folder: Path) -> bool:
     """Each of some faults, in a run of its own: a row of the table each."""
-    finished = make_checkout(folder / "finished").path
-    undisturbed(finished)
+    finished = make_checkout(folder / "finished")
+    finished.snakemake(VOTES, configfile=CONFIGURATION)  # with no cluster
     print("| Fault | Jobs | Outcome | Their logs | Time |\n|---|---|---|---|---|", flush=True)
     outcomes = []
     for number, name in enumerate(names):
         with cluster(folder / f"slurm-{number}") as found:
-            outcomes.append(disturbed(found, name, finished, folder / f"run-{number}"))
+            outcomes.append(disturbed(found, name, finished.path, folder / f"run-{number}"))
         print(outcomes[-1], flush=True)
     return all(each.finished and not each.differing and len(each.jobs) == 2 for each in outcomes)
 

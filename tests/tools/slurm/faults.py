@@ -3,14 +3,14 @@
 import dataclasses
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.support.digests import differing
 from tests.tools.slurm.cluster import Cluster, processes_of
-from tests.tools.slurm.runs import differing, made, run_on
+from tests.tools.slurm.runs import made, run_on
 
 CONFIGURATION = "tests/tools/slurm/faults.yaml"
 MODEL = "models/segmenter/phantom/unet-clean"
@@ -93,12 +93,6 @@ class Outcome:
         said = "; ".join(sorted(self.said))
         outcome = f"{'finished' if self.finished else 'FAILED'}, {files}"
         return f"| {self.fault} | {', '.join(self.jobs)} | {outcome} | {said} | {self.seconds:.0f} s |"
-
-
-def undisturbed(checkout: Path) -> None:
-    """Make the votes and the model behind them, with no cluster."""
-    command = [sys.executable, "-m", "snakemake", "--configfile", CONFIGURATION, "--cores", "2", VOTES]
-    subprocess.run(command, cwd=checkout, check=True, capture_output=True)
 
 
 def disturbed(cluster: Cluster, fault: str, finished: Path, checkout: Path, *, limit: float = 900) -> Outcome:

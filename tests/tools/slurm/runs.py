@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
 
+from tests.support.digests import reproducible
 from tests.tools.slurm.cluster import Cluster
-
-from segcert.provenance.digests import file_digest
 
 ROOT = Path(__file__).parents[3]
 SNAKEMAKE = ROOT / ".venv-cluster/bin/snakemake"
@@ -16,7 +15,6 @@ SNAKEMAKE = ROOT / ".venv-cluster/bin/snakemake"
 HERE = ["--default-resources", "slurm_partition=main", "--slurm-status-command", "squeue", "--latency-wait", "5"]
 HERE += ["--slurm-init-seconds-before-status-checks", "1", "--max-threads", "1"]
 COMPARED = ("models/*", "results/*/votes/*", "results/*/certificates*", "reports/*/tables/*")
-TIMES = ("reports/*/tables/stages.csv", "*.record.json")
 
 
 @contextlib.contextmanager
@@ -38,15 +36,5 @@ def run_on(cluster: Cluster, checkout: Path, *arguments: str, log: Path) -> Iter
 
 def made(checkout: Path) -> dict[str, str]:
     """SHA-256 of models, votes, certificates and tables of a checkout, but of what holds times."""
-    files = [path for top in ("models", "results", "reports") for path in (checkout / top).rglob("*") if path.is_file()]
-    names = {path.relative_to(checkout).as_posix(): path for path in files}
-    return {
-        name: file_digest(path)
-        for name, path in names.items()
-        if any(fnmatch(name, pattern) for pattern in COMPARED) and not any(fnmatch(name, pattern) for pattern in TIMES)
-    }
-
-
-def differing(first: dict[str, str], second: dict[str, str]) -> list[str]:
-    """Names of the files that one lacks or that are not the same."""
-    return sorted(name for name in first.keys() | second.keys() if first.get(name) != second.get(name))
+    everything = reproducible(checkout)
+    return {name: everything[name] for name in everything if any(fnmatch(name, pattern) for pattern in COMPARED)}

@@ -1,6 +1,6 @@
-"""The disk is full, for real: what runs write lies on a small file system of its own, which something else fills up.
+"""Disks that take nothing: a small one that something else fills up, and folders that are mounted read-only.
 
-Needs root, to mount a tmpfs.
+Needs root, to mount them.
 """
 
 import contextlib
@@ -11,8 +11,7 @@ import time
 
 from tests.tools.faults.damaged_blocks import VOTES
 from tests.tools.faults.damaged_checkpoints import MODELS
-from tests.tools.faults.digests import differences, left_behind
-from tests.tools.faults.outcomes import Fault
+from tests.tools.faults.outcomes import Fault, differences, left_behind, say
 from tests.tools.faults.runs import PATIENCE, wait_for_job
 
 PLACES = ("models", "results", "reports", ".segcert")
@@ -33,10 +32,18 @@ LEVELS = (
     {"summary": "reports/tiny/summary.pdf"},
     {"page": "reports/tiny/index.html"},
 )
-SAID = "No space left on device"
+FULL = "No space left on device"
+PLACES_OF_JOBS = (
+    ("models", "train_segmenter", MODELS["train_segmenter"]),
+    (".segcert", "sample", VOTES[0]),
+    ("results", "predict", "results/tiny/predictions/phantom/unet-clean.npz"),
+    ("reports", "tables", "reports/tiny/tables/main.csv"),
+)
+# Said by a job, and by Snakemake where files are there
+READ_ONLY = ("Read-only file system", "Write-protected output files")
 
 
-def full_disk(_base, plain, work, _random, _count, say):
+def full_disk(_base, plain, work, _random, _count):
     """Let jobs of every level meet a full disk, make room, and run the same command again."""
     run, faults = plain.copy(work), []
     with small_disk(run) as disk:
@@ -49,8 +56,8 @@ def full_disk(_base, plain, work, _random, _count, say):
             said, left = run.output, left_behind(run)
             again = run.run(*targets)
             for stage, target in level.items():
-                fault = Fault("disk full", [stage], f"error names it: {SAID!r}, went on; digests equal")
-                lines = [line for line in said.splitlines() if f"segcert: rule {stage}:" in line and SAID in line]
+                fault = Fault("disk full", [stage], f"error names it: {FULL!r}, went on")
+                lines = [line for line in said.splitlines() if f"segcert: rule {stage}:" in line and FULL in line]
                 if not failed or not lines:
                     fault.wrong.append(f"{stage}: no clear error: {said[-3000:]}")
                 fault.wrong += [f"left: {name}" for name in left]
@@ -58,13 +65,30 @@ def full_disk(_base, plain, work, _random, _count, say):
                     fault.wrong.append(f"{stage}: does not go on: {run.output[-3000:]}")
                 say(f"{stage}: {lines[:1]}")
                 faults.append(fault)
-        ended = run.go_on()
-        wrong = differences(run, plain) if ended == 0 else [f"does not go on: {run.output[-3000:]}"]
-    for fault in faults:
-        fault.wrong += wrong
-        fault.outcome = fault.outcome if not fault.wrong else "wrong"
-        say(fault)
-    return faults
+        wrong = differences(run, plain, run.go_on())
+    return [fault.judge(wrong, fault.outcome) for fault in faults]
+
+
+def read_only(_base, plain, work, _random, _count):
+    """Let a job write to a folder that is read-only, then make it writable and run the same command again."""
+    run, faults = plain.copy(work), []
+    for place, stage, target in PLACES_OF_JOBS:
+        if place == ".segcert":
+            for block in run.files(".segcert/blocks/*/*.npz"):
+                block.unlink()
+        with contextlib.ExitStack() as mounted:
+            mount(mounted, run.path / place, "--bind", run.path / place)
+            subprocess.run(["mount", "-o", "remount,ro,bind", run.path / place], check=True)
+            failed = run.run("--force", target)
+        said = [words for words in READ_ONLY if words in run.output]
+        fault = Fault(f"read-only {place}/", [stage], f"error says {said} and where, went on")
+        if not failed or not said or f"{place}/" not in run.output.partition(said[0])[2]:
+            fault.wrong.append(f"no clear error: {run.output[-3000:]}")
+        if run.go_on("--force", target):
+            fault.wrong.append(f"does not go on: {run.output[-3000:]}")
+        faults.append(fault)
+    wrong = [*differences(run, plain), *(f"left: {name}" for name in left_behind(run))]
+    return [fault.judge(wrong, fault.outcome) for fault in faults]
 
 
 @contextlib.contextmanager
