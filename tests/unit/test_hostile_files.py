@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tests.tools.fuzz.edits import MARK, edited
 from tests.tools.fuzz.of_documents import document
 from tests.tools.fuzz.of_runs import record
+from tests.tools.fuzz.of_votes import example_radii, example_votes
 
 from segcert.audit.checks.dvc import check_pointers
 from segcert.audit.findings import Evidence, FreshDigests
@@ -31,7 +32,7 @@ from segcert.provenance.lineage import Lineage
 from segcert.provenance.records import RecordError, load_record
 from segcert.provenance.snakemake_metadata import unpack_trail
 from segcert.provenance.staleness import AstrayError, find_records
-from segcert.results.radius_rows import RadiusLevels, load_radii, save_radii
+from segcert.results.radius_rows import load_radii
 from segcert.single_image.explain import explain
 from segcert.single_image.schema import DocumentError, read_certificate
 from segcert.smoothing.store import Block, BlockStore
@@ -40,15 +41,6 @@ from segcert.votes import Votes, VotesError, load_votes, save_votes
 FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 ANY = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), min_size=1, max_size=30)
 NAMES = ANY.filter(lambda name: not any(char < " " or char in "\x7f" for char in name))
-
-
-def votes():
-    labels = np.random.default_rng(0).integers(0, 2, (6, 2, 3))
-    counts = np.stack([labels == 0, labels == 1], axis=1)  # (6, 2, 2, 3)
-    return Votes(
-        counts[:2].sum(axis=0).astype(np.uint16), counts[2:].sum(axis=0).astype(np.uint16), 0.25,
-        areas=counts.sum(axis=(2, 3)).astype(np.uint32), measurements={"area": np.arange(6.0)}, origin={"seed": 1},
-    )  # fmt: skip
 
 
 def refused(read, error):
@@ -69,8 +61,8 @@ def same_or_refused(path, content, read, expected, error):
 
 def test_votes_cut_short_anywhere_are_refused(tmp_path):
     path = tmp_path / "a.npz"
-    save_votes(path, {"one": votes()})
-    whole, digest = path.read_bytes(), votes().digest
+    save_votes(path, {"one": example_votes()})
+    whole, digest = path.read_bytes(), example_votes().digest
     cuts = [*range(0, len(whole), 7), *range(len(whole) - 80, len(whole))]
     refused = [
         same_or_refused(path, whole[:k], lambda p: load_votes(p)["one"].digest, digest, VotesError) for k in cuts
@@ -81,9 +73,8 @@ def test_votes_cut_short_anywhere_are_refused(tmp_path):
 @FEW
 @given(st.data())
 def test_flipped_bytes_of_votes_and_radii_are_noticed(tmp_path, data):
-    save_votes(tmp_path / "a.npz", {"one": votes()})
-    levels = RadiusLevels(np.zeros((2, 2), np.uint8), np.ones((2, 2), np.uint8), "holm")
-    save_radii(tmp_path / "a.radii.npz", {"one": levels}, (0.6, 0.75), 0.25)
+    save_votes(tmp_path / "a.npz", {"one": example_votes()})
+    example_radii(tmp_path / "a.radii.npz")
     for name, read, error in (
         ("a.npz", lambda p: load_votes(p)["one"].digest, VotesError),
         ("a.radii.npz", lambda p: load_radii(p).radii_of("one").tolist(), ArraysError),
@@ -149,11 +140,11 @@ def test_an_array_that_does_not_fit_into_memory_is_not_begun(tmp_path, monkeypat
 
 
 def test_votes_whose_parts_are_of_other_shapes_are_refused():
-    one = votes()
+    one = example_votes()
     for changes, words in (
-        ({"areas": np.ones((6, 3), np.uint32)}, r"areas: found an array of shape \(6, 3\); expected \(6, 2\)"),
-        ({"measurements": {"area": np.ones((6, 2))}}, r"area: found an array of shape \(6, 2\)"),
-        ({"draws": np.ones((6, 4, 9), np.uint8)}, r"draws: .* expected \(6, 1, 1\)"),
+        ({"areas": np.ones((12, 2), np.uint32)}, r"areas: found an array of shape \(12, 2\); expected \(12, 3\)"),
+        ({"measurements": {"area": np.ones((12, 2))}}, r"area: found an array of shape \(12, 2\)"),
+        ({"draws": np.ones((12, 4, 9), np.uint8)}, r"draws: .* expected \(12, 2, 1\)"),
         ({"truth_areas": np.ones(7, np.uint32)}, "truth_areas"),
     ):
         with pytest.raises(VotesError, match=words):

@@ -13,11 +13,9 @@ import sys
 import time
 from pathlib import Path
 
-from tests.tools.fuzz.contract import Guard, broken, kind_of, limit_memory
-from tests.tools.fuzz.corpus import keep, kept
-from tests.tools.fuzz.sample import sampled
+from tests.tools.fuzz.contract import Guard, broken, kind_of, limit_memory, warm_up
+from tests.tools.fuzz.sample import keep, kept, sampled
 from tests.tools.fuzz.targets import TARGETS
-from tests.tools.fuzz.warming import warm_up
 
 HANG_S, ROOM_MIB = 120, 4000
 
@@ -54,10 +52,9 @@ def run(name: str, chosen: argparse.Namespace) -> int:
     start = time.time()
     before = _findings(chosen.findings / name)
     options = ["--minutes", str(chosen.minutes), "--corpus", chosen.corpus, "--findings", chosen.findings]
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.tools.fuzz", name, "--child", *map(str, options)],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False,
-    )  # fmt: skip
+    command = [sys.executable, "-m", "tests.tools.fuzz", name, "--child", *map(str, options)]
+    output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "errors": "replace"}
+    done = subprocess.run(command, text=True, check=False, **output)
     executed = re.findall(r"stat::number_of_executed_units: (\d+)|^#(\d+)", done.stdout, re.MULTILINE)
     covered = re.findall(r"cov: (\d+)", done.stdout)
     found = _findings(chosen.findings / name) - before
@@ -105,11 +102,9 @@ def fuzz(name: str, minutes: float, corpus: Path, findings: Path) -> None:
             (findings / f"{stem}.bin").write_bytes(data)
             (findings / f"{stem}.txt").write_text(f"{kind}\n{problem}\n")
 
-    atheris.Setup(
-        [sys.argv[0], f"-max_total_time={round(60 * minutes)}", f"-max_len={target.longest}", f"-timeout={HANG_S}",
-         "-rss_limit_mb=0", "-print_final_stats=1", f"-artifact_prefix={findings}/", "-len_control=20", str(corpus)],
-        once,
-    )  # fmt: skip
+    limits = [f"-max_total_time={round(60 * minutes)}", f"-max_len={target.longest}", f"-timeout={HANG_S}"]
+    options = ["-rss_limit_mb=0", "-print_final_stats=1", f"-artifact_prefix={findings}/", "-len_control=20"]
+    atheris.Setup([sys.argv[0], *limits, *options, str(corpus)], once)
     atheris.Fuzz()
 
 

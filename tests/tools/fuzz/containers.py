@@ -7,7 +7,8 @@ other input is the file as it is.
 import io
 import tarfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 MARK, SEPARATOR = b"members\n", b"\n==8<==\n"
 MOST = 40
@@ -24,6 +25,14 @@ def members_of(data: bytes) -> dict[str, bytes] | None:
         return None
     parts = (part.partition(b"\n") for part in data.removeprefix(MARK).split(SEPARATOR)[:MOST])
     return {name.decode(errors="replace"): content for name, _, content in parts}
+
+
+def write_members(path: Path, names: Iterable[str]) -> None:
+    """Write the members that the input at a path stands for next to it, under the names that a reader expects."""
+    members = members_of(path.read_bytes()) or {}
+    for name in names:
+        (path.parent / name).parent.mkdir(exist_ok=True)
+        (path.parent / name).write_bytes(members.get(name, b""))
 
 
 def as_zip(data: bytes) -> bytes:

@@ -123,6 +123,18 @@ def broken(target: Target, data: bytes, guard: Guard) -> str | None:
     return None
 
 
+def warm_up(target: Target, seed: bytes) -> None:
+    """Read a seed with nothing watched, so that pydicom, py7zr and the like are imported."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "given", target.file)
+        path.parent.mkdir(parents=True)
+        path.write_bytes(target.build(seed) if target.build else seed)
+        try:
+            target.read(path)
+        except target.errors as error:
+            print(f"a seed is refused: {error}")
+
+
 def kind_of(problem: str) -> str:
     """A problem without what differs between inputs that cause it."""
     return re.sub(r"/\S*|'[^']*'|\"[^\"]*\"|\d+", "?", problem.partition("\n")[0])[:100]

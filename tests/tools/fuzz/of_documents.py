@@ -40,7 +40,8 @@ def certificates():
         with contextlib.suppress(DocumentError, ModelError, VotesError):
             verify(path, found, draws=1, device=torch.device("cpu"))
 
-    return Target(
-        read, lambda: [json.dumps(document()).encode(), MARK, MARK + bytes(range(12))], (DocumentError,),
-        "a.certificate.json", build=lambda data: edited(document(), data) or data,
-    )  # fmt: skip
+    def build(data):
+        return edited(document(), data) or data
+
+    seeds = [json.dumps(document()).encode(), MARK, MARK + bytes(range(12))]
+    return Target(read, lambda: seeds, (DocumentError,), "a.certificate.json", build=build)

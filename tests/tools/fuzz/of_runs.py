@@ -1,5 +1,8 @@
 """Run records, the trail, DVC pointers, certificates of runs: what an audit, a diff and a comparison read."""
 
+import contextlib
+import hashlib
+import io
 import json
 
 from tests.tools.fuzz.containers import members_of, packed
@@ -43,9 +46,8 @@ def records():
     from segcert.provenance.preparation import Preparation
     from segcert.provenance.records import load_record
 
-    checks = {
-        each.__name__: each for each in (check_files, check_links, check_indexes, check_archives, check_environment)
-    }
+    chosen = (check_files, check_links, check_indexes, check_archives, check_environment)
+    checks = {check.__name__: check for check in chosen}
 
     def read(path):
         root = path.parents[2]
@@ -64,10 +66,8 @@ def records():
         for job in lineage.jobs:
             assert job.name
             lineage.upstream(job), lineage.downstream(*job.outputs)
-        try:
+        with contextlib.suppress(*_errors()):
             way_of(lineage, "phantom/unet/clean/none/0.25")
-        except _errors():
-            pass
         load_record(path)
 
     def held():
@@ -92,8 +92,6 @@ def trails():
     code = urlsafe_b64encode(b"results/run/x.csv").decode()
 
     def read(path):
-        import hashlib
-
         root = path.parents[2]
         (root / "results/run").mkdir(parents=True, exist_ok=True)
         (root / "results/run/x.csv").write_text("a\n1\n")
@@ -116,8 +114,6 @@ def trails():
 
 def comparisons():
     """certificates.parquet of a run, and the head of its votes."""
-    import io
-
     import pandas as pd
 
     from segcert.compare.runs import CompareError, read_runs
@@ -130,38 +126,13 @@ def comparisons():
             run.settings, run.outdated(), run.table()
 
     def seeds():
-        row = {
-            "dataset": "d",
-            "image": "i",
-            "group": "g",
-            "model": "unet",
-            "regime": "clean",
-            "denoiser": "none",
-            "sigma": 0.25,
-            "tau": 0.75,
-            "alpha": 0.001,
-            "n0": 10,
-            "n": 100,
-            "method": "holm",
-            "k": 1,
-            "class_id": 1,
-            "class_name": "c",
-            "dice": 0.5,
-            "iou": 0.5,
-            "certified_dice": 0.5,
-            "certified_iou": 0.5,
-            "worst_case_dice": 0.5,
-            "abstain": 0.1,
-            "area": 3,
-            "area_low": 1,
-            "area_high": 4,
-            "radius": 0.17,
-            "radius_gray_levels": 5.0,
-            "extended": False,
-        }
+        row = dict.fromkeys(("dataset", "image", "group", "model", "regime", "denoiser", "class_name"), "x")
+        row |= {"sigma": 0.25, "tau": 0.75, "alpha": 0.001, "n0": 10, "n": 100, "method": "holm", "k": 1, "class_id": 1}
+        row |= dict.fromkeys(("dice", "iou", "certified_dice", "certified_iou", "worst_case_dice", "abstain"), 0.5)
+        row |= {"area": 3, "area_low": 1, "area_high": 4, "radius": 0.17, "radius_gray_levels": 5.0, "extended": False}
         buffer = io.BytesIO()
         pd.DataFrame([row, row | {"image": "j"}]).to_parquet(buffer, compression=None)
-        return [buffer.getvalue()]  # fmt: skip
+        return [buffer.getvalue()]
 
     return Target(read, seeds, (CompareError,), "results/a/certificates.parquet", longest=20000)
 
@@ -174,9 +145,8 @@ def pointers():
 
     def read(path):
         root = path.parent
-        for name in ("results/run/x.csv.record.json",):
-            (root / name).parent.mkdir(parents=True, exist_ok=True)
-            (root / name).write_text(json.dumps(record()))
+        (root / OWN).parent.mkdir(parents=True, exist_ok=True)
+        (root / OWN).write_text(json.dumps(record()))
         evidence = Evidence(Lineage.read("run", root), FreshDigests(root))
         module._committed = lambda *_: None  # asks git
         assert list(module.check_pointers(evidence)) is not None
