@@ -5,21 +5,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Error, sync_playwright
-from tests.system.browser.opened import Opened, launch, opened
+from playwright.sync_api import Browser
+from tests.system.browser.opened import Opened, chromium, opened
 
 
 @pytest.fixture(scope="package")  # not session: while it runs, no other test of this process can start an event loop
 def browser() -> Iterator[Browser]:
-    """A headless Chromium. Without one, tests are skipped."""
-    with sync_playwright() as playwright:
-        try:
-            launched = launch(playwright)
-        except Error as error:
-            reason = f"no Chromium could be started ({str(error).splitlines()[0]}): apt-get install chromium"
-            pytest.skip(reason)
+    with chromium() as launched:
         yield launched
-        launched.close()
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, Playwright
+from playwright.sync_api import Browser, Error, Page, Playwright, sync_playwright
 
 LOCAL = ("file:", "data:", "blob:", "about:")
 SERIOUS = ("serious", "critical")
@@ -52,6 +53,19 @@ class Opened:
     def open_details(self) -> None:
         """Unfold all that can be unfolded."""
         self.page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
+
+
+@contextlib.contextmanager
+def chromium() -> Iterator[Browser]:
+    """A headless Chromium while the block lasts. Without one, the test is skipped."""
+    with sync_playwright() as playwright:
+        try:
+            launched = launch(playwright)
+        except Error as error:
+            reason = f"no Chromium could be started ({str(error).splitlines()[0]}): apt-get install chromium"
+            pytest.skip(reason)
+        yield launched
+        launched.close()
 
 
 def launch(playwright: Playwright) -> Browser:
