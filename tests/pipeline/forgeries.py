@@ -12,15 +12,13 @@ from segcert.provenance.digests import file_digest
 from segcert.votes import load_votes, save_votes
 
 
-def sign(checkout, output, **changes):
+def sign(checkout, output):
     """Write a record that fits forged outputs, as a forger would."""
     path = checkout.path / f"{output}.record.json"
     record = json.loads(path.read_text())
-    for name in record["outputs"]:
-        record["outputs"][name] = file_digest(checkout.path / name)
-    for name in record["inputs"]:
-        record["inputs"][name] = file_digest(checkout.path / name)
-    path.write_text(json.dumps(record | changes, indent=2) + "\n")
+    for side in ("outputs", "inputs"):
+        record[side] = {name: file_digest(checkout.path / name) for name in record[side]}
+    path.write_text(json.dumps(record, indent=2) + "\n")
 
 
 def sign_all(checkout):
@@ -31,30 +29,33 @@ def sign_all(checkout):
     checkout.dvc("add", "-q", "data", "models", "results", "reports/tiny")
 
 
+def change_the_first_pixel(path):
+    """Change the first pixel of the first map of an image in a file of arrays."""
+    with np.load(path) as maps:
+        forged = {name: maps[name] for name in maps.files}
+    next(values for name, values in forged.items() if not name.startswith("grid/"))[0, 0] ^= 1
+    np.savez_compressed(path, **forged)
+
+
 def forge_labels(checkout):
     """One pixel of one certificate has another label."""
-    path = checkout.path / f"{CERTIFICATE}.npz"
-    with np.load(path) as labels:
-        forged = {name: labels[name] for name in labels.files}
-    next(iter(forged.values()))[0, 0] ^= 1
-    np.savez_compressed(path, **forged)
+    change_the_first_pixel(checkout.path / f"{CERTIFICATE}.npz")
 
 
 def forge_radii(checkout):
-    """A pixel of a radius map is certified a little further."""
-    path = checkout.path / f"{CERTIFICATE}.radii.npz"
-    with np.load(path) as maps:
-        forged = {name: maps[name] for name in maps.files}
-    next(levels for name, levels in forged.items() if not name.startswith("grid/"))[0, 0] += 1
-    np.savez_compressed(path, **forged)
+    """A pixel of a radius map is certified up to another radius."""
+    change_the_first_pixel(checkout.path / f"{CERTIFICATE}.radii.npz")
+
+
+def rows_of_the_certificate(rows):
+    return (rows["regime"] == "clean") & (rows["denoiser"] == "none") & (rows["sigma"] == 0.5)
 
 
 def forge_a_better_radius(checkout):
     """A better worst-case Dice at each radius, in the rows of the certificate and in those collected from them."""
     for name in (f"{CERTIFICATE}.radii.parquet", "results/tiny/radii.parquet"):
         rows = pd.read_parquet(checkout.path / name)
-        chosen = (rows["regime"] == "clean") & (rows["denoiser"] == "none") & (rows["sigma"] == 0.5)
-        rows.loc[chosen, "worst_case_dice"] += 0.1
+        rows.loc[rows_of_the_certificate(rows), "worst_case_dice"] += 0.1
         rows.to_parquet(checkout.path / name, index=False)
 
 
@@ -71,8 +72,7 @@ def forge_rows(checkout):
     """A better certified Dice, in the rows of the certificate and in all that were collected from them."""
     for name in (f"{CERTIFICATE}.parquet", ROWS):
         rows = pd.read_parquet(checkout.path / name)
-        chosen = (rows["regime"] == "clean") & (rows["denoiser"] == "none") & (rows["sigma"] == 0.5)
-        rows.loc[chosen, "certified_dice"] += 0.1
+        rows.loc[rows_of_the_certificate(rows), "certified_dice"] += 0.1
         rows.to_parquet(checkout.path / name, index=False)
 
 
@@ -88,7 +88,7 @@ def forge_ghosts(checkout):
     """Rows of images that nobody has certified."""
     for name in (f"{CERTIFICATE}.parquet", ROWS):
         rows = pd.read_parquet(checkout.path / name)
-        ghosts = rows[(rows["regime"] == "clean") & (rows["denoiser"] == "none") & (rows["sigma"] == 0.5)]
+        ghosts = rows[rows_of_the_certificate(rows)]
         ghosts = ghosts.assign(image="ghost_" + ghosts["image"], certified_dice=1.0)
         pd.concat([rows, ghosts], ignore_index=True).to_parquet(checkout.path / name, index=False)
 

@@ -145,11 +145,14 @@ def tamper(path, position=-20):
     return lambda checkout: flip_a_bit(checkout.path / path, position)
 
 
-def edit_record(artifact, change):
+def edit_record(artifact, **changes):
+    """Change fields of a record; of those that hold names, add or change some."""
+
     def perturb(checkout):
         path = checkout.path / f"{artifact}.record.json"
         record = json.loads(path.read_text())
-        change(record)
+        for name, value in changes.items():
+            record[name] = record[name] | value if isinstance(value, dict) else value
         path.write_text(json.dumps(record, indent=2) + "\n")
 
     return perturb
@@ -157,6 +160,15 @@ def edit_record(artifact, change):
 
 def delete(path):
     return lambda checkout: (checkout.path / path).unlink()
+
+
+def write(path, content=b""):
+    return lambda checkout: (checkout.path / path).write_bytes(content)
+
+
+def change_a_number_of_the_page(checkout):
+    page = checkout.path / PAGE
+    page.write_text(re.sub(r'(data-column="certified_dice">)0\.\d', r"\g<1>0.9", page.read_text(), count=1))
 
 
 # What breaks a link: (perturbation, what would run again, the first broken link, a file made from it).
@@ -170,45 +182,25 @@ HARMFUL = {
     }, f"{CERTIFICATE}.parquet", ROWS),
     "one byte of certificates.parquet": (tamper(ROWS), REPORT, ROWS, "reports/tiny/tables/main.csv"),
     "one digit of a table": (
-        lambda checkout: flip_a_bit(checkout.path / "reports/tiny/tables/main.csv", -10),
+        tamper("reports/tiny/tables/main.csv", -10),
         {rule: jobs for rule, jobs in REPORT.items() if rule != "tables"}, "reports/tiny/tables/main.csv", PAGE,
     ),
-    "one number of the page": (
-        lambda checkout: (checkout.path / PAGE).write_text(
-            re.sub(r'(data-column="certified_dice">)0\.\d', r"\g<1>0.9", (checkout.path / PAGE).read_text(), count=1)
-        ),
-        {"version_results": 1}, PAGE, None,
-    ),
+    "one number of the page": (change_a_number_of_the_page, {"version_results": 1}, PAGE, None),
     "one pixel of a prepared image": (tamper(IMAGE), FROM_THE_DATA, IMAGE, PAGE),
     "a prepared image deleted": (delete(IMAGE), FROM_THE_DATA, IMAGE, PAGE),
     "the index of the data edited": (
         edit(INDEX, "phantom_train_0000,phantom_train_0000,train", "phantom_train_0000,phantom_train_0000,test"),
         EVERYTHING | {"look_at_data": 1, "data_page": 1, "version_data": 1}, INDEX, PAGE,
     ),
-    "the seed in a record edited": (edit_record(MODEL, lambda record: record.update(seed=7)), NOTHING, MODEL, PAGE),
-    "an input in a record edited": (
-        edit_record(MODEL, lambda record: record["inputs"].update({INDEX: "0" * 64})), NOTHING, MODEL, PAGE,
-    ),
-    "an output in a record edited": (
-        edit_record(f"{VOTES}", lambda record: record["outputs"].update({VOTES: "0" * 64})), NOTHING, VOTES, PAGE,
-    ),
-    "code in a record edited": (
-        edit_record(MODEL, lambda record: record["code"].popitem()), NOTHING, MODEL, PAGE,
-    ),
-    "the time in a record of results edited": (
-        edit_record(VOTES, lambda record: record.update(seconds=1)), NOTHING, VOTES, f"{CERTIFICATE}.npz",
-    ),
+    "the seed in a record edited": (edit_record(MODEL, seed=7), NOTHING, MODEL, PAGE),
+    "an input in a record edited": (edit_record(MODEL, inputs={INDEX: "0" * 64}), NOTHING, MODEL, PAGE),
+    "an output in a record edited": (edit_record(VOTES, outputs={VOTES: "0" * 64}), NOTHING, VOTES, PAGE),
+    "code in a record edited": (edit_record(MODEL, code={"segcert/votes.py": "0" * 64}), NOTHING, MODEL, PAGE),
+    "the time in a record of results edited": (edit_record(VOTES, seconds=1), NOTHING, VOTES, f"{CERTIFICATE}.npz"),
     "a record deleted": (delete(f"{VOTES}.record.json"), NOTHING, VOTES, f"{CERTIFICATE}.npz"),
     "the record of the page deleted": (delete(f"{PAGE}.record.json"), NOTHING, PAGE, None),
-    "a record that is no record": (
-        lambda checkout: (checkout.path / f"{VOTES}.record.json").write_text("{"), NOTHING, VOTES, f"{CERTIFICATE}.npz",
-    ),
-    "a pointer edited": (
-        lambda checkout: (checkout.path / "models.dvc").write_text(
-            (checkout.path / "models.dvc").read_text().replace("md5: ", "md5: 0", 1)
-        ),
-        {"version_results": 1}, "models.dvc", None,
-    ),
+    "a record that is no record": (write(f"{VOTES}.record.json", b"{"), NOTHING, VOTES, f"{CERTIFICATE}.npz"),
+    "a pointer edited": (edit("models.dvc", "md5: ", "md5: 0"), {"version_results": 1}, "models.dvc", None),
 }  # fmt: skip
 
 

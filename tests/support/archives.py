@@ -25,10 +25,6 @@ def encoded(pixels, kind="PNG", **options):
     return buffer.getvalue()
 
 
-def png_bytes(pixels):
-    return encoded(pixels)
-
-
 def picture(name, height=SIZE, width=SIZE):
     """An image (H, W) and its mask of class ids, drawn from a name."""
     raster, mask = draw_phantom(name, SIZE)

@@ -14,6 +14,7 @@ import uuid
 from pathlib import Path
 
 import psutil
+import yaml
 
 from segcert.provenance.dvc import run_dvc
 
@@ -86,14 +87,16 @@ class Checkout:
         assert old in text
         path.write_text(text.replace(old, new, 1))
 
+    def configure(self, **keys):
+        """Write the configuration of the tiny run with other keys; return its name."""
+        settings = yaml.safe_load((self.path / TINY).read_text()) | keys
+        (self.path / "own.yaml").write_text(yaml.safe_dump(settings, allow_unicode=True))
+        return "own.yaml"
+
     def start(self, *arguments):
         """Start Snakemake and do not wait for it."""
-        return subprocess.Popen(
-            self.command(*arguments),
-            cwd=self.path,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        return subprocess.Popen(self.command(*arguments), cwd=self.path, **silent)
 
     def files(self, pattern):
         return sorted(self.path.glob(pattern))

@@ -8,7 +8,6 @@ import zipfile
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from tests.support.archives import (
     cvc_members,
     encoded,
@@ -18,18 +17,11 @@ from tests.support.archives import (
     picture,
     write_rar,
 )
-from tests.support.checkout import TINY, copy_checkout, make_checkout
+from tests.support.checkout import copy_checkout, make_checkout
 
 from segcert.votes import load_votes
 
 SHORT = {"denoisers": ["none"], "regimes": ["clean"], "sigmas": [0.5], "attack": {"images": 0}}
-
-
-def configure(checkout, **keys):
-    """Write a configuration of a tiny run; return its name."""
-    config = yaml.safe_load((checkout.path / TINY).read_text()) | keys
-    (checkout.path / "own.yaml").write_text(yaml.safe_dump(config))
-    return "own.yaml"
 
 
 def write_own_images(folder, count=24):
@@ -74,10 +66,8 @@ def test_jsrt_goes_all_the_way_with_three_structures(checkout):
     with zipfile.ZipFile(raw / "masks.zip") as masks:  # unpacked: the archive is not the published one
         masks.extractall(raw / "SCR")
     (raw / "masks.zip").unlink()
-    configfile = configure(
-        checkout, run="jsrt", datasets=["jsrt"], noise="exact", regimes=["clean"], sigmas=[0.5], pool=2,
-        keep_draws=True, method="kfwer", kfwer_k=3,
-    )  # fmt: skip
+    method = {"noise": "exact", "method": "kfwer", "kfwer_k": 3, "pool": 2, "keep_draws": True}
+    configfile = checkout.configure(run="jsrt", datasets=["jsrt"], regimes=["clean"], sigmas=[0.5], **method)
     checkout.snakemake(configfile=configfile)
     table = pd.read_parquet(checkout.path / "results/jsrt/certificates.parquet")
     assert set(table["class_name"]) == {"lungs", "heart", "clavicles"}
@@ -110,8 +100,8 @@ def test_jsrt_goes_all_the_way_with_three_structures(checkout):
 def write_split(checkout):
     """A split of the own images by their patients."""
     names = sorted(path.stem for path in (checkout.path / "data/raw/clinic/images").iterdir())
-    split = {side: [name for name in names if name[0] in groups] for side, groups in
-             (("train", "01234"), ("val", "5"), ("test", "67"))}  # fmt: skip
+    groups = {"train": "01234", "val": "5", "test": "67"}
+    split = {side: [name for name in names if name[0] in chosen] for side, chosen in groups.items()}
     (checkout.path / "split.json").write_text(json.dumps(split))
 
 
@@ -119,7 +109,7 @@ def write_split(checkout):
 def own(checkout):
     write_own_images(checkout.path / "data/raw/clinic")
     write_split(checkout)
-    checkout.configfile = configure(checkout, **(OWN | SHORT))
+    checkout.configfile = checkout.configure(**(OWN | SHORT))
     return checkout
 
 
@@ -134,7 +124,7 @@ def test_what_cannot_be_used_stops_the_run_with_all_names_and_nothing_half_writt
     assert "2_002_mask.png holds the value 77; expected 0, 128, 255" in done.output
     assert '`exclude: {clinic: ["1_001", "2_002"]}`' in done.output
     assert not (own.path / "data/prepared").exists() or not list((own.path / "data/prepared").iterdir())
-    own.configfile = configure(own, **(OWN | SHORT), exclude={"clinic": ["1_001", "2_002"]})
+    own.configfile = own.configure(**(OWN | SHORT), exclude={"clinic": ["1_001", "2_002"]})
     own.snakemake("data/prepared/clinic/index.csv", configfile=own.configfile)
     assert "excluded in the configuration" in (own.path / "data/prepared/clinic/left_out.csv").read_text()
 
@@ -156,7 +146,7 @@ def test_a_wrong_checksum_stops_the_run_with_one_clear_line(checkout, tmp_path):
 
 
 def test_a_folder_that_is_not_there_is_said_before_anything_runs(checkout):
-    configfile = configure(checkout, **(OWN | {"splits": {}}))
+    configfile = checkout.configure(**(OWN | {"splits": {}}))
     done = checkout.snakemake("-n", configfile=configfile, check=False)
     assert done.returncode != 0
     assert "own_data.clinic: found no folder 'data/raw/clinic/images'" in done.output
@@ -181,7 +171,7 @@ def two_sets_once(tmp_path_factory):
     checkout = make_checkout(mirror.with_name("repo"))
     montgomery_archive(mirror / "NLM-MontgomeryCXRSet.zip", patients=40)
     write_rar(mirror / "CVC-ClinicDB.rar", cvc_members(range(1, 613, 20)))
-    checkout.configfile = configure(checkout, run="two", datasets=["montgomery", "cvc_clinicdb"], **SHORT)
+    checkout.configfile = checkout.configure(run="two", datasets=["montgomery", "cvc_clinicdb"], **SHORT)
     checkout.targets = [f"data/prepared/{name}/index.csv" for name in ("montgomery", "cvc_clinicdb")]
     checkout.snakemake(*checkout.targets, "--config", f"mirror={mirror_of(mirror)}", configfile=checkout.configfile)
     return checkout
@@ -210,7 +200,7 @@ def test_the_module_of_a_data_set_makes_its_own_data_stale_alone(two_sets):
 
 def test_another_split_or_an_exclusion_prepares_one_set_again(two_sets):
     for keys in ({"splits": {"cvc_clinicdb": "frames"}}, {"exclude": {"cvc_clinicdb": ["cvc_001"]}}):
-        configfile = configure(two_sets, run="two", datasets=["montgomery", "cvc_clinicdb"], **SHORT, **keys)
+        configfile = two_sets.configure(run="two", datasets=["montgomery", "cvc_clinicdb"], **SHORT, **keys)
         assert two_sets.stale(*two_sets.targets, configfile=configfile) == {"prepare_release": 1}
 
 

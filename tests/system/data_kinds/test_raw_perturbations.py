@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from tests.support.archives import encoded, mirror_of, montgomery_archive, picture, rewrite
 from tests.support.checkout import copy_checkout, make_checkout
-from tests.system.data_kinds.test_data import OWN, SHORT, configure, write_own_images, write_split
+from tests.system.data_kinds.test_data import OWN, SHORT, write_own_images, write_split
 
 RUN = OWN | {"run": "raw", "datasets": ["montgomery", "clinic"]}
 ARCHIVE = "data/raw/montgomery/NLM-MontgomeryCXRSet.zip"
@@ -30,7 +30,7 @@ def finished_raw_once(tmp_path_factory):
     write_own_images(checkout.path / "data/raw/clinic")
     write_split(checkout)
     checkout.keys = RUN | SHORT | {"mirror": str(mirror_of(folder / "mirror"))}
-    checkout.configfile = configure(checkout, **checkout.keys)
+    checkout.configfile = checkout.configure(**checkout.keys)
     checkout.commit_everything()
     checkout.snakemake(configfile=checkout.configfile)
     return checkout
@@ -68,9 +68,9 @@ def test_raw_and_prepared_data_come_back_from_the_store(raw):
 
 def test_other_classes_and_a_new_image_of_a_folder_count(raw, finished_raw_once):
     swapped = OWN["own_data"]["clinic"] | {"values": {0: "background", 128: "heart", 255: "lungs"}}
-    configure(raw, **(finished_raw_once.keys | {"own_data": {"clinic": swapped}}))
+    raw.configure(**(finished_raw_once.keys | {"own_data": {"clinic": swapped}}))
     assert {"prepare_folder", "train_segmenter", "certify"} <= set(raw.stale(configfile="own.yaml"))
-    configure(raw, **finished_raw_once.keys)
+    raw.configure(**finished_raw_once.keys)
     assert raw.stale(configfile="own.yaml") == {}
     for kind, suffix in (("images", ""), ("masks", "_mask")):
         folder = raw.path / "data/raw/clinic" / kind
@@ -97,17 +97,13 @@ def one_pixel_of_an_own_image(checkout):
 
 
 # (perturbation, what would run again, the first broken link of the audit)
+AFTER_A_RELEASE = AFTER_ONE_SET | {"fetch": 1, "prepare_release": 1}
+AFTER_A_FOLDER = AFTER_ONE_SET | {"record_folder": 1, "prepare_folder": 1}
 CHANGES = {
-    "one pixel of an image in an archive": (
-        one_pixel_in_the_archive, AFTER_ONE_SET | {"fetch": 1, "prepare_release": 1}, ARCHIVE,
-    ),
-    "an archive replaced": (
-        the_archive_of_fewer_patients, AFTER_ONE_SET | {"fetch": 1, "prepare_release": 1}, ARCHIVE,
-    ),
-    "one pixel of an image of one's own": (
-        one_pixel_of_an_own_image, AFTER_ONE_SET | {"record_folder": 1, "prepare_folder": 1}, OWN_IMAGE,
-    ),
-}  # fmt: skip
+    "one pixel of an image in an archive": (one_pixel_in_the_archive, AFTER_A_RELEASE, ARCHIVE),
+    "an archive replaced": (the_archive_of_fewer_patients, AFTER_A_RELEASE, ARCHIVE),
+    "one pixel of an image of one's own": (one_pixel_of_an_own_image, AFTER_A_FOLDER, OWN_IMAGE),
+}
 
 
 @pytest.mark.parametrize("name", CHANGES)
@@ -125,16 +121,16 @@ def test_a_raw_image_that_changed_is_noticed_and_named(raw, name):
 def test_an_archive_that_is_gone_is_missed_only_where_it_is_needed(raw):
     (raw.path / ARCHIVE).unlink()
     assert raw.stale(configfile="own.yaml") == {}
-    audit = raw.audit(run="raw")
-    notices = [finding for outcome in audit.outcomes for finding in outcome.notices]
-    assert f"{ARCHIVE}: is not here, so its checksum cannot be compared" in {
-        f"{finding.path}: {finding.message}" for finding in notices
-    }
+    assert "is not here, so its checksum cannot be compared" in notices_of_the_archive(raw)
 
 
 def test_a_mirror_is_said_to_be_no_official_release(raw):
-    notices = [finding for outcome in raw.audit(run="raw").outcomes for finding in outcome.notices]
-    assert [finding.path for finding in notices if "not the official release" in finding.message] == [ARCHIVE]
+    assert "not the official release" in notices_of_the_archive(raw)
+
+
+def notices_of_the_archive(checkout):
+    notices = [finding for outcome in checkout.audit(run="raw").outcomes for finding in outcome.notices]
+    return "\n".join(finding.message for finding in notices if finding.path == ARCHIVE)
 
 
 def test_a_changed_archive_is_fetched_again_and_then_all_is_well(raw):

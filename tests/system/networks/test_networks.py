@@ -13,14 +13,14 @@ from segcert.votes import load_votes
 
 VOTES = "results/tiny/votes/phantom"
 
-OWN = """
-own_models:
-  monai: {target: monai.networks.nets:UNet, arguments: {spatial_dims: 2, in_channels: $in_channels,
-    out_channels: $num_classes, channels: [4, 8], strides: [2]}}
-  elsewhere: {target: segcert.networks.unet:UNet, weights: weights.safetensors,
-    arguments: {in_channels: 1, num_classes: $num_classes, width: 4, depth: 2}}
-  program: {program: network.pt2}
-"""
+MONAI = {"spatial_dims": 2, "in_channels": "$in_channels", "out_channels": "$num_classes"}
+UNET = {"in_channels": 1, "num_classes": "$num_classes", "width": 4, "depth": 2}
+ELSEWHERE = {"target": "segcert.networks.unet:UNet", "weights": "weights.safetensors", "arguments": UNET}
+OWN = {
+    "monai": {"target": "monai.networks.nets:UNet", "arguments": {**MONAI, "channels": [4, 8], "strides": [2]}},
+    "elsewhere": ELSEWHERE,
+    "program": {"program": "network.pt2"},
+}
 
 
 def test_the_papers_networks_and_those_of_ones_own_go_all_the_way(checkout):
@@ -31,24 +31,17 @@ def test_the_papers_networks_and_those_of_ones_own_go_all_the_way(checkout):
     batch = {0: torch.export.Dim("batch")}
     exported = torch.export.export(network, (torch.zeros(4, 1, 32, 32),), dynamic_shapes=(batch,))
     torch.export.save(exported, checkout.path / "network.pt2")
-    settings = (checkout.path / "tests/support/tiny.yaml").read_text()
-    settings = settings.replace("image_size: 16", "image_size: 32").replace("sigmas: [0.25, 0.5]", "sigmas: [0.25]")
     names = ["unet", "resunetpp", "deeplabv3plus", "monai", "elsewhere", "program"]
-    (checkout.path / "networks.yaml").write_text(
-        settings + OWN + f"models: [{', '.join(names)}]\nregimes: [clean]\ndenoisers: [none]\nattack: {{images: 0}}\n"
-    )
-    cards = [
-        f"models/segmenter/phantom/{name}-{'given' if name in ('elsewhere', 'program') else 'clean'}/README.md"
-        for name in names
-    ]
-    checkout.snakemake("reports/tiny/tables/main.csv", *cards, configfile="networks.yaml")
-    again = checkout.snakemake("reports/tiny/tables/main.csv", *cards, configfile="networks.yaml")
-    assert "Nothing to be done" in again.output
+    regimes = [*["clean"] * 4, *["given"] * 2]
+    less = {"regimes": ["clean"], "denoisers": ["none"], "attack": {"images": 0}}
+    configfile = checkout.configure(image_size=32, sigmas=[0.25], own_models=OWN, models=names, **less)
+    cards = [f"models/segmenter/phantom/{name}-{regime}/README.md" for name, regime in zip(names, regimes, strict=True)]
+    targets = ["reports/tiny/tables/main.csv", *cards]
+    checkout.snakemake(*targets, configfile=configfile)
+    assert "Nothing to be done" in checkout.snakemake(*targets, configfile=configfile).output
     rows = pd.read_parquet(checkout.path / "results/tiny/certificates.parquet")
-    found = rows.drop_duplicates(["model", "regime"])[["model", "regime"]].itertuples(index=False)
-    assert [tuple(each) for each in found] == [
-        (name, "given" if name in ("elsewhere", "program") else "clean") for name in names
-    ]
+    found = rows.drop_duplicates(["model", "regime"])
+    assert [list(found["model"]), list(found["regime"])] == [names, regimes]
     files = {name: checkout.files(f"{VOTES}/{name}-*/*/*/*.npz")[0] for name in names}
     counts = {name: np.stack([vote.estimation for vote in load_votes(path).values()]) for name, path in files.items()}
     assert np.array_equal(counts["elsewhere"], counts["program"]), "the same network, as weights and as a program"
@@ -58,11 +51,10 @@ def test_the_papers_networks_and_those_of_ones_own_go_all_the_way(checkout):
 
 def test_a_network_of_other_classes_is_refused_with_file_and_numbers(checkout):
     save_file(UNet(1, 2, width=4, depth=2).state_dict(), checkout.path / "weights.safetensors")
-    settings = (checkout.path / "tests/support/tiny.yaml").read_text()
-    two = OWN.replace("num_classes: $num_classes", "num_classes: 2")
-    (checkout.path / "networks.yaml").write_text(settings + two + "models: [elsewhere]\n")
+    two = ELSEWHERE | {"arguments": UNET | {"num_classes": 2}}
+    configfile = checkout.configure(own_models={"elsewhere": two}, models=["elsewhere"])
     target = "models/segmenter/phantom/elsewhere-given/config.json"
-    output = checkout.snakemake(target, configfile="networks.yaml", check=False).output
+    output = checkout.snakemake(target, configfile=configfile, check=False).output
     assert re.search(r"weights\.safetensors: gives \(2, 2, 16, 16\) .*expected logits \(2, 3, 16, 16\)", output)
     assert not checkout.files("models/segmenter/phantom/elsewhere-given/config.json")
 

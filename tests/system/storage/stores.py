@@ -20,12 +20,6 @@ BUCKET = "segcert"
 
 
 @contextlib.contextmanager
-def folder(_checkout, _place, _environ):
-    """DVC's default remote of this repository."""
-    yield
-
-
-@contextlib.contextmanager
 def seaweedfs(checkout, place, environ):
     """SeaweedFS, which asks for the credentials."""
     place.mkdir()
@@ -88,14 +82,9 @@ def server(command, place, port):
 
 
 def has_bucket(endpoint):
-    client = botocore.session.get_session().create_client(
-        "s3",
-        endpoint_url=endpoint,
-        region_name="us-east-1",
-        aws_access_key_id=KEY,
-        aws_secret_access_key=SECRET,
-        config=botocore.config.Config(retries={"max_attempts": 0}, proxies={}),
-    )
+    keys = {"aws_access_key_id": KEY, "aws_secret_access_key": SECRET, "region_name": "us-east-1"}
+    impatient = botocore.config.Config(retries={"max_attempts": 0}, proxies={})
+    client = botocore.session.get_session().create_client("s3", endpoint_url=endpoint, config=impatient, **keys)
     try:
         client.create_bucket(Bucket=BUCKET)
     except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError):
