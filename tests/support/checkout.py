@@ -10,6 +10,7 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 import uuid
 from pathlib import Path
 
@@ -109,6 +110,14 @@ def run_in(folder, *command, check=True, **environment):
     done.output = done.stdout + done.stderr
     assert not check or done.returncode == 0, done.output
     return done
+
+
+def wait_for(condition, what, *, seconds=120):
+    """Wait until a condition holds. Fails with `what`, a text or a function that gives one, after some seconds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, what() if callable(what) else f"{what}: did not happen"
+        time.sleep(0.02)
 
 
 def kill(process):

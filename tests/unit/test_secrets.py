@@ -9,7 +9,6 @@ from segcert.data.catalogue import dataset
 from segcert.data.download import download, public, read_small, without_secrets
 from segcert.data.errors import DataError
 from segcert.data.fetch import fetch
-from segcert.provenance.git import public_address
 
 SECRETS = ("s3cr3t", "t0ken")
 ADDRESS = "http://ward:s3cr3t@127.0.0.1:9/sets/a.zip?X-Signature=t0ken"  # port 9: nobody answers
@@ -62,8 +61,3 @@ def test_what_a_mirror_that_does_not_answer_is_called(tmp_path, caplog, impatien
         fetch(dataset("kvasir_seg"), tmp_path, mirror="http://ward:s3cr3t@127.0.0.1:9/sets")
     assert "http://127.0.0.1:9/sets/SHA256SUMS" in str(refusal.value)
     assert "s3cr3t" not in str(refusal.value) + caplog.text
-
-
-def test_the_address_of_the_checkout_in_a_crate_has_no_credentials(monkeypatch):
-    monkeypatch.setattr("segcert.provenance.git._setting", lambda *_: "https://me:s3cr3t@host/a/b.git")
-    assert public_address() == "https://host/a/b"

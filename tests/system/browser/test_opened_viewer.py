@@ -43,6 +43,10 @@ class Viewer:
     def part(self, name):
         return self.root.locator(f"[data-viewer='{name}']")
 
+    def press(self, name):
+        self.part(name).click()
+        self.wait()
+
     def choose(self, name, value):
         self.part(name).select_option(value)
         self.wait()
@@ -163,13 +167,11 @@ def test_every_control_changes_the_view_and_its_address(view):
         assert viewer.root.locator("[aria-pressed='true']").count() == 1
     seen = [viewer.chosen("image")]
     for _ in viewer.options("image"):
-        viewer.part("next").click()
-        viewer.wait()
+        viewer.press("next")
         seen.append(viewer.chosen("image"))
     assert seen[0] == seen[-1]
     assert set(seen) == set(viewer.options("image"))
-    viewer.part("previous").click()
-    viewer.wait()
+    viewer.press("previous")
     assert viewer.chosen("image") == seen[-2]
     assert not viewer.opened.complaints
 
@@ -193,13 +195,8 @@ def test_the_divider_moves_by_keyboard_and_by_pointer(view):
 
 def test_a_link_opens_the_same_view(view):
     viewer = view("two_sets")
-    for name, value in (
-        ("dataset", "isic2018"),
-        ("model", "resunetpp-noise/ddpm"),
-        ("sigma", "1"),
-        ("right", "radius"),
-        ("left", "truth"),
-    ):
+    choices = {"dataset": "isic2018", "model": "resunetpp-noise/ddpm", "sigma": "1", "right": "radius", "left": "truth"}
+    for name, value in choices.items():
         viewer.choose(name, value)
     viewer.choose("image", viewer.options("image")[2])
     fragment = viewer.part("link").get_attribute("href")
@@ -215,8 +212,7 @@ def test_a_link_to_what_is_not_there_opens_what_is(view):
     assert viewer.chosen("dataset") == "phantom"
     assert viewer.chosen("image") in viewer.options("image")
     assert all(name in viewer.part("error").text_content() for name in ("elsewhere", "gone", "x/y", "9", "nothing"))
-    viewer.part("next").click()
-    viewer.wait()
+    viewer.press("next")
     assert not viewer.part("error").is_visible()
     assert not viewer.opened.complaints
 
@@ -256,8 +252,7 @@ def test_images_beyond_those_with_copies_and_parts_beside_the_page(view):
 def test_hostile_names_are_words(view):
     viewer = view("hostile_names")
     assert "<img" in viewer.part("image").text_content()
-    viewer.part("next").click()
-    viewer.wait()
+    viewer.press("next")
     assert viewer.page.locator("img[src='x']").count() == 0
     assert not viewer.opened.complaints
 

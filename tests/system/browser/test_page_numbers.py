@@ -77,13 +77,8 @@ class Results:
         return values | rows[["area", "area_low", "area_high"]].mean().to_dict()
 
     def per_image(self, row, metric, regime, denoiser, sigma):
-        wanted = {
-            "dataset": row["dataset"],
-            "model": row["model"],
-            "regime": regime,
-            "denoiser": denoiser,
-            "sigma": sigma,
-        }
+        about = {"dataset": row["dataset"], "model": row["model"]}
+        wanted = about | {"regime": regime, "denoiser": denoiser, "sigma": sigma}
         return self.of(self.rows, wanted, MODEL).groupby("image", sort=False)[metric].mean()
 
     def difference(self, values):
@@ -101,28 +96,24 @@ class Results:
         if row["images"] == 0 and math.isnan(row["sigma"]):
             return {"images": 0, "difference": math.nan, "difference_low": math.nan, "difference_high": math.nan}
 
-        def of(metric, regime, denoiser, sigma):
-            return self.per_image(row, metric, regime, denoiser, sigma)
+        def gain(first, second):
+            return self.per_image(row, *first) - self.per_image(row, *second)
 
-        def gain(metric, sigma):
-            return of(metric, "clean", row["denoiser"], sigma) - of(metric, "clean", "none", sigma)
-
-        behind, sigma, low = row["denoiser"], row["sigma"], row["sigma_low"]
-        return self.difference({
-            "collapse": lambda: of("certified_dice", "clean", "none", sigma) - of("dice", "clean", "none", sigma),
-            "denoiser_raises": lambda: gain("certified_dice", sigma),
-            "gain_grows": lambda: gain("certified_dice", sigma) - gain("certified_dice", low),
-            "fewer_abstain": lambda: gain("abstain", sigma),
-            "no_worse_than_noise_trained": lambda: (
-                of("certified_dice", "clean", behind, sigma) - of("certified_dice", "noise", "none", sigma)
-            ),
-            "falls_with_sigma": lambda: (
-                of("certified_dice", "clean", behind, sigma) - of("certified_dice", "clean", behind, low)
-            ),
-            "tuning_raises": lambda: (
-                of("certified_dice", "denoised", behind, sigma) - of("certified_dice", "clean", behind, sigma)
-            ),
-        }[row["claim"]]())  # fmt: skip
+        dice, denoiser, sigma, low = "certified_dice", row["denoiser"], row["sigma"], row["sigma_low"]
+        behind, plain = (dice, "clean", denoiser, sigma), (dice, "clean", "none", sigma)
+        first, second = {
+            "collapse": (plain, ("dice", "clean", "none", sigma)),
+            "denoiser_raises": (behind, plain),
+            "gain_grows": (behind, plain),
+            "fewer_abstain": (("abstain", *behind[1:]), ("abstain", *plain[1:])),
+            "no_worse_than_noise_trained": (behind, (dice, "noise", "none", sigma)),
+            "falls_with_sigma": (behind, (dice, "clean", denoiser, low)),
+            "tuning_raises": ((dice, "denoised", denoiser, sigma), behind),
+        }[row["claim"]]
+        values = gain(first, second)
+        if row["claim"] == "gain_grows":
+            values -= gain((dice, "clean", denoiser, low), (dice, "clean", "none", low))
+        return self.difference(values)
 
     def measurements(self, row):
         rows = self.of(self.intervals, row, [*MODEL, "measurement"]).replace([np.inf, -np.inf], np.nan)

@@ -63,9 +63,3 @@ def test_the_validator_rejects_a_crate_that_lacks_something(crate, validator, tm
     del next(each for each in document["@graph"] if each["@id"] == entity)[missing]
     metadata.write_text(json.dumps(document))
     assert [found for found in validator(broken, "provenance-run-crate-0.5") if message in found]
-
-
-def test_an_unfinished_run_is_refused(checkout):
-    output = checkout.snakemake("crate", check=False).output
-    assert "results/tiny: holds no run records" in output
-    assert not (checkout.path / "reports/tiny.crate").exists()

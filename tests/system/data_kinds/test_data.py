@@ -1,7 +1,6 @@
 """Data sets of every kind through the pipeline, and what is done again when data change."""
 
 import json
-import re
 import shutil
 import zipfile
 
@@ -127,22 +126,6 @@ def test_what_cannot_be_used_stops_the_run_with_all_names_and_nothing_half_writt
     own.configfile = own.configure(**(OWN | SHORT), exclude={"clinic": ["1_001", "2_002"]})
     own.snakemake("data/prepared/clinic/index.csv", configfile=own.configfile)
     assert "excluded in the configuration" in (own.path / "data/prepared/clinic/left_out.csv").read_text()
-
-
-def test_a_wrong_checksum_stops_the_run_with_one_clear_line(checkout, tmp_path):
-    mirror = tmp_path / "mirror"
-    mirror.mkdir()
-    archive = montgomery_archive(mirror / "NLM-MontgomeryCXRSet.zip")
-    mirror_of(mirror)
-    archive.write_bytes(archive.read_bytes()[:-7])
-    done = checkout.snakemake("--config", f"mirror={mirror}", "datasets=[montgomery]", check=False)
-    assert done.returncode != 0
-    assert "segcert: rule fetch: " in done.output
-    assert "put aside as" in done.output
-    assert "FAILED: fetch montgomery, after " in done.output
-    assert "its log, logs/fetch/montgomery.log:\n" in done.output
-    assert re.search(r"^What Snakemake said: \S+\nTo resume: ", done.output, re.MULTILINE)
-    assert not (checkout.path / "data/raw/montgomery/manifest.json").exists()
 
 
 def test_a_folder_that_is_not_there_is_said_before_anything_runs(checkout):

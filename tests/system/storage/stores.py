@@ -5,13 +5,13 @@ import json
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import botocore.config
 import botocore.exceptions
 import botocore.session
 import pytest
+from tests.support.checkout import wait_for
 
 ROOT = Path(__file__).parents[3]
 MOTO = ROOT / ".venv-checkers/bin/moto_server"
@@ -70,11 +70,8 @@ def server(command, place, port):
     with (place / "log").open("w") as log:
         process = subprocess.Popen(command, cwd=place, stdout=log, stderr=log)
     try:
-        deadline = time.monotonic() + 60
-        while not has_bucket(endpoint):
-            waiting = process.poll() is None and time.monotonic() < deadline
-            assert waiting, f"{command[0]} does not serve S3: {(place / 'log').read_text()[-2000:]}"
-            time.sleep(0.2)
+        wait_for(lambda: process.poll() is not None or has_bucket(endpoint), (place / "log").read_text, seconds=60)
+        assert process.poll() is None, f"{command[0]} does not serve S3: {(place / 'log').read_text()[-2000:]}"
         yield endpoint
     finally:
         process.kill()

@@ -1,8 +1,6 @@
 """kill -9 in the middle of sampling, and going on."""
 
-import time
-
-from tests.support.checkout import kill
+from tests.support.checkout import kill, wait_for
 
 from segcert.provenance.records import read_record
 from segcert.votes import load_votes
@@ -16,11 +14,8 @@ def test_finished_blocks_are_not_drawn_again_after_kill_9(finished, finished_onc
     for path in finished.files(BLOCKS):
         path.unlink()
     process = finished.start("--force", TARGET, "--config", "sampling={block_size: 2}")
-    deadline = time.monotonic() + 120
-    while len(finished.files(BLOCKS)) < 5:
-        assert time.monotonic() < deadline, "no blocks were written"
-        assert process.poll() is None, "sampling ended before it could be killed"
-        time.sleep(0.01)
+    wait_for(lambda: process.poll() is not None or len(finished.files(BLOCKS)) >= 5, "blocks were written")
+    assert process.poll() is None, "sampling ended before it could be killed"
     kill(process)
     assert not (finished.path / TARGET).exists(), "killed too late"
     blocks = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in finished.files(BLOCKS)}
@@ -35,13 +30,6 @@ def test_finished_blocks_are_not_drawn_again_after_kill_9(finished, finished_onc
     assert {name: vote.digest for name, vote in votes.items()} == {
         name: vote.digest for name, vote in undisturbed.items()
     }
-
-
-def wait_for(condition, what):
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < deadline, f"{what}: did not happen"
-        time.sleep(0.01)
 
 
 def test_an_interrupted_job_runs_again_and_until_then_the_audit_names_what_is_gone(finished):

@@ -33,16 +33,14 @@ class SimulatedRun:
         """The environment in which commands of this run run: its own library, one thread a job."""
         return os.environ | _environment(self.checkout)
 
-    def command(self, *targets: str, cores: int = 2) -> list[str]:
-        """The command that renders the report, or other targets."""
-        return [
-            sys.executable, "-m", "snakemake", "--configfile", _configfile(self.name), "--cores", str(cores),
-            "--allowed-rules", *self.rules, "--", *(targets or (f"reports/{self.name}/index.html",)),
-        ]  # fmt: skip
+    def command(self) -> list[str]:
+        """The command that renders the report."""
+        options = ["--configfile", _configfile(self.name), "--cores", "2", "--allowed-rules", *self.rules]
+        return [sys.executable, "-m", "snakemake", *options, "--", f"reports/{self.name}/index.html"]
 
-    def render(self, *targets: str, cores: int = 2) -> None:
-        """Have Snakemake render the report, or other targets, from what is there."""
-        _run(self.command(*targets, cores=cores), self.checkout)
+    def render(self) -> None:
+        """Have Snakemake render the report from what is there."""
+        _run(self.command(), self.checkout)
 
     def audit(self) -> None:
         """Leave audit.html and audit.json beside the page, as `segcert audit` does; in this process: quicker."""

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import psutil
+from tests.support.checkout import wait_for
 from tests.system.storage.stores import free_ports
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scontrol")
@@ -75,6 +76,9 @@ class Cluster:
         listed = self.command("squeue", "--noheader", f"--states={state}", "--format=%i|%T|%N|%k")
         return [tuple(line.split("|")) for line in listed.splitlines()]
 
+    def state(self, job: str) -> str:
+        return self.command("squeue", "--noheader", f"--jobs={job}", "--format=%T")
+
     def hasten(self, job: str) -> None:
         """Wait until a job that SLURM puts back in the queue runs again, at once and not after two minutes.
 
@@ -82,11 +86,9 @@ class Cluster:
         """
         time.sleep(2)  # what starts in the second of the requeue is taken for what was requeued, and refused
         deadline, waited = time.monotonic() + 60, False
-        while not waited or "RUNNING" not in self.command("squeue", "--noheader", f"--jobs={job}", "--format=%T"):
+        while not waited or "RUNNING" not in self.state(job):
             assert time.monotonic() < deadline, f"job {job} does not run again: {self.jobs()}"
-            if not processes_of(job) and "PENDING" in self.command(
-                "squeue", "--noheader", f"--jobs={job}", "--format=%T"
-            ):
+            if not processes_of(job) and "PENDING" in self.state(job):
                 self.command("scontrol", "update", f"jobid={job}", "starttime=now", check=False)  # unless it just did
                 waited = True
             time.sleep(0.2)
@@ -95,10 +97,9 @@ class Cluster:
         """Start a daemon in the foreground. It ends with this process, even if that is killed."""
         path = shutil.which(command[0], path=SEARCHED)
         with (self.folder / f"{name}.out").open("ab") as out:
-            self.daemons[name] = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "TERM", path, *command[1:]],
-                stdout=out, stderr=out, env=self.environment, cwd=self.folder, start_new_session=True,
-            )  # fmt: skip
+            started = ["setpriv", "--pdeathsig", "TERM", path, *command[1:]]
+            where = {"env": self.environment, "cwd": self.folder, "start_new_session": True}
+            self.daemons[name] = subprocess.Popen(started, stdout=out, stderr=out, **where)
 
     def start_node(self, name: str) -> None:
         """Start the daemon of a node."""
@@ -116,13 +117,15 @@ class Cluster:
 
     def wait_for_nodes(self) -> None:
         """Wait until all nodes are idle."""
-        deadline = time.monotonic() + 60
-        while (states := self.command("sinfo", "--noheader", "--format=%t", "-N", check=False).split()) != [
-            "idle" for _ in NODES
-        ]:
-            logs = {path.name: path.read_text()[-1500:] for path in self.folder.glob("*.log")}
-            assert time.monotonic() < deadline, f"nodes are {states}: {logs}"
-            time.sleep(0.1)
+
+        def idle() -> bool:
+            states = self.command("sinfo", "--noheader", "--format=%t", "-N", check=False).split()
+            return states == ["idle"] * len(NODES)
+
+        def logs() -> str:
+            return str({path.name: path.read_text()[-1500:] for path in self.folder.glob("*.log")})
+
+        wait_for(idle, logs, seconds=60)
 
 
 def processes_of(job: str) -> list[psutil.Process]:
@@ -153,9 +156,8 @@ def cluster(folder: Path, *, cores: int = 1, memory: int = 20000, kill_wait: int
     write_key(folder / "munge.key")
     controller, *ports = free_ports(1 + len(NODES))
     host = socket.gethostname().partition(".")[0]
-    lines = [CONFIGURATION.format(
-        host=host, user=getpass.getuser(), controller=controller, folder=folder, kill_wait=kill_wait
-    )]  # fmt: skip
+    about = {"user": getpass.getuser(), "controller": controller, "folder": folder, "kill_wait": kill_wait}
+    lines = [CONFIGURATION.format(host=host, **about)]
     for name, port in zip(NODES, ports, strict=True):
         lines.append(
             f"NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs={cores} RealMemory={memory} "
@@ -165,15 +167,10 @@ def cluster(folder: Path, *, cores: int = 1, memory: int = 20000, kill_wait: int
     (folder / "slurm.conf").write_text("".join(lines))
     found = Cluster(folder, environment(folder))
     try:
-        found.start(
-            "munged", "munged", "--foreground", "--force", f"--key-file={folder}/munge.key",
-            f"--socket={folder}/munge.socket", f"--pid-file={folder}/munged.pid", f"--log-file={folder}/munged.log",
-            f"--seed-file={folder}/munged.seed",
-        )  # fmt: skip
-        deadline = time.monotonic() + 20
-        while not (folder / "munge.socket").exists():
-            assert time.monotonic() < deadline, (folder / "munged.out").read_text()
-            time.sleep(0.05)
+        files = {"key": "munge.key", "pid": "munged.pid", "log": "munged.log", "seed": "munged.seed"}
+        options = [f"--{kind}-file={folder}/{name}" for kind, name in files.items()]
+        found.start("munged", "munged", "--foreground", "--force", f"--socket={folder}/munge.socket", *options)
+        wait_for((folder / "munge.socket").exists, (folder / "munged.out").read_text, seconds=20)
         found.start("slurmctld", "slurmctld", "-D", "-c")
         for name in NODES:
             found.start_node(name)

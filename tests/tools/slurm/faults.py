@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.support.checkout import wait_for
 from tests.support.digests import differing
 from tests.tools.slurm.cluster import Cluster, processes_of
 from tests.tools.slurm.runs import made, run_on
@@ -20,7 +21,6 @@ LOGS = {
     "sample": "logs/faults/sample/phantom/unet-clean/none/sigma_0.5/0.log",
 }
 BEGUN = {"train_segmenter": " of 1200", "sample": "sampling sigma 0.5: 1 of 3"}
-PATIENCE = 90
 
 
 def requeue(cluster: Cluster, job: str, _node: str) -> None:
@@ -46,13 +46,17 @@ def take_down(cluster: Cluster, job: str, node: str) -> None:
     """As who runs the cluster does to a node; it comes back."""
     cluster.command("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
     cluster.hasten(job)
-    wait_for(lambda: _resumed(cluster, node), "node is back")
+    wait_for(lambda: _resumed(cluster, node), "the node came back")
 
 
 def _resumed(cluster: Cluster, node: str) -> bool:
     """Take a node into service again; SLURM refuses it while what ran there is being ended."""
     cluster.command("scontrol", "update", f"nodename={node}", "state=resume", check=False)
-    return "down" not in cluster.command("sinfo", "--noheader", "--format=%t", f"--nodes={node}")
+    return "down" not in _state(cluster, node)
+
+
+def _state(cluster: Cluster, node: str) -> str:
+    return cluster.command("sinfo", "--noheader", "--format=%t", f"--nodes={node}")
 
 
 def lose(cluster: Cluster, job: str, node: str) -> None:
@@ -61,9 +65,7 @@ def lose(cluster: Cluster, job: str, node: str) -> None:
     cluster.end(node, signal.SIGKILL)
     for process in running:
         process.kill()
-    wait_for(
-        lambda: "down" in cluster.command("sinfo", "--noheader", "--format=%t", f"--nodes={node}"), "node is missed"
-    )
+    wait_for(lambda: "down" in _state(cluster, node), "the node was missed")
     cluster.hasten(job)
     cluster.start_node(node)
 
@@ -120,11 +122,3 @@ def disturbed(cluster: Cluster, fault: str, finished: Path, checkout: Path, *, l
     if process.returncode:
         print(log.read_text(), file=sys.stderr)
     return Outcome(fault, jobs, process.returncode == 0, differing(made(finished), made(checkout)), said, seconds)
-
-
-def wait_for(condition: Callable[[], bool], what: str) -> None:
-    """Wait until something is so. Fails where that takes too long."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, f"it did not come that {what}"
-        time.sleep(0.2)
