@@ -11,7 +11,7 @@ import struct
 import threading
 import urllib.parse
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import Literal, Self
 
@@ -33,6 +33,7 @@ class Request:
         return self.headers.get("Range")
 
 
+@dataclass
 class FlakyServer:
     """Serves the files of `folder` at `url` while the `with` block lasts; every switch may be turned in between.
 
@@ -48,31 +49,22 @@ class FlakyServer:
     requests     what came so far, in order
     """
 
-    def __init__(
-        self,
-        folder: str | Path = ".",
-        *,
-        ranges: bool | Literal["blindly"] = True,
-        validators: Iterable[str] = ("ETag", "Last-Modified"),
-        drop_after: int | None = None,
-        drops: int | None = None,
-        manner: Literal["close", "reset", "stall"] = "close",
-        statuses: Mapping[str, Iterable[Status]] | None = None,
-        contents: Mapping[str, Iterable[bytes]] | None = None,
-        content_range: str | None = None,
-        framing: Literal["length", "chunked", "close"] = "length",
-    ) -> None:
-        self.folder = Path(folder)
-        self.ranges = ranges
-        self.validators = tuple(validators)
-        self.drop_after = drop_after
-        self.drops = drops
-        self.manner = manner
-        self.statuses = {path: list(answers) for path, answers in (statuses or {}).items()}
-        self.contents = {path: list(versions) for path, versions in (contents or {}).items()}
-        self.content_range = content_range
-        self.framing = framing
-        self.requests: list[Request] = []
+    folder: str | Path = "."
+    _: KW_ONLY
+    ranges: bool | Literal["blindly"] = True
+    validators: Iterable[str] = ("ETag", "Last-Modified")
+    drop_after: int | None = None
+    drops: int | None = None
+    manner: Literal["close", "reset", "stall"] = "close"
+    statuses: Mapping[str, Iterable[Status]] = field(default_factory=dict)
+    contents: Mapping[str, Iterable[bytes]] = field(default_factory=dict)
+    content_range: str | None = None
+    framing: Literal["length", "chunked", "close"] = "length"
+    requests: list[Request] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.statuses = {path: list(answers) for path, answers in self.statuses.items()}
+        self.contents = {path: list(versions) for path, versions in self.contents.items()}
         self.ended = threading.Event()
         self._http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
         self._http.flaky = self  # type: ignore[attr-defined]
@@ -93,7 +85,7 @@ class FlakyServer:
         """What the file at `path` holds for this request; None if there is none."""
         if versions := self.contents.get(path):
             return versions.pop(0) if len(versions) > 1 else versions[0]
-        file = self.folder / path.lstrip("/")
+        file = Path(self.folder) / path.lstrip("/")
         return file.read_bytes() if file.is_file() else None
 
     def version(self, content: bytes) -> dict[str, str]:

@@ -33,7 +33,6 @@ from segcert.provenance.records import RecordError, load_record
 from segcert.provenance.snakemake_metadata import unpack_trail
 from segcert.provenance.staleness import AstrayError, find_records
 from segcert.results.radius_rows import load_radii
-from segcert.single_image.explain import explain
 from segcert.single_image.schema import DocumentError, read_certificate
 from segcert.smoothing.store import BlockStore
 from segcert.votes import Votes, VotesError, load_votes, save_votes
@@ -163,15 +162,6 @@ def test_a_damaged_note_of_earlier_draws_counts_as_empty(tmp_path, caplog):
     assert "is lost" in caplog.text
 
 
-@FEW
-@given(st.binary(max_size=12))
-def test_an_edited_certificate_is_explained_or_refused_by_name(tmp_path, edits):
-    path = tmp_path / "a.certificate.json"
-    path.write_bytes(edited(document(), MARK + edits))
-    found = str(refused(lambda: explain(read_certificate(path)), DocumentError))
-    assert "Certificate of" in found or str(path) in found
-
-
 def test_a_certificate_names_no_file_elsewhere(tmp_path):
     path = tmp_path / "a.certificate.json"
     stated = document()
@@ -246,11 +236,7 @@ def test_a_pointer_nested_too_deeply_is_a_finding(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [
-        ("{}", "lacks bits"),
-        ('{"bits": 8.0}', "bits: found 8.0"),
-        ('{"classes": [1]}', r"classes.0: found 1"),
-    ],
+    [("{}", "lacks bits"), ('{"bits": 8.0}', "bits: found 8.0"), ('{"classes": [1]}', r"classes.0: found 1")],
 )
 def test_what_a_prepared_data_set_does_not_state_is_named(tmp_path, content, words):
     (tmp_path / "dataset.json").write_text(content)

@@ -91,11 +91,12 @@ def edit_a_record_and_its_copy(checkout):
         checkout.edit(f"{folder}{MODEL}.record.json", '"seconds"', '"seed": 7, "seconds"')
 
 
-TABLE = "reports/tiny/tables/main.csv"
+TABLE, FIGURE = "reports/tiny/tables/main.csv", "reports/tiny/figures/headline.png"
 SPOILED = {
     "an empty certificate": (write(f"{CERTIFICATE}.npz"), f"{CERTIFICATE}.npz"),
     "half a certificate": (halve, f"{CERTIFICATE}.npz"),
     "empty predictions": (write(PREDICTIONS), PREDICTIONS),
+    "an empty figure": (write(FIGURE), FIGURE),
     "a table that is gone": (delete(TABLE), TABLE),
     "a page of no text": (write(PAGE, b'<tr data-table="main">\xff'), PAGE),
     "an empty pointer": (write("models.dvc"), "models.dvc"),

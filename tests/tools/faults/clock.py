@@ -1,7 +1,8 @@
-"""The clock jumps: between runs, in the middle of a run, and in the middle of a job (libfaketime).
+"""The clock jumps: in the middle of a run, and in the middle of a job (libfaketime).
 
 That the clock jumped forward by a day is, for a file system, that all files are a day older than they were: so times
-of files are moved, and the machine's clock, which others use too, stays as it is.
+of files are moved, and the machine's clock, which others use too, stays as it is. Jumps between runs are perturbations
+(tests/pipeline/perturbations.py).
 """
 
 import os
@@ -22,10 +23,10 @@ SCORES = "results/tiny/denoiser_scores/phantom.csv"
 
 
 def clock_jumps(_base, plain, work, random, _count):
-    """Let the clock jump between runs, in a run, and in a job."""
+    """Let the clock jump in a run and in a job."""
     faults = []
     for name, seconds in JUMPS.items():
-        faults += [between_runs(plain, work, name, seconds), within_a_run(plain, work, random, name, seconds)]
+        faults.append(within_a_run(plain, work, random, name, seconds))
         if FAKETIME:
             faults.append(within_jobs(plain, work, name, seconds))
     return faults
@@ -40,16 +41,6 @@ def jump(run, seconds):
             os.utime(path, ns=(then.st_atime_ns, then.st_mtime_ns - seconds * 10**9))
         except FileNotFoundError:  # a job has just renamed it
             continue
-
-
-def between_runs(plain, work, name, seconds):
-    """Nothing is to be done after a jump, and a run that has something to do does it."""
-    fault, run = Fault(f"the clock jumps {name} between runs", ["between runs"]), plain.copy(work)
-    jump(run, seconds)
-    stale = run.stale(configfile=run.configfile)
-    fault.wrong += [f"to be done after the jump: {stale}"] if stale else []
-    (run.path / SCORES).unlink()
-    return fault.judge(differences(run, plain, run.run(SCORES)), "nothing made again")
 
 
 def within_a_run(plain, work, random, name, seconds):

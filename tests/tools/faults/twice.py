@@ -1,28 +1,19 @@
-"""Two runs at once: in one checkout, in one checkout without its lock, and in two that share their blocks of draws."""
+"""Two runs at once: in one checkout without its lock, and in two that share their blocks of draws.
+
+That the second run in a checkout with its lock is refused is tested in tests/system/survival.
+"""
 
 import shutil
 import time
 
 from tests.tools.faults.damaged_blocks import VOTES
 from tests.tools.faults.outcomes import Fault, differences
-from tests.tools.faults.runs import PATIENCE, Run, wait_for_job
+from tests.tools.faults.runs import PATIENCE, Run
 
 
 def two_runs_at_once(_base, plain, work, _random, _count):
-    """All three ways."""
-    return [refused(plain, work), without_lock(plain, work), *shared_blocks(plain, work)]
-
-
-def refused(plain, work):
-    """The second run in a checkout is refused; the first one ends well."""
-    run = plain.copy(work)
-    first = run.start("--force", *VOTES)
-    wait_for_job(first, set(), 1)
-    second = beside(run)
-    fault = Fault("two runs at once in one checkout", ["sample"])
-    if second.run("--force", *VOTES) == 0 or "lock" not in second.output:
-        fault.wrong.append(f"not refused: {second.output[-2000:]}")
-    return fault.judge(differences(run, plain, first.wait(PATIENCE)), "the second refused, the first whole")
+    """Both ways."""
+    return [without_lock(plain, work), *shared_blocks(plain, work)]
 
 
 def without_lock(plain, work):
@@ -30,7 +21,8 @@ def without_lock(plain, work):
     run = plain.copy(work)
     for block in run.files(".segcert/blocks/*/*.npz"):
         block.unlink()
-    second = beside(run)
+    second = Run(run.path, run.configfile)
+    second.said = run.said.with_suffix(".second")
     processes = [each.start("--nolock", "--force", *VOTES) for each in (run, second)]
     ended = [process.wait(PATIENCE) for process in processes]
     said = "one of them said that files were gone, " if any(ended) else ""
@@ -56,10 +48,3 @@ def shared_blocks(plain, work):
         fault = Fault("two checkouts at once with one store of blocks", ["sample"])
         faults.append(fault.judge(differences(run, plain, process.returncode), "both whole"))
     return faults
-
-
-def beside(run):
-    """The same checkout, for another run."""
-    second = Run(run.path, run.configfile)
-    second.said = run.said.with_suffix(".second")
-    return second
