@@ -92,7 +92,7 @@ def on_a_terminal(command, interrupt_at=None):
             interrupt_at = os.write(terminal, b"\x03") and None
 
 
-def test_lines_on_a_pipe_and_snakemake_s_own_output_for_verbose(toy, monkeypatch):
+def test_a_pipe_gets_short_lines_and_verbose_gets_snakemakes_output(toy, monkeypatch):
     code, said = on_a_pipe(toy)
     assert code == 0
     lines = [line for line in said.splitlines() if "terminal: False" not in line]
@@ -129,7 +129,7 @@ def test_a_failed_job_shows_the_end_of_its_log_and_how_to_resume(toy):
     assert "Error" not in said, "nothing is said twice"
 
 
-def test_a_bar_on_a_terminal_under_what_jobs_say(toy):
+def test_a_terminal_gets_a_progress_bar_below_the_output_of_jobs(toy):
     code, said = on_a_terminal(toy)
     assert code == 0
     shown = [line.rpartition("\r")[2] for line in said.replace("\r\n", "\n").splitlines()]

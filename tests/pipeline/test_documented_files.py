@@ -22,7 +22,7 @@ def found(checkout, path):
 
 
 @pytest.mark.parametrize("path", TABLES)
-def test_columns_of_tables_are_described(finished_once, path):
+def test_exactly_the_columns_of_tables_are_documented(finished_once, path):
     for file in found(finished_once, path):
         table = pd.read_parquet(file) if file.suffix == ".parquet" else pd.read_csv(file)
         columns = ["val_psnr_<sigma>" if name.startswith("val_psnr_") else name for name in table.columns]
@@ -30,7 +30,7 @@ def test_columns_of_tables_are_described(finished_once, path):
         assert len(DESCRIBED[path]) == len(set(DESCRIBED[path])), "a column stands twice"
 
 
-def test_every_table_of_a_run_is_described(finished_once):
+def test_every_table_of_a_run_is_documented(finished_once):
     patterns = [
         re.compile(re.sub(r"<\w+>", r"[^/]+", re.escape(path).replace(r"<run>", "tiny")) + "$") for path in DESCRIBED
     ]
@@ -42,7 +42,7 @@ def test_every_table_of_a_run_is_described(finished_once):
                 assert any(pattern.match(name) for pattern in patterns), f"{name} is not described"
 
 
-def test_arrays_of_votes_are_described(finished_once):
+def test_arrays_of_votes_are_documented(finished_once):
     (path,) = [path for path in DESCRIBED if "/votes/" in path]
     for file in found(finished_once, path):
         with np.load(file, allow_pickle=False) as arrays:
@@ -54,7 +54,7 @@ def test_arrays_of_votes_are_described(finished_once):
             assert names == set(DESCRIBED[path])
 
 
-def test_keys_of_records_and_certificates_are_described(finished_once):
+def test_keys_of_records_are_documented(finished_once):
     keys = set(DESCRIBED["<file>.record.json"])
     for file in finished_once.files("results/**/*.record.json"):
         record = load_record(file)
@@ -64,7 +64,7 @@ def test_keys_of_records_and_certificates_are_described(finished_once):
     assert keys - optional <= set(record)
 
 
-def test_what_is_said_of_splits_is_there(finished_once):
+def test_keys_of_split_files_are_documented(finished_once):
     path = "data/prepared/<dataset>/splits.json"
     section = PAGE.partition(f"### `{path}`")[2].partition("###")[0]
     (file,) = found(finished_once, path)

@@ -84,7 +84,7 @@ def check_plans(checkout):
 
 
 @pytest.mark.parametrize("name", STATES)
-def test_a_plan_changes_nothing_and_says_what_a_run_would_do(finished, name):
+def test_a_plan_changes_nothing_and_names_what_a_run_would_do(finished, name):
     change, expected = STATES[name]
     change(finished)
     stale = check_plans(finished)
@@ -101,7 +101,7 @@ def test_a_plan_of_a_fresh_clone_changes_nothing(checkout):
     assert state(checkout) == before
 
 
-def test_a_run_sweeps_and_takes_up_what_was_pulled(finished):
+def test_a_run_removes_temporary_files_and_restores_pulled_records(finished):
     as_pulled(finished)
     leave_temporary_files(finished)
     finished.snakemake()

@@ -36,7 +36,7 @@ def make_run(checkout):
 
 
 @pytest.mark.parametrize("odd", REFUSED, ids=lambda odd: f"{ord(odd):#x}")
-def test_a_folder_that_a_shell_would_read_is_refused_by_make_and_by_a_plan(in_folder, odd):
+def test_a_path_with_shell_characters_is_refused_by_make_and_by_a_plan(in_folder, odd):
     checkout = in_folder(f"a{odd}b")
     done = make_run(checkout)
     assert done.returncode
@@ -48,7 +48,7 @@ def test_a_folder_that_a_shell_would_read_is_refused_by_make_and_by_a_plan(in_fo
     assert repr(odd) in line
 
 
-def test_a_folder_with_letters_of_any_language_is_taken(in_folder):
+def test_a_path_with_letters_of_any_language_works(in_folder):
     checkout = in_folder(TAKEN)
     assert "bin/snakemake" in make_run(checkout).stdout
     assert checkout.stale("data/prepared/phantom/index.csv") == {"prepare_phantom": 1}
@@ -56,7 +56,7 @@ def test_a_folder_with_letters_of_any_language_is_taken(in_folder):
     assert (checkout.path / "data/prepared/phantom/index.csv").exists()
 
 
-def test_an_environment_in_an_odd_folder_is_refused(in_folder, tmp_path):
+def test_an_environment_in_a_path_with_spaces_is_refused(in_folder, tmp_path):
     checkout = in_folder("plain")
     environment = tmp_path / "its environment"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
@@ -68,7 +68,7 @@ def test_an_environment_in_an_odd_folder_is_refused(in_folder, tmp_path):
     assert words in done.output
 
 
-def test_data_behind_a_link_are_refused_by_a_plan(in_folder, tmp_path):
+def test_a_plan_refuses_data_behind_a_symbolic_link(in_folder, tmp_path):
     checkout = in_folder("plain")
     (checkout.path / "data").symlink_to(tmp_path)
     with pytest.raises(PlanError, match=r"data: is a link to .*mount --bind"):

@@ -87,7 +87,7 @@ def test_the_page_opens_offline_and_shows_the_numbers_of_the_table(finished_once
     assert (finished_once.path / "reports/tiny/figures/certified_dice.svg").stat().st_size > 1000
 
 
-def test_a_run_makes_what_papers_take_up(finished_once):
+def test_a_run_makes_the_files_for_a_paper(finished_once):
     report = finished_once.path / "reports/tiny"
     summary = pypdf.PdfReader(report / "summary.pdf")
     assert len(summary.pages) == 2

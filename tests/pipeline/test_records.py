@@ -45,7 +45,7 @@ def required(name):
     return found
 
 
-def test_every_job_says_all(jobs, finished_once):
+def test_every_record_is_complete_and_consistent(jobs, finished_once):
     assert len(jobs) > 30
     for job in jobs:
         record = job.record
@@ -63,7 +63,7 @@ def test_every_job_says_all(jobs, finished_once):
     assert with_network == {"train_segmenter", "predict", "sample", "attack", "measure_costs"}
 
 
-def test_what_a_stage_imported_is_in_its_locked_environment(jobs):
+def test_imported_packages_are_in_the_locked_environment(jobs):
     tools = required("snakemake") | WITHOUT_INFLUENCE
     for job in jobs:
         allowed = tools | (PROBED_BY_MONAI if job.rule == "train_segmenter" else set())
@@ -72,7 +72,7 @@ def test_what_a_stage_imported_is_in_its_locked_environment(jobs):
         assert ("dvc" in job.record["environment"]) == job.rule.startswith("version_")
 
 
-def test_a_job_that_failed_leaves_its_record_beside_its_log(finished):
+def test_a_failed_job_leaves_its_record_next_to_its_log(finished):
     (finished.path / "models/segmenter/phantom/unet-clean/config.json").write_text("[]")
     output = "results/tiny/predictions/phantom/unet-clean.npz"
     assert finished.snakemake(output, check=False).returncode
@@ -85,7 +85,7 @@ def test_a_job_that_failed_leaves_its_record_beside_its_log(finished):
     assert not failure.exists()
 
 
-def test_code_that_is_edited_after_the_plan_stops_the_job(finished):
+def test_code_edited_after_the_plan_stops_the_job(finished):
     """The record would speak of other code than ran."""
     rules = finished.path / "rules/provenance.smk"  # the last to be read: by then the digests are taken
     edit = "(SCRIPTS / 'predict.py').open('a').write('VALUE = 1\\n')"

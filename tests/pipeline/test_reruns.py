@@ -8,7 +8,7 @@ from tests.pipeline.perturbations import AFTER_CERTIFY
 from tests.support.checkout import TINY
 
 
-def test_a_finished_run_says_where_the_report_is_and_has_nothing_left_to_do(finished_once):
+def test_a_finished_run_names_its_report_and_is_up_to_date(finished_once):
     said = finished_once.first_output
     jobs = int(re.search(r"^(\d+) jobs to run", said, re.MULTILINE)[1])
     assert len(said.splitlines()) < jobs + 15
@@ -33,11 +33,11 @@ AFTER_ATTACK = {rule: jobs for rule, jobs in AFTER_CERTIFY.items() if rule not i
         ("compare=[tiny,other]", {}),
     ],
 )
-def test_a_setting_runs_what_it_decides_and_no_sampling(finished_once, change, stale):
+def test_a_setting_reruns_only_what_it_affects(finished_once, change, stale):
     assert finished_once.stale("--config", change) == stale
 
 
-def test_code_of_the_loop_trains_again_and_code_of_the_phantom_starts_over(finished):
+def test_changed_code_reruns_training_or_the_preparation_of_data(finished):
     finished.edit("scripts/segcert/training/loop.py", "MAX_GRADIENT_NORM = 1.0", "MAX_GRADIENT_NORM = 2.0")
     stale = finished.stale()
     assert stale["train_segmenter"] == 2
@@ -47,14 +47,14 @@ def test_code_of_the_loop_trains_again_and_code_of_the_phantom_starts_over(finis
     assert finished.stale()["prepare_phantom"] == 1
 
 
-def test_the_words_of_a_card_train_nothing(finished):
+def test_changing_the_text_of_a_model_card_retrains_nothing(finished):
     finished.edit("scripts/segcert/report/templates/segmenter_card.md.j2", "Limits", "Bounds")
     stale = finished.stale()
     assert stale["segmenter_card"] == 2
     assert not any(rule.startswith(("train", "sample")) for rule in stale)
 
 
-def test_every_job_is_measured_and_no_benchmark_file_makes_a_job_stale(finished):
+def test_every_job_is_timed_and_benchmark_files_make_nothing_stale(finished):
     stages = pd.read_csv(finished.path / "reports/tiny/tables/stages.csv")
     assert (stages["measured"] == stages["jobs"]).all()
     jobs = stages.set_index("rule")["jobs"]
@@ -71,7 +71,7 @@ def test_every_job_is_measured_and_no_benchmark_file_makes_a_job_stale(finished)
     assert (stages["seconds"] > 0).all()
 
 
-def test_leftovers_and_records_do_not_change_the_pointer(finished):
+def test_temporary_files_and_records_do_not_change_the_pointer(finished):
     before = (finished.path / "data.dvc").read_text()
     for leftover in (
         "data/prepared/.phantom.x1.part/images/a.png",

@@ -15,18 +15,18 @@ from segcert.config.reference import REFERENCE, configuration_page
 
 
 @pytest.mark.parametrize("name", [name for name in segcert.__all__ if name != "ABSTAIN"])
-def test_each_parameter_of_a_public_name_has_an_entry_of_its_own(name):
+def test_each_parameter_of_a_public_name_has_its_own_entry(name):
     """Of `a, b` on one line the page would show the type and default of the first for both."""
     public = getattr(segcert, name)
     for parameter in inspect.signature(public).parameters:
         assert re.search(rf"^ *{parameter}$", public.__doc__, re.MULTILINE), f"{name}: {parameter}"
 
 
-def test_the_page_of_the_configuration_is_generated_from_the_model():
+def test_the_configuration_page_is_generated_from_the_model():
     assert REFERENCE.read_text() == configuration_page(), "run `make config`"
 
 
-def test_the_page_of_the_command_is_generated_from_it(tmp_path):
+def test_the_command_page_is_generated_from_the_command(tmp_path):
     (line,) = re.findall(r"^\t\$\(DEV\)/python (-m typer .*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     *arguments, output = line.split()
     subprocess.run([sys.executable, *arguments, tmp_path / "page.md"], cwd=ROOT, check=True, capture_output=True)
@@ -34,12 +34,12 @@ def test_the_page_of_the_command_is_generated_from_it(tmp_path):
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_block_of_code_is_read_by_the_tests(page):
+def test_the_tests_find_every_block_of_code(page):
     assert len(re.findall(r"^```", text_of(page), re.MULTILINE)) == 2 * len(blocks(page))
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_links_within_the_repository_lead_somewhere(page):
+def test_links_within_the_repository_have_a_target(page):
     for link in links(page):
         if re.match(r"\w+:", link):
             continue
@@ -51,7 +51,7 @@ def test_links_within_the_repository_lead_somewhere(page):
             assert anchor in found, f"{page} links to {link}; there are {sorted(found)}"
 
 
-def test_links_to_elsewhere_are_well_formed_and_stand_once():
+def test_external_links_are_well_formed_and_unique():
     seen = {}
     for page in PAGES:
         for link in links(page):
@@ -65,7 +65,7 @@ def test_links_to_elsewhere_are_well_formed_and_stand_once():
     assert len(seen) > 3
 
 
-def test_what_code_and_settings_say_of_pages_is_true():
+def test_pages_named_in_code_and_settings_exist():
     """Messages, comments and docstrings name pages of docs/ that are there."""
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
     named = {}
@@ -82,7 +82,7 @@ def test_readme_is_short():
     assert len(text_of("README.md").splitlines()) <= 130
 
 
-def test_no_picture_of_a_data_set_is_in_the_repository():
+def test_the_repository_contains_no_image_of_a_data_set():
     """Pictures come from the phantom, or hold numbers alone."""
     names = {path.name for path in Path(ROOT / "docs/images").iterdir()}
     assert names == {

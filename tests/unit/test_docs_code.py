@@ -44,7 +44,7 @@ WITH_PYTHON = [page for page in PAGES if blocks(page, "python")]
 
 
 @pytest.mark.parametrize("page", WITH_PYTHON)
-def test_blocks_of_python_run(page, tmp_path):
+def test_python_blocks_run(page, tmp_path):
     """In order, in one namespace, in an empty folder. Hidden from the reader: `a_model` and `a_denoiser`."""
     a_denoiser(tmp_path)
     names = a_model()
@@ -57,7 +57,7 @@ def test_blocks_of_python_run(page, tmp_path):
         assert (names["certificate"].labels == 0).any(), "something is certified"
 
 
-def test_the_pages_that_should_show_python_do():
+def test_pages_that_should_show_python_do():
     assert {"README.md", "docs/how-to/certify.md", "docs/tutorial.md", "docs/noise.md"} <= set(WITH_PYTHON)
 
 
@@ -128,7 +128,7 @@ def test_targets_of_make_exist():
             assert key != "CONFIG" or value in MADE_BY_THE_READER or (ROOT / value).is_file(), f"{page}: {word}"
 
 
-def test_benchmarks_that_are_named_exist():
+def test_named_modules_and_scripts_exist():
     for page, words in called("python"):
         if words[1] == "-m":
             module = ROOT / words[2].replace(".", "/")
@@ -158,7 +158,7 @@ def paths_in(value, prefix=()):
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "yaml") or inline(page)])
-def test_keys_of_the_configuration_exist(page):
+def test_configuration_keys_in_the_docs_exist(page):
     """In blocks of YAML, and in pieces such as `sampling: {shard_size: 20}`; of a section, its keys may stand alone."""
     found = [(block.text, yaml.safe_load(block.text)) for block in blocks(page, "yaml")]
     for piece in inline(page):

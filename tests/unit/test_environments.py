@@ -80,7 +80,7 @@ def test_every_rule_with_a_script_has_a_conda_file():
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_versions_and_hashes_are_those_of_the_locks(path):
+def test_versions_and_hashes_equal_those_of_the_lock_files(path):
     lock = locked(path)
     assert {name: version for name, (version, _) in requirements(path).items()} == {
         name: lock[name][0] for name in requirements(path) if name in lock
@@ -91,7 +91,7 @@ def test_versions_and_hashes_are_those_of_the_locks(path):
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_a_conda_file_takes_python_from_conda_and_the_rest_from_pip(path):
+def test_conda_files_take_python_from_conda_and_packages_from_pip(path):
     content = yaml.safe_load(path.read_text())
     assert content["channels"] == ["conda-forge", "nodefaults"]
     python, pip, section = content["dependencies"]
@@ -101,7 +101,7 @@ def test_a_conda_file_takes_python_from_conda_and_the_rest_from_pip(path):
 
 
 @pytest.mark.parametrize(("rule", "group", "script", "loaded"), RULES, ids=[rule for rule, *_ in RULES])
-def test_what_a_script_imports_is_in_its_file(rule, group, script, loaded):
+def test_packages_imported_by_a_script_are_in_its_conda_file(rule, group, script, loaded):
     needed = conda_files.needed_packages(script, loaded)
     of_torch = conda_files.read_lock(conda_files.CUDA).keys() - {"torch"}
     for path in files_of(group):
@@ -110,7 +110,7 @@ def test_what_a_script_imports_is_in_its_file(rule, group, script, loaded):
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_a_conda_file_has_what_its_packages_require(path):
+def test_conda_files_contain_the_dependencies_of_their_packages(path):
     """Otherwise pip refuses the file, as it does for a package without a hash."""
     wanted = requirements(path)
     pending = {(name, extra) for name in wanted for extra in ("", "s3" if name == "dvc" else "")}
@@ -125,7 +125,7 @@ def test_a_conda_file_has_what_its_packages_require(path):
                 pending |= {(below, more) for more in ("", *each.extras)} - seen
 
 
-def test_the_recipes_install_the_lock_files_as_make_does():
+def test_container_recipes_install_the_lock_files_as_make_does():
     docker, apptainer = installs(ENVS / "Dockerfile"), installs(ENVS / "apptainer.def")
     assert docker == apptainer
     installed = {words[words.index("-r") + 1]: words[0] for words in docker}
@@ -137,7 +137,7 @@ def test_the_recipes_install_the_lock_files_as_make_does():
         assert {"pip check", ".venv-dvc/bin/pip check", "SEGCERT_DVC=/opt/segcert/.venv-dvc/bin/dvc"} <= set(lines)
 
 
-def test_an_environment_on_top_fits_what_is_below():
+def test_development_packages_fit_the_runtime_environment():
     """No check of pip or uv looks at both folders."""
     dev, run = (conda_files.read_lock(lock) for lock in (ENVS / "lock-dev.txt", conda_files.RUN))
     locked = {name: version for name, (version, _) in (run | dev).items()}
@@ -152,12 +152,12 @@ def test_an_environment_on_top_fits_what_is_below():
     assert not conda_files.read_lock(ENVS / "lock-dev.txt").keys() & conda_files.read_lock(conda_files.RUN).keys()
 
 
-def test_dvc_and_what_comes_with_it_reach_no_other_environment():
+def test_dvc_is_in_no_other_environment():
     for lock in set(ENVS.glob("lock-*.txt")) - {conda_files.DVC}:
         assert not {"dvc", "diskcache"} & conda_files.read_lock(lock).keys(), lock.name
 
 
-def test_uv_looks_where_pip_looks(tmp_path, monkeypatch):
+def test_uv_uses_the_settings_of_pip(tmp_path, monkeypatch):
     for name in [name for name in os.environ if name.startswith(("PIP_", "UV_"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
@@ -226,7 +226,7 @@ def other_python(folder):
     return script(folder / "python3", text)
 
 
-def test_without_a_python_one_line_says_what_to_type(tmp_path):
+def test_without_the_right_python_one_line_says_what_to_type(tmp_path):
     checkout = checkout_with(tmp_path)
     python = other_python(tmp_path / "bin")
     script(tmp_path / "bin/uv", NO_PYTHON)
@@ -240,7 +240,7 @@ def test_without_a_python_one_line_says_what_to_type(tmp_path):
     assert not (checkout / ".venv").exists()
 
 
-def test_a_python_that_is_not_on_the_path_is_asked_from_uv(tmp_path):
+def test_a_python_that_is_not_on_the_path_is_found_by_uv(tmp_path):
     checkout = checkout_with(tmp_path)
     other_python(tmp_path / "bin")
     asked = NO_PYTHON.replace('"python find"*) exit 2', '"python find"*) echo /hidden/python3.11')
@@ -251,7 +251,7 @@ def test_a_python_that_is_not_on_the_path_is_asked_from_uv(tmp_path):
     assert not (checkout / ".venv/complete").exists()
 
 
-def test_where_uv_cannot_be_had_pip_installs(tmp_path):
+def test_pip_installs_if_uv_is_not_available(tmp_path):
     """A lock of one tiny wheel, in a folder that pip is told of; uv is not there."""
     checkout = checkout_with(tmp_path)
     (tmp_path / "bin/python3").symlink_to(Path(sys.base_prefix, "bin/python3"))
@@ -272,14 +272,14 @@ def test_where_uv_cannot_be_had_pip_installs(tmp_path):
     assert not (checkout / ".venv-uv").exists()
 
 
-def test_the_recipes_start_from_the_python_of_the_locks():
+def test_container_recipes_use_the_python_of_the_lock_files():
     texts = [(ENVS / name).read_text() for name in ("Dockerfile", "apptainer.def")]
     images = [re.search(r"^(?:FROM|From:) (python:\S+)", text, re.MULTILINE)[1] for text in texts]
     assert images[0] == images[1]
     assert re.fullmatch(r"python:3\.11\.\d+-slim-bookworm", images[0])
 
 
-def test_all_that_the_recipes_copy_is_there():
+def test_files_copied_by_the_container_recipes_exist():
     lines = recipe_lines(ENVS / "Dockerfile")
     copied = [word for line in lines if line.startswith("COPY") for word in line.split()[1:-1]]
     files = re.search(r"^%files\n(.*?)^$", (ENVS / "apptainer.def").read_text(), re.MULTILINE | re.DOTALL)[1]
@@ -288,14 +288,14 @@ def test_all_that_the_recipes_copy_is_there():
         assert (ROOT / name).is_file(), name
 
 
-def test_the_image_runs_as_nobody_special():
+def test_the_image_runs_as_an_unprivileged_user():
     lines = recipe_lines(ENVS / "Dockerfile")
     assert lines.index("USER segcert") < lines.index('ENTRYPOINT ["snakemake"]')
     stages = {line.split()[-1] for line in lines if line.startswith("FROM") and " AS " in line}
     assert stages == {"run", "torch-cpu", "torch-cuda", "plugins-none", "plugins-cluster"}
 
 
-def test_nothing_but_lock_files_reaches_an_image():
+def test_only_lock_files_reach_an_image():
     """No data, models, results, environments or credentials."""
     lines = (ROOT / ".dockerignore").read_text().splitlines()
     assert [line for line in lines if line[:1] != "#"] == ["*", "!envs/lock-*.txt"]

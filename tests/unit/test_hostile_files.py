@@ -58,7 +58,7 @@ def same_or_refused(path, content, read, expected, error):
     return refusal is not True
 
 
-def test_votes_cut_short_anywhere_are_refused(tmp_path):
+def test_truncated_votes_are_refused(tmp_path):
     path = tmp_path / "a.npz"
     save_votes(path, {"one": example_votes()})
     whole, digest = path.read_bytes(), example_votes().digest
@@ -90,7 +90,7 @@ def test_flipped_bytes_of_votes_and_radii_are_noticed(tmp_path, data):
 
 @FEW
 @given(st.dictionaries(ANY, st.integers(0, 255), min_size=1, max_size=5))
-def test_arrays_come_back_under_any_name(tmp_path, values):
+def test_arrays_can_have_any_name(tmp_path, values):
     arrays = {name: np.full((2, 2), value, np.uint8) for name, value in values.items()}
     save_arrays(tmp_path / "a.npz", arrays)
     with StoredArrays(tmp_path / "a.npz") as stored:
@@ -98,7 +98,7 @@ def test_arrays_come_back_under_any_name(tmp_path, values):
 
 
 @pytest.mark.parametrize("name", ["file", "allow_pickle", "a.npy", "x"])
-def test_an_image_may_be_called_like_an_argument_of_numpy(tmp_path, name):
+def test_an_image_can_be_named_like_an_argument_of_numpy(tmp_path, name):
     save_arrays(tmp_path / "a.npz", {name: np.ones(2), "x.npy": np.zeros(2)})
     with StoredArrays(tmp_path / "a.npz") as stored:
         assert set(stored) == {name, "x.npy"}
@@ -124,13 +124,13 @@ def npz(path, header, content=b"\0" * 64, compression=zipfile.ZIP_DEFLATED):
         ("(" * 90, "a:"),
     ],
 )
-def test_no_header_of_an_array_is_believed(tmp_path, header, words):
+def test_false_array_headers_are_refused(tmp_path, header, words):
     with StoredArrays(npz(tmp_path / "a.npz", header)) as stored, pytest.raises(ArraysError, match=words) as refusal:
         stored["a"]
     assert "a.npz" in str(refusal.value)
 
 
-def test_an_array_that_does_not_fit_into_memory_is_not_begun(tmp_path, monkeypatch):
+def test_an_array_larger_than_free_memory_is_refused(tmp_path, monkeypatch):
     save_arrays(tmp_path / "a.npz", {"a": np.zeros(1000)})
     memory = type("Memory", (), {"available": 7999})
     monkeypatch.setattr("segcert.io.arrays.psutil.virtual_memory", lambda: memory)
@@ -138,7 +138,7 @@ def test_an_array_that_does_not_fit_into_memory_is_not_begun(tmp_path, monkeypat
         stored["a"]
 
 
-def test_votes_whose_parts_are_of_other_shapes_are_refused():
+def test_votes_with_inconsistent_shapes_are_refused():
     one = example_votes()
     for changes, words in (
         ({"areas": np.ones((12, 2), np.uint32)}, r"areas: found an array of shape \(12, 2\); expected \(12, 3\)"),
@@ -162,7 +162,7 @@ def test_a_damaged_note_of_earlier_draws_counts_as_empty(tmp_path, caplog):
     assert "is lost" in caplog.text
 
 
-def test_a_certificate_names_no_file_elsewhere(tmp_path):
+def test_a_certificate_cannot_name_a_file_in_another_folder(tmp_path):
     path = tmp_path / "a.certificate.json"
     stated = document()
     stated["files"]["votes.npz"]["path"] = "../../votes.npz"
@@ -173,7 +173,7 @@ def test_a_certificate_names_no_file_elsewhere(tmp_path):
 
 @FEW
 @given(st.binary(max_size=12))
-def test_an_edited_record_is_a_record_or_refused_by_name(tmp_path, edits):
+def test_an_edited_record_is_valid_or_refused_by_name(tmp_path, edits):
     path = tmp_path / "a.record.json"
     path.write_bytes(edited(record(), MARK + edits))
     found = refused(lambda: load_record(path), RecordError)
@@ -181,7 +181,7 @@ def test_an_edited_record_is_a_record_or_refused_by_name(tmp_path, edits):
 
 
 @pytest.mark.parametrize("outside", ["/etc/passwd", "../outside", "results/../../x"])
-def test_a_record_makes_nothing_outside_of_the_checkout(tmp_path, outside):
+def test_a_record_cannot_name_outputs_outside_the_checkout(tmp_path, outside):
     path = tmp_path / "results/run/x.csv.record.json"
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(record(outputs={"results/run/x.csv": "0" * 64, outside: "0" * 64})))
@@ -191,7 +191,7 @@ def test_a_record_makes_nothing_outside_of_the_checkout(tmp_path, outside):
     assert "outside of the checkout" in str(error)
 
 
-def test_a_trail_of_others_writes_nothing_outside_of_the_checkout(tmp_path, caplog):
+def test_pulled_metadata_cannot_write_outside_the_checkout(tmp_path, caplog):
     """What it names as an artifact is where a run record would be copied to."""
     root = tmp_path / "checkout"
     outside = tmp_path / "evil"
@@ -207,7 +207,7 @@ def test_a_trail_of_others_writes_nothing_outside_of_the_checkout(tmp_path, capl
     assert not (tmp_path / "evil.record.json").exists()
 
 
-def test_json_nested_too_deeply_is_refused_everywhere(tmp_path):
+def test_deeply_nested_json_is_refused_everywhere(tmp_path):
     deep = b"[" * 200_000
     with pytest.raises(ValueError, match="too deeply"):
         parse_json(deep)
@@ -225,7 +225,7 @@ def test_json_nested_too_deeply_is_refused_everywhere(tmp_path):
             read()
 
 
-def test_a_pointer_nested_too_deeply_is_a_finding(tmp_path):
+def test_a_deeply_nested_pointer_is_a_finding(tmp_path):
     path = tmp_path / "results/run/x.csv.record.json"
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(record()))
@@ -238,7 +238,7 @@ def test_a_pointer_nested_too_deeply_is_a_finding(tmp_path):
     ("content", "words"),
     [("{}", "lacks bits"), ('{"bits": 8.0}', "bits: found 8.0"), ('{"classes": [1]}', r"classes.0: found 1")],
 )
-def test_what_a_prepared_data_set_does_not_state_is_named(tmp_path, content, words):
+def test_missing_facts_of_a_prepared_data_set_are_named(tmp_path, content, words):
     (tmp_path / "dataset.json").write_text(content)
     with pytest.raises(DataError, match=f"dataset.json: .*{words}"):
         PreparedDataset(tmp_path / "index.csv").about["bits"]
@@ -246,7 +246,7 @@ def test_what_a_prepared_data_set_does_not_state_is_named(tmp_path, content, wor
 
 @FEW
 @given(st.lists(st.tuples(NAMES.filter(lambda name: not set(name) & set("/\\")), NAMES), max_size=5))
-def test_an_index_keeps_every_name_of_images_and_groups(tmp_path, names):
+def test_an_index_preserves_all_names_of_images_and_groups(tmp_path, names):
     rows = [
         Row(image=image, group=group, split="test", digest="0" * 64, mask_digest="1" * 64, height=2, width=3)
         for image, group in names
@@ -264,7 +264,7 @@ def test_an_index_of_any_bytes_is_read_or_refused_by_name(tmp_path, content):
     assert isinstance(found, list) or str(path) in str(found)
 
 
-def test_a_strip_of_pixels_is_not_padded_to_a_square():
+def test_a_long_strip_of_pixels_is_not_padded_to_a_square():
     buffer = io.BytesIO()
     from PIL import Image
 
@@ -273,7 +273,7 @@ def test_a_strip_of_pixels_is_not_padded_to_a_square():
         decode(buffer.getvalue()).padded()
 
 
-def test_a_mask_is_cut_at_half_of_its_range_whatever_its_channels():
+def test_a_mask_is_thresholded_at_half_range_for_any_channels():
     from tests.support.archives import encoded
 
     gray = np.array([[0, 127, 128, 255]], np.uint8)
@@ -282,7 +282,7 @@ def test_a_mask_is_cut_at_half_of_its_range_whatever_its_channels():
     assert decode_binary(encoded(colour)).tolist() == [[False, True, False]]
 
 
-def test_names_of_others_do_not_steer_a_terminal():
+def test_foreign_names_cannot_control_a_terminal():
     assert printable("\x1b]0;title\x07 \u202ecod \ud800\n\ttext é 中") == (
         "\\x1b]0;title\\x07 \\u202ecod \\ud800\n\ttext é 中"
     )

@@ -72,7 +72,7 @@ def unpickling_imports(path, name):
             yield from (f"{name}: imports {each}" for each in modules if each.partition(".")[0] in UNPICKLING)
 
 
-def test_the_library_and_its_scripts_load_no_pickle_and_no_code_from_data():
+def test_the_library_loads_no_pickle_and_no_code_from_data():
     found = []
     for path in SCRIPTS:
         name = path.relative_to(ROOT / "scripts").as_posix().removeprefix("segcert/")
@@ -88,12 +88,12 @@ def test_the_library_and_its_scripts_load_no_pickle_and_no_code_from_data():
         "frame.query(text)", "tarfile.open(path).extractall(folder)", "UNet2DModel.from_pretrained(folder)",
     ],
 )  # fmt: skip
-def test_what_is_looked_for_is_found(tmp_path, source):
+def test_unsafe_calls_are_found(tmp_path, source):
     (tmp_path / "a.py").write_text(source)
     assert list(problems(tmp_path / "a.py", "a.py"))
 
 
-def test_rules_start_no_shell_and_hold_no_code():
+def test_rules_start_no_shell_and_evaluate_no_code():
     """Every rule runs a script: names of files and settings never become words of a shell."""
     assert len(RULES) > 10
     for path in RULES:

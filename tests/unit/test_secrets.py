@@ -31,12 +31,12 @@ def impatient(monkeypatch):
         ("https://[bad/x?t0ken", "https://[bad/x"),
     ],
 )
-def test_addresses_without_what_is_secret(address, expected):
+def test_secrets_are_removed_from_addresses(address, expected):
     assert public(address) == expected
     assert without_secrets(f"at {address}: no", address) == f"at {expected}: no"
 
 
-def test_secrets_are_found_outside_of_their_address():
+def test_secrets_are_removed_outside_their_address():
     text = without_secrets("auth ward:s3cr3t of /sets?X-Signature=t0ken and s3cr3t", ADDRESS)
     assert text == "auth *** of /sets?*** and ***"
 
@@ -44,7 +44,7 @@ def test_secrets_are_found_outside_of_their_address():
 @pytest.mark.parametrize(
     "address", [ADDRESS, "http://ward:s3cr3t@:x/?t0ken", "https://ward:s3cr3t@nowhere.invalid/?t0ken"]
 )
-def test_what_a_failed_download_says_and_leaves(tmp_path, caplog, impatient, address):
+def test_a_failed_download_reveals_no_secret(tmp_path, caplog, impatient, address):
     caplog.set_level(logging.DEBUG, "segcert")
     said = []
     for attempt in (lambda: download(address, tmp_path / "a.zip", "a"), lambda: read_small(address)):
@@ -56,7 +56,7 @@ def test_what_a_failed_download_says_and_leaves(tmp_path, caplog, impatient, add
         assert secret not in "".join(said) + caplog.text + left
 
 
-def test_what_a_mirror_that_does_not_answer_is_called(tmp_path, caplog, impatient):
+def test_an_unreachable_mirror_is_named_without_its_password(tmp_path, caplog, impatient):
     with pytest.raises(DataError) as refusal:
         fetch(dataset("kvasir_seg"), tmp_path, mirror="http://ward:s3cr3t@127.0.0.1:9/sets")
     assert "http://127.0.0.1:9/sets/SHA256SUMS" in str(refusal.value)

@@ -90,7 +90,7 @@ def test_of_nothing(name):
 """
 
 
-def test_in_continuous_integration_a_skip_fails_unless_its_reason_is_listed(tmp_path):
+def test_in_ci_a_skip_fails_unless_its_reason_is_listed(tmp_path):
     (tmp_path / "test_skips.py").write_text(SKIPS)
     (tmp_path / "test_file.py").write_text("import pytest\npytest.importorskip('no_such_module')\n")
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
@@ -105,7 +105,7 @@ def test_in_continuous_integration_a_skip_fails_unless_its_reason_is_listed(tmp_
     assert "skipped, and CI is set: the moon is full. Install what is missing, or add the reason to" in done.stdout
 
 
-def test_elsewhere_a_skip_is_a_skip(monkeypatch):
+def test_outside_ci_a_skip_stays_a_skip(monkeypatch):
     monkeypatch.delenv("CI", raising=False)
     report = types.SimpleNamespace(outcome="skipped", longrepr=("test.py", 1, "Skipped: the moon is full"))
     assert not_skipped_in_ci(report).outcome == "skipped"

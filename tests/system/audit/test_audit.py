@@ -21,7 +21,7 @@ PREDICTIONS = "results/tiny/predictions/phantom/unet-clean.npz"
 DECIDED = "results/tiny/certificates/phantom/unet-clean/none/sigma_0.25.npz"  # whose record is that of both levels
 
 
-def test_snakemake_audit_prints_a_table_writes_json_and_a_page_and_fails_for_a_broken_link(finished):
+def test_snakemake_audit_writes_its_reports_and_fails_for_a_broken_link(finished):
     done = finished.snakemake("audit")
     assert "votes give the certificates" in done.output
     assert "The audit of tiny passed: every link holds." in done.output
@@ -67,11 +67,11 @@ def forge_votes(checkout):
 
 
 @pytest.mark.parametrize("name", [name for name in FORGERIES if name not in QUICK])
-def test_numbers_that_do_not_follow_are_found_though_every_digest_was_made_to_fit(finished, name):
+def test_forged_numbers_are_found_even_if_every_digest_fits(finished, name):
     check_forgery(finished, name)
 
 
-def test_settings_other_than_those_of_the_page_are_found(finished):
+def test_a_job_with_other_settings_than_the_page_is_found(finished):
     finished.snakemake(f"{CERTIFICATE}.npz", "--config", "tau=0.7")
     found = {finding.message for outcome in finished.audit().outcomes for finding in outcome.broken}
     assert "`certify phantom unet clean none` ran with tau 0.7, and the page says 0.75" in found
@@ -109,14 +109,14 @@ SPOILED = {
 
 
 @pytest.mark.parametrize("name", SPOILED)
-def test_what_is_spoiled_in_any_way_is_named_and_stops_no_plan(finished, name):
+def test_damaged_files_are_named_and_do_not_stop_a_plan(finished, name):
     spoil, where = SPOILED[name]
     spoil(finished)
     finished.stale()
     assert finished.audit().first.path.removesuffix(".record.json") == where
 
 
-def test_backups_and_stray_records_count_for_nothing(finished):
+def test_backups_and_stray_records_are_ignored(finished):
     shutil.copytree(finished.path / "results/tiny", finished.path / "results/tiny_before")
     record = json.loads((finished.path / f"{MODEL}.record.json").read_text())
     (finished.path / "models/stray.record.json").write_text(json.dumps(record | {"seed": 7}))
@@ -127,7 +127,7 @@ def test_backups_and_stray_records_count_for_nothing(finished):
     assert audit.lineage.makers[MODEL].record["seed"] == 0
 
 
-def test_a_job_that_ran_again_and_made_the_same_is_a_notice(finished):
+def test_a_job_that_ran_again_with_the_same_output_is_a_notice(finished):
     finished.snakemake("--force", PREDICTIONS)
     assert finished.stale() == {}
     audit = finished.audit()
@@ -136,7 +136,7 @@ def test_a_job_that_ran_again_and_made_the_same_is_a_notice(finished):
     assert newer == [f"{PREDICTIONS}.record.json"]
 
 
-def test_votes_drawn_again_agree_and_show_forged_ones(finished):
+def test_redrawn_votes_agree_and_reveal_forged_ones(finished):
     everything = CHECKS | drawn_again(1000, seed=1)
     honest = finished.audit(checks=everything).outcomes[-1]
     assert (honest.count, honest.findings) == (4 * 2 * 3 + 2, [])
@@ -150,7 +150,7 @@ def test_votes_drawn_again_agree_and_show_forged_ones(finished):
     assert f"the votes of {image}, drawn again, give other areas, estimation" in found.broken[0].message
 
 
-def test_certificates_of_a_dirty_tree_are_shown_as_such_and_a_record_that_denies_it_is_found(finished):
+def test_certificates_made_with_uncommitted_changes_are_marked(finished):
     clean = finished.audit()
     assert not [finding for outcome in clean.outcomes for finding in outcome.notices if "dirty" in finding.message]
     finished.edit("scripts/segcert/certification/multiple_testing.py", "len(histogram) - 1", "len(histogram) - 2 + 1")
@@ -173,7 +173,7 @@ def test_certificates_of_a_dirty_tree_are_shown_as_such_and_a_record_that_denies
     assert "which holds another scripts/segcert/certification/multiple_testing.py than ran" in found.broken[0].message
 
 
-def test_what_a_run_no_longer_needs_is_left_over_and_no_broken_link(finished):
+def test_files_that_a_run_no_longer_needs_are_a_notice(finished):
     """The first noise level goes, beside whose certificate the record of both stood."""
     left = "--config", "sigmas=[0.5]", "attack={images: 0}"  # without attacks: quicker
     finished.snakemake(*left)
@@ -186,7 +186,7 @@ def test_what_a_run_no_longer_needs_is_left_over_and_no_broken_link(finished):
     assert not any("sigma_0.5" in path for path in over)
 
 
-def test_the_way_of_a_row_leads_back_to_the_data(finished_once):
+def test_the_trace_of_a_row_leads_back_to_the_data(finished_once):
     with finished_once.inside():
         way = way_of(Lineage.read("tiny"), "phantom/unet/clean/ddpm/0.5")
         with pytest.raises(LineageError, match="no such row in the run tiny; expected dataset/model"):

@@ -33,7 +33,7 @@ LOOKED = [(run, name, *look) for run, name in EVERY for look in (LOOKS if run ==
 
 
 @every()
-def test_silent_offline_and_in_order(simulated, open_page, run, name):
+def test_pages_open_offline_without_messages_and_with_ordered_headings(simulated, open_page, run, name):
     opened = open_page(simulated(run).report / name)
     assert opened.complaints == []
     page = opened.page
@@ -46,7 +46,7 @@ def test_silent_offline_and_in_order(simulated, open_page, run, name):
 
 
 @every("width", "color_scheme")
-def test_everyone_can_read_it(simulated, open_page, run, name, width, color_scheme):
+def test_pages_are_accessible_and_fit_the_window(simulated, open_page, run, name, width, color_scheme):
     opened = open_page(simulated(run).report / name, width, color_scheme=color_scheme)
     opened.open_details()
     assert opened.faults() == []
@@ -54,7 +54,7 @@ def test_everyone_can_read_it(simulated, open_page, run, name, width, color_sche
 
 
 @every()
-def test_prints_whole(simulated, open_page, run, name):
+def test_pages_print_completely(simulated, open_page, run, name):
     opened = open_page(simulated(run).report / name)
     opened.page.emulate_media(media="print")
     assert opened.page.evaluate(FOLDED) == []

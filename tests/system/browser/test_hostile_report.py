@@ -25,11 +25,11 @@ def written(run, *endings):
     return [path for path in files if not endings or path.suffix in endings]
 
 
-def test_nothing_of_a_name_was_run(run):
+def test_no_command_in_a_name_was_run(run):
     assert not list(run.checkout.rglob("canary"))
 
 
-def test_no_page_holds_markup_of_a_name(run):
+def test_no_page_contains_markup_from_a_name(run):
     pages = written(run, ".html")
     assert len(pages) > 2
     for page in pages:
@@ -39,7 +39,7 @@ def test_no_page_holds_markup_of_a_name(run):
     assert html.escape(HOSTILE, quote=False)[:30] in (run.report / "data.html").read_text().replace("&#34;", '"')
 
 
-def test_no_latex_or_markdown_holds_commands_of_a_name(run):
+def test_no_latex_or_markdown_contains_commands_from_a_name(run):
     for path in written(run, ".tex"):
         assert "\\input{/etc" not in path.read_text(), path
         assert "\\input{x}" not in path.read_text(), path
@@ -52,14 +52,14 @@ def test_no_latex_or_markdown_holds_commands_of_a_name(run):
         assert "&lt;script&gt;" in text, card
 
 
-def test_secrets_stand_in_nothing_that_was_written(run):
+def test_no_written_file_contains_a_secret(run):
     files = written(run)
     assert len(files) > 50
     holding = [str(path) for path in files if SECRET.encode() in path.read_bytes()]
     assert not holding
 
 
-def test_a_crate_keeps_names_and_no_secrets(run, monkeypatch):
+def test_a_crate_contains_the_names_but_no_secrets(run, monkeypatch):
     from segcert.exchange.crate import write_crate
 
     crate = write_crate(run.name, run.checkout / "a.crate", root=run.checkout)

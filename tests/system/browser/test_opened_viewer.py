@@ -79,7 +79,7 @@ class Viewer:
         ]
 
 
-def test_every_layer_is_painted_and_no_two_are_the_same(view):
+def test_every_layer_is_painted_and_no_two_layers_are_equal(view):
     viewer = view("usual")
     pictures = {name: viewer.pixels(viewer.layer(name).locator("canvas")) for name in LAYERS}
     for name, picture in pictures.items():
@@ -89,7 +89,7 @@ def test_every_layer_is_painted_and_no_two_are_the_same(view):
         assert (pictures[one] != pictures[other]).any(), f"{one} and {other} are the same"
 
 
-def test_pictures_are_the_prepared_images_and_maps_the_certificates(view):
+def test_the_viewer_shows_prepared_images_and_certificates(view):
     viewer = view("usual")
     name = viewer.chosen("image")
     dataset = PreparedDataset(viewer.run.checkout / "data/prepared/phantom/index.csv")
@@ -109,7 +109,7 @@ def test_pictures_are_the_prepared_images_and_maps_the_certificates(view):
     np.testing.assert_allclose(first, base + (blue - base.astype(float)) * 140 / 255, atol=2)
 
 
-def test_numbers_of_an_image_are_those_of_the_certificates(view):
+def test_the_numbers_of_an_image_equal_those_of_its_certificates(view):
     viewer = view("usual")
     shown = 0
     for model, sigma in itertools.product(viewer.options("model"), viewer.options("sigma")):
@@ -207,7 +207,7 @@ def test_a_link_opens_the_same_view(view):
     assert again.page.evaluate("scrollY") > 0
 
 
-def test_a_link_to_what_is_not_there_opens_what_is(view):
+def test_a_link_to_a_missing_image_opens_an_existing_one(view):
     viewer = view("usual", "#view?dataset=elsewhere&image=gone&model=x/y&sigma=9&right=nothing&at=abc")
     assert viewer.chosen("dataset") == "phantom"
     assert viewer.chosen("image") in viewer.options("image")
@@ -217,7 +217,7 @@ def test_a_link_to_what_is_not_there_opens_what_is(view):
     assert not viewer.opened.complaints
 
 
-def test_what_is_missing_is_said(view):
+def test_the_viewer_says_what_is_missing(view):
     bare = view("one_class")
     assert "no denoiser" in bare.layer("denoised").text_content()
     assert bare.pixels(bare.layer("noisy").locator("canvas"))[..., :3].std() > 5  # the noisy copy is there
@@ -226,7 +226,7 @@ def test_what_is_missing_is_said(view):
     assert len(view("one_image").options("image")) == 1
 
 
-def test_images_beyond_those_with_copies_and_parts_beside_the_page(view):
+def test_images_without_copies_and_parts_outside_the_page(view):
     viewer = view("weaker")
     page = (viewer.run.report / "index.html").read_text()
     assert "segcertViewer.take(" not in page
@@ -249,7 +249,7 @@ def test_images_beyond_those_with_copies_and_parts_beside_the_page(view):
     assert not viewer.opened.complaints
 
 
-def test_hostile_names_are_words(view):
+def test_hostile_names_are_shown_as_text(view):
     viewer = view("hostile_names")
     assert "<img" in viewer.part("image").text_content()
     viewer.press("next")
@@ -264,7 +264,7 @@ PICK = """const pick = (name, value) => {
 };"""
 
 
-def test_the_last_choice_is_shown_however_long_an_earlier_one_takes(view):
+def test_the_last_choice_is_shown_even_if_an_earlier_one_is_slow(view):
     viewer = view("usual")
     viewer.choose("right", "noisy")
     expected, facts = viewer.pixels(viewer.part("right-canvas")), viewer.part("facts").text_content()
@@ -288,7 +288,7 @@ def test_the_last_choice_is_shown_however_long_an_earlier_one_takes(view):
     assert viewer.chosen("sigma") == chosen
 
 
-def test_a_choice_made_while_a_data_set_comes_does_not_lose_its_images(view):
+def test_a_choice_made_while_a_data_set_loads_keeps_its_images(view):
     viewer = view("two_sets")
     viewer.page.evaluate(f"() => {{ {PICK} pick('dataset', 'isic2018'); pick('right', 'truth'); }}")
     viewer.wait()

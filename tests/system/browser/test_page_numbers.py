@@ -147,7 +147,7 @@ def rounded(text):
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_every_number_of_the_page_follows_from_the_results(variant, simulated, open_page):
+def test_every_number_on_the_page_follows_from_the_results(variant, simulated, open_page):
     run = simulated(variant)
     results = Results(run)
     shown = open_page(run.report / "index.html").page.evaluate(READ)
@@ -170,7 +170,7 @@ def test_every_number_of_the_page_follows_from_the_results(variant, simulated, o
         assert {int(row) for of, row in known if of == table} == set(range(len(frame))), f"{table}: rows are left out"
 
 
-def test_downloads_are_the_very_files(simulated, open_page):
+def test_downloads_equal_the_files_of_the_report(simulated, open_page):
     run = simulated("usual")
     page = open_page(run.report / "index.html").page
     links = {
@@ -186,7 +186,7 @@ def test_downloads_are_the_very_files(simulated, open_page):
     assert configuration["run"] == "usual"
 
 
-def test_tables_are_sorted_and_filtered(simulated, open_page):
+def test_tables_can_be_sorted_and_filtered(simulated, open_page):
     opened = open_page(simulated("two_sets").report / "index.html")
     page = opened.page
     table = page.locator("table", has=page.locator("tr[data-table='main']"))

@@ -27,13 +27,13 @@ def two_runs(simulated, tmp_path_factory):
     return checkout
 
 
-def test_what_is_not_there_is_named(finished_once):
+def test_comparing_a_missing_run_names_it(finished_once):
     done = finished_once.snakemake("compare", "--config", "compare=[tiny,other]", check=False)
     assert done.returncode == 1
     assert "no run 'other' in results; the runs here: tiny" in done.output
 
 
-def test_two_runs_are_compared_as_they_are(two_runs):
+def test_comparing_two_runs_changes_nothing_in_them(two_runs):
     before = made(two_runs)
     output = two_runs.snakemake("compare", *BOTH, configfile="simulated-usual.yaml").output
     assert re.search(r"^1/1 .* s  compare$", output, re.MULTILINE)

@@ -13,7 +13,7 @@ def means(checkout, metric):
     return rows.groupby([*MODEL, "image"])[metric].mean().groupby(MODEL).mean()
 
 
-def test_another_tau_is_the_only_cause_and_the_numbers_that_it_moved_are_right(finished, finished_once):
+def test_diff_names_a_changed_tau_as_the_only_cause(finished, finished_once):
     finished.snakemake("--config", "tau=0.7")
     runs = f"{finished_once.path}:tiny", "results/tiny"
     done = finished.segcert("diff", *runs, "--json", check=False)

@@ -43,7 +43,7 @@ def crate(finished_once, tmp_path_factory):
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-def test_a_crate_conforms(crate, validator, profile):
+def test_a_crate_conforms_to_its_profiles(crate, validator, profile):
     assert validator(crate, profile) == []
 
 

@@ -53,7 +53,7 @@ OWN = {
 }
 
 
-def test_jsrt_goes_all_the_way_with_three_structures(checkout):
+def test_jsrt_runs_the_whole_pipeline_with_three_structures(checkout):
     """From archives that a person put into data/raw, in the official format, at 12 bits.
 
     Networks at 8x8, certificates at 16x16 with a weaker guarantee; exact noise and kept draws on the way.
@@ -112,7 +112,7 @@ def own(checkout):
     return checkout
 
 
-def test_what_cannot_be_used_stops_the_run_with_all_names_and_nothing_half_written(own):
+def test_unusable_images_are_all_named_and_nothing_is_half_written(own):
     folder = own.path / "data/raw/clinic"
     shutil.copy(folder / "images/0_000.png", folder / "images/1_001.png")
     (folder / "masks/2_002_mask.png").write_bytes(encoded(np.full((48, 48), 77, np.uint8)))
@@ -128,14 +128,14 @@ def test_what_cannot_be_used_stops_the_run_with_all_names_and_nothing_half_writt
     assert "excluded in the configuration" in (own.path / "data/prepared/clinic/left_out.csv").read_text()
 
 
-def test_a_folder_that_is_not_there_is_said_before_anything_runs(checkout):
+def test_a_missing_image_folder_is_refused_before_anything_runs(checkout):
     configfile = checkout.configure(**(OWN | {"splits": {}}))
     done = checkout.snakemake("-n", configfile=configfile, check=False)
     assert done.returncode != 0
     assert "own_data.clinic: found no folder 'data/raw/clinic/images'" in done.output
 
 
-def test_a_changed_or_missing_prepared_image_is_made_again_each_time(finished):
+def test_a_changed_or_missing_prepared_image_is_restored_each_time(finished):
     index = "data/prepared/phantom/index.csv"
     image = finished.files("data/prepared/phantom/images/phantom_train_*.png")[0]
     before = image.read_bytes()
@@ -167,7 +167,7 @@ def two_sets(two_sets_once, tmp_path):
     return copy
 
 
-def test_the_module_of_a_data_set_makes_its_own_data_stale_alone(two_sets):
+def test_the_module_of_a_data_set_makes_only_its_own_data_stale(two_sets):
     def stale():
         return two_sets.stale(*two_sets.targets, configfile=two_sets.configfile)
 
@@ -181,7 +181,7 @@ def test_the_module_of_a_data_set_makes_its_own_data_stale_alone(two_sets):
     assert stale() == {"prepare_release": 2}
 
 
-def test_another_split_or_an_exclusion_prepares_one_set_again(two_sets):
+def test_a_new_split_or_exclusion_prepares_only_that_set_again(two_sets):
     for keys in ({"splits": {"cvc_clinicdb": "frames"}}, {"exclude": {"cvc_clinicdb": ["cvc_001"]}}):
         configfile = two_sets.configure(run="two", datasets=["montgomery", "cvc_clinicdb"], **SHORT, **keys)
         assert two_sets.stale(*two_sets.targets, configfile=configfile) == {"prepare_release": 1}

@@ -41,7 +41,7 @@ def raw(finished_raw_once, tmp_path):
     return copy_checkout(finished_raw_once, tmp_path / "repo")
 
 
-def test_a_release_from_a_mirror_is_certified_on_its_test_images(finished_raw_once):
+def test_a_mirrored_release_is_certified_on_its_test_images(finished_raw_once):
     table = pd.read_parquet(finished_raw_once.path / "results/raw/certificates.parquet")
     table = table[table["dataset"] == "montgomery"]
     assert set(table["class_name"]) == {"lungs"}
@@ -50,7 +50,7 @@ def test_a_release_from_a_mirror_is_certified_on_its_test_images(finished_raw_on
     assert not set(splits["train"]) & set(table["image"])
 
 
-def test_a_folder_of_images_is_certified_on_the_test_images_of_its_split(finished_raw_once):
+def test_a_folder_of_images_is_certified_on_its_test_images(finished_raw_once):
     table = pd.read_parquet(finished_raw_once.path / "results/raw/certificates.parquet")
     table = table[table["dataset"] == "clinic"]
     assert set(table["class_name"]) == {"lungs", "heart"}
@@ -60,13 +60,13 @@ def test_a_folder_of_images_is_certified_on_the_test_images_of_its_split(finishe
     assert "No image was attacked" in (finished_raw_once.path / "reports/raw/index.html").read_text()
 
 
-def test_raw_and_prepared_data_come_back_from_the_store(raw):
+def test_raw_and_prepared_data_are_restored_from_the_store(raw):
     shutil.rmtree(raw.path / "data")
     raw.dvc("checkout", "-q", "data.dvc")
     assert raw.stale(configfile="own.yaml") == {}
 
 
-def test_other_classes_and_a_new_image_of_a_folder_count(raw, finished_raw_once):
+def test_changed_classes_and_a_new_image_make_a_folder_stale(raw, finished_raw_once):
     swapped = OWN["own_data"]["clinic"] | {"values": {0: "background", 128: "heart", 255: "lungs"}}
     raw.configure(**(finished_raw_once.keys | {"own_data": {"clinic": swapped}}))
     assert {"prepare_folder", "train_segmenter", "certify"} <= set(raw.stale(configfile="own.yaml"))
@@ -107,7 +107,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_a_raw_image_that_changed_is_noticed_and_named(raw, name):
+def test_a_changed_raw_image_is_noticed_and_named(raw, name):
     perturb, stale, first = CHANGES[name]
     assert raw.stale(configfile="own.yaml") == {}
     assert raw.broken(run="raw") == set()
@@ -118,13 +118,13 @@ def test_a_raw_image_that_changed_is_noticed_and_named(raw, name):
     assert "reports/raw/index.html" in audit.downstream
 
 
-def test_an_archive_that_is_gone_is_missed_only_where_it_is_needed(raw):
+def test_a_deleted_archive_is_only_a_notice_once_data_are_prepared(raw):
     (raw.path / ARCHIVE).unlink()
     assert raw.stale(configfile="own.yaml") == {}
     assert "is not here, so its checksum cannot be compared" in notices_of_the_archive(raw)
 
 
-def test_a_mirror_is_said_to_be_no_official_release(raw):
+def test_the_audit_says_that_a_mirror_is_not_the_official_release(raw):
     assert "not the official release" in notices_of_the_archive(raw)
 
 
@@ -133,7 +133,7 @@ def notices_of_the_archive(checkout):
     return "\n".join(finding.message for finding in notices if finding.path == ARCHIVE)
 
 
-def test_a_changed_archive_is_fetched_again_and_then_all_is_well(raw):
+def test_a_changed_archive_is_fetched_again_and_nothing_is_retrained(raw):
     """The one that was changed is put aside; what was made stays the same, for the mirror has the same archive."""
     before = (raw.path / "data/prepared/montgomery/index.csv").read_bytes()
     one_pixel_in_the_archive(raw)

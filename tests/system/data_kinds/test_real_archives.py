@@ -51,7 +51,7 @@ def test_every_set_is_fetched_from_a_folder_and_prepared(tmp_path, name):
 
 @pytest.mark.parametrize("ranges", [True, False], ids=["honours ranges", "ignores ranges"])
 @pytest.mark.parametrize("name", COUNTS)
-def test_every_set_is_fetched_from_a_bad_server(tmp_path, name, ranges, monkeypatch):
+def test_every_set_is_fetched_from_an_unreliable_server(tmp_path, name, ranges, monkeypatch):
     monkeypatch.setattr(download, "FIRST_WAIT_S", 0.01)
     monkeypatch.setattr(download, "LONGEST_WAIT_S", 0.05)
     statuses = {f"/{archive.name}": [500, 200, 503] for archive in module_of(name).DATASET.archives}

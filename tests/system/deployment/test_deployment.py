@@ -64,7 +64,7 @@ def test_a_deployed_workflow_plans_the_whole_run(deployed, checkout):
 
 
 @pytest.mark.parametrize("snakefile", [ON_A_HOST, ADDRESS], ids=["module", "address"])
-def test_a_deployed_workflow_runs_from_the_sources_of_its_version(deployed, checkout, snakefile):
+def test_a_deployed_workflow_runs_the_sources_of_its_version(deployed, checkout, snakefile):
     said = deployed(snakefile, "data/prepared/phantom/index.csv", "--cores", "1")
     assert "Using workflow specific profile profiles/default" in said
     commit = checkout.git("rev-parse", "HEAD").strip()
@@ -73,7 +73,7 @@ def test_a_deployed_workflow_runs_from_the_sources_of_its_version(deployed, chec
     assert not (checkout.path / "data/prepared").exists()
 
 
-def test_the_catalog_names_a_configuration_that_is_there():
+def test_the_catalog_names_an_existing_configuration():
     usage = yaml.safe_load((ROOT / ".snakemake-workflow-catalog.yml").read_text())["usage"]
     flag, configuration = usage["mandatory-flags"]["flags"].split()
     assert flag == "--configfile"

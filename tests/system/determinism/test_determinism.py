@@ -17,7 +17,7 @@ def digests(checkout):
     return made | {name: file_digest(checkout.path / name) for name in ("data.dvc", "models.dvc")}
 
 
-def test_a_second_run_in_another_fresh_checkout_makes_the_same_bytes(finished_once, tmp_path):
+def test_a_second_run_in_a_fresh_checkout_makes_the_same_bytes(finished_once, tmp_path):
     """Though its errors and log lines have other words: no artifact holds these, and code digests leave them out."""
     again = make_checkout(tmp_path / "again")
     assert reword(again.path / "scripts") > 400

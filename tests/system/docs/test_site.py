@@ -39,13 +39,13 @@ def site(tmp_path_factory):
     return folder
 
 
-def test_every_page_is_built_and_no_file_that_is_none(site):
+def test_exactly_the_pages_of_the_documentation_are_built(site):
     built = {str(path.relative_to(site).with_suffix("")) for path in site.rglob("*.html")} - {"404"}
     assert built == {page.removeprefix("docs/").removesuffix(".md") for page in PAGES if page.startswith("docs/")}
     assert not list(site.rglob("*.py"))
 
 
-def test_pages_load_nothing_from_elsewhere(site):
+def test_pages_load_nothing_from_other_servers(site):
     for path in sorted(site.rglob("*.html")):
         page = Requests()
         page.feed(path.read_text())
@@ -66,7 +66,7 @@ def test_the_search_works_without_a_server(site):
     assert 'src="assets/iframe-worker.js"' in (site / "index.html").read_text()
 
 
-def test_public_names_are_on_the_page(site):
+def test_every_public_name_is_on_the_api_page(site):
     page = (site / "reference/api.html").read_text()
     for name in segcert.__all__:
         assert f"segcert.{name}" in page, name

@@ -32,7 +32,7 @@ def configured(checkout):
     return checkout.configure(run="hostile", mirror=MIRROR, **data)
 
 
-def test_a_folder_of_hostile_names_is_prepared_and_versioned_and_keeps_secrets(checkout, monkeypatch):
+def test_hostile_names_are_prepared_and_versioned_without_leaking_secrets(checkout, monkeypatch):
     for name, value in SECRETS.items():
         monkeypatch.setenv(name, value)
     configfile = configured(checkout)

@@ -23,7 +23,7 @@ OWN = {
 }
 
 
-def test_the_papers_networks_and_those_of_ones_own_go_all_the_way(checkout):
+def test_built_in_and_user_supplied_networks_run_the_whole_pipeline(checkout):
     """Trained, described, in the table: the paper's three, one of MONAI's, weights and a program from elsewhere."""
     torch.manual_seed(0)
     network = UNet(1, 3, width=4, depth=2).eval()
@@ -49,7 +49,7 @@ def test_the_papers_networks_and_those_of_ones_own_go_all_the_way(checkout):
     assert set(pd.read_csv(checkout.path / "reports/tiny/tables/main.csv")["model"]) == set(names)
 
 
-def test_a_network_of_other_classes_is_refused_with_file_and_numbers(checkout):
+def test_a_network_with_the_wrong_number_of_classes_is_refused(checkout):
     save_file(UNet(1, 2, width=4, depth=2).state_dict(), checkout.path / "weights.safetensors")
     two = ELSEWHERE | {"arguments": UNET | {"num_classes": 2}}
     configfile = checkout.configure(own_models={"elsewhere": two}, models=["elsewhere"])
@@ -59,7 +59,7 @@ def test_a_network_of_other_classes_is_refused_with_file_and_numbers(checkout):
     assert not checkout.files("models/segmenter/phantom/elsewhere-given/config.json")
 
 
-def test_a_tuned_segmenter_stands_behind_the_denoiser_only(checkout):
+def test_a_tuned_segmenter_is_used_only_behind_the_denoiser(checkout):
     plan = checkout.stale("--config", "regimes=[clean,noise,denoised]")
     assert plan["train_segmenter"] == 3
     assert plan["sample"] == 2 * 5
@@ -68,7 +68,7 @@ def test_a_tuned_segmenter_stands_behind_the_denoiser_only(checkout):
     assert "Write `denoisers: [none, ddpm]`" in refused.output
 
 
-def test_a_setting_of_one_network_trains_that_one(finished_once):
+def test_a_setting_of_one_network_retrains_only_that_network(finished_once):
     def trained(*config):
         plan = finished_once.stale("--config", *config)
         return {rule: jobs for rule, jobs in plan.items() if rule.startswith("train")}
@@ -83,7 +83,7 @@ def test_a_setting_of_one_network_trains_that_one(finished_once):
     assert not any(rule.startswith("train") for rule in steps)
 
 
-def test_one_denoiser_for_several_sets_and_that_of_the_paper_are_planned(checkout):
+def test_shared_denoisers_and_the_denoiser_of_the_paper_are_planned(checkout):
     sets = ["datasets=[montgomery,shenzhen,isic2018]", "image_size=64", "draws=60", "regimes=[clean]"]
     shared = "denoiser={shared: [montgomery, shenzhen]}"
     output = checkout.snakemake("-n", "--config", *sets, shared).output

@@ -29,7 +29,7 @@ def arguments_of(index_file, folder, name, settings):
     return {"indexes": [str(index_file)], "seed": 0, "settings": settings, **places}
 
 
-def test_a_training_of_two_processes_leaves_at_one_step(index, tmp_path, monkeypatch):  # noqa: F811
+def test_sigterm_stops_both_processes_of_a_training_at_the_same_step(index, tmp_path, monkeypatch):  # noqa: F811
     """SIGTERM comes to all of them, as from SLURM, and is passed on by the first."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT / "scripts"))  # as Snakefile does for its jobs
     settings = settings_of("denoiser", channels=[8, 16], steps=20, evaluate_every=20)
@@ -56,7 +56,7 @@ def test_a_training_of_two_processes_leaves_at_one_step(index, tmp_path, monkeyp
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
 
 
-def test_two_processes_share_a_training(index, tmp_path):  # noqa: F811
+def test_two_processes_share_one_training(index, tmp_path):  # noqa: F811
     """On a CPU, through accelerate: one history, one set of weights, in the common formats."""
     settings = settings_of("denoiser", channels=[8, 16], steps=4, evaluate_every=2)
     together, alone = (arguments_of(index, tmp_path, name, settings) for name in ("model", "alone"))

@@ -46,7 +46,7 @@ def opened_report(browser, report):
         assert [said for said in shown.complaints if "cdn.tailwindcss.com should not be" not in said] == []
 
 
-def test_a_report_opens_offline_with_all_that_the_run_made(opened_report, finished_once):
+def test_the_report_opens_offline_with_all_results_of_the_run(opened_report, finished_once):
     page = opened_report.page
     page.get_by_text("The run tiny: randomized smoothing at sigma 0.25, 0.5").wait_for()
     found = page.evaluate("categories")

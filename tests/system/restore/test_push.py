@@ -49,7 +49,7 @@ LOSSES = pytest.mark.parametrize("lose", [lose_file, lose_listing])
 
 
 @LOSSES
-def test_what_the_cache_lacks_is_named_and_nothing_is_pushed(project, lose):
+def test_a_file_missing_from_the_cache_is_named_and_nothing_is_pushed(project, lose):
     store = project.with_name("segcert-store")
     lost = lose(project / ".dvc/cache", project)
     with pytest.raises(SystemExit) as refused:
@@ -63,7 +63,7 @@ def test_what_the_cache_lacks_is_named_and_nothing_is_pushed(project, lose):
     assert contents(store, "data/a/image")
 
 
-def test_a_remote_that_lost_a_file_is_found_out_and_healed_as_told(project):
+def test_a_file_missing_from_the_remote_is_named_and_can_be_restored(project):
     store = project.with_name("segcert-store")
     push_to_remote(FOLDERS, project)
     lost = lose_file(store, project)
@@ -74,14 +74,14 @@ def test_a_remote_that_lost_a_file_is_found_out_and_healed_as_told(project):
     assert contents(store, lost)
 
 
-def test_a_remote_that_lost_a_list_of_files_gets_it_again(project):
+def test_a_list_of_files_missing_from_the_remote_is_pushed_again(project):
     push_to_remote(FOLDERS, project)
     lose_listing(project.with_name("segcert-store"), project)
     push_to_remote(FOLDERS, project)
     assert listing(project.with_name("segcert-store"), project).exists()
 
 
-def test_a_remote_that_cannot_be_reached_fails_both_ways(project):
+def test_push_and_pull_fail_if_the_remote_cannot_be_reached(project):
     project.with_name("segcert-store").write_text("a file where the folder should be")
     with pytest.raises(SystemExit, match=r"^segcert: dvc push failed"):
         push_to_remote(FOLDERS, project)
@@ -90,7 +90,7 @@ def test_a_remote_that_cannot_be_reached_fails_both_ways(project):
 
 
 @LOSSES
-def test_what_the_remote_lacks_is_named_by_a_pull(project, tmp_path, capfd, lose):
+def test_a_pull_names_files_missing_from_the_remote(project, tmp_path, capfd, lose):
     push_to_remote(FOLDERS, project)
     lost = lose(project.with_name("segcert-store"), project)
     clone = cloned(project, tmp_path / "clone")
@@ -99,7 +99,7 @@ def test_what_the_remote_lacks_is_named_by_a_pull(project, tmp_path, capfd, lose
     assert f"segcert: files that the pointers name are missing from the remote:\n  {lost}\n" in capfd.readouterr().err
 
 
-def test_a_pull_brings_what_has_a_pointer_and_names_the_others(project, tmp_path, caplog):
+def test_a_pull_skips_and_names_folders_without_a_pointer(project, tmp_path, caplog):
     push_to_remote(FOLDERS, project)
     clone = cloned(project, tmp_path / "clone")
     pull_from_remote([*FOLDERS, "results"], clone)

@@ -65,17 +65,17 @@ def check_restored(published, path):
     assert restored.stale()["certify"] == 1
 
 
-def test_a_clone_that_pulls_from_the_folder_has_nothing_to_do_and_still_notices_changes(published, tmp_path):
+def test_a_clone_that_pulls_from_a_folder_is_up_to_date(published, tmp_path):
     check_restored(published, tmp_path / "clone")
 
 
-def test_a_clone_that_pulls_from_s3_has_nothing_to_do_and_still_notices_changes(finished, tmp_path, monkeypatch):
+def test_a_clone_that_pulls_from_s3_is_up_to_date(finished, tmp_path, monkeypatch):
     with stores.seaweedfs(finished, tmp_path / "store", monkeypatch.setenv):
         publish(finished, "A run")
         check_restored(finished, tmp_path / "clone")
 
 
-def test_another_server_of_s3_takes_and_gives_back_models(finished, tmp_path, monkeypatch):
+def test_models_survive_a_push_and_pull_through_another_s3_server(finished, tmp_path, monkeypatch):
     """What differs between servers is what DVC asks of them; the rest is tested above."""
     with stores.moto(finished, tmp_path / "store", monkeypatch.setenv):
         finished.dvc("push", "-q", "models.dvc")
@@ -87,7 +87,7 @@ def test_another_server_of_s3_takes_and_gives_back_models(finished, tmp_path, mo
         assert (restored.path / path.relative_to(finished.path)).read_bytes() == path.read_bytes()
 
 
-def test_a_push_fails_and_names_what_the_cache_lacks(finished):
+def test_a_push_fails_and_names_files_missing_from_the_cache(finished):
     votes = finished.files("results/tiny/votes/**/*.npz")[0].relative_to(finished.path).as_posix()
     md5 = hashlib.md5((finished.path / votes).read_bytes(), usedforsecurity=False).hexdigest()
     (finished.path / ".dvc/cache/files/md5" / md5[:2] / md5[2:]).unlink()
@@ -126,7 +126,7 @@ def lost_page(checkout):
 
 
 @pytest.mark.parametrize("change", [new_tau, new_loop, new_scipy, other_model, other_image, lost_page])
-def test_what_changed_before_the_first_plan_is_as_stale_as_after_the_run(pulled, finished, change):
+def test_changes_before_the_first_plan_are_as_stale_as_after_the_run(pulled, finished, change):
     change(pulled)
     change(finished)
     stale = pulled.stale()
@@ -134,12 +134,12 @@ def test_what_changed_before_the_first_plan_is_as_stale_as_after_the_run(pulled,
     assert stale == finished.stale()
 
 
-def test_what_was_tampered_with_before_the_first_plan_is_named(pulled):
+def test_files_changed_before_the_first_plan_are_named(pulled):
     other_model(pulled)
     assert f"{SEGMENTER}/config.json: is not what its job made" in pulled.snakemake("-n").output
 
 
-def test_a_colleague_with_an_older_run_takes_up_the_newer_one(published, tmp_path):
+def test_a_colleague_with_an_older_run_can_pull_the_newer_one(published, tmp_path):
     anna, bert = copy_checkout(published, tmp_path / "anna"), copy_checkout(published, tmp_path / "bert")
     anna.edit("tests/support/tiny.yaml", "bootstrap: 100", "bootstrap: 200")
     publish(anna, "Other intervals")
@@ -152,7 +152,7 @@ def test_a_colleague_with_an_older_run_takes_up_the_newer_one(published, tmp_pat
     assert bert.stale() == {}, "and back to the older one"
 
 
-def test_a_single_data_set_and_a_single_model_are_pulled(published, tmp_path):
+def test_a_single_data_set_and_a_single_model_can_be_pulled(published, tmp_path):
     partial = clone(published, tmp_path / "clone")
     everything = partial.stale()
     partial.dvc("pull", "-q", "data/prepared/phantom", SEGMENTER)
@@ -169,13 +169,13 @@ def test_a_single_data_set_and_a_single_model_are_pulled(published, tmp_path):
     assert partial.stale() == {}, "what is pulled later is taken up later"
 
 
-def test_results_without_data_and_models_have_nothing_to_do(published, tmp_path):
+def test_results_without_data_and_models_are_up_to_date(published, tmp_path):
     partial = clone(published, tmp_path / "clone")
     partial.dvc("pull", "-q", "results", "reports/tiny.dvc")
     assert partial.stale() == {}
 
 
-def test_what_was_made_with_other_settings_is_stale_though_the_records_of_snakemake_are_gone(finished):
+def test_other_settings_are_noticed_without_the_records_of_snakemake(finished):
     certificate = "results/tiny/certificates/phantom/unet-clean/none/sigma_0.5.npz"
     finished.snakemake(certificate, "--config", "tau=0.7")
     shutil.rmtree(finished.path / ".snakemake")

@@ -28,7 +28,7 @@ pytestmark = [
 ]
 
 
-def test_training_sampling_and_certifying_on_a_cluster_make_the_same_bytes(finished, finished_once, tmp_path):
+def test_a_cluster_makes_the_same_bytes_as_a_local_run(finished, finished_once, tmp_path):
     """The training is requeued as soon as it runs, as a job that is preempted: it goes on and no digest changes."""
     for path in (path for pattern in AGAIN for path in finished.files(pattern)):
         path.unlink()

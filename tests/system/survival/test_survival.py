@@ -10,7 +10,7 @@ CERTIFICATE = "results/tiny/certificates/phantom/unet-clean/ddpm/sigma_0.25.npz"
 TARGET = "results/tiny/votes/phantom/unet-clean/ddpm/sigma_0.5/shard_0.npz"
 
 
-def test_finished_blocks_are_not_drawn_again_after_kill_9(finished, finished_once):
+def test_finished_blocks_are_not_redrawn_after_kill_9(finished, finished_once):
     for path in finished.files(BLOCKS):
         path.unlink()
     process = finished.start("--force", TARGET, "--config", "sampling={block_size: 2}")
@@ -32,7 +32,7 @@ def test_finished_blocks_are_not_drawn_again_after_kill_9(finished, finished_onc
     }
 
 
-def test_an_interrupted_job_runs_again_and_until_then_the_audit_names_what_is_gone(finished):
+def test_an_interrupted_job_runs_again_and_the_audit_names_its_output(finished):
     process = finished.start("--force", TARGET)
     wait_for(lambda: finished.files(".snakemake/incomplete/*"), "the job began")
     kill(process)
@@ -47,7 +47,7 @@ def test_an_interrupted_job_runs_again_and_until_then_the_audit_names_what_is_go
     assert finished.broken() == set()
 
 
-def test_of_two_runs_at_once_the_second_is_refused_and_the_first_is_whole(finished):
+def test_a_second_run_at_the_same_time_is_refused(finished):
     first = finished.start(CERTIFICATE, "--forcerun", "train_denoiser", "--config", "tau=0.7")
     wait_for(lambda: finished.files(".snakemake/locks/*"), "the first run began")
     second = finished.snakemake("--config", "tau=0.72", check=False)
