@@ -1,8 +1,8 @@
-"""Fill the HTTP cache of roc-validator, so that it needs no network. Run by the Python of .venv-checkers.
+"""Fill the HTTP cache of roc-validator so that it needs no network. Run with the Python of .venv-checkers.
 
-The RO-Crate 1.1 context is the official one, which rocrate 0.13 ships there (later ones ship that of RO-Crate 1.3, with
-more terms). No package ships the terms of workflow runs: they are written down here, as published at
-https://w3id.org/ro/terms/workflow-run/context. Argument: the cache, without its suffix .sqlite.
+The context of RO-Crate 1.1 is the official one, which rocrate 0.13 ships. Later versions ship that of
+RO-Crate 1.3, with more terms. No package ships the terms of workflow runs. They are listed here as published at
+https://w3id.org/ro/terms/workflow-run/context. Argument: path of the cache without its suffix .sqlite.
 """
 
 import importlib.metadata
@@ -35,7 +35,7 @@ def contexts():
 
 
 class Local(BaseAdapter):
-    """Answers with the contexts, in place of their servers."""
+    """Answer with the contexts in place of their servers."""
 
     def __init__(self):
         super().__init__()

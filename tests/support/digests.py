@@ -5,7 +5,7 @@ from pathlib import Path
 
 from segcert.provenance.digests import file_digest
 
-# Files with measured times: copies of the records of Snakemake and segcert are among them.
+# Files with measured times, among them copies of the records of Snakemake and segcert.
 TIMES = re.compile(
     r"results/(\.trail|[^/]+/seconds)/|reports/([^/]+\.dvc|[^/]+/(index\.html|(tables|figures)/stages\.))"
     r"|.*\.record\.json$"
@@ -19,7 +19,7 @@ def digests(root: Path) -> dict[str, str]:
 
 
 def reproducible(root: Path) -> dict[str, str]:
-    """Return the digests of the files that every run of one configuration makes alike: no measured times."""
+    """Return the digests of the files that are equal in every run of a configuration: no measured times."""
     return {name: digest for name, digest in digests(root).items() if not TIMES.match(name)}
 
 

@@ -1,6 +1,6 @@
-"""Pictures of every page of a run, to look at: python -m tests.tools.screenshots REPORT FOLDER.
+"""Screenshots of every page of a run: python -m tests.tools.screenshots REPORT FOLDER.
 
-REPORT is a folder such as reports/phantom. Of each page: 390 and 1280 pixels wide, light and dark, and as it prints.
+REPORT is a folder such as reports/phantom. Each page is shown 390 and 1280 pixels wide, light and dark, and printed.
 """
 
 import sys
@@ -11,11 +11,11 @@ from tests.system.browser.opened import launch, opened
 
 WIDTHS = (390, 1280)
 SCHEMES = ("light", "dark")
-PAPER = 794  # pixels of CSS across A4
+PAPER = 794  # width of A4 in CSS pixels
 
 
 def main(report: Path, folder: Path) -> None:
-    """Write PNG files, and the PDF of each page."""
+    """Write PNG files and a PDF of each page."""
     folder.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright, launch(playwright) as browser:
         for path in sorted(report.glob("*.html")):
@@ -27,7 +27,7 @@ def main(report: Path, folder: Path) -> None:
                 shown.page.emulate_media(media="print")
                 shown.page.screenshot(path=folder / f"{path.stem}-print.png", full_page=True)
                 shown.page.pdf(path=folder / f"{path.stem}.pdf", format="A4")
-    print(f"The pictures: {folder}")
+    print(f"The screenshots: {folder}")
 
 
 if __name__ == "__main__":

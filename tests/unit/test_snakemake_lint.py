@@ -1,4 +1,4 @@
-"""The program that `make lint` holds Snakemake's linter with."""
+"""The comparison of Snakemake's linter with CONTRIBUTING.md in `make lint`."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def test_complaints_are_read_with_their_file_or_rule():
 def test_unexplained_complaints_and_unused_rows_are_reported():
     table = f"| `{MIXED}` | `rules/*.smk` | why |\n| `No log directive defined` | `push`, `audit` | why |\n"
     unexplained, unfounded = differences(FOUND, explained(table))
-    assert unexplained.startswith("rules/data.smk: Path composition with '+' in line 16: mend it")
+    assert unexplained.startswith("rules/data.smk: Path composition with '+' in line 16: fix it")
     assert unfounded.startswith("audit: No log directive defined: snakemake no longer complains")
 
 

@@ -24,16 +24,16 @@ KINDS = {each.__name__: each for each in (kills, *DAMAGES, full_disk, read_only,
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=0, help="decides the moments, kinds and places")
-    parser.add_argument("--kills", type=int, default=30, help="how many kills")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the moments, kinds and places")
+    parser.add_argument("--kills", type=int, default=30, help="number of kills")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
-    parser.add_argument("--folder", type=Path, help="where the checkouts stand; by default a temporary folder")
-    parser.add_argument("--output", type=Path, help="a JSON file for the table")
+    parser.add_argument("--folder", type=Path, help="folder of the checkouts; by default a temporary one")
+    parser.add_argument("--output", type=Path, help="JSON file for the table")
     options = parser.parse_args()
     folder = options.folder or Path(tempfile.mkdtemp(prefix="segcert-faults-"))
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a process in the background, and its own, ignore
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # background processes and their children ignore it
     folder.mkdir(parents=True, exist_ok=True)
-    base, plain = undisturbed(folder)
+    base, plain = reference_runs(folder)
     faults: list[Fault] = []
     for kind in options.kinds:
         found = KINDS[kind](base, plain, folder / kind, random.Random(f"{options.seed} {kind}"), options.kills)
@@ -46,8 +46,8 @@ def main():
     sys.exit(any(fault.wrong for fault in faults))
 
 
-def undisturbed(folder):
-    """A checkout in which nothing was run, and one in which the run ended undisturbed; made once in a folder."""
+def reference_runs(folder):
+    """Return a checkout in which nothing ran, and one with a run without faults; each is made once in a folder."""
     base, plain = Run(folder / "base"), Run(folder / "plain")
     if not base.path.exists():
         make_checkout(base.path).commit_everything()

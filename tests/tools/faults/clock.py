@@ -1,8 +1,7 @@
 """The clock jumps: in the middle of a run, and in the middle of a job (libfaketime).
 
-That the clock jumped forward by a day is, for a file system, that all files are a day older than they were: so times
-of files are moved, and the machine's clock, which others use too, stays as it is. Jumps between runs are perturbations
-(tests/pipeline/perturbations.py).
+After a jump forward by a day, all files look a day older. So file times are changed and the clock of the machine is
+not, because others use it too. Jumps between runs are perturbations (tests/pipeline/perturbations.py).
 """
 
 import os
@@ -33,18 +32,18 @@ def clock_jumps(_base, plain, work, random, _count):
 
 
 def jump(run, seconds):
-    """The clock jumps forward by so many seconds: all files are as much older."""
+    """Make all files older by some seconds, as after a jump of the clock."""
     names = [name for name in ("data.dvc", "models.dvc", "results.dvc") if (run.path / name).exists()]
     for path in (*(run.path / name for name in names), *(each for top in TOPS for each in (run.path / top).rglob("*"))):
         try:
             then = path.stat()
             os.utime(path, ns=(then.st_atime_ns, then.st_mtime_ns - seconds * 10**9))
-        except FileNotFoundError:  # a job has just renamed it
+        except FileNotFoundError:  # a job has just renamed the file
             continue
 
 
 def within_a_run(plain, work, random, name, seconds):
-    """The clock jumps while votes are drawn again, or what is made from them."""
+    """Let the clock jump while votes, or files made from them, are made again."""
     fault, run = Fault(f"the clock jumps {name} in a run", []), plain.copy(work)
     arguments = ("--forcerun", "predict", "tables")
     process = run.start(*arguments)
@@ -54,11 +53,11 @@ def within_a_run(plain, work, random, name, seconds):
     said = "" if process.wait(PATIENCE) == 0 else "Snakemake said so; "
     if said and "clock skew" not in run.output:
         fault.wrong.append(f"no clear error: {run.output[-3000:]}")
-    return fault.judge(differences(run, plain, run.go_on(*arguments)), f"{said}went on")
+    return fault.judge(differences(run, plain, run.resume(*arguments)), f"{said}resumed")
 
 
 def within_jobs(plain, work, name, seconds):
-    """The clock that a job sees jumps while it runs."""
+    """Let the clock that a job sees jump while it runs."""
     fault, run = Fault(f"the clock jumps {name} in a job", ["sample", "score_denoisers"]), plain.copy(work)
     stamp = run.path / ".segcert/clock"
     stamp.write_text("+0\n")
@@ -73,9 +72,9 @@ def within_jobs(plain, work, name, seconds):
     said = "" if process.wait(PATIENCE) == 0 else "Snakemake said so; "
     run.environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     stamp.unlink()
-    ended = run.go_on(*VOTES, SCORES)
+    ended = run.resume(*VOTES, SCORES)
     for target in (*VOTES, SCORES):
         record = read_record(run.path / target)
         if not 0 < record["seconds"] < PATIENCE or record["ended"] < record["started"]:
             fault.wrong.append(f"{target}: took {record['seconds']} s, from {record['started']} to {record['ended']}")
-    return fault.judge(differences(run, plain, ended), f"{said}went on, durations right")
+    return fault.judge(differences(run, plain, ended), f"{said}resumed, durations right")

@@ -1,4 +1,4 @@
-"""Damaged: blocks of draws, and the notes beside them. They are found by their checksums and drawn again."""
+"""Damaged blocks of draws and notes of earlier draws. Checksums reveal them, and they are drawn again."""
 
 from tests.tools.faults.outcomes import Fault, differences
 
@@ -8,38 +8,38 @@ LOGS = "logs/tiny/sample/**/*.log"
 
 
 def flipped(content, random, _other):
-    """One bit of it flipped, where the arrays are."""
+    """Flip one bit in the arrays."""
     place = random.randrange(len(content) // 4, len(content) // 2)
     return content[:place] + bytes([content[place] ^ 1 << random.randrange(8)]) + content[place + 1 :]
 
 
 def truncated(content, random, _other):
-    """Cut off somewhere."""
+    """Cut the file off somewhere."""
     return content[: random.randrange(1, len(content))]
 
 
 def empty(_content, _random, _other):
-    """Nothing in it."""
+    """Empty the file."""
     return b""
 
 
 def garbage(content, random, _other):
-    """As long as it was, of random bytes."""
+    """Replace all bytes by random ones."""
     return random.randbytes(len(content))
 
 
 def hole(content, _random, _other):
-    """A sector of zeros, as a disk leaves it."""
+    """Fill a sector with zeros, as a faulty disk does."""
     return content[:100] + bytes(min(512, len(content) - 150)) + content[100 + min(512, len(content) - 150) :]
 
 
 def exchanged(_content, _random, other):
-    """The content of another block, whole, under this one's name."""
+    """Use the whole content of another block."""
     return other
 
 
 def continued(content, random, other):
-    """The first half of it and the second of another one."""
+    """Use the second half of another block."""
     return content[: len(content) // 2] + other[len(other) // 2 :]
 
 
@@ -48,7 +48,7 @@ NOTE_DAMAGES = {"empty": "", "garbage": "\0[5", "of another kind": '{"n": 50}'}
 
 
 def damaged_blocks(_base, plain, work, random, _count):
-    """Damage a block in each way, and some notes, and draw all votes again."""
+    """Damage a block in each way, and some notes; draw all votes again."""
     run = plain.copy(work)
     votes = [path.relative_to(run.path).as_posix() for path in run.files("results/tiny/votes/**/*.npz")]
     blocks, notes = run.files(BLOCKS), run.files(NOTES)
@@ -62,7 +62,7 @@ def damaged_blocks(_base, plain, work, random, _count):
     for path, (name, content) in zip(random.sample(notes, len(NOTE_DAMAGES)), NOTE_DAMAGES.items(), strict=True):
         whole[path] = path.read_bytes()
         path.write_text(content)
-        faults[path] = Fault(f"a damaged note beside blocks: {name}", ["sample"])
+        faults[path] = Fault(f"a damaged note of earlier draws: {name}", ["sample"])
     ended = run.run("--force", *votes)
     said = "".join(path.read_text() for path in run.files(LOGS))
     wrong = differences(run, plain, ended)
@@ -71,6 +71,6 @@ def damaged_blocks(_base, plain, work, random, _count):
         if f"{name}: damaged" not in said:
             fault.wrong.append(f"{name}: not found")
         if path.read_bytes() != whole[path]:
-            fault.wrong.append(f"{name}: not as it was")
-        fault.judge(wrong, "found, named in the log, made again")
+            fault.wrong.append(f"{name}: not restored")
+        fault.judge(wrong, "found, named in the log, drawn again")
     return list(faults.values())

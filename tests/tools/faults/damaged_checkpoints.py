@@ -1,4 +1,4 @@
-"""Damaged: checkpoints of trainings. A good one is gone on from, any other is found and training starts again."""
+"""Damaged checkpoints of trainings. A valid one is resumed from; any other is found, and training starts again."""
 
 import shutil
 import threading
@@ -20,30 +20,30 @@ ROUNDS = ((flipped, flipped), (truncated, garbage), (empty, None))
 
 
 def damaged_checkpoints(_base, plain, work, random, _count):
-    """Train both networks again and again, each time from a checkpoint that is damaged in another way."""
+    """Train both networks repeatedly, each time from a checkpoint with another damage."""
     run, faults = plain.copy(work), []
     kept = caught(run, work.with_name(f"{work.name}-kept"))
     for damages in ROUNDS:
-        of_this_round = []
+        round_faults = []
         for (stage, path), damage in zip(CHECKPOINTS.items(), damages, strict=True):
             content = kept[stage].read_bytes()
             target = run.path / path
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(damage(content, random, b"") if damage else content)
-            name = damage.__name__ if damage else "none, a whole one"
-            of_this_round.append((stage, damage, Fault(f"a damaged checkpoint: {name}", [stage])))
+            name = damage.__name__ if damage else "none"
+            round_faults.append((stage, damage, Fault(f"a damaged checkpoint: {name}", [stage])))
         wrong = differences(run, plain, run.run("--force", *MODELS.values()))
-        for stage, damage, fault in of_this_round:
+        for stage, damage, fault in round_faults:
             said = (run.path / LOGS[stage]).read_text()
             if (": damaged (" if damage else ": goes on from step") not in said:
                 fault.wrong.append(f"not found: {said}")
-            how = "found, named in the log, training started again" if damage else "training went on from it"
+            how = "found, named in the log, training started again" if damage else "training resumed from it"
             faults.append(fault.judge(wrong, how))
     return faults
 
 
 def caught(run, folder):
-    """Copies of the checkpoints that the trainings write on their way."""
+    """Return copies of the checkpoints that the trainings write."""
     folder.mkdir(exist_ok=True)
     kept, ended = {}, threading.Event()
 

@@ -1,6 +1,6 @@
-"""Disks that take nothing: a small one that something else fills up, and folders that are mounted read-only.
+"""Disks that refuse to be written: a small one that another file fills up, and folders mounted read-only.
 
-Needs root, to mount them.
+Mounting needs root.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ from tests.tools.faults.runs import PATIENCE, wait_for_job
 
 PLACES = ("models", "results", "reports", ".segcert")
 CERTIFICATES = "results/tiny/certificates/phantom/unet-clean"
-# Jobs that do not wait for each other, so that each of them meets the full disk; first those that others wait for
+# Jobs of a level do not wait for each other, so each of them meets the full disk. Later levels need earlier ones.
 LEVELS = (
     MODELS,
     {
@@ -39,12 +39,12 @@ PLACES_OF_JOBS = (
     ("results", "predict", "results/tiny/predictions/phantom/unet-clean.npz"),
     ("reports", "tables", "reports/tiny/tables/main.csv"),
 )
-# Said by a job, and by Snakemake where files are there
+# Messages of a job, and of Snakemake for existing files
 READ_ONLY = ("Read-only file system", "Write-protected output files")
 
 
 def full_disk(_base, plain, work, _random, _count):
-    """Let jobs of every level meet a full disk, make room, and run the same command again."""
+    """Let jobs of every level meet a full disk, free it, and run the same command again."""
     run, faults = plain.copy(work), []
     with small_disk(run) as disk:
         for level in LEVELS:
@@ -56,21 +56,21 @@ def full_disk(_base, plain, work, _random, _count):
             said, left = run.output, left_behind(run)
             again = run.run(*targets)
             for stage, target in level.items():
-                fault = Fault("disk full", [stage], f"error names it: {FULL!r}, went on")
+                fault = Fault("disk full", [stage], f"error names it: {FULL!r}, resumed")
                 lines = [line for line in said.splitlines() if f"segcert: rule {stage}:" in line and FULL in line]
                 if not failed or not lines:
                     fault.wrong.append(f"{stage}: no clear error: {said[-3000:]}")
                 fault.wrong += [f"left: {name}" for name in left]
                 if again or not (run.path / target).exists():
-                    fault.wrong.append(f"{stage}: does not go on: {run.output[-3000:]}")
+                    fault.wrong.append(f"{stage}: does not resume: {run.output[-3000:]}")
                 say(f"{stage}: {lines[:1]}")
                 faults.append(fault)
-        wrong = differences(run, plain, run.go_on())
+        wrong = differences(run, plain, run.resume())
     return [fault.judge(wrong, fault.outcome) for fault in faults]
 
 
 def read_only(_base, plain, work, _random, _count):
-    """Let a job write to a folder that is read-only, then make it writable and run the same command again."""
+    """Let a job write to a read-only folder; then make it writable and run the same command again."""
     run, faults = plain.copy(work), []
     for place, stage, target in PLACES_OF_JOBS:
         if place == ".segcert":
@@ -81,11 +81,11 @@ def read_only(_base, plain, work, _random, _count):
             subprocess.run(["mount", "-o", "remount,ro,bind", run.path / place], check=True)
             failed = run.run("--force", target)
         said = [words for words in READ_ONLY if words in run.output]
-        fault = Fault(f"read-only {place}/", [stage], f"error says {said} and where, went on")
+        fault = Fault(f"read-only {place}/", [stage], f"error says {said} and where, resumed")
         if not failed or not said or f"{place}/" not in run.output.partition(said[0])[2]:
             fault.wrong.append(f"no clear error: {run.output[-3000:]}")
-        if run.go_on("--force", target):
-            fault.wrong.append(f"does not go on: {run.output[-3000:]}")
+        if run.resume("--force", target):
+            fault.wrong.append(f"does not resume: {run.output[-3000:]}")
         faults.append(fault)
     wrong = [*differences(run, plain), *(f"left: {name}" for name in left_behind(run))]
     return [fault.judge(wrong, fault.outcome) for fault in faults]
@@ -93,7 +93,7 @@ def read_only(_base, plain, work, _random, _count):
 
 @contextlib.contextmanager
 def small_disk(run, size="64m"):
-    """Put what a run makes on a file system of 64 MiB; yield where it is mounted."""
+    """Put the files of a run on a file system of 64 MiB; yield its mount point."""
     disk = run.path.with_name(f"{run.path.name}-disk")
     disk.mkdir(exist_ok=True)
     with contextlib.ExitStack() as mounted:
@@ -105,14 +105,14 @@ def small_disk(run, size="64m"):
 
 
 def mount(stack, place, *arguments):
-    """Mount something at a place, until the stack is left."""
+    """Mount a file system at a place until the stack is closed."""
     subprocess.run(["mount", *arguments, place], check=True)
     stack.callback(subprocess.run, ["umount", "--lazy", place], check=True)
 
 
 @contextlib.contextmanager
 def filled(disk):
-    """While the block runs, another file takes all room on a disk, also what is freed meanwhile."""
+    """Fill a disk with another file while the block runs, including space that is freed meanwhile."""
     ballast, ended = disk / "ballast", threading.Event()
 
     def fill():

@@ -1,4 +1,4 @@
-"""Killed: everything at once (power loss), one job (the OOM killer), by SIGTERM and by Ctrl-C, at random moments."""
+"""Kills at random moments: everything at once (power loss), one job (OOM killer), SIGTERM and Ctrl-C."""
 
 import os
 import signal
@@ -8,41 +8,41 @@ from tests.support.checkout import kill, send
 from tests.tools.faults.outcomes import Fault, differences, left_behind, made, say
 from tests.tools.faults.runs import PATIENCE, jobs_of, wait_for_job
 
-LONGEST = 8.0  # seconds between the beginning of a job and the kill: more than most jobs take
+LONGEST = 8.0  # seconds between the start of a job and the kill: longer than most jobs
 
 
 def power_loss(process, _random):
-    """SIGKILL to Snakemake and all its jobs at once."""
+    """Send SIGKILL to Snakemake and all its jobs at once."""
     kill(process)
 
 
 def one_job(process, random):
-    """One of the jobs that run."""
+    """Return one of the running jobs."""
     return random.choice(sorted(jobs_of(process), key=lambda job: job.pid))
 
 
 def out_of_memory(process, random):
-    """SIGKILL to one job."""
+    """Send SIGKILL to one job."""
     send(one_job(process, random), signal.SIGKILL)
 
 
 def job_terminated(process, random):
-    """SIGTERM to one job."""
+    """Send SIGTERM to one job."""
     send(one_job(process, random), signal.SIGTERM)
 
 
 def terminated(process, _random):
-    """SIGTERM to Snakemake, which lets running jobs end."""
+    """Send SIGTERM to Snakemake, which lets running jobs finish."""
     process.terminate()
 
 
 def group_terminated(process, _random):
-    """SIGTERM to Snakemake and all its jobs, as a machine that shuts down sends it."""
+    """Send SIGTERM to Snakemake and all its jobs, as a machine does when it shuts down."""
     os.killpg(process.pid, signal.SIGTERM)
 
 
 def ctrl_c(process, _random):
-    """SIGINT to Snakemake and all its jobs."""
+    """Send SIGINT to Snakemake and all its jobs."""
     os.killpg(process.pid, signal.SIGINT)
 
 
@@ -54,32 +54,32 @@ KINDS = {
     "SIGTERM to one job": job_terminated,
     "SIGINT to Snakemake and all jobs (Ctrl-C)": ctrl_c,
 }
-# Power loss leaves the most behind, so it is the most frequent
+# Power loss leaves the most behind, so it is the most frequent kind
 WEIGHTS = (5, 3, 2, 2, 1, 2)
 OF_ONE_JOB = (out_of_memory, job_terminated)
 
 
 def kills(base, plain, work, random, count):
-    """Start the run, kill it, go on, kill again, ... until `count` kills have met it; new runs as long as it takes."""
+    """Start a run, kill it, resume it, kill it again, ... until there are `count` kills; start new runs as needed."""
     whole, faults = made(plain), []
     while len(faults) < count:
-        run, of_this_run = base.copy(work), []
-        while len(faults) + len(of_this_run) < count:
+        run, run_faults = base.copy(work), []
+        while len(faults) + len(run_faults) < count:
             fault = interrupted(run, whole, random)
             if fault is None:
                 break
             say(fault)
-            of_this_run.append(fault)
-        wrong = differences(run, plain, run.go_on())
-        for fault in of_this_run:
-            fault.judge(wrong, f"{fault.outcome}went on")
-        say(f"run ended after {len(of_this_run)} kills: {wrong or 'equal'}; left behind: {left_behind(run)}")
-        faults += of_this_run
+            run_faults.append(fault)
+        wrong = differences(run, plain, run.resume())
+        for fault in run_faults:
+            fault.judge(wrong, f"{fault.outcome}resumed")
+        say(f"run ended after {len(run_faults)} kills: {wrong or 'equal'}; left behind: {left_behind(run)}")
+        faults += run_faults
     return faults
 
 
 def interrupted(run, whole, random):
-    """Go on with a run and kill it at a random moment; None if it ended before that."""
+    """Resume a run and kill it at a random moment; return None if it ended before."""
     kind = random.choices(list(KINDS), WEIGHTS)[0]
     run.unlock()
     process, seen = run.start(), set()
@@ -87,7 +87,7 @@ def interrupted(run, whole, random):
         return ended_before(kind, run, process)
     time.sleep(random.uniform(0, LONGEST))
     jobs = jobs_of(process)
-    while not jobs and KINDS[kind] in OF_ONE_JOB and process.poll() is None:  # between two jobs
+    while not jobs and KINDS[kind] in OF_ONE_JOB and process.poll() is None:  # no job runs at this moment
         time.sleep(0.02)
         jobs = jobs_of(process)
     stages = sorted(set(jobs.values())) or ["between jobs"]
@@ -95,11 +95,11 @@ def interrupted(run, whole, random):
         return ended_before(kind, run, process)
     try:
         KINDS[kind](process, random)
-    except IndexError:  # the job ended in this very moment
+    except IndexError:  # the job ended at this very moment
         process.wait(PATIENCE)
         return ended_before(kind, run, process)
     process.wait(PATIENCE)
-    if process.returncode == 0:  # nothing was left to be killed
+    if process.returncode == 0:  # everything ended before the signal
         return None
     wrong = [f"half-written: {name}" for name, digest in made(run).items() if whole.get(name) != digest]
     said = "Snakemake said so; " if process.returncode > 0 and "rror" in run.output else ""
@@ -107,5 +107,5 @@ def interrupted(run, whole, random):
 
 
 def ended_before(kind, run, process):
-    """None where a run ended well before it could be killed; a fault where it failed by itself."""
-    return None if process.returncode == 0 else Fault(kind, [], wrong=[f"does not go on: {run.output[-3000:]}"])
+    """Return None if a run succeeded before it could be killed, a fault if it failed by itself."""
+    return None if process.returncode == 0 else Fault(kind, [], wrong=[f"does not resume: {run.output[-3000:]}"])

@@ -1,4 +1,4 @@
-"""What was injected and how it ended: one row each, and the table of all."""
+"""Injected faults and their outcomes, and the table of all of them."""
 
 import collections
 import dataclasses
@@ -13,15 +13,15 @@ from tests.support.digests import differing, reproducible
 
 from segcert.provenance.digests import file_digest
 
-LEFT = re.compile(r"(^|/)\.[^/]*\.part(\.[^/]*)?(/|$)")  # what a killed writer left: segcert.io.atomic
+LEFT = re.compile(r"(^|/)\.[^/]*\.part(\.[^/]*)?(/|$)")  # temporary files of segcert.io.atomic
 
 
 @dataclasses.dataclass
 class Fault:
     """One injected fault.
 
-    kind: what was done; stages: the rules whose jobs it met; outcome: what followed; wrong: what was lost or came out
-    otherwise than in the undisturbed run, empty if nothing.
+    kind: the fault; stages: rules of the jobs that met it; outcome: what followed; wrong: everything that was lost or
+    differs from the reference run.
     """
 
     kind: str
@@ -30,26 +30,26 @@ class Fault:
     wrong: list[str] = dataclasses.field(default_factory=list)
 
     def judge(self, wrong: Iterable[str], outcome: str) -> "Fault":
-        """Add what is wrong at the end; what followed is `outcome` where nothing is."""
+        """Add what is wrong at the end; if nothing is, the outcome is `outcome`."""
         self.wrong += wrong
         self.outcome = f"{outcome}; digests equal" if not self.wrong else "wrong"
         return self
 
 
 def made(run: Any) -> dict[str, str]:
-    """The digests of everything that is there under its name."""
+    """Return the digests of all files but temporary ones."""
     return {name: digest for name, digest in reproducible(run.path).items() if not LEFT.search(name)}
 
 
 def left_behind(run: Any) -> list[str]:
-    """Temporary files that nobody writes any more."""
+    """Return temporary files that nobody writes any more."""
     places = [run.path / top for top in ("data", "models", "results", "reports", ".segcert")]
     names = (path.relative_to(run.path).as_posix() for place in places for path in place.rglob("*"))
     return [name for name in names if LEFT.search(name)]
 
 
 def differences(run: Any, plain: Any, ended: int = 0) -> list[str]:
-    """All that is wrong with a run that ended: other or missing files, broken links, work that is still to be done."""
+    """Return everything that is wrong with a run that ended: different or missing files, broken links, stale jobs."""
     if ended:
         return [f"fails: {run.output[-3000:]}"]
     wrong = [f"differs: {name}" for name in differing(made(run), made(plain))]
@@ -58,7 +58,7 @@ def differences(run: Any, plain: Any, ended: int = 0) -> list[str]:
             wrong.append(f"differs: {pointer}")
     wrong += [f"broken: {path}" for path in run.broken()]
     stale = run.stale(configfile=run.configfile)
-    return [*wrong, f"still to be done: {stale}"] if stale else wrong
+    return [*wrong, f"still stale: {stale}"] if stale else wrong
 
 
 def say(what: object) -> None:
@@ -72,7 +72,7 @@ def save(path: Path, faults: Iterable[Fault], **about: object) -> None:
 
 
 def table(faults: Iterable[Fault]) -> list[dict[str, Any]]:
-    """A row for each kind: how many, at which stages, the outcomes, and how many were wrong."""
+    """Return a row for each kind: number of faults, stages, outcomes, and number of wrong outcomes."""
     kinds = collections.defaultdict[str, list[Fault]](list)
     for fault in faults:
         kinds[fault.kind].append(fault)
@@ -89,7 +89,7 @@ def table(faults: Iterable[Fault]) -> list[dict[str, Any]]:
 
 
 def text(faults: Iterable[Fault]) -> str:
-    """The table in Markdown."""
+    """Return the table in Markdown."""
     lines = ["| kind | faults | stages | outcome | lost or wrong |", "|---|---:|---|---|---:|"]
     for row in table(faults):
         stages = ", ".join(row["stages"])

@@ -1,6 +1,6 @@
 """Two runs at once: in one checkout without its lock, and in two that share their blocks of draws.
 
-That the second run in a checkout with its lock is refused is tested in tests/system/survival.
+tests/system/survival tests that a second run in a locked checkout is refused.
 """
 
 import shutil
@@ -12,12 +12,12 @@ from tests.tools.faults.runs import PATIENCE, Run
 
 
 def two_runs_at_once(_base, plain, work, _random, _count):
-    """Both ways."""
+    """Inject both."""
     return [without_lock(plain, work), *shared_blocks(plain, work)]
 
 
 def without_lock(plain, work):
-    """Two runs with --nolock make the same files at the same time."""
+    """Let two runs with --nolock make the same files at the same time."""
     run = plain.copy(work)
     for block in run.files(".segcert/blocks/*/*.npz"):
         block.unlink()
@@ -25,13 +25,13 @@ def without_lock(plain, work):
     second.said = run.said.with_suffix(".second")
     processes = [each.start("--nolock", "--force", *VOTES) for each in (run, second)]
     ended = [process.wait(PATIENCE) for process in processes]
-    said = "one of them said that files were gone, " if any(ended) else ""
+    said = "one of them said that files were missing, " if any(ended) else ""
     fault = Fault("two runs at once in one checkout with --nolock", ["sample"])
-    return fault.judge(differences(run, plain, run.go_on()), f"{said}went on")
+    return fault.judge(differences(run, plain, run.resume()), f"{said}resumed")
 
 
 def shared_blocks(plain, work):
-    """Two checkouts with other settings draw the same votes at the same time, into one store of blocks."""
+    """Let two checkouts with different settings draw the same votes at the same time into one store of blocks."""
     runs = [plain.copy(work), plain.copy(work.with_name(f"{work.name}-second"))]
     store = work.with_name(f"{work.name}-blocks")
     shutil.rmtree(store, ignore_errors=True)
@@ -46,5 +46,5 @@ def shared_blocks(plain, work):
     faults = []
     for run, process in zip(runs, processes, strict=True):
         fault = Fault("two checkouts at once with one store of blocks", ["sample"])
-        faults.append(fault.judge(differences(run, plain, process.returncode), "both whole"))
+        faults.append(fault.judge(differences(run, plain, process.returncode), "both complete"))
     return faults

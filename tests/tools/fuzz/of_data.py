@@ -1,4 +1,4 @@
-"""Prepared data sets, tables and folders of one's own, split files, manifests, checksums of mirrors."""
+"""Prepared data sets, user-supplied tables and folders, split files, manifests, checksums of mirrors."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ def _png(value):
 
 
 def tables():
-    """The table of a data set of one's own, and the pictures that it names."""
+    """Table of a user-supplied data set, and the images that it names."""
 
     def read(path):
         from segcert.config.sections import OwnData
@@ -42,11 +42,11 @@ def tables():
         table = b"image,mask,name,group,split\na.png,b.png,one,p1,test\nb.png,,two,p2,train\n"
         return [packed({"table.csv": table, "a.png": _png(9), "b.png": _png(255)}), table]
 
-    return Target(read, seeds, _errors(), "in/given", named=False)
+    return Target(read, seeds, _errors(), "in/input", named=False)
 
 
 def prepared():
-    """index.csv, splits.json and dataset.json of a prepared data set, and a picture of it."""
+    """index.csv, splits.json and dataset.json of a prepared data set, and one of its images."""
 
     def read(path):
         from segcert.data.dataset import PreparedDataset
@@ -78,7 +78,7 @@ def prepared():
         }
         return [packed(members)]
 
-    return Target(read, seeds, _errors(), "in/given", named=False)
+    return Target(read, seeds, _errors(), "in/input", named=False)
 
 
 def split_files():

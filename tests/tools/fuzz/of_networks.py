@@ -1,4 +1,4 @@
-"""Folders of networks: configuration and weights, state dicts and programs from elsewhere, checkpoints, ADM's file."""
+"""Networks: folders of configuration and weights, pretrained weights, exported networks, checkpoints, ADM's file."""
 
 import io
 import json
@@ -9,7 +9,7 @@ from tests.tools.fuzz.edits import MARK, edited
 
 
 def _saved(value, **options):
-    """What torch.save makes of a value."""
+    """Return the bytes that torch.save writes for a value."""
     import torch
 
     buffer = io.BytesIO()
@@ -45,11 +45,11 @@ def segmenters():
         folders = [packed({"config.json": config, "model.safetensors": weights}) for config in configs]
         return [*folders, MARK + bytes(4), MARK + bytes(range(12))]
 
-    return Target(read, seeds, (ModelError,), "given", named=False)
+    return Target(read, seeds, (ModelError,), "input", named=False)
 
 
 def state_dicts():
-    """What torch.save wrote, elsewhere."""
+    """Pretrained weights written by torch.save."""
     import torch
 
     from segcert.networks.folders import ModelError
@@ -91,7 +91,7 @@ def adm():
 
 
 def checkpoints():
-    """Of an interrupted training."""
+    """Checkpoints of interrupted trainings."""
     import torch
 
     from segcert.training.state import Checkpoint
@@ -104,7 +104,7 @@ def checkpoints():
 
 
 def programs():
-    """torch.export and TorchScript files, up to where they are known for what they are: what follows is code."""
+    """Files of torch.export and TorchScript, up to the point where their format is known: the rest is code."""
     import torch
 
     from segcert.networks import exported as module
@@ -152,4 +152,4 @@ def denoisers():
             DDPMScheduler(num_train_timesteps=10).save_pretrained(Path(folder, "scheduler"))
             return [packed({name: Path(folder, name).read_bytes() for name in names})]
 
-    return Target(read, seeds, (ModelError,), "given", named=False, longest=80000)
+    return Target(read, seeds, (ModelError,), "input", named=False, longest=80000)

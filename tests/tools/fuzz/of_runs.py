@@ -1,4 +1,4 @@
-"""Run records, the trail, DVC pointers, certificates of runs: what an audit, a diff and a comparison read."""
+"""Files that an audit, a diff or a comparison reads: run records, Snakemake metadata, DVC pointers, certificates."""
 
 import contextlib
 import hashlib
@@ -14,7 +14,7 @@ PAGE, OWN = "reports/run/index.html", "results/run/x.csv.record.json"
 
 
 def record(output="results/run/x.csv", **changes):
-    """A run record as jobs write it."""
+    """Return a run record as jobs write it."""
     return {
         "format": "segcert-record-2", "rule": "certify", "wildcards": {"dataset": "phantom", "model": "unet"},
         "params": {"code": SHA, "environment": SHA, "settings": {"tau": 0.75}, "configuration": {"run": "run"}},
@@ -35,7 +35,7 @@ def _errors():
 
 
 def records():
-    """Run records through the checks of an audit that ask neither git nor DVC, and a diff of a run with itself."""
+    """Run records, in the checks of an audit that need neither git nor DVC, and in a diff of a run with itself."""
     from segcert.audit.audit import audit
     from segcert.audit.checks.archives import check_archives
     from segcert.audit.checks.code import check_environment
@@ -84,7 +84,7 @@ def records():
 
 
 def trails():
-    """The trail that travels with results: its contents, and the records in it."""
+    """Packed Snakemake metadata that travel with results: the list of their files, and a record among them."""
     from base64 import urlsafe_b64encode
 
     from segcert.provenance.snakemake_metadata import known_artifacts, unpack_trail
@@ -113,7 +113,7 @@ def trails():
 
 
 def comparisons():
-    """certificates.parquet of a run, and the head of its votes."""
+    """certificates.parquet of a run, and the header of its votes."""
     import pandas as pd
 
     from segcert.compare.runs import CompareError, read_runs
@@ -138,7 +138,7 @@ def comparisons():
 
 
 def pointers():
-    """DVC's pointers, read by an audit (where nothing is committed)."""
+    """DVC pointers, read by an audit of an uncommitted folder."""
     from segcert.audit.checks import dvc as module
     from segcert.audit.findings import Evidence, FreshDigests
     from segcert.provenance.lineage import Lineage
@@ -148,7 +148,7 @@ def pointers():
         (root / OWN).parent.mkdir(parents=True, exist_ok=True)
         (root / OWN).write_text(json.dumps(record()))
         evidence = Evidence(Lineage.read("run", root), FreshDigests(root))
-        module._committed = lambda *_: None  # asks git
+        module._committed = lambda *_: None  # would run git
         assert list(module.check_pointers(evidence)) is not None
 
     seeds = [b"outs:\n- md5: 0123456789abcdef0123456789abcdef.dir\n  size: 3\n  hash: md5\n  path: results\n"]

@@ -1,4 +1,4 @@
-"""Counts and arrays: votes, blocks of draws, radius maps; and certificates decided from hostile counts."""
+"""Counts and arrays: votes, blocks of draws, radius maps; and certificates from hostile counts."""
 
 import contextlib
 import io
@@ -12,7 +12,7 @@ from tests.tools.fuzz.contract import Target
 
 
 def example_votes():
-    """Votes of three classes: 4 + 8 draws of an image of (2, 3) pixels."""
+    """Return votes of three classes: 4 + 8 draws of an image of (2, 3) pixels."""
     from segcert.votes import Votes
 
     labels = np.random.default_rng(0).integers(0, 3, (12, 2, 3))
@@ -32,10 +32,10 @@ def example_radii(path):
     save_radii(path, {"one": levels}, (0.6, 0.75), 0.25)
 
 
-def _mended(correct):
-    """A function that builds a file whose digests are right, whatever the fuzzer made of its arrays.
+def _with_correct_digests(correct):
+    """Return a function that builds files with correct digests, whatever the fuzzer did to their arrays.
 
-    `correct` gives the array that holds digests, by its name, for the arrays of a file.
+    `correct` returns, for the arrays of a file, the name and value of the array with the digest.
     """
 
     def build(data):
@@ -99,7 +99,7 @@ def votes():
     def write(path):
         save_votes(path, {"one": example_votes()})
 
-    return Target(read, _seeds(write), (VotesError,), "shard_0.npz", build=_mended(header), longest=8192)
+    return Target(read, _seeds(write), (VotesError,), "shard_0.npz", build=_with_correct_digests(header), longest=8192)
 
 
 def blocks():
@@ -127,11 +127,11 @@ def blocks():
         columns = {name: arrays[name] for name in arrays.files if name not in ("counts", "digest")}
         return "digest", _checksum(key, Block(arrays["counts"], columns))
 
-    return Target(read, _seeds(write), (), "block.npz", build=_mended(digest), longest=8192)
+    return Target(read, _seeds(write), (), "block.npz", build=_with_correct_digests(digest), longest=8192)
 
 
 def finished():
-    """The note of a store of blocks of the numbers of draws that were asked for before."""
+    """Notes in which a store of blocks keeps earlier numbers of draws."""
     from segcert.smoothing.store import BlockStore
 
     def read(path):

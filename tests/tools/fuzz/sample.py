@@ -1,6 +1,6 @@
-"""What the fuzzer found worth keeping, and a sample of what it does, without it: the same inputs each time.
+"""The committed corpus, and a sample of what the fuzzer does, without it: the same inputs each time.
 
-corpus.zip has an input for each way through a reader, all made up.
+corpus.zip contains an input for each path through a reader, all made up.
 """
 
 import random
@@ -11,11 +11,11 @@ from tests.tools.fuzz.contract import Guard, broken, warm_up
 from tests.tools.fuzz.targets import TARGETS
 
 KEPT = Path(__file__).with_name("corpus.zip")
-LONGEST = 600  # bytes of an input that is kept: longer ones are near the seeds, which the writers make
+LONGEST = 600  # bytes of a kept input: longer ones resemble the seeds, which the writers make
 
 
 def kept(name: str) -> list[bytes]:
-    """The inputs that are kept for a target."""
+    """Return the kept inputs of a target."""
     if not KEPT.exists():
         return []
     with zipfile.ZipFile(KEPT) as archive:
@@ -23,7 +23,7 @@ def kept(name: str) -> list[bytes]:
 
 
 def keep(corpus: Path) -> None:
-    """Pack the inputs of a folder of corpora, one folder a target; the same inputs give the same bytes."""
+    """Pack a folder of corpora, one folder per target; equal inputs give equal bytes."""
     with zipfile.ZipFile(KEPT, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in sorted(path for path in corpus.glob("*/*") if path.stat().st_size <= LONGEST):
             about = zipfile.ZipInfo(f"{path.parent.name}/{path.name[:8]}")
@@ -32,7 +32,7 @@ def keep(corpus: Path) -> None:
 
 
 def sampled(name: str, count: int, guard: Guard) -> list[str]:
-    """What is wrong with how a target reads its seeds, the corpus, and `count` mutations of them."""
+    """Return what is wrong with the way a target reads its seeds, the corpus, and `count` mutations of them."""
     target, chance = TARGETS[name](), random.Random(name)
     seeds = target.seeds()
     for seed in seeds:

@@ -1,4 +1,4 @@
-"""A simulated run in a checkout: made once, rendered by Snakemake."""
+"""Simulated runs in a checkout: made once, rendered by Snakemake."""
 
 import contextlib
 import dataclasses
@@ -14,10 +14,7 @@ from tests.support.checkout import run_in
 
 @dataclasses.dataclass(frozen=True)
 class SimulatedRun:
-    """A run whose networks are made up, in a checkout of the repository.
-
-    rules: those that Snakemake may run, all of them of the report. report: the folder of its pages.
-    """
+    """A run with made-up networks in a checkout of the repository. Snakemake runs only `rules`, those of the report."""
 
     checkout: Path
     name: str
@@ -25,26 +22,26 @@ class SimulatedRun:
 
     @property
     def report(self) -> Path:
-        """Where the pages, tables and figures stand."""
+        """Folder of the pages, tables and figures."""
         return self.checkout / "reports" / self.name
 
     @property
     def environment(self) -> dict[str, str]:
-        """The environment in which commands of this run run: its own library, one thread a job."""
+        """Environment of the run's commands: its own library, one thread per job."""
         return os.environ | _environment(self.checkout)
 
     def command(self) -> list[str]:
-        """The command that renders the report."""
+        """Return the command that renders the report."""
         options = ["--configfile", _configfile(self.name), "--cores", "2", "--allowed-rules", *self.rules]
         return [sys.executable, "-m", "snakemake", *options, "--", f"reports/{self.name}/index.html"]
 
     def render(self) -> None:
-        """Have Snakemake render the report from what is there."""
+        """Let Snakemake render the report."""
         _run(self.command(), self.checkout)
 
     def audit(self) -> None:
-        """Leave audit.html and audit.json beside the page, as `segcert audit` does; in this process: quicker."""
-        from segcert.audit.audit import audit  # here, so that tests that audit nothing do not pay for it
+        """Write audit.html and audit.json next to the page, as `segcert audit` does, but faster in this process."""
+        from segcert.audit.audit import audit  # imported here: tests without an audit do not pay for it
         from segcert.audit.page import write_audit
         from segcert.audit.text import audit_in_words
 
@@ -56,15 +53,15 @@ class SimulatedRun:
 
 
 def make_run(checkout: Path, configuration: Mapping[str, Any], what: str = "work") -> SimulatedRun:
-    """Write everything that the report of a configuration is rendered from into a copy of the repository.
+    """Write all inputs of the report of a configuration into a copy of the repository.
 
-    `configuration` holds what differs from config/default.yaml, `run` among it; paths of `own_data` are relative to the
-    checkout. Data sets of the catalogue need `sampling: {test_images: ...}`: so many test images are made up.
-    `what="all"` renders the report too, by the scripts of its rules in the same processes, in a third of the time that
-    `render` takes for a small run.
+    `configuration` contains `run` and all other keys that differ from config/default.yaml. Paths of `own_data` are
+    relative to the checkout. Data sets of the catalogue need `sampling: {test_images: ...}`, the number of test images.
+    `what="all"` also renders the report, with the scripts of its rules in the same processes. For a small run, that
+    takes a third of the time of `render`.
     """
     name = configuration["run"]
-    (checkout / "data.dvc").unlink(missing_ok=True)  # it names the data of the repository's own run
+    (checkout / "data.dvc").unlink(missing_ok=True)  # it is about the data of the repository's own run
     (checkout / _configfile(name)).write_text(yaml.safe_dump(dict(configuration), allow_unicode=True))
     page = f"reports/{name}/index.html"
     printed = _run([sys.executable, "-m", "tests.tools.simulated.jobs", what, _configfile(name), page], checkout)
@@ -76,7 +73,7 @@ def _configfile(name: str) -> str:
 
 
 def _run(command: list[str], checkout: Path) -> str:
-    """Run a command in a checkout; return what it printed. Fails with all that it said."""
+    """Run a command in a checkout; return its output. Fail with all output if the command fails."""
     return str(run_in(checkout, *command, **_environment(checkout)).stdout)
 
 

@@ -1,4 +1,4 @@
-"""What the rules with networks write, made up: by rule, a function of the job as its script sees it."""
+"""Stand-ins for the rules with networks: functions of the job as its script sees it, by rule."""
 
 import json
 import math
@@ -35,7 +35,7 @@ def fetch(job: Any, found: dict[str, Any]) -> None:
 
 
 def prepare_release(job: Any, found: dict[str, Any]) -> None:
-    """Images of the data set's kind, prepared by the library; `sampling.test_images` says how many are tested."""
+    """Prepare made-up images of the data set's kind; `sampling.test_images` is the number of test images."""
     about = catalogue.dataset(job.wildcards.dataset)
     rule = SplitRule("made up: the images' names say it", lambda named: named.part or "")
     about = catalogue.dataclasses.replace(about, splits={"made up": rule}, images=None)

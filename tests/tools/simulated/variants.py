@@ -1,4 +1,4 @@
-"""Configurations of simulated runs: the usual one, and those that lack something or are meant badly."""
+"""Configurations of simulated runs: a usual one, incomplete ones, and hostile ones."""
 
 import csv
 import re
@@ -24,7 +24,7 @@ HOSTILE = (
     "<script>alert(\"title\")</script> & 'quotes' ü 中 {{ 7 * 7 }} $(touch canary) `touch canary` ; touch canary "
     "\\input{/etc/passwd} #read(\"/etc/passwd\") [x](javascript:alert(1)) | *a* \u202ecod\u202c =cmd|' /C calc'!A1"
 )
-SECRET = "s3cr3t-0f-the-mirror"  # noqa: S105 (nobody's)
+SECRET = "s3cr3t-0f-the-mirror"  # noqa: S105 (belongs to nobody)
 
 
 def usual(checkout: Path) -> dict[str, Any]:
@@ -39,20 +39,20 @@ def one_class(checkout: Path) -> dict[str, Any]:
 
 
 def one_image(checkout: Path) -> dict[str, Any]:
-    """A single test image: no spread over images, so that no interval means anything."""
+    """A single test image: there is no spread over images, so no interval has a meaning."""
     phantom = {"train": 4, "val": 2, "test": 1}
     return {**SMALL, "run": "one_image", "phantom": phantom, "sampling": {"test_images": 1}}
 
 
 def empty_structure(checkout: Path) -> dict[str, Any]:
-    """Structures that are missing from some images, one of them from all test images: their Dice is not defined."""
+    """Structures missing from some images, and one from all test images: their Dice is undefined."""
     values = {0: "background", 1: "organ", 2: "lesion", 3: "device"}
     own = write_own(checkout / "own" / "sparse", values, missing={1: {2}, 3: {2}}, never={3})
     return _own_run("empty_structure", own)
 
 
 def hostile_names(checkout: Path) -> dict[str, Any]:
-    """Markup wherever the configuration or a file takes free text: titles, citations, names of images and patients."""
+    """Markup in all free text of the configuration and of files: titles, citations, names of images and patients."""
     values = {0: "background", 255: "lesion"}
     name = "=1+1 <img src=x onerror=\"alert(1)\">&amp; 'é' %7B $(touch canary) `touch canary`; #{k}"
     group = "</script><script>alert({k})</script> \\input{x} $(touch canary)"
@@ -62,7 +62,7 @@ def hostile_names(checkout: Path) -> dict[str, Any]:
 
 
 def weaker(checkout: Path) -> dict[str, Any]:
-    """A weaker guarantee, one noise level, pooling; more images than have copies, and the viewer beside the page."""
+    """A weaker guarantee, one noise level, pooling, images without copies, and a viewer outside the page."""
     page = checkout / "scripts/segcert/report/page.py"
     page.write_text(re.sub(r"^INLINE = .*$", "INLINE = 0", page.read_text(), flags=re.MULTILINE))
     images = {"phantom": {"train": 4, "val": 2, "test": 14}, "sampling": {"test_images": 14}}
@@ -71,7 +71,7 @@ def weaker(checkout: Path) -> dict[str, Any]:
 
 
 def two_sets(checkout: Path) -> dict[str, Any]:
-    """A gray data set of two classes and one in colour of one class, two models, all regimes."""
+    """A gray data set with two classes and a coloured one with one class, two models, all regimes."""
     more = {"datasets": ["phantom", "isic2018"], "models": ["unet", "resunetpp"], "regimes": REGIMES}
     return {**SMALL, "run": "two_sets", "sigmas": [0.25, 1.0], **more}
 
@@ -101,9 +101,9 @@ def write_own(
     name: str = "image {k}",
     group: str = "patient {k}",
 ) -> dict[str, Any]:
-    """Write a data set of one's own in gray; return its entry of `own_data`.
+    """Write a user-supplied gray data set; return its entry of `own_data`.
 
-    missing: class ids that an image lacks, by its number. never: those that no test image has.
+    missing: class ids that an image lacks, by its number. never: class ids that no test image has.
     """
     classes = tuple(values.values())
     about = Dataset("own", "", "", 1, classes, "", "", "", {}, "image")

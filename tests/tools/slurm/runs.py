@@ -1,4 +1,4 @@
-"""Snakemake on the cluster of the tests, through the profile that users take."""
+"""Snakemake on the cluster of the tests, with the profile for users."""
 
 import contextlib
 import subprocess
@@ -11,7 +11,7 @@ from tests.tools.slurm.cluster import Cluster
 
 ROOT = Path(__file__).parents[3]
 SNAKEMAKE = ROOT / ".venv-cluster/bin/snakemake"
-# The cluster of the tests has no accounting and nodes of one core; its file system is this machine's.
+# This cluster has no accounting, nodes of one core, and the file system of this machine.
 HERE = ["--default-resources", "slurm_partition=main", "--slurm-status-command", "squeue", "--latency-wait", "5"]
 HERE += ["--slurm-init-seconds-before-status-checks", "1", "--max-threads", "1"]
 COMPARED = ("models/*", "results/*/votes/*", "results/*/certificates*", "reports/*/tables/*")
@@ -19,9 +19,9 @@ COMPARED = ("models/*", "results/*/votes/*", "results/*/certificates*", "reports
 
 @contextlib.contextmanager
 def run_on(cluster: Cluster, checkout: Path, *arguments: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Snakemake in a checkout, its jobs going to the cluster; it appends to `log`. Killed where the block fails.
+    """Run Snakemake in a checkout with jobs on the cluster; append its output to `log`. Kill it if the block fails.
 
-    Targets stand before options in `arguments`, which may take all that follows.
+    `arguments` must name targets before options, which may take all words that follow.
     """
     command = [SNAKEMAKE, "--workflow-profile", "profiles/slurm", *HERE, *arguments]
     with log.open("ab") as out:
@@ -35,6 +35,6 @@ def run_on(cluster: Cluster, checkout: Path, *arguments: str, log: Path) -> Iter
 
 
 def made(checkout: Path) -> dict[str, str]:
-    """SHA-256 of models, votes, certificates and tables of a checkout, but of what holds times."""
+    """Return the SHA-256 of models, votes, certificates and tables of a checkout, without files that contain times."""
     everything = reproducible(checkout)
     return {name: everything[name] for name in everything if any(fnmatch(name, pattern) for pattern in COMPARED)}
