@@ -1,8 +1,8 @@
-"""What changes in a finished run, what would run again then, and what the audit says: one table for both tiers.
+"""Changes to a finished run, the jobs that they rerun, and the verdict of the audit: one table for both tiers.
 
-Each row of docs/provenance.md is a row here. `make test` runs those of `QUICK`, `make test-rest` the others
-(tests/system/perturbations). Plans and audits run in this process, which saves the imports; what they say is
-what the commands say.
+Each row of docs/provenance.md is a row here. `make test` runs the rows of `QUICK`, `make test-rest` the others
+(tests/system/perturbations). Plans and audits run in this process, which saves the imports; the commands give the same
+results.
 """
 
 import json
@@ -36,7 +36,7 @@ REPORT = {
 
 
 def flip_a_bit(path, position=-20):
-    """Change one byte, and put size and times back as they were."""
+    """Change one bit; preserve size and times."""
     status, content = path.stat(), bytearray(path.read_bytes())
     content[position] ^= 1
     path.write_bytes(content)
@@ -50,7 +50,7 @@ def touch_everything(checkout):
 
 
 def turn_times_round(checkout):
-    """What was made last seems the oldest."""
+    """Let the newest files seem the oldest."""
     for age, path in enumerate(sorted(checkout.files("[dmr]*/**/*.*"), key=lambda path: path.stat().st_mtime)):
         os.utime(path, (2e9 - age, 2e9 - age))
 
@@ -75,7 +75,7 @@ def lock(name, change):
 
 
 def branch_and_back(checkout):
-    """Another branch, with other code, is checked out and left again; git writes the files anew each time."""
+    """Check out a branch with other code and return; git rewrites the files each time."""
     checkout.git("stash")  # data.dvc
     checkout.git("checkout", "-qB", "other")
     checkout.edit("scripts/segcert/training/loop.py", "MAX_GRADIENT_NORM = 1.0", "MAX_GRADIENT_NORM = 2.0")
@@ -84,7 +84,7 @@ def branch_and_back(checkout):
     checkout.git("stash", "pop")
 
 
-# What changes nothing, or something else than an artifact: (perturbation, plan arguments, what would run again).
+# Changes that tamper with no artifact: (perturbation, arguments of the plan, jobs that would run again).
 # The audit finds no broken link.
 HARMLESS = {
     "every file touched": (touch_everything, (), NOTHING),
@@ -146,7 +146,7 @@ def tamper(path, position=-20):
 
 
 def edit_record(artifact, **changes):
-    """Change fields of a record; of those that hold names, add or change some."""
+    """Change fields of a record; merge fields that are objects."""
 
     def perturb(checkout):
         path = checkout.path / f"{artifact}.record.json"
@@ -171,7 +171,7 @@ def change_a_number_of_the_page(checkout):
     page.write_text(re.sub(r'(data-column="certified_dice">)0\.\d', r"\g<1>0.9", page.read_text(), count=1))
 
 
-# What breaks a link: (perturbation, what would run again, the first broken link, a file made from it).
+# Changes that break a link: (perturbation, jobs that would run again, first broken link, a file made from it).
 HARMFUL = {
     "one byte of a model": (tamper(MODEL), AFTER_THE_CLEAN_MODEL, MODEL, PAGE),
     "one byte of a votes file": (
@@ -210,26 +210,25 @@ QUICK = frozenset({
     "one byte of a model", "one byte of a votes file", "one digit of a table", "the seed in a record edited",
     "a pointer edited",
 })  # fmt: skip
-# Of the plan alone: nothing on disk changes, so that tests may ask for it on the run that they share.
+# Changes of the plan alone: nothing on disk changes, so tests can use the shared run.
 ASKED = [name for name, (perturb, *_) in HARMLESS.items() if perturb is None]
 
 
 def in_tier(table, *, quick):
-    """The names of a table that a tier runs on copies of the finished run."""
+    """Return the rows of a table that a tier runs on copies of the finished run."""
     return [name for name in table if (name in QUICK) == quick and name not in ASKED]
 
 
 def check_plan(checkout, name):
-    """What a key decides runs again, and nothing else."""
+    """Assert that a changed key reruns only what it affects."""
     _, arguments, stale = HARMLESS[name]
     assert checkout.stale(*arguments) == stale
 
 
 def check_harmless(checkout, names):
-    """What is honest runs what it must, each alone, and breaks no link.
+    """Assert that each harmless change reruns only what it must, and that all of them together break no link.
 
-    Between them git puts back what they edited: files with other times and the same content, which run nothing. The
-    audit is one, of all of them at once.
+    After each change, git restores the edited files: same content, other times, nothing to rerun.
     """
     for name in names:
         perturb, _, stale = HARMLESS[name]
@@ -242,7 +241,7 @@ def check_harmless(checkout, names):
 
 
 def check_harmful(checkout, name):
-    """What is tampered with is named, with all that was made from it."""
+    """Assert that the audit names a tampered file and everything made from it."""
     perturb, stale, first, below = HARMFUL[name]
     perturb(checkout)
     assert checkout.stale() == stale

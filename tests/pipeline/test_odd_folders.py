@@ -1,4 +1,4 @@
-"""A checkout in a folder with an odd name runs, or the first command refuses it in one line."""
+"""A checkout in a folder with an unusual name runs, or the first command refuses it in one line."""
 
 import shutil
 import subprocess
@@ -11,12 +11,12 @@ from tests.support.checkout import ROOT, TINY, Checkout, run_in
 from segcert.plan.snakemake_plan import PlanError
 
 REFUSED = " \t\n'\"`$&;|<>(){}[]*?!#%:\\"
-TAKEN = "Zoë+東京_-,@=~^"
+ACCEPTED = "Zoë+東京_-,@=~^"
 
 
 @pytest.fixture
 def in_folder(tmp_path):
-    """A function that makes a checkout in a folder with a name: as much of it as a plan reads."""
+    """Return a function that makes a checkout in a folder of a given name, with the files that a plan reads."""
 
     def make(name):
         path = tmp_path / name / "repo"
@@ -31,7 +31,7 @@ def in_folder(tmp_path):
 
 
 def make_run(checkout):
-    # Without what a make around these tests leaves, which would print the folders that it enters.
+    # These variables of a make around the tests would let make print the folders that it enters.
     return run_in(checkout.path, "env", "-u", "MAKEFLAGS", "-u", "MAKELEVEL", "make", "-n", "run", check=False)
 
 
@@ -49,7 +49,7 @@ def test_a_path_with_shell_characters_is_refused_by_make_and_by_a_plan(in_folder
 
 
 def test_a_path_with_letters_of_any_language_works(in_folder):
-    checkout = in_folder(TAKEN)
+    checkout = in_folder(ACCEPTED)
     assert "bin/snakemake" in make_run(checkout).stdout
     assert checkout.stale("data/prepared/phantom/index.csv") == {"prepare_phantom": 1}
     checkout.snakemake("data/prepared/phantom/index.csv")
@@ -64,8 +64,8 @@ def test_an_environment_in_a_path_with_spaces_is_refused(in_folder, tmp_path):
     (packages / "tests.pth").write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n")
     done = run_in(checkout.path, environment / "bin/python", *checkout.command("-n")[1:], check=False)
     assert done.returncode
-    words = f"'{environment}/bin/python': a path with ' ', which the shell of a job would read"
-    assert words in done.output
+    said = f"'{environment}/bin/python': a path with ' ', which the shell of a job would read"
+    assert said in done.output
 
 
 def test_a_plan_refuses_data_behind_a_symbolic_link(in_folder, tmp_path):

@@ -1,4 +1,4 @@
-"""One perturbation of each kind and two forgeries; the others: tests/system/perturbations, tests/system/audit."""
+"""One perturbation of each kind and two forgeries. tests/system/perturbations and audit have the others."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""The whole way, on a tiny run."""
+"""The whole pipeline, on the tiny run."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""Run records of a real run: what they hold, and that the locked environment of a stage is all that it imported."""
+"""Run records of a real run: they are complete, and jobs import only packages of their locked environment."""
 
 import importlib.metadata
 import json
@@ -16,7 +16,7 @@ FIELDS = {
     "python", "machine", "processor", "driver", "seed", "threads", "started", "ended", "seconds", "peak_memory_mib",
     "exit",
 }  # fmt: skip
-# Imported where they are installed, by packages that can do without, and of no influence on what is made.
+# Optional dependencies of other packages, imported if installed, without influence on the outputs.
 WITHOUT_INFLUENCE = {"backports-zstd", "brotli", "colorama", "pydot", "segcert", "setuptools", "tqdm"}
 PROBED_BY_MONAI = {
     "cycler", "fonttools", "kiwisolver", "lazy-loader", "matplotlib", "pandas", "pyarrow", "pydicom", "pyparsing",
@@ -30,7 +30,7 @@ def jobs(finished_once):
 
 
 def required(name):
-    """What an installed package requires, directly or not."""
+    """Return the direct and indirect dependencies of an installed package."""
     found, pending = set(), {name}
     while pending:
         each = pending.pop()
@@ -86,8 +86,8 @@ def test_a_failed_job_leaves_its_record_next_to_its_log(finished):
 
 
 def test_code_edited_after_the_plan_stops_the_job(finished):
-    """The record would speak of other code than ran."""
-    rules = finished.path / "rules/provenance.smk"  # the last to be read: by then the digests are taken
+    """Otherwise the record would name other code than ran."""
+    rules = finished.path / "rules/provenance.smk"  # read last, when the digests of code are known
     edit = "(SCRIPTS / 'predict.py').open('a').write('VALUE = 1\\n')"
     rules.write_text(f"{rules.read_text()}\n\n{edit}\n")
     output = "results/tiny/predictions/phantom/unet-clean.npz"

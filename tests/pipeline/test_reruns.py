@@ -1,4 +1,4 @@
-"""What is done again, and what is not."""
+"""Jobs that run again after a change, and jobs that do not."""
 
 import re
 
@@ -12,7 +12,7 @@ def test_a_finished_run_names_its_report_and_is_up_to_date(finished_once):
     said = finished_once.first_output
     jobs = int(re.search(r"^(\d+) jobs to run", said, re.MULTILINE)[1])
     assert len(said.splitlines()) < jobs + 15
-    assert len(re.findall(rf"^ *\d+/{jobs} +[\d.]+ s  \w", said, re.MULTILINE)) == jobs, "a line per job"
+    assert len(re.findall(rf"^ *\d+/{jobs} +[\d.]+ s  \w", said, re.MULTILINE)) == jobs, "one line per job"
     assert re.search(
         r"^phantom, unet, sigma 0.5:\n(  certified Dice, .* \d\.\d{3}\n){2}  pixels .*%$", said, re.MULTILINE
     )
@@ -73,13 +73,13 @@ def test_every_job_is_timed_and_benchmark_files_make_nothing_stale(finished):
 
 def test_temporary_files_and_records_do_not_change_the_pointer(finished):
     before = (finished.path / "data.dvc").read_text()
-    for leftover in (
+    for name in (
         "data/prepared/.phantom.x1.part/images/a.png",
         "data/raw/.a.x2.part.zip",
         "data/raw/a.zip.rejected",
         "data/raw/a.zip.unverified.part",
     ):
-        path = finished.path / leftover
+        path = finished.path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("left by a killed job")
     finished.edit("data/prepared/phantom/index.csv.record.json", '"seconds"', '"second"')

@@ -1,8 +1,8 @@
 """Test the parts without torch on each Python of this machine: `make test-pythons`.
 
-For each version, uv makes an environment (`.venv-py312` and so on) from the lock files, with only the packages that these
-parts need. The tests that import only these parts run in it. torch is not installed there, so an accidental import of
-torch fails.
+For each version, uv makes an environment (`.venv-py312` and so on) from the lock files, with only the packages that
+these parts need. The tests that import only these parts run in it. torch is not installed there, so an accidental
+import of torch fails.
 """
 
 import ast

@@ -1,4 +1,4 @@
-"""The files in which others look for what they know: version, citation, conduct, issue forms, profiles, catalog."""
+"""Files with a standard format: version, citation, code of conduct, issue forms, profiles."""
 
 import datetime
 import importlib.metadata
@@ -41,7 +41,7 @@ def test_the_version_is_defined_in_one_place():
 
 
 def test_the_citation_is_valid():
-    """What version 1.2.0 of the Citation File Format requires, and only keys that it knows."""
+    """Version 1.2.0 of the Citation File Format: all required keys, and no unknown ones."""
     known = {
         "abstract", "authors", "cff-version", "commit", "contact", "date-released", "doi", "identifiers", "keywords",
         "license", "license-url", "message", "preferred-citation", "references", "repository", "repository-artifact",

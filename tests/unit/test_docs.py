@@ -1,4 +1,4 @@
-"""Links of the documentation lead somewhere, and what is generated is up to date; tests/system/docs builds it."""
+"""Links of the documentation have targets, and generated pages are up to date. tests/system/docs builds the site."""
 
 import inspect
 import re
@@ -16,7 +16,7 @@ from segcert.config.reference import REFERENCE, configuration_page
 
 @pytest.mark.parametrize("name", [name for name in segcert.__all__ if name != "ABSTAIN"])
 def test_each_parameter_of_a_public_name_has_its_own_entry(name):
-    """Of `a, b` on one line the page would show the type and default of the first for both."""
+    """With `a, b` on one line, the page would show the type and default of `a` for both."""
     public = getattr(segcert, name)
     for parameter in inspect.signature(public).parameters:
         assert re.search(rf"^ *{parameter}$", public.__doc__, re.MULTILINE), f"{name}: {parameter}"
@@ -60,13 +60,13 @@ def test_external_links_are_well_formed_and_unique():
             parts = urllib.parse.urlsplit(link)
             assert parts.scheme == "https", f"{page}: {link}"
             assert re.fullmatch(r"([\w-]+\.)+[a-z]{2,}", parts.netloc), f"{page}: {link}"
-            assert link not in seen, f"{link} stands in {seen[link]} and in {page}"
+            assert link not in seen, f"{link} is in {seen[link]} and in {page}"
             seen[link] = page
     assert len(seen) > 3
 
 
 def test_pages_named_in_code_and_settings_exist():
-    """Messages, comments and docstrings name pages of docs/ that are there."""
+    """Messages, comments and docstrings name existing pages of docs/."""
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
     named = {}
     for name in listed:
@@ -83,7 +83,7 @@ def test_readme_is_short():
 
 
 def test_the_repository_contains_no_image_of_a_data_set():
-    """Pictures come from the phantom, or hold numbers alone."""
+    """Images come from the phantom or show only numbers."""
     names = {path.name for path in Path(ROOT / "docs/images").iterdir()}
     assert names == {
         "montgomery_certified_dice.png", "phantom_certificate.png", "phantom_gallery.png", "phantom_lineage.png",

@@ -1,4 +1,4 @@
-"""What the pages say to type: Python runs, commands parse, and keys of the configuration exist."""
+"""Code in the pages: Python runs, commands parse, and configuration keys exist."""
 
 import contextlib
 import re
@@ -24,7 +24,7 @@ FILES = re.compile(r"(data|models|results|reports)(/\S+|\.dvc)$")
 
 
 def a_model():
-    """What the pages call `model` and `image`: a differentiable network of two classes, and an image in [0, 1]."""
+    """Return `model` and `image` of the pages: a differentiable network of two classes, and an image in [0, 1]."""
     torch.manual_seed(0)
     model = torch.nn.Conv2d(1, 2, 3, padding=1).eval()
     with torch.no_grad():
@@ -33,7 +33,7 @@ def a_model():
 
 
 def a_denoiser(folder):
-    """A tiny one where the pages expect that of Montgomery."""
+    """Save a tiny denoiser where the pages expect that of Montgomery."""
     path = folder / "models/denoiser/montgomery"
     settings = Denoiser(channels=[8, 8]).model_dump()
     build_unet(settings, 1, 16).save_pretrained(path / "unet")
@@ -45,7 +45,7 @@ WITH_PYTHON = [page for page in PAGES if blocks(page, "python")]
 
 @pytest.mark.parametrize("page", WITH_PYTHON)
 def test_python_blocks_run(page, tmp_path):
-    """In order, in one namespace, in an empty folder. Hidden from the reader: `a_model` and `a_denoiser`."""
+    """Blocks run in order, in one namespace, in an empty folder, with `a_model` and `a_denoiser`."""
     a_denoiser(tmp_path)
     names = a_model()
     with contextlib.chdir(tmp_path):
@@ -61,22 +61,22 @@ def test_pages_that_should_show_python_do():
     assert {"README.md", "docs/how-to/certify.md", "docs/tutorial.md", "docs/noise.md"} <= set(WITH_PYTHON)
 
 
-def called(name):
-    """Every command line of a program, with its page."""
+def command_lines(name):
+    """Return every command line of a program, with its page."""
     found = [(page, words) for page in PAGES for words in commands(page) if words[0].rsplit("/", 1)[-1] == name]
     assert found
     return found
 
 
 def refusal(words):
-    """What kind of error a command line of segcert gives; None if it parses."""
+    """Return the kind of error of a command line of segcert; None if it parses."""
     group = typer.main.get_command(app)
     try:
         if words[1].startswith("-"):
             group.make_context(words[0], words[1:])
         else:
             group.commands[words[1]].make_context(words[1], words[2:])
-    except typer.Exit:  # as --version does
+    except typer.Exit:  # raised by --version
         return None
     except Exception as error:
         return type(error).__name__
@@ -84,10 +84,9 @@ def refusal(words):
 
 
 def test_segcert_command_lines_parse():
-    for page, words in called("segcert"):
-        within_the_text = " ".join(words) in inline(
-            page
-        )  # as in `segcert certify --noise exact`: arguments are missing
+    for page, words in command_lines("segcert"):
+        # Commands within the text may lack arguments: `segcert certify --noise exact`.
+        within_the_text = " ".join(words) in inline(page)
         allowed = (None, "MissingParameter", "NoArgsIsHelpError") if within_the_text else (None,)
         assert len(words) == 1 or refusal(words) in allowed, f"{page}: {' '.join(words)}"
 
@@ -99,9 +98,9 @@ def test_a_wrong_segcert_command_line_does_not_parse():
 
 
 def test_snakemake_command_lines_parse_and_their_settings_are_valid():
-    for page, words in called("snakemake"):
+    for page, words in command_lines("snakemake"):
         line = f"{page}: {' '.join(words)}"
-        if "--executor" in words:  # an executor that is not installed here
+        if "--executor" in words:  # this executor is not installed here
             at = words.index("--executor")
             words[at : at + 2] = []
         options = get_argument_parser().parse_args(words[1:])
@@ -121,7 +120,7 @@ VARIABLES = ("CONFIG", "RUN", "TORCH", "UPGRADE", "PYTHON", "VERBOSE")
 
 def test_targets_of_make_exist():
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    for page, words in called("make"):
+    for page, words in command_lines("make"):
         for word in words[1:]:
             key, _, value = word.partition("=")
             assert word in targets or key in VARIABLES, f"{page}: {' '.join(words)}"
@@ -129,7 +128,7 @@ def test_targets_of_make_exist():
 
 
 def test_named_modules_and_scripts_exist():
-    for page, words in called("python"):
+    for page, words in command_lines("python"):
         if words[1] == "-m":
             module = ROOT / words[2].replace(".", "/")
             assert module.with_suffix(".py").is_file() or (module / "__main__.py").is_file(), f"{page}: {words}"
@@ -138,7 +137,7 @@ def test_named_modules_and_scripts_exist():
 
 
 def keys_of(model, prefix=()):
-    """All paths of keys of a model."""
+    """Yield the paths of all keys of a model."""
     for name, field in model.model_fields.items():
         yield (*prefix, name)
         if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
@@ -147,7 +146,7 @@ def keys_of(model, prefix=()):
 
 KEYS = {path for model in (Config, OwnData, OwnModel) for path in keys_of(model)} | {(alias,) for alias in ALIASES}
 FLAT = {path[-1] for path in KEYS}
-FREE = ("own_data", "own_models", "splits", "exclude")  # below them stand names of one's own
+FREE = ("own_data", "own_models", "splits", "exclude")  # their keys are user-supplied names
 
 
 def paths_in(value, prefix=()):
@@ -159,7 +158,7 @@ def paths_in(value, prefix=()):
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "yaml") or inline(page)])
 def test_configuration_keys_in_the_docs_exist(page):
-    """In blocks of YAML, and in pieces such as `sampling: {shard_size: 20}`; of a section, its keys may stand alone."""
+    """In blocks of YAML and in pieces such as `sampling: {shard_size: 20}`. Keys of a section may appear without it."""
     found = [(block.text, yaml.safe_load(block.text)) for block in blocks(page, "yaml")]
     for piece in inline(page):
         if re.match(r"[a-z_0-9]+: [\w{\[./]", piece):
@@ -172,4 +171,4 @@ def test_configuration_keys_in_the_docs_exist(page):
                 assert known or path[-1] in NOT_KEYS, f"{page}: {text}: there is no key {'.'.join(map(str, path))}"
 
 
-NOT_KEYS = ("resources", "params")  # of Snakemake
+NOT_KEYS = ("resources", "params")  # Snakemake's own keys

@@ -1,4 +1,4 @@
-"""Conda files and container recipes hold what the lock files hold; environments are set up as pip is configured."""
+"""Conda files and container recipes follow the lock files; environments are installed with the settings of pip."""
 
 import importlib.metadata
 import importlib.util
@@ -37,7 +37,7 @@ def files_of(group):
 
 
 def requirements(path):
-    """The requirements of the pip section of a conda file: version and hashes by package."""
+    """Return the requirements in the pip section of a conda file: version and hashes by package."""
     found = {}
     for line in yaml.safe_load(path.read_text())["dependencies"][-1]["pip"]:
         if not line.startswith("--"):
@@ -54,18 +54,18 @@ def locked(path):
 
 
 def recipe_lines(path):
-    """The lines of a recipe, those that go on after a backslash put together."""
+    """Return the lines of a recipe, with continued lines joined."""
     return [line.strip() for line in path.read_text().replace("\\\n", " ").splitlines()]
 
 
 def installs(path):
-    """The calls of `pip install` of a recipe, in words, in order."""
+    """Return the calls of `pip install` in a recipe, in order, split into words."""
     lines = [line.removeprefix("RUN ") for line in recipe_lines(path)]
     return [shlex.split(line) for line in lines if re.match(r"(\S+/)?pip install", line)]
 
 
 def required(name):
-    """What a package requires, which is installed for a run or with DVC; nothing for the other build of torch."""
+    """Return the requirements of a package of the environments of runs or DVC; none for the other build of torch."""
     places = [*sys.path, *map(str, ROOT.glob(".venv-dvc/lib/python3*/site-packages"))]
     found = next(importlib.metadata.distributions(name=name, path=places), None)
     assert found or name in conda_files.read_lock(conda_files.CUDA), f"{name} is not installed; write: make env dvc"
@@ -86,7 +86,7 @@ def test_versions_and_hashes_equal_those_of_the_lock_files(path):
         name: lock[name][0] for name in requirements(path) if name in lock
     }, AGAIN
     for name, (_, hashes) in requirements(path).items():
-        assert hashes, name  # one requirement with a hash asks for hashes of all
+        assert hashes, name  # one hash makes pip require hashes for all packages
         assert hashes <= lock[name][1], f"{name}: {AGAIN}"
 
 
@@ -111,7 +111,7 @@ def test_packages_imported_by_a_script_are_in_its_conda_file(rule, group, script
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_conda_files_contain_the_dependencies_of_their_packages(path):
-    """Otherwise pip refuses the file, as it does for a package without a hash."""
+    """Otherwise pip refuses the file, as it refuses a package without a hash."""
     wanted = requirements(path)
     pending = {(name, extra) for name in wanted for extra in ("", "s3" if name == "dvc" else "")}
     seen = set()
@@ -138,7 +138,7 @@ def test_container_recipes_install_the_lock_files_as_make_does():
 
 
 def test_development_packages_fit_the_runtime_environment():
-    """No check of pip or uv looks at both folders."""
+    """Neither pip nor uv checks both folders together."""
     dev, run = (conda_files.read_lock(lock) for lock in (ENVS / "lock-dev.txt", conda_files.RUN))
     locked = {name: version for name, (version, _) in (run | dev).items()}
     wrong = []
@@ -171,7 +171,7 @@ def test_uv_uses_the_settings_of_pip(tmp_path, monkeypatch):
     assert installer.as_uv_reads(settings) == {
         "UV_DEFAULT_INDEX": "https://first.test/simple",
         "UV_INDEX": "file:///one/simple https://two.test/simple",
-        "UV_FIND_LINKS": "/wheels,/more",  # the variable goes before the file, as in pip
+        "UV_FIND_LINKS": "/wheels,/more",  # the variable overrides the file, as in pip
         "UV_INSECURE_HOST": "two.test",
         "UV_HTTP_TIMEOUT": "90",
         "SSL_CERT_FILE": "/ca.pem",
@@ -183,7 +183,7 @@ def test_uv_uses_the_settings_of_pip(tmp_path, monkeypatch):
 
 
 def checkout_with(tmp_path, *programs):
-    """The real Makefile and installer in a folder without environments, and a PATH with few programs."""
+    """Copy the Makefile and the installer into a folder without environments, with few programs on its PATH."""
     shutil.copytree(ENVS, tmp_path / "checkout/envs")
     shutil.copy(ROOT / "Makefile", tmp_path / "checkout")
     (tmp_path / "bin").mkdir()
@@ -193,7 +193,7 @@ def checkout_with(tmp_path, *programs):
 
 
 def make(checkout, *arguments, **variables):
-    """`make`, with pip and uv cut off from every index."""
+    """Run `make` without access of pip and uv to any index."""
     environment = {"PATH": str(checkout.parent / "bin"), "HOME": str(checkout.parent), "PIP_CONFIG_FILE": os.devnull}
     environment |= {"PIP_NO_INDEX": "1", "UV_OFFLINE": "1", "UV_PYTHON_DOWNLOADS": "never"} | variables
     done = subprocess.run(
@@ -220,7 +220,7 @@ esac
 
 
 def other_python(folder):
-    """A `python3` that runs the installer and, asked for its version, is none that the locks are for."""
+    """Write a `python3` that runs the installer but states a version that the lock files do not support."""
     real = sys.executable
     text = f'#!/bin/sh\ncase "$*" in *version_info*) echo 3.13 ;; *) exec {shlex.quote(real)} "$@" ;; esac\n'
     return script(folder / "python3", text)
@@ -252,7 +252,7 @@ def test_a_python_that_is_not_on_the_path_is_found_by_uv(tmp_path):
 
 
 def test_pip_installs_if_uv_is_not_available(tmp_path):
-    """A lock of one tiny wheel, in a folder that pip is told of; uv is not there."""
+    """The lock file has one tiny wheel, pip knows its folder, and uv is missing."""
     checkout = checkout_with(tmp_path)
     (tmp_path / "bin/python3").symlink_to(Path(sys.base_prefix, "bin/python3"))
     wheel = tmp_path / "wheels/tiny-1.0-py3-none-any.whl"
@@ -296,6 +296,6 @@ def test_the_image_runs_as_an_unprivileged_user():
 
 
 def test_only_lock_files_reach_an_image():
-    """No data, models, results, environments or credentials."""
+    """An image gets no data, models, results, environments or credentials."""
     lines = (ROOT / ".dockerignore").read_text().splitlines()
     assert [line for line in lines if line[:1] != "#"] == ["*", "!envs/lock-*.txt"]

@@ -1,6 +1,6 @@
-"""Files of others: any bytes give what was written, or the reader's own error that names the file.
+"""Foreign files: readers return what was written, or raise their own error with the name of the file.
 
-What is asserted here is sampled; `python -m tests.tools.fuzz` looks for more (SECURITY.md).
+These tests take samples; `python -m tests.tools.fuzz` searches for more (SECURITY.md).
 """
 
 import io
@@ -43,7 +43,7 @@ NAMES = ANY.filter(lambda name: not any(char < " " or char in "\x7f" for char in
 
 
 def refused(read, error):
-    """What was read, or the error."""
+    """Return what was read, or the error."""
     try:
         return read()
     except error as refusal:
@@ -51,7 +51,7 @@ def refused(read, error):
 
 
 def same_or_refused(path, content, read, expected, error):
-    """Bytes in the place of a file give what was written, or an error that names it."""
+    """Assert that bytes in place of a file give what was written, or an error that names the file."""
     path.write_bytes(content)
     refusal = refused(lambda: read(path) == expected, error)
     assert refusal is True or path.name in str(refusal)
@@ -84,7 +84,7 @@ def test_flipped_bytes_of_votes_and_radii_are_noticed(tmp_path, data):
             content[place] ^= data.draw(st.integers(1, 255))
         try:
             same_or_refused(path, bytes(content), read, expected, error)
-        except KeyError:  # the name of a map was changed: of the image nothing is said
+        except KeyError:  # the name of the image was changed
             assert name == "a.radii.npz"
 
 
@@ -106,7 +106,7 @@ def test_an_image_can_be_named_like_an_argument_of_numpy(tmp_path, name):
 
 
 def npz(path, header, content=b"\0" * 64, compression=zipfile.ZIP_DEFLATED):
-    """A file of one array, whose header says what it likes."""
+    """Write a file of one array with an arbitrary header."""
     text = (header if isinstance(header, str) else repr(header)).encode().ljust(117) + b"\n"
     with zipfile.ZipFile(path, "w", compression) as file:
         file.writestr("a.npy", b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + content)
@@ -114,7 +114,7 @@ def npz(path, header, content=b"\0" * 64, compression=zipfile.ZIP_DEFLATED):
 
 
 @pytest.mark.parametrize(
-    ("header", "words"),
+    ("header", "message"),
     [
         ({"descr": "<f8", "fortran_order": False, "shape": (1 << 40,)}, "takes 8796093022208 bytes; found 64"),
         ({"descr": "<f8", "fortran_order": False, "shape": (-8, -1)}, "a:"),
@@ -124,8 +124,8 @@ def npz(path, header, content=b"\0" * 64, compression=zipfile.ZIP_DEFLATED):
         ("(" * 90, "a:"),
     ],
 )
-def test_false_array_headers_are_refused(tmp_path, header, words):
-    with StoredArrays(npz(tmp_path / "a.npz", header)) as stored, pytest.raises(ArraysError, match=words) as refusal:
+def test_false_array_headers_are_refused(tmp_path, header, message):
+    with StoredArrays(npz(tmp_path / "a.npz", header)) as stored, pytest.raises(ArraysError, match=message) as refusal:
         stored["a"]
     assert "a.npz" in str(refusal.value)
 
@@ -140,13 +140,13 @@ def test_an_array_larger_than_free_memory_is_refused(tmp_path, monkeypatch):
 
 def test_votes_with_inconsistent_shapes_are_refused():
     one = example_votes()
-    for changes, words in (
+    for changes, message in (
         ({"areas": np.ones((12, 2), np.uint32)}, r"areas: found an array of shape \(12, 2\); expected \(12, 3\)"),
         ({"measurements": {"area": np.ones((12, 2))}}, r"area: found an array of shape \(12, 2\)"),
         ({"draws": np.ones((12, 4, 9), np.uint8)}, r"draws: .* expected \(12, 2, 1\)"),
         ({"truth_areas": np.ones(7, np.uint32)}, "truth_areas"),
     ):
-        with pytest.raises(VotesError, match=words):
+        with pytest.raises(VotesError, match=message):
             Votes(one.selection, one.estimation, 0.25, **changes)
     with pytest.raises(VotesError, match="expected unsigned counts"):
         Votes.from_counts(np.zeros((2, 0, 3), int), np.zeros((2, 0, 3), int), 0.25)
@@ -192,14 +192,14 @@ def test_a_record_cannot_name_outputs_outside_the_checkout(tmp_path, outside):
 
 
 def test_pulled_metadata_cannot_write_outside_the_checkout(tmp_path, caplog):
-    """What it names as an artifact is where a run record would be copied to."""
+    """A run record would be copied next to an artifact that it names."""
     root = tmp_path / "checkout"
     outside = tmp_path / "evil"
     outside.write_text("there")
     packed = root / "results/.trail/snakemake/Li4vZXZpbA=="  # ../evil
     packed.parent.mkdir(parents=True)
     packed.write_text("{}")
-    (root / "results/.trail/evil.record.json").write_text("hostile")  # is records/../evil.record.json
+    (root / "results/.trail/evil.record.json").write_text("hostile")  # the path records/../evil.record.json
     contents = {"../evil": [file_digest(outside), file_digest(packed), "snakemake/Li4vZXZpbA=="]}
     (root / "results/.trail/contents.json").write_text(json.dumps(contents))
     assert unpack_trail(root) == []
@@ -235,12 +235,12 @@ def test_a_deeply_nested_pointer_is_a_finding(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "message"),
     [("{}", "lacks bits"), ('{"bits": 8.0}', "bits: found 8.0"), ('{"classes": [1]}', r"classes.0: found 1")],
 )
-def test_missing_facts_of_a_prepared_data_set_are_named(tmp_path, content, words):
+def test_missing_facts_of_a_prepared_data_set_are_named(tmp_path, content, message):
     (tmp_path / "dataset.json").write_text(content)
-    with pytest.raises(DataError, match=f"dataset.json: .*{words}"):
+    with pytest.raises(DataError, match=f"dataset.json: .*{message}"):
         PreparedDataset(tmp_path / "index.csv").about["bits"]
 
 
@@ -278,7 +278,7 @@ def test_a_mask_is_thresholded_at_half_range_for_any_channels():
 
     gray = np.array([[0, 127, 128, 255]], np.uint8)
     assert decode_binary(encoded(gray)).tolist() == [[False, False, True, True]]
-    colour = np.array([[[255, 127, 0], [255, 128, 0], [0, 0, 0]]], np.uint8)  # 382 and 383 of 765
+    colour = np.array([[[255, 127, 0], [255, 128, 0], [0, 0, 0]]], np.uint8)  # sums of 382 and 383 of 765
     assert decode_binary(encoded(colour)).tolist() == [[False, True, False]]
 
 

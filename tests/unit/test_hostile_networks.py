@@ -1,4 +1,4 @@
-"""Networks of others: their folders, weights and checkpoints run no code and are refused by name."""
+"""Foreign networks: their folders, weights and checkpoints run no code, and errors name the file."""
 
 import json
 import sys
@@ -19,7 +19,7 @@ from segcert.training.state import Checkpoint
 
 
 class CalledError(Exception):
-    """Something was called that must not be."""
+    """A forbidden function was called."""
 
 
 def canary(**_) -> int:
@@ -41,7 +41,7 @@ HERE = sys.modules[__name__]
     "target", ["os:system", "subprocess:run", "builtins:exec", "hostile_networks:canary", "torch:load"]
 )
 def test_a_model_folder_can_only_call_networks(tmp_path, monkeypatch, target):
-    """The name in config.json comes with the weights, which may be of others."""
+    """The name in config.json comes with the weights, possibly from strangers."""
     monkeypatch.setitem(sys.modules, "hostile_networks", HERE)
     save_file({}, tmp_path / "model.safetensors")
     config = {"architecture": target, "arguments": {"command": f"touch {tmp_path / 'touched'}"}}
@@ -52,7 +52,7 @@ def test_a_model_folder_can_only_call_networks(tmp_path, monkeypatch, target):
 
 
 def test_a_foreign_certificate_runs_no_exported_network(tmp_path, monkeypatch):
-    """The folder that it names holds code, which only somebody who names it runs."""
+    """The folder in the certificate contains code, which runs only if the user names it."""
     (tmp_path / "config.json").write_text('{"program": "torchscript"}')
     (tmp_path / "chest.png").write_bytes(b"x")
     stated = document()

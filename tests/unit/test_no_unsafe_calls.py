@@ -1,4 +1,4 @@
-"""What ruff's rules for security (S, in pyproject.toml) do not see: no pickle, no code from data, no shell."""
+"""Security checks beyond ruff's rules (S, in pyproject.toml): no pickle, no code from data, no shell."""
 
 import ast
 import functools
@@ -11,9 +11,9 @@ ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted((ROOT / "scripts").rglob("*.py"))
 RULES = [ROOT / "Snakefile", *sorted(ROOT.glob("rules/*.smk")), *sorted(ROOT.glob("workflow/**/*.smk"))]
 UNPICKLING = {"pickle", "cPickle", "_pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "jsonpickle"}
-# Code by its name is loaded for networks and measurements of one's own; elsewhere by names that segcert gives itself.
+# Code is loaded by name for user-supplied networks and measurements; elsewhere, segcert itself gives the names.
 BY_NAME = {"networks/registry.py", "measurements.py", "data/catalogue.py", "__init__.py", "training/launch.py"}
-PROGRAMS = {"networks/exported.py"}  # TorchScript and torch.export: code, as its docstring says
+PROGRAMS = {"networks/exported.py"}  # TorchScript and torch.export contain code, as its docstring says
 
 
 @functools.cache
@@ -22,7 +22,7 @@ def nodes(path):
 
 
 def calls(path):
-    """The calls of a file: dotted name, node."""
+    """Return dotted name and node of each call in a file."""
     return [(ast.unparse(node.func), node) for node in nodes(path) if isinstance(node, ast.Call)]
 
 
@@ -31,7 +31,7 @@ def keyword(call, name):
 
 
 def problems(path, name):
-    """What a file calls that it must not."""
+    """Yield the forbidden calls in a file."""
     for function, call in calls(path):
         last = function.rpartition(".")[2]
         found = f"{name}:{call.lineno}: {function}"
@@ -94,7 +94,7 @@ def test_unsafe_calls_are_found(tmp_path, source):
 
 
 def test_rules_start_no_shell_and_evaluate_no_code():
-    """Every rule runs a script: names of files and settings never become words of a shell."""
+    """Every rule runs a script: names of files and settings never reach a shell."""
     assert len(RULES) > 10
     for path in RULES:
         directives = re.findall(r"^\s+(shell|run|wrapper|notebook)\s*:", path.read_text(), re.MULTILINE)
@@ -103,7 +103,7 @@ def test_rules_start_no_shell_and_evaluate_no_code():
 
 
 def test_html_templates_escape():
-    """Pages are rendered by one environment, which escapes; the others write LaTeX and Markdown, and filter."""
+    """One environment renders pages and escapes; the others write LaTeX and Markdown, with filters."""
     environments = [
         (path.name, keyword(call, "autoescape"))
         for path in SCRIPTS

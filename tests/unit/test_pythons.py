@@ -1,4 +1,4 @@
-"""The choice of tests that run without torch, on several Pythons (tests/tools/pythons.py)."""
+"""The selection of tests that run without torch on several Pythons (tests/tools/pythons.py)."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ import pytest
 from tests.tools import pythons
 from tests.tools.pythons import LOCKS, PACKAGES, ROOT, Uv, find_python, imported, pins, selected
 
-SILENT = Uv("/bin/true", {})  # a uv that knows no interpreter
+SILENT = Uv("/bin/true", {})  # a uv without any interpreter
 
 
 def test_only_tests_of_the_parts_without_torch_are_selected():

@@ -1,4 +1,4 @@
-"""Passwords and tokens in addresses: neither in messages nor in logs nor in what is written beside a download."""
+"""Passwords and tokens in addresses appear in no message, log or file."""
 
 import logging
 
@@ -11,7 +11,7 @@ from segcert.data.errors import DataError
 from segcert.data.fetch import fetch
 
 SECRETS = ("s3cr3t", "t0ken")
-ADDRESS = "http://ward:s3cr3t@127.0.0.1:9/sets/a.zip?X-Signature=t0ken"  # port 9: nobody answers
+ADDRESS = "http://ward:s3cr3t@127.0.0.1:9/sets/a.zip?X-Signature=t0ken"  # nothing answers on port 9
 
 
 @pytest.fixture

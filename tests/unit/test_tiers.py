@@ -1,4 +1,4 @@
-"""The two tiers of the tests select every test between them, and a skip fails in continuous integration."""
+"""The two tiers of the tests run every test, and a skip fails in continuous integration."""
 
 import ast
 import os
@@ -23,7 +23,7 @@ def folders_of(tier):
 
 
 def tiers_of(file):
-    """The tiers that run a file."""
+    """Return the tiers that run a file."""
     return [tier for tier in TARGETS.values() for folder in folders_of(tier) if folder in file.parents]
 
 
@@ -31,7 +31,7 @@ def test_every_test_file_is_in_one_tier():
     files = [*(ROOT / "tests").rglob("test_*.py"), *(ROOT / "tests").rglob("*_test.py")]
     assert len(files) > 80
     names = [file.name for file in files]
-    assert sorted(names) == sorted(set(names)), "pytest takes files of one name for one module"
+    assert sorted(names) == sorted(set(names)), "pytest takes files with the same name for one module"
     assert {file: tiers for file in files if len(tiers := tiers_of(file)) != 1} == {}
     assert not [file for file in files if NEVER_ENTERED & {*file.relative_to(ROOT).parts}]
     assert tiers_of(ROOT / "tests/elsewhere/test_new.py") == tiers_of(ROOT / "tests/test_new.py") == []
@@ -40,7 +40,7 @@ def test_every_test_file_is_in_one_tier():
         for file in (ROOT / "tests").rglob("*.py")
         if re.search(r"^def test_", file.read_text(), re.MULTILINE) and file not in files
     }
-    assert with_tests == set(), "a test in a file that pytest does not collect"
+    assert with_tests == set(), "a test is in a file that pytest does not collect"
 
 
 def test_each_tier_is_run_whole():
@@ -59,7 +59,7 @@ def test_each_tier_is_run_whole():
         for function in ast.parse(text).body:
             if isinstance(function, ast.FunctionDef) and function.name == "pytest_collection_modifyitems":
                 statements = [ast.unparse(statement) for statement in function.body if ast.get_docstring(function)]
-                assert len(statements) == 2, "a docstring and a sort, which leaves nothing out"
+                assert len(statements) == 2, "a docstring and a sort, which keeps all tests"
                 assert statements[1].startswith("items.sort(")
 
 

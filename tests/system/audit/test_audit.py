@@ -1,4 +1,4 @@
-"""Audits as commands, of forged runs, of dirty trees, and with votes drawn again."""
+"""Audits: the command, forged and damaged runs, uncommitted changes, redrawn votes."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from segcert.provenance.lineage import Lineage, LineageError
 from segcert.votes import Votes, load_votes, save_votes
 
 PREDICTIONS = "results/tiny/predictions/phantom/unet-clean.npz"
-DECIDED = "results/tiny/certificates/phantom/unet-clean/none/sigma_0.25.npz"  # whose record is that of both levels
+DECIDED = "results/tiny/certificates/phantom/unet-clean/none/sigma_0.25.npz"  # its record is about both noise levels
 
 
 def test_snakemake_audit_writes_its_reports_and_fails_for_a_broken_link(finished):
@@ -50,7 +50,7 @@ def test_snakemake_audit_writes_its_reports_and_fails_for_a_broken_link(finished
 
 
 def forge_votes(checkout):
-    """Votes that are one more certain than the networks were, with digests of their own that fit."""
+    """Move one draw of a pixel to another class, with digests that fit."""
     path = checkout.path / VOTES
     votes = load_votes(path)
     image, honest = next(iter(votes.items()))
@@ -174,11 +174,11 @@ def test_certificates_made_with_uncommitted_changes_are_marked(finished):
 
 
 def test_files_that_a_run_no_longer_needs_are_a_notice(finished):
-    """The first noise level goes, beside whose certificate the record of both stood."""
-    left = "--config", "sigmas=[0.5]", "attack={images: 0}"  # without attacks: quicker
-    finished.snakemake(*left)
-    assert finished.stale(*left) == {}
-    assert finished.stale(*left, "tau=0.7")["certify"] == 4
+    """The record about both noise levels is next to the certificate of the removed level."""
+    settings = "--config", "sigmas=[0.5]", "attack={images: 0}"  # faster without attacks
+    finished.snakemake(*settings)
+    assert finished.stale(*settings) == {}
+    assert finished.stale(*settings, "tau=0.7")["certify"] == 4
     audit = finished.audit()
     assert audit.passed
     over = {finding.path for outcome in audit.outcomes for finding in outcome.notices if "left over" in finding.message}
@@ -188,14 +188,14 @@ def test_files_that_a_run_no_longer_needs_are_a_notice(finished):
 
 def test_the_trace_of_a_row_leads_back_to_the_data(finished_once):
     with finished_once.inside():
-        way = way_of(Lineage.read("tiny"), "phantom/unet/clean/ddpm/0.5")
+        trace = way_of(Lineage.read("tiny"), "phantom/unet/clean/ddpm/0.5")
         with pytest.raises(LineageError, match="no such row in the run tiny; expected dataset/model"):
             way_of(Lineage.read("tiny"), "phantom/unet/clean/ddpm/7")
         with pytest.raises(LineageError, match="holds no run records; the runs here: tiny"):
             Lineage.read("other")
-    first, *jobs, last = [line.split("  (")[0] for line in way.splitlines() if not line.startswith(" ")]
+    first, *jobs, last = [line.split("  (")[0] for line in trace.splitlines() if not line.startswith(" ")]
     assert first == "prepare_phantom phantom"
     assert last == "certify phantom unet clean ddpm"
     networks = ["predict phantom unet clean", "train_denoiser phantom", "train_segmenter phantom unet clean"]
     assert sorted(jobs) == sorted([*networks, "sample phantom unet clean ddpm 0.5 0"])
-    assert f"made  {file_digest(finished_once.path / MODEL)[:16]}  {MODEL}" in way
+    assert f"made  {file_digest(finished_once.path / MODEL)[:16]}  {MODEL}" in trace

@@ -1,4 +1,4 @@
-"""A real Chromium without a network."""
+"""Fixtures: a real Chromium without a network."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -9,7 +9,7 @@ from playwright.sync_api import Browser
 from tests.system.browser.opened import Opened, chromium, opened
 
 
-@pytest.fixture(scope="package")  # not session: while it runs, no other test of this process can start an event loop
+@pytest.fixture(scope="package")  # not session: an open browser blocks event loops of other tests
 def browser() -> Iterator[Browser]:
     with chromium() as launched:
         yield launched
@@ -17,7 +17,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def open_page(browser: Browser) -> Iterator[Callable[..., Opened]]:
-    """A function that opens a file: open_page(path, width=1280, fragment="", color_scheme="dark", ...)."""
+    """Return a function that opens a file: open_page(path, width=1280, fragment="", color_scheme="dark", ...)."""
     with contextlib.ExitStack() as stack:
 
         def open_one(path: Path, width: int = 1280, fragment: str = "", **options: object) -> Opened:

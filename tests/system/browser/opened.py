@@ -1,4 +1,4 @@
-"""A page in a browser, and all that it did: messages, errors, requests."""
+"""Pages in a browser, with their messages, errors and requests."""
 
 import contextlib
 import dataclasses
@@ -21,8 +21,16 @@ INSTALLED = ("chromium", "chromium-browser", "google-chrome")
 class Opened:
     """A page that was opened from a file.
 
-    page: of Playwright. messages: errors and warnings of its console. errors: uncaught exceptions. requests: every
-    address that it asked for and that is no file of this machine.
+    Attributes
+    ----------
+    page
+        Page of Playwright.
+    messages
+        Errors and warnings of its console.
+    errors
+        Uncaught exceptions.
+    requests
+        Requested addresses outside this machine.
     """
 
     page: Page
@@ -32,11 +40,11 @@ class Opened:
 
     @property
     def complaints(self) -> list[str]:
-        """All that must not happen on a page that opens offline."""
+        """Everything that must not happen on a page that opens offline."""
         return self.messages + self.errors + self.requests
 
     def faults(self) -> list[str]:
-        """Serious and critical faults that axe-core finds, one a line with the elements."""
+        """Return serious and critical faults that axe-core finds, one per line with the element."""
         found = Axe().run(self.page).response["violations"]
         return [
             f"{fault['id']} ({fault['impact']}): {node['target']} {node['html'][:120]} {node.get('failureSummary', '')}"
@@ -46,18 +54,18 @@ class Opened:
         ]
 
     def overflow(self) -> int:
-        """Pixels by which the page is wider than its window."""
+        """Return the pixels by which the page is wider than its window."""
         width: int = self.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
         return width
 
     def open_details(self) -> None:
-        """Unfold all that can be unfolded."""
+        """Unfold all folded parts."""
         self.page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
 
 
 @contextlib.contextmanager
 def chromium() -> Iterator[Browser]:
-    """A headless Chromium while the block lasts. Without one, the test is skipped."""
+    """Run a headless Chromium during the block. Skip the test if there is none."""
     with sync_playwright() as playwright:
         try:
             launched = launch(playwright)
@@ -69,14 +77,14 @@ def chromium() -> Iterator[Browser]:
 
 
 def launch(playwright: Playwright) -> Browser:
-    """The Chromium of this machine, or the one that Playwright has fetched. Raises playwright's Error without one."""
+    """Launch the Chromium of this machine or of Playwright. Raise playwright's Error if there is none."""
     found = next(filter(None, map(shutil.which, INSTALLED)), None)
     return playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
 
 
 @contextlib.contextmanager
 def opened(browser: Browser, path: Path, width: int, fragment: str = "", **options: Any) -> Iterator[Opened]:
-    """Open a file in a window of its own that has no network; `options` are those of Playwright's `new_context`."""
+    """Open a file in a new window without a network; `options` are those of Playwright's `new_context`."""
     context = browser.new_context(
         **{"offline": True, "viewport": {"width": width, "height": HEIGHT}, "reduced_motion": "reduce"} | options
     )

@@ -1,4 +1,4 @@
-"""What holds for every page of a run: it is whole, silent, offline, and everyone can read it."""
+"""Every page of a run is complete, accessible, works offline, and logs no messages."""
 
 import io
 import re
@@ -17,8 +17,8 @@ SKIPS = """() => {
   const level = heading => heading ? Number(heading.tagName[1]) : 0;
   return headings.filter((each, k) => level(each) > level(headings[k - 1]) + 1).map(each => each.outerHTML);
 }"""
-TURNED = "\u202e.*?\u202c"  # writing from right to left, whose letters a PDF has in the order of the eye
-# What can only be used on a screen does not print: links to downloads, and controls.
+TURNED = "\u202e.*?\u202c"  # text from right to left: a PDF contains its letters in visual order
+# Links to downloads and controls only work on a screen, so they are not printed.
 FOLDED = """() => [...document.querySelectorAll('details *:not(svg *, .downloads *, .controls *, .filter *, script)')]
   .filter(each => each.children.length === 0 && each.textContent.trim() && !each.getClientRects().length)
   .map(each => each.textContent.trim().slice(0, 80))"""
@@ -28,7 +28,7 @@ def every(*parameters):
     return pytest.mark.parametrize(("run", "name", *parameters), EVERY if not parameters else LOOKED)
 
 
-# Every look of the usual run; of the others, whose styles are the same, the narrow one, into which all texts must fit.
+# All looks of the usual run. The other runs have the same styles: the narrow look shows if their texts fit.
 LOOKED = [(run, name, *look) for run, name in EVERY for look in (LOOKS if run == "usual" else LOOKS[:1])]
 
 
@@ -67,5 +67,5 @@ def test_pages_print_completely(simulated, open_page, run, name):
 
 
 def squeezed(text):
-    """Letters and digits alone, no ligatures: a PDF has no white space of its own, and its fonts may lack the rest."""
+    """Return letters and digits alone, without ligatures: a PDF has no white space, and fonts lack some signs."""
     return "".join(each for each in unicodedata.normalize("NFKC", text) if each.isascii() and each.isalnum())

@@ -1,6 +1,6 @@
-"""Names, titles and addresses that mean harm, in every file that a run writes: words are words, and secrets stay out.
+"""Hostile names, titles and addresses in all files of a run: they remain text, and no file contains a secret.
 
-What browsers make of the pages is in test_every_page.py and test_viewer.py; no browser is needed here.
+test_every_page.py and test_opened_viewer.py open the pages; no browser is needed here.
 """
 
 import html
@@ -19,7 +19,7 @@ def run(simulated):
 
 
 def written(run, *endings):
-    """The files that the run wrote, by path."""
+    """Return the paths of the files that the run wrote."""
     tops = [run.checkout / name for name in ("data", "models", "results", "reports", "logs", ".segcert")]
     files = [path for top in tops for path in top.rglob("*") if path.is_file()]
     return [path for path in files if not endings or path.suffix in endings]

@@ -1,4 +1,4 @@
-"""The viewer of the page: every control, deep links, pictures that are not blank, numbers that are those of the run."""
+"""The viewer of the page: controls, deep links, painted images, and the numbers of the run."""
 
 import base64
 import io
@@ -19,7 +19,7 @@ LAYERS = ["image", "noisy", "denoised", "truth", "prediction", "certified", "rad
 
 @pytest.fixture
 def view(simulated, open_page):
-    """Opens the viewer of a simulated run, optionally at a link."""
+    """Return a function that opens the viewer of a simulated run, optionally at a link."""
 
     def look(variant, fragment="", **options):
         return Viewer(
@@ -68,7 +68,7 @@ class Viewer:
         return {key: values[0] for key, values in parse_qs(self.page.url.partition("#view?")[2]).items()}
 
     def rows(self):
-        """The rows of certificates.parquet that the view shows."""
+        """Return the rows of certificates.parquet that the view shows."""
         rows = pd.read_parquet(self.run.checkout / "results" / self.run.name / "certificates.parquet")
         segmenter, denoiser = self.chosen("model").split("/")
         return rows[
@@ -102,7 +102,7 @@ def test_the_viewer_shows_prepared_images_and_certificates(view):
     labels = np.load(results / segmenter / denoiser / f"sigma_{viewer.chosen('sigma')}.npz")[name]
     certified = viewer.pixels(viewer.layer("certified").locator("canvas"))
     changed = (certified != picture).any(axis=-1).reshape(labels.shape[0], scale, labels.shape[1], scale)
-    np.testing.assert_array_equal(changed.any(axis=(1, 3)), labels != 0)  # tinted or hatched, and nothing else is
+    np.testing.assert_array_equal(changed.any(axis=(1, 3)), labels != 0)  # exactly these are tinted or hatched
     blue = np.array([0x56, 0xB4, 0xE9])
     first = certified[::scale, ::scale, :3][labels == 1]
     base = picture[::scale, ::scale, :3][labels == 1]
@@ -220,7 +220,7 @@ def test_a_link_to_a_missing_image_opens_an_existing_one(view):
 def test_the_viewer_says_what_is_missing(view):
     bare = view("one_class")
     assert "no denoiser" in bare.layer("denoised").text_content()
-    assert bare.pixels(bare.layer("noisy").locator("canvas"))[..., :3].std() > 5  # the noisy copy is there
+    assert bare.pixels(bare.layer("noisy").locator("canvas"))[..., :3].std() > 5  # the noisy copy exists
     empty = view("empty_structure")
     assert "n/a" in empty.part("numbers").text_content()
     assert len(view("one_image").options("image")) == 1

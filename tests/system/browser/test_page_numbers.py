@@ -1,4 +1,4 @@
-"""Every number that the page shows, as a browser reads it, against the results of the run, recomputed here."""
+"""Every number on the page, as a browser reads it, against a recomputation from the results of the run."""
 
 import base64
 import json
@@ -21,7 +21,7 @@ VARIANTS = ["usual", "two_sets", "one_class", "one_image", "empty_structure", "w
 
 
 def interval(values):
-    """Mean and 95% percentile bootstrap interval over images; NaN is left out."""
+    """Return mean and 95% percentile bootstrap interval over images, without NaN."""
     values = np.asarray(values, float)
     values = values[~np.isnan(values)]
     if len(values) < 2:
@@ -33,7 +33,7 @@ def interval(values):
 
 
 def summarised(rows, keys, metrics):
-    """By the keys: mean and interval of each metric, over images of the mean over classes."""
+    """Yield, by the keys, mean and interval of each metric over images; an image counts with its mean over classes."""
     per_image = rows.groupby([*keys, "image"], sort=False)[metrics].mean()
     for key, group in per_image.groupby(keys, sort=False):
         yield (
@@ -48,7 +48,7 @@ def summarised(rows, keys, metrics):
 
 
 class Results:
-    """The results of a run, and what tables should follow from them."""
+    """The results of a run, and the table rows that should follow from them."""
 
     def __init__(self, run):
         results = run.checkout / "results" / run.name
@@ -61,7 +61,7 @@ class Results:
         )
 
     def of(self, frame, row, keys):
-        """The rows of a frame that agree with a row of a table in some keys."""
+        """Return the rows of a frame that agree with a row of a table in some keys."""
         for key in keys:
             frame = frame[frame[key] == row[key]]
         return frame
@@ -136,7 +136,7 @@ class Results:
 
 
 def rounded(text):
-    """A shown number, and half a unit of its last digit."""
+    """Return a displayed number and half a unit of its last digit."""
     if text == "n/a":
         return math.nan, 0.0
     share = 100 if text.endswith("%") else 1
@@ -153,8 +153,8 @@ def test_every_number_on_the_page_follows_from_the_results(variant, simulated, o
     shown = open_page(run.report / "index.html").page.evaluate(READ)
     tables, known = {}, {}
     for table, row, column, value, text in shown:
-        assert table, f"{text} does not say of which table it is"
-        if table == "stages":  # measured times: there is nothing to compute them from
+        assert table, f"{text} does not name its table"
+        if table == "stages":  # measured times cannot be recomputed
             continue
         if table not in tables:
             tables[table] = pd.read_csv(run.report / f"tables/{table}.csv", keep_default_na=False, na_values=[""])
@@ -167,7 +167,7 @@ def test_every_number_on_the_page_follows_from_the_results(variant, simulated, o
         assert number == pytest.approx(expected, abs=half, rel=0, nan_ok=True), (table, row, column, text)
     assert {"main", "classes", "claims", "costs"} <= set(tables)
     for table, frame in tables.items():
-        assert {int(row) for of, row in known if of == table} == set(range(len(frame))), f"{table}: rows are left out"
+        assert {int(row) for of, row in known if of == table} == set(range(len(frame))), f"{table}: rows are missing"
 
 
 def test_downloads_equal_the_files_of_the_report(simulated, open_page):

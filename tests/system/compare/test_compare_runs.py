@@ -1,4 +1,4 @@
-"""`snakemake compare` on a finished run and another that was made from its votes."""
+"""`snakemake compare` on a finished run and another run with the same votes."""
 
 import re
 
@@ -14,13 +14,13 @@ BOTH = ("--config", "compare=[usual,other]")
 
 
 def made(checkout):
-    """SHA-256 of all that runs made; folders of comparisons have a + in their names."""
+    """Return digests of all files of runs; folders of comparisons have a + in their names."""
     return {name: digest for name, digest in digests(checkout.path).items() if "+" not in name}
 
 
 @pytest.fixture(scope="module")
 def two_runs(simulated, tmp_path_factory):
-    """Two simulated runs in one checkout: the same votes, decided in two ways."""
+    """Return a checkout with two simulated runs: the same votes under two methods."""
     first = Checkout(simulated("usual").checkout)
     checkout = copy_checkout(first, tmp_path_factory.mktemp("compared") / "repo")
     make_run(checkout.path, {**usual(checkout.path), "run": "other", "method": "holm"}, "all")

@@ -1,4 +1,4 @@
-"""Data sets of every kind through the pipeline, and what is done again when data change."""
+"""Data sets of every kind in the pipeline, and the jobs that run again when data change."""
 
 import json
 import shutil
@@ -24,7 +24,7 @@ SHORT = {"denoisers": ["none"], "regimes": ["clean"], "sigmas": [0.5], "attack":
 
 
 def write_own_images(folder, count=24):
-    """Phantoms as PNG images and masks of eight patients."""
+    """Write phantoms of eight patients as PNG images and masks."""
     for k in range(count):
         image, mask = picture(f"own {k}")
         for kind, name, pixels in (
@@ -54,15 +54,15 @@ OWN = {
 
 
 def test_jsrt_runs_the_whole_pipeline_with_three_structures(checkout):
-    """From archives that a person put into data/raw, in the official format, at 12 bits.
+    """The user put archives in the official format, with 12 bits, into data/raw.
 
-    Networks at 8x8, certificates at 16x16 with a weaker guarantee; exact noise and kept draws on the way.
+    Networks work at 8x8. Certificates have 16x16 pixels, a weaker guarantee, exact noise and stored draws.
     """
     raw = checkout.path / "data/raw/jsrt"
     raw.mkdir(parents=True)
     jsrt_archives(raw, 8)
     (raw / "All247images.zip").rename(raw / "jsrt download.zip")
-    with zipfile.ZipFile(raw / "masks.zip") as masks:  # unpacked: the archive is not the published one
+    with zipfile.ZipFile(raw / "masks.zip") as masks:  # unpacked: the archive differs from the published one
         masks.extractall(raw / "SCR")
     (raw / "masks.zip").unlink()
     method = {"noise": "exact", "method": "kfwer", "kfwer_k": 3, "pool": 2, "keep_draws": True}
@@ -97,7 +97,7 @@ def test_jsrt_runs_the_whole_pipeline_with_three_structures(checkout):
 
 
 def write_split(checkout):
-    """A split of the own images by their patients."""
+    """Write a split of the user-supplied images by patient."""
     names = sorted(path.stem for path in (checkout.path / "data/raw/clinic/images").iterdir())
     groups = {"train": "01234", "val": "5", "test": "67"}
     split = {side: [name for name in names if name[0] in chosen] for side, chosen in groups.items()}
@@ -148,7 +148,7 @@ def test_a_changed_or_missing_prepared_image_is_restored_each_time(finished):
 
 @pytest.fixture(scope="module")
 def two_sets_once(tmp_path_factory):
-    """Montgomery and CVC-ClinicDB, fetched and prepared from a mirror."""
+    """Return a checkout with Montgomery and CVC-ClinicDB, fetched from a mirror and prepared."""
     mirror = tmp_path_factory.mktemp("two") / "mirror"
     mirror.mkdir()
     checkout = make_checkout(mirror.with_name("repo"))
@@ -188,7 +188,7 @@ def test_a_new_split_or_exclusion_prepares_only_that_set_again(two_sets):
 
 
 def test_jobs_run_the_library_of_their_own_checkout(two_sets):
-    """Also where another one is installed, as it is here: code digests speak of what stands beside the Snakefile."""
+    """Even if another library is installed, as here: code digests are those of the files next to the Snakefile."""
     two_sets.edit("scripts/segcert/data/prepare.py", "images prepared", "images of this very checkout prepared")
     two_sets.snakemake("--force", two_sets.targets[0], configfile=two_sets.configfile)
     assert "of this very checkout" in (two_sets.path / "logs/prepare/montgomery.log").read_text()

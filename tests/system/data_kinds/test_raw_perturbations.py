@@ -1,4 +1,4 @@
-"""A run on an archive and a folder of images, and what happens to it when the files that it began with change."""
+"""A run on an archive and a folder of images, and changes to its raw files."""
 
 import json
 import shutil
@@ -96,13 +96,13 @@ def one_pixel_of_an_own_image(checkout):
     (checkout.path / OWN_IMAGE).write_bytes(encoded(one_pixel(picture("own 0")[0])))
 
 
-# (perturbation, what would run again, the first broken link of the audit)
+# (perturbation, jobs that would run again, first broken link of the audit)
 AFTER_A_RELEASE = AFTER_ONE_SET | {"fetch": 1, "prepare_release": 1}
 AFTER_A_FOLDER = AFTER_ONE_SET | {"record_folder": 1, "prepare_folder": 1}
 CHANGES = {
     "one pixel of an image in an archive": (one_pixel_in_the_archive, AFTER_A_RELEASE, ARCHIVE),
     "an archive replaced": (the_archive_of_fewer_patients, AFTER_A_RELEASE, ARCHIVE),
-    "one pixel of an image of one's own": (one_pixel_of_an_own_image, AFTER_A_FOLDER, OWN_IMAGE),
+    "one pixel of a user-supplied image": (one_pixel_of_an_own_image, AFTER_A_FOLDER, OWN_IMAGE),
 }
 
 
@@ -134,12 +134,12 @@ def notices_of_the_archive(checkout):
 
 
 def test_a_changed_archive_is_fetched_again_and_nothing_is_retrained(raw):
-    """The one that was changed is put aside; what was made stays the same, for the mirror has the same archive."""
+    """The changed archive is quarantined. Results stay the same, because the mirror has the same archive."""
     before = (raw.path / "data/prepared/montgomery/index.csv").read_bytes()
     one_pixel_in_the_archive(raw)
     raw.snakemake("data/prepared/montgomery/index.csv", configfile="own.yaml")
     assert (raw.path / "data/prepared/montgomery/index.csv").read_bytes() == before
     assert zipfile.is_zipfile(raw.path / f"{ARCHIVE}.rejected")
     assert raw.stale("data/prepared/montgomery/index.csv", configfile="own.yaml") == {}
-    assert raw.stale(configfile="own.yaml") == {}, "the same data train nothing anew"
+    assert raw.stale(configfile="own.yaml") == {}, "the same data retrain nothing"
     assert raw.broken(run="raw") == set()

@@ -1,4 +1,4 @@
-"""The reduced real archives beside the project, where they are: as a folder, and from a server that misbehaves."""
+"""Reduced real archives next to the project, if present: from a folder and from an unreliable server."""
 
 import json
 from pathlib import Path
@@ -42,7 +42,7 @@ def test_every_set_is_fetched_from_a_folder_and_prepared(tmp_path, name):
     sides = {}
     for row in dataset.rows.values():
         sides.setdefault(row.group, set()).add(row.split)
-    assert set(map(len, sides.values())) == {1}, "no group is on two sides"
+    assert set(map(len, sides.values())) == {1}, "no group is in two splits"
     for split in ("train", "val", "test"):
         images, masks = dataset.stack(split)
         assert 0.02 < images.std() < 0.5

@@ -1,4 +1,4 @@
-"""Deployment: snakedeploy's workflow/Snakefile uses segcert as a module, from a git host or a local path; or `gh:`."""
+"""Deployment: segcert as a module of snakedeploy's workflow/Snakefile, from a git host, a local path, or `gh:`."""
 
 import re
 import shutil
@@ -27,7 +27,7 @@ ADDRESS = "gh:acme/segcert@v1"
 
 @pytest.fixture
 def deployed(checkout, tmp_path):
-    """A folder as snakedeploy leaves it, run by Snakemake with a repository here in place of the git host."""
+    """Return a function that runs Snakemake in a folder of snakedeploy; a local repository replaces the git host."""
     checkout.commit_everything()
     checkout.git("tag", "v1")
     checkout.git("clone", "-q", "--bare", checkout.path, tmp_path / "host/acme/segcert")

@@ -1,4 +1,4 @@
-"""Two fresh checkouts of one commit make the same bytes, and so do jobs of fewer images."""
+"""Two fresh checkouts of one commit make the same bytes, and so do smaller shards."""
 
 from tests.support.checkout import TINY, make_checkout
 from tests.support.digests import differing, reproducible
@@ -7,18 +7,18 @@ from tests.support.rewording import reword
 from segcert.provenance.digests import file_digest
 from segcert.votes import load_votes
 
-# They name it, and the second checkout has none
+# These files name the commit, and the second checkout has none
 COMMIT = tuple(f"reports/tiny/{name}" for name in ("summary.pdf", "checks.json", "figures/lineage."))
 
 
 def digests(checkout):
-    """SHA-256 of all that the run made but what holds times or the commit, and of the pointers to data and models."""
+    """Return digests of all outputs without times or the commit, and of the pointers to data and models."""
     made = {name: digest for name, digest in reproducible(checkout.path).items() if not name.startswith(COMMIT)}
     return made | {name: file_digest(checkout.path / name) for name in ("data.dvc", "models.dvc")}
 
 
 def test_a_second_run_in_a_fresh_checkout_makes_the_same_bytes(finished_once, tmp_path):
-    """Though its errors and log lines have other words: no artifact holds these, and code digests leave them out."""
+    """The second run has other errors and log lines: artifacts do not contain them, and code digests ignore them."""
     again = make_checkout(tmp_path / "again")
     assert reword(again.path / "scripts") > 400
     again.snakemake()

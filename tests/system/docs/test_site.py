@@ -1,4 +1,4 @@
-"""The documentation builds, asks nobody for anything, and all its pages are there."""
+"""The documentation builds offline, has all its pages, and loads nothing from elsewhere."""
 
 import html.parser
 import re
@@ -17,7 +17,7 @@ LOADING_LINKS = ("stylesheet", "icon", "preload", "modulepreload", "preconnect",
 
 
 class Requests(html.parser.HTMLParser):
-    """What a browser would load for a page."""
+    """The files that a browser would load for a page."""
 
     def __init__(self):
         super().__init__()
@@ -33,7 +33,7 @@ class Requests(html.parser.HTMLParser):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """The site, built without a network."""
+    """Return the folder of the site, built without a network."""
     folder = tmp_path_factory.mktemp("docs") / "site"
     run_in(ROOT, sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", folder, **OFFLINE)
     return folder
@@ -53,7 +53,7 @@ def test_pages_load_nothing_from_other_servers(site):
         outside = [found for found in page.found if re.match(r"(\w+:)?//", found)]
         assert not outside, f"{path.relative_to(site)} loads {outside}"
         for found in page.found:
-            where = site if found.startswith("/") else path.parent  # 404.html alone starts from the top
+            where = site if found.startswith("/") else path.parent  # only 404.html uses absolute paths
             file = where / urllib.parse.urlsplit(found).path.lstrip("/")
             assert found.startswith("data:") or file.is_file(), f"{path.relative_to(site)} loads {found}"
     for path in site.rglob("*.css"):
@@ -61,7 +61,7 @@ def test_pages_load_nothing_from_other_servers(site):
 
 
 def test_the_search_works_without_a_server(site):
-    """Its index is a script that a page can load, and the worker's stand-in is a file of the site."""
+    """The index is a script that a page can load, and a file of the site replaces the worker."""
     assert (site / "search/search_index.js").read_text().startswith("var __index = {")
     assert 'src="assets/iframe-worker.js"' in (site / "index.html").read_text()
 
@@ -70,4 +70,4 @@ def test_every_public_name_is_on_the_api_page(site):
     page = (site / "reference/api.html").read_text()
     for name in segcert.__all__:
         assert f"segcert.{name}" in page, name
-    assert not re.search(r"<p>[^<]*-----", page), "a section of a docstring that was not understood"
+    assert not re.search(r"<p>[^<]*-----", page), "a section of a docstring was not parsed"

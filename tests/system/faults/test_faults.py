@@ -1,4 +1,4 @@
-"""A sample of the faults of tests/tools/faults, on the finished tiny run; all of them: python -m tests.tools.faults."""
+"""A sample of the faults of tests/tools/faults, on the finished tiny run. All faults: python -m tests.tools.faults."""
 
 import os
 import random
@@ -48,7 +48,7 @@ def test_the_table_counts_faults_and_wrong_outcomes():
 
 
 def test_a_pointer_is_rewritten_after_its_job_failed(finished):
-    """Of a file that a job updates, Snakemake restores the old one when the job fails, and takes it for the new one."""
+    """If a job that updates a file fails, Snakemake restores the old file and takes it for the new one."""
     config, pointer = finished.path / ".dvc/config", finished.path / "data.dvc"
     stated, whole = config.read_text(), pointer.read_text()
     config.write_text("no configuration")

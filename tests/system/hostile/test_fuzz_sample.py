@@ -1,4 +1,4 @@
-"""Every target of the fuzzer on its seeds, its corpus and some changes of them; more: python -m tests.tools.fuzz."""
+"""Every fuzz target on its seeds, its corpus and some mutations. More: python -m tests.tools.fuzz."""
 
 import sys
 

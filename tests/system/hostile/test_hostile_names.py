@@ -1,4 +1,4 @@
-"""Names that mean something to shells, Snakemake, DVC and tables, through the real ones; secrets stay out of files."""
+"""Names with a meaning for shells, Snakemake, DVC and tables, in real runs; no file contains a secret."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Networks by name, of one's own, and denoisers: through the whole pipeline, and what a change of them runs again."""
+"""Built-in and user-supplied networks and denoisers in the whole pipeline, and the jobs that their changes rerun."""
 
 import re
 
@@ -24,7 +24,7 @@ OWN = {
 
 
 def test_built_in_and_user_supplied_networks_run_the_whole_pipeline(checkout):
-    """Trained, described, in the table: the paper's three, one of MONAI's, weights and a program from elsewhere."""
+    """The paper's three, one of MONAI, pretrained weights, and an exported network."""
     torch.manual_seed(0)
     network = UNet(1, 3, width=4, depth=2).eval()
     save_file(network.state_dict(), checkout.path / "weights.safetensors")
@@ -44,7 +44,7 @@ def test_built_in_and_user_supplied_networks_run_the_whole_pipeline(checkout):
     assert [list(found["model"]), list(found["regime"])] == [names, regimes]
     files = {name: checkout.files(f"{VOTES}/{name}-*/*/*/*.npz")[0] for name in names}
     counts = {name: np.stack([vote.estimation for vote in load_votes(path).values()]) for name, path in files.items()}
-    assert np.array_equal(counts["elsewhere"], counts["program"]), "the same network, as weights and as a program"
+    assert np.array_equal(counts["elsewhere"], counts["program"]), "both are the same network"
     assert not any(np.array_equal(counts["elsewhere"], counts[name]) for name in names[1:4])
     assert set(pd.read_csv(checkout.path / "reports/tiny/tables/main.csv")["model"]) == set(names)
 
@@ -63,7 +63,7 @@ def test_a_tuned_segmenter_is_used_only_behind_the_denoiser(checkout):
     plan = checkout.stale("--config", "regimes=[clean,noise,denoised]")
     assert plan["train_segmenter"] == 3
     assert plan["sample"] == 2 * 5
-    assert checkout.stale("--config", "regimes=[denoised]")["train_segmenter"] == 2, "it goes on from the clean one"
+    assert checkout.stale("--config", "regimes=[denoised]")["train_segmenter"] == 2, "it starts from the clean model"
     refused = checkout.snakemake("-n", "--config", "regimes=[denoised]", "denoisers=[none]", check=False)
     assert "Write `denoisers: [none, ddpm]`" in refused.output
 
@@ -79,7 +79,7 @@ def test_a_setting_of_one_network_retrains_only_that_network(finished_once):
     assert trained("segmenter={patience: 3}") == {"train_segmenter": 2}
     assert trained("gpus=2") == {}
     steps = finished_once.stale("--config", "denoising_steps=2")
-    assert steps["sample"] == 4, "behind the denoiser"
+    assert steps["sample"] == 4, "only behind the denoiser"
     assert not any(rule.startswith("train") for rule in steps)
 
 

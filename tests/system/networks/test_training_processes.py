@@ -1,4 +1,4 @@
-"""A training of two processes: one history and one set of weights, also after SIGTERM, as from SLURM."""
+"""Trainings with two processes: one history and one set of weights, also after SIGTERM."""
 
 import json
 import signal
@@ -30,8 +30,8 @@ def arguments_of(index_file, folder, name, settings):
 
 
 def test_sigterm_stops_both_processes_of_a_training_at_the_same_step(index, tmp_path, monkeypatch):  # noqa: F811
-    """SIGTERM comes to all of them, as from SLURM, and is passed on by the first."""
-    monkeypatch.setenv("PYTHONPATH", str(ROOT / "scripts"))  # as Snakefile does for its jobs
+    """All processes get SIGTERM, as from SLURM, and the first one passes it on."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "scripts"))  # as the Snakefile does for its jobs
     settings = settings_of("denoiser", channels=[8, 16], steps=20, evaluate_every=20)
 
     def arguments(name):
@@ -57,16 +57,18 @@ def test_sigterm_stops_both_processes_of_a_training_at_the_same_step(index, tmp_
 
 
 def test_two_processes_share_one_training(index, tmp_path):  # noqa: F811
-    """On a CPU, through accelerate: one history, one set of weights, in the common formats."""
+    """On a CPU with accelerate: one history and one set of weights, in the usual formats."""
     settings = settings_of("denoiser", channels=[8, 16], steps=4, evaluate_every=2)
     together, alone = (arguments_of(index, tmp_path, name, settings) for name in ("model", "alone"))
     log = tmp_path / "log.txt"
     device = launch(train_denoiser, together, device="cpu", threads=1, processes=2, log=str(log))
     assert device.startswith("2 x cpu")
-    assert log.read_text().count("val_psnr_") == 2 * 3, "a line of each validation, of one process"
+    assert log.read_text().count("val_psnr_") == 2 * 3, "one process logs a line per validation"
     launch(train_denoiser, alone, device="cpu", threads=1, processes=1, log=str(log))
     of_two, of_one = (load_file(tmp_path / name / "last.safetensors") for name in ("model", "alone"))
-    assert any(not torch.equal(of_two[name], tensor) for name, tensor in of_one.items()), "each drew noise of its own"
+    assert any(not torch.equal(of_two[name], tensor) for name, tensor in of_one.items()), (
+        "each process drew its own noise"
+    )
     assert list(pd.read_csv(tmp_path / "model" / "history.csv")["step"]) == [2, 4]
     assert (tmp_path / "model" / "unet" / "diffusion_pytorch_model.safetensors").exists()
     assert not (tmp_path / "model.pt").exists()

@@ -1,4 +1,4 @@
-"""The perturbations that `make test` leaves to this tier; the table is tests/pipeline/perturbations.py."""
+"""The perturbations that `make test` leaves to this tier; tests/pipeline/perturbations.py has the table."""
 
 import pytest
 from tests.pipeline.perturbations import HARMFUL, HARMLESS, check_harmful, check_harmless, in_tier

@@ -8,7 +8,7 @@ from tests.support.checkout import ROOT, TINY
 from segcert.plan.forecast import make_forecast
 from segcert.plan.snakemake_plan import read_graph
 
-# The rules that ask for a GPU (tests/system/resources)
+# Rules that request a GPU (tests/system/resources)
 NETWORKS = {"train_segmenter", "train_denoiser", "sample", "predict", "attack"}
 NETWORKS |= {"measure_costs", "score_denoisers", "denoise_examples"}
 

@@ -7,7 +7,7 @@ import pytest
 from tests.system.browser.opened import chromium, opened
 
 OFFLINE = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
-PICTURES = ("figures/gallery_*.png", "figures/data_*.png")  # the others are SVG as well, or of another file
+PICTURES = ("figures/gallery_*.png", "figures/data_*.png")  # other PNG files have SVG versions or belong to other files
 CATEGORIES = {
     "Report": {"Other"},
     "Tables": {"Certificates", "Costs", "Networks"},
@@ -25,7 +25,7 @@ def browser():
 
 @pytest.fixture(scope="module", params=["html", "zip"])
 def report(request, finished_once, tmp_path_factory):
-    """The report as a file to open: one HTML file, or that of an unpacked archive."""
+    """Return the path of the report: one HTML file, or the one in an unpacked archive."""
     path = tmp_path_factory.mktemp("report") / f"report.{request.param}"
     with pytest.MonkeyPatch.context() as patch:
         for name, value in OFFLINE.items():
@@ -42,7 +42,7 @@ def report(request, finished_once, tmp_path_factory):
 def opened_report(browser, report):
     with opened(browser, report, 1280) as shown:
         yield shown
-        # Snakemake's own page warns of how it is styled.
+        # Snakemake's own page loads a style sheet that warns.
         assert [said for said in shown.complaints if "cdn.tailwindcss.com should not be" not in said] == []
 
 
@@ -59,17 +59,17 @@ def test_the_report_opens_offline_with_all_results_of_the_run(opened_report, fin
 
 
 def rendered(checkout):
-    """Pages, documents, tables and figures of the run."""
+    """Return pages, documents, tables and figures of the run."""
     kinds = ("*.html", "*.pdf", "tables/*.csv", "tables/*.tex", "figures/*.svg", "figures/*.pdf", *PICTURES)
     files = [path for kind in kinds for path in checkout.files(f"reports/tiny/{kind}") if path.name != "audit.html"]
     return {path.relative_to(checkout.path).as_posix() for path in files}
 
 
 def look_at(page, category, subcategory, path):
-    """Walk to a result as a reader does: its labels, its caption, itself. An only subcategory is passed over."""
+    """Open a result as a reader does: labels, caption, content. A category with one subcategory skips it."""
     result = page.evaluate("path => results[path]", path)
     page.evaluate("name => app.showCategory(name)", category)
-    if subcategory:  # by the menu: the text beside it may hold the same word
+    if subcategory:  # through the menu: the text next to it may contain the same word
         page.evaluate(
             "([category, subcategory]) => app.setView({navbarMode: 'subcategory', category, subcategory})",
             [category, subcategory],

@@ -1,4 +1,4 @@
-"""What jobs ask for: threads, memory, time, GPUs."""
+"""Resources of jobs: threads, memory, time, GPUs."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""After a push the remote has what the pointers name; what is missing, here or there, is named."""
+"""After a push, the remote has the files of the pointers; files missing locally or remotely are named."""
 
 import re
 
@@ -12,7 +12,7 @@ FOLDERS = ["data", "models"]
 
 @pytest.fixture
 def project(tmp_path):
-    """Two folders with their pointers; the remote is a folder beside the project."""
+    """Return a project with two folders and their pointers; its remote is a folder next to it."""
     project = tmp_path / "repo"
     (project / ".dvc").mkdir(parents=True)
     (project / ".dvc/config").write_text((ROOT / ".dvc/config").read_text())
@@ -24,13 +24,13 @@ def project(tmp_path):
 
 
 def contents(place, text):
-    """The object of a cache or a remote that holds a text."""
+    """Return the object of a cache or remote with a given text."""
     (found,) = (path for path in place.rglob("*") if path.is_file() and path.read_text() == text)
     return found
 
 
 def listing(place, project):
-    """The object that holds the list of files of data/."""
+    """Return the object with the list of files of data/."""
     name = re.search(r"md5: (\S+\.dir)", (project / "data.dvc").read_text())[1]
     return place / "files/md5" / name[:2] / name[2:]
 
@@ -58,7 +58,7 @@ def test_a_file_missing_from_the_cache_is_named_and_nothing_is_pushed(project, l
     assert said[0].startswith("segcert: nothing was pushed: ")
     assert said[1:-1] == [f"  {lost}"]
     assert not store.exists()
-    add_to_dvc(FOLDERS, project)  # as the last line says
+    add_to_dvc(FOLDERS, project)  # as the last line of the message says
     push_to_remote(FOLDERS, project)
     assert contents(store, "data/a/image")
 

@@ -1,4 +1,4 @@
-"""A published run comes back elsewhere with nothing to do, and with nothing stale that passes for fresh."""
+"""A published run is restored elsewhere: nothing has to run again, and no stale file passes for fresh."""
 
 import hashlib
 import shutil
@@ -16,10 +16,10 @@ POINTERS = ("data.dvc", "models.dvc", "results.dvc", "reports/tiny.dvc")
 SEGMENTER = "models/segmenter/phantom/unet-clean"
 
 
-def publish(checkout, words):
+def publish(checkout, message):
     output = checkout.snakemake("push").output
     checkout.git("add", "-f", *POINTERS)
-    checkout.git("commit", "-qam", words)
+    checkout.git("commit", "-qam", message)
     return output
 
 
@@ -33,7 +33,7 @@ def clone(published, path):
 
 @pytest.fixture(scope="session")
 def published(finished_once, tmp_path_factory):
-    """A checkout that has pushed the tiny run to the folder beside it."""
+    """Return a checkout that has pushed the tiny run to a folder next to it."""
     published = copy_checkout(finished_once, tmp_path_factory.mktemp("published") / "repo")
     publish(published, "A run")
     return published
@@ -41,7 +41,7 @@ def published(finished_once, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def pulled_once(published):
-    """A clone that has pulled, and has planned nothing yet."""
+    """Return a clone that has pulled but not planned anything yet."""
     pulled = clone(published, published.path.with_name("clone"))
     pulled.dvc("pull", "-q")
     return pulled
@@ -53,9 +53,9 @@ def pulled(pulled_once, tmp_path):
 
 
 def check_restored(published, path):
-    """A clone that pulls has nothing to do, and still notices changes."""
+    """Assert that a clone that pulls is up to date and still notices changes."""
     restored = clone(published, path)
-    assert restored.stale()["train_denoiser"] == 1, "a look before the pull must not spoil it"
+    assert restored.stale()["train_denoiser"] == 1, "a plan before the pull must not harm it"
     restored.snakemake("pull")
     assert "Nothing to be done" in restored.snakemake("-n").output
     assert restored.broken() == set()
@@ -76,7 +76,7 @@ def test_a_clone_that_pulls_from_s3_is_up_to_date(finished, tmp_path, monkeypatc
 
 
 def test_models_survive_a_push_and_pull_through_another_s3_server(finished, tmp_path, monkeypatch):
-    """What differs between servers is what DVC asks of them; the rest is tested above."""
+    """Servers only differ in their answers to DVC; the rest is tested above."""
     with stores.moto(finished, tmp_path / "store", monkeypatch.setenv):
         finished.dvc("push", "-q", "models.dvc")
         finished.git("add", "-f", "models.dvc")
@@ -149,7 +149,7 @@ def test_a_colleague_with_an_older_run_can_pull_the_newer_one(published, tmp_pat
     assert bert.stale() == {}
     bert.git("checkout", "-q", "HEAD~1")
     bert.dvc("checkout", "-q")
-    assert bert.stale() == {}, "and back to the older one"
+    assert bert.stale() == {}, "the older run is restored as well"
 
 
 def test_a_single_data_set_and_a_single_model_can_be_pulled(published, tmp_path):
@@ -166,7 +166,7 @@ def test_a_single_data_set_and_a_single_model_can_be_pulled(published, tmp_path)
         record = Preparation().look().record("data/prepared/phantom/index.csv")
     assert record["rule"] == "prepare_phantom"
     partial.dvc("pull", "-q")
-    assert partial.stale() == {}, "what is pulled later is taken up later"
+    assert partial.stale() == {}, "files pulled later are restored later"
 
 
 def test_results_without_data_and_models_are_up_to_date(published, tmp_path):

@@ -1,8 +1,8 @@
-"""A stand-in for a Kubernetes cluster: an API server that runs each pod's command here, in an empty folder.
+"""A stand-in for a Kubernetes cluster: an API server that runs each pod's command on this machine.
 
-It knows the requests of Snakemake's executor for Kubernetes and no others. A pod sees what its specification gives it:
-the command, an empty working directory, and the environment from the secret. What stands for the image is the
-environment with Snakemake's plugins (.venv-cluster).
+It answers only the requests of Snakemake's executor for Kubernetes. A pod gets what its specification says: the
+command, an empty working directory, and the environment from the secret. The environment with Snakemake's plugins
+(.venv-cluster) replaces the image.
 """
 
 import base64
@@ -23,19 +23,19 @@ JOBS = "/apis/batch/v1/namespaces/default/jobs"
 
 
 class Cluster:
-    """What the API server was asked for: `secrets` and specifications of `jobs`, by name; logs of the pods."""
+    """Requests to the API server: `secrets` and specifications of `jobs` by name; logs of the pods."""
 
     def __init__(self, folder):
         self.folder = Path(folder)
         self.secrets, self.jobs, self.processes = {}, {}, {}
         self.bin = self.folder / "bin"
         self.bin.mkdir(parents=True)
-        pip = self.bin / "pip"  # the image holds the plugins already
+        pip = self.bin / "pip"  # the image already contains the plugins
         pip.write_text("#!/bin/sh\nexit 0\n")
         pip.chmod(0o755)
 
     def start(self, job):
-        """Start the one container of a job."""
+        """Start the only container of a job."""
         name, (container,) = job["metadata"]["name"], job["spec"]["template"]["spec"]["containers"]
         workdir = self.folder / name
         workdir.mkdir()
@@ -67,7 +67,7 @@ class Cluster:
 
 @contextlib.contextmanager
 def cluster(folder, environ):
-    """A cluster while the block lasts; KUBECONFIG leads to it."""
+    """Run a cluster during the block; KUBECONFIG points to it."""
     its = Cluster(folder)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.cluster = its

@@ -1,4 +1,4 @@
-"""Places that a run is published to: the folder beside the checkout, and two S3 servers on this machine."""
+"""Stores for published runs: two S3 servers on this machine."""
 
 import contextlib
 import json
@@ -21,7 +21,7 @@ BUCKET = "segcert"
 
 @contextlib.contextmanager
 def seaweedfs(checkout, place, environ):
-    """SeaweedFS, which asks for the credentials."""
+    """Run SeaweedFS, which checks credentials."""
     place.mkdir()
     identity = {"name": "test", "credentials": [{"accessKey": KEY, "secretKey": SECRET}], "actions": ["Admin"]}
     (place / "s3.json").write_text(json.dumps({"identities": [identity]}))
@@ -38,12 +38,12 @@ def seaweedfs(checkout, place, environ):
             yield
     finally:
         for socket_file in (each for port in ports for each in Path("/tmp").glob(f"seaweedfs-*-{port}.sock")):
-            socket_file.unlink()  # weed makes them there, and a kill leaves them
+            socket_file.unlink()  # weed creates them, and they remain after a kill
 
 
 @contextlib.contextmanager
 def moto(checkout, place, environ):
-    """Moto's S3."""
+    """Run the S3 server of moto."""
     if not MOTO.exists():
         pytest.skip(f"{MOTO.relative_to(ROOT)} is missing; `make test-rest` sets it up")
     place.mkdir()
@@ -54,7 +54,7 @@ def moto(checkout, place, environ):
 
 
 def use_s3(checkout, endpoint, environ):
-    """Name an S3 store as docs/how-to/s3.md does: the place in git, the credentials in the environment."""
+    """Set an S3 store as docs/how-to/s3.md does: the address in git, the credentials in the environment."""
     checkout.dvc("remote", "modify", "store", "url", f"s3://{BUCKET}/runs")
     checkout.dvc("remote", "modify", "store", "endpointurl", endpoint)
     checkout.git("commit", "-qam", "Another store")
@@ -65,7 +65,7 @@ def use_s3(checkout, endpoint, environ):
 
 @contextlib.contextmanager
 def server(command, place, port):
-    """Run an S3 server until the block ends; yield its address once it has made the bucket."""
+    """Run an S3 server during the block; yield its address once the bucket exists."""
     endpoint = f"http://127.0.0.1:{port}"
     with (place / "log").open("w") as log:
         process = subprocess.Popen(command, cwd=place, stdout=log, stderr=log)

@@ -1,4 +1,4 @@
-"""A run whose files are in a bucket, on machines that share nothing else; and what it does when S3 fails."""
+"""Runs with files in a bucket, on machines that share nothing else, and faults of S3."""
 
 import json
 import os
@@ -32,7 +32,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def first(tmp_path_factory):
-    """A machine that has made the models, in a bucket."""
+    """Return a machine that has made the models, in a bucket."""
     folder = tmp_path_factory.mktemp("s3")
     machine = fresh(folder / "first")
     with pytest.MonkeyPatch.context() as patch, bucket(machine, folder / "store", patch.setenv):
@@ -42,7 +42,7 @@ def first(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def second(first):
-    """A fresh machine that has gone on from the bucket to the end."""
+    """Return a fresh machine that has completed the run from the bucket."""
     machine = clone(first, first.path.with_name("second"))
     machine.planned = machine.plan()
     machine.snakemake()
@@ -137,7 +137,7 @@ def test_a_permanent_fault_of_s3_leaves_nothing_half_written(first, second, tmp_
 
 
 def test_kubernetes_pods_make_a_model_from_the_bucket_alone(first, tmp_path, monkeypatch):
-    """Against a stand-in for the API server: what the executor asks it for, run as a pod would be."""
+    """A stand-in for the API server runs the jobs of the executor as pods would."""
     image, weights = "registry.example.org/segcert:1", f"{MODEL}/model.safetensors"
     machine = clone(first, tmp_path / "pods")
     machine.profile, machine.prefix = "profiles/kubernetes", f"s3://{stores.BUCKET}/pods"
@@ -146,7 +146,7 @@ def test_kubernetes_pods_make_a_model_from_the_bucket_alone(first, tmp_path, mon
     logs = [pods.log(name).read_text() for name in pods.jobs]
     assert not done.returncode, "\n".join([done.output, *logs])
     assert len(pods.jobs) == 2
-    assert not machine.files(f"{MODEL}/*"), "what pods make stays in the bucket"
+    assert not machine.files(f"{MODEL}/*"), "outputs of pods stay in the bucket"
     stored = contents("pods/")
     assert stored[f"pods/{weights}"] == contents("tiny/models/")[f"tiny/{weights}"]
     assert json.loads(stored[f"pods/{weights}{SUFFIX}"])["git"]["commit"] == git("rev-parse", "HEAD", root=machine.path)

@@ -1,4 +1,4 @@
-"""kill -9 in the middle of sampling, and going on."""
+"""Runs survive kill -9 in the middle of sampling, and a second run at the same time."""
 
 from tests.support.checkout import kill, wait_for
 
@@ -6,7 +6,7 @@ from segcert.provenance.records import read_record
 from segcert.votes import load_votes
 
 BLOCKS = ".segcert/blocks/*/[!.]*.npz"
-CERTIFICATE = "results/tiny/certificates/phantom/unet-clean/ddpm/sigma_0.25.npz"  # beside it lies the record of its job
+CERTIFICATE = "results/tiny/certificates/phantom/unet-clean/ddpm/sigma_0.25.npz"  # the record of its job is next to it
 TARGET = "results/tiny/votes/phantom/unet-clean/ddpm/sigma_0.5/shard_0.npz"
 
 
@@ -21,11 +21,11 @@ def test_finished_blocks_are_not_redrawn_after_kill_9(finished, finished_once):
     blocks = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in finished.files(BLOCKS)}
     assert len(blocks) >= 5
 
-    assert "--unlock" in finished.snakemake(TARGET, check=False).output, "the lock says what to do"
+    assert "--unlock" in finished.snakemake(TARGET, check=False).output, "the message about the lock says what to do"
     finished.snakemake("--unlock")
     finished.snakemake(TARGET, "--config", "sampling={block_size: 2}")
     for path, (written, content) in blocks.items():
-        assert (path.stat().st_mtime_ns, path.read_bytes()) == (written, content), "drawn again"
+        assert (path.stat().st_mtime_ns, path.read_bytes()) == (written, content), "redrawn"
     votes, undisturbed = load_votes(finished.path / TARGET), load_votes(finished_once.path / TARGET)
     assert {name: vote.digest for name, vote in votes.items()} == {
         name: vote.digest for name, vote in undisturbed.items()
@@ -43,7 +43,7 @@ def test_an_interrupted_job_runs_again_and_the_audit_names_its_output(finished):
     assert not any(rule.startswith("train") for rule in stale)
     assert finished.audit().first.path == TARGET
     finished.snakemake(TARGET)
-    assert finished.stale() == {}, "it made the same"
+    assert finished.stale() == {}, "the output is the same"
     assert finished.broken() == set()
 
 

@@ -23,13 +23,8 @@ WRITING = (
     "os.chmod", "os.chown", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.symlink", "os.truncate",
     "os.utime", "shutil.copyfile", "shutil.move", "shutil.rmtree", "tempfile.mkstemp", "tempfile.mkdtemp",
 )  # fmt: skip
-RELATIVE = (
-    "os.remove",
-    "os.rmdir",
-    "os.mkdir",
-    "os.chmod",
-    "os.utime",
-)  # their path may be relative to a folder's descriptor
+# Their path may be relative to the descriptor of a folder.
+RELATIVE = ("os.remove", "os.rmdir", "os.mkdir", "os.chmod", "os.utime")
 
 
 class BrokenContractError(Exception):

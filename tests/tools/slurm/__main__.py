@@ -55,9 +55,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m tests.tools.slurm", description=__doc__)
     parser.add_argument("--configfile", default="config/default.yaml")
     parser.add_argument("--local", type=Path, help="checkout of this commit where the configuration has finished")
-    parser.add_argument(
-        "--faults", nargs="*", metavar="WORD", help="faults to inject, by a word of each; all by default"
-    )
+    parser.add_argument("--faults", nargs="*", metavar="WORD", help="inject faults with these words; all by default")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
     with tempfile.TemporaryDirectory(prefix="segcert-slurm-") as name:

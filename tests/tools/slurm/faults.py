@@ -98,7 +98,7 @@ class Outcome:
 
 
 def inject_fault(cluster: Cluster, fault: str, finished: Path, checkout: Path, *, limit: float = 900) -> Outcome:
-    """Make model and votes again on the cluster, in a copy of the finished checkout; inject the fault once into each job."""
+    """Make model and votes again on the cluster, in a copy of the finished checkout; inject a fault once per job."""
     shutil.copytree(finished, checkout, symlinks=True)
     for name in (MODEL, "results", ".segcert", "logs"):
         shutil.rmtree(checkout / name, ignore_errors=True)
