@@ -63,19 +63,19 @@ def test_pages_that_should_show_python_do():
 
 def command_lines(name):
     """Return every command line of a program, with its page."""
-    found = [(page, words) for page in PAGES for words in commands(page) if words[0].rsplit("/", 1)[-1] == name]
+    found = [(page, command) for page in PAGES for command in commands(page) if command[0].rsplit("/", 1)[-1] == name]
     assert found
     return found
 
 
-def refusal(words):
+def refusal(command):
     """Return the kind of error of a command line of segcert; None if it parses."""
     group = typer.main.get_command(app)
     try:
-        if words[1].startswith("-"):
-            group.make_context(words[0], words[1:])
+        if command[1].startswith("-"):
+            group.make_context(command[0], command[1:])
         else:
-            group.commands[words[1]].make_context(words[1], words[2:])
+            group.commands[command[1]].make_context(command[1], command[2:])
     except typer.Exit:  # raised by --version
         return None
     except Exception as error:
@@ -84,11 +84,11 @@ def refusal(words):
 
 
 def test_segcert_command_lines_parse():
-    for page, words in command_lines("segcert"):
+    for page, command in command_lines("segcert"):
         # Commands within the text may lack arguments: `segcert certify --noise exact`.
-        within_the_text = " ".join(words) in inline(page)
+        within_the_text = " ".join(command) in inline(page)
         allowed = (None, "MissingParameter", "NoArgsIsHelpError") if within_the_text else (None,)
-        assert len(words) == 1 or refusal(words) in allowed, f"{page}: {' '.join(words)}"
+        assert len(command) == 1 or refusal(command) in allowed, f"{page}: {' '.join(command)}"
 
 
 def test_a_wrong_segcert_command_line_does_not_parse():
@@ -98,12 +98,12 @@ def test_a_wrong_segcert_command_line_does_not_parse():
 
 
 def test_snakemake_command_lines_parse_and_their_settings_are_valid():
-    for page, words in command_lines("snakemake"):
-        line = f"{page}: {' '.join(words)}"
-        if "--executor" in words:  # this executor is not installed here
-            at = words.index("--executor")
-            words[at : at + 2] = []
-        options = get_argument_parser().parse_args(words[1:])
+    for page, command in command_lines("snakemake"):
+        line = f"{page}: {' '.join(command)}"
+        if "--executor" in command:  # this executor is not installed here
+            at = command.index("--executor")
+            command[at : at + 2] = []
+        options = get_argument_parser().parse_args(command[1:])
         read = {}
         for path in options.configfile or []:
             name = str(path).removeprefix(f"{ROOT}/")
@@ -120,20 +120,20 @@ VARIABLES = ("CONFIG", "RUN", "TORCH", "UPGRADE", "PYTHON", "VERBOSE")
 
 def test_targets_of_make_exist():
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    for page, words in command_lines("make"):
-        for word in words[1:]:
+    for page, command in command_lines("make"):
+        for word in command[1:]:
             key, _, value = word.partition("=")
-            assert word in targets or key in VARIABLES, f"{page}: {' '.join(words)}"
+            assert word in targets or key in VARIABLES, f"{page}: {' '.join(command)}"
             assert key != "CONFIG" or value in MADE_BY_THE_READER or (ROOT / value).is_file(), f"{page}: {word}"
 
 
 def test_named_modules_and_scripts_exist():
-    for page, words in command_lines("python"):
-        if words[1] == "-m":
-            module = ROOT / words[2].replace(".", "/")
-            assert module.with_suffix(".py").is_file() or (module / "__main__.py").is_file(), f"{page}: {words}"
-        elif words[1].endswith(".py"):
-            assert (ROOT / words[1]).is_file(), f"{page}: {' '.join(words)}"
+    for page, command in command_lines("python"):
+        if command[1] == "-m":
+            module = ROOT / command[2].replace(".", "/")
+            assert module.with_suffix(".py").is_file() or (module / "__main__.py").is_file(), f"{page}: {command}"
+        elif command[1].endswith(".py"):
+            assert (ROOT / command[1]).is_file(), f"{page}: {' '.join(command)}"
 
 
 def keys_of(model, prefix=()):
