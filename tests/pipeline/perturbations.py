@@ -18,21 +18,14 @@ INDEX = "data/prepared/phantom/index.csv"
 PAGE = "reports/tiny/index.html"
 
 NOTHING: dict[str, int] = {}
-AFTER_CERTIFY = {
-    "certify": 4, "attack": 4, "collect": 1, "tables": 1, "curves": 1, "pictures": 1, "summary": 1, "check": 1,
-    "stages": 1, "page": 1, "version_results": 1,
-}  # fmt: skip
-EVERYTHING = AFTER_CERTIFY | {
-    "train_segmenter": 2, "train_denoiser": 1, "sample": 8, "predict": 2, "denoise_examples": 1, "score_denoisers": 1,
-    "measure_costs": 1, "segmenter_card": 2, "denoiser_card": 1, "version_models": 1,
-}  # fmt: skip
+REPORT = dict.fromkeys(("tables", "curves", "summary", "check", "stages", "page", "version_results"), 1)
+AFTER_CERTIFY = REPORT | {"certify": 4, "attack": 4, "collect": 1, "pictures": 1}
+TRAINING = {"train_segmenter": 2, "train_denoiser": 1, "segmenter_card": 2, "denoiser_card": 1, "version_models": 1}
+SAMPLING = {"sample": 8, "predict": 2, "denoise_examples": 1, "score_denoisers": 1, "measure_costs": 1}
+EVERYTHING = AFTER_CERTIFY | TRAINING | SAMPLING
 FROM_THE_DATA = EVERYTHING | {"prepare_phantom": 1, "look_at_data": 1, "data_page": 1, "version_data": 1}
-AFTER_THE_CLEAN_MODEL = AFTER_CERTIFY | {
-    "sample": 4, "predict": 1, "measure_costs": 1, "segmenter_card": 1, "version_models": 1, "certify": 2, "attack": 2
-}  # fmt: skip
-REPORT = {
-    "tables": 1, "curves": 1, "summary": 1, "check": 1, "stages": 1, "page": 1, "version_results": 1,
-}  # fmt: skip
+AFTER_THE_CLEAN_MODEL = AFTER_CERTIFY | {"sample": 4, "predict": 1, "measure_costs": 1, "certify": 2, "attack": 2}
+AFTER_THE_CLEAN_MODEL |= {"segmenter_card": 1, "version_models": 1}
 
 
 def flip_a_bit(path, position=-20):

@@ -96,10 +96,8 @@ def test_in_ci_a_skip_fails_unless_its_reason_is_listed(tmp_path):
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
     environment |= {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "scripts")]), "CI": "true"}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.conftest", "-p", "no:cacheprovider", "-rsf"]
-    done = subprocess.run(
-        [*command, "--continue-on-collection-errors", "--rootdir", tmp_path, tmp_path],
-        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    command += ["--continue-on-collection-errors", "--rootdir", tmp_path, tmp_path]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     (last,) = re.findall(r"^\d.* in [\d.]+s.*$", done.stdout, re.MULTILINE)
     assert last.startswith("1 failed, 1 skipped, 1 xfailed, 2 errors in"), done.stdout
     assert "skipped, and CI is set: the moon is full. Install what is missing, or add the reason to" in done.stdout

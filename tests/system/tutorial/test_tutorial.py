@@ -51,10 +51,9 @@ def test_every_step_of_the_tutorial_works(finished):
         elif block.title:
             (finished.path / block.title).write_text(block.text)
         else:
-            done = subprocess.run(
-                ["bash", "-e", "-c", block.text], cwd=finished.path, env=environment,
-                capture_output=True, text=True, check=False,
-            )  # fmt: skip
+            command = ["bash", "-e", "-c", block.text]
+            where = {"cwd": finished.path, "env": environment}
+            done = subprocess.run(command, capture_output=True, text=True, check=False, **where)
             assert done.returncode == 0, f"{PAGE}:{block.line}:\n{block.text}\n{done.stdout}{done.stderr}"
             said += done.stdout + done.stderr
             if "export PYTHONPATH=." in block.text:

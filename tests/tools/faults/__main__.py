@@ -10,7 +10,6 @@ from pathlib import Path
 from tests.support.checkout import make_checkout
 from tests.tools.faults.clock import clock_jumps
 from tests.tools.faults.damaged_blocks import damaged_blocks
-from tests.tools.faults.damaged_checkpoints import damaged_checkpoints
 from tests.tools.faults.damaged_state import damaged_state
 from tests.tools.faults.disks import full_disk, read_only
 from tests.tools.faults.kills import kills
@@ -18,8 +17,8 @@ from tests.tools.faults.outcomes import Fault, save, say, text
 from tests.tools.faults.runs import Run
 from tests.tools.faults.twice import two_runs_at_once
 
-DAMAGES = (damaged_blocks, damaged_checkpoints, damaged_state)
-KINDS = {each.__name__: each for each in (kills, *DAMAGES, full_disk, read_only, clock_jumps, two_runs_at_once)}
+DAMAGES, DISKS = (damaged_blocks, damaged_state), (full_disk, read_only)
+KINDS = {each.__name__: each for each in (kills, *DAMAGES, *DISKS, clock_jumps, two_runs_at_once)}
 
 
 def main():

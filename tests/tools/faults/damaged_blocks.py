@@ -1,4 +1,7 @@
-"""Damaged blocks of draws and notes of earlier draws. Checksums reveal them, and they are drawn again."""
+"""Damaged blocks of draws and notes of earlier draws. Checksums reveal them, and they are drawn again.
+
+Damaged checkpoints: tests/unit/training/test_loop.py.
+"""
 
 from tests.tools.faults.outcomes import Fault, differences
 

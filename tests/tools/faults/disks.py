@@ -10,11 +10,14 @@ import threading
 import time
 
 from tests.tools.faults.damaged_blocks import VOTES
-from tests.tools.faults.damaged_checkpoints import MODELS
 from tests.tools.faults.outcomes import Fault, differences, left_behind, say
 from tests.tools.faults.runs import PATIENCE, wait_for_job
 
 PLACES = ("models", "results", "reports", ".segcert")
+MODELS = {
+    "train_segmenter": "models/segmenter/phantom/unet-clean/model.safetensors",
+    "train_denoiser": "models/denoiser/phantom/unet/diffusion_pytorch_model.safetensors",
+}
 CERTIFICATES = "results/tiny/certificates/phantom/unet-clean"
 # Jobs of a level do not wait for each other, so each of them meets the full disk. Later levels need earlier ones.
 LEVELS = (

@@ -33,10 +33,9 @@ class Run(Checkout):
     def start(self, *arguments):
         """Start Snakemake in its own process group, as a shell does, without waiting for it."""
         with self.said.open("w") as said:
-            return subprocess.Popen(
-                self.command(*arguments, configfile=self.configfile),
-                cwd=self.path, stdout=said, stderr=said, env=self.environment, process_group=0,
-            )  # fmt: skip
+            command = self.command(*arguments, configfile=self.configfile)
+            where = {"cwd": self.path, "env": self.environment, "process_group": 0}
+            return subprocess.Popen(command, stdout=said, stderr=said, **where)
 
     def run(self, *arguments):
         """Run Snakemake; return its exit status."""

@@ -98,10 +98,9 @@ def run_job(place: tuple[int, int]) -> None:
 def _job(job: Any) -> Job:
     rule = job.rule
     folder = Path(rule.snakefile).parent
-    seen = Snakemake(
-        job.input, job.output, job.params, job.wildcards, 1, job.resources, job.log, rule.workflow.config, rule.name,
-        None, Path(folder, rule.script).resolve().parent,
-    )  # fmt: skip
+    files = (job.input, job.output, job.params, job.wildcards, 1, job.resources, job.log)
+    scripts = Path(folder, rule.script).resolve().parent
+    seen = Snakemake(*files, rule.workflow.config, rule.name, None, scripts)
     seen.log = []  # otherwise hundreds of log files would stay open
     return Job(Path(folder, rule.script), str(job.benchmark) if job.benchmark else None, seen)
 
