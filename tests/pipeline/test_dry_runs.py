@@ -5,7 +5,7 @@ import shutil
 import time
 
 import pytest
-from tests.pipeline.perturbations import MODEL, VOTES, flip_a_bit
+from tests.pipeline.perturbations import MODEL, VOTES, tamper
 from tests.support.checkout import TINY
 
 from segcert.plan.status import status
@@ -53,14 +53,14 @@ def leave_temporary_files(checkout):
 
 def pulled_and_changed(checkout):
     as_pulled(checkout)
-    flip_a_bit(checkout.path / MODEL)
+    tamper(MODEL)(checkout)
 
 
 STATES = {
     "finished": (lambda checkout: None, False),
     "pulled": (as_pulled, False),
     "pulled and changed": (pulled_and_changed, True),
-    "one byte changed": (lambda checkout: flip_a_bit(checkout.path / VOTES), True),
+    "one byte changed": (tamper(VOTES), True),
     "from the future": (lambda checkout: os.utime(checkout.path / MODEL, (time.time() + DAY,) * 2), False),
     "temporary files": (leave_temporary_files, False),
 }

@@ -17,11 +17,10 @@ from urllib3 import HTTPResponse
 
 RO_CRATE = "https://w3id.org/ro/crate/1.1/context"
 RUNS = "https://w3id.org/ro/terms/workflow-run"
-TERMS = (
-    *("ParameterConnection", "ContainerImage", "DockerImage", "SIFImage", "connection", "sourceParameter"),
-    *("targetParameter", "md5", "sha1", "sha256", "sha512", "environment", "registry", "tag", "containerImage"),
-    "resourceUsage",
-)
+TERMS = """
+ParameterConnection ContainerImage DockerImage SIFImage connection sourceParameter targetParameter md5 sha1 sha256
+sha512 environment registry tag containerImage resourceUsage
+"""
 
 
 def contexts():
@@ -31,7 +30,7 @@ def contexts():
         raise SystemExit(
             f"rocrate of .venv-checkers: ships {shipped['@id']}, expected {RO_CRATE}; install rocrate 0.13"
         )
-    return {RO_CRATE: shipped, f"{RUNS}/context": {"@context": {term: f"{RUNS}#{term}" for term in TERMS}}}
+    return {RO_CRATE: shipped, f"{RUNS}/context": {"@context": {term: f"{RUNS}#{term}" for term in TERMS.split()}}}
 
 
 class Local(BaseAdapter):

@@ -6,9 +6,8 @@ import shlex
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-OTHERS = (
-    "README.md", "CONTRIBUTING.md", "CODE_OF_CONDUCT.md", "CHANGELOG.md", "config/README.md", "benchmarks/README.md",
-)  # fmt: skip
+OTHERS = ["README.md", "CONTRIBUTING.md", "CODE_OF_CONDUCT.md", "CHANGELOG.md", "config/README.md"]
+OTHERS += ["benchmarks/README.md"]
 PAGES = [*OTHERS, *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md"))]
 
 FENCE = re.compile(r'^```(\w*)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)

@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 from PIL import Image
-from tests.pipeline.perturbations import AFTER_CERTIFY, REPORT
-from tests.support.checkout import Checkout, copy_checkout
+from tests.pipeline.perturbations import AFTER_CERTIFY, REPORT, delete, edit, write
+from tests.support.checkout import TINY, Checkout, copy_checkout
 from tests.system.storage import stores
 
 from segcert.provenance.preparation import Preparation
@@ -100,42 +100,32 @@ def test_a_push_fails_and_names_files_missing_from_the_cache(finished):
     assert (store / "files/md5" / md5[:2] / md5[2:]).exists()
 
 
-def new_tau(checkout):
-    checkout.edit("tests/support/tiny.yaml", "n: 50", "n: 50\ntau: 0.7")
-
-
-def new_loop(checkout):
-    checkout.edit("scripts/segcert/training/loop.py", "MAX_GRADIENT_NORM = 1.0", "MAX_GRADIENT_NORM = 2.0")
-
-
-def new_scipy(checkout):
-    checkout.edit("envs/lock-run.txt", "scipy==", "scipy==0")
-
-
-def other_model(checkout):
-    (checkout.path / SEGMENTER / "config.json").write_text("{}")
-
-
-def other_image(checkout):
+def blacken_an_image(checkout):
     image = checkout.files("data/prepared/phantom/images/*_test_*.png")[0]
     Image.new("L", Image.open(image).size).save(image)
 
 
-def lost_page(checkout):
-    (checkout.path / "reports/tiny/index.html").unlink()
+CHANGES = {
+    "tau": edit(TINY, "n: 50", "n: 50\ntau: 0.7"),
+    "training": edit("scripts/segcert/training/loop.py", "MAX_GRADIENT_NORM = 1.0", "MAX_GRADIENT_NORM = 2.0"),
+    "scipy": edit("envs/lock-run.txt", "scipy==", "scipy==0"),
+    "model": write(f"{SEGMENTER}/config.json", b"{}"),
+    "image": blacken_an_image,
+    "page": delete("reports/tiny/index.html"),
+}
 
 
-@pytest.mark.parametrize("change", [new_tau, new_loop, new_scipy, other_model, other_image, lost_page])
-def test_changes_before_the_first_plan_are_as_stale_as_after_the_run(pulled, finished, change):
-    change(pulled)
-    change(finished)
+@pytest.mark.parametrize("name", CHANGES)
+def test_changes_before_the_first_plan_are_as_stale_as_after_the_run(pulled, finished, name):
+    CHANGES[name](pulled)
+    CHANGES[name](finished)
     stale = pulled.stale()
     assert stale
     assert stale == finished.stale()
 
 
 def test_files_changed_before_the_first_plan_are_named(pulled):
-    other_model(pulled)
+    CHANGES["model"](pulled)
     assert f"{SEGMENTER}/config.json: is not what its job made" in pulled.snakemake("-n").output
 
 

@@ -43,16 +43,22 @@ class Fault:
 @contextlib.contextmanager
 def flaky(endpoint, *faults):
     """Run a proxy with faults to `endpoint` during the block; yield its address."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
-    server.daemon_threads = True
-    server.endpoint, server.faults, server.lock = urllib.parse.urlparse(endpoint).netloc, faults, threading.Lock()
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    place = urllib.parse.urlparse(endpoint).netloc
+    with serving(Proxy, endpoint=place, faults=faults, lock=threading.Lock()) as address:
+        yield address
+
+
+@contextlib.contextmanager
+def serving(handler, **state):
+    """Serve requests on a free port during the block, with some attributes of the server; yield its address."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        server.daemon_threads = True
+        vars(server).update(state)
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
 
 
 class Proxy(http.server.BaseHTTPRequestHandler):

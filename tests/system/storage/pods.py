@@ -12,9 +12,10 @@ import json
 import os
 import re
 import subprocess
-import threading
 import urllib.parse
 from pathlib import Path
+
+from tests.system.storage.flaky_store import serving
 
 ROOT = Path(__file__).parents[3]
 SECRETS = "/api/v1/namespaces/default/secrets"
@@ -69,29 +70,20 @@ class Cluster:
 def cluster(folder, environ):
     """Run a cluster during the block; KUBECONFIG points to it."""
     its = Cluster(folder)
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.cluster = its
-    config = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": "test", "cluster": {"server": f"http://127.0.0.1:{server.server_port}"}}],
-        "users": [{"name": "test", "user": {}}],
-        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
-        "current-context": "test",
-    }
-    (its.folder / "config").write_text(json.dumps(config))
-    environ("KUBECONFIG", str(its.folder / "config"))
-    environ("NO_PROXY", "127.0.0.1")
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield its
-    finally:
-        for process in its.processes.values():
-            process.kill()
-            process.wait()
-        server.shutdown()
-        server.server_close()
+    with serving(Handler, cluster=its) as address:
+        config = {"apiVersion": "v1", "kind": "Config", "current-context": "test"}
+        config["users"] = [{"name": "test", "user": {}}]
+        config["clusters"] = [{"name": "test", "cluster": {"server": address}}]
+        config["contexts"] = [{"name": "test", "context": {"cluster": "test", "user": "test"}}]
+        (its.folder / "config").write_text(json.dumps(config))
+        environ("KUBECONFIG", str(its.folder / "config"))
+        environ("NO_PROXY", "127.0.0.1")
+        try:
+            yield its
+        finally:
+            for process in its.processes.values():
+                process.kill()
+                process.wait()
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
