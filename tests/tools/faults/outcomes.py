@@ -65,10 +65,10 @@ def say(what: object) -> None:
     print(f"{datetime.datetime.now():%H:%M:%S}", what, flush=True)
 
 
-def save(path: Path, faults: Iterable[Fault], **about: object) -> None:
-    rows = [dataclasses.asdict(fault) for fault in faults]
-    totals = {"faults": len(rows), "lost_or_wrong": sum(bool(row["wrong"]) for row in rows)}
-    path.write_text(json.dumps({**about, **totals, "table": table(faults), "rows": rows}, indent=1) + "\n")
+def save(path: Path, faults: list[Fault], **about: object) -> None:
+    wrong = [dataclasses.asdict(fault) for fault in faults if fault.wrong]
+    totals = {"faults": len(faults), "lost_or_wrong": len(wrong), "wrong": wrong}
+    path.write_text(json.dumps({**about, **totals, "table": table(faults)}, indent=1) + "\n")
 
 
 def table(faults: Iterable[Fault]) -> list[dict[str, Any]]:
