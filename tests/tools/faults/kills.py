@@ -11,52 +11,27 @@ from tests.tools.faults.runs import PATIENCE, jobs_of, wait_for_job
 LONGEST = 8.0  # seconds between the start of a job and the kill: longer than most jobs
 
 
-def power_loss(process, _random):
-    """Send SIGKILL to Snakemake and all its jobs at once."""
-    kill(process)
-
-
-def one_job(process, random):
-    """Return one of the running jobs."""
-    return random.choice(sorted(jobs_of(process), key=lambda job: job.pid))
-
-
-def out_of_memory(process, random):
-    """Send SIGKILL to one job."""
-    send(one_job(process, random), signal.SIGKILL)
-
-
-def job_terminated(process, random):
-    """Send SIGTERM to one job."""
-    send(one_job(process, random), signal.SIGTERM)
-
-
-def terminated(process, _random):
-    """Send SIGTERM to Snakemake, which lets running jobs finish."""
-    process.terminate()
-
-
-def group_terminated(process, _random):
-    """Send SIGTERM to Snakemake and all its jobs, as a machine does when it shuts down."""
-    os.killpg(process.pid, signal.SIGTERM)
-
-
-def ctrl_c(process, _random):
-    """Send SIGINT to Snakemake and all its jobs."""
-    os.killpg(process.pid, signal.SIGINT)
-
-
+# Receiver, signal and frequency of each kind. Power loss leaves the most behind, so it is the most frequent.
 KINDS = {
-    "SIGKILL to Snakemake and all jobs (power loss)": power_loss,
-    "SIGKILL to one job (OOM killer)": out_of_memory,
-    "SIGTERM to Snakemake": terminated,
-    "SIGTERM to Snakemake and all jobs": group_terminated,
-    "SIGTERM to one job": job_terminated,
-    "SIGINT to Snakemake and all jobs (Ctrl-C)": ctrl_c,
+    "SIGKILL to Snakemake and all jobs (power loss)": ("all", signal.SIGKILL, 5),
+    "SIGKILL to one job (OOM killer)": ("one job", signal.SIGKILL, 3),
+    "SIGTERM to Snakemake": ("Snakemake", signal.SIGTERM, 2),
+    "SIGTERM to Snakemake and all jobs": ("all", signal.SIGTERM, 2),
+    "SIGTERM to one job": ("one job", signal.SIGTERM, 1),
+    "SIGINT to Snakemake and all jobs (Ctrl-C)": ("all", signal.SIGINT, 2),
 }
-# Power loss leaves the most behind, so it is the most frequent kind
-WEIGHTS = (5, 3, 2, 2, 1, 2)
-OF_ONE_JOB = (out_of_memory, job_terminated)
+
+
+def strike(process, random, receiver, number):
+    """Send a signal to Snakemake, to one of its jobs, or to all of them. Raise IndexError if no job runs."""
+    if receiver == "one job":
+        send(random.choice(sorted(jobs_of(process), key=lambda job: job.pid)), number)
+    elif receiver == "Snakemake":
+        process.send_signal(number)
+    elif number == signal.SIGKILL:
+        kill(process)
+    else:
+        os.killpg(process.pid, number)
 
 
 def kills(base, plain, work, random, count):
@@ -80,21 +55,22 @@ def kills(base, plain, work, random, count):
 
 def interrupted(run, whole, random):
     """Resume a run and kill it at a random moment; return None if it ended before."""
-    kind = random.choices(list(KINDS), WEIGHTS)[0]
+    kind = random.choices(list(KINDS), [weight for _, _, weight in KINDS.values()])[0]
+    receiver, number, _ = KINDS[kind]
     run.unlock()
     process, seen = run.start(), set()
     if not wait_for_job(process, seen, random.choice((1, 2, 3, 4))):
         return ended_before(kind, run, process)
     time.sleep(random.uniform(0, LONGEST))
     jobs = jobs_of(process)
-    while not jobs and KINDS[kind] in OF_ONE_JOB and process.poll() is None:  # no job runs at this moment
+    while not jobs and receiver == "one job" and process.poll() is None:  # no job runs at this moment
         time.sleep(0.02)
         jobs = jobs_of(process)
     stages = sorted(set(jobs.values())) or ["between jobs"]
     if process.poll() is not None:
         return ended_before(kind, run, process)
     try:
-        KINDS[kind](process, random)
+        strike(process, random, receiver, number)
     except IndexError:  # the job ended at this very moment
         process.wait(PATIENCE)
         return ended_before(kind, run, process)

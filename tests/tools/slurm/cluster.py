@@ -89,9 +89,8 @@ class Cluster:
         while not waited or "RUNNING" not in self.state(job):
             assert time.monotonic() < deadline, f"job {job} does not run again: {self.jobs()}"
             if not processes_of(job) and "PENDING" in self.state(job):
-                self.command(
-                    "scontrol", "update", f"jobid={job}", "starttime=now", check=False
-                )  # fails if the job has just started
+                # This fails if the job has just started.
+                self.command("scontrol", "update", f"jobid={job}", "starttime=now", check=False)
                 waited = True
             time.sleep(0.2)
 
