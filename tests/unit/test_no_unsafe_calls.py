@@ -3,11 +3,10 @@
 import ast
 import functools
 import re
-from pathlib import Path
 
 import pytest
+from tests.support.pages import ROOT
 
-ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted((ROOT / "scripts").rglob("*.py"))
 RULES = [ROOT / "Snakefile", *sorted(ROOT.glob("rules/*.smk")), *sorted(ROOT.glob("workflow/**/*.smk"))]
 UNPICKLING = {"pickle", "cPickle", "_pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "jsonpickle"}

@@ -6,11 +6,9 @@ import re
 import subprocess
 import sys
 import types
-from pathlib import Path
 
-from tests.conftest import not_skipped_in_ci
+from tests.conftest import ROOT, not_skipped_in_ci
 
-ROOT = Path(__file__).parents[2]
 MAKEFILE = (ROOT / "Makefile").read_text()
 SETTINGS = (ROOT / "pyproject.toml").read_text().partition("[tool.pytest.ini_options]")[2].partition("\n[")[0]
 TARGETS = {"test": "QUICK", "test-rest": "SYSTEM"}

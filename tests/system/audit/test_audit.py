@@ -104,7 +104,7 @@ SPOILED = {
     "a pointer that is gone": (delete("results.dvc"), "results.dvc"),
     "a record without its fields": (write(f"{VOTES}.record.json", b'{"format": "segcert-record-2"}'), VOTES),
     "a folder in place of a model": (put_a_folder_in_place_of_a_model, MODEL),
-    "a record and its copy in the trail edited": (edit_a_record_and_its_copy, MODEL),
+    "a record and its packed copy edited": (edit_a_record_and_its_copy, MODEL),
 }
 
 

@@ -15,9 +15,9 @@ import subprocess
 import urllib.parse
 from pathlib import Path
 
+from tests.support.checkout import ROOT
 from tests.system.storage.flaky_store import serving
 
-ROOT = Path(__file__).parents[3]
 SECRETS = "/api/v1/namespaces/default/secrets"
 PODS = "/api/v1/namespaces/default/pods"
 JOBS = "/apis/batch/v1/namespaces/default/jobs"

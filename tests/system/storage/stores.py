@@ -11,9 +11,8 @@ import botocore.config
 import botocore.exceptions
 import botocore.session
 import pytest
-from tests.support.checkout import wait_for
+from tests.support.checkout import ROOT, wait_for
 
-ROOT = Path(__file__).parents[3]
 MOTO = ROOT / ".venv-checkers/bin/moto_server"
 KEY, SECRET = "test-key", "test-secret"
 BUCKET = "segcert"

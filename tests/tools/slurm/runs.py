@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
 
+from tests.support.checkout import ROOT
 from tests.support.digests import reproducible
 from tests.tools.slurm.cluster import Cluster
 
-ROOT = Path(__file__).parents[3]
 SNAKEMAKE = ROOT / ".venv-cluster/bin/snakemake"
 # This cluster has no accounting, nodes of one core, and the file system of this machine.
 HERE = ["--default-resources", "slurm_partition=main", "--slurm-status-command", "squeue", "--latency-wait", "5"]
