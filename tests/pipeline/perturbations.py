@@ -86,7 +86,7 @@ HARMLESS = {
         edit("scripts/segcert/training/loop.py", "MAX_GRADIENT_NORM = 1.0", "MAX_GRADIENT_NORM  =  1.0\n"), (), NOTHING,
     ),
     "a comment in a script": (edit("scripts/certify.py", "from pathlib", "# a comment\nfrom pathlib"), (), NOTHING),
-    "a docstring": (edit("scripts/segcert/votes.py", '"""The counts', '"""Counts'), (), NOTHING),
+    "a docstring": (edit("scripts/segcert/votes.py", '"""Votes: the counts', '"""The counts'), (), NOTHING),
     "the words of an error": (
         edit("scripts/segcert/data/prepare.py", "lack a partner, more than", "have no partner: more than"), (), NOTHING,
     ),

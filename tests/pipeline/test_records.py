@@ -92,4 +92,4 @@ def test_code_edited_after_the_plan_stops_the_job(finished):
     output = "results/tiny/predictions/phantom/unet-clean.npz"
     done = finished.snakemake("--force", output, check=False)
     assert done.returncode
-    assert "scripts/predict.py: changed since this run was planned; run snakemake again" in done.output
+    assert "scripts/predict.py: changed after this run was planned; run snakemake again" in done.output

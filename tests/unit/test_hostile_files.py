@@ -30,7 +30,8 @@ from segcert.networks.registry import load_segmenter
 from segcert.provenance.digests import file_digest
 from segcert.provenance.lineage import Lineage
 from segcert.provenance.records import RecordError, load_record
-from segcert.provenance.staleness import find_records
+from segcert.provenance.snakemake_metadata import restore_metadata
+from segcert.provenance.staleness import MisplacedRecordError, find_records
 from segcert.results.radius_rows import load_radii
 from segcert.single_image.schema import DocumentError, read_certificate
 from segcert.smoothing.store import BlockStore

@@ -111,7 +111,7 @@ def inject_fault(cluster: Cluster, fault: str, finished: Path, checkout: Path, *
                 said |= {
                     line.partition(" ")[2].replace(f"{checkout}/", "")
                     for line in text.splitlines()
-                    if "interrupted by" in line or "goes on from" in line
+                    if "interrupted by" in line or "resumes from" in line
                 }
                 if rule not in jobs and BEGUN[rule] in text:
                     job, node = next((job, node) for job, _, node, about in cluster.jobs("running") if rule in about)
