@@ -70,13 +70,14 @@ endif
 .venv-%/complete: envs/lock-%.txt
 	@$(SETUP) $*
 
-lint: dev  ## Check style and types
+lint: dev  ## Check style, types, layers of imports and plain English
 	$(DEV)/ruff check
 	$(DEV)/ruff format --check
 	$(DEV)/snakefmt --check Snakefile rules workflow
 	$(DEV)/mypy
 	PYTHONPATH=scripts $(DEV)/lint-imports
 	$(DEV)/python -m tests.tools.snakemake_lint
+	$(DEV)/python -m tests.tools.plain_english
 
 format: dev  ## Format Python and Snakemake files
 	$(DEV)/ruff check --fix-only

@@ -20,7 +20,7 @@ def needs(mib=2000, minutes=15, **others):
     return {"mem_mb": growing, "runtime": minutes, **others}
 
 
-def known(value):
+def stored_digest(value):
     """Store a value for run records, and return its digest; a plan stores nothing."""
     return store_value(value, write=WRITES)
 
@@ -33,7 +33,7 @@ def tracked(script, *loaded):
     modules = [SCRIPTS / module for module in loaded]
     code = code_files(SCRIPTS / f"{script}.py", *modules)
     environment = locked_environment(SCRIPTS / f"{script}.py", *modules, root=SOURCE, write=WRITES)
-    return {"code": known(code), "environment": known(environment)}
+    return {"code": stored_digest(code), "environment": stored_digest(environment)}
 
 
 def tracked_by(wildcard, script, loaded):
@@ -48,7 +48,7 @@ def tracked_by(wildcard, script, loaded):
 
 def templates(*names):
     """Return the digest of templates of the report."""
-    return known({name: file_digest(SCRIPTS / "segcert/report/templates" / name) for name in names})
+    return stored_digest({name: file_digest(SCRIPTS / "segcert/report/templates" / name) for name in names})
 
 
 def changed_extra_outputs(pattern, missing=False):

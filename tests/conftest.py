@@ -13,9 +13,10 @@ ROOT = Path(__file__).parents[1]
 DVC = ROOT / ".venv-dvc/bin/dvc"
 if DVC.exists():  # copies of the repository have no environments
     os.environ.setdefault("SEGCERT_DVC", str(DVC))
-# What may be skipped in continuous integration (CI is set): what its machine cannot have, and cases that do not exist.
+# Reasons for a skip in continuous integration (CI is set): its machine cannot have this, or the case does not exist.
 MAY_SKIP = (
     "needs a GPU",
+    "needs root, to mount a small disk",
     "there is a GPU",
     "the nodes of this cluster have no GPU to offer",
     "pdflatex is not installed",
@@ -25,7 +26,7 @@ MAY_SKIP = (
 
 
 def not_skipped_in_ci(report):
-    """A report of a test or of a file; a skip for a reason that is not listed becomes a failure where CI is set."""
+    """Return the report of a test or a file; if CI is set, a skip for an unlisted reason becomes a failure."""
     if report.outcome == "skipped" and not hasattr(report, "wasxfail") and "CI" in os.environ:
         reason = report.longrepr[2].removeprefix("Skipped: ")
         if reason not in MAY_SKIP:
@@ -49,25 +50,25 @@ def pytest_make_collect_report(collector):
 
 @pytest.fixture
 def scripts():
-    """The folder of the scripts and the library."""
+    """Folder of the scripts and the library."""
     return ROOT / "scripts"
 
 
 @pytest.fixture
 def no_collection(monkeypatch):
-    """Statsmodels' multipletests collects garbage at every call: 60 ms in a large process."""
+    """Disable garbage collection, which statsmodels' multipletests runs at every call: 60 ms in a large process."""
     monkeypatch.setattr(gc, "collect", lambda *_: 0)
 
 
 @pytest.fixture
 def checkout(tmp_path):
-    """A fresh checkout, nothing run."""
+    """Return a fresh checkout in which nothing has run."""
     return make_checkout(tmp_path / "repo")
 
 
 @pytest.fixture(scope="session")
 def finished_once(tmp_path_factory):
-    """The tiny run, finished: this process's copy of the one that is kept for this state of the repository."""
+    """Return this process's copy of the finished tiny run, which is kept for this state of the repository."""
     shared = kept("finished", tree_digest(), finish)
     finished = copy_checkout(Checkout(shared / "repo"), tmp_path_factory.mktemp("finished") / "repo")
     finished.first_output = (shared / "output").read_text()
@@ -76,5 +77,5 @@ def finished_once(tmp_path_factory):
 
 @pytest.fixture
 def finished(finished_once, tmp_path):
-    """A copy, with all its times, of a checkout in which the tiny run has finished."""
+    """Return a copy of a checkout in which the tiny run has finished; file times are preserved."""
     return copy_checkout(finished_once, tmp_path / "repo")

@@ -60,16 +60,12 @@ def certify(
     tau: Tau = 0.75,
     alpha: Alpha = 0.001,
     method: MethodOption = PUBLISHED,
-    k: Annotated[
-        int, typer.Option("--k", min=1, help="For method kfwer: fewer than k certified pixels are wrong.")
-    ] = 10,
+    k: Annotated[int, typer.Option("--k", min=1, help="For kfwer: fewer than k certified pixels are wrong.")] = 10,
     measure: Annotated[
         list[str] | None,
         typer.Option(help="area, diameter, cardiothoracic_ratio or package.module:function; repeatable."),
     ] = None,
-    decide: Annotated[
-        list[str] | None, typer.Option(help='A threshold: "cardiothoracic_ratio > 0.5"; repeatable.')
-    ] = None,
+    decide: Annotated[list[str] | None, typer.Option(help='A threshold: "diameter > 20"; repeatable.')] = None,
     pixel_size: Annotated[
         tuple[float, float] | None, typer.Option(help="Height and width of a pixel in mm, if the file does not say.")
     ] = None,
@@ -81,9 +77,7 @@ def certify(
         typer.Option(help="Values shown as black and white, instead of those of the file and of the training."),
     ] = None,
     frame: Annotated[int | None, typer.Option(min=1, help="Frame or page, from 1, of a file with several.")] = None,
-    size: Annotated[
-        int | None, typer.Option(min=1, help="Resize to this height and width; default: as in training.")
-    ] = None,
+    size: Annotated[int | None, typer.Option(min=1, help="Height and width to resize to; default: as trained.")] = None,
     noise: Annotated[NoiseKind, typer.Option(help="exact: also sound in floating point.")] = NoiseKind.normal,
     keep_draws: Annotated[bool, typer.Option("--keep-draws", help="Store the label map of each draw.")] = False,
     radius_map: Annotated[bool, typer.Option("--radius-map", help="Write the certified radius of each pixel.")] = False,
@@ -169,9 +163,7 @@ def verify(
     certificate: Annotated[Path, typer.Argument(help="NAME.certificate.json")],
     draws: Annotated[int, typer.Option(min=1, help="Number of draws to repeat.")] = 20,
     image: Annotated[Path | None, typer.Option(help="The image, if it was moved.")] = None,
-    segmenter: Annotated[
-        Path | None, typer.Option(help="The segmenter, if it was moved or is an exported network that you trust.")
-    ] = None,
+    segmenter: Annotated[Path | None, typer.Option(help="The segmenter, if moved; required if exported.")] = None,
     denoiser: Annotated[Path | None, typer.Option(help="The denoiser, if it was moved.")] = None,
     device: DeviceOption = DeviceName.auto,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 2,
@@ -191,9 +183,7 @@ def verify(
 def plan(
     context: typer.Context,
     sigma: Annotated[float | None, typer.Option(help="For an image: standard deviation of the noise.")] = None,
-    shape: Annotated[
-        str | None, typer.Option(help="For an image: HxW or CxHxW, such as 256x256; 3xHxW for colour.")
-    ] = None,
+    shape: Annotated[str | None, typer.Option(help="For an image: HxW or CxHxW; 3xHxW for colour.")] = None,
     tau: Tau = 0.75,
     alpha: Alpha = 0.001,
     method: MethodOption = PUBLISHED,
@@ -204,19 +194,19 @@ def plan(
         typer.Option("--config", "--configfile", help="For a run: configuration file or KEY=VALUE; repeatable."),
     ] = None,
     changes: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="More values of --config.")] = None,
-    hardware: Annotated[
-        str | None, typer.Option(help="Measured hardware: h100, cpu; default: like this machine.")
-    ] = None,
-    images: Annotated[
-        int | None, typer.Option(min=1, help="Number of test images of each data set, instead of all.")
-    ] = None,
+    hardware: Annotated[str | None, typer.Option(help="Measured hardware: h100, cpu; default: as here.")] = None,
+    images: Annotated[int | None, typer.Option(min=1, help="Test images of each data set, instead of all.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For a run: everything, for machines.")] = False,
 ) -> None:
     """Estimate the cost of a run, or the draws that an image needs.
 
-    For a run, it prints jobs, network calls, hours and disk. Jobs that are up to date are not counted. Write, in the
-    root of the checkout: segcert plan --config config/paper.yaml. For an image, it prints draws and radius. Write:
-    segcert plan --sigma 0.25 --shape 256x256.
+    For a run: jobs, network calls, hours and disk, without jobs that are up to date. In the root of the checkout:
+
+    segcert plan --config config/paper.yaml
+
+    For an image: draws and radius:
+
+    segcert plan --sigma 0.25 --shape 256x256
     """
     from segcert.plan.command import plan_image, plan_run, which_plan
 
@@ -236,18 +226,14 @@ def plan(
 def audit(
     run: Annotated[str, typer.Argument(help="Name of the run.")],
     replay: Annotated[int, typer.Option(min=0, help="Number of images whose draws are repeated.")] = 0,
-    seed: Annotated[
-        int | None, typer.Option(min=0, help="Seed of the choice of these images; default: random.")
-    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed to choose these images; default: random.")] = None,
 ) -> None:
     """Check every link from the numbers of a report back to the archives. The exit status is 1 if one is broken."""
     from segcert.audit.audit import CHECKS, audit
     from segcert.audit.page import write_audit
     from segcert.audit.text import audit_to_text
-    from segcert.provenance.snakemake_metadata import restore_metadata
 
-    _require_root()
-    restore_metadata()  # run records that were pulled
+    _open_runs()
     checks = CHECKS
     if replay:
         from segcert.audit.checks.replay import replay_check  # loads the networks
@@ -276,10 +262,8 @@ def trace(
     """Trace a row of the report back to the archives: every job, file and digest that it is based on."""
     from segcert.audit.text import trace_row
     from segcert.provenance.lineage import Lineage
-    from segcert.provenance.snakemake_metadata import restore_metadata
 
-    _require_root()
-    restore_metadata()  # run records that were pulled
+    _open_runs()
     _say(trace_row(Lineage.read(run), row))
 
 
@@ -303,10 +287,8 @@ def crate(
 ) -> None:
     """Pack a run as a Workflow Run RO-Crate: its outputs, and when and from what they were made."""
     from segcert.exchange.crate import write_crate
-    from segcert.provenance.snakemake_metadata import restore_metadata
 
-    _require_root()
-    restore_metadata()  # run records that were pulled
+    _open_runs()
     _say(write_crate(run, out))
 
 
@@ -318,8 +300,9 @@ def diff(
 ) -> None:
     """List the inputs, parameters, code, packages and numbers that differ between two runs, and by how much.
 
-    Exit status: 0 same, 1 different, 2 a run cannot be read. Another commit with the same code does not count, and
-    measured times do not. Run records are compared without checking them.
+    Exit status: 0 same, 1 different, 2 a run cannot be read.
+
+    Measured times, and commits with the same code, do not count as different. Run records are not checked.
     """
     from segcert.compare.numbers import changed_intervals, changed_metrics
     from segcert.compare.records import diff_records
@@ -364,6 +347,14 @@ def _require_root() -> None:
     for folder in Path.cwd().parents:
         if (folder / "Snakefile").exists():
             raise FolderError(f"{Path.cwd()}: this command runs in the root of the checkout. Write first: cd {folder}")
+
+
+def _open_runs() -> None:
+    """Require the root of the checkout, and restore the run records that were pulled."""
+    from segcert.provenance.snakemake_metadata import restore_metadata
+
+    _require_root()
+    restore_metadata()
 
 
 def _say(text: object, err: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""Numbers that do not follow from others, though every digest was made to fit: one table for both tiers."""
+"""Forged numbers with fitting digests: one table for both tiers."""
 
 import json
 import re
@@ -12,54 +12,55 @@ from segcert.provenance.digests import file_digest
 from segcert.votes import load_votes, save_votes
 
 
-def sign(checkout, output, **changes):
-    """Write a record that fits forged outputs, as a forger would."""
+def sign(checkout, output):
+    """Make a record fit forged outputs, as a forger would."""
     path = checkout.path / f"{output}.record.json"
     record = json.loads(path.read_text())
-    for name in record["outputs"]:
-        record["outputs"][name] = file_digest(checkout.path / name)
-    for name in record["inputs"]:
-        record["inputs"][name] = file_digest(checkout.path / name)
-    path.write_text(json.dumps(record | changes, indent=2) + "\n")
+    for side in ("outputs", "inputs"):
+        record[side] = {name: file_digest(checkout.path / name) for name in record[side]}
+    path.write_text(json.dumps(record, indent=2) + "\n")
 
 
 def sign_all(checkout):
-    """Make every record fit what is there, and the pointers too."""
+    """Make every record and every pointer fit the files."""
     for path in checkout.files("**/*.record.json"):
         if ".trail" not in path.parts and "logs" not in path.parts:
             sign(checkout, path.relative_to(checkout.path).as_posix().removesuffix(".record.json"))
     checkout.dvc("add", "-q", "data", "models", "results", "reports/tiny")
 
 
-def forge_labels(checkout):
-    """One pixel of one certificate has another label."""
-    path = checkout.path / f"{CERTIFICATE}.npz"
-    with np.load(path) as labels:
-        forged = {name: labels[name] for name in labels.files}
-    next(iter(forged.values()))[0, 0] ^= 1
+def change_the_first_pixel(path):
+    """Change the first pixel of the first map of an image in a file of arrays."""
+    with np.load(path) as maps:
+        forged = {name: maps[name] for name in maps.files}
+    next(values for name, values in forged.items() if not name.startswith("grid/"))[0, 0] ^= 1
     np.savez_compressed(path, **forged)
+
+
+def forge_labels(checkout):
+    """Change the label of one pixel of a certificate."""
+    change_the_first_pixel(checkout.path / f"{CERTIFICATE}.npz")
 
 
 def forge_radii(checkout):
-    """A pixel of a radius map is certified a little further."""
-    path = checkout.path / f"{CERTIFICATE}.radii.npz"
-    with np.load(path) as maps:
-        forged = {name: maps[name] for name in maps.files}
-    next(levels for name, levels in forged.items() if not name.startswith("grid/"))[0, 0] += 1
-    np.savez_compressed(path, **forged)
+    """Change the radius of one pixel of a radius map."""
+    change_the_first_pixel(checkout.path / f"{CERTIFICATE}.radii.npz")
+
+
+def rows_of_the_certificate(rows):
+    return (rows["regime"] == "clean") & (rows["denoiser"] == "none") & (rows["sigma"] == 0.5)
 
 
 def forge_a_better_radius(checkout):
-    """A better worst-case Dice at each radius, in the rows of the certificate and in those collected from them."""
+    """Raise the worst-case Dice at each radius, in the rows of the certificate and in the collected rows."""
     for name in (f"{CERTIFICATE}.radii.parquet", "results/tiny/radii.parquet"):
         rows = pd.read_parquet(checkout.path / name)
-        chosen = (rows["regime"] == "clean") & (rows["denoiser"] == "none") & (rows["sigma"] == 0.5)
-        rows.loc[chosen, "worst_case_dice"] += 0.1
+        rows.loc[rows_of_the_certificate(rows), "worst_case_dice"] += 0.1
         rows.to_parquet(checkout.path / name, index=False)
 
 
 def forge_a_verdict(checkout):
-    """A claim holds, as the table says and nothing else does."""
+    """Let the table say that a claim holds."""
     path = checkout.path / "reports/tiny/tables/claims.csv"
     table = pd.read_csv(path, keep_default_na=False)
     assert table.loc[0, "verdict"] != "it holds"
@@ -68,16 +69,15 @@ def forge_a_verdict(checkout):
 
 
 def forge_rows(checkout):
-    """A better certified Dice, in the rows of the certificate and in all that were collected from them."""
+    """Raise the certified Dice, in the rows of the certificate and in the collected rows."""
     for name in (f"{CERTIFICATE}.parquet", ROWS):
         rows = pd.read_parquet(checkout.path / name)
-        chosen = (rows["regime"] == "clean") & (rows["denoiser"] == "none") & (rows["sigma"] == 0.5)
-        rows.loc[chosen, "certified_dice"] += 0.1
+        rows.loc[rows_of_the_certificate(rows), "certified_dice"] += 0.1
         rows.to_parquet(checkout.path / name, index=False)
 
 
 def forge_table(checkout):
-    """A better certified Dice in the table alone."""
+    """Raise the certified Dice in the table alone."""
     path = checkout.path / "reports/tiny/tables/main.csv"
     table = pd.read_csv(path)
     table.loc[0, "certified_dice"] += 0.1
@@ -85,33 +85,33 @@ def forge_table(checkout):
 
 
 def forge_ghosts(checkout):
-    """Rows of images that nobody has certified."""
+    """Add rows of images that nobody has certified."""
     for name in (f"{CERTIFICATE}.parquet", ROWS):
         rows = pd.read_parquet(checkout.path / name)
-        ghosts = rows[(rows["regime"] == "clean") & (rows["denoiser"] == "none") & (rows["sigma"] == 0.5)]
+        ghosts = rows[rows_of_the_certificate(rows)]
         ghosts = ghosts.assign(image="ghost_" + ghosts["image"], certified_dice=1.0)
         pd.concat([rows, ghosts], ignore_index=True).to_parquet(checkout.path / name, index=False)
 
 
 def forge_the_choice_of_images(checkout):
-    """The votes of an image are left out."""
+    """Leave out the votes of an image."""
     votes = load_votes(checkout.path / VOTES)
     votes.popitem()
     save_votes(checkout.path / VOTES, votes)
 
 
 def forge_the_sigma(checkout):
-    """Votes of less noise stand in for those of more."""
+    """Replace votes by those of a lower noise level."""
     shutil.copy(checkout.path / VOTES.replace("sigma_0.5", "sigma_0.25"), checkout.path / VOTES)
 
 
 def forge_the_page(checkout):
-    """A row of the main table is not shown."""
+    """Remove a row of the main table from the page."""
     page = checkout.path / PAGE
     page.write_text(re.sub(r'<tr data-table="main" data-row="2">.*?</tr>', "", page.read_text(), flags=re.DOTALL))
 
 
-# (forgery, the first broken link of the audit)
+# (forgery, first broken link of the audit)
 FORGERIES = {
     "labels": (forge_labels, f"{CERTIFICATE}.npz"),
     "rows": (forge_rows, f"{CERTIFICATE}.npz"),
@@ -124,11 +124,11 @@ FORGERIES = {
     "the page": (forge_the_page, PAGE),
     "a table": (forge_table, "reports/tiny/tables/main.csv"),
 }
-QUICK = ("labels", "a table")  # those that `make test` tries
+QUICK = ("labels", "a table")  # forgeries of `make test`
 
 
 def check_forgery(checkout, name):
-    """The audit finds a forgery, and by what does not follow: no digest tells."""
+    """Assert that the audit finds a forgery by inconsistent numbers, not by digests."""
     forge, where = FORGERIES[name]
     forge(checkout)
     sign_all(checkout)

@@ -1,8 +1,8 @@
-"""What changes in a finished run, what would run again then, and what the audit says: one table for both tiers.
+"""Changes to a finished run, the jobs that they rerun, and the verdict of the audit: one table for both tiers.
 
-Each row of docs/provenance.md is a row here. `make test` runs those of `QUICK`, `make test-rest` the others
-(tests/system/perturbations). Plans and audits run in this process, which saves the imports; what they say is
-what the commands say.
+Each row of docs/provenance.md is a row here. `make test` runs the rows of `QUICK`, `make test-rest` the others
+(tests/system/perturbations). Plans and audits run in this process, which saves the imports; the commands give the same
+results.
 """
 
 import json
@@ -18,25 +18,18 @@ INDEX = "data/prepared/phantom/index.csv"
 PAGE = "reports/tiny/index.html"
 
 NOTHING: dict[str, int] = {}
-AFTER_CERTIFY = {
-    "certify": 4, "attack": 4, "collect": 1, "tables": 1, "curves": 1, "pictures": 1, "summary": 1, "check": 1,
-    "stages": 1, "page": 1, "version_results": 1,
-}  # fmt: skip
-EVERYTHING = AFTER_CERTIFY | {
-    "train_segmenter": 2, "train_denoiser": 1, "sample": 8, "predict": 2, "denoise_examples": 1, "score_denoisers": 1,
-    "measure_costs": 1, "segmenter_card": 2, "denoiser_card": 1, "version_models": 1,
-}  # fmt: skip
+REPORT = dict.fromkeys(("tables", "curves", "summary", "check", "stages", "page", "version_results"), 1)
+AFTER_CERTIFY = REPORT | {"certify": 4, "attack": 4, "collect": 1, "pictures": 1}
+TRAINING = {"train_segmenter": 2, "train_denoiser": 1, "segmenter_card": 2, "denoiser_card": 1, "version_models": 1}
+SAMPLING = {"sample": 8, "predict": 2, "denoise_examples": 1, "score_denoisers": 1, "measure_costs": 1}
+EVERYTHING = AFTER_CERTIFY | TRAINING | SAMPLING
 FROM_THE_DATA = EVERYTHING | {"prepare_phantom": 1, "look_at_data": 1, "data_page": 1, "version_data": 1}
-AFTER_THE_CLEAN_MODEL = AFTER_CERTIFY | {
-    "sample": 4, "predict": 1, "measure_costs": 1, "segmenter_card": 1, "version_models": 1, "certify": 2, "attack": 2
-}  # fmt: skip
-REPORT = {
-    "tables": 1, "curves": 1, "summary": 1, "check": 1, "stages": 1, "page": 1, "version_results": 1,
-}  # fmt: skip
+AFTER_THE_CLEAN_MODEL = AFTER_CERTIFY | {"sample": 4, "predict": 1, "measure_costs": 1, "certify": 2, "attack": 2}
+AFTER_THE_CLEAN_MODEL |= {"segmenter_card": 1, "version_models": 1}
 
 
 def flip_a_bit(path, position=-20):
-    """Change one byte, and put size and times back as they were."""
+    """Change one bit; preserve size and times."""
     status, content = path.stat(), bytearray(path.read_bytes())
     content[position] ^= 1
     path.write_bytes(content)
@@ -50,7 +43,7 @@ def touch_everything(checkout):
 
 
 def turn_times_round(checkout):
-    """What was made last seems the oldest."""
+    """Let the newest files seem the oldest."""
     for age, path in enumerate(sorted(checkout.files("[dmr]*/**/*.*"), key=lambda path: path.stat().st_mtime)):
         os.utime(path, (2e9 - age, 2e9 - age))
 
@@ -75,7 +68,7 @@ def lock(name, change):
 
 
 def branch_and_back(checkout):
-    """Another branch, with other code, is checked out and left again; git writes the files anew each time."""
+    """Check out a branch with other code and return; git rewrites the files each time."""
     checkout.git("stash")  # data.dvc
     checkout.git("checkout", "-qB", "other")
     checkout.edit("scripts/segcert/training/loop.py", "MAX_GRADIENT_NORM = 1.0", "MAX_GRADIENT_NORM = 2.0")
@@ -84,7 +77,7 @@ def branch_and_back(checkout):
     checkout.git("stash", "pop")
 
 
-# What changes nothing, or something else than an artifact: (perturbation, plan arguments, what would run again).
+# Changes that tamper with no artifact: (perturbation, arguments of the plan, jobs that would run again).
 # The audit finds no broken link.
 HARMLESS = {
     "every file touched": (touch_everything, (), NOTHING),
@@ -93,7 +86,7 @@ HARMLESS = {
         edit("scripts/segcert/training/loop.py", "MAX_GRADIENT_NORM = 1.0", "MAX_GRADIENT_NORM  =  1.0\n"), (), NOTHING,
     ),
     "a comment in a script": (edit("scripts/certify.py", "from pathlib", "# a comment\nfrom pathlib"), (), NOTHING),
-    "a docstring": (edit("scripts/segcert/votes.py", '"""The counts', '"""Counts'), (), NOTHING),
+    "a docstring": (edit("scripts/segcert/votes.py", '"""Votes: the counts', '"""The counts'), (), NOTHING),
     "the words of an error": (
         edit("scripts/segcert/data/prepare.py", "lack a partner, more than", "have no partner: more than"), (), NOTHING,
     ),
@@ -145,11 +138,14 @@ def tamper(path, position=-20):
     return lambda checkout: flip_a_bit(checkout.path / path, position)
 
 
-def edit_record(artifact, change):
+def edit_record(artifact, **changes):
+    """Change fields of a record; merge fields that are objects."""
+
     def perturb(checkout):
         path = checkout.path / f"{artifact}.record.json"
         record = json.loads(path.read_text())
-        change(record)
+        for name, value in changes.items():
+            record[name] = record[name] | value if isinstance(value, dict) else value
         path.write_text(json.dumps(record, indent=2) + "\n")
 
     return perturb
@@ -159,7 +155,16 @@ def delete(path):
     return lambda checkout: (checkout.path / path).unlink()
 
 
-# What breaks a link: (perturbation, what would run again, the first broken link, a file made from it).
+def write(path, content=b""):
+    return lambda checkout: (checkout.path / path).write_bytes(content)
+
+
+def change_a_number_of_the_page(checkout):
+    page = checkout.path / PAGE
+    page.write_text(re.sub(r'(data-column="certified_dice">)0\.\d', r"\g<1>0.9", page.read_text(), count=1))
+
+
+# Changes that break a link: (perturbation, jobs that would run again, first broken link, a file made from it).
 HARMFUL = {
     "one byte of a model": (tamper(MODEL), AFTER_THE_CLEAN_MODEL, MODEL, PAGE),
     "one byte of a votes file": (
@@ -170,45 +175,25 @@ HARMFUL = {
     }, f"{CERTIFICATE}.parquet", ROWS),
     "one byte of certificates.parquet": (tamper(ROWS), REPORT, ROWS, "reports/tiny/tables/main.csv"),
     "one digit of a table": (
-        lambda checkout: flip_a_bit(checkout.path / "reports/tiny/tables/main.csv", -10),
+        tamper("reports/tiny/tables/main.csv", -10),
         {rule: jobs for rule, jobs in REPORT.items() if rule != "tables"}, "reports/tiny/tables/main.csv", PAGE,
     ),
-    "one number of the page": (
-        lambda checkout: (checkout.path / PAGE).write_text(
-            re.sub(r'(data-column="certified_dice">)0\.\d', r"\g<1>0.9", (checkout.path / PAGE).read_text(), count=1)
-        ),
-        {"version_results": 1}, PAGE, None,
-    ),
+    "one number of the page": (change_a_number_of_the_page, {"version_results": 1}, PAGE, None),
     "one pixel of a prepared image": (tamper(IMAGE), FROM_THE_DATA, IMAGE, PAGE),
     "a prepared image deleted": (delete(IMAGE), FROM_THE_DATA, IMAGE, PAGE),
     "the index of the data edited": (
         edit(INDEX, "phantom_train_0000,phantom_train_0000,train", "phantom_train_0000,phantom_train_0000,test"),
         EVERYTHING | {"look_at_data": 1, "data_page": 1, "version_data": 1}, INDEX, PAGE,
     ),
-    "the seed in a record edited": (edit_record(MODEL, lambda record: record.update(seed=7)), NOTHING, MODEL, PAGE),
-    "an input in a record edited": (
-        edit_record(MODEL, lambda record: record["inputs"].update({INDEX: "0" * 64})), NOTHING, MODEL, PAGE,
-    ),
-    "an output in a record edited": (
-        edit_record(f"{VOTES}", lambda record: record["outputs"].update({VOTES: "0" * 64})), NOTHING, VOTES, PAGE,
-    ),
-    "code in a record edited": (
-        edit_record(MODEL, lambda record: record["code"].popitem()), NOTHING, MODEL, PAGE,
-    ),
-    "the time in a record of results edited": (
-        edit_record(VOTES, lambda record: record.update(seconds=1)), NOTHING, VOTES, f"{CERTIFICATE}.npz",
-    ),
+    "the seed in a record edited": (edit_record(MODEL, seed=7), NOTHING, MODEL, PAGE),
+    "an input in a record edited": (edit_record(MODEL, inputs={INDEX: "0" * 64}), NOTHING, MODEL, PAGE),
+    "an output in a record edited": (edit_record(VOTES, outputs={VOTES: "0" * 64}), NOTHING, VOTES, PAGE),
+    "code in a record edited": (edit_record(MODEL, code={"segcert/votes.py": "0" * 64}), NOTHING, MODEL, PAGE),
+    "the time in a record of results edited": (edit_record(VOTES, seconds=1), NOTHING, VOTES, f"{CERTIFICATE}.npz"),
     "a record deleted": (delete(f"{VOTES}.record.json"), NOTHING, VOTES, f"{CERTIFICATE}.npz"),
     "the record of the page deleted": (delete(f"{PAGE}.record.json"), NOTHING, PAGE, None),
-    "a record that is no record": (
-        lambda checkout: (checkout.path / f"{VOTES}.record.json").write_text("{"), NOTHING, VOTES, f"{CERTIFICATE}.npz",
-    ),
-    "a pointer edited": (
-        lambda checkout: (checkout.path / "models.dvc").write_text(
-            (checkout.path / "models.dvc").read_text().replace("md5: ", "md5: 0", 1)
-        ),
-        {"version_results": 1}, "models.dvc", None,
-    ),
+    "a record that is no record": (write(f"{VOTES}.record.json", b"{"), NOTHING, VOTES, f"{CERTIFICATE}.npz"),
+    "a pointer edited": (edit("models.dvc", "md5: ", "md5: 0"), {"version_results": 1}, "models.dvc", None),
 }  # fmt: skip
 
 
@@ -218,26 +203,25 @@ QUICK = frozenset({
     "one byte of a model", "one byte of a votes file", "one digit of a table", "the seed in a record edited",
     "a pointer edited",
 })  # fmt: skip
-# Of the plan alone: nothing on disk changes, so that tests may ask for it on the run that they share.
+# Changes of the plan alone: nothing on disk changes, so tests can use the shared run.
 ASKED = [name for name, (perturb, *_) in HARMLESS.items() if perturb is None]
 
 
 def in_tier(table, *, quick):
-    """The names of a table that a tier runs on copies of the finished run."""
+    """Return the rows of a table that a tier runs on copies of the finished run."""
     return [name for name in table if (name in QUICK) == quick and name not in ASKED]
 
 
 def check_plan(checkout, name):
-    """What a key decides runs again, and nothing else."""
+    """Assert that a changed key reruns only what it affects."""
     _, arguments, stale = HARMLESS[name]
     assert checkout.stale(*arguments) == stale
 
 
 def check_harmless(checkout, names):
-    """What is honest runs what it must, each alone, and breaks no link.
+    """Assert that each harmless change reruns only what it must, and that all of them together break no link.
 
-    Between them git puts back what they edited: files with other times and the same content, which run nothing. The
-    audit is one, of all of them at once.
+    After each change, git restores the edited files: same content, other times, nothing to rerun.
     """
     for name in names:
         perturb, _, stale = HARMLESS[name]
@@ -250,7 +234,7 @@ def check_harmless(checkout, names):
 
 
 def check_harmful(checkout, name):
-    """What is tampered with is named, with all that was made from it."""
+    """Assert that the audit names a tampered file and everything made from it."""
     perturb, stale, first, below = HARMFUL[name]
     perturb(checkout)
     assert checkout.stale() == stale

@@ -1,4 +1,4 @@
-"""What a person sees of a run: on a pipe, on a terminal, of a failure, at Ctrl-C. A workflow of three small jobs."""
+"""The output of a run of three small jobs: on a pipe, on a terminal, after a failure, and at Ctrl-C."""
 
 import os
 import pty
@@ -74,7 +74,7 @@ def on_a_pipe(command):
 
 
 def on_a_terminal(command, interrupt_at=None):
-    """What a command writes on a terminal of 80 columns; Ctrl-C is typed once it has written `interrupt_at`."""
+    """Return the output of a command on a terminal of 80 columns; type Ctrl-C once it contains `interrupt_at`."""
     pid, terminal = pty.fork()
     if pid == 0:
         termios.tcsetwinsize(0, (24, 80))
@@ -83,7 +83,7 @@ def on_a_terminal(command, interrupt_at=None):
     while True:
         try:
             read = os.read(terminal, 4096)
-        except OSError:  # Linux: the other end is closed
+        except OSError:  # on Linux, the other end is closed
             read = b""
         if not read:
             return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), said.decode()
@@ -92,7 +92,7 @@ def on_a_terminal(command, interrupt_at=None):
             interrupt_at = os.write(terminal, b"\x03") and None
 
 
-def test_lines_on_a_pipe_and_snakemake_s_own_output_for_verbose(toy, monkeypatch):
+def test_a_pipe_gets_short_lines_and_verbose_gets_snakemakes_output(toy, monkeypatch):
     code, said = on_a_pipe(toy)
     assert code == 0
     lines = [line for line in said.splitlines() if "terminal: False" not in line]
@@ -126,16 +126,16 @@ def test_a_failed_job_shows_the_end_of_its_log_and_how_to_resume(toy):
     assert said.endswith(
         "\nTo resume: python -m snakemake --cores 1 --quiet host --show-failed-logs --config does=fail\n"
     )
-    assert "Error" not in said, "nothing is said twice"
+    assert "Error" not in said, "no error is repeated"
 
 
-def test_a_bar_on_a_terminal_under_what_jobs_say(toy):
+def test_a_terminal_gets_a_progress_bar_below_the_output_of_jobs(toy):
     code, said = on_a_terminal(toy)
     assert code == 0
     shown = [line.rpartition("\r")[2] for line in said.replace("\r\n", "\n").splitlines()]
-    assert shown.count("terminal: False") == 3, "jobs see a pipe, and draw no bars"
+    assert shown.count("terminal: False") == 3, "jobs see a pipe and draw no bars"
     assert sum("draw much  " in line for line in shown) == 3
-    assert re.search(r"\r1/3 \S* +\d\d:\d\d draw much", said), "the bar says how far it is, and what runs"
+    assert re.search(r"\r1/3 \S* +\d\d:\d\d draw much", said), "the bar shows the progress and the running job"
     assert shown[-1] == "The page"
 
 

@@ -1,4 +1,4 @@
-"""docs/reference/files.md against the files of a run: each column that is there is described, and no other."""
+"""docs/reference/files.md against the files of a run: it documents exactly the existing columns."""
 
 import json
 import re
@@ -22,27 +22,27 @@ def found(checkout, path):
 
 
 @pytest.mark.parametrize("path", TABLES)
-def test_columns_of_tables_are_described(finished_once, path):
+def test_exactly_the_columns_of_tables_are_documented(finished_once, path):
     for file in found(finished_once, path):
         table = pd.read_parquet(file) if file.suffix == ".parquet" else pd.read_csv(file)
         columns = ["val_psnr_<sigma>" if name.startswith("val_psnr_") else name for name in table.columns]
         assert set(columns) == set(DESCRIBED[path]), file
-        assert len(DESCRIBED[path]) == len(set(DESCRIBED[path])), "a column stands twice"
+        assert len(DESCRIBED[path]) == len(set(DESCRIBED[path])), "a column is documented twice"
 
 
-def test_every_table_of_a_run_is_described(finished_once):
+def test_every_table_of_a_run_is_documented(finished_once):
     patterns = [
         re.compile(re.sub(r"<\w+>", r"[^/]+", re.escape(path).replace(r"<run>", "tiny")) + "$") for path in DESCRIBED
     ]
     for folder in ("data", "models", "results", "reports"):
         for file in finished_once.files(f"{folder}/**/*"):
             name = str(file.relative_to(finished_once.path))
-            beside = re.search(r"/(certificates|attacks)/.*\.parquet$", name)  # rows of the tables of the run
-            if file.suffix in (".csv", ".parquet", ".npz") and not beside:
-                assert any(pattern.match(name) for pattern in patterns), f"{name} is not described"
+            part = re.search(r"/(certificates|attacks)/.*\.parquet$", name)  # its rows are in other tables too
+            if file.suffix in (".csv", ".parquet", ".npz") and not part:
+                assert any(pattern.match(name) for pattern in patterns), f"{name} is not documented"
 
 
-def test_arrays_of_votes_are_described(finished_once):
+def test_arrays_of_votes_are_documented(finished_once):
     (path,) = [path for path in DESCRIBED if "/votes/" in path]
     for file in found(finished_once, path):
         with np.load(file, allow_pickle=False) as arrays:
@@ -54,7 +54,7 @@ def test_arrays_of_votes_are_described(finished_once):
             assert names == set(DESCRIBED[path])
 
 
-def test_keys_of_records_and_certificates_are_described(finished_once):
+def test_keys_of_records_are_documented(finished_once):
     keys = set(DESCRIBED["<file>.record.json"])
     for file in finished_once.files("results/**/*.record.json"):
         record = load_record(file)
@@ -64,7 +64,7 @@ def test_keys_of_records_and_certificates_are_described(finished_once):
     assert keys - optional <= set(record)
 
 
-def test_what_is_said_of_splits_is_there(finished_once):
+def test_keys_of_split_files_are_documented(finished_once):
     path = "data/prepared/<dataset>/splits.json"
     section = PAGE.partition(f"### `{path}`")[2].partition("###")[0]
     (file,) = found(finished_once, path)

@@ -1,13 +1,11 @@
-"""Plans write nothing, and say what a run would do."""
+"""Plans write nothing and name what a run would do."""
 
 import os
 import shutil
-import subprocess
-import sys
 import time
 
 import pytest
-from tests.pipeline.perturbations import MODEL, VOTES, flip_a_bit
+from tests.pipeline.perturbations import MODEL, VOTES, tamper
 from tests.support.checkout import TINY
 
 from segcert.plan.status import status
@@ -15,14 +13,14 @@ from segcert.provenance.digests import file_digest
 from segcert.provenance.preparation import Preparation
 from segcert.provenance.staleness import DAY
 
-# What Snakemake itself writes at every plan: its log, its cache of times, and the folders of `.snakemake`.
+# Files that Snakemake itself writes at every plan: its log and its cache of times.
 SNAKEMAKES_OWN = (".snakemake/log/", ".snakemake/iocache/")
 
 
 def state(checkout):
-    """Content and time of each file, and the time of each folder.
+    """Return digest and time of each file, and the time of each folder.
 
-    No times of what git and DVC keep: copies of a checkout share these files, and another test may touch its own.
+    Times of files of git and DVC are left out: copies of a checkout share them, and another test may touch them.
     """
     found = {}
     for path in checkout.path.rglob("*"):
@@ -36,7 +34,7 @@ def state(checkout):
 
 
 def as_pulled(checkout):
-    """What a clone has after `dvc pull`: artifacts and the trail, no records of Snakemake, none of data and models."""
+    """Leave what a clone has after `dvc pull`: no records of Snakemake, and no run records of data and models."""
     for folder in (".snakemake", ".segcert"):
         shutil.rmtree(checkout.path / folder)
     for path in checkout.files("**/*"):
@@ -47,7 +45,7 @@ def as_pulled(checkout):
 
 
 def leave_temporary_files(checkout):
-    """What a killed writer left two days ago."""
+    """Leave a temporary file, as of a writer that was killed two days ago."""
     left = checkout.path / "results/tiny/.votes.npz.abcdefgh.part"
     left.write_text("half")
     os.utime(left, (time.time() - 2 * DAY,) * 2)
@@ -55,16 +53,16 @@ def leave_temporary_files(checkout):
 
 def pulled_and_changed(checkout):
     as_pulled(checkout)
-    flip_a_bit(checkout.path / MODEL)
+    tamper(MODEL)(checkout)
 
 
 STATES = {
     "finished": (lambda checkout: None, False),
     "pulled": (as_pulled, False),
     "pulled and changed": (pulled_and_changed, True),
-    "one byte changed": (lambda checkout: flip_a_bit(checkout.path / VOTES), True),
-    "of the future": (lambda checkout: os.utime(checkout.path / MODEL, (time.time() + DAY,) * 2), False),
-    "leftovers": (leave_temporary_files, False),
+    "one byte changed": (tamper(VOTES), True),
+    "from the future": (lambda checkout: os.utime(checkout.path / MODEL, (time.time() + DAY,) * 2), False),
+    "temporary files": (leave_temporary_files, False),
 }
 
 
@@ -74,19 +72,19 @@ def _no_bytecode(monkeypatch):
 
 
 def check_plans(checkout):
-    """Plans of all kinds change nothing; return what is stale."""
+    """Assert that plans of all kinds change nothing; return what is stale."""
     before = state(checkout)
     said = checkout.snakemake("-n").output
     with checkout.inside():
-        words = status(["--configfile", TINY])
+        text = status(["--configfile", TINY])
     stale = checkout.stale()
     assert state(checkout) == before
-    assert ("Nothing to be done" in said) == ("Nothing is stale" in words) == (not stale)
+    assert ("Nothing to be done" in said) == ("Nothing is stale" in text) == (not stale)
     return stale
 
 
 @pytest.mark.parametrize("name", STATES)
-def test_a_plan_changes_nothing_and_says_what_a_run_would_do(finished, name):
+def test_a_plan_changes_nothing_and_names_what_a_run_would_do(finished, name):
     change, expected = STATES[name]
     change(finished)
     stale = check_plans(finished)
@@ -99,12 +97,11 @@ def test_a_plan_changes_nothing_and_says_what_a_run_would_do(finished, name):
 def test_a_plan_of_a_fresh_clone_changes_nothing(checkout):
     assert check_plans(checkout)["train_denoiser"] == 1
     before = state(checkout)
-    plan = [sys.executable, "-m", "segcert.cli", "plan", "--configfile", TINY]
-    subprocess.run(plan, cwd=checkout.path, check=True, capture_output=True)
+    checkout.segcert("plan", "--configfile", TINY)
     assert state(checkout) == before
 
 
-def test_a_run_sweeps_and_takes_up_what_was_pulled(finished):
+def test_a_run_removes_temporary_files_and_restores_pulled_records(finished):
     as_pulled(finished)
     leave_temporary_files(finished)
     finished.snakemake()

@@ -1,23 +1,22 @@
-"""A checkout in a folder with an odd name runs, or the first command refuses it in one line."""
+"""A checkout in a folder with an unusual name runs, or the first command refuses it in one line."""
 
-import os
 import shutil
 import subprocess
 import sys
 import sysconfig
 
 import pytest
-from tests.support.checkout import ROOT, TINY, Checkout
+from tests.support.checkout import ROOT, TINY, Checkout, run_in
 
 from segcert.plan.snakemake_plan import PlanError
 
 REFUSED = " \t\n'\"`$&;|<>(){}[]*?!#%:\\"
-TAKEN = "Zoë+東京_-,@=~^"
+ACCEPTED = "Zoë+東京_-,@=~^"
 
 
 @pytest.fixture
 def in_folder(tmp_path):
-    """A function that makes a checkout in a folder with a name: as much of it as a plan reads."""
+    """Return a function that makes a checkout in a folder of a given name, with the files that a plan reads."""
 
     def make(name):
         path = tmp_path / name / "repo"
@@ -32,18 +31,16 @@ def in_folder(tmp_path):
 
 
 def make_run(checkout):
-    # Without what a make around these tests leaves, which would print the folders that it enters.
-    environment = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL")}
-    command = ["make", "-n", "run"]
-    return subprocess.run(command, cwd=checkout.path, env=environment, capture_output=True, text=True, check=False)
+    # These variables of a make around the tests would let make print the folders that it enters.
+    return run_in(checkout.path, "env", "-u", "MAKEFLAGS", "-u", "MAKELEVEL", "make", "-n", "run", check=False)
 
 
 @pytest.mark.parametrize("odd", REFUSED, ids=lambda odd: f"{ord(odd):#x}")
-def test_a_folder_that_a_shell_would_read_is_refused_by_make_and_by_a_plan(in_folder, odd):
+def test_a_path_with_shell_characters_is_refused_by_make_and_by_a_plan(in_folder, odd):
     checkout = in_folder(f"a{odd}b")
     done = make_run(checkout)
     assert done.returncode
-    (line,) = (done.stdout + done.stderr).splitlines()
+    (line,) = done.output.splitlines()
     assert "The path of this folder has a character" in line
     with pytest.raises(PlanError, match="in a path; the shell") as refused:
         checkout.stale()
@@ -51,28 +48,27 @@ def test_a_folder_that_a_shell_would_read_is_refused_by_make_and_by_a_plan(in_fo
     assert repr(odd) in line
 
 
-def test_a_folder_with_letters_of_any_language_is_taken(in_folder):
-    checkout = in_folder(TAKEN)
+def test_a_path_with_letters_of_any_language_works(in_folder):
+    checkout = in_folder(ACCEPTED)
     assert "bin/snakemake" in make_run(checkout).stdout
     assert checkout.stale("data/prepared/phantom/index.csv") == {"prepare_phantom": 1}
     checkout.snakemake("data/prepared/phantom/index.csv")
     assert (checkout.path / "data/prepared/phantom/index.csv").exists()
 
 
-def test_an_environment_in_an_odd_folder_is_refused(in_folder, tmp_path):
+def test_an_environment_in_a_path_with_spaces_is_refused(in_folder, tmp_path):
     checkout = in_folder("plain")
     environment = tmp_path / "its environment"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
     packages = next(environment.glob("lib/python3*/site-packages"))
     (packages / "tests.pth").write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n")
-    command = [environment / "bin/python", *checkout.command("-n")[1:]]
-    done = subprocess.run(command, cwd=checkout.path, capture_output=True, text=True, check=False)
+    done = run_in(checkout.path, environment / "bin/python", *checkout.command("-n")[1:], check=False)
     assert done.returncode
-    words = f"'{environment}/bin/python': found ' ' in a path; the shell of a job would interpret it"
-    assert words in done.stdout + done.stderr
+    said = f"'{environment}/bin/python': found ' ' in a path; the shell of a job would interpret it"
+    assert said in done.output
 
 
-def test_data_behind_a_link_are_refused_by_a_plan(in_folder, tmp_path):
+def test_a_plan_refuses_data_behind_a_symbolic_link(in_folder, tmp_path):
     checkout = in_folder("plain")
     (checkout.path / "data").symlink_to(tmp_path)
     with pytest.raises(PlanError, match=r"data: is a link to .*mount --bind"):

@@ -1,4 +1,4 @@
-"""One perturbation of each kind and two forgeries; the others: tests/system/perturbations, tests/system/audit."""
+"""One perturbation of each kind and two forgeries. tests/system/perturbations and audit have the others."""
 
 import re
 
@@ -18,7 +18,7 @@ from tests.support.checkout import ROOT
 
 
 @pytest.mark.parametrize("name", ASKED)
-def test_a_plan_with_other_keys_runs_what_they_decide(finished_once, name):
+def test_a_plan_with_other_keys_reruns_only_what_they_affect(finished_once, name):
     check_plan(finished_once, name)
 
 
@@ -26,21 +26,21 @@ def test_the_untouched_run_passes_its_audit(finished_once):
     assert finished_once.broken() == set()
 
 
-def test_what_is_honest_breaks_no_link_and_runs_what_it_must(finished):
+def test_harmless_changes_break_no_link_and_rerun_only_what_they_must(finished):
     check_harmless(finished, in_tier(HARMLESS, quick=True))
 
 
 @pytest.mark.parametrize("name", in_tier(HARMFUL, quick=True))
-def test_what_is_tampered_with_is_named_with_all_that_was_made_from_it(finished, name):
+def test_the_audit_names_tampered_files_and_everything_made_from_them(finished, name):
     check_harmful(finished, name)
 
 
 @pytest.mark.parametrize("name", forgeries.QUICK)
-def test_a_number_that_does_not_follow_is_found_though_every_digest_was_made_to_fit(finished, name):
+def test_forged_numbers_are_found_even_if_every_digest_fits(finished, name):
     forgeries.check_forgery(finished, name)
 
 
-def test_every_row_is_in_a_tier_and_in_the_documentation():
+def test_every_perturbation_has_a_tier_and_a_row_in_the_docs():
     assert {*HARMLESS, *HARMFUL} >= QUICK
     rows = re.findall(r"^\| ([^|`]+?) \|", (ROOT / "docs/provenance.md").read_text(), re.MULTILINE)
     named = [*HARMLESS, *HARMFUL]

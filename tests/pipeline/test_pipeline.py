@@ -1,6 +1,5 @@
-"""The whole way, on a tiny run."""
+"""The whole pipeline, on the tiny run."""
 
-import json
 import math
 import re
 
@@ -17,19 +16,13 @@ from segcert.plan.snakemake_plan import PlanError
 from segcert.report.captions import PRINTED
 from segcert.votes import load_votes
 
-COLUMNS = """
-dataset image group model regime denoiser sigma tau alpha n0 n method class_id class_name dice iou certified_dice
-certified_iou worst_case_dice abstain area area_low area_high radius
-"""
-
 
 @pytest.fixture(scope="module")
 def table(finished_once):
     return pd.read_parquet(finished_once.path / "results/tiny/certificates.parquet")
 
 
-def test_certificates_have_the_columns_and_rows_of_the_design(table):
-    assert set(COLUMNS.split()) <= set(table.columns)
+def test_certificates_have_a_row_for_each_class_of_each_image(table):
     assert len(table) == 3 * 2 * 2 * 2 * 2  # images, regimes, denoisers, sigmas, classes
     assert set(table["denoiser"]) == {"none", "ddpm"}
     assert table["abstain"].between(0, 1).all()
@@ -80,24 +73,9 @@ def test_no_attack_refutes_a_certified_pixel_within_the_radius(finished_once):
     assert (attacks["norm"] <= attacks["factor"] * attacks["radius"]).all()
 
 
-def test_every_artifact_has_a_record(finished_once):
-    patterns = ("data/prepared/*/index.csv", "models/**/[!l]*.safetensors", "results/tiny/votes/**/*.npz")
-    artifacts = [path for pattern in patterns for path in finished_once.files(pattern)]
-    artifacts += finished_once.files("results/tiny/certificates.parquet") + finished_once.files("reports/tiny/*.html")
-    artifacts += finished_once.files("reports/tiny/summary.pdf")
-    assert len(artifacts) == 1 + 3 + 8 + 1 + 2 + 1
-    for path in artifacts:
-        record = json.loads((path.parent / f"{path.name}.record.json").read_text())
-        assert len(record["params"]["code"]) == 64
-        assert str(path.relative_to(finished_once.path)) in record["outputs"]
-        assert record["git"]["commit"]
-
-
 def test_the_page_opens_offline_and_shows_the_numbers_of_the_table(finished_once, table):
     page = (finished_once.path / "reports/tiny/index.html").read_text()
-    assert "http://" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
-        "http://creativecommons.org", ""
-    ).replace("http://openi.nlm.nih.gov", "")
+    assert not re.search(r"http://(?!www\.w3\.org|purl\.org|creativecommons\.org|openi\.nlm\.nih\.gov)", page)
     assert "synthetic images" in page
     per_image = table.groupby(["regime", "denoiser", "sigma", "image"])["certified_dice"].mean()
     for mean in per_image.groupby(["regime", "denoiser", "sigma"]).mean():
@@ -109,7 +87,7 @@ def test_the_page_opens_offline_and_shows_the_numbers_of_the_table(finished_once
     assert (finished_once.path / "reports/tiny/figures/certified_dice.svg").stat().st_size > 1000
 
 
-def test_a_run_makes_what_papers_take_up(finished_once):
+def test_a_run_makes_the_files_for_a_paper(finished_once):
     report = finished_once.path / "reports/tiny"
     summary = pypdf.PdfReader(report / "summary.pdf")
     assert len(summary.pages) == 2

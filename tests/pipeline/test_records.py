@@ -1,4 +1,4 @@
-"""Run records of a real run: what they hold, and that the locked environment of a stage is all that it imported."""
+"""Run records of a real run: they are complete, and jobs import only packages of their locked environment."""
 
 import importlib.metadata
 import json
@@ -11,17 +11,16 @@ from segcert.provenance.digests import file_digest, value_digest
 from segcert.provenance.environment import LOCKS
 from segcert.provenance.lineage import Lineage
 
-FIELDS = {
-    "format", "rule", "wildcards", "params", "inputs", "outputs", "code", "environment", "locks", "packages", "git",
-    "python", "machine", "processor", "driver", "seed", "threads", "started", "ended", "seconds", "peak_memory_mib",
-    "exit",
-}  # fmt: skip
-# Imported where they are installed, by packages that can do without, and of no influence on what is made.
+FIELDS = """
+format rule wildcards params inputs outputs code environment locks packages git python machine processor driver seed
+threads started ended seconds peak_memory_mib exit
+"""
+# Optional dependencies of other packages, imported if installed, without influence on the outputs.
 WITHOUT_INFLUENCE = {"backports-zstd", "brotli", "colorama", "pydot", "segcert", "setuptools", "tqdm"}
-PROBED_BY_MONAI = {
-    "cycler", "fonttools", "kiwisolver", "lazy-loader", "matplotlib", "pandas", "pyarrow", "pydicom", "pyparsing",
-    "python-dateutil", "pywavelets", "scikit-image", "six", "tifffile",
-}  # fmt: skip
+PROBED_BY_MONAI = """
+cycler fonttools kiwisolver lazy-loader matplotlib pandas pyarrow pydicom pyparsing python-dateutil pywavelets
+scikit-image six tifffile
+"""
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +29,7 @@ def jobs(finished_once):
 
 
 def required(name):
-    """What an installed package requires, directly or not."""
+    """Return the direct and indirect dependencies of an installed package."""
     found, pending = set(), {name}
     while pending:
         each = pending.pop()
@@ -45,11 +44,11 @@ def required(name):
     return found
 
 
-def test_every_job_says_all(jobs, finished_once):
+def test_every_record_is_complete_and_consistent(jobs, finished_once):
     assert len(jobs) > 30
     for job in jobs:
         record = job.record
-        assert set(record) - {"device", "holds"} == FIELDS
+        assert set(record) - {"device", "holds"} == set(FIELDS.split())
         assert record["exit"] == "finished"
         assert record["git"] | {"commit": ""} == {"commit": "", "clean": True, "changed": []}
         assert value_digest(record["code"]) == record["params"]["code"]
@@ -63,16 +62,16 @@ def test_every_job_says_all(jobs, finished_once):
     assert with_network == {"train_segmenter", "predict", "sample", "attack", "measure_costs"}
 
 
-def test_what_a_stage_imported_is_in_its_locked_environment(jobs):
+def test_imported_packages_are_in_the_locked_environment(jobs):
     tools = required("snakemake") | WITHOUT_INFLUENCE
     for job in jobs:
-        allowed = tools | (PROBED_BY_MONAI if job.rule == "train_segmenter" else set())
+        allowed = tools | (set(PROBED_BY_MONAI.split()) if job.rule == "train_segmenter" else set())
         assert set(job.record["packages"]) - set(job.record["environment"]) <= allowed, job.name
         assert not {"ruff", "mypy", "pytest", "snakemake"} & set(job.record["environment"])
         assert ("dvc" in job.record["environment"]) == job.rule.startswith("version_")
 
 
-def test_a_job_that_failed_leaves_its_record_beside_its_log(finished):
+def test_a_failed_job_leaves_its_record_next_to_its_log(finished):
     (finished.path / "models/segmenter/phantom/unet-clean/config.json").write_text("[]")
     output = "results/tiny/predictions/phantom/unet-clean.npz"
     assert finished.snakemake(output, check=False).returncode
@@ -85,12 +84,12 @@ def test_a_job_that_failed_leaves_its_record_beside_its_log(finished):
     assert not failure.exists()
 
 
-def test_code_that_is_edited_after_the_plan_stops_the_job(finished):
-    """The record would speak of other code than ran."""
-    rules = finished.path / "rules/provenance.smk"  # the last to be read: by then the digests are taken
+def test_code_edited_after_the_plan_stops_the_job(finished):
+    """Otherwise the record would name other code than ran."""
+    rules = finished.path / "rules/provenance.smk"  # read last, when the digests of code are known
     edit = "(SCRIPTS / 'predict.py').open('a').write('VALUE = 1\\n')"
     rules.write_text(f"{rules.read_text()}\n\n{edit}\n")
     output = "results/tiny/predictions/phantom/unet-clean.npz"
     done = finished.snakemake("--force", output, check=False)
     assert done.returncode
-    assert "scripts/predict.py: changed since this run was planned; run snakemake again" in done.output
+    assert "scripts/predict.py: changed after this run was planned; run snakemake again" in done.output

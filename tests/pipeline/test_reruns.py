@@ -1,7 +1,6 @@
-"""What is done again, and what is not."""
+"""Jobs that run again after a change, and jobs that do not."""
 
 import re
-import subprocess
 
 import pandas as pd
 import pytest
@@ -9,11 +8,11 @@ from tests.pipeline.perturbations import AFTER_CERTIFY
 from tests.support.checkout import TINY
 
 
-def test_a_finished_run_says_where_the_report_is_and_has_nothing_left_to_do(finished_once):
+def test_a_finished_run_names_its_report_and_is_up_to_date(finished_once):
     said = finished_once.first_output
     jobs = int(re.search(r"^(\d+) jobs to run", said, re.MULTILINE)[1])
     assert len(said.splitlines()) < jobs + 15
-    assert len(re.findall(rf"^ *\d+/{jobs} +[\d.]+ s  \w", said, re.MULTILINE)) == jobs, "a line per job"
+    assert len(re.findall(rf"^ *\d+/{jobs} +[\d.]+ s  \w", said, re.MULTILINE)) == jobs, "one line per job"
     assert re.search(
         r"^phantom, unet, sigma 0.5:\n(  certified Dice, .* \d\.\d{3}\n){2}  pixels .*%$", said, re.MULTILINE
     )
@@ -22,21 +21,23 @@ def test_a_finished_run_says_where_the_report_is_and_has_nothing_left_to_do(fini
     assert "Nothing to be done" in finished_once.snakemake().output
 
 
-@pytest.mark.parametrize("change", ["method=holm", "decisions=[]"])
-def test_a_method_and_a_decision_run_no_sampling(finished_once, change):
-    assert finished_once.stale("--config", change) == AFTER_CERTIFY
+AFTER_ATTACK = {rule: jobs for rule, jobs in AFTER_CERTIFY.items() if rule not in ("certify", "pictures")}
 
 
-def test_attack_settings_run_attacks_and_the_report(finished_once):
-    after = {rule: jobs for rule, jobs in AFTER_CERTIFY.items() if rule not in ("certify", "pictures")}
-    assert finished_once.stale("--config", "attack={steps: 3}") == after
+@pytest.mark.parametrize(
+    ("change", "stale"),
+    [
+        ("method=holm", AFTER_CERTIFY),
+        ("decisions=[]", AFTER_CERTIFY),
+        ("attack={steps: 3}", AFTER_ATTACK),
+        ("compare=[tiny,other]", {}),
+    ],
+)
+def test_a_setting_reruns_only_what_it_affects(finished_once, change, stale):
+    assert finished_once.stale("--config", change) == stale
 
 
-def test_a_comparison_makes_nothing_stale(finished_once):
-    assert finished_once.stale("--config", "compare=[tiny,other]") == {}
-
-
-def test_code_of_the_loop_trains_again_and_code_of_the_phantom_starts_over(finished):
+def test_changed_code_reruns_training_or_the_preparation_of_data(finished):
     finished.edit("scripts/segcert/training/loop.py", "MAX_GRADIENT_NORM = 1.0", "MAX_GRADIENT_NORM = 2.0")
     stale = finished.stale()
     assert stale["train_segmenter"] == 2
@@ -46,14 +47,14 @@ def test_code_of_the_loop_trains_again_and_code_of_the_phantom_starts_over(finis
     assert finished.stale()["prepare_phantom"] == 1
 
 
-def test_the_words_of_a_card_train_nothing(finished):
+def test_changing_the_text_of_a_model_card_retrains_nothing(finished):
     finished.edit("scripts/segcert/report/templates/segmenter_card.md.j2", "Limits", "Bounds")
     stale = finished.stale()
     assert stale["segmenter_card"] == 2
     assert not any(rule.startswith(("train", "sample")) for rule in stale)
 
 
-def test_every_job_is_measured_and_no_benchmark_file_makes_a_job_stale(finished):
+def test_every_job_is_timed_and_benchmark_files_make_nothing_stale(finished):
     stages = pd.read_csv(finished.path / "reports/tiny/tables/stages.csv")
     assert (stages["measured"] == stages["jobs"]).all()
     jobs = stages.set_index("rule")["jobs"]
@@ -70,23 +71,15 @@ def test_every_job_is_measured_and_no_benchmark_file_makes_a_job_stale(finished)
     assert (stages["seconds"] > 0).all()
 
 
-def test_a_changed_model_is_noticed(finished):
-    path = finished.path / "models/segmenter/phantom/unet-clean/config.json"
-    path.write_text(path.read_text() + "\n")
-    stale = finished.stale()
-    assert stale["sample"] == 4
-    assert stale["predict"] == stale["segmenter_card"] == 1
-
-
-def test_leftovers_and_records_do_not_change_the_pointer(finished):
+def test_temporary_files_and_records_do_not_change_the_pointer(finished):
     before = (finished.path / "data.dvc").read_text()
-    for leftover in (
+    for name in (
         "data/prepared/.phantom.x1.part/images/a.png",
         "data/raw/.a.x2.part.zip",
         "data/raw/a.zip.rejected",
         "data/raw/a.zip.unverified.part",
     ):
-        path = finished.path / leftover
+        path = finished.path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("left by a killed job")
     finished.edit("data/prepared/phantom/index.csv.record.json", '"seconds"', '"second"')
@@ -95,7 +88,4 @@ def test_leftovers_and_records_do_not_change_the_pointer(finished):
 
 
 def test_git_status_is_clean_after_a_run(finished_once):
-    status = subprocess.run(
-        ["git", "status", "--porcelain"], cwd=finished_once.path, capture_output=True, text=True, check=True
-    )
-    assert status.stdout.replace(" M data.dvc\n", "") == ""
+    assert finished_once.git("status", "--porcelain").replace(" M data.dvc\n", "") == ""

@@ -16,7 +16,7 @@ SIZE = 48
 
 
 def encoded(pixels, kind="PNG", **options):
-    """The bytes of an image file."""
+    """Return the bytes of an image file."""
     buffer = io.BytesIO()
     if kind == "TIFF":
         tifffile.imwrite(buffer, pixels)
@@ -25,28 +25,24 @@ def encoded(pixels, kind="PNG", **options):
     return buffer.getvalue()
 
 
-def png_bytes(pixels):
-    return encoded(pixels)
-
-
 def picture(name, height=SIZE, width=SIZE):
-    """An image (H, W) and its mask of class ids, drawn from a name."""
+    """Draw an image (H, W) and its mask of class ids from a name."""
     raster, mask = draw_phantom(name, SIZE)
     return raster.pixels[0, :height, :width].astype(np.uint8), mask[:height, :width]
 
 
 def binary(mask, *classes):
-    """255 where a mask has one of the classes."""
+    """Return 255 where a mask has one of the classes, else 0."""
     return np.where(np.isin(mask, classes), 255, 0).astype(np.uint8)
 
 
 def colour(gray):
-    """An RGB image that is not gray."""
+    """Return an RGB image that is not gray."""
     return np.stack([gray, gray // 2, 255 - gray], axis=-1)
 
 
 def write_zip(path, members, compression=zipfile.ZIP_DEFLATED):
-    """A zip archive of members by name."""
+    """Write a zip archive of members by name."""
     with zipfile.ZipFile(path, "w", compression) as file:
         for name, content in members.items():
             file.writestr(name, content)
@@ -54,7 +50,7 @@ def write_zip(path, members, compression=zipfile.ZIP_DEFLATED):
 
 
 def montgomery_archive(path, patients=3, compression=zipfile.ZIP_DEFLATED):
-    """An archive in Montgomery's layout, of phantoms of 48x40 pixels; a stray file among them."""
+    """Write an archive in Montgomery's layout: phantoms of 48x40 pixels, and a stray file."""
     members = {"MontgomerySet/CXR_png/Thumbs.db": b"stray", "__MACOSX/MontgomerySet/CXR_png/._MCUCXR_0001_1.png": b"x"}
     for number in range(1, patients + 1):
         name = f"MCUCXR_{number:04d}_{number % 2}.png"
@@ -68,7 +64,7 @@ def montgomery_archive(path, patients=3, compression=zipfile.ZIP_DEFLATED):
 
 
 def shenzhen_archives(folder, patients=10, without_mask=(2,)):
-    """Images (gray, saved as RGB) and masks of the Shenzhen set; some images have no mask."""
+    """Write images (gray, saved as RGB) and masks of the Shenzhen set; some images have no mask."""
     images, masks = {}, {}
     for number in range(1, patients + 1):
         name = f"CHNCXR_{number:04d}_{number % 2}"
@@ -82,7 +78,7 @@ def shenzhen_archives(folder, patients=10, without_mask=(2,)):
 
 
 def jsrt_image(name):
-    """A raw JSRT image of 2048x2048 and its masks of 1024x1024 by structure, from a name; they overlap."""
+    """Return a raw JSRT image of 2048x2048 and its overlapping masks of 1024x1024 by structure, drawn from a name."""
     image, mask = picture(name)
     stored = 4095 - 16 * np.kron(image.astype(np.uint16), np.ones((43, 43), np.uint16))[:2048, :2048]
     large = np.kron(mask, np.ones((22, 22), np.uint8))[:1024, :1024]
@@ -101,7 +97,7 @@ def jsrt_image(name):
 
 
 def jsrt_archives(folder, count=6):
-    """JSRT images as All247images.zip, SCR masks as masks.zip: odd numbers in fold 1, even ones in fold 2."""
+    """Write JSRT images as All247images.zip and SCR masks as masks.zip: odd numbers in fold 1, even ones in fold 2."""
     images, masks = {"All247images/CLNDAT_EN.txt": b"text"}, {}
     for number in range(1, count + 1):
         name = f"JPC{'LN' if number % 3 else 'NN'}{number:03d}"
@@ -113,7 +109,7 @@ def jsrt_archives(folder, count=6):
 
 
 def isic_archives(folder, counts=None):
-    """The six archives of ISIC 2018, Task 1."""
+    """Write the six archives of ISIC 2018, Task 1."""
     number = 0
     for part, count in (counts or {"Training": 4, "Validation": 2, "Test": 2}).items():
         inputs, truths = f"ISIC2018_Task1-2_{part}_Input", f"ISIC2018_Task1_{part}_GroundTruth"
@@ -129,7 +125,7 @@ def isic_archives(folder, counts=None):
 
 
 def cvc_members(frames):
-    """Frames of CVC-ClinicDB by the name they have in the archive."""
+    """Return frames of CVC-ClinicDB by their name in the archive."""
     members = {}
     for frame in frames:
         image, mask = picture(f"frame {frame}", height=36)
@@ -139,7 +135,7 @@ def cvc_members(frames):
 
 
 def kvasir_archive(path, count=4):
-    """Kvasir-SEG: images and masks are JPEG files."""
+    """Write an archive of Kvasir-SEG, whose images and masks are JPEG files."""
     members = {"Kvasir-SEG/kavsir_bboxes.json": b"{}"}
     for number in range(count):
         image, mask = picture(f"kvasir {number}")
@@ -150,7 +146,7 @@ def kvasir_archive(path, count=4):
 
 
 def write_rar(path, members, mode=0o100644):
-    """A RAR 4 archive of stored (uncompressed) members, written on Unix: there is no free program that writes one."""
+    """Write a RAR 4 archive of uncompressed members, as on Unix. No free program writes one."""
 
     def block(kind, flags, body, data=b""):
         head = struct.pack("<BHH", kind, flags, 7 + len(body)) + body
@@ -167,7 +163,7 @@ def write_rar(path, members, mode=0o100644):
 
 
 def rewrite(archive, member, content):
-    """Replace a member of an archive; None takes it out."""
+    """Replace a member of an archive; None removes it."""
     with zipfile.ZipFile(archive) as file:
         members = {name: file.read(name) for name in file.namelist()}
     members[member] = content

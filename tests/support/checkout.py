@@ -1,4 +1,4 @@
-"""A copy of the repository in which a test runs Snakemake, and the finished tiny run that tests share."""
+"""Copies of the repository in which tests run Snakemake, and the finished tiny run that tests share."""
 
 import collections
 import contextlib
@@ -6,13 +6,16 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import sys
+import time
 import uuid
 from pathlib import Path
 
 import psutil
+import yaml
 
 from segcert.provenance.dvc import run_dvc
 
@@ -21,7 +24,7 @@ TINY = "tests/support/tiny.yaml"
 
 
 class Checkout:
-    """A copy of the repository in which Snakemake is run."""
+    """A copy of the repository in which tests run Snakemake."""
 
     def __init__(self, path):
         self.path = Path(path)
@@ -30,34 +33,34 @@ class Checkout:
         return [sys.executable, "-m", "snakemake", "--configfile", configfile, "--cores", "2", *arguments]
 
     def snakemake(self, *arguments, configfile=TINY, check=True):
-        done = subprocess.run(
-            self.command(*arguments, configfile=configfile), cwd=self.path, capture_output=True, text=True, check=False
-        )
-        done.output = done.stdout + done.stderr
-        assert not check or done.returncode == 0, done.output
-        return done
+        return run_in(self.path, *self.command(*arguments, configfile=configfile), check=check)
+
+    def segcert(self, *arguments, check=True):
+        """Run this repository's `segcert` in the checkout."""
+        library = {"PYTHONPATH": str(ROOT / "scripts")}
+        return run_in(self.path, sys.executable, "-m", "segcert.cli", *arguments, check=check, **library)
 
     def stale(self, *arguments, configfile=TINY):
-        """What `snakemake -n` would do: number of jobs by rule. Planned in this process, which saves the imports."""
-        from segcert.plan.snakemake_plan import read_plan  # here, so that tests without Snakemake do not need it
+        """Return the number of jobs that would run, by rule. Planned in this process, which saves the imports."""
+        from segcert.plan.snakemake_plan import read_plan  # imported here: tests without Snakemake do not need it
 
         with self.inside():
             jobs = read_plan([*arguments, "--configfile", configfile])
         return dict(collections.Counter(job.rule for job in jobs if job.stale))
 
     def audit(self, run="tiny", **options):
-        from segcert.audit.audit import audit  # here, so that tests without torch do not need it
+        from segcert.audit.audit import audit  # imported here: tests without torch do not need it
 
         with self.inside():
             return audit(run, **options)
 
     def broken(self, **options):
-        """The files at which an audit finds broken links."""
+        """Return the files at which an audit finds broken links."""
         return {finding.path for outcome in self.audit(**options).outcomes for finding in outcome.broken}
 
     @contextlib.contextmanager
     def inside(self):
-        """In the checkout; what a plan leaves in the environment of this process is undone."""
+        """Work in the checkout; restore the environment variables of this process afterwards."""
         environment = os.environ.copy()
         with contextlib.chdir(self.path):
             try:
@@ -71,8 +74,13 @@ class Checkout:
         assert done.returncode == 0, done.stderr
 
     def git(self, *arguments):
-        command = ["git", "-c", "user.name=test", "-c", "user.email=test@example.org", *arguments]
-        subprocess.run(command, cwd=self.path, check=True, capture_output=True)
+        return run_in(self.path, "git", "-c", "user.name=test", "-c", "user.email=test@example.org", *arguments).stdout
+
+    def commit_everything(self):
+        """Make this folder a repository with one commit."""
+        for command in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-qm", "start"]):
+            self.git(*command)
+        return self
 
     def edit(self, file, old, new):
         path = self.path / file
@@ -80,31 +88,58 @@ class Checkout:
         assert old in text
         path.write_text(text.replace(old, new, 1))
 
+    def configure(self, **keys):
+        """Write the configuration of the tiny run with other keys; return its name."""
+        settings = yaml.safe_load((self.path / TINY).read_text()) | keys
+        (self.path / "own.yaml").write_text(yaml.safe_dump(settings, allow_unicode=True))
+        return "own.yaml"
+
     def start(self, *arguments):
-        """Start Snakemake and do not wait for it."""
-        return subprocess.Popen(
-            self.command(*arguments),
-            cwd=self.path,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        """Start Snakemake without waiting for it."""
+        silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        return subprocess.Popen(self.command(*arguments), cwd=self.path, **silent)
 
     def files(self, pattern):
         return sorted(self.path.glob(pattern))
 
 
+def run_in(folder, *command, check=True, **environment):
+    """Run a command in a folder; everything that it printed is in the attribute `output`."""
+    environment = os.environ | environment
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    done.output = done.stdout + done.stderr
+    assert not check or done.returncode == 0, done.output
+    return done
+
+
+def wait_for(condition, what, *, seconds=120):
+    """Wait until a condition holds. Fail after some seconds with `what`: a text, or a function that returns one."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, what() if callable(what) else f"{what}: did not happen"
+        time.sleep(0.02)
+
+
 def kill(process):
-    """Kill -9 Snakemake and all its jobs."""
-    jobs = psutil.Process(process.pid).children(recursive=True)
-    for job in [psutil.Process(process.pid), *jobs]:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            job.kill()
+    """Kill Snakemake and all its jobs at the same instant, as in a power cut."""
+    everyone = []
+    with contextlib.suppress(psutil.NoSuchProcess):
+        parent = psutil.Process(process.pid)
+        everyone = [parent, *parent.children(recursive=True)]
+    for signal_number in (signal.SIGSTOP, signal.SIGKILL):  # stop all of them first, so that none sees another die
+        for each in everyone:
+            send(each, signal_number)
     process.wait()
-    psutil.wait_procs(jobs, timeout=30)
+    psutil.wait_procs(everyone, timeout=30)
+
+
+def send(process, signal_number):
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process.send_signal(signal_number)
 
 
 def copy_checkout(source, path):
-    """A copy of a checkout with all its times; of read-only files, which nothing writes (git's objects), links."""
+    """Copy a checkout with its file times. Read-only files, such as git's objects, become hard links."""
 
     def copy_or_link(file, copy):
         try:
@@ -118,14 +153,14 @@ def copy_checkout(source, path):
 
 
 def repository_files():
-    """The files of the repository, as git lists them; none in an unpacked source archive."""
+    """Return the files that git lists; none in an unpacked source archive."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
     return [name for name in listed if (ROOT / name).is_file()]
 
 
 def tree_digest():
-    """A digest of all that a finished run is made from: the files but tests, and the environment."""
+    """Return a digest of everything behind a finished run: all files but test modules, and the environment."""
     files = [name for name in repository_files() if not Path(name).name.startswith("test_")]
     states = {name: hashlib.sha256((ROOT / name).read_bytes()).hexdigest() for name in files}
     everything = [sys.prefix, str(ROOT), os.environ.get("SEGCERT_DVC"), states]
@@ -146,8 +181,6 @@ def make_checkout(path):
 
 
 def finish(folder):
-    """Run the tiny configuration in a checkout with a commit; keep what Snakemake said."""
-    checkout = make_checkout(folder / "repo")
-    for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "start"]):
-        checkout.git(*command)
+    """Run the tiny configuration in a checkout with one commit; keep the output of Snakemake."""
+    checkout = make_checkout(folder / "repo").commit_everything()
     (folder / "output").write_text(checkout.snakemake().output)

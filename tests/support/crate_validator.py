@@ -1,8 +1,8 @@
-"""Fill the HTTP cache of roc-validator, so that it needs no network. Run by the Python of .venv-checkers.
+"""Fill the HTTP cache of roc-validator so that it needs no network. Run with the Python of .venv-checkers.
 
-The RO-Crate 1.1 context is the official one, which rocrate 0.13 ships there (later ones ship that of RO-Crate 1.3, with
-more terms). No package ships the terms of workflow runs: they are written down here, as published at
-https://w3id.org/ro/terms/workflow-run/context. Argument: the cache, without its suffix .sqlite.
+The context of RO-Crate 1.1 is the official one, which rocrate 0.13 ships. Later versions ship that of
+RO-Crate 1.3, with more terms. No package ships the terms of workflow runs. They are listed here as published at
+https://w3id.org/ro/terms/workflow-run/context. Argument: path of the cache without its suffix .sqlite.
 """
 
 import importlib.metadata
@@ -17,11 +17,10 @@ from urllib3 import HTTPResponse
 
 RO_CRATE = "https://w3id.org/ro/crate/1.1/context"
 RUNS = "https://w3id.org/ro/terms/workflow-run"
-TERMS = (
-    *("ParameterConnection", "ContainerImage", "DockerImage", "SIFImage", "connection", "sourceParameter"),
-    *("targetParameter", "md5", "sha1", "sha256", "sha512", "environment", "registry", "tag", "containerImage"),
-    "resourceUsage",
-)
+TERMS = """
+ParameterConnection ContainerImage DockerImage SIFImage connection sourceParameter targetParameter md5 sha1 sha256
+sha512 environment registry tag containerImage resourceUsage
+"""
 
 
 def contexts():
@@ -31,11 +30,11 @@ def contexts():
         raise SystemExit(
             f"rocrate of .venv-checkers: ships {shipped['@id']}, expected {RO_CRATE}; install rocrate 0.13"
         )
-    return {RO_CRATE: shipped, f"{RUNS}/context": {"@context": {term: f"{RUNS}#{term}" for term in TERMS}}}
+    return {RO_CRATE: shipped, f"{RUNS}/context": {"@context": {term: f"{RUNS}#{term}" for term in TERMS.split()}}}
 
 
 class Local(BaseAdapter):
-    """Answers with the contexts, in place of their servers."""
+    """Answer with the contexts in place of their servers."""
 
     def __init__(self):
         super().__init__()

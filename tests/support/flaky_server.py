@@ -1,4 +1,4 @@
-"""A local HTTP server that misbehaves on demand, and remembers what it was asked and what it sent."""
+"""A local HTTP server that misbehaves on demand and records its requests and answers."""
 
 import contextlib
 import email.utils
@@ -11,7 +11,7 @@ import struct
 import threading
 import urllib.parse
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import Literal, Self
 
@@ -21,7 +21,7 @@ Status = int | tuple[int, Mapping[str, str]]
 
 @dataclass
 class Request:
-    """What the server was asked, and how it answered; `sent` counts the bytes of the file that left the server."""
+    """A request and its answer; `sent` is the number of bytes of the file that left the server."""
 
     path: str
     headers: dict[str, str]
@@ -33,46 +33,38 @@ class Request:
         return self.headers.get("Range")
 
 
+@dataclass
 class FlakyServer:
-    """Serves the files of `folder` at `url` while the `with` block lasts; every switch may be turned in between.
+    """Serve the files of `folder` at `url` during the `with` block. Every setting can change in between.
 
-    ranges       heed Range, or ignore it and send the whole file; "blindly": heed it, but ignore If-Range
-    validators   which of ETag, W/ETag (a weak one), Last-Modified to send; they are made of the content
-    drop_after   break off an answer after that many bytes of the file (None: never)
-    drops        how many answers to break off so (None: all)
-    manner       how to break off: "close" the connection, "reset" it, or "stall" until the server ends
-    statuses     by path, the answers to give first: a status, or a status and headers, 200 for a regular answer
-    contents     by path, what the file holds at each regular answer in turn, the last from then on; before `folder`
-    content_range   the Content-Range to send with 206 and 416, instead of the right one
-    framing      how the end is told: "length" (Content-Length), "chunked", or "close" (end of the connection)
-    requests     what came so far, in order
+    ranges       respect Range, or ignore it and send the whole file; "blindly": respect it, but ignore If-Range
+    validators   headers to send, of ETag, W/ETag (a weak one) and Last-Modified; they follow from the content
+    drop_after   bytes of the file after which an answer is cut off (None: never)
+    drops        number of answers to cut off (None: all)
+    manner       way to cut off: "close" the connection, "reset" it, or "stall" until the server ends
+    statuses     first answers by path: a status, or a status and headers; 200 is a regular answer
+    contents     content of each regular answer by path, the last one from then on; takes precedence over `folder`
+    content_range   Content-Range to send with 206 and 416 instead of the correct one
+    framing      way to mark the end: "length" (Content-Length), "chunked", or "close" (end of the connection)
+    requests     requests so far, in order
     """
 
-    def __init__(
-        self,
-        folder: str | Path = ".",
-        *,
-        ranges: bool | Literal["blindly"] = True,
-        validators: Iterable[str] = ("ETag", "Last-Modified"),
-        drop_after: int | None = None,
-        drops: int | None = None,
-        manner: Literal["close", "reset", "stall"] = "close",
-        statuses: Mapping[str, Iterable[Status]] | None = None,
-        contents: Mapping[str, Iterable[bytes]] | None = None,
-        content_range: str | None = None,
-        framing: Literal["length", "chunked", "close"] = "length",
-    ) -> None:
-        self.folder = Path(folder)
-        self.ranges = ranges
-        self.validators = tuple(validators)
-        self.drop_after = drop_after
-        self.drops = drops
-        self.manner = manner
-        self.statuses = {path: list(answers) for path, answers in (statuses or {}).items()}
-        self.contents = {path: list(versions) for path, versions in (contents or {}).items()}
-        self.content_range = content_range
-        self.framing = framing
-        self.requests: list[Request] = []
+    folder: str | Path = "."
+    _: KW_ONLY
+    ranges: bool | Literal["blindly"] = True
+    validators: Iterable[str] = ("ETag", "Last-Modified")
+    drop_after: int | None = None
+    drops: int | None = None
+    manner: Literal["close", "reset", "stall"] = "close"
+    statuses: Mapping[str, Iterable[Status]] = field(default_factory=dict)
+    contents: Mapping[str, Iterable[bytes]] = field(default_factory=dict)
+    content_range: str | None = None
+    framing: Literal["length", "chunked", "close"] = "length"
+    requests: list[Request] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.statuses = {path: list(answers) for path, answers in self.statuses.items()}
+        self.contents = {path: list(versions) for path, versions in self.contents.items()}
         self.ended = threading.Event()
         self._http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
         self._http.flaky = self  # type: ignore[attr-defined]
@@ -90,14 +82,14 @@ class FlakyServer:
         self._thread.join()
 
     def content(self, path: str) -> bytes | None:
-        """What the file at `path` holds for this request; None if there is none."""
+        """Return the content of the file at `path` for this request; None without a file."""
         if versions := self.contents.get(path):
             return versions.pop(0) if len(versions) > 1 else versions[0]
-        file = self.folder / path.lstrip("/")
+        file = Path(self.folder) / path.lstrip("/")
         return file.read_bytes() if file.is_file() else None
 
     def version(self, content: bytes) -> dict[str, str]:
-        """The validators of a content."""
+        """Return the validators of a content."""
         digest = hashlib.sha256(content).hexdigest()
         about = {
             "ETag": f'"{digest[:16]}"',
@@ -111,7 +103,7 @@ class FlakyServer:
         return answers.pop(0) if answers else 200
 
     def next_drop(self) -> int | None:
-        """After how many bytes to break off this answer."""
+        """Return the number of bytes after which this answer is cut off; None for a whole answer."""
         if self.drop_after is None or self.drops == 0:
             return None
         if self.drops is not None:
@@ -157,7 +149,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._refuse(status, headers)
 
     def _start(self, about: Mapping[str, str]) -> int | None:
-        """Where the answer begins; None for the whole file without a range."""
+        """Return the first byte of the answer; None for the whole file without a range."""
         asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
         if not asked or not self.flaky.ranges:
             return None
@@ -173,7 +165,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         }[self.flaky.framing]
         drop = self.flaky.next_drop()
         sent = body if drop is None else body[:drop]
-        self.request_seen.sent = len(sent)  # before the client can have it, so that a test may look at once
+        self.request_seen.sent = len(sent)  # set before the client has the bytes: tests may look at once
         self._head(status, {**headers, **framing})
         chunked = self.flaky.framing == "chunked"
         for at in range(0, len(sent), BLOCK):

@@ -1,4 +1,4 @@
-"""The pages of the documentation as tests read them: links, anchors, blocks of code, command lines."""
+"""Pages of the documentation as tests read them: links, anchors, blocks of code, command lines."""
 
 import dataclasses
 import re
@@ -6,9 +6,8 @@ import shlex
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-OTHERS = (
-    "README.md", "CONTRIBUTING.md", "CODE_OF_CONDUCT.md", "CHANGELOG.md", "config/README.md", "benchmarks/README.md",
-)  # fmt: skip
+OTHERS = ["README.md", "CONTRIBUTING.md", "CODE_OF_CONDUCT.md", "CHANGELOG.md", "config/README.md"]
+OTHERS += ["benchmarks/README.md"]
 PAGES = [*OTHERS, *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md"))]
 
 FENCE = re.compile(r'^```(\w*)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
@@ -20,7 +19,7 @@ BARE_URL = re.compile(r"<(https?:[^>]+)>")
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """A fenced block of code, where it stands, and the name of the file that it is to become."""
+    """A fenced block of code, its place, and the file name in its title."""
 
     page: str
     line: int
@@ -34,7 +33,7 @@ def text_of(page: str) -> str:
 
 
 def blocks(page: str, *languages: str) -> list[Block]:
-    """The fenced blocks of some languages, in order."""
+    """Return the fenced blocks of some languages, in order."""
     text = text_of(page)
     found = [
         Block(page, text[: match.start()].count("\n") + 1, match[1], match[2] or "", match[3])
@@ -44,26 +43,26 @@ def blocks(page: str, *languages: str) -> list[Block]:
 
 
 def prose(page: str) -> str:
-    """The page without its blocks of code and its comments."""
+    """Return the page without blocks of code and comments."""
     return COMMENT.sub("", FENCE.sub("", text_of(page)))
 
 
 def links(page: str) -> list[str]:
-    """The targets of all links and pictures outside of code."""
+    """Return the targets of all links and images outside code."""
     text = INLINE.sub("", prose(page))
     return LINK.findall(text) + BARE_URL.findall(text)
 
 
 def anchors(page: str) -> set[str]:
-    """What a link can point to: headings by their slug (that of GitHub and of MkDocs), and ids."""
+    """Return the targets of links within a page: slugs of headings (as on GitHub and in MkDocs), and ids."""
     text = prose(page)
     headings = re.findall(r"^#+ +(.+?)(?: *\{#.*\})?$", text, re.MULTILINE)
-    words = [re.sub(r"[^\w\s-]", "", heading).strip().lower() for heading in headings]
-    return {re.sub(r"[-\s]+", "-", word) for word in words} | set(re.findall(r'id="([^"]+)"', text))
+    texts = [re.sub(r"[^\w\s-]", "", heading).strip().lower() for heading in headings]
+    return {re.sub(r"[-\s]+", "-", text) for text in texts} | set(re.findall(r'id="([^"]+)"', text))
 
 
 def described(page: str) -> dict[str, list[str]]:
-    """By the file in the heading of a section: the names in the first column of its table."""
+    """Return the names in the first column of each section's table, by the file in the section's heading."""
     sections = re.findall(r"^### `([^`]+)`$(.*?)(?=^##|\Z)", text_of(page), re.MULTILINE | re.DOTALL)
     return {
         path: [name for row in re.findall(r"^\| (`[^|]+) \|", body, re.MULTILINE) for name in INLINE.findall(row)]
@@ -72,23 +71,24 @@ def described(page: str) -> dict[str, list[str]]:
 
 
 def inline(page: str) -> list[str]:
-    """The pieces of code within the text."""
+    """Return the pieces of code within the text."""
     return INLINE.findall(prose(page))
 
 
 def commands(page: str) -> list[list[str]]:
-    """The command lines of blocks of shell and of pieces of code within the text, in words.
+    """Return the command lines of shell blocks and of code within the text, each split into words.
 
-    `NAME=value` before a command is left out; a line goes on after a backslash.
+    `NAME=value` before a command is left out. A backslash continues a line.
     """
     text = "".join(block.text for block in blocks(page, "sh", "bash"))
     lines = text.replace("\\\n", " ").splitlines()
     lines += [piece for piece in inline(page) if re.match(r"(\.venv/bin/|snakemake |segcert |make )", piece)]
-    words = []
+    found = []
     for line in lines:
         for part in re.split(r" (?:&&|\|\|) ", line):
             split = shlex.split(part, comments=True)
             while split and re.fullmatch(r"[A-Z_]+=\S*", split[0]):
                 split = split[1:]
-            words += [split] if split else []
-    return words
+            if split:
+                found.append(split)
+    return found

@@ -1,4 +1,4 @@
-"""Other words in every error and log line of a checkout's scripts, as a pass over the English would leave them."""
+"""Reword every error and log line of a checkout's scripts, as an edit of the English would."""
 
 import ast
 from pathlib import Path
@@ -7,11 +7,13 @@ LOGGERS, LEVELS = ("log", "logging"), ("debug", "info", "warning", "error", "exc
 
 
 def reword(scripts: Path) -> int:
-    """Put other words before each string of a `raise` statement and of a log line; return the number of strings."""
+    """Prefix each string of a `raise` statement and of a log line; return the number of strings."""
     count = 0
     for path in scripts.rglob("*.py"):
         tree = ast.parse(path.read_bytes())
-        strings = {id(string): string for statement in ast.walk(tree) if _words(statement) for string in _of(statement)}
+        strings = {
+            id(string): string for statement in ast.walk(tree) if _is_message(statement) for string in _texts(statement)
+        }
         for string in strings.values():
             string.value = f"Reworded: {string.value}"
         if strings:
@@ -20,7 +22,7 @@ def reword(scripts: Path) -> int:
     return count
 
 
-def _words(node: ast.AST) -> bool:
+def _is_message(node: ast.AST) -> bool:
     if isinstance(node, ast.Raise):
         return True
     if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)):
@@ -31,12 +33,12 @@ def _words(node: ast.AST) -> bool:
     return method.value.id in LOGGERS and method.attr in LEVELS
 
 
-def _of(node: ast.AST) -> list[ast.Constant]:
-    """The strings in a statement that are words: no format of a number, no key."""
+def _texts(node: ast.AST) -> list[ast.Constant]:
+    """Return the strings in a statement that are text: no number format, no key."""
     if isinstance(node, ast.Constant):
         return [node] if isinstance(node.value, str) else []
     if isinstance(node, ast.Subscript):
-        return _of(node.value)
+        return _texts(node.value)
     if isinstance(node, ast.FormattedValue):
-        return _of(node.value)
-    return [string for child in ast.iter_child_nodes(node) for string in _of(child)]
+        return _texts(node.value)
+    return [string for child in ast.iter_child_nodes(node) for string in _texts(child)]

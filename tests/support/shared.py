@@ -1,4 +1,4 @@
-"""What takes long to make and is made once for all processes of pytest (pytest-xdist), not once in each."""
+"""Folders that take long to make: made once for all processes of pytest (pytest-xdist)."""
 
 import os
 import shutil
@@ -14,18 +14,18 @@ DAY = 24 * 3600
 
 
 def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
-    """A folder that `make` fills, in the first process that asks for it; the others wait, and find it filled.
+    """Return a folder that `make` fills in the first process that asks for it; the others wait for it.
 
-    It must stay as it is: tests work on copies.
+    Tests must not change it: they work on copies.
     """
     base = factory.getbasetemp()
     return _filled((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / f"once-{name}", make)
 
 
 def kept(name: str, key: str, make: Callable[[Path], None]) -> Path:
-    """A folder that `make` fills once for a `key`, a digest of all that it is made from; later calls of pytest find it.
+    """Return a folder that `make` fills once for a `key`, a digest of its inputs. Later calls of pytest reuse it.
 
-    What was kept for another key goes after a day.
+    Folders of other keys are deleted after a day.
     """
     root = Path(tempfile.gettempdir(), f"segcert-tests-{os.getuid()}")
     root.mkdir(mode=0o700, exist_ok=True)
@@ -39,7 +39,7 @@ def _filled(folder: Path, make: Callable[[Path], None]) -> Path:
     whole = folder.with_name(f"{folder.name}.whole")
     with filelock.FileLock(f"{folder}.lock"):
         if not whole.exists():
-            shutil.rmtree(folder, ignore_errors=True)  # of an attempt that failed
+            shutil.rmtree(folder, ignore_errors=True)  # left by a failed attempt
             folder.mkdir()
             make(folder)
             whole.touch()

@@ -1,4 +1,4 @@
-"""The order of these tests, and simulated runs (tests/tools/simulated), each made and rendered once for all tests."""
+"""Order of these tests, and simulated runs (tests/tools/simulated): each is made and rendered once for all tests."""
 
 import pickle
 from collections.abc import Callable
@@ -10,18 +10,18 @@ from tests.support.shared import made_once
 from tests.tools.simulated import SimulatedRun, make_run
 from tests.tools.simulated.variants import VARIANTS
 
-# Modules run whole, each in one process: the long ones first, so that no process is left with one when others are done.
+# Each module runs in one process. Long ones go first, so that no process still runs one when the others are done.
 LONG = ("tutorial", "slurm", "storage", "networks", "data_kinds", "determinism", "audit", "browser", "restore")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the rooms of `LONG` first, in its order."""
+    """Put the folders of `LONG` first, in its order."""
     items.sort(key=lambda item: LONG.index(item.path.parent.name) if item.path.parent.name in LONG else len(LONG))
 
 
 @pytest.fixture(scope="session")
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], SimulatedRun]:
-    """A function that gives a variant of tests/tools/simulated/variants.py, rendered and audited; one by Snakemake."""
+    """Return a function that renders and audits a variant of tests/tools/simulated/variants.py; one by Snakemake."""
 
     def simulate(variant: str) -> SimulatedRun:
         def make(folder: Path) -> None:

@@ -19,7 +19,7 @@ MOST_WORDS = 30  # of a sentence in docs and docstrings
 
 # Retired words and phrases, and what this project says instead (docs/reference/glossary.md).
 RETIRED = {
-    r"(?<![./\"])trails?(?!\")": "Snakemake metadata",  # results/.trail is a folder, "trail" a key in a file
+    r"(?<![./\"])trails?(?![\"(])": "Snakemake metadata",  # results/.trail is a folder, "trail" a key in a file
     r"companions?": "sidecar",
     r"disturbed": "changed extra outputs",
     r"readings": "observables",

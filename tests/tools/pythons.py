@@ -1,8 +1,8 @@
-"""The parts without torch, tested on each Python that is found here: `make test-pythons`.
+"""Test the parts without torch on each Python of this machine: `make test-pythons`.
 
-For each version an environment, `.venv-py312` and so on, is made by uv from the lock files, with nothing but what these
-parts need. In it run the tests that import from these parts alone. An import of torch that finds its way into one of
-them fails there: torch is not installed.
+For each version, uv makes an environment (`.venv-py312` and so on) from the lock files, with only the packages that
+these parts need. The tests that import only these parts run in it. torch is not installed there, so an accidental
+import of torch fails.
 """
 
 import ast
@@ -21,7 +21,7 @@ sys.path.insert(0, str(ROOT / "envs"))
 from installer import Uv, find_installer
 
 VERSIONS = ("3.11", "3.12", "3.13")
-# Certification, votes, data reading and tables, and what they rest on: modules of segcert.
+# Modules of segcert: certification, votes, data reading and tables, and the modules below them.
 PARTS = ("certification", "config", "data", "measurements", "results", "votes")
 BELOW = ("io.arrays", "provenance.digests")
 TESTS = "tests/unit"
@@ -34,7 +34,7 @@ PACKAGES = (
 
 
 def imported(path: Path) -> Iterator[str]:
-    """The dotted names that a Python file imports, wherever the import stands."""
+    """Yield the dotted names that a Python file imports anywhere."""
     for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -43,12 +43,12 @@ def imported(path: Path) -> Iterator[str]:
 
 
 def within(name: str, parts: tuple[str, ...]) -> bool:
-    """True for a dotted name in one of some parts of segcert."""
+    """True if a dotted name belongs to one of some parts of segcert."""
     return any(f"{name}.".startswith(f"segcert.{part}.") for part in parts)
 
 
 def selected() -> list[str]:
-    """The files of tests that import from `PARTS`, and nothing else of segcert but what lies `BELOW`."""
+    """Return the test files that import from `PARTS`, and of the rest of segcert only modules in `BELOW`."""
     files = []
     for path in sorted((ROOT / TESTS).rglob("test_*.py")):
         names = [name for name in imported(path) if name.split(".")[0] == "segcert"]
@@ -58,7 +58,7 @@ def selected() -> list[str]:
 
 
 def find_python(version: str, uv: Uv) -> str | None:
-    """An interpreter of a version: on the PATH, of pyenv, or one that uv has; None if there is none."""
+    """Return an interpreter of a version from the PATH, pyenv or uv; None if there is none."""
     name = f"python{version}"
     places = [str(Path(folder, name)) for folder in os.environ.get("PATH", "").split(os.pathsep)]
     pyenv = os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")
@@ -66,7 +66,7 @@ def find_python(version: str, uv: Uv) -> str | None:
     asked = [uv.program, "python", "find", "--managed-python", "--no-python-downloads", version]
     places += subprocess.run(asked, capture_output=True, text=True, check=False).stdout.splitlines()
     for place in places:
-        # A launcher of pyenv may lie on the PATH for a version that is not there.
+        # pyenv may put a launcher on the PATH for a version that is not installed.
         program = "import sys; print('%d.%d' % sys.version_info[:2])"
         try:
             said = subprocess.run([place, "-c", program], capture_output=True, text=True, check=False).stdout.strip()
@@ -78,14 +78,14 @@ def find_python(version: str, uv: Uv) -> str | None:
 
 
 def pins() -> list[str]:
-    """`PACKAGES` in the versions of the lock files, as requirements."""
+    """Return `PACKAGES` as requirements with the versions of the lock files."""
     text = "".join((ROOT / lock).read_text() for lock in LOCKS)
     locked = dict(re.findall(r"^([\w.-]+)==([^\s;]+)", text, re.MULTILINE))
     return [f"{name}=={locked[name]}" for name in PACKAGES]
 
 
 def make_environment(version: str, python: str, uv: Uv) -> Path:
-    """The environment of a version, made anew where the interpreter or a lock file changed; returns its interpreter."""
+    """Make the environment of a version, unless interpreter and lock files are unchanged; return its interpreter."""
     folder = ROOT / f".venv-py{version.replace('.', '')}"
     locks = hashlib.sha256(b"".join((ROOT / lock).read_bytes() for lock in LOCKS)).hexdigest()
     wanted = "\n".join([python, locks, *pins(), ""])
@@ -93,7 +93,7 @@ def make_environment(version: str, python: str, uv: Uv) -> Path:
     if not complete.exists() or complete.read_text() != wanted:
         shutil.rmtree(folder, ignore_errors=True)
         uv.create(folder, python)
-        # As constraints, the lock files give versions and hashes of what these packages require, too.
+        # As constraints, the lock files also give versions and hashes of the dependencies.
         install = [uv.program, "pip", "install", "--quiet", "--python", inside, "--require-hashes"]
         install += ["--only-binary", ":all:", "--requirements", "-"] + [
             word for lock in LOCKS for word in ("--constraints", ROOT / lock)
@@ -104,10 +104,10 @@ def make_environment(version: str, python: str, uv: Uv) -> Path:
 
 
 def main() -> None:
-    """Test each version that is found; exit with an error if a test failed, or if none is found."""
+    """Test each version that is found; exit with an error if a test fails or no version is found."""
     uv = find_installer()
     if not isinstance(uv, Uv):
-        raise SystemExit("the environments of other Pythons need uv, which cannot be had from here")
+        raise SystemExit("the environments of other Pythons need uv, which is not available here")
     files, running = selected(), {}
     for version in VERSIONS:
         python = find_python(version, uv)

@@ -13,11 +13,11 @@ from tests.system.browser.opened import launch, opened
 WIDTHS = (390, 1280, 1920)
 FIRST = {390: 844, 1280: 800, 1920: 1000}  # height of the first screen by its width
 SCHEMES = ("light", "dark")
-PAPER = 794  # pixels of CSS across A4
+PAPER = 794  # width of A4 in CSS pixels
 
 
 def main(report: Path, folder: Path) -> None:
-    """Write PNG files, and the PDF of each page."""
+    """Write PNG files and a PDF of each page."""
     folder.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright, launch(playwright) as browser:
         for path in sorted(report.glob("*.html")):

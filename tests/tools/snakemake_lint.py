@@ -1,4 +1,4 @@
-"""`snakemake --lint`, held to CONTRIBUTING.md: each complaint has a row in the table there, and each row a complaint.
+"""`snakemake --lint` against CONTRIBUTING.md: each complaint has a row in the table there, and each row a complaint.
 
 `make lint` runs it: python -m tests.tools.snakemake_lint
 """
@@ -17,7 +17,7 @@ ROW = re.compile(r"^\| `(?P<title>[^`]+)` \| (?P<places>`[^|]+`) \|", re.MULTILI
 
 
 def complaints(output: str, root: Path = ROOT) -> set[tuple[str, str]]:
-    """Title and place (a rule, or a file below `root`) of each complaint in what `snakemake --lint` prints."""
+    """Return title and place (a rule, or a file below `root`) of each complaint of `snakemake --lint`."""
     found, place = set(), ""
     for line in output.splitlines():
         if of := OF.fullmatch(line):
@@ -28,16 +28,16 @@ def complaints(output: str, root: Path = ROOT) -> set[tuple[str, str]]:
 
 
 def explained(page: str) -> set[tuple[str, str]]:
-    """Title and place, which may be a pattern (`rules/*.smk`), of the complaints that the table on a page explains."""
+    """Return title and place (possibly a pattern: `rules/*.smk`) of the complaints that a table explains."""
     return {(row["title"], place) for row in ROW.finditer(page) for place in re.findall(r"`([^`]+)`", row["places"])}
 
 
 def differences(found: set[tuple[str, str]], known: set[tuple[str, str]]) -> list[str]:
-    """One line for each complaint without an explanation, and for each explanation without a complaint."""
+    """Return a line for each complaint without an explanation and each explanation without a complaint."""
     said = []
     for title, place in sorted(found):
         if not any(title == other and fnmatchcase(place, pattern) for other, pattern in known):
-            said.append(f"{place}: {title}: mend it, or explain it in the table of {TABLE.name}")
+            said.append(f"{place}: {title}: fix it, or explain it in the table of {TABLE.name}")
     for title, pattern in sorted(known):
         if not any(title == other and fnmatchcase(place, pattern) for other, place in found):
             said.append(f"{pattern}: {title}: snakemake no longer complains; delete it from {TABLE.name}")
@@ -45,12 +45,12 @@ def differences(found: set[tuple[str, str]], known: set[tuple[str, str]]) -> lis
 
 
 def main() -> None:
-    """Run Snakemake's linter on the default configuration; exit with a message where the table does not fit."""
+    """Run Snakemake's linter on the default configuration; exit with a message if the table does not match."""
     command = [sys.executable, "-m", "snakemake", "--lint", "--workflow-profile", "none"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     output = done.stdout + done.stderr
     found = complaints(output)
-    # It exits with 1 where it complains, and where the workflow cannot be read.
+    # The linter exits with 1 if it complains, but also if it cannot read the workflow.
     if done.returncode and not found:
         raise SystemExit(f"snakemake --lint failed:\n{output}")
     if wrong := differences(found, explained(TABLE.read_text())):

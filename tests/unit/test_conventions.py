@@ -1,4 +1,4 @@
-"""The files in which others look for what they know: version, citation, conduct, issue forms, profiles, catalog."""
+"""Files with a standard format: version, citation, code of conduct, issue forms, profiles."""
 
 import datetime
 import importlib.metadata
@@ -19,11 +19,17 @@ PROFILES = sorted((ROOT / "profiles").iterdir())
 FORMS = sorted((ROOT / ".github/ISSUE_TEMPLATE").glob("*.yml"))
 
 
+CITATION_KEYS = """
+abstract authors cff-version commit contact date-released doi identifiers keywords license license-url message
+preferred-citation references repository repository-artifact repository-code title type url version
+"""
+
+
 def settings(path):
     return yaml.safe_load(path.read_text())
 
 
-def test_the_version_is_that_of_the_source_installed_or_not(monkeypatch):
+def test_the_version_is_known_without_installation(monkeypatch):
     def not_installed(name):
         raise importlib.metadata.PackageNotFoundError(name)
 
@@ -32,7 +38,7 @@ def test_the_version_is_that_of_the_source_installed_or_not(monkeypatch):
     assert (said.exit_code, said.output) == (0, f"segcert {segcert.__version__}\n")
 
 
-def test_the_version_stands_in_one_place():
+def test_the_version_is_defined_in_one_place():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     assert "version" not in project["project"]
     assert project["project"]["dynamic"] == ["version"]
@@ -41,15 +47,10 @@ def test_the_version_stands_in_one_place():
 
 
 def test_the_citation_is_valid():
-    """What version 1.2.0 of the Citation File Format requires, and only keys that it knows."""
-    known = {
-        "abstract", "authors", "cff-version", "commit", "contact", "date-released", "doi", "identifiers", "keywords",
-        "license", "license-url", "message", "preferred-citation", "references", "repository", "repository-artifact",
-        "repository-code", "title", "type", "url", "version",
-    }  # fmt: skip
+    """Version 1.2.0 of the Citation File Format: all required keys, and no unknown ones."""
     citation = settings(ROOT / "CITATION.cff")
     paper = citation["preferred-citation"]
-    assert {"cff-version", "message", "title", "authors"} <= set(citation) <= known
+    assert {"cff-version", "message", "title", "authors"} <= set(citation) <= set(CITATION_KEYS.split())
     assert citation["cff-version"] == "1.2.0"
     assert citation["type"] in ("software", "dataset")
     assert citation["license"] == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["license"]
@@ -69,7 +70,7 @@ def test_code_of_conduct_and_security_name_the_same_channel():
 
 
 @pytest.mark.parametrize("form", [form for form in FORMS if form.stem != "config"], ids=lambda form: form.stem)
-def test_issue_forms_are_what_the_host_reads(form):
+def test_issue_forms_have_the_fields_that_github_reads(form):
     content = settings(form)
     assert {"name", "description", "body"} <= set(content)
     fields = [each for each in content["body"] if each["type"] != "markdown"]
@@ -80,7 +81,7 @@ def test_issue_forms_are_what_the_host_reads(form):
         assert field["attributes"]["label"]
 
 
-def test_a_bug_asks_for_command_version_and_log_and_points_to_security():
+def test_bug_reports_ask_for_command_version_and_log():
     body = settings(ROOT / ".github/ISSUE_TEMPLATE/bug.yml")["body"]
     assert {"command", "version", "log"} <= {field.get("id") for field in body}
     assert "SECURITY.md" in body[0]["attributes"]["value"]
@@ -94,7 +95,7 @@ def test_snakemake_finds_the_file_of_each_profile(profile):
     assert isinstance(settings(profile / "profile.yaml"), dict)
 
 
-def test_public_names_are_lazy():
+def test_public_names_are_imported_lazily():
     program = "import sys, segcert; assert 'numpy' not in sys.modules; assert segcert.ABSTAIN == 255; segcert.Votes"
     subprocess.run([sys.executable, "-c", program], cwd=ROOT / "scripts", check=True)
 

@@ -1,4 +1,4 @@
-"""The links of the documentation work, and its generated pages are up to date; tests/system/docs builds the site."""
+"""Links of the documentation have targets, and generated pages are up to date. tests/system/docs builds the site."""
 
 import inspect
 import re
@@ -16,7 +16,7 @@ from segcert.config.reference import REFERENCE, configuration_page
 
 @pytest.mark.parametrize("name", [name for name in segcert.__all__ if name != "ABSTAIN"])
 def test_each_parameter_of_a_public_name_has_its_own_entry(name):
-    """For `a, b` on one line, the page would show the type and default of the first for both."""
+    """With `a, b` on one line, the page would show the type and default of `a` for both."""
     public = getattr(segcert, name)
     for parameter in inspect.signature(public).parameters:
         assert re.search(rf"^ *{parameter}$", public.__doc__, re.MULTILINE), f"{name}: {parameter}"
@@ -34,7 +34,7 @@ def test_the_command_page_is_generated_from_the_command(tmp_path):
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_block_of_code_is_read_by_the_tests(page):
+def test_the_tests_find_every_block_of_code(page):
     assert len(re.findall(r"^```", text_of(page), re.MULTILINE)) == 2 * len(blocks(page))
 
 
@@ -65,7 +65,7 @@ def test_external_links_are_well_formed_and_unique():
     assert len(seen) > 3
 
 
-def test_code_and_settings_name_pages_that_exist():
+def test_pages_named_in_code_and_settings_exist():
     """Messages, comments and docstrings name existing pages of docs/."""
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
     named = {}
@@ -82,8 +82,8 @@ def test_readme_is_short():
     assert len(text_of("README.md").splitlines()) <= 110
 
 
-def test_no_image_of_a_data_set_is_in_the_repository():
-    """Images come from the phantom, or show only numbers."""
+def test_the_repository_contains_no_image_of_a_data_set():
+    """Images come from the phantom or show only numbers."""
     names = {path.name for path in Path(ROOT / "docs/images").iterdir()}
     assert names == {
         "montgomery_certified_dice.png", "phantom_certificate.png", "phantom_gallery.png", "phantom_lineage.png",

@@ -1,4 +1,4 @@
-"""Code on the pages works: Python runs, commands parse, and keys of the configuration exist."""
+"""Code in the pages: Python runs, commands parse, and configuration keys exist."""
 
 import contextlib
 import re
@@ -34,7 +34,7 @@ def a_model():
 
 
 def a_denoiser(folder):
-    """Write a tiny denoiser to the path where the pages expect that of Montgomery."""
+    """Save a tiny denoiser where the pages expect that of Montgomery."""
     path = folder / "models/denoiser/montgomery"
     settings = Denoiser(channels=[8, 8]).model_dump()
     build_unet(settings, 1, 16).save_pretrained(path / "unet")
@@ -51,8 +51,8 @@ WITH_PYTHON = [page for page in PAGES if blocks(page, "python")]
 
 
 @pytest.mark.parametrize("page", WITH_PYTHON)
-def test_blocks_of_python_run(page, tmp_path):
-    """Blocks run in order, in one namespace, in an empty folder with the files of `a_denoiser` and `an_image`."""
+def test_python_blocks_run(page, tmp_path):
+    """Blocks run in order, in one namespace, in an empty folder, with the files of `a_denoiser` and `an_image`."""
     a_denoiser(tmp_path)
     an_image(tmp_path)
     names = a_model()
@@ -69,24 +69,22 @@ def test_pages_that_should_show_python_do():
     assert {"README.md", "docs/how-to/certify.md", "docs/tutorial.md", "docs/noise.md"} <= set(WITH_PYTHON)
 
 
-def called(name):
+def command_lines(name):
     """Return every command line of a program, with its page."""
-    found = [
-        (page, arguments) for page in PAGES for arguments in commands(page) if arguments[0].rsplit("/", 1)[-1] == name
-    ]
+    found = [(page, command) for page in PAGES for command in commands(page) if command[0].rsplit("/", 1)[-1] == name]
     assert found
     return found
 
 
-def refusal(arguments):
-    """Return the name of the error that a command line of segcert gives; None if it parses."""
+def refusal(command):
+    """Return the kind of error of a command line of segcert; None if it parses."""
     group = typer.main.get_command(app)
     try:
-        if arguments[1].startswith("-"):
-            group.make_context(arguments[0], arguments[1:])
+        if command[1].startswith("-"):
+            group.make_context(command[0], command[1:])
         else:
-            group.commands[arguments[1]].make_context(arguments[1], arguments[2:])
-    except typer.Exit:  # as --version does
+            group.commands[command[1]].make_context(command[1], command[2:])
+    except typer.Exit:  # raised by --version
         return None
     except Exception as error:
         return type(error).__name__
@@ -94,11 +92,11 @@ def refusal(arguments):
 
 
 def test_segcert_command_lines_parse():
-    for page, arguments in called("segcert"):
-        # Within the text arguments may be missing, as in `segcert certify --noise exact`.
-        within_the_text = " ".join(arguments) in inline(page)
+    for page, command in command_lines("segcert"):
+        # Commands within the text may lack arguments: `segcert certify --noise exact`.
+        within_the_text = " ".join(command) in inline(page)
         allowed = (None, "MissingParameter", "NoArgsIsHelpError") if within_the_text else (None,)
-        assert len(arguments) == 1 or refusal(arguments) in allowed, f"{page}: {' '.join(arguments)}"
+        assert len(command) == 1 or refusal(command) in allowed, f"{page}: {' '.join(command)}"
 
 
 def test_a_wrong_segcert_command_line_does_not_parse():
@@ -108,12 +106,12 @@ def test_a_wrong_segcert_command_line_does_not_parse():
 
 
 def test_snakemake_command_lines_parse_and_their_settings_are_valid():
-    for page, arguments in called("snakemake"):
-        line = f"{page}: {' '.join(arguments)}"
-        if "--executor" in arguments:  # an executor that is not installed here
-            at = arguments.index("--executor")
-            arguments[at : at + 2] = []
-        options = get_argument_parser().parse_args(arguments[1:])
+    for page, command in command_lines("snakemake"):
+        line = f"{page}: {' '.join(command)}"
+        if "--executor" in command:  # this executor is not installed here
+            at = command.index("--executor")
+            command[at : at + 2] = []
+        options = get_argument_parser().parse_args(command[1:])
         read = {}
         for path in options.configfile or []:
             name = str(path).removeprefix(f"{ROOT}/")
@@ -130,20 +128,20 @@ VARIABLES = ("CONFIG", "RUN", "TORCH", "UPGRADE", "PYTHON", "VERBOSE")
 
 def test_targets_of_make_exist():
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    for page, arguments in called("make"):
-        for word in arguments[1:]:
+    for page, command in command_lines("make"):
+        for word in command[1:]:
             key, _, value = word.partition("=")
-            assert word in targets or key in VARIABLES, f"{page}: {' '.join(arguments)}"
+            assert word in targets or key in VARIABLES, f"{page}: {' '.join(command)}"
             assert key != "CONFIG" or value in MADE_BY_THE_READER or (ROOT / value).is_file(), f"{page}: {word}"
 
 
-def test_benchmarks_that_are_named_exist():
-    for page, arguments in called("python"):
-        if arguments[1] == "-m":
-            module = ROOT / arguments[2].replace(".", "/")
-            assert module.with_suffix(".py").is_file() or (module / "__main__.py").is_file(), f"{page}: {arguments}"
-        elif arguments[1].endswith(".py"):
-            assert (ROOT / arguments[1]).is_file(), f"{page}: {' '.join(arguments)}"
+def test_named_modules_and_scripts_exist():
+    for page, command in command_lines("python"):
+        if command[1] == "-m":
+            module = ROOT / command[2].replace(".", "/")
+            assert module.with_suffix(".py").is_file() or (module / "__main__.py").is_file(), f"{page}: {command}"
+        elif command[1].endswith(".py"):
+            assert (ROOT / command[1]).is_file(), f"{page}: {' '.join(command)}"
 
 
 def keys_of(model, prefix=()):
@@ -156,7 +154,7 @@ def keys_of(model, prefix=()):
 
 KEYS = {path for model in (Config, OwnData, OwnModel) for path in keys_of(model)} | {(alias,) for alias in ALIASES}
 FLAT = {path[-1] for path in KEYS}
-FREE = ("own_data", "own_models", "splits", "exclude")  # below them are names that the user chooses
+FREE = ("own_data", "own_models", "splits", "exclude")  # their keys are user-supplied names
 
 
 def paths_in(value, prefix=()):
@@ -167,8 +165,8 @@ def paths_in(value, prefix=()):
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "yaml") or inline(page)])
-def test_keys_of_the_configuration_exist(page):
-    """Keys in blocks of YAML and in pieces such as `sampling: {shard_size: 20}` exist; a section may be left out."""
+def test_configuration_keys_in_the_docs_exist(page):
+    """In blocks of YAML and in pieces such as `sampling: {shard_size: 20}`. Keys of a section may appear without it."""
     found = [(block.text, yaml.safe_load(block.text)) for block in blocks(page, "yaml")]
     for piece in inline(page):
         if re.match(r"[a-z_0-9]+: [\w{\[./]", piece):
@@ -181,4 +179,4 @@ def test_keys_of_the_configuration_exist(page):
                 assert known or path[-1] in NOT_KEYS, f"{page}: {text}: there is no key {'.'.join(map(str, path))}"
 
 
-NOT_KEYS = ("resources", "params")  # of Snakemake
+NOT_KEYS = ("resources", "params")  # Snakemake's own keys

@@ -1,4 +1,4 @@
-"""The examples in docstrings run."""
+"""Examples in docstrings."""
 
 import doctest
 import importlib
@@ -16,7 +16,7 @@ MODULES = [
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_examples_run(name):
+def test_docstring_examples_run(name):
     results = doctest.testmod(importlib.import_module(name))
     assert results.attempted > 0
     assert results.failed == 0

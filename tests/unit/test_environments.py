@@ -1,4 +1,4 @@
-"""Conda files and container recipes hold what the lock files hold; environments are set up as pip is configured."""
+"""Conda files and container recipes follow the lock files; environments are installed with the settings of pip."""
 
 import importlib.metadata
 import importlib.util
@@ -37,7 +37,7 @@ def files_of(group):
 
 
 def requirements(path):
-    """The requirements of the pip section of a conda file: version and hashes by package."""
+    """Return the requirements in the pip section of a conda file: version and hashes by package."""
     found = {}
     for line in yaml.safe_load(path.read_text())["dependencies"][-1]["pip"]:
         if not line.startswith("--"):
@@ -54,18 +54,18 @@ def locked(path):
 
 
 def recipe_lines(path):
-    """The lines of a recipe, those that go on after a backslash put together."""
+    """Return the lines of a recipe, with continued lines joined."""
     return [line.strip() for line in path.read_text().replace("\\\n", " ").splitlines()]
 
 
 def installs(path):
-    """The calls of `pip install` of a recipe, in words, in order."""
+    """Return the calls of `pip install` in a recipe, in order, split into words."""
     lines = [line.removeprefix("RUN ") for line in recipe_lines(path)]
     return [shlex.split(line) for line in lines if re.match(r"(\S+/)?pip install", line)]
 
 
 def required(name):
-    """What a package requires, which is installed for a run or with DVC; nothing for the other build of torch."""
+    """Return the requirements of a package of the environments of runs or DVC; none for the other build of torch."""
     places = [*sys.path, *map(str, ROOT.glob(".venv-dvc/lib/python3*/site-packages"))]
     found = next(importlib.metadata.distributions(name=name, path=places), None)
     assert found or name in conda_files.read_lock(conda_files.CUDA), f"{name} is not installed; write: make env dvc"
@@ -80,18 +80,18 @@ def test_every_rule_with_a_script_has_a_conda_file():
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_versions_and_hashes_are_those_of_the_locks(path):
+def test_versions_and_hashes_equal_those_of_the_lock_files(path):
     lock = locked(path)
     assert {name: version for name, (version, _) in requirements(path).items()} == {
         name: lock[name][0] for name in requirements(path) if name in lock
     }, AGAIN
     for name, (_, hashes) in requirements(path).items():
-        assert hashes, name  # one requirement with a hash asks for hashes of all
+        assert hashes, name  # one hash makes pip require hashes for all packages
         assert hashes <= lock[name][1], f"{name}: {AGAIN}"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_a_conda_file_takes_python_from_conda_and_the_rest_from_pip(path):
+def test_conda_files_take_python_from_conda_and_packages_from_pip(path):
     content = yaml.safe_load(path.read_text())
     assert content["channels"] == ["conda-forge", "nodefaults"]
     python, pip, section = content["dependencies"]
@@ -101,7 +101,7 @@ def test_a_conda_file_takes_python_from_conda_and_the_rest_from_pip(path):
 
 
 @pytest.mark.parametrize(("rule", "group", "script", "loaded"), RULES, ids=[rule for rule, *_ in RULES])
-def test_what_a_script_imports_is_in_its_file(rule, group, script, loaded):
+def test_packages_imported_by_a_script_are_in_its_conda_file(rule, group, script, loaded):
     needed = conda_files.needed_packages(script, loaded)
     of_torch = conda_files.read_lock(conda_files.CUDA).keys() - {"torch"}
     for path in files_of(group):
@@ -110,8 +110,8 @@ def test_what_a_script_imports_is_in_its_file(rule, group, script, loaded):
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_a_conda_file_has_what_its_packages_require(path):
-    """Otherwise pip refuses the file, as it does for a package without a hash."""
+def test_conda_files_contain_the_dependencies_of_their_packages(path):
+    """Otherwise pip refuses the file, as it refuses a package without a hash."""
     wanted = requirements(path)
     pending = {(name, extra) for name in wanted for extra in ("", "s3" if name == "dvc" else "")}
     seen = set()
@@ -125,7 +125,7 @@ def test_a_conda_file_has_what_its_packages_require(path):
                 pending |= {(below, more) for more in ("", *each.extras)} - seen
 
 
-def test_the_recipes_install_the_lock_files_as_make_does():
+def test_container_recipes_install_the_lock_files_as_make_does():
     docker, apptainer = installs(ENVS / "Dockerfile"), installs(ENVS / "apptainer.def")
     assert docker == apptainer
     installed = {words[words.index("-r") + 1]: words[0] for words in docker}
@@ -137,8 +137,8 @@ def test_the_recipes_install_the_lock_files_as_make_does():
         assert {"pip check", ".venv-dvc/bin/pip check", "SEGCERT_DVC=/opt/segcert/.venv-dvc/bin/dvc"} <= set(lines)
 
 
-def test_an_environment_on_top_fits_what_is_below():
-    """No check of pip or uv looks at both folders."""
+def test_development_packages_fit_the_runtime_environment():
+    """Neither pip nor uv checks both folders together."""
     dev, run = (conda_files.read_lock(lock) for lock in (ENVS / "lock-dev.txt", conda_files.RUN))
     locked = {name: version for name, (version, _) in (run | dev).items()}
     wrong = []
@@ -152,12 +152,12 @@ def test_an_environment_on_top_fits_what_is_below():
     assert not conda_files.read_lock(ENVS / "lock-dev.txt").keys() & conda_files.read_lock(conda_files.RUN).keys()
 
 
-def test_dvc_and_what_comes_with_it_reach_no_other_environment():
+def test_dvc_is_in_no_other_environment():
     for lock in set(ENVS.glob("lock-*.txt")) - {conda_files.DVC}:
         assert not {"dvc", "diskcache"} & conda_files.read_lock(lock).keys(), lock.name
 
 
-def test_uv_looks_where_pip_looks(tmp_path, monkeypatch):
+def test_uv_uses_the_settings_of_pip(tmp_path, monkeypatch):
     for name in [name for name in os.environ if name.startswith(("PIP_", "UV_"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
@@ -171,7 +171,7 @@ def test_uv_looks_where_pip_looks(tmp_path, monkeypatch):
     assert installer.as_uv_reads(settings) == {
         "UV_DEFAULT_INDEX": "https://first.test/simple",
         "UV_INDEX": "file:///one/simple https://two.test/simple",
-        "UV_FIND_LINKS": "/wheels,/more",  # the variable goes before the file, as in pip
+        "UV_FIND_LINKS": "/wheels,/more",  # the variable overrides the file, as in pip
         "UV_INSECURE_HOST": "two.test",
         "UV_HTTP_TIMEOUT": "90",
         "SSL_CERT_FILE": "/ca.pem",
@@ -183,7 +183,7 @@ def test_uv_looks_where_pip_looks(tmp_path, monkeypatch):
 
 
 def checkout_with(tmp_path, *programs):
-    """The real Makefile and installer in a folder without environments, and a PATH with few programs."""
+    """Copy the Makefile and the installer into a folder without environments, with few programs on its PATH."""
     shutil.copytree(ENVS, tmp_path / "checkout/envs")
     shutil.copy(ROOT / "Makefile", tmp_path / "checkout")
     (tmp_path / "bin").mkdir()
@@ -193,7 +193,7 @@ def checkout_with(tmp_path, *programs):
 
 
 def make(checkout, *arguments, **variables):
-    """`make`, with pip and uv cut off from every index."""
+    """Run `make` without access of pip and uv to any index."""
     environment = {"PATH": str(checkout.parent / "bin"), "HOME": str(checkout.parent), "PIP_CONFIG_FILE": os.devnull}
     environment |= {"PIP_NO_INDEX": "1", "UV_OFFLINE": "1", "UV_PYTHON_DOWNLOADS": "never"} | variables
     done = subprocess.run(
@@ -220,13 +220,13 @@ esac
 
 
 def other_python(folder):
-    """A `python3` that runs the installer and, asked for its version, is none that the locks are for."""
+    """Write a `python3` that runs the installer but states a version that the lock files do not support."""
     real = sys.executable
     text = f'#!/bin/sh\ncase "$*" in *version_info*) echo 3.13 ;; *) exec {shlex.quote(real)} "$@" ;; esac\n'
     return script(folder / "python3", text)
 
 
-def test_without_a_python_one_line_says_what_to_type(tmp_path):
+def test_without_the_right_python_one_line_says_what_to_type(tmp_path):
     checkout = checkout_with(tmp_path)
     python = other_python(tmp_path / "bin")
     script(tmp_path / "bin/uv", NO_PYTHON)
@@ -240,7 +240,7 @@ def test_without_a_python_one_line_says_what_to_type(tmp_path):
     assert not (checkout / ".venv").exists()
 
 
-def test_a_python_that_is_not_on_the_path_is_asked_from_uv(tmp_path):
+def test_a_python_that_is_not_on_the_path_is_found_by_uv(tmp_path):
     checkout = checkout_with(tmp_path)
     other_python(tmp_path / "bin")
     asked = NO_PYTHON.replace('"python find"*) exit 2', '"python find"*) echo /hidden/python3.11')
@@ -251,8 +251,8 @@ def test_a_python_that_is_not_on_the_path_is_asked_from_uv(tmp_path):
     assert not (checkout / ".venv/complete").exists()
 
 
-def test_where_uv_cannot_be_had_pip_installs(tmp_path):
-    """A lock of one tiny wheel, in a folder that pip is told of; uv is not there."""
+def test_pip_installs_if_uv_is_not_available(tmp_path):
+    """The lock file has one tiny wheel, pip knows its folder, and uv is missing."""
     checkout = checkout_with(tmp_path)
     (tmp_path / "bin/python3").symlink_to(Path(sys.base_prefix, "bin/python3"))
     wheel = tmp_path / "wheels/tiny-1.0-py3-none-any.whl"
@@ -272,14 +272,14 @@ def test_where_uv_cannot_be_had_pip_installs(tmp_path):
     assert not (checkout / ".venv-uv").exists()
 
 
-def test_the_recipes_start_from_the_python_of_the_locks():
+def test_container_recipes_use_the_python_of_the_lock_files():
     texts = [(ENVS / name).read_text() for name in ("Dockerfile", "apptainer.def")]
     images = [re.search(r"^(?:FROM|From:) (python:\S+)", text, re.MULTILINE)[1] for text in texts]
     assert images[0] == images[1]
     assert re.fullmatch(r"python:3\.11\.\d+-slim-bookworm", images[0])
 
 
-def test_all_that_the_recipes_copy_is_there():
+def test_files_copied_by_the_container_recipes_exist():
     lines = recipe_lines(ENVS / "Dockerfile")
     copied = [word for line in lines if line.startswith("COPY") for word in line.split()[1:-1]]
     files = re.search(r"^%files\n(.*?)^$", (ENVS / "apptainer.def").read_text(), re.MULTILINE | re.DOTALL)[1]
@@ -288,14 +288,14 @@ def test_all_that_the_recipes_copy_is_there():
         assert (ROOT / name).is_file(), name
 
 
-def test_the_image_runs_as_nobody_special():
+def test_the_image_runs_as_an_unprivileged_user():
     lines = recipe_lines(ENVS / "Dockerfile")
     assert lines.index("USER segcert") < lines.index('ENTRYPOINT ["snakemake"]')
     stages = {line.split()[-1] for line in lines if line.startswith("FROM") and " AS " in line}
     assert stages == {"run", "torch-cpu", "torch-cuda", "plugins-none", "plugins-cluster"}
 
 
-def test_nothing_but_lock_files_reaches_an_image():
-    """No data, models, results, environments or credentials."""
+def test_only_lock_files_reach_an_image():
+    """An image gets no data, models, results, environments or credentials."""
     lines = (ROOT / ".dockerignore").read_text().splitlines()
     assert [line for line in lines if line[:1] != "#"] == ["*", "!envs/lock-*.txt"]

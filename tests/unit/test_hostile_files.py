@@ -1,6 +1,6 @@
-"""Files of others: any bytes give what was written, or the reader's own error that names the file.
+"""Foreign files: readers return what was written, or raise their own error with the name of the file.
 
-What is asserted here is sampled; `python -m tests.tools.fuzz` looks for more (SECURITY.md).
+These tests take samples; `python -m tests.tools.fuzz` searches for more (SECURITY.md).
 """
 
 import io
@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tests.tools.fuzz.edits import MARK, edited
 from tests.tools.fuzz.of_documents import document
 from tests.tools.fuzz.of_runs import record
+from tests.tools.fuzz.of_votes import example_radii, example_votes
 
 from segcert.audit.checks.dvc import check_pointers
 from segcert.audit.findings import Evidence, FreshDigests
@@ -31,10 +32,9 @@ from segcert.provenance.lineage import Lineage
 from segcert.provenance.records import RecordError, load_record
 from segcert.provenance.snakemake_metadata import restore_metadata
 from segcert.provenance.staleness import MisplacedRecordError, find_records
-from segcert.results.radius_rows import RadiusLevels, load_radii, save_radii
-from segcert.single_image.explain import explain
+from segcert.results.radius_rows import load_radii
 from segcert.single_image.schema import DocumentError, read_certificate
-from segcert.smoothing.store import Block, BlockStore
+from segcert.smoothing.store import BlockStore
 from segcert.votes import Votes, VotesError, load_votes, save_votes
 
 FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -42,17 +42,8 @@ ANY = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0")
 NAMES = ANY.filter(lambda name: not any(char < " " or char in "\x7f" for char in name))
 
 
-def votes():
-    labels = np.random.default_rng(0).integers(0, 2, (6, 2, 3))
-    counts = np.stack([labels == 0, labels == 1], axis=1)  # (6, 2, 2, 3)
-    return Votes(
-        counts[:2].sum(axis=0).astype(np.uint16), counts[2:].sum(axis=0).astype(np.uint16), 0.25,
-        areas=counts.sum(axis=(2, 3)).astype(np.uint32), measurements={"area": np.arange(6.0)}, origin={"seed": 1},
-    )  # fmt: skip
-
-
 def refused(read, error):
-    """What was read, or the error."""
+    """Return what was read, or the error."""
     try:
         return read()
     except error as refusal:
@@ -60,17 +51,17 @@ def refused(read, error):
 
 
 def same_or_refused(path, content, read, expected, error):
-    """Bytes in the place of a file give what was written, or an error that names it."""
+    """Assert that bytes in place of a file give what was written, or an error that names the file."""
     path.write_bytes(content)
     refusal = refused(lambda: read(path) == expected, error)
     assert refusal is True or path.name in str(refusal)
     return refusal is not True
 
 
-def test_votes_cut_short_anywhere_are_refused(tmp_path):
+def test_truncated_votes_are_refused(tmp_path):
     path = tmp_path / "a.npz"
-    save_votes(path, {"one": votes()})
-    whole, digest = path.read_bytes(), votes().digest
+    save_votes(path, {"one": example_votes()})
+    whole, digest = path.read_bytes(), example_votes().digest
     cuts = [*range(0, len(whole), 7), *range(len(whole) - 80, len(whole))]
     refused = [
         same_or_refused(path, whole[:k], lambda p: load_votes(p)["one"].digest, digest, VotesError) for k in cuts
@@ -81,9 +72,8 @@ def test_votes_cut_short_anywhere_are_refused(tmp_path):
 @FEW
 @given(st.data())
 def test_flipped_bytes_of_votes_and_radii_are_noticed(tmp_path, data):
-    save_votes(tmp_path / "a.npz", {"one": votes()})
-    levels = RadiusLevels(np.zeros((2, 2), np.uint8), np.ones((2, 2), np.uint8), "holm")
-    save_radii(tmp_path / "a.radii.npz", {"one": levels}, (0.6, 0.75), 0.25)
+    save_votes(tmp_path / "a.npz", {"one": example_votes()})
+    example_radii(tmp_path / "a.radii.npz")
     for name, read, error in (
         ("a.npz", lambda p: load_votes(p)["one"].digest, VotesError),
         ("a.radii.npz", lambda p: load_radii(p).radii_of("one").tolist(), ArraysError),
@@ -94,13 +84,13 @@ def test_flipped_bytes_of_votes_and_radii_are_noticed(tmp_path, data):
             content[place] ^= data.draw(st.integers(1, 255))
         try:
             same_or_refused(path, bytes(content), read, expected, error)
-        except KeyError:  # the name of a map was changed: of the image nothing is said
+        except KeyError:  # the name of the image was changed
             assert name == "a.radii.npz"
 
 
 @FEW
 @given(st.dictionaries(ANY, st.integers(0, 255), min_size=1, max_size=5))
-def test_arrays_come_back_under_any_name(tmp_path, values):
+def test_arrays_can_have_any_name(tmp_path, values):
     arrays = {name: np.full((2, 2), value, np.uint8) for name, value in values.items()}
     save_arrays(tmp_path / "a.npz", arrays)
     with StoredArrays(tmp_path / "a.npz") as stored:
@@ -108,7 +98,7 @@ def test_arrays_come_back_under_any_name(tmp_path, values):
 
 
 @pytest.mark.parametrize("name", ["file", "allow_pickle", "a.npy", "x"])
-def test_an_image_may_be_called_like_an_argument_of_numpy(tmp_path, name):
+def test_an_image_can_be_named_like_an_argument_of_numpy(tmp_path, name):
     save_arrays(tmp_path / "a.npz", {name: np.ones(2), "x.npy": np.zeros(2)})
     with StoredArrays(tmp_path / "a.npz") as stored:
         assert set(stored) == {name, "x.npy"}
@@ -116,7 +106,7 @@ def test_an_image_may_be_called_like_an_argument_of_numpy(tmp_path, name):
 
 
 def npz(path, header, content=b"\0" * 64, compression=zipfile.ZIP_DEFLATED):
-    """A file of one array, whose header says what it likes."""
+    """Write a file of one array with an arbitrary header."""
     text = (header if isinstance(header, str) else repr(header)).encode().ljust(117) + b"\n"
     with zipfile.ZipFile(path, "w", compression) as file:
         file.writestr("a.npy", b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + content)
@@ -124,7 +114,7 @@ def npz(path, header, content=b"\0" * 64, compression=zipfile.ZIP_DEFLATED):
 
 
 @pytest.mark.parametrize(
-    ("header", "words"),
+    ("header", "message"),
     [
         ({"descr": "<f8", "fortran_order": False, "shape": (1 << 40,)}, "takes 8796093022208 bytes; found 64"),
         ({"descr": "<f8", "fortran_order": False, "shape": (-8, -1)}, "a:"),
@@ -134,13 +124,13 @@ def npz(path, header, content=b"\0" * 64, compression=zipfile.ZIP_DEFLATED):
         ("(" * 90, "a:"),
     ],
 )
-def test_no_header_of_an_array_is_believed(tmp_path, header, words):
-    with StoredArrays(npz(tmp_path / "a.npz", header)) as stored, pytest.raises(ArraysError, match=words) as refusal:
+def test_false_array_headers_are_refused(tmp_path, header, message):
+    with StoredArrays(npz(tmp_path / "a.npz", header)) as stored, pytest.raises(ArraysError, match=message) as refusal:
         stored["a"]
     assert "a.npz" in str(refusal.value)
 
 
-def test_an_array_that_does_not_fit_into_memory_is_not_begun(tmp_path, monkeypatch):
+def test_an_array_larger_than_free_memory_is_refused(tmp_path, monkeypatch):
     save_arrays(tmp_path / "a.npz", {"a": np.zeros(1000)})
     memory = type("Memory", (), {"available": 7999})
     monkeypatch.setattr("segcert.io.arrays.psutil.virtual_memory", lambda: memory)
@@ -148,47 +138,31 @@ def test_an_array_that_does_not_fit_into_memory_is_not_begun(tmp_path, monkeypat
         stored["a"]
 
 
-def test_votes_whose_parts_are_of_other_shapes_are_refused():
-    one = votes()
-    for changes, words in (
-        ({"areas": np.ones((6, 3), np.uint32)}, r"areas: found an array of shape \(6, 3\); expected \(6, 2\)"),
-        ({"measurements": {"area": np.ones((6, 2))}}, r"area: found an array of shape \(6, 2\)"),
-        ({"draws": np.ones((6, 4, 9), np.uint8)}, r"draws: .* expected \(6, 1, 1\)"),
+def test_votes_with_inconsistent_shapes_are_refused():
+    one = example_votes()
+    for changes, message in (
+        ({"areas": np.ones((12, 2), np.uint32)}, r"areas: found an array of shape \(12, 2\); expected \(12, 3\)"),
+        ({"measurements": {"area": np.ones((12, 2))}}, r"area: found an array of shape \(12, 2\)"),
+        ({"draws": np.ones((12, 4, 9), np.uint8)}, r"draws: .* expected \(12, 2, 1\)"),
         ({"truth_areas": np.ones(7, np.uint32)}, "truth_areas"),
     ):
-        with pytest.raises(VotesError, match=words):
+        with pytest.raises(VotesError, match=message):
             Votes(one.selection, one.estimation, 0.25, **changes)
     with pytest.raises(VotesError, match="expected unsigned counts"):
         Votes.from_counts(np.zeros((2, 0, 3), int), np.zeros((2, 0, 3), int), 0.25)
 
 
-def test_a_damaged_block_counts_as_none_and_a_damaged_note_as_empty(tmp_path, caplog):
+def test_a_damaged_note_of_earlier_draws_counts_as_empty(tmp_path, caplog):
     store, key = BlockStore(tmp_path), {"image": "a"}
-    store.put(key, Block(np.ones((2, 2, 2), np.uint16), {"areas": np.ones((3, 2), np.uint32)}))
-    whole = store.path(key).read_bytes()
-    for place in range(0, len(whole), 5):
-        content = bytearray(whole)
-        content[place] ^= 0xFF
-        store.path(key).write_bytes(content)
-        found = store.get(key)
-        assert found is None or found.draws == 3
     assert store.extended_from(key, 10) == []
+    store.path(key).parent.mkdir(parents=True, exist_ok=True)
     for note in (b"[5, ", b'{"a": 1}', b'["5"]', b"[" * 100_000):
         store.path(key).with_suffix(".json").write_bytes(note)
         assert store.extended_from(key, 10) == []
     assert "is lost" in caplog.text
 
 
-@FEW
-@given(st.binary(max_size=12))
-def test_an_edited_certificate_is_explained_or_refused_by_name(tmp_path, edits):
-    path = tmp_path / "a.certificate.json"
-    path.write_bytes(edited(document(), MARK + edits))
-    found = str(refused(lambda: explain(read_certificate(path)), DocumentError))
-    assert "Certificate of" in found or str(path) in found
-
-
-def test_a_certificate_names_no_file_elsewhere(tmp_path):
+def test_a_certificate_cannot_name_a_file_in_another_folder(tmp_path):
     path = tmp_path / "a.certificate.json"
     stated = document()
     stated["files"]["votes.npz"]["path"] = "../../votes.npz"
@@ -199,7 +173,7 @@ def test_a_certificate_names_no_file_elsewhere(tmp_path):
 
 @FEW
 @given(st.binary(max_size=12))
-def test_an_edited_record_is_a_record_or_refused_by_name(tmp_path, edits):
+def test_an_edited_record_is_valid_or_refused_by_name(tmp_path, edits):
     path = tmp_path / "a.record.json"
     path.write_bytes(edited(record(), MARK + edits))
     found = refused(lambda: load_record(path), RecordError)
@@ -207,7 +181,7 @@ def test_an_edited_record_is_a_record_or_refused_by_name(tmp_path, edits):
 
 
 @pytest.mark.parametrize("outside", ["/etc/passwd", "../outside", "results/../../x"])
-def test_a_record_makes_nothing_outside_of_the_checkout(tmp_path, outside):
+def test_a_record_cannot_name_outputs_outside_the_checkout(tmp_path, outside):
     path = tmp_path / "results/run/x.csv.record.json"
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(record(outputs={"results/run/x.csv": "0" * 64, outside: "0" * 64})))
@@ -217,15 +191,15 @@ def test_a_record_makes_nothing_outside_of_the_checkout(tmp_path, outside):
     assert "outside the checkout" in str(error)
 
 
-def test_a_trail_of_others_writes_nothing_outside_of_the_checkout(tmp_path, caplog):
-    """What it names as an artifact is where a run record would be copied to."""
+def test_pulled_metadata_cannot_write_outside_the_checkout(tmp_path, caplog):
+    """A run record would be copied next to an artifact that it names."""
     root = tmp_path / "checkout"
     outside = tmp_path / "evil"
     outside.write_text("there")
     packed = root / "results/.trail/snakemake/Li4vZXZpbA=="  # ../evil
     packed.parent.mkdir(parents=True)
     packed.write_text("{}")
-    (root / "results/.trail/evil.record.json").write_text("hostile")  # is records/../evil.record.json
+    (root / "results/.trail/evil.record.json").write_text("hostile")  # the path records/../evil.record.json
     contents = {"../evil": [file_digest(outside), file_digest(packed), "snakemake/Li4vZXZpbA=="]}
     (root / "results/.trail/contents.json").write_text(json.dumps(contents))
     assert restore_metadata(root) == []
@@ -233,7 +207,7 @@ def test_a_trail_of_others_writes_nothing_outside_of_the_checkout(tmp_path, capl
     assert not (tmp_path / "evil.record.json").exists()
 
 
-def test_json_nested_too_deeply_is_refused_everywhere(tmp_path):
+def test_deeply_nested_json_is_refused_everywhere(tmp_path):
     deep = b"[" * 200_000
     with pytest.raises(ValueError, match="too deeply"):
         parse_json(deep)
@@ -251,7 +225,7 @@ def test_json_nested_too_deeply_is_refused_everywhere(tmp_path):
             read()
 
 
-def test_a_pointer_nested_too_deeply_is_a_finding(tmp_path):
+def test_a_deeply_nested_pointer_is_a_finding(tmp_path):
     path = tmp_path / "results/run/x.csv.record.json"
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(record()))
@@ -261,22 +235,18 @@ def test_a_pointer_nested_too_deeply_is_a_finding(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        ("{}", "lacks bits"),
-        ('{"bits": 8.0}', "bits: found 8.0"),
-        ('{"classes": [1]}', r"classes.0: found 1"),
-    ],
+    ("content", "message"),
+    [("{}", "lacks bits"), ('{"bits": 8.0}', "bits: found 8.0"), ('{"classes": [1]}', r"classes.0: found 1")],
 )
-def test_what_a_prepared_data_set_does_not_state_is_named(tmp_path, content, words):
+def test_missing_facts_of_a_prepared_data_set_are_named(tmp_path, content, message):
     (tmp_path / "dataset.json").write_text(content)
-    with pytest.raises(DataError, match=f"dataset.json: .*{words}"):
+    with pytest.raises(DataError, match=f"dataset.json: .*{message}"):
         PreparedDataset(tmp_path / "index.csv").about["bits"]
 
 
 @FEW
 @given(st.lists(st.tuples(NAMES.filter(lambda name: not set(name) & set("/\\")), NAMES), max_size=5))
-def test_an_index_keeps_every_name_of_images_and_groups(tmp_path, names):
+def test_an_index_preserves_all_names_of_images_and_groups(tmp_path, names):
     rows = [
         Row(image=image, group=group, split="test", digest="0" * 64, mask_digest="1" * 64, height=2, width=3)
         for image, group in names
@@ -294,7 +264,7 @@ def test_an_index_of_any_bytes_is_read_or_refused_by_name(tmp_path, content):
     assert isinstance(found, list) or str(path) in str(found)
 
 
-def test_a_strip_of_pixels_is_not_padded_to_a_square():
+def test_a_long_strip_of_pixels_is_not_padded_to_a_square():
     buffer = io.BytesIO()
     from PIL import Image
 
@@ -303,16 +273,16 @@ def test_a_strip_of_pixels_is_not_padded_to_a_square():
         decode(buffer.getvalue()).padded()
 
 
-def test_a_mask_is_cut_at_half_of_its_range_whatever_its_channels():
+def test_a_mask_is_thresholded_at_half_range_for_any_channels():
     from tests.support.archives import encoded
 
     gray = np.array([[0, 127, 128, 255]], np.uint8)
     assert decode_binary(encoded(gray)).tolist() == [[False, False, True, True]]
-    colour = np.array([[[255, 127, 0], [255, 128, 0], [0, 0, 0]]], np.uint8)  # 382 and 383 of 765
+    colour = np.array([[[255, 127, 0], [255, 128, 0], [0, 0, 0]]], np.uint8)  # sums of 382 and 383 of 765
     assert decode_binary(encoded(colour)).tolist() == [[False, True, False]]
 
 
-def test_names_of_others_do_not_steer_a_terminal():
+def test_foreign_names_cannot_control_a_terminal():
     assert printable("\x1b]0;title\x07 \u202ecod \ud800\n\ttext é 中") == (
         "\\x1b]0;title\\x07 \\u202ecod \\ud800\n\ttext é 中"
     )

@@ -1,4 +1,4 @@
-"""Networks of others: their folders, weights and checkpoints run no code and are refused by name."""
+"""Foreign networks: their folders, weights and checkpoints run no code, and errors name the file."""
 
 import json
 import sys
@@ -19,7 +19,7 @@ from segcert.training.state import Checkpoint
 
 
 class CalledError(Exception):
-    """Something was called that must not be."""
+    """A forbidden function was called."""
 
 
 def canary(**_) -> int:
@@ -40,8 +40,8 @@ HERE = sys.modules[__name__]
 @pytest.mark.parametrize(
     "target", ["os:system", "subprocess:run", "builtins:exec", "hostile_networks:canary", "torch:load"]
 )
-def test_a_model_folder_calls_nothing_but_networks(tmp_path, monkeypatch, target):
-    """The name in config.json comes with the weights, which may be of others."""
+def test_a_model_folder_can_only_call_networks(tmp_path, monkeypatch, target):
+    """The name in config.json comes with the weights, possibly from strangers."""
     monkeypatch.setitem(sys.modules, "hostile_networks", HERE)
     save_file({}, tmp_path / "model.safetensors")
     config = {"architecture": target, "arguments": {"command": f"touch {tmp_path / 'touched'}"}}
@@ -51,8 +51,8 @@ def test_a_model_folder_calls_nothing_but_networks(tmp_path, monkeypatch, target
     assert not (tmp_path / "touched").exists()
 
 
-def test_a_certificate_of_others_starts_no_program(tmp_path, monkeypatch):
-    """The folder that it names holds code, which only somebody who names it runs."""
+def test_a_foreign_certificate_runs_no_exported_network(tmp_path, monkeypatch):
+    """The folder in the certificate contains code, which runs only if the user names it."""
     (tmp_path / "config.json").write_text('{"program": "torchscript"}')
     (tmp_path / "chest.png").write_bytes(b"x")
     stated = document()
@@ -67,12 +67,12 @@ def test_a_certificate_of_others_starts_no_program(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["network", "unannotated"])
-def test_a_function_that_says_it_returns_a_network_and_ones_own_that_says_nothing_are_called(monkeypatch, name):
+def test_functions_that_return_a_network_are_called(monkeypatch, name):
     monkeypatch.setitem(sys.modules, "hostile_networks", HERE)
     assert isinstance(build_segmenter(f"hostile_networks:{name}", {}), nn.Linear)
 
 
-def test_a_model_folder_of_a_few_bytes_makes_no_network_of_gigabytes(tmp_path):
+def test_a_tiny_model_folder_cannot_build_a_network_of_gigabytes(tmp_path):
     save_file({}, tmp_path / "model.safetensors")
     arguments = {"in_channels": 1, "num_classes": 2, "width": 4096, "depth": 4}
     (tmp_path / "config.json").write_text(json.dumps({"architecture": "unet", "arguments": arguments}))

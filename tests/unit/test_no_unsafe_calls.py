@@ -1,19 +1,18 @@
-"""What ruff's rules for security (S, in pyproject.toml) do not see: no pickle, no code from data, no shell."""
+"""Security checks beyond ruff's rules (S, in pyproject.toml): no pickle, no code from data, no shell."""
 
 import ast
 import functools
 import re
-from pathlib import Path
 
 import pytest
+from tests.support.pages import ROOT
 
-ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted((ROOT / "scripts").rglob("*.py"))
 RULES = [ROOT / "Snakefile", *sorted(ROOT.glob("rules/*.smk")), *sorted(ROOT.glob("workflow/**/*.smk"))]
 UNPICKLING = {"pickle", "cPickle", "_pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "jsonpickle"}
-# Code by its name is loaded for networks and measurements of one's own; elsewhere by names that segcert gives itself.
+# Code is loaded by name for user-supplied networks and measurements; elsewhere, segcert itself gives the names.
 BY_NAME = {"networks/registry.py", "measurements.py", "data/catalogue.py", "__init__.py", "training/launch.py"}
-PROGRAMS = {"networks/exported.py"}  # TorchScript and torch.export: code, as its docstring says
+PROGRAMS = {"networks/exported.py"}  # TorchScript and torch.export contain code, as its docstring says
 
 
 @functools.cache
@@ -22,7 +21,7 @@ def nodes(path):
 
 
 def calls(path):
-    """The calls of a file: dotted name, node."""
+    """Return dotted name and node of each call in a file."""
     return [(ast.unparse(node.func), node) for node in nodes(path) if isinstance(node, ast.Call)]
 
 
@@ -31,7 +30,7 @@ def keyword(call, name):
 
 
 def problems(path, name):
-    """What a file calls that it must not."""
+    """Yield the forbidden calls in a file."""
     for function, call in calls(path):
         last = function.rpartition(".")[2]
         found = f"{name}:{call.lineno}: {function}"
@@ -72,7 +71,7 @@ def unpickling_imports(path, name):
             yield from (f"{name}: imports {each}" for each in modules if each.partition(".")[0] in UNPICKLING)
 
 
-def test_the_library_and_its_scripts_load_no_pickle_and_no_code_from_data():
+def test_the_library_loads_no_pickle_and_no_code_from_data():
     found = []
     for path in SCRIPTS:
         name = path.relative_to(ROOT / "scripts").as_posix().removeprefix("segcert/")
@@ -88,13 +87,13 @@ def test_the_library_and_its_scripts_load_no_pickle_and_no_code_from_data():
         "frame.query(text)", "tarfile.open(path).extractall(folder)", "UNet2DModel.from_pretrained(folder)",
     ],
 )  # fmt: skip
-def test_what_is_looked_for_is_found(tmp_path, source):
+def test_unsafe_calls_are_found(tmp_path, source):
     (tmp_path / "a.py").write_text(source)
     assert list(problems(tmp_path / "a.py", "a.py"))
 
 
-def test_rules_start_no_shell_and_hold_no_code():
-    """Every rule runs a script: names of files and settings never become words of a shell."""
+def test_rules_start_no_shell_and_evaluate_no_code():
+    """Every rule runs a script: names of files and settings never reach a shell."""
     assert len(RULES) > 10
     for path in RULES:
         directives = re.findall(r"^\s+(shell|run|wrapper|notebook)\s*:", path.read_text(), re.MULTILINE)
@@ -103,7 +102,7 @@ def test_rules_start_no_shell_and_hold_no_code():
 
 
 def test_html_templates_escape():
-    """Pages are rendered by one environment, which escapes; the others write LaTeX and Markdown, and filter."""
+    """One environment renders pages and escapes; the others write LaTeX and Markdown, with filters."""
     environments = [
         (path.name, keyword(call, "autoescape"))
         for path in SCRIPTS

@@ -1,4 +1,4 @@
-"""The choice of tests that run without torch, on several Pythons (tests/tools/pythons.py)."""
+"""The selection of tests that run without torch on several Pythons (tests/tools/pythons.py)."""
 
 import subprocess
 import sys
@@ -7,10 +7,10 @@ import pytest
 from tests.tools import pythons
 from tests.tools.pythons import LOCKS, PACKAGES, ROOT, Uv, find_python, imported, pins, selected
 
-SILENT = Uv("/bin/true", {})  # a uv that knows no interpreter
+SILENT = Uv("/bin/true", {})  # a uv without any interpreter
 
 
-def test_the_parts_without_torch_are_tested_and_nothing_else():
+def test_only_tests_of_the_parts_without_torch_are_selected():
     files = selected()
     for name in ("certification/test_certificate", "data/test_decode", "data/test_releases", "data/test_splits"):
         assert f"tests/unit/{name}.py" in files
@@ -25,12 +25,12 @@ def test_every_package_is_locked():
     assert all((ROOT / lock).exists() for lock in LOCKS)
 
 
-def test_fixtures_of_all_tests_need_neither_torch_nor_snakemake():
+def test_shared_fixtures_need_neither_torch_nor_snakemake():
     program = "import sys, tests.conftest; assert not {'torch', 'snakemake'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
 
 
-def test_a_launcher_of_a_version_that_is_not_there_is_passed_over(tmp_path, monkeypatch):
+def test_a_launcher_of_a_missing_python_is_skipped(tmp_path, monkeypatch):
     (here := tmp_path / "here").mkdir()
     monkeypatch.setenv("PATH", f"{tmp_path}:{here}")
     monkeypatch.setenv("PYENV_ROOT", str(tmp_path / "pyenv"))
@@ -41,7 +41,7 @@ def test_a_launcher_of_a_version_that_is_not_there_is_passed_over(tmp_path, monk
     assert find_python("3.98", SILENT) is None
 
 
-def test_without_any_python_it_fails_and_says_what_to_write(monkeypatch, capsys):
+def test_without_any_python_the_error_says_what_to_type(monkeypatch, capsys):
     monkeypatch.setattr(pythons, "VERSIONS", ("3.97", "3.98"))
     monkeypatch.setattr(pythons, "find_installer", lambda: SILENT)
     with pytest.raises(SystemExit, match=r"none of Python 3\.97, 3\.98 was found; write: /bin/true python install"):

@@ -1,4 +1,4 @@
-"""Passwords and tokens in addresses: neither in messages nor in logs nor in what is written beside a download."""
+"""Passwords and tokens in addresses appear in no message, log or file."""
 
 import logging
 
@@ -9,10 +9,9 @@ from segcert.data.catalogue import dataset
 from segcert.data.download import download, public, read_small, without_secrets
 from segcert.data.errors import DataError
 from segcert.data.fetch import fetch
-from segcert.provenance.git import public_address
 
 SECRETS = ("s3cr3t", "t0ken")
-ADDRESS = "http://ward:s3cr3t@127.0.0.1:9/sets/a.zip?X-Signature=t0ken"  # port 9: nobody answers
+ADDRESS = "http://ward:s3cr3t@127.0.0.1:9/sets/a.zip?X-Signature=t0ken"  # nothing answers on port 9
 
 
 @pytest.fixture
@@ -32,12 +31,12 @@ def impatient(monkeypatch):
         ("https://[bad/x?t0ken", "https://[bad/x"),
     ],
 )
-def test_addresses_without_what_is_secret(address, expected):
+def test_secrets_are_removed_from_addresses(address, expected):
     assert public(address) == expected
     assert without_secrets(f"at {address}: no", address) == f"at {expected}: no"
 
 
-def test_secrets_are_found_outside_of_their_address():
+def test_secrets_are_removed_outside_their_address():
     text = without_secrets("auth ward:s3cr3t of /sets?X-Signature=t0ken and s3cr3t", ADDRESS)
     assert text == "auth *** of /sets?*** and ***"
 
@@ -45,7 +44,7 @@ def test_secrets_are_found_outside_of_their_address():
 @pytest.mark.parametrize(
     "address", [ADDRESS, "http://ward:s3cr3t@:x/?t0ken", "https://ward:s3cr3t@nowhere.invalid/?t0ken"]
 )
-def test_what_a_failed_download_says_and_leaves(tmp_path, caplog, impatient, address):
+def test_a_failed_download_reveals_no_secret(tmp_path, caplog, impatient, address):
     caplog.set_level(logging.DEBUG, "segcert")
     said = []
     for attempt in (lambda: download(address, tmp_path / "a.zip", "a"), lambda: read_small(address)):
@@ -57,13 +56,8 @@ def test_what_a_failed_download_says_and_leaves(tmp_path, caplog, impatient, add
         assert secret not in "".join(said) + caplog.text + left
 
 
-def test_what_a_mirror_that_does_not_answer_is_called(tmp_path, caplog, impatient):
+def test_an_unreachable_mirror_is_named_without_its_password(tmp_path, caplog, impatient):
     with pytest.raises(DataError) as refusal:
         fetch(dataset("kvasir_seg"), tmp_path, mirror="http://ward:s3cr3t@127.0.0.1:9/sets")
     assert "http://127.0.0.1:9/sets/SHA256SUMS" in str(refusal.value)
     assert "s3cr3t" not in str(refusal.value) + caplog.text
-
-
-def test_the_address_of_the_checkout_in_a_crate_has_no_credentials(monkeypatch):
-    monkeypatch.setattr("segcert.provenance.git._setting", lambda *_: "https://me:s3cr3t@host/a/b.git")
-    assert public_address() == "https://host/a/b"

@@ -1,4 +1,4 @@
-"""The program that `make lint` holds Snakemake's linter with."""
+"""The comparison of Snakemake's linter with CONTRIBUTING.md in `make lint`."""
 
 from pathlib import Path
 
@@ -24,18 +24,18 @@ FOUND = {
 }
 
 
-def test_complaints_are_read_with_the_file_or_rule_that_they_are_about():
+def test_complaints_are_read_with_their_file_or_rule():
     assert complaints(SAID, Path("/here")) == FOUND
 
 
-def test_a_complaint_without_a_row_and_a_row_without_a_complaint_are_told():
+def test_unexplained_complaints_and_unused_rows_are_reported():
     table = f"| `{MIXED}` | `rules/*.smk` | why |\n| `No log directive defined` | `push`, `audit` | why |\n"
     unexplained, unfounded = differences(FOUND, explained(table))
-    assert unexplained.startswith("rules/data.smk: Path composition with '+' in line 16: mend it")
+    assert unexplained.startswith("rules/data.smk: Path composition with '+' in line 16: fix it")
     assert unfounded.startswith("audit: No log directive defined: snakemake no longer complains")
 
 
-def test_the_table_of_the_page_is_read():
+def test_the_table_in_contributing_is_read():
     known = explained(text_of("CONTRIBUTING.md"))
     assert (MIXED, "rules/*.smk") in known
     assert len(known) > 2

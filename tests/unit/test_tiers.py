@@ -1,4 +1,4 @@
-"""The two tiers of the tests select every test between them, and a skip fails in continuous integration."""
+"""The two tiers of the tests run every test, and a skip fails in continuous integration."""
 
 import ast
 import os
@@ -6,11 +6,9 @@ import re
 import subprocess
 import sys
 import types
-from pathlib import Path
 
-from tests.conftest import not_skipped_in_ci
+from tests.conftest import ROOT, not_skipped_in_ci
 
-ROOT = Path(__file__).parents[2]
 MAKEFILE = (ROOT / "Makefile").read_text()
 SETTINGS = (ROOT / "pyproject.toml").read_text().partition("[tool.pytest.ini_options]")[2].partition("\n[")[0]
 TARGETS = {"test": "QUICK", "test-rest": "SYSTEM"}
@@ -23,7 +21,7 @@ def folders_of(tier):
 
 
 def tiers_of(file):
-    """The tiers that run a file."""
+    """Return the tiers that run a file."""
     return [tier for tier in TARGETS.values() for folder in folders_of(tier) if folder in file.parents]
 
 
@@ -31,7 +29,7 @@ def test_every_test_file_is_in_one_tier():
     files = [*(ROOT / "tests").rglob("test_*.py"), *(ROOT / "tests").rglob("*_test.py")]
     assert len(files) > 80
     names = [file.name for file in files]
-    assert sorted(names) == sorted(set(names)), "pytest takes files of one name for one module"
+    assert sorted(names) == sorted(set(names)), "pytest takes files with the same name for one module"
     assert {file: tiers for file in files if len(tiers := tiers_of(file)) != 1} == {}
     assert not [file for file in files if NEVER_ENTERED & {*file.relative_to(ROOT).parts}]
     assert tiers_of(ROOT / "tests/elsewhere/test_new.py") == tiers_of(ROOT / "tests/test_new.py") == []
@@ -40,7 +38,7 @@ def test_every_test_file_is_in_one_tier():
         for file in (ROOT / "tests").rglob("*.py")
         if re.search(r"^def test_", file.read_text(), re.MULTILINE) and file not in files
     }
-    assert with_tests == set(), "a test in a file that pytest does not collect"
+    assert with_tests == set(), "a test is in a file that pytest does not collect"
 
 
 def test_each_tier_is_run_whole():
@@ -59,7 +57,7 @@ def test_each_tier_is_run_whole():
         for function in ast.parse(text).body:
             if isinstance(function, ast.FunctionDef) and function.name == "pytest_collection_modifyitems":
                 statements = [ast.unparse(statement) for statement in function.body if ast.get_docstring(function)]
-                assert len(statements) == 2, "a docstring and a sort, which leaves nothing out"
+                assert len(statements) == 2, "a docstring and a sort, which keeps all tests"
                 assert statements[1].startswith("items.sort(")
 
 
@@ -90,22 +88,20 @@ def test_of_nothing(name):
 """
 
 
-def test_in_continuous_integration_a_skip_fails_unless_its_reason_is_listed(tmp_path):
+def test_in_ci_a_skip_fails_unless_its_reason_is_listed(tmp_path):
     (tmp_path / "test_skips.py").write_text(SKIPS)
     (tmp_path / "test_file.py").write_text("import pytest\npytest.importorskip('no_such_module')\n")
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
     environment |= {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "scripts")]), "CI": "true"}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.conftest", "-p", "no:cacheprovider", "-rsf"]
-    done = subprocess.run(
-        [*command, "--continue-on-collection-errors", "--rootdir", tmp_path, tmp_path],
-        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    command += ["--continue-on-collection-errors", "--rootdir", tmp_path, tmp_path]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     (last,) = re.findall(r"^\d.* in [\d.]+s.*$", done.stdout, re.MULTILINE)
     assert last.startswith("1 failed, 1 skipped, 1 xfailed, 2 errors in"), done.stdout
     assert "skipped, and CI is set: the moon is full. Install what is missing, or add the reason to" in done.stdout
 
 
-def test_elsewhere_a_skip_is_a_skip(monkeypatch):
+def test_outside_ci_a_skip_stays_a_skip(monkeypatch):
     monkeypatch.delenv("CI", raising=False)
     report = types.SimpleNamespace(outcome="skipped", longrepr=("test.py", 1, "Skipped: the moon is full"))
     assert not_skipped_in_ci(report).outcome == "skipped"

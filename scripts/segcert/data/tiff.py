@@ -145,7 +145,7 @@ def _unsigned(values: Values, page: tifffile.TiffPage, bits: int) -> tuple[Value
 
 def _look_up(values: Values, page: tifffile.TiffPage) -> tuple[Values, int]:
     """Return colours (H, W, 3), or grays (H, W, 1) of a gray palette, and their bits."""
-    colours = np.asarray(page.colormap, dtype=np.uint16)  # (3, 2^bits), of 16 bits
+    colours: Values = np.asarray(page.colormap, dtype=np.uint16)  # (3, 2^bits), of 16 bits
     bits = 16
     if not (colours % EIGHT_BITS_REPEATED).any():
         colours, bits = colours // EIGHT_BITS_REPEATED, 8

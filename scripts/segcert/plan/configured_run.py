@@ -139,21 +139,21 @@ class ConfiguredRun:
 
     @cached_property
     def _shards(self) -> dict[str, int]:  # once, because listing a user's folder takes time
-        return {dataset: self._shards_of(dataset) for dataset in self.about}
-
-    def _shards_of(self, dataset: str) -> int:
-        sampling = self.config.sampling
+        sampling, shards = self.config.sampling, dict.fromkeys(self.about, 1)
         if sampling.shard_size is None:
-            return 1
-        images: int | None
-        if dataset in self.own_folders:
-            images = self.own_folders[dataset].tests(self.splits[dataset])
-        elif dataset == "phantom":
-            images = self.config.phantom.test
-        else:
-            images = expected_tests(self.about[dataset], self.splits[dataset])
-        counts = [count for count in (images, sampling.test_images) if count is not None]
-        return max(1, math.ceil(min(counts) / sampling.shard_size)) if counts else 1
+            return shards
+        for name, about in self.about.items():
+            images: int | None
+            if name in self.own_folders:
+                images = self.own_folders[name].tests(self.splits[name])
+            elif name == "phantom":
+                images = self.config.phantom.test
+            else:
+                images = expected_tests(about, self.splits[name])
+            counts = [count for count in (images, sampling.test_images) if count is not None]
+            if counts:
+                shards[name] = max(1, math.ceil(min(counts) / sampling.shard_size))
+        return shards
 
     @cached_property
     def pretrained(self) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Audits as commands, of forged runs, of dirty trees, and with votes drawn again."""
+"""Audits: the command, forged and damaged runs, uncommitted changes, redrawn votes."""
 
 import json
 import os
@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 from tests.pipeline.forgeries import FORGERIES, QUICK, check_forgery, sign_all
-from tests.pipeline.perturbations import CERTIFICATE, MODEL, PAGE, ROWS, VOTES
+from tests.pipeline.perturbations import CERTIFICATE, MODEL, PAGE, ROWS, VOTES, delete, write
 
 from segcert.audit.audit import CHECKS
 from segcert.audit.checks.replay import replay_check
@@ -18,10 +18,10 @@ from segcert.provenance.lineage import Lineage, LineageError
 from segcert.votes import Votes, load_votes, save_votes
 
 PREDICTIONS = "results/tiny/predictions/phantom/unet-clean.npz"
-DECIDED = "results/tiny/certificates/phantom/unet-clean/none/sigma_0.25.npz"  # whose record is that of both levels
+DECIDED = "results/tiny/certificates/phantom/unet-clean/none/sigma_0.25.npz"  # its record is about both noise levels
 
 
-def test_snakemake_audit_prints_a_table_writes_json_and_a_page_and_fails_for_a_broken_link(finished):
+def test_snakemake_audit_writes_its_reports_and_fails_for_a_broken_link(finished):
     done = finished.snakemake("audit")
     assert "votes give the certificates" in done.output
     assert "The audit of tiny passed: every link holds." in done.output
@@ -50,7 +50,7 @@ def test_snakemake_audit_prints_a_table_writes_json_and_a_page_and_fails_for_a_b
 
 
 def forge_votes(checkout):
-    """Votes that are one more certain than the networks were, with digests of their own that fit."""
+    """Move one draw of a pixel to another class, with digests that fit."""
     path = checkout.path / VOTES
     votes = load_votes(path)
     image, honest = next(iter(votes.items()))
@@ -67,62 +67,56 @@ def forge_votes(checkout):
 
 
 @pytest.mark.parametrize("name", [name for name in FORGERIES if name not in QUICK])
-def test_numbers_that_do_not_follow_are_found_though_every_digest_was_made_to_fit(finished, name):
+def test_forged_numbers_are_found_even_if_every_digest_fits(finished, name):
     check_forgery(finished, name)
 
 
-def test_settings_other_than_those_of_the_page_are_found(finished):
+def test_a_job_with_other_settings_than_the_page_is_found(finished):
     finished.snakemake(f"{CERTIFICATE}.npz", "--config", "tau=0.7")
     found = {finding.message for outcome in finished.audit().outcomes for finding in outcome.broken}
     assert "`certify phantom unet clean none` ran with tau 0.7, and the page says 0.75" in found
 
 
-def empty(path):
-    return lambda checkout: (checkout.path / path).write_bytes(b"")
+def halve(checkout):
+    os.truncate(checkout.path / f"{CERTIFICATE}.npz", 300)
 
 
+def put_a_folder_in_place_of_a_model(checkout):
+    (checkout.path / MODEL).unlink()
+    (checkout.path / MODEL).mkdir()
+
+
+def edit_a_record_and_its_copy(checkout):
+    for folder in ("", "results/.trail/records/"):
+        checkout.edit(f"{folder}{MODEL}.record.json", '"seconds"', '"seed": 7, "seconds"')
+
+
+TABLE, FIGURE = "reports/tiny/tables/main.csv", "reports/tiny/figures/headline.png"
 SPOILED = {
-    "an empty certificate": (empty(f"{CERTIFICATE}.npz"), f"{CERTIFICATE}.npz"),
-    "half a certificate": (
-        lambda checkout: os.truncate(checkout.path / f"{CERTIFICATE}.npz", 300), f"{CERTIFICATE}.npz",
-    ),
-    "empty predictions": (empty(PREDICTIONS), PREDICTIONS),
-    "a table that is gone": (
-        lambda checkout: (checkout.path / "reports/tiny/tables/main.csv").unlink(), "reports/tiny/tables/main.csv",
-    ),
-    "a page of no text": (lambda checkout: (checkout.path / PAGE).write_bytes(b'<tr data-table="main">\xff'), PAGE),
-    "an empty pointer": (empty("models.dvc"), "models.dvc"),
-    "a pointer with marks of a conflict": (
-        lambda checkout: (checkout.path / "models.dvc").write_text("<<<<<<< HEAD\nouts:\n"), "models.dvc",
-    ),
-    "a pointer that is gone": (lambda checkout: (checkout.path / "results.dvc").unlink(), "results.dvc"),
-    "a record without its fields": (
-        lambda checkout: (checkout.path / f"{VOTES}.record.json").write_text('{"format": "segcert-record-2"}'),
-        VOTES,
-    ),
-    "a folder in place of a model": (
-        lambda checkout: ((checkout.path / MODEL).unlink(), (checkout.path / MODEL).mkdir()), MODEL,
-    ),
-    "a record and its copy in the trail edited": (
-        lambda checkout: [
-            path.write_text(path.read_text().replace('"seconds"', '"seed": 7, "seconds"', 1))
-            for root in ("", "results/.trail/records/")
-            for path in checkout.files(f"{root}{MODEL}.record.json")
-        ],
-        MODEL,
-    ),
-}  # fmt: skip
+    "an empty certificate": (write(f"{CERTIFICATE}.npz"), f"{CERTIFICATE}.npz"),
+    "half a certificate": (halve, f"{CERTIFICATE}.npz"),
+    "empty predictions": (write(PREDICTIONS), PREDICTIONS),
+    "an empty figure": (write(FIGURE), FIGURE),
+    "a table that is gone": (delete(TABLE), TABLE),
+    "a page of no text": (write(PAGE, b'<tr data-table="main">\xff'), PAGE),
+    "an empty pointer": (write("models.dvc"), "models.dvc"),
+    "a pointer with marks of a conflict": (write("models.dvc", b"<<<<<<< HEAD\nouts:\n"), "models.dvc"),
+    "a pointer that is gone": (delete("results.dvc"), "results.dvc"),
+    "a record without its fields": (write(f"{VOTES}.record.json", b'{"format": "segcert-record-2"}'), VOTES),
+    "a folder in place of a model": (put_a_folder_in_place_of_a_model, MODEL),
+    "a record and its packed copy edited": (edit_a_record_and_its_copy, MODEL),
+}
 
 
 @pytest.mark.parametrize("name", SPOILED)
-def test_what_is_spoiled_in_any_way_is_named_and_stops_no_plan(finished, name):
+def test_damaged_files_are_named_and_do_not_stop_a_plan(finished, name):
     spoil, where = SPOILED[name]
     spoil(finished)
     finished.stale()
     assert finished.audit().first.path.removesuffix(".record.json") == where
 
 
-def test_backups_and_stray_records_count_for_nothing(finished):
+def test_backups_and_stray_records_are_ignored(finished):
     shutil.copytree(finished.path / "results/tiny", finished.path / "results/tiny_before")
     record = json.loads((finished.path / f"{MODEL}.record.json").read_text())
     (finished.path / "models/stray.record.json").write_text(json.dumps(record | {"seed": 7}))
@@ -133,7 +127,7 @@ def test_backups_and_stray_records_count_for_nothing(finished):
     assert audit.lineage.makers[MODEL].record["seed"] == 0
 
 
-def test_a_job_that_ran_again_and_made_the_same_is_a_notice(finished):
+def test_a_job_that_ran_again_with_the_same_output_is_a_notice(finished):
     finished.snakemake("--force", PREDICTIONS)
     assert finished.stale() == {}
     audit = finished.audit()
@@ -142,7 +136,7 @@ def test_a_job_that_ran_again_and_made_the_same_is_a_notice(finished):
     assert newer == [f"{PREDICTIONS}.record.json"]
 
 
-def test_votes_drawn_again_agree_and_show_forged_ones(finished):
+def test_redrawn_votes_agree_and_reveal_forged_ones(finished):
     everything = CHECKS | replay_check(1000, seed=1)
     honest = finished.audit(checks=everything).outcomes[-1]
     assert (honest.count, honest.findings) == (4 * 2 * 3 + 2, [])
@@ -156,7 +150,7 @@ def test_votes_drawn_again_agree_and_show_forged_ones(finished):
     assert f"the votes of {image}, drawn again, give other areas, estimation" in found.broken[0].message
 
 
-def test_certificates_of_a_dirty_tree_are_shown_as_such_and_a_record_that_denies_it_is_found(finished):
+def test_certificates_made_with_uncommitted_changes_are_marked(finished):
     clean = finished.audit()
     assert not [finding for outcome in clean.outcomes for finding in outcome.notices if "dirty" in finding.message]
     finished.edit("scripts/segcert/certification/multiple_testing.py", "len(histogram) - 1", "len(histogram) - 2 + 1")
@@ -182,12 +176,12 @@ def test_certificates_of_a_dirty_tree_are_shown_as_such_and_a_record_that_denies
     )
 
 
-def test_what_a_run_no_longer_needs_is_left_over_and_no_broken_link(finished):
-    """The first noise level goes, beside whose certificate the record of both stood."""
-    left = "--config", "sigmas=[0.5]", "attack={images: 0}"  # without attacks: quicker
-    finished.snakemake(*left)
-    assert finished.stale(*left) == {}
-    assert finished.stale(*left, "tau=0.7")["certify"] == 4
+def test_files_that_a_run_no_longer_needs_are_a_notice(finished):
+    """The record about both noise levels is next to the certificate of the removed level."""
+    settings = "--config", "sigmas=[0.5]", "attack={images: 0}"  # faster without attacks
+    finished.snakemake(*settings)
+    assert finished.stale(*settings) == {}
+    assert finished.stale(*settings, "tau=0.7")["certify"] == 4
     audit = finished.audit()
     assert audit.passed
     over = {finding.path for outcome in audit.outcomes for finding in outcome.notices if "left over" in finding.message}
@@ -195,20 +189,18 @@ def test_what_a_run_no_longer_needs_is_left_over_and_no_broken_link(finished):
     assert not any("sigma_0.5" in path for path in over)
 
 
-def test_the_way_of_a_row_leads_back_to_the_data(finished_once):
+def test_the_trace_of_a_row_leads_back_to_the_data(finished_once):
     with finished_once.inside():
-        way = trace_row(Lineage.read("tiny"), "phantom/unet/clean/ddpm/0.5")
+        trace = trace_row(Lineage.read("tiny"), "phantom/unet/clean/ddpm/0.5")
         with pytest.raises(LineageError, match="no such row in the run tiny; expected dataset/model"):
             trace_row(Lineage.read("tiny"), "phantom/unet/clean/ddpm/7")
         with pytest.raises(LineageError, match="contains no run records; the runs here: tiny"):
             Lineage.read("other")
-    row, *lines = way.splitlines()
+    row, *lines = trace.splitlines()
     assert row.startswith("The row phantom/unet/clean/ddpm/0.5 of the run tiny")
-    jobs = [line.split("  (")[0] for line in lines if not line.startswith(" ")]
-    assert jobs[0] == "certify phantom unet clean ddpm"
-    assert jobs[-1] == "prepare_phantom phantom"
-    assert set(jobs) == {
-        "prepare_phantom phantom", "train_denoiser phantom", "train_segmenter phantom unet clean",
-        "predict phantom unet clean", "sample phantom unet clean ddpm 0.5 0", "certify phantom unet clean ddpm",
-    }  # fmt: skip
-    assert f"made  {file_digest(finished_once.path / MODEL)[:16]}  {MODEL}" in way
+    first, *jobs, last = [line.split("  (")[0] for line in lines if not line.startswith(" ")]
+    assert first == "certify phantom unet clean ddpm"
+    assert last == "prepare_phantom phantom"
+    networks = ["predict phantom unet clean", "train_denoiser phantom", "train_segmenter phantom unet clean"]
+    assert sorted(jobs) == sorted([*networks, "sample phantom unet clean ddpm 0.5 0"])
+    assert f"made  {file_digest(finished_once.path / MODEL)[:16]}  {MODEL}" in trace

@@ -1,25 +1,18 @@
-"""A real Chromium without a network."""
+"""Fixtures: a real Chromium without a network."""
 
 import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Error, sync_playwright
-from tests.system.browser.opened import Opened, launch, opened
+from playwright.sync_api import Browser
+from tests.system.browser.opened import Opened, chromium, opened
 
 
-@pytest.fixture(scope="package")  # not session: while it runs, no other test of this process can start an event loop
+@pytest.fixture(scope="package")  # not session: an open browser blocks event loops of other tests
 def browser() -> Iterator[Browser]:
-    """A headless Chromium. Tests are skipped if there is none."""
-    with sync_playwright() as playwright:
-        try:
-            launched = launch(playwright)
-        except Error as error:
-            reason = f"no Chromium could be started ({str(error).splitlines()[0]}): apt-get install chromium"
-            pytest.skip(reason)
+    with chromium() as launched:
         yield launched
-        launched.close()
 
 
 @pytest.fixture

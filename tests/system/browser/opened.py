@@ -1,4 +1,4 @@
-"""A page in a browser, with its messages, errors and requests."""
+"""Pages in a browser, with their messages, errors and requests."""
 
 import contextlib
 import dataclasses
@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, Playwright
+from playwright.sync_api import Browser, Error, Page, Playwright, sync_playwright
 
 LOCAL = ("file:", "data:", "blob:", "about:")
 SERIOUS = ("serious", "critical")
@@ -20,8 +21,16 @@ INSTALLED = ("chromium", "chromium-browser", "google-chrome")
 class Opened:
     """A page that was opened from a file.
 
-    page: of Playwright. messages: errors and warnings of its console. errors: uncaught exceptions. requests: every
-    address that it requested, except for files of this machine.
+    Attributes
+    ----------
+    page
+        Page of Playwright.
+    messages
+        Errors and warnings of its console.
+    errors
+        Uncaught exceptions.
+    requests
+        Requested addresses outside this machine.
     """
 
     page: Page
@@ -31,11 +40,11 @@ class Opened:
 
     @property
     def complaints(self) -> list[str]:
-        """Messages, errors and requests: a page that works offline has none."""
+        """Everything that must not happen on a page that opens offline."""
         return self.messages + self.errors + self.requests
 
     def faults(self) -> list[str]:
-        """Serious and critical faults that axe-core finds, one per element."""
+        """Return serious and critical faults that axe-core finds, one per line with the element."""
         found = Axe().run(self.page).response["violations"]
         return [
             f"{fault['id']} ({fault['impact']}): {node['target']} {node['html'][:120]} {node.get('failureSummary', '')}"
@@ -45,24 +54,37 @@ class Opened:
         ]
 
     def overflow(self) -> int:
-        """Number of pixels by which the page is wider than its window."""
+        """Return the pixels by which the page is wider than its window."""
         width: int = self.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
         return width
 
     def open_details(self) -> None:
-        """Open all details elements."""
+        """Unfold all folded parts."""
         self.page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
 
 
+@contextlib.contextmanager
+def chromium() -> Iterator[Browser]:
+    """Run a headless Chromium during the block. Skip the test if there is none."""
+    with sync_playwright() as playwright:
+        try:
+            launched = launch(playwright)
+        except Error as error:
+            reason = f"no Chromium could be started ({str(error).splitlines()[0]}): apt-get install chromium"
+            pytest.skip(reason)
+        yield launched
+        launched.close()
+
+
 def launch(playwright: Playwright) -> Browser:
-    """Start the Chromium of this machine, or that of Playwright. Raise Playwright's Error if there is none."""
+    """Launch the Chromium of this machine or of Playwright. Raise playwright's Error if there is none."""
     found = next(filter(None, map(shutil.which, INSTALLED)), None)
     return playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
 
 
 @contextlib.contextmanager
 def opened(browser: Browser, path: Path, width: int, fragment: str = "", **options: Any) -> Iterator[Opened]:
-    """Open a file in a new window without a network. `options` are those of Playwright's `new_context`."""
+    """Open a file in a new window without a network; `options` are those of Playwright's `new_context`."""
     context = browser.new_context(
         **{"offline": True, "viewport": {"width": width, "height": HEIGHT}, "reduced_motion": "reduce"} | options
     )

@@ -1,4 +1,4 @@
-"""Every page of a run is complete, silent, offline and accessible."""
+"""Every page of a run is complete, accessible, works offline, and logs no messages."""
 
 import io
 import re
@@ -17,8 +17,8 @@ SKIPS = """() => {
   const level = heading => heading ? Number(heading.tagName[1]) : 0;
   return headings.filter((each, k) => level(each) > level(headings[k - 1]) + 1).map(each => each.outerHTML);
 }"""
-TURNED = "\u202e.*?\u202c"  # text from right to left; a PDF has its letters in visual order
-# Links to downloads and controls are for the screen, and are not printed.
+TURNED = "\u202e.*?\u202c"  # text from right to left: a PDF contains its letters in visual order
+# Links to downloads and controls only work on a screen, so they are not printed.
 FOLDED = """() => [...document.querySelectorAll('details *:not(svg *, .downloads *, .controls *, .filter *, script)')]
   .filter(each => each.children.length === 0 && each.textContent.trim() && !each.getClientRects().length)
   .map(each => each.textContent.trim().slice(0, 80))"""
@@ -28,12 +28,12 @@ def every(*parameters):
     return pytest.mark.parametrize(("run", "name", *parameters), EVERY if not parameters else LOOKED)
 
 
-# Every look of the usual run. The other runs have the same styles: one narrow look, which all texts must fit.
+# All looks of the usual run. The other runs have the same styles: the narrow look shows if their texts fit.
 LOOKED = [(run, name, *look) for run, name in EVERY for look in (LOOKS if run == "usual" else LOOKS[:1])]
 
 
 @every()
-def test_silent_offline_and_in_order(simulated, open_page, run, name):
+def test_pages_open_offline_without_messages_and_with_ordered_headings(simulated, open_page, run, name):
     opened = open_page(simulated(run).report / name)
     assert opened.complaints == []
     page = opened.page
@@ -46,7 +46,7 @@ def test_silent_offline_and_in_order(simulated, open_page, run, name):
 
 
 @every("width", "color_scheme")
-def test_everyone_can_read_it(simulated, open_page, run, name, width, color_scheme):
+def test_pages_are_accessible_and_fit_the_window(simulated, open_page, run, name, width, color_scheme):
     opened = open_page(simulated(run).report / name, width, color_scheme=color_scheme)
     opened.open_details()
     assert opened.faults() == []
@@ -54,7 +54,7 @@ def test_everyone_can_read_it(simulated, open_page, run, name, width, color_sche
 
 
 @every()
-def test_prints_whole(simulated, open_page, run, name):
+def test_pages_print_completely(simulated, open_page, run, name):
     opened = open_page(simulated(run).report / name)
     opened.page.emulate_media(media="print")
     assert opened.page.evaluate(FOLDED) == []
@@ -67,5 +67,5 @@ def test_prints_whole(simulated, open_page, run, name):
 
 
 def squeezed(text):
-    """Return only letters and digits: the text of a PDF has no reliable white space, ligatures or other characters."""
+    """Return letters and digits alone, without ligatures: a PDF has no white space, and fonts lack some signs."""
     return "".join(each for each in unicodedata.normalize("NFKC", text) if each.isascii() and each.isalnum())

@@ -1,6 +1,6 @@
-"""Hostile names, titles and addresses, in every file of a run: they stay plain text, and secrets stay out.
+"""Hostile names, titles and addresses in all files of a run: they remain text, and no file contains a secret.
 
-The pages in a browser are tested in test_every_page.py and test_opened_viewer.py; no browser is needed here.
+test_every_page.py and test_opened_viewer.py open the pages; no browser is needed here.
 """
 
 import html
@@ -19,17 +19,17 @@ def run(simulated):
 
 
 def written(run, *endings):
-    """The files that the run wrote, by path."""
+    """Return the paths of the files that the run wrote."""
     tops = [run.checkout / name for name in ("data", "models", "results", "reports", "logs", ".segcert")]
     files = [path for top in tops for path in top.rglob("*") if path.is_file()]
     return [path for path in files if not endings or path.suffix in endings]
 
 
-def test_nothing_of_a_name_was_run(run):
+def test_no_command_in_a_name_was_run(run):
     assert not list(run.checkout.rglob("canary"))
 
 
-def test_no_page_holds_markup_of_a_name(run):
+def test_no_page_contains_markup_from_a_name(run):
     pages = written(run, ".html")
     assert len(pages) > 2
     for page in pages:
@@ -39,7 +39,7 @@ def test_no_page_holds_markup_of_a_name(run):
     assert html.escape(HOSTILE, quote=False)[:30] in (run.report / "data.html").read_text().replace("&#34;", '"')
 
 
-def test_no_latex_or_markdown_holds_commands_of_a_name(run):
+def test_no_latex_or_markdown_contains_commands_from_a_name(run):
     for path in written(run, ".tex"):
         assert "\\input{/etc" not in path.read_text(), path
         assert "\\input{x}" not in path.read_text(), path
@@ -52,14 +52,14 @@ def test_no_latex_or_markdown_holds_commands_of_a_name(run):
         assert "&lt;script&gt;" in text, card
 
 
-def test_secrets_stand_in_nothing_that_was_written(run):
+def test_no_written_file_contains_a_secret(run):
     files = written(run)
     assert len(files) > 50
     holding = [str(path) for path in files if SECRET.encode() in path.read_bytes()]
     assert not holding
 
 
-def test_a_crate_keeps_names_and_no_secrets(run, monkeypatch):
+def test_a_crate_contains_the_names_but_no_secrets(run, monkeypatch):
     from segcert.exchange.crate import write_crate
 
     crate = write_crate(run.name, run.checkout / "a.crate", root=run.checkout)

@@ -1,4 +1,4 @@
-"""The viewer of the page: every control, deep links, images that are not blank, and the numbers of the run."""
+"""The viewer of the page: controls, deep links, painted images, and the numbers of the run."""
 
 import base64
 import io
@@ -43,6 +43,10 @@ class Viewer:
     def part(self, name):
         return self.root.locator(f"[data-viewer='{name}']")
 
+    def press(self, name):
+        self.part(name).click()
+        self.wait()
+
     def choose(self, name, value):
         self.part(name).select_option(value)
         self.wait()
@@ -64,7 +68,7 @@ class Viewer:
         return {key: values[0] for key, values in parse_qs(self.page.url.partition("#view?")[2]).items()}
 
     def rows(self):
-        """The rows of certificates.parquet that the view shows."""
+        """Return the rows of certificates.parquet that the view shows."""
         rows = pd.read_parquet(self.run.checkout / "results" / self.run.name / "certificates.parquet")
         segmenter, denoiser = self.chosen("model").split("/")
         return rows[
@@ -75,7 +79,7 @@ class Viewer:
         ]
 
 
-def test_every_layer_is_painted_and_no_two_are_the_same(view):
+def test_every_layer_is_painted_and_no_two_layers_are_equal(view):
     viewer = view("usual")
     viewer.choose("image", viewer.options("image")[0])  # the worst: the prediction of another may be the ground truth
     pictures = {name: viewer.pixels(viewer.layer(name).locator("canvas")) for name in LAYERS}
@@ -86,7 +90,7 @@ def test_every_layer_is_painted_and_no_two_are_the_same(view):
         assert (pictures[one] != pictures[other]).any(), f"{one} and {other} are the same"
 
 
-def test_pictures_are_the_prepared_images_and_maps_the_certificates(view):
+def test_the_viewer_shows_prepared_images_and_certificates(view):
     viewer = view("usual")
     name = viewer.chosen("image")
     dataset = PreparedDataset(viewer.run.checkout / "data/prepared/phantom/index.csv")
@@ -99,14 +103,14 @@ def test_pictures_are_the_prepared_images_and_maps_the_certificates(view):
     labels = np.load(results / segmenter / denoiser / f"sigma_{viewer.chosen('sigma')}.npz")[name]
     certified = viewer.pixels(viewer.layer("certified").locator("canvas"))
     changed = (certified != picture).any(axis=-1).reshape(labels.shape[0], scale, labels.shape[1], scale)
-    np.testing.assert_array_equal(changed.any(axis=(1, 3)), labels != 0)  # tinted or hatched, and nothing else is
+    np.testing.assert_array_equal(changed.any(axis=(1, 3)), labels != 0)  # exactly these are tinted or hatched
     blue = np.array([0x56, 0xB4, 0xE9])
     first = certified[::scale, ::scale, :3][labels == 1]
     base = picture[::scale, ::scale, :3][labels == 1]
     np.testing.assert_allclose(first, base + (blue - base.astype(float)) * 140 / 255, atol=2)
 
 
-def test_numbers_of_an_image_are_those_of_the_certificates(view):
+def test_the_numbers_of_an_image_equal_those_of_its_certificates(view):
     viewer = view("usual")
     shown = 0
     for model, sigma in itertools.product(viewer.options("model"), viewer.options("sigma")):
@@ -170,13 +174,11 @@ def test_every_control_changes_the_view_and_its_address(view):
         assert viewer.root.locator("[aria-pressed='true']").count() == 1
     seen = [viewer.chosen("image")]
     for _ in viewer.options("image"):
-        viewer.part("next").click()
-        viewer.wait()
+        viewer.press("next")
         seen.append(viewer.chosen("image"))
     assert seen[0] == seen[-1]
     assert set(seen) == set(viewer.options("image"))
-    viewer.part("previous").click()
-    viewer.wait()
+    viewer.press("previous")
     assert viewer.chosen("image") == seen[-2]
     assert not viewer.opened.complaints
 
@@ -200,13 +202,8 @@ def test_the_divider_moves_by_keyboard_and_by_pointer(view):
 
 def test_a_link_opens_the_same_view(view):
     viewer = view("two_sets")
-    for name, value in (
-        ("dataset", "isic2018"),
-        ("model", "resunetpp-noise/ddpm"),
-        ("sigma", "1"),
-        ("right", "radius"),
-        ("left", "truth"),
-    ):
+    choices = {"dataset": "isic2018", "model": "resunetpp-noise/ddpm", "sigma": "1", "right": "radius", "left": "truth"}
+    for name, value in choices.items():
         viewer.choose(name, value)
     viewer.choose("image", viewer.options("image")[2])
     fragment = viewer.part("link").get_attribute("href")
@@ -217,27 +214,26 @@ def test_a_link_opens_the_same_view(view):
     assert again.page.evaluate("scrollY") > 0
 
 
-def test_a_link_to_what_is_not_there_opens_what_is(view):
+def test_a_link_to_a_missing_image_opens_an_existing_one(view):
     viewer = view("usual", "#view?dataset=elsewhere&image=gone&model=x/y&sigma=9&right=nothing&at=abc")
     assert viewer.chosen("dataset") == "phantom"
     assert viewer.chosen("image") in viewer.options("image")
     assert all(name in viewer.part("error").text_content() for name in ("elsewhere", "gone", "x/y", "9", "nothing"))
-    viewer.part("next").click()
-    viewer.wait()
+    viewer.press("next")
     assert not viewer.part("error").is_visible()
     assert not viewer.opened.complaints
 
 
-def test_what_is_missing_is_said(view):
+def test_the_viewer_says_what_is_missing(view):
     bare = view("one_class")
     assert "no denoiser" in bare.layer("denoised").text_content()
-    assert bare.pixels(bare.layer("noisy").locator("canvas"))[..., :3].std() > 5  # the noisy copy is there
+    assert bare.pixels(bare.layer("noisy").locator("canvas"))[..., :3].std() > 5  # the noisy copy exists
     empty = view("empty_structure")
     assert "n/a" in empty.part("numbers").text_content()
     assert len(view("one_image").options("image")) == 1
 
 
-def test_images_beyond_those_with_copies_and_parts_beside_the_page(view):
+def test_images_without_copies_and_parts_outside_the_page(view):
     viewer = view("weaker")
     page = (viewer.run.report / "index.html").read_text()
     assert "segcertViewer.take(" not in page
@@ -260,11 +256,10 @@ def test_images_beyond_those_with_copies_and_parts_beside_the_page(view):
     assert not viewer.opened.complaints
 
 
-def test_hostile_names_are_words(view):
+def test_hostile_names_are_shown_as_text(view):
     viewer = view("hostile_names")
     assert "<img" in viewer.part("image").text_content()
-    viewer.part("next").click()
-    viewer.wait()
+    viewer.press("next")
     assert viewer.page.locator("img[src='x']").count() == 0
     assert not viewer.opened.complaints
 
@@ -276,7 +271,7 @@ PICK = """const pick = (name, value) => {
 };"""
 
 
-def test_the_last_choice_is_shown_however_long_an_earlier_one_takes(view):
+def test_the_last_choice_is_shown_even_if_an_earlier_one_is_slow(view):
     viewer = view("usual")
     viewer.choose("right", "noisy")
     expected, facts = viewer.pixels(viewer.part("right-canvas")), viewer.part("facts").text_content()
@@ -300,7 +295,7 @@ def test_the_last_choice_is_shown_however_long_an_earlier_one_takes(view):
     assert viewer.chosen("sigma") == chosen
 
 
-def test_a_choice_made_while_a_data_set_comes_does_not_lose_its_images(view):
+def test_a_choice_made_while_a_data_set_loads_keeps_its_images(view):
     viewer = view("two_sets")
     viewer.page.evaluate(f"() => {{ {PICK} pick('dataset', 'isic2018'); pick('right', 'truth'); }}")
     viewer.wait()

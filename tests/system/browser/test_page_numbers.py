@@ -1,4 +1,4 @@
-"""Every number that the page shows, as a browser reads it, against the results of the run, recomputed here."""
+"""Every number on the page, as a browser reads it, against a recomputation from the results of the run."""
 
 import base64
 import json
@@ -21,7 +21,7 @@ VARIANTS = ["usual", "two_sets", "one_class", "one_image", "empty_structure", "w
 
 
 def interval(values):
-    """Return the mean and the 95% percentile bootstrap interval over images, without NaN."""
+    """Return mean and 95% percentile bootstrap interval over images, without NaN."""
     values = np.asarray(values, float)
     values = values[~np.isnan(values)]
     if len(values) < 2:
@@ -33,7 +33,7 @@ def interval(values):
 
 
 def summarised(rows, keys, metrics):
-    """Yield mean and interval of each metric by the keys. The mean is over images of the mean over classes."""
+    """Yield, by the keys, mean and interval of each metric over images; an image counts with its mean over classes."""
     per_image = rows.groupby([*keys, "image"], sort=False)[metrics].mean()
     for key, group in per_image.groupby(keys, sort=False):
         yield (
@@ -48,7 +48,7 @@ def summarised(rows, keys, metrics):
 
 
 class Results:
-    """The results of a run, and the rows of tables that follow from them."""
+    """The results of a run, and the table rows that should follow from them."""
 
     def __init__(self, run):
         results = run.checkout / "results" / run.name
@@ -61,7 +61,7 @@ class Results:
         )
 
     def of(self, frame, row, keys):
-        """The rows of a frame that agree with a row of a table in some keys."""
+        """Return the rows of a frame that agree with a row of a table in some keys."""
         for key in keys:
             frame = frame[frame[key] == row[key]]
         return frame
@@ -77,13 +77,8 @@ class Results:
         return values | rows[["area", "area_low", "area_high"]].mean().to_dict()
 
     def per_image(self, row, metric, regime, denoiser, sigma):
-        wanted = {
-            "dataset": row["dataset"],
-            "model": row["model"],
-            "regime": regime,
-            "denoiser": denoiser,
-            "sigma": sigma,
-        }
+        about = {"dataset": row["dataset"], "model": row["model"]}
+        wanted = about | {"regime": regime, "denoiser": denoiser, "sigma": sigma}
         return self.of(self.rows, wanted, MODEL).groupby("image", sort=False)[metric].mean()
 
     def difference(self, values):
@@ -101,28 +96,24 @@ class Results:
         if row["images"] == 0 and math.isnan(row["sigma"]):
             return {"images": 0, "difference": math.nan, "difference_low": math.nan, "difference_high": math.nan}
 
-        def of(metric, regime, denoiser, sigma):
-            return self.per_image(row, metric, regime, denoiser, sigma)
+        def gain(first, second):
+            return self.per_image(row, *first) - self.per_image(row, *second)
 
-        def gain(metric, sigma):
-            return of(metric, "clean", row["denoiser"], sigma) - of(metric, "clean", "none", sigma)
-
-        behind, sigma, low = row["denoiser"], row["sigma"], row["sigma_low"]
-        return self.difference({
-            "collapse": lambda: of("certified_dice", "clean", "none", sigma) - of("dice", "clean", "none", sigma),
-            "denoiser_raises": lambda: gain("certified_dice", sigma),
-            "gain_grows": lambda: gain("certified_dice", sigma) - gain("certified_dice", low),
-            "fewer_abstain": lambda: gain("abstain", sigma),
-            "no_worse_than_noise_trained": lambda: (
-                of("certified_dice", "clean", behind, sigma) - of("certified_dice", "noise", "none", sigma)
-            ),
-            "falls_with_sigma": lambda: (
-                of("certified_dice", "clean", behind, sigma) - of("certified_dice", "clean", behind, low)
-            ),
-            "tuning_raises": lambda: (
-                of("certified_dice", "denoised", behind, sigma) - of("certified_dice", "clean", behind, sigma)
-            ),
-        }[row["claim"]]())  # fmt: skip
+        dice, denoiser, sigma, low = "certified_dice", row["denoiser"], row["sigma"], row["sigma_low"]
+        behind, plain = (dice, "clean", denoiser, sigma), (dice, "clean", "none", sigma)
+        first, second = {
+            "collapse": (plain, ("dice", "clean", "none", sigma)),
+            "denoiser_raises": (behind, plain),
+            "gain_grows": (behind, plain),
+            "fewer_abstain": (("abstain", *behind[1:]), ("abstain", *plain[1:])),
+            "no_worse_than_noise_trained": (behind, (dice, "noise", "none", sigma)),
+            "falls_with_sigma": (behind, (dice, "clean", denoiser, low)),
+            "tuning_raises": ((dice, "denoised", denoiser, sigma), behind),
+        }[row["claim"]]
+        values = gain(first, second)
+        if row["claim"] == "gain_grows":
+            values -= gain((dice, "clean", denoiser, low), (dice, "clean", "none", low))
+        return self.difference(values)
 
     def measurements(self, row):
         rows = self.of(self.intervals, row, [*MODEL, "measurement"]).replace([np.inf, -np.inf], np.nan)
@@ -145,7 +136,7 @@ class Results:
 
 
 def rounded(text):
-    """Return the value of a number on the page, and half a unit of its last digit."""
+    """Return a displayed number and half a unit of its last digit."""
     if text == "n/a":
         return math.nan, 0.0
     share = 100 if text.endswith("%") else 1
@@ -156,14 +147,14 @@ def rounded(text):
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_every_number_of_the_page_follows_from_the_results(variant, simulated, open_page):
+def test_every_number_on_the_page_follows_from_the_results(variant, simulated, open_page):
     run = simulated(variant)
     results = Results(run)
     shown = open_page(run.report / "index.html").page.evaluate(READ)
     tables, known = {}, {}
     for table, row, column, value, text in shown:
-        assert table, f"{text} does not say of which table it is"
-        if table == "stages":  # Measured times cannot be computed again.
+        assert table, f"{text} does not name its table"
+        if table == "stages":  # measured times cannot be recomputed
             continue
         if table not in tables:
             tables[table] = pd.read_csv(run.report / f"tables/{table}.csv", keep_default_na=False, na_values=[""])
@@ -176,10 +167,10 @@ def test_every_number_of_the_page_follows_from_the_results(variant, simulated, o
         assert number == pytest.approx(expected, abs=half, rel=0, nan_ok=True), (table, row, column, text)
     assert {"main", "classes", "claims", "costs"} <= set(tables)
     for table, frame in tables.items():
-        assert {int(row) for of, row in known if of == table} == set(range(len(frame))), f"{table}: rows are left out"
+        assert {int(row) for of, row in known if of == table} == set(range(len(frame))), f"{table}: rows are missing"
 
 
-def test_downloads_are_the_very_files(simulated, open_page):
+def test_downloads_equal_the_files_of_the_report(simulated, open_page):
     run = simulated("usual")
     page = open_page(run.report / "index.html").page
     links = {
@@ -195,7 +186,7 @@ def test_downloads_are_the_very_files(simulated, open_page):
     assert configuration["run"] == "usual"
 
 
-def test_tables_are_sorted_and_filtered(simulated, open_page):
+def test_tables_can_be_sorted_and_filtered(simulated, open_page):
     opened = open_page(simulated("two_sets").report / "index.html")
     page = opened.page
     table = page.locator("table", has=page.locator("tr[data-table='main']"))

@@ -1,23 +1,11 @@
 """`segcert diff` on finished runs."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pandas as pd
 import pytest
-from tests.support.checkout import ROOT
 
 MODEL = ["dataset", "model", "regime", "denoiser", "sigma"]
-
-
-def diff(checkout, *arguments):
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "scripts")}
-    return subprocess.run(
-        [sys.executable, "-m", "segcert.cli", "diff", *arguments],
-        cwd=checkout.path, env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
 
 
 def means(checkout, metric):
@@ -25,10 +13,10 @@ def means(checkout, metric):
     return rows.groupby([*MODEL, "image"])[metric].mean().groupby(MODEL).mean()
 
 
-def test_another_tau_is_the_only_cause_and_the_numbers_that_it_moved_are_right(finished, finished_once):
+def test_diff_names_a_changed_tau_as_the_only_cause(finished, finished_once):
     finished.snakemake("--config", "tau=0.7")
     runs = f"{finished_once.path}:tiny", "results/tiny"
-    done = diff(finished, *runs, "--json")
+    done = finished.segcert("diff", *runs, "--json", check=False)
     assert done.returncode == 1, done.stderr
     found = json.loads(done.stdout)
     (cause,) = [cause for cause in found["causes"] if cause["kind"] != "git"]
@@ -48,4 +36,4 @@ def test_another_tau_is_the_only_cause_and_the_numbers_that_it_moved_are_right(f
             assert row["difference"] == pytest.approx(b[key] - a[key])
             assert (row["moved"] > 0) >= (a[key] != b[key])
             assert row["moved"] == 3 or metric != "radius"
-    assert "tau: 0.75 -> 0.7" in diff(finished, *runs).stdout
+    assert "tau: 0.75 -> 0.7" in finished.segcert("diff", *runs, check=False).stdout

@@ -1,4 +1,4 @@
-"""The reduced real archives beside the project, where they are: as a folder, and from a server that misbehaves."""
+"""Reduced real archives next to the project, if present: from a folder and from an unreliable server."""
 
 import json
 from pathlib import Path
@@ -42,7 +42,7 @@ def test_every_set_is_fetched_from_a_folder_and_prepared(tmp_path, name):
     sides = {}
     for row in dataset.rows.values():
         sides.setdefault(row.group, set()).add(row.split)
-    assert set(map(len, sides.values())) == {1}, "no group is on two sides"
+    assert set(map(len, sides.values())) == {1}, "no group is in two splits"
     for split in ("train", "val", "test"):
         images, masks = dataset.stack(split)
         assert 0.02 < images.std() < 0.5
@@ -51,7 +51,7 @@ def test_every_set_is_fetched_from_a_folder_and_prepared(tmp_path, name):
 
 @pytest.mark.parametrize("ranges", [True, False], ids=["honours ranges", "ignores ranges"])
 @pytest.mark.parametrize("name", COUNTS)
-def test_every_set_is_fetched_from_a_bad_server(tmp_path, name, ranges, monkeypatch):
+def test_every_set_is_fetched_from_an_unreliable_server(tmp_path, name, ranges, monkeypatch):
     monkeypatch.setattr(download, "FIRST_WAIT_S", 0.01)
     monkeypatch.setattr(download, "LONGEST_WAIT_S", 0.05)
     statuses = {f"/{archive.name}": [500, 200, 503] for archive in module_of(name).DATASET.archives}

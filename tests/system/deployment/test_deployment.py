@@ -1,14 +1,12 @@
-"""Deployment: snakedeploy's workflow/Snakefile uses segcert as a module, from a git host or a local path; or `gh:`."""
+"""Deployment: segcert as a module of snakedeploy's workflow/Snakefile, from a git host, a local path, or `gh:`."""
 
-import os
 import re
 import shutil
-import subprocess
 import sys
 
 import pytest
 import yaml
-from tests.support.checkout import ROOT, TINY
+from tests.support.checkout import ROOT, TINY, run_in
 
 MODULE = """
 configfile: "config/config.yaml"
@@ -29,11 +27,10 @@ ADDRESS = "gh:acme/segcert@v1"
 
 @pytest.fixture
 def deployed(checkout, tmp_path):
-    """A folder as snakedeploy leaves it, run by Snakemake with a repository here in place of the git host."""
-    git = ["git", "-c", "user.name=test", "-c", "user.email=test@example.org"]
-    for command in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-qm", "start"], ["tag", "v1"]):
-        subprocess.run([*git, *command], cwd=checkout.path, check=True)
-    subprocess.run([*git, "clone", "-q", "--bare", checkout.path, tmp_path / "host/acme/segcert"], check=True)
+    """Return a function that runs Snakemake in a folder of snakedeploy; a local repository replaces the git host."""
+    checkout.commit_everything()
+    checkout.git("tag", "v1")
+    checkout.git("clone", "-q", "--bare", checkout.path, tmp_path / "host/acme/segcert")
     folder = tmp_path / "deployed"
     for name in ("config", "profiles"):
         shutil.copytree(checkout.path / name, folder / name)
@@ -47,13 +44,8 @@ def deployed(checkout, tmp_path):
         else:
             (folder / "workflow").mkdir(exist_ok=True)
             (folder / "workflow/Snakefile").write_text(MODULE.format(snakefile=snakefile))
-        done = subprocess.run(
-            [sys.executable, "-m", "snakemake", *arguments, "--configfile", "config/tiny.yaml"],
-            cwd=folder, env=os.environ | environment | {"XDG_CACHE_HOME": str(tmp_path / "cache")},
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout + done.stderr
+        command = [sys.executable, "-m", "snakemake", *arguments, "--configfile", "config/tiny.yaml"]
+        return run_in(folder, *command, XDG_CACHE_HOME=str(tmp_path / "cache"), **environment).output
 
     run.folder = folder
     return run
@@ -72,18 +64,16 @@ def test_a_deployed_workflow_plans_the_whole_run(deployed, checkout):
 
 
 @pytest.mark.parametrize("snakefile", [ON_A_HOST, ADDRESS], ids=["module", "address"])
-def test_a_deployed_workflow_runs_from_the_sources_of_its_version(deployed, checkout, snakefile):
+def test_a_deployed_workflow_runs_the_sources_of_its_version(deployed, checkout, snakefile):
     said = deployed(snakefile, "data/prepared/phantom/index.csv", "--cores", "1")
     assert "Using workflow specific profile profiles/default" in said
-    commit = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=checkout.path, check=True, capture_output=True, text=True
-    ).stdout.strip()
+    commit = checkout.git("rev-parse", "HEAD").strip()
     assert [path.name for path in (deployed.folder / ".segcert/source").iterdir()] == [commit]
     assert len(list((deployed.folder / "data/prepared/phantom/images").iterdir())) == 13
     assert not (checkout.path / "data/prepared").exists()
 
 
-def test_the_catalog_names_a_configuration_that_is_there():
+def test_the_catalog_names_an_existing_configuration():
     usage = yaml.safe_load((ROOT / ".snakemake-workflow-catalog.yml").read_text())["usage"]
     flag, configuration = usage["mandatory-flags"]["flags"].split()
     assert flag == "--configfile"

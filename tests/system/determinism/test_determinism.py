@@ -1,50 +1,33 @@
-"""Two fresh checkouts of one commit make the same bytes, and so do jobs of fewer images."""
+"""Two fresh checkouts of one commit make the same bytes, and so do smaller shards."""
 
 from tests.support.checkout import TINY, make_checkout
+from tests.support.digests import differing, reproducible
 from tests.support.rewording import reword
-from tests.system.compare.test_runs_compared import diff
 
 from segcert.provenance.digests import file_digest
 from segcert.votes import load_votes
 
-TIMES = (
-    "results/tiny/seconds/", "results/.trail/", "reports/tiny/index.html", "reports/tiny.dvc",
-    "reports/tiny/tables/stages.csv", "reports/tiny/figures/stages.",
-)  # fmt: skip
-# They name it, and the second checkout has none
+# These files name the commit, and the second checkout has none
 COMMIT = tuple(f"reports/tiny/{name}" for name in ("summary.pdf", "checks.json", "figures/lineage."))
 
 
 def digests(checkout):
-    """SHA-256 of all that the run made but what holds times or the commit, and of the pointers to data and models."""
-    names = [
-        path.relative_to(checkout.path).as_posix()
-        for top in ("data", "models", "results", "reports")
-        for path in checkout.path.glob(f"{top}/**/*")
-        if path.is_file() and not path.name.endswith(".record.json")
-    ]
-    made = [name for name in names if not name.startswith(TIMES + COMMIT)]
-    return {name: file_digest(checkout.path / name) for name in [*made, "data.dvc", "models.dvc"]}
+    """Return digests of all outputs without times or the commit, and of the pointers to data and models."""
+    made = {name: digest for name, digest in reproducible(checkout.path).items() if not name.startswith(COMMIT)}
+    return made | {name: file_digest(checkout.path / name) for name in ("data.dvc", "models.dvc")}
 
 
-def test_a_second_run_in_another_fresh_checkout_makes_the_same_bytes(finished_once, tmp_path):
-    """Though its errors and log lines have other words: no artifact holds these, and code digests leave them out."""
+def test_a_second_run_in_a_fresh_checkout_makes_the_same_bytes(finished_once, tmp_path):
+    """The second run has other errors and log lines: artifacts do not contain them, and code digests ignore them."""
     again = make_checkout(tmp_path / "again")
     assert reword(again.path / "scripts") > 400
     again.snakemake()
     first, second = digests(finished_once), digests(again)
-    assert {name for name in first.keys() | second.keys() if first.get(name) != second.get(name)} == set()
-    for kind in (
-        "data/prepared/",
-        "models/",
-        "results/tiny/votes/",
-        "results/tiny/certificates",
-        "reports/tiny/tables/",
-    ):
+    assert differing(first, second) == []
+    for kind in ("data/prepared/", "models/", "results/tiny/votes/", "results/tiny/cert", "reports/tiny/tables/"):
         assert any(name.startswith(kind) for name in first)
-    done = diff(again, f"{finished_once.path}:tiny", "tiny")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "Numbers: identical in all 8 rows" in done.stdout
+    said = again.segcert("diff", f"{finished_once.path}:tiny", "tiny").output
+    assert "Numbers: identical in all 8 rows" in said
 
 
 def test_shards_do_not_change_votes_and_certificates(finished_once, finished):

@@ -1,11 +1,9 @@
-"""Names that mean something to shells, Snakemake, DVC and tables, through the real ones; secrets stay out of files."""
+"""Names with a meaning for shells, Snakemake, DVC and tables, in real runs; no file contains a secret."""
 
 import json
 
 import numpy as np
-import yaml
 from tests.support.archives import encoded, picture
-from tests.support.checkout import TINY
 
 NAMES = (
     "$(touch canary)", "`touch canary`", "; touch canary;", "'once' \"twice\"", "<img src=x onerror=alert(1) & ",
@@ -28,17 +26,13 @@ def configured(checkout):
         (folder / "images" / f"{name}.png").write_bytes(encoded(image))
         (folder / "masks" / f"{name}_m.png").write_bytes(encoded(np.array([0, 255, 255], np.uint8)[mask]))
     own = {"images": f"{folder}/images", "masks": f"{folder}/masks", "image_suffix": ".png", "mask_suffix": "_m.png"}
-    config = yaml.safe_load((checkout.path / TINY).read_text()) | {
-        "run": "hostile", "datasets": ["ward"], "own_data": {"ward": own}, "splits": {"ward": "split.json"},
-        "mirror": MIRROR,
-    }  # fmt: skip
     split = {"train": NAMES[:6], "val": NAMES[6:8], "test": NAMES[8:]}
     (checkout.path / "split.json").write_text(json.dumps(split))
-    (checkout.path / "own.yaml").write_text(yaml.safe_dump(config, allow_unicode=True))
-    return "own.yaml"
+    data = {"datasets": ["ward"], "own_data": {"ward": own}, "splits": {"ward": "split.json"}}
+    return checkout.configure(run="hostile", mirror=MIRROR, **data)
 
 
-def test_a_folder_of_hostile_names_is_prepared_and_versioned_and_keeps_secrets(checkout, monkeypatch):
+def test_hostile_names_are_prepared_and_versioned_without_leaking_secrets(checkout, monkeypatch):
     for name, value in SECRETS.items():
         monkeypatch.setenv(name, value)
     configfile = configured(checkout)

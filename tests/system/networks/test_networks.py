@@ -1,4 +1,4 @@
-"""Networks by name, of one's own, and denoisers: through the whole pipeline, and what a change of them runs again."""
+"""Built-in and user-supplied networks and denoisers in the whole pipeline, and the jobs that their changes rerun."""
 
 import re
 
@@ -13,70 +13,62 @@ from segcert.votes import load_votes
 
 VOTES = "results/tiny/votes/phantom"
 
-OWN = """
-own_models:
-  monai: {target: monai.networks.nets:UNet, arguments: {spatial_dims: 2, in_channels: $in_channels,
-    out_channels: $num_classes, channels: [4, 8], strides: [2]}}
-  elsewhere: {target: segcert.networks.unet:UNet, weights: weights.safetensors,
-    arguments: {in_channels: 1, num_classes: $num_classes, width: 4, depth: 2}}
-  program: {program: network.pt2}
-"""
+MONAI = {"spatial_dims": 2, "in_channels": "$in_channels", "out_channels": "$num_classes"}
+UNET = {"in_channels": 1, "num_classes": "$num_classes", "width": 4, "depth": 2}
+ELSEWHERE = {"target": "segcert.networks.unet:UNet", "weights": "weights.safetensors", "arguments": UNET}
+OWN = {
+    "monai": {"target": "monai.networks.nets:UNet", "arguments": {**MONAI, "channels": [4, 8], "strides": [2]}},
+    "elsewhere": ELSEWHERE,
+    "program": {"program": "network.pt2"},
+}
 
 
-def test_the_papers_networks_and_those_of_ones_own_go_all_the_way(checkout):
-    """Trained, described, in the table: the paper's three, one of MONAI's, weights and a program from elsewhere."""
+def test_built_in_and_user_supplied_networks_run_the_whole_pipeline(checkout):
+    """The paper's three, one of MONAI, pretrained weights, and an exported network."""
     torch.manual_seed(0)
     network = UNet(1, 3, width=4, depth=2).eval()
     save_file(network.state_dict(), checkout.path / "weights.safetensors")
     batch = {0: torch.export.Dim("batch")}
     exported = torch.export.export(network, (torch.zeros(4, 1, 32, 32),), dynamic_shapes=(batch,))
     torch.export.save(exported, checkout.path / "network.pt2")
-    settings = (checkout.path / "tests/support/tiny.yaml").read_text()
-    settings = settings.replace("image_size: 16", "image_size: 32").replace("sigmas: [0.25, 0.5]", "sigmas: [0.25]")
     names = ["unet", "resunetpp", "deeplabv3plus", "monai", "elsewhere", "program"]
-    (checkout.path / "networks.yaml").write_text(
-        settings + OWN + f"models: [{', '.join(names)}]\nregimes: [clean]\ndenoisers: [none]\nattack: {{images: 0}}\n"
-    )
-    cards = [
-        f"models/segmenter/phantom/{name}-{'given' if name in ('elsewhere', 'program') else 'clean'}/README.md"
-        for name in names
-    ]
-    checkout.snakemake("reports/tiny/tables/main.csv", *cards, configfile="networks.yaml")
-    again = checkout.snakemake("reports/tiny/tables/main.csv", *cards, configfile="networks.yaml")
-    assert "Nothing to be done" in again.output
+    regimes = [*["clean"] * 4, *["given"] * 2]
+    less = {"regimes": ["clean"], "denoisers": ["none"], "attack": {"images": 0}}
+    configfile = checkout.configure(image_size=32, sigmas=[0.25], own_models=OWN, models=names, **less)
+    cards = [f"models/segmenter/phantom/{name}-{regime}/README.md" for name, regime in zip(names, regimes, strict=True)]
+    targets = ["reports/tiny/tables/main.csv", *cards]
+    checkout.snakemake(*targets, configfile=configfile)
+    assert "Nothing to be done" in checkout.snakemake(*targets, configfile=configfile).output
     rows = pd.read_parquet(checkout.path / "results/tiny/certificates.parquet")
-    found = rows.drop_duplicates(["model", "regime"])[["model", "regime"]].itertuples(index=False)
-    assert [tuple(each) for each in found] == [
-        (name, "given" if name in ("elsewhere", "program") else "clean") for name in names
-    ]
+    found = rows.drop_duplicates(["model", "regime"])
+    assert [list(found["model"]), list(found["regime"])] == [names, regimes]
     files = {name: checkout.files(f"{VOTES}/{name}-*/*/*/*.npz")[0] for name in names}
     counts = {name: np.stack([vote.estimation for vote in load_votes(path).values()]) for name, path in files.items()}
-    assert np.array_equal(counts["elsewhere"], counts["program"]), "the same network, as weights and as a program"
+    assert np.array_equal(counts["elsewhere"], counts["program"]), "both are the same network"
     assert not any(np.array_equal(counts["elsewhere"], counts[name]) for name in names[1:4])
     assert set(pd.read_csv(checkout.path / "reports/tiny/tables/main.csv")["model"]) == set(names)
 
 
-def test_a_network_of_other_classes_is_refused_with_file_and_numbers(checkout):
+def test_a_network_with_the_wrong_number_of_classes_is_refused(checkout):
     save_file(UNet(1, 2, width=4, depth=2).state_dict(), checkout.path / "weights.safetensors")
-    settings = (checkout.path / "tests/support/tiny.yaml").read_text()
-    two = OWN.replace("num_classes: $num_classes", "num_classes: 2")
-    (checkout.path / "networks.yaml").write_text(settings + two + "models: [elsewhere]\n")
+    two = ELSEWHERE | {"arguments": UNET | {"num_classes": 2}}
+    configfile = checkout.configure(own_models={"elsewhere": two}, models=["elsewhere"])
     target = "models/segmenter/phantom/elsewhere-given/config.json"
-    output = checkout.snakemake(target, configfile="networks.yaml", check=False).output
+    output = checkout.snakemake(target, configfile=configfile, check=False).output
     assert re.search(r"weights\.safetensors: gives \(2, 2, 16, 16\) .*expected logits \(2, 3, 16, 16\)", output)
     assert not checkout.files("models/segmenter/phantom/elsewhere-given/config.json")
 
 
-def test_a_tuned_segmenter_stands_behind_the_denoiser_only(checkout):
+def test_a_tuned_segmenter_is_used_only_behind_the_denoiser(checkout):
     plan = checkout.stale("--config", "regimes=[clean,noise,denoised]")
     assert plan["train_segmenter"] == 3
     assert plan["sample"] == 2 * 5
-    assert checkout.stale("--config", "regimes=[denoised]")["train_segmenter"] == 2, "it goes on from the clean one"
+    assert checkout.stale("--config", "regimes=[denoised]")["train_segmenter"] == 2, "it starts from the clean model"
     refused = checkout.snakemake("-n", "--config", "regimes=[denoised]", "denoisers=[none]", check=False)
     assert "Write `denoisers: [none, ddpm]`" in refused.output
 
 
-def test_a_setting_of_one_network_trains_that_one(finished_once):
+def test_a_setting_of_one_network_retrains_only_that_network(finished_once):
     def trained(*config):
         plan = finished_once.stale("--config", *config)
         return {rule: jobs for rule, jobs in plan.items() if rule.startswith("train")}
@@ -87,11 +79,11 @@ def test_a_setting_of_one_network_trains_that_one(finished_once):
     assert trained("segmenter={patience: 3}") == {"train_segmenter": 2}
     assert trained("gpus=2") == {}
     steps = finished_once.stale("--config", "denoising_steps=2")
-    assert steps["sample"] == 4, "behind the denoiser"
+    assert steps["sample"] == 4, "only behind the denoiser"
     assert not any(rule.startswith("train") for rule in steps)
 
 
-def test_one_denoiser_for_several_sets_and_that_of_the_paper_are_planned(checkout):
+def test_shared_denoisers_and_the_denoiser_of_the_paper_are_planned(checkout):
     sets = ["datasets=[montgomery,shenzhen,isic2018]", "image_size=64", "draws=60", "regimes=[clean]"]
     shared = "denoiser={shared: [montgomery, shenzhen]}"
     output = checkout.snakemake("-n", "--config", *sets, shared).output

@@ -1,16 +1,15 @@
-"""A training of two processes: one history and one set of weights, also after SIGTERM, as from SLURM."""
+"""Trainings with two processes: one history and one set of weights, also after SIGTERM."""
 
 import json
 import signal
 import subprocess
 import sys
-import time
 
 import pandas as pd
 import psutil
 import torch
 from safetensors.torch import load_file
-from tests.support.checkout import ROOT
+from tests.support.checkout import ROOT, wait_for
 from tests.unit.training.test_segmenter import index, settings_of  # noqa: F401
 
 from segcert.training.denoiser import train_denoiser
@@ -25,28 +24,25 @@ launch(train_denoiser, json.loads(Path(sys.argv[1]).read_text()), device="cpu", 
 """
 
 
-def test_a_training_of_two_processes_leaves_at_one_step(index, tmp_path, monkeypatch):  # noqa: F811
-    """SIGTERM comes to all of them, as from SLURM, and is passed on by the first."""
-    monkeypatch.setenv("PYTHONPATH", str(ROOT / "scripts"))  # as Snakefile does for its jobs
+def arguments_of(index_file, folder, name, settings):
+    places = {"folder": str(folder / name), "checkpoint": str(folder / f"{name}.pt")}
+    return {"indexes": [str(index_file)], "seed": 0, "settings": settings, **places}
+
+
+def test_sigterm_stops_both_processes_of_a_training_at_the_same_step(index, tmp_path, monkeypatch):  # noqa: F811
+    """All processes get SIGTERM, as from SLURM, and the first one passes it on."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "scripts"))  # as the Snakefile does for its jobs
     settings = settings_of("denoiser", channels=[8, 16], steps=20, evaluate_every=20)
 
     def arguments(name):
-        return {
-            "indexes": [str(index)], "folder": str(tmp_path / name), "seed": 0, "settings": settings,
-            "checkpoint": str(tmp_path / f"{name}.pt"),
-        }  # fmt: skip
+        return arguments_of(index, tmp_path, name, settings)
 
     log = tmp_path / "log.txt"
     (tmp_path / "arguments.json").write_text(json.dumps(arguments("again")))
-    process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, tmp_path / "arguments.json", log],
-        stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    deadline = time.monotonic() + 120
-    while not (log.exists() and " of 20" in log.read_text()):
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    command = [sys.executable, "-c", PROGRAM, tmp_path / "arguments.json", log]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: process.poll() is not None or (log.exists() and " of 20" in log.read_text()), "a step was taken")
+    assert process.poll() is None
     for each in [*psutil.Process(process.pid).children(recursive=True), process]:
         each.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=60)
@@ -60,21 +56,19 @@ def test_a_training_of_two_processes_leaves_at_one_step(index, tmp_path, monkeyp
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
 
 
-def test_two_processes_share_a_training(index, tmp_path):  # noqa: F811
-    """On a CPU, through accelerate: one history, one set of weights, in the common formats."""
-    arguments = {
-        "indexes": [str(index)], "folder": str(tmp_path / "model"), "seed": 0,
-        "settings": settings_of("denoiser", channels=[8, 16], steps=4, evaluate_every=2),
-        "checkpoint": str(tmp_path / "checkpoint.pt"),
-    }  # fmt: skip
+def test_two_processes_share_one_training(index, tmp_path):  # noqa: F811
+    """On a CPU with accelerate: one history and one set of weights, in the usual formats."""
+    settings = settings_of("denoiser", channels=[8, 16], steps=4, evaluate_every=2)
+    together, alone = (arguments_of(index, tmp_path, name, settings) for name in ("model", "alone"))
     log = tmp_path / "log.txt"
-    device = launch(train_denoiser, arguments, device="cpu", threads=1, processes=2, log=str(log))
+    device = launch(train_denoiser, together, device="cpu", threads=1, processes=2, log=str(log))
     assert device.startswith("2 x cpu")
-    assert log.read_text().count("val_psnr_") == 2 * 3, "a line of each validation, of one process"
-    alone = arguments | {"folder": str(tmp_path / "alone"), "checkpoint": str(tmp_path / "alone.pt")}
+    assert log.read_text().count("val_psnr_") == 2 * 3, "one process logs a line per validation"
     launch(train_denoiser, alone, device="cpu", threads=1, processes=1, log=str(log))
     of_two, of_one = (load_file(tmp_path / name / "last.safetensors") for name in ("model", "alone"))
-    assert any(not torch.equal(of_two[name], tensor) for name, tensor in of_one.items()), "each drew noise of its own"
+    assert any(not torch.equal(of_two[name], tensor) for name, tensor in of_one.items()), (
+        "each process drew its own noise"
+    )
     assert list(pd.read_csv(tmp_path / "model" / "history.csv")["step"]) == [2, 4]
     assert (tmp_path / "model" / "unet" / "diffusion_pytorch_model.safetensors").exists()
-    assert not (tmp_path / "checkpoint.pt").exists()
+    assert not (tmp_path / "model.pt").exists()

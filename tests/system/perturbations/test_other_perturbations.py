@@ -1,13 +1,13 @@
-"""The perturbations that `make test` leaves to this tier; the table is tests/pipeline/perturbations.py."""
+"""The perturbations that `make test` leaves to this tier; tests/pipeline/perturbations.py has the table."""
 
 import pytest
 from tests.pipeline.perturbations import HARMFUL, HARMLESS, check_harmful, check_harmless, in_tier
 
 
-def test_what_is_honest_breaks_no_link_and_runs_what_it_must(finished):
+def test_harmless_changes_break_no_link_and_rerun_only_what_they_must(finished):
     check_harmless(finished, in_tier(HARMLESS, quick=False))
 
 
 @pytest.mark.parametrize("name", in_tier(HARMFUL, quick=False))
-def test_what_is_tampered_with_is_named_with_all_that_was_made_from_it(finished, name):
+def test_the_audit_names_tampered_files_and_everything_made_from_them(finished, name):
     check_harmful(finished, name)

@@ -8,7 +8,7 @@ from tests.support.checkout import ROOT, TINY
 from segcert.plan.forecast import make_forecast
 from segcert.plan.snakemake_plan import read_graph
 
-# The rules that ask for a GPU (tests/system/resources)
+# Rules that request a GPU (tests/system/resources)
 NETWORKS = {"train_segmenter", "train_denoiser", "sample", "predict", "attack"}
 NETWORKS |= {"measure_costs", "score_denoisers", "denoise_examples"}
 
@@ -19,7 +19,7 @@ def forecast(checkout, *changes):
         return graph, make_forecast(graph, ROOT / "benchmarks" / "results")
 
 
-def test_all_of_a_run_that_has_not_begun_is_planned(checkout):
+def test_a_run_that_has_not_begun_is_planned_completely(checkout):
     graph, found = forecast(checkout, "sampling={shard_size: 2, block_size: 10}")
     assert found.todo == found.jobs == len(graph.jobs)
     jobs = collections.Counter(job.rule for job in graph.jobs)
@@ -32,7 +32,7 @@ def test_all_of_a_run_that_has_not_begun_is_planned(checkout):
     assert found.complete
 
 
-def test_only_what_is_left_is_planned(finished_once):
+def test_only_the_remaining_jobs_are_planned(finished_once):
     graph, found = forecast(finished_once)
     assert found.todo == 0
     assert found.jobs == len(graph.jobs)

@@ -1,15 +1,13 @@
 """`snakemake --report` of a finished run, made and opened without a network."""
 
 import re
-import shutil
 import zipfile
-from pathlib import Path
 
 import pytest
+from tests.system.browser.opened import chromium, opened
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 OFFLINE = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
-PICTURES = ("figures/gallery_*.png", "figures/data_*.png")  # the others are SVG as well, or of another file
+PICTURES = ("figures/gallery_*.png", "figures/data_*.png")  # other PNG files have SVG versions or belong to other files
 CATEGORIES = {
     "Report": {"Other"},
     "Tables": {"Certificates", "Costs", "Networks"},
@@ -21,19 +19,13 @@ CATEGORIES = {
 
 @pytest.fixture(scope="module")
 def browser():
-    if not CHROMIUM:
-        pytest.skip("no chromium here")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield started
-        started.close()
+    with chromium() as launched:
+        yield launched
 
 
 @pytest.fixture(scope="module", params=["html", "zip"])
 def report(request, finished_once, tmp_path_factory):
-    """The report as a file to open: one HTML file, or that of an unpacked archive."""
+    """Return the path of the report: one HTML file, or the one in an unpacked archive."""
     path = tmp_path_factory.mktemp("report") / f"report.{request.param}"
     with pytest.MonkeyPatch.context() as patch:
         for name, value in OFFLINE.items():
@@ -46,27 +38,16 @@ def report(request, finished_once, tmp_path_factory):
     return path
 
 
-def open_report(browser, path):
-    """The page of a report, its errors, and what it asked of a network; no such request succeeds."""
-    page = browser.new_page(viewport={"width": 1280, "height": 900})
-    errors, requests = [], []
-
-    def offline(route):
-        if re.match(r"(file|data|blob):", route.request.url):
-            route.continue_()
-        else:
-            requests.append(route.request.url)
-            route.abort()
-
-    page.route("**/*", offline)
-    page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(Path(path).as_uri())
-    return page, errors, requests
+@pytest.fixture
+def opened_report(browser, report):
+    with opened(browser, report, 1280) as shown:
+        yield shown
+        # Snakemake's own page loads a style sheet that warns.
+        assert [said for said in shown.complaints if "cdn.tailwindcss.com should not be" not in said] == []
 
 
-def test_a_report_opens_offline_with_all_that_the_run_made(browser, report, finished_once):
-    page, errors, requests = open_report(browser, report)
+def test_the_report_opens_offline_with_all_results_of_the_run(opened_report, finished_once):
+    page = opened_report.page
     page.get_by_text("The run tiny certifies models by randomized smoothing at sigma 0.25, 0.5").wait_for()
     found = page.evaluate("categories")
     assert {name: set(each) for name, each in found.items()} == CATEGORIES
@@ -75,22 +56,20 @@ def test_a_report_opens_offline_with_all_that_the_run_made(browser, report, fini
         for subcategory, paths in subcategories.items():
             for path in paths:
                 look_at(page, category, subcategory if len(subcategories) > 1 else None, path)
-    assert errors == []
-    assert requests == []
 
 
 def rendered(checkout):
-    """Pages, documents, tables and figures of the run."""
+    """Return pages, documents, tables and figures of the run."""
     kinds = ("*.html", "*.pdf", "tables/*.csv", "tables/*.tex", "figures/*.svg", "figures/*.pdf", *PICTURES)
     files = [path for kind in kinds for path in checkout.files(f"reports/tiny/{kind}") if path.name != "audit.html"]
     return {path.relative_to(checkout.path).as_posix() for path in files}
 
 
 def look_at(page, category, subcategory, path):
-    """Walk to a result as a reader does: its labels, its caption, itself. An only subcategory is passed over."""
+    """Open a result as a reader does: labels, caption, content. A category with one subcategory skips it."""
     result = page.evaluate("path => results[path]", path)
     page.evaluate("name => app.showCategory(name)", category)
-    if subcategory:  # by the menu: the text beside it may hold the same word
+    if subcategory:  # through the menu: the text next to it may contain the same word
         page.evaluate(
             "([category, subcategory]) => app.setView({navbarMode: 'subcategory', category, subcategory})",
             [category, subcategory],
@@ -112,8 +91,8 @@ def look_at(page, category, subcategory, path):
         )
 
 
-def test_the_page_of_the_run_opens_in_the_report(browser, report):
-    page, errors, requests = open_report(browser, report)
+def test_the_page_of_the_run_opens_in_the_report(opened_report):
+    page = opened_report.page
     page.get_by_text("Report", exact=True).last.click()
     row = page.locator("tr", has_text="results").first
     row.locator("a").first.click()
@@ -121,5 +100,3 @@ def test_the_page_of_the_run_opens_in_the_report(browser, report):
     frame = page.frame_locator("iframe")
     frame.get_by_role("heading", name="Certified segmentation: tiny").wait_for()
     assert frame.locator(".first figure svg").count() == 1
-    assert errors == []
-    assert requests == []

@@ -1,9 +1,8 @@
-"""What jobs ask for: threads, memory, time, GPUs."""
+"""Resources of jobs: threads, memory, time, GPUs."""
 
 import re
 
 import psutil
-import pytest
 import yaml
 from tests.support.checkout import ROOT
 
@@ -14,7 +13,7 @@ NETWORKS = TRAINING | {"sample", "predict", "denoise_examples", "score_denoisers
 INDEX = "data/prepared/phantom/index.csv"
 
 
-def test_every_rule_states_memory_and_time_and_those_with_networks_a_gpu():
+def test_rules_state_memory_and_time_and_a_gpu_where_networks_run():
     for file in sorted((ROOT / "rules").glob("*.smk")):
         for rule in re.split(r"(?m)^(?=rule )", file.read_text())[1:]:
             name = re.match(r"rule (\w+)", rule)[1]
@@ -23,7 +22,7 @@ def test_every_rule_states_memory_and_time_and_those_with_networks_a_gpu():
             assert ("gpu=" in rule) == (name in NETWORKS), name
 
 
-def test_a_job_that_failed_is_tried_again_with_more_memory(checkout):
+def test_a_failed_job_is_retried_with_more_memory(checkout):
     checkout.edit(
         "scripts/prepare_phantom.py", "with recorded", "assert snakemake.resources.mem_mb == 4000\nwith recorded"
     )
@@ -31,7 +30,7 @@ def test_a_job_that_failed_is_tried_again_with_more_memory(checkout):
     checkout.snakemake(INDEX, "--retries", "1")
 
 
-def test_jobs_at_once_are_limited_to_the_memory_and_the_gpus_that_are_there(checkout, monkeypatch):
+def test_parallel_jobs_share_the_available_memory_and_gpus(checkout, monkeypatch):
     monkeypatch.setenv("VERBOSE", "1")
     said = checkout.snakemake(INDEX).output
     (provided,) = re.findall("Provided resources: (.*)", said)
@@ -43,13 +42,13 @@ def test_jobs_at_once_are_limited_to_the_memory_and_the_gpus_that_are_there(chec
     assert re.search(r"gpu\D+3\b", provided)
 
 
-@pytest.mark.parametrize("profile", ["default", "gpu"])
-def test_profiles_agree_on_what_makes_a_job_stale(profile):
-    settings = [yaml.safe_load((ROOT / f"profiles/{name}/profile.yaml").read_text()) for name in ("default", profile)]
-    assert len({str([each[key] for key in ("rerun-triggers", "max-checksum-file-size")]) for each in settings}) == 1
+def test_profiles_agree_on_what_makes_a_job_stale():
+    default, gpu = (yaml.safe_load((ROOT / f"profiles/{name}/profile.yaml").read_text()) for name in ("default", "gpu"))
+    for key in ("rerun-triggers", "max-checksum-file-size"):
+        assert default[key] == gpu[key]
 
 
-def test_the_profile_for_gpus_asks_for_one_each(checkout):
+def test_the_gpu_profile_requests_one_gpu_per_job(checkout):
     with checkout.inside():
         jobs = read_plan(["--workflow-profile", "profiles/gpu", "--configfile", "tests/support/tiny.yaml"])
     assert {job.rule for job in jobs if job.stale} >= NETWORKS

@@ -1,4 +1,4 @@
-"""After a push the remote has what the pointers name; what is missing, here or there, is named."""
+"""After a push, the remote has the files of the pointers; files missing locally or remotely are named."""
 
 import re
 
@@ -12,7 +12,7 @@ FOLDERS = ["data", "models"]
 
 @pytest.fixture
 def project(tmp_path):
-    """Two folders with their pointers; the remote is a folder beside the project."""
+    """Return a project with two folders and their pointers; its remote is a folder next to it."""
     project = tmp_path / "repo"
     (project / ".dvc").mkdir(parents=True)
     (project / ".dvc/config").write_text((ROOT / ".dvc/config").read_text())
@@ -24,13 +24,13 @@ def project(tmp_path):
 
 
 def contents(place, text):
-    """The object of a cache or a remote that holds a text."""
+    """Return the object of a cache or remote with a given text."""
     (found,) = (path for path in place.rglob("*") if path.is_file() and path.read_text() == text)
     return found
 
 
 def listing(place, project):
-    """The object that holds the list of files of data/."""
+    """Return the object with the list of files of data/."""
     name = re.search(r"md5: (\S+\.dir)", (project / "data.dvc").read_text())[1]
     return place / "files/md5" / name[:2] / name[2:]
 
@@ -49,7 +49,7 @@ LOSSES = pytest.mark.parametrize("lose", [lose_file, lose_listing])
 
 
 @LOSSES
-def test_what_the_cache_lacks_is_named_and_nothing_is_pushed(project, lose):
+def test_a_file_missing_from_the_cache_is_named_and_nothing_is_pushed(project, lose):
     store = project.with_name("segcert-store")
     lost = lose(project / ".dvc/cache", project)
     with pytest.raises(SystemExit) as refused:
@@ -58,12 +58,12 @@ def test_what_the_cache_lacks_is_named_and_nothing_is_pushed(project, lose):
     assert said[0].startswith("segcert: nothing was pushed: ")
     assert said[1:-1] == [f"  {lost}"]
     assert not store.exists()
-    add_to_dvc(FOLDERS, project)  # as the last line says
+    add_to_dvc(FOLDERS, project)  # as the last line of the message says
     push_to_remote(FOLDERS, project)
     assert contents(store, "data/a/image")
 
 
-def test_a_remote_that_lost_a_file_is_found_out_and_healed_as_told(project):
+def test_a_file_missing_from_the_remote_is_named_and_can_be_restored(project):
     store = project.with_name("segcert-store")
     push_to_remote(FOLDERS, project)
     lost = lose_file(store, project)
@@ -74,14 +74,14 @@ def test_a_remote_that_lost_a_file_is_found_out_and_healed_as_told(project):
     assert contents(store, lost)
 
 
-def test_a_remote_that_lost_a_list_of_files_gets_it_again(project):
+def test_a_list_of_files_missing_from_the_remote_is_pushed_again(project):
     push_to_remote(FOLDERS, project)
     lose_listing(project.with_name("segcert-store"), project)
     push_to_remote(FOLDERS, project)
     assert listing(project.with_name("segcert-store"), project).exists()
 
 
-def test_a_remote_that_cannot_be_reached_fails_both_ways(project):
+def test_push_and_pull_fail_if_the_remote_cannot_be_reached(project):
     project.with_name("segcert-store").write_text("a file where the folder should be")
     with pytest.raises(SystemExit, match=r"^segcert: dvc push failed"):
         push_to_remote(FOLDERS, project)
@@ -90,7 +90,7 @@ def test_a_remote_that_cannot_be_reached_fails_both_ways(project):
 
 
 @LOSSES
-def test_what_the_remote_lacks_is_named_by_a_pull(project, tmp_path, capfd, lose):
+def test_a_pull_names_files_missing_from_the_remote(project, tmp_path, capfd, lose):
     push_to_remote(FOLDERS, project)
     lost = lose(project.with_name("segcert-store"), project)
     clone = cloned(project, tmp_path / "clone")
@@ -99,7 +99,7 @@ def test_what_the_remote_lacks_is_named_by_a_pull(project, tmp_path, capfd, lose
     assert f"segcert: files that the pointers name are missing from the remote:\n  {lost}\n" in capfd.readouterr().err
 
 
-def test_a_pull_brings_what_has_a_pointer_and_names_the_others(project, tmp_path, caplog):
+def test_a_pull_skips_and_names_folders_without_a_pointer(project, tmp_path, caplog):
     push_to_remote(FOLDERS, project)
     clone = cloned(project, tmp_path / "clone")
     pull_from_remote([*FOLDERS, "results"], clone)

@@ -1,18 +1,19 @@
-"""Jobs of a run on a SLURM cluster on this machine, one of them requeued while it runs: the same bytes come back."""
+"""Jobs of a run on a SLURM cluster on this machine, one of them requeued, make the same bytes."""
 
 import os
 import shutil
 import time
 
 import pytest
+from tests.support.digests import differing
 from tests.tools.slurm.cluster import cluster, missing_programs
-from tests.tools.slurm.runs import SNAKEMAKE, differing, made, run_on
+from tests.tools.slurm.runs import SNAKEMAKE, made, run_on
 
 from segcert.provenance.git import git
 
 TARGET = "results/tiny/certificates/phantom/unet-clean/none/sigma_0.5.npz"
 AGAIN = (
-    "models/segmenter/phantom/unet-clean/[!R]*",  # but for its card
+    "models/segmenter/phantom/unet-clean/[!R]*",  # without the model card
     "results/tiny/votes/phantom/unet-clean/none/sigma_0.5/*",
     "results/tiny/certificates/phantom/unet-clean/none/sigma_0.5.*",
 )
@@ -27,8 +28,8 @@ pytestmark = [
 ]
 
 
-def test_training_sampling_and_certifying_on_a_cluster_make_the_same_bytes(finished, finished_once, tmp_path):
-    """The training is requeued as soon as it runs, as a job that is preempted: it goes on and no digest changes."""
+def test_a_cluster_makes_the_same_bytes_as_a_local_run(finished, finished_once, tmp_path):
+    """The training is requeued as soon as it runs, as by preemption: it resumes, and no digest changes."""
     for path in (path for pattern in AGAIN for path in finished.files(pattern)):
         path.unlink()
     shutil.rmtree(finished.path / ".segcert")
@@ -53,7 +54,7 @@ def test_training_sampling_and_certifying_on_a_cluster_make_the_same_bytes(finis
     assert run.returncode == 0, (tmp_path / "log").read_text()
     assert requeued
     assert jobs == {"rule_train_segmenter", "rule_sample", "rule_predict", "rule_decide_certify"}, (
-        "what was there is not made again"
+        "existing files are not made again"
     )
     assert before.stat().st_mtime_ns == prepared
     first, second = made(finished_once.path), made(finished.path)
@@ -61,4 +62,4 @@ def test_training_sampling_and_certifying_on_a_cluster_make_the_same_bytes(finis
     for name in ("models/segmenter/phantom/unet-clean/model.safetensors", TARGET):
         assert name in second
     assert git("status", "--porcelain", root=finished.path) == git("status", "--porcelain", root=finished_once.path)
-    assert finished.stale() == {}, "a run here goes on from what the cluster made"
+    assert finished.stale() == {}, "a local run continues with the files of the cluster"

@@ -1,4 +1,4 @@
-"""A proxy in front of an S3 server that fails on demand, and remembers how often it did."""
+"""A proxy in front of an S3 server that fails on demand and counts its failures."""
 
 import contextlib
 import http.client
@@ -17,11 +17,16 @@ HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding"}
 
 @dataclass
 class Fault:
-    """What goes wrong with requests of a `method` (a pattern) for keys that match `key`, the first `times` of them.
+    """A fault of the first `times` requests with a `method` (a pattern) for keys that match `key`.
 
-    kind    "500" or "503" (in S3's words), "reset" (the connection, before anything is passed on), "cut" (the answer
-            breaks off in the middle), "damaged" (a byte of the answer is another), "slow" (an answer after `seconds`)
-    done    how often it happened
+    Attributes
+    ----------
+    kind
+        "500" or "503": the errors of S3. "reset": the connection is reset before the request is passed on.
+        "cut": the answer stops in the middle. "damaged": one byte of the answer is changed.
+        "slow": the answer comes after `seconds`.
+    done
+        Number of faults so far.
     """
 
     kind: str
@@ -37,17 +42,23 @@ class Fault:
 
 @contextlib.contextmanager
 def flaky(endpoint, *faults):
-    """A proxy to `endpoint` with faults while the block lasts; yields its address."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
-    server.daemon_threads = True
-    server.endpoint, server.faults, server.lock = urllib.parse.urlparse(endpoint).netloc, faults, threading.Lock()
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    """Run a proxy with faults to `endpoint` during the block; yield its address."""
+    place = urllib.parse.urlparse(endpoint).netloc
+    with serving(Proxy, endpoint=place, faults=faults, lock=threading.Lock()) as address:
+        yield address
+
+
+@contextlib.contextmanager
+def serving(handler, **state):
+    """Serve requests on a free port during the block, with some attributes of the server; yield its address."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        server.daemon_threads = True
+        vars(server).update(state)
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
 
 
 class Proxy(http.server.BaseHTTPRequestHandler):
@@ -65,14 +76,14 @@ class Proxy(http.server.BaseHTTPRequestHandler):
         body = self.body()
         if kind in ("500", "503"):
             code, message = {"500": ("InternalError", "We failed"), "503": ("SlowDown", "Less, please")}[kind]
-            words = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>".encode()
-            self.answer(int(kind), {"Content-Type": "application/xml"}, words)
+            error = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>".encode()
+            self.answer(int(kind), {"Content-Type": "application/xml"}, error)
             return
         if kind == "slow":
             time.sleep(fault.seconds)
         connection = http.client.HTTPConnection(self.server.endpoint, timeout=60)
         connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
-        for name, value in self.headers.items():  # Host too, which is signed
+        for name, value in self.headers.items():  # including Host, which is signed
             if name.lower() not in HOP_BY_HOP | {"expect"}:
                 connection.putheader(name, value)
         connection.endheaders(body)
@@ -107,7 +118,7 @@ class Proxy(http.server.BaseHTTPRequestHandler):
             self.reset()
 
     def handle_expect_100(self):
-        return True  # answered with the body
+        return True  # answered when the body is read
 
     def reset(self):
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -118,7 +129,7 @@ class Proxy(http.server.BaseHTTPRequestHandler):
         pass
 
     def handle(self):
-        with contextlib.suppress(OSError, ValueError):  # of a client that went away, or of a reset
+        with contextlib.suppress(OSError, ValueError):  # the client went away, or the connection was reset
             super().handle()
 
     def finish(self):

@@ -1,4 +1,4 @@
-"""Checkouts that stand for machines which share nothing but a bucket."""
+"""Checkouts that represent machines which share only a bucket."""
 
 import contextlib
 import re
@@ -9,7 +9,7 @@ from tests.support.checkout import ROOT, TINY, Checkout, make_checkout
 from tests.system.storage import stores
 
 SNAKEMAKE = ROOT / ".venv-cluster/bin/snakemake"
-# A part of the tiny run, with the same files as in the whole of it.
+# A part of the tiny run, with the same files as the whole run.
 PART = ("--config", "regimes=[clean]", "denoisers=[none]", "sigmas=[0.25]", "attack={images: 0}")
 MODEL = "models/segmenter/phantom/unet-clean"
 PREDICTIONS = "results/tiny/predictions/phantom/unet-clean.npz"
@@ -26,7 +26,7 @@ class Machine(Checkout):
         return [SNAKEMAKE, *storage, "--configfile", configfile, "--cores", "2", *arguments, *PART]
 
     def plan(self, *arguments):
-        """The rules that are stale; a plan with nothing to do says so."""
+        """Return the stale rules; a plan without any must say so."""
         output = self.snakemake("-n", *arguments).output
         stale = set(re.findall(r"^rule (\w+):", output, re.MULTILINE))
         assert stale or "Nothing to be done" in output, output
@@ -34,39 +34,36 @@ class Machine(Checkout):
 
 
 def clone(machine, path):
-    """Another machine: what git holds, and nothing that was run."""
+    """Return another machine: a clone in which nothing has run."""
     subprocess.run(["git", "clone", "-q", machine.path, path], check=True)
     return Machine(path)
 
 
 def client():
-    """A client of the bucket, by the environment."""
+    """Return a client of the bucket, configured by the environment."""
     return botocore.session.get_session().create_client("s3")
 
 
 def names(prefix=""):
-    """The names of what is in the bucket."""
+    """Return the names of the objects in the bucket."""
     pages = client().get_paginator("list_objects_v2").paginate(Bucket=stores.BUCKET, Prefix=prefix)
     return [each["Key"] for page in pages for each in page.get("Contents", [])]
 
 
 def contents(prefix=""):
-    """What is in the bucket, by name."""
+    """Return the contents of the bucket by name."""
     its = client()
     return {name: its.get_object(Bucket=stores.BUCKET, Key=name)["Body"].read() for name in names(prefix)}
 
 
 def fresh(path):
-    """A machine with nothing run, and a commit."""
-    machine = Machine(make_checkout(path).path)
-    for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "start"]):
-        machine.git(*command)
-    return machine
+    """Return a machine with one commit in which nothing has run."""
+    return Machine(make_checkout(path).path).commit_everything()
 
 
 @contextlib.contextmanager
 def bucket(machine, place, environ):
-    """A bucket of SeaweedFS while the block lasts, for runs and for DVC."""
+    """Run a bucket of SeaweedFS during the block, for runs and for DVC."""
     with stores.seaweedfs(machine, place, environ):
         endpoint = re.search(r"endpointurl = (\S+)", (machine.path / ".dvc/config").read_text())[1]
         environ("AWS_ENDPOINT_URL", endpoint)
@@ -75,7 +72,7 @@ def bucket(machine, place, environ):
 
 
 def with_a_copy(machine, path):
-    """Another machine, and a copy of the data and the models in the bucket for it to go on from."""
+    """Return another machine, with its own copy of the data and models in the bucket."""
     other = clone(machine, path)
     other.prefix = f"s3://{stores.BUCKET}/{path.name}"
     for name in names("tiny/"):

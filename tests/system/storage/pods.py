@@ -1,8 +1,8 @@
-"""A stand-in for a Kubernetes cluster: an API server that runs each pod's command here, in an empty folder.
+"""A stand-in for a Kubernetes cluster: an API server that runs each pod's command on this machine.
 
-It knows the requests of Snakemake's executor for Kubernetes and no others. A pod sees what its specification gives it:
-the command, an empty working directory, and the environment from the secret. What stands for the image is the
-environment with Snakemake's plugins (.venv-cluster).
+It answers only the requests of Snakemake's executor for Kubernetes. A pod gets what its specification says: the
+command, an empty working directory, and the environment from the secret. The environment with Snakemake's plugins
+(.venv-cluster) replaces the image.
 """
 
 import base64
@@ -12,30 +12,31 @@ import json
 import os
 import re
 import subprocess
-import threading
 import urllib.parse
 from pathlib import Path
 
-ROOT = Path(__file__).parents[3]
+from tests.support.checkout import ROOT
+from tests.system.storage.flaky_store import serving
+
 SECRETS = "/api/v1/namespaces/default/secrets"
 PODS = "/api/v1/namespaces/default/pods"
 JOBS = "/apis/batch/v1/namespaces/default/jobs"
 
 
 class Cluster:
-    """What the API server was asked for: `secrets` and specifications of `jobs`, by name; logs of the pods."""
+    """Requests to the API server: `secrets` and specifications of `jobs` by name; logs of the pods."""
 
     def __init__(self, folder):
         self.folder = Path(folder)
         self.secrets, self.jobs, self.processes = {}, {}, {}
         self.bin = self.folder / "bin"
         self.bin.mkdir(parents=True)
-        pip = self.bin / "pip"  # the image holds the plugins already
+        pip = self.bin / "pip"  # the image already contains the plugins
         pip.write_text("#!/bin/sh\nexit 0\n")
         pip.chmod(0o755)
 
     def start(self, job):
-        """Start the one container of a job."""
+        """Start the only container of a job."""
         name, (container,) = job["metadata"]["name"], job["spec"]["template"]["spec"]["containers"]
         workdir = self.folder / name
         workdir.mkdir()
@@ -67,31 +68,22 @@ class Cluster:
 
 @contextlib.contextmanager
 def cluster(folder, environ):
-    """A cluster while the block lasts; KUBECONFIG leads to it."""
+    """Run a cluster during the block; KUBECONFIG points to it."""
     its = Cluster(folder)
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.cluster = its
-    config = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": "test", "cluster": {"server": f"http://127.0.0.1:{server.server_port}"}}],
-        "users": [{"name": "test", "user": {}}],
-        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
-        "current-context": "test",
-    }
-    (its.folder / "config").write_text(json.dumps(config))
-    environ("KUBECONFIG", str(its.folder / "config"))
-    environ("NO_PROXY", "127.0.0.1")
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield its
-    finally:
-        for process in its.processes.values():
-            process.kill()
-            process.wait()
-        server.shutdown()
-        server.server_close()
+    with serving(Handler, cluster=its) as address:
+        config = {"apiVersion": "v1", "kind": "Config", "current-context": "test"}
+        config["users"] = [{"name": "test", "user": {}}]
+        config["clusters"] = [{"name": "test", "cluster": {"server": address}}]
+        config["contexts"] = [{"name": "test", "context": {"cluster": "test", "user": "test"}}]
+        (its.folder / "config").write_text(json.dumps(config))
+        environ("KUBECONFIG", str(its.folder / "config"))
+        environ("NO_PROXY", "127.0.0.1")
+        try:
+            yield its
+        finally:
+            for process in its.processes.values():
+                process.kill()
+                process.wait()
 
 
 class Handler(http.server.BaseHTTPRequestHandler):

@@ -1,10 +1,10 @@
-"""Injects faults of S3 into runs in a bucket, one kind a run, and prints what came of each as rows of a table.
+"""Inject faults of S3 into runs in a bucket, one kind per run, and print a table of the outcomes.
 
 python -m tests.system.storage.s3_faults [FOLDER]    in .venv, from the top of the repository; some ten minutes
 
-Each run makes the predictions of a fresh machine from data and a model in the bucket. A fault that passes has to be got
-over; after one that stays the same command has to go on once it is gone. The predictions have to be those of a run that
-nothing disturbed, and nothing may be in the bucket that is not whole.
+Each run predicts on a fresh machine from data and a model in the bucket. It must recover from a temporary fault. After
+a permanent fault, the same command must resume. The predictions must equal those of a run without faults, and the
+bucket must contain no incomplete file.
 """
 
 import os
@@ -19,12 +19,12 @@ WEIGHTS = f"{MODEL}/model.safetensors$"
 FAULTS = {
     "500 to 3 uploads": Fault("500", "PUT", times=3),
     "503 Slow Down to 5 downloads": Fault("503", "GET", "models", times=5),
-    "503 Slow Down to 5 questions whether a file is there": Fault("503", "HEAD", times=5),
+    "503 Slow Down to 5 checks for a file": Fault("503", "HEAD", times=5),
     "4 connections reset": Fault("reset", times=4),
     "2 downloads of the weights cut off": Fault("cut", "GET", WEIGHTS, times=2),
-    "a byte of the downloaded weights is another": Fault("damaged", "GET", WEIGHTS, times=1),
-    "a byte of the downloaded images is another": Fault("damaged", "GET", "held.tar$", times=1),
-    "a byte of a downloaded run record is another": Fault("damaged", "GET", "index.csv.record.json$", times=1),
+    "a changed byte in the downloaded weights": Fault("damaged", "GET", WEIGHTS, times=1),
+    "a changed byte in the downloaded images": Fault("damaged", "GET", "held.tar$", times=1),
+    "a changed byte in a downloaded run record": Fault("damaged", "GET", "index.csv.record.json$", times=1),
     "3 s before each of 5 answers": Fault("slow", times=5, seconds=3),
     "503 to every upload of the result, until the run ends": Fault("503", "PUT", "predictions"),
     "500 to every download of the weights, until the run ends": Fault("500", "GET", WEIGHTS),
@@ -33,20 +33,20 @@ FAULTS = {
 }
 
 
-def outcome(machine, fault, undisturbed):
-    """How a run with a fault ended, and the run after it where that was needed."""
+def outcome(machine, fault, expected):
+    """Return how a run with a fault ended, and a second run if it failed."""
     store = os.environ["AWS_ENDPOINT_URL"]
     with flaky(store, fault) as endpoint:
         os.environ["AWS_ENDPOINT_URL"] = endpoint
         done = machine.snakemake(PREDICTIONS, check=False)
     os.environ["AWS_ENDPOINT_URL"] = store
-    ended = "got over it"
+    ended = "recovered"
     if done.returncode:
         made = contents(f"{machine.path.name}/results/")
         assert not made, f"left in the bucket: {list(made)}"
         machine.snakemake(PREDICTIONS)
-        ended = "ended with an error, nothing of the job in the bucket; went on"
-    same = contents(f"{machine.path.name}/results/")[f"{machine.path.name}/{PREDICTIONS}"] == undisturbed
+        ended = "ended with an error, nothing of the job in the bucket; resumed"
+    same = contents(f"{machine.path.name}/results/")[f"{machine.path.name}/{PREDICTIONS}"] == expected
     return f"{ended}; the predictions are {'the same' if same else 'OTHERS'}"
 
 
@@ -58,10 +58,10 @@ def main(folder):
         first.snakemake(f"{MODEL}/README.md")
         plain = with_a_copy(first, folder / "plain")
         plain.snakemake(PREDICTIONS)
-        undisturbed = (plain.path / PREDICTIONS).read_bytes()
+        expected = (plain.path / PREDICTIONS).read_bytes()
         for number, (name, fault) in enumerate(FAULTS.items()):
             try:
-                came = outcome(with_a_copy(first, folder / f"fault-{number}"), fault, undisturbed)
+                came = outcome(with_a_copy(first, folder / f"fault-{number}"), fault, expected)
             except AssertionError as error:
                 came = f"FAILED: {str(error)[-300:]}"
             failed += not fault.done or "OTHERS" in came or "FAILED" in came

@@ -1,33 +1,26 @@
-"""Places that a run is published to: the folder beside the checkout, and two S3 servers on this machine."""
+"""Stores for published runs: two S3 servers on this machine."""
 
 import contextlib
 import json
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import botocore.config
 import botocore.exceptions
 import botocore.session
 import pytest
+from tests.support.checkout import ROOT, wait_for
 
-ROOT = Path(__file__).parents[3]
 MOTO = ROOT / ".venv-checkers/bin/moto_server"
 KEY, SECRET = "test-key", "test-secret"
 BUCKET = "segcert"
 
 
 @contextlib.contextmanager
-def folder(_checkout, _place, _environ):
-    """DVC's default remote of this repository."""
-    yield
-
-
-@contextlib.contextmanager
 def seaweedfs(checkout, place, environ):
-    """SeaweedFS, which asks for the credentials."""
+    """Run SeaweedFS, which checks credentials."""
     place.mkdir()
     identity = {"name": "test", "credentials": [{"accessKey": KEY, "secretKey": SECRET}], "actions": ["Admin"]}
     (place / "s3.json").write_text(json.dumps({"identities": [identity]}))
@@ -44,12 +37,12 @@ def seaweedfs(checkout, place, environ):
             yield
     finally:
         for socket_file in (each for port in ports for each in Path("/tmp").glob(f"seaweedfs-*-{port}.sock")):
-            socket_file.unlink()  # weed makes them there, and a kill leaves them
+            socket_file.unlink()  # weed creates them, and they remain after a kill
 
 
 @contextlib.contextmanager
 def moto(checkout, place, environ):
-    """Moto's S3."""
+    """Run the S3 server of moto."""
     if not MOTO.exists():
         pytest.skip(f"{MOTO.relative_to(ROOT)} is missing; `make test-rest` sets it up")
     place.mkdir()
@@ -60,7 +53,7 @@ def moto(checkout, place, environ):
 
 
 def use_s3(checkout, endpoint, environ):
-    """Name an S3 store as docs/how-to/s3.md does: the place in git, the credentials in the environment."""
+    """Set an S3 store as docs/how-to/s3.md does: the address in git, the credentials in the environment."""
     checkout.dvc("remote", "modify", "store", "url", f"s3://{BUCKET}/runs")
     checkout.dvc("remote", "modify", "store", "endpointurl", endpoint)
     checkout.git("commit", "-qam", "Another store")
@@ -71,16 +64,13 @@ def use_s3(checkout, endpoint, environ):
 
 @contextlib.contextmanager
 def server(command, place, port):
-    """Run an S3 server until the block ends; yield its address once it has made the bucket."""
+    """Run an S3 server during the block; yield its address once the bucket exists."""
     endpoint = f"http://127.0.0.1:{port}"
     with (place / "log").open("w") as log:
         process = subprocess.Popen(command, cwd=place, stdout=log, stderr=log)
     try:
-        deadline = time.monotonic() + 60
-        while not has_bucket(endpoint):
-            waiting = process.poll() is None and time.monotonic() < deadline
-            assert waiting, f"{command[0]} does not serve S3: {(place / 'log').read_text()[-2000:]}"
-            time.sleep(0.2)
+        wait_for(lambda: process.poll() is not None or has_bucket(endpoint), (place / "log").read_text, seconds=60)
+        assert process.poll() is None, f"{command[0]} does not serve S3: {(place / 'log').read_text()[-2000:]}"
         yield endpoint
     finally:
         process.kill()
@@ -88,14 +78,9 @@ def server(command, place, port):
 
 
 def has_bucket(endpoint):
-    client = botocore.session.get_session().create_client(
-        "s3",
-        endpoint_url=endpoint,
-        region_name="us-east-1",
-        aws_access_key_id=KEY,
-        aws_secret_access_key=SECRET,
-        config=botocore.config.Config(retries={"max_attempts": 0}, proxies={}),
-    )
+    keys = {"aws_access_key_id": KEY, "aws_secret_access_key": SECRET, "region_name": "us-east-1"}
+    impatient = botocore.config.Config(retries={"max_attempts": 0}, proxies={})
+    client = botocore.session.get_session().create_client("s3", endpoint_url=endpoint, config=impatient, **keys)
     try:
         client.create_bucket(Bucket=BUCKET)
     except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError):

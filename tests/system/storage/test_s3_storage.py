@@ -1,4 +1,4 @@
-"""A run whose files are in a bucket, on machines that share nothing else; and what it does when S3 fails."""
+"""Runs with files in a bucket, on machines that share nothing else, and faults of S3."""
 
 import json
 import os
@@ -32,7 +32,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def first(tmp_path_factory):
-    """A machine that has made the models, in a bucket."""
+    """Return a machine that has made the models, in a bucket."""
     folder = tmp_path_factory.mktemp("s3")
     machine = fresh(folder / "first")
     with pytest.MonkeyPatch.context() as patch, bucket(machine, folder / "store", patch.setenv):
@@ -42,19 +42,19 @@ def first(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def second(first):
-    """A fresh machine that has gone on from the bucket to the end."""
+    """Return a fresh machine that has completed the run from the bucket."""
     machine = clone(first, first.path.with_name("second"))
     machine.planned = machine.plan()
     machine.snakemake()
     return machine
 
 
-def test_a_fresh_machine_makes_nothing_again_that_is_in_the_bucket(second):
+def test_a_fresh_machine_reruns_nothing_that_is_in_the_bucket(second):
     assert {"predict", "sample", "page"} <= second.planned
     assert not {"prepare_phantom", "train_segmenter", "segmenter_card"} & second.planned
 
 
-def test_after_the_end_a_third_machine_has_nothing_to_do_and_notices_changes(second):
+def test_a_third_machine_has_nothing_to_do_and_notices_changes(second):
     third = clone(second, second.path.with_name("third"))
     assert third.plan() == set()
     third.edit("tests/support/tiny.yaml", "n: 50", "n: 50\ntau: 0.7")
@@ -63,7 +63,7 @@ def test_after_the_end_a_third_machine_has_nothing_to_do_and_notices_changes(sec
     assert "sample" not in stale
 
 
-def test_the_bucket_holds_what_a_run_without_one_makes(second, finished_once):
+def test_the_bucket_contains_the_files_of_a_local_run(second, finished_once):
     stored = {name.removeprefix("tiny/"): content for name, content in contents("tiny/").items()}
     parts = ("data/", "models/", "results/tiny/votes/", "results/tiny/certificates/", "results/tiny/predictions/")
     same = [name for name in stored if name.startswith(parts) and not name.endswith((SUFFIX, PACKED))]
@@ -81,7 +81,7 @@ def test_the_bucket_holds_what_a_run_without_one_makes(second, finished_once):
         assert ".snakemake" not in json.dumps([record["inputs"], record["outputs"], record["params"]])
 
 
-def test_what_the_last_machine_holds_passes_an_audit(second):
+def test_the_files_of_the_last_machine_pass_an_audit(second):
     assert second.broken() == set()
 
 
@@ -96,7 +96,7 @@ def test_the_dvc_remote_is_in_the_same_bucket(second, tmp_path):
     assert pulled.broken() == set()
 
 
-def test_credentials_are_nowhere(second):
+def test_no_file_contains_credentials(second):
     secret = stores.SECRET.encode()
     for key, content in contents().items():
         assert secret not in content, key
@@ -105,7 +105,7 @@ def test_credentials_are_nowhere(second):
             assert secret not in file.read_bytes(), file
 
 
-def test_faults_of_s3_that_pass_are_got_over(first, tmp_path, monkeypatch):
+def test_a_run_recovers_from_temporary_faults_of_s3(first, tmp_path, monkeypatch):
     faults = [
         Fault("reset", "HEAD", times=2),
         Fault("503", "GET", "config.json", times=2),
@@ -122,7 +122,7 @@ def test_faults_of_s3_that_pass_are_got_over(first, tmp_path, monkeypatch):
     assert f"{MODEL}/model.safetensors: the copy that came from the bucket is not what its job made" in output
 
 
-def test_a_fault_of_s3_that_stays_ends_the_run_with_nothing_half_written(first, second, tmp_path, monkeypatch):
+def test_a_permanent_fault_of_s3_leaves_nothing_half_written(first, second, tmp_path, monkeypatch):
     machine = with_a_copy(first, tmp_path / "staying")
     fault = Fault("503", "PUT", "predictions")
     with flaky(os.environ["AWS_ENDPOINT_URL"], fault) as endpoint, monkeypatch.context() as patch:
@@ -136,8 +136,8 @@ def test_a_fault_of_s3_that_stays_ends_the_run_with_nothing_half_written(first, 
     assert contents("staying/results/")[f"staying/{PREDICTIONS}"] == (second.path / PREDICTIONS).read_bytes()
 
 
-def test_pods_of_kubernetes_make_a_model_from_nothing_but_the_bucket(first, tmp_path, monkeypatch):
-    """Against a stand-in for the API server: what the executor asks it for, run as a pod would be."""
+def test_kubernetes_pods_make_a_model_from_the_bucket_alone(first, tmp_path, monkeypatch):
+    """A stand-in for the API server runs the jobs of the executor as pods would."""
     image, weights = "registry.example.org/segcert:1", f"{MODEL}/model.safetensors"
     machine = clone(first, tmp_path / "pods")
     machine.profile, machine.prefix = "profiles/kubernetes", f"s3://{stores.BUCKET}/pods"
@@ -146,7 +146,7 @@ def test_pods_of_kubernetes_make_a_model_from_nothing_but_the_bucket(first, tmp_
     logs = [pods.log(name).read_text() for name in pods.jobs]
     assert not done.returncode, "\n".join([done.output, *logs])
     assert len(pods.jobs) == 2
-    assert not machine.files(f"{MODEL}/*"), "what pods make stays in the bucket"
+    assert not machine.files(f"{MODEL}/*"), "outputs of pods stay in the bucket"
     stored = contents("pods/")
     assert stored[f"pods/{weights}"] == contents("tiny/models/")[f"tiny/{weights}"]
     assert json.loads(stored[f"pods/{weights}{SUFFIX}"])["git"]["commit"] == git("rev-parse", "HEAD", root=machine.path)

@@ -1,8 +1,7 @@
-"""The tutorial, typed: its files are written and its commands run, block by block, as they stand on the page.
+"""The tutorial as a reader types it: write its files and run its commands, block by block.
 
-What differs from what a reader does: `make run` is the tiny run that has finished already, and commands that name no
-configuration mean that run; `config/clinic.yaml` gets the sizes and steps of the tiny run, one noise level, one regime
-and no attacks.
+Differences: the tiny run, which has finished already, replaces `make run`, and commands without a configuration use it.
+`config/clinic.yaml` gets the sizes and steps of the tiny run, one noise level, one regime and no attacks.
 """
 
 import json
@@ -52,16 +51,15 @@ def test_every_step_of_the_tutorial_works(finished):
         elif block.title:
             (finished.path / block.title).write_text(block.text)
         else:
-            done = subprocess.run(
-                ["bash", "-e", "-c", block.text], cwd=finished.path, env=environment,
-                capture_output=True, text=True, check=False,
-            )  # fmt: skip
+            command = ["bash", "-e", "-c", block.text]
+            where = {"cwd": finished.path, "env": environment}
+            done = subprocess.run(command, capture_output=True, text=True, check=False, **where)
             assert done.returncode == 0, f"{PAGE}:{block.line}:\n{block.text}\n{done.stdout}{done.stderr}"
             said += done.stdout + done.stderr
             if "export PYTHONPATH=." in block.text:
                 environment["PYTHONPATH"] = "."
 
-    assert said.count("Nothing to be done") == 1, "nothing is done twice"
+    assert said.count("Nothing to be done") == 1, "nothing runs twice"
     assert "certify" in said
     assert said.count("\nGuarantee\n") == 2
     assert "agrees: " in said
@@ -72,4 +70,4 @@ def test_every_step_of_the_tutorial_works(finished):
     rows = pd.read_parquet(finished.path / "results/clinic/certificates.parquet")
     assert set(rows["model"]) == {"lungnet"}
     assert set(rows["class_name"]) == {"lungs", "heart"}
-    assert "models/segmenter/clinic/lungnet-clean" in said, "the way of a row goes through the model"
+    assert "models/segmenter/clinic/lungnet-clean" in said, "the trace of a row includes the model"

@@ -1,8 +1,8 @@
-"""Fault injection: a small run is disturbed in every way we could think of, and must end as if it had not been.
+"""Fault injection: small runs meet every fault that we could think of, and must end as if nothing had happened.
 
     .venv-dev/bin/python -m tests.tools.faults --seed 0 --output tests/tools/faults/results.json
 
-breaks off, starves, damages and misleads runs of `small.yaml`, goes on as docs/how-to/survive.md says, and compares the
-digests of everything with those of an undisturbed run. `--kinds kills` (several names, see `--help`) does a part.
-tests/system/faults/test_faults.py does a sample of it.
+kills, starves, damages and misleads runs of `small.yaml` and resumes them as docs/how-to/survive.md says. It compares
+the digests of all files with those of an untouched run. `--kinds kills` (several names, see `--help`) injects only some
+kinds. tests/system/faults/test_faults.py injects a sample.
 """

@@ -1,7 +1,7 @@
-"""The clock jumps: between runs, in the middle of a run, and in the middle of a job (libfaketime).
+"""The clock jumps: in the middle of a run, and in the middle of a job (libfaketime).
 
-That the clock jumped forward by a day is, for a file system, that all files are a day older than they were: so times
-of files are moved, and the machine's clock, which others use too, stays as it is.
+After a jump forward by a day, all files look a day older. So file times are changed and the clock of the machine is
+not, because others use it too. Jumps between runs are perturbations (tests/pipeline/perturbations.py).
 """
 
 import os
@@ -9,8 +9,7 @@ import time
 from pathlib import Path
 
 from tests.tools.faults.damaged_blocks import VOTES
-from tests.tools.faults.digests import differences
-from tests.tools.faults.outcomes import Fault
+from tests.tools.faults.outcomes import Fault, differences
 from tests.tools.faults.runs import PATIENCE, jobs_of, wait_for_job
 
 from segcert.provenance.records import read_record
@@ -22,42 +21,29 @@ JUMPS = {"forward by a year": YEAR, "back by a day": -DAY}
 SCORES = "results/tiny/denoiser_scores/phantom.csv"
 
 
-def clock_jumps(_base, plain, work, random, _count, say):
-    """Let the clock jump between runs, in a run, and in a job."""
+def clock_jumps(_base, plain, work, random, _count):
+    """Let the clock jump in a run and in a job."""
     faults = []
     for name, seconds in JUMPS.items():
-        faults += [between_runs(plain, work, name, seconds), within_a_run(plain, work, random, name, seconds)]
+        faults.append(within_a_run(plain, work, random, name, seconds))
         if FAKETIME:
             faults.append(within_jobs(plain, work, name, seconds))
-    for fault in faults:
-        say(fault)
     return faults
 
 
 def jump(run, seconds):
-    """The clock jumps forward by so many seconds: all files are as much older."""
+    """Make all files older by some seconds, as after a jump of the clock."""
     names = [name for name in ("data.dvc", "models.dvc", "results.dvc") if (run.path / name).exists()]
     for path in (*(run.path / name for name in names), *(each for top in TOPS for each in (run.path / top).rglob("*"))):
         try:
             then = path.stat()
             os.utime(path, ns=(then.st_atime_ns, then.st_mtime_ns - seconds * 10**9))
-        except FileNotFoundError:  # a job has just renamed it
+        except FileNotFoundError:  # a job has just renamed the file
             continue
 
 
-def between_runs(plain, work, name, seconds):
-    """Nothing is to be done after a jump, and a run that has something to do does it."""
-    fault, run = Fault(f"the clock jumps {name} between runs", ["between runs"]), plain.copy(work)
-    jump(run, seconds)
-    stale = run.stale(configfile=run.configfile)
-    fault.wrong += [f"to be done after the jump: {stale}"] if stale else []
-    (run.path / SCORES).unlink()
-    ended = run.run(SCORES)
-    return judged(fault, run, plain, ended, "nothing made again")
-
-
 def within_a_run(plain, work, random, name, seconds):
-    """The clock jumps while votes are drawn again, or what is made from them."""
+    """Let the clock jump while votes, or files made from them, are made again."""
     fault, run = Fault(f"the clock jumps {name} in a run", []), plain.copy(work)
     arguments = ("--forcerun", "predict", "tables")
     process = run.start(*arguments)
@@ -67,18 +53,16 @@ def within_a_run(plain, work, random, name, seconds):
     said = "" if process.wait(PATIENCE) == 0 else "Snakemake said so; "
     if said and "clock skew" not in run.output:
         fault.wrong.append(f"no clear error: {run.output[-3000:]}")
-    return judged(fault, run, plain, run.go_on(*arguments), f"{said}went on")
+    return fault.judge(differences(run, plain, run.resume(*arguments)), f"{said}resumed")
 
 
 def within_jobs(plain, work, name, seconds):
-    """The clock that a job sees jumps while it runs."""
+    """Let the clock that a job sees jump while it runs."""
     fault, run = Fault(f"the clock jumps {name} in a job", ["sample", "score_denoisers"]), plain.copy(work)
     stamp = run.path / ".segcert/clock"
     stamp.write_text("+0\n")
-    run.environment |= {
-        "LD_PRELOAD": str(FAKETIME[-1]), "FAKETIME_TIMESTAMP_FILE": str(stamp), "FAKETIME_NO_CACHE": "1",
-        "NO_FAKE_STAT": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-    }  # fmt: skip
+    run.environment |= dict.fromkeys(("FAKETIME_NO_CACHE", "NO_FAKE_STAT", "FAKETIME_DONT_FAKE_MONOTONIC"), "1")
+    run.environment |= {"LD_PRELOAD": str(FAKETIME[-1]), "FAKETIME_TIMESTAMP_FILE": str(stamp)}
     for block in run.files(".segcert/blocks/*/*.npz"):
         block.unlink()
     process = run.start("--force", *VOTES, SCORES)
@@ -88,15 +72,9 @@ def within_jobs(plain, work, name, seconds):
     said = "" if process.wait(PATIENCE) == 0 else "Snakemake said so; "
     run.environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     stamp.unlink()
-    ended = run.go_on(*VOTES, SCORES)
+    ended = run.resume(*VOTES, SCORES)
     for target in (*VOTES, SCORES):
         record = read_record(run.path / target)
         if not 0 < record["seconds"] < PATIENCE or record["ended"] < record["started"]:
             fault.wrong.append(f"{target}: took {record['seconds']} s, from {record['started']} to {record['ended']}")
-    return judged(fault, run, plain, ended, f"{said}went on, durations right")
-
-
-def judged(fault, run, plain, ended, outcome):
-    fault.wrong += differences(run, plain) if ended == 0 else [f"does not go on: {run.output[-3000:]}"]
-    fault.outcome = f"{outcome}; digests equal" if not fault.wrong else "wrong"
-    return fault
+    return fault.judge(differences(run, plain, ended), f"{said}resumed, durations right")

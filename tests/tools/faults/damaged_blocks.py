@@ -1,7 +1,9 @@
-"""Damaged: blocks of draws, and the notes beside them. They are found by their checksums and drawn again."""
+"""Damaged blocks of draws and notes of earlier draws. Checksums reveal them, and they are drawn again.
 
-from tests.tools.faults.digests import differences
-from tests.tools.faults.outcomes import Fault
+Damaged checkpoints: tests/unit/training/test_loop.py.
+"""
+
+from tests.tools.faults.outcomes import Fault, differences
 
 VOTES = [f"results/tiny/votes/phantom/unet-clean/{denoiser}/sigma_0.5/shard_0.npz" for denoiser in ("none", "ddpm")]
 BLOCKS, NOTES = ".segcert/blocks/*/[!.]*.npz", ".segcert/blocks/*/[!.]*.json"
@@ -9,38 +11,38 @@ LOGS = "logs/tiny/sample/**/*.log"
 
 
 def flipped(content, random, _other):
-    """One bit of it flipped, where the arrays are."""
+    """Flip one bit in the arrays."""
     place = random.randrange(len(content) // 4, len(content) // 2)
     return content[:place] + bytes([content[place] ^ 1 << random.randrange(8)]) + content[place + 1 :]
 
 
 def truncated(content, random, _other):
-    """Cut off somewhere."""
+    """Cut the file off somewhere."""
     return content[: random.randrange(1, len(content))]
 
 
 def empty(_content, _random, _other):
-    """Nothing in it."""
+    """Empty the file."""
     return b""
 
 
 def garbage(content, random, _other):
-    """As long as it was, of random bytes."""
+    """Replace all bytes by random ones."""
     return random.randbytes(len(content))
 
 
 def hole(content, _random, _other):
-    """A sector of zeros, as a disk leaves it."""
+    """Fill a sector with zeros, as a faulty disk does."""
     return content[:100] + bytes(min(512, len(content) - 150)) + content[100 + min(512, len(content) - 150) :]
 
 
 def exchanged(_content, _random, other):
-    """The content of another block, whole, under this one's name."""
+    """Use the whole content of another block."""
     return other
 
 
 def continued(content, random, other):
-    """The first half of it and the second of another one."""
+    """Use the second half of another block."""
     return content[: len(content) // 2] + other[len(other) // 2 :]
 
 
@@ -48,8 +50,8 @@ DAMAGES = (flipped, flipped, truncated, empty, garbage, hole, exchanged, continu
 NOTE_DAMAGES = {"empty": "", "garbage": "\0[5", "of another kind": '{"n": 50}'}
 
 
-def damaged_blocks(_base, plain, work, random, _count, say):
-    """Damage a block in each way, and some notes, and draw all votes again."""
+def damaged_blocks(_base, plain, work, random, _count):
+    """Damage a block in each way, and some notes; draw all votes again."""
     run = plain.copy(work)
     votes = [path.relative_to(run.path).as_posix() for path in run.files("results/tiny/votes/**/*.npz")]
     blocks, notes = run.files(BLOCKS), run.files(NOTES)
@@ -63,17 +65,15 @@ def damaged_blocks(_base, plain, work, random, _count, say):
     for path, (name, content) in zip(random.sample(notes, len(NOTE_DAMAGES)), NOTE_DAMAGES.items(), strict=True):
         whole[path] = path.read_bytes()
         path.write_text(content)
-        faults[path] = Fault(f"a damaged note beside blocks: {name}", ["sample"])
+        faults[path] = Fault(f"a damaged note of earlier draws: {name}", ["sample"])
     ended = run.run("--force", *votes)
     said = "".join(path.read_text() for path in run.files(LOGS))
-    wrong = differences(run, plain) if ended == 0 else [f"fails: {run.output[-3000:]}"]
+    wrong = differences(run, plain, ended)
     for path, fault in faults.items():
         name = path.relative_to(run.path).as_posix()
-        fault.wrong = list(wrong)
         if f"{name}: damaged" not in said:
             fault.wrong.append(f"{name}: not found")
         if path.read_bytes() != whole[path]:
-            fault.wrong.append(f"{name}: not as it was")
-        fault.outcome = "found, named in the log, made again; digests equal" if not fault.wrong else "wrong"
-        say(fault)
+            fault.wrong.append(f"{name}: not restored")
+        fault.judge(wrong, "found, named in the log, drawn again")
     return list(faults.values())

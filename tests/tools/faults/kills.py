@@ -1,107 +1,87 @@
-"""Killed: everything at once (power loss), one job (the OOM killer), by SIGTERM and by Ctrl-C, at random moments."""
+"""Kills at random moments: everything at once (power loss), one job (OOM killer), SIGTERM and Ctrl-C."""
 
 import os
 import signal
 import time
 
-from tests.tools.faults.digests import differences, digests, half_written, left_behind
-from tests.tools.faults.outcomes import Fault
-from tests.tools.faults.runs import PATIENCE, jobs_of, kill, send, wait_for_job
+from tests.support.checkout import kill, send
+from tests.tools.faults.outcomes import Fault, differences, left_behind, made, say
+from tests.tools.faults.runs import PATIENCE, jobs_of, wait_for_job
 
-LONGEST = 8.0  # seconds between the beginning of a job and the kill: more than most jobs take
-
-
-def power_loss(process, _random):
-    """SIGKILL to Snakemake and all its jobs at once."""
-    kill(process)
+LONGEST = 8.0  # seconds between the start of a job and the kill: longer than most jobs
 
 
-def out_of_memory(process, random):
-    """SIGKILL to one job."""
-    send(random.choice(sorted(jobs_of(process), key=lambda job: job.pid)), signal.SIGKILL)
-    process.wait(PATIENCE)
-
-
-def job_terminated(process, random):
-    """SIGTERM to one job."""
-    send(random.choice(sorted(jobs_of(process), key=lambda job: job.pid)), signal.SIGTERM)
-    process.wait(PATIENCE)
-
-
-def terminated(process, _random):
-    """SIGTERM to Snakemake, which lets running jobs end."""
-    process.terminate()
-    process.wait(PATIENCE)
-
-
-def group_terminated(process, _random):
-    """SIGTERM to Snakemake and all its jobs, as a machine that shuts down sends it."""
-    os.killpg(process.pid, signal.SIGTERM)
-    process.wait(PATIENCE)
-
-
-def ctrl_c(process, _random):
-    """SIGINT to Snakemake and all its jobs."""
-    os.killpg(process.pid, signal.SIGINT)
-    process.wait(PATIENCE)
-
-
+# Receiver, signal and frequency of each kind. Power loss leaves the most behind, so it is the most frequent.
 KINDS = {
-    "SIGKILL to Snakemake and all jobs (power loss)": power_loss,
-    "SIGKILL to one job (OOM killer)": out_of_memory,
-    "SIGTERM to Snakemake": terminated,
-    "SIGTERM to Snakemake and all jobs": group_terminated,
-    "SIGTERM to one job": job_terminated,
-    "SIGINT to Snakemake and all jobs (Ctrl-C)": ctrl_c,
+    "SIGKILL to Snakemake and all jobs (power loss)": ("all", signal.SIGKILL, 5),
+    "SIGKILL to one job (OOM killer)": ("one job", signal.SIGKILL, 3),
+    "SIGTERM to Snakemake": ("Snakemake", signal.SIGTERM, 2),
+    "SIGTERM to Snakemake and all jobs": ("all", signal.SIGTERM, 2),
+    "SIGTERM to one job": ("one job", signal.SIGTERM, 1),
+    "SIGINT to Snakemake and all jobs (Ctrl-C)": ("all", signal.SIGINT, 2),
 }
-# Power loss leaves the most behind, so it is the most frequent
-WEIGHTS = (5, 3, 2, 2, 1, 2)
-OF_ONE_JOB = (out_of_memory, job_terminated)
 
 
-def kills(base, plain, work, random, count, say):
-    """Start the run, kill it, go on, kill again, ... until `count` kills have met it; new runs as long as it takes."""
-    whole, faults = digests(plain), []
+def strike(process, random, receiver, number):
+    """Send a signal to Snakemake, to one of its jobs, or to all of them. Raise IndexError if no job runs."""
+    if receiver == "one job":
+        send(random.choice(sorted(jobs_of(process), key=lambda job: job.pid)), number)
+    elif receiver == "Snakemake":
+        process.send_signal(number)
+    elif number == signal.SIGKILL:
+        kill(process)
+    else:
+        os.killpg(process.pid, number)
+
+
+def kills(base, plain, work, random, count):
+    """Start a run, kill it, resume it, kill it again, ... until there are `count` kills; start new runs as needed."""
+    whole, faults = made(plain), []
     while len(faults) < count:
-        run, of_this_run = base.copy(work), []
-        while len(faults) + len(of_this_run) < count:
+        run, run_faults = base.copy(work), []
+        while len(faults) + len(run_faults) < count:
             fault = interrupted(run, whole, random)
             if fault is None:
                 break
             say(fault)
-            of_this_run.append(fault)
-        ended = run.go_on()
-        wrong = differences(run, plain) if ended == 0 else [f"does not go on: {run.output[-3000:]}"]
-        for fault in of_this_run:
-            fault.outcome += "went on, digests of all files equal" if not wrong else "wrong at the end"
-            fault.wrong += wrong
-        say(f"run ended after {len(of_this_run)} kills: {wrong or 'equal'}; left behind: {left_behind(run)}")
-        faults += of_this_run
+            run_faults.append(fault)
+        wrong = differences(run, plain, run.resume())
+        for fault in run_faults:
+            fault.judge(wrong, f"{fault.outcome}resumed")
+        say(f"run ended after {len(run_faults)} kills: {wrong or 'equal'}; left behind: {left_behind(run)}")
+        faults += run_faults
     return faults
 
 
 def interrupted(run, whole, random):
-    """Go on with a run and kill it at a random moment; None if it ended before that."""
-    kind = random.choices(list(KINDS), WEIGHTS)[0]
+    """Resume a run and kill it at a random moment; return None if it ended before."""
+    kind = random.choices(list(KINDS), [weight for _, _, weight in KINDS.values()])[0]
+    receiver, number, _ = KINDS[kind]
     run.unlock()
     process, seen = run.start(), set()
     if not wait_for_job(process, seen, random.choice((1, 2, 3, 4))):
-        return None if process.returncode == 0 else Fault(kind, [], wrong=[f"does not go on: {run.output[-3000:]}"])
+        return ended_before(kind, run, process)
     time.sleep(random.uniform(0, LONGEST))
     jobs = jobs_of(process)
-    while not jobs and KINDS[kind] in OF_ONE_JOB and process.poll() is None:  # between two jobs
+    while not jobs and receiver == "one job" and process.poll() is None:  # no job runs at this moment
         time.sleep(0.02)
         jobs = jobs_of(process)
     stages = sorted(set(jobs.values())) or ["between jobs"]
     if process.poll() is not None:
-        return None if process.returncode == 0 else Fault(kind, [], wrong=[f"does not go on: {run.output[-3000:]}"])
+        return ended_before(kind, run, process)
     try:
-        KINDS[kind](process, random)
-    except IndexError:  # the job ended in this very moment
+        strike(process, random, receiver, number)
+    except IndexError:  # the job ended at this very moment
         process.wait(PATIENCE)
-        return None if process.returncode == 0 else Fault(kind, [], wrong=[f"does not go on: {run.output[-3000:]}"])
-    if process.returncode == 0:  # nothing was left to be killed
+        return ended_before(kind, run, process)
+    process.wait(PATIENCE)
+    if process.returncode == 0:  # everything ended before the signal
         return None
-    wrong = [f"half-written: {name}" for name in half_written(run, whole)]
+    wrong = [f"half-written: {name}" for name, digest in made(run).items() if whole.get(name) != digest]
     said = "Snakemake said so; " if process.returncode > 0 and "rror" in run.output else ""
     return Fault(kind, stages, said, wrong)
+
+
+def ended_before(kind, run, process):
+    """Return None if a run succeeded before it could be killed, a fault if it failed by itself."""
+    return None if process.returncode == 0 else Fault(kind, [], wrong=[f"does not resume: {run.output[-3000:]}"])

@@ -1,18 +1,27 @@
-"""What was injected and how it ended: one row each, and the table of all."""
+"""Injected faults and their outcomes, and the table of all of them."""
 
 import collections
 import dataclasses
+import datetime
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
+
+from tests.support.digests import differing, reproducible
+
+from segcert.provenance.digests import file_digest
+
+LEFT = re.compile(r"(^|/)\.[^/]*\.part(\.[^/]*)?(/|$)")  # temporary files of segcert.io.atomic
 
 
 @dataclasses.dataclass
 class Fault:
     """One injected fault.
 
-    kind: what was done; stages: the rules whose jobs it met; outcome: what followed; wrong: what was lost or came out
-    otherwise than in the undisturbed run, empty if nothing.
+    kind: the fault; stages: rules of the jobs that met it; outcome: what followed; wrong: everything that was lost or
+    differs from the reference run.
     """
 
     kind: str
@@ -20,15 +29,50 @@ class Fault:
     outcome: str = ""
     wrong: list[str] = dataclasses.field(default_factory=list)
 
+    def judge(self, wrong: Iterable[str], outcome: str) -> "Fault":
+        """Add what is wrong at the end; if nothing is, the outcome is `outcome`."""
+        self.wrong += wrong
+        self.outcome = f"{outcome}; digests equal" if not self.wrong else "wrong"
+        return self
 
-def save(path: Path, faults: Iterable[Fault], **about: object) -> None:
-    rows = [dataclasses.asdict(fault) for fault in faults]
-    totals = {"faults": len(rows), "lost_or_wrong": sum(bool(row["wrong"]) for row in rows)}
-    path.write_text(json.dumps({**about, **totals, "table": table(faults), "rows": rows}, indent=1) + "\n")
+
+def made(run: Any) -> dict[str, str]:
+    """Return the digests of all files but temporary ones."""
+    return {name: digest for name, digest in reproducible(run.path).items() if not LEFT.search(name)}
 
 
-def table(faults: Iterable[Fault]) -> list[dict[str, object]]:
-    """A row for each kind: how many, at which stages, the outcomes, and how many were wrong."""
+def left_behind(run: Any) -> list[str]:
+    """Return temporary files that nobody writes any more."""
+    places = [run.path / top for top in ("data", "models", "results", "reports", ".segcert")]
+    names = (path.relative_to(run.path).as_posix() for place in places for path in place.rglob("*"))
+    return [name for name in names if LEFT.search(name)]
+
+
+def differences(run: Any, plain: Any, ended: int = 0) -> list[str]:
+    """Return everything that is wrong with a run that ended: different or missing files, broken links, stale jobs."""
+    if ended:
+        return [f"fails: {run.output[-3000:]}"]
+    wrong = [f"differs: {name}" for name in differing(made(run), made(plain))]
+    for pointer in ("data.dvc", "models.dvc"):
+        if file_digest(run.path / pointer) != file_digest(plain.path / pointer):
+            wrong.append(f"differs: {pointer}")
+    wrong += [f"broken: {path}" for path in run.broken()]
+    stale = run.stale(configfile=run.configfile)
+    return [*wrong, f"still stale: {stale}"] if stale else wrong
+
+
+def say(what: object) -> None:
+    print(f"{datetime.datetime.now():%H:%M:%S}", what, flush=True)
+
+
+def save(path: Path, faults: list[Fault], **about: object) -> None:
+    wrong = [dataclasses.asdict(fault) for fault in faults if fault.wrong]
+    totals = {"faults": len(faults), "lost_or_wrong": len(wrong), "wrong": wrong}
+    path.write_text(json.dumps({**about, **totals, "table": table(faults)}, indent=1) + "\n")
+
+
+def table(faults: Iterable[Fault]) -> list[dict[str, Any]]:
+    """Return a row for each kind: number of faults, stages, outcomes, and number of wrong outcomes."""
     kinds = collections.defaultdict[str, list[Fault]](list)
     for fault in faults:
         kinds[fault.kind].append(fault)
@@ -45,11 +89,10 @@ def table(faults: Iterable[Fault]) -> list[dict[str, object]]:
 
 
 def text(faults: Iterable[Fault]) -> str:
-    """The table in Markdown."""
+    """Return the table in Markdown."""
     lines = ["| kind | faults | stages | outcome | lost or wrong |", "|---|---:|---|---|---:|"]
     for row in table(faults):
+        stages = ", ".join(row["stages"])
         outcomes = "; ".join(f"{count} x {outcome}" for outcome, count in row["outcomes"].items())
-        lines.append(
-            f"| {row['kind']} | {row['faults']} | {', '.join(row['stages'])} | {outcomes} | {row['lost_or_wrong']} |"
-        )
+        lines.append(f"| {row['kind']} | {row['faults']} | {stages} | {outcomes} | {row['lost_or_wrong']} |")
     return "\n".join(lines)

@@ -1,24 +1,22 @@
-"""A run that is disturbed: its checkout, its processes, and how it goes on."""
+"""A run that meets faults: its checkout, its processes, and its resumption."""
 
-import contextlib
 import os
 import re
 import shutil
-import signal
 import subprocess
 import time
 from pathlib import Path
 
 import psutil
-from tests.support.checkout import Checkout, make_checkout
+from tests.support.checkout import Checkout, kill
 
 SMALL = "tests/tools/faults/small.yaml"
 SCRIPT = re.compile(r"/\.snakemake/scripts/tmp[^/]*?\.(\w+)\.py$")
-PATIENCE = 900  # seconds; a run that takes longer hangs
+PATIENCE = 900  # seconds; a run that takes longer is taken to hang
 
 
 class Run(Checkout):
-    """A checkout in which the small run is started, disturbed, and gone on with. It keeps what Snakemake said last."""
+    """A checkout in which the small run starts, meets faults, and is resumed. It keeps the last output of Snakemake."""
 
     def __init__(self, path, configfile=SMALL):
         super().__init__(path)
@@ -27,21 +25,20 @@ class Run(Checkout):
         self.environment = os.environ | {"OMP_NUM_THREADS": "1"}
 
     def copy(self, path):
-        """A copy of this checkout with all times; an older one there is deleted."""
+        """Copy this checkout with its file times; replace an older copy."""
         shutil.rmtree(path, ignore_errors=True)
         shutil.copytree(self.path, path, symlinks=True)
         return Run(path, self.configfile)
 
     def start(self, *arguments):
-        """Start Snakemake in a process group of its own, as a shell does, and do not wait for it."""
+        """Start Snakemake in its own process group, as a shell does, without waiting for it."""
         with self.said.open("w") as said:
-            return subprocess.Popen(
-                self.command(*arguments, configfile=self.configfile),
-                cwd=self.path, stdout=said, stderr=said, env=self.environment, process_group=0,
-            )  # fmt: skip
+            command = self.command(*arguments, configfile=self.configfile)
+            where = {"cwd": self.path, "env": self.environment, "process_group": 0}
+            return subprocess.Popen(command, stdout=said, stderr=said, **where)
 
     def run(self, *arguments):
-        """Run Snakemake to its end; return its exit status."""
+        """Run Snakemake; return its exit status."""
         process = self.start(*arguments)
         try:
             return process.wait(PATIENCE)
@@ -49,8 +46,8 @@ class Run(Checkout):
             kill(process)
             raise AssertionError(f"hangs: {self.output}") from None
 
-    def go_on(self, *arguments):
-        """What docs/how-to/survive.md says: unlock what a killed run left locked, and the same command again."""
+    def resume(self, *arguments):
+        """Unlock the folder after a killed run, and run the same command again, as docs/how-to/survive.md says."""
         self.unlock()
         return self.run(*arguments)
 
@@ -63,17 +60,8 @@ class Run(Checkout):
         return self.said.read_text(errors="replace")
 
 
-def fresh(path):
-    """A checkout with one commit and nothing run."""
-    make_checkout(path)
-    run = Run(path)
-    for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "start"]):
-        run.git(*command)
-    return run
-
-
 def jobs_of(process):
-    """The jobs that a Snakemake process runs now: processes by the stage whose script each runs."""
+    """Return the running jobs of a Snakemake process: the rule of each process."""
     jobs = {}
     try:
         for child in psutil.Process(process.pid).children(recursive=True):
@@ -89,7 +77,7 @@ def jobs_of(process):
 
 
 def wait_for_job(process, seen, begun):
-    """Wait until `begun` more jobs have begun than are `seen` (a set, which grows); False if the run ends before."""
+    """Wait for `begun` jobs that are not in `seen`, a set that grows; return False if the run ends before."""
     deadline = time.monotonic() + PATIENCE
     while begun > 0:
         if process.poll() is not None:
@@ -100,23 +88,3 @@ def wait_for_job(process, seen, begun):
         begun -= len(jobs)
         time.sleep(0.02)
     return True
-
-
-def kill(process):
-    """End Snakemake and all its jobs at one instant, as when the power goes."""
-    try:
-        parent = psutil.Process(process.pid)
-        everyone = [parent, *parent.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        everyone = []
-    for each in everyone:  # first stop them all, so that none sees another die
-        send(each, signal.SIGSTOP)
-    for each in everyone:
-        send(each, signal.SIGKILL)
-    process.wait()
-    psutil.wait_procs(everyone, timeout=30)
-
-
-def send(process, number):
-    with contextlib.suppress(psutil.NoSuchProcess):
-        process.send_signal(number)

@@ -1,1 +1,1 @@
-"""Coverage-guided fuzzing (atheris) of what reads files of others: `python -m tests.tools.fuzz TARGET --minutes 5`."""
+"""Coverage-guided fuzzing (atheris) of readers of foreign files: `python -m tests.tools.fuzz TARGET --minutes 5`."""

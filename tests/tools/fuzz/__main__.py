@@ -1,7 +1,7 @@
-"""Fuzz targets one after the other, each in a process of its own: `python -m tests.tools.fuzz TARGET... --minutes 5`.
+"""Fuzz targets one after the other, each in its own process: `python -m tests.tools.fuzz TARGET... --minutes 5`.
 
-Inputs that break the contract are kept in `--findings`, one of each kind; the corpus grows in `--corpus`. With
-`--record FILE` executions, coverage, minutes and findings of each target are added to a JSON file.
+`--findings` keeps one input of each kind that breaks the contract; the corpus grows in `--corpus`. `--record FILE` adds
+the executions, coverage, minutes and findings of each target to a JSON file.
 """
 
 import argparse
@@ -13,24 +13,22 @@ import sys
 import time
 from pathlib import Path
 
-from tests.tools.fuzz.contract import Guard, broken, kind_of, limit_memory
-from tests.tools.fuzz.corpus import keep, kept
-from tests.tools.fuzz.sample import sampled
+from tests.tools.fuzz.contract import Guard, broken, kind_of, limit_memory, warm_up
+from tests.tools.fuzz.sample import keep, kept, sampled
 from tests.tools.fuzz.targets import TARGETS
-from tests.tools.fuzz.warming import warm_up
 
 HANG_S, ROOM_MIB = 120, 4000
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.tools.fuzz", description=__doc__)
-    parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"of {', '.join(TARGETS)}; without one, all")
-    parser.add_argument("--minutes", type=float, default=5.0, help="for each target")
+    parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"one of {', '.join(TARGETS)}; all by default")
+    parser.add_argument("--minutes", type=float, default=5.0, help="minutes per target")
     parser.add_argument("--corpus", type=Path, default=Path("build/fuzz/corpus"))
     parser.add_argument("--findings", type=Path, default=Path("build/fuzz/findings"))
     parser.add_argument("--record", type=Path)
-    parser.add_argument("--sample", type=int, help="no fuzzing: the seeds and so many mutations of them, for the tests")
-    parser.add_argument("--keep", action="store_true", help="no fuzzing: pack --corpus into the one that is committed")
+    parser.add_argument("--sample", type=int, help="do not fuzz: read the seeds and this many mutations of them")
+    parser.add_argument("--keep", action="store_true", help="do not fuzz: pack --corpus into the committed corpus")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     names = chosen.targets or list(TARGETS)
@@ -50,14 +48,13 @@ def main() -> None:
 
 
 def run(name: str, chosen: argparse.Namespace) -> int:
-    """Fuzz a target in a process of its own; return how many kinds of findings there are."""
+    """Fuzz a target in its own process; return the number of kinds of findings."""
     start = time.time()
     before = _findings(chosen.findings / name)
     options = ["--minutes", str(chosen.minutes), "--corpus", chosen.corpus, "--findings", chosen.findings]
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.tools.fuzz", name, "--child", *map(str, options)],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False,
-    )  # fmt: skip
+    command = [sys.executable, "-m", "tests.tools.fuzz", name, "--child", *map(str, options)]
+    output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "errors": "replace"}
+    done = subprocess.run(command, text=True, check=False, **output)
     executed = re.findall(r"stat::number_of_executed_units: (\d+)|^#(\d+)", done.stdout, re.MULTILINE)
     covered = re.findall(r"cov: (\d+)", done.stdout)
     found = _findings(chosen.findings / name) - before
@@ -79,7 +76,7 @@ def run(name: str, chosen: argparse.Namespace) -> int:
 
 
 def fuzz(name: str, minutes: float, corpus: Path, findings: Path) -> None:
-    """Fuzz a target in this process, which ends."""
+    """Fuzz a target in this process and end it."""
     import atheris
 
     for folder in (corpus, findings):
@@ -92,7 +89,7 @@ def fuzz(name: str, minutes: float, corpus: Path, findings: Path) -> None:
             warm_up(target, seed)
     guard = Guard()
     limit_memory(ROOM_MIB)
-    for path in findings.glob("*.bin"):  # mended since it was found
+    for path in findings.glob("*.bin"):  # fixed since it was found
         if not broken(target, path.read_bytes(), guard):
             path.unlink()
             path.with_suffix(".txt").unlink(missing_ok=True)
@@ -105,11 +102,9 @@ def fuzz(name: str, minutes: float, corpus: Path, findings: Path) -> None:
             (findings / f"{stem}.bin").write_bytes(data)
             (findings / f"{stem}.txt").write_text(f"{kind}\n{problem}\n")
 
-    atheris.Setup(
-        [sys.argv[0], f"-max_total_time={round(60 * minutes)}", f"-max_len={target.longest}", f"-timeout={HANG_S}",
-         "-rss_limit_mb=0", "-print_final_stats=1", f"-artifact_prefix={findings}/", "-len_control=20", str(corpus)],
-        once,
-    )  # fmt: skip
+    limits = [f"-max_total_time={round(60 * minutes)}", f"-max_len={target.longest}", f"-timeout={HANG_S}"]
+    options = ["-rss_limit_mb=0", "-print_final_stats=1", f"-artifact_prefix={findings}/", "-len_control=20"]
+    atheris.Setup([sys.argv[0], *limits, *options, str(corpus)], once)
     atheris.Fuzz()
 
 

@@ -1,4 +1,4 @@
-"""What reading hostile bytes may do: give a result or the reader's own error that names the file; nothing else."""
+"""The contract for reading hostile bytes: return a result, or raise the reader's own error, which names the file."""
 
 import dataclasses
 import os
@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-CPU_SECONDS = 5.0  # that one input may take, a hundred times what any seed takes
-MEMORY_MIB = 500  # by which one input may raise the peak
+CPU_SECONDS = 5.0  # limit for one input, a hundred times that of any seed
+MEMORY_MIB = 500  # limit by which one input may raise the peak
 FORBIDDEN = (
     "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "os.forkpty", "subprocess.Popen",
     "pickle.find_class", "socket.connect", "socket.getaddrinfo",
@@ -23,11 +23,12 @@ WRITING = (
     "os.chmod", "os.chown", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.symlink", "os.truncate",
     "os.utime", "shutil.copyfile", "shutil.move", "shutil.rmtree", "tempfile.mkstemp", "tempfile.mkdtemp",
 )  # fmt: skip
-RELATIVE = ("os.remove", "os.rmdir", "os.mkdir", "os.chmod", "os.utime")  # may be told so by the folder's descriptor
+# Their path may be relative to the descriptor of a folder.
+RELATIVE = ("os.remove", "os.rmdir", "os.mkdir", "os.chmod", "os.utime")
 
 
 class BrokenContractError(Exception):
-    """Something that reading a file must not do."""
+    """A forbidden action while a file is read."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,17 +38,17 @@ class Target:
     Attributes
     ----------
     read
-        Called with a path of the hostile file, in an otherwise empty folder; what it returns does not matter.
+        Called with the path of the hostile file, in an otherwise empty folder; the result does not matter.
     seeds
         Valid files, made by the writers.
     errors
         The reader's own errors.
     file
-        The name that the bytes get.
+        Name of the file.
     named
-        Whether an error must name the file.
+        True if an error must name the file.
     build
-        From the fuzzer's bytes to those of the file: so that mutations get behind checksums. None: as they are.
+        Turns the fuzzer's bytes into those of the file, so that mutations get past checksums. None: unchanged.
     longest
         Bytes of the longest input.
     """
@@ -62,7 +63,7 @@ class Target:
 
 
 class Guard:
-    """Watches, while armed, over what Python does: no process, pickle or connection, no write outside of a folder."""
+    """While active, forbid Python to start processes, load pickles, connect, or write outside a folder."""
 
     def __init__(self) -> None:
         self.folder: str | None = None
@@ -89,13 +90,13 @@ class Guard:
             if isinstance(each, str | bytes):
                 path = os.path.realpath(os.path.join(base, os.fsdecode(each)))
                 if path != os.devnull and not path.startswith(self.folder):
-                    raise BrokenContractError(f"{event} outside of the folder: {each!r}")
+                    raise BrokenContractError(f"{event} outside the folder: {each!r}")
 
 
 def broken(target: Target, data: bytes, guard: Guard) -> str | None:
-    """What is wrong with how a target reads some bytes; None where it keeps the contract."""
+    """Return what is wrong with the way a target reads some bytes; None if it keeps the contract."""
     with tempfile.TemporaryDirectory(prefix="fuzz-") as name:
-        folder = Path(os.path.realpath(name), "given")
+        folder = Path(os.path.realpath(name), "folder")
         folder.mkdir()
         path = folder / target.file
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -123,13 +124,25 @@ def broken(target: Target, data: bytes, guard: Guard) -> str | None:
     return None
 
 
+def warm_up(target: Target, seed: bytes) -> None:
+    """Read a seed without a guard, so that pydicom, py7zr and the like are imported before."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "folder", target.file)
+        path.parent.mkdir(parents=True)
+        path.write_bytes(target.build(seed) if target.build else seed)
+        try:
+            target.read(path)
+        except target.errors as error:
+            print(f"a seed is refused: {error}")
+
+
 def kind_of(problem: str) -> str:
-    """A problem without what differs between inputs that cause it."""
+    """Return a problem without the parts that depend on the input."""
     return re.sub(r"/\S*|'[^']*'|\"[^\"]*\"|\d+", "?", problem.partition("\n")[0])[:100]
 
 
 def limit_memory(mib: int) -> None:
-    """Let the process have no more than so many MiB beyond what it has now; what asks for more gets MemoryError."""
+    """Limit the process to this many MiB more than it has now; beyond that, it gets MemoryError."""
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + (mib << 20)
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))

@@ -1,6 +1,6 @@
-"""A valid document with some of its values exchanged: what mutations of bytes hardly ever reach behind a schema.
+"""Valid documents with some values replaced, which mutations of bytes hardly ever produce.
 
-An input that begins with MARK stands for edits, two bytes each: which value, and by what it is replaced.
+An input that begins with MARK represents edits of two bytes each: the place of the value, and its replacement.
 """
 
 import copy
@@ -18,7 +18,7 @@ VALUES: list[Any] = [
 
 
 def edited(document: dict[str, Any], data: bytes) -> bytes | None:
-    """The JSON of a document after the edits that an input stands for; None where it stands for none."""
+    """Return the JSON of a document after the edits in an input; None if the input contains none."""
     if not data.startswith(MARK):
         return None
     document, edits = copy.deepcopy(document), data.removeprefix(MARK)[: 2 * MOST]
@@ -36,7 +36,7 @@ def edited(document: dict[str, Any], data: bytes) -> bytes | None:
 
 
 def _places(value: Any):
-    """Every value within a document, by what holds it and under which key."""
+    """Yield the container and the key of every value in a document."""
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, each in list(items):
         yield value, key

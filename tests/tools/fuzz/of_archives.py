@@ -1,4 +1,4 @@
-"""Archives of data sets: zip, tar, 7z, rar; and a data set's own reader on what is in them."""
+"""Archives of data sets (zip, tar, 7z, rar), and the readers of their members."""
 
 import contextlib
 import io
@@ -86,7 +86,7 @@ def rars():
 
 
 def releases():
-    """The readers of the releases on archives whose members are hostile pictures."""
+    """Readers of releases, on archives with hostile images as members."""
     from tests.support.archives import binary, colour, encoded, picture
 
     from segcert.data import catalogue

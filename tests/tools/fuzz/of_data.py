@@ -1,32 +1,17 @@
-"""Prepared data sets, tables and folders of one's own, split files, manifests, checksums of mirrors."""
+"""Prepared data sets, user-supplied tables and folders, split files, manifests, checksums of mirrors."""
 
+import hashlib
 import json
 
 import numpy as np
-from tests.tools.fuzz.containers import members_of, packed
+from tests.tools.fuzz.containers import members_of, packed, write_members
 from tests.tools.fuzz.contract import Target
-
-OWN = {
-    "images": None, "masks": None, "image_suffix": "", "mask_suffix": "", "table": None, "group_column": None,
-    "group_pattern": None, "values": {0: "background", 255: "organ"}, "channels": 1, "bits": 8, "window": None,
-    "pixel_size": None, "title": "", "modality": "", "licence": "", "citation": "", "left_out_limit": 0.5,
-    "allow_empty": True, "any_orientation": False,
-}  # fmt: skip
 
 
 def _errors():
     from segcert.data.errors import DataError
 
     return (DataError,)
-
-
-def _files(path, names):
-    """The members that an input stands for, written beside it under the names that are expected."""
-    members = members_of(path.read_bytes()) or {}
-    for name in names:
-        target = path.parent / name
-        target.parent.mkdir(exist_ok=True)
-        target.write_bytes(members.get(name, b""))
 
 
 def _png(value):
@@ -36,16 +21,18 @@ def _png(value):
 
 
 def tables():
-    """The table of a data set of one's own, and the pictures that it names."""
+    """Table of a user-supplied data set, and the images that it names."""
 
     def read(path):
+        from segcert.config.sections import OwnData
         from segcert.data.user_data import OwnFolder
         from segcert.provenance.digests import file_digest
 
-        _files(path, ["a.png", "b.png"])
+        write_members(path, ["a.png", "b.png"])
         table = path.with_name("table.csv")
         table.write_bytes((members_of(path.read_bytes()) or {"table.csv": path.read_bytes()}).get("table.csv", b""))
-        own = OwnFolder("own", OWN | {"table": str(table)})
+        stated = OwnData(table=str(table), values={0: "background", 255: "organ"}, left_out_limit=0.5)
+        own = OwnFolder("own", stated.model_dump() | {"allow_empty": True})
         assert own.about.classes
         found = own.find({str(file): file_digest(file) for file in own.files()})
         for pair in found.pairs:
@@ -55,17 +42,16 @@ def tables():
         table = b"image,mask,name,group,split\na.png,b.png,one,p1,test\nb.png,,two,p2,train\n"
         return [packed({"table.csv": table, "a.png": _png(9), "b.png": _png(255)}), table]
 
-    return Target(read, seeds, _errors(), "in/given", named=False)
+    return Target(read, seeds, _errors(), "in/input", named=False)
 
 
 def prepared():
-    """index.csv, splits.json and dataset.json of a prepared data set, and a picture of it."""
+    """index.csv, splits.json and dataset.json of a prepared data set, and one of its images."""
 
     def read(path):
         from segcert.data.dataset import PreparedDataset
 
-        names = ["index.csv", "splits.json", "dataset.json", "images/one.png", "masks/one.png"]
-        _files(path, names)
+        write_members(path, ["index.csv", "splits.json", "dataset.json", "images/one.png", "masks/one.png"])
         dataset = PreparedDataset(path.with_name("index.csv"))
         assert dataset.about is not None
         dataset.check()
@@ -73,37 +59,15 @@ def prepared():
             dataset.image(name), dataset.mask(name), dataset.pixel_size(name)
 
     def seeds():
-        import hashlib
-
         from segcert.data.dataset import Row
 
         image, mask = _png(9), _png(1)
-        row = Row(
-            image="one",
-            group="p",
-            split="test",
-            digest=hashlib.sha256(image).hexdigest(),
-            mask_digest=hashlib.sha256(mask).hexdigest(),
-            height=8,
-            width=8,
-            pixel_height=0.5,
-            pixel_width=0.5,
-        )
-        cells = row.model_dump()
+        digests = {"digest": hashlib.sha256(image).hexdigest(), "mask_digest": hashlib.sha256(mask).hexdigest()}
+        sizes = {"height": 8, "width": 8, "pixel_height": 0.5, "pixel_width": 0.5}
+        cells = Row(image="one", group="p", split="test", **digests, **sizes).model_dump()
         table = ",".join(cells) + "\n" + ",".join(map(str, cells.values())) + "\n"
-        about = {
-            "name": "own",
-            "title": "t",
-            "classes": ["background", "organ"],
-            "channels": 1,
-            "bits": 8,
-            "image_size": 8,
-            "terms": "",
-            "citation": "",
-            "licence": "",
-            "synthetic": False,
-            "modality": "x",
-        }
+        about = dict.fromkeys(("name", "title", "modality", "terms", "citation", "licence"), "own")
+        about |= {"classes": ["background", "organ"], "synthetic": False, "channels": 1, "bits": 8, "image_size": 8}
         splits = {"dataset": "own", "leaks": False, "train": [], "val": [], "test": ["one"]}
         members = {
             "index.csv": table.encode(),
@@ -112,9 +76,9 @@ def prepared():
             "images/one.png": image,
             "masks/one.png": mask,
         }
-        return [packed(members)]  # fmt: skip
+        return [packed(members)]
 
-    return Target(read, seeds, _errors(), "in/given", named=False)
+    return Target(read, seeds, _errors(), "in/input", named=False)
 
 
 def split_files():
@@ -138,8 +102,6 @@ def manifests():
                 file.read()
 
     def seeds():
-        import hashlib
-
         entry = {"name": "a.zip", "bytes": 3, "sha256": hashlib.sha256(b"one").hexdigest(), "official": None}
         return [
             json.dumps({"dataset": "own", "archives": [entry], "files": {"x.png": "0" * 64}}).encode(),

@@ -8,7 +8,7 @@ from tests.tools.fuzz.edits import MARK, edited
 
 
 def document():
-    """A certificate as `segcert certify` writes it."""
+    """Return a certificate as `segcert certify` writes it."""
     interval = {"name": "area", "median": 3.0, "low": 1.0, "high": None, "alpha": 0.001, "tau": 0.75, "unit": "pixels"}
     return {
         "format": "segcert-certificate-1", "segcert": "0.1.0",
@@ -40,7 +40,8 @@ def certificates():
         with contextlib.suppress(DocumentError, ModelError, VotesError):
             verify(path, found, draws=1, device=torch.device("cpu"))
 
-    return Target(
-        read, lambda: [json.dumps(document()).encode(), MARK, MARK + bytes(range(12))], (DocumentError,),
-        "a.certificate.json", build=lambda data: edited(document(), data) or data,
-    )  # fmt: skip
+    def build(data):
+        return edited(document(), data) or data
+
+    seeds = [json.dumps(document()).encode(), MARK, MARK + bytes(range(12))]
+    return Target(read, lambda: seeds, (DocumentError,), "a.certificate.json", build=build)

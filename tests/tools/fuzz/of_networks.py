@@ -1,17 +1,20 @@
-"""Folders of networks: configuration and weights, state dicts and programs from elsewhere, checkpoints, ADM's file."""
+"""Networks: folders of configuration and weights, pretrained weights, exported networks, checkpoints, ADM's file."""
 
 import io
 import json
 
-from tests.tools.fuzz.containers import as_zip, members_of, packed, unpacked
+from tests.tools.fuzz.containers import as_zip, members_of, packed, unpacked, write_members
 from tests.tools.fuzz.contract import Target
 from tests.tools.fuzz.edits import MARK, edited
 
 
-def _unet():
-    from segcert.networks.unet import UNet
+def _saved(value, **options):
+    """Return the bytes that torch.save writes for a value."""
+    import torch
 
-    return {"in_channels": 1, "num_classes": 2, "channels": 2, "depth": 1}, UNet
+    buffer = io.BytesIO()
+    torch.save(value, buffer, **options)
+    return buffer.getvalue()
 
 
 def segmenters():
@@ -23,10 +26,8 @@ def segmenters():
     from segcert.networks.registry import input_channels, load_segmenter
 
     weights = save({"weight": torch.ones(1, 2), "bias": torch.zeros(1)})
-    linear = {
-        "architecture": "torch.nn:Linear", "arguments": {"in_features": 2, "out_features": 1},
-        "classes": ["background", "x"], "image_size": 8, "in_channels": 1, "regime": "clean",
-    }  # fmt: skip
+    linear = {"architecture": "torch.nn:Linear", "arguments": {"in_features": 2, "out_features": 1}}
+    linear |= {"classes": ["background", "x"], "image_size": 8, "in_channels": 1, "regime": "clean"}
 
     def read(path):
         members = members_of(path.read_bytes()) or {}
@@ -40,29 +41,24 @@ def segmenters():
     def seeds():
         call = linear | {"architecture": "os:system", "arguments": {"command": "true"}}
         unet = linear | {"architecture": "unet", "arguments": {"in_channels": 1, "num_classes": 2}}
-        folders = [packed({"config.json": json.dumps(each).encode(), "model.safetensors": weights})
-                   for each in (linear, call, unet)]  # fmt: skip
+        configs = [json.dumps(each).encode() for each in (linear, call, unet)]
+        folders = [packed({"config.json": config, "model.safetensors": weights}) for config in configs]
         return [*folders, MARK + bytes(4), MARK + bytes(range(12))]
 
-    return Target(read, seeds, (ModelError,), "given", named=False)
+    return Target(read, seeds, (ModelError,), "input", named=False)
 
 
 def state_dicts():
-    """What torch.save wrote, elsewhere."""
+    """Pretrained weights written by torch.save."""
     import torch
 
     from segcert.networks.folders import ModelError
     from segcert.networks.pretrained import read_state_dict
 
     def seeds():
-        found = []
-        for value in ({"weight": torch.ones(2)}, {"state_dict": {"module.weight": torch.ones(2)}}):
-            buffer = io.BytesIO()
-            torch.save(value, buffer)
-            found += [unpacked(buffer.getvalue()), buffer.getvalue()]
-        buffer = io.BytesIO()
-        torch.save({"weight": torch.ones(2)}, buffer, _use_new_zipfile_serialization=False)
-        return [*found, buffer.getvalue()]
+        weights = {"weight": torch.ones(2)}
+        zipped = [_saved(weights), _saved({"state_dict": {"module.weight": torch.ones(2)}})]
+        return [*map(unpacked, zipped), *zipped, _saved(weights, _use_new_zipfile_serialization=False)]
 
     return Target(read_state_dict, seeds, (ModelError,), "weights.pt", build=as_zip)
 
@@ -74,10 +70,8 @@ def safetensors():
     from segcert.networks.folders import ModelError
     from segcert.networks.pretrained import read_state_dict
 
-    return Target(
-        read_state_dict, lambda: [save({"weight": torch.ones(2), "b": torch.zeros(1, 3)})], (ModelError,),
-        "weights.safetensors",
-    )  # fmt: skip
+    seeds = [save({"weight": torch.ones(2), "b": torch.zeros(1, 3)})]
+    return Target(read_state_dict, lambda: seeds, (ModelError,), "weights.safetensors")
 
 
 def adm():
@@ -89,34 +83,28 @@ def adm():
 
     layout = ADMLayout(image_size=8, model_channels=32, channel_mult=(1,), num_res_blocks=1, attention_resolutions=())
 
-    def seeds():
-        buffer = io.BytesIO()
-        torch.save({"time_embed.0.weight": torch.ones(2)}, buffer)
-        return [unpacked(buffer.getvalue()), buffer.getvalue()]
+    def read(path):
+        import_adm(path, path.parent / "out", layout)
 
-    return Target(
-        lambda path: import_adm(path, path.parent / "out", layout), seeds, (ModelError,), "adm.pt", build=as_zip
-    )
+    seed = _saved({"time_embed.0.weight": torch.ones(2)})
+    return Target(read, lambda: [unpacked(seed), seed], (ModelError,), "adm.pt", build=as_zip)
 
 
 def checkpoints():
-    """Of an interrupted training."""
+    """Checkpoints of interrupted trainings."""
     import torch
 
     from segcert.training.state import Checkpoint
 
-    def seeds():
-        buffer = io.BytesIO()
-        torch.save({"key": "k", "state": {"step": 3, "model": {"w": torch.ones(2)}}}, buffer)
-        return [unpacked(buffer.getvalue()), buffer.getvalue()]
+    def read(path):
+        Checkpoint(path, "k").load()
 
-    return Target(lambda path: Checkpoint(path, "k").load(), seeds, (), "checkpoint.pt", build=as_zip)
+    seed = _saved({"key": "k", "state": {"step": 3, "model": {"w": torch.ones(2)}}})
+    return Target(read, lambda: [unpacked(seed), seed], (), "checkpoint.pt", build=as_zip)
 
 
 def programs():
-    """torch.export and TorchScript files, up to where they are known for what they are: what follows is code."""
-    import zipfile
-
+    """Files of torch.export and TorchScript, up to the point where their format is known: the rest is code."""
     import torch
 
     from segcert.networks import exported as module
@@ -127,16 +115,14 @@ def programs():
         module.load_exported(path)
 
     def seeds():
-        buffer = io.BytesIO()
-        torch.save({"w": torch.ones(2)}, buffer)
-        weights = {"weights_config": {"w": {"path_name": "weight_0", "use_pickle": False}}}
+        weights = _saved({"w": torch.ones(2)})
+        config = {"config": {"w": {"path_name": "weight_0", "use_pickle": False}}}
         exported = {
             "p/archive_format": b"pt2",
-            "p/data/weights/model_weights_config.json": json.dumps({"config": weights["weights_config"]}).encode(),
-            "p/data/weights/x.pt": buffer.getvalue(),
+            "p/data/weights/model_weights_config.json": json.dumps(config).encode(),
+            "p/data/weights/x.pt": weights,
         }
-        assert zipfile
-        return [packed(exported), packed({"p/constants.pkl": b"x", "p/data.pkl": b"y"}), buffer.getvalue()]  # fmt: skip
+        return [packed(exported), packed({"p/constants.pkl": b"x", "p/data.pkl": b"y"}), weights]
 
     return Target(read, seeds, (ModelError,), "network.pt2", build=as_zip)
 
@@ -149,10 +135,7 @@ def denoisers():
     names = ("unet/config.json", "scheduler/scheduler_config.json", "unet/diffusion_pytorch_model.safetensors")
 
     def read(path):
-        members = members_of(path.read_bytes()) or {}
-        for name in names:
-            (path.parent / name).parent.mkdir(exist_ok=True)
-            (path.parent / name).write_bytes(members.get(name, b""))
+        write_members(path, names)
         DiffusionDenoiser.load(path.parent)
 
     def seeds():
@@ -161,19 +144,12 @@ def denoisers():
 
         from diffusers import DDPMScheduler, UNet2DModel
 
-        unet = UNet2DModel(
-            sample_size=8,
-            in_channels=1,
-            out_channels=1,
-            block_out_channels=(4,),
-            layers_per_block=1,
-            norm_num_groups=2,
-            down_block_types=("DownBlock2D",),
-            up_block_types=("UpBlock2D",),
-        )
+        blocks = {"down_block_types": ("DownBlock2D",), "up_block_types": ("UpBlock2D",), "block_out_channels": (4,)}
+        blocks |= {"layers_per_block": 1, "norm_num_groups": 2}
+        unet = UNet2DModel(sample_size=8, in_channels=1, out_channels=1, **blocks)
         with tempfile.TemporaryDirectory() as folder:
             unet.save_pretrained(Path(folder, "unet"))
             DDPMScheduler(num_train_timesteps=10).save_pretrained(Path(folder, "scheduler"))
-            return [packed({name: Path(folder, name).read_bytes() for name in names})]  # fmt: skip
+            return [packed({name: Path(folder, name).read_bytes() for name in names})]
 
-    return Target(read, seeds, (ModelError,), "given", named=False, longest=80000)
+    return Target(read, seeds, (ModelError,), "input", named=False, longest=80000)

@@ -1,5 +1,8 @@
-"""Run records, the trail, DVC pointers, certificates of runs: what an audit, a diff and a comparison read."""
+"""Files that an audit, a diff or a comparison reads: run records, Snakemake metadata, DVC pointers, certificates."""
 
+import contextlib
+import hashlib
+import io
 import json
 
 from tests.tools.fuzz.containers import members_of, packed
@@ -11,7 +14,7 @@ PAGE, OWN = "reports/run/index.html", "results/run/x.csv.record.json"
 
 
 def record(output="results/run/x.csv", **changes):
-    """A run record as jobs write it."""
+    """Return a run record as jobs write it."""
     return {
         "format": "segcert-record-2", "rule": "certify", "wildcards": {"dataset": "phantom", "model": "unet"},
         "params": {"code": SHA, "environment": SHA, "settings": {"tau": 0.75}, "configuration": {"run": "run"}},
@@ -32,7 +35,7 @@ def _errors():
 
 
 def records():
-    """Run records through the checks of an audit that ask neither git nor DVC, and a diff of a run with itself."""
+    """Run records, in the checks of an audit that need neither git nor DVC, and in a diff of a run with itself."""
     from segcert.audit.audit import audit
     from segcert.audit.checks.archives import check_archives
     from segcert.audit.checks.code import check_environment
@@ -43,9 +46,8 @@ def records():
     from segcert.provenance.preparation import Preparation
     from segcert.provenance.records import load_record
 
-    checks = {
-        each.__name__: each for each in (check_files, check_links, check_indexes, check_archives, check_environment)
-    }
+    chosen = (check_files, check_links, check_indexes, check_archives, check_environment)
+    checks = {check.__name__: check for check in chosen}
 
     def read(path):
         root = path.parents[2]
@@ -64,10 +66,8 @@ def records():
         for job in lineage.jobs:
             assert job.name
             lineage.upstream(job), lineage.downstream(*job.outputs)
-        try:
+        with contextlib.suppress(*_errors()):
             trace_row(lineage, "phantom/unet/clean/none/0.25")
-        except _errors():
-            pass
         load_record(path)
 
     def held():
@@ -84,7 +84,7 @@ def records():
 
 
 def trails():
-    """The trail that travels with results: its contents, and the records in it."""
+    """Packed Snakemake metadata that travel with results: the list of their files, and a record among them."""
     from base64 import urlsafe_b64encode
 
     from segcert.provenance.snakemake_metadata import job_artifacts, restore_metadata
@@ -92,8 +92,6 @@ def trails():
     code = urlsafe_b64encode(b"results/run/x.csv").decode()
 
     def read(path):
-        import hashlib
-
         root = path.parents[2]
         (root / "results/run").mkdir(parents=True, exist_ok=True)
         (root / "results/run/x.csv").write_text("a\n1\n")
@@ -115,9 +113,7 @@ def trails():
 
 
 def comparisons():
-    """certificates.parquet of a run, and the head of its votes."""
-    import io
-
+    """certificates.parquet of a run, and the header of its votes."""
     import pandas as pd
 
     from segcert.compare.runs import CompareError, read_runs
@@ -130,55 +126,29 @@ def comparisons():
             run.settings, run.outdated(), run.table()
 
     def seeds():
-        row = {
-            "dataset": "d",
-            "image": "i",
-            "group": "g",
-            "model": "unet",
-            "regime": "clean",
-            "denoiser": "none",
-            "sigma": 0.25,
-            "tau": 0.75,
-            "alpha": 0.001,
-            "n0": 10,
-            "n": 100,
-            "method": "holm",
-            "k": 1,
-            "class_id": 1,
-            "class_name": "c",
-            "dice": 0.5,
-            "iou": 0.5,
-            "certified_dice": 0.5,
-            "certified_iou": 0.5,
-            "worst_case_dice": 0.5,
-            "abstain": 0.1,
-            "area": 3,
-            "area_low": 1,
-            "area_high": 4,
-            "radius": 0.17,
-            "radius_gray_levels": 5.0,
-            "extended": False,
-        }
+        row = dict.fromkeys(("dataset", "image", "group", "model", "regime", "denoiser", "class_name"), "x")
+        row |= {"sigma": 0.25, "tau": 0.75, "alpha": 0.001, "n0": 10, "n": 100, "method": "holm", "k": 1, "class_id": 1}
+        row |= dict.fromkeys(("dice", "iou", "certified_dice", "certified_iou", "worst_case_dice", "abstain"), 0.5)
+        row |= {"area": 3, "area_low": 1, "area_high": 4, "radius": 0.17, "radius_gray_levels": 5.0, "extended": False}
         buffer = io.BytesIO()
         pd.DataFrame([row, row | {"image": "j"}]).to_parquet(buffer, compression=None)
-        return [buffer.getvalue()]  # fmt: skip
+        return [buffer.getvalue()]
 
     return Target(read, seeds, (CompareError,), "results/a/certificates.parquet", longest=20000)
 
 
 def pointers():
-    """DVC's pointers, read by an audit (where nothing is committed)."""
+    """DVC pointers, read by an audit of an uncommitted folder."""
     from segcert.audit.checks import dvc as module
     from segcert.audit.findings import Evidence, FreshDigests
     from segcert.provenance.lineage import Lineage
 
     def read(path):
         root = path.parent
-        for name in ("results/run/x.csv.record.json",):
-            (root / name).parent.mkdir(parents=True, exist_ok=True)
-            (root / name).write_text(json.dumps(record()))
+        (root / OWN).parent.mkdir(parents=True, exist_ok=True)
+        (root / OWN).write_text(json.dumps(record()))
         evidence = Evidence(Lineage.read("run", root), FreshDigests(root))
-        module._committed = lambda *_: None  # asks git
+        module._committed = lambda *_: None  # would run git
         assert list(module.check_pointers(evidence)) is not None
 
     seeds = [b"outs:\n- md5: 0123456789abcdef0123456789abcdef.dir\n  size: 3\n  hash: md5\n  path: results\n"]

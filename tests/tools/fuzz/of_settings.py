@@ -1,4 +1,4 @@
-"""The configuration, as Snakemake hands it on: plain values of YAML."""
+"""Configurations as Snakemake passes them on: plain values of YAML."""
 
 import contextlib
 
@@ -24,7 +24,7 @@ def settings():
         try:
             values = yaml.safe_load(path.read_text(errors="replace"))
         except (yaml.YAMLError, RecursionError, ValueError):
-            return  # Snakemake reads the file
+            return  # Snakemake itself reads the file
         if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
             return
         config = Config.read(values)

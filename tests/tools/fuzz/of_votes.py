@@ -1,4 +1,4 @@
-"""Counts and arrays: votes, blocks of draws, radius maps; and certificates decided from hostile counts."""
+"""Counts and arrays: votes, blocks of draws, radius maps; and certificates from hostile counts."""
 
 import contextlib
 import io
@@ -11,37 +11,45 @@ from tests.tools.fuzz.containers import as_zip, members_of, packed, unpacked
 from tests.tools.fuzz.contract import Target
 
 
-def _votes():
+def example_votes():
+    """Return votes of three classes: 4 + 8 draws of an image of (2, 3) pixels."""
     from segcert.votes import Votes
 
-    generator = np.random.default_rng(0)
-    labels = generator.integers(0, 3, (12, 2, 3))
+    labels = np.random.default_rng(0).integers(0, 3, (12, 2, 3))
     counts = np.stack([(labels == k) for k in range(3)], axis=1)  # (12, 3, 2, 3)
-    return Votes(
-        counts[:4].sum(axis=0).astype(np.uint16), counts[4:].sum(axis=0).astype(np.uint16), 0.25,
-        areas=counts.sum(axis=(2, 3)).astype(np.uint32), overlaps=counts.sum(axis=(2, 3)).astype(np.uint32),
-        truth_areas=np.array([2, 2, 2], np.uint32), measurements={"area": np.arange(12.0)},
-        origin={"seed": 0, "image": "0" * 64, "earlier_n": [2]},
-    )  # fmt: skip
+    selection, estimation = (part.sum(axis=0).astype(np.uint16) for part in (counts[:4], counts[4:]))
+    areas = counts.sum(axis=(2, 3)).astype(np.uint32)
+    more = {"truth_areas": np.array([2, 2, 2], np.uint32), "measurements": {"area": np.arange(12.0)}}
+    origin = {"seed": 0, "image": "0" * 64, "earlier_n": [2]}
+    return Votes(selection, estimation, 0.25, areas=areas, overlaps=areas, origin=origin, **more)
 
 
-def _mended(data):
-    """A file of votes whose digests are right, whatever the fuzzer made of its arrays."""
-    from segcert.votes import _read_votes
+def example_radii(path):
+    """Write a radius map of an image of (2, 2) pixels."""
+    from segcert.results.radius_rows import RadiusLevels, save_radii
 
-    members = members_of(data)
-    if members is None:
-        return data
-    whole = as_zip(data)
-    try:
-        with np.load(io.BytesIO(whole), allow_pickle=False) as arrays:
-            header = json.loads(str(arrays["header"]))
-            for image, about in header["images"].items():
-                about["digest"] = _read_votes(arrays, image, about).digest
-        members["header.npy"] = _npy(np.array(json.dumps(header, sort_keys=True)))
-        return as_zip(packed(members))
-    except Exception:
-        return whole
+    levels = RadiusLevels(np.zeros((2, 2), np.uint8), np.ones((2, 2), np.uint8), "holm")
+    save_radii(path, {"one": levels}, (0.6, 0.75), 0.25)
+
+
+def _with_correct_digests(correct):
+    """Return a function that builds files with correct digests, whatever the fuzzer did to their arrays.
+
+    `correct` returns, for the arrays of a file, the name and value of the array with the digest.
+    """
+
+    def build(data):
+        members = members_of(data)
+        if members is None:
+            return data
+        try:
+            with np.load(io.BytesIO(as_zip(data)), allow_pickle=False) as arrays:
+                name, value = correct(arrays)
+            return as_zip(packed(members | {f"{name}.npy": _npy(np.array(value))}))
+        except Exception:
+            return as_zip(data)
+
+    return build
 
 
 def _npy(array):
@@ -65,26 +73,33 @@ def votes():
     from segcert.certification.median_smoothing import certify_measurements
     from segcert.certification.methods import CertificationError
     from segcert.certification.radius_map import radius_map
-    from segcert.votes import Votes, VotesError, load_votes, save_votes
+    from segcert.votes import Votes, VotesError, _read_votes, load_votes, save_votes
+
+    def uses(image):
+        yield lambda: image.dice
+        yield image.label_maps
+        yield lambda: certify(image, 0.55, 0.3, "holm")
+        yield lambda: certify(image, 0.55, 0.3)
+        yield lambda: radius_map(image, alpha=0.4)
+        yield lambda: certify_measurements(image, tau=0.6, alpha=0.4)
 
     def read(path):
         for image in load_votes(path).values():
-            for use in (
-                lambda v: v.dice,
-                lambda v: v.label_maps(),
-                lambda v: certify(v, 0.55, 0.3, "holm"),
-                lambda v: certify(v, 0.55, 0.3),
-                lambda v: radius_map(v, alpha=0.4),
-                lambda v: certify_measurements(v, tau=0.6, alpha=0.4),
-            ):
+            for use in uses(image):
                 with contextlib.suppress(VotesError, CertificationError):
-                    use(image)
+                    use()
         Votes.load(path)
 
-    def write(path):
-        save_votes(path, {"one": _votes()})
+    def header(arrays):
+        stated = json.loads(str(arrays["header"]))
+        for image, about in stated["images"].items():
+            about["digest"] = _read_votes(arrays, image, about).digest
+        return "header", json.dumps(stated, sort_keys=True)
 
-    return Target(read, _seeds(write), (VotesError,), "shard_0.npz", build=_mended, longest=8192)
+    def write(path):
+        save_votes(path, {"one": example_votes()})
+
+    return Target(read, _seeds(write), (VotesError,), "shard_0.npz", build=_with_correct_digests(header), longest=8192)
 
 
 def blocks():
@@ -108,24 +123,15 @@ def blocks():
         made.put(key, Block(np.ones((2, 2, 2), np.uint16), {"areas": np.ones((3, 2), np.uint32)}))
         (path.parent / "block.npz").rename(path)
 
-    def build(data):
-        members = members_of(data)
-        whole = as_zip(data)
-        if members is None:
-            return data
-        try:
-            with np.load(io.BytesIO(whole), allow_pickle=False) as arrays:
-                columns = {name: arrays[name] for name in arrays.files if name not in ("counts", "digest")}
-                members["digest.npy"] = _npy(np.array(_checksum(key, Block(arrays["counts"], columns))))
-            return as_zip(packed(members))
-        except Exception:
-            return whole
+    def digest(arrays):
+        columns = {name: arrays[name] for name in arrays.files if name not in ("counts", "digest")}
+        return "digest", _checksum(key, Block(arrays["counts"], columns))
 
-    return Target(read, _seeds(write), (), "block.npz", build=build, longest=8192)
+    return Target(read, _seeds(write), (), "block.npz", build=_with_correct_digests(digest), longest=8192)
 
 
 def finished():
-    """The note of a store of blocks of the numbers of draws that were asked for before."""
+    """Notes in which a store of blocks keeps earlier numbers of draws."""
     from segcert.smoothing.store import BlockStore
 
     def read(path):
@@ -138,15 +144,11 @@ def finished():
 
 def radii():
     from segcert.io.arrays import ArraysError
-    from segcert.results.radius_rows import RadiusLevels, load_radii, save_radii
+    from segcert.results.radius_rows import load_radii
 
     def read(path):
         saved = load_radii(path)
         for image in saved.levels:
             saved.radii_of(image)
 
-    def write(path):
-        levels = RadiusLevels(np.zeros((2, 2), np.uint8), np.ones((2, 2), np.uint8), "holm")
-        save_radii(path, {"one": levels}, (0.6, 0.75), 0.25)
-
-    return Target(read, _seeds(write), (ArraysError,), "a.radii.npz", build=as_zip)
+    return Target(read, _seeds(example_radii), (ArraysError,), "a.radii.npz", build=as_zip)

@@ -1,15 +1,38 @@
-"""A sample of what the fuzzer does, without it: valid files, cut short and changed, the same way each time."""
+"""The committed corpus, and a sample of what the fuzzer does, without it: the same inputs each time.
+
+corpus.zip contains an input for each path through a reader, all made up.
+"""
 
 import random
+import zipfile
+from pathlib import Path
 
-from tests.tools.fuzz.contract import Guard, broken
-from tests.tools.fuzz.corpus import kept
+from tests.tools.fuzz.contract import Guard, broken, warm_up
 from tests.tools.fuzz.targets import TARGETS
-from tests.tools.fuzz.warming import warm_up
+
+KEPT = Path(__file__).with_name("corpus.zip")
+LONGEST = 600  # bytes of a kept input: longer ones resemble the seeds, which the writers make
+
+
+def kept(name: str) -> list[bytes]:
+    """Return the kept inputs of a target."""
+    if not KEPT.exists():
+        return []
+    with zipfile.ZipFile(KEPT) as archive:
+        return [archive.read(each) for each in archive.namelist() if each.startswith(f"{name}/")]
+
+
+def keep(corpus: Path) -> None:
+    """Pack a folder of corpora, one folder per target; equal inputs give equal bytes."""
+    with zipfile.ZipFile(KEPT, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(path for path in corpus.glob("*/*") if path.stat().st_size <= LONGEST):
+            about = zipfile.ZipInfo(f"{path.parent.name}/{path.name[:8]}")
+            about.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(about, path.read_bytes(), compresslevel=9)
 
 
 def sampled(name: str, count: int, guard: Guard) -> list[str]:
-    """What is wrong with how a target reads its seeds, the corpus, and `count` mutations of them."""
+    """Return what is wrong with the way a target reads its seeds, the corpus, and `count` mutations of them."""
     target, chance = TARGETS[name](), random.Random(name)
     seeds = target.seeds()
     for seed in seeds:

@@ -1,4 +1,4 @@
-"""The readers that are fuzzed, by name."""
+"""Fuzzed readers by name."""
 
 from collections.abc import Callable
 

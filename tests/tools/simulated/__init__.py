@@ -1,7 +1,7 @@
-"""Runs whose networks are made up: everything else in them is the pipeline's own.
+"""Runs with made-up networks; everything else is the pipeline itself.
 
-`make_run` writes what a run leaves behind up to what its report is rendered from; `SimulatedRun.render` has Snakemake
-run the rules of the report on it. No network is trained, torch is never loaded: a run takes seconds instead of hours.
+`make_run` writes all inputs of the report; `SimulatedRun.render` lets Snakemake run the rules of the report. No network
+is trained and torch is never loaded, so a run takes seconds instead of hours.
 
     python -m tests.tools.simulated VARIANT FOLDER     renders a variant (tests/tools/simulated/variants.py) to look at
 """

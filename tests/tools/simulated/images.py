@@ -1,4 +1,4 @@
-"""Images with masks for any data set: phantoms in gray, blobs in colour."""
+"""Images with masks for any data set: gray phantoms, coloured blobs."""
 
 import functools
 import hashlib
@@ -14,7 +14,7 @@ from segcert.data.raster import Raster
 
 
 def find_images(about: Dataset, counts: Mapping[str, int], size: int) -> SearchResult:
-    """`counts[split]` images of (size, size) pixels for each split, two to a group, with all its classes."""
+    """Return `counts[split]` images of (size, size) pixels for each split, two per group, with all classes."""
     names = [(split, k) for split, count in counts.items() for k in range(count)]
     return SearchResult(
         [
@@ -30,7 +30,7 @@ def find_images(about: Dataset, counts: Mapping[str, int], size: int) -> SearchR
 
 
 def draw_image(name: str, about: Dataset, size: int) -> tuple[Raster, np.ndarray]:
-    """An image by its name, and its mask (H, W) of class ids below len(about.classes)."""
+    """Draw an image from its name, and its mask (H, W) of class ids below len(about.classes)."""
     rng = np.random.default_rng(seed_of(name))
     if about.channels == 1:
         image, mask = _gray(name, len(about.classes), size, rng)
@@ -40,12 +40,12 @@ def draw_image(name: str, about: Dataset, size: int) -> tuple[Raster, np.ndarray
 
 
 def seed_of(*names: object) -> int:
-    """A seed that depends on some names alone."""
+    """Return a seed that depends only on some names."""
     return int.from_bytes(hashlib.sha256(repr(names).encode()).digest()[:8], "big")
 
 
 def _gray(name: str, classes: int, size: int, rng: np.random.Generator) -> tuple[Raster, np.ndarray]:
-    """A chest phantom; of its structures those that the classes name, small ones drawn over it where there are more."""
+    """Draw a chest phantom with the structures of the classes; further classes become small ellipses."""
     image, mask = draw_phantom(name, size)
     drawn = np.where(mask < classes, mask, 0).astype(np.uint8)
     for class_id in range(3, classes):
@@ -57,7 +57,7 @@ def _gray(name: str, classes: int, size: int, rng: np.random.Generator) -> tuple
 
 
 def _colour(classes: int, size: int, rng: np.random.Generator) -> tuple[Raster, np.ndarray]:
-    """A dark blob on skin, and within it smaller ones of the other classes."""
+    """Draw a dark blob on skin, with smaller blobs of the other classes inside."""
     centre = rng.uniform(0.38, 0.62, 2)
     radii = rng.uniform(0.16, 0.34, 2)
     mask = np.zeros((size, size), np.uint8)

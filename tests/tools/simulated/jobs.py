@@ -1,7 +1,7 @@
-"""The jobs of a run as Snakemake plans them, in two processes: python -m tests.tools.simulated.jobs WHAT CONFIG ...
+"""Run the jobs of a plan of Snakemake in two processes: python -m tests.tools.simulated.jobs WHAT CONFIG ...
 
-Rules with networks are done by stand-ins, the others by their own scripts. WHAT is `work`, which leaves the rules of
-the report to Snakemake, or `all`, which does them too. Prints the names of the report's rules, one a line.
+Stand-ins replace rules with networks; the others run their own scripts. WHAT is `work`, which leaves the rules of the
+report to Snakemake, or `all`, which runs them too. Prints the names of the report's rules, one per line.
 """
 
 import concurrent.futures
@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-import pandas as pd  # noqa: F401 - once, before the workers are forked
+import pandas as pd  # noqa: F401 - imported once, before the workers are forked
 from snakemake.api import SnakemakeApi
 from snakemake.script import Snakemake
 from snakemake.settings.enums import Quietness
@@ -33,29 +33,29 @@ PROCESSES = 2
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """A job: its script, where its benchmark goes, and what the script sees."""
+    """A job: its script, the path of its benchmark, and the object that the script sees."""
 
     script: Path
     benchmark: str | None
     seen: Snakemake
 
 
-LEVELS: list[list[Job]] = []  # workers are forked and find the jobs here
+LEVELS: list[list[Job]] = []  # forked workers find the jobs here
 
 
 def main(what: str, configfile: str, *targets: str) -> None:
-    """Do the jobs; print the rules of the report."""
+    """Run the jobs; print the rules of the report."""
     rules, levels = plan(what, configfile, targets)
     LEVELS.extend(levels)
     with concurrent.futures.ProcessPoolExecutor(PROCESSES, multiprocessing.get_context("fork")) as pool:
         for number, level in enumerate(levels):
-            for _ in pool.map(do, [(number, k) for k in range(len(level))]):
+            for _ in pool.map(run_job, [(number, k) for k in range(len(level))]):
                 pass
     print("\n".join(rules))
 
 
 def plan(what: str, configfile: str, targets: tuple[str, ...]) -> tuple[list[str], list[list[Job]]]:
-    """Names of the rules of the report, and the jobs: lists of them, each to be done after the one before."""
+    """Return the rules of the report, and lists of jobs; each list needs the one before."""
     with (
         contextlib.redirect_stdout(io.StringIO()),
         SnakemakeApi(OutputSettings(dryrun=True, quiet={Quietness.ALL})) as api,
@@ -73,8 +73,8 @@ def plan(what: str, configfile: str, targets: tuple[str, ...]) -> tuple[list[str
     return rules, levels
 
 
-def do(place: tuple[int, int]) -> None:
-    """Do the job at a place in LEVELS. Its record states the seconds that it took here, or that networks would take."""
+def run_job(place: tuple[int, int]) -> None:
+    """Run the job at a place in LEVELS. Its record states the seconds that it took, or that networks would take."""
     job = LEVELS[place[0]][place[1]]
     start = time.monotonic()
     for path in job.seen.output:
@@ -98,11 +98,10 @@ def do(place: tuple[int, int]) -> None:
 def _job(job: Any) -> Job:
     rule = job.rule
     folder = Path(rule.snakefile).parent
-    seen = Snakemake(
-        job.input, job.output, job.params, job.wildcards, 1, job.resources, job.log, rule.workflow.config, rule.name,
-        None, Path(folder, rule.script).resolve().parent,
-    )  # fmt: skip
-    seen.log = []  # hundreds of jobs in a process would keep hundreds of files open
+    files = (job.input, job.output, job.params, job.wildcards, 1, job.resources, job.log)
+    scripts = Path(folder, rule.script).resolve().parent
+    seen = Snakemake(*files, rule.workflow.config, rule.name, None, scripts)
+    seen.log = []  # otherwise hundreds of log files would stay open
     return Job(Path(folder, rule.script), str(job.benchmark) if job.benchmark else None, seen)
 
 

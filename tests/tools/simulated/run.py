@@ -1,23 +1,20 @@
-"""A simulated run in a checkout: made once, rendered by Snakemake."""
+"""Simulated runs in a checkout: made once, rendered by Snakemake."""
 
 import contextlib
 import dataclasses
 import os
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
+from tests.support.checkout import run_in
 
 
 @dataclasses.dataclass(frozen=True)
 class SimulatedRun:
-    """A run whose networks are made up, in a checkout of the repository.
-
-    rules: those that Snakemake may run, all of them of the report. report: the folder of its pages.
-    """
+    """A run with made-up networks in a checkout of the repository. Snakemake runs only `rules`, those of the report."""
 
     checkout: Path
     name: str
@@ -25,28 +22,26 @@ class SimulatedRun:
 
     @property
     def report(self) -> Path:
-        """Where the pages, tables and figures stand."""
+        """Folder of the pages, tables and figures."""
         return self.checkout / "reports" / self.name
 
     @property
     def environment(self) -> dict[str, str]:
-        """The environment in which commands of this run run: its own library, one thread a job."""
-        return _environment(self.checkout)
+        """Environment of the run's commands: its own library, one thread per job."""
+        return os.environ | _environment(self.checkout)
 
-    def command(self, *targets: str, cores: int = 2) -> list[str]:
-        """The command that renders the report, or other targets."""
-        return [
-            sys.executable, "-m", "snakemake", "--configfile", _configfile(self.name), "--cores", str(cores),
-            "--allowed-rules", *self.rules, "--", *(targets or (f"reports/{self.name}/index.html",)),
-        ]  # fmt: skip
+    def command(self) -> list[str]:
+        """Return the command that renders the report."""
+        options = ["--configfile", _configfile(self.name), "--cores", "2", "--allowed-rules", *self.rules]
+        return [sys.executable, "-m", "snakemake", *options, "--", f"reports/{self.name}/index.html"]
 
-    def render(self, *targets: str, cores: int = 2) -> None:
-        """Have Snakemake render the report, or other targets, from what is there."""
-        _run(self.command(*targets, cores=cores), self.checkout)
+    def render(self) -> None:
+        """Let Snakemake render the report."""
+        _run(self.command(), self.checkout)
 
     def audit(self) -> None:
-        """Leave audit.html and audit.json beside the page, as `segcert audit` does; in this process: quicker."""
-        from segcert.audit.audit import audit  # here, so that tests that audit nothing do not pay for it
+        """Write audit.html and audit.json next to the page, as `segcert audit` does, but faster in this process."""
+        from segcert.audit.audit import audit  # imported here: tests without an audit do not pay for it
         from segcert.audit.page import write_audit
         from segcert.audit.text import audit_to_text
 
@@ -58,15 +53,15 @@ class SimulatedRun:
 
 
 def make_run(checkout: Path, configuration: Mapping[str, Any], what: str = "work") -> SimulatedRun:
-    """Write everything that the report of a configuration is rendered from into a copy of the repository.
+    """Write all inputs of the report of a configuration into a copy of the repository.
 
-    `configuration` holds what differs from config/default.yaml, `run` among it; paths of `own_data` are relative to the
-    checkout. Data sets of the catalogue need `sampling: {test_images: ...}`: so many test images are made up.
-    `what="all"` renders the report too, by the scripts of its rules in the same processes, in a third of the time that
-    `render` takes for a small run.
+    `configuration` contains `run` and all other keys that differ from config/default.yaml. Paths of `own_data` are
+    relative to the checkout. Data sets of the catalogue need `sampling: {test_images: ...}`, the number of test images.
+    `what="all"` also renders the report, with the scripts of its rules in the same processes. For a small run, that
+    takes a third of the time of `render`.
     """
     name = configuration["run"]
-    (checkout / "data.dvc").unlink(missing_ok=True)  # it names the data of the repository's own run
+    (checkout / "data.dvc").unlink(missing_ok=True)  # it is about the data of the repository's own run
     (checkout / _configfile(name)).write_text(yaml.safe_dump(dict(configuration), allow_unicode=True))
     page = f"reports/{name}/index.html"
     printed = _run([sys.executable, "-m", "tests.tools.simulated.jobs", what, _configfile(name), page], checkout)
@@ -78,15 +73,9 @@ def _configfile(name: str) -> str:
 
 
 def _run(command: list[str], checkout: Path) -> str:
-    """Run a command in a checkout; return what it printed. Raises RuntimeError with all that it said if it fails."""
-    done = subprocess.run(
-        command, cwd=checkout, env=_environment(checkout), capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
-    return done.stdout
+    """Run a command in a checkout; return its output. Fail with all output if the command fails."""
+    return str(run_in(checkout, *command, **_environment(checkout)).stdout)
 
 
 def _environment(checkout: Path) -> dict[str, str]:
-    paths = [str(checkout / "scripts"), str(checkout)]
-    return os.environ | {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
+    return {"PYTHONPATH": os.pathsep.join([str(checkout / "scripts"), str(checkout)]), "OMP_NUM_THREADS": "1"}

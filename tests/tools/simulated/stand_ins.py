@@ -1,4 +1,4 @@
-"""What the rules with networks write, made up: by rule, a function of the job as its script sees it."""
+"""Stand-ins for the rules with networks: functions of the job as its script sees it, by rule."""
 
 import json
 import math
@@ -35,7 +35,7 @@ def fetch(job: Any, found: dict[str, Any]) -> None:
 
 
 def prepare_release(job: Any, found: dict[str, Any]) -> None:
-    """Images of the data set's kind, prepared by the library; `sampling.test_images` says how many are tested."""
+    """Prepare made-up images of the data set's kind; `sampling.test_images` is the number of test images."""
     about = catalogue.dataset(job.wildcards.dataset)
     rule = SplitRule("made up: the images' names say it", lambda named: named.part or "")
     about = catalogue.dataclasses.replace(about, splits={"made up": rule}, images=None)
@@ -47,12 +47,10 @@ def prepare_release(job: Any, found: dict[str, Any]) -> None:
 def train_segmenter(job: Any, found: dict[str, Any]) -> None:
     network, settings = job.params.network, job.params.settings
     _weights(job.output[:2], network["architecture"])
-    config = {
-        **network, "classes": list(job.params.classes), "in_channels": network["arguments"]["in_channels"],
-        "image_size": job.config["image_size"], "pool": 1, "pixel_range": [0, 1], "dataset": job.wildcards.dataset,
-        "regime": job.wildcards.regime, "sigma_max": settings.get("sigma_max", 0.0),
-    }  # fmt: skip
-    _write_json(job.output[2], config)
+    about = {"in_channels": network["arguments"]["in_channels"], "image_size": job.config["image_size"], "pool": 1}
+    about |= {"dataset": job.wildcards.dataset, "classes": list(job.params.classes), "pixel_range": [0, 1]}
+    about |= {"regime": job.wildcards.regime, "sigma_max": settings.get("sigma_max", 0.0)}
+    _write_json(job.output[2], network | about)
     scores = {"val_dice": lambda share, rng: 0.92 - 0.5 * math.exp(-4 * share) + rng.normal(0, 0.01)}
     _history(job.output[3], settings, scores)
 
@@ -79,9 +77,8 @@ def sample(job: Any, found: dict[str, Any]) -> None:
     identity = {
         "segmenter": segmenter_digest(params.segmenter),
         "denoiser": denoiser_digest(params.denoiser, params.denoising_steps),
-        "code": params.code, "n0": params.n0, "n": params.n, "seed": params.seed, "noise": params.noise,
-        "pool": params.pool,
-    }  # fmt: skip
+        **{key: params[key] for key in ("code", "n0", "n", "seed", "noise", "pool")},
+    }
     save_votes(job.output[0], {name: _votes(job, dataset, name, identity) for name in names})
 
 
@@ -109,14 +106,12 @@ def denoise_examples(job: Any, found: dict[str, Any]) -> None:
 
 def score_denoisers(job: Any, found: dict[str, Any]) -> None:
     gains = {"noisy": 0, "nl_means": 8, "wavelet": 7} | dict.fromkeys(job.params.denoisers, 12)
-    rows = [
-        {
-            "dataset": job.wildcards.dataset, "sigma": sigma, "method": method, "images": COUNTS["val"],
-            "psnr": gain - 20 * math.log10(sigma), "ssim": (0.2 + gain / 20) / (1 + sigma),
-        }
-        for sigma in job.params.sigmas
-        for method, gain in gains.items()
-    ]  # fmt: skip
+    rows = []
+    for sigma in job.params.sigmas:
+        for method, gain in gains.items():
+            about = {"dataset": job.wildcards.dataset, "sigma": sigma, "method": method, "images": COUNTS["val"]}
+            scores = {"psnr": gain - 20 * math.log10(sigma), "ssim": (0.2 + gain / 20) / (1 + sigma)}
+            rows.append(about | scores)
     _write_table(job.output[0], rows)
 
 
@@ -142,30 +137,15 @@ def attack(job: Any, found: dict[str, Any]) -> None:
                 certified = int((labels[name] != ABSTAIN).sum())
                 for factor in job.params.settings["factors"]:
                     changed = int(certified * max(0.0, factor - 1) / 20)
-                    rows.append({
-                        "dataset": dataset.about["name"],
-                        "image": name,
-                        **about,
-                        "sigma": sigma,
-                        "tau": job.params.tau,
-                        "radius": radius,
-                        "factor": factor,
-                        "norm": factor * radius,
-                        "certified": certified,
-                        "changed": changed,
-                        "refuted": changed // 2,
-                    })  # fmt: skip
+                    place = {"dataset": dataset.about["name"], "image": name, **about, "sigma": sigma}
+                    place |= {"tau": job.params.tau, "radius": radius, "factor": factor, "norm": factor * radius}
+                    rows.append(place | {"certified": certified, "changed": changed, "refuted": changed // 2})
     with atomic_file(job.output[0]) as path:
         pd.DataFrame(rows).to_parquet(path, index=False)
 
 
-STAND_INS = {
-    each.__name__: each
-    for each in (
-        fetch, prepare_release, train_segmenter, train_denoiser, sample, predict, denoise_examples, score_denoisers,
-        measure_costs, attack,
-    )
-}  # fmt: skip
+TRAINING = (fetch, prepare_release, train_segmenter, train_denoiser, denoise_examples, score_denoisers)
+STAND_INS = {rule.__name__: rule for rule in (*TRAINING, sample, predict, measure_costs, attack)}
 
 
 def _votes(job: Any, dataset: PreparedDataset, name: str, identity: dict[str, Any]) -> Votes:
@@ -199,12 +179,9 @@ def _history(path: str, settings: dict[str, Any], scores: dict[str, Any]) -> Non
     rows = []
     for step in range(settings["evaluate_every"], steps + 1, settings["evaluate_every"]):
         share = step / steps
-        rows.append({
-            "step": step,
-            "learning_rate": settings["learning_rate"] * (1 - share),
-            "train_loss": 0.2 + math.exp(-3 * share) + abs(rng.normal(0, 0.02)),
-            **{name: score(share, rng) for name, score in scores.items()},
-        })  # fmt: skip
+        row = {"step": step, "learning_rate": settings["learning_rate"] * (1 - share)}
+        row["train_loss"] = 0.2 + math.exp(-3 * share) + abs(rng.normal(0, 0.02))
+        rows.append(row | {name: score(share, rng) for name, score in scores.items()})
     _write_table(path, rows)
 
 

@@ -1,4 +1,4 @@
-"""Configurations of simulated runs: the usual one, and those that lack something or are meant badly."""
+"""Configurations of simulated runs: a usual one, incomplete ones, and hostile ones."""
 
 import csv
 import re
@@ -19,11 +19,12 @@ SMALL = {
     "phantom": {"train": 4, "val": 2, "test": 6},
     "report": {"bootstrap": 200, "examples": 3},
 }
+REGIMES = ["clean", "noise", "denoised"]
 HOSTILE = (
     "<script>alert(\"title\")</script> & 'quotes' ü 中 {{ 7 * 7 }} $(touch canary) `touch canary` ; touch canary "
     "\\input{/etc/passwd} #read(\"/etc/passwd\") [x](javascript:alert(1)) | *a* \u202ecod\u202c =cmd|' /C calc'!A1"
 )
-SECRET = "s3cr3t-0f-the-mirror"  # noqa: S105 (nobody's)
+SECRET = "s3cr3t-0f-the-mirror"  # noqa: S105 (belongs to nobody)
 
 
 def usual(checkout: Path) -> dict[str, Any]:
@@ -33,63 +34,54 @@ def usual(checkout: Path) -> dict[str, Any]:
 
 def one_class(checkout: Path) -> dict[str, Any]:
     """One class, one measurement, no decision about it, and no denoiser."""
-    return {
-        **SMALL, "run": "one_class", "datasets": ["montgomery"], "measurements": ["area"], "decisions": [],
-        "denoisers": ["none"],
-    }  # fmt: skip
+    less = {"measurements": ["area"], "decisions": [], "denoisers": ["none"]}
+    return {**SMALL, "run": "one_class", "datasets": ["montgomery"], **less}
 
 
 def one_image(checkout: Path) -> dict[str, Any]:
-    """A single test image: no spread over images, so that no interval means anything."""
+    """A single test image: there is no spread over images, so no interval has a meaning."""
     phantom = {"train": 4, "val": 2, "test": 1}
     return {**SMALL, "run": "one_image", "phantom": phantom, "sampling": {"test_images": 1}}
 
 
 def empty_structure(checkout: Path) -> dict[str, Any]:
-    """Structures that are missing from some images, one of them from all test images: their Dice is not defined."""
+    """Structures missing from some images, and one from all test images: their Dice is undefined."""
     values = {0: "background", 1: "organ", 2: "lesion", 3: "device"}
     own = write_own(checkout / "own" / "sparse", values, missing={1: {2}, 3: {2}}, never={3})
-    return {**_own_run("empty_structure", "sparse", own, values)}
+    return _own_run("empty_structure", own)
 
 
 def hostile_names(checkout: Path) -> dict[str, Any]:
-    """Markup wherever the configuration or a file takes free text: titles, citations, names of images and patients."""
+    """Markup in all free text of the configuration and of files: titles, citations, names of images and patients."""
     values = {0: "background", 255: "lesion"}
-    own = write_own(
-        checkout / "own" / "hostile", values,
-        name='=1+1 <img src=x onerror="alert(1)">&amp; \'é\' %7B $(touch canary) `touch canary`; #{k}',
-        group="</script><script>alert({k})</script> \\input{x} $(touch canary)",
-    )  # fmt: skip
+    name = "=1+1 <img src=x onerror=\"alert(1)\">&amp; 'é' %7B $(touch canary) `touch canary`; #{k}"
+    group = "</script><script>alert({k})</script> \\input{x} $(touch canary)"
+    own = write_own(checkout / "own" / "hostile", values, name=name, group=group)
     own |= dict.fromkeys(("title", "modality", "licence", "citation"), HOSTILE)
-    return _own_run("Hostile-run_1", "hostile", own, values) | {"mirror": f"https://ward:{SECRET}@mirror.invalid/sets"}
+    return _own_run("Hostile-run_1", own) | {"mirror": f"https://ward:{SECRET}@mirror.invalid/sets"}
 
 
 def weaker(checkout: Path) -> dict[str, Any]:
-    """A weaker guarantee, one noise level, pooling; more images than have copies, and the viewer beside the page."""
+    """A weaker guarantee, one noise level, pooling, images without copies, and a viewer outside the page."""
     page = checkout / "scripts/segcert/report/page.py"
     page.write_text(re.sub(r"^INLINE = .*$", "INLINE = 0", page.read_text(), flags=re.MULTILINE))
-    return {
-        **SMALL, "run": "weaker", "method": "kfwer", "sigmas": [0.125], "pool": 2,
-        "phantom": {"train": 4, "val": 2, "test": 14}, "sampling": {"test_images": 14},
-        "report": {"bootstrap": 200, "examples": 1, "viewer": 2},
-    }  # fmt: skip
+    images = {"phantom": {"train": 4, "val": 2, "test": 14}, "sampling": {"test_images": 14}}
+    report = {"bootstrap": 200, "examples": 1, "viewer": 2}
+    return {**SMALL, **images, "run": "weaker", "method": "kfwer", "sigmas": [0.125], "pool": 2, "report": report}
 
 
 def two_sets(checkout: Path) -> dict[str, Any]:
-    """A gray data set of two classes and one in colour of one class, two models, all regimes."""
-    return {
-        **SMALL, "run": "two_sets", "datasets": ["phantom", "isic2018"], "models": ["unet", "resunetpp"],
-        "regimes": ["clean", "noise", "denoised"], "sigmas": [0.25, 1.0],
-    }  # fmt: skip
+    """A gray data set with two classes and a coloured one with one class, two models, all regimes."""
+    more = {"datasets": ["phantom", "isic2018"], "models": ["unet", "resunetpp"], "regimes": REGIMES}
+    return {**SMALL, "run": "two_sets", "sigmas": [0.25, 1.0], **more}
 
 
 def large(checkout: Path) -> dict[str, Any]:
     """Five data sets, three models, three regimes, three noise levels, 60 test images each."""
-    return {
-        "run": "large", "datasets": ["jsrt", "montgomery", "shenzhen", "isic2018", "cvc_clinicdb"],
-        "models": ["unet", "resunetpp", "deeplabv3plus"], "regimes": ["clean", "noise", "denoised"],
-        "sampling": {"test_images": 60},
-    }  # fmt: skip
+    datasets = ["jsrt", "montgomery", "shenzhen", "isic2018", "cvc_clinicdb"]
+    models = ["unet", "resunetpp", "deeplabv3plus"]
+    sampling = {"test_images": 60}
+    return {"run": "large", "datasets": datasets, "models": models, "regimes": REGIMES, "sampling": sampling}
 
 
 Variant = Callable[[Path], dict[str, Any]]
@@ -109,9 +101,9 @@ def write_own(
     name: str = "image {k}",
     group: str = "patient {k}",
 ) -> dict[str, Any]:
-    """Write a data set of one's own in gray; return its entry of `own_data`.
+    """Write a user-supplied gray data set; return its entry of `own_data`.
 
-    missing: class ids that an image lacks, by its number. never: those that no test image has.
+    missing: class ids that an image lacks, by its number. never: class ids that no test image has.
     """
     classes = tuple(values.values())
     about = Dataset("own", "", "", 1, classes, "", "", "", {}, "image")
@@ -131,8 +123,7 @@ def write_own(
     return {"table": f"own/{folder.name}/table.csv", "values": dict(values)}
 
 
-def _own_run(run: str, dataset: str, own: Mapping[str, Any], values: Mapping[int, str]) -> dict[str, Any]:
-    return {
-        **SMALL, "run": run, "datasets": [dataset], "own_data": {dataset: dict(own)}, "measurements": ["area"],
-        "decisions": [],
-    }  # fmt: skip
+def _own_run(run: str, own: Mapping[str, Any]) -> dict[str, Any]:
+    dataset = Path(own["table"]).parent.name
+    data = {"datasets": [dataset], "own_data": {dataset: dict(own)}}
+    return {**SMALL, "run": run, **data, "measurements": ["area"], "decisions": []}

@@ -1,6 +1,6 @@
-"""One SLURM cluster on loopback, from Debian's packages slurm-wlm and munge: no accounting, two nodes on one host.
+"""A SLURM cluster on the loopback interface, from Debian's packages slurm-wlm and munge: two nodes, no accounting.
 
-All that it writes stands below one folder, its ports are free ones, and its daemons run as whoever starts it.
+It writes into one folder, uses free ports, and its daemons run as the user who starts it.
 """
 
 import contextlib
@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import psutil
+from tests.support.checkout import wait_for
 from tests.system.storage.stores import free_ports
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scontrol")
@@ -46,7 +47,7 @@ JobRequeue=1
 ReturnToService=2
 MpiDefault=none
 SwitchType=switch/none
-# Times in seconds. What has finished is remembered for five minutes, which is SLURM's default: squeue is asked for it
+# Times in seconds. Finished jobs are remembered for five minutes, SLURM's default: squeue must list them
 MinJobAge=300
 KillWait={kill_wait}
 SlurmctldTimeout=10
@@ -58,47 +59,48 @@ OverTimeLimit=0
 
 
 class Cluster:
-    """A cluster that runs: the environment in which SLURM's commands find it, and its daemons by name."""
+    """A running cluster: the environment in which SLURM's commands find it, and its daemons by name."""
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self.folder, self.environment = folder, environment
         self.daemons: dict[str, subprocess.Popen[bytes]] = {}
 
     def command(self, *arguments: str, check: bool = True) -> str:
-        """What a command of SLURM's prints."""
+        """Run a SLURM command; return its output."""
         done = subprocess.run(arguments, env=self.environment, capture_output=True, text=True, check=False)
         assert not check or done.returncode == 0, f"{' '.join(arguments)}: {done.stderr}"
         return done.stdout
 
     def jobs(self, state: str = "all") -> list[tuple[str, str, str, str]]:
-        """Id, state, node and comment (rule and wildcards) of the jobs, without those of a job array."""
+        """Return id, state, node and comment (rule and wildcards) of the jobs, without those of a job array."""
         listed = self.command("squeue", "--noheader", f"--states={state}", "--format=%i|%T|%N|%k")
         return [tuple(line.split("|")) for line in listed.splitlines()]
 
-    def hasten(self, job: str) -> None:
-        """Wait until a job that SLURM puts back in the queue runs again, at once and not after two minutes.
+    def state(self, job: str) -> str:
+        return self.command("squeue", "--noheader", f"--jobs={job}", "--format=%T")
 
-        But not before it has ended: of a job that still runs on its node SLURM holds the second attempt back for ever.
+    def hasten(self, job: str) -> None:
+        """Let a requeued job run again at once instead of after two minutes, and wait for it.
+
+        The job must have ended on its node first. Otherwise SLURM delays the second attempt for ever.
         """
-        time.sleep(2)  # what starts in the second of the requeue is taken for what was requeued, and refused
+        time.sleep(2)  # SLURM refuses a start in the same second as the requeue
         deadline, waited = time.monotonic() + 60, False
-        while not waited or "RUNNING" not in self.command("squeue", "--noheader", f"--jobs={job}", "--format=%T"):
+        while not waited or "RUNNING" not in self.state(job):
             assert time.monotonic() < deadline, f"job {job} does not run again: {self.jobs()}"
-            if not processes_of(job) and "PENDING" in self.command(
-                "squeue", "--noheader", f"--jobs={job}", "--format=%T"
-            ):
-                self.command("scontrol", "update", f"jobid={job}", "starttime=now", check=False)  # unless it just did
+            if not processes_of(job) and "PENDING" in self.state(job):
+                # This fails if the job has just started.
+                self.command("scontrol", "update", f"jobid={job}", "starttime=now", check=False)
                 waited = True
             time.sleep(0.2)
 
     def start(self, name: str, *command: str) -> None:
-        """Start a daemon in the foreground. It ends with this process, even if that is killed."""
+        """Start a daemon in the foreground. It ends with this process, even if this process is killed."""
         path = shutil.which(command[0], path=SEARCHED)
         with (self.folder / f"{name}.out").open("ab") as out:
-            self.daemons[name] = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "TERM", path, *command[1:]],
-                stdout=out, stderr=out, env=self.environment, cwd=self.folder, start_new_session=True,
-            )  # fmt: skip
+            started = ["setpriv", "--pdeathsig", "TERM", path, *command[1:]]
+            where = {"env": self.environment, "cwd": self.folder, "start_new_session": True}
+            self.daemons[name] = subprocess.Popen(started, stdout=out, stderr=out, **where)
 
     def start_node(self, name: str) -> None:
         """Start the daemon of a node."""
@@ -116,17 +118,19 @@ class Cluster:
 
     def wait_for_nodes(self) -> None:
         """Wait until all nodes are idle."""
-        deadline = time.monotonic() + 60
-        while (states := self.command("sinfo", "--noheader", "--format=%t", "-N", check=False).split()) != [
-            "idle" for _ in NODES
-        ]:
-            logs = {path.name: path.read_text()[-1500:] for path in self.folder.glob("*.log")}
-            assert time.monotonic() < deadline, f"nodes are {states}: {logs}"
-            time.sleep(0.1)
+
+        def idle() -> bool:
+            states = self.command("sinfo", "--noheader", "--format=%t", "-N", check=False).split()
+            return states == ["idle"] * len(NODES)
+
+        def logs() -> str:
+            return str({path.name: path.read_text()[-1500:] for path in self.folder.glob("*.log")})
+
+        wait_for(idle, logs, seconds=60)
 
 
 def processes_of(job: str) -> list[psutil.Process]:
-    """The processes of a job on this host."""
+    """Return the processes of a job on this host."""
     steps = [
         each
         for each in psutil.process_iter(["cmdline"])
@@ -136,26 +140,25 @@ def processes_of(job: str) -> list[psutil.Process]:
 
 
 def missing_programs() -> list[str]:
-    """The programs of slurm-wlm and munge that this machine lacks."""
+    """Return the programs of slurm-wlm and munge that are not installed."""
     return [name for name in PROGRAMS if not shutil.which(name, path=SEARCHED)]
 
 
 @contextlib.contextmanager
 def cluster(folder: Path, *, cores: int = 1, memory: int = 20000, kill_wait: int = 10):
-    """Run a cluster below `folder` until the block ends, whatever happens.
+    """Run a cluster in `folder` until the block ends, with or without an error.
 
-    Each of its two nodes has `cores` cores and `memory` MiB; between SIGTERM and SIGKILL a job has `kill_wait` seconds.
+    Each of the two nodes has `cores` cores and `memory` MiB. Jobs have `kill_wait` seconds between SIGTERM and SIGKILL.
     """
     folder = folder.resolve()
     for name in ("state", *NODES):
         (folder / name).mkdir(parents=True)
-    folder.chmod(0o755)  # munged refuses a socket that others cannot reach
+    folder.chmod(0o755)  # munged refuses a socket that other users cannot reach
     write_key(folder / "munge.key")
     controller, *ports = free_ports(1 + len(NODES))
     host = socket.gethostname().partition(".")[0]
-    lines = [CONFIGURATION.format(
-        host=host, user=getpass.getuser(), controller=controller, folder=folder, kill_wait=kill_wait
-    )]  # fmt: skip
+    about = {"user": getpass.getuser(), "controller": controller, "folder": folder, "kill_wait": kill_wait}
+    lines = [CONFIGURATION.format(host=host, **about)]
     for name, port in zip(NODES, ports, strict=True):
         lines.append(
             f"NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs={cores} RealMemory={memory} "
@@ -165,15 +168,10 @@ def cluster(folder: Path, *, cores: int = 1, memory: int = 20000, kill_wait: int
     (folder / "slurm.conf").write_text("".join(lines))
     found = Cluster(folder, environment(folder))
     try:
-        found.start(
-            "munged", "munged", "--foreground", "--force", f"--key-file={folder}/munge.key",
-            f"--socket={folder}/munge.socket", f"--pid-file={folder}/munged.pid", f"--log-file={folder}/munged.log",
-            f"--seed-file={folder}/munged.seed",
-        )  # fmt: skip
-        deadline = time.monotonic() + 20
-        while not (folder / "munge.socket").exists():
-            assert time.monotonic() < deadline, (folder / "munged.out").read_text()
-            time.sleep(0.05)
+        files = {"key": "munge.key", "pid": "munged.pid", "log": "munged.log", "seed": "munged.seed"}
+        options = [f"--{kind}-file={folder}/{name}" for kind, name in files.items()]
+        found.start("munged", "munged", "--foreground", "--force", f"--socket={folder}/munge.socket", *options)
+        wait_for((folder / "munge.socket").exists, (folder / "munged.out").read_text, seconds=20)
         found.start("slurmctld", "slurmctld", "-D", "-c")
         for name in NODES:
             found.start_node(name)
@@ -184,7 +182,7 @@ def cluster(folder: Path, *, cores: int = 1, memory: int = 20000, kill_wait: int
 
 
 def stop(found: Cluster) -> None:
-    """Cancel what runs, then end the daemons."""
+    """Cancel all jobs, then end the daemons."""
     if "slurmctld" in found.daemons:
         found.command("scancel", "--user", getpass.getuser(), check=False)
         deadline = time.monotonic() + 20
@@ -195,10 +193,10 @@ def stop(found: Cluster) -> None:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """The environment in which SLURM's commands find the cluster below `folder`.
+    """Return the environment in which SLURM's commands find the cluster in `folder`.
 
-    The SLURM plugin takes the variables SLURM_* from its jobs, and where slurm.conf is with them: so the `srun` that
-    they find first says it again.
+    The SLURM plugin removes the variables SLURM_* from its jobs, and with them the path of slurm.conf. So the first
+    `srun` on their PATH sets it again.
     """
     configuration = folder / "slurm.conf"
     srun = folder / "bin/srun"
@@ -210,6 +208,6 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 def write_key(path: Path) -> None:
-    """A key of munge's own: random bytes that nobody else may read."""
+    """Write a key for munge: random bytes that only this user can read."""
     path.write_bytes(os.urandom(1024))
     path.chmod(0o400)

@@ -1,16 +1,17 @@
-"""What befalls the jobs of a cluster, done once to a training and once to sampling while they run."""
+"""Faults of a cluster, injected once into a training and once into sampling while they run."""
 
 import dataclasses
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.support.checkout import wait_for
+from tests.support.digests import differing
 from tests.tools.slurm.cluster import Cluster, processes_of
-from tests.tools.slurm.runs import differing, made, run_on
+from tests.tools.slurm.runs import made, run_on
 
 CONFIGURATION = "tests/tools/slurm/faults.yaml"
 MODEL = "models/segmenter/phantom/unet-clean"
@@ -20,22 +21,21 @@ LOGS = {
     "sample": "logs/faults/sample/phantom/unet-clean/none/sigma_0.5/0.log",
 }
 BEGUN = {"train_segmenter": " of 1200", "sample": "sampling sigma 0.5: 1 of 3"}
-PATIENCE = 90
 
 
 def requeue(cluster: Cluster, job: str, _node: str) -> None:
-    """As preemption does, or who runs the cluster."""
+    """Requeue the job, as preemption or an administrator does."""
     cluster.command("scontrol", "requeue", job)
     cluster.hasten(job)
 
 
 def cancel(cluster: Cluster, job: str, _node: str) -> None:
-    """As a user does."""
+    """Cancel the job, as a user does."""
     cluster.command("scancel", job)
 
 
 def out_of_time(cluster: Cluster, job: str, _node: str) -> None:
-    """The time limit passes. SLURM counts it in minutes: until then the job stands still, so that work is left."""
+    """Let the time limit pass. SLURM counts minutes, so the job is stopped until then and cannot finish."""
     cluster.command("scontrol", "update", f"jobid={job}", "timelimit=1")
     for process in processes_of(job):
         if any(".snakemake/scripts/" in argument for argument in process.cmdline()):
@@ -43,27 +43,29 @@ def out_of_time(cluster: Cluster, job: str, _node: str) -> None:
 
 
 def take_down(cluster: Cluster, job: str, node: str) -> None:
-    """As who runs the cluster does to a node; it comes back."""
+    """Take a node down, as an administrator does, and resume it."""
     cluster.command("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
     cluster.hasten(job)
-    wait_for(lambda: _resumed(cluster, node), "node is back")
+    wait_for(lambda: _resumed(cluster, node), "the node came back")
 
 
 def _resumed(cluster: Cluster, node: str) -> bool:
-    """Take a node into service again; SLURM refuses it while what ran there is being ended."""
+    """Resume a node; SLURM refuses this while it ends the jobs of the node."""
     cluster.command("scontrol", "update", f"nodename={node}", "state=resume", check=False)
-    return "down" not in cluster.command("sinfo", "--noheader", "--format=%t", f"--nodes={node}")
+    return "down" not in _state(cluster, node)
+
+
+def _state(cluster: Cluster, node: str) -> str:
+    return cluster.command("sinfo", "--noheader", "--format=%t", f"--nodes={node}")
 
 
 def lose(cluster: Cluster, job: str, node: str) -> None:
-    """The node's daemon and its job end as when the power is cut; it comes back when SLURM has missed it."""
+    """Kill the node's daemon and its job, as in a power cut; start the node again once SLURM has noticed."""
     running = processes_of(job)
     cluster.end(node, signal.SIGKILL)
     for process in running:
         process.kill()
-    wait_for(
-        lambda: "down" in cluster.command("sinfo", "--noheader", "--format=%t", f"--nodes={node}"), "node is missed"
-    )
+    wait_for(lambda: "down" in _state(cluster, node), "the node was missed")
     cluster.hasten(job)
     cluster.start_node(node)
 
@@ -79,7 +81,7 @@ FAULTS: dict[str, Callable[[Cluster, str, str], None]] = {
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """A row of the table of faults: what was injected, into which jobs, and what came of it."""
+    """A row of the table of faults: the fault, the jobs that met it, and the outcome."""
 
     fault: str
     jobs: list[str]
@@ -95,14 +97,8 @@ class Outcome:
         return f"| {self.fault} | {', '.join(self.jobs)} | {outcome} | {said} | {self.seconds:.0f} s |"
 
 
-def undisturbed(checkout: Path) -> None:
-    """Make the votes and the model behind them, with no cluster."""
-    command = [sys.executable, "-m", "snakemake", "--configfile", CONFIGURATION, "--cores", "2", VOTES]
-    subprocess.run(command, cwd=checkout, check=True, capture_output=True)
-
-
-def disturbed(cluster: Cluster, fault: str, finished: Path, checkout: Path, *, limit: float = 900) -> Outcome:
-    """Make them again on the cluster, in a copy of the finished checkout; the fault comes once to each job."""
+def inject_fault(cluster: Cluster, fault: str, finished: Path, checkout: Path, *, limit: float = 900) -> Outcome:
+    """Make model and votes again on the cluster, in a copy of the finished checkout; inject a fault once per job."""
     shutil.copytree(finished, checkout, symlinks=True)
     for name in (MODEL, "results", ".segcert", "logs"):
         shutil.rmtree(checkout / name, ignore_errors=True)
@@ -115,7 +111,7 @@ def disturbed(cluster: Cluster, fault: str, finished: Path, checkout: Path, *, l
                 said |= {
                     line.partition(" ")[2].replace(f"{checkout}/", "")
                     for line in text.splitlines()
-                    if "interrupted by" in line or "goes on from" in line
+                    if "interrupted by" in line or "resumes from" in line
                 }
                 if rule not in jobs and BEGUN[rule] in text:
                     job, node = next((job, node) for job, _, node, about in cluster.jobs("running") if rule in about)
@@ -126,11 +122,3 @@ def disturbed(cluster: Cluster, fault: str, finished: Path, checkout: Path, *, l
     if process.returncode:
         print(log.read_text(), file=sys.stderr)
     return Outcome(fault, jobs, process.returncode == 0, differing(made(finished), made(checkout)), said, seconds)
-
-
-def wait_for(condition: Callable[[], bool], what: str) -> None:
-    """Wait until something is so. Fails where that takes too long."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, f"it did not come that {what}"
-        time.sleep(0.2)

@@ -1,4 +1,4 @@
-"""Snakemake on the cluster of the tests, through the profile that users take."""
+"""Snakemake on the cluster of the tests, with the profile for users."""
 
 import contextlib
 import subprocess
@@ -6,24 +6,22 @@ from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
 
+from tests.support.checkout import ROOT
+from tests.support.digests import reproducible
 from tests.tools.slurm.cluster import Cluster
 
-from segcert.provenance.digests import file_digest
-
-ROOT = Path(__file__).parents[3]
 SNAKEMAKE = ROOT / ".venv-cluster/bin/snakemake"
-# The cluster of the tests has no accounting and nodes of one core; its file system is this machine's.
+# This cluster has no accounting, nodes of one core, and the file system of this machine.
 HERE = ["--default-resources", "slurm_partition=main", "--slurm-status-command", "squeue", "--latency-wait", "5"]
 HERE += ["--slurm-init-seconds-before-status-checks", "1", "--max-threads", "1"]
 COMPARED = ("models/*", "results/*/votes/*", "results/*/certificates*", "reports/*/tables/*")
-TIMES = ("reports/*/tables/stages.csv", "*.record.json")
 
 
 @contextlib.contextmanager
 def run_on(cluster: Cluster, checkout: Path, *arguments: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Snakemake in a checkout, its jobs going to the cluster; it appends to `log`. Killed where the block fails.
+    """Run Snakemake in a checkout with jobs on the cluster; append its output to `log`. Kill it if the block fails.
 
-    Targets stand before options in `arguments`, which may take all that follows.
+    `arguments` must name targets before options, which may take all words that follow.
     """
     command = [SNAKEMAKE, "--workflow-profile", "profiles/slurm", *HERE, *arguments]
     with log.open("ab") as out:
@@ -37,16 +35,6 @@ def run_on(cluster: Cluster, checkout: Path, *arguments: str, log: Path) -> Iter
 
 
 def made(checkout: Path) -> dict[str, str]:
-    """SHA-256 of models, votes, certificates and tables of a checkout, but of what holds times."""
-    files = [path for top in ("models", "results", "reports") for path in (checkout / top).rglob("*") if path.is_file()]
-    names = {path.relative_to(checkout).as_posix(): path for path in files}
-    return {
-        name: file_digest(path)
-        for name, path in names.items()
-        if any(fnmatch(name, pattern) for pattern in COMPARED) and not any(fnmatch(name, pattern) for pattern in TIMES)
-    }
-
-
-def differing(first: dict[str, str], second: dict[str, str]) -> list[str]:
-    """Names of the files that one lacks or that are not the same."""
-    return sorted(name for name in first.keys() | second.keys() if first.get(name) != second.get(name))
+    """Return the SHA-256 of models, votes, certificates and tables of a checkout, without files that contain times."""
+    everything = reproducible(checkout)
+    return {name: everything[name] for name in everything if any(fnmatch(name, pattern) for pattern in COMPARED)}

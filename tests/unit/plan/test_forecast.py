@@ -41,7 +41,8 @@ def test_nothing_is_left_of_a_finished_run():
     assert found.jobs == 4
 
 
-def test_calls_of_an_exported_network_are_not_measured():
+def test_calls_of_an_exported_network_are_not_measured(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")  # a narrow terminal wraps the cells of the table
     graph = phantom_graph()
     graph.jobs[1].params["network"] = {"architecture": None, "arguments": {}}
     found = make_forecast(graph, MEASURED)
