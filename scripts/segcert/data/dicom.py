@@ -93,8 +93,8 @@ def read_dicom(
     Raises
     ------
     DataError
-        If the file has no image, several frames of which none is chosen, more than 16 bits, signed values that no
-        window maps, or attributes that contradict each other.
+        If the file has no image, or several frames and none is chosen. If it has more than 16 bits, or signed values
+        without a window. If its attributes contradict each other.
     """
     dataset = _parse(data)
     height, width = int(dataset.Rows), int(dataset.Columns)

@@ -27,7 +27,7 @@ ORIENTATIONS: dict[int, tuple[tuple[int, ...], bool]] = {
     7: ((0, 1), True),
     8: ((0,), True),
 }
-EIGHT_BITS_REPEATED = 257  # an 8-bit value v of a palette stands as 257 v
+EIGHT_BITS_REPEATED = 257  # a palette stores an 8-bit value v as 257 v
 
 Values = npt.NDArray[Any]
 
@@ -59,7 +59,7 @@ def read_tiff(data: bytes, frame: int | None = None, max_pixels: int | None = No
     """Read a TIFF picture.
 
     Palettes are looked up, the orientation is applied, and transparency is laid over black. Thumbnails and transparency
-    masks beside the picture are skipped.
+    masks in the same file are skipped.
 
     Parameters
     ----------
@@ -163,7 +163,9 @@ def _over_black(values: Values, page: tifffile.TiffPage, bits: int, inverted: bo
         return values
     alphas = (tifffile.EXTRASAMPLE.ASSOCALPHA, tifffile.EXTRASAMPLE.UNASSALPHA)
     if len(extra) > 1 or extra[0] not in alphas or inverted or page.photometric == tifffile.PHOTOMETRIC.PALETTE:
-        raise DataError(f"has {values.shape[2]} channels, {len(extra)} of them beside the picture; write it without")
+        raise DataError(
+            f"has {values.shape[2]} channels, {len(extra)} of them not part of the picture; save it without them"
+        )
     colours, alpha = values[..., :-1], values[..., -1:]
     if extra[0] == tifffile.EXTRASAMPLE.ASSOCALPHA:  # colours are multiplied by it already
         return colours

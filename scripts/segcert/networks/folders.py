@@ -20,7 +20,7 @@ DENOISER_FILES = ("unet/diffusion_pytorch_model.safetensors", "unet/config.json"
 
 
 class Preprocessing(Part):
-    """How a file became the image that a segmenter was trained on. Every way in does the same.
+    """Steps that turned a file into a training image. Every way into the segmenter repeats them.
 
     Attributes
     ----------

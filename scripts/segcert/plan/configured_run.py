@@ -105,7 +105,7 @@ class ConfiguredRun:
         return self.about[dataset].channels
 
     def preprocessing(self, dataset: str) -> dict[str, Any]:
-        """How a file of the data set becomes an image: keys of segcert.networks.folders.Preprocessing."""
+        """Steps that turn a file of the data set into an image: keys of segcert.networks.folders.Preprocessing."""
         about = self.about[dataset]
         window = list(about.window) if about.window else None
         return {"bits": about.bits, "window": window, "keep_aspect": self.config.keep_aspect}

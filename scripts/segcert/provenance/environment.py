@@ -29,6 +29,7 @@ PROGRAM_LOCKS = {"segcert/provenance/dvc.py": "envs/lock-dvc.txt"}  # module tha
 INSTALLED = Path(".segcert/installed")
 # Packages that another package uses if they are installed, although it does not require them.
 OPTIONAL = {"diffusers": ("accelerate",), "pandas": ("pyarrow",), "scikit-image": ("pywavelets",)}
+OPTIONAL |= {"pydicom": ("pylibjpeg", "pylibjpeg-openjpeg", "pyjpegls", "python-gdcm"), "tifffile": ("imagecodecs",)}
 
 
 def locked_environment(
