@@ -20,11 +20,11 @@ from segcert.io.atomic import atomic_file
 from segcert.networks.architectures import ARCHITECTURES
 from segcert.networks.exported import load_exported
 from segcert.networks.folders import CONFIG, WEIGHTS, ModelError, read_config, segmenter_files
+from segcert.networks.probe import gray_image, noisy_images, probe_network
 
 NAMED = 3  # number of tensors that an error names
 LARGEST = 10_000  # largest argument of a built-in architecture
 ALWAYS = 1 << 26  # number of weights that are always allocated, whatever the size of their file
-CHECKED_BATCH = 2
 
 
 def build_segmenter(architecture: str, arguments: Mapping[str, Any]) -> nn.Module:
@@ -215,25 +215,23 @@ def check_output(model: nn.Module, what: str, shape: Sequence[int], classes: Seq
 
     - does not accept the images,
     - does not return logits of their height and width with one channel per class, or
-    - returns logits of an image that depend on the other images of its batch, or change from call to call, as in train
-      mode.
+    - returns logits that are not a function of each image (segcert.networks.probe).
 
     The message begins with `what` and says what was found and what was expected.
     """
     parameter = next(model.parameters(), torch.zeros(0))
-    images = torch.zeros(CHECKED_BATCH, *shape, device=parameter.device)
-    other_batch = images.clone()  # with the same first image
-    other_batch[1:] = 1.0
+    channels, height, width = shape
+    images = noisy_images(gray_image((channels, height, width))).to(parameter.device)
     try:
         with torch.inference_mode():
-            logits, other_logits = model(images), model(other_batch)
+            logits = model(images)
     except Exception as error:  # a user-supplied network can raise anything; TorchScript explains in the last line
         last = str(error).strip().rpartition("\n")[2]
         raise ModelError(
             f"{what}: does not accept images of shape {tuple(images.shape)} ({last}). Use a network for this number of "
             "channels, and an `image_size` that it can halve as often as it needs"
         ) from error
-    expected = (CHECKED_BATCH, len(classes), *shape[1:])
+    expected = (len(images), len(classes), *shape[1:])
     found = tuple(logits.shape) if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
     if found != expected:
         raise ModelError(
@@ -241,8 +239,4 @@ def check_output(model: nn.Module, what: str, shape: Sequence[int], classes: Seq
             f"channel for each of the classes {', '.join(classes)}. Use a network with these classes, in this order, "
             "whose forward returns the logits only"
         )
-    if not torch.allclose(logits[0], other_logits[0], rtol=1e-3, atol=1e-4):
-        raise ModelError(
-            f"{what}: the logits of an image change from call to call, or with the other images of the batch; "
-            "expected a network in eval mode. Call model.eval() before you export it"
-        )
+    probe_network(model, what, images)

@@ -28,7 +28,11 @@ LOCKS = ("envs/lock-run.txt", "envs/lock-torch-cpu.txt", "envs/lock-torch-cuda.t
 PROGRAM_LOCKS = {"segcert/provenance/dvc.py": "envs/lock-dvc.txt"}  # module that starts a program: its lock file
 INSTALLED = Path(".segcert/installed")
 # Packages that another package uses if they are installed, although it does not require them.
-OPTIONAL = {"diffusers": ("accelerate",), "pandas": ("pyarrow",), "scikit-image": ("pywavelets",)}
+OPTIONAL: dict[str, tuple[str, ...]] = {
+    "diffusers": ("accelerate",),
+    "pandas": ("pyarrow",),
+    "scikit-image": ("pywavelets",),
+}
 OPTIONAL |= {"pydicom": ("pylibjpeg", "pylibjpeg-openjpeg", "pyjpegls", "python-gdcm"), "tifffile": ("imagecodecs",)}
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from segcert.io.interruption import Interrupted, is_interrupted
 from segcert.measurements import Measurement
+from segcert.networks.probe import is_same
 from segcert.networks.runtime import PRECISIONS, after_this, autocast, compile_network, on_device, ran_out_of_memory
 from segcert.provenance.digests import array_digest, value_digest
 from segcert.smoothing.noise import Draw, Noise, SamplingError, checked_image, image_digest
@@ -148,6 +149,7 @@ class SmoothedSegmenter:
         self.denoiser: Denoise | None = compile_network(denoiser, self.device) if compiled else denoiser
         self.num_classes, self.batch_size, self.compiled = num_classes, batch_size, compiled
         self.block_size, self.store, self.pool = block_size, store, pool
+        self._is_probed = False
         self._reader = None if self.device.type == "cpu" else ThreadPoolExecutor(1, "reader")
 
     @property
@@ -244,7 +246,10 @@ class SmoothedSegmenter:
         # A GPU continues with the next batch while another thread counts the labels of this one.
         counting: deque[Future[None]] = deque()
         for batch, x_noisy in self._noisy_batches(pixels, missing):  # (batch_size, C, H, W)
-            label_maps = self._labels(x_noisy)[: len(batch)]  # (draws, H, W), without padding
+            logits = self.logits(x_noisy)
+            if not self._is_probed:
+                self._probe(x_noisy, logits)
+            label_maps = self._labels(logits)[: len(batch)]  # (draws, H, W), without padding
             if self._reader is None:
                 count(batch, label_maps)
             else:
@@ -270,7 +275,7 @@ class SmoothedSegmenter:
     def label_maps(self, image: npt.NDArray[np.float32], draws: Sequence[Draw]) -> Iterator[Tensor]:
         """Yield the label map (H, W) uint8 of each draw of a checked image; 255 (NOT_FINITE) for logits not finite."""
         for batch, x_noisy in self._noisy_batches(image, draws):
-            yield from self._labels(x_noisy)[: len(batch)]
+            yield from self._labels(self.logits(x_noisy))[: len(batch)]
 
     def _noisy_batches(
         self, image: npt.NDArray[np.float32], draws: Sequence[Draw]
@@ -295,9 +300,23 @@ class SmoothedSegmenter:
             for ready, copies in ahead:
                 yield ready, copies.result()
 
-    def _labels(self, x_noisy: Tensor) -> Tensor:
+    def _probe(self, x_noisy: Tensor, logits: Tensor) -> None:
+        """Raise SamplingError unless the logits are a function of each noisy copy: what a certificate assumes.
+
+        The first half of a batch is given to the model again, with other copies in the second half.
+        """
+        half = max(1, len(x_noisy) // 2)
+        others = torch.cat([x_noisy[:half], 1 - x_noisy[half:]])
+        if bool(logits.isfinite().all()) and not is_same(logits[:half], self.logits(others)[:half], self.precision):
+            raise SamplingError(
+                "model: its logits change from call to call, or with the other images of the batch; no certificate "
+                "holds for it. Call .eval(); a functional dropout needs `training=self.training`, and batch statistics "
+                "(BatchNorm with track_running_stats=False) must be replaced by running ones"
+            )
+        self._is_probed = True
+
+    def _labels(self, logits: Tensor) -> Tensor:
         """Compute labels (B, H, W) uint8; all are 255 (NOT_FINITE) if a logit is not finite."""
-        logits = self.logits(x_noisy)
         two = self.num_classes == 2  # a comparison gives the same result as argmax, many times faster
         labels = logits[:, 1] > logits[:, 0] if two else logits.argmax(dim=1)
         # The sum of the logits shows this without waiting for a GPU.

@@ -97,7 +97,7 @@ def test_batches_have_one_shape_and_cross_blocks_and_streams():
         return threshold_model(x)
 
     smoothed(model, batch_size=16, block_size=10).sample(IMAGE, 10, 100)
-    assert shapes == [(16, 1, 8, 6)] * 7, "110 draws in batches of 16, of which only the last is padded"
+    assert shapes == [(16, 1, 8, 6)] * 8, "110 draws in batches of 16, the last one padded, and the probe of the first"
 
 
 @pytest.mark.parametrize(

@@ -115,13 +115,15 @@ def test_the_denoiser_gets_the_noisy_image():
 
 
 class Counting:
-    """A model that counts its calls."""
+    """A model that counts its calls, without the second look at the first batch of a segmenter (the probe)."""
 
     def __init__(self):
-        self.calls = 0
+        self.calls, self.last = 0, None
 
     def __call__(self, x):
-        self.calls += 1
+        is_probe = self.last is not None and len(x) == len(self.last) and torch.equal(x[:1], self.last[:1])
+        self.calls += not is_probe
+        self.last = x.clone()
         return threshold_model(x)
 
 
