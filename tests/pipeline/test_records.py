@@ -18,8 +18,8 @@ threads started ended seconds peak_memory_mib exit
 # Optional dependencies of other packages, imported if installed, without influence on the outputs.
 WITHOUT_INFLUENCE = {"backports-zstd", "brotli", "colorama", "pydot", "segcert", "setuptools", "tqdm"}
 PROBED_BY_MONAI = """
-cycler fonttools kiwisolver lazy-loader matplotlib pandas pyarrow pydicom pyparsing python-dateutil pywavelets
-scikit-image six tifffile
+cycler fonttools imagecodecs kiwisolver lazy-loader matplotlib pandas pyarrow pydicom pyjpegls pylibjpeg
+pylibjpeg-openjpeg pyparsing python-dateutil python-gdcm pywavelets scikit-image six tifffile
 """
 
 

@@ -31,9 +31,10 @@ INSTALLED = Path(".segcert/installed")
 OPTIONAL: dict[str, tuple[str, ...]] = {
     "diffusers": ("accelerate",),
     "pandas": ("pyarrow",),
+    "pydicom": ("pylibjpeg", "pylibjpeg-openjpeg", "pyjpegls", "python-gdcm"),
     "scikit-image": ("pywavelets",),
+    "tifffile": ("imagecodecs",),
 }
-OPTIONAL |= {"pydicom": ("pylibjpeg", "pylibjpeg-openjpeg", "pyjpegls", "python-gdcm"), "tifffile": ("imagecodecs",)}
 
 
 def locked_environment(

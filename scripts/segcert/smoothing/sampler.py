@@ -306,7 +306,7 @@ class SmoothedSegmenter:
         The first half of a batch is given to the model again, with other copies in the second half.
         """
         half = max(1, len(x_noisy) // 2)
-        others = torch.cat([x_noisy[:half], 1 - x_noisy[half:]])
+        others = torch.cat([x_noisy[:half], x_noisy[half:] / 2])
         if bool(logits.isfinite().all()) and not is_same(logits[:half], self.logits(others)[:half], self.precision):
             raise SamplingError(
                 "model: its logits change from call to call, or with the other images of the batch; no certificate "

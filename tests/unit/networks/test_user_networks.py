@@ -357,14 +357,14 @@ def test_networks_that_do_not_fit_the_data_are_refused(programs, network, tmp_pa
         match=r"torchscript\.pt: returns \(3, 2, 16, 16\) .* expected logits \(3, 3, 16, 16\), .* lung, heart",
     ):
         import_pretrained(programs / "torchscript.pt", tmp_path / "model", **three)
-    with pytest.raises(ModelError, match=r"weights\.pt: returns \(2, 2, 16, 16\) .* expected logits \(2, 3, 16, 16\)"):
+    with pytest.raises(ModelError, match=r"weights\.pt: returns \(3, 2, 16, 16\) .* expected logits \(3, 3, 16, 16\)"):
         import_pretrained(tmp_path / "weights.pt", tmp_path / "model", **UNET, **three)
     with pytest.raises(
-        ModelError, match=r"torchscript\.pt: does not accept images of shape \(2, 3, 16, 16\) .*to have 1 c"
+        ModelError, match=r"torchscript\.pt: does not accept images of shape \(3, 3, 16, 16\) .*to have 1 c"
     ):
         import_pretrained(programs / "torchscript.pt", tmp_path / "model", **DATA | {"in_channels": 3})
     with pytest.raises(
-        ModelError, match=r"torch\.export\.pt2: does not accept images of shape \(2, 1, 32, 32\) .*Guard"
+        ModelError, match=r"torch\.export\.pt2: does not accept images of shape \(3, 1, 32, 32\) .*Guard"
     ):
         import_pretrained(programs / "torch.export.pt2", tmp_path / "model", **DATA | {"image_size": 32})
     wider = UNET | {"arguments": UNET["arguments"] | {"width": 8}}

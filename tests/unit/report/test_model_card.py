@@ -109,9 +109,8 @@ def test_the_card_of_a_tuned_segmenter_names_its_denoiser(tmp_path, index):
 def test_the_card_of_a_pretrained_network_says_that_little_is_known(tmp_path, index):
     program = torch.jit.trace(build_segmenter("unet", ARGUMENTS).eval(), torch.zeros(1, 1, SIZE, SIZE))
     program.save(tmp_path / "network.pt")
-    import_pretrained(
-        tmp_path / "network.pt", tmp_path / "theirs-given", classes=CLASSES, in_channels=1, image_size=SIZE
-    )  # fmt: skip
+    data = {"classes": CLASSES, "in_channels": 1, "image_size": SIZE, "preprocessing": {}}
+    import_pretrained(tmp_path / "network.pt", tmp_path / "theirs-given", **data)
     card = segmenter_card(tmp_path / "theirs-given", index, {}, {})
     assert "trained elsewhere" in card
     assert "the test images may be among them" in card

@@ -14,6 +14,13 @@ from segcert.smoothing.store import Block, BlockStore
 IMAGE = np.random.default_rng(0).random((1, 8, 6), dtype=np.float32)
 
 
+class Dropping(torch.nn.Module):
+    """Dropout that ignores eval mode."""
+
+    def forward(self, x):
+        return torch.nn.functional.dropout(x, 0.5, training=True)
+
+
 def threshold_model(x):
     """Return class 1 for pixels above 0.5."""
     return torch.cat([torch.full_like(x[:, :1], 0.5), x[:, :1]], dim=1)
@@ -320,3 +327,19 @@ def test_out_of_memory_names_the_batch_size_to_try(error):
 
     with pytest.raises(SamplingError, match=r"batches of 10 noisy copies\. .*`sampling: {batch_size: 5}`"):
         smoothed(model, batch_size=10).sample(IMAGE, n0=2, n=4)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [torch.nn.BatchNorm2d(1, track_running_stats=False), Dropping()],
+    ids=["batch statistics", "functional dropout"],
+)
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_model_that_is_no_function_of_each_image_is_refused(layer, precision):
+    """Both pass as modules in eval mode, and no certificate holds for them."""
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(layer, torch.nn.Conv2d(1, 2, 1)).eval()
+    with pytest.raises(SamplingError, match="change from call to call, or with the other images of the batch"):
+        smoothed(model, precision=precision).sample(IMAGE, 2, 30)
+    fine = torch.nn.Sequential(torch.nn.GroupNorm(1, 1), torch.nn.Conv2d(1, 2, 1)).eval()
+    assert smoothed(fine, precision=precision).sample(IMAGE, 2, 30).n == 30
