@@ -4,6 +4,7 @@ The rules get their files and parameters from it. It does not depend on Snakemak
 """
 
 import dataclasses
+import difflib
 import math
 from collections.abc import Mapping
 from functools import cached_property
@@ -22,6 +23,7 @@ from segcert.measurements import MeasurementError, applicable, check_measurement
 from segcert.networks.architectures import ARCHITECTURES
 from segcert.networks.folders import CONFIG, DENOISER_FILES, PROGRAM, WEIGHTS
 from segcert.provenance.code import target_digest
+from segcert.provenance.records import SUFFIX, RecordError, load_record
 
 SEGMENTER = "models/segmenter/{dataset}/{model}-{regime}"
 DENOISER = "models/denoiser/{source}"
@@ -71,7 +73,8 @@ class ConfiguredRun:
                 require_intervals(config.n0 + config.n, count, config.tau, config.alpha)
             own_files = {name: folder.files() for name, folder in own_folders.items()}
             check_measurements(config.measurements, config.decisions, [each.classes for each in about.values()])
-        except (ConfigError, CertificationError, DataError, MeasurementError) as error:
+            _require_files(config)
+        except (ConfigError, CertificationError, DataError, MeasurementError, RecordError) as error:
             raise RunError(str(error)) from error
         return cls(config, about, splits, own_folders, own_files)
 
@@ -351,3 +354,33 @@ class ConfiguredRun:
             "denoising_steps": self.config.denoising_steps,
             "sigmas": self.config.sigmas,
         }
+
+
+def _require_files(config: Config) -> None:
+    """Raise ConfigError for a configured file or folder that does not exist.
+
+    Snakemake keeps what was made from a missing file. A path that a run record names is accepted: a clone has a
+    pretrained model without the file that it was imported from.
+    """
+    for name in config.models:
+        own = config.own_models.get(name)
+        if own is None or own.pretrained is None or Path(own.pretrained).is_file():
+            continue
+        records = Path().glob(f"models/segmenter/*/{name}-given/*{SUFFIX}")
+        if not any(own.pretrained in load_record(record)["inputs"] for record in records):
+            key = f"own_models.{name}.{'program' if own.program else 'weights'}"
+            raise ConfigError(_missing(key, own.pretrained))
+    if config.mirror and "://" not in config.mirror and not Path(config.mirror).expanduser().is_dir():
+        official = [name for name in config.datasets if name in catalogue.NAMES]
+        fetched = [name for name in official if Path(f"data/raw/{name}/manifest.json").is_file()]
+        if fetched != official:
+            raise ConfigError(_missing("mirror", config.mirror))
+
+
+def _missing(key: str, path: str) -> str:
+    """Return the complaint about a path that does not exist, with the most similar one in its folder."""
+    folder = Path(path).expanduser().parent
+    others = [str(other) for other in folder.iterdir()] if folder.is_dir() else []
+    similar = difflib.get_close_matches(str(folder / Path(path).name), others, n=1)
+    advice = f" Did you mean `{similar[0]}`?" if similar else " Write its path, relative to the root of the checkout"
+    return f"`{key}`: found {path!r}, which does not exist; expected an existing path.{advice}"

@@ -1,6 +1,9 @@
 """The run that a configuration describes, before any job runs."""
 
+import json
+
 import pytest
+from tests.tools.fuzz.of_runs import record
 
 from segcert.plan.configured_run import ConfiguredRun, RunError
 
@@ -21,7 +24,9 @@ def test_a_segmenter_tuned_on_denoised_images_has_a_denoiser_in_front():
     assert run.start_files("phantom", "unet", "clean") == run.tuning_files("phantom", "clean") == []
 
 
-def test_a_network_that_was_trained_elsewhere_has_no_history_and_no_settings():
+def test_a_network_that_was_trained_elsewhere_has_no_history_and_no_settings(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.safetensors").touch()
     run = asked(models=["unet", "mine"], own_models=OWN, regimes=["clean"], denoisers=["none"])
     assert run.models == [("unet", "clean"), ("mine", "given")]
     assert run.trained == [("unet", "clean")]
@@ -41,3 +46,29 @@ def test_test_images_are_split_across_as_many_jobs_as_they_fill():
 def test_a_run_that_cannot_certify_anything_is_refused():
     with pytest.raises(RunError, match="or more"):
         asked(n=20)
+
+
+def test_a_network_path_that_does_not_exist_is_refused_with_the_most_similar_one(tmp_path, monkeypatch):
+    """A typing error was once swallowed where an earlier import existed, and the report named the wrong file."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "vendor.pt").touch()
+    keys = {"models": ["vendor"]}
+    with pytest.raises(RunError, match=r"`own_models\.vendor\.program`: found 'vendr\.pt'.*Did you mean `vendor\.pt`"):
+        asked(**keys, own_models={"vendor": {"program": "vendr.pt"}})
+    assert asked(**keys, own_models={"vendor": {"program": "vendor.pt"}})
+    imported = tmp_path / "models/segmenter/phantom/vendor-given/program.pt.record.json"
+    imported.parent.mkdir(parents=True)
+    imported.write_text(json.dumps(record("models/x", inputs={"vendor.pt": "0" * 64})))
+    (tmp_path / "vendor.pt").unlink()
+    assert asked(**keys, own_models={"vendor": {"program": "vendor.pt"}}), "its record names it: a clone"
+    with pytest.raises(RunError, match="vendr"):
+        asked(**keys, own_models={"vendor": {"program": "vendr.pt"}})
+
+
+def test_a_mirror_that_does_not_exist_is_refused_until_everything_is_fetched(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RunError, match="`mirror`: found 'nowhere', which does not exist"):
+        asked(datasets=["montgomery"], mirror="nowhere")
+    (tmp_path / "data/raw/montgomery").mkdir(parents=True)
+    (tmp_path / "data/raw/montgomery/manifest.json").touch()
+    assert asked(datasets=["montgomery"], mirror="nowhere")

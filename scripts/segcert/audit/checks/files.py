@@ -63,7 +63,7 @@ def _link(evidence: Evidence, made_by_jobs: Set[str], job: Job, path: str, sha25
         return Finding(path, f"no run record says what made it, but `{job.name}` read it")
     found = evidence.digests.sha256(path)
     if found is None:
-        return Finding(path, f"came from outside and is missing; `{job.name}` read SHA-256 {sha256}", broken=False)
+        return Finding(path, f"came from outside and is missing; `{job.name}` read SHA-256 {sha256}: restore it")
     message = f"came from outside and has changed since `{job.name}` read it: SHA-256 is {found}, it was {sha256}"
     return finding_unless(found == sha256, path, message)
 

@@ -15,6 +15,11 @@ def check_settings(evidence: Evidence) -> Findings:
         output = job.output
         if job.record.get("seed") != job.record["params"].get("seed"):
             yield Finding(output, f"the run record of `{job.name}` contradicts itself about the seed")
+        if job.rule in ("import_network", "import_program") and configuration:
+            stated = configuration.get("own_models", {}).get(job.record["wildcards"]["model"], {})
+            named = stated.get("program") or stated.get("weights")
+            message = f"the page says that it was imported from {named}, and `{job.name}` read {', '.join(job.inputs)}"
+            yield finding_unless(named in job.inputs, output, message)
         for name, value in _deciding(job) if configuration else ():
             stated = configuration.get(name)
             message = f"`{job.name}` ran with {name} {value}, and the page says {stated}"
