@@ -166,10 +166,11 @@ def page(dataset, summary, tmp_path_factory):
         {"name": "masks.zip", "bytes": 4500, "sha256": "cd" * 32, "official": None},
     ]
     manifest = {"dataset": "squares", "archives": archives, "files": {f"{k}.png": "ef" * 32 for k in range(7)}}
+    ungrouped = summary.about | {"group": "image"}
     render_data_page(
         folder / "data.html",
         run="tiny",
-        summaries=[summary, dataclasses.replace(summary, leaks=False, left_out=())],
+        summaries=[summary, dataclasses.replace(summary, leaks=False, left_out=(), about=ungrouped)],
         manifests={"squares": manifest},
         contacts=[folder / "contact.png"] * 2,
         intensities=[folder / "intensity.svg"] * 2,
@@ -195,6 +196,11 @@ def test_the_page_has_the_text(page, text):
 
 def test_only_a_leaking_split_has_a_notice(page):
     assert page.count("this split leaks") == 1
+
+
+def test_unknown_patients_have_a_notice_and_no_promise(page):
+    assert page.count("patients are unknown") == 1
+    assert "no group is in more than one split" not in page
 
 
 def test_the_page_makes_no_network_request(page):
