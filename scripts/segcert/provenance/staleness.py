@@ -2,8 +2,9 @@
 
 Snakemake compares an input's checksum only if the input is newer than the output. It misses a changed input that is
 older: a copy that kept its file times, or a restored backup. It also misses a changed file that a job made without
-declaring it (images, archives). This module finds such files before Snakemake plans its jobs: it compares files with the digests in
-run records. A digest cache makes this fast. The module then sets file times so that Snakemake notices the changes.
+declaring it (images, archives). This module finds such files before Snakemake plans its jobs: it compares files with
+the digests in run records. A digest cache makes this fast. The module then sets file times so that Snakemake notices
+the changes.
 """
 
 import dataclasses
