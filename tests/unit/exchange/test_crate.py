@@ -200,7 +200,7 @@ def test_changed_code_is_named(run):
     run.write("scripts/collect.py", "print('otherwise')\n")
     described = entities(run.crate())
     assert "a different version of scripts/collect.py" in described[f"#job/{TABLE}"]["description"]
-    assert "another version" not in described[f"#job/{PAGE}"]["description"]
+    assert "a different version" not in described[f"#job/{PAGE}"]["description"]
 
 
 def test_the_same_run_gives_the_same_metadata_and_replaces_the_older_crate(run):
