@@ -134,8 +134,8 @@ def compare_table(runs: Sequence[ComparedRun]) -> pd.DataFrame:
       paired bootstrap over these images
     - paired_images: number of these images
     - note: reason why numbers or the difference are missing: `reference` (the first run), `not in this run`, `not in
-      the first run` or a key of NOT_PAIRED. The note `paired by name` means that votes, with which the pixels could be
-      compared, are missing.
+      the first run` or a key of NOT_PAIRED. The note `paired by name` means that the pixels could not be compared,
+      because votes are missing.
     """
     shown = [*SETTINGS, "images"]
     for name in INTERVALS:

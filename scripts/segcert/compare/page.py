@@ -116,8 +116,8 @@ def _notices(runs: Sequence[ComparedRun]) -> Iterator[tuple[str, str]]:
         text = "A certified pixel does not mean the same thing in all runs. The table of runs states each guarantee."
         if weaker:
             text += (
-                f" Weaker than the paper's guarantee: {', '.join(weaker)}. Individual certified pixels may be wrong "
-                "there, so"
+                f" The guarantees of these runs are weaker than the paper's: {', '.join(weaker)}. Individual certified "
+                "pixels may be wrong in these runs, so"
             )
             text += " more certified pixels do not mean a better certificate."
         yield "These runs have different guarantees.", text

@@ -1,7 +1,7 @@
 """Differences between two runs according to their run records: first the causes, then their effects.
 
-Jobs are matched by rule and wildcards. Different run names, also in paths, do not count as differences. Digests come
-from the records; an audit checks whether the files still match them.
+Jobs are matched by rule and wildcards. Differences that only result from the runs' names, for example in paths, are
+ignored. Digests come from the records; an audit checks whether the files still match them.
 """
 
 import collections

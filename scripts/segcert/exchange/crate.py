@@ -28,8 +28,8 @@ README = """# segcert: the run {run}
 
 A finished run of segcert as an RO-Crate (Provenance Run Crate 0.5). `ro-crate-metadata.json` describes every file and
 every job. `configuration.yaml` contains the configuration, and [reports/{run}/index.html](reports/{run}/index.html) is
-the report. Archives and prepared images are identified by SHA-256 and are not
-included. The licences and terms of the data sets apply to the images in the report.
+the report. Archives and prepared images are identified by SHA-256 and are not included. The licences and terms of the
+data sets apply to the images in the report.
 """
 PROFILES = {
     "https://w3id.org/ro/wfrun/process/0.5": "Process Run Crate",

@@ -27,12 +27,12 @@ OFFICIAL = {True: "The official release.", False: "Not the official release.", N
 
 
 class CrateError(ValueError):
-    """Error for an unfinished run, a file that changed after its job made it, or an output folder that is in use."""
+    """Error for an unfinished run, a file that changed after its job made it, or an unsuitable folder."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """Group of numerous files with one common description. `files` contains the SHA-256 of each file, by path."""
+    """Files that a crate describes as a group, because they are numerous. `files` contains their SHA-256, by path."""
 
     title: str
     dataset: str
@@ -61,7 +61,7 @@ class Contents:
 
     @functools.cached_property
     def files(self) -> dict[str, str]:
-        """SHA-256 of each file in the crate, by path."""
+        """SHA-256 of each file of the run that the crate contains, by path."""
         images = f"results/{self.lineage.run}/denoised/"
         files: dict[str, str] = {}
         for job in self.lineage.jobs:
@@ -216,7 +216,7 @@ class Contents:
         return entity | _terms(group.dataset)
 
     def _describe_file(self, path: str) -> Entity:
-        """Describe a file outside the crate. For an archive, state its address and if it is the official one."""
+        """Describe a file outside the crate. For an archive, state its address and whether it is official."""
         file = self.lineage.root / path
         entity: Entity = {
             "@type": "File",

@@ -54,7 +54,7 @@ def code_files(
     root
         Folder from which imports are resolved; by default the script's folder.
     messages
-        Include the text of errors and log messages.
+        True to include the text of errors and log messages.
     """
     closure = import_closure(script, *loaded, root=root)
     files = {name: CodeFile.read(path) for name, path in closure.items()}
@@ -90,10 +90,10 @@ def target_digest(target: str) -> str | None:
 
 
 def import_closure(script: str | Path, *loaded: str | Path, root: str | Path | None = None) -> dict[str, Path]:
-    """Return the paths of a script and of the modules below `root` that it imports, by relative path, sorted.
+    """Return the paths of a script and of the modules below `root` that it imports, sorted by relative path (the key).
 
     `loaded` are modules that the script loads by name. `root` is the folder from which imports are resolved, by default
-    the script's folder. Modules without a statement, such as most `__init__.py` files, are left out.
+    the script's folder. Modules without statements, such as most `__init__.py` files, are left out.
     """
     script = Path(script).resolve()
     root = Path(root).resolve() if root else script.parent

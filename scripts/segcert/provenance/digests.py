@@ -75,7 +75,7 @@ class DigestCache:
     root
         The checkout.
     write
-        Write new digests to the cache file. Otherwise they are only kept in this process.
+        True to write new digests to the cache file; False to keep them only in this process.
     """
 
     _unwritten: ClassVar[dict[str, str]] = {}

@@ -60,7 +60,7 @@ def dvc_command(root: str | Path = ".") -> list[str]:
     python = Path(root, PYTHON).absolute()
     if python.exists():
         return [str(python), "-P", "-m", "dvc"]  # not bin/dvc: a long path does not fit into its first line
-    raise SystemExit(f"segcert: DVC is neither installed here ({sys.executable}) nor in .venv-dvc; write: make dvc")
+    raise SystemExit(f"segcert: DVC is installed neither here ({sys.executable}) nor in .venv-dvc; write: make dvc")
 
 
 def private_cache(root: str | Path = ".") -> Path:
@@ -99,7 +99,7 @@ def add_to_dvc(folders: Sequence[str], root: str | Path = ".") -> None:
 
 
 def push_to_remote(folders: Sequence[str], root: str | Path = ".") -> None:
-    """Upload the files in some folders to the default DVC remote, then check that they arrived.
+    """Upload the files in the given folders to the default DVC remote, then check that they arrived.
 
     DVC prints its progress and errors to the terminal. Raises SystemExit if a file is missing from DVC's cache, if the
     remote cannot be reached or refuses the upload, or if the remote lacks a file afterwards.
@@ -128,7 +128,7 @@ def push_to_remote(folders: Sequence[str], root: str | Path = ".") -> None:
 
 
 def pull_from_remote(folders: Sequence[str], root: str | Path = ".") -> None:
-    """Download the files in some folders, as named by their pointers, from the default DVC remote.
+    """Download the files that the given folders' pointers name from the default DVC remote.
 
     Missing pointers are skipped with a warning. Raises SystemExit if the remote cannot be reached or lacks a file.
     """

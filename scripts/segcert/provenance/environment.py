@@ -25,9 +25,10 @@ from segcert.provenance.code import CodeFile, import_closure
 from segcert.provenance.digests import value_digest
 
 LOCKS = ("envs/lock-run.txt", "envs/lock-torch-cpu.txt", "envs/lock-torch-cuda.txt")
-PROGRAM_LOCKS = {"segcert/provenance/dvc.py": "envs/lock-dvc.txt"}  # by the module that starts a program
+# Lock files of programs that segcert starts. The keys are the modules that start them.
+PROGRAM_LOCKS = {"segcert/provenance/dvc.py": "envs/lock-dvc.txt"}
 INSTALLED = Path(".segcert/installed")
-# Packages that a package (the key) uses if they are installed, but does not require.
+# For some packages (the keys), other packages that they use if installed but do not require.
 OPTIONAL = {"diffusers": ("accelerate",), "pandas": ("pyarrow",), "scikit-image": ("pywavelets",)}
 OPTIONAL |= {"pydicom": ("pylibjpeg", "pylibjpeg-openjpeg", "pyjpegls", "python-gdcm"), "tifffile": ("imagecodecs",)}
 
@@ -40,17 +41,17 @@ def locked_environment(
     Parameters
     ----------
     script
-        The script.
+        Path of the script.
     loaded
         Modules that the script loads by name.
     root
-        Folder of the lock files.
+        The checkout, which contains the lock files.
     write
-        Store the list of installed packages for other processes.
+        True to store the list of installed packages for other processes.
 
     Returns
     -------
-    Version of each package and digest of its lines in the lock files, as in `2.4.6 9f86d081884c7d65`, sorted by name.
+    Version and lock file digest of each package, as in `2.4.6 9f86d081884c7d65`. The keys are package names, sorted.
     """
     locked = read_locks(root)
     closure = import_closure(script, *loaded)

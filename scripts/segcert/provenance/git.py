@@ -52,7 +52,10 @@ def find_author(root: str | Path = ".") -> tuple[str, str]:
 
 
 def public_address(root: str | Path = ".") -> str:
-    """Return the https address that the checkout was cloned from, without credentials; empty if none is set."""
+    """Return the https address from which the checkout was cloned, without credentials.
+
+    Return an empty string if there is no such address.
+    """
     parts = urlsplit(_setting("remote.origin.url", root))
     return f"https://{parts.hostname}{parts.path.removesuffix('.git')}" if parts.scheme == "https" else ""
 

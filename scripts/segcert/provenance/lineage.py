@@ -73,7 +73,8 @@ class Lineage:
     orphaned
         Jobs of the run that its report does not depend on, such as jobs for a noise level that was removed.
     unreadable, misplaced
-        Reasons by path: for files that are not valid run records, and for records that are not next to their artifact.
+        Reasons, by path, why files are not valid run records (`unreadable`) or not next to their artifact
+        (`misplaced`).
     files
         Files whose lineage this is; empty for the lineage of the complete report.
     """
@@ -90,8 +91,8 @@ class Lineage:
     def read(cls, run: str, root: str | Path = ".", files: Collection[str] = ()) -> Self:
         """Read the lineage of some files of a run, by default of its report page.
 
-        If no job of the run made these files, the lineage contains all its jobs. Raises LineageError if the run has no
-        run records, or if its jobs depend on each other in a cycle.
+        If no job made these files, the lineage contains all jobs of the run. Raises LineageError if the run has no run
+        records, or if its jobs depend on each other in a cycle.
         """
         root = Path(root)
         valid, unreadable, misplaced = list[Job](), dict[str, str](), dict[str, str]()

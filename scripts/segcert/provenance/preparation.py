@@ -64,14 +64,14 @@ class Preparation:
         output
             The first declared output of the job.
         missing
-            Count missing files as changed.
+            True to count missing files as changed.
 
         Returns
         -------
         Dictionary with two keys. `since` is the time at which the job ended. `files` is the present SHA-256 of each
-        changed file, by path (None for a missing file). If nothing changed, this value is copied from the job's run
-        record, so that the job runs once for each change and not again when the change is undone. The dictionary is
-        empty if the output has no readable run record.
+        changed file, by path (None for a missing file). If nothing changed, the dictionary is copied from the job's
+        run record, so that the job runs once for each change and not again when the change is undone. The dictionary
+        is empty if the output has no readable run record.
         """
         try:
             record = self.record(output)

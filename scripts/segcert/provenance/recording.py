@@ -84,7 +84,7 @@ def recorded(job: Any) -> Iterator[dict[str, Any]]:
         with interruptible():
             yield found
     except Interrupted as stop:
-        log.warning("rule %s: interrupted by %s; run snakemake again unless the cluster does so", job.rule, stop)
+        log.warning("rule %s: interrupted by %s; run snakemake again unless the cluster restarts it", job.rule, stop)
         raise SystemExit(f"segcert: rule {job.rule}: interrupted by {stop}") from stop
     except Exception as error:
         log.exception("rule %s failed", job.rule)

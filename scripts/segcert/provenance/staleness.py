@@ -70,10 +70,10 @@ def _read(path: Path, root: str | Path, file: Path) -> dict[str, Any] | RecordEr
     except RecordError as error:
         return error
     if outside := next(filter(leads_out, (*record["outputs"], *record.get("holds", {}))), None):
-        return MisplacedRecordError(f"{path}: names the output {outside}, which is outside the checkout; ignored")
+        return MisplacedRecordError(f"{path}: ignored, because it names {outside}, which is outside the checkout")
     first = next(iter(record["outputs"]))
     if path.relative_to(root) != record_path(first):
-        return MisplacedRecordError(f"{path}: is the run record of {first}, but not next to that file; ignored")
+        return MisplacedRecordError(f"{path}: ignored, because it is the run record of {first} but not next to it")
     return record
 
 
@@ -171,7 +171,7 @@ def delete_temporary_files(root: str | Path = ".", age: float = DAY) -> list[str
 
 
 def _last_touched(path: Path) -> float:
-    """Return when a file, or a folder and its contents, was last modified; the present time if the path disappears."""
+    """Return the latest modification time of a path and its contents; the present time if the path disappears."""
     try:
         return max(each.lstat().st_mtime for each in (path, *path.rglob("*")))
     except OSError:

@@ -56,7 +56,7 @@ def lead_here(copies: str | Path, here: str | Path = ".") -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Sidecars:
-    """Sidecar files of a job in a bucket."""
+    """Sidecar files of a job whose files are in a bucket."""
 
     fetched: tuple[str, ...] = ()  # fetched with the inputs: run records, and tar files that contain extra outputs
     to_pack: Path | None = None  # tar file to write, for this job's extra outputs

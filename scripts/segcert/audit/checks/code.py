@@ -33,7 +33,7 @@ def check_code(evidence: Evidence) -> Findings:
             where = f"a dirty tree: commit {commit} with changes in {changed}"
             yield Finding(output, f"`{job.name}` ran from {where}", broken=False, shared=DIRTY)
         elif not history.has(commit):
-            yield Finding(output, f"`{job.name}` ran from commit {commit}, which Git does not find here", broken=False)
+            yield Finding(output, f"`{job.name}` ran from commit {commit}, which this repository lacks", broken=False)
         else:
             for name, digest in record["code"].items():
                 same = history.code(commit, f"scripts/{name}") == digest
