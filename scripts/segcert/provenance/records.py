@@ -27,7 +27,7 @@ def read_record(artifact: str | Path) -> dict[str, Any]:
 
 def load_record(path: str | Path) -> dict[str, Any]:
     """Return the run record at a path. Raises RecordError if the file is not a run record."""
-    # Imported here: every job imports this module, but few jobs read records.
+    # Imported here to save time: every job imports this module, but few jobs read records.
     from segcert.io.json_models import read_document
     from segcert.provenance.models import Record
 

@@ -195,7 +195,7 @@ def packed_record(artifact: str | Path, root: str | Path = ".") -> Path:
 
 def _read_contents(root: Path) -> dict[str, list[str]]:
     """Return the contents of the pack (see the model `PackedMetadata`); empty if the pack is missing or damaged."""
-    # Imported here: every job imports this module.
+    # Imported here to save time: every job imports this module, but few jobs read the pack.
     from segcert.io.json_models import fit
     from segcert.provenance.models import PackedMetadata
 
