@@ -1,4 +1,4 @@
-"""Audit a run: check every link from the numbers of its report back to the archives."""
+"""Audit a run: check every link from the numbers in its report back to the archives."""
 
 import dataclasses
 import functools
@@ -34,14 +34,14 @@ CHECKS: dict[str, Check] = {
     "the collection gives the tables": check_tables,
     "the page shows the tables": check_page,
 }
-# Checks of files that exist only after the page was written
+# Checks of files that do not exist until the page has been written
 AFTER_THE_PAGE = (check_settings, check_pointers, check_packed_records, check_page)
 BEFORE_THE_PAGE = {title: check for title, check in CHECKS.items() if check not in AFTER_THE_PAGE}
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """Result of a check: its title, the number of things it looked at, its findings, and its wall time in seconds."""
+    """Result of a check: its title, the number of items it inspected, its findings, and its wall time in seconds."""
 
     title: str
     count: int
@@ -50,12 +50,12 @@ class Outcome:
 
     @property
     def broken(self) -> list[Finding]:
-        """Findings of broken links."""
+        """Findings that report broken links."""
         return [finding for finding in self.findings if finding.broken]
 
     @property
     def notices(self) -> list[Finding]:
-        """Findings that break no link, but that a reader of the numbers should know."""
+        """Findings that report no broken link, but that readers of the numbers should know."""
         return [finding for finding in self.findings if not finding.broken]
 
 
@@ -94,7 +94,7 @@ class Audit:
         }
 
     def as_artifact(self) -> dict[str, Any]:
-        """Return the audit as plain JSON without wall times and texts of errors, so that it is reproducible."""
+        """Return the audit as plain JSON without wall times and error texts, so that it is reproducible."""
         document = self.as_json()
         for check in document["checks"]:
             del check["seconds"]
@@ -117,7 +117,7 @@ def audit(run: str, root: str | Path = ".", checks: dict[str, Check] = CHECKS, f
     checks
         Checks to make, by title.
     files
-        Audit only these files of the run and what they depend on.
+        Files of the run to audit, together with all files that they depend on; by default the complete report.
 
     Returns
     -------
@@ -126,7 +126,7 @@ def audit(run: str, root: str | Path = ".", checks: dict[str, Check] = CHECKS, f
     Raises
     ------
     LineageError
-        If there is no such run.
+        If the run does not exist or its records contradict each other.
     """
     lineage = Lineage.read(run, root, files)
     evidence = Evidence(lineage, FreshDigests(lineage.root))
@@ -139,7 +139,7 @@ def audit(run: str, root: str | Path = ".", checks: dict[str, Check] = CHECKS, f
                 count += 1
                 if finding:
                     found.append(finding)
-        # A damaged file may raise any error. The findings so far, and the other checks, still have to be reported.
+        # A damaged file may raise any error. Earlier findings of this check, and all other checks, are still reported.
         except Exception as error:
             found.append(Finding(f"results/{run}", f"the check that {title} failed with an error", error=repr(error)))
         outcomes.append(Outcome(title, count, found, round(time.monotonic() - start, 2)))

@@ -1,4 +1,4 @@
-"""Findings of checks, and the files that checks read."""
+"""Findings of an audit's checks, and the evidence that the checks read."""
 
 import dataclasses
 import functools
@@ -12,56 +12,56 @@ from segcert.provenance.lineage import Job, Lineage
 from segcert.provenance.records import SUFFIX
 
 CHUNK = 2**20
-OTHER_CODE = "made by other code than the code here, and not recomputed"
+OTHER_CODE = "made by code that differs from the code here, and not recomputed"
 
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """A finding of a check about a file.
+    """A check's finding about a file.
 
-    `error` is the text of the error that the check met, if any. Jobs do not write it to artifacts, because code digests
-    do not cover the text of errors.
+    `error` is the text of the error that the check met; empty if there was no error. Jobs do not write this text to
+    artifacts, because code digests do not cover it.
     """
 
     path: str
     message: str
-    broken: bool = True  # False for a notice, which a reader of the numbers should know
+    broken: bool = True  # False for a notice, which readers of the numbers should know
     error: str = ""
-    shared: str = ""  # reason for a notice that many results may share; the terminal shows one line for all of them
+    shared: str = ""  # reason for a notice that many results may share; the terminal then shows only one line
 
     @property
     def artifact(self) -> str:
-        """Artifact that the finding is about: the file itself, or the artifact of a run record."""
+        """Artifact that the finding is about: the file itself, or the artifact that a run record describes."""
         return self.path.removesuffix(SUFFIX)
 
     @property
     def text(self) -> str:
-        """Message, with the error in parentheses."""
+        """Message, followed by the error in parentheses."""
         return f"{self.message} ({' '.join(self.error.split())})" if self.error else self.message
 
 
 def finding_unless(ok: object, path: str, message: str, *, broken: bool = True) -> Finding | None:
-    """Return a finding unless `ok`."""
+    """Return a finding unless `ok` is true."""
     return None if ok else Finding(path, message, broken)
 
 
-# A check yields a finding, or None if all is well, for each thing that it looks at.
+# For each item that it inspects, a check yields a finding, or None if the item is correct.
 Findings = Iterator[Finding | None]
 
 
 class FreshDigests:
-    """SHA-256 and MD5 of the files of a checkout. Each file is read once, and no cache is trusted."""
+    """SHA-256 and MD5 of the files in a checkout. Each file is read once, and no cache on disk is used."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
         self._both = functools.cache(self._read)
 
     def sha256(self, path: str) -> str | None:
-        """Return the SHA-256 of a file; None if it does not exist."""
+        """Return the SHA-256 of a file; None if the file does not exist."""
         return self._both(path)[0]
 
     def md5(self, path: str) -> str | None:
-        """Return the MD5 of a file, which DVC uses as its name; None if it does not exist."""
+        """Return the MD5 of a file, by which DVC names it; None if the file does not exist."""
         return self._both(path)[1]
 
     def _read(self, path: str) -> tuple[str, str] | tuple[None, None]:
@@ -76,25 +76,25 @@ class FreshDigests:
 
 
 def changed_code(job: Job) -> Finding | None:
-    """Return a notice if the library here is not the code that a job ran. Then its results cannot be recomputed."""
+    """Return a notice if the library here differs from the code that a job ran; its results cannot be recomputed."""
     library = Path(segcert.__file__).parents[1]
     for name, digest in job.record["code"].items():
         if not name.startswith("segcert/"):
             continue
         if not (library / name).exists() or CodeFile.read(library / name).digest != digest:
-            message = f"`{job.name}` ran with another version of {name}, so its results were not recomputed"
+            message = f"`{job.name}` ran with a different version of {name}, so its results were not recomputed"
             return Finding(job.output, message, broken=False, shared=OTHER_CODE)
     return None
 
 
 def index_path(job: Job) -> str:
-    """Return the path of the data set's index that a job read."""
+    """Return the path of the data set index that a job read."""
     return next(path for path in job.inputs if path.endswith("/index.csv"))
 
 
 @dataclasses.dataclass(frozen=True)
 class Evidence:
-    """Input of checks: the lineage of a run and the digests of its files."""
+    """Evidence for checks: a run's lineage and the digests of its files."""
 
     lineage: Lineage
     digests: FreshDigests

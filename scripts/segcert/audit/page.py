@@ -1,4 +1,4 @@
-"""Audit page of a report, with the lineage of the run as a figure. The audit is also written as JSON."""
+"""Audit page of a report, with a figure of the run's lineage. The audit is also written as JSON."""
 
 import json
 from collections.abc import Mapping
@@ -16,17 +16,17 @@ from segcert.report.style import inline_figure
 from segcert.results.kinds import certificates_of, sigma_of
 from segcert.results.labels import CLASS_COLORS
 
-# From worst to best, in colours that colour-blind people can tell apart. The boxes contain the state as text too.
+# From worst to best, in colours that colour-blind readers can distinguish. The boxes also contain the state as text.
 STATES = {
     "broken": CLASS_COLORS[5],
-    "made from what is broken": CLASS_COLORS[1],
+    "made from broken files": CLASS_COLORS[1],
     "dirty tree": CLASS_COLORS[4],
     "": "#FFFFFF",
 }
 
 
 class Stage(NamedTuple):
-    """A rule of the run: number of its jobs, number of files that they made, and state (one of STATES)."""
+    """A rule of the run: its number of jobs, the number of files that they made, and its state (one of STATES)."""
 
     jobs: int
     files: int
@@ -53,7 +53,7 @@ def _dirty(lineage: Lineage) -> list[str]:
 
 
 def audit_figure(audit: Audit) -> Figure:
-    """Draw the lineage of an audited run: its rules from the data to the page, and the state of each."""
+    """Draw the lineage of an audited run: its rules, from the data to the page, and each rule's state."""
     lineage = audit.lineage
     broken = {finding.artifact for outcome in audit.outcomes for finding in outcome.broken}
     affected = set(lineage.downstream(*broken))
@@ -64,7 +64,7 @@ def audit_figure(audit: Audit) -> Figure:
         if broken & made:
             state = "broken"
         elif affected & made:
-            state = "made from what is broken"
+            state = "made from broken files"
         else:
             state = "dirty tree" if job.clean is False else ""
         before = stages.get(job.rule, Stage(0, 0, ""))
@@ -92,7 +92,7 @@ def lineage_figure(stages: Mapping[str, Stage], reads: set[tuple[str, str]]) -> 
     axes.set(xlim=(-0.55, len(layers) - 0.45), ylim=(tallest, 0))
     axes.axis("off")
     arrow = {"arrowstyle": "-|>", "color": "#7a828a", "shrinkA": 26, "shrinkB": 30, "lw": 0.8}
-    for source, target in sorted(graph.edges):  # networkx gives them in the order of a set, which differs between runs
+    for source, target in sorted(graph.edges):  # networkx returns edges in set order, which differs between runs
         axes.annotate("", places[target], places[source], zorder=1, arrowprops=arrow)
     for rule, stage in stages.items():
         text = f"{rule.replace('_', ' ')}\n{_count(stage.jobs, 'job')}, {_count(stage.files, 'file')}"

@@ -11,13 +11,13 @@ from segcert.provenance.lineage import Job, Lineage, LineageError
 from segcert.results.kinds import certificates_of, sigma_of
 from segcert.results.tables import MODEL
 
-SHOWN = 5  # findings of a check, and files, that are shown; the JSON file and the page have all of them
+SHOWN = 5  # most findings of a check, and most files, to show; the JSON file and the page contain all of them
 
 
 def audit_to_text(audit: Audit, page: Path | None = None) -> str:
-    """Return a table of the checks, their findings, the path of the page, and the verdict as the last lines."""
+    """Return a table of the checks, their findings, the path of the page and, in the last lines, the verdict."""
     lines = [f"Audit of the run {audit.lineage.run}: {len(audit.lineage.jobs)} jobs", ""]
-    lines.append(f"{'':7} {'check':34} {'looked at':>10} {'broken':>7} {'notices':>8} {'seconds':>8}")
+    lines.append(f"{'':7} {'check':34} {'inspected':>10} {'broken':>7} {'notices':>8} {'seconds':>8}")
     for outcome in audit.outcomes:
         counts = f"{outcome.count:>10} {len(outcome.broken):>7} {len(outcome.notices):>8} {outcome.seconds:>8.2f}"
         lines.append(f"{'BROKEN' if outcome.broken else 'ok':7} {outcome.title:34} {counts}")
@@ -32,7 +32,7 @@ def audit_to_text(audit: Audit, page: Path | None = None) -> str:
 
 
 def _findings(findings: list[Finding]) -> Iterator[str]:
-    """Yield one line for all findings that share a reason, and one line for each of the first other findings."""
+    """Yield one line for each shared reason, then one line for each of the first SHOWN other findings."""
     for reason, count in collections.Counter(finding.shared for finding in findings if finding.shared).items():
         yield f"  {count} {'result' if count == 1 else 'results'} {reason}"
     yield from _first([f"{finding.path}: {finding.text}" for finding in findings if not finding.shared])
@@ -44,7 +44,7 @@ def _verdict(audit: Audit) -> Iterator[str]:
         yield f"Notices, which break no link: {len(notices)}"
     if audit.first is None:
         undone = sum(notice.shared == OTHER_CODE for notice in notices)
-        but = f", but {undone} results were made by other code than the code here and not recomputed" if undone else ""
+        but = f", but {undone} results were made by different code and were not recomputed" if undone else ""
         yield f"The audit of {audit.lineage.run} passed: every link holds{but}."
         return
     yield f"Files that depend on the first broken link: {len(audit.downstream)}"
@@ -60,7 +60,7 @@ def _first(lines: list[str]) -> Iterator[str]:
 
 
 def trace_row(lineage: Lineage, key: str) -> str:
-    """Return the jobs and files that a row of the report depends on, from the row back to the archives.
+    """Return as text the jobs and files that a row of the report depends on, from the row back to the archives.
 
     `key` names the row: data set, model, regime, denoiser and sigma, as in `phantom/unet/clean/ddpm/0.5`. Raises
     LineageError if the run has no such row.

@@ -22,8 +22,8 @@ REFERENCE, MISSING, NO_REFERENCE = "reference", "not in this run", "not in the f
 BY_NAME = "paired by name"
 NOT_PAIRED = {
     "no image in common": "their test images have different names",
-    "other pixels": "images with the same names have different pixels: other preparation, or another size",
-    "no number": "no common image has a number in both",
+    "other pixels": "images with the same names have different pixels: their preparation or size differs",
+    "no number": "no common image has a number in both runs",
 }
 
 
@@ -31,20 +31,25 @@ NOT_PAIRED = {
 class Numbers:
     """Comparison of the numbers of two runs, a and b.
 
-    `table` has a row for each key and number, with the columns number; a and b (means over the images of each run);
-    images (number of images that both runs have); moved (number of these in which the number differs); difference (mean
-    of b - a over them); difference_low and difference_high (95%, paired bootstrap over images).
+    `table` contains a row for each key and number. Its columns, after those of the keys, are:
+
+    - number: name of the number
+    - a, b: means over the images of each run
+    - images: number of images that both runs contain
+    - moved: number of these images for which the number differs
+    - difference: mean of b - a over the images that both runs contain
+    - difference_low, difference_high: 95% interval of the difference (paired bootstrap over images)
     """
 
     table: pd.DataFrame
-    only_a: pd.DataFrame  # keys that only one run has
-    only_b: pd.DataFrame
-    missing_a: Sequence[str] = ()  # columns that a run lacks and that are compared or that the other run has
-    missing_b: Sequence[str] = ()
+    only_a: pd.DataFrame  # keys that only run a contains
+    only_b: pd.DataFrame  # keys that only run b contains
+    missing_a: Sequence[str] = ()  # columns that run a lacks, out of the compared columns and those of run b
+    missing_b: Sequence[str] = ()  # columns that run b lacks, out of the compared columns and those of run a
 
     @property
     def changed(self) -> pd.DataFrame:
-        """Rows of the table that differ."""
+        """Rows of the table in which the runs differ."""
         table = self.table
         means_differ = (table["a"] != table["b"]) & ~(table["a"].isna() & table["b"].isna())
         return table[(table["moved"] > 0) | (table["images"] == 0) | means_differ]
@@ -57,15 +62,15 @@ class Numbers:
 
 
 def changed_metrics(a: Lineage, b: Lineage) -> Numbers:
-    """Compare metrics by data set, model, regime, denoiser and sigma: means over images of the mean over classes.
+    """Compare metrics for each data set, model, regime, denoiser and sigma.
 
-    Raises CompareError if a run has no certificates.
+    Metrics are averaged over classes, then over images. Raises CompareError if a run has no certificates.
     """
     return _compare_files(a, b, "certificates", [], [*METRICS, "radius"])
 
 
 def changed_intervals(a: Lineage, b: Lineage) -> Numbers:
-    """Compare certified intervals by data set, model, regime, denoiser, sigma and measurement.
+    """Compare certified intervals for each data set, model, regime, denoiser, sigma and measurement.
 
     Numbers are in the unit of the measurement. Open ends count as missing and are left out of the means. Raises
     CompareError if a run has no intervals.
@@ -84,7 +89,10 @@ def _compare_files(a: Lineage, b: Lineage, file: str, keys: Sequence[str], numbe
 
 
 def compare_numbers(a: pd.DataFrame, b: pd.DataFrame, keys: Sequence[str], numbers: Sequence[str]) -> Numbers:
-    """Compare the columns `numbers` by `keys`, image by image (column `image`). Rows of the same image are averaged."""
+    """Compare the columns `numbers` for each combination of `keys`, image by image (column `image`).
+
+    Rows of the same image are averaged.
+    """
     groups: list[dict[Any, pd.DataFrame]] = []
     for rows in (a, b):
         means = rows.groupby([*keys, "image"], sort=False)[[*numbers]].mean()
@@ -103,7 +111,7 @@ def compare_numbers(a: pd.DataFrame, b: pd.DataFrame, keys: Sequence[str], numbe
 
 
 def _compare_images(a: "pd.Series[float]", b: "pd.Series[float]", common: pd.Index) -> tuple[float, ...]:
-    """Return the columns of `Numbers.table` after `number`, from the values of a number by image."""
+    """Compute the columns of `Numbers.table` that follow `number`, from a number's values by image in each run."""
     old, new = a[common].to_numpy(), b[common].to_numpy()
     differing = int(((old != new) & ~(np.isnan(old) & np.isnan(new))).sum())
     if differing:
@@ -118,15 +126,16 @@ def _compare_images(a: "pd.Series[float]", b: "pd.Series[float]", common: pd.Ind
 def compare_table(runs: Sequence[ComparedRun]) -> pd.DataFrame:
     """Return a row for each data set, model, regime, denoiser, sigma and run, in this order.
 
-    There is also a row if a run lacks it. The columns are:
+    If a run lacks a combination that another run contains, its row has no numbers. The columns are:
 
-    - settings of the certificates, and images
-    - certified and worst-case Dice with 95% bootstrap intervals, abstain and radius, as in the main table of the run
-    - difference: mean difference in certified Dice to the first run on the same images, with a 95% interval from a
-      paired bootstrap over them; paired_images: their number
-    - note: the reason for missing numbers or a missing difference, which is `reference` (the first run), `not in this
-      run`, `not in the first run` or a key of NOT_PAIRED; or `paired by name` if there are no votes that could say
-      whether the pixels are the same
+    - settings of the certificates, and number of images
+    - certified and worst-case Dice with 95% bootstrap intervals, abstain and radius, as in the run's main table
+    - difference: mean difference in certified Dice from the first run, on the same images, with a 95% interval from a
+      paired bootstrap over these images
+    - paired_images: number of these images
+    - note: reason why numbers or the difference are missing: `reference` (the first run), `not in this run`, `not in
+      the first run` or a key of NOT_PAIRED. The note `paired by name` means that the pixels could not be compared,
+      because votes are missing.
     """
     shown = [*SETTINGS, "images"]
     for name in INTERVALS:
@@ -157,7 +166,7 @@ def compare_table(runs: Sequence[ComparedRun]) -> pd.DataFrame:
 
 
 def same_images(first: ComparedRun, other: ComparedRun) -> dict[str, tuple[set[str], str]]:
-    """Return, for each data set of `other`, the images with the same name and pixels in both runs, and a note."""
+    """Return, for each data set of `other`, the images that have the same name and pixels in both runs, and a note."""
     found: dict[str, tuple[set[str], str]] = {}
     for dataset in other.certificates["dataset"].unique():
         names = [set(run.certificates.loc[run.certificates["dataset"] == dataset, "image"]) for run in (first, other)]
@@ -176,7 +185,7 @@ def same_images(first: ComparedRun, other: ComparedRun) -> dict[str, tuple[set[s
 def _differences(
     first: ComparedRun, other: ComparedRun, same: Mapping[str, tuple[set[str], str]]
 ) -> dict[tuple[Any, ...], dict[str, float]]:
-    """Return the difference in certified Dice, `other` - `first`, on the same images, by row of the main table."""
+    """Return the difference in certified Dice (`other` - `first`) on the same images, by row of the main table."""
     sides = []
     for run in (first, other):
         rows = run.certificates.dropna(subset="certified_dice")
@@ -193,7 +202,7 @@ def _differences(
 
 
 def _in_order(keys: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """Return each key once: names in the order of the runs, noise levels in ascending order."""
+    """Return the keys without duplicates: names in the order of the runs, noise levels in ascending order."""
     names = pd.DataFrame(list(dict.fromkeys(keys)), columns=MODEL)
     places = names.apply(lambda column: pd.factorize(column)[0]).assign(sigma=names["sigma"])
     return list(names.loc[places.sort_values(MODEL).index].itertuples(index=False, name=None))

@@ -23,11 +23,11 @@ from segcert.results.labels import BEHIND, TRAINED
 from segcert.results.tables import MODEL, error_bars
 
 LONGEST = 200  # characters of a folder name; file systems allow 255
-# Okabe and Ito's palette without yellow, which is invisible on white paper. Black and purple make it eight.
+# Okabe and Ito's palette without yellow, which is hard to see on white paper. Purple completes the eight colours.
 RUN_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7B3294")
 LINES = {"capsize": 2, "markersize": 5, "linewidth": 1}
 MOST_COLUMNS = 4
-SPREAD = 0.012  # share of the panel width between runs, so that equal numbers do not hide each other
+SPREAD = 0.012  # distance between runs, as a share of the panel width; otherwise equal numbers would overlap
 
 
 def write_comparison(names: Sequence[str], root: str | Path = ".") -> Path:
@@ -44,7 +44,7 @@ def write_comparison(names: Sequence[str], root: str | Path = ".") -> Path:
     blocks = []
     for key, group in table.assign(number=range(len(table))).groupby(MODEL, sort=False):
         blocks.append(dict(zip(MODEL, key, strict=True)) | {"rows": group.to_dict("records")})
-    summaries: dict[str, DataSummary] = {}  # by data set, from the first run that has one
+    summaries: dict[str, DataSummary] = {}  # by data set, from the first run that has a summary
     for run in runs:
         for dataset in run.certificates["dataset"].unique():
             path = Path(root, "reports", run.name, "tables", f"data_{dataset}.json")
@@ -69,7 +69,10 @@ def write_comparison(names: Sequence[str], root: str | Path = ".") -> Path:
 
 
 def folder_name(names: Sequence[str]) -> str:
-    """Return the names joined by +. If that is too long: the first name, the number of others, and a digest of all."""
+    """Return the names joined by `+`. If that is too long, shorten it.
+
+    The short form contains the first name, the number of other names, and a digest of all names.
+    """
     joined = "+".join(names)
     if len(joined) <= LONGEST:
         return joined
@@ -94,7 +97,7 @@ def _guarantee(run: ComparedRun) -> str:
 
 
 def _differing_settings(runs: Sequence[ComparedRun]) -> dict[str, list[str]]:
-    """Return the settings that differ between runs: by dotted key, the YAML of each run's value."""
+    """Return the settings that differ between runs: each run's value as YAML, by dotted key."""
     flat = [dict(leaves(run.configuration)) for run in runs]
     differing = {}
     for name in dict.fromkeys(key for each in flat for key in each):
@@ -107,27 +110,28 @@ def _differing_settings(runs: Sequence[ComparedRun]) -> dict[str, list[str]]:
 
 
 def _notices(runs: Sequence[ComparedRun]) -> Iterator[tuple[str, str]]:
-    """Yield heading and text of notices about differences that affect the comparison, most serious first."""
+    """Yield the heading and text of each notice about a difference that affects the comparison, most serious first."""
     weaker = [f"{run.name} ({run.settings['method']})" for run in runs if METHODS[run.settings["method"]].weaker]
     if len({_guarantee(run) for run in runs}) > 1:
-        text = "A certified pixel does not mean the same in each run. The table of runs states each guarantee."
+        text = "A certified pixel does not mean the same thing in all runs. The table of runs states each guarantee."
         if weaker:
             text += (
-                f" Weaker than the paper's: {', '.join(weaker)}. Under these, single certified pixels may be wrong, so"
+                f" The guarantees of these runs are weaker than the paper's: {', '.join(weaker)}. Individual certified "
+                "pixels may be wrong in these runs, so"
             )
-            text += " more certified pixels are not a better certificate."
+            text += " more certified pixels do not mean a better certificate."
         yield "These runs have different guarantees.", text
     elif weaker:
         yield (
             "A weaker guarantee than the paper's.",
-            f"In all these runs, single certified pixels may be wrong ({runs[0].settings['method']}).",
+            f"In all these runs, individual certified pixels may be wrong ({runs[0].settings['method']}).",
         )
     if len({run.settings["tau"] for run in runs}) > 1:
         taus = ", ".join(f"{run.name}: tau = {run.settings['tau']:g}" for run in runs)
         yield (
             "The certified radius differs at the same sigma.",
-            f"It is sigma * Phi^-1(tau), and tau differs ({taus}). Less Dice at a larger radius is not a worse "
-            "certificate. The table shows each radius.",
+            f"The radius is sigma * Phi^-1(tau), and tau differs ({taus}). A lower Dice at a larger radius does not "
+            "mean a worse certificate. The table shows each radius.",
         )
     sizes = {run.name: run.configuration["image_size"] for run in runs if "image_size" in run.configuration}
     if len(set(sizes.values())) > 1:
@@ -142,26 +146,26 @@ def _notices(runs: Sequence[ComparedRun]) -> Iterator[tuple[str, str]]:
     if extended:
         yield (
             "Draws were added after a look.",
-            f"In {', '.join(extended)}, some images had been certified before with fewer draws. alpha covers one "
-            "decision with n fixed in advance.",
+            f"In {', '.join(extended)}, some images had already been certified with fewer draws. alpha covers "
+            "only one decision, with n fixed in advance.",
         )
     for run, missing in zip(runs, missing_columns(SHOWN, *(run.columns for run in runs)), strict=True):
         if missing:
             yield (
                 f"{run.name} lacks columns that another run or this version of segcert has:",
-                f"{', '.join(missing)}. The columns that it has are compared.",
+                f"{', '.join(missing)}. The other columns are compared.",
             )
     for run in runs:
         if not run.configuration:
             yield (
                 f"The settings of {run.name} are unknown.",
-                "There is no run record next to its page, so the table of settings leaves it out.",
+                "There is no run record next to its page, so the table of settings contains no values for it.",
             )
         elif outdated := run.outdated():
             yield (
                 f"{run.name} was not finished after its last change.",
-                f"Its page and its certificates have different values of {', '.join(outdated)}. The numbers here are "
-                "those of the certificates. Run snakemake again with its settings.",
+                f"Its page and its certificates have different values of {', '.join(outdated)}. The numbers here come "
+                "from the certificates. Run snakemake again with the run's settings.",
             )
 
 

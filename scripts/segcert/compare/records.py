@@ -1,7 +1,7 @@
 """Differences between two runs according to their run records: first the causes, then their effects.
 
-Jobs are matched by rule and wildcards. The name of a run, also in paths, is not a difference. Digests come from the
-records; an audit checks whether the files still match them.
+Jobs are matched by rule and wildcards. Differences that only result from the runs' names, for example in paths, are
+ignored. Digests come from the records; an audit checks whether the files still match them.
 """
 
 import collections
@@ -16,8 +16,8 @@ from segcert.provenance.lineage import Job, Lineage
 ABSENT = "absent"
 RUN = "RUN"
 SETTINGS = ("python", "machine", "device", "driver", "threads")
-# Not compared: files with measured times or the commit, and, if the names of the runs differ, files that show the name.
-# Everything else on the pages is in files that are compared.
+# Files that are not compared: those that contain measured times or the commit (TIMED) and, if the runs have different
+# names, those that show the name (NAMED). All other content of the pages is also in files that are compared.
 TIMED = (
     f"results/{RUN}/seconds/",
     f"reports/{RUN}/index.html",
@@ -28,21 +28,21 @@ TIMED = (
     f"reports/{RUN}/figures/lineage.",
 )
 NAMED = (f"reports/{RUN}/data.html",)
-IN_FULL = {"code", "environment"}  # digests of values that records contain in full
+IN_FULL = {"code", "environment"}  # params that are digests; the records also contain the values in full
 
 JobKey = tuple[str, tuple[tuple[str, str], ...]]
-Change = tuple[str, str, tuple[Any, Any], str]  # kind, name, values, place in the job: `settings.tau`
+Change = tuple[str, str, tuple[Any, Any], str]  # kind, name, values, place such as `settings.tau`
 
 
 @dataclasses.dataclass(frozen=True)
 class Cause:
-    """A change and the jobs that it affects.
+    """A difference between the runs, and the jobs that it affects.
 
     The kinds are:
 
     - `source`: a file from outside
-    - `input`: a file that was replaced after it was read
-    - `parameter`: an entry of the params of a rule
+    - `input`: a file that was replaced after a job read it
+    - `parameter`: an entry in a rule's params
     - `code`: a file below scripts/
     - `package`: a locked or imported package
     - `setting`: one of SETTINGS
@@ -53,20 +53,20 @@ class Cause:
     name: str
     old: Any  # `absent` if A lacks it
     new: Any  # `absent` if B lacks it
-    places: dict[str, int]  # number of jobs by rule and place: `certify settings.tau`
+    places: dict[str, int]  # number of affected jobs by rule and place, such as `certify settings.tau`
     jobs: int  # number of affected jobs
-    moved: int | None  # number of affected jobs that made other files; None if none of their files are compared
+    moved: int | None  # number of affected jobs whose files differ; None if none of their files are compared
 
 
 @dataclasses.dataclass(frozen=True)
 class ChangedJob:
-    """A job that made other files in B than in A."""
+    """A job that made different files in A and B."""
 
     job: str  # rule and wildcards
     rule: str
     files: dict[str, tuple[str, str]]  # SHA-256 in A and in B of the files that differ, by path
     causes: list[str]  # names of the changes in the job itself; empty if only its inputs differ
-    follows: list[str]  # jobs upstream that made other files, or that only one run has
+    follows: list[str]  # upstream jobs whose files differ, or that only one run contains
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,12 +77,12 @@ class RecordsDiff:
     changed_jobs: list[ChangedJob]  # in topological order
     only_a: list[Job]
     only_b: list[Job]
-    matched: dict[str, int]  # number of jobs that both runs have, by rule
+    matched: dict[str, int]  # number of jobs that both runs contain, by rule
     files: int  # number of files that were compared
 
     @property
     def same(self) -> bool:
-        """True if nothing differs. Another commit with the same code is not a difference."""
+        """True if nothing differs. A different commit with the same code does not count."""
         return not (
             self.changed_jobs or self.only_a or self.only_b or any(cause.kind != "git" for cause in self.causes)
         )
@@ -121,10 +121,10 @@ def diff_records(a: Lineage, b: Lineage) -> RecordsDiff:
 
 
 class _Side:
-    """The jobs and files of one of the two runs, without the files that are not compared.
+    """Jobs and compared files of one of the two runs.
 
-    Its own name is replaced in paths. `made` and `read` are the SHA-256 of the files that each job made and read, by
-    path; `maker` is the job that made each path.
+    The run's name is replaced in all paths. `made` and `read` contain the SHA-256 of the files that each job made and
+    read, by path. `maker` contains the job that made each file, by path.
     """
 
     def __init__(self, lineage: Lineage, skipped: tuple[str, ...]) -> None:
@@ -149,13 +149,13 @@ class _Side:
         self.maker = {path: key for key, files in self.made.items() for path in files}
 
     def made_from(self, path: str) -> str:
-        """Return the SHA-256 of the file that a job of this run made at a path; ABSENT if no job made it."""
+        """Return the SHA-256 of the file that a job of this run made at a path; ABSENT if no job made a file there."""
         return self.made[self.maker[path]][path] if path in self.maker else ABSENT
 
     def parameters(self, key: JobKey, other: "_Side") -> dict[str, Any]:
-        """Return the parameters of a job by dotted name, without the name of the run.
+        """Return a job's parameters by dotted name, without the run's name.
 
-        Lists leave out the files of jobs that the other run lacks, because the jobs are reported themselves.
+        Lists leave out files from jobs that the other run lacks, because these jobs are reported separately.
         """
         alone = self.maker.keys() - other.maker.keys()
         flat = {}
@@ -172,7 +172,7 @@ class _Side:
         return {path: sha256 for path, sha256 in named.items() if not path.startswith(self._skipped)}
 
     def _named(self, value: Any) -> Any:
-        """Return a value with the name of the run replaced in paths."""
+        """Return a value in which the run's name is replaced in all paths."""
         if isinstance(value, str):
             return self._own.sub(rf"\1/{RUN}", value)
         if isinstance(value, Mapping):
@@ -181,7 +181,7 @@ class _Side:
 
 
 def _changed_inputs(key: JobKey, a: _Side, b: _Side) -> tuple[list[Change], list[str]]:
-    """Return the changed inputs of a job that no upstream job explains, and the upstream jobs that made other files."""
+    """Return a job's changed inputs that no upstream job explains, and the upstream jobs whose files differ."""
     changes: list[Change] = []
     follows: dict[str, None] = {}
     for path, digests in _differing(a.read[key], b.read[key]):
@@ -196,14 +196,14 @@ def _changed_inputs(key: JobKey, a: _Side, b: _Side) -> tuple[list[Change], list
 
 
 def _changed_job(key: JobKey, a: _Side, b: _Side) -> Iterator[Change]:
-    """Yield the changes in a job itself: parameters, code, packages, settings, commit."""
+    """Yield the changes in the job itself: parameters, code, packages, settings and commit."""
     old, new = a.jobs[key].record, b.jobs[key].record
     for name, values in _differing(a.parameters(key, b), b.parameters(key, a)):
         yield "parameter", name.split(".")[-1], values, name
     for name, values in _recorded("code", old, new):
         yield "code", f"scripts/{name}", values, ""
     for name, values in _recorded("environment", old, new):
-        # Entries of the lock files: the versions if they differ, else versions with the digests of the hashes.
+        # Lock file entries: only the versions if these differ, otherwise the versions and the digests of their hashes.
         before, after = (", ".join(entry.split()[0] for entry in value.split(", ")) for value in values)
         yield "package", name, (before, after) if before != after else values, "locked"
     both = sorted(old["packages"].keys() & new["packages"].keys())
@@ -219,7 +219,10 @@ def _changed_job(key: JobKey, a: _Side, b: _Side) -> Iterator[Change]:
 
 
 def _recorded(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, str]]]:
-    """Yield the differences between the values of a digest in the params; of the digests if a record lacks a value."""
+    """Yield the differences between two recorded values whose digests are in the params.
+
+    If a record lacks the value, yield the two digests if they differ.
+    """
     digests = old["params"].get(name, ABSENT), new["params"].get(name, ABSENT)
     if old[name] and new[name]:
         yield from _differing(old[name], new[name])
@@ -234,7 +237,7 @@ def _commit(git: Mapping[str, Any]) -> str:
 
 
 def leaves(params: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the values of nested mappings, by dotted name."""
+    """Yield each value in nested mappings, with its dotted name."""
     for name, value in params.items():
         if isinstance(value, Mapping):
             yield from leaves(value, f"{before}{name}.")

@@ -1,4 +1,4 @@
-"""Reading the runs to compare: run records, tables of numbers, settings and digests of images."""
+"""Reading the runs to compare: run records, tables, settings and image digests."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,7 +23,7 @@ SHOWN = ["radius", "radius_gray_levels", *METRICS, "extended"]
 
 
 class CompareError(ValueError):
-    """Runs that cannot be compared. The message says what was found and what to do."""
+    """Error for runs that cannot be compared. The message says what was found and what to do."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,11 +31,11 @@ class ComparedRun:
     """A run on a comparison page."""
 
     name: str
-    certificates: pd.DataFrame  # certificates.parquet; columns of SHOWN that the file lacks contain NaN
-    columns: list[str]  # of the file
-    configuration: Mapping[str, Any]  # in the record of its page; empty if there is no record
-    images: Mapping[str, Mapping[str, str]]  # SHA-256 of the pixels, by data set (only those with votes) and image
-    paged: bool  # its page exists
+    certificates: pd.DataFrame  # from certificates.parquet; columns in SHOWN that the file lacks contain NaN
+    columns: list[str]  # columns that certificates.parquet contains
+    configuration: Mapping[str, Any]  # from the run record of its page; empty if there is no record
+    images: Mapping[str, Mapping[str, str]]  # SHA-256 of the pixels, by data set (only sets with votes) and image
+    paged: bool  # True if its page exists
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -48,14 +48,14 @@ class ComparedRun:
         return main_table(self.certificates, self.configuration.get("report", {}).get("bootstrap", RESAMPLES))
 
     def outdated(self) -> list[str]:
-        """Return the settings that differ between page and certificates: the run was not finished after a change."""
+        """Return the settings that differ between page and certificates because a changed run was not finished."""
         return [name for name in DECIDING if self.configuration and self.configuration.get(name) != self.settings[name]]
 
 
 def find_run(name: str) -> Lineage:
-    """Return the lineage of a run, given by its name, as `CHECKOUT:run`, or by the path of its results folder.
+    """Return the lineage of a run, given as its name, as `CHECKOUT:run`, or as the path of its results folder.
 
-    Raises LineageError if there is no such run.
+    Raises LineageError if the run does not exist.
     """
     if ":" in name:
         root, _, run = name.rpartition(":")
@@ -113,9 +113,10 @@ def _read_run(root: Path, name: str) -> ComparedRun:
 
 
 def read_numbers(path: Path, names: Sequence[str], numbers: Sequence[str], optional: Sequence[str]) -> pd.DataFrame:
-    """Read a parquet file of a run: columns of text, of numbers, and of numbers that an older run may lack.
+    """Read a parquet file of a run.
 
-    Raises CompareError if the file is missing or damaged, or lacks a column that is not optional.
+    `names` are columns of text, `numbers` are columns of numbers, and `optional` are columns of numbers that an older
+    run may lack. Raises CompareError if the file is missing or damaged, or lacks a column that is not optional.
     """
     if not path.exists():
         raise CompareError(
@@ -129,7 +130,7 @@ def read_numbers(path: Path, names: Sequence[str], numbers: Sequence[str], optio
 
 
 def missing_columns(expected: Sequence[str], *tables: Iterable[str]) -> list[list[str]]:
-    """Return the columns that each table lacks and that are expected or that another table has."""
+    """Return the columns that each table lacks, out of all columns that are expected or that another table contains."""
     wanted = dict.fromkeys(expected)
     for columns in tables:
         wanted |= dict.fromkeys(columns)
@@ -137,8 +138,8 @@ def missing_columns(expected: Sequence[str], *tables: Iterable[str]) -> list[lis
 
 
 def _read_images(folder: Path) -> dict[str, str]:
-    """Return the SHA-256 of the pixels of each image with votes in a folder, by name."""
-    # All models and noise levels of a run use the same images, so the headers in one folder of shards are enough.
+    """Return the SHA-256 of the pixels of each image that has votes in a folder, by image name."""
+    # All models and noise levels of a run use the same images, so it is enough to read the headers in one shard folder.
     shards = min((path.parent for path in folder.glob("*/*/*/shard_*.npz")), default=None)
     found: dict[str, str] = {}
     for path in sorted(shards.glob("shard_*.npz")) if shards else ():
@@ -148,6 +149,6 @@ def _read_images(folder: Path) -> dict[str, str]:
             found |= {image: about["origin"]["image"] for image, about in images.items()}
         except (OSError, KeyError, ValueError) as error:
             raise CompareError(
-                f"{path}: not a whole votes file ({error}); delete it and run snakemake again"
+                f"{path}: not a complete votes file ({error}); delete it and run snakemake again"
             ) from error
     return found

@@ -16,13 +16,13 @@ from segcert.provenance.lineage import Lineage
 from segcert.results.tables import MODEL
 
 WIDTH = 100
-MOST_ROWS = 24  # rows of a metric that are shown, those with the largest differences
-MOST_NAMES = 3  # shown names of jobs that only one run has
-SHORT = 40  # characters of a value that are shown
+MOST_ROWS = 24  # rows to show for each metric: those with the largest differences
+MOST_NAMES = 3  # names to show of jobs that only one run contains
+SHORT = 40  # longest value that is shown in full, in characters
 
 
 def to_json(a: Lineage, b: Lineage, records: RecordsDiff, metrics: Numbers, intervals: Numbers) -> str:
-    """Return the comparison as JSON: causes, changed jobs and files, numbers of both runs (null if undefined)."""
+    """Return the comparison as JSON: causes, changed jobs and files, and the runs' numbers (null if undefined)."""
     document = {
         "a": {"checkout": str(a.root), "run": a.run, "unreadable": a.unreadable},
         "b": {"checkout": str(b.root), "run": b.run, "unreadable": b.unreadable},
@@ -48,7 +48,7 @@ def _numbers_as_json(numbers: Numbers) -> dict[str, Any]:
 
 
 def to_text(a: Lineage, b: Lineage, records: RecordsDiff, metrics: Numbers, intervals: Numbers) -> str:
-    """Return all differences as text: causes, their effects, numbers."""
+    """Return all differences as text: causes, their effects, and numbers."""
     lines = [f"A  {_about(a)}", f"B  {_about(b)}", "", *_causes(records), "", *_files(records), ""]
     return "\n".join([*lines, *_metrics(metrics), *_intervals(intervals)])
 
@@ -62,9 +62,9 @@ def _about(lineage: Lineage) -> str:
 def _causes(records: RecordsDiff) -> Iterator[str]:
     causes = [cause for cause in records.causes if cause.kind != "git"]
     if causes or records.only_a or records.only_b:
-        yield "Differences, first cause first"
+        yield "Differences, earliest cause first"
     else:
-        yield "Inputs, parameters, code, packages and settings: the same"
+        yield "Inputs, parameters, code, packages and settings: identical"
     for cause in causes:
         yield from _wrap(f"  {cause.kind:<10}", f"{cause.name}: {_change(cause)}")
         effect = "; it changes no file" if cause.moved == 0 else ""
@@ -78,7 +78,7 @@ def _causes(records: RecordsDiff) -> Iterator[str]:
             yield from _wrap(f"  only in {side} ", f"{_count_jobs(counts)}: {', '.join(names)}")
     for cause in records.causes:
         if cause.kind == "git":
-            # 12 digits of the commit, and "with changes"
+            # first 12 digits of the commit, and "with changes" if it has changes
             old, new = (" ".join([state[:12], *state.split()[1:]]) for state in (cause.old, cause.new))
             yield from _wrap("  git       ", f"{_count_jobs({f'commit {old} -> {new}': cause.jobs})}")
 
@@ -136,7 +136,7 @@ def _metrics(metrics: Numbers) -> Iterator[str]:
     if changed.empty:
         yield f"Numbers: identical in all {rows} rows of model, denoiser and sigma that both runs have"
     else:
-        yield "Numbers: means over images, difference [95% paired bootstrap], images in which it changed"
+        yield "Numbers: means over images, difference [95% paired bootstrap], images with changed numbers"
     yield from _missing("certificates", metrics)
     for number, group in changed.groupby("number", sort=False):
         yield f"  {number}"

@@ -1,7 +1,7 @@
-"""Pack a finished run as a Workflow Run RO-Crate: its files, the software, and the metadata of both.
+"""Pack a finished run as a Workflow Run RO-Crate: the run's files, the software, and metadata about both.
 
 The format is RO-Crate 1.1 with the profiles Process, Workflow and Provenance Run Crate 0.5. All dates come from the run
-records, so the same run gives the same metadata.
+records, so packing a run again produces identical metadata.
 """
 
 import mimetypes
@@ -27,9 +27,9 @@ SOFTWARE_FOLDERS = ("rules", "scripts", "config", "envs", "profiles", "reports/c
 README = """# segcert: the run {run}
 
 A finished run of segcert as an RO-Crate (Provenance Run Crate 0.5). `ro-crate-metadata.json` describes every file and
-every job, `configuration.yaml` is the configuration; the report is
-[reports/{run}/index.html](reports/{run}/index.html). Archives and prepared images are identified by SHA-256 and are not
-included. The licences and terms of the data sets apply to the images in the report.
+every job. `configuration.yaml` contains the configuration, and [reports/{run}/index.html](reports/{run}/index.html) is
+the report. Archives and prepared images are identified by SHA-256 and are not included. The licences and terms of the
+data sets apply to the images in the report.
 """
 PROFILES = {
     "https://w3id.org/ro/wfrun/process/0.5": "Process Run Crate",
@@ -64,29 +64,29 @@ def write_crate(
     run
         Name of the run.
     out
-        Folder of the crate; by default reports/<run>.crate in `root`. An older crate is replaced.
+        Crate folder; by default reports/<run>.crate in `root`. An existing crate is replaced.
     root
-        Folder with data/, models/, results/ and reports/.
+        Folder that contains data/, models/, results/ and reports/.
     software
-        Folder with segcert's Snakefile and scripts/; by default `root`, as in a checkout.
+        Folder that contains segcert's Snakefile and scripts/; by default `root`, which is correct for a checkout.
 
     Returns
     -------
     Path
-        The folder of the crate. It contains ro-crate-metadata.json, configuration.yaml, the software, and the files of
-        data/, models/, results/ and reports/ that the run made, without images. Results are hard links if the file
-        system allows it.
+        The crate folder. It contains ro-crate-metadata.json, configuration.yaml, the software, and the files in data/,
+        models/, results/ and reports/ that the run made, except images. Results are hard links if the file system
+        supports them.
 
     Raises
     ------
     LineageError, CrateError
-        If the run does not exist or is not finished, a file is not what its job made, or `out` is not a crate.
+        If the run does not exist or is not finished, a file has changed since its job made it, or `out` is not a crate.
     """
     root = Path(root)
     out = Path(out) if out else root / "reports" / f"{run}.crate"
     software = Path(software or root)
     if out.exists() and not (out / CRATE).exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise CrateError(f"{out}: exists and is not a crate; expected an older crate or nothing. Name another --out")
+        raise CrateError(f"{out}: is not a crate; expected a crate, an empty folder or a new path. Change --out")
     if not (software / WORKFLOW).exists():
         raise CrateError(
             f"{software}: contains no Snakefile; expected segcert's sources. In a snakedeploy folder: snakemake crate"
@@ -116,7 +116,7 @@ def _copy_software(source: Path, folder: Path) -> None:
 
 def _link(source: Path, target: Path) -> None:
     """Make a hard link, or a copy if links are not possible."""
-    # Links are safe: later jobs replace the files of earlier ones and never write into them.
+    # Links are safe: later jobs replace existing files and never write into them.
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(source, target)
@@ -125,7 +125,7 @@ def _link(source: Path, target: Path) -> None:
 
 
 def _describe(contents: Contents, folder: Path, author: str, author_name: str) -> ROCrate:
-    """Return the metadata of the files in `folder`, the new crate, and of the run. `author` is an @id."""
+    """Return the metadata for a run and for the files in its new crate, `folder`. `author` is an @id."""
     citation = yaml.safe_load((folder / "CITATION.cff").read_text())
     crate = ROCrate(version="1.1")
     crate.metadata.extra_contexts.append(TERMS)
@@ -143,7 +143,7 @@ def _describe(contents: Contents, folder: Path, author: str, author_name: str) -
 
 
 def _add_software(work: Work, folder: Path, citation: dict[str, Any]) -> None:
-    """Add the workflow and the scripts of its jobs."""
+    """Add the workflow and its jobs' scripts."""
     address = public_address(work.contents.software)
     common = {"version": str(citation["version"]), "license": ref(MIT)}
     workflow = common | {
@@ -159,7 +159,7 @@ def _add_software(work: Work, folder: Path, citation: dict[str, Any]) -> None:
         workflow["url"] = address
     workflow |= _file_properties(folder / WORKFLOW)
     work.crate.add_workflow(folder / WORKFLOW, WORKFLOW, main=True, lang="snakemake", properties=workflow)
-    work.crate.add_jsonld({"@id": LOCK_FORMAT, "@type": "WebSite", "name": "Requirements file of pip, with hashes"})
+    work.crate.add_jsonld({"@id": LOCK_FORMAT, "@type": "WebSite", "name": "pip requirements file with hashes"})
     for path in work.tools():
         script = common | {
             "@type": ["File", "SoftwareSourceCode"],
@@ -172,7 +172,7 @@ def _add_software(work: Work, folder: Path, citation: dict[str, Any]) -> None:
 
 
 def _add_files(crate: ROCrate, contents: Contents, folder: Path) -> None:
-    """Add the files of the run, their records, the configuration, and the folders of the software."""
+    """Add the run's files and run records, the configuration, and the software folders."""
 
     def add(path: str, **properties: Any) -> None:
         properties = {"name": path, **properties, **_file_properties(folder / path)}
@@ -191,7 +191,7 @@ def _add_files(crate: ROCrate, contents: Contents, folder: Path) -> None:
     for job in contents.lineage.jobs:
         add(job.path, name=f"Run record: {job.name}", about=ref(action_id(job)))
     add("configuration.yaml", name="Configuration of the run")
-    add("README.md", name="What this crate is", about=ref("./"))
+    add("README.md", name="Description of this crate", about=ref("./"))
     for path in _locks(folder):
         add(path, name="Locked packages", conformsTo=ref(LOCK_FORMAT))
     for path in SOFTWARE:

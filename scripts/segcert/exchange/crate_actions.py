@@ -1,8 +1,8 @@
-"""Tools, steps and actions of a run in a crate (profile Provenance Run Crate 0.5).
+"""Tools, steps and actions by which a crate describes a run (profile Provenance Run Crate 0.5).
 
-A tool is the script of a rule, and a step is the rule. Each run record becomes a CreateAction (inputs, outputs, times
-and hardware of a job) and a ControlAction (the step that started it). One more CreateAction is the run of the whole
-workflow, and an OrganizeAction is the run of Snakemake. https://w3id.org/ro/wfrun/provenance/0.5
+Each rule is a step, and its script is a tool. Each run record becomes a CreateAction (the job's inputs, outputs, times
+and hardware) and a ControlAction (the step that started the job). A further CreateAction describes the run of the
+complete workflow, and an OrganizeAction describes the run of Snakemake. https://w3id.org/ro/wfrun/provenance/0.5
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ from segcert.exchange.crate_contents import Contents, one_or_many, ref, refs
 from segcert.provenance.lineage import Job
 from segcert.provenance.records import SUFFIX
 
-# Keys of the configuration that a crate shows as inputs of the workflow
+# Configuration keys that a crate describes as workflow inputs
 PARAMETERS = [
     "datasets",
     "models",
@@ -43,7 +43,7 @@ WORKFLOW = "Snakefile"
 
 @dataclasses.dataclass(frozen=True)
 class Work:
-    """Writer of the tools, steps and actions of a run. `author` is the @id of the person who ran it."""
+    """Writer of a run's tools, steps and actions. `author` is the @id of the run's author."""
 
     crate: ROCrate
     contents: Contents
@@ -55,7 +55,7 @@ class Work:
         return self.contents.lineage.jobs
 
     def tools(self) -> list[str]:
-        """Return the paths of the scripts of the jobs."""
+        """Return the paths of the jobs' scripts, without duplicates."""
         return list(dict.fromkeys(map(job_script, self.jobs)))
 
     def steps(self) -> list[str]:
@@ -63,7 +63,7 @@ class Work:
         return list(dict.fromkeys(_step_id(job) for job in self.jobs))
 
     def packages(self, script: str) -> list[str]:
-        """Add the packages that a script imported, by package URL (purl); return their @ids."""
+        """Add the packages that a script imported; return their @ids, which are package URLs (purl)."""
         purls = set()
         for job in self.jobs:
             if job_script(job) != script:
@@ -113,20 +113,20 @@ class Work:
         device = record.get("device") or f"cpu, {record['threads']} threads"
         text = f"On {device}; {record['machine']}, Python {record['python']}. "
         if job.clean is None:
-            text += "Outside Git: no commit identifies the code, only its digests in the run record."
+            text += "The job ran outside Git, so only the digests in the run record identify its code."
         elif job.clean:
             text += f"From commit {git['commit']}."
         else:
             text += (
                 f"From commit {git['commit']} with uncommitted changes in {len(git['changed'])} files, which the run "
-                "record lists. The commit alone does not give this result."
+                "record lists. The commit is not sufficient to reproduce this result."
             )
         if replaced := self.contents.replaced_code(job):
-            text += f" The crate contains another version of {', '.join(replaced)}."
+            text += f" The crate contains a different version of {', '.join(replaced)}."
         return text
 
     def _add_values(self, job: Job) -> list[str]:
-        """Add the wildcards of a job, and those params that people vary, as PropertyValues; return their @ids."""
+        """Add a job's wildcards, and its params in PARAMETERS, as PropertyValues; return their @ids."""
         params = job.record["params"]
         settings = params["settings"] if isinstance(params.get("settings"), dict) else {}
         varied = {name: value for name, value in (settings | params).items() if name in PARAMETERS}
@@ -138,7 +138,7 @@ class Work:
         return identifiers
 
     def _add_usage(self, job: Job) -> list[str]:
-        """Add the time and memory of a job as PropertyValues; return their @ids."""
+        """Add a job's time and peak memory as PropertyValues; return their @ids."""
         identifiers = []
         for key, (name, unit) in USED.items():
             about = {"propertyID": f"urn:segcert:record:{key}", "unitCode": unit, "value": job.record[key]}
@@ -146,7 +146,7 @@ class Work:
         return identifiers
 
     def _add_run(self) -> None:
-        """Add the run of the workflow and of Snakemake."""
+        """Add the actions for the workflow run and for Snakemake."""
         contents, run = self.contents, self.contents.lineage.run
         common = {
             "startTime": min(job.record["started"] for job in self.jobs),
@@ -186,7 +186,7 @@ class Work:
         )
 
     def _add_parameters(self) -> list[str]:
-        """Add the main keys of the configuration as inputs of the workflow; return the @ids of their values."""
+        """Add the main configuration keys as workflow inputs; return the @ids of their values."""
         configuration = self.contents.page.record["params"]["configuration"]
         identifiers = []
         for name in PARAMETERS:
@@ -204,7 +204,7 @@ class Work:
         return identifiers
 
     def _add(self, identifier: str, kind: str, **properties: Any) -> str:
-        """Add an entity unless the crate has it; return its @id."""
+        """Add an entity unless the crate already contains it; return its @id."""
         if not self.crate.get(identifier):
             filled = {name: value for name, value in properties.items() if value not in ([], None)}
             self.crate.add_jsonld({"@id": identifier, "@type": kind, **filled})
@@ -212,13 +212,13 @@ class Work:
 
 
 def job_script(job: Job) -> str:
-    """Return the path of the script of a job: the part of its code that is not in the library."""
+    """Return the path of a job's script: its only code file outside the library."""
     scripts = [name for name in job.record["code"] if "/" not in name]
     return f"scripts/{scripts[0] if scripts else f'{job.rule}.py'}"
 
 
 def action_id(job: Job) -> str:
-    """Return the @id of the CreateAction of a job."""
+    """Return the @id of a job's CreateAction."""
     return f"#job/{_artifact_id(job)}"
 
 

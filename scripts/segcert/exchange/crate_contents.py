@@ -1,8 +1,8 @@
-"""Files and data sets of a run in a crate.
+"""Files and data sets that a crate contains or describes.
 
-A crate contains the declared outputs of jobs: models, votes, certificates, tables, the report, and the lists of images
-(index, splits). It does not contain archives, prepared images and denoised examples, because several data sets do not
-allow images of patients to be redistributed. It names them by their digest.
+A crate contains the declared outputs of jobs: models, votes, certificates, tables, the report, and the image lists
+(index, splits). It does not contain archives, prepared images or denoised examples, because several data sets do not
+allow patient images to be redistributed. The crate identifies these files by their digests.
 """
 
 import base64
@@ -27,12 +27,12 @@ OFFICIAL = {True: "The official release.", False: "Not the official release.", N
 
 
 class CrateError(ValueError):
-    """A run that is not finished, a file that is not what its job made, or an output folder that cannot be used."""
+    """Error for an unfinished run, a file that changed after its job made it, or an unsuitable folder."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """Files that are described together because they are many. `files` is their SHA-256 by path."""
+    """Files that a crate describes as a group, because they are numerous. `files` contains their SHA-256, by path."""
 
     title: str
     dataset: str
@@ -40,20 +40,20 @@ class Group:
 
     @property
     def identifier(self) -> str:
-        """Identifier (RFC 6920): the SHA-256 of the JSON object of the files' SHA-256 by path, with sorted keys."""
+        """Identifier of the group (RFC 6920): the SHA-256 of `files`, written as a JSON object with sorted keys."""
         return digest_uri(value_digest(self.files))
 
 
 @dataclasses.dataclass(frozen=True)
 class Contents:
-    """Contents of a crate, read from the lineage of a run. `software` is the folder of segcert's sources."""
+    """Contents of a crate, determined by a run's lineage. `software` is the folder that contains segcert's sources."""
 
     lineage: Lineage
     software: Path
 
     @functools.cached_property
     def made(self) -> dict[str, str]:
-        """SHA-256 of all outputs of the jobs, extra outputs included, by path."""
+        """SHA-256 of each file that the jobs made, including extra outputs, by path."""
         made: dict[str, str] = {}
         for job in self.lineage.jobs:
             made |= job.outputs | job.extra_outputs
@@ -61,7 +61,7 @@ class Contents:
 
     @functools.cached_property
     def files(self) -> dict[str, str]:
-        """SHA-256 of the files in the crate, by path."""
+        """SHA-256 of each file of the run that the crate contains, by path."""
         images = f"results/{self.lineage.run}/denoised/"
         files: dict[str, str] = {}
         for job in self.lineage.jobs:
@@ -70,14 +70,14 @@ class Contents:
 
     @functools.cached_property
     def groups(self) -> list[Group]:
-        """Groups of prepared images and masks, and of single raw files, by data set."""
+        """For each data set, a group of prepared images and masks, and a group of raw files."""
         groups = []
         for job in self.lineage.jobs:
             if job.extra_outputs and job.rule.startswith("prepare"):
                 groups.append(Group("prepared images and masks", job.record["wildcards"]["dataset"], job.extra_outputs))
         paths = self.lineage.makers.keys() | self.lineage.sources.keys()
         for dataset, manifest in self.manifests.items():
-            # A manifest names the files of a release relative to its folder, and user-supplied files by their paths.
+            # A manifest names released files relative to its folder, but user-supplied files by their actual paths.
             files = {}
             for name, sha256 in manifest["files"].items():
                 files[name if name in paths else f"data/raw/{dataset}/{name}"] = sha256
@@ -101,7 +101,10 @@ class Contents:
 
     @functools.cached_property
     def archives(self) -> dict[str, Entity]:
-        """Archives by path: bytes, sha256 and official as found, url and page as published."""
+        """Description of each archive, by path.
+
+        `bytes`, `sha256` and `official` describe the file that was found; `url` and `page` are as published.
+        """
         archives = {}
         for dataset, manifest in self.manifests.items():
             for entry in manifest["archives"]:
@@ -115,16 +118,19 @@ class Contents:
 
     @functools.cached_property
     def described(self) -> dict[str, str]:
-        """SHA-256 of files that the crate only names, by path: archives, files from outside, denoised examples."""
+        """SHA-256 of each file that the crate describes but does not contain, by path.
+
+        Such files are archives, files from outside and denoised examples.
+        """
         others = {path for group in self.groups for path in group.files} | self.files.keys()
         everything = self.made | self.lineage.sources
         return {path: sha256 for path, sha256 in everything.items() if path not in others}
 
     @functools.cached_property
     def identifiers(self) -> dict[str, str]:
-        """@id of every file of the run, by path. Files of a group share one.
+        """@id of every file of the run, by path. All files in a group have the same @id.
 
-        The @id of an official archive is its address; that of other files outside the crate is their digest.
+        The @id of an official archive is its address; the @id of any other file outside the crate is its digest.
         """
         identifiers = {path: quote(path) for path in self.files}
         for path, sha256 in self.described.items():
@@ -141,7 +147,7 @@ class Contents:
         return self.lineage.makers[f"reports/{self.lineage.run}/index.html"]
 
     def check(self) -> None:
-        """Raise CrateError unless the run is finished and every file in the crate is what its job made."""
+        """Raise CrateError unless the run is finished and every file in the crate is as its job made it."""
         root, run = self.lineage.root, self.lineage.run
         if f"reports/{run}/index.html" not in self.lineage.makers:
             raise CrateError(
@@ -160,12 +166,12 @@ class Contents:
             found = file_digest(root / path) if (root / path).is_file() else "nothing"
             if found != sha256:
                 raise CrateError(
-                    f"{root / path}: found {found}, expected SHA-256 {sha256}, which its job made; "
-                    "to restore it: dvc checkout. To make it again: delete it and run snakemake"
+                    f"{root / path}: found {found}; expected SHA-256 {sha256}, as its job made the file. "
+                    "To restore it: dvc checkout. To make it again: delete it and run snakemake"
                 )
 
     def replaced_code(self, job: Job) -> list[str]:
-        """Return the code files of a job that differ or are missing in the sources, and so in the crate."""
+        """Return a job's code files that are missing from the sources (and so from the crate) or differ there."""
         replaced = []
         for name, digest in job.record["code"].items():
             path = self.software / "scripts" / name
@@ -201,23 +207,23 @@ class Contents:
             "@id": group.identifier,
             "@type": "Dataset",
             "name": f"{group.dataset}: {len(group.files)} {group.title}",
-            "description": "Not part of this crate. The identifier is the SHA-256 of the JSON object of the files' "
-            "SHA-256 by path, with sorted keys; the run record of the job that made or read them lists them one by "
-            "one.",
+            "description": "Not part of this crate. The identifier is the SHA-256 of a JSON object that maps each path "
+            "to the file's SHA-256, with sorted keys. The run record of the job that made or read these files lists "
+            "each of them.",
         }
         if all(file.is_file() for file in files):
             entity["contentSize"] = str(sum(file.stat().st_size for file in files))
         return entity | _terms(group.dataset)
 
     def _describe_file(self, path: str) -> Entity:
-        """Describe a file outside the crate; an archive with its address and whether it is the official one."""
+        """Describe a file outside the crate. For an archive, state its address and whether it is official."""
         file = self.lineage.root / path
         entity: Entity = {
             "@type": "File",
             "name": path if path in self.lineage.makers else Path(path).name,
             "sha256": self.described[path],
             "encodingFormat": "application/octet-stream",
-            "description": "Not part of this crate; named by its SHA-256.",
+            "description": "Not part of this crate; identified by its SHA-256.",
         }
         if file.is_file():
             entity["contentSize"] = str(file.stat().st_size)
@@ -264,10 +270,10 @@ def ref(identifier: str) -> dict[str, str]:
 
 
 def refs(identifiers: Iterable[str]) -> Any:
-    """Return references to entities, each once."""
+    """Return references to entities, without duplicates."""
     return one_or_many([ref(identifier) for identifier in dict.fromkeys(identifiers)])
 
 
 def one_or_many(values: list[Any]) -> Any:
-    """Return a value as RO-Crate 1.1 requires it: a list only if there are several."""
+    """Return the value itself if there is only one, otherwise the list, as RO-Crate 1.1 requires."""
     return values[0] if len(values) == 1 else values

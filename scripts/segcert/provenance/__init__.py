@@ -1,1 +1,1 @@
-"""Digests, atomic files and run records: on the ground, every script uses them."""
+"""Provenance of artifacts: digests, run records and lineage, and the calls to Git and DVC."""

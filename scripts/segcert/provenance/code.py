@@ -1,10 +1,11 @@
 """Digest of the code that a script runs, for Snakemake's `params`.
 
-Snakemake does not see the modules that a script imports. It also cannot tell an edit of a comment from an edit of the
-code. This digest covers the syntax trees of the script and of every module of this repository that it imports,
-directly or indirectly. It leaves out docstrings and the text of errors and log messages, because no artifact contains
-them (tests/unit/test_error_texts.py, tests/system/determinism). It also leaves out modules that cannot change an
-artifact (`SILENT`). User-supplied modules count with all their text, because they may read their own errors.
+Snakemake does not track the modules that a script imports, and it cannot tell an edited comment from edited code. This
+digest covers the syntax trees of the script and of every module in this repository that the script imports, directly
+or indirectly. It leaves out docstrings and the text of errors and log messages, because no artifact contains them
+(tests/unit/test_error_texts.py, tests/system/determinism). It also leaves out modules that cannot change an artifact
+(`SILENT`). For user-supplied modules, the digest includes the text of errors and log messages, because such a module
+may read its own error messages.
 """
 
 import ast
@@ -35,25 +36,25 @@ LOG_METHODS = frozenset({"debug", "info", "warning", "error", "exception", "crit
 
 
 def code_digest(script: str | Path, *loaded: str | Path, root: str | Path | None = None, messages: bool = False) -> str:
-    """Return the SHA-256 of `code_files`: one digest for all the code that a script runs."""
+    """Return one SHA-256 for all the code that a script runs: the digest of `code_files`."""
     return value_digest(code_files(script, *loaded, root=root, messages=messages))
 
 
 def code_files(
     script: str | Path, *loaded: str | Path, root: str | Path | None = None, messages: bool = False
 ) -> dict[str, str]:
-    """Return the SHA-256 of the syntax trees of a script and of the modules that it imports, by relative path.
+    """Return the SHA-256 of the syntax tree of a script and of each module that it imports, by relative path.
 
     Parameters
     ----------
     script
-        The script.
+        Path of the script.
     loaded
         Modules below `root` that the script loads by name.
     root
-        Folder from which imports are resolved; by default the folder of the script.
+        Folder from which imports are resolved; by default the script's folder.
     messages
-        Include the text of errors and log messages.
+        True to include the text of errors and log messages.
     """
     closure = import_closure(script, *loaded, root=root)
     files = {name: CodeFile.read(path) for name, path in closure.items()}
@@ -89,10 +90,10 @@ def target_digest(target: str) -> str | None:
 
 
 def import_closure(script: str | Path, *loaded: str | Path, root: str | Path | None = None) -> dict[str, Path]:
-    """Return the paths of a script and of the modules below `root` that it imports, by relative path, sorted.
+    """Return the paths of a script and of the modules below `root` that it imports, sorted by relative path (the key).
 
     `loaded` are modules that the script loads by name. `root` is the folder from which imports are resolved, by default
-    the folder of the script. Modules without a statement, such as most `__init__.py` files, are left out.
+    the script's folder. Modules without statements, such as most `__init__.py` files, are left out.
     """
     script = Path(script).resolve()
     root = Path(root).resolve() if root else script.parent
@@ -120,8 +121,8 @@ def import_closure(script: str | Path, *loaded: str | Path, root: str | Path | N
 
 @functools.cache
 def _candidates(package: tuple[str, ...], imports: frozenset[tuple[int, tuple[str, ...]]]) -> frozenset[str]:
-    """Return the files that a module of a package may import: for each name, its file and its parent packages."""
-    # Plain strings: a plan needs tens of thousands, and Path objects would take most of its time.
+    """Return the files that a module in a package may import: for each imported name, its file and parent packages."""
+    # Plain strings: a plan needs tens of thousands of paths, and creating Path objects would take most of its time.
     candidates: set[str] = set()
     for level, name in imports:
         module = (*(package[: len(package) - level + 1] if level else ()), *name)
@@ -140,9 +141,9 @@ class CodeFile:
     digest
         SHA-256 of the syntax tree without docstrings and without the text of errors and log messages.
     full_digest
-        The same, with the text of errors and log messages.
+        SHA-256 of the syntax tree without docstrings.
     imports
-        Imported modules, as (levels up, parts of the dotted name).
+        Imported modules, each as a tuple: number of levels up, parts of the dotted name.
     """
 
     digest: str
@@ -151,12 +152,12 @@ class CodeFile:
 
     @classmethod
     def read(cls, path: Path) -> "CodeFile":
-        """Parse a file. Raises SyntaxError, which names the file."""
+        """Parse a file. Raises SyntaxError with the path as the file name."""
         return cls.parse(path.read_bytes(), str(path))
 
     @classmethod
     def parse(cls, source: bytes, name: str) -> "CodeFile":
-        """Parse source code, once for the same bytes. Raises SyntaxError, with `name` as the file name."""
+        """Parse source code; the result is cached by content. Raises SyntaxError with `name` as the file name."""
         try:
             return _parse(source)
         except SyntaxError as error:
@@ -196,7 +197,7 @@ def _tree_digest(tree: ast.Module) -> str:
 
 
 def _is_log_line(node: ast.AST) -> bool:
-    """True for a statement such as `log.info(...)` or `logging.warning(...)` whose value is not used."""
+    """Return True for a statement such as `log.info(...)` or `logging.warning(...)` whose value is not used."""
     if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)):
         return False
     method = node.value.func

@@ -1,4 +1,4 @@
-"""SHA-256 digests of files, values and arrays, and the values that the params of a rule name by their digest."""
+"""SHA-256 digests of files, values and arrays, and a store for values that a rule's params contain only as digests."""
 
 import contextlib
 import hashlib
@@ -15,10 +15,10 @@ from segcert.io.atomic import atomic_file
 from segcert.io.json_files import parse_json
 
 CACHE = Path(".segcert/digests.txt")
-CACHE_LIMIT = 2**24  # bytes; a larger cache is deleted and started again
-# The process that plans a run stores values here; the jobs of the run write them in full into their run records.
+CACHE_LIMIT = 2**24  # bytes; a larger cache is deleted and rebuilt
+# The process that plans a run stores values here; the run's jobs write these values in full into their run records.
 VALUES = Path(".segcert/known")
-_values: dict[str, Any] = {}  # stored by this process
+_values: dict[str, Any] = {}  # values that this process stored
 
 
 def file_digest(path: str | Path) -> str:
@@ -33,14 +33,14 @@ def value_digest(value: Any) -> str:
 
 
 def array_digest(array: npt.NDArray[Any]) -> str:
-    """Return the SHA-256 of an array: its type, shape and elements (little-endian, C order)."""
+    """Return the SHA-256 of an array's type, shape and elements (little-endian, C order)."""
     array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
     header = f"{array.dtype.str} {array.shape}\n".encode()
     return hashlib.sha256(header + array.tobytes()).hexdigest()
 
 
 def store_value(value: Any, *, write: bool = True) -> str:
-    """Store a JSON value and return its digest. With write=False it is stored for this process only."""
+    """Store a JSON value and return its digest. With `write=False`, only this process can load the value."""
     digest = value_digest(value)
     _values[digest] = value
     if write and _read_value(digest) is None:
@@ -50,7 +50,7 @@ def store_value(value: Any, *, write: bool = True) -> str:
 
 
 def load_value(digest: str | None) -> Any:
-    """Return the stored value of a digest; None if it was not stored or does not match the digest."""
+    """Return the value that was stored under a digest; None if it is missing or does not match the digest."""
     return _values.get(digest or "") or _read_value(digest)
 
 
@@ -63,18 +63,19 @@ def _read_value(digest: str | None) -> Any:
 
 
 class DigestCache:
-    """Cache of the SHA-256 of files. A file is read again only if its inode, size or times changed.
+    """Cache of file digests (SHA-256). A file is read again only if its inode, size or times have changed.
 
-    The kernel sets the time of the last status change (ctime). A file whose size and mtime were restored after an edit
-    is therefore read again. Several processes may share the cache file, because it only grows by whole lines. If it
-    cannot be written, files are read again next time. Plans and run records use this cache; an audit reads every file.
+    Programs cannot set the time of the last status change (ctime). A file is therefore read again even if its size and
+    mtime were restored after an edit. Several processes may share the cache file, because they only append complete
+    lines to it. If the cache file cannot be written, files are read again next time. Plans and run records use this
+    cache; an audit reads every file.
 
     Parameters
     ----------
     root
         The checkout.
     write
-        Write new digests to the cache file; otherwise only this process keeps them.
+        True to write new digests to the cache file; False to keep them only in this process.
     """
 
     _unwritten: ClassVar[dict[str, str]] = {}
@@ -89,7 +90,7 @@ class DigestCache:
         )
 
     def digest(self, path: str | Path) -> str:
-        """Return the SHA-256 of a file. Raises OSError if it cannot be read."""
+        """Return the SHA-256 of a file. Raises OSError if the file cannot be read."""
         before = _identity(path)
         if before not in self._digests:
             digest = file_digest(path)

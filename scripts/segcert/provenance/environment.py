@@ -1,9 +1,9 @@
-"""Locked packages that a script runs with, for Snakemake's `params`. `provenance.code` does the same for our own code.
+"""Locked packages that a script runs with, for Snakemake's `params`. `provenance.code` covers segcert's own code.
 
-The output of a rule is stale if the lock files have another version or other hashes of a package that its script can
-import, directly or indirectly. DVC has its own environment, and counts for scripts that call it. Packages of other
-rules and development tools do not count. The installed build of torch (CPU or CUDA) does not count either: it only
-decides where networks run.
+A rule's output becomes stale if the locked version or hashes change for a package that the rule's script can import,
+directly or indirectly. DVC has its own environment, which counts only for scripts that call DVC. Packages that only
+other rules or development tools need do not count. The installed torch build (CPU or CUDA) does not count either: it
+only decides where networks run.
 """
 
 import contextlib
@@ -25,9 +25,10 @@ from segcert.provenance.code import CodeFile, import_closure
 from segcert.provenance.digests import value_digest
 
 LOCKS = ("envs/lock-run.txt", "envs/lock-torch-cpu.txt", "envs/lock-torch-cuda.txt")
-PROGRAM_LOCKS = {"segcert/provenance/dvc.py": "envs/lock-dvc.txt"}  # module that starts a program: its lock file
+# Lock files of programs that segcert starts. The keys are the modules that start them.
+PROGRAM_LOCKS = {"segcert/provenance/dvc.py": "envs/lock-dvc.txt"}
 INSTALLED = Path(".segcert/installed")
-# Packages that another package uses if they are installed, although it does not require them.
+# For some packages (the keys), other packages that they use if installed but do not require.
 OPTIONAL: dict[str, tuple[str, ...]] = {
     "diffusers": ("accelerate",),
     "pandas": ("pyarrow",),
@@ -40,22 +41,22 @@ OPTIONAL: dict[str, tuple[str, ...]] = {
 def locked_environment(
     script: str | Path, *loaded: str | Path, root: str | Path = ".", write: bool = True
 ) -> dict[str, str]:
-    """Return the locked packages that a script and its own modules can import or start.
+    """Return the locked packages that a script, including the segcert modules that it imports, can import or start.
 
     Parameters
     ----------
     script
-        The script.
+        Path of the script.
     loaded
         Modules that the script loads by name.
     root
-        Folder of the lock files.
+        The checkout, which contains the lock files.
     write
-        Store the list of installed packages for other processes.
+        True to store the list of installed packages for other processes.
 
     Returns
     -------
-    By name, sorted: the version and a digest of the lines in the lock files, as in `2.4.6 9f86d081884c7d65`.
+    Version and lock file digest of each package, as in `2.4.6 9f86d081884c7d65`. The keys are package names, sorted.
     """
     locked = read_locks(root)
     closure = import_closure(script, *loaded)
@@ -78,7 +79,7 @@ def locked_environment(
 
 
 def read_locks(root: str | Path = ".", locks: Iterable[str] = LOCKS) -> dict[str, str]:
-    """Return version and digest of every package in lock files below `root`, by canonical name."""
+    """Return the version and digest of every package in the lock files below `root`, by canonical name."""
     entries: dict[str, list[str]] = {}
     for lock in locks:
         for name, entry in _entries(Path(root, lock)).items():
@@ -87,7 +88,7 @@ def read_locks(root: str | Path = ".", locks: Iterable[str] = LOCKS) -> dict[str
 
 
 def _entries(lock: Path) -> dict[str, str]:
-    """Return version and digest of every package in a lock file; empty if there is no such file."""
+    """Return the version and digest of every package in a lock file; empty if the file does not exist."""
     return _parsed(lock.read_text()) if lock.exists() else {}
 
 
@@ -105,8 +106,8 @@ def _parsed(text: str) -> dict[str, str]:
 @functools.cache
 def _distributions(*, write: bool = True) -> Mapping[str, Iterable[str]]:
     """Return the installed distributions that provide each importable name."""
-    # The lookup reads a file of each distribution, which takes longer than many jobs run. Its result is stored under a
-    # digest of the names of the installed distributions.
+    # The lookup reads a file of each distribution, which takes longer than many jobs. Its result is therefore stored
+    # under a digest of the names of all installed distributions.
     installed = {folder: sorted(path.name for path in Path(folder).glob("*-info")) for folder in sys.path}
     file = INSTALLED / f"{value_digest([each for each in installed.items() if each[1]])}.json"
     with contextlib.suppress(OSError, ValueError):
@@ -116,14 +117,14 @@ def _distributions(*, write: bool = True) -> Mapping[str, Iterable[str]]:
     provided = importlib.metadata.packages_distributions()
     found = {name: sorted(map(canonicalize_name, each)) for name, each in provided.items()}
     if write:
-        with contextlib.suppress(OSError), atomic_file(file) as temporary:  # on a full disk, look it up again
+        with contextlib.suppress(OSError), atomic_file(file) as temporary:  # if the disk is full, nothing is stored
             temporary.write_text(json.dumps([value_digest(found), found]))
     return found
 
 
 @functools.cache
 def _required(name: str) -> frozenset[str]:
-    """Return the distributions that an installed distribution requires on this platform, and its optional ones."""
+    """Return the distributions that an installed distribution requires on this platform, and those in `OPTIONAL`."""
     try:
         requirements = map(Requirement, importlib.metadata.requires(name) or ())
     except importlib.metadata.PackageNotFoundError:
@@ -133,6 +134,6 @@ def _required(name: str) -> frozenset[str]:
 
 
 def imported_packages() -> dict[str, str]:
-    """Return name and version of every installed package that this process has imported."""
+    """Return the version of every installed package that this process has imported, by name."""
     names = {distribution for name in list(sys.modules) for distribution in _distributions().get(name, ())}
     return {name: importlib.metadata.version(name) for name in sorted(names)}

@@ -41,9 +41,10 @@ def commit_time(root: str | Path = ".") -> datetime.datetime:
 
 
 def find_author(root: str | Path = ".") -> tuple[str, str]:
-    """Return the user in Git's configuration: the ORCID as a URL, or `#agent`; and the name, or `unknown`.
+    """Return the ORCID (as a URL) and the name of the user in Git's configuration.
 
-    `git config user.orcid 0000-...` sets the ORCID.
+    Without a valid ORCID, return `#agent` instead; without a name, `unknown`. `git config user.orcid 0000-...` sets the
+    ORCID.
     """
     orcid = _setting("user.orcid", root)
     valid = re.fullmatch(r"(\d{4}-){3}\d{3}[\dX]", orcid)
@@ -51,7 +52,10 @@ def find_author(root: str | Path = ".") -> tuple[str, str]:
 
 
 def public_address(root: str | Path = ".") -> str:
-    """Return the https address that the checkout was cloned from, without credentials; empty if there is none."""
+    """Return the https address from which the checkout was cloned, without credentials.
+
+    Return an empty string if there is no such address.
+    """
     parts = urlsplit(_setting("remote.origin.url", root))
     return f"https://{parts.hostname}{parts.path.removesuffix('.git')}" if parts.scheme == "https" else ""
 

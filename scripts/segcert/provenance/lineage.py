@@ -13,44 +13,44 @@ from segcert.provenance.staleness import MisplacedRecordError, find_records
 
 
 class LineageError(ValueError):
-    """A run that does not exist or whose records contradict each other."""
+    """Error for a run that does not exist or whose records contradict each other."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """A job, described by its run record. `path` is the path of the record, relative to the checkout."""
+    """A job, described by its run record. `path` is the record's path, relative to the checkout."""
 
     path: str
     record: dict[str, Any]
 
     @property
     def rule(self) -> str:
-        """Rule of the job."""
+        """Name of the job's rule."""
         return str(self.record["rule"])
 
     @property
     def name(self) -> str:
-        """Rule and wildcards: `sample phantom unet clean ddpm 0.5 0`."""
+        """Rule and wildcards of the job, as in `sample phantom unet clean ddpm 0.5 0`."""
         return " ".join([self.rule, *map(str, self.record["wildcards"].values())])
 
     @functools.cached_property
     def inputs(self) -> dict[str, str]:
-        """SHA-256 of the inputs, by path."""
+        """SHA-256 of each input, by path."""
         return dict(self.record["inputs"])
 
     @functools.cached_property
     def outputs(self) -> dict[str, str]:
-        """SHA-256 of the declared outputs, by path."""
+        """SHA-256 of each declared output, by path."""
         return dict(self.record["outputs"])
 
     @property
     def output(self) -> str:
-        """The first of its declared outputs, which names it."""
+        """First declared output, which identifies the job."""
         return next(iter(self.outputs))
 
     @functools.cached_property
     def extra_outputs(self) -> dict[str, str]:
-        """SHA-256 of files that the job made or found next to its declared outputs (images, archives), by path."""
+        """SHA-256 of each extra output (a file that the job made or found, such as an image or archive), by path."""
         return dict(self.record.get("holds", {}))
 
     @property
@@ -62,20 +62,21 @@ class Job:
 
 @dataclasses.dataclass(frozen=True)
 class Lineage:
-    """Jobs that the report of a run depends on.
+    """Jobs that a run's report depends on.
 
     Attributes
     ----------
     root, run
-        The checkout and the name of the run.
+        Path of the checkout, and name of the run.
     jobs
         Jobs in topological order: a job that makes a file comes before the jobs that read it.
     orphaned
-        Jobs of the run that its report does not depend on, such as those of a noise level that was removed.
+        Jobs of the run that its report does not depend on, such as jobs for a noise level that was removed.
     unreadable, misplaced
-        Files that are not valid run records, and records that are not next to their artifact, with the reason.
+        Reasons, by path, why files are not valid run records (`unreadable`) or not next to their artifact
+        (`misplaced`).
     files
-        Files that the lineage ends in, if it is not the lineage of the whole report.
+        Files whose lineage this is; empty for the lineage of the complete report.
     """
 
     root: Path
@@ -88,9 +89,10 @@ class Lineage:
 
     @classmethod
     def read(cls, run: str, root: str | Path = ".", files: Collection[str] = ()) -> Self:
-        """Read the lineage of a run: of `files`, else of its page, else of all its jobs.
+        """Read the lineage of some files of a run, by default of its report page.
 
-        Raises LineageError if the run has no run records, or if they make a cycle.
+        If no job made these files, the lineage contains all jobs of the run. Raises LineageError if the run has no run
+        records, or if its jobs depend on each other in a cycle.
         """
         root = Path(root)
         valid, unreadable, misplaced = list[Job](), dict[str, str](), dict[str, str]()
@@ -129,7 +131,7 @@ class Lineage:
 
     @property
     def sources(self) -> dict[str, str]:
-        """SHA-256 of the files from outside, which jobs read and no job made, by path."""
+        """SHA-256 of each file from outside (read by a job, but not made by one), by path."""
         return {path: sha256 for job in self.jobs for path, sha256 in job.inputs.items() if path not in self.makers}
 
     def upstream(self, job: Job) -> list[Job]:
@@ -138,7 +140,7 @@ class Lineage:
         return [each for each in self.jobs if each.path in reached]
 
     def downstream(self, *paths: str) -> list[str]:
-        """Return every file that depends on some files, directly or indirectly, in topological order."""
+        """Return every file that depends on the given files, directly or indirectly, in topological order."""
         touched = set(paths)
         for path in paths:
             maker = self.makers.get(path)
@@ -150,12 +152,12 @@ class Lineage:
         return sorted(touched - set(paths), key=lambda path: (self.position(path), path))
 
     def position(self, path: str) -> int:
-        """Return the position of a file in topological order; after all others if no job made or read it."""
+        """Return a file's position in topological order. A file that no job made or read comes last."""
         return self._positions.get(path, 2 * len(self.jobs))
 
     @functools.cached_property
     def _positions(self) -> dict[str, int]:
-        """Position of each file, by path. A file from outside comes just before the first job that read it."""
+        """Position of each file, by path. A file from outside comes immediately before the first job that read it."""
         positions: dict[str, int] = {}
         for number, job in enumerate(self.jobs):
             for path in job.inputs:
@@ -166,12 +168,15 @@ class Lineage:
 
 
 def makers(jobs: Iterable[Job], extra: bool = False) -> dict[str, Job]:
-    """Return the job that made each file, by path; with `extra`, also for extra outputs."""
+    """Return the job that made each file, by path. Extra outputs are included only with `extra`."""
     return {path: job for job in jobs for path in (*job.outputs, *(job.extra_outputs if extra else ()))}
 
 
 def job_graph(jobs: Iterable[Job]) -> "networkx.DiGraph[str]":
-    """Return the graph of jobs, by the paths of their records, with an edge from maker to reader for each file."""
+    """Return the directed graph of jobs, with an edge from the job that made a file to each job that read it.
+
+    Nodes are the paths of the jobs' run records.
+    """
     jobs = list(jobs)
     made_by = makers(jobs)
     graph: networkx.DiGraph[str] = networkx.DiGraph()

@@ -1,4 +1,4 @@
-"""Pydantic models of JSON that may come from other people: run records, packed metadata, headers of votes files."""
+"""Pydantic models for JSON that other people may have written: run records, packed metadata, votes file headers."""
 
 from typing import Annotated, Any, Literal
 
@@ -52,7 +52,10 @@ class Record(Part):
 
 
 class PackedMetadata(RootModel[dict[str, Annotated[list[str], Field(min_length=3, max_length=3)]]]):
-    """By artifact: its SHA-256, the SHA-256 of Snakemake's record of it, and the path of the packed record."""
+    """Packed Snakemake records, by artifact.
+
+    Each value contains the artifact's SHA-256, the SHA-256 of its Snakemake record, and the path of the packed record.
+    """
 
 
 class ImageVotes(Part):

@@ -1,4 +1,4 @@
-"""Changes that a checkout needs before Snakemake plans. A run makes them; a dry run only finds them."""
+"""Changes to make to a checkout before Snakemake plans its jobs. A run makes them; a dry run only finds them."""
 
 import dataclasses
 from pathlib import Path
@@ -12,18 +12,18 @@ from segcert.provenance.staleness import Changes, delete_temporary_files, find_c
 
 @dataclasses.dataclass
 class Preparation:
-    """Changes that a checkout needs. Empty until `look` or `write` is called.
+    """Changes to make to a checkout. Empty until `look` or `write` is called.
 
     Attributes
     ----------
     root
         The checkout.
     restored
-        Contents of packed Snakemake metadata that was pulled.
+        Packed Snakemake metadata to restore after a pull.
     changes
-        Changes that Snakemake would not notice, and the file times that make it notice them.
+        Changed files that Snakemake would not notice, and file times that make it notice them.
     metadata
-        Snakemake's records from elsewhere (a bucket), by artifact.
+        Snakemake's records from a bucket, by artifact.
     writes
         True if this process may write in the checkout.
     """
@@ -42,7 +42,7 @@ class Preparation:
         return self
 
     def write(self) -> None:
-        """Find the changes and make them. Also deletes temporary files of writers that were killed."""
+        """Find the changes and make them. Also deletes temporary files that interrupted writers left."""
         self.writes = True
         delete_temporary_files(self.root)
         digests = DigestCache(self.root)
@@ -52,25 +52,26 @@ class Preparation:
         set_times(self.changes.times, self.root)
 
     def record(self, artifact: str) -> dict[str, Any]:
-        """Return the run record of an artifact; empty if it has none. Raises RecordError if it cannot be read."""
+        """Return an artifact's run record; empty if there is no record. Raises RecordError if it cannot be read."""
         packed = self.restored.records.get(record_path(artifact).as_posix())
         return load_record(packed) if packed else read_record(self.root / artifact)
 
     def changed_extra_outputs(self, output: str, *, missing: bool) -> dict[str, Any]:
-        """Return the extra outputs of a job that changed since it made them, for the params of a rule.
+        """Return the extra outputs that changed after a job made them, for a rule's params.
 
         Parameters
         ----------
         output
             The first declared output of the job.
         missing
-            Count missing files as changed.
+            True to count missing files as changed.
 
         Returns
         -------
-        The end of the job as `since`, and the present SHA-256 of the changed files by path as `files` (None for a
-        missing file). If nothing changed, the value in the run record of the job: the job runs once for each change,
-        and not again when the change is undone. Empty if the output has no readable run record.
+        Dictionary with two keys. `since` is the time at which the job ended. `files` is the present SHA-256 of each
+        changed file, by path (None for a missing file). If nothing changed, the dictionary is copied from the job's
+        run record, so that the job runs once for each change and not again when the change is undone. The dictionary
+        is empty if the output has no readable run record.
         """
         try:
             record = self.record(output)

@@ -1,4 +1,4 @@
-"""Writing the run record of a job."""
+"""Running a script as a Snakemake job, and writing the job's run record."""
 
 import contextlib
 import datetime
@@ -26,20 +26,21 @@ DRIVER, CPU = Path("/proc/driver/nvidia/version"), Path("/proc/cpuinfo")
 
 @contextlib.contextmanager
 def recorded(job: Any) -> Iterator[dict[str, Any]]:
-    """Run the block as one Snakemake job and write its run record next to the first output.
+    """Run the `with` block as a Snakemake job, and write the job's run record next to its first output.
 
-    The record of a failed job is written next to its log. SIGTERM ends the block and is logged.
+    The record of a failed job is written next to the job's log. SIGTERM ends the block and is logged.
 
     Parameters
     ----------
     job
-        The `snakemake` object of a script: rule, wildcards, params, input, output, threads, log, scriptdir.
+        The `snakemake` object of a script. Its attributes rule, wildcards, params, input, output, threads, log and
+        scriptdir are used.
 
     Yields
     ------
     dict
-        Entries that the block adds to the record: `device`, the hardware it ran on; `holds`, the SHA-256 of extra
-        outputs by path, which are files that the block made and the rule does not declare.
+        Entries for the record, which the block fills in. `device` is the hardware that the block ran on. `holds` is the
+        SHA-256 of each extra output (a file that the block made but the rule does not declare), by path.
 
     Raises
     ------
@@ -51,8 +52,8 @@ def recorded(job: Any) -> Iterator[dict[str, Any]]:
         Path(job.log[0]).unlink(missing_ok=True)
         log_to(job.log[0])
     failure = record_path(job.log[0]) if job.log else None
-    # The job starts with its process, because loading the libraries is part of it. `start` is by the system clock,
-    # `began` by the monotonic clock: the system clock may jump while the job runs.
+    # The job starts when its process starts, so that its time includes loading the libraries. `start` is measured by
+    # the system clock, `began` by the monotonic clock, because the system clock may jump while the job runs.
     start = psutil.Process().create_time()
     began = time.monotonic() - max(0.0, time.time() - start)
     digests = DigestCache()
@@ -83,12 +84,12 @@ def recorded(job: Any) -> Iterator[dict[str, Any]]:
         with interruptible():
             yield found
     except Interrupted as stop:
-        log.warning("rule %s: interrupted by %s; run snakemake again unless the cluster does", job.rule, stop)
+        log.warning("rule %s: interrupted by %s; run snakemake again unless the cluster restarts it", job.rule, stop)
         raise SystemExit(f"segcert: rule {job.rule}: interrupted by {stop}") from stop
     except Exception as error:
         log.exception("rule %s failed", job.rule)
         if failure:
-            with contextlib.suppress(OSError):  # the disk may be full, and the error may be about that
+            with contextlib.suppress(OSError):  # the disk may be full, which may have caused the error
                 _write(
                     failure,
                     record | found | _closing_fields(start, began) | {"exit": "failed", "error": str(error)},
@@ -109,7 +110,7 @@ def recorded(job: Any) -> Iterator[dict[str, Any]]:
 def _delete_superseded(job: Any, outputs: Mapping[str, str]) -> None:
     """Delete the records of earlier jobs that made some of the same outputs, such as a job for other noise levels."""
     # Jobs that make the same file have the same rule and wildcards, and Snakemake requires all wildcards in the path of
-    # every output. So only records whose path contains the wildcards are read: a folder may contain many shards.
+    # every output. So only records whose path contains all wildcard values are read: a folder may contain many shards.
     own, fixed = record_path(job.output[0]), [value for _, value in job.wildcards.items()]
     for folder in {Path(name).parent for name in outputs}:
         for path in folder.glob(f"*{SUFFIX}"):
@@ -121,13 +122,16 @@ def _delete_superseded(job: Any, outputs: Mapping[str, str]) -> None:
 
 
 def processor() -> str:
-    """Return the model of this machine's processor. The rounding of sums may depend on it."""
+    """Return this machine's processor model. Rounding in sums may depend on the processor."""
     lines = CPU.read_text().splitlines() if CPU.exists() else []
     return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.processor())
 
 
 def _closing_fields(start: float, began: float) -> dict[str, Any]:
-    """Return the fields that are known at the end of a job, from its start by the system and the monotonic clock."""
+    """Return the record fields that are known when a job ends.
+
+    `start` and `began` are the job's start time by the system clock and by the monotonic clock.
+    """
     peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     seconds = time.monotonic() - began
     return {

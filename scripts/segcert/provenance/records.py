@@ -1,4 +1,4 @@
-"""Run records: JSON files next to the first output of a job that say what the job read, ran and made.
+"""Run records: JSON files next to a job's first output that describe what the job read, ran and made.
 
 A record may come from other people, so every field is validated before it is used.
 """
@@ -11,23 +11,23 @@ FORMAT = "segcert-record-2"
 
 
 class RecordError(ValueError):
-    """A file that is not a run record, or code that changed between the plan and the job."""
+    """Error for a file that is not a run record, or for code that changed between the plan and the job."""
 
 
 def record_path(artifact: str | Path) -> Path:
-    """Return the path of the run record of an artifact."""
+    """Return the path of an artifact's run record."""
     return Path(f"{artifact}{SUFFIX}")
 
 
 def read_record(artifact: str | Path) -> dict[str, Any]:
-    """Return the run record of an artifact; empty if it has none. Raises RecordError if it cannot be read."""
+    """Return an artifact's run record; empty if there is no record. Raises RecordError if it cannot be read."""
     path = record_path(artifact)
     return load_record(path) if path.exists() else {}
 
 
 def load_record(path: str | Path) -> dict[str, Any]:
     """Return the run record at a path. Raises RecordError if the file is not a run record."""
-    # Imported here: every job imports this module, but few jobs read records.
+    # Imported here to save time: every job imports this module, but few jobs read records.
     from segcert.io.json_models import read_document
     from segcert.provenance.models import Record
 

@@ -1,17 +1,17 @@
 """Snakemake's metadata and run records, packed so that they are published and pulled with the artifacts.
 
-Snakemake decides from `.snakemake/metadata` which files are stale. A clone that pulls the artifacts has no such records
-and would rerun everything. So the records are packed into a folder that `results.dvc` covers (`PACKED_METADATA`), and
-are restored after a pull:
+Snakemake uses the records in `.snakemake/metadata` to decide which files are stale. A clone that pulls the artifacts
+has no such records and would rerun everything. The records are therefore packed into a folder that `results.dvc` covers
+(`PACKED_METADATA`), and restored after a pull:
 
-- If an artifact has the content that it had when its record was packed, the packed record is restored.
-- If an artifact has other content and this checkout has its own record, that record stays.
-- If an artifact has other content and this checkout has no record, the packed record is restored: it says what the
-  artifact should be. The exception is an artifact that is what its run record says: a job made it here, with settings
-  that nobody knows, so the job runs again.
+- If an artifact is unchanged since its record was packed, the packed record is restored.
+- If the artifact has changed and this checkout has its own Snakemake record of it, that record stays.
+- If the artifact has changed and this checkout has no such record, the packed record is restored, because it describes
+  the expected artifact. There is one exception: if the changed artifact matches its run record, a job made it here with
+  unknown settings, so the job runs again.
 
-Run records contain times. data.dvc and models.dvc leave them out (.dvcignore), so that the same data and models give
-the same pointers. The run records of data and models are therefore packed too.
+Run records contain times. data.dvc and models.dvc leave them out (.dvcignore), so that these pointers depend only on
+the data and the models. The run records for data and models are therefore packed here too.
 """
 
 import dataclasses
@@ -33,11 +33,11 @@ METADATA = Path(".snakemake/metadata")
 INCOMPLETE = Path(".snakemake/incomplete")
 PACKED_METADATA = Path("results/.trail")
 CONTENTS = PACKED_METADATA / "contents.json"
-RESTORED = Path(".snakemake/trail.json")  # the pack that this checkout wrote or restored last, and what is pending
-POINTER = "results.dvc"  # it covers the pack too, so the pack cannot contain its record
+RESTORED = Path(".snakemake/trail.json")  # the last pack that was written or restored here, and its pending artifacts
+POINTER = "results.dvc"  # this pointer also covers the pack, so the pack cannot contain the pointer's record
 POINTERS = {"data.dvc": ("data/",), "models.dvc": ("models/",), POINTER: ("results/", "reports/")}
-LONGEST = 255  # bytes of a file name
-WITHOUT_RECORDS = ("data", "models")  # folders whose pointers leave out run records
+LONGEST = 255  # bytes in a file name
+WITHOUT_RECORDS = ("data", "models")  # folders whose pointers do not cover run records
 
 Translate = Callable[[str, bytes], tuple[str, bytes] | None]
 
@@ -50,7 +50,8 @@ def pack_metadata(root: str | Path = ".", translate: Translate | None = None) ->
     root
         The checkout.
     translate
-        Takes the artifact and the text of a record, and returns those to pack; None skips the record.
+        Function that takes a record's artifact and text, and returns the artifact and text to pack. It returns None to
+        skip the record.
     """
     root, digests, contents = Path(root), DigestCache(root), dict[str, tuple[str, str, str]]()
     with atomic_folder(root / PACKED_METADATA) as new:
@@ -71,22 +72,24 @@ def pack_metadata(root: str | Path = ".", translate: Translate | None = None) ->
 
 @dataclasses.dataclass
 class RestoredMetadata:
-    """Contents of packed metadata that a checkout has to restore.
+    """Packed metadata that a checkout has to restore.
 
     Attributes
     ----------
     artifacts
-        Artifacts with the content that they had when their records were packed.
+        Artifacts that are unchanged since their records were packed.
     metadata
         Snakemake's records, by artifact.
     records
-        Paths of packed run records, by the path to restore them to.
+        Paths of packed run records, by the path to which each is restored.
     incomplete
-        By artifact, True if Snakemake has to treat it as the output of a job that did not finish.
+        True for each artifact that Snakemake has to treat as the output of an unfinished job; False for each that it
+        must not treat as such.
     pointers
-        Pointers to touch, so that they are newer than their files, as they are after the run that wrote them.
+        Pointers to touch. They must be newer than their files, as after the run that wrote them.
     note
-        Digest of the pack and the pending artifacts, for the file `RESTORED`; None if there is nothing to note.
+        Content of the file `RESTORED` (the digest of the pack and the pending artifacts); None to leave the file as it
+        is.
     """
 
     artifacts: list[str] = dataclasses.field(default_factory=list)
@@ -97,7 +100,7 @@ class RestoredMetadata:
     note: tuple[str, dict[str, str | None]] | None = None
 
     def write(self, root: str | Path = ".") -> None:
-        """Write everything to its place in a checkout."""
+        """Write the metadata into a checkout."""
         root = Path(root)
         write_metadata(self.metadata, root)
         for place, source in self.records.items():
@@ -115,7 +118,7 @@ class RestoredMetadata:
 
 
 def restore_metadata(root: str | Path = ".") -> list[str]:
-    """Restore packed metadata that was pulled; return the artifacts that have the packed content."""
+    """Restore packed metadata after a pull; return the artifacts that are unchanged since it was packed."""
     restored = read_packed_metadata(root, DigestCache(root))
     restored.write(root)
     return restored.artifacts
@@ -124,8 +127,8 @@ def restore_metadata(root: str | Path = ".") -> list[str]:
 def read_packed_metadata(root: str | Path, digests: DigestCache) -> RestoredMetadata:
     """Find the packed metadata that has to be restored. Writes nothing.
 
-    The record of an artifact that was not pulled yet stays pending for a later call, unless a job makes the artifact
-    here in the meantime. A pointer is touched unless one of its files has other content.
+    The record of an artifact that has not been pulled yet stays pending for a later call, unless a job makes the
+    artifact here in the meantime. A pointer is touched unless one of its files has changed.
     """
     root = Path(root)
     if not (root / CONTENTS).exists():
@@ -140,13 +143,13 @@ def read_packed_metadata(root: str | Path, digests: DigestCache) -> RestoredMeta
         place = root / METADATA / metadata_path(name)
         own = file_digest(place) if place.exists() else None
         if pending is not None and (name not in pending or pending[name] != own):
-            continue  # restored before, or made here since then
+            continue  # already restored, or made here since then
         digest = digests.digest(root / name) if (root / name).is_file() else None
         same = digest == sha256
         if digest and not same:
             changed.add(name)
         if digest and not same and own is None and made_here.get(name) == digest:
-            # A job made it here, but Snakemake's record of that job is gone. Nobody knows its settings.
+            # A job made the artifact here, but Snakemake's record of that job is gone, so its settings are unknown.
             restored.incomplete[name] = True
         elif same or own is None:
             source = root / PACKED_METADATA / packed
@@ -172,7 +175,7 @@ def _pointers_without(changed: set[str]) -> list[str]:
 
 
 def write_metadata(metadata: Mapping[str, bytes], root: str | Path = ".") -> None:
-    """Write Snakemake's records, by artifact."""
+    """Write Snakemake's records, given by artifact, to Snakemake's metadata folder."""
     for name, record in metadata.items():
         with atomic_file(Path(root, METADATA, metadata_path(name))) as path:
             path.write_bytes(record)
@@ -186,13 +189,13 @@ def job_artifacts(root: str | Path = ".") -> set[str]:
 
 
 def packed_record(artifact: str | Path, root: str | Path = ".") -> Path:
-    """Return the path of the packed run record of an artifact."""
+    """Return the path of an artifact's packed run record."""
     return Path(root, PACKED_METADATA, "records", record_path(artifact))
 
 
 def _read_contents(root: Path) -> dict[str, list[str]]:
-    """Return the contents of the pack (see the model `PackedMetadata`); empty if there is no pack or it is damaged."""
-    # Imported here: every job imports this module.
+    """Return the contents of the pack (see the model `PackedMetadata`); empty if the pack is missing or damaged."""
+    # Imported here to save time: every job imports this module, but few jobs read the pack.
     from segcert.io.json_models import fit
     from segcert.provenance.models import PackedMetadata
 
@@ -218,7 +221,7 @@ def _recorded_digests(root: Path) -> dict[str, str]:
 
 
 def _read_pending(root: Path, pack: str) -> dict[str, str | None] | None:
-    """Return the pending artifacts of a pack, with the digest of Snakemake's record here; None if the pack is new."""
+    """Return a pack's pending artifacts, each with the digest of its Snakemake record here; None if the pack is new."""
     try:
         noted: dict[str, Any] = parse_json((root / RESTORED).read_bytes())
         return noted["waiting"] if noted["trail"] == pack else None
@@ -236,12 +239,12 @@ def _files(folder: Path) -> list[Path]:
 
 
 def artifact_name(record: Path) -> str:
-    """Return the artifact of one of Snakemake's records, which is named by the base64 of the artifact's path."""
+    """Return the artifact that a Snakemake record describes. The record's name is the artifact's path in base64."""
     return urlsafe_b64decode("".join(part.removeprefix("@") for part in record.parts)).decode()
 
 
 def metadata_path(artifact: str) -> Path:
-    """Return the path of an artifact's record below Snakemake's metadata; a long name spans several folders."""
+    """Return the path of an artifact's record in Snakemake's metadata folder. A long name is split across folders."""
     code = urlsafe_b64encode(artifact.encode()).decode()
     parts = [code[start : start + LONGEST - 1] for start in range(0, len(code), LONGEST - 1)]
     return Path(*(f"@{part}" for part in parts[:-1]), *parts[-1:])

@@ -1,9 +1,10 @@
-"""Changes of files that Snakemake would not notice.
+"""Changes to files that Snakemake would not notice.
 
-Snakemake compares the checksum of an input only if the input is newer than the output. It misses a changed input that
-is older (copied with its times, restored from a backup), and a changed file that a job made without declaring it
-(images, archives). Both are found here before Snakemake plans. Run records say what was read and made, and the cache of
-digests makes the comparison cheap. File times are then set so that Snakemake notices the changes.
+Snakemake compares an input's checksum only if the input is newer than the output. It misses a changed input that is
+older: a copy that kept its file times, or a restored backup. It also misses a changed file that a job made without
+declaring it (images, archives). This module finds such files before Snakemake plans its jobs: it compares files with
+the digests in run records. A digest cache makes this fast. The module then sets file times so that Snakemake notices
+the changes.
 """
 
 import dataclasses
@@ -22,29 +23,29 @@ from segcert.provenance.digests import DigestCache
 from segcert.provenance.records import SUFFIX, RecordError, load_record, record_path
 
 KEPT = ("data", "models", "results", "reports")
-CRATES = ".crate"  # suffix of folders with copies of a run
-TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}\.part(\.[^.]*)?")  # names that atomic_file and atomic_folder use
+CRATES = ".crate"  # suffix of crate folders, which contain copies of a run's files
+TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}\.part(\.[^.]*)?")  # names that atomic_file and atomic_folder create
 DAY = 86400.0
 
 
 class MisplacedRecordError(RecordError):
-    """A run record that is not next to its artifact."""
+    """Error for a run record that is not next to its artifact."""
 
 
 def find_records(
     root: str | Path = ".", instead: Mapping[str, Path] = MappingProxyType({})
 ) -> Iterator[tuple[Path, dict[str, Any] | RecordError]]:
-    """Yield the path and content of every run record of a checkout; a RecordError in place of an invalid record.
+    """Yield the path and content of every run record in a checkout. An invalid record yields a RecordError instead.
 
-    A record that is not next to its artifact, such as one in a backup of a folder, gives a MisplacedRecordError and is
-    ignored. Links to folders are followed; crates and hidden folders are skipped.
+    A record that is not next to its artifact, for example in a folder's backup copy, yields a MisplacedRecordError.
+    Links to folders are followed; crates and hidden folders are skipped.
 
     Parameters
     ----------
     root
         The checkout.
     instead
-        Files to read in place of the run records at some paths, whether or not records exist there.
+        Files to read instead of run records, by the records' paths. The records themselves need not exist.
     """
     for name, file in instead.items():
         yield Path(root, name), _read(Path(root, name), root, file)
@@ -63,56 +64,57 @@ def find_records(
 
 
 def _read(path: Path, root: str | Path, file: Path) -> dict[str, Any] | RecordError:
-    """Return the record in `file`, judged as if it were at `path`, or an error."""
+    """Return the record in `file`, validated as if it were at `path`; an error if it is invalid."""
     try:
         record = load_record(file)
     except RecordError as error:
         return error
     if outside := next(filter(leads_out, (*record["outputs"], *record.get("holds", {}))), None):
-        return MisplacedRecordError(f"{path}: names the output {outside}, which is outside the checkout; it is ignored")
+        return MisplacedRecordError(f"{path}: ignored, because it names {outside}, which is outside the checkout")
     first = next(iter(record["outputs"]))
     if path.relative_to(root) != record_path(first):
-        return MisplacedRecordError(f"{path}: is the run record of {first}, but is not next to it; it is ignored")
+        return MisplacedRecordError(f"{path}: ignored, because it is the run record of {first} but not next to it")
     return record
 
 
 @dataclasses.dataclass(frozen=True)
 class Changes:
-    """Changes of a checkout.
+    """Changes that were found in a checkout.
 
     Attributes
     ----------
     artifacts
-        Artifacts that are not what their job made.
+        Artifacts that differ from the files that their jobs made.
     times
-        File times by path, in seconds since 1970, with which Snakemake notices all changes.
+        File times to set so that Snakemake notices all changes, in seconds since 1970, by path.
     """
 
     artifacts: list[str]
     times: dict[str, float]
 
     def warnings(self) -> list[str]:
-        """Return a message for each artifact that is not what its job made."""
+        """Return a warning for each artifact that differs from the file that its job made."""
         return [
-            f"{artifact}: is not what its job made (see its run record). Everything made from it is rerun. To restore "
-            f"it: dvc checkout. To make it again: snakemake --force {artifact}"
+            f"{artifact}: differs from the file that its job made (see its run record). All jobs that depend on it run "
+            f"again. To restore it: dvc checkout. To make it again: snakemake --force {artifact}"
             for artifact in self.artifacts
         ]
 
 
 def find_changes(root: str | Path, digests: DigestCache, instead: Mapping[str, Path]) -> Changes:
-    """Find the inputs that are not what a job read, and the artifacts that are not what their job made. Writes nothing.
+    """Find inputs that changed after a job read them, and artifacts that changed after a job made them. Writes nothing.
 
-    If an input changed but is not newer, the first output of the job gets a time before that of the input, so that
-    Snakemake compares them. Nothing else depends on times. A file with a time in the future (the clock was set back
-    since) gets the present time, because Snakemake refuses an output that is older than an input.
+    If an input changed but is not newer than the job's first output, that output gets a time before the input's time.
+    Snakemake then compares the input's checksum. Nothing else depends on file times. If a file's time lies in the
+    future (the clock was set back), the file gets the present time: Snakemake refuses an output that is older than an
+    input.
 
     Parameters
     ----------
     root
         The checkout.
     digests
-        SHA-256 of files.
+        Cache of file digests.
     instead
         See `find_records`.
     """
@@ -130,7 +132,7 @@ def find_changes(root: str | Path, digests: DigestCache, instead: Mapping[str, P
                 times[name] = now
             if digests.digest(root / name) != record["outputs"][name]:
                 changed.append(name)
-        changed_inputs = []  # their times
+        changed_inputs = []  # modification times of the changed inputs
         for name, sha256 in record["inputs"].items():
             if (root / name).is_file() and digests.digest(root / name) != sha256:
                 changed_inputs.append(min(now, (root / name).stat().st_mtime))
@@ -153,9 +155,9 @@ def set_times(times: Mapping[str, float], root: str | Path = ".") -> None:
 
 
 def delete_temporary_files(root: str | Path = ".", age: float = DAY) -> list[str]:
-    """Delete temporary files and folders that were not touched for `age` seconds; return their paths.
+    """Delete temporary files and folders that have not been modified for `age` seconds; return their paths.
 
-    No writer pauses for a day, so active writers, for example of another run on the same disk, keep their files.
+    No writer pauses for a day, so the default keeps the files of active writers, such as other runs on the same disk.
     """
     before, deleted = time.time() - age, list[str]()
     for top in (*KEPT, ".segcert"):
@@ -169,7 +171,7 @@ def delete_temporary_files(root: str | Path = ".", age: float = DAY) -> list[str
 
 
 def _last_touched(path: Path) -> float:
-    """Return the newest time of a file, or of a folder and its contents; the present time if it disappears."""
+    """Return the latest modification time of a path and its contents; the present time if the path disappears."""
     try:
         return max(each.lstat().st_mtime for each in (path, *path.rglob("*")))
     except OSError:

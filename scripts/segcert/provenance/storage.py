@@ -1,14 +1,14 @@
-"""Runs whose files are in a bucket (Snakemake's storage plugins): sidecar files, and Snakemake's records.
+"""Sidecar files and Snakemake's records for runs whose files are in a bucket (Snakemake's storage plugins).
 
-Snakemake fetches the inputs of a job into a folder of its own. `lead_here` makes this folder a link to the working
-directory, so that every file has the path that it has in a run without a bucket. A job may start in an empty folder.
-So each input has sidecar files: the run record of the job that made it and, if that job made extra outputs (images,
-archives), one tar file of these. Only runs in a bucket have sidecars (rules/bucket.smk). In other runs this module does
-nothing.
+Snakemake fetches a job's inputs into a folder of its own. `lead_here` makes this folder a link to the working
+directory, so that every file has the same path as in a run without a bucket. A job may start in an empty folder, so
+each input has sidecar files. These are the run record of the job that made the input and, if that job made extra
+outputs (images, archives), a tar file that contains them. Only runs in a bucket have sidecars (rules/bucket.smk); for
+other runs this module does nothing.
 
-Every machine that works on a run sees the same files and times, but Snakemake's records of how they were made
-(`.snakemake/metadata`) are on the machine that planned them. So they are stored in the bucket as one file at the end of
-each run, and restored before each plan. Then every machine knows what is stale.
+Every machine that works on a run sees the same files and times. But Snakemake's records of how the files were made
+(`.snakemake/metadata`) are only on the machine that planned the run. These records are therefore stored in the bucket
+as one file at the end of each run, and restored before each plan. Every machine then knows which files are stale.
 """
 
 import contextlib
@@ -30,18 +30,18 @@ from segcert.provenance.snakemake_metadata import METADATA, artifact_name
 from segcert.provenance.staleness import find_records
 
 PACKED = ".held.tar"
-GIT = "SEGCERT_GIT"  # environment variable: state of Git on the machine that planned the run, as JSON
+GIT = "SEGCERT_GIT"  # environment variable: Git state of the machine that planned the run, as JSON
 SNAKEMAKE_RECORDS = "snakemake-records.tar"  # in the bucket, next to data, models, results and reports
 
 
 class BucketError(ValueError):
-    """A file that does not match its run record, or a folder of copies that cannot be used."""
+    """Error for a file that does not match its run record, or for a download folder that cannot be used."""
 
 
 def lead_here(copies: str | Path, here: str | Path = ".") -> None:
-    """Make the folder with Snakemake's copies of the bucket a link to the working directory.
+    """Make Snakemake's download folder for bucket files (`copies`) a link to the working directory.
 
-    Raises BucketError if the path exists and leads elsewhere.
+    Raises BucketError if the path exists and does not lead to the working directory.
     """
     link, here = Path(copies), Path(here).resolve()
     link.parent.mkdir(parents=True, exist_ok=True)
@@ -49,24 +49,24 @@ def lead_here(copies: str | Path, here: str | Path = ".") -> None:
         link.symlink_to(os.path.relpath(here, link.parent.resolve()))
     if link.resolve() != here:
         raise BucketError(
-            f"{link}: found {link.resolve()}; expected a link to {here}, the folder of the run. Delete it: files in "
+            f"{link}: found {link.resolve()}; expected a link to {here}, the run's folder. Delete it; files in "
             "the bucket are fetched again"
         )
 
 
 @dataclasses.dataclass(frozen=True)
 class Sidecars:
-    """Sidecar files of a job in a bucket."""
+    """Sidecar files of a job whose files are in a bucket."""
 
-    fetched: tuple[str, ...] = ()  # with the inputs: run records, and tar files of extra outputs
-    to_pack: Path | None = None  # tar file for the extra outputs of this job
-    copies: Path | None = None  # folder of Snakemake's copies of the bucket; None in a run without a bucket
+    fetched: tuple[str, ...] = ()  # fetched with the inputs: run records, and tar files that contain extra outputs
+    to_pack: Path | None = None  # tar file to write, for this job's extra outputs
+    copies: Path | None = None  # Snakemake's download folder; None in a run without a bucket
 
     def unpack(self, inputs: list[str]) -> None:
-        """Unpack the sidecars of the inputs, and compare all files with the run records of their jobs.
+        """Unpack the inputs' sidecars, and compare every file with the run record of the job that made it.
 
-        Raises BucketError for a file that does not match its record. The file is renamed to <file>.rejected, and the
-        next try fetches it again.
+        Raises BucketError if a file does not match its record. The file is renamed to <file>.rejected, and the next
+        try fetches it again.
         """
         digests, wanted = DigestCache(), {*inputs, *self.fetched}
         records: dict[Path, dict[str, Any]] = {}
@@ -86,21 +86,24 @@ class Sidecars:
             if wrong:
                 path.unlink()
                 raise BucketError(
-                    f"{', '.join(wrong)}: the copy that came from the bucket is not what its job made (see {path}); it "
-                    "was renamed to *.rejected, and the next try fetches it again"
+                    f"{', '.join(wrong)}: the copy from the bucket differs from the file that its job made (see "
+                    f"{path}); it was renamed to *.rejected, and the next try fetches it again"
                 )
         for packed in (path for path in self.fetched if path.endswith(PACKED)):
             record = records[Path(packed.removesuffix(PACKED) + SUFFIX)]
             unpack_extra_outputs(packed, record.get("holds", {}), digests)
 
     def pack(self, extra_outputs: Mapping[str, str]) -> None:
-        """Pack the extra outputs of a job, given by path, if they have to go to the bucket."""
+        """Pack a job's extra outputs (SHA-256 by path) into a tar file if the run's files are in a bucket."""
         if self.to_pack:
             pack_files(self.to_pack, {name: name for name in extra_outputs})
 
 
 def rename(job: Any) -> Sidecars:
-    """Give the files of a job (a Snakemake `script` object) their paths in this folder, and remove its sidecars."""
+    """Make a job's file paths relative to the working directory. Remove its sidecars from the lists and return them.
+
+    `job` is the `snakemake` object of a script.
+    """
     above = Path(job.output[0]).parents if job.output else ()
     copies = next((parent for parent in above if parent.is_symlink() and parent.resolve() == Path.cwd()), None)
     if copies is None:
@@ -119,7 +122,7 @@ def rename(job: Any) -> Sidecars:
 
 
 def strings(value: Any) -> list[str]:
-    """Return the paths in nested lists and dictionaries, as rules state inputs and outputs."""
+    """Return all paths in nested lists and dictionaries, the form in which rules state their inputs and outputs."""
     if isinstance(value, str | Path):
         return [str(value)]
     found = []
@@ -129,7 +132,7 @@ def strings(value: Any) -> list[str]:
 
 
 def run_git_state() -> dict[str, Any]:
-    """Return `git_state`; outside a checkout, the state on the machine that planned the job and sent it the code."""
+    """Return the Git state of this checkout. Outside a checkout, return that of the machine that planned the job."""
     state = git_state()
     if state["commit"] is None and GIT in os.environ:
         planned: dict[str, Any] = json.loads(os.environ[GIT])
@@ -138,7 +141,7 @@ def run_git_state() -> dict[str, Any]:
 
 
 def pack_files(path: str | Path, files: Mapping[str, str | Path]) -> None:
-    """Write files to a tar file under the given names, sorted by name. The same files give the same bytes."""
+    """Write files to a tar file under the given names, sorted by name. The same files give a byte-identical result."""
     with atomic_file(path) as temporary, tarfile.open(temporary, "w", format=tarfile.PAX_FORMAT) as archive:
         for name, source in sorted(files.items()):
             member = tarfile.TarInfo(name)
@@ -148,9 +151,9 @@ def pack_files(path: str | Path, files: Mapping[str, str | Path]) -> None:
 
 
 def unpack_extra_outputs(path: str | Path, extra_outputs: Mapping[str, str], digests: DigestCache) -> None:
-    """Unpack those extra outputs (SHA-256 by path) from a tar file that are missing or have other content here.
+    """Unpack from a tar file the extra outputs (SHA-256 by path) that are missing here or have different content.
 
-    Raises BucketError if the tar file does not contain one of them. The tar file is then deleted.
+    If the tar file does not contain one of these outputs, it is deleted and BucketError is raised.
     """
 
     def other() -> list[str]:
@@ -170,12 +173,13 @@ def unpack_extra_outputs(path: str | Path, extra_outputs: Mapping[str, str], dig
     if wrong := sorted(other()):
         Path(path).unlink()
         raise BucketError(
-            f"{path}: does not contain {', '.join(wrong[:3])} as the run record says; the next try fetches it again"
+            f"{path}: does not contain {', '.join(wrong[:3])} as described in the run record; it was deleted, and the "
+            "next try fetches it again"
         )
 
 
 def _remove_sidecars(files: Any) -> list[str]:
-    """Remove the sidecars from the end of a job's files and return them. The first of them is a run record."""
+    """Remove the sidecars from the end of a job's file list and return them. The first sidecar is a run record."""
     first = next((number for number, path in enumerate(files) if path.endswith((SUFFIX, PACKED))), len(files))
     sidecars = list(files[first:])
     del files[first:]
@@ -183,7 +187,7 @@ def _remove_sidecars(files: Any) -> list[str]:
 
 
 def pack_records(path: str | Path, bucket: str, root: str | Path = ".") -> None:
-    """Pack the records of Snakemake on this machine that belong to a bucket (`s3://bucket/path`)."""
+    """Pack this machine's Snakemake records about files in a bucket (`s3://bucket/path`) into a tar file."""
     metadata = Path(root, METADATA)
     files = {
         file.relative_to(metadata).as_posix(): file
@@ -194,7 +198,7 @@ def pack_records(path: str | Path, bucket: str, root: str | Path = ".") -> None:
 
 
 def newer_records(packed: str | Path, bucket: str, root: str | Path = ".") -> dict[str, bytes]:
-    """Return the packed records that are newer than those of this machine, by artifact."""
+    """Return the packed Snakemake records that are newer than this machine's records, by artifact."""
     newer = dict[str, bytes]()
     with tarfile.open(packed) as archive:
         for member in archive:
@@ -211,16 +215,17 @@ def newer_records(packed: str | Path, bucket: str, root: str | Path = ".") -> di
 
 
 def without_bucket(bucket: str, copies: str) -> Callable[[str, bytes], tuple[str, bytes] | None]:
-    """Return a `translate` function for `pack_metadata`: a run of the same files without a bucket has nothing to do.
+    """Return a `translate` function for `pack_metadata` that adapts Snakemake's records to runs without a bucket.
 
-    It removes the bucket from all paths, and leaves out the sidecars.
+    The function removes the bucket from all paths and leaves out the sidecars. A run of the same files without a
+    bucket then has nothing to do.
 
     Parameters
     ----------
     bucket
         Prefix of the paths in the bucket.
     copies
-        Folder of Snakemake's copies of the bucket.
+        Snakemake's download folder for bucket files.
     """
     records = [record for _, record in find_records() if not isinstance(record, RecordError)]
     inputs = {artifact: record["inputs"] for record in records for artifact in record["outputs"]}
@@ -242,7 +247,7 @@ def without_bucket(bucket: str, copies: str) -> Callable[[str, bytes], tuple[str
 
 
 def _end_time(record: bytes) -> float:
-    """Return the end of the job of one of Snakemake's records, in seconds since 1970; -1 if it is not known."""
+    """Return the end time of the job that a Snakemake record describes, in seconds since 1970; -1 if it is unknown."""
     try:
         values: dict[str, Any] = json.loads(record) if record else {}
         return float(values.get("endtime") or -1)

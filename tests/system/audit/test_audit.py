@@ -45,7 +45,7 @@ def test_snakemake_audit_writes_its_reports_and_fails_for_a_broken_link(finished
     assert {VOTES, ROWS, PAGE} <= set(found["downstream"])
     assert "results/tiny/predictions/phantom/unet-noise.npz" not in found["downstream"]
     page = (finished.path / "reports/tiny/audit.html").read_text()
-    assert "made from what is broken" in page
+    assert "made from broken files" in page
     assert MODEL in page
 
 
@@ -147,7 +147,7 @@ def test_redrawn_votes_agree_and_reveal_forged_ones(finished):
         np.savez_compressed(finished.path / PREDICTIONS, **{name: labels[name] ^ 1 for name in labels.files})
     found = finished.audit(checks=everything).outcomes[-1]
     assert [finding.path for finding in found.broken] == [VOTES, PREDICTIONS]
-    assert f"the votes of {image}, drawn again, give other areas, estimation" in found.broken[0].message
+    assert f"the redrawn votes of {image} differ in areas, estimation" in found.broken[0].message
 
 
 def test_certificates_made_with_uncommitted_changes_are_marked(finished):
@@ -170,10 +170,8 @@ def test_certificates_made_with_uncommitted_changes_are_marked(finished):
     path.write_text(json.dumps(record, indent=2) + "\n")
     found = next(outcome for outcome in finished.audit().outcomes if outcome.title == "records agree with git")
     assert [finding.path for finding in found.broken] == [DECIDED]
-    assert (
-        "which has another scripts/segcert/certification/multiple_testing.py than the one that ran"
-        in found.broken[0].message
-    )
+    different = "ran a different version of scripts/segcert/certification/multiple_testing.py"
+    assert different in found.broken[0].message
 
 
 def test_files_that_a_run_no_longer_needs_are_a_notice(finished):

@@ -104,7 +104,7 @@ def test_a_pull_skips_and_names_folders_without_a_pointer(project, tmp_path, cap
     clone = cloned(project, tmp_path / "clone")
     pull_from_remote([*FOLDERS, "results"], clone)
     assert (clone / "data/a/mask").read_text() == "data/a/mask"
-    assert "results.dvc: not found, so nothing is pulled for them" in caplog.text
+    assert "results.dvc: not found in this commit, so no files are pulled" in caplog.text
     assert run_dvc("status", "--quiet", root=clone).returncode == 0
 
 

@@ -126,7 +126,7 @@ def test_changes_before_the_first_plan_are_as_stale_as_after_the_run(pulled, fin
 
 def test_files_changed_before_the_first_plan_are_named(pulled):
     CHANGES["model"](pulled)
-    assert f"{SEGMENTER}/config.json: is not what its job made" in pulled.snakemake("-n").output
+    assert f"{SEGMENTER}/config.json: differs from the file that its job made" in pulled.snakemake("-n").output
 
 
 def test_a_colleague_with_an_older_run_can_pull_the_newer_one(published, tmp_path):

@@ -32,7 +32,7 @@ def test_notices_of_a_dirty_tree_are_one_line_and_the_verdict_comes_last():
 
 def test_a_verdict_says_how_many_results_were_not_recomputed():
     undone = Finding("results/tiny/a.npz", "ran with another file", broken=False, shared=OTHER_CODE)
-    assert text_of(undone).endswith("but 1 results were made by other code than the code here and not recomputed.")
+    assert text_of(undone).endswith("but 1 results were made by different code and were not recomputed.")
 
 
 def test_a_verdict_that_fails_names_the_first_broken_link_last():

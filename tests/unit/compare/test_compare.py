@@ -163,7 +163,7 @@ def test_only_settings_that_differ_are_shown(root):
 def test_the_page_says_that_settings_are_equal(root):
     root.write("a", {(): images(FIRST)}).write("b", {(): images(SECOND)})
     page, _ = root.compare("a", "b")
-    assert "None: as far as the records of their pages say" in page
+    assert "None. According to the run records of their pages" in page
     assert 'class="notice"' not in page
 
 
@@ -268,7 +268,7 @@ def test_damaged_votes_are_named(root):
     root.write("a", {(): images(FIRST)}).write("b", {(): images(SECOND)})
     (shard,) = root.path.glob("results/b/votes/*/*/*/*/shard_0.npz")
     shard.write_bytes(b"PK\x03\x04torn")
-    with pytest.raises(CompareError, match=r"shard_0\.npz: not a whole votes file"):
+    with pytest.raises(CompareError, match=r"shard_0\.npz: not a complete votes file"):
         root.compare("a", "b")
 
 

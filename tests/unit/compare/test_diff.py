@@ -180,7 +180,7 @@ def test_another_commit_alone_is_reported_and_is_not_a_difference(a, b):
     assert found.same
     text, _ = text_and_json(a, b)
     assert f"commit {'1' * 12} -> {'2' * 12} with changes (1 job)" in text
-    assert "settings: the same" in text
+    assert "settings: identical" in text
 
 
 def test_jobs_of_only_one_run_are_named_and_their_paths_are_not_parameters(a, b):

@@ -199,8 +199,8 @@ def test_actions_have_inputs_outputs_tools_and_times(run):
 def test_changed_code_is_named(run):
     run.write("scripts/collect.py", "print('otherwise')\n")
     described = entities(run.crate())
-    assert "another version of scripts/collect.py" in described[f"#job/{TABLE}"]["description"]
-    assert "another version" not in described[f"#job/{PAGE}"]["description"]
+    assert "a different version of scripts/collect.py" in described[f"#job/{TABLE}"]["description"]
+    assert "a different version" not in described[f"#job/{PAGE}"]["description"]
 
 
 def test_the_same_run_gives_the_same_metadata_and_replaces_the_older_crate(run):
@@ -235,7 +235,7 @@ def test_an_unfinished_run_is_refused(run):
 
 def test_a_file_that_changed_or_is_missing_is_refused(run):
     run.write(TABLE, "better numbers")
-    with pytest.raises(CrateError, match=rf"{TABLE}: found [0-9a-f]{{64}}, expected SHA-256"):
+    with pytest.raises(CrateError, match=rf"{TABLE}: found [0-9a-f]{{64}}; expected SHA-256"):
         run.crate()
     (run.root / MODEL).unlink()
     with pytest.raises(CrateError, match=rf"{MODEL}: found nothing"):

@@ -19,7 +19,7 @@ def check_archives(evidence: Evidence) -> Findings:
             yield Finding(path, "is not a manifest of raw files", error=str(error))
             continue
         if manifest.digests(folder) != job.extra_outputs:
-            yield Finding(path, f"names other archives than the run record of `{job.name}` does")
+            yield Finding(path, f"does not name the same archives as the run record of `{job.name}`")
         for entry in manifest.archives:
             yield _archive(evidence, manifest.dataset, f"{folder}/{entry.name}", entry)
 

@@ -24,9 +24,9 @@ DAMAGED = (OSError, ValueError, KeyError)  # errors that a damaged file may caus
 
 
 def check_decisions(evidence: Evidence) -> Findings:
-    """Check that labels, radii and numbers of each image follow from its votes, and the votes from the networks here.
+    """Check that each image's labels, radii and numbers follow from its votes, and its votes from the networks here.
 
-    Images are read one by one, so that memory does not grow with their number.
+    Images are read one at a time, so that memory use does not grow with their number.
     """
     for job in evidence.lineage.jobs:
         if job.rule != "certify":
@@ -42,7 +42,7 @@ def check_decisions(evidence: Evidence) -> Findings:
 
 
 def _redecide(evidence: Evidence, job: Job, name: str) -> Findings:
-    """Recompute the certificate of one noise level. `name` is the common beginning of its files' paths."""
+    """Recompute the certificate of one noise level. `name` is the common prefix of its files' paths."""
     root, params = evidence.root, job.record["params"]
     written_labels = f"{name}{ARRAYS['labels']}"
     dataset = PreparedDataset(root / index_path(job))
@@ -68,14 +68,14 @@ def _redecide(evidence: Evidence, job: Job, name: str) -> Findings:
                 yield _compare_origin(path, image, votes, expected)
                 decided = decide(dataset, image, votes, predictions[image], about, **settings)
                 if image not in labels or not np.array_equal(decided.certificate.labels, labels[image]):
-                    yield Finding(written_labels, f"the votes of {image} give other labels than the file contains")
+                    yield Finding(written_labels, f"the votes of {image} do not give the labels in the file")
                     continue
                 if not _same_map(maps, image, decided.radii.levels, taus, votes.sigma):
-                    yield Finding(written_labels, f"the votes of {image} give another radius map than the saved one")
+                    yield Finding(written_labels, f"the votes of {image} do not give the saved radius map")
                     continue
                 rows = decided.rows.items()
                 other = [kind for kind, made in rows if not _same_rows(made, written[kind].get(image, []))]
-                message = f"the votes of {image} give other {' and '.join(other)} than the tables contain"
+                message = f"the votes of {image} do not give the {' and '.join(other)} in the tables"
                 yield finding_unless(not other, written_labels, message)
             for image in sorted(missing):
                 yield Finding(path, f"lacks votes of {image}, which belongs to this shard")
@@ -84,7 +84,7 @@ def _redecide(evidence: Evidence, job: Job, name: str) -> Findings:
 
 
 def shard_images(sampling: Job, root: Path) -> list[str]:
-    """Return the images of a sampling job: those of its shard, in the order of the index."""
+    """Return the images in a sampling job's shard, in the order of the index."""
     params = sampling.record["params"]
     dataset = PreparedDataset(root / index_path(sampling))
     shard = int(sampling.record["wildcards"]["shard"])
@@ -92,7 +92,10 @@ def shard_images(sampling: Job, root: Path) -> list[str]:
 
 
 def _expected_origin(sampling: Job, root: Path) -> dict[str, Any]:
-    """Return what the votes of a sampling job must be drawn with: networks, code, sigma, n0, n, seed, noise, pool."""
+    """Return the networks, code and settings with which a sampling job must draw its votes.
+
+    The settings are sigma, n0, n, seed, noise and pool.
+    """
     params = sampling.record["params"]
     denoiser = params["denoiser"] and root / params["denoiser"]
     expected = {
@@ -108,12 +111,12 @@ def _compare_origin(path: str, image: str, votes: Votes, expected: Mapping[str, 
     found = dict(votes.origin) | {"sigma": votes.sigma, "n0": votes.n0, "n": votes.n}
     found["noise"] = str(found.get("noise")).partition(",")[0]  # "exact, 8 bits"
     other = [name for name, value in expected.items() if found.get(name) != value]
-    message = f"the votes of {image} were drawn with another {', '.join(other)} than the run record states"
+    message = f"the votes of {image} were not drawn with the {', '.join(other)} that the run record states"
     return finding_unless(not other, path, message)
 
 
 def _same_map(maps: SavedRadii, image: str, levels: npt.NDArray[np.uint8], taus: Sequence[float], sigma: float) -> bool:
-    """True if the saved radius map of an image, and its grid, are the recomputed ones."""
+    """Return True if an image's saved radius map and its grid equal the recomputed ones."""
     same_grid = np.array_equal(maps.taus, taus) and np.array_equal(maps.radii, grid_radii(taus, sigma))
     return same_grid and image in maps.levels and np.array_equal(maps.levels[image], levels)
 
@@ -127,7 +130,7 @@ def _rows_by_image(path: Path) -> dict[str, list[dict[str, Any]]]:
 
 
 def _same_rows(made: Sequence[Mapping[str, Any]], written: Sequence[Mapping[str, Any]]) -> bool:
-    """True if rows have the same keys and values. NaN equals NaN."""
+    """Return True if rows have the same keys and values. NaN equals NaN."""
     if len(made) != len(written):
         return False
     for one, other in zip(made, written, strict=True):

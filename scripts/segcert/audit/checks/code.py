@@ -10,7 +10,7 @@ from segcert.audit.findings import Evidence, Finding, Findings, finding_unless
 from segcert.provenance.code import syntax_digest
 from segcert.provenance.digests import value_digest
 
-PLAIN = re.compile(r"[0-9a-f]+:\w[\w./-]*")  # a commit and a path that may be passed to Git
+PLAIN = re.compile(r"[0-9a-f]+:\w[\w./-]*")  # a commit and a path that are safe to pass to Git
 SHOWN = 3  # changed files that a finding names
 DIRTY = "made from a dirty tree: no commit contains the code and configuration. Commit, then run snakemake again"
 
@@ -33,18 +33,18 @@ def check_code(evidence: Evidence) -> Findings:
             where = f"a dirty tree: commit {commit} with changes in {changed}"
             yield Finding(output, f"`{job.name}` ran from {where}", broken=False, shared=DIRTY)
         elif not history.has(commit):
-            yield Finding(output, f"`{job.name}` ran from commit {commit}, which Git does not have here", broken=False)
+            yield Finding(output, f"`{job.name}` ran from commit {commit}, which this repository lacks", broken=False)
         else:
             for name, digest in record["code"].items():
                 same = history.code(commit, f"scripts/{name}") == digest
-                message = f"`{job.name}` names commit {commit}, which has another scripts/{name} than the one that ran"
+                message = f"`{job.name}` names commit {commit}, but ran a different version of scripts/{name}"
                 yield finding_unless(same, output, message)
 
 
 def check_environment(evidence: Evidence) -> Findings:
-    """Check that the packages in a run record match their digest, and its lock files those of the commit.
+    """Check that the packages in a run record match their digest, and that its lock files match those of the commit.
 
-    A package that was imported in another version than the locked one gives a notice.
+    A package whose imported version differs from the locked version gives a notice.
     """
     history = History(evidence)
     for job in evidence.lineage.jobs:
@@ -55,7 +55,7 @@ def check_environment(evidence: Evidence) -> Findings:
         if job.clean and history.has(record["git"]["commit"]):
             for lock, sha256 in record["locks"].items():
                 same = history.sha256(record["git"]["commit"], lock) == sha256
-                yield finding_unless(same, output, f"`{job.name}` ran with another {lock} than its commit has")
+                yield finding_unless(same, output, f"`{job.name}` ran with a {lock} that is not the one in its commit")
         other = []
         for name, version in record["packages"].items():
             locked = [entry.split()[0] for entry in record["environment"].get(name, version).split(", ")]

@@ -1,4 +1,4 @@
-"""Check that DVC's pointers match their folders, and that packed run records match those in place."""
+"""Check that DVC's pointers match their folders, and that packed run records match those in the checkout."""
 
 import hashlib
 import json
@@ -23,10 +23,10 @@ AGAIN = "to version the present files: snakemake -R version_data version_models 
 
 
 def check_pointers(evidence: Evidence) -> Findings:
-    """Check that each pointer names the files of its folder. Differences in files of other runs are notices."""
+    """Check that each pointer matches the files in its folder. Differences in files of other runs are only notices."""
     exceptions = evidence.root / ".dvcignore"
     ignored = GitIgnoreSpec.from_lines(exceptions.read_text().splitlines() if exceptions.exists() else [])
-    versioned = (evidence.root / CONTENTS).exists()  # packed by the job that writes the pointers
+    versioned = (evidence.root / CONTENTS).exists()  # the job that writes the pointers packs this file
     for pointer in (*POINTERS, f"reports/{evidence.lineage.run}.dvc"):
         if not (evidence.root / pointer).exists():
             lost = versioned or _committed(evidence.root, pointer) is not None
@@ -51,9 +51,9 @@ def check_packed_records(evidence: Evidence) -> Findings:
 
 
 def _differing_record(job: Job, before: Path, where: str) -> Finding:
-    """Return a finding about a run record that differs from the versioned one, which is at `before`.
+    """Return a finding about a run record that differs from its versioned copy, `before`.
 
-    It is a notice if the job ran again since then and made the same files.
+    The finding is a notice if the job has run again since then and made the same files.
     """
     try:
         record = load_record(before)
@@ -68,7 +68,7 @@ def _differing_record(job: Job, before: Path, where: str) -> Finding:
 def _pointer(evidence: Evidence, pointer: str, ignored: GitIgnoreSpec) -> Findings:
     stated = yaml.safe_load((evidence.root / pointer).read_text())["outs"][0]
     if stated["path"] != Path(pointer).stem or not isinstance(stated["md5"], str):
-        raise ValueError(f"it points at {stated['path']!r}")
+        raise ValueError(f"it points to {stated['path']!r}")
     folder = f"{Path(pointer).parent / stated['path']}"
     here = {}
     for place, _, names in os.walk(evidence.root / folder, followlinks=True):  # folders may be links to larger disks
@@ -81,7 +81,7 @@ def _pointer(evidence: Evidence, pointer: str, ignored: GitIgnoreSpec) -> Findin
         return
     there = _listing(evidence.root, stated["md5"])
     if there is None:
-        yield Finding(pointer, f"does not match {folder}/, and DVC's cache has no list of the files it names; {AGAIN}")
+        yield Finding(pointer, f"does not match {folder}/, and DVC's cache lacks its list of files; {AGAIN}")
         return
     lineage = evidence.lineage
     records = {job.path: job for job in lineage.jobs}
@@ -93,7 +93,7 @@ def _pointer(evidence: Evidence, pointer: str, ignored: GitIgnoreSpec) -> Findin
         if here.get(path) == there.get(path):
             yield None
         elif path not in here:
-            yield Finding(file, f"is missing, and {pointer} names it", broken=of_run)
+            yield Finding(file, f"is missing, but {pointer} names it", broken=of_run)
         elif path not in there:
             yield Finding(file, f"is not in {pointer}; {AGAIN}", broken=of_run)
         elif file in records and _cached(evidence.root, there[path]).exists():
@@ -103,7 +103,7 @@ def _pointer(evidence: Evidence, pointer: str, ignored: GitIgnoreSpec) -> Findin
 
 
 def _directory_digest(files: dict[str, str]) -> str:
-    """Return DVC's name of a folder: the MD5 of the list of its files, sorted by path."""
+    """Return the name that DVC gives a folder: the MD5 of the list of its files, sorted by path."""
     listed = json.dumps([{"md5": files[path], "relpath": path} for path in sorted(files)])
     return f"{hashlib.md5(listed.encode(), usedforsecurity=False).hexdigest()}.dir"
 
@@ -114,11 +114,11 @@ class Entry(Part):
 
 
 class Listing(RootModel[list[Entry]]):
-    """The files of a folder, as DVC's cache lists them."""
+    """List of the files in a folder, from DVC's cache."""
 
 
 def _listing(root: Path, name: str) -> dict[str, str] | None:
-    """Return the MD5 of the files of a folder, by path, from the list in DVC's cache; None without a valid list."""
+    """Return the MD5 of each file in a folder, by path, from the list in DVC's cache; None if no list is valid."""
     try:
         listing = fit(parse_json(_cached(root, name).read_bytes()), Listing)
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Check that every file is what its job made, and that every job read what another job made."""
+"""Check that every file is unchanged since a job made it, and that every job read such files."""
 
 from collections.abc import Set
 
@@ -11,7 +11,7 @@ from segcert.provenance.snakemake_metadata import job_artifacts
 
 
 def check_files(evidence: Evidence) -> Findings:
-    """Check that each file that a job made exists and has the SHA-256 in the run record."""
+    """Check that each file that a job made exists and has the SHA-256 that the run record states."""
     for job in evidence.lineage.jobs:
         for path, sha256 in (job.outputs | job.extra_outputs).items():
             found = evidence.digests.sha256(path)
@@ -24,7 +24,7 @@ def check_files(evidence: Evidence) -> Findings:
 
 
 def check_links(evidence: Evidence) -> Findings:
-    """Check that each file that a job read is what another job made, or is an unchanged file from outside."""
+    """Check that each job read the files that other jobs made, and files from outside that have not changed since."""
     lineage = evidence.lineage
     for path, reason in lineage.unreadable.items():
         yield Finding(path, "is not a run record; restore it, or make its artifact again", error=reason)
@@ -32,8 +32,8 @@ def check_links(evidence: Evidence) -> Findings:
         yield Finding(path, reason, broken=False)
     page = f"reports/{lineage.run}/index.html"
     if not lineage.files and page not in lineage.makers and (evidence.root / page).exists():
-        yield Finding(page, "no run record says what made it; delete it and run snakemake again")
-    made_by_jobs = job_artifacts(evidence.root)  # these need a run record
+        yield Finding(page, "has no run record, so the job that made it is unknown; delete it and run snakemake again")
+    made_by_jobs = job_artifacts(evidence.root)  # these artifacts need a run record
     for job in lineage.jobs:
         for path, sha256 in job.inputs.items():
             yield _link(evidence, made_by_jobs, job, path, sha256)
@@ -57,19 +57,19 @@ def _link(evidence: Evidence, made_by_jobs: Set[str], job: Job, path: str, sha25
     maker = evidence.lineage.makers.get(path)
     if maker:
         made = (maker.outputs | maker.extra_outputs)[path]
-        message = f"`{job.name}` read another {path} (SHA-256 {sha256}) than `{maker.name}` made ({made})"
-        return finding_unless(made == sha256, job.output, f"{message}: it is stale, or a record was edited")
+        message = f"`{job.name}` read {path} with SHA-256 {sha256}, but `{maker.name}` made it with {made}"
+        return finding_unless(made == sha256, job.output, f"{message}: the output is stale, or a record was edited")
     if path in made_by_jobs:
-        return Finding(path, f"no run record says what made it, but `{job.name}` read it")
+        return Finding(path, f"was made by a job but has no run record, and `{job.name}` read it")
     found = evidence.digests.sha256(path)
     if found is None:
-        return Finding(path, f"came from outside and is missing; `{job.name}` read SHA-256 {sha256}: restore it")
-    message = f"came from outside and has changed since `{job.name}` read it: SHA-256 is {found}, it was {sha256}"
+        return Finding(path, f"came from outside and is missing; `{job.name}` read SHA-256 {sha256}. Restore it")
+    message = f"came from outside and has changed since `{job.name}` read it: SHA-256 was {sha256} and is now {found}"
     return finding_unless(found == sha256, path, message)
 
 
 def check_indexes(evidence: Evidence) -> Findings:
-    """Check that the images and masks of a data set are those in its index.csv."""
+    """Check that each data set's images and masks are those that its index.csv lists."""
     for job in evidence.lineage.jobs:
         index = next((path for path in job.outputs if path.endswith("/index.csv")), None)
         if index is None:
@@ -81,4 +81,4 @@ def check_indexes(evidence: Evidence) -> Findings:
             continue
         for path in sorted(listed.keys() | job.extra_outputs.keys()):
             same = listed.get(path) == job.extra_outputs.get(path)
-            yield finding_unless(same, index, f"names another {path} than the run record of `{job.name}` does")
+            yield finding_unless(same, index, f"disagrees with the run record of `{job.name}` about {path}")

@@ -20,24 +20,24 @@ from segcert.smoothing.examples import predict_clean
 from segcert.smoothing.shard import Sampling
 from segcert.votes import Votes, load_votes
 
-ROUNDING = 0.001  # share of the counts that may differ by one on another processor, which rounds sums differently
+ROUNDING = 0.001  # share of counts that may differ by one on a different processor, which rounds sums differently
 
 
 def replay_check(images: int, seed: int | None = None) -> dict[str, Callable[[Evidence], Findings]]:
-    """Return the check that redraws the votes of some images, by its title.
+    """Return a dictionary that maps a title to the check that redraws the votes of some images.
 
-    `seed` chooses the images; without it they are chosen at random.
+    `seed` selects the images; without a seed they are selected at random.
     """
     chosen = secrets.randbelow(2**32) if seed is None else seed
     return {f"votes drawn again (seed {chosen})": functools.partial(check_votes, images=images, seed=chosen)}
 
 
 def check_votes(evidence: Evidence, images: int, seed: int) -> Findings:
-    """Redraw the votes of `images` images, chosen by `seed` from all noise levels and pairings.
+    """Redraw the votes of `images` images, which `seed` selects from all noise levels and pairings.
 
-    On the processor or GPU of the first run, every count must be the same. On another processor a few counts may differ
-    by one, where two logits are nearly equal. Votes from a GPU are redrawn only on a GPU. Then all predictions on clean
-    images are repeated.
+    On the same processor or GPU model as in the original run, every count must be identical. On a different processor,
+    a few counts may differ by one where two logits are nearly equal. Votes from a GPU are redrawn only on a GPU.
+    Finally, all predictions on clean images are repeated.
     """
     root = evidence.root
     drawn = [(job, image) for job in evidence.lineage.jobs if job.rule == "sample" for image in shard_images(job, root)]
@@ -50,7 +50,10 @@ def check_votes(evidence: Evidence, images: int, seed: int) -> Findings:
 
 
 def _replay_device(job: Job) -> tuple[torch.device, bool] | None:
-    """Return the device on which to repeat a job, and True if the hardware is the same; None if a GPU is missing."""
+    """Return the device on which to repeat a job, and True if it is the same hardware as before.
+
+    Return None if the job ran on a GPU and no GPU is available here.
+    """
     record = job.record
     on_gpu = not record["device"].startswith("cpu")
     if on_gpu and not torch.cuda.is_available():
@@ -79,13 +82,13 @@ def _repredict(root: Path, job: Job) -> Finding | None:
         )
         with StoredArrays(again) as made, StoredArrays(root / output) as written:
             if made.keys() != written.keys():
-                return Finding(output, "contains labels of other images than the index")
+                return Finding(output, "does not contain labels of the same images as the index")
             shares = {image: float(np.mean(made[image] != written[image])) for image in made}
     worst = max(shares, key=shares.__getitem__)
     if shares[worst] == 0:
         return None
     rounding = not same_hardware and shares[worst] <= ROUNDING
-    message = f"the prediction of {worst}, made again, differs in {shares[worst]:.2%} of its pixels"
+    message = f"the repeated prediction of {worst} differs in {shares[worst]:.2%} of its pixels"
     return Finding(output, message, broken=not rounding)
 
 
@@ -113,13 +116,13 @@ def _compare_votes(output: str, image: str, votes: Votes, again: Votes, *, same_
     if not other:
         return None
     if same_hardware or not _rounding_only(votes, again):
-        return Finding(output, f"the votes of {image}, drawn again, give other {', '.join(sorted(other))}")
-    message = f"the votes of {image}, drawn again on another processor, differ by one in a few counts, due to rounding"
+        return Finding(output, f"the redrawn votes of {image} differ in {', '.join(sorted(other))}")
+    message = f"the votes of {image}, redrawn on a different processor, differ by one in a few counts, due to rounding"
     return Finding(output, message, broken=False)
 
 
 def _rounding_only(votes: Votes, again: Votes) -> bool:
-    """True if few counts differ, and by at most one."""
+    """Return True if only a few counts differ, and each of them by one."""
     for one, other in ((votes.selection, again.selection), (votes.estimation, again.estimation)):
         if one.shape != other.shape:
             return False

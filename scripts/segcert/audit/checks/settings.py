@@ -8,26 +8,26 @@ from segcert.provenance.lineage import Job
 
 
 def check_settings(evidence: Evidence) -> Findings:
-    """Check that the settings that decide certificates are those on the page, and that records agree about the seed."""
+    """Check that the settings that decide certificates match the page, and that each record states only one seed."""
     page = evidence.lineage.makers.get(f"reports/{evidence.lineage.run}/index.html")
     configuration = page.record["params"].get("configuration", {}) if page else {}
     for job in evidence.lineage.jobs:
         output = job.output
         if job.record.get("seed") != job.record["params"].get("seed"):
-            yield Finding(output, f"the run record of `{job.name}` contradicts itself about the seed")
+            yield Finding(output, f"the run record of `{job.name}` states two different seeds")
         if job.rule in ("import_network", "import_program") and configuration:
             stated = configuration.get("own_models", {}).get(job.record["wildcards"]["model"], {})
             named = stated.get("program") or stated.get("weights")
-            message = f"the page says that it was imported from {named}, and `{job.name}` read {', '.join(job.inputs)}"
+            message = f"the page says that it was imported from {named}, but `{job.name}` read {', '.join(job.inputs)}"
             yield finding_unless(named in job.inputs, output, message)
         for name, value in _deciding(job) if configuration else ():
             stated = configuration.get(name)
-            message = f"`{job.name}` ran with {name} {value}, and the page says {stated}"
+            message = f"`{job.name}` ran with {name} {value}, but the page says {stated}"
             yield finding_unless(value == stated, output, message)
 
 
 def _deciding(job: Job) -> Iterator[tuple[str, Any]]:
-    """Yield name (as in the configuration) and value of each setting of a job that a certificate depends on."""
+    """Yield the name (as in the configuration) and value of each job setting that a certificate depends on."""
     params = job.record["params"]
     if job.rule == "certify":
         yield from ((name, params["settings"][name]) for name in ("tau", "alpha", "method"))

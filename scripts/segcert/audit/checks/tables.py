@@ -1,4 +1,4 @@
-"""Check that the numbers of the report follow from the certificates: tables are recomputed, and the page is read."""
+"""Check that the report's numbers follow from the certificates: recompute the tables, and read the page."""
 
 import decimal
 import functools
@@ -16,7 +16,7 @@ from segcert.provenance.lineage import Job
 from segcert.results.kinds import kind_of, read_rows
 from segcert.results.tables import TABLES, make_table, read_table, read_tables
 
-TOLERANCE = 1e-9  # relative: of another version of pandas or numpy on another machine
+TOLERANCE = 1e-9  # relative difference that other versions of pandas or numpy, or another machine, may cause
 
 
 def check_collection(evidence: Evidence) -> Findings:
@@ -41,7 +41,7 @@ def check_tables(evidence: Evidence) -> Findings:
 
 
 def check_page(evidence: Evidence) -> Findings:
-    """Check that each number on the page is that of the CSV file, to the digits shown, and that no row is missing."""
+    """Check that each number on the page matches the CSV file, to the digits shown, and that no row is missing."""
     page = f"reports/{evidence.lineage.run}/index.html"
     if page not in evidence.lineage.makers or not (evidence.root / page).exists():
         return
@@ -59,11 +59,11 @@ def check_page(evidence: Evidence) -> Findings:
             yield Finding(page, f"shows {column} of row {row} of {name}.csv, which has no such cell")
             continue
         stated = float(table[column].iloc[row])
-        message = f"shows {text} ({value}) where row {row} of {name}.csv has {column} {stated}"
+        message = f"shows {text} ({value}), but {column} in row {row} of {name}.csv is {stated}"
         yield finding_unless(_matches(value, text, stated), page, message)
     for name, rows in seen.items():
         complete = rows == list(range(len(tables.get(name, ()))))
-        yield finding_unless(complete and rows, page, f"does not show every row of {name}.csv once, in order")
+        yield finding_unless(complete and rows, page, f"does not show every row of {name}.csv once and in order")
 
 
 def _read_source(root: Path, job: Job, source: str) -> pd.DataFrame:
@@ -78,7 +78,7 @@ def _read_source(root: Path, job: Job, source: str) -> pd.DataFrame:
 
 
 def _compare_table(root: Path, output: str, make: Callable[[], pd.DataFrame]) -> Finding | None:
-    """Return a finding unless a table is the recomputed one."""
+    """Return a finding unless a table equals the recomputed one."""
     try:
         written = pd.read_parquet(root / output) if output.endswith(".parquet") else _read_csv(root / output)
         made = make()
@@ -102,7 +102,7 @@ def _read_csv(source: Path | io.StringIO) -> pd.DataFrame:
 
 
 def _matches(value: str, text: str, stated: float) -> bool:
-    """True if the exact value of a number on the page is the stated one, and its text is that number, rounded."""
+    """Return True if a number's exact value on the page is the stated one, and its text is this value, rounded."""
     share = 100 if text.endswith("%") else 1
     try:
         if math.isnan(stated):
@@ -126,11 +126,11 @@ class _PageNumber(NamedTuple):
     column: str
     value: str
     text: str
-    in_table: bool  # False in a sentence
+    in_table: bool  # False for a number in a sentence
 
 
 class _Reader(HTMLParser):
-    """Parser for `<data>` elements, in the rows of tables and in sentences, which name their row themselves."""
+    """Parser for `<data>` elements in table rows and in sentences. Those in sentences name their table and row."""
 
     def __init__(self) -> None:
         super().__init__()
