@@ -211,16 +211,16 @@ def test_a_changed_tag_shows_as_pydicom_displays_it_or_is_refused(change):
 
 REFUSED = {
     "no width": "Window Width",
-    "no center": "WindowCenter: missing, though WindowWidth is there",
+    "no center": "WindowCenter: missing, though WindowWidth is present",
     "unknown function": "CUBIC",
     "slope 0": "every pixel would be the same",
     "slope alone": "RescaleIntercept: missing",
     "intercept alone": "RescaleSlope: missing",
     "VOI LUT of bytes": "4096 entries of 8 bits",
     "unknown shape": "expected IDENTITY or INVERSE",
-    "white is zero, identity": "one says that high values are bright",
+    "white is zero, identity": "IDENTITY says that high values are bright",
     "12 bits, the high ones": "HighBit: found 15",
-    "17 bits stored": "at most 16 are read",
+    "17 bits stored": "at most 16 are supported",
     "presentation LUT": "presentation LUT sequence",
     "blend": "found MIXED",
 }

@@ -149,8 +149,8 @@ def test_signed_values_are_read_where_they_are_never_negative():
 @pytest.mark.parametrize(
     ("pixels", "options", "message"),
     [
-        (GRAY.astype(np.float32) / 255, {}, "values of the kind float32"),
-        (GRAY.astype(np.uint32), {}, "has 32 bits a sample"),
+        (GRAY.astype(np.float32) / 255, {}, "values of type float32"),
+        (GRAY.astype(np.uint32), {}, "has 32 bits per sample"),
         (np.stack([GRAY] * 4, -1), {"photometric": "separated"}, "SEPARATED"),
         (np.stack([GRAY] * 5, -1), {"photometric": "minisblack", "planarconfig": "contig"}, "5 channels"),
     ],
