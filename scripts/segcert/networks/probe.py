@@ -1,4 +1,4 @@
-"""A probe of networks: a certificate assumes that labels are a function of the noisy image alone."""
+"""Test that a network's labels depend only on the noisy image. Certificates assume this."""
 
 from collections.abc import Callable
 
@@ -9,16 +9,17 @@ from segcert.networks.folders import ModelError
 
 Logits = Callable[[Tensor], Tensor]
 
-LARGE, SMALL = 3, 2  # batches whose first image is the same
-NOISE = 0.25  # of the image that is probed; networks may be undefined on constant images alone
-# Kernels for other batch sizes add in another order; a network that looks at its batch differs by far more.
+LARGE, SMALL = 3, 2  # sizes of two batches that start with the same images
+NOISE = 0.25  # sigma; the noise avoids constant images, on which even a valid network may be undefined
+# Different batch sizes use different kernels, which sum in a different order. Logits of a network that uses the other
+# images in its batch differ by much more than this.
 RTOL, ATOL = 1e-3, 1e-3
 
 
 def noisy_images(image: Tensor, sigma: float = NOISE) -> Tensor:
-    """Return three different images, (3, C, H, W), for a probe: noisy copies of one and of darker and inverted ones.
+    """Return three different test images, (3, C, H, W): an image, a darker copy and an inverted copy, all with noise.
 
-    image: (C, H, W) in [0, 1], of the kind that the network is for.
+    `image` is (C, H, W) in [0, 1] and should resemble the images that the network was trained on.
     """
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn((LARGE, *image.shape), generator=generator).to(image)
@@ -26,7 +27,7 @@ def noisy_images(image: Tensor, sigma: float = NOISE) -> Tensor:
 
 
 def gray_image(shape: tuple[int, int, int]) -> Tensor:
-    """Return an image of many gray levels, (C, H, W) in [0, 1], where no image of the data is at hand."""
+    """Return a gray gradient, (C, H, W) in [0, 1], to use when no image from the data set is available."""
     channels, height, width = shape
     rows = torch.linspace(0, 1, height).view(1, height, 1)
     columns = torch.linspace(0, 1, width).view(1, 1, width)
@@ -34,28 +35,28 @@ def gray_image(shape: tuple[int, int, int]) -> Tensor:
 
 
 def probe_network(logits_of: Logits, name: str, images: Tensor) -> Tensor:
-    """Call a network on noisy images, twice and in two batch sizes; return its logits of all of them.
+    """Call a network three times on noisy images: twice on all three, once on the first two. Return the logits of all three.
 
     Parameters
     ----------
     logits_of
-        The network, (B, C, H, W) to (B, K, H, W).
+        The network: a function from (B, C, H, W) to (B, K, H, W).
     name
-        Its name for messages.
+        Name of the network, for messages.
     images
-        (3, C, H, W), as `noisy_images` makes them.
+        (3, C, H, W), as returned by `noisy_images`.
 
     Raises
     ------
     ModelError
-        If its logits are not finite, change from call to call, or change with the other images of the batch.
+        If the logits are not finite, change from call to call, or depend on the other images in the batch.
     """
     with torch.inference_mode():
         logits, again, fewer = logits_of(images), logits_of(images), logits_of(images[:SMALL])
     if not bool(torch.isfinite(logits).all()):
         raise ModelError(
             f"{name}: its logits of a noisy image are not finite. Look for a division by a value that can be 0, such "
-            "as a standard deviation, and for the logarithm or the root of a negative number"
+            "as a standard deviation, and for the logarithm or the square root of a negative number"
         )
     if not _alike(logits, again):
         raise ModelError(
@@ -65,7 +66,7 @@ def probe_network(logits_of: Logits, name: str, images: Tensor) -> Tensor:
     if not _alike(logits[:SMALL], fewer):
         raise ModelError(
             f"{name}: its logits of an image change with the other images of the batch. Call model.eval(); replace "
-            "batch statistics (BatchNorm with track_running_stats=False) by running ones, or by GroupNorm"
+            "batch statistics (BatchNorm with track_running_stats=False) with running statistics or GroupNorm"
         )
     return logits
 

@@ -131,5 +131,5 @@ def test_a_value_without_a_meaning_is_named():
     with pytest.raises(DataError, match="contains 7 in 3 pixels; expected 0, 128, 255"):
         class_ids(read_mask(by_pillow(pixels, "PNG")), VALUES, CLASSES)
     buffer = io.BytesIO(by_pillow(RGB ^ np.uint8(1), "PNG"))
-    with pytest.raises(DataError, match=r"holds #00ff01|holds #000101|holds #010101"):
+    with pytest.raises(DataError, match=r"contains #00ff01|contains #000101|contains #010101"):
         class_ids(read_mask(buffer.getvalue()), COLOURS, CLASSES)
