@@ -35,7 +35,7 @@ def gray_image(shape: tuple[int, int, int]) -> Tensor:
 
 
 def probe_network(logits_of: Logits, name: str, images: Tensor) -> Tensor:
-    """Call a network three times on noisy images: twice on all three, once on the first two. Return the logits of all three.
+    """Call a network twice on three noisy images and once on the first two. Return the logits for all three.
 
     Parameters
     ----------
