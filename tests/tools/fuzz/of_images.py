@@ -1,4 +1,4 @@
-"""Images: PNG, JPEG, GIF, BMP, TIFF, DICOM."""
+"""Fuzz the readers of images: PNG, JPEG, GIF, BMP, TIFF, DICOM."""
 
 import io
 
@@ -18,7 +18,7 @@ def _read(path):
             refused.append(error)
     from segcert.data.user_data import read_own_image
 
-    image = read_own_image(path)  # its errors name the file
+    image = read_own_image(path)  # raises errors that name the file
     image.resized(8), image.gray(), image.unit(), image.inverted(), image.with_bits(8)
     try:
         image.padded().resized(8)
@@ -117,7 +117,7 @@ def _of(seeds, suffix):
     from segcert.data import decode as decoding
     from segcert.data.errors import DataError
 
-    decoding.MAX_PIXELS = 2_000_000  # so that an image at the limit takes milliseconds
+    decoding.MAX_PIXELS = 2_000_000  # an image of this size is read in milliseconds
 
     return Target(_read, seeds, (DataError,), f"picture{suffix}")
 
