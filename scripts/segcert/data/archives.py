@@ -29,7 +29,7 @@ from segcert.data.errors import DataError
 
 MAX_MEMBER_BYTES = 128 << 20
 MAX_MEMBERS = 200_000
-# An archive may unpack to MAX_GROWTH times its own size or to FREE_BYTES, whichever is more.
+# An archive may unpack to MAX_GROWTH times its own size or to FREE_BYTES, whichever is larger.
 MAX_GROWTH = 20
 FREE_BYTES = 4 << 30
 
@@ -74,7 +74,7 @@ class File:
 
 
 class Member(NamedTuple):
-    """An archive's entry for one file: name, unpacked size in bytes, and False in `plain` for links and devices."""
+    """An archive member: its name, its unpacked size in bytes, and `plain`, which is False for links and devices."""
 
     name: str
     bytes: int

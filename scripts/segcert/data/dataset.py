@@ -82,7 +82,7 @@ def digests_of(rows: Iterable[Row], folder: str | Path) -> dict[str, str]:
 
 
 def check_groups(what: str, rows: Iterable[tuple[str, str, str]], group: str) -> None:
-    """Raise DataError if a group is in two splits. Each row is (image, group, split). `what` begins the message."""
+    """Raise DataError, which begins with `what`, if a group is in two splits. Each row is (image, group, split)."""
     seen: dict[str, tuple[str, str]] = {}
     for image, name, split in rows:
         first, side = seen.setdefault(name, (image, split))
@@ -151,7 +151,7 @@ class PreparedDataset:
             self._checked("masks", name, row.mask_digest)
 
     def names(self, split: str, most: int | None = None) -> list[str]:
-        """Return the image names in a split, in the order of index.csv. If `most` is given, return only so many."""
+        """Return the image names in a split, in the order of index.csv: all, or the first `most` if given."""
         return [row.image for row in self.rows.values() if row.split == split][:most]
 
     def group(self, name: str) -> str:

@@ -1,4 +1,4 @@
-"""Decode image files (PNG, JPEG, GIF, BMP, TIFF, DICOM) into integers."""
+"""Decode image files (PNG, JPEG, GIF, BMP, TIFF, DICOM) to integer pixel values."""
 
 import io
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ from segcert.data.raster import PixelSize, Raster
 
 PNG = b"\x89PNG"
 PNG_DEPTH, PNG_COLOUR_TYPE, PNG_COLOUR_OR_ALPHA = 24, 25, 6
-TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # TIFF and BigTIFF, little endian and big endian
+TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # TIFF and BigTIFF, little-endian and big-endian
 MAX_PIXELS = 64_000_000
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".dcm", ".dicom")
 
@@ -143,7 +143,7 @@ def _depth(stored: Stored, bits: int | None, window: tuple[float, float] | None)
 
 
 def decode_binary(data: bytes) -> npt.NDArray[np.bool_]:
-    """Decode the mask of one structure, (H, W): True where a pixel is brighter than half of white.
+    """Decode the mask of one structure, (H, W): True where a pixel is above half of the maximum value.
 
     Raises DataError if the file cannot be decoded.
     """

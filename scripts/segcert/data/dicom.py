@@ -190,11 +190,11 @@ def _check_bits(dataset: "Dataset") -> None:
 
 
 def _frame_index(dataset: "Dataset", frame: int | None) -> int | None:
-    """Return the index of the chosen frame, from 0; None if the image has only one frame."""
+    """Return the zero-based index of the chosen frame; None if the image has only one frame."""
     frames = int(dataset.get("NumberOfFrames") or 1)
     if frame is None:
         if frames > 1:
-            raise DataError(f"has {frames} frames; choose one of 1 to {frames} (`--frame`)")
+            raise DataError(f"has {frames} frames; choose one with `--frame`, from 1 to {frames}")
         return None
     if not 1 <= frame <= frames:
         raise DataError(f"frame: found {frame}; expected 1 to {frames}")
@@ -278,7 +278,9 @@ def _display_gray(
     if window is not None:
         low, high = window
         if low >= max(lowest, highest) or high <= min(lowest, highest):
-            raise DataError(f"has values from {lowest:g} to {highest:g}, none in the window from {low:g} to {high:g}")
+            raise DataError(
+                f"has values from {lowest:g} to {highest:g}; none is in the window from {low:g} to {high:g}"
+            )
         fractions = (np.clip(values.astype(np.float64), low, high) - low) / (high - low)
         applied.append(f"window from {low:g} to {high:g}, as asked")
     elif dataset.get("VOILUTSequence"):
@@ -344,7 +346,7 @@ def _look_up_voi(dataset: "Dataset", values: Values) -> tuple[npt.NDArray[np.flo
         shown = apply_voi(values, dataset)
     fractions = shown / np.float64((1 << bits) - 1)
     if fractions.max() > 1:
-        raise DataError(f"VOILUTSequence: found entries above its {bits} bits")
+        raise DataError(f"VOILUTSequence: found entries that need more than {bits} bits")
     return fractions, int(bits)
 
 
@@ -399,7 +401,7 @@ def _look_up_palette(dataset: "Dataset", stored: Values, spacing: Spacing | None
         raise DataError("has a palette with transparency; expected red, green and blue")
     bits = int(dataset.RedPaletteColorLookupTableDescriptor[2])
     if shown.max() >= 1 << bits:
-        raise DataError(f"RedPaletteColorLookupTableData: found entries above the {bits} bits of the descriptor")
+        raise DataError(f"RedPaletteColorLookupTableData: found entries that need more than {bits} bits")
     return Displayed(_planes(shown), bits, spacing, ("palette",))
 
 

@@ -91,7 +91,7 @@ def open_raw(folder: str | Path) -> Iterator[list[File]]:
         for entry in manifest.archives:
             path = folder / entry.name
             if not path.exists():
-                raise DataError(f"{path}: missing; put it back, or delete {folder / MANIFEST} and run snakemake again")
+                raise DataError(f"{path}: missing; restore it, or delete {folder / MANIFEST} and run snakemake again")
             if (found := file_digest(path)) != entry.sha256:
                 raise DataError(
                     f"{path}: found SHA-256 {found}; expected {entry.sha256}, as in the manifest. The archive changed "

@@ -59,7 +59,7 @@ def class_ids(
     Parameters
     ----------
     pixels
-        As `read_mask` returns them.
+        The mask's pixels, as returned by `read_mask`.
     meaning
         Class name for each value (an integer) or each colour (such as "#ff0000").
     classes

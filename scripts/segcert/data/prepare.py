@@ -32,7 +32,7 @@ Result = TypeVar("Result")
 
 @dataclasses.dataclass(frozen=True)
 class Form:
-    """Format of prepared images: image_size x image_size pixels, with each image stretched or (keep_aspect) padded."""
+    """Format of prepared images: image_size x image_size pixels. Images are padded if keep_aspect, else stretched."""
 
     image_size: int
     keep_aspect: bool = False
@@ -63,7 +63,7 @@ def prepare(
     folder
         Target folder.
     form
-        Size and aspect of the prepared images.
+        Format of the prepared images.
     split
         Name of a split rule, or a split file (segcert.data.splits.rule_of); None: the data set's first rule.
     exclude
@@ -120,7 +120,7 @@ def _assign_splits(
         if unknown := sorted(set(names) - known):
             raise DataError(
                 f"`{key}`: {about.name} has no image {unknown[0]!r}; its first image is {min(known)!r}. Correct the "
-                "name (in YAML, put a name that is a number in quotes)"
+                "name (in YAML, names that are numbers need quotes)"
             )
     for pair in found.pairs:
         if not NAME.fullmatch(pair.name) or len(pair.name.encode()) > LONGEST:
@@ -217,7 +217,7 @@ def _write_pair(about: Dataset, pair: Pair, split: str, folder: Path, form: Form
 
 
 def _in_parallel(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
-    """Apply a function to items in threads and yield the results in order. At most 2 * workers + 1 of them wait."""
+    """Apply a function to items in threads and yield the results in order. At most 2 * workers + 1 are pending."""
     waiting: collections.deque[concurrent.futures.Future[Result]] = collections.deque()
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         for item in items:

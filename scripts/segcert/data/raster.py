@@ -66,7 +66,9 @@ class Raster:
     def padded(self) -> "Raster":
         """Pad the shorter axis with black on both sides to a square. Raises DataError if a side exceeds MAX_SIDE."""
         if max(self.size) > MAX_SIDE:
-            raise DataError(f"is {self.size[1]}x{self.size[0]}; expected at most {MAX_SIDE} pixels a side for padding")
+            raise DataError(
+                f"is {self.size[1]}x{self.size[0]}; expected at most {MAX_SIDE} pixels per side for padding"
+            )
         pixels = np.stack([pad_to_square(plane) for plane in self.pixels])
         if pixels.shape == self.pixels.shape:
             return self
@@ -140,7 +142,7 @@ def write_png(path: Path, pixels: npt.NDArray[Any]) -> None:
 
 
 def _area_average(plane: npt.NDArray[Any], size: int) -> npt.NDArray[np.float32]:
-    """Resize (H, W) to (size, size) by area averaging. Old pixels are weighted by the area that a new pixel covers."""
+    """Resize (H, W) to (size, size). Each new pixel is the mean of the old pixels, weighted by the area it covers."""
     height, width = plane.shape
     rows = _overlaps(height, size) @ plane.astype(np.float32)
     return np.asarray((_overlaps(width, size) @ rows.T).T)

@@ -60,8 +60,8 @@ class Layout:
                     _put(masks, (self.name(match["name"]), pattern), file, match)
         if not images:
             raise DataError(
-                f"{about.title}: none of {len(files)} files is an image (.../{self.images}). Is this the official "
-                "release?"
+                f"{about.title}: none of {len(files)} files matches the image pattern .../{self.images}. Is this the "
+                "official release?"
             )
         pairs, left_out = [], []
         for name, (file, match) in images.items():

@@ -41,7 +41,7 @@ class StoredTiff(NamedTuple):
     planes
         (C, H, W) uint16; C is 1 or 3.
     bits
-        Bit depth that the file states, from 1 to 16. A sign bit is not counted.
+        Bit depth of the values, from 1 to 16, without a sign bit.
     inverted
         True if low values are bright (white is zero).
     """
@@ -101,9 +101,9 @@ def _choose_page(file: tifffile.TiffFile, frame: int | None) -> tifffile.TiffPag
         if not page.is_reduced and not page.is_mask:
             pictures.append(page)
     if not pictures:
-        raise DataError("has no page with a picture")
+        raise DataError("contains no page with a picture")
     if frame is None and len(pictures) > 1:
-        raise DataError(f"has {len(pictures)} pages; choose one of 1 to {len(pictures)} (`--frame`)")
+        raise DataError(f"has {len(pictures)} pages; choose one with `--frame`, from 1 to {len(pictures)}")
     if not 1 <= (frame or 1) <= len(pictures):
         raise DataError(f"frame: found {frame}; expected 1 to {len(pictures)}")
     chosen: tifffile.TiffPage = pictures[(frame or 1) - 1]

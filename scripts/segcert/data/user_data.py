@@ -41,7 +41,8 @@ def read_own_image(
     data = path.read_bytes()
     if not file_format(data):
         raise DataError(
-            f"{path}: is not a PNG, TIFF or DICOM file; convert it (JPEG changes the pixels that are certified)"
+            f"{path}: is not a PNG, TIFF or DICOM file; convert it to PNG. JPEG is not accepted, as its compression "
+            "changes the pixels that are certified"
         )
     try:
         if bits is not None:
@@ -83,7 +84,7 @@ class OwnFolder:
         columns = read_table(chosen)[0] if chosen["table"] else []
         grouped = bool(chosen["group_pattern"]) or (chosen["group_column"] or "group") in columns
         splits = {"groups": GROUPS}
-        if "split" in columns:  # first in the mapping: the default
+        if "split" in columns:  # the first rule is the default
             splits = {"table": SplitRule("as the table states", lambda key: key.part or ""), **splits}
         elif is_split_by_folders(chosen):
             splits = {"folders": SplitRule("as the folders state", lambda key: key.part or ""), **splits}

@@ -69,7 +69,7 @@ def list_own(name: str, settings: Mapping[str, Any]) -> Listing:
 
 
 def is_split_by_folders(settings: Mapping[str, Any]) -> bool:
-    """True if images and masks are in one folder that is divided into train, val and test."""
+    """Return True if images and masks are in one folder, which is divided into train, val and test."""
     images, masks = settings["images"], settings["masks"]
     return not settings["table"] and not settings["mask_suffix"] and bool(images) and images == masks
 
@@ -125,9 +125,9 @@ def _files_by_kind(name: str, settings: Mapping[str, Any]) -> Iterator[tuple[str
             splits = [SPLIT_FOLDERS[part.lower()] for part in parts[:-1] if part.lower() in SPLIT_FOLDERS]
             if len(kinds) != 1 or len(splits) != 1:
                 raise DataError(
-                    f"own_data.{name}: images and masks are in the same folder, and {file.path} is not below "
-                    "train|val|test and images|masks; expected these folders, or a `mask_suffix` that distinguishes "
-                    "the files. Write, for example: `mask_suffix: _mask.png`"
+                    f"own_data.{name}: images and masks are in the same folder, and {file.path} is not in "
+                    "folders train|val|test and images|masks; expected these folders, or a `mask_suffix` that "
+                    "distinguishes the files. Write, for example: `mask_suffix: _mask.png`"
                 )
             rest = [part for part in parts[:-1] if part.lower() not in {**KIND_FOLDERS, **SPLIT_FOLDERS}]
             image, reason = _name(file, "/".join([*rest, parts[-1]]), "")
@@ -163,7 +163,7 @@ def _name(file: File, path: str, suffix: str) -> tuple[str, str]:
 
 
 def _without_suffix(path: str, suffix: str) -> str:
-    """Remove a suffix such as _mask.png from a path; _mask_2.png leaves _2. Return "" if the path does not end so."""
+    """Remove a suffix such as _mask.png from a path; _mask_2.png leaves _2. Return "" if there is no suffix."""
     stem, ending = os.path.splitext(suffix)
     match = re.fullmatch(rf"(.+){re.escape(stem)}({NUMBER})?{re.escape(ending)}", path)
     return "" if match is None else match[1] + (match[2] or "")
@@ -209,7 +209,7 @@ def _in_table(name: str, settings: Mapping[str, Any]) -> Listing:
 
 
 def read_table(settings: Mapping[str, Any]) -> tuple[list[str], list[dict[str, str]]]:
-    """Read the table. Return its column names and its lines, each a dict by column."""
+    """Read the table. Return its column names, and its lines as dicts by column name."""
     path = Path(settings["table"]).expanduser()
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -223,5 +223,5 @@ def read_table(settings: Mapping[str, Any]) -> tuple[list[str], list[dict[str, s
         ) from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(
-            f"{path}: cannot be read as a CSV table ({error}); save it as UTF-8, separated by commas"
+            f"{path}: cannot be read as a CSV table ({error}); save it as comma-separated UTF-8 text"
         ) from error

@@ -48,7 +48,7 @@ def as_zip(data: bytes) -> bytes:
 
 
 def as_tar(data: bytes) -> bytes:
-    """Convert an input to a tar archive. A member whose name begins with @ becomes a link to the path in its content."""
+    """Convert an input to a tar archive. A member whose name begins with @ becomes a link; its content is the path."""
     members = members_of(data)
     if members is None:
         return data

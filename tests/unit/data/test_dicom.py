@@ -127,7 +127,7 @@ def test_a_file_without_an_image_is_refused_by_its_kind(name):
 
 def test_frames_are_read_where_one_is_chosen():
     data = Path(get_testdata_file("SC_rgb_rle_2frame.dcm")).read_bytes()
-    with pytest.raises(DataError, match="has 2 frames; choose one of 1 to 2"):
+    with pytest.raises(DataError, match="has 2 frames; choose one with `--frame`, from 1 to 2"):
         read_dicom(data)
     frames = pixel_array(pydicom.dcmread(io.BytesIO(data)))
     for number in (1, 2):

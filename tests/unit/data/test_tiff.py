@@ -132,7 +132,7 @@ def test_thumbnails_are_skipped_and_pages_are_chosen():
         file.write(GRAY, photometric="minisblack")
     assert np.array_equal(read_tiff(buffer.getvalue()).planes[0], GRAY)
     stack = written(np.stack([GRAY, 255 - GRAY]), photometric="minisblack")
-    with pytest.raises(DataError, match="has 2 pages; choose one of 1 to 2"):
+    with pytest.raises(DataError, match="has 2 pages; choose one with `--frame`, from 1 to 2"):
         read_tiff(stack)
     assert np.array_equal(read_tiff(stack, frame=2).planes[0], 255 - GRAY)
     assert np.array_equal(read_tiff(written(GRAY[None], photometric="minisblack")).planes[0], GRAY)
