@@ -197,7 +197,7 @@ HARMFUL = {
 }  # fmt: skip
 
 
-# One change of each kind: times, text, code, lock file, model, votes, table, record, pointer.
+# One change of each kind: file times, text, code, key, lock file, model, votes, table, record, pointer
 QUICK = frozenset({
     "every file touched", "a docstring", "a module that a stage runs", "tau", "a version in the lock file",
     "one byte of a model", "one byte of a votes file", "one digit of a table", "the seed in a record edited",

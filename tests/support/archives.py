@@ -109,7 +109,7 @@ def jsrt_archives(folder, count=6):
 
 
 def isic_archives(folder, counts=None):
-    """Write the six archives of ISIC 2018, Task 1."""
+    """Write ISIC 2018's six archives (Task 1). `counts` is the number of images in each part."""
     number = 0
     for part, count in (counts or {"Training": 4, "Validation": 2, "Test": 2}).items():
         inputs, truths = f"ISIC2018_Task1-2_{part}_Input", f"ISIC2018_Task1_{part}_GroundTruth"

@@ -1,4 +1,4 @@
-"""A local HTTP server that misbehaves on demand and records its requests and answers."""
+"""A local HTTP server that misbehaves on demand and records requests and responses."""
 
 import contextlib
 import email.utils

@@ -1,4 +1,4 @@
-"""Make the planned jobs of a phantom run, as Snakemake plans them, without running Snakemake."""
+"""Make the jobs that Snakemake would plan for a phantom run, without running Snakemake."""
 
 from segcert.plan.jobs import JobGraph, PlannedJob
 

@@ -18,7 +18,7 @@ HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.re
 
 
 class ArraysError(ValueError):
-    """A file is not a complete file of arrays. The message names the file and the reason."""
+    """A file of arrays is damaged or incomplete. The message names the file and the reason."""
 
 
 def save_arrays(path: str | Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
@@ -44,7 +44,7 @@ class StoredArrays(Mapping[str, npt.NDArray[Any]]):
     FileNotFoundError
         If the file does not exist.
     ArraysError
-        If the file is not a complete file of arrays.
+        If the file is damaged or incomplete.
     KeyError
         If the file contains no array with the requested name.
     """

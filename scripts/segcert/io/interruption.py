@@ -25,9 +25,9 @@ def interruptible() -> Iterator[None]:
 
 @contextlib.contextmanager
 def interrupted_between_steps() -> Iterator[None]:
-    """Record SIGTERM in the block and continue. The code in the block calls `is_interrupted` between steps and stops.
+    """Record SIGTERM in the block and continue. The code in the block calls `is_interrupted` between its steps.
 
-    The code must stop before SIGKILL follows: with SLURM's default KillWait, after 30 seconds.
+    If that returns True, the code must stop before SIGKILL follows: with SLURM's default KillWait, after 30 seconds.
     """
     try:
         with _on_sigterm(_note):

@@ -29,7 +29,7 @@ Model = TypeVar("Model", bound=BaseModel)
 def fit(document: Any, model: type[Model]) -> Model:
     """Validate a value that `parse_json` returned.
 
-    Raises ValueError whose message names each invalid key, the value found and the expected value.
+    Raises ValueError. The message names the first SHOWN invalid keys, with the value found and the value expected.
     """
     try:
         return model.model_validate(document)

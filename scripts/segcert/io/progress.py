@@ -16,8 +16,7 @@ Item = TypeVar("Item")
 def printable(text: str) -> str:
     """Escape control characters, such as terminal escape codes and changes of text direction.
 
-    Line breaks and tabs are kept. Names from untrusted files should be escaped before they are printed
-    or logged.
+    Line breaks and tabs are kept. Names from untrusted files should be escaped before they are printed or logged.
     """
     return "".join(
         char.encode("unicode_escape").decode() if char not in "\n\t" and unicodedata.category(char) in HIDDEN else char
