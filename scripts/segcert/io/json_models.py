@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from segcert.io.json_files import parse_json
 
-SHOWN = 3  # maximum number of problems in an error message
-LONGEST = 80  # maximum number of characters of an invalid value in an error message
+# In an error message: the maximum number of problems, and of characters of an invalid value
+SHOWN, LONGEST = 3, 80
 
 
 class Part(BaseModel):
