@@ -1,4 +1,4 @@
-"""Forged numbers with fitting digests: one table for both tiers."""
+"""Forged numbers whose digests fit: the forgeries that the fast and the slow tests try."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from segcert.votes import load_votes, save_votes
 
 
 def sign(checkout, output):
-    """Make a record fit forged outputs, as a forger would."""
+    """Update the digests in a record so that they fit forged files, as a forger would."""
     path = checkout.path / f"{output}.record.json"
     record = json.loads(path.read_text())
     for side in ("outputs", "inputs"):
@@ -22,7 +22,7 @@ def sign(checkout, output):
 
 
 def sign_all(checkout):
-    """Make every record and every pointer fit the files."""
+    """Update every record and every DVC pointer so that they fit the forged files."""
     for path in checkout.files("**/*.record.json"):
         if ".trail" not in path.parts and "logs" not in path.parts:
             sign(checkout, path.relative_to(checkout.path).as_posix().removesuffix(".record.json"))
@@ -30,7 +30,7 @@ def sign_all(checkout):
 
 
 def change_the_first_pixel(path):
-    """Change the first pixel of the first map of an image in a file of arrays."""
+    """Change the first pixel in the first image's map in a file of arrays."""
     with np.load(path) as maps:
         forged = {name: maps[name] for name in maps.files}
     next(values for name, values in forged.items() if not name.startswith("grid/"))[0, 0] ^= 1
@@ -38,12 +38,12 @@ def change_the_first_pixel(path):
 
 
 def forge_labels(checkout):
-    """Change the label of one pixel of a certificate."""
+    """Change one pixel's label in a certificate."""
     change_the_first_pixel(checkout.path / f"{CERTIFICATE}.npz")
 
 
 def forge_radii(checkout):
-    """Change the radius of one pixel of a radius map."""
+    """Change one pixel's radius in a radius map."""
     change_the_first_pixel(checkout.path / f"{CERTIFICATE}.radii.npz")
 
 
@@ -52,7 +52,7 @@ def rows_of_the_certificate(rows):
 
 
 def forge_a_better_radius(checkout):
-    """Raise the worst-case Dice at each radius, in the rows of the certificate and in the collected rows."""
+    """Increase the worst-case Dice at each radius, in the certificate's rows and in the collected rows."""
     for name in (f"{CERTIFICATE}.radii.parquet", "results/tiny/radii.parquet"):
         rows = pd.read_parquet(checkout.path / name)
         rows.loc[rows_of_the_certificate(rows), "worst_case_dice"] += 0.1
@@ -60,7 +60,7 @@ def forge_a_better_radius(checkout):
 
 
 def forge_a_verdict(checkout):
-    """Let the table say that a claim holds."""
+    """Change a verdict in the table of claims to "it holds"."""
     path = checkout.path / "reports/tiny/tables/claims.csv"
     table = pd.read_csv(path, keep_default_na=False)
     assert table.loc[0, "verdict"] != "it holds"
@@ -69,7 +69,7 @@ def forge_a_verdict(checkout):
 
 
 def forge_rows(checkout):
-    """Raise the certified Dice, in the rows of the certificate and in the collected rows."""
+    """Increase the certified Dice, in the certificate's rows and in the collected rows."""
     for name in (f"{CERTIFICATE}.parquet", ROWS):
         rows = pd.read_parquet(checkout.path / name)
         rows.loc[rows_of_the_certificate(rows), "certified_dice"] += 0.1
@@ -77,7 +77,7 @@ def forge_rows(checkout):
 
 
 def forge_table(checkout):
-    """Raise the certified Dice in the table alone."""
+    """Increase the certified Dice in the table only."""
     path = checkout.path / "reports/tiny/tables/main.csv"
     table = pd.read_csv(path)
     table.loc[0, "certified_dice"] += 0.1
@@ -85,7 +85,7 @@ def forge_table(checkout):
 
 
 def forge_ghosts(checkout):
-    """Add rows of images that nobody has certified."""
+    """Add rows for images that were never certified."""
     for name in (f"{CERTIFICATE}.parquet", ROWS):
         rows = pd.read_parquet(checkout.path / name)
         ghosts = rows[rows_of_the_certificate(rows)]
@@ -94,24 +94,24 @@ def forge_ghosts(checkout):
 
 
 def forge_the_choice_of_images(checkout):
-    """Leave out the votes of an image."""
+    """Delete one image's votes."""
     votes = load_votes(checkout.path / VOTES)
     votes.popitem()
     save_votes(checkout.path / VOTES, votes)
 
 
 def forge_the_sigma(checkout):
-    """Replace votes by those of a lower noise level."""
+    """Replace the votes with votes for a lower noise level."""
     shutil.copy(checkout.path / VOTES.replace("sigma_0.5", "sigma_0.25"), checkout.path / VOTES)
 
 
 def forge_the_page(checkout):
-    """Remove a row of the main table from the page."""
+    """Remove a row from the main table on the page."""
     page = checkout.path / PAGE
     page.write_text(re.sub(r'<tr data-table="main" data-row="2">.*?</tr>', "", page.read_text(), flags=re.DOTALL))
 
 
-# (forgery, first broken link of the audit)
+# (forgery, first broken link that the audit finds)
 FORGERIES = {
     "labels": (forge_labels, f"{CERTIFICATE}.npz"),
     "rows": (forge_rows, f"{CERTIFICATE}.npz"),
@@ -128,7 +128,7 @@ QUICK = ("labels", "a table")  # forgeries of `make test`
 
 
 def check_forgery(checkout, name):
-    """Assert that the audit finds a forgery by inconsistent numbers, not by digests."""
+    """Assert that the audit finds a forgery because the numbers are inconsistent, not because a digest is wrong."""
     forge, where = FORGERIES[name]
     forge(checkout)
     sign_all(checkout)

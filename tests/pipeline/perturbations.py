@@ -1,8 +1,8 @@
-"""Changes to a finished run, the jobs that they rerun, and the verdict of the audit: one table for both tiers.
+"""Changes to a finished run, the jobs that each change reruns, and the audit's verdict.
 
-Each row of docs/provenance.md is a row here. `make test` runs the rows of `QUICK`, `make test-rest` the others
-(tests/system/perturbations). Plans and audits run in this process, which saves the imports; the commands give the same
-results.
+Each row of the tables in docs/provenance.md is a row here. `make test` runs the rows in `QUICK`, `make test-rest` runs
+the others (tests/system/perturbations). Plans and audits run in this process, which saves the imports; the commands
+give the same results.
 """
 
 import json
@@ -29,7 +29,7 @@ AFTER_THE_CLEAN_MODEL |= {"segmenter_card": 1, "version_models": 1}
 
 
 def flip_a_bit(path, position=-20):
-    """Change one bit; preserve size and times."""
+    """Change one bit of a file without changing its size or times."""
     status, content = path.stat(), bytearray(path.read_bytes())
     content[position] ^= 1
     path.write_bytes(content)
@@ -43,7 +43,7 @@ def touch_everything(checkout):
 
 
 def turn_times_round(checkout):
-    """Let the newest files seem the oldest."""
+    """Reverse the order of all file times, so that the newest file becomes the oldest."""
     for age, path in enumerate(sorted(checkout.files("[dmr]*/**/*.*"), key=lambda path: path.stat().st_mtime)):
         os.utime(path, (2e9 - age, 2e9 - age))
 
@@ -57,7 +57,7 @@ def edit(file, old, new):
 
 
 def lock(name, change):
-    """Change the entry of a package in the lock files."""
+    """Return a perturbation that changes a package's entry in the lock files."""
 
     def perturb(checkout):
         for file in checkout.files("envs/lock-*.txt"):
@@ -68,7 +68,7 @@ def lock(name, change):
 
 
 def branch_and_back(checkout):
-    """Check out a branch with other code and return; git rewrites the files each time."""
+    """Check out a branch with different code, then the original branch; git rewrites the files both times."""
     checkout.git("stash")  # data.dvc
     checkout.git("checkout", "-qB", "other")
     checkout.edit("scripts/segcert/training/loop.py", "MAX_GRADIENT_NORM = 1.0", "MAX_GRADIENT_NORM = 2.0")
@@ -77,8 +77,8 @@ def branch_and_back(checkout):
     checkout.git("stash", "pop")
 
 
-# Changes that tamper with no artifact: (perturbation, arguments of the plan, jobs that would run again).
-# The audit finds no broken link.
+# Changes that tamper with no artifact: (perturbation, arguments for the plan, jobs that would run again).
+# After them, the audit finds no broken link.
 HARMLESS = {
     "every file touched": (touch_everything, (), NOTHING),
     "the order of all times turned round": (turn_times_round, (), NOTHING),
@@ -139,7 +139,7 @@ def tamper(path, position=-20):
 
 
 def edit_record(artifact, **changes):
-    """Change fields of a record; merge fields that are objects."""
+    """Return a perturbation that changes fields of a record; objects are merged with the existing ones."""
 
     def perturb(checkout):
         path = checkout.path / f"{artifact}.record.json"
@@ -164,7 +164,7 @@ def change_a_number_of_the_page(checkout):
     page.write_text(re.sub(r'(data-column="certified_dice">)0\.\d', r"\g<1>0.9", page.read_text(), count=1))
 
 
-# Changes that break a link: (perturbation, jobs that would run again, first broken link, a file made from it).
+# Changes that break a link: (perturbation, jobs that would run again, first broken link, a file that depends on it).
 HARMFUL = {
     "one byte of a model": (tamper(MODEL), AFTER_THE_CLEAN_MODEL, MODEL, PAGE),
     "one byte of a votes file": (
@@ -197,31 +197,32 @@ HARMFUL = {
 }  # fmt: skip
 
 
-# One of each kind: times, text, code, a key, a lock file, a model, votes, a certificate, a table, a record, a pointer.
+# One change of each kind: file times, text, code, key, lock file, model, votes, table, record, pointer
 QUICK = frozenset({
     "every file touched", "a docstring", "a module that a stage runs", "tau", "a version in the lock file",
     "one byte of a model", "one byte of a votes file", "one digit of a table", "the seed in a record edited",
     "a pointer edited",
 })  # fmt: skip
-# Changes of the plan alone: nothing on disk changes, so tests can use the shared run.
+# Changes to the plan's arguments only: nothing on disk changes, so tests can use the shared run.
 ASKED = [name for name, (perturb, *_) in HARMLESS.items() if perturb is None]
 
 
 def in_tier(table, *, quick):
-    """Return the rows of a table that a tier runs on copies of the finished run."""
+    """Return the names of the rows that a test tier runs on copies of the finished run."""
     return [name for name in table if (name in QUICK) == quick and name not in ASKED]
 
 
 def check_plan(checkout, name):
-    """Assert that a changed key reruns only what it affects."""
+    """Assert that a changed key reruns only the jobs that it affects."""
     _, arguments, stale = HARMLESS[name]
     assert checkout.stale(*arguments) == stale
 
 
 def check_harmless(checkout, names):
-    """Assert that each harmless change reruns only what it must, and that all of them together break no link.
+    """Assert that each harmless change reruns only the affected jobs, and that all changes together break no link.
 
-    After each change, git restores the edited files: same content, other times, nothing to rerun.
+    After each change, git restores the edited files. Their content is then the same, but their times are new, and no
+    job may be stale.
     """
     for name in names:
         perturb, _, stale = HARMLESS[name]
@@ -234,7 +235,7 @@ def check_harmless(checkout, names):
 
 
 def check_harmful(checkout, name):
-    """Assert that the audit names a tampered file and everything made from it."""
+    """Assert that the audit names a tampered file and the files made from it."""
     perturb, stale, first, below = HARMFUL[name]
     perturb(checkout)
     assert checkout.stale() == stale

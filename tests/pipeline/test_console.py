@@ -1,4 +1,4 @@
-"""The output of a run of three small jobs: on a pipe, on a terminal, after a failure, and at Ctrl-C."""
+"""Console output of a run with three small jobs: on a pipe, on a terminal, after a failure, and after Ctrl-C."""
 
 import os
 import pty
@@ -74,7 +74,10 @@ def on_a_pipe(command):
 
 
 def on_a_terminal(command, interrupt_at=None):
-    """Return the output of a command on a terminal of 80 columns; type Ctrl-C once it contains `interrupt_at`."""
+    """Run a command on a terminal with 80 columns; return its exit status and output.
+
+    Send Ctrl-C once the output contains `interrupt_at`.
+    """
     pid, terminal = pty.fork()
     if pid == 0:
         termios.tcsetwinsize(0, (24, 80))
@@ -83,7 +86,7 @@ def on_a_terminal(command, interrupt_at=None):
     while True:
         try:
             read = os.read(terminal, 4096)
-        except OSError:  # on Linux, the other end is closed
+        except OSError:  # on Linux: the command has closed the terminal
             read = b""
         if not read:
             return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), said.decode()

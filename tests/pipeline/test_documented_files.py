@@ -1,4 +1,4 @@
-"""docs/reference/files.md against the files of a run: it documents exactly the existing columns."""
+"""Compare docs/reference/files.md with the files of a run: the page documents exactly the existing columns."""
 
 import json
 import re
@@ -37,7 +37,7 @@ def test_every_table_of_a_run_is_documented(finished_once):
     for folder in ("data", "models", "results", "reports"):
         for file in finished_once.files(f"{folder}/**/*"):
             name = str(file.relative_to(finished_once.path))
-            part = re.search(r"/(certificates|attacks)/.*\.parquet$", name)  # its rows are in other tables too
+            part = re.search(r"/(certificates|attacks)/.*\.parquet$", name)  # the rows are also in the collected tables
             if file.suffix in (".csv", ".parquet", ".npz") and not part:
                 assert any(pattern.match(name) for pattern in patterns), f"{name} is not documented"
 

@@ -1,4 +1,4 @@
-"""Plans write nothing and name what a run would do."""
+"""Plans (dry runs) change no file and list the jobs that a run would execute."""
 
 import os
 import shutil
@@ -13,14 +13,15 @@ from segcert.provenance.digests import file_digest
 from segcert.provenance.preparation import Preparation
 from segcert.provenance.staleness import DAY
 
-# Files that Snakemake itself writes at every plan: its log and its cache of times.
+# Files that Snakemake itself writes during every plan: its log and its cache of file times
 SNAKEMAKES_OWN = (".snakemake/log/", ".snakemake/iocache/")
 
 
 def state(checkout):
-    """Return digest and time of each file, and the time of each folder.
+    """Return the digest and time of each file, and the time of each folder.
 
-    Times of files of git and DVC are left out: copies of a checkout share them, and another test may touch them.
+    For git's and DVC's files, the times are left out: copies of a checkout share these files, so parallel tests may
+    change the times.
     """
     found = {}
     for path in checkout.path.rglob("*"):
@@ -34,7 +35,10 @@ def state(checkout):
 
 
 def as_pulled(checkout):
-    """Leave what a clone has after `dvc pull`: no records of Snakemake, and no run records of data and models."""
+    """Make a checkout look like a clone after `dvc pull`.
+
+    Such a clone contains no Snakemake records, and no run records for data and models.
+    """
     for folder in (".snakemake", ".segcert"):
         shutil.rmtree(checkout.path / folder)
     for path in checkout.files("**/*"):
@@ -45,7 +49,7 @@ def as_pulled(checkout):
 
 
 def leave_temporary_files(checkout):
-    """Leave a temporary file, as of a writer that was killed two days ago."""
+    """Create a temporary file, as left by a process that was killed two days ago."""
     left = checkout.path / "results/tiny/.votes.npz.abcdefgh.part"
     left.write_text("half")
     os.utime(left, (time.time() - 2 * DAY,) * 2)
@@ -72,7 +76,7 @@ def _no_bytecode(monkeypatch):
 
 
 def check_plans(checkout):
-    """Assert that plans of all kinds change nothing; return what is stale."""
+    """Assert that plans of all kinds change no file; return the number of stale jobs by rule."""
     before = state(checkout)
     said = checkout.snakemake("-n").output
     with checkout.inside():

@@ -1,4 +1,4 @@
-"""A checkout in a folder with an unusual name runs, or the first command refuses it in one line."""
+"""Unusual folder names: a checkout either works, or the first command rejects the name with a one-line error."""
 
 import shutil
 import subprocess
@@ -16,7 +16,7 @@ ACCEPTED = "Zoë+東京_-,@=~^"
 
 @pytest.fixture
 def in_folder(tmp_path):
-    """Return a function that makes a checkout in a folder of a given name, with the files that a plan reads."""
+    """Return a function that makes a checkout in a folder with a given name, with the files that a plan reads."""
 
     def make(name):
         path = tmp_path / name / "repo"
@@ -31,7 +31,7 @@ def in_folder(tmp_path):
 
 
 def make_run(checkout):
-    # These variables of a make around the tests would let make print the folders that it enters.
+    # If make runs the tests, these variables would cause the inner make to print the folders that it enters.
     return run_in(checkout.path, "env", "-u", "MAKEFLAGS", "-u", "MAKELEVEL", "make", "-n", "run", check=False)
 
 

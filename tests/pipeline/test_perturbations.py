@@ -1,4 +1,4 @@
-"""One perturbation of each kind and two forgeries. tests/system/perturbations and audit have the others."""
+"""One perturbation of each kind and two forgeries. The others are tested in tests/system/perturbations and audit."""
 
 import re
 

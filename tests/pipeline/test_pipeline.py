@@ -1,4 +1,4 @@
-"""The whole pipeline, on the tiny run."""
+"""The complete pipeline: results and pages of the tiny run."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""Run records of a real run: they are complete, and jobs import only packages of their locked environment."""
+"""Run records of a real run: they are complete, and jobs import only packages in their locked environment."""
 
 import importlib.metadata
 import json
@@ -15,7 +15,7 @@ FIELDS = """
 format rule wildcards params inputs outputs code environment locks packages git python machine processor driver seed
 threads started ended seconds peak_memory_mib exit
 """
-# Optional dependencies of other packages, imported if installed, without influence on the outputs.
+# Optional dependencies that other packages import if they are installed. They do not influence the outputs.
 WITHOUT_INFLUENCE = {"backports-zstd", "brotli", "colorama", "pydot", "segcert", "setuptools", "tqdm"}
 PROBED_BY_MONAI = """
 cycler fonttools imagecodecs kiwisolver lazy-loader matplotlib pandas pyarrow pydicom pyjpegls pylibjpeg
@@ -85,8 +85,8 @@ def test_a_failed_job_leaves_its_record_next_to_its_log(finished):
 
 
 def test_code_edited_after_the_plan_stops_the_job(finished):
-    """Otherwise the record would name other code than ran."""
-    rules = finished.path / "rules/provenance.smk"  # read last, when the digests of code are known
+    """Otherwise, the record would not describe the code that ran."""
+    rules = finished.path / "rules/provenance.smk"  # read last, after the code digests were computed
     edit = "(SCRIPTS / 'predict.py').open('a').write('VALUE = 1\\n')"
     rules.write_text(f"{rules.read_text()}\n\n{edit}\n")
     output = "results/tiny/predictions/phantom/unet-clean.npz"

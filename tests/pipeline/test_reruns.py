@@ -1,4 +1,4 @@
-"""Jobs that run again after a change, and jobs that do not."""
+"""Reruns: a change reruns exactly the jobs that it affects."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Writers of synthetic archives in the official formats, and of hostile ones."""
+"""Write synthetic archives in the official formats, and hostile archives."""
 
 import io
 import struct
@@ -26,23 +26,23 @@ def encoded(pixels, kind="PNG", **options):
 
 
 def picture(name, height=SIZE, width=SIZE):
-    """Draw an image (H, W) and its mask of class ids from a name."""
+    """Draw an image (H, W) and its mask of class ids. The name determines both."""
     raster, mask = draw_phantom(name, SIZE)
     return raster.pixels[0, :height, :width].astype(np.uint8), mask[:height, :width]
 
 
 def binary(mask, *classes):
-    """Return 255 where a mask has one of the classes, else 0."""
+    """Return an array that is 255 where a mask contains one of the classes, and 0 elsewhere."""
     return np.where(np.isin(mask, classes), 255, 0).astype(np.uint8)
 
 
 def colour(gray):
-    """Return an RGB image that is not gray."""
+    """Convert a gray image to an RGB image with colour."""
     return np.stack([gray, gray // 2, 255 - gray], axis=-1)
 
 
 def write_zip(path, members, compression=zipfile.ZIP_DEFLATED):
-    """Write a zip archive of members by name."""
+    """Write a zip archive. `members` maps names to contents."""
     with zipfile.ZipFile(path, "w", compression) as file:
         for name, content in members.items():
             file.writestr(name, content)
@@ -50,7 +50,7 @@ def write_zip(path, members, compression=zipfile.ZIP_DEFLATED):
 
 
 def montgomery_archive(path, patients=3, compression=zipfile.ZIP_DEFLATED):
-    """Write an archive in Montgomery's layout: phantoms of 48x40 pixels, and a stray file."""
+    """Write an archive in Montgomery's layout, with phantoms of 48x40 pixels and two stray files."""
     members = {"MontgomerySet/CXR_png/Thumbs.db": b"stray", "__MACOSX/MontgomerySet/CXR_png/._MCUCXR_0001_1.png": b"x"}
     for number in range(1, patients + 1):
         name = f"MCUCXR_{number:04d}_{number % 2}.png"
@@ -64,7 +64,7 @@ def montgomery_archive(path, patients=3, compression=zipfile.ZIP_DEFLATED):
 
 
 def shenzhen_archives(folder, patients=10, without_mask=(2,)):
-    """Write images (gray, saved as RGB) and masks of the Shenzhen set; some images have no mask."""
+    """Write Shenzhen's archives of images (gray, saved as RGB) and masks; some images have no mask."""
     images, masks = {}, {}
     for number in range(1, patients + 1):
         name = f"CHNCXR_{number:04d}_{number % 2}"
@@ -78,7 +78,7 @@ def shenzhen_archives(folder, patients=10, without_mask=(2,)):
 
 
 def jsrt_image(name):
-    """Return a raw JSRT image of 2048x2048 and its overlapping masks of 1024x1024 by structure, drawn from a name."""
+    """Draw a raw JSRT image (2048x2048) and its overlapping masks (1024x1024) by structure, determined by the name."""
     image, mask = picture(name)
     stored = 4095 - 16 * np.kron(image.astype(np.uint16), np.ones((43, 43), np.uint16))[:2048, :2048]
     large = np.kron(mask, np.ones((22, 22), np.uint8))[:1024, :1024]
@@ -109,7 +109,7 @@ def jsrt_archives(folder, count=6):
 
 
 def isic_archives(folder, counts=None):
-    """Write the six archives of ISIC 2018, Task 1."""
+    """Write ISIC 2018's six archives (Task 1). `counts` is the number of images in each part."""
     number = 0
     for part, count in (counts or {"Training": 4, "Validation": 2, "Test": 2}).items():
         inputs, truths = f"ISIC2018_Task1-2_{part}_Input", f"ISIC2018_Task1_{part}_GroundTruth"
@@ -125,7 +125,7 @@ def isic_archives(folder, counts=None):
 
 
 def cvc_members(frames):
-    """Return frames of CVC-ClinicDB by their name in the archive."""
+    """Return images and masks of CVC-ClinicDB frames by their names in the archive."""
     members = {}
     for frame in frames:
         image, mask = picture(f"frame {frame}", height=36)
@@ -135,7 +135,7 @@ def cvc_members(frames):
 
 
 def kvasir_archive(path, count=4):
-    """Write an archive of Kvasir-SEG, whose images and masks are JPEG files."""
+    """Write a Kvasir-SEG archive, whose images and masks are JPEG files."""
     members = {"Kvasir-SEG/kavsir_bboxes.json": b"{}"}
     for number in range(count):
         image, mask = picture(f"kvasir {number}")
@@ -146,7 +146,7 @@ def kvasir_archive(path, count=4):
 
 
 def write_rar(path, members, mode=0o100644):
-    """Write a RAR 4 archive of uncompressed members, as on Unix. No free program writes one."""
+    """Write a RAR 4 archive with uncompressed members, as on Unix. No free program can write RAR files."""
 
     def block(kind, flags, body, data=b""):
         head = struct.pack("<BHH", kind, flags, 7 + len(body)) + body
@@ -163,7 +163,7 @@ def write_rar(path, members, mode=0o100644):
 
 
 def rewrite(archive, member, content):
-    """Replace a member of an archive; None removes it."""
+    """Replace a member of an archive, or remove it if `content` is None."""
     with zipfile.ZipFile(archive) as file:
         members = {name: file.read(name) for name in file.namelist()}
     members[member] = content
@@ -171,7 +171,7 @@ def rewrite(archive, member, content):
 
 
 def mirror_of(folder):
-    """Write the SHA256SUMS of a folder of archives."""
+    """Make a folder of archives a mirror: write its SHA256SUMS."""
     archives = [path for path in sorted(folder.iterdir()) if path.name != "SHA256SUMS"]
     (folder / "SHA256SUMS").write_text("".join(f"{file_digest(path)}  {path.name}\n" for path in archives))
     return folder

@@ -1,4 +1,4 @@
-"""Copies of the repository in which tests run Snakemake, and the finished tiny run that tests share."""
+"""Make copies of the repository in which tests run Snakemake, and the finished tiny run that tests share."""
 
 import collections
 import contextlib
@@ -41,7 +41,7 @@ class Checkout:
         return run_in(self.path, sys.executable, "-m", "segcert.cli", *arguments, check=check, **library)
 
     def stale(self, *arguments, configfile=TINY):
-        """Return the number of jobs that would run, by rule. Planned in this process, which saves the imports."""
+        """Return the number of jobs that would run, by rule. Plan them in this process, which saves the imports."""
         from segcert.plan.snakemake_plan import read_plan  # imported here: tests without Snakemake do not need it
 
         with self.inside():
@@ -55,7 +55,7 @@ class Checkout:
             return audit(run, **options)
 
     def broken(self, **options):
-        """Return the files at which an audit finds broken links."""
+        """Return the files for which an audit finds broken links."""
         return {finding.path for outcome in self.audit(**options).outcomes for finding in outcome.broken}
 
     @contextlib.contextmanager
@@ -77,7 +77,7 @@ class Checkout:
         return run_in(self.path, "git", "-c", "user.name=test", "-c", "user.email=test@example.org", *arguments).stdout
 
     def commit_everything(self):
-        """Make this folder a repository with one commit."""
+        """Make this folder a git repository with one commit."""
         for command in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-qm", "start"]):
             self.git(*command)
         return self
@@ -89,7 +89,7 @@ class Checkout:
         path.write_text(text.replace(old, new, 1))
 
     def configure(self, **keys):
-        """Write the configuration of the tiny run with other keys; return its name."""
+        """Write the tiny run's configuration with some keys changed or added; return its file name."""
         settings = yaml.safe_load((self.path / TINY).read_text()) | keys
         (self.path / "own.yaml").write_text(yaml.safe_dump(settings, allow_unicode=True))
         return "own.yaml"
@@ -104,7 +104,7 @@ class Checkout:
 
 
 def run_in(folder, *command, check=True, **environment):
-    """Run a command in a folder; everything that it printed is in the attribute `output`."""
+    """Run a command in a folder. The result's attribute `output` contains everything that the command printed."""
     environment = os.environ | environment
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     done.output = done.stdout + done.stderr
@@ -113,7 +113,7 @@ def run_in(folder, *command, check=True, **environment):
 
 
 def wait_for(condition, what, *, seconds=120):
-    """Wait until a condition holds. Fail after some seconds with `what`: a text, or a function that returns one."""
+    """Wait until a condition holds. After the time limit, fail with the message `what`, a text or a function."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, what() if callable(what) else f"{what}: did not happen"
@@ -121,12 +121,12 @@ def wait_for(condition, what, *, seconds=120):
 
 
 def kill(process):
-    """Kill Snakemake and all its jobs at the same instant, as in a power cut."""
+    """Kill Snakemake and all its jobs at the same moment, as in a power cut."""
     everyone = []
     with contextlib.suppress(psutil.NoSuchProcess):
         parent = psutil.Process(process.pid)
         everyone = [parent, *parent.children(recursive=True)]
-    for signal_number in (signal.SIGSTOP, signal.SIGKILL):  # stop all of them first, so that none sees another die
+    for signal_number in (signal.SIGSTOP, signal.SIGKILL):  # stop all first, so that no process sees another end
         for each in everyone:
             send(each, signal_number)
     process.wait()
@@ -139,13 +139,13 @@ def send(process, signal_number):
 
 
 def copy_checkout(source, path):
-    """Copy a checkout with its file times. Read-only files, such as git's objects, become hard links."""
+    """Copy a checkout and keep its file times. Read-only files, such as git objects, become hard links."""
 
     def copy_or_link(file, copy):
         try:
             writable = os.stat(file).st_mode & stat.S_IWUSR
             shutil.copy2(file, copy) if writable else os.link(file, copy)
-        except OSError:  # another file system
+        except OSError:  # the copy is on a different file system
             shutil.copy2(file, copy)
 
     shutil.copytree(source.path, path, symlinks=True, copy_function=copy_or_link)
@@ -153,14 +153,14 @@ def copy_checkout(source, path):
 
 
 def repository_files():
-    """Return the files that git lists; none in an unpacked source archive."""
+    """Return the files that git lists; in an unpacked source archive, return an empty list."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
     return [name for name in listed if (ROOT / name).is_file()]
 
 
 def tree_digest():
-    """Return a digest of everything behind a finished run: all files but test modules, and the environment."""
+    """Return a digest of everything that a finished run depends on: the environment and all files but test modules."""
     files = [name for name in repository_files() if not Path(name).name.startswith("test_")]
     states = {name: hashlib.sha256((ROOT / name).read_bytes()).hexdigest() for name in files}
     everything = [sys.prefix, str(ROOT), os.environ.get("SEGCERT_DVC"), states]
@@ -181,6 +181,6 @@ def make_checkout(path):
 
 
 def finish(folder):
-    """Run the tiny configuration in a checkout with one commit; keep the output of Snakemake."""
+    """Run the tiny configuration in a checkout with one commit; save Snakemake's output."""
     checkout = make_checkout(folder / "repo").commit_everything()
     (folder / "output").write_text(checkout.snakemake().output)

@@ -1,8 +1,8 @@
-"""Fill the HTTP cache of roc-validator so that it needs no network. Run with the Python of .venv-checkers.
+"""Fill roc-validator's HTTP cache so that it needs no network. Run this script with the Python in .venv-checkers.
 
-The context of RO-Crate 1.1 is the official one, which rocrate 0.13 ships. Later versions ship that of
-RO-Crate 1.3, with more terms. No package ships the terms of workflow runs. They are listed here as published at
-https://w3id.org/ro/terms/workflow-run/context. Argument: path of the cache without its suffix .sqlite.
+The argument is the path of the cache without its suffix .sqlite. rocrate 0.13 ships the official context of RO-Crate
+1.1; later versions ship the context of RO-Crate 1.3, which contains more terms. No package ships the terms for workflow
+runs, so they are listed here as published at https://w3id.org/ro/terms/workflow-run/context.
 """
 
 import importlib.metadata
@@ -28,13 +28,13 @@ def contexts():
     shipped = json.loads(file.read_text())
     if shipped["@id"] != RO_CRATE:
         raise SystemExit(
-            f"rocrate of .venv-checkers: ships {shipped['@id']}, expected {RO_CRATE}; install rocrate 0.13"
+            f"rocrate in .venv-checkers: found {shipped['@id']}; expected {RO_CRATE}; install rocrate 0.13"
         )
     return {RO_CRATE: shipped, f"{RUNS}/context": {"@context": {term: f"{RUNS}#{term}" for term in TERMS.split()}}}
 
 
 class Local(BaseAdapter):
-    """Answer with the contexts in place of their servers."""
+    """Answer requests for the contexts locally, in place of their servers."""
 
     def __init__(self):
         super().__init__()

@@ -1,4 +1,4 @@
-"""A local HTTP server that misbehaves on demand and records its requests and answers."""
+"""A local HTTP server that misbehaves on demand and records requests and responses."""
 
 import contextlib
 import email.utils
@@ -21,7 +21,7 @@ Status = int | tuple[int, Mapping[str, str]]
 
 @dataclass
 class Request:
-    """A request and its answer; `sent` is the number of bytes of the file that left the server."""
+    """A request and the response to it. `sent` is the number of file bytes that the server sent."""
 
     path: str
     headers: dict[str, str]
@@ -35,18 +35,31 @@ class Request:
 
 @dataclass
 class FlakyServer:
-    """Serve the files of `folder` at `url` during the `with` block. Every setting can change in between.
+    """Serve the files in `folder` at `url` during the `with` block. All settings can be changed between requests.
 
-    ranges       respect Range, or ignore it and send the whole file; "blindly": respect it, but ignore If-Range
-    validators   headers to send, of ETag, W/ETag (a weak one) and Last-Modified; they follow from the content
-    drop_after   bytes of the file after which an answer is cut off (None: never)
-    drops        number of answers to cut off (None: all)
-    manner       way to cut off: "close" the connection, "reset" it, or "stall" until the server ends
-    statuses     first answers by path: a status, or a status and headers; 200 is a regular answer
-    contents     content of each regular answer by path, the last one from then on; takes precedence over `folder`
-    content_range   Content-Range to send with 206 and 416 instead of the correct one
-    framing      way to mark the end: "length" (Content-Length), "chunked", or "close" (end of the connection)
-    requests     requests so far, in order
+    Attributes
+    ----------
+    ranges
+        True: respect Range. False: ignore Range and send the complete file. "blindly": respect Range, ignore If-Range.
+    validators
+        Headers to send: any of ETag, W/ETag (a weak ETag) and Last-Modified. Their values depend on the content only.
+    drop_after
+        Number of file bytes after which a response is cut off; None: never.
+    drops
+        Number of responses to cut off; None: all.
+    manner
+        Method of cutting a response off: "close" the connection, "reset" it, or "stall" until the server ends.
+    statuses
+        The first responses for each path: a status, or a status and headers. 200 is a regular response.
+    contents
+        Contents of successive regular responses for each path; the last one repeats. They take precedence over
+        `folder`.
+    content_range
+        Content-Range to send with status 206 and 416; None: the correct value.
+    framing
+        Method of marking the end of a response: "length" (Content-Length), "chunked", or "close" the connection.
+    requests
+        All requests received, in order.
     """
 
     folder: str | Path = "."
@@ -82,14 +95,14 @@ class FlakyServer:
         self._thread.join()
 
     def content(self, path: str) -> bytes | None:
-        """Return the content of the file at `path` for this request; None without a file."""
+        """Return the content to send for `path`; None if there is no such file."""
         if versions := self.contents.get(path):
             return versions.pop(0) if len(versions) > 1 else versions[0]
         file = Path(self.folder) / path.lstrip("/")
         return file.read_bytes() if file.is_file() else None
 
     def version(self, content: bytes) -> dict[str, str]:
-        """Return the validators of a content."""
+        """Return the validator headers for a content."""
         digest = hashlib.sha256(content).hexdigest()
         about = {
             "ETag": f'"{digest[:16]}"',
@@ -103,7 +116,7 @@ class FlakyServer:
         return answers.pop(0) if answers else 200
 
     def next_drop(self) -> int | None:
-        """Return the number of bytes after which this answer is cut off; None for a whole answer."""
+        """Return the number of bytes after which this response is cut off; None for a complete response."""
         if self.drop_after is None or self.drops == 0:
             return None
         if self.drops is not None:
@@ -149,7 +162,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._refuse(status, headers)
 
     def _start(self, about: Mapping[str, str]) -> int | None:
-        """Return the first byte of the answer; None for the whole file without a range."""
+        """Return the position of the first byte to send; None for the complete file without a range."""
         asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
         if not asked or not self.flaky.ranges:
             return None
@@ -165,7 +178,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         }[self.flaky.framing]
         drop = self.flaky.next_drop()
         sent = body if drop is None else body[:drop]
-        self.request_seen.sent = len(sent)  # set before the client has the bytes: tests may look at once
+        self.request_seen.sent = len(sent)  # set before sending, because a test may read it as soon as it has the bytes
         self._head(status, {**headers, **framing})
         chunked = self.flaky.framing == "chunked"
         for at in range(0, len(sent), BLOCK):

@@ -1,4 +1,4 @@
-"""Pages of the documentation as tests read them: links, anchors, blocks of code, command lines."""
+"""Parse documentation pages for tests: links, anchors, code blocks and command lines."""
 
 import dataclasses
 import re
@@ -19,7 +19,7 @@ BARE_URL = re.compile(r"<(https?:[^>]+)>")
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """A fenced block of code, its place, and the file name in its title."""
+    """A fenced code block: its page and line, its language, the title (a file name) and the code."""
 
     page: str
     line: int
@@ -33,7 +33,7 @@ def text_of(page: str) -> str:
 
 
 def blocks(page: str, *languages: str) -> list[Block]:
-    """Return the fenced blocks of some languages, in order."""
+    """Return a page's fenced blocks in the given languages, in order; without languages, return all of them."""
     text = text_of(page)
     found = [
         Block(page, text[: match.start()].count("\n") + 1, match[1], match[2] or "", match[3])
@@ -43,18 +43,18 @@ def blocks(page: str, *languages: str) -> list[Block]:
 
 
 def prose(page: str) -> str:
-    """Return the page without blocks of code and comments."""
+    """Return the page's text without code blocks and comments."""
     return COMMENT.sub("", FENCE.sub("", text_of(page)))
 
 
 def links(page: str) -> list[str]:
-    """Return the targets of all links and images outside code."""
+    """Return the targets of all links and images that are not in code."""
     text = INLINE.sub("", prose(page))
     return LINK.findall(text) + BARE_URL.findall(text)
 
 
 def anchors(page: str) -> set[str]:
-    """Return the targets of links within a page: slugs of headings (as on GitHub and in MkDocs), and ids."""
+    """Return the anchors on a page: heading slugs (as on GitHub and in MkDocs) and ids."""
     text = prose(page)
     headings = re.findall(r"^#+ +(.+?)(?: *\{#.*\})?$", text, re.MULTILINE)
     texts = [re.sub(r"[^\w\s-]", "", heading).strip().lower() for heading in headings]
@@ -62,7 +62,7 @@ def anchors(page: str) -> set[str]:
 
 
 def described(page: str) -> dict[str, list[str]]:
-    """Return the names in the first column of each section's table, by the file in the section's heading."""
+    """Return the names in the first table column of each section whose heading is a file path, by this path."""
     sections = re.findall(r"^### `([^`]+)`$(.*?)(?=^##|\Z)", text_of(page), re.MULTILINE | re.DOTALL)
     return {
         path: [name for row in re.findall(r"^\| (`[^|]+) \|", body, re.MULTILINE) for name in INLINE.findall(row)]
@@ -71,14 +71,14 @@ def described(page: str) -> dict[str, list[str]]:
 
 
 def inline(page: str) -> list[str]:
-    """Return the pieces of code within the text."""
+    """Return the inline code in the page's text."""
     return INLINE.findall(prose(page))
 
 
 def commands(page: str) -> list[list[str]]:
-    """Return the command lines of shell blocks and of code within the text, each split into words.
+    """Return the command lines in shell blocks and in inline code, each split into words.
 
-    `NAME=value` before a command is left out. A backslash continues a line.
+    Environment variables (`NAME=value`) before a command are left out. A backslash at the end of a line continues it.
     """
     text = "".join(block.text for block in blocks(page, "sh", "bash"))
     lines = text.replace("\\\n", " ").splitlines()

@@ -1,4 +1,4 @@
-"""Jobs of a phantom run as Snakemake plans them, made without Snakemake."""
+"""Make the jobs that Snakemake would plan for a phantom run, without running Snakemake."""
 
 from segcert.plan.jobs import JobGraph, PlannedJob
 
@@ -14,7 +14,7 @@ def job(rule, params, *, stale=True, **wildcards):
 
 
 def phantom_graph(shards=1, stale=True, **config):
-    """Return the jobs for eight images under 10 + 100 draws, with a segmenter that is trained first."""
+    """Return the jobs for a run with n0=10 and n=100 draws, whose segmenter is trained first."""
     sampling = {"batch_size": 10, "block_size": 50, "precision": "float32"}
     pairing = {"segmenter": FOLDER, "denoiser": None, "denoising_steps": 1, "pool": 1}
     draws = {"settings": sampling, "n0": 10, "n": 100, "keep_draws": False, "shards": shards}

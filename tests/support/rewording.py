@@ -1,4 +1,4 @@
-"""Reword every error and log line of a checkout's scripts, as an edit of the English would."""
+"""Reword every error message and log line in a checkout's scripts, to imitate an edit of the wording."""
 
 import ast
 from pathlib import Path
@@ -7,7 +7,7 @@ LOGGERS, LEVELS = ("log", "logging"), ("debug", "info", "warning", "error", "exc
 
 
 def reword(scripts: Path) -> int:
-    """Prefix each string of a `raise` statement and of a log line; return the number of strings."""
+    """Add a prefix to each string in a `raise` statement or a log call; return the number of strings."""
     count = 0
     for path in scripts.rglob("*.py"):
         tree = ast.parse(path.read_bytes())
@@ -34,7 +34,7 @@ def _is_message(node: ast.AST) -> bool:
 
 
 def _texts(node: ast.AST) -> list[ast.Constant]:
-    """Return the strings in a statement that are text: no number format, no key."""
+    """Return the strings in a statement that are text, not number formats or keys."""
     if isinstance(node, ast.Constant):
         return [node] if isinstance(node.value, str) else []
     if isinstance(node, ast.Subscript):

@@ -1,4 +1,4 @@
-"""Folders that take long to make: made once for all processes of pytest (pytest-xdist)."""
+"""Share folders that are slow to make: make each only once for all pytest processes (pytest-xdist)."""
 
 import os
 import shutil
@@ -14,18 +14,18 @@ DAY = 24 * 3600
 
 
 def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
-    """Return a folder that `make` fills in the first process that asks for it; the others wait for it.
+    """Return a folder. The first process that requests it fills it with `make`; all other processes wait.
 
-    Tests must not change it: they work on copies.
+    Tests must not change the folder; they work on copies.
     """
     base = factory.getbasetemp()
     return _filled((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / f"once-{name}", make)
 
 
 def kept(name: str, key: str, make: Callable[[Path], None]) -> Path:
-    """Return a folder that `make` fills once for a `key`, a digest of its inputs. Later calls of pytest reuse it.
+    """Return a folder that `make` fills once for each `key`, a digest of its inputs. Later pytest calls reuse it.
 
-    Folders of other keys are deleted after a day.
+    Folders with a different key are deleted after a day.
     """
     root = Path(tempfile.gettempdir(), f"segcert-tests-{os.getuid()}")
     root.mkdir(mode=0o700, exist_ok=True)

@@ -1,6 +1,6 @@
-"""Plain English, as far as a program can check it: first words of docstrings, retired words, long sentences.
+"""Check for plain English: first words of docstrings, retired words, long sentences.
 
-`make lint` runs it on all files that Git tracks: python -m tests.tools.plain_english [FILE ...]
+`make lint` runs this check on all files that Git tracks: python -m tests.tools.plain_english [FILE ...]
 """
 
 import ast
@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-# CHANGELOG.md explains the old words, and this file lists them.
+# CHANGELOG.md explains the retired words, and this module lists them.
 EXEMPT = {"CHANGELOG.md", "CODE_OF_CONDUCT.md", "tests/tools/plain_english.py", "tests/unit/test_plain_english.py"}
 READ = {".md", ".py", ".smk", ".j2", ".rst", ".yaml", ".yml", ".toml", ".js", ".typ"}
 FIRST_WORDS = {"What", "Whether", "How", "Where", "Which"}
-MOST_WORDS = 30  # of a sentence in docs and docstrings
+MOST_WORDS = 30  # maximum length of a sentence in docs and docstrings
 
-# Retired words and phrases, and what this project says instead (docs/reference/glossary.md).
+# Retired words and phrases, with replacements (docs/reference/glossary.md)
 RETIRED = {
     r"(?<![./\"])trails?(?![\"(])": "Snakemake metadata",  # results/.trail is a folder, "trail" a key in a file
     r"companions?": "sidecar",
@@ -49,13 +49,13 @@ PATTERNS = {re.compile(rf"\b(?:{pattern})\b", re.IGNORECASE): say for pattern, s
 
 
 def tracked_files() -> list[Path]:
-    """Text files that Git tracks, with the exempt and the generated ones left out."""
+    """Return the paths of the text files that Git tracks."""
     names = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
     return [ROOT / name for name in names if Path(name).suffix in READ or name in ("Snakefile", "Makefile")]
 
 
 def retired_words(text: str) -> Iterator[tuple[int, str]]:
-    """Line number and complaint for each retired word in a text."""
+    """Yield the line number and a complaint for each retired word in a text."""
     for number, line in enumerate(text.splitlines(), 1):
         for pattern, say in PATTERNS.items():
             for match in pattern.finditer(line):
@@ -63,7 +63,7 @@ def retired_words(text: str) -> Iterator[tuple[int, str]]:
 
 
 def docstrings(source: str) -> Iterator[tuple[int, str]]:
-    """Line number and text of each docstring of a module."""
+    """Yield the line number and the text of each docstring in a module."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             text = ast.get_docstring(node)
@@ -72,7 +72,7 @@ def docstrings(source: str) -> Iterator[tuple[int, str]]:
 
 
 def first_words(source: str) -> Iterator[tuple[int, str]]:
-    """Line number and complaint for each docstring that begins with a question word."""
+    """Yield the line number and a complaint for each docstring that begins with a question word."""
     for number, text in docstrings(source):
         first = text.split(maxsplit=1)[0].rstrip(".,:")
         if first in FIRST_WORDS:
@@ -80,7 +80,7 @@ def first_words(source: str) -> Iterator[tuple[int, str]]:
 
 
 def prose(markdown: str) -> str:
-    """Paragraphs of a Markdown page: code, tables, headings and addresses of links become blank, line by line."""
+    """Return a Markdown page with every line of code, table or heading blanked, and without link addresses."""
     lines, in_code = [], False
     for line in markdown.splitlines():
         fence = line.lstrip().startswith("```")
@@ -92,9 +92,9 @@ def prose(markdown: str) -> str:
 
 
 def long_sentences(text: str, first_line: int = 1) -> Iterator[tuple[int, str]]:
-    """Line number and complaint for each sentence of a text that has too many words.
+    """Yield the line number and a complaint for each sentence with too many words.
 
-    A blank line, a list item, a full stop, a colon and a semicolon end a sentence. Code in backticks is one word.
+    A sentence ends at a blank line, a list item, a full stop, a colon or a semicolon. Code in backticks is one word.
     """
     text = re.sub(r"`[^`]+`", "`code`", text)
     for match in re.finditer(r"(?:(?!\n\s*\n|\n\s*(?:[-*]|\d+\.) |[.:;?!](?=\s|$)).)+", text, re.DOTALL):
@@ -105,7 +105,7 @@ def long_sentences(text: str, first_line: int = 1) -> Iterator[tuple[int, str]]:
 
 
 def complaints(path: Path) -> list[str]:
-    """One line for each complaint about a file."""
+    """Return one line for each complaint about a file."""
     text = path.read_text(encoding="utf-8")
     found = list(retired_words(text))
     if path.suffix == ".py":
@@ -118,7 +118,7 @@ def complaints(path: Path) -> list[str]:
 
 
 def main() -> None:
-    """Print all complaints; exit with 1 if there are any."""
+    """Print all complaints. Exit with status 1 if there is at least one."""
     paths = [Path(name).resolve() for name in sys.argv[1:]] or tracked_files()
     found = []
     for path in paths:

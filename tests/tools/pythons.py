@@ -1,8 +1,8 @@
-"""Test the parts without torch on each Python of this machine: `make test-pythons`.
+"""Test the parts of segcert that do not need torch on each Python version of this machine: `make test-pythons`.
 
 For each version, uv makes an environment (`.venv-py312` and so on) from the lock files, with only the packages that
-these parts need. The tests that import only these parts run in it. torch is not installed there, so an accidental
-import of torch fails.
+these parts need. The tests that import only these parts run in this environment. torch is not installed there, so an
+accidental import of torch fails.
 """
 
 import ast
@@ -21,7 +21,7 @@ sys.path.insert(0, str(ROOT / "envs"))
 from installer import Uv, find_installer
 
 VERSIONS = ("3.11", "3.12", "3.13")
-# Modules of segcert: certification, votes, data reading and tables, and the modules below them.
+# Parts of segcert that work without torch, and the modules that these parts import
 PARTS = ("certification", "config", "data", "measurements", "results", "votes")
 BELOW = ("io.arrays", "provenance.digests")
 TESTS = "tests/unit"
@@ -34,7 +34,7 @@ PACKAGES = (
 
 
 def imported(path: Path) -> Iterator[str]:
-    """Yield the dotted names that a Python file imports anywhere."""
+    """Yield the dotted names of everything that a Python file imports, including imports inside functions."""
     for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -43,12 +43,12 @@ def imported(path: Path) -> Iterator[str]:
 
 
 def within(name: str, parts: tuple[str, ...]) -> bool:
-    """True if a dotted name belongs to one of some parts of segcert."""
+    """Return True if a dotted name belongs to one of the given parts of segcert."""
     return any(f"{name}.".startswith(f"segcert.{part}.") for part in parts)
 
 
 def selected() -> list[str]:
-    """Return the test files that import from `PARTS`, and of the rest of segcert only modules in `BELOW`."""
+    """Return the test files that import something from `PARTS` and, from the rest of segcert, only from `BELOW`."""
     files = []
     for path in sorted((ROOT / TESTS).rglob("test_*.py")):
         names = [name for name in imported(path) if name.split(".")[0] == "segcert"]
@@ -58,7 +58,7 @@ def selected() -> list[str]:
 
 
 def find_python(version: str, uv: Uv) -> str | None:
-    """Return an interpreter of a version from the PATH, pyenv or uv; None if there is none."""
+    """Search the PATH, pyenv and uv for an interpreter of a Python version; return None if none is found."""
     name = f"python{version}"
     places = [str(Path(folder, name)) for folder in os.environ.get("PATH", "").split(os.pathsep)]
     pyenv = os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")
@@ -78,14 +78,14 @@ def find_python(version: str, uv: Uv) -> str | None:
 
 
 def pins() -> list[str]:
-    """Return `PACKAGES` as requirements with the versions of the lock files."""
+    """Return requirements that pin `PACKAGES` to the versions in the lock files."""
     text = "".join((ROOT / lock).read_text() for lock in LOCKS)
     locked = dict(re.findall(r"^([\w.-]+)==([^\s;]+)", text, re.MULTILINE))
     return [f"{name}=={locked[name]}" for name in PACKAGES]
 
 
 def make_environment(version: str, python: str, uv: Uv) -> Path:
-    """Make the environment of a version, unless interpreter and lock files are unchanged; return its interpreter."""
+    """Make the environment for a Python version unless it is up to date; return the path of its interpreter."""
     folder = ROOT / f".venv-py{version.replace('.', '')}"
     locks = hashlib.sha256(b"".join((ROOT / lock).read_bytes() for lock in LOCKS)).hexdigest()
     wanted = "\n".join([python, locks, *pins(), ""])
@@ -93,7 +93,7 @@ def make_environment(version: str, python: str, uv: Uv) -> Path:
     if not complete.exists() or complete.read_text() != wanted:
         shutil.rmtree(folder, ignore_errors=True)
         uv.create(folder, python)
-        # As constraints, the lock files also give versions and hashes of the dependencies.
+        # The lock files are constraints, so they also fix the versions and hashes of all dependencies.
         install = [uv.program, "pip", "install", "--quiet", "--python", inside, "--require-hashes"]
         install += ["--only-binary", ":all:", "--requirements", "-"] + [
             word for lock in LOCKS for word in ("--constraints", ROOT / lock)
@@ -104,17 +104,17 @@ def make_environment(version: str, python: str, uv: Uv) -> Path:
 
 
 def main() -> None:
-    """Test each version that is found; exit with an error if a test fails or no version is found."""
+    """Run the tests on each Python version found. Exit with an error if a test fails or no version is found."""
     uv = find_installer()
     if not isinstance(uv, Uv):
-        raise SystemExit("the environments of other Pythons need uv, which is not available here")
+        raise SystemExit("testing several Python versions needs uv, which is not installed")
     files, running = selected(), {}
     for version in VERSIONS:
         python = find_python(version, uv)
         if python is None:
-            print(f"Python {version}: not found here, not tested", flush=True)
+            print(f"Python {version}: not installed, so not tested", flush=True)
             continue
-        print(f"Python {version}: {python}, {len(files)} files of tests", flush=True)
+        print(f"Python {version}: {python}, {len(files)} test files", flush=True)
         command = [make_environment(version, python, uv), "-m", "pytest", "--quiet", "-p", "no:cacheprovider", *files]
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
         running[version] = subprocess.Popen(
@@ -126,12 +126,10 @@ def main() -> None:
         results[version] = process.returncode
         print(f"Python {version}:\n{output}", flush=True)
     if not results:
-        raise SystemExit(
-            f"none of Python {', '.join(VERSIONS)} was found; write: {uv.program} python install {VERSIONS[-1]}"
-        )
+        raise SystemExit(f"found none of Python {', '.join(VERSIONS)}; run: {uv.program} python install {VERSIONS[-1]}")
     if failed := [version for version, status in results.items() if status]:
         raise SystemExit(f"tests failed on Python {', '.join(failed)}")
-    print(f"the parts without torch work on Python {', '.join(results)}")
+    print(f"the parts that do not need torch work on Python {', '.join(results)}")
 
 
 if __name__ == "__main__":

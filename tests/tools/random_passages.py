@@ -1,4 +1,4 @@
-"""Random passages to read aloud: docs, docstrings, errors, and captions or help texts, five of each.
+"""Print random passages for a language review: five each from docs, docstrings, errors, and captions or help texts.
 
 python -m tests.tools.random_passages SEED
 """
@@ -15,13 +15,13 @@ EACH = 5
 
 
 def library_sources() -> Iterator[tuple[str, str]]:
-    """Path and source of each module of the library and each script."""
+    """Yield the path and the source of each library module and each script."""
     for path in sorted((ROOT / "scripts").rglob("*.py")):
         yield path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8")
 
 
 def doc_paragraphs() -> Iterator[str]:
-    """Paragraphs of README and of the pages in docs/."""
+    """Yield the paragraphs in README.md and in the pages in docs/."""
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))):
         for paragraph in re.split(r"\n\s*\n", prose(path.read_text(encoding="utf-8"))):
             if len(paragraph.split()) > 10:
@@ -29,14 +29,14 @@ def doc_paragraphs() -> Iterator[str]:
 
 
 def library_docstrings() -> Iterator[str]:
-    """Docstrings of the library and the scripts."""
+    """Yield the docstrings in the library and the scripts."""
     for name, source in library_sources():
         for number, text in docstrings(source):
             yield f"{name}:{number}: {text}"
 
 
 def error_messages() -> Iterator[str]:
-    """Texts of the errors that the library raises, as the source writes them."""
+    """Yield the messages of the errors that the library raises, as they appear in the source."""
     for name, source in library_sources():
         for node in ast.walk(ast.parse(source)):
             if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and node.exc.args:
@@ -46,7 +46,7 @@ def error_messages() -> Iterator[str]:
 
 
 def captions_and_help() -> Iterator[str]:
-    """Captions of the report, descriptions of configuration keys, and help texts of the command."""
+    """Yield the report's captions, the descriptions of configuration keys, and the command's help texts."""
     for path in sorted((ROOT / "reports" / "captions").glob("*.rst")):
         yield f"{path.relative_to(ROOT)}: {path.read_text(encoding='utf-8').strip()}"
     for name, source in library_sources():
@@ -56,7 +56,7 @@ def captions_and_help() -> Iterator[str]:
 
 
 def main() -> None:
-    """Print the passages that a seed draws."""
+    """Print passages chosen at random. The seed is the first argument."""
     generator = random.Random(int(sys.argv[1]))
     number = 0
     for source in (doc_paragraphs, library_docstrings, error_messages, captions_and_help):

@@ -212,7 +212,7 @@ def test_commands_on_runs_lead_from_a_subfolder_to_the_root(run, monkeypatch, tm
         (["--alpha", 0], "alpha: found 0.0"),
         (["--radius-map", "--method", "by"], "expected segcertify or holm for a radius map"),
         (["--pixel-size", 0, 1], "--pixel-size: found 0.0 1.0"),
-        (["--bits", 4], "has 8 bits, as the file says; found `bits` 4"),
+        (["--bits", 4], "has 8 bits, as the file states; found `bits` 4"),
         (["--measure", "area", "--decide", "area_lungs > 1.2.3"], "expected a measurement, > and a number"),
         (["--method", "kfwer", "--k", 200, "--n", 25, "--n0", 1, "--measure", "area"], "cannot bound 2 measurements"),
     ],
@@ -281,7 +281,7 @@ def test_the_preprocessing_of_training_is_applied_and_shown(run, tmp_path, segme
         assert step in explained
     assert "agrees: 20 of 70 draws" in run("verify", path)
     Image.fromarray(PIXELS).save(tmp_path / "chest.png")
-    assert "none of whose values is in the window" in certified(run, tmp_path / "chest.png", trained, tmp_path / "b")
+    assert "none of its values is in the window" in certified(run, tmp_path / "chest.png", trained, tmp_path / "b")
 
 
 def test_a_16_bit_file_has_the_depth_of_training(run, tmp_path, segmenter):
@@ -291,7 +291,7 @@ def test_a_16_bit_file_has_the_depth_of_training(run, tmp_path, segmenter):
     config["preprocessing"] = {"bits": 12}
     (trained / "config.json").write_text(json.dumps(config))
     Image.fromarray(np.full((16, 16), 2000, np.uint16)).save(tmp_path / "deep.png")
-    assert "write the depth: `--bits 12`" in certified(run, tmp_path / "deep.png", segmenter, tmp_path / "out")
+    assert "for example `--bits 12`" in certified(run, tmp_path / "deep.png", segmenter, tmp_path / "out")
     certified(run, tmp_path / "deep.png", trained, tmp_path / "out")
     explained = run("explain", tmp_path / "out/deep.certificate.json")
     assert "read with 12 bits: black is 0, white is 4095" in explained
@@ -376,7 +376,7 @@ def test_files_that_are_not_images_are_named(tmp_path):
     for name, message in (
         ("a.png", "cannot be read"),
         ("b.txt", "not a PNG, TIFF or DICOM"),
-        ("c.tif", "values of the kind float32"),
+        ("c.tif", "values of type float32"),
         ("d.tif", "has 3 pages"),
         ("e.png", "no such file"),
     ):

@@ -44,6 +44,6 @@ def test_a_launcher_of_a_missing_python_is_skipped(tmp_path, monkeypatch):
 def test_without_any_python_the_error_says_what_to_type(monkeypatch, capsys):
     monkeypatch.setattr(pythons, "VERSIONS", ("3.97", "3.98"))
     monkeypatch.setattr(pythons, "find_installer", lambda: SILENT)
-    with pytest.raises(SystemExit, match=r"none of Python 3\.97, 3\.98 was found; write: /bin/true python install"):
+    with pytest.raises(SystemExit, match=r"found none of Python 3\.97, 3\.98; run: /bin/true python install"):
         pythons.main()
-    assert capsys.readouterr().out.splitlines()[0] == "Python 3.97: not found here, not tested"
+    assert capsys.readouterr().out.splitlines()[0] == "Python 3.97: not installed, so not tested"

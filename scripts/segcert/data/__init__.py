@@ -1,1 +1,1 @@
-"""Data sets: catalogue, download, readers, the common format, splits, the phantom."""
+"""Data sets: the catalogue, downloads, file readers, the common format, splits and the synthetic phantom."""

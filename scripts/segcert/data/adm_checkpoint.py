@@ -7,11 +7,12 @@ from segcert.data.errors import DataError
 from segcert.provenance.digests import file_digest
 
 URL = "https://openaipublic.blob.core.windows.net/diffusion/jul-2021/256x256_diffusion_uncond.pt"
-SHA256 = "a37c32fffd316cd494cf3f35b339936debdc1576dad13fe57c42399a5dbc78b1"  # of Hugging Face's deepinv/diffunet
+# As published in the Hugging Face repository deepinv/diffunet
+SHA256 = "a37c32fffd316cd494cf3f35b339936debdc1576dad13fe57c42399a5dbc78b1"
 
 
 def fetch_checkpoint(target: str | Path, url: str = URL, sha256: str = SHA256) -> None:
-    """Download the checkpoint (2.2 GB) to `target` unless it is there. Check its SHA-256 in both cases.
+    """Download the checkpoint (2.2 GB) to `target` unless that file exists. Check its SHA-256 in both cases.
 
     Raises DataError if the download fails or the file is not the checkpoint.
     """

@@ -1,8 +1,8 @@
-"""Read the files of archives and folders. Archives are treated as hostile.
+"""Read files from archives and folders. Archives are treated as hostile.
 
-A zip archive is read in place. Tar, 7z and rar archives do not allow random access, so they are unpacked next to the
-archive while they are read. An archive is rejected as a whole if it has a name that leads out of the folder, a link, or
-too many bytes.
+A zip archive is read in place. Tar, 7z and rar archives do not allow random access, so they are unpacked into a
+temporary folder next to the archive. An archive is rejected completely if it contains a file name that leads out of the
+folder, a link or a device, or if it unpacks to too many bytes.
 """
 
 import bz2
@@ -29,11 +29,11 @@ from segcert.data.errors import DataError
 
 MAX_MEMBER_BYTES = 128 << 20
 MAX_MEMBERS = 200_000
-# An archive may unpack to MAX_GROWTH times its own size or to FREE_BYTES, whichever is more.
+# An archive may unpack to MAX_GROWTH times its own size or to FREE_BYTES, whichever is larger.
 MAX_GROWTH = 20
 FREE_BYTES = 4 << 30
 
-RAR_UNIX = 3  # HostOS of a member that was written on Unix; its attributes are then a Unix mode
+RAR_UNIX = 3  # value of HostOS for a member that was written on Unix, whose attributes are a Unix mode
 
 STRAY = ("thumbs.db", "desktop.ini", "__macosx")
 
@@ -45,13 +45,13 @@ class File:
     Attributes
     ----------
     path
-        Path in the archive or folder, with "/".
+        Path relative to the archive or folder, with "/" as the separator.
     source
-        The archive or folder, for messages.
+        Path of the archive or folder; shown in messages.
     load
-        Return the bytes.
+        Function that returns the file's bytes.
     sha256
-        Expected SHA-256 of the bytes, if recorded.
+        Recorded SHA-256 of the bytes; None if there is no record.
     """
 
     path: str
@@ -63,18 +63,18 @@ class File:
         return f"{self.source}: {self.path}"
 
     def read(self) -> bytes:
-        """Return the bytes. Raises DataError, with the file's name, if that fails or they differ from the record."""
+        """Return the file's bytes. Raises DataError, with the file's name, if it is unreadable or has changed."""
         try:
             data = self.load()
         except Exception as error:  # each archive library has its own errors
-            raise DataError(f"{self} cannot be read ({error}); get it again") from error
+            raise DataError(f"{self} cannot be read ({error}); get a new copy") from error
         if self.sha256 and hashlib.sha256(data).hexdigest() != self.sha256:
             raise DataError(f"{self} changed after it was recorded; delete manifest.json and run snakemake again")
         return data
 
 
 class Member(NamedTuple):
-    """An archive's entry for one file. `plain` is False for links and devices."""
+    """An archive member: its name, its unpacked size in bytes, and `plain`, which is False for links and devices."""
 
     name: str
     bytes: int
@@ -82,16 +82,20 @@ class Member(NamedTuple):
 
 
 def is_archive(path: Path) -> bool:
-    """True if the file name has the suffix of a supported archive."""
+    """Return True if the file name ends with the suffix of a supported archive format."""
     return path.name.lower().endswith(tuple(KINDS))
 
 
 @contextlib.contextmanager
 def open_archive(path: Path) -> Iterator[list[File]]:
-    """Yield the files of a zip, tar, 7z or rar archive without stray files. They are valid in the context only.
+    """Yield the files in a zip, tar, 7z or rar archive, without stray files. They can be read only inside the context.
 
-    Raises DataError for a damaged, truncated or hostile archive. Hostile are: names that lead out of the folder; links
-    and devices; a member of over 128 MiB; a total of more than 4 GiB and more than 20 times the size of the archive.
+    Raises DataError for a damaged, truncated or hostile archive. An archive is hostile if one of these is true:
+
+    - it contains a name that leads out of the folder, a link or a device;
+    - a member unpacks to over 128 MiB;
+    - all members together unpack to more than 4 GiB and to more than 20 times the size of the archive;
+    - it contains more than 200,000 members.
     """
     _check(path, list_archive(path))
     kind = _kind(path)
@@ -104,7 +108,7 @@ def open_archive(path: Path) -> Iterator[list[File]]:
                 if not info.is_dir() and not is_stray(info.filename)
             ]
         return
-    for abandoned in path.parent.glob(f".{glob.escape(path.stem)}.*.part"):  # by a job that was killed
+    for abandoned in path.parent.glob(f".{glob.escape(path.stem)}.*.part"):  # left by a job that was killed
         shutil.rmtree(abandoned)
     with tempfile.TemporaryDirectory(prefix=f".{path.stem}.", suffix=".part", dir=path.parent) as folder:
         with _named(path):
@@ -119,7 +123,7 @@ def list_archive(path: Path) -> list[Member]:
 
 
 def list_folder(folder: Path) -> list[File]:
-    """List the files below a folder, sorted, without stray files. Links are followed."""
+    """List all files in a folder and its subfolders, sorted by path, without stray files. Links are followed."""
     relative, seen = [], set()
     for root, folders, names in os.walk(folder, followlinks=True):
         folders[:] = [name for name in folders if os.path.realpath(os.path.join(root, name)) not in seen]
@@ -130,12 +134,12 @@ def list_folder(folder: Path) -> list[File]:
 
 
 def ends_with(pattern: str, path: str) -> re.Match[str] | None:
-    """Match a pattern against the end of a path, in any folder."""
+    """Match a pattern against a path or its last parts: the file may be in any folder."""
     return re.fullmatch(f"(?:.*/)?{pattern}", path)
 
 
 def is_stray(path: str) -> bool:
-    """True for files that file managers create, such as Thumbs.db and .DS_Store."""
+    """Return True for hidden files and for files that file managers create, such as Thumbs.db and .DS_Store."""
     return any(part.startswith(".") or part.lower() in STRAY for part in PurePosixPath(path.replace("\\", "/")).parts)
 
 
@@ -160,7 +164,7 @@ def _check(path: Path, members: Sequence[Member]) -> None:
         )
 
 
-_REFUSED = "it was not opened. Get the archive from the official address"
+_REFUSED = "it was not opened. Download the archive from its official address"
 
 
 def _zip_members(path: Path) -> list[Member]:
@@ -173,7 +177,7 @@ def _zip_members(path: Path) -> list[Member]:
 
 
 def _read_zip(archive: zipfile.ZipFile, lock: threading.Lock, info: zipfile.ZipInfo) -> bytes:
-    """Return the bytes of a member. At most one byte more than its stated size is unpacked."""
+    """Return a member's bytes. Unpacking stops one byte after the stated size."""
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise DataError(f"found compression method {info.compress_type}; expected stored or deflated")
     with lock, archive.open(info) as member:  # zipfile counts its open members without a lock
@@ -181,16 +185,16 @@ def _read_zip(archive: zipfile.ZipFile, lock: threading.Lock, info: zipfile.ZipI
 
 
 class _Bounded:
-    """A stream with an upper limit for each read: a tar header could ask for gigabytes."""
+    """A stream that limits the size of each read, because a hostile tar header could request gigabytes."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self.stream = stream
         self.seek, self.tell, self.close = stream.seek, stream.tell, stream.close
 
     def read(self, size: int = -1) -> bytes:
-        """Return at most `size` bytes. Raises DataError if `size` is above the limit for a member."""
+        """Return at most `size` bytes. Raises DataError if `size` exceeds the limit for a member."""
         if not 0 <= size <= MAX_MEMBER_BYTES:
-            raise DataError(f"asks for {size >> 20} MiB at once; the limit is {MAX_MEMBER_BYTES >> 20} MiB; {_REFUSED}")
+            raise DataError(f"requests {size >> 20} MiB; the limit is {MAX_MEMBER_BYTES >> 20} MiB; {_REFUSED}")
         return self.stream.read(size)
 
 
@@ -248,7 +252,7 @@ def _rar_members(path: Path) -> list[Member]:
 
 
 def _unpack_rar(path: Path, folder: Path) -> None:
-    """Unpack in one pass. Each member is written from its bytes, so links are never created."""
+    """Unpack an archive in one pass. Only the members' bytes are written, so links are never created."""
     from unrar.cffi.rarfile import RarInfo
     from unrar.cffi.unrarlib import RarArchive
 
@@ -264,7 +268,7 @@ def _unpack_rar(path: Path, folder: Path) -> None:
 
 
 class _Kind(NamedTuple):
-    """Functions that list and unpack a kind of archive. `unpack` is None if it can be read in place."""
+    """The functions that list and unpack an archive format. `unpack` is None if the format can be read in place."""
 
     members: Callable[[Path], list[Member]]
     unpack: Callable[[Path, Path], None] | None
@@ -285,7 +289,7 @@ def _kind(path: Path) -> _Kind:
 
 @contextlib.contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """Convert the many errors of the archive libraries to a DataError that names the archive."""
+    """Convert every error of an archive library to a DataError that names the archive."""
     try:
         yield
     except DataError:

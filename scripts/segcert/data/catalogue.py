@@ -1,7 +1,7 @@
-"""The catalogue of data sets, and its descriptions for people.
+"""The catalogue of data sets, and descriptions of them for users.
 
-Each data set is a module in segcert.data.sets, loaded by name. A rule thus imports the module of its own data set only,
-and changes of other data sets do not make its outputs stale.
+Each data set is defined in a module in segcert.data.sets, which is loaded by name. A Snakemake rule therefore imports
+only the module of its own data set, and changes to other data sets do not make its outputs stale.
 """
 
 import dataclasses
@@ -25,15 +25,18 @@ class Archive:
     name
         Official file name.
     holds
-        Pattern of the files in it. It identifies an archive with another name, or an unpacked folder.
+        Pattern that matches the paths of the files in the archive. It identifies a renamed archive or an unpacked
+        folder.
     page
-        Web page that describes it.
+        Web page that describes the archive.
     url
-        Download address; None: a person has to get it from `page`. `note` has details.
+        Download address; None if users must download the archive from `page` themselves, as `note` explains.
     sha256, md5
-        Published checksum; None: not published, recorded when the archive is first seen.
+        Published checksum; None if none was published. The SHA-256 is then recorded when the archive is first used.
     bytes
-        Approximate size.
+        Approximate size in bytes; None if unknown.
+    note
+        Remark about the download, for users.
     """
 
     name: str
@@ -52,14 +55,16 @@ class SplitRule:
 
     Attributes
     ----------
+    description
+        Description of the rule for users.
     split_of
-        Return the split of an image, or "" if it is in none.
+        Function that returns the split of an image; "" if the image is in no split.
     leaks
-        True if images of one patient or video are in several splits, which makes test results too good.
+        True if images of one patient or video may be in several splits, which makes test results too optimistic.
     names
-        Images that the rule lists, if it lists them.
+        Names of the images that the rule lists; empty if the rule does not list images.
     counts
-        Number of images in each split, if known before the images are available.
+        Number of images in each split; empty if it is not known in advance.
     """
 
     description: str
@@ -71,7 +76,7 @@ class SplitRule:
 
 @dataclasses.dataclass(frozen=True)
 class ImageKey:
-    """Input of a split rule: the names of an image, its data set and group, and its part of the release."""
+    """The properties of an image that a split rule may use: data set, image name, group, and part of the release."""
 
     dataset: str
     image: str
@@ -81,36 +86,38 @@ class ImageKey:
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """One data set.
+    """A catalogue entry, which describes one data set.
 
     Attributes
     ----------
     classes
-        Names of the class ids 0, 1, ...; class 0 is the background.
+        Class names in the order of their ids 0, 1, ...; class 0 is the background.
     group
-        Unit that is never split up: patient, video sequence, or image if nothing else is published.
+        Unit whose images always stay in one split: patient, video sequence, or image if neither is published.
     splits
-        Rules by name; the first is the default.
+        Split rules by name; the first is the default.
     images
         Number of images in the official release; None: any number.
     masked
         Number of images with a mask; None: all.
     native_sizes
-        Heights and widths of the official images; empty if they vary.
+        Heights and widths of the official images in pixels; empty if they vary.
     pixel_size
-        Height and width of a pixel of an image of native size, in mm, if published.
+        Height and width of a pixel in mm, for images of native size; None if unpublished.
     bits
         Bit depth of the prepared images.
     file_bits
-        Bit depth of 16-bit files, as the release states it; None: it has none.
+        Bit depth that the release states for its 16-bit files; None if it contains no such files.
     window
-        Lowest and highest value of the files that the prepared images spread over their range; None: all.
+        File values that become black and white in the prepared images; None: the full range.
     left_out_limit
-        Largest share of images and masks without a partner.
+        Largest allowed fraction of images and masks without a partner.
     allow_empty
-        True if a mask may have background only.
+        True if a mask may contain only background.
     any_orientation
-        True if a mirrored or rotated image could be in this data set. Training then augments with such images.
+        True if mirrored and rotated images are plausible in this data set. Training then augments with such images.
+    synthetic
+        True if the images are generated.
     """
 
     name: str
@@ -138,7 +145,7 @@ class Dataset:
 
 
 def module_of(name: str) -> ModuleType:
-    """Import the module of a data set: DATASET and, for official releases, LAYOUT.
+    """Import a data set's module, which defines DATASET and, for official releases, LAYOUT.
 
     Raises DataError for an unknown name.
     """
@@ -154,59 +161,59 @@ def dataset(name: str) -> Dataset:
 
 
 OWN_FOLDER = """\
-folder: your own images in a folder and their masks in another. In the configuration:
+folder: your own images in one folder and their masks in a second folder. In the configuration:
 
   datasets: [clinic]
   own_data:
     clinic:
       kind: folder
       images: data/raw/clinic/images      # PNG, JPEG, TIFF, GIF, BMP or DICOM
-      masks: data/raw/clinic/masks        # with the names of the images, except for the suffixes
+      masks: data/raw/clinic/masks        # same names as the images, apart from the suffixes
       mask_suffix: _mask.png
       values: {0: background, 255: lesion}
-      group_pattern: ^(\\d+)_              # finds the patient in an image's name: no patient is in two splits
+      group_pattern: ^(\\d+)_              # extracts the patient from an image's name; no patient is in two splits
 
-or `table: clinic.csv` with the columns image, mask, group, split. See docs/how-to/own-data.md. Files in data/raw/ are
-versioned with the run; files in other folders are read where they are."""
+Or write `table: clinic.csv`, with the columns image, mask, group and split. See docs/how-to/own-data.md. Files in
+data/raw/ are versioned with the run; files in other folders are only read, not copied."""
 
 
 def overview(all_known: Iterable[Dataset]) -> str:
-    """Table of all data sets, with a line about user-supplied data."""
-    rows = [("name", "images", "modality", "classes", "to get", "licence")]
+    """Return a table of all data sets, with a row for user-supplied data."""
+    rows = [("name", "images", "modality", "classes", "download", "licence")]
     for about in all_known:
         by_hand = [archive for archive in about.archives if not archive.url]
-        how = "fetched" if about.archives else "made here"
+        how = "automatic" if about.archives else "not needed"
         if by_hand:
-            how = "by hand" if len(by_hand) == len(about.archives) else "partly by hand"
+            how = "manual" if len(by_hand) == len(about.archives) else "partly manual"
         count = f"{about.images}" if about.images else "any"
         rows.append((about.name, count, about.modality, ", ".join(about.classes[1:]), how, about.licence))
-    rows.append(("folder", "any", "your own", "your own", "yours", "yours"))
+    rows.append(("folder", "any", "any", "your own", "not needed", "your own"))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return "\n".join([*lines, "", "Details: segcert datasets NAME. Your own images: segcert datasets folder"])
 
 
 def terms(about: Dataset) -> str:
-    """Title, licence, terms and citation, in four lines."""
+    """Return the title, licence, terms and citation, one per line."""
     return f"{about.title}\n  Licence: {about.licence}\n  Terms: {about.terms}\n  Cite: {about.citation}"
 
 
 def how_to_get(about: Dataset, archives: Iterable[Archive]) -> str:
-    """Instructions to get archives by hand: their sources and the folder to put them in."""
+    """Return instructions for downloading archives manually: their sources, and the folder to put them in."""
     lines = [f"{archive.name}: from {archive.page} {archive.note}".rstrip() for archive in archives]
     return (
-        f"Put these into data/raw/{about.name}/, as downloaded or unpacked, under any name:\n  "
+        f"Put these archives into data/raw/{about.name}/, as downloaded or unpacked, under any name:\n  "
         + "\n  ".join(lines)
-        + "\nThen run snakemake again. Or add a folder or URL that has the files: --config mirror=..."
+        + "\nThen run snakemake again. Or name a folder or URL that contains the files: --config mirror=..."
     )
 
 
 def describe(about: Dataset) -> str:
-    """Complete description of a data set."""
+    """Return a complete description of a data set."""
     count = about.images or "as many as configured"
     sizes = ", ".join(f"{width}x{height}" for height, width in about.native_sizes) or "vary"
     spacing = f"{about.pixel_size[0]:g} x {about.pixel_size[1]:g} mm" if about.pixel_size else "unknown"
-    order = " (later ones are on top where they overlap)" if len(about.classes) > 2 else ""
+    order = " (where classes overlap, the later one counts)" if len(about.classes) > 2 else ""
     lines = [
         f"{about.name}: {terms(about)}",
         f"  Images: {count}, {about.modality}, {about.channels} channel(s), {about.bits} bits",
@@ -221,12 +228,12 @@ def describe(about: Dataset) -> str:
         default = ""
     for archive in about.archives:
         size = f"{archive.bytes / 1e6:,.0f} MB" if archive.bytes else "size unknown"
-        checked = "no published checksum; recorded when first seen"
+        checked = "no published checksum; its SHA-256 is recorded on first use"
         if archive.sha256 or archive.md5:
             checked = f"sha256 {archive.sha256}" if archive.sha256 else f"md5 {archive.md5}"
-        lines.append(f"  {archive.name}: {archive.url or 'by hand'} ({size}, {checked})")
+        lines.append(f"  {archive.name}: {archive.url or 'manual download'} ({size}, {checked})")
     if by_hand := [archive for archive in about.archives if not archive.url]:
         lines.append(how_to_get(about, by_hand))
     elif about.archives:
-        lines.append(f"Downloaded to data/raw/{about.name}/, unless the archives or their folders are there already.")
+        lines.append(f"Downloaded to data/raw/{about.name}/ unless that folder contains them, packed or unpacked.")
     return "\n".join(lines)

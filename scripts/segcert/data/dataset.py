@@ -1,4 +1,4 @@
-"""Prepared data sets: the schema of index.csv, and a reader that compares every file with its digest."""
+"""Read prepared data sets. Define the schema of index.csv, and compare every file with its recorded digest."""
 
 import csv
 import dataclasses
@@ -27,7 +27,7 @@ Millimetres = Annotated[
 
 
 class Row(BaseModel):
-    """A prepared image: group, split, digests, original size, and the size of a prepared pixel if known."""
+    """A row of index.csv, which describes one prepared image. `pixel_height` and `pixel_width` may be unknown."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -53,7 +53,7 @@ def write_index(path: Path, rows: Iterable[Row]) -> None:
 
 
 def read_index(path: Path) -> list[Row]:
-    """Read the rows of index.csv. Raises DataError, with file, line and column, for a row that breaks the schema."""
+    """Read the rows of index.csv. Raises DataError, with file, line and column, if a row does not match the schema."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
             lines = list(csv.DictReader(file, restkey="more"))
@@ -73,7 +73,7 @@ def read_index(path: Path) -> list[Row]:
 
 
 def digests_of(rows: Iterable[Row], folder: str | Path) -> dict[str, str]:
-    """Return the SHA-256 of the image and the mask of each row, by path. `folder` contains index.csv."""
+    """Return the SHA-256 of each image and mask, by path. `folder` is the folder that contains index.csv."""
     return {
         f"{folder}/{kind}/{row.image}.png": digest
         for row in rows
@@ -82,14 +82,14 @@ def digests_of(rows: Iterable[Row], folder: str | Path) -> dict[str, str]:
 
 
 def check_groups(what: str, rows: Iterable[tuple[str, str, str]], group: str) -> None:
-    """Raise DataError if a group is in two splits. Each row is (image, group, split)."""
+    """Raise DataError, which begins with `what`, if a group is in two splits. Each row is (image, group, split)."""
     seen: dict[str, tuple[str, str]] = {}
     for image, name, split in rows:
         first, side = seen.setdefault(name, (image, split))
         if side != split:
             raise DataError(
                 f"{what}: {group} {name} is in two splits: {first} in {side}, {image} in {split}. Put all of its "
-                "images into one split. For a published split that leaks, write `leaks: true`"
+                "images into one split. If a published split file leaks, write `leaks: true` in it"
             )
 
 
@@ -108,7 +108,7 @@ class About(Part):
 
 
 class Splits(Part):
-    """Names of the images of each split. `leaks`: images of one group may be in several splits."""
+    """The image names in each split. If `leaks` is true, images of one group may be in several splits."""
 
     train: list[str | int]
     val: list[str | int]
@@ -124,12 +124,12 @@ class PreparedDataset:
 
     @functools.cached_property
     def about(self) -> dict[str, Any]:
-        """Content of dataset.json: name, title, classes, channels, bits, image_size, terms, citation, ..."""
+        """The content of dataset.json: the catalogue entry, such as name, classes and bits, and `image_size`."""
         return self._json("dataset.json", About)
 
     @functools.cached_property
     def rows(self) -> dict[str, Row]:
-        """Rows of index.csv, by image."""
+        """The rows of index.csv by image name."""
         return {row.image: row for row in read_index(self.index)}
 
     def check(self) -> None:
@@ -151,20 +151,20 @@ class PreparedDataset:
             self._checked("masks", name, row.mask_digest)
 
     def names(self, split: str, most: int | None = None) -> list[str]:
-        """Return the names of the images of a split, in order; only the first `most` if given."""
+        """Return the image names in a split, in the order of index.csv: all, or the first `most` if given."""
         return [row.image for row in self.rows.values() if row.split == split][:most]
 
     def group(self, name: str) -> str:
-        """Return the patient or sequence of an image."""
+        """Return an image's group: its patient or sequence, or the image's own name if neither is known."""
         return self.rows[name].group
 
     def pixel_size(self, name: str) -> PixelSize | None:
-        """Return height and width of a prepared pixel in mm; None if unknown."""
+        """Return the height and width of a prepared pixel in mm; None if unknown."""
         row = self.rows[name]
         return (row.pixel_height, row.pixel_width) if row.pixel_height and row.pixel_width else None
 
     def image(self, name: str) -> npt.NDArray[np.float32]:
-        """Return an image, (C, H, W) in [0, 1], on the grid k / (2^bits - 1)."""
+        """Return an image, (C, H, W) float32 in [0, 1]: multiples of 1 / (2^bits - 1)."""
         pixels = self._read("images", name, self.rows[name].digest)
         planes = pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
         return to_unit(planes, self.about["bits"])
@@ -175,7 +175,7 @@ class PreparedDataset:
         return mask
 
     def stack(self, split: str) -> tuple[npt.NDArray[np.float32], Labels]:
-        """Return images (N, C, H, W) and masks (N, H, W) of a split."""
+        """Return all images (N, C, H, W) and masks (N, H, W) in a split."""
         names = self.names(split)
         return np.stack([self.image(name) for name in names]), np.stack([self.mask(name) for name in names])
 

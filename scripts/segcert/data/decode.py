@@ -1,4 +1,4 @@
-"""Decode image files (PNG, JPEG, GIF, BMP, TIFF, DICOM) into integers."""
+"""Decode image files (PNG, JPEG, GIF, BMP, TIFF, DICOM) to integer pixel values."""
 
 import io
 from typing import Any, NamedTuple
@@ -13,30 +13,30 @@ from segcert.data.raster import PixelSize, Raster
 
 PNG = b"\x89PNG"
 PNG_DEPTH, PNG_COLOUR_TYPE, PNG_COLOUR_OR_ALPHA = 24, 25, 6
-TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # TIFF and BigTIFF, little endian and big endian
+TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # TIFF and BigTIFF, little-endian and big-endian
 MAX_PIXELS = 64_000_000
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".dcm", ".dicom")
 
 
 class DepthError(DataError):
-    """A file of 16 bits that does not say how many of them its values use."""
+    """A 16-bit file does not state how many of its bits the values use."""
 
 
 class Stored(NamedTuple):
-    """An image as decoded.
+    """A decoded image.
 
     Attributes
     ----------
     pixels
-        (C, H, W) uint16; one channel or three.
+        (C, H, W) uint16; C is 1 or 3.
     bits
-        Depth of the values, None where a 16-bit file does not say it.
+        Bit depth of the values; None for a 16-bit file that does not state it.
     inverted
         True if low values are bright.
     pixel_size
-        Height and width of a pixel in mm.
+        Height and width of a pixel in mm; None if unknown.
     applied
-        Steps between the stored values and `pixels`, as text.
+        Descriptions of the steps that turned the stored values into `pixels`, in order.
     """
 
     pixels: npt.NDArray[np.uint16]
@@ -47,7 +47,7 @@ class Stored(NamedTuple):
 
 
 def file_format(data: bytes) -> str:
-    """Return the format that the first bytes of a file tell: "PNG", "TIFF", "DICOM", or "" for any other."""
+    """Identify the file format from its first bytes: "PNG", "TIFF" or "DICOM"; "" for every other format."""
     if data[:4] == PNG:
         return "PNG"
     if data[:4] in TIFF:
@@ -58,36 +58,37 @@ def file_format(data: bytes) -> str:
 def decode(
     data: bytes, bits: int | None = None, window: tuple[float, float] | None = None, frame: int | None = None
 ) -> Raster:
-    """Decode an image file, upright and with high values bright.
+    """Decode an image file to an upright image in which high values are bright.
 
-    The orientation (EXIF, TIFF) is applied, palettes are looked up, transparent pixels are blended with black, and
-    white-is-zero is inverted. DICOM is read as displayed (segcert.data.dicom).
+    The EXIF or TIFF orientation is applied, palette indices are replaced by their colours, transparent pixels are
+    blended with black, and white-is-zero images are inverted. DICOM is read as displayed (segcert.data.dicom).
 
     Parameters
     ----------
     data
         The bytes of the file.
     bits
-        Depth of the values of a 16-bit PNG or TIFF file, which does not say it. Of any other file it must be the depth
-        that the file has.
+        Bit depth of the values in a 16-bit PNG or TIFF file, which does not state it. For every other file, `bits` must
+        equal the file's own depth.
     window
-        Lowest and highest value to spread over the gray scale; values outside go to its ends. In units of the modality
-        LUT for DICOM, of stored values otherwise.
+        The values to show as black and as white; values outside are clipped. DICOM: in units of the modality LUT. Other
+        formats: stored values.
     frame
-        Number of the frame or page, from 1, of a file with several.
+        Number of the frame or page to read from a file that contains several; the first is 1.
 
     Raises
     ------
     DepthError
         If neither the file nor `bits` nor `window` says which value is white.
     DataError
-        If the file is no such image, has over 64 million pixels, or has several frames of which none is chosen.
+        If the file cannot be read as an image or has over 64 million pixels. If it contains several frames and `frame`
+        is None.
     """
     kind = file_format(data)
     try:
         if kind == "DICOM":
             shown = read_dicom(data, window, frame, MAX_PIXELS)
-            # A length at the detector is no length in the patient: without the magnification none is known.
+            # A length at the detector does not give the length in the patient unless the magnification is known.
             known = shown.spacing is not None and not shown.spacing.at_detector
             stored = Stored(
                 shown.planes, shown.bits, False, shown.spacing.size if shown.spacing and known else None, shown.applied
@@ -100,10 +101,10 @@ def decode(
     except DataError:
         raise
     except Exception as error:  # decoders fail in many ways
-        raise DataError(f"cannot be read as an image ({error}); get it again, or save it as PNG") from error
+        raise DataError(f"cannot be read as an image ({error}); get a new copy, or convert it to PNG") from error
     image = Raster(stored.pixels, _depth(stored, bits, window), stored.pixel_size, stored.applied)
     if window and not (window[0] < (1 << image.bits) - 1 and window[1] > 0):
-        raise DataError(f"has {image.bits} bits, none of whose values is in the window from {window[0]} to {window[1]}")
+        raise DataError(f"has {image.bits} bits; none of its values is in the window from {window[0]} to {window[1]}")
     if window:
         image = image.windowed(*window)
     return image.inverted() if stored.inverted else image
@@ -112,9 +113,9 @@ def decode(
 def decode_at_depth(
     data: bytes, depth: int, window: tuple[float, float] | None = None, frame: int | None = None
 ) -> Raster:
-    """Decode an image file of a set whose 16-bit files use `depth` bits. At 8 bits or fewer such files are refused.
+    """Decode an image file from a data set whose 16-bit files use `depth` bits. See `decode` for `window` and `frame`.
 
-    `window` and `frame`: see `decode`. Raises DataError.
+    Raises DepthError if `depth` is 8 or less and the file has 16 bits, and DataError as `decode` does.
     """
     try:
         return decode(data, window=window, frame=frame)
@@ -125,26 +126,26 @@ def decode_at_depth(
 
 
 def _depth(stored: Stored, bits: int | None, window: tuple[float, float] | None) -> int:
-    """Return the number of bits of the grid of an image."""
+    """Return the bit depth of an image. Raises DepthError if it is unknown, DataError if `bits` cannot be right."""
     largest = int(stored.pixels.max())
     if bits is None:
         if stored.bits is None and not window:
             raise DepthError(
-                f"has 16 bits and does not say how many of them its values use (the largest is {largest}); write the "
-                "depth: `--bits 12`, say, in a configuration `bits: 12`"
+                f"has 16 bits and does not say how many of them its values use (the largest is {largest}). State the "
+                "depth: for example `--bits 12`, or `bits: 12` in a configuration"
             )
         return stored.bits or 16
     if stored.bits is not None and bits != stored.bits:
-        raise DataError(f"has {stored.bits} bits, as the file says; found `bits` {bits}. Leave `bits` away")
+        raise DataError(f"has {stored.bits} bits, as the file states; found `bits` {bits}. Omit `bits`")
     if not 1 <= bits <= 16 or largest >= 1 << bits:
-        raise DataError(f"found values up to {largest}; bits {bits} cannot hold them")
+        raise DataError(f"found values up to {largest}, which do not fit into {bits} bits")
     return bits
 
 
 def decode_binary(data: bytes) -> npt.NDArray[np.bool_]:
-    """Decode the mask of one structure, (H, W): True where the file is brighter than half of its range.
+    """Decode the mask of one structure, (H, W): True where a pixel is above half of the maximum value.
 
-    Raises DataError.
+    Raises DataError if the file cannot be decoded.
     """
     image = decode(data)
     white = (1 << image.bits) - 1
@@ -152,7 +153,7 @@ def decode_binary(data: bytes) -> npt.NDArray[np.bool_]:
 
 
 def _decode_with_pillow(data: bytes) -> Stored:
-    """Decode any file that Pillow reads."""
+    """Decode a file of any format that Pillow supports."""
     header = data[: PNG_COLOUR_TYPE + 1]
     if header[:4] == PNG and header[PNG_DEPTH] == 16 and header[PNG_COLOUR_TYPE] & PNG_COLOUR_OR_ALPHA:
         return _decode_deep_png(data)
@@ -174,7 +175,7 @@ def _decode_with_pillow(data: bytes) -> Stored:
 
 
 def _has_gray_palette(image: Image.Image) -> bool:
-    """Return True for a palette without colours. The header decides, not the pixels that use it."""
+    """Return True if every palette entry is gray, including entries that no pixel uses."""
     if image.mode not in ("P", "PA"):
         return False
     colours = np.reshape(image.getpalette("RGB") or [], (-1, 3))
@@ -182,7 +183,7 @@ def _has_gray_palette(image: Image.Image) -> bool:
 
 
 def _decode_deep_png(data: bytes) -> Stored:
-    """Decode a 16-bit PNG with colour or transparency, of which Pillow reads 8 bits."""
+    """Decode a 16-bit PNG with colour or transparency, which Pillow would reduce to 8 bits."""
     import imagecodecs
 
     pixels = imagecodecs.png_decode(data)
@@ -204,11 +205,11 @@ def _decode_tiff(data: bytes, frame: int | None) -> Stored:
 
 
 def _stored(pixels: npt.NDArray[Any]) -> Stored:
-    """Return planes of (H, W) or (H, W, 3) unsigned integers."""
+    """Convert unsigned integers (H, W) or (H, W, 3) to planes, and derive the bit depth from their type."""
     if pixels.ndim == 2:
         pixels = pixels[..., None]
     if pixels.min() < 0 or pixels.max() > 65535:
-        raise DataError(f"has {pixels.dtype} from {pixels.min()} to {pixels.max()}; expected unsigned, 8 or 16 bits")
+        raise DataError(f"has {pixels.dtype} from {pixels.min()} to {pixels.max()}; expected uint8 or uint16 values")
     planes = np.ascontiguousarray(pixels.transpose(2, 0, 1), dtype=np.uint16)
     return Stored(planes, 8 if pixels.dtype == np.uint8 else None)
 

@@ -1,7 +1,8 @@
-"""DICOM images as a viewer displays them: the grayscale pipeline of the standard, by pydicom's functions.
+"""Read DICOM images as a viewer displays them: with the standard's grayscale pipeline, computed by pydicom.
 
-Stored values pass the modality LUT, the VOI (a table or a window) and the presentation (PS3.3 C.7.6.3, C.8.11.3, C.11;
-PS3.4 N.2). Nothing depends on the values of the image: two files with the same header are read by the same function.
+The modality LUT, the VOI transformation (a table or a window) and the presentation LUT are applied to the stored values
+(PS3.3 C.7.6.3, C.8.11.3, C.11; PS3.4 N.2). The transformation depends on the header only: two files with the same
+header are read by the same function, whatever their pixel values.
 """
 
 import io
@@ -18,11 +19,11 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 PREAMBLE, MAGIC = 128, b"DICM"
-# A file without preamble starts with a tag of group 0002 or 0008, little endian or big endian.
+# A file without a preamble starts with a tag of group 0002 or 0008, in little-endian or big-endian byte order.
 FIRST_GROUPS = (b"\x02\x00", b"\x08\x00", b"\x00\x02", b"\x00\x08")
 MAX_BITS = 16
 GRAY = ("MONOCHROME1", "MONOCHROME2")
-# Functional groups of enhanced images that hold attributes of other images at the top.
+# Functional groups of enhanced images. They contain attributes that other images store at the top level.
 FRAME_GROUPS = ("PixelMeasuresSequence", "PixelValueTransformationSequence", "FrameVOILUTSequence")
 PALETTE = ("Red", "Green", "Blue")
 
@@ -37,7 +38,8 @@ class Spacing(NamedTuple):
     size
         Height and width in mm, both positive.
     at_detector
-        True if these are lengths at the detector. Those in the patient are smaller by an unknown magnification.
+        True if the lengths were measured at the detector. The lengths in the patient are smaller, by an unknown
+        magnification.
     """
 
     size: tuple[float, float]
@@ -50,13 +52,13 @@ class Displayed(NamedTuple):
     Attributes
     ----------
     planes
-        (C, H, W) uint16, from 0 (black) to 2^bits - 1 (white); one channel or three.
+        (C, H, W) uint16, from 0 (black) to 2^bits - 1 (white); C is 1 or 3.
     bits
-        1 to 16.
+        Bit depth, from 1 to 16.
     spacing
-        Size of a pixel, None if the file does not say it or contradicts itself.
+        Pixel size; None if the file does not state it or contradicts itself.
     applied
-        Each step of the pipeline that changed the stored values, in order, as text.
+        Descriptions of the pipeline steps that changed the stored values, in order.
     """
 
     planes: npt.NDArray[np.uint16]
@@ -69,7 +71,7 @@ def is_dicom(data: bytes) -> bool:
     """Return True for a DICOM file, with or without its preamble."""
     if data[PREAMBLE : PREAMBLE + 4] == MAGIC:
         return True
-    # Tag (group, element), then an explicit VR of two capitals or the four bytes of an implicit length.
+    # The tag (group, element) is followed by an explicit VR (two capital letters) or by a length of four bytes.
     return data[:2] in FIRST_GROUPS and len(data) > PREAMBLE and _starts_with_attribute(data)
 
 
@@ -83,18 +85,18 @@ def read_dicom(
     data
         The bytes of the file.
     window
-        Lowest and highest value to spread over the gray scale, in units of the modality LUT (Hounsfield units, say).
-        It replaces the window or VOI LUT of the file; everything else is applied as usual.
+        The values to display as black and as white, in units of the modality LUT (for CT, Hounsfield units). This
+        window replaces the file's window or VOI LUT; the other steps are unchanged.
     frame
-        Number of the frame, from 1, of a multi-frame image.
+        Number of the frame to read from a multi-frame image; the first frame is 1.
     max_pixels
-        Largest number of pixels of a frame.
+        Largest allowed number of pixels in a frame; None: no limit.
 
     Raises
     ------
     DataError
-        If the file has no image, or several frames and none is chosen. If it has more than 16 bits, or signed values
-        without a window. If its attributes contradict each other.
+        If the file contains no image, or contains several frames and `frame` is None. If its values have more than 16
+        bits, or are negative and no window is known. If its attributes contradict each other.
     """
     dataset = _parse(data)
     height, width = int(dataset.Rows), int(dataset.Columns)
@@ -115,17 +117,20 @@ def read_dicom(
     if photometric == "PALETTE COLOR":
         return _look_up_palette(dataset, stored, spacing)
     if stored.ndim != 3 or stored.shape[2] != 3:
-        raise DataError(f"has the photometric interpretation {photometric} and the shape {stored.shape}")
+        raise DataError(
+            f"has the photometric interpretation {photometric} and the shape {stored.shape}; expected three channels"
+        )
     applied = [] if photometric == "RGB" else [f"{photometric} to RGB"]
     return Displayed(_planes(stored), int(dataset.BitsStored), spacing, tuple(applied))
 
 
 def pixel_spacing(dataset: "Dataset") -> Spacing | None:
-    """Return the size of a pixel, in the patient where the file gives it or lets it be computed.
+    """Return the pixel size: in the patient if the file states it or it can be computed, else at the detector.
 
-    PixelSpacing that differs from ImagerPixelSpacing is calibrated, and so is one without any ImagerPixelSpacing
-    (PS3.3 10.7.1.3). ImagerPixelSpacing is a length at the detector: it is divided by the magnification, which the file
-    gives or which follows from the distances of the source. Values that are not two positive numbers count as absent.
+    PixelSpacing counts as calibrated if it differs from ImagerPixelSpacing or if there is no ImagerPixelSpacing (PS3.3
+    10.7.1.3). ImagerPixelSpacing is measured at the detector and is divided by the magnification. The file states the
+    magnification, or it is computed from the distances between source, patient and detector. A spacing that is not two
+    positive numbers is treated as missing.
     """
     calibrated = _two_lengths(dataset, "PixelSpacing")
     imager = _two_lengths(dataset, "ImagerPixelSpacing")
@@ -148,7 +153,7 @@ def _parse(data: bytes) -> "Dataset":
         kind = getattr(dataset.get("SOPClassUID"), "name", None) or "unknown"
         raise DataError(f"is a DICOM file without an image (SOP class: {kind}); expected an image with pixel data")
     if "TransferSyntaxUID" not in dataset.file_meta:
-        # Without a header the file can only be uncompressed; pydicom found out its encoding while it parsed.
+        # Without a file header the pixel data must be uncompressed. pydicom detected the encoding while parsing.
         implicit, little = dataset.original_encoding
         if not little:
             dataset.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRBigEndian
@@ -160,12 +165,12 @@ def _parse(data: bytes) -> "Dataset":
 
 
 def _check_bits(dataset: "Dataset") -> None:
-    """Raise DataError for a pixel format that is not read: its values could not be trusted."""
+    """Raise DataError for an unsupported pixel format, whose values could be misread."""
     allocated, stored = int(dataset.BitsAllocated), int(dataset.BitsStored)
     if stored > MAX_BITS or allocated > MAX_BITS:
-        raise DataError(f"has {stored} of {allocated} bits stored; at most {MAX_BITS} are read")
+        raise DataError(f"uses {stored} of {allocated} bits per value; at most {MAX_BITS} are supported")
     if not 1 <= stored <= allocated:
-        raise DataError(f"BitsStored: found {stored} of {allocated} allocated; the file contradicts itself")
+        raise DataError(f"BitsStored: found {stored} with BitsAllocated {allocated}; expected 1 to {allocated}")
     high = int(dataset.get("HighBit", stored - 1))
     if high != stored - 1:
         raise DataError(f"HighBit: found {high} with BitsStored {stored}; expected {stored - 1}")
@@ -175,19 +180,21 @@ def _check_bits(dataset: "Dataset") -> None:
     for one, other in (("RescaleSlope", "RescaleIntercept"), ("WindowCenter", "WindowWidth")):
         if (one in dataset) != (other in dataset):
             missing, present = (one, other) if one not in dataset else (other, one)
-            raise DataError(f"{missing}: missing, though {present} is there; the file does not say how it is displayed")
+            raise DataError(
+                f"{missing}: missing, though {present} is present; the file does not define how to display the image"
+            )
     if dataset.get("PixelPresentation", "MONOCHROME") in ("COLOR", "MIXED"):
-        raise DataError(f"PixelPresentation: found {dataset.PixelPresentation}; expected gray or colour, not a blend")
+        raise DataError(f"PixelPresentation: found {dataset.PixelPresentation}; expected a gray or a colour image")
     if "PresentationLUTSequence" in dataset:
-        raise DataError("has a presentation LUT sequence, which is not read; export the displayed image instead")
+        raise DataError("has a presentation LUT sequence, which is not supported; export the image as displayed")
 
 
 def _frame_index(dataset: "Dataset", frame: int | None) -> int | None:
-    """Return the index of the chosen frame, None for an image of one frame."""
+    """Return the zero-based index of the chosen frame; None if the image has only one frame."""
     frames = int(dataset.get("NumberOfFrames") or 1)
     if frame is None:
         if frames > 1:
-            raise DataError(f"has {frames} frames; choose one of 1 to {frames} (`--frame`)")
+            raise DataError(f"has {frames} frames; choose one with `--frame`, from 1 to {frames}")
         return None
     if not 1 <= frame <= frames:
         raise DataError(f"frame: found {frame}; expected 1 to {frames}")
@@ -195,7 +202,7 @@ def _frame_index(dataset: "Dataset", frame: int | None) -> int | None:
 
 
 def _lift_functional_groups(dataset: "Dataset", index: int | None) -> None:
-    """Copy the attributes of a frame of an enhanced image to the top, where pydicom's functions look for them."""
+    """Copy a frame's attributes from the functional groups to the top level, where pydicom's functions expect them."""
     groups = list(dataset.get("SharedFunctionalGroupsSequence") or [])
     per_frame = dataset.get("PerFrameFunctionalGroupsSequence") or []
     if len(per_frame) > (index or 0):
@@ -207,12 +214,12 @@ def _lift_functional_groups(dataset: "Dataset", index: int | None) -> None:
 
 
 def _stored_values(dataset: "Dataset", index: int | None) -> Values:
-    """Return the stored values, (H, W) or (H, W, 3), colour as RGB.
+    """Return the stored values: (H, W) for gray, (H, W, 3) for RGB. Colour in other spaces is converted to RGB.
 
     Raises
     ------
     DataError
-        If no decoder reads them, or if one has more bits than the file says.
+        If a value is outside the range that the file's BitsStored allows.
     """
     from pydicom.pixels import pixel_array
     from pydicom.uid import JPEGExtended12Bit
@@ -227,13 +234,13 @@ def _stored_values(dataset: "Dataset", index: int | None) -> Values:
     lowest, highest = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
     if values.min() < lowest or values.max() > highest:
         raise DataError(
-            f"has values from {values.min()} to {values.max()}, outside of {lowest} to {highest} of its {bits} bits"
+            f"has values from {values.min()} to {values.max()}; its {bits} bits allow only {lowest} to {highest}"
         )
     return values
 
 
 def _jpeg_of_12_bits(dataset: "Dataset", index: int) -> Values:
-    """Decode a frame by libjpeg-turbo: none of pydicom's decoders that may be shipped with this project reads it."""
+    """Decode a frame with libjpeg-turbo. No pydicom decoder that this project may ship supports 12-bit JPEG."""
     import imagecodecs
     from pydicom.encaps import get_frame
 
@@ -244,7 +251,17 @@ def _jpeg_of_12_bits(dataset: "Dataset", index: int) -> Values:
 def _display_gray(
     dataset: "Dataset", stored: Values, window: tuple[float, float] | None
 ) -> tuple[npt.NDArray[np.float64], int, list[str]]:
-    """Return gray values (H, W) as fractions of white, the number of bits of their grid, and the steps as text."""
+    """Return the displayed image.
+
+    Returns
+    -------
+    fractions
+        (H, W), from 0 (black) to 1 (white).
+    bits
+        Bit depth of the displayed values.
+    applied
+        Descriptions of the steps that changed the stored values, in order.
+    """
     from pydicom.pixels import apply_modality_lut
 
     if stored.ndim != 2:
@@ -261,7 +278,9 @@ def _display_gray(
     if window is not None:
         low, high = window
         if low >= max(lowest, highest) or high <= min(lowest, highest):
-            raise DataError(f"has values from {lowest:g} to {highest:g}, none in the window from {low:g} to {high:g}")
+            raise DataError(
+                f"has values from {lowest:g} to {highest:g}; none is in the window from {low:g} to {high:g}"
+            )
         fractions = (np.clip(values.astype(np.float64), low, high) - low) / (high - low)
         applied.append(f"window from {low:g} to {high:g}, as asked")
     elif dataset.get("VOILUTSequence"):
@@ -287,7 +306,7 @@ def _display_gray(
 
 
 def _modality_range(dataset: "Dataset") -> tuple[float, float]:
-    """Return what the modality LUT makes of the least and the greatest value that can be stored."""
+    """Return the modality LUT's outputs for the lowest and the highest value that can be stored."""
     if dataset.get("ModalityLUTSequence"):
         return 0.0, float((1 << int(dataset.ModalityLUTSequence[0].LUTDescriptor[2])) - 1)
     bits = int(dataset.BitsStored)
@@ -301,36 +320,41 @@ def _modality_range(dataset: "Dataset") -> tuple[float, float]:
 
 
 def _apply_window(dataset: "Dataset", values: Values, lowest: float, highest: float) -> npt.NDArray[np.float64]:
-    """Return fractions of white after the first window of the file."""
+    """Apply the file's first window. Return fractions of white, from 0 to 1."""
     from pydicom.pixels import apply_windowing
 
     try:
         shown = apply_windowing(values, dataset)
     except ValueError as error:  # a width of 0, an unknown function
         raise DataError(f"{error}; pass `--window LOW HIGH`") from error
-    # pydicom spreads a window over the range of values that can be stored, rescaled.
+    # pydicom scales a window to the range from `lowest` to `highest`: the storable values after rescaling.
     return np.clip((np.asarray(shown, dtype=np.float64) - lowest) / (highest - lowest), 0, 1)
 
 
 def _look_up_voi(dataset: "Dataset", values: Values) -> tuple[npt.NDArray[np.float64], int]:
-    """Return fractions of white by the first VOI LUT of the file, and its number of bits."""
+    """Apply the file's first VOI LUT. Return fractions of white, from 0 to 1, and the LUT's bit depth."""
     from pydicom.pixels import apply_voi
 
     entries, _, bits = dataset.VOILUTSequence[0].LUTDescriptor
     if bits == 8 and (entries == 0 or entries > 256):
-        # pydicom 3.0 looks up the remainder by 256 in such a table.
-        raise DataError(f"VOILUTSequence: {entries or 65536} entries of 8 bits are not read; pass `--window LOW HIGH`")
+        # For such a table, pydicom 3.0 wrongly reduces the index modulo 256.
+        raise DataError(
+            f"VOILUTSequence: {entries or 65536} entries of 8 bits are unsupported; pass `--window LOW HIGH`"
+        )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # rescaled values are floats, here of whole numbers as a rule
+        warnings.simplefilter("ignore")  # pydicom warns about floats, but rescaled values are usually whole numbers
         shown = apply_voi(values, dataset)
     fractions = shown / np.float64((1 << bits) - 1)
     if fractions.max() > 1:
-        raise DataError(f"VOILUTSequence: found entries above its {bits} bits")
+        raise DataError(f"VOILUTSequence: found entries that need more than {bits} bits")
     return fractions, int(bits)
 
 
 def _spread_signed(dataset: "Dataset", stored: Values, bits: int) -> tuple[npt.NDArray[np.float64], int]:
-    """Return fractions of white of signed values without a window: of those from 0 on, whose sign bit is unused."""
+    """Scale signed values without a window. Return fractions of white and the bit depth without the sign bit.
+
+    Raises DataError if any value is negative.
+    """
     if stored.min() < 0:
         raise DataError(
             f"has signed values from {stored.min()} to {stored.max()} and no window; pass `--window LOW HIGH`"
@@ -344,8 +368,8 @@ def _spread_signed(dataset: "Dataset", stored: Values, bits: int) -> tuple[npt.N
 def _is_inverted(dataset: "Dataset") -> bool:
     """Return True if low values are displayed bright.
 
-    The presentation LUT shape says it where it is there; the photometric interpretation otherwise. MONOCHROME1 with the
-    shape INVERSE is inverted once (PS3.3 C.8.11.3).
+    PresentationLUTShape decides if it is present, otherwise the photometric interpretation. MONOCHROME1 with the shape
+    INVERSE is inverted only once (PS3.3 C.8.11.3). Raises DataError if the two attributes contradict each other.
     """
     shape = str(dataset.get("PresentationLUTShape") or "").strip().upper()
     monochrome1 = bool(dataset.PhotometricInterpretation == "MONOCHROME1")
@@ -353,14 +377,14 @@ def _is_inverted(dataset: "Dataset") -> bool:
         raise DataError(f"PresentationLUTShape: found {shape}; expected IDENTITY or INVERSE")
     if monochrome1 and shape == "IDENTITY":
         raise DataError(
-            "PresentationLUTShape: found IDENTITY with MONOCHROME1; one says that high values are bright, the other "
-            "that they are dark"
+            "PresentationLUTShape: found IDENTITY with MONOCHROME1; IDENTITY says that high values are bright, "
+            "MONOCHROME1 that they are dark"
         )
     return monochrome1 or shape == "INVERSE"
 
 
 def _padding(dataset: "Dataset", stored: Values) -> npt.NDArray[np.bool_]:
-    """Return True (H, W) where the image has no content (PixelPaddingValue, PS3.3 C.7.5.1.1.2)."""
+    """Return the padding mask, (H, W): True where the image has no content (PixelPaddingValue, PS3.3 C.7.5.1.1.2)."""
     value = dataset.get("PixelPaddingValue")
     if value is None:
         return np.zeros(stored.shape, dtype=np.bool_)
@@ -377,12 +401,12 @@ def _look_up_palette(dataset: "Dataset", stored: Values, spacing: Spacing | None
         raise DataError("has a palette with transparency; expected red, green and blue")
     bits = int(dataset.RedPaletteColorLookupTableDescriptor[2])
     if shown.max() >= 1 << bits:
-        raise DataError(f"RedPaletteColorLookupTableData: found entries above the {bits} bits of the descriptor")
+        raise DataError(f"RedPaletteColorLookupTableData: found entries that need more than {bits} bits")
     return Displayed(_planes(shown), bits, spacing, ("palette",))
 
 
 def _planes(values: Values) -> npt.NDArray[np.uint16]:
-    """(H, W, C) as (C, H, W) uint16."""
+    """Convert (H, W, C) to (C, H, W) uint16."""
     return np.ascontiguousarray(values.transpose(2, 0, 1), dtype=np.uint16)
 
 
@@ -396,7 +420,7 @@ def _two_lengths(dataset: "Dataset", keyword: str) -> tuple[float, float] | None
 
 
 def _magnification(dataset: "Dataset") -> float | None:
-    """Return the length at the detector over the length in the patient, None if it cannot be known."""
+    """Return the ratio of a length at the detector to the same length in the patient; None if it is unknown."""
     given = _positive(dataset, "EstimatedRadiographicMagnificationFactor")
     to_detector, to_patient = (
         _positive(dataset, "DistanceSourceToDetector"),
@@ -415,12 +439,12 @@ def _positive(dataset: "Dataset", keyword: str) -> float | None:
 
 
 def _first(value: Any) -> float:
-    """The first of several alternative values, or the only one."""
+    """Return the first value of an attribute that may have one value or several."""
     return float(value[0] if hasattr(value, "__len__") and not isinstance(value, str) else value)
 
 
 def _starts_with_attribute(data: bytes) -> bool:
-    """Return True if bytes 4 to 8 are a VR of two capitals or a plausible length of the first element."""
+    """Return True if bytes 4 to 7 contain a VR (two capital letters) or a plausible length of the first element."""
     if data[4:6].isalpha() and data[4:6].isupper():
         return True
     return int.from_bytes(data[4:8], "little") < 256

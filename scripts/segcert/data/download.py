@@ -1,7 +1,8 @@
 """Download files and resume interrupted downloads. Remove secrets from URLs in messages, logs and records.
 
-A partial download is kept next to the target in `<target>.part`. `<target>.part.json` records its URL and version (ETag
-or Last-Modified), so bytes of two releases are never mixed. A later attempt, or a later process, resumes from it.
+The bytes received so far are kept next to the target in `<target>.part`, and later attempts or processes resume from
+there. `<target>.part.json` records the URL and the version (ETag or Last-Modified) of the download, so that bytes from
+two releases are never mixed.
 """
 
 import contextlib
@@ -41,7 +42,7 @@ def public(address: str) -> str:
 
 
 def without_secrets(text: str, address: str) -> str:
-    """Replace an address in a text by its `public` form, and each of its secrets by `***`."""
+    """Replace a URL in a text by its `public` form, and every password, token or query of this URL by `***`."""
     if "://" not in address:
         return text
     text = text.replace(address, public(address))
@@ -57,33 +58,37 @@ def without_secrets(text: str, address: str) -> str:
 
 CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 30, 60
 FIRST_WAIT_S, LONGEST_WAIT_S, LONGEST_RETRY_AFTER_S = 0.5, 30, 60
-ATTEMPTS = 8  # in a row without a new byte
-TRANSIENT = {408, 425, 429}  # HTTP statuses that are worth another attempt, in addition to 5xx
+ATTEMPTS = 8  # consecutive attempts without a new byte
+TRANSIENT = {408, 425, 429}  # HTTP statuses, in addition to 5xx, after which the request is repeated
 CHUNK, SMALL_LIMIT, LOG_EVERY = 1 << 20, 4 << 20, 256 << 20  # bytes
-RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+)")  # the Content-Range of a 206, and of a 416
-ADVICE = "or add a folder or URL that has the file: --config mirror=..."
+RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+)")  # Content-Range in responses with status 206 and 416
+ADVICE = "or name a folder or URL that contains the file: --config mirror=..."
 Result = TypeVar("Result")
 
 
 def download(url: str, target: Path, what: str, advice: str = ADVICE) -> None:
-    """Download the file at `url` to `target`, which appears once it is complete.
+    """Download the file at `url`. Create `target` only when the download is complete.
 
-    Call it again after an error, Ctrl-C or kill: it fetches the missing bytes only, if the server confirms that its
-    file is still the same. It does not compare checksums.
+    Call this function again to resume a download after an error, Ctrl-C or SIGKILL. It requests only the missing bytes
+    if the server confirms that the file is unchanged. It does not verify checksums.
 
     Parameters
     ----------
+    url
+        Address of the file. Secrets in it are removed from messages.
+    target
+        Path of the downloaded file.
     what
-        Name of the file in messages.
+        Name of the file in progress messages.
     advice
-        Alternative for the user, at the end of the error message.
+        Alternative to a new attempt, for the end of the error message.
 
     Raises
     ------
     DataError
-        The file is not available after many attempts. The bytes received so far are kept for the next call.
+        If the download fails after many attempts. The received bytes are kept for the next call.
     OSError
-        The file cannot be written.
+        If the file cannot be written.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     transfer = _Transfer(url, target, what)
@@ -124,7 +129,7 @@ def read_small(url: str) -> bytes:
 
 
 class _FetchError(Exception):
-    """An attempt failed. If `transient`, another one is worthwhile, after at least `retry_after` seconds."""
+    """A download attempt failed. If `transient`, it can be repeated after at least `retry_after` seconds."""
 
     def __init__(self, why: str, transient: bool, retry_after: int = 0) -> None:
         super().__init__(why)
@@ -132,7 +137,7 @@ class _FetchError(Exception):
 
 
 class _Transfer:
-    """Transfer of a file. The current attempt has `reached` of `total` bytes."""
+    """Transfer of one file. The current attempt has received `reached` of `total` bytes."""
 
     def __init__(self, url: str, target: Path, what: str) -> None:
         self.url, self.stated, self.what = url, public(url), what
@@ -142,7 +147,7 @@ class _Transfer:
         self.total: int | None = None
 
     def stored(self) -> tuple[int, str]:
-        """Return the number of bytes to resume from and the version of the file that they belong to."""
+        """Return the number of bytes received by earlier attempts, and the version of the file they came from."""
         try:
             match json.loads(self.sidecar.read_bytes()):
                 case {"url": self.stated, "validator": str(validator)}:
@@ -152,14 +157,14 @@ class _Transfer:
         return 0, ""
 
     def attempt(self) -> None:
-        """Request the missing bytes and append them. Start over if the server does not resume from there."""
+        """Request the missing bytes and append them. Start over if the server cannot resume the download."""
         offset, version = self.stored()
         with _answer(self.url, {"Range": f"bytes={offset}-", "If-Range": version} if offset else {}) as response:
             if response.status_code == 200:
                 self._receive(response, 0, response.raw.length_remaining)
                 return
             place = RANGE.fullmatch(found := response.headers.get("Content-Range", ""))
-            # A server may ignore If-Range, so the version is compared here too if the response has one.
+            # Some servers ignore If-Range. If the response states a version, it is therefore compared here too.
             if not place or int(place[1] or place[2]) != offset or _validator(response) not in ("", version):
                 self.sidecar.unlink()
                 raise _FetchError(f"HTTP {response.status_code} {found!r} does not resume from {offset} bytes", True)
@@ -172,7 +177,7 @@ class _Transfer:
         if offset:
             log.info("%s: resuming from %d of %s bytes", self.what, offset, total)
         else:
-            # First: the new content may have no validator to replace the old one.
+            # Remove the old version before writing: the new response may not state a version to replace it with.
             self.sidecar.unlink(missing_ok=True)
         with (
             self.part.open("ab" if offset else "wb") as file,
@@ -193,7 +198,11 @@ class _Transfer:
 
 
 def _persist(url: str, attempt: Callable[[], Result], reached: Callable[[], int]) -> Result:
-    """Return the result of `attempt`. Repeat it until ATTEMPTS in a row have not passed the farthest byte so far."""
+    """Call `attempt` until it succeeds, and return its result.
+
+    `reached` returns the number of bytes received. Give up after ATTEMPTS consecutive calls that do not increase its
+    maximum.
+    """
     farthest, failures = reached(), 0
     while True:
         try:
@@ -212,7 +221,10 @@ def _persist(url: str, attempt: Callable[[], Result], reached: Callable[[], int]
 
 @contextlib.contextmanager
 def _answer(url: str, headers: dict[str, str]) -> Iterator[requests.Response]:
-    """Yield the response: 200, or also 206 or 416 if `headers` ask for a range. Raises _FetchError for any other."""
+    """Request a URL and yield the response. Raises _FetchError for an unexpected status or a connection error.
+
+    Status 200 is expected, and also 206 or 416 if `headers` request a range.
+    """
     headers = {"Accept-Encoding": "identity", **headers}
     expected = {200, 206, 416} if "Range" in headers else {200}
     try:
@@ -229,13 +241,13 @@ def _answer(url: str, headers: dict[str, str]) -> Iterator[requests.Response]:
 
 
 def _chunks(response: requests.Response) -> Iterator[bytes]:
-    """Yield the bytes as they were sent, whatever Content-Encoding says: offsets count these bytes."""
-    # Use read1: read and iter_content lose up to a whole chunk if the connection is reset.
+    """Yield the bytes as sent, without decoding any Content-Encoding, because offsets count bytes as sent."""
+    # Use read1, because read and iter_content can lose up to one chunk when the connection is reset.
     while chunk := response.raw.read1(CHUNK, decode_content=False):
         yield chunk
 
 
 def _validator(response: requests.Response) -> str:
-    """Return the version of the file: a strong ETag, else Last-Modified, else an empty string."""
+    """Return the file version that a response states: a strong ETag, else Last-Modified, else an empty string."""
     etag = response.headers.get("ETag", "W/")
     return response.headers.get("Last-Modified", "") if etag.startswith("W/") else etag

@@ -1,4 +1,4 @@
-"""The error that data cannot be used."""
+"""The error that is raised for unusable data."""
 
 
 class DataError(ValueError):

@@ -1,9 +1,9 @@
-"""Get the official archives of a data set into data/raw and check them before use.
+"""Get a data set's official archives into data/raw and check them before use.
 
-An archive that is there already is used, under any name or as an unpacked folder. Otherwise it is copied from a mirror
-(a folder or URL with files of the official names and a `SHA256SUMS`) or downloaded from its official address. A file
-gets its final name only after its checksum was compared. A file with a wrong checksum is quarantined as
-<name>.rejected.
+An archive that is already in data/raw is used, under any name or as an unpacked folder. Otherwise it is copied from a
+mirror or downloaded from its official address. A mirror is a folder or URL that contains the files, with their official
+names, and a file SHA256SUMS. A file gets its final name only after its checksum was verified. A file with a wrong
+checksum is quarantined as <name>.rejected.
 """
 
 import hashlib
@@ -25,10 +25,10 @@ UNFINISHED = (".part", ".unverified", ".rejected", ".record.json", MANIFEST)
 
 
 def fetch(about: Dataset, folder: str | Path, mirror: str | None = None) -> None:
-    """Find the archives of a data set in `folder`, or get them, and write `folder`/manifest.json.
+    """Find a data set's archives in `folder`, copy or download missing ones, and write `folder`/manifest.json.
 
-    The manifest states for each archive whether it is the official release: true, false (a mirror may have a different
-    one), or null if no checksum was published.
+    The manifest states for each archive whether it is the official release: true, false (a mirror may contain a
+    different file), or null (no checksum was published).
 
     Raises DataError, with advice, if an archive is not available or its checksum is wrong.
     """
@@ -63,7 +63,10 @@ def fetch(about: Dataset, folder: str | Path, mirror: str | None = None) -> None
 
 
 def _files_there(archive: Archive, folder: Path, mirror: str | None, sums: Mapping[str, str]) -> list[Path]:
-    """Return the files of an archive that are in the folder, under any name or unpacked; empty if there are none."""
+    """Return the paths in the folder that belong to an archive: the archive under any name, or its unpacked files.
+
+    The list is empty if the folder contains neither. Raises DataError for a wrong checksum if there is no mirror.
+    """
     loose = [folder / file.path for file in list_folder(folder) if not file.path.endswith(UNFINISHED)]
     archives = sorted(filter(is_archive, loose), key=lambda path: path.name != archive.name)
     for path in archives:
@@ -78,7 +81,7 @@ def _files_there(archive: Archive, folder: Path, mirror: str | None, sums: Mappi
             if not mirror:
                 raise DataError(
                     f"{path}: found SHA-256 {digest}; expected {_expected(archive)}. The file was not used; it is now "
-                    f"{rejected}. If the download was damaged, get the file again. If it is from a mirror, add "
+                    f"{rejected}. If the download was damaged, get a new copy. If the file is from a mirror, add "
                     "--config mirror=..."
                 )
             log.warning("%s: not the published file; quarantined as %s", path, rejected)
@@ -90,7 +93,10 @@ def _files_there(archive: Archive, folder: Path, mirror: str | None, sums: Mappi
 
 
 def _get(archive: Archive, folder: Path, mirror: str | None, sums: Mapping[str, str]) -> Path:
-    """Get an archive from the mirror or its address and return its path."""
+    """Copy or download an archive from the mirror or from its official address. Return its path.
+
+    Raises DataError if it is not available or its checksum is wrong.
+    """
     name = _in_mirror(archive, sums)
     if mirror and not name:
         raise DataError(
@@ -124,7 +130,7 @@ def _get(archive: Archive, folder: Path, mirror: str | None, sums: Mapping[str, 
 
 
 def _is_official(archive: Archive, path: Path, digest: str) -> bool | None:
-    """True if a file with this SHA-256 is the published one; None if no checksum was published."""
+    """Return True if a file is the published one, by its checksum; None if no checksum was published."""
     if archive.sha256:
         return digest == archive.sha256
     if not archive.md5:
@@ -139,13 +145,13 @@ def _expected(archive: Archive) -> str:
 
 
 def _in_mirror(archive: Archive, sums: Mapping[str, str]) -> str | None:
-    """Return the name of an archive in a mirror: the official name, or the same with another archive suffix."""
+    """Return an archive's file name in a mirror, whose suffix may differ from the official one; None if absent."""
     stem = archive.name.rsplit(".", 1)[0]
     return next((name for name in (archive.name, *(f"{stem}{suffix}" for suffix in KINDS)) if name in sums), None)
 
 
 def _quarantine(path: Path, named: Path | None = None) -> Path:
-    """Rename a file to <name>.rejected, or to <name>.2.rejected and so on if that exists."""
+    """Rename a file to <name>.rejected; if that name is taken, to <name>.2.rejected and so on. Return the new path."""
     name = (named or path).name
     rejected, number = path.with_name(f"{name}.rejected"), 2
     while rejected.exists():

@@ -1,4 +1,4 @@
-"""The raw files in data/raw/<dataset>/ and the manifest that lists them with their digests."""
+"""Read and write the manifest of data/raw/<dataset>/, which lists the raw files and their digests."""
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,14 +20,14 @@ MANIFEST = "manifest.json"
 
 def _within_the_folder(name: str) -> str:
     if leads_out(name):
-        raise ValueError(f"it lists {name!r}, which is outside its folder")
+        raise ValueError(f"it lists {name!r}, which is outside the manifest's folder")
     return name
 
 
 class ArchiveEntry(Part):
-    """An archive: its name, size and SHA-256.
+    """A manifest entry for one archive.
 
-    `official`: True if it is the official release, False if not, None if no checksum was published.
+    `official` is True for the official release, False for any other file, and None if no checksum was published.
     """
 
     name: Annotated[str, AfterValidator(_within_the_folder)]
@@ -37,7 +37,7 @@ class ArchiveEntry(Part):
 
 
 class Manifest(Part):
-    """Content of a raw folder: archives, and the SHA-256 of loose files by path."""
+    """The contents of a raw folder: its archives, and the SHA-256 of each loose file by path."""
 
     dataset: str
     archives: list[ArchiveEntry] = Field([])
@@ -52,7 +52,15 @@ class Manifest(Part):
 def write_manifest(
     folder: Path, dataset: str, archives: Sequence[Mapping[str, Any]], files: Mapping[str, Path]
 ) -> None:
-    """Write the manifest of a data set: its archives (as ArchiveEntry), and its loose files by name."""
+    """Write a data set's manifest.
+
+    Parameters
+    ----------
+    archives
+        Values for ArchiveEntry, one mapping per archive.
+    files
+        Paths of the loose files by their names in the manifest.
+    """
     digests = {name: file_digest(path) for name, path in track(files.items(), f"digests of {dataset}", len(files))}
     manifest = Manifest.model_validate({"dataset": dataset, "archives": archives, "files": digests})
     with atomic_file(folder / MANIFEST) as path:
@@ -60,9 +68,9 @@ def write_manifest(
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Read the manifest of a data set.
+    """Read a data set's manifest.
 
-    Raises DataError if it is missing or invalid, or lists files outside its folder.
+    Raises DataError if the manifest is missing or invalid, or lists files outside its folder.
     """
     advice = "delete it and run snakemake again"
     document = read_document(folder / MANIFEST, Manifest, DataError, "is not a valid manifest", advice)
@@ -71,9 +79,10 @@ def read_manifest(folder: Path) -> Manifest:
 
 @contextlib.contextmanager
 def open_raw(folder: str | Path) -> Iterator[list[File]]:
-    """Yield every file of a data set's archives and unpacked folders. They are valid in the context only.
+    """Yield every file in a data set's archives and unpacked folders. The files can be read only inside the context.
 
-    Archives are compared with the manifest at once, loose files when they are read. Raises DataError if they differ.
+    Archives are compared with the manifest when the context is entered, loose files when they are read. Raises
+    DataError if a file is missing or differs from the manifest.
     """
     folder = Path(folder)
     manifest = read_manifest(folder)
@@ -82,7 +91,7 @@ def open_raw(folder: str | Path) -> Iterator[list[File]]:
         for entry in manifest.archives:
             path = folder / entry.name
             if not path.exists():
-                raise DataError(f"{path}: missing; put it back, or delete {folder / MANIFEST} and run snakemake again")
+                raise DataError(f"{path}: missing; restore it, or delete {folder / MANIFEST} and run snakemake again")
             if (found := file_digest(path)) != entry.sha256:
                 raise DataError(
                     f"{path}: found SHA-256 {found}; expected {entry.sha256}, as in the manifest. The archive changed "

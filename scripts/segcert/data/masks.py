@@ -1,4 +1,4 @@
-"""Masks: exact values or colours, and what they mean. Nothing is rounded to a value that a mask does not hold."""
+"""Convert masks to class ids by their exact values or colours. No value is rounded to the nearest known one."""
 
 import io
 import re
@@ -14,7 +14,7 @@ from segcert.data.errors import DataError
 from segcert.data.raster import Labels
 
 COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
-SHOWN = 4  # values that an error lists
+SHOWN = 4  # number of values that an error message lists
 
 
 class MaskPixels(NamedTuple):
@@ -23,7 +23,8 @@ class MaskPixels(NamedTuple):
     Attributes
     ----------
     values
-        (H, W) uint16: gray levels, or indices of a palette with colours. None for a colour image.
+        (H, W) uint16: gray levels, or indices into a palette that has colours. None for a colour image without a
+        palette.
     colours
         (H, W, 3) uint16: red, green and blue of each pixel.
     """
@@ -33,9 +34,9 @@ class MaskPixels(NamedTuple):
 
 
 def read_mask(data: bytes) -> MaskPixels:
-    """Read the pixels of a mask file, upright. Raises DataError.
+    """Read the pixels of a mask file and turn them upright. Raises DataError if the file cannot be decoded.
 
-    A file of 1 bit holds 0 and 255. Red, green and blue that are equal everywhere are gray levels.
+    In a 1-bit file, white is 255. A colour image whose three channels are equal everywhere is read as gray.
     """
     try:
         image = decode(data)
@@ -58,18 +59,20 @@ def class_ids(
     Parameters
     ----------
     pixels
-        As `read_mask` returns them.
+        The mask's pixels, as returned by `read_mask`.
     meaning
-        Name of the class of each value (a whole number), or of each colour (such as "#ff0000").
+        Class name for each value (an integer) or each colour (such as "#ff0000").
     classes
-        Names of the class ids; the first is the background.
+        Class names in the order of their ids; the first is the background.
     threshold
-        Least value of the one structure of a mask with soft edges. The values of `meaning` then only name the classes.
+        Lowest value that belongs to the structure, for a mask with soft edges and only one structure. The values in
+        `meaning` are then not used.
 
     Raises
     ------
     DataError
-        If the mask has a value or a colour without a meaning.
+        If the mask contains a value or a colour that is not in `meaning`. If a colour mask is read by values or with a
+        threshold.
     """
     if threshold is not None:
         if pixels.values is None:
@@ -87,7 +90,7 @@ def class_ids(
 
 
 def _pixels_of(pixels: MaskPixels, value: int | str) -> npt.NDArray[np.bool_]:
-    """Return True (H, W) where a mask has a value or a colour."""
+    """Return a Boolean array, (H, W): True where the mask has the value or the colour."""
     if isinstance(value, str):
         colour = [int(value[start : start + 2], 16) for start in (1, 3, 5)]
         return np.asarray((pixels.colours == colour).all(axis=2))
@@ -97,7 +100,7 @@ def _pixels_of(pixels: MaskPixels, value: int | str) -> npt.NDArray[np.bool_]:
 
 
 def _unknown(pixels: MaskPixels, known: npt.NDArray[np.bool_], meaning: Mapping[int | str, str]) -> str:
-    """Return the complaint about values that no entry of `values` names."""
+    """Return an error message about the mask values or colours that are not in `values`."""
     if any(isinstance(value, str) for value in meaning) or pixels.values is None:
         found = [f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in np.unique(pixels.colours[~known], axis=0)]
     else:
@@ -106,12 +109,12 @@ def _unknown(pixels: MaskPixels, known: npt.NDArray[np.bool_], meaning: Mapping[
     listed = ", ".join(found[:SHOWN]) + more
     advice = "add them to `values`"
     if pixels.values is not None and len(set(meaning.values())) == 2:
-        advice += ", or, for a mask with soft edges, write the least value of the structure: `mask_threshold: 128`"
-    return f"holds {listed} in {np.count_nonzero(~known)} pixels; expected {', '.join(map(str, meaning))}: {advice}"
+        advice += ", or, for a mask with soft edges, write the lowest value of the structure: `mask_threshold: 128`"
+    return f"contains {listed} in {np.count_nonzero(~known)} pixels; expected {', '.join(map(str, meaning))}: {advice}"
 
 
 def _palette_indices(data: bytes) -> npt.NDArray[np.uint16] | None:
-    """Return the indices (H, W) of a file with a palette that has colours, None for any other."""
+    """Return the palette indices, (H, W), of a file whose palette has colours; None for every other file."""
     if file_format(data) not in ("PNG", ""):
         return None
     with Image.open(io.BytesIO(data)) as file:

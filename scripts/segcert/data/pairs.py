@@ -1,11 +1,11 @@
-"""Images with their masks, as the reader of a data set finds them. Files are decoded only when they are loaded."""
+"""Image-mask pairs that are found in a data set. Files are decoded only when a pair is loaded."""
 
 import dataclasses
 from collections.abc import Callable
 
 from segcert.data.raster import Labels, Raster
 
-NOT_AN_IMAGE = "not an image file"  # left out without a loss: a README, a list of patients
+NOT_AN_IMAGE = "not an image file"  # such as a README or a list of patients: does not count as a lost image
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,13 +15,13 @@ class Pair:
     Attributes
     ----------
     name
-        Unique in the data set.
+        Name of the image, unique in the data set.
     group
-        Patient or sequence; the image itself if neither is known.
+        Patient or video sequence; the image's name if neither is known.
     load
-        Return the image and its mask of class ids, (H, W), at their own sizes. Raises DataError.
+        Function that decodes the image and its mask of class ids, (H, W), at their original size. Raises DataError.
     part
-        The part of the release, or the split, that the image belongs to.
+        Part of the release, or split, that the image belongs to; None if the release is not divided.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Pair:
 
 @dataclasses.dataclass(frozen=True)
 class LeftOut:
-    """An image or a mask that is left out, the reason, and the file it is in."""
+    """An image or a mask that is left out: its name, the reason, and the path of its file."""
 
     name: str
     reason: str
@@ -44,7 +44,7 @@ class LeftOut:
 
 @dataclasses.dataclass(frozen=True)
 class SearchResult:
-    """Result of a reader: the pairs, and the images and masks without a partner."""
+    """The image-mask pairs found in a data set, and the images and masks that are left out."""
 
     pairs: list[Pair]
     left_out: list[LeftOut] = dataclasses.field(default_factory=list)

@@ -1,7 +1,8 @@
-"""A synthetic chest X-ray with lungs and heart: the default data set, so that the pipeline runs without a download.
+"""Draw synthetic chest X-rays with lungs and heart: the default data set, which needs no download.
 
-Image k depends on (split, k) alone. All arithmetic is float64 and is rounded to 8 bits at the end, so the files are
-the same on every machine. Coordinates are in [0, 1]: x runs from left to right, y from top to bottom.
+An image depends only on its split and its number in that split. All arithmetic uses float64 and is rounded to 8 bits at
+the end, so the files are identical on every machine. Coordinates are in [0, 1]: x increases from left to right, y from
+top to bottom.
 """
 
 import functools
@@ -24,7 +25,7 @@ OVERSAMPLING = 2
 
 
 def find_phantoms(counts: Mapping[str, int], size: int) -> SearchResult:
-    """Return `counts[split]` phantoms of (size, size) pixels for each split. Each is its own group."""
+    """Return `counts[split]` phantoms of size x size pixels for each split. Each phantom is a group of its own."""
     names = {f"phantom_{split}_{k:04d}": split for split, count in counts.items() for k in range(count)}
     return SearchResult(
         [Pair(name, name, functools.partial(draw_phantom, name, size), split) for name, split in sorted(names.items())]
@@ -32,11 +33,11 @@ def find_phantoms(counts: Mapping[str, int], size: int) -> SearchResult:
 
 
 def draw_phantom(name: str, size: int) -> tuple[Raster, Labels]:
-    """Draw the phantom with this name: (size, size) pixels, 8 bits.
+    """Draw the phantom with the given name: an 8-bit image and its mask, both size x size pixels.
 
-    The mask has the values 0 background, 1 lungs and 2 heart (on top of the lungs). The name determines the anatomy
-    (position, size, tilt and outline of lungs and heart, ribs, spine, clavicles, diaphragm), the exposure, the texture
-    and the noise.
+    In the mask, 0 is background, 1 is lungs, and 2 is heart, which is drawn on top of the lungs. The name determines
+    the anatomy (position, size, tilt and outline of lungs and heart; ribs, spine, clavicles and diaphragm), the
+    exposure, the texture and the noise.
     """
     key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:16], "big")
     rng = np.random.Generator(np.random.Philox(key=key))
@@ -74,7 +75,7 @@ def draw_phantom(name: str, size: int) -> tuple[Raster, Labels]:
 def _blob(
     x: Field, y: Field, rng: Rng, center: Extent, radii: Extent, power: float, wobble: float, tilt: float = 0.0
 ) -> Field:
-    """A superellipse with a slightly wavy outline: values below 1 are inside, above 1 outside."""
+    """Return the level function of a superellipse with a slightly wavy outline: below 1 inside, above 1 outside."""
     u, v = x - center[0], y - center[1]
     u, v = np.cos(tilt) * u + np.sin(tilt) * v, np.cos(tilt) * v - np.sin(tilt) * u
     angle = np.arctan2(v, u)
@@ -84,7 +85,10 @@ def _blob(
 
 
 def _lung(x: Field, y: Field, rng: np.random.Generator, middle: float, side: int, top: float, base: float) -> Field:
-    """A lung, narrow at the apex and domed at the base. `side` is -1 on the left of the image, 1 on the right."""
+    """Return the level function of a lung, which is narrow at the apex and domed at the base.
+
+    `side` is -1 for the lung on the left of the image, 1 for the one on the right.
+    """
     height = (base + rng.uniform(-0.03, 0.03) - top) / 2
     center = (middle + side * rng.uniform(0.19, 0.22), top + height)
     narrowing = 1 - 0.45 * np.clip((center[1] - y) / height, 0, 1) ** 2
@@ -99,31 +103,31 @@ def _lung(x: Field, y: Field, rng: np.random.Generator, middle: float, side: int
 
 
 def _ribs(x: Field, y: Field, rng: np.random.Generator, middle: float) -> Field:
-    """Bright arcs that slope down from the spine."""
+    """Return the brightness of the ribs: arcs that slope down from the spine."""
     spacing, bend, phase = rng.uniform(0.075, 0.095), rng.uniform(0.5, 0.9), rng.uniform(0, 1)
     arc = y - bend * (x - middle) ** 2 - rng.uniform(0.1, 0.25) * np.abs(x - middle)
     return np.asarray(np.clip(np.sin(2 * np.pi * (arc / spacing + phase)), 0.2, 1.0) * (np.abs(x - middle) > 0.05))
 
 
 def _clavicles(x: Field, y: Field, rng: np.random.Generator, middle: float, top: float) -> Field:
-    """Two bright slanting bars above the lung apices."""
+    """Return the brightness of the clavicles: two slanting bars above the lung apices."""
     slope, height = rng.uniform(0.15, 0.35), top + rng.uniform(0.03, 0.07)
     line = y - height + slope * np.abs(x - middle)
     return np.asarray(np.exp(-((line / 0.018) ** 2)) * (np.abs(x - middle) > 0.06) * (np.abs(x - middle) < 0.36))
 
 
 def _texture(rng: np.random.Generator, fine: int, scale: float) -> Field:
-    """Smooth noise of unit variance, correlated over about `scale` pixels."""
+    """Return smooth noise with unit variance that is correlated over about `scale` pixels."""
     noise = ndimage.gaussian_filter(rng.normal(size=(fine, fine)), scale, mode="wrap")
     return np.asarray(noise / noise.std())
 
 
 def _soft(level: Field, fine: int) -> Field:
-    """Map a level to 1 inside and 0 outside, with an edge about two pixels wide."""
+    """Convert a level function to 1 inside and 0 outside, with a soft edge about two pixels wide."""
     return np.asarray(1 / (1 + np.exp(np.clip((level - 1) * fine / 6, -60, 60))))
 
 
 def _shrink(pixels: Field) -> Field:
-    """Average OVERSAMPLING x OVERSAMPLING blocks."""
+    """Reduce the resolution by averaging blocks of OVERSAMPLING x OVERSAMPLING pixels."""
     size = pixels.shape[0] // OVERSAMPLING
     return np.asarray(pixels.reshape(size, OVERSAMPLING, size, OVERSAMPLING).mean(axis=(1, 3)))

@@ -1,4 +1,4 @@
-"""Write the common format, data/prepared/<dataset>/: images/*.png, masks/*.png, index.csv and its sidecars."""
+"""Write a data set in the common format, data/prepared/<dataset>/: images, masks, index.csv and its sidecars."""
 
 import collections
 import concurrent.futures
@@ -22,17 +22,17 @@ from segcert.io.atomic import atomic_folder
 from segcert.io.progress import log, track
 from segcert.provenance.digests import array_digest, file_digest
 
-SHOWN = 10  # lines in a list of problems
-NAME = re.compile(r"(?!\.)[^/\\\0-\x1f\x7f\ud800-\udfff]+")  # of an image: a file name, and a cell of the index
-GROUP = re.compile(r"[^\0-\x1f\x7f\ud800-\udfff]+")  # a cell of the index
-LONGEST = 200  # bytes of a name: file systems allow 255, and suffixes and temporary files need some of them
+SHOWN = 10  # maximum number of lines in a list of problems
+NAME = re.compile(r"(?!\.)[^/\\\0-\x1f\x7f\ud800-\udfff]+")  # image names: valid in file names and in the index
+GROUP = re.compile(r"[^\0-\x1f\x7f\ud800-\udfff]+")  # group names: valid in the index
+LONGEST = 200  # bytes in a name: file systems allow 255, and suffixes and temporary files need some of these
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 @dataclasses.dataclass(frozen=True)
 class Form:
-    """Format of prepared images: (image_size, image_size) pixels, stretched or padded with black to keep the aspect."""
+    """Format of prepared images: image_size x image_size pixels. Images are padded if keep_aspect, else stretched."""
 
     image_size: int
     keep_aspect: bool = False
@@ -48,15 +48,24 @@ def prepare(
     exclude: Collection[str] = (),
     workers: int = 1,
 ) -> dict[str, str]:
-    """Write the pairs that a reader found in the common format. Replace `folder` completely or not at all.
+    """Write image-mask pairs in the common format. Replace `folder` completely or not at all.
 
-    index.csv has a row per image (segcert.data.dataset). splits.json lists the images of each split and the rule.
-    left_out.csv lists what was left out and why. dataset.json repeats the catalogue entry.
+    index.csv describes each image in one row (segcert.data.dataset). splits.json states the split rule and lists the
+    images in each split. left_out.csv lists the images and masks that were left out, with reasons. dataset.json
+    repeats the catalogue entry.
 
     Parameters
     ----------
+    about
+        Catalogue entry of the data set.
+    found
+        The pairs to write, and the images and masks without a partner.
+    folder
+        Target folder.
+    form
+        Format of the prepared images.
     split
-        Rule of the split (segcert.data.splits.rule_of); default: the first of the data set.
+        Name of a split rule, or a split file (segcert.data.splits.rule_of); None: the data set's first rule.
     exclude
         Names of images to leave out.
     workers
@@ -70,9 +79,9 @@ def prepare(
     Raises
     ------
     DataError
-        More images lack a partner than the data set's limit allows. Or an image cannot be used: it is unreadable, has
-        another size than its mask, has an empty mask, or is the same as another image. Or a group is in two splits, or
-        a split is empty. The message lists all problems of that kind.
+        If more images and masks lack a partner than the data set's limit allows. If an image cannot be used: it is
+        unreadable, its size differs from its mask's, its mask is empty, or two images are identical. If a group is in
+        two splits, or a split is empty. If a name is invalid or unknown. The message lists all unusable images.
     """
     rule_name, rule = rule_of(about, split)
     alone = [each for each in found.left_out if each.name not in exclude and each.reason != NOT_AN_IMAGE]
@@ -105,13 +114,13 @@ def prepare(
 def _assign_splits(
     about: Dataset, found: SearchResult, rule: SplitRule, exclude: Collection[str]
 ) -> tuple[list[Pair], dict[str, str], list[LeftOut]]:
-    """Return the pairs to use, the split of each image, and the images and masks to leave out."""
+    """Return the pairs to use, the split of each image by name, and the images and masks to leave out."""
     known = {pair.name for pair in found.pairs} | {each.name for each in found.left_out}
     for key, names in (("exclude", exclude), ("splits", rule.names)):
         if unknown := sorted(set(names) - known):
             raise DataError(
-                f"`{key}`: {about.name} has no image {unknown[0]!r}; its first is {min(known)!r}. Correct the name (in "
-                "YAML, put a name that is a number in quotes)"
+                f"`{key}`: {about.name} has no image {unknown[0]!r}; its first image is {min(known)!r}. Correct the "
+                "name (in YAML, names that are numbers need quotes)"
             )
     for pair in found.pairs:
         if not NAME.fullmatch(pair.name) or len(pair.name.encode()) > LONGEST:
@@ -148,7 +157,7 @@ def _assign_splits(
 def _write_images(
     about: Dataset, pairs: Sequence[Pair], splits: Mapping[str, str], folder: Path, form: Form, workers: int
 ) -> list[Row]:
-    """Write images and masks and return their rows. Raises DataError with all images that cannot be used."""
+    """Write images and masks and return their index rows. Raises DataError that lists all unusable images."""
     for kind in ("images", "masks"):
         (folder / kind).mkdir()
     rows: list[Row] = []
@@ -164,7 +173,7 @@ def _write_images(
     results = _in_parallel(prepared, pairs, workers)
     for pair, result in zip(pairs, track(results, f"preparing {about.name}", len(pairs)), strict=True):
         if isinstance(result, DataError):
-            # The error names the file. Its cause does not, so many files can have the same one.
+            # The error names the file, but its cause does not: files with the same cause are listed together.
             shared = result.__cause__ if isinstance(result.__cause__, DataError) else result
             problems[pair.name] = str(shared).removeprefix(pair.name), str(result)
             continue
@@ -183,7 +192,7 @@ def _write_images(
 
 
 def _write_pair(about: Dataset, pair: Pair, split: str, folder: Path, form: Form) -> tuple[Row, str]:
-    """Write an image and its mask. Return its row and the digest of its original pixels."""
+    """Write an image and its mask. Return the image's index row and the digest of its original pixels."""
     image, mask = pair.load()
     if not mask.any() and not about.allow_empty:
         raise DataError(f"{pair.name} has an empty mask: no pixel of {', '.join(about.classes[1:])}")
@@ -196,7 +205,7 @@ def _write_pair(about: Dataset, pair: Pair, split: str, folder: Path, form: Form
             raise DataError(f"{pair.name} {error}") from error
     image, mask = image.resized(form.image_size), resize_mask(mask, form.image_size, len(about.classes))
     if not mask.any() and not about.allow_empty:
-        raise DataError(f"{pair.name} has an empty mask at {form.image_size}x{form.image_size}; raise `image_size`")
+        raise DataError(f"{pair.name} has an empty mask at {form.image_size}x{form.image_size}; increase `image_size`")
     pixels = image.pixels[0] if len(image.pixels) == 1 else image.pixels.transpose(1, 2, 0)
     paths = [folder / kind / f"{pair.name}.png" for kind in ("images", "masks")]
     write_png(paths[0], np.ascontiguousarray(pixels, np.uint8 if about.bits <= 8 else np.uint16))
@@ -208,7 +217,7 @@ def _write_pair(about: Dataset, pair: Pair, split: str, folder: Path, form: Form
 
 
 def _in_parallel(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
-    """Yield the results in order. Threads work only a few items ahead, to save memory."""
+    """Apply a function to items in threads and yield the results in order. At most 2 * workers + 1 are pending."""
     waiting: collections.deque[concurrent.futures.Future[Result]] = collections.deque()
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         for item in items:
@@ -220,7 +229,10 @@ def _in_parallel(function: Callable[[Item], Result], items: Iterable[Item], work
 
 
 def _listed(problems: Iterable[tuple[str, str]]) -> str:
-    """List problems, each (reason, message). Those with the same reason share a line: the first message and a count."""
+    """Format problems as a list. Each problem is (reason, message).
+
+    Problems with the same reason share one line, which shows the first message and the number of other problems.
+    """
     same_reason: dict[str, list[str]] = {}
     for reason, message in problems:
         same_reason.setdefault(reason, []).append(message)
@@ -232,7 +244,7 @@ def _listed(problems: Iterable[tuple[str, str]]) -> str:
 
 
 def _advice(about: Dataset, names: Sequence[str], total: int) -> str:
-    """Advice for images that cannot be used, out of `total`. To exclude most of them would help nobody."""
+    """Return advice about unusable images. It suggests excluding them unless they are more than half of `total`."""
     if 2 * len(names) > total:
         return "Fix the data or the settings"
     return f"Fix the data, or exclude these images explicitly: `exclude: {{{about.name}: {json.dumps(names)}}}`"

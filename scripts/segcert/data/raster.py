@@ -1,4 +1,4 @@
-"""Images as integers on their own grid: resizing, padding, and PNG files with the same bytes on every machine."""
+"""Images with integer values and a known bit depth: resizing, padding, and reproducible PNG files."""
 
 import dataclasses
 import functools
@@ -15,24 +15,24 @@ from segcert.data.errors import DataError
 Labels = npt.NDArray[np.uint8]
 PixelSize = tuple[float, float]
 
-MAX_SIDE = 16_384  # of a padded image: a long thin strip would grow without bounds
+MAX_SIDE = 16_384  # pixels; without this limit, padding a long thin strip to a square could exhaust the memory
 LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in JPEG
 
 
 @dataclasses.dataclass(frozen=True)
 class Raster:
-    """An image of integers.
+    """An image with integer values.
 
     Attributes
     ----------
     pixels
-        (C, H, W) uint16, from 0 to 2^bits - 1; one channel or three.
+        (C, H, W) uint16, from 0 to 2^bits - 1; C is 1 or 3.
     bits
-        1 to 16.
+        Bit depth, from 1 to 16.
     pixel_size
         Height and width of a pixel in mm; None if unknown.
     applied
-        Steps between the stored values of the file and `pixels`, in order, as text.
+        Descriptions of the steps that turned the file's stored values into `pixels`, in order.
     """
 
     pixels: npt.NDArray[np.uint16]
@@ -42,16 +42,16 @@ class Raster:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width."""
+        """Height and width in pixels."""
         height, width = self.pixels.shape[1:]
         return height, width
 
     def unit(self) -> npt.NDArray[np.float32]:
-        """Return (C, H, W) float32 in [0, 1], on the grid k / (2^bits - 1)."""
+        """Return the pixels as (C, H, W) float32 in [0, 1]: multiples of 1 / (2^bits - 1)."""
         return to_unit(self.pixels, self.bits)
 
     def resized(self, size: int) -> "Raster":
-        """Resize to (size, size) by area averaging, rounded to the same grid. The pixel size is scaled."""
+        """Resize to (size, size) by area averaging, round to integers, and scale the pixel size accordingly."""
         height, width = self.size
         if height == width == size:
             return self
@@ -64,9 +64,11 @@ class Raster:
         return dataclasses.replace(self, pixels=pixels, pixel_size=scaled, applied=applied)
 
     def padded(self) -> "Raster":
-        """Pad the shorter axis with black on both sides to a square. Raises DataError if it would be too large."""
+        """Pad the shorter axis with black on both sides to a square. Raises DataError if a side exceeds MAX_SIDE."""
         if max(self.size) > MAX_SIDE:
-            raise DataError(f"is {self.size[1]}x{self.size[0]}; expected at most {MAX_SIDE} pixels a side for padding")
+            raise DataError(
+                f"is {self.size[1]}x{self.size[0]}; expected at most {MAX_SIDE} pixels per side for padding"
+            )
         pixels = np.stack([pad_to_square(plane) for plane in self.pixels])
         if pixels.shape == self.pixels.shape:
             return self
@@ -75,9 +77,9 @@ class Raster:
         return dataclasses.replace(self, pixels=pixels, applied=applied)
 
     def with_channels(self, channels: int) -> "Raster":
-        """Convert to 1 or 3 channels. Gray is replicated; RGB with equal channels becomes gray.
+        """Convert to 1 or 3 channels. Gray is replicated; RGB with three equal channels becomes gray.
 
-        Raises DataError if a colour image would have to become gray.
+        Raises DataError if one channel is requested and the image has colour.
         """
         found = len(self.pixels)
         if found == channels:
@@ -89,14 +91,14 @@ class Raster:
         raise DataError(f"image: found {found} channels; expected {channels}")
 
     def gray(self) -> "Raster":
-        """Convert to one channel: the luminance of a colour image."""
+        """Convert to one channel. A colour image is replaced by its luminance."""
         if len(self.pixels) == 1:
             return self
         luminance = np.tensordot(LUMINANCE, self.pixels, axes=1)[None]
         return dataclasses.replace(self, pixels=np.rint(luminance).astype(np.uint16))
 
     def windowed(self, low: float, high: float) -> "Raster":
-        """Spread the values from `low` to `high` over the whole grid. Values outside are clipped to its ends."""
+        """Scale linearly so that `low` becomes 0 and `high` becomes 2^bits - 1. Values outside are clipped."""
         full = (1 << self.bits) - 1
         spread = (np.clip(self.pixels, low, high) - low) * (full / (high - low))
         step = f"window from {low:g} to {high:g}, as asked"
@@ -108,7 +110,7 @@ class Raster:
         return dataclasses.replace(self, pixels=pixels, applied=(*self.applied, "inverted: low values are bright"))
 
     def with_bits(self, bits: int) -> "Raster":
-        """Convert to another grid: 0 stays 0, the largest value stays the largest."""
+        """Convert to a different bit depth. Black stays black, and white stays white."""
         if bits == self.bits:
             return self
         scale = ((1 << bits) - 1) / ((1 << self.bits) - 1)
@@ -121,7 +123,7 @@ def to_unit(pixels: npt.NDArray[Any], bits: int) -> npt.NDArray[np.float32]:
 
 
 def resize_mask(mask: Labels, size: int, num_classes: int) -> Labels:
-    """Resize to (size, size): each pixel gets the class that covers most of it (the lower id if tied)."""
+    """Resize to (size, size). Each pixel gets the class that covers most of it; of tied classes, the lowest id."""
     if mask.shape == (size, size):
         return mask
     cover = np.stack([_area_average(mask == class_id, size) for class_id in range(num_classes)])
@@ -129,18 +131,18 @@ def resize_mask(mask: Labels, size: int, num_classes: int) -> Labels:
 
 
 def pad_to_square(plane: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Pad the shorter axis of (H, W) with zeros on both sides to a square."""
+    """Pad an array (H, W) to a square, with zeros on both sides of the shorter axis."""
     lacking = [max(plane.shape) - length for length in plane.shape]
     return np.pad(plane, [(length // 2, length - length // 2) for length in lacking])
 
 
 def write_png(path: Path, pixels: npt.NDArray[Any]) -> None:
-    """Write a PNG without compression. Compressors differ between machines, and the digest covers the bytes."""
+    """Write a PNG without compression. Compressed bytes differ between machines, which would change the digest."""
     Image.fromarray(pixels).save(path, format="PNG", compress_level=0)
 
 
 def _area_average(plane: npt.NDArray[Any], size: int) -> npt.NDArray[np.float32]:
-    """Average the part of (H, W) that each pixel of (size, size) covers. Partly covered pixels count in part."""
+    """Resize (H, W) to (size, size). Each new pixel is the mean of the old pixels, weighted by the area it covers."""
     height, width = plane.shape
     rows = _overlaps(height, size) @ plane.astype(np.float32)
     return np.asarray((_overlaps(width, size) @ rows.T).T)
@@ -148,7 +150,11 @@ def _area_average(plane: npt.NDArray[Any], size: int) -> npt.NDArray[np.float32]
 
 @functools.lru_cache(maxsize=64)
 def _overlaps(length: int, size: int) -> csr_array:
-    """Return the share of new pixel i that old pixel j covers, (size, length), if `size` pixels replace `length`."""
+    """Return the weights of area averaging along one axis.
+
+    The result is a (size, length) matrix. Its entry (i, j) is the fraction of new pixel i that old pixel j covers when
+    `length` pixels are resampled to `size`.
+    """
     edges = np.arange(size + 1) * (length / size)
     first = np.floor(edges[:-1]).astype(int)
     covered = np.ceil(edges[1:] - 1e-9).astype(int) - first

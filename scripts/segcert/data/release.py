@@ -1,4 +1,4 @@
-"""Official releases: patterns for the paths of images and masks, and one reader for all releases."""
+"""Read official releases. A layout lists path patterns for images and masks; one reader serves all releases."""
 
 import dataclasses
 import functools
@@ -18,21 +18,23 @@ from segcert.data.raster import Labels, Raster
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    r"""Paths of the files of a release. Patterns match the end of a path, in any folder.
+    r"""Path patterns for the files in a release. A pattern may match the last parts of a path, in any folder.
 
     Attributes
     ----------
     images
-        Pattern of an image, with the regex group `name`, and `group` and `part` if the path has them.
+        Pattern for image paths. It contains the regex group `name`, and may contain `group` and `part`.
     masks
-        Patterns of the masks of each class, with the regex group `name`, and `part` if the path has it. The masks of a
-        class are joined. Later classes are painted over earlier ones.
+        Patterns for mask paths, by class. Each contains the regex group `name` and may contain `part`. All masks of one
+        class are combined. Later classes are painted over earlier ones.
     decode
-        Convert the bytes of an image file to a raster; None: segcert.data.decode.
+        Function that converts the bytes of an image file to a raster; None: segcert.data.decode.
     mask_scale
-        Height and width of an image, as a multiple of those of its mask.
-    name, group_of
-        Convert the name in the path to the name of the image, and that to the name of its group.
+        Ratio of an image's height and width to those of its mask.
+    name
+        Function that converts the name in a path to the image's name.
+    group_of
+        Function that converts an image's name to the name of its group.
     """
 
     images: str
@@ -43,7 +45,7 @@ class Layout:
     group_of: Callable[[str], str] = str
 
     def find(self, files: Sequence[File], about: Dataset) -> SearchResult:
-        """Find every image with all of its masks, and the images and masks without a partner. Skip other files.
+        """Find every image that has all of its masks, and the images and masks without a partner. Skip other files.
 
         Raises DataError if there are no images, or if two files have the same name.
         """
@@ -58,8 +60,8 @@ class Layout:
                     _put(masks, (self.name(match["name"]), pattern), file, match)
         if not images:
             raise DataError(
-                f"{about.title}: none of {len(files)} files is an image (.../{self.images}). Is this the official "
-                "release?"
+                f"{about.title}: none of {len(files)} files matches the image pattern .../{self.images}. Is this the "
+                "official release?"
             )
         pairs, left_out = [], []
         for name, (file, match) in images.items():
@@ -99,7 +101,7 @@ class Layout:
 
 
 def decoded(file: File, decode_with: Callable[[bytes], Any]) -> Any:
-    """Read a file and decode it. Raises DataError with the name of the file."""
+    """Read a file and decode it. Raises DataError, with the file's name, if either step fails."""
     data = file.read()
     try:
         return decode_with(data)

@@ -1,4 +1,4 @@
-"""Assign images to training, validation and test (certification): by group, from names alone."""
+"""Assign images to training, validation and test (certification). Only names are used; groups stay in one split."""
 
 import hashlib
 import math
@@ -15,7 +15,7 @@ SHARES = {"train": 0.65, "val": 0.10, "test": 0.25}
 
 
 def by_hash(key: str, shares: Mapping[str, float] = SHARES) -> str:
-    """Return the split of a key, from a hash of the key. Adding or removing other keys does not change it."""
+    """Choose the split for a key from the key's hash. The split does not depend on any other key."""
     position = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") / 2**64
     for split, share in shares.items():
         if position < share:
@@ -25,14 +25,15 @@ def by_hash(key: str, shares: Mapping[str, float] = SHARES) -> str:
 
 
 def by_group(key: ImageKey) -> str:
-    """Return the split of an image's group, so that all images of a patient or sequence are in one split."""
+    """Choose the split by the image's group, so that all images from one patient or sequence are in one split."""
     return by_hash(f"{key.dataset}/{key.group}")
 
 
 def expected_tests(about: Dataset, rule: SplitRule) -> int | None:
-    """Number of test images of a whole data set under a rule: stated, or estimated from the share; None if unknown.
+    """Return the number of test images in a complete data set: stated by the rule or estimated; None if unknown.
 
-    Only for plans made before the images are available. The index alone decides what is certified.
+    The number is used only to plan a run before the images are available. The images that are certified are always
+    those in index.csv.
     """
     if "test" not in rule.counts and about.images:
         return math.ceil(SHARES["test"] * about.images)
@@ -43,10 +44,10 @@ GROUPS = SplitRule("by group, from a hash of its name: 65% train, 10% val, 25% t
 
 
 def rule_of(about: Dataset, chosen: str | None) -> tuple[str, SplitRule]:
-    """Return the name and the rule of the chosen split.
+    """Return the chosen split rule and its name; "file" for a rule from a file.
 
-    `chosen` is one of the data set's rules (default: the first) or a .json file (see `read_split_file`). Raises
-    DataError for an unknown name.
+    `chosen` is the name of one of the data set's rules (None: the first) or the path of a .json file (see
+    `read_split_file`). Raises DataError for an unknown name or an invalid file.
     """
     if chosen and chosen.endswith(".json"):
         return "file", read_split_file(Path(chosen))
@@ -59,9 +60,9 @@ def rule_of(about: Dataset, chosen: str | None) -> tuple[str, SplitRule]:
 
 
 def read_split_file(path: Path) -> SplitRule:
-    """Read a split from a JSON file in the format of a prepared data set's splits.json.
+    """Read a split rule from a JSON file in the format of a prepared data set's splits.json.
 
-    The rule gives "" to images that the file does not name. Raises DataError if the file cannot be read or names an
+    The rule returns "" for images that the file does not list. Raises DataError if the file cannot be read or lists an
     image twice.
     """
     wanted = "expected JSON with the keys train, val and test, each a list of image names"
@@ -70,7 +71,7 @@ def read_split_file(path: Path) -> SplitRule:
     split_of = dict(pairs)
     if len(split_of) < len(pairs):
         twice = next(image for image, count in Counter(image for image, _ in pairs).items() if count > 1)
-        raise DataError(f"{path}: found {twice} twice; expected each image in one split only")
+        raise DataError(f"{path}: found {twice} twice; expected each image only once")
     return SplitRule(
         f"as {path.name} states",
         lambda key: split_of.get(key.image, ""),

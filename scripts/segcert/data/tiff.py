@@ -1,6 +1,7 @@
-"""TIFF images: equal values for equal pictures in any compression, byte order, orientation and planar layout.
+"""Read TIFF images. The values do not depend on compression, byte order, orientation or planar layout.
 
-tifffile reads all of them, by the codecs of imagecodecs. There is no second reader with other rules.
+tifffile reads every file, with the codecs from imagecodecs. There is no fallback to a second reader that might
+interpret a file differently.
 """
 
 import io
@@ -13,10 +14,10 @@ import tifffile
 
 from segcert.data.errors import DataError
 
-MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # TIFF and BigTIFF, little endian and big endian
+MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # TIFF and BigTIFF, little-endian and big-endian
 MAX_BITS = 16
-# The first row and column of the picture lie where this tag says (TIFF 6.0, section 8): exchange rows and columns
-# if True, then flip these axes.
+# How to make a picture upright, by the value of its Orientation tag (TIFF 6.0, section 8): the axes to flip, and True
+# if rows and columns must be exchanged before that.
 ORIENTATIONS: dict[int, tuple[tuple[int, ...], bool]] = {
     1: ((), False),
     2: ((1,), False),
@@ -33,14 +34,14 @@ Values = npt.NDArray[Any]
 
 
 class StoredTiff(NamedTuple):
-    """An upright picture, as stored.
+    """The stored values of a picture, turned upright.
 
     Attributes
     ----------
     planes
-        (C, H, W) uint16, one channel or three.
+        (C, H, W) uint16; C is 1 or 3.
     bits
-        1 to 16, as the file says.
+        Bit depth of the values, from 1 to 16, without a sign bit.
     inverted
         True if low values are bright (white is zero).
     """
@@ -58,22 +59,23 @@ def is_tiff(data: bytes) -> bool:
 def read_tiff(data: bytes, frame: int | None = None, max_pixels: int | None = None) -> StoredTiff:
     """Read a TIFF picture.
 
-    Palettes are looked up, the orientation is applied, and transparency is laid over black. Thumbnails and transparency
-    masks in the same file are skipped.
+    Palette indices are replaced by their colours, the orientation is applied, and transparent pixels are blended with
+    black. Thumbnails and transparency masks in the same file are skipped.
 
     Parameters
     ----------
     data
         The bytes of the file.
     frame
-        Number of the page, from 1, of a file with several pictures.
+        Number of the picture to read from a file that contains several; the first is 1.
     max_pixels
-        Largest number of pixels.
+        Largest allowed number of pixels; None: no limit.
 
     Raises
     ------
     DataError
-        If the file has several pictures of which none is chosen, or values that are not whole numbers of 1 to 16 bits.
+        If the file contains several pictures and `frame` is None. If its values are not integers of 1 to 16 bits, or
+        are negative. If it is neither gray nor RGB nor a palette image.
     """
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         page = _choose_page(file, frame)
@@ -93,15 +95,15 @@ def read_tiff(data: bytes, frame: int | None = None, max_pixels: int | None = No
 
 
 def _choose_page(file: tifffile.TiffFile, frame: int | None) -> tifffile.TiffPage:
-    """Return the page of the picture."""
+    """Return the page that contains the requested picture."""
     pictures = []
     for page in map(operator.methodcaller("aspage"), file.pages):
         if not page.is_reduced and not page.is_mask:
             pictures.append(page)
     if not pictures:
-        raise DataError("has no page with a picture")
+        raise DataError("contains no page with a picture")
     if frame is None and len(pictures) > 1:
-        raise DataError(f"has {len(pictures)} pages; choose one of 1 to {len(pictures)} (`--frame`)")
+        raise DataError(f"has {len(pictures)} pages; choose one with `--frame`, from 1 to {len(pictures)}")
     if not 1 <= (frame or 1) <= len(pictures):
         raise DataError(f"frame: found {frame}; expected 1 to {len(pictures)}")
     chosen: tifffile.TiffPage = pictures[(frame or 1) - 1]
@@ -109,24 +111,24 @@ def _choose_page(file: tifffile.TiffFile, frame: int | None) -> tifffile.TiffPag
 
 
 def _check_bits(page: tifffile.TiffPage) -> int:
-    """Return the bits of a sample; raise DataError for a page that cannot be read as whole numbers of gray or RGB."""
+    """Return the number of bits per sample. Raises DataError unless the page contains gray or RGB integers."""
     photometric = tifffile.PHOTOMETRIC(page.photometric)
     kinds = tifffile.PHOTOMETRIC
-    jpeg_colour = photometric == kinds.YCBCR and page.compression in (6, 7)  # decoded to RGB by its JPEG decoder
+    jpeg_colour = photometric == kinds.YCBCR and page.compression in (6, 7)  # the JPEG decoder returns RGB
     if photometric not in (kinds.MINISWHITE, kinds.MINISBLACK, kinds.RGB, kinds.PALETTE) and not jpeg_colour:
         raise DataError(f"has the photometric interpretation {photometric.name}; expected gray, RGB or a palette")
     if page.sampleformat not in (tifffile.SAMPLEFORMAT.UINT, tifffile.SAMPLEFORMAT.INT):
-        raise DataError(f"has values of the kind {page.dtype}; expected whole numbers of 1 to {MAX_BITS} bits")
+        raise DataError(f"has values of type {page.dtype}; expected integers of 1 to {MAX_BITS} bits")
     bits = page.bitspersample
     if not isinstance(bits, int) or not 1 <= bits <= MAX_BITS:
-        raise DataError(f"has {bits} bits a sample; expected 1 to {MAX_BITS}, the same for all samples")
+        raise DataError(f"has {bits} bits per sample; expected 1 to {MAX_BITS}, the same for all samples")
     if page.imagedepth != 1:
         raise DataError(f"has a depth of {page.imagedepth} slices; expected one picture")
     return bits
 
 
 def _rows_columns_samples(page: tifffile.TiffPage) -> Values:
-    """(H, W, S) of any planar layout."""
+    """Return the values as (H, W, samples), whatever the planar layout of the file."""
     values = page.asarray()
     axes = page.axes
     if "S" not in axes:
@@ -135,7 +137,7 @@ def _rows_columns_samples(page: tifffile.TiffPage) -> Values:
 
 
 def _unsigned(values: Values, page: tifffile.TiffPage, bits: int) -> tuple[Values, int]:
-    """Return values without a sign, and their bits: of signed ones that are never negative, one bit is the sign's."""
+    """Return unsigned values and their bit depth, without the sign bit. Raises DataError if a value is negative."""
     if page.sampleformat != tifffile.SAMPLEFORMAT.INT:
         return values, bits
     if values.min() < 0:
@@ -144,8 +146,8 @@ def _unsigned(values: Values, page: tifffile.TiffPage, bits: int) -> tuple[Value
 
 
 def _look_up(values: Values, page: tifffile.TiffPage) -> tuple[Values, int]:
-    """Return colours (H, W, 3), or grays (H, W, 1) of a gray palette, and their bits."""
-    colours: Values = np.asarray(page.colormap, dtype=np.uint16)  # (3, 2^bits), of 16 bits
+    """Replace palette indices by colours. Return (H, W, 3), or (H, W, 1) for a gray palette, and the bit depth."""
+    colours: Values = np.asarray(page.colormap, dtype=np.uint16)  # (3, 2^bits)
     bits = 16
     if not (colours % EIGHT_BITS_REPEATED).any():
         colours, bits = colours // EIGHT_BITS_REPEATED, 8
@@ -157,17 +159,17 @@ def _look_up(values: Values, page: tifffile.TiffPage) -> tuple[Values, int]:
 
 
 def _over_black(values: Values, page: tifffile.TiffPage, bits: int, inverted: bool) -> Values:
-    """Lay a transparent picture over black; samples without a meaning are refused."""
+    """Blend a transparent picture with black. Raises DataError for extra samples that are not transparency."""
     extra = tuple(page.extrasamples)
     if not extra:
         return values
     alphas = (tifffile.EXTRASAMPLE.ASSOCALPHA, tifffile.EXTRASAMPLE.UNASSALPHA)
     if len(extra) > 1 or extra[0] not in alphas or inverted or page.photometric == tifffile.PHOTOMETRIC.PALETTE:
         raise DataError(
-            f"has {values.shape[2]} channels, {len(extra)} of them not part of the picture; save it without them"
+            f"has {values.shape[2]} channels, {len(extra)} of which are not part of the picture; save it without them"
         )
     colours, alpha = values[..., :-1], values[..., -1:]
-    if extra[0] == tifffile.EXTRASAMPLE.ASSOCALPHA:  # colours are multiplied by it already
+    if extra[0] == tifffile.EXTRASAMPLE.ASSOCALPHA:  # the file's colours are already multiplied by alpha
         return colours
     white = (1 << bits) - 1
     return np.asarray((colours.astype(np.uint32) * alpha + white // 2) // white)

@@ -30,10 +30,10 @@ def read_own_image(
 ) -> Raster:
     """Read a PNG, TIFF or DICOM file.
 
-    `bits`, `window` and `frame` are those of segcert.data.decode. `trained_bits` is the depth of the images that a
-    network was trained on: without `bits`, 16-bit files that do not say their depth have this one.
+    See segcert.data.decode.decode for `bits`, `window` and `frame`. `trained_bits` is the bit depth of the images that
+    a network was trained on. It is used if `bits` is None and a 16-bit file does not state its depth.
 
-    Raises DataError, with the file's name, for any other file.
+    Raises DataError, with the file's name, if the file cannot be read or has a different format.
     """
     path = Path(path)
     if not path.is_file():
@@ -41,7 +41,8 @@ def read_own_image(
     data = path.read_bytes()
     if not file_format(data):
         raise DataError(
-            f"{path}: is not a PNG, TIFF or DICOM file; convert it (JPEG changes the pixels that are certified)"
+            f"{path}: is not a PNG, TIFF or DICOM file; convert it to PNG. JPEG is not accepted, as its compression "
+            "changes the pixels that are certified"
         )
     try:
         if bits is not None:
@@ -58,32 +59,32 @@ NOT_IN_PATHS = {
     "a line break or other control character": r"[\0-\x1f\x7f]",
     "bytes that are not UTF-8": r"[\ud800-\udfff]",
 }
-# Keys of `own_data` that mean the same in the catalogue
+# Keys that have the same meaning in `own_data` and in the catalogue
 TEXT_KEYS = ["modality", "licence", "citation"]
 IMAGE_KEYS = ["channels", "bits", "window", "pixel_size", "any_orientation", "allow_empty", "left_out_limit"]
 
 
 @dataclasses.dataclass(frozen=True)
 class OwnFolder:
-    """A user-supplied data set: its name and its settings, an entry of `own_data` in the configuration."""
+    """A user-supplied data set: its name, and its settings under `own_data` in the configuration."""
 
     name: str
     settings: Mapping[str, Any]
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of the class ids, background first."""
+        """Class names in the order of their ids, background first."""
         named = dict.fromkeys(self.settings["values"].values())
         return (BACKGROUND, *(name for name in named if name != BACKGROUND))
 
     @property
     def about(self) -> Dataset:
-        """The data set as a catalogue entry. Raises DataError for a table that cannot be read."""
+        """A catalogue entry for the data set. Raises DataError if its table cannot be read."""
         chosen = self.settings
         columns = read_table(chosen)[0] if chosen["table"] else []
         grouped = bool(chosen["group_pattern"]) or (chosen["group_column"] or "group") in columns
         splits = {"groups": GROUPS}
-        if "split" in columns:  # first in the mapping: the default
+        if "split" in columns:  # the first rule is the default
             splits = {"table": SplitRule("as the table states", lambda key: key.part or ""), **splits}
         elif is_split_by_folders(chosen):
             splits = {"folders": SplitRule("as the folders state", lambda key: key.part or ""), **splits}
@@ -98,7 +99,7 @@ class OwnFolder:
         )
 
     def files(self) -> list[Path]:
-        """List every file of the data set: table, images and masks. Raises DataError."""
+        """List the paths of the table, the images and the masks. Raises DataError for unusable files or paths."""
         listed: list[str] = []
         for row in list_own(self.name, self.settings).rows.values():
             listed += [*([row.image] if row.image else []), *row.masks]
@@ -110,15 +111,15 @@ class OwnFolder:
         return files
 
     def tests(self, rule: SplitRule) -> int:
-        """Return the number of test images under a rule."""
+        """Return the number of images that a split rule assigns to the test split."""
         rows = list_own(self.name, self.settings).rows.items()
         keys = (ImageKey(self.name, name, row.group or name, row.split or None) for name, row in rows if row.image)
         return sum(rule.split_of(key) == "test" for key in keys)
 
     def find(self, sha256: Mapping[str, str]) -> SearchResult:
-        """Find every image with its mask, and the images and masks without a partner.
+        """Find every image-mask pair, and the images and masks without a partner.
 
-        `sha256` has the recorded digest of each file. Raises DataError for unusable folders, tables or names.
+        `sha256` maps each file's path to its recorded digest. Raises DataError for unusable folders, tables or names.
         """
         listing = list_own(self.name, self.settings)
         pairs, left_out = [], list(listing.left_out)
@@ -150,14 +151,14 @@ class OwnFolder:
         return image, joined
 
     def _image(self, data: bytes) -> Raster:
-        """Decode an image file to the configured number of channels and depth."""
+        """Decode an image file to the configured number of channels and bit depth."""
         chosen = self.settings
         try:
             image = decode_at_depth(data, chosen["bits"], chosen["window"])
         except DepthError as error:
             raise DataError(
-                f"has 16 bits and does not say how many of them its values use; write `bits: 12` (or how many they "
-                f"are) in own_data.{self.name}, or choose a range of stored values with `window: [low, high]`"
+                f"has 16 bits and does not say how many of them its values use; write `bits: 12` (or the actual "
+                f"number) in own_data.{self.name}, or choose a range of stored values with `window: [low, high]`"
             ) from error
         if image.bits > chosen["bits"] and not chosen["window"]:
             raise DataError(

@@ -1,6 +1,6 @@
-"""Files of a user-supplied data set: matched by their names in folders, or listed in a table.
+"""Find the files of a user-supplied data set: match the names in its folders, or read a table that lists them.
 
-Every file below the folders is accounted for: used, joined with another mask, or left out with the reason.
+Every file in the folders is accounted for: it is used, or it is left out and the reason is recorded.
 """
 
 import csv
@@ -18,7 +18,7 @@ from segcert.data.decode import IMAGE_SUFFIXES, file_format
 from segcert.data.errors import DataError
 from segcert.data.pairs import NOT_AN_IMAGE, LeftOut
 
-# Folders of the layout train|val|test / images|masks, in either order of the two.
+# Names of the folders in the layouts train|val|test / images|masks and images|masks / train|val|test
 SPLIT_FOLDERS = {
     "train": "train",
     "training": "train",
@@ -28,14 +28,14 @@ SPLIT_FOLDERS = {
     "test": "test",
 }
 KIND_FOLDERS = {"images": "image", "image": "image", "masks": "mask", "mask": "mask", "labels": "mask"}
-NUMBER = r"[_-]?\d+"  # behind the name of an image: one of several masks, each of a structure of its own
+NUMBER = r"[_-]?\d+"  # at the end of a mask's name, if an image has several masks with one structure each
 
 
 @dataclasses.dataclass
 class OwnImage:
-    """An entry of a user-supplied data set: paths of image and masks, group and split; "" if there is none.
+    """An entry of a user-supplied data set: the paths of an image and its masks, its group and its split.
 
-    Several masks of an image are joined.
+    Unknown values are "". If an image has several masks, they are combined into one.
     """
 
     image: str = ""
@@ -46,14 +46,14 @@ class OwnImage:
 
 @dataclasses.dataclass
 class Listing:
-    """The entries of a data set by name, and the files that belong to none."""
+    """The entries of a data set, by image name, and the files that belong to no entry."""
 
     rows: dict[str, OwnImage]
     left_out: list[LeftOut] = dataclasses.field(default_factory=list)
 
 
 def list_own(name: str, settings: Mapping[str, Any]) -> Listing:
-    """List the files of an entry of `own_data`. Raises DataError for unusable folders and tables."""
+    """List the files of a data set in `own_data`. Raises DataError for unusable folders, tables and names."""
     listing = _in_table(name, settings) if settings["table"] else _in_folders(name, settings)
     if pattern := settings["group_pattern"]:
         for image, row in listing.rows.items():
@@ -69,17 +69,17 @@ def list_own(name: str, settings: Mapping[str, Any]) -> Listing:
 
 
 def is_split_by_folders(settings: Mapping[str, Any]) -> bool:
-    """True if images and masks are in one folder that is divided into train, val and test."""
+    """Return True if images and masks are in one folder, which is divided into train, val and test."""
     images, masks = settings["images"], settings["masks"]
     return not settings["table"] and not settings["mask_suffix"] and bool(images) and images == masks
 
 
 def _in_folders(name: str, settings: Mapping[str, Any]) -> Listing:
-    """Match the files of the folders: images first, then masks by the names of the images."""
+    """Match the files in the folders: first collect the images, then assign the masks to them by name."""
     for key in ("images", "masks"):
         if not settings[key] or not Path(settings[key]).expanduser().is_dir():
             raise DataError(
-                f"own_data.{name}: found no folder {settings[key] or ''!r}; expected `{key}: /path/to/{key}`, or a "
+                f"own_data.{name}: found no folder {settings[key] or ''!r}; expected `{key}: /path/to/{key}` or a "
                 "`table` that lists the files"
             )
     listing = Listing({})
@@ -105,7 +105,7 @@ def _path(file: File) -> str:
 
 
 def _image_of(mask: str, rows: Mapping[str, OwnImage]) -> str:
-    """Return the name of the image that a mask belongs to: its own, or its own without a number at the end."""
+    """Return the name of the image that a mask belongs to: the mask's name, with or without its final number."""
     if mask in rows and rows[mask].image:
         return mask
     match = re.fullmatch(rf"(.+?){NUMBER}", mask)
@@ -113,7 +113,10 @@ def _image_of(mask: str, rows: Mapping[str, OwnImage]) -> str:
 
 
 def _files_by_kind(name: str, settings: Mapping[str, Any]) -> Iterator[tuple[str, str, str, File]]:
-    """Yield "image" or "mask", the image's name, its split and the file; or the reason, "", "" and a file left out."""
+    """Yield (kind, name of the image, split, file) for each file; the kind is "image" or "mask".
+
+    For a file that is left out, yield (reason, "", "", file).
+    """
     folders = {key: Path(settings[key]).expanduser() for key in ("images", "masks")}
     if is_split_by_folders(settings):
         for file in list_folder(folders["images"]):
@@ -122,9 +125,9 @@ def _files_by_kind(name: str, settings: Mapping[str, Any]) -> Iterator[tuple[str
             splits = [SPLIT_FOLDERS[part.lower()] for part in parts[:-1] if part.lower() in SPLIT_FOLDERS]
             if len(kinds) != 1 or len(splits) != 1:
                 raise DataError(
-                    f"own_data.{name}: images and masks are in the same folder, and {file.path} is not below "
-                    "train|val|test and images|masks; expected these folders, or a `mask_suffix` that distinguishes "
-                    "the files. Write, for example: `mask_suffix: _mask.png`"
+                    f"own_data.{name}: images and masks are in the same folder, and {file.path} is not in "
+                    "folders train|val|test and images|masks; expected these folders, or a `mask_suffix` that "
+                    "distinguishes the files. Write, for example: `mask_suffix: _mask.png`"
                 )
             rest = [part for part in parts[:-1] if part.lower() not in {**KIND_FOLDERS, **SPLIT_FOLDERS}]
             image, reason = _name(file, "/".join([*rest, parts[-1]]), "")
@@ -135,13 +138,16 @@ def _files_by_kind(name: str, settings: Mapping[str, Any]) -> Iterator[tuple[str
         for file in list_folder(folder):
             is_mask = together and bool(_without_suffix(file.path, settings["mask_suffix"]))
             if together and is_mask != (kind == "mask"):
-                continue  # the other round has it
+                continue  # the file is listed with the other kind
             image, reason = _name(file, file.path, settings[f"{kind}_suffix"])
             yield (kind, image, "", file) if image else (reason, "", "", file)
 
 
 def _name(file: File, path: str, suffix: str) -> tuple[str, str]:
-    """Return the name of an image by the path of its file or of its mask's; or "" and the reason why it has none."""
+    """Derive an image's name from the path of its file or of its mask.
+
+    Return (name, ""), or ("", reason) if the file is left out.
+    """
     known_ending = path.lower().endswith(IMAGE_SUFFIXES)
     if not known_ending and not file_format(file.read()):
         return "", NOT_AN_IMAGE
@@ -150,14 +156,14 @@ def _name(file: File, path: str, suffix: str) -> tuple[str, str]:
         if not name:
             return "", f"its name does not end with {suffix}"
     else:
-        # A dot may be a part of the name (1.2.840.10.7): only a known ending is cut off.
+        # Names may contain dots (1.2.840.10.7), so only the suffix of a known image format is removed.
         name = os.path.splitext(path)[0] if known_ending else path
-    # File systems of Macs write accents as letters of their own (NFD), others as one letter (NFC).
+    # macOS file systems store an accent as a separate character (NFD), others store one character (NFC).
     return unicodedata.normalize("NFC", name).replace("/", "_"), ""
 
 
 def _without_suffix(path: str, suffix: str) -> str:
-    """Return a path without a suffix such as _mask.png or, with a number, _mask_2.png; "" if it has none."""
+    """Remove a suffix such as _mask.png from a path; _mask_2.png leaves _2. Return "" if there is no suffix."""
     stem, ending = os.path.splitext(suffix)
     match = re.fullmatch(rf"(.+){re.escape(stem)}({NUMBER})?{re.escape(ending)}", path)
     return "" if match is None else match[1] + (match[2] or "")
@@ -173,7 +179,7 @@ def _in_table(name: str, settings: Mapping[str, Any]) -> Listing:
     rows: dict[str, OwnImage] = {}
     for number, line in enumerate(lines, start=2):
         row = OwnImage(group=line.get(group_column, ""), split=line.get("split", ""))
-        for kind in filter(line.get, ("image", "mask")):  # relative to that folder if given, else to the table
+        for kind in filter(line.get, ("image", "mask")):  # relative to `images` or `masks` if set, else to the table
             path = Path(settings[f"{kind}s"] or table.parent).expanduser() / line[kind]
             if not path.is_file():
                 raise DataError(
@@ -186,7 +192,7 @@ def _in_table(name: str, settings: Mapping[str, Any]) -> Listing:
                 row.masks = [str(path)]
         image = line.get("name") or Path(row.image or "".join(row.masks)).stem
         if not image:
-            raise DataError(f"{table}: line {number}: found neither image nor mask; expected one of them at least")
+            raise DataError(f"{table}: line {number}: found neither an image nor a mask; expected at least one of them")
         if image in rows:
             raise DataError(
                 f"{table}: line {number}: found the name {image} twice; expected a different name for each image. Add "
@@ -203,7 +209,7 @@ def _in_table(name: str, settings: Mapping[str, Any]) -> Listing:
 
 
 def read_table(settings: Mapping[str, Any]) -> tuple[list[str], list[dict[str, str]]]:
-    """Read the columns and lines of the table."""
+    """Read the table. Return its column names, and its lines as dicts by column name."""
     path = Path(settings["table"]).expanduser()
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -217,5 +223,5 @@ def read_table(settings: Mapping[str, Any]) -> tuple[list[str], list[dict[str, s
         ) from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(
-            f"{path}: cannot be read as a CSV table ({error}); save it as UTF-8, separated by commas"
+            f"{path}: cannot be read as a CSV table ({error}); save it as comma-separated UTF-8 text"
         ) from error

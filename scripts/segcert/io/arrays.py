@@ -1,4 +1,4 @@
-"""Store named arrays in one compressed `.npz` file, without pickle. Files are treated as hostile."""
+"""Store named arrays in a compressed `.npz` file, without pickle. Files that are read are treated as hostile."""
 
 import math
 import zipfile
@@ -12,19 +12,20 @@ import psutil
 
 from segcert.io.atomic import atomic_file
 
-KINDS = "biufU"  # allowed kinds of numpy types: bool, integers, floats, text
+KINDS = "biufU"  # codes of the allowed numpy types: Booleans, integers, floats, text
 SUFFIX = ".npy"
 HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
 class ArraysError(ValueError):
-    """The file is not a complete file of arrays. The message names it and says why."""
+    """A file of arrays is damaged or incomplete. The message names the file and the reason."""
 
 
 def save_arrays(path: str | Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-    """Write named arrays. The same arrays give the same bytes, those of `numpy.savez_compressed`.
+    """Write named arrays. Equal arrays give byte-identical files.
 
-    That function itself rejects an array called `file`, which may be the name of an image.
+    The bytes are those that `numpy.savez_compressed` writes. This function also accepts an array called `file`, which
+    may be the name of an image; numpy's function does not.
     """
     with atomic_file(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, array in arrays.items():
@@ -33,19 +34,19 @@ def save_arrays(path: str | Path, arrays: Mapping[str, npt.NDArray[Any]]) -> Non
 
 
 class StoredArrays(Mapping[str, npt.NDArray[Any]]):
-    """Arrays of a file written by `save_arrays`. Each one is read on access.
+    """The arrays in a file that `save_arrays` wrote. Each array is read when it is accessed.
 
-    Memory for an array is allocated only after two checks: the file has as many bytes as the header claims, and the
-    machine has enough free memory.
+    Memory for an array is allocated only after two checks: the file contains as many bytes as the header claims, and
+    the machine has enough free memory.
 
     Raises
     ------
     FileNotFoundError
-        There is no such file.
+        If the file does not exist.
     ArraysError
-        The file is not a complete file of arrays.
+        If the file is damaged or incomplete.
     KeyError
-        The file has no array of this name.
+        If the file contains no array with the requested name.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -66,7 +67,7 @@ class StoredArrays(Mapping[str, npt.NDArray[Any]]):
                 _check(member, about.file_size)
             with self._archive.open(about) as member:
                 array: npt.NDArray[Any] = np.lib.format.read_array(member, allow_pickle=False)
-        except Exception as error:  # as do zlib and numpy's header parser
+        except Exception as error:  # zlib and numpy's header parser raise many kinds of errors
             raise self._damaged(error, f"the array {name}: ") from error
         return array
 
@@ -90,7 +91,7 @@ class StoredArrays(Mapping[str, npt.NDArray[Any]]):
 
 
 def _check(member: IO[bytes], size: int) -> None:
-    """Raise ValueError unless an array has a plain type, is as large as its header says, and fits into memory."""
+    """Raise ValueError unless an array has an allowed type, the size that its header states, and fits into memory."""
     version = np.lib.format.read_magic(member)
     if version not in HEADERS:
         raise ValueError(f"found version {version}; expected one of {', '.join(map(str, HEADERS))}")

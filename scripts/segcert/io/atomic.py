@@ -1,4 +1,4 @@
-"""Write files that are either complete or absent."""
+"""Write files and folders atomically: a target is replaced completely or not at all."""
 
 import contextlib
 import errno
@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ADVICE = {
-    errno.ENOSPC: "make room there and run the same command again",
-    errno.EDQUOT: "make room there and run the same command again",
+    errno.ENOSPC: "free some space there and run the same command again",
+    errno.EDQUOT: "free some space there and run the same command again",
     errno.EROFS: "make it writable and run the same command again",
     errno.EACCES: "make it writable and run the same command again",
 }
@@ -19,10 +19,10 @@ ADVICE = {
 
 @contextlib.contextmanager
 def atomic_file(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path next to `path`. Rename it to `path` when the block ends without an error.
+    """Yield the path of a temporary file next to `path`. Rename it to `path` when the block ends without an error.
 
-    The temporary file has the suffix of `path`, from which writers choose the format. On any error, including a full
-    disk, it is removed and an existing `path` is left unchanged.
+    The temporary file has the same suffix as `path`, because some writers derive the format from the suffix. After any
+    error, including a full disk, the temporary file is removed and an existing `path` is unchanged.
     """
     path = Path(path)
     with _refusals_named(path):
@@ -42,7 +42,7 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def atomic_folder(path: str | Path) -> Iterator[Path]:
-    """Yield an empty folder next to `path`. Replace `path` with it when the block ends without an error."""
+    """Yield a new empty folder next to `path`. Replace `path` with this folder when the block ends without an error."""
     path = Path(path)
     with _refusals_named(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,7 +59,7 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _refusals_named(path: Path) -> Iterator[None]:
-    """Make file system errors name the file that was to be written, whichever library raised them."""
+    """Convert file system errors from any library to an OSError that names the target file."""
     try:
         yield
     except Exception as error:
@@ -73,10 +73,10 @@ def _refusals_named(path: Path) -> Iterator[None]:
 
 
 def _refusal(error: BaseException) -> int | None:
-    """Return the errno of the file system error behind an error; None if there is none.
+    """Return the errno of the file system error that caused an error; None if there was no such error.
 
-    An OSError has the errno. Torch raises its own errors while it handles an OSError. Libraries in Rust (safetensors)
-    put the errno into the text. For these two, only numbers with advice count, as no other error has them.
+    An OSError states its errno. PyTorch raises its own errors while it handles an OSError, and libraries in Rust
+    (safetensors) put the errno into the message. For these two, only an errno in ADVICE is returned.
     """
     if isinstance(error, OSError):
         return error.errno

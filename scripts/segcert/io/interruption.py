@@ -1,4 +1,4 @@
-"""Handle SIGTERM, which a cluster sends to a job before it kills it (time limit, preemption, requeue, scancel)."""
+"""Handle SIGTERM, which a cluster sends to a job before SIGKILL (time limit, preemption, requeue, scancel)."""
 
 import contextlib
 import signal
@@ -10,14 +10,14 @@ _noted = threading.Event()
 
 
 class Interrupted(BaseException):
-    """SIGTERM was received. Like KeyboardInterrupt this is not an Exception, so error handlers do not catch it."""
+    """SIGTERM was received. Like KeyboardInterrupt, this is not an Exception, so general error handlers ignore it."""
 
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
     """Raise Interrupted in the block when SIGTERM is received, so that temporary files and processes are cleaned up.
 
-    Without this, Python ends at once and leaves them behind.
+    By default, Python terminates on SIGTERM without any cleanup.
     """
     with _on_sigterm(_raise):
         yield
@@ -25,9 +25,9 @@ def interruptible() -> Iterator[None]:
 
 @contextlib.contextmanager
 def interrupted_between_steps() -> Iterator[None]:
-    """Record SIGTERM in the block and continue. The code in it calls `is_interrupted` where it can stop.
+    """Record SIGTERM in the block and continue. The code in the block calls `is_interrupted` between its steps.
 
-    It has to stop before SIGKILL: after 30 seconds with SLURM's default KillWait.
+    If that returns True, the code must stop before SIGKILL follows: with SLURM's default KillWait, after 30 seconds.
     """
     try:
         with _on_sigterm(_note):
@@ -37,13 +37,13 @@ def interrupted_between_steps() -> Iterator[None]:
 
 
 def is_interrupted() -> bool:
-    """True if SIGTERM was received since the block of `interrupted_between_steps` began."""
+    """Return True if SIGTERM was received in the current block of `interrupted_between_steps`."""
     return _noted.is_set()
 
 
 @contextlib.contextmanager
 def _on_sigterm(do: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():  # Python handles signals in the main thread only
+    if threading.current_thread() is not threading.main_thread():  # only the main thread can set signal handlers
         yield
         return
     before = signal.signal(signal.SIGTERM, do)

@@ -1,4 +1,4 @@
-"""Parse JSON from untrusted files. Every problem is a ValueError."""
+"""Parse JSON from untrusted files. Every problem raises a ValueError."""
 
 import json
 from pathlib import PurePosixPath
@@ -6,10 +6,10 @@ from typing import Any
 
 
 def parse_json(text: str | bytes) -> Any:
-    """Parse JSON; bytes are UTF-8.
+    """Parse JSON. Bytes are decoded as UTF-8.
 
-    Raises ValueError for anything else. This includes values nested too deeply for the parser, and NaN and Infinity,
-    which Python's parser would accept.
+    Raises ValueError for invalid JSON, for NaN and Infinity, which Python's parser accepts, and for values that are
+    nested too deeply for the parser.
     """
     try:
         return json.loads(text, parse_constant=_no_number)
@@ -22,5 +22,5 @@ def _no_number(name: str) -> Any:
 
 
 def leads_out(path: str) -> bool:
-    """True if a path leads out of the folder that it is relative to."""
+    """Return True if a relative path could lead out of its folder: it is absolute or contains ".." or a null byte."""
     return "\0" in path or PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts

@@ -1,6 +1,6 @@
 """Validate JSON from untrusted files with pydantic models. Every reader of such files uses this module.
 
-Importing pydantic takes a tenth of a second, so modules that every job imports should import this one inside functions.
+Importing pydantic takes 0.1 s, so modules that every job imports should import this module inside functions.
 """
 
 from pathlib import Path
@@ -10,11 +10,15 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from segcert.io.json_files import parse_json
 
-SHOWN, LONGEST = 3, 80  # problems in an error message, and characters of the value found
+# In an error message: the maximum number of problems, and of characters of an invalid value
+SHOWN, LONGEST = 3, 80
 
 
 class Part(BaseModel):
-    """A mapping in an untrusted file. Text is not a number, numbers are finite, and unknown keys are ignored."""
+    """A mapping in an untrusted file. Text is not accepted as a number, numbers must be finite, other keys are ignored.
+
+    A subclass declares the keys.
+    """
 
     model_config = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False)
 
@@ -23,7 +27,10 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def fit(document: Any, model: type[Model]) -> Model:
-    """Validate a value of `parse_json`. Raises ValueError with the key, the value found and what was expected."""
+    """Validate a value that `parse_json` returned.
+
+    Raises ValueError. The message names the first SHOWN invalid keys, with the value found and the value expected.
+    """
     try:
         return model.model_validate(document)
     except ValidationError as error:
@@ -41,9 +48,9 @@ def fit(document: Any, model: type[Model]) -> Model:
 def read_document(
     path: str | Path, model: type[BaseModel], error: type[ValueError], is_none: str, advice: str
 ) -> dict[str, Any]:
-    """Read the JSON file at `path`, check it against a model and return it unchanged.
+    """Read the JSON file at `path`, validate it against a model and return it unchanged.
 
-    Raises `error` with the message "<path>: <is_none> (<reason>); <advice>".
+    If the file is unreadable or invalid, raises `error` with the message "<path>: <is_none> (<reason>); <advice>".
     """
     try:
         document: dict[str, Any] = parse_json(Path(path).read_bytes())

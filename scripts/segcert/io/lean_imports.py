@@ -1,4 +1,4 @@
-"""Import a module of a large library without the rest of the library."""
+"""Import single modules from a large library without importing the rest of it."""
 
 import contextlib
 import sys
@@ -10,16 +10,17 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def lean(*, bare: Iterable[str] = (), absent: Iterable[str] = ()) -> Iterator[None]:
-    """Skip many imports of a library while some of its modules are imported in the block.
+    """Make imports in the `with` block skip large parts of a library.
 
-    After the block, later imports give the complete packages and modules. Modules imported before are not affected.
+    After the block, imports return the complete packages and modules again. Modules that were imported before the block
+    are not affected.
 
     Parameters
     ----------
     bare
-        Packages whose `__init__` is not run.
+        Packages whose `__init__` module is not run.
     absent
-        Modules that appear as not installed. The library must be able to work without them.
+        Modules whose import fails as if they were not installed. The library must be able to work without them.
     """
     bare = [name for name in bare if name not in sys.modules]
     hidden = [name for name in absent if name not in sys.modules]
@@ -32,7 +33,7 @@ def lean(*, bare: Iterable[str] = (), absent: Iterable[str] = ()) -> Iterator[No
         spec.submodule_search_locations = [str(Path(found.origin).parent.joinpath(*below))]
         sys.modules[name] = module_from_spec(spec)
     for name in hidden:
-        sys.modules[name] = None  # type: ignore[assignment]  # an import of it raises ImportError
+        sys.modules[name] = None  # type: ignore[assignment]  # makes the import raise ImportError
     try:
         yield
     finally:

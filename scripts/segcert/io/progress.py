@@ -1,4 +1,4 @@
-"""Show progress: a bar on a terminal, plain lines in a log file."""
+"""Show progress as a bar on a terminal and as plain lines in a log file."""
 
 import logging
 import sys
@@ -14,9 +14,9 @@ Item = TypeVar("Item")
 
 
 def printable(text: str) -> str:
-    """Escape characters that would control a terminal or a log, such as escape codes and changes of text direction.
+    """Escape control characters, such as terminal escape codes and changes of text direction.
 
-    Names may come from untrusted files. Line breaks and tabs are kept.
+    Line breaks and tabs are kept. Names from untrusted files should be escaped before they are printed or logged.
     """
     return "".join(
         char.encode("unicode_escape").decode() if char not in "\n\t" and unicodedata.category(char) in HIDDEN else char
@@ -25,7 +25,7 @@ def printable(text: str) -> str:
 
 
 def log_to(path: str) -> None:
-    """Append the library's messages to the file at `path`, one line each with its time."""
+    """Append the library's log messages to the file at `path`, each on its own line with the time of day."""
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     log.addHandler(handler)
@@ -33,7 +33,10 @@ def log_to(path: str) -> None:
 
 
 def track(items: Iterable[Item], what: str, total: int | None = None) -> Iterator[Item]:
-    """Iterate over `items` and show progress: a bar on a terminal, and about ten log lines."""
+    """Iterate over `items` and show progress: a bar on a terminal, and about ten log lines.
+
+    `what` labels both. If the number of items is unknown, there is one log line per 100 items.
+    """
     if total is None and isinstance(items, Sized):
         total = len(items)
     every = max(1, total // 10) if total else 100

@@ -1,8 +1,8 @@
-"""Fault injection: small runs meet every fault that we could think of, and must end as if nothing had happened.
+"""Inject faults into small runs. After resumption, the files must be identical to those of an undisturbed run.
 
     .venv-dev/bin/python -m tests.tools.faults --seed 0 --output tests/tools/faults/results.json
 
-kills, starves, damages and misleads runs of `small.yaml` and resumes them as docs/how-to/survive.md says. It compares
-the digests of all files with those of an untouched run. `--kinds kills` (several names, see `--help`) injects only some
-kinds. tests/system/faults/test_faults.py injects a sample.
+The command injects every kind of fault into runs of `small.yaml` and resumes them as described in
+docs/how-to/survive.md. It compares the digests of all files with those of an undisturbed run. To inject only some kinds
+of faults, list them: `--kinds kills` (see `--help`). tests/system/faults/test_faults.py injects a sample.
 """

@@ -1,4 +1,4 @@
-"""Inject faults into small runs by hand: python -m tests.tools.faults --seed 0."""
+"""Inject faults into small runs: python -m tests.tools.faults --seed 0."""
 
 import argparse
 import random
@@ -23,11 +23,11 @@ KINDS = {each.__name__: each for each in (kills, *DAMAGES, *DISKS, clock_jumps, 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=0, help="seed of the moments, kinds and places")
+    parser.add_argument("--seed", type=int, default=0, help="seed for the times, kinds and places of the faults")
     parser.add_argument("--kills", type=int, default=30, help="number of kills")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
-    parser.add_argument("--folder", type=Path, help="folder of the checkouts; by default a temporary one")
-    parser.add_argument("--output", type=Path, help="JSON file for the table")
+    parser.add_argument("--folder", type=Path, help="folder for the checkouts; default: a temporary folder")
+    parser.add_argument("--output", type=Path, help="JSON file for the results")
     options = parser.parse_args()
     folder = options.folder or Path(tempfile.mkdtemp(prefix="segcert-faults-"))
     signal.signal(signal.SIGINT, signal.default_int_handler)  # background processes and their children ignore it
@@ -46,7 +46,7 @@ def main():
 
 
 def reference_runs(folder):
-    """Return a checkout in which nothing ran, and one with a run without faults; each is made once in a folder."""
+    """Return a fresh checkout, and a checkout with a finished run without faults. Reuse existing ones in `folder`."""
     base, plain = Run(folder / "base"), Run(folder / "plain")
     if not base.path.exists():
         make_checkout(base.path).commit_everything()

@@ -1,7 +1,7 @@
-"""The clock jumps: in the middle of a run, and in the middle of a job (libfaketime).
+"""Imitate clock jumps during a run (by changing file times) and during a job (with libfaketime).
 
-After a jump forward by a day, all files look a day older. So file times are changed and the clock of the machine is
-not, because others use it too. Jumps between runs are perturbations (tests/pipeline/perturbations.py).
+After the clock jumps forward by a day, all files seem a day older. For a run, file times are therefore changed instead
+of the machine's clock, which other processes use too. For jumps between runs, see tests/pipeline/perturbations.py.
 """
 
 import os
@@ -22,7 +22,7 @@ SCORES = "results/tiny/denoiser_scores/phantom.csv"
 
 
 def clock_jumps(_base, plain, work, random, _count):
-    """Let the clock jump in a run and in a job."""
+    """Let the clock jump during a run and, if libfaketime is installed, during a job."""
     faults = []
     for name, seconds in JUMPS.items():
         faults.append(within_a_run(plain, work, random, name, seconds))
@@ -32,7 +32,7 @@ def clock_jumps(_base, plain, work, random, _count):
 
 
 def jump(run, seconds):
-    """Make all files older by some seconds, as after a jump of the clock."""
+    """Make all files older by a number of seconds, as if the clock had jumped forward."""
     names = [name for name in ("data.dvc", "models.dvc", "results.dvc") if (run.path / name).exists()]
     for path in (*(run.path / name for name in names), *(each for top in TOPS for each in (run.path / top).rglob("*"))):
         try:
@@ -43,7 +43,7 @@ def jump(run, seconds):
 
 
 def within_a_run(plain, work, random, name, seconds):
-    """Let the clock jump while votes, or files made from them, are made again."""
+    """Let the clock jump while votes, or files that depend on them, are made again."""
     fault, run = Fault(f"the clock jumps {name} in a run", []), plain.copy(work)
     arguments = ("--forcerun", "predict", "tables")
     process = run.start(*arguments)
@@ -57,7 +57,7 @@ def within_a_run(plain, work, random, name, seconds):
 
 
 def within_jobs(plain, work, name, seconds):
-    """Let the clock that a job sees jump while it runs."""
+    """Let the clock that a job sees jump while the job runs."""
     fault, run = Fault(f"the clock jumps {name} in a job", ["sample", "score_denoisers"]), plain.copy(work)
     stamp = run.path / ".segcert/clock"
     stamp.write_text("+0\n")

@@ -1,6 +1,6 @@
-"""Damaged blocks of draws and notes of earlier draws. Checksums reveal them, and they are drawn again.
+"""Damage blocks of draws and notes about earlier draws. Checksums detect the damage, and the blocks are drawn again.
 
-Damaged checkpoints: tests/unit/training/test_loop.py.
+For damaged checkpoints, see tests/unit/training/test_loop.py.
 """
 
 from tests.tools.faults.outcomes import Fault, differences
@@ -17,7 +17,7 @@ def flipped(content, random, _other):
 
 
 def truncated(content, random, _other):
-    """Cut the file off somewhere."""
+    """Cut the file off at a random position."""
     return content[: random.randrange(1, len(content))]
 
 
@@ -27,7 +27,7 @@ def empty(_content, _random, _other):
 
 
 def garbage(content, random, _other):
-    """Replace all bytes by random ones."""
+    """Replace all bytes with random bytes."""
     return random.randbytes(len(content))
 
 
@@ -37,12 +37,12 @@ def hole(content, _random, _other):
 
 
 def exchanged(_content, _random, other):
-    """Use the whole content of another block."""
+    """Replace the content with the content of a different block."""
     return other
 
 
 def continued(content, random, other):
-    """Use the second half of another block."""
+    """Replace the second half with that of a different block."""
     return content[: len(content) // 2] + other[len(other) // 2 :]
 
 
@@ -51,7 +51,7 @@ NOTE_DAMAGES = {"empty": "", "garbage": "\0[5", "of another kind": '{"n": 50}'}
 
 
 def damaged_blocks(_base, plain, work, random, _count):
-    """Damage a block in each way, and some notes; draw all votes again."""
+    """Damage one block in each way, and some notes; then draw all votes again."""
     run = plain.copy(work)
     votes = [path.relative_to(run.path).as_posix() for path in run.files("results/tiny/votes/**/*.npz")]
     blocks, notes = run.files(BLOCKS), run.files(NOTES)

@@ -1,4 +1,4 @@
-"""Damaged records and caches of Snakemake and segcert. Damaged outputs: tests/pipeline/perturbations.py."""
+"""Damage records and caches of Snakemake and segcert. For damaged outputs, see tests/pipeline/perturbations.py."""
 
 from base64 import urlsafe_b64encode
 
@@ -10,7 +10,7 @@ SCORES = "results/tiny/denoiser_scores/phantom.csv"
 
 
 def metadata(run, artifact):
-    """Return the path of Snakemake's record of an artifact."""
+    """Return the path of Snakemake's record about an artifact."""
     return run.path / ".snakemake/metadata" / urlsafe_b64encode(artifact.encode()).decode()
 
 
@@ -74,7 +74,7 @@ HEALED = (*NOTES, temporary_files, damaged_record, deleted_record)
 
 
 def damaged_state(_base, plain, work, random, _count):
-    """Damage everything that is restored automatically, and resume."""
+    """Damage every kind of state that is restored automatically, and resume."""
     run = plain.copy(work)
     faults = [Fault(f"damaged state: {damage.__doc__.strip()}", ["between runs"]) for damage in HEALED]
     for damage in HEALED:

@@ -1,6 +1,6 @@
-"""Disks that refuse to be written: a small one that another file fills up, and folders mounted read-only.
+"""Run on disks that cannot be written: a small disk that a large file fills, and folders that are mounted read-only.
 
-Mounting needs root.
+Mounting requires root.
 """
 
 import contextlib
@@ -19,7 +19,8 @@ MODELS = {
     "train_denoiser": "models/denoiser/phantom/unet/diffusion_pytorch_model.safetensors",
 }
 CERTIFICATES = "results/tiny/certificates/phantom/unet-clean"
-# Jobs of a level do not wait for each other, so each of them meets the full disk. Later levels need earlier ones.
+# Jobs in one level do not depend on each other, so each of them fails on the full disk. Each level needs the previous
+# ones.
 LEVELS = (
     MODELS,
     {
@@ -42,12 +43,12 @@ PLACES_OF_JOBS = (
     ("results", "predict", "results/tiny/predictions/phantom/unet-clean.npz"),
     ("reports", "tables", "reports/tiny/tables/main.csv"),
 )
-# Messages of a job, and of Snakemake for existing files
+# Messages from a job, and from Snakemake if the file exists
 READ_ONLY = ("Read-only file system", "Write-protected output files")
 
 
 def full_disk(_base, plain, work, _random, _count):
-    """Let jobs of every level meet a full disk, free it, and run the same command again."""
+    """Run the jobs in each level on a full disk; then free the space and run the same command again."""
     run, faults = plain.copy(work), []
     with small_disk(run) as disk:
         for level in LEVELS:
@@ -73,7 +74,7 @@ def full_disk(_base, plain, work, _random, _count):
 
 
 def read_only(_base, plain, work, _random, _count):
-    """Let a job write to a read-only folder; then make it writable and run the same command again."""
+    """Let a job write to a read-only folder; then make the folder writable and run the same command again."""
     run, faults = plain.copy(work), []
     for place, stage, target in PLACES_OF_JOBS:
         if place == ".segcert":
@@ -96,7 +97,7 @@ def read_only(_base, plain, work, _random, _count):
 
 @contextlib.contextmanager
 def small_disk(run, size="64m"):
-    """Put the files of a run on a file system of 64 MiB; yield its mount point."""
+    """Copy a run's files to a file system of 64 MiB and mount it in their place; yield its mount point."""
     disk = run.path.with_name(f"{run.path.name}-disk")
     disk.mkdir(exist_ok=True)
     with contextlib.ExitStack() as mounted:
@@ -108,14 +109,14 @@ def small_disk(run, size="64m"):
 
 
 def mount(stack, place, *arguments):
-    """Mount a file system at a place until the stack is closed."""
+    """Mount a file system at a path until the stack is closed."""
     subprocess.run(["mount", *arguments, place], check=True)
     stack.callback(subprocess.run, ["umount", "--lazy", place], check=True)
 
 
 @contextlib.contextmanager
 def filled(disk):
-    """Fill a disk with another file while the block runs, including space that is freed meanwhile."""
+    """Fill a disk with a large file while the block runs. Space that is freed during the block is filled too."""
     ballast, ended = disk / "ballast", threading.Event()
 
     def fill():

@@ -1,4 +1,4 @@
-"""Kills at random moments: everything at once (power loss), one job (OOM killer), SIGTERM and Ctrl-C."""
+"""Kill runs at random moments: all processes (power loss), one job (OOM killer), SIGTERM and Ctrl-C."""
 
 import os
 import signal
@@ -8,10 +8,11 @@ from tests.support.checkout import kill, send
 from tests.tools.faults.outcomes import Fault, differences, left_behind, made, say
 from tests.tools.faults.runs import PATIENCE, jobs_of, wait_for_job
 
-LONGEST = 8.0  # seconds between the start of a job and the kill: longer than most jobs
+LONGEST = 8.0  # maximum seconds between the start of a job and the kill: longer than most jobs take
 
 
-# Receiver, signal and frequency of each kind. Power loss leaves the most behind, so it is the most frequent.
+# Receiver, signal and relative frequency of each kind. Power loss leaves the most files behind, so it is the most
+# frequent.
 KINDS = {
     "SIGKILL to Snakemake and all jobs (power loss)": ("all", signal.SIGKILL, 5),
     "SIGKILL to one job (OOM killer)": ("one job", signal.SIGKILL, 3),
@@ -23,7 +24,7 @@ KINDS = {
 
 
 def strike(process, random, receiver, number):
-    """Send a signal to Snakemake, to one of its jobs, or to all of them. Raise IndexError if no job runs."""
+    """Send a signal to Snakemake, to one of its jobs, or to all processes. Raises IndexError if no job runs."""
     if receiver == "one job":
         send(random.choice(sorted(jobs_of(process), key=lambda job: job.pid)), number)
     elif receiver == "Snakemake":
@@ -35,7 +36,7 @@ def strike(process, random, receiver, number):
 
 
 def kills(base, plain, work, random, count):
-    """Start a run, kill it, resume it, kill it again, ... until there are `count` kills; start new runs as needed."""
+    """Start a run, then kill and resume it repeatedly. When it has ended, start a new one, until `count` kills."""
     whole, faults = made(plain), []
     while len(faults) < count:
         run, run_faults = base.copy(work), []
@@ -54,7 +55,7 @@ def kills(base, plain, work, random, count):
 
 
 def interrupted(run, whole, random):
-    """Resume a run and kill it at a random moment; return None if it ended before."""
+    """Resume a run and kill it at a random moment. Return the fault, or None if the run ended before that."""
     kind = random.choices(list(KINDS), [weight for _, _, weight in KINDS.values()])[0]
     receiver, number, _ = KINDS[kind]
     run.unlock()
@@ -63,7 +64,7 @@ def interrupted(run, whole, random):
         return ended_before(kind, run, process)
     time.sleep(random.uniform(0, LONGEST))
     jobs = jobs_of(process)
-    while not jobs and receiver == "one job" and process.poll() is None:  # no job runs at this moment
+    while not jobs and receiver == "one job" and process.poll() is None:  # wait until a job runs
         time.sleep(0.02)
         jobs = jobs_of(process)
     stages = sorted(set(jobs.values())) or ["between jobs"]
@@ -71,7 +72,7 @@ def interrupted(run, whole, random):
         return ended_before(kind, run, process)
     try:
         strike(process, random, receiver, number)
-    except IndexError:  # the job ended at this very moment
+    except IndexError:  # the job has just ended
         process.wait(PATIENCE)
         return ended_before(kind, run, process)
     process.wait(PATIENCE)
@@ -83,5 +84,5 @@ def interrupted(run, whole, random):
 
 
 def ended_before(kind, run, process):
-    """Return None if a run succeeded before it could be killed, a fault if it failed by itself."""
+    """Return None if a run succeeded before the kill, or a fault if the run failed without one."""
     return None if process.returncode == 0 else Fault(kind, [], wrong=[f"does not resume: {run.output[-3000:]}"])

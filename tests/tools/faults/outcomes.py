@@ -1,4 +1,4 @@
-"""Injected faults and their outcomes, and the table of all of them."""
+"""Record injected faults and their outcomes, and summarise them in a table."""
 
 import collections
 import dataclasses
@@ -20,8 +20,16 @@ LEFT = re.compile(r"(^|/)\.[^/]*\.part(\.[^/]*)?(/|$)")  # temporary files of se
 class Fault:
     """One injected fault.
 
-    kind: the fault; stages: rules of the jobs that met it; outcome: what followed; wrong: everything that was lost or
-    differs from the reference run.
+    Attributes
+    ----------
+    kind
+        Description of the fault.
+    stages
+        Rules of the jobs that were running.
+    outcome
+        Description of what happened after the fault.
+    wrong
+        Everything that was lost or differs from the reference run; empty after a successful recovery.
     """
 
     kind: str
@@ -30,26 +38,26 @@ class Fault:
     wrong: list[str] = dataclasses.field(default_factory=list)
 
     def judge(self, wrong: Iterable[str], outcome: str) -> "Fault":
-        """Add what is wrong at the end; if nothing is, the outcome is `outcome`."""
+        """Add the problems found at the end. If there are no problems, set the outcome to `outcome`."""
         self.wrong += wrong
         self.outcome = f"{outcome}; digests equal" if not self.wrong else "wrong"
         return self
 
 
 def made(run: Any) -> dict[str, str]:
-    """Return the digests of all files but temporary ones."""
+    """Return the digests of a run's reproducible files, without temporary files."""
     return {name: digest for name, digest in reproducible(run.path).items() if not LEFT.search(name)}
 
 
 def left_behind(run: Any) -> list[str]:
-    """Return temporary files that nobody writes any more."""
+    """Return the paths of temporary files that an ended run left behind."""
     places = [run.path / top for top in ("data", "models", "results", "reports", ".segcert")]
     names = (path.relative_to(run.path).as_posix() for place in places for path in place.rglob("*"))
     return [name for name in names if LEFT.search(name)]
 
 
 def differences(run: Any, plain: Any, ended: int = 0) -> list[str]:
-    """Return everything that is wrong with a run that ended: different or missing files, broken links, stale jobs."""
+    """Return all problems of a finished run: failure, different or missing files, broken links, stale jobs."""
     if ended:
         return [f"fails: {run.output[-3000:]}"]
     wrong = [f"differs: {name}" for name in differing(made(run), made(plain))]
@@ -72,7 +80,7 @@ def save(path: Path, faults: list[Fault], **about: object) -> None:
 
 
 def table(faults: Iterable[Fault]) -> list[dict[str, Any]]:
-    """Return a row for each kind: number of faults, stages, outcomes, and number of wrong outcomes."""
+    """Return a row for each kind of fault: number of faults, stages, outcomes, and number of failed recoveries."""
     kinds = collections.defaultdict[str, list[Fault]](list)
     for fault in faults:
         kinds[fault.kind].append(fault)
@@ -89,7 +97,7 @@ def table(faults: Iterable[Fault]) -> list[dict[str, Any]]:
 
 
 def text(faults: Iterable[Fault]) -> str:
-    """Return the table in Markdown."""
+    """Return the table of all faults in Markdown."""
     lines = ["| kind | faults | stages | outcome | lost or wrong |", "|---|---:|---|---|---:|"]
     for row in table(faults):
         stages = ", ".join(row["stages"])

@@ -1,4 +1,4 @@
-"""A run that meets faults: its checkout, its processes, and its resumption."""
+"""Start, interrupt and resume the runs into which faults are injected."""
 
 import os
 import re
@@ -12,11 +12,11 @@ from tests.support.checkout import Checkout, kill
 
 SMALL = "tests/tools/faults/small.yaml"
 SCRIPT = re.compile(r"/\.snakemake/scripts/tmp[^/]*?\.(\w+)\.py$")
-PATIENCE = 900  # seconds; a run that takes longer is taken to hang
+PATIENCE = 900  # seconds; a run that takes longer counts as hanging
 
 
 class Run(Checkout):
-    """A checkout in which the small run starts, meets faults, and is resumed. It keeps the last output of Snakemake."""
+    """A checkout in which the small run is started, interrupted and resumed. It keeps Snakemake's last output."""
 
     def __init__(self, path, configfile=SMALL):
         super().__init__(path)
@@ -25,13 +25,13 @@ class Run(Checkout):
         self.environment = os.environ | {"OMP_NUM_THREADS": "1"}
 
     def copy(self, path):
-        """Copy this checkout with its file times; replace an older copy."""
+        """Copy this checkout and keep its file times; replace an existing copy."""
         shutil.rmtree(path, ignore_errors=True)
         shutil.copytree(self.path, path, symlinks=True)
         return Run(path, self.configfile)
 
     def start(self, *arguments):
-        """Start Snakemake in its own process group, as a shell does, without waiting for it."""
+        """Start Snakemake in a process group of its own, as a shell does, without waiting for it."""
         with self.said.open("w") as said:
             command = self.command(*arguments, configfile=self.configfile)
             where = {"cwd": self.path, "env": self.environment, "process_group": 0}
@@ -47,7 +47,7 @@ class Run(Checkout):
             raise AssertionError(f"hangs: {self.output}") from None
 
     def resume(self, *arguments):
-        """Unlock the folder after a killed run, and run the same command again, as docs/how-to/survive.md says."""
+        """Unlock the folder after an interrupted run and run the same command again (docs/how-to/survive.md)."""
         self.unlock()
         return self.run(*arguments)
 
@@ -61,7 +61,7 @@ class Run(Checkout):
 
 
 def jobs_of(process):
-    """Return the running jobs of a Snakemake process: the rule of each process."""
+    """Return the running jobs of a Snakemake process: a dict that maps each job's process to its rule."""
     jobs = {}
     try:
         for child in psutil.Process(process.pid).children(recursive=True):
@@ -77,7 +77,10 @@ def jobs_of(process):
 
 
 def wait_for_job(process, seen, begun):
-    """Wait for `begun` jobs that are not in `seen`, a set that grows; return False if the run ends before."""
+    """Wait until `begun` new jobs have started; return False if the run ends before that.
+
+    `seen` is the set of jobs that are not new. The new jobs are added to it.
+    """
     deadline = time.monotonic() + PATIENCE
     while begun > 0:
         if process.poll() is not None:

@@ -1,4 +1,4 @@
-"""Two runs at once: in one checkout without its lock, and in two that share their blocks of draws.
+"""Start two runs at the same time: in one checkout without a lock, and in two checkouts that share blocks of draws.
 
 tests/system/survival tests that a second run in a locked checkout is refused.
 """
@@ -12,7 +12,7 @@ from tests.tools.faults.runs import PATIENCE, Run
 
 
 def two_runs_at_once(_base, plain, work, _random, _count):
-    """Inject both."""
+    """Inject both kinds of simultaneous runs."""
     return [without_lock(plain, work), *shared_blocks(plain, work)]
 
 
@@ -31,7 +31,7 @@ def without_lock(plain, work):
 
 
 def shared_blocks(plain, work):
-    """Let two checkouts with different settings draw the same votes at the same time into one store of blocks."""
+    """Let two checkouts with different settings draw the same votes at the same time and share one block store."""
     runs = [plain.copy(work), plain.copy(work.with_name(f"{work.name}-second"))]
     store = work.with_name(f"{work.name}-blocks")
     shutil.rmtree(store, ignore_errors=True)

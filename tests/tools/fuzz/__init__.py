@@ -1,1 +1,1 @@
-"""Coverage-guided fuzzing (atheris) of readers of foreign files: `python -m tests.tools.fuzz TARGET --minutes 5`."""
+"""Fuzz readers of untrusted files, guided by coverage (atheris): `python -m tests.tools.fuzz TARGET --minutes 5`."""

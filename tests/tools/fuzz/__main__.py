@@ -1,7 +1,7 @@
-"""Fuzz targets one after the other, each in its own process: `python -m tests.tools.fuzz TARGET... --minutes 5`.
+"""Fuzz targets one after another, each in its own process: `python -m tests.tools.fuzz TARGET... --minutes 5`.
 
-`--findings` keeps one input of each kind that breaks the contract; the corpus grows in `--corpus`. `--record FILE` adds
-the executions, coverage, minutes and findings of each target to a JSON file.
+One input for each kind of problem is kept in the folder `--findings`, and new inputs are added to the corpus in
+`--corpus`. `--record FILE` adds each target's executions, coverage, minutes and findings to a JSON file.
 """
 
 import argparse
@@ -22,13 +22,13 @@ HANG_S, ROOM_MIB = 120, 4000
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.tools.fuzz", description=__doc__)
-    parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"one of {', '.join(TARGETS)}; all by default")
+    parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"one of {', '.join(TARGETS)}; default: all")
     parser.add_argument("--minutes", type=float, default=5.0, help="minutes per target")
     parser.add_argument("--corpus", type=Path, default=Path("build/fuzz/corpus"))
     parser.add_argument("--findings", type=Path, default=Path("build/fuzz/findings"))
     parser.add_argument("--record", type=Path)
-    parser.add_argument("--sample", type=int, help="do not fuzz: read the seeds and this many mutations of them")
-    parser.add_argument("--keep", action="store_true", help="do not fuzz: pack --corpus into the committed corpus")
+    parser.add_argument("--sample", type=int, help="do not fuzz; read the seeds and this number of mutations")
+    parser.add_argument("--keep", action="store_true", help="do not fuzz; pack --corpus into the committed corpus")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     names = chosen.targets or list(TARGETS)
@@ -44,11 +44,11 @@ def main() -> None:
     if chosen.child:
         fuzz(names[0], chosen.minutes, chosen.corpus / names[0], chosen.findings / names[0])
     found = sum(run(name, chosen) for name in names)
-    raise SystemExit(f"{found} kinds of findings in {chosen.findings}" if found else 0)
+    raise SystemExit(f"{found} new kinds of problems in {chosen.findings}" if found else 0)
 
 
 def run(name: str, chosen: argparse.Namespace) -> int:
-    """Fuzz a target in its own process; return the number of kinds of findings."""
+    """Fuzz a target in a new process; return the number of new kinds of problems."""
     start = time.time()
     before = _findings(chosen.findings / name)
     options = ["--minutes", str(chosen.minutes), "--corpus", chosen.corpus, "--findings", chosen.findings]
@@ -76,7 +76,7 @@ def run(name: str, chosen: argparse.Namespace) -> int:
 
 
 def fuzz(name: str, minutes: float, corpus: Path, findings: Path) -> None:
-    """Fuzz a target in this process and end it."""
+    """Fuzz a target in this process, and end the process afterwards."""
     import atheris
 
     for folder in (corpus, findings):
@@ -89,7 +89,7 @@ def fuzz(name: str, minutes: float, corpus: Path, findings: Path) -> None:
             warm_up(target, seed)
     guard = Guard()
     limit_memory(ROOM_MIB)
-    for path in findings.glob("*.bin"):  # fixed since it was found
+    for path in findings.glob("*.bin"):  # remove findings that have been fixed
         if not broken(target, path.read_bytes(), guard):
             path.unlink()
             path.with_suffix(".txt").unlink(missing_ok=True)

@@ -1,7 +1,7 @@
-"""Archives from the fuzzer's bytes, so that mutations reach the members in spite of the checksums of the archive.
+"""Build archives from the fuzzer's bytes, so that mutations reach the members despite the archive's checksums.
 
-An input that begins with MARK contains members: `name`, a line end, and the bytes. SEPARATOR divides them. Any other
-input is the file itself.
+An input that begins with MARK lists members: for each, its name, a line break and its bytes, with SEPARATOR between
+members. Every other input is used as the file itself.
 """
 
 import io
@@ -15,12 +15,12 @@ MOST = 40
 
 
 def packed(members: Mapping[str, bytes]) -> bytes:
-    """Return the input that represents an archive of these members."""
+    """Return the input that represents an archive with the given members."""
     return MARK + SEPARATOR.join(name.encode() + b"\n" + content for name, content in members.items())
 
 
 def members_of(data: bytes) -> dict[str, bytes] | None:
-    """Return the members that an input represents; None if it is the file itself."""
+    """Return the members that an input represents; None if the input is the file itself."""
     if not data.startswith(MARK):
         return None
     parts = (part.partition(b"\n") for part in data.removeprefix(MARK).split(SEPARATOR)[:MOST])
@@ -28,7 +28,7 @@ def members_of(data: bytes) -> dict[str, bytes] | None:
 
 
 def write_members(path: Path, names: Iterable[str]) -> None:
-    """Write members of the input at a path next to it, under the names that a reader expects."""
+    """Write the members of the input at `path` next to it, under the given names, which a reader expects."""
     members = members_of(path.read_bytes()) or {}
     for name in names:
         (path.parent / name).parent.mkdir(exist_ok=True)
@@ -36,7 +36,7 @@ def write_members(path: Path, names: Iterable[str]) -> None:
 
 
 def as_zip(data: bytes) -> bytes:
-    """Return a zip archive (.npz, .pt) of the members of an input."""
+    """Convert an input to a zip archive (.npz, .pt) of its members."""
     members = members_of(data)
     if members is None:
         return data
@@ -48,7 +48,7 @@ def as_zip(data: bytes) -> bytes:
 
 
 def as_tar(data: bytes) -> bytes:
-    """Return a tar archive of the members; a name that begins with @ becomes a link to its content."""
+    """Convert an input to a tar archive. A member whose name begins with @ becomes a link; its content is the path."""
     members = members_of(data)
     if members is None:
         return data
@@ -64,6 +64,6 @@ def as_tar(data: bytes) -> bytes:
 
 
 def unpacked(archive: bytes) -> bytes:
-    """Return the input that represents a zip archive."""
+    """Convert a zip archive to the input that represents it."""
     with zipfile.ZipFile(io.BytesIO(archive)) as file:
         return packed({name: file.read(name) for name in file.namelist()})

@@ -1,4 +1,4 @@
-"""The contract for reading hostile bytes: return a result, or raise the reader's own error, which names the file."""
+"""The contract for readers of hostile files: return a result, or raise an error of the reader that names the file."""
 
 import dataclasses
 import os
@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-CPU_SECONDS = 5.0  # limit for one input, a hundred times that of any seed
-MEMORY_MIB = 500  # limit by which one input may raise the peak
+CPU_SECONDS = 5.0  # limit for one input: a hundred times the time that any seed takes
+MEMORY_MIB = 500  # limit by which one input may increase the peak memory
 FORBIDDEN = (
     "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "os.forkpty", "subprocess.Popen",
     "pickle.find_class", "socket.connect", "socket.getaddrinfo",
@@ -23,34 +23,35 @@ WRITING = (
     "os.chmod", "os.chown", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.symlink", "os.truncate",
     "os.utime", "shutil.copyfile", "shutil.move", "shutil.rmtree", "tempfile.mkstemp", "tempfile.mkdtemp",
 )  # fmt: skip
-# Their path may be relative to the descriptor of a folder.
+# Events whose path may be relative to a folder's descriptor
 RELATIVE = ("os.remove", "os.rmdir", "os.mkdir", "os.chmod", "os.utime")
 
 
 class BrokenContractError(Exception):
-    """A forbidden action while a file is read."""
+    """The reader did something forbidden."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """A reader that is fuzzed.
+    """A reader to fuzz.
 
     Attributes
     ----------
     read
-        Called with the path of the hostile file, in an otherwise empty folder; the result does not matter.
+        Function that is called with the path of the hostile file, in an otherwise empty folder. Its result is ignored.
     seeds
-        Valid files, made by the writers.
+        Function that returns the bytes of valid files.
     errors
-        The reader's own errors.
+        The errors that the reader may raise.
     file
         Name of the file.
     named
-        True if an error must name the file.
+        True if the errors must name the file.
     build
-        Turns the fuzzer's bytes into those of the file, so that mutations get past checksums. None: unchanged.
+        Function that converts the fuzzer's bytes to the file's bytes, so that mutations get past checksums; None: use
+        the fuzzer's bytes unchanged.
     longest
-        Bytes of the longest input.
+        Maximum length of an input in bytes.
     """
 
     read: Callable[[Path], Any]
@@ -63,7 +64,10 @@ class Target:
 
 
 class Guard:
-    """While active, forbid Python to start processes, load pickles, connect, or write outside a folder."""
+    """Forbid Python to start processes, load pickles, open connections, or write outside a folder.
+
+    The guard is active while `folder` is set.
+    """
 
     def __init__(self) -> None:
         self.folder: str | None = None
@@ -94,7 +98,7 @@ class Guard:
 
 
 def broken(target: Target, data: bytes, guard: Guard) -> str | None:
-    """Return what is wrong with the way a target reads some bytes; None if it keeps the contract."""
+    """Let a target read some bytes. Return a description of the broken contract, or None if the contract is kept."""
     with tempfile.TemporaryDirectory(prefix="fuzz-") as name:
         folder = Path(os.path.realpath(name), "folder")
         folder.mkdir()
@@ -125,7 +129,7 @@ def broken(target: Target, data: bytes, guard: Guard) -> str | None:
 
 
 def warm_up(target: Target, seed: bytes) -> None:
-    """Read a seed without a guard, so that pydicom, py7zr and the like are imported before."""
+    """Read a seed without a guard, so that libraries such as pydicom and py7zr are imported before fuzzing."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "folder", target.file)
         path.parent.mkdir(parents=True)
@@ -137,12 +141,12 @@ def warm_up(target: Target, seed: bytes) -> None:
 
 
 def kind_of(problem: str) -> str:
-    """Return a problem without the parts that depend on the input."""
+    """Return a problem's description without the parts that depend on the input."""
     return re.sub(r"/\S*|'[^']*'|\"[^\"]*\"|\d+", "?", problem.partition("\n")[0])[:100]
 
 
 def limit_memory(mib: int) -> None:
-    """Limit the process to this many MiB more than it has now; beyond that, it gets MemoryError."""
+    """Limit the process's memory to its present size plus `mib` MiB. Larger allocations raise MemoryError."""
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + (mib << 20)
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))

@@ -1,6 +1,7 @@
-"""Valid documents with some values replaced, which mutations of bytes hardly ever produce.
+"""Replace values in valid documents. Mutations of bytes hardly ever produce valid JSON with such replacements.
 
-An input that begins with MARK represents edits of two bytes each: the place of the value, and its replacement.
+An input that begins with MARK represents edits of two bytes each: the first selects a value in the document, the second
+selects its replacement.
 """
 
 import copy
@@ -18,7 +19,7 @@ VALUES: list[Any] = [
 
 
 def edited(document: dict[str, Any], data: bytes) -> bytes | None:
-    """Return the JSON of a document after the edits in an input; None if the input contains none."""
+    """Apply an input's edits to a document and return its JSON; return None if the input does not represent edits."""
     if not data.startswith(MARK):
         return None
     document, edits = copy.deepcopy(document), data.removeprefix(MARK)[: 2 * MOST]
@@ -36,7 +37,7 @@ def edited(document: dict[str, Any], data: bytes) -> bytes | None:
 
 
 def _places(value: Any):
-    """Yield the container and the key of every value in a document."""
+    """Yield the container and the key of every value in a document, at every depth."""
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, each in list(items):
         yield value, key

@@ -1,4 +1,4 @@
-"""Archives of data sets (zip, tar, 7z, rar), and the readers of their members."""
+"""Fuzz the readers of data set archives (zip, tar, 7z, rar) and of their members."""
 
 import contextlib
 import io
@@ -86,7 +86,7 @@ def rars():
 
 
 def releases():
-    """Readers of releases, on archives with hostile images as members."""
+    """Return a target that reads releases from archives with hostile images."""
     from tests.support.archives import binary, colour, encoded, picture
 
     from segcert.data import catalogue

@@ -1,4 +1,4 @@
-"""Prepared data sets, user-supplied tables and folders, split files, manifests, checksums of mirrors."""
+"""Fuzz the readers of prepared data sets, user-supplied tables and folders, split files, manifests and SHA256SUMS."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ def _png(value):
 
 
 def tables():
-    """Table of a user-supplied data set, and the images that it names."""
+    """Return a target that reads a user-supplied data set: its table, and the images that the table lists."""
 
     def read(path):
         from segcert.config.sections import OwnData
@@ -46,7 +46,7 @@ def tables():
 
 
 def prepared():
-    """index.csv, splits.json and dataset.json of a prepared data set, and one of its images."""
+    """Return a target that reads a prepared data set: index.csv, splits.json, dataset.json and one image."""
 
     def read(path):
         from segcert.data.dataset import PreparedDataset
@@ -112,7 +112,7 @@ def manifests():
 
 
 def sums():
-    """SHA256SUMS of a mirror."""
+    """Return a target that reads a mirror's SHA256SUMS."""
 
     def read(path):
         from segcert.data import fetch

@@ -1,4 +1,4 @@
-"""Certificates of single images."""
+"""Fuzz the readers of single-image certificates."""
 
 import contextlib
 import json
@@ -8,7 +8,7 @@ from tests.tools.fuzz.edits import MARK, edited
 
 
 def document():
-    """Return a certificate as `segcert certify` writes it."""
+    """Return a certificate in the format that `segcert certify` writes."""
     interval = {"name": "area", "median": 3.0, "low": 1.0, "high": None, "alpha": 0.001, "tau": 0.75, "unit": "pixels"}
     return {
         "format": "segcert-certificate-1", "segcert": "0.1.0",

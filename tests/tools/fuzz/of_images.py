@@ -1,4 +1,4 @@
-"""Images: PNG, JPEG, GIF, BMP, TIFF, DICOM."""
+"""Fuzz the readers of images: PNG, JPEG, GIF, BMP, TIFF, DICOM."""
 
 import io
 
@@ -7,18 +7,19 @@ from tests.tools.fuzz.contract import Target
 
 
 def _read(path):
-    from segcert.data.decode import decode, decode_binary, decode_values
+    from segcert.data.decode import decode, decode_binary
     from segcert.data.errors import DataError
+    from segcert.data.masks import read_mask
 
     data, refused = path.read_bytes(), []
-    for decoder in (decode, decode_binary, decode_values):
+    for decoder in (decode, decode_binary, read_mask):
         try:
             decoder(data)
         except DataError as error:
             refused.append(error)
     from segcert.data.user_data import read_own_image
 
-    image = read_own_image(path)  # its errors name the file
+    image = read_own_image(path)  # raises errors that name the file
     image.resized(8), image.gray(), image.unit(), image.inverted(), image.with_bits(8)
     try:
         image.padded().resized(8)
@@ -117,7 +118,7 @@ def _of(seeds, suffix):
     from segcert.data import decode as decoding
     from segcert.data.errors import DataError
 
-    decoding.MAX_PIXELS = 2_000_000  # so that an image at the limit takes milliseconds
+    decoding.MAX_PIXELS = 2_000_000  # an image of this size is read in milliseconds
 
     return Target(_read, seeds, (DataError,), f"picture{suffix}")
 

@@ -1,4 +1,4 @@
-"""Networks: folders of configuration and weights, pretrained weights, exported networks, checkpoints, ADM's file."""
+"""Fuzz the readers of network folders, pretrained weights, exported networks, checkpoints and OpenAI's ADM file."""
 
 import io
 import json
@@ -9,7 +9,7 @@ from tests.tools.fuzz.edits import MARK, edited
 
 
 def _saved(value, **options):
-    """Return the bytes that torch.save writes for a value."""
+    """Return the bytes of a file that torch.save writes."""
     import torch
 
     buffer = io.BytesIO()
@@ -18,7 +18,7 @@ def _saved(value, **options):
 
 
 def segmenters():
-    """config.json and model.safetensors."""
+    """Return a target that reads a segmenter's folder: config.json and model.safetensors."""
     import torch
     from safetensors.torch import save
 
@@ -49,7 +49,7 @@ def segmenters():
 
 
 def state_dicts():
-    """Pretrained weights written by torch.save."""
+    """Return a target that reads pretrained weights written by torch.save."""
     import torch
 
     from segcert.networks.folders import ModelError
@@ -75,7 +75,7 @@ def safetensors():
 
 
 def adm():
-    """OpenAI's checkpoint."""
+    """Return a target that imports OpenAI's ADM checkpoint."""
     import torch
 
     from segcert.networks.adm import ADMLayout, import_adm
@@ -91,7 +91,7 @@ def adm():
 
 
 def checkpoints():
-    """Checkpoints of interrupted trainings."""
+    """Return a target that reads checkpoints of interrupted training runs."""
     import torch
 
     from segcert.training.state import Checkpoint
@@ -104,7 +104,10 @@ def checkpoints():
 
 
 def programs():
-    """Files of torch.export and TorchScript, up to the point where their format is known: the rest is code."""
+    """Return a target that identifies the format of exported networks (torch.export, TorchScript).
+
+    It does not load them, because they are code.
+    """
     import torch
 
     from segcert.networks import exported as module
@@ -128,7 +131,7 @@ def programs():
 
 
 def denoisers():
-    """unet/config.json and scheduler/scheduler_config.json of a denoiser."""
+    """Return a target that reads a denoiser's folder: unet/config.json and scheduler/scheduler_config.json."""
     from segcert.networks.denoiser import DiffusionDenoiser
     from segcert.networks.folders import ModelError
 

@@ -1,4 +1,4 @@
-"""Files that an audit, a diff or a comparison reads: run records, Snakemake metadata, DVC pointers, certificates."""
+"""Fuzz audits, diffs and comparisons: run records, Snakemake metadata, DVC pointers, certificates."""
 
 import contextlib
 import hashlib
@@ -14,7 +14,7 @@ PAGE, OWN = "reports/run/index.html", "results/run/x.csv.record.json"
 
 
 def record(output="results/run/x.csv", **changes):
-    """Return a run record as jobs write it."""
+    """Return a run record in the format that jobs write."""
     return {
         "format": "segcert-record-2", "rule": "certify", "wildcards": {"dataset": "phantom", "model": "unet"},
         "params": {"code": SHA, "environment": SHA, "settings": {"tau": 0.75}, "configuration": {"run": "run"}},
@@ -35,7 +35,7 @@ def _errors():
 
 
 def records():
-    """Run records, in the checks of an audit that need neither git nor DVC, and in a diff of a run with itself."""
+    """Return a target that reads run records in an audit, without git and DVC, and in a diff of a run with itself."""
     from segcert.audit.audit import audit
     from segcert.audit.checks.archives import check_archives
     from segcert.audit.checks.code import check_environment
@@ -84,7 +84,7 @@ def records():
 
 
 def trails():
-    """Packed Snakemake metadata that travel with results: the list of their files, and a record among them."""
+    """Return a target that restores Snakemake metadata packed with results: the list of files, and one record."""
     from base64 import urlsafe_b64encode
 
     from segcert.provenance.snakemake_metadata import job_artifacts, restore_metadata
@@ -113,7 +113,7 @@ def trails():
 
 
 def comparisons():
-    """certificates.parquet of a run, and the header of its votes."""
+    """Return a target that compares runs by certificates.parquet and the header of the votes."""
     import pandas as pd
 
     from segcert.compare.runs import CompareError, read_runs
@@ -138,7 +138,7 @@ def comparisons():
 
 
 def pointers():
-    """DVC pointers, read by an audit of an uncommitted folder."""
+    """Return a target that audits DVC pointers in an uncommitted folder."""
     from segcert.audit.checks import dvc as module
     from segcert.audit.findings import Evidence, FreshDigests
     from segcert.provenance.lineage import Lineage
@@ -148,7 +148,7 @@ def pointers():
         (root / OWN).parent.mkdir(parents=True, exist_ok=True)
         (root / OWN).write_text(json.dumps(record()))
         evidence = Evidence(Lineage.read("run", root), FreshDigests(root))
-        module._committed = lambda *_: None  # would run git
+        module._committed = lambda *_: None  # the original function would run git
         assert list(module.check_pointers(evidence)) is not None
 
     seeds = [b"outs:\n- md5: 0123456789abcdef0123456789abcdef.dir\n  size: 3\n  hash: md5\n  path: results\n"]

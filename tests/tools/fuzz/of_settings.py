@@ -1,4 +1,4 @@
-"""Configurations as Snakemake passes them on: plain values of YAML."""
+"""Fuzz the reader of configurations: values parsed from YAML, as Snakemake passes them."""
 
 import contextlib
 
@@ -24,7 +24,7 @@ def settings():
         try:
             values = yaml.safe_load(path.read_text(errors="replace"))
         except (yaml.YAMLError, RecursionError, ValueError):
-            return  # Snakemake itself reads the file
+            return  # not segcert's error: Snakemake parses the file
         if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
             return
         config = Config.read(values)

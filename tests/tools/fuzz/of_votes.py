@@ -1,4 +1,4 @@
-"""Counts and arrays: votes, blocks of draws, radius maps; and certificates from hostile counts."""
+"""Fuzz the readers of votes, blocks of draws and radius maps, and the certification of hostile counts."""
 
 import contextlib
 import io
@@ -12,7 +12,7 @@ from tests.tools.fuzz.contract import Target
 
 
 def example_votes():
-    """Return votes of three classes: 4 + 8 draws of an image of (2, 3) pixels."""
+    """Return votes for an image of 2x3 pixels and three classes, from 4 + 8 draws."""
     from segcert.votes import Votes
 
     labels = np.random.default_rng(0).integers(0, 3, (12, 2, 3))
@@ -25,7 +25,7 @@ def example_votes():
 
 
 def example_radii(path):
-    """Write a radius map of an image of (2, 2) pixels."""
+    """Write a radius map for an image of 2x2 pixels."""
     from segcert.results.radius_rows import RadiusLevels, save_radii
 
     levels = RadiusLevels(np.zeros((2, 2), np.uint8), np.ones((2, 2), np.uint8), "holm")
@@ -33,9 +33,9 @@ def example_radii(path):
 
 
 def _with_correct_digests(correct):
-    """Return a function that builds files with correct digests, whatever the fuzzer did to their arrays.
+    """Return a function that builds a file from an input and stores the correct digest of its mutated arrays in it.
 
-    `correct` returns, for the arrays of a file, the name and value of the array with the digest.
+    `correct` takes a file's arrays. It returns the name and the correct value of the array that contains the digest.
     """
 
     def build(data):
@@ -131,7 +131,7 @@ def blocks():
 
 
 def finished():
-    """Notes in which a store of blocks keeps earlier numbers of draws."""
+    """Return a target that reads a block store's notes about earlier numbers of draws."""
     from segcert.smoothing.store import BlockStore
 
     def read(path):

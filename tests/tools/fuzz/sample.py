@@ -1,6 +1,6 @@
-"""The committed corpus, and a sample of what the fuzzer does, without it: the same inputs each time.
+"""Test targets with the committed corpus and a fixed sample of mutations. atheris is not needed.
 
-corpus.zip contains an input for each path through a reader, all made up.
+corpus.zip contains synthetic inputs: one for each path through a reader.
 """
 
 import random
@@ -11,11 +11,11 @@ from tests.tools.fuzz.contract import Guard, broken, warm_up
 from tests.tools.fuzz.targets import TARGETS
 
 KEPT = Path(__file__).with_name("corpus.zip")
-LONGEST = 600  # bytes of a kept input: longer ones resemble the seeds, which the writers make
+LONGEST = 600  # maximum length of a kept input in bytes: longer inputs resemble the seeds, which need not be kept
 
 
 def kept(name: str) -> list[bytes]:
-    """Return the kept inputs of a target."""
+    """Return a target's inputs in the committed corpus."""
     if not KEPT.exists():
         return []
     with zipfile.ZipFile(KEPT) as archive:
@@ -23,7 +23,7 @@ def kept(name: str) -> list[bytes]:
 
 
 def keep(corpus: Path) -> None:
-    """Pack a folder of corpora, one folder per target; equal inputs give equal bytes."""
+    """Pack a folder with one subfolder per target into corpus.zip. Equal inputs give a byte-identical archive."""
     with zipfile.ZipFile(KEPT, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in sorted(path for path in corpus.glob("*/*") if path.stat().st_size <= LONGEST):
             about = zipfile.ZipInfo(f"{path.parent.name}/{path.name[:8]}")
@@ -32,7 +32,7 @@ def keep(corpus: Path) -> None:
 
 
 def sampled(name: str, count: int, guard: Guard) -> list[str]:
-    """Return what is wrong with the way a target reads its seeds, the corpus, and `count` mutations of them."""
+    """Let a target read its seeds, its corpus and `count` mutations of these. Return all problems."""
     target, chance = TARGETS[name](), random.Random(name)
     seeds = target.seeds()
     for seed in seeds:

@@ -1,4 +1,4 @@
-"""Fuzzed readers by name."""
+"""All fuzzed readers, by name."""
 
 from collections.abc import Callable
 

@@ -1,9 +1,11 @@
-"""Runs with made-up networks; everything else is the pipeline itself.
+"""Simulate runs: replace the networks with stand-ins, and run all other parts of the pipeline.
 
-`make_run` writes all inputs of the report; `SimulatedRun.render` lets Snakemake run the rules of the report. No network
+`make_run` writes all inputs of the report, and `SimulatedRun.render` makes Snakemake run the report's rules. No network
 is trained and torch is never loaded, so a run takes seconds instead of hours.
 
-    python -m tests.tools.simulated VARIANT FOLDER     renders a variant (tests/tools/simulated/variants.py) to look at
+To look at the report of a variant (tests/tools/simulated/variants.py):
+
+    python -m tests.tools.simulated VARIANT FOLDER
 """
 
 from tests.tools.simulated.run import SimulatedRun, make_run

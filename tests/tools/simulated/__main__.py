@@ -1,4 +1,4 @@
-"""Render a variant: python -m tests.tools.simulated VARIANT FOLDER; FOLDER becomes a checkout with the run in it."""
+"""Render a variant's report in a new checkout, FOLDER: python -m tests.tools.simulated VARIANT FOLDER."""
 
 import sys
 from pathlib import Path
@@ -11,4 +11,4 @@ variant, folder = sys.argv[1:]
 checkout = make_checkout(Path(folder).resolve()).path
 run = make_run(checkout, VARIANTS[variant](checkout))
 run.render()
-print(f"The report: {run.report / 'index.html'}")
+print(f"Report: {run.report / 'index.html'}")

@@ -1,4 +1,4 @@
-"""Images with masks for any data set: gray phantoms, coloured blobs."""
+"""Draw images and masks for any data set: gray phantoms or coloured blobs."""
 
 import functools
 import hashlib
@@ -14,7 +14,7 @@ from segcert.data.raster import Raster
 
 
 def find_images(about: Dataset, counts: Mapping[str, int], size: int) -> SearchResult:
-    """Return `counts[split]` images of (size, size) pixels for each split, two per group, with all classes."""
+    """Return `counts[split]` images of size x size pixels for each split. Two images form a group."""
     names = [(split, k) for split, count in counts.items() for k in range(count)]
     return SearchResult(
         [
@@ -30,7 +30,7 @@ def find_images(about: Dataset, counts: Mapping[str, int], size: int) -> SearchR
 
 
 def draw_image(name: str, about: Dataset, size: int) -> tuple[Raster, np.ndarray]:
-    """Draw an image from its name, and its mask (H, W) of class ids below len(about.classes)."""
+    """Draw an image and its mask, (H, W), with class ids below len(about.classes). The name determines both."""
     rng = np.random.default_rng(seed_of(name))
     if about.channels == 1:
         image, mask = _gray(name, len(about.classes), size, rng)
@@ -40,12 +40,12 @@ def draw_image(name: str, about: Dataset, size: int) -> tuple[Raster, np.ndarray
 
 
 def seed_of(*names: object) -> int:
-    """Return a seed that depends only on some names."""
+    """Return a seed that depends only on the given names."""
     return int.from_bytes(hashlib.sha256(repr(names).encode()).digest()[:8], "big")
 
 
 def _gray(name: str, classes: int, size: int, rng: np.random.Generator) -> tuple[Raster, np.ndarray]:
-    """Draw a chest phantom with the structures of the classes; further classes become small ellipses."""
+    """Draw a chest phantom whose mask contains the ids below `classes`. Ids from 3 on are ellipses at the shoulders."""
     image, mask = draw_phantom(name, size)
     drawn = np.where(mask < classes, mask, 0).astype(np.uint8)
     for class_id in range(3, classes):
@@ -57,7 +57,7 @@ def _gray(name: str, classes: int, size: int, rng: np.random.Generator) -> tuple
 
 
 def _colour(classes: int, size: int, rng: np.random.Generator) -> tuple[Raster, np.ndarray]:
-    """Draw a dark blob on skin, with smaller blobs of the other classes inside."""
+    """Draw a dark blob on skin. Inside it are smaller blobs, one for each further class."""
     centre = rng.uniform(0.38, 0.62, 2)
     radii = rng.uniform(0.16, 0.34, 2)
     mask = np.zeros((size, size), np.uint8)

@@ -1,7 +1,8 @@
-"""Run the jobs of a plan of Snakemake in two processes: python -m tests.tools.simulated.jobs WHAT CONFIG ...
+"""Run the jobs that Snakemake plans in two processes: python -m tests.tools.simulated.jobs WHAT CONFIG TARGET ...
 
-Stand-ins replace rules with networks; the others run their own scripts. WHAT is `work`, which leaves the rules of the
-report to Snakemake, or `all`, which runs them too. Prints the names of the report's rules, one per line.
+Rules with networks are replaced by stand-ins; the other rules run their own scripts. If WHAT is `work`, the report's
+rules are left to Snakemake; if it is `all`, they run too. The module prints the names of the report's rules, one per
+line.
 """
 
 import concurrent.futures
@@ -33,18 +34,18 @@ PROCESSES = 2
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """A job: its script, the path of its benchmark, and the object that the script sees."""
+    """A job: its script, the path of its benchmark file, and the `snakemake` object that the script uses."""
 
     script: Path
     benchmark: str | None
     seen: Snakemake
 
 
-LEVELS: list[list[Job]] = []  # forked workers find the jobs here
+LEVELS: list[list[Job]] = []  # global, so that forked workers have the jobs
 
 
 def main(what: str, configfile: str, *targets: str) -> None:
-    """Run the jobs; print the rules of the report."""
+    """Run the jobs and print the names of the report's rules."""
     rules, levels = plan(what, configfile, targets)
     LEVELS.extend(levels)
     with concurrent.futures.ProcessPoolExecutor(PROCESSES, multiprocessing.get_context("fork")) as pool:
@@ -55,7 +56,7 @@ def main(what: str, configfile: str, *targets: str) -> None:
 
 
 def plan(what: str, configfile: str, targets: tuple[str, ...]) -> tuple[list[str], list[list[Job]]]:
-    """Return the rules of the report, and lists of jobs; each list needs the one before."""
+    """Return the names of the report's rules, and the jobs as a list of levels. Each level needs the previous ones."""
     with (
         contextlib.redirect_stdout(io.StringIO()),
         SnakemakeApi(OutputSettings(dryrun=True, quiet={Quietness.ALL})) as api,
@@ -74,7 +75,10 @@ def plan(what: str, configfile: str, targets: tuple[str, ...]) -> tuple[list[str
 
 
 def run_job(place: tuple[int, int]) -> None:
-    """Run the job at a place in LEVELS. Its record states the seconds that it took, or that networks would take."""
+    """Run one job, which `place` locates in LEVELS.
+
+    The job's record states the time that it took. For a rule with networks, it states a plausible time instead.
+    """
     job = LEVELS[place[0]][place[1]]
     start = time.monotonic()
     for path in job.seen.output:

@@ -1,4 +1,4 @@
-"""Simulated runs in a checkout: made once, rendered by Snakemake."""
+"""Make simulated runs in a checkout, and render their reports with Snakemake."""
 
 import contextlib
 import dataclasses
@@ -14,7 +14,7 @@ from tests.support.checkout import run_in
 
 @dataclasses.dataclass(frozen=True)
 class SimulatedRun:
-    """A run with made-up networks in a checkout of the repository. Snakemake runs only `rules`, those of the report."""
+    """A simulated run in a checkout of the repository. Snakemake runs only the report's rules, which `rules` lists."""
 
     checkout: Path
     name: str
@@ -22,12 +22,12 @@ class SimulatedRun:
 
     @property
     def report(self) -> Path:
-        """Folder of the pages, tables and figures."""
+        """The folder that contains the pages, tables and figures."""
         return self.checkout / "reports" / self.name
 
     @property
     def environment(self) -> dict[str, str]:
-        """Environment of the run's commands: its own library, one thread per job."""
+        """Environment variables for the run's commands: the checkout's library, and one thread per job."""
         return os.environ | _environment(self.checkout)
 
     def command(self) -> list[str]:
@@ -36,12 +36,12 @@ class SimulatedRun:
         return [sys.executable, "-m", "snakemake", *options, "--", f"reports/{self.name}/index.html"]
 
     def render(self) -> None:
-        """Let Snakemake render the report."""
+        """Render the report with Snakemake."""
         _run(self.command(), self.checkout)
 
     def audit(self) -> None:
-        """Write audit.html and audit.json next to the page, as `segcert audit` does, but faster in this process."""
-        from segcert.audit.audit import audit  # imported here: tests without an audit do not pay for it
+        """Write audit.html and audit.json next to the page, as `segcert audit` does, but faster, in this process."""
+        from segcert.audit.audit import audit  # imported here, so that tests without an audit do not spend time on it
         from segcert.audit.page import write_audit
         from segcert.audit.text import audit_to_text
 
@@ -53,15 +53,15 @@ class SimulatedRun:
 
 
 def make_run(checkout: Path, configuration: Mapping[str, Any], what: str = "work") -> SimulatedRun:
-    """Write all inputs of the report of a configuration into a copy of the repository.
+    """Write all inputs of a configuration's report into a checkout.
 
-    `configuration` contains `run` and all other keys that differ from config/default.yaml. Paths of `own_data` are
-    relative to the checkout. Data sets of the catalogue need `sampling: {test_images: ...}`, the number of test images.
-    `what="all"` also renders the report, with the scripts of its rules in the same processes. For a small run, that
-    takes a third of the time of `render`.
+    `configuration` contains `run` and all other keys that differ from config/default.yaml. Paths in `own_data` are
+    relative to the checkout. Data sets from the catalogue need `sampling: {test_images: ...}`, the number of test
+    images. `what="all"` also renders the report, by running its rules' scripts in the same processes. For a small run,
+    this takes a third of the time that `render` needs.
     """
     name = configuration["run"]
-    (checkout / "data.dvc").unlink(missing_ok=True)  # it is about the data of the repository's own run
+    (checkout / "data.dvc").unlink(missing_ok=True)  # describes the data of the repository's own run
     (checkout / _configfile(name)).write_text(yaml.safe_dump(dict(configuration), allow_unicode=True))
     page = f"reports/{name}/index.html"
     printed = _run([sys.executable, "-m", "tests.tools.simulated.jobs", what, _configfile(name), page], checkout)
@@ -73,7 +73,7 @@ def _configfile(name: str) -> str:
 
 
 def _run(command: list[str], checkout: Path) -> str:
-    """Run a command in a checkout; return its output. Fail with all output if the command fails."""
+    """Run a command in a checkout and return its output. If the command fails, raise an error that shows all output."""
     return str(run_in(checkout, *command, **_environment(checkout)).stdout)
 
 

@@ -1,4 +1,4 @@
-"""Stand-ins for the rules with networks: functions of the job as its script sees it, by rule."""
+"""Stand-ins for the rules with networks: one function per rule, called with the job's `snakemake` object."""
 
 import json
 import math
@@ -35,7 +35,7 @@ def fetch(job: Any, found: dict[str, Any]) -> None:
 
 
 def prepare_release(job: Any, found: dict[str, Any]) -> None:
-    """Prepare made-up images of the data set's kind; `sampling.test_images` is the number of test images."""
+    """Prepare synthetic images that resemble the data set. `sampling.test_images` is the number of test images."""
     about = catalogue.dataset(job.wildcards.dataset)
     rule = SplitRule("made up: the images' names say it", lambda named: named.part or "")
     about = catalogue.dataclasses.replace(about, splits={"made up": rule}, images=None)

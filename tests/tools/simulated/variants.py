@@ -1,4 +1,4 @@
-"""Configurations of simulated runs: a usual one, incomplete ones, and hostile ones."""
+"""Configurations of simulated runs: a typical one, unusual ones, and a hostile one."""
 
 import csv
 import re
@@ -28,31 +28,31 @@ SECRET = "s3cr3t-0f-the-mirror"  # noqa: S105 (belongs to nobody)
 
 
 def usual(checkout: Path) -> dict[str, Any]:
-    """Two classes, two regimes, with and without the denoiser, three noise levels."""
+    """Configure a typical run: two classes, two regimes, with and without the denoiser, three noise levels."""
     return {**SMALL, "run": "usual"}
 
 
 def one_class(checkout: Path) -> dict[str, Any]:
-    """One class, one measurement, no decision about it, and no denoiser."""
+    """Configure a run with one class, one measurement, no decision and no denoiser."""
     less = {"measurements": ["area"], "decisions": [], "denoisers": ["none"]}
     return {**SMALL, "run": "one_class", "datasets": ["montgomery"], **less}
 
 
 def one_image(checkout: Path) -> dict[str, Any]:
-    """A single test image: there is no spread over images, so no interval has a meaning."""
+    """Configure a run with a single test image, for which intervals over images are undefined."""
     phantom = {"train": 4, "val": 2, "test": 1}
     return {**SMALL, "run": "one_image", "phantom": phantom, "sampling": {"test_images": 1}}
 
 
 def empty_structure(checkout: Path) -> dict[str, Any]:
-    """Structures missing from some images, and one from all test images: their Dice is undefined."""
+    """Configure a run in which some images, or all test images, lack a structure, so that its Dice is undefined."""
     values = {0: "background", 1: "organ", 2: "lesion", 3: "device"}
     own = write_own(checkout / "own" / "sparse", values, missing={1: {2}, 3: {2}}, never={3})
     return _own_run("empty_structure", own)
 
 
 def hostile_names(checkout: Path) -> dict[str, Any]:
-    """Markup in all free text of the configuration and of files: titles, citations, names of images and patients."""
+    """Configure a run with markup in all free text: titles, citations, names of images and patients."""
     values = {0: "background", 255: "lesion"}
     name = "=1+1 <img src=x onerror=\"alert(1)\">&amp; 'é' %7B $(touch canary) `touch canary`; #{k}"
     group = "</script><script>alert({k})</script> \\input{x} $(touch canary)"
@@ -62,7 +62,7 @@ def hostile_names(checkout: Path) -> dict[str, Any]:
 
 
 def weaker(checkout: Path) -> dict[str, Any]:
-    """A weaker guarantee, one noise level, pooling, images without copies, and a viewer outside the page."""
+    """Configure a run with a weaker guarantee, one noise level, pooling, and a viewer in files outside the page."""
     page = checkout / "scripts/segcert/report/page.py"
     page.write_text(re.sub(r"^INLINE = .*$", "INLINE = 0", page.read_text(), flags=re.MULTILINE))
     images = {"phantom": {"train": 4, "val": 2, "test": 14}, "sampling": {"test_images": 14}}
@@ -71,13 +71,13 @@ def weaker(checkout: Path) -> dict[str, Any]:
 
 
 def two_sets(checkout: Path) -> dict[str, Any]:
-    """A gray data set with two classes and a coloured one with one class, two models, all regimes."""
+    """Configure a run with a gray data set (two classes), a coloured one (one class), two models and all regimes."""
     more = {"datasets": ["phantom", "isic2018"], "models": ["unet", "resunetpp"], "regimes": REGIMES}
     return {**SMALL, "run": "two_sets", "sigmas": [0.25, 1.0], **more}
 
 
 def large(checkout: Path) -> dict[str, Any]:
-    """Five data sets, three models, three regimes, three noise levels, 60 test images each."""
+    """Configure a large run: five data sets with 60 test images each, three models, regimes and noise levels."""
     datasets = ["jsrt", "montgomery", "shenzhen", "isic2018", "cvc_clinicdb"]
     models = ["unet", "resunetpp", "deeplabv3plus"]
     sampling = {"test_images": 60}
@@ -101,9 +101,22 @@ def write_own(
     name: str = "image {k}",
     group: str = "patient {k}",
 ) -> dict[str, Any]:
-    """Write a user-supplied gray data set; return its entry of `own_data`.
+    """Write a user-supplied gray data set; return its settings for `own_data`.
 
-    missing: class ids that an image lacks, by its number. never: class ids that no test image has.
+    Parameters
+    ----------
+    folder
+        Folder to write to.
+    values
+        Class names by their values in the masks.
+    test
+        Number of test images; there are four other images.
+    missing
+        Class ids that an image lacks, by the number of the image.
+    never
+        Class ids that no test image contains.
+    name, group
+        Names of the images and of their groups; {k} becomes the number of the image.
     """
     classes = tuple(values.values())
     about = Dataset("own", "", "", 1, classes, "", "", "", {}, "image")

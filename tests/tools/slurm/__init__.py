@@ -1,5 +1,5 @@
-"""A SLURM cluster on this machine, and runs of the workflow on it.
+"""Start a SLURM cluster on this machine and run the workflow on it.
 
-`.venv-dev/bin/python -m tests.tools.slurm --configfile config/default.yaml` runs a configuration on it. `--faults`
-cancels and requeues jobs, lets them run out of time, and takes nodes away.
+`.venv-dev/bin/python -m tests.tools.slurm --configfile config/default.yaml` runs a configuration on the cluster.
+`--faults` cancels and requeues jobs, lets them exceed their time limit, and takes nodes down.
 """

@@ -1,4 +1,4 @@
-"""`python -m tests.tools.slurm`: compare runs on a cluster and on this machine, or inject faults one by one."""
+"""`python -m tests.tools.slurm`: compare a run on a cluster with a run without one, or inject faults into runs."""
 
 import argparse
 import signal
@@ -15,7 +15,10 @@ from tests.tools.slurm.runs import made, run_on
 
 
 def compare(configfile: str, local: Path | None, folder: Path) -> bool:
-    """Run a configuration on the cluster, and on this machine unless `local` is a checkout where it has finished."""
+    """Run a configuration on the cluster and without it, and compare the files. Return True if all are identical.
+
+    `local` is a checkout in which the run without a cluster has already finished; None: run it.
+    """
     there = make_checkout(folder / "cluster")
     with cluster(folder / "slurm") as found:
         started = time.monotonic()
@@ -34,12 +37,12 @@ def compare(configfile: str, local: Path | None, folder: Path) -> bool:
         print(f"On this machine: {time.monotonic() - started:.0f} s")
     first, second = made(local), made(there.path)
     different = differing(first, second)
-    print(f"{len(second)} files of models, votes, certificates and tables; {len(different)} differ", *different)
+    print(f"{len(second)} files (models, votes, certificates, tables); {len(different)} differ", *different)
     return not different
 
 
 def inject(names: list[str], folder: Path) -> bool:
-    """Inject each fault into its own run; print a row of the table for each."""
+    """Inject each fault into a run of its own and print the outcomes as a table. Return True if every run recovers."""
     finished = make_checkout(folder / "finished")
     finished.snakemake(VOTES, configfile=CONFIGURATION)  # without a cluster
     print("| Fault | Jobs | Outcome | Their logs | Time |\n|---|---|---|---|---|", flush=True)
@@ -54,8 +57,8 @@ def inject(names: list[str], folder: Path) -> bool:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m tests.tools.slurm", description=__doc__)
     parser.add_argument("--configfile", default="config/default.yaml")
-    parser.add_argument("--local", type=Path, help="checkout of this commit where the configuration has finished")
-    parser.add_argument("--faults", nargs="*", metavar="WORD", help="inject faults with these words; all by default")
+    parser.add_argument("--local", type=Path, help="checkout of the same commit in which this run has finished")
+    parser.add_argument("--faults", nargs="*", metavar="WORD", help="inject the faults that contain WORD; default: all")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
     with tempfile.TemporaryDirectory(prefix="segcert-slurm-") as name:

@@ -1,6 +1,7 @@
-"""A SLURM cluster on the loopback interface, from Debian's packages slurm-wlm and munge: two nodes, no accounting.
+"""Start a SLURM cluster with two nodes on the loopback interface. It needs Debian's packages slurm-wlm and munge.
 
-It writes into one folder, uses free ports, and its daemons run as the user who starts it.
+The cluster has no accounting, writes only to one folder, and uses free ports. Its daemons run as the user who starts
+it.
 """
 
 import contextlib
@@ -47,7 +48,7 @@ JobRequeue=1
 ReturnToService=2
 MpiDefault=none
 SwitchType=switch/none
-# Times in seconds. Finished jobs are remembered for five minutes, SLURM's default: squeue must list them
+# Times in seconds. MinJobAge is SLURM's default, five minutes: until then, squeue lists finished jobs
 MinJobAge=300
 KillWait={kill_wait}
 SlurmctldTimeout=10
@@ -59,7 +60,7 @@ OverTimeLimit=0
 
 
 class Cluster:
-    """A running cluster: the environment in which SLURM's commands find it, and its daemons by name."""
+    """A running cluster: the environment variables that SLURM's commands need to find it, and its daemons by name."""
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self.folder, self.environment = folder, environment
@@ -72,7 +73,7 @@ class Cluster:
         return done.stdout
 
     def jobs(self, state: str = "all") -> list[tuple[str, str, str, str]]:
-        """Return id, state, node and comment (rule and wildcards) of the jobs, without those of a job array."""
+        """Return the id, state, node and comment of each job. The comment contains the rule and the wildcards."""
         listed = self.command("squeue", "--noheader", f"--states={state}", "--format=%i|%T|%N|%k")
         return [tuple(line.split("|")) for line in listed.splitlines()]
 
@@ -80,22 +81,22 @@ class Cluster:
         return self.command("squeue", "--noheader", f"--jobs={job}", "--format=%T")
 
     def hasten(self, job: str) -> None:
-        """Let a requeued job run again at once instead of after two minutes, and wait for it.
+        """Start a requeued job immediately instead of after two minutes, and wait until it runs.
 
-        The job must have ended on its node first. Otherwise SLURM delays the second attempt for ever.
+        The job must have ended on its node first. Otherwise, SLURM delays the second attempt indefinitely.
         """
-        time.sleep(2)  # SLURM refuses a start in the same second as the requeue
+        time.sleep(2)  # SLURM refuses to start a job in the second in which it was requeued
         deadline, waited = time.monotonic() + 60, False
         while not waited or "RUNNING" not in self.state(job):
             assert time.monotonic() < deadline, f"job {job} does not run again: {self.jobs()}"
             if not processes_of(job) and "PENDING" in self.state(job):
-                # This fails if the job has just started.
+                # This command fails if the job has just started, which is no problem.
                 self.command("scontrol", "update", f"jobid={job}", "starttime=now", check=False)
                 waited = True
             time.sleep(0.2)
 
     def start(self, name: str, *command: str) -> None:
-        """Start a daemon in the foreground. It ends with this process, even if this process is killed."""
+        """Start a daemon in the foreground. The daemon ends when this process ends, even if this process is killed."""
         path = shutil.which(command[0], path=SEARCHED)
         with (self.folder / f"{name}.out").open("ab") as out:
             started = ["setpriv", "--pdeathsig", "TERM", path, *command[1:]]
@@ -103,11 +104,11 @@ class Cluster:
             self.daemons[name] = subprocess.Popen(started, stdout=out, stderr=out, **where)
 
     def start_node(self, name: str) -> None:
-        """Start the daemon of a node."""
+        """Start a node's daemon."""
         self.start(name, "slurmd", "-D", "-N", name)
 
     def end(self, name: str, how: int = signal.SIGTERM) -> None:
-        """End a daemon and wait for it."""
+        """End a daemon and wait until it has ended."""
         process = self.daemons.pop(name)
         process.send_signal(how)
         try:
@@ -130,7 +131,7 @@ class Cluster:
 
 
 def processes_of(job: str) -> list[psutil.Process]:
-    """Return the processes of a job on this host."""
+    """Return a job's processes on this host."""
     steps = [
         each
         for each in psutil.process_iter(["cmdline"])
@@ -140,20 +141,20 @@ def processes_of(job: str) -> list[psutil.Process]:
 
 
 def missing_programs() -> list[str]:
-    """Return the programs of slurm-wlm and munge that are not installed."""
+    """Return the names of the programs from slurm-wlm and munge that are not installed."""
     return [name for name in PROGRAMS if not shutil.which(name, path=SEARCHED)]
 
 
 @contextlib.contextmanager
 def cluster(folder: Path, *, cores: int = 1, memory: int = 20000, kill_wait: int = 10):
-    """Run a cluster in `folder` until the block ends, with or without an error.
+    """Run a cluster in `folder` while the block runs. Stop it when the block ends, with or without an error.
 
-    Each of the two nodes has `cores` cores and `memory` MiB. Jobs have `kill_wait` seconds between SIGTERM and SIGKILL.
+    Each of the two nodes has `cores` cores and `memory` MiB. SLURM sends SIGKILL `kill_wait` seconds after SIGTERM.
     """
     folder = folder.resolve()
     for name in ("state", *NODES):
         (folder / name).mkdir(parents=True)
-    folder.chmod(0o755)  # munged refuses a socket that other users cannot reach
+    folder.chmod(0o755)  # munged refuses a socket in a folder that other users cannot enter
     write_key(folder / "munge.key")
     controller, *ports = free_ports(1 + len(NODES))
     host = socket.gethostname().partition(".")[0]
@@ -193,10 +194,10 @@ def stop(found: Cluster) -> None:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """Return the environment in which SLURM's commands find the cluster in `folder`.
+    """Return the environment variables that SLURM's commands need to find the cluster in `folder`.
 
-    The SLURM plugin removes the variables SLURM_* from its jobs, and with them the path of slurm.conf. So the first
-    `srun` on their PATH sets it again.
+    Snakemake's SLURM plugin removes all SLURM_* variables from its jobs, including the path of slurm.conf. A wrapper
+    called `srun`, the first on the jobs' PATH, therefore sets this variable again.
     """
     configuration = folder / "slurm.conf"
     srun = folder / "bin/srun"
@@ -208,6 +209,6 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 def write_key(path: Path) -> None:
-    """Write a key for munge: random bytes that only this user can read."""
+    """Write a key for munge: random bytes in a file that only this user can read."""
     path.write_bytes(os.urandom(1024))
     path.chmod(0o400)

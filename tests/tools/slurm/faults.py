@@ -1,4 +1,4 @@
-"""Faults of a cluster, injected once into a training and once into sampling while they run."""
+"""Inject cluster faults, once while a training job runs and once while a sampling job runs."""
 
 import dataclasses
 import shutil
@@ -24,7 +24,7 @@ BEGUN = {"train_segmenter": " of 1200", "sample": "sampling sigma 0.5: 1 of 3"}
 
 
 def requeue(cluster: Cluster, job: str, _node: str) -> None:
-    """Requeue the job, as preemption or an administrator does."""
+    """Requeue the job, as happens after preemption or on an administrator's request."""
     cluster.command("scontrol", "requeue", job)
     cluster.hasten(job)
 
@@ -35,7 +35,7 @@ def cancel(cluster: Cluster, job: str, _node: str) -> None:
 
 
 def out_of_time(cluster: Cluster, job: str, _node: str) -> None:
-    """Let the time limit pass. SLURM counts minutes, so the job is stopped until then and cannot finish."""
+    """Let the job exceed its time limit. The shortest limit is a minute, so the job is paused until then."""
     cluster.command("scontrol", "update", f"jobid={job}", "timelimit=1")
     for process in processes_of(job):
         if any(".snakemake/scripts/" in argument for argument in process.cmdline()):
@@ -43,14 +43,14 @@ def out_of_time(cluster: Cluster, job: str, _node: str) -> None:
 
 
 def take_down(cluster: Cluster, job: str, node: str) -> None:
-    """Take a node down, as an administrator does, and resume it."""
+    """Set the job's node to the state "down", as an administrator would, and resume it."""
     cluster.command("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
     cluster.hasten(job)
     wait_for(lambda: _resumed(cluster, node), "the node came back")
 
 
 def _resumed(cluster: Cluster, node: str) -> bool:
-    """Resume a node; SLURM refuses this while it ends the jobs of the node."""
+    """Try to resume a node; return True on success. SLURM refuses this until the node's jobs have ended."""
     cluster.command("scontrol", "update", f"nodename={node}", "state=resume", check=False)
     return "down" not in _state(cluster, node)
 
@@ -60,7 +60,7 @@ def _state(cluster: Cluster, node: str) -> str:
 
 
 def lose(cluster: Cluster, job: str, node: str) -> None:
-    """Kill the node's daemon and its job, as in a power cut; start the node again once SLURM has noticed."""
+    """Kill the node's daemon and its job, as in a power cut. Restart the node after SLURM has noticed the loss."""
     running = processes_of(job)
     cluster.end(node, signal.SIGKILL)
     for process in running:
@@ -81,7 +81,7 @@ FAULTS: dict[str, Callable[[Cluster, str, str], None]] = {
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """A row of the table of faults: the fault, the jobs that met it, and the outcome."""
+    """A row of the fault table: the fault, the jobs into which it was injected, and the outcome."""
 
     fault: str
     jobs: list[str]
@@ -98,7 +98,10 @@ class Outcome:
 
 
 def inject_fault(cluster: Cluster, fault: str, finished: Path, checkout: Path, *, limit: float = 900) -> Outcome:
-    """Make model and votes again on the cluster, in a copy of the finished checkout; inject a fault once per job."""
+    """Train the model and draw the votes on the cluster, in a copy of the finished checkout without these files.
+
+    Inject the fault once into each of the two jobs. `limit` is the longest allowed run time in seconds.
+    """
     shutil.copytree(finished, checkout, symlinks=True)
     for name in (MODEL, "results", ".segcert", "logs"):
         shutil.rmtree(checkout / name, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Snakemake on the cluster of the tests, with the profile for users."""
+"""Run Snakemake on the test cluster with profiles/slurm, the profile that users have."""
 
 import contextlib
 import subprocess
@@ -11,7 +11,7 @@ from tests.support.digests import reproducible
 from tests.tools.slurm.cluster import Cluster
 
 SNAKEMAKE = ROOT / ".venv-cluster/bin/snakemake"
-# This cluster has no accounting, nodes of one core, and the file system of this machine.
+# Options for the test cluster, which has no accounting, one core per node, and a local file system
 HERE = ["--default-resources", "slurm_partition=main", "--slurm-status-command", "squeue", "--latency-wait", "5"]
 HERE += ["--slurm-init-seconds-before-status-checks", "1", "--max-threads", "1"]
 COMPARED = ("models/*", "results/*/votes/*", "results/*/certificates*", "reports/*/tables/*")
@@ -19,9 +19,10 @@ COMPARED = ("models/*", "results/*/votes/*", "results/*/certificates*", "reports
 
 @contextlib.contextmanager
 def run_on(cluster: Cluster, checkout: Path, *arguments: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run Snakemake in a checkout with jobs on the cluster; append its output to `log`. Kill it if the block fails.
+    """Start Snakemake in a checkout, with its jobs on the cluster; append its output to `log`.
 
-    `arguments` must name targets before options, which may take all words that follow.
+    Snakemake is killed if it still runs when the block ends. `arguments` must list targets before options, because some
+    options consume all words after them.
     """
     command = [SNAKEMAKE, "--workflow-profile", "profiles/slurm", *HERE, *arguments]
     with log.open("ab") as out:
@@ -35,6 +36,6 @@ def run_on(cluster: Cluster, checkout: Path, *arguments: str, log: Path) -> Iter
 
 
 def made(checkout: Path) -> dict[str, str]:
-    """Return the SHA-256 of models, votes, certificates and tables of a checkout, without files that contain times."""
+    """Return the SHA-256 of a checkout's models, votes, certificates and tables, except files that contain times."""
     everything = reproducible(checkout)
     return {name: everything[name] for name in everything if any(fnmatch(name, pattern) for pattern in COMPARED)}

@@ -127,7 +127,7 @@ def test_a_file_without_an_image_is_refused_by_its_kind(name):
 
 def test_frames_are_read_where_one_is_chosen():
     data = Path(get_testdata_file("SC_rgb_rle_2frame.dcm")).read_bytes()
-    with pytest.raises(DataError, match="has 2 frames; choose one of 1 to 2"):
+    with pytest.raises(DataError, match="has 2 frames; choose one with `--frame`, from 1 to 2"):
         read_dicom(data)
     frames = pixel_array(pydicom.dcmread(io.BytesIO(data)))
     for number in (1, 2):
@@ -211,16 +211,16 @@ def test_a_changed_tag_shows_as_pydicom_displays_it_or_is_refused(change):
 
 REFUSED = {
     "no width": "Window Width",
-    "no center": "WindowCenter: missing, though WindowWidth is there",
+    "no center": "WindowCenter: missing, though WindowWidth is present",
     "unknown function": "CUBIC",
     "slope 0": "every pixel would be the same",
     "slope alone": "RescaleIntercept: missing",
     "intercept alone": "RescaleSlope: missing",
     "VOI LUT of bytes": "4096 entries of 8 bits",
     "unknown shape": "expected IDENTITY or INVERSE",
-    "white is zero, identity": "one says that high values are bright",
+    "white is zero, identity": "IDENTITY says that high values are bright",
     "12 bits, the high ones": "HighBit: found 15",
-    "17 bits stored": "at most 16 are read",
+    "17 bits stored": "at most 16 are supported",
     "presentation LUT": "presentation LUT sequence",
     "blend": "found MIXED",
 }

@@ -144,7 +144,7 @@ def test_archives_to_get_by_hand_are_listed_with_source_and_folder(tmp_path):
         "zenodo.org/records",
     ):
         assert part in str(error.value)
-    assert "Put these into data/raw/jsrt/, as downloaded or unpacked" in str(error.value)
+    assert "Put these archives into data/raw/jsrt/, as downloaded or unpacked" in str(error.value)
     with pytest.raises(DataError, match=r"polyp\.grand-challenge\.org/CVCClinicDB"):
         fetch(CVC, tmp_path / "raw")
     with FlakyServer(tmp_path) as server:

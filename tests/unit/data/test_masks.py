@@ -107,7 +107,7 @@ def test_soft_masks_need_a_threshold_in_every_format(kind):
 def test_jpeg_masks_of_several_values_are_refused():
     """A JPEG mask of 0 and 128 once lost a quarter of its structure in silence."""
     pixels = read_mask(by_pillow(GRAYS, "JPEG", quality=75))
-    with pytest.raises(DataError, match=r"holds .* in \d+ pixels; expected 0, 128, 255: add them to `values`$"):
+    with pytest.raises(DataError, match=r"contains .* in \d+ pixels; expected 0, 128, 255: add them to `values`$"):
         class_ids(pixels, VALUES, CLASSES)
 
 
@@ -128,8 +128,8 @@ def test_colours_without_a_meaning_are_refused(kind):
 def test_a_value_without_a_meaning_is_named():
     pixels = GRAYS.copy()
     pixels[0, :3] = 7
-    with pytest.raises(DataError, match="holds 7 in 3 pixels; expected 0, 128, 255"):
+    with pytest.raises(DataError, match="contains 7 in 3 pixels; expected 0, 128, 255"):
         class_ids(read_mask(by_pillow(pixels, "PNG")), VALUES, CLASSES)
     buffer = io.BytesIO(by_pillow(RGB ^ np.uint8(1), "PNG"))
-    with pytest.raises(DataError, match=r"holds #00ff01|holds #000101|holds #010101"):
+    with pytest.raises(DataError, match=r"contains #00ff01|contains #000101|contains #010101"):
         class_ids(read_mask(buffer.getvalue()), COLOURS, CLASSES)

@@ -258,7 +258,9 @@ def test_a_structure_that_vanishes_at_the_prepared_size_is_refused(tmp_path):
     small = np.zeros_like(mask)
     small[0, 0] = 1
     refused(
-        tmp_path, SearchResult(pairs(p03=lambda: (image, small))), "p03 has an empty mask at 16x16; raise `image_size`"
+        tmp_path,
+        SearchResult(pairs(p03=lambda: (image, small))),
+        "p03 has an empty mask at 16x16; increase `image_size`",
     )
 
 

@@ -132,7 +132,7 @@ def test_thumbnails_are_skipped_and_pages_are_chosen():
         file.write(GRAY, photometric="minisblack")
     assert np.array_equal(read_tiff(buffer.getvalue()).planes[0], GRAY)
     stack = written(np.stack([GRAY, 255 - GRAY]), photometric="minisblack")
-    with pytest.raises(DataError, match="has 2 pages; choose one of 1 to 2"):
+    with pytest.raises(DataError, match="has 2 pages; choose one with `--frame`, from 1 to 2"):
         read_tiff(stack)
     assert np.array_equal(read_tiff(stack, frame=2).planes[0], 255 - GRAY)
     assert np.array_equal(read_tiff(written(GRAY[None], photometric="minisblack")).planes[0], GRAY)
@@ -149,8 +149,8 @@ def test_signed_values_are_read_where_they_are_never_negative():
 @pytest.mark.parametrize(
     ("pixels", "options", "message"),
     [
-        (GRAY.astype(np.float32) / 255, {}, "values of the kind float32"),
-        (GRAY.astype(np.uint32), {}, "has 32 bits a sample"),
+        (GRAY.astype(np.float32) / 255, {}, "values of type float32"),
+        (GRAY.astype(np.uint32), {}, "has 32 bits per sample"),
         (np.stack([GRAY] * 4, -1), {"photometric": "separated"}, "SEPARATED"),
         (np.stack([GRAY] * 5, -1), {"photometric": "minisblack", "planarconfig": "contig"}, "5 channels"),
     ],

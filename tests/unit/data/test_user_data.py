@@ -243,7 +243,7 @@ def test_folders_of_splits_are_read(tmp_path, layout):
         (
             "masks/00_000_mask.png",
             encoded(np.full((32, 32), 7, np.uint8)),
-            "holds 7 in 1024 pixels; expected 0, 255, 100",
+            "contains 7 in 1024 pixels; expected 0, 255, 100",
         ),
         ("masks/00_000_mask.png", encoded(np.zeros((5, 6), np.uint8)), "is 6x5, its image is 32x32"),
         ("images/00_000.png", encoded(colour(np.arange(1024).reshape(32, 32).astype(np.uint8))), "is a colour image"),
@@ -290,7 +290,7 @@ def test_sixteen_bit_files_get_the_configured_depth(folder):
         assert image.bits == bits
         assert np.array_equal(image.pixels[0], deep)
     (folder / "images/00_000.png").write_bytes(encoded(deep * 60))
-    with pytest.raises(DataError, match="bits 12 cannot hold them"):
+    with pytest.raises(DataError, match="which do not fit into 12 bits"):
         loaded(own(folder, bits=12), "00_000")
 
 

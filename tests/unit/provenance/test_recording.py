@@ -100,7 +100,7 @@ def test_a_full_disk_is_named_whichever_library_noticed_it(tmp_path, refused, at
     target = tmp_path / "weights"
     with pytest.raises(OSError, match="No space left on device; nothing was written") as caught, atomic(target):
         refused()
-    assert "make room there" in str(caught.value)
+    assert "free some space there" in str(caught.value)
     assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(target))
     assert list(tmp_path.iterdir()) == []
 

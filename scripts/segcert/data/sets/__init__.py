@@ -1,1 +1,1 @@
-"""A module for each data set: its catalogue entry (DATASET) and the paths of its files (LAYOUT)."""
+"""One module per data set, which defines its catalogue entry (DATASET) and its file paths (LAYOUT)."""

@@ -10,19 +10,19 @@ from segcert.data.release import Layout
 from segcert.data.splits import GROUPS
 
 FRAMES = 612
-# The last frames of the 29 video sequences
+# Number of the last frame in each of the 29 video sequences
 LAST = "25 50 67 78 103 126 151 177 199 205 227 252 277 297 317 342 363 383 408 428 447 466 478 503 528 546 571 591 612"
 LAST_FRAMES = [int(frame) for frame in LAST.split()]
-TRAIN, VAL = 490, 61  # as in the paper's code; the other 61 are for testing
+TRAIN, VAL = 490, 61  # numbers of frames, as in the paper's code; the other 61 are test frames
 
 
 def frame_name(number: str) -> str:
-    """Return the name of a frame: "7" becomes "cvc_007"."""
+    """Convert a frame number to an image name: "7" becomes "cvc_007"."""
     return f"cvc_{int(number):03d}"
 
 
 def sequence(name: str) -> str:
-    """Return the video sequence of a frame. Raises DataError for a frame that is not in the release."""
+    """Return the video sequence that a frame belongs to. Raises DataError for a frame that is not in the release."""
     number = int(name.removeprefix("cvc_"))
     if not 1 <= number <= FRAMES:
         raise DataError(f"cvc_clinicdb: found frame {number}; expected 1 to {FRAMES}. Remove it")
@@ -30,11 +30,11 @@ def sequence(name: str) -> str:
 
 
 NAMES = [frame_name(str(number)) for number in range(1, FRAMES + 1)]
-SHUFFLED = sorted(NAMES, key=lambda name: hashlib.sha256(name.encode()).digest())  # an arbitrary order
+SHUFFLED = sorted(NAMES, key=lambda name: hashlib.sha256(name.encode()).digest())  # arbitrary but reproducible order
 
 
 def by_frame(key: ImageKey) -> str:
-    """Split into 490, 61 and 61 frames. Neighbouring frames are in different splits."""
+    """Split into 490, 61 and 61 single frames. Neighbouring frames may be in different splits."""
     rank = SHUFFLED.index(key.image)
     return "train" if rank < TRAIN else "val" if rank < TRAIN + VAL else "test"
 

@@ -37,7 +37,7 @@ def _pattern(kind: str) -> str:
 
 
 def official(key: ImageKey) -> str:
-    """Return the split that the release assigns to an image."""
+    """Return the official split of an image."""
     return PARTS[str(key.part)]
 
 

@@ -19,10 +19,10 @@ STRUCTURES = {
 
 
 def decode_img(data: bytes) -> Raster:
-    """Decode a raw JSRT image: 2048x2048, 12 bits in two bytes, big-endian, no header.
+    """Decode a raw JSRT image: 2048x2048 pixels, 12 bits in two bytes, big-endian, no header.
 
-    High values are dark in the file and are inverted here. The window is the full 12-bit range, so a gray level means
-    the same in every image. Raises DataError for any other size or range.
+    High values are dark in the file, so they are inverted. The full 12-bit range is kept, so a gray level has the same
+    meaning in every image. Raises DataError for a different size or a larger range.
     """
     if len(data) != 2 * SIZE**2:
         raise DataError(f"has {len(data)} bytes; expected {2 * SIZE**2}: {SIZE}x{SIZE}, two bytes each, no header")
@@ -34,7 +34,7 @@ def decode_img(data: bytes) -> Raster:
 
 
 def by_fold(key: ImageKey) -> str:
-    """Split by SCR's two folds: the second for testing, 80% of the first for training, the rest for validation."""
+    """Split by SCR's two folds. The first is split into training (80%) and validation; the second is the test split."""
     if key.part == "2":
         return "test"
     return by_hash(f"{key.dataset}/{key.group}", {"train": 0.8, "val": 0.2})
@@ -56,7 +56,7 @@ DATASET = Dataset(
         "folds": SplitRule(
             "the two folds of SCR: the first trains (80%) and validates, the second tests",
             by_fold,
-            counts={"train": 99, "val": 25, "test": 123},  # the first fold has the 124 images with odd numbers
+            counts={"train": 99, "val": 25, "test": 123},  # the first fold contains the 124 images with odd numbers
         ),
         "groups": GROUPS,
     },
