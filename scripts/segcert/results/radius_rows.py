@@ -102,7 +102,7 @@ def load_radii(path: str | Path) -> SavedRadii:
         )
     if saved.taus.ndim != 1 or saved.taus.shape != saved.radii.shape or saved.radii.dtype != np.float64:
         raise ArraysError(
-            f"{path}: found grids of shape {saved.taus.shape} and {saved.radii.shape}; expected one shape"
+            f"{path}: found grids of shape {saved.taus.shape} and {saved.radii.shape}; expected equal shapes"
         )
     for image, levels in saved.levels.items():
         if levels.dtype != np.uint8 or levels.ndim != 2 or levels.max(initial=0) > len(saved.radii):
