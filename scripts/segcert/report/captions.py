@@ -105,8 +105,8 @@ TABLES = {
     f"image. {INTERVALS}",
     "classes": f"Results for each structure: means over test images. {INTERVALS} Areas are in pixels; the first area "
     "column is for the ground truth.",
-    "pairings": "Certified Dice of each pairing of training regime and denoiser, minus the certified Dice of the "
-    "baseline: means over the same images, and over classes within an image. Brackets contain 95% intervals from a "
+    "pairings": "Certified Dice of each pairing of training regime and denoiser, minus the baseline's: "
+    "means over the same images, and over classes within an image. Brackets contain 95% intervals from a "
     "paired bootstrap over images. The baseline is the segmenter trained with noise, without a denoiser. If the run "
     "lacks this segmenter, the baseline column names the segmenter used instead.",
     "measurements": "Certified intervals of values measured on the mask, such as areas, by median smoothing: means "
@@ -129,7 +129,7 @@ TABLES = {
     f"with a certificate for a single radius. {INTERVALS}",
     "claims": "Claims of the paper and of this project, tested on this run: mean differences on the same images, with "
     "95% intervals from a paired bootstrap. A claim holds if its entire interval lies on the claimed side of zero, "
-    "and does not hold if the interval lies on the opposite side. Otherwise, it cannot be said. A claim is not tested "
+    "and does not hold if it lies on the opposite side. Otherwise, it cannot be said. A claim is not tested "
     "if the run lacks a model or noise level that the claim needs. Intervals are not corrected for multiple tests.",
     "costs": "Certified Dice and its cost: network evaluations per draw, and GFLOP per draw and per image of n0 + n "
     f"draws. {INTERVALS} One GFLOP is 10^9 operations in convolutions and matrix products.",

@@ -23,10 +23,10 @@ from segcert.results.radius_rows import map_method
 from segcert.results.table_columns import METRICS, ON_THE_PAGE
 from segcert.results.tables import read_table, records
 
-INLINE = 8_000_000  # The page contains the viewer's parts up to this total number of bytes.
+INLINE = 8_000_000  # The page itself contains viewer parts of at most this many bytes in total.
 VERSIONS = ("torch", "diffusers", "monai", "numpy", "scipy", "pandas")
 TYPES = {".csv": "text/csv", ".tex": "application/x-tex"}  # media types of downloads
-CLASSICAL = {"nl_means": "non-local means", "wavelet": "wavelet thresholding"}  # classical methods in the denoiser table
+CLASSICAL = {"nl_means": "non-local means", "wavelet": "wavelet thresholding"}  # methods in the denoiser table
 
 
 @dataclasses.dataclass(frozen=True)
