@@ -75,8 +75,8 @@ class Claim(NamedTuple):
     Attributes
     ----------
     sign
-        +1 if the entire 95% interval of the difference must lie above zero, -1 if it must lie below zero, and 0 if it
-        must not reach below zero.
+        Required position of the difference's 95% interval: +1 if it must lie above zero, -1 if it must lie below zero,
+        and 0 if it must not reach below zero.
     compared
         Description of the difference.
     value, less

@@ -60,10 +60,10 @@ def interval_rows(
 ) -> list[dict[str, Any]]:
     """Return a row per measurement of an image: its true value, its value on the clean prediction and its interval.
 
-    `measurements` contains specifications (segcert.measurements); they are in units of mm if the image's pixel size is known.
-    The Dice of each foreground class is an additional measurement without a true value. All measurements of the image
-    share alpha, and the column alpha contains the share of each row. The decision is `above` or `below` if the interval
-    lies on that side of the threshold, `open` if the interval contains the threshold, and empty without a threshold.
+    `measurements` contains specifications (segcert.measurements); units are based on mm if the image's pixel size is
+    known. The Dice of each foreground class is an additional measurement without a true value. All measurements of the
+    image share alpha, and the column alpha contains the share of each row. The decision is `above` or `below` if the
+    interval lies on that side of the threshold, `open` if the interval contains it, and empty without a threshold.
     """
     classes, truth = dataset.about["classes"], dataset.mask(image)
     drawn = dict(votes.measurements)
