@@ -14,7 +14,7 @@ from segcert.report.html import data_uri, inline_svg, render
 from segcert.results.labels import CLASS_COLORS
 
 Manifest = Mapping[str, Any]
-OFFICIAL = {True: "yes", False: "no", None: "no published checksum; this one was recorded"}
+OFFICIAL = {True: "yes", False: "no", None: "no published checksum; the one found was recorded"}
 
 
 def render_data_page(

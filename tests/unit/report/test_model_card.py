@@ -114,7 +114,7 @@ def test_the_card_of_a_pretrained_network_says_that_little_is_known(tmp_path, in
     )  # fmt: skip
     card = segmenter_card(tmp_path / "theirs-given", index, {}, {})
     assert "trained elsewhere" in card
-    assert "the test images may be among them" in card
+    assert "may include the test images" in card
     assert file_digest(tmp_path / "network.pt") in card
     assert "## Training" not in card
 
@@ -126,7 +126,7 @@ def test_the_snippet_in_the_card_of_a_denoiser_denoises_as_segcert_does(tmp_path
     card = denoiser_card(tmp_path, [index, index], settings)
     assert front_matter(card)["library_name"] == "diffusers"
     assert "sigma 0.2 to 1.1, in units of pixels in [0, 1].\n" in card
-    assert "it sees noise of sigma 0.1 to 0.55.\n" in denoiser_card(tmp_path, [index], settings, pool=2)
+    assert "the model sees noise of sigma 0.1 to 0.55.\n" in denoiser_card(tmp_path, [index], settings, pool=2)
     assert "It has seen 10 training images" in card
     assert f"{sum(parameter.numel() for parameter in unet.parameters()):,}" in card
     (snippet,) = snippets(card)

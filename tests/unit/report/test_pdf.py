@@ -112,7 +112,7 @@ def test_a_small_run_shows_its_whole_main_table(tmp_path):
                  "8 images of The data set phantom"):  # fmt: skip
         assert squeezed(said) in first
     for said in ("does not hold", "+0.100 [-0.050, +0.200]", "cardiothoracic_ratio", "The first image, sigma 0.5",
-                 "stable, not that it is right", "Author of phantom, 2020. Licence: CC BY 4.0", "torch 2.13.0",
+                 "stable, not that it is correct", "Author of phantom, 2020. Licence: CC BY 4.0", "torch 2.13.0",
                  "git checkout 0123456789ab"):  # fmt: skip
         assert squeezed(said) in second
     for absent in ("synthetic", "weaker", "interim look", "leaks", "left out", "official release"):
