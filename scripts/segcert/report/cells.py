@@ -30,7 +30,7 @@ class Form:
     Attributes
     ----------
     place
-        PAGE, LATEX or PDF.
+        Place that shows the cells: PAGE, LATEX or PDF.
     regimes
         Names of the training regimes for display.
     interval

@@ -1,4 +1,4 @@
-"""The data page: the images for training, validation and certification, to be inspected before any results."""
+"""The data page: the images for training, validation and certification, for inspection before the results."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -88,7 +88,7 @@ def _draw(figure: Any, example: Example, rows: int, columns: int) -> None:
 
 
 def caption(examples: Sequence[Example]) -> str:
-    """Return alternative text for a gallery."""
+    """Return the caption of a gallery, which is also its alternative text."""
     text = "Image, ground truth, predictions, noisy and denoised copies, and certified maps; striped pixels abstain."
     for example in examples:
         shares = [

@@ -15,7 +15,7 @@ from segcert.results.table_columns import PDF, Column, shown_columns
 from segcert.results.tables import PAIRING, records
 
 FULL_ROWS, FULL_SIGMAS = 12, 3  # most pairings and most noise levels of a main table that is shown in full
-BLOCK_COLUMNS, BLOCK_ROWS, BLOCKS = 15, 16, 2  # largest size of the condensed main table
+BLOCK_COLUMNS, BLOCK_ROWS, BLOCKS = 15, 16, 2  # most columns, rows and blocks of the condensed main table
 CLAIMS, MEASURED = 8, 8  # most rows of the claims table and of the measurement table
 SENTENCE = 110  # most characters of a claim
 MISSING = "–"  # cell for a noise level that a model lacks

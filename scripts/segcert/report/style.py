@@ -52,7 +52,7 @@ mpl.rcParams.update(
 
 
 def line(regime: str, denoiser: str) -> dict[str, Any]:
-    """Return the line style of a pairing, for figures with a panel per model. All styles differ, even in gray."""
+    """Return a pairing's line style, for figures with a panel per model. No two styles look alike, even in gray."""
     return {
         "color": COLORS[regime, denoiser],
         "linestyle": DASHES[denoiser],
@@ -139,7 +139,7 @@ class Layout:
         """Return an empty figure: `width` x `height` inches on the page; in print, tall enough for its rows and legend.
 
         `rows` is the number of panel rows, where a row with long titles counts as more than one. `entries` is the
-        number of legend entries. In print, the height is at most HIGHEST_MM, so that many rows are less tall.
+        number of legend entries. In print, the height is at most HIGHEST_MM, so rows are less tall if there are many.
         """
         if self.width_mm is None:
             return Figure(figsize=(width, height))

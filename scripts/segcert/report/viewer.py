@@ -1,8 +1,8 @@
 """Data of the page's viewer, written as scripts inside the page or in files next to it.
 
-The data of a data set are divided into parts: `images` (images, ground truth, names), one part for each sigma (noisy
-and denoised copies) and one part for each segmenter (predictions, certified labels, radii and numbers). Images are
-tiled into one PNG. Labels and radius levels are stored as bytes, image after image in row-major order, deflated and
+The viewer's data for a data set are split into parts: `images` (images, ground truth, names), one part for each sigma
+(noisy and denoised copies) and one part for each segmenter (predictions, certified labels, radii and numbers). Images
+are tiled into one PNG. Labels and radius levels are stored as bytes, image after image in row-major order, deflated and
 encoded in base64.
 """
 
@@ -29,10 +29,10 @@ from segcert.results.table_columns import TABLES
 from segcert.results.tables import records
 
 Array = npt.NDArray[Any]
-Maps = Mapping[str, Array]  # by image
+Maps = Mapping[str, Array]  # by image name
 Key = tuple[str, str, str]  # segmenter, denoiser, sigma
 Rows = list[dict[str, Any]]
-EXTREMES = 5  # number of images with the lowest certified Dice, and of those with the highest
+EXTREMES = 5  # number of images at each end of the certified Dice ranking
 CLASS_NUMBERS = ["class_name", "dice", "iou", "certified_dice", "certified_iou", "worst_case_dice"]
 CLASS_NUMBERS += ["area", "area_low", "area_high"]
 STRICT = {column.name for column in TABLES["classes"] if column.strict}  # hidden under a weaker guarantee

@@ -16,8 +16,8 @@ def mean_interval(values: npt.ArrayLike, resamples: int, seed: int = 0) -> tuple
     """Return the mean of one value per image and its 95% percentile bootstrap interval: (mean, low, high).
 
     NaN values (a structure absent from ground truth and prediction) are skipped. If no value remains, all three results
-    are NaN; if one value remains, the interval is NaN. Samples of equal size use the same resampled images, which
-    `scipy.stats.bootstrap` also draws with `rng=np.random.default_rng(seed)`.
+    are NaN; if one value remains, the interval is NaN. Samples of equal size use the same resamples, which
+    equal those of `scipy.stats.bootstrap` with `rng=np.random.default_rng(seed)`.
     """
     sample = np.asarray(values, dtype=np.float64)
     sample = sample[~np.isnan(sample)]

@@ -40,7 +40,7 @@ class ModelOfRun:
         self.denoiser = denoiser
 
     def difference(self, claim: "Claim", sigma: float) -> "pd.Series[float]":
-        """Return the difference that a claim is about at one sigma, by image."""
+        """Return the difference that a claim tests at one sigma, by image."""
         value = self._by_image(claim.value, sigma)
         return value if claim.less is None else value - self._by_image(claim.less, sigma)
 
@@ -171,7 +171,7 @@ def claim_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
     value is undefined is skipped; `images` counts the images used. The verdict follows from the 95% percentile
     bootstrap interval over images. It is `holds`, `does not hold` (the interval lies on the opposite side of zero) or
     `cannot be said`, with the reason in `why`. `denoiser` is the first denoiser of the run, and `sigma_low` is the next
-    lower sigma. If the run lacks something that a claim needs from a model, the claim has one row, which names it.
+    lower sigma. If a model lacks something that a claim needs, the claim has a single row whose `why` names it.
 
     Each row is a separate test, without a correction for the number of rows. If there is no true difference, a test
     finds a difference in a given direction in 2.5% of cases with many images. With 20 images it does so in up to 5% of

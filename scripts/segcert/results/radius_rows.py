@@ -73,8 +73,8 @@ def radius_levels(votes: Votes, taus: Sequence[float], alpha: float, method: str
 def save_radii(path: str | Path, maps: Mapping[str, RadiusLevels], taus: Sequence[float], sigma: float) -> None:
     """Write radius maps to a compressed `.npz` file: the levels (H, W) uint8 by image, and the grid.
 
-    `grid/taus` and `grid/radii` are float64. Their first entries are for level 1. Radii are in units of pixels in
-    [0, 1].
+    `grid/taus` and `grid/radii` are float64, and their i-th entries, counted from 1, belong to level i. Radii are in
+    units of pixels in [0, 1].
     """
     grid = {GRID_TAUS: np.array(taus, np.float64), GRID_RADII: np.array(grid_radii(taus, sigma), np.float64)}
     save_arrays(path, grid | {image: each.levels for image, each in maps.items()})
@@ -107,8 +107,8 @@ def load_radii(path: str | Path) -> SavedRadii:
     for image, levels in saved.levels.items():
         if levels.dtype != np.uint8 or levels.ndim != 2 or levels.max(initial=0) > len(saved.radii):
             raise ArraysError(
-                f"{path}: found levels of {image} that are {levels.dtype} of shape {levels.shape}, up to "
-                f"{levels.max(initial=0)}; expected uint8 of shape (H, W), up to the {len(saved.radii)} radii"
+                f"{path}: found levels of {image} with type {levels.dtype}, shape {levels.shape} and maximum "
+                f"{levels.max(initial=0)}; expected type uint8, shape (H, W) and at most {len(saved.radii)} levels"
             )
     return saved
 

@@ -20,7 +20,7 @@ SETTINGS = ["tau", "alpha", "n0", "n", "method", "k", "radius", "radius_gray_lev
 DECISIONS = ("above", "below", "open")
 NAMES = ["dataset", "model", "regime", "denoiser", "class_name", "measurement", "unit"]
 METRICS = [column.name for column in table_columns.METRICS]
-BASELINES = [("noise", "none"), ("clean", "none"), ("given", "none")]  # in order of preference, for each model
+BASELINES = [("noise", "none"), ("clean", "none"), ("given", "none")]  # in order of preference
 
 
 class ResultsError(ValueError):
@@ -234,7 +234,8 @@ def _means(
 def cost_table(main: pd.DataFrame, costs: pd.DataFrame) -> pd.DataFrame:
     """Return a row per data set, model, regime, denoiser and sigma: certified Dice and its cost.
 
-    The cost is given as network evaluations, parameters and GFLOP per draw, and as GFLOP per image of n0 + n draws.
+    The cost consists of the number of parameters, the network evaluations and GFLOP per draw, and the GFLOP per image
+    of n0 + n draws.
     """
     per_draw = costs.rename(columns={"gflop": "gflop_per_draw"})
     table = main[[*PAIRING, "sigma", *DICE, "n0", "n"]].merge(per_draw, on=PAIRING, validate="many_to_one")

@@ -100,7 +100,7 @@ def test_the_card_of_a_tuned_segmenter_names_its_denoiser(tmp_path, index):
     segmenter(tmp_path / "unet-denoised", "denoised")
     tuning = {"start": "models/start", "denoiser": "models/denoiser/phantom", "denoising_steps": 1, "sigmas": [0.25, 1]}
     card = segmenter_card(tmp_path / "unet-denoised", index, {}, tuning)
-    assert "noise of sigma 0.25, 1 that the denoiser `models/denoiser/phantom` had restored (1 network call)." in card
+    assert "noise of sigma 0.25, 1, restored by the denoiser `models/denoiser/phantom` (1 network call)." in card
     assert "--denoiser models/denoiser/phantom --sigma" in card
     card = segmenter_card(tmp_path / "unet-denoised", index, {}, tuning | {"denoising_steps": 3})
     assert "--denoiser models/denoiser/phantom --denoising-steps 3 --sigma" in card
