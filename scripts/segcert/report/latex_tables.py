@@ -22,7 +22,7 @@ from segcert.results.tables import records
 
 ACROSS = 3  # noise levels side by side in the main table
 LINES = 40  # lines of a table body that fit on a page, with a caption of CAPTION characters
-CAPTION, PER_LINE = 700, 60  # every PER_LINE further characters of the caption leave room for one line less
+CAPTION, PER_LINE = 700, 60  # every PER_LINE characters beyond CAPTION take the place of one line
 BROKEN = 5  # printed lines per row, in a table with a column that wraps its text
 WIDE = 9  # a table with at least this many columns and intervals is set in a smaller size
 ESCAPES = {
@@ -135,7 +135,7 @@ def label(*parts: str) -> str:
 
 
 def fitted(table: Table, step: int = 1) -> list[Table]:
-    """Split a table into floats that each fit on a page, between blocks of `step` lines."""
+    """Split a table into floats that each fit on a page. Blocks of `step` lines stay together."""
     broken = any(column.align for column in table.columns)
     long = max(0, len(table.caption) - CAPTION) // PER_LINE
     page = LINES - min(long, LINES // 2)
@@ -188,8 +188,8 @@ def write_latex(output: str | Path, tables: Iterable[Table], about: str) -> None
 def latex_tables(name: str, table: pd.DataFrame, main: pd.DataFrame, titles: Mapping[str, str]) -> list[Table]:
     """Return the floats for a table of the report: at least one per data set, and several if one page is too short.
 
-    main: the main table, which contains the certificate settings. titles: titles of the data sets by name; each caption
-    begins with one.
+    `main` is the main table, which contains the certificate settings. `titles` contains the data set titles with which
+    the captions begin.
     """
     if table.empty:
         return []

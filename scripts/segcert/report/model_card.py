@@ -17,7 +17,7 @@ from segcert.data.dataset import SPLITS
 from segcert.provenance.digests import file_digest
 from segcert.report.html import TEMPLATES
 
-STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of batch normalisation, which are not parameters
+STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of batch normalisation, and not parameters
 
 
 class Validation(NamedTuple):
