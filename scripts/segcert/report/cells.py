@@ -1,4 +1,4 @@
-"""Cells of a table, from rows and columns: the page, LaTeX and the PDF differ only in their markup."""
+"""Table cells, made from rows and columns; the page, the LaTeX files and the PDF differ only in their markup."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -14,12 +14,12 @@ Row = Mapping[str, Any]
 
 
 def plain_number(row: Row, name: str, column: Column) -> str:
-    """Return the value of a row in the column `name` of the file, in the style of a column of the table."""
+    """Format a row's value in the file's column `name`, in the style of the table column `column`."""
     return written(row[name], column.style, column.decimals)
 
 
 def plain_word(value: Any, column: Column) -> str:
-    """Return text, or a level that a user chose, unchanged."""
+    """Format text or a level that a user chose, without rounding."""
     return written(value, column.style)
 
 
@@ -29,19 +29,21 @@ class Form:
 
     Attributes
     ----------
+    place
+        Place that shows the cells: PAGE, LATEX or PDF.
     regimes
-        Training regimes as text.
+        Names of the training regimes for display.
     interval
-        Pattern of `str.format` for a mean with its 95% interval: `mean`, `low`, `high`.
+        Pattern for `str.format` that shows a mean with its 95% interval; its fields are `mean`, `low` and `high`.
     ends, open_ends
-        Patterns for a certified interval: `low`, `high` and the values of the row. `open_ends` is for intervals that
-        are open on some images.
+        Patterns for a certified interval, with the fields `low`, `high` and the columns of the row. `open_ends` is used
+        if the interval is unbounded on some images.
     decided
-        Pattern for the decisions on a threshold: the values of the row.
+        Pattern for the decisions on a threshold, with the columns of the row as fields.
     fill
         Function that inserts values into a pattern.
     number, word
-        Functions that format a number of a row, and text.
+        Functions that format a number from a row, and text.
     """
 
     place: str
@@ -55,7 +57,7 @@ class Form:
     word: Callable[[Any, Column], str] = plain_word
 
     def cell(self, row: Row, column: Column) -> Any:
-        """Return a value of a row, with its 95% interval if the column shows one here."""
+        """Format a row's value in a column, with its 95% interval if the column shows one at this place."""
         if column.end or column.style in STYLES:
             return self._numbers(row, column)
         value = row[column.name]
@@ -79,7 +81,7 @@ class Form:
         return self.fill(self.interval, mean=first, low=low, high=high)
 
     def bounds(self, row: Row, column: Column) -> tuple[Any, Any]:
-        """Return the ends of the 95% interval of a column."""
+        """Format both ends of a column's 95% interval."""
         return self.number(row, f"{column.name}_low", column), self.number(row, f"{column.name}_high", column)
 
 
@@ -92,7 +94,7 @@ def across(
 ) -> list[Any]:
     """Return the cells of one model side by side: all columns of the first noise level, then those of the next.
 
-    rows: one for each noise level. missing: the cell of a level without a row.
+    `rows` has one row per noise level. `missing` is the cell for a level without a row.
     """
     by_sigma = {row["sigma"]: row for row in records(rows)}
     cells = []

@@ -20,22 +20,22 @@ from segcert.report.style import DPI, to_rgb
 from segcert.results.labels import CLASS_COLORS
 
 Picture = npt.NDArray[np.uint8]
-THUMBNAILS, COLUMNS = 24, 8
-# Lengths on the contact sheet in its own pixels; the page shows two of them per CSS pixel.
+THUMBNAILS, COLUMNS = 24, 8  # most images of a split, and most columns, on the contact sheet
+# Lengths on the contact sheet in image pixels; the page shows two image pixels per CSS pixel.
 SIDE, OUTLINE, GAP, LABEL, HEADING, MARGIN = 256, 3, 14, 40, 92, 24
-FRAME = 213  # gray level of the frame of a thumbnail
-NAME = 22  # characters that fit below a thumbnail
+FRAME = 213  # gray level of a thumbnail's frame
+NAME = 22  # number of characters that fit below a thumbnail
 CHANNELS = {1: ("gray level",), 3: ("red", "green", "blue")}
 SPLIT_LINES: dict[str, dict[str, Any]] = {
     "train": {"color": "#999999", "linestyle": "-", "linewidth": 3.0},
     "val": {"color": "#D55E00", "linestyle": "--", "linewidth": 1.4},
     "test": {"color": "#0072B2", "linestyle": "-", "linewidth": 1.4},
 }
-SPIKE = 9  # peaks narrower than half this number of bins are cut off
+SPIKE = 9  # peaks narrower than half of this number of bins are cut off
 
 
 def contact_sheet(dataset: PreparedDataset) -> Figure:
-    """Draw images of each split with the outlines of their classes: up to THUMBNAILS, spread evenly over the names."""
+    """Draw up to THUMBNAILS images of each split with class outlines, spread evenly over the sorted names."""
     shown = {split: evenly_spread(sorted(dataset.names(split)), THUMBNAILS) for split in SPLITS}
     columns = min(COLUMNS, max(map(len, shown.values())))
     side = len(_tile(dataset, shown["train"][0]))
@@ -81,7 +81,7 @@ def contact_sheet(dataset: PreparedDataset) -> Figure:
 
 
 def evenly_spread(names: Sequence[str], most: int) -> list[str]:
-    """Return at most `most` of some names, including the first and the last.
+    """Select at most `most` evenly spaced names, including the first and the last.
 
     >>> evenly_spread("abcdefg", 3)
     ['a', 'd', 'g']
@@ -92,7 +92,7 @@ def evenly_spread(names: Sequence[str], most: int) -> list[str]:
 
 
 def share_shown(images: int) -> str:
-    """Return the number of images of a split that the contact sheet shows, as text.
+    """Describe how many images of a split the contact sheet shows.
 
     >>> share_shown(63), share_shown(5)
     ('24 of 63 images', 'all 5 images')
@@ -101,7 +101,7 @@ def share_shown(images: int) -> str:
 
 
 def outlined(picture: Picture, mask: Labels, width: int = 1) -> Picture:
-    """Return a copy of an image (H, W, 3) with the outermost pixels of each class of the mask (H, W) in its colour."""
+    """Return a copy of an image (H, W, 3) on which each class of the mask (H, W) is outlined in its colour."""
     picture = picture.copy()
     for class_id, color in enumerate(CLASS_COLORS, start=1):
         inside = mask == class_id
@@ -111,9 +111,9 @@ def outlined(picture: Picture, mask: Labels, width: int = 1) -> Picture:
 
 
 def intensity_figure(summary: DataSummary) -> Figure:
-    """Draw the density of gray levels, a panel per channel and a curve per split.
+    """Draw the density of gray levels, with a panel per channel and a curve per split.
 
-    Narrow peaks are cut off; the title of the panel then names their height.
+    Narrow peaks are cut off; the panel title then states the height of the highest peak.
     """
     channels = CHANNELS[summary.about["channels"]]
     figure = Figure(figsize=(7.2, 2.6))
@@ -136,14 +136,14 @@ def intensity_figure(summary: DataSummary) -> Figure:
 
 
 def _height_without_spikes(densities: npt.NDArray[np.float64]) -> float:
-    """Return an axis height for curves (N, bins) that cuts off peaks of a few bins, such as those of black margins."""
+    """Return an axis height for curves (N, bins) that cuts off narrow peaks, for example those of black margins."""
     highest = 1.05 * float(densities.max())
     broad = 1.3 * float(ndimage.median_filter(densities, (1, SPIKE), mode="constant").max())
     return min(highest, broad) if broad else highest
 
 
 def area_figure(summary: DataSummary) -> Figure:
-    """Draw the number of images by the area of a class, a row per class and a panel per split; a line at the mean."""
+    """Draw histograms of class areas, with a row per class, a panel per split, and a line at the mean."""
     figure = Figure(figsize=(7.2, 1.7 * len(summary.ranges) + 0.3))
     grid = figure.subplots(len(summary.ranges), len(SPLITS), squeeze=False, sharex="row")
     for row, (title, ends), color in zip(grid, summary.ranges.items(), itertools.cycle(CLASS_COLORS), strict=False):
@@ -163,7 +163,7 @@ def area_figure(summary: DataSummary) -> Figure:
 
 
 def _tile(dataset: PreparedDataset, name: str) -> Picture:
-    """Return an image with the outlines of its mask, about SIDE pixels wide: enlarged by a whole number, or shrunk."""
+    """Return an image with its mask outlines, enlarged by an integer factor or shrunk to about SIDE pixels."""
     size = dataset.about["image_size"]
     side = size * round(SIDE / size) if size <= SIDE else SIDE
     shrink = Image.Resampling.BOX if side < size else Image.Resampling.NEAREST

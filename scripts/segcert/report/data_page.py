@@ -1,4 +1,4 @@
-"""The data page: the images for training, validation and certification, to look at before trusting any number."""
+"""The data page: the images for training, validation and certification, for inspection before the results."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ from segcert.report.html import data_uri, inline_svg, render
 from segcert.results.labels import CLASS_COLORS
 
 Manifest = Mapping[str, Any]
-OFFICIAL = {True: "yes", False: "no", None: "no published checksum; this one was recorded"}
+OFFICIAL = {True: "yes", False: "no", None: "no published checksum; the one found was recorded"}
 
 
 def render_data_page(
@@ -29,8 +29,8 @@ def render_data_page(
 ) -> None:
     """Render the data sets of a run to one HTML file.
 
-    manifests: those of the raw files by data set, for data sets that have one. contacts (PNG), intensities and areas
-    (SVG): the figures of segcert.report.data_figures, one for each summary.
+    `manifests` contains the manifests of raw files by data set; generated data sets have no manifest. `contacts` (PNG),
+    `intensities` and `areas` (SVG) are the figures of segcert.report.data_figures, one for each summary.
     """
     datasets = []
     for number, summary in enumerate(summaries):
@@ -38,7 +38,7 @@ def render_data_page(
         title, classes = summary.about["title"], ", ".join(summary.about["classes"][1:])
         contact = Path(contacts[number])
         with Image.open(contact) as image:
-            width, height = image.width // 2, image.height // 2  # two pixels of the image per CSS pixel
+            width, height = image.width // 2, image.height // 2  # two image pixels per CSS pixel
         made = {
             "summary": summary,
             "manifest": manifests.get(summary.about["name"]),

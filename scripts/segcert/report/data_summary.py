@@ -1,4 +1,4 @@
-"""Numbers about a prepared data set: counts, areas, gray levels and excluded images."""
+"""Statistics of a prepared data set: counts, areas, gray levels and excluded images."""
 
 import collections
 import csv
@@ -22,7 +22,7 @@ AREA_BINS = 15
 
 @dataclasses.dataclass(frozen=True)
 class Spread:
-    """Mean, minimum and maximum of some numbers."""
+    """Mean, minimum and maximum of a set of numbers."""
 
     mean: float
     low: float
@@ -31,17 +31,16 @@ class Spread:
 
 @dataclasses.dataclass(frozen=True)
 class ClassSummary:
-    """A class, in the images of a split in which it occurs.
+    """Summary of a class in a split, over the images in which the class occurs.
 
     Attributes
     ----------
     images
-        Number of these images.
+        Number of images in which the class occurs.
     percent, square_mm
-        Area of the class in % of the prepared image, and in mm² if the pixel size of every image of the data set is
-        known.
+        Class area in % of the prepared image, and in mm² if the pixel size is known for every image of the data set.
     histogram
-        Number of images by area, in equal bins of DataSummary.ranges.
+        Number of images by class area, in equal bins over the range in DataSummary.ranges.
     """
 
     images: int
@@ -52,9 +51,9 @@ class ClassSummary:
 
 @dataclasses.dataclass(frozen=True)
 class SplitSummary:
-    """A split: numbers of images and groups, and its classes by name.
+    """Summary of a split: its numbers of images and groups, and its classes by name.
 
-    intensity: for each channel, the density of gray levels in equal bins of [0, 1].
+    `intensity` is the density of gray levels of each channel in equal bins of [0, 1].
     """
 
     images: int
@@ -65,25 +64,25 @@ class SplitSummary:
 
 @dataclasses.dataclass(frozen=True)
 class DataSummary:
-    """A prepared data set.
+    """Summary of a prepared data set.
 
     Attributes
     ----------
     about
         Content of dataset.json.
     rule, description, leaks
-        The split rule, its description, and True if images of one group may be in more than one split.
+        The split rule, its description, and True if images of the same group may be in different splits.
     shared_groups
         Number of groups in more than one split.
     sizes
-        Smallest and largest (height, width) before preparation; one entry if all are equal.
+        Smallest and largest (height, width) before preparation, as a single entry if all images have the same size.
     left_out
         Name, reason and file of each excluded image or mask.
     splits
         Summaries by split.
     ranges
-        Smallest and largest area of each class in the images in which it occurs, in % of the image; (0, 0) if it never
-        occurs.
+        Smallest and largest area of each class in % of the image, over the images in which the class occurs; (0, 0) if
+        it never occurs.
     """
 
     about: dict[str, Any]
@@ -103,7 +102,7 @@ class DataSummary:
 
     @property
     def left_out_by_kind(self) -> dict[str, int]:
-        """Number of excluded images or masks by reason, the most frequent first."""
+        """Number of excluded images or masks by reason, starting with the most frequent reason."""
         return dict(collections.Counter(reason for _, reason, _ in self.left_out).most_common())
 
 
@@ -146,7 +145,7 @@ def read_summary(path: str | Path) -> DataSummary:
 
 
 def read_manifests(paths: Iterable[str | Path]) -> dict[str, dict[str, Any]]:
-    """Read the manifests of raw files (segcert.data.manifest), by data set."""
+    """Read the manifests of raw files (segcert.data.manifest) into a dictionary by data set."""
     manifests = [read_manifest(Path(path).parent) for path in paths]
     return {manifest.dataset: manifest.model_dump() for manifest in manifests}
 
@@ -177,7 +176,7 @@ def _summarise_split(
 
 
 def _image_square_mm(dataset: PreparedDataset) -> dict[str, float]:
-    """Return the area of each image in mm²; empty unless it is known for all images."""
+    """Return the area of each image in mm², or an empty dictionary unless all areas are known."""
     pixels = dataset.about["image_size"] ** 2
     known = {name: dataset.pixel_size(name) for name in dataset.rows}
     sizes = {name: size[0] * size[1] * pixels for name, size in known.items() if size}
@@ -190,7 +189,7 @@ def _spread(values: Iterable[float]) -> Spread | None:
 
 
 def _intensity(dataset: PreparedDataset, names: Sequence[str]) -> tuple[tuple[float, ...], ...]:
-    """Return the density of gray levels of each channel in equal bins of [0, 1], padding excluded."""
+    """Return each channel's density of gray levels in equal bins of [0, 1], excluding padding."""
     bins = min(INTENSITY_BINS, 1 << dataset.about["bits"])
     counts = np.zeros((dataset.about["channels"], bins))
     for name in names:
@@ -201,7 +200,7 @@ def _intensity(dataset: PreparedDataset, names: Sequence[str]) -> tuple[tuple[fl
 
 
 def _inside_padding(about: Mapping[str, Any], row: Row) -> tuple[slice, slice]:
-    """Return the rows and columns of a prepared image without padding."""
+    """Return slices of the rows and columns of a prepared image that are not padding."""
     if not about["keep_aspect"]:
         return slice(None), slice(None)
     side = max(row.height, row.width)

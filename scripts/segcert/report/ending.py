@@ -1,6 +1,6 @@
-"""The three main numbers of a run, for the terminal.
+"""The three main numbers of a run, printed in the terminal when the run ends.
 
-Pandas is not imported: the process of Snakemake itself reads the numbers, and it starts often.
+This module avoids the slow import of pandas, because the main Snakemake process imports it.
 """
 
 import csv
@@ -15,17 +15,17 @@ Row = Mapping[str, str]
 
 
 def ending(run: str, page: str, check: str) -> list[str]:
-    """Return the last lines of a run: its three numbers, its page, and the command of the audit."""
+    """Return the last lines that a run prints: its main numbers, its page, and the audit command."""
     return [
         "",
         *headline(read_rows(Path(page).parent / "tables/main.csv")),
         f"The report of the run {run}: {page} (open it in a browser)",
-        f"Next, audit everything that it is made from: {check}",
+        f"Next, audit all files that the report is made from: {check}",
     ]
 
 
 def read_rows(path: Path) -> list[Row]:
-    """Return the rows of the main table; none if the file is missing or lacks a column."""
+    """Return the rows of the main table, or an empty list if the file is missing or lacks a column."""
     if not path.is_file():
         return []
     with path.open(encoding="utf-8", newline="") as file:
@@ -34,10 +34,10 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def headline(rows: Sequence[Row]) -> list[str]:
-    """Return certified Dice of the first model at the middle sigma, without and behind the denoiser, and abstention.
+    """Describe the first model at the middle sigma: certified Dice without and behind the denoiser, and abstention.
 
-    The model trained on clean images is used if the run has one. Without a denoiser, the second number is that of the
-    next regime. There are at most three lines, under one that names the model.
+    The model trained on clean images is preferred. If the run has no denoiser, the second number is from the next
+    regime. Return one line that names the model and at most three lines with numbers.
     """
     if not rows:
         return []

@@ -1,4 +1,4 @@
-"""The figures of a report that are drawn from its tables (FIGURES); segcert.report.captions has their captions."""
+"""The figures that are drawn from a report's tables (FIGURES). Their captions are in segcert.report.captions."""
 
 import itertools
 import math
@@ -21,8 +21,8 @@ METRICS = {"certified_dice": "certified Dice", "abstain": "abstention (share)"}
 def certified_dice_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
     """Draw certified Dice and abstention with 95% intervals from the main table, two panels per data set and model.
 
-    With one model, each data set has a row. With several, it has two rows and a column per model; in print, a row per
-    model.
+    If there is one model, each data set has one row. If there are several models, each data set has two rows with a
+    column per model or, in print, a row per model.
     """
     models = list(table["model"].unique())
     panels = list(itertools.product(table["dataset"].unique(), METRICS, models))
@@ -43,10 +43,10 @@ def certified_dice_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
 
 
 def overview_figure(table: pd.DataFrame, layout: Layout) -> Figure:
-    """Draw certified Dice with 95% intervals from the main table, a row per model and a column per data set.
+    """Draw certified Dice with 95% intervals from the main table, with a row per model and a column per data set.
 
-    A single data set is not named; it has a column each for certified Dice and abstention. Models are named on the
-    left.
+    If there is only one data set, it is not named, and the two columns show certified Dice and abstention. Models are
+    named on the left.
     """
     datasets, models = list(table["dataset"].unique()), list(table["model"].unique())
     across = [(dataset, metric) for dataset in datasets for metric in METRICS]
@@ -69,9 +69,9 @@ def overview_figure(table: pd.DataFrame, layout: Layout) -> Figure:
 
 
 def budget_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
-    """Draw the forecast certified Dice against the number of draws, by the method of the run.
+    """Draw the forecast certified Dice against the number of draws, with the run's method, from tables/budget.csv.
 
-    It comes from tables/budget.csv. Each sigma has a column, each data set and model a row.
+    There is a column of panels per sigma, and a row per data set and model.
     """
     table = table[table["method"] == table["method"].iloc[0]]
     sigmas = list(table["sigma"].unique())
@@ -118,7 +118,7 @@ def _panel(axes: Axes, table: pd.DataFrame, metric: str) -> None:
     axes.grid(axis="y", alpha=0.3)
 
 
-# A look for each method, in the order of the registry.
+# Line styles of the methods, in the order of the registry.
 LOOKS = (
     {"color": "#0072B2", "linestyle": "-", "marker": "o"},
     {"color": "#D55E00", "linestyle": "-", "marker": "s"},
@@ -130,9 +130,10 @@ METHOD_LINES = dict(zip(METHODS, itertools.cycle(LOOKS), strict=False))
 
 
 def area_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
-    """Draw the forecast certified area against n0 + n from tables/budget.csv, a line per method.
+    """Draw the forecast certified area against n0 + n from tables/budget.csv, with a line per method.
 
-    Each sigma has a column, each data set and model a row with one pairing (`shown_pairing`), which the title names.
+    There is a column of panels per sigma, and a row per data set and model. Each row shows one pairing
+    (`shown_pairing`), which the title names.
     """
     models = table[["dataset", "model"]].drop_duplicates().itertuples(index=False, name=None)
     groups = {key: table[(table["dataset"] == key[0]) & (table["model"] == key[1])] for key in models}
@@ -161,8 +162,8 @@ def area_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
 def shown_pairing(rows: pd.DataFrame) -> tuple[str, str]:
     """Return the pairing (regime, denoiser) of a model that the figure shows.
 
-    This is the network trained on clean images behind the first denoiser. Without one it is the noise-trained network
-    without a denoiser, and otherwise the first pairing.
+    The first choice is the network trained on clean images, behind the first denoiser. The second choice is the
+    noise-trained network without a denoiser. If the model has neither, its first pairing is shown.
     """
     pairings = list(dict.fromkeys(zip(rows["regime"], rows["denoiser"], strict=True)))
     behind = [pairing for pairing in pairings if pairing[0] == "clean" and pairing[1] != "none"]
@@ -171,7 +172,7 @@ def shown_pairing(rows: pd.DataFrame) -> tuple[str, str]:
 
 
 def _named(pairings: dict[tuple[str, str], tuple[str, str]]) -> str:
-    """Return the pairings that are shown as text, with their models if they differ."""
+    """Describe the pairings as text. If the models have different pairings, name the models of each pairing."""
     models: dict[tuple[str, str], list[str]] = {}
     for (_, model), pairing in pairings.items():
         models.setdefault(pairing, []).append(model)
@@ -182,15 +183,16 @@ def _named(pairings: dict[tuple[str, str], tuple[str, str]]) -> str:
 
 
 def radius_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
-    """Draw certified Dice and abstention at each radius from tables/radii.csv, a row of panels per data set and model.
+    """Draw certified Dice and abstention against the radius, with a row of panels per data set and model.
 
-    Each metric and sigma has a column, and each sigma its own range of radii; each pairing has a line. The upper axis
-    is the radius as RMS change in gray levels. In print, abstention has a row of its own.
+    The numbers come from tables/radii.csv. There is a column of panels per metric and sigma, and a line per pairing.
+    The range of radii depends on sigma. The upper axis shows the radius as RMS change in gray levels. In print,
+    abstention is in a separate row.
     """
     sigmas = sorted(table["sigma"].unique())
     groups = list(table.groupby(["dataset", "model"], sort=False))
     columns = list(itertools.product(METRICS, sigmas))
-    below = len(METRICS) if layout.narrow else 1  # rows of a data set and model
+    below = len(METRICS) if layout.narrow else 1  # rows of panels per data set and model
     pairings = len(table[["regime", "denoiser"]].drop_duplicates())
     width, height = max(7.2, 2.1 * len(columns)), 2.4 * len(groups) + 0.6
     figure = layout.figure(width, height, 1.2 * below * len(groups), pairings)
@@ -239,7 +241,7 @@ SCORES = {"psnr": "PSNR (dB)", "ssim": "SSIM"}
 
 
 def denoiser_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
-    """Draw PSNR and SSIM of the denoisers, a row of two panels per data set and a line per method."""
+    """Draw PSNR and SSIM of the denoisers, with a row of two panels per data set and a line per method."""
     datasets = list(table["dataset"].unique())
     methods = table["method"].nunique()
     figure = layout.figure(7.2, 2.8 * len(datasets) + 0.5, len(datasets), methods)
@@ -260,16 +262,17 @@ def denoiser_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
 REGIME_COLORS = {"clean": "#D55E00", "noise": "#009E73", "denoised": "#E69F00"}
 
 
-VALIDATED = {"segmenter": "Dice", "denoiser": "PSNR (dB)"}  # the validation score by kind of network
+VALIDATED = {"segmenter": "Dice", "denoiser": "PSNR (dB)"}  # validation score by kind of network
 
 
 def read_histories(
     segmenters: Mapping[tuple[str, str, str], str | Path], denoisers: Mapping[tuple[str, str], str | Path]
 ) -> pd.DataFrame:
-    """Read the history.csv of each (data set, model, regime) and of each (data set, source) into one table.
+    """Read the history.csv files of the segmenters and of the denoisers into one table.
 
-    Its columns are dataset, kind (a key of VALIDATED), model, regime, and those of the files with the validation score
-    as `score`. For a denoiser, `model` is its source: the data sets that it was trained on, joined by "+".
+    Segmenters are given by (data set, model, regime), denoisers by (data set, source). The table has the columns
+    dataset, kind (a key of VALIDATED), model and regime, and the columns of the files; the validation score is renamed
+    to `score`. For a denoiser, `model` is its source: the names of its training data sets, joined by "+".
     """
     frames = []
     for (dataset, model, regime), path in segmenters.items():
@@ -282,10 +285,10 @@ def read_histories(
 
 
 def training_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
-    """Draw training loss and validation score of the networks in `read_histories`, a row per data set.
+    """Draw training loss and validation score of the networks in `read_histories`, with a row per data set.
 
-    Dots mark the best validations. A kind of network is left out if none was trained. In print, each kind has a row of
-    its own.
+    Dots mark the steps with the best validation score. A kind of network is omitted if no such network was trained. In
+    print, each kind has a separate row.
     """
     datasets = list(table["dataset"].unique())
     kinds = [kind for kind in VALIDATED if kind in set(table["kind"])]
@@ -318,17 +321,17 @@ def training_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
             loss.set_title(dataset, loc="left")
         if kind == "denoiser":
             loss.set_yscale("log")
-            loss.yaxis.set_major_formatter("{x:g}")  # powers of ten would be formulas, which figures do not draw
+            loss.yaxis.set_major_formatter("{x:g}")  # not as powers of ten: figures do not render formulas
             loss.yaxis.set_minor_formatter(LogFormatter(labelOnlyBase=False))
     shared_legend(figure)
     return figure
 
 
 def cost_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
-    """Draw certified Dice against GFLOP per image, a row per data set and a column per sigma.
+    """Draw certified Dice against GFLOP per image, with a row per data set and a column per sigma.
 
-    Colours distinguish pairings of regime and denoiser, markers distinguish models. Networks with unknown GFLOP are
-    left out.
+    Colours distinguish pairings of regime and denoiser, and markers distinguish models. Networks whose GFLOP are
+    unknown are omitted.
     """
     datasets, sigmas, models = (list(table[key].unique()) for key in ("dataset", "sigma", "model"))
     markers = dict(zip(models, itertools.cycle(MODEL_MARKERS), strict=False))

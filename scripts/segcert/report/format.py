@@ -1,4 +1,4 @@
-"""Numbers, sizes and names as text, in one format for every page, table and figure of a report."""
+"""Formatting of numbers, sizes and names, shared by all pages, tables and figures of a report."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -8,24 +8,24 @@ NOT_DEFINED = "n/a"
 
 
 def number(value: float, decimals: int = 3) -> str:
-    """Format a number with this many decimals."""
+    """Format a number with `decimals` decimal places."""
     return NOT_DEFINED if math.isnan(value) else f"{value:.{decimals}f}"
 
 
 def signed(value: float, decimals: int = 3) -> str:
-    """Format a difference with its sign and this many decimals."""
+    """Format a difference with its sign and `decimals` decimal places."""
     return NOT_DEFINED if math.isnan(value) else f"{value:+.{decimals}f}"
 
 
 def digits(value: float) -> str:
-    """Format a number with three digits, or as a whole number from 100."""
+    """Format a number with three significant digits, or as an integer if its absolute value is at least 100."""
     if math.isnan(value):
         return NOT_DEFINED
     return f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
 
 
 def percent(value: float, decimals: int = 0) -> str:
-    """Format a share in per cent with this many decimals."""
+    """Format a share in per cent with `decimals` decimal places."""
     return NOT_DEFINED if math.isnan(value) else f"{100 * value:.{decimals}f}%"
 
 
@@ -38,7 +38,7 @@ STYLES: dict[str, Callable[..., str]] = {each.__name__: each for each in (number
 
 
 def written(value: Any, style: str, decimals: int | None = None) -> str:
-    """Format a value of a table in a style of segcert.results.table_columns; missing text or levels are empty.
+    """Format a table value in a style of segcert.results.table_columns; missing text and levels become empty.
 
     >>> written(0.125, "percent", 1), written(0.5, "level"), written("unet", "text")
     ('12.5%', '0.5', 'unet')
@@ -51,7 +51,7 @@ def written(value: Any, style: str, decimals: int | None = None) -> str:
 
 
 def listed(values: Iterable[Any], style: str = "level", decimals: int | None = None) -> str:
-    """Format values of a table in a style (`written`), separated by commas.
+    """Format table values in a style (see `written`), separated by commas.
 
     >>> listed([0.25, 1.0]), listed([0.125, 0.5], "number", 2)
     ('0.25, 1', '0.12, 0.50')
@@ -71,7 +71,7 @@ def file_size(count: int) -> str:
 
 
 def shorten(text: str, most: int = 24) -> str:
-    """Shorten a text to at most `most` characters on one line.
+    """Shorten a text to one line of at most `most` characters.
 
     >>> shorten("a long name", 7)
     'a long…'

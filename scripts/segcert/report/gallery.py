@@ -1,8 +1,8 @@
-"""Figures of single images: ground truth, predictions, certified maps, noisy and denoised copies.
+"""Figures of individual images: ground truth, predictions, certified maps, and noisy and denoised copies.
 
-`gallery_figure` shows some images at every noise level, for the page. `example_figure` shows one image at one noise
-level, in a row that fits the text width of a paper. `write_typical_images` writes the two images at the top of the
-page: the prediction of a typical image, and its certified map.
+`gallery_figure` shows several images at every noise level, for the results page. `example_figure` shows one image at
+one noise level, in a row that fits the text width of a paper. `write_typical_images` writes the two images at the top
+of the results page: a typical image with its prediction, and the same image with its certified labels.
 """
 
 import dataclasses
@@ -25,7 +25,7 @@ from segcert.report.typical import Typical
 from segcert.results.labels import CLASS_COLORS, describe, describe_pairing
 
 Array = npt.NDArray[Any]
-Maps = Mapping[str, Array]  # by image
+Maps = Mapping[str, Array]  # by image name
 WHERE = {"none": "no denoiser", "ddpm": "denoiser", "adm256": "adm256"}
 TINT = 0.55
 STRIPE = 4
@@ -37,16 +37,18 @@ class Example:
 
     Attributes
     ----------
+    title
+        Title of the data set and name of the image.
     image
-        (C, H, W) in [0, 1].
+        Pixels (C, H, W) in [0, 1].
     truth
-        Labels (H, W).
+        Ground-truth labels (H, W).
     predictions
-        Labels (H, W) without noise, by (model, regime).
+        Labels (H, W) predicted without noise, by (model, regime).
     denoised
-        The noisy and the denoised copy (2, C, H, W) uint8, by sigma; empty without a denoiser.
+        Noisy and denoised copy (2, C, H, W) uint8, by sigma; empty without a denoiser.
     certified
-        Labels (H, W) by sigma, then by (model, regime, denoiser).
+        Certified labels (H, W), by sigma and then by (model, regime, denoiser).
     """
 
     title: str
@@ -58,7 +60,7 @@ class Example:
 
 
 def gallery_figure(examples: Sequence[Example]) -> Figure:
-    """Draw examples below each other: a row with image, truth and clean predictions, then a row of maps per sigma."""
+    """Draw each example as a row of image, ground truth and predictions, followed by a row of maps for each sigma."""
     rows = 1 + len(examples[0].certified)
     pairings = next(iter(examples[0].certified.values()))
     columns = 2 + max(len(pairings), len(examples[0].predictions))
@@ -86,7 +88,7 @@ def _draw(figure: Any, example: Example, rows: int, columns: int) -> None:
 
 
 def caption(examples: Sequence[Example]) -> str:
-    """Describe the gallery as text, for readers who cannot see it."""
+    """Return the caption of a gallery, which is also its alternative text."""
     text = "Image, ground truth, predictions, noisy and denoised copies, and certified maps; striped pixels abstain."
     for example in examples:
         shares = [
@@ -101,7 +103,7 @@ def caption(examples: Sequence[Example]) -> str:
 def paint(image: Array, labels: Array, scale: int = STRIPE, stripe: int = STRIPE) -> Array:
     """Return an image (H, W, 3) tinted by class, with stripes where labels are ABSTAIN.
 
-    It is enlarged to (scale H, scale W, 3). stripe: width of a stripe, in enlarged pixels.
+    The result has shape (scale H, scale W, 3). `stripe` is the width of a stripe in pixels of the result.
     """
     image, labels = (array.repeat(scale, axis=0).repeat(scale, axis=1) for array in (image, labels))
     painted = 0.9 * image
@@ -127,7 +129,11 @@ def read_examples(
     certificates: Mapping[tuple[str, str, str, str], Maps],
     count: int,
 ) -> list[Example]:
-    """Return the first `count` certified test images, from the maps of each model, sigma and pairing."""
+    """Return the first `count` certified test images as examples.
+
+    `predictions` has the keys (model, regime), `denoised` the key sigma, and `certificates` the keys (model, regime,
+    denoiser, sigma).
+    """
     dataset = PreparedDataset(Path(index))
     prefix = "Synthetic phantom" if dataset.about["synthetic"] else dataset.about["title"]
     examples = []
@@ -147,17 +153,17 @@ def read_examples(
     return examples
 
 
-MOST = 5  # certified maps in a row
+MOST = 5  # most certified maps in a row
 
 
 def middle_sigma(example: Example) -> str:
-    """Return the middle noise level of an example, the lower of two."""
+    """Return the middle noise level of an example, or the lower of two middle levels."""
     sigmas = sorted(example.certified, key=float)
     return sigmas[(len(sigmas) - 1) // 2]
 
 
 def example_figure(example: Example) -> Figure:
-    """Draw image, ground truth, noisy and denoised copy, and certified maps of the first pairings."""
+    """Draw the image, its ground truth, its noisy and denoised copies, and the first pairings' certified maps."""
     sigma, gray = middle_sigma(example), to_rgb(example.image)
     panels = {"image": gray, "ground truth": paint(gray, example.truth)}
     for picture, title in zip(example.denoised.get(sigma, ()), ("noisy", "denoised"), strict=False):
@@ -173,7 +179,7 @@ def example_figure(example: Example) -> Figure:
 
 
 def example_caption(example: Example) -> str:
-    """Describe the figure of an example as text."""
+    """Return the caption of `example_figure`."""
     sigma = middle_sigma(example)
     shares = [
         f"{describe_pairing(regime, denoiser)}: {np.mean(labels == ABSTAIN):.0%}"
@@ -186,13 +192,13 @@ def example_caption(example: Example) -> str:
     )
 
 
-PANEL = 512  # pixels across a panel of `write_typical_images`, at least
+PANEL = 512  # least width of the images that `write_typical_images` writes, in pixels
 
 
 def write_typical_images(
     index: str | Path, typical: Typical, predicted: Array, certified: Array, paths: Sequence[str | Path]
 ) -> None:
-    """Write the typical image of a data set as two PNG files, tinted by predicted and by certified labels (H, W)."""
+    """Write a data set's typical image to two PNG files, tinted by its predicted and its certified labels (H, W)."""
     gray = to_rgb(PreparedDataset(Path(index)).image(typical.image))
     scale = math.ceil(PANEL / gray.shape[1])
     for labels, path in zip((predicted, certified), paths, strict=True):

@@ -1,4 +1,4 @@
-"""HTML pages: templates, numbers with their exact values, figures inside the file."""
+"""Tools for HTML pages: templates, numbers with their exact values, and embedded figures."""
 
 import base64
 import json
@@ -17,7 +17,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 def render(output: str | Path, template: str, **values: Any) -> None:
-    """Render a template of the folder `templates` to one HTML file."""
+    """Render a template in the folder `templates` to one HTML file."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined
     )
@@ -29,14 +29,14 @@ def render(output: str | Path, template: str, **values: Any) -> None:
 
 
 def asset(name: str) -> Markup:
-    """Return the text of a style or script of the folder `templates`."""
+    """Return the text of a style sheet or script in the folder `templates`."""
     return Markup((TEMPLATES / name).read_text(encoding="utf-8"))  # noqa: S704
 
 
 def cell(row: Mapping[str, Any], column: str, style: str = "number", decimals: int | None = None) -> Markup:
-    """Return a number of a table as a `data` element with its column and exact value, for the audit.
+    """Return a table number as a `data` element that states its column and exact value, for the audit.
 
-    In a sentence, the element also names the table and the row: the keys `_table` and `_row` of `row`.
+    If `row` has the keys `_table` and `_row`, as for numbers in sentences, the element also names the table and row.
     """
     place = Markup(' data-table="{}" data-row="{}"').format(row["_table"], row["_row"]) if "_table" in row else ""
     text = written(row[column], style, decimals)
@@ -44,14 +44,14 @@ def cell(row: Mapping[str, Any], column: str, style: str = "number", decimals: i
 
 
 def inline_svg(path: Path, prefix: int | str) -> str:
-    """Return the SVG element of a file. `prefix` makes its ids differ from those of other figures on the page."""
+    """Return the SVG element in a file. `prefix` makes its ids unique among the figures of a page."""
     text = path.read_text(encoding="utf-8")
     text = text[text.index("<svg") :]
     return re.sub(r'(id="|xlink:href="#|url\(#)', rf"\g<1>f{prefix}-", text)
 
 
 def svg_width(svg: str) -> int:
-    """Return the width of an SVG element of Matplotlib, in pixels.
+    """Return the width of an SVG element that Matplotlib wrote, in pixels.
 
     >>> svg_width('<svg height="72pt" width="504pt">')
     672
@@ -63,10 +63,10 @@ def svg_width(svg: str) -> int:
 
 
 def data_uri(content: bytes, kind: str = "image/png") -> str:
-    """Return the content of a file as the address of an image or a download."""
+    """Encode a file's content as a data URI, for an image or a download."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def script_value(value: Any) -> Markup:
-    """Return a value as JSON for a script inside a page. No text in it can end the script or begin another."""
+    """Return a value as JSON for a script inside a page. Text in the value cannot end the script or begin a new one."""
     return Markup(json.dumps(value, allow_nan=False).replace("<", "\\u003c"))  # noqa: S704

@@ -1,4 +1,4 @@
-"""Tables of the page: the columns of segcert.results.table_columns in HTML, each number with its exact value."""
+"""Tables of the results page: the columns of segcert.results.table_columns in HTML, with exact values of numbers."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ FORM = Form(
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """A table of the page. Each row has its number in the CSV file, and its cells in HTML."""
+    """A table of the page. Each row consists of its row number in the CSV file and its cells in HTML."""
 
     name: str
     columns: Sequence[Column]
@@ -43,9 +43,9 @@ class Table:
 
 
 def page_table(name: str, frame: pd.DataFrame, weaker: bool) -> Table:
-    """Return the rows of `frame` as a table of the page. The index of `frame` numbers the rows of tables/<name>.csv.
+    """Convert the rows of `frame` to a table of the page. The index of `frame` is the row number in tables/<name>.csv.
 
-    weaker: True if single certified pixels may be wrong. Some columns have no meaning then, and are left out.
+    weaker: True if individual certified pixels may be wrong. Columns that are then meaningless are left out.
     """
     columns = shown_columns(name, PAGE, weaker)
     rows = []

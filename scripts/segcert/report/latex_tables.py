@@ -1,4 +1,4 @@
-"""The tables of the report in LaTeX: floats that fit a page, with rules of booktabs and all text escaped."""
+"""The report's tables in LaTeX: floats that fit on a page, with booktabs rules and escaped text."""
 
 import dataclasses
 import re
@@ -21,10 +21,10 @@ from segcert.results.table_columns import LATEX, Column, shown_columns
 from segcert.results.tables import records
 
 ACROSS = 3  # noise levels side by side in the main table
-LINES = 40  # lines in the body of a table that fit a page, under a caption of CAPTION characters
-CAPTION, PER_LINE = 700, 60  # a longer caption takes the place of a line for every PER_LINE characters
-BROKEN = 5  # lines of a row with a column that breaks its text
-WIDE = 9  # columns and intervals from which a table is set in a smaller size
+LINES = 40  # lines of a table body that fit on a page, with a caption of CAPTION characters
+CAPTION, PER_LINE = 700, 60  # every PER_LINE characters beyond CAPTION take the place of one line
+BROKEN = 5  # printed lines per row, in a table with a column that wraps its text
+WIDE = 9  # a table with at least this many columns and intervals is set in a smaller size
 ESCAPES = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -34,7 +34,7 @@ ESCAPES = {
     "|": r"\textbar{}",
     '"': "''",
     "[": "{[}",
-    "*": "{*}",  # after the end of a row, brackets and stars would be its arguments
+    "*": "{*}",  # after the end of a row, LaTeX would read brackets and stars as arguments
     **{character: f"\\{character}" for character in "_%&#{}$"},
 }
 MATH = {
@@ -51,18 +51,18 @@ SYMBOLS = re.compile(rf"(?<!\w)({'|'.join(map(re.escape, MATH))})(?!\w)")
 
 
 class Tex(str):
-    """LaTeX, which is written unchanged; all other text is escaped."""
+    """LaTeX code, which is written unchanged; all other text is escaped."""
 
     __slots__ = ()
 
     @classmethod
     def fill(cls, pattern: str, **values: Any) -> "Tex":
-        """Fill a LaTeX pattern of `str.format`; values are escaped unless they are LaTeX themselves."""
+        """Insert values into a LaTeX pattern for `str.format`; values are escaped unless they are LaTeX code (Tex)."""
         return cls(pattern.format(**{name: tex(value) for name, value in values.items()}))
 
 
 def tex(value: Any) -> str:
-    r"""Escape a value for LaTeX; line ends become spaces.
+    r"""Escape a value for LaTeX. Line breaks become spaces.
 
     >>> print(tex("50% of a_b"))
     50\% of a\_b
@@ -73,19 +73,19 @@ def tex(value: Any) -> str:
 
 
 def with_math(text: str) -> Tex:
-    r"""Escape a text for LaTeX, with its symbols as formulas.
+    r"""Escape a text for LaTeX, and write its mathematical symbols as formulas.
 
     >>> print(with_math("sigma up to 50% of [0, 1]"))
     $\sigma$ up to 50\% of $[0, 1]$
     """
-    pieces = SYMBOLS.split(text)  # symbols have the odd places
+    pieces = SYMBOLS.split(text)  # pieces at odd places are symbols
     for place, piece in enumerate(pieces):
         pieces[place] = MATH[piece] if place % 2 else tex(piece)
     return Tex("".join(pieces))
 
 
 def _number(row: Row, name: str, column: Column) -> Tex:
-    """Format a number; shares are without the per cent sign, which the caption explains."""
+    """Format a number. Shares are written without a per cent sign, as the caption explains."""
     text = plain_number(row, name, column).removesuffix("%")
     return Tex(tex(text).replace("-", "$-$"))
 
@@ -102,15 +102,14 @@ FORM = Form(
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """A float.
+    """A table as a LaTeX float.
 
     Attributes
     ----------
     groups
-        Lines of cells by the title above them, which may be empty. A group stays together unless it is too long for a
-        page.
+        Lines of cells by the title above them, which may be empty. A group is kept on one page if it fits.
     spans
-        Heads above the heads, with the first and the last column below each, counted from 1.
+        Headings above the column headings, each with its first and last column, counted from 1.
     """
 
     caption: Tex
@@ -121,13 +120,13 @@ class Table:
 
     @property
     def small(self) -> bool:
-        """True for so many columns and intervals that the text has to be smaller."""
+        """True if the table has so many columns and intervals that its text must be smaller."""
         intervals = sum(LATEX in column.interval for column in self.columns)
         return not self.spans and len(self.columns) + intervals >= WIDE
 
 
 def label(*parts: str) -> str:
-    """Return a name for \\ref.
+    """Return a label for \\ref.
 
     >>> label("my run", "main")
     'tab:my-run-main'
@@ -136,7 +135,7 @@ def label(*parts: str) -> str:
 
 
 def fitted(table: Table, step: int = 1) -> list[Table]:
-    """Split a table into floats that each fit a page; `step` lines stay together."""
+    """Split a table into floats that each fit on a page. Blocks of `step` lines stay together."""
     broken = any(column.align for column in table.columns)
     long = max(0, len(table.caption) - CAPTION) // PER_LINE
     page = LINES - min(long, LINES // 2)
@@ -164,7 +163,7 @@ def fitted(table: Table, step: int = 1) -> list[Table]:
 
 
 def write_latex(output: str | Path, tables: Iterable[Table], about: str) -> None:
-    """Write tables to a file for \\input in a document; without any table, the file is a comment that says so."""
+    """Write tables to a file for \\input in a document. If there are no tables, the file is a comment that says so."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=False,  # noqa: S701 (no HTML: `finalize` escapes for LaTeX)
@@ -187,10 +186,10 @@ def write_latex(output: str | Path, tables: Iterable[Table], about: str) -> None
 
 
 def latex_tables(name: str, table: pd.DataFrame, main: pd.DataFrame, titles: Mapping[str, str]) -> list[Table]:
-    """Return the floats of a table of the report: one for each data set, or more if it does not fit a page.
+    """Return the floats for a table of the report: at least one per data set, and several if one page is too short.
 
-    main: the main table, for the settings of the certificates. titles: the titles of the data sets, with which captions
-    begin.
+    `main` is the main table, which contains the certificate settings. `titles` contains the data set titles with which
+    the captions begin.
     """
     if table.empty:
         return []
@@ -199,7 +198,7 @@ def latex_tables(name: str, table: pd.DataFrame, main: pd.DataFrame, titles: Map
     floats: list[Table] = []
     for dataset, rows in table.groupby("dataset", sort=False):
         settings = main[main["dataset"] == dataset]
-        # The radius map is that of segcertify if the method of the run has none.
+        # If the run's method has no radius map, the rows are from segcertify's map.
         method = (rows if name == "radii" else settings)["method"].iloc[0]
         columns = shown_columns(name, LATEX, METHODS[method].weaker)
         sentences = [Tex.fill("{title}.", title=titles[str(dataset)])]
@@ -217,7 +216,7 @@ def latex_tables(name: str, table: pd.DataFrame, main: pd.DataFrame, titles: Map
 
 
 def _about(name: str, rows: pd.DataFrame, columns: Sequence[Column], main: pd.DataFrame) -> Iterator[Tex]:
-    """Yield further sentences of a caption: about marks in the cells, and about the settings of the certificates."""
+    """Yield additional caption sentences that explain marks in the cells and state the certificate settings."""
     if name == "main":
         yield with_math(definitions(columns))
         counts = sorted({rows["images"].min(), rows["images"].max()})
@@ -225,7 +224,7 @@ def _about(name: str, rows: pd.DataFrame, columns: Sequence[Column], main: pd.Da
     if any(column.style == "percent" for column in columns):
         yield Tex(r"Shares are in \%.")
     if "unbounded" in rows and rows["unbounded"].any():
-        yield Tex("A raised number counts the images whose interval is unbounded.")
+        yield Tex("A superscript is the number of images whose interval is unbounded.")
     if name == "denoisers":
         yield with_math("sigma is the standard deviation of the noise, in units of pixel values in [0, 1].")
         return
@@ -247,17 +246,17 @@ def _about(name: str, rows: pd.DataFrame, columns: Sequence[Column], main: pd.Da
     if method.weaker:
         yield Tex.fill(r"\textbf{{A weaker guarantee than the paper's}}: {said}.", said=with_math(method.guarantee))
     if main["extended"].any():
-        yield Tex(r"\textbf{Draws were added after a look} at some certificates, which $\alpha$ does not cover.")
+        yield Tex(r"\textbf{Draws were added after an interim look} at some certificates. $\alpha$ does not cover it.")
     if name == "radii" and rows["method"].iloc[0] != method.name:
         yield Tex.fill(
-            r"The numbers of this table are those of \texttt{{{shown}}}, because \texttt{{{method}}} has no radii.",
+            r"This table shows results of \texttt{{{shown}}}, because \texttt{{{method}}} certifies no radii.",
             shown=rows["method"].iloc[0],
             method=method.name,
         )
 
 
 def _main(rows: pd.DataFrame, columns: Sequence[Column], caption: Tex, name: str) -> Iterator[Table]:
-    """Yield floats with the noise levels side by side, as in the paper; intervals are below their numbers."""
+    """Yield floats with the noise levels side by side, as in the paper, and with each interval below its number."""
     trained, denoiser, _, dice, *noisy = columns
     fixed = [trained, denoiser, dice]
     sigmas = list(rows["sigma"].drop_duplicates())
@@ -283,7 +282,7 @@ def _main(rows: pd.DataFrame, columns: Sequence[Column], caption: Tex, name: str
 def _main_lines(
     rows: pd.DataFrame, fixed: Sequence[Column], noisy: Sequence[Column], sigmas: Sequence[float]
 ) -> tuple[list[str], list[str]]:
-    """Return the line of a pairing, and the line below it with the intervals at each noise level."""
+    """Return two lines for a pairing: its numbers, and below them the intervals at each noise level."""
     alone = records(rows)[0]
     first = [FORM.cell(alone, column) for column in fixed]
     first += across(rows, noisy, sigmas, _mean, Tex("--"))

@@ -17,11 +17,11 @@ from segcert.data.dataset import SPLITS
 from segcert.provenance.digests import file_digest
 from segcert.report.html import TEMPLATES
 
-STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of batch normalisation; not parameters
+STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of batch normalisation, and not parameters
 
 
 class Validation(NamedTuple):
-    """A row of history.csv: the step, and the score that decides which weights are kept."""
+    """A row of history.csv: the training step, and the validation score by which weights are selected."""
 
     step: int
     score: float
@@ -30,10 +30,11 @@ class Validation(NamedTuple):
 def segmenter_card(
     folder: str | Path, index: str | Path, settings: Mapping[str, Any], tuning: Mapping[str, Any]
 ) -> str:
-    """Return the card of a segmenter, in Markdown after YAML metadata, as Hugging Face reads it.
+    """Return the model card of a segmenter: YAML metadata followed by Markdown, in Hugging Face's format.
 
-    settings: those of its training, keys of the section `segmenter` of the configuration. tuning: for the regime
-    `denoised`, the denoiser, its steps and the noise levels. Both are empty for a network that was trained elsewhere.
+    `settings` contains the training settings, with the keys of the configuration section `segmenter`. For the regime
+    `denoised`, `tuning` contains the denoiser, its steps and the noise levels. Both are empty for a network that was
+    trained elsewhere.
     """
     folder = Path(folder)
     config = _json(folder / "config.json")
@@ -55,10 +56,10 @@ def segmenter_card(
 
 
 def denoiser_card(folder: str | Path, indexes: Sequence[str | Path], settings: Mapping[str, Any], pool: int = 1) -> str:
-    """Return the card of a denoiser that this pipeline trained, on one data set or several.
+    """Return the model card of a denoiser that this pipeline trained on one or more data sets.
 
-    settings: those of its training, keys of the section `denoiser` of the configuration. pool: the denoiser saw images
-    averaged over pool x pool pixels.
+    `settings` contains the training settings, with the keys of the configuration section `denoiser`. The denoiser was
+    trained on images averaged over pool x pool pixels.
     """
     return _render(
         "denoiser_card.md.j2",
@@ -71,12 +72,12 @@ def denoiser_card(folder: str | Path, indexes: Sequence[str | Path], settings: M
 
 
 def adm_card(folder: str | Path) -> str:
-    """Return the card of OpenAI's unconditional 256x256 ADM, converted to the format of diffusers."""
+    """Return the model card of OpenAI's unconditional 256x256 ADM, converted to the diffusers format."""
     return _render("adm_card.md.j2", **_denoiser(Path(folder)), url=URL, sha256=SHA256)
 
 
 def _source(index: Path) -> dict[str, Any]:
-    """Read the facts about a prepared data set: dataset.json, splits.json, number of images, SHA-256 of index.csv."""
+    """Read dataset.json and splits.json of a prepared data set, its numbers of images, and the SHA-256 of index.csv."""
     split = _json(index.with_name("splits.json"))
     return {
         "about": _json(index.with_name("dataset.json")),
@@ -87,7 +88,7 @@ def _source(index: Path) -> dict[str, Any]:
 
 
 def best_and_last(history: Path) -> tuple[Validation, Validation]:
-    """Read the validation whose weights were kept (the first with the highest score), and the last one."""
+    """Read the validation whose weights were kept (the first with the highest score), and the last validation."""
     with history.open(newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))[1:]
     validations = [Validation(int(step), float(score)) for step, _, _, score, *_ in rows]
@@ -95,7 +96,7 @@ def best_and_last(history: Path) -> tuple[Validation, Validation]:
 
 
 def count_parameters(weights: str | Path) -> int:
-    """Count the parameters in a safetensors file, without running statistics."""
+    """Count the parameters in a safetensors file, excluding running statistics."""
     with safe_open(weights, framework="numpy") as file:
         names = [name for name in sorted(file.keys()) if not name.endswith(STATISTICS)]
         shapes = [file.get_slice(name).get_shape() for name in names]
@@ -120,7 +121,7 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def plain(text: str) -> str:
-    """Escape free text for Markdown, on one line: no HTML or Markdown in it has any effect."""
+    """Escape free text and put it on one line, so that HTML or Markdown in the text has no effect."""
     return re.sub(r"([\\`*_\[\]|~$#])", r"\\\1", html.escape(" ".join(text.split()), quote=False))
 
 

@@ -1,4 +1,4 @@
-"""The page: one HTML file that opens offline."""
+"""The results page: a single HTML file that opens offline."""
 
 import dataclasses
 import json
@@ -23,17 +23,18 @@ from segcert.results.radius_rows import map_method
 from segcert.results.table_columns import METRICS, ON_THE_PAGE
 from segcert.results.tables import read_table, records
 
-INLINE = 8_000_000  # The page contains the parts of the viewer if they have at most so many bytes together.
+INLINE = 8_000_000  # The page itself contains viewer parts of at most this many bytes in total.
 VERSIONS = ("torch", "diffusers", "monai", "numpy", "scipy", "pandas")
-TYPES = {".csv": "text/csv", ".tex": "application/x-tex"}  # of downloads
-CLASSICAL = {"nl_means": "non-local means", "wavelet": "wavelet thresholding"}  # methods of the table denoisers
+TYPES = {".csv": "text/csv", ".tex": "application/x-tex"}  # media types of downloads
+CLASSICAL = {"nl_means": "non-local means", "wavelet": "wavelet thresholding"}  # methods in the denoiser table
 
 
 @dataclasses.dataclass(frozen=True)
 class Part:
     """A part of the viewer's data, inside the page or in a file next to it.
 
-    file: relative to the page; None if the page contains the part. script: the text of the part; empty for a file.
+    `file` is a path relative to the page, or None if the page contains the part. `script` is the text of a part inside
+    the page, and empty for a part in a file.
     """
 
     dataset: str
@@ -67,26 +68,26 @@ def render_page(
     tables
         CSV files by name (segcert.results.table_columns).
     downloads
-        Files that the page contains, to download.
+        Files that the page embeds as downloads.
     manifests
-        Of the raw files, by data set; generated data have none.
+        Manifests of the raw files by data set. Generated data have no manifest.
     curves
-        SVG files. A figure that has nothing to show is missing.
+        SVG files of the figures. A figure without data is missing.
     typical, typical_images
-        The JSON file of each data set (segcert.report.typical), in the order of `datasets`, and the two PNG files of
-        the first (segcert.report.gallery.write_typical_images).
+        JSON files about the typical image of each data set (segcert.report.typical), in the order of `datasets`, and
+        the two PNG files for the first data set (segcert.report.gallery.write_typical_images).
     galleries
-        Caption by PNG file.
+        Captions by PNG file.
     viewer
-        Parts of the viewer by data set and name (segcert.report.viewer).
+        The viewer's parts by data set and name (segcert.report.viewer).
     seconds
         Wall time per draw of each pairing.
     checks
-        Findings of the audit of everything that the page is made from.
+        Result of the audit of all files from which the page is made.
     digests
         SHA-256 by file.
     run_records
-        For the versions of packages, and the processors and devices that jobs ran on.
+        Run records of the jobs, which name the package versions, processors and devices.
     """
     frames = {name: read_table(path) for name, path in tables.items()}
     main, attacks = frames["main"], frames["attacks"]
@@ -144,7 +145,7 @@ def render_page(
 
 
 def _headline(main: pd.DataFrame, dataset: DataSummary, typical: Typical) -> dict[str, Any]:
-    """Return the row of the best pairing on a data set, with its typical image and the number of test images."""
+    """Return the best pairing's row for a data set, with the typical image and the number of test images."""
     keys = {"dataset": dataset.about["name"], "model": typical.model, "regime": typical.regime}
     keys |= {"denoiser": typical.denoiser, "sigma": typical.sigma}
     (row,) = _stated(main[(main[list(keys)] == pd.Series(keys)).all(axis=1)])
@@ -158,7 +159,7 @@ def _headline(main: pd.DataFrame, dataset: DataSummary, typical: Typical) -> dic
 
 
 def no_better_than_classical(scores: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return denoisers whose PSNR is no higher than that of the best classical method at the same noise level."""
+    """Return denoisers whose PSNR does not exceed the best classical method's at the same noise level."""
     remarks = []
     numbered = _stated(scores, "denoisers")
     for row in numbered:
@@ -173,9 +174,9 @@ def no_better_than_classical(scores: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _finding(main: pd.DataFrame) -> dict[str, Any] | None:
-    """Return the first clean-trained model at the middle sigma, without and behind its denoiser.
+    """Return the first clean-trained model's rows at the middle sigma, without a denoiser and behind one.
 
-    None if the run lacks one of them.
+    Return None if the run lacks either row.
     """
     sigmas = sorted(main["sigma"].unique())
     at_sigma = main[(main["regime"] == "clean") & (main["sigma"] == sigmas[len(sigmas) // 2])]
@@ -187,13 +188,13 @@ def _finding(main: pd.DataFrame) -> dict[str, Any] | None:
 
 
 def _stated(rows: pd.DataFrame, table: str = "main") -> list[dict[str, Any]]:
-    """Return rows of a table for use in sentences (see segcert.report.html.cell)."""
+    """Return table rows for use in sentences, with the keys that segcert.report.html.cell needs."""
     numbered = zip(rows.index, records(rows), strict=True)
     return [{"_table": table, "_row": number} | row for number, row in numbered]
 
 
 def _claims(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the sentence of each claim, its verdicts with their numbers of cases, and the table of the cases."""
+    """Return for each claim its sentence, the number of cases for each verdict, and a table of the cases."""
     return [
         {
             "text": CLAIMS[str(claim)].sentence,
@@ -207,7 +208,7 @@ def _claims(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _parts(page: Path, viewer: Mapping[tuple[str, str], str | Path]) -> list[Part]:
-    """Return the parts of the viewer: inside the page if they are small together, else next to it."""
+    """Return the viewer's parts: inside the page if their total size is small, and otherwise in files next to it."""
     inside = sum(Path(path).stat().st_size for path in viewer.values()) <= INLINE
     return [
         Part(
@@ -221,7 +222,7 @@ def _parts(page: Path, viewer: Mapping[tuple[str, str], str | Path]) -> list[Par
 
 
 def _manifest(main: pd.DataFrame, datasets: Sequence[DataSummary], parts: Sequence[Part]) -> Markup:
-    """Return the choices of the viewer for its script. `first` is the pairing that it opens with."""
+    """Return the choices that the viewer offers, for its script. `first` is the pairing shown when the page opens."""
     pairings = list(main[["model", "regime", "denoiser"]].drop_duplicates().itertuples(index=False, name=None))
     keys = {pairing: "{}-{}/{}".format(*pairing) for pairing in pairings}
     behind = [pairing for pairing in pairings if pairing[2] != "none"]
@@ -236,7 +237,7 @@ def _manifest(main: pd.DataFrame, datasets: Sequence[DataSummary], parts: Sequen
 
 
 def _figures(files: Sequence[str | Path]) -> dict[str, dict[str, Any]]:
-    """Return the caption, the alternative text, the SVG element and its width of each figure, by name."""
+    """Return each figure's caption, alternative text, page section, SVG element and width, by name."""
     figures = {}
     for number, path in enumerate(map(Path, files)):
         svg = Markup(inline_svg(path, number))  # noqa: S704

@@ -1,4 +1,4 @@
-"""The tables of a run, condensed to fit the summary; a note below each says what is left out."""
+"""The tables of a run, condensed to fit the summary; a note below each table lists omissions."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -14,12 +14,12 @@ from segcert.results.labels import REGIMES
 from segcert.results.table_columns import PDF, Column, shown_columns
 from segcert.results.tables import PAIRING, records
 
-FULL_ROWS, FULL_SIGMAS = 12, 3  # largest main table that is shown in full
-BLOCK_COLUMNS, BLOCK_ROWS, BLOCKS = 15, 16, 2  # of the condensed main table
-CLAIMS, MEASURED = 8, 8  # most rows of these tables
-SENTENCE = 110  # characters of a claim
-MISSING = "–"  # the cell of a noise level that a model lacks
-MOST = {"claim": SENTENCE, "measurement": 34}  # most characters of a text, if more than in other columns
+FULL_ROWS, FULL_SIGMAS = 12, 3  # most pairings and most noise levels of a main table that is shown in full
+BLOCK_COLUMNS, BLOCK_ROWS, BLOCKS = 15, 16, 2  # most columns, rows and blocks of the condensed main table
+CLAIMS, MEASURED = 8, 8  # most rows of the claims table and of the measurement table
+SENTENCE = 110  # most characters of a claim
+MISSING = "–"  # cell for a noise level that a model lacks
+MOST = {"claim": SENTENCE, "measurement": 34}  # most characters of a text, in columns that are wider than the others
 
 
 def _word(value: Any, column: Column) -> str:
@@ -38,15 +38,15 @@ class Condensed:
     Attributes
     ----------
     heads, rows
-        Heads of the columns, and rows of cells.
+        Column headings, and rows of cells.
     left
-        Number of columns of text, from the left.
+        Number of leading columns that are left-aligned.
     note
-        Explanation of the numbers, and of what is left out.
+        Explanation of the numbers and of omissions.
     spans
-        Heads above the heads, with the number of columns below each.
+        Headings above the column headings, each with the number of columns below it.
     further
-        A table below this one.
+        Continuation of the table, printed below it.
     """
 
     heads: Sequence[str]
@@ -58,7 +58,7 @@ class Condensed:
 
 
 def results_table(main: pd.DataFrame) -> Condensed:
-    """Return the main table in full if it is small, otherwise certified Dice alone with data sets side by side."""
+    """Return the full main table if it is small, and otherwise only certified Dice, with data sets side by side."""
     sigmas = list(main["sigma"].drop_duplicates())
     if len(main[PAIRING].drop_duplicates()) <= FULL_ROWS and len(sigmas) <= FULL_SIGMAS:
         return _full(main, sigmas)
@@ -67,7 +67,7 @@ def results_table(main: pd.DataFrame) -> Condensed:
 
 def _full(main: pd.DataFrame, sigmas: Sequence[float]) -> Condensed:
     columns = shown_columns("main", PDF, weaker=METHODS[main["method"].iloc[0]].weaker)
-    dice, *noisy = columns  # the first is that of the network without noise, which is the same at each sigma
+    dice, *noisy = columns  # `dice` is measured without noise, so it is the same at each sigma
     names = [key for key in ("dataset", "model") if main[key].nunique() > 1]
     rows = []
     for _, pairing_rows in main.groupby(PAIRING, sort=False):
@@ -82,7 +82,7 @@ def _full(main: pd.DataFrame, sigmas: Sequence[float]) -> Condensed:
         rows=rows,
         left=len(names) + 2,
         spans=[("", len(names) + 3), *((f"σ = {sigma:g}", len(noisy)) for sigma in sigmas)],
-        note=f"{TABLES['main']} {definitions(columns)} More columns: tables/main.csv, tables/main.tex.",
+        note=f"{TABLES['main']} {definitions(columns)} For more columns, see tables/main.csv or tables/main.tex.",
     )
 
 
@@ -115,8 +115,8 @@ def _condensed(main: pd.DataFrame, sigmas: Sequence[float]) -> Condensed:
     left_out = "" if kept == len(values) else f" {len(values) - kept} of {len(values)} rows are left out."
     note = (
         "Certified Dice (abstained pixels are missing from the prediction): means over test images, and over classes"
-        f" within an image. Columns are noise levels σ.{left_out} Intervals, Dice, abstention and every row:"
-        " tables/main.csv, tables/main.tex."
+        f" within an image. Columns are noise levels σ.{left_out} For intervals, Dice, abstention and all rows,"
+        " see tables/main.csv or tables/main.tex."
     )
     table = dataclasses.replace(tables.pop(), note=note)  # the note is below the last block
     for above in reversed(tables):
@@ -125,14 +125,14 @@ def _condensed(main: pd.DataFrame, sigmas: Sequence[float]) -> Condensed:
 
 
 def claims_table(claims: pd.DataFrame) -> Condensed:
-    """Return each claim with its difference and verdict or, for many rows, the count of each verdict."""
+    """Return the claims with their differences and verdicts or, for many rows, the number of tests per verdict."""
     if len(claims) <= CLAIMS:
         columns = shown_columns("claims", PDF, weaker=False)
         return Condensed(
             heads=[column.title for column in columns],
             rows=[[FORM.cell(row, column) for column in columns] for row in records(claims)],
             left=3,
-            note=f"{TABLES['claims']} Why: tables/claims.csv.",
+            note=f"{TABLES['claims']} For the reasons, see tables/claims.csv.",
         )
     verdicts = list(claims["verdict"].drop_duplicates())
     names = list(claims["claim"].drop_duplicates())
@@ -146,12 +146,12 @@ def claims_table(claims: pd.DataFrame) -> Condensed:
         rows=rows,
         left=1,
         note="Number of tests (data set, model, σ) with each verdict, by 95% intervals from a paired bootstrap over"
-        f" images.{left_out} Each test and its reason: tables/claims.csv.",
+        f" images.{left_out} For each test and its reason, see tables/claims.csv.",
     )
 
 
 def measured_table(measurements: pd.DataFrame, main: pd.DataFrame) -> Condensed:
-    """Return certified intervals per noise level, for the pairing of each data set with the highest certified Dice."""
+    """Return certified intervals by noise level, for the pairing with the highest certified Dice on each data set."""
     means = main.groupby(PAIRING, sort=False)["certified_dice"].mean()
     best = {key[0]: key for key in means.sort_values(kind="stable").dropna().index}
     is_best = [best.get(row[0]) == row for row in measurements[PAIRING].itertuples(index=False, name=None)]
@@ -178,15 +178,15 @@ def measured_table(measurements: pd.DataFrame, main: pd.DataFrame) -> Condensed:
         rows=rows,
         left=3,
         note=(
-            "Certified intervals for the pairing of each data set with the highest certified Dice: means over test"
-            " images. Each bounds the median over noisy copies under any change within the radius, not a single"
-            f" prediction.{open_ends}{left_out} All: tables/measurements.csv."
+            "Certified intervals for the pairing with the highest certified Dice on each data set: means over test"
+            " images. Each interval bounds the median over noisy copies under any change within the radius, not a"
+            f" single prediction.{open_ends}{left_out} For all, see tables/measurements.csv."
         ),
     )
 
 
 def _in_turn(groups: Sequence[tuple[Any, pd.DataFrame]]) -> list[tuple[Any, pd.DataFrame]]:
-    """Return the first group of each data set, then the second of each, so that no data set displaces another."""
+    """Return the first group of each data set, then the second ones, and so on, so that all data sets are shown."""
     datasets = pd.DataFrame({"dataset": [dataset for (dataset, _), _ in groups]})
     ranks = datasets.groupby("dataset", sort=False).cumcount()
     return [groups[place] for place in ranks.sort_values(kind="stable").index]

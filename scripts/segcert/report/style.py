@@ -1,4 +1,4 @@
-"""Colours for colour-blind readers, sizes for the page and for papers, and figure files with reproducible bytes."""
+"""Colours for colour-blind readers, figure sizes for the page and for papers, and reproducible figure files."""
 
 import contextlib
 import dataclasses
@@ -19,7 +19,7 @@ from segcert.io.atomic import atomic_file
 from segcert.report.html import inline_svg
 from segcert.results.labels import describe_pairing
 
-DPI = 150  # of PNG files
+DPI = 150  # resolution of PNG files
 COLORS = {
     ("clean", "none"): "#D55E00",
     ("clean", "ddpm"): "#0072B2",
@@ -52,7 +52,7 @@ mpl.rcParams.update(
 
 
 def line(regime: str, denoiser: str) -> dict[str, Any]:
-    """Return the line style of a pairing, for figures with a panel per model. No two look alike, even in gray."""
+    """Return a pairing's line style, for figures with a panel per model. No two styles look alike, even in gray."""
     return {
         "color": COLORS[regime, denoiser],
         "linestyle": DASHES[denoiser],
@@ -62,7 +62,7 @@ def line(regime: str, denoiser: str) -> dict[str, Any]:
 
 
 def shared_legend(figure: Figure, width: float = 3.4) -> None:
-    """Draw one legend below all panels, with an entry of `width` inches for each label in any of them."""
+    """Draw one legend below all panels, with an entry for each label. Each entry is `width` inches wide."""
     entries: dict[str, Any] = {}
     for axes in figure.axes:
         handles, labels = axes.get_legend_handles_labels()
@@ -77,16 +77,16 @@ def to_rgb(image: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def save_figure(figure: Figure, *paths: str | Path) -> None:
-    """Write a figure to each path, in the format of its suffix (.svg, .png), without a date."""
+    """Write a figure without a date to each path, in the format given by the path's suffix (.svg, .png)."""
     for number, path in enumerate(map(Path, paths)):
         if number:
-            figure.set_layout_engine("none")  # Panels keep their place from the first format.
+            figure.set_layout_engine("none")  # Keep the panel positions of the first format.
         with atomic_file(path) as temporary:
             figure.savefig(temporary, dpi=DPI, metadata={"Date": None} if path.suffix == ".svg" else {"Software": None})
 
 
 def inline_figure(figure: Figure) -> Markup:
-    """Return a figure as an SVG element, for a page that has no other."""
+    """Return a figure as an SVG element, for a page with only one figure."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "figure.svg")
         save_figure(figure, path)
@@ -94,9 +94,9 @@ def inline_figure(figure: Figure) -> Markup:
 
 
 MM = 1 / 25.4  # inches
-COLUMN_MM = 88.0  # a column of IEEE's and Elsevier's journals
-TEXT_MM = 174.0  # the text width of the summary: A4 with margins of 18 mm
-HIGHEST_MM = 230.0  # greatest height of a figure that fits a page with its caption
+COLUMN_MM = 88.0  # column width in IEEE and Elsevier journals
+TEXT_MM = 174.0  # text width of the summary: A4 with margins of 18 mm
+HIGHEST_MM = 230.0  # greatest height of a figure that fits on a page with its caption
 PRINT: dict[Any, Any] = {
     "font.size": 7,
     "axes.titlesize": 7,
@@ -108,21 +108,21 @@ PRINT: dict[Any, Any] = {
     "grid.linewidth": 0.5,
     "legend.handlelength": 2.4,
     "legend.labelspacing": 0.25,
-    "pdf.fonttype": 42,  # TrueType: publishers ask for text that editors can change.
+    "pdf.fonttype": 42,  # TrueType: publishers require text that can be edited.
 }
-CHARACTER = 0.6  # mean width of a character, as a share of the size of the text
-LABEL = 20  # characters in a line of an axis label in print
-TITLE = 28  # characters that fit above the narrowest panel of the page, which is 2.6 inches wide
+CHARACTER = 0.6  # mean width of a character, as a share of the font size
+LABEL = 20  # most characters in a line of an axis label in print
+TITLE = 28  # most characters in a line above the page's narrowest panel, which is 2.6 inches wide
 
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """Size and place of a figure: on the page, or in a column of a paper.
+    """Size of a figure, for the page or for print.
 
     Attributes
     ----------
     width_mm
-        Width for any number of panels. None on the page, where each panel has a fixed size.
+        Width of a printed figure, whatever its number of panels. None for the page, where each panel has a fixed size.
     panel_mm
         Height of a row of panels in print.
     """
@@ -132,14 +132,14 @@ class Layout:
 
     @property
     def narrow(self) -> bool:
-        """True in print, where a row has room for two or three panels only."""
+        """True for print, where a row has room for only two or three panels."""
         return self.width_mm is not None
 
     def figure(self, width: float, height: float, rows: float, entries: int = 0) -> Figure:
-        """Return an empty figure: `width` x `height` inches on the page; in print, high enough for its rows and legend.
+        """Return an empty figure: `width` x `height` inches on the page; in print, tall enough for its rows and legend.
 
-        rows: of panels; a row with long titles counts for more than one. entries: of the legend. In print, the height
-        is at most HIGHEST_MM, and many rows become lower.
+        `rows` is the number of panel rows, where a row with long titles counts as more than one. `entries` is the
+        number of legend entries. In print, the height is at most HIGHEST_MM, so rows are less tall if there are many.
         """
         if self.width_mm is None:
             return Figure(figsize=(width, height))
@@ -147,8 +147,8 @@ class Layout:
         return Figure(figsize=(self.width_mm * MM, height_mm * MM))
 
     def title(self, *parts: str, columns: int) -> str:
-        """Return the title of a panel, wrapped to its width in a row of `columns` panels."""
-        parts = tuple(part.replace("$", r"\$") for part in parts)  # A bare dollar sign would begin a formula.
+        """Return a panel title, wrapped to the panel's width in a row of `columns` panels."""
+        parts = tuple(part.replace("$", r"\$") for part in parts)  # An unescaped dollar sign would begin a formula.
         if self.width_mm is None and len(", ".join(parts)) <= TITLE:
             return ", ".join(parts)
         text = ", ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in parts)
@@ -158,13 +158,13 @@ class Layout:
         return textwrap.fill(text, max(8, int(points / (CHARACTER * PRINT["font.size"]))), break_long_words=False)
 
     def label(self, text: str) -> str:
-        """Return the label of an axis, wrapped to the height of a panel in print."""
+        """Return an axis label, which is wrapped to the panel's height in print."""
         text = text.replace("$", r"\$")
         return textwrap.fill(text, LABEL, break_long_words=False) if self.narrow else text
 
     @contextlib.contextmanager
     def text(self) -> Iterator[None]:
-        """Draw and save with the font and line sizes of print, if this layout is for print."""
+        """Use the font and line sizes for print within the context, if this layout is for print."""
         with mpl.rc_context(PRINT if self.narrow else None):
             yield
 
@@ -177,9 +177,18 @@ Draw = Callable[[Any, Layout], Figure]
 
 
 def save_for_page_and_paper(draw: Draw, whole: Any, parts: Iterable[Any], paths: Iterable[str | Path]) -> None:
-    """Draw a figure for the page (.svg, .png) and for a column of a paper (.pdf), with a PDF page for each part.
+    """Write a figure for the page (.svg, .png) and for a paper column (.pdf), with a PDF page for each data set.
 
-    draw: draws data in a layout. whole: all the data. parts: the data of each data set.
+    Parameters
+    ----------
+    draw
+        Function that draws data in a layout.
+    whole
+        Data of all data sets.
+    parts
+        Data of each data set.
+    paths
+        Files to write, each in the format given by its suffix.
     """
     files = [Path(path) for path in paths]
     save_figure(draw(whole, PAGE), *(path for path in files if path.suffix != ".pdf"))
@@ -189,7 +198,7 @@ def save_for_page_and_paper(draw: Draw, whole: Any, parts: Iterable[Any], paths:
 
 
 def save_print(path: str | Path, draw: Draw, parts: Iterable[Any], layout: Layout = COLUMN) -> None:
-    """Write a vector figure to a PDF file, with a page for each part. Fonts are embedded, and the bytes repeat."""
+    """Write a reproducible vector figure to a PDF file, with embedded fonts and a page for each part."""
     metadata = {"Title": Path(path).stem.replace("_", " "), "CreationDate": None}
     with layout.text(), atomic_file(path) as temporary, PdfPages(temporary, metadata=metadata) as pages:
         for part in parts:
@@ -197,5 +206,5 @@ def save_print(path: str | Path, draw: Draw, parts: Iterable[Any], layout: Layou
 
 
 def by_dataset(table: Any) -> list[Any]:
-    """Return the rows of each data set of a table."""
+    """Split a table by data set, and return the rows of each."""
     return [rows for _, rows in table.groupby("dataset", sort=False)]

@@ -9,19 +9,21 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 COLUMNS = ["rule", "jobs", "measured", "seconds", "longest", "cpu_seconds", "mean_load", "peak_memory_mib"]
-OVERHEAD, STRETCH = 60.0, 3.0  # a job starts Snakemake before its script, which takes long on a busy machine
-MISSING = ["NA", "-"]  # Snakemake writes these if a job ended before it was measured, or the system gives no value
+OVERHEAD, STRETCH = 60.0, 3.0  # a job starts Snakemake before its script, and that takes long on a busy machine
+MISSING = ["NA", "-"]  # written by Snakemake if a job ended before it was measured, or if the system provides no value
 
 
 def read_jobs(records: Iterable[Mapping[str, Any]], benchmarks: Mapping[str, str]) -> pd.DataFrame:
     """Return a row per job that has a run record: rule, measured, seconds, cpu_seconds, peak_memory_mib.
 
-    `benchmarks` are the paths of the benchmark files by rule, with wildcards. Seconds and CPU seconds come from the
-    benchmark file of a job. Its peak memory is the larger of two numbers. The first is `max_rss` of the file: all
-    processes of the job, measured every half second, later every half minute. The second is that of the record: the
-    largest process, as the kernel counts. Without a file, as for artifacts pulled from a store, seconds and memory are
-    those of the record. A benchmark file with fewer seconds than the record, or far more, belongs to another execution
-    and counts as missing.
+    `benchmarks` contains the paths of the benchmark files by rule, with wildcards. Seconds and CPU seconds are read
+    from a job's benchmark file. Peak memory is the larger of two numbers. The first is `max_rss` in the benchmark file:
+    it covers all processes of the job and is sampled every half second, later every half minute. The second is in the
+    run record: the peak memory of the job's largest process, as counted by the kernel.
+
+    If the benchmark file is missing, for example because artifacts were pulled from a store, seconds and memory are
+    read from the run record. A benchmark file with fewer seconds than the record, or far more, belongs to a different
+    execution and counts as missing.
     """
     rows = []
     for record in records:
@@ -34,10 +36,11 @@ def read_jobs(records: Iterable[Mapping[str, Any]], benchmarks: Mapping[str, str
 
 
 def stage_table(jobs: pd.DataFrame) -> pd.DataFrame:
-    """Return a row per rule, longest first.
+    """Return a row per rule, in descending order of total wall time.
 
-    `measured` is the number of jobs with a benchmark file. `seconds` is the wall time of all jobs, `longest` and
-    `peak_memory_mib` are those of a single job. `cpu_seconds`, and `mean_load` in processors, are of the measured jobs.
+    `measured` is the number of jobs with a benchmark file. `seconds` is the total wall time of the jobs. `longest` is
+    the longest wall time of a job, and `peak_memory_mib` is the largest peak memory of a job. `cpu_seconds` and
+    `mean_load` (in processors) cover only the measured jobs.
     """
     stages = jobs.groupby("rule", sort=False).agg(
         jobs=("seconds", "size"),
@@ -53,7 +56,7 @@ def stage_table(jobs: pd.DataFrame) -> pd.DataFrame:
 
 
 def stage_figure(table: pd.DataFrame) -> Figure:
-    """Draw total seconds and those of the longest job next to peak memory, a bar per rule."""
+    """Draw the total seconds, the seconds of the longest job, and the peak memory, with a bar per rule."""
     figure = Figure(figsize=(7.2, 0.27 * len(table) + 1.0))
     seconds, memory = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
     places = range(len(table))
@@ -61,7 +64,7 @@ def stage_figure(table: pd.DataFrame) -> Figure:
     seconds.barh(places, table["longest"], height=0.35, color="#0072B2", label="the longest job")
     names = [f"{row['rule']} ({row['jobs']})" for row in table.to_dict("records")]
     seconds.set_yticks(places, names)
-    seconds.set_ylim(len(table) - 0.4, -0.6)  # the first is on top
+    seconds.set_ylim(len(table) - 0.4, -0.6)  # the first rule is at the top
     seconds.set_xlabel("wall time (seconds)")
     seconds.legend(frameon=False, fontsize="small", loc="lower right")
     memory.barh(places, table["peak_memory_mib"], color="#E69F00")
@@ -85,11 +88,11 @@ def _job_row(record: Mapping[str, Any], measured: "pd.Series[float] | None") -> 
 
 
 def _read_benchmark(path: Path | None) -> "pd.Series[float] | None":
-    """Read the one row of a benchmark file; None if it is missing or cannot be read."""
+    """Read the single row of a benchmark file. Return None if the file is missing or cannot be read."""
     if path is None or not path.exists():
         return None
     try:
         row = pd.read_csv(path, sep="\t", na_values=MISSING)[["s", "max_rss", "cpu_time"]].iloc[0]
         return row.astype(float)
-    except (KeyError, IndexError, ValueError):  # truncated by a full disk, say: it has times and no results
+    except (KeyError, IndexError, ValueError):  # for example truncated by a full disk; only times are lost
         return None

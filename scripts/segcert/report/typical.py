@@ -1,4 +1,4 @@
-"""The typical image of a data set, at the top of the page."""
+"""The typical image of a data set, which is shown at the top of the results page."""
 
 import dataclasses
 import json
@@ -14,9 +14,9 @@ from segcert.io.atomic import atomic_file
 
 @dataclasses.dataclass(frozen=True)
 class Typical:
-    """The image of median certified Dice, under the best pairing at the middle noise level.
+    """The image with the median certified Dice under the best pairing at the middle noise level.
 
-    Dice and certified Dice are means over classes. `abstain` is a share of the pixels.
+    Dice and certified Dice are means over classes. `abstain` is the share of abstaining pixels.
     """
 
     image: str
@@ -32,8 +32,8 @@ class Typical:
 def typical_image(metrics: pd.DataFrame, names: Sequence[str]) -> Typical:
     """Return the best pairing of a data set at the middle noise level (the upper of two), and its typical image.
 
-    The best pairing has the greatest mean certified Dice over all images; of equals, the first. The typical image is
-    the one of median certified Dice among `names` (the lower of two). metrics: rows of certificates.parquet.
+    The best pairing is the first one with the highest mean certified Dice over all images. The typical image has the
+    median certified Dice among `names` (the lower of two). `metrics` contains rows of certificates.parquet.
     """
     sigmas = sorted(metrics["sigma"].unique())
     sigma = sigmas[len(sigmas) // 2]
@@ -41,7 +41,7 @@ def typical_image(metrics: pd.DataFrame, names: Sequence[str]) -> Typical:
     by_image = metrics[metrics["sigma"] == sigma].groupby([*keys, "image"], sort=False)
     per_image = by_image[["dice", "certified_dice", "abstain"]].mean()
     model, regime, denoiser = per_image.groupby(keys, sort=False)["certified_dice"].mean().fillna(-1).idxmax()
-    # Images without a certified Dice come last, and are chosen only if no image has one.
+    # Images whose certified Dice is undefined come last, and are chosen only if it is undefined for all images.
     ranked = per_image.xs((model, regime, denoiser)).loc[list(names)].sort_values("certified_dice", kind="stable")
     defined = int(ranked["certified_dice"].count())
     middle = ranked.iloc[max(0, defined - 1) // 2]
@@ -58,7 +58,7 @@ def typical_image(metrics: pd.DataFrame, names: Sequence[str]) -> Typical:
 
 
 def write_typical(typical: Typical, path: str | Path) -> None:
-    """Write a typical image as JSON. A number that is not defined becomes null."""
+    """Write a typical image as JSON. Undefined numbers become null."""
     facts = dataclasses.asdict(typical)
     for name, value in facts.items():
         facts[name] = None if isinstance(value, float) and math.isnan(value) else value

@@ -1,8 +1,9 @@
-"""Data of the page's viewer, packed into scripts inside the page or in files next to it.
+"""Data of the page's viewer, written as scripts inside the page or in files next to it.
 
-A data set has several parts: `images` (images, ground truth, names), one for each sigma (noisy and denoised copies) and
-one for each segmenter (predictions, certified labels, radii and numbers). Images are tiled into one PNG. Labels and
-levels of radii are bytes, image after image in row-major order, deflated and in base64.
+The viewer's data for a data set are split into parts: `images` (images, ground truth, names), one part for each sigma
+(noisy and denoised copies) and one part for each segmenter (predictions, certified labels, radii and numbers). Images
+are tiled into one PNG. Labels and radius levels are stored as bytes, image after image in row-major order, deflated and
+encoded in base64.
 """
 
 import base64
@@ -28,10 +29,10 @@ from segcert.results.table_columns import TABLES
 from segcert.results.tables import records
 
 Array = npt.NDArray[Any]
-Maps = Mapping[str, Array]  # by image
+Maps = Mapping[str, Array]  # by image name
 Key = tuple[str, str, str]  # segmenter, denoiser, sigma
 Rows = list[dict[str, Any]]
-EXTREMES = 5  # number of images with the least, and with the greatest, certified Dice
+EXTREMES = 5  # number of images at each end of the certified Dice ranking
 CLASS_NUMBERS = ["class_name", "dice", "iou", "certified_dice", "certified_iou", "worst_case_dice"]
 CLASS_NUMBERS += ["area", "area_low", "area_high"]
 STRICT = {column.name for column in TABLES["classes"] if column.strict}  # hidden under a weaker guarantee
@@ -41,9 +42,9 @@ INTERVAL = ["measurement", "unit", "truth", "clean", "low", "median", "high", "t
 
 
 def chosen_images(rows: pd.DataFrame, count: int) -> list[str]:
-    """Return the first `count` certified images, and the five with the least and the greatest certified Dice.
+    """Return the first `count` certified images, and the five images at each end of the certified Dice ranking.
 
-    Certified Dice is the mean over models, sigmas and classes. The images are in the order of the rows.
+    Certified Dice is averaged over models, sigmas and classes. The images are in the order of the rows.
     """
     names = list(rows["image"].unique())
     ranked = list(rows.groupby("image", sort=False)["certified_dice"].mean().dropna().sort_values(kind="stable").index)
@@ -70,17 +71,18 @@ def write_viewer(
     Parameters
     ----------
     images, noise, maps
-        Files to write: the part `images`, a part by sigma, and a part by segmenter.
+        Paths of the files to write: for the part `images`, for the parts by sigma, and for the parts by segmenter.
     predictions
-        Labels (H, W) without noise, by segmenter and image.
+        Labels (H, W) predicted without noise, by segmenter and image.
     pictures
-        Noisy and denoised copies (1 or 2, C, H, W) uint8 by (denoiser, sigma) and image. Some images have none.
+        Noisy and denoised copies (1 or 2, C, H, W) uint8 by (denoiser, sigma) and image. Some images may be missing.
     labels, levels
-        Certified labels, and levels of radii as in segcert.results.radius_rows, by (segmenter, denoiser, sigma).
+        Certified labels, and radius levels as in segcert.results.radius_rows, by (segmenter, denoiser, sigma) and
+        image.
     metrics, intervals
         Rows of the data set in certificates.parquet and intervals.parquet.
     most
-        Number of images, apart from those with the least and the greatest certified Dice.
+        Number of images, not counting those with the lowest and the highest certified Dice.
     """
     dataset = PreparedDataset(Path(index))
     names = chosen_images(metrics, most)
@@ -114,7 +116,7 @@ def write_viewer(
 
 
 def _noise(names: Sequence[str], pictures: Mapping[str, Maps]) -> dict[str, Any]:
-    """Return the part of a sigma. `tile` numbers the noisy copies; it is None for an image without a copy."""
+    """Return the part for a sigma. `tile` contains the position of each image's copy in the PNG, or None if missing."""
     first = next(iter(pictures.values()))
     kept = [name for name in names if name in first]
     return {
@@ -129,7 +131,7 @@ def _noise(names: Sequence[str], pictures: Mapping[str, Maps]) -> dict[str, Any]
 
 
 def _write(path: str | Path, dataset: str, part: str, content: Mapping[str, Any]) -> None:
-    """Write a part as a script that passes it to the viewer."""
+    """Write a part as a script that passes the part to the viewer."""
     call = ", ".join(map(script_value, (dataset, part, content)))
     with atomic_file(path) as temporary:
         temporary.write_text(f"segcertViewer.take({call});\n", encoding="ascii")
@@ -156,7 +158,7 @@ def _by_image(frame: pd.DataFrame) -> dict[Key, dict[str, Rows]]:
 
 
 def _plain_row(row: Mapping[str, Any], columns: Sequence[str]) -> dict[str, Any]:
-    """Return columns of a row as JSON values: NaN becomes null, infinity becomes text."""
+    """Return the columns of a row as JSON values. NaN becomes null, and infinity becomes text."""
     plain = {}
     for column in columns:
         value = row[column].item() if isinstance(row[column], np.generic) else row[column]
@@ -167,7 +169,7 @@ def _plain_row(row: Mapping[str, Any], columns: Sequence[str]) -> dict[str, Any]
 
 
 def _sprite(pictures: Iterable[Array]) -> dict[str, Any] | None:
-    """Return images (C, H, W) in [0, 1] tiled into one PNG, about as wide as high; None for no images."""
+    """Return images (C, H, W) in [0, 1] tiled into one PNG in a nearly square grid, or None if there are no images."""
     tiles = [np.round(255 * np.clip(to_rgb(picture), 0, 1)).astype(np.uint8) for picture in pictures]
     if not tiles:
         return None

@@ -8,16 +8,16 @@ import numpy.typing as npt
 import pandas as pd
 
 CONFIDENCE = 0.95
-DIFFERENCE = ["images", "difference", "difference_low", "difference_high"]  # columns of a paired difference
-IN_MEMORY = 10**6  # values resampled at a time; the intervals do not depend on it
+DIFFERENCE = ["images", "difference", "difference_low", "difference_high"]  # columns that describe a paired difference
+IN_MEMORY = 10**6  # number of values resampled at a time, which does not affect the intervals
 
 
 def mean_interval(values: npt.ArrayLike, resamples: int, seed: int = 0) -> tuple[float, float, float]:
     """Return the mean of one value per image and its 95% percentile bootstrap interval: (mean, low, high).
 
-    NaN values (a structure absent from ground truth and prediction) are skipped. Without any value, all three results
-    are NaN; with a single value, the interval is NaN. All samples of one size use the same draws of images, which are
-    those of `scipy.stats.bootstrap` with `rng=np.random.default_rng(seed)`.
+    NaN values (a structure absent from ground truth and prediction) are skipped. If no value remains, all three results
+    are NaN; if one value remains, the interval is NaN. Samples of equal size use the same resamples, which
+    equal those of `scipy.stats.bootstrap` with `rng=np.random.default_rng(seed)`.
     """
     sample = np.asarray(values, dtype=np.float64)
     sample = sample[~np.isnan(sample)]
@@ -34,13 +34,13 @@ def mean_interval(values: npt.ArrayLike, resamples: int, seed: int = 0) -> tuple
 
 
 def paired_difference(by_image: "pd.Series[float]", resamples: int) -> dict[str, float]:
-    """Return the columns DIFFERENCE: the number of defined differences, their mean and its 95% paired interval."""
+    """Return the columns DIFFERENCE: the number of defined differences, their mean, and its 95% paired interval."""
     differences = by_image.dropna().to_numpy()
     return dict(zip(DIFFERENCE, (len(differences), *mean_interval(differences, resamples)), strict=True))
 
 
 def _batches(images: int, resamples: int, seed: int) -> Iterator[npt.NDArray[np.int64]]:
-    """Yield the indices of the drawn images, shape (resamples, images), in batches of resamples."""
+    """Yield the indices of the resampled images, of shape (resamples, images), in batches of resamples."""
     rng = np.random.default_rng(seed)
     batch = max(1, IN_MEMORY // images)
     for start in range(0, resamples, batch):

@@ -1,4 +1,4 @@
-"""Certified Dice that other numbers of draws would give, forecast from the votes of a run."""
+"""Forecasts of certified Dice for different numbers of draws, from the votes of a run."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -20,10 +20,11 @@ BUDGETS = (70, 110, 200, 500, 1000)
 def forecast_counts(votes: Votes, n: int, method: str, seed: int = 0) -> tuple[Counts, int]:
     """Forecast the counts (H, W) of the tested classes after n estimation draws, and the number of tested draws.
 
-    This is a guess from existing votes; no certificate follows from it. If n is smaller than the number of existing
-    draws, a random subset of them is taken: hypergeometric at each pixel. If n is larger, the missing counts of a pixel
-    are drawn from its posterior under Jeffreys' prior (beta-binomial). Pixels are drawn independently. Apart from
-    Holm's threshold, the expected certified area does not depend on how pixels depend on each other.
+    The forecast extrapolates existing votes; no certificate follows from it. If n is smaller than the number of
+    existing draws, counts of a random subset of the draws are taken (hypergeometric at each pixel). If n is larger, the
+    missing counts of a pixel are sampled from the pixel's posterior under Jeffreys' prior (beta-binomial). Pixels are
+    sampled independently. Except through Holm's threshold, the expected certified area is not affected by dependence
+    between pixels.
     """
     rng = np.random.default_rng(seed)
     _, counts = chosen_class(votes, method)
@@ -47,9 +48,9 @@ def budget_rows(
 ) -> list[dict[str, Any]]:
     """Return a row per method and budget n0 + n: the forecast certified Dice, abstention and certified area.
 
-    Values are means over images and foreground classes. `settings` are those of `certify`; their method comes first,
-    followed by all others. The certified area is the share of pixels that do not abstain. A budget too small to certify
-    anything has certified Dice 0.
+    Values are means over images and foreground classes. `settings` contains the settings of `certify`; rows for its
+    method come first, followed by rows for all other methods. The certified area is the share of pixels that do not
+    abstain. If a budget is too small to certify any pixel, certified Dice is 0.
     """
     classes = range(1, len(dataset.about["classes"]))
     truths = {image: dataset.mask(image) for image in drawn}
@@ -73,7 +74,7 @@ def budget_rows(
 
 
 def compared_methods(settings: Mapping[str, Any], pixels: int) -> list[str]:
-    """Return the methods of a forecast, starting with that of the settings.
+    """Return the methods of a forecast, starting with the method in `settings`.
 
     kfwer is skipped if k is so large that every pixel could be wrong.
     """
@@ -84,10 +85,10 @@ def compared_methods(settings: Mapping[str, Any], pixels: int) -> list[str]:
 def forecast_labels(
     votes: Votes, budget: int, methods: Sequence[str], settings: Mapping[str, Any]
 ) -> dict[str, npt.NDArray[np.uint8]]:
-    """Return by method the labels (H, W) that n0 + n = budget draws would certify, ABSTAIN everywhere if none.
+    """Return by method the labels (H, W) that n0 + n = budget draws would certify, with ABSTAIN for all other pixels.
 
-    settings: `tau`, `alpha`, and `k` for the method that takes it. Methods that test the same draws share one forecast
-    of the counts.
+    `settings` contains `tau`, `alpha` and, for the method that takes it, `k`. Methods that test the same draws share
+    one forecast of the counts.
     """
     if budget <= votes.n0:
         nothing = np.full(votes.selection.shape[1:], ABSTAIN, np.uint8)

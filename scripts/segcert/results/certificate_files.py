@@ -1,4 +1,4 @@
-"""The files of the certificates at one noise level, made from its votes."""
+"""The certificate files for one noise level, made from votes."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -20,7 +20,7 @@ from segcert.votes import Votes
 class Decision(NamedTuple):
     """Results from the votes of one image at one noise level.
 
-    rows: table rows by kind of result (segcert.results.kinds), without the forecast of budgets.
+    `rows` contains table rows by kind of result (segcert.results.kinds), without the budget forecast.
     """
 
     certificate: Certificate
@@ -41,8 +41,16 @@ def decide(
 ) -> Decision:
     """Certify an image from its votes.
 
-    prediction: (H, W), of the network without noise. about: the model, its regime and its denoiser. settings: tau,
-    alpha, method and k.
+    Parameters
+    ----------
+    prediction
+        Labels (H, W) that the network predicts without noise.
+    about
+        Model, regime and denoiser.
+    settings
+        tau, alpha, method and k.
+    measurements, thresholds
+        Specifications of measurements, and thresholds by measurement (see `interval_rows`).
     """
     tau, alpha, taus = settings["tau"], settings["alpha"], tau_grid(settings["tau"])
     certificate = certify(votes, **settings)
@@ -75,9 +83,10 @@ def write_certificates(
     settings: Mapping[str, Any],
     **asked: Any,
 ) -> None:
-    """Certify all images of one noise level (`decide`) and write labels, radius maps and table rows.
+    """Certify all images at one noise level (see `decide`), and write labels, radius maps and table rows.
 
-    files: the path of each kind; labels and maps are `.npz`, metrics, intervals, budget and radii `.parquet`.
+    `files` contains the path to write for each kind of result: `.npz` files for labels and maps, and `.parquet` files
+    for metrics, intervals, budget and radii.
     """
     drawn, taus = read_votes(dataset, votes), tau_grid(settings["tau"])
     sigma = next(iter(drawn.values())).sigma

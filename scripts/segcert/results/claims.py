@@ -1,4 +1,4 @@
-"""Claims of the paper and of this project, tested on a run: differences on the same images with paired intervals."""
+"""Claims of the paper and of this project, tested on a run by paired differences on the same images."""
 
 import itertools
 import math
@@ -21,14 +21,14 @@ WITHOUT = {
     "noise": "no noise-trained network",
     "denoised": "no network tuned on denoised images",
 }
-# By number of images: the reason why nothing can be said.
+# Reasons for the verdict OPEN, by number of images.
 UNDECIDED = {0: "certified Dice is not defined on any image", 1: "one image only"}
 
 
 class ModelOfRun:
-    """Metrics of one model on one data set, by image: means over classes, for each pairing and sigma.
+    """Metrics of one model on one data set by image, as means over classes, for each pairing and sigma.
 
-    denoiser: the one that claims are about, or None if the run has none.
+    denoiser: the denoiser that the claims refer to, or None if the run has no denoiser.
     """
 
     def __init__(self, rows: pd.DataFrame, denoiser: str | None) -> None:
@@ -40,7 +40,7 @@ class ModelOfRun:
         self.denoiser = denoiser
 
     def difference(self, claim: "Claim", sigma: float) -> "pd.Series[float]":
-        """Return the difference of a claim by image, at one sigma."""
+        """Return the difference that a claim tests at one sigma, by image."""
         value = self._by_image(claim.value, sigma)
         return value if claim.less is None else value - self._by_image(claim.less, sigma)
 
@@ -49,7 +49,7 @@ class ModelOfRun:
         return self.by_pairing[value.regime, denoiser, sigma][value.metric]
 
     def missing(self, needs: Sequence["Value"]) -> str:
-        """Return a sentence about the first of the values that the run lacks; empty if it has all of them."""
+        """Return a sentence about the first value in `needs` that the run lacks, or "" if it has all of them."""
         for _, regime, place in needs:
             denoiser, where = "none", "without a denoiser in front"
             if place == "behind":
@@ -62,7 +62,7 @@ class ModelOfRun:
 
 
 class Value(NamedTuple):
-    """A metric of a training regime; `place` is `alone` or `behind` (the denoiser)."""
+    """A metric of the model trained under a regime; `place` is `alone` or `behind` (the denoiser)."""
 
     metric: str
     regime: str
@@ -75,15 +75,15 @@ class Claim(NamedTuple):
     Attributes
     ----------
     sign
-        +1 or -1: the whole 95% interval of the difference must lie above or below zero. 0: it must not reach below
-        zero.
+        Required position of the difference's 95% interval: +1 if it must lie above zero, -1 if it must lie below zero,
+        and 0 if it must not reach below zero.
     compared
-        The difference as text.
+        Description of the difference.
     value, less
-        The difference by image: `value`, minus `less` unless that is None.
+        Terms of the difference, which is taken image by image: `value` minus `less`, or just `value` if `less` is None.
     between_sigmas
-        True if the test is about the change from one sigma to the next: the difference at a sigma, minus that at the
-        sigma below.
+        True if the test is about the change between neighbouring sigmas: the difference at one sigma, minus the
+        difference at the next lower sigma.
     """
 
     sentence: str
@@ -96,7 +96,7 @@ class Claim(NamedTuple):
 
     @property
     def needs(self) -> list[Value]:
-        """The values that a model needs for the test."""
+        """Values that the test needs from a model."""
         return [self.value] if self.less is None else [self.value, self.less]
 
 
@@ -167,15 +167,15 @@ CLAIMS = {
 def claim_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
     """Return a row per claim, data set, model and sigma, from the rows of certificates.parquet.
 
-    Differences are taken image by image, of means over classes, as in `pairing_table`. An image on which either value
-    is undefined is skipped; `images` counts the others. The 95% percentile bootstrap interval over images decides:
-    `holds`, `does not hold` (it lies on the other side of zero) or `cannot be said`, with the reason in `why`.
-    `denoiser` is the first of the run; `sigma_low` is the next lower sigma. A claim for which a model lacks something
-    has one row, which names what is missing.
+    Differences are taken image by image between means over classes, as in `pairing_table`. An image on which either
+    value is undefined is skipped; `images` counts the images used. The verdict follows from the 95% percentile
+    bootstrap interval over images. It is `holds`, `does not hold` (the interval lies on the opposite side of zero) or
+    `cannot be said`, with the reason in `why`. `denoiser` is the first denoiser of the run, and `sigma_low` is the next
+    lower sigma. If a model lacks something that a claim needs, the claim has a single row whose `why` names it.
 
-    Each row is a test of its own: nothing is corrected for the number of rows. If there is no true difference, a test
-    finds one in either direction in 2.5% of cases with many images. With 20 images it does so in up to 5% of cases, and
-    in 7% for skewed differences (tests/statistics/test_claim_rates.py).
+    Each row is a separate test, without a correction for the number of rows. If there is no true difference, a test
+    finds a difference in a given direction in 2.5% of cases with many images. With 20 images it does so in up to 5% of
+    cases, and in 7% for skewed differences (tests/statistics/test_claim_rates.py).
     """
     behind = next((denoiser for denoiser in rows["denoiser"].unique() if denoiser != "none"), None)
     models = {key: ModelOfRun(group, behind) for key, group in rows.groupby(["dataset", "model"], sort=False)}
@@ -195,17 +195,17 @@ def claim_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
 
 
 def with_untested(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table with the verdict NOT_TESTED where the run lacks a model or noise level that a claim needs."""
+    """Return the table with the verdict NOT_TESTED in rows whose claim needs a model or noise level that is missing."""
     return table.assign(verdict=table["verdict"].where(table["sigma"].notna(), NOT_TESTED))
 
 
 def in_sentences(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table as readers see it: sentences instead of short names, and NOT_TESTED (`with_untested`)."""
+    """Return the table for display: with sentences instead of short names, and with NOT_TESTED (`with_untested`)."""
     return with_untested(table).assign(claim=table["claim"].map(lambda name: CLAIMS[name].sentence))
 
 
 def verdict(sign: int, low: float, high: float) -> str:
-    """Return the verdict on a claim with this sign (see Claim) from the 95% interval of its difference."""
+    """Return the verdict on a claim from its sign (see Claim) and the 95% interval of its difference."""
     if math.isnan(low) or math.isnan(high):
         return OPEN
     if sign < 0:
@@ -216,7 +216,7 @@ def verdict(sign: int, low: float, high: float) -> str:
 
 
 def _tested(claim: Claim, model: ModelOfRun, resamples: int) -> Iterator[dict[str, object]]:
-    """Yield the result of each test of a claim: one per sigma, or per pair of neighbouring sigmas."""
+    """Yield the result of each test of a claim, one for each sigma or for each pair of neighbouring sigmas."""
     values = {sigma: model.difference(claim, sigma) for sigma in model.sigmas}
     if claim.between_sigmas:
         steps = itertools.pairwise(model.sigmas)

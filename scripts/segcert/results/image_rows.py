@@ -1,4 +1,4 @@
-"""Table rows about the test images of one model at one noise level, from their votes and certificates."""
+"""Table rows about one model's test images at one noise level, from their votes and certificates."""
 
 import dataclasses
 import math
@@ -21,13 +21,13 @@ Labels = npt.NDArray[np.uint8]
 
 
 def read_votes(dataset: PreparedDataset, files: Iterable[str | Path]) -> dict[str, Votes]:
-    """Return the votes of some files by image, in the order of the index. Raises VotesError as `votes_of` does."""
+    """Return the votes in `files` by image, in the order of the index. Raises VotesError as `votes_of` does."""
     drawn = {image: votes for path in files for image, votes in votes_of(dataset, path)}
     return {image: drawn[image] for image in dataset.rows if image in drawn}
 
 
 def votes_of(dataset: PreparedDataset, path: str | Path) -> Iterator[tuple[str, Votes]]:
-    """Yield each image of a file with its votes. Raises VotesError for votes drawn from any other image."""
+    """Yield each image in a file with its votes. Raises VotesError for votes of an unknown or changed image."""
     for image, votes in iterate_votes(path):
         if image not in dataset.rows:
             raise VotesError(
@@ -35,14 +35,14 @@ def votes_of(dataset: PreparedDataset, path: str | Path) -> Iterator[tuple[str, 
             )
         if votes.origin.get("image") != array_digest(dataset.image(image)):
             raise VotesError(
-                f"{path}: found votes drawn from another version of {image}; expected the image that {dataset.index} "
-                "names. Draw the votes again"
+                f"{path}: found votes drawn from a different version of {image}; expected the image that "
+                f"{dataset.index} names. Draw the votes again"
             )
         yield image, votes
 
 
 def about_image(dataset: PreparedDataset, image: str, about: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the first columns of each row: data set, image and group, then `about` (model, regime, denoiser)."""
+    """Return the first columns of an image's rows: data set, image, group and `about` (model, regime, denoiser)."""
     return {"dataset": dataset.about["name"], "image": image, "group": dataset.group(image), **about}
 
 
@@ -60,10 +60,10 @@ def interval_rows(
 ) -> list[dict[str, Any]]:
     """Return a row per measurement of an image: its true value, its value on the clean prediction and its interval.
 
-    measurements: specifications (segcert.measurements), in mm if the pixel size of the image is known. The Dice of each
-    foreground class is a measurement too, without a true value. All measurements of the image share alpha; the column
-    alpha is the share of the row. The decision is the side of the threshold on which the interval lies: `above`,
-    `below`, `open` if the interval contains the threshold, and empty without a threshold.
+    `measurements` contains specifications (segcert.measurements); units are based on mm if the image's pixel size is
+    known. The Dice of each foreground class is an additional measurement without a true value. All measurements of the
+    image share alpha, and the column alpha contains the share of each row. The decision is `above` or `below` if the
+    interval lies on that side of the threshold, `open` if the interval contains it, and empty without a threshold.
     """
     classes, truth = dataset.about["classes"], dataset.mask(image)
     drawn = dict(votes.measurements)
@@ -88,7 +88,7 @@ def interval_rows(
 def metric_rows(
     dataset: PreparedDataset, image: str, prediction: Labels, certificate: Certificate, about: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    """Return a row per foreground class of an image: `about` (model, regime, denoiser), settings and metrics."""
+    """Return a row per foreground class of an image, with `about` (model, regime, denoiser), settings and metrics."""
     truth = dataset.mask(image)
     shared = {
         **about_image(dataset, image, about),

@@ -1,4 +1,4 @@
-"""The kinds of results of certificates and attacks: their files at one noise level, and those of a whole run."""
+"""Kinds of results of certificates and attacks, with their files for one noise level and for an entire run."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,10 +9,10 @@ if TYPE_CHECKING:
 
 
 class Kind(NamedTuple):
-    """A kind of results: one table for each noise level or pairing, and one for the whole run."""
+    """A kind of results, with one table for each noise level or pairing and one table for the entire run."""
 
     collected: str  # results/<run>/<collected>.parquet
-    suffix: str | None  # of its file at one noise level, after the certificate's name; None: one file for all levels
+    suffix: str | None  # suffix of the file for one noise level, or None if one file covers all noise levels
 
 
 KINDS = {
@@ -23,11 +23,11 @@ KINDS = {
     "attacks": Kind("attacks", None),
 }
 CERTIFIED_TABLES = {kind: each.suffix for kind, each in KINDS.items() if each.suffix}
-ARRAYS = {"labels": ".npz", "maps": ".radii.npz"}  # the files of a certificate that are not tables
+ARRAYS = {"labels": ".npz", "maps": ".radii.npz"}  # certificate files that are not tables
 
 
 def kind_of(path: str) -> str:
-    """Return the kind of results in a parquet file, of one noise level or of a whole run."""
+    """Return the kind of results in a parquet file for one noise level or for an entire run."""
     if "/attacks/" in path:
         return "attacks"
     if "/certificates/" in path:
@@ -37,15 +37,15 @@ def kind_of(path: str) -> str:
 
 
 def read_rows(paths: Iterable[str | Path]) -> "pd.DataFrame":
-    """Return the rows of some parquet files of one kind; an empty table without any file."""
-    import pandas as pd  # slow, and rules import this module to plan
+    """Return the rows of parquet files of one kind as one table, which is empty if there are no files."""
+    import pandas as pd  # slow to import, and rules import this module during planning
 
     frames = [pd.read_parquet(path) for path in paths]
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
 
 def certificates_of(outputs: Iterable[str]) -> list[str]:
-    """Return the common beginning of the files of each certificate: `.../unet-clean/none/sigma_0.5`."""
+    """Return the path of each certificate without its suffixes, for example `.../unet-clean/none/sigma_0.5`."""
     longest_first = sorted([*CERTIFIED_TABLES.values(), *ARRAYS.values()], key=len, reverse=True)
     names: dict[str, None] = {}
     for path in outputs:
@@ -55,5 +55,5 @@ def certificates_of(outputs: Iterable[str]) -> list[str]:
 
 
 def sigma_of(certificate: str) -> str:
-    """Return the noise level in the name of a certificate: `0.5`."""
+    """Return the noise level in a certificate's name, for example `0.5`."""
     return Path(certificate).name.removeprefix("sigma_")

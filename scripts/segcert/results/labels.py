@@ -1,4 +1,4 @@
-"""Names of models and denoisers in tables and texts, and colours of classes."""
+"""Names of models and denoisers in tables and text, and class colours."""
 
 # Okabe and Ito's palette
 CLASS_COLORS = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#F0E442", "#D55E00", "#0072B2")
@@ -8,10 +8,10 @@ BEHIND = {"none": "no denoiser", "ddpm": "behind the denoiser", "adm256": "behin
 
 
 def describe(model: str, regime: str, denoiser: str) -> str:
-    """Return a model, its training regime and its denoiser as text."""
+    """Describe a model, its training regime and its denoiser as text."""
     return f"{model}, {describe_pairing(regime, denoiser)}"
 
 
 def describe_pairing(regime: str, denoiser: str) -> str:
-    """Return a training regime and a denoiser as text."""
+    """Describe a training regime and a denoiser as text."""
     return f"trained {TRAINED[regime]}, {BEHIND[denoiser]}"

@@ -1,4 +1,4 @@
-"""The radius maps of a run, as arrays and as table rows: what is certified at each radius of a grid."""
+"""The radius maps of a run, as arrays and as table rows about the certificates at each radius of a grid."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,21 +16,22 @@ from segcert.io.arrays import ArraysError, StoredArrays, save_arrays
 from segcert.results.image_rows import about_image
 from segcert.votes import Votes
 
-GRID_TAUS, GRID_RADII = "grid/taus", "grid/radii"  # names of images have no slash
+GRID_TAUS, GRID_RADII = "grid/taus", "grid/radii"  # image names contain no slash
 METRICS = ("certified_dice", "certified_iou", "worst_case_dice")
 
 
 class RadiusLevels(NamedTuple):
-    """The radius map of one image, as places in the grid.
+    """The radius map of one image, with radii given as levels of the grid.
 
     Attributes
     ----------
     labels
-        (H, W) uint8: class ids, or ABSTAIN = 255 if nothing is certified.
+        (H, W) uint8: the class id of each pixel, or ABSTAIN = 255 if the pixel is not certified.
     levels
-        (H, W) uint8: i for a pixel certified at the i-th tau of the grid, from 1; 0 if nothing is certified.
+        (H, W) uint8: i, counted from 1, for a pixel certified at the i-th tau of the grid; 0 for a pixel that is not
+        certified.
     method
-        The method of the map.
+        The method of the radius map.
     """
 
     labels: npt.NDArray[np.uint8]
@@ -39,25 +40,25 @@ class RadiusLevels(NamedTuple):
 
 
 def tau_grid(tau: float) -> tuple[float, ...]:
-    """Return the grid of a run: that of every radius map, and the tau of the run, wherever it lies."""
+    """Return the tau grid of a run, in ascending order: the taus of every radius map, and the tau of the run."""
     return tuple(sorted({*TAUS, tau}))
 
 
 def grid_radii(taus: Sequence[float], sigma: float) -> list[float]:
-    """Return the radius of each tau of a grid, in units of pixels in [0, 1]."""
+    """Return the radius for each tau of a grid, in units of pixels in [0, 1]."""
     return [certified_radius(sigma, tau) for tau in taus]
 
 
 def map_method(method: str) -> str:
-    """Return the method of the radius map of a run: its own, or segcertify if it has no map (kfwer, by)."""
+    """Return the method of a run's radius map: `method`, or segcertify if `method` has no radius map (kfwer, by)."""
     return SEGCERTIFY.name if METHODS[method].weaker else method
 
 
 def radius_levels(votes: Votes, taus: Sequence[float], alpha: float, method: str) -> RadiusLevels:
-    """Return the radius map of an image for the method of a run (`map_method`), as places in the grid.
+    """Return the radius map of an image for the method of a run (`map_method`), as levels of the grid.
 
-    Nothing is certified if the draws are too few even for the least tau: a method with a weaker guarantee may need
-    fewer draws than the map.
+    No pixel is certified if there are too few draws even for the lowest tau. This can happen because a method with a
+    weaker guarantee may need fewer draws than the radius map.
     """
     own = map_method(method)
     pixels = votes.estimation[0].size
@@ -72,26 +73,27 @@ def radius_levels(votes: Votes, taus: Sequence[float], alpha: float, method: str
 def save_radii(path: str | Path, maps: Mapping[str, RadiusLevels], taus: Sequence[float], sigma: float) -> None:
     """Write radius maps to a compressed `.npz` file: the levels (H, W) uint8 by image, and the grid.
 
-    `grid/taus` and `grid/radii` are float64, in the order of the levels from 1; radii in units of pixels in [0, 1].
+    `grid/taus` and `grid/radii` are float64, and their i-th entries, counted from 1, belong to level i. Radii are in
+    units of pixels in [0, 1].
     """
     grid = {GRID_TAUS: np.array(taus, np.float64), GRID_RADII: np.array(grid_radii(taus, sigma), np.float64)}
     save_arrays(path, grid | {image: each.levels for image, each in maps.items()})
 
 
 class SavedRadii(NamedTuple):
-    """Content of a file that `save_radii` wrote; the certified radius of each pixel is `radii_of(image)`."""
+    """Content of a file that `save_radii` wrote. `radii_of(image)` returns the certified radius of each pixel."""
 
     taus: npt.NDArray[np.float64]
     radii: npt.NDArray[np.float64]
     levels: dict[str, npt.NDArray[np.uint8]]
 
     def radii_of(self, image: str) -> npt.NDArray[np.float64]:
-        """Return the certified radius (H, W) of each pixel, in units of pixels in [0, 1]; 0 if it is not certified."""
+        """Return the certified radius of each pixel (H, W), in units of pixels in [0, 1]; 0 for uncertified pixels."""
         return np.concatenate([[0.0], self.radii])[self.levels[image]]
 
 
 def load_radii(path: str | Path) -> SavedRadii:
-    """Read a file that `save_radii` wrote. Raises ArraysError for any other."""
+    """Read a file that `save_radii` wrote. Raises ArraysError for any other file."""
     with StoredArrays(path) as file:
         if not {GRID_TAUS, GRID_RADII} <= file.keys():
             raise ArraysError(f"{path}: found no {GRID_TAUS} and {GRID_RADII}; expected radius maps")
@@ -100,13 +102,13 @@ def load_radii(path: str | Path) -> SavedRadii:
         )
     if saved.taus.ndim != 1 or saved.taus.shape != saved.radii.shape or saved.radii.dtype != np.float64:
         raise ArraysError(
-            f"{path}: found grids of shape {saved.taus.shape} and {saved.radii.shape}; expected one shape"
+            f"{path}: found grids of shape {saved.taus.shape} and {saved.radii.shape}; expected equal shapes"
         )
     for image, levels in saved.levels.items():
         if levels.dtype != np.uint8 or levels.ndim != 2 or levels.max(initial=0) > len(saved.radii):
             raise ArraysError(
-                f"{path}: found levels of {image} that are {levels.dtype} of shape {levels.shape}, up to "
-                f"{levels.max(initial=0)}; expected uint8 of shape (H, W), up to the {len(saved.radii)} radii"
+                f"{path}: found levels of {image} with type {levels.dtype}, shape {levels.shape} and maximum "
+                f"{levels.max(initial=0)}; expected type uint8, shape (H, W) and at most {len(saved.radii)} levels"
             )
     return saved
 
@@ -121,10 +123,10 @@ def radius_rows(
     sigma: float,
     alpha: float,
 ) -> list[dict[str, Any]]:
-    """Return a row per tau of the grid and foreground class of an image: what is certified at its radius or beyond.
+    """Return a row per tau of the grid and foreground class: metrics of the labels certified at its radius or beyond.
 
-    `abstain` is the share of the image that is not certified at this radius. One alpha covers all pixels and the whole
-    grid, so slightly less may be certified at the run's own tau than by its certificate.
+    `abstain` is the share of pixels that are not certified at this radius. One alpha covers all pixels and the entire
+    grid, so the map may certify slightly fewer pixels at the run's own tau than the run's certificate does.
     """
     truth = dataset.mask(image)
     values = truth.size * dataset.about["channels"]

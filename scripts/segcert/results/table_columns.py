@@ -1,7 +1,7 @@
-"""The columns of the report's tables: names in the CSV files, heads, formats, and the places that show them.
+"""Columns of the report's tables: names in the CSV files, headings, formats, and the places that show them.
 
-The page, the LaTeX tables and the PDF summary all follow from TABLES. A metric of the main table is one entry of
-METRICS: its mean and its interval over images are computed, written and shown from there.
+TABLES defines the tables of the page, of the LaTeX files and of the PDF summary. METRICS defines the metrics of the
+main table: each entry determines how its mean and its interval over images are computed, written and shown.
 """
 
 import dataclasses
@@ -18,26 +18,26 @@ class Column:
     Attributes
     ----------
     name
-        In the CSV file.
+        Column name in the CSV file.
     title
-        Head of the column.
+        Column heading.
     style
-        Format of its values. Numbers (segcert.report.format): `number`, `signed`, `digits`, `percent`, `whole`, and
-        `level` for numbers that a user chose. Text: `text`, and `regime` for a training regime. From several columns of
-        the file: `measured` (a name with its unit), `levels` (the two sigmas of a claim), and `decided` (the number of
-        images above, below and around a threshold).
+        Format of the values. Number styles (segcert.report.format): `number`, `signed`, `digits`, `percent`, `whole`,
+        and `level` for numbers that a user chose. Text styles: `text`, and `regime` for a training regime. Styles that
+        combine several columns of the file: `measured` (a name with its unit), `levels` (the two sigmas of a claim),
+        and `decided` (the numbers of images whose interval is above, below and around a threshold).
     decimals
-        Of a number, if they differ from those of its style.
+        Number of decimals, if it differs from the default of the style.
     shown
         Places that show the column: PAGE, LATEX, PDF.
     interval
-        Places that also show the 95% interval: <name>_low and <name>_high in the file.
+        Places that also show the 95% interval from the columns <name>_low and <name>_high of the file.
     latex, align
-        Head and alignment in LaTeX, if they differ from the title and from the alignment of the style.
+        Heading and alignment in LaTeX, if they differ from the title and from the alignment of the style.
     end
-        Of an interval whose lower end is `name`: the column of its upper end.
+        Column of an interval's upper end; `name` is then the column of its lower end. Empty for other columns.
     strict
-        True if the column is meaningless as soon as single certified pixels may be wrong (a weaker guarantee).
+        True if the column is meaningless when individual certified pixels may be wrong (a weaker guarantee).
     meaning
         Explanation for readers of the main table.
     """
@@ -56,7 +56,7 @@ class Column:
 
     @property
     def text(self) -> bool:
-        """True for text, which is aligned to the left."""
+        """True if the column contains text, which is left-aligned."""
         return self.style in ("text", "regime", "measured", "decided")
 
 
@@ -66,7 +66,7 @@ METRICS = (
         "Dice",
         shown=EVERYWHERE,
         interval=(PAGE,),
-        meaning="that of the unsmoothed model on the clean image, not certified",
+        meaning="Dice of the unsmoothed model on the clean image, not certified",
     ),
     Column("iou", "IoU", shown=()),
     Column(
@@ -85,7 +85,7 @@ METRICS = (
         shown=(PAGE,),
         interval=(PAGE,),
         strict=True,
-        meaning="the least Dice over all classes that the abstained pixels could have, a true lower bound within the "
+        meaning="the lowest Dice over all possible classes of the abstained pixels, a true lower bound within the "
         "radius",
     ),
     Column("abstain", "abstains", "percent", 1, shown=EVERYWHERE, interval=(PAGE,), latex="abst."),
@@ -195,12 +195,12 @@ TABLES: dict[str, tuple[Column, ...]] = {
 }
 ON_THE_PAGE = ("main", "classes", "measurements", "pairings", "attacks", "denoisers", "stages", "costs")
 IN_LATEX = ("main", "claims", "classes", "pairings", "measurements", "radii", "attacks", "denoisers", "costs")
-IN_CSV = (*IN_LATEX, "budget")  # the keys of segcert.results.tables.TABLES; rules read them without pandas
+IN_CSV = (*IN_LATEX, "budget")  # the keys of segcert.results.tables.TABLES, for rules that must not import pandas
 
 
 def shown_columns(table: str, place: str, weaker: bool) -> list[Column]:
     """Return the columns that a place (PAGE, LATEX, PDF) shows.
 
-    weaker: True for certificates with a weaker guarantee, under which `strict` columns are left out.
+    weaker: True if the certificates have a weaker guarantee; `strict` columns are then omitted.
     """
     return [column for column in TABLES[table] if place in column.shown and not (weaker and column.strict)]

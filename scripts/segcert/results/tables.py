@@ -1,4 +1,4 @@
-"""The tables of the report, made from the collected results of a run: TABLES names the sources of each."""
+"""The report's tables, made from the collected results of a run; TABLES names the sources of each table."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -20,11 +20,11 @@ SETTINGS = ["tau", "alpha", "n0", "n", "method", "k", "radius", "radius_gray_lev
 DECISIONS = ("above", "below", "open")
 NAMES = ["dataset", "model", "regime", "denoiser", "class_name", "measurement", "unit"]
 METRICS = [column.name for column in table_columns.METRICS]
-BASELINES = [("noise", "none"), ("clean", "none"), ("given", "none")]  # a model is compared with its first of these
+BASELINES = [("noise", "none"), ("clean", "none"), ("given", "none")]  # in order of preference
 
 
 class ResultsError(ValueError):
-    """A file of results that is damaged or lacks columns; the message names the file."""
+    """Error for a results file that is damaged or lacks columns; the message names the file."""
 
 
 def read_results(
@@ -35,16 +35,16 @@ def read_results(
     Parameters
     ----------
     names, numbers
-        Columns that the file must have, of text and of numbers.
+        Required text columns and required numeric columns.
     optional
-        Columns of numbers that may be missing.
+        Numeric columns that may be missing.
 
     Raises
     ------
     FileNotFoundError
-        There is no such file.
+        The file does not exist.
     ResultsError
-        The file is damaged, lacks a column, or has a column of another type.
+        The file is damaged, lacks a column, or has a column of the wrong type.
     """
     try:
         results = pd.read_parquet(path)
@@ -71,14 +71,15 @@ def read_results(
 def read_table(path: str | Path | TextIO) -> pd.DataFrame:
     """Read a table of the report from its CSV file.
 
-    Only empty cells are missing values, and names are text: a class may be called `null`, a data set `007`.
+    Only empty cells are read as missing values, and names are read as text, so that a class may be called `null` and a
+    data set `007`.
     """
     names = dict.fromkeys(NAMES, "str")
     return pd.read_csv(path, dtype=names, keep_default_na=False, na_values=[""])
 
 
 def read_tables(paths: Iterable[str | Path]) -> pd.DataFrame:
-    """Read the rows of some CSV files into one table; an empty table without any file."""
+    """Read the rows of the CSV files into one table, which is empty if there are no files."""
     frames = [read_table(path) for path in paths]
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
@@ -90,14 +91,14 @@ def write_table(table: pd.DataFrame, path: str | Path) -> None:
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the rows of a table as mappings by column."""
+    """Return the rows of a table as dictionaries with the column names as keys."""
     return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
 
 
 def main_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
-    """Return a row per data set, model, regime, denoiser and sigma: means over images of the mean over classes.
+    """Return a row per data set, model, regime, denoiser and sigma, with means over images of the mean over classes.
 
-    Each metric has its 95% bootstrap interval over images in the columns <metric>_low and <metric>_high.
+    The columns <metric>_low and <metric>_high contain the 95% bootstrap interval over images of each metric.
     """
     keys, numbers = [*MODEL, *SETTINGS, "image"], [*_available_metrics(rows), "extended"]
     per_image = rows.groupby(keys, sort=False, as_index=False, dropna=False)[numbers].mean()
@@ -105,12 +106,12 @@ def main_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
 
 
 def pairing_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
-    """Return a row per model, sigma and pairing: its certified Dice minus that of the baseline, on the same images.
+    """Return a row per model, sigma and pairing: its certified Dice minus the baseline's, on the same images.
 
-    The baseline is the model trained with noise, without a denoiser (SegCertify). If a run has none, it is the model
-    trained on clean images or the pretrained one, without a denoiser; the column `baseline` names its regime. Values
-    are means over images of the mean over classes, with 95% intervals from a paired bootstrap: of the differences,
-    image by image.
+    The baseline is the model trained with noise, without a denoiser (SegCertify). If a run lacks this model, the
+    baseline is the model trained on clean images or the pretrained model, without a denoiser. The column `baseline`
+    names the baseline's regime. Values are means over images of the mean over classes. The 95% intervals come from a
+    paired bootstrap, which resamples the differences of single images.
     """
     per_image = rows.groupby([*MODEL, "image"], sort=False)["certified_dice"].mean()
     compared = []
@@ -129,24 +130,24 @@ def pairing_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
 
 
 def error_bars(rows: pd.DataFrame, metric: str) -> npt.NDArray[Any]:
-    """Return the distances from a metric to the ends of its 95% interval, (2, rows); 0 without an interval."""
+    """Return the distances (2, rows) from a metric to the ends of its 95% interval; 0 if the interval is undefined."""
     low, high = rows[metric] - rows[f"{metric}_low"], rows[f"{metric}_high"] - rows[metric]
     bars: npt.NDArray[Any] = np.nan_to_num([low, high]).clip(min=0)
     return bars
 
 
 def denoiser_table(scores: pd.DataFrame) -> pd.DataFrame:
-    """Return PSNR and SSIM of denoised validation images of all data sets (segcert.smoothing.denoiser_scores)."""
+    """Return PSNR and SSIM of denoised validation images for all data sets (segcert.smoothing.denoiser_scores)."""
     if scores.empty:
         return pd.DataFrame(columns=["dataset", "sigma", "method", "images", "psnr", "ssim"])
     return scores
 
 
 def class_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
-    """Return `main_table` for each foreground class alone, with its area and certified area.
+    """Return the rows of `main_table` separately for each foreground class, with its area and certified area.
 
-    Areas are in pixels, means over images: `area` in the ground truth, `area_low` to `area_high` from the certified
-    pixels to those plus the abstained.
+    Areas are means over images, in pixels. `area` is the area in the ground truth, `area_low` counts the certified
+    pixels, and `area_high` counts the certified and the abstained pixels.
     """
     table = _summarise(rows, [*MODEL, "class_id", "class_name"], resamples)
     areas = rows.groupby([*MODEL, "class_id", "class_name"], sort=False, as_index=False)[
@@ -158,10 +159,10 @@ def class_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
 def measurement_table(rows: pd.DataFrame) -> pd.DataFrame:
     """Return a row per model, sigma and measurement: means over images of its value and of its certified interval.
 
-    `unbounded` is the number of images whose interval is open at an end, because the measurement is undefined on too
-    many draws; means are over the finite ends. `width` is the mean of (high - low) / |median|. `above`, `below` and
-    `open` are the numbers of images whose certified interval lies above or below the threshold, or contains it; zeros
-    without a threshold.
+    `unbounded` counts the images whose interval has an infinite end, because the measurement is undefined on too many
+    draws. Means are over the finite ends. `width` is the mean of (high - low) / |median|. `above`, `below` and `open`
+    count the images whose certified interval lies above the threshold, lies below it, or contains it. All three are
+    zero without a threshold.
     """
     keys = [*MODEL, "measurement", "unit"]
     finite = rows.replace([np.inf, -np.inf], np.nan)
@@ -177,9 +178,9 @@ def measurement_table(rows: pd.DataFrame) -> pd.DataFrame:
 def radius_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
     """Return a row per data set, model, regime, denoiser, sigma and radius: means over images of means over classes.
 
-    The columns are certified Dice with its 95% bootstrap interval over images, worst-case Dice and abstention, of what
-    is certified at this radius or beyond. One alpha covers all pixels and the whole grid. `method` is that of the
-    radius map.
+    The columns are certified Dice with its 95% bootstrap interval over images, worst-case Dice and abstention. They
+    describe the segmentation that is certified at this radius or beyond. One alpha covers all pixels and the entire
+    grid. `method` is the method of the radius map.
     """
     keys = [*MODEL, "tau", "alpha", "method", "radius", "radius_gray_levels"]
     metrics = ["certified_dice", "worst_case_dice", "abstain"]
@@ -202,21 +203,21 @@ def attack_table(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _summarise(rows: pd.DataFrame, keys: Sequence[str], resamples: int) -> pd.DataFrame:
-    """Return the metrics by `keys` and settings of the certificates; `extended` is True if any of them was extended."""
+    """Return the metrics by `keys` and certificate settings; `extended` is True if any certificate was extended."""
     keys = [*keys, *SETTINGS]
     extended = rows.groupby(keys, sort=False, dropna=False)["extended"].any().to_numpy(bool)
     return _means(rows, keys, _available_metrics(rows), resamples).assign(extended=extended)
 
 
 def _available_metrics(rows: pd.DataFrame) -> list[str]:
-    """Return the metrics that rows have: results of an older version may lack one."""
+    """Return the metrics that are columns of `rows`; results of an older version may lack some."""
     return [metric for metric in METRICS if metric in rows]
 
 
 def _means(
     rows: pd.DataFrame, keys: Sequence[str], metrics: Sequence[str], resamples: int, bare: Iterable[str] = ()
 ) -> pd.DataFrame:
-    """Return a row per `keys`: number of images, means over them, and 95% bootstrap intervals, except of `bare`."""
+    """Return a row per `keys`: the number of images, the means, and 95% bootstrap intervals except for `bare`."""
     summaries = []
     for values, group in rows.groupby([*keys], sort=False, dropna=False):
         summary = dict(zip(keys, values, strict=True)) | {"images": group["image"].nunique()}
@@ -233,7 +234,8 @@ def _means(
 def cost_table(main: pd.DataFrame, costs: pd.DataFrame) -> pd.DataFrame:
     """Return a row per data set, model, regime, denoiser and sigma: certified Dice and its cost.
 
-    The cost is given as network evaluations, parameters and GFLOP per draw, and as GFLOP per image of n0 + n draws.
+    The cost consists of the number of parameters, the network evaluations and GFLOP per draw, and the GFLOP per image
+    of n0 + n draws.
     """
     per_draw = costs.rename(columns={"gflop": "gflop_per_draw"})
     table = main[[*PAIRING, "sigma", *DICE, "n0", "n"]].merge(per_draw, on=PAIRING, validate="many_to_one")
@@ -243,13 +245,13 @@ def cost_table(main: pd.DataFrame, costs: pd.DataFrame) -> pd.DataFrame:
 class Recipe(NamedTuple):
     """A table of the report: the function that makes it, and its sources.
 
-    Sources are kinds of results (segcert.results.kinds), `scores` of denoisers and `costs` of networks by data set, and
+    A source is a kind of results (segcert.results.kinds), the denoiser `scores` or network `costs` by data set, or
     `main`, the main table as read from its CSV file.
     """
 
     make: Callable[..., pd.DataFrame]
     sources: tuple[str, ...]
-    resampled: bool = False  # True with bootstrap intervals: the last argument of `make` is the number of resamples
+    resampled: bool = False  # True if the last argument of `make` is the number of bootstrap resamples
 
 
 TABLES = {
@@ -267,7 +269,7 @@ TABLES = {
 
 
 def make_table(name: str, read: Callable[[str], pd.DataFrame], resamples: int) -> pd.DataFrame:
-    """Make a table of the report (TABLES); `read` returns the rows of a source."""
+    """Make a table of the report (TABLES). `read` returns the rows of a source."""
     recipe = TABLES[name]
     sources = [read(source) for source in recipe.sources]
     return recipe.make(*sources, resamples) if recipe.resampled else recipe.make(*sources)

@@ -61,7 +61,7 @@ def test_a_table_that_lacks_a_column_gives_no_numbers_and_the_page_is_named(tmp_
     page = f"{tmp_path}/index.html"
     assert ending("tiny", page, "snakemake audit")[1:] == [
         f"The report of the run tiny: {page} (open it in a browser)",
-        "Next, audit everything that it is made from: snakemake audit",
+        "Next, audit all files that the report is made from: snakemake audit",
     ]
     table.write_text(",".join(COLUMNS) + "\nphantom,unet,clean,none,0.5,0.25,0.125\n")
     assert "phantom, unet, sigma 0.5:" in ending("tiny", page, "snakemake audit")

@@ -92,17 +92,17 @@ def test_captions_give_the_settings_and_a_weaker_guarantee(tmp_path):
                  "pixel values in $[0, 1]$", "8 test images", "The data set phantom"):  # fmt: skip
         assert said in text
     assert "weaker" not in text
-    assert "after a look" not in text
+    assert "interim look" not in text
     weak = main_table(method="kfwer", extended=True).assign(k=7)
     text = written(tmp_path, "main", weak, weak)
-    for said in ("A weaker guarantee", "fewer than k pixels", "($k = 7$)", "Draws were added after a look"):
+    for said in ("A weaker guarantee", "fewer than k pixels", "($k = 7$)", "Draws were added after an interim look"):
         assert said in text
 
 
 def test_radii_name_their_method_if_it_is_not_that_of_the_run(tmp_path):
     main = main_table()
-    assert "has no radii" not in written(tmp_path, "radii", main, main)
-    said = r"are those of \texttt{segcertify}, because \texttt{by} has no radii."
+    assert "certifies no radii" not in written(tmp_path, "radii", main, main)
+    said = r"shows results of \texttt{segcertify}, because \texttt{by} certifies no radii."
     assert said in written(tmp_path, "radii", main, main_table(method="by"))
 
 

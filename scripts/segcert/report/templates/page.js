@@ -1,8 +1,8 @@
-// Sort and filter tables, mark the section in view in the contents, and unfold everything before printing.
+// Sort and filter tables, highlight the current section in the table of contents, and expand all sections before printing.
 "use strict";
 
 (() => {
-  const LINE = 100; // pixels from the top of the window
+  const LINE = 100; // distance from the top of the window in pixels
 
   const value = (row, column) => {
     const cell = row.cells[column];
@@ -50,10 +50,10 @@
     });
   }
 
-  // The section in view is the last one whose heading is above a line near the top of the window. At the end of the page,
-  // where headings can no longer come up, the line moves down to the bottom of the window.
+  // The current section is the last one whose heading is above a line near the top of the window. Near the end of the page,
+  // where headings can no longer reach this line, the line moves down to the bottom of the window.
   const contents = document.querySelector("nav");
-  const links = [...contents.querySelectorAll('a[href^="#"]')].slice(1); // The first is the name of the run.
+  const links = [...contents.querySelectorAll('a[href^="#"]')].slice(1); // The first link shows the run's name.
   const headings = links.map((link) => document.getElementById(link.hash.slice(1)));
   let current = null;
 

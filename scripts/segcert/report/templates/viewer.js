@@ -1,4 +1,4 @@
-// Controls of the viewer. Its parts arrive through segcertViewer.take.
+// The viewer's controls. Parts of its data arrive through segcertViewer.take.
 "use strict";
 
 const segcertViewer = (() => {
@@ -33,9 +33,9 @@ const segcertViewer = (() => {
     for (const { dataset, part, file } of manifest.parts) if (file) place(dataset, part, file);
     const at = (name) => root.querySelector(`[data-viewer="${name}"]`);
     const controls = Object.fromEntries(["dataset", "model", "sigma", "image", "left", "right"].map((name) => [name, at(name)]));
-    const state = { at: 50, unranked: true, lost: [] }; // lost: names in a link that do not exist here
-    let drawn = null; // the view that is painted, with its layers
-    let turn = 0; // number of the latest drawing: an earlier one that ends late shows nothing
+    const state = { at: 50, unranked: true, lost: [] }; // lost: values in a link that do not exist on this page
+    let drawn = null; // the current view with its painted layers
+    let turn = 0; // number of the latest drawing; earlier drawings that finish late are discarded
 
     const fill = (select, options) => select.replaceChildren(...options.map(([value, text]) => new Option(text, value)));
     fill(controls.dataset, manifest.datasets.map(({ name, title }) => [name, title]));
@@ -49,8 +49,8 @@ const segcertViewer = (() => {
       return known;
     }
 
-    // The images of a data set by certified Dice under the chosen model and sigma: the worst five, the best five, the others.
-    // The viewer opens on the typical one, of median certified Dice.
+    // Group the images of a data set by certified Dice under the chosen model and sigma: the worst five, the best five, the
+    // others. The viewer opens with the typical image, which has the median certified Dice.
     function rank(images, behind) {
       const dice = behind.numbers.map(({ classes }) => {
         const defined = classes.map((each) => each.certified_dice).filter((value) => value !== null);
@@ -115,7 +115,7 @@ const segcertViewer = (() => {
         legend(view);
         numbers(view);
         compare();
-        if (state.lost.length) say(`The link names something that this page does not have: ${state.lost.join(", ")}. The viewer shows something else.`);
+        if (state.lost.length) say(`The link names values that this page does not have: ${state.lost.join(", ")}. The viewer shows a different view.`);
         state.lost = [];
       } catch (error) {
         if (mine !== turn) return;
@@ -124,7 +124,7 @@ const segcertViewer = (() => {
       root.dataset.drawing = "done";
     }
 
-    // Show the two chosen layers. They are painted already.
+    // Show the two chosen layers, which are already painted.
     function compare() {
       if (!drawn) return draw();
       for (const side of ["left", "right"]) {
@@ -174,7 +174,7 @@ const segcertViewer = (() => {
       at("numbers").replaceChildren(...classes.map((each) => row([
         each.class_name,
         ...["dice", "iou", "certified_dice", "certified_iou", "worst_case_dice"]
-          .filter((name) => name in each) // A method with a weaker guarantee has no worst case.
+          .filter((name) => name in each) // Methods with a weaker guarantee have no worst-case Dice.
           .map((name) => number(each[name], shown(each[name]))),
         number(each.area, rounded(each.area)),
         ...("area_low" in each ? [[number(each.area_low, rounded(each.area_low)), " to ", number(each.area_high, rounded(each.area_high))]] : []),
@@ -189,7 +189,7 @@ const segcertViewer = (() => {
       ])));
     }
 
-    // ---- the address of a view
+    // ---- links to views
 
     function remember() {
       const query = new URLSearchParams(Object.entries(controls).map(([name, select]) => [name, select.value]));

@@ -1,20 +1,20 @@
-// Data and layers of the viewer: it reads parts of data sets from the page or from files next to it, and paints layers.
+// The viewer's data and layers. Parts of data sets are read from the page or from files next to it.
 "use strict";
 
 const segcertPictures = (() => {
-  const parts = new Map();     // "dataset/part": its content
-  const loading = new Map();   // "dataset/part": the promise of a part that is being loaded
-  const sources = new Map();   // "dataset/part": its file next to the page
-  const opened = new WeakMap(); // unpacked strings and decoded images, by their owner
-  const kept = [];             // functions that forget them, the oldest first
-  const MOST = 24;             // entries to keep: those of all views of a large run would fill the memory
+  const parts = new Map();     // content by "dataset/part"
+  const loading = new Map();   // promise of a part that is being loaded, by "dataset/part"
+  const sources = new Map();   // file next to the page, by "dataset/part"
+  const opened = new WeakMap(); // unpacked strings and decoded images, by the object that contains them
+  const kept = [];             // functions that remove entries from `opened`, for the oldest entry first
+  const MOST = 24;             // most entries to keep in `opened`, because all views of a large run would fill the memory
 
-  const CLASS_COLORS = segcertColors; // of the page
+  const CLASS_COLORS = segcertColors; // defined by the page
   const WRONG = "#D55E00";
   const ABSTAIN = 255;
   const [LIGHT, DARK] = [[255, 255, 255, 242], [70, 70, 70, 191]]; // stripes
   const [TINT, SOLID, FAINT] = [140, 230, 90]; // opacity
-  // Cividis, which colour-blind readers can tell apart too
+  // Cividis, a colour map for readers with and without colour blindness
   const RAMP = ["#00224E", "#123570", "#3B496C", "#575D6D", "#707173", "#8A8678", "#A59C74", "#C3B369", "#E1CC55", "#FEE838"];
   const LAYERS = {
     image: "image", noisy: "noisy copy", denoised: "denoised copy", truth: "ground truth",
@@ -73,7 +73,7 @@ const segcertPictures = (() => {
     return (await bytes(owner, name)).subarray(number * height * width, (number + 1) * height * width);
   }
 
-  // ---- painting: each layer has its own canvas, enlarged so that the hatching of a pixel is visible
+  // ---- painting: each layer has a separate canvas, which is enlarged so that the hatching within a pixel is visible
 
   const blank = (width, height) => Object.assign(document.createElement("canvas"), { width, height });
 
@@ -89,7 +89,7 @@ const segcertPictures = (() => {
     );
   }
 
-  // Colour the image on a canvas pixel by pixel. `color(at)` is null (no change), [red, green, blue, opacity] or "hatch".
+  // Colour the image on a canvas pixel by pixel. `color(at)` returns null (no change), [red, green, blue, opacity] or "hatch".
   function tint(canvas, [height, width], color) {
     const context = canvas.getContext("2d");
     const scale = canvas.width / width;
@@ -121,12 +121,12 @@ const segcertPictures = (() => {
   const painters = {
     async image(canvas, view) { await paintSprite(canvas, view.images.image, view.number); },
     async noisy(canvas, view) {
-      if (view.tile === null) return "No noisy copy of this image was kept (report.viewer in the configuration).";
+      if (view.tile === null) return "No noisy copy of this image was kept (configuration key: report.viewer).";
       await paintSprite(canvas, view.noise.noisy, view.tile);
     },
     async denoised(canvas, view) {
       if (view.denoiser === "none") return "This model has no denoiser in front of it.";
-      if (view.tile === null) return "No denoised copy of this image was kept (report.viewer in the configuration).";
+      if (view.tile === null) return "No denoised copy of this image was kept (configuration key: report.viewer).";
       await paintSprite(canvas, view.noise.denoised[view.denoiser], view.tile);
     },
     async truth(canvas, view) {
