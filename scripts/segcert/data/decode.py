@@ -102,6 +102,8 @@ def decode(
         raise
     except Exception as error:  # decoders fail in many ways
         raise DataError(f"cannot be read as an image ({error}); get a new copy, or convert it to PNG") from error
+    if not stored.pixels.size:
+        raise DataError("has no pixels; get a new copy of the file")
     image = Raster(stored.pixels, _depth(stored, bits, window), stored.pixel_size, stored.applied)
     if window and not (window[0] < (1 << image.bits) - 1 and window[1] > 0):
         raise DataError(f"has {image.bits} bits; none of its values is in the window from {window[0]} to {window[1]}")

@@ -19,7 +19,7 @@ def _read(path):
             refused.append(error)
     from segcert.data.user_data import read_own_image
 
-    image = read_own_image(path)  # raises errors that name the file
+    image = read_own_image(path, trained_bits=16)  # raises errors that name the file
     image.resized(8), image.gray(), image.unit(), image.inverted(), image.with_bits(8)
     try:
         image.padded().resized(8)
