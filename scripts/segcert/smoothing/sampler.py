@@ -349,8 +349,8 @@ class SmoothedSegmenter:
         for name, expected in self.key(checked_image(image)).items():
             if name != RUNTIME and votes.origin.get(name) != expected:
                 raise SamplingError(
-                    f"votes: found {name} {votes.origin.get(name)}; expected {expected}. Draw the votes again, or "
-                    "use the model, image and settings with which they were drawn"
+                    f"votes: found {name} {votes.origin.get(name)}; expected {expected}. Draw the votes "
+                    "again, or use the model, image and settings with which they were drawn"
                 )
 
     def key(self, image: npt.NDArray[np.float32]) -> dict[str, Any]:
