@@ -63,7 +63,7 @@ def median_interval(
     Let R = sigma * Phi^-1(tau). A perturbation of the image with an l2 norm below R keeps the median between the
     quantiles 1 - tau and tau of the unperturbed distribution (Chiang et al. 2020, lemma 1). An exact binomial test at
     alpha / 2 bounds each quantile by an order statistic of the draws. Let u be the least count with
-    P(Bin(n, tau) >= u) <= alpha / 2. Then the interval is [X_(n + 1 - u), X_(u)], where X_(i) is the i-th smallest draw.
+    P(Bin(n, tau) >= u) <= alpha / 2. The interval is [X_(n + 1 - u), X_(u)], where X_(i) is the i-th smallest draw.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A probe of networks: a certificate assumes that labels are a function of the noisy image alone."""
+"""A probe of networks: a certificate assumes that labels depend only on the noisy image."""
 
 from collections.abc import Callable
 
@@ -9,16 +9,16 @@ from segcert.networks.folders import ModelError
 
 Logits = Callable[[Tensor], Tensor]
 
-LARGE, SMALL = 3, 2  # batches whose first image is the same
-NOISE = 0.25  # of the image that is probed; networks may be undefined on constant images alone
-# Kernels for other batch sizes add in another order; a network that looks at its batch differs by far more.
+LARGE, SMALL = 3, 2  # sizes of two batches that begin with the same images
+NOISE = 0.25  # noise level of probed images; a network may be undefined on constant images
+# For different batch sizes, kernels add in different orders. A network that depends on its batch differs by far more.
 RTOL, ATOL = 1e-3, 1e-3
 
 
 def noisy_images(image: Tensor, sigma: float = NOISE) -> Tensor:
-    """Return three different images, (3, C, H, W), for a probe: noisy copies of one and of darker and inverted ones.
+    """Return noisy copies, (3, C, H, W), of an image, a darker version and an inverted version, for a probe.
 
-    image: (C, H, W) in [0, 1], of the kind that the network is for.
+    `image` is (C, H, W) in [0, 1], of the kind for which the network was trained.
     """
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn((LARGE, *image.shape), generator=generator).to(image)
@@ -26,7 +26,7 @@ def noisy_images(image: Tensor, sigma: float = NOISE) -> Tensor:
 
 
 def gray_image(shape: tuple[int, int, int]) -> Tensor:
-    """Return an image of many gray levels, (C, H, W) in [0, 1], where no image of the data is at hand."""
+    """Return an image with many gray levels, (C, H, W) in [0, 1], for use when no image of the data is available."""
     channels, height, width = shape
     rows = torch.linspace(0, 1, height).view(1, height, 1)
     columns = torch.linspace(0, 1, width).view(1, 1, width)
@@ -34,21 +34,21 @@ def gray_image(shape: tuple[int, int, int]) -> Tensor:
 
 
 def probe_network(logits_of: Logits, name: str, images: Tensor) -> Tensor:
-    """Call a network on noisy images, twice and in two batch sizes; return its logits of all of them.
+    """Call a network on noisy images, twice and in two batch sizes; return the logits of all images.
 
     Parameters
     ----------
     logits_of
-        The network, (B, C, H, W) to (B, K, H, W).
+        The network, which maps (B, C, H, W) to (B, K, H, W).
     name
-        Its name for messages.
+        Name of the network, for messages.
     images
-        (3, C, H, W), as `noisy_images` makes them.
+        Images (3, C, H, W) from `noisy_images`.
 
     Raises
     ------
     ModelError
-        If its logits are not finite, change from call to call, or change with the other images of the batch.
+        If the logits are not finite, change from call to call, or change with the other images in the batch.
     """
     with torch.inference_mode():
         logits, again, fewer = logits_of(images), logits_of(images), logits_of(images[:SMALL])
@@ -64,8 +64,8 @@ def probe_network(logits_of: Logits, name: str, images: Tensor) -> Tensor:
         )
     if not _alike(logits[:SMALL], fewer):
         raise ModelError(
-            f"{name}: its logits of an image change with the other images of the batch. Call model.eval(); replace "
-            "batch statistics (BatchNorm with track_running_stats=False) by running ones, or by GroupNorm"
+            f"{name}: its logits of an image change with the other images in the batch. Call model.eval(); replace "
+            "batch statistics (BatchNorm with track_running_stats=False) by running statistics, or by GroupNorm"
         )
     return logits
 
