@@ -30,9 +30,8 @@ class DiffusionDenoiser(nn.Module):
     sigma11^2. The network's prediction gives an estimate of the clean image. This estimate is clipped and mapped back
     to [0, 1].
 
-    With more than one step, the predicted noise is added at a lower level, and the clean image is estimated again
-    (DDIM, Song et al., ICLR 2021, with eta = 0). The steps are evenly spaced below t*. The result depends only on the
-    noisy image.
+    With more than one step, the predicted noise is added again at a lower level, and a new estimate follows (DDIM, Song
+    et al., ICLR 2021, eta = 0). The steps are evenly spaced below t*. The result depends only on the noisy image.
 
     Parameters
     ----------

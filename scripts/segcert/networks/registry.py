@@ -242,6 +242,6 @@ def check_output(model: nn.Module, what: str, shape: Sequence[int], classes: Seq
         )
     if not torch.allclose(logits[0], other_logits[0], rtol=1e-3, atol=1e-4):
         raise ModelError(
-            f"{what}: the logits of an image change from call to call, or with the other images in the batch;   "
+            f"{what}: the logits of an image change from call to call, or with the other images in the batch; "
             "expected a network in eval mode. Call model.eval() before you export it"
         )
