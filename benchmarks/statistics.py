@@ -129,7 +129,7 @@ def bootstrap(statistic: Callable[[Array], float], images: int) -> dict[str, flo
 
 
 def fewer_draws(area: dict[str, Array], totals: Array, method: str, at: int) -> Callable[[Array], float]:
-    """Return a statistic: the factor by which a method needs fewer draws than `at`, at the area of segcertify (n0 = 10)."""
+    """Return a statistic: the factor by which a method needs fewer draws than segcertify (n0 = 10) at equal area."""
 
     def statistic(images: Array) -> float:
         reference = area["segcertify"][images].mean(axis=0)[list(totals).index(at)]
