@@ -371,7 +371,9 @@ def test_networks_that_do_not_fit_the_data_are_refused(programs, network, tmp_pa
     with pytest.raises(ModelError, match=r"weights\.pt: does not fit unet with .*of the wrong shape: stem\.0\.weight"):
         import_pretrained(tmp_path / "weights.pt", tmp_path / "model", **wider, **DATA)
     torch.save({"optimizer": {"lr": 0.1}}, tmp_path / "other.pt")
-    with pytest.raises(ModelError, match=r"other\.pt: found a dictionary with 'optimizer': dict; expected named tensors"):
+    with pytest.raises(
+        ModelError, match=r"other\.pt: found a dictionary with 'optimizer': dict; expected named tensors"
+    ):
         import_pretrained(tmp_path / "other.pt", tmp_path / "model", **UNET, **DATA)
     two = build_segmenter("own_networks:Two", {"in_channels": 1, "num_classes": 2})
     torch.save(two.state_dict(), tmp_path / "two.pt")
