@@ -1,9 +1,9 @@
 """Votes: the counts that sampling writes and certification reads. This module needs only numpy.
 
-Votes are sufficient statistics: for each pixel, the number of draws in which the model chose each class. These counts
-are integers. Every metric, and everything that depends on alpha or tau, is computed from them later, without running a
-network. The observables of each draw (areas, overlaps with the ground truth, measurements and the label map) are stored
-with the counts. A stored label map takes ceil(log2(num_classes)) bits per pixel.
+Votes are sufficient statistics: for each pixel, the number of draws in which the model chose each class. The counts are
+integers. Every metric, and everything that depends on alpha or tau, is computed from these counts later, without
+running a network. The observables of each draw (areas, overlaps with the ground truth, measurements and the label map)
+are stored with the counts. A stored label map takes ceil(log2(num_classes)) bits per pixel.
 """
 
 import dataclasses
@@ -64,7 +64,7 @@ class Votes:
         class.
     estimation
         (num_classes, H, W) unsigned integers: the number of estimation draws, out of n, that gave each pixel each
-        class. They are independent of the selection draws.
+        class. The estimation draws are independent of the selection draws.
     sigma
         Standard deviation of the noise, in units of pixels in [0, 1].
     areas

@@ -18,9 +18,10 @@ ABSTAIN = 255
 class Certificate:
     """The certificate of one image.
 
-    A pixel is certified if its label in `labels` is not ABSTAIN. The certificate of a pixel is correct if the smoothed
-    model gives it this label under every perturbation of the image with an l2 norm below `radius`. `guarantee` states
-    the confidence: a probability over the noise draws, if n was fixed before anyone saw them.
+    A pixel is certified if its label in `labels` is not ABSTAIN. A pixel's certificate is correct if the smoothed model
+    gives the pixel this label under every perturbation of the image with an l2 norm below `radius`. `guarantee` states
+    the confidence. It is a probability over the noise draws, and it holds only if n was fixed before anyone saw the
+    draws.
 
     Attributes
     ----------
@@ -86,7 +87,7 @@ def certify(
     Parameters
     ----------
     votes
-        The counts of the image.
+        Votes of the image.
     tau
         Threshold of the test, in (0.5, 1).
     alpha
@@ -105,8 +106,8 @@ def certify(
     -------
     Certificate
         The certificate of the image. Its decisions equal those of scipy's `binomtest` at each pixel with the
-        statsmodels correction. They are computed from a table of p-values and a histogram of counts, not pixel by
-        pixel.
+        corresponding statsmodels correction. They are computed from a table of p-values and a histogram of counts, not
+        pixel by pixel.
 
     Raises
     ------

@@ -18,8 +18,8 @@ from segcert.votes import Votes
 class CertifiedInterval:
     """A certified interval for a measurement's median.
 
-    With probability at least 1 - alpha over the draws, the median of the measurement over the noise is in [low, high].
-    This holds for the image and for every perturbation of it with an l2 norm below `radius`. The guarantee covers this
+    With probability at least 1 - alpha over the draws, the measurement's median over the noise is in [low, high]. This
+    holds for the image and for every perturbation of it with an l2 norm below `radius`. The guarantee covers this
     median, not the measurement of a single prediction.
 
     Attributes
@@ -37,7 +37,7 @@ class CertifiedInterval:
     alpha
         Error probability of this interval: its share of the image's alpha.
     draws
-        Number of draws used.
+        Number of draws from which the interval is computed.
     """
 
     name: str

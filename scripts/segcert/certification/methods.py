@@ -1,6 +1,6 @@
 """Certification methods: their tests and guarantees, and checks that the settings can certify anything.
 
-The configuration imports this module. The corrections need numpy, so only the functions that use them import them.
+The configuration imports this module. The corrections need numpy, so each function imports the correction that it uses.
 """
 
 import math
@@ -129,7 +129,7 @@ def check_settings(tau: float, alpha: float, method: str, k: int = 1) -> None:
 
 
 def smallest_n(pixels: int, tau: float, alpha: float, method: str = "segcertify", n0: int = 0, k: int = 1) -> int:
-    """Return the least n with which any pixel of an image with `pixels` pixels can be certified.
+    """Return the least n with which any pixel can be certified, in an image with this number of pixels.
 
     In the best case, all votes at every pixel agree. Then their p-value, P(Bin(n, tau) >= n) = tau^n, must not exceed
     the largest level at which the method can reject a first hypothesis.

@@ -1,12 +1,13 @@
 """Exact binomial tests, and corrections for testing every pixel.
 
-With n draws there are only n + 1 p-values. So the tests use a table of p-values, and the corrections use the histogram
-of the counts instead of the pixels.
+With n draws, there are only n + 1 different p-values. So the tests use a table of p-values, and the corrections use the
+histogram of the counts.
 
-Each correction returns the smallest count that is rejected, or n + 1 if none is. `histogram`, (n + 1,), contains the
-number of hypotheses (pixels) with each count 0, ..., n. `p_values`, (n + 1,), contains the p-value of each count and
-never increases. Pixels with equal counts have equal p-values. They are rejected together or not at all, because the
-first of them faces the strictest threshold. All corrections hold under arbitrary dependence between the hypotheses.
+Each correction returns the smallest count that is rejected, or n + 1 if no count is rejected. `histogram`, (n + 1,),
+contains the number of hypotheses (pixels) with each count 0, ..., n. `p_values`, (n + 1,), contains the p-value of each
+count and never increases. Pixels with equal counts have equal p-values. They are rejected together or not at all,
+because the first of them faces the strictest threshold. All corrections hold under arbitrary dependence between the
+hypotheses.
 """
 
 import math
@@ -33,8 +34,8 @@ def p_value_table(n: int, tau: float) -> npt.NDArray[np.float64]:
 def holm_threshold(histogram: Histogram, p_values: PValues, alpha: float) -> int:
     """Apply Holm's step-down procedure (Holm 1979, Scand. J. Stat. 6, 65-70).
 
-    The probability of any false rejection is at most alpha. With r of K hypotheses rejected, the next is rejected if
-    its p-value is at most alpha / (K - r).
+    The probability of any false rejection is at most alpha. With r of K hypotheses rejected, the next hypothesis is
+    rejected if its p-value is at most alpha / (K - r).
     """
     pixels = int(histogram.sum())
     return _step_down(histogram, lambda count, rejected: p_values[count] <= alpha / (pixels - rejected))
@@ -51,8 +52,8 @@ def selection_free_threshold(histogram: Histogram, n: int, tau: float, alpha: fl
     - If p_A <= tau, no class has p > tau. The sum of P(Bin(n, p_j) >= c) over the classes is convex in the p_j as long
       as p_j <= (c - 1) / (n - 1). So it is largest at (tau, 1 - tau), where it is P(Bin(n, tau) >= c) + delta(c).
 
-    By Holm's argument, with r of K pixels rejected, the next is rejected if its count satisfies
-    (K - r) P(Bin(n, tau) >= c) + K delta(c) <= alpha. The probability of any wrong certificate is at most alpha.
+    By Holm's argument, with r of K pixels rejected, the next pixel is rejected if its count satisfies (K - r) P(Bin(n,
+    tau) >= c) + K delta(c) <= alpha. The probability of any wrong certificate is at most alpha.
     """
     pixels = int(histogram.sum())
     p_values, deltas = p_value_table(n, tau), p_value_table(n, 1 - tau)

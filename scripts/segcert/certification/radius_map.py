@@ -63,7 +63,7 @@ def radius_map(
     Parameters
     ----------
     votes
-        The counts of the image.
+        Votes of the image.
     taus
         Grid of increasing values of tau, in (0.5, 1).
     alpha

@@ -94,8 +94,9 @@ def plan(
 def draws_needed(share: float, tau: float, level: float) -> int:
     """Return an n with which a pixel passes a test at `level` with probability 0.95, while n - 1 is too small.
 
-    The pixel has its class on the share `share` of noisy copies, which must be above tau. n is found by bisection.
-    Counts are integers, so the power is not a monotone function of n, and a slightly smaller n may also be enough.
+    `share` is the share of noisy copies on which the pixel has its class; it must be above tau. n is found by
+    bisection. Counts are integers, so the power is not a monotone function of n, and a slightly smaller n may also be
+    enough.
     """
     high = 1
     while not _passes(high, share, tau, level):

@@ -11,8 +11,8 @@ from segcert.io.json_files import parse_json
 from segcert.io.lean_imports import lean
 from segcert.networks.folders import DENOISER_FILES, ModelError
 
-# `from diffusers import UNet2DModel` imports every transformer and scheduler of diffusers, scipy.stats and the compiler
-# of torch. That takes four seconds in each job that denoises; importing the two modules directly takes one second.
+# `from diffusers import UNet2DModel` imports every transformer and scheduler of diffusers, scipy.stats and torch's
+# compiler. That takes four seconds in each job that denoises; importing the two modules directly takes one second.
 PACKAGES = ("diffusers.models.transformers", "diffusers.models.unets", "diffusers.schedulers")
 with lean(bare=PACKAGES, absent=["torch._dynamo"]):
     from diffusers.models.unets.unet_2d import UNet2DModel
@@ -26,9 +26,9 @@ class DiffusionDenoiser(nn.Module):
     """A denoiser for images in [0, 1]: a diffusion model that is called `steps` times per image.
 
     The diffusion model works in [-1, 1]. An image with noise level sigma becomes z = 2x - 1, with noise level sigma11 =
-    2 sigma. Scaled by sqrt(abar), z is the forward process at step t*, the step whose (1 - abar) / abar is closest to
-    sigma11^2. The network's prediction gives an estimate of the clean image. This estimate is clipped and mapped back
-    to [0, 1].
+    2 sigma. Scaled by sqrt(abar), z is a sample of the forward process at step t*, the step whose (1 - abar) / abar is
+    closest to sigma11^2. The network's prediction gives an estimate of the clean image. This estimate is clipped and
+    mapped back to [0, 1].
 
     With more than one step, the predicted noise is added again at a lower level, and a new estimate follows (DDIM, Song
     et al., ICLR 2021, eta = 0). The steps are evenly spaced below t*. The result depends only on the noisy image.
@@ -44,7 +44,7 @@ class DiffusionDenoiser(nn.Module):
     prediction
         Target of the network: "epsilon" (Ho et al. 2020) or "v_prediction" (Salimans and Ho 2022).
     steps
-        Network calls per image; 1 is one-shot denoising.
+        Number of network calls per image; 1 is one-shot denoising.
     """
 
     alphas_cumprod: Tensor
@@ -95,7 +95,7 @@ class DiffusionDenoiser(nn.Module):
         return x
 
     def estimate(self, z_t: Tensor, t: int) -> Tensor:
-        """Estimate the clean image in [-1, 1], (B, C, H, W), from z_t (B, C, H, W), the forward process at step t."""
+        """Estimate the clean image, (B, C, H, W) in [-1, 1], from z_t, (B, C, H, W), the forward process at step t."""
         abar = self.alphas_cumprod[t]
         channels = z_t.shape[1]
         wanted = getattr(getattr(self.unet, "config", None), "in_channels", channels)

@@ -80,8 +80,8 @@ def load_exported(path: str | Path) -> ExportedNetwork:
 
     An exported network is code: load only files that you would run. Pickled code is not run. In torch 2.13,
     `torch.export.load` reads example inputs with `weights_only=True`. If this fails, it reads them without this
-    protection, as it does pickled weights and constants. So an archive that contains anything but tensors is refused
-    before it is loaded. TorchScript has a separate interpreter, which does not load Python objects.
+    protection. It always reads pickled weights and constants without it. So an archive that contains anything but
+    tensors is refused before it is loaded. TorchScript has a separate interpreter, which does not load Python objects.
 
     Tensors that the network creates while it runs stay on the device on which the network was exported.
 
@@ -161,7 +161,7 @@ def _load_export(path: Path) -> tuple[nn.Module, int | None]:
     inputs = exported.graph_signature.user_inputs
     if len(inputs) != 1:
         raise ModelError(
-            f"{path}: takes {len(inputs)} inputs; expected one, images (B, C, H, W). Export it with only this input"
+            f"{path}: takes {len(inputs)} inputs; expected only images (B, C, H, W). Export it with this input"
         )
     node = next(node for node in exported.graph.nodes if node.name == inputs[0])
     batch_size = node.meta["val"].shape[0]

@@ -97,7 +97,7 @@ def segmenter_digest(folder: str | Path) -> str:
 
 
 def denoiser_digest(folder: str | Path | None, steps: int = 1) -> str | None:
-    """SHA-256 of a denoiser: its weights, configuration, noise schedule and number of steps; None if there is none."""
+    """SHA-256 of a denoiser's weights, configuration, noise schedule and number of steps; None without a denoiser."""
     if folder is None:
         return None
     return value_digest({name: file_digest(Path(folder, name)) for name in DENOISER_FILES} | {"steps": steps})

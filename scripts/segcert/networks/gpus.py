@@ -1,4 +1,4 @@
-"""Claims on a machine's GPUs, with which jobs that run in parallel use different GPUs."""
+"""Claims on a machine's GPUs, so that jobs that run in parallel use different GPUs."""
 
 import itertools
 import os

@@ -25,7 +25,7 @@ from segcert.smoothing.shard import Pairing
 Image = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.uint8]
 
-STEP = 2.5  # length of all steps together, in units of the norm
+STEP = 2.5  # total length of all steps, in units of the norm
 INSIDE = 1 - 1e-6  # keeps the perturbation in the ball despite rounding
 
 
@@ -43,9 +43,9 @@ class Damage:
         Number of certified pixels whose certified class lost the majority of the draws. This can happen by chance if
         the true share is close to one half.
     refuted
-        Number of certified pixels whose certified class has a share significantly below one half. This is a binomial
-        test with family-wise error rate 0.001 over the certified pixels. Within the certified radius, the number must
-        be 0, except for the errors that alpha allows.
+        Number of certified pixels whose certified class has a share significantly below one half. The test is binomial,
+        with family-wise error rate 0.001 over the certified pixels. Within the certified radius, the number must be 0,
+        except for the errors that alpha allows.
     """
 
     norm: float
@@ -60,8 +60,8 @@ def attack(
     """Perturb an image so that the smoothed model loses certified pixels.
 
     The target is the weakest certified pixel of the clean image. Attacking one pixel succeeds more often than attacking
-    all pixels simultaneously, because their gradients cancel. Each step reduces the certified class's share at this
-    pixel, along its gradient averaged over new noisy copies. Then it projects the perturbed image into the l2 ball and
+    all pixels simultaneously, because their gradients cancel. Each step reduces the share of this pixel's certified
+    class, along the gradient averaged over new noisy copies. The perturbed image is then projected into the l2 ball and
     into [0, 1].
 
     Parameters

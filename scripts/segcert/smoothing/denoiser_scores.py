@@ -32,8 +32,8 @@ def denoiser_scores(
 ) -> list[dict[str, Any]]:
     """Score denoising methods on the first validation images (at most 20), at each noise level.
 
-    Each image gets the noise of its first selection draw; only the scale of the noise depends on sigma. As for the
-    networks, the noisy image is averaged over blocks of pool x pool pixels before denoising. Before scoring, results
+    Each image gets the noise of its first selection draw; only the scale of the noise depends on sigma. The noisy image
+    is averaged over blocks of pool x pool pixels, as it is for the networks, and then denoised. Before scoring, results
     are clipped to [0, 1]. The methods are "noisy" (no denoising), "nl_means" and "wavelet" (both with the true noise
     level), and the denoisers.
 
@@ -98,7 +98,7 @@ def nl_means(x_noisy: Image, sigma: float) -> Image:
     """
     from skimage.restoration import denoise_nl_means
 
-    channels_last = np.moveaxis(x_noisy, 0, -1)  # skimage drops an axis of one channel, and transposes if it is first
+    channels_last = np.moveaxis(x_noisy, 0, -1)  # skimage needs the channels last, and drops a single channel
     restored: Image = denoise_nl_means(
         channels_last, patch_size=5, patch_distance=6, h=0.8 * sigma, sigma=sigma, fast_mode=True, channel_axis=-1
     )

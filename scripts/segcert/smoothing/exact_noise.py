@@ -1,6 +1,6 @@
 """Gaussian noise that is exact on a computer: rounded to the image's grid, and drawn with integer arithmetic.
 
-The proofs of randomized smoothing are about x + epsilon in real numbers. A computer rounds the sum, and the rounding
+The proofs of randomized smoothing are about x + epsilon with real numbers. A computer rounds the sum, and the rounding
 depends on x. So a network can infer x from the low-order bits of x + epsilon, and certificates become invalid (Voracek
 and Hein, ICLR 2023; docs/noise.md gives an example). The remedy is to add integers: the values of an 8-bit image are
 integers X = 255 x, and adding Z = round(255 epsilon) to X is exact. Because round(255 (x + epsilon)) = X + Z, a network

@@ -47,7 +47,7 @@ def denoise_examples(
     seed: int,
     device: torch.device,
 ) -> None:
-    """Write one noisy and one denoised copy of each of the first test images to a file for each sigma.
+    """Write one noisy and one denoised copy of each of the first test images, to one file per sigma.
 
     Each file contains one array per image, keyed by its name: (2, C, H / pool, W / pool) uint8, clipped to [0, 255],
     with the noisy copy first. Without a denoiser, the shape is (1, C, H / pool, W / pool). Copies have the resolution

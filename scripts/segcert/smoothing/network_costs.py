@@ -35,7 +35,7 @@ def measure_costs(
     """Measure, for each pairing of networks, the cost of one draw on an image from a data set.
 
     `pairings` is keyed by (model, regime, denoiser). `settings` is the configuration section `sampling`. Returns one
-    row per pairing, with the columns PAIRING and
+    row per pairing, with the columns in PAIRING and these columns:
 
     - evaluations: number of network calls, one to the segmenter and `denoising_steps` to the denoiser;
     - parameters: number of parameters in both networks;

@@ -75,7 +75,7 @@ class Noise:
             if np.abs(steps - np.rint(steps)).max() > ON_GRID:
                 raise SamplingError(
                     f"image: found values that are not multiples of 1/{self.levels}; the noise `exact` needs an image "
-                    f"on a {self.bits}-bit grid. Round the image, or set `bits` to its number of bits"
+                    f"on a {self.bits}-bit grid. Round the image, or set `bits` to its bit depth"
                 )
 
     def copies(self, image: Tensor, digest: str, draws: Sequence[Draw], batch_size: int) -> Tensor:
@@ -90,7 +90,7 @@ class Noise:
         return noise.mul_(self.sigma).add_(image)
 
     def perturbed(self, image: Tensor, digest: str, draws: Sequence[Draw]) -> Tensor:
-        """Make differentiable noisy copies, (draws, C, H, W), of an image that need not be on the grid, for attacks."""
+        """Make differentiable noisy copies, (draws, C, H, W), for attacks. The image need not be on the grid."""
         scale = 1 / self.levels if self.kind == "exact" else self.sigma
         return image + scale * self._noise(image.detach(), digest, draws, len(draws))
 

@@ -117,7 +117,7 @@ class Tally:
         self.counts = np.zeros((observables.num_classes, *observables.shape), np.int32)
         self.columns: dict[str, Array] = {}  # each (draws, ...)
         self.missing: deque[range] = deque()  # draw numbers of each block that is not stored
-        self.waiting: list[Tensor] = []  # label maps that the first missing block already has
+        self.waiting: list[Tensor] = []  # label maps drawn for the first missing block
         start = 0
         while start < draws:
             if stored := self._stored(start):
@@ -163,7 +163,7 @@ class Tally:
 
 
 def build_votes(selection: Tally, estimation: Tally, sigma: float, origin: Mapping[str, Any]) -> Votes:
-    """Build an image's votes from its two streams, of which no draw is missing."""
+    """Build an image's votes from its two complete streams."""
     observables = selection.observables
     columns = {}
     for name, first in selection.columns.items():

@@ -39,12 +39,12 @@ READ_LATER = 2  # largest number of batches on a GPU whose labels wait to be cou
 
 
 class SmoothedSegmenter:
-    """A segmentation model under Gaussian noise (Fischer et al., ICML 2021), with an optional denoiser before it.
+    """A segmentation model under Gaussian noise (Fischer et al., ICML 2021), with an optional denoiser in front of it.
 
     Parameters
     ----------
     model
-        Any callable from images (B, C, H, W) to logits (B, num_classes, H, W). Modules must be in eval mode.
+        Any callable that maps images (B, C, H, W) to logits (B, num_classes, H, W). Modules must be in eval mode.
     sigma
         Standard deviation of the noise, above 0, in units of pixels in [0, 1].
     num_classes
@@ -176,7 +176,7 @@ class SmoothedSegmenter:
         n
             Number of estimation draws, which are independent of the selection draws.
         truth
-            (H, W) class ids of the ground truth. Each draw's overlap with the ground truth is then counted.
+            (H, W) class ids of the ground truth. If given, each draw's overlap with the ground truth is counted.
         measurements
             Measurements to take on each draw's label map (see segcert.measurements).
         keep_draws
@@ -216,9 +216,8 @@ class SmoothedSegmenter:
     ) -> Callable[[], Votes]:
         """Run the networks for all draws of one image; return a function that waits for the votes and returns them.
 
-        The arguments are those of `sample`. On a GPU, a second thread counts and stores this image's labels, so the
-        next image can be started from the same thread in the meantime. On a CPU, all work is complete when this method
-        returns.
+        The arguments are those of `sample`. On a GPU, a second thread counts and stores this image's labels, so this
+        thread can start the next image in the meantime. On a CPU, all work is complete when this method returns.
         """
         if min(n0, n) < 1:
             raise SamplingError(f"found n0 {n0}, n {n}; expected at least one draw of each")

@@ -47,7 +47,7 @@ class Pairing:
 
     @functools.cached_property
     def denoise(self) -> Denoise | None:
-        """The denoiser, or None. Only a denoiser needs diffusers, whose import takes seconds."""
+        """The denoiser, or None. diffusers, whose import takes seconds, is imported only for a denoiser."""
         if self.denoiser is None:
             return None
         from segcert.networks.denoiser import DiffusionDenoiser
@@ -94,7 +94,7 @@ class Sampling:
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any], sigma: float, root: Path = Path()) -> Self:
-        """Read the settings from the parameters of a job, whose paths are relative to `root`."""
+        """Read the settings from a job's parameters, in which paths are relative to `root`."""
         denoiser = params["denoiser"] and root / params["denoiser"]
         pairing = Pairing(root / params["segmenter"], denoiser, params["denoising_steps"])
         settings = params["settings"]

@@ -51,7 +51,7 @@ class Block:
 
 
 class BlockStore:
-    """Blocks on disk. Each file is named after the digest of its key (image, networks, code, sigma, seed, ...).
+    """Blocks on disk. Each file is named after the digest of its block's key (image, networks, code, sigma, seed, ...).
 
     The store is not an output of a Snakemake rule, so it survives a killed or failed job. It is a cache: deleting it
     costs only time. Several processes may share a store.
@@ -61,7 +61,7 @@ class BlockStore:
         self.folder = Path(folder)
 
     def get(self, key: dict[str, Any]) -> Block | None:
-        """Return the block of a key, or None. A damaged file is deleted and ignored."""
+        """Return the block with a key, or None if there is none. A damaged file is deleted and ignored."""
         path = self.path(key)
         try:
             with StoredArrays(path) as arrays:

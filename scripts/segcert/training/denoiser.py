@@ -112,7 +112,7 @@ def train_denoiser(
 
 
 def build_unet(settings: Mapping[str, Any], channels: int, image_size: int) -> UNet2DModel:
-    """Build the diffusion model's network: residual blocks without attention (images are small, and levels few)."""
+    """Build the diffusion model's network: residual blocks without attention (small images, few levels)."""
     levels = settings["channels"]
     return UNet2DModel(
         sample_size=image_size,
@@ -139,7 +139,7 @@ def build_scheduler(settings: Mapping[str, Any]) -> DDPMScheduler:
 def steps_drawer(
     settings: Mapping[str, Any], alphas_cumprod: Tensor, pool: int
 ) -> Callable[[int, torch.Generator], Tensor]:
-    """Return a function that draws schedule steps for a batch, in the way that the setting `levels` names.
+    """Return a function that draws schedule steps for a batch, as the setting `levels` requires.
 
     "all" draws steps uniformly. "range" draws sigma log-uniformly between sigma_min and sigma_max, which are noise
     levels at full resolution (the network sees sigma / pool). With "range", all training is spent on the noise levels

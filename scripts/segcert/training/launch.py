@@ -37,7 +37,7 @@ LIBRARY = Path(__file__).parents[2]
 
 
 class LaunchError(RuntimeError):
-    """Training on several GPUs that failed. The message contains the output of the processes."""
+    """Failed training on several GPUs. The message contains the output of the processes."""
 
 
 def launch(

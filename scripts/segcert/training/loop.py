@@ -58,7 +58,7 @@ def train(
         randomness in a step comes from this generator or from torch's global generator. Both are seeded only from the
         seed, the step and the process rank, so interrupting and resuming training does not change the result.
     score_of
-        Function that takes the network in eval mode (or its moving average, if settings ask for one) and returns a
+        Function that takes the network in eval mode (or its moving average, if the settings ask for one) and returns a
         dictionary of validation scores. The first score is maximised. The function is called every `evaluate_every`
         steps and at the end.
     names
@@ -76,7 +76,7 @@ def train(
         If the loss is not finite (the message names the images in the batch), or if memory runs out (the message names
         a batch size to try). In both cases, the checkpoint of the last validation is kept.
     Interrupted
-        At the end of the step during which SIGTERM arrives, with a checkpoint of that step.
+        At the end of the step during which SIGTERM arrives, after its checkpoint is written.
     """
     learner = _Learner(model, settings, accelerator, checkpoint, what)
     learner.resume()
@@ -187,7 +187,7 @@ class _Learner:
         self.save(step)
 
     def must_stop(self) -> bool:
-        """True if any process has received SIGTERM, because all processes must stop at the same step."""
+        """True if any process has received SIGTERM. All processes must then stop at the same step."""
         if self.accelerator.num_processes == 1:
             return is_interrupted()
         if is_interrupted():

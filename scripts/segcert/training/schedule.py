@@ -15,7 +15,7 @@ ORDER, DRAWS = 0, 1
 
 
 def batch_indices(step: int, count: int, batch_size: int, seed: int) -> Tensor:
-    """Return the image indices (below `count`) of step 1, 2, ..., which are taken from consecutive shuffled epochs."""
+    """Return the image indices (below `count`) of a step (1, 2, ...), which come from consecutive shuffled epochs."""
     start = (step - 1) * batch_size
     first, last = start // count, (start + batch_size - 1) // count
     shuffled = [torch.randperm(count, generator=_generator(seed, ORDER, number)) for number in range(first, last + 1)]
@@ -33,7 +33,7 @@ def steps_of(settings: Mapping[str, Any], count: int) -> int:
 
 
 def stream(seed: int, step: int, rank: int) -> torch.Generator:
-    """Return the generator of a step on one process, and seed torch's global generator (for dropout) alike."""
+    """Return the generator of a step on one process. torch's global generator (for dropout) gets the same seed."""
     generator = _generator(seed, DRAWS, step, rank)
     torch.manual_seed(generator.initial_seed())
     return generator

@@ -21,7 +21,7 @@ class Average:
     """A copy of a network whose weights are an exponential moving average over the steps.
 
     The copy's buffers (batch statistics) are those of the last step. In early steps, the decay is (1 + step) / (10 +
-    step), so that the initial weights do not dominate the average after few steps.
+    step), so that the initial weights do not dominate the average in short training runs.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
@@ -50,7 +50,7 @@ class Checkpoint:
 
     @classmethod
     def of(cls, path: str | Path, files: Iterable[str | Path], **decides: Any) -> "Checkpoint":
-        """Return the checkpoint of training that the contents of `files` and the JSON values `decides` determine."""
+        """Return the checkpoint of a training run that the `files` (by content) and JSON values determine."""
         return cls(Path(path), value_digest([[file_digest(each) for each in files], decides]))
 
     def load(self) -> dict[str, Any] | None:
