@@ -52,7 +52,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         (Path(folder) / "envs").symlink_to(ROOT / "envs")
         os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "scripts")])
-        # In a separate process, so that the audit does not start with the memory that this needs.
+        # In a separate process, so that the audit does not start with the memory of the simulation.
         subprocess.run([sys.executable, "-c", "from benchmarks.audit import simulate; simulate()"], check=True)
         start = time.monotonic()
         auditing = subprocess.Popen([sys.executable, "-m", "segcert.cli", "audit", "large"])

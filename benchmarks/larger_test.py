@@ -1,8 +1,8 @@
 """Write a split with enough test images: python -m benchmarks.larger_test INDEX COUNT SPLIT.json.
 
 INDEX is the index.csv of a prepared data set. Groups are moved from the `train` split to the `test` split until `test`
-contains COUNT images. Their order is that of the SHA-256 of their names. In a configuration, write `splits: {DATASET:
-SPLIT.json}`.
+contains COUNT images. Groups are sorted by the SHA-256 of their names. To use the split, write `splits: {DATASET:
+SPLIT.json}` in the configuration.
 """
 
 import hashlib

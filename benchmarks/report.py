@@ -83,7 +83,7 @@ def resident(process: psutil.Process) -> int:
 
 
 def sizes(report: Path) -> dict[str, float]:
-    """Return the size of each page, and of each folder in the same place, in MB (10^6 bytes)."""
+    """Return the size of each page and folder in the report's folder, in MB (10^6 bytes)."""
     total: dict[str, int] = collections.defaultdict(int)
     for path in report.rglob("*"):
         if path.is_file() and not path.name.endswith(".record.json"):

@@ -1,6 +1,7 @@
 """Measurements that a clinician takes from a mask, such as area and diameter.
 
-Each measurement is a function of one label map. Units are millimetres if the pixel size is known, and pixels otherwise.
+Each measurement is a function of one label map. Lengths are in mm and areas in mm2 if the pixel size is known.
+Otherwise, both are in pixels.
 """
 
 import dataclasses
@@ -56,7 +57,7 @@ class Measurement:
 def measurements_of(
     specifications: Sequence[str], classes: Sequence[str], pixel_size: PixelSize | None = None
 ) -> tuple[Measurement, ...]:
-    """Return the measurements named by `specifications`, the values of the key `measurements` in a configuration.
+    """Return the measurements named by `specifications`, which are the values of the configuration key `measurements`.
 
     Parameters
     ----------

@@ -89,7 +89,7 @@ def import_pretrained(
     except ModelError as error:
         raise ModelError(
             f"{source}: does not fit {architecture} with {dict(arguments or {})} ({error}). Write the target and "
-            "arguments with which it was trained"
+            "arguments with which the network was trained"
         ) from error
     check_output(model, str(source), shape, classes)
     save_segmenter(folder, model, {"architecture": architecture, "arguments": dict(arguments or {}), **about})

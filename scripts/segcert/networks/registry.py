@@ -53,7 +53,7 @@ def build_segmenter(architecture: str, arguments: Mapping[str, Any]) -> nn.Modul
     if not isinstance(model, nn.Module):
         raise ModelError(
             f"architecture {architecture!r}: returned a {type(model).__name__}; expected a torch.nn.Module. Name a "
-            "subclass of it, or a function that returns a network"
+            "subclass of torch.nn.Module, or a function that returns a network"
         )
     return model
 
@@ -120,7 +120,7 @@ def _require_room(config: Mapping[str, Any], weights: Path) -> None:
         return
     try:
         if any(isinstance(value, int) and value > LARGEST for value in config["arguments"].values()):
-            raise ValueError(f"more than {LARGEST}")
+            raise ValueError(f"an argument is above {LARGEST}")
         with torch.device("meta"):
             state = factory(**config["arguments"]).state_dict()
     except Exception as error:
@@ -230,7 +230,7 @@ def check_output(model: nn.Module, what: str, shape: Sequence[int], classes: Seq
         last = str(error).strip().rpartition("\n")[2]
         raise ModelError(
             f"{what}: does not accept images of shape {tuple(images.shape)} ({last}). Use a network for this number of "
-            "channels, and an `image_size` that it can halve as often as it needs"
+            "channels, and an `image_size` that it can halve often enough"
         ) from error
     expected = (CHECKED_BATCH, len(classes), *shape[1:])
     found = tuple(logits.shape) if isinstance(logits, Tensor) else f"a {type(logits).__name__}"

@@ -51,7 +51,7 @@ class ResNet34(nn.Module):
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions with a skip connection: (B, C, H, W) to (B, C', H / stride, W / stride)."""
+    """Two 3x3 convolutions with a skip connection, from (B, C, H, W) to (B, C', H / stride, W / stride)."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1, dilation: int = 1) -> None:
         super().__init__()

@@ -10,7 +10,7 @@ NARROWEST = 4
 
 
 class ResUNetPlusPlus(nn.Module):
-    """ResUNet++ that maps images (B, in_channels, H, W) in [0, 1] to logits (B, num_classes, H, W).
+    """ResUNet++ network that maps images (B, in_channels, H, W) in [0, 1] to logits (B, num_classes, H, W).
 
     H and W must be divisible by 32. Laousy et al. (MICCAI 2023) call UNet++ with a ResNet-34 encoder "ResUNet++"; Jha
     et al. (ISM 2019) use the same name for a different network. The code of Laousy et al. uses
