@@ -1,14 +1,15 @@
-"""Compare votes of the CPU and the GPU: python benchmarks/agreement.py [--output FILE]. Needs a GPU and no data.
+"""Compare votes from a CPU and a GPU: python benchmarks/agreement.py [--output FILE].
 
-Networks of the default sizes are trained on phantoms of 64x64 pixels (three classes), on the CPU and on the GPU. Then
-votes of the same networks are compared, count by count, and so are the labels certified from them:
+This needs a GPU, but no data. Networks of the default sizes are trained on phantoms of 64x64 pixels (three classes), on
+the CPU and on the GPU. Then the same networks draw votes on both devices. The votes are compared count by count, as are
+the labels certified from them:
 
-- noise: the CPU's noise on both, so that only the networks' arithmetic differs;
-- noise, no TF32: the same, with the GPU's convolutions in full float32;
-- draws: each with its own noise, as in the pipeline (a GPU makes other numbers from the same key: two fair samples);
-- batches: batches of 8 and of 32 on the GPU.
+- noise: both devices use the CPU's noise, so that only the networks' arithmetic differs;
+- noise, no TF32: the same, but the GPU's convolutions use full float32;
+- draws: each device uses its own noise, as in the pipeline (from the same key, a GPU makes different numbers);
+- batches: the GPU uses batches of 8 and of 32.
 
-It also measures the time of an attack and the quality of the denoiser, on both.
+The time of an attack and the quality of the denoiser are also measured on both devices.
 """
 
 import sys
@@ -54,14 +55,14 @@ DEVICES = ("cpu", "cuda")
 
 
 class HostNoise(Noise):
-    """The noise of the CPU, moved to the device of the image."""
+    """Noise that is drawn on the CPU and moved to the image's device."""
 
     def _noise(self, image: Tensor, digest: str, draws: Sequence[Draw], batch_size: int) -> Tensor:
         return super()._noise(image.cpu(), digest, draws, batch_size).to(image.device)
 
 
 def trained(index: Path, folder: Path, device: str) -> dict[str, Any]:
-    """Train a segmenter and a denoiser into `folder`; return seconds and the rows of their histories."""
+    """Train a segmenter and a denoiser in `folder`; return the time and the history rows of each."""
     config = Config().model_dump()
     target = torch.device(device)
     common: dict[str, Any] = {"seed": 0, "device": target, "checkpoint": folder / "checkpoint.pt"}
@@ -122,7 +123,7 @@ class Networks:
     def smoothed(
         self, device: str, sigma: float, kind: str, denoised: bool, host: bool = False, **settings: Any
     ) -> SmoothedSegmenter:
-        """Return the smoothed segmenter of some settings; `host`: with the CPU's noise."""
+        """Return the smoothed segmenter with these settings. If `host` is true, it uses the CPU's noise."""
         pairing = Pairing(self.folder / "segmenter", self.folder / "denoiser" if denoised else None)
         options = {"batch_size": 22, "noise": kind, "bits": self.dataset.about["bits"]} | settings
         found = pairing.smoothed_segmenter(sigma, device=torch.device(device), **options)
@@ -131,12 +132,12 @@ class Networks:
         return found
 
     def votes(self, *arguments: Any, **settings: Any) -> list[Votes]:
-        """Return the votes of every image."""
+        """Return the votes of all images."""
         smoothed = self.smoothed(*arguments, **settings)
         return [smoothed.sample(image, N0, N) for image in self.images]
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return every comparison of votes."""
+        """Return one row per comparison of votes."""
         rows = []
         for sigma, kind, denoised in itertools.product(SIGMAS, ("normal", "exact"), (False, True)):
             of = (sigma, kind, denoised)
@@ -160,7 +161,7 @@ class Networks:
         return rows
 
     def attacked(self, device: str) -> dict[str, Any]:
-        """Time an attack of twice the radius on the first image, with the denoiser in front."""
+        """Time an attack on the first image with twice the certified radius, with the denoiser in front."""
         smoothed, image = self.smoothed(device, 0.5, "normal", True), self.images[0]
         certificate = certify(smoothed.sample(image, N0, N), TAU, ALPHA)
         start = time.perf_counter()
@@ -170,7 +171,7 @@ class Networks:
         return {"seconds": round(seconds, 2), "norm": done.norm, "certified": done.certified, "changed": done.changed}
 
     def restored(self, device: str) -> list[dict[str, Any]]:
-        """Return PSNR and SSIM of the denoiser."""
+        """Return the denoiser's PSNR and SSIM."""
         rows = denoiser_scores(
             self.index,
             {"ddpm": self.folder / "denoiser"},
@@ -190,7 +191,7 @@ def report(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Compare, and write the results."""
+    """Run all comparisons and write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="CPU threads")
     parser.add_argument("--output", type=Path)

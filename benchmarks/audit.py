@@ -1,8 +1,9 @@
-"""Measure time and memory of an audit: python -m benchmarks.audit [OUTPUT].
+"""Measure the time and memory that an audit takes: python -m benchmarks.audit [OUTPUT].
 
-The run has 10,000 test images of 64x64 pixels and three classes: phantoms, prepared as in the pipeline. Its votes are
-not drawn but simulated (each image's mask with noise at its edges, 10 + 100 draws). The library's own functions make
-certificates, tables and run records from them. The audit runs in its own process, like the command.
+The audited run has 10,000 test images, which are phantoms of 64x64 pixels with three classes, prepared as in the
+pipeline. Votes are simulated: each of the 10 + 100 draws is the image's mask, shifted at random by up to a pixel. From
+these votes, the library's own functions make certificates, tables and run records. Like the command, the audit runs in
+a separate process.
 """
 
 import contextlib
@@ -47,11 +48,11 @@ DRAWN = {"n0": N0, "n": N, "seed": 0, "noise": "normal", "pool": 1}
 
 
 def main() -> None:
-    """Make the run, audit it, print and write the results."""
+    """Make the run and audit it; print and write the results."""
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         (Path(folder) / "envs").symlink_to(ROOT / "envs")
         os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "scripts")])
-        # In its own process: a child of this one would start with this one's memory.
+        # In a separate process, so that the audit does not start with the memory of the simulation.
         subprocess.run([sys.executable, "-c", "from benchmarks.audit import simulate; simulate()"], check=True)
         start = time.monotonic()
         auditing = subprocess.Popen([sys.executable, "-m", "segcert.cli", "audit", "large"])
@@ -72,7 +73,7 @@ def main() -> None:
 
 
 def simulate() -> None:
-    """Make everything from the prepared images to the tables, with run records."""
+    """Make all files from the prepared images to the tables, with run records."""
     counts = {"train": 1, "val": 1, "test": IMAGES}
     with recorded(job("prepare_phantom", [], [INDEX])) as found:
         found["holds"] = prepare(DATASET, find_phantoms(counts, SIZE), Path(INDEX).parent, Form(SIZE), workers=2)
@@ -106,7 +107,7 @@ def simulate() -> None:
 
 
 def made_up(dataset: PreparedDataset, name: str, code: str) -> Votes:
-    """Return votes of an image: each draw is its mask, shifted by up to a pixel."""
+    """Return simulated votes of an image: each draw is the image's mask, shifted by up to a pixel."""
     mask = dataset.mask(name)
     rng = np.random.default_rng(len(name) + int(name[-4:]))
     maps = np.stack([ndimage.shift(mask, rng.integers(-1, 2, 2), order=0) for _ in range(N0 + N)])
@@ -124,7 +125,7 @@ def made_up(dataset: PreparedDataset, name: str, code: str) -> Votes:
 
 
 def certify_all(dataset: PreparedDataset, files: list[str]) -> None:
-    """Make the outputs of the rule certify, without the forecast, which an audit does not recompute."""
+    """Make the outputs of the rule `certify`, except for the forecast, which an audit does not recompute."""
     outputs = [f"{CERTIFICATE}{suffix}" for suffix in (".npz", ".parquet", ".intervals.parquet", ".budget.parquet")]
     about = {key: WILDCARDS[key] for key in ("model", "regime", "denoiser")}
     asked = {"settings": SETTINGS, "measurements": [], "thresholds": {}}
@@ -145,7 +146,7 @@ def certify_all(dataset: PreparedDataset, files: list[str]) -> None:
 
 
 def collect_and_tabulate() -> None:
-    """Run the scripts of the rules collect and tables."""
+    """Run the scripts of the rules `collect` and `tables`."""
     results = {
         "metrics": "results/large/certificates.parquet",
         "intervals": "results/large/intervals.parquet",
@@ -165,7 +166,7 @@ def collect_and_tabulate() -> None:
 
 
 class Files(list[str]):
-    """Paths in order and by name, as Snakemake passes them to a script."""
+    """Paths with positions and names, as Snakemake passes them to a script."""
 
     def __init__(self, named: dict[str, str | list[str]]) -> None:
         super().__init__(path for each in named.values() for path in ([each] if isinstance(each, str) else each))
@@ -179,13 +180,13 @@ class Files(list[str]):
 
 
 class Params(dict[str, object]):
-    """Parameters by key and by attribute."""
+    """Parameters that can be read as keys or as attributes."""
 
     __getattr__ = dict.__getitem__
 
 
 def run(rule: str, inputs: dict[str, str | list[str]], outputs: dict[str, str | list[str]], **params: object) -> None:
-    """Run the script of a rule as Snakemake would."""
+    """Run a rule's script as Snakemake would."""
     work = job(rule, Files(inputs), Files(outputs), **params)
     runpy.run_path(str(ROOT / f"scripts/{rule}.py"), init_globals={"snakemake": work})
 
@@ -193,7 +194,7 @@ def run(rule: str, inputs: dict[str, str | list[str]], outputs: dict[str, str | 
 def job(
     rule: str, inputs: list[str], outputs: list[str], wildcards: dict[str, str] | None = None, **params: object
 ) -> SimpleNamespace:
-    """Return a job as a script sees it."""
+    """Return the job object that Snakemake would pass to a rule's script."""
     script = ROOT / f"scripts/{rule}.py"
     digests = {
         "code": store_value(code_files(script)),

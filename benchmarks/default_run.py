@@ -1,8 +1,9 @@
-"""Compare the default run of two checkouts, from scratch: python -m benchmarks.default_run BEFORE AFTER [--out FILE].
+"""Compare the default run in two checkouts, from scratch: python -m benchmarks.default_run BEFORE AFTER [--out FILE].
 
-Each checkout has its environments (`make env dvc`). Outputs of earlier runs in them are deleted. For each checkout, it
-measures seconds of processor time (user + system, of Snakemake and all its jobs), wall time, and lines of output to a
-pipe. It reports their ratios, and the certificates (byte by byte), predictions and counts of votes that differ.
+Each checkout must contain its environments (`make env dvc`). Outputs of earlier runs are deleted. For each checkout,
+the benchmark measures processor time (user + system, of Snakemake and all its jobs), wall time, and the number of lines
+written to a pipe. It reports the ratio of the processor times. It also lists the certificates and predictions that are
+not byte-identical, and the votes whose counts differ.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from typing import Any
 import numpy as np
 
 MADE = ("data/prepared", "data/raw/phantom", "models", "results", "reports/phantom", "logs", ".snakemake", ".segcert")
-HEADER = "header"  # of votes: it has the digest of the code that drew them
+HEADER = "header"  # in votes files: contains the digest of the code that drew the votes
 
 
 def run(checkout: Path) -> dict[str, Any]:
@@ -40,7 +41,7 @@ def run(checkout: Path) -> dict[str, Any]:
 
 
 def differing(before: Path, after: Path) -> list[str]:
-    """Return the results of the first checkout that are missing or different in the second."""
+    """Return the first checkout's results that are missing from the second checkout or differ there."""
     found = []
     for path in sorted((before / "results/phantom").rglob("*")):
         name = path.relative_to(before)
@@ -60,7 +61,7 @@ def differing(before: Path, after: Path) -> list[str]:
 
 
 def main() -> None:
-    """Run both and print the measurements."""
+    """Run both checkouts and print the measurements."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("before", type=Path)
     parser.add_argument("after", type=Path)

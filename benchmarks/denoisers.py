@@ -1,10 +1,10 @@
 """Compare denoisers after equal training: python -m benchmarks.denoisers RUN DATASET [STEPS].
 
 RUN is the folder in which config/models-xray.yaml or config/models-colour.yaml has run. Each variant is trained on
-DATASET (as the run's networks see it: 128x128 averaged to 64x64) for as many floating-point operations as the first
-one needs for STEPS steps. benchmarks/results/denoisers-DATASET.json gets seconds on one thread and the PSNR on the
-validation images (mean over sigma 0.2, 0.47 and 1.1). It also gets the certified Dice on test images of the run's clean
-segmenter with the denoiser in front.
+DATASET for as many floating-point operations as the first variant needs for STEPS steps. As for the run's networks,
+images of 128x128 pixels are averaged to 64x64. benchmarks/results/denoisers-DATASET.json contains the training time in
+seconds on one thread, and the PSNR on the validation images (mean over sigma 0.2, 0.47 and 1.1). It also contains the
+certified Dice of the run's clean segmenter with the denoiser in front, on test images.
 """
 
 import json
@@ -47,14 +47,14 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 
 def flop_of(settings: dict[str, Any], channels: int, size: int) -> int:
-    """Return the floating-point operations of the network on one image."""
+    """Return the number of floating-point operations of the network on one image."""
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         build_unet(settings, channels, size)(torch.zeros(1, channels, size, size), 0)
     return int(counter.get_total_flops())
 
 
 def certified_dice(run: Path, dataset: str, data: PreparedDataset, denoiser: DiffusionDenoiser) -> dict[str, float]:
-    """Return the mean certified Dice of the clean segmenter behind a denoiser, by sigma."""
+    """Return, for each sigma, the mean certified Dice of the clean segmenter with a denoiser in front."""
     segmenter, _ = load_segmenter(run / "models" / "segmenter" / dataset / "unet-clean")
     means = {}
     for sigma in SIGMAS:
@@ -68,7 +68,7 @@ def certified_dice(run: Path, dataset: str, data: PreparedDataset, denoiser: Dif
 
 
 def main(run: Path, dataset: str, steps: int) -> None:
-    """Train and score every variant; rewrite the file after each."""
+    """Train and score every variant; rewrite the results file after each variant."""
     device = set_up_torch("cpu", 1)
     index = run / "data" / "prepared" / dataset / "index.csv"
     data = PreparedDataset(index)

@@ -1,13 +1,14 @@
 """Compare ways to change certified Dice at equal cost: python -m benchmarks.equal_cost ARCHIVES WORK [OUTPUT].
 
-It replays the cached votes of real_votes.py. Three ways cost no network evaluation, and one saves some:
+The cached votes of real_votes.py are replayed. Three ways need no further network evaluations, and the last makes
+evaluations cheaper:
 
-- filter: each draw's label map is smoothed by a majority vote over a window before it is counted. The filtered network
-  is a function of the noisy image like any other, so certificates hold for it.
-- sigma for a radius: the same radius sigma * Phi^-1(tau) from a lower sigma and a higher tau, or vice versa.
-- method: segcertify or holm.
-- pool: networks that see the noisy 256x256 image averaged over 2x2 pixels, compared with networks at 256x256. Their
-  votes are drawn here, and timed in turns.
+- filter: each draw's label map is smoothed by a majority vote over a window before it is counted. Like any network, the
+  filtered network is a function of the noisy image, so its certificates are valid.
+- radius: the same radius sigma * Phi^-1(tau) results from a lower sigma and a higher tau, or vice versa.
+- method: the method is segcertify or holm.
+- pool: networks that see the noisy 256x256 image averaged over blocks of 2x2 pixels are compared with networks at
+  256x256. Their votes are drawn and timed here.
 """
 
 import json
@@ -40,7 +41,7 @@ BUDGETS = (110, 300)
 
 
 def votes_of(label_maps: Array, total: int, sigma: float) -> Votes:
-    """Return the votes of the first `total` label maps, of two classes."""
+    """Return the votes of the first `total` label maps, which have two classes."""
     ones = [label_maps[:N0].sum(axis=0), label_maps[N0:total].sum(axis=0)]
     return Votes.from_counts(
         *(np.stack([n - wins, wins]) for n, wins in zip((N0, total - N0), ones, strict=True)), sigma
@@ -48,7 +49,7 @@ def votes_of(label_maps: Array, total: int, sigma: float) -> Votes:
 
 
 def scores(case: Case, drawn: dict[str, Votes], truths: dict[str, Array], **options: Any) -> dict[str, float]:
-    """Return certified Dice and abstention, as means over images."""
+    """Return the certified Dice, worst-case Dice and abstention, as means over images."""
     window, total = options.pop("window", 1), options.pop("total", 110)
     rows = []
     for name, votes in drawn.items():
@@ -67,7 +68,7 @@ def scores(case: Case, drawn: dict[str, Votes], truths: dict[str, Array], **opti
 
 
 def pooled(work: Path, sigma: float) -> dict[str, Any]:
-    """Compare, on Montgomery at 256x256, networks at 256 with networks at 128 behind an average over 2x2 pixels."""
+    """Compare networks at 256x256 with networks that see averages over 2x2 pixels, on Montgomery at 256x256."""
     dataset = PreparedDataset(work / "montgomery_256" / "data" / "index.csv")
     result: dict[str, Any] = {"sigma": sigma}
     for name, pool in (("montgomery_256", 1), ("montgomery_128", 2)):

@@ -1,7 +1,8 @@
 """Write a split with enough test images: python -m benchmarks.larger_test INDEX COUNT SPLIT.json.
 
-INDEX is the index.csv of a prepared data set. Groups of its split `train` move to `test`, in the order of the SHA-256
-of their names, until `test` has COUNT images. SPLIT.json is for `splits: {DATASET: SPLIT.json}`.
+INDEX is the index.csv of a prepared data set. Groups are moved from the `train` split to the `test` split until `test`
+contains COUNT images. Groups are sorted by the SHA-256 of their names. To use the split, write `splits: {DATASET:
+SPLIT.json}` in the configuration.
 """
 
 import hashlib

@@ -1,7 +1,8 @@
 """Measure the cost of exact noise: python -m benchmarks.noise [OUTPUT].
 
-It compares nanoseconds per value of `rounded_gaussian_` with those of the keyed float32 normals that `noise: normal`
-draws, and with torch.randn (whose CPU generator has too small a seed for keys). In turns, medians, one thread.
+The time per value of `rounded_gaussian_` is compared with that of the keyed float32 normals that `noise: normal` draws.
+It is also compared with torch.randn, whose CPU generator has too small a seed for keys. The three are timed alternately
+in one thread, and the results are medians in nanoseconds.
 """
 
 import json
@@ -22,7 +23,7 @@ ROUNDS = 30
 
 
 def main() -> None:
-    """Measure 8, 12 and 16 bits at three noise levels."""
+    """Measure noise for 8, 12 and 16 bits at three noise levels."""
     torch.set_num_threads(1)
     keep_freed_memory()
     out = torch.empty(SHAPE)

@@ -1,7 +1,7 @@
 """Compare certification with a test per pixel: python -m benchmarks.oracle [OUTPUT].
 
-It certifies one 512x512 image, n = 100, by table and histogram, and by scipy's `binomtest` at every pixel with
-statsmodels' Holm. The decisions must be identical.
+One 512x512 image with n = 100 is certified in two ways: with a table and a histogram, and with scipy's `binomtest` at
+every pixel and statsmodels' Holm correction. The decisions must be identical.
 """
 
 import json
@@ -30,7 +30,7 @@ def oracle(votes: Votes) -> np.ndarray:
 
 
 def main() -> None:
-    """Measure, compare and write."""
+    """Time both ways, compare their decisions and write the results."""
     rng = np.random.default_rng(0)
     share = rng.choice([0.75, 0.9, 0.97, 0.999], (SIDE, SIDE))
     counts = [np.stack([n - wins, wins]) for n in (N0, N) for wins in [rng.binomial(n, share)]]

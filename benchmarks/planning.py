@@ -1,7 +1,7 @@
-"""Measure time and memory of Snakemake's plan of the paper's grid: python -m benchmarks.planning
+"""Measure the time and memory that planning the paper's grid takes: python -m benchmarks.planning
 
-No output of the grid exists, so every job is planned. `shard_size` is about the number of test images that a job
-samples. `ratio` is to a plan of the default run, whose time is mostly imports.
+Snakemake plans every job, as if no output existed. `shard_size` is the approximate number of test images that a job
+samples. `ratio` is the time relative to a plan of the default run, which is mostly the time of imports.
 """
 
 import json
@@ -19,7 +19,7 @@ SHARD_SIZES = (250, 60, 20)
 
 
 def plan(*arguments: str) -> dict[str, float]:
-    """Return jobs, seconds and peak memory (MiB) of `snakemake -n`."""
+    """Return the number of jobs, the seconds and the peak memory (MiB) of `snakemake -n`."""
     command = [sys.executable, "-m", "snakemake", "--dry-run", "--forceall", "--quiet", "rules", *arguments]
     start = time.perf_counter()
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:

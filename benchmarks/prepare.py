@@ -1,8 +1,8 @@
-"""Measure time and memory of preparing images: python -m benchmarks.prepare [OUTPUT].
+"""Measure the time and memory that preparing images takes: python -m benchmarks.prepare [OUTPUT].
 
-2,600 photographs of 512x512 pixels in archives like those of ISIC 2018 are resized to 128x128, with one worker and with
-two. Each run has its own process, to measure its own peak memory (resident, of the whole process). Checksums of
-archives, JPEG and PNG decoding, duplicates, resizing, writing and digests are all counted.
+The images are 2,600 photographs of 512x512 pixels, in archives like those of ISIC 2018. They are resized to 128x128,
+with one worker and with two. Each run has its own process, whose peak resident memory is measured. The time includes
+archive checksums, JPEG and PNG decoding, the search for duplicates, resizing, writing and digests.
 """
 
 import concurrent.futures
@@ -29,7 +29,7 @@ SIZE, PREPARED = 512, 128
 
 
 def main() -> None:
-    """Write the archives, prepare them in both ways, print and write the results."""
+    """Write the archives and prepare them in both ways; print and write the results."""
     with tempfile.TemporaryDirectory() as folder:
         write_archives(Path(folder) / "raw")
         results = {workers: measure(Path(folder), workers) for workers in (1, 2)}
@@ -84,7 +84,7 @@ def encoded(pixels: np.ndarray, kind: str, **options: int) -> bytes:
 
 
 def measure(folder: Path, workers: int) -> dict[str, float]:
-    """Return seconds, images per second and peak memory of preparing with a number of workers."""
+    """Return the seconds, images per second and peak memory of preparation with a number of workers."""
     with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         return pool.submit(_measure, folder, workers).result()
 

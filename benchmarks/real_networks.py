@@ -17,7 +17,7 @@ UNET = {"width": 8, "depth": 4}
 SEGMENTER = Segmenter(steps=300, augmentation={"flips": False}).model_dump()
 LESIONS = SEGMENTER | {"steps": 1500, "sigma_max": 0.5, "evaluate_every": 150}
 DENOISER = Denoiser(channels=[16, 32, 64], steps=300, augmentation={"flips": False}).model_dump()
-TRAIN = [  # the cheap ones first
+TRAIN = [  # the cheapest networks first
     *((name, "noise") for name in SETS),
     ("montgomery_128", "clean"),
     ("montgomery_128", "denoiser"),
@@ -41,7 +41,7 @@ def train(name: str, what: str, archives: Path, work: Path) -> None:
         train_segmenter(
             index, folder, architecture="unet", arguments=arguments, regime=what, settings=settings, **options
         )
-    log.info("%s is there", folder)
+    log.info("%s exists", folder)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Real images for the benchmarks, from a folder of official archives, in the pipeline's format."""
+"""Real images for the benchmarks, prepared in the pipeline's format from a folder of official archives."""
 
 from pathlib import Path
 

@@ -21,7 +21,7 @@ N0 = 10
 
 
 class Case(NamedTuple):
-    """One set of votes: data set, training regime of the segmenter, denoiser in front or not, sigma, draws."""
+    """One set of votes, described by data set, the segmenter's training regime, denoiser, sigma and number of draws."""
 
     name: str
     regime: str
@@ -31,7 +31,7 @@ class Case(NamedTuple):
 
     @property
     def file(self) -> str:
-        """Name of its votes file."""
+        """Name of the votes file."""
         return f"votes/{self.name}-{self.regime}-{self.denoiser}-{self.sigma:g}.npz"
 
 
@@ -44,7 +44,7 @@ CASES = [
 
 
 def draw(case: Case, archives: Path, work: Path) -> Mapping[str, Votes]:
-    """Return the votes of a case by image, and draw them unless they exist."""
+    """Return a case's votes, keyed by image name; draw them unless they exist."""
     path = work / case.file
     if not path.exists():
         train(case.name, case.regime, archives, work)
@@ -67,7 +67,7 @@ def draw(case: Case, archives: Path, work: Path) -> Mapping[str, Votes]:
                 for name in track(names, f"drawing {case.file}")
             },
         )
-    log.info("%s is there", path)
+    log.info("%s exists", path)
     return load_votes(path)
 
 

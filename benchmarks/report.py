@@ -1,10 +1,9 @@
-"""Measure time and memory of rendering the report of a large run: python -m benchmarks.report [OUTPUT].
+"""Measure the time and memory that rendering a large run's report takes: python -m benchmarks.report [OUTPUT].
 
-The run has 5 data sets x 3 models x 3 regimes x 3 noise levels x 60 images of 64x64 pixels. Segmenters are behind a
-denoiser and, except in the regime `denoised`, also alone. The networks are simulated (`tests.tools.simulated`), nothing
-else is.
-Snakemake renders the report with two cores. Memory is the resident set of Snakemake and all its jobs together, sampled
-ten times a second; memory pages that several processes share count each time.
+The run has 5 data sets x 3 models x 3 regimes x 3 noise levels x 60 images of 64x64 pixels. Segmenters are used with a
+denoiser and, except in the regime `denoised`, also without one. Only the networks are simulated
+(`tests.tools.simulated`). Snakemake renders the report with two cores. Memory is the sum of the resident sets of
+Snakemake and all its jobs, sampled ten times a second. Pages that several processes share are counted for each process.
 """
 
 import collections
@@ -27,7 +26,7 @@ EVERY = 0.1  # seconds
 
 
 def main() -> None:
-    """Make the run, render it, print and write the results."""
+    """Make the run and render its report; print and write the results."""
     with tempfile.TemporaryDirectory() as folder:
         checkout = make_checkout(Path(folder, "repo")).path
         start = time.monotonic()
@@ -51,13 +50,13 @@ def main() -> None:
 
 
 def rows(results: Path) -> int:
-    """Return the number of images x pairings x noise levels of the run."""
+    """Return the number of combinations of image, pairing and noise level in the run."""
     table = pd.read_parquet(results / "certificates.parquet")
     return len(table[["dataset", "image", "model", "regime", "denoiser", "sigma"]].drop_duplicates())
 
 
 def rendered(run: SimulatedRun) -> tuple[float, int]:
-    """Return wall seconds and the largest sum of resident sets (bytes). Raises CalledProcessError if it fails."""
+    """Return wall seconds and the largest sum of resident sets (bytes). Raises CalledProcessError on failure."""
     peak, start = 0, time.monotonic()
     with tempfile.TemporaryFile() as said:
         rendering = subprocess.Popen(
@@ -84,7 +83,7 @@ def resident(process: psutil.Process) -> int:
 
 
 def sizes(report: Path) -> dict[str, float]:
-    """Return the MB (10^6 bytes) of each page, and of each folder next to them."""
+    """Return the size of each page and folder in the report's folder, in MB (10^6 bytes)."""
     total: dict[str, int] = collections.defaultdict(int)
     for path in report.rglob("*"):
         if path.is_file() and not path.name.endswith(".record.json"):
@@ -93,7 +92,7 @@ def sizes(report: Path) -> dict[str, float]:
 
 
 def jobs(report: Path) -> dict[str, dict[str, float]]:
-    """Return, by rule, the number of jobs, their total seconds and largest peak memory (MiB), from their records."""
+    """Return each rule's number of jobs, total seconds and largest peak memory (MiB), from the jobs' records."""
     found: dict[str, dict[str, float]] = {}
     for path in sorted(report.rglob("*.record.json")):
         record = json.loads(path.read_text())

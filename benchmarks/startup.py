@@ -1,15 +1,16 @@
-"""Measure the cost of jobs in addition to their networks, for `segcert plan`: python -m benchmarks.startup CHECKOUT.
+"""Measure the cost of jobs without their networks, for `segcert plan`: python -m benchmarks.startup CHECKOUT.
 
-CHECKOUT is one in which the default run has finished. Times are processor times, the least of some rounds, so that
-other work on the machine matters little. (Everything runs in one thread and reads files in memory, so on an idle
-machine wall time is the same.) It measures:
+CHECKOUT is a checkout in which the default run has finished. Each time is the shortest processor time of several
+rounds, so that other work on the machine has little effect. (Everything runs in one thread and reads cached files, so
+on an idle machine the wall time is the same.) The results are:
 
-- `imports`: by rule, seconds in which a fresh Python imports the modules of the rule's script;
-- `job`: seconds of a job without its imports: its start, its record and its files. For jobs with networks, this is a
-  sample job whose blocks are all stored; for the others, the certification of eight small images at three noise levels;
-- `work`: seconds per image and million pixels, in jobs that process images without networks, on images of two sizes:
-  the certification of the run's own votes, and of enlarged votes;
-- `bytes`: bytes of the run's files per value (a count, a label, a pixel).
+- `imports`: for each rule, the seconds that a new Python process takes to import the modules of the rule's script;
+- `job`: the seconds that a job takes without its imports: for its start, its record and its files. Jobs with networks
+  are measured with `sample` jobs whose blocks are all stored, and other jobs with the certification of eight small
+  images;
+- `work`: the seconds per image and million pixels in jobs that process images without networks. They are measured by
+  certifying the run's own votes and enlarged votes;
+- `bytes`: the size of the run's files in bytes per value (a count, a label or a pixel).
 """
 
 import sys
@@ -39,17 +40,17 @@ from segcert.results.radius_rows import radius_levels, tau_grid
 from segcert.votes import Votes, load_votes
 
 ROUNDS = 3
-ENLARGED = 4  # images of 64x64 become images of 256x256
+ENLARGED = 4  # 64x64 images become 256x256 images
 VOTES = [f"votes/phantom/unet-clean/none/sigma_{sigma}/shard_0.npz" for sigma in ("1", "0.5", "0.25")]
 PAIRINGS = ("unet-clean/none", "unet-noise/none", "unet-clean/ddpm")
 CERTIFICATES = [f"certificates/phantom/{pairing}/sigma_1.npz" for pairing in PAIRINGS]
 SETTINGS: dict[str, Any] = {"tau": 0.75, "alpha": 0.001, "method": "segcertify", "k": 10}
 DIFFUSERS = "segcert.networks.denoiser"
-LAZY = {"score_denoisers": DIFFUSERS, "measure_costs": DIFFUSERS}  # among the others, jobs with a denoiser only
+LAZY = {"score_denoisers": DIFFUSERS, "measure_costs": DIFFUSERS}  # other rules import it only for a denoiser
 
 
 def environment() -> dict[str, str]:
-    """Return environment variables for one thread and the library of this checkout."""
+    """Return environment variables that select one thread and this checkout's library."""
     return os.environ | {"PYTHONPATH": str(ROOT / "scripts"), "OMP_NUM_THREADS": "1"}
 
 
@@ -62,13 +63,13 @@ def processor_seconds(command: list[str], folder: Path) -> float:
 
 
 def import_seconds(modules: Iterable[str]) -> float:
-    """Return the seconds in which a fresh Python imports some modules."""
+    """Return the seconds that a new Python process takes to import modules."""
     command = [sys.executable, "-c", "; ".join(f"import {module}" for module in modules)]
     return round(min(processor_seconds(command, ROOT) for _ in range(ROUNDS)), 2)
 
 
 def modules_of(script: Path) -> list[str]:
-    """Return the modules that a script imports, and those that its library imports later."""
+    """Return the modules that a script imports, and the modules that the library imports later for it."""
     found = []
     for node in ast.parse(script.read_text()).body:
         if isinstance(node, ast.Import):
@@ -79,29 +80,32 @@ def modules_of(script: Path) -> list[str]:
 
 
 def job_seconds(checkout: Path, files: list[str]) -> float:
-    """Return the seconds of a job with almost no work: half of what three such jobs, which make `files`, add to one."""
+    """Return the seconds of a job with almost no work.
+
+    This is half the difference between the time of three such jobs, which make `files`, and the time of one.
+    """
     outputs = [f"results/phantom/{file}" for file in files]
     command = [sys.executable, "-m", "snakemake", "--cores", "1", "--force"]
-    processor_seconds([*command, *outputs], checkout)  # may draw
+    processor_seconds([*command, *outputs], checkout)  # draws votes that are missing
     one = min(processor_seconds([*command, outputs[0]], checkout) for _ in range(ROUNDS))
     three = min(processor_seconds([*command, *outputs], checkout) for _ in range(ROUNDS))
     return (three - one) / 2
 
 
 class Enlarged(PreparedDataset):
-    """A prepared data set with masks enlarged."""
+    """A prepared data set with enlarged masks."""
 
     def mask(self, name: str) -> np.ndarray:
         return enlarged(super().mask(name))
 
 
 def enlarged(array: np.ndarray) -> np.ndarray:
-    """Return an array with every pixel of the last two axes repeated as a square."""
+    """Return an array in which each pixel of the last two axes is repeated to fill a square."""
     return array.repeat(ENLARGED, axis=-1).repeat(ENLARGED, axis=-2)
 
 
 def certify_seconds(dataset: PreparedDataset, drawn: dict[str, Votes]) -> float:
-    """Return seconds per image and million pixels: the work of scripts/certify.py without reading and writing."""
+    """Return the seconds per image and million pixels that scripts/certify.py takes, without reading and writing."""
     about = {"model": "unet", "regime": "clean", "denoiser": "none"}
     times = []
     for _ in range(ROUNDS):
@@ -116,7 +120,7 @@ def certify_seconds(dataset: PreparedDataset, drawn: dict[str, Votes]) -> float:
 
 
 def bytes_per_value(checkout: Path) -> dict[str, float]:
-    """Return bytes on disk per value: a count in votes and blocks, a pixel's label in certificates and predictions."""
+    """Return the bytes on disk per value: per count in votes and blocks, per label in certificates and predictions."""
     kinds = {
         "votes": ("results/phantom/votes", lambda key: key.endswith(("selection", "estimation"))),
         "blocks": (".segcert/blocks", lambda key: key == "counts"),
@@ -158,7 +162,7 @@ def main() -> None:
     }
     results = {
         "hardware": f"{platform.machine()}, one core",
-        "load_average": round(os.getloadavg()[1]),  # other work on the machine; much of it slows a processor down
+        "load_average": round(os.getloadavg()[1]),  # other work on the machine, which may slow the processor down
         "python": platform.python_version(),
         "unit": "seconds of processor time, the least of rounds; bytes for a value of a phantom run at 64x64",
         "imports": imports,

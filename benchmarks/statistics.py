@@ -1,9 +1,9 @@
 """Compare the methods on the same real votes: python -m benchmarks.statistics ARCHIVES WORK [OUTPUT].
 
-It replays the cached votes of real_votes.py (and draws missing ones) at 60 to 300 draws for every method. It measures
-certified area, certified Dice, the draws that `holm` saves at equal area, the results of a budget, and the widths of
-median-smoothed area intervals. Intervals are 95% bootstrap intervals over images. The draws of an image are
-independent, so each of ORDERS shuffled orders of them is one replay; results are means over the orders.
+The cached votes of real_votes.py (missing votes are drawn) are replayed at 60 to 300 draws for every method. The
+results are certified area, certified Dice, the draws that `holm` saves at equal area, certified Dice at given budgets,
+and the widths of median-smoothed area intervals. Intervals are 95% bootstrap intervals over images. An image's draws
+are independent, so they are replayed in ORDERS shuffled orders. Results are means over these orders.
 """
 
 import sys
@@ -37,7 +37,7 @@ BUDGETS = (70, 110, 200, 1000)
 PAPER = 110
 ORDERS = 4
 RESAMPLES = 2000
-METHODS: dict[str, tuple[str, int]] = {  # method, n0
+METHODS: dict[str, tuple[str, int]] = {  # name: (method, n0)
     "uncorrected": ("uncorrected", 0),
     "segcertify": ("segcertify", 10),
     "segcertify_n0_4": ("segcertify", 4),
@@ -48,7 +48,7 @@ METHODS: dict[str, tuple[str, int]] = {  # method, n0
 
 
 class Replay:
-    """The draws of one image in one order, which give the votes of any first number of them."""
+    """The draws of one image in a fixed order, from which the votes of the first draws can be counted."""
 
     def __init__(self, label_maps: Array, num_classes: int, sigma: float) -> None:
         self.label_maps, self.num_classes, self.sigma = label_maps, num_classes, sigma
@@ -64,13 +64,13 @@ class Replay:
         return self.known[stop]
 
     def votes(self, n0: int, total: int) -> Votes:
-        """Return the votes of the first `total` draws, the first n0 of them for selection."""
+        """Return the votes of the first `total` draws, of which the first n0 are for selection."""
         selection = self.counts(n0)
         return Votes(selection, self.counts(total) - selection, self.sigma)
 
 
 def labels_of(replay: Replay, method: str, n0: int, total: int) -> Array:
-    """Return certified labels; all ABSTAIN if nothing could be certified."""
+    """Return certified labels, which are all ABSTAIN if nothing could be certified."""
     if method == "uncorrected":
         counts = replay.counts(total)
         passes = binom.sf(np.arange(-1, total), total, TAU) <= ALPHA
@@ -82,7 +82,11 @@ def labels_of(replay: Replay, method: str, n0: int, total: int) -> Array:
 
 
 def replay_case(case: Case, drawn: dict[str, Votes], truths: dict[str, Array]) -> dict[str, dict[str, Array]]:
-    """Return certified area and Dice, (images, totals) by method and at the budgets, and interval widths, (images,)."""
+    """Return the results of a case: a dictionary of arrays for each quantity.
+
+    Certified area and Dice are (images, totals) for each method. Forecasts are (images, budgets), and interval widths
+    are (images, 4).
+    """
     totals = (*TOTALS, *(budget for budget in BUDGETS if TOTALS[-1] < budget <= case.draws))
     area = {name: np.zeros((len(drawn), len(totals))) for name in METHODS}
     dice = {name: np.zeros((len(drawn), len(totals))) for name in METHODS}
@@ -117,7 +121,7 @@ def replay_case(case: Case, drawn: dict[str, Votes], truths: dict[str, Array]) -
 
 
 def bootstrap(statistic: Callable[[Array], float], images: int) -> dict[str, float]:
-    """Return a statistic of image numbers, and its 95% percentile interval over resampled images."""
+    """Return a statistic that takes image numbers, and its 95% percentile interval over resampled images."""
     rng = np.random.default_rng(0)
     samples = [statistic(rng.integers(0, images, images)) for _ in range(RESAMPLES)]
     low, high = np.nanpercentile(samples, [2.5, 97.5])
@@ -125,7 +129,7 @@ def bootstrap(statistic: Callable[[Array], float], images: int) -> dict[str, flo
 
 
 def fewer_draws(area: dict[str, Array], totals: Array, method: str, at: int) -> Callable[[Array], float]:
-    """Return the factor of draws that a method saves at the area of segcertify (n0 = 10) with `at` draws."""
+    """Return a statistic: the factor by which a method needs fewer draws than segcertify (n0 = 10) at equal area."""
 
     def statistic(images: Array) -> float:
         reference = area["segcertify"][images].mean(axis=0)[list(totals).index(at)]
@@ -136,7 +140,7 @@ def fewer_draws(area: dict[str, Array], totals: Array, method: str, at: int) -> 
 
 
 def summarise(case: Case, results: dict[str, dict[str, Array]]) -> dict[str, Any]:
-    """Return the results of a case."""
+    """Return a summary of a case's results."""
     totals, area, dice = results["totals"]["all"], results["area"], results["dice"]
     images = len(area["holm"])
     widths = results["widths"]["all"]

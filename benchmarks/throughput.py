@@ -1,15 +1,16 @@
 """Compare sampling with the bare networks: python benchmarks/throughput.py [--device cuda] [--output FILE].
 
-It measures two ratios, each within one run, in turns, as the median over rounds:
+The benchmark measures two ratios of speeds, each of them within one run:
 
-- loop: draws per second of the whole sampling loop (noise, batches, votes, blocks), relative to the bare forward passes
-  of denoiser and segmenter on the same noisy batches;
-- reference: the whole certification of an image, relative to the reference method, which is written out here: one copy
-  at a time, noise from numpy, labels to the host, a binomial test for each pixel.
+- loop: the speed of the complete sampling loop (noise, batches, votes, blocks), relative to the bare forward passes of
+  the denoiser and segmenter on the same noisy batches. Both are timed alternately, and the ratio is the median over
+  rounds;
+- reference: the speed of certifying an image, relative to the reference method, which is implemented here: one noisy
+  copy at a time, noise from numpy, labels copied to the host, and a binomial test for each pixel.
 
-Networks have random weights: speed does not depend on them. On a GPU they have the widths of config/paper.yaml, and
-bfloat16, torch.compile and the GPU's utilisation are measured too. A case that is `stored` does the same as a job of
-the pipeline: it counts overlaps with the ground truth, and writes every block to disk.
+The networks have random weights, on which speed does not depend. On a GPU, they have the widths of config/paper.yaml,
+and bfloat16, torch.compile and the GPU's utilisation are measured too. A `stored` case does the same as a pipeline job:
+it also counts overlaps with the ground truth and writes every block to disk.
 """
 
 import sys
@@ -46,7 +47,7 @@ from segcert.training.denoiser import build_unet
 from segcert.votes import Votes
 
 SIGMA, N0, N, TAU, ALPHA = 0.5, 10, 100, 0.75, 0.001
-LEAST_S = 10.0  # least seconds of a measurement, and least rounds
+LEAST_S = 10.0  # shortest measurement, in seconds
 WATCHED_S = 2.0
 
 
@@ -80,7 +81,7 @@ GPU_CASES = [
 
 
 def sizes_on(device: torch.device) -> dict[str, dict[str, Any]]:
-    """Return the sizes of the networks: a U-Net and a diffusion model of the default widths (on a GPU, the paper's)."""
+    """Return the sizes of a U-Net and a diffusion model: the default widths, or the paper's widths on a GPU."""
     paper = device.type == "cuda"
     channels, layers_per_block = SIZES["base"] if paper else ([16, 32, 64], 1)
     return {
@@ -90,7 +91,7 @@ def sizes_on(device: torch.device) -> dict[str, dict[str, Any]]:
 
 
 def networks(case: Case, device: torch.device) -> tuple[UNet, DiffusionDenoiser | None]:
-    """Return the networks of a case, with random weights."""
+    """Return a case's networks, with random weights."""
     torch.manual_seed(0)
     sizes = sizes_on(device)
     model = UNet(case.channels, 2, width=sizes["segmenter"]["width"], depth=sizes["segmenter"]["depth"]).eval()
@@ -102,7 +103,7 @@ def networks(case: Case, device: torch.device) -> tuple[UNet, DiffusionDenoiser 
 
 
 def smoothed_of(case: Case, device: torch.device) -> SmoothedSegmenter:
-    """Return the smoothed segmenter of a case."""
+    """Return a case's smoothed segmenter."""
     model, denoiser = networks(case, device)
     return SmoothedSegmenter(
         model, SIGMA, 2, denoiser, case.batch_size, 0, device, case.precision, noise=case.noise, compiled=case.compiled
@@ -110,9 +111,10 @@ def smoothed_of(case: Case, device: torch.device) -> SmoothedSegmenter:
 
 
 def sampler_of(case: Case, smoothed: SmoothedSegmenter, image: np.ndarray, folder: Path) -> Callable[[int], Any]:
-    """Return a function that draws votes of images like a job: one is read and stored while the next is computed.
+    """Return a function that draws the votes of a number of images in the same way as a job.
 
-    If they are stored, the store is below `folder` and each image is different, so that none of its draws exist.
+    While one image's labels are read and stored, the next image's labels are computed. In a `stored` case, the store is
+    in `folder`, and each image is different, so that none of its draws are stored yet.
     """
     numbers = itertools.count()
     if case.stored:
@@ -138,7 +140,10 @@ def image_of(case: Case) -> np.ndarray:
 
 
 def bare(smoothed: SmoothedSegmenter, image: np.ndarray) -> Callable[[], None]:
-    """Run only the forward passes, on as many noisy batches as the loop needs, made in advance."""
+    """Return a function that runs only the forward passes, on as many noisy batches as the loop needs.
+
+    The noisy batches are made in advance.
+    """
     x = torch.from_numpy(image).to(smoothed.device)
     draws = [("estimation", k) for k in range(N0 + N)]
     size = smoothed.batch_size
@@ -167,7 +172,7 @@ def seconds(run: Callable[[], Any]) -> float:
 
 
 def loop_ratio(case: Case, device: torch.device, rounds: int, least_s: float) -> dict[str, Any]:
-    """Return the loop's share of the bare networks' speed, and both in draws per second."""
+    """Return the loop's speed as a share of the bare networks' speed, and both speeds in draws per second."""
     smoothed, image = smoothed_of(case, device), image_of(case)
     alone = bare(smoothed, image)
     with tempfile.TemporaryDirectory() as folder:
@@ -194,9 +199,9 @@ def loop_ratio(case: Case, device: torch.device, rounds: int, least_s: float) ->
 
 
 def utilisation(sample: Callable[[], Any]) -> dict[str, float]:
-    """Return the percentage of time that the GPU is busy while images are sampled one by one, and its memory.
+    """Return the percentage of time that the GPU is busy while images are sampled one by one, and its peak memory.
 
-    The driver is asked ten times a second for two seconds; peak memory is that of torch's allocator.
+    The driver is queried ten times a second for two seconds. Peak memory is that of torch's allocator.
     """
     torch.cuda.reset_peak_memory_stats()
     samples: list[int] = []
@@ -214,7 +219,7 @@ def utilisation(sample: Callable[[], Any]) -> dict[str, float]:
     stop.set()
     watcher.join()
     return {
-        "utilisation_percent": statistics.mean(samples[len(samples) // 3 :]),  # the driver looks back for up to 1 s
+        "utilisation_percent": statistics.mean(samples[len(samples) // 3 :]),  # the driver averages over up to 1 s
         "peak_memory_mib": torch.cuda.max_memory_allocated() / 2**20,
     }
 
@@ -241,7 +246,7 @@ def reference(smoothed: SmoothedSegmenter, image: np.ndarray) -> np.ndarray:
 
 
 def reference_ratio(case: Case, device: torch.device) -> dict[str, Any]:
-    """Return how many times faster an image is certified than by the reference method."""
+    """Return the factor by which certifying an image is faster than with the reference method."""
     smoothed, image = smoothed_of(case, device), image_of(case)
     smoothed.sample(image, N0, N)
     slow = seconds(lambda: reference(smoothed, image))
@@ -255,7 +260,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--least", type=float, default=LEAST_S, help="least seconds to measure each case")
+    parser.add_argument("--least", type=float, default=LEAST_S, help="shortest time to measure each case, in seconds")
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
     device = set_up_torch(options.device, options.threads)

@@ -1,17 +1,19 @@
 """Compare denoisers with noise training: python -m benchmarks.together RUN DATASET.
 
-RUN is the folder in which config/models-xray.yaml (montgomery) or config/models-colour.yaml (the others) has run. Its
-networks are trained further, for the same number of steps on the same noisy images (noise levels: the run's sigmas), in
-four variants:
+RUN is the folder in which config/models-xray.yaml (for montgomery) or config/models-colour.yaml (for other data sets)
+has run. The run's networks are trained further in four variants, for the same number of steps on the same noisy images,
+whose noise levels are the run's sigmas:
 
-- noise_on: the noise-trained segmenter without a denoiser, as the control.
-- tuned: the noise-trained segmenter on the outputs of the frozen denoiser.
-- joint: the noise-trained segmenter and the denoiser together; gradients of the segmentation loss reach the denoiser.
-- joint_consistent: the same, with two noisy copies of each image and a penalty if their predictions differ (Jeong and
-  Shin, NeurIPS 2020).
+- noise_on: the noise-trained segmenter without a denoiser, as a control.
+- tuned: the noise-trained segmenter, trained on the frozen denoiser's outputs.
+- joint: the noise-trained segmenter and the denoiser, trained together; gradients of the segmentation loss reach the
+  denoiser.
+- joint_consistent: like joint, but with two noisy copies of each image and a penalty if their predictions differ (Jeong
+  and Shin, NeurIPS 2020).
 
-Each is certified like the run (segcertify, n0 = 10, n = 100, tau = 0.75, alpha = 0.001). The certified Dice of each
-image goes to benchmarks/results/together-DATASET.json, with that of the run's own pairings on the same draws.
+Each variant is certified with the run's settings (segcertify, n0 = 10, n = 100, tau = 0.75, alpha = 0.001).
+benchmarks/results/together-DATASET.json contains each image's certified Dice for the variants and for the run's own
+pairings on the same draws.
 """
 
 import json
@@ -46,7 +48,7 @@ STEPS, BATCH, RATE, CONSISTENCY = 400, 8, 5e-4, 2.0
 
 
 class Pairing(nn.Module):
-    """A segmenter behind a denoiser, or alone; images have one noise level at a time."""
+    """A segmenter with or without a denoiser in front; all images in a batch have the same noise level."""
 
     def __init__(self, segmenter: nn.Module, denoiser: DiffusionDenoiser | None) -> None:
         super().__init__()
@@ -58,7 +60,7 @@ class Pairing(nn.Module):
 
 
 def config_of(dataset: str) -> Config:
-    """Return the configuration of the run with the data set."""
+    """Return the configuration of the run that contains a data set."""
     name = "models-xray" if dataset == "montgomery" else "models-colour"
     return Config.read(yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text()))
 
@@ -121,7 +123,7 @@ VARIANTS = ("noise_on", "joint_consistent", "tuned", "joint")
 
 
 def variant_of(variant: str, run: Path, dataset: str, data: PreparedDataset, config: Config) -> Pairing:
-    """Return a variant, trained unless its weights are stored in RUN/together."""
+    """Return a variant; train it unless its weights are stored in RUN/together."""
     noise, _ = load_segmenter(run / "models" / "segmenter" / dataset / "unet-noise")
     alone = variant == "noise_on"
     pairing = Pairing(noise, None if alone else DiffusionDenoiser.load(run / "models" / "denoiser" / dataset))

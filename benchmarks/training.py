@@ -1,15 +1,16 @@
-"""Measure the speed of training: python -m benchmarks.training. It also runs as a script without the project installed.
+"""Measure the speed of training: python -m benchmarks.training.
 
-For each kind of network, it measures images per second of whole training steps (forward, backward, optimiser, moving
-average) on random images, and the peak memory; on a GPU also in mixed precision. To compare machines, compare ratios of
-cases of one run.
+For each kind of network, the benchmark measures the images per second of complete training steps (forward, backward,
+optimiser, moving average) on random images, and the peak memory. On a GPU, it also measures mixed precision. To compare
+machines, compare ratios between cases of the same run. This file can also be run as a script, without installing the
+project.
 """
 
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-sys.path[:1] = [str(ROOT), str(ROOT / "scripts")]  # without this folder, whose statistics.py hides Python's
+sys.path[:1] = [str(ROOT), str(ROOT / "scripts")]  # replaces this folder, whose statistics.py would hide Python's
 
 import json
 import platform
@@ -36,7 +37,7 @@ WARM_UP = 3
 
 
 def case(kind: str, precision: str, device: torch.device) -> dict[str, Any]:
-    """Return images per second and peak memory of one kind of network in one precision."""
+    """Return the images per second and the peak memory of one kind of network at one precision."""
     on_gpu = device.type == "cuda"
     size, batch, steps = (256, 32, 20) if on_gpu else (64, 8, 12)
     settings = (Denoiser if kind == "denoiser" else Segmenter)(steps=steps, batch_size=batch, evaluate_every=steps)

@@ -28,7 +28,7 @@ __version__ = "0.1.0"
 
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
-        raise AttributeError(f"module 'segcert' has no attribute {name!r}; it has {', '.join(__all__)}")
+        raise AttributeError(f"module 'segcert' has no attribute {name!r}; it provides {', '.join(__all__)}")
     return getattr(importlib.import_module(_HOME[name]), name)
 
 

@@ -1,6 +1,7 @@
 """Measurements that a clinician takes from a mask, such as area and diameter.
 
-Each is a function of one label map. Units are mm where the pixel size is known, and pixels elsewhere.
+Each measurement is a function of one label map. Lengths are in mm and areas in mm2 if the pixel size is known.
+Otherwise, both are in pixels.
 """
 
 import dataclasses
@@ -35,15 +36,16 @@ class Measurement:
     Attributes
     ----------
     name
-        Name in tables: "area_lungs", "diameter_lesion", "cardiothoracic_ratio". A user-supplied measurement has the
-        name of its function.
+        Name in tables: "area_lungs", "diameter_lesion", "cardiothoracic_ratio". A user-supplied measurement is named
+        after its function.
     unit
-        "pixels", "mm2", "mm", or "" for a plain number and for a user-supplied measurement.
+        "pixels", "mm2" or "mm"; "" for a ratio or a user-supplied measurement.
     function
-        Callable from labels (H, W) uint8 to a float. NaN means that the measurement is undefined for this label map.
-        A certified interval then counts the draw on whichever side is worse.
+        Function that takes labels, (H, W) uint8, and returns a float. NaN means that the measurement is undefined for
+        this label map. A certified interval counts NaN as minus infinity for its lower end and as infinity for its
+        upper end.
     digest
-        SHA-256 of the code that computes it. Stored values are used only if it is unchanged.
+        SHA-256 of the code that computes the measurement. Stored values are reused only if this digest is unchanged.
     """
 
     name: str
@@ -55,7 +57,7 @@ class Measurement:
 def measurements_of(
     specifications: Sequence[str], classes: Sequence[str], pixel_size: PixelSize | None = None
 ) -> tuple[Measurement, ...]:
-    """Return the measurements named by `specifications`, the values of the key `measurements` in a configuration.
+    """Return the measurements named by `specifications`, which are the values of the configuration key `measurements`.
 
     Parameters
     ----------
@@ -65,12 +67,12 @@ def measurements_of(
     classes
         Names of the class ids 0, 1, ...; class 0 is the background.
     pixel_size
-        Height and width of a pixel in mm, or None if they are unknown.
+        Height and width of a pixel in mm, or None if the pixel size is unknown.
 
     Returns
     -------
     tuple of Measurement
-        In the order of `specifications`.
+        The measurements, in the order of `specifications`.
 
     Raises
     ------
@@ -79,19 +81,19 @@ def measurements_of(
 
     Notes
     -----
-    Your own function has the signature ``function(labels, pixel_size) -> float``, with both arguments passed by
+    Your own function has the signature ``function(labels, pixel_size) -> float``, and both arguments are passed by
     position:
 
     - `labels` is the label map of one draw: a numpy array (H, W) of uint8 class ids, 0 for the background. Do not
       change it.
-    - `pixel_size` is (height, width) of a pixel in mm as floats, or None if it is unknown.
+    - `pixel_size` is the height and width of a pixel in mm, two floats, or None if the pixel size is unknown.
     - The result is one number, which is converted to float. Return NaN where the measurement is undefined, for example
       because the structure is absent.
 
-    The function is called once per draw, n0 + n times for an image. It must depend on its arguments alone, because its
-    values are stored. Its module must be importable, for example from a folder on PYTHONPATH. Tables show the
-    measurement under the name of the function, without a unit. The values are computed again when the source file of
-    the function or the pixel size changes; this needs new draws unless the label maps of the draws were kept.
+    The function is called once per draw, which is n0 + n times per image. It must depend only on its arguments, because
+    its values are stored. Its module must be importable, for example from a folder on PYTHONPATH. Tables show the
+    measurement under the function's name, without a unit. The values are recomputed when the pixel size or the
+    function's source file changes. This requires new draws unless label maps were kept.
 
     Examples
     --------
@@ -108,7 +110,7 @@ def measurements_of(
 
 
 def applicable(specifications: Sequence[str], classes: Sequence[str]) -> list[str]:
-    """Return the specifications that fit the classes of a data set."""
+    """Return the specifications that can be measured on a data set with these classes."""
     heart = {"lungs", "heart"} <= set(classes)
     return [name for name in specifications if name != "cardiothoracic_ratio" or heart]
 
@@ -116,9 +118,10 @@ def applicable(specifications: Sequence[str], classes: Sequence[str]) -> list[st
 def check_measurements(
     specifications: Sequence[str], decisions: Sequence[str], classes: Sequence[Sequence[str]]
 ) -> None:
-    """Raise MeasurementError for a measurement that does not exist, or a decision on something that is not measured.
+    """Raise MeasurementError for an unknown measurement, or for a decision about a quantity that is not measured.
 
-    `classes` are the classes of each data set. A data set skips the measurements that do not fit it (`applicable`).
+    `classes` contains the class names of each data set. A data set skips the measurements that do not fit it (see
+    `applicable`).
     """
     names = set(specifications) & {"cardiothoracic_ratio"}
     for of_dataset in classes:
@@ -133,7 +136,10 @@ def check_measurements(
 
 
 def parse_decision(text: str) -> tuple[str, float]:
-    """Return name and threshold of a decision such as "cardiothoracic_ratio > 0.5". Raises MeasurementError."""
+    """Return the measurement name and the threshold of a decision such as "cardiothoracic_ratio > 0.5".
+
+    Raises MeasurementError if the text is malformed.
+    """
     match = DECISION.fullmatch(text.strip())
     if not match:
         raise MeasurementError(
@@ -215,7 +221,7 @@ def _imported(specification: str, pixel_size: PixelSize | None) -> Measurement:
     except (ImportError, AttributeError, ValueError) as error:
         raise MeasurementError(
             f"`measurements`: {specification} cannot be imported ({error}); expected package.module:function. Add the "
-            "folder of the module to PYTHONPATH"
+            "module's folder to PYTHONPATH"
         ) from error
     if not callable(function):
         raise MeasurementError(f"`measurements`: {specification} is a {type(function).__name__}; expected a function")

@@ -1,9 +1,9 @@
-"""Votes: the counts that sampling writes and certification reads. Needs numpy only.
+"""Votes: the counts that sampling writes and certification reads. This module needs only numpy.
 
-Votes are sufficient statistics: the number of draws in which the model chose each class at each pixel. They are
-integers. Everything that depends on alpha and tau, and every metric, is computed from them later, without a network.
-The observables of each draw (areas, overlaps with the ground truth, measurements, the label map) are stored with them.
-A stored label map takes ceil(log2(num_classes)) bits per pixel.
+Votes are sufficient statistics: for each pixel, the number of draws in which the model chose each class. The counts are
+integers. Every metric, and everything that depends on alpha or tau, is computed from these counts later, without
+running a network. The observables of each draw (areas, overlaps with the ground truth, measurements and the label map)
+are stored with the counts. A stored label map takes ceil(log2(num_classes)) bits per pixel.
 """
 
 import dataclasses
@@ -24,12 +24,12 @@ Bytes = npt.NDArray[np.uint8]
 
 
 def bits_per_pixel(num_classes: int) -> int:
-    """Number of bits in a class id."""
+    """Number of bits needed to store a class id below num_classes."""
     return max(1, (num_classes - 1).bit_length())
 
 
 def pack_labels(labels: Bytes, num_classes: int) -> Bytes:
-    """Pack label maps (draws, H, W) of ids below num_classes into (draws, bits, ceil(H W / 8)), one plane per bit."""
+    """Pack label maps (draws, H, W) into bytes (draws, bits, ceil(H W / 8)), one plane per bit of the class id."""
     flat = labels.reshape(len(labels), 1, labels[0].size)
     planes = (flat >> np.arange(bits_per_pixel(num_classes), dtype=np.uint8)[:, None]) & 1
     return np.packbits(planes, axis=2)
@@ -50,7 +50,7 @@ PER_DRAW = ("areas", "overlaps", "draws")
 
 
 class VotesError(ValueError):
-    """Votes that contradict themselves, or a file that is not a votes file."""
+    """Votes that are inconsistent, or a file that is not a votes file."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,24 +60,28 @@ class Votes:
     Attributes
     ----------
     selection
-        (num_classes, H, W) unsigned integers: the number of the n0 selection draws in which each pixel had each class.
+        (num_classes, H, W) unsigned integers: the number of selection draws, out of n0, that gave each pixel each
+        class.
     estimation
-        (num_classes, H, W) unsigned integers: the same for the n estimation draws, which are independent of them.
+        (num_classes, H, W) unsigned integers: the number of estimation draws, out of n, that gave each pixel each
+        class. The estimation draws are independent of the selection draws.
     sigma
         Standard deviation of the noise, in units of pixels in [0, 1].
     areas
-        (n0 + n, num_classes) number of pixels of each class in each draw, selection draws first; empty if not kept.
+        (n0 + n, num_classes) unsigned integers: the number of pixels of each class in each draw, selection draws first.
+        The array is empty if areas were not kept.
     overlaps
-        (n0 + n, num_classes) number of pixels in each draw that have each class both in the draw and in the ground
-        truth; empty if no ground truth was given.
+        (n0 + n, num_classes) unsigned integers: for each draw and class, the number of pixels that have this class both
+        in the draw and in the ground truth. The array is empty if no ground truth was given.
     truth_areas
-        (num_classes,) number of pixels of each class in the ground truth; empty if none was given.
+        (num_classes,) unsigned integers: the number of pixels of each class in the ground truth. The array is empty if
+        no ground truth was given.
     measurements
-        Values by name, one per draw: (n0 + n,) float64, selection draws first.
+        Mapping from the name of each measurement to its values, (n0 + n,) float64: one per draw, selection draws first.
     draws
-        The packed label map of each draw (see `pack_labels`); empty if not kept.
+        Packed label map of each draw (see `pack_labels`). The array is empty if label maps were not kept.
     origin
-        The source of the votes (digests of image and networks, seed, batch size, ...), as plain JSON.
+        Source of the votes, as plain JSON: digests of the image and networks, seed, batch size and other settings.
     """
 
     selection: Counts
@@ -100,7 +104,8 @@ class Votes:
             totals = counts.sum(axis=0, dtype=np.int64)
             if totals.min() != totals.max():
                 raise VotesError(
-                    f"{name}: found {totals.min()} to {totals.max()} votes per pixel; expected the same number at each"
+                    f"{name}: found {totals.min()} to {totals.max()} votes per pixel; "
+                    "expected the same number at each pixel"
                 )
         if self.selection.shape != self.estimation.shape:
             raise VotesError(
@@ -125,7 +130,7 @@ class Votes:
                 raise VotesError(f"areas: the sum over the {name} draws differs from the counts; draw the votes again")
 
     def _check_shape(self, name: str, values: npt.NDArray[Any], shape: tuple[int, ...]) -> None:
-        """Raise VotesError if an optional array has another shape. An empty array means that it was not kept."""
+        """Raise VotesError if an optional array has an unexpected shape. An array that was not kept is empty."""
         if len(values) not in (0, self.n0 + self.n) and name != "truth_areas":
             raise VotesError(f"{name}: found {len(values)} draws; expected {self.n0} + {self.n}, or none")
         if values.size and values.shape != shape:
@@ -149,7 +154,7 @@ class Votes:
 
     @property
     def dice(self) -> npt.NDArray[np.float64]:
-        """Dice of each draw's label map with the ground truth, (n0 + n, num_classes); NaN where both lack the class.
+        """Dice of each draw's label map and the ground truth, (n0 + n, num_classes); NaN for a class that both lack.
 
         Raises VotesError if no ground truth was given when the votes were drawn.
         """
@@ -161,23 +166,23 @@ class Votes:
         return dice
 
     def label_maps(self) -> npt.NDArray[np.uint8]:
-        """Return the label map of each draw, (n0 + n, H, W). Raises VotesError if they were not kept."""
+        """Return the label maps of all draws, (n0 + n, H, W). Raises VotesError if they were not kept."""
         if not len(self.draws):
             raise VotesError("draws: missing; sample with `keep_draws` to get the label map of each draw")
         return unpack_labels(self.draws, self.estimation.shape[1:])
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Return all arrays by name, as they are stored."""
+        """Return all arrays, keyed by the names that a votes file uses for them."""
         names = ("selection", "estimation", *PER_DRAW, "truth_areas")
         measured = {f"measurement/{name}": values for name, values in self.measurements.items()}
         return {name: getattr(self, name) for name in names} | measured
 
     @classmethod
     def from_counts(cls, selection: npt.ArrayLike, estimation: npt.ArrayLike, sigma: float) -> Self:
-        """Build votes from counts that were drawn elsewhere: integers of shape (num_classes, H, W).
+        """Build votes from existing counts: integers of shape (num_classes, H, W).
 
-        The guarantee of a certificate holds if the counts come from independent draws of x + sigma * normal, and the
-        draws of `selection` are independent of those of `estimation`. Raises VotesError for anything but counts.
+        A certificate's guarantee holds if the counts come from independent draws of x + sigma * normal, and the
+        selection draws are independent of the estimation draws. Raises VotesError for arrays that are not counts.
 
         Examples
         --------
@@ -188,7 +193,7 @@ class Votes:
         return cls(_as_counts("selection", selection), _as_counts("estimation", estimation), sigma)
 
     def save(self, path: str | Path) -> None:
-        """Write these votes to one `.npz` file without pickles. The same votes give the same bytes."""
+        """Write the votes to an `.npz` file without pickles. Equal votes give byte-identical files."""
         save_votes(path, {"image": self})
 
     @classmethod
@@ -196,12 +201,14 @@ class Votes:
         """Read a file that `save` wrote. Raises VotesError for any other file."""
         votes = load_votes(path)
         if len(votes) != 1:
-            raise VotesError(f"{path}: found the votes of {len(votes)} images; expected one. Read it with load_votes")
+            raise VotesError(
+                f"{path}: found the votes of {len(votes)} images; expected one image. Read the file with load_votes"
+            )
         return next(iter(votes.values()))
 
 
 def save_votes(path: str | Path, votes: Mapping[str, Votes]) -> None:
-    """Write the votes of several images, keyed by image name, to one `.npz` file."""
+    """Write the votes of several images, keyed by image name, to a single `.npz` file."""
     images: dict[str, dict[str, Any]] = {}
     arrays: dict[str, npt.NDArray[Any]] = {}
     for image, vote in votes.items():
@@ -213,12 +220,15 @@ def save_votes(path: str | Path, votes: Mapping[str, Votes]) -> None:
 
 
 def load_votes(path: str | Path) -> dict[str, Votes]:
-    """Read a file that `save_votes` wrote. Raises VotesError for a damaged file and any other file."""
+    """Read a file that `save_votes` wrote. Raises VotesError for a file that is damaged or of a different kind."""
     return dict(iterate_votes(path))
 
 
 def iterate_votes(path: str | Path) -> Iterator[tuple[str, Votes]]:
-    """Yield name and votes of each image in a votes file, with one image in memory at a time. Raises VotesError."""
+    """Yield the name and votes of each image in a votes file, keeping only one image in memory.
+
+    Raises VotesError for a file that is damaged or of a different kind.
+    """
     try:
         with StoredArrays(path) as arrays:
             for image, about in read_header(arrays).items():
@@ -231,11 +241,11 @@ def iterate_votes(path: str | Path) -> Iterator[tuple[str, Votes]]:
 
 
 def read_header(arrays: StoredArrays) -> dict[str, dict[str, Any]]:
-    """Read sigma, digest, names of measurements and origin of each image in a votes file.
+    """Read each image's sigma, digest, measurement names and origin from a votes file.
 
-    Raises VotesError for a file without votes.
+    Raises VotesError for a file that is not a votes file.
     """
-    from segcert.io.json_models import fit  # here, because certification needs numpy and scipy only
+    from segcert.io.json_models import fit  # imported here: certification needs only numpy and scipy
     from segcert.provenance.models import VotesHeader
 
     try:
@@ -267,5 +277,5 @@ def narrow(counts: npt.NDArray[np.integer[Any]], n: int) -> Counts:
 def _as_counts(name: str, values: npt.ArrayLike) -> Counts:
     array = np.asarray(values)
     if array.dtype.kind not in "iu" or (array.size and array.min() < 0):
-        raise VotesError(f"{name}: found type {array.dtype}; expected counts, which are integers from 0 up")
+        raise VotesError(f"{name}: found type {array.dtype}; expected counts, which are non-negative integers")
     return narrow(array, int(array.max(initial=0)))

@@ -1,1 +1,1 @@
-"""Votes to certificates: binomial tests, multiple testing, metrics, intervals. Needs numpy and scipy only."""
+"""Certification of votes: binomial tests, multiple testing, metrics and intervals. Needs only numpy and scipy."""

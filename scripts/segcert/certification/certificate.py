@@ -1,4 +1,4 @@
-"""Certificates from votes (SegCertify: Fischer et al., ICML 2021, algorithm 2; and other corrections)."""
+"""Certificates computed from votes: SegCertify (Fischer et al., ICML 2021, algorithm 2) and other corrections."""
 
 import dataclasses
 import math
@@ -18,9 +18,10 @@ ABSTAIN = 255
 class Certificate:
     """The certificate of one image.
 
-    A pixel is certified if its label in `labels` is not ABSTAIN. The certificate of a pixel is correct if the smoothed
-    model gives it this label under every perturbation of the image with an l2 norm below `radius`. `guarantee` states
-    the confidence. Its probability is over the draws of the noise, with n fixed before anyone looked at them.
+    A pixel is certified if its label in `labels` is not ABSTAIN. A pixel's certificate is correct if the smoothed model
+    gives the pixel this label under every perturbation of the image with an l2 norm below `radius`. `guarantee` states
+    the confidence. It is a probability over the noise draws, and it holds only if n was fixed before anyone saw the
+    draws.
 
     Attributes
     ----------
@@ -31,7 +32,7 @@ class Certificate:
     sigma
         Noise level of the votes, in units of pixels in [0, 1].
     tau
-        Share of the noisy copies that the class of a certified pixel must exceed, with the stated confidence.
+        With the stated confidence, a certified pixel has its class on more than this share of noisy copies.
     alpha
         Error rate of the whole image.
     n0
@@ -41,10 +42,10 @@ class Certificate:
     method
         Name of the statistical method, see `certify`.
     k
-        The k of "kfwer"; 1 for other methods.
+        Parameter k of the method "kfwer"; 1 for other methods.
     earlier_n
-        Smaller n with which this image was certified before. alpha covers one decision with n fixed beforehand. It
-        does not cover raising n until the certificate looks good.
+        Smaller values of n with which this image was certified before. alpha covers a single decision with n fixed
+        beforehand. It does not cover increasing n until the certificate looks good.
     """
 
     labels: npt.NDArray[np.uint8]
@@ -69,7 +70,7 @@ class Certificate:
         return METHODS[self.method].guarantee
 
     def settings(self) -> dict[str, Any]:
-        """Return everything except the labels, as plain values."""
+        """Return all attributes except the labels, as plain values."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return {name: value for name, value in values.items() if name != "labels"}
 
@@ -80,13 +81,13 @@ def certify(
     """Certify the pixels of an image from its votes.
 
     For the chosen class c of a pixel, the hypothesis H: P(f(x + noise) = c) <= tau is tested with the exact one-sided
-    binomial test. If it is rejected, the pixel is certified with radius sigma * Phi^-1(tau) (Cohen et al., ICML 2019).
-    The other pixels abstain. The guarantee is exact for any model and any dependence between pixels.
+    binomial test. If H is rejected, the pixel is certified with radius sigma * Phi^-1(tau) (Cohen et al., ICML 2019).
+    All other pixels abstain. The guarantee is exact for any model and any dependence between pixels.
 
     Parameters
     ----------
     votes
-        The counts of the image.
+        Votes of the image.
     tau
         Threshold of the test, in (0.5, 1).
     alpha
@@ -94,23 +95,24 @@ def certify(
     method
         "segcertify": the n0 selection draws choose c (the lower id in a tie), and the n estimation draws test it.
         Holm's procedure over all pixels bounds the probability of any wrong pixel by alpha (Fischer et al., ICML 2021).
-        "holm": the same guarantee, but all n0 + n draws choose and test (proof in `selection_free_threshold`).
-        Two methods have a weaker guarantee. "kfwer": the probability of k or more wrong pixels is at most alpha
-        (Lehmann and Romano 2005). "by": the expected share of wrong pixels among the certified ones is at most alpha
-        (Benjamini and Yekutieli 2001).
+        "holm": the same guarantee, but all n0 + n draws both choose c and test it (proof in
+        `selection_free_threshold`). Two methods have a weaker guarantee. "kfwer": the probability of k or more wrong
+        pixels is at most alpha (Lehmann and Romano 2005). "by": the expected share of wrong pixels among the certified
+        ones is at most alpha (Benjamini and Yekutieli 2001).
     k
         Parameter of "kfwer"; other methods ignore it.
 
     Returns
     -------
     Certificate
-        The decisions equal those of scipy's `binomtest` at each pixel with the correction of statsmodels. They are
-        computed from a table and a histogram, not pixel by pixel.
+        The certificate of the image. Its decisions equal those of scipy's `binomtest` at each pixel with the
+        corresponding statsmodels correction. They are computed from a table of p-values and a histogram of counts, not
+        pixel by pixel.
 
     Raises
     ------
     CertificationError
-        For settings out of range, and settings with which no votes could certify a pixel (`smallest_n`).
+        For settings that are out of range, or with which no votes could certify a pixel (see `smallest_n`).
 
     Examples
     --------
@@ -144,13 +146,13 @@ def certify(
 
 
 def rejection_threshold(counts: Counts, n: int, tau: float, alpha: float, method: str, k: int = 1) -> int:
-    """Return the least count out of n draws with which a method certifies a pixel. counts (H, W) are of all pixels."""
+    """Return the least count, out of n draws, at which a method certifies a pixel of an image with counts (H, W)."""
     histogram = np.bincount(counts.ravel(), minlength=n + 1)
     return METHODS[method].threshold(histogram, n, tau, alpha, k)
 
 
 def check_votes(votes: Votes, tau: float, alpha: float, method: str, k: int = 1) -> None:
-    """Raise CertificationError for settings out of range, and for votes that cannot certify anything."""
+    """Raise CertificationError for settings that are out of range, or for votes that cannot certify anything."""
     check_settings(tau, alpha, method, k)
     require_feasible(votes.n, math.prod(votes.estimation.shape[1:]), tau, alpha, method, votes.n0, k)
     if votes.n0 < 1 and not METHODS[method].all_draws:
@@ -163,12 +165,12 @@ def check_votes(votes: Votes, tau: float, alpha: float, method: str, k: int = 1)
 
 
 def tested_draws(votes: Votes, method: str) -> int:
-    """Number of draws in the test of a method."""
+    """Number of draws that a method's test uses."""
     return votes.n0 + votes.n if METHODS[method].all_draws else votes.n
 
 
 def chosen_class(votes: Votes, method: str) -> tuple[npt.NDArray[np.intp], Counts]:
-    """Return the class that a method tests at each pixel, (H, W), and its votes among the tested draws, (H, W)."""
+    """Return the class that a method tests at each pixel, (H, W), and the tested draws' votes for it, (H, W)."""
     if METHODS[method].all_draws:
         total = votes.selection.astype(np.uint32) + votes.estimation
         return total.argmax(axis=0), total.max(axis=0)
@@ -182,5 +184,5 @@ def certified_radius(sigma: float, tau: float) -> float:
 
 
 def radius_in_gray_levels(radius: float, values: int) -> float:
-    """Convert a radius R to the RMS change per value in 8-bit gray levels: 255 R / sqrt(values of the image)."""
+    """Convert a radius R to the RMS change per image value in 8-bit gray levels: 255 R / sqrt(number of values)."""
     return 255 * radius / math.sqrt(values)

@@ -1,4 +1,4 @@
-"""Certified intervals of measurements by median smoothing (Chiang et al., NeurIPS 2020)."""
+"""Certified intervals for measurements, by median smoothing (Chiang et al., NeurIPS 2020)."""
 
 import dataclasses
 import math
@@ -16,28 +16,28 @@ from segcert.votes import Votes
 
 @dataclasses.dataclass(frozen=True)
 class CertifiedInterval:
-    """The certified interval of the median of a measurement.
+    """A certified interval for a measurement's median.
 
-    With probability at least 1 - alpha over the draws, the median of the measurement over the noise is in [low, high].
-    This holds for the image and for every perturbation of it with an l2 norm below `radius`. The guarantee is about the
-    median of the smoothed model, not about the measurement on a single prediction.
+    With probability at least 1 - alpha over the draws, the measurement's median over the noise is in [low, high]. This
+    holds for the image and for every perturbation of it with an l2 norm below `radius`. The guarantee covers this
+    median, not the measurement of a single prediction.
 
     Attributes
     ----------
     name
         Name of the measurement.
     low
-        Lower end of the interval, in the unit of the measurement; minus infinity if NaN draws leave it open.
+        Lower end of the interval, in the unit of the measurement; minus infinity if too many draws are NaN.
     median
-        Sample median of the draws, in the unit of the measurement.
+        Sample median over the draws, in the unit of the measurement.
     high
-        Upper end, in the unit of the measurement; infinity if NaN draws leave it open.
+        Upper end of the interval, in the unit of the measurement; infinity if too many draws are NaN.
     radius
         l2 radius, in units of pixels in [0, 1].
     alpha
         Error probability of this interval: its share of the image's alpha.
     draws
-        Number of draws used.
+        Number of draws from which the interval is computed.
     """
 
     name: str
@@ -49,7 +49,7 @@ class CertifiedInterval:
     draws: int
 
     def decide(self, threshold: float) -> Literal["above", "below"] | None:
-        """Return the side of a threshold on which the whole interval lies. None: on both, so nothing is certified."""
+        """Return "above" or "below" if the entire interval lies on that side of the threshold, otherwise None."""
         if self.low > threshold:
             return "above"
         return "below" if self.high < threshold else None
@@ -58,18 +58,18 @@ class CertifiedInterval:
 def median_interval(
     values: npt.ArrayLike, sigma: float, tau: float = 0.75, alpha: float = 0.001, name: str = "measurement"
 ) -> CertifiedInterval:
-    """Certify the median over the noise of a scalar function of the label map.
+    """Certify the median, over the noise, of a scalar function of the label map.
 
     Let R = sigma * Phi^-1(tau). A perturbation of the image with an l2 norm below R keeps the median between the
     quantiles 1 - tau and tau of the unperturbed distribution (Chiang et al. 2020, lemma 1). An exact binomial test at
     alpha / 2 bounds each quantile by an order statistic of the draws. Let u be the least count with
-    P(Bin(n, tau) >= u) <= alpha / 2. Then the interval is [X_(n + 1 - u), X_(u)] of the sorted draws.
+    P(Bin(n, tau) >= u) <= alpha / 2. The interval is [X_(n + 1 - u), X_(u)], where X_(i) is the i-th smallest draw.
 
     Parameters
     ----------
     values
-        The measurement on each draw's label map, (n,). n must be fixed beforehand and the draws independent. A NaN
-        counts as minus infinity for the lower end and as plus infinity for the upper end.
+        (n,) numbers: the measurement on each draw's label map. n must be fixed beforehand, and the draws must be
+        independent. A NaN counts as minus infinity for the lower end and as plus infinity for the upper end.
     sigma
         Standard deviation of the noise, in units of pixels in [0, 1].
     tau
@@ -77,17 +77,17 @@ def median_interval(
     alpha
         Error probability of the interval, in (0, 0.5).
     name
-        Name of the interval.
+        Name of the measurement.
 
     Raises
     ------
     CertificationError
-        For settings out of range, and if n draws cannot bound the quantiles.
+        For settings that are out of range, or if n draws cannot bound the quantiles.
 
     Examples
     --------
     >>> import numpy as np, segcert
-    >>> areas = np.arange(100.0, 200.0)  # of 100 draws
+    >>> areas = np.arange(100.0, 200.0)  # areas in 100 draws
 
     >>> interval = segcert.median_interval(areas, sigma=0.25, tau=0.75, alpha=0.05)
     >>> interval.low, interval.median, interval.high
@@ -116,14 +116,14 @@ def median_interval(
 def certify_measurements(
     votes: Votes, measurements: Mapping[str, npt.ArrayLike] | None = None, tau: float = 0.75, alpha: float = 0.001
 ) -> dict[str, CertifiedInterval]:
-    """Certify the medians of several measurements of one image simultaneously: they share alpha.
+    """Certify the medians of several measurements of an image simultaneously, with a shared alpha.
 
     Parameters
     ----------
     votes
-        All n0 + n draws are used, because there is nothing to select.
+        Votes of the image. All n0 + n draws are used, because no class has to be chosen first.
     measurements
-        Values on each draw's label map, (n0 + n,), by name; by default `votes.measurements`.
+        Mapping from measurement names to values, (n0 + n,), one per draw. The default is `votes.measurements`.
     tau
         Threshold in (0.5, 1). The radius is sigma * Phi^-1(tau).
     alpha

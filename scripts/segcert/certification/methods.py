@@ -1,6 +1,6 @@
-"""The methods that decide on votes: their tests, their guarantees, and the settings that can certify anything.
+"""Certification methods: their tests and guarantees, and checks that the settings can certify anything.
 
-The configuration imports this module. So the corrections, which need numpy, are imported where they are used.
+The configuration imports this module. The corrections need numpy, so each function imports the correction that it uses.
 """
 
 import math
@@ -29,10 +29,11 @@ class Method:
     guarantee
         Guarantee of a certificate, as text.
     weaker
-        True if the guarantee allows wrong certified pixels. Then a certificate gives no lower bound of Dice and no
-        interval of an area.
+        True if the guarantee allows some certified pixels to be wrong. Such a certificate implies neither a lower bound
+        on Dice nor an interval for an area.
     all_draws
-        True if all n0 + n draws choose the class of a pixel and test it; otherwise n0 draws choose and n test.
+        True if all n0 + n draws both choose a pixel's class and test it. Otherwise n0 draws choose the class, and n
+        draws test it.
     takes_k
         True if the guarantee depends on k.
     step_up
@@ -40,9 +41,9 @@ class Method:
         pixels are certified one after the other, up to the first failure.
     threshold
         Function of the histogram of the counts (n + 1,), the number n of tested draws, tau, alpha and k. It returns the
-        least count that is certified, or n + 1 if there is none.
+        least count that is certified, or n + 1 if no count is certified.
     level
-        Function of the number of pixels, the number of certified pixels so far, alpha and k. It returns the level at
+        Function of the number of pixels, the number of pixels already certified, alpha and k. It returns the level at
         which the next pixel is tested.
     """
 
@@ -116,22 +117,22 @@ METHODS = {method.name: method for method in (SEGCERTIFY, HOLM, KFWER, BY)}
 
 
 def check_settings(tau: float, alpha: float, method: str, k: int = 1) -> None:
-    """Raise CertificationError for settings out of range."""
+    """Raise CertificationError for settings that are out of range."""
     if not 0.5 < tau < 1:
-        raise CertificationError(f"tau: found {tau}; expected above 0.5 and below 1, for example 0.75")
+        raise CertificationError(f"tau: found {tau}; expected a value above 0.5 and below 1, for example 0.75")
     if not 0 < alpha < 0.5:
-        raise CertificationError(f"alpha: found {alpha}; expected above 0 and below 0.5, for example 0.001")
+        raise CertificationError(f"alpha: found {alpha}; expected a value above 0 and below 0.5, for example 0.001")
     if method not in METHODS:
         raise CertificationError(f"method: found {method!r}; expected one of {', '.join(METHODS)}")
     if METHODS[method].takes_k and k < 1:
-        raise CertificationError(f"k: found {k}; expected at least 1 (k wrong pixels have probability <= alpha)")
+        raise CertificationError(f"k: found {k}; expected at least 1 (alpha bounds the probability of k wrong pixels)")
 
 
 def smallest_n(pixels: int, tau: float, alpha: float, method: str = "segcertify", n0: int = 0, k: int = 1) -> int:
-    """Return the least n with which any pixel of an image with `pixels` pixels can be certified.
+    """Return the least n with which any pixel can be certified, in an image with this number of pixels.
 
-    In the best case all votes of all pixels agree. Then their p-value P(Bin(n, tau) >= n) = tau^n must pass the largest
-    level at which the method can reject a first hypothesis.
+    In the best case, all votes at every pixel agree. Then their p-value, P(Bin(n, tau) >= n) = tau^n, must not exceed
+    the largest level at which the method can reject a first hypothesis.
     """
     level = METHODS[method].level(pixels, pixels - 1 if METHODS[method].step_up else 0, alpha, k)
     if METHODS[method].all_draws:  # wrong classes also use a share of alpha, see `selection_free_threshold`
@@ -143,7 +144,7 @@ def smallest_n(pixels: int, tau: float, alpha: float, method: str = "segcertify"
 def require_feasible(
     n: int, pixels: int, tau: float, alpha: float, method: str = "segcertify", n0: int = 0, k: int = 1
 ) -> None:
-    """Raise CertificationError for settings out of range, and settings with which no votes could certify a pixel."""
+    """Raise CertificationError for settings that are out of range, or with which no votes could certify a pixel."""
     check_settings(tau, alpha, method, k)
     if METHODS[method].takes_k and k >= pixels:
         raise CertificationError(
@@ -163,7 +164,7 @@ def require_intervals(draws: int, measurements: int, tau: float, alpha: float) -
     if draws < least:
         raise CertificationError(
             f"`measurements`: {draws} draws (n0 + n) cannot bound {measurements} measurements at tau {tau} and alpha "
-            f"{alpha}. Raise `n` by {least - draws}, or remove measurements"
+            f"{alpha}. Increase `n` by {least - draws}, or remove measurements"
         )
 
 

@@ -12,12 +12,12 @@ Labels = npt.NDArray[np.integer[Any]]
 
 
 def dice(intersection: float, size_a: float, size_b: float) -> float:
-    """Dice, 2 |A and B| / (|A| + |B|); NaN if both are empty."""
+    """Dice coefficient of two sets A and B, 2 |A and B| / (|A| + |B|); NaN if both are empty."""
     return 2 * intersection / (size_a + size_b) if size_a + size_b else math.nan
 
 
 def iou(intersection: float, size_a: float, size_b: float) -> float:
-    """Intersection over union, |A and B| / |A or B|; NaN if both are empty."""
+    """Intersection over union of two sets A and B, |A and B| / |A or B|; NaN if both are empty."""
     union = size_a + size_b - intersection
     return intersection / union if union else math.nan
 
@@ -31,24 +31,26 @@ def class_metrics(truth: Labels, predicted: Labels, certified: Labels, class_id:
         (H, W) class ids: ground truth, prediction of the unsmoothed model on the clean image, and certified labels with
         ABSTAIN.
     class_id
-        The class.
+        Id of the class.
 
     Returns
     -------
     dice, iou
         Metrics of the unsmoothed model on the clean image.
     certified_dice, certified_iou
-        The published convention (Laousy et al. 2023): abstained pixels are missing from the prediction and present
-        in the ground truth. 2TP / (|GT| + |certified|), TP / (|GT| + |certified| - TP).
+        Dice and IoU by the published convention (Laousy et al. 2023): abstained pixels count as missing from the
+        prediction, but stay in the ground truth. They are 2TP / (|GT| + |certified|) and
+        TP / (|GT| + |certified| - TP).
     worst_case_dice
         The least Dice over all possible labels of the abstained pixels: 2TP / (|GT| + |certified| + |abstained outside
-        GT|). It is a true lower bound; the certified Dice is not.
+        GT|). Unlike the certified Dice, it is a true lower bound.
     area_low, area_high
-        The certified interval of the area: pixels certified as the class, and the same plus the abstained pixels.
+        Ends of the certified interval of the area: the number of pixels certified as the class, and this number plus
+        the number of abstained pixels.
     area
         Number of pixels of the class in the ground truth.
 
-    Ratios are in [0, 1], or NaN if the class is absent from both sides. Areas are in pixels.
+    Ratios are in [0, 1], or NaN if the class is absent from both label maps. Areas are in pixels.
     """
     true, chosen, sure, unsure = truth == class_id, predicted == class_id, certified == class_id, certified == ABSTAIN
     size, sure_size = int(true.sum()), int(sure.sum())

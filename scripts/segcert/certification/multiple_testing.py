@@ -1,12 +1,13 @@
 """Exact binomial tests, and corrections for testing every pixel.
 
-With n draws there are only n + 1 p-values. So the tests use a table of p-values, and the corrections use the histogram
-of the counts instead of the pixels.
+With n draws, there are only n + 1 different p-values. So the tests use a table of p-values, and the corrections use the
+histogram of the counts.
 
-Each correction returns the smallest count that is rejected; n + 1 means none. `histogram` is (n + 1,): the number of
-hypotheses (pixels) with each count 0, ..., n. `p_values` is (n + 1,): the p-value of each count, not increasing.
-Equal counts have equal p-values, and the first of them faces the hardest threshold, so they are rejected together or
-not at all. All corrections hold under arbitrary dependence between the hypotheses.
+Each correction returns the smallest count that is rejected, or n + 1 if no count is rejected. `histogram`, (n + 1,),
+contains the number of hypotheses (pixels) with each count 0, ..., n. `p_values`, (n + 1,), contains the p-value of each
+count and never increases. Pixels with equal counts have equal p-values. They are rejected together or not at all,
+because the first of them faces the strictest threshold. All corrections hold under arbitrary dependence between the
+hypotheses.
 """
 
 import math
@@ -25,7 +26,7 @@ def p_value_table(n: int, tau: float) -> npt.NDArray[np.float64]:
 
     These are the values of `scipy.stats.binomtest(k, n, tau, alternative="greater").pvalue`.
     """
-    from scipy.stats import binom  # takes a second, and many modules need only the other functions
+    from scipy.stats import binom  # imported here: it takes a second, and many modules do not need it
 
     return np.asarray(binom.sf(np.arange(-1, n), n, tau), dtype=np.float64)
 
@@ -33,8 +34,8 @@ def p_value_table(n: int, tau: float) -> npt.NDArray[np.float64]:
 def holm_threshold(histogram: Histogram, p_values: PValues, alpha: float) -> int:
     """Apply Holm's step-down procedure (Holm 1979, Scand. J. Stat. 6, 65-70).
 
-    The probability of any false rejection is at most alpha. With r of K hypotheses rejected, the next is rejected if
-    its p-value is at most alpha / (K - r).
+    The probability of any false rejection is at most alpha. With r of K hypotheses rejected, the next hypothesis is
+    rejected if its p-value is at most alpha / (K - r).
     """
     pixels = int(histogram.sum())
     return _step_down(histogram, lambda count, rejected: p_values[count] <= alpha / (pixels - rejected))
@@ -43,16 +44,16 @@ def holm_threshold(histogram: Histogram, p_values: PValues, alpha: float) -> int
 def selection_free_threshold(histogram: Histogram, n: int, tau: float, alpha: float) -> int:
     """Apply Holm's procedure to the class with the most votes, where the same n draws choose the class and test it.
 
-    A pixel is wrongly certified if a class with p <= tau reaches the count c. Let A be the most probable class of the
-    pixel, and c > n tau > n / 2, so that at most one class reaches c.
+    A pixel is wrongly certified if a class with p <= tau reaches the count c. Let A be the pixel's most probable class,
+    and let c > n tau > n / 2, so that at most one class reaches c.
 
     - If p_A > tau, the wrong classes together have at most Bin(n, 1 - tau) votes. They reach c with probability at most
       delta(c) = P(Bin(n, 1 - tau) >= c).
     - If p_A <= tau, no class has p > tau. The sum of P(Bin(n, p_j) >= c) over the classes is convex in the p_j as long
       as p_j <= (c - 1) / (n - 1). So it is largest at (tau, 1 - tau), where it is P(Bin(n, tau) >= c) + delta(c).
 
-    By Holm's argument, with r of K pixels rejected, the next is rejected if its count satisfies
-    (K - r) P(Bin(n, tau) >= c) + K delta(c) <= alpha. The probability of any wrong certificate is at most alpha.
+    By Holm's argument, with r of K pixels rejected, the next pixel is rejected if its count satisfies (K - r) P(Bin(n,
+    tau) >= c) + K delta(c) <= alpha. The probability of any wrong certificate is at most alpha.
     """
     pixels = int(histogram.sum())
     p_values, deltas = p_value_table(n, tau), p_value_table(n, 1 - tau)
@@ -86,20 +87,20 @@ def by_threshold(histogram: Histogram, p_values: PValues, alpha: float) -> int:
     which the i-th smallest p-value is at most i alpha / (K H_K), with H_K = 1 + 1/2 + ... + 1/K.
     """
     pixels = int(histogram.sum())
-    at_least = np.cumsum(histogram[::-1])[::-1]  # (n + 1,) hypotheses with at least each count
+    at_least = np.cumsum(histogram[::-1])[::-1]  # (n + 1,) number of hypotheses with this count or more
     passing = np.flatnonzero((histogram > 0) & (p_values <= at_least * (alpha / (pixels * harmonic(pixels)))))
     return int(passing[0]) if len(passing) else len(histogram)
 
 
 def harmonic(count: int) -> float:
-    """Return 1 + 1/2 + ... + 1/count. Above 100 it uses the asymptotic series, with an error below 1e-15."""
+    """Return 1 + 1/2 + ... + 1/count. Above 100 terms, an asymptotic series is used (error below 1e-15)."""
     if count <= 100:
         return math.fsum(1 / i for i in range(1, count + 1))
     return math.log(count) + EULER + 1 / (2 * count) - 1 / (12 * count**2) + 1 / (120 * count**4)
 
 
 def _step_down(histogram: Histogram, rejects: Callable[[int, int], bool]) -> int:
-    """Reject counts from the highest down, as long as `rejects(count, rejected so far)` is true."""
+    """Reject counts from the highest downwards while `rejects(count, number already rejected)` is true."""
     rejected = 0
     for count in range(len(histogram) - 1, -1, -1):
         if histogram[count]:

@@ -1,4 +1,4 @@
-"""Certified radii pixel by pixel, simultaneously for a whole grid of tau."""
+"""Certified radius of each pixel, simultaneously for all values of tau on a grid."""
 
 import dataclasses
 import itertools
@@ -12,13 +12,13 @@ from segcert.certification.methods import METHODS, CertificationError, check_set
 from segcert.certification.multiple_testing import holm_threshold, p_value_table
 from segcert.votes import Votes
 
-WRONG_CLASS = 0.01  # share of alpha for wrong classes
+WRONG_CLASS = 0.01  # share of alpha reserved for wrong classes
 TAUS = (0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 
 
 @dataclasses.dataclass(frozen=True)
 class RadiusMap:
-    """The certified radius of each pixel of one image.
+    """The certified radius of each pixel of an image.
 
     With probability at least 1 - alpha over the draws, this holds for all pixels simultaneously: no pixel changes its
     label under any perturbation of the image with an l2 norm below its radius.
@@ -30,9 +30,9 @@ class RadiusMap:
     radius
         (H, W) float64, in units of pixels in [0, 1]; 0 where nothing is certified.
     taus
-        The grid of tau.
+        Grid of values of tau.
     alpha
-        Error rate of the whole image, for the whole grid.
+        Error rate of the complete map, over all pixels and all values of tau.
     method
         Name of the statistical method, see `radius_map`.
     """
@@ -47,34 +47,34 @@ class RadiusMap:
 def radius_map(
     votes: Votes, taus: Sequence[float] = TAUS, alpha: float = 0.001, method: str = "segcertify"
 ) -> RadiusMap:
-    """Certify each pixel at the largest tau of a grid that its votes allow, simultaneously over pixels and grid.
+    """Certify each pixel at the largest tau on a grid that its votes allow, simultaneously for all pixels and all tau.
 
-    The whole grid shares one error budget alpha, whatever its length. The hypotheses of a pixel are nested: if p is the
-    probability of its class, H(tau): p <= tau is true for all tau of the grid from some tau* on. The threshold rises
-    with tau, so the radius of the pixel is too large only if its count reaches the threshold of tau*. So each pixel has
-    a single possible error, with probability at most a, if each threshold is the least count c with
+    All values of tau share one error budget alpha, however long the grid is. The hypotheses of a pixel are nested: if p
+    is the probability of its class, H(tau): p <= tau is true for every tau on the grid from some tau* upwards. The
+    threshold rises with tau, so the radius of the pixel is too large only if its count reaches the threshold of tau*.
+    So each pixel has a single possible error, with probability at most a, if each threshold is the least count c with
     P(Bin(n, tau) >= c) <= a.
 
-    Holm's procedure at the largest tau rejects r of K pixels. Unless it made an error, no hypothesis is true for these
-    pixels, so a = alpha / (K - r) is enough. With "holm" (the same draws choose and test the class), a hundredth of
-    alpha is reserved for wrong classes: no threshold is below the least count c with
+    Holm's procedure at the largest tau rejects r of K pixels. Unless one of these rejections is an error, no hypothesis
+    is true for the r pixels, so a = alpha / (K - r) is small enough. With "holm" (the same draws choose and test the
+    class), a hundredth of alpha is reserved for wrong classes: no threshold is below the least count c with
     K P(Bin(n, 1 - tau_min) >= c) <= alpha / 100.
 
     Parameters
     ----------
     votes
-        The counts of the image.
+        Votes of the image.
     taus
-        The grid of tau: increasing, in (0.5, 1).
+        Grid of increasing values of tau, in (0.5, 1).
     alpha
-        Family-wise error rate of the whole map, in (0, 0.5).
+        Family-wise error rate of the complete map, in (0, 0.5).
     method
         "segcertify" or "holm".
 
     Raises
     ------
     CertificationError
-        For settings out of range, and if the smallest tau cannot certify any pixel.
+        For settings that are out of range, or if the smallest tau cannot certify any pixel.
 
     Examples
     --------
@@ -108,7 +108,7 @@ def radius_map(
 
 
 def map_budget(alpha: float, method: str) -> float:
-    """Return the part of alpha for radii that are too large, without the share for wrong classes."""
+    """Return the part of alpha that covers radii that are too large: alpha without the share for wrong classes."""
     return (1 - WRONG_CLASS) * alpha if METHODS[method].all_draws else alpha
 
 

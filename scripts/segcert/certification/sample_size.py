@@ -1,4 +1,4 @@
-"""Planning before sampling: the number of draws that settings need, and the radius that they give."""
+"""Planning before sampling: the number of draws that the settings need, and the radius that they certify."""
 
 import dataclasses
 import math
@@ -21,20 +21,20 @@ POWER = 0.95
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """Number of draws that settings need, and their radius.
+    """Number of draws that the settings need, and the radius that they certify.
 
     Attributes
     ----------
     radius, gray_levels
-        Certified l2 radius in units of pixels in [0, 1], and as RMS change in 8-bit gray levels per value.
+        Certified l2 radius, in units of pixels in [0, 1] and as the RMS change per value in 8-bit gray levels.
     least_n
         The least n with which any pixel can be certified.
     least_draws
         The least number of draws with which a measurement can be certified.
     needed
-        For each share p of the noisy copies on which a pixel has its class, the n with which such a pixel is certified
-        with probability 0.95. The first n is for the case that no other pixel is certified, the second for the case
-        that nine tenths of the pixels are certified. None: no n is enough, because p <= tau.
+        For each share p of noisy copies on which a pixel has its class, the n with which the pixel is certified with
+        probability 0.95. The first n assumes that no other pixel is certified. The second n assumes that nine tenths of
+        the pixels are certified. The value is None if no n is enough, because p <= tau.
     """
 
     radius: float
@@ -55,7 +55,8 @@ def plan(
 ) -> Plan:
     """Plan the certification of an image with shape (H, W) or (C, H, W).
 
-    The other arguments are those of `certify`. Raises CertificationError for settings out of range.
+    The other arguments have the same meaning as in `certify`. Raises CertificationError for settings that are out of
+    range.
 
     Examples
     --------
@@ -91,10 +92,11 @@ def plan(
 
 
 def draws_needed(share: float, tau: float, level: float) -> int:
-    """Return an n with which a pixel passes a test at a level with probability 0.95, and with n - 1 does not.
+    """Return an n with which a pixel passes a test at `level` with probability 0.95, while n - 1 is too small.
 
-    `share` is the share of the copies on which the pixel has its class; it must be above tau. n is found by bisection.
-    Counts are integers, so the power is not a monotone function of n, and a slightly smaller n may also be enough.
+    `share` is the share of noisy copies on which the pixel has its class; it must be above tau. n is found by
+    bisection. Counts are integers, so the power is not a monotone function of n, and a slightly smaller n may also be
+    enough.
     """
     high = 1
     while not _passes(high, share, tau, level):

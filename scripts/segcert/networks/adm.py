@@ -1,8 +1,8 @@
-"""OpenAI's ADM diffusion models (Dhariwal and Nichol, NeurIPS 2021) as diffusers folders.
+"""Conversion of OpenAI's ADM diffusion models (Dhariwal and Nichol, NeurIPS 2021) to diffusers folders.
 
-The checkpoints of https://github.com/openai/guided-diffusion are state dicts of its UNetModel. diffusers' UNet2DModel
-computes the same function from the same weights under other names. ADM stores the projections to queries, keys and
-values in one tensor, which is split here.
+The checkpoints of https://github.com/openai/guided-diffusion are state dicts of the UNetModel defined there. diffusers'
+UNet2DModel computes the same function from the same weights, but uses different tensor names. ADM stores the
+projections to queries, keys and values in one tensor, which is split here.
 """
 
 import zipfile
@@ -55,7 +55,7 @@ class ADMLayout:
 
     @property
     def attends(self) -> list[bool]:
-        """True for each level that has attention, from the largest image to the smallest."""
+        """One value per level, from the largest image to the smallest: True if the level has attention."""
         return [self.image_size // 2**level in self.attention_resolutions for level in range(len(self.channel_mult))]
 
 
@@ -66,8 +66,8 @@ def adm_config(layout: ADMLayout = ADM_256) -> dict[str, Any]:
     """Return the arguments of the UNet2DModel that computes the same function as ADM.
 
     The network maps (B, C, H, W) in [-1, 1] and a step in 0 ... 999 to (B, 2C, H, W). The first C channels are the
-    predicted noise. The others interpolate its variance between the bounds of Nichol and Dhariwal (ICML 2021, section
-    3.1).
+    predicted noise. The other channels interpolate the noise variance between the bounds of Nichol and Dhariwal (ICML
+    2021, section 3.1).
     """
     return {
         "sample_size": layout.image_size,
@@ -91,16 +91,16 @@ def adm_config(layout: ADMLayout = ADM_256) -> dict[str, Any]:
 
 
 def import_adm(checkpoint: str | Path, folder: str | Path, layout: ADMLayout = ADM_256) -> None:
-    """Convert a guided-diffusion checkpoint to the diffusers folders `unet` and `scheduler` under `folder`.
+    """Convert a guided-diffusion checkpoint to the diffusers folders `unet` and `scheduler` in `folder`.
 
     Code in the checkpoint is not run. Tensors are read from disk only when they are written. Raises ModelError for a
-    checkpoint that cannot be read or has another layout.
+    checkpoint that cannot be read or has a different layout.
     """
     try:
         state = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(checkpoint))
     except OSError:
         raise
-    except Exception as error:  # torch's unpickler raises errors of many kinds for foreign bytes
+    except Exception as error:  # torch's unpickler raises many kinds of errors for foreign bytes
         raise ModelError(
             f"{checkpoint}: cannot be read as tensors only (it is damaged, not a torch checkpoint, or contains code); "
             "download it again"
@@ -126,7 +126,7 @@ def import_adm(checkpoint: str | Path, folder: str | Path, layout: ADMLayout = A
 def adm_to_diffusers(state: dict[str, Tensor], layout: ADMLayout = ADM_256) -> dict[str, Tensor]:
     """Convert a guided-diffusion state dict to the weights of UNet2DModel(**adm_config(layout)).
 
-    Raises ModelError unless the state dict has exactly ADM's tensors, each in its shape.
+    Raises ModelError unless the state dict contains exactly ADM's tensors, with the right shapes.
     """
     modules = _adm_modules(layout)
     sources: dict[str, str] = {}
@@ -150,9 +150,9 @@ def _unet_without_weights(layout: ADMLayout) -> UNet2DModel:
 def _adm_modules(layout: ADMLayout) -> dict[str, str]:
     """Map the names of diffusers' modules to ADM's names.
 
-    The map also has entries for modules that a layout lacks, such as unused shortcuts. ADM numbers its input and output
-    blocks consecutively: the residual blocks of a level, each with its attention, then the downsampling. On the way up,
-    the upsampling is part of the last block of the level.
+    The map also contains modules that a layout lacks, such as unused shortcuts. ADM numbers its input and output blocks
+    consecutively: first a level's residual blocks, each with its attention, then the downsampling. In the output
+    blocks, upsampling is part of a level's last block.
     """
     per_level = layout.num_res_blocks + 1
     resnets = {"mid_block.resnets.0": "middle_block.0", "mid_block.resnets.1": "middle_block.2"}
@@ -177,7 +177,7 @@ def _adm_modules(layout: ADMLayout) -> dict[str, str]:
 
 
 def _converted(name: str, tensor: Tensor, head_channels: int) -> Tensor:
-    """Convert one of ADM's tensors to the shape of diffusers.
+    """Convert one of ADM's tensors to the shape that diffusers uses.
 
     The rows of `qkv` are ordered by head, and within a head by queries, keys and values (QKVAttentionLegacy):
     (heads * 3 * head_channels, ...) becomes (heads * head_channels, ...).
@@ -191,9 +191,9 @@ def _converted(name: str, tensor: Tensor, head_channels: int) -> Tensor:
 
 
 def _check(state: dict[str, Tensor], shapes: dict[str, tuple[int, ...]]) -> None:
-    """Raise ModelError unless `state` has exactly the tensors of these names and shapes."""
+    """Raise ModelError unless `state` contains exactly the tensors with these names and shapes."""
     if not isinstance(state, dict) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
-        raise ModelError("not a state dict; expected tensors by name, as guided-diffusion saves them")
+        raise ModelError("not a state dict; expected named tensors, as guided-diffusion saves them")
     misshaped = [
         f"{name} of shape {tuple(state[name].shape)} instead of {shape}"
         for name, shape in shapes.items()
@@ -207,6 +207,6 @@ def _check(state: dict[str, Tensor], shapes: dict[str, tuple[int, ...]]) -> None
     if any(problems.values()):
         found = "; ".join(f"{len(names)} {problem} (first: {names[0]})" for problem, names in problems.items() if names)
         raise ModelError(
-            f"a checkpoint of another architecture: {len(shapes)} tensors expected; {found}. "
+            f"a checkpoint of a different architecture: {len(shapes)} tensors expected; {found}. "
             "Use 256x256_diffusion_uncond.pt of openai/guided-diffusion, or pass the layout of this checkpoint"
         )

@@ -1,20 +1,20 @@
-"""The built-in segmentation networks, described for configuration and rules without importing torch."""
+"""Descriptions of the built-in segmentation networks, which can be read without importing torch."""
 
 import dataclasses
 
 
 @dataclasses.dataclass(frozen=True)
 class Architecture:
-    """A built-in network. Its module in segcert.networks has its name.
+    """A built-in network. Its module in segcert.networks has the same name as the network.
 
     Attributes
     ----------
     class_name
-        Name of its class in that module.
+        Name of the network's class in this module.
     arguments
-        Keys of the section `segmenter` of the configuration that its constructor takes.
+        Keys of the configuration section `segmenter` that the network's constructor takes.
     halvings
-        Number of times it halves the resolution; None: `depth` times.
+        Number of times that the network halves the resolution. None means `depth` times.
     least_batch
         Smallest number of images per training batch.
     """
@@ -28,14 +28,14 @@ class Architecture:
 ARCHITECTURES = {
     "unet": Architecture("UNet", arguments=("width", "depth"), halvings=None),
     "resunetpp": Architecture("ResUNetPlusPlus"),
-    "deeplabv3plus": Architecture("DeepLabV3Plus", least_batch=2),  # it normalises a single value per image and channel
+    "deeplabv3plus": Architecture("DeepLabV3Plus", least_batch=2),  # normalises one value per image and channel
 }
 
 
 def modules_of(*models: str) -> list[str]:
     """Return the modules of segmenters, which the registry loads by name, for the argument `loaded` of code digests.
 
-    A user-supplied network may be built from any of them, so all modules count then.
+    If a model is user-supplied, all modules are returned, because the model may be built from any of them.
     """
     names = sorted(models) if set(models) <= ARCHITECTURES.keys() else sorted(ARCHITECTURES)
     return [f"segcert/networks/{name}.py" for name in dict.fromkeys(names)]

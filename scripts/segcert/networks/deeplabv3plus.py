@@ -1,4 +1,4 @@
-"""DeepLabV3+ (Chen et al., ECCV 2018) on a ResNet-34 encoder."""
+"""DeepLabV3+ (Chen et al., ECCV 2018) with a ResNet-34 encoder."""
 
 import torch
 from torch import Tensor, nn
@@ -11,12 +11,13 @@ NARROWEST = 4
 
 
 class DeepLabV3Plus(nn.Module):
-    """Images (B, in_channels, H, W) in [0, 1] to logits (B, num_classes, H, W); H and W divisible by 16.
+    """DeepLabV3+ network that maps images (B, in_channels, H, W) in [0, 1] to logits (B, num_classes, H, W).
 
-    At `width` 64, structure and tensor names are those of `DeepLabV3Plus(encoder_name="resnet34")` from
-    segmentation_models_pytorch, which the code of Laousy et al. (MICCAI 2023) uses, so its state dicts load. Initial
-    weights are drawn as in He et al. (ICCV 2015). Training needs batches of at least two images: the image mean of a
-    single image has no variance for batch normalisation.
+    H and W must be divisible by 16. At `width` 64, the structure and tensor names match
+    `DeepLabV3Plus(encoder_name="resnet34")` from segmentation_models_pytorch, so state dicts of that network can be
+    loaded. The code of Laousy et al. (MICCAI 2023) uses that network. Initial weights are drawn as in He et al. (ICCV
+    2015). Training needs batches of at least two images, because the mean features of a single image have no variance
+    for batch normalisation.
     """
 
     def __init__(self, in_channels: int, num_classes: int, width: int = 64) -> None:
@@ -33,7 +34,10 @@ class DeepLabV3Plus(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Encoder features to (B, out_channels, H / 4, W / 4): context from the last feature, edges from stride 4."""
+    """Decoder that maps encoder features to (B, out_channels, H / 4, W / 4).
+
+    The last feature provides context, and the feature at stride 4 provides edges.
+    """
 
     def __init__(self, deep_channels: int, edge_channels: int, out_channels: int, reduced_channels: int) -> None:
         super().__init__()
@@ -54,10 +58,10 @@ class Decoder(nn.Module):
 
 
 class ASPP(nn.Module):
-    """Atrous spatial pyramid pooling: (B, in_channels, H, W) to (B, out_channels, H, W).
+    """Atrous spatial pyramid pooling, from (B, in_channels, H, W) to (B, out_channels, H, W).
 
-    Parallel branches are a 1x1 convolution, separable convolutions at three dilation rates, and the image mean. A 1x1
-    convolution merges them (Chen et al. 2017, section 3.3), with dropout in training.
+    The parallel branches are a 1x1 convolution, separable convolutions at three dilation rates, and the image mean. A
+    1x1 convolution merges the branches (Chen et al. 2017, section 3.3), with dropout during training.
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
@@ -75,7 +79,7 @@ class ASPP(nn.Module):
 
 
 class ImageMean(nn.Sequential):
-    """Image-level features: (B, in_channels, H, W) to (B, out_channels, H, W), the same at every pixel."""
+    """Image-level features, from (B, in_channels, H, W) to (B, out_channels, H, W), equal at every pixel."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         convolution = nn.Conv2d(in_channels, out_channels, 1, bias=False)
@@ -89,7 +93,7 @@ class ImageMean(nn.Sequential):
 
 
 def separable_conv(in_channels: int, out_channels: int, dilation: int = 1) -> nn.Sequential:
-    """Depthwise 3x3 convolution, then a 1x1 convolution across the channels."""
+    """Return a depthwise 3x3 convolution, followed by a 1x1 convolution across the channels."""
     return nn.Sequential(
         nn.Conv2d(in_channels, in_channels, 3, 1, dilation, dilation, groups=in_channels, bias=False),
         nn.Conv2d(in_channels, out_channels, 1, bias=False),
@@ -97,5 +101,5 @@ def separable_conv(in_channels: int, out_channels: int, dilation: int = 1) -> nn
 
 
 def norm_relu(convolution: nn.Module, channels: int) -> nn.Sequential:
-    """Convolution, batch normalisation, ReLU."""
+    """Return a convolution, followed by batch normalisation and ReLU."""
     return nn.Sequential(convolution, nn.BatchNorm2d(channels), nn.ReLU())

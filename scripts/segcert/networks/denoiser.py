@@ -11,8 +11,8 @@ from segcert.io.json_files import parse_json
 from segcert.io.lean_imports import lean
 from segcert.networks.folders import DENOISER_FILES, ModelError
 
-# `from diffusers import UNet2DModel` imports every transformer and scheduler of diffusers, scipy.stats and the compiler
-# of torch. That takes four seconds in each job that denoises; importing the two modules directly takes one.
+# `from diffusers import UNet2DModel` imports every transformer and scheduler of diffusers, scipy.stats and torch's
+# compiler. That takes four seconds in each job that denoises; importing the two modules directly takes one second.
 PACKAGES = ("diffusers.models.transformers", "diffusers.models.unets", "diffusers.schedulers")
 with lean(bare=PACKAGES, absent=["torch._dynamo"]):
     from diffusers.models.unets.unet_2d import UNet2DModel
@@ -23,15 +23,15 @@ PREDICTIONS = ("epsilon", "v_prediction")
 
 
 class DiffusionDenoiser(nn.Module):
-    """A denoiser for images in [0, 1]: a diffusion model, called once or `steps` times.
+    """A denoiser for images in [0, 1]: a diffusion model that is called `steps` times per image.
 
-    The diffusion model works in [-1, 1]. An image with noise level sigma has the level sigma11 = 2 sigma after
-    z = 2x - 1. Scaled by sqrt(abar), it is the forward process at step t*: the step whose (1 - abar) / abar is closest
-    to sigma11^2. The prediction of the network gives the clean image, which is clipped and mapped back to [0, 1].
+    The diffusion model works in [-1, 1]. An image with noise level sigma becomes z = 2x - 1, with noise level sigma11 =
+    2 sigma. Scaled by sqrt(abar), z is a sample of the forward process at step t*, the step whose (1 - abar) / abar is
+    closest to sigma11^2. The network's prediction gives an estimate of the clean image. This estimate is clipped and
+    mapped back to [0, 1].
 
-    With more `steps`, the predicted noise takes the estimate to a lower noise level (DDIM, Song et al., ICLR 2021,
-    eta = 0). There the clean image is estimated again, and so on from t* down to step 0. The result still depends on
-    the noisy image alone.
+    With more than one step, the predicted noise is added again at a lower level, and a new estimate follows (DDIM, Song
+    et al., ICLR 2021, eta = 0). The steps are evenly spaced below t*. The result depends only on the noisy image.
 
     Parameters
     ----------
@@ -40,11 +40,11 @@ class DiffusionDenoiser(nn.Module):
         variances) is ignored. If it has three input channels and the image has one, it gets the gray image three times,
         and the three predictions are averaged.
     alphas_cumprod
-        abar of each step, (T,).
+        (T,) values of abar, one per step of the diffusion model.
     prediction
         Target of the network: "epsilon" (Ho et al. 2020) or "v_prediction" (Salimans and Ho 2022).
     steps
-        Network calls per image; 1 is one-shot denoising.
+        Number of network calls per image; 1 is one-shot denoising.
     """
 
     alphas_cumprod: Tensor
@@ -61,14 +61,14 @@ class DiffusionDenoiser(nn.Module):
 
     @classmethod
     def load(cls, folder: str | Path, steps: int = 1) -> "DiffusionDenoiser":
-        """Read the diffusers folders `unet` and `scheduler` under `folder`. Raises ModelError if one is missing."""
-        for name in ("unet/config.json", *DENOISER_FILES):  # the config first: other folders lack it
+        """Read the diffusers folders `unet` and `scheduler` in `folder`. Raises ModelError if one is missing."""
+        for name in ("unet/config.json", *DENOISER_FILES):  # the config first: folders of other kinds lack it
             if not Path(folder, name).is_file():
                 raise ModelError(f"{Path(folder, name)}: missing; a denoiser folder contains unet/ and scheduler/")
         try:
             unet = _load_unet(Path(folder, "unet"))
             scheduler = DDPMScheduler.from_pretrained(Path(folder) / "scheduler", local_files_only=True)
-        except Exception as error:  # diffusers raises errors of many kinds for bad files
+        except Exception as error:  # diffusers raises many kinds of errors for bad files
             raise ModelError(f"{folder}: not a denoiser ({error}); train it again") from error
         return cls(unet, scheduler.alphas_cumprod, scheduler.config.prediction_type, steps)
 
@@ -95,7 +95,7 @@ class DiffusionDenoiser(nn.Module):
         return x
 
     def estimate(self, z_t: Tensor, t: int) -> Tensor:
-        """Estimate the clean image in [-1, 1], (B, C, H, W), from z_t (B, C, H, W), the forward process at step t."""
+        """Estimate the clean image, (B, C, H, W) in [-1, 1], from z_t, (B, C, H, W), the forward process at step t."""
         abar = self.alphas_cumprod[t]
         channels = z_t.shape[1]
         wanted = getattr(getattr(self.unet, "config", None), "in_channels", channels)
@@ -129,9 +129,9 @@ def closest_timestep(alphas_cumprod: Tensor, sigma: float) -> int:
 
 
 def _load_unet(folder: Path) -> UNet2DModel:
-    """Read a UNet2DModel. Unlike `from_pretrained`, this does not import the compiler of torch, which takes seconds."""
+    """Read a UNet2DModel. Unlike `from_pretrained`, this does not import torch's compiler, which takes seconds."""
     config = parse_json((folder / "config.json").read_bytes())
-    if not isinstance(config, dict):  # diffusers would take a string for the name of a model and download it
+    if not isinstance(config, dict):  # diffusers would treat a string as a model name and download the model
         raise ValueError(f"unet/config.json: found {type(config).__name__}; expected a mapping")
     unet = UNet2DModel.from_config(config)
     weights = load_file(folder / "diffusion_pytorch_model.safetensors")

@@ -19,21 +19,22 @@ OBJECTS = ("data/constants/custom_obj", "data/constants/opaque_obj", "data/aotin
 
 
 class ExportedNetwork(nn.Module):
-    """An exported network, from images (B, C, H, W) to logits. It stays in eval mode.
+    """An exported network, which maps images (B, C, H, W) to logits. It is always in eval mode.
 
     Attributes
     ----------
     kind
         "torchscript" or "torch.export".
     batch_size
-        The only B that the network itself accepts; other batches are split and padded to it. None: any.
+        The only batch size that the exported program accepts. Other batches are split and padded to this size. None
+        means that the program accepts any batch size.
     digest
-        SHA-256 of its file.
+        SHA-256 of the exported file.
 
     Raises
     ------
     ModelError
-        For images of a shape for which a torch.export network was not exported, and for train mode.
+        For images whose shape a torch.export network does not accept, or for a switch to train mode.
     """
 
     def __init__(self, program: nn.Module, kind: str, batch_size: int | None, digest: str) -> None:
@@ -52,14 +53,14 @@ class ExportedNetwork(nn.Module):
 
     def _run(self, x: Tensor) -> Tensor:
         try:
-            # TorchScript's optimiser rewrites the network after its first batches. All votes must be of one function.
+            # TorchScript's optimiser rewrites the network after its first batches. All votes need the same function.
             unoptimised = torch.jit.optimized_execution(False)  # type: ignore[attr-defined]
             with unoptimised if self.kind == TORCHSCRIPT else contextlib.nullcontext():
                 output: Tensor = self.program(x)
         except AssertionError as error:  # raised by the guards of torch.export
             raise ModelError(
-                f"program: does not accept images of shape {tuple(x.shape)} ({error}). Export it "
-                "for this number of channels and this size"
+                f"program: does not accept images of shape {tuple(x.shape)} ({error}). Export the "
+                "network for this number of channels and this size"
             ) from error
         return output
 
@@ -75,14 +76,14 @@ class ExportedNetwork(nn.Module):
 
 
 def load_exported(path: str | Path) -> ExportedNetwork:
-    """Read a TorchScript or torch.export (.pt2) file. Its content decides which of the two it is.
+    """Read a TorchScript or torch.export (.pt2) file. The format is recognised from the file's content.
 
-    An exported network is code: load only a file that you would run. Pickles are not run. In torch 2.13,
-    `torch.export.load` reads example inputs with `weights_only=True`, and again without it if that fails. It reads
-    pickled weights and constants without it at once. So an archive with more than tensors is refused before it is
-    loaded. TorchScript has an interpreter of its own, which reads no Python objects.
+    An exported network is code: load only files that you would run. Pickled code is not run. In torch 2.13,
+    `torch.export.load` reads example inputs with `weights_only=True`. If this fails, it reads them without this
+    protection. It always reads pickled weights and constants without it. So an archive that contains anything but
+    tensors is refused before it is loaded. TorchScript has a separate interpreter, which does not load Python objects.
 
-    Tensors that the network creates while it runs stay on the device on which it was exported.
+    Tensors that the network creates while it runs stay on the device on which the network was exported.
 
     Raises ModelError for a file that is not an exported network (such as a pickled network), contains pickled objects,
     or cannot be read.
@@ -95,7 +96,7 @@ def load_exported(path: str | Path) -> ExportedNetwork:
         raise ModelError(f"{path}: missing; expected a TorchScript or torch.export file") from error
     except ModelError:
         raise
-    except Exception as error:  # zipfile, JSON and torch raise errors of many kinds
+    except Exception as error:  # zipfile, JSON and torch raise many kinds of errors
         raise ModelError(
             f"{path}: is neither a TorchScript nor a torch.export file ({error}). Write one with "
             "torch.export.save(torch.export.export(model, (images,)), path)"
@@ -117,7 +118,7 @@ def load_exported(path: str | Path) -> ExportedNetwork:
 
 
 def _kind(archive: zipfile.ZipFile, path: Path) -> str:
-    """Return the kind of an archive, from the names of its members. Raises ModelError for pickles."""
+    """Return the kind of an archive, recognised from its member names. Raises ModelError for pickles."""
     members = {name.partition("/")[2]: name for name in archive.namelist()}  # without their common folder
     folders = collections.Counter(name.partition("/")[0] for name in archive.namelist())
     if len(folders) == 1 and len(members) == folders.total():
@@ -132,11 +133,11 @@ def _kind(archive: zipfile.ZipFile, path: Path) -> str:
                 "networks are not loaded. Write torch.save(model.state_dict(), path) and set `weights` and `target`; "
                 "or write torch.export.save(torch.export.export(model, (images,)), path)"
             )
-    raise ValueError("the archive has other members")
+    raise ValueError("the archive has unexpected members")
 
 
 def _refuse_objects(archive: zipfile.ZipFile, members: dict[str, str], path: Path) -> None:
-    """Raise ModelError if a member of a torch.export archive contains more than tensors."""
+    """Raise ModelError if a member of a torch.export archive contains anything but tensors."""
     for member, name in members.items():
         objects = member.startswith(OBJECTS)
         if member.endswith("_config.json"):
@@ -144,7 +145,7 @@ def _refuse_objects(archive: zipfile.ZipFile, members: dict[str, str], path: Pat
         if member.endswith(".pt") and (content := archive.read(name)):
             try:
                 torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-            except Exception:  # torch's unpickler raises errors of many kinds for foreign bytes
+            except Exception:  # torch's unpickler raises many kinds of errors for foreign bytes
                 objects = True
         if objects:
             raise ModelError(
@@ -154,13 +155,13 @@ def _refuse_objects(archive: zipfile.ZipFile, members: dict[str, str], path: Pat
 
 
 def _load_export(path: Path) -> tuple[nn.Module, int | None]:
-    """Return the network and the batch size for which it was exported, or None if that is dynamic."""
+    """Return the network and the batch size for which it was exported, or None if the batch size is dynamic."""
     with path.open("rb") as file:
         exported: ExportedProgram = torch.export.load(file)
     inputs = exported.graph_signature.user_inputs
     if len(inputs) != 1:
         raise ModelError(
-            f"{path}: takes {len(inputs)} inputs; expected one, images (B, C, H, W). Export it with this input only"
+            f"{path}: takes {len(inputs)} inputs; expected only images (B, C, H, W). Export it with this input"
         )
     node = next(node for node in exported.graph.nodes if node.name == inputs[0])
     batch_size = node.meta["val"].shape[0]

@@ -1,4 +1,4 @@
-"""Folders of networks: their files, and the digests that identify the networks. Does not import torch."""
+"""Model folders: their files, and the digests that identify the networks. This module does not import torch."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,20 +14,20 @@ class ModelError(ValueError):
     """A network or a model folder that cannot be used."""
 
 
-# A segmenter has CONFIG and one of the other two.
+# A segmenter folder contains CONFIG and one of the other two files.
 WEIGHTS, PROGRAM, CONFIG = "model.safetensors", "program.pt", "config.json"
 DENOISER_FILES = ("unet/diffusion_pytorch_model.safetensors", "unet/config.json", "scheduler/scheduler_config.json")
 
 
 class Preprocessing(Part):
-    """Steps that turned a file into a training image. Every way into the segmenter repeats them.
+    """Steps that turn a file into a training image. Every other image for the segmenter goes through the same steps.
 
     Attributes
     ----------
     bits
-        Bit depth of the training images. A 16-bit file that does not say its depth has this one.
+        Bit depth of the training images. A 16-bit file that does not state its bit depth is assumed to have this one.
     window
-        Lowest and highest value shown as black and white; None: the display range of each file.
+        Stored values that map to black and to white. None means the display range that each file states.
     keep_aspect
         True if images are padded to a square before they are resized; otherwise they are squeezed.
     """
@@ -38,9 +38,10 @@ class Preprocessing(Part):
 
 
 class SegmenterConfig(Part):
-    """Content of config.json: an exported network, or an architecture with its arguments; and the expected images.
+    """Content of a segmenter's config.json: the kind of network and the images that it expects.
 
-    A key with a default may be missing.
+    The network is exported (`program`), or built from an `architecture` and its `arguments`. A key with a default may
+    be missing.
     """
 
     program: str = ""
@@ -77,12 +78,12 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def preprocessing_of(config: Mapping[str, Any]) -> Preprocessing:
-    """Return the preprocessing of a segmenter from its config.json; the defaults for models of earlier versions."""
+    """Return the preprocessing in a segmenter's config.json; the defaults if an earlier version wrote it."""
     return Preprocessing.model_validate(config.get("preprocessing", {}))
 
 
 def is_exported(folder: str | Path) -> bool:
-    """True if the segmenter of a folder is an exported network, which is code.
+    """True if a folder's segmenter is an exported network, which is code.
 
     Raises ModelError for a damaged config.json.
     """
@@ -96,7 +97,7 @@ def segmenter_digest(folder: str | Path) -> str:
 
 
 def denoiser_digest(folder: str | Path | None, steps: int = 1) -> str | None:
-    """SHA-256 of a denoiser: its weights, configuration, noise schedule and number of steps; None without one."""
+    """SHA-256 of a denoiser's weights, configuration, noise schedule and number of steps; None without a denoiser."""
     if folder is None:
         return None
     return value_digest({name: file_digest(Path(folder, name)) for name in DENOISER_FILES} | {"steps": steps})

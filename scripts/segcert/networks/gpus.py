@@ -1,4 +1,4 @@
-"""GPUs of a machine, claimed by processes so that jobs that run in parallel use different ones."""
+"""Claims on a machine's GPUs, so that jobs that run in parallel use different GPUs."""
 
 import itertools
 import os
@@ -16,8 +16,8 @@ _held: list[filelock.BaseFileLock] = []
 def visible_gpus() -> list[str]:
     """Return the names of the GPUs that CUDA shows.
 
-    These are the entries of CUDA_VISIBLE_DEVICES, or 0, 1, ... for all GPUs of the machine if it is not set. As in
-    CUDA, the list ends at the first entry that is empty or negative.
+    These are the entries of CUDA_VISIBLE_DEVICES, or 0, 1, ... for all GPUs of the machine if the variable is not set.
+    As in CUDA, the list ends at the first entry that is empty or negative.
     """
     stated = os.environ.get(VISIBLE)
     if stated is None:
@@ -27,12 +27,12 @@ def visible_gpus() -> list[str]:
 
 
 def claim_gpus(count: int, folder: str | Path | None = None) -> list[str]:
-    """Claim `count` GPUs that no other job of this user has claimed here, and make CUDA show only these.
+    """Claim `count` GPUs that no other job of this user has claimed, and make CUDA show only these.
 
-    The claim lasts until this process ends in any way. Call this before CUDA starts. If there is only one GPU, or too
-    few are free, nothing is claimed, and the process shares the GPUs that CUDA shows.
+    The claim lasts until this process ends, even if it is killed. Call this function before CUDA starts. If there is
+    only one GPU, or too few are free, nothing is claimed, and the process shares the GPUs that CUDA shows.
 
-    `folder` is the folder of the lock files. Returns the names of the GPUs that this process may use.
+    `folder` contains the lock files. Returns the names of the GPUs that this process may use.
     """
     visible = visible_gpus()
     if len(visible) < 2 or not count:
@@ -52,5 +52,5 @@ def claim_gpus(count: int, folder: str | Path | None = None) -> list[str]:
             return list(claimed)
     for held in claimed.values():
         held.release()
-    log.warning("GPUs: %d of %d are free, this job needs %d: it shares all of them", len(claimed), len(visible), count)
+    log.warning("GPUs: only %d of %d are free; this job needs %d, so it shares all", len(claimed), len(visible), count)
     return visible

@@ -1,4 +1,4 @@
-"""Pretrained networks: networks that were trained elsewhere, imported into a model folder unchanged."""
+"""Pretrained networks: networks trained elsewhere, which are imported into a model folder unchanged."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -34,11 +34,11 @@ def import_pretrained(
     Parameters
     ----------
     source
-        Without `architecture`, a TorchScript or torch.export file. With it, a state dict: `.safetensors`, or a file by
-        torch.save that contains the state dict or a dictionary with the key "state_dict". A prefix that all names
-        share, such as "module.", is removed.
+        A TorchScript or torch.export file if `architecture` is None. Otherwise a state dict: a `.safetensors` file, or
+        a file written by torch.save that contains the state dict or a dictionary with the key "state_dict". A prefix
+        that all names share, such as "module.", is removed.
     architecture, arguments
-        As in segcert.networks.registry.build_segmenter.
+        See segcert.networks.registry.build_segmenter. None for an exported network.
     classes
         Names of the data's classes, including the background.
     in_channels
@@ -46,17 +46,17 @@ def import_pretrained(
     image_size
         Height and width of the images in pixels.
     preprocessing
-        Keys of segcert.networks.folders.Preprocessing: how a file becomes an image of the data.
+        Keys of segcert.networks.folders.Preprocessing, which describe how an image file becomes an input.
     pool
-        The network gets images averaged over pool x pool pixels.
+        The network gets images averaged over blocks of pool x pool pixels.
     target_code
-        Digest of the code of a user-supplied architecture. It is part of config.json and so of the identity of votes.
+        Code digest of a user-supplied architecture. It is written to config.json, so it is part of the votes' identity.
 
     Raises
     ------
     ModelError
-        For a file that cannot be read, weights that do not fit, and a network that `check_output` refuses. The message
-        names the file, what was found and what was expected.
+        For a file that cannot be read, weights that do not fit, or a network that `check_output` rejects. The message
+        names the file and says what was found and what was expected.
     """
     source, folder = Path(source), Path(folder)
     shape = (in_channels, image_size // pool, image_size // pool)
@@ -89,23 +89,23 @@ def import_pretrained(
     except ModelError as error:
         raise ModelError(
             f"{source}: does not fit {architecture} with {dict(arguments or {})} ({error}). Write the target and "
-            "arguments with which it was trained"
+            "arguments with which the network was trained"
         ) from error
     check_output(model, str(source), shape, classes)
     save_segmenter(folder, model, {"architecture": architecture, "arguments": dict(arguments or {}), **about})
 
 
 def read_state_dict(source: Path) -> dict[str, Tensor]:
-    """Read tensors by name from a `.safetensors` file or a file by torch.save. Only tensors are unpickled.
+    """Read named tensors from a `.safetensors` file or a file written by torch.save. Only tensors are unpickled.
 
-    Raises ModelError for a file with anything else.
+    Raises ModelError for a file that contains anything but named tensors.
     """
     try:
         tensors_only = source.suffix == ".safetensors"
         state = load_file(source) if tensors_only else torch.load(source, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise ModelError(f"{source}: missing; expected a state dict") from error
-    except Exception as error:  # torch's unpickler raises errors of many kinds for foreign bytes
+    except Exception as error:  # torch's unpickler raises many kinds of errors for foreign bytes
         raise ModelError(
             f"{source}: cannot be read as tensors only ({type(error).__name__}); nothing else is loaded. Write "
             "torch.save(model.state_dict(), path), or set `program` to a TorchScript or torch.export file"
@@ -117,8 +117,6 @@ def read_state_dict(source: Path) -> dict[str, Tensor]:
         if isinstance(state, dict):
             named = [f"{key!r}: {type(value).__name__}" for key, value in list(state.items())[:3]]
             found = f"a dictionary with {', '.join(named)}"
-        raise ModelError(
-            f"{source}: found {found}; expected tensors by name. Write torch.save(model.state_dict(), path)"
-        )
+        raise ModelError(f"{source}: found {found}; expected named tensors. Write torch.save(model.state_dict(), path)")
     tensors: dict[str, Tensor] = state
     return tensors

@@ -65,7 +65,7 @@ def probe_network(logits_of: Logits, name: str, images: Tensor) -> None:
         )
     if not is_same(logits[:-1], fewer):
         raise ModelError(
-            f"{name}: its logits of an image change with the other images of the batch. Call model.eval(); replace "
+            f"{name}: its logits of an image change with the other images in the batch. Call model.eval(); replace "
             "batch statistics (BatchNorm with track_running_stats=False) with running statistics or GroupNorm"
         )
 

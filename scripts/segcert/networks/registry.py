@@ -1,4 +1,4 @@
-"""Segmenters: build them by name, save and load their folders, check their output."""
+"""Segmenters: functions that build them by name, save and load their folders, and check their output."""
 
 import functools
 import importlib
@@ -22,21 +22,21 @@ from segcert.networks.exported import load_exported
 from segcert.networks.folders import CONFIG, WEIGHTS, ModelError, read_config, segmenter_files
 from segcert.networks.probe import gray_image, noisy_images, probe_network
 
-NAMED = 3  # number of tensors that an error names
-LARGEST = 10_000  # largest argument of a built-in architecture
-ALWAYS = 1 << 26  # number of weights that are always allocated, whatever the size of their file
+NAMED = 3  # largest number of tensors that an error message names
+LARGEST = 10_000  # largest value of an argument of a built-in architecture
+ALWAYS = 1 << 26  # number of weights that may always be allocated, whatever the size of their file
 
 
 def build_segmenter(architecture: str, arguments: Mapping[str, Any]) -> nn.Module:
     """Build a new network from a built-in architecture or a `package.module:factory`, with keyword arguments.
 
     The factory is an importable torch.nn.Module class or a function that returns a torch.nn.Module, such as
-    `monai.networks.nets:UNet`. The network maps images (B, C, H, W) to logits (B, num_classes, H, W). Its name may come
-    from a model folder that someone else made, so an installed function is called only if its annotation says that it
-    returns a network.
+    `monai.networks.nets:UNet`. The network maps images (B, C, H, W) to logits (B, num_classes, H, W). The
+    architecture's name may come from a model folder that someone else made. So an installed function is called only if
+    its annotation says that it returns a network.
 
-    Raises ModelError for an architecture that does not exist, cannot be imported, is declared to return something else,
-    or does not accept the arguments.
+    Raises ModelError for an architecture that does not exist, cannot be imported, is declared to return anything but a
+    network, or does not accept the arguments.
     """
     factory = _imported(architecture) if ":" in architecture else _built_in(architecture)
     if factory is None:
@@ -53,13 +53,13 @@ def build_segmenter(architecture: str, arguments: Mapping[str, Any]) -> nn.Modul
     if not isinstance(model, nn.Module):
         raise ModelError(
             f"architecture {architecture!r}: returned a {type(model).__name__}; expected a torch.nn.Module. Name a "
-            "subclass of it, or a function that returns one"
+            "subclass of torch.nn.Module, or a function that returns a network"
         )
     return model
 
 
 def save_segmenter(folder: str | Path, model: nn.Module, config: Mapping[str, Any]) -> None:
-    """Write a segmenter. `config` contains `architecture`, `arguments`, `classes` and further keys that describe it."""
+    """Write a segmenter. `config` contains `architecture`, `arguments`, `classes` and further descriptive keys."""
     save_weights(Path(folder) / WEIGHTS, model)
     write_config(folder, config)
 
@@ -87,7 +87,7 @@ def input_channels(config: Mapping[str, Any]) -> int:
 
 
 def load_segmenter(folder: str | Path) -> tuple[nn.Module, dict[str, Any]]:
-    """Load a segmenter in eval mode, and its config. Raises ModelError if its files do not fit each other."""
+    """Load a segmenter in eval mode, and its config. Raises ModelError if its files contradict each other."""
     folder = Path(folder)
     weights, about = segmenter_files(folder)
     config = read_config(about)
@@ -96,7 +96,7 @@ def load_segmenter(folder: str | Path) -> tuple[nn.Module, dict[str, Any]]:
         if exported.kind != config["program"]:
             raise ModelError(
                 f"{weights}: found a {exported.kind} file; expected {config['program']}, which {about} names. "
-                "Import it again"
+                "Import the network again"
             )
         return exported, config
     try:
@@ -114,13 +114,13 @@ def load_segmenter(folder: str | Path) -> tuple[nn.Module, dict[str, Any]]:
 
 
 def _require_room(config: Mapping[str, Any], weights: Path) -> None:
-    """Raise ModelError, before allocation, if a built-in architecture has more weights than their file can contain."""
+    """Raise ModelError, before allocation, if a built-in architecture has more weights than the file can contain."""
     factory = _built_in(config["architecture"])
     if factory is None:
         return
     try:
         if any(isinstance(value, int) and value > LARGEST for value in config["arguments"].values()):
-            raise ValueError(f"more than {LARGEST}")
+            raise ValueError(f"an argument is above {LARGEST}")
         with torch.device("meta"):
             state = factory(**config["arguments"]).state_dict()
     except Exception as error:
@@ -131,9 +131,9 @@ def _require_room(config: Mapping[str, Any], weights: Path) -> None:
 
 
 def fill(model: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Load a state dict into a network. A shared tensor may be missing under all but one of its names.
+    """Load a state dict into a network. A shared tensor needs to be present under only one of its names.
 
-    Raises ModelError, which names the first tensors that are missing, unexpected, or of another shape.
+    Raises ModelError, which names the first tensors that are missing, unexpected or of the wrong shape.
     """
     expected = model.state_dict()
     filled = {_memory(tensor) for name, tensor in expected.items() if name in state}
@@ -144,7 +144,7 @@ def fill(model: nn.Module, state: Mapping[str, Tensor]) -> None:
         for name, tensor in expected.items()
         if name in state and state[name].shape != tensor.shape
     ]
-    problems = {"missing": missing, "unexpected": unexpected, "of another shape": of_another_shape}
+    problems = {"missing": missing, "unexpected": unexpected, "of the wrong shape": of_another_shape}
     if any(problems.values()):
         parts = []
         for kind, names in problems.items():
@@ -160,9 +160,9 @@ def _memory(tensor: Tensor) -> tuple[Any, ...]:
 
 
 def _built_in(architecture: str) -> Callable[..., nn.Module] | None:
-    """Return the class of a built-in network, or None for another name.
+    """Return the class of a built-in network, or None for any other name.
 
-    Its module is loaded by name, so the code digest of a job covers only the network that it runs.
+    The network's module is loaded by name, so a job's code digest covers only the network that the job runs.
     """
     if architecture not in ARCHITECTURES:
         return None
@@ -194,16 +194,16 @@ def _imported(target: str) -> Callable[..., Any]:
 
 
 def _returns_network(factory: Callable[..., Any]) -> bool:
-    """True for a network class, a function annotated to return one, and a user's function without an annotation."""
+    """True for a network class, a function annotated to return a network, or a user's function without annotation."""
     returns: Any = factory
     if inspect.isfunction(factory):
-        if "return" not in factory.__annotations__:  # a user's function is in no file of Python or of a package
+        if "return" not in factory.__annotations__:  # a user's function is not in Python's library or a package
             file, python = Path(factory.__code__.co_filename), Path(sysconfig.get_path("stdlib"))
             installed = {"site-packages", "dist-packages"} & set(file.parts)
             return file.exists() and not installed and not file.is_relative_to(python)
         try:
             returns = typing.get_type_hints(factory)["return"]
-        except Exception:  # the annotation has a name that does not exist
+        except Exception:  # the annotation contains an undefined name
             return False
     return inspect.isclass(returns) and issubclass(returns, nn.Module)
 
@@ -215,7 +215,7 @@ def check_output(model: nn.Module, what: str, shape: Sequence[int], classes: Seq
 
     - does not accept the images,
     - does not return logits of their height and width with one channel per class, or
-    - returns logits that are not a function of each image (segcert.networks.probe).
+    - returns logits that change from call to call, or depend on other images in the batch (segcert.networks.probe).
 
     The message begins with `what` and says what was found and what was expected.
     """
@@ -229,7 +229,7 @@ def check_output(model: nn.Module, what: str, shape: Sequence[int], classes: Seq
         last = str(error).strip().rpartition("\n")[2]
         raise ModelError(
             f"{what}: does not accept images of shape {tuple(images.shape)} ({last}). Use a network for this number of "
-            "channels, and an `image_size` that it can halve as often as it needs"
+            "channels, and an `image_size` that it can halve often enough"
         ) from error
     expected = (len(images), len(classes), *shape[1:])
     found = tuple(logits.shape) if isinstance(logits, Tensor) else f"a {type(logits).__name__}"

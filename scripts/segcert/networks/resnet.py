@@ -1,4 +1,4 @@
-"""The ResNet-34 encoder (He et al., CVPR 2016) of ResUNet++ and DeepLabV3+."""
+"""The ResNet-34 encoder (He et al., CVPR 2016) that ResUNet++ and DeepLabV3+ share."""
 
 from typing import Literal
 
@@ -6,25 +6,26 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 HALVINGS = 5  # number of times the encoder halves the resolution: H and W must be divisible by 2**HALVINGS = 32
-BLOCKS = (3, 4, 6, 3)  # residual blocks per stage (He et al., table 1)
+BLOCKS = (3, 4, 6, 3)  # number of residual blocks per stage (He et al., table 1)
 
 
 class ResNet34(nn.Module):
-    """Images (B, in_channels, H, W) to features at strides 1 (the images), 2, 4, 8, 16 and 32.
+    """ResNet-34 that maps images (B, in_channels, H, W) to features at strides 1 (the images), 2, 4, 8, 16 and 32.
 
     Parameters
     ----------
     in_channels
-        Channels of the images.
+        Number of channels in the images.
     width
-        Channels of the stem and of the first stage; later stages have 2, 4 and 8 times as many. ResNet-34 has 64.
+        Number of channels in the stem and the first stage. Later stages have 2, 4 and 8 times as many. The original
+        ResNet-34 has width 64.
     output_stride
-        32, or 16: then the last stage keeps the resolution and dilates its convolutions instead, as in DeepLab.
+        32 or 16. With 16, the last stage keeps the resolution and dilates its convolutions instead, as in DeepLab.
 
     Notes
     -----
-    Modules have the names of torchvision (without `fc`) and segmentation_models_pytorch, whose state dicts load at
-    width 64.
+    Module names match torchvision (without `fc`) and segmentation_models_pytorch. At width 64, state dicts from both
+    libraries can be loaded.
     """
 
     def __init__(self, in_channels: int, width: int = 64, output_stride: Literal[16, 32] = 32) -> None:
@@ -50,7 +51,7 @@ class ResNet34(nn.Module):
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions with a skip connection: (B, C, H, W) to (B, C', H / stride, W / stride)."""
+    """Two 3x3 convolutions with a skip connection, from (B, C, H, W) to (B, C', H / stride, W / stride)."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1, dilation: int = 1) -> None:
         super().__init__()
@@ -83,7 +84,7 @@ class Projection(nn.Conv2d):
 
 
 def stage(in_channels: int, out_channels: int, blocks: int, stride: int = 1, dilation: int = 1) -> nn.Sequential:
-    """Residual blocks of one resolution. The first block changes channels and resolution."""
+    """Return the residual blocks of one stage. The first block changes the number of channels and the resolution."""
     first = BasicBlock(in_channels, out_channels, stride, dilation)
     return nn.Sequential(first, *(BasicBlock(out_channels, out_channels, 1, dilation) for _ in range(blocks - 1)))
 

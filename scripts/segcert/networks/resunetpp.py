@@ -10,12 +10,12 @@ NARROWEST = 4
 
 
 class ResUNetPlusPlus(nn.Module):
-    """Images (B, in_channels, H, W) in [0, 1] to logits (B, num_classes, H, W); H and W divisible by 32.
+    """ResUNet++ network that maps images (B, in_channels, H, W) in [0, 1] to logits (B, num_classes, H, W).
 
-    "ResUNet++" is the name of Laousy et al. (MICCAI 2023) for UNet++ with a ResNet-34 encoder. Their code uses
-    `UnetPlusPlus(encoder_name="resnet34")` from segmentation_models_pytorch. It is not the network of that name by Jha
-    et al. (ISM 2019). At `width` 64, structure and tensor names are those of that library, so its state dicts load.
-    Initial weights are drawn as in He et al. (ICCV 2015).
+    H and W must be divisible by 32. Laousy et al. (MICCAI 2023) call UNet++ with a ResNet-34 encoder "ResUNet++"; Jha
+    et al. (ISM 2019) use the same name for a different network. The code of Laousy et al. uses
+    `UnetPlusPlus(encoder_name="resnet34")` from segmentation_models_pytorch. At `width` 64, the structure and tensor
+    names match this network, so its state dicts can be loaded. Initial weights are drawn as in He et al. (ICCV 2015).
     """
 
     def __init__(self, in_channels: int, num_classes: int, width: int = 64) -> None:
@@ -32,12 +32,12 @@ class ResUNetPlusPlus(nn.Module):
 
 
 class NestedDecoder(nn.Module):
-    """Features at strides 2 to 32 to (B, out_channels, H, W).
+    """Decoder that maps features at strides 2 to 32 to (B, out_channels, H, W).
 
-    Features are counted from the deepest one. Node `x_i_j` upsamples the node below it to the resolution of feature
-    j + 1. It merges the result with that feature and with all nodes x_k_j, i < k <= j, of the same resolution. It is
-    X^{i,j} of Zhou et al., eq. 1, with the indices in another order. The last node has no skips and returns the full
-    resolution.
+    Features are numbered from the deepest one. Node `x_i_j` upsamples the node below it to the resolution of feature j
+    + 1. It merges the result with this feature and with all nodes x_k_j, i < k <= j, which have the same resolution. It
+    corresponds to X^{i,j} in equation 1 of Zhou et al., whose indices are in a different order. The last node has no
+    skips and returns features at full resolution.
     """
 
     def __init__(self, channels: tuple[int, ...], width: int) -> None:
@@ -56,7 +56,7 @@ class NestedDecoder(nn.Module):
 
     def forward(self, features: list[Tensor]) -> Tensor:
         deepest, *skips = reversed(features)
-        column = [deepest]  # nodes of the previous resolution: x_0_{j-1}, ..., x_{j-1}_{j-1} and the feature
+        column = [deepest]  # nodes at the previous resolution: x_0_{j-1}, ..., x_{j-1}_{j-1} and the feature
         for j, skip in enumerate(skips):
             merged = [skip]
             for i in reversed(range(j + 1)):
@@ -67,7 +67,7 @@ class NestedDecoder(nn.Module):
 
 
 class Node(nn.Module):
-    """(B, C, H, W) and skips (B, C', 2H, 2W) to (B, out_channels, 2H, 2W)."""
+    """Decoder node that merges (B, C, H, W) with skips (B, C', 2H, 2W) into (B, out_channels, 2H, 2W)."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ class Node(nn.Module):
 
 
 def conv_norm_relu(in_channels: int, out_channels: int) -> nn.Sequential:
-    """3x3 convolution, batch normalisation, ReLU."""
+    """Return a 3x3 convolution, followed by batch normalisation and ReLU."""
     return nn.Sequential(
         nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False),
         nn.BatchNorm2d(out_channels),

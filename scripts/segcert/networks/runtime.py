@@ -1,4 +1,4 @@
-"""Runtime of networks: device, threads, determinism, memory."""
+"""Runtime settings of networks: device, threads, determinism and memory."""
 
 import contextlib
 import ctypes
@@ -11,7 +11,7 @@ import torch
 
 from segcert.networks.gpus import claim_gpus
 
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}  # of sampling
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}  # available for sampling
 
 
 class DeviceError(ValueError):
@@ -19,10 +19,11 @@ class DeviceError(ValueError):
 
 
 def set_up_torch(device: str, threads: int, gpus: int = 1) -> torch.device:
-    """Set the number of threads and deterministic algorithms, and return the device.
+    """Set the number of threads, require deterministic algorithms, and return the device.
 
-    The device "auto" is the GPU if there is one. `gpus` is the number of GPUs to claim (`claim_gpus`); 0 uses the GPUs
-    that CUDA shows, which another process has claimed for this one. Raises DeviceError for "cuda" without a GPU.
+    The device "auto" means the GPU if there is one, and the CPU otherwise. `gpus` is the number of GPUs to claim (see
+    `claim_gpus`). With 0, this process uses the GPUs that CUDA shows, which another process has claimed for it. Raises
+    DeviceError for "cuda" if there is no GPU.
     """
     if device != "cpu":
         claim_gpus(gpus)
@@ -55,13 +56,13 @@ def compile_network(network: Any, device: torch.device) -> Any:
 
 
 def on_device(values: npt.NDArray[Any], device: torch.device) -> torch.Tensor:
-    """Copy an array to a device as a tensor, without waiting for the work of a GPU."""
+    """Copy an array to a device as a tensor, without waiting for the GPU's pending work."""
     host = torch.from_numpy(values if values.flags.writeable else values.copy())  # torch warns about read-only memory
     return host if device.type == "cpu" else host.pin_memory().to(device, non_blocking=True)
 
 
 def after_this(device: torch.device, work: Callable[..., None], *arguments: Any) -> Callable[[], None]:
-    """Return a function that lets another thread do `work` after everything this thread has queued on a GPU."""
+    """Return a function for another thread. It runs `work` after all work that this thread has queued on a GPU."""
     stream = torch.cuda.current_stream(device) if device.type == "cuda" else None
 
     def do() -> None:
@@ -74,8 +75,8 @@ def after_this(device: torch.device, work: Callable[..., None], *arguments: Any)
 def keep_freed_memory() -> None:
     """Let glibc keep freed memory for the next tensor. Other C libraries are left unchanged.
 
-    By default, glibc returns the memory of large tensors to the system at once, so every layer of every batch has to
-    map new pages. For a denoiser at 256x256 pixels with batches of 10 on a CPU, that takes a third of the time.
+    By default, glibc immediately returns the memory of large tensors to the system, so every layer has to map new pages
+    for every batch. For a denoiser at 256x256 pixels with batches of 10 on a CPU, this takes a third of the time.
     """
     m_trim_threshold, m_mmap_max = -1, -4  # malloc.h
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
@@ -85,10 +86,10 @@ def keep_freed_memory() -> None:
 
 
 def ran_out_of_memory(error: Exception) -> bool:
-    """True if an error of torch says that the memory of the GPU or CPU is exhausted."""
+    """True if a torch error says that GPU or CPU memory is exhausted."""
     return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator: can't allocate memory" in str(error)
 
 
 def device_name(device: torch.device) -> str:
-    """Return the name of the hardware, for records."""
+    """Return the hardware name that records contain."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu, {torch.get_num_threads()} threads"

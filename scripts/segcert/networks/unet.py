@@ -7,7 +7,10 @@ from torch import Tensor, nn
 
 
 class UNet(nn.Module):
-    """Images (B, in_channels, H, W) in [0, 1] to logits (B, num_classes, H, W); H and W divisible by 2**depth."""
+    """U-Net that maps images (B, in_channels, H, W) in [0, 1] to logits (B, num_classes, H, W).
+
+    H and W must be divisible by 2**depth.
+    """
 
     def __init__(self, in_channels: int, num_classes: int, width: int = 64, depth: int = 4) -> None:
         super().__init__()
@@ -33,7 +36,7 @@ class UNet(nn.Module):
 
 
 def double_conv(in_channels: int, out_channels: int) -> nn.Sequential:
-    """Apply twice: 3x3 convolution, batch normalisation, ReLU."""
+    """Return two blocks, each of which is a 3x3 convolution, batch normalisation and ReLU."""
     layers: list[nn.Module] = []
     for channels in (in_channels, out_channels):
         layers += [

@@ -1,1 +1,1 @@
-"""Noise, sampling, attacks: everything that runs networks on noisy images."""
+"""Code that runs networks on noisy images: noise, sampling and attacks."""

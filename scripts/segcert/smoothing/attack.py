@@ -25,13 +25,13 @@ from segcert.smoothing.shard import Pairing
 Image = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.uint8]
 
-STEP = 2.5  # length of all steps together, in units of the norm
+STEP = 2.5  # total length of all steps, in units of the norm
 INSIDE = 1 - 1e-6  # keeps the perturbation in the ball despite rounding
 
 
 @dataclasses.dataclass(frozen=True)
 class Damage:
-    """Effect of an attacked image on the certified pixels.
+    """Effect of an attack on the certified pixels of an image.
 
     Attributes
     ----------
@@ -40,12 +40,12 @@ class Damage:
     certified
         Number of certified pixels.
     changed
-        Number of certified pixels that lost the majority of the draws. If the true share is close to one half, this
-        happens by chance.
+        Number of certified pixels whose certified class lost the majority of the draws. This can happen by chance if
+        the true share is close to one half.
     refuted
-        Number of certified pixels whose share is significantly below one half: binomial test, family-wise error rate
-        0.001 over the certified pixels. Within the certified radius it must be 0, except for the errors that alpha
-        allows.
+        Number of certified pixels whose certified class has a share significantly below one half. The test is binomial,
+        with family-wise error rate 0.001 over the certified pixels. Within the certified radius, the number must be 0,
+        except for the errors that alpha allows.
     """
 
     norm: float
@@ -60,13 +60,14 @@ def attack(
     """Perturb an image so that the smoothed model loses certified pixels.
 
     The target is the weakest certified pixel of the clean image. Attacking one pixel succeeds more often than attacking
-    all at once, because their gradients cancel. Each step follows the gradient of the share of the certified class at
-    this pixel, averaged over new noisy copies. Then it projects the perturbation into the l2 ball and into [0, 1].
+    all pixels simultaneously, because their gradients cancel. Each step reduces the share of this pixel's certified
+    class, along the gradient averaged over new noisy copies. The perturbed image is then projected into the l2 ball and
+    into [0, 1].
 
     Parameters
     ----------
     smoothed
-        The segmenter under attack; its networks must be differentiable.
+        The segmenter to attack. Its networks must be differentiable.
     image
         (C, H, W) float32 in [0, 1].
     labels
@@ -81,12 +82,12 @@ def attack(
     Returns
     -------
     ndarray
-        The perturbed image, (C, H, W) float32 in [0, 1]. With `noise="exact"` it is on the grid of the image.
+        The perturbed image, (C, H, W) float32 in [0, 1]. With `noise="exact"`, it is on the image's grid.
 
     Raises
     ------
     SamplingError
-        For an image with a wrong shape or range, and labels of another shape.
+        For an image with a wrong shape or range, or labels whose shape differs from the image's.
     """
     pixels = checked_image(image)
     if labels.shape != pixels.shape[1:]:
@@ -112,7 +113,7 @@ def attack(
             downhill = gradient / gradient.norm().clamp(min=1e-12)
             delta = delta - STEP * norm / steps * downhill
             delta = delta * min(1.0, norm * INSIDE / max(float(delta.norm()), 1e-12))
-            delta = (x + delta).clamp(0, 1) - x  # does not increase any component
+            delta = (x + delta).clamp(0, 1) - x  # clamping does not enlarge any component
     perturbation = delta.detach().cpu().numpy()
     if smoothed.noise.kind == "exact":
         return _on_grid(pixels, perturbation, norm * INSIDE, smoothed.noise.levels)
@@ -123,10 +124,10 @@ def attack(
 def damage(
     smoothed: SmoothedSegmenter, image: npt.ArrayLike, attacked: Image, labels: Labels, *, draws: int = 100
 ) -> Damage:
-    """Count the certified pixels that an attacked copy of an image changes, with new draws.
+    """Count the certified pixels that an attack on an image changes, using new draws.
 
-    image and attacked are (C, H, W) float32 in [0, 1]; labels are (H, W) with ABSTAIN = 255; draws is the number of
-    noisy copies of the attacked image.
+    `image` and `attacked` are (C, H, W) float32 in [0, 1]. `labels` is (H, W), with ABSTAIN = 255. `draws` is the
+    number of noisy copies of the attacked image.
     """
     votes = smoothed.sample(attacked, n0=1, n=draws)
     certified = labels != ABSTAIN
@@ -143,7 +144,7 @@ def damage(
 
 
 def _on_grid(pixels: Image, perturbation: Image, norm: float, levels: int) -> Image:
-    """Return the perturbed image on its grid: the perturbation is scaled until, rounded, it just fits the norm."""
+    """Return the perturbed image on its grid. The perturbation is scaled as far as its norm allows after rounding."""
 
     def rounded(scale: float) -> npt.NDArray[np.float64]:
         steps = np.rint(perturbation.astype(np.float64) * scale * levels) / levels
@@ -167,10 +168,10 @@ def attack_rows(
     device: torch.device,
     **options: Any,
 ) -> list[dict[str, Any]]:
-    """Attack images of a data set; return a row per sigma, attacked image and multiple of the radius.
+    """Attack images of a data set; return one row per sigma, attacked image and multiple of the radius.
 
-    `certificates` are files of certified labels by sigma (`.npz` with an array per image name). `about` are further
-    columns of every row. `settings` are the keys of the section `attack` of the configuration, `options` are further
+    `certificates` maps each sigma to an `.npz` file of certified labels, with one array per image name. `about`
+    contains further columns for every row. `settings` is the configuration section `attack`. `options` are further
     arguments of SmoothedSegmenter.
     """
     rows = []

@@ -1,4 +1,4 @@
-"""Scores of denoisers: PSNR and SSIM on validation images, compared with two classical methods."""
+"""Denoiser scores: PSNR and SSIM on validation images, compared with two classical methods."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -32,12 +32,14 @@ def denoiser_scores(
 ) -> list[dict[str, Any]]:
     """Score denoising methods on the first validation images (at most 20), at each noise level.
 
-    Each image gets the noise of its first selection draw, which is the same at every sigma up to scale. It is denoised
-    as the networks see it, averaged over pool x pool pixels. Results are clipped to [0, 1] before they are scored. The
-    methods are "noisy" (no denoising), "nl_means" and "wavelet", both with the true noise level, and the denoisers.
+    Each image gets the noise of its first selection draw; only the scale of the noise depends on sigma. The noisy image
+    is averaged over blocks of pool x pool pixels, as it is for the networks, and then denoised. Before scoring, results
+    are clipped to [0, 1]. The methods are "noisy" (no denoising), "nl_means" and "wavelet" (both with the true noise
+    level), and the denoisers.
 
-    `denoisers` are model folders by name. `sigmas` are noise levels at full resolution, in units of pixels in [0, 1].
-    Returns a row per sigma and method: dataset, sigma, method, images (their number), and the mean psnr (dB) and ssim.
+    `denoisers` maps names to model folders. `sigmas` are noise levels at full resolution, in units of pixels in [0, 1].
+    Returns one row per sigma and method, with the columns dataset, sigma, method, images (the number of images), psnr
+    (mean, in dB) and ssim (mean).
     """
     from segcert.networks.denoiser import DiffusionDenoiser
 
@@ -69,17 +71,17 @@ def unchanged(x_noisy: Image, sigma: float) -> Image:
 
 
 def psnr(x: Image, restored: Image) -> float:
-    """Peak signal-to-noise ratio in dB of an image (C, H, W) in [0, 1]."""
+    """Peak signal-to-noise ratio, in dB, of a restored image, (C, H, W) in [0, 1]."""
     from skimage.metrics import peak_signal_noise_ratio
 
     return float(peak_signal_noise_ratio(x, restored, data_range=1))
 
 
 def ssim(x: Image, restored: Image) -> float:
-    """Structural similarity (Wang et al., IEEE TIP 2004) of an image (C, H, W) in [0, 1], averaged over channels.
+    """Structural similarity (Wang et al., IEEE TIP 2004) of images (C, H, W) in [0, 1], averaged over channels.
 
-    Uses the defaults of skimage: a uniform window of 7 x 7 pixels (not the Gaussian of the paper), K1 = 0.01,
-    K2 = 0.03, and sample covariances. NaN for an image smaller than the window.
+    The settings are skimage's defaults: a uniform window of 7 x 7 pixels (not the paper's Gaussian), K1 = 0.01, K2 =
+    0.03, and sample covariances. The result is NaN for an image smaller than the window.
     """
     from skimage.metrics import structural_similarity
 
@@ -89,13 +91,14 @@ def ssim(x: Image, restored: Image) -> float:
 
 
 def nl_means(x_noisy: Image, sigma: float) -> Image:
-    """Denoise by non-local means (Buades et al., CVPR 2005): 5 x 5 patches within 6 pixels, h = 0.8 sigma, known sigma.
+    """Denoise by non-local means (Buades et al., CVPR 2005), given the true sigma.
 
-    Uses the fast variant (Darbon et al., ISBI 2008), with the h that skimage's documentation recommends for it.
+    Patches of 5 x 5 pixels are compared within a distance of 6 pixels. This is the fast variant (Darbon et al., ISBI
+    2008), with h = 0.8 sigma, which skimage's documentation recommends for it.
     """
     from skimage.restoration import denoise_nl_means
 
-    channels_last = np.moveaxis(x_noisy, 0, -1)  # skimage drops an axis of one channel, and transposes if it is first
+    channels_last = np.moveaxis(x_noisy, 0, -1)  # skimage needs the channels last, and drops a single channel
     restored: Image = denoise_nl_means(
         channels_last, patch_size=5, patch_distance=6, h=0.8 * sigma, sigma=sigma, fast_mode=True, channel_axis=-1
     )
@@ -103,7 +106,7 @@ def nl_means(x_noisy: Image, sigma: float) -> Image:
 
 
 def wavelet(x_noisy: Image, sigma: float) -> Image:
-    """Denoise by soft thresholding of wavelets: BayesShrink (Chang et al., IEEE TIP 2000), with known sigma."""
+    """Denoise by soft wavelet thresholding: BayesShrink (Chang et al., IEEE TIP 2000), given the true sigma."""
     from skimage.restoration import denoise_wavelet
 
     restored: Image = denoise_wavelet(x_noisy, sigma=sigma, method="BayesShrink", rescale_sigma=True, channel_axis=0)

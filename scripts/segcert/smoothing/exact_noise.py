@@ -1,17 +1,18 @@
-"""Gaussian noise that is exact on a computer: rounded to the grid of the image, and drawn with integer arithmetic.
+"""Gaussian noise that is exact on a computer: rounded to the image's grid, and drawn with integer arithmetic.
 
-The proofs of randomized smoothing are about x + epsilon in real numbers. A computer rounds the sum, and the rounding
-depends on x. So a network can infer x from the low-order bits of x + epsilon, and certificates become false (Voracek
-and Hein, ICLR 2023; docs/noise.md has an example). The remedy: an 8-bit image has the integers X = 255 x, and adding
-Z = round(255 epsilon) to them is exact. Because round(255 (x + epsilon)) = X + Z, a network with this rounding as its
-first step is smoothed by exactly Gaussian noise. The distribution of Z is
+The proofs of randomized smoothing are about x + epsilon with real numbers. A computer rounds the sum, and the rounding
+depends on x. So a network can infer x from the low-order bits of x + epsilon, and certificates become invalid (Voracek
+and Hein, ICLR 2023; docs/noise.md gives an example). The remedy is to add integers: the values of an 8-bit image are
+integers X = 255 x, and adding Z = round(255 epsilon) to X is exact. Because round(255 (x + epsilon)) = X + Z, a network
+with this rounding as its first step is smoothed by exactly Gaussian noise. The distribution of Z is
 
     P(Z = k) = Phi((k + 1/2) / s) - Phi((k - 1/2) / s),    s = 255 sigma.
 
-Z is drawn with integers only: it is given by the number of thresholds T[i] = round(2^62 Phi((i - reach - 1/2) / s))
-that do not exceed a uniform 62-bit integer u. No rounding depends on x. Using 62 bits changes the probability of any
-event of one draw by less than (values of the image) * (2 reach + 1) * 2^-62. This is 2^-30 for a 512x512 colour image
-of 8 bits at sigma = 1, and 2^-22 for one of 16 bits. For n draws it is n times as much.
+Z is drawn with integer arithmetic only. A uniform 62-bit integer u is compared with the thresholds T[i] = round(2^62
+Phi((i - reach - 1/2) / s)), where `reach` is the largest |Z|. The number of thresholds that do not exceed u determines
+Z. No rounding depends on x. Using only 62 bits changes the probability of any event in one draw by less than 2^-62 (2
+reach + 1) times the number of image values. This bound is 2^-30 for an 8-bit 512x512 colour image at sigma = 1, and
+2^-22 for a 16-bit image. For n draws, the bound is n times as large.
 """
 
 import dataclasses
@@ -27,8 +28,8 @@ from torch import Tensor
 
 BITS = 62
 CELL_BITS = 16
-TAIL = 9.2  # standard deviations: the probability beyond is less than 2^-62
-KNOTS = 1024  # per standard deviation: between knots, the error of the Taylor series is less than 2^-62
+TAIL = 9.2  # in standard deviations; the probability beyond is less than 2^-62
+KNOTS = 1024  # per standard deviation; between knots, the error of the Taylor series is less than 2^-62
 FINEST = 64  # groups of values are at least 1 / FINEST of a standard deviation wide
 
 Int = npt.NDArray[np.int64]
@@ -38,24 +39,26 @@ Int = npt.NDArray[np.int64]
 class RoundedGaussian:
     """The distribution of round(s * normal), with tables that map uniform bits to its values.
 
-    Values form groups of 2^shift neighbours. Within a group, nearly all probability is the same for each value. So the
-    range of u of a group is [even part | rest]. The 16 leading bits of u nearly always decide the group, and that u is
-    in its even part. Then `shift` further random bits choose the value, and the other bits of u do not matter.
-    Otherwise the other bits of u are drawn, and u is compared with the thresholds.
+    Values form groups of 2^shift neighbours. Within a group, all values have nearly the same probability. So each
+    group's range of u consists of an even part, which all its values share equally, and a rest. The 16 leading bits of
+    u nearly always determine the group and place u in the even part. Then `shift` further random bits choose the value,
+    and the other bits of u do not matter. Otherwise the other bits of u are drawn too, and u is compared with the
+    thresholds.
 
     Attributes
     ----------
     thresholds
-        (2 reach + 2,) int64: 2^62 P(Z < i - reach); the first is 0, the last 2^62.
+        (2 reach + 2,) int64: entry i is 2^62 P(Z < i - reach). The first entry is 0, and the last is 2^62.
     reach
-        |Z| <= reach. The probability beyond, less than 2^-62, is added to the two ends.
+        Largest |Z|. The probability beyond it, less than 2^-62, is added to the two extreme values.
     shift
         Base-2 logarithm of the group size.
     cells
-        (2^16,) int32: the group that the 16 leading bits of u decide, or -1.
+        (2^16,) int32: the group that the 16 leading bits of u determine, or -1 if they do not determine it.
     starts, evens, rests
-        For each group, its smallest u (`starts`), and the probability (times 2^62) of each of its values in the even
-        part (`evens`). For each value, the start of its share in the concatenated rests of all groups (`rests`).
+        `starts` contains the smallest u of each group. `evens` contains, for each group, 2^62 times the probability of
+        each value in the even part. `rests` contains, for each value, the start of its share in the concatenated rests
+        of all groups.
     """
 
     thresholds: Int
@@ -69,7 +72,7 @@ class RoundedGaussian:
     @classmethod
     @functools.lru_cache(maxsize=32)
     def of(cls, s: float) -> Self:
-        """Return the tables for a standard deviation `s` in grid steps. The same s gives the same object."""
+        """Return the tables for a standard deviation `s` in grid steps. The tables are cached."""
         thresholds = gaussian_thresholds(s)
         reach = len(thresholds) // 2 - 1
         shift = max(0, math.ceil(math.log2(s / FINEST)))
@@ -87,7 +90,7 @@ class RoundedGaussian:
         return cls(thresholds, reach, shift, cells, starts, evens, rests)
 
     def draw(self, shape: tuple[int, ...], bits: np.random.BitGenerator) -> npt.NDArray[np.int32]:
-        """Draw independent values of Z from the words of a bit generator (numpy, on the CPU)."""
+        """Draw independent values of Z from the output of a numpy bit generator, on the CPU."""
         count = math.prod(shape)
         leading = bits.random_raw(-(-count // 4)).view(np.uint16)[:count]
         group = torch.from_numpy(self.cells).index_select(0, torch.from_numpy(leading.astype(np.int32))).numpy()
@@ -102,7 +105,7 @@ class RoundedGaussian:
         return (index - np.int32(self.reach)).reshape(shape)
 
     def _compare(self, u: Int, within: npt.NDArray[np.int32]) -> Int:
-        """Return the index of the value of each u. `within` chooses the value if u is in an even part."""
+        """Return, for each u, the index of its value. `within` chooses the value if u is in an even part."""
         group = np.searchsorted(self.starts, u, side="right") - 1
         offset = u - self.starts[group]
         beyond = offset - (self.evens[group] << self.shift)
@@ -114,15 +117,16 @@ class RoundedGaussian:
 
 
 def gaussian_thresholds(s: float) -> Int:
-    """Return round(2^62 P(Z < k)) for k = -reach, ..., reach + 1, Z = round(s * normal); the first is 0, the last 2^62.
+    """Return round(2^62 P(Z < k)) for k = -reach, ..., reach + 1, where Z = round(s * normal).
 
-    mpmath gives Phi at knots. A Taylor series in float64 extends it to the thresholds between the knots. The terms are
-    so small that their rounding is below the last bit. The upper half follows by symmetry.
+    The first threshold is 0, and the last is 2^62. mpmath computes Phi at knots. A Taylor series in float64 extends Phi
+    to the thresholds between the knots. Its terms are so small that their rounding errors are below the last bit. The
+    upper half follows by symmetry.
     """
     reach = math.ceil(TAIL * s)
     k = np.arange(-reach, 1)  # lower half: P(Z < k) = Phi((k - 1/2) / s)
     nearest = np.rint((k - 0.5) / s * KNOTS)
-    high = float(np.float32(s))  # s is split in two parts, whose products with the number of a knot are exact
+    high = float(np.float32(s))  # s is split into two parts, whose products with a knot number are exact
     d = ((k - 0.5) * KNOTS - nearest * high - nearest * (s - high)) / (KNOTS * s)  # distance from knot to threshold
     knot, place = np.unique(nearest.astype(np.int64), return_inverse=True)
     with mpmath.workprec(120):
@@ -138,7 +142,7 @@ def gaussian_thresholds(s: float) -> Int:
 
 
 def rounded_gaussian_(out: Tensor, s: float, key: bytes) -> Tensor:
-    """Fill `out` (contiguous float32) with the values of Z for a key. float32 represents them exactly."""
+    """Fill `out` (contiguous float32) with the values of Z that a key determines. float32 represents Z exactly."""
     gaussian = RoundedGaussian.of(s)
     if out.device.type == "cpu":
         bits = np.random.Philox(key=int.from_bytes(key, "big"))

@@ -23,7 +23,7 @@ def predict_clean(
     pool: int,
     device: torch.device,
 ) -> None:
-    """Write the labels (H, W) of the unsmoothed model on each clean test image to an `.npz` file, by image name."""
+    """Write the unsmoothed model's labels, (H, W), on each clean test image to an `.npz` file, keyed by image name."""
     dataset = PreparedDataset(Path(index))
     model, _ = load_segmenter(segmenter)
     model.to(device)
@@ -47,10 +47,11 @@ def denoise_examples(
     seed: int,
     device: torch.device,
 ) -> None:
-    """Write a noisy and a denoised copy of the first test images, as the networks see them, to one file per sigma.
+    """Write one noisy and one denoised copy of each of the first test images, to one file per sigma.
 
-    A file has an array per image name: (2, C, H / pool, W / pool) uint8, clipped to [0, 255], the noisy copy first.
-    Without a denoiser it is (1, C, H / pool, W / pool). The copy is the first estimation draw.
+    Each file contains one array per image, keyed by its name: (2, C, H / pool, W / pool) uint8, clipped to [0, 255],
+    with the noisy copy first. Without a denoiser, the shape is (1, C, H / pool, W / pool). Copies have the resolution
+    that the networks see. The noise is that of the first estimation draw.
     """
     from segcert.networks.denoiser import DiffusionDenoiser
 

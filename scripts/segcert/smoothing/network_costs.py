@@ -1,4 +1,4 @@
-"""Costs of a draw: network evaluations, parameters, floating-point operations, seconds."""
+"""Cost of a draw: network evaluations, parameters, floating-point operations and seconds."""
 
 import itertools
 import statistics
@@ -17,8 +17,8 @@ from segcert.smoothing.noise import Draw, image_digest
 from segcert.smoothing.sampler import SmoothedSegmenter
 from segcert.smoothing.shard import Pairing
 
-SIGMA = 0.5  # noise level of the measurement; costs do not depend on it
-BATCHES = 3  # timed batches
+SIGMA = 0.5  # noise level at which costs are measured; costs do not depend on it
+BATCHES = 3  # number of timed batches
 PAIRING = ["dataset", "model", "regime", "denoiser"]
 GIGA = 1e9
 
@@ -32,14 +32,14 @@ def measure_costs(
     pool: int,
     device: torch.device,
 ) -> list[dict[str, Any]]:
-    """Measure the cost of one draw of an image of a data set, for each pairing of networks.
+    """Measure, for each pairing of networks, the cost of one draw on an image from a data set.
 
-    `pairings` are keyed by (model, regime, denoiser); `settings` are the keys of the section `sampling` of the
-    configuration. Returns a row per pairing with the columns PAIRING and
+    `pairings` is keyed by (model, regime, denoiser). `settings` is the configuration section `sampling`. Returns one
+    row per pairing, with the columns in PAIRING and these columns:
 
-    - evaluations: network calls, one of the segmenter and `denoising_steps` of the denoiser;
-    - parameters: parameters of both networks;
-    - gflop: 10^9 floating-point operations (`gflop_of`);
+    - evaluations: number of network calls, one to the segmenter and `denoising_steps` to the denoiser;
+    - parameters: number of parameters in both networks;
+    - gflop: number of floating-point operations, in units of 10^9 (see `gflop_of`);
     - seconds: wall time, the median over three batches after a warm-up, divided by the batch size.
     """
     image = dataset.image(dataset.names("test", 1)[0])
@@ -68,16 +68,16 @@ def measure_costs(
 
 
 def parameters_of(network: Any) -> float:
-    """Number of parameters of a network; NaN for an exported network that has them as constants."""
+    """Number of parameters of a network; NaN for an exported network that stores its parameters as constants."""
     return sum(parameter.numel() for parameter in network.parameters()) or float("nan")
 
 
 def gflop_of(network: Any, x: Tensor, *arguments: Any) -> float:
-    """Number of floating-point operations (in 10^9) of a network for one image of the batch x (B, C, H, W).
+    """Number of floating-point operations, in units of 10^9, of a network on one image of a batch x, (B, C, H, W).
 
-    Counted by torch.utils.flop_counter: each multiplication and addition in convolutions, matrix products and attention
-    is one operation. Normalisation and activations do not count. NaN if it finds no operations, for example in an
-    exported network whose operations it does not know.
+    torch.utils.flop_counter counts them: each multiplication and each addition in convolutions, matrix products and
+    attention is one operation. Normalisation and activations are not counted. The result is NaN if the counter finds no
+    operations, for example in an exported network whose operations it does not know.
     """
     with FlopCounterMode(display=False) as counter:
         network(x, *arguments)
@@ -87,7 +87,7 @@ def gflop_of(network: Any, x: Tensor, *arguments: Any) -> float:
 def seconds_of(smoothed: SmoothedSegmenter, x_noisy: Tensor) -> float:
     """Wall time in seconds per draw of a batch of noisy copies (B, C, H, W): the median over batches after the first.
 
-    It varies from call to call and with the load of the machine.
+    The time varies from call to call and with the machine's load.
     """
     times = []
     for _ in range(1 + BATCHES):

@@ -1,4 +1,4 @@
-"""Noise with keys: draw k of an image depends on (seed, image digest, stream, k) alone."""
+"""Keyed noise: draw k of an image depends only on the seed, the image digest, the stream and k."""
 
 import dataclasses
 import hashlib
@@ -27,7 +27,7 @@ ON_GRID = 1e-2  # largest distance from the grid, in grid steps: float32 roundin
 
 @dataclasses.dataclass(frozen=True)
 class Noise:
-    """The source of noisy copies.
+    """The noise that is added to an image.
 
     Attributes
     ----------
@@ -36,16 +36,16 @@ class Noise:
     seed
         The same seed, image and draw give the same standard normal numbers at every sigma.
     kind
-        "normal": sigma times standard normal float32 numbers. "exact": normal noise rounded to the grid of the image
-        and drawn with integer arithmetic, so the guarantee also holds in floating point
+        "normal": sigma times standard normal float32 numbers. "exact": normal noise rounded to the image's grid and
+        drawn with integer arithmetic, so that the guarantee also holds in floating point
         (segcert.smoothing.exact_noise).
     bits
-        Bits of the image's grid, k / (2^bits - 1), for "exact": 1 to 16, such as 8, 12 or 16.
+        Bit depth of the image's grid, k / (2^bits - 1), used only by "exact": 1 to 16, such as 8, 12 or 16.
 
     Raises
     ------
     SamplingError
-        For values out of range.
+        For values that are out of range.
     """
 
     sigma: float
@@ -75,13 +75,14 @@ class Noise:
             if np.abs(steps - np.rint(steps)).max() > ON_GRID:
                 raise SamplingError(
                     f"image: found values that are not multiples of 1/{self.levels}; the noise `exact` needs an image "
-                    f"on a {self.bits}-bit grid. Round the image, or set `bits` to its number of bits"
+                    f"on a {self.bits}-bit grid. Round the image, or set `bits` to its bit depth"
                 )
 
     def copies(self, image: Tensor, digest: str, draws: Sequence[Draw], batch_size: int) -> Tensor:
-        """Make noisy copies (batch_size, C, H, W) of an image (C, H, W), on its device. Rows after `draws` are padding.
+        """Make noisy copies, (batch_size, C, H, W), of an image, (C, H, W), on the image's device.
 
-        For "exact", the arithmetic uses whole numbers until the last division.
+        Rows beyond the number of draws are padding. For "exact", all arithmetic before the last division is on
+        integers.
         """
         noise = self._noise(image, digest, draws, batch_size)
         if self.kind == "exact":
@@ -89,12 +90,12 @@ class Noise:
         return noise.mul_(self.sigma).add_(image)
 
     def perturbed(self, image: Tensor, digest: str, draws: Sequence[Draw]) -> Tensor:
-        """Make noisy copies (draws, C, H, W) of any image, also off the grid, with a gradient for attacks."""
+        """Make differentiable noisy copies, (draws, C, H, W), for attacks. The image need not be on the grid."""
         scale = 1 / self.levels if self.kind == "exact" else self.sigma
         return image + scale * self._noise(image.detach(), digest, draws, len(draws))
 
     def _noise(self, image: Tensor, digest: str, draws: Sequence[Draw], batch_size: int) -> Tensor:
-        """Draw standard normal numbers, or whole grid steps for "exact": (batch_size, C, H, W)."""
+        """Draw noise, (batch_size, C, H, W): standard normal numbers, or integer numbers of grid steps for "exact"."""
         noise = torch.empty((batch_size, *image.shape), device=image.device)
         noise[len(draws) :] = 0
         for row, (stream, k) in zip(noise, draws, strict=False):
@@ -126,16 +127,16 @@ def image_digest(image: npt.NDArray[np.float32]) -> str:
 
 
 def draw_key(seed: int, digest: str, stream: Stream, k: int) -> bytes:
-    """Return the 16-byte key of one draw of the image with a digest."""
+    """Return the 16-byte key of draw k of a stream, for the image with the given digest."""
     return hashlib.sha256(f"segcert-noise-1 {seed} {digest} {stream} {k}".encode()).digest()[:16]
 
 
 def standard_normal_(out: Tensor, key: bytes) -> Tensor:
-    """Fill `out` (contiguous float32, on any device) with the standard normal numbers of a key.
+    """Fill `out` (contiguous float32, on any device) with the standard normal numbers that a key determines.
 
-    On a CPU, numpy's Philox draws them with the whole 128-bit key. (torch seeds its CPU generator with 32 bits: two of
-    65,000 draws would be the same.) On a GPU, torch's Philox draws them there with the first 63 bits of the key. The
-    same key gives different numbers on the two kinds of device.
+    On a CPU, numpy's Philox generator uses the complete 128-bit key. torch seeds its CPU generator with only 32 bits,
+    so two of 65,000 draws could easily be identical. On a GPU, torch's Philox generator uses the first 63 bits of the
+    key. The same key gives different numbers on a CPU and on a GPU.
     """
     if out.device.type == "cpu":
         generator = np.random.Generator(np.random.Philox(key=int.from_bytes(key, "big")))

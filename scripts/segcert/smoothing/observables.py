@@ -1,4 +1,4 @@
-"""Observables of draws (areas, overlaps with the ground truth, measurements, label maps), and their tally."""
+"""Observables of draws (areas, overlaps with the ground truth, measurements, label maps), and the tally of draws."""
 
 import dataclasses
 from collections import deque
@@ -22,9 +22,9 @@ Array = npt.NDArray[Any]
 
 @dataclasses.dataclass(frozen=True)
 class Observables:
-    """The observables to compute from each label map (H, W) of ids below num_classes.
+    """The observables to compute from each label map, (H, W) class ids below num_classes.
 
-    truth is the ground truth, (H, W) uint8, or None; keep_draws keeps the packed label maps.
+    `truth` is the ground truth, (H, W) uint8, or None. If `keep_draws` is true, the packed label maps are kept.
     """
 
     num_classes: int
@@ -40,11 +40,11 @@ class Observables:
             raise SamplingError(f"truth: found class id {self.truth.max()}; the model has {self.num_classes} classes")
         names = [measurement.name for measurement in self.measurements]
         if len(set(names)) < len(names):
-            raise SamplingError(f"measurements: found {', '.join(names)}; expected each name once")
+            raise SamplingError(f"measurements: found {', '.join(names)}; expected different names")
 
     @property
     def overlap_column(self) -> str:
-        """Name of the column of overlaps with this ground truth."""
+        """Name of the column that contains the overlaps with this ground truth."""
         assert self.truth is not None
         return f"overlaps/{array_digest(self.truth)}"
 
@@ -65,12 +65,12 @@ class Observables:
         return columns
 
     def measurement_column(self, measurement: Measurement) -> str:
-        """Return the name of the column of a measurement."""
+        """Return the name of a measurement's column."""
         return f"measurement/{measurement.name}/{measurement.digest}"
 
     def read(self, label_maps: Tensor) -> Block:
-        """Compute the block of label maps (draws, H, W) uint8. Raises SamplingError if a label is not a class id."""
-        classes = [label_maps == class_id for class_id in range(self.num_classes)]  # (draws, H, W) each
+        """Compute a block from label maps (draws, H, W) uint8. Raises SamplingError if a label is not a class id."""
+        classes = [label_maps == class_id for class_id in range(self.num_classes)]  # each (draws, H, W)
         counts = torch.stack([of_class.sum(dim=0, dtype=torch.int32) for of_class in classes])  # (num_classes, H, W)
         areas = torch.stack([of_class.flatten(1).count_nonzero(dim=1) for of_class in classes], dim=1)
         if int(areas.sum()) < label_maps.numel():
@@ -79,7 +79,7 @@ class Observables:
         return self._with_columns(block, label_maps)
 
     def complete(self, block: Block) -> Block | None:
-        """Return the block with all required columns, or None if they need new draws."""
+        """Return the block with all required columns, or None if this requires new draws."""
         if block.columns.keys() >= set(self.columns):
             return block
         if "draws" not in block.columns:
@@ -104,10 +104,10 @@ class Observables:
 
 
 class Tally:
-    """The draws of one stream of an image: counts and columns of the stored ones, and the missing blocks.
+    """The draws of one stream of an image: their counts and columns, and the blocks that are still missing.
 
-    A stored block has the number of its first draw in its key. It may have any length; the next block begins where it
-    ends. Missing blocks end at multiples of `block_size`.
+    The key of a stored block contains the number of its first draw. A stored block may have any length; the next block
+    begins where it ends. Missing blocks end at multiples of `block_size`.
     """
 
     def __init__(
@@ -115,9 +115,9 @@ class Tally:
     ) -> None:
         self.key, self.draws, self.observables, self.store = key, draws, observables, store
         self.counts = np.zeros((observables.num_classes, *observables.shape), np.int32)
-        self.columns: dict[str, Array] = {}  # (draws, ...) each
-        self.missing: deque[range] = deque()  # draws of each block that is not stored
-        self.waiting: list[Tensor] = []  # label maps of the first missing block, so far
+        self.columns: dict[str, Array] = {}  # each (draws, ...)
+        self.missing: deque[range] = deque()  # draw numbers of each block that is not stored
+        self.waiting: list[Tensor] = []  # label maps drawn for the first missing block
         start = 0
         while start < draws:
             if stored := self._stored(start):
@@ -163,7 +163,7 @@ class Tally:
 
 
 def build_votes(selection: Tally, estimation: Tally, sigma: float, origin: Mapping[str, Any]) -> Votes:
-    """Build the votes of an image from its two streams, once no draw is missing."""
+    """Build an image's votes from its two complete streams."""
     observables = selection.observables
     columns = {}
     for name, first in selection.columns.items():

@@ -40,12 +40,12 @@ READ_LATER = 2  # largest number of batches on a GPU whose labels wait to be cou
 
 
 class SmoothedSegmenter:
-    """A segmentation model under Gaussian noise (Fischer et al., ICML 2021), with or without a denoiser in front.
+    """A segmentation model under Gaussian noise (Fischer et al., ICML 2021), with an optional denoiser in front of it.
 
     Parameters
     ----------
     model
-        Any callable from images (B, C, H, W) to logits (B, num_classes, H, W). Modules must be in eval mode.
+        Any callable that maps images (B, C, H, W) to logits (B, num_classes, H, W). Modules must be in eval mode.
     sigma
         Standard deviation of the noise, above 0, in units of pixels in [0, 1].
     num_classes
@@ -53,37 +53,37 @@ class SmoothedSegmenter:
     denoiser
         Any callable (x_noisy, sigma) -> x in [0, 1], or None. x_noisy and sigma are in units of pixels in [0, 1].
     batch_size
-        Noisy copies per call. The last batch is padded to this size, so the model always gets the same shape.
+        Number of noisy copies per model call. The last batch is padded to this size, so all calls have the same shape.
     seed
-        Key of the noise. The same seed, image and draw give the same noise at every sigma.
+        Seed of the noise. The same seed, image and draw give the same noise at every sigma.
     device
         Device of the networks: "cpu" or "cuda".
     precision
-        Precision of the networks: "float32" or "bfloat16". On GPUs with TF32, convolutions in "float32" multiply in
-        TF32, which is the default of torch (torch.backends.cudnn.allow_tf32).
+        Precision of the networks: "float32" or "bfloat16". On GPUs that support TF32, "float32" convolutions multiply
+        in TF32, as is torch's default (torch.backends.cudnn.allow_tf32).
     noise
-        "normal", or "exact": Gaussian noise rounded to the grid of the image, k / (2^bits - 1), so the guarantee also
+        "normal", or "exact": Gaussian noise rounded to the image's grid, k / (2^bits - 1), so that the guarantee also
         holds in floating point (docs/noise.md).
     bits
-        Bits of the image's grid, for "exact": 1 to 16.
+        Bit depth of the image's grid, used only by "exact": 1 to 16.
     pool
-        The networks see the noisy image averaged over pool x pool pixels, where the noise level is sigma / pool. Their
-        logits are enlarged again. Pixels, noise, radius and certificate remain those of the image.
+        The networks see the noisy image averaged over blocks of pool x pool pixels, which reduces the noise level to
+        sigma / pool. Their logits are enlarged to the original size. The noise, radius and certificate refer to the
+        original pixels.
     compiled
-        Compile modules with torch.compile (CUDA graphs on a GPU).
+        True to compile modules with torch.compile (with CUDA graphs on a GPU).
     block_size
-        Draws per block, the unit of a store.
+        Number of draws per block; the store keeps draws in blocks.
     store
-        Store of finished blocks, which later calls use; None: blocks are not stored.
+        Store of finished blocks, which later calls reuse. With None, blocks are not stored.
     identity
-        Digests that identify the sampled function (model, denoiser and code), as plain JSON. By default, digests of
-        the structure and weights of modules. With a store, the caller promises that two models with the same identity
-        are the same.
+        Digests that identify the sampled function (model, denoiser and code), as plain JSON. By default, digests of the
+        structure and weights of modules. If there is a store, different models must have different identities.
 
     Raises
     ------
     SamplingError
-        For arguments out of range, and modules in train mode.
+        For arguments that are out of range, or modules in train mode.
 
     Examples
     --------
@@ -135,7 +135,7 @@ class SmoothedSegmenter:
         if precision not in PRECISIONS:
             raise SamplingError(f"precision: found {precision!r}; expected one of {', '.join(PRECISIONS)}")
         if store and not identity:
-            raise SamplingError("identity: missing; a store needs an identity of the model, such as its digest")
+            raise SamplingError("identity: missing; a store needs the identity of the model, such as its digest")
         for name, part in (("model", model), ("denoiser", denoiser)):
             if isinstance(part, nn.Module):
                 if any(module.training for module in part.modules()):
@@ -176,30 +176,32 @@ class SmoothedSegmenter:
         n0
             Number of selection draws.
         n
-            Number of estimation draws. The two streams are independent.
+            Number of estimation draws, which are independent of the selection draws.
         truth
-            (H, W) class ids of the ground truth, for the overlap of each draw with it.
+            (H, W) class ids of the ground truth. If given, each draw's overlap with the ground truth is counted.
         measurements
-            Measurements of the label map of each draw (segcert.measurements).
+            Measurements to take on each draw's label map (see segcert.measurements).
         keep_draws
-            Keep the label map of each draw, so that a new measurement does not need new draws. A label map takes
-            ceil(log2(num_classes)) bits per pixel before compression.
+            True to keep the label map of each draw, so that a new measurement does not need new draws. A label map
+            takes ceil(log2(num_classes)) bits per pixel before compression.
 
         Returns
         -------
         Votes
-            Counts (num_classes, H, W) of both streams and class areas (n0 + n, num_classes).
+            Counts (num_classes, H, W) of the selection draws and of the estimation draws, and class areas (n0 + n,
+            num_classes).
 
         Raises
         ------
         SamplingError
-            For an image with a wrong shape or range, and a model with unsuitable output.
+            For an image with a wrong shape or range, or a model with unsuitable output.
 
         Notes
         -----
-        Draw k of a stream depends on the seed, the image and k alone. So votes are the same for any order, shard size
-        and block size, and after an interruption. Memory does not grow with n, except for a few bytes per draw and for
-        label maps that are kept. With a store, stored blocks are used, and only missing draws are drawn.
+        Selection draw k and estimation draw k depend only on the seed, the image and k. So the votes do not depend on
+        the order of draws, the shard size, the block size or interruptions. Memory does not grow with n, except for a
+        few bytes per draw and for the label maps that are kept. With a store, stored blocks are reused, and only the
+        missing draws are computed.
         """
         return self.start(image, n0, n, truth=truth, measurements=measurements, keep_draws=keep_draws)()
 
@@ -214,10 +216,10 @@ class SmoothedSegmenter:
         measurements: Sequence[Measurement] = (),
         keep_draws: bool = False,
     ) -> Callable[[], Votes]:
-        """Run the networks for all draws of one image; return a function that waits for the votes.
+        """Run the networks for all draws of one image; return a function that waits for the votes and returns them.
 
-        The arguments are those of `sample`. A GPU can continue with the next image, started in the same thread, while
-        another thread counts and stores the labels of this one. On a CPU, everything is done before this returns.
+        The arguments are those of `sample`. On a GPU, a second thread counts and stores this image's labels, so this
+        thread can start the next image in the meantime. On a CPU, all work is complete when this method returns.
         """
         if min(n0, n) < 1:
             raise SamplingError(f"found n0 {n0}, n {n}; expected at least one draw of each")
@@ -232,7 +234,7 @@ class SmoothedSegmenter:
         )
         key = self.key(pixels)
 
-        # Stored draws are counted. The others are drawn, in batches that may cross from selection to estimation.
+        # Stored draws are counted. The missing draws are computed in batches, which may contain draws of both streams.
         selection = Tally({**key, "stream": "selection"}, n0, observables, self.block_size, self.store)
         estimation = Tally({**key, "stream": "estimation"}, n, observables, self.block_size, self.store)
         missing: list[Draw] = [("selection", k) for block in selection.missing for k in block]
@@ -243,7 +245,7 @@ class SmoothedSegmenter:
             selection.add(label_maps[:border])
             estimation.add(label_maps[border:])
 
-        # A GPU continues with the next batch while another thread counts the labels of this one.
+        # While another thread counts the labels of this batch, the GPU continues with the next one.
         counting: deque[Future[None]] = deque()
         for batch, x_noisy in self._noisy_batches(pixels, missing):  # (batch_size, C, H, W)
             logits = self.logits(x_noisy)
@@ -254,7 +256,7 @@ class SmoothedSegmenter:
                 count(batch, label_maps)
             else:
                 counting.append(self._reader.submit(after_this(self.device, count, batch, label_maps)))
-            if len(counting) > READ_LATER:  # memory does not grow with n
+            if len(counting) > READ_LATER:  # so that memory does not grow with n
                 counting.popleft().result()
             if is_interrupted():
                 _wait_for(counting)
@@ -273,7 +275,10 @@ class SmoothedSegmenter:
 
     @torch.inference_mode()
     def label_maps(self, image: npt.NDArray[np.float32], draws: Sequence[Draw]) -> Iterator[Tensor]:
-        """Yield the label map (H, W) uint8 of each draw of a checked image; 255 (NOT_FINITE) for logits not finite."""
+        """Yield the label map of each draw of a checked image, (H, W) uint8.
+
+        All its labels are 255 (NOT_FINITE) if a logit is not finite.
+        """
         for batch, x_noisy in self._noisy_batches(image, draws):
             yield from self._labels(self.logits(x_noisy))[: len(batch)]
 
@@ -282,7 +287,8 @@ class SmoothedSegmenter:
     ) -> Iterator[tuple[Sequence[Draw], Tensor]]:
         """Yield batches of draws with their noisy copies (batch_size, C, H, W). The last batch is padded.
 
-        On a CPU, a thread draws the noise of the next batch while the networks run on this one. A GPU needs no thread.
+        On a CPU, a thread draws the noise of the next batch while the networks run on the current one. A GPU needs no
+        such thread.
         """
         x, digest = on_device(image, self.device), image_digest(image)
         batches = [draws[first : first + self.batch_size] for first in range(0, len(draws), self.batch_size)]
@@ -309,7 +315,7 @@ class SmoothedSegmenter:
         others = torch.cat([x_noisy[:half], x_noisy[half:] / 2])
         if bool(logits.isfinite().all()) and not is_same(logits[:half], self.logits(others)[:half], self.precision):
             raise SamplingError(
-                "model: its logits change from call to call, or with the other images of the batch; no certificate "
+                "model: its logits change from call to call, or with the other images in the batch; no certificate "
                 "holds for it. Call .eval(); a functional dropout needs `training=self.training`, and batch statistics "
                 "(BatchNorm with track_running_stats=False) must be replaced by running ones"
             )
@@ -317,15 +323,15 @@ class SmoothedSegmenter:
 
     def _labels(self, logits: Tensor) -> Tensor:
         """Compute labels (B, H, W) uint8; all are 255 (NOT_FINITE) if a logit is not finite."""
-        two = self.num_classes == 2  # a comparison gives the same result as argmax, many times faster
+        two = self.num_classes == 2  # comparing is many times faster than argmax, with the same result
         labels = logits[:, 1] > logits[:, 0] if two else logits.argmax(dim=1)
-        # The sum of the logits shows this without waiting for a GPU.
+        # The sum of the logits reveals such a logit without waiting for a GPU.
         return labels.to(torch.uint8).masked_fill_(~logits.sum().isfinite(), NOT_FINITE)
 
     def logits(self, x_noisy: Tensor) -> Tensor:
         """Compute the logits (B, num_classes, H, W) of noisy copies (B, C, H, W).
 
-        Raises SamplingError for copies that the model does not accept, and logits of another shape.
+        Raises SamplingError for copies that the model does not accept, or logits of an unexpected shape.
         """
         if any(side % self.pool for side in x_noisy.shape[2:]):
             raise SamplingError(
@@ -355,20 +361,20 @@ class SmoothedSegmenter:
         return F.interpolate(logits, scale_factor=self.pool, mode="bilinear") if self.pool > 1 else logits
 
     def check(self, votes: Votes, image: npt.ArrayLike) -> None:
-        """Raise SamplingError, naming the difference, unless votes were drawn from this model, image and settings."""
+        """Raise SamplingError, naming the difference, if votes belong to a different model, image or settings."""
         if votes.sigma != self.sigma:
             raise SamplingError(f"votes: found sigma {votes.sigma}; expected {self.sigma}")
         for name, expected in self.key(checked_image(image)).items():
             if name != RUNTIME and votes.origin.get(name) != expected:
                 raise SamplingError(
-                    f"votes: found {name} {votes.origin.get(name)}; expected {expected}. Draw them again, or use the "
-                    "model, image and settings with which they were drawn"
+                    f"votes: found {name} {votes.origin.get(name)}; expected {expected}. Draw the votes "
+                    "again, or use the model, image and settings with which they were drawn"
                 )
 
     def key(self, image: npt.NDArray[np.float32]) -> dict[str, Any]:
-        """Return everything that a vote depends on, except for stream and draw.
+        """Return everything that determines a vote, except for its stream and draw number.
 
-        The batch size is not included: it changes logits only by rounding.
+        The batch size is not included, because it affects logits only through rounding.
         """
         gpu = f", {torch.cuda.get_device_name(self.device)}" if self.device.type == "cuda" else ""
         return {

@@ -1,4 +1,4 @@
-"""The votes of a shard, some test images of a data set."""
+"""Sampling of one shard: the votes of a group of test images."""
 
 import dataclasses
 import functools
@@ -22,9 +22,9 @@ from segcert.votes import Votes, save_votes
 
 @dataclasses.dataclass(frozen=True)
 class Pairing:
-    """The folders of a segmenter and of the denoiser in front of it, which is called `denoising_steps` times.
+    """The folders of a segmenter and of an optional denoiser, which is called `denoising_steps` times per noisy copy.
 
-    The networks are loaded at first use, which raises ModelError for a folder that cannot be used.
+    The networks are loaded at first use. Loading raises ModelError for a folder that cannot be used.
     """
 
     segmenter: str | Path
@@ -42,12 +42,12 @@ class Pairing:
 
     @property
     def config(self) -> dict[str, Any]:
-        """The config.json of the segmenter."""
+        """Content of the segmenter's config.json."""
         return self._loaded[1]
 
     @functools.cached_property
     def denoise(self) -> Denoise | None:
-        """The denoiser, or None. Without one, diffusers is not imported, which takes seconds."""
+        """The denoiser, or None. diffusers, whose import takes seconds, is imported only for a denoiser."""
         if self.denoiser is None:
             return None
         from segcert.networks.denoiser import DiffusionDenoiser
@@ -63,7 +63,7 @@ class Pairing:
         }
 
     def smoothed_segmenter(self, sigma: float, *, code: str | None = None, **options: Any) -> SmoothedSegmenter:
-        """Build the smoothed segmenter of both networks. `options` are further arguments of SmoothedSegmenter."""
+        """Build a smoothed segmenter from both networks. `options` are further arguments of SmoothedSegmenter."""
         return SmoothedSegmenter(
             self.model,
             sigma,
@@ -76,10 +76,11 @@ class Pairing:
 
 @dataclasses.dataclass(frozen=True)
 class Sampling:
-    """Settings for the votes of test images: the parameters of rule `sample`.
+    """Settings for sampling the votes of test images: the parameters of the rule `sample`.
 
-    `measurements` are those that fit the data set. `code` is the digest of the sampling code, which is part of the
-    identity of a block. `options` are further arguments of SmoothedSegmenter: noise, pool, seed, batch_size, ...
+    `measurements` contains only measurements that fit the data set. `code` is the digest of the sampling code, which is
+    part of each block's identity. `options` are further arguments of SmoothedSegmenter, such as noise, pool, seed and
+    batch_size.
     """
 
     pairing: Pairing
@@ -93,7 +94,7 @@ class Sampling:
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any], sigma: float, root: Path = Path()) -> Self:
-        """Read the settings from the parameters of a job, whose paths are relative to `root`."""
+        """Read the settings from a job's parameters, in which paths are relative to `root`."""
         denoiser = params["denoiser"] and root / params["denoiser"]
         pairing = Pairing(root / params["segmenter"], denoiser, params["denoising_steps"])
         settings = params["settings"]
@@ -112,7 +113,7 @@ class Sampling:
         )
 
     def start(self, smoothed: SmoothedSegmenter, dataset: PreparedDataset, name: str) -> Callable[[], Votes]:
-        """Start to draw the votes of the image `name`; return a function that waits for them."""
+        """Start drawing the votes of the image `name`; return a function that waits for the votes and returns them."""
         measurements = measurements_of(self.measurements, dataset.about["classes"], dataset.pixel_size(name))
         return smoothed.start(
             dataset.image(name),
@@ -135,7 +136,7 @@ def sample_shard(
 ) -> None:
     """Draw the votes of the images `names` and write them to one file.
 
-    Raises Interrupted after the batch during which SIGTERM arrives. Draws up to then are in `store`.
+    Raises Interrupted after the batch during which SIGTERM arrives. All draws up to this point are in `store`.
     """
     smoothed = sampling.smoothed_segmenter(dataset, device, store)
     log.info("%d images, sigma %g, %d + %d draws each", len(names), sampling.sigma, sampling.n0, sampling.n)

@@ -1,4 +1,4 @@
-"""Blocks of draws, the unit in which sampling resumes and reuses draws, and their store on disk."""
+"""Blocks of draws, which sampling stores on disk so that it can resume and reuse draws."""
 
 import dataclasses
 import json
@@ -36,7 +36,7 @@ class Block:
         return dataclasses.replace(self, columns={**self.columns, **more})
 
     def check(self) -> None:
-        """Raise ValueError for malformed counts, and columns with different numbers of draws."""
+        """Raise ValueError for malformed counts, or for columns with different numbers of draws."""
         if self.counts.ndim != 3 or self.counts.dtype.kind not in "iu" or self.counts.size == 0:
             raise ValueError(f"the counts have shape {self.counts.shape} and type {self.counts.dtype}")
         lengths = {name: len(column) if column.ndim else None for name, column in self.columns.items()}
@@ -45,23 +45,23 @@ class Block:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of counts and columns."""
+        """SHA-256 of the counts and columns."""
         columns = {name: array_digest(column) for name, column in self.columns.items()}
         return value_digest([array_digest(self.counts.astype(np.int64)), columns])
 
 
 class BlockStore:
-    """Blocks on disk. The name of a file is the digest of its key (image, networks, code, sigma, seed, ...).
+    """Blocks on disk. Each file is named after the digest of its block's key (image, networks, code, sigma, seed, ...).
 
-    The store is not an output of Snakemake's, so it survives a killed or failed job. It is a cache: deleting it costs
-    only time. Several processes may share it.
+    The store is not an output of a Snakemake rule, so it survives a killed or failed job. It is a cache: deleting it
+    costs only time. Several processes may share a store.
     """
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
 
     def get(self, key: dict[str, Any]) -> Block | None:
-        """Return the block of a key, or None. A damaged file is deleted and ignored."""
+        """Return the block with a key, or None if there is none. A damaged file is deleted and ignored."""
         path = self.path(key)
         try:
             with StoredArrays(path) as arrays:
@@ -75,13 +75,16 @@ class BlockStore:
         except FileNotFoundError:
             return None
         except ValueError as error:
-            log.warning("%s: damaged (%s); its draws are redrawn", path, error)
+            log.warning("%s: damaged (%s); its draws will be drawn again", path, error)
             path.unlink(missing_ok=True)
             return None
         return block
 
     def put(self, key: dict[str, Any], block: Block) -> None:
-        """Store a block atomically. A stored one with more draws is kept; one with as many draws gets new columns."""
+        """Store a block atomically, unless its key already has a stored block with more draws.
+
+        If the stored block has the same number of draws, its other columns are kept.
+        """
         stored = self.get(key)
         if stored and stored.draws > block.draws:
             return
@@ -91,9 +94,10 @@ class BlockStore:
         save_arrays(self.path(key), {"counts": block.counts, "digest": digest, **block.columns})
 
     def extended_from(self, key: dict[str, Any], n: int) -> list[int]:
-        """Record that the votes of a key have n estimation draws; return the smaller n that they had before.
+        """Record that the votes of a key have n estimation draws; return the smaller values of n recorded earlier.
 
-        alpha does not cover raising n after seeing the certificates, so votes record it. A damaged record is ignored.
+        alpha does not cover increasing n after the certificates have been seen, so votes record earlier values of n. A
+        damaged record is ignored.
         """
         path = self.path(key).with_suffix(".json")
         recorded = _numbers(path)
@@ -103,13 +107,13 @@ class BlockStore:
         return [earlier for earlier in recorded if earlier < n]
 
     def path(self, key: dict[str, Any]) -> Path:
-        """Return the path of the block of a key."""
+        """Return the path of the block with a key."""
         digest = value_digest(key)
         return self.folder / digest[:2] / f"{digest}.npz"
 
 
 def _checksum(key: dict[str, Any], block: Block) -> str:
-    """SHA-256 of a key and its block, which detects a block under the name of another one."""
+    """SHA-256 of a key and its block, which detects a block that is stored under a wrong name."""
     return value_digest([key, block.digest])
 
 
@@ -122,6 +126,6 @@ def _numbers(path: Path) -> list[int]:
     except FileNotFoundError:
         return []
     except ValueError as error:
-        log.warning("%s: damaged (%s); its record of earlier numbers of draws is lost", path, error)
+        log.warning("%s: damaged (%s); the earlier numbers of draws are lost", path, error)
         return []
     return numbers

@@ -1,1 +1,1 @@
-"""Training: one loop, and the objectives of segmenters and denoisers."""
+"""Training: one common loop, and the objectives for segmenters and denoisers."""

@@ -1,4 +1,4 @@
-"""Augmentation of a batch: random similarity transforms, flips where the data allow them, and random exposure."""
+"""Augmentation of a batch: random similarity transforms, flips if the data set allows them, and random exposure."""
 
 import math
 from collections.abc import Mapping
@@ -12,10 +12,10 @@ from torch import Tensor
 def augment(
     images: Tensor, masks: Tensor, settings: Mapping[str, Any], generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Transform images and masks alike (`transformed`), then change contrast, colour and brightness of the images.
+    """Transform images and masks alike (see `transformed`), then change the images' contrast, colour and brightness.
 
-    images (B, C, H, W) are float in [0, 1], masks (B, H, W) are integers. `settings` are the keys of the section
-    `augmentation` of the configuration; `flips` is true only if the data set allows them.
+    `images` is (B, C, H, W), floats in [0, 1]; `masks` is (B, H, W), integers. `settings` is the configuration section
+    `augmentation`, in which `flips` is true only if the data set allows flips.
     """
     both = transformed(torch.cat([images, masks[:, None].to(images)], dim=1), settings, generator, nearest=1)
     changed, labels = both[:, :-1], both[:, -1]
@@ -28,10 +28,10 @@ def augment(
 
 
 def transformed(images: Tensor, settings: Mapping[str, Any], generator: torch.Generator, nearest: int = 0) -> Tensor:
-    """Rotate, scale and shift each image (B, C, H, W) at random. With `flips`, also flip it and turn it by 90 degrees.
+    """Rotate, scale and shift each image (B, C, H, W) at random. With `flips`, also flip and turn it.
 
-    The last `nearest` channels are label maps, which are sampled at the nearest pixel. The others are sampled
-    bilinearly. Pixels from outside the image repeat its border.
+    The last `nearest` channels are label maps, which are sampled at the nearest pixel. The other channels are sampled
+    bilinearly. Pixels outside the image repeat its border. Turns are by multiples of 90 degrees.
     """
     grid = similarity_grid(images, settings, generator)
     smooth, labels = images.split([images.shape[1] - nearest, nearest], dim=1)  # type: ignore[no-untyped-call]
@@ -40,7 +40,7 @@ def transformed(images: Tensor, settings: Mapping[str, Any], generator: torch.Ge
 
 
 def flipped(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Flip and turn each square image (B, C, H, H) at random, in one of the eight possible ways."""
+    """Flip and turn each square image (B, C, H, H) at random, in one of eight possible ways."""
     ways = torch.randint(8, (len(images),), generator=generator).tolist()
     mirrored = (image.flip(-1) if way >= 4 else image for image, way in zip(images, ways, strict=True))
     return torch.stack([torch.rot90(image, way % 4, (-2, -1)) for image, way in zip(mirrored, ways, strict=True)])
@@ -56,7 +56,7 @@ def similarity_grid(images: Tensor, settings: Mapping[str, Any], generator: torc
 
 
 def warp(images: Tensor, grid: Tensor, mode: str) -> Tensor:
-    """Sample images (B, C, H, W) at a grid. Pixels from outside the image repeat its border."""
+    """Sample images (B, C, H, W) at a grid. Pixels outside the image repeat its border."""
     return F.grid_sample(images, grid, mode=mode, padding_mode="border", align_corners=False)
 
 

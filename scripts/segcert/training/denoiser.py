@@ -1,4 +1,4 @@
-"""Train the denoiser: a DDPM (Ho et al., NeurIPS 2020) that predicts noise or velocity, in the format of diffusers."""
+"""Train the denoiser: a DDPM (Ho et al., NeurIPS 2020) that predicts noise or velocity, in diffusers' format."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -36,15 +36,16 @@ def train_denoiser(
     checkpoint: str | Path,
     code: str = "",
 ) -> None:
-    """Train on the split `train` of prepared data sets; keep the weights with the best PSNR on their split `val`.
+    """Train on the `train` split of prepared data sets; keep the weights with the best PSNR on the `val` split.
 
     Writes the diffusers folders `unet` and `scheduler`, last.safetensors and history.csv to `folder`.
 
-    `settings` are the keys of the section `denoiser` of the configuration. With `pool`, images are averaged over
-    pool x pool pixels, where the noise level sigma becomes sigma / pool. `checkpoint` is the file from which an
-    interrupted training resumes, and `code` is the digest of the training code.
+    `settings` is the configuration section `denoiser`. Images are averaged over blocks of pool x pool pixels, which
+    reduces the noise level from sigma to sigma / pool. `checkpoint` is the file from which interrupted training
+    resumes, and `code` is the digest of the training code.
 
-    Raises DataError for data sets with different numbers of channels, and TrainingError as segcert.training.loop.train.
+    Raises DataError for data sets with different numbers of channels, and TrainingError in the same cases as
+    segcert.training.loop.train.
     """
     datasets = [PreparedDataset(Path(index)) for index in indexes]
     for dataset in datasets:
@@ -111,7 +112,7 @@ def train_denoiser(
 
 
 def build_unet(settings: Mapping[str, Any], channels: int, image_size: int) -> UNet2DModel:
-    """Build the network of the diffusion model: residual blocks, no attention (images are small, levels few)."""
+    """Build the diffusion model's network: residual blocks without attention (small images, few levels)."""
     levels = settings["channels"]
     return UNet2DModel(
         sample_size=image_size,
@@ -138,10 +139,11 @@ def build_scheduler(settings: Mapping[str, Any]) -> DDPMScheduler:
 def steps_drawer(
     settings: Mapping[str, Any], alphas_cumprod: Tensor, pool: int
 ) -> Callable[[int, torch.Generator], Tensor]:
-    """Return a function that draws steps of the schedule for a batch, from the setting `levels`.
+    """Return a function that draws schedule steps for a batch, as the setting `levels` requires.
 
-    "all" draws them uniformly. "range" draws sigma log-uniformly from sigma_min to sigma_max, at full resolution (the
-    network sees sigma / pool). Then all training is spent on the noise levels of one-shot denoising.
+    "all" draws steps uniformly. "range" draws sigma log-uniformly between sigma_min and sigma_max, which are noise
+    levels at full resolution (the network sees sigma / pool). With "range", all training is spent on the noise levels
+    that one-shot denoising needs.
     """
     if settings["levels"] == "all":
         return lambda count, generator: torch.randint(TIMESTEPS, (count,), generator=generator)
@@ -161,7 +163,7 @@ def mean_psnr(x: Tensor, truth: Tensor) -> float:
 
 
 def _scaled(datasets: Sequence[PreparedDataset], split: str, pool: int) -> tuple[list[str], Tensor]:
-    """Return the names of a split's images, and the images (N, C, H / pool, W / pool) in the model's range [-1, 1]."""
+    """Return a split's image names, and its images, (N, C, H / pool, W / pool), in the model's range [-1, 1]."""
     names = [name for dataset in datasets for name in dataset.names(split)]
     images = np.concatenate([dataset.stack(split)[0] for dataset in datasets])
     return names, F.avg_pool2d(torch.from_numpy(2 * images - 1), pool)

@@ -1,4 +1,4 @@
-"""Start a training on one device, or with accelerate on several GPUs of a node."""
+"""Start training on one device, or with accelerate on several GPUs of a node."""
 
 import importlib
 import json
@@ -25,8 +25,8 @@ MIXED_PRECISION = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}
 def accelerator_on(device: torch.device, precision: str) -> Accelerator:
     """Return an Accelerator for a device, with the precision from the configuration.
 
-    accelerate keeps the device and precision of the first training in a process for all later ones, so they are reset
-    here. The processes of a launch are left alone: each runs a single training.
+    Within a process, accelerate uses the device and precision of the first training run for all later runs, so they are
+    reset here. They are not reset in the processes that `launch` starts, because each process trains only once.
     """
     if AcceleratorState._shared_state and AcceleratorState().num_processes == 1:
         AcceleratorState._reset_state(reset_partial_state=True)
@@ -37,18 +37,20 @@ LIBRARY = Path(__file__).parents[2]
 
 
 class LaunchError(RuntimeError):
-    """A training on several GPUs that failed. The message has the output of its processes."""
+    """Failed training on several GPUs. The message contains the output of the processes."""
 
 
 def launch(
     train: Callable[..., None], arguments: dict[str, Any], *, device: str, threads: int, processes: int, log: str
 ) -> str:
-    """Call `train(**arguments, device=...)` and return the name of the hardware.
+    """Call `train(**arguments, device=...)` and return the hardware's name.
 
-    `arguments` are plain JSON values. With several processes, each batch is split across them. torchrun starts one per
-    GPU (or all on the CPU), and each runs this module. The first appends to the file `log`.
+    `arguments` are plain JSON values. With several processes, each batch is split across them. torchrun starts one
+    process per GPU (or all processes on the CPU), and each process runs this module. The first process appends to the
+    file `log`.
 
-    SIGTERM is forwarded to them. Raises Interrupted when they have ended after it, and LaunchError if one fails.
+    SIGTERM is forwarded to the processes. Raises Interrupted once they have ended after SIGTERM, and LaunchError if a
+    process fails.
     """
     target = set_up_torch(device, threads, processes)
     if processes == 1:

@@ -44,38 +44,39 @@ def train(
     folder: str | Path,
     checkpoint: Checkpoint,
 ) -> None:
-    """Train `model`; at the end it has the weights of the best validation and is in eval mode.
+    """Train `model`. Afterwards, it has the weights with the best validation score and is in eval mode.
 
-    Writes two files to `folder`. history.csv has a row per validation: step, learning rate, mean training loss, and the
-    scores. last.safetensors has the last weights.
+    Writes two files to `folder`. history.csv contains one row per validation: step, learning rate, mean training loss
+    and scores. last.safetensors contains the last weights.
 
     Parameters
     ----------
     model
         The network, on the device of `accelerator`.
     loss_of
-        Function of the model, the indices of a batch and a generator; returns the scalar loss. All randomness in a step
-        comes from this generator or from torch's global one. Both are seeded from the seed, the step and the rank of
-        the process alone, so an interrupted and resumed training gives the same result.
+        Function that takes the model, the indices of a batch and a generator, and returns the scalar loss. All
+        randomness in a step comes from this generator or from torch's global generator. Both are seeded only from the
+        seed, the step and the process rank, so interrupting and resuming training does not change the result.
     score_of
-        Function of the kept network in eval mode (the moving average, if there is one); returns a dictionary of
-        validation scores, the first of which is maximised. Called every `evaluate_every` steps and at the end.
+        Function that takes the network in eval mode (or its moving average, if the settings ask for one) and returns a
+        dictionary of validation scores. The first score is maximised. The function is called every `evaluate_every`
+        steps and at the end.
     names
         Names of the training images.
     what
-        Description of the training, for messages.
+        Description of the training run, for messages.
     section
-        The section of the configuration with the keys `settings`.
+        Name of the configuration section that `settings` contains.
     folder
-        Folder of history.csv and last.safetensors.
+        Folder to which history.csv and last.safetensors are written.
 
     Raises
     ------
     TrainingError
-        When the loss is not finite; the message names the images of the batch. When memory runs out; the message names
-        a batch size to try. The checkpoint of the last validation is kept in both cases.
+        If the loss is not finite (the message names the images in the batch), or if memory runs out (the message names
+        a batch size to try). In both cases, the checkpoint of the last validation is kept.
     Interrupted
-        At the end of the step during which SIGTERM arrives, with a checkpoint of that step.
+        At the end of the step during which SIGTERM arrives, after its checkpoint is written.
     """
     learner = _Learner(model, settings, accelerator, checkpoint, what)
     learner.resume()
@@ -108,7 +109,7 @@ def train(
 
 @contextlib.contextmanager
 def memory_explained(what: str, section: str, batch_size: int) -> Iterator[None]:
-    """Turn an out-of-memory error of torch into a TrainingError that names a batch size to try."""
+    """Turn a torch out-of-memory error into a TrainingError that names a batch size to try."""
     try:
         yield
     except Exception as error:
@@ -139,7 +140,7 @@ class _Learner:
         self.best: dict[str, Tensor] = {}
 
     def resume(self) -> None:
-        """Restore the state from the checkpoint, if this training has one, and prepare to train."""
+        """Restore the state from the checkpoint, if there is one, and prepare for training."""
         state = self.checkpoint.load()
         if state:
             self.step, self.rows, self.best = state["step"], state["rows"], state["best"]
@@ -165,7 +166,10 @@ class _Learner:
             self.average.update(self.model, step)
 
     def validate(self, score_of: Score, step: int, rate: float) -> None:
-        """Score the kept network (in the first process, which sends the others the scores); write a checkpoint."""
+        """Score the network, or its moving average, and write a checkpoint.
+
+        The first process computes the scores and sends them to the others.
+        """
         scores: list[dict[str, float]] = [{}]
         if self.accelerator.is_main_process:
             self.kept.eval()
@@ -183,7 +187,7 @@ class _Learner:
         self.save(step)
 
     def must_stop(self) -> bool:
-        """True if any of the processes got SIGTERM: all have to stop at the same step."""
+        """True if any process has received SIGTERM. All processes must then stop at the same step."""
         if self.accelerator.num_processes == 1:
             return is_interrupted()
         if is_interrupted():
@@ -191,7 +195,7 @@ class _Learner:
         return bool(self.accelerator.check_trigger())
 
     def stop(self, step: int) -> None:
-        """Write a checkpoint unless this step has one, then raise Interrupted."""
+        """Write a checkpoint of this step unless it already has one, then raise Interrupted."""
         if self.step < step:
             self.save(step)
         self.accelerator.wait_for_everyone()
@@ -214,7 +218,7 @@ class _Learner:
             self.checkpoint.save(state)
 
     def best_row(self) -> dict[str, float]:
-        """Return the validation with the highest score (the column after the training loss); the first in a tie."""
+        """Return the row with the best score (the column after the training loss); the earliest row in a tie."""
 
         def score(row: dict[str, float]) -> float:
             figure = list(row.values())[3]
@@ -228,11 +232,11 @@ class _Learner:
             return False
         since = sum(row["step"] > self.best_row()["step"] for row in self.rows)
         if since >= self.settings["patience"]:
-            log.info("%s: stops early, the best validation was at step %d", self.what, self.best_row()["step"])
+            log.info("%s: stops early; the best validation was at step %d", self.what, self.best_row()["step"])
         return since >= int(self.settings["patience"])
 
     def checkpoint_text(self) -> str:
-        """Describe the checkpoint that is kept, as text for messages."""
+        """Return a sentence about the kept checkpoint, for messages."""
         if not self.step:
             return "There was no validation yet, so there is no checkpoint"
         return f"The checkpoint of step {self.step} is kept in {self.checkpoint.path}"

@@ -1,6 +1,6 @@
-"""The schedule of a training: batches, random numbers, optimiser and learning rate of each step.
+"""Training schedule: the batch, random numbers, optimiser and learning rate of each step.
 
-Batches and random numbers depend on seed and step alone, so any step can be repeated.
+Batches and random numbers depend only on the seed, the step and the process rank, so any step can be repeated.
 """
 
 import math
@@ -15,7 +15,7 @@ ORDER, DRAWS = 0, 1
 
 
 def batch_indices(step: int, count: int, batch_size: int, seed: int) -> Tensor:
-    """Return the indices (below `count`) in the batch of a step (1, 2, ...), from consecutive shuffled epochs."""
+    """Return the image indices (below `count`) of a step (1, 2, ...), which come from consecutive shuffled epochs."""
     start = (step - 1) * batch_size
     first, last = start // count, (start + batch_size - 1) // count
     shuffled = [torch.randperm(count, generator=_generator(seed, ORDER, number)) for number in range(first, last + 1)]
@@ -33,7 +33,7 @@ def steps_of(settings: Mapping[str, Any], count: int) -> int:
 
 
 def stream(seed: int, step: int, rank: int) -> torch.Generator:
-    """Return the generator of a step on one process, and seed torch's global generator (used by dropout) likewise."""
+    """Return the generator of a step on one process. torch's global generator (for dropout) gets the same seed."""
     generator = _generator(seed, DRAWS, step, rank)
     torch.manual_seed(generator.initial_seed())
     return generator

@@ -1,4 +1,4 @@
-"""Train a segmenter with Dice and cross-entropy: on clean images, noisy images, or the output of a denoiser."""
+"""Train a segmenter with Dice and cross-entropy loss on clean images, noisy images or denoised images."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ from segcert.training.launch import accelerator_on
 from segcert.training.loop import memory_explained, train
 from segcert.training.state import Checkpoint
 
-with lean(absent=["matplotlib", "pandas", "scipy.signal", "scipy.stats", "skimage"]):  # two seconds of imports
+with lean(absent=["matplotlib", "pandas", "scipy.signal", "scipy.stats", "skimage"]):  # their imports take two seconds
     from monai.losses import DiceCELoss
 
 Corrupt = Callable[[Tensor, torch.Generator], Tensor]
@@ -45,28 +45,29 @@ def train_segmenter(
     checkpoint: str | Path,
     code: str = "",
 ) -> None:
-    """Train on the split `train` of a prepared data set; keep the weights with the best Dice on the split `val`.
+    """Train on the `train` split of a prepared data set; keep the weights with the best Dice on the `val` split.
 
     Writes model.safetensors, last.safetensors, config.json and history.csv to `folder`.
 
     Parameters
     ----------
     architecture, arguments
-        As in segcert.networks.registry.build_segmenter.
+        See segcert.networks.registry.build_segmenter.
     target_code
-        Digest of the code of a user-supplied architecture. It is part of config.json and so of the identity of votes.
+        Code digest of a user-supplied architecture. It is written to config.json, so it is part of the votes' identity.
     regime
-        "clean"; "noise": each training image gets Gaussian noise of a level drawn uniformly from [0, sigma_max]; or
-        "denoised": the segmenter `start` is fine-tuned on images that had noise at one of `sigmas` and were denoised by
-        `denoiser`. Validation images are treated in the same way, with fixed noise.
+        "clean": no noise is added. "noise": each training image gets Gaussian noise, with a level drawn uniformly from
+        [0, sigma_max]. "denoised": the segmenter `start` is fine-tuned on images to which noise at one of `sigmas` was
+        added, and which `denoiser` then denoised. Validation images are treated in the same way, with fixed noise.
     settings
-        The keys of the section `segmenter` of the configuration.
+        The configuration section `segmenter`.
     start, denoiser
-        Model folders, for "denoised".
+        Folders of the initial segmenter and the denoiser, for "denoised".
     pool
-        The network learns on images averaged over pool x pool pixels, where the noise level sigma becomes sigma / pool.
+        The network is trained on images averaged over blocks of pool x pool pixels, which reduces the noise level from
+        sigma to sigma / pool.
     checkpoint
-        The file from which an interrupted training resumes.
+        File from which interrupted training resumes.
     code
         Digest of the training code.
 
@@ -75,13 +76,13 @@ def train_segmenter(
     ModelError
         For a network that cannot be built or does not fit the data.
     TrainingError
-        As segcert.training.loop.train.
+        In the same cases as segcert.training.loop.train.
     """
     dataset = PreparedDataset(Path(index))
     classes, side = dataset.about["classes"], dataset.about["image_size"] // pool
     accelerator = accelerator_on(device, settings["precision"])
 
-    # The network comes first: a mistyped target or argument is named before thousands of images are read.
+    # The network is built first, so a mistyped target or argument is reported before thousands of images are read.
     torch.manual_seed(seed)
     model = load_segmenter(start)[0] if start else build_segmenter(architecture, dict(arguments)).eval()
     shape = (dataset.about["channels"], side, side)
@@ -164,7 +165,7 @@ def train_segmenter(
 def memory_layout(architecture: str, device: torch.device) -> torch.memory_format:
     """Return channels_last, the faster layout, except for user-supplied networks on a CPU.
 
-    There, the backward pass of strided 1x1 convolutions with few channels is wrong or crashes (uxlfoundation/oneDNN,
+    On a CPU, the backward pass of strided 1x1 convolutions with few channels is wrong or crashes (uxlfoundation/oneDNN,
     issue 6035). The built-in networks avoid such convolutions.
     """
     trusted = device.type != "cpu" or architecture in ARCHITECTURES
@@ -172,7 +173,7 @@ def memory_layout(architecture: str, device: torch.device) -> torch.memory_forma
 
 
 def noisy_up_to(sigma_max: float) -> Corrupt:
-    """Return a function that adds Gaussian noise, with the level of each image drawn uniformly from [0, sigma_max]."""
+    """Return a function that adds Gaussian noise, with each image's level drawn uniformly from [0, sigma_max]."""
 
     def corrupt(images: Tensor, generator: torch.Generator) -> Tensor:
         if sigma_max == 0:
@@ -186,9 +187,9 @@ def noisy_up_to(sigma_max: float) -> Corrupt:
 def denoised_at(
     sigmas: Sequence[float], denoiser: str | Path | None, steps: int, pool: int, device: torch.device
 ) -> Corrupt:
-    """Return a function that adds noise at one of `sigmas`, drawn for each image, and denoises the result.
+    """Return a function that adds noise at one of `sigmas`, drawn separately for each image, and denoises the result.
 
-    `sigmas` are noise levels at full resolution; the denoiser sees sigma / pool.
+    `sigmas` contains noise levels at full resolution; the denoiser sees sigma / pool.
     """
     from segcert.networks.denoiser import DiffusionDenoiser
 
@@ -212,7 +213,7 @@ def denoised_at(
 
 
 def mean_dice(labels: Tensor, masks: Tensor, num_classes: int) -> float:
-    """Dice of each foreground class over the pixels of all images, averaged over classes. labels, masks: (N, H, W)."""
+    """Dice over the pixels of all images, averaged over foreground classes; `labels` and `masks` are (N, H, W)."""
     scores = []
     for class_id in range(1, num_classes):
         predicted, true = labels == class_id, masks == class_id

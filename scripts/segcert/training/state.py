@@ -1,4 +1,4 @@
-"""State of a training: the moving average of the weights, and the checkpoint from which a training resumes."""
+"""Training state: the moving average of the weights, and the checkpoint from which training resumes."""
 
 import copy
 import dataclasses
@@ -20,8 +20,8 @@ WARM_UP = 10
 class Average:
     """A copy of a network whose weights are an exponential moving average over the steps.
 
-    Its buffers (batch statistics) are those of the last step. In early steps the decay is (1 + step) / (10 + step), so
-    that the initial weights do not dominate the average of a short training.
+    The copy's buffers (batch statistics) are those of the last step. In early steps, the decay is (1 + step) / (10 +
+    step), so that the initial weights do not dominate the average in short training runs.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
@@ -39,10 +39,10 @@ class Average:
 
 @dataclasses.dataclass(frozen=True)
 class Checkpoint:
-    """A file with the state of a training, from which a training with the same key resumes.
+    """A file that contains the training state, from which training with the same key resumes.
 
-    The key is a digest of everything that determines the training. The file is written atomically. It is not an output
-    of Snakemake's, so it survives a failed or killed job.
+    The key is a digest of everything that determines the result. The file is written atomically. It is not an output of
+    a Snakemake rule, so it survives a failed or killed job.
     """
 
     path: Path
@@ -50,14 +50,14 @@ class Checkpoint:
 
     @classmethod
     def of(cls, path: str | Path, files: Iterable[str | Path], **decides: Any) -> "Checkpoint":
-        """Return the checkpoint of a training that is determined by the contents of files and by JSON values."""
+        """Return the checkpoint of a training run that the `files` (by content) and JSON values determine."""
         return cls(Path(path), value_digest([[file_digest(each) for each in files], decides]))
 
     def load(self) -> dict[str, Any] | None:
-        """Read the state, with tensors on the CPU. Return None if there is none with this key, or the file is damaged.
+        """Read the state, with tensors on the CPU. Return None if the file is missing, damaged or has a different key.
 
-        Networks and optimisers copy tensors to the GPU themselves. An optimiser keeps its step counts on the CPU:
-        on a GPU, every step would wait for each of them.
+        Networks and optimisers copy tensors to the GPU themselves. An optimiser keeps its step counts on the CPU,
+        because every step would have to wait for counts on a GPU.
         """
         if not self.path.exists():
             return None
@@ -70,14 +70,16 @@ class Checkpoint:
                 saved = torch.load(file, map_location="cpu", weights_only=True)
                 return saved["state"] if saved["key"] == self.key else None
             except Exception as error:  # torch can raise anything for a damaged file
-                log.warning("%s: damaged (%s); training starts again", self.path, str(error).partition("\n")[0])
+                log.warning(
+                    "%s: damaged (%s); training starts from the beginning", self.path, str(error).partition("\n")[0]
+                )
                 return None
 
     def save(self, state: dict[str, Any]) -> None:
-        """Write the state and replace the previous one."""
-        with atomic_file(self.path) as path, path.open("wb") as file:  # given a path, torch does not say why it failed
+        """Write the state, which replaces any previous state."""
+        with atomic_file(self.path) as path, path.open("wb") as file:  # given a path, torch hides why writing failed
             torch.save({"key": self.key, "state": state}, file)
 
     def discard(self) -> None:
-        """Delete the checkpoint of a finished training."""
+        """Delete the checkpoint when training has finished."""
         self.path.unlink(missing_ok=True)

@@ -182,7 +182,7 @@ def test_a_checkpoint_of_another_architecture_is_refused_with_a_short_message(tm
     assert len(str(refusal.value)) < 600
     save_segmenter(tmp_path, build_segmenter(**UNET), {**UNET, "arguments": {**UNET["arguments"], "in_channels": 3}})
     with pytest.raises(
-        ModelError, match=r"of another shape: stem\.0\.weight \(4, 1, 3, 3\) instead of \(4, 3, 3, 3\)\)"
+        ModelError, match=r"of the wrong shape: stem\.0\.weight \(4, 1, 3, 3\) instead of \(4, 3, 3, 3\)\)"
     ):
         load_segmenter(tmp_path)
 
@@ -368,10 +368,12 @@ def test_networks_that_do_not_fit_the_data_are_refused(programs, network, tmp_pa
     ):
         import_pretrained(programs / "torch.export.pt2", tmp_path / "model", **DATA | {"image_size": 32})
     wider = UNET | {"arguments": UNET["arguments"] | {"width": 8}}
-    with pytest.raises(ModelError, match=r"weights\.pt: does not fit unet with .*of another shape: stem\.0\.weight"):
+    with pytest.raises(ModelError, match=r"weights\.pt: does not fit unet with .*of the wrong shape: stem\.0\.weight"):
         import_pretrained(tmp_path / "weights.pt", tmp_path / "model", **wider, **DATA)
     torch.save({"optimizer": {"lr": 0.1}}, tmp_path / "other.pt")
-    with pytest.raises(ModelError, match=r"other\.pt: found a dictionary with 'optimizer': dict; expected tensors"):
+    with pytest.raises(
+        ModelError, match=r"other\.pt: found a dictionary with 'optimizer': dict; expected named tensors"
+    ):
         import_pretrained(tmp_path / "other.pt", tmp_path / "model", **UNET, **DATA)
     two = build_segmenter("own_networks:Two", {"in_channels": 1, "num_classes": 2})
     torch.save(two.state_dict(), tmp_path / "two.pt")

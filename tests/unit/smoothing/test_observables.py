@@ -105,7 +105,7 @@ def test_batches_have_one_shape_and_cross_blocks_and_streams():
     [
         ({"truth": TRUTH[:4]}, "truth: found shape"),
         ({"truth": TRUTH + 1}, "truth: found class id 2; the model has 2 classes"),
-        ({"measurements": [AREA, AREA]}, "expected each name once"),
+        ({"measurements": [AREA, AREA]}, "expected different names"),
     ],
 )
 def test_bad_observables_are_refused(options, message):

@@ -339,7 +339,7 @@ def test_a_model_that_is_no_function_of_each_image_is_refused(layer, precision):
     """Both pass as modules in eval mode, and no certificate holds for them."""
     torch.manual_seed(0)
     model = torch.nn.Sequential(layer, torch.nn.Conv2d(1, 2, 1)).eval()
-    with pytest.raises(SamplingError, match="change from call to call, or with the other images of the batch"):
+    with pytest.raises(SamplingError, match="change from call to call, or with the other images in the batch"):
         smoothed(model, precision=precision).sample(IMAGE, 2, 30)
     fine = torch.nn.Sequential(torch.nn.GroupNorm(1, 1), torch.nn.Conv2d(1, 2, 1)).eval()
     assert smoothed(fine, precision=precision).sample(IMAGE, 2, 30).n == 30
