@@ -41,7 +41,7 @@ def test_every_configuration_can_be_read(path):
         ({"denoiser": {"channels": 16}}, ["`denoiser.channels`: found 16", "Write `denoiser: {channels: [16]}`"]),
         ({"sigmas": "{"}, ["found '{'; expected a list"]),
         ({"sigmas": None}, ["`sigmas`: found None", "`sigmas: [0.25, 0.5, 1.0]`"]),
-        ({"sigmas": [0.5, 0.5]}, ["expected each entry once", "`sigmas: [0.5]`"]),
+        ({"sigmas": [0.5, 0.5]}, ["expected no repeated entries", "`sigmas: [0.5]`"]),
         ({"sigmas": [0.12345678]}, ["six digits", "`sigmas: [0.123457]`"]),
         ({"tau": 0.4}, ["`tau`", "found 0.4", "greater than 0.5", "`tau: 0.75`"]),
         ({"tau": 1}, ["less than 1"]),
