@@ -42,7 +42,7 @@ def test_every_configuration_can_be_read(path):
         ({"sigmas": "{"}, ["found '{'; expected a list"]),
         ({"sigmas": None}, ["`sigmas`: found None", "`sigmas: [0.25, 0.5, 1.0]`"]),
         ({"sigmas": [0.5, 0.5]}, ["expected no repeated entries", "`sigmas: [0.5]`"]),
-        ({"sigmas": [0.12345678]}, ["six digits", "`sigmas: [0.123457]`"]),
+        ({"sigmas": [0.12345678]}, ["six significant digits", "`sigmas: [0.123457]`"]),
         ({"tau": 0.4}, ["`tau`", "found 0.4", "greater than 0.5", "`tau: 0.75`"]),
         ({"tau": 1}, ["less than 1"]),
         ({"alpha": 0}, ["`alpha`"]),
