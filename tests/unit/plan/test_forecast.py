@@ -75,5 +75,5 @@ def test_disk_is_counted_from_images_classes_and_blocks():
     model = build_segmenter(UNET["architecture"], UNET["arguments"])
     held = sum(each.nbytes for each in model.state_dict().values())
     assert space["models"] == 2 * held
-    assert space["checkpoint of a training, while it runs (the largest)"] == 4 * held
+    assert space["largest training checkpoint, during training"] == 4 * held
     assert not any(math.isnan(each) for each in space.values())
