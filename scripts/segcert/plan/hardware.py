@@ -96,7 +96,7 @@ def choose_hardware(
     """
     if name is not None:
         if name not in known:
-            raise ForecastError(f"--hardware: found {name!r}; expected one of the measured {', '.join(known)}")
+            raise ForecastError(f"--hardware: found {name!r}; expected one of {', '.join(known)} (measured hardware)")
         return name, "as requested"
     if device == "auto":
         gpu = bool(visible_gpus())
