@@ -16,7 +16,7 @@ def explain(document: dict[str, Any]) -> str:
     in_channels = f"{channels} channels" if channels > 1 else f"{channels} channel"
     lines = [
         f"Certificate of {image['path']} (SHA-256 {image['sha256'][:12]}...)",
-        f"  at {width}x{height} pixels with {in_channels}, the size at which the network sees the image",
+        f"  certified at {width}x{height} pixels with {in_channels}",
         *_reading(image),
         "",
         "Guarantee",
