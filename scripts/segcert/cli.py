@@ -22,7 +22,7 @@ Precision = enum.StrEnum("Precision", ["float32", "bfloat16"])
 Sigma = Annotated[float, typer.Option(help="Standard deviation of the noise, for pixel values in [0, 1].")]
 Tau = Annotated[
     float,
-    typer.Option(help="Share of noisy copies, above 0.5, on which a pixel must have its class to be certified."),
+    typer.Option(help="Share of noisy copies, above 0.5, that must agree on the class of a pixel to certify it."),
 ]
 Alpha = Annotated[float, typer.Option(help="Error probability per image.")]
 Selection = Annotated[int, typer.Option("--n0", min=1, help="Number of selection draws.")]

@@ -17,13 +17,13 @@ EmaDecay = Annotated[
     Field(
         ge=0,
         lt=1,
-        description="Decay of the weights' exponential moving average, which is saved instead of the weights; 0: no "
+        description="Decay of the exponential moving average of the weights; the averaged weights are saved; 0: no "
         "averaging",
     ),
 ]
 EvaluateEvery = Annotated[
     Count,
-    Field(description="Steps between validations; a checkpoint follows each validation, and the best one is kept"),
+    Field(description="Steps between validations; each is followed by a checkpoint, and the best weights are kept"),
 ]
 
 SIZES: dict[str, tuple[list[int], int]] = {
@@ -52,7 +52,9 @@ class Augmentation(Movement):
 
     contrast: float = Field(0.2, ge=0, lt=1, description="Largest deviation of the contrast factor from 1")
     brightness: float = Field(0.1, ge=0, le=1, description="Largest change in brightness")
-    colour: float = Field(0.0, ge=0, lt=1, description="Largest deviation of each channel's own contrast factor from 1")
+    colour: float = Field(
+        0.0, ge=0, lt=1, description="Largest deviation from 1 of a separate contrast factor for each channel"
+    )
 
 
 class Training(Section):
@@ -109,7 +111,7 @@ class Segmenter(Training):
 
 
 class Denoiser(Training):
-    """The diffusion model in front of the segmenters, and the training of this model."""
+    """The diffusion model that denoises images for the segmenters, and its training."""
 
     size: Literal["tiny", "small", "base", "large"] | None = Field(
         None, description="Named size of the network, instead of `channels` and `layers_per_block`"
@@ -156,7 +158,7 @@ class Denoiser(Training):
 
 
 class OwnModel(Section):
-    """A user-supplied network: a factory whose network the pipeline trains, or a pretrained network."""
+    """A user-supplied network, either built by a factory and trained by the pipeline, or pretrained."""
 
     target: Annotated[str, Field(pattern=r"^[\w.]+:[\w.]+$")] | None = Field(
         None, description="Factory of a torch network as package.module:factory, such as monai.networks.nets:UNet"

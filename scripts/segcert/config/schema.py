@@ -63,9 +63,9 @@ class Config(Section):
         1,
         ge=1,
         le=32,
-        description="Average the noisy image over blocks of pool x pool pixels before the networks, at a fraction of "
-        "the cost; noise, radius and certificate remain at image_size. This helps at high sigma and large image_size "
-        "(docs/what-moves-certified-dice.md)",
+        description="Average the noisy image over blocks of pool x pool pixels, so that the networks see a smaller "
+        "image at a fraction of the cost; noise, radius and certificate remain at image_size. This helps at high sigma "
+        "and large image_size (docs/what-moves-certified-dice.md)",
     )
     models: list[Name] = Field(
         ["unet"],
@@ -81,8 +81,8 @@ class Config(Section):
         ["clean", "noise"],
         min_length=1,
         description="Training regimes of the segmenters. clean: on clean images; noise: on images with Gaussian noise "
-        "(the SegCertify baseline); denoised: fine-tuned on noisy images that the first of `denoisers` other than none "
-        "has denoised (only used behind a denoiser)",
+        "(the SegCertify baseline); denoised: fine-tuned on noisy images after denoising by the first of `denoisers` "
+        "other than none, and only used behind a denoiser",
     )
     denoisers: list[Literal["none", "ddpm", "adm256"]] = Field(
         ["none", "ddpm"],
@@ -111,7 +111,7 @@ class Config(Section):
         0.75,
         gt=0.5,
         lt=1,
-        description="Share of noisy copies on which a pixel must have its class to be certified; the radius is "
+        description="Share of noisy copies that must agree on the class of a pixel to certify it; the radius is "
         "sigma * Phi^-1(tau)",
     )
     alpha: float = Field(
@@ -123,9 +123,9 @@ class Config(Section):
     method: Literal[tuple(METHODS)] = Field(  # type: ignore[valid-type]  # METHODS is the only list of names
         SEGCERTIFY.name,
         description="Multiple-testing correction. segcertify: Holm over all pixels, with separate draws for selection "
-        "(n0) and estimation (n); holm: the same guarantee from all n0 + n draws, with more certified area. Two have "
-        "weaker guarantees. kfwer: kfwer_k or more wrong pixels are improbable; by: the expected share of wrong pixels "
-        "is bounded",
+        "(n0) and estimation (n); holm: the same guarantee from all n0 + n draws, with more certified area. Weaker "
+        "guarantees: kfwer (kfwer_k or more wrong pixels are improbable), by (the expected share of wrong pixels is "
+        "bounded)",
     )
     kfwer_k: Count = Field(
         10,

@@ -21,9 +21,11 @@ class Section(BaseModel):
 class Phantom(Section):
     """Number of images in each split of the synthetic data set."""
 
-    train: int = Field(96, ge=2, description="Training images")
-    val: int = Field(16, ge=1, description="Validation images")
-    test: int = Field(8, ge=1, description="Test images, which are certified")
+    train: int = Field(96, ge=2, description="Number of training images")
+    val: int = Field(16, ge=1, description="Number of validation images")
+    test: int = Field(
+        8, ge=1, description="Number of test images, all of which are certified unless `sampling.test_images` is set"
+    )
 
 
 class OwnData(Section):
@@ -134,8 +136,8 @@ class Sampling(Section):
     block_size: Count = Field(50, description="Draws per block, the unit in which draws are stored and reused")
     shard_size: Count | None = Field(
         None,
-        description="Approximate number of test images per job. For each combination of segmenter, denoiser and sigma, "
-        "the test images are split across as many jobs as the known size of the data set requires; null: one job. It "
+        description="Approximate number of test images per job: for each combination of segmenter, denoiser and sigma, "
+        "the test images are split across several jobs, based on the known size of the data set; null: one job. It "
         "does not affect results",
     )
     test_images: Count | None = Field(

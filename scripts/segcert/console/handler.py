@@ -33,7 +33,7 @@ class Screen:
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
         self.bar: tqdm[Any] | None = None
-        self.muted = False  # while jobs are being stopped
+        self.muted = False  # True while jobs are being stopped
         self._relays: list[Relay] = []
         # Terminals of CI systems and editors may be unable to show a bar
         self.terminal = stream.isatty() and os.environ.get("TERM") != "dumb" and not os.environ.get("CI")
@@ -72,7 +72,7 @@ class Screen:
 
 
 class Relay:
-    """Relay to the screen of the lines that this process's children write to stdout or stderr.
+    """Relay that shows on the screen the lines that this process's children write to stdout or stderr.
 
     Because the children write to a pipe, not to a terminal, they draw no bars. This process still writes to the
     terminal.
@@ -186,7 +186,7 @@ def show_run(
 
 
 def stop_jobs_at_ctrl_c(local: Callable[[], bool], begun: Callable[[], None]) -> None:
-    """Make Ctrl-C stop the jobs on this machine and then Snakemake, as SIGTERM does; a second Ctrl-C does not wait.
+    """Make Ctrl-C stop this machine's jobs and then Snakemake, as SIGTERM does; a second Ctrl-C stops immediately.
 
     By default, Snakemake would abort its event loop, print a traceback of a hundred lines, and leave the jobs running.
 

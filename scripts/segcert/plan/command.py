@@ -142,7 +142,7 @@ def to_text(forecast: Forecast) -> str:
 
 
 def quantity(value: float, units: Mapping[str, float]) -> str:
-    """Return a value in the largest unit that fits into it: "3.2 h", "< 1 s"; "-" for zero, "not known" for NaN."""
+    """Return a value in the largest unit that does not exceed it: "3.2 h", "< 1 s"; zero: "-", NaN: "not known"."""
     if math.isnan(value):
         return "not known"
     for unit, size in units.items():

@@ -29,7 +29,7 @@ LAST, HISTORY = "last.safetensors", "history.csv"  # in the folders of networks 
 
 
 class RunError(ValueError):
-    """A configuration of an impossible run; the message says what to write instead."""
+    """A configuration that describes an impossible run; the message gives the line to write instead."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,7 +113,7 @@ class ConfiguredRun:
         return {"bits": about.bits, "window": window, "keep_aspect": self.config.keep_aspect}
 
     def archives(self, dataset: str) -> list[list[str | None]]:
-        """Return the facts that `fetch` depends on; other edits of a data set's module do not repeat the download."""
+        """Return the values that make `fetch` run again when they change; other edits of the module do not."""
         archives = self.about[dataset].archives
         return [[archive.name, archive.holds, archive.url, archive.sha256, archive.md5] for archive in archives]
 
@@ -307,7 +307,7 @@ class ConfiguredRun:
         return [f"{folder}/README.md" for folder in dict.fromkeys(folders)]
 
     def network(self, dataset: str, model: str) -> dict[str, Any]:
-        """Return the architecture to build, which is segcert's or user-supplied, and the arguments to build it with."""
+        """Return the architecture to build (segcert's own or user-supplied) and its arguments."""
         about, own = self.about[dataset], self.config.own_models.get(model)
         if own:
             arguments = own.filled(

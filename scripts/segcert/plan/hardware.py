@@ -10,7 +10,7 @@ from segcert.networks.gpus import visible_gpus
 from segcert.plan.jobs import ForecastError
 from segcert.plan.workload import DENOISER, Calls, Network, sampled
 
-DRAWS = 110  # draws per image in benchmarks/throughput.py; padding included, they give the number of copies
+DRAWS = 110  # draws per image in benchmarks/throughput.py; with padding, they determine the number of copies
 CHANNELS, CLASSES = 1, 2  # in the images of benchmarks/
 
 

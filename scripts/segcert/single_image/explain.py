@@ -54,7 +54,7 @@ def explain(document: dict[str, Any]) -> str:
             "  The noise was float32, so the guarantee holds in real arithmetic. With `--noise exact`, it also holds",
             "  despite floating-point rounding.",
         ]
-    lines += ["", "Structures (from the number of certified pixels to the number of pixels that may belong to each)"]
+    lines += ["", "Area of each structure (from its certified pixels to all pixels that may belong to it)"]
     for each in document["classes"]:
         if each["id"]:
             lines.append(f"  {each['name']}: {each['area_low']} to {each['area_high']} pixels")
