@@ -1,5 +1,5 @@
-# segcert: certified robustness for medical image segmentation.
-# The default run is the embedded phantom. Another one: snakemake --configfile config/montgomery.yaml
+# segcert: certified robustness for medical image segmentation
+# The default run uses the embedded phantom. For a different run: snakemake --configfile config/montgomery.yaml
 
 from snakemake.utils import min_version
 

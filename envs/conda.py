@@ -1,12 +1,13 @@
-"""Write the conda files of the rules, `envs/<group>.yaml`, from the hash-locked files (`make lock`).
+"""Write the rules' conda files, `envs/<group>.yaml`, from the hash-locked files (`make lock`).
 
-A rule names its group: `conda: software("report")`. The file of a group has Python from conda-forge. For pip, it has
-everything that the scripts of its rules can import, directly or through another package, in the locked versions. The
-group `networks` has a file for each build of torch.
+A rule names its group: `conda: software("report")`. A group's file lists Python from conda-forge and, for pip, every
+package that the scripts of its rules can import, directly or indirectly, in the locked version. The group `networks`
+has one file for each build of torch.
 
-Every requirement has the hashes of the files that fit Python 3.11 on Linux x86_64, so pip takes no other file. Since
-pip then requires hashes of all packages, it installs no package that is not named here. The lock files have the hashes
-of all platforms. They would make a file fifty times as long, and Snakemake copies it into the record of each output.
+Each requirement lists the hashes of the files that fit Python 3.11 on Linux x86_64, so pip rejects all other files.
+Because pip then requires hashes for all packages, it installs no package that the file does not name. The lock files
+list the hashes for all platforms. With all of these, a conda file would be fifty times as long, and Snakemake copies
+the file into the record of each output.
 """
 
 import functools
@@ -35,7 +36,7 @@ PYTHON = (3, 11)
 
 
 def read_rules(rules: Path = ROOT / "rules") -> Iterator[tuple[str, str, str, list[Path]]]:
-    """Yield each rule with a script: its name, its group, the script, and the modules that it may load by name."""
+    """Yield the name, group, script, and modules that may be loaded by name, for each rule that runs a script."""
     for file in sorted(rules.glob("*.smk")):
         for block in re.split(r"^(?=rule )", file.read_text(), flags=re.MULTILINE)[1:]:
             script = re.search(r'"\.\./scripts/(\w+)\.py"', block)
@@ -47,16 +48,16 @@ def read_rules(rules: Path = ROOT / "rules") -> Iterator[tuple[str, str, str, li
 
 
 def needed_packages(script: str, loaded: Iterable[Path] = ()) -> set[str]:
-    """Return the locked packages of a script: those that it imports or starts, and those of its log and run record."""
+    """Return the locked packages that a script imports or starts, or that its log and run record require."""
     needed = set(locked_environment(SCRIPTS / f"{script}.py", *loaded, root=ROOT))
-    for module in SILENT:  # modules that cannot change an artifact: not in its recorded environment, but imported
+    for module in SILENT:  # imported, but not in the recorded environment, because they cannot change an artifact
         needed |= {canonicalize_name(name) for name in CodeFile.read(SCRIPTS / module).packages}
     return needed & read_lock(DVC, RUN, CUDA).keys()
 
 
 @functools.cache
 def read_lock(*locks: Path) -> dict[str, tuple[str, frozenset[str]]]:
-    """Return the version and the hashes of each package in lock files, by canonical name."""
+    """Return the version and hashes of each package in the lock files, by canonical name."""
     found = {}
     for lock in locks:
         for name, version, hashes in re.findall(r"^([\w.-]+)==(\S+) ((?:\\\n *--hash=\S+ ?)+)", lock.read_text(), re.M):
@@ -65,14 +66,14 @@ def read_lock(*locks: Path) -> dict[str, tuple[str, frozenset[str]]]:
 
 
 def linux_tags() -> frozenset[Tag]:
-    """Return the tags of wheels that fit the locked Python on Linux x86_64, for a C library of any age."""
+    """Return the tags of wheels that fit the locked Python on Linux x86_64, with any version of the C library."""
     platforms = [f"manylinux_2_{minor}_x86_64" for minor in range(5, 40)]
     platforms += ["manylinux2014_x86_64", "manylinux2010_x86_64", "manylinux1_x86_64", "linux_x86_64"]
     return frozenset([*cpython_tags(PYTHON, platforms=platforms), *compatible_tags(PYTHON, "cp311", platforms)])
 
 
 def fitting_hashes(packages: Iterable[str], *locks: Path) -> dict[str, list[str]]:
-    """Return, for packages and their requirements, the hashes of fitting wheels, or of the source if none fits."""
+    """Return the hashes of fitting wheels, or else of the source archive, for packages and their requirements."""
     versions = read_lock(*locks)
     with tempfile.TemporaryDirectory() as folder:
         wanted, pins, output = (Path(folder, name) for name in ("wanted.in", "pins.txt", "pylock.toml"))
@@ -95,11 +96,11 @@ def _tags(url: str) -> frozenset[Tag]:
 
 
 def write(file: Path, packages: dict[str, list[str]], locks: dict[str, tuple[str, frozenset[str]]]) -> None:
-    """Write a conda file. Raises SystemExit if a package or a hash is not in the lock files."""
+    """Write a conda file. Raises SystemExit if the lock files do not contain a package or a hash."""
     lines = []
     for name, hashes in sorted(packages.items()):
         if name not in locks or not locks[name][1].issuperset(hashes):
-            raise SystemExit(f"{file.name}: {name} in the index differs from the lock files. Run `make lock` again")
+            raise SystemExit(f"{file.name}: the index and the lock files differ in {name}. Run `make lock` again")
         lines.append(" ".join([f"{name}=={locks[name][0]}", *(f"--hash={each}" for each in sorted(hashes))]))
     if any("+cpu " in line for line in lines):
         lines.insert(0, CPU_INDEX)
@@ -109,7 +110,7 @@ def write(file: Path, packages: dict[str, list[str]], locks: dict[str, tuple[str
 
 
 def main() -> None:
-    """Write the file of each group; two if torch is among its packages."""
+    """Write the conda file of each group, or two files if torch is among the group's packages."""
     groups: dict[str, set[str]] = {}
     for rule, group, script, loaded in read_rules():
         if not group:

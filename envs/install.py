@@ -1,15 +1,14 @@
-"""Set up one environment of this checkout from its hash-locked files, for `make env`, `make dvc` and so on.
+"""Set up an environment of this checkout from hash-locked files, for `make env`, `make dvc` and similar targets.
 
-| environment | folder | content |
-|---|---|---|
-| `run` | `.venv` | packages of the pipeline and `segcert`; `--torch` chooses the build |
-| `dvc` | `.venv-dvc` | DVC, alone |
-| `dev`, `cluster` | `.venv-dev`, `.venv-cluster` | tests and lint; Snakemake's plugins; both on top of `.venv` |
-| `checkers` | `.venv-checkers` | programs that check what segcert writes |
+- `run`, in `.venv`: the pipeline's packages and `segcert`; `--torch` chooses the build of torch.
+- `dvc`, in `.venv-dvc`: only DVC.
+- `dev`, in `.venv-dev`: tests and lint, on top of `.venv`.
+- `cluster`, in `.venv-cluster`: Snakemake's plugins, on top of `.venv`.
+- `checkers`, in `.venv-checkers`: programs that check the files that segcert writes.
 
 The file `complete` in the folder is written last and marks the environment as complete.
 
-Standard library only, from Python 3.9.
+This program uses only the standard library and runs on Python 3.9 and later.
 """
 
 import argparse
@@ -25,11 +24,11 @@ from installer import ENVS, ROOT, Uv, find_installer
 PYTHON = "3.11"
 RUN = ROOT / ".venv"
 FOLDERS = {"run": RUN, **{name: ROOT / f".venv-{name}" for name in ("dvc", "dev", "cluster", "checkers")}}
-ON_TOP = {"dev", "cluster"}  # of .venv
-PROGRAMS = ("segcert", "snakemake")  # of .venv; an environment on top has them too
+ON_TOP = {"dev", "cluster"}  # environments on top of .venv
+PROGRAMS = ("segcert", "snakemake")  # programs of .venv that environments on top of .venv also provide
 
-# Modules that jobs import are compiled now: if Python cannot write bytecode, each job would compile them again. To
-# compile whole packages would take another 350 MB and another minute.
+# Modules that jobs import are compiled during setup; otherwise, if Python cannot write bytecode, each job compiles them
+# again. Compiling all modules of the packages would take another 350 MB and another minute.
 COMPILED = {
     "run": (
         "accelerate, monai.losses, safetensors.torch, torch; from diffusers import DDPMScheduler, UNet2DModel",
@@ -49,7 +48,7 @@ def lock_file(name):
 
 
 def find_python(asked, installer):
-    """Return a Python of the locked version: the requested one, one on the PATH, or one that uv has or downloads."""
+    """Return a Python of the locked version: as requested, on the PATH, or else found or downloaded by uv."""
     if asked:
         found = version(asked)
         if found != PYTHON:
@@ -70,7 +69,7 @@ def find_python(asked, installer):
 
 
 def version(python):
-    """Return the major and minor version of an interpreter; None if it is not one."""
+    """Return the major and minor version of a Python interpreter; None if the program is not an interpreter."""
     command = [python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -80,7 +79,7 @@ def version(python):
 
 
 def install_run(installer, folder, torch):
-    """Install into .venv the requested build of torch (auto: that for CPUs if available, else CUDA) and segcert."""
+    """Install segcert and a build of torch into .venv (auto: the CPU build if available, otherwise CUDA)."""
     builds = ["cpu", "cuda"] if torch == "auto" else [torch]
     for build in builds:
         try:
@@ -94,7 +93,7 @@ def install_run(installer, folder, torch):
 
 
 def compile_imported(folder, groups):
-    """Import the modules of jobs, in one process per group, so that Python stores their bytecode."""
+    """Import the modules that jobs use, in one process per group, so that Python stores the bytecode."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     commands = [[str(folder / "bin/python"), "-I", "-c", f"import {group}"] for group in groups]
     running = [subprocess.Popen(command, env=environment) for command in commands]
@@ -111,7 +110,7 @@ def trim(folder):
 
 
 def see_run(folder):
-    """Give an environment the packages of .venv and the programs of segcert and Snakemake."""
+    """Make the packages of .venv, and the programs `segcert` and `snakemake`, available in an environment."""
     below, (own,) = next(RUN.glob("lib/python3*/site-packages")), folder.glob("lib/python3*/site-packages")
     Path(own, "segcert.pth").write_text(f"import site; site.addsitedir({str(below)!r})\n")
     for name in PROGRAMS:
@@ -121,7 +120,7 @@ def see_run(folder):
 
 
 def keep_cache_private(folder):
-    """Make DVC keep the files that it unpickles in a private folder, also when run by hand (SECURITY.md)."""
+    """Make DVC store the files that it unpickles in a private folder, even if users run DVC (SECURITY.md)."""
     cache = str(ROOT / ".dvc/tmp/site-cache")
     (own,) = folder.glob("lib/python3*/site-packages")
     variable = f"os.environ.setdefault('DVC_SITE_CACHE_DIR', {cache!r})"
@@ -129,7 +128,7 @@ def keep_cache_private(folder):
 
 
 def set_up(name, asked, torch):
-    """Set up an environment from scratch, and mark it as complete at the end."""
+    """Set up an environment from scratch, and finally mark it as complete."""
     folder = FOLDERS[name]
     installer = find_installer()
     python = str(RUN / "bin/python") if name in ON_TOP else find_python(asked, installer)
@@ -151,12 +150,12 @@ def set_up(name, asked, torch):
 
 
 def main():
-    """Read the command line and set up the environment; uv and pip print their own errors."""
+    """Read the command line and set up the environment. Errors of uv and pip are printed by these programs."""
     parser = argparse.ArgumentParser(description="Set up an environment of this checkout from its hash-locked files.")
     parser.add_argument("name", choices=FOLDERS)
-    parser.add_argument("--torch", choices=("auto", "cpu", "cuda"), default="auto", help="the build of torch in .venv")
+    parser.add_argument("--torch", choices=("auto", "cpu", "cuda"), default="auto", help="build of torch in .venv")
     parser.add_argument(
-        "--python", help=f"a Python {PYTHON}; default: one on the PATH, or one that uv has or downloads"
+        "--python", help=f"Python {PYTHON} to use; default: from the PATH, or else found or downloaded by uv"
     )
     arguments = parser.parse_args()
     if sys.platform != "linux" or platform.machine() not in {"x86_64", "aarch64"}:

@@ -1,9 +1,10 @@
-"""The program that installs the packages of the lock files: uv, or pip if uv is not available.
+"""Installers for the packages in the lock files: uv, or pip if uv is not available.
 
-It is the uv on the PATH; otherwise uv is installed from PyPI by `lock-uv.txt` into its own environment, `.venv-uv`. uv
-gets the indexes, links, proxy and certificate of pip's configuration, so that both find the same files.
+A uv on the PATH is used if there is one. Otherwise, uv is installed from PyPI, as locked in `lock-uv.txt`, into an
+environment of its own, `.venv-uv`. uv gets the indexes, links, proxy and certificate in pip's configuration, so that
+both programs find the same files.
 
-Standard library only, from Python 3.9: this runs before there is an environment.
+Because this module runs before any environment exists, it uses only the standard library and supports Python 3.9.
 """
 
 import ast
@@ -23,17 +24,17 @@ LOCKED = ("--no-deps", "--require-hashes")
 
 
 class Uv:
-    """uv, with pip's settings in its environment variables."""
+    """The installer uv, which gets pip's settings through environment variables."""
 
     name = "uv"
 
     def __init__(self, program, settings):
         self.program = str(program)
-        self.environment = {**as_uv_reads(settings), **os.environ}  # settings of uv itself win
+        self.environment = {**as_uv_reads(settings), **os.environ}  # uv's own settings take precedence
         self.no_index = ["--no-index"] if settings.get("no-index", "").lower() in {"1", "true", "yes", "on"} else []
 
     def find_python(self, version):
-        """Return an interpreter, on the PATH or not, and download it if there is none; None if that fails."""
+        """Return a Python interpreter that uv finds or else downloads; None if the download fails."""
         find = [self.program, "python", "find", "--no-project", "--system", version]
         done = subprocess.run(find, env=self.environment, capture_output=True, text=True, check=False)
         if done.returncode:
@@ -48,7 +49,7 @@ class Uv:
         self._run("venv", "--quiet", "--no-project", "--python", python, folder)
 
     def install(self, folder, *locks, compiled=True):
-        """Install the packages of lock files, with bytecode or without."""
+        """Install the packages in lock files; `compiled` also writes bytecode."""
         options = ["--compile-bytecode"] if compiled else []
         self._install(folder, *LOCKED, *options, *(word for lock in locks for word in ("--requirement", lock)))
 
@@ -57,7 +58,7 @@ class Uv:
         self._install(folder, "--no-deps", "--no-build-isolation", "--editable", ROOT)
 
     def compile(self, *wanted):
-        """Resolve requirements, given as arguments of `uv pip compile`."""
+        """Resolve requirements; `wanted` are arguments of `uv pip compile`."""
         self._run("pip", "compile", "--quiet", *self.no_index, *wanted)
 
     def _install(self, folder, *wanted):
@@ -68,7 +69,7 @@ class Uv:
 
 
 class Pip:
-    """The pip in an environment."""
+    """The installer pip, run in the environment that it installs into."""
 
     name = "pip"
 
@@ -77,7 +78,7 @@ class Pip:
         create_with_pip(folder, python)
 
     def install(self, folder, *locks, compiled=True):
-        """Install the packages of lock files; pip always compiles them."""
+        """Install the packages in lock files; pip always writes bytecode."""
         self._install(folder, *LOCKED, *(word for lock in locks for word in ("--requirement", lock)))
 
     def install_checkout(self, folder):
@@ -111,10 +112,10 @@ def find_installer():
 
 
 def uv_for_locks(places=False):
-    """Return the uv of `make lock`: with the main index alone or, with `places`, also with those in PIP_... variables.
+    """Return the uv for `make lock`. It uses only the main index or, if `places`, also those in PIP_... variables.
 
-    These may have the CPU build of torch, which must not replace the CUDA build. Extra indexes in pip's files are
-    ignored, because few of them state when a file was published.
+    The indexes and folders in these variables may contain the CPU build of torch, which must not replace the CUDA
+    build. Extra indexes in pip's configuration files are ignored, because few of them state when a file was published.
     """
     found = find_installer()
     if not isinstance(found, Uv):
@@ -135,12 +136,15 @@ def create_with_pip(folder, python):
 
 
 def pip_settings(pip):
-    """Return the settings in pip's files and in PIP_... variables, by name; `pip` is pip's command, or None."""
+    """Return the settings in pip's configuration files and PIP_... variables, by name.
+
+    `pip` is the command that runs pip. If it is None, only the variables are read.
+    """
     if pip is None:
         return {key[4:].lower().replace("_", "-"): value for key, value in os.environ.items() if key.startswith("PIP_")}
     listed = subprocess.run([*pip, "config", "list"], capture_output=True, text=True, check=True).stdout
     settings = {}
-    for section in ("global", "install", ":env:"):  # a later one wins
+    for section in ("global", "install", ":env:"):  # later sections take precedence
         for key, value in re.findall(rf"^{section}\.([\w-]+)=(.*)$", listed, re.MULTILINE):
             settings[key] = ast.literal_eval(value)
     return settings
@@ -163,7 +167,7 @@ def as_uv_reads(settings):
 
 
 def _pip():
-    """Return the command of a pip, or None."""
+    """Return a command that runs pip, or None."""
     if importlib.util.find_spec("pip"):
         return [sys.executable, "-m", "pip"]
     found = shutil.which("pip") or shutil.which("pip3")

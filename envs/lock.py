@@ -1,14 +1,15 @@
-"""Write the hash-locked requirement files of the environments from pyproject.toml (`make lock`).
+"""Write the environments' hash-locked requirement files from pyproject.toml (`make lock`).
 
-- `lock-run.txt`: packages of `.venv`, which the pipeline and `segcert` need with either build of torch.
-- `lock-torch-cpu.txt`, `lock-torch-cuda.txt`: the other packages of each build of the same torch.
+- `lock-run.txt`: packages of `.venv` that the pipeline and `segcert` need with either build of torch.
+- `lock-torch-cpu.txt`, `lock-torch-cuda.txt`: one build of torch, and the packages that only this build needs.
 - `lock-dev.txt`, `lock-cluster.txt`: packages that a group of pyproject.toml adds on top of `.venv`.
-- `lock-dvc.txt`, `lock-checkers.txt`, `lock-uv.txt`: a group on its own.
+- `lock-dvc.txt`, `lock-checkers.txt`, `lock-uv.txt`: all packages of a separate group.
 
-The CPU build of torch comes from an index or a folder that pip knows: name it in PIP_FIND_LINKS or PIP_EXTRA_INDEX_URL.
+The CPU build of torch is installed from the index or folder named in PIP_EXTRA_INDEX_URL or PIP_FIND_LINKS.
 
-Versions in the lock files stay while they fit; `--upgrade` (`make lock UPGRADE=1`) takes the newest. None is younger
-than seven days, by which time most tampered releases are found. The exception is torch, whose version is set below.
+Locked versions are kept while they meet the requirements; `--upgrade` (`make lock UPGRADE=1`) chooses the newest
+versions instead. No release younger than seven days is chosen, because most tampered releases are found within that
+time. The exception is torch, whose version is set below.
 """
 
 import argparse
@@ -34,14 +35,14 @@ def lock_file(name: str) -> Path:
 
 
 def resolve(uv: Uv, *wanted: str, kept: Sequence[Path], pins: Sequence[str] = ()) -> dict[str, str]:
-    """Resolve requirements; return the requirement line with hashes of each package, by name.
+    """Resolve requirements; return the requirement lines, with hashes, by package name.
 
     Parameters
     ----------
     wanted
         Arguments of `uv pip compile`.
     kept
-        Lock files whose versions stay while they fit.
+        Lock files whose versions are kept while they meet the requirements.
     pins
         Constraints that must be met.
     """
@@ -49,7 +50,7 @@ def resolve(uv: Uv, *wanted: str, kept: Sequence[Path], pins: Sequence[str] = ()
     with tempfile.TemporaryDirectory() as folder:
         constraint, output = Path(folder, "pins.txt"), Path(folder, "lock.txt")
         constraint.write_text("\n".join(pins) + "\n")
-        output.write_text("".join(lock.read_text() for lock in kept if lock.exists()))  # uv prefers the versions in it
+        output.write_text("".join(lock.read_text() for lock in kept if lock.exists()))  # uv prefers these versions
         options = ["--generate-hashes", "--no-header", "--no-annotate", "--python-version", "3.11"]
         options += ["--exclude-newer", newest.isoformat(timespec="seconds"), "--exclude-newer-package", "torch=false"]
         options += ["--constraint", str(constraint)]
@@ -59,16 +60,16 @@ def resolve(uv: Uv, *wanted: str, kept: Sequence[Path], pins: Sequence[str] = ()
 
 
 def write(lock: Path, blocks: dict[str, str]) -> None:
-    """Write the requirement lines of a lock file, sorted by package; do not touch a file with the same content."""
+    """Write the requirement lines of a lock file, sorted by package, unless the file already has this content."""
     text = "\n".join(blocks[package] for package in sorted(blocks)) + "\n"
     if not lock.exists() or lock.read_text() != text:
         lock.write_text(text)
 
 
 def main() -> None:
-    """Write the lock files of both builds of torch, then of the groups on top of `.venv` and of the separate ones."""
+    """Write the lock files for both builds of torch, for the groups on top of `.venv`, and for the separate groups."""
     parser = argparse.ArgumentParser(description="Write the hash-locked requirement files from pyproject.toml.")
-    parser.add_argument("--upgrade", action="store_true", help="take the newest versions, not the locked ones")
+    parser.add_argument("--upgrade", action="store_true", help="choose the newest versions, not the locked ones")
     upgrade = parser.parse_args().upgrade
     uv = uv_for_locks()
 
@@ -85,7 +86,7 @@ def main() -> None:
     write(cuda, {package: block for package, block in of_cuda.items() if package not in common})
     for name in (*ON_TOP, *APART):
         group = ("--group", f"{PYPROJECT}:{name}")
-        near = ("run", name) if name == "dvc" else (name,)  # one conda file holds both
+        near = ("run", name) if name == "dvc" else (name,)  # a conda file contains packages of both
         blocks = resolve(uv, *group, kept=kept(*near), pins=versions if name in ON_TOP else [])
         write(
             lock_file(name), {package: blocks[package] for package in blocks if name in APART or package not in common}

@@ -1,7 +1,7 @@
-# A run whose files are in a bucket: `--default-storage-provider s3 --default-storage-prefix s3://bucket/path`
-# (docs/how-to/s3.md). In a run without a bucket nothing here has an effect: inputs and outputs are those of the rules.
-# A job may start in an empty folder. So each file comes with the run record of the job that made it and, packed in one
-# file, with that job's extra outputs (images, archives).
+# Runs whose files are in a bucket: `--default-storage-provider s3 --default-storage-prefix s3://bucket/path`
+# (docs/how-to/s3.md). Without a bucket, this file has no effect, and the inputs and outputs are those of the rules.
+# With a bucket, a job may start in an empty folder. Each file is therefore stored with the run record of the job that
+# made it, and with the extra outputs of that job (images, archives), packed in one file.
 
 import asyncio
 import json
@@ -19,18 +19,18 @@ if STORED:
     PREFIX = (workflow.storage_settings.default_storage_prefix or "").rstrip("/")
 
     def stored(path):
-        """Return the object of the bucket for a file of the run."""
+        """Return the bucket object that stores a file of the run."""
         return PROVIDER.object(f"{PREFIX}/{path}")
 
-    # Snakemake's folder for copies of the bucket's files becomes a link to this folder. The copies then have the same
-    # paths as in a run without a bucket, for scripts, records, DVC and audits.
+    # Replace Snakemake's folder for copies of the bucket's files by a link to the working directory. Scripts, records,
+    # DVC and audits then find the copies under the same paths as in a run without a bucket.
     COPIES = stored("x").local_path().parent
     try:
         lead_here(COPIES)
     except BucketError as error:
         raise WorkflowError(str(error)) from None
 
-    config["bucket"] = PREFIX  # for scripts/version.py
+    config["bucket"] = PREFIX  # scripts/version.py reads it
 
     if workflow.is_main_process:
         os.environ[GIT] = json.dumps(git_state())
@@ -53,7 +53,7 @@ if STORED:
 
 
 def with_record(*files, packed=False):
-    """Return the outputs of a rule; in a bucket also the run record and, if `packed`, the packed extra outputs."""
+    """Return a rule's outputs; with a bucket, also the run record and, if `packed`, the packed extra outputs."""
     outputs = list(files)
     if STORED:
         outputs.append(f"{files[0]}{SUFFIX}")
@@ -63,15 +63,15 @@ def with_record(*files, packed=False):
 
 
 def named_with_record(**files):
-    """Return the outputs of a rule by name; in a bucket also the run record of the first."""
+    """Return a rule's outputs by name; with a bucket, also the run record next to the first output."""
     first, *_ = strings(files)
     return {**files, "record": f"{first}{SUFFIX}"} if STORED else files
 
 
 def with_records(*, also=list, **files):
-    """Return the inputs of a rule by name; in a bucket also their sidecars and the files of `also`, records first.
+    """Return a rule's inputs by name; with a bucket, also their sidecars and the files of `also`, run records first.
 
-    Only the inputs that a job has without a bucket decide whether it is stale: the others are `ancient`.
+    The inputs that are only added for a bucket are `ancient`: they never make a job stale.
     """
 
     def records(wildcards):
@@ -88,12 +88,12 @@ def with_records(*, also=list, **files):
 
 
 def plain(path):
-    """Return the path of a file in the run, also for the path of Snakemake's copy of it."""
+    """Return the path of a file in the run, given this path or the path of Snakemake's copy of the file."""
     return str(path).removeprefix(f"{COPIES}/") if STORED else str(path)
 
 
 def maker(path):
-    """Return the rule that makes a file of the run, and its wildcards; None for a file of the user."""
+    """Return the rule that makes a file of the run, and the wildcards of the job; None for a user's file."""
     copy = f"{COPIES}/{path}"
     for each in workflow.rules:
         if each.benchmark and each.is_producer(copy):
@@ -103,18 +103,18 @@ def maker(path):
 
 @cache
 def made_with(path):
-    """Return all outputs of the job that makes a file, with their sidecars."""
+    """Return all outputs of the job that makes a file, including the sidecars."""
     made = maker(path)
     return [plain(pattern.apply_wildcards(made[1])) for pattern in made[0].output] if made else []
 
 
 def all_of(artifacts):
-    """Return all outputs of the jobs that make these artifacts."""
+    """Return all outputs of the jobs that make the given artifacts."""
     return [each for path in artifacts for each in made_with(path)]
 
 
 def records_of(paths):
-    """Return the sidecars of files: run records, and all outputs of a job that packs files, which its readers need."""
+    """Return the sidecars of files: run records, and all outputs of jobs that pack files (their readers need all)."""
     sidecars = []
     for files in map(made_with, paths):
         sidecars += [each for each in files if each.endswith(SUFFIX) or files[-1].endswith(PACKED)]
@@ -122,13 +122,13 @@ def records_of(paths):
 
 
 def benchmark_of(path):
-    """Return the benchmark file of the job that makes a file."""
+    """Return the path of the benchmark file of the job that makes a file."""
     its, wildcards = maker(path)
     return plain(its.benchmark.apply_wildcards(wildcards))
 
 
 def leave_records():
-    """Store Snakemake's records of a run in the bucket, for the machine that resumes the run."""
+    """Store Snakemake's records of the run in the bucket, so that a different machine can resume the run."""
     if not STORED:
         return
     pack_records(SNAKEMAKE_RECORDS, PREFIX)

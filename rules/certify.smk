@@ -9,7 +9,7 @@
 #      results/<run>/attacks.parquet         one row per attacked image x model x denoiser x sigma x multiple of the radius
 
 
-rule certify:  # all noise levels in one job: starting a job takes longer than deciding one level
+rule certify:  # one job decides all noise levels, because starting a job takes longer than deciding one level
     input:
         **with_records(index=INDEX, votes=votes, predictions=PREDICTIONS),
     output:

@@ -1,4 +1,4 @@
-# The checked configuration, and the resources of this machine. Paths: paths.smk; functions of rules: functions.smk
+# The checked configuration, and the resources of this machine (paths: paths.smk; functions of rules: functions.smk)
 
 import inspect
 import os
@@ -16,8 +16,8 @@ SOURCE = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent
 SCRIPTS = SOURCE / "scripts"
 
 sys.path.insert(0, str(SCRIPTS))
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # jobs run in parallel; networks use the threads of their rule
-# Jobs run the library of this checkout, even if another one is installed: code digests are about this one.
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # jobs run in parallel; networks use their rule's number of threads
+# Jobs run the library of this checkout, even if a different copy is installed, because code digests describe this one.
 os.environ.update(PYTHONPATH=os.pathsep.join([str(SCRIPTS), *filter(None, [os.environ.get("PYTHONPATH")])]))
 
 from segcert.console.command import command, how_to_resume
@@ -51,7 +51,7 @@ if workflow.is_main_process:
 
 try:
     require_plain_paths(Path.cwd(), SOURCE, Path(sys.executable))
-    ASKED = ConfiguredRun.read(config)  # the run that the configuration describes
+    ASKED = ConfiguredRun.read(config)  # the run that the configuration asks for
     VERSIONED = ["data", "models", "results", f"reports/{ASKED.config.run}"]  # each has a DVC pointer
     refuse_links(VERSIONED)
 except (LinkError, PlanError, RunError) as error:
@@ -64,18 +64,18 @@ CONFIG, ABOUT = ASKED.config, ASKED.about
 DATASETS = CONFIG.datasets
 SIGMAS = [f"{sigma:g}" for sigma in CONFIG.sigmas]
 
-# Keys that scripts and captions read from the configuration, not from params. A deployed configuration may lack them.
+# Keys that scripts and captions read from the configuration, not from params. A user's configuration may lack them.
 READ = {"mirror", "device", "gpus", "replay", "run", "sigmas", "n0", "n", "tau", "alpha", "method", "kfwer_k"}
 config.update(CONFIG.model_dump(include=READ))
 config.update(for_captions(config))
 
-BUILD = "cpu" if version("torch").endswith("cpu") else "cuda"  # of torch: 2.13.0+cpu
+BUILD = "cpu" if version("torch").endswith("cpu") else "cuda"  # torch's version is, for example, 2.13.0+cpu
 GPUS = 0 if BUILD == "cpu" else len(visible_gpus())
-# Jobs with networks request a GPU if there is one, unless the configuration says cpu.
+# Jobs that run networks request a GPU if one is available, unless the configuration says cpu.
 GPUS_OF_A_JOB = int(CONFIG.device == "cuda" or (CONFIG.device == "auto" and GPUS > 0))
 
 WRITES = not workflow.output_settings.dryrun
-CHECKOUT = Preparation()  # a run prepares it; a plan writes nothing
+CHECKOUT = Preparation()  # runs prepare the checkout; dry runs write nothing
 if workflow.is_main_process:
     before_the_plan(workflow, CHECKOUT, logger.warning)
 
@@ -89,7 +89,7 @@ wildcard_constraints:
     shard=r"\d+",
 
 
-# Limits for all jobs on this machine together, unless a profile or the command line sets others
+# Limits for all jobs on this machine together, unless a profile or the command line sets different limits
 for name, amount in {"mem_mb": psutil.virtual_memory().total // 2**20, "gpu": max(GPUS, 1)}.items():
     if workflow.resource_settings.nodes is None and workflow.global_resources.get(name).value is None:
         workflow.register_resource(name, amount)

@@ -1,11 +1,11 @@
-# in:  official archives (or a mirror of them, or files in data/raw/<dataset>/); user-supplied folders
+# in:  official archives (downloaded, from a mirror, or already in data/raw/<dataset>/); user-supplied folders
 # out: data/raw/<dataset>/manifest.json and the archives next to it
 #      data/prepared/<dataset>/{index.csv,dataset.json,splits.json,left_out.csv}, images/*.png, masks/*.png
 
 PREPARING = {
     "form": {"image_size": CONFIG.image_size, "keep_aspect": CONFIG.keep_aspect},
     "choice": chosen(ASKED.choice),
-    "changed_extra_outputs": changed_extra_outputs(INDEX, missing=not STORED),  # images and masks, which a bucket stores packed
+    "changed_extra_outputs": changed_extra_outputs(INDEX, missing=not STORED),  # images, masks (packed in a bucket)
 }
 
 
@@ -18,7 +18,7 @@ rule fetch:
         benchmarks("fetch/{dataset}")
     wildcard_constraints:
         dataset=only(RELEASES),
-    localrule: True  # the nodes of many clusters have no internet
+    localrule: True  # nodes of many clusters have no internet access
     conda:
         software("data")
     resources:
@@ -27,7 +27,7 @@ rule fetch:
         **tracked("fetch"),
         folder=filled(RAW),
         archives=chosen(ASKED.archives),
-        changed_extra_outputs=changed_extra_outputs(MANIFEST),  # a deleted archive is fetched again only if a job needs it
+        changed_extra_outputs=changed_extra_outputs(MANIFEST),  # a deleted archive is only fetched again if needed
     script:
         "../scripts/fetch.py"
 

@@ -1,34 +1,35 @@
-# Functions that rules call: paths of logs, resources, digests of code, and files and settings by wildcards
+# Functions that rules call: log paths, resources, code digests, and files and settings chosen by wildcards
 
 
 def logs(name):
-    """Return the log of a job."""
+    """Return the path of a job's log."""
     return f"logs/{name}.log"
 
 
 def benchmarks(name):
-    """Return the file with the time and memory of a job."""
+    """Return the path of the file that records a job's time and memory."""
     return f"logs/{name}.tsv"
 
 
 def needs(mib=2000, minutes=15, **others):
     """Return the resources of a job: memory (a number, or a function of the wildcards), minutes and others."""
 
-    def growing(wildcards, attempt):  # each retry adds as much again
+    def growing(wildcards, attempt):  # each retry adds the same amount
         return attempt * (mib(wildcards) if callable(mib) else mib)
 
     return {"mem_mb": growing, "runtime": minutes, **others}
 
 
 def stored_digest(value):
-    """Store a value for run records, and return its digest; a plan stores nothing."""
+    """Store a value for run records, and return its digest; a dry run stores nothing."""
     return store_value(value, write=WRITES)
 
 
 def tracked(script, *loaded):
-    """Return parameters that make the outputs stale: digests of the code, and of the locked packages it can import.
+    """Return parameters that make outputs stale: digests of the code, and of the locked packages that it can import.
 
-    The code is the script, everything that it imports from scripts/, and the modules `loaded`, which it loads by name.
+    The code consists of the script, everything that the script imports from scripts/, and the modules `loaded`, which
+    the script loads by name.
     """
     modules = [SCRIPTS / module for module in loaded]
     code = code_files(SCRIPTS / f"{script}.py", *modules)
@@ -37,8 +38,8 @@ def tracked(script, *loaded):
 
 
 def tracked_by(wildcard, script, loaded):
-    """Return `tracked` for a script that loads modules by a wildcard; `loaded` lists them for each of its values."""
-    of_value = {value: tracked(script, *modules) for value, modules in loaded.items()}  # now, before any job runs
+    """Return `tracked` for a script that loads modules by a wildcard; `loaded` maps its values to modules."""
+    of_value = {value: tracked(script, *modules) for value, modules in loaded.items()}  # computed before any job runs
 
     def of_job(parameter):
         return lambda wildcards: of_value[getattr(wildcards, wildcard)][parameter]
@@ -47,19 +48,20 @@ def tracked_by(wildcard, script, loaded):
 
 
 def templates(*names):
-    """Return the digest of templates of the report."""
+    """Return a digest of the given report templates."""
     return stored_digest({name: file_digest(SCRIPTS / "segcert/report/templates" / name) for name in names})
 
 
 def changed_extra_outputs(pattern, missing=False):
-    """Return the extra outputs of a job that changed since, or with `missing` also deleted ones: see `Preparation`."""
+    """Return a job's extra outputs that changed after the job or, with `missing`, were deleted: see `Preparation`."""
     return lambda wildcards: CHECKOUT.changed_extra_outputs(pattern.format(**wildcards), missing=missing)
 
 
 def software(group):
-    """Return the conda file of a group of rules for this build of torch, if conda is requested (`--sdm conda`).
+    """Return a function that returns the conda file for a group of rules, or None without `--sdm conda`.
 
-    It is a function because Snakemake copies a plain file into the record of each output, even without conda.
+    The file is for this build of torch. A function is returned because Snakemake copies the content of a file given by
+    its path into the record of each output, even without conda.
     """
     file = f"../envs/{group}-{BUILD}.yaml" if group == "networks" else f"../envs/{group}.yaml"
     used = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
@@ -67,33 +69,36 @@ def software(group):
 
 
 def chosen(method):
-    """Return a function that calls a method of ASKED for a job, with the wildcards that its arguments name."""
+    """Return a function that calls a method of ASKED with those wildcards of a job that the method's arguments name."""
     names = inspect.signature(method).parameters
     return lambda wildcards: method(**{name: getattr(wildcards, name) for name in names})
 
 
 def filled(pattern):
-    """Return a pattern with the wildcards of a job. (`subpath` would return Snakemake's copy of a file in a bucket.)"""
+    """Return a function that fills a pattern with a job's wildcards.
+
+    (`subpath` would return the path of Snakemake's copy of a file in a bucket.)
+    """
     return lambda wildcards: pattern.format(**wildcards)
 
 
 def only(names):
-    """Return a constraint on a wildcard: one of these names."""
+    """Return a wildcard constraint that allows only the given names."""
     return "|".join(map(re.escape, names)) or "(?!)"
 
 
 def at_each_sigma(pattern):
-    """Return a file for each noise level, in order."""
+    """Return a list with a file for each noise level, in the configured order."""
     return expand(pattern, sigma=SIGMAS, allow_missing=True)
 
 
 def of_each_dataset(pattern):
-    """Return a file for each data set, in order."""
+    """Return a list with a file for each data set, in the configured order."""
     return expand(pattern, dataset=DATASETS)
 
 
 def grid(pattern, datasets=DATASETS, **more):
-    """Return a file for every data set, pairing and sigma of the configuration, each once."""
+    """Return a list with a file for each data set, pairing and sigma of the configuration, without repeats."""
     files = []
     for model, regime, denoiser in ASKED.pairings:
         values = {"dataset": datasets, "model": model, "regime": regime, "denoiser": denoiser, "sigma": SIGMAS}
@@ -102,17 +107,17 @@ def grid(pattern, datasets=DATASETS, **more):
 
 
 def votes(wildcards):
-    """Return the votes of a pairing on all test images of a data set, ordered by sigma."""
+    """Return the files with a pairing's votes on all test images of a data set, ordered by sigma."""
     return expand(VOTES, sigma=SIGMAS, shard=range(ASKED.shards(wildcards.dataset)), **wildcards)
 
 
 def trained_on(pattern):
-    """Return a file for each data set that a denoiser is trained on."""
+    """Return a function that returns a file for each data set on which a denoiser is trained."""
     return lambda wildcards: expand(pattern, dataset=wildcards.source.split("+"))
 
 
 def made_before_the_report():
-    """Return an output of every job up to the collection of the certificates: each has a run record."""
+    """Return one output, which has a run record, of each job up to and including `collect`."""
     shards_of_votes = []
     for dataset in DATASETS:
         shards_of_votes += grid(VOTES, [dataset], shard=range(ASKED.shards(dataset)))
@@ -133,7 +138,7 @@ def made_before_the_report():
 
 
 def recorded_artifacts():
-    """Return an output of every job of the run except stages and page: each has a run record."""
+    """Return one output, which has a run record, of each job of the run except `stages` and `page`."""
     return [
         *made_before_the_report(),
         *of_each_dataset(f"{VIEWER}/images.js"),

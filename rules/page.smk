@@ -1,9 +1,9 @@
-# in:  the whole report: tables, figures, galleries, parts of the viewer, data page, summary; run records
+# in:  all parts of the report: tables, figures, galleries, parts of the viewer, data page, summary; run records
 # out: reports/<run>/index.html
-#      reports/<run>/tables/stages.csv, figures/stages.{svg,png}   time and memory of all jobs before
-#      reports/<run>/checks.json, figures/lineage.{svg,png}   audit of everything that the page is made from, and its lineage
+#      reports/<run>/tables/stages.csv, figures/stages.{svg,png}   time and memory of all earlier jobs
+#      reports/<run>/checks.json, figures/lineage.{svg,png}   audit of everything from which the page is made; its lineage
 
-# Files of the viewer's parts, by data set and name
+# Files that contain the parts of the viewer, by data set and name of the part
 VIEWER_PARTS = {}
 for dataset in DATASETS:
     VIEWER_PARTS[dataset, "images"] = f"{VIEWER}/images.js".format(dataset=dataset)
@@ -14,11 +14,11 @@ for dataset in DATASETS:
 
 
 def patterns_of_benchmarks():
-    """Return the paths of the rules' benchmark files, with wildcards. They are no inputs: without one nothing is stale."""
+    """Return each rule's benchmark path, with wildcards. They are not inputs, so a missing file makes no job stale."""
     return {each.name: plain(getattr(rules, each.name).benchmark) for each in workflow.rules if each.benchmark}
 
 
-rule check:  # the audit of everything that the page is made from, which the page shows
+rule check:  # audit everything from which the page is made; the page shows the result
     input:
         **with_records(tables=CSV_TABLES, also=lambda: all_of(made_before_the_report())),
     output:
@@ -27,7 +27,7 @@ rule check:  # the audit of everything that the page is made from, which the pag
         logs(f"{RUN}/check"),
     benchmark:
         benchmarks(f"{RUN}/check")
-    priority: 1  # the longest job of a large report, so it begins first
+    priority: 1  # the longest job of a large report, so it starts first
     conda:
         software("networks")
     resources:
@@ -40,7 +40,7 @@ rule check:  # the audit of everything that the page is made from, which the pag
 
 
 rule stages:
-    input:  # after every job of the run: each leads to one of these
+    input:  # these files depend on every other job of the run, so this job comes after all of them
         **with_records(
             main=MAIN_TABLE,
             curves=[f"{FIGURES}/certified_dice.{suffix}" for suffix in ("svg", "png", "pdf")],
@@ -87,7 +87,7 @@ rule page:
             artifacts=[*of_each_dataset(INDEX), *ASKED.weights(), TABLE],
             linked=[DATA_PAGE, SUMMARY],
             papers=[f"{FIGURES}/{name}.pdf" for name in CURVES],
-            cards=ASKED.cards(),  # their records are read
+            cards=ASKED.cards(),  # the page reads their run records
             also=lambda: records_of(recorded_artifacts()),
         ),
     output:

@@ -1,6 +1,6 @@
-# in:  reports/<run>/tables/*.csv, the summaries of the data, an example of the gallery, certificates.parquet
-# out: reports/<run>/summary.pdf: two pages of A4
-# Figures and tables for papers (figures/<name>.pdf, tables/<name>.tex) come from the rules that make those of the page.
+# in:  reports/<run>/tables/*.csv, data summaries, an example from the gallery, certificates.parquet
+# out: reports/<run>/summary.pdf, two A4 pages
+# The rules that make the page's figures and tables also make those for papers (figures/<name>.pdf, tables/<name>.tex).
 
 CONFIGURATION = f"config/{RUN}.yaml"
 

@@ -1,4 +1,4 @@
-# Paths of files that several rules read or make, with wildcards. SEGMENTER and DENOISER: segcert.plan.configured_run
+# Paths, with wildcards, of files that several rules use (SEGMENTER and DENOISER are in segcert.plan.configured_run)
 
 RUN = CONFIG.run
 RESULTS = f"results/{RUN}"
@@ -27,7 +27,7 @@ SECONDS = f"{RESULTS}/seconds/{{dataset}}.csv"
 CERTIFICATES = f"{RESULTS}/certificates/{PAIRING}/sigma_{{sigma}}"
 ATTACKED = f"{RESULTS}/attacks/{PAIRING}.parquet"
 
-# Kinds of result: at one noise level, and of the whole run
+# Files for each kind of result: at one noise level (CERTIFIED), and for the complete run (COLLECTED)
 CERTIFIED = {kind: f"{CERTIFICATES}{suffix}" for kind, suffix in {**ARRAYS, **CERTIFIED_TABLES}.items()}
 COLLECTED = {kind: f"{RESULTS}/{each.collected}.parquet" for kind, each in KINDS.items()}
 TABLE = COLLECTED["metrics"]
@@ -54,10 +54,10 @@ SUMMARY = f"{REPORT}/summary.pdf"
 CHECKS = f"{REPORT}/checks.json"
 PAGE = f"{REPORT}/index.html"
 
-# State from which a killed job resumes. It is not a declared output, for Snakemake deletes those of a failed job.
+# State from which an interrupted job resumes. It is not an output, because Snakemake deletes a failed job's outputs.
 STORE = ".segcert/blocks"
 CHECKPOINTS = ".segcert/checkpoints"
 
-# Modules that scripts load by name: of networks and of data sets
+# Modules that scripts load by name, by network and by data set
 OF_NETWORKS = {model: modules_of(model) for model in CONFIG.models}
 OF_RELEASES = {dataset: [f"segcert/data/sets/{dataset}.py"] for dataset in RELEASES}

@@ -1,8 +1,9 @@
 # in:  certificates, predictions, noisy and denoised copies, data/prepared/<dataset>/index.csv
-# out: reports/<run>/viewer/<dataset>/{images,sigma_<sigma>,<model>-<regime>}.js
-#      reports/<run>/figures/gallery_<dataset>.{png,txt}, example_<dataset>.{png,txt}: one example, for the summary
-#      reports/<run>/figures/typical_<dataset>{.json,_predicted.png,_certified.png}: an image of median certified Dice
-# Images of the page. The viewer is in parts: the page contains all of them, or loads those that it needs.
+# out: reports/<run>/viewer/<dataset>/{images,sigma_<sigma>,<model>-<regime>}.js   parts of the page's viewer
+#      reports/<run>/figures/gallery_<dataset>.{png,txt}
+#      reports/<run>/figures/example_<dataset>.{png,txt}   one example, for the summary
+#      reports/<run>/figures/typical_<dataset>{.json,_predicted.png,_certified.png}   an image of median certified Dice
+# The page either contains all parts of its viewer or loads the parts that it needs.
 
 CERTIFIED = [
     (f"{model}-{regime}", denoiser, sigma) for (model, regime, denoiser), sigma in product(ASKED.pairings, SIGMAS)
@@ -10,7 +11,7 @@ CERTIFIED = [
 
 
 def certified(suffix):
-    """A file of each pairing and sigma of a data set."""
+    """Return a list with a file for each pairing and sigma of a data set."""
     folder = f"{RESULTS}/certificates/{{dataset}}"
     return [f"{folder}/{segmenter}/{denoiser}/sigma_{sigma}.{suffix}" for segmenter, denoiser, sigma in CERTIFIED]
 
@@ -55,7 +56,7 @@ rule pictures:
         pictures=list(product(PICTURED, SIGMAS)),
         certificates=CERTIFIED,
         viewer=CONFIG.report.viewer,
-        shown=[pairing for pairing in ASKED.pairings if pairing[0] == CONFIG.models[0]],  # in the gallery
+        shown=[pairing for pairing in ASKED.pairings if pairing[0] == CONFIG.models[0]],  # the rows of the gallery
         denoiser=ASKED.diffusion[:1],
         examples=CONFIG.report.examples,
     script:

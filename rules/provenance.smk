@@ -1,8 +1,8 @@
 # in:  data/, models/, results/, reports/<run>/
-# out: data.dvc, models.dvc, results.dvc, reports/<run>.dvc: pointers into DVC's cache
-#      reports/<run>/audit.{html,json}   `snakemake audit`
-#      reports/<run>.crate/: the run as an RO-Crate, on demand (`snakemake crate`)
-# results/.trail has Snakemake's records; a clone that pulled the artifacts restores them from it (rules/common.smk).
+# out: data.dvc, models.dvc, results.dvc, reports/<run>.dvc   pointers into DVC's cache
+#      reports/<run>/audit.{html,json}   only if requested (`snakemake audit`)
+#      reports/<run>.crate/   the run as an RO-Crate, only if requested (`snakemake crate`)
+# results/.trail contains Snakemake's records. A clone that pulled the artifacts restores them (rules/common.smk).
 
 
 rule version_data:
@@ -62,7 +62,7 @@ rule push:
         "../scripts/push.py"
 
 
-rule pull:  # what the pointers of this commit name; the next plan decides what is stale
+rule pull:  # pull the files that this commit's pointers name; the next run decides which jobs are stale
     localrule: True
     conda:
         software("store")
@@ -84,7 +84,7 @@ rule audit:
         "../scripts/audit.py"
 
 
-rule crate:  # it has no inputs, so that packing a run never reruns it
+rule crate:  # this rule has no inputs, so that packing a run never reruns its jobs
     localrule: True
     conda:
         software("store")

@@ -1,8 +1,8 @@
 # in:  results/<run>/{certificates,intervals,budget,radii,attacks}.parquet,
-#      results/<run>/{denoiser_scores,costs}/<dataset>.csv, history.csv of the models
+#      results/<run>/{denoiser_scores,costs}/<dataset>.csv, the models' history.csv
 # out: reports/<run>/tables/{main,classes,pairings,measurements,attacks,denoisers,budget,radii,claims,costs}.csv,
-#      all but budget as .tex too: for papers
-#      figures/{headline,certified_dice,radius,area,budget,denoisers,training,costs}.{svg,png}, most of them .pdf too
+#      and all of these except budget as .tex, for papers
+#      figures/{headline,certified_dice,radius,area,budget,denoisers,training,costs}.{svg,png}, most also as .pdf
 #      data.html, tables/data_<dataset>.json, figures/data_<dataset>_{contact.png,intensity.svg,areas.svg}: about the data
 
 

@@ -1,10 +1,10 @@
-# in:  data/prepared/<dataset>/index.csv, a segmenter, a denoiser or none
+# in:  data/prepared/<dataset>/index.csv, a segmenter and, optionally, a denoiser
 # out: results/<run>/votes/<dataset>/<model>-<regime>/<denoiser>/sigma_<sigma>/shard_<shard>.npz
-#      results/<run>/predictions/<dataset>/<model>-<regime>.npz   labels of the model without smoothing
+#      results/<run>/predictions/<dataset>/<model>-<regime>.npz   predictions of the model without smoothing
 #      results/<run>/denoised/<dataset>/<denoiser>/sigma_<sigma>.npz   examples for the gallery and the viewer
 #      results/<run>/denoiser_scores/<dataset>.csv   PSNR and SSIM of denoised validation images
-#      results/<run>/{costs,seconds}/<dataset>.csv   cost of a draw: evaluations, parameters, GFLOP; wall time
-# Finished blocks of draws are in .segcert/blocks, which is not a declared output: a killed job resumes from them.
+#      results/<run>/{costs,seconds}/<dataset>.csv   cost of a draw (evaluations, parameters, GFLOP); wall time
+# Finished blocks of draws are in .segcert/blocks, which is not a declared output; an interrupted job resumes from them.
 
 
 rule sample:

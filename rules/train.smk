@@ -1,9 +1,9 @@
 # in:  data/prepared/<dataset>/index.csv; user-supplied networks; OpenAI's checkpoint
 # out: models/segmenter/<dataset>/<model>-<regime>/{model.safetensors,last.safetensors,config.json,history.csv}
 #      models/segmenter/<dataset>/<model>-given/{model.safetensors or program.pt,config.json}
-#      models/denoiser/<dataset, several joined by +, or adm256>/{unet,scheduler}/ in diffusers format;
-#      for trained denoisers also last.safetensors and history.csv
-# A killed training resumes from its checkpoint in .segcert/checkpoints.
+#      models/denoiser/<data sets joined by +, or adm256>/{unet,scheduler}/, in diffusers format;
+#      for trained denoisers, also last.safetensors and history.csv
+# An interrupted training job resumes from its checkpoint in .segcert/checkpoints.
 
 
 rule train_segmenter:
@@ -88,7 +88,7 @@ rule train_denoiser:
         benchmarks("train/denoiser/{source}")
     wildcard_constraints:
         source=only(ASKED.sources.values()),
-    priority: 1  # the longest job of a small run: it starts first
+    priority: 1  # the longest job of a small run, so it starts first
     conda:
         software("networks")
     resources:

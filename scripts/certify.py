@@ -9,7 +9,7 @@ with recorded(snakemake):
     files, params = snakemake.input, snakemake.params
     dataset = PreparedDataset(Path(files.index))
     with StoredArrays(files.predictions) as predictions:
-        for number in range(len(snakemake.output.labels)):  # one for each noise level
+        for number in range(len(snakemake.output.labels)):  # one iteration per noise level
             write_certificates(
                 dataset,
                 files.votes[number * params.shards : (number + 1) * params.shards],

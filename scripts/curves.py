@@ -11,7 +11,7 @@ with recorded(snakemake):
     save_figure(overview_figure(first, PAGE), *figures.headline)
     for name, draw in FIGURES.items():
         paths = figures.get(name)
-        if not paths:  # a figure without data is not drawn
+        if not paths:  # figures without data are left out
             continue
         if name == "training":
             segmenters = dict(zip(params.segmenters, files.segmenters, strict=True))

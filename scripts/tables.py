@@ -16,7 +16,7 @@ with recorded(snakemake):
 
     for name in TABLES:
         write_table(make_table(name, read, params.resamples), output[name])
-    # LaTeX is made from the written tables, because an audit recomputes it from these files.
+    # Read the written tables again to make the LaTeX, because an audit recomputes the LaTeX from these files.
     for path in output.latex:
         name = Path(path).stem
         floats = latex_tables(name, read_table(output[name]), read_table(output.main), params.titles)

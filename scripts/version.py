@@ -4,7 +4,7 @@ from segcert.provenance.storage import rename, without_bucket
 
 sidecars = rename(snakemake)
 sidecars.unpack(snakemake.input)
-if "results" in snakemake.params.folders:  # the folder of packed metadata
+if "results" in snakemake.params.folders:  # the folder that contains packed metadata
     if sidecars.copies:
         pack_metadata(translate=without_bucket(snakemake.config["bucket"], str(sidecars.copies)))
     else:

@@ -1,4 +1,4 @@
-"""The `segcert` command: certify, explain, verify, plan; audit, trace, diff, compare, crate of runs; datasets."""
+"""Certify segmentations of images, and plan, audit, trace, compare and pack runs of the pipeline."""
 
 import enum
 from pathlib import Path
@@ -19,12 +19,15 @@ NoiseKind = enum.StrEnum("NoiseKind", ["normal", "exact"])
 DeviceName = enum.StrEnum("DeviceName", ["auto", "cpu", "cuda"])
 Precision = enum.StrEnum("Precision", ["float32", "bfloat16"])
 
-Sigma = Annotated[float, typer.Option(help="Standard deviation of the noise, in units of pixels in [0, 1].")]
-Tau = Annotated[float, typer.Option(help="Share of the noisy copies on which a class must win, above 0.5.")]
+Sigma = Annotated[float, typer.Option(help="Standard deviation of the noise, for pixel values in [0, 1].")]
+Tau = Annotated[
+    float,
+    typer.Option(help="Share of noisy copies, above 0.5, that must agree on the class of a pixel to certify it."),
+]
 Alpha = Annotated[float, typer.Option(help="Error probability per image.")]
-Selection = Annotated[int, typer.Option("--n0", min=1, help="Selection draws.")]
-MethodOption = Annotated[Method, typer.Option(help="Multiple testing correction; kfwer and by have weaker guarantees.")]
-DeviceOption = Annotated[DeviceName, typer.Option(help="Device for the networks.")]
+Selection = Annotated[int, typer.Option("--n0", min=1, help="Number of selection draws.")]
+MethodOption = Annotated[Method, typer.Option(help="Multiple-testing correction; kfwer and by have weaker guarantees.")]
+DeviceOption = Annotated[DeviceName, typer.Option(help="Device that runs the networks; auto: a GPU if available.")]
 
 
 class FolderError(ValueError):
@@ -32,7 +35,7 @@ class FolderError(ValueError):
 
 
 def print_version(asked: bool) -> None:
-    """Print the version of this source, installed or not, and stop."""
+    """Print the version of this source code, whether installed or not, and exit."""
     if asked:
         typer.echo(f"segcert {segcert.__version__}")
         raise typer.Exit
@@ -44,51 +47,68 @@ def options(
         bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Define the options of the command itself; `print_version` does the work."""
+    """Define the options of `segcert` without a subcommand; `print_version` handles `--version`."""
 
 
 @app.command()
 def certify(
-    images: Annotated[list[Path], typer.Argument(help="PNG, TIFF or DICOM files.")],
-    segmenter: Annotated[Path, typer.Option(help="Folder with model.safetensors and config.json.")],
+    images: Annotated[list[Path], typer.Argument(help="Image files: PNG, TIFF or DICOM.")],
+    segmenter: Annotated[Path, typer.Option(help="Folder that contains model.safetensors and config.json.")],
     sigma: Sigma,
     out: Annotated[Path, typer.Option(help="Folder for the results.")],
-    denoiser: Annotated[Path | None, typer.Option(help="Folder with unet/ and scheduler/ (diffusers).")] = None,
-    denoising_steps: Annotated[int, typer.Option(min=1, help="Network calls of the denoiser per noisy copy.")] = 1,
+    denoiser: Annotated[
+        Path | None, typer.Option(help="Folder that contains unet/ and scheduler/, in diffusers format.")
+    ] = None,
+    denoising_steps: Annotated[int, typer.Option(min=1, help="Denoiser calls per noisy copy.")] = 1,
     n0: Selection = 10,
-    n: Annotated[int, typer.Option("--n", min=1, help="Estimation draws.")] = 100,
+    n: Annotated[int, typer.Option("--n", min=1, help="Number of estimation draws.")] = 100,
     tau: Tau = 0.75,
     alpha: Alpha = 0.001,
     method: MethodOption = PUBLISHED,
     k: Annotated[int, typer.Option("--k", min=1, help="For kfwer: fewer than k certified pixels are wrong.")] = 10,
     measure: Annotated[
         list[str] | None,
-        typer.Option(help="area, diameter, cardiothoracic_ratio or package.module:function; repeatable."),
+        typer.Option(help="Measurement: area, diameter, cardiothoracic_ratio or package.module:function; repeatable."),
     ] = None,
-    decide: Annotated[list[str] | None, typer.Option(help='A threshold: "diameter > 20"; repeatable.')] = None,
+    decide: Annotated[
+        list[str] | None, typer.Option(help='Threshold on a measurement, such as "diameter > 20"; repeatable.')
+    ] = None,
     pixel_size: Annotated[
-        tuple[float, float] | None, typer.Option(help="Height and width of a pixel in mm, if the file does not say.")
+        tuple[float, float] | None,
+        typer.Option(help="Height and width of a pixel in mm, if the file does not state them."),
     ] = None,
     bits: Annotated[
-        int | None, typer.Option(help="Bits per value of a 16-bit PNG or TIFF file, which does not say it.")
+        int | None, typer.Option(help="Bit depth of the values in a 16-bit PNG or TIFF file, which does not state it.")
     ] = None,
     window: Annotated[
         tuple[float, float] | None,
-        typer.Option(help="Values shown as black and white, instead of those of the file and of the training."),
+        typer.Option(
+            help="Stored values that map to black and to white; default: those used in training, or else the file's."
+        ),
     ] = None,
-    frame: Annotated[int | None, typer.Option(min=1, help="Frame or page, from 1, of a file with several.")] = None,
-    size: Annotated[int | None, typer.Option(min=1, help="Height and width to resize to; default: as trained.")] = None,
-    noise: Annotated[NoiseKind, typer.Option(help="exact: also sound in floating point.")] = NoiseKind.normal,
+    frame: Annotated[
+        int | None, typer.Option(min=1, help="Number of the frame or page, from 1, if the file has several.")
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option(min=1, help="Height and width to resize to, in pixels; default: those of training.")
+    ] = None,
+    noise: Annotated[
+        NoiseKind, typer.Option(help="Kind of noise; exact: the guarantee also holds in floating point.")
+    ] = NoiseKind.normal,
     keep_draws: Annotated[bool, typer.Option("--keep-draws", help="Store the label map of each draw.")] = False,
     radius_map: Annotated[bool, typer.Option("--radius-map", help="Write the certified radius of each pixel.")] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the noise.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed of the noise.")] = 0,
     batch_size: Annotated[int, typer.Option(min=1, help="Noisy copies per network call.")] = 10,
-    precision: Annotated[Precision, typer.Option(help="bfloat16 is for GPUs.")] = Precision.float32,
+    precision: Annotated[
+        Precision, typer.Option(help="Precision of the networks; bfloat16 is for GPUs.")
+    ] = Precision.float32,
     device: DeviceOption = DeviceName.auto,
-    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 2,
-    store: Annotated[Path | None, typer.Option(help="Folder that stores blocks of draws for later runs.")] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Number of CPU threads.")] = 2,
+    store: Annotated[
+        Path | None, typer.Option(help="Folder that stores blocks of draws, for reuse by later commands.")
+    ] = None,
 ) -> None:
-    """Certify images: write a label map (255 abstains), an overlay, votes and a JSON certificate for each."""
+    """Certify images: for each, write a label map (255 abstains), an overlay, the votes and a JSON certificate."""
     from segcert.measurements import check_measurements, measurements_of, parse_decision
     from segcert.networks.runtime import set_up_torch
     from segcert.single_image.certificate_file import (
@@ -103,7 +123,7 @@ def certify(
     from segcert.smoothing.store import BlockStore
 
     if pixel_size and min(pixel_size) <= 0:
-        raise DataError(f"--pixel-size: found {pixel_size[0]} {pixel_size[1]}; expected millimetres, above 0")
+        raise DataError(f"--pixel-size: found {pixel_size[0]} {pixel_size[1]}; expected two numbers of mm above 0")
     if window and window[0] >= window[1]:
         raise DataError(f"--window: found {window[0]:g} {window[1]:g}; expected the lower value first")
     require_own_results(images, out)
@@ -115,7 +135,7 @@ def certify(
     target = set_up_torch(device.value, threads)
     reading = Reading(bits, window, frame)
     cases, refused = [], []
-    for path in images:  # all are checked before the first draw
+    for path in images:  # check all images before the first draw
         try:
             image = networks.read_image(path, size, pixel_size, reading)
         except DataError as error:
@@ -143,7 +163,7 @@ def certify(
             reading=reading,
         )
         _say(f"{path}: {1 - document['abstain']:.1%} certified at radius {document['certificate']['radius']:.4g}")
-    _say(f"Written to {out}. To explain one: segcert explain {certificate_path(cases[0][0], out)}")
+    _say(f"The results are in {out}. To explain a certificate: segcert explain {certificate_path(cases[0][0], out)}")
     if refused:
         listed = "\n".join(f"  {error}" for error in refused)
         raise DataError(f"{len(refused)} of {len(images)} images were not certified:\n{listed}")
@@ -162,13 +182,16 @@ def explain(certificate: Annotated[Path, typer.Argument(help="NAME.certificate.j
 def verify(
     certificate: Annotated[Path, typer.Argument(help="NAME.certificate.json")],
     draws: Annotated[int, typer.Option(min=1, help="Number of draws to repeat.")] = 20,
-    image: Annotated[Path | None, typer.Option(help="The image, if it was moved.")] = None,
-    segmenter: Annotated[Path | None, typer.Option(help="The segmenter, if moved; required if exported.")] = None,
-    denoiser: Annotated[Path | None, typer.Option(help="The denoiser, if it was moved.")] = None,
+    image: Annotated[Path | None, typer.Option(help="Image file, if it was moved.")] = None,
+    segmenter: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the segmenter, if it was moved; required if it is an exported network."),
+    ] = None,
+    denoiser: Annotated[Path | None, typer.Option(help="Folder of the denoiser, if it was moved.")] = None,
     device: DeviceOption = DeviceName.auto,
-    threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 2,
+    threads: Annotated[int, typer.Option(min=1, help="Number of CPU threads.")] = 2,
 ) -> None:
-    """Check the digests and the decision of a certificate, and repeat some of its draws."""
+    """Check a certificate's digests and decision, and repeat some of its draws."""
     from segcert.networks.runtime import set_up_torch
     from segcert.single_image.schema import read_certificate
     from segcert.single_image.verify import verify as check
@@ -183,28 +206,38 @@ def verify(
 def plan(
     context: typer.Context,
     sigma: Annotated[float | None, typer.Option(help="For an image: standard deviation of the noise.")] = None,
-    shape: Annotated[str | None, typer.Option(help="For an image: HxW or CxHxW; 3xHxW for colour.")] = None,
+    shape: Annotated[str | None, typer.Option(help="For an image: its shape, HxW or CxHxW (3xHxW for colour).")] = None,
     tau: Tau = 0.75,
     alpha: Alpha = 0.001,
     method: MethodOption = PUBLISHED,
     n0: Selection = 10,
-    k: Annotated[int, typer.Option("--k", min=1, help="For method kfwer.")] = 10,
+    k: Annotated[int, typer.Option("--k", min=1, help="For kfwer: fewer than k certified pixels are wrong.")] = 10,
     config: Annotated[
         list[str] | None,
         typer.Option("--config", "--configfile", help="For a run: configuration file or KEY=VALUE; repeatable."),
     ] = None,
-    changes: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="More values of --config.")] = None,
-    hardware: Annotated[str | None, typer.Option(help="Measured hardware: h100, cpu; default: as here.")] = None,
-    images: Annotated[int | None, typer.Option(min=1, help="Test images of each data set, instead of all.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For a run: everything, for machines.")] = False,
+    changes: Annotated[
+        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="For a run: further values for --config.")
+    ] = None,
+    hardware: Annotated[
+        str | None,
+        typer.Option(
+            help="For a run: hardware whose measurements to use, h100 or cpu; default: whatever this machine has."
+        ),
+    ] = None,
+    images: Annotated[
+        int | None, typer.Option(min=1, help="For a run: number of test images per data set; default: all.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For a run: print the full plan as JSON.")] = False,
 ) -> None:
-    """Estimate the cost of a run, or the draws that an image needs.
+    """Estimate the cost of a run, or the number of draws that an image needs.
 
-    For a run: jobs, network calls, hours and disk, without jobs that are up to date. In the root of the checkout:
+    The plan of a run lists jobs, network calls and hours, without jobs that are up to date, and the disk space of the
+    complete run. In the root of the checkout, write:
 
     segcert plan --config config/paper.yaml
 
-    For an image: draws and radius:
+    The plan of an image lists the draws that it needs, and its radius:
 
     segcert plan --sigma 0.25 --shape 256x256
     """
@@ -225,10 +258,10 @@ def plan(
 @app.command()
 def audit(
     run: Annotated[str, typer.Argument(help="Name of the run.")],
-    replay: Annotated[int, typer.Option(min=0, help="Number of images whose draws are repeated.")] = 0,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed to choose these images; default: random.")] = None,
+    replay: Annotated[int, typer.Option(min=0, help="Number of images whose draws to repeat.")] = 0,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed for choosing these images; default: random.")] = None,
 ) -> None:
-    """Check every link from the numbers of a report back to the archives. The exit status is 1 if one is broken."""
+    """Check every link between a report's numbers and the original archives. The exit status is 1 if one is broken."""
     from segcert.audit.audit import CHECKS, audit
     from segcert.audit.page import write_audit
     from segcert.audit.text import audit_to_text
@@ -247,7 +280,7 @@ def audit(
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def status(context: typer.Context) -> None:
-    """List the jobs that `snakemake` would run, and why. The arguments are those of snakemake (--configfile, ...)."""
+    """List the jobs that `snakemake` would run, and why. Arguments: those of snakemake (--configfile, ...)."""
     from segcert.plan.status import status
 
     _require_root()
@@ -257,9 +290,9 @@ def status(context: typer.Context) -> None:
 @app.command()
 def trace(
     run: Annotated[str, typer.Argument(help="Name of the run.")],
-    row: Annotated[str, typer.Argument(help="dataset/model/regime/denoiser/sigma")],
+    row: Annotated[str, typer.Argument(help="Row of the report, as dataset/model/regime/denoiser/sigma.")],
 ) -> None:
-    """Trace a row of the report back to the archives: every job, file and digest that it is based on."""
+    """Trace a row of the report back to the archives: list every job, file and digest on which the row is based."""
     from segcert.audit.text import trace_row
     from segcert.provenance.lineage import Lineage
 
@@ -269,9 +302,11 @@ def trace(
 
 @app.command()
 def datasets(
-    name: Annotated[str | None, typer.Argument(help="Show one data set: its terms, and how to get it.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="Data set to describe: its terms of use, and how to obtain it.")
+    ] = None,
 ) -> None:
-    """List the supported data sets, or describe one and how to get it."""
+    """List the supported data sets, or describe one data set and how to obtain it."""
     from segcert.data.catalogue import NAMES, OWN_FOLDER, dataset, describe, overview
 
     if name == "folder":
@@ -282,10 +317,10 @@ def datasets(
 
 @app.command()
 def crate(
-    run: Annotated[str, typer.Argument(help="Name of a finished run of this checkout.")],
-    out: Annotated[Path | None, typer.Option(help="Folder of the crate; default: reports/RUN.crate.")] = None,
+    run: Annotated[str, typer.Argument(help="Name of a finished run in this checkout.")],
+    out: Annotated[Path | None, typer.Option(help="Folder for the crate; default: reports/RUN.crate.")] = None,
 ) -> None:
-    """Pack a run as a Workflow Run RO-Crate: its outputs, and when and from what they were made."""
+    """Pack a run as a Workflow Run RO-Crate: its outputs, and a record of the jobs and inputs that they come from."""
     from segcert.exchange.crate import write_crate
 
     _open_runs()
@@ -294,15 +329,17 @@ def crate(
 
 @app.command()
 def diff(
-    a: Annotated[str, typer.Argument(metavar="RUN_A", help="A run's name, CHECKOUT:run, or CHECKOUT/results/run.")],
-    b: Annotated[str, typer.Argument(metavar="RUN_B", help="The run to compare it with.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Everything, for machines.")] = False,
+    a: Annotated[
+        str, typer.Argument(metavar="RUN_A", help="First run: its name, CHECKOUT:RUN, or CHECKOUT/results/RUN.")
+    ],
+    b: Annotated[str, typer.Argument(metavar="RUN_B", help="Second run, in the same form.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the full comparison as JSON.")] = False,
 ) -> None:
     """List the inputs, parameters, code, packages and numbers that differ between two runs, and by how much.
 
-    Exit status: 0 same, 1 different, 2 a run cannot be read.
+    The exit status is 0 if the runs are the same, 1 if they differ, and 2 if one cannot be read.
 
-    Measured times, and commits with the same code, do not count as different. Run records are not checked.
+    Differences in measured times, and between commits with the same code, are ignored. Run records are not verified.
     """
     from segcert.compare.numbers import changed_intervals, changed_metrics
     from segcert.compare.records import diff_records
@@ -323,34 +360,36 @@ def diff(
 
 @app.command()
 def compare(
-    runs: Annotated[list[str], typer.Argument(help="Names of two to eight finished runs of this checkout.")],
+    runs: Annotated[list[str], typer.Argument(help="Names of two to eight finished runs in this checkout.")],
 ) -> None:
-    """Compare finished runs on one page, each with the first, like `snakemake compare`.
+    """Compare finished runs with the first of them, on one page, like `snakemake compare`.
 
-    Exit status: 0 if the page was written, whatever it says; 2 if the runs cannot be compared.
+    The exit status is 0 if the page was written, even if the runs differ, and 2 if the runs cannot be compared.
     """
     from segcert.compare.page import write_comparison
     from segcert.compare.runs import CompareError
 
     _require_root()
     try:
-        _say(f"The comparison: {write_comparison(runs)}")
+        _say(f"Comparison page: {write_comparison(runs)}")
     except CompareError as error:
         _say(f"segcert: {error}", err=True)
         raise typer.Exit(2) from None
 
 
 def _require_root() -> None:
-    """Raise FolderError in a subfolder of a checkout, where no run would be found."""
+    """Raise FolderError in a subfolder of a checkout, from which no run can be found."""
     if Path("Snakefile").exists() or Path("results").exists():
         return
     for folder in Path.cwd().parents:
         if (folder / "Snakefile").exists():
-            raise FolderError(f"{Path.cwd()}: this command runs in the root of the checkout. Write first: cd {folder}")
+            raise FolderError(
+                f"{Path.cwd()}: this command must be run in the root of the checkout. Write first: cd {folder}"
+            )
 
 
 def _open_runs() -> None:
-    """Require the root of the checkout, and restore the run records that were pulled."""
+    """Require the root of the checkout as working directory, and restore the pulled run records."""
     from segcert.provenance.snakemake_metadata import restore_metadata
 
     _require_root()
@@ -358,15 +397,15 @@ def _open_runs() -> None:
 
 
 def _say(text: object, err: bool = False) -> None:
-    """Print a text that may contain names from other people's files."""
+    """Print a text that may contain names from untrusted files."""
     typer.echo(printable(str(text)), err=err)
 
 
 def main() -> None:
-    """Run the command; print errors in the input as one line, without a traceback."""
+    """Run the command. An error in the input is printed as one line, without a traceback."""
     try:
         app()
-    except ValueError as error:  # the library's own errors; any other one is a bug and shows its traceback
+    except ValueError as error:  # an error of the library; any other ValueError is a bug and shows its traceback
         if type(error).__module__.split(".")[0] != "segcert":
             raise
         raise SystemExit(printable(f"segcert: {error}")) from None

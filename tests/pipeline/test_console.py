@@ -123,7 +123,7 @@ def test_a_failed_job_shows_the_end_of_its_log_and_how_to_resume(toy):
     assert code == 1
     assert "segcert: no mask\n" in said
     assert said.count("FAILED: draw much b, after ") == 1
-    assert "  the end of its log, b.log:\n    25\n" in said
+    assert "  end of the job's log, b.log:\n    25\n" in said
     assert said.count("    39\n") == 1
     assert re.search(r"^Snakemake's log: (.snakemake/log/\S+)$", said, re.MULTILINE)
     assert said.endswith(

@@ -126,7 +126,7 @@ def test_explain_states_the_guarantee(run, image, segmenter, tmp_path, noise):
     certified(run, image, segmenter, tmp_path, "--noise", noise, "--method", "kfwer", "--k", 5)
     text = run("explain", tmp_path / "chest.certificate.json")
     for part in (
-        "l2 norm below 0.1686",
+        "l2 norm is below 0.1686",
         "black is 0 and white is 1",
         "fewer than 5 pixels",
         "probability at least 0.999",
@@ -149,15 +149,17 @@ def test_verify_repeats_draws_and_notices_every_change(run, image, segmenter, tm
     out = tmp_path / "out"
     certified(run, image, segmenter, out, "--keep-draws", "--noise", "exact", "--measure", "area")
     certificate = out / "chest.certificate.json"
-    assert "20 of 70 draws, repeated, agree" in run("verify", certificate)
+    assert "20 of 70 draws agree when repeated" in run("verify", certificate)
     whole = certificate.read_text()
 
     certificate.write_text(whole.replace('"tau": 0.75', '"tau": 0.7'))
-    assert "the votes give another certificate, radius_gray_levels" in run("verify", certificate)
+    assert "the votes do not reproduce these parts of the certificate: certificate, radius_gray_levels" in run(
+        "verify", certificate
+    )
     certificate.write_text(whole.replace('"low": ', '"low": 1'))
-    assert "the votes give another measurements" in run("verify", certificate)
+    assert "the votes do not reproduce these parts of the certificate: measurements" in run("verify", certificate)
     certificate.write_text(whole.replace('"abstain": ', '"abstain": 1'))
-    assert "the votes give another abstain" in run("verify", certificate)
+    assert "the votes do not reproduce these parts of the certificate: abstain" in run("verify", certificate)
     certificate.write_text(whole.replace('"seed": 0', '"seed": 1'))
     assert "votes: found seed 0; expected 1" in run("verify", certificate)
     certificate.write_text(whole)
@@ -242,9 +244,9 @@ def test_results_of_another_image_are_not_overwritten(run, image, segmenter, tmp
     other.parent.mkdir()
     Image.fromarray(255 - PIXELS).save(other)
     before = (out / "chest.certificate.json").read_bytes()
-    assert "found the certificate of another image" in certified(run, other, segmenter, out)
+    assert "found the certificate of a different image" in certified(run, other, segmenter, out)
     together = run("certify", image, other, "--segmenter", segmenter, "--sigma", 0.25, "--out", tmp_path / "new")
-    assert "would have the names of those of" in together
+    assert "would have the same file names as those of" in together
     assert (out / "chest.certificate.json").read_bytes() == before
     assert not (tmp_path / "new").exists()
 
@@ -414,7 +416,7 @@ def test_verify_notices_forged_votes(run, image, segmenter, tmp_path):
     mixed = np.random.default_rng(0).permutation(256)
     moved = votes.estimation.reshape(3, -1)[:, mixed].reshape(votes.estimation.shape)
     counts = forge(tmp_path, dataclasses.replace(votes, estimation=moved))
-    assert "votes that are missing in the counts" in run("verify", counts, "--draws", 70)
+    assert "the counts lack some votes of the repeated draws" in run("verify", counts, "--draws", 70)
     sigma = forge(tmp_path, dataclasses.replace(votes, sigma=0.5))
     assert "votes: found sigma 0.5; expected 0.25" in run("verify", sigma)
 

@@ -1,4 +1,4 @@
-"""The configuration: its typed model, and error messages with the line to write."""
+"""The typed model of the configuration, and error messages that include the line to write."""
 
 from segcert.config.errors import ConfigError
 from segcert.config.schema import Config

@@ -1,4 +1,4 @@
-"""Write default.yaml, schema.json and the documentation page (`make config`)."""
+"""Write config/default.yaml, config/schema.json and docs/reference/configuration.md (`make config`)."""
 
 from segcert.config.reference import FOLDER, REFERENCE, configuration_page, default_yaml, schema_json
 

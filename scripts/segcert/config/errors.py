@@ -1,4 +1,4 @@
-"""Error messages for a configuration, with the line to write instead."""
+"""Error messages for invalid configurations; each includes the line to write instead."""
 
 import difflib
 from typing import Any
@@ -13,11 +13,11 @@ OWN: dict[str, type[BaseModel]] = {"own_data": OwnData, "own_models": OwnModel}
 
 
 class ConfigError(ValueError):
-    """The configuration cannot be used. The message names the key and the line to write instead."""
+    """An invalid configuration; the message names the key and the line to write instead."""
 
 
 def explain(config: type[BaseModel], problem: dict[str, Any]) -> str:
-    """Describe a problem found by pydantic in one line, with the key and what to write instead."""
+    """Describe a problem that pydantic found, in one line that names the key and the line to write instead."""
     keys = [key for key in problem["loc"] if isinstance(key, str)]
     if problem["type"] == "value_error":
         return f"{'.'.join(keys)}: {problem['msg']}".removeprefix(": ").replace("Value error, ", "")

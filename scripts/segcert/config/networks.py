@@ -1,4 +1,4 @@
-"""The sections of the configuration for networks and their training."""
+"""Configuration sections for networks and their training."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
@@ -9,16 +9,21 @@ from segcert.config.sections import Count, Name, Section, Sigma
 
 Channels = Annotated[int, Field(ge=8, multiple_of=8)]
 # Keys whose defaults differ between the networks
-Steps = Annotated[Count, Field(description="Optimiser steps")]
+Steps = Annotated[Count, Field(description="Number of optimiser steps")]
 BatchSize = Annotated[Count, Field(description="Images per step, in total over all GPUs")]
 WeightDecay = Annotated[float, Field(ge=0, le=1, description="Weight decay")]
 EmaDecay = Annotated[
     float,
-    Field(ge=0, lt=1, description="Decay of the exponential moving average of the weights, which is kept; 0: none"),
+    Field(
+        ge=0,
+        lt=1,
+        description="Decay of the exponential moving average of the weights; the averaged weights are saved; 0: no "
+        "averaging",
+    ),
 ]
 EvaluateEvery = Annotated[
     Count,
-    Field(description="Steps between validations, each followed by a checkpoint; the best checkpoint is kept"),
+    Field(description="Steps between validations; each is followed by a checkpoint, and the best weights are kept"),
 ]
 
 SIZES: dict[str, tuple[list[int], int]] = {
@@ -32,22 +37,24 @@ SIZES: dict[str, tuple[list[int], int]] = {
 class Movement(Section):
     """Random geometric changes of training images."""
 
-    rotation: float = Field(12, ge=0, le=180, description="Largest rotation, degrees")
-    scale: float = Field(0.12, ge=0, le=1, description="Largest change of the logarithm of the size")
-    shift: float = Field(0.12, ge=0, le=1, description="Largest shift, as a share of half the image")
+    rotation: float = Field(12, ge=0, le=180, description="Largest rotation, in degrees")
+    scale: float = Field(0.12, ge=0, le=1, description="Largest change in the logarithm of the scale")
+    shift: float = Field(0.12, ge=0, le=1, description="Largest shift, as a share of half the image size")
     flips: bool = Field(
         True,
-        description="Mirror images and rotate them by quarter turns, for data sets where such images are plausible: "
-        "skin lesions and polyps, not chest X-rays (`any_orientation` for your own data)",
+        description="Mirror images and rotate them by quarter turns, if such images are plausible: for skin lesions "
+        "and polyps, but not for chest X-rays (for your own data, set `any_orientation`)",
     )
 
 
 class Augmentation(Movement):
     """Random geometric and exposure changes of training images. Masks get the same geometric changes."""
 
-    contrast: float = Field(0.2, ge=0, lt=1, description="Largest change of contrast, around 1")
-    brightness: float = Field(0.1, ge=0, le=1, description="Largest change of brightness")
-    colour: float = Field(0.0, ge=0, lt=1, description="Largest change of the contrast of single channels, around 1")
+    contrast: float = Field(0.2, ge=0, lt=1, description="Largest deviation of the contrast factor from 1")
+    brightness: float = Field(0.1, ge=0, le=1, description="Largest change in brightness")
+    colour: float = Field(
+        0.0, ge=0, lt=1, description="Largest deviation from 1 of a separate contrast factor for each channel"
+    )
 
 
 class Training(Section):
@@ -55,67 +62,88 @@ class Training(Section):
 
     steps: Steps = 200
     epochs: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="Number of epochs over the training images, instead of `steps`"
+        None, description="Number of training epochs, instead of `steps`"
     )
     batch_size: BatchSize = 16
-    optimizer: Literal["adamw", "adam", "sgd"] = Field("adamw", description="Optimiser (sgd: Nesterov momentum of 0.9)")
+    optimizer: Literal["adamw", "adam", "sgd"] = Field(
+        "adamw", description="Optimiser (sgd: with a Nesterov momentum of 0.9)"
+    )
     learning_rate: float = Field(2e-3, gt=0, le=10, description="Peak learning rate")
     weight_decay: WeightDecay = 0.0
-    schedule: Literal["cosine", "constant"] = Field("cosine", description="Learning rate after the warm-up")
-    warm_up: float = Field(0.05, ge=0, le=1, description="Share of the steps in which the learning rate rises")
+    schedule: Literal["cosine", "constant"] = Field("cosine", description="Learning-rate schedule after the warm-up")
+    warm_up: float = Field(
+        0.05, ge=0, le=1, description="Share of the steps during which the learning rate rises to its peak"
+    )
     ema_decay: EmaDecay = 0.0
     evaluate_every: EvaluateEvery = 50
     patience: Count | None = Field(
-        None, description="Stop after this many validations without improvement; null: never"
+        None, description="Stop after this many validations without improvement; null: never stop early"
     )
     precision: Literal["float32", "bfloat16", "float16"] = Field(
-        "float32", description="Mixed precision on GPUs (on a CPU without bfloat16, it is far slower)"
+        "float32",
+        description="Training precision; bfloat16 and float16 (mixed precision) are for GPUs: float16 requires a GPU, "
+        "and bfloat16 is far slower on a CPU without native support",
     )
 
 
 class Segmenter(Training):
     """The segmentation networks and their training."""
 
-    width: int = Field(8, ge=4, description="Channels at full resolution; each deeper level doubles them")
+    width: int = Field(
+        8, ge=4, description="Number of channels at full resolution; each deeper level has twice as many"
+    )
     depth: int = Field(
-        3, ge=1, le=6, description="Number of times the U-Net halves the resolution (the other networks: five times)"
+        3,
+        ge=1,
+        le=6,
+        description="Number of times the U-Net halves the resolution (the other networks halve it five times)",
     )
     weight_decay: WeightDecay = 1e-2
     sigma_max: Sigma = Field(
         1.0,
-        description="Regime `noise`: each training image gets Gaussian noise with a level drawn uniformly from 0 to "
-        "this value, in units of pixels in [0, 1]. Set it to the largest of `sigmas`",
+        description="For regime `noise`: Gaussian noise is added to each training image, at a level drawn uniformly "
+        "from 0 to this value, for pixel values in [0, 1]. Set it to the largest of `sigmas`",
     )
     fine_tuning: float = Field(
-        0.5, gt=0, le=10, description="Regime `denoised`: fine-tuning steps, as a share of `steps` (or `epochs`)"
+        0.5, gt=0, le=10, description="For regime `denoised`: length of fine-tuning, as a share of `steps` or `epochs`"
     )
     augmentation: Augmentation = Field(Augmentation(), description=str(Augmentation.__doc__))
 
 
 class Denoiser(Training):
-    """The diffusion model in front of the segmenters and its training."""
+    """The diffusion model that denoises images for the segmenters, and its training."""
 
     size: Literal["tiny", "small", "base", "large"] | None = Field(
-        None, description="A named size, instead of `channels` and `layers_per_block`"
+        None, description="Named size of the network, instead of `channels` and `layers_per_block`"
     )
     channels: list[Channels] = Field(
         [16, 32, 64],
         min_length=1,
-        description="Channels of each level of diffusers' UNet2DModel; each after the first halves the resolution",
+        description="Number of channels in each level of diffusers' UNet2DModel; each level after the first halves the "
+        "resolution",
     )
-    layers_per_block: int = Field(1, ge=1, le=4, description="Residual layers per level")
-    noise_schedule: Literal["linear", "cosine"] = Field("linear", description="Noise schedule of the 1000 steps")
+    layers_per_block: int = Field(1, ge=1, le=4, description="Number of residual layers per level")
+    noise_schedule: Literal["linear", "cosine"] = Field(
+        "linear", description="Noise schedule of the 1000 diffusion steps"
+    )
     prediction: Literal["epsilon", "v_prediction"] = Field(
-        "v_prediction", description="What the network predicts: the noise, or the velocity (Salimans and Ho 2022)"
+        "v_prediction",
+        description="Quantity that the network predicts. epsilon: the noise; v_prediction: the velocity (Salimans and "
+        "Ho 2022)",
     )
     levels: Literal["all", "range"] = Field(
         "range",
-        description="Noise levels in training: all steps of the schedule equally, or sigma log-uniform in a range",
+        description="Noise levels in training. all: uniformly distributed over the steps of the schedule; range: "
+        "log-uniformly distributed from `sigma_min` to `sigma_max`",
     )
-    sigma_min: Sigma = Field(0.2, description="Lower end of the range, in units of pixels in [0, 1]")
-    sigma_max: Sigma = Field(1.1, description="Upper end of the range. Keep all of `sigmas` within it")
+    sigma_min: Sigma = Field(0.2, description="Lowest noise level of `levels: range`, for pixel values in [0, 1]")
+    sigma_max: Sigma = Field(
+        1.1, description="Highest noise level of `levels: range`. All of `sigmas` should be within the range"
+    )
     shared: list[Name] = Field(
-        [], description="Data sets that share one denoiser, trained on all of them; each other data set has its own"
+        [],
+        description="Data sets that share one denoiser, which is trained on all of them; every other data set has its "
+        "own denoiser",
     )
     steps: Steps = 500
     batch_size: BatchSize = 4
@@ -125,31 +153,33 @@ class Denoiser(Training):
 
     @property
     def layout(self) -> tuple[list[int], int]:
-        """Channels of each level, and number of residual layers per level."""
+        """Number of channels in each level, and number of residual layers per level."""
         return SIZES[self.size] if self.size else (self.channels, self.layers_per_block)
 
 
 class OwnModel(Section):
-    """A user-supplied network: a factory to train here, or a pretrained network."""
+    """A user-supplied network, either built by a factory and trained by the pipeline, or pretrained."""
 
     target: Annotated[str, Field(pattern=r"^[\w.]+:[\w.]+$")] | None = Field(
-        None, description="Factory of a torch network, package.module:factory, such as monai.networks.nets:UNet"
+        None, description="Factory of a torch network as package.module:factory, such as monai.networks.nets:UNet"
     )
     arguments: dict[str, Any] = Field(
         {},
         description="Keyword arguments of the factory; $in_channels, $num_classes and $image_size are replaced by the "
-        "values of the data set",
+        "data set's values",
     )
     weights: str | None = Field(
-        None, description="Pretrained state dict of the target (.safetensors, .pt), certified without training"
+        None,
+        description="File with a pretrained state dict of the target (.safetensors or .pt); the network is not trained "
+        "further",
     )
     program: str | None = Field(
-        None, description="Exported network, instead of a target: a TorchScript or torch.export (.pt2) file"
+        None, description="File with an exported network, instead of a target: TorchScript or torch.export (.pt2)"
     )
 
     @property
     def pretrained(self) -> str | None:
-        """File of the pretrained network; None if the network is trained here."""
+        """File of the pretrained network; None if the pipeline trains the network."""
         return self.program or self.weights
 
     def filled(self, **values: int) -> dict[str, Any]:
@@ -164,7 +194,7 @@ class OwnModel(Section):
                 "arguments: {...}}` or `{program: network.pt2}`"
             )
         if self.program and (self.weights or self.arguments):
-            raise ValueError("`program` includes its weights. Delete `weights` and `arguments`")
+            raise ValueError("`program` already includes the weights. Delete `weights` and `arguments`")
         return self
 
 

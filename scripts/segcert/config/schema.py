@@ -20,22 +20,24 @@ ALIASES = {"draws": "n"}
 class Config(Section):
     """All settings of a run."""
 
-    run: Name = Field("phantom", description="Name of the run: results/<run>/ and reports/<run>/")
+    run: Name = Field("phantom", description="Name of the run; its files are in results/<run>/ and reports/<run>/")
     mirror: str | None = Field(
-        None, description="Folder or URL with the official archives and a SHA256SUMS; null: the official addresses"
+        None,
+        description="Folder or URL that contains the official archives and a SHA256SUMS file; null: download from the "
+        "official addresses",
     )
-    seed: int = Field(0, ge=0, lt=2**63, description="Seed of training and sampling")
+    seed: int = Field(0, ge=0, lt=2**63, description="Random seed for training and sampling")
     device: Literal["auto", "cpu", "cuda"] = Field(
-        "auto", description="Device that runs the networks; auto: the GPU if there is one"
+        "auto", description="Device that runs the networks; auto: a GPU if available, otherwise the CPU"
     )
-    replay: int = Field(0, ge=0, description="Number of images for which `snakemake audit` draws the votes again")
+    replay: int = Field(0, ge=0, description="Number of images whose votes `snakemake audit` redraws")
     compare: list[Name] = Field(
-        [], description="Finished runs for `snakemake compare`, such as [phantom, phantom-holm]"
+        [], description="Finished runs to compare with `snakemake compare`, such as [phantom, phantom-holm]"
     )
     datasets: list[Name] = Field(
         ["phantom"],
         min_length=1,
-        description=f"Data sets: {', '.join(NAMES)} (`segcert datasets` describes them), and your own from `own_data`",
+        description=f"Data sets to use: {', '.join(NAMES)} (described by `segcert datasets`), or entries of `own_data`",
     )
     own_data: dict[Name, OwnData] = Field(
         {},
@@ -44,12 +46,15 @@ class Config(Section):
     )
     splits: dict[Name, str] = Field(
         {},
-        description="Split of each data set: the name of a rule (`segcert datasets NAME` lists them), or a .json file "
-        "with the lists train, val and test; default: the first rule",
+        description="Split to use for each data set: the name of a split rule (listed by `segcert datasets NAME`), or "
+        "a .json file with the lists train, val and test; default: the first rule",
     )
-    exclude: dict[Name, list[str]] = Field({}, description="Images to leave out of each data set")
+    exclude: dict[Name, list[str]] = Field({}, description="Names of images to leave out, by data set")
     image_size: int = Field(
-        64, ge=16, le=2048, description="Height and width, in pixels, at which noise is added and labels are certified"
+        64,
+        ge=16,
+        le=2048,
+        description="Height and width of images, in pixels; noise is added and labels are certified at this size",
     )
     keep_aspect: bool = Field(
         False, description="Pad images with black to a square before resizing, instead of stretching them"
@@ -58,14 +63,14 @@ class Config(Section):
         1,
         ge=1,
         le=32,
-        description="The networks see the noisy image averaged over pool x pool pixels, at a fraction of the cost; "
-        "noise, radius and certificate stay at image_size. This helps at high sigma and large image_size "
-        "(docs/what-moves-certified-dice.md)",
+        description="Average the noisy image over blocks of pool x pool pixels, so that the networks see a smaller "
+        "image at a fraction of the cost; noise, radius and certificate remain at image_size. This helps at high sigma "
+        "and large image_size (docs/what-moves-certified-dice.md)",
     )
     models: list[Name] = Field(
         ["unet"],
         min_length=1,
-        description=f"Segmentation networks: {', '.join(ARCHITECTURES)}, and your own from `own_models`",
+        description=f"Segmentation networks to use: {', '.join(ARCHITECTURES)}, or entries of `own_models`",
     )
     own_models: dict[Name, OwnModel] = Field(
         {},
@@ -75,65 +80,77 @@ class Config(Section):
     regimes: list[Literal["clean", "noise", "denoised"]] = Field(
         ["clean", "noise"],
         min_length=1,
-        description="Training of the segmenters: on clean images, with Gaussian noise (the SegCertify baseline), or "
-        "fine-tuned on noisy images denoised by the first of `denoisers` (used behind a denoiser only)",
+        description="Training regimes of the segmenters. clean: on clean images; noise: on images with Gaussian noise "
+        "(the SegCertify baseline); denoised: fine-tuned on noisy images after denoising by the first of `denoisers` "
+        "other than none, and only used behind a denoiser",
     )
     denoisers: list[Literal["none", "ddpm", "adm256"]] = Field(
         ["none", "ddpm"],
         min_length=1,
-        description="Denoiser in front of the segmenter: none, the diffusion model trained here (ddpm), or the "
-        "paper's, OpenAI's model of 256x256 ImageNet images (adm256, a download of 2.2 GB)",
+        description="Denoisers in front of the segmenters. none: no denoiser; ddpm: the diffusion model that the "
+        "pipeline trains; adm256: the paper's denoiser, OpenAI's model of 256x256 ImageNet images (2.2 GB download)",
     )
     denoising_steps: Count = Field(
-        1, description="Network calls per denoised image: 1 is one-shot denoising; k calls descend from t* by DDIM"
+        1,
+        description="Denoiser calls per noisy image. 1: one-shot denoising; more: DDIM sampling from t*, the diffusion "
+        "step whose noise level is sigma",
     )
-    gpus: Count = Field(1, description="GPUs on one node that share each training, if there are any")
+    gpus: Count = Field(
+        1, description="Number of GPUs, on one node, to split each training run across; ignored without a GPU"
+    )
     sigmas: list[Sigma] = Field(
-        [0.25, 0.5, 1.0], min_length=1, description="Noise levels to certify at, in units of pixels in [0, 1]"
+        [0.25, 0.5, 1.0], min_length=1, description="Noise levels at which to certify, for pixel values in [0, 1]"
     )
-    n0: Count = Field(10, description="Selection draws per image, which choose each pixel's class")
+    n0: Count = Field(10, description="Number of selection draws per image, which choose each pixel's class")
     n: Count = Field(
-        100, description="Estimation draws per image, which test that class. On the command line: --config draws=1000"
+        100,
+        description="Number of estimation draws per image, which test the class chosen for each pixel. On the command "
+        "line: --config draws=1000",
     )
     tau: float = Field(
         0.75,
         gt=0.5,
         lt=1,
-        description="Share of the noisy copies in which the class must win; the radius is sigma * Phi^-1(tau)",
+        description="Share of noisy copies that must agree on the class of a pixel to certify it; the radius is "
+        "sigma * Phi^-1(tau)",
     )
     alpha: float = Field(
         0.001,
         gt=0,
         lt=0.5,
-        description="Upper bound of the probability that any pixel of an image is certified wrongly",
+        description="Upper bound on the probability that any pixel of an image is certified wrongly",
     )
     method: Literal[tuple(METHODS)] = Field(  # type: ignore[valid-type]  # METHODS is the only list of names
         SEGCERTIFY.name,
-        description="Statistical method: segcertify (n0/n split, Holm over all pixels), holm (the same guarantee from "
-        "all n0 + n draws, more area); with weaker guarantees: kfwer (kfwer_k or more wrong pixels are improbable), by "
-        "(the expected share of wrong pixels is bounded)",
+        description="Multiple-testing correction. segcertify: Holm over all pixels, with separate draws for selection "
+        "(n0) and estimation (n); holm: the same guarantee from all n0 + n draws, with more certified area. Weaker "
+        "guarantees: kfwer (kfwer_k or more wrong pixels are improbable), by (the expected share of wrong pixels is "
+        "bounded)",
     )
     kfwer_k: Count = Field(
-        10, description="Method `kfwer`: alpha bounds the probability of this many wrong pixels in an image"
+        10,
+        description="For method `kfwer`: alpha bounds the probability that this many or more pixels of an image are "
+        "certified wrongly",
     )
     noise: Literal["normal", "exact"] = Field(
         "normal",
-        description="normal: float32 Gaussian noise; exact: Gaussian noise rounded to the grid of the 8-bit image, "
-        "with integer arithmetic, so that the guarantee also holds in floating point",
+        description="Kind of noise. normal: float32 Gaussian noise; exact: Gaussian noise rounded to the grid of the "
+        "8-bit image in integer arithmetic, so that the guarantee also holds in floating point",
     )
     measurements: list[Measure] = Field(
         ["area", "cardiothoracic_ratio"],
-        description="Measurements on the label map of each draw, for certified intervals: area, diameter (of each "
-        "class), cardiothoracic_ratio (for data sets with lungs and heart), or package.module:function",
+        description="Measurements of each draw's label map, for which intervals are certified: area and diameter (of "
+        "each class), cardiothoracic_ratio (for data sets with lungs and heart), or package.module:function",
     )
     decisions: list[str] = Field(
         ["cardiothoracic_ratio > 0.5"],
-        description="Thresholds on measurements; a decision is certified if the whole interval is on one side",
+        description="Thresholds on measurements; a decision is certified if the entire certified interval is on one "
+        "side of its threshold",
     )
     keep_draws: bool = Field(
         False,
-        description="Keep the label map of every draw, packed, so that a new measurement needs no new sampling; the "
-        "size before compression is pixels * ceil(log2(classes)) / 8 bytes per draw",
+        description="Store the label map of every draw, so that a new measurement needs no new draws; before "
+        "compression, each draw takes pixels * ceil(log2(classes)) / 8 bytes",
     )
     phantom: Phantom = Field(Phantom(), description=str(Phantom.__doc__))
     segmenter: Segmenter = Field(Segmenter(), description=str(Segmenter.__doc__))
@@ -149,27 +166,32 @@ class Config(Section):
             values = getattr(self, key)
             if len(set(values)) < len(values):
                 raise ValueError(
-                    f"`{key}`: found {in_yaml(values)}; expected each entry once. "
+                    f"`{key}`: found {in_yaml(values)}; expected no repeated entries. "
                     f"Write `{key}: {in_yaml(list(dict.fromkeys(values)))}`"
                 )
         for own, built_in in (("own_data", (*NAMES, "adm256")), ("own_models", ARCHITECTURES)):
             if taken := set(built_in) & set(getattr(self, own)):
-                raise ValueError(f"`{own}`: found {min(taken)}, a built-in name of segcert. Choose another name")
+                raise ValueError(
+                    f"`{own}`: found {min(taken)}, a name that segcert itself uses. Choose a different name"
+                )
         datasets, models = (*NAMES, *self.own_data), (*ARCHITECTURES, *self.own_models)
         for key in ("datasets", "splits", "exclude"):
             _require_known(key, getattr(self, key), datasets, "own_data")
         _require_known("denoiser.shared", self.denoiser.shared, self.datasets, "datasets")
         _require_known("models", self.models, models, "own_models")
         if self.run == "captions":
-            raise ValueError("`run`: found captions, a folder of reports/ in the repository. Write `run: my-run`")
+            raise ValueError(
+                "`run`: found captions; expected a different name, because the repository contains reports/captions. "
+                "Write `run: my-run`"
+            )
         return self
 
     @model_validator(mode="after")
     def _sigmas_are_short(self) -> Self:
-        rounded = [float(f"{sigma:g}") for sigma in self.sigmas]  # as in file names
+        rounded = [float(f"{sigma:g}") for sigma in self.sigmas]  # the digits that file names contain
         if rounded != self.sigmas:
             raise ValueError(
-                f"`sigmas`: found {in_yaml(self.sigmas)}; expected at most six digits. "
+                f"`sigmas`: found {in_yaml(self.sigmas)}; expected at most six significant digits. "
                 f"Write `sigmas: {in_yaml(rounded)}`"
             )
         return self
@@ -206,7 +228,8 @@ class Config(Section):
             nearest = max(1, round(self.image_size / divisor)) * divisor
             if nearest != self.image_size:
                 raise ValueError(
-                    f"`image_size`: found {self.image_size}, which has to be {reason}. Write `image_size: {nearest}`"
+                    f"`image_size`: found {self.image_size}; expected a multiple of {divisor}, because it is {reason}. "
+                    f"Write `image_size: {nearest}`"
                 )
         return self
 
@@ -217,12 +240,12 @@ class Config(Section):
         for name in self.models:
             if name in ARCHITECTURES and ARCHITECTURES[name].least_batch > least["segmenter"]:
                 least["segmenter"] = ARCHITECTURES[name].least_batch
-                why = f", as {name} cannot learn from a single image"
+                why = f", because {name} cannot be trained on a single image"
         for key, section in (("segmenter", self.segmenter), ("denoiser", self.denoiser)):
             if section.batch_size < least[key] * self.gpus:
                 raise ValueError(
-                    f"`{key}.batch_size`: found {section.batch_size}; expected {least[key]} or more for each of `gpus: "
-                    f"{self.gpus}`{why}. Write `{key}: {{batch_size: {least[key] * self.gpus}}}`"
+                    f"`{key}.batch_size`: found {section.batch_size}; expected at least {least[key]} for each GPU "
+                    f"(`gpus: {self.gpus}`){why}. Write `{key}: {{batch_size: {least[key] * self.gpus}}}`"
                 )
         return self
 
@@ -239,14 +262,14 @@ class Config(Section):
                 warnings.append(_untrained(lowest, "denoiser", "sigma_min"))
             if self.denoising_steps > 1:
                 warnings.append(
-                    f"`denoising_steps`: found {self.denoising_steps}; these steps go below `denoiser.sigma_min`, "
-                    "where the denoiser is not trained. Write `denoiser: {levels: all}`"
+                    f"`denoising_steps`: found {self.denoising_steps}; the later steps have noise levels below "
+                    "`denoiser.sigma_min`, for which the denoiser is not trained. Write `denoiser: {levels: all}`"
                 )
         return warnings
 
     @classmethod
     def read(cls, values: Mapping[str, Any]) -> Self:
-        """Validate values from a YAML file and the command line. Raises ConfigError with all problems."""
+        """Validate values from a YAML file and the command line. Raises ConfigError, which lists all problems."""
         try:
             return cls.model_validate(
                 {key: value for key, value in values.items() if key not in ALIASES}

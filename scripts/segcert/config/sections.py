@@ -1,4 +1,4 @@
-"""The sections of the configuration. Unknown keys are rejected, and every key has a description."""
+"""Sections of the configuration. Unknown keys are rejected, and every key has a description."""
 
 import re
 from typing import Annotated, Literal, Self
@@ -13,7 +13,7 @@ Measure = Annotated[str, StringConstraints(pattern=r"^(area|diameter|cardiothora
 
 
 class Section(BaseModel):
-    """A mapping of the configuration. Unknown keys are rejected."""
+    """A section of the configuration. Unknown keys are rejected."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, coerce_numbers_to_str=True)
 
@@ -21,66 +21,76 @@ class Section(BaseModel):
 class Phantom(Section):
     """Number of images in each split of the synthetic data set."""
 
-    train: int = Field(96, ge=2, description="Training images")
-    val: int = Field(16, ge=1, description="Validation images")
-    test: int = Field(8, ge=1, description="Test images, which are certified")
+    train: int = Field(96, ge=2, description="Number of training images")
+    val: int = Field(16, ge=1, description="Number of validation images")
+    test: int = Field(
+        8, ge=1, description="Number of test images, all of which are certified unless `sampling.test_images` is set"
+    )
 
 
 class OwnData(Section):
-    """A user-supplied data set: a folder of images and one of masks, or a table that lists them."""
+    """A user-supplied data set: an image folder and a mask folder, or a table that lists the files."""
 
-    kind: Literal["folder"] = Field("folder", description="Image files in folders: PNG, JPEG, TIFF, GIF, BMP or DICOM")
-    images: str | None = Field(None, description="Folder of the images")
+    kind: Literal["folder"] = Field(
+        "folder", description="Source of the images. folder: PNG, JPEG, TIFF, GIF, BMP or DICOM files in folders"
+    )
+    images: str | None = Field(None, description="Folder that contains the images")
     masks: str | None = Field(
-        None, description="Folder of the masks; a mask has the name of its image, except for the suffixes"
+        None, description="Folder that contains the masks; a mask has the same name as its image, except for the suffix"
     )
     image_suffix: str = Field(
-        "", description="End of an image's file name, after the name, such as .png; empty: any suffix"
+        "", description="Text that follows the name of the image in its file name, such as .png; empty: any suffix"
     )
     mask_suffix: str = Field(
-        "", description="End of a mask's file name, after the name of the image, such as _mask.png"
+        "", description="Text that follows the name of the image in the file name of its mask, such as _mask.png"
     )
     table: str | None = Field(
         None,
-        description="CSV table with a row per image and the columns image and mask (paths, relative to the folders "
-        "above or to the table); optional columns: name, a group column, and split (train, val, test)",
+        description="CSV table with one row per image. Columns: image and mask (paths relative to `images` and "
+        "`masks`, or to the table); optional: name, a group column, and split (train, val or test)",
     )
     values: dict[Annotated[int, Field(ge=0, le=65535)] | Colour, Name] = Field(
         {0: "background", 255: "foreground"},
         min_length=2,
         max_length=254,
-        description="Class of each value or colour (such as '#ff0000') in the masks",
+        description="Class name for each value or colour (such as '#ff0000') in the masks",
     )
     mask_threshold: int | None = Field(
         None,
         ge=1,
         le=65535,
-        description="Least value of the structure in masks with soft edges, such as JPEG masks; null: values are exact",
+        description="Smallest mask value that belongs to the structure, for masks with soft edges, such as JPEG files; "
+        "null: masks contain exact values",
     )
     group_column: str | None = Field(
-        None, description="Column of the table with the patient, so that each is in one split; null: group, if present"
+        None,
+        description="Table column that identifies the patient, so that no patient is in two splits; null: the column "
+        "group, if the table has it",
     )
     group_pattern: str | None = Field(
         None,
-        description="Alternative: a regular expression that finds the patient in an image's name, such as ^(\\d+)_",
+        description="Regular expression that finds the patient in an image's name, such as ^(\\d+)_; an alternative to "
+        "`group_column`",
     )
-    channels: Literal[1, 3] = Field(1, description="1 for gray images, 3 for colour")
+    channels: Literal[1, 3] = Field(1, description="1 for gray images, 3 for colour images")
     bits: int = Field(8, ge=1, le=16, description="Bit depth of the prepared images, such as 12 for most DICOM X-rays")
     window: tuple[float, float] | None = Field(
         None,
-        description="Values shown as black and white, for DICOM after the modality LUT (such as Hounsfield units); "
-        "null: the display range of each file",
+        description="Stored values that map to black and to white; for DICOM, values after the modality LUT (such as "
+        "Hounsfield units); null: the display range of each file",
     )
     pixel_size: tuple[float, float] | None = Field(
-        None, description="Height and width of a pixel in mm, if the files do not state it (DICOM does)"
+        None, description="Height and width of a pixel in mm, if the files do not state them (DICOM files do)"
     )
-    allow_empty: bool = Field(False, description="True if a mask may have background only")
+    allow_empty: bool = Field(False, description="Accept masks that contain only background")
     any_orientation: bool = Field(
-        False, description="True if a mirrored or rotated image is plausible (skin: yes, chest X-rays: no)"
+        False, description="True if mirrored and rotated images are plausible (yes for skin, no for chest X-rays)"
     )
-    left_out_limit: float = Field(0.05, ge=0, le=1, description="Largest share of images and masks without a partner")
-    title: str = Field("", description="Title in the report; empty: its name")
-    modality: str = Field("image", description="Modality, for the report")
+    left_out_limit: float = Field(
+        0.05, ge=0, le=1, description="Largest accepted share of images without a mask and masks without an image"
+    )
+    title: str = Field("", description="Title in the report; empty: the name of the data set")
+    modality: str = Field("image", description="Imaging modality, for the report")
     licence: str = Field("not stated", description="Licence, for the report")
     citation: str = Field("none", description="Citation, for the report")
 
@@ -94,8 +104,8 @@ class OwnData(Section):
             )
         if self.mask_threshold and len(set(self.values.values())) != 2:
             raise ValueError(
-                "`mask_threshold`: found more than one structure in `values`; expected masks with exact values. Write "
-                "`mask_threshold: null`"
+                "`mask_threshold`: found more than one structure in `values`; expected a single structure, or masks "
+                "with exact values. Write `mask_threshold: null`"
             )
         if self.bits > 8 and self.channels == 3:
             raise ValueError("`bits`: expected 8 for colour images. Write `bits: 8`")
@@ -115,42 +125,50 @@ class OwnData(Section):
 
 
 class Sampling(Section):
-    """Settings for drawing votes. They affect speed and resumption, not the meaning of a vote."""
+    """Settings for drawing votes. They affect speed and resuming, but not what a vote means."""
 
     batch_size: Count = Field(10, description="Noisy copies per network call; the last batch is padded to this size")
     precision: Literal["float32", "bfloat16"] = Field(
         "float32",
-        description="Arithmetic of the networks; bfloat16 is for GPUs (on a CPU without it, it is far slower)",
+        description="Precision of the networks; bfloat16 is for GPUs (far slower on a CPU without native support)",
     )
     compile: bool = Field(False, description="Run the networks with torch.compile (CUDA graphs on a GPU)")
-    block_size: Count = Field(50, description="Draws per block: the unit of resumption and of reuse")
+    block_size: Count = Field(50, description="Draws per block, the unit in which draws are stored and reused")
     shard_size: Count | None = Field(
         None,
-        description="Approximate number of test images per job: the images of a segmenter, a denoiser and a sigma are "
-        "split across jobs, based on the known size of the data set; null: one job. It does not affect results",
+        description="Approximate number of test images per job: for each combination of segmenter, denoiser and sigma, "
+        "the test images are split across several jobs, based on the known size of the data set; null: one job. It "
+        "does not affect results",
     )
-    test_images: Count | None = Field(None, description="Certify only this many test images, the first ones; null: all")
+    test_images: Count | None = Field(
+        None, description="Number of test images to certify, starting with the first; null: all"
+    )
 
 
 class Attack(Section):
-    """The attack that tests the certificates: PGD on the smoothed model, inside and outside the radius."""
+    """Attack that tests the certificates: PGD on the smoothed model, inside and outside the certified radius."""
 
-    images: int = Field(1, ge=0, description="Test images to attack, per data set; 0: none")
+    images: int = Field(1, ge=0, description="Number of test images per data set to attack; 0: none")
     factors: list[Annotated[float, Field(gt=0, le=100)]] = Field(
         [1.0, 2.0, 4.0], min_length=1, description="l2 norms of the attacks, as multiples of the certified radius"
     )
-    steps: Count = Field(10, description="Steps of projected gradient ascent")
-    copies: Count = Field(4, description="Noisy copies per step; the gradient is their average")
-    draws: Count = Field(100, description="Noisy copies of the attacked image that decide if a pixel has changed")
+    steps: Count = Field(10, description="Number of steps of projected gradient ascent")
+    copies: Count = Field(4, description="Noisy copies per step, over which the gradient is averaged")
+    draws: Count = Field(
+        100, description="Noisy copies of the attacked image that determine whether a pixel's label has changed"
+    )
 
 
 class Report(Section):
     """Contents of the report."""
 
-    examples: int = Field(3, ge=1, le=20, description="Test images in the gallery, per data set")
+    examples: int = Field(3, ge=1, le=20, description="Number of test images per data set in the gallery")
     viewer: int = Field(
         60,
         ge=1,
-        description="Test images in the viewer, per data set; plus those with the lowest and highest certified Dice",
+        description="Number of test images per data set in the viewer, in addition to those with the lowest and "
+        "highest certified Dice",
     )
-    bootstrap: int = Field(2000, ge=100, description="Bootstrap resamples over images for each 95% interval")
+    bootstrap: int = Field(
+        2000, ge=100, description="Number of bootstrap resamples of the images for each 95% interval"
+    )

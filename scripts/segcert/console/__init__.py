@@ -1,1 +1,1 @@
-"""Progress of a run, for a person at a terminal or a reader of a CI log."""
+"""Display of a run's progress, on a terminal or in a CI log."""

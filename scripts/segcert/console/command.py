@@ -1,4 +1,4 @@
-"""The Snakemake command of this run, to type it again."""
+"""The Snakemake command that started this run, for users to repeat."""
 
 import os
 import shlex
@@ -7,9 +7,10 @@ from collections.abc import Container
 
 
 def command(without: Container[str] = (), first: str | None = None) -> str:
-    """Return Snakemake's command as it was typed, without the targets `without` and with the target `first` in front.
+    """Return the Snakemake command as typed, but without the arguments in `without` and with the target `first`.
 
-    It comes first because an option with several values would read a target after it as one of them.
+    The target precedes all options, because an option that takes several values would take a following target as one
+    of its values.
     """
     program, *arguments = sys.argv
     if program.endswith("__main__.py"):
@@ -23,6 +24,6 @@ def command(without: Container[str] = (), first: str | None = None) -> str:
 
 
 def how_to_resume(log: str | None) -> list[str]:
-    """Return the last lines of a run that failed or was interrupted; `log` is Snakemake's."""
+    """Return the lines to print after a run failed or was interrupted; `log` is the path of Snakemake's log."""
     lines = [f"Snakemake's log: {log}"] if log else []
     return [*lines, f"To resume: {command()}"]

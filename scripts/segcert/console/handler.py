@@ -1,7 +1,7 @@
-"""The handler that shows a run instead of Snakemake's own log, which is still written to its file.
+"""Log handler that shows a run in place of Snakemake's own output; Snakemake still writes its log file.
 
-It is not a logger plugin: each process of Snakemake refuses a profile that names a plugin that is not installed, and
-segcert need not be installed. The Snakefile sets the handler up, so it is found wherever the rules are.
+The handler is not a logger plugin. Snakemake refuses a profile that names a plugin that is not installed, and segcert
+does not have to be installed. Because the rules set the handler up, it is available wherever they are.
 """
 
 import logging
@@ -20,22 +20,22 @@ from tqdm import tqdm
 from segcert.console.run_lines import RunLines, without_frame
 
 BAR = "{n_fmt}/{total_fmt} {bar:20} {elapsed} {desc}"
-SHELLS = {"bash", "dash", "sh"}  # a job's shell stays until the job has ended
-SNAKEMAKES = "DefaultStreamHandler"  # Snakemake's name of its handler that writes to the terminal
+SHELLS = {"bash", "dash", "sh"}  # a job's shell keeps running until the job has ended
+SNAKEMAKES = "DefaultStreamHandler"  # name of Snakemake's handler that writes to the terminal
 
 
 class Screen:
-    """The screen that shows a run: on a terminal a bar with lines above it, on a pipe the lines alone.
+    """Screen that shows a run: on a terminal, lines above a progress bar; on a pipe, only the lines.
 
-    The output of jobs to a terminal goes above the bar too, line by line.
+    Output that jobs write to the terminal is shown above the bar too, line by line.
     """
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
         self.bar: tqdm[Any] | None = None
-        self.muted = False  # while jobs are being stopped
+        self.muted = False  # True while jobs are being stopped
         self._relays: list[Relay] = []
-        # CI and editors may give programs a terminal that cannot show a bar
+        # Terminals of CI systems and editors may be unable to show a bar
         self.terminal = stream.isatty() and os.environ.get("TERM") != "dumb" and not os.environ.get("CI")
 
     def write(self, line: str) -> None:
@@ -46,7 +46,7 @@ class Screen:
             tqdm.write(line, file=self.stream)
 
     def show_bar(self, done: int, total: int | None, doing: str) -> None:
-        """Draw the bar, on a terminal."""
+        """Draw the bar, if the stream is a terminal."""
         if not self.terminal:
             return
         if self.bar is None:
@@ -72,9 +72,10 @@ class Screen:
 
 
 class Relay:
-    """Relays the lines that this process's children write to stdout or stderr.
+    """Relay that shows on the screen the lines that this process's children write to stdout or stderr.
 
-    The children write to a pipe, so they see no terminal and draw no bars. This process still writes to the terminal.
+    Because the children write to a pipe, not to a terminal, they draw no bars. This process still writes to the
+    terminal.
     """
 
     def __init__(self, name: str, screen: Screen) -> None:
@@ -90,7 +91,7 @@ class Relay:
         self._thread.start()
 
     def close(self) -> None:
-        """Restore the terminal for later children, once the running ones have written everything."""
+        """Restore the terminal for later children, after the running children have written all their output."""
         os.dup2(self.terminal, self.descriptor)
         self._thread.join(timeout=1)
 
@@ -105,7 +106,7 @@ class Relay:
 
 
 class RunHandler(logging.Handler):
-    """Shows the records of Snakemake's log: a line per finished job, above a bar."""
+    """Handler that shows the records of Snakemake's log: a line per finished job, above a bar."""
 
     def __init__(self, lines: RunLines, screen: Screen) -> None:
         super().__init__()
@@ -125,7 +126,7 @@ class RunHandler(logging.Handler):
             self.handleError(record)
 
     def interrupt(self) -> None:
-        """Note that running jobs are being stopped: hide their output and their failures."""
+        """Hide the output and failures of running jobs from now on, because these jobs are being stopped."""
         self.lines.interrupted = self.screen.muted = True
 
     def close(self) -> None:
@@ -135,7 +136,7 @@ class RunHandler(logging.Handler):
 
 
 class PlainErrors(logging.Formatter):
-    """Snakemake's own formatter, without the frame around errors of the configuration."""
+    """Formatter that removes Snakemake's frame around configuration errors from the text of another formatter."""
 
     def __init__(self, inner: logging.Formatter) -> None:
         super().__init__()
@@ -148,16 +149,16 @@ class PlainErrors(logging.Formatter):
 
 
 def verbose() -> bool:
-    """True if `VERBOSE=1` asks for Snakemake's own output."""
+    """Return True if `VERBOSE=1` requests Snakemake's own output."""
     return os.environ.get("VERBOSE", "0") not in ("", "0")
 
 
 def show_run(
     logger: logging.Logger, settings: Any, log: str | None, is_target: Callable[[str], bool], local: Callable[[], bool]
 ) -> None:
-    """Show this run with a line per job, unless it is a plan or the command line asks for Snakemake's output.
+    """Show a line per job of this run, unless it is a dry run or the command line requests Snakemake's own output.
 
-    Ctrl-C prints one line instead of a traceback, also in a plan.
+    Ctrl-C prints one line instead of a traceback, also during a dry run.
 
     Parameters
     ----------
@@ -170,7 +171,7 @@ def show_run(
     """
     handler = next((each for each in logger.handlers if each.name == SNAKEMAKES), None)
     asked = settings.verbose or settings.debug_dag or settings.printshellcmds
-    if handler is None or asked or verbose():  # None: another logger was chosen
+    if handler is None or asked or verbose():  # None: the user chose a different logger
         return
     sys.excepthook = _without_traceback
     quiet = {str(each).rpartition(".")[2].lower() for each in settings.quiet or ()} - {"host"}
@@ -185,25 +186,25 @@ def show_run(
 
 
 def stop_jobs_at_ctrl_c(local: Callable[[], bool], begun: Callable[[], None]) -> None:
-    """At Ctrl-C stop the jobs of this machine, then Snakemake as SIGTERM does; at a second Ctrl-C stop at once.
+    """Make Ctrl-C stop this machine's jobs and then Snakemake, as SIGTERM does; a second Ctrl-C stops immediately.
 
-    Snakemake itself would break off its event loop, print a traceback of a hundred lines, and let the jobs run.
+    By default, Snakemake would abort its event loop, print a traceback of a hundred lines, and leave the jobs running.
 
     Parameters
     ----------
     local
-        Returns True if jobs run on this machine. Snakemake itself cancels those on a cluster.
+        Function that returns True if jobs run on this machine. Snakemake itself cancels jobs on a cluster.
     begun
-        Called before the jobs are stopped. It must not write, because it can interrupt any code.
+        Function to call before the jobs are stopped. It must not write, because it may interrupt any code.
     """
 
     def interrupted(_number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        stop = signal.getsignal(signal.SIGTERM)  # set by Snakemake's scheduler, once there is one
+        stop = signal.getsignal(signal.SIGTERM)  # set by Snakemake's scheduler when it starts
         if not callable(stop) or not local():
             raise KeyboardInterrupt
         begun()
-        # In a thread, because it waits for a lock that the interrupted code may hold
+        # In a thread, because `stop` waits for a lock that the interrupted code may hold
         threading.Thread(target=_stop_jobs, args=(lambda: stop(signal.SIGTERM, frame),), daemon=True).start()
 
     if threading.current_thread() is threading.main_thread():
@@ -211,7 +212,7 @@ def stop_jobs_at_ctrl_c(local: Callable[[], bool], begun: Callable[[], None]) ->
 
 
 def _stop_jobs(stop: Callable[[], object]) -> None:
-    """Start no more jobs; send SIGTERM to each process of the running ones, also to those that are just starting."""
+    """Start no more jobs, and send SIGTERM to each process of the running jobs, including processes still starting."""
     stop()
     stopped = set()
     while True:
@@ -220,7 +221,7 @@ def _stop_jobs(stop: Callable[[], object]) -> None:
                 if process.pid not in stopped and process.name() not in SHELLS:
                     process.terminate()
                     stopped.add(process.pid)
-            except psutil.Error:  # it has ended
+            except psutil.Error:  # the process has ended
                 continue
         time.sleep(0.2)
 

@@ -1,4 +1,4 @@
-"""Lines that show a run, one per finished job, from the records of Snakemake's log."""
+"""Lines that show a run's progress, one per finished job, made from the records of Snakemake's log."""
 
 import logging
 import os
@@ -10,9 +10,9 @@ from typing import Any
 
 from segcert.io.progress import printable
 
-TAIL = 15  # lines of a failed job's log
+TAIL = 15  # number of lines shown of a failed job's log
 TAIL_BYTES = 1 << 16
-# Messages without an event that do not help a user. All others are shown, so that none is lost.
+# Messages without an event that do not help users. All other messages are shown, so that no message is lost.
 NOISE = re.compile(
     r"Assuming unrestricted shared|Building DAG|Using shell|Select jobs|Conda environments: ignored|"
     r"Singularity containers: ignored|Group jobs: inactive|Shutting down|Complete log|Elapsed time|"
@@ -26,7 +26,7 @@ FRAME = re.compile(r'WorkflowError in file ".*", line \d+:\n|\n  File ".*", line
 
 @dataclass
 class Job:
-    """A job as shown to the user. `begun` is the time of its first record, in seconds."""
+    """A job as shown to the user. `begun` is the time of the job's first record, in seconds."""
 
     stage: str
     item: str
@@ -34,20 +34,21 @@ class Job:
 
     @property
     def name(self) -> str:
-        """Stage and item, as text."""
+        """The stage and the item, as text."""
         return f"{self.stage} {self.item}".strip()
 
 
 @dataclass
 class RunLines:
-    """The state of a run, from its records.
+    """The state of a run, as its log records describe it.
 
     Parameters
     ----------
     log
-        The file of Snakemake's complete log, or None.
+        Path of Snakemake's complete log, or None.
     is_target
-        Returns True for a rule that only names files, like `all`: it runs nothing and is not counted.
+        Function that returns True for a rule that only names files, such as `all`. Such rules run nothing and are not
+        counted.
     """
 
     log: str | None
@@ -57,12 +58,12 @@ class RunLines:
     ended: bool = False
     running: dict[int, Job] = field(default_factory=dict)
     failed: dict[int, Job] = field(default_factory=dict)
-    width: int = 0  # of the longest stage
+    width: int = 0  # length of the longest stage name
     begun: float = 0.0
-    interrupted: bool = False  # running jobs are being stopped
+    interrupted: bool = False  # True while running jobs are being stopped
 
     def read(self, record: logging.LogRecord) -> list[str]:
-        """Read a record; return the lines to show for it."""
+        """Read a log record and return the lines to show for it."""
         event = str(getattr(record, "event", None) or "")
         reader: Callable[[Any], list[str]] | None = getattr(self, f"_{event}", None)
         if reader:
@@ -71,7 +72,7 @@ class RunLines:
 
     @property
     def stages(self) -> str:
-        """Stages of the running jobs, each once."""
+        """Names of the stages that have running jobs, without repeats."""
         return ", ".join(dict.fromkeys(job.stage for job in self.running.values()))
 
     def _run_info(self, record: Any) -> list[str]:
@@ -103,12 +104,12 @@ class RunLines:
         return [f"Finished in {record.created - self.begun:.0f} s."]
 
     def _job_error(self, record: Any) -> list[str]:
-        if record.indent or self.interrupted:  # indent: one of a group, named in the error of the group
+        if record.indent or self.interrupted:  # indent: a job of a group, named in the group's error
             return []
         unknown = Job(record.rule_name.replace("_", " "), "", record.created)
         job = self.failed[record.jobid] = self.running.pop(record.jobid, unknown)
         lines = [f"FAILED: {job.name}, after {record.created - job.begun:.1f} s"]
-        for log in record.log:  # the rule's, and on a cluster the executor's
+        for log in record.log:  # the rule's log and, on a cluster, the executor's
             lines += tail(log)
         return lines
 
@@ -118,16 +119,16 @@ class RunLines:
             unknown = Job(info["rule_name"].replace("_", " "), "", record.created)
             jobs[info["jobid"]] = self.running.pop(info["jobid"], unknown)
         self.failed |= jobs
-        lines = [f"FAILED: one of a group of {len(jobs)} jobs: {names(jobs.values())}"]
+        lines = [f"FAILED: a job in a group of {len(jobs)}: {names(jobs.values())}"]
         logs = [log for info in record.job_error_info for log in info["log"]]
-        for log in [*record.aux_logs, *filter(os.path.exists, logs)]:  # jobs after the failed one have none
+        for log in [*record.aux_logs, *filter(os.path.exists, logs)]:  # jobs after the failed job have no log
             lines += tail(log)
         return lines
 
     def _error(self, record: Any) -> list[str]:
         text = record.getMessage()
         if getattr(record, "exception", "") == "RuleException" and "CalledProcessError" in text:
-            return []  # the job's own message is on the screen and in its log, and a job_error follows
+            return []  # the screen and the job's log already show the job's message, and a job_error follows
         return self._message(record)
 
     def _message(self, record: logging.LogRecord) -> list[str]:
@@ -146,12 +147,12 @@ class RunLines:
 
 
 def names(jobs: Iterable[Job]) -> str:
-    """Return the names of jobs, in one line."""
+    """Return the names of jobs, on one line."""
     return "; ".join(job.name for job in jobs)
 
 
 def item_of(wildcards: Mapping[str, Any] | None) -> str:
-    """Return the values of a job's wildcards; a number follows its name."""
+    """Return the values of a job's wildcards; the wildcard's name precedes a value that is a number."""
     values = []
     for name, value in (wildcards or {}).items():
         text = printable(str(value)).replace("\n", "\\n")
@@ -160,19 +161,19 @@ def item_of(wildcards: Mapping[str, Any] | None) -> str:
 
 
 def tail(log: str) -> list[str]:
-    """Return the end of a job's log, indented under its path."""
+    """Return the last lines of a job's log, indented below the path of the log."""
     path = Path(log)
     if not path.is_file():
-        return [f"  its log, {log}: not on this machine"]
+        return [f"  log of the job, {log}: not on this machine"]
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - TAIL_BYTES))
         lines = printable(file.read().decode(errors="replace")).splitlines()
     if not lines:
-        return [f"  its log, {log}: empty"]
-    whole = f"its log, {log}:" if len(lines) <= TAIL else f"the end of its log, {log}:"
+        return [f"  log of the job, {log}: empty"]
+    whole = f"log of the job, {log}:" if len(lines) <= TAIL else f"end of the job's log, {log}:"
     return [f"  {whole}", *(f"    {line}" for line in lines[-TAIL:])]
 
 
 def without_frame(text: str) -> str:
-    """Return the text of a WorkflowError without the line of our rules that raised it: it does not help the user."""
+    """Remove from the text of a WorkflowError the line of segcert's rules that raised it, which does not help users."""
     return FRAME.sub("", text)

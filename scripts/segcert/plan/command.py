@@ -1,4 +1,4 @@
-"""The command `segcert plan`, for a run or for an image: its options, and its output as text or JSON."""
+"""Options and output (text or JSON) of the command `segcert plan`, for a run or for an image."""
 
 import dataclasses
 import io
@@ -19,7 +19,7 @@ from segcert.plan.forecast import Forecast, make_forecast
 from segcert.plan.jobs import ForecastError, JobGraph
 
 FOR_IMAGES = ("sigma", "shape", "tau", "alpha", "method", "n0", "k")
-TYPED = {"as_json": "--json", "changes": "KEY=VALUE"}  # what users type, if not --NAME
+TYPED = {"as_json": "--json", "changes": "KEY=VALUE"}  # on the command line; other options are --NAME
 MEASURED = Path("benchmarks/results")
 EXAMPLES = (
     "Write, for a run: segcert plan --config config/paper.yaml; for an image: segcert plan --sigma 0.25 --shape 256x256"
@@ -30,7 +30,7 @@ GFLOP = {"EFLOP": 1e9, "PFLOP": 1e6, "TFLOP": 1e3, "GFLOP": 1.0}
 
 
 def which_plan(options: Sequence[str]) -> Literal["run", "image"]:
-    """Return the plan that the options on the command line ask for. Raises ForecastError for neither and both."""
+    """Return the kind of plan that the command-line options request. Raises ForecastError for neither or both."""
     found = set(options)
     if found.isdisjoint(FOR_IMAGES) and found & {"config", "changes"}:
         return "run"
@@ -38,8 +38,8 @@ def which_plan(options: Sequence[str]) -> Literal["run", "image"]:
         return "image"
     names = ", ".join(TYPED.get(name, f"--{name}") for name in options) or "no options"
     raise ForecastError(
-        f"found {names}; expected either --config, a configuration with all settings of a run, or --sigma and --shape "
-        f"of an image. {EXAMPLES}"
+        f"found {names}; expected either --config, with the configuration of a run, or --sigma and --shape, for an "
+        f"image. {EXAMPLES}"
     )
 
 
@@ -51,9 +51,9 @@ def plan_run(
     images: int | None,
     as_json: bool,
 ) -> str:
-    """Forecast a run. `read_graph` asks Snakemake; `config` has files and KEY=VALUE.
+    """Forecast a run. `read_graph` gets the jobs from Snakemake; `config` lists configuration files and KEY=VALUE.
 
-    Raises ForecastError if something is missing.
+    Raises ForecastError if a file or a measurement is missing.
     """
     changes = [each for each in config if "=" in each]
     files = [each for each in config if "=" not in each]
@@ -63,7 +63,7 @@ def plan_run(
     arguments = ["--configfile", *files] if files else []
     if changes:
         arguments += ["--config", *changes]
-    own = Path(__file__).parents[3] / MEASURED  # in the checkout that this library is part of
+    own = Path(__file__).parents[3] / MEASURED  # in the checkout that contains this library
     measured = MEASURED if MEASURED.is_dir() or not own.is_dir() else own
     forecast = make_forecast(read_graph(arguments), measured, hardware=hardware, images=images)
     return to_json(forecast) if as_json else to_text(forecast)
@@ -72,27 +72,27 @@ def plan_run(
 def plan_image(
     sigma: float | None, shape: str | None, *, tau: float, alpha: float, method: str, n0: int, k: int
 ) -> str:
-    """Say how many draws an image needs, and its radius. Raises CertificationError for values out of range."""
+    """Describe how many draws an image needs, and its radius. Raises CertificationError for values out of range."""
     if not shape or not re.fullmatch(r"(\d+x)?\d+x\d+", shape) or "0" in shape.split("x"):
         raise CertificationError(f"--shape: found {shape!r}; expected HxW or CxHxW, such as 256x256 or 3x256x256")
     sizes = tuple(map(int, shape.split("x")))
     needs = plan(sizes, sigma or 0.0, tau, alpha, method, n0, k)
     lines = [f"Radius: {needs.radius:.4g} (l2, pixels in [0, 1]), {needs.gray_levels:.3g} gray levels RMS per value"]
     if len(sizes) == 2:
-        lines.append(f"(of an image with one channel; for a colour image write --shape 3x{shape})")
+        lines.append(f"(for an image with one channel; for a colour image, write --shape 3x{shape})")
     lines += [
-        f"Any pixel at all: n >= {needs.least_n}. Any measurement: n0 + n >= {needs.least_draws}",
-        "A pixel that has its class on this share of the noisy copies is certified with probability 0.95 by",
+        f"To certify any pixel: n >= {needs.least_n}. To certify any measurement: n0 + n >= {needs.least_draws}",
+        "Draws that certify a pixel with probability 0.95, by the share of noisy copies on which it has its class:",
     ]
     for share, needed in needs.needed.items():
         text = "no number of draws (share <= tau)" if needed is None else f"n = {needed[1]} to {needed[0]}"
         lines.append(f"  {share:5.0%}  {text}")
-    lines.append("(first number: if nine tenths of the pixels are certified before it; second: if none is)")
+    lines.append("(first number: if nine tenths of the pixels are certified too; second: if no other pixel is)")
     return "\n".join(lines)
 
 
 def to_json(forecast: Forecast) -> str:
-    """Return a forecast for machines, with null for what is not known."""
+    """Return a forecast as JSON, with null for sizes that are not known."""
     document = dataclasses.asdict(forecast)
     for space in document["disk"]:
         if math.isnan(space["bytes"]):
@@ -104,7 +104,7 @@ def to_json(forecast: Forecast) -> str:
 
 def to_text(forecast: Forecast) -> str:
     """Return a forecast as text for a terminal."""
-    # Tables fit the terminal. In a file or a pipe, they are as wide as they need to be.
+    # On a terminal, tables fit its width. In a file or a pipe, they are as wide as they need to be.
     width = shutil.get_terminal_size((240, 24)).columns
     console = Console(file=io.StringIO(), width=width, markup=False, highlight=False, emoji=False)
     todo = f"{forecast.todo} of them have to run"
@@ -115,7 +115,7 @@ def to_text(forecast: Forecast) -> str:
         f"Hardware: {forecast.hardware}, measured on {forecast.device}: {forecast.why}",
     ]
     if forecast.others:
-        lines.append(f"  for others: --hardware {' or '.join(forecast.others)}")
+        lines.append(f"  for other hardware: --hardware {' or '.join(forecast.others)}")
 
     images = _table("data set", "train", "val", "certified", "source", right=3)
     for name, counts in forecast.images.items():
@@ -124,15 +124,15 @@ def to_text(forecast: Forecast) -> str:
     if forecast.todo:
         parts += [_stages(forecast), _sums(forecast)]
 
-    disk = _table("disk of the whole run", "size", "source", right=1)
+    disk = _table("disk space of the complete run", "size", "source", right=1)
     for space in forecast.disk:
         disk.add_row(space.what, quantity(space.bytes, BYTES), space.known)
     total = sum(space.bytes for space in forecast.disk if not math.isnan(space.bytes))
-    disk.add_row("total, as far as it is known", quantity(total, BYTES), "")
+    disk.add_row("total of the known sizes", quantity(total, BYTES), "")
     draws = (
-        f"Draws: n = {forecast.n}; with fewer than n = {forecast.least_n} no pixel could be certified. The time of "
-        "sampling is\nproportional to n0 + n, in whole batches; draws that are stored in .segcert/blocks are reused. "
-        "For other numbers:\n--config draws=N"
+        f"Draws: n = {forecast.n}; below n = {forecast.least_n}, no pixel can be certified. The sampling time is "
+        "proportional to\nn0 + n, rounded up to full batches; draws that are already in .segcert/blocks are reused. "
+        "To plan a different n:\n--config draws=N"
     )
     for part in [*parts, disk, draws]:
         console.print(part, soft_wrap=isinstance(part, str))
@@ -142,7 +142,7 @@ def to_text(forecast: Forecast) -> str:
 
 
 def quantity(value: float, units: Mapping[str, float]) -> str:
-    """Return a value in the largest unit that it reaches: "3.2 h", "< 1 s"; "-" for zero, "not known" for NaN."""
+    """Return a value in the largest unit that does not exceed it: "3.2 h", "< 1 s"; zero: "-", NaN: "not known"."""
     if math.isnan(value):
         return "not known"
     for unit, size in units.items():
@@ -165,26 +165,27 @@ def _stages(forecast: Forecast) -> Table:
 
 
 def _sums(forecast: Forecast) -> str:
-    """Return the total time, and the measurements that it is based on."""
-    more = "" if forecast.complete else ", and the calls that were not measured"
+    """Return the total time, and the measurements on which the total is based."""
+    more = "" if forecast.complete else ", plus the calls that were not measured"
     lines = [
-        f"Total, one job at a time: {quantity(forecast.seconds + forecast.cpu_seconds, TIME)}{more}. That is "
-        f"{quantity(forecast.seconds, TIME)} of networks on {forecast.hardware} and",
-        f"{quantity(forecast.cpu_seconds, TIME)} of one CPU core, to start jobs and to certify. Downloads, preparation "
-        "and the report are not counted.",
-        "Measurements used, in proportion to the arithmetic if the network or the size differs:",
+        f"Total, one job at a time: {quantity(forecast.seconds + forecast.cpu_seconds, TIME)}{more}: "
+        f"{quantity(forecast.seconds, TIME)} for the networks on {forecast.hardware} and",
+        f"{quantity(forecast.cpu_seconds, TIME)} on one CPU core, to start jobs and to certify. Downloads, preparation "
+        "and the report are not included.",
+        "Measurements used, scaled by the amount of arithmetic if the network or the size differs:",
     ]
     for measurement, seconds in sorted(forecast.used.items(), key=lambda entry: -entry[1]):
         lines.append(f"  {quantity(seconds, TIME):>8}  {measurement}")
     least, most = forecast.rates
     lines.append(
-        f"  Those on {forecast.hardware} reach {least:,.0f} to {most:,.0f} GFLOP/s: hours may be off by as much."
+        f"  Measurements on {forecast.hardware} range from {least:,.0f} to {most:,.0f} GFLOP/s; the times may be off "
+        "by the same factor."
     )
     return "\n".join(lines)
 
 
 def _table(*headings: str, right: int) -> Table:
-    """Return a table without rules; `right` columns after the first are aligned to the right."""
+    """Return a table without rules, in which the `right` columns after the first are right-aligned."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="")
     for number, heading in enumerate(headings):
         table.add_column(heading, justify="right" if 1 <= number <= right else "left")

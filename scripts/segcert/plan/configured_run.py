@@ -1,6 +1,6 @@
-"""The run that a configuration describes, checked before any job runs: its data sets, networks and pairings.
+"""The run that a configuration describes: its data sets, networks and pairings, checked before any job runs.
 
-The rules get their files and parameters from it. It does not depend on Snakemake.
+The rules get their files and parameters from `ConfiguredRun`. This module does not depend on Snakemake.
 """
 
 import dataclasses
@@ -27,11 +27,11 @@ from segcert.provenance.records import SUFFIX, RecordError, load_record
 
 SEGMENTER = "models/segmenter/{dataset}/{model}-{regime}"
 DENOISER = "models/denoiser/{source}"
-LAST, HISTORY = "last.safetensors", "history.csv"  # of networks trained by the pipeline
+LAST, HISTORY = "last.safetensors", "history.csv"  # in the folders of networks that the pipeline trains
 
 
 class RunError(ValueError):
-    """A configuration of a run that is impossible; the message says what to write instead."""
+    """A configuration that describes an impossible run; the message gives the line to write instead."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,9 +41,9 @@ class ConfiguredRun:
     Attributes
     ----------
     about, splits
-        Description of each data set, and the rule that splits it, by name.
+        Description and split rule of each data set, by the name of the data set.
     own_folders, own_files
-        User-supplied data sets, and the files in their folders, by name.
+        User-supplied data sets and the files in their folders, by the name of the data set.
     """
 
     config: Config
@@ -54,7 +54,7 @@ class ConfiguredRun:
 
     @classmethod
     def read(cls, values: Mapping[str, Any]) -> "ConfiguredRun":
-        """Return the run of a configuration, as merged by Snakemake. Raises RunError."""
+        """Return the run that a configuration describes, after Snakemake has merged its sources. Raises RunError."""
         try:
             config = Config.read(values)
             pixels = config.image_size**2
@@ -84,11 +84,13 @@ class ConfiguredRun:
         for dataset in self.about:
             left_out = sorted(set(self.config.measurements) - set(self.measurements(dataset)))
             if left_out:
-                warnings.append(f"{', '.join(left_out)}: not measured on {dataset}, which lacks the classes")
+                warnings.append(
+                    f"{', '.join(left_out)}: not measured on {dataset}, which does not have the necessary classes"
+                )
         return warnings
 
     def titles(self) -> dict[str, str]:
-        """Return the title of each data set; the title of a synthetic one says so."""
+        """Return the title of each data set; the title of a synthetic data set contains the word synthetic."""
         titles = {}
         for name, about in self.about.items():
             says_so = not about.synthetic or "synthetic" in about.title.lower()
@@ -100,48 +102,48 @@ class ConfiguredRun:
         return applicable(self.config.measurements, self.about[dataset].classes)
 
     def classes(self, dataset: str) -> tuple[str, ...]:
-        """Return the names of the class ids."""
+        """Return the class names, in the order of the class ids."""
         return self.about[dataset].classes
 
     def channels(self, dataset: str) -> int:
-        """Return the number of channels of the images."""
+        """Return the number of image channels."""
         return self.about[dataset].channels
 
     def preprocessing(self, dataset: str) -> dict[str, Any]:
-        """Steps that turn a file of the data set into an image: keys of segcert.networks.folders.Preprocessing."""
+        """Return the settings that turn a file into an image: keys of segcert.networks.folders.Preprocessing."""
         about = self.about[dataset]
         window = list(about.window) if about.window else None
         return {"bits": about.bits, "window": window, "keep_aspect": self.config.keep_aspect}
 
     def archives(self, dataset: str) -> list[list[str | None]]:
-        """Return what `fetch` depends on: an edit of anything else in a data set's module does not fetch again."""
+        """Return the values that make `fetch` run again when they change; other edits of the module do not."""
         archives = self.about[dataset].archives
         return [[archive.name, archive.holds, archive.url, archive.sha256, archive.md5] for archive in archives]
 
     def choice(self, dataset: str) -> dict[str, Any]:
-        """Return the choice of the split and the images to exclude."""
+        """Return the configured split and the images to exclude."""
         return {"split": self.config.splits.get(dataset), "exclude": self.config.exclude.get(dataset, [])}
 
     def split_file(self, dataset: str) -> list[str]:
-        """Return the file that defines the split, if there is one."""
+        """Return a list with the .json file that defines the split; an empty list if a rule does."""
         split = self.config.splits.get(dataset, "")
         return [split] if split.endswith(".json") else []
 
     def own_settings(self, dataset: str) -> dict[str, Any]:
-        """Return the entry of `own_data`."""
+        """Return the entry of a user-supplied data set in `own_data`."""
         return self.config.own_data[dataset].model_dump()
 
     def measured_code(self, dataset: str) -> list[str | None]:
-        """Return digests of user-supplied measurements: after an edit, they are measured again."""
+        """Return the code digests of user-supplied measurements, so that an edit reruns the jobs that measure."""
         own = [name for name in self.config.measurements if ":" in name]
         return [each.digest for each in measurements_of(own, self.about[dataset].classes)]
 
     def shards(self, dataset: str) -> int:
-        """Return the number of jobs that share the test images of a data set, planned before the images exist."""
+        """Return the number of jobs across which a data set's test images are split, before the images exist."""
         return self._shards[dataset]
 
     @cached_property
-    def _shards(self) -> dict[str, int]:  # once, because listing a user's folder takes time
+    def _shards(self) -> dict[str, int]:  # cached, because listing a user's folder takes time
         sampling, shards = self.config.sampling, dict.fromkeys(self.about, 1)
         if sampling.shard_size is None:
             return shards
@@ -160,12 +162,12 @@ class ConfiguredRun:
 
     @cached_property
     def pretrained(self) -> dict[str, str]:
-        """Files of the user-supplied networks that were trained elsewhere, by name."""
+        """File of each user-supplied pretrained network, by the network's name."""
         return {name: own.pretrained for name, own in self.config.own_models.items() if own.pretrained}
 
     @cached_property
     def exported(self) -> list[str]:
-        """Names of the user-supplied networks that are exported."""
+        """Names of the user-supplied exported networks."""
         return [name for name, own in self.config.own_models.items() if own.program]
 
     @cached_property
@@ -179,39 +181,39 @@ class ConfiguredRun:
 
     @cached_property
     def trained(self) -> list[tuple[str, str]]:
-        """Model and regime of the segmenters that the pipeline trains."""
+        """Model and regime of each segmenter that the pipeline trains."""
         return [(model, regime) for model, regime in self.models if regime != "given"]
 
     @cached_property
     def pairings(self) -> list[tuple[str, str, str]]:
-        """Model, regime and denoiser of each pairing; a segmenter tuned on denoised images always has a denoiser."""
+        """Model, regime and denoiser of each pairing; the regime `denoised` is never paired with "none"."""
         every = [(model, regime, denoiser) for (model, regime), denoiser in product(self.models, self.config.denoisers)]
         return [pairing for pairing in every if pairing[1:] != ("denoised", "none")]
 
     @cached_property
     def diffusion(self) -> list[str]:
-        """Names of the denoisers, without "none"."""
+        """Names of the denoisers, except "none"."""
         return [denoiser for denoiser in self.config.denoisers if denoiser != "none"]
 
     @cached_property
     def sources(self) -> dict[str, str]:
-        """Training data of the denoiser of each data set: its own, or several data sets joined by +."""
+        """Data sets on which each data set's denoiser is trained: the data set itself, or several joined by +."""
         shared = self.config.denoiser.shared
         return {dataset: "+".join(shared) if dataset in shared else dataset for dataset in self.about}
 
     def segmenter_files(self, dataset: str, model: str, regime: str) -> list[str]:
-        """Return the weights of a segmenter, or its exported file, and its configuration."""
+        """Return two files of a segmenter: the weights or the exported network, and the configuration."""
         folder = SEGMENTER.format(dataset=dataset, model=model, regime=regime)
         return [f"{folder}/{PROGRAM if model in self.exported else WEIGHTS}", f"{folder}/{CONFIG}"]
 
     def denoiser_folder(self, dataset: str, denoiser: str) -> str | None:
-        """Return the folder of the denoiser in front of the segmenters of a data set; None for "none"."""
+        """Return the folder of the denoiser in front of a data set's segmenters; None for "none"."""
         if denoiser == "none":
             return None
         return DENOISER.format(source=self.sources[dataset] if denoiser == "ddpm" else denoiser)
 
     def denoiser_files(self, dataset: str, denoiser: str) -> list[str]:
-        """Return the files of the denoiser in front of the segmenters of a data set; an empty list for "none"."""
+        """Return the files of the denoiser in front of a data set's segmenters; an empty list for "none"."""
         folder = self.denoiser_folder(dataset, denoiser)
         return [f"{folder}/{name}" for name in DENOISER_FILES] if folder else []
 
@@ -222,7 +224,7 @@ class ConfiguredRun:
 
     @cached_property
     def learned_denoisers(self) -> list[tuple[str, str]]:
-        """Each data set whose denoiser the pipeline trains, and the training data of that denoiser."""
+        """Each data set whose denoiser the pipeline trains, with the data sets on which the denoiser is trained."""
         return list(self.sources.items()) if "ddpm" in self.diffusion else []
 
     def histories(self) -> tuple[list[str], list[str]]:
@@ -231,31 +233,31 @@ class ConfiguredRun:
         return segmenters, [f"{DENOISER.format(source=source)}/{HISTORY}" for _, source in self.learned_denoisers]
 
     def all_segmenters(self, dataset: str) -> list[str]:
-        """Return the files of all segmenters of a data set."""
+        """Return the files of all the segmenters for a data set."""
         return [path for model, regime in self.models for path in self.segmenter_files(dataset, model, regime)]
 
     def all_denoisers(self, dataset: str) -> list[str]:
-        """Return the files of all denoisers in front of the segmenters of a data set."""
+        """Return the files of all the denoisers in front of a data set's segmenters."""
         return [path for denoiser in self.diffusion for path in self.denoiser_files(dataset, denoiser)]
 
     def denoiser_folders(self, dataset: str) -> dict[str, str | None]:
-        """Return the folders of all denoisers in front of the segmenters of a data set, by name."""
+        """Return the folder of each denoiser in front of a data set's segmenters, by the denoiser's name."""
         return {denoiser: self.denoiser_folder(dataset, denoiser) for denoiser in self.diffusion}
 
     def denoising_calls(self, denoiser: str) -> int:
-        """Return the calls of the denoiser per draw; 1 if there is none."""
+        """Return the number of denoiser calls per draw; 1 if there is no denoiser."""
         return 1 if denoiser == "none" else self.config.denoising_steps
 
     def memory(self, denoiser: str) -> int:
-        """MiB of memory that a job needs for a segmenter and the denoiser in front of it."""
+        """Return the memory, in MiB, that a job needs for a segmenter and the denoiser in front of it."""
         return 12000 if denoiser == "adm256" else 4000
 
     def memory_of_tuning(self, regime: str) -> int:
-        """MiB of memory that a training needs; in the regime `denoised` it loads the denoiser too."""
+        """Return the memory, in MiB, that a training job needs; for the regime `denoised` it also loads a denoiser."""
         return self.memory(self.diffusion[0] if regime == "denoised" else "none")
 
     def paired_folders(self, dataset: str) -> list[list[list[str | None]]]:
-        """Return each pairing with the folders of its segmenter and its denoiser."""
+        """Return each pairing with the folders of its segmenter and of its denoiser (None for "none")."""
         paired: list[list[list[str | None]]] = []
         for model, regime, denoiser in self.pairings:
             segmenter = SEGMENTER.format(dataset=dataset, model=model, regime=regime)
@@ -263,19 +265,19 @@ class ConfiguredRun:
         return paired
 
     def pretrained_file(self, model: str) -> str:
-        """Return the file of a user-supplied network that was trained elsewhere."""
+        """Return the file of a user-supplied pretrained network."""
         return self.pretrained[model]
 
     def start_files(self, dataset: str, model: str, regime: str) -> list[str]:
-        """Return the files of the clean segmenter that a segmenter of the regime `denoised` starts from."""
+        """Return the files of the clean segmenter that the regime `denoised` starts from; an empty list for others."""
         return self.segmenter_files(dataset, model, "clean") if regime == "denoised" else []
 
     def tuning_files(self, dataset: str, regime: str) -> list[str]:
-        """Return the files of the denoiser that a segmenter of the regime `denoised` is tuned with."""
+        """Return the files of the denoiser that the regime `denoised` tunes with; an empty list for other regimes."""
         return self.denoiser_files(dataset, self.diffusion[0]) if regime == "denoised" else []
 
     def history(self, dataset: str, model: str, regime: str) -> list[str]:
-        """Return the training history of a segmenter that the pipeline trains."""
+        """Return a list with the training history of a segmenter; an empty list for a pretrained network."""
         if regime == "given":
             return []
         return [f"{SEGMENTER.format(dataset=dataset, model=model, regime=regime)}/{HISTORY}"]
@@ -308,7 +310,7 @@ class ConfiguredRun:
         return [f"{folder}/README.md" for folder in dict.fromkeys(folders)]
 
     def network(self, dataset: str, model: str) -> dict[str, Any]:
-        """Return the architecture to build, of segcert or user-supplied, and its arguments."""
+        """Return the architecture to build (segcert's own or user-supplied) and its arguments."""
         about, own = self.about[dataset], self.config.own_models.get(model)
         if own:
             arguments = own.filled(
@@ -323,7 +325,7 @@ class ConfiguredRun:
         return {"architecture": model, "arguments": arguments}
 
     def segmenter_settings(self, dataset: str, regime: str) -> dict[str, Any]:
-        """Return the keys of the section `segmenter` that a training reads; none for a pretrained network."""
+        """Return the keys of the section `segmenter` that training reads; an empty dict for a pretrained network."""
         if regime == "given":
             return {}
         of_networks = {argument for each in ARCHITECTURES.values() for argument in each.arguments}
@@ -338,14 +340,14 @@ class ConfiguredRun:
         return settings
 
     def denoiser_settings(self, source: str) -> dict[str, Any]:
-        """Return the keys of the section `denoiser` that a training reads."""
+        """Return the keys of the section `denoiser` that training reads."""
         channels, layers_per_block = self.config.denoiser.layout
         settings = self.config.denoiser.model_dump(exclude={"size", "shared"})
         settings["augmentation"]["flips"] &= all(self.about[dataset].any_orientation for dataset in source.split("+"))
         return settings | {"channels": channels, "layers_per_block": layers_per_block}
 
     def tuning(self, dataset: str, model: str, regime: str) -> dict[str, Any]:
-        """Return the start and the denoiser of tuning for the regime `denoised`; an empty dict for the others."""
+        """Return the start and the denoiser of tuning for the regime `denoised`; an empty dict for other regimes."""
         if regime != "denoised":
             return {}
         return {

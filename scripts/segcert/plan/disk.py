@@ -1,4 +1,4 @@
-"""Disk space of a run: exact where a formula gives it, otherwise estimated from measured bytes."""
+"""Disk space of a run: exact if a formula determines it, otherwise estimated from measured bytes."""
 
 import collections
 import dataclasses
@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 from segcert.plan.jobs import PlannedJob
 from segcert.plan.workload import Workload, network_size, sources
 
-ADM_BYTES = 2_200_000_000  # of OpenAI's checkpoint, about
+ADM_BYTES = 2_200_000_000  # approximate size of OpenAI's checkpoint
 MADE_BY = ("train_segmenter", "train_denoiser", "import_network", "import_program", "import_adm")
 ESTIMATE = "estimate from a 64x64 phantom; larger images compress better"
 
 
 @dataclasses.dataclass(frozen=True)
 class Space:
-    """A kind of file, its bytes (NaN if not known), and the source of that number as text."""
+    """A kind of file, its size in bytes (NaN if not known), and the source of that size as text."""
 
     what: str
     bytes: float
@@ -23,9 +23,9 @@ class Space:
 
 
 def disk_of(work: Workload, jobs: Sequence[PlannedJob], per_value: Mapping[str, float]) -> list[Space]:
-    """Return the space of everything that the jobs write, whether it exists already or not.
+    """Return the space for all files that the jobs write, including those that already exist.
 
-    `per_value`: compressed bytes per value, as benchmarks/startup.py measures them on a phantom run at 64x64.
+    `per_value` gives the compressed bytes per value that benchmarks/startup.py measured on a 64x64 phantom run.
     """
     pixels = work.config.image_size**2
     used: dict[str, float] = collections.defaultdict(float)
@@ -42,7 +42,7 @@ def disk_of(work: Workload, jobs: Sequence[PlannedJob], per_value: Mapping[str, 
             classes = len(work.about[job.wildcards["dataset"]].classes)
             counts = work.images_of(job) * classes * pixels
             block_size = job.params["settings"]["block_size"]
-            blocks = math.ceil(n0 / block_size) + math.ceil(n / block_size)  # a block holds draws of one stream
+            blocks = math.ceil(n0 / block_size) + math.ceil(n / block_size)  # a block contains draws of one stream
             used["votes"] += 2 * counts * per_value["votes"]  # selection and estimation
             used["blocks"] += blocks * counts * per_value["blocks"]
             if job.params["keep_draws"]:
@@ -59,18 +59,18 @@ def disk_of(work: Workload, jobs: Sequence[PlannedJob], per_value: Mapping[str, 
     archives = [archive for dataset in work.about.values() for archive in dataset.archives]
     if archives:
         sizes = [archive.bytes for archive in archives if archive.bytes]
-        source = f"the catalogue, which has the sizes of {len(sizes)} of {len(archives)} archives"
+        source = f"the catalogue, which lists the sizes of {len(sizes)} of {len(archives)} archives"
         spaces.insert(0, Space("archives (data/raw)", sum(sizes) or math.nan, source))
     if used["draws"]:
-        what = "label maps of draws (keep_draws), in votes and blocks"
-        spaces.append(Space(what, used["draws"], "upper bound: before compression"))
+        what = "label maps of all draws (keep_draws), in votes and blocks"
+        spaces.append(Space(what, used["draws"], "upper bound, before compression"))
     return spaces
 
 
 def _models(work: Workload, jobs: Sequence[PlannedJob]) -> list[Space]:
     side = work.config.image_size // work.config.pool
     models = checkpoint = 0.0
-    source = "exact, without the headers of the files"
+    source = "exact, except for file headers"
     adm = []
     for job in jobs:
         if job.rule not in MADE_BY:
@@ -82,15 +82,15 @@ def _models(work: Workload, jobs: Sequence[PlannedJob]) -> list[Space]:
             channels = work.about[sources(job)[0]].channels
         weights = network_size(work.networks[job.params["folder"]], channels, side).weight_bytes
         if math.isnan(weights):
-            source = "exact, without the headers of the files and without networks whose sizes are not known"
+            source = "exact, except for file headers and for networks of unknown size"
             continue
         trained = job.rule.startswith("train")
-        models += weights * (2 if trained else 1)  # the best weights, and the last
+        models += weights * (2 if trained else 1)  # the best weights, and the last weights
         if trained:
-            # The current and the best weights, two moments of the optimiser, and the moving average
+            # The current weights, the best weights, two moments of the optimiser, and the moving average
             checkpoint = max(checkpoint, weights * (5 if job.params["settings"]["ema_decay"] else 4))
     spaces = [Space("models", models, source), *adm]
     if checkpoint:
-        what = "checkpoint of a training, while it runs (the largest)"
-        spaces.append(Space(what, checkpoint, "upper bound, with AdamW"))
+        what = "largest training checkpoint, during training"
+        spaces.append(Space(what, checkpoint, "upper bound, for AdamW"))
     return spaces

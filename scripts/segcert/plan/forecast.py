@@ -1,4 +1,4 @@
-"""The cost of a run on some hardware: network calls, times the measured seconds of one, by stage; and disk."""
+"""Cost of a run on given hardware: time of each stage (network calls, times measured seconds per call), and disk."""
 
 import collections
 import dataclasses
@@ -20,16 +20,18 @@ STARTUP = "startup-cpu.json"
 
 @dataclasses.dataclass
 class Stage:
-    """The jobs of a rule that have to run, `jobs` of `of`.
+    """Cost of the jobs of a rule that have to run.
 
     Attributes
     ----------
+    jobs, of
+        Number of jobs that have to run, and number of all jobs of the rule.
     calls, unknown
-        Calls of networks, each on one image; and those of them whose time is not known.
+        Number of network calls, each on one image, and number of the calls whose time is not known.
     gflop, seconds
-        10^9 operations and seconds of the calls whose time is known.
+        Operations (in units of 10^9) and seconds of the calls whose time is known.
     cpu_seconds
-        Seconds of one CPU core to start the jobs and to certify.
+        Seconds on one CPU core to start the jobs and to certify.
     """
 
     rule: str
@@ -44,18 +46,18 @@ class Stage:
 
 @dataclasses.dataclass(frozen=True)
 class Forecast:
-    """Everything that `segcert plan` says about a run, in seconds and bytes; NaN for what is not known.
+    """Forecast of `segcert plan` for a run, in seconds and bytes; NaN for unknown values.
 
     Attributes
     ----------
     hardware, device, why, others
-        Short and full name of the hardware, the reason for choosing it, and the short names of the other choices.
+        Short name and full name of the hardware, the reason for choosing it, and the short names of the other choices.
     used
-        Seconds of networks by the measurement that predicts them.
+        Seconds of network calls, by the measurement that predicts them.
     rates
-        Least and most 10^9 operations per second among all measurements on the hardware.
+        Lowest and highest throughput among all measurements on the hardware, in units of 10^9 operations per second.
     n, least_n
-        The configured number of estimation draws, and the least with which any pixel can be certified.
+        Configured number of estimation draws, and the smallest number with which any pixel can be certified.
     """
 
     run: str
@@ -79,17 +81,17 @@ class Forecast:
 
     @property
     def seconds(self) -> float:
-        """Seconds of all networks, as far as they are known."""
+        """Seconds of all network calls whose time is known."""
         return sum(stage.seconds for stage in self.stages)
 
     @property
     def cpu_seconds(self) -> float:
-        """Seconds of one CPU core to start all jobs and to certify."""
+        """Seconds on one CPU core to start all jobs and to certify."""
         return sum(stage.cpu_seconds for stage in self.stages)
 
     @property
     def complete(self) -> bool:
-        """True if the time of all networks is known."""
+        """True if the time of all network calls is known."""
         return not any(stage.unknown for stage in self.stages)
 
 
@@ -147,17 +149,17 @@ def _read_startup(folder: Path) -> dict[str, Any]:
     path = folder / STARTUP
     if not path.exists():
         raise ForecastError(
-            f"{path}: missing; it says what jobs cost in addition to their networks. Run `segcert plan` in a checkout "
-            "of segcert, or measure: python -m benchmarks.startup"
+            f"{path}: missing; this file states the cost of jobs in addition to their networks. Run `segcert plan` in "
+            "a checkout of segcert, or measure the cost: python -m benchmarks.startup"
         )
     document: dict[str, Any] = json.loads(path.read_text())
     return document
 
 
 def _cpu_seconds(work: Workload, job: PlannedJob, startup: dict[str, Any]) -> float:
-    """Return the seconds of one CPU core that a job takes in addition to its networks (benchmarks/startup.py)."""
+    """Return the seconds on one CPU core that a job needs in addition to its networks (benchmarks/startup.py)."""
     imports, certify = startup["imports"], startup["work"]["certify"]
-    usual = statistics.median(imports.values())  # for a rule that is not named like its script
+    usual = statistics.median(imports.values())  # for a rule whose name differs from its script's
     seconds: float = imports.get(job.rule, usual) + startup["job"]["networks" if work.calls_of(job) else "others"]
     if job.rule == "certify":
         per_megapixel = certify[max(certify, key=int)]

@@ -1,4 +1,4 @@
-"""Measured throughput of networks on named hardware, and the seconds that calls take in proportion to it."""
+"""Measured throughput of networks on named hardware, and the seconds that network calls take at this throughput."""
 
 import json
 import math
@@ -10,21 +10,21 @@ from segcert.networks.gpus import visible_gpus
 from segcert.plan.jobs import ForecastError
 from segcert.plan.workload import DENOISER, Calls, Network, sampled
 
-DRAWS = 110  # per image in benchmarks/throughput.py; with the padding, a rate of draws becomes a rate of copies
-CHANNELS, CLASSES = 1, 2  # of the images in benchmarks/
+DRAWS = 110  # draws per image in benchmarks/throughput.py; with padding, they determine the number of copies
+CHANNELS, CLASSES = 1, 2  # in the images of benchmarks/
 
 
 class Measurement(NamedTuple):
-    """Timed calls of networks one after the other: `images_per_second` images on `device`; read from `file`."""
+    """Throughput of networks called one after another on `device`, in images per second, as measured in `file`."""
 
     device: str
     file: str
-    calls: Sequence[Calls]  # on one image; the last network does most of the arithmetic
+    calls: Sequence[Calls]  # calls on one image; the last network does most of the arithmetic
     images_per_second: float
 
     @property
     def gflop_per_second(self) -> float:
-        """10^9 operations per second."""
+        """Throughput in units of 10^9 operations per second."""
         return self.images_per_second * sum(calls.gflop for calls in self.calls)
 
     @property
@@ -36,11 +36,12 @@ class Measurement(NamedTuple):
 
 
 def measurement_for(calls: Calls, measured: Sequence[Measurement]) -> Measurement | None:
-    """Return the measurement that predicts how long calls take; None if no call of their kind was measured.
+    """Return the measurement that predicts the time of calls; None if calls of their kind were not measured.
 
-    Trainings are predicted from trainings, everything else from the sampling loop. Among these, measurements that
-    agree with the calls are preferred: first on calling a denoiser, then on the architecture (of the denoiser, if
-    there is one), then on the precision. Of those left, the one of median throughput is returned; of two, the slower.
+    Training steps are predicted from measured training, and all other calls from the measured sampling loop. Among
+    these measurements, those that agree with the calls in three properties are preferred, in this order: calling a
+    denoiser, the architecture (of the denoiser, if called), and the precision. Of the remaining measurements, the one
+    with the median throughput is returned; for an even number, the slower of the middle two.
     """
     fitting = [each for each in measured if each.calls[-1].training == calls.training]
     for quality in ("denoiser", "architecture", "precision"):
@@ -53,7 +54,7 @@ def measurement_for(calls: Calls, measured: Sequence[Measurement]) -> Measuremen
 def seconds_of(calls: Calls, measured: Sequence[Measurement]) -> tuple[float, str]:
     """Return the seconds of calls, in proportion to their arithmetic, and the label of the measurement used.
 
-    NaN if no call of their kind was measured, or if their operations cannot be counted.
+    The seconds are NaN if calls of this kind were not measured, or if the operations cannot be counted.
     """
     measurement = measurement_for(calls, measured)
     if measurement is None or math.isnan(calls.gflop):
@@ -62,9 +63,9 @@ def seconds_of(calls: Calls, measured: Sequence[Measurement]) -> tuple[float, st
 
 
 def read_hardware(folder: Path) -> dict[str, list[Measurement]]:
-    """Return all measurements in a folder by the NAME of throughput-NAME.json; training-NAME.json is optional.
+    """Return all measurements in a folder, by the NAME in throughput-NAME.json; training-NAME.json is optional.
 
-    Raises ForecastError if there is none.
+    Raises ForecastError if the folder contains no throughput-NAME.json.
     """
     found = {}
     for path in sorted(folder.glob("throughput-*.json")):
@@ -79,7 +80,7 @@ def read_hardware(folder: Path) -> dict[str, list[Measurement]]:
     if not found:
         raise ForecastError(
             f"{folder}/throughput-NAME.json: missing; no hardware was measured. Run `segcert plan` in a checkout of "
-            "segcert, or measure: python benchmarks/throughput.py --output benchmarks/results/throughput-NAME.json"
+            "segcert, or measure it: python benchmarks/throughput.py --output benchmarks/results/throughput-NAME.json"
         )
     return found
 
@@ -89,13 +90,13 @@ def choose_hardware(
 ) -> tuple[str, str]:
     """Return the name of the hardware to forecast for, and the reason.
 
-    This is `name` if given. Otherwise `device` of the configuration says cpu or cuda, and "auto" means whatever this
-    machine has. Of several measured ones, take the one measured on images closest in size to `size` (height and width
-    of the run's images). Raises ForecastError if no such hardware was measured.
+    If `name` is given, it is returned. Otherwise the configured `device` decides between CPU and GPU ("auto": a GPU if
+    this machine has one). If several such devices were measured, the one measured on images closest in size to `size`
+    (height and width of the run's images) is returned. Raises ForecastError if no such hardware was measured.
     """
     if name is not None:
         if name not in known:
-            raise ForecastError(f"--hardware: found {name!r}; expected one of {', '.join(known)}, which were measured")
+            raise ForecastError(f"--hardware: found {name!r}; expected one of {', '.join(known)} (measured hardware)")
         return name, "as requested"
     if device == "auto":
         gpu = bool(visible_gpus())

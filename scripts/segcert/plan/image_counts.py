@@ -1,4 +1,4 @@
-"""Numbers of images that train, validate and are certified: those prepared, otherwise those published."""
+"""Numbers of training, validation and certified images, from the prepared data or else from published numbers."""
 
 import dataclasses
 from collections import Counter
@@ -15,7 +15,7 @@ from segcert.plan.jobs import ForecastError
 
 @dataclasses.dataclass(frozen=True)
 class Images:
-    """Numbers of images of a data set by split, and their source as text."""
+    """Numbers of images in each split of a data set, and the source of the numbers as text."""
 
     train: int
     val: int
@@ -29,21 +29,21 @@ class Images:
 
 
 def images_of(name: str, run: ConfiguredRun, index: Path, certified: int | None = None) -> Images:
-    """Return the numbers of images of a data set.
+    """Return the numbers of images in a data set.
 
-    They are read from `index` (data/prepared/<name>/index.csv) if it exists. Otherwise those of the phantom are in the
-    configuration, and those of user-supplied data are counted in their folder. The others follow from the published
-    size of the release and the rule of the split. At most `sampling.test_images` are certified; `certified` replaces
-    the number of test images.
+    The numbers for the phantom are in the configuration. For other data sets, they are read from `index`
+    (data/prepared/<name>/index.csv) if this file exists. Otherwise, user-supplied images are counted in their folder,
+    and the numbers for a release follow from its published size and the split rule. At most `sampling.test_images`
+    images are certified; `certified` replaces the number of test images.
 
     Raises ForecastError if the numbers are not known.
     """
     found = _all_images(name, run, index)
     if certified is not None:
-        return dataclasses.replace(found, test=certified, source=f"--images {certified}; the others: {found.source}")
+        return dataclasses.replace(found, test=certified, source=f"--images {certified}; other splits: {found.source}")
     limit = run.config.sampling.test_images
     if limit is not None and limit < found.test:
-        return dataclasses.replace(found, test=limit, source=f"sampling.test_images of {found.test}: {found.source}")
+        return dataclasses.replace(found, test=limit, source=f"sampling.test_images, of {found.test}: {found.source}")
     return found
 
 
@@ -61,17 +61,19 @@ def _all_images(name: str, run: ConfiguredRun, index: Path) -> Images:
                 splits[rule.split_of(ImageKey(name, image, row.group or image, row.split or None))] += 1
         return _images(splits, "the files of `own_data`")
     chosen = config.splits.get(name) or next(iter(dataset.splits))
-    still_counted = f"; {len(excluded)} of `exclude` are still counted" if excluded else ""
+    still_counted = f"; includes {len(excluded)} images of `exclude`" if excluded else ""
     if rule.counts:
         source = chosen if chosen.endswith(".json") else f"the catalogue, split {chosen!r}"
         return _images(rule.counts, source + still_counted)
     usable = dataset.masked or dataset.images
     if rule is not GROUPS or usable is None:
         raise ForecastError(
-            f"{name}: the number of images that its split {chosen!r} certifies is not known before they are prepared. "
+            f"{name}: the number of test images in its split {chosen!r} is not known before the data are prepared. "
             f"Run snakemake data/prepared/{name}/index.csv, or write --images N"
         )
-    source = f"the catalogue: expected of {usable} images, split {chosen!r} by a hash{still_counted}"
+    source = (
+        f"the catalogue: expected numbers of {usable} images, which split {chosen!r} assigns by a hash{still_counted}"
+    )
     return _images({split: round(share * usable) for split, share in SHARES.items()}, source)
 
 

@@ -1,4 +1,4 @@
-"""The jobs of a run, as Snakemake plans them: plain values."""
+"""The jobs of a run that Snakemake plans, as plain values."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class ForecastError(ValueError):
-    """A forecast that cannot be made; the message says what is missing."""
+    """A forecast that cannot be made; the message names the missing file, measurement or option."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,19 +16,19 @@ class PlannedJob:
     Attributes
     ----------
     rule, outputs, inputs, params
-        Its rule, files and parameters; `params` by name.
+        Name of the rule, paths of the files, and parameters by name.
     stale
-        True if it would run.
+        True if the job would run.
     missing, changed_inputs
-        Outputs that do not exist, and inputs whose content differs from what the job read.
+        Outputs that do not exist, and inputs whose content has changed since the job read them.
     params_changed, inputs_changed
-        True if Snakemake's records hold other parameters, or another set of inputs.
+        True if the parameters, or the set of inputs, differ from those in Snakemake's records.
     incomplete
-        True if it was interrupted.
+        True if the job was interrupted.
     follows
-        Rules of the jobs that would run and whose outputs it reads.
+        Rules of the jobs whose outputs this job reads and that would run too.
     wildcards
-        Their values by name.
+        Values of the wildcards by name.
     """
 
     rule: str
@@ -47,7 +47,7 @@ class PlannedJob:
 
 @dataclasses.dataclass(frozen=True)
 class JobGraph:
-    """All jobs of a run, each after the jobs that it reads from, and its configuration as plain values."""
+    """All jobs of a run, each after the jobs that it reads from, and the run's configuration as plain values."""
 
     jobs: list[PlannedJob]
     config: Mapping[str, Any]

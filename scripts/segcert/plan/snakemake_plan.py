@@ -1,4 +1,4 @@
-"""Snakemake's plan as plain values: the jobs it would run, and why. The only module that imports Snakemake."""
+"""Snakemake's plan as plain values: the jobs that it would run, and why. No other module imports Snakemake."""
 
 import contextlib
 import io
@@ -22,25 +22,25 @@ from segcert.plan.jobs import JobGraph, PlannedJob
 from segcert.provenance.preparation import Preparation
 from segcert.report.captions import ADDED
 
-ANY_NUMBER = 1_000_000_000  # of cores, GPUs, MiB: a job gets what its rule requests
+ANY_NUMBER = 1_000_000_000  # cores, GPUs or MiB: more than the rule of any job requests
 UNQUOTED = {*string.whitespace, *"'\"`$&;|<>(){}[]*?!#%:\\"}
 LIMITED_BY_MACHINE = ("gpu", "mem_mb")
 
 
 class PlanError(ValueError):
-    """A plan that Snakemake cannot make; the message is Snakemake's."""
+    """A plan that Snakemake cannot make; the message usually comes from Snakemake."""
 
 
 def read_plan(arguments: Sequence[str]) -> list[PlannedJob]:
     """Return the jobs of a plan, each after the jobs that it reads from. Raises PlanError.
 
-    `arguments` are those of the `snakemake` command. The profile of the checkout is read as the command reads it.
+    `arguments` are those of the `snakemake` command. The checkout's profile applies as it does to that command.
     """
     return read_graph(arguments).jobs
 
 
 def read_graph(arguments: Sequence[str]) -> JobGraph:
-    """Return the jobs of a plan and the configuration, for the arguments of `read_plan`. Raises PlanError."""
+    """Return the jobs of a plan and the configuration; `arguments` as for `read_plan`. Raises PlanError."""
     said = io.StringIO()
     with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
         _, args = parse_args(["--dry-run", *arguments])
@@ -49,44 +49,44 @@ def read_graph(arguments: Sequence[str]) -> JobGraph:
             try:
                 return _plan(api, args)
             except Exception as error:
-                said.truncate(said.seek(0))  # what Snakemake says before an error does not explain it
+                said.truncate(said.seek(0))  # messages before an error do not explain it
                 api.print_exception(error)
                 text = without_frame(said.getvalue()).strip()
                 raise PlanError(text or str(error)) from error
 
 
 def _check_arguments(args: Namespace) -> None:
-    """Raise PlanError for arguments that Snakemake refuses with a traceback."""
+    """Raise PlanError for arguments that Snakemake would reject with a traceback."""
     for path in args.configfile or []:
         if not Path(path).is_file():
             raise PlanError(f"--configfile: found {str(path)!r}, which is not a file; expected a configuration")
     for change in args.config or []:
         if change.startswith("n="):
             raise PlanError(
-                f"--config: found {change}; Snakemake does not accept keys of one letter. Write draws{change[1:]}"
+                f"--config: found {change}; Snakemake does not accept one-letter keys. Write draws{change[1:]}"
             )
 
 
 def require_plain_paths(*places: Path) -> None:
-    """Raise PlanError for a path with characters that the shell of a job would interpret.
+    """Raise PlanError for a path that contains characters that a job's shell would interpret.
 
-    Snakemake writes these paths into command lines unquoted, and lists of paths are separated by colons. The Makefile
-    makes the same check.
+    Snakemake writes these paths into command lines without quotes, and colons separate the entries of path lists. The
+    Makefile makes the same check.
     """
     for place in places:
         if odd := sorted(UNQUOTED.intersection(str(place))):
             raise PlanError(
-                f"{str(place)!r}: found {', '.join(map(repr, odd))} in a path; the shell of a job would interpret it. "
+                f"{str(place)!r}: found {', '.join(map(repr, odd))} in a path; a job's shell would interpret it. "
                 "Move the checkout, and the environment with it, to a path of letters, digits and / . _ - + , @ = ~ ^, "
                 "then write: make run"
             )
 
 
 def before_the_plan(workflow: Any, checkout: Preparation, warn: Callable[[str], None]) -> None:
-    """Prepare the checkout just before Snakemake looks at it; if no jobs will run, only make it look prepared.
+    """Prepare the checkout just before Snakemake inspects it; if no jobs will run, only make it appear prepared.
 
-    Snakemake 9.27 has no hook between the rules and the plan, and only by then knows whether jobs will run. `warn` is
-    called for each artifact that changed after its job made it.
+    Snakemake 9.27 has no hook between reading the rules and planning, and knows only then whether jobs will run. `warn`
+    is called with a warning for each artifact that changed after its job made it.
     """
     look = workflow._prepare_dag
 
@@ -106,11 +106,11 @@ def before_the_plan(workflow: Any, checkout: Preparation, warn: Callable[[str], 
 
 
 def _show_prepared(workflow: Any, checkout: Preparation) -> None:
-    """Fill Snakemake's caches of times and of its records with what they would hold after `Preparation.write`."""
+    """Fill Snakemake's caches of times and records with the values that follow from `Preparation.write`."""
     times = dict.fromkeys(checkout.restored.pointers, time.time()) | checkout.changes.times
     workflow.iocache.mtime.update({path: Mtime(local=seconds) for path, seconds in times.items()})
     stored, metadata = workflow.persistence, checkout.metadata | checkout.restored.metadata
-    if not isinstance(stored, FilePersistence):  # in a database, which the packed metadata does not cover
+    if not isinstance(stored, FilePersistence):  # records in a database, which the packed metadata does not cover
         return
     read = stored._io_read
 
@@ -122,7 +122,7 @@ def _show_prepared(workflow: Any, checkout: Preparation) -> None:
         return {}  # as Snakemake does for invalid JSON
 
     stored._io_read = read_prepared
-    stored._filter_incomplete_keys([])  # fills its cache
+    stored._filter_incomplete_keys([])  # this call fills the cache of incomplete outputs
     for key, incomplete in checkout.restored.incomplete.items():
         mark = stored._record_path(stored._incomplete_path, key)
         stored._incomplete_cache.discard(mark)
@@ -169,7 +169,7 @@ def _planned(dag: Any, job: Any) -> PlannedJob:
         changed_inputs=sorted(map(str, reason.updated_input)),
         params_changed=bool(reason.params_changed),
         inputs_changed=bool(reason.input_changed),
-        incomplete=bool(reason.incomplete_output or reason.forced),  # so it forces what was interrupted
+        incomplete=bool(reason.incomplete_output or reason.forced),  # Snakemake forces interrupted jobs
         follows=sorted({other.rule.name for other in dag.dependencies[job] if dag.needrun(other)}),
         wildcards=dict(job.wildcards.items()),
     )

@@ -1,4 +1,4 @@
-"""Stale jobs by stage, and the reasons, as text."""
+"""Report of stale jobs, stage by stage, and of the reasons why they are stale."""
 
 import collections
 import json
@@ -16,7 +16,7 @@ SHA256_DIGITS = 64
 
 
 def status(arguments: Sequence[str]) -> str:
-    """Say what `snakemake` with these arguments would rerun, and why: a block per stage. Raises PlanError."""
+    """Describe, stage by stage, the jobs that `snakemake` with these arguments would run, and why. Raises PlanError."""
     stages: dict[str, list[PlannedJob]] = collections.defaultdict(list)
     for job in read_plan(arguments):
         stages[job.rule].append(job)
@@ -44,7 +44,7 @@ def status(arguments: Sequence[str]) -> str:
 
 
 def job_reasons(job: PlannedJob, checkout: Preparation) -> Iterator[str]:
-    """Yield the reasons why a job would run; if it only follows from others, name these."""
+    """Yield the reasons why a job would run; if there is none of its own, name the rules that it follows from."""
     own = list(_own_reasons(job, checkout))
     yield from own
     if not own:
@@ -57,7 +57,7 @@ def _own_reasons(job: PlannedJob, checkout: Preparation) -> Iterator[str]:
         yield "was interrupted"
     elif job.missing and not record:
         yield "has not run yet"
-        return  # Snakemake calls all inputs of such a job updated
+        return  # Snakemake reports all inputs of such a job as updated
     elif job.missing:
         yield f"{job.missing[0]} is missing"
     for path in job.changed_inputs:
@@ -66,16 +66,16 @@ def _own_reasons(job: PlannedJob, checkout: Preparation) -> Iterator[str]:
         read = set(record.get("inputs", {}))
         added = [f"+ {path}" for path in sorted(set(job.inputs) - read)]
         removed = [f"- {path}" for path in sorted(read - set(job.inputs))]
-        yield f"reads other files: {_listed(added + removed)}"
+        yield f"reads different files: {_listed(added + removed)}"
     if job.params_changed:
         yield from _differences(record, job.params)
 
 
 def _differences(record: Mapping[str, Any], params: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the parameters that differ from the recorded ones: code by file, packages by name, settings by key."""
+    """Yield the parameters that differ from the record: code by file, packages by name, settings by key."""
     before = record.get("params")
     if before is None:
-        yield "its parameters changed; no run record says which"
+        yield "its parameters changed, but there is no run record to compare them with"
         return
     tables = {"code": record["code"], "environment": record["environment"]}
     for name, value in json.loads(json.dumps(params, default=str)).items():
@@ -92,7 +92,7 @@ def _differences(record: Mapping[str, Any], params: Mapping[str, Any]) -> Iterat
 
 
 def _behind(value: Any) -> dict[str, str] | None:
-    """Return the files or packages behind a digest; None for another value, or for a digest not stored here."""
+    """Return the files or packages that a digest stands for; None if the value is not a digest that is stored here."""
     if not isinstance(value, str) or len(value) != SHA256_DIGITS:
         return None
     found: dict[str, str] | None = load_value(value)
@@ -100,7 +100,7 @@ def _behind(value: Any) -> dict[str, str] | None:
 
 
 def _values(name: str, before: Any, now: Any) -> Iterator[str]:
-    """Yield a parameter that differs, or its keys that do."""
+    """Yield a line for a parameter that differs; for a mapping, a line for each key that differs."""
     if isinstance(before, dict) and isinstance(now, dict):
         for key in dict.fromkeys([*before, *now]):
             if before.get(key) != now.get(key):
@@ -110,14 +110,14 @@ def _values(name: str, before: Any, now: Any) -> Iterator[str]:
 
 
 def _changed(before: Mapping[str, str], now: Mapping[str, str], *, versions: bool = False) -> list[str]:
-    """Return the keys that differ, optionally with versions."""
+    """Return the names whose values differ, optionally with the old and new versions."""
     names = [name for name in dict.fromkeys([*before, *now]) if before.get(name) != now.get(name)]
     if not versions:
         return names
     changes = []
     for name in names:
         old, new = ((each.get(name) or "none").split()[0] for each in (before, now))
-        changes.append(f"{name} {old} -> {new}" if old != new else f"{name} {old} with other hashes")
+        changes.append(f"{name} {old} -> {new}" if old != new else f"{name} {old} with different hashes")
     return changes
 
 

@@ -1,4 +1,4 @@
-"""Network calls of each job and their arithmetic, from the parameters that Snakemake would pass to its script."""
+"""Each job's network calls and their arithmetic, from the parameters that Snakemake would pass to the job's script."""
 
 import dataclasses
 import functools
@@ -20,20 +20,21 @@ from segcert.training.schedule import steps_of
 
 DENOISER, ADM, UNKNOWN = "denoiser", "adm256", "unknown"
 Kind = Literal["forward", "gradient", "training"]
-# In forward passes: a gradient for the image costs one more, one for the weights as well yet another (Kaplan et al.
-# 2020, section 2.1).
+# Arithmetic in units of a forward pass: the gradient with respect to the image costs one more, and the gradient with
+# respect to the weights a further one (Kaplan et al. 2020, section 2.1).
 ARITHMETIC = {"forward": 1, "gradient": 2, "training": 3}
 
 
 class Network(NamedTuple):
-    """A network, hashable.
+    """A network, as hashable values.
 
     Attributes
     ----------
     architecture
-        A segmenter's, "denoiser", "adm256", or "unknown" for an exported network, whose operations are not known.
+        Architecture of a segmenter, "denoiser", "adm256", or "unknown" for an exported network, whose operations
+        cannot be counted.
     arguments
-        The arguments that it is built with, as JSON.
+        Arguments to build the network with, as JSON.
     """
 
     architecture: str
@@ -41,12 +42,12 @@ class Network(NamedTuple):
 
     @classmethod
     def of(cls, architecture: str, arguments: Mapping[str, Any]) -> "Network":
-        """Return a network from plain arguments."""
+        """Return a network from its architecture and a mapping of arguments."""
         return cls(architecture, json.dumps(dict(arguments), sort_keys=True))
 
     @property
     def label(self) -> str:
-        """The architecture and its size, as text."""
+        """The architecture and the size of the network, as text."""
         values = json.loads(self.arguments)
         sizes = [f"{key} {values[key]}" for key in ("width", "depth", "channels") if key in values]
         return f"{self.architecture} ({', '.join(sizes)})" if sizes else self.architecture
@@ -58,11 +59,12 @@ class Calls(NamedTuple):
     Attributes
     ----------
     images
-        Number of calls, including those on images that pad a batch.
+        Number of calls, including calls on images that pad a batch.
     size, channels
-        Height and width of an image in pixels, as the network sees it, and its channels.
+        Height and width, in pixels, and number of channels of the network's input.
     kind
-        "forward": the output alone. "gradient": also a gradient for the image. "training": a step of a training.
+        "forward": only the output. "gradient": also the gradient with respect to the image. "training": a training
+        step.
     """
 
     network: Network
@@ -74,12 +76,12 @@ class Calls(NamedTuple):
 
     @property
     def gflop(self) -> float:
-        """10^9 operations of all calls; NaN if they are not known."""
+        """Number of operations in all calls, in units of 10^9; NaN if not known."""
         return self.images * ARITHMETIC[self.kind] * network_size(self.network, self.channels, self.size).gflop
 
     @property
     def training(self) -> bool:
-        """True for steps of a training."""
+        """True for training steps."""
         return self.kind == "training"
 
     @property
@@ -95,14 +97,14 @@ class Calls(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Workload:
-    """Everything that the calls of jobs depend on in addition to their parameters.
+    """Everything that a job's network calls depend on in addition to the job's parameters.
 
     Attributes
     ----------
     images, about
-        By data set.
+        Numbers of images and description of each data set, by the name of the data set.
     networks
-        By model folder.
+        Network in each model folder, by the path of the folder.
     """
 
     config: Config
@@ -125,25 +127,25 @@ class Workload:
         return [calls for calls in COUNTED[job.rule](self, job) if calls.images]
 
     def images_of(self, job: PlannedJob) -> int:
-        """Return the number of certified images of a job: those of its data set, or of its shard."""
+        """Return the number of images that a job certifies: all of its data set, or only its shard."""
         count = self.images[job.wildcards["dataset"]].test
         if "shard" not in job.wildcards:
             return count
         return len(range(int(job.wildcards["shard"]), count, job.params["shards"]))
 
     def certified(self, job: PlannedJob) -> int:
-        """Return the number of certificates that a job decides: one for each of its images and noise levels."""
+        """Return the number of certificates that a job decides: one for each image and noise level."""
         return self.images_of(job) * len(self.config.sigmas)
 
     def calls(
         self, job: PlannedJob, folder: str, images: int, precision: str = "float32", kind: Kind = "forward"
     ) -> Calls:
-        """Return calls of the network in a folder."""
+        """Return calls of the network in a model folder."""
         size = self.config.image_size // job.params.get("pool", 1)
         return Calls(self.networks[folder], images, size, self.about[sources(job)[0]].channels, precision, kind)
 
     def pair(self, job: PlannedJob, images: int, precision: str = "float32", kind: Kind = "forward") -> Iterator[Calls]:
-        """Yield calls of a job's segmenter and of the denoiser in front of it, as far as it has them."""
+        """Yield calls of a job's segmenter and of the denoiser in front of it, if the job has these networks."""
         if job.params.get("segmenter"):
             yield self.calls(job, job.params["segmenter"], images, precision, kind)
         if job.params.get("denoiser"):
@@ -151,15 +153,15 @@ class Workload:
 
 
 def sampled(images: int, n0: int, n: int, batch_size: int) -> int:
-    """Return the number of noisy copies that pass the networks.
+    """Return the number of noisy copies on which the networks are called.
 
-    Batches run on from block to block, and the last of an image is padded.
+    A batch may contain draws of several blocks, and the last batch of an image is padded.
     """
     return images * math.ceil((n0 + n) / batch_size) * batch_size
 
 
 class NetworkSize(NamedTuple):
-    """10^9 operations of a call on one image, and the bytes of all weights; NaN if not known."""
+    """Operations of a call on one image, in units of 10^9, and bytes of all weights; NaN if not known."""
 
     gflop: float = math.nan
     weight_bytes: float = math.nan
@@ -167,9 +169,9 @@ class NetworkSize(NamedTuple):
 
 @functools.cache
 def network_size(network: Network, channels: int, size: int) -> NetworkSize:
-    """Return the size of a network that takes an image (channels, size, size), counted as `measure_costs` does.
+    """Return the size of a network for an image of shape (channels, size, size), counted as in `measure_costs`.
 
-    The network is built without memory for its weights, and nothing is computed.
+    The network is built on torch's meta device: no memory is used for weights, and nothing is computed.
     """
     import torch
 
@@ -208,7 +210,7 @@ def network_size(network: Network, channels: int, size: int) -> NetworkSize:
 
 
 def _networks_of(jobs: Sequence[PlannedJob], sets: Mapping[str, Dataset]) -> dict[str, Network]:
-    """Return the network in each model folder, from the jobs that make them."""
+    """Return the network in each model folder, from the jobs that make these networks."""
     found = {}
     for job in jobs:
         if "network" in job.params:
@@ -224,7 +226,7 @@ def _networks_of(jobs: Sequence[PlannedJob], sets: Mapping[str, Dataset]) -> dic
 
 
 def sources(job: PlannedJob) -> list[str]:
-    """Return the data sets whose images a job reads: one, or those that a denoiser is trained on."""
+    """Return the data sets whose images a job reads: one, or all those on which a denoiser is trained."""
     return (job.wildcards.get("source") or job.wildcards["dataset"]).split("+")
 
 
@@ -257,7 +259,7 @@ def _score_denoisers(work: Workload, job: PlannedJob) -> Iterator[Calls]:
 
 def _measure_costs(work: Workload, job: PlannedJob) -> Iterator[Calls]:
     settings = job.params["settings"]
-    images = (2 + BATCHES) * settings["batch_size"]  # one batch to count, one to warm up
+    images = (2 + BATCHES) * settings["batch_size"]  # one batch to count operations, one to warm up
     for _, (segmenter, denoiser) in job.params["pairings"]:
         yield work.calls(job, segmenter, images, settings["precision"])
         if denoiser:
@@ -270,7 +272,7 @@ def _train_segmenter(work: Workload, job: PlannedJob) -> Iterator[Calls]:
     steps = steps_of(settings, images.train)
     yield work.calls(job, folder, steps * settings["batch_size"], settings["precision"], "training")
     yield work.calls(job, folder, math.ceil(steps / settings["evaluate_every"]) * images.val)
-    if tuning:  # on denoised images; the denoiser is not trained
+    if tuning:  # the training images are denoised; the denoiser itself is not trained
         denoised = (steps * settings["batch_size"] + images.val) * tuning["denoising_steps"]
         yield work.calls(job, tuning["denoiser"], denoised, settings["precision"])
 

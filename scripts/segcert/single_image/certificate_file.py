@@ -1,4 +1,4 @@
-"""Certify an image file: label map, overlay, votes, and a certificate as JSON."""
+"""Files that certifying an image produces: label map, overlay, votes, and the certificate as JSON."""
 
 import dataclasses
 import json
@@ -31,7 +31,7 @@ from segcert.votes import Votes
 
 @dataclasses.dataclass(frozen=True)
 class Decision:
-    """Settings of the decision from votes."""
+    """Settings for deciding a certificate from votes."""
 
     tau: float = 0.75
     alpha: float = 0.001
@@ -53,11 +53,11 @@ def write_certificate(
     radii: bool = False,
     reading: Reading = AS_STATED,
 ) -> dict[str, Any]:
-    """Decide the votes of an image file and write four files to `out`, named after the image.
+    """Decide the certificate of an image file from its votes, and write four files to `out`, named after the image.
 
-    These are <name>.labels.png (class ids, ABSTAIN = 255), <name>.overlay.png, <name>.votes.npz and
-    <name>.certificate.json; with `radii` also <name>.radius.tif, the certified radii as float32 in units of pixels in
-    [0, 1]. Returns the content of the JSON file.
+    The files are <name>.labels.png (class ids, ABSTAIN = 255), <name>.overlay.png, <name>.votes.npz and
+    <name>.certificate.json. With `radii`, <name>.radius.tif contains the certified radius of each pixel (float32, for
+    pixel values in [0, 1]). Returns the content of the JSON file.
     """
     path, out = Path(path), Path(out)
     certificate = certify(votes, decision.tau, decision.alpha, decision.method, k=decision.k)
@@ -107,25 +107,25 @@ def write_certificate(
 
 
 def result_name(image: str | Path) -> str:
-    """Return the name of an image's results. Only a known ending is cut off: a dot may be a part of the name."""
+    """Return the name for an image's results. Only a known suffix is removed, because a name may contain dots."""
     image = Path(image)
     return image.stem if image.suffix.lower() in IMAGE_SUFFIXES else image.name
 
 
 def certificate_path(image: str | Path, out: str | Path) -> Path:
-    """Return the path of an image's certificate."""
+    """Return the path of an image's certificate in the folder `out`."""
     return Path(out) / f"{result_name(image)}.certificate.json"
 
 
 def require_own_results(images: Sequence[Path], out: Path) -> None:
-    """Raise DocumentError if the results of an image would replace those of another one."""
+    """Raise DocumentError if the results of an image would replace those of a different image."""
     taken: dict[str, Path] = {}
     for image in images:
         other = taken.setdefault(result_name(image), image)
         if other != image:
             raise DocumentError(
-                f"{image}: its results would have the names of those of {other}; certify them into different --out "
-                "folders"
+                f"{image}: its results would have the same file names as those of {other}; certify the two images "
+                "into different --out folders"
             )
         before = certificate_path(image, out)
         if not before.is_file():
@@ -133,15 +133,15 @@ def require_own_results(images: Sequence[Path], out: Path) -> None:
         recorded = read_certificate(before)["image"]
         if image.is_file() and recorded["sha256"] != file_digest(image):
             raise DocumentError(
-                f"{before}: found the certificate of another image ({recorded['path']}), which is not overwritten; "
-                f"choose another --out folder for {image}, or move the old results"
+                f"{before}: found the certificate of a different image ({recorded['path']}), which is not overwritten; "
+                f"choose a different --out folder for {image}, or move the old results"
             )
 
 
 def extended_from(votes: Votes, out: str | Path, image: str | Path) -> Votes:
-    """Return the votes, with a note (`earlier_n`) if `out` has a certificate of the same image from fewer draws.
+    """Return the votes; `earlier_n` is added if `out` contains a certificate of the same image from fewer draws.
 
-    A store of blocks makes the same note (`BlockStore.extended_from`); this function needs no store.
+    A block store adds the same note (`BlockStore.extended_from`). This function does not need a store.
     """
     before = certificate_path(image, out)
     if not before.is_file():
@@ -165,7 +165,7 @@ def describe(
     measurements: Sequence[Measurement],
     thresholds: Mapping[str, float],
 ) -> dict[str, Any]:
-    """Return the part of the document that follows from the votes: the certified results."""
+    """Return the part of the certificate document that follows from the votes: the certified results."""
     unsure = int((certificate.labels == ABSTAIN).sum())
     structures = []
     for class_id, title in enumerate(classes):
@@ -184,7 +184,7 @@ def describe(
 def check_decision(
     image: Raster, sampling: Sampling, decision: Decision, measurements: Sequence[Measurement], radii: bool
 ) -> None:
-    """Raise CertificationError before anything is drawn if a requested result could not be certified."""
+    """Raise CertificationError, before any noise is drawn, if a requested result could not be certified."""
     pixels = math.prod(image.pixels.shape[1:])
     require_feasible(sampling.n, pixels, decision.tau, decision.alpha, decision.method, sampling.n0, decision.k)
     require_intervals(sampling.n0 + sampling.n, len(measurements), decision.tau, decision.alpha)
@@ -207,6 +207,6 @@ def _measurements(
             document |= {"threshold": threshold, "decision": interval.decide(threshold) or "open"}
         for key, value in document.items():
             if isinstance(value, float) and not math.isfinite(value):
-                document[key] = None  # JSON has no such number
+                document[key] = None  # JSON cannot represent such a number
         documents.append(document)
     return documents

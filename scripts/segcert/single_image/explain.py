@@ -1,4 +1,4 @@
-"""A certificate explained in plain English."""
+"""Explanation of a certificate in plain English."""
 
 from typing import Any
 
@@ -16,18 +16,19 @@ def explain(document: dict[str, Any]) -> str:
     in_channels = f"{channels} channels" if channels > 1 else f"{channels} channel"
     lines = [
         f"Certificate of {image['path']} (SHA-256 {image['sha256'][:12]}...)",
-        f"  at {width}x{height} pixels with {in_channels}, as the network sees the image",
+        f"  certified at {width}x{height} pixels with {in_channels}",
         *_reading(image),
         "",
         "Guarantee",
-        f"  {100 - percent:.1f}% of the pixels are certified; {percent:.1f}% abstain, and nothing is said about them.",
+        f"  {100 - percent:.1f}% of the pixels are certified; {percent:.1f}% abstain, that is, have no certificate.",
         "  A certified pixel keeps the label that the smoothed model gives it.",
         "",
         "Perturbations",
-        f"  Any change of the image, however chosen, with an l2 norm below {settings['radius']:.4g}: the square root",
-        "  of the sum over all pixels (and channels) of the squared change, in units where black is 0 and white is 1,",
-        f"  at {width}x{height} pixels. Spread evenly, that is {document['radius_gray_levels']:.3g} of 255 gray levels",
-        f"  at every value; a single value may change by {255 * settings['radius']:.3g} gray levels.",
+        f"  The image may change in any way whose l2 norm is below {settings['radius']:.4g}. This norm is the square",
+        "  root of the sum of the squared changes of all pixels (and channels), where black is 0 and white is 1,",
+        f"  at {width}x{height} pixels. If all values change equally, each may change by up to",
+        f"  {document['radius_gray_levels']:.3g} of 255 gray levels; if only one value changes, by up to",
+        f"  {255 * settings['radius']:.3g} gray levels.",
         "  Rotations, other scanners and larger changes are not covered.",
         "",
         "Error probability",
@@ -36,21 +37,24 @@ def explain(document: dict[str, Any]) -> str:
         f"{settings['sigma']:g}, tau = {settings['tau']:g}.)",
     ]
     if METHODS[settings["method"]].weaker:
-        lines += ["  This is weaker than the guarantee of segcertify and holm, under which no pixel at all is wrong."]
+        lines += ["  This is weaker than the guarantee of segcertify and holm, under which no pixel is wrong."]
     if settings["earlier_n"]:
         earlier = ", ".join(map(str, settings["earlier_n"]))
         lines += [
-            f"  BUT: this image was certified before with n = {earlier}. alpha covers one decision with n fixed",
-            "  beforehand. It does not cover raising n after a look at the result.",
+            f"  BUT: this image was certified before with n = {earlier}. alpha covers one decision, with an n that was",
+            "  fixed beforehand. It does not cover increasing n after looking at a result.",
         ]
     if sampling["noise"] == "exact":
         lines += [
-            "  The noise was drawn on the image's own grid, so rounding in floating point does not undo the guarantee",
-            f"  (for changed images on that grid, of {image['bits']} bits).",
+            "  The noise was drawn on the image's own grid, so floating-point rounding does not invalidate the",
+            f"  guarantee (for changed images on the same grid, of {image['bits']} bits).",
         ]
     else:
-        lines += ["  The noise was float32: sound in real numbers. `--noise exact` also rules out effects of rounding."]
-    lines += ["", "Structures (from their certified pixels to all pixels that may belong to them)"]
+        lines += [
+            "  The noise was float32, so the guarantee holds in real arithmetic. With `--noise exact`, it also holds",
+            "  despite floating-point rounding.",
+        ]
+    lines += ["", "Area of each structure (from its certified pixels to all pixels that may belong to it)"]
     for each in document["classes"]:
         if each["id"]:
             lines.append(f"  {each['name']}: {each['area_low']} to {each['area_high']} pixels")
@@ -58,14 +62,14 @@ def explain(document: dict[str, Any]) -> str:
         alpha = document["measurements"][0]["alpha"]
         lines += [
             "",
-            f"Measurements: the median over the noise, for the same perturbations; error probability {alpha:.3g} each,",
-            f"{settings['alpha']:g} for all together, in addition to that of the labels",
+            f"Measurements (median over the noise, for the same perturbations; error probability {alpha:.3g} each and",
+            f"{settings['alpha']:g} for all together, in addition to the error probability of the labels)",
         ]
         lines += [_measurement(each) for each in document["measurements"]]
     if "radius.tif" in document["files"]:
         lines += [
             "",
-            f"Radius map: all radii at once, with error probability {settings['alpha']:g} in addition to the above.",
+            f"Radius map: all radii hold together; error probability {settings['alpha']:g}, in addition to the above.",
         ]
     lines += [
         "",
@@ -75,13 +79,13 @@ def explain(document: dict[str, Any]) -> str:
 
 
 def _reading(image: dict[str, Any]) -> list[str]:
-    """Return how the file became the image that is certified."""
+    """Return lines that describe the conversion of the file into the certified image."""
     white = "white is the upper end of the window" if image.get("window") else f"white is {(1 << image['bits']) - 1}"
     applied = image.get("applied", [])
     lines = ["", "The file", f"  read with {image['bits']} bits: black is 0, {white}"]
     lines += [f"  {step}" for step in applied]
     if any(step.startswith("resized") for step in applied):
-        lines.append("  Changes of the file itself are covered only as far as they are small after the resize.")
+        lines.append("  A change of the file itself is covered only if the resized image stays within the radius.")
     return lines
 
 

@@ -1,4 +1,4 @@
-"""The image, networks and settings of a certificate, from the command line or from the certificate itself."""
+"""Image, networks and settings of a certificate, from the command line or from the certificate."""
 
 import dataclasses
 from pathlib import Path
@@ -19,7 +19,7 @@ from segcert.smoothing.store import BlockStore
 
 @dataclasses.dataclass(frozen=True)
 class Sampling:
-    """Settings of the draws, which a certificate records so that they can be repeated."""
+    """Settings of the draws; a certificate records them so that the draws can be repeated."""
 
     sigma: float
     n0: int = 10
@@ -32,22 +32,22 @@ class Sampling:
 
 @dataclasses.dataclass(frozen=True)
 class Reading:
-    """Choices about a file that neither it nor the segmenter makes: see segcert.data.decode."""
+    """Settings for reading a file that neither the file nor the segmenter states: see segcert.data.decode."""
 
     bits: int | None = None
     window: tuple[float, float] | None = None
     frame: int | None = None
 
 
-AS_STATED = Reading()  # as the file and the segmenter state it
+AS_STATED = Reading()  # the settings that the file and the segmenter state
 
 
 class Networks(Pairing):
-    """The networks in their folders, applied to image files."""
+    """Segmenter and denoiser, loaded from their folders and applied to image files."""
 
     @classmethod
     def load(cls, segmenter: str | Path, denoiser: str | Path | None, denoising_steps: int = 1) -> Self:
-        """Read the segmenter's folder. Raises ModelError."""
+        """Read the segmenter's folder. Raises ModelError if the configuration lacks classes or image_size."""
         networks = cls(Path(segmenter), Path(denoiser) if denoiser else None, denoising_steps)
         if lacking := {"classes", "image_size"} - networks.config.keys():
             raise ModelError(f"{Path(segmenter, CONFIG)}: {min(lacking)} is missing; train the segmenter again")
@@ -60,10 +60,10 @@ class Networks(Pairing):
         pixel_size: tuple[float, float] | None = None,
         reading: Reading = AS_STATED,
     ) -> Raster:
-        """Return the image as the segmenter was trained on it: its window, aspect, channels and size.
+        """Return an image with the window, aspect ratio, channels and size of the segmenter's training images.
 
-        `size` replaces the height and width of training. `pixel_size` (height and width in mm) is that of the file's
-        pixels; it replaces the value in the file.
+        `size` replaces the height and width of training images. `pixel_size`, the height and width in mm of a pixel of
+        the file, replaces the value that the file states.
         """
         channels, trained = input_channels(self.config), preprocessing_of(self.config)
         window = self.window(reading)
@@ -77,7 +77,7 @@ class Networks(Pairing):
         return image.resized(size or self.config["image_size"])
 
     def window(self, reading: Reading) -> tuple[float, float] | None:
-        """Return the window that is applied: the one asked for, else that of training; None for the file's own."""
+        """Return the requested window, or else the window of training; None to use the window of the file."""
         trained = preprocessing_of(self.config).window
         return reading.window or (None if trained is None else (trained[0], trained[1]))
 
@@ -105,7 +105,7 @@ class Networks(Pairing):
 
 
 class Replicated(nn.Module):
-    """A colour network for gray images: the noisy gray channel is replicated, so the noise keeps its level."""
+    """A colour network applied to gray images: noise is added before the gray channel is replicated."""
 
     def __init__(self, model: nn.Module, channels: int) -> None:
         super().__init__()

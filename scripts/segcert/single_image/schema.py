@@ -1,4 +1,4 @@
-"""Schema of the certificate of an image: a file that does not fit it is not trusted."""
+"""Schema of an image's certificate file; a file that does not match the schema is rejected."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,7 +11,7 @@ from segcert.io.json_models import Part, read_document
 FORMAT = "segcert-certificate-1"
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Positive = Annotated[int, Field(ge=1, lt=2**31)]
-Sibling = Annotated[str, Field(pattern=r"^[^/\\\x00]+$", description="A file in the folder of the certificate")]
+Sibling = Annotated[str, Field(pattern=r"^[^/\\\x00]+$", description="A file in the same folder as the certificate")]
 
 
 class DocumentError(ValueError):
@@ -108,7 +108,7 @@ class Certificate(Part):
 
 
 def read_certificate(path: str | Path) -> dict[str, Any]:
-    """Read a certificate that `segcert certify` wrote. Raises DocumentError for anything else."""
+    """Read a certificate that `segcert certify` wrote. Raises DocumentError for any other file."""
     if not Path(path).exists():
         raise DocumentError(f"{path}: no such file; `segcert certify` writes NAME.certificate.json")
     advice = "expected a file that `segcert certify` wrote; if it was edited, certify the image again"

@@ -1,4 +1,4 @@
-"""Check a certificate: its digests, its decision, and a sample of repeated draws."""
+"""Verification of a certificate: its digests, its decision, and a sample of repeated draws."""
 
 import json
 from pathlib import Path
@@ -33,12 +33,12 @@ def verify(
 ) -> list[str]:
     """Check a certificate and return a line for each check that passed.
 
-    - The files of the certificate, the image and the networks have the recorded digests.
-    - The votes lead to the same decision, and to everything else in the certificate.
+    - The certificate's files, the image and the networks have the recorded digests.
+    - Deciding from the votes again reproduces all results in the certificate.
     - `draws` of the draws, spread over both streams, are repeated from the recorded seed. They agree with the areas
-      and counts in the votes, and with stored label maps. If all draws are repeated, nothing is left unchecked.
+      and counts in the votes, and with the stored label maps. If all draws are repeated, the check is complete.
 
-    Raises DocumentError for the first difference.
+    Raises DocumentError at the first difference.
     """
     folder = Path(path).parent
     for file in document["files"].values():
@@ -55,7 +55,7 @@ def verify(
     for name, digest in networks.digests.items():
         _same(f"the {name}", digest, recorded[name] and recorded[name]["digest"])
     votes = Votes.load(folder / document["files"]["votes.npz"]["path"])
-    checked = ["the files, the image and the networks have the digests in the certificate"]
+    checked = ["the digests of the files, the image and the networks match the certificate"]
 
     image = networks.read_image(image_path, document["image"]["shape"][-1], reading=_reading(document["image"]))
     settings, asked = document["certificate"], document["measurements"]
@@ -73,39 +73,42 @@ def verify(
     wrong = [name for name, value in json.loads(json.dumps(body)).items() if document[name] != value]
     if wrong or not np.array_equal(certificate.labels, labels):
         other = ", ".join(wrong) or "label map"
-        raise DocumentError(f"{path}: the votes give another {other} than the certificate; certify the image again")
-    checked.append("the votes give the labels and everything else in the certificate")
+        raise DocumentError(
+            f"{path}: the votes do not reproduce these parts of the certificate: {other}; certify the image again"
+        )
+    checked.append("the votes reproduce the labels and all other results in the certificate")
 
     sampling = Sampling(**{key: value for key, value in document["sampling"].items() if key != "device"})
     drawn_on = document["sampling"]["device"]
     if device.type != drawn_on:
         raise DocumentError(
-            f"--device: found {device.type}; expected {drawn_on}, on which the votes were drawn: its noise differs. "
-            f"Pass --device {drawn_on}"
+            f"--device: found {device.type}; expected {drawn_on}, because the votes were drawn there and the noise of "
+            f"{device.type} differs. Pass --device {drawn_on}"
         )
     smoothed = networks.smoothed(image, sampling, device)
     smoothed.check(votes, image.unit())
     if (votes.n0, votes.n) != (sampling.n0, sampling.n):
         raise DocumentError(
-            f"{path}: found {votes.n0} + {votes.n} votes; the certificate says {sampling.n0} + {sampling.n}"
+            f"{path}: found {votes.n0} + {votes.n} votes; expected {sampling.n0} + {sampling.n}, according to the "
+            "certificate"
         )
     total = votes.n0 + votes.n
     rows = np.unique(np.linspace(0, total - 1, min(draws, total)).round().astype(int)).tolist()
     chosen: list[Draw] = [("selection", row) if row < votes.n0 else ("estimation", row - votes.n0) for row in rows]
     drawn = smoothed.label_maps(image.unit(), chosen)
     _compare(votes, {row: label_map.cpu().numpy() for row, label_map in zip(rows, drawn, strict=True)}, path)
-    checked.append(f"{len(rows)} of {total} draws, repeated, agree")
+    checked.append(f"{len(rows)} of {total} draws agree when repeated")
     return checked
 
 
 def _reading(image: dict[str, Any]) -> Reading:
-    """Return the choices with which an image was read."""
+    """Return the settings with which the certified image was read."""
     window = image.get("window")
     return Reading(image["bits"], None if window is None else (window[0], window[1]), image.get("frame"))
 
 
 def _compare(votes: Votes, label_maps: dict[int, npt.NDArray[np.uint8]], path: str | Path) -> None:
-    """Raise DocumentError unless repeated label maps, by row, agree with areas, counts and stored label maps."""
+    """Raise DocumentError unless the repeated label maps, by row, match the areas, counts and stored label maps."""
     kept = votes.label_maps() if len(votes.draws) else None
     class_ids = np.arange(votes.areas.shape[1])[:, None, None]
     left = {"selection": votes.selection.astype(np.int64), "estimation": votes.estimation.astype(np.int64)}
@@ -115,19 +118,19 @@ def _compare(votes: Votes, label_maps: dict[int, npt.NDArray[np.uint8]], path: s
         same = np.array_equal(areas, votes.areas[row]) and (kept is None or np.array_equal(label_map, kept[row]))
         if not same:
             raise DocumentError(
-                f"{path}: draw {row} gives areas {areas.tolist()}; the votes say {votes.areas[row].tolist()}. (Another "
-                "machine may round a few pixels differently.)"
+                f"{path}: draw {row} gives areas {areas.tolist()}; expected {votes.areas[row].tolist()}, as in the "
+                "votes. (Rounding on a different machine may change a few pixels.)"
             )
     if min(counts.min() for counts in left.values()) < 0:
-        raise DocumentError(f"{path}: the repeated draws have votes that are missing in the counts")
+        raise DocumentError(f"{path}: the counts lack some votes of the repeated draws")
 
 
 def _require_file(path: Path, sha256: str) -> None:
     if not path.is_file():
-        raise DocumentError(f"{path}: missing; it belongs to the certificate")
+        raise DocumentError(f"{path}: missing; the certificate refers to this file")
     _same(str(path), file_digest(path), sha256)
 
 
 def _same(what: str, found: str | None, expected: str | None) -> None:
     if found != expected:
-        raise DocumentError(f"{what}: found SHA-256 {found}; the certificate names {expected}")
+        raise DocumentError(f"{what}: found SHA-256 {found}; expected {expected}, as in the certificate")

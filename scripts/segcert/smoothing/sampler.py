@@ -249,9 +249,9 @@ class SmoothedSegmenter:
         counting: deque[Future[None]] = deque()
         for batch, x_noisy in self._noisy_batches(pixels, missing):  # (batch_size, C, H, W)
             logits = self.logits(x_noisy)
+            label_maps = self._labels(logits)[: len(batch)]  # (draws, H, W), without padding
             if not self._is_probed:
                 self._probe(x_noisy, logits)
-            label_maps = self._labels(logits)[: len(batch)]  # (draws, H, W), without padding
             if self._reader is None:
                 count(batch, label_maps)
             else:
@@ -313,7 +313,8 @@ class SmoothedSegmenter:
         """
         half = max(1, len(x_noisy) // 2)
         others = torch.cat([x_noisy[:half], x_noisy[half:] / 2])
-        if bool(logits.isfinite().all()) and not is_same(logits[:half], self.logits(others)[:half], self.precision):
+        first = logits[:half].clone()  # a compiled model may write the next logits into the same memory
+        if bool(logits.isfinite().all()) and not is_same(first, self.logits(others)[:half], self.precision):
             raise SamplingError(
                 "model: its logits change from call to call, or with the other images in the batch; no certificate "
                 "holds for it. Call .eval(); a functional dropout needs `training=self.training`, and batch statistics "

@@ -37,7 +37,7 @@ def test_comparing_two_runs_changes_nothing_in_them(two_runs):
     before = made(two_runs)
     output = two_runs.snakemake("compare", *BOTH, configfile="simulated-usual.yaml").output
     assert re.search(r"^1/1 .* s  compare$", output, re.MULTILINE)
-    assert "The comparison: reports/usual+other/index.html" in output
+    assert "Comparison page: reports/usual+other/index.html" in output
     assert made(two_runs) == before
 
     folder = two_runs.path / "reports/usual+other"

@@ -81,8 +81,8 @@ def test_a_failed_job_shows_the_end_of_its_log_once_and_may_be_retried(run, tmp_
     run.start(1, "sample", dataset="phantom")
     run.start(2, "sample", dataset="jsrt")
     failed = run.fail(1, log=[str(log), str(cluster)])
-    assert failed[:3] == ["FAILED: sample phantom, after 5.0 s", f"  the end of its log, {log}:", "    line 26 [red]"]
-    assert failed[TAIL + 1 :] == ["    \ufffd \\x1b[31m end", f"  its log, {cluster}: empty"]
+    assert failed[:3] == ["FAILED: sample phantom, after 5.0 s", f"  end of the job's log, {log}:", "    line 26 [red]"]
+    assert failed[TAIL + 1 :] == ["    \ufffd \\x1b[31m end", f"  log of the job, {cluster}: empty"]
     run.fail(2, log=["logs/none.log"])
     assert run(None, "Trying to restart job 1.") == ["Retrying: sample phantom"]
     run.start(1, "sample", dataset="phantom")
@@ -117,8 +117,8 @@ def test_a_group_fails_as_one(run, tmp_path):
         {"jobid": 2, "rule_name": "certify", "log": ["logs/not-begun.log"]},
     ]
     assert run("group_error", "Error in group x", logging.ERROR, groupid="x", aux_logs=[], job_error_info=infos) == [
-        "FAILED: one of a group of 2 jobs: certify sigma 1; certify sigma 2",
-        f"  its log, {log}:",
+        "FAILED: a job in a group of 2: certify sigma 1; certify sigma 2",
+        f"  log of the job, {log}:",
         "    no votes",
     ]
     assert run.fail(1, "certify", indent=True) == run.fail(2, "certify", indent=True) == []

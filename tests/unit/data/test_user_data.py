@@ -353,5 +353,5 @@ def test_names_are_checked_when_the_configuration_is_read():
         Config.read({"datasets": ["montgomry"]})
     with pytest.raises(ConfigError, match="`splits`: found 'cvc'"):
         Config.read({"splits": {"cvc": "frames"}})
-    with pytest.raises(ConfigError, match="`own_data`: found jsrt, a built-in name"):
+    with pytest.raises(ConfigError, match="`own_data`: found jsrt, a name that segcert itself uses"):
         Config.read({"own_data": {"jsrt": {"images": "a", "masks": "b"}}})

@@ -63,7 +63,7 @@ def test_the_command_prints_text_and_json(monkeypatch):
         "Hardware: cpu, measured on cpu, 1 threads: ",
         "the configuration",
         "[throughput-cpu.json]",
-        "fewer than n = 53",
+        "below n = 53, no pixel can be certified",
     ):
         assert part in text
     document = json.loads(planned(as_json=True, images=4)[0])
@@ -95,7 +95,7 @@ def test_one_command_plans_images_and_runs(monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["segcert", "plan", "--sigma", "0.25", "--shape", "64x64", "--tau", "0.75"])
     with pytest.raises(SystemExit):
         main()
-    assert "Any pixel at all: n >= 53." in capsys.readouterr().out
+    assert "To certify any pixel: n >= 53." in capsys.readouterr().out
     monkeypatch.setattr("sys.argv", ["segcert", "plan", "--config", "config/default.yaml", "--shape", "64x64"])
     with pytest.raises(SystemExit, match="found --config, --shape; expected either --config"):
         main()
@@ -117,7 +117,7 @@ def test_the_channels_of_colour_images_are_asked_for():
         plan_image(0.25, shape, tau=0.75, alpha=0.001, method="segcertify", n0=10, k=10)
         for shape in ("64x64", "3x64x64")
     )
-    assert "for a colour image write --shape 3x64x64" in gray
+    assert "for a colour image, write --shape 3x64x64" in gray
     assert "0.672 gray levels" in gray
     assert "0.388 gray levels" in colour
     assert "--shape" not in colour

@@ -50,7 +50,7 @@ def test_calls_of_an_exported_network_are_not_measured(monkeypatch):
     assert (stages["sample"].unknown, stages["sample"].seconds) == (8 * 110, 0.0)
     assert not found.complete
     assert "880 calls not measured" in to_text(found)
-    assert "sizes are not known" in next(space.known for space in found.disk if space.what == "models")
+    assert "of unknown size" in next(space.known for space in found.disk if space.what == "models")
 
 
 def test_the_least_number_of_draws_depends_on_the_number_of_pixels():
@@ -75,5 +75,5 @@ def test_disk_is_counted_from_images_classes_and_blocks():
     model = build_segmenter(UNET["architecture"], UNET["arguments"])
     held = sum(each.nbytes for each in model.state_dict().values())
     assert space["models"] == 2 * held
-    assert space["checkpoint of a training, while it runs (the largest)"] == 4 * held
+    assert space["largest training checkpoint, during training"] == 4 * held
     assert not any(math.isnan(each) for each in space.values())

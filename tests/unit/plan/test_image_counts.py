@@ -16,7 +16,7 @@ def test_prepared_images_are_counted_before_published_ones(tmp_path):
     assert images_of("jsrt", run, index).all == 247
     expected = images_of("montgomery", run, index)
     assert (expected.all, expected.test) == (138, 34)
-    assert "expected of 138" in expected.source
+    assert "expected numbers of 138" in expected.source
     splits = ["train"] * 3 + ["val"] + ["test"] * 2
     rows = [("a" * 63 + str(number), split) for number, split in enumerate(splits)]
     write_index(
