@@ -56,7 +56,7 @@ rule pictures:
         pictures=list(product(PICTURED, SIGMAS)),
         certificates=CERTIFIED,
         viewer=CONFIG.report.viewer,
-        shown=[pairing for pairing in ASKED.pairings if pairing[0] == CONFIG.models[0]],  # the rows of the gallery
+        shown=[pairing for pairing in ASKED.pairings if pairing[0] == CONFIG.models[0]],  # pairings in the gallery
         denoiser=ASKED.diffusion[:1],
         examples=CONFIG.report.examples,
     script:

@@ -199,7 +199,7 @@ def verify(
     document = read_certificate(certificate)
     elsewhere = {"image_path": image, "segmenter": segmenter, "denoiser": denoiser}
     for line in check(certificate, document, draws=draws, device=set_up_torch(device.value, threads), **elsewhere):
-        _say(f"agrees: {line}")
+        _say(f"passed: {line}")
 
 
 @app.command()

@@ -281,7 +281,7 @@ def test_the_preprocessing_of_training_is_applied_and_shown(run, tmp_path, segme
     explained = run("explain", path)
     for step in ("window from 500 to 1500", "padded with black from 12x24 to 24x24", "resized from 24x24 to 16x16"):
         assert step in explained
-    assert "agrees: 20 of 70 draws" in run("verify", path)
+    assert "passed: 20 of 70 draws" in run("verify", path)
     Image.fromarray(PIXELS).save(tmp_path / "chest.png")
     assert "none of its values is in the window" in certified(run, tmp_path / "chest.png", trained, tmp_path / "b")
 
@@ -297,7 +297,7 @@ def test_a_16_bit_file_has_the_depth_of_training(run, tmp_path, segmenter):
     certified(run, tmp_path / "deep.png", trained, tmp_path / "out")
     explained = run("explain", tmp_path / "out/deep.certificate.json")
     assert "read with 12 bits: black is 0, white is 4095" in explained
-    assert "agrees: 20 of 70 draws" in run("verify", tmp_path / "out/deep.certificate.json")
+    assert "passed: 20 of 70 draws" in run("verify", tmp_path / "out/deep.certificate.json")
 
 
 @pytest.mark.parametrize("command", ["explain", "verify"])

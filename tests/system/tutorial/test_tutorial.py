@@ -62,7 +62,7 @@ def test_every_step_of_the_tutorial_works(finished):
     assert said.count("Nothing to be done") == 1, "nothing runs twice"
     assert "certify" in said
     assert said.count("\nGuarantee\n") == 2
-    assert "agrees: " in said
+    assert "passed: " in said
     assert (finished.path / "reports/clinic/data.html").is_file()
     assert (finished.path / "reports/clinic/index.html").is_file()
     for certificate in finished.files("certified/*.certificate.json"):
