@@ -6,14 +6,12 @@ import torch
 from torch import Tensor
 
 from segcert.networks.folders import ModelError
+from segcert.networks.runtime import is_same
 
 Logits = Callable[[Tensor], Tensor]
 
 IMAGES = 3
 NOISE = 0.25  # sigma; the noise avoids constant images, on which even a valid network may be undefined
-# Different batch sizes use different kernels, which sum in a different order. Logits of a network that uses the other
-# images in its batch differ by much more than this, relative to the largest logit.
-TOLERANCE = {"float32": 1e-3, "bfloat16": 3e-2}
 
 
 def noisy_images(image: Tensor, sigma: float = NOISE) -> Tensor:
@@ -68,9 +66,3 @@ def probe_network(logits_of: Logits, name: str, images: Tensor) -> None:
             f"{name}: its logits of an image change with the other images in the batch. Call model.eval(); replace "
             "batch statistics (BatchNorm with track_running_stats=False) with running statistics or GroupNorm"
         )
-
-
-def is_same(logits: Tensor, others: Tensor, precision: str = "float32") -> bool:
-    """Return True if two sets of logits differ only by rounding in a precision, "float32" or "bfloat16"."""
-    scale = float(logits.abs().max()) or 1.0
-    return bool((logits - others).abs().max() <= TOLERANCE[precision] * scale)

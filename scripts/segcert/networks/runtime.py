@@ -8,10 +8,14 @@ from typing import Any
 
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from segcert.networks.gpus import claim_gpus
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}  # available for sampling
+# Different batch sizes use different kernels, which sum in a different order. Logits of a network that uses the other
+# images in its batch differ by much more than this, relative to the largest logit.
+TOLERANCE = {"float32": 1e-3, "bfloat16": 3e-2}
 
 
 class DeviceError(ValueError):
@@ -93,3 +97,9 @@ def ran_out_of_memory(error: Exception) -> bool:
 def device_name(device: torch.device) -> str:
     """Return the hardware name that records contain."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu, {torch.get_num_threads()} threads"
+
+
+def is_same(logits: Tensor, others: Tensor, precision: str = "float32") -> bool:
+    """Return True if two sets of logits differ only by rounding in a precision, "float32" or "bfloat16"."""
+    scale = float(logits.abs().max()) or 1.0
+    return bool((logits - others).abs().max() <= TOLERANCE[precision] * scale)

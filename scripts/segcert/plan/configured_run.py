@@ -373,7 +373,7 @@ def _require_files(config: Config) -> None:
             key = f"own_models.{name}.{'program' if own.program else 'weights'}"
             raise ConfigError(_missing(key, own.pretrained))
     if config.mirror and "://" not in config.mirror and not Path(config.mirror).expanduser().is_dir():
-        official = [name for name in config.datasets if name in catalogue.NAMES]
+        official = [name for name in config.datasets if name in catalogue.NAMES and catalogue.dataset(name).archives]
         fetched = [name for name in official if Path(f"data/raw/{name}/manifest.json").is_file()]
         if fetched != official:
             raise ConfigError(_missing("mirror", config.mirror))

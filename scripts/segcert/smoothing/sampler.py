@@ -13,8 +13,15 @@ from torch import Tensor, nn
 
 from segcert.io.interruption import Interrupted, is_interrupted
 from segcert.measurements import Measurement
-from segcert.networks.probe import is_same
-from segcert.networks.runtime import PRECISIONS, after_this, autocast, compile_network, on_device, ran_out_of_memory
+from segcert.networks.runtime import (
+    PRECISIONS,
+    after_this,
+    autocast,
+    compile_network,
+    is_same,
+    on_device,
+    ran_out_of_memory,
+)
 from segcert.provenance.digests import array_digest, value_digest
 from segcert.smoothing.noise import Draw, Noise, SamplingError, checked_image, image_digest
 from segcert.smoothing.observables import Observables, Tally, build_votes

@@ -82,8 +82,8 @@ def test_pooled_training_uses_smaller_images_and_less_noise(index, tmp_path, mon
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"out_channels": 2}, r"BasicUNet' with {.*: returns \(2, 2, 32, 32\) .* lungs, heart"),
-        ({"in_channels": 3}, r"BasicUNet' with {.*: does not accept images of shape \(2, 1, 32, 32\)"),
+        ({"out_channels": 2}, r"BasicUNet' with {.*: returns \(3, 2, 32, 32\) .* lungs, heart"),
+        ({"in_channels": 3}, r"BasicUNet' with {.*: does not accept images of shape \(3, 1, 32, 32\)"),
     ],
 )
 def test_a_user_supplied_network_that_does_not_fit_the_data_is_refused_before_images_are_read(
