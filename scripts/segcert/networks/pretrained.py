@@ -12,7 +12,8 @@ from torch import Tensor
 from segcert.io.atomic import atomic_file
 from segcert.networks.exported import load_exported
 from segcert.networks.folders import PROGRAM, ModelError
-from segcert.networks.registry import build_segmenter, check_output, fill, save_segmenter, write_config
+from segcert.networks.probe import check_output
+from segcert.networks.registry import build_segmenter, fill, save_segmenter, write_config
 from segcert.provenance.digests import file_digest
 
 

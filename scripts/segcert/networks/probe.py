@@ -1,9 +1,9 @@
 """Test that a network's labels depend only on the noisy image. Certificates assume this."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from segcert.networks.folders import ModelError
 from segcert.networks.runtime import is_same
@@ -66,3 +66,37 @@ def probe_network(logits_of: Logits, name: str, images: Tensor) -> None:
             f"{name}: its logits of an image change with the other images in the batch. Call model.eval(); replace "
             "batch statistics (BatchNorm with track_running_stats=False) with running statistics or GroupNorm"
         )
+
+
+def check_output(model: nn.Module, what: str, shape: Sequence[int], classes: Sequence[str]) -> None:
+    """Check the output of a network in eval mode on images of `shape` (C, H, W).
+
+    Raises ModelError for a network that
+
+    - does not accept the images,
+    - does not return logits of their height and width with one channel per class, or
+    - returns logits that change from call to call, or depend on other images in the batch (see `probe_network`).
+
+    The message begins with `what` and says what was found and what was expected.
+    """
+    parameter = next(model.parameters(), torch.zeros(0))
+    channels, height, width = shape
+    images = noisy_images(gray_image((channels, height, width))).to(parameter.device)
+    try:
+        with torch.inference_mode():
+            logits = model(images)
+    except Exception as error:  # a user-supplied network can raise anything; TorchScript explains in the last line
+        last = str(error).strip().rpartition("\n")[2]
+        raise ModelError(
+            f"{what}: does not accept images of shape {tuple(images.shape)} ({last}). Use a network for this number of "
+            "channels, and an `image_size` that it can halve often enough"
+        ) from error
+    expected = (len(images), len(classes), *shape[1:])
+    found = tuple(logits.shape) if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
+    if found != expected:
+        raise ModelError(
+            f"{what}: returns {found} for images of shape {tuple(images.shape)}; expected logits {expected}, one "
+            f"channel for each of the classes {', '.join(classes)}. Use a network with these classes, in this order, "
+            "whose forward returns the logits only"
+        )
+    probe_network(model, what, images)

@@ -7,7 +7,7 @@ import json
 import math
 import sysconfig
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,6 @@ from segcert.io.atomic import atomic_file
 from segcert.networks.architectures import ARCHITECTURES
 from segcert.networks.exported import load_exported
 from segcert.networks.folders import CONFIG, WEIGHTS, ModelError, read_config, segmenter_files
-from segcert.networks.probe import gray_image, noisy_images, probe_network
 
 NAMED = 3  # largest number of tensors that an error message names
 LARGEST = 10_000  # largest value of an argument of a built-in architecture
@@ -206,37 +205,3 @@ def _returns_network(factory: Callable[..., Any]) -> bool:
         except Exception:  # the annotation contains an undefined name
             return False
     return inspect.isclass(returns) and issubclass(returns, nn.Module)
-
-
-def check_output(model: nn.Module, what: str, shape: Sequence[int], classes: Sequence[str]) -> None:
-    """Check the output of a network in eval mode on images of `shape` (C, H, W).
-
-    Raises ModelError for a network that
-
-    - does not accept the images,
-    - does not return logits of their height and width with one channel per class, or
-    - returns logits that change from call to call, or depend on other images in the batch (segcert.networks.probe).
-
-    The message begins with `what` and says what was found and what was expected.
-    """
-    parameter = next(model.parameters(), torch.zeros(0))
-    channels, height, width = shape
-    images = noisy_images(gray_image((channels, height, width))).to(parameter.device)
-    try:
-        with torch.inference_mode():
-            logits = model(images)
-    except Exception as error:  # a user-supplied network can raise anything; TorchScript explains in the last line
-        last = str(error).strip().rpartition("\n")[2]
-        raise ModelError(
-            f"{what}: does not accept images of shape {tuple(images.shape)} ({last}). Use a network for this number of "
-            "channels, and an `image_size` that it can halve often enough"
-        ) from error
-    expected = (len(images), len(classes), *shape[1:])
-    found = tuple(logits.shape) if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
-    if found != expected:
-        raise ModelError(
-            f"{what}: returns {found} for images of shape {tuple(images.shape)}; expected logits {expected}, one "
-            f"channel for each of the classes {', '.join(classes)}. Use a network with these classes, in this order, "
-            "whose forward returns the logits only"
-        )
-    probe_network(model, what, images)

@@ -14,7 +14,8 @@ from segcert.data.raster import resize_mask
 from segcert.io.lean_imports import lean
 from segcert.networks.architectures import ARCHITECTURES
 from segcert.networks.folders import Preprocessing
-from segcert.networks.registry import build_segmenter, check_output, load_segmenter, save_segmenter
+from segcert.networks.probe import check_output
+from segcert.networks.registry import build_segmenter, load_segmenter, save_segmenter
 from segcert.training.augment import augment
 from segcert.training.launch import accelerator_on
 from segcert.training.loop import memory_explained, train
