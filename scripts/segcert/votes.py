@@ -276,6 +276,8 @@ def narrow(counts: npt.NDArray[np.integer[Any]], n: int) -> Counts:
 
 def _as_counts(name: str, values: npt.ArrayLike) -> Counts:
     array = np.asarray(values)
-    if array.dtype.kind not in "iu" or (array.size and array.min() < 0):
+    if array.dtype.kind not in "iu":
         raise VotesError(f"{name}: found type {array.dtype}; expected counts, which are non-negative integers")
+    if array.size and array.min() < 0:
+        raise VotesError(f"{name}: found {array.min()}; expected counts, which are non-negative integers")
     return narrow(array, int(array.max(initial=0)))

@@ -120,8 +120,8 @@ def read_numbers(path: Path, names: Sequence[str], numbers: Sequence[str], optio
     """
     if not path.exists():
         raise CompareError(
-            f"{path}: is missing, so the run {path.parent.name} is not finished. Run: snakemake --config "
-            f"run={path.parent.name} (and its other settings). If its pointers are in Git: dvc pull"
+            f"{path}: missing, so run {path.parent.name} is not finished. Run `snakemake --config "
+            f"run={path.parent.name}` with the run's other settings or, if its pointers are in Git, `dvc pull`"
         )
     try:
         return read_results(path, names, numbers, optional)

@@ -23,7 +23,7 @@ FOLDER = Path(__file__).parents[3] / "config"
 def default_yaml() -> str:
     """Return the text of config/default.yaml: every key with its description and default."""
     return (
-        "# The default run, on the embedded synthetic phantom, takes minutes on two cores. `make config` generates\n"
+        "# The default run, on the built-in synthetic phantom, takes minutes on two cores. `make config` generates\n"
         "# this file from scripts/segcert/config/. Other configurations list only the keys that differ from it:\n"
         "# snakemake --configfile config/...\n"
     ) + _render(Config(), "")

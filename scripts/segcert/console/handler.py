@@ -186,16 +186,16 @@ def show_run(
 
 
 def stop_jobs_at_ctrl_c(local: Callable[[], bool], begun: Callable[[], None]) -> None:
-    """Make Ctrl-C stop this machine's jobs and then Snakemake, as SIGTERM does; a second Ctrl-C stops immediately.
+    """Make Ctrl-C stop this machine's jobs and then Snakemake, as SIGTERM does; a second Ctrl-C aborts Snakemake.
 
-    By default, Snakemake would abort its event loop, print a traceback of a hundred lines, and leave the jobs running.
+    By default, Snakemake would abort its event loop, print a hundred-line traceback, and leave the jobs running.
 
     Parameters
     ----------
     local
         Function that returns True if jobs run on this machine. Snakemake itself cancels jobs on a cluster.
     begun
-        Function to call before the jobs are stopped. It must not write, because it may interrupt any code.
+        Function to call before the jobs are stopped. It must not print or write to a file, because it may interrupt any code.
     """
 
     def interrupted(_number: int, frame: FrameType | None) -> None:

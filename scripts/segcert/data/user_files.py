@@ -123,15 +123,18 @@ def _files_by_kind(name: str, settings: Mapping[str, Any]) -> Iterator[tuple[str
             parts = file.path.split("/")
             kinds = [KIND_FOLDERS[part.lower()] for part in parts[:-1] if part.lower() in KIND_FOLDERS]
             splits = [SPLIT_FOLDERS[part.lower()] for part in parts[:-1] if part.lower() in SPLIT_FOLDERS]
-            if len(kinds) != 1 or len(splits) != 1:
-                raise DataError(
-                    f"own_data.{name}: images and masks are in the same folder, and {file.path} is not in "
-                    "folders train|val|test and images|masks; expected these folders, or a `mask_suffix` that "
-                    "distinguishes the files. Write, for example: `mask_suffix: _mask.png`"
-                )
             rest = [part for part in parts[:-1] if part.lower() not in {**KIND_FOLDERS, **SPLIT_FOLDERS}]
             image, reason = _name(file, "/".join([*rest, parts[-1]]), "")
-            yield (kinds[0], image, splits[0], file) if image else (reason, "", "", file)
+            if not image:
+                yield reason, "", "", file
+                continue
+            if len(kinds) != 1 or len(splits) != 1:
+                raise DataError(
+                    f"own_data.{name}: images and masks are in the same folder, but {file.path} is not inside one of "
+                    "the folders train|val|test and one of images|masks. Use these folders, or set a `mask_suffix` "
+                    "that distinguishes masks from images. Write, for example: `mask_suffix: _mask.png`"
+                )
+            yield kinds[0], image, splits[0], file
         return
     together = folders["images"].resolve() == folders["masks"].resolve()
     for kind, folder in (("image", folders["images"]), ("mask", folders["masks"])):

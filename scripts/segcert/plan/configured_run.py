@@ -302,7 +302,7 @@ class ConfiguredRun:
         return list(dict.fromkeys(files))
 
     def cards(self) -> list[str]:
-        """Return the model card of each network."""
+        """Return the path of each network's model card."""
         names = product(self.models, self.about)
         folders = [SEGMENTER.format(dataset=dataset, model=model, regime=regime) for (model, regime), dataset in names]
         for dataset, denoiser in product(self.about, self.diffusion):

@@ -198,7 +198,7 @@ PANEL = 512  # least width of the images that `write_typical_images` writes, in 
 def write_typical_images(
     index: str | Path, typical: Typical, predicted: Array, certified: Array, paths: Sequence[str | Path]
 ) -> None:
-    """Write a data set's typical image to two PNG files, tinted by its predicted and its certified labels (H, W)."""
+    """Write two PNG files of a data set's typical image, tinted by predicted and by certified labels respectively."""
     gray = to_rgb(PreparedDataset(Path(index)).image(typical.image))
     scale = math.ceil(PANEL / gray.shape[1])
     for labels, path in zip((predicted, certified), paths, strict=True):

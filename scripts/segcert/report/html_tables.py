@@ -1,4 +1,7 @@
-"""Tables of the results page: the columns of segcert.results.table_columns in HTML, with exact values of numbers."""
+"""Tables of the results page in HTML, with the columns of segcert.results.table_columns.
+
+Each number that is shown also has its exact value in the markup, which the audit reads.
+"""
 
 import dataclasses
 from collections.abc import Sequence

@@ -122,7 +122,7 @@ def _compare(votes: Votes, label_maps: dict[int, npt.NDArray[np.uint8]], path: s
                 "votes. (Rounding on a different machine may change a few pixels.)"
             )
     if min(counts.min() for counts in left.values()) < 0:
-        raise DocumentError(f"{path}: the counts lack some votes of the repeated draws")
+        raise DocumentError(f"{path}: some counts are lower than the number of votes from the repeated draws alone")
 
 
 def _require_file(path: Path, sha256: str) -> None:

@@ -116,7 +116,7 @@ def test_images_and_masks_can_be_in_the_same_folder(folder):
     data = own(folder, masks=str(folder / "images"))
     assert len(find(data).pairs) == COUNT
     assert [each.name for each in find(data).left_out] == ["notes.txt"]
-    with pytest.raises(DataError, match=r"are in the same folder.*or a `mask_suffix`"):
+    with pytest.raises(DataError, match=r"are in the same folder.*set a `mask_suffix`"):
         own(folder, masks=str(folder / "images"), mask_suffix="").files()
 
 
@@ -230,6 +230,7 @@ def test_folders_of_splits_are_read(tmp_path, layout):
     data = own(
         tmp_path, images=str(tmp_path), masks=str(tmp_path), mask_suffix="", values={0: "background", 255: "polyp"}
     )
+    (tmp_path / "README.md").write_text("no image")
     assert list(data.about.splits) == ["folders", "groups"]
     prepare(data.about, find(data), tmp_path / "prepared", Form(16))
     dataset = PreparedDataset(tmp_path / "prepared/index.csv")

@@ -1,4 +1,4 @@
-"""The embedded synthetic chest phantom (segcert.data.phantom)."""
+"""The built-in synthetic chest phantom (segcert.data.phantom)."""
 
 from segcert.data.catalogue import Dataset, SplitRule
 
