@@ -195,7 +195,8 @@ def stop_jobs_at_ctrl_c(local: Callable[[], bool], begun: Callable[[], None]) ->
     local
         Function that returns True if jobs run on this machine. Snakemake itself cancels jobs on a cluster.
     begun
-        Function to call before the jobs are stopped. It must not print or write to a file, because it may interrupt any code.
+        Function to call before the jobs are stopped. It must not print or write to a file, because it may interrupt
+        any code.
     """
 
     def interrupted(_number: int, frame: FrameType | None) -> None:
