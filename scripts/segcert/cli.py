@@ -163,6 +163,8 @@ def certify(
             reading=reading,
         )
         _say(f"{path}: {1 - document['abstain']:.1%} certified at radius {document['certificate']['radius']:.4g}")
+        for remark in document["remarks"]:
+            _say(f"  remark: {remark}")
     _say(f"The results are in {out}. To explain a certificate: segcert explain {certificate_path(cases[0][0], out)}")
     if refused:
         listed = "\n".join(f"  {error}" for error in refused)
@@ -258,7 +260,7 @@ def plan(
 @app.command()
 def audit(
     run: Annotated[str, typer.Argument(help="Name of the run.")],
-    replay: Annotated[int, typer.Option(min=0, help="Number of images whose draws to repeat.")] = 0,
+    replay: Annotated[int, typer.Option(min=0, help="Number of images for which to repeat the draws.")] = 0,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed for choosing these images; default: random.")] = None,
 ) -> None:
     """Check every link between a report's numbers and the original archives. The exit status is 1 if one is broken."""

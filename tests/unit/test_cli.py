@@ -214,7 +214,7 @@ def test_commands_on_runs_lead_from_a_subfolder_to_the_root(run, monkeypatch, tm
         (["--alpha", 0], "alpha: found 0.0"),
         (["--radius-map", "--method", "by"], "expected segcertify or holm for a radius map"),
         (["--pixel-size", 0, 1], "--pixel-size: found 0.0 1.0"),
-        (["--bits", 4], "has 8 bits, as the file states; found `bits` 4"),
+        (["--bits", 4], "has 8 bits according to the file, but `bits` is set to 4"),
         (["--measure", "area", "--decide", "area_lungs > 1.2.3"], "expected a measurement, > and a number"),
         (["--method", "kfwer", "--k", 200, "--n", 25, "--n0", 1, "--measure", "area"], "cannot bound 2 measurements"),
     ],
@@ -249,6 +249,18 @@ def test_results_of_another_image_are_not_overwritten(run, image, segmenter, tmp
     assert "would have the same file names as those of" in together
     assert (out / "chest.certificate.json").read_bytes() == before
     assert not (tmp_path / "new").exists()
+
+
+def test_a_constant_image_or_labelling_is_remarked(run, segmenter, tmp_path):
+    """A black image was once "100.0% certified" without a word."""
+    Image.fromarray(np.zeros((16, 16), np.uint8)).save(tmp_path / "black.png")
+    output = certified(run, tmp_path / "black.png", segmenter, tmp_path / "out")
+    assert "remark: the image is constant: every pixel has the same value" in output
+    document = read_certificate(tmp_path / "out/black.certificate.json")
+    assert "Remark: the image is constant" in run("explain", tmp_path / "out/black.certificate.json")
+    labels = {each["name"] for each in document["classes"] if each["certified_pixels"]}
+    one_label = any(remark.startswith("every certified pixel") for remark in document["remarks"])
+    assert one_label == (len(labels) == 1)
 
 
 def test_dots_in_the_name_of_a_file_are_kept(run, segmenter, tmp_path):

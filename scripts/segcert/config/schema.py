@@ -88,7 +88,7 @@ class Config(Section):
         ["none", "ddpm"],
         min_length=1,
         description="Denoisers in front of the segmenters. none: no denoiser; ddpm: the diffusion model that the "
-        "pipeline trains; adm256: the paper's denoiser, OpenAI's model of 256x256 ImageNet images (2.2 GB download)",
+        "pipeline trains; adm256: the paper's denoiser, OpenAI's 256x256 ImageNet diffusion model (2.2 GB download)",
     )
     denoising_steps: Count = Field(
         1,

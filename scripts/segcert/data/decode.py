@@ -1,6 +1,7 @@
 """Decode image files (PNG, JPEG, GIF, BMP, TIFF, DICOM) to integer pixel values."""
 
 import io
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +17,12 @@ PNG_DEPTH, PNG_COLOUR_TYPE, PNG_COLOUR_OR_ALPHA = 24, 25, 6
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # TIFF and BigTIFF, little-endian and big-endian
 MAX_PIXELS = 64_000_000
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".dcm", ".dicom")
+
+
+def image_name(path: str | Path) -> str:
+    """Return the name of an image file without its suffix. Only a known suffix is removed: a name may contain dots."""
+    path = Path(path)
+    return path.stem if path.suffix.lower() in IMAGE_SUFFIXES else path.name
 
 
 class DepthError(DataError):
@@ -138,7 +145,7 @@ def _depth(stored: Stored, bits: int | None, window: tuple[float, float] | None)
             )
         return stored.bits or 16
     if stored.bits is not None and bits != stored.bits:
-        raise DataError(f"has {stored.bits} bits, as the file states; found `bits` {bits}. Omit `bits`")
+        raise DataError(f"has {stored.bits} bits according to the file, but `bits` is set to {bits}; omit `bits`")
     if not 1 <= bits <= 16 or largest >= 1 << bits:
         raise DataError(f"found values up to {largest}, which do not fit into {bits} bits")
     return bits
@@ -211,7 +218,9 @@ def _stored(pixels: npt.NDArray[Any]) -> Stored:
     if pixels.ndim == 2:
         pixels = pixels[..., None]
     if pixels.min() < 0 or pixels.max() > 65535:
-        raise DataError(f"has {pixels.dtype} from {pixels.min()} to {pixels.max()}; expected uint8 or uint16 values")
+        raise DataError(
+            f"has {pixels.dtype} values from {pixels.min()} to {pixels.max()}; expected values from 0 to 65535"
+        )
     planes = np.ascontiguousarray(pixels.transpose(2, 0, 1), dtype=np.uint16)
     return Stored(planes, 8 if pixels.dtype == np.uint8 else None)
 

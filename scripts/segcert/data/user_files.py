@@ -14,7 +14,7 @@ from typing import Any
 
 from segcert.data.archives import File, list_folder
 from segcert.data.dataset import SPLITS
-from segcert.data.decode import IMAGE_SUFFIXES, file_format
+from segcert.data.decode import IMAGE_SUFFIXES, file_format, image_name
 from segcert.data.errors import DataError
 from segcert.data.pairs import NOT_AN_IMAGE, LeftOut
 
@@ -193,7 +193,7 @@ def _in_table(name: str, settings: Mapping[str, Any]) -> Listing:
                 row.image = str(path)
             else:
                 row.masks = [str(path)]
-        image = line.get("name") or Path(row.image or "".join(row.masks)).stem
+        image = line.get("name") or image_name(row.image or "".join(row.masks))
         if not image:
             raise DataError(f"{table}: line {number}: found neither an image nor a mask; expected at least one of them")
         if image in rows:

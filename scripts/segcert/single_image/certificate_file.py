@@ -17,7 +17,7 @@ from segcert.certification.certificate import ABSTAIN, Certificate, certify, rad
 from segcert.certification.median_smoothing import certify_measurements
 from segcert.certification.methods import require_feasible, require_intervals
 from segcert.certification.radius_map import check_radius_map, radius_map
-from segcert.data.decode import IMAGE_SUFFIXES
+from segcert.data.decode import image_name
 from segcert.data.raster import Raster
 from segcert.io.atomic import atomic_file
 from segcert.measurements import Measurement
@@ -66,14 +66,14 @@ def write_certificate(
     scale = 4 if max(certificate.labels.shape) <= 512 else 1
     overlay = np.clip(paint(to_rgb(image.unit()), certificate.labels, scale), 0, 1)
 
-    files = {kind: out / f"{result_name(path)}.{kind}" for kind in ("labels.png", "overlay.png", "votes.npz")}
+    files = {kind: out / f"{image_name(path)}.{kind}" for kind in ("labels.png", "overlay.png", "votes.npz")}
     with atomic_file(files["labels.png"]) as part:
         Image.fromarray(certificate.labels).save(part, format="PNG")
     with atomic_file(files["overlay.png"]) as part:
         matplotlib.image.imsave(part, overlay)
     votes.save(files["votes.npz"])
     if radii_map is not None:
-        files["radius.tif"] = out / f"{result_name(path)}.radius.tif"
+        files["radius.tif"] = out / f"{image_name(path)}.radius.tif"
         with atomic_file(files["radius.tif"]) as part:
             tifffile.imwrite(part, radii_map.astype("f4"))
     denoiser = None
@@ -99,6 +99,7 @@ def write_certificate(
         },
         "sampling": dataclasses.asdict(sampling) | {"device": votes.origin["device"]},
         **body,
+        "remarks": _remarks(image, certificate, networks.config["classes"]),
         "files": {kind: {"path": file.name, "sha256": file_digest(file)} for kind, file in files.items()},
     }
     with atomic_file(certificate_path(path, out)) as part:
@@ -106,22 +107,27 @@ def write_certificate(
     return document
 
 
-def result_name(image: str | Path) -> str:
-    """Return the name for an image's results. Only a known suffix is removed, because a name may contain dots."""
-    image = Path(image)
-    return image.stem if image.suffix.lower() in IMAGE_SUFFIXES else image.name
+def _remarks(image: Raster, certificate: Certificate, classes: Sequence[str]) -> list[str]:
+    """Return remarks on results that are certified and may still mean that the input or the network is wrong."""
+    remarks = []
+    if image.pixels.min() == image.pixels.max():
+        remarks.append("the image is constant: every pixel has the same value")
+    found = np.unique(certificate.labels[certificate.labels != ABSTAIN])
+    if len(found) == 1:
+        remarks.append(f"every certified pixel has the same label: {classes[found[0]]}")
+    return remarks
 
 
 def certificate_path(image: str | Path, out: str | Path) -> Path:
     """Return the path of an image's certificate in the folder `out`."""
-    return Path(out) / f"{result_name(image)}.certificate.json"
+    return Path(out) / f"{image_name(image)}.certificate.json"
 
 
 def require_own_results(images: Sequence[Path], out: Path) -> None:
     """Raise DocumentError if the results of an image would replace those of a different image."""
     taken: dict[str, Path] = {}
     for image in images:
-        other = taken.setdefault(result_name(image), image)
+        other = taken.setdefault(image_name(image), image)
         if other != image:
             raise DocumentError(
                 f"{image}: its results would have the same file names as those of {other}; certify the two images "

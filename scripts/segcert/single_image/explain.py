@@ -22,6 +22,7 @@ def explain(document: dict[str, Any]) -> str:
         "Guarantee",
         f"  {100 - percent:.1f}% of the pixels are certified; {percent:.1f}% abstain, that is, have no certificate.",
         "  A certified pixel keeps the label that the smoothed model gives it.",
+        *[f"  Remark: {remark}." for remark in document.get("remarks", [])],
         "",
         "Perturbations",
         f"  The image may change in any way whose l2 norm is below {settings['radius']:.4g}. This norm is the square",

@@ -98,6 +98,7 @@ class Certificate(Part):
     classes: list[Structure]
     measurements: list[Interval]
     files: dict[str, File]
+    remarks: list[str] = Field([])
 
     @field_validator("files")
     @classmethod

@@ -163,7 +163,7 @@ def test_the_depth_of_16_bit_files_is_asked_for_whatever_they_hold(kind):
 
 def test_a_depth_that_is_not_that_of_the_file_is_refused():
     for data in (by_pillow(GRAY, "PNG"), by_tifffile(GRAY)):
-        with pytest.raises(DataError, match="has 8 bits, as the file states; found `bits` 12"):
+        with pytest.raises(DataError, match="has 8 bits according to the file, but `bits` is set to 12"):
             decode(data, bits=12)
 
 
