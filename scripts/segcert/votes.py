@@ -66,7 +66,7 @@ class Votes:
         (num_classes, H, W) unsigned integers: the number of estimation draws, out of n, that gave each pixel each
         class. The estimation draws are independent of the selection draws.
     sigma
-        Standard deviation of the noise, in units of pixels in [0, 1].
+        Standard deviation of the noise, in units of pixel values in [0, 1].
     areas
         (n0 + n, num_classes) unsigned integers: the number of pixels of each class in each draw, selection draws first.
         The array is empty if areas were not kept.
@@ -112,7 +112,9 @@ class Votes:
                 f"selection has shape {self.selection.shape}, estimation {self.estimation.shape}; expected equal shapes"
             )
         if not 0 < self.sigma < math.inf:
-            raise VotesError(f"sigma: found {self.sigma}; expected a noise level above 0, in units of pixels in [0, 1]")
+            raise VotesError(
+                f"sigma: found {self.sigma}; expected a noise level above 0, in units of pixel values in [0, 1]"
+            )
         draws, (classes, height, width) = self.n0 + self.n, self.selection.shape
         self._check_shape("areas", self.areas, (draws, classes))
         self._check_shape("overlaps", self.overlaps, (draws, classes))

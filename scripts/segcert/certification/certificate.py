@@ -28,9 +28,9 @@ class Certificate:
     labels
         (H, W) uint8: class ids, and ABSTAIN = 255 where nothing is certified.
     radius
-        l2 radius, in units of pixels in [0, 1].
+        l2 radius, in units of pixel values in [0, 1].
     sigma
-        Noise level of the votes, in units of pixels in [0, 1].
+        Noise level of the votes, in units of pixel values in [0, 1].
     tau
         With the stated confidence, a certified pixel has its class on more than this share of noisy copies.
     alpha

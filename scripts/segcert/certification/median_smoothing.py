@@ -33,7 +33,7 @@ class CertifiedInterval:
     high
         Upper end of the interval, in the unit of the measurement; infinity if too many draws are NaN.
     radius
-        l2 radius, in units of pixels in [0, 1].
+        l2 radius, in units of pixel values in [0, 1].
     alpha
         Error probability of this interval: its share of the image's alpha.
     draws
@@ -71,7 +71,7 @@ def median_interval(
         (n,) numbers: the measurement on each draw's label map. n must be fixed beforehand, and the draws must be
         independent. A NaN counts as minus infinity for the lower end and as plus infinity for the upper end.
     sigma
-        Standard deviation of the noise, in units of pixels in [0, 1].
+        Standard deviation of the noise, in units of pixel values in [0, 1].
     tau
         Threshold in (0.5, 1). The radius is sigma * Phi^-1(tau).
     alpha

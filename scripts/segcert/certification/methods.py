@@ -125,7 +125,9 @@ def check_settings(tau: float, alpha: float, method: str, k: int = 1) -> None:
     if method not in METHODS:
         raise CertificationError(f"method: found {method!r}; expected one of {', '.join(METHODS)}")
     if METHODS[method].takes_k and k < 1:
-        raise CertificationError(f"k: found {k}; expected at least 1 (alpha bounds the probability of k wrong pixels)")
+        raise CertificationError(
+            f"k: found {k}; expected at least 1 (alpha bounds the probability of k or more wrong pixels)"
+        )
 
 
 def smallest_n(pixels: int, tau: float, alpha: float, method: str = "segcertify", n0: int = 0, k: int = 1) -> int:

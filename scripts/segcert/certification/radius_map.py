@@ -28,7 +28,7 @@ class RadiusMap:
     labels
         (H, W) uint8: class ids, and ABSTAIN = 255 where nothing is certified.
     radius
-        (H, W) float64, in units of pixels in [0, 1]; 0 where nothing is certified.
+        (H, W) float64, in units of pixel values in [0, 1]; 0 where nothing is certified.
     taus
         Grid of values of tau.
     alpha

@@ -26,7 +26,7 @@ class Plan:
     Attributes
     ----------
     radius, gray_levels
-        Certified l2 radius, in units of pixels in [0, 1] and as the RMS change per value in 8-bit gray levels.
+        Certified l2 radius, in units of pixel values in [0, 1] and as the RMS change per value in 8-bit gray levels.
     least_n
         The least n with which any pixel can be certified.
     least_draws
@@ -69,7 +69,9 @@ def plan(
     """
     check_settings(tau, alpha, method, k)
     if not 0 < sigma < math.inf:
-        raise CertificationError(f"sigma: found {sigma}; expected a noise level above 0, in units of pixels in [0, 1]")
+        raise CertificationError(
+            f"sigma: found {sigma}; expected a noise level above 0, in units of pixel values in [0, 1]"
+        )
     pixels = math.prod(shape[-2:])
     least_n = smallest_n(pixels, tau, alpha, method, n0, k)
     require_feasible(least_n, pixels, tau, alpha, method, n0, k)

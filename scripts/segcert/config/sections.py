@@ -137,8 +137,8 @@ class Sampling(Section):
     shard_size: Count | None = Field(
         None,
         description="Approximate number of test images per job: for each combination of segmenter, denoiser and sigma, "
-        "the test images are split across several jobs, based on the known size of the data set; null: one job. It "
-        "does not affect results",
+        "the test images are split across several jobs. Their number follows from the expected number of test images, "
+        "before the data are prepared; null: one job. Does not affect results",
     )
     test_images: Count | None = Field(
         None, description="Number of test images to certify, starting with the first; null: all"

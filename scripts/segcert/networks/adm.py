@@ -93,8 +93,8 @@ def adm_config(layout: ADMLayout = ADM_256) -> dict[str, Any]:
 def import_adm(checkpoint: str | Path, folder: str | Path, layout: ADMLayout = ADM_256) -> None:
     """Convert a guided-diffusion checkpoint to the diffusers folders `unet` and `scheduler` in `folder`.
 
-    Code in the checkpoint is not run. Tensors are read from disk only when they are written. Raises ModelError for a
-    checkpoint that cannot be read or has a different layout.
+    Code in the checkpoint is not run. Each tensor is read from the checkpoint only when it is written to `folder`.
+    Raises ModelError for a checkpoint that cannot be read or has a different layout.
     """
     try:
         state = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(checkpoint))

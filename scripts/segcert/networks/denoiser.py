@@ -73,7 +73,7 @@ class DiffusionDenoiser(nn.Module):
         return cls(unet, scheduler.alphas_cumprod, scheduler.config.prediction_type, steps)
 
     def timestep(self, sigma: float) -> int:
-        """Return t*, the step whose noise level is closest to `sigma`, in units of pixels in [0, 1]."""
+        """Return t*, the step whose noise level is closest to `sigma`, in units of pixel values in [0, 1]."""
         return closest_timestep(self._schedule, sigma)
 
     def timesteps(self, sigma: float) -> list[int]:
@@ -111,7 +111,7 @@ class DiffusionDenoiser(nn.Module):
 
 
 def noise_levels(alphas_cumprod: Tensor) -> Tensor:
-    """Return the noise level sigma of each step of a schedule, (T,), in units of pixels in [0, 1]."""
+    """Return the noise level sigma of each step of a schedule, (T,), in units of pixel values in [0, 1]."""
     return ((1 - alphas_cumprod.double()) / alphas_cumprod.double()).sqrt() / 2
 
 

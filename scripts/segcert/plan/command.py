@@ -59,7 +59,9 @@ def plan_run(
     files = [each for each in config if "=" not in each]
     for file in files:
         if not Path(file).is_file():
-            raise ForecastError(f"--config: found {file!r}, which is not a file; expected a configuration or KEY=VALUE")
+            raise ForecastError(
+                f"--config: found {file!r}, which is not a file; expected a configuration file or KEY=VALUE"
+            )
     arguments = ["--configfile", *files] if files else []
     if changes:
         arguments += ["--config", *changes]

@@ -59,7 +59,7 @@ def _check_arguments(args: Namespace) -> None:
     """Raise PlanError for arguments that Snakemake would reject with a traceback."""
     for path in args.configfile or []:
         if not Path(path).is_file():
-            raise PlanError(f"--configfile: found {str(path)!r}, which is not a file; expected a configuration")
+            raise PlanError(f"--configfile: found {str(path)!r}, which is not a file; expected a configuration file")
     for change in args.config or []:
         if change.startswith("n="):
             raise PlanError(

@@ -137,7 +137,7 @@ def _guarantee(main: pd.DataFrame) -> str:
     k = f", k = {first['k']}" if METHODS[first["method"]].takes_k else ""
     guarantee = METHODS[first["method"]].guarantee.replace("1 - alpha", "1 − α").replace("alpha", "α")
     return (
-        f"A certified pixel keeps the label that the smoothed network gives it under any change of the image with an l2"
+        f"A certified pixel keeps the label that the smoothed network gives it under any change to the image with an l2"
         f" norm below the radius, which is {listed(radii['radius'], 'number', 3)} at these σ. The guarantee:"
         f" {guarantee} (method: {first['method']}{k}, α = {first['alpha']:g},"
         f" τ = {first['tau']:g}, {first['n0']} + {first['n']} noisy copies of each image)."

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segcert.certification.certificate import ABSTAIN, certified_radius, radius_in_gray_levels
-from segcert.certification.methods import METHODS, SEGCERTIFY, smallest_n
+from segcert.certification.methods import HOLM, METHODS, SEGCERTIFY, smallest_n
 from segcert.certification.metrics import class_metrics
 from segcert.certification.radius_map import TAUS, map_budget, radius_map
 from segcert.data.dataset import PreparedDataset
@@ -45,13 +45,13 @@ def tau_grid(tau: float) -> tuple[float, ...]:
 
 
 def grid_radii(taus: Sequence[float], sigma: float) -> list[float]:
-    """Return the radius for each tau of a grid, in units of pixels in [0, 1]."""
+    """Return the radius for each tau of a grid, in units of pixel values in [0, 1]."""
     return [certified_radius(sigma, tau) for tau in taus]
 
 
 def map_method(method: str) -> str:
-    """Return the method of a run's radius map: `method`, or segcertify if `method` has no radius map (kfwer, by)."""
-    return SEGCERTIFY.name if METHODS[method].weaker else method
+    """Return the method of a run's radius map: holm if the run's method uses all draws, else segcertify."""
+    return HOLM.name if METHODS[method].all_draws else SEGCERTIFY.name
 
 
 def radius_levels(votes: Votes, taus: Sequence[float], alpha: float, method: str) -> RadiusLevels:
@@ -74,7 +74,7 @@ def save_radii(path: str | Path, maps: Mapping[str, RadiusLevels], taus: Sequenc
     """Write radius maps to a compressed `.npz` file: the levels (H, W) uint8 by image, and the grid.
 
     `grid/taus` and `grid/radii` are float64, and their i-th entries, counted from 1, belong to level i. Radii are in
-    units of pixels in [0, 1].
+    units of pixel values in [0, 1].
     """
     grid = {GRID_TAUS: np.array(taus, np.float64), GRID_RADII: np.array(grid_radii(taus, sigma), np.float64)}
     save_arrays(path, grid | {image: each.levels for image, each in maps.items()})
@@ -88,7 +88,7 @@ class SavedRadii(NamedTuple):
     levels: dict[str, npt.NDArray[np.uint8]]
 
     def radii_of(self, image: str) -> npt.NDArray[np.float64]:
-        """Return the certified radius of each pixel (H, W), in units of pixels in [0, 1]; 0 for uncertified pixels."""
+        """Return each pixel's certified radius (H, W), in units of pixel values in [0, 1]; 0 for uncertified pixels."""
         return np.concatenate([[0.0], self.radii])[self.levels[image]]
 
 

@@ -36,7 +36,7 @@ class Damage:
     Attributes
     ----------
     norm
-        l2 norm of the perturbation, in units of pixels in [0, 1].
+        l2 norm of the perturbation, in units of pixel values in [0, 1].
     certified
         Number of certified pixels.
     changed
@@ -73,7 +73,7 @@ def attack(
     labels
         (H, W) certified labels, with ABSTAIN = 255. Only certified pixels are attacked.
     norm
-        Largest l2 norm of the perturbation, in units of pixels in [0, 1].
+        Largest l2 norm of the perturbation, in units of pixel values in [0, 1].
     steps
         Number of gradient steps.
     copies

@@ -37,9 +37,9 @@ def denoiser_scores(
     are clipped to [0, 1]. The methods are "noisy" (no denoising), "nl_means" and "wavelet" (both with the true noise
     level), and the denoisers.
 
-    `denoisers` maps names to model folders. `sigmas` are noise levels at full resolution, in units of pixels in [0, 1].
-    Returns one row per sigma and method, with the columns dataset, sigma, method, images (the number of images), psnr
-    (mean, in dB) and ssim (mean).
+    `denoisers` maps names to model folders. `sigmas` are noise levels at full resolution, in units of pixel values in
+    [0, 1]. Returns one row per sigma and method, with the columns dataset, sigma, method, images (the number of
+    images), psnr (mean, in dB) and ssim (mean).
     """
     from segcert.networks.denoiser import DiffusionDenoiser
 

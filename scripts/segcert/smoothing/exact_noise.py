@@ -37,13 +37,13 @@ Int = npt.NDArray[np.int64]
 
 @dataclasses.dataclass(frozen=True)
 class RoundedGaussian:
-    """The distribution of round(s * normal), with tables that map uniform bits to its values.
+    """The distribution of Z = round(s * normal), with tables that map a uniform 62-bit integer u to values of Z.
 
     Values form groups of 2^shift neighbours. Within a group, all values have nearly the same probability. So each
-    group's range of u consists of an even part, which all its values share equally, and a rest. The 16 leading bits of
-    u nearly always determine the group and place u in the even part. Then `shift` further random bits choose the value,
-    and the other bits of u do not matter. Otherwise the other bits of u are drawn too, and u is compared with the
-    thresholds.
+    group's range of u consists of an even part, divided equally among its values, and a remainder. The 16 leading bits
+    of u nearly always determine the group and place u in the even part. Then `shift` further random bits choose the
+    value, and the other bits of u do not matter. If they do not, the other bits of u are drawn too, and u is compared
+    with the thresholds.
 
     Attributes
     ----------
@@ -54,11 +54,11 @@ class RoundedGaussian:
     shift
         Base-2 logarithm of the group size.
     cells
-        (2^16,) int32: the group that the 16 leading bits of u determine, or -1 if they do not determine it.
+        (2^16,) int32: the group, if the 16 leading bits of u determine it and place u in the even part; else -1.
     starts, evens, rests
         `starts` contains the smallest u of each group. `evens` contains, for each group, 2^62 times the probability of
-        each value in the even part. `rests` contains, for each value, the start of its share in the concatenated rests
-        of all groups.
+        each value in the even part. `rests` contains, for each value, the start of its share in the concatenated
+        remainders of all groups.
     """
 
     thresholds: Int

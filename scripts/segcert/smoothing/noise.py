@@ -32,7 +32,7 @@ class Noise:
     Attributes
     ----------
     sigma
-        Standard deviation, above 0, in units of pixels in [0, 1].
+        Standard deviation, above 0, in units of pixel values in [0, 1].
     seed
         The same seed, image and draw give the same standard normal numbers at every sigma.
     kind
@@ -56,7 +56,7 @@ class Noise:
     def __post_init__(self) -> None:
         if not 0 < self.sigma < math.inf:
             raise SamplingError(
-                f"sigma: found {self.sigma}; expected a noise level above 0, in units of pixels in [0, 1]"
+                f"sigma: found {self.sigma}; expected a noise level above 0, in units of pixel values in [0, 1]"
             )
         if self.kind not in KINDS:
             raise SamplingError(f"noise: found {self.kind!r}; expected one of {', '.join(KINDS)}")

@@ -54,11 +54,11 @@ class SmoothedSegmenter:
     model
         Any callable that maps images (B, C, H, W) to logits (B, num_classes, H, W). Modules must be in eval mode.
     sigma
-        Standard deviation of the noise, above 0, in units of pixels in [0, 1].
+        Standard deviation of the noise, above 0, in units of pixel values in [0, 1].
     num_classes
         Number of classes, including the background: at most 254.
     denoiser
-        Any callable (x_noisy, sigma) -> x in [0, 1], or None. x_noisy and sigma are in units of pixels in [0, 1].
+        Any callable (x_noisy, sigma) -> x in [0, 1], or None. x_noisy and sigma are in units of pixel values in [0, 1].
     batch_size
         Number of noisy copies per model call. The last batch is padded to this size, so all calls have the same shape.
     seed
@@ -161,7 +161,7 @@ class SmoothedSegmenter:
 
     @property
     def sigma(self) -> float:
-        """Standard deviation of the noise, in units of pixels in [0, 1]."""
+        """Standard deviation of the noise, in units of pixel values in [0, 1]."""
         return self.noise.sigma
 
     def sample(

@@ -250,7 +250,7 @@ def test_long_names_give_a_short_folder_name():
         (["a", "a"], ["the run a is named twice"]),
         (["a", "z"], ["no run 'z'", "the runs here: a, b, bare"]),
         (["a", "../results/b"], ["no run '../results/b'"]),
-        (["a", "bare"], ["bare/certificates.parquet: is missing", "snakemake --config run=bare", "dvc pull"]),
+        (["a", "bare"], ["bare/certificates.parquet: missing", "snakemake --config run=bare", "dvc pull"]),
     ],
 )
 def test_errors_say_what_to_do(root, runs, texts):

@@ -124,7 +124,7 @@ def test_the_snippet_in_the_card_of_a_denoiser_denoises_as_segcert_does(tmp_path
     settings = {"levels": "range", "sigma_min": 0.2, "sigma_max": 1.1}
     card = denoiser_card(tmp_path, [index, index], settings)
     assert front_matter(card)["library_name"] == "diffusers"
-    assert "sigma 0.2 to 1.1, in units of pixels in [0, 1].\n" in card
+    assert "sigma 0.2 to 1.1, in units of pixel values in [0, 1].\n" in card
     assert "the model sees noise of sigma 0.1 to 0.55.\n" in denoiser_card(tmp_path, [index], settings, pool=2)
     assert "It has seen 10 training images" in card
     assert f"{sum(parameter.numel() for parameter in unet.parameters()):,}" in card
