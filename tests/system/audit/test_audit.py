@@ -74,7 +74,7 @@ def test_forged_numbers_are_found_even_if_every_digest_fits(finished, name):
 def test_a_job_with_other_settings_than_the_page_is_found(finished):
     finished.snakemake(f"{CERTIFICATE}.npz", "--config", "tau=0.7")
     found = {finding.message for outcome in finished.audit().outcomes for finding in outcome.broken}
-    assert "`certify phantom unet clean none` ran with tau 0.7, and the page says 0.75" in found
+    assert "`certify phantom unet clean none` ran with tau 0.7, but the page says 0.75" in found
 
 
 def halve(checkout):
