@@ -84,19 +84,24 @@ def _in_folders(name: str, settings: Mapping[str, Any]) -> Listing:
             )
     listing = Listing({})
     masks: list[tuple[str, File]] = []
+    names: dict[str, str] = {}
     for kind, image, split, file in _files_by_kind(name, settings):
         if not image:
             listing.left_out.append(LeftOut(file.path, kind, _path(file)))
         elif kind == "mask":
             masks.append((image, file))
         else:
-            row = listing.rows.setdefault(image, OwnImage(split=split))
+            # macOS file systems store an accent as a separate character (NFD), others store one character (NFC).
+            key = unicodedata.normalize("NFC", image)
+            names[key] = image
+            row = listing.rows.setdefault(key, OwnImage(split=split))
             if row.image:
                 raise DataError(f"{row.image} and {_path(file)} have the same name, {image}; rename one of them")
             row.image = _path(file)
     for mask, file in masks:
-        row = listing.rows.setdefault(_image_of(mask, listing.rows), OwnImage())
-        row.masks.append(_path(file))
+        key = _image_of(unicodedata.normalize("NFC", mask), listing.rows)
+        listing.rows.setdefault(key, OwnImage()).masks.append(_path(file))
+    listing.rows = {names.get(key, key): row for key, row in listing.rows.items()}
     return listing
 
 
@@ -161,8 +166,7 @@ def _name(file: File, path: str, suffix: str) -> tuple[str, str]:
     else:
         # Names may contain dots (1.2.840.10.7), so only the suffix of a known image format is removed.
         name = os.path.splitext(path)[0] if known_ending else path
-    # macOS file systems store an accent as a separate character (NFD), others store one character (NFC).
-    return unicodedata.normalize("NFC", name).replace("/", "_"), ""
+    return name.replace("/", "_"), ""
 
 
 def _without_suffix(path: str, suffix: str) -> str:

@@ -174,7 +174,7 @@ const segcertViewer = (() => {
       at("numbers").replaceChildren(...classes.map((each) => row([
         each.class_name,
         ...["dice", "iou", "certified_dice", "certified_iou", "worst_case_dice"]
-          .filter((name) => name in each) // Methods with a weaker guarantee have no worst-case Dice.
+          .filter((name) => name in each) // a weaker method lacks one of them
           .map((name) => number(each[name], shown(each[name]))),
         number(each.area, rounded(each.area)),
         ...("area_low" in each ? [[number(each.area_low, rounded(each.area_low)), " to ", number(each.area_high, rounded(each.area_high))]] : []),
