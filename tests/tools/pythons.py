@@ -27,10 +27,9 @@ BELOW = ("io.arrays", "provenance.digests")
 TESTS = "tests/unit"
 LOCKS = ("envs/lock-run.txt", "envs/lock-dev.txt")
 PACKAGES = (
-    "filelock", "hypothesis", "imagecodecs", "matplotlib", "numpy", "packaging", "pandas", "pillow", "psutil", "py7zr", "pyarrow",
-    "pydantic", "pydicom", "pyjpegls", "pylibjpeg", "pylibjpeg-openjpeg", "pytest", "python-gdcm", "pyyaml", "requests",
-    "scipy", "statsmodels", "tifffile", "tqdm",
-    "unrar2-cffi", "urllib3",
+    "filelock", "hypothesis", "imagecodecs", "matplotlib", "numpy", "packaging", "pandas", "pillow", "psutil",
+    "py7zr", "pyarrow", "pydantic", "pydicom", "pyjpegls", "pylibjpeg", "pylibjpeg-openjpeg", "pytest",
+    "python-gdcm", "pyyaml", "requests", "scipy", "statsmodels", "tifffile", "tqdm", "unrar2-cffi", "urllib3",
 )  # fmt: skip
 
 

@@ -53,8 +53,8 @@ HEAD = """\
 
 This page lists every key of a configuration file with its allowed values, default and meaning. `make config` generates
 the page from `scripts/segcert/config/`. `config/default.yaml` lists the same keys and defaults, ready to copy. Editors
-can check a configuration with the JSON schema `config/schema.json`. A configuration file lists only the keys that
-differ from the defaults:
+can check a configuration with the JSON schema `config/schema.json`. A configuration file needs only the keys whose
+values differ from the defaults:
 
 ```yaml
 run: mine

@@ -69,7 +69,7 @@ class OwnData(Section):
     )
     group_pattern: str | None = Field(
         None,
-        description="Regular expression that finds the patient in an image's name, such as ^(\\d+)_; an alternative to "
+        description="Regular expression whose group extracts the patient from an image's name, such as ^(\\d+)_; an alternative to "
         "`group_column`",
     )
     channels: Literal[1, 3] = Field(1, description="1 for gray images, 3 for colour images")

@@ -124,7 +124,7 @@ def _distributions(*, write: bool = True) -> Mapping[str, Iterable[str]]:
 
 @functools.cache
 def _required(name: str) -> frozenset[str]:
-    """Return the distributions that an installed distribution requires on this platform, and those in `OPTIONAL`."""
+    """Return what an installed distribution requires on this platform, plus what `OPTIONAL` lists for it."""
     try:
         requirements = map(Requirement, importlib.metadata.requires(name) or ())
     except importlib.metadata.PackageNotFoundError:

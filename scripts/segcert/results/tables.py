@@ -179,8 +179,8 @@ def radius_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
     """Return a row per data set, model, regime, denoiser, sigma and radius: means over images of means over classes.
 
     The columns are certified Dice with its 95% bootstrap interval over images, worst-case Dice and abstention. They
-    describe the segmentation that is certified at this radius or beyond. One alpha covers all pixels and the entire
-    grid. `method` is the method of the radius map.
+    describe the pixels that are certified to at least this radius. One alpha covers all pixels and radii of an image.
+    `method` is the method of the radius map.
     """
     keys = [*MODEL, "tau", "alpha", "method", "radius", "radius_gray_levels"]
     metrics = ["certified_dice", "worst_case_dice", "abstain"]

@@ -82,8 +82,8 @@ def verify(
     drawn_on = document["sampling"]["device"]
     if device.type != drawn_on:
         raise DocumentError(
-            f"--device: found {device.type}; expected {drawn_on}, because the votes were drawn there and the noise of "
-            f"{device.type} differs. Pass --device {drawn_on}"
+            f"--device: found {device.type}; expected {drawn_on}, because the votes were drawn on {drawn_on}, and "
+            f"{device.type} generates different noise. Pass --device {drawn_on}"
         )
     smoothed = networks.smoothed(image, sampling, device)
     smoothed.check(votes, image.unit())

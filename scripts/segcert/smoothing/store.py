@@ -41,7 +41,9 @@ class Block:
             raise ValueError(f"the counts have shape {self.counts.shape} and type {self.counts.dtype}")
         lengths = {name: len(column) if column.ndim else None for name, column in self.columns.items()}
         if wrong := [name for name, length in lengths.items() if length is None or length != lengths["areas"]]:
-            raise ValueError(f"{wrong[0]} has {lengths[wrong[0]]} draws, areas has {lengths['areas']}")
+            raise ValueError(
+                f"column {wrong[0]} has {lengths[wrong[0]]} draws, but column areas has {lengths['areas']}"
+            )
 
     @property
     def digest(self) -> str:
