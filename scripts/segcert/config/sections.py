@@ -69,8 +69,8 @@ class OwnData(Section):
     )
     group_pattern: str | None = Field(
         None,
-        description="Regular expression whose group extracts the patient from an image's name, such as ^(\\d+)_; an alternative to "
-        "`group_column`",
+        description="Regular expression whose group extracts the patient from an image's name, such as ^(\\d+)_; an "
+        "alternative to `group_column`",
     )
     channels: Literal[1, 3] = Field(1, description="1 for gray images, 3 for colour images")
     bits: int = Field(8, ge=1, le=16, description="Bit depth of the prepared images, such as 12 for most DICOM X-rays")
