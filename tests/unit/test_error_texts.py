@@ -25,7 +25,7 @@ SEEN = {
     "io/atomic.py": 3,  # into an error
     "io/json_models.py": 1,  # into an error
     "networks/exported.py": 1,  # of torch, into an error
-    "networks/registry.py": 1,  # of torch, into an error
+    "networks/probe.py": 1,  # of torch, into an error
     "plan/snakemake_plan.py": 1,  # on a terminal
     "provenance/code.py": 1,  # an error gets the name of its file
     "provenance/recording.py": 1,  # into the record of a failed job, next to its log
