@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 
 from segcert.data.dicom import is_dicom, read_dicom
 from segcert.data.errors import DataError
-from segcert.data.raster import PixelSize, Raster
+from segcert.data.raster import PixelSize, Raster, check_size, over_black
 
 PNG = b"\x89PNG"
 PNG_DEPTH, PNG_COLOUR_TYPE, PNG_COLOUR_OR_ALPHA = 24, 25, 6
@@ -94,13 +94,8 @@ def decode(
     kind = file_format(data)
     try:
         if kind == "DICOM":
-            shown = read_dicom(data, window, frame, MAX_PIXELS)
-            # A length at the detector does not give the length in the patient unless the magnification is known.
-            known = shown.spacing is not None and not shown.spacing.at_detector
-            stored = Stored(
-                shown.planes, shown.bits, False, shown.spacing.size if shown.spacing and known else None, shown.applied
-            )
-            window = None
+            stored = _decode_dicom(data, window, frame)
+            window = None  # the pipeline has applied it
         elif kind == "TIFF":
             stored = _decode_tiff(data, frame)
         else:
@@ -112,10 +107,11 @@ def decode(
     if not stored.pixels.size:
         raise DataError("has no pixels; get a new copy of the file")
     image = Raster(stored.pixels, _depth(stored, bits, window), stored.pixel_size, stored.applied)
-    if window and not (window[0] < (1 << image.bits) - 1 and window[1] > 0):
-        raise DataError(f"has {image.bits} bits; none of its values is in the window from {window[0]} to {window[1]}")
     if window:
-        image = image.windowed(*window)
+        low, high = window
+        if low >= (1 << image.bits) - 1 or high <= 0:
+            raise DataError(f"has {image.bits} bits; none of its values is in the window from {low} to {high}")
+        image = image.windowed(low, high)
     return image.inverted() if stored.inverted else image
 
 
@@ -167,14 +163,14 @@ def _decode_with_pillow(data: bytes) -> Stored:
     if header[:4] == PNG and header[PNG_DEPTH] == 16 and header[PNG_COLOUR_TYPE] & PNG_COLOUR_OR_ALPHA:
         return _decode_deep_png(data)
     with Image.open(io.BytesIO(data)) as file:
-        _check_size(file.height, file.width)
+        check_size(file.height, file.width, MAX_PIXELS)
         frames = getattr(file, "n_frames", 1)
         if frames > 1:
             raise DataError(f"is an animation of {frames} frames; expected one image")
         image = ImageOps.exif_transpose(file)
         if image.mode.startswith("I"):
             return _stored(np.asarray(image))
-        gray = image.mode in ("1", "L", "LA") or _has_gray_palette(image)
+        gray = image.mode in ("1", "L", "LA") or has_gray_palette(image)
         if "transparency" in image.info or image.mode in ("LA", "PA", "RGBA"):
             clear = image.convert("RGBA")
             image = Image.alpha_composite(Image.new("RGBA", clear.size, (0, 0, 0, 255)), clear).convert("RGB")
@@ -183,7 +179,7 @@ def _decode_with_pillow(data: bytes) -> Stored:
         return _stored(np.asarray(image.convert("L" if gray else "RGB")))
 
 
-def _has_gray_palette(image: Image.Image) -> bool:
+def has_gray_palette(image: Image.Image) -> bool:
     """Return True if every palette entry is gray, including entries that no pixel uses."""
     if image.mode not in ("P", "PA"):
         return False
@@ -196,13 +192,19 @@ def _decode_deep_png(data: bytes) -> Stored:
     import imagecodecs
 
     pixels = imagecodecs.png_decode(data)
-    _check_size(*pixels.shape[:2])
-    channels = pixels.shape[2]
-    if channels in (2, 4):
-        white = np.uint32(65535)
-        alpha = pixels[..., -1:].astype(np.uint32)
-        pixels = ((pixels[..., :-1] * alpha + white // 2) // white).astype(np.uint16)
+    height, width, samples = pixels.shape
+    check_size(height, width, MAX_PIXELS)
+    if samples in (2, 4):
+        pixels = over_black(pixels[..., :-1], pixels[..., -1:], white=65535)
     return _stored(pixels)
+
+
+def _decode_dicom(data: bytes, window: tuple[float, float] | None, frame: int | None) -> Stored:
+    shown = read_dicom(data, window, frame, MAX_PIXELS)
+    # A length at the detector does not give the length in the patient unless the magnification is known.
+    in_patient = shown.spacing is not None and not shown.spacing.at_detector
+    pixel_size = shown.spacing.size if shown.spacing and in_patient else None
+    return Stored(shown.planes, shown.bits, pixel_size=pixel_size, applied=shown.applied)
 
 
 def _decode_tiff(data: bytes, frame: int | None) -> Stored:
@@ -223,8 +225,3 @@ def _stored(pixels: npt.NDArray[Any]) -> Stored:
         )
     planes = np.ascontiguousarray(pixels.transpose(2, 0, 1), dtype=np.uint16)
     return Stored(planes, 8 if pixels.dtype == np.uint8 else None)
-
-
-def _check_size(height: int, width: int) -> None:
-    if height * width > MAX_PIXELS:
-        raise DataError(f"is {width}x{height}; the limit is {MAX_PIXELS} pixels")

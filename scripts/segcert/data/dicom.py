@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segcert.data.errors import DataError
+from segcert.data.raster import check_size
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -25,7 +26,6 @@ MAX_BITS = 16
 GRAY = ("MONOCHROME1", "MONOCHROME2")
 # Functional groups of enhanced images. They contain attributes that other images store at the top level.
 FRAME_GROUPS = ("PixelMeasuresSequence", "PixelValueTransformationSequence", "FrameVOILUTSequence")
-PALETTE = ("Red", "Green", "Blue")
 
 Values = npt.NDArray[Any]
 
@@ -100,8 +100,7 @@ def read_dicom(
     """
     dataset = _parse(data)
     height, width = int(dataset.Rows), int(dataset.Columns)
-    if max_pixels is not None and height * width > max_pixels:
-        raise DataError(f"is {width}x{height}; the limit is {max_pixels} pixels")
+    check_size(height, width, max_pixels)
     _check_bits(dataset)
     index = _frame_index(dataset, frame)
     _lift_functional_groups(dataset, index)
@@ -230,13 +229,19 @@ def _stored_values(dataset: "Dataset", index: int | None) -> Values:
             values = _jpeg_of_12_bits(dataset, index or 0)
         else:
             values = pixel_array(dataset, index=index)
-    signed, bits = bool(dataset.PixelRepresentation), int(dataset.BitsStored)
-    lowest, highest = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
+    lowest, highest = _stored_range(dataset)
     if values.min() < lowest or values.max() > highest:
         raise DataError(
-            f"has values from {values.min()} to {values.max()}; its {bits} bits allow only {lowest} to {highest}"
+            f"has values from {values.min()} to {values.max()}; its {dataset.BitsStored} bits allow only {lowest} to "
+            f"{highest}"
         )
     return values
+
+
+def _stored_range(dataset: "Dataset") -> tuple[int, int]:
+    """Return the lowest and the highest value that can be stored."""
+    bits = int(dataset.BitsStored)
+    return (-(1 << bits - 1), (1 << bits - 1) - 1) if dataset.PixelRepresentation else (0, (1 << bits) - 1)
 
 
 def _jpeg_of_12_bits(dataset: "Dataset", index: int) -> Values:
@@ -309,8 +314,7 @@ def _modality_range(dataset: "Dataset") -> tuple[float, float]:
     """Return the modality LUT's outputs for the lowest and the highest value that can be stored."""
     if dataset.get("ModalityLUTSequence"):
         return 0.0, float((1 << int(dataset.ModalityLUTSequence[0].LUTDescriptor[2])) - 1)
-    bits = int(dataset.BitsStored)
-    lowest, highest = (-(1 << bits - 1), (1 << bits - 1) - 1) if dataset.PixelRepresentation else (0, (1 << bits) - 1)
+    lowest, highest = _stored_range(dataset)
     if "RescaleSlope" not in dataset:
         return float(lowest), float(highest)
     slope, intercept = float(dataset.RescaleSlope), float(dataset.RescaleIntercept)

@@ -1,7 +1,6 @@
 """Convert masks to class ids by their exact values or colours. No value is rounded to the nearest known one."""
 
 import io
-import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -9,11 +8,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
-from segcert.data.decode import DepthError, decode, file_format
+from segcert.data.decode import DepthError, decode, file_format, has_gray_palette
 from segcert.data.errors import DataError
 from segcert.data.raster import Labels
 
-COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 SHOWN = 4  # number of values that an error message lists
 
 
@@ -118,9 +116,6 @@ def _palette_indices(data: bytes) -> npt.NDArray[np.uint16] | None:
     if file_format(data) not in ("PNG", ""):
         return None
     with Image.open(io.BytesIO(data)) as file:
-        if file.mode != "P":
-            return None
-        colours = np.reshape(file.getpalette("RGB") or [], (-1, 3))
-        if (colours == colours[:, :1]).all():
+        if file.mode != "P" or has_gray_palette(file):
             return None
         return np.asarray(ImageOps.exif_transpose(file), dtype=np.uint16)

@@ -117,6 +117,18 @@ class Raster:
         return dataclasses.replace(self, pixels=np.rint(self.pixels * scale).astype(np.uint16), bits=bits)
 
 
+def check_size(height: int, width: int, limit: int | None) -> None:
+    """Raise DataError if an image has more pixels than `limit`; None: no limit."""
+    if limit is not None and height * width > limit:
+        raise DataError(f"is {width}x{height}; the limit is {limit} pixels")
+
+
+def over_black(colours: npt.NDArray[Any], alpha: npt.NDArray[Any], white: int) -> npt.NDArray[np.uint16]:
+    """Blend colours (H, W, C) of opacity `alpha` (H, W, 1) with black. All values are integers from 0 to `white`."""
+    blended = (colours.astype(np.uint32) * alpha + white // 2) // white
+    return np.asarray(blended, dtype=np.uint16)
+
+
 def to_unit(pixels: npt.NDArray[Any], bits: int) -> npt.NDArray[np.float32]:
     """Convert integers from 0 to 2^bits - 1 to float32 in [0, 1]."""
     return pixels.astype(np.float32) / np.float32((1 << bits) - 1)

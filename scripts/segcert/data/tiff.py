@@ -13,8 +13,8 @@ import numpy.typing as npt
 import tifffile
 
 from segcert.data.errors import DataError
+from segcert.data.raster import check_size, over_black
 
-MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # TIFF and BigTIFF, little-endian and big-endian
 MAX_BITS = 16
 # How to make a picture upright, by the value of its Orientation tag (TIFF 6.0, section 8): the axes to flip, and True
 # if rows and columns must be exchanged before that.
@@ -51,11 +51,6 @@ class StoredTiff(NamedTuple):
     inverted: bool
 
 
-def is_tiff(data: bytes) -> bool:
-    """Return True for a TIFF or BigTIFF file."""
-    return data[:4] in MAGIC
-
-
 def read_tiff(data: bytes, frame: int | None = None, max_pixels: int | None = None) -> StoredTiff:
     """Read a TIFF picture.
 
@@ -79,15 +74,14 @@ def read_tiff(data: bytes, frame: int | None = None, max_pixels: int | None = No
     """
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         page = _choose_page(file, frame)
-        if max_pixels is not None and page.imagelength * page.imagewidth > max_pixels:
-            raise DataError(f"is {page.imagewidth}x{page.imagelength}; the limit is {max_pixels} pixels")
+        check_size(page.imagelength, page.imagewidth, max_pixels)
         bits = _check_bits(page)
         values = _rows_columns_samples(page)
     values, bits = _unsigned(values, page, bits)
     if page.photometric == tifffile.PHOTOMETRIC.PALETTE:
         values, bits = _look_up(values, page)
     inverted = page.photometric == tifffile.PHOTOMETRIC.MINISWHITE
-    values = _over_black(values, page, bits, inverted)
+    values = _without_alpha(values, page, bits, inverted)
     if values.shape[2] not in (1, 3):
         raise DataError(f"has {values.shape[2]} channels; expected 1 (gray) or 3 (RGB)")
     planes = np.ascontiguousarray(_upright(values, page).transpose(2, 0, 1), dtype=np.uint16)
@@ -158,7 +152,7 @@ def _look_up(values: Values, page: tifffile.TiffPage) -> tuple[Values, int]:
     return np.moveaxis(shown[:, values[..., 0]], 0, -1), bits
 
 
-def _over_black(values: Values, page: tifffile.TiffPage, bits: int, inverted: bool) -> Values:
+def _without_alpha(values: Values, page: tifffile.TiffPage, bits: int, inverted: bool) -> Values:
     """Blend a transparent picture with black. Raises DataError for extra samples that are not transparency."""
     extra = tuple(page.extrasamples)
     if not extra:
@@ -171,8 +165,7 @@ def _over_black(values: Values, page: tifffile.TiffPage, bits: int, inverted: bo
     colours, alpha = values[..., :-1], values[..., -1:]
     if extra[0] == tifffile.EXTRASAMPLE.ASSOCALPHA:  # the file's colours are already multiplied by alpha
         return colours
-    white = (1 << bits) - 1
-    return np.asarray((colours.astype(np.uint32) * alpha + white // 2) // white)
+    return over_black(colours, alpha, (1 << bits) - 1)
 
 
 def _upright(values: Values, page: tifffile.TiffPage) -> Values:

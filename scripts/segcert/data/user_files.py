@@ -28,6 +28,7 @@ SPLIT_FOLDERS = {
     "test": "test",
 }
 KIND_FOLDERS = {"images": "image", "image": "image", "masks": "mask", "mask": "mask", "labels": "mask"}
+HEADER = 256  # number of bytes that tell the format of a file
 NUMBER = r"[_-]?\d+"  # at the end of a mask's name, if an image has several masks with one structure each
 
 
@@ -157,16 +158,25 @@ def _name(file: File, path: str, suffix: str) -> tuple[str, str]:
     Return (name, ""), or ("", reason) if the file is left out.
     """
     known_ending = path.lower().endswith(IMAGE_SUFFIXES)
-    if not known_ending and not file_format(file.read()):
+    if not known_ending and not file_format(_header(file)):
         return "", NOT_AN_IMAGE
     if suffix:
         name = _without_suffix(path, suffix)
         if not name:
             return "", f"its name does not end with {suffix}"
     else:
-        # Names may contain dots (1.2.840.10.7), so only the suffix of a known image format is removed.
-        name = os.path.splitext(path)[0] if known_ending else path
+        name = os.path.join(os.path.dirname(path), image_name(path))
     return name.replace("/", "_"), ""
+
+
+def _header(file: File) -> bytes:
+    """Return the first bytes of a file. A plan lists all files, so it must not read them completely."""
+
+    def load() -> bytes:
+        with open(_path(file), "rb") as stream:
+            return stream.read(HEADER)
+
+    return dataclasses.replace(file, load=load).read()
 
 
 def _without_suffix(path: str, suffix: str) -> str:
