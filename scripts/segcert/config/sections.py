@@ -62,6 +62,11 @@ class OwnData(Section):
         description="Smallest mask value that belongs to the structure, for masks with soft edges, such as JPEG files; "
         "null: masks contain exact values",
     )
+    mask_orientation: Literal["displayed", "stored"] | None = Field(
+        None,
+        description="Orientation of masks without an orientation tag whose image has one (EXIF): displayed for masks "
+        "drawn on the upright image, stored for masks of the stored pixels; null: as the sizes show",
+    )
     group_column: str | None = Field(
         None,
         description="Table column that identifies the patient, so that no patient is in two splits; null: the column "

@@ -6,10 +6,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from segcert.data.dicom import is_dicom, read_dicom
 from segcert.data.errors import DataError
+from segcert.data.orientation import TURNS, UPRIGHT
 from segcert.data.raster import PixelSize, Raster, check_size, over_black
 
 PNG = b"\x89PNG"
@@ -145,6 +146,21 @@ def _depth(stored: Stored, bits: int | None, window: tuple[float, float] | None)
     if not 1 <= bits <= 16 or largest >= 1 << bits:
         raise DataError(f"found values up to {largest}, which do not fit into {bits} bits")
     return bits
+
+
+def orientation_of(data: bytes) -> int:
+    """Return the orientation tag of an image file, from 1 to 8 (EXIF); 1 for a file without one, such as DICOM."""
+    kind = file_format(data)
+    if kind == "DICOM":
+        return UPRIGHT
+    if kind == "TIFF":
+        import tifffile
+
+        with tifffile.TiffFile(io.BytesIO(data)) as file:
+            return int(file.pages.first.tags.valueof("Orientation", default=UPRIGHT))
+    with Image.open(io.BytesIO(data)) as image:
+        stated = image.getexif().get(ExifTags.Base.Orientation, UPRIGHT)
+    return stated if stated in TURNS else UPRIGHT
 
 
 def decode_binary(data: bytes) -> npt.NDArray[np.bool_]:

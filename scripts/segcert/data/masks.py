@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -10,9 +10,14 @@ from PIL import Image, ImageOps
 
 from segcert.data.decode import DepthError, decode, file_format, has_gray_palette
 from segcert.data.errors import DataError
+from segcert.data.orientation import UPRIGHT, upright
 from segcert.data.raster import Labels
 
 SHOWN = 4  # number of values that an error message lists
+
+
+class OrientationError(DataError):
+    """An image has an orientation tag, and it is unknown whether its mask was drawn before or after the turn."""
 
 
 class MaskPixels(NamedTuple):
@@ -85,6 +90,47 @@ def class_ids(
     if not known.all():
         raise DataError(_unknown(pixels, known, meaning))
     return labels
+
+
+def turn_like_image(
+    labels: npt.NDArray[Any],
+    orientation: int,
+    image_size: tuple[int, int],
+    image_orientation: int,
+    drawn_on: Literal["displayed", "stored"] | None = None,
+) -> npt.NDArray[Any]:
+    """Turn a mask to fit its upright image.
+
+    The file of an image can have an orientation tag while its mask has none. The mask was then drawn on the image as
+    displayed, or on its stored pixels.
+
+    Parameters
+    ----------
+    labels
+        The mask, (H, W), after the turn that its own orientation tag asks for.
+    orientation, image_orientation
+        Orientation tags of the mask's file and of the image's file (segcert.data.decode.orientation_of).
+    image_size
+        Height and width of a mask that fits the upright image.
+    drawn_on
+        Where a mask without a tag was drawn; None: decide by its size.
+
+    Raises
+    ------
+    OrientationError
+        If `drawn_on` is None and the size fits both.
+    """
+    if image_orientation == UPRIGHT or orientation != UPRIGHT or drawn_on == "displayed":
+        return labels
+    turned = upright(labels, image_orientation)
+    if drawn_on == "stored":
+        return turned
+    if labels.shape != turned.shape:  # a quarter turn of an oblong image: at most one of the two fits
+        return turned if turned.shape == image_size else labels
+    raise OrientationError(
+        f"has no orientation tag, but its image has one (orientation {image_orientation}). The size does not show "
+        "whether the mask was drawn on the image as displayed or on its stored pixels"
+    )
 
 
 def _pixels_of(pixels: MaskPixels, value: int | str) -> npt.NDArray[np.bool_]:

@@ -7,11 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from segcert.data.archives import File, ends_with
 from segcert.data.catalogue import Dataset
-from segcert.data.decode import decode_at_depth, decode_binary
+from segcert.data.decode import decode_at_depth, decode_binary, orientation_of
 from segcert.data.errors import DataError
+from segcert.data.masks import turn_like_image
+from segcert.data.orientation import UPRIGHT
 from segcert.data.pairs import LeftOut, Pair, SearchResult
 from segcert.data.raster import Labels, Raster
 
@@ -81,14 +84,13 @@ class Layout:
         return SearchResult(sorted(pairs, key=lambda pair: pair.name), left_out)
 
     def _load(self, about: Dataset, file: File, masks: Mapping[str, Sequence[File]]) -> tuple[Raster, Labels]:
-        by_depth = functools.partial(decode_at_depth, depth=about.file_bits or 8)
-        image = decoded(file, self.decode or by_depth)
+        image, orientation = decoded(file, functools.partial(self._image, about.file_bits or 8))
         image = image.gray() if about.channels == 1 else image.with_channels(about.channels)
         height, width = (length // self.mask_scale for length in image.size)
         labels = np.zeros((height, width), np.uint8)
         for title, mask_files in masks.items():
             for mask_file in mask_files:
-                mask = decoded(mask_file, decode_binary)
+                mask = decoded(mask_file, functools.partial(_upright_mask, labels.shape, orientation))
                 if mask.shape != labels.shape:
                     raise DataError(
                         f"{mask_file} is {mask.shape[1]}x{mask.shape[0]}; expected {width}x{height}, as its image is "
@@ -99,6 +101,12 @@ class Layout:
             image = dataclasses.replace(image, pixel_size=about.pixel_size)
         return image.with_bits(about.bits), labels
 
+    def _image(self, bits: int, data: bytes) -> tuple[Raster, int]:
+        """Decode an image. Return it with its orientation tag."""
+        if self.decode:
+            return self.decode(data), UPRIGHT
+        return decode_at_depth(data, bits), orientation_of(data)
+
 
 def decoded(file: File, decode_with: Callable[[bytes], Any]) -> Any:
     """Read a file and decode it. Raises DataError, with the file's name, if either step fails."""
@@ -107,6 +115,10 @@ def decoded(file: File, decode_with: Callable[[bytes], Any]) -> Any:
         return decode_with(data)
     except DataError as error:
         raise DataError(f"{file} {error}") from error
+
+
+def _upright_mask(size: tuple[int, int], image_orientation: int, data: bytes) -> npt.NDArray[np.bool_]:
+    return turn_like_image(decode_binary(data), orientation_of(data), size, image_orientation)
 
 
 def _put(found: dict[Any, tuple[File, re.Match[str]]], key: Any, file: File, match: re.Match[str]) -> None:

@@ -13,21 +13,10 @@ import numpy.typing as npt
 import tifffile
 
 from segcert.data.errors import DataError
+from segcert.data.orientation import UPRIGHT, upright
 from segcert.data.raster import check_size, over_black
 
 MAX_BITS = 16
-# How to make a picture upright, by the value of its Orientation tag (TIFF 6.0, section 8): the axes to flip, and True
-# if rows and columns must be exchanged before that.
-ORIENTATIONS: dict[int, tuple[tuple[int, ...], bool]] = {
-    1: ((), False),
-    2: ((1,), False),
-    3: ((0, 1), False),
-    4: ((0,), False),
-    5: ((), True),
-    6: ((1,), True),
-    7: ((0, 1), True),
-    8: ((0,), True),
-}
 EIGHT_BITS_REPEATED = 257  # a palette stores an 8-bit value v as 257 v
 
 Values = npt.NDArray[Any]
@@ -84,7 +73,8 @@ def read_tiff(data: bytes, frame: int | None = None, max_pixels: int | None = No
     values = _without_alpha(values, page, bits, inverted)
     if values.shape[2] not in (1, 3):
         raise DataError(f"has {values.shape[2]} channels; expected 1 (gray) or 3 (RGB)")
-    planes = np.ascontiguousarray(_upright(values, page).transpose(2, 0, 1), dtype=np.uint16)
+    picture = upright(values, page.tags.valueof("Orientation", default=UPRIGHT))
+    planes = np.ascontiguousarray(picture.transpose(2, 0, 1), dtype=np.uint16)
     return StoredTiff(planes, bits, inverted)
 
 
@@ -166,12 +156,3 @@ def _without_alpha(values: Values, page: tifffile.TiffPage, bits: int, inverted:
     if extra[0] == tifffile.EXTRASAMPLE.ASSOCALPHA:  # the file's colours are already multiplied by alpha
         return colours
     return over_black(colours, alpha, (1 << bits) - 1)
-
-
-def _upright(values: Values, page: tifffile.TiffPage) -> Values:
-    orientation = page.tags.valueof("Orientation", default=1)
-    if orientation not in ORIENTATIONS:
-        raise DataError(f"Orientation: found {orientation}; expected 1 to 8")
-    flipped, transposed = ORIENTATIONS[orientation]
-    picture = np.swapaxes(values, 0, 1) if transposed else values
-    return np.flip(picture, axis=flipped) if flipped else picture

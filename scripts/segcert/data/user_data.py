@@ -11,9 +11,9 @@ import numpy as np
 
 from segcert.data.archives import File
 from segcert.data.catalogue import Dataset, ImageKey, SplitRule
-from segcert.data.decode import DepthError, decode, decode_at_depth, file_format
+from segcert.data.decode import DepthError, decode, decode_at_depth, file_format, orientation_of
 from segcert.data.errors import DataError
-from segcert.data.masks import class_ids, read_mask
+from segcert.data.masks import OrientationError, class_ids, read_mask, turn_like_image
 from segcert.data.pairs import LeftOut, Pair, SearchResult
 from segcert.data.raster import Labels, Raster
 from segcert.data.release import decoded
@@ -138,10 +138,10 @@ class OwnFolder:
         return SearchResult(pairs, left_out)
 
     def _load(self, image_file: File, mask_files: Sequence[File]) -> tuple[Raster, Labels]:
-        image: Raster = decoded(image_file, self._image)
+        image, orientation = decoded(image_file, lambda data: (self._image(data), orientation_of(data)))
         joined = np.zeros(image.size, np.uint8)
         for mask_file in mask_files:
-            labels: Labels = decoded(mask_file, self._labels)
+            labels: Labels = decoded(mask_file, functools.partial(self._labels, image.size, orientation))
             if labels.shape != image.size:
                 raise DataError(
                     f"{mask_file} is {labels.shape[1]}x{labels.shape[0]}, its image is {image.size[1]}x"
@@ -170,11 +170,16 @@ class OwnFolder:
         image = image.with_channels(chosen["channels"]).with_bits(chosen["bits"])
         return dataclasses.replace(image, pixel_size=chosen["pixel_size"] or image.pixel_size)
 
-    def _labels(self, data: bytes) -> Labels:
-        """Decode a mask file to class ids."""
+    def _labels(self, size: tuple[int, int], image_orientation: int, data: bytes) -> Labels:
+        """Decode a mask file to class ids, and turn them to fit the upright image."""
         chosen = self.settings
         try:
-            return class_ids(read_mask(data), chosen["values"], self.classes, chosen["mask_threshold"])
+            labels = class_ids(read_mask(data), chosen["values"], self.classes, chosen["mask_threshold"])
+            return turn_like_image(labels, orientation_of(data), size, image_orientation, chosen["mask_orientation"])
+        except OrientationError as error:
+            raise DataError(
+                f"{error}; write `mask_orientation: displayed` or `mask_orientation: stored` in own_data.{self.name}"
+            ) from error
         except DataError as error:
             raise DataError(f"{error} (in own_data.{self.name})") from error
 

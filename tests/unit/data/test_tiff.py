@@ -9,7 +9,8 @@ import tifffile
 from PIL import Image
 
 from segcert.data.errors import DataError
-from segcert.data.tiff import ORIENTATIONS, read_tiff
+from segcert.data.orientation import TURNS
+from segcert.data.tiff import read_tiff
 
 rng = np.random.default_rng(0)
 PICTURES = {
@@ -63,7 +64,7 @@ def test_a_picture_has_the_same_values_however_it_is_written(kind):
     assert tried > 100
 
 
-@pytest.mark.parametrize("orientation", ORIENTATIONS)
+@pytest.mark.parametrize("orientation", TURNS)
 @pytest.mark.parametrize("kind", ["gray, 8 bits", "colour, 8 bits"])
 def test_pictures_come_out_upright(kind, orientation):
     upright = Image.fromarray(PICTURES[kind])
