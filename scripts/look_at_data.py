@@ -10,6 +10,6 @@ with recorded(snakemake):
     dataset = PreparedDataset(Path(snakemake.input[0]))
     summary = summarise(dataset)
     write_summary(summary, snakemake.output.summary)
-    save_figure(contact_sheet(dataset), snakemake.output.contact)
+    save_figure(contact_sheet(dataset, summary.alignment.doubtful), snakemake.output.contact)
     save_figure(intensity_figure(summary), snakemake.output.intensity)
     save_figure(area_figure(summary), snakemake.output.areas)

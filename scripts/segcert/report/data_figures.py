@@ -34,21 +34,28 @@ SPLIT_LINES: dict[str, dict[str, Any]] = {
 SPIKE = 9  # peaks narrower than half of this number of bins are cut off
 
 
-def contact_sheet(dataset: PreparedDataset) -> Figure:
-    """Draw up to THUMBNAILS images of each split with class outlines, spread evenly over the sorted names."""
-    shown = {split: evenly_spread(sorted(dataset.names(split)), THUMBNAILS) for split in SPLITS}
+def contact_sheet(dataset: PreparedDataset, doubtful: Sequence[str] = ()) -> Figure:
+    """Draw up to THUMBNAILS images of each split with class outlines, spread evenly over the sorted names.
+
+    The first THUMBNAILS images named in `doubtful` follow, for inspection of their masks.
+    """
+    shown = {}
+    for split in SPLITS:
+        names = dataset.names(split)
+        shown[f"{split}: {share_shown(len(names))}"] = evenly_spread(sorted(names), THUMBNAILS)
+    if doubtful:
+        shown[f"masks that may not fit: {share_shown(len(doubtful))}"] = list(doubtful[:THUMBNAILS])
     columns = min(COLUMNS, max(map(len, shown.values())))
-    side = len(_tile(dataset, shown["train"][0]))
+    side = len(_tile(dataset, dataset.names("train")[0]))
     down, right = side + LABEL, side + GAP
-    heights = {split: HEADING + down * -(-len(names) // columns) for split, names in shown.items()}
+    heights = {heading: HEADING + down * -(-len(names) // columns) for heading, names in shown.items()}
     canvas = np.full((MARGIN + sum(heights.values()), 2 * MARGIN + right * columns - GAP, 3), 255, np.uint8)
     figure = Figure(figsize=(canvas.shape[1] / DPI, canvas.shape[0] / DPI))
     figure.set_layout_engine("none")
     axes = figure.add_axes((0, 0, 1, 1))
     axes.axis("off")
     top = 0
-    for split, names in shown.items():
-        heading = f"{split}: {share_shown(len(dataset.names(split)))}"
+    for heading, names in shown.items():
         axes.text(MARGIN, top + HEADING / 2, heading, fontsize=14, fontweight="bold", verticalalignment="center")
         for number, name in enumerate(names):
             row, column = divmod(number, columns)
@@ -59,7 +66,7 @@ def contact_sheet(dataset: PreparedDataset) -> Figure:
             if len(name) > NAME:
                 shown_name = f"{name[: NAME // 2 - 1]}\N{HORIZONTAL ELLIPSIS}{name[-NAME // 2 :]}"
             axes.text(x, y + side + 5, shown_name, fontsize=8, color="#5b6570", verticalalignment="top")
-        top += heights[split]
+        top += heights[heading]
     axes.imshow(canvas, interpolation="nearest", aspect="auto", extent=(0, canvas.shape[1], canvas.shape[0], 0))
     axes.legend(
         handles=[

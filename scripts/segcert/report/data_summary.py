@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 from segcert.data.dataset import SPLITS, PreparedDataset, Row
 from segcert.data.manifest import read_manifest
 from segcert.io.atomic import atomic_file
+from segcert.report.alignment import Alignment, judge_alignment
 
 INTENSITY_BINS = 64
 AREA_BINS = 15
@@ -83,6 +84,8 @@ class DataSummary:
     ranges
         Smallest and largest area of each class in % of the image, over the images in which the class occurs; (0, 0) if
         it never occurs.
+    alignment
+        Fit of the masks to their images.
     """
 
     about: dict[str, Any]
@@ -94,6 +97,7 @@ class DataSummary:
     left_out: tuple[tuple[str, str, str], ...]
     splits: dict[str, SplitSummary]
     ranges: dict[str, tuple[float, float]]
+    alignment: Alignment
 
     @property
     def images(self) -> int:
@@ -130,6 +134,7 @@ def summarise(dataset: PreparedDataset) -> DataSummary:
         left_out=left_out,
         splits={split: _summarise_split(dataset, dataset.names(split), percent, ranges) for split in SPLITS},
         ranges=ranges,
+        alignment=judge_alignment(dataset),
     )
 
 

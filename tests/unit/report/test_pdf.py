@@ -13,6 +13,7 @@ from PIL import Image
 from tests.unit.report.example_tables import HOSTILE, claim_table, main_table, measurement_table
 
 from segcert.report import pdf
+from segcert.report.alignment import Alignment
 from segcert.report.data_summary import DataSummary
 from segcert.report.gallery import Example, example_caption, example_figure
 from segcert.report.pdf import write_summary
@@ -32,7 +33,7 @@ def data_summary(name, synthetic=False, leaks=False, **about):
         "name": name, "title": f"The data set {name}", "synthetic": synthetic, "citation": f"Author of {name}, 2020",
         "licence": "CC BY 4.0", "terms": "Ask before use.", **about,
     }  # fmt: skip
-    return DataSummary(about, "official", "official", leaks, 0, (), (), {}, {})
+    return DataSummary(about, "official", "official", leaks, 0, (), (), {}, {}, Alignment(0, None, {}, ()))
 
 
 def example():
