@@ -281,6 +281,7 @@ KINDS = {
     ".rar": _Kind(_rar_members, _unpack_rar),
     **dict.fromkeys((".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz"), _TAR),
 }
+SIGNATURES = {".zip": b"PK\x03\x04", ".rar": b"Rar!", ".7z": b"7z\xbc\xaf\x27\x1c", ".tar.gz": b"\x1f\x8b"}
 
 
 def _kind(path: Path) -> _Kind:
@@ -295,6 +296,16 @@ def _named(path: Path) -> Iterator[None]:
     except DataError:
         raise
     except Exception as error:
-        raise DataError(
-            f"{path}: damaged or incomplete archive ({error}); delete it and run snakemake again"
-        ) from error
+        raise DataError(f"{path}: {_content(path, error)}") from error
+
+
+def _content(path: Path, error: Exception) -> str:
+    """Describe a file that cannot be read as the archive that its name states, with advice."""
+    with path.open("rb") as file:
+        start = file.read(512).lstrip(b"\xef\xbb\xbf \t\r\n")
+    if start[:1] == b"<":
+        return "is a web page, not an archive; download the archive itself, which may require registration"
+    for suffix, signature in SIGNATURES.items():
+        if start.startswith(signature) and KINDS[suffix] is not _kind(path):
+            return f"is a {suffix} archive; rename the file to {path.name}{suffix}"
+    return f"damaged or incomplete archive ({error}); delete it and run snakemake again"

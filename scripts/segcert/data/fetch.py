@@ -3,7 +3,7 @@
 An archive that is already in data/raw is used, under any name or as an unpacked folder. Otherwise it is copied from a
 mirror or downloaded from its official address. A mirror is a folder or URL that contains the files, with their official
 names, and a file SHA256SUMS. A file gets its final name only after its checksum was verified. A file with a wrong
-checksum is quarantined as <name>.rejected.
+checksum, and a file that is not the archive, such as a web page with its name, is quarantined as <name>.rejected.
 """
 
 import hashlib
@@ -56,6 +56,8 @@ def fetch(about: Dataset, folder: str | Path, mirror: str | None = None) -> None
             continue
         digest = file_digest(path)
         official = _is_official(archive, path, digest)
+        if not official:
+            _check_content(about, archive, path)
         if official is False:
             log.warning("%s: not the official release", path)
         entries.append({"name": name, "bytes": path.stat().st_size, "sha256": digest, "official": official})
@@ -127,6 +129,22 @@ def _get(archive: Archive, folder: Path, mirror: str | None, sums: Mapping[str, 
         )
     unverified.replace(target)
     return target
+
+
+def _check_content(about: Dataset, archive: Archive, path: Path) -> None:
+    """Raise DataError, and quarantine the file, if it is not an archive with the expected files."""
+    try:
+        members = list_archive(path)
+    except DataError as error:
+        found = str(error).removeprefix(f"{path}: ")
+    else:
+        if any(ends_with(archive.holds, member.name.replace("\\", "/")) for member in members):
+            return
+        found = f"contains no file {archive.holds}"
+    raise DataError(
+        f"{path}: {found}. It is not {archive.name} and was not used; it is now {_quarantine(path)}. "
+        f"{how_to_get(about, [archive])}"
+    )
 
 
 def _is_official(archive: Archive, path: Path, digest: str) -> bool | None:

@@ -5,6 +5,7 @@ import errno
 import os
 import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,7 +50,8 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
         try:
             yield temporary
-            temporary.chmod(0o777 & ~_umask())
+            # In a folder whose files belong to a group (setgid), new folders must pass this on.
+            temporary.chmod(0o777 & ~_umask() | stat.S_IMODE(temporary.stat().st_mode) & stat.S_ISGID)
             if path.exists():
                 shutil.rmtree(path)
             temporary.replace(path)

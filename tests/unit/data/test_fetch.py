@@ -264,3 +264,44 @@ def test_an_archive_that_changed_after_it_was_fetched_is_refused(tmp_path, mirro
     (tmp_path / "raw" / NAME).unlink()
     with pytest.raises(DataError, match="missing"), open_raw(tmp_path / "raw"):
         pass
+
+
+WEB_PAGES = {
+    "page": b"<!DOCTYPE html><html><body>Log in</body></html>",
+    "page after a byte order mark": b"\xef\xbb\xbf\n <html>",
+    "error in XML": b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>',
+}
+
+
+@pytest.mark.parametrize("content", WEB_PAGES.values(), ids=WEB_PAGES)
+@pytest.mark.parametrize("source", ["folder", "mirror", "official address"])
+def test_web_page_with_the_name_of_an_archive_is_quarantined(tmp_path, mirror, content, source):
+    raw, about = tmp_path / "raw", published(MONTGOMERY, mirror, sha256=None, md5=None)
+    (mirror / NAME).write_bytes(content)
+    refused = pytest.raises(DataError, match=rf"{NAME}: is a web page.*it is now .*\.rejected")
+    if source == "folder":
+        raw.mkdir()
+        (raw / NAME).write_bytes(content)
+        with refused:
+            fetch(about, raw)
+    elif source == "mirror":
+        with refused:
+            fetch(about, raw, str(mirror_of(mirror)))
+    else:
+        with FlakyServer(mirror) as server, refused:
+            fetch(published(about, mirror, url=f"{server.url}/{NAME}"), raw)
+    assert [path.name for path in raw.iterdir()] == [f"{NAME}.rejected"]
+
+
+def test_archive_of_other_files_is_quarantined(tmp_path, mirror):
+    write_zip(mirror / NAME, {"notes.txt": b"nothing"})
+    with pytest.raises(DataError, match=r"contains no file .*It is not NLM-MontgomeryCXRSet\.zip"):
+        fetch(MONTGOMERY, tmp_path / "raw", str(mirror_of(mirror)))
+    assert not (tmp_path / "raw" / "manifest.json").exists()
+
+
+def test_archive_with_a_wrong_suffix_is_named(tmp_path, mirror):
+    write_rar(tmp_path / "a.rar", cvc_members([1]))
+    (mirror / NAME).write_bytes((tmp_path / "a.rar").read_bytes())
+    with pytest.raises(DataError, match=rf"is a \.rar archive; rename the file to {NAME}\.rar"):
+        fetch(MONTGOMERY, tmp_path / "raw", str(mirror_of(mirror)))

@@ -2,6 +2,7 @@ import datetime
 import errno
 import json
 import os
+import stat
 import resource
 import subprocess
 import sys
@@ -103,6 +104,17 @@ def test_a_full_disk_is_named_whichever_library_noticed_it(tmp_path, refused, at
     assert "free some space there" in str(caught.value)
     assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(target))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_new_folder_keeps_the_group_of_a_shared_folder(tmp_path, shared):
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results").chmod(0o2775 if shared else 0o775)
+    for _ in range(2):  # a new folder, then one that replaces it
+        with atomic_folder(tmp_path / "results/votes") as folder:
+            (folder / "new").mkdir()
+    assert bool((tmp_path / "results/votes").stat().st_mode & stat.S_ISGID) == shared
+    assert bool((tmp_path / "results/votes/new").stat().st_mode & stat.S_ISGID) == shared
 
 
 def test_an_error_about_another_file_is_unchanged(tmp_path):
