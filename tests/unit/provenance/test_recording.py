@@ -2,8 +2,8 @@ import datetime
 import errno
 import json
 import os
-import stat
 import resource
+import stat
 import subprocess
 import sys
 import time

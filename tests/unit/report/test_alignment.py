@@ -84,8 +84,8 @@ def test_correct_masks_are_not_noticed(tmp_path):
 @pytest.mark.parametrize("orientation", TURNS)
 def test_turned_masks_are_noticed_with_the_turn_that_mends_them(tmp_path, orientation):
     alignment = judge_alignment(dataset(tmp_path, functools.partial(phantom, orientation=orientation)))
-    mended = {6: 8, 8: 6}.get(orientation, orientation)
-    assert alignment.better_turned == TURNS[mended]
+    corrected = {6: 8, 8: 6}.get(orientation, orientation)
+    assert alignment.better_turned == TURNS[corrected]
 
 
 def test_page_names_the_turn_and_shows_doubtful_masks(tmp_path):
