@@ -105,13 +105,15 @@ def certify(
     device: DeviceOption = DeviceName.auto,
     threads: Annotated[int, typer.Option(min=1, help="Number of CPU threads.")] = 2,
     store: Annotated[
-        Path | None, typer.Option(help="Folder that stores blocks of draws, for reuse by later commands.")
+        Path | None,
+        typer.Option(help="Folder that stores blocks of draws, so that commands can resume; default: .draws in OUT."),
     ] = None,
 ) -> None:
     """Certify images: for each, write a label map (255 abstains), an overlay, the votes and a JSON certificate."""
     from segcert.measurements import check_measurements, measurements_of, parse_decision
     from segcert.networks.runtime import set_up_torch
     from segcert.single_image.certificate_file import (
+        DRAWS,
         Decision,
         certificate_path,
         check_decision,
@@ -147,8 +149,12 @@ def certify(
     if not cases:
         raise DataError("\n".join(map(str, refused)))
     for path, image, asked in cases:
-        smoothed = networks.smoothed(image, sampling, target, BlockStore(store) if store else None)
-        votes = smoothed.sample(image.unit(), n0, n, measurements=asked, keep_draws=keep_draws)
+        smoothed = networks.smoothed(image, sampling, target, BlockStore(store or out / DRAWS))
+        try:
+            votes = smoothed.sample(image.unit(), n0, n, measurements=asked, keep_draws=keep_draws)
+        except KeyboardInterrupt:
+            _say("Interrupted. Finished draws are kept; the same command resumes.")
+            raise
         document = write_certificate(
             path,
             out,

@@ -14,6 +14,7 @@ from PIL import Image
 from pydicom.data import get_testdata_file
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
+from tests.unit.data.test_decode import dicom_bytes
 
 from segcert.certification.certificate import ABSTAIN, certify, radius_in_gray_levels
 from segcert.cli import main
@@ -235,6 +236,58 @@ def test_one_bad_file_leaves_the_others_certified(run, image, segmenter, tmp_pat
     assert "report.dcm: is a DICOM file without an image (SOP class: Comprehensive SR" in output
     assert "gone.png: no such file" in output
     assert (out / "chest.certificate.json").is_file()
+
+
+@pytest.fixture
+def mixed_files(tmp_path):
+    """Fifty files of several formats, five of which are not images."""
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    for k in range(45):
+        pixels = np.roll(PIXELS, k, axis=0)
+        if k % 3 == 0:
+            Image.fromarray(pixels).save(folder / f"a{k:02d}.png")
+        elif k % 3 == 1:
+            tifffile.imwrite(folder / f"a{k:02d}.tif", pixels, compression=["none", "lzw", "zlib", "packbits"][k % 4])
+        else:
+            (folder / f"a{k:02d}.dcm").write_bytes(dicom_bytes(pixels))
+    (folder / "b0.dcm").write_bytes(Path(get_testdata_file("test-SR.dcm")).read_bytes())
+    (folder / "b1.png").write_bytes((folder / "a00.png").read_bytes()[:60])
+    (folder / "b2.tif").write_bytes(b"not an image")
+    tifffile.imwrite(folder / "b3.tif", PIXELS.astype(np.float32))
+    return [*sorted(folder.iterdir()), folder / "b4.png"]
+
+
+def test_killed_batch_resumes_and_names_its_bad_files(run, mixed_files, segmenter, tmp_path, monkeypatch):
+    draw, calls = SmoothedSegmenter.logits, []
+
+    def counted(self, x_noisy):
+        calls.append(len(x_noisy))
+        if len(calls) == stop_at:
+            raise KeyboardInterrupt
+        return draw(self, x_noisy)
+
+    def batch(out):
+        calls.clear()
+        arguments = ("--segmenter", segmenter, "--sigma", 0.25, "--out", out, "--n", 60, "--batch-size", 35)
+        return run("certify", *mixed_files, *arguments, "--threads", 1)
+
+    monkeypatch.setattr(SmoothedSegmenter, "logits", counted)
+    stop_at = None
+    output = batch(tmp_path / "whole")
+    assert output.startswith("segcert: 5 of 50 images were not certified:")
+    assert all(f"/{name}" in output for name in ("b0.dcm", "b1.png", "b2.tif", "b3.tif", "b4.png"))
+    everything = len(calls)
+    stop_at = everything // 2
+    assert batch(tmp_path / "parts") == "130"
+    assert 10 < len(list((tmp_path / "parts").glob("*.certificate.json"))) < 35
+    stop_at = None
+    assert batch(tmp_path / "parts") == output.replace("whole", "parts")
+    assert len(calls) < 0.6 * everything, "the draws of the first half are not drawn again"
+    results = [path for path in (tmp_path / "whole").iterdir() if path.is_file()]
+    assert len(list((tmp_path / "whole").glob("*.certificate.json"))) == 45
+    for path in results:
+        assert path.read_bytes() == (tmp_path / "parts" / path.name).read_bytes()
 
 
 def test_results_of_another_image_are_not_overwritten(run, image, segmenter, tmp_path):

@@ -28,6 +28,8 @@ from segcert.single_image.inputs import AS_STATED, Networks, Reading, Sampling
 from segcert.single_image.schema import FORMAT, DocumentError, read_certificate
 from segcert.votes import Votes
 
+DRAWS = ".draws"  # folder of stored draws, next to the results, from which an interrupted command resumes
+
 
 @dataclasses.dataclass(frozen=True)
 class Decision:
