@@ -1,4 +1,4 @@
-"""Put the pictures of README and docs into docs/images, from the finished runs `phantom` and `montgomery`.
+"""Make the pictures of README and docs in docs/images from the finished runs `phantom` and `montgomery`.
 
 python docs/pictures.py reports/phantom reports/montgomery
 """
@@ -19,12 +19,12 @@ from segcert.report.gallery import paint
 from segcert.report.style import save_figure, to_rgb
 
 IMAGES = Path(__file__).parent / "images"
-EXAMPLE, SIGMA, TAU = "phantom_test_0000", 0.25, 0.75  # of the page for clinicians
+EXAMPLE, SIGMA, TAU = "phantom_test_0000", 0.25, 0.75  # the example in docs/explanation/certificates.md
 SQUARE = slice(28, 36)
 
 
 def main(phantom: str, montgomery: str) -> None:
-    """The lineage and the first example of the gallery of the phantom; the curve (numbers only) of Montgomery."""
+    """Write the phantom's lineage, gallery example and certificate figure, and Montgomery's curve (numbers only)."""
     IMAGES.mkdir(exist_ok=True)
     save_figure(audit_figure(audit("phantom", Path(phantom).parents[1])), IMAGES / "phantom_lineage.png")
     with Image.open(IMAGES / "phantom_lineage.png") as lineage:
@@ -40,7 +40,7 @@ def main(phantom: str, montgomery: str) -> None:
 
 
 def certificate_figure(root: Path) -> Figure:
-    """A certified phantom, and two changes of its image whose l2 norm is the certified radius."""
+    """Draw a certified phantom, and two perturbed images whose l2 distance from it is the certified radius."""
     image = PreparedDataset(root / "data/prepared/phantom/index.csv").image(EXAMPLE)
     labels = np.load(root / f"results/phantom/certificates/phantom/unet-clean/ddpm/sigma_{SIGMA:g}.npz")[EXAMPLE]
     radius = certified_radius(SIGMA, TAU)
