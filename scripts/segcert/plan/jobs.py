@@ -6,7 +6,7 @@ from typing import Any
 
 
 class ForecastError(ValueError):
-    """A forecast that cannot be made; the message names the missing file, measurement or option."""
+    """Error for a forecast that cannot be made. The message names the missing file, measurement or option."""
 
 
 @dataclasses.dataclass(frozen=True)
