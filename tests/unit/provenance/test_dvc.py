@@ -49,9 +49,7 @@ def test_the_program_of_the_environment_variable_comes_first(project, monkeypatc
     monkeypatch.setenv("SEGCERT_DVC", str(program))
     assert dvc_command(project) == [str(program)]
     monkeypatch.setenv("SEGCERT_DVC", "gone/dvc")
-    with pytest.raises(
-        SystemExit, match=r"SEGCERT_DVC=gone/dvc: no such program; .* unset SEGCERT_DVC$"
-    ):
+    with pytest.raises(SystemExit, match=r"SEGCERT_DVC=gone/dvc: no such program; .* unset SEGCERT_DVC$"):
         dvc_command(project)
 
 
