@@ -116,7 +116,7 @@ def certify(
         Path | None, typer.Option(help="Folder that stores blocks of draws, for reuse by later commands.")
     ] = None,
 ) -> None:
-    """Certify images. Write for each a label map (255: abstains), an overlay, the votes and a JSON certificate."""
+    """Certify images, and write for each a label map (255: abstains), an overlay, the votes and a JSON certificate."""
     from segcert.measurements import check_measurements, measurements_of, parse_decision
     from segcert.networks.runtime import set_up_torch
     from segcert.single_image.certificate_file import (
