@@ -24,8 +24,8 @@ class ArraysError(ValueError):
 def save_arrays(path: str | Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
     """Write named arrays. Equal arrays give byte-identical files.
 
-    The file is the same as one from `numpy.savez_compressed`. Unlike numpy's function, this one also accepts an array
-    called `file`, because an image may have this name.
+    The file is identical to the one that `numpy.savez_compressed` would write. Unlike numpy's function, this one also
+    accepts an array called `file`, because an image may have this name.
     """
     with atomic_file(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, array in arrays.items():

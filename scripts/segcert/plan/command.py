@@ -39,8 +39,7 @@ def which_plan(options: Sequence[str]) -> Literal["run", "image"]:
         return "image"
     names = ", ".join(TYPED.get(name, f"--{name}") for name in options) or "no options"
     raise ForecastError(
-        f"found {names}; expected either --config, to plan a run, or --sigma and --shape, to plan for an image. "
-        f"{EXAMPLES}"
+        f"found {names}; expected either --config (for a run) or --sigma and --shape (for an image). {EXAMPLES}"
     )
 
 
@@ -76,7 +75,10 @@ def plan_run(
 def plan_image(
     sigma: float | None, shape: str | None, *, tau: float, alpha: float, method: str, n0: int, k: int
 ) -> str:
-    """Describe an image's radius and the draws that it needs. Raises CertificationError for values out of range."""
+    """Describe an image's certificate: its radius and the draws that it needs, as text.
+
+    Raises CertificationError for values out of range.
+    """
     if not shape or not re.fullmatch(r"(\d+x)?\d+x\d+", shape) or "0" in shape.split("x"):
         raise CertificationError(f"--shape: found {shape!r}; expected HxW or CxHxW, such as 256x256 or 3x256x256")
     sizes = tuple(map(int, shape.split("x")))

@@ -256,7 +256,7 @@ class ConfiguredRun:
         return 12000 if denoiser == "adm256" else 4000
 
     def memory_of_tuning(self, regime: str) -> int:
-        """Return the memory, in MiB, that a training job needs; for the regime `denoised` it also loads a denoiser."""
+        """Return the memory, in MiB, of a training job. In the regime `denoised`, such a job also loads a denoiser."""
         return self.memory(self.diffusion[0] if regime == "denoised" else "none")
 
     def paired_folders(self, dataset: str) -> list[list[list[str | None]]]:
@@ -352,7 +352,7 @@ class ConfiguredRun:
     def tuning(self, dataset: str, model: str, regime: str) -> dict[str, Any]:
         """Return the settings for fine-tuning in the regime `denoised`; an empty dict for other regimes.
 
-        They name the folders of the segmenter to start from and of the denoiser.
+        These settings include the folders of the denoiser and of the segmenter from which training starts.
         """
         if regime != "denoised":
             return {}

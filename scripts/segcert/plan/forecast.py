@@ -1,4 +1,4 @@
-"""Cost of a run on given hardware: the time of each stage, from network calls that were timed, and the disk space."""
+"""Cost of a run on given hardware: the time of each stage, predicted from measured network calls, and disk space."""
 
 import collections
 import dataclasses

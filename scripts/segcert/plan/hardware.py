@@ -95,9 +95,9 @@ def choose_hardware(
 ) -> tuple[str, str]:
     """Return the name of the hardware to forecast for, and the reason.
 
-    If `name` is given, it is returned. Otherwise the configured `device` decides between CPU and GPU ("auto": a GPU if
-    this machine has one). If several such devices were measured, the one measured on images closest in size to `size`
-    (height and width of the run's images) is returned. Raises ForecastError if no such hardware was measured.
+    If `name` is given, it is returned. Otherwise, the configured `device` decides between CPU and GPU; "auto" selects a
+    GPU if this machine has one. If several devices of this kind were measured, the one measured on images closest in
+    size to `size` (height and width of the run's images) is returned. Raises ForecastError if none was measured.
     """
     if name is not None:
         if name not in known:

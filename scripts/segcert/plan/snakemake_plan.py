@@ -32,15 +32,15 @@ class PlanError(ValueError):
 
 
 def read_plan(arguments: Sequence[str]) -> list[PlannedJob]:
-    """Return the jobs of a plan, each after the jobs that it reads from. Raises PlanError.
+    """Return the jobs of a plan, each after the jobs whose outputs it reads. Raises PlanError.
 
-    `arguments` are those of the `snakemake` command. As for that command, the checkout's profile is used.
+    `arguments` are those of the `snakemake` command. As with this command, the checkout's profile is used.
     """
     return read_graph(arguments).jobs
 
 
 def read_graph(arguments: Sequence[str]) -> JobGraph:
-    """Return the jobs of a plan and the configuration; `arguments` as for `read_plan`. Raises PlanError."""
+    """Return the jobs of a plan, and the configuration. `arguments` are as for `read_plan`. Raises PlanError."""
     said = io.StringIO()
     with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
         _, args = parse_args(["--dry-run", *arguments])
@@ -70,8 +70,8 @@ def _check_arguments(args: Namespace) -> None:
 def require_plain_paths(*places: Path) -> None:
     """Raise PlanError for a path that contains characters that a job's shell would interpret.
 
-    Snakemake writes these paths into command lines without quotes, and colons separate the entries of path lists. The
-    Makefile makes the same check.
+    Snakemake writes paths into command lines without quotes, and colons separate the entries of path lists. The
+    Makefile also makes this check.
     """
     for place in places:
         if odd := sorted(UNQUOTED.intersection(str(place))):

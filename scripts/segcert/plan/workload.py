@@ -34,7 +34,7 @@ class Network(NamedTuple):
         Architecture of a segmenter, "denoiser", "adm256", or "unknown" for an exported network, whose operations
         cannot be counted.
     arguments
-        Arguments to build the network with, as JSON.
+        Arguments with which the network is built, as JSON.
     """
 
     architecture: str
@@ -161,7 +161,10 @@ def sampled(images: int, n0: int, n: int, batch_size: int) -> int:
 
 
 class NetworkSize(NamedTuple):
-    """Operations of a call on one image, in units of 10^9, and bytes of all weights; NaN if not known."""
+    """Size of a network: operations of a call on one image, in units of 10^9, and bytes of all weights.
+
+    Sizes that are not known are NaN.
+    """
 
     gflop: float = math.nan
     weight_bytes: float = math.nan

@@ -80,7 +80,7 @@ def locked_environment(
 
 
 def read_locks(root: str | Path = ".", locks: Iterable[str] = LOCKS) -> dict[str, str]:
-    """Return the version and the entry's digest of every package in the lock files below `root`, by canonical name."""
+    """Return every package in the lock files below `root`: version and digest of its entry, by canonical name."""
     entries: dict[str, list[str]] = {}
     for lock in locks:
         for name, entry in _entries(Path(root, lock)).items():
@@ -89,7 +89,7 @@ def read_locks(root: str | Path = ".", locks: Iterable[str] = LOCKS) -> dict[str
 
 
 def _entries(lock: Path) -> dict[str, str]:
-    """Return the version and the entry's digest of every package in a lock file; empty if there is no such file."""
+    """Return every package in a lock file: version and digest of its entry; an empty dict if there is no such file."""
     return _parsed(lock.read_text()) if lock.exists() else {}
 
 

@@ -11,7 +11,7 @@ CODE = ("Snakefile", "rules/", "scripts/", "envs/", "config/", "profiles/")
 
 
 def git(*arguments: str, root: str | Path = ".") -> str:
-    """Return the output of a Git command. Raises OSError or CalledProcessError."""
+    """Return the output of a Git command. Raises OSError or CalledProcessError if the command fails."""
     done = subprocess.run(["git", *arguments], cwd=root, check=True, capture_output=True, text=True)
     return done.stdout.rstrip("\n")
 
@@ -35,7 +35,7 @@ def git_state(root: str | Path = ".") -> dict[str, Any]:
 
 
 def commit_time(root: str | Path = ".") -> datetime.datetime:
-    """Return the time of the current commit in UTC. Raises OSError or CalledProcessError."""
+    """Return the time of the current commit in UTC. Raises OSError or CalledProcessError if Git cannot read it."""
     seconds = int(git("log", "-1", "--format=%ct", root=root))
     return datetime.datetime.fromtimestamp(seconds, datetime.UTC)
 

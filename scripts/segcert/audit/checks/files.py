@@ -1,4 +1,4 @@
-"""Check that files are unchanged since jobs made them, and that other jobs read them in this state."""
+"""Check that files are unchanged since jobs made them, and that later jobs read these versions of the files."""
 
 from collections.abc import Set
 
@@ -24,7 +24,7 @@ def check_files(evidence: Evidence) -> Findings:
 
 
 def check_links(evidence: Evidence) -> Findings:
-    """Check that each job read its inputs as other jobs made them, and that all other inputs are unchanged since."""
+    """Check that jobs read their inputs as other jobs made them, and that inputs made by no job are unchanged."""
     lineage = evidence.lineage
     for path, reason in lineage.unreadable.items():
         yield Finding(path, "is not a run record; restore it, or make its artifact again", error=reason)
