@@ -96,7 +96,7 @@ def test_a_pull_names_files_missing_from_the_remote(project, tmp_path, capfd, lo
     clone = cloned(project, tmp_path / "clone")
     with pytest.raises(SystemExit, match="dvc pull failed"):
         pull_from_remote(FOLDERS, clone)
-    assert f"segcert: files that the pointers name are missing from the remote:\n  {lost}\n" in capfd.readouterr().err
+    assert f"segcert: these files are missing from the remote:\n  {lost}\n" in capfd.readouterr().err
 
 
 def test_a_pull_skips_and_names_folders_without_a_pointer(project, tmp_path, caplog):
