@@ -15,9 +15,9 @@ NO_FILE = $(error CONFIG: found $(CONFIG), which is not a file. Write, for examp
 CONFIGFILE = $(if $(CONFIG),$(if $(wildcard $(CONFIG)),--configfile $(CONFIG),$(NO_FILE)))
 SETUP = $(or $(PYTHON),python3) envs/install.py $(if $(PYTHON),--python $(PYTHON))
 
-# Quick tests run in any free process (worksteal). For the system tests, all tests of a module run in one process, so
-# that they share its runs. System tests spend half of their time waiting for clusters, stores and browsers, so there is
-# one more process than there are cores.
+# Quick tests run in any free process (worksteal). System tests of one module run in the same process, so that they
+# share the module's runs. They spend half of their time waiting for clusters, stores and browsers, so there is one more
+# process than there are cores.
 PYTEST = OMP_NUM_THREADS=1 $(DEV)/pytest
 QUICK := tests/unit tests/statistics tests/golden tests/pipeline
 SYSTEM := tests/system
@@ -32,7 +32,7 @@ help:  ## Show the targets
 run: env dvc  ## Run the complete pipeline on the embedded phantom; for a different run: CONFIG=config/montgomery.yaml
 	$(BIN)/snakemake $(CONFIGFILE)
 
-status: env  ## List stale jobs, stage by stage, and the reasons; CONFIG as for run
+status: env  ## List stale jobs, stage by stage, and the reasons; for a different run: CONFIG=config/montgomery.yaml
 	$(BIN)/segcert status $(CONFIGFILE)
 
 push: env dvc  ## Push the run's data, models and results to the DVC remote
@@ -47,7 +47,7 @@ test: env dvc dev  ## Run the quick tests: unit tests, statistics, one tiny run
 test-rest: env dvc dev checkers cluster  ## Run all other tests: storage, clusters, browser, deployment, faults
 	$(PYTEST) --numprocesses $$(( $$(nproc) + 1 )) --maxprocesses 5 --dist loadscope --no-loadscope-reorder $(SYSTEM)
 
-test-pythons: env  ## Test the code that does not use torch on Python 3.11, 3.12 and 3.13, if installed
+test-pythons: env  ## On Python 3.11, 3.12 and 3.13, if installed, test the code that does not use torch
 	PYTHONPATH=scripts $(BIN)/python -m tests.tools.pythons
 
 test-all: test test-rest  ## Run all tests

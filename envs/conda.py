@@ -114,7 +114,7 @@ def main() -> None:
     groups: dict[str, set[str]] = {}
     for rule, group, script, loaded in read_rules():
         if not group:
-            raise SystemExit(f'rule {rule}: no group. Write: conda: software("report")')
+            raise SystemExit(f'rule {rule}: found no group of packages. Write, for example: conda: software("report")')
         groups.setdefault(group, set()).update(needed_packages(script, loaded))
     of_torch = read_lock(CUDA).keys()
     for group, needed in sorted(groups.items()):

@@ -155,19 +155,21 @@ def main():
     parser.add_argument("name", choices=FOLDERS)
     parser.add_argument("--torch", choices=("auto", "cpu", "cuda"), default="auto", help="build of torch in .venv")
     parser.add_argument(
-        "--python", help=f"Python {PYTHON} to use; default: from the PATH, or else found or downloaded by uv"
+        "--python", help=f"path of Python {PYTHON}; default: on the PATH, or else found or downloaded by uv"
     )
     arguments = parser.parse_args()
     if sys.platform != "linux" or platform.machine() not in {"x86_64", "aarch64"}:
         raise SystemExit(
-            f"The locked packages are for Linux on x86_64 and Arm; this is {platform.system()}, {platform.machine()}: "
-            "run segcert in a container (docs/how-to/environments.md)"
+            f"The locked packages are for Linux on x86_64 and Arm, but this is {platform.system()} on "
+            f"{platform.machine()}. Run segcert in a container (docs/how-to/environments.md)"
         )
     try:
         set_up(arguments.name, arguments.python, arguments.torch)
     except subprocess.CalledProcessError as error:
         program = Path(error.cmd[0]).name
-        raise SystemExit(f"{arguments.name}: not set up, because {program} failed (see above)") from None
+        raise SystemExit(
+            f"The environment {arguments.name} was not set up, because {program} failed (see above)"
+        ) from None
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Installers for the packages in the lock files: uv, or pip if uv is not available.
 
-A uv on the PATH is used if there is one. Otherwise, uv is installed from PyPI, as locked in `lock-uv.txt`, into an
-environment of its own, `.venv-uv`. uv gets the indexes, links, proxy and certificate in pip's configuration, so that
-both programs find the same files.
+A uv on the PATH is used if there is one. Otherwise, uv is installed from PyPI, as locked in `lock-uv.txt`, into a
+separate environment, `.venv-uv`. uv gets the indexes, links, proxy and certificate in pip's configuration, so that both
+programs find the same files.
 
 Because this module runs before any environment exists, it uses only the standard library and supports Python 3.9.
 """
@@ -131,7 +131,7 @@ def create_with_pip(folder, python):
     """Create an environment with pip. Raises SystemExit if Python lacks ensurepip (Debian without python3-venv)."""
     looked = subprocess.run([python, "-c", "import ensurepip"], capture_output=True, check=False)
     if looked.returncode:
-        raise SystemExit(f"{python} cannot create environments: it has no ensurepip. Write: apt install python3-venv")
+        raise SystemExit(f"{python} cannot create environments without ensurepip. Write: apt install python3-venv")
     subprocess.run([python, "-m", "venv", "--clear", str(folder)], check=True)
 
 

@@ -44,7 +44,7 @@ def resolve(uv: Uv, *wanted: str, kept: Sequence[Path], pins: Sequence[str] = ()
     kept
         Lock files whose versions are kept while they meet the requirements.
     pins
-        Constraints that must be met.
+        Required versions of packages, as in `torch==2.13.0`.
     """
     newest = datetime.datetime.now(datetime.UTC) - AGE
     with tempfile.TemporaryDirectory() as folder:

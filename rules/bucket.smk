@@ -22,8 +22,8 @@ if STORED:
         """Return the bucket object that stores a file of the run."""
         return PROVIDER.object(f"{PREFIX}/{path}")
 
-    # Replace Snakemake's folder for copies of the bucket's files by a link to the working directory. Scripts, records,
-    # DVC and audits then find the copies under the same paths as in a run without a bucket.
+    # Replace Snakemake's download folder for the bucket's files with a link to the working directory. Scripts, records,
+    # DVC and audits then find these files under the same paths as in a run without a bucket.
     COPIES = stored("x").local_path().parent
     try:
         lead_here(COPIES)
@@ -69,9 +69,9 @@ def named_with_record(**files):
 
 
 def with_records(*, also=list, **files):
-    """Return a rule's inputs by name; with a bucket, also their sidecars and the files of `also`, run records first.
+    """Return a rule's inputs by name; with a bucket, also their sidecars and the files that `also` returns.
 
-    The inputs that are only added for a bucket are `ancient`: they never make a job stale.
+    Run records come first among the added inputs. All of these are `ancient`: they never make a job stale.
     """
 
     def records(wildcards):
@@ -114,7 +114,7 @@ def all_of(artifacts):
 
 
 def records_of(paths):
-    """Return the sidecars of files: run records, and all outputs of jobs that pack files (their readers need all)."""
+    """Return the sidecars of files: run records, and all outputs of jobs that pack extra outputs."""
     sidecars = []
     for files in map(made_with, paths):
         sidecars += [each for each in files if each.endswith(SUFFIX) or files[-1].endswith(PACKED)]
@@ -135,5 +135,5 @@ def leave_records():
     try:
         asyncio.run(stored(SNAKEMAKE_RECORDS).managed_store())
     except WorkflowError as error:
-        logger.warning(f"Snakemake's records were not stored in the bucket. Resume the run from this folder: {error}")
+        logger.warning(f"Snakemake's records were not stored in the bucket, so resume this run in this folder: {error}")
     Path(SNAKEMAKE_RECORDS).unlink()

@@ -1,12 +1,12 @@
 # in:  models/segmenter/<dataset>/<model>-<regime>/, models/denoiser/<source>/, descriptions in data/prepared/<dataset>/
-# out: model cards (README.md next to the weights); they have their own rules, so that editing a card trains nothing
+# out: model cards (README.md next to the weights); they have their own rules, so that new cards start no training
 
 KNOWN = [f"{PREPARED}/dataset.json", f"{PREPARED}/splits.json"]
 
 
 rule segmenter_card:
     input:
-        **with_records(index=INDEX, known=KNOWN, segmenter=chosen(ASKED.segmenter_files), history=chosen(ASKED.history)),
+# out: model cards (README.md next to the weights); they have their own rules, so that new cards start no training
     output:
         *with_record(f"{SEGMENTER}/README.md"),
     log:

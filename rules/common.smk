@@ -51,7 +51,7 @@ if workflow.is_main_process:
 
 try:
     require_plain_paths(Path.cwd(), SOURCE, Path(sys.executable))
-    ASKED = ConfiguredRun.read(config)  # the run that the configuration asks for
+    ASKED = ConfiguredRun.read(config)  # the run that the configuration describes
     VERSIONED = ["data", "models", "results", f"reports/{ASKED.config.run}"]  # each has a DVC pointer
     refuse_links(VERSIONED)
 except (LinkError, PlanError, RunError) as error:

@@ -27,7 +27,7 @@ rule fetch:
         **tracked("fetch"),
         folder=filled(RAW),
         archives=chosen(ASKED.archives),
-        changed_extra_outputs=changed_extra_outputs(MANIFEST),  # a deleted archive is only fetched again if needed
+        changed_extra_outputs=changed_extra_outputs(MANIFEST),  # a deleted archive is fetched again only if needed
     script:
         "../scripts/fetch.py"
 

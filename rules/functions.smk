@@ -26,10 +26,10 @@ def stored_digest(value):
 
 
 def tracked(script, *loaded):
-    """Return parameters that make outputs stale: digests of the code, and of the locked packages that it can import.
+    """Return parameters that make outputs stale when they change: digests of the code and of its locked packages.
 
-    The code consists of the script, everything that the script imports from scripts/, and the modules `loaded`, which
-    the script loads by name.
+    The code consists of the script, everything that it imports from scripts/, and the modules `loaded`, which it loads
+    by name. The packages are those that this code can import.
     """
     modules = [SCRIPTS / module for module in loaded]
     code = code_files(SCRIPTS / f"{script}.py", *modules)
@@ -38,7 +38,10 @@ def tracked(script, *loaded):
 
 
 def tracked_by(wildcard, script, loaded):
-    """Return `tracked` for a script that loads modules by a wildcard; `loaded` maps its values to modules."""
+    """Return the parameters of `tracked` for a script that loads modules by a wildcard's value.
+
+    `loaded` maps the values of the wildcard to lists of modules.
+    """
     of_value = {value: tracked(script, *modules) for value, modules in loaded.items()}  # computed before any job runs
 
     def of_job(parameter):
@@ -53,7 +56,7 @@ def templates(*names):
 
 
 def changed_extra_outputs(pattern, missing=False):
-    """Return a job's extra outputs that changed after the job or, with `missing`, were deleted: see `Preparation`."""
+    """Return a function that returns a job's changed or (with `missing`) deleted extra outputs; see `Preparation`."""
     return lambda wildcards: CHECKOUT.changed_extra_outputs(pattern.format(**wildcards), missing=missing)
 
 
@@ -69,7 +72,7 @@ def software(group):
 
 
 def chosen(method):
-    """Return a function that calls a method of ASKED with those wildcards of a job that the method's arguments name."""
+    """Return a function that calls a method of ASKED with the wildcards of a job that the method has as arguments."""
     names = inspect.signature(method).parameters
     return lambda wildcards: method(**{name: getattr(wildcards, name) for name in names})
 

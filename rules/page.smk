@@ -1,7 +1,7 @@
 # in:  all parts of the report: tables, figures, galleries, parts of the viewer, data page, summary; run records
 # out: reports/<run>/index.html
 #      reports/<run>/tables/stages.csv, figures/stages.{svg,png}   time and memory of all earlier jobs
-#      reports/<run>/checks.json, figures/lineage.{svg,png}   audit of everything from which the page is made; its lineage
+#      reports/<run>/checks.json, figures/lineage.{svg,png}   audit of all files that the page uses; their lineage
 
 # Files that contain the parts of the viewer, by data set and name of the part
 VIEWER_PARTS = {}
@@ -18,7 +18,7 @@ def patterns_of_benchmarks():
     return {each.name: plain(getattr(rules, each.name).benchmark) for each in workflow.rules if each.benchmark}
 
 
-rule check:  # audit everything from which the page is made; the page shows the result
+rule check:  # audit all files from which the page is made; the page shows the result
     input:
         **with_records(tables=CSV_TABLES, also=lambda: all_of(made_before_the_report())),
     output:

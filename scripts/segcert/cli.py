@@ -22,16 +22,18 @@ Precision = enum.StrEnum("Precision", ["float32", "bfloat16"])
 Sigma = Annotated[float, typer.Option(help="Standard deviation of the noise, for pixel values in [0, 1].")]
 Tau = Annotated[
     float,
-    typer.Option(help="Share of noisy copies, above 0.5, that must agree on the class of a pixel to certify it."),
+    typer.Option(help="Share of the noisy copies, above 0.5, that must agree on a pixel's class to certify the pixel."),
 ]
-Alpha = Annotated[float, typer.Option(help="Error probability per image.")]
-Selection = Annotated[int, typer.Option("--n0", min=1, help="Number of selection draws.")]
+Alpha = Annotated[float, typer.Option(help="Error probability of each image's certificate.")]
+Selection = Annotated[
+    int, typer.Option("--n0", min=1, help="Number of selection draws, which choose the class to test at each pixel.")
+]
 MethodOption = Annotated[Method, typer.Option(help="Multiple-testing correction; kfwer and by have weaker guarantees.")]
-DeviceOption = Annotated[DeviceName, typer.Option(help="Device that runs the networks; auto: a GPU if available.")]
+DeviceOption = Annotated[DeviceName, typer.Option(help="Device that runs the networks; auto uses a GPU if available.")]
 
 
 class FolderError(ValueError):
-    """A command that was run in the wrong folder; the message names the right one."""
+    """Error for a command that was run in the wrong folder. The message names the right folder."""
 
 
 def print_version(asked: bool) -> None:
@@ -59,16 +61,20 @@ def certify(
     denoiser: Annotated[
         Path | None, typer.Option(help="Folder that contains unet/ and scheduler/, in diffusers format.")
     ] = None,
-    denoising_steps: Annotated[int, typer.Option(min=1, help="Denoiser calls per noisy copy.")] = 1,
+    denoising_steps: Annotated[int, typer.Option(min=1, help="Number of denoiser calls per noisy copy.")] = 1,
     n0: Selection = 10,
-    n: Annotated[int, typer.Option("--n", min=1, help="Number of estimation draws.")] = 100,
+    n: Annotated[
+        int, typer.Option("--n", min=1, help="Number of estimation draws, which test the chosen class of each pixel.")
+    ] = 100,
     tau: Tau = 0.75,
     alpha: Alpha = 0.001,
     method: MethodOption = PUBLISHED,
-    k: Annotated[int, typer.Option("--k", min=1, help="For kfwer: fewer than k certified pixels are wrong.")] = 10,
+    k: Annotated[int, typer.Option("--k", min=1, help="For kfwer: fewer than k pixels are certified wrongly.")] = 10,
     measure: Annotated[
         list[str] | None,
-        typer.Option(help="Measurement: area, diameter, cardiothoracic_ratio or package.module:function; repeatable."),
+        typer.Option(
+            help="Measurement to certify: area, diameter, cardiothoracic_ratio or package.module:function; repeatable."
+        ),
     ] = None,
     decide: Annotated[
         list[str] | None, typer.Option(help='Threshold on a measurement, such as "diameter > 20"; repeatable.')
@@ -78,7 +84,8 @@ def certify(
         typer.Option(help="Height and width of a pixel in mm, if the file does not state them."),
     ] = None,
     bits: Annotated[
-        int | None, typer.Option(help="Bit depth of the values in a 16-bit PNG or TIFF file, which does not state it.")
+        int | None,
+        typer.Option(help="Bit depth of 16-bit PNG and TIFF files, which do not state how many bits they use."),
     ] = None,
     window: Annotated[
         tuple[float, float] | None,
@@ -87,18 +94,19 @@ def certify(
         ),
     ] = None,
     frame: Annotated[
-        int | None, typer.Option(min=1, help="Number of the frame or page, from 1, if the file has several.")
+        int | None, typer.Option(min=1, help="Number of the frame or page to read, from 1, if a file has several.")
     ] = None,
     size: Annotated[
-        int | None, typer.Option(min=1, help="Height and width to resize to, in pixels; default: those of training.")
+        int | None,
+        typer.Option(min=1, help="Height and width of the resized images, in pixels; default: those used in training."),
     ] = None,
     noise: Annotated[
-        NoiseKind, typer.Option(help="Kind of noise; exact: the guarantee also holds in floating point.")
+        NoiseKind, typer.Option(help="Kind of noise; with exact, the guarantee also holds in floating point.")
     ] = NoiseKind.normal,
     keep_draws: Annotated[bool, typer.Option("--keep-draws", help="Store the label map of each draw.")] = False,
-    radius_map: Annotated[bool, typer.Option("--radius-map", help="Write the certified radius of each pixel.")] = False,
+    radius_map: Annotated[bool, typer.Option("--radius-map", help="Write a map of each pixel's radius.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Random seed of the noise.")] = 0,
-    batch_size: Annotated[int, typer.Option(min=1, help="Noisy copies per network call.")] = 10,
+    batch_size: Annotated[int, typer.Option(min=1, help="Number of noisy copies per network call.")] = 10,
     precision: Annotated[
         Precision, typer.Option(help="Precision of the networks; bfloat16 is for GPUs.")
     ] = Precision.float32,
@@ -109,7 +117,7 @@ def certify(
         typer.Option(help="Folder that stores blocks of draws, so that commands can resume; default: .draws in OUT."),
     ] = None,
 ) -> None:
-    """Certify images: for each, write a label map (255 abstains), an overlay, the votes and a JSON certificate."""
+    """Certify images, and write for each a label map (255: abstains), an overlay, the votes and a JSON certificate."""
     from segcert.measurements import check_measurements, measurements_of, parse_decision
     from segcert.networks.runtime import set_up_torch
     from segcert.single_image.certificate_file import (
@@ -125,7 +133,7 @@ def certify(
     from segcert.smoothing.store import BlockStore
 
     if pixel_size and min(pixel_size) <= 0:
-        raise DataError(f"--pixel-size: found {pixel_size[0]} {pixel_size[1]}; expected two numbers of mm above 0")
+        raise DataError(f"--pixel-size: found {pixel_size[0]} {pixel_size[1]}; expected two numbers above 0, in mm")
     if window and window[0] >= window[1]:
         raise DataError(f"--window: found {window[0]:g} {window[1]:g}; expected the lower value first")
     require_own_results(images, out)
@@ -178,7 +186,7 @@ def certify(
 
 
 @app.command()
-def explain(certificate: Annotated[Path, typer.Argument(help="NAME.certificate.json")]) -> None:
+def explain(certificate: Annotated[Path, typer.Argument(help="Certificate: NAME.certificate.json.")]) -> None:
     """Explain in plain English what a certificate guarantees."""
     from segcert.single_image.explain import explain as explanation
     from segcert.single_image.schema import read_certificate
@@ -188,12 +196,12 @@ def explain(certificate: Annotated[Path, typer.Argument(help="NAME.certificate.j
 
 @app.command()
 def verify(
-    certificate: Annotated[Path, typer.Argument(help="NAME.certificate.json")],
+    certificate: Annotated[Path, typer.Argument(help="Certificate: NAME.certificate.json.")],
     draws: Annotated[int, typer.Option(min=1, help="Number of draws to repeat.")] = 20,
     image: Annotated[Path | None, typer.Option(help="Image file, if it was moved.")] = None,
     segmenter: Annotated[
         Path | None,
-        typer.Option(help="Folder of the segmenter, if it was moved; required if it is an exported network."),
+        typer.Option(help="Folder of the segmenter, if it was moved; always required for an exported network."),
     ] = None,
     denoiser: Annotated[Path | None, typer.Option(help="Folder of the denoiser, if it was moved.")] = None,
     device: DeviceOption = DeviceName.auto,
@@ -219,19 +227,17 @@ def plan(
     alpha: Alpha = 0.001,
     method: MethodOption = PUBLISHED,
     n0: Selection = 10,
-    k: Annotated[int, typer.Option("--k", min=1, help="For kfwer: fewer than k certified pixels are wrong.")] = 10,
+    k: Annotated[int, typer.Option("--k", min=1, help="For kfwer: fewer than k pixels are certified wrongly.")] = 10,
     config: Annotated[
         list[str] | None,
         typer.Option("--config", "--configfile", help="For a run: configuration file or KEY=VALUE; repeatable."),
     ] = None,
     changes: Annotated[
-        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="For a run: further values for --config.")
+        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="For a run: further settings, as for --config.")
     ] = None,
     hardware: Annotated[
         str | None,
-        typer.Option(
-            help="For a run: hardware whose measurements to use, h100 or cpu; default: whatever this machine has."
-        ),
+        typer.Option(help="For a run: hardware to plan for, h100 or cpu; default: the hardware of this machine."),
     ] = None,
     images: Annotated[
         int | None, typer.Option(min=1, help="For a run: number of test images per data set; default: all.")
@@ -240,12 +246,12 @@ def plan(
 ) -> None:
     """Estimate the cost of a run, or the number of draws that an image needs.
 
-    The plan of a run lists jobs, network calls and hours, without jobs that are up to date, and the disk space of the
-    complete run. In the root of the checkout, write:
+    For a run, the plan lists the jobs that are not up to date with their network calls and hours, and the disk space of
+    the complete run. In the root of the checkout, write:
 
     segcert plan --config config/paper.yaml
 
-    The plan of an image lists the draws that it needs, and its radius:
+    For an image, the plan states the radius and the number of draws that are needed:
 
     segcert plan --sigma 0.25 --shape 256x256
     """
@@ -267,9 +273,11 @@ def plan(
 def audit(
     run: Annotated[str, typer.Argument(help="Name of the run.")],
     replay: Annotated[int, typer.Option(min=0, help="Number of images for which to repeat the draws.")] = 0,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed for choosing these images; default: random.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Seed for choosing the images of --replay; default: random.")
+    ] = None,
 ) -> None:
-    """Check every link between a report's numbers and the original archives. The exit status is 1 if one is broken."""
+    """Check every link between a report's numbers and the original archives. If one is broken, the exit status is 1."""
     from segcert.audit.audit import CHECKS, audit
     from segcert.audit.page import write_audit
     from segcert.audit.text import audit_to_text
@@ -288,7 +296,7 @@ def audit(
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def status(context: typer.Context) -> None:
-    """List the jobs that `snakemake` would run, and why. Arguments: those of snakemake (--configfile, ...)."""
+    """List the jobs that `snakemake` would run, and why. The arguments are those of `snakemake`."""
     from segcert.plan.status import status
 
     _require_root()
@@ -311,7 +319,7 @@ def trace(
 @app.command()
 def datasets(
     name: Annotated[
-        str | None, typer.Argument(help="Data set to describe: its terms of use, and how to obtain it.")
+        str | None, typer.Argument(help="Name of the data set to describe, with its terms and how to obtain it.")
     ] = None,
 ) -> None:
     """List the supported data sets, or describe one data set and how to obtain it."""
@@ -340,14 +348,16 @@ def diff(
     a: Annotated[
         str, typer.Argument(metavar="RUN_A", help="First run: its name, CHECKOUT:RUN, or CHECKOUT/results/RUN.")
     ],
-    b: Annotated[str, typer.Argument(metavar="RUN_B", help="Second run, in the same form.")],
+    b: Annotated[
+        str, typer.Argument(metavar="RUN_B", help="Second run: its name, CHECKOUT:RUN, or CHECKOUT/results/RUN.")
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Print the full comparison as JSON.")] = False,
 ) -> None:
     """List the inputs, parameters, code, packages and numbers that differ between two runs, and by how much.
 
     The exit status is 0 if the runs are the same, 1 if they differ, and 2 if one cannot be read.
 
-    Differences in measured times, and between commits with the same code, are ignored. Run records are not verified.
+    Different measured times, and different commits with identical code, are ignored. Run records are not verified.
     """
     from segcert.compare.numbers import changed_intervals, changed_metrics
     from segcert.compare.records import diff_records
@@ -370,7 +380,7 @@ def diff(
 def compare(
     runs: Annotated[list[str], typer.Argument(help="Names of two to eight finished runs in this checkout.")],
 ) -> None:
-    """Compare finished runs with the first of them, on one page, like `snakemake compare`.
+    """Write a page that compares finished runs with the first of them, as `snakemake compare` does.
 
     The exit status is 0 if the page was written, even if the runs differ, and 2 if the runs cannot be compared.
     """
@@ -392,7 +402,7 @@ def _require_root() -> None:
     for folder in Path.cwd().parents:
         if (folder / "Snakefile").exists():
             raise FolderError(
-                f"{Path.cwd()}: this command must be run in the root of the checkout. Write first: cd {folder}"
+                f"{Path.cwd()}: this command must be run in the root of the checkout. First write: cd {folder}"
             )
 
 

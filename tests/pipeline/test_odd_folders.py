@@ -42,9 +42,9 @@ def test_a_path_with_shell_characters_is_refused_by_make_and_by_a_plan(in_folder
     assert done.returncode
     (line,) = done.output.splitlines()
     assert "The path of this folder contains a character" in line
-    with pytest.raises(PlanError, match="in a path; a job's shell") as refused:
+    with pytest.raises(PlanError, match="in a path, which a job's shell") as refused:
         checkout.stale()
-    (line,) = (line for line in str(refused.value).splitlines() if "in a path; a job's shell" in line)
+    (line,) = (line for line in str(refused.value).splitlines() if "in a path, which a job's shell" in line)
     assert repr(odd) in line
 
 
@@ -64,7 +64,7 @@ def test_an_environment_in_a_path_with_spaces_is_refused(in_folder, tmp_path):
     (packages / "tests.pth").write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n")
     done = run_in(checkout.path, environment / "bin/python", *checkout.command("-n")[1:], check=False)
     assert done.returncode
-    said = f"'{environment}/bin/python': found ' ' in a path; a job's shell would interpret it"
+    said = f"'{environment}/bin/python': found ' ' in a path, which a job's shell would interpret"
     assert said in done.output
 
 

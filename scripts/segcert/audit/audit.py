@@ -55,7 +55,7 @@ class Outcome:
 
     @property
     def notices(self) -> list[Finding]:
-        """Findings that report no broken link, but that readers of the numbers should know."""
+        """Findings that readers of the numbers should know, although no link is broken."""
         return [finding for finding in self.findings if not finding.broken]
 
 
@@ -68,12 +68,12 @@ class Audit:
 
     @property
     def passed(self) -> bool:
-        """True if every link holds."""
+        """True if no link is broken."""
         return self.first is None
 
     @functools.cached_property
     def first(self) -> Finding | None:
-        """First broken link in topological order; None if every link holds."""
+        """First broken link in topological order; None if no link is broken."""
         broken = [finding for outcome in self.outcomes for finding in outcome.broken]
         return min(broken, key=lambda finding: self.lineage.position(finding.artifact), default=None)
 

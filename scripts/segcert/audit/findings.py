@@ -19,8 +19,8 @@ OTHER_CODE = "made by code that differs from the code here, and not recomputed"
 class Finding:
     """A check's finding about a file.
 
-    `error` is the text of the error that the check met; empty if there was no error. Jobs do not write this text to
-    artifacts, because code digests do not cover it.
+    `error` is the text of an error that occurred in the check; empty if there was none. Jobs do not write this text to
+    artifacts, because code digests do not cover the text of errors.
     """
 
     path: str
@@ -76,7 +76,7 @@ class FreshDigests:
 
 
 def changed_code(job: Job) -> Finding | None:
-    """Return a notice if the library here differs from the code that a job ran; its results cannot be recomputed."""
+    """Return a notice if a job ran a different version of the library, so that its results cannot be recomputed."""
     library = Path(segcert.__file__).parents[1]
     for name, digest in job.record["code"].items():
         if not name.startswith("segcert/"):

@@ -1,4 +1,4 @@
-"""Audits, and traces of rows, as text for a terminal."""
+"""Audits of runs, and traces of a report's rows, as text for a terminal."""
 
 import collections
 import contextlib
@@ -60,7 +60,7 @@ def _first(lines: list[str]) -> Iterator[str]:
 
 
 def trace_row(lineage: Lineage, key: str) -> str:
-    """Return as text the jobs and files that a row of the report depends on, from the row back to the archives.
+    """Return a text that lists the jobs and files on which a row of the report depends, back to the archives.
 
     `key` names the row: data set, model, regime, denoiser and sigma, as in `phantom/unet/clean/ddpm/0.5`. Raises
     LineageError if the run has no such row.

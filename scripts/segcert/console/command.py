@@ -9,7 +9,7 @@ from collections.abc import Container
 def command(without: Container[str] = (), first: str | None = None) -> str:
     """Return the Snakemake command as typed, but without the arguments in `without` and with the target `first`.
 
-    The target precedes all options, because an option that takes several values would take a following target as one
+    The target precedes all options, because an option that takes several values would treat a following target as one
     of its values.
     """
     program, *arguments = sys.argv

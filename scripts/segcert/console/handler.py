@@ -1,7 +1,7 @@
 """Log handler that shows a run in place of Snakemake's own output; Snakemake still writes its log file.
 
-The handler is not a logger plugin. Snakemake refuses a profile that names a plugin that is not installed, and segcert
-does not have to be installed. Because the rules set the handler up, it is available wherever they are.
+The handler is not a logger plugin, because Snakemake refuses a profile that names a plugin that is not installed, and
+segcert need not be installed. The rules set the handler up instead.
 """
 
 import logging
@@ -149,7 +149,7 @@ class PlainErrors(logging.Formatter):
 
 
 def verbose() -> bool:
-    """Return True if `VERBOSE=1` requests Snakemake's own output."""
+    """Return True if the environment variable VERBOSE (`VERBOSE=1`) requests Snakemake's own output."""
     return os.environ.get("VERBOSE", "0") not in ("", "0")
 
 
@@ -165,9 +165,9 @@ def show_run(
     logger, settings
         Snakemake's logger and its output settings.
     log, is_target
-        See `RunLines`.
+        Path of Snakemake's log, and a function that recognises rules that run nothing: arguments of `RunLines`.
     local
-        See `stop_jobs_at_ctrl_c`.
+        Function that returns True if jobs run on this machine.
     """
     handler = next((each for each in logger.handlers if each.name == SNAKEMAKES), None)
     asked = settings.verbose or settings.debug_dag or settings.printshellcmds

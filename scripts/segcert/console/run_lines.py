@@ -152,7 +152,7 @@ def names(jobs: Iterable[Job]) -> str:
 
 
 def item_of(wildcards: Mapping[str, Any] | None) -> str:
-    """Return the values of a job's wildcards; the wildcard's name precedes a value that is a number."""
+    """Return the values of a job's wildcards as text. The wildcard's name precedes a value that begins with a digit."""
     values = []
     for name, value in (wildcards or {}).items():
         text = printable(str(value)).replace("\n", "\\n")
@@ -175,5 +175,5 @@ def tail(log: str) -> list[str]:
 
 
 def without_frame(text: str) -> str:
-    """Remove from the text of a WorkflowError the line of segcert's rules that raised it, which does not help users."""
+    """Remove the location in segcert's rules, which does not help users, from the text of a WorkflowError."""
     return FRAME.sub("", text)

@@ -86,10 +86,13 @@ def write_crate(
     out = Path(out) if out else root / "reports" / f"{run}.crate"
     software = Path(software or root)
     if out.exists() and not (out / CRATE).exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise CrateError(f"{out}: is not a crate; expected a crate, an empty folder or a new path. Change --out")
+        raise CrateError(
+            f"{out}: exists and is not a crate; expected a crate, an empty folder or a new path. Change --out"
+        )
     if not (software / WORKFLOW).exists():
         raise CrateError(
-            f"{software}: contains no Snakefile; expected segcert's sources. In a snakedeploy folder: snakemake crate"
+            f"{software}: contains no Snakefile; expected a folder that contains segcert's sources. In a folder that "
+            "snakedeploy made, write: snakemake crate"
         )
     contents = Contents(Lineage.read(run, root), software)
     contents.check()
@@ -125,7 +128,7 @@ def _link(source: Path, target: Path) -> None:
 
 
 def _describe(contents: Contents, folder: Path, author: str, author_name: str) -> ROCrate:
-    """Return the metadata for a run and for the files in its new crate, `folder`. `author` is an @id."""
+    """Return the metadata of a run and of the files in its new crate, `folder`. `author` is the @id of the author."""
     citation = yaml.safe_load((folder / "CITATION.cff").read_text())
     crate = ROCrate(version="1.1")
     crate.metadata.extra_contexts.append(TERMS)

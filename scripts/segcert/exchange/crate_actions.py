@@ -166,7 +166,7 @@ class Work:
             "#run",
             "CreateAction",
             name=f"Run {run} of segcert",
-            description=f"{len(self.jobs)} jobs, {dirty} of them not from a clean commit.",
+            description=f"The run has {len(self.jobs)} jobs; {dirty} of them did not run from a clean commit.",
             instrument=ref(WORKFLOW),
             object=refs(read),
             result=refs(quote(path) for path in contents.files if path.startswith(results)),

@@ -120,7 +120,7 @@ class Contents:
     def described(self) -> dict[str, str]:
         """SHA-256 of each file that the crate describes but does not contain, by path.
 
-        Such files are archives, files from outside and denoised examples.
+        These are archives, files that no job made, and denoised examples.
         """
         others = {path for group in self.groups for path in group.files} | self.files.keys()
         everything = self.made | self.lineage.sources
@@ -157,21 +157,22 @@ class Contents:
             for path, sha256 in (job.inputs | job.outputs | job.extra_outputs).items():
                 if not re.fullmatch("[0-9a-f]{64}", sha256):
                     raise CrateError(
-                        f"{job.path}: found {sha256!r} for {path}; expected a SHA-256. The record was edited"
+                        f"{job.path}: found {sha256!r} as the digest of {path}; expected a SHA-256. The record was "
+                        "edited. To restore it: dvc checkout"
                     )
             for path, sha256 in job.inputs.items():
                 if self.made.get(path, sha256) != sha256:
-                    raise CrateError(f"{path}: was made again after {job.name} read it; run snakemake first")
+                    raise CrateError(f"{path}: was made again after the job `{job.name}` read it. Run snakemake first")
         for path, sha256 in self.files.items():
             found = file_digest(root / path) if (root / path).is_file() else "nothing"
             if found != sha256:
                 raise CrateError(
-                    f"{root / path}: found {found}; expected SHA-256 {sha256}, as its job made the file. "
-                    "To restore it: dvc checkout. To make it again: delete it and run snakemake"
+                    f"{root / path}: found {found}; expected {sha256}, the SHA-256 in the run record. To restore the "
+                    "file: dvc checkout. To make it again: delete it and run snakemake"
                 )
 
     def replaced_code(self, job: Job) -> list[str]:
-        """Return a job's code files that are missing from the sources (and so from the crate) or differ there."""
+        """Return those of a job's code files that are missing or different in the sources, and so in the crate."""
         replaced = []
         for name, digest in job.record["code"].items():
             path = self.software / "scripts" / name

@@ -18,14 +18,14 @@ HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.re
 
 
 class ArraysError(ValueError):
-    """A file of arrays is damaged or incomplete. The message names the file and the reason."""
+    """Error for a file of arrays that is damaged, incomplete or too large for the free memory."""
 
 
 def save_arrays(path: str | Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
     """Write named arrays. Equal arrays give byte-identical files.
 
-    The bytes are those that `numpy.savez_compressed` writes. This function also accepts an array called `file`, which
-    may be the name of an image; numpy's function does not.
+    The file is identical to the one that `numpy.savez_compressed` would write. Unlike numpy's function, this one also
+    accepts an array called `file`, because an image may have this name.
     """
     with atomic_file(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, array in arrays.items():
@@ -44,7 +44,7 @@ class StoredArrays(Mapping[str, npt.NDArray[Any]]):
     FileNotFoundError
         If the file does not exist.
     ArraysError
-        If the file is damaged or incomplete.
+        If the file is damaged or incomplete, or if an array is larger than the free memory.
     KeyError
         If the file contains no array with the requested name.
     """
@@ -87,19 +87,19 @@ class StoredArrays(Mapping[str, npt.NDArray[Any]]):
         self._archive.close()
 
     def _damaged(self, error: Exception, where: str = "") -> ArraysError:
-        return ArraysError(f"{self.path}: not a complete file of arrays ({where}{error or type(error).__name__})")
+        return ArraysError(f"{self.path}: cannot be read as a file of arrays ({where}{error or type(error).__name__})")
 
 
 def _check(member: IO[bytes], size: int) -> None:
-    """Raise ValueError unless an array has an allowed type, the size that its header states, and fits into memory."""
+    """Raise ValueError unless an array has an allowed type and the size in its header, and fits into memory."""
     version = np.lib.format.read_magic(member)
     if version not in HEADERS:
-        raise ValueError(f"found version {version}; expected one of {', '.join(map(str, HEADERS))}")
+        raise ValueError(f"found format version {version}; expected one of {', '.join(map(str, HEADERS))}")
     shape, _, dtype = HEADERS[version](member)
     if dtype.kind not in KINDS:
-        raise ValueError(f"found type {dtype}; expected numbers or text")
+        raise ValueError(f"found elements of type {dtype}; expected numbers or text")
     claimed, there = math.prod(shape) * dtype.itemsize, size - member.tell()
     if claimed != there:
-        raise ValueError(f"shape {shape} of {dtype} takes {claimed} bytes; found {there}")
+        raise ValueError(f"found {there} bytes; expected {claimed}, for an array of shape {shape} and type {dtype}")
     if claimed > psutil.virtual_memory().available:
-        raise ValueError(f"it needs {claimed >> 20} MiB, more than the free memory")
+        raise ValueError(f"reading this array takes {claimed >> 20} MiB, more than the free memory")

@@ -10,7 +10,7 @@ _noted = threading.Event()
 
 
 class Interrupted(BaseException):
-    """SIGTERM was received. Like KeyboardInterrupt, this is not an Exception, so general error handlers ignore it."""
+    """Raised when SIGTERM is received. It is not a subclass of Exception, so general error handlers do not catch it."""
 
 
 @contextlib.contextmanager
@@ -25,9 +25,10 @@ def interruptible() -> Iterator[None]:
 
 @contextlib.contextmanager
 def interrupted_between_steps() -> Iterator[None]:
-    """Record SIGTERM in the block and continue. The code in the block calls `is_interrupted` between its steps.
+    """Record SIGTERM and let the block continue. The code in the block calls `is_interrupted` between its steps.
 
-    If that returns True, the code must stop before SIGKILL follows: with SLURM's default KillWait, after 30 seconds.
+    When `is_interrupted` returns True, the code must stop before SIGKILL follows, which is after 30 seconds with
+    SLURM's default KillWait.
     """
     try:
         with _on_sigterm(_note):

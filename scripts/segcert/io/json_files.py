@@ -22,5 +22,8 @@ def _no_number(name: str) -> Any:
 
 
 def leads_out(path: str) -> bool:
-    """Return True if a relative path could lead out of its folder: it is absolute or contains ".." or a null byte."""
+    """Return True if a path may lead out of the folder that it is meant for: if it is absolute or contains "..".
+
+    Also return True if the path contains a null byte.
+    """
     return "\0" in path or PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts

@@ -15,9 +15,9 @@ SHOWN, LONGEST = 3, 80
 
 
 class Part(BaseModel):
-    """A mapping in an untrusted file. Text is not accepted as a number, numbers must be finite, other keys are ignored.
+    """Base class of models for mappings in untrusted files. A subclass declares the keys; other keys are ignored.
 
-    A subclass declares the keys.
+    Text is not accepted as a number, and numbers must be finite.
     """
 
     model_config = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False)
@@ -29,7 +29,8 @@ Model = TypeVar("Model", bound=BaseModel)
 def fit(document: Any, model: type[Model]) -> Model:
     """Validate a value that `parse_json` returned.
 
-    Raises ValueError. The message names the first SHOWN invalid keys, with the value found and the value expected.
+    Raises ValueError for invalid values. The message names the first SHOWN invalid keys, and states for each the value
+    found and the value expected.
     """
     try:
         return model.model_validate(document)

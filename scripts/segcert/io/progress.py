@@ -35,7 +35,7 @@ def log_to(path: str) -> None:
 def track(items: Iterable[Item], what: str, total: int | None = None) -> Iterator[Item]:
     """Iterate over `items` and show progress: a bar on a terminal, and about ten log lines.
 
-    `what` labels both. If the number of items is unknown, there is one log line per 100 items.
+    `what` is the label of the bar and of the lines. If the number of items is unknown, there is one line per 100 items.
     """
     if total is None and isinstance(items, Sized):
         total = len(items)

@@ -21,16 +21,17 @@ from segcert.plan.jobs import ForecastError, JobGraph
 FOR_IMAGES = ("sigma", "shape", "tau", "alpha", "method", "n0", "k")
 TYPED = {"as_json": "--json", "changes": "KEY=VALUE"}  # on the command line; other options are --NAME
 MEASURED = Path("benchmarks/results")
-EXAMPLES = (
-    "Write, for a run: segcert plan --config config/paper.yaml; for an image: segcert plan --sigma 0.25 --shape 256x256"
-)
+EXAMPLES = "For example: segcert plan --config config/paper.yaml, or: segcert plan --sigma 0.25 --shape 256x256"
 TIME = {"h": 3600.0, "min": 60.0, "s": 1.0}
 BYTES = {"TB": 1e12, "GB": 1e9, "MB": 1e6, "kB": 1e3, "B": 1.0}
 GFLOP = {"EFLOP": 1e9, "PFLOP": 1e6, "TFLOP": 1e3, "GFLOP": 1.0}
 
 
 def which_plan(options: Sequence[str]) -> Literal["run", "image"]:
-    """Return the kind of plan that the command-line options request. Raises ForecastError for neither or both."""
+    """Return the kind of plan that the command-line options request.
+
+    Raises ForecastError if the options request neither kind, or both.
+    """
     found = set(options)
     if found.isdisjoint(FOR_IMAGES) and found & {"config", "changes"}:
         return "run"
@@ -38,8 +39,7 @@ def which_plan(options: Sequence[str]) -> Literal["run", "image"]:
         return "image"
     names = ", ".join(TYPED.get(name, f"--{name}") for name in options) or "no options"
     raise ForecastError(
-        f"found {names}; expected either --config, with the configuration of a run, or --sigma and --shape, for an "
-        f"image. {EXAMPLES}"
+        f"found {names}; expected either --config (for a run) or --sigma and --shape (for an image). {EXAMPLES}"
     )
 
 
@@ -51,9 +51,10 @@ def plan_run(
     images: int | None,
     as_json: bool,
 ) -> str:
-    """Forecast a run. `read_graph` gets the jobs from Snakemake; `config` lists configuration files and KEY=VALUE.
+    """Return the forecast of a run, as text or as JSON.
 
-    Raises ForecastError if a file or a measurement is missing.
+    `read_graph` gets the jobs from Snakemake. `config` lists configuration files and settings of the form KEY=VALUE.
+    `hardware` and `images` are as for `make_forecast`. Raises ForecastError if a file or a measurement is missing.
     """
     changes = [each for each in config if "=" in each]
     files = [each for each in config if "=" not in each]
@@ -74,7 +75,10 @@ def plan_run(
 def plan_image(
     sigma: float | None, shape: str | None, *, tau: float, alpha: float, method: str, n0: int, k: int
 ) -> str:
-    """Describe how many draws an image needs, and its radius. Raises CertificationError for values out of range."""
+    """Describe an image's certificate: its radius and the draws that it needs, as text.
+
+    Raises CertificationError for values out of range.
+    """
     if not shape or not re.fullmatch(r"(\d+x)?\d+x\d+", shape) or "0" in shape.split("x"):
         raise CertificationError(f"--shape: found {shape!r}; expected HxW or CxHxW, such as 256x256 or 3x256x256")
     sizes = tuple(map(int, shape.split("x")))
@@ -144,7 +148,10 @@ def to_text(forecast: Forecast) -> str:
 
 
 def quantity(value: float, units: Mapping[str, float]) -> str:
-    """Return a value in the largest unit that does not exceed it: "3.2 h", "< 1 s"; zero: "-", NaN: "not known"."""
+    """Return a value as text in the largest unit that does not exceed it, such as "3.2 h" or "< 1 s".
+
+    Return "-" for zero and "not known" for NaN.
+    """
     if math.isnan(value):
         return "not known"
     for unit, size in units.items():
@@ -187,7 +194,7 @@ def _sums(forecast: Forecast) -> str:
 
 
 def _table(*headings: str, right: int) -> Table:
-    """Return a table without rules, in which the `right` columns after the first are right-aligned."""
+    """Return an empty table without lines. The `right` columns after the first are right-aligned."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="")
     for number, heading in enumerate(headings):
         table.add_column(heading, justify="right" if 1 <= number <= right else "left")

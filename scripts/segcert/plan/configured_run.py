@@ -31,7 +31,7 @@ LAST, HISTORY = "last.safetensors", "history.csv"  # in the folders of networks 
 
 
 class RunError(ValueError):
-    """A configuration that describes an impossible run; the message gives the line to write instead."""
+    """Error for a configuration that describes an impossible run. The message says what to write instead."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +54,10 @@ class ConfiguredRun:
 
     @classmethod
     def read(cls, values: Mapping[str, Any]) -> "ConfiguredRun":
-        """Return the run that a configuration describes, after Snakemake has merged its sources. Raises RunError."""
+        """Return the run that a configuration describes. Raises RunError if the configuration is not valid.
+
+        `values` is the configuration that Snakemake has merged from all its sources.
+        """
         try:
             config = Config.read(values)
             pixels = config.image_size**2
@@ -102,30 +105,30 @@ class ConfiguredRun:
         return applicable(self.config.measurements, self.about[dataset].classes)
 
     def classes(self, dataset: str) -> tuple[str, ...]:
-        """Return the class names, in the order of the class ids."""
+        """Return the class names of a data set, in the order of the class ids."""
         return self.about[dataset].classes
 
     def channels(self, dataset: str) -> int:
-        """Return the number of image channels."""
+        """Return the number of channels of a data set's images."""
         return self.about[dataset].channels
 
     def preprocessing(self, dataset: str) -> dict[str, Any]:
-        """Return the settings that turn a file into an image: keys of segcert.networks.folders.Preprocessing."""
+        """Return the settings for reading a data set's files: the keys of `segcert.networks.folders.Preprocessing`."""
         about = self.about[dataset]
         window = list(about.window) if about.window else None
         return {"bits": about.bits, "window": window, "keep_aspect": self.config.keep_aspect}
 
     def archives(self, dataset: str) -> list[list[str | None]]:
-        """Return the values that make `fetch` run again when they change; other edits of the module do not."""
+        """Return the properties of a data set's archives that make the rule `fetch` run again when they change."""
         archives = self.about[dataset].archives
         return [[archive.name, archive.holds, archive.url, archive.sha256, archive.md5] for archive in archives]
 
     def choice(self, dataset: str) -> dict[str, Any]:
-        """Return the configured split and the images to exclude."""
+        """Return the configured split of a data set, and the images to exclude."""
         return {"split": self.config.splits.get(dataset), "exclude": self.config.exclude.get(dataset, [])}
 
     def split_file(self, dataset: str) -> list[str]:
-        """Return a list with the .json file that defines the split; an empty list if a rule does."""
+        """Return a list with the .json file that defines a data set's split; an empty list if a split rule does."""
         split = self.config.splits.get(dataset, "")
         return [split] if split.endswith(".json") else []
 
@@ -134,12 +137,12 @@ class ConfiguredRun:
         return self.config.own_data[dataset].model_dump()
 
     def measured_code(self, dataset: str) -> list[str | None]:
-        """Return the code digests of user-supplied measurements, so that an edit reruns the jobs that measure."""
+        """Return the code digests of user-supplied measurements. If one changes, the jobs that measure run again."""
         own = [name for name in self.config.measurements if ":" in name]
         return [each.digest for each in measurements_of(own, self.about[dataset].classes)]
 
     def shards(self, dataset: str) -> int:
-        """Return the number of jobs across which a data set's test images are split, before the images exist."""
+        """Return the number of shards into which a data set's test images are split, one for each sampling job."""
         return self._shards[dataset]
 
     @cached_property
@@ -253,7 +256,7 @@ class ConfiguredRun:
         return 12000 if denoiser == "adm256" else 4000
 
     def memory_of_tuning(self, regime: str) -> int:
-        """Return the memory, in MiB, that a training job needs; for the regime `denoised` it also loads a denoiser."""
+        """Return the memory, in MiB, of a training job. In the regime `denoised`, such a job also loads a denoiser."""
         return self.memory(self.diffusion[0] if regime == "denoised" else "none")
 
     def paired_folders(self, dataset: str) -> list[list[list[str | None]]]:
@@ -269,11 +272,11 @@ class ConfiguredRun:
         return self.pretrained[model]
 
     def start_files(self, dataset: str, model: str, regime: str) -> list[str]:
-        """Return the files of the clean segmenter that the regime `denoised` starts from; an empty list for others."""
+        """Return the files of the segmenter that the regime `denoised` starts from; an empty list for other regimes."""
         return self.segmenter_files(dataset, model, "clean") if regime == "denoised" else []
 
     def tuning_files(self, dataset: str, regime: str) -> list[str]:
-        """Return the files of the denoiser that the regime `denoised` tunes with; an empty list for other regimes."""
+        """Return the files of the denoiser that the regime `denoised` trains with; an empty list for other regimes."""
         return self.denoiser_files(dataset, self.diffusion[0]) if regime == "denoised" else []
 
     def history(self, dataset: str, model: str, regime: str) -> list[str]:
@@ -347,7 +350,10 @@ class ConfiguredRun:
         return settings | {"channels": channels, "layers_per_block": layers_per_block}
 
     def tuning(self, dataset: str, model: str, regime: str) -> dict[str, Any]:
-        """Return the start and the denoiser of tuning for the regime `denoised`; an empty dict for other regimes."""
+        """Return the settings for fine-tuning in the regime `denoised`; an empty dict for other regimes.
+
+        These settings include the folders of the denoiser and of the segmenter from which training starts.
+        """
         if regime != "denoised":
             return {}
         return {
@@ -361,8 +367,8 @@ class ConfiguredRun:
 def _require_files(config: Config) -> None:
     """Raise ConfigError for a configured file or folder that does not exist.
 
-    Snakemake keeps what was made from a missing file. A path that a run record names is accepted: a clone has a
-    pretrained model without the file that it was imported from.
+    Without this check, Snakemake would keep outputs whose source file is missing. A path that a run record names is
+    accepted, because a clone contains a pretrained model but not the file from which it was imported.
     """
     for name in config.models:
         own = config.own_models.get(name)
@@ -380,9 +386,9 @@ def _require_files(config: Config) -> None:
 
 
 def _missing(key: str, path: str) -> str:
-    """Return the complaint about a path that does not exist, with the most similar one in its folder."""
+    """Return an error message for a path that does not exist. It suggests the most similar path in the folder."""
     folder = Path(path).expanduser().parent
     others = [str(other) for other in folder.iterdir()] if folder.is_dir() else []
     similar = difflib.get_close_matches(str(folder / Path(path).name), others, n=1)
-    advice = f" Did you mean `{similar[0]}`?" if similar else " Write its path, relative to the root of the checkout"
+    advice = f" Did you mean `{similar[0]}`?" if similar else " Write the path relative to the root of the checkout"
     return f"`{key}`: found {path!r}, which does not exist; expected an existing path.{advice}"

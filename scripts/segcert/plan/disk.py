@@ -15,7 +15,7 @@ ESTIMATE = "estimate from a 64x64 phantom; larger images compress better"
 
 @dataclasses.dataclass(frozen=True)
 class Space:
-    """A kind of file, its size in bytes (NaN if not known), and the source of that size as text."""
+    """Disk space for one kind of file, in bytes (NaN if not known), and the source of this number as text."""
 
     what: str
     bytes: float

@@ -1,4 +1,4 @@
-"""Cost of a run on given hardware: time of each stage (network calls, times measured seconds per call), and disk."""
+"""Cost of a run on given hardware: the time of each stage, predicted from measured network calls, and disk space."""
 
 import collections
 import dataclasses
@@ -46,14 +46,14 @@ class Stage:
 
 @dataclasses.dataclass(frozen=True)
 class Forecast:
-    """Forecast of `segcert plan` for a run, in seconds and bytes; NaN for unknown values.
+    """Forecast of a run by `segcert plan`. Times are in seconds and sizes in bytes; NaN means unknown.
 
     Attributes
     ----------
     hardware, device, why, others
         Short name and full name of the hardware, the reason for choosing it, and the short names of the other choices.
     used
-        Seconds of network calls, by the measurement that predicts them.
+        Seconds of network calls, by the label of the measurement that predicts them.
     rates
         Lowest and highest throughput among all measurements on the hardware, in units of 10^9 operations per second.
     n, least_n
@@ -149,15 +149,15 @@ def _read_startup(folder: Path) -> dict[str, Any]:
     path = folder / STARTUP
     if not path.exists():
         raise ForecastError(
-            f"{path}: missing; this file states the cost of jobs in addition to their networks. Run `segcert plan` in "
-            "a checkout of segcert, or measure the cost: python -m benchmarks.startup"
+            f"{path}: missing; it states how long jobs take to start and how large their files are. Run `segcert plan` "
+            "in a checkout of segcert, or measure this machine: python -m benchmarks.startup"
         )
     document: dict[str, Any] = json.loads(path.read_text())
     return document
 
 
 def _cpu_seconds(work: Workload, job: PlannedJob, startup: dict[str, Any]) -> float:
-    """Return the seconds on one CPU core that a job needs in addition to its networks (benchmarks/startup.py)."""
+    """Return the seconds on one CPU core that a job needs in addition to its network calls (benchmarks/startup.py)."""
     imports, certify = startup["imports"], startup["work"]["certify"]
     usual = statistics.median(imports.values())  # for a rule whose name differs from its script's
     seconds: float = imports.get(job.rule, usual) + startup["job"]["networks" if work.calls_of(job) else "others"]

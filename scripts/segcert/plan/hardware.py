@@ -15,7 +15,10 @@ CHANNELS, CLASSES = 1, 2  # in the images of benchmarks/
 
 
 class Measurement(NamedTuple):
-    """Throughput of networks called one after another on `device`, in images per second, as measured in `file`."""
+    """Measured throughput of networks that are called one after another on a device, in images per second.
+
+    `file` is the name of the file that contains the measurement.
+    """
 
     device: str
     file: str
@@ -38,9 +41,9 @@ class Measurement(NamedTuple):
 def measurement_for(calls: Calls, measured: Sequence[Measurement]) -> Measurement | None:
     """Return the measurement that predicts the time of calls; None if calls of their kind were not measured.
 
-    Training steps are predicted from measured training, and all other calls from the measured sampling loop. Among
-    these measurements, those that agree with the calls in three properties are preferred, in this order: calling a
-    denoiser, the architecture (of the denoiser, if called), and the precision. Of the remaining measurements, the one
+    Training steps are predicted from measurements of training, and all other calls from measurements of the sampling
+    loop. Measurements that agree with the calls in three properties are preferred, in this order: the use of a
+    denoiser, the architecture (of the denoiser, if used), and the precision. Of the remaining measurements, the one
     with the median throughput is returned; for an even number, the slower of the middle two.
     """
     fitting = [each for each in measured if each.calls[-1].training == calls.training]
@@ -52,9 +55,10 @@ def measurement_for(calls: Calls, measured: Sequence[Measurement]) -> Measuremen
 
 
 def seconds_of(calls: Calls, measured: Sequence[Measurement]) -> tuple[float, str]:
-    """Return the seconds of calls, in proportion to their arithmetic, and the label of the measurement used.
+    """Return the predicted seconds of network calls, and the label of the measurement that predicts them.
 
-    The seconds are NaN if calls of this kind were not measured, or if the operations cannot be counted.
+    The seconds are in proportion to the arithmetic of the calls. They are NaN if calls of this kind were not measured,
+    or if the operations cannot be counted.
     """
     measurement = measurement_for(calls, measured)
     if measurement is None or math.isnan(calls.gflop):
@@ -80,7 +84,8 @@ def read_hardware(folder: Path) -> dict[str, list[Measurement]]:
     if not found:
         raise ForecastError(
             f"{folder}/throughput-NAME.json: missing; no hardware was measured. Run `segcert plan` in a checkout of "
-            "segcert, or measure it: python benchmarks/throughput.py --output benchmarks/results/throughput-NAME.json"
+            "segcert, or measure this machine: python benchmarks/throughput.py --output "
+            "benchmarks/results/throughput-NAME.json"
         )
     return found
 
@@ -90,9 +95,9 @@ def choose_hardware(
 ) -> tuple[str, str]:
     """Return the name of the hardware to forecast for, and the reason.
 
-    If `name` is given, it is returned. Otherwise the configured `device` decides between CPU and GPU ("auto": a GPU if
-    this machine has one). If several such devices were measured, the one measured on images closest in size to `size`
-    (height and width of the run's images) is returned. Raises ForecastError if no such hardware was measured.
+    If `name` is given, it is returned. Otherwise, the configured `device` decides between CPU and GPU; "auto" selects a
+    GPU if this machine has one. If several devices of this kind were measured, the one measured on images closest in
+    size to `size` (height and width of the run's images) is returned. Raises ForecastError if none was measured.
     """
     if name is not None:
         if name not in known:

@@ -68,7 +68,7 @@ def _all_images(name: str, run: ConfiguredRun, index: Path) -> Images:
     usable = dataset.masked or dataset.images
     if rule is not GROUPS or usable is None:
         raise ForecastError(
-            f"{name}: the number of test images in its split {chosen!r} is not known before the data are prepared. "
+            f"{name}: the number of test images in the split {chosen!r} is not known before the data are prepared. "
             f"Run snakemake data/prepared/{name}/index.csv, or write --images N"
         )
     source = (

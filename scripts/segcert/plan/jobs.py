@@ -6,12 +6,12 @@ from typing import Any
 
 
 class ForecastError(ValueError):
-    """A forecast that cannot be made; the message names the missing file, measurement or option."""
+    """Error for a forecast that cannot be made. The message names the missing file, measurement or option."""
 
 
 @dataclasses.dataclass(frozen=True)
 class PlannedJob:
-    """A job of a plan.
+    """A job in Snakemake's plan of a run.
 
     Attributes
     ----------
@@ -26,7 +26,7 @@ class PlannedJob:
     incomplete
         True if the job was interrupted.
     follows
-        Rules of the jobs whose outputs this job reads and that would run too.
+        Rules of those jobs that would also run and whose outputs this job reads.
     wildcards
         Values of the wildcards by name.
     """
@@ -47,7 +47,7 @@ class PlannedJob:
 
 @dataclasses.dataclass(frozen=True)
 class JobGraph:
-    """All jobs of a run, each after the jobs that it reads from, and the run's configuration as plain values."""
+    """All jobs of a run, each after the jobs whose outputs it reads, and the run's configuration as plain values."""
 
     jobs: list[PlannedJob]
     config: Mapping[str, Any]

@@ -28,19 +28,19 @@ LIMITED_BY_MACHINE = ("gpu", "mem_mb")
 
 
 class PlanError(ValueError):
-    """A plan that Snakemake cannot make; the message usually comes from Snakemake."""
+    """Error for a plan that Snakemake cannot make. The message usually comes from Snakemake."""
 
 
 def read_plan(arguments: Sequence[str]) -> list[PlannedJob]:
-    """Return the jobs of a plan, each after the jobs that it reads from. Raises PlanError.
+    """Return the jobs of a plan, each after the jobs whose outputs it reads. Raises PlanError.
 
-    `arguments` are those of the `snakemake` command. The checkout's profile applies as it does to that command.
+    `arguments` are those of the `snakemake` command. As with this command, the checkout's profile is used.
     """
     return read_graph(arguments).jobs
 
 
 def read_graph(arguments: Sequence[str]) -> JobGraph:
-    """Return the jobs of a plan and the configuration; `arguments` as for `read_plan`. Raises PlanError."""
+    """Return the jobs of a plan, and the configuration. `arguments` are as for `read_plan`. Raises PlanError."""
     said = io.StringIO()
     with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
         _, args = parse_args(["--dry-run", *arguments])
@@ -70,22 +70,22 @@ def _check_arguments(args: Namespace) -> None:
 def require_plain_paths(*places: Path) -> None:
     """Raise PlanError for a path that contains characters that a job's shell would interpret.
 
-    Snakemake writes these paths into command lines without quotes, and colons separate the entries of path lists. The
-    Makefile makes the same check.
+    Snakemake writes paths into command lines without quotes, and colons separate the entries of path lists. The
+    Makefile also makes this check.
     """
     for place in places:
         if odd := sorted(UNQUOTED.intersection(str(place))):
             raise PlanError(
-                f"{str(place)!r}: found {', '.join(map(repr, odd))} in a path; a job's shell would interpret it. "
+                f"{str(place)!r}: found {', '.join(map(repr, odd))} in a path, which a job's shell would interpret. "
                 "Move the checkout, and the environment with it, to a path of letters, digits and / . _ - + , @ = ~ ^, "
                 "then write: make run"
             )
 
 
 def before_the_plan(workflow: Any, checkout: Preparation, warn: Callable[[str], None]) -> None:
-    """Prepare the checkout just before Snakemake inspects it; if no jobs will run, only make it appear prepared.
+    """Prepare the checkout just before Snakemake plans its jobs. In a dry run, only make it appear prepared.
 
-    Snakemake 9.27 has no hook between reading the rules and planning, and knows only then whether jobs will run. `warn`
+    The method that plans is replaced, because Snakemake 9.27 has no hook between reading the rules and planning. `warn`
     is called with a warning for each artifact that changed after its job made it.
     """
     look = workflow._prepare_dag
@@ -106,7 +106,7 @@ def before_the_plan(workflow: Any, checkout: Preparation, warn: Callable[[str], 
 
 
 def _show_prepared(workflow: Any, checkout: Preparation) -> None:
-    """Fill Snakemake's caches of times and records with the values that follow from `Preparation.write`."""
+    """Fill Snakemake's caches of times and records with the values that `Preparation.write` would cause."""
     times = dict.fromkeys(checkout.restored.pointers, time.time()) | checkout.changes.times
     workflow.iocache.mtime.update({path: Mtime(local=seconds) for path, seconds in times.items()})
     stored, metadata = workflow.persistence, checkout.metadata | checkout.restored.metadata

@@ -44,7 +44,7 @@ def status(arguments: Sequence[str]) -> str:
 
 
 def job_reasons(job: PlannedJob, checkout: Preparation) -> Iterator[str]:
-    """Yield the reasons why a job would run; if there is none of its own, name the rules that it follows from."""
+    """Yield the reasons why a job would run. If the job itself is unchanged, name the rules whose outputs it reads."""
     own = list(_own_reasons(job, checkout))
     yield from own
     if not own:
@@ -92,7 +92,7 @@ def _differences(record: Mapping[str, Any], params: Mapping[str, Any]) -> Iterat
 
 
 def _behind(value: Any) -> dict[str, str] | None:
-    """Return the files or packages that a digest stands for; None if the value is not a digest that is stored here."""
+    """Return the files or packages whose digest is `value`; None if `value` is not the digest of a stored value."""
     if not isinstance(value, str) or len(value) != SHA256_DIGITS:
         return None
     found: dict[str, str] | None = load_value(value)

@@ -20,13 +20,13 @@ from segcert.training.schedule import steps_of
 
 DENOISER, ADM, UNKNOWN = "denoiser", "adm256", "unknown"
 Kind = Literal["forward", "gradient", "training"]
-# Arithmetic in units of a forward pass: the gradient with respect to the image costs one more, and the gradient with
-# respect to the weights a further one (Kaplan et al. 2020, section 2.1).
+# Arithmetic in units of a forward pass. The gradient with respect to the image costs one more unit, and the gradient
+# with respect to the weights costs another one (Kaplan et al. 2020, section 2.1).
 ARITHMETIC = {"forward": 1, "gradient": 2, "training": 3}
 
 
 class Network(NamedTuple):
-    """A network, as hashable values.
+    """Description of a network by hashable values.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class Network(NamedTuple):
         Architecture of a segmenter, "denoiser", "adm256", or "unknown" for an exported network, whose operations
         cannot be counted.
     arguments
-        Arguments to build the network with, as JSON.
+        Arguments with which the network is built, as JSON.
     """
 
     architecture: str
@@ -97,7 +97,7 @@ class Calls(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Workload:
-    """Everything that a job's network calls depend on in addition to the job's parameters.
+    """Information that determines a job's network calls, together with the job's parameters.
 
     Attributes
     ----------
@@ -127,7 +127,7 @@ class Workload:
         return [calls for calls in COUNTED[job.rule](self, job) if calls.images]
 
     def images_of(self, job: PlannedJob) -> int:
-        """Return the number of images that a job certifies: all of its data set, or only its shard."""
+        """Return the number of test images that a job uses: all those of its data set, or those in its shard."""
         count = self.images[job.wildcards["dataset"]].test
         if "shard" not in job.wildcards:
             return count
@@ -161,7 +161,10 @@ def sampled(images: int, n0: int, n: int, batch_size: int) -> int:
 
 
 class NetworkSize(NamedTuple):
-    """Operations of a call on one image, in units of 10^9, and bytes of all weights; NaN if not known."""
+    """Size of a network: operations of a call on one image, in units of 10^9, and bytes of all weights.
+
+    Sizes that are not known are NaN.
+    """
 
     gflop: float = math.nan
     weight_bytes: float = math.nan
@@ -169,8 +172,9 @@ class NetworkSize(NamedTuple):
 
 @functools.cache
 def network_size(network: Network, channels: int, size: int) -> NetworkSize:
-    """Return the size of a network for an image of shape (channels, size, size), counted as in `measure_costs`.
+    """Return the size of a network for an image of shape (channels, size, size).
 
+    Operations are counted as in `measure_costs`.
     The network is built on torch's meta device: no memory is used for weights, and nothing is computed.
     """
     import torch

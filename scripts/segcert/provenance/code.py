@@ -36,7 +36,7 @@ LOG_METHODS = frozenset({"debug", "info", "warning", "error", "exception", "crit
 
 
 def code_digest(script: str | Path, *loaded: str | Path, root: str | Path | None = None, messages: bool = False) -> str:
-    """Return one SHA-256 for all the code that a script runs: the digest of `code_files`."""
+    """Return a single SHA-256 for all the code that a script runs. The parameters are those of `code_files`."""
     return value_digest(code_files(script, *loaded, root=root, messages=messages))
 
 
@@ -50,7 +50,7 @@ def code_files(
     script
         Path of the script.
     loaded
-        Modules below `root` that the script loads by name.
+        Paths of modules below `root` that the script loads by name, without an import statement.
     root
         Folder from which imports are resolved; by default the script's folder.
     messages
@@ -62,15 +62,15 @@ def code_files(
 
 
 def syntax_digest(source: bytes, name: str) -> str:
-    """Return the SHA-256 of the syntax tree of Python source code, without docstrings.
+    """Return the SHA-256 of a Python source's syntax tree, without docstrings and the text of errors and log messages.
 
-    Raises SyntaxError, with `name` as the file name.
+    Raises SyntaxError for invalid source code. The error contains `name` as the file name.
     """
     return CodeFile.parse(source, name).digest
 
 
 def target_digest(target: str) -> str | None:
-    """Return the code digest of the module in a user-supplied `package.module:name`. The module is not imported.
+    """Return the code digest of a user-supplied module, given as `package.module:name`. The module is not imported.
 
     Return None for an installed package, which the locked environment covers, and for a module that is not found.
     """
@@ -90,10 +90,10 @@ def target_digest(target: str) -> str | None:
 
 
 def import_closure(script: str | Path, *loaded: str | Path, root: str | Path | None = None) -> dict[str, Path]:
-    """Return the paths of a script and of the modules below `root` that it imports, sorted by relative path (the key).
+    """Return the paths of a script and of all modules below `root` that it imports, by relative path, sorted.
 
-    `loaded` are modules that the script loads by name. `root` is the folder from which imports are resolved, by default
-    the script's folder. Modules without statements, such as most `__init__.py` files, are left out.
+    `loaded` lists modules that the script loads by name. `root` is the folder from which imports are resolved, by
+    default the script's folder. Modules without statements, such as most `__init__.py` files, are left out.
     """
     script = Path(script).resolve()
     root = Path(root).resolve() if root else script.parent
@@ -121,7 +121,7 @@ def import_closure(script: str | Path, *loaded: str | Path, root: str | Path | N
 
 @functools.cache
 def _candidates(package: tuple[str, ...], imports: frozenset[tuple[int, tuple[str, ...]]]) -> frozenset[str]:
-    """Return the files that a module in a package may import: for each imported name, its file and parent packages."""
+    """Return the paths of all files that a module's imports may refer to, including parent packages."""
     # Plain strings: a plan needs tens of thousands of paths, and creating Path objects would take most of its time.
     candidates: set[str] = set()
     for level, name in imports:
@@ -143,7 +143,7 @@ class CodeFile:
     full_digest
         SHA-256 of the syntax tree without docstrings.
     imports
-        Imported modules, each as a tuple: number of levels up, parts of the dotted name.
+        Imported modules, each as a tuple: the number of leading dots, and the parts of the dotted name.
     """
 
     digest: str
@@ -166,7 +166,7 @@ class CodeFile:
 
     @property
     def packages(self) -> set[str]:
-        """Top-level names of the imports, without Python's standard library."""
+        """Names of the top-level packages that the file imports, except those of the standard library."""
         return {name[0] for level, name in self.imports if not level and name} - set(sys.stdlib_module_names)
 
 

@@ -1,4 +1,4 @@
-"""SHA-256 digests of files, values and arrays, and a store for values that a rule's params contain only as digests."""
+"""SHA-256 digests of files, values and arrays, and a store for values that rules refer to by digest."""
 
 import contextlib
 import hashlib
@@ -50,7 +50,7 @@ def store_value(value: Any, *, write: bool = True) -> str:
 
 
 def load_value(digest: str | None) -> Any:
-    """Return the value that was stored under a digest; None if it is missing or does not match the digest."""
+    """Return the value that was stored under a digest; None if there is no such value or the digest does not match."""
     return _values.get(digest or "") or _read_value(digest)
 
 

@@ -27,14 +27,11 @@ AGAIN = "snakemake -R version_data version_models version_results -- push"
 
 
 class LinkError(ValueError):
-    """Error for a folder that DVC refuses because it, or one of its parent folders, is a link.
-
-    The message says what to do.
-    """
+    """Error for a folder that DVC refuses because the folder or one of its parents is a symbolic link."""
 
 
 def run_dvc(*arguments: str, root: str | Path = ".", capture: bool = False) -> subprocess.CompletedProcess[str]:
-    """Run DVC in a checkout with a private site cache. Raises SystemExit if DVC is not installed."""
+    """Run DVC in a checkout, with the site cache from `private_cache`. Raises SystemExit if DVC is not installed."""
     return subprocess.run(
         [*dvc_command(root), *arguments],
         cwd=root,
@@ -48,23 +45,27 @@ def run_dvc(*arguments: str, root: str | Path = ".", capture: bool = False) -> s
 def dvc_command(root: str | Path = ".") -> list[str]:
     """Return the command that starts DVC.
 
-    The command is $SEGCERT_DVC if that is set, otherwise the DVC of the running interpreter (conda, a container),
-    otherwise the DVC in .venv-dvc. Raises SystemExit if DVC is not found.
+    It is the program that $SEGCERT_DVC names, if this variable is set. Otherwise, it is the DVC that is installed with
+    the running Python (conda, a container) or, if there is none, the DVC in .venv-dvc. Raises SystemExit if DVC is not
+    found.
     """
     if named := os.environ.get(PROGRAM):
         if program := shutil.which(named):
             return [os.path.abspath(program)]
-        raise SystemExit(f"segcert: {PROGRAM}={named}: expected the path of the DVC program; or write: unset {PROGRAM}")
+        raise SystemExit(
+            f"segcert: {PROGRAM}={named}: no such program; expected the path of the DVC program. To use the installed "
+            f"DVC: unset {PROGRAM}"
+        )
     if importlib.util.find_spec("dvc"):
         return [sys.executable, "-P", "-m", "dvc"]
     python = Path(root, PYTHON).absolute()
     if python.exists():
         return [str(python), "-P", "-m", "dvc"]  # not bin/dvc: a long path does not fit into its first line
-    raise SystemExit(f"segcert: DVC is installed neither here ({sys.executable}) nor in .venv-dvc; write: make dvc")
+    raise SystemExit(f"segcert: DVC is installed neither for {sys.executable} nor in .venv-dvc. Write: make dvc")
 
 
 def private_cache(root: str | Path = ".") -> Path:
-    """Return the folder of DVC's site cache; create it if it is missing. Its mode is 0700 under any umask.
+    """Return the folder of DVC's site cache, and create it if it is missing. Its mode is 0700, whatever the umask is.
 
     Raises SystemExit if another user could have written to the folder.
     """
@@ -83,8 +84,8 @@ def private_cache(root: str | Path = ".") -> Path:
         place.chmod(0o700)
         return place
     raise SystemExit(
-        f"segcert: {place}: {fault}; expected a folder that only you can write to: DVC runs code that is stored there. "
-        f"Delete it (nothing is lost), or name a different folder: export {SITE_CACHE}=/path"
+        f"segcert: {place}: {fault}; expected a folder that only you can write to, because DVC runs code stored there. "
+        f"Delete it (nothing is lost), or choose a different folder: export {SITE_CACHE}=/path"
     )
 
 
@@ -95,7 +96,7 @@ def add_to_dvc(folders: Sequence[str], root: str | Path = ".") -> None:
     """
     done = run_dvc("--wait-for-lock", "add", *folders, root=root, capture=True)
     if done.returncode:
-        raise SystemExit(f"segcert: dvc add {' '.join(folders)}: {(done.stderr or done.stdout).strip()}")
+        raise SystemExit(f"segcert: dvc add {' '.join(folders)} failed: {(done.stderr or done.stdout).strip()}")
 
 
 def push_to_remote(folders: Sequence[str], root: str | Path = ".") -> None:
@@ -108,21 +109,21 @@ def push_to_remote(folders: Sequence[str], root: str | Path = ".") -> None:
     # assumes that the remote contains the complete folder.
     if absent := _missing(folders, root):
         raise SystemExit(
-            f"segcert: nothing was pushed: files that the pointers name are missing from DVC's cache:{_lines(absent)}\n"
-            f"If the remote has these files: snakemake pull. If they are in their folders here: {AGAIN}"
+            f"segcert: nothing was pushed, because these files are missing from DVC's cache:{_lines(absent)}\n"
+            f"To fetch them from the remote: snakemake pull. To add them from this checkout and push: {AGAIN}"
         )
     if run_dvc("--wait-for-lock", "push", *map(_pointer, folders), root=root).returncode:
         raise SystemExit(
-            "segcert: dvc push failed; see DVC's message above. To see where it pushes to: dvc remote list. To use "
-            "a different remote or to grant access: see docs/how-to/s3.md"
+            "segcert: dvc push failed; see DVC's message above. To list the remotes: dvc remote list. To use a "
+            "different remote or to grant access: see docs/how-to/s3.md"
         )
     if absent := _missing(folders, root, remote=True):
         whole = [folder for folder in folders if any(f"{name}/".startswith(f"{folder}/") for name in absent)]
         pointers = [Path(root, _pointer(folder)).read_text() for folder in whole]
         names = [found[1] for text in pointers if (found := re.search(r"md5: (\w+\.dir)", text))]
         raise SystemExit(
-            f"segcert: the remote lacks files that DVC considers pushed:{_lines(absent)}\nDVC uploads no file of a "
-            "folder whose list of files is already on the remote. Delete these lists from the remote, then push again: "
+            f"segcert: the push is incomplete; these files are missing from the remote:{_lines(absent)}\nDVC skips a "
+            "folder if the remote already has its list of files. Delete these lists from the remote, then push again: "
             + ", ".join(f"files/md5/{name[:2]}/{name[2:]}" for name in names)
         )
 
@@ -134,34 +135,34 @@ def pull_from_remote(folders: Sequence[str], root: str | Path = ".") -> None:
     """
     pointers = [folder for folder in folders if Path(root, _pointer(folder)).exists()]
     if others := [_pointer(folder) for folder in folders if folder not in pointers]:
-        log.warning("%s: not found in this commit, so no files are pulled for these pointers", ", ".join(others))
+        log.warning("%s: not found in this commit, so no files are pulled for it", ", ".join(others))
     if pointers and run_dvc("--wait-for-lock", "pull", *map(_pointer, pointers), root=root).returncode:
         with contextlib.suppress(SystemExit):  # the remote cannot be reached, which DVC has already reported
             if absent := _missing(pointers, root, remote=True):
                 print(
-                    f"segcert: files that the pointers name are missing from the remote:{_lines(absent)}",
+                    f"segcert: these files are missing from the remote:{_lines(absent)}",
                     file=sys.stderr,
                 )
         raise SystemExit(
-            "segcert: dvc pull failed; see the messages above. To see where it pulls from: dvc remote list. To use "
-            "a different remote: see docs/how-to/s3.md. Ask the publisher to push missing files again"
+            "segcert: dvc pull failed; see the messages above. To list the remotes: dvc remote list. To use a "
+            "different remote: see docs/how-to/s3.md. If the remote lacks files, ask the publisher to push them again"
         )
 
 
 def refuse_links(folders: Iterable[str], root: str | Path = ".") -> None:
-    """Raise LinkError if a folder or one of its parent folders is a link: DVC writes no pointers for such folders."""
+    """Raise LinkError if a folder or one of its parents is a symbolic link, for which DVC writes no pointer."""
     for folder in folders:
         for place in (Path(root, each) for each in (*Path(folder).parents, Path(folder))):
             if place != Path(root) and place.is_symlink():
                 raise LinkError(
-                    f"{place}: is a link to {place.readlink()}; expected a folder: DVC writes no pointers for folders "
-                    "behind links. Move the complete checkout to that disk, or replace the link with an empty folder "
-                    f"and mount the other folder there: mount --bind {place.resolve()} {place}"
+                    f"{place}: is a link to {place.readlink()}; expected a folder, because DVC writes no pointers for "
+                    "folders behind links. Move the whole checkout to the other disk, or replace the link with an "
+                    f"empty folder and mount the other folder on it: mount --bind {place.resolve()} {place}"
                 )
 
 
 def _missing(folders: Sequence[str], root: str | Path, *, remote: bool = False) -> list[str]:
-    """Return the files that the folders' pointers name but DVC's cache lacks; with `remote`, those the remote lacks."""
+    """Return the files that the folders' pointers name but that DVC's cache (with `remote`: the remote) lacks."""
     # `dvc status --cloud` and `dvc push` check only a folder's list of files and assume that its files are there too.
     # This command checks each file.
     where = ("--not-in-remote",) if remote else ()
@@ -169,7 +170,7 @@ def _missing(folders: Sequence[str], root: str | Path, *, remote: bool = False) 
         "--wait-for-lock", "data", "status", "--granular", "--json", *where, *folders, root=root, capture=True
     )
     if done.returncode:
-        raise SystemExit(f"segcert: dvc data status: {(done.stderr or done.stdout).strip()}")
+        raise SystemExit(f"segcert: dvc data status failed: {(done.stderr or done.stdout).strip()}")
     missing: list[str] = json.loads(done.stdout).get("not_in_remote" if remote else "not_in_cache", [])
     return sorted(missing)
 

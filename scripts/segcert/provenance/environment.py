@@ -1,9 +1,9 @@
 """Locked packages that a script runs with, for Snakemake's `params`. `provenance.code` covers segcert's own code.
 
 A rule's output becomes stale if the locked version or hashes change for a package that the rule's script can import,
-directly or indirectly. DVC has its own environment, which counts only for scripts that call DVC. Packages that only
-other rules or development tools need do not count. The installed torch build (CPU or CUDA) does not count either: it
-only decides where networks run.
+directly or indirectly. Packages of DVC's own environment are included only for scripts that call DVC. Packages that
+only other rules or development tools need are left out. The choice of torch build (CPU or CUDA) has no effect, because
+it only decides where networks run.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ LOCKS = ("envs/lock-run.txt", "envs/lock-torch-cpu.txt", "envs/lock-torch-cuda.t
 # Lock files of programs that segcert starts. The keys are the modules that start them.
 PROGRAM_LOCKS = {"segcert/provenance/dvc.py": "envs/lock-dvc.txt"}
 INSTALLED = Path(".segcert/installed")
-# For some packages (the keys), other packages that they use if installed but do not require.
+# Packages (the keys) with the packages that they use if installed, but do not require
 OPTIONAL: dict[str, tuple[str, ...]] = {
     "diffusers": ("accelerate",),
     "pandas": ("pyarrow",),
@@ -41,7 +41,7 @@ OPTIONAL: dict[str, tuple[str, ...]] = {
 def locked_environment(
     script: str | Path, *loaded: str | Path, root: str | Path = ".", write: bool = True
 ) -> dict[str, str]:
-    """Return the locked packages that a script, including the segcert modules that it imports, can import or start.
+    """Return the locked packages that a script, or a segcert module that it imports, can import or start.
 
     Parameters
     ----------
@@ -56,7 +56,8 @@ def locked_environment(
 
     Returns
     -------
-    Version and lock file digest of each package, as in `2.4.6 9f86d081884c7d65`. The keys are package names, sorted.
+    For each package, its version and the digest of its lock file entry, as in `2.4.6 9f86d081884c7d65`. The keys are
+    package names, sorted.
     """
     locked = read_locks(root)
     closure = import_closure(script, *loaded)
@@ -79,7 +80,7 @@ def locked_environment(
 
 
 def read_locks(root: str | Path = ".", locks: Iterable[str] = LOCKS) -> dict[str, str]:
-    """Return the version and digest of every package in the lock files below `root`, by canonical name."""
+    """Return every package in the lock files below `root`: version and digest of its entry, by canonical name."""
     entries: dict[str, list[str]] = {}
     for lock in locks:
         for name, entry in _entries(Path(root, lock)).items():
@@ -88,7 +89,7 @@ def read_locks(root: str | Path = ".", locks: Iterable[str] = LOCKS) -> dict[str
 
 
 def _entries(lock: Path) -> dict[str, str]:
-    """Return the version and digest of every package in a lock file; empty if the file does not exist."""
+    """Return every package in a lock file: version and digest of its entry; an empty dict if there is no such file."""
     return _parsed(lock.read_text()) if lock.exists() else {}
 
 
@@ -124,7 +125,7 @@ def _distributions(*, write: bool = True) -> Mapping[str, Iterable[str]]:
 
 @functools.cache
 def _required(name: str) -> frozenset[str]:
-    """Return what an installed distribution requires on this platform, plus what `OPTIONAL` lists for it."""
+    """Return the packages that an installed package requires on this platform, and those in `OPTIONAL` for it."""
     try:
         requirements = map(Requirement, importlib.metadata.requires(name) or ())
     except importlib.metadata.PackageNotFoundError:

@@ -11,16 +11,16 @@ CODE = ("Snakefile", "rules/", "scripts/", "envs/", "config/", "profiles/")
 
 
 def git(*arguments: str, root: str | Path = ".") -> str:
-    """Return the output of a Git command. Raises OSError or CalledProcessError."""
+    """Return the output of a Git command. Raises OSError or CalledProcessError if the command fails."""
     done = subprocess.run(["git", *arguments], cwd=root, check=True, capture_output=True, text=True)
     return done.stdout.rstrip("\n")
 
 
 def git_state(root: str | Path = ".") -> dict[str, Any]:
-    """Return the commit, the clean flag and the changed files of a checkout: keys `commit`, `clean`, `changed`.
+    """Return a checkout's commit, whether it is clean, and its changed files: keys `commit`, `clean` and `changed`.
 
-    DVC pointers do not count, because runs write them. Untracked files count only in the folders of code and
-    configuration (`CODE`). Outside a Git checkout, `commit` and `clean` are None.
+    Changes to DVC pointers are ignored, because runs write pointers. Untracked files are ignored unless they are in the
+    folders of code and configuration (`CODE`). Outside a Git checkout, `commit` and `clean` are None.
     """
     try:
         # A folder inside another checkout is not a checkout.
@@ -35,16 +35,16 @@ def git_state(root: str | Path = ".") -> dict[str, Any]:
 
 
 def commit_time(root: str | Path = ".") -> datetime.datetime:
-    """Return the time of the current commit in UTC. Raises OSError or CalledProcessError."""
+    """Return the time of the current commit in UTC. Raises OSError or CalledProcessError if Git cannot read it."""
     seconds = int(git("log", "-1", "--format=%ct", root=root))
     return datetime.datetime.fromtimestamp(seconds, datetime.UTC)
 
 
 def find_author(root: str | Path = ".") -> tuple[str, str]:
-    """Return the ORCID (as a URL) and the name of the user in Git's configuration.
+    """Return the user's ORCID (as a URL) and name from Git's configuration.
 
-    Without a valid ORCID, return `#agent` instead; without a name, `unknown`. `git config user.orcid 0000-...` sets the
-    ORCID.
+    If there is no valid ORCID, `#agent` is returned in its place; if there is no name, `unknown`. To set the ORCID:
+    `git config user.orcid 0000-...`.
     """
     orcid = _setting("user.orcid", root)
     valid = re.fullmatch(r"(\d{4}-){3}\d{3}[\dX]", orcid)

@@ -1,4 +1,4 @@
-"""Lineage of a run, read from its run records: which job made each file from which inputs, back to the archives."""
+"""Lineage of a run, read from its run records: the job that made each file and its inputs, back to the archives."""
 
 import dataclasses
 import functools
@@ -30,7 +30,7 @@ class Job:
 
     @property
     def name(self) -> str:
-        """Rule and wildcards of the job, as in `sample phantom unet clean ddpm 0.5 0`."""
+        """Rule and wildcard values of the job, as in `sample phantom unet clean ddpm 0.5 0`."""
         return " ".join([self.rule, *map(str, self.record["wildcards"].values())])
 
     @functools.cached_property
@@ -50,12 +50,12 @@ class Job:
 
     @functools.cached_property
     def extra_outputs(self) -> dict[str, str]:
-        """SHA-256 of each extra output (a file that the job made or found, such as an image or archive), by path."""
+        """SHA-256 of each extra output, by path: images and archives, which the rule does not declare as outputs."""
         return dict(self.record.get("holds", {}))
 
     @property
     def clean(self) -> bool | None:
-        """True if the job ran from a clean commit; None if it ran outside Git."""
+        """True if the job ran from a clean commit, False if files were changed, None if it ran outside Git."""
         clean: bool | None = self.record["git"]["clean"]
         return clean
 
@@ -73,10 +73,10 @@ class Lineage:
     orphaned
         Jobs of the run that its report does not depend on, such as jobs for a noise level that was removed.
     unreadable, misplaced
-        Reasons, by path, why files are not valid run records (`unreadable`) or not next to their artifact
-        (`misplaced`).
+        Files that are not valid run records, and run records that are not next to their artifact. The values are the
+        reasons, by path.
     files
-        Files whose lineage this is; empty for the lineage of the complete report.
+        The files whose lineage was read; empty for the complete report.
     """
 
     root: Path
@@ -89,9 +89,9 @@ class Lineage:
 
     @classmethod
     def read(cls, run: str, root: str | Path = ".", files: Collection[str] = ()) -> Self:
-        """Read the lineage of some files of a run, by default of its report page.
+        """Read the lineage of the given files of a run, by default of its report page.
 
-        If no job made these files, the lineage contains all jobs of the run. Raises LineageError if the run has no run
+        If no job made any of them, the lineage contains all jobs of the run. Raises LineageError if the run has no run
         records, or if its jobs depend on each other in a cycle.
         """
         root = Path(root)
@@ -106,7 +106,7 @@ class Lineage:
         if not own:
             runs = sorted({path.name for path in root.glob("results/[!.]*") if path.is_dir()})
             raise LineageError(
-                f"{root / 'results' / run}: contains no run records; the runs here: {', '.join(runs) or 'none'}"
+                f"{root / 'results' / run}: contains no run records. Runs in this checkout: {', '.join(runs) or 'none'}"
             )
         wanted = set(files or [f"reports/{run}/index.html"])
         last = [job for job in own if not wanted.isdisjoint(job.outputs)]
@@ -120,7 +120,8 @@ class Lineage:
             jobs = [by_path[path] for path in networkx.lexicographical_topological_sort(graph.subgraph(reached))]
         except networkx.NetworkXUnfeasible as error:
             raise LineageError(
-                "run records: a file depends on itself, directly or indirectly; the records were edited"
+                "run records: a file depends on itself, directly or indirectly, so a record was edited. To restore the "
+                "records: dvc checkout"
             ) from error
         return cls(root, run, jobs, orphaned, unreadable, misplaced, files)
 
@@ -131,7 +132,7 @@ class Lineage:
 
     @property
     def sources(self) -> dict[str, str]:
-        """SHA-256 of each file from outside (read by a job, but not made by one), by path."""
+        """SHA-256 of each file that a job read but no job made, by path."""
         return {path: sha256 for job in self.jobs for path, sha256 in job.inputs.items() if path not in self.makers}
 
     def upstream(self, job: Job) -> list[Job]:
@@ -157,7 +158,7 @@ class Lineage:
 
     @functools.cached_property
     def _positions(self) -> dict[str, int]:
-        """Position of each file, by path. A file from outside comes immediately before the first job that read it."""
+        """Position of each file, by path. A file that no job made comes just before the first job that read it."""
         positions: dict[str, int] = {}
         for number, job in enumerate(self.jobs):
             for path in job.inputs:

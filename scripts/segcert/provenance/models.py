@@ -1,4 +1,4 @@
-"""Pydantic models for JSON that other people may have written: run records, packed metadata, votes file headers."""
+"""Pydantic models for JSON that other people may have written: run records, packed metadata, headers of votes files."""
 
 from typing import Annotated, Any, Literal
 

@@ -1,4 +1,4 @@
-"""Changes to make to a checkout before Snakemake plans its jobs. A run makes them; a dry run only finds them."""
+"""Preparation of a checkout before Snakemake plans its jobs. A run makes the changes; a dry run only finds them."""
 
 import dataclasses
 from pathlib import Path
@@ -12,7 +12,7 @@ from segcert.provenance.staleness import Changes, delete_temporary_files, find_c
 
 @dataclasses.dataclass
 class Preparation:
-    """Changes to make to a checkout. Empty until `look` or `write` is called.
+    """Changes that a checkout needs before Snakemake plans its jobs. They are found by `look` and `write`.
 
     Attributes
     ----------
@@ -21,7 +21,7 @@ class Preparation:
     restored
         Packed Snakemake metadata to restore after a pull.
     changes
-        Changed files that Snakemake would not notice, and file times that make it notice them.
+        Changed files that Snakemake would not notice, and the file times to set so that it notices them.
     metadata
         Snakemake's records from a bucket, by artifact.
     writes
@@ -35,14 +35,14 @@ class Preparation:
     writes: bool = False
 
     def look(self) -> "Preparation":
-        """Find the changes. Writes nothing."""
+        """Find the changes without writing anything, and return this object."""
         digests = DigestCache(self.root, write=False)
         self.restored = read_packed_metadata(self.root, digests)
         self.changes = find_changes(self.root, digests, self.restored.records)
         return self
 
     def write(self) -> None:
-        """Find the changes and make them. Also deletes temporary files that interrupted writers left."""
+        """Find the changes and make them. Temporary files left by interrupted jobs are deleted too."""
         self.writes = True
         delete_temporary_files(self.root)
         digests = DigestCache(self.root)
@@ -57,7 +57,7 @@ class Preparation:
         return load_record(packed) if packed else read_record(self.root / artifact)
 
     def changed_extra_outputs(self, output: str, *, missing: bool) -> dict[str, Any]:
-        """Return the extra outputs that changed after a job made them, for a rule's params.
+        """Return a job's extra outputs (images, archives) that changed after the job made them, for a rule's params.
 
         Parameters
         ----------
@@ -68,10 +68,10 @@ class Preparation:
 
         Returns
         -------
-        Dictionary with two keys. `since` is the time at which the job ended. `files` is the present SHA-256 of each
-        changed file, by path (None for a missing file). If nothing changed, the dictionary is copied from the job's
-        run record, so that the job runs once for each change and not again when the change is undone. The dictionary
-        is empty if the output has no readable run record.
+        Dictionary with two keys. `since` is the time at which the job ended. `files` contains the present SHA-256 of
+        each changed file, by path (None for a missing file). If nothing changed, the dictionary is copied from the
+        job's run record, so that a change that is undone does not make the job run again. The dictionary is empty if
+        the output has no readable run record.
         """
         try:
             record = self.record(output)

@@ -1,4 +1,4 @@
-"""Running a script as a Snakemake job, and writing the job's run record."""
+"""Run a script's code as a Snakemake job, and write the job's run record."""
 
 import contextlib
 import datetime
@@ -39,8 +39,8 @@ def recorded(job: Any) -> Iterator[dict[str, Any]]:
     Yields
     ------
     dict
-        Entries for the record, which the block fills in. `device` is the hardware that the block ran on. `holds` is the
-        SHA-256 of each extra output (a file that the block made but the rule does not declare), by path.
+        Dictionary that the block may fill with entries for the record. `device` is the hardware that the block ran on.
+        `holds` contains the SHA-256 of each file that the block made but the rule does not declare, by path.
 
     Raises
     ------
@@ -108,7 +108,7 @@ def recorded(job: Any) -> Iterator[dict[str, Any]]:
 
 
 def _delete_superseded(job: Any, outputs: Mapping[str, str]) -> None:
-    """Delete the records of earlier jobs that made some of the same outputs, such as a job for other noise levels."""
+    """Delete run records of earlier jobs that made some of these outputs, for example for other noise levels."""
     # Jobs that make the same file have the same rule and wildcards, and Snakemake requires all wildcards in the path of
     # every output. So only records whose path contains all wildcard values are read: a folder may contain many shards.
     own, fixed = record_path(job.output[0]), [value for _, value in job.wildcards.items()]

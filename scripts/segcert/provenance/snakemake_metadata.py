@@ -5,13 +5,13 @@ has no such records and would rerun everything. The records are therefore packed
 (`PACKED_METADATA`), and restored after a pull:
 
 - If an artifact is unchanged since its record was packed, the packed record is restored.
-- If the artifact has changed and this checkout has its own Snakemake record of it, that record stays.
+- If the artifact has changed and this checkout has its own Snakemake record of it, that record is kept.
 - If the artifact has changed and this checkout has no such record, the packed record is restored, because it describes
   the expected artifact. There is one exception: if the changed artifact matches its run record, a job made it here with
   unknown settings, so the job runs again.
 
-Run records contain times. data.dvc and models.dvc leave them out (.dvcignore), so that these pointers depend only on
-the data and the models. The run records for data and models are therefore packed here too.
+data.dvc and models.dvc leave out run records (.dvcignore), because these contain times, and the two pointers should
+depend only on the data and the models. The run records for data and models are therefore packed here too.
 """
 
 import dataclasses
@@ -50,8 +50,8 @@ def pack_metadata(root: str | Path = ".", translate: Translate | None = None) ->
     root
         The checkout.
     translate
-        Function that takes a record's artifact and text, and returns the artifact and text to pack. It returns None to
-        skip the record.
+        Function that is called with the artifact and the content of each Snakemake record. It returns the artifact and
+        the content to pack, or None to skip the record.
     """
     root, digests, contents = Path(root), DigestCache(root), dict[str, tuple[str, str, str]]()
     with atomic_folder(root / PACKED_METADATA) as new:
@@ -72,7 +72,7 @@ def pack_metadata(root: str | Path = ".", translate: Translate | None = None) ->
 
 @dataclasses.dataclass
 class RestoredMetadata:
-    """Packed metadata that a checkout has to restore.
+    """Packed metadata to restore in a checkout.
 
     Attributes
     ----------
@@ -83,13 +83,13 @@ class RestoredMetadata:
     records
         Paths of packed run records, by the path to which each is restored.
     incomplete
-        True for each artifact that Snakemake has to treat as the output of an unfinished job; False for each that it
-        must not treat as such.
+        True for each artifact that Snakemake must treat as the output of an unfinished job; False for each that it must
+        treat as finished.
     pointers
-        Pointers to touch. They must be newer than their files, as after the run that wrote them.
+        Pointers whose modification time is set to the present time, because pointers must be newer than their files.
     note
-        Content of the file `RESTORED` (the digest of the pack and the pending artifacts); None to leave the file as it
-        is.
+        Content of the file `RESTORED` (digest of the packed metadata, and pending artifacts); None to leave the file
+        unchanged.
     """
 
     artifacts: list[str] = dataclasses.field(default_factory=list)
@@ -118,17 +118,17 @@ class RestoredMetadata:
 
 
 def restore_metadata(root: str | Path = ".") -> list[str]:
-    """Restore packed metadata after a pull; return the artifacts that are unchanged since it was packed."""
+    """Restore packed metadata after a pull. Return the artifacts that are unchanged since their records were packed."""
     restored = read_packed_metadata(root, DigestCache(root))
     restored.write(root)
     return restored.artifacts
 
 
 def read_packed_metadata(root: str | Path, digests: DigestCache) -> RestoredMetadata:
-    """Find the packed metadata that has to be restored. Writes nothing.
+    """Find the packed metadata to restore, without writing anything.
 
     The record of an artifact that has not been pulled yet stays pending for a later call, unless a job makes the
-    artifact here in the meantime. A pointer is touched unless one of its files has changed.
+    artifact here in the meantime. The result lists a pointer only if none of its files has changed.
     """
     root = Path(root)
     if not (root / CONTENTS).exists():
@@ -170,7 +170,7 @@ def read_packed_metadata(root: str | Path, digests: DigestCache) -> RestoredMeta
 
 
 def _pointers_without(changed: set[str]) -> list[str]:
-    """Return the pointers that cover none of the changed artifacts."""
+    """Return the DVC pointers that cover none of the changed artifacts."""
     return [pointer for pointer, folders in POINTERS.items() if not any(name.startswith(folders) for name in changed)]
 
 
@@ -182,7 +182,7 @@ def write_metadata(metadata: Mapping[str, bytes], root: str | Path = ".") -> Non
 
 
 def job_artifacts(root: str | Path = ".") -> set[str]:
-    """Return the artifacts that jobs made, according to Snakemake's records here and in the pack."""
+    """Return the artifacts that jobs made, according to Snakemake's records in the checkout and in the pack."""
     metadata = Path(root, METADATA)
     here = {artifact_name(path.relative_to(metadata)) for path in _files(metadata)}
     return here | _read_contents(Path(root)).keys()
@@ -194,7 +194,7 @@ def packed_record(artifact: str | Path, root: str | Path = ".") -> Path:
 
 
 def _read_contents(root: Path) -> dict[str, list[str]]:
-    """Return the contents of the pack (see the model `PackedMetadata`); empty if the pack is missing or damaged."""
+    """Return the list of packed records (model `PackedMetadata`); an empty dict if it is missing or damaged."""
     # Imported here to save time: every job imports this module, but few jobs read the pack.
     from segcert.io.json_models import fit
     from segcert.provenance.models import PackedMetadata
@@ -203,9 +203,9 @@ def _read_contents(root: Path) -> dict[str, list[str]]:
         contents = fit(parse_json((root / CONTENTS).read_bytes()), PackedMetadata).root
         for name, (_, _, packed) in contents.items():
             if leads_out(name) or leads_out(packed) or Path(packed).parts[:1] != ("snakemake",):
-                raise ValueError(f"it names files outside the pack: {name!r}, {packed!r}")
+                raise ValueError(f"found the path {packed!r} for {name!r}; expected paths inside the pack")
             if artifact_name(Path(packed).relative_to("snakemake")) != name:
-                raise ValueError(f"{packed!r} is not a record of {name!r}")
+                raise ValueError(f"found the path {packed!r} for {name!r}; expected the path of its record")
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
@@ -215,13 +215,13 @@ def _read_contents(root: Path) -> dict[str, list[str]]:
 
 
 def _recorded_digests(root: Path) -> dict[str, str]:
-    """Return the SHA-256 of the artifacts that jobs made here, by path, according to their run records."""
+    """Return the SHA-256 of the artifacts that jobs made, by path, according to the run records in the checkout."""
     records = (record for _, record in find_records(root) if not isinstance(record, RecordError))
     return {name: sha256 for record in records for name, sha256 in record["outputs"].items()}
 
 
 def _read_pending(root: Path, pack: str) -> dict[str, str | None] | None:
-    """Return a pack's pending artifacts, each with the digest of its Snakemake record here; None if the pack is new."""
+    """Return the digests of the Snakemake records of a pack's pending artifacts, by artifact; None for a new pack."""
     try:
         noted: dict[str, Any] = parse_json((root / RESTORED).read_bytes())
         return noted["waiting"] if noted["trail"] == pack else None
@@ -239,7 +239,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def artifact_name(record: Path) -> str:
-    """Return the artifact that a Snakemake record describes. The record's name is the artifact's path in base64."""
+    """Return the artifact that a Snakemake record describes. The file name is the artifact's path in base64."""
     return urlsafe_b64decode("".join(part.removeprefix("@") for part in record.parts)).decode()
 
 

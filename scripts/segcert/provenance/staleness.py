@@ -1,10 +1,10 @@
-"""Changes to files that Snakemake would not notice.
+"""Find changed files that Snakemake would not notice.
 
 Snakemake compares an input's checksum only if the input is newer than the output. It misses a changed input that is
-older: a copy that kept its file times, or a restored backup. It also misses a changed file that a job made without
-declaring it (images, archives). This module finds such files before Snakemake plans its jobs: it compares files with
-the digests in run records. A digest cache makes this fast. The module then sets file times so that Snakemake notices
-the changes.
+older, such as a copy that kept its file times or a restored backup. It also misses changes to files that a job made
+without declaring them (images, archives). Before Snakemake plans its jobs, this module finds such files by comparing
+files with the digests in run records. A digest cache makes this fast. The module then sets file times so that Snakemake
+notices the changes.
 """
 
 import dataclasses
@@ -35,17 +35,18 @@ class MisplacedRecordError(RecordError):
 def find_records(
     root: str | Path = ".", instead: Mapping[str, Path] = MappingProxyType({})
 ) -> Iterator[tuple[Path, dict[str, Any] | RecordError]]:
-    """Yield the path and content of every run record in a checkout. An invalid record yields a RecordError instead.
+    """Yield the path and content of every run record in a checkout.
 
-    A record that is not next to its artifact, for example in a folder's backup copy, yields a MisplacedRecordError.
-    Links to folders are followed; crates and hidden folders are skipped.
+    For an invalid record, a RecordError takes the place of the content. For a record that is not next to its artifact,
+    for example in a backup copy of a folder, it is a MisplacedRecordError. Links to folders are followed; crates and
+    hidden folders are skipped.
 
     Parameters
     ----------
     root
         The checkout.
     instead
-        Files to read instead of run records, by the records' paths. The records themselves need not exist.
+        Files to read instead of run records, by the paths of these records, which need not exist.
     """
     for name, file in instead.items():
         yield Path(root, name), _read(Path(root, name), root, file)
@@ -73,7 +74,7 @@ def _read(path: Path, root: str | Path, file: Path) -> dict[str, Any] | RecordEr
         return MisplacedRecordError(f"{path}: ignored, because it names {outside}, which is outside the checkout")
     first = next(iter(record["outputs"]))
     if path.relative_to(root) != record_path(first):
-        return MisplacedRecordError(f"{path}: ignored, because it is the run record of {first} but not next to it")
+        return MisplacedRecordError(f"{path}: ignored, because it is the run record of {first} but is not next to it")
     return record
 
 
@@ -104,10 +105,10 @@ class Changes:
 def find_changes(root: str | Path, digests: DigestCache, instead: Mapping[str, Path]) -> Changes:
     """Find inputs that changed after a job read them, and artifacts that changed after a job made them. Writes nothing.
 
-    If an input changed but is not newer than the job's first output, that output gets a time before the input's time.
-    Snakemake then compares the input's checksum. Nothing else depends on file times. If a file's time lies in the
-    future (the clock was set back), the file gets the present time: Snakemake refuses an output that is older than an
-    input.
+    If an input changed but is not newer than the job's first output, the result gives that output a time before the
+    input's. Snakemake then compares the input's checksum. Nothing else depends on file times. A file whose time is in
+    the future, because the clock was set back, gets the present time, because Snakemake refuses an output that is older
+    than an input.
 
     Parameters
     ----------
@@ -157,7 +158,7 @@ def set_times(times: Mapping[str, float], root: str | Path = ".") -> None:
 def delete_temporary_files(root: str | Path = ".", age: float = DAY) -> list[str]:
     """Delete temporary files and folders that have not been modified for `age` seconds; return their paths.
 
-    No writer pauses for a day, so the default keeps the files of active writers, such as other runs on the same disk.
+    The default is a day. No writer pauses that long, so the files that other runs are still writing are kept.
     """
     before, deleted = time.time() - age, list[str]()
     for top in (*KEPT, ".segcert"):

@@ -1,14 +1,14 @@
 """Sidecar files and Snakemake's records for runs whose files are in a bucket (Snakemake's storage plugins).
 
-Snakemake fetches a job's inputs into a folder of its own. `lead_here` makes this folder a link to the working
-directory, so that every file has the same path as in a run without a bucket. A job may start in an empty folder, so
-each input has sidecar files. These are the run record of the job that made the input and, if that job made extra
-outputs (images, archives), a tar file that contains them. Only runs in a bucket have sidecars (rules/bucket.smk); for
-other runs this module does nothing.
+Snakemake fetches a job's inputs into a download folder. `lead_here` makes this folder a link to the working directory,
+so that every file has the same path as in a run without a bucket. A job may start in an empty folder, so each input has
+sidecar files. These are the run record of the job that made the input and, if that job made extra outputs (images,
+archives), a tar file that contains them. Only runs in a bucket have sidecars (rules/bucket.smk). For other runs, this
+module does nothing.
 
-Every machine that works on a run sees the same files and times. But Snakemake's records of how the files were made
-(`.snakemake/metadata`) are only on the machine that planned the run. These records are therefore stored in the bucket
-as one file at the end of each run, and restored before each plan. Every machine then knows which files are stale.
+Snakemake's records of how files were made (`.snakemake/metadata`) are only on the machine that planned the run. At the
+end of each run, they are therefore stored in the bucket as one file, and they are restored before each plan. Every
+machine that works on the run then knows which files are stale.
 """
 
 import contextlib
@@ -41,7 +41,7 @@ class BucketError(ValueError):
 def lead_here(copies: str | Path, here: str | Path = ".") -> None:
     """Make Snakemake's download folder for bucket files (`copies`) a link to the working directory.
 
-    Raises BucketError if the path exists and does not lead to the working directory.
+    Raises BucketError if `copies` exists and does not lead to the working directory.
     """
     link, here = Path(copies), Path(here).resolve()
     link.parent.mkdir(parents=True, exist_ok=True)
@@ -49,8 +49,8 @@ def lead_here(copies: str | Path, here: str | Path = ".") -> None:
         link.symlink_to(os.path.relpath(here, link.parent.resolve()))
     if link.resolve() != here:
         raise BucketError(
-            f"{link}: found {link.resolve()}; expected a link to {here}, the run's folder. Delete it; files in "
-            "the bucket are fetched again"
+            f"{link}: found {link.resolve()}; expected a link to the run's folder, {here}. Delete it, and its "
+            "files are fetched from the bucket again"
         )
 
 
@@ -63,10 +63,10 @@ class Sidecars:
     copies: Path | None = None  # Snakemake's download folder; None in a run without a bucket
 
     def unpack(self, inputs: list[str]) -> None:
-        """Unpack the inputs' sidecars, and compare every file with the run record of the job that made it.
+        """Unpack the sidecar files of the inputs, and compare every file with the run record of the job that made it.
 
-        Raises BucketError if a file does not match its record. The file is renamed to <file>.rejected, and the next
-        try fetches it again.
+        A file that does not match its record is renamed to <file>.rejected, and BucketError is raised. The job's next
+        attempt fetches the file again.
         """
         digests, wanted = DigestCache(), {*inputs, *self.fetched}
         records: dict[Path, dict[str, Any]] = {}
@@ -75,7 +75,7 @@ class Sidecars:
                 record = records[path] = load_record(path)
             except RecordError as error:
                 path.unlink(missing_ok=True)
-                raise BucketError(f"{error}; the next try fetches it again") from error
+                raise BucketError(f"{error}. It was deleted, and the next attempt fetches it again") from error
             wrong = [
                 name
                 for name, sha256 in record["outputs"].items()
@@ -86,8 +86,8 @@ class Sidecars:
             if wrong:
                 path.unlink()
                 raise BucketError(
-                    f"{', '.join(wrong)}: the copy from the bucket differs from the file that its job made (see "
-                    f"{path}); it was renamed to *.rejected, and the next try fetches it again"
+                    f"{', '.join(wrong)}: the copy from the bucket differs from the file that its job made, according "
+                    f"to {path}. It was renamed to *.rejected, and the next attempt fetches it again"
                 )
         for packed in (path for path in self.fetched if path.endswith(PACKED)):
             record = records[Path(packed.removesuffix(PACKED) + SUFFIX)]
@@ -100,7 +100,7 @@ class Sidecars:
 
 
 def rename(job: Any) -> Sidecars:
-    """Make a job's file paths relative to the working directory. Remove its sidecars from the lists and return them.
+    """Make a job's file paths relative to the working directory. Take its sidecars off the file lists and return them.
 
     `job` is the `snakemake` object of a script.
     """
@@ -132,7 +132,7 @@ def strings(value: Any) -> list[str]:
 
 
 def run_git_state() -> dict[str, Any]:
-    """Return the Git state of this checkout. Outside a checkout, return that of the machine that planned the job."""
+    """Return the Git state of this checkout or, outside a checkout, the state on the machine that planned the job."""
     state = git_state()
     if state["commit"] is None and GIT in os.environ:
         planned: dict[str, Any] = json.loads(os.environ[GIT])
@@ -153,7 +153,7 @@ def pack_files(path: str | Path, files: Mapping[str, str | Path]) -> None:
 def unpack_extra_outputs(path: str | Path, extra_outputs: Mapping[str, str], digests: DigestCache) -> None:
     """Unpack from a tar file the extra outputs (SHA-256 by path) that are missing here or have different content.
 
-    If the tar file does not contain one of these outputs, it is deleted and BucketError is raised.
+    If the tar file lacks one of these outputs, it is deleted and BucketError is raised.
     """
 
     def other() -> list[str]:
@@ -173,8 +173,8 @@ def unpack_extra_outputs(path: str | Path, extra_outputs: Mapping[str, str], dig
     if wrong := sorted(other()):
         Path(path).unlink()
         raise BucketError(
-            f"{path}: does not contain {', '.join(wrong[:3])} as described in the run record; it was deleted, and the "
-            "next try fetches it again"
+            f"{path}: lacks {', '.join(wrong[:3])} as described in the run record. The tar file was deleted, and the "
+            "next attempt fetches it again"
         )
 
 
@@ -217,8 +217,8 @@ def newer_records(packed: str | Path, bucket: str, root: str | Path = ".") -> di
 def without_bucket(bucket: str, copies: str) -> Callable[[str, bytes], tuple[str, bytes] | None]:
     """Return a `translate` function for `pack_metadata` that adapts Snakemake's records to runs without a bucket.
 
-    The function removes the bucket from all paths and leaves out the sidecars. A run of the same files without a
-    bucket then has nothing to do.
+    The function removes the bucket from all paths and leaves out the sidecars. A run without a bucket then finds the
+    same files up to date.
 
     Parameters
     ----------

@@ -55,7 +55,7 @@ def test_a_file_missing_from_the_cache_is_named_and_nothing_is_pushed(project, l
     with pytest.raises(SystemExit) as refused:
         push_to_remote(FOLDERS, project)
     said = str(refused.value).splitlines()
-    assert said[0].startswith("segcert: nothing was pushed: ")
+    assert said[0].startswith("segcert: nothing was pushed, because ")
     assert said[1:-1] == [f"  {lost}"]
     assert not store.exists()
     add_to_dvc(FOLDERS, project)  # as the last line of the message says
@@ -67,7 +67,7 @@ def test_a_file_missing_from_the_remote_is_named_and_can_be_restored(project):
     store = project.with_name("segcert-store")
     push_to_remote(FOLDERS, project)
     lost = lose_file(store, project)
-    with pytest.raises(SystemExit, match=f"the remote lacks files .*:\n  {lost}\n.*push again: ") as refused:
+    with pytest.raises(SystemExit, match=f"missing from the remote:\n  {lost}\n.*push again: ") as refused:
         push_to_remote(FOLDERS, project)
     (store / str(refused.value).split("push again: ")[1]).unlink()
     push_to_remote(FOLDERS, project)
@@ -96,7 +96,7 @@ def test_a_pull_names_files_missing_from_the_remote(project, tmp_path, capfd, lo
     clone = cloned(project, tmp_path / "clone")
     with pytest.raises(SystemExit, match="dvc pull failed"):
         pull_from_remote(FOLDERS, clone)
-    assert f"segcert: files that the pointers name are missing from the remote:\n  {lost}\n" in capfd.readouterr().err
+    assert f"segcert: these files are missing from the remote:\n  {lost}\n" in capfd.readouterr().err
 
 
 def test_a_pull_skips_and_names_folders_without_a_pointer(project, tmp_path, caplog):

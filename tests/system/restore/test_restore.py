@@ -96,7 +96,7 @@ def test_a_push_fails_and_names_files_missing_from_the_cache(finished):
     assert f"missing from DVC's cache:\n  {votes}\n" in done.output
     store = finished.path.with_name("segcert-store")
     assert not store.exists()
-    finished.snakemake(*done.output.split("in their folders here: snakemake ")[1].splitlines()[0].split())
+    finished.snakemake(*done.output.split("and push: snakemake ")[1].splitlines()[0].split())
     assert (store / "files/md5" / md5[:2] / md5[2:]).exists()
 
 

@@ -315,7 +315,7 @@ def test_the_exit_status_depends_on_differences(a, b):
     [
         ("gone:r", "there is no folder gone"),
         ("some/where", "is not a run; write a run's name"),
-        ("results/nowhere", "contains no run records; the runs here: r"),
+        ("results/nowhere", "contains no run records. Runs in this checkout: r"),
     ],
 )
 def test_a_missing_run_is_named(a, monkeypatch, name, message):

@@ -229,13 +229,13 @@ def test_an_unfinished_run_is_refused(run):
     with pytest.raises(CrateError, match=r"index\.html: has no run record.*Run snakemake first"):
         run.crate()
     assert not (run.root / "reports/small.crate").exists()
-    with pytest.raises(LineageError, match="the runs here: small"):
+    with pytest.raises(LineageError, match="Runs in this checkout: small"):
         write_crate("other", root=run.root)
 
 
 def test_a_file_that_changed_or_is_missing_is_refused(run):
     run.write(TABLE, "better numbers")
-    with pytest.raises(CrateError, match=rf"{TABLE}: found [0-9a-f]{{64}}; expected SHA-256"):
+    with pytest.raises(CrateError, match=rf"{TABLE}: found [0-9a-f]{{64}}; expected [0-9a-f]{{64}}, the SHA-256"):
         run.crate()
     (run.root / MODEL).unlink()
     with pytest.raises(CrateError, match=rf"{MODEL}: found nothing"):
@@ -245,7 +245,7 @@ def test_a_file_that_changed_or_is_missing_is_refused(run):
 def test_a_file_that_was_made_again_later_is_refused(run):
     run.write(MODEL, "trained again")
     run.job("train_segmenter", [PREPARED[0]], [MODEL], {"dataset": "set"})
-    with pytest.raises(CrateError, match=rf"{MODEL}: was made again after collect read it"):
+    with pytest.raises(CrateError, match=rf"{MODEL}: was made again after the job `collect` read it"):
         run.crate()
 
 

@@ -7,7 +7,7 @@ from segcert.data.manifest import ArchiveEntry, read_manifest
 
 
 def check_archives(evidence: Evidence) -> Findings:
-    """Check that each archive that a manifest calls official has a published checksum."""
+    """Check that the checksum of each archive that a manifest calls official was published."""
     for job in evidence.lineage.jobs:
         if job.rule != "fetch":
             continue

@@ -24,9 +24,10 @@ DAMAGED = (OSError, ValueError, KeyError)  # errors that a damaged file may caus
 
 
 def check_decisions(evidence: Evidence) -> Findings:
-    """Check that each image's labels, radii and numbers follow from its votes, and its votes from the networks here.
+    """Check that each image's labels, radii and numbers follow from its votes.
 
-    Images are read one at a time, so that memory use does not grow with their number.
+    Also check that the votes were drawn with the networks in the checkout. Images are read one at a time, so that
+    memory use does not grow with their number.
     """
     for job in evidence.lineage.jobs:
         if job.rule != "certify":

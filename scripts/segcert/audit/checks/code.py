@@ -16,7 +16,7 @@ DIRTY = "made from a dirty tree: no commit contains the code and configuration. 
 
 
 def check_code(evidence: Evidence) -> Findings:
-    """Check that the code in a run record matches its digest and the commit."""
+    """Check that the code in each run record matches the record's digest and commit."""
     history = History(evidence)
     for job in evidence.lineage.jobs:
         record, output = job.record, job.output
@@ -42,7 +42,7 @@ def check_code(evidence: Evidence) -> Findings:
 
 
 def check_environment(evidence: Evidence) -> Findings:
-    """Check that the packages in a run record match their digest, and that its lock files match those of the commit.
+    """Check that the packages and lock files in each run record match the record's digest and commit.
 
     A package whose imported version differs from the locked version gives a notice.
     """
@@ -66,7 +66,7 @@ def check_environment(evidence: Evidence) -> Findings:
 
 
 class History:
-    """Code and lock files of the commits that jobs ran from, read by one Git process; empty without Git."""
+    """Code and lock files of the commits from which jobs ran, read by one Git process; empty without Git."""
 
     def __init__(self, evidence: Evidence) -> None:
         self.root = evidence.root

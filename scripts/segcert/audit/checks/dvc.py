@@ -23,7 +23,7 @@ AGAIN = "to version the present files: snakemake -R version_data version_models 
 
 
 def check_pointers(evidence: Evidence) -> Findings:
-    """Check that each pointer matches the files in its folder. Differences in files of other runs are only notices."""
+    """Check that each DVC pointer matches the files in its folder. Changed files of other runs give only notices."""
     exceptions = evidence.root / ".dvcignore"
     ignored = GitIgnoreSpec.from_lines(exceptions.read_text().splitlines() if exceptions.exists() else [])
     versioned = (evidence.root / CONTENTS).exists()  # the job that writes the pointers packs this file

@@ -1,4 +1,4 @@
-"""Check that every file is unchanged since a job made it, and that every job read such files."""
+"""Check that files are unchanged since jobs made them, and that later jobs read these versions of the files."""
 
 from collections.abc import Set
 
@@ -24,7 +24,7 @@ def check_files(evidence: Evidence) -> Findings:
 
 
 def check_links(evidence: Evidence) -> Findings:
-    """Check that each job read the files that other jobs made, and files from outside that have not changed since."""
+    """Check that jobs read their inputs as other jobs made them, and that inputs made by no job are unchanged."""
     lineage = evidence.lineage
     for path, reason in lineage.unreadable.items():
         yield Finding(path, "is not a run record; restore it, or make its artifact again", error=reason)
@@ -63,8 +63,8 @@ def _link(evidence: Evidence, made_by_jobs: Set[str], job: Job, path: str, sha25
         return Finding(path, f"was made by a job but has no run record, and `{job.name}` read it")
     found = evidence.digests.sha256(path)
     if found is None:
-        return Finding(path, f"came from outside and is missing; `{job.name}` read SHA-256 {sha256}. Restore it")
-    message = f"came from outside and has changed since `{job.name}` read it: SHA-256 was {sha256} and is now {found}"
+        return Finding(path, f"is missing, and no job makes it; `{job.name}` read SHA-256 {sha256}. Restore it")
+    message = f"has changed since `{job.name}` read it: SHA-256 was {sha256} and is now {found}. No job makes this file"
     return finding_unless(found == sha256, path, message)
 
 

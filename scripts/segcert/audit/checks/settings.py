@@ -1,4 +1,4 @@
-"""Check that jobs ran with the settings on the page."""
+"""Check that jobs ran with the settings on the report page."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,7 +8,7 @@ from segcert.provenance.lineage import Job
 
 
 def check_settings(evidence: Evidence) -> Findings:
-    """Check that the settings that decide certificates match the page, and that each record states only one seed."""
+    """Check that the settings on which certificates depend match the page, and that no record states two seeds."""
     page = evidence.lineage.makers.get(f"reports/{evidence.lineage.run}/index.html")
     configuration = page.record["params"].get("configuration", {}) if page else {}
     for job in evidence.lineage.jobs:
