@@ -1,6 +1,6 @@
-"""Generate config/default.yaml, config/schema.json and docs/reference/configuration.md from the model.
+"""Generate config/default.yaml, config/schema.json and docs/reference/configuration.md from the configuration model.
 
-The page lists every key with its type, range, default and description.
+The Markdown page lists every key with its type, range, default and description.
 """
 
 import json
@@ -83,7 +83,7 @@ def configuration_page() -> str:
 
 
 def _sections(model: type[Section], prefix: str) -> Iterator[tuple[str, type[Section]]]:
-    """Yield the path and model of each section below a model, depth first."""
+    """Yield the dotted path and the model of each section inside a model, depth first."""
     for name, field in model.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
             yield f"{prefix}{name}", field.annotation
@@ -91,7 +91,7 @@ def _sections(model: type[Section], prefix: str) -> Iterator[tuple[str, type[Sec
 
 
 def _table(model: type[BaseModel], prefix: str) -> str:
-    """Return a table of the keys that are not sections, in the order of the model."""
+    """Return a Markdown table of the keys that are not sections, in the order of the model."""
     schema = model.model_json_schema()
     rows = ['<div class="keys" markdown>\n', "| key | values | default | meaning |", "|---|---|---|---|"]
     for name, field in model.model_fields.items():
