@@ -163,7 +163,7 @@ def test_only_settings_that_differ_are_shown(root):
 def test_the_page_says_that_settings_are_equal(root):
     root.write("a", {(): images(FIRST)}).write("b", {(): images(SECOND)})
     page, _ = root.compare("a", "b")
-    assert "None. According to the run records of their pages" in page
+    assert "The runs have the same configuration, according to" in page
     assert 'class="notice"' not in page
 
 

@@ -115,7 +115,7 @@ const segcertViewer = (() => {
         legend(view);
         numbers(view);
         compare();
-        if (state.lost.length) say(`The link names values that this page does not have: ${state.lost.join(", ")}. The viewer shows a different view.`);
+        if (state.lost.length) say(`The link contains values that this page lacks: ${state.lost.join(", ")}. Therefore, the viewer shows a different view.`);
         state.lost = [];
       } catch (error) {
         if (mine !== turn) return;
