@@ -131,7 +131,7 @@ TABLES = {
     f"pixels are certified than by a certificate for a single radius. {INTERVALS}",
     "claims": "Claims of Laousy et al. (2023) and of this project, tested on this run. Values are mean differences on "
     "the same images, with 95% intervals from a paired bootstrap. A claim holds if its entire interval is on the "
-    "claimed side of zero, and does not hold if the interval is on the opposite side. Otherwise, it cannot be said "
+    "claimed side of zero, and does not hold if it is on the opposite side. Otherwise, it cannot be said "
     "whether the claim holds. A claim is not tested if the run lacks a network or noise level that the claim needs. "
     "Intervals are not corrected for multiple tests.",
     "costs": "Certified Dice and its cost: network evaluations per draw, and GFLOP per draw and per image of n0 + n "

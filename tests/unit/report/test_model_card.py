@@ -126,7 +126,7 @@ def test_the_snippet_in_the_card_of_a_denoiser_denoises_as_segcert_does(tmp_path
     assert front_matter(card)["library_name"] == "diffusers"
     assert "sigma 0.2 to 1.1, for pixel values in [0, 1].\n" in card
     assert "the model sees noise of sigma 0.1 to 0.55.\n" in denoiser_card(tmp_path, [index], settings, pool=2)
-    assert "It has seen 10 training images" in card
+    assert "It was trained on 10 images" in card
     assert f"{sum(parameter.numel() for parameter in unet.parameters()):,}" in card
     (snippet,) = snippets(card)
     assert "segcert" not in snippet.replace(str(tmp_path), "")
