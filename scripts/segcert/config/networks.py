@@ -62,7 +62,7 @@ class Augmentation(Movement):
 
 
 class Training(Section):
-    """Training of a network."""
+    """Settings for training a network."""
 
     steps: Steps = 200
     epochs: Annotated[float, Field(gt=0)] | None = Field(
@@ -91,7 +91,7 @@ class Training(Section):
 
 
 class Segmenter(Training):
-    """The segmentation networks and their training."""
+    """Settings of the segmentation networks and of their training."""
 
     width: int = Field(
         8, ge=4, description="Number of channels at full resolution; it doubles at each lower resolution"
@@ -115,7 +115,7 @@ class Segmenter(Training):
 
 
 class Denoiser(Training):
-    """The diffusion model that denoises images for the segmenters, and its training."""
+    """Settings of the diffusion model that denoises images for the segmenters, and of its training."""
 
     size: Literal["tiny", "small", "base", "large"] | None = Field(
         None, description="Size of the network by name, instead of `channels` and `layers_per_block`"

@@ -199,7 +199,7 @@ class Config(Section):
     @model_validator(mode="after")
     def _denoised_has_a_denoiser(self) -> Self:
         if "denoised" in self.regimes and self.denoisers == ["none"]:
-            raise ValueError("`regimes`: found denoised; expected a denoiser. Write `denoisers: [none, ddpm]`")
+            raise ValueError("`regimes`: found denoised, which needs a denoiser. Write `denoisers: [none, ddpm]`")
         if self.denoiser.sigma_min >= self.denoiser.sigma_max:
             raise ValueError(
                 f"`denoiser.sigma_min`: found {self.denoiser.sigma_min:g}; expected less than `denoiser.sigma_max`, "

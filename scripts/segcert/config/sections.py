@@ -100,7 +100,7 @@ class OwnData(Section):
             raise ValueError("found neither folders nor a table; expected `images` and `masks`, or `table`")
         if "background" not in self.values.values():
             raise ValueError(
-                "`values`: found no background. Write, for example: `values: {0: background, 255: lesion}`"
+                "`values`: found no class named background. Write, for example: `values: {0: background, 255: lesion}`"
             )
         if self.mask_threshold and len(set(self.values.values())) != 2:
             raise ValueError(
@@ -108,18 +108,20 @@ class OwnData(Section):
                 "masks contain exact values, write `mask_threshold: null`"
             )
         if self.bits > 8 and self.channels == 3:
-            raise ValueError("`bits`: expected 8 for colour images. Write `bits: 8`")
+            raise ValueError(f"`bits`: found {self.bits}; expected 8 for colour images. Write `bits: 8`")
         if self.window and self.window[0] >= self.window[1]:
             raise ValueError(f"`window`: found {list(self.window)}; expected [low, high] with low below high")
         if self.pixel_size and min(self.pixel_size) <= 0:
-            raise ValueError(f"`pixel_size`: found {list(self.pixel_size)}; expected sizes in mm, above 0")
+            raise ValueError(
+                f"`pixel_size`: found {list(self.pixel_size)}; expected a height and a width in mm, above 0"
+            )
         try:
             groups = re.compile(self.group_pattern or "()").groups
         except re.error:
             groups = 0
         if not groups:
             raise ValueError(
-                f"`group_pattern`: found {self.group_pattern!r}; expected a regular expression with a (group)"
+                f"`group_pattern`: found {self.group_pattern!r}; expected a regular expression that contains (a group)"
             )
         return self
 

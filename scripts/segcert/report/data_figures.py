@@ -136,7 +136,7 @@ def intensity_figure(summary: DataSummary) -> Figure:
 
 
 def _height_without_spikes(densities: npt.NDArray[np.float64]) -> float:
-    """Return an axis height for curves (N, bins) that cuts off narrow peaks, which black margins cause, for example."""
+    """Return an axis height for curves (N, bins) that cuts off narrow peaks, such as those of black margins."""
     highest = 1.05 * float(densities.max())
     broad = 1.3 * float(ndimage.median_filter(densities, (1, SPIKE), mode="constant").max())
     return min(highest, broad) if broad else highest

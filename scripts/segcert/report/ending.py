@@ -37,7 +37,7 @@ def headline(rows: Sequence[Row]) -> list[str]:
     """Return a line that names the first model and the middle sigma, and at most three lines with numbers.
 
     The numbers are certified Dice without and behind the denoiser, and abstention. The network trained on clean images
-    is preferred. If the run has no denoiser, the second certified Dice is that of the next regime.
+    is preferred. If the run has no denoiser, the second certified Dice is that of the next training regime.
     """
     if not rows:
         return []

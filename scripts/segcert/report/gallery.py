@@ -84,7 +84,7 @@ def _draw(figure: Any, example: Example, rows: int, columns: int) -> None:
             _show(panel, to_rgb(picture / 255), f"{title}, sigma {sigma}")
         for panel, ((model, regime, denoiser), labels) in zip(row[2:], certified.items(), strict=False):
             _show(panel, paint(gray, labels), f"{model} ({regime}), {WHERE[denoiser]}\ncertified, sigma {sigma}")
-    figure.suptitle(f"{example.title}. Striped: abstains", fontsize=9)
+    figure.suptitle(f"{example.title}. Striped pixels abstain", fontsize=9)
 
 
 def caption(examples: Sequence[Example]) -> str:

@@ -188,7 +188,7 @@ def _finding(main: pd.DataFrame) -> dict[str, Any] | None:
 
 
 def _stated(rows: pd.DataFrame, table: str = "main") -> list[dict[str, Any]]:
-    """Return table rows with the keys `_table` and `_row`, which segcert.report.html.cell needs in sentences."""
+    """Return table rows with the keys `_table` and `_row`, which the template filter `cell` needs in sentences."""
     numbered = zip(rows.index, records(rows), strict=True)
     return [{"_table": table, "_row": number} | row for number, row in numbered]
 

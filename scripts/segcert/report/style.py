@@ -52,7 +52,7 @@ mpl.rcParams.update(
 
 
 def line(regime: str, denoiser: str) -> dict[str, Any]:
-    """Return the line style of a pairing, for figures with a panel per model. They differ even in gray."""
+    """Return a pairing's line style for figures with a panel per model. No two line styles look alike in gray."""
     return {
         "color": COLORS[regime, denoiser],
         "linestyle": DASHES[denoiser],

@@ -196,7 +196,7 @@ def claim_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
 
 
 def with_untested(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a claim table with the verdict NOT_TESTED in the rows of claims that lack a network or noise level."""
+    """Return a claim table with the verdict NOT_TESTED for claims whose network or noise level the run lacks."""
     return table.assign(verdict=table["verdict"].where(table["sigma"].notna(), NOT_TESTED))
 
 

@@ -21,7 +21,7 @@ METRICS = ("certified_dice", "certified_iou", "worst_case_dice")
 
 
 class RadiusLevels(NamedTuple):
-    """The radius map of one image, with radii given as levels of the grid.
+    """Radius map of one image. Instead of radii, it contains levels, which are numbers of taus in a grid.
 
     Attributes
     ----------
@@ -50,12 +50,12 @@ def grid_radii(taus: Sequence[float], sigma: float) -> list[float]:
 
 
 def map_method(method: str) -> str:
-    """Return the method of a run's radius maps: holm if the run's method tests all draws, otherwise segcertify."""
+    """Return the method of a run's radius maps: holm if the run's method tests with all draws, else segcertify."""
     return HOLM.name if METHODS[method].all_draws else SEGCERTIFY.name
 
 
 def radius_levels(votes: Votes, taus: Sequence[float], alpha: float, method: str) -> RadiusLevels:
-    """Return the radius map of an image for the method of a run (`map_method`), as levels of the grid.
+    """Return the radius map of an image, with levels instead of radii, for the method of a run (see `map_method`).
 
     No pixel is certified if there are too few draws even for the lowest tau. This can happen because a method with a
     weaker guarantee may need fewer draws than the radius map.

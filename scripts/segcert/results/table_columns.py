@@ -75,7 +75,7 @@ METRICS = (
         shown=EVERYWHERE,
         interval=EVERYWHERE,
         latex="certified",
-        meaning="Dice of the certified labels, by the published convention: pixels that abstain are missing from the "
+        meaning="Dice of the certified labels; by the published convention, pixels that abstain are missing from the "
         "prediction and present in the ground truth",
     ),
     Column("certified_iou", "certified IoU", shown=(PAGE,), interval=(PAGE,)),
