@@ -22,7 +22,7 @@ from segcert.report.style import MODEL_MARKERS, inline_figure, shared_legend
 from segcert.results.labels import BEHIND, TRAINED
 from segcert.results.tables import MODEL, error_bars
 
-LONGEST = 200  # characters of a folder name; file systems allow 255
+LONGEST = 200  # largest number of characters in a folder name; file systems allow 255
 # Okabe and Ito's palette without yellow, which is hard to see on white paper. Purple completes the eight colours.
 RUN_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7B3294")
 LINES = {"capsize": 2, "markersize": 5, "linewidth": 1}

@@ -14,7 +14,7 @@ from segcert.provenance.records import RecordError, read_record
 from segcert.results.tables import METRICS, ResultsError, main_table, read_results
 from segcert.votes import read_header
 
-FEWEST, MOST = 2, 8  # runs on a page; there are eight markers
+FEWEST, MOST = 2, 8  # numbers of runs on a page, for which there are eight markers
 RESAMPLES = 1000
 DECIDING = ["tau", "alpha", "n0", "n", "method"]  # settings that decide certificates, as named in the configuration
 NAMES = ["dataset", "model", "regime", "denoiser", "image"]

@@ -52,7 +52,7 @@ HEAD = """\
 # Configuration
 
 This page lists every key of a configuration file with its allowed values, default and meaning. `make config` generates
-the page from `scripts/segcert/config/`. `config/default.yaml` lists the same keys and defaults, ready to copy. Editors
+the page from `scripts/segcert/config/`. `config/default.yaml` contains all keys with their defaults, ready to copy. Editors
 can check a configuration with the JSON schema `config/schema.json`. A configuration file needs only the keys whose
 values differ from the defaults:
 
@@ -62,9 +62,9 @@ sigmas: [0.25, 0.5]
 segmenter: {width: 16}
 ```
 
-On Snakemake's command line, write a key of a section as `--config 'segmenter={width: 16}'`, and `draws` instead of `n`,
-because Snakemake does not accept one-letter keys. Unknown keys and values out of range are rejected, with an error
-message that includes the line to write. [Change a run](../how-to/change.md) explains which steps run again after a
+On Snakemake's command line, write a key of a section as `--config 'segmenter={width: 16}'`. Write `draws` instead of
+`n`, because Snakemake does not accept one-letter keys. Unknown keys and values out of range are rejected. The error
+message includes the line to write. [Change a run](../how-to/change.md) explains which steps run again after a
 change.
 """
 

@@ -15,11 +15,11 @@ from segcert.results.table_columns import PDF, Column, shown_columns
 from segcert.results.tables import PAIRING, records
 
 FULL_ROWS, FULL_SIGMAS = 12, 3  # largest numbers of pairings and noise levels of a main table that is shown in full
-BLOCK_COLUMNS, BLOCK_ROWS, BLOCKS = 15, 16, 2  # most columns, rows and blocks of the condensed main table
-CLAIMS, MEASURED = 8, 8  # most rows of the claims table and of the measurement table
-SENTENCE = 110  # most characters of a claim
+BLOCK_COLUMNS, BLOCK_ROWS, BLOCKS = 15, 16, 2  # largest numbers of columns, rows and blocks of the condensed main table
+CLAIMS, MEASURED = 8, 8  # largest numbers of rows of the claims table and of the measurement table
+SENTENCE = 110  # largest number of characters of a claim
 MISSING = "–"  # cell for a noise level that a model lacks
-MOST = {"claim": SENTENCE, "measurement": 34}  # most characters of a text, in columns that are wider than the others
+MOST = {"claim": SENTENCE, "measurement": 34}  # largest numbers of characters in wide columns
 
 
 def _word(value: Any, column: Column) -> str:

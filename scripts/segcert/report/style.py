@@ -111,8 +111,8 @@ PRINT: dict[Any, Any] = {
     "pdf.fonttype": 42,  # TrueType: publishers require text that can be edited.
 }
 CHARACTER = 0.6  # mean width of a character, as a share of the font size
-LABEL = 20  # most characters in a line of an axis label in print
-TITLE = 28  # most characters in a line above the page's narrowest panel, which is 2.6 inches wide
+LABEL = 20  # largest number of characters in a line of an axis label in print
+TITLE = 28  # largest number of characters in a line above the narrowest panel on the page (2.6 inches)
 
 
 @dataclasses.dataclass(frozen=True)

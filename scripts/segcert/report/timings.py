@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 COLUMNS = ["rule", "jobs", "measured", "seconds", "longest", "cpu_seconds", "mean_load", "peak_memory_mib"]
-OVERHEAD, STRETCH = 60.0, 3.0  # a job starts Snakemake before its script, and that takes long on a busy machine
+OVERHEAD, STRETCH = 60.0, 3.0  # a job starts Snakemake before its script, which takes long on a busy machine
 MISSING = ["NA", "-"]  # written by Snakemake if a job ended before it was measured, or if the system provides no value
 
 
