@@ -52,9 +52,9 @@ HEAD = """\
 # Configuration
 
 This page lists every key of a configuration file with its allowed values, default and meaning. `make config` generates
-the page from `scripts/segcert/config/`. `config/default.yaml` contains all keys with their defaults, ready to copy. Editors
-can check a configuration with the JSON schema `config/schema.json`. A configuration file needs only the keys whose
-values differ from the defaults:
+the page from `scripts/segcert/config/`. `config/default.yaml` contains all keys with their defaults, ready to copy.
+Editors can check a configuration with the JSON schema `config/schema.json`. A configuration file needs only the keys
+whose values differ from the defaults:
 
 ```yaml
 run: mine
