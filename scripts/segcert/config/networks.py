@@ -10,7 +10,7 @@ from segcert.config.sections import Count, Name, Section, Sigma
 Channels = Annotated[int, Field(ge=8, multiple_of=8)]
 # Keys whose defaults differ between the networks
 Steps = Annotated[Count, Field(description="Number of optimiser steps")]
-BatchSize = Annotated[Count, Field(description="Images per step, in total over all GPUs")]
+BatchSize = Annotated[Count, Field(description="Number of images per step, in total over all GPUs")]
 WeightDecay = Annotated[float, Field(ge=0, le=1, description="Weight decay")]
 EmaDecay = Annotated[
     float,
@@ -23,7 +23,7 @@ EmaDecay = Annotated[
 ]
 EvaluateEvery = Annotated[
     Count,
-    Field(description="Steps between validations; each is followed by a checkpoint, and the best weights are kept"),
+    Field(description="Number of steps between validations; a checkpoint follows each, and the best weights are kept"),
 ]
 
 SIZES: dict[str, tuple[list[int], int]] = {

@@ -92,8 +92,8 @@ class Config(Section):
     )
     denoising_steps: Count = Field(
         1,
-        description="Denoiser calls per noisy image. 1: one-shot denoising; more: DDIM sampling from t*, the diffusion "
-        "step whose noise level is sigma",
+        description="Number of denoiser calls per noisy image. 1: one-shot denoising; more: DDIM sampling from t*, the "
+        "diffusion step whose noise level is sigma",
     )
     gpus: Count = Field(
         1, description="Number of GPUs on one node across which each training run is split; ignored without a GPU"
