@@ -1,4 +1,4 @@
-"""Differences between the numbers of runs, computed image by image from their certificates and intervals."""
+"""Numerical differences between runs, computed image by image from certificates and certified intervals."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -23,21 +23,22 @@ BY_NAME = "paired by name"
 NOT_PAIRED = {
     "no image in common": "their test images have different names",
     "other pixels": "images with the same names have different pixels: their preparation or size differs",
-    "no number": "no common image has a number in both runs",
+    "no number": "no common image has a certified Dice in both runs",
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class Numbers:
-    """Comparison of the numbers of two runs, a and b.
+    """Comparison of the numerical results of two runs, a and b.
 
-    `table` contains a row for each key and number. Its columns, after those of the keys, are:
+    `table` contains a row for each combination of keys (such as data set, model and sigma) and each quantity (such as
+    certified Dice). After the keys, its columns are:
 
-    - number: name of the number
-    - a, b: means over the images of each run
+    - number: name of the quantity
+    - a, b: mean of the quantity over the images of each run
     - images: number of images that both runs contain
-    - moved: number of these images for which the number differs
-    - difference: mean of b - a over the images that both runs contain
+    - moved: number of common images for which the quantity differs
+    - difference: mean of b - a over the common images
     - difference_low, difference_high: 95% interval of the difference (paired bootstrap over images)
     """
 
@@ -49,7 +50,7 @@ class Numbers:
 
     @property
     def changed(self) -> pd.DataFrame:
-        """Rows of the table in which the runs differ."""
+        """Rows of `table` in which the two runs differ."""
         table = self.table
         means_differ = (table["a"] != table["b"]) & ~(table["a"].isna() & table["b"].isna())
         return table[(table["moved"] > 0) | (table["images"] == 0) | means_differ]
@@ -62,7 +63,7 @@ class Numbers:
 
 
 def changed_metrics(a: Lineage, b: Lineage) -> Numbers:
-    """Compare metrics for each data set, model, regime, denoiser and sigma.
+    """Compare the metrics of two runs for each data set, model, regime, denoiser and sigma.
 
     Metrics are averaged over classes, then over images. Raises CompareError if a run has no certificates.
     """
@@ -70,10 +71,10 @@ def changed_metrics(a: Lineage, b: Lineage) -> Numbers:
 
 
 def changed_intervals(a: Lineage, b: Lineage) -> Numbers:
-    """Compare certified intervals for each data set, model, regime, denoiser, sigma and measurement.
+    """Compare two runs' certified intervals for each data set, model, regime, denoiser, sigma and measurement.
 
-    Numbers are in the unit of the measurement. Open ends count as missing and are left out of the means. Raises
-    CompareError if a run has no intervals.
+    Values are in the unit of the measurement. Infinite interval ends are left out of the means. Raises CompareError if
+    a run has no intervals.
     """
     return _compare_files(a, b, "intervals", ["measurement"], ENDS)
 
@@ -89,9 +90,9 @@ def _compare_files(a: Lineage, b: Lineage, file: str, keys: Sequence[str], numbe
 
 
 def compare_numbers(a: pd.DataFrame, b: pd.DataFrame, keys: Sequence[str], numbers: Sequence[str]) -> Numbers:
-    """Compare the columns `numbers` for each combination of `keys`, image by image (column `image`).
+    """Compare the columns `numbers` of two tables image by image, for each combination of `keys`.
 
-    Rows of the same image are averaged.
+    The column `image` names the images. Rows with the same keys and image are averaged first.
     """
     groups: list[dict[Any, pd.DataFrame]] = []
     for rows in (a, b):
@@ -111,7 +112,7 @@ def compare_numbers(a: pd.DataFrame, b: pd.DataFrame, keys: Sequence[str], numbe
 
 
 def _compare_images(a: "pd.Series[float]", b: "pd.Series[float]", common: pd.Index) -> tuple[float, ...]:
-    """Compute the columns of `Numbers.table` that follow `number`, from a number's values by image in each run."""
+    """Return the columns of `Numbers.table` from `a` to the last, given a quantity's values by image in each run."""
     old, new = a[common].to_numpy(), b[common].to_numpy()
     differing = int(((old != new) & ~(np.isnan(old) & np.isnan(new))).sum())
     if differing:
@@ -126,13 +127,14 @@ def _compare_images(a: "pd.Series[float]", b: "pd.Series[float]", common: pd.Ind
 def compare_table(runs: Sequence[ComparedRun]) -> pd.DataFrame:
     """Return a row for each data set, model, regime, denoiser, sigma and run, in this order.
 
-    If a run lacks a combination that another run contains, its row has no numbers. The columns are:
+    If a run lacks a combination that another run contains, this combination has a row without numbers. After the keys,
+    the columns are:
 
-    - settings of the certificates, and number of images
+    - certificate settings and number of images
     - certified and worst-case Dice with 95% bootstrap intervals, abstain and radius, as in the run's main table
-    - difference: mean difference in certified Dice from the first run, on the same images, with a 95% interval from a
-      paired bootstrap over these images
-    - paired_images: number of these images
+    - difference: mean difference in certified Dice from the first run, on the images that both runs contain, with a
+      95% interval from a paired bootstrap over images
+    - paired_images: number of images from which the difference is computed
     - note: reason why numbers or the difference are missing: `reference` (the first run), `not in this run`, `not in
       the first run` or a key of NOT_PAIRED. The note `paired by name` means that the pixels could not be compared,
       because votes are missing.
@@ -166,7 +168,10 @@ def compare_table(runs: Sequence[ComparedRun]) -> pd.DataFrame:
 
 
 def same_images(first: ComparedRun, other: ComparedRun) -> dict[str, tuple[set[str], str]]:
-    """Return, for each data set of `other`, the images that have the same name and pixels in both runs, and a note."""
+    """Return, for each data set of `other`, the images with the same name and pixels in both runs, and a note.
+
+    The note is a key of NOT_PAIRED, BY_NAME if the pixels could not be compared, or empty.
+    """
     found: dict[str, tuple[set[str], str]] = {}
     for dataset in other.certificates["dataset"].unique():
         names = [set(run.certificates.loc[run.certificates["dataset"] == dataset, "image"]) for run in (first, other)]
@@ -185,7 +190,7 @@ def same_images(first: ComparedRun, other: ComparedRun) -> dict[str, tuple[set[s
 def _differences(
     first: ComparedRun, other: ComparedRun, same: Mapping[str, tuple[set[str], str]]
 ) -> dict[tuple[Any, ...], dict[str, float]]:
-    """Return the difference in certified Dice (`other` - `first`) on the same images, by row of the main table."""
+    """Return the difference in certified Dice (`other` - `first`) on the images in `same`, by row of the main table."""
     sides = []
     for run in (first, other):
         rows = run.certificates.dropna(subset="certified_dice")
@@ -202,7 +207,7 @@ def _differences(
 
 
 def _in_order(keys: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """Return the keys without duplicates: names in the order of the runs, noise levels in ascending order."""
+    """Return the keys without duplicates, sorted by first appearance of their names and by ascending noise level."""
     names = pd.DataFrame(list(dict.fromkeys(keys)), columns=MODEL)
     places = names.apply(lambda column: pd.factorize(column)[0]).assign(sigma=names["sigma"])
     return list(names.loc[places.sort_values(MODEL).index].itertuples(index=False, name=None))

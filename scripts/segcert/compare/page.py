@@ -1,4 +1,4 @@
-"""Comparison page: several finished runs of a checkout side by side, on one page that works offline."""
+"""Comparison page: an HTML page that shows several finished runs of a checkout side by side and works offline."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ from segcert.report.style import MODEL_MARKERS, inline_figure, shared_legend
 from segcert.results.labels import BEHIND, TRAINED
 from segcert.results.tables import MODEL, error_bars
 
-LONGEST = 200  # characters of a folder name; file systems allow 255
+LONGEST = 200  # largest number of characters in a folder name; file systems allow 255
 # Okabe and Ito's palette without yellow, which is hard to see on white paper. Purple completes the eight colours.
 RUN_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7B3294")
 LINES = {"capsize": 2, "markersize": 5, "linewidth": 1}
@@ -31,10 +31,10 @@ SPREAD = 0.012  # distance between runs, as a share of the panel width; otherwis
 
 
 def write_comparison(names: Sequence[str], root: str | Path = ".") -> Path:
-    """Write reports/<names joined by +>/index.html and tables/compare.csv; return the path of the page.
+    """Write the comparison page of some runs, reports/<names joined by +>/index.html, and return its path.
 
-    Existing results are compared, and nothing is rerun. No run uses this folder, because run names contain no `+`.
-    Raises CompareError (segcert.compare.runs).
+    The numbers on the page are also written to tables/compare.csv in the same folder, which no run uses, because run
+    names contain no `+`. Nothing is rerun. Raises CompareError if the runs cannot be compared (segcert.compare.runs).
     """
     runs = read_runs(names, root)
     table = compare_table(runs)
@@ -69,9 +69,9 @@ def write_comparison(names: Sequence[str], root: str | Path = ".") -> Path:
 
 
 def folder_name(names: Sequence[str]) -> str:
-    """Return the names joined by `+`. If that is too long, shorten it.
+    """Return the folder name of a comparison: the names of the runs, joined by `+`.
 
-    The short form contains the first name, the number of other names, and a digest of all names.
+    A folder name longer than LONGEST is replaced by the first run, the number of other runs and a digest of all names.
     """
     joined = "+".join(names)
     if len(joined) <= LONGEST:
@@ -97,7 +97,7 @@ def _guarantee(run: ComparedRun) -> str:
 
 
 def _differing_settings(runs: Sequence[ComparedRun]) -> dict[str, list[str]]:
-    """Return the settings that differ between runs: each run's value as YAML, by dotted key."""
+    """Return the settings that differ between runs: each run's value as YAML, by key such as `segmenter.width`."""
     flat = [dict(leaves(run.configuration)) for run in runs]
     differing = {}
     for name in dict.fromkeys(key for each in flat for key in each):
@@ -110,20 +110,19 @@ def _differing_settings(runs: Sequence[ComparedRun]) -> dict[str, list[str]]:
 
 
 def _notices(runs: Sequence[ComparedRun]) -> Iterator[tuple[str, str]]:
-    """Yield the heading and text of each notice about a difference that affects the comparison, most serious first."""
+    """Yield a heading and a text about each difference that affects the comparison, starting with the most serious."""
     weaker = [f"{run.name} ({run.settings['method']})" for run in runs if METHODS[run.settings["method"]].weaker]
     if len({_guarantee(run) for run in runs}) > 1:
         text = "A certified pixel does not mean the same thing in all runs. The table of runs states each guarantee."
         if weaker:
             text += (
-                f" The guarantees of these runs are weaker than the paper's: {', '.join(weaker)}. Individual certified "
-                "pixels may be wrong in these runs, so"
+                f" These runs have weaker guarantees than under segcertify: {', '.join(weaker)}. In these runs, "
+                "individual certified pixels may be wrong, so more certified pixels do not mean a better certificate."
             )
-            text += " more certified pixels do not mean a better certificate."
         yield "These runs have different guarantees.", text
     elif weaker:
         yield (
-            "A weaker guarantee than the paper's.",
+            "A weaker guarantee than under segcertify.",
             f"In all these runs, individual certified pixels may be wrong ({runs[0].settings['method']}).",
         )
     if len({run.settings["tau"] for run in runs}) > 1:
@@ -145,7 +144,7 @@ def _notices(runs: Sequence[ComparedRun]) -> Iterator[tuple[str, str]]:
     extended = [run.name for run in runs if run.certificates["extended"].any()]
     if extended:
         yield (
-            "Draws were added after a look.",
+            "Draws were added after certification.",
             f"In {', '.join(extended)}, some images had already been certified with fewer draws. alpha covers "
             "only one decision, with n fixed in advance.",
         )
@@ -159,7 +158,7 @@ def _notices(runs: Sequence[ComparedRun]) -> Iterator[tuple[str, str]]:
         if not run.configuration:
             yield (
                 f"The settings of {run.name} are unknown.",
-                "There is no run record next to its page, so the table of settings contains no values for it.",
+                "There is no run record next to its page, so the table of settings contains no values for this run.",
             )
         elif outdated := run.outdated():
             yield (
@@ -176,7 +175,7 @@ def _pairing_notices(first: ComparedRun, run: ComparedRun) -> Iterator[tuple[str
         elif note == BY_NAME:
             yield (
                 f"{run.name} is paired with {first.name} on {dataset} by image names only.",
-                "The votes, which contain the digests of the pixels, are missing.",
+                "It is unknown whether their pixels are equal, because the votes of a run are missing.",
             )
 
 

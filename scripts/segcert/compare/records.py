@@ -1,7 +1,7 @@
 """Differences between two runs according to their run records: first the causes, then their effects.
 
 Jobs are matched by rule and wildcards. Differences that only result from the runs' names, for example in paths, are
-ignored. Digests come from the records; an audit checks whether the files still match them.
+ignored. Digests are taken from the records. An audit checks whether the files still match the digests.
 """
 
 import collections
@@ -16,8 +16,8 @@ from segcert.provenance.lineage import Job, Lineage
 ABSENT = "absent"
 RUN = "RUN"
 SETTINGS = ("python", "machine", "device", "driver", "threads")
-# Files that are not compared: those that contain measured times or the commit (TIMED) and, if the runs have different
-# names, those that show the name (NAMED). All other content of the pages is also in files that are compared.
+# Files that are not compared: files that contain measured times or the commit (TIMED) and, if the runs have different
+# names, files that show the name (NAMED). All other content of the pages is also in files that are compared.
 TIMED = (
     f"results/{RUN}/seconds/",
     f"reports/{RUN}/index.html",
@@ -40,12 +40,12 @@ class Cause:
 
     The kinds are:
 
-    - `source`: a file from outside
+    - `source`: a file that no job made
     - `input`: a file that was replaced after a job read it
-    - `parameter`: an entry in a rule's params
+    - `parameter`: an entry in the `params` of a rule
     - `code`: a file below scripts/
     - `package`: a locked or imported package
-    - `setting`: one of SETTINGS
+    - `setting`: Python version, machine, device, driver or number of threads (SETTINGS)
     - `git`: the commit
     """
 
@@ -60,7 +60,7 @@ class Cause:
 
 @dataclasses.dataclass(frozen=True)
 class ChangedJob:
-    """A job that made different files in A and B."""
+    """A job that made different files in runs A and B."""
 
     job: str  # rule and wildcards
     rule: str
@@ -71,7 +71,7 @@ class ChangedJob:
 
 @dataclasses.dataclass(frozen=True)
 class RecordsDiff:
-    """Differences between the records of two runs."""
+    """Differences between two runs according to their run records."""
 
     causes: list[Cause]  # in the order of the first job that each affects; commits come last
     changed_jobs: list[ChangedJob]  # in topological order
@@ -82,14 +82,14 @@ class RecordsDiff:
 
     @property
     def same(self) -> bool:
-        """True if nothing differs. A different commit with the same code does not count."""
+        """True if nothing differs, except possibly the commit."""
         return not (
             self.changed_jobs or self.only_a or self.only_b or any(cause.kind != "git" for cause in self.causes)
         )
 
 
 def diff_records(a: Lineage, b: Lineage) -> RecordsDiff:
-    """Compare the records of two runs."""
+    """Compare two runs by their run records."""
     skipped = TIMED if a.run == b.run else TIMED + NAMED
     side_a, side_b = _Side(a, skipped), _Side(b, skipped)
     affected: dict[tuple[str, str, str], dict[JobKey, list[str]]] = {}
@@ -123,8 +123,8 @@ def diff_records(a: Lineage, b: Lineage) -> RecordsDiff:
 class _Side:
     """Jobs and compared files of one of the two runs.
 
-    The run's name is replaced in all paths. `made` and `read` contain the SHA-256 of the files that each job made and
-    read, by path. `maker` contains the job that made each file, by path.
+    In all paths, the run's name is replaced by RUN. `made` and `read` contain the SHA-256 of the files that each job
+    made and read, by path. `maker` contains the job that made each file, by path.
     """
 
     def __init__(self, lineage: Lineage, skipped: tuple[str, ...]) -> None:
@@ -149,13 +149,13 @@ class _Side:
         self.maker = {path: key for key, files in self.made.items() for path in files}
 
     def made_from(self, path: str) -> str:
-        """Return the SHA-256 of the file that a job of this run made at a path; ABSENT if no job made a file there."""
+        """Return the SHA-256 of the file that a job of this run made at `path`, or ABSENT if no job made this file."""
         return self.made[self.maker[path]][path] if path in self.maker else ABSENT
 
     def parameters(self, key: JobKey, other: "_Side") -> dict[str, Any]:
-        """Return a job's parameters by dotted name, without the run's name.
+        """Return a job's parameters by name, such as `settings.tau`, leaving out the run's name.
 
-        Lists leave out files from jobs that the other run lacks, because these jobs are reported separately.
+        Files of jobs that the other run lacks are removed from lists, because such jobs are reported separately.
         """
         alone = self.maker.keys() - other.maker.keys()
         flat = {}
@@ -172,7 +172,7 @@ class _Side:
         return {path: sha256 for path, sha256 in named.items() if not path.startswith(self._skipped)}
 
     def _named(self, value: Any) -> Any:
-        """Return a value in which the run's name is replaced in all paths."""
+        """Return a value with the run's name replaced by RUN in all paths."""
         if isinstance(value, str):
             return self._own.sub(rf"\1/{RUN}", value)
         if isinstance(value, Mapping):
@@ -196,7 +196,7 @@ def _changed_inputs(key: JobKey, a: _Side, b: _Side) -> tuple[list[Change], list
 
 
 def _changed_job(key: JobKey, a: _Side, b: _Side) -> Iterator[Change]:
-    """Yield the changes in the job itself: parameters, code, packages, settings and commit."""
+    """Yield the changes in a job apart from its inputs: parameters, code, packages, settings and commit."""
     old, new = a.jobs[key].record, b.jobs[key].record
     for name, values in _differing(a.parameters(key, b), b.parameters(key, a)):
         yield "parameter", name.split(".")[-1], values, name
@@ -219,9 +219,9 @@ def _changed_job(key: JobKey, a: _Side, b: _Side) -> Iterator[Change]:
 
 
 def _recorded(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, str]]]:
-    """Yield the differences between two recorded values whose digests are in the params.
+    """Yield the differences in the code or in the environment of a job, whose digests are in its parameters.
 
-    If a record lacks the value, yield the two digests if they differ.
+    If only the digests are recorded, yield them if they differ.
     """
     digests = old["params"].get(name, ABSENT), new["params"].get(name, ABSENT)
     if old[name] and new[name]:
@@ -237,7 +237,7 @@ def _commit(git: Mapping[str, Any]) -> str:
 
 
 def leaves(params: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield each value in nested mappings, with its dotted name."""
+    """Yield each value in nested mappings with its dotted name, such as `settings.tau`."""
     for name, value in params.items():
         if isinstance(value, Mapping):
             yield from leaves(value, f"{before}{name}.")

@@ -1,4 +1,4 @@
-"""Reading the runs to compare: run records, tables, settings and image digests."""
+"""Read the runs to compare: run records, tables, settings and image digests."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +14,7 @@ from segcert.provenance.records import RecordError, read_record
 from segcert.results.tables import METRICS, ResultsError, main_table, read_results
 from segcert.votes import read_header
 
-FEWEST, MOST = 2, 8  # runs on a page; there are eight markers
+FEWEST, MOST = 2, 8  # numbers of runs on a page, for which there are eight markers
 RESAMPLES = 1000
 DECIDING = ["tau", "alpha", "n0", "n", "method"]  # settings that decide certificates, as named in the configuration
 NAMES = ["dataset", "model", "regime", "denoiser", "image"]
@@ -39,16 +39,16 @@ class ComparedRun:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Settings that decided the certificates: tau, alpha, n0, n, method, k."""
+        """Settings of the certificates: tau, alpha, n0, n, method and k."""
         first = self.certificates.iloc[0]
         return {name: first[name] for name in (*DECIDING, "k")}
 
     def table(self) -> pd.DataFrame:
-        """Return the main table of the report, with as many bootstrap resamples as on the page."""
+        """Return the main table of the run's report, with as many bootstrap resamples as in the report."""
         return main_table(self.certificates, self.configuration.get("report", {}).get("bootstrap", RESAMPLES))
 
     def outdated(self) -> list[str]:
-        """Return the settings that differ between page and certificates because a changed run was not finished."""
+        """Return the settings that differ between page and certificates, as in a changed run that is unfinished."""
         return [name for name in DECIDING if self.configuration and self.configuration.get(name) != self.settings[name]]
 
 
@@ -62,11 +62,11 @@ def find_run(name: str) -> Lineage:
     elif Path(name).parent.name == "results":
         root, run = str(Path(name).parent.parent), Path(name).name
     elif "/" in name:
-        raise LineageError(f"{name}: is not a run; write a run's name, CHECKOUT:run or CHECKOUT/results/run")
+        raise LineageError(f"{name} is not a run. Write a run's name, CHECKOUT:run or CHECKOUT/results/run")
     else:
         root, run = ".", name
     if not Path(root).is_dir():
-        raise LineageError(f"{name}: there is no folder {root}; write a run's name, CHECKOUT:run or its results folder")
+        raise LineageError(f"{name}: found no folder {root}. Write a run's name, CHECKOUT:run or CHECKOUT/results/run")
     return Lineage.read(run, root)
 
 
@@ -78,7 +78,7 @@ def read_runs(names: Sequence[str], root: str | Path = ".") -> list[ComparedRun]
     """
     root = Path(root)
     there = sorted(path.name for path in root.glob("results/[!.]*") if path.is_dir())
-    runs_here = f"the runs here: {', '.join(there) or 'none'}"
+    runs_here = f"runs in this checkout: {', '.join(there) or 'none'}"
     if not FEWEST <= len(names) <= MOST:
         example = f"[{there[0]},{there[1]}]" if len(there) > 1 else "[RUN,RUN]"
         raise CompareError(
@@ -97,7 +97,7 @@ def _read_run(root: Path, name: str) -> ComparedRun:
     path = root / "results" / name / "certificates.parquet"
     certificates = read_numbers(path, [*NAMES, "method"], ["sigma", "tau", "alpha", "n0", "n", "k"], SHOWN)
     if certificates.empty:
-        raise CompareError(f"{path}: contains no certificates; run snakemake --force {path}")
+        raise CompareError(f"{path}: found no certificates in this file. Run `snakemake --force {path}`")
     columns = list(certificates.columns)
     certificates = certificates.assign(**{column: np.nan for column in SHOWN if column not in columns})
     page = root / "reports" / name / "index.html"
@@ -115,13 +115,13 @@ def _read_run(root: Path, name: str) -> ComparedRun:
 def read_numbers(path: Path, names: Sequence[str], numbers: Sequence[str], optional: Sequence[str]) -> pd.DataFrame:
     """Read a parquet file of a run.
 
-    `names` are columns of text, `numbers` are columns of numbers, and `optional` are columns of numbers that an older
-    run may lack. Raises CompareError if the file is missing or damaged, or lacks a column that is not optional.
+    `names` are text columns, `numbers` are numeric columns, and `optional` are numeric columns that an older run may
+    lack. Raises CompareError if the file is missing or damaged, or lacks a column that is not optional.
     """
     if not path.exists():
         raise CompareError(
-            f"{path}: missing, so run {path.parent.name} is not finished. Run `snakemake --config "
-            f"run={path.parent.name}` with the run's other settings or, if its pointers are in Git, `dvc pull`"
+            f"{path}: not found, so run {path.parent.name} is not finished. Run `snakemake --config "
+            f"run={path.parent.name}` with the run's other settings or, if its DVC pointers are in Git, `dvc pull`"
         )
     try:
         return read_results(path, names, numbers, optional)
@@ -130,7 +130,7 @@ def read_numbers(path: Path, names: Sequence[str], numbers: Sequence[str], optio
 
 
 def missing_columns(expected: Sequence[str], *tables: Iterable[str]) -> list[list[str]]:
-    """Return the columns that each table lacks, out of all columns that are expected or that another table contains."""
+    """Return, for each table, the columns that it lacks although they are expected or another table contains them."""
     wanted = dict.fromkeys(expected)
     for columns in tables:
         wanted |= dict.fromkeys(columns)
@@ -138,7 +138,7 @@ def missing_columns(expected: Sequence[str], *tables: Iterable[str]) -> list[lis
 
 
 def _read_images(folder: Path) -> dict[str, str]:
-    """Return the SHA-256 of the pixels of each image that has votes in a folder, by image name."""
+    """Return the SHA-256 of each image's pixels by image name, as recorded in the votes files below a folder."""
     # All models and noise levels of a run use the same images, so it is enough to read the headers in one shard folder.
     shards = min((path.parent for path in folder.glob("*/*/*/shard_*.npz")), default=None)
     found: dict[str, str] = {}
@@ -149,6 +149,6 @@ def _read_images(folder: Path) -> dict[str, str]:
             found |= {image: about["origin"]["image"] for image, about in images.items()}
         except (OSError, KeyError, ValueError) as error:
             raise CompareError(
-                f"{path}: not a complete votes file ({error}); delete it and run snakemake again"
+                f"{path}: not a complete votes file ({error}). Delete it and run snakemake again"
             ) from error
     return found

@@ -16,13 +16,13 @@ from segcert.provenance.lineage import Lineage
 from segcert.results.tables import MODEL
 
 WIDTH = 100
-MOST_ROWS = 24  # rows to show for each metric: those with the largest differences
-MOST_NAMES = 3  # names to show of jobs that only one run contains
+MOST_ROWS = 24  # number of rows to show for each metric, with the largest differences
+MOST_NAMES = 3  # number of names to show, out of the jobs that only one run contains
 SHORT = 40  # longest value that is shown in full, in characters
 
 
 def to_json(a: Lineage, b: Lineage, records: RecordsDiff, metrics: Numbers, intervals: Numbers) -> str:
-    """Return the comparison as JSON: causes, changed jobs and files, and the runs' numbers (null if undefined)."""
+    """Return the comparison of two runs as JSON: causes, changed jobs and files, and numbers (null if undefined)."""
     document = {
         "a": {"checkout": str(a.root), "run": a.run, "unreadable": a.unreadable},
         "b": {"checkout": str(b.root), "run": b.run, "unreadable": b.unreadable},
@@ -48,7 +48,7 @@ def _numbers_as_json(numbers: Numbers) -> dict[str, Any]:
 
 
 def to_text(a: Lineage, b: Lineage, records: RecordsDiff, metrics: Numbers, intervals: Numbers) -> str:
-    """Return all differences as text: causes, their effects, and numbers."""
+    """Return the comparison of two runs as text: causes, changed files and numbers."""
     lines = [f"A  {_about(a)}", f"B  {_about(b)}", "", *_causes(records), "", *_files(records), ""]
     return "\n".join([*lines, *_metrics(metrics), *_intervals(intervals)])
 
@@ -67,7 +67,7 @@ def _causes(records: RecordsDiff) -> Iterator[str]:
         yield "Inputs, parameters, code, packages and settings: identical"
     for cause in causes:
         yield from _wrap(f"  {cause.kind:<10}", f"{cause.name}: {_change(cause)}")
-        effect = "; it changes no file" if cause.moved == 0 else ""
+        effect = "; this changes no file" if cause.moved == 0 else ""
         yield from _wrap(" " * 14, f"in {_count_jobs(cause.places)}{effect}")
     for side, jobs in (("A", records.only_a), ("B", records.only_b)):
         if jobs:
@@ -127,7 +127,7 @@ def _files(records: RecordsDiff) -> Iterator[str]:
         if above := dict.fromkeys(name.split()[0] for job in jobs for name in job.follows):
             why.append(f"follows from {', '.join(above)}")
         if count := sum(not (job.causes or job.follows) for job in jobs):
-            why.append(f"{count} without a cause in the records: not deterministic, or not made by that job")
+            why.append(f"{count} without a cause in the records: nondeterministic, or not made by that job")
         yield from _wrap(f"  {rule:<16} {len(jobs):>3} of {records.matched[rule]:>3} jobs  ", "; ".join(why))
 
 

@@ -1,4 +1,4 @@
-"""The typed model of the configuration, and error messages that include the line to write."""
+"""Typed model of the configuration, and error messages that include the configuration line to write."""
 
 from segcert.config.errors import ConfigError
 from segcert.config.schema import Config

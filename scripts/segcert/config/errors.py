@@ -1,4 +1,4 @@
-"""Error messages for invalid configurations; each includes the line to write instead."""
+"""Error messages for invalid configurations. Each message includes the configuration line to write instead."""
 
 import difflib
 from typing import Any
@@ -13,11 +13,11 @@ OWN: dict[str, type[BaseModel]] = {"own_data": OwnData, "own_models": OwnModel}
 
 
 class ConfigError(ValueError):
-    """An invalid configuration; the message names the key and the line to write instead."""
+    """Error for an invalid configuration. The message names the key and the configuration line to write instead."""
 
 
 def explain(config: type[BaseModel], problem: dict[str, Any]) -> str:
-    """Describe a problem that pydantic found, in one line that names the key and the line to write instead."""
+    """Return a one-line message about a problem that pydantic found: the key, the problem and what to write instead."""
     keys = [key for key in problem["loc"] if isinstance(key, str)]
     if problem["type"] == "value_error":
         return f"{'.'.join(keys)}: {problem['msg']}".removeprefix(": ").replace("Value error, ", "")
@@ -45,7 +45,7 @@ def explain(config: type[BaseModel], problem: dict[str, Any]) -> str:
 
 
 def _list_help(keys: list[str], value: Any) -> str:
-    """Suggest a list in place of a single value or of values separated by commas."""
+    """Suggest how to write a single value, or values separated by commas, as a list."""
     entries = ", ".join(part.strip() for part in str(value).split(","))
     entries = f"[{entries}]"
     for key in reversed(keys[1:]):

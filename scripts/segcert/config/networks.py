@@ -1,4 +1,4 @@
-"""Configuration sections for networks and their training."""
+"""Configuration sections for networks and how they are trained."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
@@ -10,20 +10,20 @@ from segcert.config.sections import Count, Name, Section, Sigma
 Channels = Annotated[int, Field(ge=8, multiple_of=8)]
 # Keys whose defaults differ between the networks
 Steps = Annotated[Count, Field(description="Number of optimiser steps")]
-BatchSize = Annotated[Count, Field(description="Images per step, in total over all GPUs")]
+BatchSize = Annotated[Count, Field(description="Number of images per step, in total over all GPUs")]
 WeightDecay = Annotated[float, Field(ge=0, le=1, description="Weight decay")]
 EmaDecay = Annotated[
     float,
     Field(
         ge=0,
         lt=1,
-        description="Decay of the exponential moving average of the weights; the averaged weights are saved; 0: no "
+        description="Decay of the exponential moving average of the weights. The averaged weights are saved. 0: no "
         "averaging",
     ),
 ]
 EvaluateEvery = Annotated[
     Count,
-    Field(description="Steps between validations; each is followed by a checkpoint, and the best weights are kept"),
+    Field(description="Number of steps between validations; a checkpoint follows each, and the best weights are kept"),
 ]
 
 SIZES: dict[str, tuple[list[int], int]] = {
@@ -35,30 +35,34 @@ SIZES: dict[str, tuple[list[int], int]] = {
 
 
 class Movement(Section):
-    """Random geometric changes of training images."""
+    """Random geometric transformations of training images."""
 
     rotation: float = Field(12, ge=0, le=180, description="Largest rotation, in degrees")
     scale: float = Field(0.12, ge=0, le=1, description="Largest change in the logarithm of the scale")
     shift: float = Field(0.12, ge=0, le=1, description="Largest shift, as a share of half the image size")
     flips: bool = Field(
         True,
-        description="Mirror images and rotate them by quarter turns, if such images are plausible: for skin lesions "
-        "and polyps, but not for chest X-rays (for your own data, set `any_orientation`)",
+        description="Mirror images and rotate them by quarter turns. This applies only to data sets in which such "
+        "images are plausible: skin lesions and polyps, but not chest X-rays (for your own data, set "
+        "`any_orientation`)",
     )
 
 
 class Augmentation(Movement):
-    """Random geometric and exposure changes of training images. Masks get the same geometric changes."""
+    """Random changes in the geometry and the intensity of training images. Masks get the same geometric changes."""
 
     contrast: float = Field(0.2, ge=0, lt=1, description="Largest deviation of the contrast factor from 1")
-    brightness: float = Field(0.1, ge=0, le=1, description="Largest change in brightness")
+    brightness: float = Field(0.1, ge=0, le=1, description="Largest change in brightness, for pixel values in [0, 1]")
     colour: float = Field(
-        0.0, ge=0, lt=1, description="Largest deviation from 1 of a separate contrast factor for each channel"
+        0.0,
+        ge=0,
+        lt=1,
+        description="Largest deviation from 1 of the contrast factors that are drawn for each channel separately",
     )
 
 
 class Training(Section):
-    """Training of a network."""
+    """Settings for training a network."""
 
     steps: Steps = 200
     epochs: Annotated[float, Field(gt=0)] | None = Field(
@@ -72,7 +76,7 @@ class Training(Section):
     weight_decay: WeightDecay = 0.0
     schedule: Literal["cosine", "constant"] = Field("cosine", description="Learning-rate schedule after the warm-up")
     warm_up: float = Field(
-        0.05, ge=0, le=1, description="Share of the steps during which the learning rate rises to its peak"
+        0.05, ge=0, le=1, description="Share of the training steps during which the learning rate rises to its peak"
     )
     ema_decay: EmaDecay = 0.0
     evaluate_every: EvaluateEvery = 50
@@ -81,16 +85,16 @@ class Training(Section):
     )
     precision: Literal["float32", "bfloat16", "float16"] = Field(
         "float32",
-        description="Training precision; bfloat16 and float16 (mixed precision) are for GPUs: float16 requires a GPU, "
-        "and bfloat16 is far slower on a CPU without native support",
+        description="Training precision. bfloat16 and float16 mean mixed precision and are for GPUs. float16 requires "
+        "a GPU, and bfloat16 is far slower than float32 on a CPU without native support",
     )
 
 
 class Segmenter(Training):
-    """The segmentation networks and their training."""
+    """Settings of the segmentation networks and of their training."""
 
     width: int = Field(
-        8, ge=4, description="Number of channels at full resolution; each deeper level has twice as many"
+        8, ge=4, description="Number of channels at full resolution; it doubles at each lower resolution"
     )
     depth: int = Field(
         3,
@@ -101,8 +105,8 @@ class Segmenter(Training):
     weight_decay: WeightDecay = 1e-2
     sigma_max: Sigma = Field(
         1.0,
-        description="For regime `noise`: Gaussian noise is added to each training image, at a level drawn uniformly "
-        "from 0 to this value, for pixel values in [0, 1]. Set it to the largest of `sigmas`",
+        description="For regime `noise`: largest noise level in training, for pixel values in [0, 1]. The noise level "
+        "of each training image is drawn uniformly from 0 to this value. Set it to the largest of `sigmas`",
     )
     fine_tuning: float = Field(
         0.5, gt=0, le=10, description="For regime `denoised`: length of fine-tuning, as a share of `steps` or `epochs`"
@@ -111,10 +115,10 @@ class Segmenter(Training):
 
 
 class Denoiser(Training):
-    """The diffusion model that denoises images for the segmenters, and its training."""
+    """Settings of the diffusion model that denoises images for the segmenters, and of its training."""
 
     size: Literal["tiny", "small", "base", "large"] | None = Field(
-        None, description="Named size of the network, instead of `channels` and `layers_per_block`"
+        None, description="Size of the network by name, instead of `channels` and `layers_per_block`"
     )
     channels: list[Channels] = Field(
         [16, 32, 64],
@@ -134,16 +138,16 @@ class Denoiser(Training):
     levels: Literal["all", "range"] = Field(
         "range",
         description="Noise levels in training. all: uniformly distributed over the steps of the schedule; range: "
-        "log-uniformly distributed from `sigma_min` to `sigma_max`",
+        "log-uniformly distributed between `sigma_min` and `sigma_max`",
     )
     sigma_min: Sigma = Field(0.2, description="Lowest noise level of `levels: range`, for pixel values in [0, 1]")
     sigma_max: Sigma = Field(
-        1.1, description="Highest noise level of `levels: range`. All of `sigmas` should be within the range"
+        1.1, description="Highest noise level of `levels: range`. All `sigmas` should be within this range"
     )
     shared: list[Name] = Field(
         [],
-        description="Data sets that share one denoiser, which is trained on all of them; every other data set has its "
-        "own denoiser",
+        description="Data sets that share one denoiser, which is trained on all of them. Every other data set has a "
+        "separate denoiser",
     )
     steps: Steps = 500
     batch_size: BatchSize = 4
@@ -158,32 +162,33 @@ class Denoiser(Training):
 
 
 class OwnModel(Section):
-    """A user-supplied network, either built by a factory and trained by the pipeline, or pretrained."""
+    """A user-supplied network. It is either pretrained, or built by a factory and trained by the pipeline."""
 
     target: Annotated[str, Field(pattern=r"^[\w.]+:[\w.]+$")] | None = Field(
-        None, description="Factory of a torch network as package.module:factory, such as monai.networks.nets:UNet"
+        None,
+        description="Factory that builds a torch network, as package.module:factory, such as monai.networks.nets:UNet",
     )
     arguments: dict[str, Any] = Field(
         {},
-        description="Keyword arguments of the factory; $in_channels, $num_classes and $image_size are replaced by the "
-        "data set's values",
+        description="Keyword arguments of `target`; $in_channels, $num_classes and $image_size are replaced by the "
+        "values of the data set",
     )
     weights: str | None = Field(
         None,
-        description="File with a pretrained state dict of the target (.safetensors or .pt); the network is not trained "
-        "further",
+        description="File with pretrained weights for `target`, as a state dict (.safetensors or .pt); the network is "
+        "not trained further",
     )
     program: str | None = Field(
-        None, description="File with an exported network, instead of a target: TorchScript or torch.export (.pt2)"
+        None, description="File with an exported network, instead of `target`: TorchScript, or torch.export (.pt2)"
     )
 
     @property
     def pretrained(self) -> str | None:
-        """File of the pretrained network; None if the pipeline trains the network."""
+        """Path of the file with the pretrained network; None if the pipeline trains the network."""
         return self.program or self.weights
 
     def filled(self, **values: int) -> dict[str, Any]:
-        """Return the arguments with each $name replaced by its number. Raises ValueError for an unknown $name."""
+        """Return `arguments` with each $name replaced by its value. Raises ValueError for an unknown $name."""
         return {key: _filled(value, values) for key, value in self.arguments.items()}
 
     @model_validator(mode="after")
@@ -194,7 +199,7 @@ class OwnModel(Section):
                 "arguments: {...}}` or `{program: network.pt2}`"
             )
         if self.program and (self.weights or self.arguments):
-            raise ValueError("`program` already includes the weights. Delete `weights` and `arguments`")
+            raise ValueError("`program` already contains the network and its weights. Delete `weights` and `arguments`")
         return self
 
 

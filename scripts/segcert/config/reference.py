@@ -1,6 +1,6 @@
-"""Generate config/default.yaml, config/schema.json and docs/reference/configuration.md from the model.
+"""Generate config/default.yaml, config/schema.json and docs/reference/configuration.md from the configuration model.
 
-The page lists every key with its type, range, default and description.
+The Markdown page lists every key with its type, range, default and description.
 """
 
 import json
@@ -52,9 +52,9 @@ HEAD = """\
 # Configuration
 
 This page lists every key of a configuration file with its allowed values, default and meaning. `make config` generates
-the page from `scripts/segcert/config/`. `config/default.yaml` lists the same keys and defaults, ready to copy. Editors
-can check a configuration with the JSON schema `config/schema.json`. A configuration file needs only the keys whose
-values differ from the defaults:
+the page from `scripts/segcert/config/`. `config/default.yaml` contains all keys with their defaults, ready to copy.
+Editors can check a configuration with the JSON schema `config/schema.json`. A configuration file needs only the keys
+whose values differ from the defaults:
 
 ```yaml
 run: mine
@@ -62,9 +62,9 @@ sigmas: [0.25, 0.5]
 segmenter: {width: 16}
 ```
 
-On Snakemake's command line, write a key of a section as `--config 'segmenter={width: 16}'`, and `draws` instead of `n`,
-because Snakemake does not accept one-letter keys. Unknown keys and values out of range are rejected, with an error
-message that includes the line to write. [Change a run](../how-to/change.md) explains which steps run again after a
+On Snakemake's command line, write a key of a section as `--config 'segmenter={width: 16}'`. Write `draws` instead of
+`n`, because Snakemake does not accept one-letter keys. Unknown keys and values out of range are rejected. The error
+message includes the line to write. [Change a run](../how-to/change.md) explains which steps run again after a
 change.
 """
 
@@ -83,7 +83,7 @@ def configuration_page() -> str:
 
 
 def _sections(model: type[Section], prefix: str) -> Iterator[tuple[str, type[Section]]]:
-    """Yield the path and model of each section below a model, depth first."""
+    """Yield the dotted path and the model of each section inside a model, depth first."""
     for name, field in model.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
             yield f"{prefix}{name}", field.annotation
@@ -91,7 +91,7 @@ def _sections(model: type[Section], prefix: str) -> Iterator[tuple[str, type[Sec
 
 
 def _table(model: type[BaseModel], prefix: str) -> str:
-    """Return a table of the keys that are not sections, in the order of the model."""
+    """Return a Markdown table of the keys that are not sections, in the order of the model."""
     schema = model.model_json_schema()
     rows = ['<div class="keys" markdown>\n', "| key | values | default | meaning |", "|---|---|---|---|"]
     for name, field in model.model_fields.items():

@@ -1,4 +1,4 @@
-"""The typed model of the configuration. Unknown keys are rejected."""
+"""Typed model of the configuration. Unknown keys are rejected."""
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
@@ -47,9 +47,9 @@ class Config(Section):
     splits: dict[Name, str] = Field(
         {},
         description="Split to use for each data set: the name of a split rule (listed by `segcert datasets NAME`), or "
-        "a .json file with the lists train, val and test; default: the first rule",
+        "a .json file with the lists train, val and test; default: the first rule listed",
     )
-    exclude: dict[Name, list[str]] = Field({}, description="Names of images to leave out, by data set")
+    exclude: dict[Name, list[str]] = Field({}, description="Names of images to exclude, by data set")
     image_size: int = Field(
         64,
         ge=16,
@@ -63,9 +63,9 @@ class Config(Section):
         1,
         ge=1,
         le=32,
-        description="Average the noisy image over blocks of pool x pool pixels, so that the networks see a smaller "
-        "image at a fraction of the cost; noise, radius and certificate remain at image_size. This helps at high sigma "
-        "and large image_size (docs/what-moves-certified-dice.md)",
+        description="Average the noisy image over blocks of pool x pool pixels, so that the networks process a smaller "
+        "image at a fraction of the cost. Noise, radius and certificate still refer to `image_size`. Averaging helps "
+        "at high sigma and large `image_size` (docs/what-moves-certified-dice.md)",
     )
     models: list[Name] = Field(
         ["unet"],
@@ -81,8 +81,8 @@ class Config(Section):
         ["clean", "noise"],
         min_length=1,
         description="Training regimes of the segmenters. clean: on clean images; noise: on images with Gaussian noise "
-        "(the SegCertify baseline); denoised: fine-tuned on noisy images after denoising by the first of `denoisers` "
-        "other than none, and only used behind a denoiser",
+        "(the SegCertify baseline); denoised: fine-tuned on noisy images that the first of `denoisers` other than "
+        "none has denoised; such a segmenter is only used behind a denoiser",
     )
     denoisers: list[Literal["none", "ddpm", "adm256"]] = Field(
         ["none", "ddpm"],
@@ -92,11 +92,11 @@ class Config(Section):
     )
     denoising_steps: Count = Field(
         1,
-        description="Denoiser calls per noisy image. 1: one-shot denoising; more: DDIM sampling from t*, the diffusion "
-        "step whose noise level is sigma",
+        description="Number of denoiser calls per noisy image. 1: one-shot denoising; more: DDIM sampling from t*, the "
+        "diffusion step whose noise level is sigma",
     )
     gpus: Count = Field(
-        1, description="Number of GPUs, on one node, to split each training run across; ignored without a GPU"
+        1, description="Number of GPUs on one node across which each training run is split; ignored without a GPU"
     )
     sigmas: list[Sigma] = Field(
         [0.25, 0.5, 1.0], min_length=1, description="Noise levels at which to certify, for pixel values in [0, 1]"
@@ -144,13 +144,13 @@ class Config(Section):
     )
     decisions: list[str] = Field(
         ["cardiothoracic_ratio > 0.5"],
-        description="Thresholds on measurements; a decision is certified if the entire certified interval is on one "
-        "side of its threshold",
+        description="Comparisons of measurements with thresholds; a decision is certified if the entire certified "
+        "interval is on one side of the threshold",
     )
     keep_draws: bool = Field(
         False,
-        description="Store the label map of every draw, so that a new measurement needs no new draws; before "
-        "compression, each draw takes pixels * ceil(log2(classes)) / 8 bytes",
+        description="Store the label map of every draw, so that new measurements need no new draws. Before "
+        "compression, a label map takes pixels * ceil(log2(classes)) / 8 bytes",
     )
     phantom: Phantom = Field(Phantom(), description=str(Phantom.__doc__))
     segmenter: Segmenter = Field(Segmenter(), description=str(Segmenter.__doc__))
@@ -181,7 +181,7 @@ class Config(Section):
         _require_known("models", self.models, models, "own_models")
         if self.run == "captions":
             raise ValueError(
-                "`run`: found captions; expected a different name, because the repository contains reports/captions. "
+                "`run`: found captions; expected a different name, because reports/captions is not a run's folder. "
                 "Write `run: my-run`"
             )
         return self
@@ -199,7 +199,7 @@ class Config(Section):
     @model_validator(mode="after")
     def _denoised_has_a_denoiser(self) -> Self:
         if "denoised" in self.regimes and self.denoisers == ["none"]:
-            raise ValueError("`regimes`: found denoised, but there is no denoiser. Write `denoisers: [none, ddpm]`")
+            raise ValueError("`regimes`: found denoised, which needs a denoiser. Write `denoisers: [none, ddpm]`")
         if self.denoiser.sigma_min >= self.denoiser.sigma_max:
             raise ValueError(
                 f"`denoiser.sigma_min`: found {self.denoiser.sigma_min:g}; expected less than `denoiser.sigma_max`, "
@@ -262,14 +262,14 @@ class Config(Section):
                 warnings.append(_untrained(lowest, "denoiser", "sigma_min"))
             if self.denoising_steps > 1:
                 warnings.append(
-                    f"`denoising_steps`: found {self.denoising_steps}; the later steps have noise levels below "
+                    f"`denoising_steps`: found {self.denoising_steps}. The later steps have noise levels below "
                     "`denoiser.sigma_min`, for which the denoiser is not trained. Write `denoiser: {levels: all}`"
                 )
         return warnings
 
     @classmethod
     def read(cls, values: Mapping[str, Any]) -> Self:
-        """Validate values from a YAML file and the command line. Raises ConfigError, which lists all problems."""
+        """Validate values from a YAML file and the command line. Raises ConfigError, which names all problems."""
         try:
             return cls.model_validate(
                 {key: value for key, value in values.items() if key not in ALIASES}

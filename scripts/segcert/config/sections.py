@@ -19,12 +19,12 @@ class Section(BaseModel):
 
 
 class Phantom(Section):
-    """Number of images in each split of the synthetic data set."""
+    """Numbers of images in the splits of the synthetic data set `phantom`."""
 
     train: int = Field(96, ge=2, description="Number of training images")
     val: int = Field(16, ge=1, description="Number of validation images")
     test: int = Field(
-        8, ge=1, description="Number of test images, all of which are certified unless `sampling.test_images` is set"
+        8, ge=1, description="Number of test images; all are certified unless `sampling.test_images` is set"
     )
 
 
@@ -39,15 +39,15 @@ class OwnData(Section):
         None, description="Folder that contains the masks; a mask has the same name as its image, except for the suffix"
     )
     image_suffix: str = Field(
-        "", description="Text that follows the name of the image in its file name, such as .png; empty: any suffix"
+        "", description="Part of an image's file name after the name of the image, such as .png; empty: any suffix"
     )
     mask_suffix: str = Field(
-        "", description="Text that follows the name of the image in the file name of its mask, such as _mask.png"
+        "", description="Part of a mask's file name after the name of the image, such as _mask.png"
     )
     table: str | None = Field(
         None,
         description="CSV table with one row per image. Columns: image and mask (paths relative to `images` and "
-        "`masks`, or to the table); optional: name, a group column, and split (train, val or test)",
+        "`masks`, or to the table); optional columns: name, a group column, and split (train, val or test)",
     )
     values: dict[Annotated[int, Field(ge=0, le=65535)] | Colour, Name] = Field(
         {0: "background", 255: "foreground"},
@@ -70,7 +70,7 @@ class OwnData(Section):
     group_column: str | None = Field(
         None,
         description="Table column that identifies the patient, so that no patient is in two splits; null: the column "
-        "group, if the table has it",
+        "`group`, if the table has one",
     )
     group_pattern: str | None = Field(
         None,
@@ -81,8 +81,8 @@ class OwnData(Section):
     bits: int = Field(8, ge=1, le=16, description="Bit depth of the prepared images, such as 12 for most DICOM X-rays")
     window: tuple[float, float] | None = Field(
         None,
-        description="Stored values that map to black and to white; for DICOM, values after the modality LUT (such as "
-        "Hounsfield units); null: the display range of each file",
+        description="Stored pixel values that become black and white; for DICOM, values after the modality LUT (such "
+        "as Hounsfield units); null: the display range of each file",
     )
     pixel_size: tuple[float, float] | None = Field(
         None, description="Height and width of a pixel in mm, if the files do not state them (DICOM files do)"
@@ -105,45 +105,49 @@ class OwnData(Section):
             raise ValueError("found neither folders nor a table; expected `images` and `masks`, or `table`")
         if "background" not in self.values.values():
             raise ValueError(
-                "`values`: found no background. Write, for example: `values: {0: background, 255: lesion}`"
+                "`values`: found no class named background. Write, for example: `values: {0: background, 255: lesion}`"
             )
         if self.mask_threshold and len(set(self.values.values())) != 2:
             raise ValueError(
-                "`mask_threshold`: found more than one structure in `values`; expected a single structure, or masks "
-                "with exact values. Write `mask_threshold: null`"
+                "`mask_threshold`: found more than one structure in `values`; expected a single structure. If the "
+                "masks contain exact values, write `mask_threshold: null`"
             )
         if self.bits > 8 and self.channels == 3:
-            raise ValueError("`bits`: expected 8 for colour images. Write `bits: 8`")
+            raise ValueError(f"`bits`: found {self.bits}; expected 8 for colour images. Write `bits: 8`")
         if self.window and self.window[0] >= self.window[1]:
             raise ValueError(f"`window`: found {list(self.window)}; expected [low, high] with low below high")
         if self.pixel_size and min(self.pixel_size) <= 0:
-            raise ValueError(f"`pixel_size`: found {list(self.pixel_size)}; expected sizes in mm, above 0")
+            raise ValueError(
+                f"`pixel_size`: found {list(self.pixel_size)}; expected a height and a width in mm, above 0"
+            )
         try:
             groups = re.compile(self.group_pattern or "()").groups
         except re.error:
             groups = 0
         if not groups:
             raise ValueError(
-                f"`group_pattern`: found {self.group_pattern!r}; expected a regular expression with a (group)"
+                f"`group_pattern`: found {self.group_pattern!r}; expected a regular expression that contains (a group)"
             )
         return self
 
 
 class Sampling(Section):
-    """Settings for drawing votes. They affect speed and resuming, but not what a vote means."""
+    """Settings for drawing votes. They affect speed, memory and storage, but not the guarantee."""
 
-    batch_size: Count = Field(10, description="Noisy copies per network call; the last batch is padded to this size")
+    batch_size: Count = Field(
+        10, description="Number of noisy copies per network call; the last batch is padded to this size"
+    )
     precision: Literal["float32", "bfloat16"] = Field(
         "float32",
-        description="Precision of the networks; bfloat16 is for GPUs (far slower on a CPU without native support)",
+        description="Precision of the networks; bfloat16 is for GPUs, and far slower on a CPU without native support",
     )
     compile: bool = Field(False, description="Run the networks with torch.compile (CUDA graphs on a GPU)")
-    block_size: Count = Field(50, description="Draws per block, the unit in which draws are stored and reused")
+    block_size: Count = Field(50, description="Number of draws per block; draws are stored and reused in blocks")
     shard_size: Count | None = Field(
         None,
-        description="Approximate number of test images per job: for each combination of segmenter, denoiser and sigma, "
-        "the test images are split across several jobs. Their number follows from the expected number of test images, "
-        "before the data are prepared; null: one job. Does not affect results",
+        description="Approximate number of test images per job. For each combination of segmenter, denoiser and sigma, "
+        "the test images are split across jobs; null: one job. The number of jobs is computed from the expected number "
+        "of test images, before the data are prepared. Results do not depend on this key",
     )
     test_images: Count | None = Field(
         None, description="Number of test images to certify, starting with the first; null: all"
@@ -151,16 +155,16 @@ class Sampling(Section):
 
 
 class Attack(Section):
-    """Attack that tests the certificates: PGD on the smoothed model, inside and outside the certified radius."""
+    """Attack that tests the certificates: projected gradient descent, inside and outside the certified radius."""
 
     images: int = Field(1, ge=0, description="Number of test images per data set to attack; 0: none")
     factors: list[Annotated[float, Field(gt=0, le=100)]] = Field(
         [1.0, 2.0, 4.0], min_length=1, description="l2 norms of the attacks, as multiples of the certified radius"
     )
     steps: Count = Field(10, description="Number of steps of projected gradient ascent")
-    copies: Count = Field(4, description="Noisy copies per step, over which the gradient is averaged")
+    copies: Count = Field(4, description="Number of noisy copies per step, over which the gradient is averaged")
     draws: Count = Field(
-        100, description="Noisy copies of the attacked image that determine whether a pixel's label has changed"
+        100, description="Number of noisy copies of the attacked image that decide whether a pixel's label has changed"
     )
 
 

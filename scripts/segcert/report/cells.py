@@ -1,4 +1,4 @@
-"""Table cells, made from rows and columns; the page, the LaTeX files and the PDF differ only in their markup."""
+"""Text of table cells. The cells of the page, of the LaTeX files and of the PDF summary differ only in markup."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -14,36 +14,36 @@ Row = Mapping[str, Any]
 
 
 def plain_number(row: Row, name: str, column: Column) -> str:
-    """Format a row's value in the file's column `name`, in the style of the table column `column`."""
+    """Format the value of a row in the CSV column `name`, in the style of the table column `column`."""
     return written(row[name], column.style, column.decimals)
 
 
 def plain_word(value: Any, column: Column) -> str:
-    """Format text or a level that a user chose, without rounding."""
+    """Format text, or a number that a user chose (such as sigma), without rounding."""
     return written(value, column.style)
 
 
 @dataclasses.dataclass(frozen=True)
 class Form:
-    """The format of the cells at one place (PAGE, LATEX or PDF of segcert.results.table_columns).
+    """Format of table cells on the page, in the LaTeX files or in the PDF summary.
 
     Attributes
     ----------
     place
-        Place that shows the cells: PAGE, LATEX or PDF.
+        Place that shows the cells: PAGE, LATEX or PDF (segcert.results.table_columns).
     regimes
         Names of the training regimes for display.
     interval
         Pattern for `str.format` that shows a mean with its 95% interval; its fields are `mean`, `low` and `high`.
     ends, open_ends
-        Patterns for a certified interval, with the fields `low`, `high` and the columns of the row. `open_ends` is used
-        if the interval is unbounded on some images.
+        Patterns for a certified interval, with the fields `low` and `high` and the columns of the row. `open_ends` is
+        used if the interval is unbounded on some images.
     decided
         Pattern for the decisions on a threshold, with the columns of the row as fields.
     fill
         Function that inserts values into a pattern.
     number, word
-        Functions that format a number from a row, and text.
+        Function that formats a number from a row, and function that formats text.
     """
 
     place: str
@@ -92,9 +92,9 @@ def across(
     cell: Callable[[Row, Column], Any],
     missing: Any,
 ) -> list[Any]:
-    """Return the cells of one model side by side: all columns of the first noise level, then those of the next.
+    """Return the cells of a table row with noise levels side by side: all columns of the first level, then the next.
 
-    `rows` has one row per noise level. `missing` is the cell for a level without a row.
+    `rows` contains one row per noise level. `missing` is the cell for a noise level without a row.
     """
     by_sigma = {row["sigma"]: row for row in records(rows)}
     cells = []

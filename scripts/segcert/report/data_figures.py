@@ -20,7 +20,7 @@ from segcert.report.style import DPI, to_rgb
 from segcert.results.labels import CLASS_COLORS
 
 Picture = npt.NDArray[np.uint8]
-THUMBNAILS, COLUMNS = 24, 8  # most images of a split, and most columns, on the contact sheet
+THUMBNAILS, COLUMNS = 24, 8  # largest numbers of images per split and of columns on the contact sheet
 # Lengths on the contact sheet in image pixels; the page shows two image pixels per CSS pixel.
 SIDE, OUTLINE, GAP, LABEL, HEADING, MARGIN = 256, 3, 14, 40, 92, 24
 FRAME = 213  # gray level of a thumbnail's frame
@@ -35,7 +35,7 @@ SPIKE = 9  # peaks narrower than half of this number of bins are cut off
 
 
 def contact_sheet(dataset: PreparedDataset, doubtful: Sequence[str] = ()) -> Figure:
-    """Draw up to THUMBNAILS images of each split with class outlines, spread evenly over the sorted names.
+    """Draw up to THUMBNAILS images of each split with class outlines, selected evenly from the sorted names.
 
     The first THUMBNAILS images named in `doubtful` follow, for inspection of their masks.
     """
@@ -120,7 +120,7 @@ def outlined(picture: Picture, mask: Labels, width: int = 1) -> Picture:
 def intensity_figure(summary: DataSummary) -> Figure:
     """Draw the density of gray levels, with a panel per channel and a curve per split.
 
-    Narrow peaks are cut off; the panel title then states the height of the highest peak.
+    If narrow peaks are cut off, the panel title states the height of the highest peak.
     """
     channels = CHANNELS[summary.about["channels"]]
     figure = Figure(figsize=(7.2, 2.6))
@@ -143,7 +143,7 @@ def intensity_figure(summary: DataSummary) -> Figure:
 
 
 def _height_without_spikes(densities: npt.NDArray[np.float64]) -> float:
-    """Return an axis height for curves (N, bins) that cuts off narrow peaks, for example those of black margins."""
+    """Return an axis height for curves (N, bins) that cuts off narrow peaks, such as those of black margins."""
     highest = 1.05 * float(densities.max())
     broad = 1.3 * float(ndimage.median_filter(densities, (1, SPIKE), mode="constant").max())
     return min(highest, broad) if broad else highest

@@ -1,4 +1,4 @@
-"""The data page: the images for training, validation and certification, for inspection before the results."""
+"""The data page, on which a user inspects the images for training, validation and certification."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ from segcert.report.html import data_uri, inline_svg, render
 from segcert.results.labels import CLASS_COLORS
 
 Manifest = Mapping[str, Any]
-OFFICIAL = {True: "yes", False: "no", None: "no published checksum; the one found was recorded"}
+OFFICIAL = {True: "yes", False: "no", None: "unknown (no published checksum)"}
 
 
 def render_data_page(
@@ -27,9 +27,9 @@ def render_data_page(
     intensities: Sequence[str | Path],
     areas: Sequence[str | Path],
 ) -> None:
-    """Render the data sets of a run to one HTML file.
+    """Write the data page of a run, one HTML file about all its data sets.
 
-    `manifests` contains the manifests of raw files by data set; generated data sets have no manifest. `contacts` (PNG),
+    `manifests` contains the manifests of raw files by data set. Generated data sets have no manifest. `contacts` (PNG),
     `intensities` and `areas` (SVG) are the figures of segcert.report.data_figures, one for each summary.
     """
     datasets = []

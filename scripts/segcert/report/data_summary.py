@@ -52,7 +52,7 @@ class ClassSummary:
 
 @dataclasses.dataclass(frozen=True)
 class SplitSummary:
-    """Summary of a split: its numbers of images and groups, and its classes by name.
+    """Summary of a split: numbers of images and groups, and a summary of each class by name.
 
     `intensity` is the density of gray levels of each channel in equal bins of [0, 1].
     """
@@ -72,7 +72,7 @@ class DataSummary:
     about
         Content of dataset.json.
     rule, description, leaks
-        The split rule, its description, and True if images of the same group may be in different splits.
+        Name and description of the split rule. `leaks` is True if images of one group may be in different splits.
     shared_groups
         Number of groups in more than one split.
     sizes
@@ -181,7 +181,7 @@ def _summarise_split(
 
 
 def _image_square_mm(dataset: PreparedDataset) -> dict[str, float]:
-    """Return the area of each image in mm², or an empty dictionary unless all areas are known."""
+    """Return the area of each image in mm², or an empty dictionary if any area is unknown."""
     pixels = dataset.about["image_size"] ** 2
     known = {name: dataset.pixel_size(name) for name in dataset.rows}
     sizes = {name: size[0] * size[1] * pixels for name, size in known.items() if size}

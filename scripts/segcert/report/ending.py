@@ -20,7 +20,7 @@ def ending(run: str, page: str, check: str) -> list[str]:
         "",
         *headline(read_rows(Path(page).parent / "tables/main.csv")),
         f"The report of the run {run}: {page} (open it in a browser)",
-        f"Next, audit all files that the report is made from: {check}",
+        f"Next, audit all files from which the report is made: {check}",
     ]
 
 
@@ -34,10 +34,10 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def headline(rows: Sequence[Row]) -> list[str]:
-    """Describe the first model at the middle sigma: certified Dice without and behind the denoiser, and abstention.
+    """Return a line that names the first model and the middle sigma, and at most three lines with numbers.
 
-    The model trained on clean images is preferred. If the run has no denoiser, the second number is from the next
-    regime. Return one line that names the model and at most three lines with numbers.
+    The numbers are certified Dice without and behind the denoiser, and abstention. The network trained on clean images
+    is preferred. If the run has no denoiser, the second certified Dice is that of the next training regime.
     """
     if not rows:
         return []
@@ -51,7 +51,7 @@ def headline(rows: Sequence[Row]) -> list[str]:
     numbers = [(f"certified Dice, {_setup(row)}", _number(row["certified_dice"], "{:.3f}")) for row in chosen]
     if chosen:
         last = chosen[-1]
-        numbers.append((f"pixels left undecided, {_setup(last)}", _number(last["abstain"], "{:.1%}")))
+        numbers.append((f"pixels that abstain, {_setup(last)}", _number(last["abstain"], "{:.1%}")))
     width = max((len(what) for what, _ in numbers), default=0)
     return [f"{dataset}, {model}, sigma {sigma:g}:", *(f"  {what:<{width}}  {number}" for what, number in numbers)]
 

@@ -1,4 +1,4 @@
-"""The figures that are drawn from a report's tables (FIGURES). Their captions are in segcert.report.captions."""
+"""Figures that are drawn from the tables of a report (FIGURES). Their captions are in segcert.report.captions."""
 
 import itertools
 import math
@@ -19,10 +19,10 @@ METRICS = {"certified_dice": "certified Dice", "abstain": "abstention (share)"}
 
 
 def certified_dice_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
-    """Draw certified Dice and abstention with 95% intervals from the main table, two panels per data set and model.
+    """Draw certified Dice and abstention against sigma, with 95% intervals, from the main table.
 
-    If there is one model, each data set has one row. If there are several models, each data set has two rows with a
-    column per model or, in print, a row per model.
+    Each data set and model has two panels. If there is one model, each data set has one row. If there are several, each
+    data set has two rows with a column per model or, in print, a row per model.
     """
     models = list(table["model"].unique())
     panels = list(itertools.product(table["dataset"].unique(), METRICS, models))
@@ -43,10 +43,10 @@ def certified_dice_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
 
 
 def overview_figure(table: pd.DataFrame, layout: Layout) -> Figure:
-    """Draw certified Dice with 95% intervals from the main table, with a row per model and a column per data set.
+    """Draw certified Dice against sigma, with 95% intervals, with a row per model and a column per data set.
 
-    If there is only one data set, it is not named, and the two columns show certified Dice and abstention. Models are
-    named on the left.
+    `table` is the main table. If there is only one data set, it is not named, and the two columns show certified Dice
+    and abstention. Models are named on the left.
     """
     datasets, models = list(table["dataset"].unique()), list(table["model"].unique())
     across = [(dataset, metric) for dataset in datasets for metric in METRICS]
@@ -69,9 +69,9 @@ def overview_figure(table: pd.DataFrame, layout: Layout) -> Figure:
 
 
 def budget_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
-    """Draw the forecast certified Dice against the number of draws, with the run's method, from tables/budget.csv.
+    """Draw the forecast of certified Dice against the number of draws, for the run's method.
 
-    There is a column of panels per sigma, and a row per data set and model.
+    The numbers come from tables/budget.csv. There is a column of panels per sigma, and a row per data set and model.
     """
     table = table[table["method"] == table["method"].iloc[0]]
     sigmas = list(table["sigma"].unique())
@@ -130,10 +130,10 @@ METHOD_LINES = dict(zip(METHODS, itertools.cycle(LOOKS), strict=False))
 
 
 def area_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
-    """Draw the forecast certified area against n0 + n from tables/budget.csv, with a line per method.
+    """Draw the forecast of the certified area against the number of draws (n0 + n), with a line per method.
 
-    There is a column of panels per sigma, and a row per data set and model. Each row shows one pairing
-    (`shown_pairing`), which the title names.
+    The numbers come from tables/budget.csv. There is a column of panels per sigma, and a row per data set and model.
+    Each row shows one pairing of regime and denoiser (`shown_pairing`), which the title names.
     """
     models = table[["dataset", "model"]].drop_duplicates().itertuples(index=False, name=None)
     groups = {key: table[(table["dataset"] == key[0]) & (table["model"] == key[1])] for key in models}
@@ -160,10 +160,10 @@ def area_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
 
 
 def shown_pairing(rows: pd.DataFrame) -> tuple[str, str]:
-    """Return the pairing (regime, denoiser) of a model that the figure shows.
+    """Choose the pairing (regime, denoiser) of a model that `area_figure` shows.
 
     The first choice is the network trained on clean images, behind the first denoiser. The second choice is the
-    noise-trained network without a denoiser. If the model has neither, its first pairing is shown.
+    noise-trained network without a denoiser. If the model has neither, its first pairing is chosen.
     """
     pairings = list(dict.fromkeys(zip(rows["regime"], rows["denoiser"], strict=True)))
     behind = [pairing for pairing in pairings if pairing[0] == "clean" and pairing[1] != "none"]
@@ -172,7 +172,7 @@ def shown_pairing(rows: pd.DataFrame) -> tuple[str, str]:
 
 
 def _named(pairings: dict[tuple[str, str], tuple[str, str]]) -> str:
-    """Describe the pairings as text. If the models have different pairings, name the models of each pairing."""
+    """Describe the pairings shown as text. If they differ between models, name the models of each pairing."""
     models: dict[tuple[str, str], list[str]] = {}
     for (_, model), pairing in pairings.items():
         models.setdefault(pairing, []).append(model)
@@ -187,7 +187,7 @@ def radius_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
 
     The numbers come from tables/radii.csv. There is a column of panels per metric and sigma, and a line per pairing.
     The range of radii depends on sigma. The upper axis shows the radius as RMS change in gray levels. In print,
-    abstention is in a separate row.
+    abstention has a separate row.
     """
     sigmas = sorted(table["sigma"].unique())
     groups = list(table.groupby(["dataset", "model"], sort=False))
@@ -270,9 +270,10 @@ def read_histories(
 ) -> pd.DataFrame:
     """Read the history.csv files of the segmenters and of the denoisers into one table.
 
-    Segmenters are given by (data set, model, regime), denoisers by (data set, source). The table has the columns
-    dataset, kind (a key of VALIDATED), model and regime, and the columns of the files; the validation score is renamed
-    to `score`. For a denoiser, `model` is its source: the names of its training data sets, joined by "+".
+    `segmenters` contains paths by (data set, model, regime), and `denoisers` contains paths by (data set, source). The
+    source of a denoiser consists of the names of its training data sets, joined by "+". The table has the columns
+    dataset, kind (a key of VALIDATED), model (for a denoiser, its source) and regime, and the columns of the files. The
+    validation score is renamed to `score`.
     """
     frames = []
     for (dataset, model, regime), path in segmenters.items():
@@ -285,10 +286,10 @@ def read_histories(
 
 
 def training_figure(table: pd.DataFrame, layout: Layout = PAGE) -> Figure:
-    """Draw training loss and validation score of the networks in `read_histories`, with a row per data set.
+    """Draw training loss and validation score of segmenters and denoisers, with a row per data set.
 
-    Dots mark the steps with the best validation score. A kind of network is omitted if no such network was trained. In
-    print, each kind has a separate row.
+    `table` comes from `read_histories`. Dots mark the steps with the best validation score. If no segmenter or no
+    denoiser was trained, its panels are omitted. In print, segmenters and denoisers have separate rows.
     """
     datasets = list(table["dataset"].unique())
     kinds = [kind for kind in VALIDATED if kind in set(table["kind"])]

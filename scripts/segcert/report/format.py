@@ -1,4 +1,4 @@
-"""Formatting of numbers, sizes and names, shared by all pages, tables and figures of a report."""
+"""Formatting of numbers, sizes and names for all pages, tables and figures of a report."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -38,7 +38,7 @@ STYLES: dict[str, Callable[..., str]] = {each.__name__: each for each in (number
 
 
 def written(value: Any, style: str, decimals: int | None = None) -> str:
-    """Format a table value in a style of segcert.results.table_columns; missing text and levels become empty.
+    """Format a table value in a style of segcert.results.table_columns. Missing text and levels become "".
 
     >>> written(0.125, "percent", 1), written(0.5, "level"), written("unet", "text")
     ('12.5%', '0.5', 'unet')

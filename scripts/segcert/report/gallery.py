@@ -1,8 +1,8 @@
 """Figures of individual images: ground truth, predictions, certified maps, and noisy and denoised copies.
 
 `gallery_figure` shows several images at every noise level, for the results page. `example_figure` shows one image at
-one noise level, in a row that fits the text width of a paper. `write_typical_images` writes the two images at the top
-of the results page: a typical image with its prediction, and the same image with its certified labels.
+one noise level in a single row, for the PDF summary. `write_typical_images` writes the two images at the top of the
+results page: a typical image with its prediction, and the typical image with its certified labels.
 """
 
 import dataclasses
@@ -84,7 +84,7 @@ def _draw(figure: Any, example: Example, rows: int, columns: int) -> None:
             _show(panel, to_rgb(picture / 255), f"{title}, sigma {sigma}")
         for panel, ((model, regime, denoiser), labels) in zip(row[2:], certified.items(), strict=False):
             _show(panel, paint(gray, labels), f"{model} ({regime}), {WHERE[denoiser]}\ncertified, sigma {sigma}")
-    figure.suptitle(f"{example.title}. Striped: abstains", fontsize=9)
+    figure.suptitle(f"{example.title}. Striped pixels abstain", fontsize=9)
 
 
 def caption(examples: Sequence[Example]) -> str:
@@ -96,14 +96,14 @@ def caption(examples: Sequence[Example]) -> str:
             for sigma, certified in example.certified.items()
             for pairing, labels in certified.items()
         ]
-        text += f" {example.title}, share of pixels that abstain: {'; '.join(shares)}."
+        text += f" {example.title}, shares of pixels that abstain: {'; '.join(shares)}."
     return text
 
 
 def paint(image: Array, labels: Array, scale: int = STRIPE, stripe: int = STRIPE) -> Array:
     """Return an image (H, W, 3) tinted by class, with stripes where labels are ABSTAIN.
 
-    The result has shape (scale H, scale W, 3). `stripe` is the width of a stripe in pixels of the result.
+    The result has shape (scale * H, scale * W, 3). `stripe` is the width of a stripe in pixels of the result.
     """
     image, labels = (array.repeat(scale, axis=0).repeat(scale, axis=1) for array in (image, labels))
     painted = 0.9 * image
@@ -131,8 +131,8 @@ def read_examples(
 ) -> list[Example]:
     """Return the first `count` certified test images as examples.
 
-    `predictions` has the keys (model, regime), `denoised` the key sigma, and `certificates` the keys (model, regime,
-    denoiser, sigma).
+    The keys of `predictions` are (model, regime), those of `denoised` are sigmas, and those of `certificates` are
+    (model, regime, denoiser, sigma).
     """
     dataset = PreparedDataset(Path(index))
     prefix = "Synthetic phantom" if dataset.about["synthetic"] else dataset.about["title"]
@@ -153,7 +153,7 @@ def read_examples(
     return examples
 
 
-MOST = 5  # most certified maps in a row
+MOST = 5  # largest number of certified maps in a row
 
 
 def middle_sigma(example: Example) -> str:
@@ -163,7 +163,7 @@ def middle_sigma(example: Example) -> str:
 
 
 def example_figure(example: Example) -> Figure:
-    """Draw the image, its ground truth, its noisy and denoised copies, and the first pairings' certified maps."""
+    """Draw one row of panels: image, ground truth, noisy and denoised copies, and certified maps of some pairings."""
     sigma, gray = middle_sigma(example), to_rgb(example.image)
     panels = {"image": gray, "ground truth": paint(gray, example.truth)}
     for picture, title in zip(example.denoised.get(sigma, ()), ("noisy", "denoised"), strict=False):
@@ -187,8 +187,8 @@ def example_caption(example: Example) -> str:
     ]
     return (
         f"{example.title}, sigma {sigma}: image, ground truth, "
-        f"{'noisy and denoised copy, ' if sigma in example.denoised else ''}certified maps. Striped pixels abstain: "
-        f"{'; '.join(shares)}."
+        f"{'noisy and denoised copies, ' if sigma in example.denoised else ''}and certified maps. Striped pixels "
+        f"abstain. Shares of pixels that abstain: {'; '.join(shares)}."
     )
 
 
@@ -198,7 +198,7 @@ PANEL = 512  # least width of the images that `write_typical_images` writes, in 
 def write_typical_images(
     index: str | Path, typical: Typical, predicted: Array, certified: Array, paths: Sequence[str | Path]
 ) -> None:
-    """Write two PNG files of a data set's typical image, tinted by predicted and by certified labels respectively."""
+    """Write two PNG files of a data set's typical image, one tinted by predicted and one by certified labels."""
     gray = to_rgb(PreparedDataset(Path(index)).image(typical.image))
     scale = math.ceil(PANEL / gray.shape[1])
     for labels, path in zip((predicted, certified), paths, strict=True):

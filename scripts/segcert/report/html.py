@@ -1,4 +1,4 @@
-"""Tools for HTML pages: templates, numbers with their exact values, and embedded figures."""
+"""Tools for writing HTML pages: templates, numbers with their exact values, and embedded figures."""
 
 import base64
 import json
@@ -17,7 +17,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 def render(output: str | Path, template: str, **values: Any) -> None:
-    """Render a template in the folder `templates` to one HTML file."""
+    """Render a template from the folder `templates`, with `values`, to one HTML file."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined
     )
@@ -34,9 +34,10 @@ def asset(name: str) -> Markup:
 
 
 def cell(row: Mapping[str, Any], column: str, style: str = "number", decimals: int | None = None) -> Markup:
-    """Return a table number as a `data` element that states its column and exact value, for the audit.
+    """Return the number in a column of a row as a `data` element, which contains the exact value for the audit.
 
-    If `row` has the keys `_table` and `_row`, as for numbers in sentences, the element also names the table and row.
+    The element names the column. If `row` has the keys `_table` and `_row`, as it has for numbers in sentences, the
+    element also names the table and the row.
     """
     place = Markup(' data-table="{}" data-row="{}"').format(row["_table"], row["_row"]) if "_table" in row else ""
     text = written(row[column], style, decimals)
@@ -68,5 +69,5 @@ def data_uri(content: bytes, kind: str = "image/png") -> str:
 
 
 def script_value(value: Any) -> Markup:
-    """Return a value as JSON for a script inside a page. Text in the value cannot end the script or begin a new one."""
+    """Return a value as JSON for a script inside a page. Text in the value cannot end the script or begin another."""
     return Markup(json.dumps(value, allow_nan=False).replace("<", "\\u003c"))  # noqa: S704

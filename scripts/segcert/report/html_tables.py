@@ -1,6 +1,6 @@
 """Tables of the results page in HTML, with the columns of segcert.results.table_columns.
 
-Each number that is shown also has its exact value in the markup, which the audit reads.
+For each number that is shown, the markup also contains the exact value, which the audit reads.
 """
 
 import dataclasses
@@ -38,7 +38,7 @@ FORM = Form(
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """A table of the page. Each row consists of its row number in the CSV file and its cells in HTML."""
+    """A table of the results page. Each row consists of its row number in the CSV file and its cells in HTML."""
 
     name: str
     columns: Sequence[Column]
@@ -46,9 +46,9 @@ class Table:
 
 
 def page_table(name: str, frame: pd.DataFrame, weaker: bool) -> Table:
-    """Convert the rows of `frame` to a table of the page. The index of `frame` is the row number in tables/<name>.csv.
+    """Convert `frame` to a table of the results page. The index of `frame` is the row number in tables/<name>.csv.
 
-    weaker: True if individual certified pixels may be wrong. Columns that are then meaningless are left out.
+    If `weaker` is True, individual certified pixels may be wrong, and columns that are then meaningless are left out.
     """
     columns = shown_columns(name, PAGE, weaker)
     rows = []

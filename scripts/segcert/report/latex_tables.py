@@ -51,13 +51,13 @@ SYMBOLS = re.compile(rf"(?<!\w)({'|'.join(map(re.escape, MATH))})(?!\w)")
 
 
 class Tex(str):
-    """LaTeX code, which is written unchanged; all other text is escaped."""
+    """LaTeX code, which is written without escaping. All other text is escaped."""
 
     __slots__ = ()
 
     @classmethod
     def fill(cls, pattern: str, **values: Any) -> "Tex":
-        """Insert values into a LaTeX pattern for `str.format`; values are escaped unless they are LaTeX code (Tex)."""
+        """Insert values into a LaTeX pattern for `str.format`. Values are escaped unless they are LaTeX code (Tex)."""
         return cls(pattern.format(**{name: tex(value) for name, value in values.items()}))
 
 
@@ -107,7 +107,7 @@ class Table:
     Attributes
     ----------
     groups
-        Lines of cells by the title above them, which may be empty. A group is kept on one page if it fits.
+        Lines of cells, grouped by the title above them (may be empty). A group is kept on one page if it fits.
     spans
         Headings above the column headings, each with its first and last column, counted from 1.
     """
@@ -120,7 +120,7 @@ class Table:
 
     @property
     def small(self) -> bool:
-        """True if the table has so many columns and intervals that its text must be smaller."""
+        """True if the table has so many columns and intervals that it needs a smaller font."""
         intervals = sum(LATEX in column.interval for column in self.columns)
         return not self.spans and len(self.columns) + intervals >= WIDE
 
@@ -186,10 +186,10 @@ def write_latex(output: str | Path, tables: Iterable[Table], about: str) -> None
 
 
 def latex_tables(name: str, table: pd.DataFrame, main: pd.DataFrame, titles: Mapping[str, str]) -> list[Table]:
-    """Return the floats for a table of the report: at least one per data set, and several if one page is too short.
+    """Return the LaTeX floats for a table of the report: at least one per data set, and more if one page is too short.
 
-    `main` is the main table, which contains the certificate settings. `titles` contains the data set titles with which
-    the captions begin.
+    `main` is the main table, which contains the certificate settings. `titles` contains the data set titles, with
+    which the captions begin.
     """
     if table.empty:
         return []
@@ -226,14 +226,14 @@ def _about(name: str, rows: pd.DataFrame, columns: Sequence[Column], main: pd.Da
     if "unbounded" in rows and rows["unbounded"].any():
         yield Tex("A superscript is the number of images whose interval is unbounded.")
     if name == "denoisers":
-        yield with_math("sigma is the standard deviation of the noise, in units of pixel values in [0, 1].")
+        yield with_math("sigma is the standard deviation of the noise, for pixel values in [0, 1].")
         return
     first, radii = main.iloc[0], main.drop_duplicates("sigma")
     method = METHODS[first["method"]]
     yield Tex.fill(
         r"Method \texttt{{{method}}}{k}, $\tau = {tau:}$, $\alpha = {alpha:}$, {n0} selection and {n} estimation draws"
-        r" per image. Certified $\ell_2$ radius $\sigma\,\Phi^{{-1}}(\tau)$: {radii} at $\sigma = {sigmas}$, both in"
-        r" units of pixel values in $[0, 1]$.",
+        r" per image. Certified $\ell_2$ radius $\sigma\,\Phi^{{-1}}(\tau)$: {radii} at $\sigma = {sigmas}$, both for"
+        r" pixel values in $[0, 1]$.",
         method=method.name,
         k=Tex(f" ($k = {first['k']}$)" if method.takes_k else ""),
         tau=f"{first['tau']:g}",
@@ -244,9 +244,11 @@ def _about(name: str, rows: pd.DataFrame, columns: Sequence[Column], main: pd.Da
         sigmas=listed(radii["sigma"]),
     )
     if method.weaker:
-        yield Tex.fill(r"\textbf{{A weaker guarantee than the paper's}}: {said}.", said=with_math(method.guarantee))
+        yield Tex.fill(
+            r"\textbf{{A weaker guarantee than under segcertify}}: {said}.", said=with_math(method.guarantee)
+        )
     if main["extended"].any():
-        yield Tex(r"\textbf{Draws were added after an interim look} at some certificates. $\alpha$ does not cover it.")
+        yield Tex(r"\textbf{Draws were added after certification} of some images, which $\alpha$ does not cover.")
     if name == "radii" and rows["method"].iloc[0] != method.name:
         yield Tex.fill(
             r"This table shows results of \texttt{{{shown}}}, because \texttt{{{method}}} certifies no radii.",
@@ -256,7 +258,7 @@ def _about(name: str, rows: pd.DataFrame, columns: Sequence[Column], main: pd.Da
 
 
 def _main(rows: pd.DataFrame, columns: Sequence[Column], caption: Tex, name: str) -> Iterator[Table]:
-    """Yield floats with the noise levels side by side, as in the paper, and with each interval below its number."""
+    """Yield floats of the main table, with noise levels side by side and with each interval below its number."""
     trained, denoiser, _, dice, *noisy = columns
     fixed = [trained, denoiser, dice]
     sigmas = list(rows["sigma"].drop_duplicates())

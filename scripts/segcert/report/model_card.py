@@ -21,7 +21,7 @@ STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of batch 
 
 
 class Validation(NamedTuple):
-    """A row of history.csv: the training step, and the validation score by which weights are selected."""
+    """A row of history.csv: training step, and the validation score by which the best weights are selected."""
 
     step: int
     score: float
@@ -33,8 +33,8 @@ def segmenter_card(
     """Return the model card of a segmenter: YAML metadata followed by Markdown, in Hugging Face's format.
 
     `settings` contains the training settings, with the keys of the configuration section `segmenter`. For the regime
-    `denoised`, `tuning` contains the denoiser, its steps and the noise levels. Both are empty for a network that was
-    trained elsewhere.
+    `denoised`, `tuning` contains the denoiser, the number of denoising steps and the noise levels. For a network that
+    was trained elsewhere, `settings` and `tuning` are empty.
     """
     folder = Path(folder)
     config = _json(folder / "config.json")
@@ -58,8 +58,8 @@ def segmenter_card(
 def denoiser_card(folder: str | Path, indexes: Sequence[str | Path], settings: Mapping[str, Any], pool: int = 1) -> str:
     """Return the model card of a denoiser that this pipeline trained on one or more data sets.
 
-    `settings` contains the training settings, with the keys of the configuration section `denoiser`. The denoiser was
-    trained on images averaged over pool x pool pixels.
+    `settings` contains the training settings, with the keys of the configuration section `denoiser`. Training
+    images were averaged over `pool` x `pool` pixels.
     """
     return _render(
         "denoiser_card.md.j2",
@@ -77,7 +77,7 @@ def adm_card(folder: str | Path) -> str:
 
 
 def _source(index: Path) -> dict[str, Any]:
-    """Read dataset.json and splits.json of a prepared data set, its numbers of images, and the SHA-256 of index.csv."""
+    """Return dataset.json and splits.json of a prepared data set, its split sizes, and the SHA-256 of index.csv."""
     split = _json(index.with_name("splits.json"))
     return {
         "about": _json(index.with_name("dataset.json")),
@@ -88,7 +88,7 @@ def _source(index: Path) -> dict[str, Any]:
 
 
 def best_and_last(history: Path) -> tuple[Validation, Validation]:
-    """Read the validation whose weights were kept (the first with the highest score), and the last validation."""
+    """Return the validation whose weights were kept (the first one with the highest score) and the last validation."""
     with history.open(newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))[1:]
     validations = [Validation(int(step), float(score)) for step, _, _, score, *_ in rows]
@@ -96,7 +96,7 @@ def best_and_last(history: Path) -> tuple[Validation, Validation]:
 
 
 def count_parameters(weights: str | Path) -> int:
-    """Count the parameters in a safetensors file, excluding running statistics."""
+    """Count the parameters in a safetensors file, without the running statistics of batch normalisation."""
     with safe_open(weights, framework="numpy") as file:
         names = [name for name in sorted(file.keys()) if not name.endswith(STATISTICS)]
         shapes = [file.get_slice(name).get_shape() for name in names]

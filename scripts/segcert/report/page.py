@@ -23,7 +23,7 @@ from segcert.results.radius_rows import map_method
 from segcert.results.table_columns import METRICS, ON_THE_PAGE
 from segcert.results.tables import read_table, records
 
-INLINE = 8_000_000  # The page itself contains viewer parts of at most this many bytes in total.
+INLINE = 8_000_000  # largest total size of viewer parts inside the page, in bytes
 VERSIONS = ("torch", "diffusers", "monai", "numpy", "scipy", "pandas")
 TYPES = {".csv": "text/csv", ".tex": "application/x-tex"}  # media types of downloads
 CLASSICAL = {"nl_means": "non-local means", "wavelet": "wavelet thresholding"}  # methods in the denoiser table
@@ -33,8 +33,8 @@ CLASSICAL = {"nl_means": "non-local means", "wavelet": "wavelet thresholding"}  
 class Part:
     """A part of the viewer's data, inside the page or in a file next to it.
 
-    `file` is a path relative to the page, or None if the page contains the part. `script` is the text of a part inside
-    the page, and empty for a part in a file.
+    `file` is the path of the file relative to the page, or None if the part is inside the page. `script` is the script
+    of a part inside the page, and empty for a part in a file.
     """
 
     dataset: str
@@ -61,7 +61,7 @@ def render_page(
     digests: Mapping[str, str],
     run_records: Sequence[Mapping[str, Any]],
 ) -> None:
-    """Render the report of a run to one HTML file.
+    """Write the results page of a run to one HTML file.
 
     Parameters
     ----------
@@ -72,12 +72,12 @@ def render_page(
     manifests
         Manifests of the raw files by data set. Generated data have no manifest.
     curves
-        SVG files of the figures. A figure without data is missing.
+        SVG files of the figures. Figures without data have no file.
     typical, typical_images
         JSON files about the typical image of each data set (segcert.report.typical), in the order of `datasets`, and
         the two PNG files for the first data set (segcert.report.gallery.write_typical_images).
     galleries
-        Captions by PNG file.
+        Captions of the gallery images by path of the PNG file.
     viewer
         The viewer's parts by data set and name (segcert.report.viewer).
     seconds
@@ -85,7 +85,7 @@ def render_page(
     checks
         Result of the audit of all files from which the page is made.
     digests
-        SHA-256 by file.
+        SHA-256 of the data, the models and the certificates by file.
     run_records
         Run records of the jobs, which name the package versions, processors and devices.
     """
@@ -159,7 +159,7 @@ def _headline(main: pd.DataFrame, dataset: DataSummary, typical: Typical) -> dic
 
 
 def no_better_than_classical(scores: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return denoisers whose PSNR does not exceed the best classical method's at the same noise level."""
+    """Return the denoisers whose PSNR is at most that of the best classical method at the same noise level."""
     remarks = []
     numbered = _stated(scores, "denoisers")
     for row in numbered:
@@ -174,9 +174,9 @@ def no_better_than_classical(scores: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _finding(main: pd.DataFrame) -> dict[str, Any] | None:
-    """Return the first clean-trained model's rows at the middle sigma, without a denoiser and behind one.
+    """Return the rows of the first clean-trained model at the middle sigma, without a denoiser and behind one.
 
-    Return None if the run lacks either row.
+    Return None if the run lacks one of these rows.
     """
     sigmas = sorted(main["sigma"].unique())
     at_sigma = main[(main["regime"] == "clean") & (main["sigma"] == sigmas[len(sigmas) // 2])]
@@ -188,13 +188,13 @@ def _finding(main: pd.DataFrame) -> dict[str, Any] | None:
 
 
 def _stated(rows: pd.DataFrame, table: str = "main") -> list[dict[str, Any]]:
-    """Return table rows for use in sentences, with the keys that segcert.report.html.cell needs."""
+    """Return table rows with the keys `_table` and `_row`, which the template filter `cell` needs in sentences."""
     numbered = zip(rows.index, records(rows), strict=True)
     return [{"_table": table, "_row": number} | row for number, row in numbered]
 
 
 def _claims(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return for each claim its sentence, the number of cases for each verdict, and a table of the cases."""
+    """Return the sentence of each claim, the number of cases with each verdict, and a table of the cases."""
     return [
         {
             "text": CLAIMS[str(claim)].sentence,
@@ -208,7 +208,7 @@ def _claims(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _parts(page: Path, viewer: Mapping[tuple[str, str], str | Path]) -> list[Part]:
-    """Return the viewer's parts: inside the page if their total size is small, and otherwise in files next to it."""
+    """Return the parts of the viewer's data, which are inside the page if their total size is at most INLINE."""
     inside = sum(Path(path).stat().st_size for path in viewer.values()) <= INLINE
     return [
         Part(
@@ -222,7 +222,7 @@ def _parts(page: Path, viewer: Mapping[tuple[str, str], str | Path]) -> list[Par
 
 
 def _manifest(main: pd.DataFrame, datasets: Sequence[DataSummary], parts: Sequence[Part]) -> Markup:
-    """Return the choices that the viewer offers, for its script. `first` is the pairing shown when the page opens."""
+    """Return the choices in the viewer, for its script. `first` is the pairing that is shown when the page opens."""
     pairings = list(main[["model", "regime", "denoiser"]].drop_duplicates().itertuples(index=False, name=None))
     keys = {pairing: "{}-{}/{}".format(*pairing) for pairing in pairings}
     behind = [pairing for pairing in pairings if pairing[2] != "none"]

@@ -1,4 +1,4 @@
-"""The tables of a run, condensed to fit the summary; a note below each table lists omissions."""
+"""The tables of a run, condensed to fit on the PDF summary. A note below each table lists omissions."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -14,12 +14,12 @@ from segcert.results.labels import REGIMES
 from segcert.results.table_columns import PDF, Column, shown_columns
 from segcert.results.tables import PAIRING, records
 
-FULL_ROWS, FULL_SIGMAS = 12, 3  # most pairings and most noise levels of a main table that is shown in full
-BLOCK_COLUMNS, BLOCK_ROWS, BLOCKS = 15, 16, 2  # most columns, rows and blocks of the condensed main table
-CLAIMS, MEASURED = 8, 8  # most rows of the claims table and of the measurement table
-SENTENCE = 110  # most characters of a claim
+FULL_ROWS, FULL_SIGMAS = 12, 3  # largest numbers of pairings and noise levels of a main table that is shown in full
+BLOCK_COLUMNS, BLOCK_ROWS, BLOCKS = 15, 16, 2  # largest numbers of columns, rows and blocks of the condensed main table
+CLAIMS, MEASURED = 8, 8  # largest numbers of rows of the claims table and of the measurement table
+SENTENCE = 110  # largest number of characters of a claim
 MISSING = "–"  # cell for a noise level that a model lacks
-MOST = {"claim": SENTENCE, "measurement": 34}  # most characters of a text, in columns that are wider than the others
+MOST = {"claim": SENTENCE, "measurement": 34}  # largest numbers of characters in wide columns
 
 
 def _word(value: Any, column: Column) -> str:
@@ -58,7 +58,7 @@ class Condensed:
 
 
 def results_table(main: pd.DataFrame) -> Condensed:
-    """Return the full main table if it is small, and otherwise only certified Dice, with data sets side by side."""
+    """Return the full main table if it is small, otherwise only certified Dice, with data sets side by side."""
     sigmas = list(main["sigma"].drop_duplicates())
     if len(main[PAIRING].drop_duplicates()) <= FULL_ROWS and len(sigmas) <= FULL_SIGMAS:
         return _full(main, sigmas)
@@ -114,7 +114,7 @@ def _condensed(main: pd.DataFrame, sigmas: Sequence[float]) -> Condensed:
         tables.append(Condensed(heads, rows, left=3, note="", spans=[("", 3), *spans]))
     left_out = "" if kept == len(values) else f" {len(values) - kept} of {len(values)} rows are left out."
     note = (
-        "Certified Dice (abstained pixels are missing from the prediction): means over test images, and over classes"
+        "Certified Dice (pixels that abstain are missing from the prediction): means over test images, and over classes"
         f" within an image. Columns are noise levels σ.{left_out} For intervals, Dice, abstention and all rows,"
         " see tables/main.csv or tables/main.tex."
     )
@@ -132,7 +132,7 @@ def claims_table(claims: pd.DataFrame) -> Condensed:
             heads=[column.title for column in columns],
             rows=[[FORM.cell(row, column) for column in columns] for row in records(claims)],
             left=3,
-            note=f"{TABLES['claims']} For the reasons, see tables/claims.csv.",
+            note=f"{TABLES['claims']} For the reasons for the verdicts, see tables/claims.csv.",
         )
     verdicts = list(claims["verdict"].drop_duplicates())
     names = list(claims["claim"].drop_duplicates())
@@ -145,8 +145,8 @@ def claims_table(claims: pd.DataFrame) -> Condensed:
         heads=["claim", *(shorten(verdict) for verdict in verdicts)],
         rows=rows,
         left=1,
-        note="Number of tests (data set, model, σ) with each verdict, by 95% intervals from a paired bootstrap over"
-        f" images.{left_out} For each test and its reason, see tables/claims.csv.",
+        note="Numbers of tests with each verdict. There is a test for each data set, model and σ. Verdicts are based "
+        f"on 95% intervals from a paired bootstrap over images.{left_out} For all tests, see tables/claims.csv.",
     )
 
 
@@ -179,14 +179,14 @@ def measured_table(measurements: pd.DataFrame, main: pd.DataFrame) -> Condensed:
         left=3,
         note=(
             "Certified intervals for the pairing with the highest certified Dice on each data set: means over test"
-            " images. Each interval bounds the median over noisy copies under any change within the radius, not a"
-            f" single prediction.{open_ends}{left_out} For all, see tables/measurements.csv."
+            " images. Each interval bounds the median over noisy copies under any perturbation within the radius, not a"
+            f" single prediction.{open_ends}{left_out} For all measurements, see tables/measurements.csv."
         ),
     )
 
 
 def _in_turn(groups: Sequence[tuple[Any, pd.DataFrame]]) -> list[tuple[Any, pd.DataFrame]]:
-    """Return the first group of each data set, then the second ones, and so on, so that all data sets are shown."""
+    """Return the first group of each data set, then the second group of each, and so on, so that none is left out."""
     datasets = pd.DataFrame({"dataset": [dataset for (dataset, _), _ in groups]})
     ranks = datasets.groupby("dataset", sort=False).cumcount()
     return [groups[place] for place in ranks.sort_values(kind="stable").index]

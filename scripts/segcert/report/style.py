@@ -1,4 +1,4 @@
-"""Colours for colour-blind readers, figure sizes for the page and for papers, and reproducible figure files."""
+"""Colours that colour-blind readers can distinguish, figure sizes for page and print, and reproducible files."""
 
 import contextlib
 import dataclasses
@@ -52,7 +52,7 @@ mpl.rcParams.update(
 
 
 def line(regime: str, denoiser: str) -> dict[str, Any]:
-    """Return a pairing's line style, for figures with a panel per model. No two styles look alike, even in gray."""
+    """Return a pairing's line style for figures with a panel per model. No two line styles look alike in gray."""
     return {
         "color": COLORS[regime, denoiser],
         "linestyle": DASHES[denoiser],
@@ -96,7 +96,7 @@ def inline_figure(figure: Figure) -> Markup:
 MM = 1 / 25.4  # inches
 COLUMN_MM = 88.0  # column width in IEEE and Elsevier journals
 TEXT_MM = 174.0  # text width of the summary: A4 with margins of 18 mm
-HIGHEST_MM = 230.0  # greatest height of a figure that fits on a page with its caption
+HIGHEST_MM = 230.0  # largest height of a figure that fits on a page with its caption
 PRINT: dict[Any, Any] = {
     "font.size": 7,
     "axes.titlesize": 7,
@@ -111,8 +111,8 @@ PRINT: dict[Any, Any] = {
     "pdf.fonttype": 42,  # TrueType: publishers require text that can be edited.
 }
 CHARACTER = 0.6  # mean width of a character, as a share of the font size
-LABEL = 20  # most characters in a line of an axis label in print
-TITLE = 28  # most characters in a line above the page's narrowest panel, which is 2.6 inches wide
+LABEL = 20  # largest number of characters in a line of an axis label in print
+TITLE = 28  # largest number of characters in a line above the narrowest panel on the page (2.6 inches)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,7 +122,7 @@ class Layout:
     Attributes
     ----------
     width_mm
-        Width of a printed figure, whatever its number of panels. None for the page, where each panel has a fixed size.
+        Width of a printed figure, for any number of panels. None for the page, where each panel has a fixed size.
     panel_mm
         Height of a row of panels in print.
     """
@@ -136,7 +136,7 @@ class Layout:
         return self.width_mm is not None
 
     def figure(self, width: float, height: float, rows: float, entries: int = 0) -> Figure:
-        """Return an empty figure: `width` x `height` inches on the page; in print, tall enough for its rows and legend.
+        """Return an empty figure of `width` x `height` inches or, in print, tall enough for its rows and legend.
 
         `rows` is the number of panel rows, where a row with long titles counts as more than one. `entries` is the
         number of legend entries. In print, the height is at most HIGHEST_MM, so rows are less tall if there are many.
@@ -164,7 +164,7 @@ class Layout:
 
     @contextlib.contextmanager
     def text(self) -> Iterator[None]:
-        """Use the font and line sizes for print within the context, if this layout is for print."""
+        """Use the font and line sizes for print within this context if the layout is for print."""
         with mpl.rc_context(PRINT if self.narrow else None):
             yield
 

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 COLUMNS = ["rule", "jobs", "measured", "seconds", "longest", "cpu_seconds", "mean_load", "peak_memory_mib"]
-OVERHEAD, STRETCH = 60.0, 3.0  # a job starts Snakemake before its script, and that takes long on a busy machine
+OVERHEAD, STRETCH = 60.0, 3.0  # a job starts Snakemake before its script, which takes long on a busy machine
 MISSING = ["NA", "-"]  # written by Snakemake if a job ended before it was measured, or if the system provides no value
 
 
@@ -17,13 +17,13 @@ def read_jobs(records: Iterable[Mapping[str, Any]], benchmarks: Mapping[str, str
     """Return a row per job that has a run record: rule, measured, seconds, cpu_seconds, peak_memory_mib.
 
     `benchmarks` contains the paths of the benchmark files by rule, with wildcards. Seconds and CPU seconds are read
-    from a job's benchmark file. Peak memory is the larger of two numbers. The first is `max_rss` in the benchmark file:
-    it covers all processes of the job and is sampled every half second, later every half minute. The second is in the
-    run record: the peak memory of the job's largest process, as counted by the kernel.
+    from a job's benchmark file. Peak memory is the larger of two numbers. The first is `max_rss` in the benchmark file,
+    which covers all processes of the job and is sampled every half second, later every half minute. The second is in
+    the run record: the peak memory of the job's largest process, as measured by the kernel.
 
     If the benchmark file is missing, for example because artifacts were pulled from a store, seconds and memory are
     read from the run record. A benchmark file with fewer seconds than the record, or far more, belongs to a different
-    execution and counts as missing.
+    execution and is ignored.
     """
     rows = []
     for record in records:

@@ -30,10 +30,11 @@ class Typical:
 
 
 def typical_image(metrics: pd.DataFrame, names: Sequence[str]) -> Typical:
-    """Return the best pairing of a data set at the middle noise level (the upper of two), and its typical image.
+    """Return the typical image of a data set under the best pairing at the middle noise level.
 
-    The best pairing is the first one with the highest mean certified Dice over all images. The typical image has the
-    median certified Dice among `names` (the lower of two). `metrics` contains rows of certificates.parquet.
+    Of two middle noise levels, the higher one is used. The best pairing is the first with the highest mean certified
+    Dice over all images. The typical image has the median certified Dice among `names`, or the lower of two medians.
+    `metrics` contains rows of certificates.parquet.
     """
     sigmas = sorted(metrics["sigma"].unique())
     sigma = sigmas[len(sigmas) // 2]

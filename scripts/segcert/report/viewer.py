@@ -1,4 +1,4 @@
-"""Data of the page's viewer, written as scripts inside the page or in files next to it.
+"""Data of the image viewer on the results page, written as scripts inside the page or in files next to it.
 
 The viewer's data for a data set are split into parts: `images` (images, ground truth, names), one part for each sigma
 (noisy and denoised copies) and one part for each segmenter (predictions, certified labels, radii and numbers). Images
@@ -66,7 +66,7 @@ def write_viewer(
     intervals: pd.DataFrame,
     most: int,
 ) -> None:
-    """Write the parts of a data set to their files. Segmenters are named <model>-<regime>.
+    """Write the viewer's data for a data set, one file per part. Segmenters are named <model>-<regime>.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ def write_viewer(
 
 
 def _noise(names: Sequence[str], pictures: Mapping[str, Maps]) -> dict[str, Any]:
-    """Return the part for a sigma. `tile` contains the position of each image's copy in the PNG, or None if missing."""
+    """Return the part for a sigma. `tile` is the position of each image's copy in the PNG, or None if it has none."""
     first = next(iter(pictures.values()))
     kept = [name for name in names if name in first]
     return {
@@ -131,7 +131,7 @@ def _noise(names: Sequence[str], pictures: Mapping[str, Maps]) -> dict[str, Any]
 
 
 def _write(path: str | Path, dataset: str, part: str, content: Mapping[str, Any]) -> None:
-    """Write a part as a script that passes the part to the viewer."""
+    """Write a part as a script that passes its content to the viewer."""
     call = ", ".join(map(script_value, (dataset, part, content)))
     with atomic_file(path) as temporary:
         temporary.write_text(f"segcertViewer.take({call});\n", encoding="ascii")
@@ -158,7 +158,7 @@ def _by_image(frame: pd.DataFrame) -> dict[Key, dict[str, Rows]]:
 
 
 def _plain_row(row: Mapping[str, Any], columns: Sequence[str]) -> dict[str, Any]:
-    """Return the columns of a row as JSON values. NaN becomes null, and infinity becomes text."""
+    """Return the columns of a row as values for JSON. NaN becomes None, and infinity becomes text."""
     plain = {}
     for column in columns:
         value = row[column].item() if isinstance(row[column], np.generic) else row[column]

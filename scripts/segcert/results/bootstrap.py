@@ -16,8 +16,8 @@ def mean_interval(values: npt.ArrayLike, resamples: int, seed: int = 0) -> tuple
     """Return the mean of one value per image and its 95% percentile bootstrap interval: (mean, low, high).
 
     NaN values (a structure absent from ground truth and prediction) are skipped. If no value remains, all three results
-    are NaN; if one value remains, the interval is NaN. Samples of equal size use the same resamples, which
-    equal those of `scipy.stats.bootstrap` with `rng=np.random.default_rng(seed)`.
+    are NaN; if one value remains, the interval is NaN. All samples of the same size use the same resamples, which
+    are those of `scipy.stats.bootstrap` with `rng=np.random.default_rng(seed)`.
     """
     sample = np.asarray(values, dtype=np.float64)
     sample = sample[~np.isnan(sample)]
@@ -34,13 +34,13 @@ def mean_interval(values: npt.ArrayLike, resamples: int, seed: int = 0) -> tuple
 
 
 def paired_difference(by_image: "pd.Series[float]", resamples: int) -> dict[str, float]:
-    """Return the columns DIFFERENCE: the number of defined differences, their mean, and its 95% paired interval."""
+    """Summarise the differences by image: the number that are not NaN, their mean, and its 95% bootstrap interval."""
     differences = by_image.dropna().to_numpy()
     return dict(zip(DIFFERENCE, (len(differences), *mean_interval(differences, resamples)), strict=True))
 
 
 def _batches(images: int, resamples: int, seed: int) -> Iterator[npt.NDArray[np.int64]]:
-    """Yield the indices of the resampled images, of shape (resamples, images), in batches of resamples."""
+    """Yield index arrays (batch, images) that select the images of each resample, for batches of resamples."""
     rng = np.random.default_rng(seed)
     batch = max(1, IN_MEMORY // images)
     for start in range(0, resamples, batch):
@@ -49,5 +49,5 @@ def _batches(images: int, resamples: int, seed: int) -> Iterator[npt.NDArray[np.
 
 @functools.lru_cache(maxsize=4)
 def _kept(images: int, resamples: int, seed: int) -> list[npt.NDArray[np.int64]]:
-    """Cache the draws of `_batches` between calls."""
+    """Return all arrays of `_batches` as a list, which is cached between calls."""
     return list(_batches(images, resamples, seed))

@@ -20,11 +20,10 @@ BUDGETS = (70, 110, 200, 500, 1000)
 def forecast_counts(votes: Votes, n: int, method: str, seed: int = 0) -> tuple[Counts, int]:
     """Forecast the counts (H, W) of the tested classes after n estimation draws, and the number of tested draws.
 
-    The forecast extrapolates existing votes; no certificate follows from it. If n is smaller than the number of
-    existing draws, counts of a random subset of the draws are taken (hypergeometric at each pixel). If n is larger, the
-    missing counts of a pixel are sampled from the pixel's posterior under Jeffreys' prior (beta-binomial). Pixels are
-    sampled independently. Except through Holm's threshold, the expected certified area is not affected by dependence
-    between pixels.
+    The forecast extrapolates existing votes and is not a certificate. If n is smaller than the number of existing
+    draws, a random subset of the draws is counted (hypergeometric at each pixel). If n is larger, the missing counts of
+    a pixel are sampled from the pixel's posterior under Jeffreys' prior (beta-binomial). Pixels are sampled
+    independently. Dependence between pixels affects the expected certified area only through Holm's threshold.
     """
     rng = np.random.default_rng(seed)
     _, counts = chosen_class(votes, method)
@@ -46,10 +45,10 @@ def budget_rows(
     settings: Mapping[str, Any],
     budgets: Sequence[int] = BUDGETS,
 ) -> list[dict[str, Any]]:
-    """Return a row per method and budget n0 + n: the forecast certified Dice, abstention and certified area.
+    """Return a row per method and budget (n0 + n draws): forecasts of certified Dice, abstention and certified area.
 
-    Values are means over images and foreground classes. `settings` contains the settings of `certify`; rows for its
-    method come first, followed by rows for all other methods. The certified area is the share of pixels that do not
+    Values are means over images and foreground classes. `settings` contains the settings of `certify`. Rows for the
+    method in `settings` come before rows for other methods. The certified area is the share of pixels that do not
     abstain. If a budget is too small to certify any pixel, certified Dice is 0.
     """
     classes = range(1, len(dataset.about["classes"]))
@@ -74,9 +73,9 @@ def budget_rows(
 
 
 def compared_methods(settings: Mapping[str, Any], pixels: int) -> list[str]:
-    """Return the methods of a forecast, starting with the method in `settings`.
+    """Return the methods to forecast, starting with the method in `settings`.
 
-    kfwer is skipped if k is so large that every pixel could be wrong.
+    The method kfwer is left out if k is so large that every pixel could be wrong.
     """
     methods = dict.fromkeys([settings["method"], *METHODS])
     return [method for method in methods if not METHODS[method].takes_k or settings.get("k", 1) < pixels]
@@ -85,10 +84,10 @@ def compared_methods(settings: Mapping[str, Any], pixels: int) -> list[str]:
 def forecast_labels(
     votes: Votes, budget: int, methods: Sequence[str], settings: Mapping[str, Any]
 ) -> dict[str, npt.NDArray[np.uint8]]:
-    """Return by method the labels (H, W) that n0 + n = budget draws would certify, with ABSTAIN for all other pixels.
+    """Forecast, by method, the labels (H, W) that `budget` draws (n0 + n) would certify. All other pixels are ABSTAIN.
 
-    `settings` contains `tau`, `alpha` and, for the method that takes it, `k`. Methods that test the same draws share
-    one forecast of the counts.
+    `settings` contains `tau`, `alpha` and, for the method that takes it, `k`. Methods that test the same draws use
+    the same forecast counts.
     """
     if budget <= votes.n0:
         nothing = np.full(votes.selection.shape[1:], ABSTAIN, np.uint8)

@@ -20,7 +20,7 @@ from segcert.votes import Votes
 class Decision(NamedTuple):
     """Results from the votes of one image at one noise level.
 
-    `rows` contains table rows by kind of result (segcert.results.kinds), without the budget forecast.
+    `rows` contains the table rows of each kind of result (segcert.results.kinds), except the budget forecast.
     """
 
     certificate: Certificate

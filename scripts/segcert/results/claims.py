@@ -1,4 +1,4 @@
-"""Claims of the paper and of this project, tested on a run by paired differences on the same images."""
+"""Claims of Laousy et al. (2023) and of this project, tested on a run by paired differences on the same images."""
 
 import itertools
 import math
@@ -22,13 +22,13 @@ WITHOUT = {
     "denoised": "no network tuned on denoised images",
 }
 # Reasons for the verdict OPEN, by number of images.
-UNDECIDED = {0: "certified Dice is not defined on any image", 1: "one image only"}
+UNDECIDED = {0: "certified Dice is not defined on any image", 1: "only one image"}
 
 
 class ModelOfRun:
-    """Metrics of one model on one data set by image, as means over classes, for each pairing and sigma.
+    """Metrics of one model on one data set for each pairing, sigma and image, as means over classes.
 
-    denoiser: the denoiser that the claims refer to, or None if the run has no denoiser.
+    `denoiser` is the denoiser that the claims refer to, or None if the run has no denoiser.
     """
 
     def __init__(self, rows: pd.DataFrame, denoiser: str | None) -> None:
@@ -40,7 +40,7 @@ class ModelOfRun:
         self.denoiser = denoiser
 
     def difference(self, claim: "Claim", sigma: float) -> "pd.Series[float]":
-        """Return the difference that a claim tests at one sigma, by image."""
+        """Return the difference that a claim tests, by image, at one sigma."""
         value = self._by_image(claim.value, sigma)
         return value if claim.less is None else value - self._by_image(claim.less, sigma)
 
@@ -49,20 +49,20 @@ class ModelOfRun:
         return self.by_pairing[value.regime, denoiser, sigma][value.metric]
 
     def missing(self, needs: Sequence["Value"]) -> str:
-        """Return a sentence about the first value in `needs` that the run lacks, or "" if it has all of them."""
+        """Describe the first value in `needs` that the run lacks. Return "" if the run has all of them."""
         for _, regime, place in needs:
-            denoiser, where = "none", "without a denoiser in front"
+            denoiser, where = "none", "used without a denoiser"
             if place == "behind":
                 if self.denoiser is None:
                     return "this run has no denoiser"
-                denoiser, where = self.denoiser, BEHIND[self.denoiser]
+                denoiser, where = self.denoiser, f"used {BEHIND[self.denoiser]}"
             if any((regime, denoiser, sigma) not in self.by_pairing for sigma in self.sigmas):
-                return f"of this model the run has {WITHOUT[regime]} {where}"
+                return f"for this model, the run has {WITHOUT[regime]} and {where}"
         return ""
 
 
 class Value(NamedTuple):
-    """A metric of the model trained under a regime; `place` is `alone` or `behind` (the denoiser)."""
+    """A metric of a model trained in a regime; `place` is `alone` (no denoiser) or `behind` (the denoiser)."""
 
     metric: str
     regime: str
@@ -75,12 +75,12 @@ class Claim(NamedTuple):
     Attributes
     ----------
     sign
-        Required position of the difference's 95% interval: +1 if it must lie above zero, -1 if it must lie below zero,
-        and 0 if it must not reach below zero.
+        Required position of the difference's 95% interval: +1 if it must be above zero, -1 if it must be below zero,
+        and 0 if it must not extend below zero.
     compared
         Description of the difference.
     value, less
-        Terms of the difference, which is taken image by image: `value` minus `less`, or just `value` if `less` is None.
+        Terms of the difference, which is computed for each image: `value` minus `less`, or `value` if `less` is None.
     between_sigmas
         True if the test is about the change between neighbouring sigmas: the difference at one sigma, minus the
         difference at the next lower sigma.
@@ -107,7 +107,7 @@ CLAIMS = {
         "Without a denoiser, a network trained on clean images has a certified Dice below its Dice without noise.",
         PAPER,
         -1,
-        "certified Dice without a denoiser, less Dice without noise; trained on clean images",
+        "certified Dice without a denoiser minus Dice without noise, trained on clean images",
         BARE,
         less=Value("dice", "clean", "alone"),
     ),
@@ -115,7 +115,7 @@ CLAIMS = {
         "The denoiser raises the certified Dice of a network trained on clean images.",
         PAPER,
         1,
-        "certified Dice behind the denoiser, less without; trained on clean images",
+        "certified Dice behind the denoiser minus certified Dice without it, trained on clean images",
         DENOISED,
         less=BARE,
     ),
@@ -123,7 +123,7 @@ CLAIMS = {
         "The gain in certified Dice from the denoiser grows with sigma.",
         PAPER,
         1,
-        "gain in certified Dice from the denoiser at this sigma, less that at the one below",
+        "gain in certified Dice from the denoiser at this sigma minus the gain at the next lower sigma",
         DENOISED,
         less=BARE,
         between_sigmas=True,
@@ -132,16 +132,16 @@ CLAIMS = {
         "Behind the denoiser, fewer pixels abstain.",
         PAPER,
         -1,
-        "share of pixels that abstain behind the denoiser, less without; trained on clean images",
+        "share of pixels that abstain behind the denoiser minus the share without it, trained on clean images",
         Value("abstain", "clean", "behind"),
         less=Value("abstain", "clean", "alone"),
     ),
     "no_worse_than_noise_trained": Claim(
-        "Behind the denoiser, clean training gives at least the certified Dice of noise training without a denoiser "
-        "(tested without a margin: the interval must not reach below zero).",
+        "Behind the denoiser, a network trained on clean images has at least the certified Dice of the noise-trained "
+        "network without a denoiser (tested without a margin: the interval must not extend below zero).",
         OURS,
         0,
-        "certified Dice trained on clean images, behind the denoiser, less trained with noise, no denoiser",
+        "certified Dice of clean training behind the denoiser minus that of noise training without a denoiser",
         DENOISED,
         less=Value("certified_dice", "noise", "alone"),
     ),
@@ -149,7 +149,7 @@ CLAIMS = {
         "Behind the denoiser, certified Dice falls as sigma grows.",
         PAPER,
         -1,
-        "certified Dice behind the denoiser at this sigma, less that at the one below",
+        "certified Dice behind the denoiser at this sigma minus that at the next lower sigma",
         DENOISED,
         between_sigmas=True,
     ),
@@ -157,7 +157,7 @@ CLAIMS = {
         "Behind the denoiser, tuning on denoised images gives a higher certified Dice than training on clean images.",
         OURS,
         1,
-        "certified Dice behind the denoiser, tuned on denoised images, less trained on clean ones",
+        "certified Dice behind the denoiser, tuned on denoised images minus trained on clean images",
         Value("certified_dice", "denoised", "behind"),
         less=DENOISED,
     ),
@@ -167,11 +167,12 @@ CLAIMS = {
 def claim_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
     """Return a row per claim, data set, model and sigma, from the rows of certificates.parquet.
 
-    Differences are taken image by image between means over classes, as in `pairing_table`. An image on which either
-    value is undefined is skipped; `images` counts the images used. The verdict follows from the 95% percentile
-    bootstrap interval over images. It is `holds`, `does not hold` (the interval lies on the opposite side of zero) or
-    `cannot be said`, with the reason in `why`. `denoiser` is the first denoiser of the run, and `sigma_low` is the next
-    lower sigma. If a model lacks something that a claim needs, the claim has a single row whose `why` names it.
+    Metrics are averaged over classes, and differences are computed for each image, as in `pairing_table`. Images on
+    which a difference is undefined are skipped; `images` is the number of images used. The verdict follows from the 95%
+    percentile bootstrap interval over images. It is `holds`, `does not hold` (the interval is on the opposite side of
+    zero) or `cannot be said`, with the reason in `why`. `denoiser` is the first denoiser of the run, and `sigma_low` is
+    the next lower sigma. If the run lacks something that a claim needs for a model, the claim has a single row for this
+    model, and its `why` names what is missing.
 
     Each row is a separate test, without a correction for the number of rows. If there is no true difference, a test
     finds a difference in a given direction in 2.5% of cases with many images. With 20 images it does so in up to 5% of
@@ -186,7 +187,7 @@ def claim_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
             about["compared"] = claim.compared
             missing = model.missing(claim.needs)
             if not missing and claim.between_sigmas and len(model.sigmas) < 2:
-                missing = "this run has one sigma only"
+                missing = "this run has only one sigma"
             if missing:
                 made.append({**about, "images": 0, "verdict": OPEN, "why": missing})
                 continue
@@ -195,12 +196,12 @@ def claim_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
 
 
 def with_untested(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table with the verdict NOT_TESTED in rows whose claim needs a model or noise level that is missing."""
+    """Return a claim table with the verdict NOT_TESTED for claims whose network or noise level the run lacks."""
     return table.assign(verdict=table["verdict"].where(table["sigma"].notna(), NOT_TESTED))
 
 
 def in_sentences(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table for display: with sentences instead of short names, and with NOT_TESTED (`with_untested`)."""
+    """Return a claim table for display: with full sentences as claims, and with NOT_TESTED (see `with_untested`)."""
     return with_untested(table).assign(claim=table["claim"].map(lambda name: CLAIMS[name].sentence))
 
 
@@ -228,5 +229,5 @@ def _tested(claim: Claim, model: ModelOfRun, resamples: int) -> Iterator[dict[st
         found = verdict(claim.sign, tested["difference_low"], tested["difference_high"])
         why = ""
         if found == OPEN:
-            why = UNDECIDED.get(int(tested["images"]), "the interval holds zero")
+            why = UNDECIDED.get(int(tested["images"]), "the interval contains zero")
         yield {"sigma_low": low, "sigma": sigma, **tested, "verdict": found, "why": why}

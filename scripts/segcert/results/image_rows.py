@@ -21,28 +21,28 @@ Labels = npt.NDArray[np.uint8]
 
 
 def read_votes(dataset: PreparedDataset, files: Iterable[str | Path]) -> dict[str, Votes]:
-    """Return the votes in `files` by image, in the order of the index. Raises VotesError as `votes_of` does."""
+    """Return the votes in `files` by image, in the order of the index. Raises VotesError, as `votes_of` does."""
     drawn = {image: votes for path in files for image, votes in votes_of(dataset, path)}
     return {image: drawn[image] for image in dataset.rows if image in drawn}
 
 
 def votes_of(dataset: PreparedDataset, path: str | Path) -> Iterator[tuple[str, Votes]]:
-    """Yield each image in a file with its votes. Raises VotesError for votes of an unknown or changed image."""
+    """Yield each image in a votes file with its votes. Raises VotesError for votes of an unknown or changed image."""
     for image, votes in iterate_votes(path):
         if image not in dataset.rows:
             raise VotesError(
-                f"{path}: found votes of {image}; expected an image of {dataset.index}. Draw the votes again"
+                f"{path}: found votes of {image}; expected votes of an image in {dataset.index}. Draw the votes again"
             )
         if votes.origin.get("image") != array_digest(dataset.image(image)):
             raise VotesError(
-                f"{path}: found votes drawn from a different version of {image}; expected the image that "
-                f"{dataset.index} names. Draw the votes again"
+                f"{path}: found votes of a different version of {image}; expected votes of the image in "
+                f"{dataset.index}. Draw the votes again"
             )
         yield image, votes
 
 
 def about_image(dataset: PreparedDataset, image: str, about: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the first columns of an image's rows: data set, image, group and `about` (model, regime, denoiser)."""
+    """Return the columns that begin each row about an image: data set, image, group, model, regime and denoiser."""
     return {"dataset": dataset.about["name"], "image": image, "group": dataset.group(image), **about}
 
 
@@ -60,10 +60,11 @@ def interval_rows(
 ) -> list[dict[str, Any]]:
     """Return a row per measurement of an image: its true value, its value on the clean prediction and its interval.
 
-    `measurements` contains specifications (segcert.measurements); units are based on mm if the image's pixel size is
-    known. The Dice of each foreground class is an additional measurement without a true value. All measurements of the
-    image share alpha, and the column alpha contains the share of each row. The decision is `above` or `below` if the
-    interval lies on that side of the threshold, `open` if the interval contains it, and empty without a threshold.
+    `measurements` contains specifications (segcert.measurements). Lengths and areas are in mm and mm2 if the pixel size
+    of the image is known, otherwise in pixels. The Dice of each foreground class is an additional measurement without a
+    true value. All measurements of the image share alpha; the column alpha contains the share of the row. The decision
+    is `above` or `below` if the interval is on that side of the threshold, `open` if the interval contains the
+    threshold, and empty without a threshold.
     """
     classes, truth = dataset.about["classes"], dataset.mask(image)
     drawn = dict(votes.measurements)
@@ -88,7 +89,7 @@ def interval_rows(
 def metric_rows(
     dataset: PreparedDataset, image: str, prediction: Labels, certificate: Certificate, about: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    """Return a row per foreground class of an image, with `about` (model, regime, denoiser), settings and metrics."""
+    """Return a row per foreground class of an image: model, regime, denoiser, certificate settings and metrics."""
     truth = dataset.mask(image)
     shared = {
         **about_image(dataset, image, about),

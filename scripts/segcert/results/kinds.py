@@ -1,4 +1,4 @@
-"""Kinds of results of certificates and attacks, with their files for one noise level and for an entire run."""
+"""Kinds of results about certificates and attacks, and their files for one noise level and for an entire run."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class Kind(NamedTuple):
-    """A kind of results, with one table for each noise level or pairing and one table for the entire run."""
+    """A kind of results, stored in a table for each noise level or pairing and in a table for the entire run."""
 
     collected: str  # results/<run>/<collected>.parquet
     suffix: str | None  # suffix of the file for one noise level, or None if one file covers all noise levels
@@ -27,7 +27,7 @@ ARRAYS = {"labels": ".npz", "maps": ".radii.npz"}  # certificate files that are 
 
 
 def kind_of(path: str) -> str:
-    """Return the kind of results in a parquet file for one noise level or for an entire run."""
+    """Return the kind of results that a parquet file contains, given its path."""
     if "/attacks/" in path:
         return "attacks"
     if "/certificates/" in path:
@@ -37,7 +37,7 @@ def kind_of(path: str) -> str:
 
 
 def read_rows(paths: Iterable[str | Path]) -> "pd.DataFrame":
-    """Return the rows of parquet files of one kind as one table, which is empty if there are no files."""
+    """Read parquet files with results of one kind into one table, which is empty if there are no files."""
     import pandas as pd  # slow to import, and rules import this module during planning
 
     frames = [pd.read_parquet(path) for path in paths]

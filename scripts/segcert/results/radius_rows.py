@@ -1,4 +1,4 @@
-"""The radius maps of a run, as arrays and as table rows about the certificates at each radius of a grid."""
+"""Radius maps of a run, as arrays and as table rows with the metrics at each radius of a grid."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,15 +21,15 @@ METRICS = ("certified_dice", "certified_iou", "worst_case_dice")
 
 
 class RadiusLevels(NamedTuple):
-    """The radius map of one image, with radii given as levels of the grid.
+    """Radius map of one image. Instead of radii, it contains levels, which are numbers of taus in a grid.
 
     Attributes
     ----------
     labels
         (H, W) uint8: the class id of each pixel, or ABSTAIN = 255 if the pixel is not certified.
     levels
-        (H, W) uint8: i, counted from 1, for a pixel certified at the i-th tau of the grid; 0 for a pixel that is not
-        certified.
+        (H, W) uint8: the number, counted from 1, of the largest tau of the grid at which the pixel is certified; 0 if
+        the pixel is not certified.
     method
         The method of the radius map.
     """
@@ -40,22 +40,22 @@ class RadiusLevels(NamedTuple):
 
 
 def tau_grid(tau: float) -> tuple[float, ...]:
-    """Return the tau grid of a run, in ascending order: the taus of every radius map, and the tau of the run."""
+    """Return the taus of a run's radius maps in ascending order: TAUS and the tau of the run."""
     return tuple(sorted({*TAUS, tau}))
 
 
 def grid_radii(taus: Sequence[float], sigma: float) -> list[float]:
-    """Return the radius for each tau of a grid, in units of pixel values in [0, 1]."""
+    """Return the radius (l2, for pixel values in [0, 1]) for each tau of a grid."""
     return [certified_radius(sigma, tau) for tau in taus]
 
 
 def map_method(method: str) -> str:
-    """Return the method of a run's radius map: holm if the run's method uses all draws, else segcertify."""
+    """Return the method of a run's radius maps: holm if the run's method tests with all draws, else segcertify."""
     return HOLM.name if METHODS[method].all_draws else SEGCERTIFY.name
 
 
 def radius_levels(votes: Votes, taus: Sequence[float], alpha: float, method: str) -> RadiusLevels:
-    """Return the radius map of an image for the method of a run (`map_method`), as levels of the grid.
+    """Return the radius map of an image, with levels instead of radii, for the method of a run (see `map_method`).
 
     No pixel is certified if there are too few draws even for the lowest tau. This can happen because a method with a
     weaker guarantee may need fewer draws than the radius map.
@@ -73,8 +73,8 @@ def radius_levels(votes: Votes, taus: Sequence[float], alpha: float, method: str
 def save_radii(path: str | Path, maps: Mapping[str, RadiusLevels], taus: Sequence[float], sigma: float) -> None:
     """Write radius maps to a compressed `.npz` file: the levels (H, W) uint8 by image, and the grid.
 
-    `grid/taus` and `grid/radii` are float64, and their i-th entries, counted from 1, belong to level i. Radii are in
-    units of pixel values in [0, 1].
+    `grid/taus` and `grid/radii` are float64, and their i-th entries, counted from 1, belong to level i. Radii are l2
+    norms for pixel values in [0, 1].
     """
     grid = {GRID_TAUS: np.array(taus, np.float64), GRID_RADII: np.array(grid_radii(taus, sigma), np.float64)}
     save_arrays(path, grid | {image: each.levels for image, each in maps.items()})
@@ -88,21 +88,22 @@ class SavedRadii(NamedTuple):
     levels: dict[str, npt.NDArray[np.uint8]]
 
     def radii_of(self, image: str) -> npt.NDArray[np.float64]:
-        """Return each pixel's certified radius (H, W), in units of pixel values in [0, 1]; 0 for uncertified pixels."""
+        """Return each pixel's certified radius (H, W) for pixel values in [0, 1]; 0 if it is not certified."""
         return np.concatenate([[0.0], self.radii])[self.levels[image]]
 
 
 def load_radii(path: str | Path) -> SavedRadii:
-    """Read a file that `save_radii` wrote. Raises ArraysError for any other file."""
+    """Read a file that `save_radii` wrote. Raises ArraysError if the file is damaged or contains something else."""
     with StoredArrays(path) as file:
         if not {GRID_TAUS, GRID_RADII} <= file.keys():
-            raise ArraysError(f"{path}: found no {GRID_TAUS} and {GRID_RADII}; expected radius maps")
+            raise ArraysError(f"{path}: found no arrays {GRID_TAUS} and {GRID_RADII}; expected a file of radius maps")
         saved = SavedRadii(
             file[GRID_TAUS], file[GRID_RADII], {image: file[image] for image in file.keys() - {GRID_TAUS, GRID_RADII}}
         )
     if saved.taus.ndim != 1 or saved.taus.shape != saved.radii.shape or saved.radii.dtype != np.float64:
         raise ArraysError(
-            f"{path}: found grids of shape {saved.taus.shape} and {saved.radii.shape}; expected equal shapes"
+            f"{path}: found taus of shape {saved.taus.shape} and radii of shape {saved.radii.shape}; expected equal "
+            "shapes"
         )
     for image, levels in saved.levels.items():
         if levels.dtype != np.uint8 or levels.ndim != 2 or levels.max(initial=0) > len(saved.radii):
@@ -123,10 +124,11 @@ def radius_rows(
     sigma: float,
     alpha: float,
 ) -> list[dict[str, Any]]:
-    """Return a row per tau of the grid and foreground class: metrics of the labels certified at its radius or beyond.
+    """Return a row of metrics for each radius of the grid and each foreground class.
 
-    `abstain` is the share of pixels that are not certified at this radius. One alpha covers all pixels and the entire
-    grid, so the map may certify slightly fewer pixels at the run's own tau than the run's certificate does.
+    Pixels with a smaller certified radius than that of the row abstain; `abstain` is their share. One alpha covers all
+    pixels and the entire grid. Therefore, the radius map may certify slightly fewer pixels at the tau of the run than
+    the certificate does.
     """
     truth = dataset.mask(image)
     values = truth.size * dataset.about["channels"]

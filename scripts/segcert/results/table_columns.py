@@ -25,9 +25,9 @@ class Column:
         Format of the values. Number styles (segcert.report.format): `number`, `signed`, `digits`, `percent`, `whole`,
         and `level` for numbers that a user chose. Text styles: `text`, and `regime` for a training regime. Styles that
         combine several columns of the file: `measured` (a name with its unit), `levels` (the two sigmas of a claim),
-        and `decided` (the numbers of images whose interval is above, below and around a threshold).
+        and `decided` (the numbers of images whose interval is above or below a threshold, or contains it).
     decimals
-        Number of decimals, if it differs from the default of the style.
+        Number of decimal places, if it differs from the default of the style.
     shown
         Places that show the column: PAGE, LATEX, PDF.
     interval
@@ -66,7 +66,7 @@ METRICS = (
         "Dice",
         shown=EVERYWHERE,
         interval=(PAGE,),
-        meaning="Dice of the unsmoothed model on the clean image, not certified",
+        meaning="Dice of the network without smoothing, on images without noise; not certified",
     ),
     Column("iou", "IoU", shown=()),
     Column(
@@ -75,8 +75,8 @@ METRICS = (
         shown=EVERYWHERE,
         interval=EVERYWHERE,
         latex="certified",
-        meaning="by the published convention, abstained pixels are missing from the prediction but count in the ground "
-        "truth",
+        meaning="Dice of the certified labels; by the published convention, pixels that abstain are missing from the "
+        "prediction and present in the ground truth",
     ),
     Column("certified_iou", "certified IoU", shown=(PAGE,), interval=(PAGE,)),
     Column(
@@ -85,8 +85,8 @@ METRICS = (
         shown=(PAGE,),
         interval=(PAGE,),
         strict=True,
-        meaning="the lowest Dice over all possible classes of the abstained pixels, a true lower bound within the "
-        "radius",
+        meaning="the lowest Dice over all labels that the abstaining pixels could take, which is a true lower bound "
+        "within the radius",
     ),
     Column("abstain", "abstains", "percent", 1, shown=EVERYWHERE, interval=(PAGE,), latex="abst."),
 )
@@ -199,8 +199,8 @@ IN_CSV = (*IN_LATEX, "budget")  # the keys of segcert.results.tables.TABLES, for
 
 
 def shown_columns(table: str, place: str, weaker: bool) -> list[Column]:
-    """Return the columns that a place (PAGE, LATEX, PDF) shows.
+    """Return the columns of a table that are shown at a place (PAGE, LATEX or PDF).
 
-    weaker: True if the certificates have a weaker guarantee; `strict` columns are then omitted.
+    If `weaker` is True, the certificates have a weaker guarantee, and `strict` columns are left out.
     """
     return [column for column in TABLES[table] if place in column.shown and not (weaker and column.strict)]

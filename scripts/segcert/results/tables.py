@@ -1,4 +1,4 @@
-"""The report's tables, made from the collected results of a run; TABLES names the sources of each table."""
+"""The report's tables, made from the collected results of a run. TABLES lists the sources of each table."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -24,7 +24,7 @@ BASELINES = [("noise", "none"), ("clean", "none"), ("given", "none")]  # in orde
 
 
 class ResultsError(ValueError):
-    """Error for a results file that is damaged or lacks columns; the message names the file."""
+    """Error for a results file that is damaged or lacks columns. The message names the file."""
 
 
 def read_results(
@@ -52,18 +52,18 @@ def read_results(
         raise
     except Exception as error:  # Arrow raises many kinds of errors
         raise ResultsError(
-            f"{path}: found a file that cannot be read ({error}). Run snakemake --force {path}"
+            f"{path}: found a file that cannot be read ({error}). Run `snakemake --force {path}`"
         ) from error
     numbers = [*numbers, *(name for name in optional if name in results.columns)]
     for name in (*names, *numbers):
         if name not in results.columns:
-            raise ResultsError(f"{path}: found no column {name}. Run snakemake --force {path}")
+            raise ResultsError(f"{path}: found no column {name}. Run `snakemake --force {path}`")
         column = results[name]
         fits = column.dtype.kind in "biuf" if name in numbers else all(type(each) is str for each in column)
         if not fits:
             kind = "numbers" if name in numbers else "text"
             raise ResultsError(
-                f"{path}: `{name}`: found {column.dtype}; expected {kind} in every row. Run snakemake --force {path}"
+                f"{path}: `{name}`: found {column.dtype}; expected {kind} in every row. Run `snakemake --force {path}`"
             )
     return results
 
@@ -71,8 +71,8 @@ def read_results(
 def read_table(path: str | Path | TextIO) -> pd.DataFrame:
     """Read a table of the report from its CSV file.
 
-    Only empty cells are read as missing values, and names are read as text, so that a class may be called `null` and a
-    data set `007`.
+    Only empty cells are read as missing values, and names are read as text. Therefore, a class may have the name `null`
+    and a data set the name `007`.
     """
     names = dict.fromkeys(NAMES, "str")
     return pd.read_csv(path, dtype=names, keep_default_na=False, na_values=[""])
@@ -96,9 +96,9 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def main_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
-    """Return a row per data set, model, regime, denoiser and sigma, with means over images of the mean over classes.
+    """Return a row per data set, model, regime, denoiser and sigma: means over images, and over classes in an image.
 
-    The columns <metric>_low and <metric>_high contain the 95% bootstrap interval over images of each metric.
+    The columns <metric>_low and <metric>_high contain the 95% bootstrap interval of the metric over images.
     """
     keys, numbers = [*MODEL, *SETTINGS, "image"], [*_available_metrics(rows), "extended"]
     per_image = rows.groupby(keys, sort=False, as_index=False, dropna=False)[numbers].mean()
@@ -110,8 +110,8 @@ def pairing_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
 
     The baseline is the model trained with noise, without a denoiser (SegCertify). If a run lacks this model, the
     baseline is the model trained on clean images or the pretrained model, without a denoiser. The column `baseline`
-    names the baseline's regime. Values are means over images of the mean over classes. The 95% intervals come from a
-    paired bootstrap, which resamples the differences of single images.
+    names the baseline's regime. Values are means over images, and over classes in an image. The 95% intervals come from
+    a paired bootstrap, which resamples the differences by image.
     """
     per_image = rows.groupby([*MODEL, "image"], sort=False)["certified_dice"].mean()
     compared = []
@@ -130,7 +130,7 @@ def pairing_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
 
 
 def error_bars(rows: pd.DataFrame, metric: str) -> npt.NDArray[Any]:
-    """Return the distances (2, rows) from a metric to the ends of its 95% interval; 0 if the interval is undefined."""
+    """Return the distances (2, rows) of a metric from both ends of its 95% interval; 0 if the interval is undefined."""
     low, high = rows[metric] - rows[f"{metric}_low"], rows[f"{metric}_high"] - rows[metric]
     bars: npt.NDArray[Any] = np.nan_to_num([low, high]).clip(min=0)
     return bars
@@ -144,10 +144,10 @@ def denoiser_table(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def class_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
-    """Return the rows of `main_table` separately for each foreground class, with its area and certified area.
+    """Return the rows of `main_table` separately for each foreground class, with the area and the certified area.
 
     Areas are means over images, in pixels. `area` is the area in the ground truth, `area_low` counts the certified
-    pixels, and `area_high` counts the certified and the abstained pixels.
+    pixels, and `area_high` counts the certified and the abstaining pixels.
     """
     table = _summarise(rows, [*MODEL, "class_id", "class_name"], resamples)
     areas = rows.groupby([*MODEL, "class_id", "class_name"], sort=False, as_index=False)[
@@ -161,8 +161,8 @@ def measurement_table(rows: pd.DataFrame) -> pd.DataFrame:
 
     `unbounded` counts the images whose interval has an infinite end, because the measurement is undefined on too many
     draws. Means are over the finite ends. `width` is the mean of (high - low) / |median|. `above`, `below` and `open`
-    count the images whose certified interval lies above the threshold, lies below it, or contains it. All three are
-    zero without a threshold.
+    count the images whose certified interval is above the threshold, is below it, or contains it. Without a threshold,
+    all three are zero.
     """
     keys = [*MODEL, "measurement", "unit"]
     finite = rows.replace([np.inf, -np.inf], np.nan)
@@ -176,10 +176,10 @@ def measurement_table(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def radius_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
-    """Return a row per data set, model, regime, denoiser, sigma and radius: means over images of means over classes.
+    """Return a row per data set, model, regime, denoiser, sigma and radius: means over images and classes.
 
-    The columns are certified Dice with its 95% bootstrap interval over images, worst-case Dice and abstention. They
-    describe the pixels that are certified to at least this radius. One alpha covers all pixels and radii of an image.
+    The metrics are certified Dice with its 95% bootstrap interval over images, worst-case Dice and abstention. Pixels
+    whose certified radius is smaller than that of the row abstain. One alpha covers all pixels and radii of an image.
     `method` is the method of the radius map.
     """
     keys = [*MODEL, "tau", "alpha", "method", "radius", "radius_gray_levels"]
@@ -203,21 +203,21 @@ def attack_table(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _summarise(rows: pd.DataFrame, keys: Sequence[str], resamples: int) -> pd.DataFrame:
-    """Return the metrics by `keys` and certificate settings; `extended` is True if any certificate was extended."""
+    """Return means by `keys` and certificate settings; `extended` is True if any certificate was extended."""
     keys = [*keys, *SETTINGS]
     extended = rows.groupby(keys, sort=False, dropna=False)["extended"].any().to_numpy(bool)
     return _means(rows, keys, _available_metrics(rows), resamples).assign(extended=extended)
 
 
 def _available_metrics(rows: pd.DataFrame) -> list[str]:
-    """Return the metrics that are columns of `rows`; results of an older version may lack some."""
+    """Return the metrics that are columns of `rows`. Results of an older version of segcert may lack some."""
     return [metric for metric in METRICS if metric in rows]
 
 
 def _means(
     rows: pd.DataFrame, keys: Sequence[str], metrics: Sequence[str], resamples: int, bare: Iterable[str] = ()
 ) -> pd.DataFrame:
-    """Return a row per `keys`: the number of images, the means, and 95% bootstrap intervals except for `bare`."""
+    """Return a row per `keys`: number of images, and means of `metrics` with 95% intervals (no interval for `bare`)."""
     summaries = []
     for values, group in rows.groupby([*keys], sort=False, dropna=False):
         summary = dict(zip(keys, values, strict=True)) | {"images": group["image"].nunique()}
@@ -235,7 +235,7 @@ def cost_table(main: pd.DataFrame, costs: pd.DataFrame) -> pd.DataFrame:
     """Return a row per data set, model, regime, denoiser and sigma: certified Dice and its cost.
 
     The cost consists of the number of parameters, the network evaluations and GFLOP per draw, and the GFLOP per image
-    of n0 + n draws.
+    (n0 + n draws).
     """
     per_draw = costs.rename(columns={"gflop": "gflop_per_draw"})
     table = main[[*PAIRING, "sigma", *DICE, "n0", "n"]].merge(per_draw, on=PAIRING, validate="many_to_one")

@@ -242,8 +242,8 @@ def test_images_without_copies_and_parts_outside_the_page(view):
     assert {*rows.index[:5], *rows.index[-5:], "phantom_test_0000", "phantom_test_0001"} == set(shown)
     without = next(name for name in shown if name not in ("phantom_test_0000", "phantom_test_0001"))
     viewer.choose("image", without)
-    assert "No noisy copy" in viewer.layer("noisy").text_content()
-    assert "No denoised copy" in viewer.layer("denoised").text_content()
+    assert "no noisy copy" in viewer.layer("noisy").text_content()
+    assert "no denoised copy" in viewer.layer("denoised").text_content()
     viewer.choose("image", "phantom_test_0000")
     assert viewer.pixels(viewer.layer("noisy").locator("canvas"))[..., :3].std() > 5
     text = viewer.page.locator("main").text_content()

@@ -163,7 +163,7 @@ def test_only_settings_that_differ_are_shown(root):
 def test_the_page_says_that_settings_are_equal(root):
     root.write("a", {(): images(FIRST)}).write("b", {(): images(SECOND)})
     page, _ = root.compare("a", "b")
-    assert "None. According to the run records of their pages" in page
+    assert "The runs have the same configuration, according to" in page
     assert 'class="notice"' not in page
 
 
@@ -175,7 +175,7 @@ def test_the_page_says_that_settings_are_equal(root):
         ({"alpha": 0.01}, ["have different guarantees", "alpha = 0.01"]),
         ({"tau": 0.8}, ["radius differs at the same sigma", "b: tau = 0.8"]),
         ({"recorded": {"image_size": 32}}, ["images have different sizes", "b: 32 pixels"]),
-        ({"extended": True}, ["Draws were added after a look", "In b, some"]),
+        ({"extended": True}, ["Draws were added after certification", "In b, some"]),
         ({"recorded": {"tau": 0.9}}, ["b was not finished", "different values of tau"]),
     ],
 )
@@ -244,13 +244,13 @@ def test_long_names_give_a_short_folder_name():
 @pytest.mark.parametrize(
     ("runs", "texts"),
     [
-        (["a"], ["found 1 runs", "2 to 8", "the runs here: a, b, bare", "compare=[a,b]"]),
+        (["a"], ["found 1 runs", "2 to 8", "runs in this checkout: a, b, bare", "compare=[a,b]"]),
         ([], ["found 0 runs"]),
         (list("abcdefghi"), ["found 9 runs"]),
         (["a", "a"], ["the run a is named twice"]),
-        (["a", "z"], ["no run 'z'", "the runs here: a, b, bare"]),
+        (["a", "z"], ["no run 'z'", "runs in this checkout: a, b, bare"]),
         (["a", "../results/b"], ["no run '../results/b'"]),
-        (["a", "bare"], ["bare/certificates.parquet: missing", "snakemake --config run=bare", "dvc pull"]),
+        (["a", "bare"], ["bare/certificates.parquet: not found", "snakemake --config run=bare", "dvc pull"]),
     ],
 )
 def test_errors_say_what_to_do(root, runs, texts):

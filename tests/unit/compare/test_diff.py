@@ -146,7 +146,7 @@ def test_an_archive_is_a_source_and_the_first_cause(a, b):
     ]
     assert [(job.rule, job.follows) for job in found.changed_jobs] == [("fetch", []), ("prepare", ["fetch d"])]
     assert "seed: 0 -> 1" in text_and_json(a, b)[0]
-    assert "it changes no file" in text_and_json(a, b)[0]
+    assert "this changes no file" in text_and_json(a, b)[0]
 
 
 def test_code_packages_and_settings_are_named_with_their_values(a, b):
@@ -204,7 +204,7 @@ def test_a_cause_without_compared_files_is_not_said_to_change_no_file(a, b):
     b.jobs["page"]["params"]["configuration"]["tau"] = 0.7
     (cause,) = compared(a, b).causes
     assert (cause.jobs, cause.moved) == (1, None)
-    assert "it changes no file" not in text_and_json(a, b)[0]
+    assert "this changes no file" not in text_and_json(a, b)[0]
 
 
 def test_pages_that_show_the_name_of_the_run_are_compared_if_the_names_are_equal(tmp_path):
@@ -313,8 +313,8 @@ def test_the_exit_status_depends_on_differences(a, b):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("gone:r", "there is no folder gone"),
-        ("some/where", "is not a run; write a run's name"),
+        ("gone:r", "gone:r: found no folder gone"),
+        ("some/where", "is not a run. Write a run's name"),
         ("results/nowhere", "contains no run records. Runs in this checkout: r"),
     ],
 )

@@ -97,7 +97,7 @@ def test_refusals_name_key_value_and_the_line_to_write(values, parts):
         ({"sigmas": [0.1]}, ["found 0.1, for which the denoiser is not trained. Write `denoiser: {sigma_min: 0.1}`"]),
         ({"sigmas": [0.1, 2], "denoiser": {"levels": "all"}, "regimes": ["clean"]}, []),
         ({"sigmas": [0.1, 2], "denoisers": ["none"], "regimes": ["clean"]}, []),
-        ({"denoising_steps": 3}, ["`denoising_steps`: found 3; .* Write `denoiser: {levels: all}`"]),
+        ({"denoising_steps": 3}, [r"`denoising_steps`: found 3\. .* Write `denoiser: {levels: all}`"]),
         ({"denoising_steps": 3, "denoiser": {"levels": "all"}}, []),
     ],
 )

@@ -185,7 +185,7 @@ def page(dataset, summary, tmp_path_factory):
         "CC0, as it were", "Do as you like.", "Nobody 2026", "as the parts say", 'href="index.html"',
         "1 of its groups (patient) have images in more than one split",
         "not the official release.</strong> The SHA-256 of squares.zip does not match the published checksum",
-        "no published checksum; the one found was recorded", "12.3 MB", "ab" * 32, "7 single files",
+        "unknown (no published checksum)", "12.3 MB", "ab" * 32, "7 single files",
         "<code>f</code>: no mask", "(raw/squares.zip: img/f.png)", '<td class="text">no mask</td><td>2</td>',
         "No image was excluded.", "train: all 3 images", "Squares &amp; dots",
     ],

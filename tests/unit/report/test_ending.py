@@ -30,9 +30,9 @@ def test_three_numbers_of_the_middle_sigma_and_of_the_first_model():
     ]
     assert headline(rows) == [
         "phantom, unet, sigma 0.5:",
-        "  certified Dice, trained on clean images, no denoiser                 0.250",
-        "  certified Dice, trained on clean images, behind the denoiser         0.750",
-        "  pixels left undecided, trained on clean images, behind the denoiser  6.2%",
+        "  certified Dice, trained on clean images, no denoiser               0.250",
+        "  certified Dice, trained on clean images, behind the denoiser       0.750",
+        "  pixels that abstain, trained on clean images, behind the denoiser  6.2%",
     ]
 
 
@@ -61,7 +61,7 @@ def test_a_table_that_lacks_a_column_gives_no_numbers_and_the_page_is_named(tmp_
     page = f"{tmp_path}/index.html"
     assert ending("tiny", page, "snakemake audit")[1:] == [
         f"The report of the run tiny: {page} (open it in a browser)",
-        "Next, audit all files that the report is made from: snakemake audit",
+        "Next, audit all files from which the report is made: snakemake audit",
     ]
     table.write_text(",".join(COLUMNS) + "\nphantom,unet,clean,none,0.5,0.25,0.125\n")
     assert "phantom, unet, sigma 0.5:" in ending("tiny", page, "snakemake audit")

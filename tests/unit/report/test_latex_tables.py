@@ -92,10 +92,10 @@ def test_captions_give_the_settings_and_a_weaker_guarantee(tmp_path):
                  "pixel values in $[0, 1]$", "8 test images", "The data set phantom"):  # fmt: skip
         assert said in text
     assert "weaker" not in text
-    assert "interim look" not in text
+    assert "after certification" not in text
     weak = main_table(method="kfwer", extended=True).assign(k=7)
     text = written(tmp_path, "main", weak, weak)
-    for said in ("A weaker guarantee", "fewer than k pixels", "($k = 7$)", "Draws were added after an interim look"):
+    for said in ("A weaker guarantee", "fewer than k pixels", "($k = 7$)", "Draws were added after certification"):
         assert said in text
 
 

@@ -100,7 +100,7 @@ def test_the_card_of_a_tuned_segmenter_names_its_denoiser(tmp_path, index):
     segmenter(tmp_path / "unet-denoised", "denoised")
     tuning = {"start": "models/start", "denoiser": "models/denoiser/phantom", "denoising_steps": 1, "sigmas": [0.25, 1]}
     card = segmenter_card(tmp_path / "unet-denoised", index, {}, tuning)
-    assert "noise of sigma 0.25, 1, restored by the denoiser `models/denoiser/phantom` (1 network call)." in card
+    assert "noise of sigma 0.25, 1, which were denoised by `models/denoiser/phantom` (1 network call)." in card
     assert "--denoiser models/denoiser/phantom --sigma" in card
     card = segmenter_card(tmp_path / "unet-denoised", index, {}, tuning | {"denoising_steps": 3})
     assert "--denoiser models/denoiser/phantom --denoising-steps 3 --sigma" in card
@@ -124,9 +124,9 @@ def test_the_snippet_in_the_card_of_a_denoiser_denoises_as_segcert_does(tmp_path
     settings = {"levels": "range", "sigma_min": 0.2, "sigma_max": 1.1}
     card = denoiser_card(tmp_path, [index, index], settings)
     assert front_matter(card)["library_name"] == "diffusers"
-    assert "sigma 0.2 to 1.1, in units of pixel values in [0, 1].\n" in card
+    assert "sigma 0.2 to 1.1, for pixel values in [0, 1].\n" in card
     assert "the model sees noise of sigma 0.1 to 0.55.\n" in denoiser_card(tmp_path, [index], settings, pool=2)
-    assert "It has seen 10 training images" in card
+    assert "It was trained on 10 images" in card
     assert f"{sum(parameter.numel() for parameter in unet.parameters()):,}" in card
     (snippet,) = snippets(card)
     assert "segcert" not in snippet.replace(str(tmp_path), "")

@@ -116,7 +116,7 @@ def test_a_small_run_shows_its_whole_main_table(tmp_path):
                  "stable, not that it is correct", "Author of phantom, 2020. Licence: CC BY 4.0", "torch 2.13.0",
                  "git checkout 0123456789ab"):  # fmt: skip
         assert squeezed(said) in second
-    for absent in ("synthetic", "weaker", "interim look", "leaks", "left out", "official release"):
+    for absent in ("synthetic", "weaker", "after certification", "leaks", "left out", "official release"):
         assert absent not in first
 
 
@@ -132,7 +132,7 @@ def test_a_large_run_is_condensed_to_two_pages(tmp_path):
     for row in table.rows:
         assert squeezed("".join(row)) in first
     for said in (
-        "The data set isic2018: synthetic images", "A weaker guarantee", "Draws were added after an interim look",
+        "The data set isic2018: synthetic images", "A weaker guarantee", "Draws were added after certification",
         "The data set cvc_clinicdb: the split leaks", "The data set jsrt: not the official release",
     ):  # fmt: skip
         assert squeezed(said) in first

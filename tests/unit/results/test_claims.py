@@ -109,7 +109,7 @@ def test_the_growth_of_the_gain_is_a_difference_of_differences():
         ),
         (
             {key: values[:1] for key, values in DICE.items()}, SIGMAS[:1],
-            {"gain_grows": "one sigma only", "falls_with_sigma": "one sigma only"},
+            {"gain_grows": "only one sigma", "falls_with_sigma": "only one sigma"},
         ),
     ],
     ids=["no denoiser", "no noise training", "given networks", "one sigma"],
@@ -144,12 +144,12 @@ def test_images_with_undefined_dice_are_skipped_in_pairs():
 def test_one_image_or_an_interval_around_zero_decides_nothing():
     one = claim_table(rows_of(images=1), 100)
     assert set(one["verdict"]) == {OPEN}
-    assert set(one["why"]) == {"one image only"}
+    assert set(one["why"]) == {"only one image"}
     same = rows_of(dict.fromkeys(DICE, (0.5, 0.5, 0.5)))
     table = claim_table(same, 300).query("claim in ['gain_grows', 'falls_with_sigma']")
     undecided = table[table["verdict"] == OPEN]
     assert len(undecided)
-    assert set(undecided["why"]) == {"the interval holds zero"}
+    assert set(undecided["why"]) == {"the interval contains zero"}
 
 
 def test_each_model_and_data_set_is_tested_separately():

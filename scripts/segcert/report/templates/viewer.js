@@ -115,7 +115,7 @@ const segcertViewer = (() => {
         legend(view);
         numbers(view);
         compare();
-        if (state.lost.length) say(`The link names values that this page does not have: ${state.lost.join(", ")}. The viewer shows a different view.`);
+        if (state.lost.length) say(`The link contains values that this page lacks: ${state.lost.join(", ")}. Therefore, the viewer shows a different view.`);
         state.lost = [];
       } catch (error) {
         if (mine !== turn) return;
@@ -159,7 +159,7 @@ const segcertViewer = (() => {
       const { classes, abstain, radius, radius_gray_levels: gray } = view.behind.numbers[view.number];
       at("facts").replaceChildren(
         element("strong", view.name), ` (group ${view.images.groups[view.number]}): abstains on `,
-        number(abstain, `${(100 * abstain).toFixed(1)}%`), " of the pixels; certified against any change with an l2 norm below ",
+        number(abstain, `${(100 * abstain).toFixed(1)}%`), " of the pixels; certified against any perturbation with an l2 norm below ",
         number(radius, shown(radius)), " (pixels in [0, 1]), which is ", number(gray, shown(gray, 2)), " gray levels RMS.",
       );
       const row = (cells) => {

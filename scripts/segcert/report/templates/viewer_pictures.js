@@ -7,7 +7,7 @@ const segcertPictures = (() => {
   const sources = new Map();   // file next to the page, by "dataset/part"
   const opened = new WeakMap(); // unpacked strings and decoded images, by the object that contains them
   const kept = [];             // functions that remove entries from `opened`, for the oldest entry first
-  const MOST = 24;             // most entries to keep in `opened`, because all views of a large run would fill the memory
+  const MOST = 24;             // largest number of entries in `opened`, because all views of a large run would fill the memory
 
   const CLASS_COLORS = segcertColors; // defined by the page
   const WRONG = "#D55E00";
@@ -19,7 +19,7 @@ const segcertPictures = (() => {
   const LAYERS = {
     image: "image", noisy: "noisy copy", denoised: "denoised copy", truth: "ground truth",
     prediction: "prediction, no noise", certified: "certified labels", radius: "certified radius",
-    difference: "certified against truth",
+    difference: "certified vs. truth",
   };
 
   function take(dataset, part, content) {
@@ -121,12 +121,12 @@ const segcertPictures = (() => {
   const painters = {
     async image(canvas, view) { await paintSprite(canvas, view.images.image, view.number); },
     async noisy(canvas, view) {
-      if (view.tile === null) return "No noisy copy of this image was kept (configuration key: report.viewer).";
+      if (view.tile === null) return "This page contains no noisy copy of this image (configuration key: report.viewer).";
       await paintSprite(canvas, view.noise.noisy, view.tile);
     },
     async denoised(canvas, view) {
       if (view.denoiser === "none") return "This model has no denoiser in front of it.";
-      if (view.tile === null) return "No denoised copy of this image was kept (configuration key: report.viewer).";
+      if (view.tile === null) return "This page contains no denoised copy of this image (configuration key: report.viewer).";
       await paintSprite(canvas, view.noise.denoised[view.denoiser], view.tile);
     },
     async truth(canvas, view) {
