@@ -232,7 +232,7 @@ def test_one_bad_file_leaves_the_others_certified(run, image, segmenter, tmp_pat
     out = tmp_path / "out"
     output = run("certify", image, *more, "--segmenter", segmenter, "--sigma", 0.25, "--out", out, "--n", 60)
     assert output.startswith("segcert: 2 of 3 images were not certified:")
-    assert "report.dcm: is a DICOM file without an image (SOP class: Comprehensive SR" in output
+    assert "report.dcm: the DICOM file contains no image (SOP class: Comprehensive SR" in output
     assert "gone.png: no such file" in output
     assert (out / "chest.certificate.json").is_file()
 

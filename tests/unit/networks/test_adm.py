@@ -161,7 +161,7 @@ def test_a_checkpoint_in_the_old_format_without_zip_is_imported(tmp_path):
     [
         (
             {"out.2.bias": None},
-            r"adm\.pt: a checkpoint of a different architecture: .* 1 missing \(first: out\.2\.bias\)\.",
+            r"adm\.pt: the checkpoint has a different architecture .*: 1 missing \(first: out\.2\.bias\)\.",
         ),
         ({"label_emb.weight": torch.zeros(1000, 64)}, r"1 unexpected \(first: label_emb\.weight\)\. Use 256x256"),
         (
@@ -180,7 +180,7 @@ def test_a_checkpoint_of_another_architecture_is_refused(tmp_path, change, messa
 
 
 def test_a_file_without_a_state_dict_is_refused(tmp_path):
-    with pytest.raises(ModelError, match=r"adm\.pt: not a state dict"):
+    with pytest.raises(ModelError, match=r"adm\.pt: the file contains no state dict"):
         import_adm(saved({"model": GRAY.random_state(seed=0)}, tmp_path / "adm.pt"), tmp_path, GRAY_LAYOUT)
 
 
