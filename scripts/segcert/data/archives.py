@@ -1,8 +1,8 @@
 """Read files from archives and folders. Archives are not trusted.
 
 A zip archive is read in place. Tar, 7z and rar archives do not allow random access, so they are unpacked into a
-temporary folder next to the archive. A whole archive is rejected if it contains a link, a device or a file name that
-leads out of the folder, or if it unpacks to too many bytes.
+temporary folder next to the archive. A whole archive is rejected if it contains a link, a device or a name that leads
+out of the folder (such as ../a.png), or if it is too large.
 """
 
 import bz2
@@ -63,7 +63,7 @@ class File:
         return f"{self.source}: {self.path}"
 
     def read(self) -> bytes:
-        """Return the file's bytes. Raises DataError, with the file's name, if it is unreadable or has changed."""
+        """Return the file's bytes. Raises DataError, which names the file, if it is unreadable or has changed."""
         try:
             data = self.load()
         except Exception as error:  # each archive library has its own errors
@@ -88,7 +88,7 @@ def is_archive(path: Path) -> bool:
 
 @contextlib.contextmanager
 def open_archive(path: Path) -> Iterator[list[File]]:
-    """Yield the files in a zip, tar, 7z or rar archive, except stray files. Read them only inside the context.
+    """Yield the files in a zip, tar, 7z or rar archive, except stray ones (`is_stray`). They exist only in the context.
 
     Raises DataError for a damaged, truncated or hostile archive. An archive is hostile if one of these is true:
 
@@ -117,7 +117,7 @@ def open_archive(path: Path) -> Iterator[list[File]]:
 
 
 def list_archive(path: Path) -> list[Member]:
-    """List the files of an archive without unpacking it. Raises DataError if it is damaged or truncated."""
+    """List the files of an archive without unpacking it. Raises DataError for a damaged or truncated archive."""
     with _named(path):
         return _kind(path).members(path)
 
@@ -134,7 +134,7 @@ def list_folder(folder: Path) -> list[File]:
 
 
 def ends_with(pattern: str, path: str) -> re.Match[str] | None:
-    """Match a pattern with a complete path or with its last parts, so that the file may be in any folder."""
+    """Match a pattern with a complete path or with its last parts. The file may therefore be in any folder."""
     return re.fullmatch(f"(?:.*/)?{pattern}", path)
 
 
@@ -177,7 +177,7 @@ def _zip_members(path: Path) -> list[Member]:
 
 
 def _read_zip(archive: zipfile.ZipFile, lock: threading.Lock, info: zipfile.ZipInfo) -> bytes:
-    """Return the bytes of a zip archive's member. Unpacking stops one byte after the stated size."""
+    """Return the bytes of a zip archive's member, but at most one byte more than the archive states."""
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise DataError(f"found compression method {info.compress_type}; expected stored or deflated")
     with lock, archive.open(info) as member:  # zipfile counts its open members without a lock

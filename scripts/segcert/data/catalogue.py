@@ -109,7 +109,7 @@ class Dataset:
     file_bits
         Bit depth that the release states for its 16-bit files; None if it contains no such files.
     window
-        File values that become black and white in the prepared images; None: the full range.
+        Stored values that become black and white in the prepared images; None: the full range.
     left_out_limit
         Largest allowed fraction of images and masks without a partner.
     allow_empty

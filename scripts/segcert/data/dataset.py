@@ -73,7 +73,7 @@ def read_index(path: Path) -> list[Row]:
 
 
 def digests_of(rows: Iterable[Row], folder: str | Path) -> dict[str, str]:
-    """Return the SHA-256 of the image and the mask of each row, by path. `folder` contains index.csv."""
+    """Return the SHA-256 of each row's image and mask, by file path. `folder` contains index.csv."""
     return {
         f"{folder}/{kind}/{row.image}.png": digest
         for row in rows
@@ -111,7 +111,7 @@ class About(Part):
 
 
 class Splits(Part):
-    """The image names in each split. If `leaks` is true, images of one group may be in several splits."""
+    """Content of a split file: image names by split. If `leaks` is true, one group may be in several splits."""
 
     train: list[str | int]
     val: list[str | int]
@@ -121,7 +121,7 @@ class Splits(Part):
 
 @dataclasses.dataclass(frozen=True)
 class PreparedDataset:
-    """A prepared data set, located by the path of its index.csv."""
+    """A prepared data set, identified by the path of its index.csv."""
 
     index: Path
 
@@ -167,7 +167,7 @@ class PreparedDataset:
         return (row.pixel_height, row.pixel_width) if row.pixel_height and row.pixel_width else None
 
     def image(self, name: str) -> npt.NDArray[np.float32]:
-        """Return an image, (C, H, W) float32 in [0, 1]. All values are multiples of 1 / (2^bits - 1)."""
+        """Return an image, (C, H, W) float32 in [0, 1]. At a bit depth of b, values are multiples of 1 / (2^b - 1)."""
         pixels = self._read("images", name, self.rows[name].digest)
         planes = pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
         return to_unit(planes, self.about["bits"])

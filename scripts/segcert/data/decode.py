@@ -112,7 +112,9 @@ def decode(
     if window:
         low, high = window
         if low >= (1 << image.bits) - 1 or high <= 0:
-            raise DataError(f"the image has {image.bits} bits; no such value is in the window from {low} to {high}")
+            raise DataError(
+                f"the image has {image.bits} bits; none of its possible values is in the window from {low} to {high}"
+            )
         image = image.windowed(low, high)
     return image.inverted() if stored.inverted else image
 

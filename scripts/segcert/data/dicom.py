@@ -46,7 +46,7 @@ class Spacing(NamedTuple):
 
 
 class Displayed(NamedTuple):
-    """An image as displayed.
+    """A DICOM image as a viewer displays it.
 
     Attributes
     ----------
@@ -124,12 +124,12 @@ def read_dicom(
 
 
 def pixel_spacing(dataset: "Dataset") -> Spacing | None:
-    """Return the pixel size in the patient if it is stated or can be computed, otherwise that at the detector.
+    """Return the pixel size in the patient if it is known, otherwise at the detector; None if neither is known.
 
     PixelSpacing counts as calibrated if it differs from ImagerPixelSpacing or if there is no ImagerPixelSpacing (PS3.3
-    10.7.1.3). ImagerPixelSpacing is measured at the detector and is divided by the magnification. The file states the
-    magnification, or it is computed from the distances between source, patient and detector. A spacing that is not two
-    positive numbers is treated as missing.
+    10.7.1.3). ImagerPixelSpacing is measured at the detector and is divided by the magnification, which the file states
+    or which is computed from the distances between source, patient and detector. A spacing that is not two positive
+    numbers is treated as missing.
     """
     calibrated = _two_lengths(dataset, "PixelSpacing")
     imager = _two_lengths(dataset, "ImagerPixelSpacing")
@@ -245,7 +245,7 @@ def _stored_range(dataset: "Dataset") -> tuple[int, int]:
 
 
 def _jpeg_of_12_bits(dataset: "Dataset", index: int) -> Values:
-    """Decode a 12-bit JPEG frame with libjpeg-turbo. No pydicom decoder that may be shipped here supports it."""
+    """Decode a 12-bit JPEG frame with libjpeg-turbo. No pydicom decoder that segcert may distribute supports it."""
     import imagecodecs
     from pydicom.encaps import get_frame
 

@@ -129,7 +129,7 @@ def read_small(url: str) -> bytes:
 
 
 class _FetchError(Exception):
-    """Error of a download attempt. If `transient`, repeat the attempt after at least `retry_after` seconds."""
+    """Error of a failed download attempt. If `transient`, try again after at least `retry_after` seconds."""
 
     def __init__(self, why: str, transient: bool, retry_after: int = 0) -> None:
         super().__init__(why)
@@ -200,8 +200,8 @@ class _Transfer:
 def _persist(url: str, attempt: Callable[[], Result], reached: Callable[[], int]) -> Result:
     """Call `attempt` until it succeeds, and return its result.
 
-    `reached` returns the number of bytes received. Give up after ATTEMPTS consecutive calls that do not increase its
-    maximum.
+    `reached` returns the number of bytes received. Give up after ATTEMPTS consecutive calls that do not increase this
+    number above its previous maximum.
     """
     farthest, failures = reached(), 0
     while True:

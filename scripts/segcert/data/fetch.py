@@ -145,13 +145,13 @@ def _expected(archive: Archive) -> str:
 
 
 def _in_mirror(archive: Archive, sums: Mapping[str, str]) -> str | None:
-    """Return the name of an archive in a mirror, or None. Its suffix may differ from that of the official name."""
+    """Return the name of an archive in a mirror, whatever its suffix there; None if the mirror does not list it."""
     stem = archive.name.rsplit(".", 1)[0]
     return next((name for name in (archive.name, *(f"{stem}{suffix}" for suffix in KINDS)) if name in sums), None)
 
 
 def _quarantine(path: Path, named: Path | None = None) -> Path:
-    """Rename a file to <name>.rejected, or to <name>.2.rejected and so on if that exists. Return the new path."""
+    """Rename a file to <name>.rejected (or <name>.2.rejected, ... if that name is taken). Return the new path."""
     name = (named or path).name
     rejected, number = path.with_name(f"{name}.rejected"), 2
     while rejected.exists():

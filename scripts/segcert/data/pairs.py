@@ -21,7 +21,7 @@ class Pair:
     load
         Function that decodes the image and its mask of class ids, (H, W), at their original size, or raises DataError.
     part
-        Part of the release, or split, that the image belongs to; None if the release is not divided.
+        Part of the release, such as its test split, that the image belongs to; None if the release is not divided.
     """
 
     name: str

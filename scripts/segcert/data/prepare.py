@@ -32,7 +32,7 @@ Result = TypeVar("Result")
 
 @dataclasses.dataclass(frozen=True)
 class Form:
-    """Format of prepared images: image_size x image_size pixels, after padding if keep_aspect, else stretched."""
+    """Format of prepared images: image_size x image_size pixels, padded if keep_aspect, otherwise stretched."""
 
     image_size: int
     keep_aspect: bool = False
@@ -218,7 +218,7 @@ def _write_pair(about: Dataset, pair: Pair, split: str, folder: Path, form: Form
 
 
 def _in_parallel(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
-    """Apply a function to items in threads and yield the results in order. At most 2 * workers + 1 items wait."""
+    """Apply a function to items in threads and yield the results in order. At most 2 * workers + 1 are in progress."""
     waiting: collections.deque[concurrent.futures.Future[Result]] = collections.deque()
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         for item in items:
@@ -245,7 +245,7 @@ def _listed(problems: Iterable[tuple[str, str]]) -> str:
 
 
 def _advice(about: Dataset, names: Sequence[str], total: int) -> str:
-    """Return advice about unusable images: exclude them, unless they are more than half of all `total` images."""
+    """Return advice on unusable images: to exclude them, unless they are more than half of all `total` images."""
     if 2 * len(names) > total:
         return "Fix the data or the settings"
     return f"Fix the data, or exclude these images explicitly: `exclude: {{{about.name}: {json.dumps(names)}}}`"

@@ -34,7 +34,7 @@ Values = npt.NDArray[Any]
 
 
 class StoredTiff(NamedTuple):
-    """The stored values of a picture, turned upright.
+    """The stored values of a TIFF picture, turned upright.
 
     Attributes
     ----------
@@ -115,7 +115,7 @@ def _check_bits(page: tifffile.TiffPage) -> int:
         raise DataError(f"the picture has values of type {page.dtype}; expected integers of 1 to {MAX_BITS} bits")
     bits = page.bitspersample
     if not isinstance(bits, int) or not 1 <= bits <= MAX_BITS:
-        raise DataError(f"the picture has {bits} bits per sample; expected 1 to {MAX_BITS}, equal for all samples")
+        raise DataError(f"the picture has {bits} bits per sample; expected one number from 1 to {MAX_BITS}")
     if page.imagedepth != 1:
         raise DataError(f"the page contains {page.imagedepth} slices; expected one picture")
     return bits

@@ -31,7 +31,7 @@ def read_own_image(
     """Read a PNG, TIFF or DICOM file.
 
     See segcert.data.decode.decode for `bits`, `window` and `frame`. `trained_bits` is the bit depth of a network's
-    training images. It is assumed for a 16-bit file that does not state its depth if `bits` is None.
+    training images. If `bits` is None, this depth is assumed for a 16-bit file that does not state its depth.
 
     Raises DataError, with the file's name, if the file cannot be read or has a different format.
     """
@@ -134,8 +134,8 @@ class OwnFolder:
             pairs.append(Pair(name, row.group or name, load, row.split or None))
         if not pairs:
             raise DataError(
-                f"own_data.{self.name}: found no image with a mask; check the folders `images` and `masks`, and "
-                "`image_suffix` and `mask_suffix`"
+                f"own_data.{self.name}: found no image with a mask; check the keys `images`, `masks`, `image_suffix` "
+                "and `mask_suffix`"
             )
         return SearchResult(pairs, left_out)
 

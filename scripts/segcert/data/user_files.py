@@ -170,7 +170,7 @@ def _name(file: File, path: str, suffix: str) -> tuple[str, str]:
 
 
 def _header(file: File) -> bytes:
-    """Return the first bytes of a file. Planning a run lists all files, so it must not read them completely."""
+    """Return the first bytes of a file. Planning a run must not read files completely, because it lists all of them."""
 
     def load() -> bytes:
         with open(_path(file), "rb") as stream:

@@ -33,7 +33,7 @@ ARCHITECTURES = {
 
 
 def modules_of(*models: str) -> list[str]:
-    """Return the paths of the modules that define segmenters. Code digests cover these modules.
+    """Return the paths of the modules that define the named segmenters, for code digests.
 
     If a model is user-supplied, all modules are returned, because the model may be built from any of them.
     """

@@ -73,7 +73,7 @@ class DiffusionDenoiser(nn.Module):
         return cls(unet, scheduler.alphas_cumprod, scheduler.config.prediction_type, steps)
 
     def timestep(self, sigma: float) -> int:
-        """Return t*, the step whose noise level is closest to `sigma`, for pixel values in [0, 1]."""
+        """Return t*, the diffusion step whose noise level is closest to `sigma`, for pixel values in [0, 1]."""
         return closest_timestep(self._schedule, sigma)
 
     def timesteps(self, sigma: float) -> list[int]:
@@ -111,7 +111,7 @@ class DiffusionDenoiser(nn.Module):
 
 
 def noise_levels(alphas_cumprod: Tensor) -> Tensor:
-    """Return the noise level sigma of each step of a schedule, (T,), for pixel values in [0, 1]."""
+    """Return the noise level of each step of a noise schedule, (T,), for pixel values in [0, 1]."""
     return ((1 - alphas_cumprod.double()) / alphas_cumprod.double()).sqrt() / 2
 
 
@@ -123,13 +123,13 @@ def closest_timestep(alphas_cumprod: Tensor, sigma: float) -> int:
     levels = noise_levels(alphas_cumprod)
     if sigma > levels.max():
         raise ValueError(
-            f"sigma: found {sigma}; expected at most {float(levels.max()):.3g}, the highest level of this denoiser"
+            f"sigma: found {sigma}; expected at most {float(levels.max()):.3g}, this denoiser's highest noise level"
         )
     return int(torch.argmin((levels**2 - sigma**2).abs()))
 
 
 def _load_unet(folder: Path) -> UNet2DModel:
-    """Read a UNet2DModel without importing torch's compiler, which `from_pretrained` does and which takes seconds."""
+    """Read a UNet2DModel. `from_pretrained` would also import torch's compiler, which takes seconds."""
     config = parse_json((folder / "config.json").read_bytes())
     if not isinstance(config, dict):  # diffusers would treat a string as a model name and download the model
         raise ValueError(f"unet/config.json: found a {type(config).__name__}; expected a mapping")

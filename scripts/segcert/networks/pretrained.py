@@ -109,7 +109,7 @@ def read_state_dict(source: Path) -> dict[str, Tensor]:
         raise ModelError(f"{source}: missing; expected a state dict") from error
     except Exception as error:  # torch's unpickler raises many kinds of errors for foreign bytes
         raise ModelError(
-            f"{source}: cannot be read as tensors only ({type(error).__name__}). Save the weights with "
+            f"{source}: cannot be read as a file of tensors ({type(error).__name__}). Save the weights with "
             "torch.save(model.state_dict(), path), or set `program` to a TorchScript or torch.export file"
         ) from error
     if isinstance(state, dict):

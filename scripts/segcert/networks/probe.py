@@ -91,7 +91,7 @@ def check_output(model: nn.Module, what: str, shape: Sequence[int], classes: Seq
         last = str(error).strip().rpartition("\n")[2]
         raise ModelError(
             f"{what}: does not accept images of shape {tuple(images.shape)} ({last}). Use a network for this number of "
-            "channels, and an `image_size` that it can halve often enough"
+            "channels, and an `image_size` that the network can halve often enough"
         ) from error
     expected = (len(images), len(classes), *shape[1:])
     found = tuple(logits.shape) if isinstance(logits, Tensor) else f"a {type(logits).__name__}"

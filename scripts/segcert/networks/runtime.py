@@ -35,7 +35,7 @@ def set_up_torch(device: str, threads: int, gpus: int = 1) -> torch.device:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cuda" and not torch.cuda.is_available():
         raise DeviceError(
-            "`device`: found cuda, but torch finds no GPU. Write `device: auto`, or check the driver and torch build"
+            "`device`: found cuda, but torch finds no GPU. Write `device: auto`, or check the driver and torch's build"
         )
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)

@@ -187,14 +187,14 @@ def test_a_file_without_a_state_dict_is_refused(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"<html>not found</html>", b"\x90\xb2\x0f!\xfa\x00"])
 def test_a_file_that_is_not_a_checkpoint_is_refused(tmp_path, content):
     (tmp_path / "adm.pt").write_bytes(content)
-    with pytest.raises(ModelError, match=r"adm\.pt: cannot be read as tensors only .* download it again"):
+    with pytest.raises(ModelError, match=r"adm\.pt: cannot be read as a file of tensors .* download it again"):
         import_adm(tmp_path / "adm.pt", tmp_path / "denoiser", GRAY_LAYOUT)
 
 
 def test_half_a_download_is_refused(tmp_path):
     checkpoint = saved(GRAY.random_state(seed=0), tmp_path / "adm.pt")
     checkpoint.write_bytes(checkpoint.read_bytes()[: checkpoint.stat().st_size // 2])
-    with pytest.raises(ModelError, match=r"adm\.pt: cannot be read as tensors only .* download it again"):
+    with pytest.raises(ModelError, match=r"adm\.pt: cannot be read as a file of tensors .* download it again"):
         import_adm(checkpoint, tmp_path / "denoiser", GRAY_LAYOUT)
 
 
@@ -210,6 +210,6 @@ class Code:
 def test_code_in_a_checkpoint_is_not_run(tmp_path, zipped):
     state = GRAY.random_state(seed=0) | {"out.2.bias": Code(tmp_path / "run")}
     torch.save(state, tmp_path / "adm.pt", _use_new_zipfile_serialization=zipped)
-    with pytest.raises(ModelError, match=r"adm\.pt: cannot be read as tensors only .* contains code"):
+    with pytest.raises(ModelError, match=r"adm\.pt: cannot be read as a file of tensors .* contains code"):
         import_adm(tmp_path / "adm.pt", tmp_path / "denoiser", GRAY_LAYOUT)
     assert not (tmp_path / "run").exists()
