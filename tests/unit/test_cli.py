@@ -305,7 +305,7 @@ def test_a_16_bit_file_has_the_depth_of_training(run, tmp_path, segmenter):
     config["preprocessing"] = {"bits": 12}
     (trained / "config.json").write_text(json.dumps(config))
     Image.fromarray(np.full((16, 16), 2000, np.uint16)).save(tmp_path / "deep.png")
-    assert "for example `--bits 12`" in certified(run, tmp_path / "deep.png", segmenter, tmp_path / "out")
+    assert "for example with `--bits 12`" in certified(run, tmp_path / "deep.png", segmenter, tmp_path / "out")
     certified(run, tmp_path / "deep.png", trained, tmp_path / "out")
     explained = run("explain", tmp_path / "out/deep.certificate.json")
     assert "read with 12 bits: black is 0, white is 4095" in explained
@@ -341,7 +341,7 @@ def test_dicom_images(tmp_path):
     assert np.array_equal(image.pixels[0], pixels)
     inverted = read_own_image(write_dicom(tmp_path / "b.dcm", pixels, interpretation="MONOCHROME1"))
     assert np.array_equal(inverted.pixels[0], 4095 - pixels)
-    with pytest.raises(DataError, match=r"c\.dcm: has signed values from .* and no window"):
+    with pytest.raises(DataError, match=r"c\.dcm: the file has signed values from .* and no window"):
         read_own_image(write_dicom(tmp_path / "c.dcm", pixels, signed=1))
 
 
@@ -364,7 +364,7 @@ def test_png_and_tiff_images(tmp_path):
         assert image.bits == bits
         assert image.unit().max() <= 1
     gray_as_rgb = read_own_image(tmp_path / "rgb.png")
-    with pytest.raises(DataError, match="found 3 channels; expected 1"):
+    with pytest.raises(DataError, match="has 3 channels; expected 1"):
         gray_as_rgb.with_channels(1)
     Image.fromarray(np.repeat(PIXELS[..., None], 3, axis=2)).save(tmp_path / "gray.png")
     assert len(read_own_image(tmp_path / "gray.png").with_channels(1).pixels) == 1
