@@ -88,9 +88,10 @@ def is_archive(path: Path) -> bool:
 
 @contextlib.contextmanager
 def open_archive(path: Path) -> Iterator[list[File]]:
-    """Yield the files in a zip, tar, 7z or rar archive, except stray ones (`is_stray`). They exist only in the context.
+    """Yield the files in a zip, tar, 7z or rar archive, except stray ones (`is_stray`).
 
-    Raises DataError for a damaged, truncated or hostile archive. An archive is hostile if one of these is true:
+    The files can be read only inside the context. Raises DataError for a damaged, truncated or hostile archive. An
+    archive is hostile if one of these is true:
 
     - it contains a link, a device or a file name that leads out of the folder;
     - a member unpacks to over 128 MiB;

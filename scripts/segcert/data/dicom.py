@@ -126,7 +126,7 @@ def read_dicom(
 def pixel_spacing(dataset: "Dataset") -> Spacing | None:
     """Return the pixel size in the patient if it is known, otherwise at the detector; None if neither is known.
 
-    PixelSpacing counts as calibrated if it differs from ImagerPixelSpacing or if there is no ImagerPixelSpacing (PS3.3
+    PixelSpacing is taken as calibrated if it differs from ImagerPixelSpacing or if the latter is missing (PS3.3
     10.7.1.3). ImagerPixelSpacing is measured at the detector and is divided by the magnification, which the file states
     or which is computed from the distances between source, patient and detector. A spacing that is not two positive
     numbers is treated as missing.

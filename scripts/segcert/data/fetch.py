@@ -145,7 +145,7 @@ def _expected(archive: Archive) -> str:
 
 
 def _in_mirror(archive: Archive, sums: Mapping[str, str]) -> str | None:
-    """Return the name of an archive in a mirror, whatever its suffix there; None if the mirror does not list it."""
+    """Return an archive's file name in a mirror, where its suffix may be different; None if the mirror lacks it."""
     stem = archive.name.rsplit(".", 1)[0]
     return next((name for name in (archive.name, *(f"{stem}{suffix}" for suffix in KINDS)) if name in sums), None)
 

@@ -18,7 +18,7 @@ from segcert.data.raster import Labels, Raster
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    r"""Path patterns for the files in a release. A pattern must match the end of a path; the folder may be any.
+    r"""Path patterns for the files in a release. A pattern must match the last parts of a path.
 
     Attributes
     ----------

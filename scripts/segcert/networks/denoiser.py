@@ -135,7 +135,7 @@ def _load_unet(folder: Path) -> UNet2DModel:
         raise ValueError(f"unet/config.json: found a {type(config).__name__}; expected a mapping")
     unet = UNet2DModel.from_config(config)
     weights = load_file(folder / "diffusion_pytorch_model.safetensors")
-    if weights.keys() != unet.state_dict().keys():  # older versions of diffusers used other layer names
+    if weights.keys() != unet.state_dict().keys():  # older versions of diffusers used different layer names
         return UNet2DModel.from_pretrained(folder, local_files_only=True, use_safetensors=True, low_cpu_mem_usage=False)
     unet.load_state_dict(weights)
     return unet

@@ -113,7 +113,7 @@ def load_segmenter(folder: str | Path) -> tuple[nn.Module, dict[str, Any]]:
 
 
 def _require_room(config: Mapping[str, Any], weights: Path) -> None:
-    """Raise ModelError, before memory is allocated, if a built-in architecture has more weights than its file."""
+    """Raise ModelError if a built-in architecture has more weights than the file can contain, before allocating any."""
     factory = _built_in(config["architecture"])
     if factory is None:
         return
