@@ -269,7 +269,7 @@ def test_a_long_strip_of_pixels_is_not_padded_to_a_square():
     from PIL import Image
 
     Image.new("L", (40_000, 2)).save(buffer, "PNG")
-    with pytest.raises(DataError, match="40000x2; expected at most 16384"):
+    with pytest.raises(DataError, match="40000x2 pixels; expected at most 16384"):
         decode(buffer.getvalue()).padded()
 
 

@@ -1,4 +1,4 @@
-"""Download OpenAI's checkpoint of the unconditional 256x256 ADM (Dhariwal and Nichol 2021)."""
+"""Download OpenAI's checkpoint of ADM, an unconditional 256x256 diffusion model (Dhariwal and Nichol 2021)."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ SHA256 = "a37c32fffd316cd494cf3f35b339936debdc1576dad13fe57c42399a5dbc78b1"
 
 
 def fetch_checkpoint(target: str | Path, url: str = URL, sha256: str = SHA256) -> None:
-    """Download the checkpoint (2.2 GB) to `target` unless that file exists. Check its SHA-256 in both cases.
+    """Download the ADM checkpoint (2.2 GB) to `target` unless that file exists, and check the file's SHA-256.
 
     Raises DataError if the download fails or the file is not the checkpoint.
     """
@@ -24,7 +24,7 @@ def fetch_checkpoint(target: str | Path, url: str = URL, sha256: str = SHA256) -
     digest = file_digest(unverified)
     if digest != sha256:
         raise DataError(
-            f"{unverified}: found SHA-256 {digest}; expected {sha256}. This is not OpenAI's checkpoint. Delete it and "
-            f"run snakemake again, or get the file from another source and save it there as {target.name}"
+            f"{unverified}: found SHA-256 {digest}; expected {sha256}. The file is not OpenAI's checkpoint. Delete it "
+            f"and run snakemake again, or get the checkpoint from another source and save it as {target}"
         )
     unverified.replace(target)

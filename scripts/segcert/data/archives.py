@@ -1,8 +1,8 @@
-"""Read files from archives and folders. Archives are treated as hostile.
+"""Read files from archives and folders. Archives are not trusted.
 
 A zip archive is read in place. Tar, 7z and rar archives do not allow random access, so they are unpacked into a
-temporary folder next to the archive. An archive is rejected completely if it contains a file name that leads out of the
-folder, a link or a device, or if it unpacks to too many bytes.
+temporary folder next to the archive. A whole archive is rejected if it contains a link, a device or a name that leads
+out of the folder (such as ../a.png), or if it is too large.
 """
 
 import bz2
@@ -63,7 +63,7 @@ class File:
         return f"{self.source}: {self.path}"
 
     def read(self) -> bytes:
-        """Return the file's bytes. Raises DataError, with the file's name, if it is unreadable or has changed."""
+        """Return the file's bytes. Raises DataError, which names the file, if it is unreadable or has changed."""
         try:
             data = self.load()
         except Exception as error:  # each archive library has its own errors
@@ -88,11 +88,12 @@ def is_archive(path: Path) -> bool:
 
 @contextlib.contextmanager
 def open_archive(path: Path) -> Iterator[list[File]]:
-    """Yield the files in a zip, tar, 7z or rar archive, without stray files. They can be read only inside the context.
+    """Yield the files in a zip, tar, 7z or rar archive, except stray ones (`is_stray`).
 
-    Raises DataError for a damaged, truncated or hostile archive. An archive is hostile if one of these is true:
+    The files can be read only inside the context. Raises DataError for a damaged, truncated or hostile archive. An
+    archive is hostile if one of these is true:
 
-    - it contains a name that leads out of the folder, a link or a device;
+    - it contains a link, a device or a file name that leads out of the folder;
     - a member unpacks to over 128 MiB;
     - all members together unpack to more than 4 GiB and to more than 20 times the size of the archive;
     - it contains more than 200,000 members.
@@ -117,13 +118,13 @@ def open_archive(path: Path) -> Iterator[list[File]]:
 
 
 def list_archive(path: Path) -> list[Member]:
-    """List the files of an archive without unpacking it. Raises DataError if it is damaged or truncated."""
+    """List the files of an archive without unpacking it. Raises DataError for a damaged or truncated archive."""
     with _named(path):
         return _kind(path).members(path)
 
 
 def list_folder(folder: Path) -> list[File]:
-    """List all files in a folder and its subfolders, sorted by path, without stray files. Links are followed."""
+    """List all files in a folder and its subfolders by path, except stray files (`is_stray`). Links are followed."""
     relative, seen = [], set()
     for root, folders, names in os.walk(folder, followlinks=True):
         folders[:] = [name for name in folders if os.path.realpath(os.path.join(root, name)) not in seen]
@@ -134,7 +135,7 @@ def list_folder(folder: Path) -> list[File]:
 
 
 def ends_with(pattern: str, path: str) -> re.Match[str] | None:
-    """Match a pattern against a path or its last parts: the file may be in any folder."""
+    """Match a pattern with a complete path or with its last parts. The file may therefore be in any folder."""
     return re.fullmatch(f"(?:.*/)?{pattern}", path)
 
 
@@ -148,23 +149,23 @@ def _check(path: Path, members: Sequence[Member]) -> None:
     for member in members:
         name = PurePosixPath(member.name.replace("\\", "/"))
         if name.is_absolute() or ".." in name.parts or re.match("[A-Za-z]:", member.name):
-            raise DataError(f"{path}: contains {member.name!r}, a name that leads out of the folder; {_REFUSED}")
+            raise DataError(f"{path}: contains {member.name!r}, a name that leads out of the folder. {_REFUSED}")
         if not member.plain:
-            raise DataError(f"{path}: contains {member.name!r}, a link or device; {_REFUSED}")
+            raise DataError(f"{path}: contains {member.name!r}, a link or device. {_REFUSED}")
         if member.bytes > MAX_MEMBER_BYTES:
             raise DataError(
-                f"{path}: {member.name} unpacks to {member.bytes >> 20} MiB; the limit for an image is "
-                f"{MAX_MEMBER_BYTES >> 20} MiB; {_REFUSED}"
+                f"{path}: {member.name} unpacks to {member.bytes >> 20} MiB; the limit for a file is "
+                f"{MAX_MEMBER_BYTES >> 20} MiB. {_REFUSED}"
             )
     unpacked = sum(member.bytes for member in members)
     if len(members) > MAX_MEMBERS or unpacked > limit:
         raise DataError(
             f"{path}: contains {len(members)} files that unpack to {unpacked >> 20} MiB; the limits are {MAX_MEMBERS} "
-            f"files and {limit >> 20} MiB; {_REFUSED}"
+            f"files and {limit >> 20} MiB. {_REFUSED}"
         )
 
 
-_REFUSED = "it was not opened. Download the archive from its official address"
+_REFUSED = "The archive was not opened. Download it from its official address"
 
 
 def _zip_members(path: Path) -> list[Member]:
@@ -177,7 +178,7 @@ def _zip_members(path: Path) -> list[Member]:
 
 
 def _read_zip(archive: zipfile.ZipFile, lock: threading.Lock, info: zipfile.ZipInfo) -> bytes:
-    """Return a member's bytes. Unpacking stops one byte after the stated size."""
+    """Return the bytes of a zip archive's member, but at most one byte more than the archive states."""
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise DataError(f"found compression method {info.compress_type}; expected stored or deflated")
     with lock, archive.open(info) as member:  # zipfile counts its open members without a lock
@@ -185,7 +186,7 @@ def _read_zip(archive: zipfile.ZipFile, lock: threading.Lock, info: zipfile.ZipI
 
 
 class _Bounded:
-    """A stream that limits the size of each read, because a hostile tar header could request gigabytes."""
+    """A stream that limits the size of each read, because a hostile tar header may request gigabytes."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self.stream = stream
@@ -194,7 +195,9 @@ class _Bounded:
     def read(self, size: int = -1) -> bytes:
         """Return at most `size` bytes. Raises DataError if `size` exceeds the limit for a member."""
         if not 0 <= size <= MAX_MEMBER_BYTES:
-            raise DataError(f"requests {size >> 20} MiB; the limit is {MAX_MEMBER_BYTES >> 20} MiB; {_REFUSED}")
+            raise DataError(
+                f"the archive requests {size >> 20} MiB at once; the limit is {MAX_MEMBER_BYTES >> 20} MiB. {_REFUSED}"
+            )
         return self.stream.read(size)
 
 
@@ -252,7 +255,7 @@ def _rar_members(path: Path) -> list[Member]:
 
 
 def _unpack_rar(path: Path, folder: Path) -> None:
-    """Unpack an archive in one pass. Only the members' bytes are written, so links are never created."""
+    """Unpack a rar archive in one pass. Only the members' bytes are written, so links are never created."""
     from unrar.cffi.rarfile import RarInfo
     from unrar.cffi.unrarlib import RarArchive
 

@@ -51,7 +51,7 @@ class Archive:
 
 @dataclasses.dataclass(frozen=True)
 class SplitRule:
-    """A rule that assigns images to training, validation and test (certification).
+    """A rule that assigns images to the training, validation and test splits. Test images are certified.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class SplitRule:
     split_of
         Function that returns the split of an image; "" if the image is in no split.
     leaks
-        True if images of one patient or video may be in several splits, which makes test results too optimistic.
+        True if images of one patient or video may be in several splits. Test results are then too optimistic.
     names
         Names of the images that the rule lists; empty if the rule does not list images.
     counts
@@ -76,7 +76,7 @@ class SplitRule:
 
 @dataclasses.dataclass(frozen=True)
 class ImageKey:
-    """The properties of an image that a split rule may use: data set, image name, group, and part of the release."""
+    """The properties of an image that a split rule may use: data set, name, group, and part of the release."""
 
     dataset: str
     image: str
@@ -109,7 +109,7 @@ class Dataset:
     file_bits
         Bit depth that the release states for its 16-bit files; None if it contains no such files.
     window
-        File values that become black and white in the prepared images; None: the full range.
+        Stored values that become black and white in the prepared images; None: the full range.
     left_out_limit
         Largest allowed fraction of images and masks without a partner.
     allow_empty
@@ -178,7 +178,7 @@ data/raw/ are versioned with the run; files in other folders are only read, not 
 
 
 def overview(all_known: Iterable[Dataset]) -> str:
-    """Return a table of all data sets, with a row for user-supplied data."""
+    """Return a text table of the given data sets, with a row for user-supplied data."""
     rows = [("name", "images", "modality", "classes", "download", "licence")]
     for about in all_known:
         by_hand = [archive for archive in about.archives if not archive.url]
@@ -194,7 +194,7 @@ def overview(all_known: Iterable[Dataset]) -> str:
 
 
 def terms(about: Dataset) -> str:
-    """Return the title, licence, terms and citation, one per line."""
+    """Return a data set's title, licence, terms and citation, one per line."""
     return f"{about.title}\n  Licence: {about.licence}\n  Terms: {about.terms}\n  Cite: {about.citation}"
 
 
@@ -209,11 +209,11 @@ def how_to_get(about: Dataset, archives: Iterable[Archive]) -> str:
 
 
 def describe(about: Dataset) -> str:
-    """Return a complete description of a data set."""
+    """Return a complete description of a data set for the terminal."""
     count = about.images or "as many as configured"
     sizes = ", ".join(f"{width}x{height}" for height, width in about.native_sizes) or "vary"
     spacing = f"{about.pixel_size[0]:g} x {about.pixel_size[1]:g} mm" if about.pixel_size else "unknown"
-    order = " (where classes overlap, the later one counts)" if len(about.classes) > 2 else ""
+    order = " (where classes overlap, the later one is used)" if len(about.classes) > 2 else ""
     lines = [
         f"{about.name}: {terms(about)}",
         f"  Images: {count}, {about.modality}, {about.channels} channel(s), {about.bits} bits",
@@ -235,5 +235,5 @@ def describe(about: Dataset) -> str:
     if by_hand := [archive for archive in about.archives if not archive.url]:
         lines.append(how_to_get(about, by_hand))
     elif about.archives:
-        lines.append(f"Downloaded to data/raw/{about.name}/ unless that folder contains them, packed or unpacked.")
+        lines.append(f"Archives are downloaded to data/raw/{about.name}/ unless they are there, packed or unpacked.")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Read prepared data sets. Define the schema of index.csv, and compare every file with its recorded digest."""
+"""Prepared data sets: the schema of index.csv, and a reader that compares every file with its recorded digest."""
 
 import csv
 import dataclasses
@@ -27,25 +27,25 @@ Millimetres = Annotated[
 
 
 class Row(BaseModel):
-    """A row of index.csv, which describes one prepared image. `pixel_height` and `pixel_width` may be unknown."""
+    """A row of index.csv, which describes one prepared image. An unknown pixel height or width is None."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    image: str = Field(pattern=r"^[^/\\\x00-\x1f\x7f]+$", description="Name: images/<image>.png and masks/<image>.png")
+    image: str = Field(pattern=r"^[^/\\\x00-\x1f\x7f]+$", description="Image name, as in images/<image>.png")
     group: str = Field(
-        pattern=r"^[^\x00-\x1f\x7f]+$", description="Patient or sequence; the image itself if neither is known"
+        pattern=r"^[^\x00-\x1f\x7f]+$", description="Patient or video sequence; the image name if neither is known"
     )
     split: Literal["train", "val", "test"]
     digest: Sha256 = Field(description="SHA-256 of the image file")
     mask_digest: Sha256 = Field(description="SHA-256 of the mask file")
     height: int = Field(gt=0, description="Original height of the image, in pixels")
     width: int = Field(gt=0, description="Original width of the image, in pixels")
-    pixel_height: Millimetres = Field(None, description="Height of a prepared pixel, in mm; empty if unknown")
-    pixel_width: Millimetres = Field(None, description="Width of a prepared pixel, in mm; empty if unknown")
+    pixel_height: Millimetres = Field(None, description="Pixel height of the prepared image, in mm; empty if unknown")
+    pixel_width: Millimetres = Field(None, description="Pixel width of the prepared image, in mm; empty if unknown")
 
 
 def write_index(path: Path, rows: Iterable[Row]) -> None:
-    """Write index.csv."""
+    """Write the rows of index.csv to `path`."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(Row.model_fields), lineterminator="\n")
         writer.writeheader()
@@ -53,7 +53,7 @@ def write_index(path: Path, rows: Iterable[Row]) -> None:
 
 
 def read_index(path: Path) -> list[Row]:
-    """Read the rows of index.csv. Raises DataError, with file, line and column, if a row does not match the schema."""
+    """Read the rows of index.csv. Raises DataError, which names the line and the column, if a row is invalid."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
             lines = list(csv.DictReader(file, restkey="more"))
@@ -73,7 +73,7 @@ def read_index(path: Path) -> list[Row]:
 
 
 def digests_of(rows: Iterable[Row], folder: str | Path) -> dict[str, str]:
-    """Return the SHA-256 of each image and mask, by path. `folder` is the folder that contains index.csv."""
+    """Return the SHA-256 of each row's image and mask, by file path. `folder` contains index.csv."""
     return {
         f"{folder}/{kind}/{row.image}.png": digest
         for row in rows
@@ -82,19 +82,22 @@ def digests_of(rows: Iterable[Row], folder: str | Path) -> dict[str, str]:
 
 
 def check_groups(what: str, rows: Iterable[tuple[str, str, str]], group: str) -> None:
-    """Raise DataError, which begins with `what`, if a group is in two splits. Each row is (image, group, split)."""
+    """Raise DataError if a group is in two splits. Each row is (image, group, split).
+
+    The message begins with `what`. `group` is the word for a group, such as "patient".
+    """
     seen: dict[str, tuple[str, str]] = {}
     for image, name, split in rows:
         first, side = seen.setdefault(name, (image, split))
         if side != split:
             raise DataError(
                 f"{what}: {group} {name} is in two splits: {first} in {side}, {image} in {split}. Put all of its "
-                "images into one split. If a published split file leaks, write `leaks: true` in it"
+                "images into one split. If a published split file divides groups, write `leaks: true` in it"
             )
 
 
 class About(Part):
-    """The keys of dataset.json that the library reads."""
+    """The keys that the library reads from dataset.json, the description of a prepared data set."""
 
     bits: int = Field(ge=1, le=16)
     channels: Literal[1, 3]
@@ -108,7 +111,7 @@ class About(Part):
 
 
 class Splits(Part):
-    """The image names in each split. If `leaks` is true, images of one group may be in several splits."""
+    """Content of a split file: image names by split. If `leaks` is true, one group may be in several splits."""
 
     train: list[str | int]
     val: list[str | int]
@@ -118,13 +121,13 @@ class Splits(Part):
 
 @dataclasses.dataclass(frozen=True)
 class PreparedDataset:
-    """A prepared data set, located by the path of its index.csv."""
+    """A prepared data set, identified by the path of its index.csv."""
 
     index: Path
 
     @functools.cached_property
     def about(self) -> dict[str, Any]:
-        """The content of dataset.json: the catalogue entry, such as name, classes and bits, and `image_size`."""
+        """The content of dataset.json: the catalogue entry (name, classes, bits and so on) and `image_size`."""
         return self._json("dataset.json", About)
 
     @functools.cached_property
@@ -133,15 +136,15 @@ class PreparedDataset:
         return {row.image: row for row in read_index(self.index)}
 
     def check(self) -> None:
-        """Compare every image and mask with its digest, and the index with splits.json. Call this before training.
+        """Compare every image and mask with its digest, and index.csv with splits.json. Call this before training.
 
-        Raises DataError with the name of the file that is missing or changed.
+        Raises DataError, which names the file that is missing or has changed.
         """
         stated = self._json("splits.json", Splits)
         for split in SPLITS:
             if stated[split] != self.names(split):
                 raise DataError(
-                    f"{self.index}: its images in {split} differ from those in splits.json; delete {self.index} and "
+                    f"{self.index}: its {split} images differ from those in splits.json; delete {self.index} and "
                     "run snakemake again"
                 )
         if not stated.get("leaks"):
@@ -151,7 +154,7 @@ class PreparedDataset:
             self._checked("masks", name, row.mask_digest)
 
     def names(self, split: str, most: int | None = None) -> list[str]:
-        """Return the image names in a split, in the order of index.csv: all, or the first `most` if given."""
+        """Return the names of the images in a split, in the order of index.csv. `most` limits their number."""
         return [row.image for row in self.rows.values() if row.split == split][:most]
 
     def group(self, name: str) -> str:
@@ -159,12 +162,12 @@ class PreparedDataset:
         return self.rows[name].group
 
     def pixel_size(self, name: str) -> PixelSize | None:
-        """Return the height and width of a prepared pixel in mm; None if unknown."""
+        """Return the pixel height and width of the prepared image in mm; None if they are unknown."""
         row = self.rows[name]
         return (row.pixel_height, row.pixel_width) if row.pixel_height and row.pixel_width else None
 
     def image(self, name: str) -> npt.NDArray[np.float32]:
-        """Return an image, (C, H, W) float32 in [0, 1]: multiples of 1 / (2^bits - 1)."""
+        """Return an image, (C, H, W) float32 in [0, 1]. At a bit depth of b, values are multiples of 1 / (2^b - 1)."""
         pixels = self._read("images", name, self.rows[name].digest)
         planes = pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
         return to_unit(planes, self.about["bits"])

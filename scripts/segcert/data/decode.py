@@ -21,13 +21,13 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".dc
 
 
 def image_name(path: str | Path) -> str:
-    """Return the name of an image file without its suffix. Only a known suffix is removed: a name may contain dots."""
+    """Return the name of an image file without its suffix. Only known suffixes are removed; names may contain dots."""
     path = Path(path)
     return path.stem if path.suffix.lower() in IMAGE_SUFFIXES else path.name
 
 
 class DepthError(DataError):
-    """A 16-bit file does not state how many of its bits the values use."""
+    """Error for a 16-bit file that does not state how many bits its values use."""
 
 
 class Stored(NamedTuple):
@@ -76,18 +76,18 @@ def decode(
     data
         The bytes of the file.
     bits
-        Bit depth of the values in a 16-bit PNG or TIFF file, which does not state it. For every other file, `bits` must
-        equal the file's own depth.
+        Bit depth of the values in a 16-bit PNG or TIFF file, because such files do not state it. For every other file,
+        `bits` must equal the file's own depth.
     window
-        The values to show as black and as white; values outside are clipped. DICOM: in units of the modality LUT. Other
-        formats: stored values.
+        The values to show as black and as white; values outside are clipped. For DICOM, they are in units of the
+        modality LUT. For other formats, they are stored values.
     frame
         Number of the frame or page to read from a file that contains several; the first is 1.
 
     Raises
     ------
     DepthError
-        If neither the file nor `bits` nor `window` says which value is white.
+        If neither the file nor `bits` nor `window` defines which value is white.
     DataError
         If the file cannot be read as an image or has over 64 million pixels. If it contains several frames and `frame`
         is None.
@@ -96,7 +96,7 @@ def decode(
     try:
         if kind == "DICOM":
             stored = _decode_dicom(data, window, frame)
-            window = None  # the pipeline has applied it
+            window = None  # it has been applied
         elif kind == "TIFF":
             stored = _decode_tiff(data, frame)
         else:
@@ -104,14 +104,18 @@ def decode(
     except DataError:
         raise
     except Exception as error:  # decoders fail in many ways
-        raise DataError(f"cannot be read as an image ({error}); get a new copy, or convert it to PNG") from error
+        raise DataError(
+            f"the file cannot be read as an image ({error}); get a new copy, or convert it to PNG"
+        ) from error
     if not stored.pixels.size:
-        raise DataError("has no pixels; get a new copy of the file")
+        raise DataError("the image has no pixels; get a new copy of the file")
     image = Raster(stored.pixels, _depth(stored, bits, window), stored.pixel_size, stored.applied)
     if window:
         low, high = window
         if low >= (1 << image.bits) - 1 or high <= 0:
-            raise DataError(f"has {image.bits} bits; none of its values is in the window from {low} to {high}")
+            raise DataError(
+                f"the image has {image.bits} bits; none of its possible values is in the window from {low} to {high}"
+            )
         image = image.windowed(low, high)
     return image.inverted() if stored.inverted else image
 
@@ -132,19 +136,19 @@ def decode_at_depth(
 
 
 def _depth(stored: Stored, bits: int | None, window: tuple[float, float] | None) -> int:
-    """Return the bit depth of an image. Raises DepthError if it is unknown, DataError if `bits` cannot be right."""
+    """Return the bit depth of an image. Raises DepthError if it is unknown, and DataError if `bits` is wrong."""
     largest = int(stored.pixels.max())
     if bits is None:
         if stored.bits is None and not window:
             raise DepthError(
-                f"has 16 bits and does not say how many of them its values use (the largest is {largest}). State the "
-                "depth: for example `--bits 12`, or `bits: 12` in a configuration"
+                "the file has 16 bits per value but does not state how many of them are used (the largest value is "
+                f"{largest}). State the bit depth, for example with `--bits 12`, or `bits: 12` in a configuration"
             )
         return stored.bits or 16
     if stored.bits is not None and bits != stored.bits:
-        raise DataError(f"has {stored.bits} bits according to the file, but `bits` is set to {bits}; omit `bits`")
+        raise DataError(f"the file states a depth of {stored.bits} bits, but `bits` is set to {bits}; omit `bits`")
     if not 1 <= bits <= 16 or largest >= 1 << bits:
-        raise DataError(f"found values up to {largest}, which do not fit into {bits} bits")
+        raise DataError(f"the image has values up to {largest}, which do not fit into {bits} bits; correct `bits`")
     return bits
 
 
@@ -164,7 +168,7 @@ def orientation_of(data: bytes) -> int:
 
 
 def decode_binary(data: bytes) -> npt.NDArray[np.bool_]:
-    """Decode the mask of one structure, (H, W): True where a pixel is above half of the maximum value.
+    """Decode the mask of one structure to (H, W) Booleans: True where a pixel is above half of the maximum value.
 
     Raises DataError if the file cannot be decoded.
     """
@@ -182,7 +186,7 @@ def _decode_with_pillow(data: bytes) -> Stored:
         check_size(file.height, file.width, MAX_PIXELS)
         frames = getattr(file, "n_frames", 1)
         if frames > 1:
-            raise DataError(f"is an animation of {frames} frames; expected one image")
+            raise DataError(f"the file is an animation of {frames} frames; expected one image")
         image = ImageOps.exif_transpose(file)
         if image.mode.startswith("I"):
             return _stored(np.asarray(image))
@@ -196,7 +200,7 @@ def _decode_with_pillow(data: bytes) -> Stored:
 
 
 def has_gray_palette(image: Image.Image) -> bool:
-    """Return True if every palette entry is gray, including entries that no pixel uses."""
+    """Return True if an image has a palette and every entry is gray, including entries that no pixel uses."""
     if image.mode not in ("P", "PA"):
         return False
     colours = np.reshape(image.getpalette("RGB") or [], (-1, 3))
@@ -232,12 +236,12 @@ def _decode_tiff(data: bytes, frame: int | None) -> Stored:
 
 
 def _stored(pixels: npt.NDArray[Any]) -> Stored:
-    """Convert unsigned integers (H, W) or (H, W, 3) to planes, and derive the bit depth from their type."""
+    """Convert unsigned integers, (H, W) or (H, W, 3), to planes, and derive the bit depth from their type."""
     if pixels.ndim == 2:
         pixels = pixels[..., None]
     if pixels.min() < 0 or pixels.max() > 65535:
         raise DataError(
-            f"has {pixels.dtype} values from {pixels.min()} to {pixels.max()}; expected values from 0 to 65535"
+            f"the image has {pixels.dtype} values from {pixels.min()} to {pixels.max()}; expected 0 to 65535"
         )
     planes = np.ascontiguousarray(pixels.transpose(2, 0, 1), dtype=np.uint16)
     return Stored(planes, 8 if pixels.dtype == np.uint8 else None)

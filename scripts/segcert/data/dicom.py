@@ -1,8 +1,7 @@
-"""Read DICOM images as a viewer displays them: with the standard's grayscale pipeline, computed by pydicom.
+"""Read DICOM images as a viewer displays them, with the standard's grayscale pipeline, computed by pydicom.
 
 The modality LUT, the VOI transformation (a table or a window) and the presentation LUT are applied to the stored values
-(PS3.3 C.7.6.3, C.8.11.3, C.11; PS3.4 N.2). The transformation depends on the header only: two files with the same
-header are read by the same function, whatever their pixel values.
+(PS3.3 C.7.6.3, C.8.11.3, C.11; PS3.4 N.2). The transformation depends only on the header, not on the pixel values.
 """
 
 import io
@@ -47,7 +46,7 @@ class Spacing(NamedTuple):
 
 
 class Displayed(NamedTuple):
-    """An image as displayed.
+    """A DICOM image as a viewer displays it.
 
     Attributes
     ----------
@@ -112,24 +111,25 @@ def read_dicom(
         planes = np.rint(fractions * ((1 << bits) - 1)).astype(np.uint16)[None]
         return Displayed(planes, bits, spacing, tuple(applied))
     if window is not None:
-        raise DataError(f"is a colour image ({photometric}); a window applies to gray images only")
+        raise DataError(f"the image has colour ({photometric}), but a window needs a gray image; omit the window")
     if photometric == "PALETTE COLOR":
         return _look_up_palette(dataset, stored, spacing)
     if stored.ndim != 3 or stored.shape[2] != 3:
         raise DataError(
-            f"has the photometric interpretation {photometric} and the shape {stored.shape}; expected three channels"
+            f"PhotometricInterpretation: found {photometric} with pixels of shape {stored.shape}; expected three "
+            "channels"
         )
     applied = [] if photometric == "RGB" else [f"{photometric} to RGB"]
     return Displayed(_planes(stored), int(dataset.BitsStored), spacing, tuple(applied))
 
 
 def pixel_spacing(dataset: "Dataset") -> Spacing | None:
-    """Return the pixel size: in the patient if the file states it or it can be computed, else at the detector.
+    """Return the pixel size in the patient if it is known, otherwise at the detector; None if neither is known.
 
-    PixelSpacing counts as calibrated if it differs from ImagerPixelSpacing or if there is no ImagerPixelSpacing (PS3.3
-    10.7.1.3). ImagerPixelSpacing is measured at the detector and is divided by the magnification. The file states the
-    magnification, or it is computed from the distances between source, patient and detector. A spacing that is not two
-    positive numbers is treated as missing.
+    PixelSpacing is taken as calibrated if it differs from ImagerPixelSpacing or if the latter is missing (PS3.3
+    10.7.1.3). ImagerPixelSpacing is measured at the detector and is divided by the magnification, which the file states
+    or which is computed from the distances between source, patient and detector. A spacing that is not two positive
+    numbers is treated as missing.
     """
     calibrated = _two_lengths(dataset, "PixelSpacing")
     imager = _two_lengths(dataset, "ImagerPixelSpacing")
@@ -150,7 +150,7 @@ def _parse(data: bytes) -> "Dataset":
     dataset = pydicom.dcmread(io.BytesIO(data), force=True)
     if "PixelData" not in dataset or "Rows" not in dataset or "PhotometricInterpretation" not in dataset:
         kind = getattr(dataset.get("SOPClassUID"), "name", None) or "unknown"
-        raise DataError(f"is a DICOM file without an image (SOP class: {kind}); expected an image with pixel data")
+        raise DataError(f"the DICOM file contains no image (SOP class: {kind}); expected an image with pixel data")
     if "TransferSyntaxUID" not in dataset.file_meta:
         # Without a file header the pixel data must be uncompressed. pydicom detected the encoding while parsing.
         implicit, little = dataset.original_encoding
@@ -167,7 +167,7 @@ def _check_bits(dataset: "Dataset") -> None:
     """Raise DataError for an unsupported pixel format, whose values could be misread."""
     allocated, stored = int(dataset.BitsAllocated), int(dataset.BitsStored)
     if stored > MAX_BITS or allocated > MAX_BITS:
-        raise DataError(f"uses {stored} of {allocated} bits per value; at most {MAX_BITS} are supported")
+        raise DataError(f"the file uses {stored} of {allocated} bits per value; at most {MAX_BITS} are supported")
     if not 1 <= stored <= allocated:
         raise DataError(f"BitsStored: found {stored} with BitsAllocated {allocated}; expected 1 to {allocated}")
     high = int(dataset.get("HighBit", stored - 1))
@@ -180,12 +180,12 @@ def _check_bits(dataset: "Dataset") -> None:
         if (one in dataset) != (other in dataset):
             missing, present = (one, other) if one not in dataset else (other, one)
             raise DataError(
-                f"{missing}: missing, though {present} is present; the file does not define how to display the image"
+                f"{missing}: missing, although {present} is present; the file does not define how to display the image"
             )
     if dataset.get("PixelPresentation", "MONOCHROME") in ("COLOR", "MIXED"):
-        raise DataError(f"PixelPresentation: found {dataset.PixelPresentation}; expected a gray or a colour image")
+        raise DataError(f"PixelPresentation: found {dataset.PixelPresentation}; expected MONOCHROME or TRUE_COLOR")
     if "PresentationLUTSequence" in dataset:
-        raise DataError("has a presentation LUT sequence, which is not supported; export the image as displayed")
+        raise DataError("PresentationLUTSequence: not supported; export the image as it is displayed")
 
 
 def _frame_index(dataset: "Dataset", frame: int | None) -> int | None:
@@ -193,7 +193,7 @@ def _frame_index(dataset: "Dataset", frame: int | None) -> int | None:
     frames = int(dataset.get("NumberOfFrames") or 1)
     if frame is None:
         if frames > 1:
-            raise DataError(f"has {frames} frames; choose one with `--frame`, from 1 to {frames}")
+            raise DataError(f"the file has {frames} frames; choose one with `--frame`, from 1 to {frames}")
         return None
     if not 1 <= frame <= frames:
         raise DataError(f"frame: found {frame}; expected 1 to {frames}")
@@ -213,12 +213,12 @@ def _lift_functional_groups(dataset: "Dataset", index: int | None) -> None:
 
 
 def _stored_values(dataset: "Dataset", index: int | None) -> Values:
-    """Return the stored values: (H, W) for gray, (H, W, 3) for RGB. Colour in other spaces is converted to RGB.
+    """Return the stored values, (H, W) for gray or (H, W, 3) for RGB. Other colour spaces are converted to RGB.
 
     Raises
     ------
     DataError
-        If a value is outside the range that the file's BitsStored allows.
+        If a value is outside the range that the attribute BitsStored allows.
     """
     from pydicom.pixels import pixel_array
     from pydicom.uid import JPEGExtended12Bit
@@ -232,20 +232,20 @@ def _stored_values(dataset: "Dataset", index: int | None) -> Values:
     lowest, highest = _stored_range(dataset)
     if values.min() < lowest or values.max() > highest:
         raise DataError(
-            f"has values from {values.min()} to {values.max()}; its {dataset.BitsStored} bits allow only {lowest} to "
-            f"{highest}"
+            f"the file has values from {values.min()} to {values.max()}, but its {dataset.BitsStored} bits allow only "
+            f"{lowest} to {highest}"
         )
     return values
 
 
 def _stored_range(dataset: "Dataset") -> tuple[int, int]:
-    """Return the lowest and the highest value that can be stored."""
+    """Return the lowest and the highest value that the file's pixel format can store."""
     bits = int(dataset.BitsStored)
     return (-(1 << bits - 1), (1 << bits - 1) - 1) if dataset.PixelRepresentation else (0, (1 << bits) - 1)
 
 
 def _jpeg_of_12_bits(dataset: "Dataset", index: int) -> Values:
-    """Decode a frame with libjpeg-turbo. No pydicom decoder that this project may ship supports 12-bit JPEG."""
+    """Decode a 12-bit JPEG frame with libjpeg-turbo. No pydicom decoder that segcert may distribute supports it."""
     import imagecodecs
     from pydicom.encaps import get_frame
 
@@ -256,7 +256,7 @@ def _jpeg_of_12_bits(dataset: "Dataset", index: int) -> Values:
 def _display_gray(
     dataset: "Dataset", stored: Values, window: tuple[float, float] | None
 ) -> tuple[npt.NDArray[np.float64], int, list[str]]:
-    """Return the displayed image.
+    """Convert the stored values of a gray image to displayed values.
 
     Returns
     -------
@@ -270,7 +270,7 @@ def _display_gray(
     from pydicom.pixels import apply_modality_lut
 
     if stored.ndim != 2:
-        raise DataError(f"has the shape {stored.shape}; expected one gray image, (H, W)")
+        raise DataError(f"the pixel data have the shape {stored.shape}; expected one gray image, (H, W)")
     applied = []
     values = apply_modality_lut(stored, dataset)
     lowest, highest = _modality_range(dataset)
@@ -284,7 +284,8 @@ def _display_gray(
         low, high = window
         if low >= max(lowest, highest) or high <= min(lowest, highest):
             raise DataError(
-                f"has values from {lowest:g} to {highest:g}; none is in the window from {low:g} to {high:g}"
+                f"the file can store values from {lowest:g} to {highest:g}; none of them is in the window from {low:g} "
+                f"to {high:g}"
             )
         fractions = (np.clip(values.astype(np.float64), low, high) - low) / (high - low)
         applied.append(f"window from {low:g} to {high:g}, as asked")
@@ -319,7 +320,9 @@ def _modality_range(dataset: "Dataset") -> tuple[float, float]:
         return float(lowest), float(highest)
     slope, intercept = float(dataset.RescaleSlope), float(dataset.RescaleIntercept)
     if slope == 0 or not math.isfinite(slope * highest + intercept):
-        raise DataError(f"RescaleSlope: found {slope}, RescaleIntercept {intercept}; every pixel would be the same")
+        raise DataError(
+            f"RescaleSlope: found {slope} with RescaleIntercept {intercept}; every pixel would be the same or infinite"
+        )
     return slope * lowest + intercept, slope * highest + intercept
 
 
@@ -330,7 +333,7 @@ def _apply_window(dataset: "Dataset", values: Values, lowest: float, highest: fl
     try:
         shown = apply_windowing(values, dataset)
     except ValueError as error:  # a width of 0, an unknown function
-        raise DataError(f"{error}; pass `--window LOW HIGH`") from error
+        raise DataError(f"the file's window cannot be applied ({error}); pass `--window LOW HIGH`") from error
     # pydicom scales a window to the range from `lowest` to `highest`: the storable values after rescaling.
     return np.clip((np.asarray(shown, dtype=np.float64) - lowest) / (highest - lowest), 0, 1)
 
@@ -343,14 +346,14 @@ def _look_up_voi(dataset: "Dataset", values: Values) -> tuple[npt.NDArray[np.flo
     if bits == 8 and (entries == 0 or entries > 256):
         # For such a table, pydicom 3.0 wrongly reduces the index modulo 256.
         raise DataError(
-            f"VOILUTSequence: {entries or 65536} entries of 8 bits are unsupported; pass `--window LOW HIGH`"
+            f"VOILUTSequence: {entries or 65536} entries of 8 bits are not supported; pass `--window LOW HIGH`"
         )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom warns about floats, but rescaled values are usually whole numbers
         shown = apply_voi(values, dataset)
     fractions = shown / np.float64((1 << bits) - 1)
     if fractions.max() > 1:
-        raise DataError(f"VOILUTSequence: found entries that need more than {bits} bits")
+        raise DataError(f"VOILUTSequence: found entries of more than {bits} bits; pass `--window LOW HIGH`")
     return fractions, int(bits)
 
 
@@ -361,7 +364,7 @@ def _spread_signed(dataset: "Dataset", stored: Values, bits: int) -> tuple[npt.N
     """
     if stored.min() < 0:
         raise DataError(
-            f"has signed values from {stored.min()} to {stored.max()} and no window; pass `--window LOW HIGH`"
+            f"the file has signed values from {stored.min()} to {stored.max()} and no window; pass `--window LOW HIGH`"
         )
     fractions = stored / np.float64((1 << bits - 1) - 1)
     if float(dataset.get("RescaleSlope", 1)) < 0:
@@ -372,8 +375,9 @@ def _spread_signed(dataset: "Dataset", stored: Values, bits: int) -> tuple[npt.N
 def _is_inverted(dataset: "Dataset") -> bool:
     """Return True if low values are displayed bright.
 
-    PresentationLUTShape decides if it is present, otherwise the photometric interpretation. MONOCHROME1 with the shape
-    INVERSE is inverted only once (PS3.3 C.8.11.3). Raises DataError if the two attributes contradict each other.
+    This is stated by PresentationLUTShape or, if that is missing, by the photometric interpretation. MONOCHROME1 with
+    the shape INVERSE is inverted only once (PS3.3 C.8.11.3). Raises DataError if the two attributes contradict each
+    other.
     """
     shape = str(dataset.get("PresentationLUTShape") or "").strip().upper()
     monochrome1 = bool(dataset.PhotometricInterpretation == "MONOCHROME1")
@@ -381,14 +385,14 @@ def _is_inverted(dataset: "Dataset") -> bool:
         raise DataError(f"PresentationLUTShape: found {shape}; expected IDENTITY or INVERSE")
     if monochrome1 and shape == "IDENTITY":
         raise DataError(
-            "PresentationLUTShape: found IDENTITY with MONOCHROME1; IDENTITY says that high values are bright, "
-            "MONOCHROME1 that they are dark"
+            "PresentationLUTShape: found IDENTITY with MONOCHROME1. IDENTITY says that high values are bright, but "
+            "MONOCHROME1 says that they are dark"
         )
     return monochrome1 or shape == "INVERSE"
 
 
 def _padding(dataset: "Dataset", stored: Values) -> npt.NDArray[np.bool_]:
-    """Return the padding mask, (H, W): True where the image has no content (PixelPaddingValue, PS3.3 C.7.5.1.1.2)."""
+    """Return a mask, (H, W), that is True where pixels are padding (PixelPaddingValue, PS3.3 C.7.5.1.1.2)."""
     value = dataset.get("PixelPaddingValue")
     if value is None:
         return np.zeros(stored.shape, dtype=np.bool_)
@@ -402,15 +406,15 @@ def _look_up_palette(dataset: "Dataset", stored: Values, spacing: Spacing | None
 
     shown = apply_color_lut(stored, dataset)
     if shown.shape[-1] != 3:
-        raise DataError("has a palette with transparency; expected red, green and blue")
+        raise DataError("the palette has transparency; expected only red, green and blue")
     bits = int(dataset.RedPaletteColorLookupTableDescriptor[2])
     if shown.max() >= 1 << bits:
-        raise DataError(f"RedPaletteColorLookupTableData: found entries that need more than {bits} bits")
+        raise DataError(f"RedPaletteColorLookupTableData: found entries of more than {bits} bits")
     return Displayed(_planes(shown), bits, spacing, ("palette",))
 
 
 def _planes(values: Values) -> npt.NDArray[np.uint16]:
-    """Convert (H, W, C) to (C, H, W) uint16."""
+    """Convert an array from (H, W, C) to (C, H, W) uint16."""
     return np.ascontiguousarray(values.transpose(2, 0, 1), dtype=np.uint16)
 
 
@@ -448,7 +452,7 @@ def _first(value: Any) -> float:
 
 
 def _starts_with_attribute(data: bytes) -> bool:
-    """Return True if bytes 4 to 7 contain a VR (two capital letters) or a plausible length of the first element."""
+    """Return True if bytes 4 to 7 contain a value representation (two capital letters) or a plausible length."""
     if data[4:6].isalpha() and data[4:6].isupper():
         return True
     return int.from_bytes(data[4:8], "little") < 256

@@ -27,7 +27,7 @@ from segcert.io.progress import log
 
 
 def public(address: str) -> str:
-    """Remove user, password, query and fragment from a URL, as these may contain tokens. Return a path unchanged.
+    """Remove user, password, query and fragment from a URL, because they may be secret. Return a path unchanged.
 
     Examples
     --------
@@ -42,7 +42,7 @@ def public(address: str) -> str:
 
 
 def without_secrets(text: str, address: str) -> str:
-    """Replace a URL in a text by its `public` form, and every password, token or query of this URL by `***`."""
+    """Replace a URL in a text by its `public` form, and the URL's password, token and query by `***`."""
     if "://" not in address:
         return text
     text = text.replace(address, public(address))
@@ -69,8 +69,8 @@ Result = TypeVar("Result")
 def download(url: str, target: Path, what: str, advice: str = ADVICE) -> None:
     """Download the file at `url`. Create `target` only when the download is complete.
 
-    Call this function again to resume a download after an error, Ctrl-C or SIGKILL. It requests only the missing bytes
-    if the server confirms that the file is unchanged. It does not verify checksums.
+    Call this function again to resume a download after an error, Ctrl-C or SIGKILL. Only the missing bytes are
+    requested if the server confirms that the file is unchanged. Checksums are not verified here.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def download(url: str, target: Path, what: str, advice: str = ADVICE) -> None:
         raise DataError(
             f"{transfer.stated}: cannot be fetched ({error}); received {transfer.reached} of "
             f"{transfer.total or '?'} bytes. "
-            f"Check the network and run snakemake again to resume from {transfer.stored()[0]} bytes, {advice}"
+            f"Check the network and run snakemake again to resume after {transfer.stored()[0]} bytes, {advice}"
         ) from None
     with transfer.part.open("rb") as file:
         os.fsync(file.fileno())
@@ -107,7 +107,7 @@ def download(url: str, target: Path, what: str, advice: str = ADVICE) -> None:
 
 
 def read_small(url: str) -> bytes:
-    """Return the content of a small file at `url`. Raises DataError if it is not available or larger than 4 MiB."""
+    """Return the content of a small file at `url`. Raises DataError if the file is missing or larger than 4 MiB."""
 
     def attempt() -> bytes:
         content = b""
@@ -129,7 +129,7 @@ def read_small(url: str) -> bytes:
 
 
 class _FetchError(Exception):
-    """A download attempt failed. If `transient`, it can be repeated after at least `retry_after` seconds."""
+    """Error of a failed download attempt. If `transient`, try again after at least `retry_after` seconds."""
 
     def __init__(self, why: str, transient: bool, retry_after: int = 0) -> None:
         super().__init__(why)
@@ -137,7 +137,7 @@ class _FetchError(Exception):
 
 
 class _Transfer:
-    """Transfer of one file. The current attempt has received `reached` of `total` bytes."""
+    """The download of one file, of which `reached` of `total` bytes have been received."""
 
     def __init__(self, url: str, target: Path, what: str) -> None:
         self.url, self.stated, self.what = url, public(url), what
@@ -147,7 +147,7 @@ class _Transfer:
         self.total: int | None = None
 
     def stored(self) -> tuple[int, str]:
-        """Return the number of bytes received by earlier attempts, and the version of the file they came from."""
+        """Return the number of bytes received by earlier attempts, and the version of the file that they belong to."""
         try:
             match json.loads(self.sidecar.read_bytes()):
                 case {"url": self.stated, "validator": str(validator)}:
@@ -167,7 +167,7 @@ class _Transfer:
             # Some servers ignore If-Range. If the response states a version, it is therefore compared here too.
             if not place or int(place[1] or place[2]) != offset or _validator(response) not in ("", version):
                 self.sidecar.unlink()
-                raise _FetchError(f"HTTP {response.status_code} {found!r} does not resume from {offset} bytes", True)
+                raise _FetchError(f"HTTP {response.status_code} {found!r} does not resume after {offset} bytes", True)
             if response.status_code == 206:
                 self._receive(response, offset, int(place[2]))
 
@@ -200,8 +200,8 @@ class _Transfer:
 def _persist(url: str, attempt: Callable[[], Result], reached: Callable[[], int]) -> Result:
     """Call `attempt` until it succeeds, and return its result.
 
-    `reached` returns the number of bytes received. Give up after ATTEMPTS consecutive calls that do not increase its
-    maximum.
+    `reached` returns the number of bytes received. Give up after ATTEMPTS consecutive calls that do not increase this
+    number above its previous maximum.
     """
     farthest, failures = reached(), 0
     while True:
@@ -241,7 +241,7 @@ def _answer(url: str, headers: dict[str, str]) -> Iterator[requests.Response]:
 
 
 def _chunks(response: requests.Response) -> Iterator[bytes]:
-    """Yield the bytes as sent, without decoding any Content-Encoding, because offsets count bytes as sent."""
+    """Yield a response's bytes as sent, without decoding a Content-Encoding, because offsets count bytes as sent."""
     # Use read1, because read and iter_content can lose up to one chunk when the connection is reset.
     while chunk := response.raw.read1(CHUNK, decode_content=False):
         yield chunk

@@ -1,5 +1,5 @@
-"""The error that is raised for unusable data."""
+"""The error for unusable data."""
 
 
 class DataError(ValueError):
-    """Data cannot be used. The message names the file, what was found, what was expected and what to do."""
+    """Error for unusable data. The message names the file, what was found, what was expected and what to do."""

@@ -1,9 +1,10 @@
 """Get a data set's official archives into data/raw and check them before use.
 
 An archive that is already in data/raw is used, under any name or as an unpacked folder. Otherwise it is copied from a
-mirror or downloaded from its official address. A mirror is a folder or URL that contains the files, with their official
-names, and a file SHA256SUMS. A file gets its final name only after its checksum was verified. A file with a wrong
-checksum, and a file that is not the archive, such as a web page with its name, is quarantined as <name>.rejected.
+mirror or downloaded from its official address. A mirror is a folder or URL that contains the archives, under their
+official names, and their checksums in a file SHA256SUMS. A file gets its final name only when its checksum has been
+verified. A file is quarantined as <name>.rejected if its checksum is wrong, or if it is not the archive, such as a web
+page with the archive's name.
 """
 
 import hashlib
@@ -27,8 +28,8 @@ UNFINISHED = (".part", ".unverified", ".rejected", ".record.json", MANIFEST)
 def fetch(about: Dataset, folder: str | Path, mirror: str | None = None) -> None:
     """Find a data set's archives in `folder`, copy or download missing ones, and write `folder`/manifest.json.
 
-    The manifest states for each archive whether it is the official release: true, false (a mirror may contain a
-    different file), or null (no checksum was published).
+    For each archive, the manifest states whether it is the official release: true, false (a mirror may contain a
+    different file), or null if no checksum was published.
 
     Raises DataError, with advice, if an archive is not available or its checksum is wrong.
     """
@@ -82,9 +83,9 @@ def _files_there(archive: Archive, folder: Path, mirror: str | None, sums: Mappi
             rejected = _quarantine(path)
             if not mirror:
                 raise DataError(
-                    f"{path}: found SHA-256 {digest}; expected {_expected(archive)}. The file was not used; it is now "
-                    f"{rejected}. If the download was damaged, get a new copy. If the file is from a mirror, add "
-                    "--config mirror=..."
+                    f"{path}: found SHA-256 {digest}; expected {_expected(archive)}. The file was not used and was "
+                    f"renamed to {rejected}. If the download was damaged, get a new copy. If the file is from a "
+                    "mirror, add --config mirror=..."
                 )
             log.warning("%s: not the published file; quarantined as %s", path, rejected)
             continue
@@ -102,7 +103,7 @@ def _get(archive: Archive, folder: Path, mirror: str | None, sums: Mapping[str, 
     name = _in_mirror(archive, sums)
     if mirror and not name:
         raise DataError(
-            f"{public(mirror)}/SHA256SUMS: found no line for {archive.name}; add the output of "
+            f"{public(mirror)}/SHA256SUMS: contains no checksum of {archive.name}; add the output of "
             f"`sha256sum {archive.name}`"
         )
     source = f"{str(mirror).rstrip('/')}/{name}" if name else str(archive.url)
@@ -123,7 +124,7 @@ def _get(archive: Archive, folder: Path, mirror: str | None, sums: Mapping[str, 
     elif not official:
         expected = sums[name] if name else _expected(archive)
         raise DataError(
-            f"{public(source)}: found SHA-256 {digest}; expected {expected}. The file was not used; it is now "
+            f"{public(source)}: found SHA-256 {digest}; expected {expected}. The file was not used and was renamed to "
             f"{_quarantine(unverified, target)}. If the download was damaged, run snakemake again. If this is a new "
             "release, check it and update the catalogue"
         )
@@ -148,7 +149,7 @@ def _check_content(about: Dataset, archive: Archive, path: Path) -> None:
 
 
 def _is_official(archive: Archive, path: Path, digest: str) -> bool | None:
-    """Return True if a file is the published one, by its checksum; None if no checksum was published."""
+    """Return True if a file has the published checksum, else False; None if no checksum was published."""
     if archive.sha256:
         return digest == archive.sha256
     if not archive.md5:
@@ -163,13 +164,13 @@ def _expected(archive: Archive) -> str:
 
 
 def _in_mirror(archive: Archive, sums: Mapping[str, str]) -> str | None:
-    """Return an archive's file name in a mirror, whose suffix may differ from the official one; None if absent."""
+    """Return an archive's file name in a mirror, where its suffix may be different; None if the mirror lacks it."""
     stem = archive.name.rsplit(".", 1)[0]
     return next((name for name in (archive.name, *(f"{stem}{suffix}" for suffix in KINDS)) if name in sums), None)
 
 
 def _quarantine(path: Path, named: Path | None = None) -> Path:
-    """Rename a file to <name>.rejected; if that name is taken, to <name>.2.rejected and so on. Return the new path."""
+    """Rename a file to <name>.rejected (or <name>.2.rejected, ... if that name is taken). Return the new path."""
     name = (named or path).name
     rejected, number = path.with_name(f"{name}.rejected"), 2
     while rejected.exists():

@@ -20,7 +20,7 @@ MANIFEST = "manifest.json"
 
 def _within_the_folder(name: str) -> str:
     if leads_out(name):
-        raise ValueError(f"it lists {name!r}, which is outside the manifest's folder")
+        raise ValueError(f"the manifest lists {name!r}, which is outside its folder")
     return name
 
 
@@ -37,7 +37,7 @@ class ArchiveEntry(Part):
 
 
 class Manifest(Part):
-    """The contents of a raw folder: its archives, and the SHA-256 of each loose file by path."""
+    """The contents of a raw folder: its archives, and the SHA-256 of each loose (unpacked) file by path."""
 
     dataset: str
     archives: list[ArchiveEntry] = Field([])
@@ -52,10 +52,14 @@ class Manifest(Part):
 def write_manifest(
     folder: Path, dataset: str, archives: Sequence[Mapping[str, Any]], files: Mapping[str, Path]
 ) -> None:
-    """Write a data set's manifest.
+    """Write the manifest of the raw data in `folder`.
 
     Parameters
     ----------
+    folder
+        Folder of the raw files, data/raw/<dataset>/.
+    dataset
+        Name of the data set.
     archives
         Values for ArchiveEntry, one mapping per archive.
     files
@@ -68,7 +72,7 @@ def write_manifest(
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Read a data set's manifest.
+    """Read the manifest in a folder of raw data.
 
     Raises DataError if the manifest is missing or invalid, or lists files outside its folder.
     """
@@ -79,10 +83,10 @@ def read_manifest(folder: Path) -> Manifest:
 
 @contextlib.contextmanager
 def open_raw(folder: str | Path) -> Iterator[list[File]]:
-    """Yield every file in a data set's archives and unpacked folders. The files can be read only inside the context.
+    """Yield every file in a data set's archives and unpacked folders. Read the files only inside the context.
 
-    Archives are compared with the manifest when the context is entered, loose files when they are read. Raises
-    DataError if a file is missing or differs from the manifest.
+    Archives are compared with the manifest when the context is entered; other files are compared when they are read.
+    Raises DataError if a file is missing or differs from the manifest.
     """
     folder = Path(folder)
     manifest = read_manifest(folder)

@@ -1,4 +1,4 @@
-"""Convert masks to class ids by their exact values or colours. No value is rounded to the nearest known one."""
+"""Convert masks to class ids by their exact values or colours. Unknown values are refused, never rounded."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -26,8 +26,7 @@ class MaskPixels(NamedTuple):
     Attributes
     ----------
     values
-        (H, W) uint16: gray levels, or indices into a palette that has colours. None for a colour image without a
-        palette.
+        (H, W) uint16: gray levels, or indices into a colour palette. None for a colour image without a palette.
     colours
         (H, W, 3) uint16: red, green and blue of each pixel.
     """
@@ -39,7 +38,7 @@ class MaskPixels(NamedTuple):
 def read_mask(data: bytes) -> MaskPixels:
     """Read the pixels of a mask file and turn them upright. Raises DataError if the file cannot be decoded.
 
-    In a 1-bit file, white is 255. A colour image whose three channels are equal everywhere is read as gray.
+    White in a 1-bit file becomes 255. A colour image whose three channels are equal everywhere is read as gray.
     """
     try:
         image = decode(data)
@@ -74,12 +73,12 @@ def class_ids(
     Raises
     ------
     DataError
-        If the mask contains a value or a colour that is not in `meaning`. If a colour mask is read by values or with a
-        threshold.
+        If the mask contains a value or a colour that is not in `meaning`. If the mask has colours, but `meaning`
+        contains gray values or a threshold is given.
     """
     if threshold is not None:
         if pixels.values is None:
-            raise DataError("is a colour image; `mask_threshold` is for gray masks")
+            raise DataError("the mask has colours, but `mask_threshold` is for gray masks; use `values` instead")
         return (pixels.values >= threshold).astype(np.uint8)
     labels = np.zeros(pixels.colours.shape[:2], np.uint8)
     known = np.zeros(labels.shape, np.bool_)
@@ -128,33 +127,36 @@ def turn_like_image(
     if labels.shape != turned.shape:  # a quarter turn of an oblong image: at most one of the two fits
         return turned if turned.shape == image_size else labels
     raise OrientationError(
-        f"has no orientation tag, but its image has one (orientation {image_orientation}). The size does not show "
+        f"the mask has no orientation tag, but its image has one (orientation {image_orientation}). The size does not show "
         "whether the mask was drawn on the image as displayed or on its stored pixels"
     )
 
 
 def _pixels_of(pixels: MaskPixels, value: int | str) -> npt.NDArray[np.bool_]:
-    """Return a Boolean array, (H, W): True where the mask has the value or the colour."""
+    """Return a Boolean array, (H, W), that is True where the mask has the given value or colour."""
     if isinstance(value, str):
         colour = [int(value[start : start + 2], 16) for start in (1, 3, 5)]
         return np.asarray((pixels.colours == colour).all(axis=2))
     if pixels.values is None:
-        raise DataError("is a colour image; write the colours in `values`, for example `'#ff0000': lesion`")
+        raise DataError("the mask has colours; write them in `values`, for example `'#ff0000': lesion`")
     return np.asarray(pixels.values == value)
 
 
 def _unknown(pixels: MaskPixels, known: npt.NDArray[np.bool_], meaning: Mapping[int | str, str]) -> str:
-    """Return an error message about the mask values or colours that are not in `values`."""
+    """Return an error message about the values or colours in a mask that have no known meaning."""
     if any(isinstance(value, str) for value in meaning) or pixels.values is None:
         found = [f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in np.unique(pixels.colours[~known], axis=0)]
     else:
         found = [str(value) for value in np.unique(pixels.values[~known])]
     more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
     listed = ", ".join(found[:SHOWN]) + more
-    advice = "add them to `values`"
+    advice = "Add them to `values`"
     if pixels.values is not None and len(set(meaning.values())) == 2:
         advice += ", or, for a mask with soft edges, write the lowest value of the structure: `mask_threshold: 128`"
-    return f"contains {listed} in {np.count_nonzero(~known)} pixels; expected {', '.join(map(str, meaning))}: {advice}"
+    return (
+        f"the mask contains {listed} in {np.count_nonzero(~known)} pixels; expected {', '.join(map(str, meaning))}. "
+        f"{advice}"
+    )
 
 
 def _palette_indices(data: bytes) -> npt.NDArray[np.uint16] | None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from segcert.data.raster import Labels, Raster
 
-NOT_AN_IMAGE = "not an image file"  # such as a README or a list of patients: does not count as a lost image
+NOT_AN_IMAGE = "not an image file"  # such as a README or a list of patients; not counted as lacking a partner
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,9 +19,9 @@ class Pair:
     group
         Patient or video sequence; the image's name if neither is known.
     load
-        Function that decodes the image and its mask of class ids, (H, W), at their original size. Raises DataError.
+        Function that decodes the image and its mask of class ids, (H, W), at their original size, or raises DataError.
     part
-        Part of the release, or split, that the image belongs to; None if the release is not divided.
+        Part of the release, such as its test split, that the image belongs to; None if the release is not divided.
     """
 
     name: str

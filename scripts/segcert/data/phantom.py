@@ -1,4 +1,4 @@
-"""Draw synthetic chest X-rays with lungs and heart: the default data set, which needs no download.
+"""Draw synthetic chest X-rays with lungs and heart. They are the default data set, which needs no download.
 
 An image depends only on its split and its number in that split. All arithmetic uses float64 and is rounded to 8 bits at
 the end, so the files are identical on every machine. Coordinates are in [0, 1]: x increases from left to right, y from
@@ -25,7 +25,7 @@ OVERSAMPLING = 2
 
 
 def find_phantoms(counts: Mapping[str, int], size: int) -> SearchResult:
-    """Return `counts[split]` phantoms of size x size pixels for each split. Each phantom is a group of its own."""
+    """Return `counts[split]` phantoms of size x size pixels for each split. Each phantom is its own group."""
     names = {f"phantom_{split}_{k:04d}": split for split, count in counts.items() for k in range(count)}
     return SearchResult(
         [Pair(name, name, functools.partial(draw_phantom, name, size), split) for name, split in sorted(names.items())]
@@ -85,9 +85,9 @@ def _blob(
 
 
 def _lung(x: Field, y: Field, rng: np.random.Generator, middle: float, side: int, top: float, base: float) -> Field:
-    """Return the level function of a lung, which is narrow at the apex and domed at the base.
+    """Return the level function of a lung, below 1 inside. The lung is narrow at the apex and domed at the base.
 
-    `side` is -1 for the lung on the left of the image, 1 for the one on the right.
+    `side` is -1 for the lung on the left of the image and 1 for the lung on the right.
     """
     height = (base + rng.uniform(-0.03, 0.03) - top) / 2
     center = (middle + side * rng.uniform(0.19, 0.22), top + height)
@@ -123,7 +123,7 @@ def _texture(rng: np.random.Generator, fine: int, scale: float) -> Field:
 
 
 def _soft(level: Field, fine: int) -> Field:
-    """Convert a level function to 1 inside and 0 outside, with a soft edge about two pixels wide."""
+    """Convert a level function to 1 inside an outline and 0 outside, with a soft edge about two pixels wide."""
     return np.asarray(1 / (1 + np.exp(np.clip((level - 1) * fine / 6, -60, 60))))
 
 

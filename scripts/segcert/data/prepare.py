@@ -1,4 +1,4 @@
-"""Write a data set in the common format, data/prepared/<dataset>/: images, masks, index.csv and its sidecars."""
+"""Write a data set in the common format, data/prepared/<dataset>/: images, masks, index.csv and descriptions."""
 
 import collections
 import concurrent.futures
@@ -25,14 +25,14 @@ from segcert.provenance.digests import array_digest, file_digest
 SHOWN = 10  # maximum number of lines in a list of problems
 NAME = re.compile(r"(?!\.)[^/\\\0-\x1f\x7f\ud800-\udfff]+")  # image names: valid in file names and in the index
 GROUP = re.compile(r"[^\0-\x1f\x7f\ud800-\udfff]+")  # group names: valid in the index
-LONGEST = 200  # bytes in a name: file systems allow 255, and suffixes and temporary files need some of these
+LONGEST = 200  # bytes in a name: file systems allow 255, of which suffixes and temporary file names need some
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 @dataclasses.dataclass(frozen=True)
 class Form:
-    """Format of prepared images: image_size x image_size pixels. Images are padded if keep_aspect, else stretched."""
+    """Format of prepared images: image_size x image_size pixels, padded if keep_aspect, otherwise stretched."""
 
     image_size: int
     keep_aspect: bool = False
@@ -52,7 +52,7 @@ def prepare(
 
     index.csv describes each image in one row (segcert.data.dataset). splits.json states the split rule and lists the
     images in each split. left_out.csv lists the images and masks that were left out, with reasons. dataset.json
-    repeats the catalogue entry.
+    contains the catalogue entry and `form`.
 
     Parameters
     ----------
@@ -88,7 +88,8 @@ def prepare(
     total = len(found.pairs) + len(alone)
     if len(alone) > about.left_out_limit * total:
         raise DataError(
-            f"{about.name}: {len(alone)} of {total} lack a partner, more than {about.left_out_limit:.0%}: "
+            f"{about.name}: {len(alone)} of {total} images and masks lack a partner, more than the allowed "
+            f"{about.left_out_limit:.0%}: "
             f"{_listed([(each.reason, str(each)) for each in alone])}\n"
             f"{_advice(about, [each.name for each in alone], total)}"
         )
@@ -148,7 +149,7 @@ def _assign_splits(
     for split in SPLITS:
         if split not in {splits[pair.name] for pair in pairs}:
             raise DataError(
-                f"{about.name}: none of {len(pairs)} images is in the split {split!r} ({rule.description}). Add "
+                f"{about.name}: none of the {len(pairs)} images is in the split {split!r} ({rule.description}). Add "
                 "images, or choose another split with `splits`"
             )
     return pairs, splits, left_out
@@ -157,7 +158,7 @@ def _assign_splits(
 def _write_images(
     about: Dataset, pairs: Sequence[Pair], splits: Mapping[str, str], folder: Path, form: Form, workers: int
 ) -> list[Row]:
-    """Write images and masks and return their index rows. Raises DataError that lists all unusable images."""
+    """Write images and masks and return their index rows. Raises DataError, which lists all unusable images."""
     for kind in ("images", "masks"):
         (folder / kind).mkdir()
     rows: list[Row] = []
@@ -173,7 +174,7 @@ def _write_images(
     results = _in_parallel(prepared, pairs, workers)
     for pair, result in zip(pairs, track(results, f"preparing {about.name}", len(pairs)), strict=True):
         if isinstance(result, DataError):
-            # The error names the file, but its cause does not: files with the same cause are listed together.
+            # The error names the file, but its cause does not, so files with the same cause are listed together.
             shared = result.__cause__ if isinstance(result.__cause__, DataError) else result
             problems[pair.name] = str(shared).removeprefix(pair.name), str(result)
             continue
@@ -195,14 +196,14 @@ def _write_pair(about: Dataset, pair: Pair, split: str, folder: Path, form: Form
     """Write an image and its mask. Return the image's index row and the digest of its original pixels."""
     image, mask = pair.load()
     if not mask.any() and not about.allow_empty:
-        raise DataError(f"{pair.name} has an empty mask: no pixel of {', '.join(about.classes[1:])}")
+        raise DataError(f"{pair.name} has an empty mask: it contains no pixel of {', '.join(about.classes[1:])}")
     height, width = image.size
     digest = array_digest(image.pixels)
     if form.keep_aspect:
         try:
             image, mask = image.padded(), pad_to_square(mask)
         except DataError as error:
-            raise DataError(f"{pair.name} {error}") from error
+            raise DataError(f"{pair.name}: {error}") from error
     image, mask = image.resized(form.image_size), resize_mask(mask, form.image_size, len(about.classes))
     if not mask.any() and not about.allow_empty:
         raise DataError(f"{pair.name} has an empty mask at {form.image_size}x{form.image_size}; increase `image_size`")
@@ -217,7 +218,7 @@ def _write_pair(about: Dataset, pair: Pair, split: str, folder: Path, form: Form
 
 
 def _in_parallel(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
-    """Apply a function to items in threads and yield the results in order. At most 2 * workers + 1 are pending."""
+    """Apply a function to items in threads and yield the results in order. At most 2 * workers + 1 are in progress."""
     waiting: collections.deque[concurrent.futures.Future[Result]] = collections.deque()
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         for item in items:
@@ -244,7 +245,7 @@ def _listed(problems: Iterable[tuple[str, str]]) -> str:
 
 
 def _advice(about: Dataset, names: Sequence[str], total: int) -> str:
-    """Return advice about unusable images. It suggests excluding them unless they are more than half of `total`."""
+    """Return advice on unusable images: to exclude them, unless they are more than half of all `total` images."""
     if 2 * len(names) > total:
         return "Fix the data or the settings"
     return f"Fix the data, or exclude these images explicitly: `exclude: {{{about.name}: {json.dumps(names)}}}`"

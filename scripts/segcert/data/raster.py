@@ -47,11 +47,11 @@ class Raster:
         return height, width
 
     def unit(self) -> npt.NDArray[np.float32]:
-        """Return the pixels as (C, H, W) float32 in [0, 1]: multiples of 1 / (2^bits - 1)."""
+        """Return the pixels as (C, H, W) float32 in [0, 1]. All values are multiples of 1 / (2^bits - 1)."""
         return to_unit(self.pixels, self.bits)
 
     def resized(self, size: int) -> "Raster":
-        """Resize to (size, size) by area averaging, round to integers, and scale the pixel size accordingly."""
+        """Resize the image to (size, size) by area averaging, round to integers, and scale the pixel size."""
         height, width = self.size
         if height == width == size:
             return self
@@ -64,10 +64,11 @@ class Raster:
         return dataclasses.replace(self, pixels=pixels, pixel_size=scaled, applied=applied)
 
     def padded(self) -> "Raster":
-        """Pad the shorter axis with black on both sides to a square. Raises DataError if a side exceeds MAX_SIDE."""
+        """Pad the image to a square, with black on both sides. Raises DataError if a side exceeds MAX_SIDE pixels."""
         if max(self.size) > MAX_SIDE:
             raise DataError(
-                f"is {self.size[1]}x{self.size[0]}; expected at most {MAX_SIDE} pixels per side for padding"
+                f"the image is {self.size[1]}x{self.size[0]} pixels; expected at most {MAX_SIDE} per side for padding "
+                "to a square"
             )
         pixels = np.stack([pad_to_square(plane) for plane in self.pixels])
         if pixels.shape == self.pixels.shape:
@@ -77,7 +78,7 @@ class Raster:
         return dataclasses.replace(self, pixels=pixels, applied=applied)
 
     def with_channels(self, channels: int) -> "Raster":
-        """Convert to 1 or 3 channels. Gray is replicated; RGB with three equal channels becomes gray.
+        """Convert the image to 1 or 3 channels. Gray is replicated; RGB with three equal channels becomes gray.
 
         Raises DataError if one channel is requested and the image has colour.
         """
@@ -88,17 +89,17 @@ class Raster:
             return dataclasses.replace(self, pixels=np.repeat(self.pixels, channels, axis=0))
         if channels == 1 and (self.pixels == self.pixels[:1]).all():
             return dataclasses.replace(self, pixels=self.pixels[:1])
-        raise DataError(f"image: found {found} channels; expected {channels}")
+        raise DataError(f"the image has {found} channels; expected {channels}")
 
     def gray(self) -> "Raster":
-        """Convert to one channel. A colour image is replaced by its luminance."""
+        """Convert the image to one channel. A colour image is replaced by its luminance."""
         if len(self.pixels) == 1:
             return self
         luminance = np.tensordot(LUMINANCE, self.pixels, axes=1)[None]
         return dataclasses.replace(self, pixels=np.rint(luminance).astype(np.uint16))
 
     def windowed(self, low: float, high: float) -> "Raster":
-        """Scale linearly so that `low` becomes 0 and `high` becomes 2^bits - 1. Values outside are clipped."""
+        """Scale the values so that `low` becomes 0 and `high` becomes 2^bits - 1. Values outside are clipped."""
         full = (1 << self.bits) - 1
         spread = (np.clip(self.pixels, low, high) - low) * (full / (high - low))
         step = f"window from {low:g} to {high:g}, as asked"
@@ -118,13 +119,13 @@ class Raster:
 
 
 def check_size(height: int, width: int, limit: int | None) -> None:
-    """Raise DataError if an image has more pixels than `limit`; None: no limit."""
+    """Raise DataError if an image has more than `limit` pixels. None means that any size is allowed."""
     if limit is not None and height * width > limit:
-        raise DataError(f"is {width}x{height}; the limit is {limit} pixels")
+        raise DataError(f"the image is {width}x{height}; the limit is {limit} pixels")
 
 
 def over_black(colours: npt.NDArray[Any], alpha: npt.NDArray[Any], white: int) -> npt.NDArray[np.uint16]:
-    """Blend colours (H, W, C) of opacity `alpha` (H, W, 1) with black. All values are integers from 0 to `white`."""
+    """Blend colours, (H, W, C), with black by their opacity, (H, W, 1). All values are integers from 0 to `white`."""
     blended = (colours.astype(np.uint32) * alpha + white // 2) // white
     return np.asarray(blended, dtype=np.uint16)
 
@@ -135,7 +136,7 @@ def to_unit(pixels: npt.NDArray[Any], bits: int) -> npt.NDArray[np.float32]:
 
 
 def resize_mask(mask: Labels, size: int, num_classes: int) -> Labels:
-    """Resize to (size, size). Each pixel gets the class that covers most of it; of tied classes, the lowest id."""
+    """Resize a mask to (size, size). Each pixel gets the class that covers most of it, or the lowest id in a tie."""
     if mask.shape == (size, size):
         return mask
     cover = np.stack([_area_average(mask == class_id, size) for class_id in range(num_classes)])
@@ -149,12 +150,12 @@ def pad_to_square(plane: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def write_png(path: Path, pixels: npt.NDArray[Any]) -> None:
-    """Write a PNG without compression. Compressed bytes differ between machines, which would change the digest."""
+    """Write an uncompressed PNG file, because compressed bytes, and thus digests, differ between machines."""
     Image.fromarray(pixels).save(path, format="PNG", compress_level=0)
 
 
 def _area_average(plane: npt.NDArray[Any], size: int) -> npt.NDArray[np.float32]:
-    """Resize (H, W) to (size, size). Each new pixel is the mean of the old pixels, weighted by the area it covers."""
+    """Resize an array (H, W) to (size, size). Each new pixel is the mean of the old pixels, weighted by overlap."""
     height, width = plane.shape
     rows = _overlaps(height, size) @ plane.astype(np.float32)
     return np.asarray((_overlaps(width, size) @ rows.T).T)

@@ -1,4 +1,4 @@
-"""Read official releases. A layout lists path patterns for images and masks; one reader serves all releases."""
+"""Read the official releases of data sets. Each release has a layout, which contains path patterns for its files."""
 
 import dataclasses
 import functools
@@ -21,7 +21,7 @@ from segcert.data.raster import Labels, Raster
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    r"""Path patterns for the files in a release. A pattern may match the last parts of a path, in any folder.
+    r"""Path patterns for the files in a release. A pattern must match the last parts of a path.
 
     Attributes
     ----------
@@ -31,11 +31,11 @@ class Layout:
         Patterns for mask paths, by class. Each contains the regex group `name` and may contain `part`. All masks of one
         class are combined. Later classes are painted over earlier ones.
     decode
-        Function that converts the bytes of an image file to a raster; None: segcert.data.decode.
+        Function that converts the bytes of an image file to a raster; None: segcert.data.decode.decode_at_depth.
     mask_scale
-        Ratio of an image's height and width to those of its mask.
+        Height and width of an image, divided by those of its mask.
     name
-        Function that converts the name in a path to the image's name.
+        Function that converts the name found in a path to the image's name.
     group_of
         Function that converts an image's name to the name of its group.
     """
@@ -63,8 +63,8 @@ class Layout:
                     _put(masks, (self.name(match["name"]), pattern), file, match)
         if not images:
             raise DataError(
-                f"{about.title}: none of {len(files)} files matches the image pattern .../{self.images}. Is this the "
-                "official release?"
+                f"{about.title}: none of the {len(files)} files matches the image pattern .../{self.images}. Check "
+                "that the files are the official release"
             )
         pairs, left_out = [], []
         for name, (file, match) in images.items():
@@ -93,8 +93,8 @@ class Layout:
                 mask = decoded(mask_file, functools.partial(_upright_mask, labels.shape, orientation))
                 if mask.shape != labels.shape:
                     raise DataError(
-                        f"{mask_file} is {mask.shape[1]}x{mask.shape[0]}; expected {width}x{height}, as its image is "
-                        f"{image.size[1]}x{image.size[0]}"
+                        f"{mask_file}: the mask is {mask.shape[1]}x{mask.shape[0]} pixels; expected {width}x{height}, "
+                        f"because its image is {image.size[1]}x{image.size[0]}"
                     )
                 labels[mask] = about.classes.index(title)
         if image.size in about.native_sizes:
@@ -109,12 +109,12 @@ class Layout:
 
 
 def decoded(file: File, decode_with: Callable[[bytes], Any]) -> Any:
-    """Read a file and decode it. Raises DataError, with the file's name, if either step fails."""
+    """Read a file and decode it. Raises DataError, which names the file, if either step fails."""
     data = file.read()
     try:
         return decode_with(data)
     except DataError as error:
-        raise DataError(f"{file} {error}") from error
+        raise DataError(f"{file}: {error}") from error
 
 
 def _upright_mask(size: tuple[int, int], image_orientation: int, data: bytes) -> npt.NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""Assign images to training, validation and test (certification). Only names are used; groups stay in one split."""
+"""Assign images to the training, validation and test splits by their names, and keep groups in one split."""
 
 import hashlib
 import math
@@ -15,7 +15,7 @@ SHARES = {"train": 0.65, "val": 0.10, "test": 0.25}
 
 
 def by_hash(key: str, shares: Mapping[str, float] = SHARES) -> str:
-    """Choose the split for a key from the key's hash. The split does not depend on any other key."""
+    """Choose a split from the hash of `key`, independently of other keys. `shares` are the expected fractions."""
     position = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") / 2**64
     for split, share in shares.items():
         if position < share:
@@ -30,7 +30,7 @@ def by_group(key: ImageKey) -> str:
 
 
 def expected_tests(about: Dataset, rule: SplitRule) -> int | None:
-    """Return the number of test images in a complete data set: stated by the rule or estimated; None if unknown.
+    """Return the number of test images in a complete data set, which may be an estimate; None if unknown.
 
     The number is used only to plan a run before the images are available. The images that are certified are always
     those in index.csv.
@@ -44,7 +44,7 @@ GROUPS = SplitRule("by group, from a hash of its name: 65% train, 10% val, 25% t
 
 
 def rule_of(about: Dataset, chosen: str | None) -> tuple[str, SplitRule]:
-    """Return the chosen split rule and its name; "file" for a rule from a file.
+    """Return the name of the chosen split rule, and the rule. The name of a rule from a file is "file".
 
     `chosen` is the name of one of the data set's rules (None: the first) or the path of a .json file (see
     `read_split_file`). Raises DataError for an unknown name or an invalid file.
@@ -54,7 +54,8 @@ def rule_of(about: Dataset, chosen: str | None) -> tuple[str, SplitRule]:
     name = chosen or next(iter(about.splits))
     if name not in about.splits:
         raise DataError(
-            f"`splits`: found {name!r} for {about.name}; expected {' or '.join(about.splits)}, or a .json file"
+            f"`splits`: found {name!r} for {about.name}; expected {' or '.join(about.splits)}, or the path of a "
+            ".json file"
         )
     return name, about.splits[name]
 
@@ -71,7 +72,7 @@ def read_split_file(path: Path) -> SplitRule:
     split_of = dict(pairs)
     if len(split_of) < len(pairs):
         twice = next(image for image, count in Counter(image for image, _ in pairs).items() if count > 1)
-        raise DataError(f"{path}: found {twice} twice; expected each image only once")
+        raise DataError(f"{path}: lists the image {twice} twice; expected each image only once")
     return SplitRule(
         f"as {path.name} states",
         lambda key: split_of.get(key.image, ""),

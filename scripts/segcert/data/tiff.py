@@ -1,7 +1,7 @@
 """Read TIFF images. The values do not depend on compression, byte order, orientation or planar layout.
 
-tifffile reads every file, with the codecs from imagecodecs. There is no fallback to a second reader that might
-interpret a file differently.
+tifffile reads every file, with the codecs from imagecodecs. No second reader is used, because it could interpret a
+file differently.
 """
 
 import io
@@ -23,7 +23,7 @@ Values = npt.NDArray[Any]
 
 
 class StoredTiff(NamedTuple):
-    """The stored values of a picture, turned upright.
+    """The stored values of a TIFF picture, turned upright.
 
     Attributes
     ----------
@@ -58,8 +58,8 @@ def read_tiff(data: bytes, frame: int | None = None, max_pixels: int | None = No
     Raises
     ------
     DataError
-        If the file contains several pictures and `frame` is None. If its values are not integers of 1 to 16 bits, or
-        are negative. If it is neither gray nor RGB nor a palette image.
+        If the file contains several pictures and `frame` is None. If the values are negative or not integers of 1 to 16
+        bits. If the picture is neither gray nor RGB nor a palette image.
     """
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         page = _choose_page(file, frame)
@@ -72,7 +72,7 @@ def read_tiff(data: bytes, frame: int | None = None, max_pixels: int | None = No
     inverted = page.photometric == tifffile.PHOTOMETRIC.MINISWHITE
     values = _without_alpha(values, page, bits, inverted)
     if values.shape[2] not in (1, 3):
-        raise DataError(f"has {values.shape[2]} channels; expected 1 (gray) or 3 (RGB)")
+        raise DataError(f"the picture has {values.shape[2]} channels; expected 1 (gray) or 3 (RGB)")
     picture = upright(values, page.tags.valueof("Orientation", default=UPRIGHT))
     planes = np.ascontiguousarray(picture.transpose(2, 0, 1), dtype=np.uint16)
     return StoredTiff(planes, bits, inverted)
@@ -85,9 +85,9 @@ def _choose_page(file: tifffile.TiffFile, frame: int | None) -> tifffile.TiffPag
         if not page.is_reduced and not page.is_mask:
             pictures.append(page)
     if not pictures:
-        raise DataError("contains no page with a picture")
+        raise DataError("the file contains no page with a picture")
     if frame is None and len(pictures) > 1:
-        raise DataError(f"has {len(pictures)} pages; choose one with `--frame`, from 1 to {len(pictures)}")
+        raise DataError(f"the file has {len(pictures)} pages; choose one with `--frame`, from 1 to {len(pictures)}")
     if not 1 <= (frame or 1) <= len(pictures):
         raise DataError(f"frame: found {frame}; expected 1 to {len(pictures)}")
     chosen: tifffile.TiffPage = pictures[(frame or 1) - 1]
@@ -100,14 +100,14 @@ def _check_bits(page: tifffile.TiffPage) -> int:
     kinds = tifffile.PHOTOMETRIC
     jpeg_colour = photometric == kinds.YCBCR and page.compression in (6, 7)  # the JPEG decoder returns RGB
     if photometric not in (kinds.MINISWHITE, kinds.MINISBLACK, kinds.RGB, kinds.PALETTE) and not jpeg_colour:
-        raise DataError(f"has the photometric interpretation {photometric.name}; expected gray, RGB or a palette")
+        raise DataError(f"PhotometricInterpretation: found {photometric.name}; expected gray, RGB or a palette")
     if page.sampleformat not in (tifffile.SAMPLEFORMAT.UINT, tifffile.SAMPLEFORMAT.INT):
-        raise DataError(f"has values of type {page.dtype}; expected integers of 1 to {MAX_BITS} bits")
+        raise DataError(f"the picture has values of type {page.dtype}; expected integers of 1 to {MAX_BITS} bits")
     bits = page.bitspersample
     if not isinstance(bits, int) or not 1 <= bits <= MAX_BITS:
-        raise DataError(f"has {bits} bits per sample; expected 1 to {MAX_BITS}, the same for all samples")
+        raise DataError(f"the picture has {bits} bits per sample; expected one number from 1 to {MAX_BITS}")
     if page.imagedepth != 1:
-        raise DataError(f"has a depth of {page.imagedepth} slices; expected one picture")
+        raise DataError(f"the page contains {page.imagedepth} slices; expected one picture")
     return bits
 
 
@@ -125,7 +125,9 @@ def _unsigned(values: Values, page: tifffile.TiffPage, bits: int) -> tuple[Value
     if page.sampleformat != tifffile.SAMPLEFORMAT.INT:
         return values, bits
     if values.min() < 0:
-        raise DataError(f"has signed values from {values.min()} to {values.max()}; shift them so that none is negative")
+        raise DataError(
+            f"the picture has signed values from {values.min()} to {values.max()}; shift them so that none is negative"
+        )
     return values, bits - 1
 
 
@@ -150,7 +152,8 @@ def _without_alpha(values: Values, page: tifffile.TiffPage, bits: int, inverted:
     alphas = (tifffile.EXTRASAMPLE.ASSOCALPHA, tifffile.EXTRASAMPLE.UNASSALPHA)
     if len(extra) > 1 or extra[0] not in alphas or inverted or page.photometric == tifffile.PHOTOMETRIC.PALETTE:
         raise DataError(
-            f"has {values.shape[2]} channels, {len(extra)} of which are not part of the picture; save it without them"
+            f"the picture has {values.shape[2]} channels, including {len(extra)} that cannot be displayed; save it "
+            "without them"
         )
     colours, alpha = values[..., :-1], values[..., -1:]
     if extra[0] == tifffile.EXTRASAMPLE.ASSOCALPHA:  # the file's colours are already multiplied by alpha

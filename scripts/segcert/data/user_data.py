@@ -30,8 +30,8 @@ def read_own_image(
 ) -> Raster:
     """Read a PNG, TIFF or DICOM file.
 
-    See segcert.data.decode.decode for `bits`, `window` and `frame`. `trained_bits` is the bit depth of the images that
-    a network was trained on. It is used if `bits` is None and a 16-bit file does not state its depth.
+    See segcert.data.decode.decode for `bits`, `window` and `frame`. `trained_bits` is the bit depth of a network's
+    training images. If `bits` is None, this depth is assumed for a 16-bit file that does not state its depth.
 
     Raises DataError, with the file's name, if the file cannot be read or has a different format.
     """
@@ -41,8 +41,8 @@ def read_own_image(
     data = path.read_bytes()
     if not file_format(data):
         raise DataError(
-            f"{path}: is not a PNG, TIFF or DICOM file; convert it to PNG. JPEG is not accepted, as its compression "
-            "changes the pixels that are certified"
+            f"{path}: is not a PNG, TIFF or DICOM file; convert it to PNG. JPEG is not accepted, because its "
+            "compression changes the pixels that are certified"
         )
     try:
         if bits is not None:
@@ -79,7 +79,7 @@ class OwnFolder:
 
     @property
     def about(self) -> Dataset:
-        """A catalogue entry for the data set. Raises DataError if its table cannot be read."""
+        """The data set's catalogue entry. Raises DataError if the table that lists the images cannot be read."""
         chosen = self.settings
         columns = read_table(chosen)[0] if chosen["table"] else []
         grouped = bool(chosen["group_pattern"]) or (chosen["group_column"] or "group") in columns
@@ -119,7 +119,8 @@ class OwnFolder:
     def find(self, sha256: Mapping[str, str]) -> SearchResult:
         """Find every image-mask pair, and the images and masks without a partner.
 
-        `sha256` maps each file's path to its recorded digest. Raises DataError for unusable folders, tables or names.
+        `sha256` maps the path of each file to its recorded SHA-256. Raises DataError for unusable folders, tables or
+        names.
         """
         listing = list_own(self.name, self.settings)
         pairs, left_out = [], list(listing.left_out)
@@ -133,7 +134,8 @@ class OwnFolder:
             pairs.append(Pair(name, row.group or name, load, row.split or None))
         if not pairs:
             raise DataError(
-                f"own_data.{self.name}: found no image with a mask; check `images`, `masks` and their suffixes"
+                f"own_data.{self.name}: found no image with a mask; check the keys `images`, `masks`, `image_suffix` "
+                "and `mask_suffix`"
             )
         return SearchResult(pairs, left_out)
 
@@ -144,8 +146,8 @@ class OwnFolder:
             labels: Labels = decoded(mask_file, functools.partial(self._labels, image.size, orientation))
             if labels.shape != image.size:
                 raise DataError(
-                    f"{mask_file} is {labels.shape[1]}x{labels.shape[0]}, its image is {image.size[1]}x"
-                    f"{image.size[0]}; expected the same size"
+                    f"{mask_file}: the mask is {labels.shape[1]}x{labels.shape[0]} pixels, but its image is "
+                    f"{image.size[1]}x{image.size[0]}; expected the same size"
                 )
             joined = np.where(labels > 0, labels, joined)
         return image, joined
@@ -157,16 +159,19 @@ class OwnFolder:
             image = decode_at_depth(data, chosen["bits"], chosen["window"])
         except DepthError as error:
             raise DataError(
-                f"has 16 bits and does not say how many of them its values use; write `bits: 12` (or the actual "
-                f"number) in own_data.{self.name}, or choose a range of stored values with `window: [low, high]`"
+                f"the file has 16 bits per value but does not state how many of them are used; write `bits: 12` (or "
+                f"the actual number) in own_data.{self.name}, or choose a range of stored values with "
+                "`window: [low, high]`"
             ) from error
         if image.bits > chosen["bits"] and not chosen["window"]:
             raise DataError(
-                f"has {image.bits} bits; write `bits: {image.bits}` in own_data.{self.name} to keep them, or choose a "
-                "range of stored values with `window: [low, high]`"
+                f"the file has {image.bits} bits per value; write `bits: {image.bits}` in own_data.{self.name} to keep "
+                "all of them, or choose a range of stored values with `window: [low, high]`"
             )
         if chosen["channels"] == 1 and (image.pixels != image.pixels[:1]).any():
-            raise DataError(f"is a colour image; write `channels: 3` in own_data.{self.name}, or convert it to gray")
+            raise DataError(
+                f"the image has colour; write `channels: 3` in own_data.{self.name}, or convert the image to gray"
+            )
         image = image.with_channels(chosen["channels"]).with_bits(chosen["bits"])
         return dataclasses.replace(image, pixel_size=chosen["pixel_size"] or image.pixel_size)
 

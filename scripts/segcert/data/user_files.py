@@ -1,6 +1,6 @@
 """Find the files of a user-supplied data set: match the names in its folders, or read a table that lists them.
 
-Every file in the folders is accounted for: it is used, or it is left out and the reason is recorded.
+Every file in the folders is either used or listed with the reason why it is left out.
 """
 
 import csv
@@ -28,7 +28,7 @@ SPLIT_FOLDERS = {
     "test": "test",
 }
 KIND_FOLDERS = {"images": "image", "image": "image", "masks": "mask", "mask": "mask", "labels": "mask"}
-HEADER = 256  # number of bytes that tell the format of a file
+HEADER = 256  # number of bytes from which the format of a file is recognised
 NUMBER = r"[_-]?\d+"  # at the end of a mask's name, if an image has several masks with one structure each
 
 
@@ -47,14 +47,14 @@ class OwnImage:
 
 @dataclasses.dataclass
 class Listing:
-    """The entries of a data set, by image name, and the files that belong to no entry."""
+    """The entries of a user-supplied data set, by image name, and the files that belong to no entry."""
 
     rows: dict[str, OwnImage]
     left_out: list[LeftOut] = dataclasses.field(default_factory=list)
 
 
 def list_own(name: str, settings: Mapping[str, Any]) -> Listing:
-    """List the files of a data set in `own_data`. Raises DataError for unusable folders, tables and names."""
+    """List the files of a user-supplied data set. Raises DataError for unusable folders, tables or names."""
     listing = _in_table(name, settings) if settings["table"] else _in_folders(name, settings)
     if pattern := settings["group_pattern"]:
         for image, row in listing.rows.items():
@@ -76,12 +76,12 @@ def is_split_by_folders(settings: Mapping[str, Any]) -> bool:
 
 
 def _in_folders(name: str, settings: Mapping[str, Any]) -> Listing:
-    """Match the files in the folders: first collect the images, then assign the masks to them by name."""
+    """Match the files in a data set's folders: first collect the images, then assign the masks to them by name."""
     for key in ("images", "masks"):
         if not settings[key] or not Path(settings[key]).expanduser().is_dir():
             raise DataError(
-                f"own_data.{name}: found no folder {settings[key] or ''!r}; expected `{key}: /path/to/{key}` or a "
-                "`table` that lists the files"
+                f"own_data.{name}.{key}: found {settings[key] or ''!r}, which is not a folder; expected "
+                f"`{key}: /path/to/{key}` or a `table` that lists the files"
             )
     listing = Listing({})
     masks: list[tuple[str, File]] = []
@@ -138,7 +138,7 @@ def _files_by_kind(name: str, settings: Mapping[str, Any]) -> Iterator[tuple[str
                 raise DataError(
                     f"own_data.{name}: images and masks are in the same folder, but {file.path} is not inside one of "
                     "the folders train|val|test and one of images|masks. Use these folders, or set a `mask_suffix` "
-                    "that distinguishes masks from images. Write, for example: `mask_suffix: _mask.png`"
+                    "that distinguishes masks from images, for example `mask_suffix: _mask.png`"
                 )
             yield kinds[0], image, splits[0], file
         return
@@ -153,7 +153,7 @@ def _files_by_kind(name: str, settings: Mapping[str, Any]) -> Iterator[tuple[str
 
 
 def _name(file: File, path: str, suffix: str) -> tuple[str, str]:
-    """Derive an image's name from the path of its file or of its mask.
+    """Derive an image's name from the path of its image file or mask file.
 
     Return (name, ""), or ("", reason) if the file is left out.
     """
@@ -170,7 +170,7 @@ def _name(file: File, path: str, suffix: str) -> tuple[str, str]:
 
 
 def _header(file: File) -> bytes:
-    """Return the first bytes of a file. A plan lists all files, so it must not read them completely."""
+    """Return the first bytes of a file. Planning a run must not read files completely, because it lists all of them."""
 
     def load() -> bytes:
         with open(_path(file), "rb") as stream:
@@ -180,7 +180,7 @@ def _header(file: File) -> bytes:
 
 
 def _without_suffix(path: str, suffix: str) -> str:
-    """Remove a suffix such as _mask.png from a path; _mask_2.png leaves _2. Return "" if there is no suffix."""
+    """Remove a suffix such as _mask.png from a path: a_mask_2.png becomes a_2. Return "" if the suffix is missing."""
     stem, ending = os.path.splitext(suffix)
     match = re.fullmatch(rf"(.+){re.escape(stem)}({NUMBER})?{re.escape(ending)}", path)
     return "" if match is None else match[1] + (match[2] or "")
@@ -200,8 +200,8 @@ def _in_table(name: str, settings: Mapping[str, Any]) -> Listing:
             path = Path(settings[f"{kind}s"] or table.parent).expanduser() / line[kind]
             if not path.is_file():
                 raise DataError(
-                    f"{table}: line {number}: lists {line[kind]}, but there is no {path}. Correct the table or leave "
-                    "the cell empty"
+                    f"{table}: line {number}: lists {line[kind]}, but {path} does not exist. Correct the table or "
+                    "leave the cell empty"
                 )
             if kind == "image":
                 row.image = str(path)
@@ -226,7 +226,7 @@ def _in_table(name: str, settings: Mapping[str, Any]) -> Listing:
 
 
 def read_table(settings: Mapping[str, Any]) -> tuple[list[str], list[dict[str, str]]]:
-    """Read the table. Return its column names, and its lines as dicts by column name."""
+    """Read the table of a user-supplied data set. Return its column names, and its lines as dicts by column name."""
     path = Path(settings["table"]).expanduser()
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:

@@ -55,7 +55,7 @@ class ADMLayout:
 
     @property
     def attends(self) -> list[bool]:
-        """One value per level, from the largest image to the smallest: True if the level has attention."""
+        """Flags per level, from the largest image to the smallest: True if the level has attention."""
         return [self.image_size // 2**level in self.attention_resolutions for level in range(len(self.channel_mult))]
 
 
@@ -63,7 +63,7 @@ ADM_256 = ADMLayout()
 
 
 def adm_config(layout: ADMLayout = ADM_256) -> dict[str, Any]:
-    """Return the arguments of the UNet2DModel that computes the same function as ADM.
+    """Return the arguments of the UNet2DModel that computes the same function as an ADM network.
 
     The network maps (B, C, H, W) in [-1, 1] and a step in 0 ... 999 to (B, 2C, H, W). The first C channels are the
     predicted noise. The other channels interpolate the noise variance between the bounds of Nichol and Dhariwal (ICML
@@ -102,8 +102,8 @@ def import_adm(checkpoint: str | Path, folder: str | Path, layout: ADMLayout = A
         raise
     except Exception as error:  # torch's unpickler raises many kinds of errors for foreign bytes
         raise ModelError(
-            f"{checkpoint}: cannot be read as tensors only (it is damaged, not a torch checkpoint, or contains code); "
-            "download it again"
+            f"{checkpoint}: cannot be read as a file of tensors (it is damaged, not a torch checkpoint, or contains "
+            "code); download it again"
         ) from error
     unet = _unet_without_weights(layout)
     try:
@@ -126,7 +126,7 @@ def import_adm(checkpoint: str | Path, folder: str | Path, layout: ADMLayout = A
 def adm_to_diffusers(state: dict[str, Tensor], layout: ADMLayout = ADM_256) -> dict[str, Tensor]:
     """Convert a guided-diffusion state dict to the weights of UNet2DModel(**adm_config(layout)).
 
-    Raises ModelError unless the state dict contains exactly ADM's tensors, with the right shapes.
+    Raises ModelError unless the state dict contains exactly the tensors of `layout`, with the right shapes.
     """
     modules = _adm_modules(layout)
     sources: dict[str, str] = {}
@@ -148,10 +148,10 @@ def _unet_without_weights(layout: ADMLayout) -> UNet2DModel:
 
 
 def _adm_modules(layout: ADMLayout) -> dict[str, str]:
-    """Map the names of diffusers' modules to ADM's names.
+    """Return a map from the names of diffusers' modules to ADM's names.
 
-    The map also contains modules that a layout lacks, such as unused shortcuts. ADM numbers its input and output blocks
-    consecutively: first a level's residual blocks, each with its attention, then the downsampling. In the output
+    The map also contains modules that the layout lacks, such as unused shortcuts. ADM numbers its input and output
+    blocks consecutively: first a level's residual blocks, each with its attention, then the downsampling. In the output
     blocks, upsampling is part of a level's last block.
     """
     per_level = layout.num_res_blocks + 1
@@ -179,8 +179,8 @@ def _adm_modules(layout: ADMLayout) -> dict[str, str]:
 def _converted(name: str, tensor: Tensor, head_channels: int) -> Tensor:
     """Convert one of ADM's tensors to the shape that diffusers uses.
 
-    The rows of `qkv` are ordered by head, and within a head by queries, keys and values (QKVAttentionLegacy):
-    (heads * 3 * head_channels, ...) becomes (heads * head_channels, ...).
+    ADM's `qkv` tensor, (heads * 3 * head_channels, ...), is ordered by head, and within a head by queries, keys and
+    values (QKVAttentionLegacy). Each of the three becomes a tensor (heads * head_channels, ...).
     """
     if tensor.ndim == 3:
         tensor = tensor.squeeze(-1)  # (out, in, 1) -> (out, in)
@@ -193,7 +193,7 @@ def _converted(name: str, tensor: Tensor, head_channels: int) -> Tensor:
 def _check(state: dict[str, Tensor], shapes: dict[str, tuple[int, ...]]) -> None:
     """Raise ModelError unless `state` contains exactly the tensors with these names and shapes."""
     if not isinstance(state, dict) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
-        raise ModelError("not a state dict; expected named tensors, as guided-diffusion saves them")
+        raise ModelError("the file contains no state dict; expected named tensors, as guided-diffusion saves them")
     misshaped = [
         f"{name} of shape {tuple(state[name].shape)} instead of {shape}"
         for name, shape in shapes.items()
@@ -207,6 +207,6 @@ def _check(state: dict[str, Tensor], shapes: dict[str, tuple[int, ...]]) -> None
     if any(problems.values()):
         found = "; ".join(f"{len(names)} {problem} (first: {names[0]})" for problem, names in problems.items() if names)
         raise ModelError(
-            f"a checkpoint of a different architecture: {len(shapes)} tensors expected; {found}. "
+            f"the checkpoint has a different architecture ({len(shapes)} tensors expected): {found}. "
             "Use 256x256_diffusion_uncond.pt of openai/guided-diffusion, or pass the layout of this checkpoint"
         )

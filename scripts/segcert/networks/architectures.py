@@ -10,11 +10,11 @@ class Architecture:
     Attributes
     ----------
     class_name
-        Name of the network's class in this module.
+        Name of the network's class in its module.
     arguments
         Keys of the configuration section `segmenter` that the network's constructor takes.
     halvings
-        Number of times that the network halves the resolution. None means `depth` times.
+        Number of times that the network halves the resolution. None means that its argument `depth` is this number.
     least_batch
         Smallest number of images per training batch.
     """
@@ -33,7 +33,7 @@ ARCHITECTURES = {
 
 
 def modules_of(*models: str) -> list[str]:
-    """Return the modules of segmenters, which the registry loads by name, for the argument `loaded` of code digests.
+    """Return the paths of the modules that define the named segmenters, for code digests.
 
     If a model is user-supplied, all modules are returned, because the model may be built from any of them.
     """

@@ -16,8 +16,8 @@ class DeepLabV3Plus(nn.Module):
     H and W must be divisible by 16. At `width` 64, the structure and tensor names match
     `DeepLabV3Plus(encoder_name="resnet34")` from segmentation_models_pytorch, so state dicts of that network can be
     loaded. The code of Laousy et al. (MICCAI 2023) uses that network. Initial weights are drawn as in He et al. (ICCV
-    2015). Training needs batches of at least two images, because the mean features of a single image have no variance
-    for batch normalisation.
+    2015). Training needs batches of at least two images, because batch normalisation of the mean features needs a
+    variance over images.
     """
 
     def __init__(self, in_channels: int, num_classes: int, width: int = 64) -> None:
@@ -36,7 +36,7 @@ class DeepLabV3Plus(nn.Module):
 class Decoder(nn.Module):
     """Decoder that maps encoder features to (B, out_channels, H / 4, W / 4).
 
-    The last feature provides context, and the feature at stride 4 provides edges.
+    The deepest features provide context, and the features at stride 4 provide edges.
     """
 
     def __init__(self, deep_channels: int, edge_channels: int, out_channels: int, reduced_channels: int) -> None:
@@ -79,7 +79,7 @@ class ASPP(nn.Module):
 
 
 class ImageMean(nn.Sequential):
-    """Image-level features, from (B, in_channels, H, W) to (B, out_channels, H, W), equal at every pixel."""
+    """Image-level features, equal at every pixel: from (B, in_channels, H, W) to (B, out_channels, H, W)."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         convolution = nn.Conv2d(in_channels, out_channels, 1, bias=False)

@@ -25,10 +25,10 @@ PREDICTIONS = ("epsilon", "v_prediction")
 class DiffusionDenoiser(nn.Module):
     """A denoiser for images in [0, 1]: a diffusion model that is called `steps` times per image.
 
-    The diffusion model works in [-1, 1]. An image with noise level sigma becomes z = 2x - 1, with noise level sigma11 =
-    2 sigma. Scaled by sqrt(abar), z is a sample of the forward process at step t*, the step whose (1 - abar) / abar is
-    closest to sigma11^2. The network's prediction gives an estimate of the clean image. This estimate is clipped and
-    mapped back to [0, 1].
+    The diffusion model works in [-1, 1]. An image x with noise level sigma becomes z = 2x - 1, with noise level 2
+    sigma. Each step of the model's noise schedule has a value abar. At the step t* whose (1 - abar) / abar is closest
+    to (2 sigma)^2, sqrt(abar) z is a sample of the forward process. The network's prediction at this step gives an
+    estimate of the clean image, which is clipped and mapped back to [0, 1].
 
     With more than one step, the predicted noise is added again at a lower level, and a new estimate follows (DDIM, Song
     et al., ICLR 2021, eta = 0). The steps are evenly spaced below t*. The result depends only on the noisy image.
@@ -37,7 +37,7 @@ class DiffusionDenoiser(nn.Module):
     ----------
     unet
         A diffusers UNet2DModel. If it has twice as many output channels as input channels, the second half (learned
-        variances) is ignored. If it has three input channels and the image has one, it gets the gray image three times,
+        variances) is ignored. If it has three input channels and the image has one, the image is repeated three times
         and the three predictions are averaged.
     alphas_cumprod
         (T,) values of abar, one per step of the diffusion model.
@@ -69,20 +69,20 @@ class DiffusionDenoiser(nn.Module):
             unet = _load_unet(Path(folder, "unet"))
             scheduler = DDPMScheduler.from_pretrained(Path(folder) / "scheduler", local_files_only=True)
         except Exception as error:  # diffusers raises many kinds of errors for bad files
-            raise ModelError(f"{folder}: not a denoiser ({error}); train it again") from error
+            raise ModelError(f"{folder}: cannot be loaded as a denoiser ({error}); train it again") from error
         return cls(unet, scheduler.alphas_cumprod, scheduler.config.prediction_type, steps)
 
     def timestep(self, sigma: float) -> int:
-        """Return t*, the step whose noise level is closest to `sigma`, in units of pixel values in [0, 1]."""
+        """Return t*, the diffusion step whose noise level is closest to `sigma`, for pixel values in [0, 1]."""
         return closest_timestep(self._schedule, sigma)
 
     def timesteps(self, sigma: float) -> list[int]:
-        """Return the steps at which the network is called: t* and evenly spaced steps below it."""
+        """Return the steps at which the network is called: `timestep(sigma)` and evenly spaced steps below it."""
         first = self.timestep(sigma)
         return [round(first * (1 - number / self.steps)) for number in range(self.steps)]
 
     def forward(self, x_noisy: Tensor, sigma: float) -> Tensor:
-        """Estimate x in [0, 1] from x_noisy = x + sigma * normal; both are (B, C, H, W)."""
+        """Estimate the clean images x, (B, C, H, W) in [0, 1], from x_noisy = x + sigma * standard normal noise."""
         timesteps = self.timesteps(sigma)
         z_t = self.alphas_cumprod[timesteps[0]].sqrt() * (2 * x_noisy - 1)
         z_0 = self.estimate(z_t, timesteps[0])
@@ -95,7 +95,7 @@ class DiffusionDenoiser(nn.Module):
         return x
 
     def estimate(self, z_t: Tensor, t: int) -> Tensor:
-        """Estimate the clean image, (B, C, H, W) in [-1, 1], from z_t, (B, C, H, W), the forward process at step t."""
+        """Estimate clean images in [-1, 1] from samples z_t of the forward process at step t. Both are (B, C, H, W)."""
         abar = self.alphas_cumprod[t]
         channels = z_t.shape[1]
         wanted = getattr(getattr(self.unet, "config", None), "in_channels", channels)
@@ -111,31 +111,31 @@ class DiffusionDenoiser(nn.Module):
 
 
 def noise_levels(alphas_cumprod: Tensor) -> Tensor:
-    """Return the noise level sigma of each step of a schedule, (T,), in units of pixel values in [0, 1]."""
+    """Return the noise level of each step of a noise schedule, (T,), for pixel values in [0, 1]."""
     return ((1 - alphas_cumprod.double()) / alphas_cumprod.double()).sqrt() / 2
 
 
 def closest_timestep(alphas_cumprod: Tensor, sigma: float) -> int:
-    """Return the step t whose (1 - abar_t) / abar_t is closest to (2 sigma)^2.
+    """Return the step of a noise schedule whose noise level is closest to sigma, for pixel values in [0, 1].
 
     Raises ValueError if sigma is above the noise level of the last step.
     """
     levels = noise_levels(alphas_cumprod)
     if sigma > levels.max():
         raise ValueError(
-            f"sigma: found {sigma}; expected at most {float(levels.max()):.3g}, where this denoiser's schedule ends"
+            f"sigma: found {sigma}; expected at most {float(levels.max()):.3g}, this denoiser's highest noise level"
         )
     return int(torch.argmin((levels**2 - sigma**2).abs()))
 
 
 def _load_unet(folder: Path) -> UNet2DModel:
-    """Read a UNet2DModel. Unlike `from_pretrained`, this does not import torch's compiler, which takes seconds."""
+    """Read a UNet2DModel. `from_pretrained` would also import torch's compiler, which takes seconds."""
     config = parse_json((folder / "config.json").read_bytes())
     if not isinstance(config, dict):  # diffusers would treat a string as a model name and download the model
-        raise ValueError(f"unet/config.json: found {type(config).__name__}; expected a mapping")
+        raise ValueError(f"unet/config.json: found a {type(config).__name__}; expected a mapping")
     unet = UNet2DModel.from_config(config)
     weights = load_file(folder / "diffusion_pytorch_model.safetensors")
-    if weights.keys() != unet.state_dict().keys():  # older versions of diffusers used other layer names
+    if weights.keys() != unet.state_dict().keys():  # older versions of diffusers used different layer names
         return UNet2DModel.from_pretrained(folder, local_files_only=True, use_safetensors=True, low_cpu_mem_usage=False)
     unet.load_state_dict(weights)
     return unet

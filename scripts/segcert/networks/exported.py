@@ -59,15 +59,16 @@ class ExportedNetwork(nn.Module):
                 output: Tensor = self.program(x)
         except AssertionError as error:  # raised by the guards of torch.export
             raise ModelError(
-                f"program: does not accept images of shape {tuple(x.shape)} ({error}). Export the "
-                "network for this number of channels and this size"
+                f"`program`: the exported network does not accept images of shape {tuple(x.shape)} ({error}). Export "
+                "it for this number of channels and this image size"
             ) from error
         return output
 
     def train(self, mode: bool = True) -> "ExportedNetwork":
         if mode:
             raise ModelError(
-                "program: cannot be trained. To train the network here, set `target: package.module:factory`"
+                "`program`: an exported network cannot be trained. To train the network, set "
+                "`target: package.module:factory` instead"
             )
         return self
 
@@ -79,9 +80,9 @@ def load_exported(path: str | Path) -> ExportedNetwork:
     """Read a TorchScript or torch.export (.pt2) file. The format is recognised from the file's content.
 
     An exported network is code: load only files that you would run. Pickled code is not run. In torch 2.13,
-    `torch.export.load` reads example inputs with `weights_only=True`. If this fails, it reads them without this
-    protection. It always reads pickled weights and constants without it. So an archive that contains anything but
-    tensors is refused before it is loaded. TorchScript has a separate interpreter, which does not load Python objects.
+    `torch.export.load` reads pickled weights and constants without `weights_only=True`, and also example inputs if they
+    cannot be read with it. An archive that contains anything but tensors is therefore refused before it is loaded.
+    TorchScript has a separate interpreter, which does not load Python objects.
 
     Tensors that the network creates while it runs stay on the device on which the network was exported.
 
@@ -118,7 +119,7 @@ def load_exported(path: str | Path) -> ExportedNetwork:
 
 
 def _kind(archive: zipfile.ZipFile, path: Path) -> str:
-    """Return the kind of an archive, recognised from its member names. Raises ModelError for pickles."""
+    """Return the kind of exported network in an archive, by its member names. Raises ModelError for pickles."""
     members = {name.partition("/")[2]: name for name in archive.namelist()}  # without their common folder
     folders = collections.Counter(name.partition("/")[0] for name in archive.namelist())
     if len(folders) == 1 and len(members) == folders.total():
@@ -130,8 +131,8 @@ def _kind(archive: zipfile.ZipFile, path: Path) -> str:
         if "data.pkl" in members:
             raise ModelError(
                 f"{path}: is a pickle, written by torch.save; expected a TorchScript or torch.export file. Pickled "
-                "networks are not loaded. Write torch.save(model.state_dict(), path) and set `weights` and `target`; "
-                "or write torch.export.save(torch.export.export(model, (images,)), path)"
+                "networks are not loaded. Save the weights with torch.save(model.state_dict(), path) and set `weights` "
+                "and `target`, or use torch.export.save(torch.export.export(model, (images,)), path)"
             )
     raise ValueError("the archive has unexpected members")
 
@@ -149,8 +150,8 @@ def _refuse_objects(archive: zipfile.ZipFile, members: dict[str, str], path: Pat
                 objects = True
         if objects:
             raise ModelError(
-                f"{path}: {member} contains pickled objects, so the file is not loaded. Export the network again from "
-                "plain tensors, with images as its only example input"
+                f"{path}: {member} contains pickled objects, so the file is not loaded. Export the network again with "
+                "only plain tensors, and with images as its only example input"
             )
 
 
@@ -161,7 +162,8 @@ def _load_export(path: Path) -> tuple[nn.Module, int | None]:
     inputs = exported.graph_signature.user_inputs
     if len(inputs) != 1:
         raise ModelError(
-            f"{path}: takes {len(inputs)} inputs; expected only images (B, C, H, W). Export it with this input"
+            f"{path}: the network takes {len(inputs)} inputs; expected only images, (B, C, H, W). Export it with "
+            "images as its only input"
         )
     node = next(node for node in exported.graph.nodes if node.name == inputs[0])
     batch_size = node.meta["val"].shape[0]

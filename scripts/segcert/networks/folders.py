@@ -11,7 +11,7 @@ from segcert.provenance.digests import file_digest, value_digest
 
 
 class ModelError(ValueError):
-    """A network or a model folder that cannot be used."""
+    """Error for a network or a model folder that cannot be used."""
 
 
 # A segmenter folder contains CONFIG and one of the other two files.
@@ -20,16 +20,16 @@ DENOISER_FILES = ("unet/diffusion_pytorch_model.safetensors", "unet/config.json"
 
 
 class Preprocessing(Part):
-    """Steps that turn a file into a training image. Every other image for the segmenter goes through the same steps.
+    """Steps that turn an image file into an input of the segmenter, in training and afterwards.
 
     Attributes
     ----------
     bits
-        Bit depth of the training images. A 16-bit file that does not state its bit depth is assumed to have this one.
+        Bit depth of the training images. It is assumed for a 16-bit file that does not state its bit depth.
     window
         Stored values that map to black and to white. None means the display range that each file states.
     keep_aspect
-        True if images are padded to a square before they are resized; otherwise they are squeezed.
+        True if images are padded to a square before they are resized; otherwise they are stretched.
     """
 
     bits: Annotated[int, Field(ge=1, le=16)] = 8
@@ -40,8 +40,8 @@ class Preprocessing(Part):
 class SegmenterConfig(Part):
     """Content of a segmenter's config.json: the kind of network and the images that it expects.
 
-    The network is exported (`program`), or built from an `architecture` and its `arguments`. A key with a default may
-    be missing.
+    An exported network has the key `program`. Any other network is built from `architecture` and `arguments`. Keys with
+    a default may be missing.
     """
 
     program: str = ""
@@ -62,7 +62,7 @@ class SegmenterConfig(Part):
 
 
 def segmenter_files(folder: str | Path) -> list[Path]:
-    """Return the files of a segmenter: weights or exported network, and config. Raises ModelError if one is missing."""
+    """Return a segmenter's files: weights or exported network, and config.json. Raises ModelError if one is missing."""
     folder = Path(folder)
     files = [folder / (PROGRAM if is_exported(folder) else WEIGHTS), folder / CONFIG]
     for path in files:
@@ -73,17 +73,17 @@ def segmenter_files(folder: str | Path) -> list[Path]:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """Read the config.json of a segmenter. Raises ModelError for any other file."""
+    """Read the config.json of a segmenter. Raises ModelError if the file is missing or invalid."""
     return read_document(path, SegmenterConfig, ModelError, "does not describe a segmenter", "train it again")
 
 
 def preprocessing_of(config: Mapping[str, Any]) -> Preprocessing:
-    """Return the preprocessing in a segmenter's config.json; the defaults if an earlier version wrote it."""
+    """Return the preprocessing in a segmenter's config.json, or the defaults if an earlier version omitted it."""
     return Preprocessing.model_validate(config.get("preprocessing", {}))
 
 
 def is_exported(folder: str | Path) -> bool:
-    """True if a folder's segmenter is an exported network, which is code.
+    """Return True if the segmenter in a folder is an exported network, which is code.
 
     Raises ModelError for a damaged config.json.
     """
@@ -92,12 +92,12 @@ def is_exported(folder: str | Path) -> bool:
 
 
 def segmenter_digest(folder: str | Path) -> str:
-    """SHA-256 of a segmenter: its weights (or exported network) and configuration."""
+    """Return the SHA-256 of a segmenter: its weights (or exported network) and configuration."""
     return value_digest({path.name: file_digest(path) for path in segmenter_files(folder)})
 
 
 def denoiser_digest(folder: str | Path | None, steps: int = 1) -> str | None:
-    """SHA-256 of a denoiser's weights, configuration, noise schedule and number of steps; None without a denoiser."""
+    """Return the SHA-256 of a denoiser's weights, configuration, schedule and number of steps; None without one."""
     if folder is None:
         return None
     return value_digest({name: file_digest(Path(folder, name)) for name in DENOISER_FILES} | {"steps": steps})

@@ -16,8 +16,8 @@ _held: list[filelock.BaseFileLock] = []
 def visible_gpus() -> list[str]:
     """Return the names of the GPUs that CUDA shows.
 
-    These are the entries of CUDA_VISIBLE_DEVICES, or 0, 1, ... for all GPUs of the machine if the variable is not set.
-    As in CUDA, the list ends at the first entry that is empty or negative.
+    The names are the entries of CUDA_VISIBLE_DEVICES, or 0, 1, ... for all GPUs of the machine if the variable is not
+    set. As in CUDA, the list ends at the first entry that is empty or negative.
     """
     stated = os.environ.get(VISIBLE)
     if stated is None:
@@ -52,5 +52,5 @@ def claim_gpus(count: int, folder: str | Path | None = None) -> list[str]:
             return list(claimed)
     for held in claimed.values():
         held.release()
-    log.warning("GPUs: only %d of %d are free; this job needs %d, so it shares all", len(claimed), len(visible), count)
+    log.warning("GPUs: %d of %d are free, but this job needs %d; it shares all", len(claimed), len(visible), count)
     return visible

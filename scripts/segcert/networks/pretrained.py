@@ -1,4 +1,4 @@
-"""Pretrained networks: networks trained elsewhere, which are imported into a model folder unchanged."""
+"""Import of pretrained networks. A network that was trained elsewhere is written to a model folder unchanged."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -47,11 +47,12 @@ def import_pretrained(
     image_size
         Height and width of the images in pixels.
     preprocessing
-        Keys of segcert.networks.folders.Preprocessing, which describe how an image file becomes an input.
+        Values for segcert.networks.folders.Preprocessing, which describe how an image file becomes an input.
     pool
-        The network gets images averaged over blocks of pool x pool pixels.
+        Images are averaged over blocks of pool x pool pixels before the network gets them.
     target_code
-        Code digest of a user-supplied architecture. It is written to config.json, so it is part of the votes' identity.
+        Code digest of a user-supplied architecture. It is written to config.json, so votes of changed code are not
+        reused.
 
     Raises
     ------
@@ -89,7 +90,7 @@ def import_pretrained(
         fill(model, state)
     except ModelError as error:
         raise ModelError(
-            f"{source}: does not fit {architecture} with {dict(arguments or {})} ({error}). Write the target and "
+            f"{source}: does not fit {architecture} with {dict(arguments or {})} ({error}). Set the target and the "
             "arguments with which the network was trained"
         ) from error
     check_output(model, str(source), shape, classes)
@@ -108,7 +109,7 @@ def read_state_dict(source: Path) -> dict[str, Tensor]:
         raise ModelError(f"{source}: missing; expected a state dict") from error
     except Exception as error:  # torch's unpickler raises many kinds of errors for foreign bytes
         raise ModelError(
-            f"{source}: cannot be read as tensors only ({type(error).__name__}); nothing else is loaded. Write "
+            f"{source}: cannot be read as a file of tensors ({type(error).__name__}). Save the weights with "
             "torch.save(model.state_dict(), path), or set `program` to a TorchScript or torch.export file"
         ) from error
     if isinstance(state, dict):
@@ -118,6 +119,8 @@ def read_state_dict(source: Path) -> dict[str, Tensor]:
         if isinstance(state, dict):
             named = [f"{key!r}: {type(value).__name__}" for key, value in list(state.items())[:3]]
             found = f"a dictionary with {', '.join(named)}"
-        raise ModelError(f"{source}: found {found}; expected named tensors. Write torch.save(model.state_dict(), path)")
+        raise ModelError(
+            f"{source}: found {found}; expected named tensors, as torch.save(model.state_dict(), path) writes them"
+        )
     tensors: dict[str, Tensor] = state
     return tensors

@@ -15,7 +15,7 @@ NOISE = 0.25  # sigma; the noise avoids constant images, on which even a valid n
 
 
 def noisy_images(image: Tensor, sigma: float = NOISE) -> Tensor:
-    """Return three different test images, (3, C, H, W): an image, a darker copy and an inverted copy, all with noise.
+    """Return three noisy test images, (3, C, H, W): an image, a darker copy and an inverted copy.
 
     `image` is (C, H, W) in [0, 1] and should resemble the images that the network was trained on.
     """
@@ -33,7 +33,9 @@ def gray_image(shape: tuple[int, int, int]) -> Tensor:
 
 
 def probe_network(logits_of: Logits, name: str, images: Tensor) -> None:
-    """Call a network twice on three noisy images, and once on the first two.
+    """Check that a network's logits are finite, reproducible and independent of the other images in a batch.
+
+    The network is called twice on three noisy images, and once on the first two.
 
     Parameters
     ----------
@@ -53,18 +55,18 @@ def probe_network(logits_of: Logits, name: str, images: Tensor) -> None:
         logits, again, fewer = logits_of(images), logits_of(images), logits_of(images[:-1])
     if not bool(torch.isfinite(logits).all()):
         raise ModelError(
-            f"{name}: its logits of a noisy image are not finite. Look for a division by a value that can be 0, such "
+            f"{name}: its logits for a noisy image are not finite. Look for a division by a value that can be 0, such "
             "as a standard deviation, and for the logarithm or the square root of a negative number"
         )
     if not is_same(logits, again):
         raise ModelError(
-            f"{name}: its logits change from call to call on the same images. Call model.eval(); a functional dropout "
-            "needs `training=self.training`"
+            f"{name}: its logits change from call to call on the same images. Call model.eval(), and pass "
+            "`training=self.training` to functional dropout"
         )
     if not is_same(logits[:-1], fewer):
         raise ModelError(
-            f"{name}: its logits of an image change with the other images in the batch. Call model.eval(); replace "
-            "batch statistics (BatchNorm with track_running_stats=False) with running statistics or GroupNorm"
+            f"{name}: its logits for an image change with the other images in the batch. Call model.eval(), and "
+            "replace batch statistics (BatchNorm with track_running_stats=False) with running statistics or GroupNorm"
         )
 
 
@@ -89,7 +91,7 @@ def check_output(model: nn.Module, what: str, shape: Sequence[int], classes: Seq
         last = str(error).strip().rpartition("\n")[2]
         raise ModelError(
             f"{what}: does not accept images of shape {tuple(images.shape)} ({last}). Use a network for this number of "
-            "channels, and an `image_size` that it can halve often enough"
+            "channels, and an `image_size` that the network can halve often enough"
         ) from error
     expected = (len(images), len(classes), *shape[1:])
     found = tuple(logits.shape) if isinstance(logits, Tensor) else f"a {type(logits).__name__}"

@@ -1,4 +1,4 @@
-"""Segmenters: functions that build them by name, save and load their folders, and check their output."""
+"""Build segmenters by name, and save and load the folders that contain them."""
 
 import functools
 import importlib
@@ -30,9 +30,9 @@ def build_segmenter(architecture: str, arguments: Mapping[str, Any]) -> nn.Modul
     """Build a new network from a built-in architecture or a `package.module:factory`, with keyword arguments.
 
     The factory is an importable torch.nn.Module class or a function that returns a torch.nn.Module, such as
-    `monai.networks.nets:UNet`. The network maps images (B, C, H, W) to logits (B, num_classes, H, W). The
-    architecture's name may come from a model folder that someone else made. So an installed function is called only if
-    its annotation says that it returns a network.
+    `monai.networks.nets:UNet`. The network maps images (B, C, H, W) to logits (B, num_classes, H, W). Because the
+    architecture's name may come from a model folder that someone else made, an installed function is called only if its
+    annotation says that it returns a network.
 
     Raises ModelError for an architecture that does not exist, cannot be imported, is declared to return anything but a
     network, or does not accept the arguments.
@@ -58,7 +58,7 @@ def build_segmenter(architecture: str, arguments: Mapping[str, Any]) -> nn.Modul
 
 
 def save_segmenter(folder: str | Path, model: nn.Module, config: Mapping[str, Any]) -> None:
-    """Write a segmenter. `config` contains `architecture`, `arguments`, `classes` and further descriptive keys."""
+    """Write a segmenter to `folder`. `config` contains `architecture`, `arguments`, `classes` and other keys."""
     save_weights(Path(folder) / WEIGHTS, model)
     write_config(folder, config)
 
@@ -78,7 +78,7 @@ def write_config(folder: str | Path, config: Mapping[str, Any]) -> None:
 
 
 def input_channels(config: Mapping[str, Any]) -> int:
-    """Return the number of channels in a segmenter's config. Raises ModelError if it is missing."""
+    """Return the number of input channels that a segmenter's config.json states. Raises ModelError if it is missing."""
     channels = config.get("in_channels", config.get("arguments", {}).get("in_channels"))
     if not isinstance(channels, int):
         raise ModelError(f"{CONFIG}: in_channels is missing; train the segmenter again")
@@ -86,7 +86,7 @@ def input_channels(config: Mapping[str, Any]) -> int:
 
 
 def load_segmenter(folder: str | Path) -> tuple[nn.Module, dict[str, Any]]:
-    """Load a segmenter in eval mode, and its config. Raises ModelError if its files contradict each other."""
+    """Load a segmenter, in eval mode, and its config.json. Raises ModelError if its files contradict each other."""
     folder = Path(folder)
     weights, about = segmenter_files(folder)
     config = read_config(about)
@@ -94,8 +94,8 @@ def load_segmenter(folder: str | Path) -> tuple[nn.Module, dict[str, Any]]:
         exported = load_exported(weights)
         if exported.kind != config["program"]:
             raise ModelError(
-                f"{weights}: found a {exported.kind} file; expected {config['program']}, which {about} names. "
-                "Import the network again"
+                f"{weights}: found a {exported.kind} file; expected {config['program']}, as {about} states. Import the "
+                "network again"
             )
         return exported, config
     try:
@@ -113,7 +113,7 @@ def load_segmenter(folder: str | Path) -> tuple[nn.Module, dict[str, Any]]:
 
 
 def _require_room(config: Mapping[str, Any], weights: Path) -> None:
-    """Raise ModelError, before allocation, if a built-in architecture has more weights than the file can contain."""
+    """Raise ModelError if a built-in architecture has more weights than the file can contain, before allocating any."""
     factory = _built_in(config["architecture"])
     if factory is None:
         return
@@ -123,10 +123,13 @@ def _require_room(config: Mapping[str, Any], weights: Path) -> None:
         with torch.device("meta"):
             state = factory(**config["arguments"]).state_dict()
     except Exception as error:
-        raise ModelError(f"cannot be built with {config['arguments']} ({error}); correct its arguments") from error
+        raise ModelError(
+            f"architecture {config['architecture']!r}: cannot be built with {config['arguments']} ({error}); correct "
+            "its arguments"
+        ) from error
     size = sum(math.prod(tensor.shape) for tensor in state.values())
     if size > max(weights.stat().st_size, ALWAYS):  # a weight takes at least one byte
-        raise ModelError(f"describes {size} weights, more than {weights.name} can contain")
+        raise ModelError(f"the network has {size} weights, more than {weights.name} can contain; correct `arguments`")
 
 
 def fill(model: nn.Module, state: Mapping[str, Tensor]) -> None:
@@ -193,7 +196,7 @@ def _imported(target: str) -> Callable[..., Any]:
 
 
 def _returns_network(factory: Callable[..., Any]) -> bool:
-    """True for a network class, a function annotated to return a network, or a user's function without annotation."""
+    """Return True for a network class, a function annotated to return one, or a user's function without annotation."""
     returns: Any = factory
     if inspect.isfunction(factory):
         if "return" not in factory.__annotations__:  # a user's function is not in Python's library or a package

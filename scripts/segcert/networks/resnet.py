@@ -1,4 +1,4 @@
-"""The ResNet-34 encoder (He et al., CVPR 2016) that ResUNet++ and DeepLabV3+ share."""
+"""The ResNet-34 encoder (He et al., CVPR 2016) of ResUNet++ and DeepLabV3+."""
 
 from typing import Literal
 

@@ -12,10 +12,10 @@ NARROWEST = 4
 class ResUNetPlusPlus(nn.Module):
     """ResUNet++ network that maps images (B, in_channels, H, W) in [0, 1] to logits (B, num_classes, H, W).
 
-    H and W must be divisible by 32. Laousy et al. (MICCAI 2023) call UNet++ with a ResNet-34 encoder "ResUNet++"; Jha
-    et al. (ISM 2019) use the same name for a different network. The code of Laousy et al. uses
-    `UnetPlusPlus(encoder_name="resnet34")` from segmentation_models_pytorch. At `width` 64, the structure and tensor
-    names match this network, so its state dicts can be loaded. Initial weights are drawn as in He et al. (ICCV 2015).
+    H and W must be divisible by 32. Laousy et al. (MICCAI 2023) call UNet++ with a ResNet-34 encoder "ResUNet++". Jha
+    et al. (ISM 2019) use this name for a different network. At `width` 64, the structure and tensor names match
+    `UnetPlusPlus(encoder_name="resnet34")` from segmentation_models_pytorch, which the code of Laousy et al. uses, so
+    state dicts of that network can be loaded. Initial weights are drawn as in He et al. (ICCV 2015).
     """
 
     def __init__(self, in_channels: int, num_classes: int, width: int = 64) -> None:
@@ -34,10 +34,10 @@ class ResUNetPlusPlus(nn.Module):
 class NestedDecoder(nn.Module):
     """Decoder that maps features at strides 2 to 32 to (B, out_channels, H, W).
 
-    Features are numbered from the deepest one. Node `x_i_j` upsamples the node below it to the resolution of feature j
-    + 1. It merges the result with this feature and with all nodes x_k_j, i < k <= j, which have the same resolution. It
-    corresponds to X^{i,j} in equation 1 of Zhou et al., whose indices are in a different order. The last node has no
-    skips and returns features at full resolution.
+    Features are numbered from 0, the deepest. Node `x_i_j` upsamples the node below it to the resolution of feature
+    j + 1. It merges the result with this feature and with all nodes x_k_j, i < k <= j, of this resolution. The nodes
+    are those of equation 1 of Zhou et al., whose indices are in a different order. The last node has no skip
+    connections and returns features at full resolution.
     """
 
     def __init__(self, channels: tuple[int, ...], width: int) -> None:
@@ -67,7 +67,7 @@ class NestedDecoder(nn.Module):
 
 
 class Node(nn.Module):
-    """Decoder node that merges (B, C, H, W) with skips (B, C', 2H, 2W) into (B, out_channels, 2H, 2W)."""
+    """Decoder node that merges features (B, C, H, W) and skips (B, C', 2H, 2W) into (B, out_channels, 2H, 2W)."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()

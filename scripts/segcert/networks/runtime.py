@@ -13,21 +13,21 @@ from torch import Tensor
 from segcert.networks.gpus import claim_gpus
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}  # available for sampling
-# Different batch sizes use different kernels, which sum in a different order. Logits of a network that uses the other
-# images in its batch differ by much more than this, relative to the largest logit.
+# Largest difference of logits, relative to the largest logit, that rounding explains: kernels for different batch sizes
+# sum in different orders. Logits that depend on the other images in the batch differ by much more.
 TOLERANCE = {"float32": 1e-3, "bfloat16": 3e-2}
 
 
 class DeviceError(ValueError):
-    """A device that is not available."""
+    """Error for a device that is not available."""
 
 
 def set_up_torch(device: str, threads: int, gpus: int = 1) -> torch.device:
     """Set the number of threads, require deterministic algorithms, and return the device.
 
     The device "auto" means the GPU if there is one, and the CPU otherwise. `gpus` is the number of GPUs to claim (see
-    `claim_gpus`). With 0, this process uses the GPUs that CUDA shows, which another process has claimed for it. Raises
-    DeviceError for "cuda" if there is no GPU.
+    `claim_gpus`). Use 0 if another process has claimed the GPUs that CUDA shows for this process. Raises DeviceError
+    for "cuda" if there is no GPU.
     """
     if device != "cpu":
         claim_gpus(gpus)
@@ -35,7 +35,7 @@ def set_up_torch(device: str, threads: int, gpus: int = 1) -> torch.device:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cuda" and not torch.cuda.is_available():
         raise DeviceError(
-            "`device`: found cuda, but torch finds no GPU. Write `device: auto`, or check the driver and torch build"
+            "`device`: found cuda, but torch finds no GPU. Write `device: auto`, or check the driver and torch's build"
         )
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
@@ -45,14 +45,14 @@ def set_up_torch(device: str, threads: int, gpus: int = 1) -> torch.device:
 
 
 def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[Any]:
-    """Return a context in which networks compute in one of PRECISIONS."""
+    """Return a context in which networks compute in `precision`: "float32" or "bfloat16"."""
     if precision == "float32":
         return contextlib.nullcontext()
     return torch.autocast(device.type, PRECISIONS[precision])
 
 
 def compile_network(network: Any, device: torch.device) -> Any:
-    """Compile a module with torch.compile, with CUDA graphs on a GPU; return any other callable unchanged."""
+    """Compile a torch module, with CUDA graphs on a GPU. Return any other callable unchanged."""
     torch.use_deterministic_algorithms(torch.are_deterministic_algorithms_enabled())  # informs the compiler
     if not isinstance(network, torch.nn.Module):
         return network
@@ -66,7 +66,7 @@ def on_device(values: npt.NDArray[Any], device: torch.device) -> torch.Tensor:
 
 
 def after_this(device: torch.device, work: Callable[..., None], *arguments: Any) -> Callable[[], None]:
-    """Return a function for another thread. It runs `work` after all work that this thread has queued on a GPU."""
+    """Return a function for another thread. It runs `work` after everything that this thread has queued on a GPU."""
     stream = torch.cuda.current_stream(device) if device.type == "cuda" else None
 
     def do() -> None:
@@ -80,7 +80,7 @@ def keep_freed_memory() -> None:
     """Let glibc keep freed memory for the next tensor. Other C libraries are left unchanged.
 
     By default, glibc immediately returns the memory of large tensors to the system, so every layer has to map new pages
-    for every batch. For a denoiser at 256x256 pixels with batches of 10 on a CPU, this takes a third of the time.
+    for every batch. For a denoiser at 256x256 pixels with batches of 10 on a CPU, that takes a third of the run time.
     """
     m_trim_threshold, m_mmap_max = -1, -4  # malloc.h
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
@@ -90,16 +90,16 @@ def keep_freed_memory() -> None:
 
 
 def ran_out_of_memory(error: Exception) -> bool:
-    """True if a torch error says that GPU or CPU memory is exhausted."""
+    """Return True if a torch error says that GPU or CPU memory is exhausted."""
     return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator: can't allocate memory" in str(error)
 
 
 def device_name(device: torch.device) -> str:
-    """Return the hardware name that records contain."""
+    """Return the name of the hardware for run records."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu, {torch.get_num_threads()} threads"
 
 
 def is_same(logits: Tensor, others: Tensor, precision: str = "float32") -> bool:
-    """Return True if two sets of logits differ only by rounding in a precision, "float32" or "bfloat16"."""
+    """Return True if two sets of logits differ only by rounding in `precision`: "float32" or "bfloat16"."""
     scale = float(logits.abs().max()) or 1.0
     return bool((logits - others).abs().max() <= TOLERANCE[precision] * scale)

@@ -132,7 +132,7 @@ def test_a_missing_image_folder_is_refused_before_anything_runs(checkout):
     configfile = checkout.configure(**(OWN | {"splits": {}}))
     done = checkout.snakemake("-n", configfile=configfile, check=False)
     assert done.returncode != 0
-    assert "own_data.clinic: found no folder 'data/raw/clinic/images'" in done.output
+    assert "own_data.clinic.images: found 'data/raw/clinic/images', which is not a folder" in done.output
 
 
 def test_a_changed_or_missing_prepared_image_is_restored_each_time(finished):

@@ -113,7 +113,7 @@ def test_sixteen_bits_are_kept(kind):
         (encoded(NOISE)[:500], "cannot be read as an image"),
         (encoded(colour(NOISE), "JPEG")[:900], "cannot be read as an image"),
         (encoded(GRAY.astype(np.float32), "TIFF"), "values of type float32"),
-        (dicom_bytes(GRAY)[:400], "is a DICOM file without an image"),
+        (dicom_bytes(GRAY)[:400], "the DICOM file contains no image"),
     ],
     ids=["empty", "text", "cut PNG", "cut JPEG", "float TIFF", "cut DICOM"],
 )

@@ -191,7 +191,7 @@ def test_a_server_that_ignores_ranges_and_always_drops_ends_in_an_error(server, 
     message = str(caught.value)
     assert message.startswith(f"{url}: cannot be fetched (Connection broken: IncompleteRead(")
     assert "received 20000 of 50000 bytes" in message
-    assert "run snakemake again to resume from 20000 bytes, or name a folder or URL" in message
+    assert "run snakemake again to resume after 20000 bytes, or name a folder or URL" in message
     assert "--config mirror=..." in message
     assert part_of(target).read_bytes() == CONTENT[:20_000]
     assert not target.exists()

@@ -107,7 +107,7 @@ def test_soft_masks_need_a_threshold_in_every_format(kind):
 def test_jpeg_masks_of_several_values_are_refused():
     """A JPEG mask of 0 and 128 once lost a quarter of its structure in silence."""
     pixels = read_mask(by_pillow(GRAYS, "JPEG", quality=75))
-    with pytest.raises(DataError, match=r"contains .* in \d+ pixels; expected 0, 128, 255: add them to `values`$"):
+    with pytest.raises(DataError, match=r"contains .* in \d+ pixels; expected 0, 128, 255\. Add them to `values`$"):
         class_ids(pixels, VALUES, CLASSES)
 
 
@@ -116,9 +116,9 @@ def test_colours_without_a_meaning_are_refused(kind):
     """Red on green once came out inverted."""
     red_on_green = np.where(LABELS[..., None] > 0, (255, 0, 0), (0, 255, 0)).astype(np.uint8)
     pixels = read_mask(by_pillow(red_on_green, kind))
-    with pytest.raises(DataError, match="is a colour image; write the colours in `values`"):
+    with pytest.raises(DataError, match="the mask has colours; write them in `values`"):
         class_ids(pixels, {0: "background", 255: "lung"}, CLASSES)
-    with pytest.raises(DataError, match="is a colour image; `mask_threshold` is for gray masks"):
+    with pytest.raises(DataError, match="the mask has colours, but `mask_threshold` is for gray masks"):
         class_ids(pixels, {0: "background", 255: "lung"}, CLASSES, threshold=128)
     if kind != "JPEG":
         meaning = {"#00ff00": "background", "#FF0000": "lung"}

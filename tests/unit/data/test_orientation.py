@@ -98,7 +98,7 @@ def test_size_decides_where_it_can_and_the_run_asks_where_it_cannot(load, kind, 
         image, labels = load(*files, suffix=kind)
         assert np.array_equal(labels, image)
         return
-    with pytest.raises(DataError, match=r"a\.png has no orientation tag.*`mask_orientation: displayed`"):
+    with pytest.raises(DataError, match=r"a\.png: the mask has no orientation tag.*`mask_orientation: displayed`"):
         load(*files, suffix=kind)
 
 

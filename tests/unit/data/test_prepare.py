@@ -132,7 +132,7 @@ def test_a_few_without_partner_are_left_out_by_name(tmp_path):
 
 def test_too_many_without_partner_are_refused(tmp_path):
     left_out = [LeftOut(f"x{k}", "no mask of the lungs", f"a.zip: x{k}.png") for k in range(15)]
-    message = refused(tmp_path, SearchResult(pairs(40), left_out), "15 of 55 lack a partner, more than 5%")
+    message = refused(tmp_path, SearchResult(pairs(40), left_out), "15 of 55 images and masks lack a partner, .* 5%")
     assert "a.zip: x0.png: no mask of the lungs (and 14 more for the same reason)" in message
     assert "x1.png" not in message
     assert '`exclude: {montgomery: ["x0", "x1",' in message
@@ -147,7 +147,7 @@ def test_excluded_images_do_not_count_as_left_out(tmp_path):
 def test_an_empty_mask_is_refused_and_may_be_allowed(tmp_path):
     image, mask = draw_phantom("x", 32)
     found = SearchResult(pairs(p03=lambda: (image, 0 * mask)))
-    message = refused(tmp_path, found, "p03 has an empty mask: no pixel of lungs, heart")
+    message = refused(tmp_path, found, "p03 has an empty mask: it contains no pixel of lungs, heart")
     assert '`exclude: {montgomery: ["p03"]}`' in message
     prepare(dataclasses.replace(ABOUT, allow_empty=True), found, tmp_path / "a", Form(16))
     prepare(ABOUT, found, tmp_path / "b", Form(16), exclude=["p03"])
@@ -185,7 +185,7 @@ def test_a_reason_that_many_images_share_is_given_once(tmp_path):
     image, mask = draw_phantom("x", 32)
     empty = {f"p{k:02d}": lambda: (image, 0 * mask) for k in range(3)}
     message = refused(tmp_path, SearchResult(pairs(**empty)), "3 of 40 images cannot be used")
-    assert "p00 has an empty mask: no pixel of lungs, heart (and 2 more for the same reason)" in message
+    assert "p00 has an empty mask: it contains no pixel of lungs, heart (and 2 more for the same reason)" in message
     assert '`exclude: {montgomery: ["p00", "p01", "p02"]}`' in message
 
 
@@ -194,7 +194,7 @@ def test_an_unknown_name_to_exclude_is_refused(tmp_path):
 
 
 def test_an_empty_split_is_refused(tmp_path):
-    refused(tmp_path, SearchResult(pairs(1)), "none of 1 images is in the split")
+    refused(tmp_path, SearchResult(pairs(1)), "none of the 1 images is in the split")
 
 
 def test_a_patient_in_two_splits_is_refused_unless_the_split_states_that_it_leaks(tmp_path):
@@ -229,7 +229,7 @@ def test_a_user_supplied_split_is_used(tmp_path):
     [
         ("{", "is not a valid split file"),
         ('{"train": []}', "expected JSON with the keys train, val and test"),
-        ('{"train": ["p01"], "val": ["p01"], "test": []}', "found p01 twice"),
+        ('{"train": ["p01"], "val": ["p01"], "test": []}', "lists the image p01 twice"),
     ],
 )
 def test_a_bad_split_file_is_refused(tmp_path, text, message):
@@ -292,6 +292,6 @@ def test_an_unknown_rule_is_refused(tmp_path):
     refused(
         tmp_path,
         SearchResult(pairs()),
-        "found 'frames' for montgomery; expected groups, or a .json file",
+        "found 'frames' for montgomery; expected groups, or the path of a .json file",
         split="frames",
     )

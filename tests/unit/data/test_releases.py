@@ -210,9 +210,9 @@ def test_a_mask_without_an_image_is_listed_by_name(tmp_path, mirror):
 @pytest.mark.parametrize(
     ("member", "content", "message"),
     [
-        (LEFT, encoded(np.zeros((5, 6), np.uint8)), f"{LEFT} is 6x5; expected 48x40"),
-        (IMAGE, b"this is no image", f"{IMAGE} cannot be read as an image"),
-        (IMAGE, encoded(picture("x")[0])[:200], f"{IMAGE} cannot be read as an image"),
+        (LEFT, encoded(np.zeros((5, 6), np.uint8)), f"{LEFT}: the mask is 6x5 pixels; expected 48x40"),
+        (IMAGE, b"this is no image", f"{IMAGE}: the file cannot be read as an image"),
+        (IMAGE, encoded(picture("x")[0])[:200], f"{IMAGE}: the file cannot be read as an image"),
     ],
     ids=["mask of another size", "no image", "truncated image"],
 )
@@ -225,7 +225,7 @@ def test_bad_members_are_refused_by_name(tmp_path, mirror, member, content, mess
 
 def test_another_archive_is_refused(tmp_path, mirror):
     write_zip(mirror / "NLM-MontgomeryCXRSet.zip", {"readme.txt": b"hello"})
-    with pytest.raises(DataError, match="Is this the official release"):
+    with pytest.raises(DataError, match="Check that the files are the official release"):
         read("montgomery", mirror, tmp_path / "raw")
 
 

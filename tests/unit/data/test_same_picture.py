@@ -153,17 +153,17 @@ def test_the_depth_of_16_bit_files_is_asked_for_whatever_they_hold(kind):
         pixels = DEEP.copy()
         pixels[0, 0] = brightest
         data = by_pillow(pixels, kind)
-        with pytest.raises(DepthError, match=f"the largest is {brightest}"):
+        with pytest.raises(DepthError, match=f"the largest value is {brightest}"):
             decode(data)
         assert decode(data, bits=16).bits == 16
     assert decode(data, window=(0, 4095)).bits == 16
-    with pytest.raises(DataError, match="found values up to 4096, which do not fit into 12 bits"):
+    with pytest.raises(DataError, match="has values up to 4096, which do not fit into 12 bits"):
         decode(data, bits=12)
 
 
 def test_a_depth_that_is_not_that_of_the_file_is_refused():
     for data in (by_pillow(GRAY, "PNG"), by_tifffile(GRAY)):
-        with pytest.raises(DataError, match="has 8 bits according to the file, but `bits` is set to 12"):
+        with pytest.raises(DataError, match="states a depth of 8 bits, but `bits` is set to 12"):
             decode(data, bits=12)
 
 

@@ -131,7 +131,7 @@ def test_a_window_maps_a_deeper_file_to_fewer_bits(folder):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("images/gone.png,masks/00_000_mask.png,1,train", "lists images/gone.png, but there is no"),
+        ("images/gone.png,masks/00_000_mask.png,1,train", "lists images/gone.png, but .*gone.png does not exist"),
         ("images/00_000.png,masks/00_000_mask.png,1,both", "line 2: found the split 'both'"),
         (
             "images/00_000.png,masks/00_000_mask.png,1,train\nimages/00_000.png,,1,train",
@@ -246,12 +246,12 @@ def test_folders_of_splits_are_read(tmp_path, layout):
             encoded(np.full((32, 32), 7, np.uint8)),
             "contains 7 in 1024 pixels; expected 0, 255, 100",
         ),
-        ("masks/00_000_mask.png", encoded(np.zeros((5, 6), np.uint8)), "is 6x5, its image is 32x32"),
-        ("images/00_000.png", encoded(colour(np.arange(1024).reshape(32, 32).astype(np.uint8))), "is a colour image"),
+        ("masks/00_000_mask.png", encoded(np.zeros((5, 6), np.uint8)), "is 6x5 pixels, but its image is 32x32"),
+        ("images/00_000.png", encoded(colour(np.arange(1024).reshape(32, 32).astype(np.uint8))), "image has colour"),
         (
             "images/00_000.png",
             encoded(np.full((32, 32), 3000, np.uint16)),
-            "has 16 bits and does not",
+            "has 16 bits per value but does not",
         ),
         ("images/00_000.png", b"no image", "cannot be read as an image"),
         ("masks/00_000_mask.png", b"no image", "cannot be read as an image"),
@@ -325,7 +325,9 @@ def test_a_path_that_snakemake_would_misread_is_refused_by_name(folder, name, te
 
 
 def test_a_missing_folder_is_named(folder):
-    with pytest.raises(DataError, match=r"own_data\.clinic: found no folder '.*nowhere'; expected `masks: /path/to"):
+    with pytest.raises(
+        DataError, match=r"own_data\.clinic\.masks: found '.*nowhere', which is not a folder; .* `masks: "
+    ):
         own(folder, masks=str(folder / "nowhere")).files()
 
 

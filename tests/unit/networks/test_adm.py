@@ -161,7 +161,7 @@ def test_a_checkpoint_in_the_old_format_without_zip_is_imported(tmp_path):
     [
         (
             {"out.2.bias": None},
-            r"adm\.pt: a checkpoint of a different architecture: .* 1 missing \(first: out\.2\.bias\)\.",
+            r"adm\.pt: the checkpoint has a different architecture .*: 1 missing \(first: out\.2\.bias\)\.",
         ),
         ({"label_emb.weight": torch.zeros(1000, 64)}, r"1 unexpected \(first: label_emb\.weight\)\. Use 256x256"),
         (
@@ -180,21 +180,21 @@ def test_a_checkpoint_of_another_architecture_is_refused(tmp_path, change, messa
 
 
 def test_a_file_without_a_state_dict_is_refused(tmp_path):
-    with pytest.raises(ModelError, match=r"adm\.pt: not a state dict"):
+    with pytest.raises(ModelError, match=r"adm\.pt: the file contains no state dict"):
         import_adm(saved({"model": GRAY.random_state(seed=0)}, tmp_path / "adm.pt"), tmp_path, GRAY_LAYOUT)
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>not found</html>", b"\x90\xb2\x0f!\xfa\x00"])
 def test_a_file_that_is_not_a_checkpoint_is_refused(tmp_path, content):
     (tmp_path / "adm.pt").write_bytes(content)
-    with pytest.raises(ModelError, match=r"adm\.pt: cannot be read as tensors only .* download it again"):
+    with pytest.raises(ModelError, match=r"adm\.pt: cannot be read as a file of tensors .* download it again"):
         import_adm(tmp_path / "adm.pt", tmp_path / "denoiser", GRAY_LAYOUT)
 
 
 def test_half_a_download_is_refused(tmp_path):
     checkpoint = saved(GRAY.random_state(seed=0), tmp_path / "adm.pt")
     checkpoint.write_bytes(checkpoint.read_bytes()[: checkpoint.stat().st_size // 2])
-    with pytest.raises(ModelError, match=r"adm\.pt: cannot be read as tensors only .* download it again"):
+    with pytest.raises(ModelError, match=r"adm\.pt: cannot be read as a file of tensors .* download it again"):
         import_adm(checkpoint, tmp_path / "denoiser", GRAY_LAYOUT)
 
 
@@ -210,6 +210,6 @@ class Code:
 def test_code_in_a_checkpoint_is_not_run(tmp_path, zipped):
     state = GRAY.random_state(seed=0) | {"out.2.bias": Code(tmp_path / "run")}
     torch.save(state, tmp_path / "adm.pt", _use_new_zipfile_serialization=zipped)
-    with pytest.raises(ModelError, match=r"adm\.pt: cannot be read as tensors only .* contains code"):
+    with pytest.raises(ModelError, match=r"adm\.pt: cannot be read as a file of tensors .* contains code"):
         import_adm(tmp_path / "adm.pt", tmp_path / "denoiser", GRAY_LAYOUT)
     assert not (tmp_path / "run").exists()

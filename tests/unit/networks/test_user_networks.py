@@ -292,7 +292,7 @@ def test_pickles_are_refused_without_unpickling(programs, network, tmp_path):
         with pytest.raises(ModelError, match=message):
             import_pretrained(tmp_path / name, tmp_path / "model", **DATA)
     for name in ("network.pt", "trap.pt", "old.pt"):
-        with pytest.raises(ModelError, match=rf"{name}: cannot be read as tensors only"):
+        with pytest.raises(ModelError, match=rf"{name}: cannot be read as a file of tensors"):
             import_pretrained(tmp_path / name, tmp_path / "model", **UNET, **DATA)
     assert not (tmp_path / "model").exists()
     assert not Trap.sprung

@@ -1,1 +1,1 @@
-"""One module per data set, which defines its catalogue entry (DATASET) and its file paths (LAYOUT)."""
+"""One module per data set. Each defines a catalogue entry, DATASET, and, for an official release, a LAYOUT."""

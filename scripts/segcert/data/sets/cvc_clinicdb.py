@@ -13,7 +13,7 @@ FRAMES = 612
 # Number of the last frame in each of the 29 video sequences
 LAST = "25 50 67 78 103 126 151 177 199 205 227 252 277 297 317 342 363 383 408 428 447 466 478 503 528 546 571 591 612"
 LAST_FRAMES = [int(frame) for frame in LAST.split()]
-TRAIN, VAL = 490, 61  # numbers of frames, as in the paper's code; the other 61 are test frames
+TRAIN, VAL = 490, 61  # numbers of frames, as in the code of Laousy et al. 2023; the other 61 are test frames
 
 
 def frame_name(number: str) -> str:
@@ -25,7 +25,7 @@ def sequence(name: str) -> str:
     """Return the video sequence that a frame belongs to. Raises DataError for a frame that is not in the release."""
     number = int(name.removeprefix("cvc_"))
     if not 1 <= number <= FRAMES:
-        raise DataError(f"cvc_clinicdb: found frame {number}; expected 1 to {FRAMES}. Remove it")
+        raise DataError(f"cvc_clinicdb: found frame {number}; expected 1 to {FRAMES}. Remove the file")
     return f"sequence_{bisect.bisect_left(LAST_FRAMES, number) + 1:02d}"
 
 
@@ -34,7 +34,7 @@ SHUFFLED = sorted(NAMES, key=lambda name: hashlib.sha256(name.encode()).digest()
 
 
 def by_frame(key: ImageKey) -> str:
-    """Split into 490, 61 and 61 single frames. Neighbouring frames may be in different splits."""
+    """Choose the split of a frame. Neighbouring frames may be in different splits (490, 61 and 61 frames)."""
     rank = SHUFFLED.index(key.image)
     return "train" if rank < TRAIN else "val" if rank < TRAIN + VAL else "test"
 
@@ -53,7 +53,7 @@ DATASET = Dataset(
     splits={
         "groups": dataclasses.replace(GROUPS, counts={"train": 454, "val": 44, "test": 114}),
         "frames": SplitRule(
-            "490/61/61 frames, the sizes of the paper's code, in an order of our own (its order was never published)",
+            "490/61/61 frames in a fixed random order: the split sizes of Laousy et al. 2023, whose order is unknown",
             by_frame,
             leaks=True,
             counts={"train": TRAIN, "val": VAL, "test": FRAMES - TRAIN - VAL},

@@ -51,10 +51,10 @@ DATASET = Dataset(
     citation="Codella N, Rotemberg V, Tschandl P, et al. Skin lesion analysis toward melanoma detection 2018. "
     "arXiv:1902.03368, 2019. Tschandl P, Rosendahl C, Kittler H. The HAM10000 dataset. Sci Data 2018;5:180161.",
     licence="CC-0 or CC BY-NC, image by image",
-    terms="Attribution as LICENSE.txt and ATTRIBUTION.txt in the archives ask for; cite both papers.",
+    terms="Attribute images as LICENSE.txt and ATTRIBUTION.txt in the archives require; cite both papers.",
     splits={
         "official": SplitRule(
-            "the challenge's own: 2594 train, 100 validate, 1000 test",
+            "the challenge's official split: 2594 train, 100 val, 1000 test",
             official,
             counts={"train": 2594, "val": 100, "test": 1000},
         ),

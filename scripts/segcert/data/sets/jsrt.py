@@ -21,20 +21,22 @@ STRUCTURES = {
 def decode_img(data: bytes) -> Raster:
     """Decode a raw JSRT image: 2048x2048 pixels, 12 bits in two bytes, big-endian, no header.
 
-    High values are dark in the file, so they are inverted. The full 12-bit range is kept, so a gray level has the same
-    meaning in every image. Raises DataError for a different size or a larger range.
+    High values are dark in the file, so all values are inverted. The full 12-bit range is kept, so a gray level has the
+    same meaning in every image. Raises DataError for a different file size or a larger range of values.
     """
     if len(data) != 2 * SIZE**2:
-        raise DataError(f"has {len(data)} bytes; expected {2 * SIZE**2}: {SIZE}x{SIZE}, two bytes each, no header")
+        raise DataError(
+            f"the file has {len(data)} bytes; expected {2 * SIZE**2} ({SIZE}x{SIZE} values of two bytes, no header)"
+        )
     stored = np.frombuffer(data, ">u2").reshape(1, SIZE, SIZE)
     white = (1 << BITS) - 1
     if stored.max() > white:
-        raise DataError(f"has values up to {stored.max()}; expected at most {white} (12 bits, big-endian)")
+        raise DataError(f"the file has values up to {stored.max()}; expected at most {white} (12 bits, big-endian)")
     return Raster(white - stored.astype(np.uint16), BITS)
 
 
 def by_fold(key: ImageKey) -> str:
-    """Split by SCR's two folds. The first is split into training (80%) and validation; the second is the test split."""
+    """Choose the split by SCR's two folds: the first is for training (80%) and validation, the second for testing."""
     if key.part == "2":
         return "test"
     return by_hash(f"{key.dataset}/{key.group}", {"train": 0.8, "val": 0.2})
@@ -51,10 +53,10 @@ DATASET = Dataset(
     "Segmentation of anatomical structures in chest radiographs using supervised methods. Med Image Anal "
     "2006;10(1):19-40.",
     licence="No redistribution (images and masks)",
-    terms="For research and education after a registration; redistribution and commercial use are forbidden.",
+    terms="For research and education, after registration; redistribution and commercial use are forbidden.",
     splits={
         "folds": SplitRule(
-            "the two folds of SCR: the first trains (80%) and validates, the second tests",
+            "the two folds of SCR: the first for training (80%) and validation, the second for testing",
             by_fold,
             counts={"train": 99, "val": 25, "test": 123},  # the first fold contains the 124 images with odd numbers
         ),
