@@ -216,7 +216,7 @@ def test_commands_on_runs_lead_from_a_subfolder_to_the_root(run, monkeypatch, tm
         (["--pixel-size", 0, 1], "--pixel-size: found 0.0 1.0"),
         (["--bits", 4], "has 8 bits according to the file, but `bits` is set to 4"),
         (["--measure", "area", "--decide", "area_lungs > 1.2.3"], "expected a measurement, > and a number"),
-        (["--method", "kfwer", "--k", 200, "--n", 25, "--n0", 1, "--measure", "area"], "cannot bound 2 measurements"),
+        (["--method", "kfwer", "--k", 200, "--n", 25, "--n0", 1, "--measure", "area"], "too few to certify 2"),
     ],
 )
 def test_bad_input_is_one_clear_line(run, image, segmenter, tmp_path, arguments, message):
