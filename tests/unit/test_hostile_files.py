@@ -148,7 +148,7 @@ def test_votes_with_inconsistent_shapes_are_refused():
     ):
         with pytest.raises(VotesError, match=message):
             Votes(one.selection, one.estimation, 0.25, **changes)
-    with pytest.raises(VotesError, match="expected unsigned counts"):
+    with pytest.raises(VotesError, match="expected unsigned integers"):
         Votes.from_counts(np.zeros((2, 0, 3), int), np.zeros((2, 0, 3), int), 0.25)
 
 

@@ -53,8 +53,8 @@ def selection_free_threshold(histogram: Histogram, n: int, tau: float, alpha: fl
       long as p_j <= (c - 1) / (n - 1). It is largest for two classes with probabilities tau and 1 - tau, where it is
       P(Bin(n, tau) >= c) + delta(c).
 
-    By Holm's argument, after r of K pixels, the next one is certified if its count c satisfies
-    (K - r) P(Bin(n, tau) >= c) + K delta(c) <= alpha. The probability of any wrong certificate is at most alpha.
+    Once r of K pixels are certified, the next pixel is certified if its count c satisfies (K - r) P(Bin(n, tau) >= c) +
+    K delta(c) <= alpha. By Holm's argument, the probability of any wrong certificate is at most alpha.
     """
     pixels = int(histogram.sum())
     p_values, deltas = p_value_table(n, tau), p_value_table(n, 1 - tau)
@@ -67,10 +67,10 @@ def selection_free_threshold(histogram: Histogram, n: int, tau: float, alpha: fl
 
 
 def kfwer_threshold(histogram: Histogram, p_values: PValues, alpha: float, k: int) -> int:
-    """Return the smallest count that the step-down procedure of Lehmann and Romano rejects.
+    """Return the smallest count that the step-down procedure of Lehmann and Romano (2005) rejects.
 
-    The probability of k or more false rejections is at most alpha (2005, Ann. Stat. 33, 1138-1154, theorem 2.2). Of
-    K p-values, the i-th smallest is compared with k alpha / K if i <= k, else with k alpha / (K + k - i).
+    The probability of k or more false rejections is at most alpha (Ann. Stat. 33, 1138-1154, theorem 2.2). Of K
+    p-values, the i-th smallest is compared with k alpha / K if i <= k, else with k alpha / (K + k - i).
     """
     pixels = int(histogram.sum())
 
@@ -82,10 +82,10 @@ def kfwer_threshold(histogram: Histogram, p_values: PValues, alpha: float, k: in
 
 
 def by_threshold(histogram: Histogram, p_values: PValues, alpha: float) -> int:
-    """Return the smallest count that the step-up procedure of Benjamini and Yekutieli rejects.
+    """Return the smallest count that the step-up procedure of Benjamini and Yekutieli (2001) rejects.
 
-    The expected share of false rejections among the rejections is at most alpha (2001, Ann. Stat. 29, 1165-1188,
-    theorem 1.3). The procedure finds the largest i for which the i-th smallest of K p-values is at most
+    The expected share of false rejections among the rejections is at most alpha (Ann. Stat. 29, 1165-1188, theorem
+    1.3). The procedure finds the largest i for which the i-th smallest of K p-values is at most
     i alpha / (K H_K), where H_K = 1 + 1/2 + ... + 1/K.
     """
     pixels = int(histogram.sum())
