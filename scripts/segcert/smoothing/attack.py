@@ -43,8 +43,8 @@ class Damage:
         Number of certified pixels at which another class has more draws than the certified class. This can happen by
         chance if the true share of the certified class is close to one half.
     refuted
-        Number of certified pixels at which the share of the certified class is significantly below one half (binomial
-        test, with a family-wise error rate of 0.001 over the certified pixels). If the perturbation is within the
+        Number of certified pixels at which the share of the certified class is significantly below one half. The test
+        is binomial, with a family-wise error rate of 0.001 over the certified pixels. If the perturbation is within the
         certified radius, this number must be 0, except for the errors that alpha allows.
     """
 
@@ -59,10 +59,10 @@ def attack(
 ) -> Image:
     """Perturb an image to change the label that the smoothed model gives a certified pixel.
 
-    The target is the certified pixel with the lowest share of its class on the clean image. Attacking one pixel succeeds
+    The target is the certified pixel whose class has the lowest share on the clean image. Attacking one pixel succeeds
     more often than attacking all pixels simultaneously, because the gradients of different pixels cancel. Each step
-    reduces the share of the target's class, along the gradient averaged over new noisy copies. After each step, the
-    perturbed image is projected onto the l2 ball of radius `norm` around the image, and onto [0, 1].
+    reduces the share of the target's class, along the gradient averaged over new noisy copies. The perturbed image is
+    then projected onto the l2 ball of radius `norm` around the clean image, and onto [0, 1].
 
     Parameters
     ----------
@@ -144,7 +144,7 @@ def damage(
 
 
 def _on_grid(pixels: Image, perturbation: Image, norm: float, levels: int) -> Image:
-    """Round a perturbed image to its grid, with the perturbation scaled so that its norm is at most `norm`."""
+    """Round a perturbed image to its grid, with the largest multiple of the perturbation that `norm` allows."""
 
     def rounded(scale: float) -> npt.NDArray[np.float64]:
         steps = np.rint(perturbation.astype(np.float64) * scale * levels) / levels

@@ -1,4 +1,4 @@
-"""Observables of draws (areas, overlaps with the ground truth, measurements, label maps), and the count of draws."""
+"""Observables of draws (areas, overlaps with the ground truth, measurements, label maps), and the tally of draws."""
 
 import dataclasses
 from collections import deque
@@ -70,14 +70,12 @@ class Observables:
         return f"measurement/{measurement.name}/{measurement.digest}"
 
     def read(self, label_maps: Tensor) -> Block:
-        """Return label maps (draws, H, W) uint8 as a block of draws. Raises SamplingError if a label is not a class id."""
+        """Return the block of label maps (draws, H, W) uint8. Raises SamplingError if a label is not a class id."""
         classes = [label_maps == class_id for class_id in range(self.num_classes)]  # each (draws, H, W)
         counts = torch.stack([of_class.sum(dim=0, dtype=torch.int32) for of_class in classes])  # (num_classes, H, W)
         areas = torch.stack([of_class.flatten(1).count_nonzero(dim=1) for of_class in classes], dim=1)
         if int(areas.sum()) < label_maps.numel():
-            raise SamplingError(
-                "model: returned logits that are not finite, which give no labels. Check the weights of the networks"
-            )
+            raise SamplingError("model: returned logits that are not finite, which give no labels. Check its weights")
         block = Block(counts.cpu().numpy(), {"areas": areas.cpu().numpy().astype(np.uint32)})
         return self._with_columns(block, label_maps)
 
@@ -132,7 +130,7 @@ class Tally:
                 start = border
 
     def add(self, label_maps: Tensor) -> None:
-        """Add the label maps (draws, H, W) uint8 of the next missing draws. Count and store each block that is complete."""
+        """Add the label maps (draws, H, W) uint8 of the next missing draws. Count and store complete blocks."""
         while len(label_maps):
             lacking = len(self.missing[0]) - sum(map(len, self.waiting))
             self.waiting.append(label_maps[:lacking])
