@@ -270,7 +270,7 @@ def _read_votes(arrays: Mapping[str, npt.NDArray[Any]], image: str, about: Mappi
 
 
 def narrow(counts: npt.NDArray[np.integer[Any]], n: int) -> Counts:
-    """Convert counts up to n to uint16, or to uint32 if n is too large for uint16."""
+    """Convert counts of at most n to uint16, or to uint32 if n is too large for uint16."""
     return counts.astype(np.uint16 if n <= np.iinfo(np.uint16).max else np.uint32)
 
 

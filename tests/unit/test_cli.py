@@ -126,7 +126,7 @@ def test_explain_states_the_guarantee(run, image, segmenter, tmp_path, noise):
     certified(run, image, segmenter, tmp_path, "--noise", noise, "--method", "kfwer", "--k", 5)
     text = run("explain", tmp_path / "chest.certificate.json")
     for part in (
-        "l2 norm is below 0.1686",
+        "l2 norm below 0.1686",
         "black is 0 and white is 1",
         "fewer than 5 pixels",
         "probability at least 0.999",
@@ -428,7 +428,7 @@ def test_verify_notices_forged_votes(run, image, segmenter, tmp_path):
     mixed = np.random.default_rng(0).permutation(256)
     moved = votes.estimation.reshape(3, -1)[:, mixed].reshape(votes.estimation.shape)
     counts = forge(tmp_path, dataclasses.replace(votes, estimation=moved))
-    assert "some counts are lower than in the repeated draws alone" in run("verify", counts, "--draws", 70)
+    assert "fewer votes than the repeated draws alone give" in run("verify", counts, "--draws", 70)
     sigma = forge(tmp_path, dataclasses.replace(votes, sigma=0.5))
     assert "votes: found sigma 0.5; expected 0.25" in run("verify", sigma)
 

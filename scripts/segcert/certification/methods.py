@@ -36,7 +36,7 @@ class Method:
         True if all n0 + n draws both choose a pixel's class and test it. Otherwise n0 draws choose the class, and n
         draws test it.
     takes_k
-        True if the guarantee depends on k.
+        True if the guarantee depends on the parameter k.
     step_up
         True for a step-up procedure, False for a step-down procedure. Both test pixels in order of increasing p-value.
         Step-up certifies all pixels up to the last that passes its test, and step-down all before the first that fails.
@@ -172,7 +172,7 @@ def require_intervals(draws: int, measurements: int, tau: float, alpha: float) -
 
 
 def smallest_draws(tau: float, alpha: float) -> int:
-    """Return the smallest n such that n draws give a certified interval of a median: tau^n <= alpha / 2."""
+    """Return the smallest number of draws n with which a median can be certified: tau^n <= alpha / 2."""
     return math.ceil(math.log(alpha / 2) / math.log(tau))
 
 

@@ -49,10 +49,11 @@ def radius_map(
 ) -> RadiusMap:
     """Certify each pixel at the largest tau that its votes allow, with one alpha for all pixels and values of tau.
 
-    The length of the grid does not matter, because the hypotheses of a pixel are nested. If p is the probability of the
-    pixel's class, then p <= tau is true for every tau on the grid from some tau* upwards. Let the threshold at each tau
-    be the least count c with P(Bin(n, tau) >= c) <= a. Thresholds rise with tau, so the pixel's radius is too large
-    only if its count reaches the threshold at tau*. The probability of this error is at most a.
+    The length of the grid `taus` does not affect the error probability, because the hypotheses of a pixel are nested.
+    If p is the probability of the pixel's class, then p <= tau is true for every tau on the grid from some tau*
+    upwards. Let the threshold at each tau be the least count c with P(Bin(n, tau) >= c) <= a. Thresholds rise with tau,
+    so the pixel's radius is too large only if its count reaches the threshold at tau*. The probability of this error is
+    at most a.
 
     First, Holm's procedure at the largest tau rejects r of K pixels. Unless one of these rejections is an error, all
     hypotheses of the r pixels are false, so a = alpha / (K - r) is small enough. With "holm" (the same draws choose and

@@ -32,7 +32,7 @@ class Sampling:
 
 @dataclasses.dataclass(frozen=True)
 class Reading:
-    """Requested settings for reading an image file. None means what the file or the segmenter states."""
+    """Requested settings for reading an image file. If one is None, the file or the segmenter determines it."""
 
     bits: int | None = None
     window: tuple[float, float] | None = None
@@ -47,7 +47,7 @@ class Networks(Pairing):
 
     @classmethod
     def load(cls, segmenter: str | Path, denoiser: str | Path | None, denoising_steps: int = 1) -> Self:
-        """Return the networks in two folders. Raises ModelError if the segmenter's CONFIG lacks a required key."""
+        """Return the networks in two folders. Raises ModelError if the segmenter's config.json lacks a key."""
         networks = cls(Path(segmenter), Path(denoiser) if denoiser else None, denoising_steps)
         if lacking := {"classes", "image_size"} - networks.config.keys():
             raise ModelError(f"{Path(segmenter, CONFIG)}: {min(lacking)} is missing; train the segmenter again")
@@ -62,8 +62,8 @@ class Networks(Pairing):
     ) -> Raster:
         """Read an image file, and convert it to the window, aspect ratio, channels and size of the training images.
 
-        `size` is used instead of the training images' height and width. `pixel_size` is used instead of the file's: it
-        is the height and width in mm of a pixel in the file.
+        `size` replaces the height and width of the training images. `pixel_size`, the height and width in mm of a pixel
+        in the file, replaces the values that the file states.
         """
         channels, trained = input_channels(self.config), preprocessing_of(self.config)
         window = self.window(reading)
@@ -77,7 +77,7 @@ class Networks(Pairing):
         return image.resized(size or self.config["image_size"])
 
     def window(self, reading: Reading) -> tuple[float, float] | None:
-        """Return the requested window or, by default, the training window; None to use the window of the file."""
+        """Return the requested window of pixel values, or else that of the training images; None for the file's own."""
         trained = preprocessing_of(self.config).window
         return reading.window or (None if trained is None else (trained[0], trained[1]))
 

@@ -31,7 +31,7 @@ def verify(
     segmenter: str | Path | None = None,
     denoiser: str | Path | None = None,
 ) -> list[str]:
-    """Check a certificate and return a line for each check that passed.
+    """Check a certificate and return a line for each check that passed. The checks are:
 
     - The certificate's files, the image and the networks have the recorded digests.
     - Certifying the votes again reproduces all results in the certificate.
@@ -123,7 +123,7 @@ def _compare(votes: Votes, label_maps: dict[int, npt.NDArray[np.uint8]], path: s
                 "pixels.)"
             )
     if min(counts.min() for counts in left.values()) < 0:
-        raise DocumentError(f"{path}: some counts are lower than in the repeated draws alone. Certify the image again")
+        raise DocumentError(f"{path}: some pixels have fewer votes than the repeated draws alone give")
 
 
 def _require_file(path: Path, sha256: str) -> None:

@@ -92,7 +92,7 @@ class RoundedGaussian:
         return cls(thresholds, reach, shift, cells, starts, evens, rests)
 
     def draw(self, shape: tuple[int, ...], bits: np.random.BitGenerator) -> npt.NDArray[np.int32]:
-        """Draw independent values of Z from the output of a numpy bit generator, on the CPU."""
+        """Draw independent values of Z = round(s * normal) from the output of a numpy bit generator, on the CPU."""
         count = math.prod(shape)
         leading = bits.random_raw(-(-count // 4)).view(np.uint16)[:count]
         group = torch.from_numpy(self.cells).index_select(0, torch.from_numpy(leading.astype(np.int32))).numpy()
@@ -107,7 +107,7 @@ class RoundedGaussian:
         return (index - np.int32(self.reach)).reshape(shape)
 
     def _compare(self, u: Int, within: npt.NDArray[np.int32]) -> Int:
-        """Return the index of the value of Z for each u. `within` chooses the value if u is in an even part."""
+        """Return, for each integer u, the index of its value of Z. `within` chooses it if u is in an even part."""
         group = np.searchsorted(self.starts, u, side="right") - 1
         offset = u - self.starts[group]
         beyond = offset - (self.evens[group] << self.shift)
@@ -144,7 +144,7 @@ def gaussian_thresholds(s: float) -> Int:
 
 
 def rounded_gaussian_(out: Tensor, s: float, key: bytes) -> Tensor:
-    """Fill `out` (contiguous float32) with the values of round(s * normal) that a key determines, which are exact."""
+    """Fill `out` (contiguous float32) with integers round(s * normal), which float32 represents exactly, from a key."""
     gaussian = RoundedGaussian.of(s)
     if out.device.type == "cpu":
         bits = np.random.Philox(key=int.from_bytes(key, "big"))

@@ -69,7 +69,7 @@ class Noise:
         return (1 << self.bits) - 1
 
     def check(self, image: npt.NDArray[np.float32]) -> None:
-        """Raise SamplingError if the noise is exact and the image is not on the grid."""
+        """Raise SamplingError if the noise is exact and the image has a value that is not on its grid."""
         if self.kind == "exact":
             steps = image.astype(np.float64) * self.levels
             if np.abs(steps - np.rint(steps)).max() > ON_GRID:
@@ -90,7 +90,7 @@ class Noise:
         return noise.mul_(self.sigma).add_(image)
 
     def perturbed(self, image: Tensor, digest: str, draws: Sequence[Draw]) -> Tensor:
-        """Make differentiable noisy copies (draws, C, H, W) of an image, for attacks. It need not be on the grid."""
+        """Make differentiable noisy copies (draws, C, H, W), for attacks. The image need not be on its grid."""
         scale = 1 / self.levels if self.kind == "exact" else self.sigma
         return image + scale * self._noise(image.detach(), digest, draws, len(draws))
 
@@ -127,7 +127,7 @@ def image_digest(image: npt.NDArray[np.float32]) -> str:
 
 
 def draw_key(seed: int, digest: str, stream: Stream, k: int) -> bytes:
-    """Return the 16-byte key of draw k of a stream, for the image with the given digest."""
+    """Return the 16-byte key of draw k of a stream, such as "selection", for the image with the given digest."""
     return hashlib.sha256(f"segcert-noise-1 {seed} {digest} {stream} {k}".encode()).digest()[:16]
 
 

@@ -38,14 +38,14 @@ class Observables:
         if self.truth is not None and self.truth.shape != self.shape:
             raise SamplingError(f"truth: found shape {self.truth.shape}; expected class ids of shape {self.shape}")
         if self.truth is not None and self.truth.max() >= self.num_classes:
-            raise SamplingError(f"truth: found class id {self.truth.max()}; the model has {self.num_classes} classes")
+            raise SamplingError(f"truth: found class id {self.truth.max()}; expected ids below {self.num_classes}")
         names = [measurement.name for measurement in self.measurements]
         if len(set(names)) < len(names):
             raise SamplingError(f"measurements: found the names {', '.join(names)}; expected different names")
 
     @property
     def overlap_column(self) -> str:
-        """Name of the column that contains the overlaps with this ground truth."""
+        """Name of the column that contains the overlaps with the ground truth."""
         assert self.truth is not None
         return f"overlaps/{array_digest(self.truth)}"
 
@@ -70,7 +70,7 @@ class Observables:
         return f"measurement/{measurement.name}/{measurement.digest}"
 
     def read(self, label_maps: Tensor) -> Block:
-        """Return the block of label maps (draws, H, W) uint8. Raises SamplingError if a label is not a class id."""
+        """Compute the block of label maps (draws, H, W) uint8. Raises SamplingError if a label is not a class id."""
         classes = [label_maps == class_id for class_id in range(self.num_classes)]  # each (draws, H, W)
         counts = torch.stack([of_class.sum(dim=0, dtype=torch.int32) for of_class in classes])  # (num_classes, H, W)
         areas = torch.stack([of_class.flatten(1).count_nonzero(dim=1) for of_class in classes], dim=1)
@@ -139,7 +139,7 @@ class Tally:
             label_maps = label_maps[lacking:]
 
     def finish_block(self) -> None:
-        """Count and store the label maps added since the last block, even if their block is not complete."""
+        """Count and store the label maps added since the last block, even if they do not complete a block."""
         if self.waiting:
             block, start = self.observables.read(torch.cat(self.waiting)), self.missing.popleft().start
             if self.store:

@@ -80,12 +80,12 @@ class SmoothedSegmenter:
     compiled
         True to compile modules with torch.compile (with CUDA graphs on a GPU).
     block_size
-        Number of draws per block, in which the store keeps draws.
+        Number of draws that the store keeps together as a block.
     store
         Store of finished blocks, which later calls reuse. With None, blocks are not stored.
     identity
-        Digests that identify the sampled function (model, denoiser and code), as plain JSON. By default, the structure
-        and weights of modules are digested. With a store, different models must have different identities.
+        Digests that identify the sampled function (model, denoiser and code), as plain JSON. The default contains
+        digests of the modules' structure and weights. With a store, different models must have different identities.
 
     Raises
     ------
@@ -282,7 +282,7 @@ class SmoothedSegmenter:
 
     @torch.inference_mode()
     def label_maps(self, image: npt.NDArray[np.float32], draws: Sequence[Draw]) -> Iterator[Tensor]:
-        """Yield the label map, (H, W) uint8, of each draw of an image that was checked before.
+        """Yield the label map, (H, W) uint8, of each draw. `image` must come from `checked_image`.
 
         All labels are 255 (NOT_FINITE) if a logit is not finite.
         """
@@ -356,7 +356,7 @@ class SmoothedSegmenter:
             if ran_out_of_memory(error):
                 raise SamplingError(
                     f"out of memory with batches of {len(x_noisy)} noisy copies. Write, for example, "
-                    f"`sampling: {{batch_size: {max(1, len(x_noisy) // 2)}}}` (--batch-size for segcert certify)"
+                    f"`sampling: {{batch_size: {max(1, len(x_noisy) // 2)}}}`, or pass --batch-size to segcert certify"
                 ) from error
             raise SamplingError(
                 f"model: does not accept images of shape {tuple(x_noisy.shape)} ({str(error).splitlines()[0]}). Check "
@@ -365,13 +365,15 @@ class SmoothedSegmenter:
         expected = (len(x), self.num_classes, *(side // self.pool for side in x_noisy.shape[2:]))
         if not isinstance(logits, Tensor) or tuple(logits.shape) != expected:
             found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-            raise SamplingError(f"model: returned {found} for images {tuple(x.shape)}; expected logits {expected}")
+            raise SamplingError(
+                f"model: returned {found} for images of shape {tuple(x.shape)}; expected logits {expected}"
+            )
         return F.interpolate(logits, scale_factor=self.pool, mode="bilinear") if self.pool > 1 else logits
 
     def check(self, votes: Votes, image: npt.ArrayLike) -> None:
         """Raise SamplingError, naming the difference, if votes come from a different model, image or settings."""
         if votes.sigma != self.sigma:
-            raise SamplingError(f"votes: found sigma {votes.sigma}; expected {self.sigma}, as in this segmenter")
+            raise SamplingError(f"votes: found sigma {votes.sigma}; expected {self.sigma}. Draw them again")
         for name, expected in self.key(checked_image(image)).items():
             if name != RUNTIME and votes.origin.get(name) != expected:
                 raise SamplingError(

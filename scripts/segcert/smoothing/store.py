@@ -38,7 +38,7 @@ class Block:
     def check(self) -> None:
         """Raise ValueError if the counts are malformed, or if columns have different numbers of draws."""
         if self.counts.ndim != 3 or self.counts.dtype.kind not in "iu" or self.counts.size == 0:
-            raise ValueError(f"the counts have shape {self.counts.shape} and type {self.counts.dtype}")
+            raise ValueError(f"found counts of shape {self.counts.shape} and type {self.counts.dtype}")
         lengths = {name: len(column) if column.ndim else None for name, column in self.columns.items()}
         if wrong := [name for name, length in lengths.items() if length is None or length != lengths["areas"]]:
             raise ValueError(
@@ -109,7 +109,7 @@ class BlockStore:
         return [earlier for earlier in recorded if earlier < n]
 
     def path(self, key: dict[str, Any]) -> Path:
-        """Return the path of the block with this key."""
+        """Return the path of the file for a key."""
         digest = value_digest(key)
         return self.folder / digest[:2] / f"{digest}.npz"
 

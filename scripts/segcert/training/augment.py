@@ -31,8 +31,8 @@ def transformed(images: Tensor, settings: Mapping[str, Any], generator: torch.Ge
     """Rotate, scale and shift each image (B, C, H, W) at random.
 
     If the setting `flips` is true, images are also flipped, and turned by a multiple of 90 degrees. The last `nearest`
-    channels are label maps, which are sampled at the nearest pixel. The other channels are sampled bilinearly. Pixels
-    outside the image repeat its border.
+    channels are label maps, which are sampled at the nearest pixel. The other channels are sampled bilinearly. Beyond
+    its border, an image repeats its border pixels.
     """
     grid = similarity_grid(images, settings, generator)
     smooth, labels = images.split([images.shape[1] - nearest, nearest], dim=1)  # type: ignore[no-untyped-call]
@@ -57,7 +57,7 @@ def similarity_grid(images: Tensor, settings: Mapping[str, Any], generator: torc
 
 
 def warp(images: Tensor, grid: Tensor, mode: str) -> Tensor:
-    """Sample images (B, C, H, W) at a grid (B, H, W, 2). Pixels outside the image repeat its border."""
+    """Sample images (B, C, H, W) at a grid (B, H, W, 2). Beyond its border, an image repeats its border pixels."""
     return F.grid_sample(images, grid, mode=mode, padding_mode="border", align_corners=False)
 
 

@@ -55,7 +55,7 @@ def train_denoiser(
     if len(set(found.values())) > 1:
         raise DataError(
             f"`denoiser.shared`: found channels {found}; one denoiser needs data sets with the same number of "
-            "channels. Remove the others from `denoiser.shared`"
+            "channels. Keep only such data sets in `denoiser.shared`"
         )
     names, images = _scaled(datasets, "train", pool)
     _, val_images = _scaled(datasets, "val", pool)
@@ -140,11 +140,11 @@ def build_scheduler(settings: Mapping[str, Any]) -> DDPMScheduler:
 def steps_drawer(
     settings: Mapping[str, Any], alphas_cumprod: Tensor, pool: int
 ) -> Callable[[int, torch.Generator], Tensor]:
-    """Return a function that draws a step of the noise schedule for each image in a batch, by the setting `levels`.
+    """Return a function that draws a step of the noise schedule for each image in a batch.
 
-    "all" draws steps uniformly. "range" draws sigma log-uniformly between sigma_min and sigma_max, which are noise
-    levels at full resolution (the network sees sigma / pool), and takes the nearest step. With "range", all training is
-    spent on the noise levels that one-shot denoising needs.
+    If the setting `levels` is "all", steps are drawn uniformly. If it is "range", sigma is drawn log-uniformly between
+    sigma_min and sigma_max, and the nearest step is taken. These are noise levels at full resolution (the network sees
+    sigma / pool). With "range", all training is spent on the noise levels that one-shot denoising needs.
     """
     if settings["levels"] == "all":
         return lambda count, generator: torch.randint(TIMESTEPS, (count,), generator=generator)
@@ -159,7 +159,7 @@ def steps_drawer(
 
 
 def mean_psnr(x: Tensor, truth: Tensor) -> float:
-    """Peak signal-to-noise ratio in dB of images x (N, C, H, W) in [0, 1], averaged over images."""
+    """Peak signal-to-noise ratio in dB of images x compared with `truth`, both (N, C, H, W) in [0, 1]: the mean."""
     return float((-10 * ((x - truth) ** 2).mean(dim=(1, 2, 3)).log10()).mean())
 
 

@@ -236,7 +236,7 @@ class _Learner:
         return since >= int(self.settings["patience"])
 
     def checkpoint_text(self) -> str:
-        """Return a sentence about the kept checkpoint, for messages."""
+        """Return a sentence that names the kept checkpoint, for messages."""
         if not self.step:
             return "There was no validation yet, so there is no checkpoint"
         return f"The checkpoint of step {self.step} is kept in {self.checkpoint.path}"

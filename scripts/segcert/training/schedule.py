@@ -33,7 +33,7 @@ def steps_of(settings: Mapping[str, Any], count: int) -> int:
 
 
 def stream(seed: int, step: int, rank: int) -> torch.Generator:
-    """Return the random generator of a step on one process. torch's global generator, for dropout, gets its seed."""
+    """Return the generator of a step on one process, and give torch's global generator, for dropout, the same seed."""
     generator = _generator(seed, DRAWS, step, rank)
     torch.manual_seed(generator.initial_seed())
     return generator
@@ -56,7 +56,7 @@ def build_optimizer(model: nn.Module, settings: Mapping[str, Any]) -> torch.opti
 
 
 def learning_rate(step: int, steps: int, settings: Mapping[str, Any]) -> float:
-    """Return the learning rate of a step (1, 2, ...): linear warm-up, then constant or a half cosine towards 0."""
+    """Return the learning rate of a step (1, 2, ...): linear warm-up, then constant or a half cosine down to 0."""
     peak: float = settings["learning_rate"]
     warm_up: int = max(1, round(settings["warm_up"] * steps))
     if step <= warm_up:

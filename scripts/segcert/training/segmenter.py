@@ -55,12 +55,12 @@ def train_segmenter(
     architecture, arguments
         See segcert.networks.registry.build_segmenter.
     target_code
-        Digest of a user-supplied architecture's code. It is written to config.json and identifies the votes.
+        Digest of a user-supplied architecture's code. It is written to config.json, so it also identifies the votes.
     regime
         "clean": no noise is added. "noise": each training image gets Gaussian noise, with a level drawn uniformly from
-        [0, sigma_max]. "denoised": the segmenter `start` is fine-tuned on images with added noise at one of the levels
-        `sigmas`, from which `denoiser` removed the noise. Validation images are treated like training images, but with
-        fixed noise.
+        [0, sigma_max]. "denoised": the segmenter `start` is fine-tuned on denoised images. Noise at one of the levels
+        `sigmas` is added to each image, and `denoiser` removes it. Validation images are treated in the same way, but
+        with fixed noise.
     settings
         The configuration section `segmenter`.
     start, denoiser
@@ -164,7 +164,7 @@ def train_segmenter(
 
 
 def memory_layout(architecture: str, device: torch.device) -> torch.memory_format:
-    """Return channels_last, the faster layout, except for user-supplied networks on a CPU.
+    """Return the memory layout channels_last, which is faster, except for user-supplied networks on a CPU.
 
     On a CPU, the backward pass of strided 1x1 convolutions with few channels is wrong or crashes (uxlfoundation/oneDNN,
     issue 6035). The built-in networks avoid such convolutions.

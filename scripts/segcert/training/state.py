@@ -56,8 +56,8 @@ class Checkpoint:
     def load(self) -> dict[str, Any] | None:
         """Read the state, with tensors on the CPU. Return None if the file is missing, damaged or has a different key.
 
-        Networks and optimisers copy tensors to the GPU themselves. An optimiser keeps its step counts on the CPU,
-        because each step would have to wait for a GPU to return them.
+        Networks and optimisers copy tensors to the GPU themselves. An optimiser keeps its step counts on the CPU.
+        Otherwise, each step would have to wait for the GPU to return them.
         """
         if not self.path.exists():
             return None
