@@ -161,7 +161,7 @@ def diameter(labels: Labels, class_id: int, pixel_size: PixelSize | None = None)
     The diameter is the longest distance between two pixel corners in the largest 8-connected component, so one pixel
     has the diameter sqrt(2). It is 0 if the class is absent.
     """
-    from scipy import ndimage  # here, because most runs do not measure a diameter
+    from scipy import ndimage  # imported here: most runs do not measure a diameter
     from scipy.spatial import ConvexHull
     from scipy.spatial.distance import pdist
 

@@ -89,7 +89,7 @@ def by_threshold(histogram: Histogram, p_values: PValues, alpha: float) -> int:
     i alpha / (K H_K), where H_K = 1 + 1/2 + ... + 1/K.
     """
     pixels = int(histogram.sum())
-    at_least = np.cumsum(histogram[::-1])[::-1]  # (n + 1,) number of hypotheses with this count or more
+    at_least = np.cumsum(histogram[::-1])[::-1]  # (n + 1,): number of hypotheses with each count or a higher one
     passing = np.flatnonzero((histogram > 0) & (p_values <= at_least * (alpha / (pixels * harmonic(pixels)))))
     return int(passing[0]) if len(passing) else len(histogram)
 

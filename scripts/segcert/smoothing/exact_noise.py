@@ -29,7 +29,7 @@ from torch import Tensor
 
 BITS = 62
 CELL_BITS = 16
-TAIL = 9.2  # in standard deviations; the probability beyond is less than 2^-62
+TAIL = 9.2  # in standard deviations; the probability beyond it is less than 2^-62
 KNOTS = 1024  # per standard deviation; between knots, the error of the Taylor series is less than 2^-62
 FINEST = 64  # groups of values are at least 1 / FINEST of a standard deviation wide
 
@@ -113,7 +113,7 @@ class RoundedGaussian:
         beyond = offset - (self.evens[group] << self.shift)
         value = (group << self.shift) + within
         (rest,) = np.nonzero(beyond >= 0)
-        before = self.rests[group[rest] << self.shift]  # rests of the previous groups
+        before = self.rests[group[rest] << self.shift]  # total length of the previous groups' remainders
         value[rest] = np.searchsorted(self.rests, before + beyond[rest], side="right") - 1
         return value
 

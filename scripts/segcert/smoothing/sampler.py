@@ -241,7 +241,7 @@ class SmoothedSegmenter:
         )
         key = self.key(pixels)
 
-        # Stored draws are counted. The missing draws are computed in batches, which may contain draws of both streams.
+        # Stored draws are only counted. Missing draws are computed in batches, which may contain draws of both streams.
         selection = Tally({**key, "stream": "selection"}, n0, observables, self.block_size, self.store)
         estimation = Tally({**key, "stream": "estimation"}, n, observables, self.block_size, self.store)
         missing: list[Draw] = [("selection", k) for block in selection.missing for k in block]

@@ -128,6 +128,6 @@ def _numbers(path: Path) -> list[int]:
     except FileNotFoundError:
         return []
     except ValueError as error:
-        log.warning("%s: damaged (%s); the earlier numbers of draws are lost", path, error)
+        log.warning("%s: damaged (%s); the record of earlier numbers of draws is lost", path, error)
         return []
     return numbers
