@@ -11,7 +11,7 @@ from segcert.io.json_models import Part, read_document
 FORMAT = "segcert-certificate-1"
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Positive = Annotated[int, Field(ge=1, lt=2**31)]
-Sibling = Annotated[str, Field(pattern=r"^[^/\\\x00]+$", description="A file in the same folder as the certificate")]
+Sibling = Annotated[str, Field(pattern=r"^[^/\\\x00]+$", description="Name of a file in the certificate's folder")]
 
 
 class DocumentError(ValueError):

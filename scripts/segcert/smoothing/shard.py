@@ -1,4 +1,4 @@
-"""Sampling of one shard, which is a group of test images whose votes one job draws."""
+"""Sampling of one shard: one job draws the votes of a group of test images."""
 
 import dataclasses
 import functools

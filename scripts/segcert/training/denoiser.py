@@ -143,8 +143,8 @@ def steps_drawer(
     """Return a function that draws a step of the noise schedule for each image in a batch.
 
     If the setting `levels` is "all", steps are drawn uniformly. If it is "range", sigma is drawn log-uniformly between
-    sigma_min and sigma_max, and the nearest step is taken. These are noise levels at full resolution (the network sees
-    sigma / pool). With "range", all training is spent on the noise levels that one-shot denoising needs.
+    sigma_min and sigma_max, and the nearest step is taken. Both bounds are noise levels at full resolution (the network
+    sees sigma / pool). With "range", all training is spent on the noise levels that one-shot denoising needs.
     """
     if settings["levels"] == "all":
         return lambda count, generator: torch.randint(TIMESTEPS, (count,), generator=generator)
@@ -159,7 +159,7 @@ def steps_drawer(
 
 
 def mean_psnr(x: Tensor, truth: Tensor) -> float:
-    """Peak signal-to-noise ratio in dB of images x compared with `truth`, both (N, C, H, W) in [0, 1]: the mean."""
+    """Mean peak signal-to-noise ratio, in dB, of images x compared with `truth`; both are (N, C, H, W) in [0, 1]."""
     return float((-10 * ((x - truth) ** 2).mean(dim=(1, 2, 3)).log10()).mean())
 
 

@@ -37,7 +37,7 @@ LIBRARY = Path(__file__).parents[2]
 
 
 class LaunchError(RuntimeError):
-    """A training run on several GPUs that failed. The message contains the output of its processes."""
+    """Failure of a training run on several GPUs. The message contains the output of its processes."""
 
 
 def launch(
