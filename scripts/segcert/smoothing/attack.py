@@ -91,7 +91,7 @@ def attack(
     """
     pixels = checked_image(image)
     if labels.shape != pixels.shape[1:]:
-        raise SamplingError(f"labels: found shape {labels.shape}; expected {pixels.shape[1:]}, as for the image")
+        raise SamplingError(f"labels: found shape {labels.shape}, but the image has shape {pixels.shape[1:]}")
     if (labels == ABSTAIN).all():
         return pixels
     digest = image_digest(pixels)

@@ -38,7 +38,9 @@ class Observables:
         if self.truth is not None and self.truth.shape != self.shape:
             raise SamplingError(f"truth: found shape {self.truth.shape}; expected class ids of shape {self.shape}")
         if self.truth is not None and self.truth.max() >= self.num_classes:
-            raise SamplingError(f"truth: found class id {self.truth.max()}; expected ids below {self.num_classes}")
+            raise SamplingError(
+                f"truth: found class id {self.truth.max()}, but there are only {self.num_classes} classes"
+            )
         names = [measurement.name for measurement in self.measurements]
         if len(set(names)) < len(names):
             raise SamplingError(f"measurements: found the names {', '.join(names)}; expected different names")

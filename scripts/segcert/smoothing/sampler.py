@@ -373,7 +373,7 @@ class SmoothedSegmenter:
     def check(self, votes: Votes, image: npt.ArrayLike) -> None:
         """Raise SamplingError, naming the difference, if votes come from a different model, image or settings."""
         if votes.sigma != self.sigma:
-            raise SamplingError(f"votes: found sigma {votes.sigma}; expected {self.sigma}. Draw them again")
+            raise SamplingError(f"votes: found sigma {votes.sigma}; expected {self.sigma}")
         for name, expected in self.key(checked_image(image)).items():
             if name != RUNTIME and votes.origin.get(name) != expected:
                 raise SamplingError(
