@@ -26,7 +26,7 @@ DECISION = re.compile(r"([\w.]+) *> *(-?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)(?:[eE][+-
 
 
 class MeasurementError(ValueError):
-    """A measurement that does not exist, cannot be imported, or does not fit the classes."""
+    """A measurement that does not exist, cannot be imported, or needs classes that the data set lacks."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,14 +36,14 @@ class Measurement:
     Attributes
     ----------
     name
-        Name in tables: "area_lungs", "diameter_lesion", "cardiothoracic_ratio". A user-supplied measurement is named
-        after its function.
+        Name in tables, for example "area_lungs" or "cardiothoracic_ratio". A user-supplied measurement is named after
+        its function.
     unit
         "pixels", "mm2" or "mm"; "" for a ratio or a user-supplied measurement.
     function
-        Function that takes labels, (H, W) uint8, and returns a float. NaN means that the measurement is undefined for
-        this label map. A certified interval counts NaN as minus infinity for its lower end and as infinity for its
-        upper end.
+        Function that takes a label map, (H, W) uint8, and returns a float; NaN if the measurement is undefined for this
+        label map. A certified interval treats NaN as minus infinity for its lower end and as infinity for its upper
+        end.
     digest
         SHA-256 of the code that computes the measurement. Stored values are reused only if this digest is unchanged.
     """
@@ -57,7 +57,7 @@ class Measurement:
 def measurements_of(
     specifications: Sequence[str], classes: Sequence[str], pixel_size: PixelSize | None = None
 ) -> tuple[Measurement, ...]:
-    """Return the measurements named by `specifications`, which are the values of the configuration key `measurements`.
+    """Return the measurements named by `specifications`, as in the configuration key `measurements`.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def measurements_of(
     Raises
     ------
     MeasurementError
-        For a measurement that does not exist, cannot be imported, or does not fit the classes.
+        If a measurement does not exist, cannot be imported, or needs classes that are not in `classes`.
 
     Notes
     -----
@@ -87,7 +87,7 @@ def measurements_of(
     - `labels` is the label map of one draw: a numpy array (H, W) of uint8 class ids, 0 for the background. Do not
       change it.
     - `pixel_size` is the height and width of a pixel in mm, two floats, or None if the pixel size is unknown.
-    - The result is one number, which is converted to float. Return NaN where the measurement is undefined, for example
+    - The result is one number, which is converted to float. Return NaN if the measurement is undefined, for example
       because the structure is absent.
 
     The function is called once per draw, which is n0 + n times per image. It must depend only on its arguments, because
@@ -97,12 +97,12 @@ def measurements_of(
 
     Examples
     --------
-    In `my_measurements.py`, the share of the image that is not background:
+    Put this function, which returns the share of the image that is not background, into `my_measurements.py`:
 
     >>> def foreground_share(labels, pixel_size):
     ...     return (labels > 0).mean()
 
-    In the configuration, `measurements: [area, "my_measurements:foreground_share"]`.
+    Then write `measurements: [area, "my_measurements:foreground_share"]` in the configuration.
     """
     return tuple(
         measurement for name in specifications for measurement in _measurements_of(name, tuple(classes), pixel_size)
@@ -110,7 +110,7 @@ def measurements_of(
 
 
 def applicable(specifications: Sequence[str], classes: Sequence[str]) -> list[str]:
-    """Return the specifications that can be measured on a data set with these classes."""
+    """Return those of the `specifications` that can be measured on a data set with the given classes."""
     heart = {"lungs", "heart"} <= set(classes)
     return [name for name in specifications if name != "cardiothoracic_ratio" or heart]
 
@@ -120,7 +120,7 @@ def check_measurements(
 ) -> None:
     """Raise MeasurementError for an unknown measurement, or for a decision about a quantity that is not measured.
 
-    `classes` contains the class names of each data set. A data set skips the measurements that do not fit it (see
+    `classes` contains the class names of each data set. A measurement may need classes that some data sets lack (see
     `applicable`).
     """
     names = set(specifications) & {"cardiothoracic_ratio"}
@@ -130,8 +130,8 @@ def check_measurements(
         name, _ = parse_decision(decision)
         if name not in names:
             raise MeasurementError(
-                f"`decisions`: found {decision!r}; {name} is not measured (measured: "
-                f"{', '.join(sorted(names)) or 'nothing'}). Add it to `measurements`, or write `decisions: []`"
+                f"`decisions`: found {decision!r}, but {name} is not measured (measurements: "
+                f"{', '.join(sorted(names)) or 'none'}). Add it to `measurements`, or write `decisions: []`"
             )
 
 
@@ -143,24 +143,25 @@ def parse_decision(text: str) -> tuple[str, float]:
     match = DECISION.fullmatch(text.strip())
     if not match:
         raise MeasurementError(
-            f'`decisions`: found {text!r}; expected a measurement, > and a number. Write "cardiothoracic_ratio > 0.5"'
+            f"`decisions`: found {text!r}; expected a measurement, > and a number, "
+            'for example "cardiothoracic_ratio > 0.5"'
         )
     return match[1], float(match[2])
 
 
 def area(labels: Labels, class_id: int, pixel_size: PixelSize | None = None) -> float:
-    """Area of a class in mm2, or in pixels without a pixel size."""
+    """Return the area of a class in mm2, or in pixels if the pixel size is unknown."""
     height, width = pixel_size or (1.0, 1.0)
     return float(np.count_nonzero(labels == class_id)) * height * width
 
 
 def diameter(labels: Labels, class_id: int, pixel_size: PixelSize | None = None) -> float:
-    """Diameter of the largest 8-connected component of a class in mm, or in pixels without a pixel size.
+    """Return the diameter of a class in mm, or in pixels if the pixel size is unknown.
 
-    The diameter is the longest distance between two corners of its pixels, so one pixel has the diameter sqrt(2). It is
-    0 if the class is absent.
+    The diameter is the longest distance between two pixel corners in the largest 8-connected component, so one pixel
+    has the diameter sqrt(2). It is 0 if the class is absent.
     """
-    from scipy import ndimage  # here, because most runs do not measure a diameter
+    from scipy import ndimage  # imported here: most runs do not measure a diameter
     from scipy.spatial import ConvexHull
     from scipy.spatial.distance import pdist
 
@@ -174,9 +175,9 @@ def diameter(labels: Labels, class_id: int, pixel_size: PixelSize | None = None)
 
 
 def cardiothoracic_ratio(labels: Labels, lungs: int, heart: int) -> float:
-    """Width of the heart divided by the width of the lungs, each from its leftmost to its rightmost pixel.
+    """Return the width of the heart divided by the width of the lungs, each from its leftmost to its rightmost pixel.
 
-    0 if there is no heart, NaN if there are no lungs.
+    The ratio is 0 if there is no heart, and NaN if there are no lungs.
     """
     return _width(labels == heart) / _width(labels == lungs) if (labels == lungs).any() else math.nan
 
@@ -198,7 +199,7 @@ def _measurements_of(name: str, classes: tuple[str, ...], pixel_size: PixelSize 
         if not {"lungs", "heart"} <= set(classes):
             raise MeasurementError(
                 f"`measurements`: cardiothoracic_ratio needs the classes lungs and heart; found {', '.join(classes)}. "
-                "Remove it from `measurements`"
+                "Remove it from `measurements`, or use a data set with both classes"
             )
         return [_built_in(name, "", cardiothoracic_ratio, classes.index("lungs"), classes.index("heart"))]
     if ":" in name:

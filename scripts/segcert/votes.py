@@ -1,9 +1,9 @@
 """Votes: the counts that sampling writes and certification reads. This module needs only numpy.
 
-Votes are sufficient statistics: for each pixel, the number of draws in which the model chose each class. The counts are
-integers. Every metric, and everything that depends on alpha or tau, is computed from these counts later, without
-running a network. The observables of each draw (areas, overlaps with the ground truth, measurements and the label map)
-are stored with the counts. A stored label map takes ceil(log2(num_classes)) bits per pixel.
+Votes count, for each pixel and class, the draws in which the model chose the class. These counts are sufficient
+statistics: all metrics and certificates, for any alpha and tau, are computed from them later, without running a
+network. The observables of each draw (areas, overlaps with the ground truth, measurements and the label map) are stored
+with the counts. A stored label map takes ceil(log2(num_classes)) bits per pixel.
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ Bytes = npt.NDArray[np.uint8]
 
 
 def bits_per_pixel(num_classes: int) -> int:
-    """Number of bits needed to store a class id below num_classes."""
+    """Return the number of bits needed to store a class id below num_classes."""
     return max(1, (num_classes - 1).bit_length())
 
 
@@ -36,7 +36,7 @@ def pack_labels(labels: Bytes, num_classes: int) -> Bytes:
 
 
 def unpack_labels(packed: Bytes, shape: tuple[int, int]) -> Bytes:
-    """Invert `pack_labels`: unpack (draws, bits, bytes) into label maps (draws, H, W)."""
+    """Invert `pack_labels`: unpack bytes (draws, bits, bytes) into label maps (draws, H, W); `shape` is (H, W)."""
     planes = np.unpackbits(packed, axis=2, count=shape[0] * shape[1])
     weights = np.uint8(1) << np.arange(packed.shape[1], dtype=np.uint8)
     labels: Bytes = (planes * weights[:, None]).sum(axis=1, dtype=np.uint8)
@@ -50,7 +50,7 @@ PER_DRAW = ("areas", "overlaps", "draws")
 
 
 class VotesError(ValueError):
-    """Votes that are inconsistent, or a file that is not a votes file."""
+    """Inconsistent votes, or a file that is not a votes file."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,13 +60,13 @@ class Votes:
     Attributes
     ----------
     selection
-        (num_classes, H, W) unsigned integers: the number of selection draws, out of n0, that gave each pixel each
-        class.
+        (num_classes, H, W) unsigned integers: for each class and pixel, the number of the n0 selection draws in which
+        the pixel has the class.
     estimation
-        (num_classes, H, W) unsigned integers: the number of estimation draws, out of n, that gave each pixel each
-        class. The estimation draws are independent of the selection draws.
+        (num_classes, H, W) unsigned integers: for each class and pixel, the number of the n estimation draws in which
+        the pixel has the class. The estimation draws are independent of the selection draws.
     sigma
-        Standard deviation of the noise, in units of pixel values in [0, 1].
+        Standard deviation of the noise, for pixel values in [0, 1].
     areas
         (n0 + n, num_classes) unsigned integers: the number of pixels of each class in each draw, selection draws first.
         The array is empty if areas were not kept.
@@ -81,7 +81,7 @@ class Votes:
     draws
         Packed label map of each draw (see `pack_labels`). The array is empty if label maps were not kept.
     origin
-        Source of the votes, as plain JSON: digests of the image and networks, seed, batch size and other settings.
+        Record of how the votes were drawn, as plain JSON: digests of the image and networks, and settings.
     """
 
     selection: Counts
@@ -99,7 +99,7 @@ class Votes:
             if counts.ndim != 3 or counts.dtype.kind != "u" or not counts.size:
                 raise VotesError(
                     f"{name}: found an array of shape {counts.shape} and type {counts.dtype}; "
-                    "expected unsigned counts of shape (num_classes, H, W)"
+                    "expected unsigned integers of shape (num_classes, H, W)"
                 )
             totals = counts.sum(axis=0, dtype=np.int64)
             if totals.min() != totals.max():
@@ -109,12 +109,10 @@ class Votes:
                 )
         if self.selection.shape != self.estimation.shape:
             raise VotesError(
-                f"selection has shape {self.selection.shape}, estimation {self.estimation.shape}; expected equal shapes"
+                f"selection: found shape {self.selection.shape}; expected {self.estimation.shape}, as for estimation"
             )
         if not 0 < self.sigma < math.inf:
-            raise VotesError(
-                f"sigma: found {self.sigma}; expected a noise level above 0, in units of pixel values in [0, 1]"
-            )
+            raise VotesError(f"sigma: found {self.sigma}; expected a noise level above 0, for pixel values in [0, 1]")
         draws, (classes, height, width) = self.n0 + self.n, self.selection.shape
         self._check_shape("areas", self.areas, (draws, classes))
         self._check_shape("overlaps", self.overlaps, (draws, classes))
@@ -129,14 +127,14 @@ class Votes:
         for name, counts, areas in parts:
             expected = counts.sum(axis=(1, 2), dtype=np.int64)
             if len(self.areas) and not np.array_equal(areas.sum(axis=0, dtype=np.int64), expected):
-                raise VotesError(f"areas: the sum over the {name} draws differs from the counts; draw the votes again")
+                raise VotesError(f"areas: sums over the {name} draws differ from the counts; draw the votes again")
 
     def _check_shape(self, name: str, values: npt.NDArray[Any], shape: tuple[int, ...]) -> None:
-        """Raise VotesError if an optional array has an unexpected shape. An array that was not kept is empty."""
+        """Raise VotesError if an optional array has an unexpected shape. Arrays that were not kept are empty."""
         if len(values) not in (0, self.n0 + self.n) and name != "truth_areas":
             raise VotesError(f"{name}: found {len(values)} draws; expected {self.n0} + {self.n}, or none")
         if values.size and values.shape != shape:
-            raise VotesError(f"{name}: found an array of shape {values.shape}; expected {shape}, or none")
+            raise VotesError(f"{name}: found an array of shape {values.shape}; expected {shape}, or an empty array")
 
     @property
     def n0(self) -> int:
@@ -150,7 +148,7 @@ class Votes:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of all arrays, sigma and origin."""
+        """SHA-256 of all arrays, sigma and `origin`."""
         arrays = {name: array_digest(array) for name, array in self.arrays().items()}
         return value_digest([arrays, self.sigma, dict(self.origin)])
 
@@ -161,7 +159,7 @@ class Votes:
         Raises VotesError if no ground truth was given when the votes were drawn.
         """
         if not self.overlaps.size:
-            raise VotesError("overlaps: missing; sample with `truth` to get the Dice of each draw")
+            raise VotesError("overlaps: missing; to get the Dice of each draw, sample with `truth`")
         sizes = self.areas.astype(np.float64) + self.truth_areas
         dice: npt.NDArray[np.float64] = np.full(sizes.shape, np.nan)
         np.divide(2.0 * self.overlaps, sizes, out=dice, where=sizes > 0)
@@ -170,11 +168,11 @@ class Votes:
     def label_maps(self) -> npt.NDArray[np.uint8]:
         """Return the label maps of all draws, (n0 + n, H, W). Raises VotesError if they were not kept."""
         if not len(self.draws):
-            raise VotesError("draws: missing; sample with `keep_draws` to get the label map of each draw")
+            raise VotesError("draws: missing; to get the label map of each draw, sample with `keep_draws`")
         return unpack_labels(self.draws, self.estimation.shape[1:])
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Return all arrays, keyed by the names that a votes file uses for them."""
+        """Return all arrays, keyed by their names in a votes file."""
         names = ("selection", "estimation", *PER_DRAW, "truth_areas")
         measured = {f"measurement/{name}": values for name, values in self.measurements.items()}
         return {name: getattr(self, name) for name in names} | measured
@@ -183,8 +181,8 @@ class Votes:
     def from_counts(cls, selection: npt.ArrayLike, estimation: npt.ArrayLike, sigma: float) -> Self:
         """Build votes from existing counts: integers of shape (num_classes, H, W).
 
-        A certificate's guarantee holds if the counts come from independent draws of x + sigma * normal, and the
-        selection draws are independent of the estimation draws. Raises VotesError for arrays that are not counts.
+        Certificates from these votes are valid if all draws, selection and estimation, are independent noisy copies of
+        the image, with Gaussian noise of standard deviation sigma. Raises VotesError for arrays that are not counts.
 
         Examples
         --------
@@ -200,11 +198,11 @@ class Votes:
 
     @classmethod
     def load(cls, path: str | Path) -> "Votes":
-        """Read a file that `save` wrote. Raises VotesError for any other file."""
+        """Read the votes of one image from a file that `save` wrote. Raises VotesError for any other file."""
         votes = load_votes(path)
         if len(votes) != 1:
             raise VotesError(
-                f"{path}: found the votes of {len(votes)} images; expected one image. Read the file with load_votes"
+                f"{path}: found the votes of {len(votes)} images; expected one image. Use load_votes to read all"
             )
         return next(iter(votes.values()))
 
@@ -222,7 +220,7 @@ def save_votes(path: str | Path, votes: Mapping[str, Votes]) -> None:
 
 
 def load_votes(path: str | Path) -> dict[str, Votes]:
-    """Read a file that `save_votes` wrote. Raises VotesError for a file that is damaged or of a different kind."""
+    """Return the votes in a file that `save_votes` wrote, by image name. Raises VotesError like `iterate_votes`."""
     return dict(iterate_votes(path))
 
 
@@ -272,7 +270,7 @@ def _read_votes(arrays: Mapping[str, npt.NDArray[Any]], image: str, about: Mappi
 
 
 def narrow(counts: npt.NDArray[np.integer[Any]], n: int) -> Counts:
-    """Return the counts in the smallest unsigned type that can represent n (at least uint16)."""
+    """Convert counts of at most n to uint16, or to uint32 if n is too large for uint16."""
     return counts.astype(np.uint16 if n <= np.iinfo(np.uint16).max else np.uint32)
 
 

@@ -148,7 +148,7 @@ def test_votes_with_inconsistent_shapes_are_refused():
     ):
         with pytest.raises(VotesError, match=message):
             Votes(one.selection, one.estimation, 0.25, **changes)
-    with pytest.raises(VotesError, match="expected unsigned counts"):
+    with pytest.raises(VotesError, match="expected unsigned integers"):
         Votes.from_counts(np.zeros((2, 0, 3), int), np.zeros((2, 0, 3), int), 0.25)
 
 
@@ -159,7 +159,7 @@ def test_a_damaged_note_of_earlier_draws_counts_as_empty(tmp_path, caplog):
     for note in (b"[5, ", b'{"a": 1}', b'["5"]', b"[" * 100_000):
         store.path(key).with_suffix(".json").write_bytes(note)
         assert store.extended_from(key, 10) == []
-    assert "are lost" in caplog.text
+    assert "is lost" in caplog.text
 
 
 def test_a_certificate_cannot_name_a_file_in_another_folder(tmp_path):

@@ -1,1 +1,4 @@
-"""Certification of votes: binomial tests, multiple testing, metrics and intervals. Needs only numpy and scipy."""
+"""Certification from votes: binomial tests, multiple testing, metrics and intervals.
+
+This package needs only numpy and scipy.
+"""

@@ -1,4 +1,4 @@
-"""Certificates computed from votes: SegCertify (Fischer et al., ICML 2021, algorithm 2) and other corrections."""
+"""Certificates computed from votes, by SegCertify (Fischer et al., ICML 2021, algorithm 2) or another method."""
 
 import dataclasses
 import math
@@ -20,7 +20,7 @@ class Certificate:
 
     A pixel is certified if its label in `labels` is not ABSTAIN. A pixel's certificate is correct if the smoothed model
     gives the pixel this label under every perturbation of the image with an l2 norm below `radius`. `guarantee` states
-    the confidence. It is a probability over the noise draws, and it holds only if n was fixed before anyone saw the
+    the confidence, which is a probability over the noise draws. It is valid only if n was fixed before anyone saw the
     draws.
 
     Attributes
@@ -28,19 +28,20 @@ class Certificate:
     labels
         (H, W) uint8: class ids, and ABSTAIN = 255 where nothing is certified.
     radius
-        l2 radius, in units of pixel values in [0, 1].
+        Certified l2 radius, for pixel values in [0, 1].
     sigma
-        Noise level of the votes, in units of pixel values in [0, 1].
+        Noise level at which the votes were drawn, for pixel values in [0, 1].
     tau
-        With the stated confidence, a certified pixel has its class on more than this share of noisy copies.
+        Threshold in (0.5, 1). With the stated confidence, the network gives a certified pixel its label on more than
+        this share of noisy copies.
     alpha
-        Error rate of the whole image.
+        Error rate for the whole image, in (0, 0.5); see `guarantee`.
     n0
         Number of selection draws.
     n
         Number of estimation draws.
     method
-        Name of the statistical method, see `certify`.
+        Name of the statistical method (see `certify`).
     k
         Parameter k of the method "kfwer"; 1 for other methods.
     earlier_n
@@ -66,11 +67,11 @@ class Certificate:
 
     @property
     def guarantee(self) -> str:
-        """The guarantee of the labels, as text."""
+        """Text that states the guarantee for the labels."""
         return METHODS[self.method].guarantee
 
     def settings(self) -> dict[str, Any]:
-        """Return all attributes except the labels, as plain values."""
+        """Return all attributes except the labels, as a dictionary of plain values."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return {name: value for name, value in values.items() if name != "labels"}
 
@@ -80,9 +81,10 @@ def certify(
 ) -> Certificate:
     """Certify the pixels of an image from its votes.
 
-    For the chosen class c of a pixel, the hypothesis H: P(f(x + noise) = c) <= tau is tested with the exact one-sided
-    binomial test. If H is rejected, the pixel is certified with radius sigma * Phi^-1(tau) (Cohen et al., ICML 2019).
-    All other pixels abstain. The guarantee is exact for any model and any dependence between pixels.
+    Let p be the probability that the network gives a pixel the class c when noise is added to the image. For the class
+    c chosen for the pixel, an exact one-sided binomial test checks the hypothesis p <= tau. If the test rejects it, the
+    pixel is certified with radius sigma * Phi^-1(tau) (Cohen et al., ICML 2019). All other pixels abstain. The
+    guarantee is exact for any model and any dependence between pixels.
 
     Parameters
     ----------
@@ -91,28 +93,27 @@ def certify(
     tau
         Threshold of the test, in (0.5, 1).
     alpha
-        Error rate of the whole image, in (0, 0.5).
+        Error rate for the whole image, in (0, 0.5).
     method
         "segcertify": the n0 selection draws choose c (the lower id in a tie), and the n estimation draws test it.
-        Holm's procedure over all pixels bounds the probability of any wrong pixel by alpha (Fischer et al., ICML 2021).
-        "holm": the same guarantee, but all n0 + n draws both choose c and test it (proof in
-        `selection_free_threshold`). Two methods have a weaker guarantee. "kfwer": the probability of k or more wrong
-        pixels is at most alpha (Lehmann and Romano 2005). "by": the expected share of wrong pixels among the certified
-        ones is at most alpha (Benjamini and Yekutieli 2001).
+        With Holm's procedure over all pixels, the probability that any pixel is certified wrongly is at most alpha
+        (Fischer et al., ICML 2021). "holm" has the same guarantee, but all n0 + n draws both choose c and test it
+        (proof in `selection_free_threshold`). Two methods have a weaker guarantee. "kfwer": the probability of k or
+        more wrong pixels is at most alpha (Lehmann and Romano 2005). "by": the expected share of wrong pixels among the
+        certified pixels is at most alpha (Benjamini and Yekutieli 2001).
     k
         Parameter of "kfwer"; other methods ignore it.
 
     Returns
     -------
     Certificate
-        The certificate of the image. Its decisions equal those of scipy's `binomtest` at each pixel with the
-        corresponding statsmodels correction. They are computed from a table of p-values and a histogram of counts, not
-        pixel by pixel.
+        The certificate of the image. The same pixels are certified as with scipy's `binomtest` at each pixel and the
+        corresponding correction of statsmodels. For speed, the tests use a table of p-values and a histogram of counts.
 
     Raises
     ------
     CertificationError
-        For settings that are out of range, or with which no votes could certify a pixel (see `smallest_n`).
+        If a setting is out of range, or if no votes could certify a pixel with these settings (see `smallest_n`).
 
     Examples
     --------
@@ -146,17 +147,17 @@ def certify(
 
 
 def rejection_threshold(counts: Counts, n: int, tau: float, alpha: float, method: str, k: int = 1) -> int:
-    """Return the least count, out of n draws, at which a method certifies a pixel of an image with counts (H, W)."""
+    """Return the smallest count out of n at which a method certifies a pixel, given the image's counts (H, W)."""
     histogram = np.bincount(counts.ravel(), minlength=n + 1)
     return METHODS[method].threshold(histogram, n, tau, alpha, k)
 
 
 def check_votes(votes: Votes, tau: float, alpha: float, method: str, k: int = 1) -> None:
-    """Raise CertificationError for settings that are out of range, or for votes that cannot certify anything."""
+    """Raise CertificationError if a setting is out of range, or if the votes cannot certify anything."""
     check_settings(tau, alpha, method, k)
     require_feasible(votes.n, math.prod(votes.estimation.shape[1:]), tau, alpha, method, votes.n0, k)
     if votes.n0 < 1 and not METHODS[method].all_draws:
-        raise CertificationError("votes: found no selection draws; expected n0 >= 1, or the method `holm`")
+        raise CertificationError("votes: found no selection draws; expected n0 >= 1. Only the method `holm` needs none")
     if votes.selection.shape[0] > ABSTAIN:
         raise CertificationError(
             f"votes: found {votes.selection.shape[0]} classes; expected at most {ABSTAIN}, because label {ABSTAIN} "
@@ -165,12 +166,12 @@ def check_votes(votes: Votes, tau: float, alpha: float, method: str, k: int = 1)
 
 
 def tested_draws(votes: Votes, method: str) -> int:
-    """Number of draws that a method's test uses."""
+    """Return the number of draws that a method's test uses."""
     return votes.n0 + votes.n if METHODS[method].all_draws else votes.n
 
 
 def chosen_class(votes: Votes, method: str) -> tuple[npt.NDArray[np.intp], Counts]:
-    """Return the class that a method tests at each pixel, (H, W), and the tested draws' votes for it, (H, W)."""
+    """Return the class that a method tests at each pixel, and the number of tested draws that chose it; both (H, W)."""
     if METHODS[method].all_draws:
         total = votes.selection.astype(np.uint32) + votes.estimation
         return total.argmax(axis=0), total.max(axis=0)
@@ -179,10 +180,10 @@ def chosen_class(votes: Votes, method: str) -> tuple[npt.NDArray[np.intp], Count
 
 
 def certified_radius(sigma: float, tau: float) -> float:
-    """Return the l2 radius sigma * Phi^-1(tau), in the units of sigma."""
+    """Return the l2 radius sigma * Phi^-1(tau), in the same units as sigma."""
     return float(sigma * ndtri(tau))
 
 
 def radius_in_gray_levels(radius: float, values: int) -> float:
-    """Convert a radius R to the RMS change per image value in 8-bit gray levels: 255 R / sqrt(number of values)."""
+    """Convert an l2 radius to the RMS change per value in 8-bit gray levels, for an image with `values` values."""
     return 255 * radius / math.sqrt(values)

@@ -20,20 +20,20 @@ class CertifiedInterval:
 
     With probability at least 1 - alpha over the draws, the measurement's median over the noise is in [low, high]. This
     holds for the image and for every perturbation of it with an l2 norm below `radius`. The guarantee covers this
-    median, not the measurement of a single prediction.
+    median, not the measurement on a single prediction.
 
     Attributes
     ----------
     name
         Name of the measurement.
     low
-        Lower end of the interval, in the unit of the measurement; minus infinity if too many draws are NaN.
+        Lower end of the interval, in the unit of the measurement; minus infinity if too many values are NaN.
     median
-        Sample median over the draws, in the unit of the measurement.
+        Sample median of the values, in the unit of the measurement.
     high
-        Upper end of the interval, in the unit of the measurement; infinity if too many draws are NaN.
+        Upper end of the interval, in the unit of the measurement; infinity if too many values are NaN.
     radius
-        l2 radius, in units of pixel values in [0, 1].
+        Certified l2 radius, for pixel values in [0, 1].
     alpha
         Error probability of this interval: its share of the image's alpha.
     draws
@@ -49,7 +49,7 @@ class CertifiedInterval:
     draws: int
 
     def decide(self, threshold: float) -> Literal["above", "below"] | None:
-        """Return "above" or "below" if the entire interval lies on that side of the threshold, otherwise None."""
+        """Return "above" or "below" if the entire interval is above or below the threshold, otherwise None."""
         if self.low > threshold:
             return "above"
         return "below" if self.high < threshold else None
@@ -58,20 +58,20 @@ class CertifiedInterval:
 def median_interval(
     values: npt.ArrayLike, sigma: float, tau: float = 0.75, alpha: float = 0.001, name: str = "measurement"
 ) -> CertifiedInterval:
-    """Certify the median, over the noise, of a scalar function of the label map.
+    """Compute a certified interval for the median of a measurement over the noise.
 
-    Let R = sigma * Phi^-1(tau). A perturbation of the image with an l2 norm below R keeps the median between the
-    quantiles 1 - tau and tau of the unperturbed distribution (Chiang et al. 2020, lemma 1). An exact binomial test at
-    alpha / 2 bounds each quantile by an order statistic of the draws. Let u be the least count with
-    P(Bin(n, tau) >= u) <= alpha / 2. The interval is [X_(n + 1 - u), X_(u)], where X_(i) is the i-th smallest draw.
+    Let R = sigma * Phi^-1(tau). Under a perturbation with an l2 norm below R, the median stays between the quantiles
+    1 - tau and tau of the measurement on the unperturbed image (Chiang et al. 2020, lemma 1). An exact binomial test at
+    level alpha / 2 bounds each quantile by an order statistic of the n values. Let u be the least count with
+    P(Bin(n, tau) >= u) <= alpha / 2. The interval is [X_(n + 1 - u), X_(u)], where X_(i) is the i-th smallest value.
 
     Parameters
     ----------
     values
         (n,) numbers: the measurement on each draw's label map. n must be fixed beforehand, and the draws must be
-        independent. A NaN counts as minus infinity for the lower end and as plus infinity for the upper end.
+        independent. NaN is treated as minus infinity for the lower end and as infinity for the upper end.
     sigma
-        Standard deviation of the noise, in units of pixel values in [0, 1].
+        Standard deviation of the noise, for pixel values in [0, 1].
     tau
         Threshold in (0.5, 1). The radius is sigma * Phi^-1(tau).
     alpha
@@ -82,7 +82,7 @@ def median_interval(
     Raises
     ------
     CertificationError
-        For settings that are out of range, or if n draws cannot bound the quantiles.
+        If a setting is out of range, or if there are too few draws to bound the quantiles.
 
     Examples
     --------
@@ -103,7 +103,7 @@ def median_interval(
     enough = np.flatnonzero(p_value_table(n, tau) <= alpha / 2)
     if not len(enough):
         raise CertificationError(
-            f"values: found {n} draws, which cannot bound the quantile {tau} with error {alpha / 2:g}; "
+            f"values: found {n} draws, too few to bound the quantile {tau} with error probability {alpha / 2:g}; "
             f"expected {smallest_draws(tau, alpha)} or more"
         )
     upper = int(enough[0])
@@ -123,16 +123,16 @@ def certify_measurements(
     votes
         Votes of the image. All n0 + n draws are used, because no class has to be chosen first.
     measurements
-        Mapping from measurement names to values, (n0 + n,), one per draw. The default is `votes.measurements`.
+        Mapping from each measurement's name to its (n0 + n,) values, one per draw. By default, `votes.measurements`.
     tau
         Threshold in (0.5, 1). The radius is sigma * Phi^-1(tau).
     alpha
-        Error probability of all intervals together; each gets alpha / (number of measurements).
+        Error probability of all intervals together. Each interval gets alpha / (number of measurements).
 
     Returns
     -------
     dict
-        The intervals by name. With probability at least 1 - alpha, all of them hold.
+        The interval of each measurement, by name. With probability at least 1 - alpha, all of them are correct.
     """
     values = dict(votes.measurements if measurements is None else measurements)
     return {

@@ -1,6 +1,7 @@
-"""Certification methods: their tests and guarantees, and checks that the settings can certify anything.
+"""Certification methods: their tests and guarantees, and checks that the settings can certify at least one pixel.
 
-The configuration imports this module. The corrections need numpy, so each function imports the correction that it uses.
+The configuration imports this module, which must not import numpy itself. So each function imports the correction that
+it uses.
 """
 
 import math
@@ -15,19 +16,19 @@ EXACT = "with probability at least 1 - alpha, no pixel of the image is certified
 
 
 class CertificationError(ValueError):
-    """Settings that are out of range or cannot certify anything."""
+    """Settings that are out of range, or with which nothing can be certified."""
 
 
 @dataclass(frozen=True)
 class Method:
-    """A test for each pixel, with a correction for multiple testing.
+    """A certification method: a test for each pixel, with a correction for multiple testing.
 
     Attributes
     ----------
     name
         Name in the configuration and in `certify`.
     guarantee
-        Guarantee of a certificate, as text.
+        Text of the guarantee that certificates state.
     weaker
         True if the guarantee allows some certified pixels to be wrong. Such a certificate implies neither a lower bound
         on Dice nor an interval for an area.
@@ -35,13 +36,13 @@ class Method:
         True if all n0 + n draws both choose a pixel's class and test it. Otherwise n0 draws choose the class, and n
         draws test it.
     takes_k
-        True if the guarantee depends on k.
+        True if the guarantee depends on the parameter k.
     step_up
-        True for a step-up procedure: the last pixel that passes its level certifies all pixels before it. Otherwise
-        pixels are certified one after the other, up to the first failure.
+        True for a step-up procedure, False for a step-down procedure. Both test pixels in order of increasing p-value.
+        Step-up certifies all pixels up to the last that passes its test, and step-down all before the first that fails.
     threshold
-        Function of the histogram of the counts (n + 1,), the number n of tested draws, tau, alpha and k. It returns the
-        least count that is certified, or n + 1 if no count is certified.
+        Function of the histogram of counts (n + 1,), the number n of tested draws, tau, alpha and k. It returns the
+        smallest count with which a pixel is certified, or n + 1 if no pixel is.
     level
         Function of the number of pixels, the number of pixels already certified, alpha and k. It returns the level at
         which the next pixel is tested.
@@ -117,7 +118,7 @@ METHODS = {method.name: method for method in (SEGCERTIFY, HOLM, KFWER, BY)}
 
 
 def check_settings(tau: float, alpha: float, method: str, k: int = 1) -> None:
-    """Raise CertificationError for settings that are out of range."""
+    """Raise CertificationError if a setting is out of range."""
     if not 0.5 < tau < 1:
         raise CertificationError(f"tau: found {tau}; expected a value above 0.5 and below 1, for example 0.75")
     if not 0 < alpha < 0.5:
@@ -131,13 +132,13 @@ def check_settings(tau: float, alpha: float, method: str, k: int = 1) -> None:
 
 
 def smallest_n(pixels: int, tau: float, alpha: float, method: str = "segcertify", n0: int = 0, k: int = 1) -> int:
-    """Return the least n with which any pixel can be certified, in an image with this number of pixels.
+    """Return the smallest n with which any pixel can be certified in an image of `pixels` pixels.
 
-    In the best case, all votes at every pixel agree. Then their p-value, P(Bin(n, tau) >= n) = tau^n, must not exceed
-    the largest level at which the method can reject a first hypothesis.
+    In the best case, all votes at every pixel agree. Then each pixel's p-value is P(Bin(n, tau) >= n) = tau^n. It must
+    not exceed the largest level at which the method can reject a first hypothesis.
     """
     level = METHODS[method].level(pixels, pixels - 1 if METHODS[method].step_up else 0, alpha, k)
-    if METHODS[method].all_draws:  # wrong classes also use a share of alpha, see `selection_free_threshold`
+    if METHODS[method].all_draws:  # wrong classes also use part of alpha: see `selection_free_threshold`
         draws = _first(lambda n: pixels * (tau**n + (1 - tau) ** n) <= alpha, level, tau)
         return max(1, draws - n0)
     return _first(lambda n: tau**n <= level, level, tau)
@@ -146,32 +147,32 @@ def smallest_n(pixels: int, tau: float, alpha: float, method: str = "segcertify"
 def require_feasible(
     n: int, pixels: int, tau: float, alpha: float, method: str = "segcertify", n0: int = 0, k: int = 1
 ) -> None:
-    """Raise CertificationError for settings that are out of range, or with which no votes could certify a pixel."""
+    """Raise CertificationError if a setting is out of range, or if no votes could certify a pixel."""
     check_settings(tau, alpha, method, k)
     if METHODS[method].takes_k and k >= pixels:
         raise CertificationError(
-            f"k: found {k}, which allows all {pixels} pixels to be wrong. Write a `kfwer_k` below {pixels}"
+            f"k: found {k}, which allows all {pixels} pixels to be wrong. Set `kfwer_k` to less than {pixels}"
         )
     least = smallest_n(pixels, tau, alpha, method, n0, k)
     if n < least:
         raise CertificationError(
-            f"`n`: found {n}; with method {method}, tau {tau} and alpha {alpha} over {pixels} pixels, no pixel can "
-            f"be certified (even {n} of {n} votes are too few). Write `n: {least}` or more"
+            f"`n`: found {n}; with method {method}, tau {tau}, alpha {alpha} and {pixels} pixels, no pixel can be "
+            f"certified, even with {n} of {n} votes. Write `n: {least}` or more"
         )
 
 
 def require_intervals(draws: int, measurements: int, tau: float, alpha: float) -> None:
-    """Raise CertificationError if n0 + n draws cannot bound this number of measurements simultaneously."""
+    """Raise CertificationError if `draws` (n0 + n) are too few to certify several measurements simultaneously."""
     least = smallest_draws(tau, alpha / measurements) if measurements else 0
     if draws < least:
         raise CertificationError(
-            f"`measurements`: {draws} draws (n0 + n) cannot bound {measurements} measurements at tau {tau} and alpha "
-            f"{alpha}. Increase `n` by {least - draws}, or remove measurements"
+            f"`measurements`: found {draws} draws (n0 + n), too few to certify {measurements} measurements at tau "
+            f"{tau} and alpha {alpha}. Increase `n` by {least - draws}, or remove measurements"
         )
 
 
 def smallest_draws(tau: float, alpha: float) -> int:
-    """Return the least number of draws n with which a median-smoothed interval exists: tau^n <= alpha / 2."""
+    """Return the smallest number of draws n with which a median can be certified: tau^n <= alpha / 2."""
     return math.ceil(math.log(alpha / 2) / math.log(tau))
 
 

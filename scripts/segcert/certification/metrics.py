@@ -12,12 +12,12 @@ Labels = npt.NDArray[np.integer[Any]]
 
 
 def dice(intersection: float, size_a: float, size_b: float) -> float:
-    """Dice coefficient of two sets A and B, 2 |A and B| / (|A| + |B|); NaN if both are empty."""
+    """Dice coefficient of two sets A and B from their sizes: 2 |A and B| / (|A| + |B|), or NaN if both are empty."""
     return 2 * intersection / (size_a + size_b) if size_a + size_b else math.nan
 
 
 def iou(intersection: float, size_a: float, size_b: float) -> float:
-    """Intersection over union of two sets A and B, |A and B| / |A or B|; NaN if both are empty."""
+    """Intersection over union of two sets A and B from their sizes: |A and B| / |A or B|, or NaN if both are empty."""
     union = size_a + size_b - intersection
     return intersection / union if union else math.nan
 
@@ -38,15 +38,15 @@ def class_metrics(truth: Labels, predicted: Labels, certified: Labels, class_id:
     dice, iou
         Metrics of the unsmoothed model on the clean image.
     certified_dice, certified_iou
-        Dice and IoU by the published convention (Laousy et al. 2023): abstained pixels count as missing from the
-        prediction, but stay in the ground truth. They are 2TP / (|GT| + |certified|) and
-        TP / (|GT| + |certified| - TP).
+        Dice and IoU by the published convention (Laousy et al. 2023): pixels that abstain are missing from the
+        prediction and present in the ground truth GT. If TP pixels are certified correctly, Dice is
+        2TP / (|GT| + |certified|), and IoU is TP / (|GT| + |certified| - TP).
     worst_case_dice
-        The least Dice over all possible labels of the abstained pixels: 2TP / (|GT| + |certified| + |abstained outside
-        GT|). Unlike the certified Dice, it is a true lower bound.
+        Lowest Dice over all labels that the abstaining pixels could take: 2TP / (|GT| + |certified| + |abstaining
+        outside GT|). Unlike the certified Dice, it is a lower bound.
     area_low, area_high
         Ends of the certified interval of the area: the number of pixels certified as the class, and this number plus
-        the number of abstained pixels.
+        the number of pixels that abstain.
     area
         Number of pixels of the class in the ground truth.
 

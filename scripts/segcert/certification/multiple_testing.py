@@ -1,13 +1,13 @@
-"""Exact binomial tests, and corrections for testing every pixel.
+"""Exact binomial tests, and corrections for testing every pixel of an image.
 
-With n draws, there are only n + 1 different p-values. So the tests use a table of p-values, and the corrections use the
-histogram of the counts.
+With n draws, a pixel's count is one of 0, ..., n, so there are only n + 1 different p-values. The tests use a table of
+p-values, and the corrections use a histogram of the counts.
 
-Each correction returns the smallest count that is rejected, or n + 1 if no count is rejected. `histogram`, (n + 1,),
-contains the number of hypotheses (pixels) with each count 0, ..., n. `p_values`, (n + 1,), contains the p-value of each
-count and never increases. Pixels with equal counts have equal p-values. They are rejected together or not at all,
-because the first of them faces the strictest threshold. All corrections hold under arbitrary dependence between the
-hypotheses.
+Each correction returns the smallest count at which a pixel's hypothesis is rejected, or n + 1 if none is rejected.
+`histogram`, (n + 1,), contains the number of pixels with each count. `p_values`, (n + 1,), contains the p-value of each
+count and is non-increasing. Pixels with equal counts have equal p-values. Their hypotheses are all rejected or all
+retained, because the first of them faces the strictest threshold. All corrections are valid under arbitrary dependence
+between the hypotheses.
 """
 
 import math
@@ -22,7 +22,7 @@ EULER = 0.57721566490153286
 
 
 def p_value_table(n: int, tau: float) -> npt.NDArray[np.float64]:
-    """Return P(Bin(n, tau) >= k) for k = 0, ..., n: (n + 1,) p-values of the one-sided exact test of H: p <= tau.
+    """Return P(Bin(n, tau) >= k) for k = 0, ..., n: the (n + 1,) p-values of the exact one-sided test of p <= tau.
 
     These are the values of `scipy.stats.binomtest(k, n, tau, alternative="greater").pvalue`.
     """
@@ -32,7 +32,7 @@ def p_value_table(n: int, tau: float) -> npt.NDArray[np.float64]:
 
 
 def holm_threshold(histogram: Histogram, p_values: PValues, alpha: float) -> int:
-    """Apply Holm's step-down procedure (Holm 1979, Scand. J. Stat. 6, 65-70).
+    """Return the smallest count that Holm's step-down procedure rejects (Holm 1979, Scand. J. Stat. 6, 65-70).
 
     The probability of any false rejection is at most alpha. With r of K hypotheses rejected, the next hypothesis is
     rejected if its p-value is at most alpha / (K - r).
@@ -42,18 +42,19 @@ def holm_threshold(histogram: Histogram, p_values: PValues, alpha: float) -> int
 
 
 def selection_free_threshold(histogram: Histogram, n: int, tau: float, alpha: float) -> int:
-    """Apply Holm's procedure to the class with the most votes, where the same n draws choose the class and test it.
+    """Return the smallest count that Holm's procedure rejects if the same n draws choose and test each pixel's class.
 
-    A pixel is wrongly certified if a class with p <= tau reaches the count c. Let A be the pixel's most probable class,
-    and let c > n tau > n / 2, so that at most one class reaches c.
+    Let p_j be the probability of class j at a pixel, and A the most probable class. The pixel is certified wrongly if a
+    class with p_j <= tau has c or more votes. Let c > n tau > n / 2, so that at most one class has c or more votes.
 
-    - If p_A > tau, the wrong classes together have at most Bin(n, 1 - tau) votes. They reach c with probability at most
-      delta(c) = P(Bin(n, 1 - tau) >= c).
-    - If p_A <= tau, no class has p > tau. The sum of P(Bin(n, p_j) >= c) over the classes is convex in the p_j as long
-      as p_j <= (c - 1) / (n - 1). So it is largest at (tau, 1 - tau), where it is P(Bin(n, tau) >= c) + delta(c).
+    - If p_A > tau, the number of votes for all other classes is at most Bin(n, 1 - tau) in distribution. It reaches c
+      with probability at most delta(c) = P(Bin(n, 1 - tau) >= c).
+    - If p_A <= tau, no class has p_j > tau. The sum of P(Bin(n, p_j) >= c) over the classes is convex in the p_j as
+      long as p_j <= (c - 1) / (n - 1). It is largest for two classes with probabilities tau and 1 - tau, where it is
+      P(Bin(n, tau) >= c) + delta(c).
 
-    By Holm's argument, with r of K pixels rejected, the next pixel is rejected if its count satisfies (K - r) P(Bin(n,
-    tau) >= c) + K delta(c) <= alpha. The probability of any wrong certificate is at most alpha.
+    Once r of K pixels are certified, the next pixel is certified if its count c satisfies (K - r) P(Bin(n, tau) >= c) +
+    K delta(c) <= alpha. By Holm's argument, the probability of any wrong certificate is at most alpha.
     """
     pixels = int(histogram.sum())
     p_values, deltas = p_value_table(n, tau), p_value_table(n, 1 - tau)
@@ -66,10 +67,10 @@ def selection_free_threshold(histogram: Histogram, n: int, tau: float, alpha: fl
 
 
 def kfwer_threshold(histogram: Histogram, p_values: PValues, alpha: float, k: int) -> int:
-    """Apply the step-down procedure of Lehmann and Romano (2005, Ann. Stat. 33, 1138-1154, theorem 2.2).
+    """Return the smallest count that the step-down procedure of Lehmann and Romano (2005) rejects.
 
-    The probability of k or more false rejections is at most alpha. The i-th smallest p-value is compared with
-    k alpha / K for i <= k, and with k alpha / (K + k - i) for i > k.
+    The probability of k or more false rejections is at most alpha (Ann. Stat. 33, 1138-1154, theorem 2.2). Of K
+    p-values, the i-th smallest is compared with k alpha / K if i <= k, else with k alpha / (K + k - i).
     """
     pixels = int(histogram.sum())
 
@@ -81,26 +82,27 @@ def kfwer_threshold(histogram: Histogram, p_values: PValues, alpha: float, k: in
 
 
 def by_threshold(histogram: Histogram, p_values: PValues, alpha: float) -> int:
-    """Apply the step-up procedure of Benjamini and Yekutieli (2001, Ann. Stat. 29, 1165-1188, theorem 1.3).
+    """Return the smallest count that the step-up procedure of Benjamini and Yekutieli (2001) rejects.
 
-    The expected share of false rejections among the rejections is at most alpha. The procedure finds the largest i for
-    which the i-th smallest p-value is at most i alpha / (K H_K), with H_K = 1 + 1/2 + ... + 1/K.
+    The expected share of false rejections among the rejections is at most alpha (Ann. Stat. 29, 1165-1188, theorem
+    1.3). The procedure finds the largest i for which the i-th smallest of K p-values is at most
+    i alpha / (K H_K), where H_K = 1 + 1/2 + ... + 1/K.
     """
     pixels = int(histogram.sum())
-    at_least = np.cumsum(histogram[::-1])[::-1]  # (n + 1,) number of hypotheses with this count or more
+    at_least = np.cumsum(histogram[::-1])[::-1]  # (n + 1,): number of hypotheses with each count or a higher one
     passing = np.flatnonzero((histogram > 0) & (p_values <= at_least * (alpha / (pixels * harmonic(pixels)))))
     return int(passing[0]) if len(passing) else len(histogram)
 
 
 def harmonic(count: int) -> float:
-    """Return 1 + 1/2 + ... + 1/count. Above 100 terms, an asymptotic series is used (error below 1e-15)."""
+    """Return 1 + 1/2 + ... + 1/count. For more than 100 terms, use an asymptotic series (error below 1e-15)."""
     if count <= 100:
         return math.fsum(1 / i for i in range(1, count + 1))
     return math.log(count) + EULER + 1 / (2 * count) - 1 / (12 * count**2) + 1 / (120 * count**4)
 
 
 def _step_down(histogram: Histogram, rejects: Callable[[int, int], bool]) -> int:
-    """Reject counts from the highest downwards while `rejects(count, number already rejected)` is true."""
+    """Return the smallest rejected count: go down from the highest while `rejects(count, number rejected)` is true."""
     rejected = 0
     for count in range(len(histogram) - 1, -1, -1):
         if histogram[count]:

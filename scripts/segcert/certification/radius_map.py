@@ -20,21 +20,21 @@ TAUS = (0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 class RadiusMap:
     """The certified radius of each pixel of an image.
 
-    With probability at least 1 - alpha over the draws, this holds for all pixels simultaneously: no pixel changes its
-    label under any perturbation of the image with an l2 norm below its radius.
+    With probability at least 1 - alpha over the draws, all pixels are correct simultaneously: the smoothed model gives
+    a pixel its label under every perturbation of the image with an l2 norm below the pixel's radius.
 
     Attributes
     ----------
     labels
         (H, W) uint8: class ids, and ABSTAIN = 255 where nothing is certified.
     radius
-        (H, W) float64, in units of pixel values in [0, 1]; 0 where nothing is certified.
+        (H, W) float64: each pixel's l2 radius, for pixel values in [0, 1]; 0 where nothing is certified.
     taus
         Grid of values of tau.
     alpha
         Error rate of the complete map, over all pixels and all values of tau.
     method
-        Name of the statistical method, see `radius_map`.
+        Name of the statistical method (see `radius_map`).
     """
 
     labels: npt.NDArray[np.uint8]
@@ -47,18 +47,18 @@ class RadiusMap:
 def radius_map(
     votes: Votes, taus: Sequence[float] = TAUS, alpha: float = 0.001, method: str = "segcertify"
 ) -> RadiusMap:
-    """Certify each pixel at the largest tau on a grid that its votes allow, simultaneously for all pixels and all tau.
+    """Certify each pixel at the largest tau that its votes allow, with one alpha for all pixels and values of tau.
 
-    All values of tau share one error budget alpha, however long the grid is. The hypotheses of a pixel are nested: if p
-    is the probability of its class, H(tau): p <= tau is true for every tau on the grid from some tau* upwards. The
-    threshold rises with tau, so the radius of the pixel is too large only if its count reaches the threshold of tau*.
-    So each pixel has a single possible error, with probability at most a, if each threshold is the least count c with
-    P(Bin(n, tau) >= c) <= a.
+    The length of the grid `taus` does not affect the error probability, because the hypotheses of a pixel are nested.
+    If p is the probability of the pixel's class, then p <= tau is true for every tau on the grid from some tau*
+    upwards. Let the threshold at each tau be the least count c with P(Bin(n, tau) >= c) <= a. Thresholds rise with tau,
+    so the pixel's radius is too large only if its count reaches the threshold at tau*. The probability of this error is
+    at most a.
 
-    Holm's procedure at the largest tau rejects r of K pixels. Unless one of these rejections is an error, no hypothesis
-    is true for the r pixels, so a = alpha / (K - r) is small enough. With "holm" (the same draws choose and test the
-    class), a hundredth of alpha is reserved for wrong classes: no threshold is below the least count c with
-    K P(Bin(n, 1 - tau_min) >= c) <= alpha / 100.
+    First, Holm's procedure at the largest tau rejects r of K pixels. Unless one of these rejections is an error, all
+    hypotheses of the r pixels are false, so a = alpha / (K - r) is small enough. With "holm" (the same draws choose and
+    test the class), a hundredth of alpha is reserved for wrong classes. No threshold is then below the least count c
+    with K P(Bin(n, 1 - tau_min) >= c) <= alpha / 100, where tau_min is the smallest tau.
 
     Parameters
     ----------
@@ -67,14 +67,14 @@ def radius_map(
     taus
         Grid of increasing values of tau, in (0.5, 1).
     alpha
-        Family-wise error rate of the complete map, in (0, 0.5).
+        Family-wise error rate over the complete map, in (0, 0.5).
     method
         "segcertify" or "holm".
 
     Raises
     ------
     CertificationError
-        For settings that are out of range, or if the smallest tau cannot certify any pixel.
+        If a setting is out of range, or if no pixel can be certified at the smallest tau.
 
     Examples
     --------
@@ -108,17 +108,17 @@ def radius_map(
 
 
 def map_budget(alpha: float, method: str) -> float:
-    """Return the part of alpha that covers radii that are too large: alpha without the share for wrong classes."""
+    """Return the part of alpha that bounds errors in the radius: alpha without the share reserved for wrong classes."""
     return (1 - WRONG_CLASS) * alpha if METHODS[method].all_draws else alpha
 
 
 def check_radius_map(method: str) -> None:
-    """Raise CertificationError for a method without a radius map."""
+    """Raise CertificationError if a method cannot certify a radius map."""
     if method not in METHODS or METHODS[method].weaker:
         raise CertificationError(f"method: found {method!r}; expected segcertify or holm for a radius map")
 
 
 def _wrong_class_floor(n: int, tau: float, level: float) -> int:
-    """Return the least count in the convex range that a pixel's wrong classes reach with probability <= level."""
+    """Return the least count c that wrong classes reach with probability <= level (see `selection_free_threshold`)."""
     convex = np.arange(n + 2) - 1 >= tau * (n - 1)
     return int(np.argmax(convex & (np.append(p_value_table(n, 1 - tau), 0.0) <= level)))

@@ -1,4 +1,4 @@
-"""Planning before sampling: the number of draws that the settings need, and the radius that they certify."""
+"""Planning before sampling: the number of draws that is needed, and the radius that can be certified."""
 
 import dataclasses
 import math
@@ -21,20 +21,20 @@ POWER = 0.95
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """Number of draws that the settings need, and the radius that they certify.
+    """Number of draws needed with given settings, and the radius that is certified.
 
     Attributes
     ----------
     radius, gray_levels
-        Certified l2 radius, in units of pixel values in [0, 1] and as the RMS change per value in 8-bit gray levels.
+        Certified l2 radius, for pixel values in [0, 1], and as the RMS change per value in 8-bit gray levels.
     least_n
-        The least n with which any pixel can be certified.
+        Smallest n with which any pixel can be certified.
     least_draws
-        The least number of draws with which a measurement can be certified.
+        Smallest number of draws with which a measurement can be certified.
     needed
-        For each share p of noisy copies on which a pixel has its class, the n with which the pixel is certified with
-        probability 0.95. The first n assumes that no other pixel is certified. The second n assumes that nine tenths of
-        the pixels are certified. The value is None if no n is enough, because p <= tau.
+        Mapping from p, the share of noisy copies on which a pixel has its class, to two values of n with which the
+        pixel is certified with probability 0.95. The first assumes that no other pixel is certified, and the second
+        that nine tenths of the pixels are. If p <= tau, no n is enough, and the value is None.
     """
 
     radius: float
@@ -55,8 +55,8 @@ def plan(
 ) -> Plan:
     """Plan the certification of an image with shape (H, W) or (C, H, W).
 
-    The other arguments have the same meaning as in `certify`. Raises CertificationError for settings that are out of
-    range.
+    `sigma` is the noise level, for pixel values in [0, 1], and `n0` the number of selection draws. The other arguments
+    are those of `certify`. Raises CertificationError if a setting is out of range.
 
     Examples
     --------
@@ -69,9 +69,7 @@ def plan(
     """
     check_settings(tau, alpha, method, k)
     if not 0 < sigma < math.inf:
-        raise CertificationError(
-            f"sigma: found {sigma}; expected a noise level above 0, in units of pixel values in [0, 1]"
-        )
+        raise CertificationError(f"sigma: found {sigma}; expected a noise level above 0, for pixel values in [0, 1]")
     pixels = math.prod(shape[-2:])
     least_n = smallest_n(pixels, tau, alpha, method, n0, k)
     require_feasible(least_n, pixels, tau, alpha, method, n0, k)
@@ -94,11 +92,11 @@ def plan(
 
 
 def draws_needed(share: float, tau: float, level: float) -> int:
-    """Return an n with which a pixel passes a test at `level` with probability 0.95, while n - 1 is too small.
+    """Return the number of draws n with which a pixel passes a test at `level` with probability 0.95 or more.
 
     `share` is the share of noisy copies on which the pixel has its class; it must be above tau. n is found by
-    bisection. Counts are integers, so the power is not a monotone function of n, and a slightly smaller n may also be
-    enough.
+    bisection, and n - 1 draws are too few. Counts are integers, so the power is not a monotone function of n, and a
+    slightly smaller n may also be enough.
     """
     high = 1
     while not _passes(high, share, tau, level):
@@ -111,6 +109,6 @@ def draws_needed(share: float, tau: float, level: float) -> int:
 
 
 def _passes(n: int, share: float, tau: float, level: float) -> bool:
-    """True if a test at `level` with n draws certifies the pixel with probability POWER or more."""
+    """Return whether a test at `level` with n draws certifies the pixel with probability POWER or more."""
     threshold = binom.isf(level, n, tau) + 1  # the least c with P(Bin(n, tau) >= c) <= level
     return bool(threshold <= n and binom.sf(threshold - 1, n, share) >= POWER)

@@ -1,4 +1,4 @@
-"""Files that certifying an image produces: label map, overlay, votes, and the certificate as JSON."""
+"""Files that `segcert certify` writes for an image: label map, overlay, votes, and the certificate as JSON."""
 
 import dataclasses
 import json
@@ -33,7 +33,7 @@ DRAWS = ".draws"  # folder of stored draws, next to the results, from which an i
 
 @dataclasses.dataclass(frozen=True)
 class Decision:
-    """Settings for deciding a certificate from votes."""
+    """Settings with which a certificate is computed from votes."""
 
     tau: float = 0.75
     alpha: float = 0.001
@@ -55,11 +55,11 @@ def write_certificate(
     radii: bool = False,
     reading: Reading = AS_STATED,
 ) -> dict[str, Any]:
-    """Decide the certificate of an image file from its votes, and write four files to `out`, named after the image.
+    """Compute the certificate of an image file from its votes, and write four files to `out`, named after the image.
 
     The files are <name>.labels.png (class ids, ABSTAIN = 255), <name>.overlay.png, <name>.votes.npz and
-    <name>.certificate.json. With `radii`, <name>.radius.tif contains the certified radius of each pixel (float32, for
-    pixel values in [0, 1]). Returns the content of the JSON file.
+    <name>.certificate.json. If `radii` is true, a fifth file, <name>.radius.tif, contains the certified radius of each
+    pixel (float32, for pixel values in [0, 1]). Returns the content of the JSON file.
     """
     path, out = Path(path), Path(out)
     certificate = certify(votes, decision.tau, decision.alpha, decision.method, k=decision.k)
@@ -110,7 +110,7 @@ def write_certificate(
 
 
 def _remarks(image: Raster, certificate: Certificate, classes: Sequence[str]) -> list[str]:
-    """Return remarks on results that are certified and may still mean that the input or the network is wrong."""
+    """Return remarks on certified results that may mean that the input or the network is wrong."""
     remarks = []
     if image.pixels.min() == image.pixels.max():
         remarks.append("the image is constant: every pixel has the same value")
@@ -126,14 +126,14 @@ def certificate_path(image: str | Path, out: str | Path) -> Path:
 
 
 def require_own_results(images: Sequence[Path], out: Path) -> None:
-    """Raise DocumentError if the results of an image would replace those of a different image."""
+    """Raise DocumentError if the results of an image would replace the results of a different image."""
     taken: dict[str, Path] = {}
     for image in images:
         other = taken.setdefault(image_name(image), image)
         if other != image:
             raise DocumentError(
-                f"{image}: its results would have the same file names as those of {other}; certify the two images "
-                "into different --out folders"
+                f"{image}: its results would have the same file names as those of {other}; use a different --out "
+                "folder for each image"
             )
         before = certificate_path(image, out)
         if not before.is_file():
@@ -147,9 +147,9 @@ def require_own_results(images: Sequence[Path], out: Path) -> None:
 
 
 def extended_from(votes: Votes, out: str | Path, image: str | Path) -> Votes:
-    """Return the votes; `earlier_n` is added if `out` contains a certificate of the same image from fewer draws.
+    """Return the votes, with `earlier_n` in `origin` if `out` contains a certificate of the image from fewer draws.
 
-    A block store adds the same note (`BlockStore.extended_from`). This function does not need a store.
+    `BlockStore.extended_from` also finds earlier values of n, but only if the votes were drawn with a store.
     """
     before = certificate_path(image, out)
     if not before.is_file():
@@ -173,7 +173,7 @@ def describe(
     measurements: Sequence[Measurement],
     thresholds: Mapping[str, float],
 ) -> dict[str, Any]:
-    """Return the part of the certificate document that follows from the votes: the certified results."""
+    """Return the part of a certificate file that follows from the votes: the certified results."""
     unsure = int((certificate.labels == ABSTAIN).sum())
     structures = []
     for class_id, title in enumerate(classes):

@@ -6,7 +6,7 @@ from segcert.certification.methods import METHODS
 
 
 def explain(document: dict[str, Any]) -> str:
-    """Explain the guarantee of a certificate, with its perturbations, units and error probability."""
+    """Return a text that explains the guarantee of a certificate: its perturbations, units and error probability."""
     settings, image, sampling = document["certificate"], document["image"], document["sampling"]
     channels, height, width = image["shape"]
     percent = 100 * document["abstain"]
@@ -25,7 +25,7 @@ def explain(document: dict[str, Any]) -> str:
         *[f"  Remark: {remark}." for remark in document.get("remarks", [])],
         "",
         "Perturbations",
-        f"  The image may change in any way whose l2 norm is below {settings['radius']:.4g}. This norm is the square",
+        f"  Every perturbation with an l2 norm below {settings['radius']:.4g} is covered. This norm is the square",
         "  root of the sum of the squared changes of all pixels (and channels), where black is 0 and white is 1,",
         f"  at {width}x{height} pixels. If all values change equally, each may change by up to",
         f"  {document['radius_gray_levels']:.3g} of 255 gray levels; if only one value changes, by up to",
@@ -38,7 +38,7 @@ def explain(document: dict[str, Any]) -> str:
         f"{settings['sigma']:g}, tau = {settings['tau']:g}.)",
     ]
     if METHODS[settings["method"]].weaker:
-        lines += ["  This is weaker than the guarantee of segcertify and holm, under which no pixel is wrong."]
+        lines += ["  This is weaker than the guarantee of segcertify and holm, which allows no wrong pixel."]
     if settings["earlier_n"]:
         earlier = ", ".join(map(str, settings["earlier_n"]))
         lines += [
@@ -48,7 +48,7 @@ def explain(document: dict[str, Any]) -> str:
     if sampling["noise"] == "exact":
         lines += [
             "  The noise was drawn on the image's own grid, so floating-point rounding does not invalidate the",
-            f"  guarantee (for changed images on the same grid, of {image['bits']} bits).",
+            f"  guarantee (for perturbed images on the same {image['bits']}-bit grid).",
         ]
     else:
         lines += [
@@ -70,7 +70,7 @@ def explain(document: dict[str, Any]) -> str:
     if "radius.tif" in document["files"]:
         lines += [
             "",
-            f"Radius map: all radii hold together; error probability {settings['alpha']:g}, in addition to the above.",
+            f"Radius map: error probability {settings['alpha']:g} for all radii together, in addition to the above.",
         ]
     lines += [
         "",
@@ -86,7 +86,7 @@ def _reading(image: dict[str, Any]) -> list[str]:
     lines = ["", "The file", f"  read with {image['bits']} bits: black is 0, {white}"]
     lines += [f"  {step}" for step in applied]
     if any(step.startswith("resized") for step in applied):
-        lines.append("  A change of the file itself is covered only if the resized image stays within the radius.")
+        lines.append("  A change to the file itself is covered only if the resized image stays within the radius.")
     return lines
 
 

@@ -1,4 +1,4 @@
-"""Image, networks and settings of a certificate, from the command line or from the certificate."""
+"""Image, networks and settings of a certificate, taken from the command line or from a certificate file."""
 
 import dataclasses
 from pathlib import Path
@@ -19,7 +19,7 @@ from segcert.smoothing.store import BlockStore
 
 @dataclasses.dataclass(frozen=True)
 class Sampling:
-    """Settings of the draws; a certificate records them so that the draws can be repeated."""
+    """Settings of the draws. A certificate records them, so that the draws can be repeated."""
 
     sigma: float
     n0: int = 10
@@ -32,7 +32,7 @@ class Sampling:
 
 @dataclasses.dataclass(frozen=True)
 class Reading:
-    """Settings for reading a file that neither the file nor the segmenter states: see segcert.data.decode."""
+    """Requested settings for reading an image file. If one is None, the file or the segmenter determines it."""
 
     bits: int | None = None
     window: tuple[float, float] | None = None
@@ -43,11 +43,11 @@ AS_STATED = Reading()  # the settings that the file and the segmenter state
 
 
 class Networks(Pairing):
-    """Segmenter and denoiser, loaded from their folders and applied to image files."""
+    """A segmenter and an optional denoiser, which are loaded from their folders and applied to image files."""
 
     @classmethod
     def load(cls, segmenter: str | Path, denoiser: str | Path | None, denoising_steps: int = 1) -> Self:
-        """Read the segmenter's folder. Raises ModelError if the configuration lacks classes or image_size."""
+        """Return the networks in two folders. Raises ModelError if the segmenter's config.json lacks a key."""
         networks = cls(Path(segmenter), Path(denoiser) if denoiser else None, denoising_steps)
         if lacking := {"classes", "image_size"} - networks.config.keys():
             raise ModelError(f"{Path(segmenter, CONFIG)}: {min(lacking)} is missing; train the segmenter again")
@@ -60,10 +60,10 @@ class Networks(Pairing):
         pixel_size: tuple[float, float] | None = None,
         reading: Reading = AS_STATED,
     ) -> Raster:
-        """Return an image with the window, aspect ratio, channels and size of the segmenter's training images.
+        """Read an image file, and convert it to the window, aspect ratio, channels and size of the training images.
 
-        `size` replaces the height and width of training images. `pixel_size`, the height and width in mm of a pixel of
-        the file, replaces the value that the file states.
+        `size` replaces the height and width of the training images. `pixel_size`, the height and width in mm of a pixel
+        in the file, replaces the values that the file states.
         """
         channels, trained = input_channels(self.config), preprocessing_of(self.config)
         window = self.window(reading)
@@ -77,7 +77,7 @@ class Networks(Pairing):
         return image.resized(size or self.config["image_size"])
 
     def window(self, reading: Reading) -> tuple[float, float] | None:
-        """Return the requested window, or else the window of training; None to use the window of the file."""
+        """Return the requested window of pixel values, or else that of the training images; None for the file's own."""
         trained = preprocessing_of(self.config).window
         return reading.window or (None if trained is None else (trained[0], trained[1]))
 

@@ -1,4 +1,4 @@
-"""Schema of an image's certificate file; a file that does not match the schema is rejected."""
+"""Schema of certificate files. A file that does not match the schema is rejected."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,7 +11,7 @@ from segcert.io.json_models import Part, read_document
 FORMAT = "segcert-certificate-1"
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Positive = Annotated[int, Field(ge=1, lt=2**31)]
-Sibling = Annotated[str, Field(pattern=r"^[^/\\\x00]+$", description="A file in the same folder as the certificate")]
+Sibling = Annotated[str, Field(pattern=r"^[^/\\\x00]+$", description="Name of a file in the certificate's folder")]
 
 
 class DocumentError(ValueError):
@@ -86,7 +86,7 @@ class File(Part):
 
 
 class Certificate(Part):
-    """The complete document."""
+    """The complete content of a certificate file."""
 
     format: Literal["segcert-certificate-1"]
     image: Image
@@ -111,6 +111,6 @@ class Certificate(Part):
 def read_certificate(path: str | Path) -> dict[str, Any]:
     """Read a certificate that `segcert certify` wrote. Raises DocumentError for any other file."""
     if not Path(path).exists():
-        raise DocumentError(f"{path}: no such file; `segcert certify` writes NAME.certificate.json")
+        raise DocumentError(f"{path}: no such file; expected a NAME.certificate.json that `segcert certify` wrote")
     advice = "expected a file that `segcert certify` wrote; if it was edited, certify the image again"
     return read_document(path, Certificate, DocumentError, "is not a certificate", advice)

@@ -1,4 +1,4 @@
-"""Verification of a certificate: its digests, its decision, and a sample of repeated draws."""
+"""Verification of a certificate: its digests, its results, and a sample of repeated draws."""
 
 import json
 from pathlib import Path
@@ -31,11 +31,11 @@ def verify(
     segmenter: str | Path | None = None,
     denoiser: str | Path | None = None,
 ) -> list[str]:
-    """Check a certificate and return a line for each check that passed.
+    """Check a certificate and return a line for each check that passed. The checks are:
 
     - The certificate's files, the image and the networks have the recorded digests.
-    - Deciding from the votes again reproduces all results in the certificate.
-    - `draws` of the draws, spread over both streams, are repeated from the recorded seed. They agree with the areas
+    - Certifying the votes again reproduces all results in the certificate.
+    - A sample of `draws` selection and estimation draws is repeated from the recorded seed. It agrees with the areas
       and counts in the votes, and with the stored label maps. If all draws are repeated, the check is complete.
 
     Raises DocumentError at the first difference.
@@ -74,7 +74,7 @@ def verify(
     if wrong or not np.array_equal(certificate.labels, labels):
         other = ", ".join(wrong) or "label map"
         raise DocumentError(
-            f"{path}: the votes do not reproduce these parts of the certificate: {other}; certify the image again"
+            f"{path}: the votes do not reproduce these parts of the certificate: {other}. Certify the image again"
         )
     checked.append("the votes reproduce the labels and all other results in the certificate")
 
@@ -82,15 +82,15 @@ def verify(
     drawn_on = document["sampling"]["device"]
     if device.type != drawn_on:
         raise DocumentError(
-            f"--device: found {device.type}; expected {drawn_on}, because the votes were drawn on {drawn_on}, and "
-            f"{device.type} generates different noise. Pass --device {drawn_on}"
+            f"--device: found {device.type}; expected {drawn_on}, where the votes were drawn, because the noise on "
+            f"{device.type} is different. Pass --device {drawn_on}"
         )
     smoothed = networks.smoothed(image, sampling, device)
     smoothed.check(votes, image.unit())
     if (votes.n0, votes.n) != (sampling.n0, sampling.n):
         raise DocumentError(
-            f"{path}: found {votes.n0} + {votes.n} votes; expected {sampling.n0} + {sampling.n}, according to the "
-            "certificate"
+            f"{path}: found {votes.n0} + {votes.n} draws in the votes; expected {sampling.n0} + {sampling.n}, as in "
+            "the certificate. Certify the image again"
         )
     total = votes.n0 + votes.n
     rows = np.unique(np.linspace(0, total - 1, min(draws, total)).round().astype(int)).tolist()
@@ -108,7 +108,7 @@ def _reading(image: dict[str, Any]) -> Reading:
 
 
 def _compare(votes: Votes, label_maps: dict[int, npt.NDArray[np.uint8]], path: str | Path) -> None:
-    """Raise DocumentError unless the repeated label maps, by row, match the areas, counts and stored label maps."""
+    """Raise DocumentError unless the repeated label maps, keyed by draw number, match the votes."""
     kept = votes.label_maps() if len(votes.draws) else None
     class_ids = np.arange(votes.areas.shape[1])[:, None, None]
     left = {"selection": votes.selection.astype(np.int64), "estimation": votes.estimation.astype(np.int64)}
@@ -118,16 +118,17 @@ def _compare(votes: Votes, label_maps: dict[int, npt.NDArray[np.uint8]], path: s
         same = np.array_equal(areas, votes.areas[row]) and (kept is None or np.array_equal(label_map, kept[row]))
         if not same:
             raise DocumentError(
-                f"{path}: draw {row} gives areas {areas.tolist()}; expected {votes.areas[row].tolist()}, as in the "
-                "votes. (Rounding on a different machine may change a few pixels.)"
+                f"{path}: draw {row} gives areas {areas.tolist()} when repeated; expected "
+                f"{votes.areas[row].tolist()}, as in the votes. (Rounding on a different machine may change a few "
+                "pixels.)"
             )
     if min(counts.min() for counts in left.values()) < 0:
-        raise DocumentError(f"{path}: some counts are lower than the number of votes from the repeated draws alone")
+        raise DocumentError(f"{path}: some pixels have fewer votes than the repeated draws alone give")
 
 
 def _require_file(path: Path, sha256: str) -> None:
     if not path.is_file():
-        raise DocumentError(f"{path}: missing; the certificate refers to this file")
+        raise DocumentError(f"{path}: missing; restore this file, or certify the image again")
     _same(str(path), file_digest(path), sha256)
 
 

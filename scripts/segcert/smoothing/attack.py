@@ -25,7 +25,7 @@ from segcert.smoothing.shard import Pairing
 Image = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.uint8]
 
-STEP = 2.5  # total length of all steps, in units of the norm
+STEP = 2.5  # total length of all steps, as a multiple of the norm
 INSIDE = 1 - 1e-6  # keeps the perturbation in the ball despite rounding
 
 
@@ -36,16 +36,16 @@ class Damage:
     Attributes
     ----------
     norm
-        l2 norm of the perturbation, in units of pixel values in [0, 1].
+        l2 norm of the perturbation, for pixel values in [0, 1].
     certified
         Number of certified pixels.
     changed
-        Number of certified pixels whose certified class lost the majority of the draws. This can happen by chance if
-        the true share is close to one half.
+        Number of certified pixels at which another class has more draws than the certified class. This can happen by
+        chance if the true share of the certified class is close to one half.
     refuted
-        Number of certified pixels whose certified class has a share significantly below one half. The test is binomial,
-        with family-wise error rate 0.001 over the certified pixels. Within the certified radius, the number must be 0,
-        except for the errors that alpha allows.
+        Number of certified pixels at which the share of the certified class is significantly below one half. The test
+        is binomial, with a family-wise error rate of 0.001 over the certified pixels. If the perturbation is within the
+        certified radius, this number must be 0, except for the errors that alpha allows.
     """
 
     norm: float
@@ -57,23 +57,23 @@ class Damage:
 def attack(
     smoothed: SmoothedSegmenter, image: npt.ArrayLike, labels: Labels, norm: float, *, steps: int = 10, copies: int = 8
 ) -> Image:
-    """Perturb an image so that the smoothed model loses certified pixels.
+    """Perturb an image to change the label that the smoothed model gives a certified pixel.
 
-    The target is the weakest certified pixel of the clean image. Attacking one pixel succeeds more often than attacking
-    all pixels simultaneously, because their gradients cancel. Each step reduces the share of this pixel's certified
-    class, along the gradient averaged over new noisy copies. The perturbed image is then projected into the l2 ball and
-    into [0, 1].
+    The target is the certified pixel whose class has the lowest share on the clean image. Attacking one pixel succeeds
+    more often than attacking all pixels simultaneously, because the gradients of different pixels cancel. Each step
+    reduces the share of the target's class, along the gradient averaged over new noisy copies. The perturbed image is
+    then projected onto the l2 ball of radius `norm` around the clean image, and onto [0, 1].
 
     Parameters
     ----------
     smoothed
-        The segmenter to attack. Its networks must be differentiable.
+        Smoothed segmenter to attack. Its networks must be differentiable.
     image
         (C, H, W) float32 in [0, 1].
     labels
         (H, W) certified labels, with ABSTAIN = 255. Only certified pixels are attacked.
     norm
-        Largest l2 norm of the perturbation, in units of pixel values in [0, 1].
+        Largest l2 norm of the perturbation, for pixel values in [0, 1].
     steps
         Number of gradient steps.
     copies
@@ -87,11 +87,11 @@ def attack(
     Raises
     ------
     SamplingError
-        For an image with a wrong shape or range, or labels whose shape differs from the image's.
+        If the image has a wrong shape or range, or if the labels have a different height or width.
     """
     pixels = checked_image(image)
     if labels.shape != pixels.shape[1:]:
-        raise SamplingError(f"labels: found shape {labels.shape}; expected {pixels.shape[1:]}")
+        raise SamplingError(f"labels: found shape {labels.shape}, but the image has shape {pixels.shape[1:]}")
     if (labels == ABSTAIN).all():
         return pixels
     digest = image_digest(pixels)
@@ -124,7 +124,7 @@ def attack(
 def damage(
     smoothed: SmoothedSegmenter, image: npt.ArrayLike, attacked: Image, labels: Labels, *, draws: int = 100
 ) -> Damage:
-    """Count the certified pixels that an attack on an image changes, using new draws.
+    """Count the certified pixels whose labels an attack on an image changes, using new draws.
 
     `image` and `attacked` are (C, H, W) float32 in [0, 1]. `labels` is (H, W), with ABSTAIN = 255. `draws` is the
     number of noisy copies of the attacked image.
@@ -144,7 +144,7 @@ def damage(
 
 
 def _on_grid(pixels: Image, perturbation: Image, norm: float, levels: int) -> Image:
-    """Return the perturbed image on its grid. The perturbation is scaled as far as its norm allows after rounding."""
+    """Round a perturbed image to its grid, with the largest multiple of the perturbation that `norm` allows."""
 
     def rounded(scale: float) -> npt.NDArray[np.float64]:
         steps = np.rint(perturbation.astype(np.float64) * scale * levels) / levels
@@ -170,9 +170,9 @@ def attack_rows(
 ) -> list[dict[str, Any]]:
     """Attack images of a data set; return one row per sigma, attacked image and multiple of the radius.
 
-    `certificates` maps each sigma to an `.npz` file of certified labels, with one array per image name. `about`
-    contains further columns for every row. `settings` is the configuration section `attack`. `options` are further
-    arguments of SmoothedSegmenter.
+    `certificates` maps each sigma to an `.npz` file that contains the certified labels of each image, by image name.
+    `about` contains further columns for every row. `settings` is the configuration section `attack`. `options` are
+    further arguments for SmoothedSegmenter.
     """
     rows = []
     for sigma, path in track(certificates.items(), "attacking"):

@@ -32,14 +32,14 @@ def denoiser_scores(
 ) -> list[dict[str, Any]]:
     """Score denoising methods on the first validation images (at most 20), at each noise level.
 
-    Each image gets the noise of its first selection draw; only the scale of the noise depends on sigma. The noisy image
-    is averaged over blocks of pool x pool pixels, as it is for the networks, and then denoised. Before scoring, results
-    are clipped to [0, 1]. The methods are "noisy" (no denoising), "nl_means" and "wavelet" (both with the true noise
-    level), and the denoisers.
+    The methods are "noisy" (no denoising), "nl_means" and "wavelet" (both given the true noise level), and the
+    denoisers. Each image gets the noise of its first selection draw, and only the scale of the noise depends on sigma.
+    The noisy image is averaged over blocks of pool x pool pixels, as for the networks, and then denoised. The result is
+    clipped to [0, 1] and scored.
 
-    `denoisers` maps names to model folders. `sigmas` are noise levels at full resolution, in units of pixel values in
-    [0, 1]. Returns one row per sigma and method, with the columns dataset, sigma, method, images (the number of
-    images), psnr (mean, in dB) and ssim (mean).
+    `denoisers` maps names to model folders. `sigmas` are noise levels at full resolution, for pixel values in [0, 1].
+    Returns one row per sigma and method, with the columns dataset, sigma, method, images (the number of images), psnr
+    (mean, in dB) and ssim (mean).
     """
     from segcert.networks.denoiser import DiffusionDenoiser
 
@@ -71,14 +71,14 @@ def unchanged(x_noisy: Image, sigma: float) -> Image:
 
 
 def psnr(x: Image, restored: Image) -> float:
-    """Peak signal-to-noise ratio, in dB, of a restored image, (C, H, W) in [0, 1]."""
+    """Peak signal-to-noise ratio, in dB, of a restored image compared with the clean image x; (C, H, W) in [0, 1]."""
     from skimage.metrics import peak_signal_noise_ratio
 
     return float(peak_signal_noise_ratio(x, restored, data_range=1))
 
 
 def ssim(x: Image, restored: Image) -> float:
-    """Structural similarity (Wang et al., IEEE TIP 2004) of images (C, H, W) in [0, 1], averaged over channels.
+    """Structural similarity (Wang et al., IEEE TIP 2004) of two images (C, H, W) in [0, 1], averaged over channels.
 
     The settings are skimage's defaults: a uniform window of 7 x 7 pixels (not the paper's Gaussian), K1 = 0.01, K2 =
     0.03, and sample covariances. The result is NaN for an image smaller than the window.
@@ -93,8 +93,8 @@ def ssim(x: Image, restored: Image) -> float:
 def nl_means(x_noisy: Image, sigma: float) -> Image:
     """Denoise by non-local means (Buades et al., CVPR 2005), given the true sigma.
 
-    Patches of 5 x 5 pixels are compared within a distance of 6 pixels. This is the fast variant (Darbon et al., ISBI
-    2008), with h = 0.8 sigma, which skimage's documentation recommends for it.
+    Patches of 5 x 5 pixels are compared within a distance of 6 pixels. The fast variant is used (Darbon et al., ISBI
+    2008), with h = 0.8 sigma, as skimage's documentation recommends.
     """
     from skimage.restoration import denoise_nl_means
 

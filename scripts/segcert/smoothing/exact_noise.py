@@ -1,10 +1,11 @@
 """Gaussian noise that is exact on a computer: rounded to the image's grid, and drawn with integer arithmetic.
 
-The proofs of randomized smoothing are about x + epsilon with real numbers. A computer rounds the sum, and the rounding
-depends on x. So a network can infer x from the low-order bits of x + epsilon, and certificates become invalid (Voracek
-and Hein, ICLR 2023; docs/noise.md gives an example). The remedy is to add integers: the values of an 8-bit image are
-integers X = 255 x, and adding Z = round(255 epsilon) to X is exact. Because round(255 (x + epsilon)) = X + Z, a network
-with this rounding as its first step is smoothed by exactly Gaussian noise. The distribution of Z is
+The proofs of randomized smoothing assume that the image x and the Gaussian noise epsilon are real numbers. A computer
+rounds their sum, and the rounding depends on x. So a network can infer x from the low-order bits of x + epsilon, and
+certificates become invalid (Voracek and Hein, ICLR 2023; docs/noise.md gives an example). The remedy is to add
+integers. The values of an 8-bit image are integers X = 255 x, and adding Z = round(255 epsilon) to X is exact. Because
+round(255 (x + epsilon)) = X + Z, a network with this rounding as its first step is smoothed by exactly Gaussian noise.
+The distribution of Z is
 
     P(Z = k) = Phi((k + 1/2) / s) - Phi((k - 1/2) / s),    s = 255 sigma.
 
@@ -28,7 +29,7 @@ from torch import Tensor
 
 BITS = 62
 CELL_BITS = 16
-TAIL = 9.2  # in standard deviations; the probability beyond is less than 2^-62
+TAIL = 9.2  # in standard deviations; the probability beyond it is less than 2^-62
 KNOTS = 1024  # per standard deviation; between knots, the error of the Taylor series is less than 2^-62
 FINEST = 64  # groups of values are at least 1 / FINEST of a standard deviation wide
 
@@ -39,26 +40,27 @@ Int = npt.NDArray[np.int64]
 class RoundedGaussian:
     """The distribution of Z = round(s * normal), with tables that map a uniform 62-bit integer u to values of Z.
 
-    Values form groups of 2^shift neighbours. Within a group, all values have nearly the same probability. So each
-    group's range of u consists of an even part, divided equally among its values, and a remainder. The 16 leading bits
-    of u nearly always determine the group and place u in the even part. Then `shift` further random bits choose the
-    value, and the other bits of u do not matter. If they do not, the other bits of u are drawn too, and u is compared
-    with the thresholds.
+    Neighbouring values of Z form groups of 2^shift. Within a group, all values have nearly the same probability. So
+    each group's range of u consists of an even part, divided equally among its values, and a remainder. The 16 leading
+    bits of u nearly always determine the group and place u in the even part. In this case, `shift` further random bits
+    choose the value, and the other bits of u do not matter. Otherwise, the other bits of u are drawn too, and u is
+    compared with the thresholds.
 
     Attributes
     ----------
     thresholds
         (2 reach + 2,) int64: entry i is 2^62 P(Z < i - reach). The first entry is 0, and the last is 2^62.
     reach
-        Largest |Z|. The probability beyond it, less than 2^-62, is added to the two extreme values.
+        Largest |Z|. The probability beyond it, less than 2^-62, is added to the two outermost values.
     shift
         Base-2 logarithm of the group size.
     cells
-        (2^16,) int32: the group, if the 16 leading bits of u determine it and place u in the even part; else -1.
+        (2^16,) int32: for the 16 leading bits of u, the group if they determine it and place u in the even part, and
+        otherwise -1.
     starts, evens, rests
-        `starts` contains the smallest u of each group. `evens` contains, for each group, 2^62 times the probability of
-        each value in the even part. `rests` contains, for each value, the start of its share in the concatenated
-        remainders of all groups.
+        `starts` contains the smallest u of each group. `evens` contains, for each group, how many u in the even part
+        belong to each value. `rests` contains, for each value, the start of its share of the concatenated remainders
+        of all groups.
     """
 
     thresholds: Int
@@ -90,7 +92,7 @@ class RoundedGaussian:
         return cls(thresholds, reach, shift, cells, starts, evens, rests)
 
     def draw(self, shape: tuple[int, ...], bits: np.random.BitGenerator) -> npt.NDArray[np.int32]:
-        """Draw independent values of Z from the output of a numpy bit generator, on the CPU."""
+        """Draw independent values of Z = round(s * normal) from the output of a numpy bit generator, on the CPU."""
         count = math.prod(shape)
         leading = bits.random_raw(-(-count // 4)).view(np.uint16)[:count]
         group = torch.from_numpy(self.cells).index_select(0, torch.from_numpy(leading.astype(np.int32))).numpy()
@@ -105,13 +107,13 @@ class RoundedGaussian:
         return (index - np.int32(self.reach)).reshape(shape)
 
     def _compare(self, u: Int, within: npt.NDArray[np.int32]) -> Int:
-        """Return, for each u, the index of its value. `within` chooses the value if u is in an even part."""
+        """Return, for each integer u, the index of its value of Z. `within` chooses it if u is in an even part."""
         group = np.searchsorted(self.starts, u, side="right") - 1
         offset = u - self.starts[group]
         beyond = offset - (self.evens[group] << self.shift)
         value = (group << self.shift) + within
         (rest,) = np.nonzero(beyond >= 0)
-        before = self.rests[group[rest] << self.shift]  # rests of the previous groups
+        before = self.rests[group[rest] << self.shift]  # total length of the previous groups' remainders
         value[rest] = np.searchsorted(self.rests, before + beyond[rest], side="right") - 1
         return value
 
@@ -119,9 +121,9 @@ class RoundedGaussian:
 def gaussian_thresholds(s: float) -> Int:
     """Return round(2^62 P(Z < k)) for k = -reach, ..., reach + 1, where Z = round(s * normal).
 
-    The first threshold is 0, and the last is 2^62. mpmath computes Phi at knots. A Taylor series in float64 extends Phi
-    to the thresholds between the knots. Its terms are so small that their rounding errors are below the last bit. The
-    upper half follows by symmetry.
+    The first threshold is 0, and the last is 2^62. mpmath computes the normal distribution function Phi at knots. A
+    Taylor series in float64 extends Phi to the thresholds between the knots. Its terms are so small that their rounding
+    errors are below the last bit. The upper half follows by symmetry.
     """
     reach = math.ceil(TAIL * s)
     k = np.arange(-reach, 1)  # lower half: P(Z < k) = Phi((k - 1/2) / s)
@@ -142,7 +144,7 @@ def gaussian_thresholds(s: float) -> Int:
 
 
 def rounded_gaussian_(out: Tensor, s: float, key: bytes) -> Tensor:
-    """Fill `out` (contiguous float32) with the values of Z that a key determines. float32 represents Z exactly."""
+    """Fill `out` (contiguous float32) with integers round(s * normal), which float32 represents exactly, from a key."""
     gaussian = RoundedGaussian.of(s)
     if out.device.type == "cpu":
         bits = np.random.Philox(key=int.from_bytes(key, "big"))

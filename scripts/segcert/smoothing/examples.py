@@ -1,4 +1,4 @@
-"""Example images for the report: clean predictions, and one noisy and one denoised copy per noise level."""
+"""Example images for the report: predictions on clean images, and noisy and denoised copies at each noise level."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,7 +23,7 @@ def predict_clean(
     pool: int,
     device: torch.device,
 ) -> None:
-    """Write the unsmoothed model's labels, (H, W), on each clean test image to an `.npz` file, keyed by image name."""
+    """Write the unsmoothed model's labels (H, W) for each clean test image to an `.npz` file, keyed by image name."""
     dataset = PreparedDataset(Path(index))
     model, _ = load_segmenter(segmenter)
     model.to(device)
@@ -49,9 +49,9 @@ def denoise_examples(
 ) -> None:
     """Write one noisy and one denoised copy of each of the first test images, to one file per sigma.
 
-    Each file contains one array per image, keyed by its name: (2, C, H / pool, W / pool) uint8, clipped to [0, 255],
+    Each file contains one array per image, keyed by image name: (2, C, H / pool, W / pool) uint8, clipped to [0, 255],
     with the noisy copy first. Without a denoiser, the shape is (1, C, H / pool, W / pool). Copies have the resolution
-    that the networks see. The noise is that of the first estimation draw.
+    that the networks see. They get the noise of the first estimation draw.
     """
     from segcert.networks.denoiser import DiffusionDenoiser
 

@@ -35,7 +35,7 @@ def measure_costs(
     """Measure, for each pairing of networks, the cost of one draw on an image from a data set.
 
     `pairings` is keyed by (model, regime, denoiser). `settings` is the configuration section `sampling`. Returns one
-    row per pairing, with the columns in PAIRING and these columns:
+    row per pairing, with the columns dataset, model, regime, denoiser, and:
 
     - evaluations: number of network calls, one to the segmenter and `denoising_steps` to the denoiser;
     - parameters: number of parameters in both networks;
@@ -73,11 +73,11 @@ def parameters_of(network: Any) -> float:
 
 
 def gflop_of(network: Any, x: Tensor, *arguments: Any) -> float:
-    """Number of floating-point operations, in units of 10^9, of a network on one image of a batch x, (B, C, H, W).
+    """Number of floating-point operations, in units of 10^9, of a network per image of a batch x, (B, C, H, W).
 
-    torch.utils.flop_counter counts them: each multiplication and each addition in convolutions, matrix products and
-    attention is one operation. Normalisation and activations are not counted. The result is NaN if the counter finds no
-    operations, for example in an exported network whose operations it does not know.
+    torch.utils.flop_counter counts each multiplication and each addition in convolutions, matrix products and attention
+    as one operation. It ignores normalisation and activations. The result is NaN if it finds no operations, for example
+    in an exported network.
     """
     with FlopCounterMode(display=False) as counter:
         network(x, *arguments)
@@ -85,9 +85,10 @@ def gflop_of(network: Any, x: Tensor, *arguments: Any) -> float:
 
 
 def seconds_of(smoothed: SmoothedSegmenter, x_noisy: Tensor) -> float:
-    """Wall time in seconds per draw of a batch of noisy copies (B, C, H, W): the median over batches after the first.
+    """Wall time per draw in seconds, for a batch of noisy copies (B, C, H, W).
 
-    The time varies from call to call and with the machine's load.
+    The batch runs several times. The first run is a warm-up, and the median is taken over the others, because the time
+    varies from run to run and with the machine's load.
     """
     times = []
     for _ in range(1 + BATCHES):

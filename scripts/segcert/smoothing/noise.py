@@ -1,4 +1,4 @@
-"""Keyed noise: draw k of an image depends only on the seed, the image digest, the stream and k."""
+"""Keyed noise: draw k of an image depends only on the seed, the image, the stream (such as "selection") and k."""
 
 import dataclasses
 import hashlib
@@ -16,7 +16,7 @@ from segcert.smoothing.exact_noise import rounded_gaussian_
 
 
 class SamplingError(ValueError):
-    """An image, a model or settings that cannot be used for sampling."""
+    """An image, model or setting that cannot be used for sampling."""
 
 
 Stream = Literal["selection", "estimation", "attack"]
@@ -32,20 +32,20 @@ class Noise:
     Attributes
     ----------
     sigma
-        Standard deviation, above 0, in units of pixel values in [0, 1].
+        Standard deviation, above 0, for pixel values in [0, 1].
     seed
-        The same seed, image and draw give the same standard normal numbers at every sigma.
+        Seed. The same seed, image and draw give the same standard normal numbers at every sigma.
     kind
         "normal": sigma times standard normal float32 numbers. "exact": normal noise rounded to the image's grid and
-        drawn with integer arithmetic, so that the guarantee also holds in floating point
-        (segcert.smoothing.exact_noise).
+        drawn with integer arithmetic, so that the guarantee also holds in floating point (see
+        segcert.smoothing.exact_noise).
     bits
         Bit depth of the image's grid, k / (2^bits - 1), used only by "exact": 1 to 16, such as 8, 12 or 16.
 
     Raises
     ------
     SamplingError
-        For values that are out of range.
+        If a value is out of range.
     """
 
     sigma: float
@@ -56,7 +56,7 @@ class Noise:
     def __post_init__(self) -> None:
         if not 0 < self.sigma < math.inf:
             raise SamplingError(
-                f"sigma: found {self.sigma}; expected a noise level above 0, in units of pixel values in [0, 1]"
+                f"sigma: found {self.sigma}; expected a noise level above 0, for pixel values in [0, 1]"
             )
         if self.kind not in KINDS:
             raise SamplingError(f"noise: found {self.kind!r}; expected one of {', '.join(KINDS)}")
@@ -69,20 +69,20 @@ class Noise:
         return (1 << self.bits) - 1
 
     def check(self, image: npt.NDArray[np.float32]) -> None:
-        """Raise SamplingError if the noise is exact and the image is not on the grid."""
+        """Raise SamplingError if the noise is exact and the image has a value that is not on its grid."""
         if self.kind == "exact":
             steps = image.astype(np.float64) * self.levels
             if np.abs(steps - np.rint(steps)).max() > ON_GRID:
                 raise SamplingError(
                     f"image: found values that are not multiples of 1/{self.levels}; the noise `exact` needs an image "
-                    f"on a {self.bits}-bit grid. Round the image, or set `bits` to its bit depth"
+                    f"with {self.bits}-bit values. Round the image, or set `bits` to its bit depth"
                 )
 
     def copies(self, image: Tensor, digest: str, draws: Sequence[Draw], batch_size: int) -> Tensor:
-        """Make noisy copies, (batch_size, C, H, W), of an image, (C, H, W), on the image's device.
+        """Make noisy copies (batch_size, C, H, W) of an image (C, H, W), on the image's device.
 
-        Rows beyond the number of draws are padding. For "exact", all arithmetic before the last division is on
-        integers.
+        Copy i has the noise of draw i. If there are fewer draws than copies, the last copies are padding. For "exact",
+        all arithmetic before the last division is on integers.
         """
         noise = self._noise(image, digest, draws, batch_size)
         if self.kind == "exact":
@@ -90,12 +90,12 @@ class Noise:
         return noise.mul_(self.sigma).add_(image)
 
     def perturbed(self, image: Tensor, digest: str, draws: Sequence[Draw]) -> Tensor:
-        """Make differentiable noisy copies, (draws, C, H, W), for attacks. The image need not be on the grid."""
+        """Make differentiable noisy copies (draws, C, H, W), for attacks. The image need not be on its grid."""
         scale = 1 / self.levels if self.kind == "exact" else self.sigma
         return image + scale * self._noise(image.detach(), digest, draws, len(draws))
 
     def _noise(self, image: Tensor, digest: str, draws: Sequence[Draw], batch_size: int) -> Tensor:
-        """Draw noise, (batch_size, C, H, W): standard normal numbers, or integer numbers of grid steps for "exact"."""
+        """Draw noise (batch_size, C, H, W): standard normal numbers, or for "exact", whole numbers of grid steps."""
         noise = torch.empty((batch_size, *image.shape), device=image.device)
         noise[len(draws) :] = 0
         for row, (stream, k) in zip(noise, draws, strict=False):
@@ -127,7 +127,7 @@ def image_digest(image: npt.NDArray[np.float32]) -> str:
 
 
 def draw_key(seed: int, digest: str, stream: Stream, k: int) -> bytes:
-    """Return the 16-byte key of draw k of a stream, for the image with the given digest."""
+    """Return the 16-byte key of draw k of a stream, such as "selection", for the image with the given digest."""
     return hashlib.sha256(f"segcert-noise-1 {seed} {digest} {stream} {k}".encode()).digest()[:16]
 
 
@@ -135,8 +135,8 @@ def standard_normal_(out: Tensor, key: bytes) -> Tensor:
     """Fill `out` (contiguous float32, on any device) with the standard normal numbers that a key determines.
 
     On a CPU, numpy's Philox generator uses the complete 128-bit key. torch seeds its CPU generator with only 32 bits,
-    so two of 65,000 draws could easily be identical. On a GPU, torch's Philox generator uses the first 63 bits of the
-    key. The same key gives different numbers on a CPU and on a GPU.
+    with which two of 65,000 draws could easily be identical. On a GPU, torch's Philox generator uses the first 63 bits
+    of the key. The same key gives different numbers on a CPU and on a GPU.
     """
     if out.device.type == "cpu":
         generator = np.random.Generator(np.random.Philox(key=int.from_bytes(key, "big")))

@@ -24,7 +24,8 @@ Array = npt.NDArray[Any]
 class Observables:
     """The observables to compute from each label map, (H, W) class ids below num_classes.
 
-    `truth` is the ground truth, (H, W) uint8, or None. If `keep_draws` is true, the packed label maps are kept.
+    `shape` is (H, W), and `truth` is the ground truth, (H, W) uint8, or None. If `keep_draws` is true, the packed label
+    maps are kept.
     """
 
     num_classes: int
@@ -37,14 +38,16 @@ class Observables:
         if self.truth is not None and self.truth.shape != self.shape:
             raise SamplingError(f"truth: found shape {self.truth.shape}; expected class ids of shape {self.shape}")
         if self.truth is not None and self.truth.max() >= self.num_classes:
-            raise SamplingError(f"truth: found class id {self.truth.max()}; the model has {self.num_classes} classes")
+            raise SamplingError(
+                f"truth: found class id {self.truth.max()}, but there are only {self.num_classes} classes"
+            )
         names = [measurement.name for measurement in self.measurements]
         if len(set(names)) < len(names):
-            raise SamplingError(f"measurements: found {', '.join(names)}; expected different names")
+            raise SamplingError(f"measurements: found the names {', '.join(names)}; expected different names")
 
     @property
     def overlap_column(self) -> str:
-        """Name of the column that contains the overlaps with this ground truth."""
+        """Name of the column that contains the overlaps with the ground truth."""
         assert self.truth is not None
         return f"overlaps/{array_digest(self.truth)}"
 
@@ -56,7 +59,7 @@ class Observables:
 
     @property
     def columns(self) -> list[str]:
-        """Names of the columns that a block must have."""
+        """Names of the columns that a block of draws must have."""
         columns = ["areas", *map(self.measurement_column, self.measurements)]
         if self.truth is not None:
             columns.append(self.overlap_column)
@@ -69,17 +72,17 @@ class Observables:
         return f"measurement/{measurement.name}/{measurement.digest}"
 
     def read(self, label_maps: Tensor) -> Block:
-        """Compute a block from label maps (draws, H, W) uint8. Raises SamplingError if a label is not a class id."""
+        """Compute the block of label maps (draws, H, W) uint8. Raises SamplingError if a label is not a class id."""
         classes = [label_maps == class_id for class_id in range(self.num_classes)]  # each (draws, H, W)
         counts = torch.stack([of_class.sum(dim=0, dtype=torch.int32) for of_class in classes])  # (num_classes, H, W)
         areas = torch.stack([of_class.flatten(1).count_nonzero(dim=1) for of_class in classes], dim=1)
         if int(areas.sum()) < label_maps.numel():
-            raise SamplingError("model: returned logits that are not finite; their labels would be meaningless")
+            raise SamplingError("model: returned logits that are not finite, so they give no labels. Check its weights")
         block = Block(counts.cpu().numpy(), {"areas": areas.cpu().numpy().astype(np.uint32)})
         return self._with_columns(block, label_maps)
 
     def complete(self, block: Block) -> Block | None:
-        """Return the block with all required columns, or None if this requires new draws."""
+        """Return the block with all required columns, or None if some of them can be computed only from new draws."""
         if block.columns.keys() >= set(self.columns):
             return block
         if "draws" not in block.columns:
@@ -104,10 +107,10 @@ class Observables:
 
 
 class Tally:
-    """The draws of one stream of an image: their counts and columns, and the blocks that are still missing.
+    """The selection or estimation draws of an image: their counts and columns, and the blocks still to be drawn.
 
-    The key of a stored block contains the number of its first draw. A stored block may have any length; the next block
-    begins where it ends. Missing blocks end at multiples of `block_size`.
+    The key of a stored block contains the number of its first draw. A stored block may have any length, and the next
+    block begins where it ends. Missing blocks end at multiples of `block_size`.
     """
 
     def __init__(
@@ -129,7 +132,7 @@ class Tally:
                 start = border
 
     def add(self, label_maps: Tensor) -> None:
-        """Add the label maps (draws, H, W) uint8 of the next missing draws; count and store complete blocks."""
+        """Add the label maps (draws, H, W) uint8 of the next missing draws. Count and store complete blocks."""
         while len(label_maps):
             lacking = len(self.missing[0]) - sum(map(len, self.waiting))
             self.waiting.append(label_maps[:lacking])
@@ -138,7 +141,7 @@ class Tally:
             label_maps = label_maps[lacking:]
 
     def finish_block(self) -> None:
-        """Count and store the waiting label maps, even if their block is not complete."""
+        """Count and store the label maps added since the last block, even if they do not complete a block."""
         if self.waiting:
             block, start = self.observables.read(torch.cat(self.waiting)), self.missing.popleft().start
             if self.store:
@@ -147,7 +150,7 @@ class Tally:
             self.waiting = []
 
     def _stored(self, start: int) -> Block | None:
-        """Return the stored block that begins with draw `start`, if it has the required columns."""
+        """Return the stored block that begins with draw `start`, or None if there is none with all required columns."""
         stored = self.store.get({**self.key, "start": start}) if self.store else None
         if stored is None or not 0 < stored.draws <= self.draws - start:  # a longer block cannot be split
             return None
@@ -163,7 +166,7 @@ class Tally:
 
 
 def build_votes(selection: Tally, estimation: Tally, sigma: float, origin: Mapping[str, Any]) -> Votes:
-    """Build an image's votes from its two complete streams."""
+    """Build an image's votes from its complete selection and estimation draws."""
     observables = selection.observables
     columns = {}
     for name, first in selection.columns.items():

@@ -54,11 +54,11 @@ class SmoothedSegmenter:
     model
         Any callable that maps images (B, C, H, W) to logits (B, num_classes, H, W). Modules must be in eval mode.
     sigma
-        Standard deviation of the noise, above 0, in units of pixel values in [0, 1].
+        Standard deviation of the noise, above 0, for pixel values in [0, 1].
     num_classes
         Number of classes, including the background: at most 254.
     denoiser
-        Any callable (x_noisy, sigma) -> x in [0, 1], or None. x_noisy and sigma are in units of pixel values in [0, 1].
+        Any callable that maps a noisy image and its sigma, for pixel values in [0, 1], to an image in [0, 1]; or None.
     batch_size
         Number of noisy copies per model call. The last batch is padded to this size, so all calls have the same shape.
     seed
@@ -67,7 +67,7 @@ class SmoothedSegmenter:
         Device of the networks: "cpu" or "cuda".
     precision
         Precision of the networks: "float32" or "bfloat16". On GPUs that support TF32, "float32" convolutions multiply
-        in TF32, as is torch's default (torch.backends.cudnn.allow_tf32).
+        in TF32, which is torch's default (torch.backends.cudnn.allow_tf32).
     noise
         "normal", or "exact": Gaussian noise rounded to the image's grid, k / (2^bits - 1), so that the guarantee also
         holds in floating point (docs/noise.md).
@@ -80,17 +80,17 @@ class SmoothedSegmenter:
     compiled
         True to compile modules with torch.compile (with CUDA graphs on a GPU).
     block_size
-        Number of draws per block; the store keeps draws in blocks.
+        Number of draws that the store keeps together as a block.
     store
         Store of finished blocks, which later calls reuse. With None, blocks are not stored.
     identity
-        Digests that identify the sampled function (model, denoiser and code), as plain JSON. By default, digests of the
-        structure and weights of modules. If there is a store, different models must have different identities.
+        Digests that identify the sampled function (model, denoiser and code), as plain JSON. The default contains
+        digests of the modules' structure and weights. With a store, different models must have different identities.
 
     Raises
     ------
     SamplingError
-        For arguments that are out of range, or modules in train mode.
+        If an argument is out of range, or if a module is in train mode.
 
     Examples
     --------
@@ -142,7 +142,7 @@ class SmoothedSegmenter:
         if precision not in PRECISIONS:
             raise SamplingError(f"precision: found {precision!r}; expected one of {', '.join(PRECISIONS)}")
         if store and not identity:
-            raise SamplingError("identity: missing; a store needs the identity of the model, such as its digest")
+            raise SamplingError("identity: missing; with a store, pass the identity of the model, such as its digest")
         for name, part in (("model", model), ("denoiser", denoiser)):
             if isinstance(part, nn.Module):
                 if any(module.training for module in part.modules()):
@@ -161,7 +161,7 @@ class SmoothedSegmenter:
 
     @property
     def sigma(self) -> float:
-        """Standard deviation of the noise, in units of pixel values in [0, 1]."""
+        """Standard deviation of the noise, for pixel values in [0, 1]."""
         return self.noise.sigma
 
     def sample(
@@ -195,20 +195,20 @@ class SmoothedSegmenter:
         Returns
         -------
         Votes
-            Counts (num_classes, H, W) of the selection draws and of the estimation draws, and class areas (n0 + n,
-            num_classes).
+            The counts (num_classes, H, W) of the selection draws and of the estimation draws, the class areas
+            (n0 + n, num_classes), and the requested observables.
 
         Raises
         ------
         SamplingError
-            For an image with a wrong shape or range, or a model with unsuitable output.
+            If the image has a wrong shape or range, or if the model's output is unsuitable.
 
         Notes
         -----
-        Selection draw k and estimation draw k depend only on the seed, the image and k. So the votes do not depend on
-        the order of draws, the shard size, the block size or interruptions. Memory does not grow with n, except for a
-        few bytes per draw and for the label maps that are kept. With a store, stored blocks are reused, and only the
-        missing draws are computed.
+        The noise of selection draw k and estimation draw k depends only on the seed, the image and k. So the votes do
+        not depend on the order of draws, the shard size, the block size or interruptions. Memory does not grow with n,
+        except for a few bytes per draw and for the label maps that are kept. With a store, only draws that are not
+        stored are computed.
         """
         return self.start(image, n0, n, truth=truth, measurements=measurements, keep_draws=keep_draws)()
 
@@ -225,11 +225,11 @@ class SmoothedSegmenter:
     ) -> Callable[[], Votes]:
         """Run the networks for all draws of one image; return a function that waits for the votes and returns them.
 
-        The arguments are those of `sample`. On a GPU, a second thread counts and stores this image's labels, so this
-        thread can start the next image in the meantime. On a CPU, all work is complete when this method returns.
+        The arguments are those of `sample`. On a GPU, a second thread counts and stores this image's labels, so the
+        caller can start the next image in the meantime. On a CPU, all work is complete when this method returns.
         """
         if min(n0, n) < 1:
-            raise SamplingError(f"found n0 {n0}, n {n}; expected at least one draw of each")
+            raise SamplingError(f"found n0 {n0}, n {n}; expected at least 1 for each")
         pixels = checked_image(image)
         self.noise.check(pixels)
         observables = Observables(
@@ -241,7 +241,7 @@ class SmoothedSegmenter:
         )
         key = self.key(pixels)
 
-        # Stored draws are counted. The missing draws are computed in batches, which may contain draws of both streams.
+        # Stored draws are only counted. Missing draws are computed in batches, which may contain draws of both streams.
         selection = Tally({**key, "stream": "selection"}, n0, observables, self.block_size, self.store)
         estimation = Tally({**key, "stream": "estimation"}, n, observables, self.block_size, self.store)
         missing: list[Draw] = [("selection", k) for block in selection.missing for k in block]
@@ -282,9 +282,9 @@ class SmoothedSegmenter:
 
     @torch.inference_mode()
     def label_maps(self, image: npt.NDArray[np.float32], draws: Sequence[Draw]) -> Iterator[Tensor]:
-        """Yield the label map of each draw of a checked image, (H, W) uint8.
+        """Yield the label map, (H, W) uint8, of each draw. `image` must come from `checked_image`.
 
-        All its labels are 255 (NOT_FINITE) if a logit is not finite.
+        All labels are 255 (NOT_FINITE) if a logit is not finite.
         """
         for batch, x_noisy in self._noisy_batches(image, draws):
             yield from self._labels(self.logits(x_noisy))[: len(batch)]
@@ -314,32 +314,32 @@ class SmoothedSegmenter:
                 yield ready, copies.result()
 
     def _probe(self, x_noisy: Tensor, logits: Tensor) -> None:
-        """Raise SamplingError unless the logits are a function of each noisy copy: what a certificate assumes.
+        """Raise SamplingError unless the logits of a noisy copy depend on this copy only, as certificates assume.
 
-        The first half of a batch is given to the model again, with other copies in the second half.
+        The first half of a batch is given to the model again, with different copies in the second half.
         """
         half = max(1, len(x_noisy) // 2)
         others = torch.cat([x_noisy[:half], x_noisy[half:] / 2])
         first = logits[:half].clone()  # a compiled model may write the next logits into the same memory
         if bool(logits.isfinite().all()) and not is_same(first, self.logits(others)[:half], self.precision):
             raise SamplingError(
-                "model: its logits change from call to call, or with the other images in the batch; no certificate "
-                "holds for it. Call .eval(); a functional dropout needs `training=self.training`, and batch statistics "
-                "(BatchNorm with track_running_stats=False) must be replaced by running ones"
+                "model: its logits change from call to call, or with the other images in the batch, so it cannot be "
+                "certified. Call .eval(). Pass `training=self.training` to functional dropout, and let BatchNorm use "
+                "running statistics (track_running_stats=True)"
             )
         self._is_probed = True
 
     def _labels(self, logits: Tensor) -> Tensor:
-        """Compute labels (B, H, W) uint8; all are 255 (NOT_FINITE) if a logit is not finite."""
+        """Compute labels (B, H, W) uint8 from logits; all are 255 (NOT_FINITE) if a logit is not finite."""
         two = self.num_classes == 2  # comparing is many times faster than argmax, with the same result
         labels = logits[:, 1] > logits[:, 0] if two else logits.argmax(dim=1)
-        # The sum of the logits reveals such a logit without waiting for a GPU.
+        # The sum of the logits reveals a logit that is not finite, without waiting for a GPU.
         return labels.to(torch.uint8).masked_fill_(~logits.sum().isfinite(), NOT_FINITE)
 
     def logits(self, x_noisy: Tensor) -> Tensor:
         """Compute the logits (B, num_classes, H, W) of noisy copies (B, C, H, W).
 
-        Raises SamplingError for copies that the model does not accept, or logits of an unexpected shape.
+        Raises SamplingError if the model does not accept the copies, or if the logits have an unexpected shape.
         """
         if any(side % self.pool for side in x_noisy.shape[2:]):
             raise SamplingError(
@@ -356,7 +356,7 @@ class SmoothedSegmenter:
             if ran_out_of_memory(error):
                 raise SamplingError(
                     f"out of memory with batches of {len(x_noisy)} noisy copies. Write, for example, "
-                    f"`sampling: {{batch_size: {max(1, len(x_noisy) // 2)}}}` (segcert certify --batch-size)"
+                    f"`sampling: {{batch_size: {max(1, len(x_noisy) // 2)}}}`, or pass --batch-size to segcert certify"
                 ) from error
             raise SamplingError(
                 f"model: does not accept images of shape {tuple(x_noisy.shape)} ({str(error).splitlines()[0]}). Check "
@@ -365,11 +365,13 @@ class SmoothedSegmenter:
         expected = (len(x), self.num_classes, *(side // self.pool for side in x_noisy.shape[2:]))
         if not isinstance(logits, Tensor) or tuple(logits.shape) != expected:
             found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-            raise SamplingError(f"model: returned {found} for images {tuple(x.shape)}; expected logits {expected}")
+            raise SamplingError(
+                f"model: returned {found} for images of shape {tuple(x.shape)}; expected logits {expected}"
+            )
         return F.interpolate(logits, scale_factor=self.pool, mode="bilinear") if self.pool > 1 else logits
 
     def check(self, votes: Votes, image: npt.ArrayLike) -> None:
-        """Raise SamplingError, naming the difference, if votes belong to a different model, image or settings."""
+        """Raise SamplingError, naming the difference, if votes come from a different model, image or settings."""
         if votes.sigma != self.sigma:
             raise SamplingError(f"votes: found sigma {votes.sigma}; expected {self.sigma}")
         for name, expected in self.key(checked_image(image)).items():
@@ -380,7 +382,7 @@ class SmoothedSegmenter:
                 )
 
     def key(self, image: npt.NDArray[np.float32]) -> dict[str, Any]:
-        """Return everything that determines a vote, except for its stream and draw number.
+        """Return everything that determines the label map of a draw, except for the draw's stream and number.
 
         The batch size is not included, because it affects logits only through rounding.
         """

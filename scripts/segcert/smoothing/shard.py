@@ -1,4 +1,4 @@
-"""Sampling of one shard: the votes of a group of test images."""
+"""Sampling of one shard: one job draws the votes of a group of test images."""
 
 import dataclasses
 import functools
@@ -22,9 +22,10 @@ from segcert.votes import Votes, save_votes
 
 @dataclasses.dataclass(frozen=True)
 class Pairing:
-    """The folders of a segmenter and of an optional denoiser, which is called `denoising_steps` times per noisy copy.
+    """A segmenter and an optional denoiser, given by their folders.
 
-    The networks are loaded at first use. Loading raises ModelError for a folder that cannot be used.
+    The denoiser is called `denoising_steps` times per noisy copy. The networks are loaded at first use. Loading raises
+    ModelError for a folder that cannot be used.
     """
 
     segmenter: str | Path
@@ -47,7 +48,7 @@ class Pairing:
 
     @functools.cached_property
     def denoise(self) -> Denoise | None:
-        """The denoiser, or None. diffusers, whose import takes seconds, is imported only for a denoiser."""
+        """The denoiser, or None. Importing diffusers takes seconds, so it is imported only if there is a denoiser."""
         if self.denoiser is None:
             return None
         from segcert.networks.denoiser import DiffusionDenoiser
@@ -63,7 +64,7 @@ class Pairing:
         }
 
     def smoothed_segmenter(self, sigma: float, *, code: str | None = None, **options: Any) -> SmoothedSegmenter:
-        """Build a smoothed segmenter from both networks. `options` are further arguments of SmoothedSegmenter."""
+        """Build a smoothed segmenter from both networks. `options` are further arguments for SmoothedSegmenter."""
         return SmoothedSegmenter(
             self.model,
             sigma,
@@ -79,8 +80,8 @@ class Sampling:
     """Settings for sampling the votes of test images: the parameters of the rule `sample`.
 
     `measurements` contains only measurements that fit the data set. `code` is the digest of the sampling code, which is
-    part of each block's identity. `options` are further arguments of SmoothedSegmenter, such as noise, pool, seed and
-    batch_size.
+    part of the key of each stored block. `options` are further arguments for SmoothedSegmenter, such as noise, pool,
+    seed and batch_size.
     """
 
     pairing: Pairing
@@ -94,7 +95,7 @@ class Sampling:
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any], sigma: float, root: Path = Path()) -> Self:
-        """Read the settings from a job's parameters, in which paths are relative to `root`."""
+        """Take the settings from the parameters of a job, in which paths are relative to `root`."""
         denoiser = params["denoiser"] and root / params["denoiser"]
         pairing = Pairing(root / params["segmenter"], denoiser, params["denoising_steps"])
         settings = params["settings"]

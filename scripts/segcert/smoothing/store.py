@@ -1,4 +1,4 @@
-"""Blocks of draws, which sampling stores on disk so that it can resume and reuse draws."""
+"""Blocks of draws, stored on disk so that sampling can resume and reuse draws."""
 
 import dataclasses
 import json
@@ -18,9 +18,9 @@ from segcert.provenance.digests import array_digest, value_digest
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """Counts (num_classes, H, W) of consecutive draws, and columns with one value or row per draw.
+    """A block of consecutive draws: their counts (num_classes, H, W), and columns with one value or row per draw.
 
-    A block always has the column "areas", (draws, num_classes) in pixels.
+    A block always has the column "areas", (draws, num_classes), in pixels.
     """
 
     counts: npt.NDArray[np.integer[Any]]
@@ -32,17 +32,17 @@ class Block:
         return len(self.columns["areas"])
 
     def with_columns(self, more: Mapping[str, npt.NDArray[Any]]) -> "Block":
-        """Return the block with further columns."""
+        """Return a copy of the block with further columns."""
         return dataclasses.replace(self, columns={**self.columns, **more})
 
     def check(self) -> None:
-        """Raise ValueError for malformed counts, or for columns with different numbers of draws."""
+        """Raise ValueError if the counts are malformed, or if columns have different numbers of draws."""
         if self.counts.ndim != 3 or self.counts.dtype.kind not in "iu" or self.counts.size == 0:
-            raise ValueError(f"the counts have shape {self.counts.shape} and type {self.counts.dtype}")
+            raise ValueError(f"found counts of shape {self.counts.shape} and type {self.counts.dtype}")
         lengths = {name: len(column) if column.ndim else None for name, column in self.columns.items()}
         if wrong := [name for name, length in lengths.items() if length is None or length != lengths["areas"]]:
             raise ValueError(
-                f"column {wrong[0]} has {lengths[wrong[0]]} draws, but column areas has {lengths['areas']}"
+                f"the column {wrong[0]} has {lengths[wrong[0]]} draws, but the column areas has {lengths['areas']}"
             )
 
     @property
@@ -63,7 +63,7 @@ class BlockStore:
         self.folder = Path(folder)
 
     def get(self, key: dict[str, Any]) -> Block | None:
-        """Return the block with a key, or None if there is none. A damaged file is deleted and ignored."""
+        """Return the block stored under a key, or None if there is none. A damaged file is deleted and ignored."""
         path = self.path(key)
         try:
             with StoredArrays(path) as arrays:
@@ -83,9 +83,9 @@ class BlockStore:
         return block
 
     def put(self, key: dict[str, Any], block: Block) -> None:
-        """Store a block atomically, unless its key already has a stored block with more draws.
+        """Store a block under a key, atomically, unless a block with more draws is already stored there.
 
-        If the stored block has the same number of draws, its other columns are kept.
+        If the stored block has the same number of draws, its additional columns are kept.
         """
         stored = self.get(key)
         if stored and stored.draws > block.draws:
@@ -96,9 +96,9 @@ class BlockStore:
         save_arrays(self.path(key), {"counts": block.counts, "digest": digest, **block.columns})
 
     def extended_from(self, key: dict[str, Any], n: int) -> list[int]:
-        """Record that the votes of a key have n estimation draws; return the smaller values of n recorded earlier.
+        """Record that the votes with a key have n estimation draws; return the smaller values of n recorded earlier.
 
-        alpha does not cover increasing n after the certificates have been seen, so votes record earlier values of n. A
+        alpha does not cover increasing n after a certificate has been seen, so votes list the earlier values of n. A
         damaged record is ignored.
         """
         path = self.path(key).with_suffix(".json")
@@ -109,18 +109,18 @@ class BlockStore:
         return [earlier for earlier in recorded if earlier < n]
 
     def path(self, key: dict[str, Any]) -> Path:
-        """Return the path of the block with a key."""
+        """Return the path of the file for a key."""
         digest = value_digest(key)
         return self.folder / digest[:2] / f"{digest}.npz"
 
 
 def _checksum(key: dict[str, Any], block: Block) -> str:
-    """SHA-256 of a key and its block, which detects a block that is stored under a wrong name."""
+    """SHA-256 of a key and its block. It detects a block that is stored under a wrong name."""
     return value_digest([key, block.digest])
 
 
 def _numbers(path: Path) -> list[int]:
-    """Read integers from a JSON file; return an empty list if it is missing or damaged."""
+    """Read a list of integers from a JSON file; return an empty list if the file is missing or damaged."""
     try:
         numbers = parse_json(path.read_bytes())
         if not isinstance(numbers, list) or not all(type(number) is int for number in numbers):
@@ -128,6 +128,6 @@ def _numbers(path: Path) -> list[int]:
     except FileNotFoundError:
         return []
     except ValueError as error:
-        log.warning("%s: damaged (%s); the earlier numbers of draws are lost", path, error)
+        log.warning("%s: damaged (%s); the record of earlier numbers of draws is lost", path, error)
         return []
     return numbers

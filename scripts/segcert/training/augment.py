@@ -1,4 +1,4 @@
-"""Augmentation of a batch: random similarity transforms, flips if the data set allows them, and random exposure."""
+"""Augmentation of a batch: random similarity transforms, flips, and changes of contrast, colour and brightness."""
 
 import math
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from torch import Tensor
 def augment(
     images: Tensor, masks: Tensor, settings: Mapping[str, Any], generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Transform images and masks alike (see `transformed`), then change the images' contrast, colour and brightness.
+    """Transform images and masks alike (see `transformed`), then vary the images' contrast, colour and brightness.
 
     `images` is (B, C, H, W), floats in [0, 1]; `masks` is (B, H, W), integers. `settings` is the configuration section
     `augmentation`, in which `flips` is true only if the data set allows flips.
@@ -28,10 +28,11 @@ def augment(
 
 
 def transformed(images: Tensor, settings: Mapping[str, Any], generator: torch.Generator, nearest: int = 0) -> Tensor:
-    """Rotate, scale and shift each image (B, C, H, W) at random. With `flips`, also flip and turn it.
+    """Rotate, scale and shift each image (B, C, H, W) at random.
 
-    The last `nearest` channels are label maps, which are sampled at the nearest pixel. The other channels are sampled
-    bilinearly. Pixels outside the image repeat its border. Turns are by multiples of 90 degrees.
+    If the setting `flips` is true, images are also flipped, and turned by a multiple of 90 degrees. The last `nearest`
+    channels are label maps, which are sampled at the nearest pixel. The other channels are sampled bilinearly. Beyond
+    its border, an image repeats its border pixels.
     """
     grid = similarity_grid(images, settings, generator)
     smooth, labels = images.split([images.shape[1] - nearest, nearest], dim=1)  # type: ignore[no-untyped-call]
@@ -40,14 +41,14 @@ def transformed(images: Tensor, settings: Mapping[str, Any], generator: torch.Ge
 
 
 def flipped(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Flip and turn each square image (B, C, H, H) at random, in one of eight possible ways."""
+    """Flip each square image (B, C, H, H), and turn it by a multiple of 90 degrees, at random (eight possibilities)."""
     ways = torch.randint(8, (len(images),), generator=generator).tolist()
     mirrored = (image.flip(-1) if way >= 4 else image for image, way in zip(images, ways, strict=True))
     return torch.stack([torch.rot90(image, way % 4, (-2, -1)) for image, way in zip(mirrored, ways, strict=True)])
 
 
 def similarity_grid(images: Tensor, settings: Mapping[str, Any], generator: torch.Generator) -> Tensor:
-    """Draw a rotation, scale and shift for each image of a batch, as a sampling grid (B, H, W, 2)."""
+    """Draw a rotation, scale and shift for each image of a batch, and return them as a sampling grid (B, H, W, 2)."""
     most = (math.radians(settings["rotation"]), settings["scale"], settings["shift"], settings["shift"])
     angle, log_scale, shift_x, shift_y = (each * _uniform(images, generator)[:, 0, 0, 0] for each in most)
     cos, sin = angle.cos() * log_scale.exp(), angle.sin() * log_scale.exp()
@@ -56,7 +57,7 @@ def similarity_grid(images: Tensor, settings: Mapping[str, Any], generator: torc
 
 
 def warp(images: Tensor, grid: Tensor, mode: str) -> Tensor:
-    """Sample images (B, C, H, W) at a grid. Pixels outside the image repeat its border."""
+    """Sample images (B, C, H, W) at a grid (B, H, W, 2). Beyond its border, an image repeats its border pixels."""
     return F.grid_sample(images, grid, mode=mode, padding_mode="border", align_corners=False)
 
 

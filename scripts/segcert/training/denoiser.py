@@ -1,4 +1,4 @@
-"""Train the denoiser: a DDPM (Ho et al., NeurIPS 2020) that predicts noise or velocity, in diffusers' format."""
+"""Training of the denoiser: a DDPM (Ho et al., NeurIPS 2020) that predicts noise or velocity, in diffusers' format."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -36,7 +36,7 @@ def train_denoiser(
     checkpoint: str | Path,
     code: str = "",
 ) -> None:
-    """Train on the `train` split of prepared data sets; keep the weights with the best PSNR on the `val` split.
+    """Train a denoiser on the `train` split of prepared data sets; keep the weights with the best PSNR on `val`.
 
     Writes the diffusers folders `unet` and `scheduler`, last.safetensors and history.csv to `folder`.
 
@@ -44,7 +44,7 @@ def train_denoiser(
     reduces the noise level from sigma to sigma / pool. `checkpoint` is the file from which interrupted training
     resumes, and `code` is the digest of the training code.
 
-    Raises DataError for data sets with different numbers of channels, and TrainingError in the same cases as
+    Raises DataError if the data sets have different numbers of channels, and TrainingError in the same cases as
     segcert.training.loop.train.
     """
     datasets = [PreparedDataset(Path(index)) for index in indexes]
@@ -54,7 +54,8 @@ def train_denoiser(
     channels = next(iter(found.values()))
     if len(set(found.values())) > 1:
         raise DataError(
-            f"`denoiser.shared`: found channels {found}; one denoiser needs data sets with the same number of channels"
+            f"`denoiser.shared`: found channels {found}; one denoiser needs data sets with the same number of "
+            "channels. Keep only such data sets in `denoiser.shared`"
         )
     names, images = _scaled(datasets, "train", pool)
     _, val_images = _scaled(datasets, "val", pool)
@@ -112,7 +113,7 @@ def train_denoiser(
 
 
 def build_unet(settings: Mapping[str, Any], channels: int, image_size: int) -> UNet2DModel:
-    """Build the diffusion model's network: residual blocks without attention (small images, few levels)."""
+    """Build the diffusion model's network, a U-Net of residual blocks without attention, for small images."""
     levels = settings["channels"]
     return UNet2DModel(
         sample_size=image_size,
@@ -128,7 +129,7 @@ def build_unet(settings: Mapping[str, Any], channels: int, image_size: int) -> U
 
 
 def build_scheduler(settings: Mapping[str, Any]) -> DDPMScheduler:
-    """Build the noise schedule, with the prediction target, as a diffusers scheduler."""
+    """Build the diffusers scheduler, which contains the noise schedule and the prediction target."""
     return DDPMScheduler(
         num_train_timesteps=TIMESTEPS,
         beta_schedule=SCHEDULES[settings["noise_schedule"]],
@@ -139,11 +140,11 @@ def build_scheduler(settings: Mapping[str, Any]) -> DDPMScheduler:
 def steps_drawer(
     settings: Mapping[str, Any], alphas_cumprod: Tensor, pool: int
 ) -> Callable[[int, torch.Generator], Tensor]:
-    """Return a function that draws schedule steps for a batch, as the setting `levels` requires.
+    """Return a function that draws a step of the noise schedule for each image in a batch.
 
-    "all" draws steps uniformly. "range" draws sigma log-uniformly between sigma_min and sigma_max, which are noise
-    levels at full resolution (the network sees sigma / pool). With "range", all training is spent on the noise levels
-    that one-shot denoising needs.
+    If the setting `levels` is "all", steps are drawn uniformly. If it is "range", sigma is drawn log-uniformly between
+    sigma_min and sigma_max, and the nearest step is taken. Both bounds are noise levels at full resolution (the network
+    sees sigma / pool). With "range", all training is spent on the noise levels that one-shot denoising needs.
     """
     if settings["levels"] == "all":
         return lambda count, generator: torch.randint(TIMESTEPS, (count,), generator=generator)
@@ -158,12 +159,12 @@ def steps_drawer(
 
 
 def mean_psnr(x: Tensor, truth: Tensor) -> float:
-    """Peak signal-to-noise ratio in dB of images (N, C, H, W) in [0, 1], averaged over images."""
+    """Mean peak signal-to-noise ratio, in dB, of images x compared with `truth`; both are (N, C, H, W) in [0, 1]."""
     return float((-10 * ((x - truth) ** 2).mean(dim=(1, 2, 3)).log10()).mean())
 
 
 def _scaled(datasets: Sequence[PreparedDataset], split: str, pool: int) -> tuple[list[str], Tensor]:
-    """Return a split's image names, and its images, (N, C, H / pool, W / pool), in the model's range [-1, 1]."""
+    """Return a split's image names, and its images (N, C, H / pool, W / pool) in the model's range [-1, 1]."""
     names = [name for dataset in datasets for name in dataset.names(split)]
     images = np.concatenate([dataset.stack(split)[0] for dataset in datasets])
     return names, F.avg_pool2d(torch.from_numpy(2 * images - 1), pool)

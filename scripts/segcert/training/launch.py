@@ -25,8 +25,8 @@ MIXED_PRECISION = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}
 def accelerator_on(device: torch.device, precision: str) -> Accelerator:
     """Return an Accelerator for a device, with the precision from the configuration.
 
-    Within a process, accelerate uses the device and precision of the first training run for all later runs, so they are
-    reset here. They are not reset in the processes that `launch` starts, because each process trains only once.
+    Within a process, accelerate would use the device and precision of the first training run for all later runs, so its
+    state is reset here. The processes that `launch` starts need no reset, because each trains only once.
     """
     if AcceleratorState._shared_state and AcceleratorState().num_processes == 1:
         AcceleratorState._reset_state(reset_partial_state=True)
@@ -37,17 +37,17 @@ LIBRARY = Path(__file__).parents[2]
 
 
 class LaunchError(RuntimeError):
-    """Failed training on several GPUs. The message contains the output of the processes."""
+    """Failure of a training run on several GPUs. The message contains the output of its processes."""
 
 
 def launch(
     train: Callable[..., None], arguments: dict[str, Any], *, device: str, threads: int, processes: int, log: str
 ) -> str:
-    """Call `train(**arguments, device=...)` and return the hardware's name.
+    """Call `train(**arguments, device=...)` in one or several processes, and return the name of the hardware.
 
-    `arguments` are plain JSON values. With several processes, each batch is split across them. torchrun starts one
-    process per GPU (or all processes on the CPU), and each process runs this module. The first process appends to the
-    file `log`.
+    `arguments` are plain JSON values, and each process uses `threads` CPU threads. With several processes, each batch
+    is split across them. torchrun starts one process per GPU (or all processes on the CPU), and each process runs this
+    module. The first process appends its messages to the file `log`.
 
     SIGTERM is forwarded to the processes. Raises Interrupted once they have ended after SIGTERM, and LaunchError if a
     process fails.
@@ -70,7 +70,7 @@ def launch(
         command = [sys.executable, "-m", "torch.distributed.run", *options, str(path)]
         returncode, errors = _run(command)
     if returncode:
-        raise LaunchError(f"{processes} processes: {errors.strip()[-4000:]}")
+        raise LaunchError(f"{processes} processes did not complete the training: {errors.strip()[-4000:]}")
     return f"{processes} x {device_name(target)}"
 
 
@@ -97,7 +97,7 @@ def _run(command: list[str]) -> tuple[int, str]:
 
 
 def run_job(path: str) -> None:
-    """Call the training function named in a job file, as one of several processes."""
+    """Call the training function that a job file names. Each of several processes runs this function."""
     job = json.loads(Path(path).read_text())
     if os.environ["RANK"] == "0":
         log_to(job["log"])

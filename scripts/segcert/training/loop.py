@@ -1,4 +1,4 @@
-"""The training loop, on one or several devices. It writes checkpoints, resumes from them and keeps the best weights."""
+"""The training loop, for one or several devices. It writes and resumes from checkpoints, and keeps the best weights."""
 
 import contextlib
 import csv
@@ -27,7 +27,7 @@ Score = Callable[[nn.Module], dict[str, float]]
 
 
 class TrainingError(RuntimeError):
-    """Training that cannot continue."""
+    """A training run that cannot continue."""
 
 
 def train(
@@ -44,7 +44,7 @@ def train(
     folder: str | Path,
     checkpoint: Checkpoint,
 ) -> None:
-    """Train `model`. Afterwards, it has the weights with the best validation score and is in eval mode.
+    """Train `model`; leave it in eval mode, with the weights that had the best validation score.
 
     Writes two files to `folder`. history.csv contains one row per validation: step, learning rate, mean training loss
     and scores. last.safetensors contains the last weights.
@@ -58,23 +58,23 @@ def train(
         randomness in a step comes from this generator or from torch's global generator. Both are seeded only from the
         seed, the step and the process rank, so interrupting and resuming training does not change the result.
     score_of
-        Function that takes the network in eval mode (or its moving average, if the settings ask for one) and returns a
-        dictionary of validation scores. The first score is maximised. The function is called every `evaluate_every`
-        steps and at the end.
+        Function that takes the network in eval mode (or the moving average of its weights, if `settings` has an
+        `ema_decay`) and returns a dictionary of validation scores. The first score is maximised. The function is called
+        every `evaluate_every` steps and at the end.
     names
         Names of the training images.
     what
         Description of the training run, for messages.
     section
-        Name of the configuration section that `settings` contains.
+        Name of the configuration section from which `settings` come, for messages.
     folder
         Folder to which history.csv and last.safetensors are written.
 
     Raises
     ------
     TrainingError
-        If the loss is not finite (the message names the images in the batch), or if memory runs out (the message names
-        a batch size to try). In both cases, the checkpoint of the last validation is kept.
+        If the loss is not finite (the message names the images in the batch), or if memory runs out (the message
+        suggests a batch size). In both cases, the checkpoint of the last validation is kept.
     Interrupted
         At the end of the step during which SIGTERM arrives, after its checkpoint is written.
     """
@@ -95,7 +95,7 @@ def train(
                 images = ", ".join(names[index] for index in batch)
                 raise TrainingError(
                     f"{what}: the loss is {learner.losses[-1]} at step {step}, for the images {images}. "
-                    f"{learner.checkpoint_text()}. Check these images, or lower the learning rate. Write "
+                    f"{learner.checkpoint_text()}. Check these images, or lower the learning rate: write, for example, "
                     f"`{section}: {{learning_rate: {rate / 3:.2g}}}`"
                 )
             last = learner.must_stop() and step < steps
@@ -109,7 +109,7 @@ def train(
 
 @contextlib.contextmanager
 def memory_explained(what: str, section: str, batch_size: int) -> Iterator[None]:
-    """Turn a torch out-of-memory error into a TrainingError that names a batch size to try."""
+    """Turn an out-of-memory error of torch into a TrainingError that suggests a smaller batch size."""
     try:
         yield
     except Exception as error:
@@ -155,7 +155,7 @@ class _Learner:
         self.prepared.train()
 
     def learn(self, loss: Tensor, step: int, rate: float) -> None:
-        """Take one gradient step."""
+        """Take one gradient step with the learning rate `rate`."""
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.prepared_optimizer.zero_grad(set_to_none=True)
@@ -187,7 +187,7 @@ class _Learner:
         self.save(step)
 
     def must_stop(self) -> bool:
-        """True if any process has received SIGTERM. All processes must then stop at the same step."""
+        """Return whether any process has received SIGTERM. If so, all processes must stop at the same step."""
         if self.accelerator.num_processes == 1:
             return is_interrupted()
         if is_interrupted():
@@ -195,7 +195,7 @@ class _Learner:
         return bool(self.accelerator.check_trigger())
 
     def stop(self, step: int) -> None:
-        """Write a checkpoint of this step unless it already has one, then raise Interrupted."""
+        """Write the checkpoint of this step, unless there is one already, then raise Interrupted."""
         if self.step < step:
             self.save(step)
         self.accelerator.wait_for_everyone()
@@ -227,7 +227,7 @@ class _Learner:
         return max(self.rows, key=score)
 
     def patience_is_over(self) -> bool:
-        """True if there have been `patience` validations since the best one."""
+        """Return whether there have been `patience` validations since the best one."""
         if not self.settings["patience"] or not self.rows:
             return False
         since = sum(row["step"] > self.best_row()["step"] for row in self.rows)
@@ -236,7 +236,7 @@ class _Learner:
         return since >= int(self.settings["patience"])
 
     def checkpoint_text(self) -> str:
-        """Return a sentence about the kept checkpoint, for messages."""
+        """Return a sentence that names the kept checkpoint, for messages."""
         if not self.step:
             return "There was no validation yet, so there is no checkpoint"
         return f"The checkpoint of step {self.step} is kept in {self.checkpoint.path}"

@@ -1,4 +1,4 @@
-"""Train a segmenter with Dice and cross-entropy loss on clean images, noisy images or denoised images."""
+"""Training of a segmenter, with Dice and cross-entropy loss, on clean, noisy or denoised images."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -46,7 +46,7 @@ def train_segmenter(
     checkpoint: str | Path,
     code: str = "",
 ) -> None:
-    """Train on the `train` split of a prepared data set; keep the weights with the best Dice on the `val` split.
+    """Train a segmenter on the `train` split of a prepared data set; keep the weights with the best Dice on `val`.
 
     Writes model.safetensors, last.safetensors, config.json and history.csv to `folder`.
 
@@ -55,18 +55,18 @@ def train_segmenter(
     architecture, arguments
         See segcert.networks.registry.build_segmenter.
     target_code
-        Code digest of a user-supplied architecture. It is written to config.json, so it is part of the votes' identity.
+        Digest of a user-supplied architecture's code. It is written to config.json, so it also identifies the votes.
     regime
         "clean": no noise is added. "noise": each training image gets Gaussian noise, with a level drawn uniformly from
-        [0, sigma_max]. "denoised": the segmenter `start` is fine-tuned on images to which noise at one of `sigmas` was
-        added, and which `denoiser` then denoised. Validation images are treated in the same way, with fixed noise.
+        [0, sigma_max]. "denoised": the segmenter `start` is fine-tuned on denoised images. Noise at one of the levels
+        `sigmas` is added to each image, and `denoiser` removes it. Validation images are treated in the same way, but
+        with fixed noise.
     settings
         The configuration section `segmenter`.
     start, denoiser
         Folders of the initial segmenter and the denoiser, for "denoised".
     pool
-        The network is trained on images averaged over blocks of pool x pool pixels, which reduces the noise level from
-        sigma to sigma / pool.
+        Images are averaged over blocks of pool x pool pixels, which reduces the noise level from sigma to sigma / pool.
     checkpoint
         File from which interrupted training resumes.
     code
@@ -75,7 +75,7 @@ def train_segmenter(
     Raises
     ------
     ModelError
-        For a network that cannot be built or does not fit the data.
+        If the network cannot be built or does not fit the data.
     TrainingError
         In the same cases as segcert.training.loop.train.
     """
@@ -164,7 +164,7 @@ def train_segmenter(
 
 
 def memory_layout(architecture: str, device: torch.device) -> torch.memory_format:
-    """Return channels_last, the faster layout, except for user-supplied networks on a CPU.
+    """Return the memory layout channels_last, which is faster, except for user-supplied networks on a CPU.
 
     On a CPU, the backward pass of strided 1x1 convolutions with few channels is wrong or crashes (uxlfoundation/oneDNN,
     issue 6035). The built-in networks avoid such convolutions.
@@ -174,7 +174,7 @@ def memory_layout(architecture: str, device: torch.device) -> torch.memory_forma
 
 
 def noisy_up_to(sigma_max: float) -> Corrupt:
-    """Return a function that adds Gaussian noise, with each image's level drawn uniformly from [0, sigma_max]."""
+    """Return a function that adds Gaussian noise to images, with levels drawn uniformly from [0, sigma_max]."""
 
     def corrupt(images: Tensor, generator: torch.Generator) -> Tensor:
         if sigma_max == 0:
@@ -188,14 +188,14 @@ def noisy_up_to(sigma_max: float) -> Corrupt:
 def denoised_at(
     sigmas: Sequence[float], denoiser: str | Path | None, steps: int, pool: int, device: torch.device
 ) -> Corrupt:
-    """Return a function that adds noise at one of `sigmas`, drawn separately for each image, and denoises the result.
+    """Return a function that adds noise to images at a level drawn from `sigmas` for each image, and denoises them.
 
     `sigmas` contains noise levels at full resolution; the denoiser sees sigma / pool.
     """
     from segcert.networks.denoiser import DiffusionDenoiser
 
     if denoiser is None or not sigmas:
-        raise ValueError("the regime `denoised` needs a denoiser and the sigmas to certify")
+        raise ValueError("regime: found `denoised`, which needs a denoiser and `sigmas`")
     denoise = DiffusionDenoiser.load(denoiser, steps).to(device)
 
     @torch.no_grad()
@@ -214,7 +214,7 @@ def denoised_at(
 
 
 def mean_dice(labels: Tensor, masks: Tensor, num_classes: int) -> float:
-    """Dice over the pixels of all images, averaged over foreground classes; `labels` and `masks` are (N, H, W)."""
+    """Dice over the pixels of all images, averaged over foreground classes. `labels` and `masks` are (N, H, W)."""
     scores = []
     for class_id in range(1, num_classes):
         predicted, true = labels == class_id, masks == class_id

@@ -18,7 +18,7 @@ WARM_UP = 10
 
 
 class Average:
-    """A copy of a network whose weights are an exponential moving average over the steps.
+    """A copy of a network whose weights are an exponential moving average over the training steps.
 
     The copy's buffers (batch statistics) are those of the last step. In early steps, the decay is (1 + step) / (10 +
     step), so that the initial weights do not dominate the average in short training runs.
@@ -39,7 +39,7 @@ class Average:
 
 @dataclasses.dataclass(frozen=True)
 class Checkpoint:
-    """A file that contains the training state, from which training with the same key resumes.
+    """A file that contains the training state, from which a training run with the same key resumes.
 
     The key is a digest of everything that determines the result. The file is written atomically. It is not an output of
     a Snakemake rule, so it survives a failed or killed job.
@@ -50,14 +50,14 @@ class Checkpoint:
 
     @classmethod
     def of(cls, path: str | Path, files: Iterable[str | Path], **decides: Any) -> "Checkpoint":
-        """Return the checkpoint of a training run that the `files` (by content) and JSON values determine."""
+        """Return the checkpoint of the training run that the contents of `files` and the JSON values determine."""
         return cls(Path(path), value_digest([[file_digest(each) for each in files], decides]))
 
     def load(self) -> dict[str, Any] | None:
         """Read the state, with tensors on the CPU. Return None if the file is missing, damaged or has a different key.
 
-        Networks and optimisers copy tensors to the GPU themselves. An optimiser keeps its step counts on the CPU,
-        because every step would have to wait for counts on a GPU.
+        Networks and optimisers copy tensors to the GPU themselves. An optimiser keeps its step counts on the CPU.
+        Otherwise, each step would have to wait for the GPU to return them.
         """
         if not self.path.exists():
             return None

@@ -105,4 +105,4 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_images(finished):
     names = PreparedDataset(finished.path / "data/prepared/phantom/index.csv").names("train")
     named = re.search(r"training unet-clean on phantom: the loss is nan at step 1, for the images (\w+)", output)
     assert named[1] in names
-    assert "lower the learning rate. Write `segmenter: {learning_rate:" in output
+    assert "lower the learning rate: write, for example, `segmenter: {learning_rate:" in output

@@ -104,7 +104,7 @@ def test_batches_have_one_shape_and_cross_blocks_and_streams():
     ("options", "message"),
     [
         ({"truth": TRUTH[:4]}, "truth: found shape"),
-        ({"truth": TRUTH + 1}, "truth: found class id 2; the model has 2 classes"),
+        ({"truth": TRUTH + 1}, "truth: found class id 2, but there are only 2 classes"),
         ({"measurements": [AREA, AREA]}, "expected different names"),
     ],
 )

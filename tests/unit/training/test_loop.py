@@ -176,7 +176,7 @@ def test_a_loss_that_is_not_finite_names_the_images_and_keeps_the_checkpoint(tmp
     for part in (
         f"training a line: the loss is nan at step 4, for the images {images}.",
         f"The checkpoint of step 2 is kept in {tmp_path / 'checkpoint.pt'}",
-        "lower the learning rate. Write `segmenter: {learning_rate: ",
+        "lower the learning rate: write, for example, `segmenter: {learning_rate: ",
     ):
         assert part in str(error.value)
     state = Checkpoint(tmp_path / "checkpoint.pt", "key").load()

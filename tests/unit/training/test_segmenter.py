@@ -155,7 +155,7 @@ def test_a_segmenter_is_fine_tuned_behind_the_denoiser(index, tmp_path):
     assert scores.iloc[-5:].mean() > scores.iloc[0] > 0.2
     _, config = load_segmenter(tuned)
     assert (config["regime"], config["sigma_max"]) == ("denoised", 1.0)
-    with pytest.raises(ValueError, match="needs a denoiser"):
+    with pytest.raises(ValueError, match="needs a denoiser and `sigmas`"):
         denoised_at([0.5], None, 1, 1, CPU)
 
 
