@@ -127,8 +127,8 @@ def turn_like_image(
     if labels.shape != turned.shape:  # a quarter turn of an oblong image: at most one of the two fits
         return turned if turned.shape == image_size else labels
     raise OrientationError(
-        f"the mask has no orientation tag, but its image has one (orientation {image_orientation}). The size does not show "
-        "whether the mask was drawn on the image as displayed or on its stored pixels"
+        f"the mask has no orientation tag, but its image has one (orientation {image_orientation}). The size "
+        "does not show whether the mask was drawn on the image as displayed or on its stored pixels"
     )
 
 
