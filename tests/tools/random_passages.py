@@ -21,10 +21,10 @@ def library_sources() -> Iterator[tuple[str, str]]:
 
 
 def doc_paragraphs() -> Iterator[str]:
-    """Yield the paragraphs in README.md and in the pages in docs/."""
+    """Yield the paragraphs in README.md and in the pages in docs/, without those that introduce a list or code."""
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))):
         for paragraph in re.split(r"\n\s*\n", prose(path.read_text(encoding="utf-8"))):
-            if len(paragraph.split()) > 10:
+            if len(paragraph.split()) > 10 and not paragraph.rstrip().endswith(":"):
                 yield f"{path.relative_to(ROOT)}: {paragraph.strip()}"
 
 
