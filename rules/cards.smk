@@ -6,7 +6,7 @@ KNOWN = [f"{PREPARED}/dataset.json", f"{PREPARED}/splits.json"]
 
 rule segmenter_card:
     input:
-# out: model cards (README.md next to the weights); they have their own rules, so that new cards start no training
+        **with_records(index=INDEX, known=KNOWN, segmenter=chosen(ASKED.segmenter_files), history=chosen(ASKED.history)),
     output:
         *with_record(f"{SEGMENTER}/README.md"),
     log:
