@@ -117,7 +117,7 @@ def certify(
         typer.Option(help="Folder that stores blocks of draws, so that commands can resume; default: .draws in OUT."),
     ] = None,
 ) -> None:
-    """Certify images, and write for each a label map (255: abstains), an overlay, the votes and a JSON certificate."""
+    """Certify images. For each, write a label map (255: abstain), an overlay, the votes and a JSON certificate."""
     from segcert.measurements import check_measurements, measurements_of, parse_decision
     from segcert.networks.runtime import set_up_torch
     from segcert.single_image.certificate_file import (
@@ -246,8 +246,8 @@ def plan(
 ) -> None:
     """Estimate the cost of a run, or the number of draws that an image needs.
 
-    For a run, the plan lists the jobs that are not up to date with their network calls and hours, and the disk space of
-    the complete run. In the root of the checkout, write:
+    For a run, the plan lists, for each stage, the jobs that are not up to date, their network calls and their hours. It
+    also states the disk space of the complete run. In the root of the checkout, write:
 
     segcert plan --config config/paper.yaml
 

@@ -32,7 +32,7 @@ def audit_to_text(audit: Audit, page: Path | None = None) -> str:
 
 
 def _findings(findings: list[Finding]) -> Iterator[str]:
-    """Yield one line for each shared reason, then one line for each of the first SHOWN other findings."""
+    """Yield one line for each reason that findings share, then one for each of the first SHOWN other findings."""
     for reason, count in collections.Counter(finding.shared for finding in findings if finding.shared).items():
         yield f"  {count} {'result' if count == 1 else 'results'} {reason}"
     yield from _first([f"{finding.path}: {finding.text}" for finding in findings if not finding.shared])

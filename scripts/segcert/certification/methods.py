@@ -16,7 +16,7 @@ EXACT = "with probability at least 1 - alpha, no pixel of the image is certified
 
 
 class CertificationError(ValueError):
-    """Settings that are out of range, or with which nothing can be certified."""
+    """Error for settings that are out of range, or with which nothing can be certified."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def check_settings(tau: float, alpha: float, method: str, k: int = 1) -> None:
 
 
 def smallest_n(pixels: int, tau: float, alpha: float, method: str = "segcertify", n0: int = 0, k: int = 1) -> int:
-    """Return the smallest n with which any pixel can be certified in an image of `pixels` pixels.
+    """Return the smallest n with which a pixel can be certified in an image of `pixels` pixels.
 
     In the best case, all votes at every pixel agree. Then each pixel's p-value is P(Bin(n, tau) >= n) = tau^n. It must
     not exceed the largest level at which the method can reject a first hypothesis.

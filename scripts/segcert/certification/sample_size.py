@@ -28,7 +28,7 @@ class Plan:
     radius, gray_levels
         Certified l2 radius, for pixel values in [0, 1], and as the RMS change per value in 8-bit gray levels.
     least_n
-        Smallest n with which any pixel can be certified.
+        Smallest n with which a pixel can be certified.
     least_draws
         Smallest number of draws with which a measurement can be certified.
     needed

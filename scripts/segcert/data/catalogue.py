@@ -64,7 +64,7 @@ class SplitRule:
     names
         Names of the images that the rule lists; empty if the rule does not list images.
     counts
-        Number of images in each split; empty if it is not known in advance.
+        Number of images in each split; empty if the numbers are not known in advance.
     """
 
     description: str

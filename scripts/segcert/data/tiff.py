@@ -58,8 +58,8 @@ def read_tiff(data: bytes, frame: int | None = None, max_pixels: int | None = No
     Raises
     ------
     DataError
-        If the file contains several pictures and `frame` is None. If the values are negative or not integers of 1 to 16
-        bits. If the picture is neither gray nor RGB nor a palette image.
+        If the file contains several pictures while `frame` is None; if values are negative or not integers of 1 to 16
+        bits; or if the picture is neither gray nor RGB nor a palette image.
     """
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         page = _choose_page(file, frame)

@@ -78,7 +78,9 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def preprocessing_of(config: Mapping[str, Any]) -> Preprocessing:
-    """Return the preprocessing in a segmenter's config.json, or the defaults if an earlier version omitted it."""
+    """Return the preprocessing in a segmenter's config.json, or the defaults if it contains none, as in earlier
+    versions.
+    """
     return Preprocessing.model_validate(config.get("preprocessing", {}))
 
 

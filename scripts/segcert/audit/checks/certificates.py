@@ -131,7 +131,7 @@ def _rows_by_image(path: Path) -> dict[str, list[dict[str, Any]]]:
 
 
 def _same_rows(made: Sequence[Mapping[str, Any]], written: Sequence[Mapping[str, Any]]) -> bool:
-    """Return True if rows have the same keys and values. NaN equals NaN."""
+    """Return True if two tables have the same rows: the same keys and values. NaN equals NaN."""
     if len(made) != len(written):
         return False
     for one, other in zip(made, written, strict=True):

@@ -102,7 +102,7 @@ def _read_csv(source: Path | io.StringIO) -> pd.DataFrame:
 
 
 def _matches(value: str, text: str, stated: float) -> bool:
-    """Return True if a number's exact value on the page is `stated`, and if its text is this value, rounded."""
+    """Return True if a number's exact value on the page is `stated` and its text on the page is this value, rounded."""
     share = 100 if text.endswith("%") else 1
     try:
         if math.isnan(stated):
