@@ -49,7 +49,7 @@ def options(
         bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Define the options of `segcert` without a subcommand; `print_version` handles `--version`."""
+    """Define the options that `segcert` takes without a subcommand; `print_version` handles `--version`."""
 
 
 @app.command()

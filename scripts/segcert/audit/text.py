@@ -15,7 +15,7 @@ SHOWN = 5  # most findings of a check, and most files, to show; the JSON file an
 
 
 def audit_to_text(audit: Audit, page: Path | None = None) -> str:
-    """Return a table of the checks, their findings, the path of the page and, in the last lines, the verdict."""
+    """Return, as text, a table of the checks, their findings, the path of the page and, at the end, the verdict."""
     lines = [f"Audit of the run {audit.lineage.run}: {len(audit.lineage.jobs)} jobs", ""]
     lines.append(f"{'':7} {'check':34} {'inspected':>10} {'broken':>7} {'notices':>8} {'seconds':>8}")
     for outcome in audit.outcomes:

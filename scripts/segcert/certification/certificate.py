@@ -147,7 +147,7 @@ def certify(
 
 
 def rejection_threshold(counts: Counts, n: int, tau: float, alpha: float, method: str, k: int = 1) -> int:
-    """Return the smallest count out of n at which a method certifies a pixel, given the image's counts (H, W)."""
+    """Return the smallest count, of n draws, at which a method certifies a pixel, given the image's counts (H, W)."""
     histogram = np.bincount(counts.ravel(), minlength=n + 1)
     return METHODS[method].threshold(histogram, n, tau, alpha, k)
 

@@ -95,8 +95,8 @@ def draws_needed(share: float, tau: float, level: float) -> int:
     """Return the number of draws n with which a pixel passes a test at `level` with probability 0.95 or more.
 
     `share` is the share of noisy copies on which the pixel has its class; it must be above tau. n is found by
-    bisection, and n - 1 draws are too few. Counts are integers, so the power is not a monotone function of n, and a
-    slightly smaller n may also be enough.
+    bisection, so n - 1 draws are too few. Some smaller n may still be enough, because counts are integers and the power
+    is therefore not a monotone function of n.
     """
     high = 1
     while not _passes(high, share, tau, level):

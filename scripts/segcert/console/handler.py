@@ -165,7 +165,7 @@ def show_run(
     logger, settings
         Snakemake's logger and its output settings.
     log, is_target
-        Path of Snakemake's log, and a function that recognises rules that run nothing: arguments of `RunLines`.
+        Arguments of `RunLines`: path of Snakemake's log, and function that recognises rules that run nothing.
     local
         Function that returns True if jobs run on this machine.
     """

@@ -34,7 +34,7 @@ class Job:
 
     @property
     def name(self) -> str:
-        """The stage and the item, as text."""
+        """The job's stage and wildcard values, as text."""
         return f"{self.stage} {self.item}".strip()
 
 

@@ -34,7 +34,7 @@ class ExportedNetwork(nn.Module):
     Raises
     ------
     ModelError
-        For images whose shape a torch.export network does not accept, or for a switch to train mode.
+        If a torch.export network does not accept the shape of the images, or if a network is switched to train mode.
     """
 
     def __init__(self, program: nn.Module, kind: str, batch_size: int | None, digest: str) -> None:

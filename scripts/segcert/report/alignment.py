@@ -41,8 +41,8 @@ class Alignment:
     images
         Number of images with an outline and with contrast. Only these are judged.
     ratio
-        Contrast across the outline divided by the median contrast of the turned copies: the median over images. About
-        1 for masks that have nothing to do with their images. None if no image is judged.
+        Contrast across the outline divided by the median contrast of the turned copies: the median over images. It is
+        about 1 for masks that have nothing to do with their images, and None if no image is judged.
     turned
         Contrast of each turned copy divided by that of the mask, by the description of the turn: medians over images.
     doubtful
@@ -92,7 +92,7 @@ def judge_alignment(dataset: PreparedDataset) -> Alignment:
 def _contrasts(image: npt.NDArray[np.float32], mask: Labels) -> npt.NDArray[np.float64] | None:
     """Return the mean gradient of an image (C, H, W) along its mask's outline and along the turned outlines, (8,).
 
-    None if the mask has no outline, or if the image has no contrast.
+    Return None if the mask has no outline, or if the image has no contrast.
     """
     outline = _outline(mask)
     gradient = ndimage.gaussian_gradient_magnitude(image.mean(axis=0), BLUR * len(mask))

@@ -201,7 +201,7 @@ def with_untested(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def in_sentences(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a claim table for display: with full sentences as claims, and with NOT_TESTED (see `with_untested`)."""
+    """Return a claim table for display: claims as full sentences, and the verdict NOT_TESTED (see `with_untested`)."""
     return with_untested(table).assign(claim=table["claim"].map(lambda name: CLAIMS[name].sentence))
 
 

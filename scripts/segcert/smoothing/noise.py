@@ -16,7 +16,7 @@ from segcert.smoothing.exact_noise import rounded_gaussian_
 
 
 class SamplingError(ValueError):
-    """An image, model or setting that cannot be used for sampling."""
+    """Error for an image, model or setting that cannot be used for sampling."""
 
 
 Stream = Literal["selection", "estimation", "attack"]

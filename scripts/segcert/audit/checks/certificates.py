@@ -24,7 +24,7 @@ DAMAGED = (OSError, ValueError, KeyError)  # errors that a damaged file may caus
 
 
 def check_decisions(evidence: Evidence) -> Findings:
-    """Check that each image's labels, radii and numbers follow from its votes.
+    """Check that each image's labels, radii and metrics follow from its votes.
 
     Also check that the votes were drawn with the networks in the checkout. Images are read one at a time, so that
     memory use does not grow with their number.
@@ -43,7 +43,7 @@ def check_decisions(evidence: Evidence) -> Findings:
 
 
 def _redecide(evidence: Evidence, job: Job, name: str) -> Findings:
-    """Recompute the certificate of one noise level. `name` is the common prefix of its files' paths."""
+    """Recompute the certificates at one noise level. `name` is the common prefix of the paths of their files."""
     root, params = evidence.root, job.record["params"]
     written_labels = f"{name}{ARRAYS['labels']}"
     dataset = PreparedDataset(root / index_path(job))

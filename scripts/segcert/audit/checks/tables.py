@@ -67,7 +67,7 @@ def check_page(evidence: Evidence) -> Findings:
 
 
 def _read_source(root: Path, job: Job, source: str) -> pd.DataFrame:
-    """Return the rows that a job of the rule `tables` read from a source (segcert.results.tables.Recipe)."""
+    """Return the rows that a job of the rule `tables` read from a table's source (segcert.results.tables.Recipe)."""
     if source == "main":
         return read_tables(root / path for path in job.outputs if path.endswith("/main.csv"))
     folders = {"scores": "/denoiser_scores/", "costs": "/costs/"}
