@@ -48,9 +48,7 @@ class ComparedRun:
         return main_table(self.certificates, self.configuration.get("report", {}).get("bootstrap", RESAMPLES))
 
     def outdated(self) -> list[str]:
-        """Return the settings that differ between page and certificates, as in a run that was changed and is
-        unfinished.
-        """
+        """Return the settings that differ between page and certificates, as in a run after an unfinished change."""
         return [name for name in DECIDING if self.configuration and self.configuration.get(name) != self.settings[name]]
 
 

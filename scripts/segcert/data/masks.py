@@ -73,7 +73,7 @@ def class_ids(
     Raises
     ------
     DataError
-        If the mask contains a value or a colour that is not in `meaning`, or if it has colours while `meaning` contains
+        If the mask contains a value or a colour that is not in `meaning`; or if it has colours while `meaning` contains
         gray values or a threshold is given.
     """
     if threshold is not None:

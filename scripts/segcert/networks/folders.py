@@ -78,9 +78,7 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def preprocessing_of(config: Mapping[str, Any]) -> Preprocessing:
-    """Return the preprocessing in a segmenter's config.json, or the defaults if it contains none, as in earlier
-    versions.
-    """
+    """Return the preprocessing in a segmenter's config.json, or the defaults if an earlier version wrote none."""
     return Preprocessing.model_validate(config.get("preprocessing", {}))
 
 

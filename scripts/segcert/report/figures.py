@@ -172,9 +172,7 @@ def shown_pairing(rows: pd.DataFrame) -> tuple[str, str]:
 
 
 def _named(pairings: dict[tuple[str, str], tuple[str, str]]) -> str:
-    """Describe, as text, the pairings that a figure shows. If they differ between models, name the models of each
-    pairing.
-    """
+    """Describe the pairings in a figure as text. If they differ between models, name the models of each pairing."""
     models: dict[tuple[str, str], list[str]] = {}
     for (_, model), pairing in pairings.items():
         models.setdefault(pairing, []).append(model)
