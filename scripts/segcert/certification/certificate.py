@@ -20,8 +20,8 @@ class Certificate:
 
     A pixel is certified if its label in `labels` is not ABSTAIN. A pixel's certificate is correct if the smoothed model
     gives the pixel this label under every perturbation of the image with an l2 norm below `radius`. `guarantee` states
-    the confidence, which is a probability over the noise draws. It is valid only if n was fixed before anyone saw the
-    draws.
+    the confidence, which is a probability over the noise draws. The guarantee is valid only if n was fixed before
+    anyone saw the draws.
 
     Attributes
     ----------

@@ -107,7 +107,7 @@ class RoundedGaussian:
         return (index - np.int32(self.reach)).reshape(shape)
 
     def _compare(self, u: Int, within: npt.NDArray[np.int32]) -> Int:
-        """Return, for each integer u, the index of its value of Z. `within` chooses it if u is in an even part."""
+        """Return the index of the value of Z for each u. If u is in an even part, `within` chooses the value."""
         group = np.searchsorted(self.starts, u, side="right") - 1
         offset = u - self.starts[group]
         beyond = offset - (self.evens[group] << self.shift)
