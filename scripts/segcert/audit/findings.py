@@ -36,7 +36,7 @@ class Finding:
 
     @property
     def text(self) -> str:
-        """Message, followed by the error in parentheses."""
+        """Message of the finding, followed by the error in parentheses if there was one."""
         return f"{self.message} ({' '.join(self.error.split())})" if self.error else self.message
 
 

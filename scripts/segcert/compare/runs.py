@@ -28,7 +28,7 @@ class CompareError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class ComparedRun:
-    """A run on a comparison page."""
+    """A run that a comparison page shows."""
 
     name: str
     certificates: pd.DataFrame  # from certificates.parquet; columns in SHOWN that the file lacks contain NaN

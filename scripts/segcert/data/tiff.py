@@ -79,7 +79,7 @@ def read_tiff(data: bytes, frame: int | None = None, max_pixels: int | None = No
 
 
 def _choose_page(file: tifffile.TiffFile, frame: int | None) -> tifffile.TiffPage:
-    """Return the page that contains the requested picture."""
+    """Return the page of a TIFF file that contains the requested picture."""
     pictures = []
     for page in map(operator.methodcaller("aspage"), file.pages):
         if not page.is_reduced and not page.is_mask:

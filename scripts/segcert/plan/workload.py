@@ -81,17 +81,17 @@ class Calls(NamedTuple):
 
     @property
     def training(self) -> bool:
-        """True for training steps."""
+        """True if the calls are training steps."""
         return self.kind == "training"
 
     @property
     def denoiser(self) -> bool:
-        """True for calls of a denoiser."""
+        """True if a denoiser is called."""
         return self.network.architecture in (DENOISER, ADM)
 
     @property
     def architecture(self) -> str:
-        """Architecture of the network."""
+        """Architecture of the network that is called."""
         return self.network.architecture
 
 
@@ -161,7 +161,7 @@ def sampled(images: int, n0: int, n: int, batch_size: int) -> int:
 
 
 class NetworkSize(NamedTuple):
-    """Size of a network: operations of a call on one image, in units of 10^9, and bytes of all weights.
+    """Size of a network: operations per image, in units of 10^9, and bytes of all weights.
 
     Sizes that are not known are NaN.
     """

@@ -100,7 +100,7 @@ class RestoredMetadata:
     note: tuple[str, dict[str, str | None]] | None = None
 
     def write(self, root: str | Path = ".") -> None:
-        """Write the metadata into a checkout."""
+        """Restore the packed metadata in a checkout."""
         root = Path(root)
         write_metadata(self.metadata, root)
         for place, source in self.records.items():

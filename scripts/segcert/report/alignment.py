@@ -1,6 +1,6 @@
 """Look for masks that do not fit their images, such as masks that were not turned with a rotated photograph.
 
-An image changes more across the outline of its structure than across the same outline elsewhere. Each mask is compared
+An image changes more across its structure's outline than across a displaced copy of this outline. Each mask is compared
 with its seven turned copies: turned by 90, 180 and 270 degrees, mirrored, or both.
 """
 

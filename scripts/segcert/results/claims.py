@@ -96,7 +96,7 @@ class Claim(NamedTuple):
 
     @property
     def needs(self) -> list[Value]:
-        """Values that the test needs from a model."""
+        """Values of a model that the test of the claim needs."""
         return [self.value] if self.less is None else [self.value, self.less]
 
 

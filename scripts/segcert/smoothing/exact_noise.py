@@ -59,8 +59,8 @@ class RoundedGaussian:
         otherwise -1.
     starts, evens, rests
         `starts` contains the smallest u of each group. `evens` contains, for each group, how many u in the even part
-        belong to each value. `rests` contains, for each value, the start of its share of the concatenated remainders
-        of all groups.
+        belong to each value. `rests` contains, for each value, the position at which its share of all groups'
+        concatenated remainders begins.
     """
 
     thresholds: Int
