@@ -30,8 +30,8 @@ class Method:
     guarantee
         Text of the guarantee that certificates state.
     weaker
-        True if the guarantee allows some certified pixels to be wrong. Such a certificate implies neither a lower bound
-        on Dice nor an interval for an area.
+        True if the guarantee allows some certified pixels to be wrong. A certificate with such a guarantee implies
+        neither a lower bound on Dice nor an interval for an area.
     all_draws
         True if all n0 + n draws both choose a pixel's class and test it. Otherwise n0 draws choose the class, and n
         draws test it.

@@ -1,7 +1,7 @@
 """Log handler that shows a run in place of Snakemake's own output; Snakemake still writes its log file.
 
-The handler is not a logger plugin, because Snakemake refuses a profile that names a plugin that is not installed, and
-segcert need not be installed. The rules set the handler up instead.
+The handler is not a logger plugin, because Snakemake refuses a profile with a plugin that is not installed, and segcert
+need not be installed. The rules set the handler up instead.
 """
 
 import logging
