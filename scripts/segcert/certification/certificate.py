@@ -180,7 +180,7 @@ def chosen_class(votes: Votes, method: str) -> tuple[npt.NDArray[np.intp], Count
 
 
 def certified_radius(sigma: float, tau: float) -> float:
-    """Return the l2 radius sigma * Phi^-1(tau), in the same units as sigma."""
+    """Return the l2 radius sigma * Phi^-1(tau), in the same unit as sigma."""
     return float(sigma * ndtri(tau))
 
 

@@ -1,7 +1,7 @@
 """Certification methods: their tests and guarantees, and checks that the settings can certify at least one pixel.
 
-The configuration imports this module, which must not import numpy itself. So each function imports the correction that
-it uses.
+This module must not import numpy, because the configuration imports this module. So each function imports the
+correction that it uses.
 """
 
 import math

@@ -106,7 +106,7 @@ def turn_like_image(
     Parameters
     ----------
     labels
-        The mask, (H, W), after the turn that its own orientation tag asks for.
+        The mask, (H, W), turned as its own orientation tag states.
     orientation, image_orientation
         Orientation tags of the mask's file and of the image's file (segcert.data.decode.orientation_of).
     image_size

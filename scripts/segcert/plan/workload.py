@@ -1,4 +1,4 @@
-"""Each job's network calls and their arithmetic, from the parameters that Snakemake would pass to the job's script."""
+"""Each job's network calls and operations, from the parameters that Snakemake would pass to the job's script."""
 
 import dataclasses
 import functools
@@ -134,7 +134,7 @@ class Workload:
         return len(range(int(job.wildcards["shard"]), count, job.params["shards"]))
 
     def certified(self, job: PlannedJob) -> int:
-        """Return the number of certificates that a job decides: one for each image and noise level."""
+        """Return the number of certificates that a job computes: one for each image and noise level."""
         return self.images_of(job) * len(self.config.sigmas)
 
     def calls(
@@ -174,8 +174,8 @@ class NetworkSize(NamedTuple):
 def network_size(network: Network, channels: int, size: int) -> NetworkSize:
     """Return the size of a network for an image of shape (channels, size, size).
 
-    Operations are counted as in `measure_costs`.
-    The network is built on torch's meta device: no memory is used for weights, and nothing is computed.
+    Operations are counted as in `measure_costs`. The network is built on torch's meta device: no memory is used for
+    weights, and nothing is computed.
     """
     import torch
 

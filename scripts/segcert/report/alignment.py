@@ -1,4 +1,4 @@
-"""Look for masks that do not fit their images, such as masks that were not turned with a rotated photograph.
+"""Look for masks that do not fit their images, such as masks that were not turned together with the image.
 
 An image changes more across its structure's outline than across a displaced copy of this outline. Each mask is compared
 with its seven turned copies: turned by 90, 180 and 270 degrees, mirrored, or both.

@@ -62,7 +62,7 @@ class ModelOfRun:
 
 
 class Value(NamedTuple):
-    """A metric of a model trained in a regime; `place` is `alone` (no denoiser) or `behind` (the denoiser)."""
+    """A metric of a model trained in a regime; `place` is `alone` (without a denoiser) or `behind` (behind one)."""
 
     metric: str
     regime: str

@@ -55,7 +55,7 @@ def map_method(method: str) -> str:
 
 
 def radius_levels(votes: Votes, taus: Sequence[float], alpha: float, method: str) -> RadiusLevels:
-    """Return the radius map of an image, with levels instead of radii, by the method for a run (see `map_method`).
+    """Return the radius map of an image, with levels instead of radii, by the method that `map_method` returns.
 
     No pixel is certified if there are too few draws even for the lowest tau. This can happen because a method with a
     weaker guarantee may need fewer draws than the radius map.

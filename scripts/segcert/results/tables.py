@@ -42,9 +42,9 @@ def read_results(
     Raises
     ------
     FileNotFoundError
-        The file does not exist.
+        If the file does not exist.
     ResultsError
-        The file is damaged, lacks a column, or has a column of the wrong type.
+        If the file is damaged, lacks a column, or has a column of the wrong type.
     """
     try:
         results = pd.read_parquet(path)

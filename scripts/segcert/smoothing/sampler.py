@@ -203,8 +203,10 @@ class SmoothedSegmenter:
         SamplingError
             If the image has a wrong shape or range, or if the model's output is unsuitable.
 
-        Notes ----- The noise of a draw depends only on the seed, the image, the kind of draw (selection or estimation)
-        and the draw's number. So the votes do not depend on the order of draws, the shard size, the block size or
+        Notes
+        -----
+        The noise of a draw depends only on the seed, the image, the kind of draw (selection or estimation) and the
+        draw's number. So the votes do not depend on the order of draws, the shard size, the block size or
         interruptions. Memory does not grow with n, except for a few bytes per draw and for the label maps that are
         kept. With a store, only draws that are not stored are computed.
         """

@@ -1,4 +1,4 @@
-"""Kvasir-SEG: polyps in colonoscopy (Jha et al. 2020). The domain is different from that of CVC-ClinicDB."""
+"""Kvasir-SEG: polyps in colonoscopy (Jha et al. 2020). The image domain differs from that of CVC-ClinicDB."""
 
 from segcert.data.catalogue import Archive, Dataset
 from segcert.data.release import Layout
