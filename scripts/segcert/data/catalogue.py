@@ -1,7 +1,7 @@
 """The catalogue of data sets, and descriptions of them for users.
 
-Each data set is defined in a module in segcert.data.sets. These modules are loaded by name, so a Snakemake rule imports
-only that of its own data set, and changes to other data sets do not make the rule's outputs stale.
+Each data set is defined in a module in segcert.data.sets. These modules are loaded by name. A Snakemake rule therefore
+imports only that of its own data set, and changes to other data sets do not make the rule's outputs stale.
 """
 
 import dataclasses

@@ -57,7 +57,7 @@ class Alignment:
 
     @property
     def better_turned(self) -> str | None:
-        """Description of the turn that fits best, if it fits most images better than the mask; otherwise None."""
+        """Description of the turn that fits best, if it fits most images better than no turn; otherwise None."""
         if self.images < FEWEST:
             return None
         turn = max(self.turned, key=self.turned.__getitem__)
