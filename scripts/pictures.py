@@ -17,7 +17,7 @@ from segcert.report.viewer import chosen_images, write_viewer
 
 
 def opened(keys, paths):
-    """Open array files, given by key. Each array is read only when it is used."""
+    """Map each key to its array file, opened so that each array is read only when it is used."""
     return {key: StoredArrays(path) for key, path in zip(keys, paths, strict=True)}
 
 

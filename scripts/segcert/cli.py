@@ -49,7 +49,7 @@ def options(
         bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Define the options of `segcert` without a subcommand; `print_version` handles `--version`."""
+    """Define the options that `segcert` takes without a subcommand; `print_version` handles `--version`."""
 
 
 @app.command()
@@ -117,7 +117,7 @@ def certify(
         typer.Option(help="Folder that stores blocks of draws, so that commands can resume; default: .draws in OUT."),
     ] = None,
 ) -> None:
-    """Certify images, and write for each a label map (255: abstains), an overlay, the votes and a JSON certificate."""
+    """Certify images: for each, write a label map (255: abstain), an overlay, the votes and a JSON certificate."""
     from segcert.measurements import check_measurements, measurements_of, parse_decision
     from segcert.networks.runtime import set_up_torch
     from segcert.single_image.certificate_file import (
@@ -246,8 +246,8 @@ def plan(
 ) -> None:
     """Estimate the cost of a run, or the number of draws that an image needs.
 
-    For a run, the plan lists the jobs that are not up to date with their network calls and hours, and the disk space of
-    the complete run. In the root of the checkout, write:
+    For a run, the plan lists, for each stage, the jobs that are not up to date, their network calls and their hours. It
+    also states the disk space of the complete run. In the root of the checkout, write:
 
     segcert plan --config config/paper.yaml
 
@@ -396,7 +396,7 @@ def compare(
 
 
 def _require_root() -> None:
-    """Raise FolderError in a subfolder of a checkout, from which no run can be found."""
+    """Raise FolderError if the working directory is a subfolder of a checkout, where no run would be found."""
     if Path("Snakefile").exists() or Path("results").exists():
         return
     for folder in Path.cwd().parents:
@@ -415,7 +415,7 @@ def _open_runs() -> None:
 
 
 def _say(text: object, err: bool = False) -> None:
-    """Print a text that may contain names from untrusted files."""
+    """Print a text with control characters escaped, because it may contain names from untrusted files."""
     typer.echo(printable(str(text)), err=err)
 
 

@@ -26,7 +26,7 @@ DECISION = re.compile(r"([\w.]+) *> *(-?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)(?:[eE][+-
 
 
 class MeasurementError(ValueError):
-    """A measurement that does not exist, cannot be imported, or needs classes that the data set lacks."""
+    """Error for a measurement that does not exist, cannot be imported, or needs classes that the data set lacks."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -50,7 +50,7 @@ PER_DRAW = ("areas", "overlaps", "draws")
 
 
 class VotesError(ValueError):
-    """Inconsistent votes, or a file that is not a votes file."""
+    """Error for inconsistent votes, or for a file that is not a votes file."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -220,7 +220,7 @@ def save_votes(path: str | Path, votes: Mapping[str, Votes]) -> None:
 
 
 def load_votes(path: str | Path) -> dict[str, Votes]:
-    """Return the votes in a file that `save_votes` wrote, by image name. Raises VotesError like `iterate_votes`."""
+    """Return the votes in a file that `save_votes` wrote, by image name. Raises VotesError as `iterate_votes` does."""
     return dict(iterate_votes(path))
 
 

@@ -55,7 +55,7 @@ class Outcome:
 
     @property
     def notices(self) -> list[Finding]:
-        """Findings that readers of the numbers should know, although no link is broken."""
+        """Findings that readers of the numbers should know about, although no link is broken."""
         return [finding for finding in self.findings if not finding.broken]
 
 

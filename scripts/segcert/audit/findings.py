@@ -20,7 +20,7 @@ class Finding:
     """A check's finding about a file.
 
     `error` is the text of an error that occurred in the check; empty if there was none. Jobs do not write this text to
-    artifacts, because code digests do not cover the text of errors.
+    artifacts, because the wording of errors may change without a change in the code digest.
     """
 
     path: str
@@ -36,7 +36,7 @@ class Finding:
 
     @property
     def text(self) -> str:
-        """Message, followed by the error in parentheses."""
+        """Message of the finding, followed by the error in parentheses if there was one."""
         return f"{self.message} ({' '.join(self.error.split())})" if self.error else self.message
 
 
@@ -76,7 +76,7 @@ class FreshDigests:
 
 
 def changed_code(job: Job) -> Finding | None:
-    """Return a notice if a job ran a different version of the library, so that its results cannot be recomputed."""
+    """Return a notice if a job ran with a different version of the library: its results then cannot be recomputed."""
     library = Path(segcert.__file__).parents[1]
     for name, digest in job.record["code"].items():
         if not name.startswith("segcert/"):

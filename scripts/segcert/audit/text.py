@@ -15,7 +15,7 @@ SHOWN = 5  # most findings of a check, and most files, to show; the JSON file an
 
 
 def audit_to_text(audit: Audit, page: Path | None = None) -> str:
-    """Return a table of the checks, their findings, the path of the page and, in the last lines, the verdict."""
+    """Return, as text, a table of the checks, their findings, the path of the page and, at the end, the verdict."""
     lines = [f"Audit of the run {audit.lineage.run}: {len(audit.lineage.jobs)} jobs", ""]
     lines.append(f"{'':7} {'check':34} {'inspected':>10} {'broken':>7} {'notices':>8} {'seconds':>8}")
     for outcome in audit.outcomes:
@@ -32,7 +32,7 @@ def audit_to_text(audit: Audit, page: Path | None = None) -> str:
 
 
 def _findings(findings: list[Finding]) -> Iterator[str]:
-    """Yield one line for each shared reason, then one line for each of the first SHOWN other findings."""
+    """Yield one line for each reason that findings share, then one for each of the first SHOWN other findings."""
     for reason, count in collections.Counter(finding.shared for finding in findings if finding.shared).items():
         yield f"  {count} {'result' if count == 1 else 'results'} {reason}"
     yield from _first([f"{finding.path}: {finding.text}" for finding in findings if not finding.shared])

@@ -20,8 +20,8 @@ class Certificate:
 
     A pixel is certified if its label in `labels` is not ABSTAIN. A pixel's certificate is correct if the smoothed model
     gives the pixel this label under every perturbation of the image with an l2 norm below `radius`. `guarantee` states
-    the confidence, which is a probability over the noise draws. It is valid only if n was fixed before anyone saw the
-    draws.
+    the confidence, which is a probability over the noise draws. The guarantee is valid only if n was fixed before
+    anyone saw the draws.
 
     Attributes
     ----------
@@ -147,7 +147,7 @@ def certify(
 
 
 def rejection_threshold(counts: Counts, n: int, tau: float, alpha: float, method: str, k: int = 1) -> int:
-    """Return the smallest count out of n at which a method certifies a pixel, given the image's counts (H, W)."""
+    """Return the smallest count, of n draws, at which a method certifies a pixel, given the image's counts (H, W)."""
     histogram = np.bincount(counts.ravel(), minlength=n + 1)
     return METHODS[method].threshold(histogram, n, tau, alpha, k)
 
@@ -180,7 +180,7 @@ def chosen_class(votes: Votes, method: str) -> tuple[npt.NDArray[np.intp], Count
 
 
 def certified_radius(sigma: float, tau: float) -> float:
-    """Return the l2 radius sigma * Phi^-1(tau), in the same units as sigma."""
+    """Return the l2 radius sigma * Phi^-1(tau), in the same unit as sigma."""
     return float(sigma * ndtri(tau))
 
 

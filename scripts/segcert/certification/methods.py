@@ -1,7 +1,7 @@
 """Certification methods: their tests and guarantees, and checks that the settings can certify at least one pixel.
 
-The configuration imports this module, which must not import numpy itself. So each function imports the correction that
-it uses.
+This module must not import numpy, because the configuration imports this module. So each function imports the
+correction that it uses.
 """
 
 import math
@@ -16,7 +16,7 @@ EXACT = "with probability at least 1 - alpha, no pixel of the image is certified
 
 
 class CertificationError(ValueError):
-    """Settings that are out of range, or with which nothing can be certified."""
+    """Error for settings that are out of range, or with which nothing can be certified."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Method:
     guarantee
         Text of the guarantee that certificates state.
     weaker
-        True if the guarantee allows some certified pixels to be wrong. Such a certificate implies neither a lower bound
-        on Dice nor an interval for an area.
+        True if the guarantee allows some certified pixels to be wrong. A certificate with such a guarantee implies
+        neither a lower bound on Dice nor an interval for an area.
     all_draws
         True if all n0 + n draws both choose a pixel's class and test it. Otherwise n0 draws choose the class, and n
         draws test it.
@@ -132,7 +132,7 @@ def check_settings(tau: float, alpha: float, method: str, k: int = 1) -> None:
 
 
 def smallest_n(pixels: int, tau: float, alpha: float, method: str = "segcertify", n0: int = 0, k: int = 1) -> int:
-    """Return the smallest n with which any pixel can be certified in an image of `pixels` pixels.
+    """Return the smallest n with which a pixel can be certified in an image of `pixels` pixels.
 
     In the best case, all votes at every pixel agree. Then each pixel's p-value is P(Bin(n, tau) >= n) = tau^n. It must
     not exceed the largest level at which the method can reject a first hypothesis.

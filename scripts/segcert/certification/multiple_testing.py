@@ -102,7 +102,7 @@ def harmonic(count: int) -> float:
 
 
 def _step_down(histogram: Histogram, rejects: Callable[[int, int], bool]) -> int:
-    """Return the smallest rejected count: go down from the highest while `rejects(count, number rejected)` is true."""
+    """Return the smallest rejected count. Count down while `rejects(count, number of rejections)` is true."""
     rejected = 0
     for count in range(len(histogram) - 1, -1, -1):
         if histogram[count]:

@@ -119,6 +119,6 @@ def check_radius_map(method: str) -> None:
 
 
 def _wrong_class_floor(n: int, tau: float, level: float) -> int:
-    """Return the least count c that wrong classes reach with probability <= level (see `selection_free_threshold`)."""
+    """Return the least count c that wrong classes reach with at most this probability (`selection_free_threshold`)."""
     convex = np.arange(n + 2) - 1 >= tau * (n - 1)
     return int(np.argmax(convex & (np.append(p_value_table(n, 1 - tau), 0.0) <= level)))

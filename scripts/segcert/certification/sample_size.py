@@ -28,7 +28,7 @@ class Plan:
     radius, gray_levels
         Certified l2 radius, for pixel values in [0, 1], and as the RMS change per value in 8-bit gray levels.
     least_n
-        Smallest n with which any pixel can be certified.
+        Smallest n with which a pixel can be certified.
     least_draws
         Smallest number of draws with which a measurement can be certified.
     needed
@@ -95,8 +95,8 @@ def draws_needed(share: float, tau: float, level: float) -> int:
     """Return the number of draws n with which a pixel passes a test at `level` with probability 0.95 or more.
 
     `share` is the share of noisy copies on which the pixel has its class; it must be above tau. n is found by
-    bisection, and n - 1 draws are too few. Counts are integers, so the power is not a monotone function of n, and a
-    slightly smaller n may also be enough.
+    bisection, so n - 1 draws are too few. Some smaller n may still be enough, because counts are integers and the power
+    is therefore not a monotone function of n.
     """
     high = 1
     while not _passes(high, share, tau, level):

@@ -112,7 +112,7 @@ def compare_numbers(a: pd.DataFrame, b: pd.DataFrame, keys: Sequence[str], numbe
 
 
 def _compare_images(a: "pd.Series[float]", b: "pd.Series[float]", common: pd.Index) -> tuple[float, ...]:
-    """Return the columns of `Numbers.table` from `a` to the last, given a quantity's values by image in each run."""
+    """Return the columns of `Numbers.table`, from `a` to the last, for a quantity's values by image in each run."""
     old, new = a[common].to_numpy(), b[common].to_numpy()
     differing = int(((old != new) & ~(np.isnan(old) & np.isnan(new))).sum())
     if differing:

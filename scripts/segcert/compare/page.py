@@ -33,8 +33,9 @@ SPREAD = 0.012  # distance between runs, as a share of the panel width; otherwis
 def write_comparison(names: Sequence[str], root: str | Path = ".") -> Path:
     """Write the comparison page of some runs, reports/<names joined by +>/index.html, and return its path.
 
-    The numbers on the page are also written to tables/compare.csv in the same folder, which no run uses, because run
-    names contain no `+`. Nothing is rerun. Raises CompareError if the runs cannot be compared (segcert.compare.runs).
+    The numbers on the page are also written to tables/compare.csv in the same folder. No run uses this folder, because
+    run names contain no `+`. Nothing is rerun. Raises CompareError if the runs cannot be compared
+    (segcert.compare.runs).
     """
     runs = read_runs(names, root)
     table = compare_table(runs)
@@ -180,7 +181,7 @@ def _pairing_notices(first: ComparedRun, run: ComparedRun) -> Iterator[tuple[str
 
 
 def _draw(table: pd.DataFrame) -> Figure:
-    """Draw certified Dice against sigma: a panel for each data set and pairing, a colour and marker for each run."""
+    """Draw certified Dice against sigma: one panel per data set and pairing, one colour and marker per run."""
     runs = list(dict.fromkeys(table["run"]))
     present = table[table["note"] != MISSING]
     panels = list(present.groupby(["dataset", "model", "regime", "denoiser"], sort=False))

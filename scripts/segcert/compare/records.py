@@ -196,7 +196,7 @@ def _changed_inputs(key: JobKey, a: _Side, b: _Side) -> tuple[list[Change], list
 
 
 def _changed_job(key: JobKey, a: _Side, b: _Side) -> Iterator[Change]:
-    """Yield the changes in a job apart from its inputs: parameters, code, packages, settings and commit."""
+    """Yield the changes in a job's parameters, code, packages, settings and commit, but not those in its inputs."""
     old, new = a.jobs[key].record, b.jobs[key].record
     for name, values in _differing(a.parameters(key, b), b.parameters(key, a)):
         yield "parameter", name.split(".")[-1], values, name

@@ -28,7 +28,7 @@ class CompareError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class ComparedRun:
-    """A run on a comparison page."""
+    """A run that a comparison page shows."""
 
     name: str
     certificates: pd.DataFrame  # from certificates.parquet; columns in SHOWN that the file lacks contain NaN
@@ -48,7 +48,7 @@ class ComparedRun:
         return main_table(self.certificates, self.configuration.get("report", {}).get("bootstrap", RESAMPLES))
 
     def outdated(self) -> list[str]:
-        """Return the settings that differ between page and certificates, as in a changed run that is unfinished."""
+        """Return the settings that differ between page and certificates, as in a run after an unfinished change."""
         return [name for name in DECIDING if self.configuration and self.configuration.get(name) != self.settings[name]]
 
 

@@ -1,4 +1,4 @@
-"""Configuration sections for networks and how they are trained."""
+"""Configuration sections for networks and their training."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self

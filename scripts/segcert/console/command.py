@@ -7,7 +7,7 @@ from collections.abc import Container
 
 
 def command(without: Container[str] = (), first: str | None = None) -> str:
-    """Return the Snakemake command as typed, but without the arguments in `without` and with the target `first`.
+    """Return the Snakemake command as typed, but without the arguments in `without` and with `first` as its target.
 
     The target precedes all options, because an option that takes several values would treat a following target as one
     of its values.

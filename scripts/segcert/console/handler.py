@@ -1,7 +1,7 @@
 """Log handler that shows a run in place of Snakemake's own output; Snakemake still writes its log file.
 
-The handler is not a logger plugin, because Snakemake refuses a profile that names a plugin that is not installed, and
-segcert need not be installed. The rules set the handler up instead.
+The handler is not a logger plugin, because Snakemake refuses a profile with a plugin that is not installed, and segcert
+need not be installed. The rules set the handler up instead.
 """
 
 import logging
@@ -39,14 +39,14 @@ class Screen:
         self.terminal = stream.isatty() and os.environ.get("TERM") != "dumb" and not os.environ.get("CI")
 
     def write(self, line: str) -> None:
-        """Write a line, above the bar if there is one."""
+        """Write a line, above the progress bar if there is one."""
         if self.bar is None:
             print(line, file=self.stream, flush=True)
         else:
             tqdm.write(line, file=self.stream)
 
     def show_bar(self, done: int, total: int | None, doing: str) -> None:
-        """Draw the bar, if the stream is a terminal."""
+        """Draw the progress bar if the stream is a terminal."""
         if not self.terminal:
             return
         if self.bar is None:
@@ -58,13 +58,13 @@ class Screen:
             self.bar.set_description_str(doing)
 
     def hide_bar(self) -> None:
-        """Remove the bar; lines can still be written."""
+        """Remove the progress bar. Lines can still be written."""
         if self.bar is not None:
             self.bar.close()
             self.bar = None
 
     def close(self) -> None:
-        """Restore the terminal."""
+        """Remove the progress bar, and let child processes write to the terminal again."""
         self.hide_bar()
         for relay in self._relays:
             relay.close()
@@ -72,9 +72,9 @@ class Screen:
 
 
 class Relay:
-    """Relay that shows on the screen the lines that this process's children write to stdout or stderr.
+    """Relay that shows on the screen the lines that this process's child processes write to stdout or stderr.
 
-    Because the children write to a pipe, not to a terminal, they draw no bars. This process still writes to the
+    Because child processes write to a pipe, not to a terminal, they draw no bars. This process still writes to the
     terminal.
     """
 
@@ -91,7 +91,7 @@ class Relay:
         self._thread.start()
 
     def close(self) -> None:
-        """Restore the terminal for later children, after the running children have written all their output."""
+        """Let later child processes write to the terminal. Wait at most a second for the output of the running ones."""
         os.dup2(self.terminal, self.descriptor)
         self._thread.join(timeout=1)
 
@@ -106,14 +106,14 @@ class Relay:
 
 
 class RunHandler(logging.Handler):
-    """Handler that shows the records of Snakemake's log: a line per finished job, above a bar."""
+    """Handler that shows the records of Snakemake's log: a line per finished job, above a progress bar."""
 
     def __init__(self, lines: RunLines, screen: Screen) -> None:
         super().__init__()
         self.lines, self.screen = lines, screen
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Show a record."""
+        """Show a record of Snakemake's log."""
         try:
             shown = self.lines.read(record)
             if self.lines.ended:
@@ -130,7 +130,7 @@ class RunHandler(logging.Handler):
         self.lines.interrupted = self.screen.muted = True
 
     def close(self) -> None:
-        """Restore the terminal."""
+        """Close the screen and this handler."""
         self.screen.close()
         super().close()
 
@@ -143,7 +143,7 @@ class PlainErrors(logging.Formatter):
         self.inner = inner
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the text of a record."""
+        """Return the text of a log record."""
         text = self.inner.format(record)
         return without_frame(text) if getattr(record, "event", None) == "error" else text
 
@@ -165,7 +165,7 @@ def show_run(
     logger, settings
         Snakemake's logger and its output settings.
     log, is_target
-        Path of Snakemake's log, and a function that recognises rules that run nothing: arguments of `RunLines`.
+        Arguments of `RunLines`: path of Snakemake's log, and function that recognises rules that run nothing.
     local
         Function that returns True if jobs run on this machine.
     """

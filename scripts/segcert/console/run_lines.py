@@ -26,7 +26,7 @@ FRAME = re.compile(r'WorkflowError in file ".*", line \d+:\n|\n  File ".*", line
 
 @dataclass
 class Job:
-    """A job as shown to the user. `begun` is the time of the job's first record, in seconds."""
+    """A job as shown to the user. `begun` is the time of the job's first log record, in seconds."""
 
     stage: str
     item: str
@@ -34,7 +34,7 @@ class Job:
 
     @property
     def name(self) -> str:
-        """The stage and the item, as text."""
+        """The job's stage and wildcard values, as text."""
         return f"{self.stage} {self.item}".strip()
 
 

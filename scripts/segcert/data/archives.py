@@ -135,7 +135,7 @@ def list_folder(folder: Path) -> list[File]:
 
 
 def ends_with(pattern: str, path: str) -> re.Match[str] | None:
-    """Match a pattern with a complete path or with its last parts. The file may therefore be in any folder."""
+    """Match a pattern against a complete path or against its last parts, so that the file may be in any folder."""
     return re.fullmatch(f"(?:.*/)?{pattern}", path)
 
 
@@ -178,7 +178,7 @@ def _zip_members(path: Path) -> list[Member]:
 
 
 def _read_zip(archive: zipfile.ZipFile, lock: threading.Lock, info: zipfile.ZipInfo) -> bytes:
-    """Return the bytes of a zip archive's member, but at most one byte more than the archive states."""
+    """Return the bytes of a zip archive's member, but at most one byte more than the stated size."""
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise DataError(f"found compression method {info.compress_type}; expected stored or deflated")
     with lock, archive.open(info) as member:  # zipfile counts its open members without a lock
@@ -303,7 +303,7 @@ def _named(path: Path) -> Iterator[None]:
 
 
 def _content(path: Path, error: Exception) -> str:
-    """Describe a file that cannot be read as the archive that its name states, with advice."""
+    """Return a message, with advice, about a file that is not readable as an archive of the format in its name."""
     with path.open("rb") as file:
         start = file.read(512).lstrip(b"\xef\xbb\xbf \t\r\n")
     if start[:1] == b"<":

@@ -1,7 +1,7 @@
 """The catalogue of data sets, and descriptions of them for users.
 
-Each data set is defined in a module in segcert.data.sets, which is loaded by name. A Snakemake rule therefore imports
-only the module of its own data set, and changes to other data sets do not make its outputs stale.
+Each data set is defined in a module in segcert.data.sets. These modules are loaded by name. A Snakemake rule therefore
+imports only that of its own data set, and changes to other data sets do not make the rule's outputs stale.
 """
 
 import dataclasses
@@ -64,7 +64,7 @@ class SplitRule:
     names
         Names of the images that the rule lists; empty if the rule does not list images.
     counts
-        Number of images in each split; empty if it is not known in advance.
+        Number of images in each split; empty if the numbers are not known in advance.
     """
 
     description: str

@@ -21,7 +21,7 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".dc
 
 
 def image_name(path: str | Path) -> str:
-    """Return the name of an image file without its suffix. Only known suffixes are removed; names may contain dots."""
+    """Return the name of an image file without its suffix. Only known suffixes are removed: names may contain dots."""
     path = Path(path)
     return path.stem if path.suffix.lower() in IMAGE_SUFFIXES else path.name
 
@@ -89,8 +89,8 @@ def decode(
     DepthError
         If neither the file nor `bits` nor `window` defines which value is white.
     DataError
-        If the file cannot be read as an image or has over 64 million pixels. If it contains several frames and `frame`
-        is None.
+        If the file cannot be read as an image, has over 64 million pixels, or contains several frames while `frame` is
+        None.
     """
     kind = file_format(data)
     try:

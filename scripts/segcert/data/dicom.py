@@ -94,8 +94,8 @@ def read_dicom(
     Raises
     ------
     DataError
-        If the file contains no image, or contains several frames and `frame` is None. If its values have more than 16
-        bits, or are negative and no window is known. If its attributes contradict each other.
+        If the file contains no image, or several frames while `frame` is None; if its values have more than 16 bits, or
+        are negative while no window is known; or if its attributes contradict each other.
     """
     dataset = _parse(data)
     height, width = int(dataset.Rows), int(dataset.Columns)

@@ -137,7 +137,7 @@ class _FetchError(Exception):
 
 
 class _Transfer:
-    """The download of one file, of which `reached` of `total` bytes have been received."""
+    """The download of one file. `reached` of its `total` bytes have been received."""
 
     def __init__(self, url: str, target: Path, what: str) -> None:
         self.url, self.stated, self.what = url, public(url), what

@@ -37,7 +37,7 @@ class ArchiveEntry(Part):
 
 
 class Manifest(Part):
-    """The contents of a raw folder: its archives, and the SHA-256 of each loose (unpacked) file by path."""
+    """The contents of a folder of raw data: its archives, and the SHA-256 of each loose (unpacked) file by path."""
 
     dataset: str
     archives: list[ArchiveEntry] = Field([])

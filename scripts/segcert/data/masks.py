@@ -17,7 +17,7 @@ SHOWN = 4  # number of values that an error message lists
 
 
 class OrientationError(DataError):
-    """An image has an orientation tag, and it is unknown whether its mask was drawn before or after the turn."""
+    """Error for an image that is turned upright while it is unknown whether its mask must be turned too."""
 
 
 class MaskPixels(NamedTuple):
@@ -73,8 +73,8 @@ def class_ids(
     Raises
     ------
     DataError
-        If the mask contains a value or a colour that is not in `meaning`. If the mask has colours, but `meaning`
-        contains gray values or a threshold is given.
+        If the mask contains a value or a colour that is not in `meaning`; or if it has colours while `meaning` contains
+        gray values or a threshold is given.
     """
     if threshold is not None:
         if pixels.values is None:
@@ -106,18 +106,19 @@ def turn_like_image(
     Parameters
     ----------
     labels
-        The mask, (H, W), after the turn that its own orientation tag asks for.
+        The mask, (H, W), turned as its own orientation tag states.
     orientation, image_orientation
         Orientation tags of the mask's file and of the image's file (segcert.data.decode.orientation_of).
     image_size
         Height and width of a mask that fits the upright image.
     drawn_on
-        Where a mask without a tag was drawn; None: decide by its size.
+        Version of the image, "displayed" or "stored", on which a mask without a tag was drawn; None: decide by its
+        size.
 
     Raises
     ------
     OrientationError
-        If `drawn_on` is None and the size fits both.
+        If `drawn_on` is None and the mask's size fits both versions of the image.
     """
     if image_orientation == UPRIGHT or orientation != UPRIGHT or drawn_on == "displayed":
         return labels

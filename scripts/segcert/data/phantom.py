@@ -1,6 +1,6 @@
 """Draw synthetic chest X-rays with lungs and heart. They are the default data set, which needs no download.
 
-An image depends only on its split and its number in that split. All arithmetic uses float64 and is rounded to 8 bits at
+An image depends only on its split and its number in that split. Values are computed in float64 and rounded to 8 bits at
 the end, so the files are identical on every machine. Coordinates are in [0, 1]: x increases from left to right, y from
 top to bottom.
 """

@@ -79,9 +79,9 @@ def prepare(
     Raises
     ------
     DataError
-        If more images and masks lack a partner than the data set's limit allows. If an image cannot be used: it is
-        unreadable, its size differs from its mask's, its mask is empty, or two images are identical. If a group is in
-        two splits, or a split is empty. If a name is invalid or unknown. The message lists all unusable images.
+        If more images and masks lack a partner than the data set's limit allows; if an image is unreadable, differs in
+        size from its mask, has an empty mask, or is identical to another; if a group is in two splits, or a split is
+        empty; or if a name is invalid or unknown. The message lists all unusable images.
     """
     rule_name, rule = rule_of(about, split)
     alone = [each for each in found.left_out if each.name not in exclude and each.reason != NOT_AN_IMAGE]

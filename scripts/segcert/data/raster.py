@@ -42,7 +42,7 @@ class Raster:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width in pixels."""
+        """Height and width of the image in pixels."""
         height, width = self.pixels.shape[1:]
         return height, width
 

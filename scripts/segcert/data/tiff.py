@@ -58,8 +58,8 @@ def read_tiff(data: bytes, frame: int | None = None, max_pixels: int | None = No
     Raises
     ------
     DataError
-        If the file contains several pictures and `frame` is None. If the values are negative or not integers of 1 to 16
-        bits. If the picture is neither gray nor RGB nor a palette image.
+        If the file contains several pictures while `frame` is None; if values are negative or not integers of 1 to 16
+        bits; or if the picture is neither gray nor RGB nor a palette image.
     """
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         page = _choose_page(file, frame)
@@ -79,7 +79,7 @@ def read_tiff(data: bytes, frame: int | None = None, max_pixels: int | None = No
 
 
 def _choose_page(file: tifffile.TiffFile, frame: int | None) -> tifffile.TiffPage:
-    """Return the page that contains the requested picture."""
+    """Return the page of a TIFF file that contains the requested picture."""
     pictures = []
     for page in map(operator.methodcaller("aspage"), file.pages):
         if not page.is_reduced and not page.is_mask:

@@ -170,7 +170,7 @@ def _name(file: File, path: str, suffix: str) -> tuple[str, str]:
 
 
 def _header(file: File) -> bytes:
-    """Return the first bytes of a file. Planning a run must not read files completely, because it lists all of them."""
+    """Return the first bytes of a file. Planning a run examines every file, so it must not read them completely."""
 
     def load() -> bytes:
         with open(_path(file), "rb") as stream:

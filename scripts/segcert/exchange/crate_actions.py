@@ -126,7 +126,7 @@ class Work:
         return text
 
     def _add_values(self, job: Job) -> list[str]:
-        """Add a job's wildcards, and its params in PARAMETERS, as PropertyValues; return their @ids."""
+        """Add a job's wildcards, and its params that PARAMETERS lists, as PropertyValues; return their @ids."""
         params = job.record["params"]
         settings = params["settings"] if isinstance(params.get("settings"), dict) else {}
         varied = {name: value for name, value in (settings | params).items() if name in PARAMETERS}

@@ -172,7 +172,7 @@ class Contents:
                 )
 
     def replaced_code(self, job: Job) -> list[str]:
-        """Return those of a job's code files that are missing or different in the sources, and so in the crate."""
+        """Return a job's code files that the sources, and so the crate, lack or contain in a different version."""
         replaced = []
         for name, digest in job.record["code"].items():
             path = self.software / "scripts" / name

@@ -129,7 +129,7 @@ def closest_timestep(alphas_cumprod: Tensor, sigma: float) -> int:
 
 
 def _load_unet(folder: Path) -> UNet2DModel:
-    """Read a UNet2DModel. `from_pretrained` would also import torch's compiler, which takes seconds."""
+    """Read a UNet2DModel without `from_pretrained`, which would import torch's compiler and take seconds longer."""
     config = parse_json((folder / "config.json").read_bytes())
     if not isinstance(config, dict):  # diffusers would treat a string as a model name and download the model
         raise ValueError(f"unet/config.json: found a {type(config).__name__}; expected a mapping")

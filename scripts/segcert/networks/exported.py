@@ -34,7 +34,7 @@ class ExportedNetwork(nn.Module):
     Raises
     ------
     ModelError
-        For images whose shape a torch.export network does not accept, or for a switch to train mode.
+        If a torch.export network does not accept the shape of the images, or if a network is switched to train mode.
     """
 
     def __init__(self, program: nn.Module, kind: str, batch_size: int | None, digest: str) -> None:
@@ -80,9 +80,9 @@ def load_exported(path: str | Path) -> ExportedNetwork:
     """Read a TorchScript or torch.export (.pt2) file. The format is recognised from the file's content.
 
     An exported network is code: load only files that you would run. Pickled code is not run. In torch 2.13,
-    `torch.export.load` reads pickled weights and constants without `weights_only=True`, and also example inputs if they
-    cannot be read with it. An archive that contains anything but tensors is therefore refused before it is loaded.
-    TorchScript has a separate interpreter, which does not load Python objects.
+    `torch.export.load` reads pickled weights and constants without `weights_only=True`. It does the same with example
+    inputs if reading them with `weights_only=True` fails. An archive that contains anything but tensors is therefore
+    refused before it is loaded. TorchScript has a separate interpreter, which does not load Python objects.
 
     Tensors that the network creates while it runs stay on the device on which the network was exported.
 

@@ -78,7 +78,7 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def preprocessing_of(config: Mapping[str, Any]) -> Preprocessing:
-    """Return the preprocessing in a segmenter's config.json, or the defaults if an earlier version omitted it."""
+    """Return the preprocessing in a segmenter's config.json, or the defaults if an earlier version wrote none."""
     return Preprocessing.model_validate(config.get("preprocessing", {}))
 
 
@@ -97,7 +97,7 @@ def segmenter_digest(folder: str | Path) -> str:
 
 
 def denoiser_digest(folder: str | Path | None, steps: int = 1) -> str | None:
-    """Return the SHA-256 of a denoiser's weights, configuration, schedule and number of steps; None without one."""
+    """Return the SHA-256 of a denoiser (weights, configuration, schedule, number of steps); None if there is none."""
     if folder is None:
         return None
     return value_digest({name: file_digest(Path(folder, name)) for name in DENOISER_FILES} | {"steps": steps})

@@ -194,7 +194,7 @@ def _sums(forecast: Forecast) -> str:
 
 
 def _table(*headings: str, right: int) -> Table:
-    """Return an empty table without lines. The `right` columns after the first are right-aligned."""
+    """Return a table without rows or ruled lines. After the first column, `right` columns are right-aligned."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="")
     for number, heading in enumerate(headings):
         table.add_column(heading, justify="right" if 1 <= number <= right else "left")

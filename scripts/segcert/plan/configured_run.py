@@ -128,7 +128,7 @@ class ConfiguredRun:
         return {"split": self.config.splits.get(dataset), "exclude": self.config.exclude.get(dataset, [])}
 
     def split_file(self, dataset: str) -> list[str]:
-        """Return a list with the .json file that defines a data set's split; an empty list if a split rule does."""
+        """Return a list with the .json file that defines a data set's split; an empty list if a rule defines it."""
         split = self.config.splits.get(dataset, "")
         return [split] if split.endswith(".json") else []
 

@@ -57,7 +57,7 @@ class Forecast:
     rates
         Lowest and highest throughput among all measurements on the hardware, in units of 10^9 operations per second.
     n, least_n
-        Configured number of estimation draws, and the smallest number with which any pixel can be certified.
+        Configured number of estimation draws, and the smallest number with which a pixel can be certified.
     """
 
     run: str

@@ -32,7 +32,7 @@ class Measurement(NamedTuple):
 
     @property
     def label(self) -> str:
-        """Networks, image size, precision, kind of call and file, as text."""
+        """Label of the measurement: its networks, image size, precision, kind of call and file."""
         networks = " behind ".join(calls.network.label for calls in self.calls)
         last = self.calls[-1]
         return f"{networks}, {last.size}x{last.size}, {last.precision}, {last.kind} [{self.file}]"
@@ -57,8 +57,8 @@ def measurement_for(calls: Calls, measured: Sequence[Measurement]) -> Measuremen
 def seconds_of(calls: Calls, measured: Sequence[Measurement]) -> tuple[float, str]:
     """Return the predicted seconds of network calls, and the label of the measurement that predicts them.
 
-    The seconds are in proportion to the arithmetic of the calls. They are NaN if calls of this kind were not measured,
-    or if the operations cannot be counted.
+    The seconds are proportional to the number of operations in the calls. They are NaN if calls of this kind were not
+    measured, or if the operations cannot be counted.
     """
     measurement = measurement_for(calls, measured)
     if measurement is None or math.isnan(calls.gflop):

@@ -24,7 +24,7 @@ class Images:
 
     @property
     def all(self) -> int:
-        """Number of images in all splits."""
+        """Number of images in all splits together."""
         return self.train + self.val + self.test
 
 

@@ -85,8 +85,8 @@ def require_plain_paths(*places: Path) -> None:
 def before_the_plan(workflow: Any, checkout: Preparation, warn: Callable[[str], None]) -> None:
     """Prepare the checkout just before Snakemake plans its jobs. In a dry run, only make it appear prepared.
 
-    The method that plans is replaced, because Snakemake 9.27 has no hook between reading the rules and planning. `warn`
-    is called with a warning for each artifact that changed after its job made it.
+    Snakemake's planning method is replaced, because Snakemake 9.27 has no hook between reading the rules and planning.
+    `warn` is called with a warning for each artifact that changed after its job made it.
     """
     look = workflow._prepare_dag
 
@@ -106,7 +106,7 @@ def before_the_plan(workflow: Any, checkout: Preparation, warn: Callable[[str], 
 
 
 def _show_prepared(workflow: Any, checkout: Preparation) -> None:
-    """Fill Snakemake's caches of times and records with the values that `Preparation.write` would cause."""
+    """Fill Snakemake's caches of times and records with the values that they would have after `Preparation.write`."""
     times = dict.fromkeys(checkout.restored.pointers, time.time()) | checkout.changes.times
     workflow.iocache.mtime.update({path: Mtime(local=seconds) for path, seconds in times.items()})
     stored, metadata = workflow.persistence, checkout.metadata | checkout.restored.metadata

@@ -1,4 +1,4 @@
-"""Each job's network calls and their arithmetic, from the parameters that Snakemake would pass to the job's script."""
+"""Each job's network calls and operations, from the parameters that Snakemake would pass to the job's script."""
 
 import dataclasses
 import functools
@@ -81,17 +81,17 @@ class Calls(NamedTuple):
 
     @property
     def training(self) -> bool:
-        """True for training steps."""
+        """True if the calls are training steps."""
         return self.kind == "training"
 
     @property
     def denoiser(self) -> bool:
-        """True for calls of a denoiser."""
+        """True if a denoiser is called."""
         return self.network.architecture in (DENOISER, ADM)
 
     @property
     def architecture(self) -> str:
-        """Architecture of the network."""
+        """Architecture of the network that is called."""
         return self.network.architecture
 
 
@@ -134,13 +134,13 @@ class Workload:
         return len(range(int(job.wildcards["shard"]), count, job.params["shards"]))
 
     def certified(self, job: PlannedJob) -> int:
-        """Return the number of certificates that a job decides: one for each image and noise level."""
+        """Return the number of certificates that a job computes: one for each image and noise level."""
         return self.images_of(job) * len(self.config.sigmas)
 
     def calls(
         self, job: PlannedJob, folder: str, images: int, precision: str = "float32", kind: Kind = "forward"
     ) -> Calls:
-        """Return calls of the network in a model folder."""
+        """Return the given number of calls of the network in a model folder."""
         size = self.config.image_size // job.params.get("pool", 1)
         return Calls(self.networks[folder], images, size, self.about[sources(job)[0]].channels, precision, kind)
 
@@ -161,7 +161,7 @@ def sampled(images: int, n0: int, n: int, batch_size: int) -> int:
 
 
 class NetworkSize(NamedTuple):
-    """Size of a network: operations of a call on one image, in units of 10^9, and bytes of all weights.
+    """Size of a network: operations per image, in units of 10^9, and bytes of all weights.
 
     Sizes that are not known are NaN.
     """
@@ -174,8 +174,8 @@ class NetworkSize(NamedTuple):
 def network_size(network: Network, channels: int, size: int) -> NetworkSize:
     """Return the size of a network for an image of shape (channels, size, size).
 
-    Operations are counted as in `measure_costs`.
-    The network is built on torch's meta device: no memory is used for weights, and nothing is computed.
+    Operations are counted as in `measure_costs`. The network is built on torch's meta device: no memory is used for
+    weights, and nothing is computed.
     """
     import torch
 

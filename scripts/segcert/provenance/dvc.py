@@ -162,7 +162,7 @@ def refuse_links(folders: Iterable[str], root: str | Path = ".") -> None:
 
 
 def _missing(folders: Sequence[str], root: str | Path, *, remote: bool = False) -> list[str]:
-    """Return the files that the folders' pointers name but that DVC's cache (with `remote`: the remote) lacks."""
+    """Return the files that the folders' pointers name but that DVC's cache (or the remote, if `remote`) lacks."""
     # `dvc status --cloud` and `dvc push` check only a folder's list of files and assume that its files are there too.
     # This command checks each file.
     where = ("--not-in-remote",) if remote else ()

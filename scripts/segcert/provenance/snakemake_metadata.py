@@ -100,7 +100,7 @@ class RestoredMetadata:
     note: tuple[str, dict[str, str | None]] | None = None
 
     def write(self, root: str | Path = ".") -> None:
-        """Write the metadata into a checkout."""
+        """Restore the packed metadata in a checkout."""
         root = Path(root)
         write_metadata(self.metadata, root)
         for place, source in self.records.items():
@@ -182,7 +182,7 @@ def write_metadata(metadata: Mapping[str, bytes], root: str | Path = ".") -> Non
 
 
 def job_artifacts(root: str | Path = ".") -> set[str]:
-    """Return the artifacts that jobs made, according to Snakemake's records in the checkout and in the pack."""
+    """Return the artifacts that jobs made, according to the checkout's own and the packed Snakemake records."""
     metadata = Path(root, METADATA)
     here = {artifact_name(path.relative_to(metadata)) for path in _files(metadata)}
     return here | _read_contents(Path(root)).keys()
@@ -221,7 +221,7 @@ def _recorded_digests(root: Path) -> dict[str, str]:
 
 
 def _read_pending(root: Path, pack: str) -> dict[str, str | None] | None:
-    """Return the digests of the Snakemake records of a pack's pending artifacts, by artifact; None for a new pack."""
+    """Return the digest of each pending artifact's Snakemake record; None if they belong to a different pack."""
     try:
         noted: dict[str, Any] = parse_json((root / RESTORED).read_bytes())
         return noted["waiting"] if noted["trail"] == pack else None

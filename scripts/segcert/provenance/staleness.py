@@ -103,12 +103,12 @@ class Changes:
 
 
 def find_changes(root: str | Path, digests: DigestCache, instead: Mapping[str, Path]) -> Changes:
-    """Find inputs that changed after a job read them, and artifacts that changed after a job made them. Writes nothing.
+    """Find inputs that changed after a job read them, and artifacts that changed after a job made them.
 
-    If an input changed but is not newer than the job's first output, the result gives that output a time before the
-    input's. Snakemake then compares the input's checksum. Nothing else depends on file times. A file whose time is in
-    the future, because the clock was set back, gets the present time, because Snakemake refuses an output that is older
-    than an input.
+    Nothing is written. If an input changed but is not newer than the job's first output, the result gives that output a
+    time before the input's. Snakemake then compares the input's checksum. Nothing else depends on file times. A file
+    whose time is in the future, because the clock was set back, gets the present time, because Snakemake refuses an
+    output that is older than an input.
 
     Parameters
     ----------

@@ -100,7 +100,7 @@ class Sidecars:
 
 
 def rename(job: Any) -> Sidecars:
-    """Make a job's file paths relative to the working directory. Take its sidecars off the file lists and return them.
+    """Make a job's file paths relative to the working directory. Move its sidecars out of the file lists; return them.
 
     `job` is the `snakemake` object of a script.
     """

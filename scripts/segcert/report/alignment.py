@@ -1,6 +1,6 @@
-"""Look for masks that do not fit their images, such as masks that were not turned with a rotated photograph.
+"""Look for masks that do not fit their images, such as masks that were not turned together with the image.
 
-An image changes more across the outline of its structure than across the same outline elsewhere. Each mask is compared
+An image changes more across its structure's outline than across a displaced copy of this outline. Each mask is compared
 with its seven turned copies: turned by 90, 180 and 270 degrees, mirrored, or both.
 """
 
@@ -41,8 +41,8 @@ class Alignment:
     images
         Number of images with an outline and with contrast. Only these are judged.
     ratio
-        Contrast across the outline divided by the median contrast of the turned copies: the median over images. About
-        1 for masks that have nothing to do with their images. None if no image is judged.
+        Contrast across the outline divided by the median contrast of the turned copies: the median over images. It is
+        about 1 for masks that have nothing to do with their images, and None if no image is judged.
     turned
         Contrast of each turned copy divided by that of the mask, by the description of the turn: medians over images.
     doubtful
@@ -57,7 +57,7 @@ class Alignment:
 
     @property
     def better_turned(self) -> str | None:
-        """Description of the turn that fits best, if it fits most images better than the mask; otherwise None."""
+        """Description of the turn that fits best, if it fits most images better than no turn; otherwise None."""
         if self.images < FEWEST:
             return None
         turn = max(self.turned, key=self.turned.__getitem__)
@@ -92,7 +92,7 @@ def judge_alignment(dataset: PreparedDataset) -> Alignment:
 def _contrasts(image: npt.NDArray[np.float32], mask: Labels) -> npt.NDArray[np.float64] | None:
     """Return the mean gradient of an image (C, H, W) along its mask's outline and along the turned outlines, (8,).
 
-    None if the mask has no outline, or if the image has no contrast.
+    Return None if the mask has no outline, or if the image has no contrast.
     """
     outline = _outline(mask)
     gradient = ndimage.gaussian_gradient_magnitude(image.mean(axis=0), BLUR * len(mask))

@@ -54,7 +54,7 @@ class ClassSummary:
 class SplitSummary:
     """Summary of a split: numbers of images and groups, and a summary of each class by name.
 
-    `intensity` is the density of gray levels of each channel in equal bins of [0, 1].
+    `intensity` contains each channel's density of gray levels, in equal bins of [0, 1].
     """
 
     images: int
@@ -101,7 +101,7 @@ class DataSummary:
 
     @property
     def images(self) -> int:
-        """Number of images in all splits."""
+        """Number of images in all splits together."""
         return sum(split.images for split in self.splits.values())
 
     @property
@@ -139,13 +139,13 @@ def summarise(dataset: PreparedDataset) -> DataSummary:
 
 
 def write_summary(summary: DataSummary, output: str | Path) -> None:
-    """Write a summary as JSON."""
+    """Write the summary of a data set as JSON."""
     with atomic_file(output) as path:
         path.write_text(json.dumps(dataclasses.asdict(summary), indent=1) + "\n", encoding="utf-8")
 
 
 def read_summary(path: str | Path) -> DataSummary:
-    """Read a summary from its file."""
+    """Read the summary of a data set from its JSON file."""
     return TypeAdapter(DataSummary).validate_json(Path(path).read_bytes())
 
 

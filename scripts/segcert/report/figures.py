@@ -172,7 +172,7 @@ def shown_pairing(rows: pd.DataFrame) -> tuple[str, str]:
 
 
 def _named(pairings: dict[tuple[str, str], tuple[str, str]]) -> str:
-    """Describe the pairings shown as text. If they differ between models, name the models of each pairing."""
+    """Describe the pairings in a figure as text. If they differ between models, name the models of each pairing."""
     models: dict[tuple[str, str], list[str]] = {}
     for (_, model), pairing in pairings.items():
         models.setdefault(pairing, []).append(model)

@@ -96,7 +96,7 @@ def best_and_last(history: Path) -> tuple[Validation, Validation]:
 
 
 def count_parameters(weights: str | Path) -> int:
-    """Count the parameters in a safetensors file, without the running statistics of batch normalisation."""
+    """Count the parameters in a safetensors file, excluding the running statistics of batch normalisation."""
     with safe_open(weights, framework="numpy") as file:
         names = [name for name in sorted(file.keys()) if not name.endswith(STATISTICS)]
         shapes = [file.get_slice(name).get_shape() for name in names]

@@ -34,7 +34,7 @@ def mean_interval(values: npt.ArrayLike, resamples: int, seed: int = 0) -> tuple
 
 
 def paired_difference(by_image: "pd.Series[float]", resamples: int) -> dict[str, float]:
-    """Summarise the differences by image: the number that are not NaN, their mean, and its 95% bootstrap interval."""
+    """Summarise one difference per image: the number that are not NaN, their mean, and its 95% bootstrap interval."""
     differences = by_image.dropna().to_numpy()
     return dict(zip(DIFFERENCE, (len(differences), *mean_interval(differences, resamples)), strict=True))
 

@@ -62,7 +62,7 @@ class ModelOfRun:
 
 
 class Value(NamedTuple):
-    """A metric of a model trained in a regime; `place` is `alone` (no denoiser) or `behind` (the denoiser)."""
+    """A metric of a model trained in a regime; `place` is `alone` (without a denoiser) or `behind` (behind one)."""
 
     metric: str
     regime: str
@@ -96,7 +96,7 @@ class Claim(NamedTuple):
 
     @property
     def needs(self) -> list[Value]:
-        """Values that the test needs from a model."""
+        """Values of a model that the test of the claim needs."""
         return [self.value] if self.less is None else [self.value, self.less]
 
 
@@ -201,7 +201,7 @@ def with_untested(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def in_sentences(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a claim table for display: with full sentences as claims, and with NOT_TESTED (see `with_untested`)."""
+    """Return a claim table for display: claims as full sentences, and the verdict NOT_TESTED (see `with_untested`)."""
     return with_untested(table).assign(claim=table["claim"].map(lambda name: CLAIMS[name].sentence))
 
 

@@ -58,12 +58,12 @@ def interval_rows(
     tau: float,
     alpha: float,
 ) -> list[dict[str, Any]]:
-    """Return a row per measurement of an image: its true value, its value on the clean prediction and its interval.
+    """Return a row per measurement of an image: its values on ground truth and clean prediction, and its interval.
 
     `measurements` contains specifications (segcert.measurements). Lengths and areas are in mm and mm2 if the pixel size
     of the image is known, otherwise in pixels. The Dice of each foreground class is an additional measurement without a
-    true value. All measurements of the image share alpha; the column alpha contains the share of the row. The decision
-    is `above` or `below` if the interval is on that side of the threshold, `open` if the interval contains the
+    value on the ground truth. All measurements of the image share alpha; the column alpha contains the row's share. The
+    decision is `above` or `below` if the interval is on that side of the threshold, `open` if the interval contains the
     threshold, and empty without a threshold.
     """
     classes, truth = dataset.about["classes"], dataset.mask(image)

@@ -21,15 +21,15 @@ METRICS = ("certified_dice", "certified_iou", "worst_case_dice")
 
 
 class RadiusLevels(NamedTuple):
-    """Radius map of one image. Instead of radii, it contains levels, which are numbers of taus in a grid.
+    """Radius map of one image. Instead of radii, it contains levels: positions in a grid of taus, counted from 1.
 
     Attributes
     ----------
     labels
         (H, W) uint8: the class id of each pixel, or ABSTAIN = 255 if the pixel is not certified.
     levels
-        (H, W) uint8: the number, counted from 1, of the largest tau of the grid at which the pixel is certified; 0 if
-        the pixel is not certified.
+        (H, W) uint8: the position of the largest tau of the grid at which the pixel is certified; 0 if the pixel is not
+        certified.
     method
         The method of the radius map.
     """
@@ -55,7 +55,7 @@ def map_method(method: str) -> str:
 
 
 def radius_levels(votes: Votes, taus: Sequence[float], alpha: float, method: str) -> RadiusLevels:
-    """Return the radius map of an image, with levels instead of radii, for the method of a run (see `map_method`).
+    """Return the radius map of an image, with levels instead of radii, by the method that `map_method` returns.
 
     No pixel is certified if there are too few draws even for the lowest tau. This can happen because a method with a
     weaker guarantee may need fewer draws than the radius map.
@@ -126,9 +126,9 @@ def radius_rows(
 ) -> list[dict[str, Any]]:
     """Return a row of metrics for each radius of the grid and each foreground class.
 
-    Pixels with a smaller certified radius than that of the row abstain; `abstain` is their share. One alpha covers all
-    pixels and the entire grid. Therefore, the radius map may certify slightly fewer pixels at the tau of the run than
-    the certificate does.
+    Pixels whose certified radius is smaller than that of the row abstain; `abstain` is their share. One alpha covers
+    all pixels and the entire grid. Therefore, the radius map may certify slightly fewer pixels at the tau of the run
+    than the certificate does.
     """
     truth = dataset.mask(image)
     values = truth.size * dataset.about["channels"]

@@ -42,9 +42,9 @@ def read_results(
     Raises
     ------
     FileNotFoundError
-        The file does not exist.
+        If the file does not exist.
     ResultsError
-        The file is damaged, lacks a column, or has a column of the wrong type.
+        If the file is damaged, lacks a column, or has a column of the wrong type.
     """
     try:
         results = pd.read_parquet(path)
@@ -217,7 +217,7 @@ def _available_metrics(rows: pd.DataFrame) -> list[str]:
 def _means(
     rows: pd.DataFrame, keys: Sequence[str], metrics: Sequence[str], resamples: int, bare: Iterable[str] = ()
 ) -> pd.DataFrame:
-    """Return a row per `keys`: number of images, and means of `metrics` with 95% intervals (no interval for `bare`)."""
+    """Return a row per combination of `keys`: image count and means of `metrics`, with intervals except for `bare`."""
     summaries = []
     for values, group in rows.groupby([*keys], sort=False, dropna=False):
         summary = dict(zip(keys, values, strict=True)) | {"images": group["image"].nunique()}

@@ -15,7 +15,7 @@ Sibling = Annotated[str, Field(pattern=r"^[^/\\\x00]+$", description="Name of a 
 
 
 class DocumentError(ValueError):
-    """A certificate file that cannot be used."""
+    """Error for a certificate file that cannot be used."""
 
 
 class Image(Part):

@@ -144,7 +144,7 @@ def damage(
 
 
 def _on_grid(pixels: Image, perturbation: Image, norm: float, levels: int) -> Image:
-    """Round a perturbed image to its grid, with the largest multiple of the perturbation that `norm` allows."""
+    """Scale a perturbation by the largest factor that `norm` allows, and round the perturbed image to its grid."""
 
     def rounded(scale: float) -> npt.NDArray[np.float64]:
         steps = np.rint(perturbation.astype(np.float64) * scale * levels) / levels

@@ -59,8 +59,8 @@ class RoundedGaussian:
         otherwise -1.
     starts, evens, rests
         `starts` contains the smallest u of each group. `evens` contains, for each group, how many u in the even part
-        belong to each value. `rests` contains, for each value, the start of its share of the concatenated remainders
-        of all groups.
+        belong to each value. `rests` contains, for each value, the position at which its share of all groups'
+        concatenated remainders begins.
     """
 
     thresholds: Int
@@ -107,7 +107,7 @@ class RoundedGaussian:
         return (index - np.int32(self.reach)).reshape(shape)
 
     def _compare(self, u: Int, within: npt.NDArray[np.int32]) -> Int:
-        """Return, for each integer u, the index of its value of Z. `within` chooses it if u is in an even part."""
+        """Return the index of the value of Z for each u. If u is in an even part, `within` chooses the value."""
         group = np.searchsorted(self.starts, u, side="right") - 1
         offset = u - self.starts[group]
         beyond = offset - (self.evens[group] << self.shift)

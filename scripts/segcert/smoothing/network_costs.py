@@ -73,7 +73,7 @@ def parameters_of(network: Any) -> float:
 
 
 def gflop_of(network: Any, x: Tensor, *arguments: Any) -> float:
-    """Number of floating-point operations, in units of 10^9, of a network per image of a batch x, (B, C, H, W).
+    """Number of floating-point operations per image, in units of 10^9, of a network on a batch x, (B, C, H, W).
 
     torch.utils.flop_counter counts each multiplication and each addition in convolutions, matrix products and attention
     as one operation. It ignores normalisation and activations. The result is NaN if it finds no operations, for example

@@ -16,7 +16,7 @@ from segcert.smoothing.exact_noise import rounded_gaussian_
 
 
 class SamplingError(ValueError):
-    """An image, model or setting that cannot be used for sampling."""
+    """Error for an image, model or setting that cannot be used for sampling."""
 
 
 Stream = Literal["selection", "estimation", "attack"]
@@ -65,7 +65,7 @@ class Noise:
 
     @property
     def levels(self) -> int:
-        """Number of grid steps from 0 to 1."""
+        """Number of steps of the image's grid between 0 and 1."""
         return (1 << self.bits) - 1
 
     def check(self, image: npt.NDArray[np.float32]) -> None:

@@ -72,7 +72,7 @@ class Observables:
         return f"measurement/{measurement.name}/{measurement.digest}"
 
     def read(self, label_maps: Tensor) -> Block:
-        """Compute the block of label maps (draws, H, W) uint8. Raises SamplingError if a label is not a class id."""
+        """Compute a block from label maps (draws, H, W) uint8. Raises SamplingError if a label is not a class id."""
         classes = [label_maps == class_id for class_id in range(self.num_classes)]  # each (draws, H, W)
         counts = torch.stack([of_class.sum(dim=0, dtype=torch.int32) for of_class in classes])  # (num_classes, H, W)
         areas = torch.stack([of_class.flatten(1).count_nonzero(dim=1) for of_class in classes], dim=1)

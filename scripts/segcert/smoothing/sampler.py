@@ -205,10 +205,10 @@ class SmoothedSegmenter:
 
         Notes
         -----
-        The noise of selection draw k and estimation draw k depends only on the seed, the image and k. So the votes do
-        not depend on the order of draws, the shard size, the block size or interruptions. Memory does not grow with n,
-        except for a few bytes per draw and for the label maps that are kept. With a store, only draws that are not
-        stored are computed.
+        The noise of a draw depends only on the seed, the image, the kind of draw (selection or estimation) and the
+        draw's number. So the votes do not depend on the order of draws, the shard size, the block size or
+        interruptions. Memory does not grow with n, except for a few bytes per draw and for the label maps that are
+        kept. With a store, only draws that are not stored are computed.
         """
         return self.start(image, n0, n, truth=truth, measurements=measurements, keep_draws=keep_draws)()
 

@@ -28,7 +28,7 @@ class Block:
 
     @property
     def draws(self) -> int:
-        """Number of draws."""
+        """Number of draws in the block."""
         return len(self.columns["areas"])
 
     def with_columns(self, more: Mapping[str, npt.NDArray[Any]]) -> "Block":
@@ -47,7 +47,7 @@ class Block:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the counts and columns."""
+        """SHA-256 of the block's counts and columns."""
         columns = {name: array_digest(column) for name, column in self.columns.items()}
         return value_digest([array_digest(self.counts.astype(np.int64)), columns])
 
@@ -109,7 +109,7 @@ class BlockStore:
         return [earlier for earlier in recorded if earlier < n]
 
     def path(self, key: dict[str, Any]) -> Path:
-        """Return the path of the file for a key."""
+        """Return the path of the file that stores the block with the given key."""
         digest = value_digest(key)
         return self.folder / digest[:2] / f"{digest}.npz"
 

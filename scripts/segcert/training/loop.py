@@ -27,7 +27,7 @@ Score = Callable[[nn.Module], dict[str, float]]
 
 
 class TrainingError(RuntimeError):
-    """A training run that cannot continue."""
+    """Error for a training run that cannot continue."""
 
 
 def train(

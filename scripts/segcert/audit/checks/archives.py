@@ -7,7 +7,7 @@ from segcert.data.manifest import ArchiveEntry, read_manifest
 
 
 def check_archives(evidence: Evidence) -> Findings:
-    """Check that the checksum of each archive that a manifest calls official was published."""
+    """Check each archive that a manifest calls official: its checksum must be a published one."""
     for job in evidence.lineage.jobs:
         if job.rule != "fetch":
             continue

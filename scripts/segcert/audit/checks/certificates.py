@@ -24,7 +24,7 @@ DAMAGED = (OSError, ValueError, KeyError)  # errors that a damaged file may caus
 
 
 def check_decisions(evidence: Evidence) -> Findings:
-    """Check that each image's labels, radii and numbers follow from its votes.
+    """Check that each image's labels, radii and metrics follow from its votes.
 
     Also check that the votes were drawn with the networks in the checkout. Images are read one at a time, so that
     memory use does not grow with their number.
@@ -43,7 +43,7 @@ def check_decisions(evidence: Evidence) -> Findings:
 
 
 def _redecide(evidence: Evidence, job: Job, name: str) -> Findings:
-    """Recompute the certificate of one noise level. `name` is the common prefix of its files' paths."""
+    """Recompute the certificates at one noise level. `name` is the common prefix of the paths of their files."""
     root, params = evidence.root, job.record["params"]
     written_labels = f"{name}{ARRAYS['labels']}"
     dataset = PreparedDataset(root / index_path(job))
@@ -131,7 +131,7 @@ def _rows_by_image(path: Path) -> dict[str, list[dict[str, Any]]]:
 
 
 def _same_rows(made: Sequence[Mapping[str, Any]], written: Sequence[Mapping[str, Any]]) -> bool:
-    """Return True if rows have the same keys and values. NaN equals NaN."""
+    """Return True if two tables have the same rows: the same keys and values. NaN equals NaN."""
     if len(made) != len(written):
         return False
     for one, other in zip(made, written, strict=True):

@@ -50,7 +50,7 @@ def check_votes(evidence: Evidence, images: int, seed: int) -> Findings:
 
 
 def _replay_device(job: Job) -> tuple[torch.device, bool] | None:
-    """Return the device on which to repeat a job, and True if it is the same hardware as before.
+    """Return the device on which to repeat a job, and whether it is the same hardware as before.
 
     Return None if the job ran on a GPU and no GPU is available here.
     """

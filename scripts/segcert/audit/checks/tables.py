@@ -67,7 +67,7 @@ def check_page(evidence: Evidence) -> Findings:
 
 
 def _read_source(root: Path, job: Job, source: str) -> pd.DataFrame:
-    """Return the rows that a job of the rule `tables` read from a source (segcert.results.tables.Recipe)."""
+    """Return the rows that a job of the rule `tables` read from a table's source (segcert.results.tables.Recipe)."""
     if source == "main":
         return read_tables(root / path for path in job.outputs if path.endswith("/main.csv"))
     folders = {"scores": "/denoiser_scores/", "costs": "/costs/"}
@@ -102,7 +102,7 @@ def _read_csv(source: Path | io.StringIO) -> pd.DataFrame:
 
 
 def _matches(value: str, text: str, stated: float) -> bool:
-    """Return True if a number's exact value on the page is `stated`, and if its text is this value, rounded."""
+    """Return True if a number's exact value on the page is `stated` and its text on the page is this value, rounded."""
     share = 100 if text.endswith("%") else 1
     try:
         if math.isnan(stated):

@@ -1,4 +1,4 @@
-"""Kvasir-SEG: polyps in colonoscopy (Jha et al. 2020). Its images come from a different domain from CVC-ClinicDB."""
+"""Kvasir-SEG: polyps in colonoscopy (Jha et al. 2020). The image domain differs from that of CVC-ClinicDB."""
 
 from segcert.data.catalogue import Archive, Dataset
 from segcert.data.release import Layout
