@@ -63,7 +63,7 @@ def find_python(asked, installer):
     if path is None:
         raise SystemExit(
             f"Python {PYTHON} was not found and could not be downloaded. Install it (conda create -n py311 -c "
-            f"conda-forge python={PYTHON}), then write: make env PYTHON=/path/to/python{PYTHON}"
+            f"conda-forge python={PYTHON}), then run: make env PYTHON=/path/to/python{PYTHON}"
         )
     return path
 

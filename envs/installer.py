@@ -131,7 +131,7 @@ def create_with_pip(folder, python):
     """Create an environment with pip. Raises SystemExit if Python lacks ensurepip (Debian without python3-venv)."""
     looked = subprocess.run([python, "-c", "import ensurepip"], capture_output=True, check=False)
     if looked.returncode:
-        raise SystemExit(f"{python} cannot create environments without ensurepip. Write: apt install python3-venv")
+        raise SystemExit(f"{python} cannot create environments without ensurepip. Run: apt install python3-venv")
     subprocess.run([python, "-m", "venv", "--clear", str(folder)], check=True)
 
 

@@ -402,7 +402,7 @@ def _require_root() -> None:
     for folder in Path.cwd().parents:
         if (folder / "Snakefile").exists():
             raise FolderError(
-                f"{Path.cwd()}: this command must be run in the root of the checkout. First write: cd {folder}"
+                f"{Path.cwd()}: this command must be run in the root of the checkout. First run: cd {folder}"
             )
 
 

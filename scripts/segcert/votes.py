@@ -127,7 +127,7 @@ class Votes:
         for name, counts, areas in parts:
             expected = counts.sum(axis=(1, 2), dtype=np.int64)
             if len(self.areas) and not np.array_equal(areas.sum(axis=0, dtype=np.int64), expected):
-                raise VotesError(f"areas: sums over the {name} draws differ from the counts; draw the votes again")
+                raise VotesError(f"areas: the sums over the {name} draws differ from the counts; draw the votes again")
 
     def _check_shape(self, name: str, values: npt.NDArray[Any], shape: tuple[int, ...]) -> None:
         """Raise VotesError if an optional array has an unexpected shape. Arrays that were not kept are empty."""

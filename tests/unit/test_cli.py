@@ -197,7 +197,7 @@ def test_commands_on_runs_lead_from_a_subfolder_to_the_root(run, monkeypatch, tm
     (tmp_path / "Snakefile").touch()
     (tmp_path / "docs").mkdir()
     monkeypatch.chdir(tmp_path / "docs")
-    assert run(*command.split()).endswith(f"in the root of the checkout. First write: cd {tmp_path}")
+    assert run(*command.split()).endswith(f"in the root of the checkout. First run: cd {tmp_path}")
 
 
 @pytest.mark.parametrize(

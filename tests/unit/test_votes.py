@@ -79,7 +79,7 @@ def test_contradictions_are_refused(selection, estimation, sigma, message):
 def test_areas_that_contradict_the_counts_are_refused():
     counts = np.array([[[3, 1]], [[1, 3]]], np.uint16)
     Votes(counts, counts, 0.5, areas=np.array([[1, 1]] * 8, np.uint32))
-    with pytest.raises(VotesError, match="areas: sums over the estimation draws differ from the counts"):
+    with pytest.raises(VotesError, match="areas: the sums over the estimation draws differ from the counts"):
         Votes(counts, counts, 0.5, areas=np.array([[1, 1]] * 4 + [[2, 0]] * 4, np.uint32))
     with pytest.raises(VotesError, match=r"areas: found 3 draws; expected 4 \+ 4, or none"):
         Votes(counts, counts, 0.5, areas=np.ones((3, 2), np.uint32))

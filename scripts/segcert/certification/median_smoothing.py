@@ -98,7 +98,7 @@ def median_interval(
     check_settings(tau, alpha, "segcertify")
     draws = np.asarray(values, dtype=np.float64)
     if draws.ndim != 1 or not len(draws):
-        raise CertificationError(f"values: found shape {draws.shape}; expected one value per draw, (n,)")
+        raise CertificationError(f"values: found shape {draws.shape}; expected one value per draw, shape (n,)")
     n = len(draws)
     enough = np.flatnonzero(p_value_table(n, tau) <= alpha / 2)
     if not len(enough):

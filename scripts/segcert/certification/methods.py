@@ -157,7 +157,7 @@ def require_feasible(
     if n < least:
         raise CertificationError(
             f"`n`: found {n}; with method {method}, tau {tau}, alpha {alpha} and {pixels} pixels, no pixel can be "
-            f"certified, even with {n} of {n} votes. Write `n: {least}` or more"
+            f"certified, even if all {n} votes agree. Write `n: {least}` or more"
         )
 
 

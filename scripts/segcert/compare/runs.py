@@ -62,11 +62,11 @@ def find_run(name: str) -> Lineage:
     elif Path(name).parent.name == "results":
         root, run = str(Path(name).parent.parent), Path(name).name
     elif "/" in name:
-        raise LineageError(f"{name} is not a run. Write a run's name, CHECKOUT:run or CHECKOUT/results/run")
+        raise LineageError(f"{name} is not a run. Name a run as RUN, CHECKOUT:RUN or CHECKOUT/results/RUN")
     else:
         root, run = ".", name
     if not Path(root).is_dir():
-        raise LineageError(f"{name}: found no folder {root}. Write a run's name, CHECKOUT:run or CHECKOUT/results/run")
+        raise LineageError(f"{name}: found no folder {root}. Name a run as RUN, CHECKOUT:RUN or CHECKOUT/results/RUN")
     return Lineage.read(run, root)
 
 
@@ -83,7 +83,7 @@ def read_runs(names: Sequence[str], root: str | Path = ".") -> list[ComparedRun]
         example = f"[{there[0]},{there[1]}]" if len(there) > 1 else "[RUN,RUN]"
         raise CompareError(
             f"compare: found {len(names)} runs; expected {FEWEST} to {MOST} ({runs_here}). "
-            f"Write: snakemake compare --config 'compare={example}'"
+            f"Run: snakemake compare --config 'compare={example}'"
         )
     for name in names:
         if names.count(name) > 1:

@@ -212,5 +212,5 @@ def _filled(value: Any, values: Mapping[str, int]) -> Any:
         return value
     if value[1:] not in values:
         known = ", ".join(f"${name}" for name in values)
-        raise ValueError(f"`own_models`: found {value!r} in the arguments of a target; expected one of {known}")
+        raise ValueError(f"`own_models`: found {value!r} in `arguments`; expected one of {known}")
     return values[value[1:]]

@@ -181,8 +181,8 @@ class Config(Section):
         _require_known("models", self.models, models, "own_models")
         if self.run == "captions":
             raise ValueError(
-                "`run`: found captions; expected a different name, because reports/captions is not a run's folder. "
-                "Write `run: my-run`"
+                "`run`: found captions; expected a different name, because reports/captions belongs to segcert. "
+                "Write, for example: `run: my-run`"
             )
         return self
 

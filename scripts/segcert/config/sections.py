@@ -126,7 +126,8 @@ class OwnData(Section):
             groups = 0
         if not groups:
             raise ValueError(
-                f"`group_pattern`: found {self.group_pattern!r}; expected a regular expression that contains (a group)"
+                f"`group_pattern`: found {self.group_pattern!r}; expected a regular expression with a group in "
+                "parentheses"
             )
         return self
 

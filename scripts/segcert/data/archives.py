@@ -69,7 +69,9 @@ class File:
         except Exception as error:  # each archive library has its own errors
             raise DataError(f"{self} cannot be read ({error}); get a new copy") from error
         if self.sha256 and hashlib.sha256(data).hexdigest() != self.sha256:
-            raise DataError(f"{self} changed after it was recorded; delete manifest.json and run snakemake again")
+            raise DataError(
+                f"{self} has changed since its digest was recorded; delete manifest.json and run snakemake again"
+            )
         return data
 
 
@@ -149,7 +151,7 @@ def _check(path: Path, members: Sequence[Member]) -> None:
     for member in members:
         name = PurePosixPath(member.name.replace("\\", "/"))
         if name.is_absolute() or ".." in name.parts or re.match("[A-Za-z]:", member.name):
-            raise DataError(f"{path}: contains {member.name!r}, a name that leads out of the folder. {_REFUSED}")
+            raise DataError(f"{path}: contains {member.name!r}, which would be unpacked outside the folder. {_REFUSED}")
         if not member.plain:
             raise DataError(f"{path}: contains {member.name!r}, a link or device. {_REFUSED}")
         if member.bytes > MAX_MEMBER_BYTES:
@@ -180,7 +182,7 @@ def _zip_members(path: Path) -> list[Member]:
 def _read_zip(archive: zipfile.ZipFile, lock: threading.Lock, info: zipfile.ZipInfo) -> bytes:
     """Return the bytes of a zip archive's member, but at most one byte more than the stated size."""
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise DataError(f"found compression method {info.compress_type}; expected stored or deflated")
+        raise DataError(f"found compression method {info.compress_type}; expected 0 (stored) or 8 (deflated)")
     with lock, archive.open(info) as member:  # zipfile counts its open members without a lock
         return member.read(info.file_size + 1)
 
@@ -196,7 +198,8 @@ class _Bounded:
         """Return at most `size` bytes. Raises DataError if `size` exceeds the limit for a member."""
         if not 0 <= size <= MAX_MEMBER_BYTES:
             raise DataError(
-                f"the archive requests {size >> 20} MiB at once; the limit is {MAX_MEMBER_BYTES >> 20} MiB. {_REFUSED}"
+                f"reading the archive requires {size >> 20} MiB at once; the limit is {MAX_MEMBER_BYTES >> 20} MiB. "
+                f"{_REFUSED}"
             )
         return self.stream.read(size)
 

@@ -92,7 +92,7 @@ def check_groups(what: str, rows: Iterable[tuple[str, str, str]], group: str) ->
         if side != split:
             raise DataError(
                 f"{what}: {group} {name} is in two splits: {first} in {side}, {image} in {split}. Put all of its "
-                "images into one split. If a published split file divides groups, write `leaks: true` in it"
+                "images into one split. If a published split file separates them, write `leaks: true` in it"
             )
 
 
@@ -193,7 +193,7 @@ class PreparedDataset:
         data = path.read_bytes()
         if hashlib.sha256(data).hexdigest() != digest:
             raise DataError(
-                f"{path}: differs from its digest in {self.index}; delete {self.index} and run snakemake again"
+                f"{path}: does not match its digest in {self.index}; delete {self.index} and run snakemake again"
             )
         return data
 

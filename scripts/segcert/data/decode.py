@@ -114,7 +114,8 @@ def decode(
         low, high = window
         if low >= (1 << image.bits) - 1 or high <= 0:
             raise DataError(
-                f"the image has {image.bits} bits; none of its possible values is in the window from {low} to {high}"
+                f"the image has {image.bits} bits per value; none of its possible values is in the window from {low} "
+                f"to {high}"
             )
         image = image.windowed(low, high)
     return image.inverted() if stored.inverted else image

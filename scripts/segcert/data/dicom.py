@@ -321,7 +321,7 @@ def _modality_range(dataset: "Dataset") -> tuple[float, float]:
     slope, intercept = float(dataset.RescaleSlope), float(dataset.RescaleIntercept)
     if slope == 0 or not math.isfinite(slope * highest + intercept):
         raise DataError(
-            f"RescaleSlope: found {slope} with RescaleIntercept {intercept}; every pixel would be the same or infinite"
+            f"RescaleSlope: found {slope} with RescaleIntercept {intercept}; all values would be equal or infinite"
         )
     return slope * lowest + intercept, slope * highest + intercept
 

@@ -167,7 +167,9 @@ class _Transfer:
             # Some servers ignore If-Range. If the response states a version, it is therefore compared here too.
             if not place or int(place[1] or place[2]) != offset or _validator(response) not in ("", version):
                 self.sidecar.unlink()
-                raise _FetchError(f"HTTP {response.status_code} {found!r} does not resume after {offset} bytes", True)
+                raise _FetchError(
+                    f"HTTP {response.status_code}, {found!r}: not a resumption after {offset} bytes", True
+                )
             if response.status_code == 206:
                 self._receive(response, offset, int(place[2]))
 

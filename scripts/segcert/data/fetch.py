@@ -143,7 +143,7 @@ def _check_content(about: Dataset, archive: Archive, path: Path) -> None:
             return
         found = f"contains no file {archive.holds}"
     raise DataError(
-        f"{path}: {found}. It is not {archive.name} and was not used; it is now {_quarantine(path)}. "
+        f"{path}: {found}. It is not {archive.name} and was not used. It was renamed to {_quarantine(path)}. "
         f"{how_to_get(about, [archive])}"
     )
 
@@ -188,7 +188,7 @@ def _published_sums(mirror: str) -> dict[str, str]:
         text = Path(address).expanduser().read_text(errors="replace")
     else:
         raise DataError(
-            f"{public(address)}: no such file; create it with `sha256sum * > SHA256SUMS`, or remove `mirror`"
+            f"{public(address)}: no such file; create it with `sha256sum * > SHA256SUMS`, or unset `mirror`"
         )
     sums = {}
     for line in filter(str.strip, text.splitlines()):

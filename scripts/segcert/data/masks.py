@@ -139,7 +139,7 @@ def _pixels_of(pixels: MaskPixels, value: int | str) -> npt.NDArray[np.bool_]:
         colour = [int(value[start : start + 2], 16) for start in (1, 3, 5)]
         return np.asarray((pixels.colours == colour).all(axis=2))
     if pixels.values is None:
-        raise DataError("the mask has colours; write them in `values`, for example `'#ff0000': lesion`")
+        raise DataError("the mask has colours; list them in `values`, for example `'#ff0000': lesion`")
     return np.asarray(pixels.values == value)
 
 

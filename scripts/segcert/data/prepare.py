@@ -79,16 +79,16 @@ def prepare(
     Raises
     ------
     DataError
-        If more images and masks lack a partner than the data set's limit allows; if an image is unreadable, differs in
-        size from its mask, has an empty mask, or is identical to another; if a group is in two splits, or a split is
-        empty; or if a name is invalid or unknown. The message lists all unusable images.
+        If more images and masks have no counterpart than the data set's limit allows; if an image is unreadable,
+        differs in size from its mask, has an empty mask, or is identical to another; if a group is in two splits, or a
+        split is empty; or if a name is invalid or unknown. The message lists all unusable images.
     """
     rule_name, rule = rule_of(about, split)
     alone = [each for each in found.left_out if each.name not in exclude and each.reason != NOT_AN_IMAGE]
     total = len(found.pairs) + len(alone)
     if len(alone) > about.left_out_limit * total:
         raise DataError(
-            f"{about.name}: {len(alone)} of {total} images and masks lack a partner, more than the allowed "
+            f"{about.name}: {len(alone)} of {total} images and masks have no counterpart, more than the allowed "
             f"{about.left_out_limit:.0%}: "
             f"{_listed([(each.reason, str(each)) for each in alone])}\n"
             f"{_advice(about, [each.name for each in alone], total)}"

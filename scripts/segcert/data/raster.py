@@ -67,8 +67,8 @@ class Raster:
         """Pad the image to a square, with black on both sides. Raises DataError if a side exceeds MAX_SIDE pixels."""
         if max(self.size) > MAX_SIDE:
             raise DataError(
-                f"the image is {self.size[1]}x{self.size[0]} pixels; expected at most {MAX_SIDE} per side for padding "
-                "to a square"
+                f"the image is {self.size[1]}x{self.size[0]} pixels; expected at most {MAX_SIDE} per side, because "
+                "the image is padded to a square"
             )
         pixels = np.stack([pad_to_square(plane) for plane in self.pixels])
         if pixels.shape == self.pixels.shape:

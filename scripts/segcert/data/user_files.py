@@ -62,7 +62,7 @@ def list_own(name: str, settings: Mapping[str, Any]) -> Listing:
             if not match or not match[1]:
                 raise DataError(
                     f"own_data.{name}: the image {image} does not match `group_pattern: {pattern}`; expected a pattern "
-                    "that finds a group in every name"
+                    "that matches every name and captures the group"
                 )
             row.group = match[1]
     listing.rows = dict(sorted(listing.rows.items()))
@@ -136,9 +136,9 @@ def _files_by_kind(name: str, settings: Mapping[str, Any]) -> Iterator[tuple[str
                 continue
             if len(kinds) != 1 or len(splits) != 1:
                 raise DataError(
-                    f"own_data.{name}: images and masks are in the same folder, but {file.path} is not inside one of "
-                    "the folders train|val|test and one of images|masks. Use these folders, or set a `mask_suffix` "
-                    "that distinguishes masks from images, for example `mask_suffix: _mask.png`"
+                    f"own_data.{name}: images and masks are in the same folder, but {file.path} is not in a "
+                    "subfolder such as train/images or train/masks. Use such subfolders of train, val and test, or set "
+                    "a `mask_suffix` that distinguishes masks from images, for example `mask_suffix: _mask.png`"
                 )
             yield kinds[0], image, splits[0], file
         return

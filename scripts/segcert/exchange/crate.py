@@ -92,7 +92,7 @@ def write_crate(
     if not (software / WORKFLOW).exists():
         raise CrateError(
             f"{software}: contains no Snakefile; expected a folder that contains segcert's sources. In a folder that "
-            "snakedeploy made, write: snakemake crate"
+            "snakedeploy made, run: snakemake crate"
         )
     contents = Contents(Lineage.read(run, root), software)
     contents.check()

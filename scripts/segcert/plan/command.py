@@ -85,7 +85,7 @@ def plan_image(
     needs = plan(sizes, sigma or 0.0, tau, alpha, method, n0, k)
     lines = [f"Radius: {needs.radius:.4g} (l2, pixels in [0, 1]), {needs.gray_levels:.3g} gray levels RMS per value"]
     if len(sizes) == 2:
-        lines.append(f"(for an image with one channel; for a colour image, write --shape 3x{shape})")
+        lines.append(f"(for an image with one channel; for a colour image, pass --shape 3x{shape})")
     lines += [
         f"To certify any pixel: n >= {needs.least_n}. To certify any measurement: n0 + n >= {needs.least_draws}",
         "Draws that certify a pixel with probability 0.95, by the share of noisy copies on which it has its class:",

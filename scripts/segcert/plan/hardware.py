@@ -115,7 +115,7 @@ def choose_hardware(
             distances.append((min(abs(math.log(size / case.calls[-1].size)) for case in measured), each))
     if not distances:
         kind = "GPU" if gpu else "CPU"
-        raise ForecastError(f"{why}, but no {kind} was measured. Write --hardware {' or '.join(known)}")
+        raise ForecastError(f"{why}, but no {kind} was measured. Pass --hardware {' or '.join(known)}")
     return min(distances)[1], why
 
 

@@ -69,7 +69,7 @@ def _all_images(name: str, run: ConfiguredRun, index: Path) -> Images:
     if rule is not GROUPS or usable is None:
         raise ForecastError(
             f"{name}: the number of test images in the split {chosen!r} is not known before the data are prepared. "
-            f"Run snakemake data/prepared/{name}/index.csv, or write --images N"
+            f"Run snakemake data/prepared/{name}/index.csv, or pass --images N"
         )
     source = (
         f"the catalogue: expected numbers of {usable} images, which split {chosen!r} assigns by a hash{still_counted}"

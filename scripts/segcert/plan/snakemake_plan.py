@@ -78,7 +78,7 @@ def require_plain_paths(*places: Path) -> None:
             raise PlanError(
                 f"{str(place)!r}: found {', '.join(map(repr, odd))} in a path, which a job's shell would interpret. "
                 "Move the checkout, and the environment with it, to a path of letters, digits and / . _ - + , @ = ~ ^, "
-                "then write: make run"
+                "then run: make run"
             )
 
 

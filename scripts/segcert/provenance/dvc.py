@@ -61,7 +61,7 @@ def dvc_command(root: str | Path = ".") -> list[str]:
     python = Path(root, PYTHON).absolute()
     if python.exists():
         return [str(python), "-P", "-m", "dvc"]  # not bin/dvc: a long path does not fit into its first line
-    raise SystemExit(f"segcert: DVC is installed neither for {sys.executable} nor in .venv-dvc. Write: make dvc")
+    raise SystemExit(f"segcert: DVC is installed neither for {sys.executable} nor in .venv-dvc. Run: make dvc")
 
 
 def private_cache(root: str | Path = ".") -> Path:

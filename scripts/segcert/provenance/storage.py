@@ -75,7 +75,7 @@ class Sidecars:
                 record = records[path] = load_record(path)
             except RecordError as error:
                 path.unlink(missing_ok=True)
-                raise BucketError(f"{error}. It was deleted, and the next attempt fetches it again") from error
+                raise BucketError(f"{error}. The record was deleted, and the next attempt fetches it again") from error
             wrong = [
                 name
                 for name, sha256 in record["outputs"].items()
@@ -173,8 +173,8 @@ def unpack_extra_outputs(path: str | Path, extra_outputs: Mapping[str, str], dig
     if wrong := sorted(other()):
         Path(path).unlink()
         raise BucketError(
-            f"{path}: lacks {', '.join(wrong[:3])} as described in the run record. The tar file was deleted, and the "
-            "next attempt fetches it again"
+            f"{path}: contains no {', '.join(wrong[:3])} that matches the run record. The tar file was deleted, and "
+            "the next attempt fetches it again"
         )
 
 

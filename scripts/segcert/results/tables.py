@@ -51,9 +51,7 @@ def read_results(
     except FileNotFoundError:
         raise
     except Exception as error:  # Arrow raises many kinds of errors
-        raise ResultsError(
-            f"{path}: found a file that cannot be read ({error}). Run `snakemake --force {path}`"
-        ) from error
+        raise ResultsError(f"{path}: cannot be read ({error}). Run `snakemake --force {path}`") from error
     numbers = [*numbers, *(name for name in optional if name in results.columns)]
     for name in (*names, *numbers):
         if name not in results.columns:

@@ -113,10 +113,11 @@ def checked_image(image: npt.ArrayLike) -> npt.NDArray[np.float32]:
     if pixels.ndim != 3 or not pixels.size:
         raise SamplingError(f"image: found shape {pixels.shape}; expected (C, H, W)")
     if not np.isfinite(pixels).all():
-        raise SamplingError("image: found values that are not finite; expected float32 in [0, 1]")
+        raise SamplingError("image: found values that are not finite; expected values in [0, 1]")
     if pixels.min() < 0 or pixels.max() > 1:
         raise SamplingError(
-            f"image: found values {pixels.min():g} to {pixels.max():g}; expected [0, 1]. Divide 8-bit pixels by 255"
+            f"image: found values from {pixels.min():g} to {pixels.max():g}; expected [0, 1]. Divide 8-bit values by "
+            "255"
         )
     return pixels
 

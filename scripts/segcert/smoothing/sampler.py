@@ -142,7 +142,7 @@ class SmoothedSegmenter:
         if precision not in PRECISIONS:
             raise SamplingError(f"precision: found {precision!r}; expected one of {', '.join(PRECISIONS)}")
         if store and not identity:
-            raise SamplingError("identity: missing; with a store, pass the identity of the model, such as its digest")
+            raise SamplingError("identity: missing; a store needs an identity of the model, such as its digest")
         for name, part in (("model", model), ("denoiser", denoiser)):
             if isinstance(part, nn.Module):
                 if any(module.training for module in part.modules()):

@@ -54,8 +54,8 @@ def train_denoiser(
     channels = next(iter(found.values()))
     if len(set(found.values())) > 1:
         raise DataError(
-            f"`denoiser.shared`: found channels {found}; one denoiser needs data sets with the same number of "
-            "channels. Keep only such data sets in `denoiser.shared`"
+            f"`denoiser.shared`: found data sets with different numbers of channels ({found}); a shared denoiser "
+            "needs the same number in all of them. Remove the others from `denoiser.shared`"
         )
     names, images = _scaled(datasets, "train", pool)
     _, val_images = _scaled(datasets, "val", pool)

@@ -70,7 +70,7 @@ def launch(
         command = [sys.executable, "-m", "torch.distributed.run", *options, str(path)]
         returncode, errors = _run(command)
     if returncode:
-        raise LaunchError(f"{processes} processes did not complete the training: {errors.strip()[-4000:]}")
+        raise LaunchError(f"training in {processes} processes failed: {errors.strip()[-4000:]}")
     return f"{processes} x {device_name(target)}"
 
 

@@ -249,7 +249,7 @@ def test_an_unpacked_folder_is_found_in_any_subfolder(tmp_path, inside):
         path = next(file for file in found if file.path.endswith(".IMG"))
         assert hashlib.sha256(path.read()).hexdigest() == files[path.path]
         (raw / path.path).write_bytes(b"changed")
-        with pytest.raises(DataError, match="changed after it was recorded"):
+        with pytest.raises(DataError, match="has changed since its digest was recorded"):
             path.read()
         (raw / path.path).unlink()
         with pytest.raises(DataError, match="cannot be read"):
@@ -278,7 +278,7 @@ WEB_PAGES = {
 def test_web_page_with_the_name_of_an_archive_is_quarantined(tmp_path, mirror, content, source):
     raw, about = tmp_path / "raw", published(MONTGOMERY, mirror, sha256=None, md5=None)
     (mirror / NAME).write_bytes(content)
-    refused = pytest.raises(DataError, match=rf"{NAME}: is a web page.*it is now .*\.rejected")
+    refused = pytest.raises(DataError, match=rf"{NAME}: is a web page.*It was renamed to .*\.rejected")
     if source == "folder":
         raw.mkdir()
         (raw / NAME).write_bytes(content)

@@ -116,7 +116,7 @@ def test_colours_without_a_meaning_are_refused(kind):
     """Red on green once came out inverted."""
     red_on_green = np.where(LABELS[..., None] > 0, (255, 0, 0), (0, 255, 0)).astype(np.uint8)
     pixels = read_mask(by_pillow(red_on_green, kind))
-    with pytest.raises(DataError, match="the mask has colours; write them in `values`"):
+    with pytest.raises(DataError, match="the mask has colours; list them in `values`"):
         class_ids(pixels, {0: "background", 255: "lung"}, CLASSES)
     with pytest.raises(DataError, match="the mask has colours, but `mask_threshold` is for gray masks"):
         class_ids(pixels, {0: "background", 255: "lung"}, CLASSES, threshold=128)

@@ -88,7 +88,7 @@ def test_a_changed_or_missing_image_is_named(tmp_path):
     dataset = prepare_phantom(tmp_path / "phantom")
     path = tmp_path / "phantom" / "images" / "phantom_test_0000.png"
     path.write_bytes(path.read_bytes()[:-1] + b"x")
-    with pytest.raises(DataError, match=r"phantom_test_0000\.png: differs from its digest"):
+    with pytest.raises(DataError, match=r"phantom_test_0000\.png: does not match its digest"):
         dataset.image("phantom_test_0000")
     path.unlink()
     with pytest.raises(DataError, match=r"phantom_test_0000\.png: missing"):
@@ -132,7 +132,9 @@ def test_a_few_without_partner_are_left_out_by_name(tmp_path):
 
 def test_too_many_without_partner_are_refused(tmp_path):
     left_out = [LeftOut(f"x{k}", "no mask of the lungs", f"a.zip: x{k}.png") for k in range(15)]
-    message = refused(tmp_path, SearchResult(pairs(40), left_out), "15 of 55 images and masks lack a partner, .* 5%")
+    message = refused(
+        tmp_path, SearchResult(pairs(40), left_out), "15 of 55 images and masks have no counterpart, .* 5%"
+    )
     assert "a.zip: x0.png: no mask of the lungs (and 14 more for the same reason)" in message
     assert "x1.png" not in message
     assert '`exclude: {montgomery: ["x0", "x1",' in message

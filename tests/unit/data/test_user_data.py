@@ -299,7 +299,7 @@ def test_a_file_that_changed_after_it_was_recorded_is_refused(folder):
     data = own(folder)
     found = find(data)
     (folder / "images/00_000.png").write_bytes(encoded(np.zeros((32, 32), np.uint8)))
-    with pytest.raises(DataError, match=r"00_000\.png changed after it was recorded"):
+    with pytest.raises(DataError, match=r"00_000\.png has changed since its digest was recorded"):
         found.pairs[0].load()
     (folder / "images/99_999.png").write_bytes(encoded(np.zeros((32, 32), np.uint8)))
     (folder / "masks/99_999_mask.png").write_bytes(encoded(np.zeros((32, 32), np.uint8)))

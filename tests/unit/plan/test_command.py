@@ -117,7 +117,7 @@ def test_the_channels_of_colour_images_are_asked_for():
         plan_image(0.25, shape, tau=0.75, alpha=0.001, method="segcertify", n0=10, k=10)
         for shape in ("64x64", "3x64x64")
     )
-    assert "for a colour image, write --shape 3x64x64" in gray
+    assert "for a colour image, pass --shape 3x64x64" in gray
     assert "0.672 gray levels" in gray
     assert "0.388 gray levels" in colour
     assert "--shape" not in colour

@@ -54,7 +54,7 @@ def test_the_program_of_the_environment_variable_comes_first(project, monkeypatc
 
 
 def test_without_dvc_the_message_says_what_to_type(project, without_dvc):
-    with pytest.raises(SystemExit, match=r"DVC is installed neither for .*\. Write: make dvc$"):
+    with pytest.raises(SystemExit, match=r"DVC is installed neither for .*\. Run: make dvc$"):
         dvc_command(project)
 
 

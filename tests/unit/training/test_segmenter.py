@@ -139,7 +139,7 @@ def test_a_denoiser_is_shared_by_data_sets_of_equal_channels(index, tmp_path, tm
     shutil.copytree(index.parent, folder, dirs_exist_ok=True)
     about = json.loads((folder / "dataset.json").read_text())
     (folder / "dataset.json").write_text(json.dumps(about | {"name": "colour", "channels": 3}))
-    with pytest.raises(DataError, match=r"`denoiser\.shared`: found channels {'phantom': 1, 'colour': 3}"):
+    with pytest.raises(DataError, match=r"different numbers of channels \({'phantom': 1, 'colour': 3}\)"):
         denoiser([index, folder / "index.csv"], tmp_path / "neither", steps=1)
 
 
