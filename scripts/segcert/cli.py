@@ -69,7 +69,12 @@ def certify(
     tau: Tau = 0.75,
     alpha: Alpha = 0.001,
     method: MethodOption = PUBLISHED,
-    k: Annotated[int, typer.Option("--k", min=1, help="For kfwer: fewer than k pixels are certified wrongly.")] = 10,
+    k: Annotated[
+        int,
+        typer.Option(
+            "--k", min=1, help="For kfwer: alpha bounds the probability that k or more pixels are certified wrongly."
+        ),
+    ] = 10,
     measure: Annotated[
         list[str] | None,
         typer.Option(
@@ -186,7 +191,7 @@ def certify(
 
 
 @app.command()
-def explain(certificate: Annotated[Path, typer.Argument(help="Certificate: NAME.certificate.json.")]) -> None:
+def explain(certificate: Annotated[Path, typer.Argument(help="Certificate file, NAME.certificate.json.")]) -> None:
     """Explain in plain English what a certificate guarantees."""
     from segcert.single_image.explain import explain as explanation
     from segcert.single_image.schema import read_certificate
@@ -196,7 +201,7 @@ def explain(certificate: Annotated[Path, typer.Argument(help="Certificate: NAME.
 
 @app.command()
 def verify(
-    certificate: Annotated[Path, typer.Argument(help="Certificate: NAME.certificate.json.")],
+    certificate: Annotated[Path, typer.Argument(help="Certificate file, NAME.certificate.json.")],
     draws: Annotated[int, typer.Option(min=1, help="Number of draws to repeat.")] = 20,
     image: Annotated[Path | None, typer.Option(help="Image file, if it was moved.")] = None,
     segmenter: Annotated[
@@ -227,7 +232,12 @@ def plan(
     alpha: Alpha = 0.001,
     method: MethodOption = PUBLISHED,
     n0: Selection = 10,
-    k: Annotated[int, typer.Option("--k", min=1, help="For kfwer: fewer than k pixels are certified wrongly.")] = 10,
+    k: Annotated[
+        int,
+        typer.Option(
+            "--k", min=1, help="For kfwer: alpha bounds the probability that k or more pixels are certified wrongly."
+        ),
+    ] = 10,
     config: Annotated[
         list[str] | None,
         typer.Option("--config", "--configfile", help="For a run: configuration file or KEY=VALUE; repeatable."),
@@ -247,11 +257,11 @@ def plan(
     """Estimate the cost of a run, or the number of draws that an image needs.
 
     For a run, the plan lists, for each stage, the jobs that are not up to date, their network calls and their hours. It
-    also states the disk space of the complete run. In the root of the checkout, write:
+    also states the disk space of the complete run. In the root of the checkout, run:
 
     segcert plan --config config/paper.yaml
 
-    For an image, the plan states the radius and the number of draws that are needed:
+    For an image, the plan states the radius and the number of draws that certification needs:
 
     segcert plan --sigma 0.25 --shape 256x256
     """

@@ -81,8 +81,8 @@ class Config(Section):
         ["clean", "noise"],
         min_length=1,
         description="Training regimes of the segmenters. clean: on clean images; noise: on images with Gaussian noise "
-        "(the SegCertify baseline); denoised: fine-tuned on noisy images that the first of `denoisers` other than "
-        "none has denoised; such a segmenter is only used behind a denoiser",
+        "(the SegCertify baseline); denoised: fine-tuned on noisy images that the first real denoiser in "
+        "`denoisers` (not none) has denoised; such a segmenter is only used behind a denoiser",
     )
     denoisers: list[Literal["none", "ddpm", "adm256"]] = Field(
         ["none", "ddpm"],

@@ -39,10 +39,10 @@ class OwnData(Section):
         None, description="Folder that contains the masks; a mask has the same name as its image, except for the suffix"
     )
     image_suffix: str = Field(
-        "", description="Part of an image's file name after the name of the image, such as .png; empty: any suffix"
+        "", description="End of each image's file name, after the name of the image, such as .png; empty: any suffix"
     )
     mask_suffix: str = Field(
-        "", description="Part of a mask's file name after the name of the image, such as _mask.png"
+        "", description="End of each mask's file name, after the name of the image, such as _mask.png"
     )
     table: str | None = Field(
         None,
@@ -64,8 +64,8 @@ class OwnData(Section):
     )
     mask_orientation: Literal["displayed", "stored"] | None = Field(
         None,
-        description="Orientation of masks without an orientation tag whose image has one (EXIF): displayed for masks "
-        "drawn on the upright image, stored for masks of the stored pixels; null: as the sizes show",
+        description="Orientation of masks that have no orientation tag (EXIF) although their image has one. displayed: "
+        "drawn on the upright image; stored: drawn on the stored pixels; null: decided by the sizes",
     )
     group_column: str | None = Field(
         None,

@@ -97,8 +97,8 @@ def download(url: str, target: Path, what: str, advice: str = ADVICE) -> None:
     except _FetchError as error:
         raise DataError(
             f"{transfer.stated}: cannot be fetched ({error}); received {transfer.reached} of "
-            f"{transfer.total or '?'} bytes. "
-            f"Check the network and run snakemake again to resume after {transfer.stored()[0]} bytes, {advice}"
+            f"{transfer.total or '?'} bytes. Check the network connection and run snakemake again to resume after "
+            f"{transfer.stored()[0]} bytes, {advice}"
         ) from None
     with transfer.part.open("rb") as file:
         os.fsync(file.fileno())
@@ -124,7 +124,8 @@ def read_small(url: str) -> bytes:
         return _persist(url, attempt, lambda: 0)
     except _FetchError as error:
         raise DataError(
-            f"{public(url)}: cannot be fetched ({error}). Check the network and run snakemake again, {ADVICE}"
+            f"{public(url)}: cannot be fetched ({error}). Check the network connection and run snakemake again, "
+            f"{ADVICE}"
         ) from None
 
 
@@ -168,7 +169,7 @@ class _Transfer:
             if not place or int(place[1] or place[2]) != offset or _validator(response) not in ("", version):
                 self.sidecar.unlink()
                 raise _FetchError(
-                    f"HTTP {response.status_code}, {found!r}: not a resumption after {offset} bytes", True
+                    f"HTTP {response.status_code} with the range {found!r} does not resume after {offset} bytes", True
                 )
             if response.status_code == 206:
                 self._receive(response, offset, int(place[2]))
@@ -196,7 +197,7 @@ class _Transfer:
                 if self.reached // every > (self.reached - len(chunk)) // every:
                     log.info("%s: %d of %s bytes", self.what, self.reached, total or "?")
         if total not in (None, self.reached):
-            raise _FetchError(f"the stream ended at {self.reached} of {total} bytes", transient=True)
+            raise _FetchError(f"the stream ended after {self.reached} of {total} bytes", transient=True)
 
 
 def _persist(url: str, attempt: Callable[[], Result], reached: Callable[[], int]) -> Result:

@@ -114,7 +114,7 @@ def _get(archive: Archive, folder: Path, mirror: str | None, sums: Mapping[str, 
     elif not unverified.exists():
         path = Path(source).expanduser()
         if not path.is_file():
-            raise DataError(f"{public(source)}: no such file in the mirror; put it there, or remove `mirror`")
+            raise DataError(f"{public(source)}: no such file in the mirror; put it there, or unset `mirror`")
         with atomic_file(unverified) as temporary:
             shutil.copyfile(path, temporary)
     digest = file_digest(unverified)

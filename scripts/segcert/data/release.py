@@ -93,8 +93,8 @@ class Layout:
                 mask = decoded(mask_file, functools.partial(_upright_mask, labels.shape, orientation))
                 if mask.shape != labels.shape:
                     raise DataError(
-                        f"{mask_file}: the mask is {mask.shape[1]}x{mask.shape[0]} pixels; expected {width}x{height}, "
-                        f"because its image is {image.size[1]}x{image.size[0]}"
+                        f"{mask_file}: the mask is {mask.shape[1]}x{mask.shape[0]} pixels; expected {width}x{height} "
+                        f"for an image of {image.size[1]}x{image.size[0]}"
                     )
                 labels[mask] = about.classes.index(title)
         if image.size in about.native_sizes:

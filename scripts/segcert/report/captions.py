@@ -38,13 +38,13 @@ FIGURES = {
         printed=False,
     ),
     "certified_dice": Figure(
-        "Certified Dice and share of abstaining pixels at each noise level sigma (pixels in [0, 1]). Error bars are "
-        "95% bootstrap intervals over images. A larger sigma means a larger certified radius.",
+        "Certified Dice and share of abstaining pixels at each noise level sigma (pixel values in [0, 1]). Error bars "
+        "are 95% bootstrap intervals over images. A larger sigma means a larger certified radius.",
         table="main",
         section="curves",
     ),
     "radius": Figure(
-        "Certified Dice and abstention against the certified radius (l2 norm, pixels in [0, 1]; upper axis: RMS "
+        "Certified Dice and abstention against the certified radius (l2 norm, pixel values in [0, 1]; upper axis: RMS "
         "change in gray levels). One alpha covers all pixels and radii of an image, so slightly fewer pixels are "
         "certified than by a certificate for a single radius. The radii are certified by the run's method or, if it "
         "certifies no radii, by segcertify. tables/radii.csv names the method used.",
@@ -126,9 +126,9 @@ TABLES = {
     "values mean better restored images. The method ddpm is the denoiser trained for this run.",
     "budget": "Forecasts of certified Dice, abstention and certified area for different numbers of draws, by method. "
     "The forecasts are based on this run's votes and are not certificates.",
-    "radii": "Metrics by radius (l2 norm for pixels in [0, 1], and RMS change in gray levels). In each row, pixels "
-    "with a smaller certified radius abstain. One alpha covers all pixels and radii of an image, so slightly fewer "
-    f"pixels are certified than by a certificate for a single radius. {INTERVALS}",
+    "radii": "Metrics by radius (l2 norm for pixel values in [0, 1], and RMS change in gray levels). In each row, "
+    "pixels with a smaller certified radius abstain. One alpha covers all pixels and radii of an image, so slightly "
+    f"fewer pixels are certified than by a certificate for a single radius. {INTERVALS}",
     "claims": "Claims of Laousy et al. (2023) and of this project, tested on this run. Values are mean differences on "
     "the same images, with 95% intervals from a paired bootstrap. A claim holds if its entire interval is on the "
     "claimed side of zero, and does not hold if it is on the opposite side. Otherwise, it cannot be said "

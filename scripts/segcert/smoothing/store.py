@@ -39,7 +39,8 @@ class Block:
         """Raise ValueError if the counts are malformed, or if columns have different numbers of draws."""
         if self.counts.ndim != 3 or self.counts.dtype.kind not in "iu" or self.counts.size == 0:
             raise ValueError(
-                f"found counts of shape {self.counts.shape} and type {self.counts.dtype}; expected integers, (C, H, W)"
+                f"found counts of shape {self.counts.shape} and type {self.counts.dtype}; expected integers of shape "
+                "(classes, H, W)"
             )
         lengths = {name: len(column) if column.ndim else None for name, column in self.columns.items()}
         if wrong := [name for name, length in lengths.items() if length is None or length != lengths["areas"]]:
