@@ -119,7 +119,9 @@ def certify(
     threads: Annotated[int, typer.Option(min=1, help="Number of CPU threads.")] = 2,
     store: Annotated[
         Path | None,
-        typer.Option(help="Folder that stores blocks of draws, so that commands can resume; default: .draws in OUT."),
+        typer.Option(
+            help="Folder that stores blocks of draws, from which a command can resume; default: .draws in OUT."
+        ),
     ] = None,
 ) -> None:
     """Certify images: for each, write a label map (255: abstain), an overlay, the votes and a JSON certificate."""

@@ -97,7 +97,7 @@ def _read_run(root: Path, name: str) -> ComparedRun:
     path = root / "results" / name / "certificates.parquet"
     certificates = read_numbers(path, [*NAMES, "method"], ["sigma", "tau", "alpha", "n0", "n", "k"], SHOWN)
     if certificates.empty:
-        raise CompareError(f"{path}: found no certificates in this file. Run `snakemake --force {path}`")
+        raise CompareError(f"{path}: contains no certificates. Run `snakemake --force {path}`")
     columns = list(certificates.columns)
     certificates = certificates.assign(**{column: np.nan for column in SHOWN if column not in columns})
     page = root / "reports" / name / "index.html"

@@ -30,7 +30,7 @@ class Config(Section):
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="Device that runs the networks; auto: a GPU if available, otherwise the CPU"
     )
-    replay: int = Field(0, ge=0, description="Number of images whose votes `snakemake audit` redraws")
+    replay: int = Field(0, ge=0, description="Number of images whose votes `snakemake audit` samples again")
     compare: list[Name] = Field(
         [], description="Finished runs to compare with `snakemake compare`, such as [phantom, phantom-holm]"
     )

@@ -43,7 +43,7 @@ class Observables:
             )
         names = [measurement.name for measurement in self.measurements]
         if len(set(names)) < len(names):
-            raise SamplingError(f"measurements: found the names {', '.join(names)}; expected different names")
+            raise SamplingError(f"measurements: found the names {', '.join(names)}; expected a different name for each")
 
     @property
     def overlap_column(self) -> str:

@@ -147,7 +147,7 @@ class SmoothedSegmenter:
             if isinstance(part, nn.Module):
                 if any(module.training for module in part.modules()):
                     raise SamplingError(
-                        f"{name}: found train mode, in which the output depends on the batch. Call .eval() first"
+                        f"{name}: is in train mode, in which the output depends on the batch. Call .eval() first"
                     )
                 part.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.identity = identity or {"segmenter": module_digest(model), "denoiser": module_digest(denoiser)}

@@ -105,7 +105,7 @@ def test_batches_have_one_shape_and_cross_blocks_and_streams():
     [
         ({"truth": TRUTH[:4]}, "truth: found shape"),
         ({"truth": TRUTH + 1}, "truth: found class id 2, but there are only 2 classes"),
-        ({"measurements": [AREA, AREA]}, "expected different names"),
+        ({"measurements": [AREA, AREA]}, "expected a different name for each"),
     ],
 )
 def test_bad_observables_are_refused(options, message):

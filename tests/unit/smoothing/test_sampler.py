@@ -255,7 +255,7 @@ class TrainMode(nn.Module):
         (IMAGE, {"block_size": 0}, "block_size 0"),
         (IMAGE, {"sigma": float("inf")}, "sigma: found inf"),
         (IMAGE, {"store": BlockStore("nowhere")}, "identity: missing"),
-        (IMAGE, {"denoiser": TrainMode().train()}, "denoiser: found train mode"),
+        (IMAGE, {"denoiser": TrainMode().train()}, "denoiser: is in train mode"),
     ],
 )
 def test_bad_input_is_refused(image, options, message):
