@@ -215,7 +215,7 @@ REFUSED = {
     "no width": "Window Width",
     "no center": "WindowCenter: missing, although WindowWidth is present",
     "unknown function": "CUBIC",
-    "slope 0": "every pixel would be the same",
+    "slope 0": "all values would be equal or infinite",
     "slope alone": "RescaleIntercept: missing",
     "intercept alone": "RescaleSlope: missing",
     "VOI LUT of bytes": "4096 entries of 8 bits",

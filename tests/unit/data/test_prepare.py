@@ -273,7 +273,7 @@ def test_everything_is_checked_before_training(tmp_path, split):
     mask = tmp_path / f"phantom/masks/phantom_{split}_0000.png"
     whole = mask.read_bytes()
     mask.write_bytes(whole[:-1] + b"x")
-    with pytest.raises(DataError, match=rf"masks/phantom_{split}_0000\.png: differs"):
+    with pytest.raises(DataError, match=rf"masks/phantom_{split}_0000\.png: does not match its digest"):
         dataset.check()
     mask.write_bytes(whole)
     text = dataset.index.read_text()
