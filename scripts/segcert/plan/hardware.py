@@ -101,7 +101,9 @@ def choose_hardware(
     """
     if name is not None:
         if name not in known:
-            raise ForecastError(f"--hardware: found {name!r}; expected one of {', '.join(known)} (measured hardware)")
+            raise ForecastError(
+                f"--hardware: found {name!r}; expected hardware on which segcert was measured: {', '.join(known)}"
+            )
         return name, "as requested"
     if device == "auto":
         gpu = bool(visible_gpus())

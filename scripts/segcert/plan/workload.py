@@ -140,7 +140,7 @@ class Workload:
     def calls(
         self, job: PlannedJob, folder: str, images: int, precision: str = "float32", kind: Kind = "forward"
     ) -> Calls:
-        """Return the given number of calls of the network in a model folder."""
+        """Describe calls of the network in a model folder, one for each of `images` images."""
         size = self.config.image_size // job.params.get("pool", 1)
         return Calls(self.networks[folder], images, size, self.about[sources(job)[0]].channels, precision, kind)
 
