@@ -47,7 +47,7 @@ def test_arrays_of_votes_are_documented(finished_once):
     for file in found(finished_once, path):
         with np.load(file, allow_pickle=False) as arrays:
             header = json.loads(str(arrays["header"]))
-            assert f"Format `{header['format']}`" in PAGE
+            assert f"the format `{header['format']}`" in PAGE
             image = next(iter(header["images"]))
             names = {name.replace(image, "<image>") for name in arrays if name.startswith(f"{image}/")}
             names = {re.sub(r"measurement/.*", "measurement/<name>", name) for name in names}
@@ -59,7 +59,7 @@ def test_keys_of_records_are_documented(finished_once):
     for file in finished_once.files("results/**/*.record.json"):
         record = load_record(file)
         assert set(record) <= keys, file
-        assert f"Format `{record['format']}`" in PAGE
+        assert f"the format `{record['format']}`" in PAGE
     optional = {"device", "driver", "holds", "error"}
     assert keys - optional <= set(record)
 
