@@ -435,7 +435,7 @@ def _planes(values: Values) -> npt.NDArray[np.uint16]:
 
 def _two_lengths(dataset: "Dataset", keyword: str) -> tuple[float, float] | None:
     values = dataset.get(keyword)
-    if values is None or isinstance(values, str | float) or len(values) != 2:
+    if isinstance(values, str) or not hasattr(values, "__len__") or len(values) != 2:  # one number has no length
         return None
     height, width = float(values[0]), float(values[1])
     usable = all(math.isfinite(length) and length > 0 for length in (height, width))

@@ -136,9 +136,11 @@ class Raster:
         """Set the height and width of a pixel in mm, in the patient; None: keep those of the file."""
         if pixel_size is None:
             return self
-        applied = (*self.applied, f"pixel size set to {pixel_size[0]:g} x {pixel_size[1]:g} mm (height x width)")
+        step = f"pixel size set to {pixel_size[0]:g} x {pixel_size[1]:g} mm (height x width)"
+        if self.pixel_size:
+            step += f"; the file states {self.pixel_size[0]:g} x {self.pixel_size[1]:g} {self.length_unit}"
         size = (pixel_size[0], pixel_size[1])
-        return dataclasses.replace(self, pixel_size=size, length_unit=MM, applied=applied)
+        return dataclasses.replace(self, pixel_size=size, length_unit=MM, applied=(*self.applied, step))
 
     def with_bits(self, bits: int) -> "Raster":
         """Convert to a different bit depth. Black stays black, and white stays white."""

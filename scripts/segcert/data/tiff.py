@@ -169,6 +169,12 @@ def _without_alpha(values: Values, page: tifffile.TiffPage, bits: int, inverted:
 
 def _pixel_shape(page: tifffile.TiffPage, orientation: int) -> PixelSize | None:
     """Return the shape of a pixel after turning, from the resolutions of the page."""
-    resolutions = [page.tags.valueof(name, default=(0, 1)) for name in ("XResolution", "YResolution")]
-    across, down = (numerator / denominator if denominator else 0.0 for numerator, denominator in resolutions)
+    across, down = (_resolution(page.tags.valueof(name)) for name in ("XResolution", "YResolution"))
     return pixel_shape(down, across) if swaps_axes(orientation) else pixel_shape(across, down)
+
+
+def _resolution(ratio: Any) -> float:
+    """Convert the value of a resolution tag; 0 if it is missing or malformed."""
+    if not isinstance(ratio, tuple) or len(ratio) != 2 or not ratio[1]:
+        return 0.0
+    return float(ratio[0]) / float(ratio[1])

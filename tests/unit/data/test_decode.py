@@ -238,3 +238,12 @@ def test_different_resolutions_across_and_down_give_the_shape_of_a_pixel(orienta
         assert (image.pixel_size, image.length_unit) == (pytest.approx(shape, rel=1e-3), "original pixel widths")
     assert decode(png_with(pixels, dpi=(300, 299))).pixel_size is None  # rounded, not another shape
     assert decode(png_with(pixels, dpi=(72, 72))).pixel_size is None
+
+
+@pytest.mark.parametrize("value", [(1, (0, 0)), (1, (1, 0)), (2, (1, 1, 2, 1))])
+def test_a_malformed_resolution_is_unknown(value):
+    count, ratio = value
+    buffer = io.BytesIO()
+    tags = [("XResolution", "2I", count, ratio, True)]
+    tifffile.imwrite(buffer, np.zeros((2, 3), np.uint8), extratags=tags, resolution=None)
+    assert decode(buffer.getvalue()).pixel_size is None

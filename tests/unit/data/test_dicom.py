@@ -322,6 +322,7 @@ def test_a_file_without_preamble_is_read():
         ({"PixelAspectRatio": [3, 2]}, ((1.5, 1.0), PIXEL_WIDTHS)),
         ({"PixelAspectRatio": [1, 1]}, None),
         ({"PixelAspectRatio": [0, 1]}, None),
+        ({"PixelAspectRatio": 2}, None),
         ({"PixelAspectRatio": [3, 2], "PixelSpacing": [0.2, 0.2]}, ((0.2, 0.2), MM)),
     ],
 )
