@@ -86,7 +86,7 @@ def certify(
     ] = None,
     pixel_size: Annotated[
         tuple[float, float] | None,
-        typer.Option(help="Height and width of a pixel in mm, if the file does not state them."),
+        typer.Option(help="Height and width in mm of a pixel of the file, if the file does not state them."),
     ] = None,
     bits: Annotated[
         int | None,
@@ -124,7 +124,10 @@ def certify(
         ),
     ] = None,
 ) -> None:
-    """Certify images: for each, write a label map (255: abstain), an overlay, the votes and a JSON certificate."""
+    """Certify images: for each, write a label map (255: abstain), an overlay, the votes and a JSON certificate.
+
+    The label map is also written on the pixel grid of the file.
+    """
     from segcert.measurements import check_measurements, measurements_of, parse_decision
     from segcert.networks.runtime import set_up_torch
     from segcert.single_image.certificate_file import (
@@ -150,15 +153,15 @@ def certify(
     check_measurements(measure or [], decide or [], [networks.config["classes"]])
     thresholds = dict(map(parse_decision, decide or []))
     target = set_up_torch(device.value, threads)
-    reading = Reading(bits, window, frame)
+    reading = Reading(bits, window, frame, pixel_size)
     cases, refused = [], []
     for path in images:  # check all images before the first draw
         try:
-            image = networks.read_image(path, size, pixel_size, reading)
+            image = networks.read_image(path, size, reading)
         except DataError as error:
             refused.append(error)
             continue
-        asked = measurements_of(measure or [], networks.config["classes"], image.pixel_size)
+        asked = measurements_of(measure or [], networks.config["classes"], *image.pixel_scale)
         check_decision(image, sampling, decision, asked, radius_map)
         cases.append((path, image, asked))
     if not cases:
@@ -183,7 +186,8 @@ def certify(
             radii=radius_map,
             reading=reading,
         )
-        _say(f"{path}: {1 - document['abstain']:.1%} certified at radius {document['certificate']['radius']:.4g}")
+        name = document["image"]["path"]
+        _say(f"{name}: {1 - document['abstain']:.1%} certified at radius {document['certificate']['radius']:.4g}")
         for remark in document["remarks"]:
             _say(f"  remark: {remark}")
     _say(f"The results are in {out}. To explain a certificate: segcert explain {certificate_path(cases[0][0], out)}")

@@ -1,7 +1,15 @@
 """Measurements that a clinician takes from a mask, such as area and diameter.
 
-Each measurement is a function of one label map. Lengths are in mm and areas in mm2 if the pixel size is known.
-Otherwise, both are in pixels.
+Each measurement is a function of one label map. The unit of a length follows from what is known about the pixels
+(`pixel_scale`). It is one of:
+
+- "mm": lengths in the patient;
+- "mm at the detector": lengths in the patient are smaller, by an unknown magnification;
+- "pixels": pixels of the label map, if their size is unknown and resizing did not change their aspect ratio;
+- "original pixels": pixels of the file, if their size is unknown and resizing changed their aspect ratio;
+- "original pixel widths": widths of a pixel of the file, which is not square and has an unknown size.
+
+Areas are in mm2 or in mm2 at the detector. Without a size in mm, they are numbers of pixels of the label map.
 """
 
 import dataclasses
@@ -21,6 +29,10 @@ import numpy.typing as npt
 Labels = npt.NDArray[np.uint8]
 PixelSize = tuple[float, float]
 
+MM, AT_DETECTOR = "mm", "mm at the detector"
+PIXELS, ORIGINAL_PIXELS, PIXEL_WIDTHS = "pixels", "original pixels", "original pixel widths"
+AREA_UNITS = {MM: "mm2", AT_DETECTOR: "mm2 at the detector"}  # by the unit of lengths
+
 BUILT_IN = ("area", "diameter", "cardiothoracic_ratio")
 DECISION = re.compile(r"([\w.]+) *> *(-?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)(?:[eE][+-]?[0-9]+)?)")
 
@@ -39,7 +51,7 @@ class Measurement:
         Name in tables, for example "area_lungs" or "cardiothoracic_ratio". A user-supplied measurement is named after
         its function.
     unit
-        "pixels", "mm2" or "mm"; "" for a ratio or a user-supplied measurement.
+        Unit of a length or of an area, as listed above; "" for a ratio or a user-supplied measurement.
     function
         Function that takes a label map, (H, W) uint8, and returns a float; NaN if the measurement is undefined for this
         label map. A certified interval treats NaN as minus infinity for its lower end and as infinity for its upper
@@ -54,8 +66,32 @@ class Measurement:
     digest: str
 
 
+def pixel_scale(
+    pixel_size: PixelSize | None, length_unit: str, stretch: tuple[float, float]
+) -> tuple[PixelSize | None, str]:
+    """Return the pixel size with which to measure lengths in a resized image, and the unit of these lengths.
+
+    Parameters
+    ----------
+    pixel_size
+        Height and width of a pixel of the resized image in `length_unit`; None if unknown.
+    length_unit
+        The unit of `pixel_size`.
+    stretch
+        Numbers of original pixels, down and across, that a pixel of the resized image covers. If they differ, its
+        pixels are not square, and a length in such pixels would have no meaning.
+    """
+    if pixel_size:
+        return pixel_size, length_unit
+    down, across = stretch
+    return (None, PIXELS) if down == across else (stretch, ORIGINAL_PIXELS)
+
+
 def measurements_of(
-    specifications: Sequence[str], classes: Sequence[str], pixel_size: PixelSize | None = None
+    specifications: Sequence[str],
+    classes: Sequence[str],
+    pixel_size: PixelSize | None = None,
+    length_unit: str = MM,
 ) -> tuple[Measurement, ...]:
     """Return the measurements named by `specifications`, as in the configuration key `measurements`.
 
@@ -67,7 +103,9 @@ def measurements_of(
     classes
         Names of the class ids 0, 1, ...; class 0 is the background.
     pixel_size
-        Height and width of a pixel in mm, or None if the pixel size is unknown.
+        Height and width of a pixel in `length_unit`, or None if the pixel size is unknown.
+    length_unit
+        Unit of lengths, as `pixel_scale` returns it.
 
     Returns
     -------
@@ -86,7 +124,8 @@ def measurements_of(
 
     - `labels` is the label map of one draw: a numpy array (H, W) of uint8 class ids, 0 for the background. Do not
       change it.
-    - `pixel_size` is the height and width of a pixel in mm, two floats, or None if the pixel size is unknown.
+    - `pixel_size` is the height and width of a pixel in the patient in mm, two floats. It is None if they are unknown,
+      for example if the file states only their size at the detector.
     - The result is one number, which is converted to float. Return NaN if the measurement is undefined, for example
       because the structure is absent.
 
@@ -105,7 +144,9 @@ def measurements_of(
     Then write `measurements: [area, "my_measurements:foreground_share"]` in the configuration.
     """
     return tuple(
-        measurement for name in specifications for measurement in _measurements_of(name, tuple(classes), pixel_size)
+        measurement
+        for name in specifications
+        for measurement in _measurements_of(name, tuple(classes), pixel_size, length_unit)
     )
 
 
@@ -150,13 +191,13 @@ def parse_decision(text: str) -> tuple[str, float]:
 
 
 def area(labels: Labels, class_id: int, pixel_size: PixelSize | None = None) -> float:
-    """Return the area of a class in mm2, or in pixels if the pixel size is unknown."""
+    """Return the area of a class in squares of the pixel size's unit, or in pixels if the pixel size is unknown."""
     height, width = pixel_size or (1.0, 1.0)
     return float(np.count_nonzero(labels == class_id)) * height * width
 
 
 def diameter(labels: Labels, class_id: int, pixel_size: PixelSize | None = None) -> float:
-    """Return the diameter of a class in mm, or in pixels if the pixel size is unknown.
+    """Return the diameter of a class in the unit of the pixel size, or in pixels if the pixel size is unknown.
 
     The diameter is the longest distance between two pixel corners in the largest 8-connected component, so one pixel
     has the diameter sqrt(2). It is 0 if the class is absent.
@@ -187,11 +228,14 @@ def _width(mask: npt.NDArray[np.bool_]) -> int:
     return int(columns[-1] - columns[0] + 1) if len(columns) else 0
 
 
-def _measurements_of(name: str, classes: tuple[str, ...], pixel_size: PixelSize | None) -> list[Measurement]:
+def _measurements_of(
+    name: str, classes: tuple[str, ...], pixel_size: PixelSize | None, length_unit: str
+) -> list[Measurement]:
     if name in ("area", "diameter"):
-        function, unit = (area, "mm2") if name == "area" else (diameter, "mm")
+        function, unit = (diameter, length_unit) if name == "diameter" else (area, AREA_UNITS.get(length_unit, PIXELS))
+        size = None if unit == PIXELS else pixel_size  # a number of pixels does not depend on their shape
         return [
-            _built_in(f"{name}_{title}", unit if pixel_size else "pixels", function, class_id, pixel_size)
+            _built_in(f"{name}_{title}", unit if size else PIXELS, function, class_id, size)
             for class_id, title in enumerate(classes)
             if class_id > 0
         ]
@@ -203,7 +247,7 @@ def _measurements_of(name: str, classes: tuple[str, ...], pixel_size: PixelSize 
             )
         return [_built_in(name, "", cardiothoracic_ratio, classes.index("lungs"), classes.index("heart"))]
     if ":" in name:
-        return [_imported(name, pixel_size)]
+        return [_imported(name, pixel_size if length_unit == MM else None)]
     raise MeasurementError(
         f"`measurements`: found {name!r}; expected one of {', '.join(BUILT_IN)}, or package.module:function"
     )

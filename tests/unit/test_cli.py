@@ -20,6 +20,7 @@ from segcert.certification.certificate import ABSTAIN, certify, radius_in_gray_l
 from segcert.cli import main
 from segcert.config import Config
 from segcert.data.errors import DataError
+from segcert.data.grid import Grid
 from segcert.data.raster import Raster
 from segcert.data.user_data import read_own_image
 from segcert.networks.registry import build_segmenter, save_segmenter
@@ -458,7 +459,9 @@ def forge(folder, votes, **settings):
     document = json.loads(certificate.read_text())
     found = certify(votes)
     Image.fromarray(found.labels).save(folder / "chest.labels.png")
-    for name in ("votes.npz", "labels.png"):
+    steps = [tuple(document["image"]["grid"][key]) for key in ("original", "padding", "padded", "size")]
+    Image.fromarray(Grid(*steps).to_original(found.labels)).save(folder / "chest.labels.original-nearest.png")
+    for name in ("votes.npz", "labels.png", "labels.original-nearest.png"):
         document["files"][name]["sha256"] = file_digest(folder / f"chest.{name}")
     unsure = int((found.labels == ABSTAIN).sum())
     document["certificate"] |= found.settings()

@@ -11,6 +11,7 @@ from segcert.measurements import (
     diameter,
     measurements_of,
     parse_decision,
+    pixel_scale,
 )
 
 CHEST = ["background", "lungs", "heart"]
@@ -118,3 +119,47 @@ def test_decisions():
             parse_decision(bad)
     with pytest.raises(MeasurementError, match="area_liver is not measured"):
         check_measurements(["area"], ["area_liver > 3"], [CHEST])
+
+
+@pytest.mark.parametrize(
+    ("size", "unit", "stretch", "expected"),
+    [
+        ((0.5, 0.4), "mm", (1.5, 1.25), ((0.5, 0.4), "mm")),
+        ((0.5, 0.4), "mm at the detector", (1.0, 1.0), ((0.5, 0.4), "mm at the detector")),
+        (None, "mm", (1.5, 1.5), (None, "pixels")),
+        (None, "mm", (1.5, 1.25), ((1.5, 1.25), "original pixels")),
+    ],
+)
+def test_the_unit_of_lengths_follows_from_what_is_known(size, unit, stretch, expected):
+    assert pixel_scale(size, unit, stretch) == expected
+
+
+@pytest.mark.parametrize(
+    ("unit", "of_area", "square"),
+    [
+        ("mm", "mm2", 6.0),
+        ("mm at the detector", "mm2 at the detector", 6.0),
+        ("original pixels", "pixels", 1.0),
+        ("original pixel widths", "pixels", 1.0),
+    ],
+)
+def test_lengths_and_areas_have_the_unit_of_the_pixel_size(unit, of_area, square):
+    """Pixels of 2 x 3: a square of 4 x 4 pixels is 8 high and 12 wide. A number of pixels does not depend on that."""
+    labels = np.zeros((9, 9), np.uint8)
+    labels[1:5, 2:6] = 1
+    size, width = measurements_of(["area", "diameter"], ["background", "lesion"], (2.0, 3.0), unit)
+    assert (size.unit, size.function(labels)) == (of_area, 16 * square)
+    assert (width.unit, width.function(labels)) == (unit, pytest.approx(math.hypot(8, 12)))
+
+
+def given_size(labels, pixel_size):
+    return math.nan if pixel_size is None else pixel_size[0]
+
+
+def test_a_user_supplied_function_gets_sizes_in_the_patient_only():
+    name = f"{__name__}:given_size"
+    (known,) = measurements_of([name], CHEST, (2.0, 3.0))
+    assert known.function(chest()) == 2
+    for unit in ("mm at the detector", "original pixels", "original pixel widths"):
+        (unknown,) = measurements_of([name], CHEST, (2.0, 3.0), unit)
+        assert (unknown.unit, math.isnan(unknown.function(chest()))) == ("", True)

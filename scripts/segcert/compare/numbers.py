@@ -71,12 +71,12 @@ def changed_metrics(a: Lineage, b: Lineage) -> Numbers:
 
 
 def changed_intervals(a: Lineage, b: Lineage) -> Numbers:
-    """Compare two runs' certified intervals for each data set, model, regime, denoiser, sigma and measurement.
+    """Compare two runs' certified intervals, for each model at each sigma, and for each measurement and unit.
 
-    Values are in the unit of the measurement. Infinite interval ends are left out of the means. Raises CompareError if
-    a run has no intervals.
+    Values are in the unit of the measurement. Values in different units are not compared. Infinite interval ends are
+    left out of the means. Raises CompareError if a run has no intervals.
     """
-    return _compare_files(a, b, "intervals", ["measurement"], ENDS)
+    return _compare_files(a, b, "intervals", ["measurement", "unit"], ENDS)
 
 
 def _compare_files(a: Lineage, b: Lineage, file: str, keys: Sequence[str], numbers: Sequence[str]) -> Numbers:

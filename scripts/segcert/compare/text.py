@@ -154,12 +154,15 @@ def _metrics(metrics: Numbers) -> Iterator[str]:
 
 
 def _intervals(intervals: Numbers) -> Iterator[str]:
-    keys = [*MODEL, "measurement"]
+    keys = [*MODEL, "measurement", "unit"]
     measured, changed = (len(table.drop_duplicates(keys)) for table in (intervals.table, intervals.changed))
     if changed:
         yield f"Measurement intervals: {changed} of {measured} changed (--json)"
     else:
         yield f"Measurement intervals: identical in all {measured} that both runs have"
+    for side, only in (("A", intervals.only_a), ("B", intervals.only_b)):
+        if len(only):
+            yield f"  only in {side}, or in a different unit: {len(only)} (--json)"
     yield from _missing("intervals", intervals)
 
 

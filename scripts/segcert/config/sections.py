@@ -85,7 +85,8 @@ class OwnData(Section):
         "as Hounsfield units); null: the display range of each file",
     )
     pixel_size: tuple[float, float] | None = Field(
-        None, description="Height and width of a pixel in mm, if the files do not state them (DICOM files do)"
+        None,
+        description="Height and width of a pixel in mm, in the patient; null: as the files state (DICOM files do)",
     )
     allow_empty: bool = Field(False, description="Accept masks that contain only background")
     any_orientation: bool = Field(

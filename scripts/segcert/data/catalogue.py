@@ -103,7 +103,9 @@ class Dataset:
     native_sizes
         Heights and widths of the official images in pixels; empty if they vary.
     pixel_size
-        Height and width of a pixel in mm, for images of native size; None if unpublished.
+        Height and width of a pixel in `length_unit`, for images of native size; None if unpublished.
+    length_unit
+        "mm at the detector" for radiographs whose magnification is unpublished.
     bits
         Bit depth of the prepared images.
     file_bits
@@ -135,6 +137,7 @@ class Dataset:
     masked: int | None = None
     native_sizes: tuple[tuple[int, int], ...] = ()
     pixel_size: tuple[float, float] | None = None
+    length_unit: str = "mm"
     bits: int = 8
     file_bits: int | None = None
     window: tuple[float, float] | None = None
@@ -212,7 +215,8 @@ def describe(about: Dataset) -> str:
     """Return a complete description of a data set for the terminal."""
     count = about.images or "as many as configured"
     sizes = ", ".join(f"{width}x{height}" for height, width in about.native_sizes) or "vary"
-    spacing = f"{about.pixel_size[0]:g} x {about.pixel_size[1]:g} mm" if about.pixel_size else "unknown"
+    pixel = about.pixel_size
+    spacing = f"{pixel[0]:g} x {pixel[1]:g} {about.length_unit}" if pixel else "unknown"
     order = " (where classes overlap, the later one is used)" if len(about.classes) > 2 else ""
     lines = [
         f"{about.name}: {terms(about)}",

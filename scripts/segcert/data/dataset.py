@@ -17,13 +17,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt,
 from segcert.data.errors import DataError
 from segcert.data.raster import Labels, PixelSize, to_unit
 from segcert.io.json_models import Part, read_document
+from segcert.measurements import MM, pixel_scale
 
 SPLITS = ("train", "val", "test")
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Millimetres = Annotated[
-    Annotated[float, Field(gt=0)] | None, BeforeValidator(lambda cell: None if cell == "" else cell)
-]
+Length = Annotated[Annotated[float, Field(gt=0)] | None, BeforeValidator(lambda cell: None if cell == "" else cell)]
 
 
 class Row(BaseModel):
@@ -40,8 +39,11 @@ class Row(BaseModel):
     mask_digest: Sha256 = Field(description="SHA-256 of the mask file")
     height: int = Field(gt=0, description="Original height of the image, in pixels")
     width: int = Field(gt=0, description="Original width of the image, in pixels")
-    pixel_height: Millimetres = Field(None, description="Pixel height of the prepared image, in mm; empty if unknown")
-    pixel_width: Millimetres = Field(None, description="Pixel width of the prepared image, in mm; empty if unknown")
+    pixel_height: Length = Field(None, description="Pixel height of the prepared image; empty if unknown")
+    pixel_width: Length = Field(None, description="Pixel width of the prepared image; empty if unknown")
+    pixel_unit: Literal["", "mm", "mm at the detector", "original pixel widths"] = Field(
+        "", description="Unit of `pixel_height` and `pixel_width`; empty if they are unknown"
+    )
 
 
 def write_index(path: Path, rows: Iterable[Row]) -> None:
@@ -162,9 +164,16 @@ class PreparedDataset:
         return self.rows[name].group
 
     def pixel_size(self, name: str) -> PixelSize | None:
-        """Return the pixel height and width of the prepared image in mm; None if they are unknown."""
-        row = self.rows[name]
-        return (row.pixel_height, row.pixel_width) if row.pixel_height and row.pixel_width else None
+        """Return the pixel height and width of the prepared image in mm, in the patient; None if they are unknown."""
+        size, unit = self.pixel_scale(name)
+        return size if unit == MM else None
+
+    def pixel_scale(self, name: str) -> tuple[PixelSize | None, str]:
+        """Return the pixel size with which to measure lengths in a prepared image, and the unit of these lengths."""
+        row, size = self.rows[name], self.about["image_size"]
+        known = (row.pixel_height, row.pixel_width) if row.pixel_height and row.pixel_width else None
+        stretch = (1.0, 1.0) if self.about.get("keep_aspect") else (row.height / size, row.width / size)
+        return pixel_scale(known, row.pixel_unit or MM, stretch)
 
     def image(self, name: str) -> npt.NDArray[np.float32]:
         """Return an image, (C, H, W) float32 in [0, 1]. At a bit depth of b, values are multiples of 1 / (2^b - 1)."""

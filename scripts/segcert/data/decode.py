@@ -10,8 +10,10 @@ from PIL import ExifTags, Image, ImageOps
 
 from segcert.data.dicom import is_dicom, read_dicom
 from segcert.data.errors import DataError
-from segcert.data.orientation import TURNS, UPRIGHT
-from segcert.data.raster import PixelSize, Raster, check_size, over_black
+from segcert.data.identifiers import withheld
+from segcert.data.orientation import TURNS, UPRIGHT, swaps_axes, turned, upright
+from segcert.data.raster import PixelSize, Raster, check_size, over_black, pixel_shape
+from segcert.measurements import MM, PIXEL_WIDTHS
 
 PNG = b"\x89PNG"
 PNG_DEPTH, PNG_COLOUR_TYPE, PNG_COLOUR_OR_ALPHA = 24, 25, 6
@@ -42,9 +44,11 @@ class Stored(NamedTuple):
     inverted
         True if low values are bright.
     pixel_size
-        Height and width of a pixel in mm; None if unknown.
+        Height and width of a pixel in `length_unit`; None if unknown.
     applied
         Descriptions of the steps that turned the stored values into `pixels`, in order.
+    length_unit
+        Unit of `pixel_size`: see segcert.measurements.
     """
 
     pixels: npt.NDArray[np.uint16]
@@ -52,6 +56,7 @@ class Stored(NamedTuple):
     inverted: bool = False
     pixel_size: PixelSize | None = None
     applied: tuple[str, ...] = ()
+    length_unit: str = MM
 
 
 def file_format(data: bytes) -> str:
@@ -109,7 +114,8 @@ def decode(
         ) from error
     if not stored.pixels.size:
         raise DataError("the image has no pixels; get a new copy of the file")
-    image = Raster(stored.pixels, _depth(stored, bits, window), stored.pixel_size, stored.applied)
+    depth = _depth(stored, bits, window)
+    image = Raster(stored.pixels, depth, stored.pixel_size, stored.applied, stored.length_unit)
     if window:
         low, high = window
         if low >= (1 << image.bits) - 1 or high <= 0:
@@ -164,8 +170,7 @@ def orientation_of(data: bytes) -> int:
         with tifffile.TiffFile(io.BytesIO(data)) as file:
             return int(file.pages.first.tags.valueof("Orientation", default=UPRIGHT))
     with Image.open(io.BytesIO(data)) as image:
-        stated = image.getexif().get(ExifTags.Base.Orientation, UPRIGHT)
-    return stated if stated in TURNS else UPRIGHT
+        return _orientation(image)
 
 
 def decode_binary(data: bytes) -> npt.NDArray[np.bool_]:
@@ -188,16 +193,34 @@ def _decode_with_pillow(data: bytes) -> Stored:
         frames = getattr(file, "n_frames", 1)
         if frames > 1:
             raise DataError(f"the file is an animation of {frames} frames; expected one image")
+        about = _described(file)
         image = ImageOps.exif_transpose(file)
         if image.mode.startswith("I"):
-            return _stored(np.asarray(image))
+            return _stored(np.asarray(image), **about)
         gray = image.mode in ("1", "L", "LA") or has_gray_palette(image)
         if "transparency" in image.info or image.mode in ("LA", "PA", "RGBA"):
             clear = image.convert("RGBA")
             image = Image.alpha_composite(Image.new("RGBA", clear.size, (0, 0, 0, 255)), clear).convert("RGB")
         if gray and image.mode in ("P", "RGB"):
-            return _stored(np.asarray(image.convert("RGB"))[..., 0])
-        return _stored(np.asarray(image.convert("L" if gray else "RGB")))
+            return _stored(np.asarray(image.convert("RGB"))[..., 0], **about)
+        return _stored(np.asarray(image.convert("L" if gray else "RGB")), **about)
+
+
+def _described(file: Image.Image) -> dict[str, Any]:
+    """Return the step that turns an image upright and the shape of its pixels, as fields of `Stored`."""
+    orientation = _orientation(file)
+    stated = file.info.get("dpi") or file.info.get("aspect") or file.info.get("jfif_density")
+    across, down = stated if isinstance(stated, tuple) and len(stated) == 2 else (0, 0)
+    if swaps_axes(orientation):
+        across, down = down, across
+    shape = pixel_shape(float(across), float(down))
+    return {"applied": turned(orientation), "pixel_size": shape, "length_unit": PIXEL_WIDTHS if shape else MM}
+
+
+def _orientation(file: Image.Image) -> int:
+    """Return the EXIF orientation of an image, from 1 to 8; 1 if it states none that is valid."""
+    stated = file.getexif().get(ExifTags.Base.Orientation, UPRIGHT)
+    return int(stated) if stated in TURNS else UPRIGHT
 
 
 def has_gray_palette(image: Image.Image) -> bool:
@@ -212,20 +235,27 @@ def _decode_deep_png(data: bytes) -> Stored:
     """Decode a 16-bit PNG with colour or transparency, which Pillow would reduce to 8 bits."""
     import imagecodecs
 
+    with Image.open(io.BytesIO(data)) as file:
+        about, orientation = _described(file), _orientation(file)
     pixels = imagecodecs.png_decode(data)
     height, width, samples = pixels.shape
     check_size(height, width, MAX_PIXELS)
     if samples in (2, 4):
         pixels = over_black(pixels[..., :-1], pixels[..., -1:], white=65535)
-    return _stored(pixels)
+    return _stored(upright(pixels, orientation), **about)
 
 
 def _decode_dicom(data: bytes, window: tuple[float, float] | None, frame: int | None) -> Stored:
-    shown = read_dicom(data, window, frame, MAX_PIXELS)
-    # A length at the detector does not give the length in the patient unless the magnification is known.
-    in_patient = shown.spacing is not None and not shown.spacing.at_detector
-    pixel_size = shown.spacing.size if shown.spacing and in_patient else None
-    return Stored(shown.planes, shown.bits, pixel_size=pixel_size, applied=shown.applied)
+    try:
+        shown = read_dicom(data, window, frame, MAX_PIXELS)
+    except DataError as error:  # its text, and that of pydicom's errors, may repeat values of the header
+        raise DataError(withheld(str(error), data)) from None
+    except Exception as error:
+        raise ValueError(withheld(str(error), data)) from None
+    stored = Stored(shown.planes, shown.bits, applied=shown.applied)
+    if shown.spacing is None:
+        return stored
+    return stored._replace(pixel_size=shown.spacing.size, length_unit=shown.spacing.unit)
 
 
 def _decode_tiff(data: bytes, frame: int | None) -> Stored:
@@ -233,11 +263,15 @@ def _decode_tiff(data: bytes, frame: int | None) -> Stored:
 
     picture = read_tiff(data, frame, MAX_PIXELS)
     bits = picture.bits if picture.bits < 16 else None
-    return Stored(picture.planes, bits, picture.inverted)
+    shape = picture.pixel_shape
+    return Stored(picture.planes, bits, picture.inverted, shape, picture.applied, PIXEL_WIDTHS if shape else MM)
 
 
-def _stored(pixels: npt.NDArray[Any]) -> Stored:
-    """Convert unsigned integers, (H, W) or (H, W, 3), to planes, and derive the bit depth from their type."""
+def _stored(pixels: npt.NDArray[Any], **about: Any) -> Stored:
+    """Convert unsigned integers, (H, W) or (H, W, 3), to planes, and derive the bit depth from their type.
+
+    `about` contains further fields of `Stored`.
+    """
     if pixels.ndim == 2:
         pixels = pixels[..., None]
     if pixels.min() < 0 or pixels.max() > 65535:
@@ -245,4 +279,4 @@ def _stored(pixels: npt.NDArray[Any]) -> Stored:
             f"the image has {pixels.dtype} values from {pixels.min()} to {pixels.max()}; expected 0 to 65535"
         )
     planes = np.ascontiguousarray(pixels.transpose(2, 0, 1), dtype=np.uint16)
-    return Stored(planes, 8 if pixels.dtype == np.uint8 else None)
+    return Stored(planes, 8 if pixels.dtype == np.uint8 else None, **about)

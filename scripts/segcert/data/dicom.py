@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from segcert.data.errors import DataError
-from segcert.data.raster import check_size
+from segcert.data.raster import check_size, pixel_shape
+from segcert.measurements import AT_DETECTOR, MM, PIXEL_WIDTHS
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -30,19 +31,19 @@ Values = npt.NDArray[Any]
 
 
 class Spacing(NamedTuple):
-    """Height and width of a pixel in mm.
+    """Height and width of a pixel.
 
     Attributes
     ----------
     size
-        Height and width in mm, both positive.
-    at_detector
-        True if the lengths were measured at the detector. The lengths in the patient are smaller, by an unknown
-        magnification.
+        Height and width in `unit`, both positive.
+    unit
+        "mm" in the patient; "mm at the detector" (lengths in the patient are smaller, by an unknown magnification); or
+        "original pixel widths" if only the shape of a pixel is known.
     """
 
     size: tuple[float, float]
-    at_detector: bool
+    unit: str
 
 
 class Displayed(NamedTuple):
@@ -55,7 +56,7 @@ class Displayed(NamedTuple):
     bits
         Bit depth, from 1 to 16.
     spacing
-        Pixel size; None if the file does not state it or contradicts itself.
+        Pixel size; None if the file states neither a size nor a shape of its pixels, or contradicts itself.
     applied
         Descriptions of the pipeline steps that changed the stored values, in order.
     """
@@ -126,6 +127,9 @@ def read_dicom(
 def pixel_spacing(dataset: "Dataset") -> Spacing | None:
     """Return the pixel size in the patient if it is known, otherwise at the detector; None if neither is known.
 
+    The first number of every spacing is the distance between rows, the height of a pixel (PS3.3 10.7.1.3). Without any
+    spacing, pixels have the shape that PixelAspectRatio states; None if they are square.
+
     PixelSpacing is taken as calibrated if it differs from ImagerPixelSpacing or if the latter is missing (PS3.3
     10.7.1.3). ImagerPixelSpacing is measured at the detector and is divided by the magnification, which the file states
     or which is computed from the distances between source, patient and detector. A spacing that is not two positive
@@ -134,22 +138,33 @@ def pixel_spacing(dataset: "Dataset") -> Spacing | None:
     calibrated = _two_lengths(dataset, "PixelSpacing")
     imager = _two_lengths(dataset, "ImagerPixelSpacing")
     if calibrated and (imager is None or calibrated != imager or "PixelSpacingCalibrationType" in dataset):
-        return Spacing(calibrated, at_detector=False)
+        return Spacing(calibrated, MM)
     if imager is None:
-        scanned = _two_lengths(dataset, "NominalScannedPixelSpacing")
-        return Spacing(scanned, at_detector=True) if scanned else None
+        if scanned := _two_lengths(dataset, "NominalScannedPixelSpacing"):
+            return Spacing(scanned, AT_DETECTOR)
+        ratio = _two_lengths(dataset, "PixelAspectRatio")
+        shape = pixel_shape(*ratio) if ratio else None
+        return Spacing(shape, PIXEL_WIDTHS) if shape else None
     magnification = _magnification(dataset)
     if magnification is None:
-        return Spacing(imager, at_detector=True)
-    return Spacing((imager[0] / magnification, imager[1] / magnification), at_detector=False)
+        return Spacing(imager, AT_DETECTOR)
+    return Spacing((imager[0] / magnification, imager[1] / magnification), MM)
+
+
+def quieten_pydicom() -> None:
+    """Suppress the warnings of pydicom, which repeat values of the header. This also works in threads."""
+    warnings.filterwarnings("ignore", module=r"pydicom(\..*)?")
 
 
 def _parse(data: bytes) -> "Dataset":
     import pydicom
 
+    quieten_pydicom()
     dataset = pydicom.dcmread(io.BytesIO(data), force=True)
     if "PixelData" not in dataset or "Rows" not in dataset or "PhotometricInterpretation" not in dataset:
-        kind = getattr(dataset.get("SOPClassUID"), "name", None) or "unknown"
+        # An unknown class is not repeated: the attribute of a damaged file may contain anything.
+        uid = dataset.get("SOPClassUID")
+        kind = uid.name if uid in pydicom.uid.UID_dictionary else "unknown"
         raise DataError(f"the DICOM file contains no image (SOP class: {kind}); expected an image with pixel data")
     if "TransferSyntaxUID" not in dataset.file_meta:
         # Without a file header the pixel data must be uncompressed. pydicom detected the encoding while parsing.
@@ -420,7 +435,7 @@ def _planes(values: Values) -> npt.NDArray[np.uint16]:
 
 def _two_lengths(dataset: "Dataset", keyword: str) -> tuple[float, float] | None:
     values = dataset.get(keyword)
-    if values is None or isinstance(values, str | float) or len(values) != 2:
+    if isinstance(values, str) or not hasattr(values, "__len__") or len(values) != 2:  # one number has no length
         return None
     height, width = float(values[0]), float(values[1])
     usable = all(math.isfinite(length) and length > 0 for length in (height, width))

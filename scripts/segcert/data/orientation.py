@@ -29,3 +29,13 @@ def upright(pixels: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
     flipped, transposed = TURNS[orientation]
     turned = np.swapaxes(pixels, 0, 1) if transposed else pixels
     return np.flip(turned, axis=flipped) if flipped else turned
+
+
+def turned(orientation: int) -> tuple[str, ...]:
+    """Return a description of the step that turns stored pixels upright; no description if they are upright."""
+    return () if orientation == UPRIGHT else (f"turned upright: the file states orientation {orientation}",)
+
+
+def swaps_axes(orientation: int) -> bool:
+    """Return True if turning the pixels upright exchanges height and width."""
+    return TURNS[orientation][1]

@@ -213,7 +213,9 @@ def _write_pair(about: Dataset, pair: Pair, split: str, folder: Path, form: Form
     write_png(paths[1], mask)
     pixel_height, pixel_width = image.pixel_size or (None, None)
     digests = {"digest": file_digest(paths[0]), "mask_digest": file_digest(paths[1])}
-    found_as = {"height": height, "width": width, "pixel_height": pixel_height, "pixel_width": pixel_width}
+    unit = image.length_unit if image.pixel_size else ""
+    pixel = {"pixel_height": pixel_height, "pixel_width": pixel_width, "pixel_unit": unit}
+    found_as = {"height": height, "width": width} | pixel
     return Row.model_validate({"image": pair.name, "group": pair.group, "split": split} | digests | found_as), digest
 
 

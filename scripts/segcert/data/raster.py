@@ -11,11 +11,14 @@ from PIL import Image
 from scipy.sparse import csr_array
 
 from segcert.data.errors import DataError
+from segcert.data.grid import Grid
+from segcert.measurements import MM, pixel_scale
 
 Labels = npt.NDArray[np.uint8]
 PixelSize = tuple[float, float]
 
 MAX_SIDE = 16_384  # pixels; without this limit, padding a long thin strip to a square could exhaust the memory
+SQUARE = 0.01  # pixels whose sides differ by less are square: resolutions are often rounded
 LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in JPEG
 
 
@@ -30,15 +33,31 @@ class Raster:
     bits
         Bit depth, from 1 to 16.
     pixel_size
-        Height and width of a pixel in mm; None if unknown.
+        Height and width of a pixel in `length_unit`; None if unknown.
     applied
         Descriptions of the steps that turned the file's stored values into `pixels`, in order.
+    length_unit
+        Unit of `pixel_size`: see segcert.measurements.
+    original_grid
+        Correspondence to the pixels of the file; None if the image was neither padded nor resized.
     """
 
     pixels: npt.NDArray[np.uint16]
     bits: int
     pixel_size: PixelSize | None = None
     applied: tuple[str, ...] = ()
+    length_unit: str = MM
+    original_grid: Grid | None = None
+
+    @property
+    def grid(self) -> Grid:
+        """Correspondence to the pixels of the file."""
+        return self.original_grid or Grid.of(self.size)
+
+    @property
+    def pixel_scale(self) -> tuple[PixelSize | None, str]:
+        """Pixel size with which to measure lengths, and their unit."""
+        return pixel_scale(self.pixel_size, self.length_unit, self.grid.stretch)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -61,7 +80,8 @@ class Raster:
             scaled = (self.pixel_size[0] * height / size, self.pixel_size[1] * width / size)
         pixels = np.rint(np.stack(planes)).astype(np.uint16)
         applied = (*self.applied, f"resized from {width}x{height} to {size}x{size} pixels")
-        return dataclasses.replace(self, pixels=pixels, pixel_size=scaled, applied=applied)
+        grid = dataclasses.replace(self.grid, size=(size, size))
+        return dataclasses.replace(self, pixels=pixels, pixel_size=scaled, applied=applied, original_grid=grid)
 
     def padded(self) -> "Raster":
         """Pad the image to a square, with black on both sides. Raises DataError if a side exceeds MAX_SIDE pixels."""
@@ -75,7 +95,9 @@ class Raster:
             return self
         side = pixels.shape[1]
         applied = (*self.applied, f"padded with black from {self.size[1]}x{self.size[0]} to {side}x{side} pixels")
-        return dataclasses.replace(self, pixels=pixels, applied=applied)
+        padding = ((side - self.size[0]) // 2, (side - self.size[1]) // 2)  # as in `pad_to_square`
+        grid = Grid(self.size, padding, (side, side), (side, side))
+        return dataclasses.replace(self, pixels=pixels, applied=applied, original_grid=grid)
 
     def with_channels(self, channels: int) -> "Raster":
         """Convert the image to 1 or 3 channels. Gray is replicated; RGB with three equal channels becomes gray.
@@ -110,6 +132,16 @@ class Raster:
         pixels = np.uint16((1 << self.bits) - 1) - self.pixels
         return dataclasses.replace(self, pixels=pixels, applied=(*self.applied, "inverted: low values are bright"))
 
+    def with_pixel_size(self, pixel_size: PixelSize | None) -> "Raster":
+        """Set the height and width of a pixel in mm, in the patient; None: keep those of the file."""
+        if pixel_size is None:
+            return self
+        step = f"pixel size set to {pixel_size[0]:g} x {pixel_size[1]:g} mm (height x width)"
+        if self.pixel_size:
+            step += f"; the file states {self.pixel_size[0]:g} x {self.pixel_size[1]:g} {self.length_unit}"
+        size = (pixel_size[0], pixel_size[1])
+        return dataclasses.replace(self, pixel_size=size, length_unit=MM, applied=(*self.applied, step))
+
     def with_bits(self, bits: int) -> "Raster":
         """Convert to a different bit depth. Black stays black, and white stays white."""
         if bits == self.bits:
@@ -122,6 +154,16 @@ def check_size(height: int, width: int, limit: int | None) -> None:
     """Raise DataError if an image has more than `limit` pixels. None means that any size is allowed."""
     if limit is not None and height * width > limit:
         raise DataError(f"the image is {width}x{height}; the limit is {limit} pixels")
+
+
+def pixel_shape(across: float, down: float) -> PixelSize | None:
+    """Return the height and width of a pixel in pixel widths, from the resolutions across and down.
+
+    Returns None for square pixels, and if the resolutions are not two positive numbers.
+    """
+    if not (across > 0 and down > 0 and np.isfinite([across, down]).all()):
+        return None
+    return None if abs(across / down - 1) < SQUARE else (across / down, 1.0)
 
 
 def over_black(colours: npt.NDArray[Any], alpha: npt.NDArray[Any], white: int) -> npt.NDArray[np.uint16]:

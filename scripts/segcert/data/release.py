@@ -13,6 +13,7 @@ from segcert.data.archives import File, ends_with
 from segcert.data.catalogue import Dataset
 from segcert.data.decode import decode_at_depth, decode_binary, orientation_of
 from segcert.data.errors import DataError
+from segcert.data.identifiers import withheld
 from segcert.data.masks import turn_like_image
 from segcert.data.orientation import UPRIGHT
 from segcert.data.pairs import LeftOut, Pair, SearchResult
@@ -98,7 +99,7 @@ class Layout:
                     )
                 labels[mask] = about.classes.index(title)
         if image.size in about.native_sizes:
-            image = dataclasses.replace(image, pixel_size=about.pixel_size)
+            image = dataclasses.replace(image, pixel_size=about.pixel_size, length_unit=about.length_unit)
         return image.with_bits(about.bits), labels
 
     def _image(self, bits: int, data: bytes) -> tuple[Raster, int]:
@@ -114,7 +115,7 @@ def decoded(file: File, decode_with: Callable[[bytes], Any]) -> Any:
     try:
         return decode_with(data)
     except DataError as error:
-        raise DataError(f"{file}: {error}") from error
+        raise DataError(withheld(f"{file}: {error}", data)) from error
 
 
 def _upright_mask(size: tuple[int, int], image_orientation: int, data: bytes) -> npt.NDArray[np.bool_]:

@@ -13,8 +13,8 @@ import numpy.typing as npt
 import tifffile
 
 from segcert.data.errors import DataError
-from segcert.data.orientation import UPRIGHT, upright
-from segcert.data.raster import check_size, over_black
+from segcert.data.orientation import UPRIGHT, swaps_axes, turned, upright
+from segcert.data.raster import PixelSize, check_size, over_black, pixel_shape
 
 MAX_BITS = 16
 EIGHT_BITS_REPEATED = 257  # a palette stores an 8-bit value v as 257 v
@@ -33,11 +33,17 @@ class StoredTiff(NamedTuple):
         Bit depth of the values, from 1 to 16, without a sign bit.
     inverted
         True if low values are bright (white is zero).
+    pixel_shape
+        Height and width of an upright pixel in pixel widths; None if pixels are square or their shape is unknown.
+    applied
+        Descriptions of the steps that turned the stored values into `planes`, in order.
     """
 
     planes: npt.NDArray[np.uint16]
     bits: int
     inverted: bool
+    pixel_shape: PixelSize | None = None
+    applied: tuple[str, ...] = ()
 
 
 def read_tiff(data: bytes, frame: int | None = None, max_pixels: int | None = None) -> StoredTiff:
@@ -73,9 +79,9 @@ def read_tiff(data: bytes, frame: int | None = None, max_pixels: int | None = No
     values = _without_alpha(values, page, bits, inverted)
     if values.shape[2] not in (1, 3):
         raise DataError(f"the picture has {values.shape[2]} channels; expected 1 (gray) or 3 (RGB)")
-    picture = upright(values, page.tags.valueof("Orientation", default=UPRIGHT))
-    planes = np.ascontiguousarray(picture.transpose(2, 0, 1), dtype=np.uint16)
-    return StoredTiff(planes, bits, inverted)
+    orientation = page.tags.valueof("Orientation", default=UPRIGHT)
+    planes = np.ascontiguousarray(upright(values, orientation).transpose(2, 0, 1), dtype=np.uint16)
+    return StoredTiff(planes, bits, inverted, _pixel_shape(page, orientation), turned(orientation))
 
 
 def _choose_page(file: tifffile.TiffFile, frame: int | None) -> tifffile.TiffPage:
@@ -159,3 +165,16 @@ def _without_alpha(values: Values, page: tifffile.TiffPage, bits: int, inverted:
     if extra[0] == tifffile.EXTRASAMPLE.ASSOCALPHA:  # the file's colours are already multiplied by alpha
         return colours
     return over_black(colours, alpha, (1 << bits) - 1)
+
+
+def _pixel_shape(page: tifffile.TiffPage, orientation: int) -> PixelSize | None:
+    """Return the shape of a pixel after turning, from the resolutions of the page."""
+    across, down = (_resolution(page.tags.valueof(name)) for name in ("XResolution", "YResolution"))
+    return pixel_shape(down, across) if swaps_axes(orientation) else pixel_shape(across, down)
+
+
+def _resolution(ratio: Any) -> float:
+    """Convert the value of a resolution tag; 0 if it is missing or malformed."""
+    if not isinstance(ratio, tuple) or len(ratio) != 2 or not ratio[1]:
+        return 0.0
+    return float(ratio[0]) / float(ratio[1])

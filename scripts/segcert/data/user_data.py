@@ -13,12 +13,14 @@ from segcert.data.archives import File
 from segcert.data.catalogue import Dataset, ImageKey, SplitRule
 from segcert.data.decode import DepthError, decode, decode_at_depth, file_format, orientation_of
 from segcert.data.errors import DataError
+from segcert.data.identifiers import withheld
 from segcert.data.masks import OrientationError, class_ids, read_mask, turn_like_image
 from segcert.data.pairs import LeftOut, Pair, SearchResult
 from segcert.data.raster import Labels, Raster
 from segcert.data.release import decoded
 from segcert.data.splits import GROUPS
 from segcert.data.user_files import is_split_by_folders, list_own, read_table
+from segcert.io.progress import log
 
 
 def read_own_image(
@@ -49,7 +51,7 @@ def read_own_image(
             return decode(data, bits, window, frame)
         return decode_at_depth(data, trained_bits, window, frame)
     except DataError as error:
-        raise DataError(f"{path}: {error}") from error
+        raise DataError(withheld(f"{path}: {error}", data)) from error
 
 
 BACKGROUND = "background"
@@ -132,6 +134,15 @@ class OwnFolder:
             masks = [self._file(path, sha256) for path in row.masks]
             load = functools.partial(self._load, self._file(row.image, sha256), masks)
             pairs.append(Pair(name, row.group or name, load, row.split or None))
+        named = [name for name, row in listing.rows.items() if row.image and withheld(name, Path(row.image)) != name]
+        if named:
+            log.warning(
+                "own_data.%s: %d images have names that contain identifiers from the headers of their DICOM files, "
+                "such as the patient's name. Names of images appear in tables, pages and file names. To choose other "
+                "names, list the files in a `table` with a column `name`",
+                self.name,
+                len(named),
+            )
         if not pairs:
             raise DataError(
                 f"own_data.{self.name}: found no image with a mask; check the keys `images`, `masks`, `image_suffix` "
@@ -173,7 +184,7 @@ class OwnFolder:
                 f"the image has colour; write `channels: 3` in own_data.{self.name}, or convert the image to gray"
             )
         image = image.with_channels(chosen["channels"]).with_bits(chosen["bits"])
-        return dataclasses.replace(image, pixel_size=chosen["pixel_size"] or image.pixel_size)
+        return image.with_pixel_size(chosen["pixel_size"])
 
     def _labels(self, size: tuple[int, int], image_orientation: int, data: bytes) -> Labels:
         """Decode a mask file to class ids, and turn them to fit the upright image."""

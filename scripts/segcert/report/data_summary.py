@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 from segcert.data.dataset import SPLITS, PreparedDataset, Row
 from segcert.data.manifest import read_manifest
 from segcert.io.atomic import atomic_file
+from segcert.measurements import AREA_UNITS
 from segcert.report.alignment import Alignment, judge_alignment
 
 INTENSITY_BINS = 64
@@ -38,15 +39,15 @@ class ClassSummary:
     ----------
     images
         Number of images in which the class occurs.
-    percent, square_mm
-        Class area in % of the prepared image, and in mm² if the pixel size is known for every image of the data set.
+    percent, area
+        Class area in % of the prepared image, and in `DataSummary.area_unit`; None if it is empty.
     histogram
         Number of images by class area, in equal bins over the range in DataSummary.ranges.
     """
 
     images: int
     percent: Spread | None
-    square_mm: Spread | None
+    area: Spread | None
     histogram: tuple[int, ...]
 
 
@@ -86,6 +87,8 @@ class DataSummary:
         it never occurs.
     alignment
         Fit of the masks to their images.
+    area_unit
+        "mm²" or "mm² at the detector" if the size of every image is known in this unit, otherwise "".
     """
 
     about: dict[str, Any]
@@ -98,6 +101,7 @@ class DataSummary:
     splits: dict[str, SplitSummary]
     ranges: dict[str, tuple[float, float]]
     alignment: Alignment
+    area_unit: str = ""
 
     @property
     def images(self) -> int:
@@ -135,6 +139,7 @@ def summarise(dataset: PreparedDataset) -> DataSummary:
         splits={split: _summarise_split(dataset, dataset.names(split), percent, ranges) for split in SPLITS},
         ranges=ranges,
         alignment=judge_alignment(dataset),
+        area_unit=_image_areas(dataset)[1],
     )
 
 
@@ -161,7 +166,7 @@ def _summarise_split(
     percent: Mapping[str, npt.NDArray[np.float64]],
     ranges: Mapping[str, tuple[float, float]],
 ) -> SplitSummary:
-    full = _image_square_mm(dataset)
+    full, _ = _image_areas(dataset)
     classes = {}
     for class_id, title in list(enumerate(dataset.about["classes"]))[1:]:
         found = {name: float(percent[name][class_id]) for name in names if percent[name][class_id]}
@@ -169,7 +174,7 @@ def _summarise_split(
         classes[title] = ClassSummary(
             images=len(found),
             percent=_spread(found.values()),
-            square_mm=_spread(full[name] * share / 100 for name, share in found.items()) if full else None,
+            area=_spread(full[name] * share / 100 for name, share in found.items()) if full else None,
             histogram=tuple(histogram.tolist()),
         )
     return SplitSummary(
@@ -180,12 +185,14 @@ def _summarise_split(
     )
 
 
-def _image_square_mm(dataset: PreparedDataset) -> dict[str, float]:
-    """Return the area of each image in mm², or an empty dictionary if any area is unknown."""
+def _image_areas(dataset: PreparedDataset) -> tuple[dict[str, float], str]:
+    """Return the area of each image and their unit; an empty dictionary and "" unless all are known in one unit."""
     pixels = dataset.about["image_size"] ** 2
-    known = {name: dataset.pixel_size(name) for name in dataset.rows}
-    sizes = {name: size[0] * size[1] * pixels for name, size in known.items() if size}
-    return sizes if len(sizes) == len(known) else {}
+    known = {name: dataset.pixel_scale(name) for name in dataset.rows}
+    sizes = {name: size[0] * size[1] * pixels for name, (size, _) in known.items() if size}
+    units = {AREA_UNITS.get(unit) for _, unit in known.values()}
+    unit = units.pop() if len(units) == 1 else None
+    return (sizes, unit.replace("mm2", "mm²")) if unit and len(sizes) == len(known) else ({}, "")
 
 
 def _spread(values: Iterable[float]) -> Spread | None:

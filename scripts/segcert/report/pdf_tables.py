@@ -157,12 +157,12 @@ def measured_table(measurements: pd.DataFrame, main: pd.DataFrame) -> Condensed:
     is_best = [best.get(row[0]) == row for row in measurements[PAIRING].itertuples(index=False, name=None)]
     chosen = measurements[pd.Series(is_best, index=measurements.index, dtype=bool)]
     sigmas = list(chosen["sigma"].drop_duplicates())[:FULL_SIGMAS]
-    groups = list(chosen.groupby(["dataset", "measurement"], sort=False))
+    groups = list(chosen.groupby(["dataset", "measurement", "unit"], sort=False, dropna=False))
     order = list(main["dataset"].drop_duplicates())
     shown = sorted(_in_turn(groups)[:MEASURED], key=lambda group: order.index(group[0][0]))
     name, truth, interval = shown_columns("measurements", PDF, weaker=False)
     rows = []
-    for (dataset, _), measured in shown:
+    for (dataset, _, _), measured in shown:
         first = records(measured)[0]
         _, model, regime, denoiser = best[dataset]
         cells = [shorten(dataset), f"{shorten(model)}, {REGIMES[regime]}, {denoiser}"]
@@ -187,6 +187,6 @@ def measured_table(measurements: pd.DataFrame, main: pd.DataFrame) -> Condensed:
 
 def _in_turn(groups: Sequence[tuple[Any, pd.DataFrame]]) -> list[tuple[Any, pd.DataFrame]]:
     """Return the first group of each data set, then the second group of each, and so on, so that none is left out."""
-    datasets = pd.DataFrame({"dataset": [dataset for (dataset, _), _ in groups]})
+    datasets = pd.DataFrame({"dataset": [dataset for (dataset, *_), _ in groups]})
     ranks = datasets.groupby("dataset", sort=False).cumcount()
     return [groups[place] for place in ranks.sort_values(kind="stable").index]

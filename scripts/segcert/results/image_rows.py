@@ -60,16 +60,15 @@ def interval_rows(
 ) -> list[dict[str, Any]]:
     """Return a row per measurement of an image: its values on ground truth and clean prediction, and its interval.
 
-    `measurements` contains specifications (segcert.measurements). Lengths and areas are in mm and mm2 if the pixel size
-    of the image is known, otherwise in pixels. The Dice of each foreground class is an additional measurement without a
-    value on the ground truth. All measurements of the image share alpha; the column alpha contains the row's share. The
-    decision is `above` or `below` if the interval is on that side of the threshold, `open` if the interval contains the
-    threshold, and empty without a threshold.
+    `measurements` contains specifications; segcert.measurements explains the units. The Dice of each foreground class
+    is an additional measurement without a value on the ground truth. All measurements of the image share alpha; the
+    column alpha contains the row's share. The decision is `above` or `below` if the interval is on that side of the
+    threshold, `open` if the interval contains the threshold, and empty without a threshold.
     """
     classes, truth = dataset.about["classes"], dataset.mask(image)
     drawn = dict(votes.measurements)
     values = {}
-    for each in measurements_of(measurements, classes, dataset.pixel_size(image)):
+    for each in measurements_of(measurements, classes, *dataset.pixel_scale(image)):
         values[each.name] = (each.unit, each.function(truth), each.function(prediction))
     for class_id, title in list(enumerate(classes))[1:]:
         drawn[f"dice_{title}"] = votes.dice[:, class_id]

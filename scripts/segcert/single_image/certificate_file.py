@@ -18,14 +18,15 @@ from segcert.certification.median_smoothing import certify_measurements
 from segcert.certification.methods import require_feasible, require_intervals
 from segcert.certification.radius_map import check_radius_map, radius_map
 from segcert.data.decode import image_name
-from segcert.data.raster import Raster
+from segcert.data.identifiers import withheld
+from segcert.data.raster import Labels, Raster, pixel_shape
 from segcert.io.atomic import atomic_file
-from segcert.measurements import Measurement
+from segcert.measurements import AT_DETECTOR, MM, Measurement
 from segcert.provenance.digests import file_digest
 from segcert.report.gallery import paint
 from segcert.report.style import to_rgb
 from segcert.single_image.inputs import AS_STATED, Networks, Reading, Sampling
-from segcert.single_image.schema import FORMAT, DocumentError, read_certificate
+from segcert.single_image.schema import FORMAT, LABELS, RADII, DocumentError, on_original_grid, read_certificate
 from segcert.votes import Votes
 
 DRAWS = ".draws"  # folder of stored draws, next to the results, from which an interrupted command resumes
@@ -55,45 +56,50 @@ def write_certificate(
     radii: bool = False,
     reading: Reading = AS_STATED,
 ) -> dict[str, Any]:
-    """Compute the certificate of an image file from its votes, and write four files to `out`, named after the image.
+    """Compute the certificate of an image file from its votes, and write its files to `out`, named after the image.
 
     The files are <name>.labels.png (class ids, ABSTAIN = 255), <name>.overlay.png, <name>.votes.npz and
-    <name>.certificate.json. If `radii` is true, a fifth file, <name>.radius.tif, contains the certified radius of each
-    pixel (float32, for pixel values in [0, 1]). Returns the content of the JSON file.
+    <name>.certificate.json. If `radii` is true, <name>.radius.tif contains the certified radius of each pixel (float32,
+    for pixel values in [0, 1]). The label map and the radius map are also written on the grid of the file as displayed,
+    by nearest neighbour: <name>.labels.original-nearest.png and <name>.radius.original-nearest.tif. Returns the content
+    of the JSON file.
+
+    Identifiers of the patient in the header of a DICOM file do not appear in names or paths (segcert.data.identifiers).
     """
     path, out = Path(path), Path(out)
     certificate = certify(votes, decision.tau, decision.alpha, decision.method, k=decision.k)
     body = describe(certificate, votes, image, networks.config["classes"], measurements, thresholds or {})
-    radii_map = radius_map(votes, alpha=decision.alpha, method=decision.method).radius if radii else None
+    maps = maps_of(image, certificate.labels, votes, decision.alpha, decision.method, radii)
     scale = 4 if max(certificate.labels.shape) <= 512 else 1
     overlay = np.clip(paint(to_rgb(image.unit()), certificate.labels, scale), 0, 1)
 
-    files = {kind: out / f"{image_name(path)}.{kind}" for kind in ("labels.png", "overlay.png", "votes.npz")}
-    with atomic_file(files["labels.png"]) as part:
-        Image.fromarray(certificate.labels).save(part, format="PNG")
+    name = result_name(path)
+    files = {kind: out / f"{name}.{kind}" for kind in (*maps, "overlay.png", "votes.npz")}
+    for kind, values in maps.items():
+        with atomic_file(files[kind]) as part:
+            if kind.endswith(".png"):
+                Image.fromarray(values).save(part, format="PNG")
+            else:
+                tifffile.imwrite(part, values, compression="zlib")
     with atomic_file(files["overlay.png"]) as part:
         matplotlib.image.imsave(part, overlay)
     votes.save(files["votes.npz"])
-    if radii_map is not None:
-        files["radius.tif"] = out / f"{image_name(path)}.radius.tif"
-        with atomic_file(files["radius.tif"]) as part:
-            tifffile.imwrite(part, radii_map.astype("f4"))
     denoiser = None
     if networks.denoiser:
         digest = networks.digests["denoiser"]
         denoiser = {"path": str(networks.denoiser), "digest": digest, "steps": networks.denoising_steps}
+    shown = withheld(str(path), path)
     document = {
         "format": FORMAT,
         "segcert": segcert.__version__,
         "image": {
-            "path": str(path),
+            "path": shown,
+            "path_withheld": shown != str(path),
             "sha256": file_digest(path),
-            "shape": list(image.pixels.shape),
-            "bits": image.bits,
-            "pixel_size_mm": image.pixel_size,
-            "applied": list(image.applied),
+            **describe_image(image),
             "window": networks.window(reading),
             "frame": reading.frame,
+            "pixel_size_set": reading.pixel_size,
         },
         "networks": {
             "segmenter": {"path": str(networks.segmenter), "digest": networks.digests["segmenter"]},
@@ -101,7 +107,7 @@ def write_certificate(
         },
         "sampling": dataclasses.asdict(sampling) | {"device": votes.origin["device"]},
         **body,
-        "remarks": _remarks(image, certificate, networks.config["classes"]),
+        "remarks": _remarks(image, certificate, networks.config["classes"], shown != str(path)),
         "files": {kind: {"path": file.name, "sha256": file_digest(file)} for kind, file in files.items()},
     }
     with atomic_file(certificate_path(path, out)) as part:
@@ -109,9 +115,19 @@ def write_certificate(
     return document
 
 
-def _remarks(image: Raster, certificate: Certificate, classes: Sequence[str]) -> list[str]:
+def _remarks(image: Raster, certificate: Certificate, classes: Sequence[str], path_withheld: bool) -> list[str]:
     """Return remarks on certified results that may mean that the input or the network is wrong."""
     remarks = []
+    if path_withheld:
+        remarks.append("the path contained identifiers from the header of the file; each was replaced by id-DIGEST")
+    if image.pixel_size:
+        down, across = image.grid.stretch
+        height, width = image.pixel_size[0] / down, image.pixel_size[1] / across
+        if pixel_shape(height, width):
+            remarks.append(
+                f"the pixels of the file are not square: {height:.4g} high, {width:.4g} wide, in {image.length_unit}; "
+                "the network sees the image as if they were square"
+            )
     if image.pixels.min() == image.pixels.max():
         remarks.append("the image is constant: every pixel has the same value")
     found = np.unique(certificate.labels[certificate.labels != ABSTAIN])
@@ -120,20 +136,49 @@ def _remarks(image: Raster, certificate: Certificate, classes: Sequence[str]) ->
     return remarks
 
 
+def describe_image(image: Raster) -> dict[str, Any]:
+    """Return the part of the certificate document that follows from the image: how the file was read."""
+    return {
+        "shape": list(image.pixels.shape),
+        "grid": image.grid.as_json(),
+        "bits": image.bits,
+        "pixel_size_mm": image.pixel_size if image.length_unit in (MM, AT_DETECTOR) else None,
+        "length_unit": image.pixel_scale[1],
+        "applied": list(image.applied),
+    }
+
+
+def maps_of(image: Raster, labels: Labels, votes: Votes, alpha: float, method: str, radii: bool) -> dict[str, Any]:
+    """Return the label map and, with `radii`, the radius map (float32), each also on the grid of the image file.
+
+    The keys are kinds of files: labels.png, radius.tif, labels.original-nearest.png, radius.original-nearest.tif.
+    """
+    maps: dict[str, Any] = {LABELS: labels}
+    if radii:
+        maps[RADII] = radius_map(votes, alpha=alpha, method=method).radius.astype("f4")
+    return maps | {on_original_grid(kind): image.grid.to_original(values) for kind, values in maps.items()}
+
+
+def result_name(image: str | Path) -> str:
+    """Return the name of an image's results: the name of its file, without suffix and identifiers of the patient."""
+    return withheld(image_name(image), Path(image))
+
+
 def certificate_path(image: str | Path, out: str | Path) -> Path:
     """Return the path of an image's certificate in the folder `out`."""
-    return Path(out) / f"{image_name(image)}.certificate.json"
+    return Path(out) / f"{result_name(image)}.certificate.json"
 
 
 def require_own_results(images: Sequence[Path], out: Path) -> None:
     """Raise DocumentError if the results of an image would replace the results of a different image."""
     taken: dict[str, Path] = {}
     for image in images:
-        other = taken.setdefault(image_name(image), image)
+        other = taken.setdefault(result_name(image), image)
+        shown = withheld(str(image), image)
         if other != image:
             raise DocumentError(
-                f"{image}: its results would have the same file names as those of {other}; use a different --out "
-                "folder for each image"
+                f"{shown}: its results would have the same file names as those of {withheld(str(other), other)}; use a "
+                "different --out folder for each image"
             )
         before = certificate_path(image, out)
         if not before.is_file():
@@ -142,7 +187,7 @@ def require_own_results(images: Sequence[Path], out: Path) -> None:
         if image.is_file() and recorded["sha256"] != file_digest(image):
             raise DocumentError(
                 f"{before}: found the certificate of a different image ({recorded['path']}), which is not overwritten; "
-                f"choose a different --out folder for {image}, or move the old results"
+                f"choose a different --out folder for {shown}, or move the old results"
             )
 
 

@@ -4,6 +4,8 @@ from typing import Any
 
 from segcert.certification.methods import METHODS
 
+ROUNDING = 0.001  # differences in aspect ratio that are not worth a line
+
 
 def explain(document: dict[str, Any]) -> str:
     """Return a text that explains the guarantee of a certificate: its perturbations, units and error probability."""
@@ -16,7 +18,7 @@ def explain(document: dict[str, Any]) -> str:
     in_channels = f"{channels} channels" if channels > 1 else f"{channels} channel"
     lines = [
         f"Certificate of {image['path']} (SHA-256 {image['sha256'][:12]}...)",
-        f"  certified at {width}x{height} pixels with {in_channels}",
+        f"  certified at {width}x{height} pixels with {in_channels}{_of_file(image)}",
         *_reading(image),
         "",
         "Guarantee",
@@ -86,7 +88,22 @@ def _reading(image: dict[str, Any]) -> list[str]:
     lines = ["", "The file", f"  read with {image['bits']} bits: black is 0, {white}"]
     lines += [f"  {step}" for step in applied]
     if any(step.startswith("resized") for step in applied):
-        lines.append("  A change to the file itself is covered only if the resized image stays within the radius.")
+        lines += _resizing(image.get("grid"))
+    return lines
+
+
+def _resizing(grid: dict[str, Any] | None) -> list[str]:
+    """Return lines that say what resizing means for the certificate. Older certificates do not describe the grid."""
+    lines = ["  A change to the file itself is covered only if the resized image stays within the radius."]
+    if grid is None:
+        return lines
+    if abs(grid["squeeze"] - 1) > ROUNDING:
+        lines.append(f"  Resizing multiplied the ratio of width to height by {grid['squeeze']:.4g}.")
+    height, width = grid["original"]
+    lines += [
+        f"  The original-nearest files repeat the results on the {width}x{height} pixels of the file, as displayed.",
+        "  They are copies by nearest neighbour, not certificates at that size.",
+    ]
     return lines
 
 
@@ -95,5 +112,13 @@ def _measurement(each: dict[str, Any]) -> str:
     text = f"  {each['name']}: {low} to {high} {each['unit']}".rstrip()
     if "threshold" in each:
         decided = {"above": "certified above", "below": "certified below", "open": "not certified on either side of"}
-        text += f"; {decided[each['decision']]} {each['threshold']:g}"
+        text += f"; {decided[each['decision']]} {each['threshold']:g} {each['unit']}".rstrip()
     return text
+
+
+def _of_file(image: dict[str, Any]) -> str:
+    """Return the size of the file, to follow the size at which it was certified."""
+    if not image.get("grid"):
+        return ""
+    height, width = image["grid"]["original"]
+    return f"; the file has {width}x{height}"

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 
 import segcert
+from segcert.data.errors import DataError
+from segcert.data.identifiers import withheld
 from segcert.data.raster import Raster
 from segcert.data.user_data import read_own_image
 from segcert.networks.folders import CONFIG, ModelError, preprocessing_of
@@ -32,11 +34,15 @@ class Sampling:
 
 @dataclasses.dataclass(frozen=True)
 class Reading:
-    """Requested settings for reading an image file. If one is None, the file or the segmenter determines it."""
+    """Requested settings for reading an image file. If one is None, the file or the segmenter determines it.
+
+    `pixel_size` is the height and width in mm of a pixel of the file as displayed.
+    """
 
     bits: int | None = None
     window: tuple[float, float] | None = None
     frame: int | None = None
+    pixel_size: tuple[float, float] | None = None
 
 
 AS_STATED = Reading()  # the settings that the file and the segmenter state
@@ -53,27 +59,22 @@ class Networks(Pairing):
             raise ModelError(f"{Path(segmenter, CONFIG)}: {min(lacking)} is missing; train the segmenter again")
         return networks
 
-    def read_image(
-        self,
-        path: str | Path,
-        size: int | None = None,
-        pixel_size: tuple[float, float] | None = None,
-        reading: Reading = AS_STATED,
-    ) -> Raster:
+    def read_image(self, path: str | Path, size: int | None = None, reading: Reading = AS_STATED) -> Raster:
         """Read an image file, and convert it to the window, aspect ratio, channels and size of the training images.
 
-        `size` replaces the height and width of the training images. `pixel_size`, the height and width in mm of a pixel
-        in the file, replaces the values that the file states.
+        `size` replaces the height and width of the training images.
         """
         channels, trained = input_channels(self.config), preprocessing_of(self.config)
         window = self.window(reading)
         image = read_own_image(path, reading.bits, window, reading.frame, trained.bits)
-        if pixel_size:
-            image = dataclasses.replace(image, pixel_size=pixel_size)
-        if not (channels == 3 and len(image.pixels) == 1):  # a gray image for a colour network: see `Replicated`
-            image = image.with_channels(channels)
-        if trained.keep_aspect:
-            image = image.padded()
+        image = image.with_pixel_size(reading.pixel_size)
+        try:
+            if not (channels == 3 and len(image.pixels) == 1):  # a gray image for a colour network: see `Replicated`
+                image = image.with_channels(channels)
+            if trained.keep_aspect:
+                image = image.padded()
+        except DataError as error:
+            raise DataError(f"{withheld(str(path), Path(path))}: {error}") from error
         return image.resized(size or self.config["image_size"])
 
     def window(self, reading: Reading) -> tuple[float, float] | None:

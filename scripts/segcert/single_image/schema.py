@@ -1,16 +1,20 @@
 """Schema of certificate files. A file that does not match the schema is rejected."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, model_validator
 
 from segcert.certification.methods import METHODS
 from segcert.io.json_models import Part, read_document
 
 FORMAT = "segcert-certificate-1"
+LABELS, VOTES, RADII = "labels.png", "votes.npz", "radius.tif"
+ON_ORIGINAL_GRID = "original-nearest"
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Positive = Annotated[int, Field(ge=1, lt=2**31)]
+Millimetres = Annotated[float, Field(gt=0)]
+Pair = Annotated[list[Positive], Field(min_length=2, max_length=2)]
 Sibling = Annotated[str, Field(pattern=r"^[^/\\\x00]+$", description="Name of a file in the certificate's folder")]
 
 
@@ -18,14 +22,32 @@ class DocumentError(ValueError):
     """Error for a certificate file that cannot be used."""
 
 
+def on_original_grid(kind: str) -> str:
+    """Return the kind of file that contains a map on the grid of the image file: labels.original-nearest.png."""
+    name, suffix = kind.split(".")
+    return f"{name}.{ON_ORIGINAL_GRID}.{suffix}"
+
+
+class Grid(Part):
+    original: Pair
+    padding: Annotated[list[Annotated[int, Field(ge=0, lt=2**31)]], Field(min_length=2, max_length=2)]
+    padded: Pair
+    size: Pair
+    squeeze: float = Field(gt=0)
+
+
 class Image(Part):
     path: str
+    path_withheld: bool = False
     sha256: Digest
     shape: Annotated[list[Positive], Field(min_length=3, max_length=3)]
+    grid: Grid | None = None
     bits: Annotated[int, Field(ge=1, le=16)]
+    length_unit: str = ""
     applied: list[str] = Field([])
     window: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
     frame: Positive | None = None
+    pixel_size_set: Annotated[list[Millimetres], Field(min_length=2, max_length=2)] | None = None
 
 
 class Network(Part):
@@ -100,12 +122,14 @@ class Certificate(Part):
     files: dict[str, File]
     remarks: list[str] = Field([])
 
-    @field_validator("files")
-    @classmethod
-    def _whole(cls, files: dict[str, File]) -> dict[str, File]:
-        if lacking := {"labels.png", "votes.npz"} - files.keys():
-            raise ValueError(f"{min(lacking)} is missing")
-        return files
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        expected = {LABELS, VOTES}
+        if self.image.grid is not None:  # earlier versions wrote no grid, and no maps on the grid of the file
+            expected |= {on_original_grid(kind) for kind in (LABELS, RADII) if kind in self.files}
+        if lacking := expected - self.files.keys():
+            raise ValueError(f"files: {min(lacking)} is missing")
+        return self
 
 
 def read_certificate(path: str | Path) -> dict[str, Any]:

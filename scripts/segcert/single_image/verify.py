@@ -6,19 +6,24 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import tifffile
 import torch
 
 from segcert.certification.certificate import certify
 from segcert.data.errors import DataError
+from segcert.data.identifiers import withheld
 from segcert.data.masks import read_mask
-from segcert.measurements import Measurement
+from segcert.data.raster import Raster
+from segcert.measurements import BUILT_IN, Measurement, applicable, measurements_of
 from segcert.networks.folders import is_exported
 from segcert.provenance.digests import file_digest
-from segcert.single_image.certificate_file import describe
+from segcert.single_image.certificate_file import describe, describe_image, maps_of
 from segcert.single_image.inputs import Networks, Reading, Sampling
-from segcert.single_image.schema import DocumentError
+from segcert.single_image.schema import RADII, DocumentError
 from segcert.smoothing.noise import Draw
 from segcert.votes import Votes
+
+ROUNDING = 1e-6  # relative differences between radii that machines compute
 
 
 def verify(
@@ -34,7 +39,9 @@ def verify(
     """Check a certificate and return a line for each check that passed. The checks are:
 
     - The certificate's files, the image and the networks have the recorded digests.
-    - Certifying the votes again reproduces all results in the certificate.
+    - Reading the image again gives the recorded grid, units and steps.
+    - Certifying the votes again reproduces all results in the certificate. It also reproduces the label map and the
+      radius map, on their own grid and on the grid of the image file.
     - A sample of `draws` selection and estimation draws is repeated from the recorded seed. It agrees with the areas
       and counts in the votes, and with the stored label maps. If all draws are repeated, the check is complete.
 
@@ -43,8 +50,14 @@ def verify(
     folder = Path(path).parent
     for file in document["files"].values():
         _require_file(folder / file["path"], file["sha256"])
-    image_path = Path(image_path or document["image"]["path"])
-    _require_file(image_path, document["image"]["sha256"])
+    stated = document["image"]
+    if image_path is None and stated.get("path_withheld"):
+        raise DocumentError(
+            f"{path}: does not state where the image is, because its path contains identifiers from the header of the "
+            f"file ({stated['path']}). Pass --image FILE"
+        )
+    image_path = Path(image_path or stated["path"])
+    _require_file(image_path, stated["sha256"])
     recorded = document["networks"]
     named, in_front = recorded["segmenter"]["path"], recorded["denoiser"] or {}
     if segmenter is None and is_exported(named):
@@ -57,26 +70,30 @@ def verify(
     votes = Votes.load(folder / document["files"]["votes.npz"]["path"])
     checked = ["the digests of the files, the image and the networks match the certificate"]
 
-    image = networks.read_image(image_path, document["image"]["shape"][-1], reading=_reading(document["image"]))
+    image = networks.read_image(image_path, stated["shape"][-1], _reading(stated))
+    if stated.get("grid") is not None:  # earlier versions recorded no grid, and fewer units
+        for key, value in json.loads(json.dumps(describe_image(image))).items():
+            if stated.get(key) != value:
+                raise DocumentError(f"{path}: image.{key}: found {stated.get(key)}; the image file gives {value}")
     settings, asked = document["certificate"], document["measurements"]
     certificate = certify(votes, settings["tau"], settings["alpha"], settings["method"], k=settings["k"])
     units = [Measurement(each["name"], each["unit"], lambda _: 0.0, "") for each in asked]
+    if stated.get("grid") is not None:
+        _check_units(path, asked, networks.config["classes"], image)
     thresholds = {each["name"]: each["threshold"] for each in asked if "threshold" in each}
     body = describe(certificate, votes, image, networks.config["classes"], units, thresholds)
-    label_file = folder / document["files"]["labels.png"]["path"]
-    try:
-        labels = read_mask(label_file.read_bytes()).values
-        if labels is None:
-            raise DataError("is a colour image; expected class ids")
-    except DataError as error:
-        raise DocumentError(f"{label_file}: {error}") from error
+    files = {kind: folder / file["path"] for kind, file in document["files"].items()}
+    maps = maps_of(image, certificate.labels, votes, settings["alpha"], settings["method"], RADII in files)
     wrong = [name for name, value in json.loads(json.dumps(body)).items() if document[name] != value]
-    if wrong or not np.array_equal(certificate.labels, labels):
-        other = ", ".join(wrong) or "label map"
+    wrong += [files[kind].name for kind in maps if kind in files and not _agrees(files[kind], maps[kind])]
+    if wrong:
         raise DocumentError(
-            f"{path}: the votes do not reproduce these parts of the certificate: {other}. Certify the image again"
+            f"{path}: the votes do not reproduce these parts of the certificate: {', '.join(wrong)}. Certify the image "
+            "again"
         )
     checked.append("the votes reproduce the labels and all other results in the certificate")
+    if stated.get("grid") is not None:
+        checked.append("the maps on the grid of the image file follow from the certified maps")
 
     sampling = Sampling(**{key: value for key, value in document["sampling"].items() if key != "device"})
     drawn_on = document["sampling"]["device"]
@@ -103,8 +120,41 @@ def verify(
 
 def _reading(image: dict[str, Any]) -> Reading:
     """Return the settings with which the certified image was read."""
-    window = image.get("window")
-    return Reading(image["bits"], None if window is None else (window[0], window[1]), image.get("frame"))
+    window, pixel_size = image.get("window"), image.get("pixel_size_set")
+    return Reading(
+        image["bits"],
+        None if window is None else (window[0], window[1]),
+        image.get("frame"),
+        None if pixel_size is None else (pixel_size[0], pixel_size[1]),
+    )
+
+
+def _check_units(path: str | Path, measured: list[dict[str, Any]], classes: list[str], image: Raster) -> None:
+    """Raise DocumentError if a measurement has a unit that does not follow from the image."""
+    built_in = measurements_of(applicable(BUILT_IN, classes), classes, *image.pixel_scale)
+    units = {each.name: each.unit for each in built_in}
+    for each in measured:
+        unit = units.get(each["name"], "")
+        if each["unit"] not in ("", unit):
+            raise DocumentError(
+                f"{path}: {each['name']}: found the unit {each['unit']!r}; the image file gives {unit!r}"
+            )
+
+
+def _agrees(file: Path, expected: npt.NDArray[Any]) -> bool:
+    """Return True if a file contains the expected map. Radii may differ by rounding."""
+    try:
+        if file.suffix == ".png":
+            labels = read_mask(file.read_bytes()).values
+            if labels is None:
+                raise DataError("is a colour image; expected class ids")
+            return np.array_equal(expected, labels)
+        with tifffile.TiffFile(file) as opened:
+            page = opened.pages.first
+            same_form = page.shape == expected.shape and page.dtype == expected.dtype  # before a large page is unpacked
+            return same_form and np.allclose(page.asarray(), expected, rtol=ROUNDING, atol=0)
+    except Exception as error:  # tifffile fails in many ways
+        raise DocumentError(f"{file}: cannot be read ({error}); certify the image again") from error
 
 
 def _compare(votes: Votes, label_maps: dict[int, npt.NDArray[np.uint8]], path: str | Path) -> None:
@@ -129,7 +179,7 @@ def _compare(votes: Votes, label_maps: dict[int, npt.NDArray[np.uint8]], path: s
 def _require_file(path: Path, sha256: str) -> None:
     if not path.is_file():
         raise DocumentError(f"{path}: missing; restore this file, or certify the image again")
-    _same(str(path), file_digest(path), sha256)
+    _same(withheld(str(path), path), file_digest(path), sha256)
 
 
 def _same(what: str, found: str | None, expected: str | None) -> None:

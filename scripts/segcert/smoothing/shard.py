@@ -115,7 +115,7 @@ class Sampling:
 
     def start(self, smoothed: SmoothedSegmenter, dataset: PreparedDataset, name: str) -> Callable[[], Votes]:
         """Start drawing the votes of the image `name`; return a function that waits for the votes and returns them."""
-        measurements = measurements_of(self.measurements, dataset.about["classes"], dataset.pixel_size(name))
+        measurements = measurements_of(self.measurements, dataset.about["classes"], *dataset.pixel_scale(name))
         return smoothed.start(
             dataset.image(name),
             self.n0,

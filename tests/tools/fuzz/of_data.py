@@ -56,14 +56,14 @@ def prepared():
         assert dataset.about is not None
         dataset.check()
         for name in dataset.rows:
-            dataset.image(name), dataset.mask(name), dataset.pixel_size(name)
+            dataset.image(name), dataset.mask(name), dataset.pixel_scale(name)
 
     def seeds():
         from segcert.data.dataset import Row
 
         image, mask = _png(9), _png(1)
         digests = {"digest": hashlib.sha256(image).hexdigest(), "mask_digest": hashlib.sha256(mask).hexdigest()}
-        sizes = {"height": 8, "width": 8, "pixel_height": 0.5, "pixel_width": 0.5}
+        sizes = {"height": 8, "width": 8, "pixel_height": 0.5, "pixel_width": 0.5, "pixel_unit": "mm"}
         cells = Row(image="one", group="p", split="test", **digests, **sizes).model_dump()
         table = ",".join(cells) + "\n" + ",".join(map(str, cells.values())) + "\n"
         about = dict.fromkeys(("name", "title", "modality", "terms", "citation", "licence"), "own")

@@ -6,13 +6,16 @@ import json
 from tests.tools.fuzz.contract import Target
 from tests.tools.fuzz.edits import MARK, edited
 
+KINDS = ("labels.png", "labels.original-nearest.png", "votes.npz")
+
 
 def document():
     """Return a certificate in the format that `segcert certify` writes."""
     interval = {"name": "area", "median": 3.0, "low": 1.0, "high": None, "alpha": 0.001, "tau": 0.75, "unit": "pixels"}
     return {
         "format": "segcert-certificate-1", "segcert": "0.1.0",
-        "image": {"path": "chest.png", "sha256": "0" * 64, "shape": [1, 8, 8], "bits": 8, "pixel_size_mm": None},
+        "image": {"path": "chest.png", "sha256": "0" * 64, "shape": [1, 8, 8], "bits": 8, "pixel_size_mm": None,
+                  "grid": {"original": [6, 9], "padding": [1, 0], "padded": [9, 9], "size": [8, 8], "squeeze": 1.0}},
         "networks": {"segmenter": {"path": "net", "digest": "0" * 64}, "denoiser": None},
         "sampling": {"sigma": 0.25, "n0": 10, "n": 100, "seed": 0, "batch_size": 10, "precision": "float32",
                      "noise": "normal", "device": "cpu"},
@@ -21,7 +24,7 @@ def document():
         "radius_gray_levels": 5.0, "abstain": 0.25,
         "classes": [{"id": 0, "name": "background", "certified_pixels": 3, "area_low": 3, "area_high": 9}],
         "measurements": [interval | {"threshold": 2.0, "decision": "open"}],
-        "files": {kind: {"path": f"chest.{kind}", "sha256": "0" * 64} for kind in ("labels.png", "votes.npz")},
+        "files": {kind: {"path": f"chest.{kind}", "sha256": "0" * 64} for kind in KINDS},
     }  # fmt: skip
 
 

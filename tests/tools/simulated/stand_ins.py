@@ -154,7 +154,7 @@ def _votes(job: Any, dataset: PreparedDataset, name: str, identity: dict[str, An
     maps = label_maps(dataset, name, params.n0 + params.n, **about, sigma=sigma)
     ids = np.arange(len(dataset.about["classes"]))
     chosen = maps[:, None] == ids[:, None, None]  # (draws, classes, H, W)
-    asked = measurements_of(params.measurements, dataset.about["classes"], dataset.pixel_size(name))
+    asked = measurements_of(params.measurements, dataset.about["classes"], *dataset.pixel_scale(name))
     return Votes(
         selection=narrow(chosen[: params.n0].sum(axis=0), params.n0),
         estimation=narrow(chosen[params.n0 :].sum(axis=0), params.n),

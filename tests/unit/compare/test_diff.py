@@ -44,7 +44,16 @@ class Checkout:
             for sigma in (0.25, 0.5) for image in "abcd" for class_id in (1, 2)
         ]  # fmt: skip
         self.intervals = [
-            MODEL | {"sigma": 0.5, "measurement": "area", "image": image, "low": 1.0, "median": 2.0, "high": np.inf}
+            MODEL
+            | {
+                "sigma": 0.5,
+                "measurement": "area",
+                "unit": "mm2",
+                "image": image,
+                "low": 1.0,
+                "median": 2.0,
+                "high": np.inf,
+            }
             for image in "ab"
         ]
 

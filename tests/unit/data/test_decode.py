@@ -1,10 +1,13 @@
 """Decoding image files of every kind into integers."""
 
 import io
+import zlib
 
+import imagecodecs
 import numpy as np
 import pydicom
 import pytest
+import tifffile
 from PIL import Image
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
@@ -13,6 +16,7 @@ from tests.support.archives import colour, encoded
 from segcert.data import decode as decoding
 from segcert.data.decode import decode, decode_binary
 from segcert.data.errors import DataError
+from segcert.data.orientation import upright
 from segcert.data.raster import Raster, pad_to_square, resize_mask
 
 GRAY = np.arange(0, 240, dtype=np.uint8).reshape(12, 20)
@@ -187,3 +191,59 @@ def test_resize_averages_images_and_keeps_classes():
     large = rng.integers(0, 3, (64, 64)).astype(np.uint8)
     votes = np.stack([(large == c).reshape(8, 8, 8, 8).sum(axis=(1, 3)) for c in range(3)])
     assert np.array_equal(resize_mask(large, 8, 3), votes.argmax(axis=0))
+
+
+def png_with(pixels, orientation=1, dpi=None):
+    buffer, exif = io.BytesIO(), Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(pixels).save(buffer, format="PNG", exif=exif, **({"dpi": dpi} if dpi else {}))
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_turning_upright_is_a_step_for_every_format(orientation):
+    pixels = np.arange(6, dtype=np.uint8).reshape(2, 3)
+    expected = upright(pixels, orientation)
+    steps = () if orientation == 1 else (f"turned upright: the file states orientation {orientation}",)
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, pixels, extratags=[("Orientation", "H", 1, orientation, True)])
+    for data in (png_with(pixels, orientation), buffer.getvalue()):
+        image = decode(data)
+        assert np.array_equal(image.pixels[0], expected)
+        assert (image.applied, image.grid.original) == (steps, expected.shape)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_deep_colour_png_files_are_turned_upright(orientation):
+    """Only their orientation was once ignored."""
+    pixels = np.arange(18, dtype=np.uint16).reshape(2, 3, 3) * 1000
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    deep = imagecodecs.png_encode(pixels)
+    chunk = b"eXIf" + exif.tobytes().removeprefix(b"Exif\0\0")
+    written = len(chunk[4:]).to_bytes(4, "big") + chunk + zlib.crc32(chunk).to_bytes(4, "big")
+    image = decode(deep[:33] + written + deep[33:], bits=16)  # behind the header
+    assert np.array_equal(image.pixels, upright(pixels, orientation).transpose(2, 0, 1))
+    assert len(image.applied) == (orientation > 1)
+
+
+@pytest.mark.parametrize(("orientation", "shape"), [(1, (2.0, 1.0)), (3, (2.0, 1.0)), (6, (0.5, 1.0))])
+def test_different_resolutions_across_and_down_give_the_shape_of_a_pixel(orientation, shape):
+    pixels = np.zeros((2, 3), np.uint8)
+    buffer = io.BytesIO()
+    tags = [("Orientation", "H", 1, orientation, True)]
+    tifffile.imwrite(buffer, pixels, extratags=tags, resolution=(200, 100))
+    for data in (png_with(pixels, orientation, (200, 100)), buffer.getvalue()):
+        image = decode(data)
+        assert (image.pixel_size, image.length_unit) == (pytest.approx(shape, rel=1e-3), "original pixel widths")
+    assert decode(png_with(pixels, dpi=(300, 299))).pixel_size is None  # rounded, not another shape
+    assert decode(png_with(pixels, dpi=(72, 72))).pixel_size is None
+
+
+@pytest.mark.parametrize("value", [(1, (0, 0)), (1, (1, 0)), (2, (1, 1, 2, 1))])
+def test_a_malformed_resolution_is_unknown(value):
+    count, ratio = value
+    buffer = io.BytesIO()
+    tags = [("XResolution", "2I", count, ratio, True)]
+    tifffile.imwrite(buffer, np.zeros((2, 3), np.uint8), extratags=tags, resolution=None)
+    assert decode(buffer.getvalue()).pixel_size is None

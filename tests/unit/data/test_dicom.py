@@ -17,6 +17,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from segcert.data.dicom import is_dicom, pixel_spacing, read_dicom
 from segcert.data.errors import DataError
+from segcert.measurements import AT_DETECTOR, MM, PIXEL_WIDTHS
 
 BUNDLED = Path(pydicom.__file__).parent / "data" / "test_files"
 RAMP = np.arange(0, 4080, 17, dtype=np.uint16).reshape(12, 20)
@@ -295,28 +296,34 @@ def test_a_file_without_preamble_is_read():
     ("attributes", "expected"),
     [
         ({}, None),
-        ({"PixelSpacing": [0.2, 0.3]}, ((0.2, 0.3), False)),
+        ({"PixelSpacing": [0.2, 0.3]}, ((0.2, 0.3), MM)),
         ({"PixelSpacing": [0.2]}, None),
         ({"PixelSpacing": [0, 0.3]}, None),
         ({"PixelSpacing": None}, None),
-        ({"ImagerPixelSpacing": [0.2, 0.2]}, ((0.2, 0.2), True)),
-        ({"ImagerPixelSpacing": [0.2, 0.2], "PixelSpacing": [0.2, 0.2]}, ((0.2, 0.2), True)),
-        ({"ImagerPixelSpacing": [0.2, 0.2], "PixelSpacing": [0.15, 0.15]}, ((0.15, 0.15), False)),
+        ({"ImagerPixelSpacing": [0.2, 0.2]}, ((0.2, 0.2), AT_DETECTOR)),
+        ({"ImagerPixelSpacing": [0.2, 0.2], "PixelSpacing": [0.2, 0.2]}, ((0.2, 0.2), AT_DETECTOR)),
+        ({"ImagerPixelSpacing": [0.2, 0.2], "PixelSpacing": [0.15, 0.15]}, ((0.15, 0.15), MM)),
         (
             {"ImagerPixelSpacing": [0.2, 0.2], "PixelSpacing": [0.2, 0.2], "PixelSpacingCalibrationType": "FIDUCIAL"},
-            ((0.2, 0.2), False),
+            ((0.2, 0.2), MM),
         ),
-        ({"ImagerPixelSpacing": [0.2, 0.2], "EstimatedRadiographicMagnificationFactor": 1.25}, ((0.16, 0.16), False)),
-        ({"ImagerPixelSpacing": [0.2, 0.2], "EstimatedRadiographicMagnificationFactor": 0}, ((0.2, 0.2), True)),
+        ({"ImagerPixelSpacing": [0.2, 0.2], "EstimatedRadiographicMagnificationFactor": 1.25}, ((0.16, 0.16), MM)),
+        ({"ImagerPixelSpacing": [0.2, 0.2], "EstimatedRadiographicMagnificationFactor": 0}, ((0.2, 0.2), AT_DETECTOR)),
         (
             {"ImagerPixelSpacing": [0.2, 0.2], "DistanceSourceToDetector": 1800, "DistanceSourceToPatient": 1440},
-            ((0.16, 0.16), False),
+            ((0.16, 0.16), MM),
         ),
         (
             {"ImagerPixelSpacing": [0.2, 0.2], "DistanceSourceToDetector": 1000, "DistanceSourceToPatient": 1800},
-            ((0.2, 0.2), True),
+            ((0.2, 0.2), AT_DETECTOR),
         ),
-        ({"NominalScannedPixelSpacing": [0.1, 0.1]}, ((0.1, 0.1), True)),
+        ({"NominalScannedPixelSpacing": [0.1, 0.1]}, ((0.1, 0.1), AT_DETECTOR)),
+        ({"ImagerPixelSpacing": [0.2, 0.3]}, ((0.2, 0.3), AT_DETECTOR)),
+        ({"PixelAspectRatio": [3, 2]}, ((1.5, 1.0), PIXEL_WIDTHS)),
+        ({"PixelAspectRatio": [1, 1]}, None),
+        ({"PixelAspectRatio": [0, 1]}, None),
+        ({"PixelAspectRatio": 2}, None),
+        ({"PixelAspectRatio": [3, 2], "PixelSpacing": [0.2, 0.2]}, ((0.2, 0.2), MM)),
     ],
 )
 def test_pixel_size_is_that_in_the_patient_where_it_is_known(attributes, expected):
@@ -324,4 +331,4 @@ def test_pixel_size_is_that_in_the_patient_where_it_is_known(attributes, expecte
     if expected is None:
         assert found is None
     else:
-        assert (pytest.approx(found.size), found.at_detector) == expected
+        assert (pytest.approx(found.size), found.unit) == expected

@@ -59,7 +59,7 @@ def test_common_format(tmp_path):
     dataset = prepare_phantom(tmp_path / "phantom")
     with (tmp_path / "phantom" / "index.csv").open() as file:
         rows = list(csv.DictReader(file))
-    columns = "image group split digest mask_digest height width pixel_height pixel_width"
+    columns = "image group split digest mask_digest height width pixel_height pixel_width pixel_unit"
     assert list(rows[0]) == columns.split()
     assert dataset.names("test") == ["phantom_test_0000", "phantom_test_0001"]
     assert dataset.names("test", 1) == ["phantom_test_0000"]
@@ -122,6 +122,34 @@ def test_padding_can_keep_the_aspect(tmp_path):
     assert dataset.pixel_size("p00") == (1.25, 1.25)
     prepare(ABOUT, found, tmp_path / "b", Form(16))
     assert PreparedDataset(tmp_path / "b" / "index.csv").pixel_size("p00") == (0.625, 1.25)
+
+
+@pytest.mark.parametrize(
+    ("pixel_size", "unit", "keep_aspect", "expected"),
+    [
+        ((0.5, 0.25), "mm", False, ((0.625, 0.625), "mm")),
+        ((0.5, 0.25), "mm at the detector", True, ((1.25, 0.625), "mm at the detector")),
+        ((2.0, 1.0), "original pixel widths", False, ((2.5, 2.5), "original pixel widths")),
+        (None, "mm", False, ((1.25, 2.5), "original pixels")),
+        (None, "mm", True, (None, "pixels")),
+    ],
+)
+def test_prepared_pixels_have_a_size_and_its_unit(tmp_path, pixel_size, unit, keep_aspect, expected):
+    wide = Raster(np.full((1, 20, 40), 100, np.uint16), 8, pixel_size, length_unit=unit)
+    found = SearchResult(pairs(p00=lambda: (wide, np.ones((20, 40), np.uint8))))
+    prepare(ABOUT, found, tmp_path / "a", Form(16, keep_aspect=keep_aspect))
+    dataset = PreparedDataset(tmp_path / "a" / "index.csv")
+    assert dataset.pixel_scale("p00") == expected
+    assert dataset.pixel_size("p00") == (expected[0] if expected[1] == "mm" else None)
+
+
+def test_an_index_without_the_unit_of_pixel_sizes_is_in_mm(tmp_path):
+    wide = Raster(np.full((1, 20, 40), 100, np.uint16), 8, (0.5, 0.5))
+    prepare(ABOUT, SearchResult(pairs(p00=lambda: (wide, np.ones((20, 40), np.uint8)))), tmp_path / "a", Form(16))
+    index = tmp_path / "a" / "index.csv"
+    lines = [line.rpartition(",")[0] for line in index.read_text().splitlines()]
+    index.write_text("\n".join(lines) + "\n")
+    assert PreparedDataset(index).pixel_scale("p00") == ((0.625, 1.25), "mm")
 
 
 def test_a_few_without_partner_are_left_out_by_name(tmp_path):

@@ -122,7 +122,8 @@ def test_jsrt_is_inverted_to_high_is_bright_and_keeps_twelve_bits(tmp_path, mirr
     with open_raw(tmp_path / "raw") as files:
         prepare(about, module_of("jsrt").LAYOUT.find(files, about), tmp_path / "prepared", Form(64))
     dataset = PreparedDataset(tmp_path / "prepared" / "index.csv")
-    assert dataset.pixel_size("JPCLN001") == (5.6, 5.6)
+    assert dataset.pixel_scale("JPCLN001") == ((5.6, 5.6), "mm at the detector")
+    assert dataset.pixel_size("JPCLN001") is None
     steps = dataset.image("JPCLN001") * 4095
     assert np.abs(steps - np.rint(steps)).max() < 1e-2
     assert np.abs(steps[0] - expected.reshape(64, 32, 64, 32).mean(axis=(1, 3))).max() <= 0.51

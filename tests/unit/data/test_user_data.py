@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from tests.support.archives import colour, encoded
 from tests.unit.data.test_decode import dicom_bytes
+from tests.unit.data.test_dicom import dicom, saved
 
 from segcert.config import Config, ConfigError
 from segcert.data.dataset import PreparedDataset
@@ -358,3 +359,44 @@ def test_names_are_checked_when_the_configuration_is_read():
         Config.read({"splits": {"cvc": "frames"}})
     with pytest.raises(ConfigError, match="`own_data`: found jsrt, a name that segcert itself uses"):
         Config.read({"own_data": {"jsrt": {"images": "a", "masks": "b"}}})
+
+
+def dicom_folder(tmp_path, **attributes):
+    """A folder of DICOM images, two named after their patient, and PNG masks."""
+    for kind in ("images", "masks"):
+        (tmp_path / kind).mkdir()
+    for k in range(COUNT):
+        name = f"Doe_{k:02d}" if k < 2 else f"scan_{k:02d}"
+        pixels = np.random.default_rng(k).integers(0, 4096, (12, 20)).astype(np.uint16)
+        dataset = dicom(pixels, PatientName="Doe^Ann", **attributes)
+        (tmp_path / f"images/{name}.dcm").write_bytes(saved(dataset))
+        (tmp_path / f"masks/{name}_mask.png").write_bytes(encoded(np.full((12, 20), 255, np.uint8)))
+    return own(tmp_path, values={0: "background", 255: "lungs"}, bits=12)
+
+
+def test_names_of_images_with_identifiers_of_their_patient_are_counted(tmp_path, caplog):
+    """The log does not repeat them."""
+    find(dicom_folder(tmp_path))
+    assert "own_data.clinic: 2 images have names that contain identifiers" in caplog.text
+    assert "Doe" not in caplog.text
+
+
+def test_an_unreadable_dicom_file_is_named_without_its_patient(tmp_path):
+    data = dicom_folder(tmp_path, NumberOfFrames=2)
+    with pytest.raises(DataError, match=r"id-[0-9a-f]{8}_00\.dcm: the file has 2 frames"):
+        loaded(data, "Doe_00")
+
+
+@pytest.mark.parametrize(
+    ("attributes", "expected"),
+    [
+        ({"ImagerPixelSpacing": [0.4, 0.2]}, ((0.3, 0.25), "mm at the detector")),
+        ({"PixelSpacing": [0.4, 0.2]}, ((0.3, 0.25), "mm")),
+        ({}, ((0.75, 1.25), "original pixels")),
+    ],
+)
+def test_prepared_dicom_images_have_the_unit_of_their_spacing(tmp_path, attributes, expected):
+    data = dicom_folder(tmp_path, **attributes)
+    prepare(data.about, find(data), tmp_path / "prepared", Form(16))
+    size, unit = PreparedDataset(tmp_path / "prepared/index.csv").pixel_scale("scan_05")
+    assert (pytest.approx(size), unit) == expected

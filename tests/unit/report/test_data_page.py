@@ -82,7 +82,7 @@ def test_counts_and_areas_match_the_drawn_shapes(summary):
     pixels = np.array([256, 64, 16])
     assert (square.images, dot.images) == (3, 2)
     assert dataclasses.astuple(square.percent) == pytest.approx((100 * pixels.mean() / 1024, 1600 / 1024, 25))
-    assert dataclasses.astuple(square.square_mm) == pytest.approx((pixels.mean(), 16, 256))
+    assert dataclasses.astuple(square.area) == pytest.approx((pixels.mean(), 16, 256))
     assert summary.ranges["square"] == pytest.approx((1600 / 1024, 25))
     edges = np.linspace(1600 / 1024, 25, AREA_BINS + 1)
     assert square.histogram == tuple(np.histogram(100 * pixels / 1024, edges)[0])
@@ -117,8 +117,10 @@ def _shade(load, darker):
 
 
 def test_areas_are_in_square_millimetres_only_if_all_pixel_sizes_are_known(tmp_path):
+    assert summarise(prepared(tmp_path / "known")).area_unit == "mm²"
     summary = summarise(prepared(tmp_path / "unknown", pixel_size=None))
-    assert all(of_class.square_mm is None for split in summary.splits.values() for of_class in split.classes.values())
+    assert summary.area_unit == ""
+    assert all(of_class.area is None for split in summary.splits.values() for of_class in split.classes.values())
 
 
 def test_excluded_images_are_counted_by_reason_and_shared_groups_are_found(summary):

@@ -76,6 +76,7 @@ DATASET = Dataset(
     images=247,
     native_sizes=((SIZE, SIZE),),
     pixel_size=(0.175, 0.175),
+    length_unit="mm at the detector",
     bits=BITS,
 )
 

@@ -30,6 +30,7 @@ DATASET = Dataset(
     images=138,
     native_sizes=((4020, 4892), (4892, 4020)),
     pixel_size=(0.0875, 0.0875),
+    length_unit="mm at the detector",
     file_bits=12,
 )
 

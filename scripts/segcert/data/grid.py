@@ -1,0 +1,68 @@
+"""Correspondence between the pixels of a file and the pixels of the image that padding and resizing make of it."""
+
+import dataclasses
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+Size = tuple[int, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Grid:
+    """The steps from the grid of a file to the grid of an image. All pairs are (height, width) or (rows, columns).
+
+    Attributes
+    ----------
+    original
+        Size of the file's image as displayed: turned upright, if the file states an orientation.
+    padding
+        Numbers of rows and columns that padding added above and to the left.
+    padded
+        Size after padding.
+    size
+        Size after resizing.
+    """
+
+    original: Size
+    padding: Size
+    padded: Size
+    size: Size
+
+    @classmethod
+    def of(cls, size: Size) -> Self:
+        """Return the grid of an image that is neither padded nor resized."""
+        return cls(size, (0, 0), size, size)
+
+    @property
+    def stretch(self) -> tuple[float, float]:
+        """Numbers of original pixels, down and across, that a pixel covers."""
+        return self.padded[0] / self.size[0], self.padded[1] / self.size[1]
+
+    @property
+    def squeeze(self) -> float:
+        """Factor by which resizing changed the ratio of width to height; 1 if it kept the aspect ratio."""
+        down, across = self.stretch
+        return down / across
+
+    def to_original(self, pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Map values (H, W) to the original grid by nearest neighbour. The padding is removed.
+
+        Each original pixel gets the value of the pixel that contains its centre. If the centre is on an edge between
+        pixels, it gets the value of the lower or right one. The computation is in integers, so it is exact.
+
+        Raises ValueError if (H, W) is not `size`.
+        """
+        if pixels.shape != self.size:
+            raise ValueError(f"found values of shape {pixels.shape}; expected {self.size}")
+        rows, columns = (
+            (2 * (np.arange(original) + before) + 1) * size // (2 * padded)
+            for original, before, padded, size in zip(self.original, self.padding, self.padded, self.size, strict=True)
+        )
+        return pixels[np.ix_(rows, columns)]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the grid as it is described in a certificate."""
+        pairs = {key: list(value) for key, value in dataclasses.asdict(self).items()}
+        return pairs | {"squeeze": self.squeeze, "orientation": "as displayed", "to_original": "nearest neighbour"}

@@ -1,0 +1,106 @@
+"""Identifiers of patients and examinations in DICOM headers, which are withheld from texts, paths and file names."""
+
+import contextlib
+import hashlib
+import io
+import re
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from segcert.data.dicom import is_dicom, quieten_pydicom
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+KEYWORDS = (
+    "AccessionNumber",
+    "FrameOfReferenceUID",
+    "MediaStorageSOPInstanceUID",
+    "MedicalRecordLocator",
+    "OtherPatientIDs",
+    "PatientAddress",
+    "PatientBirthDate",
+    "PatientID",
+    "PatientTelephoneNumbers",
+    "SOPInstanceUID",
+    "SeriesInstanceUID",
+    "StudyID",
+    "StudyInstanceUID",
+)
+NAME = "PN"  # value representation of a person's name
+FRAMES = ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence")  # long, and without identifiers
+SHORTEST = 3  # characters: a shorter identifier, such as the number 1, occurs in too many texts
+CERTAIN = 6  # characters: a shorter identifier is found only as a whole word or number (Ann is not found in cannot)
+LETTER = r"[^\W\d_]"
+HEADER = 132  # bytes that tell a DICOM file
+
+
+def withheld(text: str, file: bytes | Path) -> str:
+    """Replace the identifiers in a DICOM file's header, wherever they occur in a text, by id-<digest>.
+
+    Identifiers are the names of all persons, the numbers of the patient and of the examination, the date of birth, and
+    the UIDs of the examination and the image. Upper and lower case are the same. An identifier of fewer than three
+    characters is not replaced. The digest is the beginning of the file's SHA-256, so the file can be found again.
+
+    Parameters
+    ----------
+    text
+        A message, a path or a name that may contain identifiers.
+    file
+        The bytes of the file, or its path. For a file in a different format, the text is returned unchanged.
+    """
+    if isinstance(file, Path) and not file.is_file():
+        return text
+    with io.BytesIO(file) if isinstance(file, bytes) else file.open("rb") as stream:
+        found = _identifiers(stream)
+        if not found:
+            return text
+        pattern = "|".join(map(_pattern, sorted(found, key=len, reverse=True)))
+        composed = unicodedata.normalize("NFC", text)
+        if not re.search(pattern, composed, re.IGNORECASE):
+            return text
+        stream.seek(0)
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    return re.sub(pattern, f"id-{digest[:8]}", composed, flags=re.IGNORECASE)
+
+
+def _identifiers(stream: BinaryIO) -> set[str]:
+    """Return the identifiers in a DICOM file's header; none for any other file. Pixels are not read."""
+    if not is_dicom(stream.read(HEADER)):
+        return set()
+    import pydicom
+
+    quieten_pydicom()
+    found: set[str] = set()
+    stream.seek(0)
+    with contextlib.suppress(Exception):  # a damaged header has no identifiers that could be compared
+        dataset = pydicom.dcmread(stream, force=True, stop_before_pixels=True)
+        for header in (dataset.file_meta, dataset):
+            found |= set(_values(header))
+    found = {unicodedata.normalize("NFC", each) for each in found}
+    return {each for each in found if len(each) >= SHORTEST or (not each.isascii() and len(each) > 1)}
+
+
+def _values(header: "Dataset") -> Iterator[str]:
+    """Yield the values of all identifiers in a header and in its sequences."""
+    for tag in list(header.keys()):
+        with contextlib.suppress(Exception):  # an element that cannot be decoded
+            element = header[tag]
+            if element.VR == "SQ" and element.keyword not in FRAMES:
+                for item in element.value or ():
+                    yield from _values(item)
+            elif element.VR == NAME or element.keyword in KEYWORDS:
+                for value in map(str, element.value if element.VM > 1 else [element.value]):
+                    parts = re.split(r"[\^=,\s]+", value) if element.VR == NAME else []
+                    yield from (value.strip(), "".join(parts), "".join(reversed(parts)), *parts)
+
+
+def _pattern(identifier: str) -> str:
+    """Return a regular expression that finds an identifier; a short one only as a whole word or number."""
+    pattern = re.escape(identifier)
+    if len(identifier) >= CERTAIN:
+        return pattern
+    before, after = (r"\d" if end.isdigit() else LETTER for end in (identifier[0], identifier[-1]))
+    return f"(?<!{before}){pattern}(?!{after})"
