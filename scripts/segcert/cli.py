@@ -129,6 +129,7 @@ def certify(
     The label map is also written on the pixel grid of the file.
     """
     from segcert.measurements import check_measurements, measurements_of, parse_decision
+    from segcert.networks.folders import ModelError
     from segcert.networks.runtime import set_up_torch
     from segcert.single_image.certificate_file import (
         DRAWS,
@@ -154,11 +155,12 @@ def certify(
     thresholds = dict(map(parse_decision, decide or []))
     target = set_up_torch(device.value, threads)
     reading = Reading(bits, window, frame, pixel_size)
-    cases, refused = [], []
+    cases, refused = [], list[ValueError]()
     for path in images:  # check all images before the first draw
         try:
             image = networks.read_image(path, size, reading)
-        except DataError as error:
+            networks.require_fit(image, sigma)
+        except (DataError, ModelError) as error:
             refused.append(error)
             continue
         asked = measurements_of(measure or [], networks.config["classes"], *image.pixel_scale)

@@ -10,11 +10,13 @@ import pydicom
 import pytest
 import tifffile
 import torch
+from diffusers import DDPMScheduler
 from PIL import Image
 from pydicom.data import get_testdata_file
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
 from tests.unit.data.test_decode import dicom_bytes
+from tests.unit.networks.denoiser_folders import saved, tiny_unet, with_weights
 
 from segcert.certification.certificate import ABSTAIN, certify, radius_in_gray_levels
 from segcert.cli import main
@@ -537,3 +539,56 @@ def test_a_denoiser_of_several_steps_is_recorded_and_repeated(run, image, segmen
     certificate = tmp_path / "2" / "chest.certificate.json"
     assert read_certificate(certificate)["networks"]["denoiser"]["steps"] == 2
     assert "draws" in run("verify", certificate, "--draws", 3)
+
+
+def flow_matching(folder):
+    (folder / "scheduler/scheduler_config.json").write_text('{"_class_name": "FlowMatchEulerDiscreteScheduler"}')
+
+
+def without_a_tensor(folder):
+    with_weights(folder, lambda state: {name: state[name] for name in state if name != "conv_out.bias"})
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "message"),
+    [
+        (flow_matching, (), "`_class_name`: found 'FlowMatchEulerDiscreteScheduler'; expected DDPMScheduler"),
+        (without_a_tensor, (), "(missing: conv_out.bias)"),
+        (None, ("--sigma", 100), "sigma: found 100.0; expected at most 78.7"),
+        (None, ("--sigma", 100, "--denoising-steps", 3), "sigma: found 100.0; expected at most 78.7"),
+        (None, ("--size", 34), "found an image of 34 x 34 pixels; expected a multiple of 4"),
+    ],
+)
+def test_a_denoiser_that_does_not_fit_is_refused_before_any_draw(
+    run, image, segmenter, tmp_path, monkeypatch, change, options, message
+):
+    arguments = {"block_out_channels": (4, 4, 4)}
+    arguments |= {"down_block_types": ("DownBlock2D",) * 3, "up_block_types": ("UpBlock2D",) * 3}
+    folder = saved(tmp_path / "denoiser", tiny_unet(**arguments))
+    if change:
+        change(folder)
+    monkeypatch.setattr("segcert.smoothing.sampler.SmoothedSegmenter.sample", None)
+    output = certified(run, image, segmenter, tmp_path / "out", "--denoiser", folder, *options)
+    assert output.startswith("segcert: ")
+    assert message in output
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_denoiser_for_another_size_and_noise_is_remarked(run, image, segmenter, tmp_path):
+    folder = saved(tmp_path / "denoiser", tiny_unet(sample_size=64))
+    output = certified(run, image, segmenter, tmp_path / "out", "--denoiser", folder, "--sigma", 0.001)
+    assert "remark: the denoiser was trained on images of 64 x 64 pixels and gets 16 x 16" in output
+    assert "remark: the denoiser gets noise of level 0.001 and treats it as 0.005" in output
+
+
+def test_a_denoiser_that_makes_images_worse_is_remarked(run, image, segmenter, tmp_path):
+    """A wrong prediction target cannot be seen in the files. Here, the network always predicts 0."""
+    network = tiny_unet()
+    torch.nn.init.zeros_(network.conv_out.weight)
+    torch.nn.init.zeros_(network.conv_out.bias)
+    remarks = {}
+    for prediction in ("epsilon", "v_prediction"):
+        folder = saved(tmp_path / prediction, network, DDPMScheduler(prediction_type=prediction))
+        remarks[prediction] = certified(run, image, segmenter, tmp_path / f"of_{prediction}", "--denoiser", folder)
+    assert "remark: the denoised image is further from the image" in remarks["epsilon"], "no noise: it stays as it is"
+    assert "further" not in remarks["v_prediction"], "no velocity: the noisy image, scaled by abar"

@@ -12,6 +12,7 @@ RULES = [ROOT / "Snakefile", *sorted(ROOT.glob("rules/*.smk")), *sorted(ROOT.glo
 UNPICKLING = {"pickle", "cPickle", "_pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "jsonpickle"}
 # Code is loaded by name for user-supplied networks and measurements; elsewhere, segcert itself gives the names.
 BY_NAME = {"networks/registry.py", "measurements.py", "data/catalogue.py", "__init__.py", "training/launch.py"}
+BY_NAME |= {"networks/diffusers_parts.py"}  # the names are keys of a table
 PROGRAMS = {"networks/exported.py"}  # TorchScript and torch.export contain code, as its docstring says
 
 

@@ -15,6 +15,9 @@ from segcert.networks.architectures import ARCHITECTURES
 
 # Snakemake does not accept one-letter keys on its command line, so `--config draws=1000` sets n.
 ALIASES = {"draws": "n"}
+# Noise level of the first of 1000 steps, by noise schedule, for pixel values in [0, 1]
+LEAST_NOISE = {"linear": 0.005, "cosine": 0.0032}
+ADM_SIZE = 256  # height and width of the images on which OpenAI's denoiser was trained
 
 
 class Config(Section):
@@ -265,6 +268,19 @@ class Config(Section):
                     f"`denoising_steps`: found {self.denoising_steps}. The later steps have noise levels below "
                     "`denoiser.sigma_min`, for which the denoiser is not trained. Write `denoiser: {levels: all}`"
                 )
+        schedules = {"ddpm": self.denoiser.noise_schedule, "adm256": "linear"}
+        for name in self.denoisers:
+            if name in schedules and lowest / self.pool < (floor := LEAST_NOISE[schedules[name]]):
+                warnings.append(
+                    f"`sigmas`: found {lowest:g}, which is {lowest / self.pool:.2g} for the denoiser {name} (divided "
+                    f"by `pool: {self.pool}`), less than the first step of its noise schedule. It treats the noise as "
+                    f"{floor:g}. Write a larger sigma, or a smaller `pool`"
+                )
+        if "adm256" in self.denoisers and self.image_size != self.pool * ADM_SIZE:
+            warnings.append(
+                f"`image_size`: found {self.image_size} with `pool: {self.pool}`; the denoiser adm256 was trained on "
+                f"{ADM_SIZE} x {ADM_SIZE} pixels. Write `image_size: {self.pool * ADM_SIZE}`"
+            )
         return warnings
 
     @classmethod

@@ -5,14 +5,14 @@ from pathlib import PurePosixPath
 from typing import Any
 
 
-def parse_json(text: str | bytes) -> Any:
+def parse_json(text: str | bytes, *, infinite: bool = False) -> Any:
     """Parse JSON. Bytes are decoded as UTF-8.
 
-    Raises ValueError for invalid JSON, for NaN and Infinity, which Python's parser accepts, and for values that are
-    nested too deeply for the parser.
+    Raises ValueError for invalid JSON, and for values that are nested too deeply for the parser. NaN and Infinity are
+    not JSON, and raise ValueError too, unless `infinite` is true.
     """
     try:
-        return json.loads(text, parse_constant=_no_number)
+        return json.loads(text, parse_constant=None if infinite else _no_number)
     except RecursionError:
         raise ValueError("values are nested too deeply") from None
 

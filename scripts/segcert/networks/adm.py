@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from segcert.io.atomic import atomic_folder
-from segcert.networks.denoiser import DDPMScheduler, UNet2DModel
+from segcert.networks.diffusers_parts import DDPMScheduler, UNet2DModel
 from segcert.networks.folders import ModelError
+from segcert.networks.weights import first_of, not_finite
 
 TIMESTEPS = 1000
 PLAIN_MODULES = {
@@ -107,9 +108,14 @@ def import_adm(checkpoint: str | Path, folder: str | Path, layout: ADMLayout = A
         ) from error
     unet = _unet_without_weights(layout)
     try:
-        unet.load_state_dict(adm_to_diffusers(state, layout), assign=True)
+        weights = adm_to_diffusers(state, layout)
     except ModelError as error:
         raise ModelError(f"{checkpoint}: {error}") from error
+    if names := not_finite(state):
+        raise ModelError(
+            f"{checkpoint}: found NaN or infinity in {first_of(names)}; expected finite weights. Download it again"
+        )
+    unet.load_state_dict(weights, assign=True)
     scheduler = DDPMScheduler(
         num_train_timesteps=TIMESTEPS,
         beta_start=1e-4,
@@ -199,10 +205,16 @@ def _check(state: dict[str, Tensor], shapes: dict[str, tuple[int, ...]]) -> None
         for name, shape in shapes.items()
         if name in state and tuple(state[name].shape) != shape
     ]
+    not_float = [
+        f"{name} of type {state[name].dtype}"
+        for name in shapes
+        if name in state and not (state[name].is_floating_point() and state[name].element_size() >= 2)
+    ]
     problems = {
         "missing": [name for name in shapes if name not in state],
         "unexpected": [name for name in state if name not in shapes],
         "misshaped": misshaped,
+        "not floating-point": not_float,
     }
     if any(problems.values()):
         found = "; ".join(f"{len(names)} {problem} (first: {names[0]})" for problem, names in problems.items() if names)

@@ -1,25 +1,24 @@
 """Denoising with a diffusion model, in one step (Carlini et al., ICLR 2023, section 3) or in several."""
 
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from segcert.io.json_files import parse_json
-from segcert.io.lean_imports import lean
-from segcert.networks.folders import DENOISER_FILES, ModelError
+from segcert.networks.diffusers_parts import UNet2DModel
+from segcert.networks.diffusion_unet import CHANNELS, check_unet, divisor_of, load_unet, trained_size
+from segcert.networks.folders import ModelError, denoiser_files
+from segcert.networks.noise_schedule import (
+    PREDICTIONS,
+    check_schedule,
+    closest_timestep,
+    noise_levels,
+    read_schedule,
+)
 
-# `from diffusers import UNet2DModel` imports every transformer and scheduler of diffusers, scipy.stats and torch's
-# compiler. That takes four seconds in each job that denoises; importing the two modules directly takes one second.
-PACKAGES = ("diffusers.models.transformers", "diffusers.models.unets", "diffusers.schedulers")
-with lean(bare=PACKAGES, absent=["torch._dynamo"]):
-    from diffusers.models.unets.unet_2d import UNet2DModel
-    from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
-
-__all__ = ["DDPMScheduler", "DiffusionDenoiser", "UNet2DModel", "closest_timestep", "noise_levels"]
-PREDICTIONS = ("epsilon", "v_prediction")
+NOTABLE = 0.1  # smallest relative difference of noise levels that is worth a remark
 
 
 class DiffusionDenoiser(nn.Module):
@@ -40,11 +39,17 @@ class DiffusionDenoiser(nn.Module):
         variances) is ignored. If it has three input channels and the image has one, the image is repeated three times
         and the three predictions are averaged.
     alphas_cumprod
-        (T,) values of abar, one per step of the diffusion model.
+        (T,) values of abar, one per step of the diffusion model. They begin below 1 and never rise.
     prediction
-        Target of the network: "epsilon" (Ho et al. 2020) or "v_prediction" (Salimans and Ho 2022).
+        Target of the network: "epsilon" (Ho et al. 2020), "v_prediction" (Salimans and Ho 2022), or "sample" (the clean
+        image itself).
     steps
-        Number of network calls per image; 1 is one-shot denoising.
+        Number of network calls per image, from 1; 1 is one-shot denoising.
+
+    Raises
+    ------
+    ModelError
+        For a schedule, a prediction, a number of steps or a network that cannot denoise images in this way.
     """
 
     alphas_cumprod: Tensor
@@ -53,24 +58,65 @@ class DiffusionDenoiser(nn.Module):
         super().__init__()
         if prediction not in PREDICTIONS:
             raise ModelError(f"prediction: found {prediction!r}; expected one of {', '.join(PREDICTIONS)}")
+        if steps < 1:
+            raise ModelError(f"steps: found {steps}; expected at least 1")
+        check_schedule(alphas_cumprod)
+        if isinstance(unet, UNet2DModel):
+            check_unet(unet.config, len(alphas_cumprod))
+        elif type(unet).__module__.startswith("diffusers."):
+            found = type(unet).__name__
+            raise ModelError(f"unet: found a {found}; expected a UNet2DModel, whose inputs are image and step")
         self.unet = unet
         self.register_buffer("alphas_cumprod", alphas_cumprod)
         self._schedule = alphas_cumprod.detach().cpu()  # read without waiting for a GPU
         self.prediction, self.steps = prediction, steps
+        self.name = "denoiser"
         self.eval()
 
     @classmethod
     def load(cls, folder: str | Path, steps: int = 1) -> "DiffusionDenoiser":
-        """Read the diffusers folders `unet` and `scheduler` in `folder`. Raises ModelError if one is missing."""
-        for name in ("unet/config.json", *DENOISER_FILES):  # the config first: folders of other kinds lack it
-            if not Path(folder, name).is_file():
-                raise ModelError(f"{Path(folder, name)}: missing; a denoiser folder contains unet/ and scheduler/")
-        try:
-            unet = _load_unet(Path(folder, "unet"))
-            scheduler = DDPMScheduler.from_pretrained(Path(folder) / "scheduler", local_files_only=True)
-        except Exception as error:  # diffusers raises many kinds of errors for bad files
-            raise ModelError(f"{folder}: cannot be loaded as a denoiser ({error}); train it again") from error
-        return cls(unet, scheduler.alphas_cumprod, scheduler.config.prediction_type, steps)
+        """Read the diffusers folders `unet` and `scheduler` in `folder`.
+
+        Raises ModelError, which names the file and the key, if a file is missing or damaged. The same holds for a
+        network or a noise schedule that does not denoise images in this way (see `load_unet` and `read_schedule`).
+        """
+        denoiser_files(folder)
+        schedule = read_schedule(Path(folder))
+        unet = load_unet(Path(folder), len(schedule.alphas_cumprod), schedule.learns_variance)
+        denoiser = cls(unet, schedule.alphas_cumprod, schedule.prediction, steps)
+        denoiser.name = str(folder)
+        return denoiser
+
+    def require_fit(self, shape: Sequence[int], sigma: float) -> None:
+        """Raise ModelError unless images of `shape` (C, H, W) with noise level `sigma` can be denoised."""
+        channels, height, width = shape
+        wanted, divisor = self._channels(channels), divisor_of(self.unet)
+        if wanted != channels and (channels, wanted) != CHANNELS:
+            raise ModelError(
+                f"{self.name}: found an image with {channels} channels; expected {wanted}. Use a denoiser that was "
+                "trained on such images"
+            )
+        if height % divisor or width % divisor:
+            raise ModelError(
+                f"{self.name}: found an image of {height} x {width} pixels; expected a multiple of {divisor}, because "
+                "the denoiser halves it several times. Choose a different size of images"
+            )
+        self.timestep(sigma)
+
+    def remarks(self, size: Sequence[int], sigma: float) -> list[str]:
+        """Return remarks on images of `size` (H, W) and a noise level for which the denoiser was not trained."""
+        remarks = []
+        trained = trained_size(self.unet)
+        if trained is not None and trained != tuple(size):
+            before, now = (" x ".join(map(str, each)) for each in (trained, size))
+            remarks.append(f"the denoiser was trained on images of {before} pixels and gets {now}")
+        level = float(noise_levels(self._schedule)[self.timestep(sigma)])
+        if abs(level / sigma - 1) > NOTABLE:
+            remarks.append(
+                f"the denoiser gets noise of level {sigma:.3g} and treats it as {level:.3g}, the closest level of its "
+                "schedule"
+            )
+        return remarks
 
     def timestep(self, sigma: float) -> int:
         """Return t*, the diffusion step whose noise level is closest to `sigma`, for pixel values in [0, 1]."""
@@ -83,6 +129,7 @@ class DiffusionDenoiser(nn.Module):
 
     def forward(self, x_noisy: Tensor, sigma: float) -> Tensor:
         """Estimate the clean images x, (B, C, H, W) in [0, 1], from x_noisy = x + sigma * standard normal noise."""
+        self.require_fit(x_noisy.shape[1:], sigma)
         timesteps = self.timesteps(sigma)
         z_t = self.alphas_cumprod[timesteps[0]].sqrt() * (2 * x_noisy - 1)
         z_0 = self.estimate(z_t, timesteps[0])
@@ -98,44 +145,29 @@ class DiffusionDenoiser(nn.Module):
         """Estimate clean images in [-1, 1] from samples z_t of the forward process at step t. Both are (B, C, H, W)."""
         abar = self.alphas_cumprod[t]
         channels = z_t.shape[1]
-        wanted = getattr(getattr(self.unet, "config", None), "in_channels", channels)
-        predicted: Tensor = self.unet(z_t.expand(-1, wanted, -1, -1), torch.full((), t, device=z_t.device)).sample
+        wanted = self._channels(channels)
+        seen = z_t.expand(-1, wanted, -1, -1)
+        output = self.unet(seen, torch.full((), t, device=z_t.device))
+        predicted = getattr(output, "sample", None)
+        expected, with_variances = tuple(seen.shape), (len(seen), 2 * wanted, *seen.shape[2:])
+        if not isinstance(predicted, Tensor) or tuple(predicted.shape) not in (expected, with_variances):
+            found = tuple(predicted.shape) if isinstance(predicted, Tensor) else f"a {type(output).__name__}"
+            raise ModelError(
+                f"{self.name}: its network returned {found} for images {expected}; expected an object whose "
+                "attribute `sample` has this shape, as a UNet2DModel returns it"
+            )
         predicted = predicted[:, :wanted]
         if wanted != channels:
             predicted = predicted.mean(dim=1, keepdim=True)
         if self.prediction == "epsilon":
             z_0 = (z_t - (1 - abar).sqrt() * predicted) / abar.sqrt()
-        else:
+        elif self.prediction == "v_prediction":
             z_0 = abar.sqrt() * z_t - (1 - abar).sqrt() * predicted
+        else:
+            z_0 = predicted
         return z_0.clamp(-1, 1)
 
-
-def noise_levels(alphas_cumprod: Tensor) -> Tensor:
-    """Return the noise level of each step of a noise schedule, (T,), for pixel values in [0, 1]."""
-    return ((1 - alphas_cumprod.double()) / alphas_cumprod.double()).sqrt() / 2
-
-
-def closest_timestep(alphas_cumprod: Tensor, sigma: float) -> int:
-    """Return the step of a noise schedule whose noise level is closest to sigma, for pixel values in [0, 1].
-
-    Raises ValueError if sigma is above the noise level of the last step.
-    """
-    levels = noise_levels(alphas_cumprod)
-    if sigma > levels.max():
-        raise ValueError(
-            f"sigma: found {sigma}; expected at most {float(levels.max()):.3g}, this denoiser's highest noise level"
-        )
-    return int(torch.argmin((levels**2 - sigma**2).abs()))
-
-
-def _load_unet(folder: Path) -> UNet2DModel:
-    """Read a UNet2DModel without `from_pretrained`, which would import torch's compiler and take seconds longer."""
-    config = parse_json((folder / "config.json").read_bytes())
-    if not isinstance(config, dict):  # diffusers would treat a string as a model name and download the model
-        raise ValueError(f"unet/config.json: found a {type(config).__name__}; expected a mapping")
-    unet = UNet2DModel.from_config(config)
-    weights = load_file(folder / "diffusion_pytorch_model.safetensors")
-    if weights.keys() != unet.state_dict().keys():  # older versions of diffusers used different layer names
-        return UNet2DModel.from_pretrained(folder, local_files_only=True, use_safetensors=True, low_cpu_mem_usage=False)
-    unet.load_state_dict(weights)
-    return unet
+    def _channels(self, channels: int) -> int:
+        """Return the number of channels that the network takes; `channels` if it does not state one."""
+        wanted: int = getattr(getattr(self.unet, "config", None), "in_channels", channels)
+        return wanted

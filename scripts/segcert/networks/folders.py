@@ -16,7 +16,10 @@ class ModelError(ValueError):
 
 # A segmenter folder contains CONFIG and one of the other two files.
 WEIGHTS, PROGRAM, CONFIG = "model.safetensors", "program.pt", "config.json"
-DENOISER_FILES = ("unet/diffusion_pytorch_model.safetensors", "unet/config.json", "scheduler/scheduler_config.json")
+UNET_WEIGHTS, UNET_CONFIG = "unet/diffusion_pytorch_model.safetensors", "unet/config.json"
+SCHEDULER_CONFIG = "scheduler/scheduler_config.json"
+PIPELINE = "model_index.json"
+DENOISER_FILES = (UNET_WEIGHTS, UNET_CONFIG, SCHEDULER_CONFIG)
 
 
 class Preprocessing(Part):
@@ -96,8 +99,59 @@ def segmenter_digest(folder: str | Path) -> str:
     return value_digest({path.name: file_digest(path) for path in segmenter_files(folder)})
 
 
+def denoiser_files(folder: str | Path) -> list[Path]:
+    """Return the files of a denoiser: config and weights of its network, and noise schedule.
+
+    Raises ModelError if one is missing, or if the folder is a pipeline with a further network, such as a VAE. The
+    denoiser of such a pipeline works on latents, not on images.
+    """
+    folder = Path(folder)
+    if folder.is_file():
+        raise ModelError(f"{folder}: is a file; expected a folder that contains unet/ and scheduler/")
+    files = [folder / name for name in (UNET_CONFIG, UNET_WEIGHTS, SCHEDULER_CONFIG)]
+    for path in files:
+        if not path.is_file():
+            raise ModelError(f"{path}: missing; a denoiser folder contains unet/ and scheduler/{_advice_on(path)}")
+    if others := _other_networks(folder):
+        raise ModelError(
+            f"{folder}: found {', '.join(others)}; expected only unet/ and scheduler/. A pipeline with further "
+            "networks does not denoise images. Use one that was trained on images themselves, such as a DDPMPipeline"
+        )
+    return files
+
+
+def _advice_on(missing: Path) -> str:
+    """Return what to do about a missing file, if the folder contains it in a different form."""
+    folder = missing.parent
+    if (folder.parent / missing.name).is_file():
+        return f". Move {missing.name} and the files that belong to it from {folder.parent} to {folder}"
+    others = sorted(path.name for path in folder.glob(f"{missing.stem}*"))
+    if others:
+        return (
+            f". Found {others[0]}: read the network with UNet2DModel.from_pretrained (`variant`, if the name has one), "
+            f'and write it with unet.save_pretrained("{folder}", max_shard_size="100GB")'
+        )
+    return ""
+
+
+def _other_networks(folder: Path) -> list[str]:
+    """Return the names of a diffusers pipeline's parts other than `unet` and `scheduler`."""
+    parts = {path.parent.name for path in folder.glob("*/config.json")}
+    index = folder / PIPELINE
+    if index.is_file():
+        stated = read_document(
+            index, Part, ModelError, "not the index of a pipeline", "download it again, or delete it"
+        )
+        parts |= {name for name, part in stated.items() if isinstance(part, list) and any(part)}
+    return sorted(name for name in parts if name != "scheduler" and not name.startswith(("unet", "_")))
+
+
 def denoiser_digest(folder: str | Path | None, steps: int = 1) -> str | None:
-    """Return the SHA-256 of a denoiser (weights, configuration, schedule, number of steps); None if there is none."""
+    """Return the SHA-256 of a denoiser (weights, configuration, schedule, number of steps); None if there is none.
+
+    Raises ModelError if a file is missing.
+    """
     if folder is None:
         return None
+    denoiser_files(folder)
     return value_digest({name: file_digest(Path(folder, name)) for name in DENOISER_FILES} | {"steps": steps})

@@ -13,7 +13,8 @@ from segcert.io.atomic import atomic_file
 from segcert.networks.exported import load_exported
 from segcert.networks.folders import PROGRAM, ModelError
 from segcert.networks.probe import check_output
-from segcert.networks.registry import build_segmenter, fill, save_segmenter, write_config
+from segcert.networks.registry import build_segmenter, save_segmenter, write_config
+from segcert.networks.weights import fill
 from segcert.provenance.digests import file_digest
 
 

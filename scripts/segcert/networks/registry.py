@@ -14,14 +14,14 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import nn
 
 from segcert.io.atomic import atomic_file
 from segcert.networks.architectures import ARCHITECTURES
 from segcert.networks.exported import load_exported
 from segcert.networks.folders import CONFIG, WEIGHTS, ModelError, read_config, segmenter_files
+from segcert.networks.weights import fill
 
-NAMED = 3  # largest number of tensors that an error message names
 LARGEST = 10_000  # largest value of an argument of a built-in architecture
 ALWAYS = 1 << 26  # number of weights that may always be allocated, whatever the size of their file
 
@@ -130,35 +130,6 @@ def _require_room(config: Mapping[str, Any], weights: Path) -> None:
     size = sum(math.prod(tensor.shape) for tensor in state.values())
     if size > max(weights.stat().st_size, ALWAYS):  # a weight takes at least one byte
         raise ModelError(f"the network has {size} weights, more than {weights.name} can contain; correct `arguments`")
-
-
-def fill(model: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Load a state dict into a network. A shared tensor needs to be present under only one of its names.
-
-    Raises ModelError, which names the first tensors that are missing, unexpected or of the wrong shape.
-    """
-    expected = model.state_dict()
-    filled = {_memory(tensor) for name, tensor in expected.items() if name in state}
-    missing = [name for name, tensor in expected.items() if name not in state and _memory(tensor) not in filled]
-    unexpected = sorted(state.keys() - expected.keys())
-    of_another_shape = [
-        f"{name} {tuple(state[name].shape)} instead of {tuple(tensor.shape)}"
-        for name, tensor in expected.items()
-        if name in state and state[name].shape != tensor.shape
-    ]
-    problems = {"missing": missing, "unexpected": unexpected, "of the wrong shape": of_another_shape}
-    if any(problems.values()):
-        parts = []
-        for kind, names in problems.items():
-            more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-            if names:
-                parts.append(f"{kind}: {', '.join(names[:NAMED])}{more}")
-        raise ModelError("; ".join(parts))
-    model.load_state_dict(state, strict=False)
-
-
-def _memory(tensor: Tensor) -> tuple[Any, ...]:
-    return tensor.data_ptr(), tensor.shape, tensor.stride()
 
 
 def _built_in(architecture: str) -> Callable[..., nn.Module] | None:

@@ -188,7 +188,7 @@ def network_size(network: Network, channels: int, size: int) -> NetworkSize:
             built: torch.nn.Module
             if network.architecture == ADM:
                 from segcert.networks.adm import adm_config
-                from segcert.networks.denoiser import UNet2DModel
+                from segcert.networks.diffusers_parts import UNet2DModel
 
                 built = UNet2DModel(**adm_config())
                 channels = 3  # a gray image is replicated

@@ -10,6 +10,7 @@ from typing import Any
 import matplotlib.image
 import numpy as np
 import tifffile
+import torch
 from PIL import Image
 
 import segcert
@@ -70,6 +71,9 @@ def write_certificate(
     certificate = certify(votes, decision.tau, decision.alpha, decision.method, k=decision.k)
     body = describe(certificate, votes, image, networks.config["classes"], measurements, thresholds or {})
     maps = maps_of(image, certificate.labels, votes, decision.alpha, decision.method, radii)
+    shown = withheld(str(path), path)
+    remarks = _remarks(image, certificate, networks.config["classes"], shown != str(path))
+    remarks += networks.remarks(image, sampling, torch.device(votes.origin["device"]))
     scale = 4 if max(certificate.labels.shape) <= 512 else 1
     overlay = np.clip(paint(to_rgb(image.unit()), certificate.labels, scale), 0, 1)
 
@@ -88,7 +92,6 @@ def write_certificate(
     if networks.denoiser:
         digest = networks.digests["denoiser"]
         denoiser = {"path": str(networks.denoiser), "digest": digest, "steps": networks.denoising_steps}
-    shown = withheld(str(path), path)
     document = {
         "format": FORMAT,
         "segcert": segcert.__version__,
@@ -107,7 +110,7 @@ def write_certificate(
         },
         "sampling": dataclasses.asdict(sampling) | {"device": votes.origin["device"]},
         **body,
-        "remarks": _remarks(image, certificate, networks.config["classes"], shown != str(path)),
+        "remarks": remarks,
         "files": {kind: {"path": file.name, "sha256": file_digest(file)} for kind, file in files.items()},
     }
     with atomic_file(certificate_path(path, out)) as part:

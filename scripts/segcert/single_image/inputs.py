@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Self
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 import segcert
@@ -53,10 +54,14 @@ class Networks(Pairing):
 
     @classmethod
     def load(cls, segmenter: str | Path, denoiser: str | Path | None, denoising_steps: int = 1) -> Self:
-        """Return the networks in two folders. Raises ModelError if the segmenter's config.json lacks a key."""
+        """Return the networks in two folders.
+
+        Raises ModelError if a network cannot be used, or the segmenter's config.json lacks a key.
+        """
         networks = cls(Path(segmenter), Path(denoiser) if denoiser else None, denoising_steps)
         if lacking := {"classes", "image_size"} - networks.config.keys():
             raise ModelError(f"{Path(segmenter, CONFIG)}: {min(lacking)} is missing; train the segmenter again")
+        _ = networks.denoise  # a denoiser that cannot be used is reported before images are read
         return networks
 
     def read_image(self, path: str | Path, size: int | None = None, reading: Reading = AS_STATED) -> Raster:
@@ -82,6 +87,42 @@ class Networks(Pairing):
         trained = preprocessing_of(self.config).window
         return reading.window or (None if trained is None else (trained[0], trained[1]))
 
+    def require_fit(self, image: Raster, sigma: float) -> None:
+        """Raise ModelError, before any noise is drawn, if the denoiser cannot denoise the image at this noise level."""
+        if self.denoise:
+            self.denoise.require_fit((len(image.pixels), *self._seen(image)), sigma / self._pool)
+
+    @torch.inference_mode()
+    def remarks(self, image: Raster, sampling: Sampling, device: torch.device) -> list[str]:
+        """Return remarks on a denoiser that was not trained for the image and sigma, or that makes the image worse.
+
+        A denoiser whose files contradict its training, such as a wrong prediction target, makes images worse.
+        """
+        if self.denoise is None:
+            return []
+        sigma = sampling.sigma / self._pool
+        remarks = self.denoise.remarks(self._seen(image), sigma)
+        x = torch.from_numpy(image.unit())[None]
+        noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(sampling.seed))
+        clean, x_noisy = (F.avg_pool2d(each, self._pool) for each in (x, x + sampling.sigma * noise))
+        denoised = self.denoise.to(device)(x_noisy.to(device), sigma).cpu()
+        before, after = (float((each - clean).square().mean().sqrt()) for each in (x_noisy.clamp(0, 1), denoised))
+        if not after < before:
+            remarks.append(
+                f"the denoised image is further from the image (RMS {after:.2g}) than the noisy image is ({before:.2g})"
+            )
+        return remarks
+
+    @property
+    def _pool(self) -> int:
+        pool: int = self.config.get("pool", 1)
+        return pool
+
+    def _seen(self, image: Raster) -> tuple[int, int]:
+        """Return the height and width of an image as the networks see it."""
+        height, width = image.pixels.shape[1:]
+        return height // self._pool, width // self._pool
+
     def smoothed(
         self, image: Raster, sampling: Sampling, device: torch.device, store: BlockStore | None = None
     ) -> SmoothedSegmenter:
@@ -98,7 +139,7 @@ class Networks(Pairing):
             device=device,
             precision=sampling.precision,
             noise=sampling.noise,
-            pool=self.config.get("pool", 1),
+            pool=self._pool,
             bits=image.bits,
             store=store,
             identity={**self.digests, "segcert": segcert.__version__},

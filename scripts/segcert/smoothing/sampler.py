@@ -143,6 +143,11 @@ class SmoothedSegmenter:
             raise SamplingError(f"precision: found {precision!r}; expected one of {', '.join(PRECISIONS)}")
         if store and not identity:
             raise SamplingError("identity: missing; a store needs an identity of the model, such as its digest")
+        if denoiser is not None and not callable(denoiser):
+            raise SamplingError(
+                f"denoiser: found a {type(denoiser).__name__}; expected a function (x_noisy, sigma) -> x in [0, 1]. To "
+                "read a folder, write segcert.DiffusionDenoiser.load(folder)"
+            )
         for name, part in (("model", model), ("denoiser", denoiser)):
             if isinstance(part, nn.Module):
                 if any(module.training for module in part.modules()):
@@ -346,11 +351,13 @@ class SmoothedSegmenter:
                 f"image: found {tuple(x_noisy.shape[2:])} pixels; expected a height and a width divisible by `pool`, "
                 f"which is {self.pool}"
             )
-        x = F.avg_pool2d(x_noisy, self.pool) if self.pool > 1 else x_noisy
+        x, part = F.avg_pool2d(x_noisy, self.pool) if self.pool > 1 else x_noisy, "model"
         try:
             with autocast(self.device, self.precision):
                 if self.denoiser is not None:  # a compiled module has no truth value
-                    x = self.denoiser(x, self.sigma / self.pool)
+                    part = "denoiser"
+                    x = _denoised(self.denoiser, x, self.sigma / self.pool)
+                    part = "model"
                 logits = self.model(x.contiguous(memory_format=torch.channels_last))
         except RuntimeError as error:
             if ran_out_of_memory(error):
@@ -359,7 +366,7 @@ class SmoothedSegmenter:
                     f"`sampling: {{batch_size: {max(1, len(x_noisy) // 2)}}}`, or pass --batch-size to segcert certify"
                 ) from error
             raise SamplingError(
-                f"model: does not accept images of shape {tuple(x_noisy.shape)} ({str(error).splitlines()[0]}). Check "
+                f"{part}: does not accept images of shape {tuple(x_noisy.shape)} ({str(error).splitlines()[0]}). Check "
                 "the number of channels and the size of the image"
             ) from error
         expected = (len(x), self.num_classes, *(side // self.pool for side in x_noisy.shape[2:]))
@@ -400,6 +407,18 @@ class SmoothedSegmenter:
             "device": self.device.type,
             RUNTIME: f"torch {torch.__version__}{gpu}",
         }
+
+
+def _denoised(denoiser: Denoise, x_noisy: Tensor, sigma: float) -> Tensor:
+    """Denoise a batch. Raises SamplingError unless the result is a batch of images of the same size."""
+    x = denoiser(x_noisy, sigma)
+    if not isinstance(x, Tensor) or x.ndim != 4 or len(x) != len(x_noisy) or x.shape[2:] != x_noisy.shape[2:]:
+        found = tuple(x.shape) if isinstance(x, Tensor) else f"a {type(x).__name__}"
+        raise SamplingError(
+            f"denoiser: returned {found} for images {tuple(x_noisy.shape)}; expected images of this shape in [0, 1]. "
+            "To use a network of diffusers, write segcert.DiffusionDenoiser.load(folder)"
+        )
+    return x
 
 
 def _wait_for(counting: "deque[Future[None]]") -> None:

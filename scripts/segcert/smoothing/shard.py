@@ -4,7 +4,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import nn
@@ -15,9 +15,12 @@ from segcert.io.progress import log, track
 from segcert.measurements import measurements_of
 from segcert.networks.folders import denoiser_digest, segmenter_digest
 from segcert.networks.registry import load_segmenter
-from segcert.smoothing.sampler import Denoise, SmoothedSegmenter
+from segcert.smoothing.sampler import SmoothedSegmenter
 from segcert.smoothing.store import BlockStore
 from segcert.votes import Votes, save_votes
+
+if TYPE_CHECKING:
+    from segcert.networks.denoiser import DiffusionDenoiser
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +50,7 @@ class Pairing:
         return self._loaded[1]
 
     @functools.cached_property
-    def denoise(self) -> Denoise | None:
+    def denoise(self) -> "DiffusionDenoiser | None":
         """The denoiser, or None. Importing diffusers takes seconds, so it is imported only if there is a denoiser."""
         if self.denoiser is None:
             return None
@@ -140,6 +143,10 @@ def sample_shard(
     Raises Interrupted after the batch during which SIGTERM arrives. All draws up to this point are in `store`.
     """
     smoothed = sampling.smoothed_segmenter(dataset, device, store)
+    if sampling.pairing.denoise and names:
+        seen = dataset.about["image_size"] // smoothed.pool
+        for remark in sampling.pairing.denoise.remarks((seen, seen), sampling.sigma / smoothed.pool):
+            log.warning("%s", remark)
     log.info("%d images, sigma %g, %d + %d draws each", len(names), sampling.sigma, sampling.n0, sampling.n)
     votes: dict[str, Votes] = {}
     with interrupted_between_steps():

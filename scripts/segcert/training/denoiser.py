@@ -13,7 +13,9 @@ from torch import Tensor, nn
 from segcert.data.dataset import PreparedDataset
 from segcert.data.errors import DataError
 from segcert.io.atomic import atomic_folder
-from segcert.networks.denoiser import DDPMScheduler, DiffusionDenoiser, UNet2DModel, noise_levels
+from segcert.networks.denoiser import DiffusionDenoiser
+from segcert.networks.diffusers_parts import DDPMScheduler, UNet2DModel
+from segcert.networks.noise_schedule import noise_levels
 from segcert.training.augment import transformed
 from segcert.training.launch import accelerator_on
 from segcert.training.loop import train

@@ -99,6 +99,19 @@ def test_refusals_name_key_value_and_the_line_to_write(values, parts):
         ({"sigmas": [0.1, 2], "denoisers": ["none"], "regimes": ["clean"]}, []),
         ({"denoising_steps": 3}, [r"`denoising_steps`: found 3\. .* Write `denoiser: {levels: all}`"]),
         ({"denoising_steps": 3, "denoiser": {"levels": "all"}}, []),
+        (
+            {"sigmas": [0.25], "pool": 4, "image_size": 128, "denoisers": ["adm256"]},
+            [r"`image_size`: found 128 with `pool: 4`; .* 256 x 256 pixels. Write `image_size: 1024`"],
+        ),
+        ({"denoisers": ["adm256"], "image_size": 256}, []),
+        (
+            {"sigmas": [0.008, 0.25], "pool": 2, "denoiser": {"levels": "all"}},
+            [r"`sigmas`: found 0\.008, which is 0\.004 for the denoiser ddpm .* It treats the noise as 0\.005"],
+        ),
+        (
+            {"sigmas": [0.008, 0.25], "pool": 2, "denoiser": {"levels": "all", "noise_schedule": "cosine"}},
+            [],
+        ),
     ],
 )
 def test_noise_outside_the_training_range_gives_a_warning(values, lines):

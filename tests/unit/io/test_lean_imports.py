@@ -1,15 +1,17 @@
 """Partial imports of large libraries. The omitted parts can be imported completely later."""
 
+import os
 import subprocess
 import sys
 
 import pytest
+from tests.support.pages import ROOT
 
 from segcert.io.lean_imports import lean
 
 PROGRAM = """
 import sys
-from segcert.networks.denoiser import DDPMScheduler, UNet2DModel
+from segcert.networks.diffusers_parts import DDPMScheduler, UNet2DModel
 assert not {"torch._dynamo", "scipy.stats", "diffusers.models.transformers"} & set(sys.modules)
 import diffusers, torch._dynamo
 assert diffusers.UNet2DModel is UNet2DModel
@@ -19,7 +21,8 @@ from diffusers import DiTTransformer2DModel
 
 
 def test_diffusers_is_imported_partly_and_can_be_imported_completely_later():
-    subprocess.run([sys.executable, "-c", PROGRAM], check=True)
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "scripts")}
+    subprocess.run([sys.executable, "-c", PROGRAM], check=True, env=environment)
 
 
 def test_modules_are_restored_after_a_failed_import():

@@ -112,9 +112,10 @@ def test_every_weight_is_used_exactly_once():
     state = {name: torch.empty(shape) for name, shape in SMALL.shapes().items()}
     total = 0
     for name, tensor in state.items():
-        state[name] = torch.arange(total, total := total + tensor.numel()).reshape(tensor.shape)
+        numbers = torch.arange(total, total := total + tensor.numel(), dtype=torch.float64)
+        state[name] = numbers.reshape(tensor.shape)
     used = torch.cat([tensor.flatten() for tensor in adm_to_diffusers(state, SMALL_LAYOUT).values()])
-    assert torch.equal(used.sort().values, torch.arange(total))
+    assert torch.equal(used.sort().values.long(), torch.arange(total))
 
 
 def test_the_full_size_checkpoint_maps_onto_diffusers_network():
@@ -168,8 +169,16 @@ def test_a_checkpoint_in_the_old_format_without_zip_is_imported(tmp_path):
             {"middle_block.1.qkv.weight": torch.zeros(144, 48)},
             r"1 misshaped \(first: middle_block\.1\.qkv\.weight of shape \(144, 48\) instead of \(144, 48, 1\)",
         ),
+        (
+            {"out.2.bias": torch.zeros(2, dtype=torch.int8)},
+            r"1 not floating-point \(first: out\.2\.bias of type torch\.int8\)",
+        ),
+        (
+            {"out.2.bias": torch.tensor([0, torch.nan])},
+            r"adm\.pt: found NaN or infinity in out\.2\.bias; expected finite",
+        ),
     ],
-    ids=["missing", "unexpected", "misshaped"],
+    ids=["missing", "unexpected", "misshaped", "integer", "NaN"],
 )
 def test_a_checkpoint_of_another_architecture_is_refused(tmp_path, change, message):
     state = GRAY.random_state(seed=0) | change

@@ -6,10 +6,12 @@ import sys
 import pytest
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler, UNet2DModel
+from tests.unit.networks.denoiser_folders import tiny_unet
 
 from segcert.config import Config
-from segcert.networks.denoiser import DiffusionDenoiser, closest_timestep
+from segcert.networks.denoiser import DiffusionDenoiser
 from segcert.networks.folders import ModelError
+from segcert.networks.noise_schedule import closest_timestep
 from segcert.training.denoiser import build_scheduler, build_unet
 
 ABAR = DDPMScheduler(1000, beta_schedule="linear").alphas_cumprod
@@ -46,11 +48,11 @@ class Oracle(torch.nn.Module):
         self.seen.append(int(t))
         epsilon = (z_t - ABAR[t].sqrt() * self.z_0) / (1 - ABAR[t]).sqrt()
         velocity = ABAR[t].sqrt() * epsilon - (1 - ABAR[t]).sqrt() * self.z_0
-        return Output(epsilon if self.prediction == "epsilon" else velocity)
+        return Output({"epsilon": epsilon, "v_prediction": velocity, "sample": self.z_0}[self.prediction])
 
 
 @pytest.mark.parametrize("steps", [1, 3])
-@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction", "sample"])
 @pytest.mark.parametrize("sigma", [0.25, 1.0])
 def test_a_perfect_prediction_gives_the_clean_image(sigma, prediction, steps):
     x = torch.rand(2, 1, 8, 8)
@@ -63,8 +65,10 @@ def test_a_perfect_prediction_gives_the_clean_image(sigma, prediction, steps):
 
 
 def test_an_unknown_prediction_target_is_refused():
-    with pytest.raises(ModelError, match="found 'sample'; expected one of epsilon, v_prediction"):
-        DiffusionDenoiser(torch.nn.Identity(), ABAR, "sample")
+    with pytest.raises(ModelError, match="found 'flow'; expected one of epsilon, sample, v_prediction"):
+        DiffusionDenoiser(torch.nn.Identity(), ABAR, "flow")
+    with pytest.raises(ModelError, match="steps: found 0; expected at least 1"):
+        DiffusionDenoiser(torch.nn.Identity(), ABAR, steps=0)
 
 
 def saved(folder, channels=1, **changes):
@@ -141,6 +145,57 @@ def test_learned_variances_are_ignored():
 
     x = torch.rand(1, 3, 4, 4)
     torch.testing.assert_close(DiffusionDenoiser(Learned(), ABAR)(x, 0.25), x)
+
+
+@pytest.mark.parametrize(
+    ("shape", "sigma", "message"),
+    [
+        ((1, 15, 16), 0.25, r"denoiser: found an image of 15 x 16 pixels; expected a multiple of 2"),
+        ((1, 16, 17), 0.25, r"denoiser: found an image of 16 x 17 pixels; expected a multiple of 2"),
+        ((3, 16, 16), 0.25, r"denoiser: found an image with 3 channels; expected 1"),
+        ((2, 16, 16), 0.25, r"denoiser: found an image with 2 channels; expected 1"),
+        ((1, 16, 16), 100, r"sigma: found 100; expected at most 78\.7, this denoiser's highest noise level"),
+    ],
+)
+def test_images_that_do_not_fit_are_refused(shape, sigma, message):
+    denoiser = DiffusionDenoiser(tiny_unet(), ABAR)
+    with pytest.raises(ModelError, match=message):
+        denoiser.require_fit(shape, sigma)
+    with pytest.raises(ModelError, match=message):
+        denoiser(torch.zeros(1, *shape), sigma)
+
+
+def test_colour_behind_a_colour_denoiser_has_three_channels():
+    denoiser = DiffusionDenoiser(tiny_unet(in_channels=3, out_channels=3), ABAR)
+    denoiser.require_fit((3, 16, 16), 0.25)
+    denoiser.require_fit((1, 16, 16), 0.25)
+    with pytest.raises(ModelError, match="found an image with 2 channels; expected 3"):
+        denoiser.require_fit((2, 16, 16), 0.25)
+
+
+def test_another_size_of_images_is_remarked():
+    denoiser = DiffusionDenoiser(tiny_unet(), ABAR)
+    assert denoiser.remarks((16, 16), 0.25) == []
+    expected = ["the denoiser was trained on images of 16 x 16 pixels and gets 32 x 64"]
+    assert denoiser.remarks((32, 64), 0.25) == expected
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        (lambda z_t: z_t, r"its network returned a Tensor for images \(2, 1, 4, 4\)"),
+        (lambda z_t: Output(z_t[:1]), r"its network returned \(1, 1, 4, 4\) for images"),
+        (lambda z_t: Output(z_t.expand(-1, 3, -1, -1)), r"its network returned \(2, 3, 4, 4\) for images"),
+        (lambda z_t: Output(None), "its network returned a Output for images"),
+    ],
+)
+def test_a_network_that_returns_something_else_is_named(output, message):
+    class Other(torch.nn.Module):
+        def forward(self, z_t, t):
+            return output(z_t)
+
+    with pytest.raises(ModelError, match=message):
+        DiffusionDenoiser(Other(), ABAR)(torch.zeros(2, 1, 4, 4), 0.25)
 
 
 def test_a_folder_without_its_files_is_refused(tmp_path):

@@ -52,7 +52,8 @@ def denoiser(folder, prediction, channels=1, out_channels=1):
         layers_per_block=1, down_block_types=("DownBlock2D",) * 2, up_block_types=("UpBlock2D",) * 2, norm_num_groups=4,
     )  # fmt: skip
     unet.save_pretrained(folder / "unet")
-    DDPMScheduler(prediction_type=prediction).save_pretrained(folder / "scheduler")
+    variance = "fixed_small" if channels == out_channels else "learned_range"
+    DDPMScheduler(prediction_type=prediction, variance_type=variance).save_pretrained(folder / "scheduler")
     (folder / "history.csv").write_text(HISTORY.format(score="val_psnr"))
     return unet
 

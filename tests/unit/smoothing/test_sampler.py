@@ -263,6 +263,21 @@ def test_bad_input_is_refused(image, options, message):
         smoothed(batch_size=10, **options).sample(image, 2, 4)
 
 
+@pytest.mark.parametrize(
+    ("denoiser", "message"),
+    [
+        ("models/denoiser", r"denoiser: found a str; .* write segcert\.DiffusionDenoiser\.load"),
+        (lambda x, sigma: (x,), r"denoiser: returned a tuple for images \(10, 1, 8, 6\)"),
+        (lambda x, sigma: x[:1], r"denoiser: returned \(1, 1, 8, 6\) for images"),
+        (lambda x, sigma: x[..., 1:], r"denoiser: returned \(10, 1, 8, 5\) for images"),
+        (lambda x, sigma: nn.functional.conv2d(x, torch.ones(1, 2, 1, 1)), "denoiser: does not accept images of shape"),
+    ],
+)
+def test_a_denoiser_that_does_not_return_images_is_refused(denoiser, message):
+    with pytest.raises(SamplingError, match=message):
+        smoothed(denoiser=denoiser, batch_size=10).sample(IMAGE, 2, 8)
+
+
 def test_no_draws_are_refused():
     with pytest.raises(SamplingError, match="n0 0, n 4"):
         smoothed().sample(IMAGE, 0, 4)

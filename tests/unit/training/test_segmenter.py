@@ -12,8 +12,9 @@ from segcert.data.errors import DataError
 from segcert.data.phantom import find_phantoms
 from segcert.data.prepare import Form, prepare
 from segcert.data.sets.phantom import DATASET
-from segcert.networks.denoiser import DiffusionDenoiser, noise_levels
+from segcert.networks.denoiser import DiffusionDenoiser
 from segcert.networks.folders import ModelError
+from segcert.networks.noise_schedule import noise_levels
 from segcert.networks.registry import load_segmenter
 from segcert.training.augment import augment, flipped
 from segcert.training.denoiser import build_scheduler, steps_drawer, train_denoiser
