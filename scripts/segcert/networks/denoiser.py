@@ -44,7 +44,7 @@ class DiffusionDenoiser(nn.Module):
         Target of the network: "epsilon" (Ho et al. 2020), "v_prediction" (Salimans and Ho 2022), or "sample" (the clean
         image itself).
     steps
-        Number of network calls per image, from 1; 1 is one-shot denoising.
+        Number of network calls per image, at most T; 1 is one-shot denoising.
 
     Raises
     ------
@@ -58,9 +58,11 @@ class DiffusionDenoiser(nn.Module):
         super().__init__()
         if prediction not in PREDICTIONS:
             raise ModelError(f"prediction: found {prediction!r}; expected one of {', '.join(PREDICTIONS)}")
-        if steps < 1:
-            raise ModelError(f"steps: found {steps}; expected at least 1")
         check_schedule(alphas_cumprod)
+        if not 1 <= steps <= len(alphas_cumprod):
+            raise ModelError(
+                f"steps: found {steps}; expected 1 to {len(alphas_cumprod)}, the steps of the noise schedule"
+            )
         if isinstance(unet, UNet2DModel):
             check_unet(unet.config, len(alphas_cumprod))
         elif type(unet).__module__.startswith("diffusers."):

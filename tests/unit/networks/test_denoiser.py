@@ -67,8 +67,9 @@ def test_a_perfect_prediction_gives_the_clean_image(sigma, prediction, steps):
 def test_an_unknown_prediction_target_is_refused():
     with pytest.raises(ModelError, match="found 'flow'; expected one of epsilon, sample, v_prediction"):
         DiffusionDenoiser(torch.nn.Identity(), ABAR, "flow")
-    with pytest.raises(ModelError, match="steps: found 0; expected at least 1"):
-        DiffusionDenoiser(torch.nn.Identity(), ABAR, steps=0)
+    for steps in (0, 1001):
+        with pytest.raises(ModelError, match=f"steps: found {steps}; expected 1 to 1000"):
+            DiffusionDenoiser(torch.nn.Identity(), ABAR, steps=steps)
 
 
 def saved(folder, channels=1, **changes):
