@@ -95,6 +95,7 @@ class Config(Section):
     )
     denoising_steps: Count = Field(
         1,
+        le=1000,
         description="Number of denoiser calls per noisy image. 1: one-shot denoising; more: DDIM sampling from t*, the "
         "diffusion step whose noise level is sigma",
     )

@@ -44,6 +44,7 @@ def test_every_configuration_can_be_read(path):
         ({"sigmas": [0.5, 0.5]}, ["expected no repeated entries", "`sigmas: [0.5]`"]),
         ({"sigmas": [0.12345678]}, ["six significant digits", "`sigmas: [0.123457]`"]),
         ({"tau": 0.4}, ["`tau`", "found 0.4", "greater than 0.5", "`tau: 0.75`"]),
+        ({"denoising_steps": 1001}, ["`denoising_steps`", "found 1001", "less than or equal to 1000"]),
         ({"tau": 1}, ["less than 1"]),
         ({"alpha": 0}, ["`alpha`"]),
         ({"n0": 0}, ["`n0`", "`n0: 10`"]),
