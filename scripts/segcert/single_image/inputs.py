@@ -103,7 +103,7 @@ class Networks(Pairing):
         sigma = sampling.sigma / self._pool
         remarks = self.denoise.remarks(self._seen(image), sigma)
         x = torch.from_numpy(image.unit())[None]
-        noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(sampling.seed))
+        noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
         clean, x_noisy = (F.avg_pool2d(each, self._pool) for each in (x, x + sampling.sigma * noise))
         denoised = self.denoise.to(device)(x_noisy.to(device), sigma).cpu()
         before, after = (float((each - clean).square().mean().sqrt()) for each in (x_noisy.clamp(0, 1), denoised))
