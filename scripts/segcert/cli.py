@@ -54,7 +54,7 @@ def options(
 
 @app.command()
 def certify(
-    images: Annotated[list[Path], typer.Argument(help="Image files: PNG, TIFF or DICOM.")],
+    images: Annotated[list[Path], typer.Argument(help="Image files: PNG, JPEG, TIFF, GIF, BMP or DICOM.")],
     segmenter: Annotated[Path, typer.Option(help="Folder that contains model.safetensors and config.json.")],
     sigma: Sigma,
     out: Annotated[Path, typer.Option(help="Folder for the results.")],

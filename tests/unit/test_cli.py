@@ -115,6 +115,49 @@ def test_certify_writes_labels_overlay_votes_and_certificate(run, image, segment
     assert heart["alpha"] == pytest.approx(0.001 / 3)
 
 
+def test_a_jpeg_file_is_certified_with_a_remark(run, segmenter, tmp_path):
+    rgb = np.stack([PIXELS] * 3, axis=-1)
+    rgb[..., 1] = np.minimum(PIXELS, 250) + 2
+    Image.fromarray(rgb).save(tmp_path / "chest.jpg", quality=95, subsampling=0)
+    output = certified(run, tmp_path / "chest.jpg", segmenter, tmp_path / "out")
+    remark = "the file was compressed with loss, and the segmenter does not state that its training images were"
+    assert remark in output
+    certificate = tmp_path / "out/chest.certificate.json"
+    text = run("explain", certificate)
+    for part in (
+        remark,
+        "decompressed from JPEG, whose compression",
+        "nearly gray: its three channels differ by up",
+    ):
+        assert part in text
+    assert "20 of 70 draws agree" in run("verify", certificate)
+
+    trained_on_jpeg = tmp_path / "segmenter"
+    shutil.copytree(segmenter, trained_on_jpeg)
+    config = json.loads((segmenter / "config.json").read_text())
+    config["preprocessing"] = {"lossy": True}
+    (trained_on_jpeg / "config.json").write_text(json.dumps(config))
+    certified(run, tmp_path / "chest.jpg", trained_on_jpeg, tmp_path / "without")
+    text = run("explain", tmp_path / "without/chest.certificate.json")
+    assert remark not in text
+    assert "decompressed from JPEG" in text
+
+
+def test_a_colour_file_and_a_gray_network_are_refused_with_their_names(run, segmenter, tmp_path):
+    rgb = np.stack([PIXELS, PIXELS, 255 - PIXELS], axis=-1)
+    for name in ("a.png", "a.jpg", "a.tif", "a.bmp"):
+        Image.fromarray(rgb).save(tmp_path / name)
+        output = certified(run, tmp_path / name, segmenter, tmp_path / "out")
+        assert f"{name}: the image has colour" in output
+        assert f"{segmenter} takes gray images. Convert the file to gray, or use a segmenter" in output
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_network_with_another_number_of_channels_is_refused(run, image, tmp_path):
+    output = certified(run, image, save_tiny(tmp_path / "four", 4), tmp_path / "out")
+    assert "config.json: `in_channels`: found 4; expected 1 (gray) or 3 (RGB)" in output
+
+
 def test_certificate_and_library_agree(run, image, segmenter, tmp_path):
     from segcert.networks.registry import load_segmenter
 
@@ -420,7 +463,7 @@ def test_png_and_tiff_images(tmp_path):
         assert image.bits == bits
         assert image.unit().max() <= 1
     gray_as_rgb = read_own_image(tmp_path / "rgb.png")
-    with pytest.raises(DataError, match="has 3 channels; expected 1"):
+    with pytest.raises(DataError, match="the image has colour"):
         gray_as_rgb.with_channels(1)
     Image.fromarray(np.repeat(PIXELS[..., None], 3, axis=2)).save(tmp_path / "gray.png")
     assert len(read_own_image(tmp_path / "gray.png").with_channels(1).pixels) == 1
@@ -445,7 +488,7 @@ def test_files_that_are_not_images_are_named(tmp_path):
     tifffile.imwrite(tmp_path / "d.tif", np.zeros((3, 4, 5, 6), np.uint8))
     for name, message in (
         ("a.png", "cannot be read"),
-        ("b.txt", "not a PNG, TIFF or DICOM"),
+        ("b.txt", "not a PNG, JPEG, TIFF, GIF, BMP or DICOM"),
         ("c.tif", "values of type float32"),
         ("d.tif", "has 3 pages"),
         ("e.png", "no such file"),

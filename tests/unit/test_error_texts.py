@@ -27,12 +27,14 @@ SEEN = {
     "io/json_models.py": 1,  # into an error
     "networks/diffusion_unet.py": 1,  # of diffusers, into an error
     "networks/noise_schedule.py": 1,  # of diffusers, into an error
+    "networks/checkpoints.py": 3,  # names of foreign types, in torch's text
     "networks/exported.py": 1,  # of torch, into an error
     "networks/probe.py": 1,  # of torch, into an error
     "plan/snakemake_plan.py": 1,  # on a terminal
     "provenance/code.py": 1,  # an error gets the name of its file
     "provenance/recording.py": 1,  # into the record of a failed job, next to its log
     "provenance/staleness.py": 1,  # about an invalid run record, which is ignored
+    "smoothing/sampler.py": 1,  # of torch, into an error
     "training/launch.py": 1,  # on a terminal
     # Findings of audits: checks.json, which a job writes, leaves out `Finding.error` (`Audit.as_artifact`).
     "audit/audit.py": 1,

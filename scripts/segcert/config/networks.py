@@ -175,8 +175,13 @@ class OwnModel(Section):
     )
     weights: str | None = Field(
         None,
-        description="File with pretrained weights for `target`, as a state dict (.safetensors or .pt); the network is "
-        "not trained further",
+        description="File with pretrained weights for `target`, written by safetensors or torch.save, such as a "
+        "checkpoint of Lightning; the network is not trained further",
+    )
+    weights_key: str | None = Field(
+        None,
+        description="The weights to use if `weights` contains several that fit, such as `ema`: the keys that lead to "
+        "them and the prefix of their names, joined by dots",
     )
     program: str | None = Field(
         None, description="File with an exported network, instead of `target`: TorchScript, or torch.export (.pt2)"
@@ -200,6 +205,8 @@ class OwnModel(Section):
             )
         if self.program and (self.weights or self.arguments):
             raise ValueError("`program` already contains the network and its weights. Delete `weights` and `arguments`")
+        if self.weights_key is not None and not self.weights:
+            raise ValueError("`weights_key` chooses among the contents of `weights`. Delete it, or add `weights`")
         return self
 
 

@@ -14,6 +14,7 @@ from segcert.data.errors import DataError
 
 SETS = Path(__file__).with_name("sets")
 NAMES = tuple(sorted(path.stem for path in SETS.glob("[!_]*.py")))
+RELEASED_AS_JPEG = ("isic2018", "kvasir_seg")  # images were compressed with loss
 
 
 @dataclasses.dataclass(frozen=True)

@@ -110,6 +110,7 @@ class About(Part):
     synthetic: bool
     window: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
     keep_aspect: bool = False
+    lossy: bool = False
 
 
 class Splits(Part):

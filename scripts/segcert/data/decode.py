@@ -1,5 +1,6 @@
 """Decode image files (PNG, JPEG, GIF, BMP, TIFF, DICOM) to integer pixel values."""
 
+import dataclasses
 import io
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +12,7 @@ from PIL import ExifTags, Image, ImageOps
 from segcert.data.dicom import is_dicom, read_dicom
 from segcert.data.errors import DataError
 from segcert.data.identifiers import withheld
+from segcert.data.lossy import lossy_step
 from segcert.data.orientation import TURNS, UPRIGHT, swaps_axes, turned, upright
 from segcert.data.raster import PixelSize, Raster, check_size, over_black, pixel_shape
 from segcert.measurements import MM, PIXEL_WIDTHS
@@ -18,6 +20,7 @@ from segcert.measurements import MM, PIXEL_WIDTHS
 PNG = b"\x89PNG"
 PNG_DEPTH, PNG_COLOUR_TYPE, PNG_COLOUR_OR_ALPHA = 24, 25, 6
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # TIFF and BigTIFF, little-endian and big-endian
+PILLOW_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX")  # not CMYK, whose RGB depends on the printer
 MAX_PIXELS = 64_000_000
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".dcm", ".dicom")
 
@@ -116,6 +119,8 @@ def decode(
         raise DataError("the image has no pixels; get a new copy of the file")
     depth = _depth(stored, bits, window)
     image = Raster(stored.pixels, depth, stored.pixel_size, stored.applied, stored.length_unit)
+    if lossy := lossy_step(data, kind):
+        image = dataclasses.replace(image, applied=(lossy, *image.applied))
     if window:
         low, high = window
         if low >= (1 << image.bits) - 1 or high <= 0:
@@ -191,8 +196,10 @@ def _decode_with_pillow(data: bytes) -> Stored:
     with Image.open(io.BytesIO(data)) as file:
         check_size(file.height, file.width, MAX_PIXELS)
         frames = getattr(file, "n_frames", 1)
-        if frames > 1:
+        if frames > 1 and file.format != "MPO":  # a JPEG photo, which previews of other sizes follow
             raise DataError(f"the file is an animation of {frames} frames; expected one image")
+        if file.mode not in PILLOW_MODES and not file.mode.startswith("I"):
+            raise DataError(f"the file has colours of the kind {file.mode}; expected gray or RGB. Convert it to RGB")
         about = _described(file)
         image = ImageOps.exif_transpose(file)
         if image.mode.startswith("I"):

@@ -15,6 +15,7 @@ import numpy as np
 from segcert.data.catalogue import Dataset, ImageKey, SplitRule
 from segcert.data.dataset import SPLITS, Row, check_groups, digests_of, write_index
 from segcert.data.errors import DataError
+from segcert.data.lossy import is_lossy
 from segcert.data.pairs import NOT_AN_IMAGE, LeftOut, Pair, SearchResult
 from segcert.data.raster import pad_to_square, resize_mask, write_png
 from segcert.data.splits import rule_of
@@ -22,6 +23,7 @@ from segcert.io.atomic import atomic_folder
 from segcert.io.progress import log, track
 from segcert.provenance.digests import array_digest, file_digest
 
+LOSSY, NEARLY_GRAY = "compressed with loss", "nearly gray"
 SHOWN = 10  # maximum number of lines in a list of problems
 NAME = re.compile(r"(?!\.)[^/\\\0-\x1f\x7f\ud800-\udfff]+")  # image names: valid in file names and in the index
 GROUP = re.compile(r"[^\0-\x1f\x7f\ud800-\udfff]+")  # group names: valid in the index
@@ -95,7 +97,7 @@ def prepare(
         )
     pairs, splits, left_out = _assign_splits(about, found, rule, exclude)
     with atomic_folder(folder) as new:
-        rows = _write_images(about, pairs, splits, new, form, workers)
+        rows, lossy = _write_images(about, pairs, splits, new, form, workers)
         write_index(new / "index.csv", rows)
         names = {split: [row.image for row in rows if row.split == split] for split in SPLITS}
         stated = {"dataset": about.name, "rule": rule_name, "description": rule.description, "group": about.group}
@@ -107,6 +109,8 @@ def prepare(
             csv.writer(file, lineterminator="\n").writerows([columns, *map(dataclasses.astuple, left_out)])
         card = {field.name: getattr(about, field.name) for field in dataclasses.fields(about) if field.name != "splits"}
         card |= {"archives": [dataclasses.asdict(archive) for archive in about.archives], **dataclasses.asdict(form)}
+        if lossy:  # trained networks state it, so that a JPEG file that is certified needs no remark
+            card["lossy"] = True
         (new / "dataset.json").write_text(json.dumps(card, indent=2) + "\n")
     log.info("%s: %d images prepared, %d left out", about.name, len(rows), len(left_out))
     return digests_of(rows, folder)
@@ -157,15 +161,20 @@ def _assign_splits(
 
 def _write_images(
     about: Dataset, pairs: Sequence[Pair], splits: Mapping[str, str], folder: Path, form: Form, workers: int
-) -> list[Row]:
-    """Write images and masks and return their index rows. Raises DataError, which lists all unusable images."""
+) -> tuple[list[Row], bool]:
+    """Write images and masks. Return their index rows, and True if an image was compressed with loss.
+
+    Raises DataError, which lists all unusable images.
+    """
     for kind in ("images", "masks"):
         (folder / kind).mkdir()
     rows: list[Row] = []
     problems: dict[str, tuple[str, str]] = {}  # reason and message by image
     first: dict[str, str] = {}
 
-    def prepared(pair: Pair) -> tuple[Row, str] | DataError:
+    steps: collections.Counter[str] = collections.Counter()
+
+    def prepared(pair: Pair) -> tuple[Row, str, Sequence[str]] | DataError:
         try:
             return _write_pair(about, pair, splits[pair.name], folder, form)
         except DataError as error:
@@ -178,7 +187,9 @@ def _write_images(
             shared = result.__cause__ if isinstance(result.__cause__, DataError) else result
             problems[pair.name] = str(shared).removeprefix(pair.name), str(result)
             continue
-        row, digest = result
+        row, digest, applied = result
+        steps[LOSSY] += is_lossy(applied)
+        steps[NEARLY_GRAY] += any(step.startswith(NEARLY_GRAY) for step in applied)
         twin = first.setdefault(digest, pair.name)
         if twin != pair.name:
             message = f"{pair.name} is the same image as {twin}, under another name"
@@ -189,11 +200,14 @@ def _write_images(
             f"{about.name}: {len(problems)} of {len(pairs)} images cannot be used: {_listed(problems.values())}\n"
             f"{_advice(about, list(problems), len(pairs))}"
         )
-    return rows
+    for step, count in steps.items():
+        if count:
+            log.info("%s: %d images were %s", about.name, count, step)
+    return rows, bool(steps[LOSSY])
 
 
-def _write_pair(about: Dataset, pair: Pair, split: str, folder: Path, form: Form) -> tuple[Row, str]:
-    """Write an image and its mask. Return the image's index row and the digest of its original pixels."""
+def _write_pair(about: Dataset, pair: Pair, split: str, folder: Path, form: Form) -> tuple[Row, str, Sequence[str]]:
+    """Write an image and its mask. Return its index row, the digest of its original pixels, and the steps applied."""
     image, mask = pair.load()
     if not mask.any() and not about.allow_empty:
         raise DataError(f"{pair.name} has an empty mask: it contains no pixel of {', '.join(about.classes[1:])}")
@@ -216,7 +230,8 @@ def _write_pair(about: Dataset, pair: Pair, split: str, folder: Path, form: Form
     unit = image.length_unit if image.pixel_size else ""
     pixel = {"pixel_height": pixel_height, "pixel_width": pixel_width, "pixel_unit": unit}
     found_as = {"height": height, "width": width} | pixel
-    return Row.model_validate({"image": pair.name, "group": pair.group, "split": split} | digests | found_as), digest
+    row = Row.model_validate({"image": pair.name, "group": pair.group, "split": split} | digests | found_as)
+    return row, digest, image.applied
 
 
 def _in_parallel(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:

@@ -19,6 +19,9 @@ PixelSize = tuple[float, float]
 
 MAX_SIDE = 16_384  # pixels; without this limit, padding a long thin strip to a square could exhaust the memory
 SQUARE = 0.01  # pixels whose sides differ by less are square: resolutions are often rounded
+# Largest difference between the channels of a gray picture, in levels of 255. JPEG compression, scanners and colour
+# management change the channels of gray pictures by a few levels.
+NEARLY_GRAY = 8
 LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in JPEG
 
 
@@ -100,18 +103,29 @@ class Raster:
         return dataclasses.replace(self, pixels=pixels, applied=applied, original_grid=grid)
 
     def with_channels(self, channels: int) -> "Raster":
-        """Convert the image to 1 or 3 channels. Gray is replicated; RGB with three equal channels becomes gray.
+        """Convert the image to 1 or 3 channels. Gray is replicated.
 
-        Raises DataError if one channel is requested and the image has colour.
+        RGB with three equal channels becomes gray. If the channels differ by at most NEARLY_GRAY of 255 levels, their
+        luminance becomes gray, and `applied` says so. This rule holds for every format of file.
+
+        Raises DataError if one channel is requested and the image has colour, or for any other number of channels.
         """
         found = len(self.pixels)
+        if channels not in (1, 3):
+            raise DataError(f"channels: found {channels}; expected 1 (gray) or 3 (RGB)")
         if found == channels:
             return self
         if found == 1:
             return dataclasses.replace(self, pixels=np.repeat(self.pixels, channels, axis=0))
-        if channels == 1 and (self.pixels == self.pixels[:1]).all():
+        white = (1 << self.bits) - 1
+        difference = int((self.pixels.max(axis=0) - self.pixels.min(axis=0)).max(initial=0))
+        if difference == 0:
             return dataclasses.replace(self, pixels=self.pixels[:1])
-        raise DataError(f"the image has {found} channels; expected {channels}")
+        if difference * 255 > NEARLY_GRAY * white:
+            raise DataError(f"the image has colour: its channels differ by more than {NEARLY_GRAY} of 255 gray levels")
+        step = f"nearly gray: its three channels differ by up to {difference} of {white}; their luminance was taken"
+        gray = self.gray()
+        return dataclasses.replace(gray, applied=(*gray.applied, step))
 
     def gray(self) -> "Raster":
         """Convert the image to one channel. A colour image is replaced by its luminance."""

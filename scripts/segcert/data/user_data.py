@@ -14,6 +14,7 @@ from segcert.data.catalogue import Dataset, ImageKey, SplitRule
 from segcert.data.decode import DepthError, decode, decode_at_depth, file_format, orientation_of
 from segcert.data.errors import DataError
 from segcert.data.identifiers import withheld
+from segcert.data.lossy import JPEG, JPEG_SUFFIXES
 from segcert.data.masks import OrientationError, class_ids, read_mask, turn_like_image
 from segcert.data.pairs import LeftOut, Pair, SearchResult
 from segcert.data.raster import Labels, Raster
@@ -21,6 +22,8 @@ from segcert.data.release import decoded
 from segcert.data.splits import GROUPS
 from segcert.data.user_files import is_split_by_folders, list_own, read_table
 from segcert.io.progress import log
+
+OTHER_FORMATS = (JPEG, b"GIF8", b"BM")  # the first bytes of formats that `file_format` does not identify
 
 
 def read_own_image(
@@ -30,7 +33,7 @@ def read_own_image(
     frame: int | None = None,
     trained_bits: int = 8,
 ) -> Raster:
-    """Read a PNG, TIFF or DICOM file.
+    """Read a PNG, JPEG, TIFF, GIF, BMP or DICOM file.
 
     See segcert.data.decode.decode for `bits`, `window` and `frame`. `trained_bits` is the bit depth of a network's
     training images. If `bits` is None, this depth is assumed for a 16-bit file that does not state its depth.
@@ -41,11 +44,10 @@ def read_own_image(
     if not path.is_file():
         raise DataError(f"{path}: no such file")
     data = path.read_bytes()
-    if not file_format(data):
-        raise DataError(
-            f"{path}: is not a PNG, TIFF or DICOM file; convert it to PNG. JPEG is not accepted, because its "
-            "compression changes the pixels that are certified"
-        )
+    if not data:
+        raise DataError(f"{path}: is empty; get a new copy of the file")
+    if not file_format(data) and not data.startswith(OTHER_FORMATS):
+        raise DataError(f"{path}: is not a PNG, JPEG, TIFF, GIF, BMP or DICOM file; convert it to PNG")
     try:
         if bits is not None:
             return decode(data, bits, window, frame)
@@ -111,6 +113,11 @@ class OwnFolder:
             if found := next((kind for kind, pattern in NOT_IN_PATHS.items() if re.search(pattern, path)), None):
                 raise DataError(f"{path!r}: found {found} in the path; rename the file or its folder")
         return files
+
+    def is_lossy(self) -> bool:
+        """Return True if images, to judge by their names, are JPEG files."""
+        rows = list_own(self.name, self.settings).rows.values()
+        return any(row.image.lower().endswith(JPEG_SUFFIXES) for row in rows)
 
     def tests(self, rule: SplitRule) -> int:
         """Return the number of images that a split rule assigns to the test split."""
@@ -179,11 +186,13 @@ class OwnFolder:
                 f"the file has {image.bits} bits per value; write `bits: {image.bits}` in own_data.{self.name} to keep "
                 "all of them, or choose a range of stored values with `window: [low, high]`"
             )
-        if chosen["channels"] == 1 and (image.pixels != image.pixels[:1]).any():
+        try:
+            image = image.with_channels(chosen["channels"])
+        except DataError as error:
             raise DataError(
-                f"the image has colour; write `channels: 3` in own_data.{self.name}, or convert the image to gray"
-            )
-        image = image.with_channels(chosen["channels"]).with_bits(chosen["bits"])
+                f"{error}; write `channels: 3` in own_data.{self.name}, or convert the image to gray"
+            ) from error
+        image = image.with_bits(chosen["bits"])
         return image.with_pixel_size(chosen["pixel_size"])
 
     def _labels(self, size: tuple[int, int], image_orientation: int, data: bytes) -> Labels:

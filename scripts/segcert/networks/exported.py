@@ -6,10 +6,12 @@ import io
 import json
 import zipfile
 from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
+from torch.export.passes import move_to_device_pass
 
 from segcert.networks.folders import ModelError
 from segcert.provenance.digests import file_digest
@@ -18,16 +20,28 @@ TORCHSCRIPT, EXPORT = "torchscript", "torch.export"
 OBJECTS = ("data/constants/custom_obj", "data/constants/opaque_obj", "data/aotinductor/")
 
 
+class Accepted(NamedTuple):
+    """Images that an exported program accepts: a number from `least` to `most` (None: any), and a type of number."""
+
+    least: int = 1
+    most: int | None = None
+    number_type: torch.dtype = torch.float32
+
+
 class ExportedNetwork(nn.Module):
     """An exported network, which maps images (B, C, H, W) to logits. It is always in eval mode.
+
+    It accepts float32 images, any number of them, on any device. Images are converted to the program's type of number,
+    and its logits of fewer than 32 bits to float32, which is exact. Batches that the program does not accept are split,
+    and filled up with copies of the last image. Constants that the program creates while it runs are created on the
+    device of the first images.
 
     Attributes
     ----------
     kind
         "torchscript" or "torch.export".
-    batch_size
-        The only batch size that the exported program accepts. Other batches are split and padded to this size. None
-        means that the program accepts any batch size.
+    accepts
+        The images that the program itself accepts.
     digest
         SHA-256 of the exported file.
 
@@ -37,32 +51,59 @@ class ExportedNetwork(nn.Module):
         If a torch.export network does not accept the shape of the images, or if a network is switched to train mode.
     """
 
-    def __init__(self, program: nn.Module, kind: str, batch_size: int | None, digest: str) -> None:
+    def __init__(self, program: ExportedProgram | nn.Module, kind: str, accepts: Accepted, digest: str) -> None:
         super().__init__()
-        self.program, self.kind, self.batch_size, self.digest = program, kind, batch_size, digest
-        for module in self.modules():
-            module.training = False
+        self._exported = program if isinstance(program, ExportedProgram) else None
+        self.program: nn.Module = program.module() if isinstance(program, ExportedProgram) else program
+        self.kind, self.accepts, self.digest = kind, accepts, digest
+        # The device of constants. A TorchScript network may have been traced on any device.
+        self._device = None if self._exported is None else torch.device("cpu")
+        self._set_eval_mode()
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.batch_size in (None, len(x)):
-            return self._run(x)
-        batches: tuple[Tensor, ...] = x.split(self.batch_size)  # type: ignore[no-untyped-call]
-        filling = x.new_zeros(self.batch_size - len(batches[-1]), *x.shape[1:])
-        full = (*batches[:-1], torch.cat([batches[-1], filling]))
-        return torch.cat([self._run(batch) for batch in full])[: len(x)]
+        if x.device != self._device:
+            self._bind(x.device)
+        least, most, number_type = self.accepts
+        batches = x.to(number_type).split(most or max(len(x), 1))  # type: ignore[no-untyped-call]
+        outputs = []
+        for batch in batches:
+            output = self._run(_filled(batch, least))
+            if not isinstance(output, Tensor):
+                return output  # type: ignore[no-any-return]  # the caller refuses it
+            short = output.is_floating_point() and output.dtype.itemsize < torch.float32.itemsize
+            outputs.append((output.float() if short else output)[: len(batch)])
+        return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
 
-    def _run(self, x: Tensor) -> Tensor:
+    def _run(self, x: Tensor) -> Any:
         try:
             # TorchScript's optimiser rewrites the network after its first batches. All votes need the same function.
             unoptimised = torch.jit.optimized_execution(False)  # type: ignore[attr-defined]
             with unoptimised if self.kind == TORCHSCRIPT else contextlib.nullcontext():
-                output: Tensor = self.program(x)
+                output = self.program(x)
         except AssertionError as error:  # raised by the guards of torch.export
             raise ModelError(
                 f"`program`: the exported network does not accept images of shape {tuple(x.shape)} ({error}). Export "
                 "it for this number of channels and this image size"
             ) from error
         return output
+
+    def _bind(self, device: torch.device) -> None:
+        """Make the program create its constants on a device."""
+        if self._exported is not None:
+            self.program = move_to_device_pass(self._exported, str(device)).module()
+            self._set_eval_mode()
+        elif self._device is None:
+            _replace_devices(self.program, device)
+        elif _devices(self.program):  # a program that has run cannot be changed
+            raise ModelError(
+                f"`program`: the exported network creates constants on {self._device}; load it again "
+                f"to run it on {device}"
+            )
+        self._device = device
+
+    def _set_eval_mode(self) -> None:
+        for module in self.modules():
+            module.training = False
 
     def train(self, mode: bool = True) -> "ExportedNetwork":
         if mode:
@@ -84,8 +125,6 @@ def load_exported(path: str | Path) -> ExportedNetwork:
     inputs if reading them with `weights_only=True` fails. An archive that contains anything but tensors is therefore
     refused before it is loaded. TorchScript has a separate interpreter, which does not load Python objects.
 
-    Tensors that the network creates while it runs stay on the device on which the network was exported.
-
     Raises ModelError for a file that is not an exported network (such as a pickled network), contains pickled objects,
     or cannot be read.
     """
@@ -104,18 +143,28 @@ def load_exported(path: str | Path) -> ExportedNetwork:
         ) from error
     try:
         if kind == TORCHSCRIPT:
-            program, batch_size = torch.jit.load(path, map_location="cpu").eval(), None  # type: ignore[no-untyped-call]
+            program: Any = torch.jit.load(path, map_location="cpu").eval()  # type: ignore[no-untyped-call]
+            accepts = Accepted(number_type=_number_type(program))
         else:
-            program, batch_size = _load_export(path)
+            program, accepts = _load_export(path)
+        return ExportedNetwork(program, kind, accepts, file_digest(path))
     except ModelError:
         raise
     except Exception as error:  # torch raises many kinds of errors for damaged files and other versions
         first = str(error).partition("\n")[0]
         raise ModelError(
             f"{path}: cannot be loaded as {kind} by torch {torch.__version__} ({type(error).__name__}: {first}). "
-            "Export it again on the CPU with this version of torch"
+            "Export it again with this version of torch"
         ) from error
-    return ExportedNetwork(program, kind, batch_size, file_digest(path))
+
+
+def kind_of(path: Path) -> str | None:
+    """Return the kind of an exported network, recognised from the file's content; None for any other file."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return _kind(archive, path)
+    except Exception:  # zipfile, JSON and torch raise many kinds of errors
+        return None
 
 
 def _kind(archive: zipfile.ZipFile, path: Path) -> str:
@@ -155,16 +204,82 @@ def _refuse_objects(archive: zipfile.ZipFile, members: dict[str, str], path: Pat
             )
 
 
-def _load_export(path: Path) -> tuple[nn.Module, int | None]:
-    """Return the network and the batch size for which it was exported, or None if the batch size is dynamic."""
-    with path.open("rb") as file:
-        exported: ExportedProgram = torch.export.load(file)
+def _load_export(path: Path) -> tuple[ExportedProgram, Accepted]:
+    """Return the program, and the images that it accepts. Raises ModelError unless its only input is images."""
+    exported: ExportedProgram = torch.export.load(_without_gpus(path))
     inputs = exported.graph_signature.user_inputs
-    if len(inputs) != 1:
+    images = [node.meta["val"] for node in exported.graph.nodes if node.name in inputs]
+    if len(images) != 1 or not isinstance(images[0], Tensor) or images[0].ndim != 4:
         raise ModelError(
             f"{path}: the network takes {len(inputs)} inputs; expected only images, (B, C, H, W). Export it with "
             "images as its only input"
         )
-    node = next(node for node in exported.graph.nodes if node.name == inputs[0])
-    batch_size = node.meta["val"].shape[0]
-    return exported.module(), batch_size if isinstance(batch_size, int) else None
+    number_type = images[0].dtype
+    batch = images[0].shape[0]
+    if isinstance(batch, int):
+        return exported, Accepted(batch, batch, number_type)
+    limits = exported.range_constraints.get(batch.node.expr)
+    least, most = (1, None) if limits is None else (_finite(limits.lower), _finite(limits.upper))
+    return exported, Accepted(least or 1, most, number_type)
+
+
+def _finite(limit: Any) -> int | None:
+    """Return a limit of a size as a number; None if there is no limit."""
+    try:
+        return int(limit)
+    except Exception:  # sympy and torch have infinite integers that cannot be converted
+        return None
+
+
+def _without_gpus(path: Path) -> BinaryIO:
+    """Open a torch.export archive, whose tensors are on the CPU even if it was exported on a GPU.
+
+    torch loads each tensor to the device that the archive names for it, and fails if this machine lacks the device.
+    """
+    with zipfile.ZipFile(path) as archive:
+        texts = {name: archive.read(name) for name in archive.namelist() if name.endswith(".json")}
+        if not any(b'"cuda"' in text for text in texts.values()):
+            return path.open("rb")
+        moved = io.BytesIO()
+        with zipfile.ZipFile(moved, "w") as copy:
+            for name in archive.namelist():
+                text = json.dumps(_on_cpu(json.loads(texts[name]))) if name in texts else None
+                copy.writestr(name, archive.read(name) if text is None else text)
+    moved.seek(0)
+    return moved
+
+
+def _on_cpu(value: Any) -> Any:
+    """Replace each GPU in the JSON of a torch.export archive by the CPU."""
+    if isinstance(value, dict):
+        if value.keys() == {"type", "index"} and value["type"] == "cuda":
+            return {"type": "cpu", "index": None}
+        return {key: _on_cpu(each) for key, each in value.items()}
+    return [_on_cpu(each) for each in value] if isinstance(value, list) else value
+
+
+def _number_type(program: nn.Module) -> torch.dtype:
+    """Return the type of number of a TorchScript network's first weights; float32 if it has none."""
+    floating = (each.dtype for each in program.parameters() if each.is_floating_point())
+    return next(floating, torch.float32)
+
+
+def _devices(program: nn.Module) -> list[Any]:
+    """Return the constants of a TorchScript network that are devices."""
+    constants: list[Any] = []
+    for module in program.modules():
+        if hasattr(module, "forward") and hasattr(module.forward, "graph"):
+            constants += module.forward.graph.findAllNodes("prim::Constant")
+    return [constant for constant in constants if constant.output().type().kind() == "DeviceObjType"]
+
+
+def _replace_devices(program: nn.Module, device: torch.device) -> None:
+    """Replace the devices that tracing wrote into a TorchScript network, which has not run yet."""
+    for constant in _devices(program):
+        constant.s_("value", str(device))
+
+
+def _filled(batch: Tensor, least: int) -> Tensor:
+    """Return a batch of at least `least` images: its last image is repeated. A constant image might give NaN."""
+    lacking = least - len(batch)
+    return torch.cat([batch, batch[-1:].expand(lacking, *batch.shape[1:])]) if lacking > 0 else batch

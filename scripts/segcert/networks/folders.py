@@ -33,11 +33,19 @@ class Preprocessing(Part):
         Stored values that map to black and to white. None means the display range that each file states.
     keep_aspect
         True if images are padded to a square before they are resized; otherwise they are stretched.
+    lossy
+        True if images were compressed with loss, as in JPEG files. It changes no image: see
+        segcert.single_image.inputs.Networks.remark_on_compression.
     """
 
     bits: Annotated[int, Field(ge=1, le=16)] = 8
     window: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
     keep_aspect: bool = False
+    lossy: bool = False
+
+    def stated(self) -> dict[str, Any]:
+        """Return the keys for a config.json. `lossy` is stated only if it is true."""
+        return self.model_dump(exclude=None if self.lossy else {"lossy"})
 
 
 class SegmenterConfig(Part):

@@ -5,16 +5,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors.torch import load_file
-from torch import Tensor
-
 from segcert.io.atomic import atomic_file
+from segcert.io.progress import log
+from segcert.networks.checkpoints import read_checkpoint
 from segcert.networks.exported import load_exported
 from segcert.networks.folders import PROGRAM, ModelError
+from segcert.networks.matching import fill_from_checkpoint
 from segcert.networks.probe import check_output
 from segcert.networks.registry import build_segmenter, save_segmenter, write_config
-from segcert.networks.weights import fill
 from segcert.provenance.digests import file_digest
 
 
@@ -30,15 +28,16 @@ def import_pretrained(
     preprocessing: Mapping[str, Any],
     pool: int = 1,
     target_code: str | None = None,
+    weights_key: str | None = None,
 ) -> None:
     """Write a pretrained network to a model folder, after checking that it fits the data.
 
     Parameters
     ----------
     source
-        A TorchScript or torch.export file if `architecture` is None. Otherwise a state dict: a `.safetensors` file, or
-        a file written by torch.save that contains the state dict or a dictionary with the key "state_dict". A prefix
-        that all names share, such as "module.", is removed.
+        A TorchScript or torch.export file if `architecture` is None. Otherwise a file of safetensors or torch.save
+        that contains the network's state dict. Keys and prefixes around it are removed: see
+        segcert.networks.matching.match.
     architecture, arguments
         See segcert.networks.registry.build_segmenter. None for an exported network.
     classes
@@ -54,6 +53,8 @@ def import_pretrained(
     target_code
         Code digest of a user-supplied architecture. It is written to config.json, so votes of changed code are not
         reused.
+    weights_key
+        The keys and prefix of the weights to use, joined by dots, if the file contains several that fit.
 
     Raises
     ------
@@ -82,46 +83,14 @@ def import_pretrained(
         write_config(folder, {"program": exported.kind, **about})
         return
     model = build_segmenter(architecture, arguments or {}).eval()
-    state, names = read_state_dict(source), model.state_dict().keys()
-    inner = {name.partition(".")[2]: tensor for name, tensor in state.items()}
-    wrappers = {name.partition(".")[0] for name in state}
-    if len(wrappers) == 1 and inner.keys() <= names and not state.keys() <= names:
-        state = inner  # saved from a wrapper: DataParallel (`module.`) or Lightning (`model.`)
+    what, advice = f"{architecture} with {dict(arguments or {})}", "Set the target and the arguments of its training"
+    tensors = read_checkpoint(source)
     try:
-        fill(model, state)
+        key = fill_from_checkpoint(model, tensors, what, advice, weights_key)
     except ModelError as error:
-        raise ModelError(
-            f"{source}: does not fit {architecture} with {dict(arguments or {})} ({error}). Set the target and the "
-            "arguments with which the network was trained"
-        ) from error
+        raise ModelError(f"{source}: {error}") from error
+    if key:
+        about["weights_key"] = key
+        log.info("%s: the weights are below %s", source, key)
     check_output(model, str(source), shape, classes)
     save_segmenter(folder, model, {"architecture": architecture, "arguments": dict(arguments or {}), **about})
-
-
-def read_state_dict(source: Path) -> dict[str, Tensor]:
-    """Read named tensors from a `.safetensors` file or a file written by torch.save. Only tensors are unpickled.
-
-    Raises ModelError for a file that contains anything but named tensors.
-    """
-    try:
-        tensors_only = source.suffix == ".safetensors"
-        state = load_file(source) if tensors_only else torch.load(source, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise ModelError(f"{source}: missing; expected a state dict") from error
-    except Exception as error:  # torch's unpickler raises many kinds of errors for foreign bytes
-        raise ModelError(
-            f"{source}: cannot be read as a file of tensors ({type(error).__name__}). Save the weights with "
-            "torch.save(model.state_dict(), path), or set `program` to a TorchScript or torch.export file"
-        ) from error
-    if isinstance(state, dict):
-        state = state.get("state_dict", state)
-    if not isinstance(state, dict) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
-        found = f"a {type(state).__name__}"
-        if isinstance(state, dict):
-            named = [f"{key!r}: {type(value).__name__}" for key, value in list(state.items())[:3]]
-            found = f"a dictionary with {', '.join(named)}"
-        raise ModelError(
-            f"{source}: found {found}; expected named tensors, as torch.save(model.state_dict(), path) writes them"
-        )
-    tensors: dict[str, Tensor] = state
-    return tensors

@@ -1,12 +1,15 @@
 """Test that a network's labels depend only on the noisy image. Certificates assume this."""
 
 from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
 
+from segcert.networks.failures import refuse
 from segcert.networks.folders import ModelError
-from segcert.networks.runtime import is_same
+from segcert.networks.outputs import OutputError, check_logits
+from segcert.networks.runtime import is_same, rounding_of
 
 Logits = Callable[[Tensor], Tensor]
 
@@ -54,20 +57,34 @@ def probe_network(logits_of: Logits, name: str, images: Tensor) -> None:
     with torch.inference_mode():
         logits, again, fewer = logits_of(images), logits_of(images), logits_of(images[:-1])
     if not bool(torch.isfinite(logits).all()):
+        try:
+            refuse_nan(logits_of)
+        except ModelError as error:
+            raise ModelError(f"{name}: {error}") from None
+    precision = rounding_of(logits_of)
+    if not is_same(logits, again, precision):
         raise ModelError(
-            f"{name}: its logits for a noisy image are not finite. Look for a division by a value that can be 0, such "
-            "as a standard deviation, and for the logarithm or the square root of a negative number"
+            f"{name}: its logits change from call to call on the same images. Call model.eval(), before the export of "
+            "an exported network, and pass `training=self.training` to functional dropout"
         )
-    if not is_same(logits, again):
-        raise ModelError(
-            f"{name}: its logits change from call to call on the same images. Call model.eval(), and pass "
-            "`training=self.training` to functional dropout"
-        )
-    if not is_same(logits[:-1], fewer):
+    if not is_same(logits[:-1], fewer, precision):
         raise ModelError(
             f"{name}: its logits for an image change with the other images in the batch. Call model.eval(), and "
             "replace batch statistics (BatchNorm with track_running_stats=False) with running statistics or GroupNorm"
         )
+
+
+def refuse_nan(network: Any) -> NoReturn:
+    """Raise ModelError for a network whose logits of a noisy image are not finite. It says what to look for."""
+    named = network.state_dict().items() if isinstance(network, nn.Module) else ()
+    broken = [name for name, tensor in named if tensor.is_floating_point() and bool(tensor.isnan().any())]
+    if broken:
+        raise ModelError(f"its weights contain NaN ({broken[0]}): its training failed. Use an earlier checkpoint")
+    raise ModelError(
+        "its logits for a noisy image are not finite. Look for a division by a value that can be 0, such as a standard "
+        "deviation, for the logarithm or the square root of a negative number, and for weights that are too large for "
+        "their type of number"
+    )
 
 
 def check_output(model: nn.Module, what: str, shape: Sequence[int], classes: Sequence[str]) -> None:
@@ -85,20 +102,20 @@ def check_output(model: nn.Module, what: str, shape: Sequence[int], classes: Seq
     channels, height, width = shape
     images = noisy_images(gray_image((channels, height, width))).to(parameter.device)
     try:
-        with torch.inference_mode():
-            logits = model(images)
-    except Exception as error:  # a user-supplied network can raise anything; TorchScript explains in the last line
-        last = str(error).strip().rpartition("\n")[2]
-        raise ModelError(
-            f"{what}: does not accept images of shape {tuple(images.shape)} ({last}). Use a network for this number of "
-            "channels, and an `image_size` that the network can halve often enough"
-        ) from error
-    expected = (len(images), len(classes), *shape[1:])
-    found = tuple(logits.shape) if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
-    if found != expected:
-        raise ModelError(
-            f"{what}: returns {found} for images of shape {tuple(images.shape)}; expected logits {expected}, one "
-            f"channel for each of the classes {', '.join(classes)}. Use a network with these classes, in this order, "
-            "whose forward returns the logits only"
-        )
+        output = _output(model, images)
+        check_logits(output, (len(images), len(classes), height, width))
+    except OutputError as error:
+        raise ModelError(f"{what}: {error}. The classes are {', '.join(classes)}") from error
+    except ModelError as error:
+        raise ModelError(f"{what}: {str(error).removeprefix('`program`: the exported network ')}") from error
     probe_network(model, what, images)
+
+
+def _output(model: nn.Module, images: Tensor) -> Any:
+    try:
+        with torch.inference_mode():
+            return model(images)
+    except ModelError:
+        raise
+    except Exception as error:  # a user-supplied network can raise anything
+        refuse(error, model, images)

@@ -18,9 +18,10 @@ from torch import nn
 
 from segcert.io.atomic import atomic_file
 from segcert.networks.architectures import ARCHITECTURES
+from segcert.networks.checkpoints import Found
 from segcert.networks.exported import load_exported
 from segcert.networks.folders import CONFIG, WEIGHTS, ModelError, read_config, segmenter_files
-from segcert.networks.weights import fill
+from segcert.networks.matching import fill_from_checkpoint
 
 LARGEST = 10_000  # largest value of an argument of a built-in architecture
 ALWAYS = 1 << 26  # number of weights that may always be allocated, whatever the size of their file
@@ -54,6 +55,8 @@ def build_segmenter(architecture: str, arguments: Mapping[str, Any]) -> nn.Modul
             f"architecture {architecture!r}: returned a {type(model).__name__}; expected a torch.nn.Module. Name a "
             "subclass of torch.nn.Module, or a function that returns a network"
         )
+    if any(each.is_floating_point() and each.dtype != torch.float32 for each in model.parameters()):
+        model = model.float()  # images and weights are float32
     return model
 
 
@@ -94,8 +97,8 @@ def load_segmenter(folder: str | Path) -> tuple[nn.Module, dict[str, Any]]:
         exported = load_exported(weights)
         if exported.kind != config["program"]:
             raise ModelError(
-                f"{weights}: found a {exported.kind} file; expected {config['program']}, as {about} states. Import the "
-                "network again"
+                f"{weights}: found a {exported.kind} file; expected {config['program']}, as {about} states. "
+                "Import the network again, or correct `program` in a config.json that you wrote"
             )
         return exported, config
     try:
@@ -103,12 +106,14 @@ def load_segmenter(folder: str | Path) -> tuple[nn.Module, dict[str, Any]]:
         model = build_segmenter(config["architecture"], config["arguments"])
     except ModelError as error:
         raise ModelError(f"{about}: {error}") from error
+    advice = "Train it again, or restore its original config.json"
     try:
-        fill(model, load_file(weights))
-    except (ModelError, SafetensorError) as error:
-        raise ModelError(
-            f"{weights}: does not fit {about} ({error}); train it again, or restore its original config.json"
-        ) from error
+        tensors = {name: Found(tensor, "") for name, tensor in load_file(weights).items()}
+        fill_from_checkpoint(model, tensors, str(about), advice)
+    except SafetensorError as error:
+        raise ModelError(f"{weights}: does not fit {about} ({error}). {advice}") from error
+    except ModelError as error:
+        raise ModelError(f"{weights}: {error}") from error
     return model.eval(), config
 
 

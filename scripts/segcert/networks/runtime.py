@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from segcert.networks.deterministic import replace_operations
 from segcert.networks.gpus import claim_gpus
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}  # available for sampling
@@ -40,6 +41,7 @@ def set_up_torch(device: str, threads: int, gpus: int = 1) -> torch.device:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
     keep_freed_memory()
+    replace_operations()
     torch.set_deterministic_debug_mode("error")  # use_deterministic_algorithms would import the compiler: 2 s
     return torch.device(device)
 
@@ -97,6 +99,13 @@ def ran_out_of_memory(error: Exception) -> bool:
 def device_name(device: torch.device) -> str:
     """Return the name of the hardware for run records."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu, {torch.get_num_threads()} threads"
+
+
+def rounding_of(network: Any, precision: str = "float32") -> str:
+    """Return the precision by which a network's logits are rounded: `precision`, or "bfloat16" if its weights are."""
+    parameters = network.parameters() if isinstance(network, torch.nn.Module) else ()
+    short = any(each.is_floating_point() and each.dtype.itemsize < torch.float32.itemsize for each in parameters)
+    return "bfloat16" if short else precision
 
 
 def is_same(logits: Tensor, others: Tensor, precision: str = "float32") -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 from segcert.certification.methods import CertificationError, require_feasible, require_intervals
 from segcert.config import Config, ConfigError
 from segcert.data import catalogue
-from segcert.data.catalogue import Dataset, SplitRule
+from segcert.data.catalogue import RELEASED_AS_JPEG, Dataset, SplitRule
 from segcert.data.errors import DataError
 from segcert.data.splits import expected_tests, rule_of
 from segcert.data.user_data import OwnFolder
@@ -116,7 +116,10 @@ class ConfiguredRun:
         """Return the settings for reading a data set's files: the keys of `segcert.networks.folders.Preprocessing`."""
         about = self.about[dataset]
         window = list(about.window) if about.window else None
-        return {"bits": about.bits, "window": window, "keep_aspect": self.config.keep_aspect}
+        own = self.own_folders.get(dataset)
+        lossy = own.is_lossy() if own else dataset in RELEASED_AS_JPEG
+        steps = {"bits": about.bits, "window": window, "keep_aspect": self.config.keep_aspect}
+        return steps | {"lossy": True} if lossy else steps
 
     def archives(self, dataset: str) -> list[list[str | None]]:
         """Return the properties of a data set's archives that make the rule `fetch` run again when they change."""
@@ -322,7 +325,8 @@ class ConfiguredRun:
                 image_size=self.config.image_size // self.config.pool,
             )
             code = own.target and target_digest(own.target)
-            return {"architecture": own.target, "arguments": arguments, "target_code": code}
+            chosen = {} if own.weights_key is None else {"weights_key": own.weights_key}
+            return {"architecture": own.target, "arguments": arguments, "target_code": code, **chosen}
         arguments = {"in_channels": about.channels, "num_classes": len(about.classes)}
         arguments |= self.config.segmenter.model_dump(include=set(ARCHITECTURES[model].arguments))
         return {"architecture": model, "arguments": arguments}

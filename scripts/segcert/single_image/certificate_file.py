@@ -110,7 +110,7 @@ def write_certificate(
         },
         "sampling": dataclasses.asdict(sampling) | {"device": votes.origin["device"]},
         **body,
-        "remarks": remarks,
+        "remarks": [*remarks, *networks.remark_on_compression(image)],
         "files": {kind: {"path": file.name, "sha256": file_digest(file)} for kind, file in files.items()},
     }
     with atomic_file(certificate_path(path, out)) as part:

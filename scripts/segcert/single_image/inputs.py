@@ -11,6 +11,7 @@ from torch import Tensor, nn
 import segcert
 from segcert.data.errors import DataError
 from segcert.data.identifiers import withheld
+from segcert.data.lossy import is_lossy
 from segcert.data.raster import Raster
 from segcert.data.user_data import read_own_image
 from segcert.networks.folders import CONFIG, ModelError, preprocessing_of
@@ -46,6 +47,7 @@ class Reading:
     pixel_size: tuple[float, float] | None = None
 
 
+CHANNELS = (1, 3)
 AS_STATED = Reading()  # the settings that the file and the segmenter state
 
 
@@ -72,15 +74,35 @@ class Networks(Pairing):
         channels, trained = input_channels(self.config), preprocessing_of(self.config)
         window = self.window(reading)
         image = read_own_image(path, reading.bits, window, reading.frame, trained.bits)
-        image = image.with_pixel_size(reading.pixel_size)
+        if channels not in CHANNELS:
+            raise ModelError(f"{CONFIG}: `in_channels`: found {channels}; expected 1 (gray) or 3 (RGB)")
+        image, shown = image.with_pixel_size(reading.pixel_size), withheld(str(path), Path(path))
+        if channels == 1:  # see `Replicated` for a gray image and a colour network
+            try:
+                image = image.with_channels(1)
+            except DataError as error:
+                raise DataError(
+                    f"{shown}: {error}, and {self.segmenter} takes gray images. Convert the file to gray, or use a "
+                    "segmenter that was trained on colour images"
+                ) from error
         try:
-            if not (channels == 3 and len(image.pixels) == 1):  # a gray image for a colour network: see `Replicated`
-                image = image.with_channels(channels)
             if trained.keep_aspect:
                 image = image.padded()
         except DataError as error:
-            raise DataError(f"{withheld(str(path), Path(path))}: {error}") from error
+            raise DataError(f"{shown}: {error}") from error
         return image.resized(size or self.config["image_size"])
+
+    def remark_on_compression(self, image: Raster) -> list[str]:
+        """Return a remark if the image was compressed with loss and, as far as is known, the training images were not.
+
+        The segmenter's config.json states it as `"preprocessing": {"lossy": true}`.
+        """
+        if not is_lossy(image.applied) or preprocessing_of(self.config).lossy:
+            return []
+        return [
+            "the file was compressed with loss, and the segmenter does not state that its training images were: labels "
+            "may differ from those of the original image"
+        ]
 
     def window(self, reading: Reading) -> tuple[float, float] | None:
         """Return the requested window of pixel values, or else that of the training images; None for the file's own."""

@@ -81,8 +81,9 @@ class Noise:
     def copies(self, image: Tensor, digest: str, draws: Sequence[Draw], batch_size: int) -> Tensor:
         """Make noisy copies (batch_size, C, H, W) of an image (C, H, W), on the image's device.
 
-        Copy i has the noise of draw i. If there are fewer draws than copies, the last copies are padding. For "exact",
-        all arithmetic before the last division is on integers.
+        Copy i has the noise of draw i. If there are fewer draws than copies, the last copies repeat the first. (Without
+        noise, a network that divides by a standard deviation could return NaN.) For "exact", all arithmetic before the
+        last division is on integers.
         """
         noise = self._noise(image, digest, draws, batch_size)
         if self.kind == "exact":
@@ -97,13 +98,13 @@ class Noise:
     def _noise(self, image: Tensor, digest: str, draws: Sequence[Draw], batch_size: int) -> Tensor:
         """Draw noise (batch_size, C, H, W): standard normal numbers, or for "exact", whole numbers of grid steps."""
         noise = torch.empty((batch_size, *image.shape), device=image.device)
-        noise[len(draws) :] = 0
         for row, (stream, k) in zip(noise, draws, strict=False):
             key = draw_key(self.seed, digest, stream, k)
             if self.kind == "exact":
                 rounded_gaussian_(row, self.sigma * self.levels, key)
             else:
                 standard_normal_(row, key)
+        noise[len(draws) :] = noise[:1]
         return noise
 
 

@@ -77,7 +77,10 @@ class Observables:
         counts = torch.stack([of_class.sum(dim=0, dtype=torch.int32) for of_class in classes])  # (num_classes, H, W)
         areas = torch.stack([of_class.flatten(1).count_nonzero(dim=1) for of_class in classes], dim=1)
         if int(areas.sum()) < label_maps.numel():
-            raise SamplingError("model: returned logits that are not finite, so they give no labels. Check its weights")
+            raise SamplingError(
+                "model: returned logits that are not finite for a noisy copy of the image, so they give no labels. "
+                "Look for a division by a value that can be 0, such as a standard deviation, and for NaN in the weights"
+            )
         block = Block(counts.cpu().numpy(), {"areas": areas.cpu().numpy().astype(np.uint32)})
         return self._with_columns(block, label_maps)
 

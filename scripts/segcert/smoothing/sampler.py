@@ -1,5 +1,6 @@
 """The smoothed segmenter: a segmentation model that labels many noisy copies of an image."""
 
+import functools
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,6 +14,9 @@ from torch import Tensor, nn
 
 from segcert.io.interruption import Interrupted, is_interrupted
 from segcert.measurements import Measurement
+from segcert.networks.failures import refuse
+from segcert.networks.folders import ModelError
+from segcert.networks.outputs import check_logits
 from segcert.networks.runtime import (
     PRECISIONS,
     after_this,
@@ -21,6 +25,7 @@ from segcert.networks.runtime import (
     is_same,
     on_device,
     ran_out_of_memory,
+    rounding_of,
 )
 from segcert.provenance.digests import array_digest, value_digest
 from segcert.smoothing.noise import Draw, Noise, SamplingError, checked_image, image_digest
@@ -150,7 +155,7 @@ class SmoothedSegmenter:
             )
         for name, part in (("model", model), ("denoiser", denoiser)):
             if isinstance(part, nn.Module):
-                if any(module.training for module in part.modules()):
+                if _is_in_train_mode(part):
                     raise SamplingError(
                         f"{name}: is in train mode, in which the output depends on the batch. Call .eval() first"
                     )
@@ -326,11 +331,12 @@ class SmoothedSegmenter:
         half = max(1, len(x_noisy) // 2)
         others = torch.cat([x_noisy[:half], x_noisy[half:] / 2])
         first = logits[:half].clone()  # a compiled model may write the next logits into the same memory
-        if bool(logits.isfinite().all()) and not is_same(first, self.logits(others)[:half], self.precision):
+        precision = rounding_of(self.model, self.precision)
+        if bool(logits.isfinite().all()) and not is_same(first, self.logits(others)[:half], precision):
             raise SamplingError(
                 "model: its logits change from call to call, or with the other images in the batch, so it cannot be "
-                "certified. Call .eval(). Pass `training=self.training` to functional dropout, and let BatchNorm use "
-                "running statistics (track_running_stats=True)"
+                "certified. Call .eval(), before the export of an exported network. Pass `training=self.training` to "
+                "functional dropout, and let BatchNorm use running statistics (track_running_stats=True)"
             )
         self._is_probed = True
 
@@ -351,31 +357,36 @@ class SmoothedSegmenter:
                 f"image: found {tuple(x_noisy.shape[2:])} pixels; expected a height and a width divisible by `pool`, "
                 f"which is {self.pool}"
             )
-        x, part = F.avg_pool2d(x_noisy, self.pool) if self.pool > 1 else x_noisy, "model"
+        x = F.avg_pool2d(x_noisy, self.pool) if self.pool > 1 else x_noisy
+        if self.denoiser is not None:  # a compiled module has no truth value
+            denoise = functools.partial(_denoised, self.denoiser)
+            x = self._called("denoiser", denoise, x, self.sigma / self.pool)
+        logits = self._called("model", self.model, x.contiguous(memory_format=torch.channels_last))
+        try:
+            check_logits(logits, (len(x), self.num_classes, *x.shape[2:]))
+        except ModelError as error:
+            raise SamplingError(f"model: {error}") from error
+        return F.interpolate(logits, scale_factor=self.pool, mode="bilinear") if self.pool > 1 else logits
+
+    def _called(self, name: str, network: Callable[..., Any], x: Tensor, *arguments: Any) -> Any:
+        """Return the output of a network. Raises SamplingError, which says what to change, if the network fails."""
         try:
             with autocast(self.device, self.precision):
-                if self.denoiser is not None:  # a compiled module has no truth value
-                    part = "denoiser"
-                    x = _denoised(self.denoiser, x, self.sigma / self.pool)
-                    part = "model"
-                logits = self.model(x.contiguous(memory_format=torch.channels_last))
-        except RuntimeError as error:
+                return network(x, *arguments)
+        except (SamplingError, ModelError):
+            raise
+        except Exception as error:  # a user-supplied network can raise anything
             if ran_out_of_memory(error):
                 raise SamplingError(
-                    f"out of memory with batches of {len(x_noisy)} noisy copies. Write, for example, "
-                    f"`sampling: {{batch_size: {max(1, len(x_noisy) // 2)}}}`, or pass --batch-size to segcert certify"
+                    f"out of memory with batches of {len(x)} noisy copies. Write, for example, "
+                    f"`sampling: {{batch_size: {max(1, len(x) // 2)}}}`, or pass --batch-size to segcert certify"
                 ) from error
-            raise SamplingError(
-                f"{part}: does not accept images of shape {tuple(x_noisy.shape)} ({str(error).splitlines()[0]}). Check "
-                "the number of channels and the size of the image"
-            ) from error
-        expected = (len(x), self.num_classes, *(side // self.pool for side in x_noisy.shape[2:]))
-        if not isinstance(logits, Tensor) or tuple(logits.shape) != expected:
-            found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-            raise SamplingError(
-                f"model: returned {found} for images of shape {tuple(x.shape)}; expected logits {expected}"
-            )
-        return F.interpolate(logits, scale_factor=self.pool, mode="bilinear") if self.pool > 1 else logits
+            if name == "denoiser" and isinstance(error, ValueError):  # for a noise level, for example
+                raise SamplingError(f"{name}: {error}") from error
+            try:
+                refuse(error, network, x)
+            except ModelError as refusal:
+                raise SamplingError(f"{name}: {refusal}") from error
 
     def check(self, votes: Votes, image: npt.ArrayLike) -> None:
         """Raise SamplingError, naming the difference, if votes come from a different model, image or settings."""
@@ -419,6 +430,13 @@ def _denoised(denoiser: Denoise, x_noisy: Tensor, sigma: float) -> Tensor:
             "To use a network of diffusers, write segcert.DiffusionDenoiser.load(folder)"
         )
     return x
+
+
+def _is_in_train_mode(network: nn.Module) -> bool:
+    """Return True if a part of the network is in train mode. The mode of a torch.export program was fixed before."""
+    # torch replaces the method `eval` of such a program by one that raises an error.
+    fixed = {id(part) for each in network.modules() if "eval" in vars(each) for part in each.modules()}
+    return any(module.training and id(module) not in fixed for module in network.modules())
 
 
 def _wait_for(counting: "deque[Future[None]]") -> None:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from segcert.io.atomic import atomic_file
 from segcert.io.interruption import Interrupted, interrupted_between_steps, is_interrupted
 from segcert.io.progress import log, track
+from segcert.networks.deterministic import nondeterministic_operation
 from segcert.networks.registry import save_weights
 from segcert.networks.runtime import ran_out_of_memory
 from segcert.training.schedule import batch_indices, build_optimizer, learning_rate, steps_of, stream
@@ -109,10 +110,18 @@ def train(
 
 @contextlib.contextmanager
 def memory_explained(what: str, section: str, batch_size: int) -> Iterator[None]:
-    """Turn an out-of-memory error of torch into a TrainingError that suggests a smaller batch size."""
+    """Turn an out-of-memory error of torch into a TrainingError that suggests a smaller batch size.
+
+    The error of an operation that is not deterministic becomes a TrainingError, too.
+    """
     try:
         yield
     except Exception as error:
+        if operation := nondeterministic_operation(error):
+            raise TrainingError(
+                f"{what}: uses {operation}, which is not deterministic here, so the training could not be repeated. "
+                "Replace this layer of the network, or train it elsewhere and write `weights`"
+            ) from error
         if not ran_out_of_memory(error):
             raise
         advice = "Use a smaller `image_size`, or a larger `pool`"

@@ -152,7 +152,7 @@ def train_segmenter(
             "classes": classes,
             "in_channels": dataset.about["channels"],
             "image_size": dataset.about["image_size"],
-            "preprocessing": Preprocessing.model_validate(dataset.about).model_dump(),
+            "preprocessing": Preprocessing.model_validate(dataset.about).stated(),
             "pool": pool,
             "pixel_range": [0, 1],
             "dataset": dataset.about["name"],

@@ -52,26 +52,26 @@ def state_dicts():
     """Return a target that reads pretrained weights written by torch.save."""
     import torch
 
+    from segcert.networks.checkpoints import read_checkpoint
     from segcert.networks.folders import ModelError
-    from segcert.networks.pretrained import read_state_dict
 
     def seeds():
         weights = {"weight": torch.ones(2)}
         zipped = [_saved(weights), _saved({"state_dict": {"module.weight": torch.ones(2)}})]
         return [*map(unpacked, zipped), *zipped, _saved(weights, _use_new_zipfile_serialization=False)]
 
-    return Target(read_state_dict, seeds, (ModelError,), "weights.pt", build=as_zip)
+    return Target(read_checkpoint, seeds, (ModelError,), "weights.pt", build=as_zip)
 
 
 def safetensors():
     import torch
     from safetensors.torch import save
 
+    from segcert.networks.checkpoints import read_checkpoint
     from segcert.networks.folders import ModelError
-    from segcert.networks.pretrained import read_state_dict
 
     seeds = [save({"weight": torch.ones(2), "b": torch.zeros(1, 3)})]
-    return Target(read_state_dict, lambda: seeds, (ModelError,), "weights.safetensors")
+    return Target(read_checkpoint, lambda: seeds, (ModelError,), "weights.safetensors")
 
 
 def adm():

@@ -83,7 +83,7 @@ def test_pooled_training_uses_smaller_images_and_less_noise(index, tmp_path, mon
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"out_channels": 2}, r"BasicUNet' with {.*: returns \(3, 2, 32, 32\) .* lungs, heart"),
+        ({"out_channels": 2}, r"BasicUNet' with {.*: returns \(3, 2, 32, 32\); .* lungs, heart"),
         ({"in_channels": 3}, r"BasicUNet' with {.*: does not accept images of shape \(3, 1, 32, 32\)"),
     ],
 )

@@ -1,0 +1,52 @@
+"""Deterministic replacements for operations that torch offers only in a nondeterministic form."""
+
+import functools
+import math
+import warnings
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+REPLACED = ("max_unpool2d", "max_unpool3d")
+MESSAGE = " does not have a deterministic implementation"
+
+
+def max_unpool(x: Tensor, indices: Tensor, output_size: Sequence[int], *_: object) -> Tensor:
+    """Undo max pooling: write each value to its index in an image of zeros.
+
+    If several values have one index, torch keeps any of them, and this function keeps the largest. Indices are unique
+    if the windows of the pooling do not overlap.
+
+    Parameters
+    ----------
+    x
+        Pooled images, (B, C, ...).
+    indices
+        Indices in the flattened output of each channel, with the shape of x.
+    output_size
+        Height and width of the result, after the depth of a volume.
+    """
+    axes = -len(output_size)
+    flat = x.new_zeros(*x.shape[:axes], math.prod(output_size))
+    flat.scatter_reduce_(-1, indices.flatten(axes), x.flatten(axes), "amax", include_self=False)
+    return flat.reshape(*x.shape[:axes], *output_size)
+
+
+@functools.cache
+def replace_operations() -> torch.library.Library:
+    """Make torch call the replacements in this process, in exported networks as well."""
+    # The replacements last as long as this object.
+    library = torch.library.Library("aten", "IMPL")  # type: ignore[no-untyped-call]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "(?s).*Overriding a previously registered kernel")
+        for name in REPLACED:
+            for device in ("CPU", "CUDA"):
+                library.impl(name, max_unpool, device)  # type: ignore[no-untyped-call]
+    return library
+
+
+def nondeterministic_operation(error: Exception) -> str | None:
+    """Return the operation that torch refused because it is not deterministic; None for any other error."""
+    before, found, _ = str(error).partition(MESSAGE)
+    return (before.split() or ["an operation"])[-1] if found else None
