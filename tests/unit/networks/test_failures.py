@@ -138,7 +138,7 @@ def test_a_denoiser_keeps_its_own_message():
     model = nn.Conv2d(1, 2, 1).eval()
     with pytest.raises(SamplingError, match="denoiser: sigma: found 9; expected at most 5"):
         segcert.SmoothedSegmenter(model, 0.25, 2, denoiser).sample(IMAGE, 2, 2)
-    with pytest.raises(SamplingError, match=r"denoiser: returns \(32, 1, 16\) for images \(32, 1, 16, 16\)"):
+    with pytest.raises(SamplingError, match=r"denoiser: returned \(32, 1, 16\) for images \(32, 1, 16, 16\)"):
         segcert.SmoothedSegmenter(model, 0.25, 2, lambda x, sigma: x[..., 0]).sample(IMAGE, 2, 2)
 
 
