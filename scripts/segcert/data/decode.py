@@ -63,12 +63,15 @@ class Stored(NamedTuple):
 
 
 def file_format(data: bytes) -> str:
-    """Identify the file format from its first bytes: "PNG", "TIFF" or "DICOM"; "" for every other format."""
+    """Identify the file format from its first bytes: "PNG", "TIFF" or "DICOM"; "" for every other format.
+
+    The preamble of a DICOM file may be the header of a TIFF file (DICOM PS3.10, 7.1). Such a file is read as DICOM.
+    """
+    if is_dicom(data):
+        return "DICOM"
     if data[:4] == PNG:
         return "PNG"
-    if data[:4] in TIFF:
-        return "TIFF"
-    return "DICOM" if is_dicom(data) else ""
+    return "TIFF" if data[:4] in TIFF else ""
 
 
 def decode(

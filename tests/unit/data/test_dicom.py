@@ -15,6 +15,7 @@ from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut, p
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian
 
+from segcert.data.decode import decode
 from segcert.data.dicom import is_dicom, pixel_spacing, read_dicom
 from segcert.data.errors import DataError
 from segcert.measurements import AT_DETECTOR, MM, PIXEL_WIDTHS
@@ -119,6 +120,12 @@ def test_bundled_files_of_pydicom_are_read_as_pydicom_displays_them():
     assert refused == {
         "JPEG2000.dcm": "the file has signed values from -30 to 245 and no window; pass `--window LOW HIGH`"
     }
+
+
+def test_dicom_file_whose_preamble_is_a_tiff_header_is_read_as_dicom():
+    data = Path(get_testdata_file("CT_small.dcm")).read_bytes()
+    assert data[:4] == b"II*\0"
+    assert np.array_equal(decode(data).pixels, read_dicom(data).planes)
 
 
 @pytest.mark.parametrize("name", ["test-SR.dcm", "rtplan.dcm", "waveform_ecg.dcm"])
