@@ -25,7 +25,7 @@ from segcert.smoothing.shard import Pairing
 from segcert.votes import Votes, iterate_votes
 
 ERROR = 0.001  # probability that the attacks refute a right certificate of an image, all norms together
-MEASURED = 16  # noisy copies on which the noise is measured, without a network
+MEASURED, MOST_COPIES = 100_000, 256  # values on which the noise is measured, and noisy copies for that
 CLEAN = 0.45  # share of the draws that the unattacked image gets
 
 
@@ -155,8 +155,8 @@ def attacked_images(
 def _deviation(smoothed: SmoothedSegmenter, pixels: Image) -> float:
     """Return the measured standard deviation of the noise that is added to an image."""
     x = torch.from_numpy(pixels).to(smoothed.device)
-    draws: list[Draw] = [("test", number) for number in range(MEASURED)]
-    return float((smoothed.noise.copies(x, image_digest(pixels), draws, MEASURED) - x).double().std())
+    draws: list[Draw] = [("test", number) for number in range(min(MOST_COPIES, math.ceil(MEASURED / pixels.size)))]
+    return float((smoothed.noise.copies(x, image_digest(pixels), draws, len(draws)) - x).double().std())
 
 
 def attack_rows(

@@ -82,7 +82,7 @@ def test_the_attack_moves_only_what_the_target_sees():
 
     image = np.full((1, 4, 4), 0.95, np.float32)
     image[0, 2, 3] = 0.85
-    smoothed = SmoothedSegmenter(bright, 0.1, 2)
+    smoothed = SmoothedSegmenter(bright, 0.3, 2)
     votes, labels = smoothed.sample(image, 10, 100), np.ones((4, 4), np.uint8)
     image_attacked = attack(smoothed, image, votes, labels, 0.2)
     moved = np.abs(image_attacked - image)[0]

@@ -9,6 +9,7 @@ import torch
 from scipy.stats import norm
 
 from segcert.certification.certificate import ABSTAIN, certified_radius
+from segcert.certification.share_test import Claim
 from segcert.config.sections import Attack
 from segcert.smoothing.attacked_images import attacked_images
 from segcert.smoothing.noise import SamplingError
@@ -55,9 +56,8 @@ def test_planted_errors_are_found_on_networks_of_known_share(share, planted):
     for seed in range(3):
         at_radius, beyond = tried(share, seed=seed, **planted)
         assert beyond.refuted == 1
-        assert beyond.power > 0.9
-        assert at_radius.share < at_radius.least_share
-        assert beyond.strength > 0.9
+        assert beyond.share < at_radius.share < 0.6
+        assert beyond.share < beyond.least_share
 
 
 @pytest.mark.parametrize("share", [0.76, 0.78, 0.85, 0.9, 0.97])
@@ -67,13 +67,13 @@ def test_right_certificates_stand_and_the_power_is_that_of_a_perfect_attack(shar
     assert (at_radius.refuted, beyond.refuted) == (0, 0)
     assert at_radius.norm == pytest.approx(certified_radius(SIGMA, TAU), rel=0.001)
     assert beyond.norm == pytest.approx(3 * certified_radius(SIGMA, TAU), rel=0.001)
-    assert beyond.noise == pytest.approx(SIGMA, rel=0.1)
+    assert beyond.noise == pytest.approx(SIGMA, rel=0.02)
     assert abs(beyond.clean_share - share) < 0.1
     assert beyond.share == pytest.approx(norm.cdf(norm.ppf(share) - 3 * norm.ppf(TAU)), abs=0.12)
-    assert (beyond.strength > 0.85) or share > 0.95
-    assert at_radius.changed == 0
-    assert at_radius.power < 0.2
-    assert beyond.power > 0.4
+    assert beyond.strength > 0.8
+    least = {"promised": TAU, "clean_draws": 360, "clean_error": 0.0005, "error": 0.00025}
+    claim = Claim(fall=beyond.norm / SIGMA, draws=340, **least)
+    assert beyond.power == pytest.approx(claim.power(beyond.clean_share, 1.5 * beyond.strength * claim.fall))
 
 
 def test_a_promise_of_single_pixels_is_tested_only_where_it_is_made():
