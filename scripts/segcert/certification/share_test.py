@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import betaincinv, ndtr, ndtri
 
+ERROR = 0.001  # probability with which the attacks refute a right certificate of an image, all norms together
 OVERSTATED = 1.5  # factor by which a radius is too large, for the alternative of the test and for its power
 FIRST_LOOK = 100  # draws
 GROWTH = 1.25  # of the number of draws, from look to look
@@ -30,7 +31,7 @@ NEGLIGIBLE = 1e-9  # probability of numbers of votes that the power leaves out
 
 @dataclasses.dataclass(frozen=True)
 class Claim:
-    """What a certificate says about one attacked pixel, and how it is tested.
+    """A statement that a certificate makes about one attacked pixel, and settings of its test.
 
     Attributes
     ----------

@@ -14,7 +14,7 @@ from scipy.special import ndtri
 
 from segcert.certification.certificate import ABSTAIN, certified_radius
 from segcert.certification.methods import METHODS
-from segcert.certification.share_test import FIRST_LOOK, OVERSTATED, Claim, measured_fall
+from segcert.certification.share_test import ERROR, FIRST_LOOK, OVERSTATED, Claim, measured_fall
 from segcert.data.dataset import PreparedDataset
 from segcert.io.arrays import StoredArrays
 from segcert.io.progress import track
@@ -24,14 +24,13 @@ from segcert.smoothing.sampler import NOT_FINITE, SmoothedSegmenter
 from segcert.smoothing.shard import Pairing
 from segcert.votes import Votes, iterate_votes
 
-ERROR = 0.001  # probability that the attacks refute a right certificate of an image, all norms together
 MEASURED, MOST_COPIES = 100_000, 256  # values on which the noise is measured, and noisy copies for that
 CLEAN = 0.45  # share of the draws that the unattacked image gets
 
 
 @dataclasses.dataclass(frozen=True)
 class AttackedImage:
-    """What one attack on an image showed.
+    """Result of one attack on an image.
 
     Attributes
     ----------

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from scipy.stats import beta, norm
 
-from segcert.certification.share_test import HOPELESS, OVERSTATED, Claim, ShareTest, lower_bound, measured_fall
+from segcert.certification.share_test import ERROR, HOPELESS, OVERSTATED, Claim, ShareTest, lower_bound, measured_fall
 
 TAU = 0.75
 FALL = float(norm.ppf(TAU))  # allowed at the radius
-ERROR = 0.0005
+HALF = ERROR / 2
 
 
-def claim(factor=3.0, promised=TAU, clean_draws=324, draws=296, error=ERROR):
+def claim(factor=3.0, promised=TAU, clean_draws=324, draws=296, error=HALF):
     return Claim(factor * FALL, promised, clean_draws, draws, error, error)
 
 
@@ -35,7 +35,7 @@ def test_a_right_certificate_is_refuted_with_at_most_the_stated_probability(shar
 def test_a_weaker_certificate_promises_no_share_but_its_fall_is_tested():
     wrong = 0.45  # certified although its share is below tau
     assert claim(1.0, promised=TAU).power(wrong, FALL) > 0.9
-    assert claim(1.0, promised=0.0).power(wrong, FALL) <= 2 * ERROR
+    assert claim(1.0, promised=0.0).power(wrong, FALL) <= ERROR
     assert claim(promised=0.0).power(0.9, 2 * 3 * FALL) > 0.99
 
 
@@ -85,7 +85,7 @@ def test_nothing_is_refuted_where_nothing_can_be():
 
 
 def test_many_draws_take_no_long_time():
-    test = Claim(FALL, TAU, 4000, 5000, ERROR, ERROR)
+    test = Claim(FALL, TAU, 4000, 5000, HALF, HALF)
     assert test.power(0.9, OVERSTATED * FALL) > 0.95
 
 
