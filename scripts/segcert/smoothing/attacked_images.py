@@ -12,9 +12,9 @@ import numpy.typing as npt
 import torch
 from scipy.special import ndtri
 
+from segcert.certification.attacked_share import ERROR, FIRST_LOOK, OVERSTATED, Claim, measured_fall
 from segcert.certification.certificate import ABSTAIN, certified_radius
 from segcert.certification.methods import METHODS
-from segcert.certification.share_test import ERROR, FIRST_LOOK, OVERSTATED, Claim, measured_fall
 from segcert.data.dataset import PreparedDataset
 from segcert.io.arrays import StoredArrays
 from segcert.io.progress import track

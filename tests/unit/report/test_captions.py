@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from jinja2 import Environment
 
-from segcert.certification.share_test import ERROR, OVERSTATED
+from segcert.certification.attacked_share import ERROR, OVERSTATED
 from segcert.report.captions import FIGURES, STRICT, TABLES, for_captions, table_caption
 from segcert.report.latex_tables import with_math
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from scipy.stats import norm
 
+from segcert.certification.attacked_share import Claim
 from segcert.certification.certificate import ABSTAIN, certified_radius
-from segcert.certification.share_test import Claim
 from segcert.config.sections import Attack
 from segcert.smoothing.attacked_images import attacked_images
 from segcert.smoothing.noise import SamplingError

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 from scipy.stats import beta, norm
 
-from segcert.certification.share_test import ERROR, HOPELESS, OVERSTATED, Claim, ShareTest, lower_bound, measured_fall
+from segcert.certification.attacked_share import (
+    ERROR,
+    HOPELESS,
+    OVERSTATED,
+    Claim,
+    ShareTest,
+    lower_bound,
+    measured_fall,
+)
 
 TAU = 0.75
 FALL = float(norm.ppf(TAU))  # allowed at the radius
