@@ -10,14 +10,14 @@ from scipy.stats import norm
 
 from segcert.certification.attacked_share import Claim
 from segcert.certification.certificate import ABSTAIN, certified_radius
-from segcert.config.sections import Attack
+from segcert.config.schema import Config
 from segcert.smoothing.attacked_images import attacked_images
 from segcert.smoothing.noise import SamplingError
 from segcert.smoothing.sampler import SmoothedSegmenter
 from segcert.votes import Votes
 
 SIGMA, TAU, SIZE = 0.05, 0.75, 8
-DEFAULT = Attack().model_dump(exclude={"images"})
+DEFAULT = Config.read({}).attack.model_dump(exclude={"images"})
 
 
 def half_space(x):
@@ -98,8 +98,8 @@ def test_draws_are_counted_and_bounded():
     results = attacked_images(smoothed, image_of(0.85), votes_of(0.85), labels, **settings)
     gradients = len(results) * settings["steps"] * settings["copies"]
     assert sum(calls) == gradients + results[0].clean_draws + sum(result.draws for result in results)
-    n0, n, images = 10, 100, 8  # of the default run
-    assert gradients + settings["draws"] <= (n0 + n) * images
+    run = Config.read({})
+    assert gradients + settings["draws"] <= (run.n0 + run.n) * run.phantom.test  # those of the votes in the default run
     for draws in (10, 11, 150):
         for factors in ([1.0], [1.0, 2.0, 3.0, 4.0]):
             results = tried(0.85, draws=draws, factors=factors)
