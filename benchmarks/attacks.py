@@ -1,8 +1,8 @@
 """Plant errors in a finished run's certificates and count those that its attacks find.
 
 Usage: python -m benchmarks.attacks CHECKOUT [--run phantom] [--images 1] [--out FILE]. The run must be finished in
-CHECKOUT. The planted errors are a radius that is too large by a factor, and noise whose standard deviation is half of
-sigma, as if pixels in [0, 1] were taken for pixels in [-1, 1]. Attacks have the default settings.
+CHECKOUT. One planted error is a radius that is too large by a factor. The other is noise whose standard deviation is
+half of sigma, as if pixels in [0, 1] were taken for pixels in [-1, 1]. Attacks have the default settings.
 """
 
 import argparse
