@@ -41,6 +41,7 @@ rule attack:
             segmenter=chosen(ASKED.segmenter_files),
             denoiser=chosen(ASKED.denoiser_files),
             certificates=at_each_sigma(f"{CERTIFICATES}.npz"),
+            votes=votes,
         ),
     output:
         *with_record(ATTACKED),
@@ -60,6 +61,7 @@ rule attack:
         sigmas=CONFIG.sigmas,
         settings=CONFIG.attack.model_dump(),
         tau=CONFIG.tau,
+        method=CONFIG.method,
         batch_size=CONFIG.sampling.batch_size,
         precision=CONFIG.sampling.precision,
         noise=CONFIG.noise,

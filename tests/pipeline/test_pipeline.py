@@ -64,12 +64,14 @@ def test_every_interval_can_be_recomputed_from_votes(finished_once):
             assert row["truth"] == (truth == 1).sum()
 
 
-def test_no_attack_refutes_a_certified_pixel_within_the_radius(finished_once):
+def test_no_attack_refutes_a_certificate(finished_once):
     attacks = pd.read_parquet(finished_once.path / "results/tiny/attacks.parquet")
-    assert len(attacks) == 2 * 2 * 2 * 3  # regimes, denoisers, sigmas, multiples of the radius
-    inside = attacks[attacks["factor"] <= 1]
-    assert inside["certified"].sum() > 0
-    assert inside["refuted"].sum() == 0
+    assert len(attacks) == 2 * 2 * 2 * 2  # regimes, denoisers, sigmas, multiples of the radius
+    assert attacks["certified"].sum() > 0
+    assert attacks["refuted"].sum() == 0
+    assert attacks["power"].between(0, 1).all()
+    spent = attacks.groupby(["regime", "denoiser", "sigma", "image"]).agg({"clean_draws": "max", "draws": "sum"})
+    assert (spent.sum(axis=1) <= 60).all()  # attack.draws
     assert (attacks["norm"] <= attacks["factor"] * attacks["radius"]).all()
 
 

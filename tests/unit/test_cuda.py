@@ -124,7 +124,7 @@ def test_an_attack_runs():
     of_gpu = smoothed(batch_size=16)
     votes = of_gpu.sample(IMAGE, 10, 100)
     certificate = certify(votes, tau=0.6, alpha=0.01)
-    attacked = attack(of_gpu, IMAGE, certificate.labels, 0.2, steps=3, copies=4)
+    attacked = attack(of_gpu, IMAGE, votes, certificate.labels, 0.2, steps=3, copies=4)
     assert np.linalg.norm(attacked - IMAGE) <= 0.2
 
 

@@ -246,9 +246,10 @@ def _predict(work: Workload, job: PlannedJob) -> Iterator[Calls]:
 
 def _attack(work: Workload, job: PlannedJob) -> Iterator[Calls]:
     params, settings = job.params, job.params["settings"]
-    attacks = min(settings["images"], work.images_of(job)) * len(settings["factors"]) * len(params["sigmas"])
-    yield from work.pair(job, attacks * settings["steps"] * settings["copies"], params["precision"], "gradient")
-    yield from work.pair(job, sampled(attacks, 1, settings["draws"], params["batch_size"]), params["precision"])
+    images = min(settings["images"], work.images_of(job)) * len(params["sigmas"])
+    copies = images * len(settings["factors"]) * settings["steps"] * settings["copies"]
+    yield from work.pair(job, copies, params["precision"], "gradient")
+    yield from work.pair(job, sampled(images, 0, settings["draws"], params["batch_size"]), params["precision"])
 
 
 def _denoise_examples(work: Workload, job: PlannedJob) -> Iterator[Calls]:

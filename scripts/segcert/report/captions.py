@@ -116,12 +116,17 @@ TABLES = {
     "error probability alpha, which is in addition to the alpha of its pixels. Clean: value for the prediction "
     "without noise. Width: width of the interval relative to the median. Decided: numbers of images whose interval is "
     "above the threshold, is below it, or contains it. An interval is unbounded if at least one end is infinite.",
-    "attacks": "Certified pixels of the attacked images. The attack is projected gradient descent on the smoothed "
-    "model, with l2 norms that are multiples of the certified radius. For a changed pixel, the certified label has "
-    "lost its majority among new noisy copies, which can happen by chance if the vote is close. For a refuted pixel, "
-    "the loss is statistically significant (binomial test, family-wise error 0.001). Up to the radius, a refuted "
-    "pixel is an error of the certificate; alpha bounds the probability of such errors. Beyond the radius, nothing is "
-    "guaranteed.",
+    "attacks": "Attacks on certified images at multiples of the certified radius. The attack is projected gradient "
+    "descent on the smoothed model. It aims at the certified pixel with the fewest votes. Clean share: share of new "
+    "noisy copies on which this pixel keeps its class. Share: the same under the attack. Least share: the smallest "
+    "share under the attack that the certificate allows. An image is refuted if the share is significantly smaller, "
+    "which points to a wrong radius or noise level. If both are right, this has a probability of at most 0.001 per "
+    "image, for all norms together. Strength: fall of the share relative to a perfect attack on a half-space, in "
+    "normal quantiles. Power: probability with which the test would have refuted a radius overstated by a factor of "
+    "1.5. It is exact for a half-space with the measured clean share and strength. If the power is low, a certificate "
+    "that is not refuted says little. The test sees neither a radius that is too small nor errors at other pixels or "
+    "images. Changed: number of certified pixels that have their class on at most half of the copies. A close vote can "
+    "cause this by chance.",
     "denoisers": "PSNR and SSIM of noisy and denoised validation images, clipped to [0, 1]: means over images. Higher "
     "values mean better restored images. The method ddpm is the denoiser trained for this run.",
     "budget": "Forecasts of certified Dice, abstention and certified area for different numbers of draws, by method. "
@@ -142,6 +147,8 @@ TABLES = {
 }
 # Sentences added to a caption unless certified pixels may be wrong.
 STRICT = {
+    "attacks": "An image can also be refuted because the attacked pixel is certified wrongly. The probability of that "
+    "is at most alpha per image.",
     "classes": "The certified area bounds the structure's area in the smoothed model's segmentation: the lower bound "
     "counts the certified pixels, and the upper bound adds all abstaining pixels. The certified area differs from "
     "the certified interval of an area measurement, which bounds the median area over noisy copies.",

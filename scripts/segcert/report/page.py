@@ -21,7 +21,7 @@ from segcert.results.claims import CLAIMS, with_untested
 from segcert.results.labels import BEHIND, CLASS_COLORS, TRAINED, describe
 from segcert.results.radius_rows import map_method
 from segcert.results.table_columns import METRICS, ON_THE_PAGE
-from segcert.results.tables import read_table, records
+from segcert.results.tables import MODEL, read_table, records
 
 INLINE = 8_000_000  # largest total size of viewer parts inside the page, in bytes
 VERSIONS = ("torch", "diffusers", "monai", "numpy", "scipy", "pandas")
@@ -124,7 +124,8 @@ def render_page(
         claims=_claims(frames["claims"]),
         downloads={path.name: data_uri(path.read_bytes(), TYPES[path.suffix]) for path in map(Path, downloads)},
         alphas_each=sorted(frames["measurements"]["alpha"].unique()),
-        refuted_inside=bool((attacks["refuted"][attacks["factor"] <= 1] > 0).any()),
+        refuted=int(attacks["refuted"].sum()),
+        powers=_powers(attacks),
         seconds=seconds.assign(regime=seconds["regime"].map(TRAINED)).to_dict("records"),
         datasets=datasets,
         manifests=manifests,
@@ -171,6 +172,11 @@ def no_better_than_classical(scores: pd.DataFrame) -> list[dict[str, Any]]:
         if row["psnr"] <= best["psnr"]:
             remarks.append({"denoiser": row, "classical": best, "name": CLASSICAL[best["method"]]})
     return remarks
+
+
+def _powers(attacks: pd.DataFrame) -> list[float]:
+    """Return the power of the attacks on each model and noise level, at the norm with the most power."""
+    return [] if attacks.empty else [float(power) for power in attacks.groupby(MODEL)["power"].max()]
 
 
 def _finding(main: pd.DataFrame) -> dict[str, Any] | None:

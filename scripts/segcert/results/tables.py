@@ -187,17 +187,23 @@ def radius_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
 
 
 def attack_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return a row per model, sigma and multiple of the radius: certified, changed and refuted pixels under attack."""
+    """Return a row per model, sigma and multiple of the radius (segcert.smoothing.attacked_images.AttackedImage).
+
+    Numbers of pixels, draws and refuted images are sums over the attacked images; shares and strength are means. `norm`
+    is the largest, and `power` is the probability that at least one of the images would have been refuted.
+    """
+    summed, averaged = ("certified", "changed", "draws", "refuted"), ("clean_share", "share", "least_share", "strength")
     if rows.empty:
-        return pd.DataFrame(columns=[*MODEL, "factor", "images", "certified", "changed", "refuted"])
-    grouped = rows.groupby([*MODEL, "factor"], sort=False, as_index=False)
-    return grouped.agg(
+        return pd.DataFrame(columns=[*MODEL, "factor", "images", "norm", *summed, *averaged, "power"])
+    grouped = rows.assign(missed=1 - rows["power"]).groupby([*MODEL, "factor"], sort=False, as_index=False)
+    table = grouped.agg(
         images=("image", "nunique"),
         norm=("norm", "max"),
-        certified=("certified", "sum"),
-        changed=("changed", "sum"),
-        refuted=("refuted", "sum"),
+        **{name: (name, "sum") for name in summed},
+        **{name: (name, "mean") for name in averaged},
+        missed=("missed", "prod"),
     )
+    return table.assign(power=1 - table.pop("missed"))
 
 
 def _summarise(rows: pd.DataFrame, keys: Sequence[str], resamples: int) -> pd.DataFrame:

@@ -1,79 +1,65 @@
-"""Attacks that test certificates, inside and outside their radius.
-
-The attack is projected gradient descent on the smoothed model (Salman et al., NeurIPS 2019).
-"""
-
-import dataclasses
-import math
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+"""The attack that tests certificates: projected gradient descent on the smoothed model (Salman et al. 2019)."""
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from segcert.certification.certificate import ABSTAIN, certified_radius
-from segcert.certification.multiple_testing import p_value_table
-from segcert.data.dataset import PreparedDataset
-from segcert.io.arrays import StoredArrays
-from segcert.io.progress import track
+from segcert.certification.certificate import ABSTAIN
 from segcert.smoothing.noise import Draw, SamplingError, checked_image, image_digest
 from segcert.smoothing.sampler import SmoothedSegmenter
-from segcert.smoothing.shard import Pairing
+from segcert.votes import Votes
 
 Image = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.uint8]
 
-STEP = 2.5  # total length of all steps, as a multiple of the norm
+STEP = 2.5  # total length of all steps, in units of the norm
 INSIDE = 1 - 1e-6  # keeps the perturbation in the ball despite rounding
 
 
-@dataclasses.dataclass(frozen=True)
-class Damage:
-    """Effect of an attack on the certified pixels of an image.
+def weakest_pixel(votes: Votes, labels: Labels) -> tuple[int, int] | None:
+    """Return the row and column of the certified pixel with the fewest votes for its class, or None without one.
 
-    Attributes
-    ----------
-    norm
-        l2 norm of the perturbation, for pixel values in [0, 1].
-    certified
-        Number of certified pixels.
-    changed
-        Number of certified pixels at which another class has more draws than the certified class. This can happen by
-        chance if the true share of the certified class is close to one half.
-    refuted
-        Number of certified pixels at which the share of the certified class is significantly below one half. The test
-        is binomial, with a family-wise error rate of 0.001 over the certified pixels. If the perturbation is within the
-        certified radius, this number must be 0, except for the errors that alpha allows.
+    `labels` is (H, W), with ABSTAIN = 255. The first pixel wins ties. Selection and estimation votes both count.
     """
-
-    norm: float
-    certified: int
-    changed: int
-    refuted: int
+    certified = labels != ABSTAIN
+    if not certified.any():
+        return None
+    total = votes.selection.astype(np.int64) + votes.estimation
+    own = np.take_along_axis(total, np.where(certified, labels, 0)[None].astype(np.int64), axis=0)[0]
+    row, column = np.unravel_index(np.where(certified, own, np.iinfo(np.int64).max).argmin(), labels.shape)
+    return int(row), int(column)
 
 
 def attack(
-    smoothed: SmoothedSegmenter, image: npt.ArrayLike, labels: Labels, norm: float, *, steps: int = 10, copies: int = 8
+    smoothed: SmoothedSegmenter,
+    image: npt.ArrayLike,
+    votes: Votes,
+    labels: Labels,
+    norm: float,
+    *,
+    steps: int = 10,
+    copies: int = 8,
 ) -> Image:
-    """Perturb an image to change the label that the smoothed model gives a certified pixel.
+    """Perturb an image so that its weakest certified pixel loses its class in the smoothed model.
 
-    The target is the certified pixel whose class has the lowest share on the clean image. Attacking one pixel succeeds
-    more often than attacking all pixels simultaneously, because the gradients of different pixels cancel. Each step
-    reduces the share of the target's class, along the gradient averaged over new noisy copies. The perturbed image is
-    then projected onto the l2 ball of radius `norm` around the clean image, and onto [0, 1].
+    The target is the certified pixel with the fewest votes. Attacking one pixel succeeds more often than attacking all
+    pixels simultaneously, because their gradients cancel. Each step reduces the margin of this pixel's class, along the
+    gradient averaged over new noisy copies. Each copy counts the less, the clearer it is, so large logits do not hide
+    the gradient. The perturbation then gets the full norm again, within the pixel range [0, 1].
 
     Parameters
     ----------
     smoothed
-        Smoothed segmenter to attack. Its networks must be differentiable.
+        The segmenter to attack. Its networks must be differentiable.
     image
         (C, H, W) float32 in [0, 1].
+    votes
+        The votes of the image.
     labels
         (H, W) certified labels, with ABSTAIN = 255. Only certified pixels are attacked.
     norm
-        Largest l2 norm of the perturbation, for pixel values in [0, 1].
+        l2 norm of the perturbation, in units of pixel values in [0, 1]. It is smaller only where the range [0, 1] or
+        the image's grid leaves no room.
     steps
         Number of gradient steps.
     copies
@@ -87,105 +73,60 @@ def attack(
     Raises
     ------
     SamplingError
-        If the image has a wrong shape or range, or if the labels have a different height or width.
+        For an image with a wrong shape or range, or votes or labels whose shape differs from the image's.
     """
     pixels = checked_image(image)
-    if labels.shape != pixels.shape[1:]:
-        raise SamplingError(f"labels: found shape {labels.shape}, but the image has shape {pixels.shape[1:]}")
-    if (labels == ABSTAIN).all():
+    for name, shape in (("labels", labels.shape), ("votes", votes.estimation.shape[1:])):
+        if shape != pixels.shape[1:]:
+            raise SamplingError(f"{name}: found shape {shape}; expected {pixels.shape[1:]}, the shape of the image")
+    target = weakest_pixel(votes, labels)
+    if target is None or smoothed.num_classes == 1:
         return pixels
-    digest = image_digest(pixels)
-    x = torch.from_numpy(pixels).to(smoothed.device)
-    certified = torch.from_numpy(labels != ABSTAIN).to(smoothed.device)
-    chosen = torch.from_numpy(np.where(labels == ABSTAIN, 0, labels)).long().to(smoothed.device)
-    delta = torch.zeros_like(x)
-    target = None
+    digest, label = image_digest(pixels), int(labels[target])
+    perturbed, perturbation = pixels, np.zeros(pixels.shape)
     for step in range(steps):
-        delta.requires_grad_(True)
         draws: list[Draw] = [("attack", step * copies + k) for k in range(copies)]
-        logits = smoothed.logits(smoothed.noise.perturbed(x + delta, digest, draws))
-        shares = logits.float().softmax(dim=1).mean(dim=0)  # (num_classes, H, W)
-        share = shares.gather(0, chosen[None])[0]
-        if target is None:
-            target = int(torch.where(certified, share, torch.inf).argmin())
-        (gradient,) = torch.autograd.grad(share.flatten()[target], delta)
-        with torch.no_grad():
-            downhill = gradient / gradient.norm().clamp(min=1e-12)
-            delta = delta - STEP * norm / steps * downhill
-            delta = delta * min(1.0, norm * INSIDE / max(float(delta.norm()), 1e-12))
-            delta = (x + delta).clamp(0, 1) - x  # clamping does not enlarge any component
-    perturbation = delta.detach().cpu().numpy()
-    if smoothed.noise.kind == "exact":
-        return _on_grid(pixels, perturbation, norm * INSIDE, smoothed.noise.levels)
-    attacked: Image = np.clip(pixels + perturbation, 0, 1)
-    return attacked
+        x = torch.from_numpy(perturbed).to(smoothed.device).requires_grad_(True)
+        logits = smoothed.logits(smoothed.noise.perturbed(x, digest, draws)).float()[:, :, *target]
+        others = logits.clone()
+        others[:, label] = -torch.inf
+        margin = logits[:, label] - others.amax(dim=1)  # (copies,)
+        unit = margin.detach().abs().mean().clamp(min=1e-12)
+        (gradient,) = torch.autograd.grad(torch.sigmoid(margin / unit).mean(), x)
+        downhill = gradient.double().cpu().numpy()
+        downhill /= max(float(np.linalg.norm(downhill)), 1e-30)
+        perturbation = perturbation - STEP * norm / steps * downhill
+        perturbed = _within(pixels, perturbation, norm)
+        perturbation = perturbed.astype(np.float64) - pixels
+    return _within(pixels, perturbation, norm, smoothed.noise.levels) if smoothed.noise.kind == "exact" else perturbed
 
 
-def damage(
-    smoothed: SmoothedSegmenter, image: npt.ArrayLike, attacked: Image, labels: Labels, *, draws: int = 100
-) -> Damage:
-    """Count the certified pixels whose labels an attack on an image changes, using new draws.
+def _within(pixels: Image, direction: npt.NDArray[np.float64], norm: float, levels: int | None = None) -> Image:
+    """Move an image in a direction, clipped to [0, 1], as far as the norm allows after clipping and rounding.
 
-    `image` and `attacked` are (C, H, W) float32 in [0, 1]. `labels` is (H, W), with ABSTAIN = 255. `draws` is the
-    number of noisy copies of the attacked image.
+    `levels` is the number of grid steps of an image on a grid, or None. A pixel that reaches 0 or 1 leaves its part of
+    the norm to the others. So the norm is reached unless all pixels that move are at 0 or 1.
     """
-    votes = smoothed.sample(attacked, n0=1, n=draws)
-    certified = labels != ABSTAIN
-    counts = votes.estimation[:, certified].astype(np.int64)  # (num_classes, pixels)
-    own = np.take_along_axis(counts, labels[certified][None].astype(np.int64), axis=0)[0]
-    pixels = int(certified.sum())
-    p_values = p_value_table(draws, 0.5)[draws - own]  # P(Bin(draws, 1/2) <= own)
-    return Damage(
-        norm=float(np.linalg.norm((attacked - checked_image(image)).astype(np.float64))),
-        certified=pixels,
-        changed=int((own < counts.max(axis=0)).sum()) if pixels else 0,
-        refuted=int((p_values <= 0.001 / max(1, pixels)).sum()),
-    )
+    length = float(np.linalg.norm(direction))
+    if length == 0:
+        return pixels
 
+    def moved(scale: float) -> Image:
+        values = np.clip(pixels + direction * (scale / length), 0, 1)
+        if levels:
+            steps = np.rint((values - pixels) * levels) / levels
+            values = np.rint(np.clip(pixels + steps, 0, 1) * levels) / levels
+        return values.astype(np.float32)
 
-def _on_grid(pixels: Image, perturbation: Image, norm: float, levels: int) -> Image:
-    """Scale a perturbation by the largest factor that `norm` allows, and round the perturbed image to its grid."""
+    def fits(scale: float) -> bool:
+        return float(np.linalg.norm(moved(scale).astype(np.float64) - pixels)) <= norm * INSIDE
 
-    def rounded(scale: float) -> npt.NDArray[np.float64]:
-        steps = np.rint(perturbation.astype(np.float64) * scale * levels) / levels
-        return np.clip(pixels + steps, 0, 1) - pixels
-
-    low, high = 0.0, max(1.0, norm * math.sqrt(pixels.size) / max(1e-12, float(np.linalg.norm(perturbation))))
+    low, high = 0.0, norm
+    for _ in range(20):
+        if not fits(high):
+            break
+        low, high = high, 2 * high
     for _ in range(40):
         middle = (low + high) / 2
-        low, high = (middle, high) if np.linalg.norm(rounded(middle)) <= norm else (low, middle)
-    return (np.rint((pixels + rounded(low)) * levels) / levels).astype(np.float32)
-
-
-def attack_rows(
-    dataset: PreparedDataset,
-    pairing: Pairing,
-    certificates: Mapping[float, str | Path],
-    about: Mapping[str, Any],
-    *,
-    settings: Mapping[str, Any],
-    tau: float,
-    device: torch.device,
-    **options: Any,
-) -> list[dict[str, Any]]:
-    """Attack images of a data set; return one row per sigma, attacked image and multiple of the radius.
-
-    `certificates` maps each sigma to an `.npz` file that contains the certified labels of each image, by image name.
-    `about` contains further columns for every row. `settings` is the configuration section `attack`. `options` are
-    further arguments for SmoothedSegmenter.
-    """
-    rows = []
-    for sigma, path in track(certificates.items(), "attacking"):
-        smoothed = pairing.smoothed_segmenter(sigma, bits=dataset.about["bits"], device=device, **options)
-        radius = certified_radius(sigma, tau)
-        with StoredArrays(path) as labels:
-            for name in list(labels)[: settings["images"]]:
-                image = dataset.image(name)
-                for factor in settings["factors"]:
-                    norm, steps, copies = factor * radius, settings["steps"], settings["copies"]
-                    attacked = attack(smoothed, image, labels[name], norm, steps=steps, copies=copies)
-                    done = damage(smoothed, image, attacked, labels[name], draws=settings["draws"])
-                    setting = {"sigma": sigma, "tau": tau, "radius": radius, "factor": factor}
-                    who = {"dataset": dataset.about["name"], "image": name, **about}
-                    rows.append(who | setting | dataclasses.asdict(done))
-    return rows
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return moved(low)

@@ -19,7 +19,7 @@ class SamplingError(ValueError):
     """Error for an image, model or setting that cannot be used for sampling."""
 
 
-Stream = Literal["selection", "estimation", "attack"]
+Stream = Literal["selection", "estimation", "attack", "test"]
 Draw = tuple[Stream, int]
 KINDS = ("normal", "exact")
 ON_GRID = 1e-2  # largest distance from the grid, in grid steps: float32 rounding of k / 65535 needs 0.004

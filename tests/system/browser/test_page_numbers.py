@@ -122,7 +122,9 @@ class Results:
 
     def attacks_of(self, row):
         rows = self.of(self.attacks, row, [*MODEL, "factor"])
-        return {"images": rows["image"].nunique()} | rows[["certified", "changed", "refuted"]].sum().to_dict()
+        summed = rows[["certified", "changed", "draws", "refuted"]].sum().to_dict()
+        means = rows[["clean_share", "share", "least_share", "strength"]].mean().to_dict()
+        return {"images": rows["image"].nunique(), "power": 1 - (1 - rows["power"]).prod()} | summed | means
 
     def denoisers(self, row):
         ((values),) = self.of(self.scores, row, ["dataset", "method", "sigma"]).to_dict("records")

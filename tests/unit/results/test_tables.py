@@ -29,13 +29,14 @@ def test_unbounded_intervals_are_counted_and_not_hidden():
 
 
 def test_attacks_are_summed_over_images():
-    rows = [
-        MODEL | {"factor": 1.0, "image": name, "norm": 0.3, "certified": 10, "changed": 2, "refuted": 1}
-        for name in "ab"
-    ]
-    (row,) = attack_table(pd.DataFrame(rows)).to_dict("records")
-    assert (row["images"], row["certified"], row["changed"], row["refuted"]) == (2, 20, 4, 2)
-    assert attack_table(pd.DataFrame()).empty
+    about = {"factor": 1.0, "certified": 10, "changed": 2, "draws": 100, "refuted": 1, "least_share": 0.2}
+    shares = {"clean_share": [0.9, 0.8, np.nan], "share": [0.5, 0.7, np.nan], "strength": [1.0, 0.8, 0.0]}
+    rows = pd.DataFrame([MODEL | about] * 3).assign(image=["a", "b", "c"], norm=[0.3, 0.4, 0], power=[0.5, 0.2, 0])
+    (row,) = attack_table(rows.assign(**shares)).to_dict("records")
+    assert (row["images"], row["certified"], row["changed"], row["draws"], row["refuted"]) == (3, 30, 6, 300, 3)
+    assert (row["norm"], row["clean_share"], row["share"], row["strength"]) == pytest.approx((0.4, 0.85, 0.6, 0.6))
+    assert row["power"] == pytest.approx(1 - 0.5 * 0.8)
+    assert row.keys() == set(attack_table(pd.DataFrame()).columns)
 
 
 def certified(pairing, dice, sigma=0.5):

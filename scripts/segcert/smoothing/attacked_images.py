@@ -1,0 +1,206 @@
+"""Test of certificates by attacks: draws of attacked images that could refute them, as rows of a table."""
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy.special import ndtri
+
+from segcert.certification.attacked_share import ERROR, FIRST_LOOK, OVERSTATED, Claim, measured_fall
+from segcert.certification.certificate import ABSTAIN, certified_radius
+from segcert.certification.methods import METHODS
+from segcert.data.dataset import PreparedDataset
+from segcert.io.arrays import StoredArrays
+from segcert.io.progress import track
+from segcert.smoothing.attack import Image, Labels, attack, weakest_pixel
+from segcert.smoothing.noise import Draw, SamplingError, checked_image, image_digest
+from segcert.smoothing.sampler import NOT_FINITE, SmoothedSegmenter
+from segcert.smoothing.shard import Pairing
+from segcert.votes import Votes, iterate_votes
+
+MEASURED, MOST_COPIES = 100_000, 256  # values on which the noise is measured, and noisy copies for that
+CLEAN = 0.45  # share of the draws that the unattacked image gets
+
+
+@dataclasses.dataclass(frozen=True)
+class AttackedImage:
+    """Result of one attack on an image.
+
+    Attributes
+    ----------
+    norm
+        l2 norm of the perturbation, in units of pixel values in [0, 1].
+    noise
+        Measured standard deviation of the noise, in the same units; it should be sigma.
+    certified
+        Number of certified pixels.
+    changed
+        Number of certified pixels whose class had at most half of the draws under the attack. Chance can cause this if
+        the true share is close to one half.
+    clean_draws, clean_share
+        Number of draws of the unattacked image, and the share of them on which the attacked pixel has its class.
+    draws, share
+        The same under the attack.
+    least_share
+        Smallest share under the attack that the certificate allows, given the draws of the unattacked image.
+    strength
+        Measured fall of the share (in normal quantiles) over the fall under a perfect attack on a half-space, which is
+        `norm` / `noise`; in [0, 1].
+    power
+        Probability with which the test would have refuted a radius overstated by 1.5. It is exact for a half-space
+        with the measured `clean_share`, attacked with the measured `strength`.
+    refuted
+        1 if the share is significantly below what the certificate allows, else 0.
+    """
+
+    norm: float
+    noise: float
+    certified: int
+    changed: int
+    clean_draws: int
+    clean_share: float
+    draws: int
+    share: float
+    least_share: float
+    strength: float
+    power: float
+    refuted: int
+
+
+def attacked_images(
+    smoothed: SmoothedSegmenter,
+    image: npt.ArrayLike,
+    votes: Votes,
+    labels: Labels,
+    *,
+    tau: float,
+    radius: float,
+    factors: Sequence[float],
+    promised: float,
+    steps: int,
+    copies: int,
+    draws: int,
+) -> list[AttackedImage]:
+    """Attack an image at multiples of its radius, and test what the certificate says; return one result per factor.
+
+    `labels`, (H, W), are certified at `tau` with `radius`, from `votes`. `promised` is described in Claim. `draws` is
+    the largest number of draws that decide, of the unattacked image and under all attacks together. They differ from
+    the draws of the votes and of the attacks' gradients. Draws that one attack leaves over go to the next; the attack
+    with the largest norm, which has the most power, comes first.
+    """
+    pixels, target = checked_image(image), weakest_pixel(votes, labels)
+    certified, noise = labels != ABSTAIN, _deviation(smoothed, pixels)
+    if target is None:
+        nothing = AttackedImage(0.0, noise, 0, 0, 0, math.nan, 0, math.nan, math.nan, 0.0, 0.0, 0)
+        return [nothing] * len(factors)
+    numbers = itertools.count()
+
+    def agreeing(drawn: Image, count: int) -> npt.NDArray[np.int64]:
+        """Draw copies of an image; return on how many each pixel has its certified class, (H, W)."""
+        asked: list[Draw] = [("test", number) for number in itertools.islice(numbers, count)]
+        total = np.zeros(labels.shape, np.int64)
+        for label_map in smoothed.label_maps(drawn, asked):
+            found = label_map.cpu().numpy()
+            if (found == NOT_FINITE).all():
+                raise SamplingError(
+                    "model: returned logits that are not finite for an attacked image; expected numbers"
+                )
+            total += found == labels
+        return total
+
+    clean_draws = max(1, round(CLEAN * draws))
+    clean_votes = int(agreeing(pixels, clean_draws)[target])
+    clean_share, left = clean_votes / clean_draws, draws - clean_draws
+    reserved = min(FIRST_LOOK, left // len(factors))
+    results: dict[float, AttackedImage] = {}
+    for number, factor in enumerate(sorted(factors, reverse=True), start=1):
+        attacked = attack(smoothed, pixels, votes, labels, factor * radius, steps=steps, copies=copies)
+        norm = float(np.linalg.norm(attacked.astype(np.float64) - pixels))
+        most = left - reserved * (len(factors) - number)
+        fall = norm * float(ndtri(tau)) / radius
+        claim = Claim(fall, promised, clean_draws, most, ERROR / 2, ERROR / 2 / len(factors))
+        test, own, seen, refuted = claim.test(clean_votes), np.zeros(labels.shape, np.int64), 0, None
+        for look in test.looks:
+            own += agreeing(attacked, look - seen)
+            seen, refuted = look, test.refutes(int(own[target]), look)
+            if refuted is not None:
+                break
+        left -= seen
+        measured = measured_fall(clean_votes, clean_draws, int(own[target]), seen) if seen else 0.0
+        strength = min(1.0, max(0.0, measured * noise / norm)) if norm else 0.0
+        results[factor] = AttackedImage(
+            norm=norm,
+            noise=noise,
+            certified=int(certified.sum()),
+            changed=int((2 * own[certified] <= seen).sum()) if seen else 0,
+            clean_draws=clean_draws,
+            clean_share=clean_share,
+            draws=seen,
+            share=float(own[target] / seen) if seen else math.nan,
+            least_share=test.least,
+            strength=strength,
+            power=claim.power(clean_share, OVERSTATED * strength * fall),
+            refuted=int(bool(refuted)),
+        )
+    return [results[factor] for factor in factors]
+
+
+def _deviation(smoothed: SmoothedSegmenter, pixels: Image) -> float:
+    """Return the measured standard deviation of the noise that is added to an image."""
+    x = torch.from_numpy(pixels).to(smoothed.device)
+    draws: list[Draw] = [("test", number) for number in range(min(MOST_COPIES, math.ceil(MEASURED / pixels.size)))]
+    return float((smoothed.noise.copies(x, image_digest(pixels), draws, len(draws)) - x).double().std())
+
+
+def attack_rows(
+    dataset: PreparedDataset,
+    pairing: Pairing,
+    certificates: Mapping[float, tuple[str | Path, Sequence[str | Path]]],
+    about: Mapping[str, Any],
+    *,
+    settings: Mapping[str, Any],
+    tau: float,
+    method: str,
+    device: torch.device,
+    **options: Any,
+) -> list[dict[str, Any]]:
+    """Attack images of a data set; return one row per sigma, attacked image and multiple of the radius.
+
+    `certificates` maps each sigma to an `.npz` file of certified labels, with one array per image name, and to the
+    files of the votes. `about` contains further columns for every row. `settings` is the configuration section
+    `attack`. `options` are further arguments of SmoothedSegmenter.
+    """
+    rows = []
+    promised = 0.0 if METHODS[method].weaker else tau
+    for sigma, (path, files) in track(certificates.items(), "attacking"):
+        smoothed = pairing.smoothed_segmenter(sigma, bits=dataset.about["bits"], device=device, **options)
+        radius = certified_radius(sigma, tau)
+        asked: dict[str, Any] = {"tau": tau, "radius": radius, "promised": promised}
+        asked |= {name: value for name, value in settings.items() if name != "images"}
+        with StoredArrays(path) as labels:
+            names = list(labels)[: settings["images"]]
+            votes = _votes_of(names, files)
+            for name in names:
+                results = attacked_images(smoothed, dataset.image(name), votes[name], labels[name], **asked)
+                for factor, result in zip(settings["factors"], results, strict=True):
+                    setting = {"sigma": sigma, "tau": tau, "radius": radius, "factor": factor}
+                    who = {"dataset": dataset.about["name"], "image": name, **about}
+                    rows.append(who | setting | dataclasses.asdict(result))
+    return rows
+
+
+def _votes_of(names: Iterable[str], files: Sequence[str | Path]) -> dict[str, Votes]:
+    """Read the votes of some images from the files of a noise level, as far as needed."""
+    wanted, found = set(names), {}
+    for name, votes in itertools.chain.from_iterable(map(iterate_votes, files)):
+        if name in wanted:
+            found[name] = votes
+        if len(found) == len(wanted):
+            break
+    return found
