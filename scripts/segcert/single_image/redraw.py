@@ -39,7 +39,7 @@ def describe_misses(total: int, checked: int) -> str:
 
 
 def _percent(probability: float) -> str:
-    return f"{100 * probability:.2g}%"
+    return f"{math.ceil(1000 * probability) / 10:g}%" if probability > 0.001 else f"{100 * probability:.2g}%"
 
 
 def as_draw(votes: Votes, row: int) -> Draw:
