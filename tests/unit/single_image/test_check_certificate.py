@@ -132,7 +132,7 @@ def test_it_decides_like_segcert(method):
 
 
 class Networks(SimpleNamespace):
-    """What `write_certificate` reads of networks."""
+    """The attributes of networks that `write_certificate` reads."""
 
     def window(self, _):
         return None
