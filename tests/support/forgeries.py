@@ -350,6 +350,16 @@ def radius_map_with_a_second_page(forger):
     forger.replace("radius.tif", buffer.getvalue())
 
 
+def a_radius_map_that_is_not_listed(forger):
+    radius_map_of_nines(forger)
+    forger.edit("files", lambda files: {kind: file for kind, file in files.items() if kind != "radius.tif"})
+
+
+def an_overlay_that_is_not_listed(forger):
+    blank_overlay(forger)
+    forger.edit("files", lambda files: {kind: file for kind, file in files.items() if kind != "overlay.png"})
+
+
 def blank_overlay(forger):
     forger.replace("overlay.png", encode_png(np.ones((32, 32, 3))))
 
@@ -540,6 +550,8 @@ FORGERIES = {
         (one_radius, True),
         (radius_where_nothing_is_certified, True),
         (radius_map_with_a_second_page, True),
+        (a_radius_map_that_is_not_listed, False),
+        (an_overlay_that_is_not_listed, False),
         (blank_overlay, False),
         (overlay_of_other_labels, False),
         (larger_overlay, False),

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from segcert.certification.certificate import certify
+from segcert.data.identifiers import withheld
 from segcert.data.raster import Raster
 from segcert.io.progress import track
 from segcert.measurements import BUILT_IN, Measurement, applicable, measurements_of
@@ -24,7 +25,7 @@ from segcert.single_image.certificate_file import contents_of, document_of
 from segcert.single_image.inputs import Networks, Reading, Sampling
 from segcert.single_image.picture_files import PictureError, is_same_picture
 from segcert.single_image.redraw import as_draw, choose_draws, describe_misses, kept_label_maps, require_agreement
-from segcert.single_image.schema import RADII, VOTES, DocumentError
+from segcert.single_image.schema import RADII, VOTES, DocumentError, on_original_grid
 from segcert.votes import Votes
 
 SAMPLE = 20  # number of draws that are repeated by default, if the votes contain the label map of each draw
@@ -117,7 +118,7 @@ def verify(
     path, done = Path(path), Verification()
     files = _require_files(path, document)
     networks = _load_networks(document, segmenter, denoiser, done)
-    image = _read_image(document, networks, image_path, done)
+    image = _read_image(path, document, networks, image_path, done)
     votes = Votes.load(files[VOTES])
     case = _Case(path, document, files, networks, image, votes)
     case.require_votes()
@@ -187,7 +188,7 @@ class _Case:
     def measurements(self, own: Sequence[str]) -> list[Measurement]:
         """Return the certified measurements. Raises DocumentError for one that is neither built in nor in `own`."""
         classes = self.networks.config["classes"]
-        known = measurements_of([*applicable(BUILT_IN, classes), *own], classes, self.image.pixel_size)
+        known = measurements_of([*applicable(BUILT_IN, classes), *own], classes, *self.image.pixel_scale)
         by_name = {each.name: each for each in known}
         names = [each["name"] for each in self.document["measurements"]]
         for name in names:
@@ -214,7 +215,7 @@ def _require_files(path: Path, document: dict[str, Any]) -> dict[str, Path]:
 
 
 def _read_image(
-    document: dict[str, Any], networks: Networks, image_path: str | Path | None, done: Verification
+    path: Path, document: dict[str, Any], networks: Networks, image_path: str | Path | None, done: Verification
 ) -> Raster:
     """Read the certified image, with the settings in the certificate."""
     stated = document["image"]
@@ -225,7 +226,8 @@ def _read_image(
         )
     file = Path(image_path or stated["path"])
     _require_file(file, stated["sha256"])
-    (done.brought if image_path else done.named).append(f"image: {file} (SHA-256 {stated['sha256']})")
+    shown = withheld(str(file), file)
+    (done.brought if image_path else done.named).append(f"image: {shown} (SHA-256 {stated['sha256']})")
     return networks.read_image(file, stated["shape"][-1], _reading(stated))
 
 
@@ -267,15 +269,32 @@ def _decide_again(case: _Case, measurements: Sequence[Measurement], done: Verifi
     certificate = certify(case.votes, settings["tau"], settings["alpha"], settings["method"], k=settings["k"])
     thresholds = {each["name"]: each["threshold"] for each in document["measurements"] if "threshold" in each}
     expected = document_of(
-        certificate, case.image, case.votes, case.networks, case.sampling, measurements, thresholds, reading
+        certificate,
+        case.image,
+        case.votes,
+        case.networks,
+        case.sampling,
+        measurements,
+        thresholds,
+        reading,
+        bool(document["image"].get("path_withheld")),
     )
     expected["image"]["sha256"] = document["image"]["sha256"]  # compared with the image file before it was read
+    if document["image"].get("grid") is None:  # earlier versions recorded no grid, and fewer units
+        expected["image"] |= {"grid": None, "length_unit": None, "path_withheld": None}
     found = list(differences(document, json.loads(json.dumps(expected))))
     if found:
         more = f" {len(found) - 1} more values differ." if len(found) > 1 else ""
         raise DocumentError(f"{case.path}: {found[0]}.{more} Certify the image again")
     done.recomputed.append(f"{case.path.name}: every value except those that are listed below as not checked")
     contents = contents_of(case.image, certificate, case.votes, RADII in case.files)
+    for kind in {
+        *contents,
+        RADII,
+        on_original_grid(RADII),
+    } - case.files.keys():  # beside the certificate, people take them for a part of it
+        if (file := case.path.with_name(f"{case.path.name.removesuffix(SUFFIX)}.{kind}")).exists():
+            raise DocumentError(f"{file}: found, although {case.path} does not list it. Remove it")
     for kind, file in case.files.items():
         if kind in contents:
             _require_picture(file, contents[kind])
@@ -364,7 +383,7 @@ def _is_same(found: Any, expected: Any) -> bool:
 def _require_file(path: Path, sha256: str) -> None:
     if not path.is_file():
         raise DocumentError(f"{path}: missing; restore this file, or certify the image again")
-    _same(str(path), file_digest(path), sha256)
+    _same(withheld(str(path), path), file_digest(path), sha256)
 
 
 def _same(what: str, found: str | None, expected: str | None) -> None:
