@@ -181,7 +181,7 @@ def check(path):  # noqa: PLR0915  # one list of checks
             size = 1 if each["unit"] == "pixels" else math.prod(document["image"]["pixel_size_mm"])
             right = np.allclose(values, areas[:, class_id] * size)
         yield right, f"{title}: value in each draw"
-    yield None, "that the stated networks and image give these votes (segcert verify --all); overlay and texts"
+    yield None, "that the networks and the image give these votes (segcert verify --all), the other pictures, texts"
 
 
 def main(path):

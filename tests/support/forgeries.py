@@ -74,7 +74,7 @@ class Forger:
 
     @property
     def asked(self):
-        return measurements_of(ASKED, self.networks.config["classes"], self.image.pixel_size)
+        return measurements_of(ASKED, self.networks.config["classes"], *self.image.pixel_scale)
 
     def write(self, votes=None, **changes):
         """Write everything anew, as an honest author of these votes and settings would."""
@@ -350,9 +350,17 @@ def radius_map_with_a_second_page(forger):
     forger.replace("radius.tif", buffer.getvalue())
 
 
+def labels_on_the_grid_of_the_file(forger):
+    forger.replace("labels.original-nearest.png", encode_png(np.full((16, 16), HEART, np.uint8)))
+
+
+def radii_on_the_grid_of_the_file(forger):
+    forger.replace("radius.original-nearest.tif", encode_tiff(np.full((16, 16), 9.99, "f4")))
+
+
 def a_radius_map_that_is_not_listed(forger):
     radius_map_of_nines(forger)
-    forger.edit("files", lambda files: {kind: file for kind, file in files.items() if kind != "radius.tif"})
+    forger.edit("files", lambda files: {kind: file for kind, file in files.items() if not kind.startswith("radius")})
 
 
 def an_overlay_that_is_not_listed(forger):
@@ -550,6 +558,8 @@ FORGERIES = {
         (one_radius, True),
         (radius_where_nothing_is_certified, True),
         (radius_map_with_a_second_page, True),
+        (labels_on_the_grid_of_the_file, False),
+        (radii_on_the_grid_of_the_file, False),
         (a_radius_map_that_is_not_listed, False),
         (an_overlay_that_is_not_listed, False),
         (blank_overlay, False),
@@ -606,6 +616,9 @@ FORGERIES = {
         (edits(image__pixel_size_set=[0.1, 0.1]), False),
         (edits(image__applied=[]), False),
         (edits(image__window=[0.0, 100.0]), False),
+        (edits(image__grid__original=[32, 32]), False),
+        (edits(image__length_unit="mm"), False),
+        (edits(image__path_withheld=True), False),
         (edits(image__patient="healthy"), False),
     ],
 }

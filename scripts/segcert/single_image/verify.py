@@ -292,7 +292,7 @@ def _decide_again(case: _Case, measurements: Sequence[Measurement], done: Verifi
         *contents,
         RADII,
         on_original_grid(RADII),
-    } - case.files.keys():  # beside the certificate, people take them for a part of it
+    } - case.files.keys():  # people would take them for a part of the certificate
         if (file := case.path.with_name(f"{case.path.name.removesuffix(SUFFIX)}.{kind}")).exists():
             raise DocumentError(f"{file}: found, although {case.path} does not list it. Remove it")
     for kind, file in case.files.items():

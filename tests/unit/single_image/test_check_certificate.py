@@ -213,7 +213,7 @@ def test_it_runs_as_a_program(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
     assert all(line.startswith(("ok: ", "not checked: ")) for line in lines)
-    assert lines[-1].startswith("not checked: that the stated networks and image give these votes")
+    assert lines[-1].startswith("not checked: that the networks and the image give these votes")
     path.with_name("a.votes.npz").unlink()
     done = subprocess.run([sys.executable, FILE, path], capture_output=True, text=True, check=False)
     assert done.returncode == 1

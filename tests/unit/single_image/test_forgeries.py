@@ -50,7 +50,7 @@ def honest(tmp_path_factory):
     save_image(folder / "other.png", 8)
     path = save_image(folder / "chest.png", 5)
     image = networks.read_image(path)
-    asked = measurements_of(ASKED, CLASSES, image.pixel_size)
+    asked = measurements_of(ASKED, CLASSES, *image.pixel_scale)
     votes = networks.smoothed(image, SAMPLING, CPU).sample(image.unit(), 10, 60, measurements=asked, keep_draws=True)
     (folder / "out").mkdir()
     forger = Forger(folder / "out", votes, path, networks)
