@@ -288,11 +288,8 @@ def _decide_again(case: _Case, measurements: Sequence[Measurement], done: Verifi
         raise DocumentError(f"{case.path}: {found[0]}.{more} Certify the image again")
     done.recomputed.append(f"{case.path.name}: every value except those that are listed below as not checked")
     contents = contents_of(case.image, certificate, case.votes, RADII in case.files)
-    for kind in {
-        *contents,
-        RADII,
-        on_original_grid(RADII),
-    } - case.files.keys():  # people would take them for a part of the certificate
+    known = {*contents, RADII, on_original_grid(RADII)}
+    for kind in known - case.files.keys():  # people would take such a file for a part of the certificate
         if (file := case.path.with_name(f"{case.path.name.removesuffix(SUFFIX)}.{kind}")).exists():
             raise DocumentError(f"{file}: found, although {case.path} does not list it. Remove it")
     for kind, file in case.files.items():
