@@ -116,7 +116,7 @@ class Forger:
         place = document
         for parent in parents:
             place = place[parent]
-        place[last] = value(place[last]) if callable(value) else value
+        place[last] = value(place.get(last) if isinstance(place, dict) else place[last]) if callable(value) else value
         self.path.write_text(json.dumps(document, indent=2))
 
     def replace(self, kind, content):
@@ -462,6 +462,17 @@ def a_key_twice(forger):
     forger.path.write_text(forger.path.read_text().replace('"abstain": ', '"abstain": 0.0,\n  "abstain": ', 1))
 
 
+def a_key_like_a_path(forger):
+    """The document gets a key image.path. The key path of its image, which is not checked, is another."""
+    forger.path.write_text(
+        forger.path.read_text().replace('"format"', '"image.path": "of a healthy person", "format"', 1)
+    )
+
+
+def a_note_on_a_file(forger):
+    forger.edit("files/labels.png/note", lambda _: "checked")
+
+
 def a_file_of_another_name(forger):
     """The certificate names an honest label map; the one that people open is forged."""
     shutil.copy(forger.folder / "chest.labels.png", forger.folder / "x.labels.png")
@@ -594,6 +605,8 @@ FORGERIES = {
         (edits(certificate__earlier_n=[50]), False),
         (edits(abstain=0.01), True),
         (edits(classes__2__certified_pixels=64), True),
+        (edits(classes__2__certified_pixels=10**400), True),
+        (edits(abstain=True), True),
         (edits(classes__2__area_low=60), True),
         (edits(classes__1__name="heart", classes__2__name="lungs"), True),
         (edits(remarks=["checked by a physician"]), False),
@@ -620,5 +633,7 @@ FORGERIES = {
         (edits(image__length_unit="mm"), False),
         (edits(image__path_withheld=True), False),
         (edits(image__patient="healthy"), False),
+        (a_key_like_a_path, False),
+        (a_note_on_a_file, True),
     ],
 }

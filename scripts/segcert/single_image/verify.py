@@ -6,9 +6,8 @@ again is computed again.
 
 import dataclasses
 import json
-import math
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,60 +21,20 @@ from segcert.measurements import BUILT_IN, Measurement, applicable, measurements
 from segcert.networks.folders import is_exported
 from segcert.provenance.digests import file_digest
 from segcert.single_image.certificate_file import contents_of, document_of
+from segcert.single_image.differences import differences
 from segcert.single_image.inputs import Networks, Reading, Sampling
 from segcert.single_image.picture_files import PictureError, is_same_picture
 from segcert.single_image.redraw import as_draw, choose_draws, describe_misses, kept_label_maps, require_agreement
 from segcert.single_image.schema import RADII, VOTES, DocumentError, on_original_grid
+from segcert.single_image.verification import Verification
+from segcert.smoothing.sampler import SmoothedSegmenter
 from segcert.votes import Votes
 
 SAMPLE = 20  # number of draws that are repeated by default, if the votes contain the label map of each draw
 SUFFIX = ".certificate.json"
 # Keys that only their author can know. `files` is checked file by file.
-STATED = ("image.path", "networks.segmenter.path", "networks.denoiser.path", "files")
-ROUNDING = 1e-9  # relative difference between numbers that other versions of the libraries may compute
-
-
-@dataclasses.dataclass
-class Verification:
-    """Record of a verification that found no difference. Each list contains lines of text.
-
-    Attributes
-    ----------
-    recomputed
-        Parts that were computed again and found equal.
-    redrawn
-        Draws that were repeated, and the probability of missing forged draws.
-    hashed
-        Files of which only the digest was compared.
-    unchecked
-        Statements that were not checked.
-    brought
-        Inputs that the verifier brought.
-    named
-        Inputs that were found where the certificate says.
-    """
-
-    recomputed: list[str] = dataclasses.field(default_factory=list)
-    redrawn: list[str] = dataclasses.field(default_factory=list)
-    hashed: list[str] = dataclasses.field(default_factory=list)
-    unchecked: list[str] = dataclasses.field(default_factory=list)
-    brought: list[str] = dataclasses.field(default_factory=list)
-    named: list[str] = dataclasses.field(default_factory=list)
-
-    def text(self) -> str:
-        """Return all lists with their titles, for people."""
-        titles = {
-            "Computed again from the votes and the image, and found equal": self.recomputed,
-            "Drawn again with the networks, and found equal": self.redrawn,
-            "Only hashed: the digest is as the certificate states, and nothing else was checked": self.hashed,
-            "Not checked": self.unchecked,
-            "Brought by you": self.brought,
-            "Named by the certificate itself, with its digest. Bring your own if you can": self.named,
-        }
-        parts = []
-        for title, lines in titles.items():
-            parts.append("\n".join([title, *(f"  {line}" for line in lines or ["nothing"])]))
-        return "\n\n".join(parts)
+PATHS = (("image", "path"), ("networks", "segmenter", "path"), ("networks", "denoiser", "path"))
+STATED = (*PATHS, ("files",))
 
 
 def verify(
@@ -122,15 +81,16 @@ def verify(
     votes = Votes.load(files[VOTES])
     case = _Case(path, document, files, networks, image, votes)
     case.require_votes()
+    smoothed = case.smoothed(device)
     measurements = case.measurements(measure)
     if case.has_label_maps:
         require_agreement(votes, kept_label_maps(votes), measurements, "as kept in the votes")
         names = ", ".join(["counts", "areas", *(each.name for each in measurements)])
         done.recomputed.append(f"{names}: of all {case.draws} draws, from their label maps in the votes")
     _decide_again(case, measurements, done)
-    _draw_again(case, measurements, device, draws, seed, done)
+    _draw_again(case, smoothed, measurements, draws, seed, done)
     done.unchecked += [
-        f"{', '.join(STATED[:3])}: names of places",
+        f"{', '.join(map('.'.join, PATHS))}: names of places",
         "the choice of settings: alpha covers one decision, with settings that were fixed before the votes were seen",
         "certificate.earlier_n: known only from the votes; the author could have left it out",
         "the software and hardware recorded in the votes, and the text of notes in the headers of the pictures",
@@ -163,6 +123,18 @@ class _Case:
     @property
     def has_label_maps(self) -> bool:
         return len(self.votes.draws) > 0
+
+    def smoothed(self, device: torch.device) -> SmoothedSegmenter:
+        """Return the model that drew the votes. Raises an error of the library if they have a different origin."""
+        drawn_on = self.document["sampling"]["device"]
+        if device.type != drawn_on:
+            raise DocumentError(
+                f"--device: found {device.type}; expected {drawn_on}, where the votes were drawn, because the noise on "
+                f"{device.type} is different. Pass --device {drawn_on}"
+            )
+        smoothed = self.networks.smoothed(self.image, self.sampling, device)
+        smoothed.check(self.votes, self.image.unit())
+        return smoothed
 
     def require_votes(self) -> None:
         """Raise DocumentError unless the votes have the parts, shape and settings that the certificate states."""
@@ -205,6 +177,8 @@ def _require_files(path: Path, document: dict[str, Any]) -> dict[str, Path]:
     files = {}
     for kind, file in document["files"].items():
         expected = f"{path.name.removesuffix(SUFFIX)}.{kind}"
+        if unknown := file.keys() - {"path", "sha256"}:
+            raise DocumentError(f"{path}: files.{kind}: found {min(unknown)}; expected only path and sha256. Remove it")
         if file["path"] != expected:
             raise DocumentError(
                 f"{path}: files.{kind}: found {file['path']}; expected {expected}. Restore the names of the files"
@@ -282,7 +256,7 @@ def _decide_again(case: _Case, measurements: Sequence[Measurement], done: Verifi
     expected["image"]["sha256"] = document["image"]["sha256"]  # compared with the image file before it was read
     if document["image"].get("grid") is None:  # earlier versions recorded no grid, and fewer units
         expected["image"] |= {"grid": None, "length_unit": None, "path_withheld": None}
-    found = list(differences(document, json.loads(json.dumps(expected))))
+    found = list(differences(document, json.loads(json.dumps(expected)), STATED))
     if found:
         more = f" {len(found) - 1} more values differ." if len(found) > 1 else ""
         raise DocumentError(f"{case.path}: {found[0]}.{more} Certify the image again")
@@ -313,26 +287,18 @@ def _require_picture(file: Path, expected: bytes) -> None:
 
 def _draw_again(
     case: _Case,
+    smoothed: SmoothedSegmenter,
     measurements: Sequence[Measurement],
-    device: torch.device,
     draws: int | None,
     seed: int | None,
     done: Verification,
 ) -> None:
     """Repeat some or all draws. Raises DocumentError if one differs from the votes."""
-    drawn_on = case.document["sampling"]["device"]
-    if device.type != drawn_on:
-        raise DocumentError(
-            f"--device: found {device.type}; expected {drawn_on}, where the votes were drawn, because the noise on "
-            f"{device.type} is different. Pass --device {drawn_on}"
-        )
-    smoothed, pixels = case.networks.smoothed(case.image, case.sampling, device), case.image.unit()
-    smoothed.check(case.votes, pixels)
     total = case.draws
     count = min(draws or (SAMPLE if case.has_label_maps else total), total)
     seed = secrets.randbits(64) if seed is None else seed
     rows = choose_draws(total, count, seed)
-    maps = smoothed.label_maps(pixels, [as_draw(case.votes, row) for row in rows])
+    maps = smoothed.label_maps(case.image.unit(), [as_draw(case.votes, row) for row in rows])
     repeated = ((row, labels.cpu().numpy()) for row, labels in zip(rows, track(maps, "draws", count), strict=True))
     try:
         require_agreement(case.votes, repeated, measurements, "when drawn again")
@@ -351,30 +317,6 @@ def _draw_again(
             "the counts of each pixel: the votes contain no label maps (--keep-draws), so honest draws do not "
             "contradict forged counts. Pass --all"
         )
-
-
-def differences(found: Any, expected: Any, key: str = "") -> Iterator[str]:
-    """Yield a text for each value in a JSON document that differs from the expected document.
-
-    A missing value is the same as null. The keys in STATED are skipped. Floats may differ by rounding.
-    """
-    if key in STATED:
-        return
-    if isinstance(found, dict) and isinstance(expected, dict):
-        for name in [*expected, *(found.keys() - expected.keys())]:
-            yield from differences(found.get(name), expected.get(name), f"{key}.{name}".lstrip("."))
-    elif isinstance(found, list) and isinstance(expected, list) and len(found) == len(expected):
-        for place, (one, other) in enumerate(zip(found, expected, strict=True)):
-            yield from differences(one, other, f"{key}.{place}")
-    elif not _is_same(found, expected):
-        yield f"{key}: found {json.dumps(found)}; the votes and the image give {json.dumps(expected)}"
-
-
-def _is_same(found: Any, expected: Any) -> bool:
-    numbers = all(isinstance(each, int | float) and not isinstance(each, bool) for each in (found, expected))
-    if numbers:
-        return math.isclose(found, expected, rel_tol=ROUNDING, abs_tol=0)
-    return type(found) is type(expected) and bool(found == expected)
 
 
 def _require_file(path: Path, sha256: str) -> None:

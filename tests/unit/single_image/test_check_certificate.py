@@ -137,6 +137,9 @@ class Networks(SimpleNamespace):
     def window(self, _):
         return None
 
+    def remarks(self, *_):
+        return []
+
 
 def write_problem(rng, folder, method):
     """Write the certificate of a random problem. Returns its path, or None if nothing can be certified."""
