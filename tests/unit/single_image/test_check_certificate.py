@@ -140,6 +140,9 @@ class Networks(SimpleNamespace):
     def remarks(self, *_):
         return []
 
+    def remark_on_compression(self, _):
+        return []
+
 
 def write_problem(rng, folder, method):
     """Write the certificate of a random problem. Returns its path, or None if nothing can be certified."""
