@@ -210,25 +210,50 @@ def explain(certificate: Annotated[Path, typer.Argument(help="Certificate file, 
 @app.command()
 def verify(
     certificate: Annotated[Path, typer.Argument(help="Certificate file, NAME.certificate.json.")],
-    draws: Annotated[int, typer.Option(min=1, help="Number of draws to repeat.")] = 20,
-    image: Annotated[Path | None, typer.Option(help="Image file, if it was moved.")] = None,
+    draws: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Number of draws to repeat, chosen at random; default: 20 if the votes contain label maps, else all.",
+        ),
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Repeat all draws.")] = False,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Seed for choosing the draws, to repeat a choice; default: random.")
+    ] = None,
+    image: Annotated[Path | None, typer.Option(help="Your copy of the image file.")] = None,
     segmenter: Annotated[
         Path | None,
-        typer.Option(help="Folder of the segmenter, if it was moved; always required for an exported network."),
+        typer.Option(help="Folder of your copy of the segmenter; always required for an exported network."),
     ] = None,
-    denoiser: Annotated[Path | None, typer.Option(help="Folder of the denoiser, if it was moved.")] = None,
+    denoiser: Annotated[Path | None, typer.Option(help="Folder of your copy of the denoiser.")] = None,
+    measure: Annotated[
+        list[str] | None,
+        typer.Option(help="Measurement of the author's own, as package.module:function; repeatable. It runs as code."),
+    ] = None,
     device: DeviceOption = DeviceName.auto,
     threads: Annotated[int, typer.Option(min=1, help="Number of CPU threads.")] = 2,
 ) -> None:
-    """Check a certificate's digests and decision, and repeat some of its draws."""
+    """Compute a certificate again from its votes and its image, and repeat some or all of its draws."""
     from segcert.networks.runtime import set_up_torch
-    from segcert.single_image.schema import read_certificate
+    from segcert.single_image.schema import DocumentError, read_certificate
     from segcert.single_image.verify import verify as check
 
+    if everything and draws:
+        raise DocumentError(f"--all: found also --draws {draws}; pass one of the two")
     document = read_certificate(certificate)
-    elsewhere = {"image_path": image, "segmenter": segmenter, "denoiser": denoiser}
-    for line in check(certificate, document, draws=draws, device=set_up_torch(device.value, threads), **elsewhere):
-        _say(f"passed: {line}")
+    done = check(
+        certificate,
+        document,
+        device=set_up_torch(device.value, threads),
+        draws=document["sampling"]["n0"] + document["sampling"]["n"] if everything else draws,
+        seed=seed,
+        image_path=image,
+        segmenter=segmenter,
+        denoiser=denoiser,
+        measure=measure or [],
+    )
+    _say(f"passed: {certificate}\n\n{done.text()}")
 
 
 @app.command()

@@ -63,7 +63,7 @@ def test_a_foreign_certificate_runs_no_exported_network(tmp_path, monkeypatch):
     stated["networks"]["segmenter"]["path"] = str(tmp_path)
     monkeypatch.setattr("segcert.networks.registry.load_exported", canary)
     with pytest.raises(DocumentError, match=r"found an exported network.* If you trust it, pass --segmenter"):
-        verify(tmp_path / "a.certificate.json", stated, draws=1, device=torch.device("cpu"))
+        verify(tmp_path / "chest.certificate.json", stated, draws=1, device=torch.device("cpu"))
 
 
 @pytest.mark.parametrize("name", ["network", "unannotated"])

@@ -1,4 +1,8 @@
-"""Files that `segcert certify` writes for an image: label map, overlay, votes, and the certificate as JSON."""
+"""Files that `segcert certify` writes for an image: label map, overlay, votes, and the certificate as JSON.
+
+`contents_of` and `document_of` compute everything that follows from the votes and the image. `write_certificate` writes
+their results, and `segcert verify` compares the files with them. So each new file or key is verified, too.
+"""
 
 import dataclasses
 import json
@@ -7,11 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib.image
 import numpy as np
-import tifffile
 import torch
-from PIL import Image
 
 import segcert
 from segcert.certification.certificate import ABSTAIN, Certificate, certify, radius_in_gray_levels
@@ -27,7 +28,17 @@ from segcert.provenance.digests import file_digest
 from segcert.report.gallery import paint
 from segcert.report.style import to_rgb
 from segcert.single_image.inputs import AS_STATED, Networks, Reading, Sampling
-from segcert.single_image.schema import FORMAT, LABELS, RADII, DocumentError, on_original_grid, read_certificate
+from segcert.single_image.picture_files import encode_png, encode_tiff
+from segcert.single_image.schema import (
+    FORMAT,
+    LABELS,
+    OVERLAY,
+    RADII,
+    VOTES,
+    DocumentError,
+    on_original_grid,
+    read_certificate,
+)
 from segcert.votes import Votes
 
 DRAWS = ".draws"  # folder of stored draws, next to the results, from which an interrupted command resumes
@@ -69,36 +80,65 @@ def write_certificate(
     """
     path, out = Path(path), Path(out)
     certificate = certify(votes, decision.tau, decision.alpha, decision.method, k=decision.k)
-    body = describe(certificate, votes, image, networks.config["classes"], measurements, thresholds or {})
-    maps = maps_of(image, certificate.labels, votes, decision.alpha, decision.method, radii)
-    shown = withheld(str(path), path)
-    remarks = _remarks(image, certificate, networks.config["classes"], shown != str(path))
-    remarks += networks.remarks(image, sampling, torch.device(votes.origin["device"]))
-    scale = 4 if max(certificate.labels.shape) <= 512 else 1
-    overlay = np.clip(paint(to_rgb(image.unit()), certificate.labels, scale), 0, 1)
-
-    name = result_name(path)
-    files = {kind: out / f"{name}.{kind}" for kind in (*maps, "overlay.png", "votes.npz")}
-    for kind, values in maps.items():
+    files, name = {}, result_name(path)
+    for kind, content in contents_of(image, certificate, votes, radii).items():
+        files[kind] = out / f"{name}.{kind}"
         with atomic_file(files[kind]) as part:
-            if kind.endswith(".png"):
-                Image.fromarray(values).save(part, format="PNG")
-            else:
-                tifffile.imwrite(part, values, compression="zlib")
-    with atomic_file(files["overlay.png"]) as part:
-        matplotlib.image.imsave(part, overlay)
-    votes.save(files["votes.npz"])
+            part.write_bytes(content)
+    files[VOTES] = out / f"{name}.{VOTES}"
+    votes.save(files[VOTES])
+    shown = withheld(str(path), path)
+    is_withheld = shown != str(path)
+    document = document_of(
+        certificate, image, votes, networks, sampling, measurements, thresholds or {}, reading, is_withheld
+    )
+    document["image"] = {"path": shown, "sha256": file_digest(path), **document["image"]}
+    document["files"] = {kind: {"path": file.name, "sha256": file_digest(file)} for kind, file in files.items()}
+    with atomic_file(certificate_path(path, out)) as part:
+        part.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n")
+    return document
+
+
+def contents_of(image: Raster, certificate: Certificate, votes: Votes, radii: bool) -> dict[str, bytes]:
+    """Return the content of each file that follows from the votes and the image, by kind, such as "labels.png".
+
+    If `radii` is true, the radius maps are included.
+    """
+    labels = certificate.labels
+    maps = maps_of(image, labels, votes, certificate.alpha, certificate.method, radii)
+    contents = {kind: encode_png(each) if kind.endswith(".png") else encode_tiff(each) for kind, each in maps.items()}
+    scale = 4 if max(labels.shape) <= 512 else 1
+    overlay = np.clip(paint(to_rgb(image.unit()), labels, scale), 0, 1)
+    return contents | {OVERLAY: encode_png(overlay)}
+
+
+def document_of(
+    certificate: Certificate,
+    image: Raster,
+    votes: Votes,
+    networks: Networks,
+    sampling: Sampling,
+    measurements: Sequence[Measurement],
+    thresholds: Mapping[str, float],
+    reading: Reading,
+    path_withheld: bool,
+) -> dict[str, Any]:
+    """Return the part of a certificate file that follows from the votes, the image, the networks and the settings.
+
+    It lacks `image.path`, `image.sha256` and `files`.
+    """
+    classes, device = networks.config["classes"], votes.origin["device"]
+    remarks = _remarks(image, certificate, classes, path_withheld)
+    remarks += networks.remarks(image, sampling, torch.device(device))
     denoiser = None
     if networks.denoiser:
         digest = networks.digests["denoiser"]
         denoiser = {"path": str(networks.denoiser), "digest": digest, "steps": networks.denoising_steps}
-    document = {
+    return {
         "format": FORMAT,
         "segcert": segcert.__version__,
         "image": {
-            "path": shown,
-            "path_withheld": shown != str(path),
-            "sha256": file_digest(path),
+            "path_withheld": path_withheld,
             **describe_image(image),
             "window": networks.window(reading),
             "frame": reading.frame,
@@ -108,14 +148,10 @@ def write_certificate(
             "segmenter": {"path": str(networks.segmenter), "digest": networks.digests["segmenter"]},
             "denoiser": denoiser,
         },
-        "sampling": dataclasses.asdict(sampling) | {"device": votes.origin["device"]},
-        **body,
+        "sampling": dataclasses.asdict(sampling) | {"device": device},
+        **describe(certificate, votes, image, classes, measurements, thresholds),
         "remarks": [*remarks, *networks.remark_on_compression(image)],
-        "files": {kind: {"path": file.name, "sha256": file_digest(file)} for kind, file in files.items()},
     }
-    with atomic_file(certificate_path(path, out)) as part:
-        part.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n")
-    return document
 
 
 def _remarks(image: Raster, certificate: Certificate, classes: Sequence[str], path_withheld: bool) -> list[str]:

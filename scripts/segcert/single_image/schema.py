@@ -1,5 +1,7 @@
 """Schema of certificate files. A file that does not match the schema is rejected."""
 
+import json
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -9,7 +11,7 @@ from segcert.certification.methods import METHODS
 from segcert.io.json_models import Part, read_document
 
 FORMAT = "segcert-certificate-1"
-LABELS, VOTES, RADII = "labels.png", "votes.npz", "radius.tif"
+LABELS, OVERLAY, VOTES, RADII = "labels.png", "overlay.png", "votes.npz", "radius.tif"  # kinds of files
 ON_ORIGINAL_GRID = "original-nearest"
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Positive = Annotated[int, Field(ge=1, lt=2**31)]
@@ -137,4 +139,18 @@ def read_certificate(path: str | Path) -> dict[str, Any]:
     if not Path(path).exists():
         raise DocumentError(f"{path}: no such file; expected a NAME.certificate.json that `segcert certify` wrote")
     advice = "expected a file that `segcert certify` wrote; if it was edited, certify the image again"
-    return read_document(path, Certificate, DocumentError, "is not a certificate", advice)
+    document = read_document(path, Certificate, DocumentError, "is not a certificate", advice)
+    if twice := _repeated_key(Path(path).read_bytes()):
+        raise DocumentError(f"{path}: is not a certificate (the key {twice} appears twice); {advice}")
+    return document
+
+
+def _repeated_key(text: bytes) -> str | None:
+    """Return a key that appears twice in an object: readers of JSON differ in which of the two values they take."""
+    repeated: list[str] = []
+
+    def without_values(pairs: list[tuple[str, Any]]) -> None:
+        repeated.extend(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
+
+    json.loads(text, object_pairs_hook=without_values)
+    return repeated[0] if repeated else None

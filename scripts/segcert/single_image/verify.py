@@ -1,121 +1,229 @@
-"""Verification of a certificate: its digests, its results, and a sample of repeated draws."""
+"""Verification of a certificate: everything that follows from its votes and its image, and repeated draws.
 
+Whoever writes a certificate also writes its digests, so a digest proves nothing against a forger. What can be computed
+again is computed again.
+"""
+
+import dataclasses
 import json
+import secrets
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-import tifffile
 import torch
 
 from segcert.certification.certificate import certify
-from segcert.data.errors import DataError
 from segcert.data.identifiers import withheld
-from segcert.data.masks import read_mask
 from segcert.data.raster import Raster
+from segcert.io.progress import track
 from segcert.measurements import BUILT_IN, Measurement, applicable, measurements_of
 from segcert.networks.folders import is_exported
 from segcert.provenance.digests import file_digest
-from segcert.single_image.certificate_file import describe, describe_image, maps_of
+from segcert.single_image.certificate_file import contents_of, document_of
+from segcert.single_image.differences import differences
 from segcert.single_image.inputs import Networks, Reading, Sampling
-from segcert.single_image.schema import RADII, DocumentError
-from segcert.smoothing.noise import Draw
+from segcert.single_image.picture_files import PictureError, is_same_picture
+from segcert.single_image.redraw import as_draw, choose_draws, describe_misses, kept_label_maps, require_agreement
+from segcert.single_image.schema import RADII, VOTES, DocumentError, on_original_grid
+from segcert.single_image.verification import Verification
+from segcert.smoothing.sampler import SmoothedSegmenter
 from segcert.votes import Votes
 
-ROUNDING = 1e-6  # relative differences between radii that machines compute
+SAMPLE = 20  # number of draws that are repeated by default, if the votes contain the label map of each draw
+SUFFIX = ".certificate.json"
+# Keys that only their author can know. `files` is checked file by file.
+PATHS = (("image", "path"), ("networks", "segmenter", "path"), ("networks", "denoiser", "path"))
+STATED = (*PATHS, ("files",))
 
 
 def verify(
     path: str | Path,
     document: dict[str, Any],
     *,
-    draws: int,
     device: torch.device,
+    draws: int | None = None,
+    seed: int | None = None,
     image_path: str | Path | None = None,
     segmenter: str | Path | None = None,
     denoiser: str | Path | None = None,
-) -> list[str]:
-    """Check a certificate and return a line for each check that passed. The checks are:
+    measure: Sequence[str] = (),
+) -> Verification:
+    """Check a certificate. Raises DocumentError, or another error of the library, at the first difference.
 
-    - The certificate's files, the image and the networks have the recorded digests.
-    - Reading the image again gives the recorded grid, units and steps.
-    - Certifying the votes again reproduces all results in the certificate. It also reproduces the label map and the
-      radius map, on their own grid and on the grid of the image file.
-    - A sample of `draws` selection and estimation draws is repeated from the recorded seed. It agrees with the areas
-      and counts in the votes, and with the stored label maps. If all draws are repeated, the check is complete.
+    Parameters
+    ----------
+    path, document
+        The certificate and its content, as `read_certificate` returns it. The other files are in the same folder.
+    device
+        Kind of device on which the votes were drawn.
+    draws
+        Number of draws to repeat. The default is SAMPLE if the votes contain the label map of each draw, and otherwise
+        all: without label maps, forged counts and a sample of honest draws do not contradict each other.
+    seed
+        Seed for choosing these draws. The default is random, so that a forger cannot know the choice.
+    image_path, segmenter, denoiser
+        The verifier's own copy of the image and of the networks. By default, they are read from the paths in the
+        certificate, so the check only shows that the certificate is right about the files that it names.
+    measure
+        Measurements of the author's own, as package.module:function. They are code, so they are never imported because
+        a certificate names them.
 
-    Raises DocumentError at the first difference.
+    Returns
+    -------
+    Verification
+        What was computed again, drawn again, only hashed, and not checked.
     """
-    folder = Path(path).parent
-    for file in document["files"].values():
-        _require_file(folder / file["path"], file["sha256"])
+    path, done = Path(path), Verification()
+    files = _require_files(path, document)
+    networks = _load_networks(document, segmenter, denoiser, done)
+    image = _read_image(path, document, networks, image_path, done)
+    votes = Votes.load(files[VOTES])
+    case = _Case(path, document, files, networks, image, votes)
+    case.require_votes()
+    smoothed = case.smoothed(device)
+    measurements = case.measurements(measure)
+    if case.has_label_maps:
+        require_agreement(votes, kept_label_maps(votes), measurements, "as kept in the votes")
+        names = ", ".join(["counts", "areas", *(each.name for each in measurements)])
+        done.recomputed.append(f"{names}: of all {case.draws} draws, from their label maps in the votes")
+    _decide_again(case, measurements, done)
+    _draw_again(case, smoothed, measurements, draws, seed, done)
+    done.unchecked += [
+        f"{', '.join(map('.'.join, PATHS))}: names of places",
+        "the choice of settings: alpha covers one decision, with settings that were fixed before the votes were seen",
+        "certificate.earlier_n: known only from the votes; the author could have left it out",
+        "the software and hardware recorded in the votes, and the text of notes in the headers of the pictures",
+    ]
+    if document["image"].get("pixel_size_set"):
+        done.unchecked.append("image.pixel_size_set: the author stated this size of a pixel, instead of the image file")
+    return done
+
+
+@dataclasses.dataclass(frozen=True)
+class _Case:
+    """A certificate with everything that it refers to."""
+
+    path: Path
+    document: dict[str, Any]
+    files: dict[str, Path]
+    networks: Networks
+    image: Raster
+    votes: Votes
+
+    @property
+    def sampling(self) -> Sampling:
+        stated = self.document["sampling"]
+        return Sampling(**{each.name: stated[each.name] for each in dataclasses.fields(Sampling)})
+
+    @property
+    def draws(self) -> int:
+        return self.votes.n0 + self.votes.n
+
+    @property
+    def has_label_maps(self) -> bool:
+        return len(self.votes.draws) > 0
+
+    def smoothed(self, device: torch.device) -> SmoothedSegmenter:
+        """Return the model that drew the votes. Raises an error of the library if they have a different origin."""
+        drawn_on = self.document["sampling"]["device"]
+        if device.type != drawn_on:
+            raise DocumentError(
+                f"--device: found {device.type}; expected {drawn_on}, where the votes were drawn, because the noise on "
+                f"{device.type} is different. Pass --device {drawn_on}"
+            )
+        smoothed = self.networks.smoothed(self.image, self.sampling, device)
+        smoothed.check(self.votes, self.image.unit())
+        return smoothed
+
+    def require_votes(self) -> None:
+        """Raise DocumentError unless the votes have the parts, shape and settings that the certificate states."""
+        votes, sampling = self.votes, self.sampling
+        names = [each["name"] for each in self.document["measurements"]]
+        shape = (len(self.networks.config["classes"]), *self.image.pixels.shape[1:])
+        expected = {
+            "shape of the counts": (votes.estimation.shape, shape),
+            "sigma": (votes.sigma, sampling.sigma),
+            "numbers of draws (n0, n)": ((votes.n0, votes.n), (sampling.n0, sampling.n)),
+            "batch_size": (votes.origin.get("batch_size"), sampling.batch_size),
+            "names of the measurements": (list(votes.measurements), names),
+            "number of areas": (len(votes.areas), self.draws),
+            "values about a ground truth": (votes.overlaps.size + votes.truth_areas.size, 0),
+        }
+        for what, (found, wanted) in expected.items():
+            if found != wanted:
+                raise DocumentError(
+                    f"{self.path}: {what}: found {found} in the votes; the certificate and its image give {wanted}. "
+                    "Certify the image again"
+                )
+
+    def measurements(self, own: Sequence[str]) -> list[Measurement]:
+        """Return the certified measurements. Raises DocumentError for one that is neither built in nor in `own`."""
+        classes = self.networks.config["classes"]
+        known = measurements_of([*applicable(BUILT_IN, classes), *own], classes, *self.image.pixel_scale)
+        by_name = {each.name: each for each in known}
+        names = [each["name"] for each in self.document["measurements"]]
+        for name in names:
+            if name not in by_name:
+                raise DocumentError(
+                    f"{self.path}: found the measurement {name}, which segcert does not have, so it cannot be measured "
+                    "again. If you have its code and trust it, pass --measure package.module:function"
+                )
+        return [by_name[name] for name in names]
+
+
+def _require_files(path: Path, document: dict[str, Any]) -> dict[str, Path]:
+    """Return the files of a certificate, by kind. Raises DocumentError for a wrong name or digest."""
+    files = {}
+    for kind, file in document["files"].items():
+        expected = f"{path.name.removesuffix(SUFFIX)}.{kind}"
+        if unknown := file.keys() - {"path", "sha256"}:
+            raise DocumentError(f"{path}: files.{kind}: found {min(unknown)}; expected only path and sha256. Remove it")
+        if file["path"] != expected:
+            raise DocumentError(
+                f"{path}: files.{kind}: found {file['path']}; expected {expected}. Restore the names of the files"
+            )
+        files[kind] = path.parent / expected
+        _require_file(files[kind], file["sha256"])
+    return files
+
+
+def _read_image(
+    path: Path, document: dict[str, Any], networks: Networks, image_path: str | Path | None, done: Verification
+) -> Raster:
+    """Read the certified image, with the settings in the certificate."""
     stated = document["image"]
     if image_path is None and stated.get("path_withheld"):
         raise DocumentError(
             f"{path}: does not state where the image is, because its path contains identifiers from the header of the "
             f"file ({stated['path']}). Pass --image FILE"
         )
-    image_path = Path(image_path or stated["path"])
-    _require_file(image_path, stated["sha256"])
+    file = Path(image_path or stated["path"])
+    _require_file(file, stated["sha256"])
+    shown = withheld(str(file), file)
+    (done.brought if image_path else done.named).append(f"image: {shown} (SHA-256 {stated['sha256']})")
+    return networks.read_image(file, stated["shape"][-1], _reading(stated))
+
+
+def _load_networks(
+    document: dict[str, Any], segmenter: str | Path | None, denoiser: str | Path | None, done: Verification
+) -> Networks:
+    """Load the networks, and compare their digests with those in the certificate."""
     recorded = document["networks"]
-    named, in_front = recorded["segmenter"]["path"], recorded["denoiser"] or {}
-    if segmenter is None and is_exported(named):
+    stated, in_front = recorded["segmenter"]["path"], recorded["denoiser"] or {}
+    if segmenter is None and is_exported(stated):
         raise DocumentError(
-            f"{named}: found an exported network, which can run code. If you trust it, pass --segmenter {named}"
+            f"{stated}: found an exported network, which can run code. If you trust it, pass --segmenter {stated}"
         )
-    networks = Networks.load(segmenter or named, denoiser or in_front.get("path"), in_front.get("steps", 1))
+    networks = Networks.load(segmenter or stated, denoiser or in_front.get("path"), in_front.get("steps", 1))
     for name, digest in networks.digests.items():
         _same(f"the {name}", digest, recorded[name] and recorded[name]["digest"])
-    votes = Votes.load(folder / document["files"]["votes.npz"]["path"])
-    checked = ["the digests of the files, the image and the networks match the certificate"]
-
-    image = networks.read_image(image_path, stated["shape"][-1], _reading(stated))
-    if stated.get("grid") is not None:  # earlier versions recorded no grid, and fewer units
-        for key, value in json.loads(json.dumps(describe_image(image))).items():
-            if stated.get(key) != value:
-                raise DocumentError(f"{path}: image.{key}: found {stated.get(key)}; the image file gives {value}")
-    settings, asked = document["certificate"], document["measurements"]
-    certificate = certify(votes, settings["tau"], settings["alpha"], settings["method"], k=settings["k"])
-    units = [Measurement(each["name"], each["unit"], lambda _: 0.0, "") for each in asked]
-    if stated.get("grid") is not None:
-        _check_units(path, asked, networks.config["classes"], image)
-    thresholds = {each["name"]: each["threshold"] for each in asked if "threshold" in each}
-    body = describe(certificate, votes, image, networks.config["classes"], units, thresholds)
-    files = {kind: folder / file["path"] for kind, file in document["files"].items()}
-    maps = maps_of(image, certificate.labels, votes, settings["alpha"], settings["method"], RADII in files)
-    wrong = [name for name, value in json.loads(json.dumps(body)).items() if document[name] != value]
-    wrong += [files[kind].name for kind in maps if kind in files and not _agrees(files[kind], maps[kind])]
-    if wrong:
-        raise DocumentError(
-            f"{path}: the votes do not reproduce these parts of the certificate: {', '.join(wrong)}. Certify the image "
-            "again"
-        )
-    checked.append("the votes reproduce the labels and all other results in the certificate")
-    if stated.get("grid") is not None:
-        checked.append("the maps on the grid of the image file follow from the certified maps")
-
-    sampling = Sampling(**{key: value for key, value in document["sampling"].items() if key != "device"})
-    drawn_on = document["sampling"]["device"]
-    if device.type != drawn_on:
-        raise DocumentError(
-            f"--device: found {device.type}; expected {drawn_on}, where the votes were drawn, because the noise on "
-            f"{device.type} is different. Pass --device {drawn_on}"
-        )
-    smoothed = networks.smoothed(image, sampling, device)
-    smoothed.check(votes, image.unit())
-    if (votes.n0, votes.n) != (sampling.n0, sampling.n):
-        raise DocumentError(
-            f"{path}: found {votes.n0} + {votes.n} draws in the votes; expected {sampling.n0} + {sampling.n}, as in "
-            "the certificate. Certify the image again"
-        )
-    total = votes.n0 + votes.n
-    rows = np.unique(np.linspace(0, total - 1, min(draws, total)).round().astype(int)).tolist()
-    chosen: list[Draw] = [("selection", row) if row < votes.n0 else ("estimation", row - votes.n0) for row in rows]
-    drawn = smoothed.label_maps(image.unit(), chosen)
-    _compare(votes, {row: label_map.cpu().numpy() for row, label_map in zip(rows, drawn, strict=True)}, path)
-    checked.append(f"{len(rows)} of {total} draws agree when repeated")
-    return checked
+    for name, own in (("segmenter", segmenter), ("denoiser", denoiser)):
+        if networks.digests[name]:
+            (done.brought if own else done.named).append(
+                f"{name}: {getattr(networks, name)} (SHA-256 {networks.digests[name]})"
+            )
+    return networks
 
 
 def _reading(image: dict[str, Any]) -> Reading:
@@ -129,51 +237,86 @@ def _reading(image: dict[str, Any]) -> Reading:
     )
 
 
-def _check_units(path: str | Path, measured: list[dict[str, Any]], classes: list[str], image: Raster) -> None:
-    """Raise DocumentError if a measurement has a unit that does not follow from the image."""
-    built_in = measurements_of(applicable(BUILT_IN, classes), classes, *image.pixel_scale)
-    units = {each.name: each.unit for each in built_in}
-    for each in measured:
-        unit = units.get(each["name"], "")
-        if each["unit"] not in ("", unit):
-            raise DocumentError(
-                f"{path}: {each['name']}: found the unit {each['unit']!r}; the image file gives {unit!r}"
-            )
+def _decide_again(case: _Case, measurements: Sequence[Measurement], done: Verification) -> None:
+    """Compute all files and values from the votes and the image. Raises DocumentError if one differs."""
+    document, settings, reading = case.document, case.document["certificate"], _reading(case.document["image"])
+    certificate = certify(case.votes, settings["tau"], settings["alpha"], settings["method"], k=settings["k"])
+    thresholds = {each["name"]: each["threshold"] for each in document["measurements"] if "threshold" in each}
+    expected = document_of(
+        certificate,
+        case.image,
+        case.votes,
+        case.networks,
+        case.sampling,
+        measurements,
+        thresholds,
+        reading,
+        bool(document["image"].get("path_withheld")),
+    )
+    expected["image"]["sha256"] = document["image"]["sha256"]  # compared with the image file before it was read
+    if document["image"].get("grid") is None:  # earlier versions recorded no grid, and fewer units
+        expected["image"] |= {"grid": None, "length_unit": None, "path_withheld": None}
+    found = list(differences(document, json.loads(json.dumps(expected)), STATED))
+    if found:
+        more = f" {len(found) - 1} more values differ." if len(found) > 1 else ""
+        raise DocumentError(f"{case.path}: {found[0]}.{more} Certify the image again")
+    done.recomputed.append(f"{case.path.name}: every value except those that are listed below as not checked")
+    contents = contents_of(case.image, certificate, case.votes, RADII in case.files)
+    known = {*contents, RADII, on_original_grid(RADII)}
+    for kind in known - case.files.keys():  # people would take such a file for a part of the certificate
+        if (file := case.path.with_name(f"{case.path.name.removesuffix(SUFFIX)}.{kind}")).exists():
+            raise DocumentError(f"{file}: found, although {case.path} does not list it. Remove it")
+    for kind, file in case.files.items():
+        if kind in contents:
+            _require_picture(file, contents[kind])
+            done.recomputed.append(f"{file.name}: every pixel")
+        elif kind != VOTES:
+            done.hashed.append(file.name)
 
 
-def _agrees(file: Path, expected: npt.NDArray[Any]) -> bool:
-    """Return True if a file contains the expected map. Radii may differ by rounding."""
+def _require_picture(file: Path, expected: bytes) -> None:
     try:
-        if file.suffix == ".png":
-            labels = read_mask(file.read_bytes()).values
-            if labels is None:
-                raise DataError("is a colour image; expected class ids")
-            return np.array_equal(expected, labels)
-        with tifffile.TiffFile(file) as opened:
-            page = opened.pages.first
-            same_form = page.shape == expected.shape and page.dtype == expected.dtype  # before a large page is unpacked
-            return same_form and np.allclose(page.asarray(), expected, rtol=ROUNDING, atol=0)
-    except Exception as error:  # tifffile fails in many ways
-        raise DocumentError(f"{file}: cannot be read ({error}); certify the image again") from error
+        same = is_same_picture(file.read_bytes(), expected)
+    except PictureError as error:
+        raise DocumentError(f"{file}: {error}; certify the image again") from error
+    if not same:
+        raise DocumentError(
+            f"{file}: is not the picture that follows from the votes and the image; certify the image again"
+        )
 
 
-def _compare(votes: Votes, label_maps: dict[int, npt.NDArray[np.uint8]], path: str | Path) -> None:
-    """Raise DocumentError unless the repeated label maps, keyed by draw number, match the votes."""
-    kept = votes.label_maps() if len(votes.draws) else None
-    class_ids = np.arange(votes.areas.shape[1])[:, None, None]
-    left = {"selection": votes.selection.astype(np.int64), "estimation": votes.estimation.astype(np.int64)}
-    for row, label_map in label_maps.items():
-        areas = np.bincount(label_map.ravel(), minlength=len(class_ids))
-        left["selection" if row < votes.n0 else "estimation"] -= label_map == class_ids
-        same = np.array_equal(areas, votes.areas[row]) and (kept is None or np.array_equal(label_map, kept[row]))
-        if not same:
-            raise DocumentError(
-                f"{path}: draw {row} gives areas {areas.tolist()} when repeated; expected "
-                f"{votes.areas[row].tolist()}, as in the votes. (Rounding on a different machine may change a few "
-                "pixels.)"
-            )
-    if min(counts.min() for counts in left.values()) < 0:
-        raise DocumentError(f"{path}: some pixels have fewer votes than the repeated draws alone give")
+def _draw_again(
+    case: _Case,
+    smoothed: SmoothedSegmenter,
+    measurements: Sequence[Measurement],
+    draws: int | None,
+    seed: int | None,
+    done: Verification,
+) -> None:
+    """Repeat some or all draws. Raises DocumentError if one differs from the votes."""
+    total = case.draws
+    count = min(draws or (SAMPLE if case.has_label_maps else total), total)
+    seed = secrets.randbits(64) if seed is None else seed
+    rows = choose_draws(total, count, seed)
+    maps = smoothed.label_maps(case.image.unit(), [as_draw(case.votes, row) for row in rows])
+    repeated = ((row, labels.cpu().numpy()) for row, labels in zip(rows, track(maps, "draws", count), strict=True))
+    try:
+        require_agreement(case.votes, repeated, measurements, "when drawn again")
+    except DocumentError as error:
+        chosen = "" if count == total else f" To choose the same draws: --seed {seed}"
+        raise DocumentError(f"{case.path}: {error}{chosen}") from error
+    if count == total:
+        done.redrawn.append(f"all {total} draws: label maps, counts, areas and measurements. No forged draw is missed")
+        return
+    done.redrawn += [
+        f"{count} of {total} draws, chosen at random (to choose the same draws: --seed {seed})",
+        f"If some draws were forged, this check misses all of them with probability {describe_misses(total, count)}",
+    ]
+    if not case.has_label_maps:
+        done.unchecked.append(
+            "the counts of each pixel: the votes contain no label maps (--keep-draws), so honest draws do not "
+            "contradict forged counts. Pass --all"
+        )
 
 
 def _require_file(path: Path, sha256: str) -> None:

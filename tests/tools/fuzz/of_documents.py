@@ -47,4 +47,4 @@ def certificates():
         return edited(document(), data) or data
 
     seeds = [json.dumps(document()).encode(), MARK, MARK + bytes(range(12))]
-    return Target(read, lambda: seeds, (DocumentError,), "a.certificate.json", build=build)
+    return Target(read, lambda: seeds, (DocumentError,), "chest.certificate.json", build=build)

@@ -1,0 +1,46 @@
+"""Record of a verification: what was computed again, drawn again, only hashed, and not checked."""
+
+import dataclasses
+
+
+@dataclasses.dataclass
+class Verification:
+    """Record of a verification that found no difference. Each list contains lines of text.
+
+    Attributes
+    ----------
+    recomputed
+        Parts that were computed again and found equal.
+    redrawn
+        Draws that were repeated, and the probability of missing forged draws.
+    hashed
+        Files of which only the digest was compared.
+    unchecked
+        Statements that were not checked.
+    brought
+        Inputs that the verifier brought.
+    named
+        Inputs that were found where the certificate says.
+    """
+
+    recomputed: list[str] = dataclasses.field(default_factory=list)
+    redrawn: list[str] = dataclasses.field(default_factory=list)
+    hashed: list[str] = dataclasses.field(default_factory=list)
+    unchecked: list[str] = dataclasses.field(default_factory=list)
+    brought: list[str] = dataclasses.field(default_factory=list)
+    named: list[str] = dataclasses.field(default_factory=list)
+
+    def text(self) -> str:
+        """Return all lists with their titles, for people."""
+        titles = {
+            "Computed again from the votes and the image, and found equal": self.recomputed,
+            "Drawn again with the networks, and found equal": self.redrawn,
+            "Only hashed: the digest is as the certificate states, and nothing else was checked": self.hashed,
+            "Not checked": self.unchecked,
+            "Brought by you": self.brought,
+            "Named by the certificate itself, with its digest. Bring your own if you can": self.named,
+        }
+        parts = []
+        for title, lines in titles.items():
+            parts.append("\n".join([title, *(f"  {line}" for line in lines or ["nothing"])]))
+        return "\n\n".join(parts)
