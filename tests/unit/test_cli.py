@@ -127,7 +127,7 @@ def test_a_jpeg_file_is_certified_with_a_remark(run, segmenter, tmp_path):
         "nearly gray: its three channels differ by up",
     ):
         assert part in text
-    assert "20 of 70 draws agree" in run("verify", certificate)
+    assert run("verify", certificate).startswith(f"passed: {certificate}")
 
     trained_on_jpeg = tmp_path / "segmenter"
     shutil.copytree(segmenter, trained_on_jpeg)
