@@ -175,7 +175,7 @@ def no_better_than_classical(scores: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _powers(attacks: pd.DataFrame) -> list[float]:
-    """Return the power of the attacks on each model and noise level, at the norm with the most power."""
+    """Return the power of the attacks for each model and noise level, at the norm where the power is highest."""
     return [] if attacks.empty else [float(power) for power in attacks.groupby(MODEL)["power"].max()]
 
 

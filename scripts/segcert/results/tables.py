@@ -188,10 +188,10 @@ def radius_table(rows: pd.DataFrame, resamples: int) -> pd.DataFrame:
 
 
 def attack_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return a row per model, sigma and multiple of the radius (segcert.smoothing.attacked_images.AttackedImage).
+    """Return a row per model, sigma and multiple of the radius. See segcert.smoothing.attacked_images.AttackedImage.
 
     Numbers of pixels, draws and refuted images are sums over the attacked images; shares and strength are means. `norm`
-    is the largest, and `power` is the probability that at least one of the images would have been refuted.
+    is the largest norm, and `power` is the probability that at least one of the images would have been refuted.
     """
     summed, averaged = ("certified", "changed", "draws", "refuted"), ("clean_share", "share", "least_share", "strength")
     if rows.empty:

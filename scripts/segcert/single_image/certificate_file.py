@@ -1,7 +1,7 @@
 """Files that `segcert certify` writes for an image: label map, overlay, votes, and the certificate as JSON.
 
 `contents_of` and `document_of` compute everything that follows from the votes and the image. `write_certificate` writes
-their results, and `segcert verify` compares the files with them. So each new file or key is verified, too.
+their results, and `segcert verify` compares the files with them. Therefore, each new file or key is also verified.
 """
 
 import dataclasses
@@ -100,7 +100,7 @@ def write_certificate(
 
 
 def contents_of(image: Raster, certificate: Certificate, votes: Votes, radii: bool) -> dict[str, bytes]:
-    """Return the content of each file that follows from the votes and the image, by kind, such as "labels.png".
+    """Return a dict that maps kinds of files, such as "labels.png", to contents that follow from votes and image.
 
     If `radii` is true, the radius maps are included.
     """
